@@ -1,22 +1,22 @@
 import type { BodyArgument } from './catalog-arguments.ts';
 
 /** Where a method carries the ids of its task and conversation, as paths from `params`. */
-export interface Places {
+export interface IdPaths {
   readonly taskId?: readonly string[];
   readonly contextId?: readonly string[];
 }
 
-const ofMessage: Places = { taskId: ['message', 'taskId'], contextId: ['message', 'contextId'] };
-const byId: Places = { taskId: ['id'] };
-const byTaskId: Places = { taskId: ['taskId'] };
-const byContext: Places = { contextId: ['contextId'] };
+const ofMessage: IdPaths = { taskId: ['message', 'taskId'], contextId: ['message', 'contextId'] };
+const byId: IdPaths = { taskId: ['id'] };
+const byTaskId: IdPaths = { taskId: ['taskId'] };
+const byContext: IdPaths = { contextId: ['contextId'] };
 
 /**
  * The methods about a task, by their names in version 1 and version 0.3.
  *
  * @see https://a2a-protocol.org/latest/specification/
  */
-export const PLACES: ReadonlyMap<string, Places> = new Map([
+export const PLACES: ReadonlyMap<string, IdPaths> = new Map([
   ['SendMessage', ofMessage],
   ['SendStreamingMessage', ofMessage],
   ['GetTask', byId],

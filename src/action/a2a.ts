@@ -2,7 +2,7 @@ import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { carriedByA2a, carrierProblem, twoSpellings } from './a2a-carriers.ts';
 import { PLACES, placeInParams } from './a2a-methods.ts';
-import type { Places } from './a2a-methods.ts';
+import type { IdPaths } from './a2a-methods.ts';
 import { refusedArguments } from './argument-refusal.ts';
 import type { HttpCall } from './call.ts';
 import type { A2aAgent } from './catalog.ts';
@@ -42,7 +42,7 @@ export function a2aActionFrom(call: HttpCall, agent: A2aAgent): Action | Deny {
 }
 
 /** The parameters, with the method's ids as members of their argument names and nothing else under those names. */
-function withIds(params: Params, places: Places | undefined): object {
+function withIds(params: Params, places: IdPaths | undefined): object {
   if (places === undefined) return Object.fromEntries(params);
   const { taskId, contextId } = places;
   const at = (way: readonly string[] | undefined): unknown => (way === undefined ? undefined : valueAt(params, way));

@@ -1,5 +1,5 @@
 /** Bytes as text, for a digest: as UTF-8 if they are that, otherwise in base64url. */
-export function textOf(bytes: Uint8Array): string {
+export function textOfBytes(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {

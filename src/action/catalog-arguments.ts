@@ -5,7 +5,7 @@ import type { ArgumentType, ValueSpec } from './argument.ts';
 import { MAX_POINTER_DEPTH, pointerText, stepsOf } from './json-pointer.ts';
 import { looseKey, rootOfKey } from './query-key.ts';
 import type { PathTemplate } from './template.ts';
-import { entriesOf, fieldsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
+import { entriesOf, yamlFields, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** Where an argument is read from, and its type. */
@@ -104,7 +104,7 @@ const isSameKey = (a: string, b: string): boolean =>
 export const messageArguments = (yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] =>
   declaredIn(yaml, node).flatMap(([name, value]) => {
     checkName(yaml, name);
-    const fields = fieldsOf(yaml, value, { what: 'an argument', required: [], optional: BODY_KEYS });
+    const fields = yamlFields(yaml, value, { what: 'an argument', required: [], optional: BODY_KEYS });
     return bodyArgument(yaml, name, fields) ?? [];
   });
 
@@ -115,7 +115,7 @@ export const grpcArguments = (
 ): readonly (MessageArgument & { readonly offset: number })[] =>
   declaredIn(yaml, node).flatMap(([name, value]) => {
     checkName(yaml, name);
-    const fields = fieldsOf(yaml, value, {
+    const fields = yamlFields(yaml, value, {
       what: 'an argument',
       required: [],
       optional: ['field', ...VALUE_KEYS],
@@ -140,7 +140,7 @@ export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): rea
   const headers = new Set<string>();
   return declaredIn(yaml, node).flatMap(([name, value]) => {
     checkName(yaml, name);
-    const fields = fieldsOf(yaml, value, { what: 'an argument', required: [], optional: [...BODY_KEYS, 'header'] });
+    const fields = yamlFields(yaml, value, { what: 'an argument', required: [], optional: [...BODY_KEYS, 'header'] });
     const argument = bodyArgument(yaml, name, fields);
     if (argument === null || !fields.has('header')) return argument ?? [];
     const header = placedOf(yaml, fields.get('header'), { what: 'the header', reader: headerName });
@@ -166,7 +166,7 @@ export function familyArguments(yaml: YamlFile, node: PlacedNode | undefined, ow
   for (const [name, value] of declaredIn(yaml, node)) {
     checkName(yaml, name);
     if (name.value === own) yaml.report(name.offset, `\`${own}\` is an argument already`);
-    const fields = fieldsOf(yaml, value, { what: 'an argument', required: [], optional: ['maxBytes', 'record'] });
+    const fields = yamlFields(yaml, value, { what: 'an argument', required: [], optional: ['maxBytes', 'record'] });
     const of = { name: name.value, from: 'body', pointer: ['arguments', name.value], type: 'string' } as const;
     declared.push({ ...of, required: false, ...optionsIn(yaml, fields, 'string') });
   }
@@ -204,7 +204,7 @@ function routeArgument(
 ): ArgumentSpec | null {
   const { name, value, template } = entry;
   checkName(yaml, name);
-  const fields = fieldsOf(yaml, value, {
+  const fields = yamlFields(yaml, value, {
     what: 'an argument',
     required: ['from'],
     optional: ['pointer', ...VALUE_KEYS],

@@ -1,5 +1,5 @@
 import { AttributeTypes } from './attributes.ts';
-import type { Finding } from './finding.ts';
+import type { SourceFinding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
 import { noDescriptorSets } from './catalog-descriptor-sets.ts';
 import type { DescriptorSets } from './catalog-descriptor-sets.ts';
@@ -29,7 +29,7 @@ export function catalogFrom(
   text: string,
   file: string,
   descriptorSets: DescriptorSets = noDescriptorSets,
-): Catalog | { readonly findings: readonly Finding[] } {
+): Catalog | { readonly findings: readonly SourceFinding[] } {
   const yaml = openYaml(text, file);
   const entries = readCatalog(yaml, descriptorSets);
   const catalog = assemble(entries, yaml);

@@ -2,7 +2,7 @@ import { bool, oneOf, textLike } from '../runtime/fields.ts';
 import { checkName, optionsIn, typeIn } from './catalog-arguments.ts';
 import type { ArgumentSpec, CarriedArgument } from './catalog-arguments.ts';
 import type { ArgumentType } from './argument.ts';
-import { entriesOf, fieldsOf, leafOf, valueOf } from './yaml-file.ts';
+import { entriesOf, yamlFields, leafOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** What calls of an MCP action may carry beside their `arguments`. */
@@ -105,7 +105,7 @@ const inputsIn = (yaml: YamlFile, node: PlacedNode | undefined): readonly (reado
   });
 
 function inputIn(yaml: YamlFile, key: Placed<string>, node: PlacedNode): PlacedInput | null {
-  const fields = fieldsOf(yaml, node, { what: 'an input', required: [], optional: KINDS });
+  const fields = yamlFields(yaml, node, { what: 'an input', required: [], optional: KINDS });
   const [kind, second] = KINDS.filter((name) => fields.has(name));
   const of = kind === undefined ? undefined : fields.get(kind);
   if (kind === undefined || second !== undefined || of === undefined) {
@@ -139,7 +139,7 @@ function carriedArgument(
 ): PlacedArgument | null {
   const typed = of.type === undefined ? (['type'] as const) : [];
   const optional = ['as', 'maxBytes', 'record', ...typed] as const;
-  const fields = fieldsOf<'as' | 'maxBytes' | 'record' | 'type'>(yaml, node, {
+  const fields = yamlFields<'as' | 'maxBytes' | 'record' | 'type'>(yaml, node, {
     what: 'an answer',
     required: [],
     optional,

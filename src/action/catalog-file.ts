@@ -17,7 +17,7 @@ import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate, TemplateSegment } from './template.ts';
 import { timeZonesFrom } from './time-zones.ts';
 import type { TimeZones } from './time-zones.ts';
-import { entriesOf, fieldsOf, itemsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
+import { entriesOf, yamlFields, itemsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** The content of the file. */
@@ -69,7 +69,7 @@ const MAX_AUDIENCE_LENGTH = 2048;
 /** Reads the entries of `actions.yaml`. Invalid entries are findings and left out. */
 export function readCatalog(yaml: YamlFile, sets: DescriptorSets): CatalogEntries {
   if (yaml.findings.length > 0) return { servers: [], timeZones: new Map(), subjectAttributes: new Map() };
-  const fields = fieldsOf(yaml, yaml.root, {
+  const fields = yamlFields(yaml, yaml.root, {
     what: 'the catalog',
     required: ['servers'],
     optional: ['timeZones', 'subjectAttributes'],
@@ -94,7 +94,7 @@ function serverEntry(
       `the server id \`${id.value}\` must be lower-case letters, digits, \`-\` and \`_\`, at most 63`,
     );
   }
-  const fields = fieldsOf(yaml, node, {
+  const fields = yamlFields(yaml, node, {
     what: 'a server',
     required: ['hosts', 'audience'],
     optional: ['paths', 'routes', 'mcp', 'grpc', 'a2a', 'transactionToken', 'exactPaths', ...DEFAULT_KEYS],
@@ -169,7 +169,7 @@ const hostText = textLike('a lower-case host name without port and without wildc
 const audienceText = textLike('an absolute `https` URI without user and fragment', isAudience);
 
 function routeEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): RouteEntry | null {
-  const fields = fieldsOf(yaml, node, {
+  const fields = yamlFields(yaml, node, {
     what: 'a route',
     required: [...HEAD_KEYS, 'method', 'path'],
     optional: ['args', 'otherArguments', 'body', ...DEFAULT_KEYS],

@@ -9,7 +9,7 @@ import { messageShapes, missingMessage, pathProblem } from './protobuf/message-s
 import type { MessageShape } from './protobuf/message-shape.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
-import { entriesOf, fieldsOf } from './yaml-file.ts';
+import { entriesOf, yamlFields } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** A method of a gRPC service, named like `acme.payments.v1.Payments/Get`. */
@@ -40,7 +40,7 @@ export function grpcEntries(
   node: PlacedNode,
   { defaults, sets }: { readonly defaults: Defaults; readonly sets: DescriptorSets },
 ): readonly GrpcEntry[] {
-  const fields = fieldsOf(yaml, node, { what: '`grpc`', required: ['services'], optional: ['descriptorSet'] });
+  const fields = yamlFields(yaml, node, { what: '`grpc`', required: ['services'], optional: ['descriptorSet'] });
   const services = fields.get('services');
   const named = fields.get('descriptorSet');
   if (services === undefined) return [];
@@ -49,7 +49,7 @@ export function grpcEntries(
   return entriesOf(yaml, services, '`services`').flatMap(([service, value]) => {
     if (!GRPC_SERVICE.test(service.value) || service.value.length > MAX_NAME_LENGTH)
       yaml.report(service.offset, 'a gRPC service is named with its package, such as `acme.payments.v1.Payments`');
-    const methods = fieldsOf(yaml, value, { what: 'a gRPC service', required: ['methods'] }).get('methods');
+    const methods = yamlFields(yaml, value, { what: 'a gRPC service', required: ['methods'] }).get('methods');
     const described = set?.services.get(service.value);
     if (set !== null && described === undefined)
       yaml.report(service.offset, `the descriptor set does not have the service \`${service.value}\``);

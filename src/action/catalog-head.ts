@@ -3,7 +3,7 @@ import { attributesFrom } from './attributes.ts';
 import type { Attributes } from './attributes.ts';
 import { staticSecretExceptions } from './static-secret-exception.ts';
 import type { StaticSecretException } from './static-secret-exception.ts';
-import { fieldsOf, itemsOf, placedOf, valueOf } from './yaml-file.ts';
+import { yamlFields, itemsOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** How much harm an action can do; also the name of its action group. */
@@ -118,11 +118,15 @@ export const actionFields = <More extends string = never>(
   what: string,
   more: readonly More[] = [],
 ) =>
-  fieldsOf<(typeof HEAD_KEYS)[number] | (typeof DEFAULT_KEYS)[number] | 'args' | 'otherArguments' | More>(yaml, node, {
-    what,
-    required: HEAD_KEYS,
-    optional: [...DEFAULT_KEYS, 'args', 'otherArguments', ...more],
-  });
+  yamlFields<(typeof HEAD_KEYS)[number] | (typeof DEFAULT_KEYS)[number] | 'args' | 'otherArguments' | More>(
+    yaml,
+    node,
+    {
+      what,
+      required: HEAD_KEYS,
+      optional: [...DEFAULT_KEYS, 'args', 'otherArguments', ...more],
+    },
+  );
 
 /** What `otherArguments` says; `null` where it is not written, or wrong. */
 export const otherArgumentsIn = (yaml: YamlFile, node: PlacedNode | undefined): 'ignore' | 'deny' | null =>

@@ -9,7 +9,7 @@ import type { ActionHead, Defaults } from './catalog-head.ts';
 import type { DenialStyle } from './denial-style.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
-import { entriesOf, fieldsOf, itemsOf, placedOf, valueOf } from './yaml-file.ts';
+import { entriesOf, yamlFields, itemsOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** An action entry with its arguments. */
@@ -62,7 +62,7 @@ export function mcpEntry(
   server: { readonly id: string; readonly defaults: Defaults },
 ): McpEntry | null {
   const { defaults } = server;
-  const fields = fieldsOf(yaml, node, {
+  const fields = yamlFields(yaml, node, {
     what: '`mcp`',
     required: ['path'],
     optional: ['tools', 'resources', 'prompts', 'roots', 'other', 'meta', 'query', 'denials'],
@@ -167,7 +167,11 @@ const toolEntry: EntryReader = (yaml, node, { what, defaults }) => {
 
 /** Reads the `a2a` section of a server. */
 export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {
-  const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path'], optional: ['send', 'methods', 'denials'] });
+  const fields = yamlFields(yaml, node, {
+    what: '`a2a`',
+    required: ['path'],
+    optional: ['send', 'methods', 'denials'],
+  });
   const path = fixedPath(yaml, fields.get('path'));
   const methods = messages(yaml, fields.get('methods'), {
     what: 'an A2A method',

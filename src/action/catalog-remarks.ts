@@ -1,11 +1,11 @@
 import { isMethodWithBody } from './body.ts';
 import type { RouteEntry } from './catalog-file.ts';
-import type { Finding } from './finding.ts';
+import type { SourceFinding } from './finding.ts';
 import type { RouteTable } from './route-table.ts';
 import type { YamlFile } from './yaml-file.ts';
 
 /** Something valid in a catalog but probably a mistake. */
-export interface CatalogRemark extends Finding {
+export interface CatalogRemark extends SourceFinding {
   /** Of the rules of `remit policy lint`. */
   readonly rule: 'query-arguments' | 'lookalike-path';
 }

@@ -1,7 +1,7 @@
 import type { TextPlace } from '../runtime/text-place.ts';
 
 /** An error in a file that an operator wrote, with its place. A set with findings is never loaded. */
-export interface Finding {
+export interface SourceFinding {
   /** Path as the operator gave it. */
   readonly file: string;
   /** 1-based. */
@@ -18,7 +18,7 @@ export interface Finding {
 }
 
 /** Findings sorted by file, line, column and message. */
-export const inReadingOrder = <Some extends Finding>(findings: readonly Some[]): readonly Some[] =>
+export const inReadingOrder = <Some extends SourceFinding>(findings: readonly Some[]): readonly Some[] =>
   findings.toSorted(
     (a, b) =>
       inCodeUnits(a.file, b.file) || a.line - b.line || a.column - b.column || inCodeUnits(a.message, b.message),

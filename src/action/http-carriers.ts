@@ -1,4 +1,4 @@
-import { textOf } from './bytes-text.ts';
+import { textOfBytes } from './bytes-text.ts';
 import { carriedFrom } from './carried.ts';
 import type { Carried } from './carried.ts';
 import type { HttpCall } from './call.ts';
@@ -34,7 +34,7 @@ export function carriedByHttp(call: HttpCall, { args }: CatalogAction, json: obj
 /** A body that is not read: its fields if it is a short form, otherwise all of it, and the names of its parts. */
 function addBody(carried: Map<string, unknown>, { body, headers }: HttpCall): void {
   if (body === null || body.length === 0) return;
-  const text = textOf(body);
+  const text = textOfBytes(body);
   const type = headers.get('content-type')?.[0]?.trim().toLowerCase() ?? '';
   const fields = type.startsWith('application/x-www-form-urlencoded') ? fieldsOf(text) : NO_FIELDS;
   if (fields.size === 0) carried.set('body', text);

@@ -1,6 +1,6 @@
-import type { Finding } from './finding.ts';
+import type { SourceFinding } from './finding.ts';
 import { made, type Reader, textLike } from '../runtime/fields.ts';
-import { fieldsOf, itemsOf, valueOf } from './yaml-file.ts';
+import { yamlFields, itemsOf, valueOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** A long-lived credential that may pass on a route until a day, with an owner who answers for it. */
@@ -16,7 +16,7 @@ export interface StaticSecretException {
   /** When it ends, milliseconds since the Unix epoch: the midnight (UTC) after the given day. */
   readonly untilMs: number;
   /** Where it is written. */
-  readonly place: Pick<Finding, 'file' | 'line' | 'column'>;
+  readonly place: Pick<SourceFinding, 'file' | 'line' | 'column'>;
 }
 
 const DAY_MS = 86_400_000;
@@ -25,14 +25,14 @@ const MAX_OWNER_LENGTH = 200;
 /** The exceptions in `staticSecrets` of a server or route; empty where absent. */
 export function staticSecretExceptions(yaml: YamlFile, node: PlacedNode | undefined): readonly StaticSecretException[] {
   if (node === undefined) return [];
-  const exceptions = fieldsOf(yaml, node, { what: '`staticSecrets`', required: ['exceptions'] }).get('exceptions');
+  const exceptions = yamlFields(yaml, node, { what: '`staticSecrets`', required: ['exceptions'] }).get('exceptions');
   if (exceptions === undefined) return [];
   return itemsOf(yaml, exceptions, '`exceptions`').flatMap((item) => exceptionFrom(yaml, item) ?? []);
 }
 
 function exceptionFrom(yaml: YamlFile, node: PlacedNode): StaticSecretException | null {
   const what = 'an exception';
-  const fields = fieldsOf(yaml, node, { what, required: ['owner', 'until'], optional: ['digest', 'header'] });
+  const fields = yamlFields(yaml, node, { what, required: ['owner', 'until'], optional: ['digest', 'header'] });
   const digest = valueOf(yaml, fields.get('digest'), { what: 'the digest', reader: digestText });
   const header = valueOf(yaml, fields.get('header'), { what: 'the header', reader: headerName });
   const owner = valueOf(yaml, fields.get('owner'), { what: 'the owner', reader: ownerText });

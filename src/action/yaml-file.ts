@@ -4,7 +4,7 @@ import type { Reader } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { placesIn } from '../runtime/text-place.ts';
 import { jsonOf, offsetOf, yamlRootFrom } from '../runtime/yaml-text.ts';
-import type { Finding } from './finding.ts';
+import type { SourceFinding } from './finding.ts';
 
 /** A value with its place: UTF-16 code units from the start of the file. */
 export interface Placed<Value> {
@@ -19,15 +19,15 @@ export type PlacedNode = Placed<Node | null>;
 export interface YamlFile {
   /** `null` where the file is empty or not valid YAML. */
   readonly root: PlacedNode;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SourceFinding[];
   readonly report: (offset: number, message: string, help?: string) => void;
   /** Creates a finding without reporting it. */
-  readonly findingAt: (offset: number, message: string, help?: string) => Finding;
+  readonly findingAt: (offset: number, message: string, help?: string) => SourceFinding;
 }
 
 /** Opens a YAML file strictly, as `yamlRootFrom` does. A violation is a finding and leaves an empty root. */
 export function openYaml(text: string, file: string): YamlFile {
-  const findings: Finding[] = [];
+  const findings: SourceFinding[] = [];
   const placeAt = placesIn(text);
   const findingAt: YamlFile['findingAt'] = (offset, message, help) => ({
     file,
@@ -74,7 +74,7 @@ const nodeOf = (value: unknown, otherwise: number): PlacedNode =>
     : { value: null, offset: offsetOf(value, otherwise) };
 
 /** The values of a mapping with known keys. Unknown keys and missing required keys are findings. */
-export function fieldsOf<Key extends string>(
+export function yamlFields<Key extends string>(
   yaml: YamlFile,
   node: PlacedNode,
   expected: { readonly what: string; readonly required: readonly Key[]; readonly optional?: readonly Key[] },

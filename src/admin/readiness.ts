@@ -5,7 +5,7 @@ export interface Gate {
 }
 
 /** The unmet gates, each as `name: what is missing`; empty when ready. */
-export const unmetGates = (gates: readonly Gate[]): readonly string[] =>
+export const unmetGateTexts = (gates: readonly Gate[]): readonly string[] =>
   gates.flatMap((gate) => {
     const problem = gate.problem();
     return problem === null ? [] : [`${gate.name}: ${problem}`];

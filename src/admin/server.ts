@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { isLoopback } from '../runtime/loopback-host.ts';
 import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
 import { crossSiteProblem } from './asked-host.ts';
-import { unmetGates } from './readiness.ts';
+import { unmetGateTexts } from './readiness.ts';
 import type { Gate } from './readiness.ts';
 import { answerTrace } from './trace-answer.ts';
 import type { TraceSource } from './trace-answer.ts';
@@ -29,7 +29,7 @@ export interface AdminAnswers {
 }
 
 /** The listen address; `port` 0 picks a free one. */
-export interface AdminAddress {
+export interface AdminListenAddress {
   readonly host: string;
   readonly port: number;
 }
@@ -74,7 +74,7 @@ export class AdminServer {
   }
 
   /** Starts listening and resolves with the port; rejects with the system's error. */
-  async listen({ host, port }: AdminAddress): Promise<number> {
+  async listen({ host, port }: AdminListenAddress): Promise<number> {
     const server = await this.#listening(isLoopback(host) ? 'private' : 'public', { host, port });
     return (server.address() as AddressInfo).port;
   }
@@ -92,7 +92,7 @@ export class AdminServer {
     return restrictSocket(path, PRIVATE);
   }
 
-  #listening(reach: Reach, where: AdminAddress | { readonly path: string }): Promise<Server> {
+  #listening(reach: Reach, where: AdminListenAddress | { readonly path: string }): Promise<Server> {
     const server = createServer(
       { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
       (request, response) => this.#answer(request, response, reach),
@@ -121,7 +121,7 @@ export class AdminServer {
       response.setHeader('allow', 'GET, HEAD');
       return answer(response, 405, 'method not allowed');
     }
-    const unmet = excluded === null ? [] : unmetGates(this.#gates.filter(({ name }) => !excluded.includes(name)));
+    const unmet = excluded === null ? [] : unmetGateTexts(this.#gates.filter(({ name }) => !excluded.includes(name)));
     if (excluded !== null || url === '/livez')
       return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
     if (this.#answers === null) return answer(response, 503, 'the process is starting');

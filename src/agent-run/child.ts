@@ -53,7 +53,7 @@ const notStarted = (command: string, code: string): ChildEnd => ({
 });
 
 /** The equivalent exit code: that of the command, or 128 plus the number of the signal that ended it. */
-export const exitCodeOf = (end: ChildEnd): number =>
+export const childExitCode = (end: ChildEnd): number =>
   end.kind === 'signal' ? 128 + constants.signals[end.signal] : end.code;
 
 /** The exit code after a signal. */

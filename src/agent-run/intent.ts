@@ -1,6 +1,6 @@
 import { inReadingOrder } from '../action/finding.ts';
-import type { Finding } from '../action/finding.ts';
-import { fieldsOf, itemsOf, openYaml, valueOf } from '../action/yaml-file.ts';
+import type { SourceFinding } from '../action/finding.ts';
+import { yamlFields, itemsOf, openYaml, valueOf } from '../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../action/yaml-file.ts';
 import { AUTHORIZATION_DETAILS_TYPE, authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { textLike } from '../runtime/fields.ts';
@@ -35,10 +35,13 @@ export interface IntentFile {
  * and `take`.
  * Strict, like the token endpoint: an unknown key or constraint is a finding with line and column.
  */
-export function intentFileFrom(text: string, file: string): IntentFile | { readonly findings: readonly Finding[] } {
+export function intentFileFrom(
+  text: string,
+  file: string,
+): IntentFile | { readonly findings: readonly SourceFinding[] } {
   const yaml = openYaml(text, file);
   if (yaml.findings.length > 0) return { findings: yaml.findings };
-  const fields = fieldsOf(yaml, yaml.root, {
+  const fields = yamlFields(yaml, yaml.root, {
     what: 'an intent',
     required: ['purpose', 'access'],
     optional: ['expires_in', 'keep', 'take', '$schema'],
@@ -62,7 +65,7 @@ function accessFrom(
   intent: { readonly purpose: string; readonly at: ReadonlyMap<string, PlacedNode> },
 ): AccessEntry | null {
   const before = yaml.findings.length;
-  const fields = fieldsOf(yaml, entry, {
+  const fields = yamlFields(yaml, entry, {
     what: 'an entry of `access`',
     required: ['resource', 'actions'],
     optional: ['constraints'],

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Ports } from '../runtime/ports.ts';
 import type { Problem } from '../runtime/problem.ts';
 import type { After } from '../runtime/timers.ts';
-import { exitCodeOf, exitCodeOfSignal, startChild } from './child.ts';
+import { childExitCode, exitCodeOfSignal, startChild } from './child.ts';
 import type { OAuthDeclaration } from './declaration.ts';
 import { openForwarders } from './forward/forwarders.ts';
 import type { ForwardTarget } from './forward/forward-target.ts';
@@ -188,7 +188,7 @@ async function runCommand(run: Run, tasks: readonly RunTask[]): Promise<number> 
     if (child.pid !== undefined) watcher.tell({ pid: child.pid });
     const end = await child.ended;
     if (end.kind === 'not-started') world.tell(end.problem);
-    return exitCodeOf(end);
+    return childExitCode(end);
   } finally {
     // The last opened uses the others.
     for (const handover of opened.toReversed()) await handover.close();

@@ -9,13 +9,13 @@ import { Readings } from '../runtime/readings.ts';
 import { SharedRoom } from '../runtime/shared-room.ts';
 import type { After } from '../runtime/timers.ts';
 import { localRights, rightsOf } from './authorize.ts';
-import type { SidecarRights, SidecarRule } from './authorize.ts';
+import type { SidecarRights, SidecarGrant } from './authorize.ts';
 
 /** Options of an admission. */
 export interface AdmissionOptions {
   /** Whether the permissions of a Unix socket say who may call. */
   readonly isLocal: boolean;
-  readonly rules: () => readonly SidecarRule[];
+  readonly rules: () => readonly SidecarGrant[];
   readonly svid: SvidSource | null;
   /** A client has made a call. */
   readonly called: (peer: string) => void;

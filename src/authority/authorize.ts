@@ -1,7 +1,7 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 
 /** Which sidecars may connect, and for which audiences they may open tasks. */
-export interface SidecarRule {
+export interface SidecarGrant {
   /** A SPIFFE ID in which `*` stands for any characters of one path segment: `spiffe://acme.test/ns/payments/sa/tools-*`. */
   readonly id: string;
   readonly audiences: readonly string[];
@@ -16,13 +16,13 @@ export interface SidecarRights {
 }
 
 /** The rights of a client: the audiences of all rules that match. `null` where none does: it may do nothing. */
-export function rightsOf(rules: readonly SidecarRule[], id: SpiffeId): SidecarRights | null {
+export function rightsOf(rules: readonly SidecarGrant[], id: SpiffeId): SidecarRights | null {
   const matching = rules.filter((rule) => matches(rule.id, id));
   return matching.length === 0 ? null : { peer: id, audiences: new Set(matching.flatMap((rule) => rule.audiences)) };
 }
 
 /** The rights of the clients of a Unix socket: every audience of the rules. */
-export const localRights = (rules: readonly SidecarRule[]): SidecarRights => ({
+export const localRights = (rules: readonly SidecarGrant[]): SidecarRights => ({
   peer: 'unix',
   audiences: new Set(rules.flatMap((rule) => rule.audiences)),
 });

@@ -1,6 +1,6 @@
 import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 import type { FeedHub } from './feed-hub.ts';
 
 /** A beat answers all pings of this time. */
@@ -9,7 +9,7 @@ const BEAT_MS = 50;
 /** Options of beats. */
 export interface BeatsOptions {
   readonly hub: FeedHub;
-  readonly engine: Pick<Engine, 'beat' | 'lost'>;
+  readonly engine: Pick<AuthorityEngine, 'beat' | 'lost'>;
   /** Processes the feed up to a head. Gives whether it did. */
   readonly pollTo: (head: number) => Promise<boolean>;
   /** Later of wall clock and floor. */

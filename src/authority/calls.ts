@@ -10,7 +10,7 @@ import type { SettledUse, Settlement } from '../state/settling.ts';
 import type { Spend } from '../state/spend.ts';
 import type { SidecarRights } from './authorize.ts';
 import type { PeerLimits } from './client-limits.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 import { streamIdOf } from './follower.ts';
 import type { Followers } from './followers.ts';
 import { permittedCard } from './permitted-card.ts';
@@ -36,7 +36,7 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Options of the calls. */
 interface SidecarCallsOptions {
-  readonly engine: Engine;
+  readonly engine: AuthorityEngine;
   readonly epoch: string;
   /** What receives the logs of sidecars; without it a record that comes with a use is refused. */
   readonly records: ReceivedRecords | null;
@@ -45,7 +45,7 @@ interface SidecarCallsOptions {
 
 /** The calls of sidecars besides their streams. */
 export class SidecarCalls {
-  readonly #engine: Engine;
+  readonly #engine: AuthorityEngine;
   readonly #epoch: string;
   readonly #records: ReceivedRecords | null;
   readonly #followers: Followers;

@@ -1,3 +1,4 @@
+/** The database of an authority. */
 import type { HeldTask } from '../fleet/card.ts';
 import type { Position } from '../fleet/messages.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
@@ -42,7 +43,7 @@ export interface PositionProofs {
 }
 
 /** The database of an authority. A failure is a returned value, never a rejection. */
-export interface Engine {
+export interface AuthorityEngine {
   /** Names this life of the database: another one begins when a backup is restored. */
   epoch(): Promise<string | StoreFailure>;
   /** The number of the last change. */
@@ -77,7 +78,7 @@ export function sqliteEngine({
   readonly feed: Feed;
   readonly reader: Pick<StateReader, 'fileId' | 'restoredAtMs' | 'heldTask' | 'reportedUses'>;
   readonly settling: Settling;
-}): Engine {
+}): AuthorityEngine {
   return {
     epoch: async () => {
       const fileId = reader.fileId();

@@ -5,7 +5,7 @@ import { DueCards } from './due-cards.ts';
 import type { FeedPlace } from './feed-place.ts';
 import type { FeedHubOptions } from './feed-hub-options.ts';
 import { SharedRoom } from '../runtime/shared-room.ts';
-import { Outgoing } from './outgoing.ts';
+import { DueMessages } from './outgoing.ts';
 import { Receipts } from './receipts.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import { Holders } from './holders.ts';
@@ -29,7 +29,7 @@ export class FeedHub {
   readonly #streams = new Map<StreamId, SidecarStream>();
   readonly #holders = new Holders();
   readonly #receipts = new Receipts();
-  readonly #outgoing = new Outgoing();
+  readonly #outgoing = new DueMessages();
   readonly #withDue = new DueCards();
   readonly #room: SharedRoom;
   #place: FeedPlace;

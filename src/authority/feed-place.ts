@@ -1,6 +1,6 @@
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 
 /** A position of the feed, with the mark by which a sidecar proves later that it had it; `''` where there is none. */
 export interface FeedPlace {
@@ -9,7 +9,10 @@ export interface FeedPlace {
 }
 
 /** The end of the feed now. */
-export async function placeOf({ head, proofs }: Pick<Engine, 'head' | 'proofs'>): Promise<FeedPlace | StoreFailure> {
+export async function feedPlaceOf({
+  head,
+  proofs,
+}: Pick<AuthorityEngine, 'head' | 'proofs'>): Promise<FeedPlace | StoreFailure> {
   const seq = await head();
   if (isStoreFailure(seq)) return seq;
   const mark = proofs === undefined ? '' : await proofs.markOf(seq);

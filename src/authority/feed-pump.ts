@@ -4,16 +4,16 @@ import type { Down } from '../fleet/messages.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { SidecarRights } from './authorize.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 import type { FeedHub } from './feed-hub.ts';
-import { placeOf } from './feed-place.ts';
+import { feedPlaceOf } from './feed-place.ts';
 import { permittedCard } from './permitted-card.ts';
 import type { CardToRead, StreamId } from './sidecar-stream.ts';
 
 /** Options of a pump. */
 export interface FeedPumpOptions {
   readonly hub: FeedHub;
-  readonly engine: Engine;
+  readonly engine: AuthorityEngine;
   readonly ports: Pick<Ports, 'monotonicMs'>;
   readonly after: After;
   /** The rights of a connected sidecar; `undefined` where it is not connected. */
@@ -65,7 +65,7 @@ export class FeedPump {
     const { hub, engine, keysChanged, ports, readKeys } = this.#options;
     const found = await engine.feedAfter(hub.position);
     if (isStoreFailure(found)) return false;
-    const to = found === null ? await placeOf(engine) : { seq: found.position, mark: found.mark };
+    const to = found === null ? await feedPlaceOf(engine) : { seq: found.position, mark: found.mark };
     if (isStoreFailure(to)) return false;
     // INVARIANT: sidecars get keys before the position that an acknowledgement of them names.
     const isOfKeys = found === null || found.changes.some(({ part }) => part === 'keys');

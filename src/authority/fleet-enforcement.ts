@@ -3,7 +3,7 @@ import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { PendingChanges } from './pending-changes.ts';
 import type { Receipt } from '../fleet/receipt.ts';
-import { countsOf } from './receipts.ts';
+import { receiptCounts } from './receipts.ts';
 import type { ReplicaBoard } from './replica-board.ts';
 import { ReplicaMarks } from './replica-marks.ts';
 import { detailsOf, ReplicaReports } from './replica-reports.ts';
@@ -128,7 +128,7 @@ export class FleetEnforcement {
       if (isEnforced || monotonicMs() >= untilMs || this.#isClosed) {
         const found = await board.receiptsOf(roots, seq);
         const others = isStoreFailure(found) ? [] : found.filter(({ replica }) => replica !== board.id);
-        return { ...countsOf([local, ...others]), enforced: isEnforced };
+        return { ...receiptCounts([local, ...others]), enforced: isEnforced };
       }
       await wait(LOOK_MS);
       // The feed could not be read for a while.

@@ -1,3 +1,4 @@
+/** A connected sidecar. */
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Down, Dropped, Hello, TaskKeyMessage, Up } from '../fleet/messages.ts';
@@ -14,11 +15,11 @@ const STALLED_MS = 10_000;
 const INSTANCE = /^[\w-]{8,64}$/;
 
 /** A connected sidecar. */
-export interface Follower {
+export interface FollowingSidecar {
   readonly id: StreamId;
   readonly rights: SidecarRights;
   readonly limits: ClientLimits;
-  readonly call: Call;
+  readonly call: SidecarCall;
   /** Ends its connection. */
   readonly hangUp: () => void;
   /** Since when it has not read what it was sent; `null` where it has. */
@@ -26,7 +27,7 @@ export interface Follower {
 }
 
 /** The stream of a sidecar. */
-export type Call = ServerDuplexStream<Up, Down>;
+export type SidecarCall = ServerDuplexStream<Up, Down>;
 
 /** Names a sidecar process. The instance is what it says; the peer is verified, so nobody can name another's. */
 export const streamIdOf = ({ peer }: SidecarRights, instance: string): StreamId | null =>
@@ -46,7 +47,7 @@ export function unfitHello(
 }
 
 /** Ends the connection of a sidecar that has not read for too long. Call it every moment. */
-export function hangUpStalled(follower: Follower, monotonicMs: number): void {
+export function hangUpStalled(follower: FollowingSidecar, monotonicMs: number): void {
   const { call, hangUp } = follower;
   follower.stalledMs = call.writableLength === 0 ? null : (follower.stalledMs ?? monotonicMs);
   if (follower.stalledMs === null || monotonicMs - follower.stalledMs < STALLED_MS) return;
@@ -55,21 +56,21 @@ export function hangUpStalled(follower: Follower, monotonicMs: number): void {
 }
 
 /** Ends the stream of a sidecar that asks for too much, with its connection, and gives `null`. */
-export function tooMuch({ call, hangUp }: Pick<Follower, 'call' | 'hangUp'>, details: string): null {
+export function tooMuch({ call, hangUp }: Pick<FollowingSidecar, 'call' | 'hangUp'>, details: string): null {
   endStream(call, status.RESOURCE_EXHAUSTED, details);
   setImmediate(hangUp);
   return null;
 }
 
 /** Ends a stream and gives `null`. */
-export function ended(call: Call, code: status, details: string): null {
+export function ended(call: SidecarCall, code: status, details: string): null {
   endStream(call, code, details);
   return null;
 }
 
 /** Calls `act` once the stream is open for so long. */
 export function onceOpenFor(
-  call: Call,
+  call: SidecarCall,
   ms: number,
   { after, act }: { readonly after: After; readonly act: () => void },
 ): void {
@@ -79,7 +80,7 @@ export function onceOpenFor(
 }
 
 /** The keys of messages may be absent. */
-export const keysIn = ({ keys }: Dropped): readonly TaskKeyMessage[] =>
+export const droppedKeys = ({ keys }: Dropped): readonly TaskKeyMessage[] =>
   keys.flatMap((key: TaskKeyMessage | null) => key ?? []);
 
 /** From 0 to 1. */

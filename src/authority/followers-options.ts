@@ -4,12 +4,12 @@ import type { After } from '../runtime/timers.ts';
 import type { ReportingSidecar } from './report-writes.ts';
 import type { PeerLimits } from './client-limits.ts';
 import type { ServedBundle } from './bundle-handler.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 import type { FeedPlace } from './feed-place.ts';
 
 /** Options of the streams. */
 export interface FollowersOptions {
-  readonly engine: Engine;
+  readonly engine: AuthorityEngine;
   readonly epoch: string;
   /** The end of the feed now. */
   readonly place: FeedPlace;

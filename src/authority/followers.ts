@@ -12,8 +12,17 @@ import { Beats } from './beats.ts';
 import { FeedHub } from './feed-hub.ts';
 import { HelloTurns } from './hello-turns.ts';
 import { HELD_BOUNDS } from './feed-hub-options.ts';
-import { ended, hangUpStalled, keysIn, onceOpenFor, randomOf, streamIdOf, tooMuch, unfitHello } from './follower.ts';
-import type { Call, Follower } from './follower.ts';
+import {
+  ended,
+  hangUpStalled,
+  droppedKeys,
+  onceOpenFor,
+  randomOf,
+  streamIdOf,
+  tooMuch,
+  unfitHello,
+} from './follower.ts';
+import type { SidecarCall, FollowingSidecar } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
 import { reportProblem } from './report-admission.ts';
@@ -22,7 +31,7 @@ import type { StandingRefusal } from './standing.ts';
 import { SidecarReports } from './sidecar-reports.ts';
 import { endStream } from './stream-end.ts';
 import { welcomeOf } from './welcome.ts';
-import { totalOf } from './receipts.ts';
+import { receiptTotal } from './receipts.ts';
 import type { StreamId } from './sidecar-stream.ts';
 import { SharedRoom } from '../runtime/shared-room.ts';
 import { TokenBucket } from '../runtime/token-bucket.ts';
@@ -48,7 +57,7 @@ const MAX_STREAMS = 20_000;
 export class Followers {
   readonly hub: FeedHub;
   readonly #options: FollowersOptions;
-  readonly #followers = new Map<StreamId, Follower>();
+  readonly #followers = new Map<StreamId, FollowingSidecar>();
   readonly #turns: HelloTurns;
   readonly #room = new SharedRoom(MAX_STREAMS);
   readonly #beats: Beats;
@@ -132,14 +141,14 @@ export class Followers {
    * Serves one stream.
    * @param hangUp ends its connection, with all that is queued for it
    */
-  follow(call: Call, rights: SidecarRights, hangUp: () => void): void {
+  follow(call: SidecarCall, rights: SidecarRights, hangUp: () => void): void {
     if (this.#isDraining)
       return endStream(call, status.UNAVAILABLE, 'the authority is stopping: connect to another one');
     const { halted } = this;
     if (halted !== null) return endStream(call, status.FAILED_PRECONDITION, halted);
     if (!this.#room.take(rights.peer)) return endStream(call, status.RESOURCE_EXHAUSTED, 'too many streams');
     const { after } = this.#options;
-    let follower: Follower | 'none' | 'begun' = 'none';
+    let follower: FollowingSidecar | 'none' | 'begun' = 'none';
     const cancelHello = after(HELLO_MS, () => endStream(call, status.DEADLINE_EXCEEDED, 'no Hello in 10 s'));
     let isOver = false;
     const over = (): void => {
@@ -180,7 +189,7 @@ export class Followers {
     for (;;) {
       await this.pump.poll();
       const nowMs = ports.monotonicMs();
-      const receipt = totalOf(roots.map((root) => this.hub.receipt(seq, root, nowMs)));
+      const receipt = receiptTotal(roots.map((root) => this.hub.receipt(seq, root, nowMs)));
       this.pump.advance();
       if (receipt.enforced || nowMs >= untilMs || this.#isClosed) return receipt;
       await new Promise<void>((resolve) => void after(POLL_MS / 5, resolve));
@@ -210,7 +219,10 @@ export class Followers {
     for (const { call } of this.#followers.values()) endStream(call, status.UNAVAILABLE, 'the authority has stopped');
   }
 
-  async #hello(hello: Hello, peer: Pick<Follower, 'call' | 'rights' | 'hangUp'>): Promise<Follower | null> {
+  async #hello(
+    hello: Hello,
+    peer: Pick<FollowingSidecar, 'call' | 'rights' | 'hangUp'>,
+  ): Promise<FollowingSidecar | null> {
     const { call, rights } = peer;
     const { ports, engine, after, limits } = this.#options;
     const id = streamIdOf(rights, hello.instance);
@@ -233,7 +245,7 @@ export class Followers {
     const position = this.hub.connect(id, { ...hello, rights: audiences }, ports.monotonicMs());
     if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
     if (position === 'ahead') return ended(call, BEHIND.code, BEHIND.details);
-    const follower: Follower = { ...peer, id, limits: limits.ofSidecar(rights.peer), stalledMs: null };
+    const follower: FollowingSidecar = { ...peer, id, limits: limits.ofSidecar(rights.peer), stalledMs: null };
     this.#followers.set(id, follower);
     this.#reports.began(id, hello.version);
     if (before !== undefined) endStream(before.call, status.ABORTED, 'another stream of this sidecar began');
@@ -248,7 +260,7 @@ export class Followers {
     return follower;
   }
 
-  #heard(follower: Follower, up: Up): void {
+  #heard(follower: FollowingSidecar, up: Up): void {
     const { id, call, limits } = follower;
     if (this.#followers.get(id) !== follower) return;
     if (!limits.ups.take()) return void tooMuch(follower, 'too many messages');
@@ -264,7 +276,7 @@ export class Followers {
       case 'dropped':
         if (!this.#options.limits.of(follower.rights.peer).claims.take(up.dropped.keys.length))
           return void tooMuch(follower, 'too many dropped cards');
-        this.hub.dropped(id, keysIn(up.dropped), up.dropped.n);
+        this.hub.dropped(id, droppedKeys(up.dropped), up.dropped.n);
         return this.pump.advance();
       case 'report':
         return void this.#reported(follower, up.report);
@@ -276,7 +288,7 @@ export class Followers {
     }
   }
 
-  async #reported(follower: Follower, report: Report): Promise<void> {
+  async #reported(follower: FollowingSidecar, report: Report): Promise<void> {
     const problem = await reportProblem(report, follower, {
       issuer: this.#options.welcome.issuer,
       holds: (key) => this.hub.holds(follower.id, key),
@@ -286,7 +298,7 @@ export class Followers {
     this.#write(follower, { of: 'reported', reported: { id: report.id, problem } });
   }
 
-  #left(follower: Follower): void {
+  #left(follower: FollowingSidecar): void {
     if (this.#followers.get(follower.id) !== follower) return;
     this.#followers.delete(follower.id);
     this.hub.disconnect(follower.id, this.#options.ports.monotonicMs());
@@ -337,7 +349,7 @@ export class Followers {
   }
 
   /** Writes a message. Cards are not read for a stream before all of its messages have left this process. */
-  #write({ call }: Follower, down: Down): void {
+  #write({ call }: FollowingSidecar, down: Down): void {
     if (call.cancelled || call.destroyed || call.writableEnded) return;
     call.write(down, () => {
       if (call.writableLength === 0) this.pump.advance();

@@ -2,7 +2,7 @@ import type { Down } from '../fleet/messages.ts';
 import type { StreamId } from './sidecar-stream.ts';
 
 /** The messages that are due to each stream, in order, until they are taken. */
-export class Outgoing {
+export class DueMessages {
   #queues = new Map<StreamId, Down[]>();
 
   add(id: StreamId, down: Down): void {

@@ -1,6 +1,6 @@
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { FeedChange } from '../state/feed.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 
 /** A change that may have holders here. */
 interface PendingChange {
@@ -32,7 +32,7 @@ export class PendingChanges {
 }
 
 /** The engine, with the changes that it gives out noted. */
-export const noting = <E extends Pick<Engine, 'feedAfter'>>(engine: E, pending: PendingChanges): E => ({
+export const noting = <E extends Pick<AuthorityEngine, 'feedAfter'>>(engine: E, pending: PendingChanges): E => ({
   ...engine,
   feedAfter: async (position) => {
     const found = await engine.feedAfter(position);

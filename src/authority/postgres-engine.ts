@@ -2,14 +2,14 @@ import type { HeldTask } from '../fleet/card.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { TaskCard } from '../state/postgres/cards.ts';
 import type { PostgresState } from '../state/postgres/postgres-state.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 
 /** A PostgreSQL as the database of an authority, which may be one of several. */
 export function postgresEngine({
   authority,
   feed,
   settling,
-}: Pick<PostgresState, 'authority' | 'feed' | 'settling'>): Engine {
+}: Pick<PostgresState, 'authority' | 'feed' | 'settling'>): AuthorityEngine {
   return {
     epoch: async () => {
       const head = await feed.syncedHead();

@@ -2,15 +2,15 @@ import type { Receipt } from '../fleet/receipt.ts';
 import type { StreamId } from './sidecar-stream.ts';
 
 /** The counts of several receipts. */
-export const countsOf = (receipts: readonly Omit<Receipt, 'enforced'>[]): Omit<Receipt, 'enforced'> => ({
+export const receiptCounts = (receipts: readonly Omit<Receipt, 'enforced'>[]): Omit<Receipt, 'enforced'> => ({
   holders: receipts.reduce((sum, { holders }) => sum + holders, 0),
   acknowledged: receipts.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
   fenced: receipts.reduce((sum, { fenced }) => sum + fenced, 0),
 });
 
 /** One receipt for several changes. */
-export const totalOf = (receipts: readonly Receipt[]): Receipt => ({
-  ...countsOf(receipts),
+export const receiptTotal = (receipts: readonly Receipt[]): Receipt => ({
+  ...receiptCounts(receipts),
   enforced: receipts.every(({ enforced }) => enforced),
 });
 

@@ -1,7 +1,7 @@
 import type { Report } from '../fleet/messages.ts';
 import type { TaskKey } from '../state/store.ts';
 import type { FeedHub } from './feed-hub.ts';
-import type { Follower } from './follower.ts';
+import type { FollowingSidecar } from './follower.ts';
 import type { FollowersOptions } from './followers-options.ts';
 
 /** What a report is admitted by. */
@@ -14,7 +14,7 @@ interface Admitting {
 /** Makes the writes of a report of a connected sidecar, within its limits. Gives the problem, after which it is repeated; `''` for none. */
 export async function reportProblem(
   report: Report,
-  { id, limits, rights }: Pick<Follower, 'id' | 'limits' | 'rights'>,
+  { id, limits, rights }: Pick<FollowingSidecar, 'id' | 'limits' | 'rights'>,
   { issuer, holds, write }: Admitting,
 ): Promise<string> {
   const count = 1 + report.touched.length + report.stolen.length + report.secrets.length;

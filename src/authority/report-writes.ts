@@ -9,7 +9,7 @@ import type { Allowance } from './client-limits.ts';
 import type { StreamId } from './sidecar-stream.ts';
 
 /** The writes of reports. */
-export type ReportTarget = Pick<
+export type SidecarReportTarget = Pick<
   Authority & Upkeep,
   'floorMs' | 'nowMs' | 'tokenOf' | 'revokeToken' | 'applyTaskEvent' | 'touchTasks' | 'writeSecrets' | 'writeUses'
 >;
@@ -33,7 +33,7 @@ export const MAX_ENTRIES = 1_024;
 export async function writeReport(
   report: Report,
   { id, rights: { audiences }, sightings }: ReportingSidecar,
-  target: ReportTarget,
+  target: SidecarReportTarget,
 ): Promise<string> {
   const { touched, stolen, secrets } = report;
   if (Math.max(touched.length, stolen.length, secrets.length, report.uses.length) > MAX_ENTRIES)
@@ -59,7 +59,7 @@ export async function writeReport(
 async function revokeStolen(
   { jti_digest, is_of_task }: Report['stolen'][number],
   audiences: ReadonlySet<string>,
-  target: ReportTarget,
+  target: SidecarReportTarget,
 ): Promise<unknown> {
   const token = await target.tokenOf(jti_digest);
   if (token === undefined) return null;

@@ -12,7 +12,7 @@ import { AcceptedSockets } from '../runtime/accepted-sockets.ts';
 import type { After } from '../runtime/timers.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { Admission } from './admission.ts';
-import type { SidecarRights, SidecarRule } from './authorize.ts';
+import type { SidecarRights, SidecarGrant } from './authorize.ts';
 import type { BundleCall, BundleSender } from './bundle-handler.ts';
 import type { CallRefusal, SidecarCalls } from './calls.ts';
 import type { Followers } from './followers.ts';
@@ -31,7 +31,7 @@ export interface AuthorityServerOptions {
   readonly calls: SidecarCalls;
   /** The replay memory of the sidecars; `null` where there are several authorities, since each would have one. */
   readonly proofs: ProofUses | null;
-  readonly rules: () => readonly SidecarRule[];
+  readonly rules: () => readonly SidecarGrant[];
   /** For TLS; not used over a Unix socket. */
   readonly svid: SvidSource | null;
   /** Who may connect to a Unix socket. */

@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import type { Position } from '../fleet/messages.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 
 /**
  * What the position of a sidecar that says Hello tells:
@@ -16,7 +16,7 @@ type Standing = 'known' | 'behind' | 'lost' | 'unproven';
 
 /** Where an authority is. */
 interface Place {
-  readonly engine: Pick<Engine, 'beat' | 'proofs'>;
+  readonly engine: Pick<AuthorityEngine, 'beat' | 'proofs'>;
   /** The life of the database that it serves. */
   readonly epoch: string;
   /** Up to where it has processed the feed. */

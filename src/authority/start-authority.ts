@@ -4,20 +4,20 @@ import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
-import type { SidecarRule } from './authorize.ts';
+import type { SidecarGrant } from './authorize.ts';
 import { BundleSender } from './bundle-handler.ts';
 import type { ServedBundle } from './bundle-handler.ts';
 import { SidecarCalls } from './calls.ts';
 import { PeerLimits } from './client-limits.ts';
-import type { Engine } from './engine.ts';
+import type { AuthorityEngine } from './engine.ts';
 import { Followers, MARGIN_MS } from './followers.ts';
-import { placeOf } from './feed-place.ts';
+import { feedPlaceOf } from './feed-place.ts';
 import { FleetEnforcement } from './fleet-enforcement.ts';
 import { noting, PendingChanges } from './pending-changes.ts';
 import type { ReceivedRecords } from './received-records.ts';
 import { writeReport } from './report-writes.ts';
 import { furthestBehind } from './sidecar-reports.ts';
-import type { ReportTarget } from './report-writes.ts';
+import type { SidecarReportTarget } from './report-writes.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import { ProofUses } from './proof-uses.ts';
 import { AuthorityServer } from './server.ts';
@@ -28,12 +28,12 @@ export interface AuthorityParts {
   /** At least one address. */
   readonly listen: readonly AuthorityAddress[];
   /** The rules in force; read with each call. */
-  readonly sidecars: () => readonly SidecarRule[];
+  readonly sidecars: () => readonly SidecarGrant[];
   readonly leaseMs: number;
   /** The longest lease that a former process over a state file may have given. Default `leaseMs`; a database tells it itself. */
   readonly formerLeaseMs?: number;
-  readonly engine: Engine;
-  readonly reports: ReportTarget;
+  readonly engine: AuthorityEngine;
+  readonly reports: SidecarReportTarget;
   /** 32 bytes, by which all sidecars give one static secret the same digest. */
   readonly digestKey: Uint8Array;
   readonly issuer: string;
@@ -102,7 +102,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   const pending = new PendingChanges();
   const engine = parts.engine.replicas === undefined ? parts.engine : noting(parts.engine, pending);
   const epoch = await engine.epoch();
-  const place = await placeOf(engine);
+  const place = await feedPlaceOf(engine);
   // A database that does not answer, or has no standby, comes back; a state file that fails does not.
   const mayPass = engine.replicas !== undefined;
   if (isStoreFailure(epoch)) return { problem: epoch.detail, mayPass };

@@ -8,7 +8,7 @@ import type { CheckServices } from './services.ts';
 import { isVerified } from '../decide/decide.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
-import type { Facts } from '../decide/facts.ts';
+import type { CallFacts } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import type { DenialFacts } from '../decision/denial-facts.ts';
@@ -58,18 +58,18 @@ export const answerTo = (
 });
 
 /** The metadata URL of the server that was called, for a denial; `null` for an allow. */
-function metadataUrlFor(services: CheckServices, decision: Decision, facts: Facts): string | null {
+function metadataUrlFor(services: CheckServices, decision: Decision, facts: CallFacts): string | null {
   const server = isDeny(decision) ? serverOf(services, facts) : null;
   return server === null ? null : services.resourceMetadataUrl(server.id, otherPort(server, facts));
 }
 
 /** The port in the authority, at the host of the audience; `null` if it has none. Other hosts have other ports in front of Envoy. */
-function otherPort({ audience }: Pick<Server, 'audience'>, { call }: Facts): number | null {
+function otherPort({ audience }: Pick<Server, 'audience'>, { call }: CallFacts): number | null {
   return isDeny(call) || new URL(audience).hostname !== call.host ? null : call.port;
 }
 
 /** The called server, also where the action is not known; `null` for hosts and paths of no server. */
-function serverOf({ policies }: CheckServices, { action, call }: Facts): Pick<Server, 'id' | 'audience'> | null {
+function serverOf({ policies }: CheckServices, { action, call }: CallFacts): Pick<Server, 'id' | 'audience'> | null {
   if (!isDeny(action)) return action.server;
   const inForce = policies();
   if (isDeny(call) || isDeny(inForce)) return null;
@@ -78,7 +78,7 @@ function serverOf({ policies }: CheckServices, { action, call }: Facts): Pick<Se
 }
 
 /** The form of a denial, and what its caller is told. */
-function denialIn(services: CheckServices, decision: Deny, facts: Facts): Pick<Answer, 'form' | 'told'> {
+function denialIn(services: CheckServices, decision: Deny, facts: CallFacts): Pick<Answer, 'form' | 'told'> {
   const inForce = services.policies();
   const { call, action } = facts;
   if (isDeny(call) || isDeny(inForce)) return {};
@@ -92,7 +92,7 @@ function denialIn(services: CheckServices, decision: Deny, facts: Facts): Pick<A
 
 const isOfAction = ({ reason }: Deny): boolean => reason === 'action.unknown' || reason === 'action.arguments';
 
-const agentIn = ({ caller, credential }: Facts): string | null => {
+const agentIn = ({ caller, credential }: CallFacts): string | null => {
   if (isDeny(caller)) return null;
   return isDeny(credential) ? caller.id : agentOf({ caller, credential });
 };

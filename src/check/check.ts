@@ -1,6 +1,6 @@
 import { answerTo } from './answer.ts';
 import type { Answer } from './answer.ts';
-import { countUse, decideNow, outOfTime, sharedTokenOf, traceOf, useKeyOf } from './decide-now.ts';
+import { countUse, decideNow, outOfTime, sharedTokenOf, traceOf, keyOfCredential } from './decide-now.ts';
 import type { DecidedUse } from './decide-now.ts';
 import { currentProblem, openTask } from './task-facts.ts';
 import { askingAgentOf, readCheck } from './read.ts';
@@ -19,7 +19,7 @@ import { isHandedToken, transactionToken } from './transaction-token.ts';
 import { shownCheck } from '../decide/decided-check.ts';
 import { allReadings } from '../action/http.ts';
 import { taskTokenOf } from '../decide/facts.ts';
-import type { Facts } from '../decide/facts.ts';
+import type { CallFacts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import type { SettledUse } from '../state/settling.ts';
@@ -31,12 +31,12 @@ import type { Isolated } from '../runtime/map-isolated.ts';
 import { placeOfCheck } from '../telemetry/span.ts';
 
 /** Answers to checks, each at the index of its check. An answer is a promise where the check waits for the disk or a signature. */
-export type Answers = readonly Isolated<Answer | Promise<Answer>>[];
+export type CheckAnswers = readonly Isolated<Answer | Promise<Answer>>[];
 
 /** The imperative shell around `decide`. */
 export interface Checks {
   /** Answers the checks of one turn of the event loop. An exception in one check affects that check alone. */
-  answers(asked: readonly Isolated<AskedCheck>[]): Answers;
+  answers(asked: readonly Isolated<AskedCheck>[]): CheckAnswers;
   /** Writes spans and metrics of the checks answered synchronously. Call it in the same turn, after those answers are sent. */
   afterwards(): void;
 }
@@ -169,7 +169,7 @@ const changedTwice = deny('task.state-unavailable', 'the history of the task cha
  * @returns whether the token was used at a new place
  */
 function rememberPlace({ uses }: CheckServices, { check, use }: DecidedUse): boolean {
-  const key = useKeyOf(use.credential);
+  const key = keyOfCredential(use.credential);
   return key !== null && use.before !== null && !isDeny(check.decision) && uses.allowed(key, use.before);
 }
 
@@ -254,7 +254,7 @@ function answeredWith(services: CheckServices, decided: DecidedUse, handed: stri
 }
 
 /** Remembers an allowed call that a later message can continue. INVARIANT: before the answer, since the message may come right after it. */
-function rememberCall({ asking }: CheckServices, { action, caller, credential, nowMs }: Facts): void {
+function rememberCall({ asking }: CheckServices, { action, caller, credential, nowMs }: CallFacts): void {
   if (asking === undefined || isDeny(action) || isDeny(caller) || isDeny(credential)) return;
   for (const reading of allReadings(action)) asking.allowed(reading, { caller, credential }, nowMs);
 }

@@ -1,6 +1,6 @@
 import type { CheckServices } from './services.ts';
 import type { ReadCheck } from './read.ts';
-import type { Facts } from '../decide/facts.ts';
+import type { CallFacts } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import { readsAny } from '../policy/answers/split-by-volatility.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
@@ -16,7 +16,11 @@ const readers = new WeakMap<PolicySet, ReadonlySet<PolicyEntry>>();
  * Whether the state of a task by which an allowed use was decided is current enough without asking an authority. Where the state may lag,
  * it is not for an action of high risk, nor where a policy that can match reads the history: a use at another sidecar may have added to it.
  */
-export function isCurrentEnough({ binding, sidecar }: CheckServices, { policies }: ReadCheck, facts: Facts): boolean {
+export function isCurrentEnough(
+  { binding, sidecar }: CheckServices,
+  { policies }: ReadCheck,
+  facts: CallFacts,
+): boolean {
   if (sidecar === null) return true;
   const { call, caller, credential, task = null, history, action, use, reuse, nowMs } = facts;
   if (isDeny(policies) || isDeny(call) || isDeny(caller) || isDeny(credential) || isDeny(task) || isDeny(action)) {

@@ -4,7 +4,7 @@ import { credentialNow, taskFactsOf, noTask } from './task-facts.ts';
 import type { ReadCheck } from './read.ts';
 import { decide } from '../decide/decide.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
-import type { Facts } from '../decide/facts.ts';
+import type { CallFacts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
@@ -20,7 +20,7 @@ import type { TokenUse } from '../token/uses.ts';
 /** One use of a token, or a call without a token. It is counted once per check, before the decision. */
 export interface CountedUse {
   /** The credential at this moment. */
-  readonly credential: Facts['credential'];
+  readonly credential: CallFacts['credential'];
   /** The uses of the token before this one; `null` without a token. */
   readonly before: TokenUse | null;
   /** Trace and span ID of the check. */
@@ -48,7 +48,7 @@ export interface DecidedUse {
 export function countUse(services: CheckServices, { asked, reading, clocks }: ReadCheck): CountedUse {
   const credential = credentialNow(services, reading, clocks);
   const place = placeOfCheck(services, traceOf(asked).parent);
-  const key = useKeyOf(credential);
+  const key = keyOfCredential(credential);
   if (key === null) return { credential, before: null, place };
   const token = sharedTokenOf(credential);
   const { sharing, uses } = services;
@@ -81,11 +81,11 @@ export const traceOf = ({ facts, call }: ReadCheck['asked']): CheckFacts['trace'
   isDeny(facts) ? { parent: call.traceparent, application: null } : facts.trace;
 
 /** The key under which uses of a token are counted; `null` for a credential that is not counted. */
-export const useKeyOf = (credential: Facts['credential']): string | null =>
+export const keyOfCredential = (credential: CallFacts['credential']): string | null =>
   isDeny(credential) || isIdentityAlone(credential) ? null : credential.useKey;
 
 /** The token whose uses are shared with other sidecars; `null` for other credentials. */
-export const sharedTokenOf = (credential: Facts['credential']): TaskToken | null =>
+export const sharedTokenOf = (credential: CallFacts['credential']): TaskToken | null =>
   !isDeny(credential) && credential.kind === 'task-token' ? credential : null;
 
 const isIdentityAlone = (
@@ -98,7 +98,11 @@ const isLate = ({ signal, deadlineMs }: CheckCall, nowMs: number): boolean => si
 export const outOfTime = deny('check.deadline', 'the deadline of the check passed before it was decided');
 
 /** The facts of a check: the content of its call, and the current state of its task. */
-function factsOf(services: CheckServices, { reading, clocks }: ReadCheck, { credential, before }: CountedUse): Facts {
+function factsOf(
+  services: CheckServices,
+  { reading, clocks }: ReadCheck,
+  { credential, before }: CountedUse,
+): CallFacts {
   const { call, caller, refusedCaller, secrets, passing, presented, action } = reading;
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskFactsOf(services, credential) : noTask;
   return {

@@ -8,7 +8,7 @@ import { noPriorCalls } from '../action/prior-calls.ts';
 import { staticSecretsIn } from '../action/static-secret.ts';
 import type { AskedCheck, CheckFacts } from './asked-check.ts';
 import type { AskingAgent, CheckServices } from './services.ts';
-import type { Facts, Presented } from '../decide/facts.ts';
+import type { CallFacts, Presented } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { callerFrom } from '../identity/caller.ts';
@@ -29,8 +29,8 @@ import type { Circumstances } from '../token/reuse.ts';
 import { isExpired } from '../token/verify.ts';
 
 /** What the call itself contains: the facts that no other check changes. */
-export interface Reading extends Pick<
-  Facts,
+export interface CallReading extends Pick<
+  CallFacts,
   'call' | 'caller' | 'refusedCaller' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
 > {
   readonly circumstances: Circumstances;
@@ -39,7 +39,7 @@ export interface Reading extends Pick<
 /** A check that was read: the content of its call, with the policies and clocks by which it is judged. */
 export interface ReadCheck {
   readonly asked: AskedCheck;
-  readonly reading: Reading;
+  readonly reading: CallReading;
   readonly policies: PolicySet | Deny;
   /** Read once, when the check began. Every later stage uses this reading. */
   readonly clocks: Clocks;
@@ -64,7 +64,7 @@ function readingOf(
   services: CheckServices,
   facts: CheckFacts,
   by: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
-): Reading {
+): CallReading {
   const nowMs = by.clocks.wallMs;
   const { call, peer } = facts;
   const caller = callerFrom(peer, services.identity, nowMs);
@@ -89,7 +89,7 @@ function readingOfRefused(
   { identity }: CheckServices,
   facts: CheckFacts,
   { caller, policies }: { readonly caller: Deny; readonly policies: PolicySet | Deny },
-): Reading {
+): CallReading {
   const { sourceAddress, peer } = facts;
   const call = { ...facts.call, body: null };
   const action = isDeny(policies) ? policies : routedAction(call, policies.catalog);
@@ -119,7 +119,7 @@ function continuedAction(
   return followUpActionFrom(followUp, prior ?? noPriorCalls);
 }
 
-const unreadable = (why: Deny): Reading => ({
+const unreadable = (why: Deny): CallReading => ({
   call: why,
   caller: why,
   secrets: [],
@@ -219,7 +219,7 @@ function proofOf(
 }
 
 /** The agent to rate-limit: the client of the token where a valid proof by the token's key came with it, else the connection. */
-export function askingAgentOf({ caller, credential, presented }: Reading): AskingAgent {
+export function askingAgentOf({ caller, credential, presented }: CallReading): AskingAgent {
   const hop = isDeny(caller) ? '' : caller.id;
   return { proven: isProven(credential, presented) ? agentOfToken(credential) : null, hop };
 }

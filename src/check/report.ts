@@ -1,4 +1,4 @@
-import type { Reading } from './read.ts';
+import type { CallReading } from './read.ts';
 import type { CheckServices } from './services.ts';
 import { taskFactsOf } from './task-facts.ts';
 import { isPresentedByAnother } from '../decide/decided-check.ts';
@@ -12,7 +12,7 @@ import type { TaskToken } from '../token/claims.ts';
 import { isExpired } from '../token/verify.ts';
 
 /** Reports findings of a decided check. No decision waits for these writes or fails with them. */
-export function reportFindings(services: CheckServices, check: DecidedCheck, reading: Reading): void {
+export function reportFindings(services: CheckServices, check: DecidedCheck, reading: CallReading): void {
   reportSecrets(services, check);
   const stolen = stolenToken(services, check, reading);
   if (stolen !== null) reportStolenToken(services, stolen);
@@ -26,7 +26,7 @@ function reportSecrets({ reports }: CheckServices, { facts: { secrets, caller, a
 }
 
 /** The verified task token of another workload that a call presented, expired ones too: it has leaked, whenever it is shown. */
-function stolenToken(services: CheckServices, check: DecidedCheck, reading: Reading): BindingViolation | null {
+function stolenToken(services: CheckServices, check: DecidedCheck, reading: CallReading): BindingViolation | null {
   const { facts, decision } = check;
   const { caller, nowMs } = facts;
   if (isDeny(caller) || !isDeny(decision)) return null;

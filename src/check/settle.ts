@@ -8,7 +8,7 @@ import type { CheckServices } from './services.ts';
 import { currentProblem } from './task-facts.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
-import type { Facts } from '../decide/facts.ts';
+import type { CallFacts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { DenialFacts } from '../decision/denial-facts.ts';
@@ -33,7 +33,7 @@ export interface UseToSettle {
  */
 export function useToSettle(
   { decision, decisionId, facts }: DecidedCheck,
-  isCurrent: (facts: Facts) => boolean,
+  isCurrent: (facts: CallFacts) => boolean,
 ): UseToSettle | null | Deny {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return null;

@@ -1,6 +1,6 @@
 import type { CheckServices } from './services.ts';
-import type { Reading } from './read.ts';
-import type { Facts } from '../decide/facts.ts';
+import type { CallReading } from './read.ts';
+import type { CallFacts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { jtiDigestOf } from '../token/jti-digest.ts';
@@ -15,7 +15,7 @@ import type { Credential } from '../token/credential.ts';
 import { isExpired } from '../token/verify.ts';
 
 /** A task with one of its tokens and its history, all read at one moment. */
-export type TaskFacts = Pick<Facts, 'task' | 'issued' | 'history'>;
+export type TaskFacts = Pick<CallFacts, 'task' | 'issued' | 'history'>;
 
 /** The task facts of a call without a task token. */
 export const noTask: TaskFacts = { task: undefined, issued: undefined, history: noHistory };
@@ -28,7 +28,7 @@ export function taskFactsOf({ states }: Pick<CheckServices, 'states'>, token: Ta
 }
 
 /** Asks for the task of a credential where it is not known here. `null` where there is nothing to wait for. */
-export function openTask({ states }: Pick<CheckServices, 'states'>, { credential }: Reading): Promise<void> | null {
+export function openTask({ states }: Pick<CheckServices, 'states'>, { credential }: CallReading): Promise<void> | null {
   const token = isDeny(credential) ? (isExpired(credential) ? credential.expired : null) : credential;
   if (token === null || token.kind !== 'task-token') return null;
   return states.open({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
@@ -54,7 +54,7 @@ const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled'
  * answers `token.expired` with a new declaration, which would get around whoever stopped the task. A caller to whom the token is not bound
  * learns nothing about the task.
  */
-export function credentialNow(services: CheckServices, reading: Reading, clocks: Clocks): Credential | Deny {
+export function credentialNow(services: CheckServices, reading: CallReading, clocks: Clocks): Credential | Deny {
   const { credential, caller, presented } = reading;
   if (!isDeny(credential) || !isExpired(credential)) return credential;
   const { expired, ...over } = credential;

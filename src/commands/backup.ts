@@ -10,7 +10,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { keptPlacesOf, placeOptions } from './kept-places.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const help = `remit backup: back up state file and ledgers to a new folder
 
@@ -55,14 +55,14 @@ async function backedUp(args: readonly string[], io: CommandIo): Promise<string 
     },
     1,
   );
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const [folder] = options.operands;
-  if (folder === undefined) return refusal('the folder for the backup is required');
+  if (folder === undefined) return taskRefusal('the folder for the backup is required');
   const { values } = options;
   const kept = await keptPlacesOf(values, io);
   if (isCommandRefusal(kept)) return kept;
   if (values['with-keys'] && kept.keys.length === 0)
-    return refusal('--with-keys needs a configuration, which names the keys');
+    return taskRefusal('--with-keys needs a configuration, which names the keys');
   const places = {
     state: kept.state,
     ledgers: values['state-only'] ? [] : [kept.ledger, ...kept.others],
@@ -75,7 +75,7 @@ async function backedUp(args: readonly string[], io: CommandIo): Promise<string 
     onProgress: progress.at,
   });
   progress.end();
-  if (isProblem(made)) return refusal(made.problem, EXIT.no);
+  if (isProblem(made)) return taskRefusal(made.problem, EXIT.no);
   return values.json ? JSON.stringify({ folder: resolve(folder), ...made }) : textOf(resolve(folder), made);
 }
 

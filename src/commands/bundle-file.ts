@@ -5,7 +5,7 @@ import type { Bundle, BundleTrust } from '../policy/bundle/bundle.ts';
 import { signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
-import { isCommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, taskRefusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 import { errorCode } from '../runtime/error-code.ts';
 
@@ -22,9 +22,9 @@ export async function signedBundleAt(
   if (isCommandRefusal(content)) return content;
   if (isCommandRefusal(keysText)) return keysText;
   const keys = signingKeysFrom(jsonOf(keysText.text));
-  if (isProblem(keys)) return refusal(`the key set \`${keysFile}\` ${keys.problem}`);
+  if (isProblem(keys)) return taskRefusal(`the key set \`${keysFile}\` ${keys.problem}`);
   const found = bundleFrom(content.text, { keys, name, signatures }, file);
-  return isProblem(found) ? refusal(`\`${file}\` ${found.problem}`, EXIT.no) : found;
+  return isProblem(found) ? taskRefusal(`\`${file}\` ${found.problem}`, EXIT.no) : found;
 }
 
 /** The text of a file. */
@@ -32,7 +32,7 @@ export async function bundleFileText(file: string): Promise<{ readonly text: str
   try {
     return { text: await readFile(file, 'utf8') };
   } catch (error) {
-    return refusal(`\`${file}\` could not be read: ${errorCode(error) ?? 'unknown error'}`);
+    return taskRefusal(`\`${file}\` could not be read: ${errorCode(error) ?? 'unknown error'}`);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { PolicySet } from '../policy/loading/load.ts';
-import type { Changes, SetChanges } from '../policy-tools/compare/set-changes.ts';
+import type { PolicySetChanges, SetChanges } from '../policy-tools/compare/set-changes.ts';
 import type { ComparedExample, ComparisonReport, CountedAlike } from '../policy-tools/compare/comparison.ts';
 import { decisionExample, differenceLines, examplesLine } from './difference-lines.ts';
-import { counted } from './finding-lines.ts';
+import { findingCounts } from './finding-lines.ts';
 
 /** Two policy sets by path, and their comparison. */
 export interface Compared {
@@ -28,7 +28,7 @@ export function comparedLines({ paths, sets, report }: Compared): readonly strin
   return [
     ...sets.map(
       ({ hash, policies }, index) =>
-        `${index === 0 ? 'old' : 'new'}: ${paths[index]}, ${counted(policies.length, 'policy', 'policies')}, set ${hash}`,
+        `${index === 0 ? 'old' : 'new'}: ${paths[index]}, ${findingCounts(policies.length, 'policy', 'policies')}, set ${hash}`,
     ),
     ...changeLines(changes),
     ...groups.flatMap((group) => differenceLines(group, exampleText)),
@@ -38,15 +38,15 @@ export function comparedLines({ paths, sets, report }: Compared): readonly strin
       ({ action, missing }) => `${action}, missing: ${missing.join(', ')}`,
     ),
     ...groupLines('skipped', skipped, ({ why }) => why),
-    `${counted(compared, 'decision')} compared, ${notRepeatable.count} not repeatable, ${skipped.count} skipped: ` +
-      `${counted(groups.length, 'kind')} of difference${more}`,
+    `${findingCounts(compared, 'decision')} compared, ${notRepeatable.count} not repeatable, ${skipped.count} skipped: ` +
+      `${findingCounts(groups.length, 'kind')} of difference${more}`,
   ];
 }
 
 const changeLines = (changes: SetChanges): readonly string[] =>
   (['policies', 'actions', 'entities'] as const).map((what) => `${what}: ${changesText(changes[what])}`);
 
-function changesText(changes: Changes): string {
+function changesText(changes: PolicySetChanges): string {
   const said = (['added', 'removed', 'changed'] as const).flatMap((how) =>
     changes[how].length === 0 ? [] : [`${how} ${namesText(changes[how])}`],
   );

@@ -14,7 +14,7 @@ import { reportJunit } from '../doctor/report-junit.ts';
 import { reportLines } from '../doctor/report-text.ts';
 import { GUIDE_URL } from '../config/guide.ts';
 import { DOCTOR_EXIT, exitCodeOf, reportOf } from '../doctor/report.ts';
-import type { Report } from '../doctor/report.ts';
+import type { DoctorReport } from '../doctor/report.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -44,7 +44,7 @@ async function doctor(args: readonly string[], io: Io): Promise<number> {
 
 interface Examination {
   readonly collected: readonly Collected[];
-  readonly report: Report;
+  readonly report: DoctorReport;
 }
 
 /** Examines once; with `--wait` until nothing fails, or the time is over. */
@@ -77,7 +77,7 @@ function collectorsOf(options: DoctorOptions, { environment }: Io): readonly (()
   ];
 }
 
-function printReport(report: Report, { format, isVerbose }: DoctorOptions, io: Io): void {
+function printReport(report: DoctorReport, { format, isVerbose }: DoctorOptions, io: Io): void {
   if (format === 'json') io.out(JSON.stringify(reportJson(report)));
   else if (format === 'junit') io.out(reportJunit(report));
   else for (const line of reportLines(report, { isVerbose })) io.out(line);

@@ -27,7 +27,7 @@ export function excerptOf(
 }
 
 /** The lines of a text, split lazily and once, since thousands of findings may refer to one large file. */
-export function shownText(text: string): ShownText {
+export function textWithLines(text: string): ShownText {
   let lines: readonly string[] | null = null;
   return { lineAt: (line) => (lines ??= text.split('\n'))[line - 1] ?? '' };
 }

@@ -1,3 +1,4 @@
+/** Options that describe an attempt and its circumstances; defaults are those of most calls. */
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import { caseFileFrom } from '../policy-tools/cases/case-file.ts';
@@ -41,7 +42,7 @@ export const namesAttempt = (options: AttemptOptions): boolean => KINDS.some((ki
 type Attempted = Pick<TestCase, 'attempt' | 'circumstances'>;
 
 /** The attempt in the options, parsed like a test case so that both mean the same. */
-export function attemptFrom(
+export function attemptFromOptions(
   call: { readonly method: string; readonly url: string } | null,
   options: AttemptOptions,
 ): Attempted | Problem {

@@ -14,7 +14,7 @@ import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { readable, recordedTasks } from './recorded-tasks.ts';
 import { openedReader } from './ledger-source.ts';
-import { isCommandRefusal, refusal, sourceOf } from './task-source.ts';
+import { isCommandRefusal, taskRefusal, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 /** A recorded decision: its record, its text, and a test suite with the one case it makes. */
@@ -43,7 +43,7 @@ export async function recordedDecision(
     if (leaf === undefined) return intentIn(log, decisionId);
     const record = recordedUseFrom(leaf.bytes);
     if (isProblem(record) || record === 'other') {
-      return refusal(record === 'other' ? `\`${decisionId}\` is not a decision` : record.problem);
+      return taskRefusal(record === 'other' ? `\`${decisionId}\` is not a decision` : record.problem);
     }
     const store = openedReader(source.state);
     if (isCommandRefusal(store)) return store;
@@ -53,16 +53,16 @@ export async function recordedDecision(
       store?.close();
     }
   });
-  if (found === null) return refusal(`no ledger in \`${source.ledger}\``);
-  return isStoreFailure(found) ? refusal(found.detail) : found;
+  if (found === null) return taskRefusal(`no ledger in \`${source.ledger}\``);
+  return isStoreFailure(found) ? taskRefusal(found.detail) : found;
 }
 
 function intentIn(log: LogReader, decisionId: string): RecordedIntent | CommandRefusal {
   const [leaf] = log.found({ decisionId, kind: 'intent' }, { isNewestFirst: true }).take(1);
-  if (leaf === undefined) return refusal(`there is no decision \`${decisionId}\``, EXIT.no);
+  if (leaf === undefined) return taskRefusal(`there is no decision \`${decisionId}\``, EXIT.no);
   const { entries } = readable([{ seq: leaf.seq, bytes: recordBytesIn(leaf.bytes) }]);
   const [record] = entries;
-  if (record?.kind !== 'intent') return refusal(`the record of \`${decisionId}\` cannot be read`);
+  if (record?.kind !== 'intent') return taskRefusal(`the record of \`${decisionId}\` cannot be read`);
   return {
     record,
     lines: [decidedLine(record), `  intent of ${record.agent ?? 'an unknown agent'}: ${record.purpose ?? '-'}`],
@@ -74,7 +74,7 @@ function fromRecord(
   { task, policies }: { readonly task: RecordedTask | null; readonly policies: PolicySet },
 ): RecordedDecision | CommandRefusal {
   const found = recordedCase(record, recordedWith(record, task, policies.catalog));
-  if (isProblem(found)) return refusal(`${found.problem}: ${record.reason ?? record.decision}`, EXIT.no);
+  if (isProblem(found)) return taskRefusal(`${found.problem}: ${record.reason ?? record.decision}`, EXIT.no);
   return { record, lines: linesOf(record, policies, found.notes), text: recordedSuiteText([found]) };
 }
 

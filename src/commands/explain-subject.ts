@@ -7,11 +7,11 @@ import type { TestCase } from '../policy-tools/cases/test-case.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
-import { attemptFrom, namesAttempt } from './explain-options.ts';
+import { attemptFromOptions, namesAttempt } from './explain-options.ts';
 import type { AttemptOptions } from './explain-options.ts';
 import { recordedDecision } from './explain-recorded.ts';
 import type { RecordedDecision, RecordedIntent } from './explain-recorded.ts';
-import { isCommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, taskRefusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 /** What to explain, with its record. */
@@ -47,30 +47,30 @@ export async function subjectOf(
   if (options.cases !== undefined) {
     return first === undefined && !isTestWanted
       ? fromCases(options.cases, options.filter ?? '')
-      : refusal('`--cases` takes no call and no `--as-test`');
+      : taskRefusal('`--cases` takes no call and no `--as-test`');
   }
   if (namesAttempt(options))
     return first === undefined && !isTestWanted
       ? fromWords(null, options)
-      : refusal('an option that names what is attempted takes no call and no `--as-test`');
-  if (first === undefined) return refusal('METHOD and URL, `--cases` or a DECISION-ID is required');
+      : taskRefusal('an option that names what is attempted takes no call and no `--as-test`');
+  if (first === undefined) return taskRefusal('METHOD and URL, `--cases` or a DECISION-ID is required');
   if (url !== undefined)
-    return isTestWanted ? refusal('`--as-test` takes a DECISION-ID') : fromWords({ method: first, url }, options);
+    return isTestWanted ? taskRefusal('`--as-test` takes a DECISION-ID') : fromWords({ method: first, url }, options);
   return isUuid(first)
     ? fromRecord(first, options, known)
-    : refusal(`\`${printable(first)}\` is not a decision id, and METHOD needs a URL`);
+    : taskRefusal(`\`${printable(first)}\` is not a decision id, and METHOD needs a URL`);
 }
 
 async function fromCases(file: string, filter: string): Promise<ExplainSubject | CommandRefusal> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => error);
-  if (typeof text !== 'string') return refusal(`cannot read \`${file}\`: ${text.code}`);
+  if (typeof text !== 'string') return taskRefusal(`cannot read \`${file}\`: ${text.code}`);
   const read = caseFileFrom(text, file);
   if ('findings' in read) {
     const lines = read.findings.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
-    return refusal(lines.join('\n'));
+    return taskRefusal(lines.join('\n'));
   }
   const test = read.find(({ name }) => name.includes(filter));
-  return test === undefined ? refusal(`no case of \`${file}\` has that in its name`) : { test, recorded: null };
+  return test === undefined ? taskRefusal(`no case of \`${file}\` has that in its name`) : { test, recorded: null };
 }
 
 async function fromRecord(
@@ -81,15 +81,18 @@ async function fromRecord(
   const found = await recordedDecision(id, options, known);
   if (isCommandRefusal(found)) return found;
   if (!('text' in found)) {
-    return options['as-test'] ? refusal('the decision about an intent makes no test case', EXIT.no) : found;
+    return options['as-test'] ? taskRefusal('the decision about an intent makes no test case', EXIT.no) : found;
   }
   if (options['as-test']) return found.text.trimEnd();
   const read = caseFileFrom(found.text, id);
   const test = 'findings' in read ? undefined : read[0];
-  return test === undefined ? refusal('the record makes no test case') : { test, recorded: found };
+  return test === undefined ? taskRefusal('the record makes no test case') : { test, recorded: found };
 }
 
-function fromWords(call: Parameters<typeof attemptFrom>[0], options: SubjectOptions): ExplainSubject | CommandRefusal {
-  const test = attemptFrom(call, options);
-  return isProblem(test) ? refusal(test.problem) : { test, recorded: null };
+function fromWords(
+  call: Parameters<typeof attemptFromOptions>[0],
+  options: SubjectOptions,
+): ExplainSubject | CommandRefusal {
+  const test = attemptFromOptions(call, options);
+  return isProblem(test) ? taskRefusal(test.problem) : { test, recorded: null };
 }

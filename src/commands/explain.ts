@@ -17,7 +17,7 @@ import { foundDecision } from './explained-use.ts';
 import { explainedDecision, explainedLines } from './explain-text.ts';
 import { recordedDecision } from './explain-recorded.ts';
 import { optionsFrom } from './options.ts';
-import { DEFAULT_CONFIG, isCommandRefusal, refused, refusal, sourceOf } from './task-source.ts';
+import { DEFAULT_CONFIG, isCommandRefusal, refused, taskRefusal, sourceOf } from './task-source.ts';
 
 const help = `remit explain: say in plain words why a call was denied, from what its client was shown
 
@@ -55,9 +55,9 @@ type Values = Readonly<Partial<Record<'config' | 'state' | 'ledger' | 'policies'
 
 async function explain(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, OPTIONS, 1);
-  if (typeof options === 'string') return refused(io, 'remit explain', refusal(options));
+  if (typeof options === 'string') return refused(io, 'remit explain', taskRefusal(options));
   const [id] = options.operands;
-  if (id === undefined) return refused(io, 'remit explain', refusal('a decision id or a trace id is required'));
+  if (id === undefined) return refused(io, 'remit explain', taskRefusal('a decision id or a trace id is required'));
   const source = await sourceOf(options.values, io);
   if (isCommandRefusal(source)) return refused(io, 'remit explain', source);
   const found = foundDecision(id.toLowerCase(), source);

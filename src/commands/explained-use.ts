@@ -10,7 +10,7 @@ import { isStoreFailure } from '../runtime/store-failure.ts';
 import { EXIT } from './command.ts';
 import { openedReader } from './ledger-source.ts';
 import { readable, recordedTasks } from './recorded-tasks.ts';
-import { isCommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, taskRefusal } from './task-source.ts';
 import type { CommandRefusal, Source } from './task-source.ts';
 
 /** A recorded decision with what is known around it. */
@@ -28,20 +28,20 @@ const MAX_OTHERS = 8;
 /** The recorded decision with a decision id, or the newest with a trace id. */
 export function foundDecision(id: string, source: Source): FoundDecision | CommandRefusal {
   const traceId = /^[0-9a-f]{32}$/.test(id) ? id : null;
-  if (traceId === null && !isUuid(id)) return refusal(`\`${id}\` is neither a decision id nor a trace id`);
+  if (traceId === null && !isUuid(id)) return taskRefusal(`\`${id}\` is neither a decision id nor a trace id`);
   const found = readLog(source.ledger, (log) => {
     const filter = traceId === null ? { decisionId: id } : { traceId };
     const records = [...log.found(filter, { isNewestFirst: true }).take(64)].flatMap(({ seq, bytes }) =>
       decisionIn(seq, bytes),
     );
     const [record] = records;
-    if (record === undefined) return refusal(`there is no decision \`${id}\` in \`${source.ledger}\``, EXIT.no);
+    if (record === undefined) return taskRefusal(`there is no decision \`${id}\` in \`${source.ledger}\``, EXIT.no);
     const others = records.map(({ decisionId }) => decisionId).filter((other) => other !== record.decisionId);
     const purpose = purposeOf(record, log, source);
     return isCommandRefusal(purpose) ? purpose : { record, others: others.slice(0, MAX_OTHERS), purpose };
   });
-  if (found === null) return refusal(`no ledger in \`${source.ledger}\``);
-  return isStoreFailure(found) ? refusal(found.detail) : found;
+  if (found === null) return taskRefusal(`no ledger in \`${source.ledger}\``);
+  return isStoreFailure(found) ? taskRefusal(found.detail) : found;
 }
 
 /** The decision about a use or an intent in a leaf; none where it is another record or cannot be read. */

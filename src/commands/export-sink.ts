@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LineSink } from '../telemetry/decision-log.ts';
-import { type CommandRefusal, refusal } from './task-source.ts';
+import { type CommandRefusal, taskRefusal } from './task-source.ts';
 import { errorCode } from '../runtime/error-code.ts';
 
 /** The destination of an export. `write` and `close` return a problem or `null`. */
@@ -50,6 +50,6 @@ export function fileSink(path: string): ExportSink | CommandRefusal {
         }),
     };
   } catch (error) {
-    return refusal(`\`${path}\` cannot be written: ${errorCode(error) ?? String(error)}`);
+    return taskRefusal(`\`${path}\` cannot be written: ${errorCode(error) ?? String(error)}`);
   }
 }

@@ -1,6 +1,6 @@
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import type { PolicySource } from '../policy/loading/source.ts';
-import { excerptOf, shownText } from './excerpt.ts';
+import { excerptOf, textWithLines } from './excerpt.ts';
 import type { ShownText } from './excerpt.ts';
 
 /** The texts for excerpts of findings: the files of a policy folder; empty where it could not be read. */
@@ -13,7 +13,7 @@ export const shownFiles = (source: PolicySource | null): ShownFiles =>
     : new Map(
         [source.catalog, source.schema, ...source.policies, ...source.entities].map(({ file, text }) => [
           file,
-          shownText(text),
+          textWithLines(text),
         ]),
       );
 
@@ -23,7 +23,7 @@ interface Showing {
 }
 
 /** A finding for people: `file:line:column: policy: message`, the line with carets, and the help. */
-export function findingLines(finding: Finding, { files, prefix = '' }: Showing): readonly string[] {
+export function findingLines(finding: SourceFinding, { files, prefix = '' }: Showing): readonly string[] {
   const { file, line, column, message, help, end, policy = null } = finding;
   const text = files.get(file);
   const place = end === undefined ? { line, column } : { line, column, end };
@@ -35,4 +35,5 @@ export function findingLines(finding: Finding, { files, prefix = '' }: Showing):
 }
 
 /** `1 finding`, `2 findings`. */
-export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+export const findingCounts = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;

@@ -8,7 +8,7 @@ import type { Problem } from '../runtime/problem.ts';
 import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { counted } from './finding-lines.ts';
+import { findingCounts } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `remit fleet: show the authorities, their database and the sidecars that follow them
@@ -80,11 +80,11 @@ function linesOf(joined: FleetReport, reports: readonly FleetReport[]): readonly
     ...(database === null ? [] : databaseLines(database)),
     ...replicas.map(replicaLine),
     ...sidecars.map(lineOf),
-    counted(sidecars.length, 'sidecar'),
+    findingCounts(sidecars.length, 'sidecar'),
     ...(unasked === 0
       ? []
       : [
-          `the sidecars of ${counted(unasked, 'other authority', 'other authorities')} are not listed: name its --admin address too`,
+          `the sidecars of ${findingCounts(unasked, 'other authority', 'other authorities')} are not listed: name its --admin address too`,
         ]),
   ].flatMap((text) => text.split('\n'));
 }
@@ -120,7 +120,7 @@ const replicaLine = (replica: ReplicaReport): string =>
     'authority',
     `beat ${(replica.beat_age_ms / 1_000).toFixed(1)} s ago`.padEnd(14),
     `behind ${replica.behind}`.padEnd(10),
-    counted(replica.sidecars, 'sidecar').padEnd(12),
+    findingCounts(replica.sidecars, 'sidecar').padEnd(12),
     replica.version.padEnd(7),
     replica.address,
     replica.id,
@@ -131,8 +131,8 @@ const lineOf = (sidecar: SidecarReport): string =>
     sidecar.connected ? 'connected' : 'gone     ',
     `lease ${(sidecar.lease_left_ms / 1_000).toFixed(1)} s`.padEnd(12),
     `behind ${sidecar.behind}`.padEnd(10),
-    counted(sidecar.tasks, 'task').padEnd(10),
-    `${counted(sidecar.unacknowledged_records, 'record')} waiting`.padEnd(19),
+    findingCounts(sidecar.tasks, 'task').padEnd(10),
+    `${findingCounts(sidecar.unacknowledged_records, 'record')} waiting`.padEnd(19),
     sidecar.version.padEnd(7),
     sidecar.policy_set === '' ? 'no policies' : `${sidecar.policy_set.slice(0, 15)} (${sidecar.policy_generation})`,
     `${sidecar.peer} ${sidecar.instance}`,

@@ -1,7 +1,7 @@
 /** `remit init`: write a folder to start with: configuration, Envoy, policies, SPIRE entries. */
 import { relative } from 'node:path';
 import { answersFrom, QUESTIONS, withDefault } from '../init/answers.ts';
-import type { Answers, Given, Question } from '../init/answers.ts';
+import type { Answers, Given, InitQuestion } from '../init/answers.ts';
 import { folderFiles } from '../init/folder-files.ts';
 import { shellWord } from '../init/written-text.ts';
 import { writeFolder } from '../init/written-folder.ts';
@@ -84,7 +84,7 @@ async function answered(values: Given, ask: CommandIo['ask'], io: CommandIo): Pr
 
 /** Asks until the answer is good. `''` stands for the default. */
 async function asked(
-  question: Question,
+  question: InitQuestion,
   given: Given,
   { ask, io }: { readonly ask: CommandIo['ask']; readonly io: CommandIo },
 ): Promise<string | null> {

@@ -6,7 +6,7 @@ import { fragmentFrom } from '../inject/fragment.ts';
 import type { Fragment } from '../inject/fragment.ts';
 import { guardPolicy } from '../inject/guard-policy.ts';
 import { injectedInto, MAX_MANIFEST_BYTES } from '../inject/inject.ts';
-import type { Outcome } from '../inject/inject.ts';
+import type { InjectionOutcome } from '../inject/inject.ts';
 import { injectionPolicy } from '../inject/injection-policy.ts';
 import { istioTemplate } from '../inject/istio-template.ts';
 import { kustomization } from '../inject/kustomization.ts';
@@ -49,7 +49,7 @@ const PRINTED: ReadonlyMap<string, (fragment: Fragment) => string> = new Map([
   ['kustomize', kustomization],
 ]);
 
-const TOLD: Readonly<Record<Outcome['kind'], string>> = {
+const TOLD: Readonly<Record<InjectionOutcome['kind'], string>> = {
   injected: 'injected',
   current: 'has it already',
   'opted-out': 'skipped: it has the label `remit.dev/inject: disabled`',

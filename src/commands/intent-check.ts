@@ -21,10 +21,10 @@ import { isProblem } from '../runtime/problem.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { declarationFor, intentFrom, issuerFrom, issuerOptions, placeHelp } from './issuer-options.ts';
+import { declarationFor, intentFromOptions, issuerFrom, issuerOptions, placeHelp } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const NAME = 'remit intent check';
 
@@ -78,12 +78,12 @@ type Check = (declaration: OAuthDeclaration) => Promise<CheckedIntent | CommandR
 
 async function checkedWith(args: readonly string[], io: CommandIo): Promise<number | CommandRefusal> {
   const options = optionsOf(args);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { values, operands } = options;
   const [file] = operands;
   if (file === undefined || values.intent !== undefined)
-    return refusal('the FILE of an intent is required, and no --intent');
-  const intent = await intentFrom({ intent: file });
+    return taskRefusal('the FILE of an intent is required, and no --intent');
+  const intent = await intentFromOptions({ intent: file });
   if (isCommandRefusal(intent)) return intent;
   const opened = await checkerFrom(values, io);
   if (isCommandRefusal(opened)) return opened;
@@ -111,13 +111,13 @@ async function checkerFrom(
   io: CommandIo,
 ): Promise<{ readonly check: Check; readonly close: () => void } | CommandRefusal> {
   if (values.policies === undefined) {
-    return values.agent === undefined ? issuerChecker(values, io) : refusal('--agent goes with --policies');
+    return values.agent === undefined ? issuerChecker(values, io) : taskRefusal('--agent goes with --policies');
   }
   if (values.issuer !== undefined || values.config !== undefined)
-    return refusal('--policies takes the place of an issuer: leave out --issuer and --config');
-  if (values.agent === undefined) return refusal('--agent SPIFFE-ID is required with --policies');
+    return taskRefusal('--policies takes the place of an issuer: leave out --issuer and --config');
+  if (values.agent === undefined) return taskRefusal('--agent SPIFFE-ID is required with --policies');
   const agent = spiffeIdFrom(values.agent);
-  if (isDeny(agent)) return refusal(`--agent: ${agent.detail}`);
+  if (isDeny(agent)) return taskRefusal(`--agent: ${agent.detail}`);
   const set = await policySetAt(values.policies, undefined);
   if (isCommandRefusal(set)) return set;
   return { check: (declaration) => offline(declaration, agent, set), close: () => undefined };
@@ -133,7 +133,7 @@ async function issuerChecker(
   const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });
   const check: Check = async (declaration) => {
     const answer = await client.check(declaration, io.environment['TRACEPARENT'] ?? null);
-    return isIssuerProblem(answer) ? refusal(problemLines(answer).join('\n')) : answer;
+    return isIssuerProblem(answer) ? taskRefusal(problemLines(answer).join('\n')) : answer;
   };
   return { check, close: () => svid.close() };
 }
@@ -145,7 +145,7 @@ async function offline(
   set: PolicySet,
 ): Promise<CheckedIntent | CommandRefusal> {
   const values = authorizationDetailsFrom(details);
-  if (isProblem(values)) return refusal(`the intent ${values.problem}`);
+  if (isProblem(values)) return taskRefusal(`the intent ${values.problem}`);
   const nowMs = systemPorts.nowMs();
   const { ttlSeconds: tokenSeconds, taskSeconds } = DEFAULT_LIVES;
   const preview = await intentPreview(
@@ -173,9 +173,9 @@ async function offline(
       nextTurn: () => Promise.resolve(),
     },
   );
-  if (isOAuthError(preview)) return refusal(preview.description);
+  if (isOAuthError(preview)) return taskRefusal(preview.description);
   const read = checkedIntent(previewJson(preview));
-  return isProblem(read) ? refusal(`the answer ${read.problem}`) : read;
+  return isProblem(read) ? taskRefusal(`the answer ${read.problem}`) : read;
 }
 
 function linesOf({ resource, granted, actions, refusal: whole, ...rest }: Checked): readonly string[] {

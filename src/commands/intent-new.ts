@@ -19,7 +19,7 @@ import { LEDGER_HELP, ledgerOptions, withRecords } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { readable, recordedTasks } from './recorded-tasks.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const NAME = 'remit intent new';
 
@@ -69,15 +69,15 @@ export const intentNew: Command = {
 
 async function written(args: readonly string[], io: CommandIo): Promise<null | CommandRefusal> {
   const options = optionsOf(args);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { values, operands } = options;
   const [file] = operands;
   const task = values['from-task'];
   if ((task === undefined) === (values.policies === undefined))
-    return refusal('one of --policies FOLDER and --from-task ID is required');
+    return taskRefusal('one of --policies FOLDER and --from-task ID is required');
   const ofCatalog = values.resource ?? values.action ?? values.purpose;
   if (task !== undefined && ofCatalog !== undefined)
-    return refusal('--resource, --action and --purpose go with --policies');
+    return taskRefusal('--resource, --action and --purpose go with --policies');
   const intent = task === undefined ? await fromCatalog(values) : await fromTask(task, values, io);
   if (isCommandRefusal(intent)) return intent;
   const text = intentText(intent);
@@ -89,7 +89,7 @@ async function written(args: readonly string[], io: CommandIo): Promise<null | C
   return writeFile(file, text, { flag: 'wx' }).then(
     () => null,
     ({ code }: NodeJS.ErrnoException) =>
-      refusal(
+      taskRefusal(
         code === 'EEXIST'
           ? `\`${file}\` exists: it is not overwritten`
           : `\`${file}\` cannot be written: ${String(code)}`,
@@ -105,23 +105,23 @@ async function fromCatalog({
 }: Values): Promise<NewIntent | CommandRefusal> {
   const source = await readPolicySource(policies);
   if ('unreadable' in source)
-    return refusal(`the policy folder \`${policies}\` could not be read: ${source.unreadable}`);
+    return taskRefusal(`the policy folder \`${policies}\` could not be read: ${source.unreadable}`);
   if ('findings' in source)
-    return refusal(source.findings.flatMap((one) => findingLines(one, { files: new Map() })).join('\n'));
+    return taskRefusal(source.findings.flatMap((one) => findingLines(one, { files: new Map() })).join('\n'));
   const catalog = await catalogOf(source);
   if ('findings' in catalog)
-    return refusal(catalog.findings.flatMap((one) => findingLines(one, { files: new Map() })).join('\n'));
+    return taskRefusal(catalog.findings.flatMap((one) => findingLines(one, { files: new Map() })).join('\n'));
   const all = [...catalog.actions.values()].filter(({ isSession }) => !isSession);
   const known = all.filter(({ server }) => resource === undefined || server.audience === resource);
   if (known.length === 0)
-    return refusal(`no server with actions has the resource \`${resource}\`: ${[...catalog.audiences].join(', ')}`);
+    return taskRefusal(`no server with actions has the resource \`${resource}\`: ${[...catalog.audiences].join(', ')}`);
   const chosen = named.length === 0 ? known : known.filter(({ id }) => named.includes(id));
   const missing = named.find((id) => chosen.every((action) => action.id !== id));
-  if (missing !== undefined) return refusal(unknown(missing, known));
+  if (missing !== undefined) return taskRefusal(unknown(missing, known));
   const [first, ...others] = chosen;
   const audiences = new Set(chosen.map(({ server }) => server.audience));
   if (first === undefined || audiences.size > 1)
-    return refusal(`a task is for one resource: choose it with --resource, one of ${[...audiences].join(', ')}`);
+    return taskRefusal(`a task is for one resource: choose it with --resource, one of ${[...audiences].join(', ')}`);
   return intentOfCatalog([first, ...others], purpose === '' ? 'say what the task is for' : purpose);
 }
 
@@ -145,6 +145,6 @@ async function fromTask(id: string, values: Values, io: CommandIo): Promise<NewI
     const others = readable(found.map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) })));
     const isCut = own?.isCut === true || !others.isWhole || found.length > MAX_RECEIVED;
     const intent = intentOfTask([...(own?.records ?? []), ...others.entries], isCut);
-    return isProblem(intent) ? refusal(`the task \`${printable(id)}\`: ${intent.problem}`, EXIT.no) : intent;
+    return isProblem(intent) ? taskRefusal(`the task \`${printable(id)}\`: ${intent.problem}`, EXIT.no) : intent;
   });
 }

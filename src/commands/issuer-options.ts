@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { configFrom, configProblemText } from '../config/config.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
@@ -13,8 +13,8 @@ import { type IntentFile, intentFileFrom } from '../agent-run/intent.ts';
 import type { IssuerPlace } from '../agent-run/issuer-call.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { CommandIo } from './command.ts';
-import { excerptOf, shownText } from './excerpt.ts';
-import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
+import { excerptOf, textWithLines } from './excerpt.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from './task-source.ts';
 
 /** Options of commands that declare an intent: the intent, the issuer and the identity. */
 export const issuerOptions = {
@@ -58,10 +58,10 @@ export async function issuerFrom(
   const configured = values.config === undefined ? null : await configuredIssuer(values.config, io);
   if (isCommandRefusal(configured)) return configured;
   const url = (values.issuer ?? configured?.url ?? '').replace(/\/$/, '');
-  if (url === '') return refusal('--issuer URL is required, or --config with an `issuer.url`');
-  if (!isHttps(url)) return refusal(`--issuer \`${url}\` must be an https: URL without query and fragment`);
+  if (url === '') return taskRefusal('--issuer URL is required, or --config with an `issuer.url`');
+  if (!isHttps(url)) return taskRefusal(`--issuer \`${url}\` must be an https: URL without query and fragment`);
   const id = values['issuer-id'] === undefined ? null : spiffeIdFrom(values['issuer-id']);
-  if (isDeny(id)) return refusal(`--issuer-id: ${id.detail}`);
+  if (isDeny(id)) return taskRefusal(`--issuer-id: ${id.detail}`);
   const svid = svidFrom(values, { configured: configured?.svid ?? null, io });
   return isCommandRefusal(svid) ? svid : { url, id, svid };
 }
@@ -77,9 +77,9 @@ function svidFrom(
   if (!hasOwn && other.configured !== null) return other.configured;
   const address = api ?? (named.length === 0 ? other.io.environment['SPIFFE_ENDPOINT_SOCKET'] : undefined);
   const target = address === undefined ? null : workloadApiTargetFrom(address);
-  if (isProblem(target)) return refusal(`--workload-api: ${target.problem}`);
+  if (isProblem(target)) return taskRefusal(`--workload-api: ${target.problem}`);
   const id = values['svid-id'] === undefined ? null : spiffeIdFrom(values['svid-id']);
-  if (isDeny(id)) return refusal(`--svid-id: ${id.detail}`);
+  if (isDeny(id)) return taskRefusal(`--svid-id: ${id.detail}`);
   const settings = svidSettingsFrom({
     workloadApi: target,
     id,
@@ -89,8 +89,10 @@ function svidFrom(
     bundle: pathOf(bundle),
   });
   if (!isProblem(settings)) return settings;
-  if (id !== null) return refusal('--svid-id goes with the Workload API: name it with --workload-api');
-  return refusal('--svid-cert, --svid-key and --bundle are required, or --workload-api, or --config with an `svid`');
+  if (id !== null) return taskRefusal('--svid-id goes with the Workload API: name it with --workload-api');
+  return taskRefusal(
+    '--svid-cert, --svid-key and --bundle are required, or --workload-api, or --config with an `svid`',
+  );
 }
 
 const pathOf = (file: string | undefined): string | null => (file === undefined ? null : resolve(file));
@@ -109,13 +111,13 @@ async function configuredIssuer(
   const text = await textOf(file, 'the configuration');
   if (isCommandRefusal(text)) return text;
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
-  if ('problems' in read) return refusal(read.problems.map(configProblemText).join('\n'));
+  if ('problems' in read) return taskRefusal(read.problems.map(configProblemText).join('\n'));
   return { url: read.value.issuer?.url ?? null, svid: read.value.svid };
 }
 
 /** The intent file, changed by options: the declaration for its resource. */
 export async function declaredFrom(values: Values, nowMs: number): Promise<OAuthDeclaration | CommandRefusal> {
-  const intent = await intentFrom(values);
+  const intent = await intentFromOptions(values);
   if (isCommandRefusal(intent)) return intent;
   return declarationFor(intent, { values, nowMs, resource: values.resource ?? null });
 }
@@ -126,9 +128,9 @@ export function declarationFor(
   { values: { ttl }, nowMs, resource }: DeclarationChoice,
 ): OAuthDeclaration | CommandRefusal {
   const ttlSeconds = ttl === undefined ? null : secondsFrom(ttl);
-  if (ttl !== undefined && ttlSeconds === null) return refusal(`--ttl must be ${DURATION_RULE}`);
+  if (ttl !== undefined && ttlSeconds === null) return taskRefusal(`--ttl must be ${DURATION_RULE}`);
   const declaration = oauthDeclarationFrom(intent, { resource, ttlSeconds, nowMs });
-  return isProblem(declaration) ? refusal(declaration.problem) : declaration;
+  return isProblem(declaration) ? taskRefusal(declaration.problem) : declaration;
 }
 
 interface DeclarationChoice {
@@ -138,26 +140,26 @@ interface DeclarationChoice {
 }
 
 /** The intent file that the options name. */
-export async function intentFrom({ intent: file }: Values): Promise<IntentFile | CommandRefusal> {
-  if (file === undefined) return refusal('--intent FILE is required');
+export async function intentFromOptions({ intent: file }: Values): Promise<IntentFile | CommandRefusal> {
+  if (file === undefined) return taskRefusal('--intent FILE is required');
   const text = await textOf(file, 'the intent');
   if (isCommandRefusal(text)) return text;
   const intent = intentFileFrom(text, file);
-  return 'findings' in intent ? refusal(findingLines(intent.findings, { file, text })) : intent;
+  return 'findings' in intent ? taskRefusal(findingLines(intent.findings, { file, text })) : intent;
 }
 
 function findingLines(
-  findings: readonly Finding[],
+  findings: readonly SourceFinding[],
   { file, text }: { readonly file: string; readonly text: string },
 ): string {
   const lines = findings.flatMap((finding) => [
     `${file}:${finding.line}:${finding.column}: ${finding.message}${finding.help === null ? '' : `; ${finding.help}`}`,
-    ...excerptOf(shownText(text), finding),
+    ...excerptOf(textWithLines(text), finding),
   ]);
   return lines.join('\n');
 }
 
 const textOf = (file: string, what: string): Promise<string | CommandRefusal> =>
   readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
-    refusal(`${what} \`${file}\` cannot be read: ${error.code ?? 'unknown error'}`),
+    taskRefusal(`${what} \`${file}\` cannot be read: ${error.code ?? 'unknown error'}`),
   );

@@ -17,7 +17,7 @@ export interface FileLine {
  *
  * @throws the system's error where it cannot be read, a RangeError for a line of more than 64 Mi characters
  */
-export async function* linesOf(file: string): AsyncGenerator<FileLine> {
+export async function* jsonLines(file: string): AsyncGenerator<FileLine> {
   let rest = '';
   let number = 0;
   for await (const text of textOf(file)) {

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { CommandIo } from './command.ts';
-import { type CommandRefusal, isCommandRefusal, refusal, stateIn } from './task-source.ts';
+import { type CommandRefusal, isCommandRefusal, taskRefusal, stateIn } from './task-source.ts';
 
 /** The places of everything a process stores, for backup and restore. */
 export interface KeptPlaces {
@@ -36,20 +36,20 @@ export async function keptPlacesOf(
   const { state, ledger } = values;
   if (state !== undefined)
     return { state: resolve(state), ledger: resolve(ledger ?? join(dirname(state), 'ledger')), others: [], keys: [] };
-  if (ledger !== undefined) return refusal('--ledger needs --state: a configuration names its own ledger');
+  if (ledger !== undefined) return taskRefusal('--ledger needs --state: a configuration names its own ledger');
   const file = resolve(values.config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null)
-    return refusal(`cannot read the configuration \`${file}\`: name one with --config, or use --state FILE`);
+    return taskRefusal(`cannot read the configuration \`${file}\`: name one with --config, or use --state FILE`);
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
-  return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : placesIn(read.value);
+  return 'problems' in read ? taskRefusal(read.problems.map(configProblemText).join('\n')) : placesIn(read.value);
 }
 
 function placesIn(config: Config): KeptPlaces | CommandRefusal {
   const state = stateIn(config);
   if (isCommandRefusal(state)) return state;
   if (state.kind === 'postgres')
-    return refusal(
+    return taskRefusal(
       `\`${config.file}\` has its state in a PostgreSQL: back it up and restore it with the tools of PostgreSQL, then run \`remit restore --state URL\`, see deploy/guide/operate/postgresql.md`,
     );
   const {

@@ -15,7 +15,7 @@ import type { Command, CommandIo } from './command.ts';
 import { usingPostgres } from './opened-state.ts';
 import { operationOf, operatorOptions } from './operator.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, refusal, refused, sourceOf } from './task-source.ts';
+import { isCommandRefusal, taskRefusal, refused, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 const help = `remit key: list or revoke the signing keys of authorities on a PostgreSQL
@@ -65,12 +65,12 @@ const options = { config: { type: 'string', short: 'c' }, json: { type: 'boolean
 
 async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<Done | CommandRefusal> {
   const asked = optionsFrom(args, options, 0);
-  if (typeof asked === 'string') return refusal(asked);
+  if (typeof asked === 'string') return taskRefusal(asked);
   const source = await databaseOf(asked.values, io);
   if (isCommandRefusal(source)) return source;
   return usingPostgres<Done>(source.database, async ({ keys }) => {
     const found = await keys.listed();
-    if (isStoreFailure(found)) return refusal(found.detail);
+    if (isStoreFailure(found)) return taskRefusal(found.detail);
     if (asked.values.json) return { lines: [JSON.stringify(found.map(keyJson))], code: EXIT.good };
     return { lines: found.length === 0 ? ['no keys'] : found.map(lineOf), code: EXIT.good };
   });
@@ -78,23 +78,23 @@ async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>)
 
 async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<Done | CommandRefusal> {
   const asked = optionsFrom(args, { ...options, ...operatorOptions, wait: { type: 'string', default: 'enforced' } }, 1);
-  if (typeof asked === 'string') return refusal(asked);
+  if (typeof asked === 'string') return taskRefusal(asked);
   const [kid] = asked.operands;
   const { json, wait } = asked.values;
-  if (kid === undefined) return refusal('the `kid` of a key is required');
+  if (kid === undefined) return taskRefusal('the `kid` of a key is required');
   const operation = operationOf(asked.values, io.environment);
   if (isCommandRefusal(operation)) return operation;
-  if (wait !== 'enforced' && wait !== 'committed') return refusal('--wait must be enforced or committed');
+  if (wait !== 'enforced' && wait !== 'committed') return taskRefusal('--wait must be enforced or committed');
   const source = await databaseOf(asked.values, io);
   if (isCommandRefusal(source)) return source;
   const { database, sidecars } = source;
   return usingPostgres<Done>(database, async ({ authority, keys }) => {
     const revoked = await keys.revoke(kid, revocationOf(kid, { ...operation, atMs: authority.nowMs() }));
-    if (isStoreFailure(revoked)) return refusal(revoked.detail);
-    if (!revoked) return refusal(`there is no key \`${printable(kid)}\``, EXIT.no);
+    if (isStoreFailure(revoked)) return taskRefusal(revoked.detail);
+    if (!revoked) return taskRefusal(`there is no key \`${printable(kid)}\``, EXIT.no);
     const receipt = wait === 'committed' || sidecars === null ? null : await askedReceipt(sidecars, KEYS_ROOT);
     if (isProblem(receipt))
-      return refusal(`${kid} is revoked, but whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no);
+      return taskRefusal(`${kid} is revoked, but whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no);
     const line = receipt === null ? `${kid} is revoked` : `${kid} is revoked, ${receiptText(receipt)}`;
     return {
       lines: [json ? JSON.stringify({ kid, enforcement: receipt }) : line],
@@ -129,7 +129,7 @@ async function databaseOf(values: { readonly config?: string | undefined }, io: 
   const { sidecars, state } = source;
   return state.kind === 'postgres'
     ? { database: state, sidecars }
-    : refusal('the state is in a file: its signing keys are files, see deploy/guide/operate/rotation.md');
+    : taskRefusal('the state is in a file: its signing keys are files, see deploy/guide/operate/rotation.md');
 }
 
 const instant = (ms: number): string => new Date(ms).toISOString();

@@ -7,7 +7,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { KEY_HELP, keysFrom, trustFileText } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const help = `remit ledger check-proof: check a proof without the ledger
 
@@ -48,9 +48,9 @@ export async function ledgerCheckProof(args: readonly string[], io: Io): Promise
 async function check(args: readonly string[]): Promise<readonly string[] | CommandRefusal> {
   const own = { key: { type: 'string', multiple: true }, json: { type: 'boolean' } } as const;
   const options = optionsFrom(args, own, 1);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const [file] = options.operands;
-  if (file === undefined) return refusal('the file of a proof is required');
+  if (file === undefined) return taskRefusal('the file of a proof is required');
   const keys = await keysFrom(options.values.key ?? []);
   if (isCommandRefusal(keys)) return keys;
   const text = await trustFileText(file, { what: 'proof', maxBytes: MAX_BYTES });
@@ -59,7 +59,7 @@ async function check(args: readonly string[]): Promise<readonly string[] | Comma
   const proved = tried.find((each): each is ProvedChain => !isProblem(each));
   if (proved === undefined) {
     const problem = tried.find((each): each is Problem => isProblem(each))?.problem ?? '';
-    return refusal(`NOT proved: \`${file}\` ${problem}`, EXIT.no);
+    return taskRefusal(`NOT proved: \`${file}\` ${problem}`, EXIT.no);
   }
   return options.values.json === true ? [jsonOf(proved)] : linesOf(proved);
 }

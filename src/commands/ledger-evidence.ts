@@ -27,7 +27,7 @@ import { optionsFrom } from './options.ts';
 import { countedIn, receivedEvidence } from './received-evidence.ts';
 import type { ReceivedEvidence } from './received-evidence.ts';
 import { RECEIVED_HELP, receivedFolderOf, receivedOptions } from './received-source.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const NAME = 'remit ledger evidence';
 const MAX_SAMPLE = 20;
@@ -76,7 +76,7 @@ export async function ledgerEvidence(args: readonly string[], io: Io): Promise<n
   const sink = asked.out === undefined ? streamSink(io.stdout) : fileSink(asked.out);
   if (isCommandRefusal(sink)) return refused(io, NAME, sink);
   const problem = (await sink.write(formats[asked.format](report))) ?? (await sink.close());
-  if (problem !== null) return refused(io, NAME, refusal(problem, EXIT.no));
+  if (problem !== null) return refused(io, NAME, taskRefusal(problem, EXIT.no));
   const verdicts = [report.ledger, ...(report.received ?? [])];
   return verdicts.some(({ verdict }) => verdict.kind === 'broken') ? EXIT.no : EXIT.good;
 }
@@ -124,21 +124,22 @@ async function askedBy(args: readonly string[], io: Io): Promise<Asked | Command
     { ...ledgerOptions, ...receivedOptions, ...own },
     0,
   );
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { framework: name = '', from, to, format = 'markdown', sample = DEFAULT_SAMPLE, seed, out } = options.values;
   const framework = frameworks.get(name);
-  if (framework === undefined) return refusal(`--framework must be one of ${[...frameworks.keys()].join(', ')}`);
-  if (!isFormat(format)) return refusal(`--format must be one of ${Object.keys(formats).join(', ')}`);
+  if (framework === undefined) return taskRefusal(`--framework must be one of ${[...frameworks.keys()].join(', ')}`);
+  if (!isFormat(format)) return taskRefusal(`--format must be one of ${Object.keys(formats).join(', ')}`);
   const nowMs = systemPorts.nowMs();
   const fromMs = from === undefined ? null : instantFrom(from, nowMs);
-  if (fromMs === null) return refusal(`--from must be ${INSTANT_RULE}`);
+  if (fromMs === null) return taskRefusal(`--from must be ${INSTANT_RULE}`);
   const toMs = to === undefined ? nowMs : instantFrom(to, nowMs);
-  if (toMs === null) return refusal(`--to must be ${INSTANT_RULE}`);
-  if (toMs <= fromMs) return refusal('--to must be after --from');
+  if (toMs === null) return taskRefusal(`--to must be ${INSTANT_RULE}`);
+  if (toMs <= fromMs) return taskRefusal('--to must be after --from');
   if (!/^\d{1,2}$/.test(sample) || Number(sample) > MAX_SAMPLE) {
-    return refusal(`--sample must be a whole number from 0 to ${MAX_SAMPLE}`);
+    return taskRefusal(`--sample must be a whole number from 0 to ${MAX_SAMPLE}`);
   }
-  if (seed !== undefined && (seed === '' || seed.length > 256)) return refusal('--seed must have 1 to 256 characters');
+  if (seed !== undefined && (seed === '' || seed.length > 256))
+    return taskRefusal('--seed must have 1 to 256 characters');
   const keys = await keysFrom(options.values.key ?? []);
   if (isCommandRefusal(keys)) return keys;
   // INVARIANT: anchors are read before the ledger, which may grow meanwhile.
@@ -181,7 +182,7 @@ async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandR
     const verified = verdictIn(other, asked, ({ seq }) => told(seq));
     if (isCommandRefusal(verified)) return verified;
     if (verified.verdict.kind === 'broken')
-      return refusal(`the ledger \`${other}\` is broken: run \`remit ledger verify\``, EXIT.no);
+      return taskRefusal(`the ledger \`${other}\` is broken: run \`remit ledger verify\``, EXIT.no);
     vouching.push(other);
   }
   const received = asked.received === undefined ? null : receivedEvidence(asked.received, folder, vouching);
@@ -209,8 +210,8 @@ function verdictIn(
     anchors: anchors.filter((anchor) => anchor.origin === origin),
   });
   const found = folderVerdict(folder, trustOf, onLeaf);
-  if (found === null) return refusal(`no ledger in \`${folder}\``);
-  return isProblem(found) ? refusal(found.problem) : found;
+  if (found === null) return taskRefusal(`no ledger in \`${folder}\``);
+  return isProblem(found) ? taskRefusal(found.problem) : found;
 }
 
 interface Seen extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head'>, Pick<EvidenceReport, 'seed'> {

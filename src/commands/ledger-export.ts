@@ -19,7 +19,7 @@ import {
   withLedger,
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const help = `remit ledger export: export the records for other systems
 
@@ -67,19 +67,20 @@ async function exported(args: readonly string[], io: Io): Promise<CommandRefusal
     from: { type: 'string' },
   } as const;
   const options = optionsFrom(filterWords(args), { ...ledgerOptions, ...filterOptions, ...own }, 0);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { to, out, from = '1' } = options.values;
   const asked = options.values.format ?? (to === undefined ? 'jsonl' : 'otlp');
   const format = formats.find((known) => known === asked);
-  if (format === undefined) return refusal(`--format must be one of ${formats.join(', ')}`);
+  if (format === undefined) return taskRefusal(`--format must be one of ${formats.join(', ')}`);
   if (to !== undefined && (format !== 'otlp' || out !== undefined)) {
-    return refusal('--to posts OTLP log records: it takes neither --out nor another --format');
+    return taskRefusal('--to posts OTLP log records: it takes neither --out nor another --format');
   }
-  if (!/^[1-9]\d{0,15}$/.test(from)) return refusal('--from must be the number of a record');
+  if (!/^[1-9]\d{0,15}$/.test(from)) return taskRefusal('--from must be the number of a record');
   const filter = filterFrom(options.values, systemPorts.nowMs());
   if (isCommandRefusal(filter)) return filter;
   const url = to === undefined ? null : collectorUrl(to);
-  if (to !== undefined && url === null) return refusal('--to must be an http or https URL without user and password');
+  if (to !== undefined && url === null)
+    return taskRefusal('--to must be an http or https URL without user and password');
   const folder = await ledgerFolderOf(options.values, io);
   if (isCommandRefusal(folder)) return folder;
   return withLedger<null>(folder, async (log) => {
@@ -149,10 +150,10 @@ async function written(texts: Iterable<string>, sink: ExportSink): Promise<Comma
   for (const text of texts) {
     if (!sink.isOpen()) break;
     const problem = await sink.write(text);
-    if (problem !== null) return refusal(problem, EXIT.no);
+    if (problem !== null) return taskRefusal(problem, EXIT.no);
   }
   const problem = await sink.close();
-  return problem === null ? null : refusal(problem, EXIT.no);
+  return problem === null ? null : taskRefusal(problem, EXIT.no);
 }
 
 async function posted(
@@ -166,7 +167,7 @@ async function posted(
     const result = await postOtlp(text, options);
     if (result.kind === 'refused') {
       const rest = `it accepted ${taken} records; continue with --from ${first}`;
-      return refusal(`the collector \`${url.origin}\` rejected the records: ${result.detail}; ${rest}`, EXIT.no);
+      return taskRefusal(`the collector \`${url.origin}\` rejected the records: ${result.detail}; ${rest}`, EXIT.no);
     }
     taken += count;
   }

@@ -10,7 +10,7 @@ import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, refusal, refused, sourceOf } from './task-source.ts';
+import { isCommandRefusal, taskRefusal, refused, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 import { errorCode } from '../runtime/error-code.ts';
 
@@ -50,20 +50,20 @@ export async function ledgerFetch(
 
 async function fetched(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { out: { type: 'string' }, config: { type: 'string', short: 'c' } }, 1);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const [address] = options.operands;
   const { out, config } = options.values;
-  if (out === undefined) return refusal('--out is required');
+  if (out === undefined) return taskRefusal('--out is required');
   const store = address === undefined ? await storeIn(config, io) : await storeAt(address);
   if (isCommandRefusal(store)) return store;
   try {
     const done = await fetchRecords(store.bucket, out, systemPorts);
     return isProblem(done)
-      ? refusal(`the records of ${store.name} cannot be read: ${done.problem}`, EXIT.no)
+      ? taskRefusal(`the records of ${store.name} cannot be read: ${done.problem}`, EXIT.no)
       : `${done.copied} of ${done.all} objects copied to ${out}`;
   } catch (error) {
     const code = errorCode(error) ?? String(error);
-    return refusal(`\`${out}\` cannot be written: ${code}`);
+    return taskRefusal(`\`${out}\` cannot be written: ${code}`);
   } finally {
     await store.close();
   }
@@ -78,10 +78,10 @@ interface OpenStore {
 async function storeAt(address: string): Promise<OpenStore | CommandRefusal> {
   if (/^postgres(?:ql)?:/.test(address)) {
     const target = postgresTargetFrom(address);
-    return isProblem(target) ? refusal(`the address ${target.problem}`) : databaseAt(target);
+    return isProblem(target) ? taskRefusal(`the address ${target.problem}`) : databaseAt(target);
   }
   const place = s3PlaceFrom(address);
-  return isProblem(place) ? refusal(`the address ${place.problem}`) : bucketAt(place);
+  return isProblem(place) ? taskRefusal(`the address ${place.problem}`) : bucketAt(place);
 }
 
 /** The store that a configuration names. */
@@ -95,7 +95,7 @@ async function storeIn(
   if (received?.kind === 's3') return bucketAt(received.place);
   if (received?.kind === 'postgres' && state.kind === 'postgres') return databaseAt(state.target);
   const where = received?.kind === 'file' ? `in the folder \`${received.folder}\`: use --received` : 'not there';
-  return refusal(`the records of sidecars are ${where}`);
+  return taskRefusal(`the records of sidecars are ${where}`);
 }
 
 async function bucketAt(place: S3Place): Promise<OpenStore> {

@@ -14,7 +14,7 @@ import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 import { errorCode } from '../runtime/error-code.ts';
 
 const help = `remit ledger prove: prove that one record is in the ledger
@@ -49,9 +49,9 @@ export async function ledgerProve(args: readonly string[], io: Io): Promise<numb
 
 async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const options = optionsFrom(args, { ...ledgerOptions, ...receivedOptions, out: { type: 'string' } }, 1);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const [id] = options.operands;
-  if (id === undefined) return refusal('the number of a record or a decision id is required');
+  if (id === undefined) return taskRefusal('the number of a record or a decision id is required');
   const folder = await ledgerFolderOf(options.values, io);
   if (isCommandRefusal(folder)) return folder;
   const received = await receivedOf(options.values, io);
@@ -67,7 +67,7 @@ async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | 
     await writeFile(out, proof, { flag: 'wx', mode: PRIVATE_MODE });
     return null;
   } catch (error) {
-    return refusal(`\`${out}\` cannot be written: ${errorCode(error) ?? String(error)}`);
+    return taskRefusal(`\`${out}\` cannot be written: ${errorCode(error) ?? String(error)}`);
   }
 }
 
@@ -79,14 +79,14 @@ function proofIn(folder: string, id: string, received: ReadonlyMap<string, Recei
       const seq = recordWith(log, id);
       if (seq === null) return proofInReceived(log, received, id);
       const proof = proofOf(log, seq);
-      return proof.kind === 'proof' ? proof.text : refusal(`record ${seq} ${whyNot[proof.kind]}`, EXIT.no);
+      return proof.kind === 'proof' ? proof.text : taskRefusal(`record ${seq} ${whyNot[proof.kind]}`, EXIT.no);
     } finally {
       log.close();
     }
   } catch (error) {
     const failure = failureOfSqlite(error);
     if (failure === null) throw error;
-    return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
+    return taskRefusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
   }
 }
 
@@ -98,16 +98,16 @@ function proofInReceived(
 ): string | CommandRefusal {
   const [use] = foundInReceived(received.values(), { decisionId, kind: 'use' }, { limit: 1, isNewestFirst: false });
   const home = use === undefined ? undefined : received.get(use.log);
-  if (use === undefined || home === undefined) return refusal('there is no record of this decision', EXIT.no);
+  if (use === undefined || home === undefined) return taskRefusal('there is no record of this decision', EXIT.no);
   const what = `record ${use.seq} of \`${use.log}\``;
   const naming = namingRecord(log, use.log);
-  if (naming === null) return refusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
+  if (naming === null) return taskRefusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
   const proof = receivedProof(home, use.seq, emitterHistories(emittersIn(log)).get(use.log)?.pruned ?? null);
-  if (proof.kind !== 'proof') return refusal(`${what} ${whyNot[proof.kind]}`, EXIT.no);
+  if (proof.kind !== 'proof') return taskRefusal(`${what} ${whyNot[proof.kind]}`, EXIT.no);
   const ofKey = proofOf(log, naming);
   return ofKey.kind === 'proof'
     ? chainText(proof.text, ofKey.text)
-    : refusal(`record ${naming} ${whyNot[ofKey.kind]}`, EXIT.no);
+    : taskRefusal(`record ${naming} ${whyNot[ofKey.kind]}`, EXIT.no);
 }
 
 const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {

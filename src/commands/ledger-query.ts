@@ -13,7 +13,7 @@ import type { RecordFilter } from '../ledger/log/record-filter.ts';
 import type { PlacedLeaf } from '../ledger/log/segment.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { counted } from './finding-lines.ts';
+import { findingCounts } from './finding-lines.ts';
 import {
   FILTER_HELP,
   filterFrom,
@@ -30,7 +30,7 @@ import { policySetAt } from './policy-operand.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { recordedSuite } from './recorded-suite.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const DEFAULT_LIMIT = '100';
 const MAX_LIMIT = 100_000;
@@ -91,7 +91,7 @@ const OPTIONS = {
 
 async function query(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const options = optionsFrom(filterWords(args), OPTIONS, 0);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const {
     limit: size = DEFAULT_LIMIT,
     json,
@@ -100,11 +100,11 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
     'oldest-first': isOldestFirst,
   } = options.values;
   const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
-  if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
-  if (isTest === true && json === true) return refusal('--as-test and --json exclude each other');
-  if (isTest !== true && policies !== undefined) return refusal('--policies goes with --as-test');
+  if (limit < 1 || limit > MAX_LIMIT) return taskRefusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
+  if (isTest === true && json === true) return taskRefusal('--as-test and --json exclude each other');
+  if (isTest !== true && policies !== undefined) return taskRefusal('--policies goes with --as-test');
   if (isTest === true && options.values.received !== undefined)
-    return refusal('--as-test and --received exclude each other');
+    return taskRefusal('--as-test and --received exclude each other');
   const filter = filterFrom(options.values, systemPorts.nowMs());
   if (isCommandRefusal(filter)) return filter;
   const asked = { filter, limit, isOldestFirst: isOldestFirst === true };
@@ -169,7 +169,7 @@ function printSuite(
   io.progress?.('');
   io.out(text.trimEnd());
   for (const { count, why, examples } of left) {
-    io.err(`${NAME}: ${counted(count, 'record')} left out, such as ${examples.join(', ')}: ${printable(why)}`);
+    io.err(`${NAME}: ${findingCounts(count, 'record')} left out, such as ${examples.join(', ')}: ${printable(why)}`);
   }
   return null;
 }

@@ -9,7 +9,7 @@ import { systemPorts } from '../runtime/ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from './instant.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 import type { StateSource } from './state-source.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, sourceOf, stateOf } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, sourceOf, stateOf } from './task-source.ts';
 
 /** Options of commands that read one ledger. */
 export const ledgerOptions = {
@@ -74,14 +74,14 @@ export function filterFrom(
 ): RecordFilter | CommandRefusal {
   const { task, agent, action, decision, reason, kind, trace: traceId, 'decision-id': decisionId } = values;
   if (decision !== undefined && decision !== 'allow' && decision !== 'deny') {
-    return refusal('--decision must be allow or deny');
+    return taskRefusal('--decision must be allow or deny');
   }
-  if (kind !== undefined && !kinds.includes(kind)) return refusal(`--kind must be one of ${kinds.join(', ')}`);
+  if (kind !== undefined && !kinds.includes(kind)) return taskRefusal(`--kind must be one of ${kinds.join(', ')}`);
   const [sinceMs, untilMs] = [values.since, values.until].map((text) =>
     text === undefined ? undefined : instantFrom(text, nowMs),
   );
-  if (sinceMs === null) return refusal(`--since must be ${INSTANT_RULE}`);
-  if (untilMs === null) return refusal(`--until must be ${INSTANT_RULE}`);
+  if (sinceMs === null) return taskRefusal(`--since must be ${INSTANT_RULE}`);
+  if (untilMs === null) return taskRefusal(`--until must be ${INSTANT_RULE}`);
   return { task, agent, action, decision, reason, kind, sinceMs, untilMs, traceId, decisionId };
 }
 
@@ -129,7 +129,7 @@ export async function withRecords<T>(
 export function openedReader(source: StateSource): StoreReader | null | CommandRefusal {
   if (source.kind === 'postgres') return null;
   const store = openStoreForReading(source.path, systemPorts);
-  return isStoreFailure(store) ? refusal(store.detail) : store;
+  return isStoreFailure(store) ? taskRefusal(store.detail) : store;
 }
 
 /** Opens a ledger for reading, passes it to `use` and closes it. */
@@ -148,13 +148,13 @@ export async function withLedger<T>(
   } catch (error) {
     const failure = failureOfSqlite(error);
     if (failure === null) throw error;
-    return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
+    return taskRefusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
   }
 }
 
 /** Opens a ledger for reading; refuses a folder without one. Throws errors of the system and SQLite. */
 export function openLedgerIn(folder: string): LogReader | CommandRefusal {
   const log = LogReader.open(folder);
-  if (log === null) return refusal(`no ledger in \`${folder}\``);
-  return isStoreFailure(log) ? refusal(log.detail) : log;
+  if (log === null) return taskRefusal(`no ledger in \`${folder}\``);
+  return isStoreFailure(log) ? taskRefusal(log.detail) : log;
 }

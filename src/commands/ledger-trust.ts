@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { anchorsIn, type NamedAnchor } from '../ledger/anchor-file.ts';
 import { noteKeyFrom, type NoteKey } from '../ledger/note-key.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from './task-source.ts';
 import { errorCode } from '../runtime/error-code.ts';
 
 /** Largest files of keys and anchors, which are held in memory. */
@@ -17,7 +17,7 @@ export const KEY_HELP = `  --key VKEY|@FILE    the verifier key you pinned, \`na
 /** The pinned keys in the values of `--key`. */
 export async function keysFrom(words: readonly string[]): Promise<readonly NoteKey[] | CommandRefusal> {
   if (words.length === 0) {
-    return refusal(
+    return taskRefusal(
       '--key is required: the verifier key of the ledger, which `remit serve` prints at its start and you kept elsewhere',
     );
   }
@@ -30,11 +30,11 @@ export async function keysFrom(words: readonly string[]): Promise<readonly NoteK
     for (const line of text.split('\n').map((each) => each.trim())) {
       if (line === '' || line.startsWith('#')) continue;
       const key = noteKeyFrom(line);
-      if (isProblem(key)) return refusal(`--key ${key.problem}`);
+      if (isProblem(key)) return taskRefusal(`--key ${key.problem}`);
       keys.push(key);
     }
   }
-  return keys.length > 0 ? keys : refusal('--key contains no key');
+  return keys.length > 0 ? keys : taskRefusal('--key contains no key');
 }
 
 /** The anchors in files, with notices. */
@@ -47,7 +47,7 @@ export async function anchorsFrom(
     const text = await trustFileText(file, { what: 'anchors', maxBytes: MAX_ANCHOR_BYTES });
     if (isCommandRefusal(text)) return text;
     const read = anchorsIn(text);
-    if (read.anchors.length === 0) return refusal(`the anchor file \`${file}\` contains no signed note`);
+    if (read.anchors.length === 0) return taskRefusal(`the anchor file \`${file}\` contains no signed note`);
     if (read.isCut) notices.push(`the end of \`${file}\` is an incomplete note and is skipped`);
     anchors.push(...read.anchors);
   }
@@ -61,10 +61,10 @@ export async function trustFileText(
 ): Promise<string | CommandRefusal> {
   try {
     const { size } = await stat(file);
-    if (size > maxBytes) return refusal(`the ${what} \`${file}\` has ${size} bytes, more than ${maxBytes}`);
+    if (size > maxBytes) return taskRefusal(`the ${what} \`${file}\` has ${size} bytes, more than ${maxBytes}`);
     return await readFile(file, 'utf8');
   } catch (error) {
     const code = errorCode(error) ?? String(error);
-    return refusal(`the ${what} \`${file}\` cannot be read: ${code}`);
+    return taskRefusal(`the ${what} \`${file}\` cannot be read: ${code}`);
   }
 }

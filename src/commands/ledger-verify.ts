@@ -13,7 +13,7 @@ import type { CommandIo, Command } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from './task-source.ts';
 import { RECEIVED_HELP, receivedFolderOf, receivedOptions, receivedVerdicts } from './received-source.ts';
 import { emitterLines, type LedgerVerdict, lostLines, verdictLines } from './verdict-text.ts';
 
@@ -95,9 +95,9 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
     json: { type: 'boolean' },
   } as const;
   const options = optionsFrom(args, { ...ledgerOptions, ...receivedOptions, ...own }, 0);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { jsonl, ledger: named = [], key = [], anchors: files = [], json: isJson = false, ...source } = options.values;
-  if (jsonl !== undefined && source.received !== undefined) return refusal('--received goes with --ledger');
+  if (jsonl !== undefined && source.received !== undefined) return taskRefusal('--received goes with --ledger');
   const keys = await keysFrom(key);
   if (isCommandRefusal(keys)) return keys;
   // INVARIANT: anchors are read before the ledger, which may grow meanwhile, so that no anchor covers unread records.
@@ -105,7 +105,8 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
   if (isCommandRefusal(outside)) return outside;
   for (const notice of outside.notices) io.err(`remit ledger verify: ${notice}`);
   const unknown = outside.anchors.find(({ origin }) => keys.every(({ name }) => name !== origin));
-  if (unknown !== undefined) return refusal(`the anchors of \`${unknown.origin}\` cannot be verified: add its --key`);
+  if (unknown !== undefined)
+    return taskRefusal(`the anchors of \`${unknown.origin}\` cannot be verified: add its --key`);
 
   const anchors = Map.groupBy(outside.anchors, ({ origin }) => origin);
   const trust = { keys, anchors };
@@ -121,7 +122,7 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
       const found = verdictOnFolder(each, trust, progressOf(io));
       if (isCommandRefusal(found)) return found;
       if (found !== null) verdicts.push(found);
-      else if (anchors.size === 0) return refusal(`no ledger in \`${each}\``);
+      else if (anchors.size === 0) return taskRefusal(`no ledger in \`${each}\``);
     }
   }
   const sound = verdicts.flatMap(({ ledger, verdict }) =>
@@ -152,16 +153,16 @@ function verdictOnFolder(
   });
   const found = folderVerdict(folder, trustOf, onLeaf);
   if (found === null) return null;
-  return 'problem' in found ? refusal(found.problem) : { ledger: folder, ...found };
+  return 'problem' in found ? taskRefusal(found.problem) : { ledger: folder, ...found };
 }
 
 function verdictOnExport(file: string, { keys, anchors }: Trusted): LedgerVerdict | CommandRefusal {
   const [key, other] = keys;
   if (key === undefined || other !== undefined)
-    return refusal('--jsonl needs exactly one --key: an export does not name its log');
+    return taskRefusal('--jsonl needs exactly one --key: an export does not name its log');
   const verdict = storedExport(file, { key, anchors: anchors.get(key.name) ?? [] });
   return 'problem' in verdict && !('kind' in verdict)
-    ? refusal(verdict.problem)
+    ? taskRefusal(verdict.problem)
     : { ledger: file, origin: key.name, verdict };
 }
 

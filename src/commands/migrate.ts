@@ -5,11 +5,11 @@ import { systemPorts } from '../runtime/ports.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import { stateKeyFrom } from '../server/state-key.ts';
 import { migratePostgres } from '../state/postgres/migrate.ts';
-import type { Migrated } from '../state/postgres/migrate.ts';
+import type { MigratedDatabase } from '../state/postgres/migrate.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, refusal, refused, type CommandRefusal } from './task-source.ts';
+import { isCommandRefusal, taskRefusal, refused, type CommandRefusal } from './task-source.ts';
 
 const help = `remit migrate: make or update the tables of the state in a PostgreSQL
 
@@ -50,7 +50,9 @@ export const migrateCommand: Command = {
   },
 };
 
-async function migrated(args: readonly string[]): Promise<(Migrated & { readonly isJson: boolean }) | CommandRefusal> {
+async function migrated(
+  args: readonly string[],
+): Promise<(MigratedDatabase & { readonly isJson: boolean }) | CommandRefusal> {
   const options = optionsFrom(
     args,
     {
@@ -62,19 +64,22 @@ async function migrated(args: readonly string[]): Promise<(Migrated & { readonly
     },
     0,
   );
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { 'forget-fleet': forgetsFleet, grant = null, json, seal, state } = options.values;
-  if (state === undefined) return refusal('--state is required: the URL of the database');
+  if (state === undefined) return taskRefusal('--state is required: the URL of the database');
   const target = postgresTargetFrom(state);
-  if (isProblem(target)) return refusal(`--state ${target.problem}`);
+  if (isProblem(target)) return taskRefusal(`--state ${target.problem}`);
   const sealKey = seal === undefined ? null : stateKeyFrom(seal);
-  if (isProblem(sealKey)) return refusal(sealKey.problem);
+  if (isProblem(sealKey)) return taskRefusal(sealKey.problem);
   const done = await migratePostgres(target, { grant, forgetsFleet, sealKey, randomBytes: systemPorts.randomBytes });
-  if (isStoreFailure(done)) return refusal(done.detail, EXIT.no);
+  if (isStoreFailure(done)) return taskRefusal(done.detail, EXIT.no);
   return { ...done, isJson: json };
 }
 
-function say({ out }: CommandIo, { isJson, from, granted, sealed, to }: Migrated & { readonly isJson: boolean }): void {
+function say(
+  { out }: CommandIo,
+  { isJson, from, granted, sealed, to }: MigratedDatabase & { readonly isJson: boolean },
+): void {
   if (isJson) return out(JSON.stringify({ from, to, granted, sealed }));
   const what = from === 0 ? `made the tables of version ${to}` : `migrated from version ${from} to ${to}`;
   out(from === to ? `the tables have version ${to} already` : what);

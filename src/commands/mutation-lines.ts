@@ -1,5 +1,5 @@
 import type { Mutation, Survivor } from '../policy-tools/cases/mutation/mutation.ts';
-import { counted } from './finding-lines.ts';
+import { findingCounts } from './finding-lines.ts';
 
 /** Whether at most `most` mutants survived, and every accepted one did survive. */
 export const isNoticed = ({ survivors, uselessAccepts }: Mutation, most: number): boolean =>
@@ -16,7 +16,7 @@ export function mutationLines(mutation: Mutation, isVerbose: boolean): readonly 
       ({ file, line, column, policy, mutant }) =>
         `${file}:${line}:${column}: \`${policy}\`: \`@accept\` names \`${mutant}\`, which does not survive`,
     ),
-    `${counted(mutants, 'mutant')}${refused}: ${noticed} noticed, ${survivors.length} survived, ${accepted.length} accepted`,
+    `${findingCounts(mutants, 'mutant')}${refused}: ${noticed} noticed, ${survivors.length} survived, ${accepted.length} accepted`,
   ];
 }
 

@@ -8,7 +8,7 @@ import { openStore, openStoreForReading } from '../state/sqlite/open-store.ts';
 import type { Store, StoreReader } from '../state/store.ts';
 import type { Task } from '../task/task.ts';
 import type { StateSource } from './state-source.ts';
-import { type CommandRefusal, noTask, refusal } from './task-source.ts';
+import { type CommandRefusal, noSuchTask, taskRefusal } from './task-source.ts';
 
 type Waited<F extends (...args: never[]) => unknown> = (...args: Parameters<F>) => Promise<ReturnType<F>>;
 
@@ -35,7 +35,7 @@ export async function reading<T>(
 ): Promise<T | CommandRefusal> {
   if (source.kind === 'postgres') return writing(source, use);
   const store = openStoreForReading(source.path, systemPorts);
-  if (isStoreFailure(store)) return refusal(store.detail);
+  if (isStoreFailure(store)) return taskRefusal(store.detail);
   try {
     return await use(readsOf(store));
   } finally {
@@ -50,7 +50,7 @@ export async function writing<T>(
 ): Promise<T | CommandRefusal> {
   if (source.kind === 'postgres') return withDatabase(source, use);
   const store = openStore(source.path, { ...systemPorts, access: 'write' });
-  if (isStoreFailure(store)) return refusal(store.detail);
+  if (isStoreFailure(store)) return taskRefusal(store.detail);
   try {
     return await use(writesOf(store));
   } finally {
@@ -61,8 +61,8 @@ export async function writing<T>(
 /** The task with this id, of any issuer. */
 export async function taskWith(state: OpenedState, id: string): Promise<Task | CommandRefusal> {
   const found = await state.tasks({ id, limit: 1 });
-  if (isStoreFailure(found)) return refusal(found.detail);
-  return found[0] ?? noTask(id);
+  if (isStoreFailure(found)) return taskRefusal(found.detail);
+  return found[0] ?? noSuchTask(id);
 }
 
 const readsOf = (store: StoreReader): OpenedState => ({
@@ -107,7 +107,7 @@ export async function usingPostgres<T>(
 ): Promise<T | CommandRefusal> {
   const { randomBytes } = systemPorts;
   const state = await openPostgresState({ target, durability, clocks: systemPorts, randomBytes, address: '' });
-  if (isStoreFailure(state)) return refusal(state.detail);
+  if (isStoreFailure(state)) return taskRefusal(state.detail);
   try {
     return await use(state);
   } finally {

@@ -3,7 +3,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import type { CommandIo } from './command.ts';
-import { refusal } from './task-source.ts';
+import { taskRefusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 /** Longest name of a person, in characters. */
@@ -40,8 +40,8 @@ export function operationOf(
   { cause = '', by }: { readonly cause?: string | undefined; readonly by?: string | undefined },
   environment: CommandIo['environment'],
 ): { readonly cause: string; readonly by: string } | CommandRefusal {
-  if (cause === '') return refusal('--cause is required: the reason, for readers of the record');
-  if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
+  if (cause === '') return taskRefusal('--cause is required: the reason, for readers of the record');
+  if (cause.length > MAX_CAUSE) return taskRefusal(`--cause must have at most ${MAX_CAUSE} characters`);
   const operator = operatorOf(by, { environment, account: accountName() });
-  return isProblem(operator) ? refusal(`--by ${operator.problem}`) : { cause, by: operator };
+  return isProblem(operator) ? taskRefusal(`--by ${operator.problem}`) : { cause, by: operator };
 }

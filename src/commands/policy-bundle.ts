@@ -11,10 +11,10 @@ import { isProblem } from '../runtime/problem.ts';
 import { signedBundleAt, bundleFileText } from './bundle-file.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { counted, findingLines, shownFiles } from './finding-lines.ts';
+import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
-import { isCommandRefusal, refusal, refused as refusalSaid } from './task-source.ts';
+import { isCommandRefusal, taskRefusal, refused as refusalSaid } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 import { errorCode } from '../runtime/error-code.ts';
 
@@ -128,7 +128,7 @@ async function sign(
     const { findings } = 'findings' in set ? set : { findings: [] };
     const files = shownFiles('findings' in source ? null : source);
     for (const finding of findings) for (const line of findingLines(finding, { files })) io.err(line);
-    io.err(counted(findings.length, 'finding'));
+    io.err(findingCounts(findings.length, 'finding'));
     return EXIT.no;
   }
   const unwritten = await written(out, await signedBundle(source, head, key));
@@ -193,7 +193,7 @@ async function check(
   if ('findings' in set) {
     for (const finding of set.findings)
       for (const line of findingLines(finding, { files: shownFiles(found.source) })) io.err(line);
-    return no(io, `\`${file}\` is signed, and would not load: ${counted(set.findings.length, 'finding')}`);
+    return no(io, `\`${file}\` is signed, and would not load: ${findingCounts(set.findings.length, 'finding')}`);
   }
   if (systemPorts.nowMs() >= found.expiresAtMs)
     return no(io, `\`${file}\` expired at ${new Date(found.expiresAtMs).toISOString()}`);
@@ -215,7 +215,7 @@ async function keyAt(file: string): Promise<BundleKey | CommandRefusal> {
   const pem = await bundleFileText(file);
   if (isCommandRefusal(pem)) return pem;
   const key = await bundleKeyFrom(pem.text);
-  return isProblem(key) ? refusal(`the key \`${file}\` ${key.problem}`) : key;
+  return isProblem(key) ? taskRefusal(`the key \`${file}\` ${key.problem}`) : key;
 }
 
 async function written(out: string, bundle: string): Promise<CommandRefusal | null> {
@@ -223,7 +223,7 @@ async function written(out: string, bundle: string): Promise<CommandRefusal | nu
     await writeFile(out, `${bundle}\n`);
     return null;
   } catch (error) {
-    return refusal(`\`${out}\` could not be written: ${errorCode(error) ?? 'unknown error'}`);
+    return taskRefusal(`\`${out}\` could not be written: ${errorCode(error) ?? 'unknown error'}`);
   }
 }
 
@@ -234,12 +234,12 @@ function print(io: Io, bundle: Bundle, json: boolean): void {
   if (json) io.out(JSON.stringify({ name, version, serial, issuedAt, expiresAt, hash, policyFiles: files, signers }));
   else
     io.out(
-      `${name}, version ${version}, serial ${serial}, until ${expiresAt}, ${counted(files, 'policy file')}, set ${hash}, signed by ${signers.join(' and ')}`,
+      `${name}, version ${version}, serial ${serial}, until ${expiresAt}, ${findingCounts(files, 'policy file')}, set ${hash}, signed by ${signers.join(' and ')}`,
     );
 }
 
 const refusedWith = (io: Io, problem: CommandRefusal): number => refusalSaid(io, 'remit policy bundle', problem);
 
-const no = (io: Io, problem: string): number => refusedWith(io, refusal(problem, EXIT.no));
+const no = (io: Io, problem: string): number => refusedWith(io, taskRefusal(problem, EXIT.no));
 
-const refused = (io: Io, problem: string): number => refusedWith(io, refusal(problem));
+const refused = (io: Io, problem: string): number => refusedWith(io, taskRefusal(problem));

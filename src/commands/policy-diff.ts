@@ -1,6 +1,6 @@
 /** `remit policy diff`: show what another policy set decides differently, on records and cases. */
 import { readFile, stat } from 'node:fs/promises';
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { recordedUseFrom } from '../ledger/recorded-use.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
@@ -23,12 +23,12 @@ import {
   ledgerOptions,
   withRecords,
 } from './ledger-source.ts';
-import { counted } from './finding-lines.ts';
+import { findingCounts } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
 import { recordedTasks } from './recorded-tasks.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const DEFAULT_LIMIT = '1000';
 const MAX_LIMIT = 100_000;
@@ -78,14 +78,14 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
 
 async function diff(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(filterWords(args), OPTIONS, 2);
-  if (typeof options === 'string') return refused(io, NAME, refusal(options));
+  if (typeof options === 'string') return refused(io, NAME, taskRefusal(options));
   const compared = await comparedBy(options.operands, options.values, io);
   io.progress?.('');
   if (isCommandRefusal(compared)) return refused(io, NAME, compared);
   const { report } = compared;
   if (options.values.json) io.out(JSON.stringify(comparedJson(compared)));
   else for (const line of comparedLines(compared)) io.out(printable(line));
-  if (report.compared === 0) return refused(io, NAME, refusal('nothing could be compared'));
+  if (report.compared === 0) return refused(io, NAME, taskRefusal('nothing could be compared'));
   return report.groups.length === 0 ? EXIT.good : EXIT.no;
 }
 
@@ -98,7 +98,7 @@ async function comparedBy(
   values: Values,
   io: Io,
 ): Promise<Compared | CommandRefusal> {
-  if (before === undefined || after === undefined) return refusal('OLD and NEW are required');
+  if (before === undefined || after === undefined) return taskRefusal('OLD and NEW are required');
   const isLedgerNamed = [values.config, values.state, values.ledger].some((place) => place !== undefined);
   const isLedgerRead = isLedgerNamed || values.cases === undefined;
   const asked = askedFor(values, isLedgerRead);
@@ -126,30 +126,31 @@ function askedFor(
   const ofLedger = new Set([...Object.keys(filterOptions), 'limit']);
   const given = Object.keys(values).find((name) => ofLedger.has(name));
   if (!isLedgerRead && given !== undefined) {
-    return refusal(`--${given} needs a ledger: name one with --config, --state or --ledger`);
+    return taskRefusal(`--${given} needs a ledger: name one with --config, --state or --ledger`);
   }
   const size = values.limit ?? DEFAULT_LIMIT;
   const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
-  if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
+  if (limit < 1 || limit > MAX_LIMIT) return taskRefusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
   const filter = filterFrom(values, systemPorts.nowMs());
   if (isCommandRefusal(filter)) return filter;
   return filter.kind === undefined || filter.kind === 'use'
     ? { filter: { ...filter, kind: 'use' }, limit }
-    : refusal('--kind must be `use`: only uses are decided again');
+    : taskRefusal('--kind must be `use`: only uses are decided again');
 }
 
 /** The cases of one suite, or of all suites in a folder. */
 async function casesAt(path: string, io: Io): Promise<readonly TestCase[] | CommandRefusal> {
   const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
-  if ('message' in about) return refusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
+  if ('message' in about) return taskRefusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
   const read = about.isDirectory() ? await readSuites(path) : caseFileFrom(await readFile(path, 'utf8'), path);
-  if ('findings' in read) return refusal(read.findings.map(findingText).join('\n'));
+  if ('findings' in read) return taskRefusal(read.findings.map(findingText).join('\n'));
   const { cases, cedarTests } = 'cases' in read ? read : { cases: read, cedarTests: [] };
-  if (cedarTests.length > 0) io.err(`${NAME}: ${counted(cedarTests.length, 'test')} of \`cedar run-tests\` left out`);
-  return cases.length === 0 ? refusal(`there are no cases in \`${path}\``) : cases;
+  if (cedarTests.length > 0)
+    io.err(`${NAME}: ${findingCounts(cedarTests.length, 'test')} of \`cedar run-tests\` left out`);
+  return cases.length === 0 ? taskRefusal(`there are no cases in \`${path}\``) : cases;
 }
 
-const findingText = ({ file, line, column, message }: Finding): string => `${file}:${line}:${column}: ${message}`;
+const findingText = ({ file, line, column, message }: SourceFinding): string => `${file}:${line}:${column}: ${message}`;
 
 const PROGRESS_EVERY = 100;
 

@@ -10,7 +10,7 @@ import type { PlainAsk } from '../policy-tools/eval/plain-cedar.ts';
 import { SlicePool } from '../policy/pool.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { linesOf } from './json-lines.ts';
+import { jsonLines } from './json-lines.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `remit policy eval: answer plain Cedar requests with the engine of Remit
@@ -127,7 +127,7 @@ const lineOf = (of: { readonly id: unknown; readonly request: number }, answer: 
 
 async function* worksOfCases(file: string, how: EvaluatorOptions): AsyncGenerator<Work> {
   const pool = new SlicePool();
-  for await (const { number, text } of linesOf(file)) {
+  for await (const { number, text } of jsonLines(file)) {
     const { id, policies, schema, entities = [], requests = [] } = objectFrom(text, `${file}:${number}`);
     if (!Array.isArray(entities) || !Array.isArray(requests)) {
       throw new BadInput(`${file}:${number}: \`entities\` and \`requests\` must be lists`);
@@ -160,7 +160,7 @@ async function* workOfFiles(
 }
 
 async function* objectsOf(file: string): AsyncGenerator {
-  for await (const { number, text } of linesOf(file)) yield objectFrom(text, `${file}:${number}`);
+  for await (const { number, text } of jsonLines(file)) yield objectFrom(text, `${file}:${number}`);
 }
 
 const textOrJson = async (file: string): Promise<unknown> => {

@@ -23,7 +23,7 @@ import type { Command, CommandIo } from './command.ts';
 import type { RecordedDecision } from './explain-recorded.ts';
 import { subjectOf } from './explain-subject.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, taskRefusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 const help = `remit policy explain: explain why a call is allowed or denied, and what would change that
@@ -104,13 +104,13 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 /** Explains one call and prints the result; the exit code is the decision. */
 export async function policyExplain(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, OPTIONS, 2);
-  if (typeof options === 'string') return refused(io, refusal(options));
+  if (typeof options === 'string') return refused(io, taskRefusal(options));
   const { policies: folder, base } = options.values;
   const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
   const policies = await loadPolicies(folder, { disk, compile: compileInWorker() });
   if ('findings' in policies) {
     const lines = policies.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
-    return refused(io, refusal(lines.join('\n')));
+    return refused(io, taskRefusal(lines.join('\n')));
   }
   const subject = await subjectOf(options.operands, options.values, { io, policies });
   if (isCommandRefusal(subject)) return refused(io, subject);
@@ -121,7 +121,7 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
   if (!('test' in subject)) return recordedAlone(subject, 'an intent is not decided again', options.values, io);
   const { attempt, circumstances } = subject.test;
   const rehearsal = rehearse(attempt, circumstances, policies);
-  if (isProblem(rehearsal)) return refused(io, refusal(rehearsal.problem));
+  if (isProblem(rehearsal)) return refused(io, taskRefusal(rehearsal.problem));
   const { decision, question } = rehearsal;
   const { recorded } = subject;
   if (recorded !== null && isOfArguments(recorded.record, decision)) {

@@ -1,15 +1,15 @@
 /** `remit policy fmt`: formats each policy to 80 columns as the Cedar formatter does. */
 import { readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { freshCedar } from '../policy/cedar.ts';
 import { policyTree } from '../policy/loading/policy-tree.ts';
 import { formatted } from '../policy-tools/write/format.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { shownText } from './excerpt.ts';
+import { textWithLines } from './excerpt.ts';
 import type { ShownText } from './excerpt.ts';
-import { counted, findingLines } from './finding-lines.ts';
+import { findingCounts, findingLines } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `remit policy fmt: format policies in Cedar's own style
@@ -45,11 +45,11 @@ async function format(args: readonly string[], io: Io): Promise<number> {
   const cedar = freshCedar();
   const files = new Map<string, ShownText>();
   const changed: string[] = [];
-  const findings: Finding[] = [];
+  const findings: SourceFinding[] = [];
   try {
     for (const file of (await Promise.all(paths.map(cedarFiles))).flat()) {
       const text = await textOf(file);
-      files.set(file, shownText(text));
+      files.set(file, textWithLines(text));
       const result = formatted({ name: file, file, text }, cedar);
       if ('findings' in result) findings.push(...result.findings);
       else if (result.text !== text) {
@@ -64,8 +64,8 @@ async function format(args: readonly string[], io: Io): Promise<number> {
   else {
     for (const file of changed) io.out(file);
     for (const finding of findings) for (const line of findingLines(finding, { files })) io.out(line);
-    const said = `${counted(files.size, 'file')}, ${changed.length} ${check ? 'would change' : 'changed'}`;
-    io.err(findings.length === 0 ? said : `${said}, ${counted(findings.length, 'finding')}`);
+    const said = `${findingCounts(files.size, 'file')}, ${changed.length} ${check ? 'would change' : 'changed'}`;
+    io.err(findings.length === 0 ? said : `${said}, ${findingCounts(findings.length, 'finding')}`);
   }
   return findings.length > 0 || (check && changed.length > 0) ? EXIT.no : EXIT.good;
 }

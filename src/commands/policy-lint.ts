@@ -1,5 +1,5 @@
 /** `remit policy lint`: find what is valid but probably a mistake. */
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { lintFindings, lintingOf } from '../policy-tools/lint/lint.ts';
 import { catalogRules, lintRules, templateRules } from '../policy-tools/lint/rules.ts';
 import { compileForTool } from '../policy/loading/compile.ts';
@@ -10,7 +10,7 @@ import type { PolicySource } from '../policy/loading/source.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { counted, findingLines, shownFiles } from './finding-lines.ts';
+import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 import { sarifOf } from './sarif.ts';
 
@@ -45,7 +45,7 @@ export const policyLint: Command = { name: 'policy lint', help, run: lint };
 
 type Io = Pick<CommandIo, 'out' | 'err'>;
 
-interface Shown extends Finding {
+interface Shown extends SourceFinding {
   readonly rule: string;
   readonly level: 'error' | 'warning' | 'note';
   readonly policy: string | null;
@@ -82,7 +82,7 @@ function refused(io: Io, problem: string): number {
   return EXIT.bad;
 }
 
-const errorsOf = (findings: readonly Finding[]): readonly Shown[] =>
+const errorsOf = (findings: readonly SourceFinding[]): readonly Shown[] =>
   findings.map((finding) => ({ rule: 'invalid', level: 'error', policy: null, ...finding }));
 
 async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
@@ -110,6 +110,6 @@ function print(
   }
   const of = (wanted: Shown['level']): number => findings.filter(({ level }) => level === wanted).length;
   io.out(
-    `${folder}: ${counted(of('error'), 'error')}, ${counted(of('warning'), 'warning')}, ${counted(of('note'), 'note')}`,
+    `${folder}: ${findingCounts(of('error'), 'error')}, ${findingCounts(of('warning'), 'warning')}, ${findingCounts(of('note'), 'note')}`,
   );
 }

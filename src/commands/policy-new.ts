@@ -11,8 +11,8 @@ import { readPolicySource } from '../policy/loading/source.ts';
 import type { PolicySource, SourceFile } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { shownText } from './excerpt.ts';
-import { counted, findingLines } from './finding-lines.ts';
+import { textWithLines } from './excerpt.ts';
+import { findingCounts, findingLines } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `remit policy new: write a permit for one action, from the types of its arguments
@@ -97,9 +97,9 @@ function freeId(action: string, source: PolicySource): string {
 }
 
 function found(io: Io, findings: readonly Parameters<typeof findingLines>[0][], text?: SourceFile): number {
-  const files = new Map(text === undefined ? [] : [[text.file, shownText(text.text)]]);
+  const files = new Map(text === undefined ? [] : [[text.file, textWithLines(text.text)]]);
   for (const finding of findings) for (const line of findingLines(finding, { files })) io.err(line);
-  io.err(counted(findings.length, 'finding'));
+  io.err(findingCounts(findings.length, 'finding'));
   return EXIT.no;
 }
 

@@ -5,7 +5,7 @@ import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { decisionExample, differenceLines } from './difference-lines.ts';
-import { counted } from './finding-lines.ts';
+import { findingCounts } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `remit policy rollout: show what policies on trial would have decided differently, on live traffic
@@ -59,5 +59,7 @@ function print(io: Io, { candidate, live, shadow, compared, skipped, groups, ung
   for (const group of groups) for (const line of differenceLines(group, decisionExample)) io.out(printable(line));
   const more = ungrouped === 0 ? '' : ` and ${ungrouped} more differences of other kinds`;
   const missed = skipped === 0 ? '' : `, ${skipped} skipped`;
-  io.out(`${counted(compared, 'decision')} compared${missed}: ${counted(groups.length, 'kind')} of difference${more}`);
+  io.out(
+    `${findingCounts(compared, 'decision')} compared${missed}: ${findingCounts(groups.length, 'kind')} of difference${more}`,
+  );
 }

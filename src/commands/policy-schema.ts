@@ -9,7 +9,7 @@ import { GENERATED_SCHEMA } from '../policy/loading/source-names.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { counted, findingLines, shownFiles } from './finding-lines.ts';
+import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import type { ShownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 
@@ -87,7 +87,7 @@ async function checked(io: Io, file: string, text: string): Promise<number> {
 function found(io: Io, findings: readonly Parameters<typeof findingLines>[0][], files: ShownFiles): number {
   // On standard error, so that they show when the schema is redirected to a file.
   for (const finding of findings) for (const line of findingLines(finding, { files })) io.err(line);
-  io.err(counted(findings.length, 'finding'));
+  io.err(findingCounts(findings.length, 'finding'));
   return EXIT.no;
 }
 

@@ -1,6 +1,6 @@
 /** `remit policy test`: run the test cases of the policies. */
 import { writeFile } from 'node:fs/promises';
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { whileProved } from '../policy/loading/proved-set.ts';
 import { compileForTool } from '../policy/loading/compile.ts';
 import { policySetOf } from '../policy/loading/load.ts';
@@ -204,7 +204,7 @@ function caseLines({ file, line, column, name, status, messages, decision }: Cas
   return [`${file}:${line}:${column}: failed: ${name}`, ...messages.map((message) => `  ${message}`)];
 }
 
-function found(io: Io, findings: readonly Finding[], isJson: boolean): number {
+function found(io: Io, findings: readonly SourceFinding[], isJson: boolean): number {
   if (isJson) io.out(JSON.stringify({ good: false, findings }));
   else {
     for (const { file, line, column, message, help: cure } of findings) {

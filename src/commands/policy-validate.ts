@@ -5,7 +5,7 @@ import type { Findings, ProvedSet } from '../policy/loading/proved-set.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { counted, findingLines, shownFiles } from './finding-lines.ts';
+import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import type { ShownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
 import { sarifOf } from './sarif.ts';
@@ -96,7 +96,9 @@ function print(
     for (const line of findingLines(finding, { files, prefix: isValid ? 'warning: ' : '' })) io.out(line);
   }
   io.out(
-    isValid ? `${folder}: ${countsOf(result)}: valid` : `${folder}: ${counted(result.findings.length, 'finding')}`,
+    isValid
+      ? `${folder}: ${countsOf(result)}: valid`
+      : `${folder}: ${findingCounts(result.findings.length, 'finding')}`,
   );
 }
 
@@ -104,9 +106,9 @@ function countsOf(set: ProvedSet): string {
   const inShadow = shadowIds(set).length;
   const shadow = inShadow === 0 ? '' : ` (${inShadow} in shadow)`;
   return [
-    `${counted(set.policies.length, 'policy', 'policies')}${shadow}`,
-    counted(set.catalog.actions.size, 'action'),
-    counted(set.catalog.servers.size, 'server'),
+    `${findingCounts(set.policies.length, 'policy', 'policies')}${shadow}`,
+    findingCounts(set.catalog.actions.size, 'action'),
+    findingCounts(set.catalog.servers.size, 'server'),
   ].join(', ');
 }
 

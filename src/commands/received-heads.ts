@@ -7,7 +7,7 @@ import type { EmitterHistory } from '../ledger/received/emitter-history.ts';
 import type { ReceivedLog } from '../ledger/received/received-logs.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { CommandRefusal } from './task-source.ts';
-import { isCommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, taskRefusal } from './task-source.ts';
 
 /** What the heads are compared with. Read anew for each look, after the heads. */
 export interface BesideHeads {
@@ -41,7 +41,8 @@ function lookedAt(file: string, beside: () => BesideHeads | CommandRefusal): rea
   let found: readonly string[] = [];
   for (let looks = 0; looks < LOOKS; looks += 1) {
     const heads = emitterHeadsIn(file);
-    if (isStoreFailure(heads)) return heads.code === 'busy' ? refusal(heads.detail) : [`is damaged: ${heads.detail}`];
+    if (isStoreFailure(heads))
+      return heads.code === 'busy' ? taskRefusal(heads.detail) : [`is damaged: ${heads.detail}`];
     const now = beside();
     if (isCommandRefusal(now)) return now;
     found = heads.flatMap((head) => {

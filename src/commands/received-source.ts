@@ -2,7 +2,7 @@ import { emitterHistories } from '../ledger/received/emitter-history.ts';
 import type { EmitterHistory } from '../ledger/received/emitter-history.ts';
 import { emitterVerdict, linkedVerdict, unknownEmitter } from '../ledger/received/emitter-verdict.ts';
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
-import { fateOf, linksIn } from '../ledger/received/linked-uses.ts';
+import { linkFateOf, linksIn } from '../ledger/received/linked-uses.ts';
 import type { LinkFate } from '../ledger/received/linked-uses.ts';
 import { emittersIn } from '../ledger/received/named-log.ts';
 import { receivedLogsIn } from '../ledger/received/received-logs.ts';
@@ -14,7 +14,7 @@ import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { CommandIo } from './command.ts';
 import { headProblems } from './received-heads.ts';
 import type { BesideHeads } from './received-heads.ts';
-import { isCommandRefusal, refusal, sourceOf } from './task-source.ts';
+import { isCommandRefusal, taskRefusal, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 import { errorCode } from '../runtime/error-code.ts';
 
@@ -102,12 +102,12 @@ function withLinks(
   for (const ledger of links.length === 0 ? [] : ledgers) {
     const failure = readLog(ledger, (reader) => {
       for (const [at, link] of links.entries()) {
-        const fate = fateOf(link, reader);
+        const fate = linkFateOf(link, reader);
         if (fate === 'other' || (fate === 'same' && fates[at] === 'missing')) fates[at] = fate;
       }
       return null;
     });
-    if (isStoreFailure(failure)) return refusal(failure.detail);
+    if (isStoreFailure(failure)) return taskRefusal(failure.detail);
   }
   return linkedVerdict(
     verdict,
@@ -141,7 +141,7 @@ export function allHistories(ledgers: readonly string[]): ReadonlyMap<string, Em
   const records: LedgerLeaf['record'][] = [];
   for (const ledger of ledgers) {
     const found = readLog(ledger, emittersIn);
-    if (isStoreFailure(found)) return refusal(found.detail);
+    if (isStoreFailure(found)) return taskRefusal(found.detail);
     records.push(...(found ?? []));
   }
   return emitterHistories(records.toSorted((a, b) => Number(a['at']) - Number(b['at'])));
@@ -152,6 +152,6 @@ export function readReceived(folder: string): ReturnType<typeof receivedLogsIn> 
     return receivedLogsIn(folder);
   } catch (error) {
     const code = errorCode(error) ?? String(error);
-    return refusal(`the received records in \`${folder}\` cannot be read: ${code}`);
+    return taskRefusal(`the received records in \`${folder}\` cannot be read: ${code}`);
   }
 }

@@ -14,7 +14,7 @@ import { copyProgress } from './copy-progress.ts';
 import { keptPlacesOf, placeOptions } from './kept-places.ts';
 import { operatorOf } from './operator.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const help = `remit restore: restore a backup
 
@@ -68,17 +68,17 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
     },
     1,
   );
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { values, operands } = options;
   const [backup] = operands;
   const by = operatorOf(values.by, { environment: io.environment, account: accountName() });
-  if (isProblem(by)) return refusal(`--by ${by.problem}`);
+  if (isProblem(by)) return taskRefusal(`--by ${by.problem}`);
   if (/^postgres(?:ql)?:/.test(values.state ?? '')) {
     if (backup !== undefined || values.ledger !== undefined || values['state-only'])
-      return refusal('a PostgreSQL is restored with its own tools: give only its URL here, with --by and --json');
+      return taskRefusal('a PostgreSQL is restored with its own tools: give only its URL here, with --by and --json');
     return restoredDatabase(values.state ?? '', { by, isJson: values.json });
   }
-  if (backup === undefined) return refusal('the folder of the backup is required');
+  if (backup === undefined) return taskRefusal('the folder of the backup is required');
   const kept = await keptPlacesOf(values, io);
   if (isCommandRefusal(kept)) return kept;
   const progress = copyProgress('remit restore', io);
@@ -96,7 +96,7 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
     onProgress: progress.at,
   });
   progress.end();
-  if (isProblem(restored)) return refusal(restored.problem, EXIT.no);
+  if (isProblem(restored)) return taskRefusal(restored.problem, EXIT.no);
   return values.json ? JSON.stringify(restored) : textOf(restored);
 }
 
@@ -105,9 +105,9 @@ async function restoredDatabase(
   { by, isJson }: { readonly by: string; readonly isJson: boolean },
 ): Promise<string | CommandRefusal> {
   const target = postgresTargetFrom(url);
-  if (isProblem(target)) return refusal(`--state ${target.problem}`);
+  if (isProblem(target)) return taskRefusal(`--state ${target.problem}`);
   const restored = await restoreDatabase(target, { clocks: systemPorts, randomBytes: systemPorts.randomBytes, by });
-  if (isStoreFailure(restored)) return refusal(restored.detail, EXIT.no);
+  if (isStoreFailure(restored)) return taskRefusal(restored.detail, EXIT.no);
   if (isJson) return JSON.stringify(restored);
   return `${restored.ended} open tasks were ended; agents declare theirs again. Authorities start again; sidecars refuse these tasks once their leases are over`;
 }

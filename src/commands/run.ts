@@ -15,9 +15,9 @@ import { isNamePattern, NAME_PATTERN_RULE } from '../agent-run/name-pattern.ts';
 import { scrubbed } from '../agent-run/secrets.ts';
 import { after } from '../runtime/timers.ts';
 import type { Command, CommandIo } from './command.ts';
-import { declarationFor, intentFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
+import { declarationFor, intentFromOptions, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from './task-source.ts';
 
 const help = `usage: remit run --intent FILE [OPTION ...] -- COMMAND [ARGUMENT ...]
 
@@ -111,30 +111,30 @@ async function runWith(
   const command = args.slice(split + 1);
   const read = optionsFrom(args.slice(0, split), options, 0);
   if (typeof read === 'string')
-    return refusal(split === args.length ? `${read}; the command comes after \`--\`` : read);
+    return taskRefusal(split === args.length ? `${read}; the command comes after \`--\`` : read);
   const { values } = read;
-  if (io.platform === 'win32') return refusal(WINDOWS);
-  if ((command[0] ?? '') === '') return refusal('a command is required after `--`');
+  if (io.platform === 'win32') return taskRefusal(WINDOWS);
+  if ((command[0] ?? '') === '') return taskRefusal('a command is required after `--`');
   const nested = nestingProblem(io.environment, values.child === true);
   if (nested !== null) return nested;
   const handover = handoverFrom(values);
   if (isCommandRefusal(handover)) return handover;
   const { scrub = 'default', keep = [], take = [] } = values;
   const unfit = [...keep, ...take].find((pattern) => !isNamePattern(pattern));
-  if (unfit !== undefined) return refusal(`--keep and --take: \`${printable(unfit)}\` is not ${NAME_PATTERN_RULE}`);
-  if (scrub !== 'default' && scrub !== 'off') return refusal('--scrub must be `default` or `off`');
+  if (unfit !== undefined) return taskRefusal(`--keep and --take: \`${printable(unfit)}\` is not ${NAME_PATTERN_RULE}`);
+  if (scrub !== 'default' && scrub !== 'off') return taskRefusal('--scrub must be `default` or `off`');
   const { wait } = values;
   const waitSeconds = wait === undefined ? DEFAULT_WAIT_SECONDS : wait === '0' ? 0 : secondsFrom(wait);
-  if (waitSeconds === null) return refusal(`--wait must be 0 or ${DURATION_RULE}`);
+  if (waitSeconds === null) return taskRefusal(`--wait must be 0 or ${DURATION_RULE}`);
   const folder = values['svid-folder'];
   const svidFolder = folder === undefined ? null : resolve(folder);
   const issuer = await issuerFrom(values, io);
   if (isCommandRefusal(issuer)) return issuer;
-  const intent = await intentFrom(values);
+  const intent = await intentFromOptions(values);
   if (isCommandRefusal(intent)) return intent;
   const listed = values['mcp-servers'];
   const mcpServers = listed === undefined ? null : await mcpServersIn(listed);
-  if (isProblem(mcpServers)) return refusal(mcpServers.problem);
+  if (isProblem(mcpServers)) return taskRefusal(mcpServers.problem);
   const planned = plannedFrom(intent, values, tell);
   if (isCommandRefusal(planned)) return planned;
   const { environment, removed, shortened, kept } = scrubbed(io.environment, {
@@ -169,9 +169,9 @@ function plannedFrom(
 ): Pick<RunPlan, 'declarations' | 'forwards'> | CommandRefusal {
   const named = [...new Set(intent.access.map(({ resource }) => resource))];
   const options = forwardOptionsFrom(values.forward ?? []);
-  if (isProblem(options)) return refusal(options.problem);
+  if (isProblem(options)) return taskRefusal(options.problem);
   const forwards = forwardTargetsFrom(options, named);
-  if (isProblem(forwards)) return refusal(forwards.problem);
+  if (isProblem(forwards)) return taskRefusal(forwards.problem);
   const chosen = [values.resource ?? [], forwards.map(({ resource }) => resource)].flat();
   const declarations: OAuthDeclaration[] = [];
   for (const resource of chosen.length === 0 ? [null] : new Set(chosen)) {
@@ -187,9 +187,9 @@ function plannedFrom(
 const namesOf = (names: readonly string[]): string => names.map(printable).join(', ');
 
 function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isChild: boolean): CommandRefusal | null {
-  if (isChild) return refusal('--child is not supported yet: the issuer cannot delegate part of a task');
+  if (isChild) return taskRefusal('--child is not supported yet: the issuer cannot delegate part of a task');
   if (outer === undefined || outer === '') return null;
-  return refusal(
+  return taskRefusal(
     `already inside the task ${printable(outer)}: a task within a task is refused; call the command as it is, or unset REMIT_TASK_ID`,
   );
 }
@@ -200,6 +200,6 @@ function handoverFrom(values: {
 }): HandoverForm | CommandRefusal {
   const file = values['token-file'];
   if (values.env === true)
-    return file === undefined ? 'variable' : refusal('--env and --token-file exclude each other');
+    return file === undefined ? 'variable' : taskRefusal('--env and --token-file exclude each other');
   return file === undefined ? 'endpoint' : { file: resolve(file) };
 }

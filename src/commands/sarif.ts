@@ -1,10 +1,10 @@
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 
 /** A finding in SARIF's terms. */
 export interface SarifResult {
   readonly rule: string;
   readonly level: 'error' | 'warning' | 'note';
-  readonly finding: Finding;
+  readonly finding: SourceFinding;
 }
 
 /**

@@ -6,7 +6,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 import { reading } from './opened-state.ts';
-import { isCommandRefusal, refusal, refused, sourceOptions, stateOf } from './task-source.ts';
+import { isCommandRefusal, taskRefusal, refused, sourceOptions, stateOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 const MAX_LISTED = 10_000;
@@ -34,7 +34,7 @@ export const secrets: Command = { name: 'secrets', help, run };
 
 async function run(words: readonly string[], io: Pick<CommandIo, 'out' | 'err' | 'environment'>): Promise<number> {
   const [name, ...args] = words;
-  const result = name === 'list' ? await list(args, io) : refusal('`list` is required; see `remit secrets --help`');
+  const result = name === 'list' ? await list(args, io) : taskRefusal('`list` is required; see `remit secrets --help`');
   if (!isCommandRefusal(result)) {
     io.out(result);
     return EXIT.good;
@@ -44,12 +44,12 @@ async function run(words: readonly string[], io: Pick<CommandIo, 'out' | 'err' |
 
 async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, sourceOptions, 0);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const source = await stateOf(options.values, io);
   if (isCommandRefusal(source)) return source;
   return reading(source, async (state) => {
     const found = await state.staticSecrets(MAX_LISTED);
-    if (isStoreFailure(found)) return refusal(found.detail);
+    if (isStoreFailure(found)) return taskRefusal(found.detail);
     if (options.values.json === true) return JSON.stringify(found);
     return found.length === 0 ? 'no static secrets' : found.map(lineOf).join('\n');
   });

@@ -5,7 +5,14 @@ import type { CommandIo } from './command.ts';
 import { operationOf, operatorOptions } from './operator.ts';
 import { taskWith, writing } from './opened-state.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, noTask, refusal, sourceOf, sourceOptions } from './task-source.ts';
+import {
+  isCommandRefusal,
+  type CommandRefusal,
+  noSuchTask,
+  taskRefusal,
+  sourceOf,
+  sourceOptions,
+} from './task-source.ts';
 
 /** `remit task allow`: lets the agent of a stopped task that has ended declare like tasks at once. */
 export async function taskAllow(
@@ -13,10 +20,10 @@ export async function taskAllow(
   io: Pick<CommandIo, 'environment'>,
 ): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { ...sourceOptions, ...operatorOptions }, 1);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { json = false, ...values } = options.values;
   const [id] = options.operands;
-  if (id === undefined) return refusal('the id of a task is required');
+  if (id === undefined) return taskRefusal('the id of a task is required');
   const operation = operationOf(values, io.environment);
   if (isCommandRefusal(operation)) return operation;
   const source = await sourceOf(values, io);
@@ -25,8 +32,8 @@ export async function taskAllow(
     const found = await taskWith(state, id);
     if (isCommandRefusal(found)) return found;
     const task = await state.liftStops(found, causeOf('operator.allowed', operation.cause), operation.by);
-    if (isStoreFailure(task)) return refusal(task.detail);
-    if (task === undefined) return noTask(id);
+    if (isStoreFailure(task)) return taskRefusal(task.detail);
+    if (task === undefined) return noSuchTask(id);
     return json ? JSON.stringify(taskJson(task, state.nowMs())) : `${task.agent} may declare like tasks at once`;
   });
 }

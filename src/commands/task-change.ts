@@ -15,7 +15,7 @@ import { taskWith, writing } from './opened-state.ts';
 import type { WritableState } from './opened-state.ts';
 import { optionsFrom } from './options.ts';
 import { taskReceipt } from './task-receipt.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, sourceOf, sourceOptions } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, sourceOf, sourceOptions } from './task-source.ts';
 
 /** By the state in `--as`. */
 const ends: ReadonlyMap<string, Kind> = new Map([
@@ -40,10 +40,10 @@ const changeOptions = { ...operatorOptions, wait: { type: 'string' } } as const;
 /** `remit task end`: ends a task by hand; on disk when it reports success, and known to all sidecars unless `--wait committed`. */
 export async function taskEnd(args: readonly string[], io: Io): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { ...sourceOptions, ...changeOptions, as: { type: 'string' } }, 1);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const { as = 'revoked', ...values } = options.values;
   const kind = ends.get(as);
-  if (kind === undefined) return refusal(`--as must be one of ${[...ends.keys()].join(', ')}`);
+  if (kind === undefined) return taskRefusal(`--as must be one of ${[...ends.keys()].join(', ')}`);
   return change({ id: options.operands[0], kind, values }, io);
 }
 
@@ -52,7 +52,7 @@ export const taskChange =
   (kind: 'suspend' | 'resume') =>
   async (args: readonly string[], io: Io): Promise<string | CommandRefusal> => {
     const options = optionsFrom(args, { ...sourceOptions, ...changeOptions }, 1);
-    if (typeof options === 'string') return refusal(options);
+    if (typeof options === 'string') return taskRefusal(options);
     return change({ id: options.operands[0], kind, values: options.values }, io);
   };
 
@@ -69,8 +69,8 @@ interface Asked {
 
 async function change({ id, kind, values }: Asked, io: Io): Promise<string | CommandRefusal> {
   const { json = false, wait = 'enforced' } = values;
-  if (id === undefined) return refusal('the id of a task is required');
-  if (wait !== 'enforced' && wait !== 'committed') return refusal('--wait must be enforced or committed');
+  if (id === undefined) return taskRefusal('the id of a task is required');
+  if (wait !== 'enforced' && wait !== 'committed') return taskRefusal('--wait must be enforced or committed');
   const operation = operationOf(values, io.environment);
   if (isCommandRefusal(operation)) return operation;
   const { by, cause } = operation;
@@ -101,8 +101,8 @@ function shown(
   const done = json ? JSON.stringify(isKnown ? { ...at, enforcement: receipt } : at) : text;
   if (receipt === null) return done;
   if (isProblem(receipt))
-    return { ...refusal(`whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no), done };
-  return receipt.enforced ? done : { ...refusal('sidecars may still use the older state', EXIT.no), done };
+    return { ...taskRefusal(`whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no), done };
+  return receipt.enforced ? done : { ...taskRefusal('sidecars may still use the older state', EXIT.no), done };
 }
 
 async function changeIn(
@@ -113,11 +113,11 @@ async function changeIn(
   const found = await taskWith(state, id);
   if (isCommandRefusal(found)) return found;
   const changed = await state.applyTaskEvent(found, event, by);
-  if (isStoreFailure(changed)) return refusal(changed.detail);
-  if (changed === undefined) return refusal(`there is no task \`${printable(id)}\``, EXIT.no);
+  if (isStoreFailure(changed)) return taskRefusal(changed.detail);
+  if (changed === undefined) return taskRefusal(`there is no task \`${printable(id)}\``, EXIT.no);
   if ('problem' in changed) {
     const of = changed.problem === 'parent' ? 'its parent task is' : 'the task is already';
-    return refusal(`${of} \`${changed.state}\``, EXIT.no);
+    return taskRefusal(`${of} \`${changed.state}\``, EXIT.no);
   }
   return changed;
 }

@@ -13,7 +13,14 @@ import { optionsFrom } from './options.ts';
 import { attributeLines, prunedHeadOf, prunedTaskFrom } from './pruned-task.ts';
 import type { PrunedTask } from './pruned-task.ts';
 import { receivedOf, receivedOptions } from './received-source.ts';
-import { isCommandRefusal, noTask, type CommandRefusal, refusal, sourceOf, sourceOptions } from './task-source.ts';
+import {
+  isCommandRefusal,
+  noSuchTask,
+  type CommandRefusal,
+  taskRefusal,
+  sourceOf,
+  sourceOptions,
+} from './task-source.ts';
 
 /** Most records shown of one task, the first ones. */
 const MAX_SHOWN = 1_000;
@@ -24,9 +31,9 @@ export async function taskShow(
   io: Pick<CommandIo, 'environment' | 'err'>,
 ): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { ...sourceOptions, ...receivedOptions }, 1);
-  if (typeof options === 'string') return refusal(options);
+  if (typeof options === 'string') return taskRefusal(options);
   const [id] = options.operands;
-  if (id === undefined) return refusal('the id of a task is required');
+  if (id === undefined) return taskRefusal('the id of a task is required');
   const source = await sourceOf(options.values, io);
   if (isCommandRefusal(source)) return source;
   const received = await receivedOf(options.values, io);
@@ -36,19 +43,19 @@ export async function taskShow(
     // The state cannot be read; a task that it does not have may have been deleted from it.
     if (isCommandRefusal(found) && found.exit !== EXIT.no) return found;
     const store = await state.waitingOf(id, MAX_SHOWN);
-    if (isStoreFailure(store)) return refusal(store.detail);
+    if (isStoreFailure(store)) return taskRefusal(store.detail);
     const stored = recordsOfTask(
       { folders: [source.ledger, ...source.others], store, received: received.values() },
       id,
       MAX_SHOWN,
     );
-    if (isStoreFailure(stored)) return refusal(stored.detail);
+    if (isStoreFailure(stored)) return taskRefusal(stored.detail);
     const records = timelineFrom(stored);
     const shown = isCommandRefusal(found) ? prunedShown(id, records) : shownFrom(found, state.nowMs());
-    if (shown === undefined) return noTask(id);
+    if (shown === undefined) return noSuchTask(id);
     // Parts are in the state as long as their root is.
     const parts = isCommandRefusal(found) ? [] : await state.tasks({ parent: found, limit: MAX_PARTS });
-    if (isStoreFailure(parts)) return refusal(parts.detail);
+    if (isStoreFailure(parts)) return taskRefusal(parts.detail);
     const fates = new UseFates();
     for (const record of records) fates.see({ ...record });
     const uses = fates.found();

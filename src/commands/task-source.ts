@@ -19,7 +19,7 @@ export interface CommandRefusal {
 }
 
 /** A refusal; invalid usage or input unless `exit` says otherwise. */
-export const refusal = (message: string, exit: number = EXIT.bad): CommandRefusal => ({ exit, message });
+export const taskRefusal = (message: string, exit: number = EXIT.bad): CommandRefusal => ({ exit, message });
 
 /** Prints a refusal, each line prefixed with the command's name, and returns its exit code. */
 export function refused(io: Pick<CommandIo, 'err'>, command: string, { message, exit }: CommandRefusal): number {
@@ -74,7 +74,7 @@ export async function sourceOf(
   const { state, ledger } = values;
   if (state !== undefined) {
     if (/^(?:postgres|postgresql|authority):/.test(state))
-      return refusal('--state is the path of a state file: name another state by the configuration, with --config');
+      return taskRefusal('--state is the path of a state file: name another state by the configuration, with --config');
     const path = state.replace(/^sqlite:/, '');
     return {
       state: { kind: 'sqlite', path },
@@ -87,9 +87,11 @@ export async function sourceOf(
   const file = resolve(values.config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null)
-    return refusal(`cannot read the configuration \`${file}\`: name one with --config, or use --state FILE`);
+    return taskRefusal(`cannot read the configuration \`${file}\`: name one with --config, or use --state FILE`);
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
-  return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : sourceIn(read.value, ledger);
+  return 'problems' in read
+    ? taskRefusal(read.problems.map(configProblemText).join('\n'))
+    : sourceIn(read.value, ledger);
 }
 
 /** Those of a configuration; a given ledger replaces all of them. */
@@ -127,7 +129,7 @@ export function stateIn({
   if (state.kind === 'sqlite') return state;
   return state.kind === 'postgres'
     ? { ...state, durability, leaseMs: authority.leaseSeconds * 1_000 }
-    : refusal(
+    : taskRefusal(
         `\`${file}\` is the configuration of a sidecar, which has no state of its own: run this on the host of its authority`,
       );
 }
@@ -142,4 +144,4 @@ export async function stateOf(
 }
 
 /** The refusal for an unknown task id. */
-export const noTask = (id: string): CommandRefusal => refusal(`there is no task \`${printable(id)}\``, EXIT.no);
+export const noSuchTask = (id: string): CommandRefusal => taskRefusal(`there is no task \`${printable(id)}\``, EXIT.no);

@@ -10,7 +10,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task-source.ts';
 
 const help = `usage: remit token [--format FORM]
        remit token --intent FILE [OPTION ...] [--format FORM]
@@ -74,10 +74,10 @@ export const token: Command = {
 
 async function tokenWith(args: readonly string[], io: CommandIo): Promise<string | CommandRefusal> {
   const read = optionsFrom(args, options, 0);
-  if (typeof read === 'string') return refusal(read);
+  if (typeof read === 'string') return taskRefusal(read);
   const { format: name = 'raw', ...values } = read.values;
   const format = formats.get(name);
-  if (format === undefined) return refusal(`--format must be one of ${[...formats.keys()].join(', ')}`);
+  if (format === undefined) return taskRefusal(`--format must be one of ${[...formats.keys()].join(', ')}`);
   const printed = isInsideRun(io.environment) ? await inherited(values, io) : await declared(values, io);
   return isCommandRefusal(printed) ? printed : format(printed);
 }
@@ -86,12 +86,12 @@ type Values = Parameters<typeof issuerFrom>[0];
 
 async function inherited(values: Values, { environment }: CommandIo): Promise<Printed | CommandRefusal> {
   if (values.intent !== undefined) {
-    return refusal('--intent is not accepted inside `remit run`, whose task is already declared: leave it out');
+    return taskRefusal('--intent is not accepted inside `remit run`, whose task is already declared: leave it out');
   }
   const outer = await outerToken(environment);
-  if (isProblem(outer)) return refusal(printable(outer.problem), EXIT.no);
+  if (isProblem(outer)) return taskRefusal(printable(outer.problem), EXIT.no);
   // It is printed unescaped, so it must be nothing but a token.
-  if (!/^[A-Za-z0-9._~+/=-]+$/.test(outer.token)) return refusal('the run handed over an invalid token', EXIT.no);
+  if (!/^[A-Za-z0-9._~+/=-]+$/.test(outer.token)) return taskRefusal('the run handed over an invalid token', EXIT.no);
   return { ...outer, taskId: environment['REMIT_TASK_ID'] ?? null };
 }
 
@@ -105,7 +105,7 @@ async function declared(values: Values, io: CommandIo): Promise<Printed | Comman
   const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });
   const given = await client.declare(declaration, io.environment['TRACEPARENT'] ?? null);
   svid.close();
-  if (isIssuerProblem(given)) return refusal(problemLines(given).join('\n'), EXIT.no);
+  if (isIssuerProblem(given)) return taskRefusal(problemLines(given).join('\n'), EXIT.no);
   io.err(
     `remit token: task ${given.taskId} is open: end it by \`remit task end ${given.taskId} --cause …\`, or by POST ${issuer.url}/tasks/${given.taskId}/complete with the same SVID`,
   );

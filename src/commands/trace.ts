@@ -11,7 +11,7 @@ import { systemPorts } from '../runtime/ports.ts';
 import { DEFAULT_ADMIN } from './admin-answer.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
-import { linesOf } from './json-lines.ts';
+import { jsonLines } from './json-lines.ts';
 import { optionsFrom } from './options.ts';
 import { fire, markedCall } from './trace-call.ts';
 import type { CallToFire } from './trace-call.ts';
@@ -163,7 +163,7 @@ async function shownFile(file: string, values: { readonly json: boolean }, io: I
 }
 
 async function* checksOf(file: string): AsyncGenerator<TracedCheck | Problem> {
-  for await (const { number, text } of linesOf(file)) {
+  for await (const { number, text } of jsonLines(file)) {
     const check = tracedCheckLine(text);
     yield isProblem(check) ? { problem: `${file}:${number}: ${check.problem}` } : check;
   }

@@ -2,7 +2,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
 import type { LostRecords } from '../ledger/relayed.ts';
 import { recordsText } from '../ledger/verdict.ts';
-import type { Records, RelayedRecords, Sound, Verdict } from '../ledger/verdict.ts';
+import type { RecordRange, RelayedRecords, Sound, Verdict } from '../ledger/verdict.ts';
 
 /** The verdict on one ledger. */
 export interface LedgerVerdict {
@@ -103,7 +103,7 @@ const relayedText = ({ database, missing, to }: RelayedRecords): string => {
 /** Records of a sidecar are pruned by a record in the ledger of its authority. */
 const prunedByText = (prunedBy: number | null): string => (prunedBy === null ? '' : ` by record ${prunedBy}`);
 
-const rangeText = (records: Records | null): string =>
+const rangeText = (records: RecordRange | null): string =>
   records === null ? 'none' : records.from === records.to ? `${records.from}` : `${records.from} to ${records.to}`;
 
 const line = (name: string, text: string): string => `${name.padEnd(9)}  ${text}`;

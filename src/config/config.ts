@@ -4,20 +4,20 @@ import type { TrustDomain } from '../identity/spiffe-id.ts';
 import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
 import { authority, authorityConfigOf } from './authority.ts';
 import type { AuthorityConfig, AuthorityFields } from './authority.ts';
-import { extAuthz, networkContradiction } from './ext-authz.ts';
+import { extAuthzSection, networkContradiction } from './ext-authz.ts';
 import type { ExtAuthzConfig } from './ext-authz.ts';
 import { integer, made, oneOf, optional, textOf } from '../runtime/fields.ts';
 import { listed, readFields, section } from './fields.ts';
 import type { ConfigProblem } from './fields.ts';
-import { issuer, issuerConfigOf } from './issuer.ts';
+import { issuerSection, issuerConfigOf } from './issuer.ts';
 import type { IssuerConfig, IssuerFields, KeyedIssuer } from './issuer.ts';
-import { ledger, ledgerConfigOf } from './ledger.ts';
+import { ledgerSection, ledgerConfigOf } from './ledger.ts';
 import type { LedgerConfig, LedgerFields } from './ledger.ts';
 import { log } from './log.ts';
 import type { LogConfig } from './log.ts';
 import { outcomes } from './outcomes.ts';
 import type { OutcomesConfig } from './outcomes.ts';
-import { policies } from './policies.ts';
+import { policiesSection } from './policies.ts';
 import type { PoliciesConfig } from './policies.ts';
 import { records } from './records.ts';
 import type { RecordsConfig } from './records.ts';
@@ -130,9 +130,9 @@ const configField = (folder: string, environment: Readonly<Record<string, string
   section<ConfigFields>({
     trustDomains: listed(trustDomain),
     ownTrustDomain: optional(trustDomain, null),
-    extAuthz,
+    extAuthz: extAuthzSection,
     svid: optional(svid(folder), svidOf(environment)),
-    issuer: optional(issuer(folder), null),
+    issuer: optional(issuerSection(folder), null),
     acceptedIssuers: optional(
       listed(
         section<AcceptedIssuer>({
@@ -153,12 +153,12 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     }),
     decisionLog: optional(oneOf(['none', 'denials', 'stdout']), 'denials'),
     log,
-    policies: policies(folder),
+    policies: policiesSection(folder),
     state: optional(statePlace(folder), defaultState),
     authority: authority(folder),
     durability: optional(oneOf(['quorum', 'managed', 'single']), 'quorum'),
     endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
-    ledger: ledger(folder),
+    ledger: ledgerSection(folder),
     records: records(folder),
     outcomes,
     drainSeconds: optional(integer(0, 300), 5),

@@ -1,3 +1,4 @@
+/** Reads the section `issuer`. */
 import { dirname, join } from 'node:path';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { integer, oneOf, optional, textOf } from '../runtime/fields.ts';
@@ -91,7 +92,7 @@ const claimName = textOf<string>('the name of a claim', (value) =>
 );
 
 /** Reads the section `issuer`. */
-export const issuer = (folder: string) => {
+export const issuerSection = (folder: string) => {
   const keyed = { issuer: identifier, jwks: jwksIn(folder), algorithms: algorithmNames };
   return section<IssuerFields>({
     listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9472 }),

@@ -1,3 +1,4 @@
+/** Reads the section `ledger`. */
 import { dirname, join } from 'node:path';
 import { integer, optional, textOf } from '../runtime/fields.ts';
 import { listed, section } from './fields.ts';
@@ -52,7 +53,7 @@ const logName = textOf<string>('a name of 1 to 64 letters, digits, `.`, `_` and 
 );
 
 /** Reads the section `ledger`. */
-export const ledger = (folder: string) =>
+export const ledgerSection = (folder: string) =>
   section<LedgerFields>({
     folder: optional(pathIn(folder), null),
     name: optional(logName, 'main'),

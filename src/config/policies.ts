@@ -49,7 +49,7 @@ const bundleIn = (folder: string): Reader<string> =>
   );
 
 /** Reads `policies`: a folder alone, or the section. */
-export const policies = (folder: string): Reader<PoliciesConfig> => {
+export const policiesSection = (folder: string): Reader<PoliciesConfig> => {
   const defaults = {
     folder: resolve(folder, 'cedar-policies'),
     bundle: null,

@@ -14,7 +14,7 @@ import type { UseFacts } from '../policy/use-question.ts';
 import { bindingProblem } from '../token/binding.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { TaskToken } from '../token/claims.ts';
-import type { Facts } from './facts.ts';
+import type { CallFacts } from './facts.ts';
 import type { Credential } from '../token/credential.ts';
 import { taskPermits } from '../task/task.ts';
 import type { Task } from '../task/task.ts';
@@ -31,7 +31,7 @@ export interface Rules {
  * Decides one call: identity, credential, binding, task, action, intent, policy, in the order of the data path, and the
  * first that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
-export function decide(facts: Facts, rules: Rules): Decision {
+export function decide(facts: CallFacts, rules: Rules): Decision {
   const { call, caller, credential, action, history, use, reuse, nowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
@@ -74,7 +74,7 @@ function permitted(
  * Whether the caller of a denied call was verified: its identity, and a credential that belongs to it. A denial of the token itself verifies
  * nobody.
  */
-export function isVerified(facts: Facts, { reason }: Deny, rules: Pick<Rules, 'binding'>): boolean {
+export function isVerified(facts: CallFacts, { reason }: Deny, rules: Pick<Rules, 'binding'>): boolean {
   const { call, caller, credential } = facts;
   if (isDeny(call) || isDeny(caller) || isDeny(credential) || reason.startsWith('token.')) return false;
   if (credential.kind === 'workload-identity') return rules.binding !== 'dpop';
@@ -92,7 +92,7 @@ function keepOf(
 }
 
 /** Checked before the credential, so that a long-lived key sent as a token is denied as a static secret. */
-function staticSecret({ secrets, action, nowMs }: Facts): Deny | null {
+function staticSecret({ secrets, action, nowMs }: CallFacts): Deny | null {
   const secret = forbiddenSecret(secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
   if (secret === null) return null;
   const { kind, where, name } = secret;
@@ -102,13 +102,13 @@ function staticSecret({ secrets, action, nowMs }: Facts): Deny | null {
 function heldBy(
   caller: Caller,
   token: Exclude<Credential, { readonly kind: 'workload-identity' }>,
-  { presented: { proof, scheme } }: Facts,
+  { presented: { proof, scheme } }: CallFacts,
   { binding }: Pick<Rules, 'binding'>,
 ): Deny | null {
   return isDeny(proof) ? proof : bindingProblem(token, { caller, proof, scheme }, binding);
 }
 
-const liveTask = (token: TaskToken, { task, issued, nowMs, floorMs }: Facts): Task | Deny =>
+const liveTask = (token: TaskToken, { task, issued, nowMs, floorMs }: CallFacts): Task | Deny =>
   isDeny(task) ? task : taskPermits(task, token, issued, { wallMs: nowMs, floorMs });
 
 /**

@@ -1,7 +1,7 @@
 import type { HttpCall } from '../action/call.ts';
 import type { Action } from '../action/http.ts';
 import { taskTokenOf } from './facts.ts';
-import type { Facts } from './facts.ts';
+import type { CallFacts } from './facts.ts';
 import { shownText } from '../action/static-secret.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
@@ -19,7 +19,7 @@ export interface DecidedCheck {
    */
   readonly withdraws?: string;
   readonly decision: Decision;
-  readonly facts: Facts;
+  readonly facts: CallFacts;
   /** Hash of the policy set; `null` where none is loaded. */
   readonly policySet: string | null;
   /** Its generation (1 = the first set this process loaded); `null` where none is loaded. */

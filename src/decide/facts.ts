@@ -23,7 +23,7 @@ export interface Presented {
 }
 
 /** What is known about one call when it is decided; each stage's result, or the denial it came to. */
-export interface Facts {
+export interface CallFacts {
   readonly call: HttpCall | Deny;
   readonly caller: Caller | Deny;
   /** What a caller that was refused showed of itself, for records alone: no decision reads it. */
@@ -54,5 +54,5 @@ export interface Facts {
 }
 
 /** The task token of the call; `null` where it has none that was verified. */
-export const taskTokenOf = ({ credential }: Pick<Facts, 'credential'>): TaskToken | null =>
+export const taskTokenOf = ({ credential }: Pick<CallFacts, 'credential'>): TaskToken | null =>
   !isDeny(credential) && credential.kind === 'task-token' ? credential : null;

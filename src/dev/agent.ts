@@ -10,7 +10,7 @@ export interface AgentReply {
 }
 
 /** An HTTP call; everything except the host has a default. */
-export interface Call {
+export interface AgentCall {
   /** `host` header, which selects the tool server. */
   readonly host: string;
   /** Default `GET`. */
@@ -44,7 +44,7 @@ export class Agent {
   }
 
   /** Calls 127.0.0.1; rejects where no HTTP answer arrives within 10 s. */
-  call(port: number, call: Call): Promise<AgentReply> {
+  call(port: number, call: AgentCall): Promise<AgentReply> {
     return new Promise((resolve, reject) => {
       const outgoing = request(
         {

@@ -1,4 +1,4 @@
-import type { Agent, Call, AgentReply } from './agent.ts';
+import type { Agent, AgentCall, AgentReply } from './agent.ts';
 
 /** The addresses of the trust domain's parts, all on 127.0.0.1. */
 export interface Stage {
@@ -105,7 +105,7 @@ export async function playStory(stage: Stage, told: (step: Step) => void): Promi
 const ATTEMPTS = { most: 8, firstWaitMs: 200 };
 
 /** Calls, and calls again after a 503, as a client does: on a busy machine Envoy may not wait for the decision. */
-async function answerTo(by: Agent, port: number, call: Call): Promise<AgentReply> {
+async function answerTo(by: Agent, port: number, call: AgentCall): Promise<AgentReply> {
   for (let attempt = 1; ; attempt += 1) {
     const reply = await by.call(port, call);
     if (reply.status !== 503 || attempt === ATTEMPTS.most) return reply;
@@ -116,7 +116,7 @@ async function answerTo(by: Agent, port: number, call: Call): Promise<AgentReply
 interface Scene {
   readonly title: string;
   readonly by: Agent;
-  readonly call: Call;
+  readonly call: AgentCall;
   readonly token: string | null;
   readonly expected: StoryOutcome;
   readonly because: string;
@@ -201,7 +201,7 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
   },
 ];
 
-const payment = (amount: number): Call => ({
+const payment = (amount: number): AgentCall => ({
   host: PAYMENTS,
   method: 'POST',
   path: '/v1/payments',
@@ -209,7 +209,7 @@ const payment = (amount: number): Call => ({
   body: JSON.stringify({ amount, currency: 'EUR' }),
 });
 
-const withToken = (call: Call, token: string | null): Call =>
+const withToken = (call: AgentCall, token: string | null): AgentCall =>
   token === null ? call : { ...call, headers: { ...call.headers, authorization: `Bearer ${token}` } };
 
 /** The outcome of a call; its decision is in the denial's header, or in the header the tool server received. */

@@ -1,8 +1,8 @@
 import { countsOf } from './report.ts';
-import type { Report } from './report.ts';
+import type { DoctorReport } from './report.ts';
 
 /** A report as one JSON value: everything, also findings of the level `info` and the checks that passed. */
-export const reportJson = (report: Report): object => {
+export const reportJson = (report: DoctorReport): object => {
   const { error, info, passed, warning } = countsOf(report);
   return {
     examined: report.examined,

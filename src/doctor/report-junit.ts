@@ -1,5 +1,5 @@
 import { xmlElement, xmlText } from '../runtime/xml-text.ts';
-import type { CheckResult, Report } from './report.ts';
+import type { CheckResult, DoctorReport } from './report.ts';
 
 /**
  * A report as JUnit XML: a suite for each category, a case for each check. A case fails by its errors and warnings; what could not be
@@ -7,7 +7,7 @@ import type { CheckResult, Report } from './report.ts';
  *
  * @see https://github.com/testmoapp/junitxml
  */
-export function reportJunit({ results, unread }: Report): string {
+export function reportJunit({ results, unread }: DoctorReport): string {
   const groups = Map.groupBy(results, ({ category }) => category);
   const suites = [...groups].map(([category, own]) => suiteXml(category, own.map(caseXml)));
   const lost = unread.map((message, index) => ({

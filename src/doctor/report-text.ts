@@ -2,7 +2,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import type { Level } from './codes.ts';
 import { counted } from './counted.ts';
 import { countsOf, isPassed } from './report.ts';
-import type { CheckResult, Report, ReportedFinding } from './report.ts';
+import type { CheckResult, DoctorReport, ReportedFinding } from './report.ts';
 
 const signs: Readonly<Record<Level, string>> = { error: '×', warning: '‼', info: 'i' };
 
@@ -11,7 +11,7 @@ const signs: Readonly<Record<Level, string>> = { error: '×', warning: '‼', in
  *
  * @param options.isVerbose also lists findings of the level `info`
  */
-export function reportLines(report: Report, { isVerbose }: { readonly isVerbose: boolean }): readonly string[] {
+export function reportLines(report: DoctorReport, { isVerbose }: { readonly isVerbose: boolean }): readonly string[] {
   const groups = Map.groupBy(report.results, ({ category }) => category);
   return [
     ...report.examined.map((one) => `examined ${one}`),
@@ -36,7 +36,7 @@ const findingLines = ({ code, fix, level, message, see, where }: ReportedFinding
   `      see: ${see}`,
 ];
 
-function summaryOf(report: Report, isVerbose: boolean): string {
+function summaryOf(report: DoctorReport, isVerbose: boolean): string {
   const { error, info, passed, warning } = countsOf(report);
   const hidden = info === 0 || isVerbose ? '' : `, ${info} hidden: -v shows ${info === 1 ? 'it' : 'them'}`;
   const unread = report.unread.length === 0 ? '' : `, ${report.unread.length} not examined`;

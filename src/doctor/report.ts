@@ -1,3 +1,4 @@
+/** What was examined and found. */
 import { guideLink } from '../config/guide.ts';
 import type { Check } from './check.ts';
 import { levelOf, pageOf } from './codes.ts';
@@ -24,7 +25,7 @@ export interface CheckResult {
 }
 
 /** What was examined and found. */
-export interface Report {
+export interface DoctorReport {
   readonly examined: readonly string[];
   /** What was asked for and could not be examined. */
   readonly unread: readonly string[];
@@ -54,7 +55,7 @@ export function reportOf(
   checks: readonly Check[],
   collected: readonly Collected[],
   { only, suppressions, guide }: ReportRules,
-): Report {
+): DoctorReport {
   const facts = joined(collected);
   const matched = new Set<Suppression>();
   let suppressed = 0;
@@ -102,7 +103,7 @@ export interface Counts {
 }
 
 /** Counts a report. */
-export function countsOf({ results }: Report): Counts {
+export function countsOf({ results }: DoctorReport): Counts {
   const findings = results.flatMap((result) => result.findings);
   const of = (level: Level): number => findings.filter((finding) => finding.level === level).length;
   return { error: of('error'), warning: of('warning'), info: of('info'), passed: results.filter(isPassed).length };
@@ -122,7 +123,7 @@ export const DOCTOR_EXIT = {
 } as const;
 
 /** The exit code for a report. Errors that were found count more than what could not be examined. */
-export function exitCodeOf(report: Report, failLevel: 'error' | 'warning'): number {
+export function exitCodeOf(report: DoctorReport, failLevel: 'error' | 'warning'): number {
   const { error, warning } = countsOf(report);
   if (error > 0) return DOCTOR_EXIT.errors;
   if (report.unread.length > 0 || report.results.length === 0) return DOCTOR_EXIT.couldNotRun;

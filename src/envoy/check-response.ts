@@ -4,7 +4,7 @@ import { fieldsBy, ProtobufWriter } from '../protobuf/writer.ts';
 export type SetHeader = readonly [name: string, value: string];
 
 /** The part of a CheckResponse about the request: pass it with header changes, or answer it. */
-export type HttpAnswer =
+export type CheckedAnswer =
   | { readonly kind: 'ok'; readonly headers: readonly SetHeader[]; readonly headersToRemove: readonly string[] }
   | {
       readonly kind: 'denied';
@@ -23,7 +23,7 @@ export type HttpAnswer =
  * @param metadata goes to the namespace `envoy.filters.http.ext_authz`
  * @see proto/envoy/service/auth/v3/external_auth.proto
  */
-export function checkResponseBytes(answer: HttpAnswer, metadata: readonly SetHeader[]): Buffer {
+export function checkResponseBytes(answer: CheckedAnswer, metadata: readonly SetHeader[]): Buffer {
   const into = scratch;
   into.clear();
   if (answer.kind === 'ok') writeOk(into, answer);
@@ -51,7 +51,7 @@ const OK_STATUS = fieldsBy((into) => {
   into.close(status);
 });
 
-function writeOk(into: ProtobufWriter, { headers, headersToRemove }: HttpAnswer & { readonly kind: 'ok' }): void {
+function writeOk(into: ProtobufWriter, { headers, headersToRemove }: CheckedAnswer & { readonly kind: 'ok' }): void {
   into.raw(OK_STATUS);
   const ok = into.open(3);
   for (const header of headers) writeOption(into, header);
@@ -59,7 +59,7 @@ function writeOk(into: ProtobufWriter, { headers, headersToRemove }: HttpAnswer 
   into.close(ok);
 }
 
-function writeDenied(into: ProtobufWriter, denied: HttpAnswer & { readonly kind: 'denied' }): void {
+function writeDenied(into: ProtobufWriter, denied: CheckedAnswer & { readonly kind: 'denied' }): void {
   const { code, message, httpStatus, headers, body } = denied;
   if (!Number.isInteger(code) || code < 1) throw new Error('the status of a denial must be above 0');
   const status = into.open(1);

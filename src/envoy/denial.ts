@@ -4,7 +4,7 @@ import type { Answer } from '../check/answer.ts';
 import type { Deny } from '../decision/decision.ts';
 import { type Reason, reasons } from '../decision/reasons.ts';
 import { defaultProofRules } from '../token/proof.ts';
-import type { HttpAnswer, SetHeader } from './check-response.ts';
+import type { CheckedAnswer, SetHeader } from './check-response.ts';
 import { denialBody } from './denial-body.ts';
 import { decisionIds, plain } from './header-text.ts';
 
@@ -24,7 +24,7 @@ const RETRY_AFTER_SECONDS = 1;
  *
  * Envoy's own status for a gRPC call would be UNAVAILABLE for some and INTERNAL for others, which retry policies repeat, so it is given.
  */
-export function denied(answer: Answer, decision: Deny, options: DenialOptions): HttpAnswer {
+export function denied(answer: Answer, decision: Deny, options: DenialOptions): CheckedAnswer {
   const reason: Reason = reasons[decision.reason];
   const form = answer.form ?? null;
   const { text: body, type } = denialBody(answer, decision, options);

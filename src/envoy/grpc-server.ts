@@ -4,7 +4,7 @@ import { Http2Server } from '../http2/server.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { type GrpcMethod, GrpcStatus, unread } from './grpc-call.ts';
 import { grpcTimeoutMs } from './grpc-timeout.ts';
-import { Http2Call, refuseHttp } from './http2-call.ts';
+import { OwnHttp2Call, refuseHttp } from './http2-call.ts';
 import { moveSocket, pathBeside, restrictSocket, unixPathProblem, unixSocketProblem } from '../runtime/unix-socket.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 
@@ -112,9 +112,9 @@ function routed(
   const { headers } = head;
   if (head.method !== 'POST') refuseHttp(stream, 405);
   else if (headers.get('content-type')?.startsWith('application/grpc') !== true) refuseHttp(stream, 415);
-  else if (method === undefined) new Http2Call(stream).fail(GrpcStatus.unimplemented, 'no such method');
+  else if (method === undefined) new OwnHttp2Call(stream).fail(GrpcStatus.unimplemented, 'no such method');
   else {
-    return method(new Http2Call(stream), {
+    return method(new OwnHttp2Call(stream), {
       timeoutMs: grpcTimeoutMs(headers.get('grpc-timeout')),
       traceparent: headers.get('traceparent') ?? null,
     });

@@ -9,7 +9,7 @@ const HEADERS = headerBlock(ANSWER);
 const OK_TRAILERS = headerBlock({ 'grpc-status': '0' });
 
 /** A gRPC call on a stream of our own HTTP/2. */
-export class Http2Call implements GrpcCall {
+export class OwnHttp2Call implements GrpcCall {
   readonly #stream: AnswerableStream;
 
   constructor(stream: AnswerableStream) {

@@ -3,7 +3,7 @@ import { upTo } from '../runtime/up-to.ts';
 import type { Answer } from '../check/answer.ts';
 import { deny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import { checkResponseBytes, type HttpAnswer, type SetHeader } from './check-response.ts';
+import { checkResponseBytes, type CheckedAnswer, type SetHeader } from './check-response.ts';
 import { denied, type DenialOptions } from './denial.ts';
 import { decisionIds, plain, traceIdOf } from './header-text.ts';
 
@@ -149,7 +149,7 @@ function transactionTokenOf({ transactionToken }: Answer): string | null {
   throw new Error('the transaction token must be a compact JWS');
 }
 
-function allowed(answer: Answer): HttpAnswer {
+function allowed(answer: Answer): CheckedAnswer {
   const values: Readonly<Record<(typeof OWNED_HEADERS)[number], string | null>> = {
     'x-remit-decision': `allow${decisionIds(answer)}`,
     'x-remit-task': plain(answer.taskId),

@@ -1,7 +1,7 @@
 import { type Deny, deny } from '../decision/decision.ts';
-import { type Fault, ProtobufReader } from '../protobuf/reader.ts';
+import { type WireFault, ProtobufReader } from '../protobuf/reader.ts';
 
-const words: Readonly<Record<Exclude<Fault, 'not-utf8'>, string>> = {
+const words: Readonly<Record<Exclude<WireFault, 'not-utf8'>, string>> = {
   'beyond-end': 'a field goes beyond its message',
   'endless-number': 'a number is incomplete or too long',
   'field-number': 'a field has the number 0',
@@ -30,7 +30,7 @@ export class WireReader extends ProtobufReader {
     this.stop();
   }
 
-  override broken(fault: Fault): void {
+  override broken(fault: WireFault): void {
     super.broken(fault);
     if (fault !== 'not-utf8') this.malformed(words[fault]);
     else this.fail(deny('request.not-canonical', 'a text of the request is not UTF-8'));

@@ -1,6 +1,6 @@
 import { printable } from '../ledger/timeline-text.ts';
 import { fatesText } from '../ledger/use-fates.ts';
-import type { Records, Verdict } from '../ledger/verdict.ts';
+import type { RecordRange, Verdict } from '../ledger/verdict.ts';
 import { refOf } from './counted.ts';
 import { isoOf, type ControlEvidence, type EvidenceReport, type NamedCount, type ReceivedSeen } from './report.ts';
 
@@ -88,7 +88,8 @@ const rangesOf = ({ anchored, signed, bare, pruned }: Extract<Verdict, { kind: '
   `- anchored: ${rangeText(anchored)}; signed: ${rangeText(signed)}; bare: ${rangeText(bare)}; pruned: ${pruned}`,
 ];
 
-const rangeText = (records: Records | null): string => (records === null ? 'none' : `${records.from} to ${records.to}`);
+const rangeText = (records: RecordRange | null): string =>
+  records === null ? 'none' : `${records.from} to ${records.to}`;
 
 /** The verdict as a clause. */
 export function verdictText(verdict: Verdict): string {

@@ -1,6 +1,6 @@
 /** The report of a ledger for the controls of a framework. */
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
-import type { Records, Verdict } from '../ledger/verdict.ts';
+import type { RecordRange, Verdict } from '../ledger/verdict.ts';
 import { type CountedRecords, type LedgerPlace, type RecordRef, refOf, totalOf } from './counted.ts';
 import { type ClassId, evidenceClasses } from './evidence-class.ts';
 import type { Control, ControlCoverage, Framework } from './framework.ts';
@@ -96,7 +96,7 @@ export interface Instant {
 export interface ReceivedSeen extends Omit<EmitterVerdict, 'verdict'> {
   readonly verdict: Verdict;
   /** The records that the authority of this ledger kept. They are counted where the log is sound. */
-  readonly counted: readonly Records[];
+  readonly counted: readonly RecordRange[];
 }
 
 /** Evidence of a period for one framework. */

@@ -7,7 +7,7 @@ import { LIST_LIMITS } from './header-decoder.ts';
 import { Outgoing } from './outgoing.ts';
 import type { RequestHead } from './request-head.ts';
 import { Http2Session, INITIAL_WINDOW_BYTES } from './session.ts';
-import { Setting, settingsBytes } from './settings.ts';
+import { Http2Setting, settingsBytes } from './settings.ts';
 import { type AnswerableStream, type Http2Stream, STREAM_WINDOW_BYTES, type StreamEvents } from './stream.ts';
 
 /** What a connection needs. */
@@ -31,9 +31,9 @@ export interface ConnectionOptions {
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 const SETTINGS = settingsBytes([
-  [Setting.maxConcurrentStreams, BOUNDS.streams],
-  [Setting.initialWindowSize, STREAM_WINDOW_BYTES],
-  [Setting.maxHeaderListSize, LIST_LIMITS.bytes],
+  [Http2Setting.maxConcurrentStreams, BOUNDS.streams],
+  [Http2Setting.initialWindowSize, STREAM_WINDOW_BYTES],
+  [Http2Setting.maxHeaderListSize, LIST_LIMITS.bytes],
 ]);
 
 /**

@@ -1,7 +1,7 @@
 import { ErrorCode, MAX_31_BITS, MAX_FRAME_BYTES } from './frame.ts';
 
 /** The settings that are sent or read. @see RFC 9113 section 6.5.2 */
-export const Setting = Object.freeze({
+export const Http2Setting = Object.freeze({
   enablePush: 0x2,
   maxConcurrentStreams: 0x3,
   initialWindowSize: 0x4,
@@ -38,9 +38,10 @@ export function settingsFrom(payload: Buffer): ToldSettings | number {
   let initialWindowSize: number | null = null;
   for (let at = 0; at < payload.length; at += SETTING_BYTES) {
     const [setting, value] = [payload.readUInt16BE(at), payload.readUInt32BE(at + 2)];
-    if (setting === Setting.enablePush && value > 1) return ErrorCode.protocol;
-    if (setting === Setting.maxFrameSize && (value < MAX_FRAME_BYTES || value > 0xff_ffff)) return ErrorCode.protocol;
-    if (setting !== Setting.initialWindowSize) continue;
+    if (setting === Http2Setting.enablePush && value > 1) return ErrorCode.protocol;
+    if (setting === Http2Setting.maxFrameSize && (value < MAX_FRAME_BYTES || value > 0xff_ffff))
+      return ErrorCode.protocol;
+    if (setting !== Http2Setting.initialWindowSize) continue;
     if (value > MAX_31_BITS) return ErrorCode.flowControl;
     initialWindowSize = value;
   }

@@ -69,7 +69,7 @@ export interface Answers {
 export type Given = Readonly<Partial<Record<QuestionName, string>>>;
 
 /** One question: an option of the command, and asked on a terminal where `ask` says how. */
-export interface Question {
+export interface InitQuestion {
   readonly name: QuestionName;
   /** How it is asked; `null`: only an option. */
   readonly ask: string | null;
@@ -98,7 +98,7 @@ const idProblem = (text: string, given: Given): string | null => {
 };
 
 /** All questions, in the order they are asked. */
-export const QUESTIONS: readonly Question[] = [
+export const QUESTIONS: readonly InitQuestion[] = [
   {
     name: 'host',
     ask: `what asks Remit (${HOSTS.join(', ')})`,
@@ -259,7 +259,7 @@ function problemsOf(given: Given): readonly string[] {
 }
 
 /** The default of a question where it has no answer. */
-export const withDefault = (given: Given, { name, byDefault }: Question): Given => {
+export const withDefault = (given: Given, { name, byDefault }: InitQuestion): Given => {
   const text = given[name] ?? byDefault(given);
   return text === null ? given : { ...given, [name]: text };
 };

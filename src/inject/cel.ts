@@ -1,4 +1,4 @@
-import { isList, isObject, settingOf } from './fragment.ts';
+import { isList, isYamlObject, fragmentSettingOf } from './fragment.ts';
 import type { Json, JsonObject, Setting } from './fragment.ts';
 
 /** Fields whose keys are chosen by the user, so that they are maps for CEL and not objects. */
@@ -13,10 +13,10 @@ export function celOf(
   value: Json,
   { type, chosen }: { readonly type: string; readonly chosen: (setting: Setting) => string },
 ): string {
-  const setting = settingOf(value);
+  const setting = fragmentSettingOf(value);
   if (setting !== null) return chosen(setting);
   if (isList(value)) return `[${value.map((entry) => celOf(entry, { type, chosen })).join(', ')}]`;
-  if (!isObject(value)) return JSON.stringify(value);
+  if (!isYamlObject(value)) return JSON.stringify(value);
   const isMap = type === '';
   const members = Object.entries(value).map(([key, entry]) => {
     const inner = isMap || MAPS.has(key) ? '' : `${type}.${key}`;
@@ -39,12 +39,12 @@ export function conditionsOf(
     .filter(([key]) => !at.skipped.has(key))
     .flatMap(([key, value]) => {
       const field = `${at.expression}.?${key}`;
-      if (settingOf(value) !== null) return [];
-      if (isObject(value)) {
+      if (fragmentSettingOf(value) !== null) return [];
+      if (isYamlObject(value)) {
         const within = conditionsOf(value, { expression: field, skipped: at.skipped });
         return within.length > 0 ? within : [`${field}.hasValue()`];
       }
-      if (!isList(value) || !value.every((entry) => isObject(entry))) {
+      if (!isList(value) || !value.every((entry) => isYamlObject(entry))) {
         return [`${field} == optional.of(${JSON.stringify(value)})`];
       }
       const entries = `${field}.orValue([])`;

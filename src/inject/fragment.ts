@@ -66,7 +66,7 @@ export function fragmentFrom(yaml: string, { image }: { readonly image?: string 
   if (container?.['name'] !== CONTAINER) throw new Error('the fragment has no container `remit`');
   const { image: name } = container;
   if (typeof name !== 'string') throw new Error('the fragment has no image');
-  const pullSecret = settingOf(spec.imagePullSecrets[0]?.['name']);
+  const pullSecret = fragmentSettingOf(spec.imagePullSecrets[0]?.['name']);
   if (pullSecret === null) throw new Error('the fragment has no pull secret');
   const released = `${name}:${remitVersion().replace(/\+.*/s, '')}`;
   return {
@@ -79,7 +79,7 @@ export function fragmentFrom(yaml: string, { image }: { readonly image?: string 
 }
 
 /** The setting that a string stands for, written `${annotation:-default}`; `null` for any other value. */
-export function settingOf(value: Json | undefined): Setting | null {
+export function fragmentSettingOf(value: Json | undefined): Setting | null {
   const found = typeof value === 'string' ? /^\$\{([a-z./-]+):-([^}]*)\}$/.exec(value) : null;
   return found === null ? null : { annotation: found[1] ?? '', byDefault: found[2] ?? '' };
 }
@@ -87,10 +87,10 @@ export function settingOf(value: Json | undefined): Setting | null {
 /** The same value with each setting replaced. */
 export function filled<T extends Json>(value: T, chosen: (setting: Setting) => string): T;
 export function filled(value: Json, chosen: (setting: Setting) => string): Json {
-  const setting = settingOf(value);
+  const setting = fragmentSettingOf(value);
   if (setting !== null) return chosen(setting);
   if (isList(value)) return value.map((entry) => filled(entry, chosen));
-  if (!isObject(value)) return value;
+  if (!isYamlObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, filled(entry, chosen)]));
 }
 
@@ -98,7 +98,7 @@ export function filled(value: Json, chosen: (setting: Setting) => string): Json 
 export const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
 
 /** Whether a JSON value is an object. */
-export const isObject = (value: Json | undefined): value is JsonObject =>
+export const isYamlObject = (value: Json | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function settingsIn(value: Json): readonly Setting[] {

@@ -17,7 +17,7 @@ const MAX_PROBLEMS = 20;
 const LISTS = ['imagePullSecrets', 'initContainers', 'volumes'] as const;
 
 /** What became of one object. */
-export interface Outcome {
+export interface InjectionOutcome {
   /** Such as `Deployment/web`. */
   readonly object: string;
   /** `current`: has what would be injected. `no-pod`: not a workload. */
@@ -29,7 +29,7 @@ export interface Outcome {
 /** The text after injection. */
 export interface Injected {
   readonly text: string;
-  readonly outcomes: readonly Outcome[];
+  readonly outcomes: readonly InjectionOutcome[];
 }
 
 /** Why the text cannot be read. */
@@ -53,7 +53,7 @@ export function injectedInto(
     return { problems: [{ line: 0, message: `the text is larger than ${MAX_MANIFEST_BYTES} bytes` }] };
   const lineOf = placesIn(text);
   const problems: ManifestProblem[] = [];
-  const outcomes: Outcome[] = [];
+  const outcomes: InjectionOutcome[] = [];
   const written: string[] = [];
   let from = 0;
   const parsed = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: true, logLevel: 'silent' });
@@ -110,7 +110,7 @@ interface ObjectProblem {
 }
 
 interface ObjectInjected {
-  readonly outcome: Outcome;
+  readonly outcome: InjectionOutcome;
   /** How to change the text; `null` for a change that takes more than an insertion. */
   readonly edits: readonly (Edit | null)[];
 }

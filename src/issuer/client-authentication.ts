@@ -9,7 +9,7 @@ import { type OAuthError, oauthError } from './oauth-error.ts';
  * @param values as received; never part of the answer or of a record
  * @see RFC 6749 sections 2.3.1 and 5.2, RFC 8705 section 2
  */
-export function headerProblem(values: readonly string[], clientId: SpiffeId): OAuthError | null {
+export function authorizationProblem(values: readonly string[], clientId: SpiffeId): OAuthError | null {
   const [value, ...more] = values;
   if (value === undefined || (more.length === 0 && isName(value, clientId))) return null;
   const scheme = /^basic(?: |$)/i.test(value) ? 'Basic' : 'Bearer';

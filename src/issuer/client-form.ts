@@ -1,7 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { clientFrom } from './client.ts';
-import { headerProblem } from './client-authentication.ts';
+import { authorizationProblem } from './client-authentication.ts';
 import { type Form, formFrom } from './form.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
@@ -23,7 +23,7 @@ export interface ClientForm {
 export function clientFormFrom(request: IssuerRequest, services: IssuerServices): ClientForm | OAuthError {
   const leaf = clientFrom(request.certificate, services.settings.trustDomains, services.ports.nowMs());
   if (isDeny(leaf)) return oauthError('invalid_client', leaf.detail, leaf);
-  const header = headerProblem(request.authorization, leaf.id);
+  const header = authorizationProblem(request.authorization, leaf.id);
   if (header !== null) return header;
   const form = formFrom(request.body, request.contentType);
   if (isOAuthError(form)) return form;

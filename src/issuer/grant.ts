@@ -12,11 +12,11 @@ import { claimLimits } from '../token/claim-readers.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { ancestorsOf } from './ancestors.ts';
 import { clientFrom } from './client.ts';
-import { headerProblem } from './client-authentication.ts';
+import { authorizationProblem } from './client-authentication.ts';
 import { declarationFrom } from './declaration.ts';
 import { formFrom } from './form.ts';
 import { type Intent, intentFrom } from './intent.ts';
-import { type Lifetime, lifetimeOf } from './lifetime.ts';
+import { type GrantedLifetime, lifetimeOf } from './lifetime.ts';
 import { addedBudget, isCovered, wideningOf } from './narrowing.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { autonomous, type Client, ofTask, type Origin, originOf } from './origin.ts';
@@ -30,7 +30,7 @@ import { admittedStop, type ReadStop } from './stopped-task.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
 /** A granted request: intent, origin, lifetimes, and the policies that permitted it. */
-export interface Grant extends Client, Lifetime {
+export interface Grant extends Client, GrantedLifetime {
   readonly intent: Intent;
   readonly origin: Origin;
   /** Claims of the agent, for a new task. */
@@ -197,7 +197,7 @@ export function authenticated(request: IssuerRequest, services: IssuerServices):
 
 /** The form of a token request. */
 export function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest | OAuthError {
-  const header = headerProblem(request.authorization, leaf.id);
+  const header = authorizationProblem(request.authorization, leaf.id);
   if (header !== null) return header;
   const form = formFrom(request.body, request.contentType);
   return isOAuthError(form) ? form : tokenRequestFrom(form, leaf.id);
@@ -253,7 +253,11 @@ interface Permission {
  */
 async function permitted(
   of: Case,
-  { intent, lifetime, stop }: { readonly intent: Intent; readonly lifetime: Lifetime; readonly stop: ReadStop | null },
+  {
+    intent,
+    lifetime,
+    stop,
+  }: { readonly intent: Intent; readonly lifetime: GrantedLifetime; readonly stop: ReadStop | null },
   services: IssuerServices,
 ): Promise<Permission | OAuthError> {
   const { policies } = services;

@@ -18,11 +18,11 @@ export interface IntentEntry {
 }
 
 /** Most actions of an intent: bounds the policy decisions of one request. */
-export const MAX_ACTIONS = 64;
+export const MAX_INTENT_ACTIONS = 64;
 
 /** The refusal of an intent with too many actions, or too many constraints on them. */
 export const tooManyActions = (): OAuthError =>
-  refused(`an intent has at most ${MAX_ACTIONS} actions, each counted once for each of its constraints`);
+  refused(`an intent has at most ${MAX_INTENT_ACTIONS} actions, each counted once for each of its constraints`);
 
 /**
  * The entries of an intent. Families (`payments.*`) become their actions. An entry with `max_amount` becomes two where some of
@@ -38,7 +38,7 @@ export function intentEntries(
   catalog: Catalog,
   server: Server,
 ): readonly IntentEntry[] | OAuthError {
-  if (values.reduce((count, detail) => count + detail.actions.length, 0) > MAX_ACTIONS) return tooManyActions();
+  if (values.reduce((count, detail) => count + detail.actions.length, 0) > MAX_INTENT_ACTIONS) return tooManyActions();
   const entries: IntentEntry[] = [];
   for (const [at, detail] of values.entries()) {
     if (detail.locations.some((location) => location !== server.audience)) {

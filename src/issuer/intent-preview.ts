@@ -6,7 +6,7 @@ import type { JsonValue } from '../ledger/canonical-json.ts';
 import type { NamedValues } from '../task/named-values.ts';
 import { intentFrom, unknownResource } from './intent.ts';
 import { namedBy, nearestAction } from './intent-entries.ts';
-import { type Lifetime, lifetimeOf } from './lifetime.ts';
+import { type GrantedLifetime, lifetimeOf } from './lifetime.ts';
 import type { LifetimeServices } from './lifetime.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { autonomous } from './origin.ts';
@@ -41,7 +41,7 @@ export interface IntentPreview {
   /** The `authorization_details` of all actions that exist, as they would be granted; empty with a refusal. */
   readonly details: readonly JsonValue[];
   /** `null` with a refusal. */
-  readonly lifetime: Lifetime | null;
+  readonly lifetime: GrantedLifetime | null;
 }
 
 /** What an intent is judged with. */

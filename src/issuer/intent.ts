@@ -5,7 +5,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
-import { type IntentEntry, intentEntries, MAX_ACTIONS, tooManyActions } from './intent-entries.ts';
+import { type IntentEntry, intentEntries, MAX_INTENT_ACTIONS, tooManyActions } from './intent-entries.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import type { AskedDetails } from './token-request.ts';
 
@@ -63,7 +63,7 @@ export function intentFrom(
   const granted = new Set(entries.flatMap((entry) => entry.actions));
   const actions = [...catalog.actions.values()].filter((action) => granted.has(action));
   const asked = askedActions(entries);
-  if (asked.length > MAX_ACTIONS) return tooManyActions();
+  if (asked.length > MAX_INTENT_ACTIONS) return tooManyActions();
   const scopeProblem = problemOfScope(request.scope, actions);
   if (scopeProblem !== null) return scopeProblem;
   const details = entries.map(({ json }) => json);

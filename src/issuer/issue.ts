@@ -12,7 +12,7 @@ import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { type DecidedSpan, type Draft, intentRecord, record } from './recorded-issuance.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import { refreshTokenOf } from './refresh-token.ts';
-import { policySetOf } from './services.ts';
+import { policyHashOf } from './services.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { tokenTypes } from './subject-issuer.ts';
 import { audienceOf, isIssuable, scopeOf, tokenClaims } from './token-claims.ts';
@@ -175,7 +175,7 @@ function replyOf({ grant, task }: Draft, token: string): Reply {
 }
 
 function attributesOf(judged: Judged, recorded: Draft | OAuthError, services: IssuerServices): SpanAttributes {
-  const policySet = policySetOf(services);
+  const policySet = policyHashOf(services);
   const { leaf, intent } = judged;
   return {
     ...(leaf === null ? {} : { 'remit.agent': leaf.id }),

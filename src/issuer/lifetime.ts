@@ -1,3 +1,4 @@
+/** How long a token and its task live. */
 import { MAX_STEP_MS } from '../state/clock-floor.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
@@ -8,7 +9,7 @@ import type { Origin } from './origin.ts';
 import type { IssuerServices } from './services.ts';
 
 /** How long a token and its task live. */
-export interface Lifetime {
+export interface GrantedLifetime {
   /** Seconds since the Unix epoch, as `iat` and `exp` of the token. */
   readonly issuedAtSeconds: number;
   readonly expiresAtSeconds: number;
@@ -37,7 +38,7 @@ export function lifetimeOf(
   leaf: Pick<LeafCertificate, 'notAfterMs'>,
   { intent, origin }: { readonly intent: Intent; readonly origin: Origin },
   { authority, settings }: LifetimeServices,
-): Lifetime | OAuthError {
+): GrantedLifetime | OAuthError {
   const { tokenSeconds, taskSeconds, maxTaskSeconds } = settings;
   const { wallMs, floorMs: startMs } = authority.clocks();
   const ownEndMs = origin.place.kind === 'same-task' ? Infinity : startMs + taskSeconds * 1_000;

@@ -6,7 +6,7 @@ import { JWKS_MAX_AGE_SECONDS } from './key-schedule.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
-import { MAX_ACTIONS } from './intent-entries.ts';
+import { MAX_INTENT_ACTIONS } from './intent-entries.ts';
 import { grantTypes } from './token-request.ts';
 
 /** Caching of metadata and keys for 5 minutes. A new key must be published at least that long before it signs. */
@@ -53,7 +53,7 @@ export function answerMetadata(_request: IssuerRequest, services: IssuerServices
 }
 
 /** Most scopes in metadata: a client that asks for all of them asks for one intent. */
-const MAX_SCOPES = MAX_ACTIONS;
+const MAX_SCOPES = MAX_INTENT_ACTIONS;
 
 /** Scopes are ids of actions. No member for none, or for more than an intent can have. */
 export function scopesSupported(actions: Iterable<Pick<CatalogAction, 'id'>>): {

@@ -4,7 +4,7 @@ import type { NamedValues } from '../task/named-values.ts';
 import type { Task } from '../task/task.ts';
 import { delegationFrom } from './ancestors.ts';
 import type { AskedAction, Intent } from './intent.ts';
-import type { Lifetime } from './lifetime.ts';
+import type { GrantedLifetime } from './lifetime.ts';
 import type { Origin } from './origin.ts';
 import type { GrantPolicies, IssuerServices } from './services.ts';
 import { type ReadStop, stopFacts } from './stopped-task.ts';
@@ -17,7 +17,7 @@ export interface AskedIntent {
   readonly claimed: NamedValues;
   /** The ancestors of the task, nearest first. */
   readonly above: readonly Task[];
-  readonly lifetime: Lifetime;
+  readonly lifetime: GrantedLifetime;
   /** What stopped like tasks of the agent; `null` for a further token of a task. */
   readonly stop: ReadStop | null;
 }

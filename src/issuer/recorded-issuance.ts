@@ -20,7 +20,7 @@ import { handedBudget } from './handed-budget.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import type { TokenOrigin } from './origin.ts';
 import type { ParentTask } from './own-token.ts';
-import { policySetOf } from './services.ts';
+import { policyHashOf } from './services.ts';
 import type { IssuerServices } from './services.ts';
 
 /** A token to be recorded and then signed. */
@@ -175,7 +175,7 @@ export function intentRecord(
     error: isRefused ? outcome.error : null,
     reason: isRefused ? (outcome.cause?.reason ?? null) : null,
     policyIds: isRefused ? (outcome.cause?.policyIds ?? []) : outcome.policyIds,
-    policySet: policySetOf(services),
+    policySet: policyHashOf(services),
     traceId: of.span.traceId,
     spanId: of.span.spanId,
   };

@@ -48,4 +48,7 @@ export const errorReply = (
   );
 
 /** Closes the connection after the reply: the body was not read, so no request can follow. */
-export const closing = (reply: Reply): Reply => ({ ...reply, headers: { ...reply.headers, connection: 'close' } });
+export const withClosedConnection = (reply: Reply): Reply => ({
+  ...reply,
+  headers: { ...reply.headers, connection: 'close' },
+});

@@ -2,7 +2,7 @@
 import { isDeny } from '../decision/decision.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply } from './reply.ts';
-import type { Endpoint } from './routes.ts';
+import type { IssuerRoute } from './routes.ts';
 import type { TokenKeys } from './signing-keys.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { TokenKeys } from './signing-keys.ts';
  * INVARIANT: nothing is awaited between the last look at the keys and the reply.
  */
 export const withKeysOfNow =
-  (endpoint: Endpoint): Endpoint =>
+  (endpoint: IssuerRoute): IssuerRoute =>
   async (request, services) => {
     const { keys, stillVerify } = requestKeys(services.signingKeys);
     const reply = await endpoint(request, { ...services, signingKeys: keys });

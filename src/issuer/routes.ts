@@ -13,13 +13,13 @@ import { answerSignal } from './signals/receiver.ts';
 import { answerEvent, answerFurtherToken, answerResume, answerTask, answerTimeline } from './task-api.ts';
 
 /** Answers one request to an endpoint. */
-export type Endpoint = (request: IssuerRequest, services: IssuerServices) => Reply | Promise<Reply>;
+export type IssuerRoute = (request: IssuerRequest, services: IssuerServices) => Reply | Promise<Reply>;
 
 interface Route {
   /** Path below that of the issuer; `{id}` is a task id. */
   readonly path: string;
   readonly method: 'GET' | 'POST' | 'PUT';
-  readonly endpoint: Endpoint;
+  readonly endpoint: IssuerRoute;
   /** Default `ordinary`. */
   readonly kind?: RequestKind;
   /** Default: a query is refused, except where a withdrawal says what it waits for. */
@@ -53,7 +53,7 @@ const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63}(?::[1-9][0-9]{0,4})?)';
 
 /** The endpoint of a request, its kind, and the ids in its path (`''` where there is none). */
 export interface FoundEndpoint {
-  readonly endpoint: Endpoint;
+  readonly endpoint: IssuerRoute;
   readonly kind: RequestKind;
   readonly ignoresQuery: boolean;
   /** Its path in the table, such as `/tasks/{id}/complete`. */

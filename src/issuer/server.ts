@@ -10,7 +10,7 @@ import { systemPorts } from '../runtime/ports.ts';
 import { after } from '../runtime/timers.ts';
 import type { After } from '../runtime/timers.ts';
 import { bodyOf, MAX_BODY_BYTES } from './body.ts';
-import { addressOf } from './bounds/address.ts';
+import { clientAddressOf } from './bounds/address.ts';
 import { Connections } from './bounds/connections.ts';
 import type { ClientConnection } from './bounds/connections.ts';
 import type { IssuerLimits } from '../config/issuer-limits.ts';
@@ -18,7 +18,7 @@ import type { IssuerBound, OnRefused } from './bounds/limits.ts';
 import { ClientRequests } from './bounds/requests.ts';
 import { Turns } from './bounds/turns.ts';
 import { isOAuthError, oauthError } from './oauth-error.ts';
-import { closing, errorReply, jsonReply, type Reply } from './reply.ts';
+import { withClosedConnection, errorReply, jsonReply, type Reply } from './reply.ts';
 import { withKeysOfNow } from './request-keys.ts';
 import { routerOf } from './routes.ts';
 import type { FoundRoute, FoundEndpoint } from './routes.ts';
@@ -140,7 +140,7 @@ export class IssuerServer {
     this.#server.on('connection', (socket: Socket) => {
       // Before TLS listens for errors.
       socket.on('error', () => undefined);
-      const address = addressOf(socket.remoteAddress);
+      const address = clientAddressOf(socket.remoteAddress);
       const connection = socket.destroyed ? null : this.#connections.accept(socket, address);
       if (connection === null) return;
       const peer = peerOf(socket);
@@ -225,7 +225,9 @@ export class IssuerServer {
     try {
       write(
         response,
-        'status' in found ? closing(found) : await this.#answer(found, { request, response, connection, path, query }),
+        'status' in found
+          ? withClosedConnection(found)
+          : await this.#answer(found, { request, response, connection, path, query }),
       );
     } catch (error) {
       if (request.destroyed && !request.complete) return;
@@ -243,15 +245,15 @@ export class IssuerServer {
 
   async #answer(found: FoundEndpoint, { request, response, connection, path, query }: Asked): Promise<Reply> {
     const wait = waitFrom(found.ignoresQuery ? undefined : query, found.kind);
-    if (isOAuthError(wait)) return closing(errorReply(wait));
+    if (isOAuthError(wait)) return withClosedConnection(errorReply(wait));
     const client = connection.client ?? connection.address;
     if (found.kind === 'ordinary' && this.#connections.isSurplus(connection)) {
-      return closing(this.#refused('client-connections', client));
+      return withClosedConnection(this.#refused('client-connections', client));
     }
     const bound = this.#requests.enter(client, found.kind);
     try {
       const body = await bodyOf(request);
-      if (body === null) return closing(tooLarge());
+      if (body === null) return withClosedConnection(tooLarge());
       if (bound === null) return await this.#inTurn(found, { request, response, client, path, body, wait });
       await this.#requests.hold(client, response);
       return this.#refused(bound, client);

@@ -119,7 +119,7 @@ export interface IssuerServices extends Omit<IssuerParts, 'policies'> {
 }
 
 /** Hash of a request's policy set; `null` where none is in force. */
-export const policySetOf = ({ policies }: Pick<IssuerServices, 'policies'>): string | null =>
+export const policyHashOf = ({ policies }: Pick<IssuerServices, 'policies'>): string | null =>
   isDeny(policies) ? null : policies.hash;
 
 /** A request to an endpoint. */

@@ -2,7 +2,7 @@ import { base64Of } from './base64.ts';
 import type { JsonValue } from './canonical-json.ts';
 import type { CompactRange } from './compact-range.ts';
 import { rootOf } from './merkle.ts';
-import { broken, recordsText, type Broken, type Records } from './verdict.ts';
+import { broken, recordsText, type Broken, type RecordRange } from './verdict.ts';
 
 /** Looks for the record that explains why a log does not start with record 1, in log order. */
 export interface GivenUpWatch {
@@ -53,8 +53,8 @@ export function givenUpWatch(carried: CompactRange): GivenUpWatch {
 }
 
 /** The verdict for missing records that no record explains. */
-const lostRecords = (lost: Records): Broken => broken('log', lost.to, unexplained(lost), { lost });
+const lostRecords = (lost: RecordRange): Broken => broken('log', lost.to, unexplained(lost), { lost });
 
 /** The message for missing records at the start of a log. */
-export const unexplained = (lost: Records): string =>
+export const unexplained = (lost: RecordRange): string =>
   `${recordsText(lost)} missing, and no signed record says that ${lost.from === lost.to ? 'it was' : 'they were'} pruned`;

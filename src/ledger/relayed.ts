@@ -2,7 +2,7 @@ import type { JsonValue } from './canonical-json.ts';
 import { encodedRecord } from './encoded-record.ts';
 import type { EncodedRecord } from './encoded-record.ts';
 import { recordsText } from './verdict.ts';
-import type { Records, RelayedRecords } from './verdict.ts';
+import type { RecordRange, RelayedRecords } from './verdict.ts';
 
 /** Collects it from the records of one ledger. */
 export interface RelayWatch {
@@ -16,7 +16,7 @@ const MAX_DATABASES = 100;
 
 /** The record by which a ledger says that it will never have some records of a database. */
 export function missingRecords(
-  { from, to }: Records,
+  { from, to }: RecordRange,
   { database, atMs }: { readonly database: string; readonly atMs: number },
 ): EncodedRecord {
   const note = `${recordsText({ from, to })} not in this ledger: other ledgers had them before it was back`;
@@ -30,8 +30,8 @@ export function missingRecords(
 
 /** Watches the records of a ledger, in log order. */
 export function relayWatch(): RelayWatch {
-  const found = new Map<string, { to: number; missing: Records[] }>();
-  const of = (database: string): { to: number; missing: Records[] } | null => {
+  const found = new Map<string, { to: number; missing: RecordRange[] }>();
+  const of = (database: string): { to: number; missing: RecordRange[] } | null => {
     const known = found.get(database);
     if (known !== undefined) return known;
     if (found.size >= MAX_DATABASES) return null;
@@ -57,7 +57,7 @@ export function relayWatch(): RelayWatch {
 /** A record of a database that no ledger has which was verified, though one of them says that it was there. */
 export interface LostRecords {
   readonly database: string;
-  readonly records: Records;
+  readonly records: RecordRange;
 }
 
 /**
@@ -67,7 +67,7 @@ export interface LostRecords {
  * @param ledgers what each verified ledger has
  */
 export function lostToAll(ledgers: readonly (readonly RelayedRecords[])[]): readonly LostRecords[] {
-  const lost = new Map<string, Records[]>();
+  const lost = new Map<string, RecordRange[]>();
   for (const [at, ledger] of ledgers.entries()) {
     for (const { database, missing } of ledger) {
       const others = ledgers.filter((_, other) => other !== at).flatMap((all) => ofDatabase(all, database));
@@ -89,7 +89,7 @@ const ofDatabase = (all: readonly RelayedRecords[], database: string): readonly 
   all.filter((relayed) => relayed.database === database);
 
 /** What another ledger does not have of gaps. */
-const without = (gaps: readonly Records[], { to, missing }: RelayedRecords): readonly Records[] =>
+const without = (gaps: readonly RecordRange[], { to, missing }: RelayedRecords): readonly RecordRange[] =>
   gaps.flatMap((gap) =>
     [...missing, { from: to + 1, to: Number.POSITIVE_INFINITY }]
       .map((lacking) => ({ from: Math.max(gap.from, lacking.from), to: Math.min(gap.to, lacking.to) }))
@@ -97,7 +97,7 @@ const without = (gaps: readonly Records[], { to, missing }: RelayedRecords): rea
   );
 
 /** Adds a gap, as one with those that it meets. */
-function addGap(gaps: Records[], { from, to }: Records): void {
+function addGap(gaps: RecordRange[], { from, to }: RecordRange): void {
   const last = gaps.at(-1);
   if (last !== undefined && ((from <= last.to + 1 && to >= last.from - 1) || gaps.length >= MAX_GAPS)) {
     gaps[gaps.length - 1] = { from: Math.min(from, last.from), to: Math.max(to, last.to) };

@@ -2,15 +2,15 @@
 import { base64Of } from './base64.ts';
 import { isRange, type CompactRange } from './compact-range.ts';
 import { HASH_BYTES, isSameHash, rootOf } from './merkle.ts';
-import { recordsText, type Records } from './verdict.ts';
+import { recordsText, type RecordRange } from './verdict.ts';
 
 /** The tree over all records before a point, with the last one's leaf hash; `null` before the first. */
-export type Carried = CompactRange & { readonly prev: Uint8Array | null };
+export type CarriedTree = CompactRange & { readonly prev: Uint8Array | null };
 
 /** The start of a part of the storage: what it claims about itself and everything before. */
 export interface Seam {
   readonly origin: string;
-  readonly carried: Carried;
+  readonly carried: CarriedTree;
 }
 
 /** The log's state at the end of a part. */
@@ -24,7 +24,7 @@ export interface PartEnd {
 /** Why two parts do not fit together; `lost` where records between them are missing. */
 export interface TornSeam {
   readonly problem: string;
-  readonly lost?: Records;
+  readonly lost?: RecordRange;
 }
 
 /** A part must start where the previous one ended, with the same tree; otherwise records are missing or were changed. */
@@ -47,7 +47,7 @@ export function tornSeam({ origin, carried }: Seam, end: PartEnd): TornSeam | nu
 }
 
 /** Why a tree cannot cover the records before a part; `null` where it can. */
-export function carriedProblem(carried: Carried): string | null {
+export function carriedProblem(carried: CarriedTree): string | null {
   if (!isRange(carried)) return 'what is left of the pruned records is not a compact range';
   if (carried.size === 0) return carried.prev === null ? null : 'no record was pruned, but the part links to one';
   if (carried.prev?.length !== HASH_BYTES) return 'the hash of the last pruned record is missing';

@@ -3,13 +3,13 @@
 /** What a verification of a log found. */
 
 /** Records `from` to `to`, inclusive. */
-export interface Records {
+export interface RecordRange {
   readonly from: number;
   readonly to: number;
 }
 
 /** Records as the subject of a sentence: `record 4 is`, `records 4 to 6 are`. */
-export const recordsText = ({ from, to }: Records): string =>
+export const recordsText = ({ from, to }: RecordRange): string =>
   from === to ? `record ${to} is` : `records ${from} to ${to} are`;
 
 /** Something an auditor should look at that does not prove tampering. */
@@ -26,7 +26,7 @@ export interface RelayedRecords {
   /** The last record that it took. */
   readonly to: number;
   /** Those up to `to` that it never got, in order. Those from record 1 on are of the time before the ledger. */
-  readonly missing: readonly Records[];
+  readonly missing: readonly RecordRange[];
 }
 
 /**
@@ -42,9 +42,9 @@ export interface Sound {
   /** The signed record that explains the pruning; `null` where nothing was pruned. */
   readonly prunedBy: number | null;
   /** Ranges, `null` where empty; together they are all remaining records. */
-  readonly anchored: Records | null;
-  readonly signed: Records | null;
-  readonly bare: Records | null;
+  readonly anchored: RecordRange | null;
+  readonly signed: RecordRange | null;
+  readonly bare: RecordRange | null;
   /** Checkpoints and anchors of pruned sizes: validly signed, but no longer checkable. */
   readonly unchecked: number;
   /** The first 100. */
@@ -62,7 +62,7 @@ export interface Broken {
   readonly at: number | null;
   readonly problem: string;
   /** The missing records, where that is what is wrong and the log or a head tells which. */
-  readonly lost?: Records;
+  readonly lost?: RecordRange;
 }
 
 /** What a verification found. */

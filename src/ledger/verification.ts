@@ -8,8 +8,8 @@ import { leafFrom, type LedgerLeaf } from './leaf.ts';
 import { leafHash } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
 import { relayWatch } from './relayed.ts';
-import { base64OrNothing, carriedProblem, tornSeam, type Carried, type Seam } from './seam.ts';
-import { broken, type Records, type Verdict } from './verdict.ts';
+import { base64OrNothing, carriedProblem, tornSeam, type CarriedTree, type Seam } from './seam.ts';
+import { broken, type RecordRange, type Verdict } from './verdict.ts';
 
 /** A stored record. */
 export interface StoredEntry {
@@ -22,7 +22,7 @@ export interface StoredLog {
   /** `remit.<trust domain>/<instance>/<epoch>`. */
   readonly origin: string;
   /** The tree over pruned records with the last one's leaf hash; empty where none are pruned. */
-  readonly carried: Carried;
+  readonly carried: CarriedTree;
   /** The remaining records in order. Read once, one at a time. */
   readonly entries: () => Iterable<StoredEntry | Seam>;
   /** The log's own checkpoints in order of size. Read once, one at a time, along with the records. */
@@ -117,9 +117,9 @@ function coverage(
 ): {
   readonly size: number;
   readonly pruned: number;
-  readonly anchored: Records | null;
-  readonly signed: Records | null;
-  readonly bare: Records | null;
+  readonly anchored: RecordRange | null;
+  readonly signed: RecordRange | null;
+  readonly bare: RecordRange | null;
   readonly unchecked: number;
 } {
   const anchoredTo = Math.max(anchored, pruned);
@@ -135,4 +135,4 @@ function coverage(
 }
 
 /** The records after `after`, up to `to`. */
-const records = (after: number, to: number): Records | null => (to > after ? { from: after + 1, to } : null);
+const records = (after: number, to: number): RecordRange | null => (to > after ? { from: after + 1, to } : null);

@@ -1,4 +1,4 @@
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainOf } from '../identity/spiffe-id.ts';
 import { jsonListFrom } from './json-list.ts';
@@ -46,11 +46,11 @@ const ACTION = /(^|::)Action$/;
  */
 export function entitiesFrom(source: SourceFile): {
   readonly entities: readonly PlacedEntity[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SourceFinding[];
 } {
   const read = jsonListFrom(source, 'entities');
   const entities: PlacedEntity[] = [];
-  const findings: Finding[] = [...read.findings];
+  const findings: SourceFinding[] = [...read.findings];
   for (const { value, at } of read.items) {
     const entity = entityFrom(value);
     const problem = 'problem' in entity ? entity.problem : problemOf(entity);

@@ -1,4 +1,4 @@
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import type { GeneratedSchema } from './schema.ts';
 import type { SourceFile } from './loading/source.ts';
 
@@ -12,7 +12,7 @@ export const generatedSchemaText = ({ text }: Pick<GeneratedSchema, 'text'>): st
 export const staleSchemaFindings = (
   file: SourceFile | null,
   schema: Pick<GeneratedSchema, 'text'>,
-): readonly Finding[] =>
+): readonly SourceFinding[] =>
   file === null || file.text === generatedSchemaText(schema)
     ? []
     : [
@@ -29,7 +29,7 @@ export const staleSchemaFindings = (
 export const replacedFindings = (
   { file }: Pick<SourceFile, 'file'>,
   { replaced }: Pick<GeneratedSchema, 'replaced'>,
-): readonly Finding[] =>
+): readonly SourceFinding[] =>
   replaced.length === 0
     ? []
     : [

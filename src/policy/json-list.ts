@@ -1,6 +1,6 @@
 import { isNode, isSeq, parseDocument } from 'yaml';
 import { placesIn } from '../runtime/text-place.ts';
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import type { TextPlace } from '../runtime/text-place.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { SourceFile } from './loading/source.ts';
@@ -15,7 +15,7 @@ export interface PlacedItem {
 export function jsonListFrom(
   source: SourceFile,
   what: string,
-): { readonly items: readonly PlacedItem[]; readonly findings: readonly Finding[] } {
+): { readonly items: readonly PlacedItem[]; readonly findings: readonly SourceFinding[] } {
   const placeAt = placesIn(source.text);
   const at = (offset: number) => ({ file: source.file, ...placeAt(offset) });
   const refused = (offset: number, message: string) => ({

@@ -1,4 +1,4 @@
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { Ports } from '../runtime/ports.ts';
@@ -6,7 +6,7 @@ import { messageOfFault } from '../runtime/repeatedly.ts';
 import type { PolicySet } from './loading/load.ts';
 
 /** Loads the set: complete, or all findings. */
-export type LoadPolicySet = () => Promise<PolicySet | { readonly findings: readonly Finding[] }>;
+export type LoadPolicySet = () => Promise<PolicySet | { readonly findings: readonly SourceFinding[] }>;
 
 /** The rules for the age of a set. */
 export interface PolicyAge {
@@ -26,7 +26,7 @@ export class PolicyInForce {
   #set: PolicySet | null = null;
   #generation = 0;
   #confirmedAtMs = 0;
-  #loading: Promise<readonly Finding[]> = Promise.resolve([]);
+  #loading: Promise<readonly SourceFinding[]> = Promise.resolve([]);
 
   constructor(load: LoadPolicySet, age: PolicyAge) {
     this.#load = load;
@@ -66,12 +66,12 @@ export class PolicyInForce {
    * Loads and swaps. Returns the findings that prevented it, none where the set is in force. Never rejects: a load that throws
    * becomes a finding, so that the next one still runs.
    */
-  reload(): Promise<readonly Finding[]> {
+  reload(): Promise<readonly SourceFinding[]> {
     this.#loading = this.#loading.then(() => this.#reloaded()).catch(thrownFinding);
     return this.#loading;
   }
 
-  async #reloaded(): Promise<readonly Finding[]> {
+  async #reloaded(): Promise<readonly SourceFinding[]> {
     // What is read is at least as new as this instant.
     const beganMs = this.#age.ports.monotonicMs();
     const loaded = await this.#load();
@@ -85,6 +85,6 @@ export class PolicyInForce {
   }
 }
 
-const thrownFinding = (error: unknown): readonly Finding[] => [
+const thrownFinding = (error: unknown): readonly SourceFinding[] => [
   { file: 'policies', line: 1, column: 1, message: `the load failed: ${messageOfFault(error)}`, help: null },
 ];

@@ -1,4 +1,4 @@
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import { freshCedar } from './cedar.ts';
 import { cedarFinding, placed, problemsOf } from './loading/policy-file.ts';
 import type { GeneratedSchema } from './schema.ts';
@@ -8,7 +8,7 @@ import type { SourceFile } from './loading/source.ts';
 export function schemaJson(
   base: SourceFile,
   schema: GeneratedSchema,
-): { readonly json: unknown } | { readonly findings: readonly Finding[] } {
+): { readonly json: unknown } | { readonly findings: readonly SourceFinding[] } {
   const cedar = freshCedar();
   const source = placed(base);
   const findings = problemsOf(cedar.checkParseSchema(base.text)).map((error) => cedarFinding(error, source));

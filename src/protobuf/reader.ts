@@ -11,7 +11,7 @@ export interface ByteRange {
 export const allOf = (bytes: Uint8Array): ByteRange => ({ from: 0, to: bytes.length });
 
 /** What can be wrong with the bytes of a message. */
-export type Fault =
+export type WireFault =
   'beyond-end' | 'endless-number' | 'field-number' | 'unknown-wire-type' | 'other-wire-type' | 'twice' | 'not-utf8';
 
 /** How a field is read into its message. */
@@ -66,7 +66,7 @@ export class ProtobufReader {
   readonly #bytes: Buffer;
   #at: number;
   #end: number;
-  #fault: Fault | null = null;
+  #fault: WireFault | null = null;
   #low = 0;
   #high = 0;
 
@@ -78,7 +78,7 @@ export class ProtobufReader {
   }
 
   /** The first fault. */
-  get fault(): Fault | null {
+  get fault(): WireFault | null {
     return this.#fault;
   }
 
@@ -220,7 +220,7 @@ export class ProtobufReader {
   }
 
   /** Records a fault and ends reading. */
-  broken(fault: Fault): void {
+  broken(fault: WireFault): void {
     this.#fault ??= fault;
     this.stop();
   }

@@ -1,7 +1,7 @@
 import { LinkedQueue, QueueNode } from './linked-queue.ts';
 
 /** A call whose message is to be read. */
-export interface Reading {
+export interface MessageReading {
   /** Whom the call counts for. */
   readonly client: string;
   /** Starts to read. */
@@ -38,7 +38,7 @@ export class Readings {
   }
 
   /** Reads now or later. @returns ends that: the message is complete, or the call is over; may be called again */
-  add(reading: Reading): () => void {
+  add(reading: MessageReading): () => void {
     const client = this.#clients.get(reading.client) ?? { reading: 0, waiting: new LinkedQueue<() => void>() };
     this.#clients.set(reading.client, client);
     let state: 'waiting' | 'reading' | 'over' = 'waiting';

@@ -1,5 +1,5 @@
 import { sqliteEngine } from '../authority/engine.ts';
-import type { Engine } from '../authority/engine.ts';
+import type { AuthorityEngine } from '../authority/engine.ts';
 import { postgresEngine } from '../authority/postgres-engine.ts';
 import { MARGIN_MS } from '../authority/followers.ts';
 import { startAuthority } from '../authority/start-authority.ts';
@@ -135,7 +135,7 @@ function engineOf({
   database,
   settling,
 }: Pick<Parts, 'stateFile' | 'database' | 'settling'>):
-  { readonly engine: Engine; readonly digestKey: Uint8Array } | StartProblem {
+  { readonly engine: AuthorityEngine; readonly digestKey: Uint8Array } | StartProblem {
   if (database !== null) return { engine: postgresEngine(database.state), digestKey: database.state.digestKey };
   if (stateFile === null) return { problem: 'an authority needs a state of its own' };
   const digestKey = stateFile.reader.digestKey();

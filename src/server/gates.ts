@@ -1,4 +1,4 @@
-import { unmetGates } from '../admin/readiness.ts';
+import { unmetGateTexts } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { ServingAuthority } from '../authority/start-authority.ts';
@@ -81,7 +81,7 @@ export function followGates(
 ): () => Promise<void> {
   let told: string | null = null;
   const look = (): void => {
-    const unmet = unmetGates(gates);
+    const unmet = unmetGateTexts(gates);
     server?.setServing(unmet.length === 0);
     const gatesUnmet = unmet.map((text) => text.slice(0, text.indexOf(':'))).join();
     if (gatesUnmet === told) return;

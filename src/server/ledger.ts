@@ -4,7 +4,7 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import { missingRecords } from '../ledger/relayed.ts';
 import { recordsText } from '../ledger/verdict.ts';
-import type { Records } from '../ledger/verdict.ts';
+import type { RecordRange } from '../ledger/verdict.ts';
 import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { LoadingLogThread } from '../ledger/log/log-thread.ts';
@@ -185,7 +185,7 @@ export async function openLedger(
     ...(shipped === null ? {} : { refusal: (queued: number) => shipped.problem(queued) }),
   });
   const { origin, verifierKey } = thread;
-  const missing = (records: Records): EncodedRecord => {
+  const missing = (records: RecordRange): EncodedRecord => {
     metrics.recordsMissing.of({}).inc(records.to - records.from + 1);
     log(`ledger: ${recordsText(records)} missing of the database: other ledgers may have them`, 'records-missing', {
       ...records,

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { unmetGates } from '../admin/readiness.ts';
+import { unmetGateTexts } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
 import type { AuthorityMeasures, ServingAuthority } from '../authority/start-authority.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
@@ -105,7 +105,8 @@ export function measureRoles(
   metrics.beforeScrape(() => {
     metrics.checksInFlight.of({}).set(checks.inFlight);
     metrics.ledgerQueued.of({}).set(ledger.writer.queued);
-    for (const gate of gates) metrics.dependencyUp.of({ name: gate.name }).set(unmetGates([gate]).length === 0 ? 1 : 0);
+    for (const gate of gates)
+      metrics.dependencyUp.of({ name: gate.name }).set(unmetGateTexts([gate]).length === 0 ? 1 : 0);
     metrics.keysAge.clear();
     for (const [issuer, ageMs] of keys.agesMs()) metrics.keysAge.of({ issuer }).set(ageMs / 1000);
     metrics.svidExpiry.clear();

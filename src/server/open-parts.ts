@@ -38,7 +38,7 @@ import type { RemitOptions } from './remit-options.ts';
 import { beforeMigration } from './before-migration.ts';
 import type { DatabaseServices } from './database.ts';
 import type { Waits } from './waits.ts';
-import { countTasks } from './task-counts.ts';
+import { watchTaskCounts } from './task-counts.ts';
 
 /** Interval at which tasks past their deadline are ended. */
 const SWEEP_MS = 1000;
@@ -158,7 +158,7 @@ export async function openParts(
   );
   closers.push(() => reports.close());
   metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(reports.queued));
-  if (state.database !== null) closers.push(await countTasks(state.database.state.reader, { after, metrics }));
+  if (state.database !== null) closers.push(await watchTaskCounts(state.database.state.reader, { after, metrics }));
   if (authority !== null) {
     closers.push(await endExpiredTasks(authority, faults));
     closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));

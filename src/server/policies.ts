@@ -1,5 +1,5 @@
 import { accountName } from '../runtime/account-name.ts';
-import type { Finding } from '../action/finding.ts';
+import type { SourceFinding } from '../action/finding.ts';
 import type { Config } from '../config/config.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import { isDeny } from '../decision/decision.ts';
@@ -8,7 +8,7 @@ import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
 import type { BundleInForce } from '../policy/bundle/bundle-feed.ts';
 import type { BundleTrust } from '../policy/bundle/bundle.ts';
 import { signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
-import type { SigningKey } from '../policy/bundle/bundle-keys.ts';
+import type { BundleSigningKey } from '../policy/bundle/bundle-keys.ts';
 import { httpsBundle } from '../policy/bundle/fetch.ts';
 import type { FetchBundle } from '../policy/bundle/fetch.ts';
 import type { LedgerWriter } from '../ledger/writer.ts';
@@ -110,7 +110,7 @@ export async function openPolicies(
   let logged = 0;
   let looked = await feed.look();
   let isKept = false;
-  const first = await waits.until(async (): Promise<readonly Finding[] | StartProblem> => {
+  const first = await waits.until(async (): Promise<readonly SourceFinding[] | StartProblem> => {
     const refused = await policies.reload();
     isKept = refused.length > 0 && feed.fallBack?.() === true;
     const findings = isKept ? await policies.reload() : refused;
@@ -120,7 +120,7 @@ export async function openPolicies(
   });
   if (isStartProblem(first)) return first;
   for (const finding of first) log(findingLine(finding), 'policies-refused');
-  const onLoaded = (found: readonly Finding[]): void => {
+  const onLoaded = (found: readonly SourceFinding[]): void => {
     for (const finding of found) log(findingLine(finding), 'policies-refused');
     if (found.length > 0 || policies.generation === logged) return;
     logged = policies.generation;
@@ -209,7 +209,7 @@ async function followedFile<T>(
   return () => current;
 }
 
-function bundleKeysFrom(text: string): readonly SigningKey[] | Problem {
+function bundleKeysFrom(text: string): readonly BundleSigningKey[] | Problem {
   try {
     return signingKeysFrom(JSON.parse(text));
   } catch {
@@ -230,7 +230,7 @@ async function openCandidate(
   const tell = (line: string): void => log(`candidate: ${line}`, 'candidate-refused');
   const policies = new PolicyInForce(feed.load, { ports, maxAgeMs: null });
   const looked = await feed.look();
-  const onLoaded = (findings: readonly Finding[]): void => {
+  const onLoaded = (findings: readonly SourceFinding[]): void => {
     if (findings.length > 0) metrics.policyCandidateFailures.of({}).inc();
     for (const finding of findings) tell(findingLine(finding));
     const set = policies.get();
@@ -255,7 +255,7 @@ async function openCandidate(
   return { get, close };
 }
 
-const findingLine = ({ file, line, column, message, help }: Finding): string =>
+const findingLine = ({ file, line, column, message, help }: SourceFinding): string =>
   `${file}:${line}:${column}: ${message}${help === null ? '' : `; ${help}`}`;
 
 function logSet(policies: PolicyInForce, log: Log): void {

@@ -1,4 +1,4 @@
-import { unmetGates } from '../admin/readiness.ts';
+import { unmetGateTexts } from '../admin/readiness.ts';
 import type { Config } from '../config/config.ts';
 import { receiptOf } from '../fleet/receipt.ts';
 import type { FleetReport } from '../fleet/fleet-report.ts';
@@ -150,7 +150,7 @@ async function startRoles(
       authority?.drain((parts.live().drainSeconds * 1_000) / 2);
       return drain.begin(hurry);
     },
-    unmet: () => unmetGates(gates),
+    unmet: () => unmetGateTexts(gates),
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
       // Key files first, since they verify a bundle.

@@ -22,7 +22,7 @@ export function setTaskCounts(
 }
 
 /** Counts the tasks of a database now and every 30 s, for the metrics. The returned function stops it. */
-export async function countTasks(
+export async function watchTaskCounts(
   reader: { readonly taskCounts: () => Promise<TaskCounts | StoreFailure> },
   { after, metrics }: { readonly after: After; readonly metrics: Pick<Metrics, 'tasks' | 'endedTasks'> },
 ): Promise<() => Promise<void>> {

@@ -1,5 +1,5 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
-import type { Records } from '../ledger/verdict.ts';
+import type { RecordRange } from '../ledger/verdict.ts';
 import type { HandedRecord } from '../ledger/writer.ts';
 import type { OutboxRecord } from './store.ts';
 
@@ -19,7 +19,7 @@ export interface OutboxCursorOptions {
    * Says in the ledger that it will never have these records. `null` where no other process takes the records into a ledger of its own: none is
    * gone before this ledger has it.
    */
-  readonly missing: ((records: Records) => EncodedRecord) | null;
+  readonly missing: ((records: RecordRange) => EncodedRecord) | null;
 }
 
 /**

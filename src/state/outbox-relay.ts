@@ -1,5 +1,5 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
-import type { Records } from '../ledger/verdict.ts';
+import type { RecordRange } from '../ledger/verdict.ts';
 import type { HandedRecord } from '../ledger/writer.ts';
 import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
@@ -36,7 +36,7 @@ export interface SharedOutbox {
   /** The number of the last record ever added. */
   readonly outboxEnd: () => Promise<number | StoreFailure> | number | StoreFailure;
   /** Says in the ledger that it will never have these records. */
-  readonly missing: (records: Records) => EncodedRecord;
+  readonly missing: (records: RecordRange) => EncodedRecord;
 }
 
 /** Each so many looks others hear of a ledger that has nothing new and goes on: every 15 s. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../runtime/up-to.ts';
-import type { Standing } from './store.ts';
+import type { TaskStanding } from './store.ts';
 
 const MAX_REFUSED = 16_384;
 
@@ -27,7 +27,7 @@ export class RefusedTokens {
   }
 
   /** The state of a use, with its token marked as revoked where it is refused here. */
-  inUse<T extends Standing>(state: T, jtiDigest: string): T {
+  inUse<T extends TaskStanding>(state: T, jtiDigest: string): T {
     const { issued } = state;
     if (issued === undefined || this.#refused.size === 0) return state;
     const token = this.of(issued, jtiDigest);

@@ -9,5 +9,5 @@ export type RememberedKind = 'signal' | 'signal-claim' | 'proof';
 export const MAX_REPLAY_ROWS = 100_000;
 
 /** The failure of a call whose key cannot be remembered. */
-export const replayMemoryFull = (): StoreFailure =>
+export const replayRowsFull = (): StoreFailure =>
   storeFailure('full', `the replay memory holds ${MAX_REPLAY_ROWS} keys, none of which has expired`);

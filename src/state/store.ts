@@ -57,7 +57,7 @@ export interface UseState {
 }
 
 /** A task and its token, without the history: what tells whether the token may still be used at all. */
-export type Standing = Pick<UseState, 'task' | 'issued'>;
+export type TaskStanding = Pick<UseState, 'task' | 'issued'>;
 
 /** Which tasks to list, newest first. */
 export interface TaskFilter {
@@ -158,7 +158,7 @@ export interface StoreReader {
   /** The task with the token of that digest and its history, in one statement; `undefined` where the task does not exist. */
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
   /** The same without the history; it reads nothing where the history alone was written to since. */
-  standingOf(issuer: string, id: string, jtiDigest: string): Standing | undefined | StoreFailure;
+  standingOf(issuer: string, id: string, jtiDigest: string): TaskStanding | undefined | StoreFailure;
   /**
    * Checks once for commits of other processes, for all calls of `useStateOf` and `standingOf` until `turnOver`. The caller must not await before
    * `turnOver`: each check of the turn had been received by then, so an end that was acknowledged before it counts.

@@ -3,10 +3,10 @@ import type { Cause, CauseCode } from '../task/cause.ts';
 import { noAttributes } from '../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../task/task.ts';
 
-/** A row of `tasks` as a database returns it. The columns guarantee its types, and only the output of `valuesOf` is ever written. */
+/** A row of `tasks` as a database returns it. The columns guarantee its types, and only the output of `taskValues` is ever written. */
 export type TaskRow = Readonly<Record<string, unknown>>;
 
-/** The columns of `tasks`, in the order of `valuesOf`. */
+/** The columns of `tasks`, in the order of `taskValues`. */
 export const taskColumns = [
   'issuer',
   'id',
@@ -42,7 +42,7 @@ export const taskFrom = (row: TaskRow): Task => {
   return {
     issuer: String(row['issuer']),
     id: String(row['id']),
-    // `valuesOf` wrote these from values of these types.
+    // `taskValues` wrote these from values of these types.
     agent: String(row['agent']) as SpiffeId,
     state: String(row['state']) as TaskState,
     risk: String(row['risk']) as TaskRisk,
@@ -66,7 +66,7 @@ export const taskFrom = (row: TaskRow): Task => {
   };
 };
 
-/** `valuesOf` wrote the code of a cause. */
+/** `taskValues` wrote the code of a cause. */
 const causeFrom = (row: TaskRow): Cause | null =>
   row['cause'] === null ? null : { code: row['cause'] as CauseCode, note: String(row['cause_note']) };
 
@@ -106,7 +106,7 @@ const nothing: Task['attested'] = Object.freeze([]);
 const attestedFrom = (value: unknown): Task['attested'] => (value === '[]' ? nothing : JSON.parse(String(value)));
 
 /** The values of the row of a task. */
-export const valuesOf = (task: Task): readonly (string | number | null)[] => [
+export const taskValues = (task: Task): readonly (string | number | null)[] => [
   task.issuer,
   task.id,
   task.agent,

@@ -1,6 +1,6 @@
 import type { Clocks } from '../runtime/ports.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { Standing, TaskKey, UseState } from './store.ts';
+import type { TaskStanding, TaskKey, UseState } from './store.ts';
 
 /**
  * The current state of tasks, from the memory of this process. Synchronous, so that a check that takes nothing from its task never waits. A
@@ -12,7 +12,7 @@ export interface TaskStates {
   /** The task, the token with that digest and the history; `undefined` where there is no such task. */
   of(key: TaskKey, jtiDigest: string): UseState | undefined | StoreFailure;
   /** The same without the history, for the last look before an answer: a use that has just added to the history reads nothing again. */
-  standing(key: TaskKey, jtiDigest: string): Standing | undefined | StoreFailure;
+  standing(key: TaskKey, jtiDigest: string): TaskStanding | undefined | StoreFailure;
   /**
    * Treats a token as revoked in this process from now on, before that is written. It cannot fail. Of more than 16,384 tokens, the least
    * recently used are forgotten.

@@ -18,7 +18,7 @@ export interface WrittenRequest {
 }
 
 /** Passes a serialised request on unchanged. */
-export const written: Encoding<WrittenRequest> = {
+export const passedUnchanged: Encoding<WrittenRequest> = {
   serializer: {
     serializeRequest: ({ bytes }) => bytes,
     deserializeResponse: (bytes) => ProtobufTraceSerializer.deserializeResponse(bytes),

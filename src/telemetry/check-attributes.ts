@@ -1,6 +1,6 @@
 import type { Action } from '../action/http.ts';
 import { taskTokenOf } from '../decide/facts.ts';
-import type { Facts } from '../decide/facts.ts';
+import type { CallFacts } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
@@ -70,7 +70,7 @@ function tellMcp({ method, tool }: NonNullable<Action['mcp']>, tell: Tell): void
   tell('gen_ai.tool.name', tool);
 }
 
-function tellCredential(facts: Facts, tell: Tell): void {
+function tellCredential(facts: CallFacts, tell: Tell): void {
   if (!isDeny(facts.credential)) tell('remit.credential', facts.credential.kind);
   if (facts.use !== 0) tell('remit.token.use', facts.use);
   const token = taskTokenOf(facts);
@@ -88,7 +88,7 @@ export function tellPreviousUse(previous: SpanReference | null, tell: Tell): voi
   tell('remit.previous_use.span_id', previous.spanId);
 }
 
-function tellCall({ call }: Facts, tell: Tell): void {
+function tellCall({ call }: CallFacts, tell: Tell): void {
   if (isDeny(call)) return;
   tell('http.request.method', call.method);
   tell('url.scheme', call.scheme);

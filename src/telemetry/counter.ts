@@ -1,5 +1,13 @@
 import { SeriesOf } from './metric-family.ts';
-import type { Labels, LabelValues, MetricSpec, NumberFamily, Point, Sample, SeriesLabels } from './metric-family.ts';
+import type {
+  Labels,
+  LabelValues,
+  MetricSpec,
+  NumberFamily,
+  Point,
+  MetricSample,
+  SeriesLabels,
+} from './metric-family.ts';
 
 /** A monotonic counter. */
 export interface CounterSeries {
@@ -24,7 +32,7 @@ export class Counter<L extends Labels> implements NumberFamily {
     return this.#series.of(labels);
   }
 
-  samples(): readonly Sample[] {
+  samples(): readonly MetricSample[] {
     return [...this.#series.all()].map(({ labels, value }) => ({ suffix: '_total', labels: labels.text, value }));
   }
 

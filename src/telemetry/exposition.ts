@@ -1,4 +1,4 @@
-import type { Family, Sample } from './metric-family.ts';
+import type { Family, MetricSample } from './metric-family.ts';
 
 /** An exposition format. */
 export type ExpositionFormat = 'text' | 'openmetrics';
@@ -41,7 +41,7 @@ function linesOf(family: Family, format: ExpositionFormat): readonly string[] {
   ];
 }
 
-function lineOf(name: string, { suffix, labels, value, exemplar }: Sample, format: ExpositionFormat): string {
+function lineOf(name: string, { suffix, labels, value, exemplar }: MetricSample, format: ExpositionFormat): string {
   const line = `${name}${suffix}${labels === '' ? '' : `{${labels}}`} ${numberText(value)}`;
   if (exemplar === undefined || format === 'text') return line;
   const { traceId, atMs } = exemplar;

@@ -1,5 +1,13 @@
 import { SeriesOf } from './metric-family.ts';
-import type { Labels, LabelValues, MetricSpec, NumberFamily, Point, Sample, SeriesLabels } from './metric-family.ts';
+import type {
+  Labels,
+  LabelValues,
+  MetricSpec,
+  NumberFamily,
+  Point,
+  MetricSample,
+  SeriesLabels,
+} from './metric-family.ts';
 
 /** A value that goes up and down. */
 export interface GaugeSeries {
@@ -28,7 +36,7 @@ export class Gauge<L extends Labels> implements NumberFamily {
     this.#series.clear();
   }
 
-  samples(): readonly Sample[] {
+  samples(): readonly MetricSample[] {
     return this.#set().map(({ labels, value }) => ({ suffix: '', labels: labels.text, value }));
   }
 

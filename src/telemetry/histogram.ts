@@ -7,7 +7,7 @@ import type {
   LabelValues,
   MetricSpec,
   Point,
-  Sample,
+  MetricSample,
   SeriesLabels,
 } from './metric-family.ts';
 
@@ -35,7 +35,7 @@ export class Histogram<L extends Labels> implements DistributionFamily {
     return this.#series.of(labels);
   }
 
-  samples(): readonly Sample[] {
+  samples(): readonly MetricSample[] {
     return [...this.#series.all()].flatMap((series) => series.samples());
   }
 
@@ -66,11 +66,11 @@ class Buckets implements HistogramSeries {
     if (exemplar !== undefined) this.#exemplars[index] = { ...exemplar, value };
   }
 
-  samples(): readonly Sample[] {
+  samples(): readonly MetricSample[] {
     const labels = this.#labels.text;
     const separator = labels === '' ? '' : ',';
     let count = 0;
-    const buckets = this.#counts.map((inBucket, index): Sample => {
+    const buckets = this.#counts.map((inBucket, index): MetricSample => {
       count += inBucket;
       const le = `${labels}${separator}le="${boundText(this.#bounds[index])}"`;
       const exemplar = this.#exemplars[index];

@@ -1,3 +1,4 @@
+/** A tracer whose spans have their ids at once, so that these can be signed into a token before the span ends. */
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Attributes, Context, HrTime, SpanContext, Tracer } from '@opentelemetry/api';
 import { exactMsOf } from '../runtime/ports.ts';
@@ -8,11 +9,11 @@ import { hrTimeFrom, nanosFrom } from './hr-time.ts';
 import { placeUnder, spanContextFrom } from './trace-context.ts';
 
 /** Attributes by name. */
-export type SpanAttributes = Readonly<Record<string, SpanAttributeValue>>;
+export type IssuanceAttributes = Readonly<Record<string, SpanAttributeValue>>;
 
 /** An open span of an issuance or an end. */
 export interface OpenSpan extends SpanReference {
-  end(attributes: SpanAttributes): void;
+  end(attributes: IssuanceAttributes): void;
 }
 
 /**
@@ -20,7 +21,7 @@ export interface OpenSpan extends SpanReference {
  * span with an `error.type` was refused or failed and is renamed to `deny token.issue`.
  */
 export interface IssuerTracer {
-  start(name: string, attributes: SpanAttributes, parentTraceparent: string | null): OpenSpan;
+  start(name: string, attributes: IssuanceAttributes, parentTraceparent: string | null): OpenSpan;
 }
 
 /** Values of `error.type` that are faults of Remit; a refusal is a valid answer. */
@@ -51,7 +52,7 @@ export const issuerTracer = ({ tracer, ports }: IssuerTracing): IssuerTracer => 
 
 interface Started {
   readonly name: string;
-  readonly attributes: SpanAttributes;
+  readonly attributes: IssuanceAttributes;
   readonly parent: SpanContext | null;
   readonly ports: IssuerTracing['ports'];
 }
@@ -81,7 +82,7 @@ const contextOf = (parent: SpanContext | null): Context =>
 
 const timeAt = (ms: number): HrTime => hrTimeFrom(nanosFrom(ms));
 
-const attributesOf = (attributes: SpanAttributes): Attributes =>
+const attributesOf = (attributes: IssuanceAttributes): Attributes =>
   Object.fromEntries(
     Object.entries(attributes).map(([name, value]) => [name, typeof value === 'object' ? [...value] : value]),
   );

@@ -23,7 +23,7 @@ export interface Exemplar {
 }
 
 /** A line of the exposition: suffix of the name, formatted labels, value. */
-export interface Sample {
+export interface MetricSample {
   readonly suffix: '' | '_total' | '_bucket' | '_sum' | '_count';
   readonly labels: string;
   readonly value: number;
@@ -50,7 +50,7 @@ interface AnyFamily {
   readonly name: string;
   readonly help: string;
   /** For a scrape. */
-  samples(): readonly Sample[];
+  samples(): readonly MetricSample[];
 }
 
 /** A metric of numbers. */

@@ -4,7 +4,7 @@ import type { IExporterMetricsHelper, ISerializer } from '@opentelemetry/otlp-tr
 import type { Protocol } from './destinations.ts';
 import type { Signal } from './environment.ts';
 import { renewedTransport } from './renewed-transport.ts';
-import type { Transport } from './transport.ts';
+import type { BatchTransport } from './transport.ts';
 
 /** How batches are serialised. */
 export interface Encoding<Batch> {
@@ -35,7 +35,11 @@ const places: Readonly<Record<Signal, { readonly path: string; readonly service:
  * OTLP to the collector of a signal, with the transport of OpenTelemetry's own exporters: the standard variables set endpoint, headers,
  * certificates, timeout and compression. Retries within its timeout.
  */
-export function otlpTransport<Batch>(signal: Signal, protocol: Protocol, encoding: Encoding<Batch>): Transport<Batch> {
+export function otlpTransport<Batch>(
+  signal: Signal,
+  protocol: Protocol,
+  encoding: Encoding<Batch>,
+): BatchTransport<Batch> {
   switch (protocol) {
     case 'grpc':
       return renewedTransport((n) => overGrpc(signal, n, encoding));
@@ -49,7 +53,11 @@ export function otlpTransport<Batch>(signal: Signal, protocol: Protocol, encodin
 }
 
 /** @param n number of the connection of this signal, from 1 */
-function overGrpc<Batch>(signal: Signal, n: number, { serializer, metricsHelper }: Encoding<Batch>): Transport<Batch> {
+function overGrpc<Batch>(
+  signal: Signal,
+  n: number,
+  { serializer, metricsHelper }: Encoding<Batch>,
+): BatchTransport<Batch> {
   const { service, method } = places[signal];
   // gRPC shares a connection among clients with equal options. One that does not answer must not come back with the next client.
   const userAgent = `remit-${signal.toLowerCase()}/${n}`;
@@ -61,7 +69,7 @@ function overHttp<Batch>(
   signal: Signal,
   contentType: string,
   { serializer, metricsHelper }: Encoding<Batch>,
-): Transport<Batch> {
+): BatchTransport<Batch> {
   const options = convertLegacyHttpOptions({}, signal, places[signal].path, { 'Content-Type': contentType });
   return createOtlpHttpExportDelegate(options, serializer, 'otlp_http', metricsHelper, undefined);
 }

@@ -1,4 +1,4 @@
-import type { Transport } from './transport.ts';
+import type { BatchTransport } from './transport.ts';
 
 /**
  * A transport that makes its connection anew after each failed batch: to where DNS says then, and away from a collector that accepts
@@ -7,10 +7,10 @@ import type { Transport } from './transport.ts';
  *
  * @param make makes connection number `n`, from 1
  */
-export function renewedTransport<Batch>(make: (n: number) => Transport<Batch>): Transport<Batch> {
+export function renewedTransport<Batch>(make: (n: number) => BatchTransport<Batch>): BatchTransport<Batch> {
   let made = 1;
   let current = make(made);
-  const renew = (failed: Transport<Batch>): void => {
+  const renew = (failed: BatchTransport<Batch>): void => {
     if (current !== failed) return;
     made += 1;
     current = make(made);

@@ -1,6 +1,6 @@
 import { JsonTraceSerializer, TraceExporterMetricsHelper } from '@opentelemetry/otlp-transformer';
 import { ConsoleSpanExporter } from '@opentelemetry/sdk-trace';
-import { bytesExporter, written } from './bytes-exporter.ts';
+import { bytesExporter, passedUnchanged } from './bytes-exporter.ts';
 import type { Destination, Protocol } from './destinations.ts';
 import { otlpTransport } from './otlp-transport.ts';
 import { readableExporter } from './readable-exporter.ts';
@@ -18,4 +18,4 @@ const json = { serializer: JsonTraceSerializer, metricsHelper: TraceExporterMetr
 const overOtlp = (protocol: Protocol, origin: SpanOrigin): SpanExporter =>
   protocol === 'http/json'
     ? readableExporter(otlpTransport('TRACES', protocol, json), origin)
-    : bytesExporter(otlpTransport('TRACES', protocol, written), origin);
+    : bytesExporter(otlpTransport('TRACES', protocol, passedUnchanged), origin);

@@ -1,8 +1,8 @@
 import type { ExportResult } from './span-exporter.ts';
-import type { Transport } from './transport.ts';
+import type { BatchTransport } from './transport.ts';
 
 /** The exporter, calling `tell` on the first failure after each success. */
-export function toldExporter<Batch>(exporter: Transport<Batch>, tell: () => void): Transport<Batch> {
+export function toldExporter<Batch>(exporter: BatchTransport<Batch>, tell: () => void): BatchTransport<Batch> {
   let isTold = false;
   const heard = ({ error }: ExportResult): void => {
     if (error !== undefined && !isTold) tell();

@@ -1,7 +1,7 @@
 import type { Outlet } from './span-exporter.ts';
 
 /** Sends batches to a collector. */
-export interface Transport<Batch> extends Outlet<Batch> {
+export interface BatchTransport<Batch> extends Outlet<Batch> {
   /** Waits for pending ones. */
   forceFlush(): Promise<void>;
 }

@@ -46,11 +46,11 @@ export interface Circumstances {
 export interface AllowedUses {
   /** Marks of the latest traces. Stored compactly: where each call is its own trace, 100,000 tokens have eight each. */
   readonly traces: readonly number[];
-  readonly places: Places;
+  readonly places: UsePlaces;
 }
 
 /** Where and for what a token was used: the first node, and the latest of the rest. Equal values are interned. */
-export interface Places extends Pick<Circumstances, 'address' | 'certificate'> {
+export interface UsePlaces extends Pick<Circumstances, 'address' | 'certificate'> {
   readonly connections: readonly string[];
   readonly servers: readonly string[];
   readonly risks: readonly string[];
@@ -92,9 +92,9 @@ export function rememberedWith(before: AllowedUses | null, now: Circumstances): 
 }
 
 /** Most tokens are used from one place, over a connection that other tokens share. */
-const shared = new BoundedMemo<Places>();
+const shared = new BoundedMemo<UsePlaces>();
 
-function firstPlaces({ address, certificate, connection, server, risk }: Circumstances): Places {
+function firstPlaces({ address, certificate, connection, server, risk }: Circumstances): UsePlaces {
   const texts = [address, certificate, connection, server, risk];
   return shared.of(JSON.stringify(texts), () => ({
     address,
@@ -105,7 +105,7 @@ function firstPlaces({ address, certificate, connection, server, risk }: Circums
   }));
 }
 
-function placesWith(before: Places, now: Circumstances): Places {
+function placesWith(before: UsePlaces, now: Circumstances): UsePlaces {
   const connections = listWith(before.connections, now.connection);
   const servers = listWith(before.servers, now.server);
   const risks = listWith(before.risks, now.risk);

@@ -2,7 +2,7 @@ import { DigestTable, NOWHERE } from '../runtime/digest-table.ts';
 import { SharedValues } from '../runtime/shared-values.ts';
 import type { SpanReference } from './claims.ts';
 import { MAX_REMEMBERED_USES, rememberedWith, reuseClasses } from './reuse.ts';
-import type { AllowedUses, Circumstances, Places, ReuseClass } from './reuse.ts';
+import type { AllowedUses, Circumstances, UsePlaces, ReuseClass } from './reuse.ts';
 
 /** What is known of the uses of a token up to now. */
 export interface UsesSoFar {
@@ -57,7 +57,7 @@ const SPAN_ID_BYTES = 8;
 export class TokenUses {
   readonly #seen: DigestTable;
   /** Most tokens are used from one place, over a connection that other tokens share. */
-  readonly #places = new SharedValues<Places, Places>();
+  readonly #places = new SharedValues<UsePlaces, UsePlaces>();
 
   constructor(max: number) {
     this.#seen = new DigestTable(max, { words: WORDS, doubles: 1 }, (place) =>

@@ -1,5 +1,5 @@
 import { afterAll, expect, it } from '@jest/globals';
-import type { Engine } from '../../src/authority/engine.ts';
+import type { AuthorityEngine } from '../../src/authority/engine.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { storeFailure } from '../../src/runtime/store-failure.ts';
@@ -16,7 +16,7 @@ afterAll(remove);
 it('reads cards that fail once a poll, and sends them once they can be read', async () => {
   const counts = { polls: 0, cards: 0 };
   let isFailing = false;
-  const around = (real: Engine): Engine => ({
+  const around = (real: AuthorityEngine): AuthorityEngine => ({
     ...real,
     feedAfter: async (position) => {
       counts.polls += 1;
@@ -70,7 +70,7 @@ const stateAt = ({ states }: SidecarState, n: number): unknown => {
 
 it('reads a card that many sidecars hold once for some of them, and each gets what it may have', async () => {
   const asked: (readonly unknown[])[] = [];
-  const around = (real: Engine): Engine => ({
+  const around = (real: AuthorityEngine): AuthorityEngine => ({
     ...real,
     cards: async (wanted) => {
       asked.push(wanted);

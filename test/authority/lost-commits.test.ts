@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { sqliteEngine } from '../../src/authority/engine.ts';
-import type { Engine } from '../../src/authority/engine.ts';
+import type { AuthorityEngine } from '../../src/authority/engine.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { storeFailure } from '../../src/runtime/store-failure.ts';
@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 /** An engine that goes over to another database: it stands for a failover, or for a backup that is put in place. */
-function switched(first: Engine): Engine & { to: (next: Partial<Engine>) => void } {
+function switched(first: AuthorityEngine): AuthorityEngine & { to: (next: Partial<AuthorityEngine>) => void } {
   let now = first;
   return {
     // Both databases are copies of one.
@@ -48,7 +48,7 @@ async function stateFile(): Promise<AuthorityThread> {
   return state;
 }
 
-async function authorityOver(engine: Engine): Promise<Serving> {
+async function authorityOver(engine: AuthorityEngine): Promise<Serving> {
   const started = await serving(folder(), { engine });
   closers.push(() => started.close());
   return started;

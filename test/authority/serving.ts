@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { AuthorityParts, ServingAuthority } from '../../src/authority/start-authority.ts';
 import { startAuthority } from '../../src/authority/start-authority.ts';
 import { sqliteEngine } from '../../src/authority/engine.ts';
-import type { Engine } from '../../src/authority/engine.ts';
+import type { AuthorityEngine } from '../../src/authority/engine.ts';
 import { postgresEngine } from '../../src/authority/postgres-engine.ts';
 import { createAuthority } from '../../src/dev/authority.ts';
 import type { IssuedSvid, CertificateAuthority } from '../../src/dev/authority.ts';
@@ -35,7 +35,7 @@ export async function serving(
   {
     around = (engine) => engine,
     ...change
-  }: Partial<AuthorityParts> & { readonly around?: (engine: Engine) => Engine } = {},
+  }: Partial<AuthorityParts> & { readonly around?: (engine: AuthorityEngine) => AuthorityEngine } = {},
 ): Promise<Serving> {
   const problems: string[] = [];
   const state = must(

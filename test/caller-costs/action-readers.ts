@@ -4,7 +4,7 @@ import { otherArgument } from '../../src/action/argument-refusal.ts';
 import { areTooLong, argumentFromJson, argumentFromText } from '../../src/action/argument.ts';
 import { hasBody, isMethodWithBody, unreadBodyProblem } from '../../src/action/body.ts';
 import type { HttpCall } from '../../src/action/call.ts';
-import { textOf } from '../../src/action/bytes-text.ts';
+import { textOfBytes } from '../../src/action/bytes-text.ts';
 import { isAllNamed, otherPlaceIn } from '../../src/action/closed-arguments.ts';
 import { decimalFrom } from '../../src/action/decimal.ts';
 import { denialFormOf } from '../../src/action/denial-form.ts';
@@ -140,7 +140,7 @@ export const actionReaders: Readers = {
   'action/body.ts unreadBodyProblem': (text) =>
     unreadBodyProblem('unstated', web({ headers: header('content-type')(text), body: Buffer.from('x') })),
   'action/closed-arguments.ts otherArgumentIn': (text) => acting(tool({ name: 'note', arguments: { [text]: 1 } })),
-  'action/bytes-text.ts textOf': (text) => textOf(Buffer.from(text, 'latin1')),
+  'action/bytes-text.ts textOf': (text) => textOfBytes(Buffer.from(text, 'latin1')),
   'action/closed-arguments.ts isAllNamed': (text) => isAllNamed({ [text]: 1 }, [text], [[text, text], ['a']]),
   'action/http-carriers.ts carriedByHttp': {
     query: (text) => carriedByHttp(web({ query: text }), openRoute, null),

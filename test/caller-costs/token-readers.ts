@@ -1,6 +1,6 @@
 import { formFrom } from '../../src/issuer/form.ts';
-import { addressOf } from '../../src/issuer/bounds/address.ts';
-import { headerProblem } from '../../src/issuer/client-authentication.ts';
+import { clientAddressOf } from '../../src/issuer/bounds/address.ts';
+import { authorizationProblem } from '../../src/issuer/client-authentication.ts';
 import { clientFrom } from '../../src/issuer/client.ts';
 import { declarationFrom } from '../../src/issuer/declaration.ts';
 import { namedBy, nearestAction } from '../../src/issuer/intent-entries.ts';
@@ -98,8 +98,8 @@ const leaf = { id } as never;
 
 /** The readers of tokens, and those of the issuer, whose callers show a certificate. */
 export const tokenReaders: Readers = {
-  'issuer/bounds/address.ts addressOf': addressOf,
-  'issuer/client-authentication.ts headerProblem': (text) => headerProblem([text], id),
+  'issuer/bounds/address.ts addressOf': clientAddressOf,
+  'issuer/client-authentication.ts headerProblem': (text) => authorizationProblem([text], id),
   'issuer/client.ts clientFrom': (text) => clientFrom(Buffer.from(text), new Set([trustDomain]), nowMs),
   'issuer/declaration.ts declarationFrom': (text) => declared({ actions: [text], locations: [text] }),
   'issuer/form.ts formFrom': {

@@ -9,7 +9,7 @@ import { taskCommand } from '../../src/commands/task.ts';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { storeFailure } from '../../src/runtime/store-failure.ts';
-import { countTasks } from '../../src/server/task-counts.ts';
+import { watchTaskCounts } from '../../src/server/task-counts.ts';
 import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../src/state/postgres/postgres-state.ts';
 import { formatFor } from '../../src/telemetry/exposition.ts';
@@ -176,12 +176,12 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
     const metrics = newMetrics();
     const read = (): string => metrics.scrape(formatFor(undefined)).body;
     await (
-      await countTasks(state.reader, { after, metrics })
+      await watchTaskCounts(state.reader, { after, metrics })
     )();
     expect(read()).toContain('remit_tasks{state="active"} 1');
     const broken = { taskCounts: async () => storeFailure('busy', 'no primary') };
     await (
-      await countTasks(broken, { after, metrics })
+      await watchTaskCounts(broken, { after, metrics })
     )();
     expect(read()).not.toContain('remit_tasks{state="active"}');
   });

@@ -4,7 +4,7 @@ import type { CredentialKind } from '../../src/action/catalog.ts';
 import type { Action } from '../../src/action/http.ts';
 import { decide } from '../../src/decide/decide.ts';
 import type { Rules } from '../../src/decide/decide.ts';
-import type { Facts } from '../../src/decide/facts.ts';
+import type { CallFacts } from '../../src/decide/facts.ts';
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import type { Caller } from '../../src/identity/caller.ts';
 import { RISK_CEILING_MS } from '../../src/policy/answers/cache.ts';
@@ -128,7 +128,7 @@ const secret = {
   sha256: 'sha-256:x',
 } as const;
 
-const facts: Facts = {
+const facts: CallFacts = {
   call,
   caller,
   secrets: [],
@@ -150,7 +150,7 @@ const answering = (answer: EngineAnswer, ready = true): PolicySet =>
 
 const rules: Rules = { binding: 'certificate', policies: answering({ kind: 'permitted', policyIds: ['p'] }) };
 
-const change = (changed: Partial<Facts>): Facts => ({ ...facts, ...changed });
+const change = (changed: Partial<CallFacts>): CallFacts => ({ ...facts, ...changed });
 
 describe('decide', () => {
   it('allows what every stage lets through', () => {

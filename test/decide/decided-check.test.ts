@@ -1,18 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Facts } from '../../src/decide/facts.ts';
+import type { CallFacts } from '../../src/decide/facts.ts';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { ReasonCode } from '../../src/decision/reasons.ts';
 import { reuseOf, withOtherCertificate } from '../../src/decide/decided-check.ts';
 
-const facts = (caller: string, reuse: Facts['reuse'] = ['same-trace']): Facts =>
+const facts = (caller: string, reuse: CallFacts['reuse'] = ['same-trace']): CallFacts =>
   ({
     caller: { id: `spiffe://acme.test/${caller}` },
     credential: { kind: 'task-token', clientId: 'spiffe://acme.test/planner' },
     reuse,
-  }) as unknown as Facts;
+  }) as unknown as CallFacts;
 
-const withCertificates = (caller: string, { bound, shown }: { bound: string; shown: string | null }): Facts =>
+const withCertificates = (caller: string, { bound, shown }: { bound: string; shown: string | null }): CallFacts =>
   ({
     caller: { id: `spiffe://acme.test/${caller}`, certificateSha256: shown },
     credential: {
@@ -22,12 +22,12 @@ const withCertificates = (caller: string, { bound, shown }: { bound: string; sho
       confirmation: { kind: 'x5t#S256', thumbprint: bound },
     },
     reuse: ['same-trace'],
-  }) as unknown as Facts;
+  }) as unknown as CallFacts;
 
 const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
 
 describe('reuseOf', () => {
-  it.each<readonly [string, Decision, Facts, Facts['reuse']]>([
+  it.each<readonly [string, Decision, CallFacts, CallFacts['reuse']]>([
     ['leaves an allowed use as it was', allow, facts('planner'), ['same-trace']],
     ['leaves a denial by policy as it was', deny('policy.forbidden', ''), facts('planner'), ['same-trace']],
     ['names a thief', deny('token.binding', ''), facts('thief'), ['other-identity', 'same-trace']],
@@ -71,7 +71,7 @@ describe('reuseOf', () => {
 
 // Issue 39, point 1: the agent's proxy kept connections that were opened with its former certificate.
 describe('withOtherCertificate', () => {
-  it.each<readonly [string, boolean, Decision, Facts]>([
+  it.each<readonly [string, boolean, Decision, CallFacts]>([
     [
       'another certificate of the agent',
       true,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Agent, Call, AgentReply } from '../../src/dev/agent.ts';
+import type { Agent, AgentCall, AgentReply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/init/envoy-config.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -118,7 +118,7 @@ export async function callPayments(
     method = 'GET',
     headers = {},
     body,
-  }: { readonly token: string } & Partial<Pick<Call, 'path' | 'method' | 'headers' | 'body'>>,
+  }: { readonly token: string } & Partial<Pick<AgentCall, 'path' | 'method' | 'headers' | 'body'>>,
 ): Promise<readonly [number, string | null]> {
   const reply = await agent.call(stage.envoyPort, {
     host: 'payments.acme.test',

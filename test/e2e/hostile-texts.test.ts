@@ -2,7 +2,7 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
-import type { Call } from '../../src/dev/agent.ts';
+import type { AgentCall } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
@@ -33,7 +33,7 @@ const letters = (chars: number): string => `${'a'.repeat(chars)}@`;
 const LETTERS = letters(60_000);
 
 /** Calls without a token whose texts took seconds each to read. */
-const HOSTILE: readonly (readonly [what: string, call: Call])[] = [
+const HOSTILE: readonly (readonly [what: string, call: AgentCall])[] = [
   ['tool name', mcp('tools/call', { name: LETTERS })],
   ['tool argument', mcp('tools/call', { name: 'read_file', arguments: { name: LETTERS } })],
   ['argument name', mcp('tools/call', { name: 'read_file', arguments: { [LETTERS]: 1 } })],
@@ -43,7 +43,7 @@ const HOSTILE: readonly (readonly [what: string, call: Call])[] = [
   ['query', { host: 'payments.acme.test', path: `/v1/payments/p-1?a=${letters(8_000)}` }],
 ];
 
-function mcp(method: string, params: object): Call {
+function mcp(method: string, params: object): AgentCall {
   return {
     host: 'files.acme.test',
     method: 'POST',

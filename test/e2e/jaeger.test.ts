@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Agent as HttpsAgent, request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import type { Agent, Call } from '../../src/dev/agent.ts';
+import type { Agent, AgentCall } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
@@ -68,7 +68,11 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
 
   async function play(domain: DevDomain): Promise<void> {
     const { planner, reporter, thief, issuerHost, issuerPort } = domain.stage;
-    const call = async (agent: Agent, token: string, { headers = {}, ...what }: Omit<Call, 'host'>): Promise<void> => {
+    const call = async (
+      agent: Agent,
+      token: string,
+      { headers = {}, ...what }: Omit<AgentCall, 'host'>,
+    ): Promise<void> => {
       const sent = { ...headers, authorization: `Bearer ${token}` };
       const reply = await agent.call(domain.stage.envoyPort, { host: HOST, ...what, headers: sent });
       answers.push([reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason]);
@@ -375,7 +379,7 @@ async function fromElsewhere(folder: string, port: number) {
   const agent = new HttpsAgent({ cert, key, ca, keepAlive: true, maxSockets: 1, localAddress: '127.0.0.2' });
   const call = (
     token: string,
-    { headers, body: sentBody, ...what }: Omit<Call, 'host'>,
+    { headers, body: sentBody, ...what }: Omit<AgentCall, 'host'>,
   ): Promise<readonly [number, string | null]> =>
     new Promise((resolve, reject) => {
       const sent = { ...headers, host: HOST, authorization: `Bearer ${token}` };

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { checkResponseBytes, type HttpAnswer, type SetHeader } from '../../src/envoy/check-response.ts';
+import { checkResponseBytes, type CheckedAnswer, type SetHeader } from '../../src/envoy/check-response.ts';
 import { text } from './messages.ts';
 import { envoyCheckResponseType } from './protos.ts';
 
 const long = fc.oneof(text, fc.string({ unit: 'grapheme', minLength: 120, maxLength: 20_000 }));
 const headers = fc.array(fc.tuple(text, long), { maxLength: 4 });
-const answers: fc.Arbitrary<HttpAnswer> = fc.oneof(
+const answers: fc.Arbitrary<CheckedAnswer> = fc.oneof(
   fc.record({ kind: fc.constant('ok' as const), headers, headersToRemove: fc.array(text, { maxLength: 4 }) }),
   fc.record({
     kind: fc.constant('denied' as const),
@@ -19,7 +19,7 @@ const answers: fc.Arbitrary<HttpAnswer> = fc.oneof(
 );
 
 const option = ([key, value]: SetHeader) => ({ header: { key, value }, append: { value: false }, append_action: 2 });
-const messageOf = (answer: HttpAnswer): object =>
+const messageOf = (answer: CheckedAnswer): object =>
   answer.kind === 'ok'
     ? {
         status: { code: 0 },
@@ -51,7 +51,7 @@ describe('checkResponseBytes', () => {
   });
 
   it('gives bytes that no later answer changes', () => {
-    const answer: HttpAnswer = { kind: 'ok', headers: [['x-a', 'a']], headersToRemove: [] };
+    const answer: CheckedAnswer = { kind: 'ok', headers: [['x-a', 'a']], headersToRemove: [] };
     const first = checkResponseBytes(answer, []);
     const kept = first.toString('hex');
     const denial = {

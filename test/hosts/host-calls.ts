@@ -1,4 +1,4 @@
-import type { AgentReply, Call } from '../../src/dev/agent.ts';
+import type { AgentReply, AgentCall } from '../../src/dev/agent.ts';
 import { HOST } from './host-domain.ts';
 
 /** Status and reason of an answer; the reason is null where the answer is none of Remit. */
@@ -12,7 +12,7 @@ export function statusAndReason({ status, body }: AgentReply): readonly [number,
 }
 
 /** A call of the tool server with a token. */
-export const withToken = (token: string, call: Partial<Call> = {}): Call => ({
+export const withToken = (token: string, call: Partial<AgentCall> = {}): AgentCall => ({
   host: HOST,
   path: '/v1/payments/p-1',
   ...call,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:tls';
 import { expect, it } from '@jest/globals';
-import type { Call } from '../../src/dev/agent.ts';
+import type { AgentCall } from '../../src/dev/agent.ts';
 import { payment } from '../e2e/domain.ts';
 import { until } from '../until.ts';
 import { statusAndReason, withToken } from './host-calls.ts';
@@ -87,7 +87,11 @@ export function itDecidesCalls(
 }
 
 /** The status of a call over HTTP/2. */
-async function overHttp2(port: number, tls: HostAgent['tls'], { method, path, headers, body }: Call): Promise<number> {
+async function overHttp2(
+  port: number,
+  tls: HostAgent['tls'],
+  { method, path, headers, body }: AgentCall,
+): Promise<number> {
   const session = connectHttp2(`https://127.0.0.1:${port}`, { ...tls, servername: HOST });
   try {
     const sent = session.request({ ...headers, ':method': method ?? 'GET', ':path': path ?? '/', ':authority': HOST });

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { FrameType } from '../../src/http2/frame.ts';
 import { headerBlock } from '../../src/http2/header-block.ts';
-import { Setting, settingsBytes } from '../../src/http2/settings.ts';
+import { Http2Setting, settingsBytes } from '../../src/http2/settings.ts';
 import { frame, PREFACE, type RawClient, widened } from './raw-client.ts';
 import { answer, noting, stage } from './stage.ts';
 import { ask } from './requests.ts';
@@ -14,7 +14,7 @@ const ping = (length = 8): Buffer => frame(FrameType.ping, { payload: Buffer.all
 /** Windows large enough for everything. */
 const WIDE = [
   widened(0, 0x7fff_0000),
-  frame(FrameType.settings, { payload: settingsBytes([[Setting.initialWindowSize, 0x7fff_0000]]) }),
+  frame(FrameType.settings, { payload: settingsBytes([[Http2Setting.initialWindowSize, 0x7fff_0000]]) }),
 ];
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import { BOUNDS } from '../../src/http2/bounds.ts';
 import { ErrorCode, Flag, FrameType, uint32 } from '../../src/http2/frame.ts';
-import { Setting, settingsBytes } from '../../src/http2/settings.ts';
+import { Http2Setting, settingsBytes } from '../../src/http2/settings.ts';
 import { indexed } from './hpack.ts';
 import { frame, framesIn, PREFACE, reset, widened } from './raw-client.ts';
 import { answer, noting, stage } from './stage.ts';
@@ -48,7 +48,7 @@ describe('Http2Connection', () => {
     const refused = frame(FrameType.headers, { stream: 5, flags: Flag.endHeaders, payload: indexed(2) });
     const pieces = [
       PREFACE,
-      settings([Setting.initialWindowSize, 5], [0x77, 1]),
+      settings([Http2Setting.initialWindowSize, 5], [0x77, 1]),
       ask(1),
       priority(9, 3),
       ping(),
@@ -59,7 +59,7 @@ describe('Http2Connection', () => {
       refused,
       widened(1, 100),
       widened(0, 5),
-      settings([Setting.initialWindowSize, 1_000]),
+      settings([Http2Setting.initialWindowSize, 1_000]),
       reset(5),
       ask(7),
       ping(Flag.ack),
@@ -105,9 +105,9 @@ describe('Http2Connection', () => {
       frame(4, { flags: 1, payload: Buffer.alloc(6) }),
       ErrorCode.frameSize,
     ],
-    ['an invalid value for push', settings([Setting.enablePush, 2]), ErrorCode.protocol],
-    ['frames that are too small', settings([Setting.maxFrameSize, 16_383]), ErrorCode.protocol],
-    ['frames that are too large', settings([Setting.maxFrameSize, 2 ** 24]), ErrorCode.protocol],
+    ['an invalid value for push', settings([Http2Setting.enablePush, 2]), ErrorCode.protocol],
+    ['frames that are too small', settings([Http2Setting.maxFrameSize, 16_383]), ErrorCode.protocol],
+    ['frames that are too large', settings([Http2Setting.maxFrameSize, 2 ** 24]), ErrorCode.protocol],
     ['a ping of a stream', frame(FrameType.ping, { stream: 1, payload: Buffer.alloc(8) }), ErrorCode.protocol],
     ['a ping of 7 bytes', ping(0, 7), ErrorCode.frameSize],
     ['a priority of the connection', priority(0, 1), ErrorCode.protocol],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { BOUNDS } from '../../src/http2/bounds.ts';
 import { ErrorCode, Flag, FrameType } from '../../src/http2/frame.ts';
-import { Setting, settingsBytes } from '../../src/http2/settings.ts';
+import { Http2Setting, settingsBytes } from '../../src/http2/settings.ts';
 import { frame, PREFACE, type RawClient, widened } from './raw-client.ts';
 import { flood, flooding, times } from './flooding.ts';
 import { answer, noting, stage } from './stage.ts';
@@ -13,7 +13,7 @@ const serving = flooding(on);
 const ping = frame(FrameType.ping, { payload: Buffer.alloc(8) });
 const windowOf = (bytes: number, times = 1): Buffer =>
   frame(FrameType.settings, {
-    payload: settingsBytes(Array.from({ length: times }, () => [Setting.initialWindowSize, bytes] as const)),
+    payload: settingsBytes(Array.from({ length: times }, () => [Http2Setting.initialWindowSize, bytes] as const)),
   });
 
 const ofType = ({ frames }: RawClient, type: number): number => frames.filter((one) => one.type === type).length;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ErrorCode, FrameType } from '../../src/http2/frame.ts';
 import { Incoming } from '../../src/http2/incoming.ts';
-import { Setting, settingsBytes } from '../../src/http2/settings.ts';
+import { Http2Setting, settingsBytes } from '../../src/http2/settings.ts';
 import type { AnswerableStream, StreamEvents } from '../../src/http2/stream.ts';
 import { heldBytes } from '../costs.ts';
 import { thoroughly } from '../thoroughly.ts';
@@ -13,7 +13,7 @@ import { ask, data, SHORT_REQUEST } from './requests.ts';
 const { raw, serve } = stage();
 const OPENING = Buffer.concat([
   PREFACE,
-  frame(FrameType.settings, { payload: settingsBytes([[Setting.initialWindowSize, 100]]) }),
+  frame(FrameType.settings, { payload: settingsBytes([[Http2Setting.initialWindowSize, 100]]) }),
 ]);
 
 /** How a server handles a stream. */

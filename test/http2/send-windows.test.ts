@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ErrorCode, Flag, FrameType } from '../../src/http2/frame.ts';
-import { Setting, settingsBytes } from '../../src/http2/settings.ts';
+import { Http2Setting, settingsBytes } from '../../src/http2/settings.ts';
 import { frame, PREFACE, type RawClient, widened } from './raw-client.ts';
 import { answer, stage } from './stage.ts';
 import { ask, requestOf } from './requests.ts';
@@ -25,7 +25,7 @@ const sized = () =>
 /** Requests that many bytes. */
 const askFor = (stream: number, bytes: number): Buffer => ask(stream, Flag.endStream, requestOf(`/${bytes}`));
 const windowOf = (bytes: number): Buffer =>
-  frame(FrameType.settings, { payload: settingsBytes([[Setting.initialWindowSize, bytes]]) });
+  frame(FrameType.settings, { payload: settingsBytes([[Http2Setting.initialWindowSize, bytes]]) });
 
 /** How many bytes of a stream arrived after sending something. */
 const came = async (client: RawClient, stream: number, ...bytes: readonly Buffer[]): Promise<number> => {
@@ -75,8 +75,8 @@ describe("a client's windows", () => {
     // Where a setting occurs more than once, the last one wins.
     const twice = frame(FrameType.settings, {
       payload: settingsBytes([
-        [Setting.initialWindowSize, 0x7fff_ffff],
-        [Setting.initialWindowSize, 31],
+        [Http2Setting.initialWindowSize, 0x7fff_ffff],
+        [Http2Setting.initialWindowSize, 31],
       ]),
     });
     expect(await came(client, 1, twice)).toBe(116);

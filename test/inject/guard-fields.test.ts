@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { fragmentFrom, isList, isObject } from '../../src/inject/fragment.ts';
+import { fragmentFrom, isList, isYamlObject } from '../../src/inject/fragment.ts';
 import type { Json } from '../../src/inject/fragment.ts';
 import { guardPolicy } from '../../src/inject/guard-policy.ts';
 import { describeWith, kubernetesApiPart } from '../parts.ts';
 
 const fragment = fragmentFrom(readFileSync(resolve(import.meta.dirname, '../../deploy/inject/pod.yaml'), 'utf8'));
 const guard = guardPolicy(fragment);
-const membersOf = (value: Json | undefined): Readonly<Record<string, Json>> => (isObject(value) ? value : {});
+const membersOf = (value: Json | undefined): Readonly<Record<string, Json>> => (isYamlObject(value) ? value : {});
 const { container } = fragment;
 const mounts = container['volumeMounts'];
 

@@ -8,7 +8,7 @@ import { answerContext } from '../../src/issuer/context.ts';
 import { answerTokenRequest } from '../../src/issuer/issue.ts';
 import type { Reply } from '../../src/issuer/reply.ts';
 import { answerRevocation } from '../../src/issuer/revoke.ts';
-import type { Endpoint } from '../../src/issuer/routes.ts';
+import type { IssuerRoute } from '../../src/issuer/routes.ts';
 import type { IssuerRequest, IssuerServices } from '../../src/issuer/services.ts';
 import { answerSignal } from '../../src/issuer/signals/receiver.ts';
 import { answerEvent, answerFurtherToken, answerResume } from '../../src/issuer/task-api.ts';
@@ -88,10 +88,10 @@ function asking(scheduler: Scheduler) {
     policies: bench.services.policies(),
     nextTurn: () => scheduler.schedule(Promise.resolve(), 'a turn').then(() => undefined),
   };
-  const ask = async (endpoint: Endpoint, change: Partial<IssuerRequest>, as = bench.planner): Promise<Reply> =>
+  const ask = async (endpoint: IssuerRoute, change: Partial<IssuerRequest>, as = bench.planner): Promise<Reply> =>
     endpoint({ ...empty, certificate: new X509Certificate(as.certPem).raw, ...change }, services);
   const form = (
-    endpoint: Endpoint,
+    endpoint: IssuerRoute,
     fields: Readonly<Record<string, string>>,
     as = bench.planner,
     dpop: string[] = [],

@@ -1,4 +1,4 @@
-import { Agent, type Call, type AgentReply } from '../../src/dev/agent.ts';
+import { Agent, type AgentCall, type AgentReply } from '../../src/dev/agent.ts';
 import type { Svid, SvidSource } from '../../src/identity/svid.ts';
 import { tlsMaterialOf } from '../../src/identity/svid.ts';
 
@@ -74,7 +74,7 @@ export class RotatingAgent {
   }
 
   /** A call through Envoy with the token. */
-  async call(call: Call): Promise<AgentReply> {
+  async call(call: AgentCall): Promise<AgentReply> {
     const session = this.#session;
     session.inFlight += 1;
     try {

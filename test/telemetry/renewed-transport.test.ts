@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Transport } from '../../src/telemetry/transport.ts';
+import type { BatchTransport } from '../../src/telemetry/transport.ts';
 import { renewedTransport } from '../../src/telemetry/renewed-transport.ts';
 
 // Issue 37, point 5: a channel that failed was kept for six deadlines, and its name looked up at most each 30 s.
 describe('renewedTransport', () => {
   const made: { readonly sent: string[]; isShut: boolean }[] = [];
   let fails = false;
-  const transport = renewedTransport<string>((): Transport<string> => {
+  const transport = renewedTransport<string>((): BatchTransport<string> => {
     const one = { sent: [] as string[], isShut: false };
     made.push(one);
     return {

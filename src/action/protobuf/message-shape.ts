@@ -111,7 +111,7 @@ export function pathProblem(
 }
 
 /** The argument types for a field, the best one first; empty where it cannot be an argument. */
-export const typesOf = (field: FieldDescriptor): readonly ArgumentType[] =>
+export const messageTypes = (field: FieldDescriptor): readonly ArgumentType[] =>
   field.isRepeated ? (field.kind === 'string' ? ['strings'] : []) : scalars[field.kind].fits;
 
 /** Whether a field is a map, which is encoded as a repeated message. */
@@ -123,7 +123,7 @@ const knownIn = ({ fields }: MessageDescriptor): string => [...fields.keys()].sl
 
 function valueProblem(set: DescriptorSet, field: FieldDescriptor, type: ArgumentType): string | null {
   if (isMapField(set, field)) return 'is a map, which has no order and no argument type';
-  const fitting = typesOf(field);
+  const fitting = messageTypes(field);
   const shown = `${field.isRepeated ? 'repeated ' : ''}${field.kind}`;
   if (fitting.length === 0) return `is of type \`${shown}\`, which no argument can be`;
   if (!fitting.includes(type)) {

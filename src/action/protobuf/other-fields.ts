@@ -2,13 +2,13 @@ import { eachField } from '../../protobuf/fields.ts';
 import type { WireField } from '../../protobuf/fields.ts';
 import type { ByteRange } from '../../protobuf/reader.ts';
 import { LENGTH_DELIMITED } from '../../protobuf/wire-type.ts';
-import { textOf } from '../bytes-text.ts';
+import { textOfBytes } from '../bytes-text.ts';
 import type { MessageShape } from './message-shape.ts';
 
 /**
  * The fields of a message that are no argument, by place such as `message/order/note`, for the record of a call: those of the message and of
  * the messages that lead to an argument; one that the descriptor set does not have by its number. The values of each in order: texts and
- * bytes as `textOf`, numbers as their bits. Of a message that `messageValues` accepted; linear time.
+ * bytes as `textOfBytes`, numbers as their bits. Of a message that `messageValues` accepted; linear time.
  */
 export function otherFields(bytes: Uint8Array, shape: MessageShape): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
@@ -37,4 +37,4 @@ function collect(found: Map<string, string[]>, { bytes, range, shape, place }: W
 }
 
 const valueOf = (bytes: Uint8Array, { from, high, low, to, wireType }: WireField): string =>
-  wireType === LENGTH_DELIMITED ? textOf(bytes.subarray(from, to)) : String((BigInt(high) << 32n) | BigInt(low));
+  wireType === LENGTH_DELIMITED ? textOfBytes(bytes.subarray(from, to)) : String((BigInt(high) << 32n) | BigInt(low));

@@ -1,5 +1,5 @@
 import type { HttpCall } from '../../action/call.ts';
-import type { Facts } from '../../decide/facts.ts';
+import type { CallFacts } from '../../decide/facts.ts';
 import { isDeny } from '../../decision/decision.ts';
 import type { AskedCheck } from '../asked-check.ts';
 import { detail, listText } from './detail.ts';
@@ -22,7 +22,7 @@ const MAX_HEADER_CHARACTERS = 128;
 /** What Envoy sent. Path, host and query are from `facts`, which hold no credential. */
 export function askedDetails(
   { facts: asked, call: { traceparent } }: AskedCheck,
-  { call }: Facts,
+  { call }: CallFacts,
   shown: Shown,
 ): readonly Detail[] {
   if (isDeny(asked) || isDeny(call)) {

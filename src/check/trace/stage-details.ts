@@ -1,6 +1,6 @@
 import { httpStatusOf } from '../../action/denial-form.ts';
 import { reasons } from '../../decision/reasons.ts';
-import type { Facts } from '../../decide/facts.ts';
+import type { CallFacts } from '../../decide/facts.ts';
 import { isDeny } from '../../decision/decision.ts';
 import type { UseRecord } from '../../ledger/record.ts';
 import { causeAt, stateAt } from '../../task/task.ts';
@@ -10,7 +10,7 @@ import type { Detail } from './detail.ts';
 import type { CheckToTrace } from './check-to-trace.ts';
 
 /** The caller, by which source; or why there is none. */
-export function identityDetails({ caller }: Facts, { refusedCaller }: UseRecord): readonly Detail[] {
+export function identityDetails({ caller }: CallFacts, { refusedCaller }: UseRecord): readonly Detail[] {
   if (isDeny(caller)) {
     return [...detail('problem', caller.detail), ...detail('presented, not verified', refusedCaller?.id)];
   }
@@ -23,7 +23,7 @@ export function identityDetails({ caller }: Facts, { refusedCaller }: UseRecord)
 }
 
 /** The verified credential with its binding; or why there is none. */
-export function tokenDetails(facts: Facts, { jtiDigest, reuse, tokenUse }: UseRecord): readonly Detail[] {
+export function tokenDetails(facts: CallFacts, { jtiDigest, reuse, tokenUse }: UseRecord): readonly Detail[] {
   const { credential, presented, secrets } = facts;
   const found = secrets.map(({ kind, where, name }) => `${kind} in ${where} ${name}`);
   const secret = detail('long-lived secrets', found.length === 0 ? null : listText(found));
@@ -50,7 +50,7 @@ export function tokenDetails(facts: Facts, { jtiDigest, reuse, tokenUse }: UseRe
 }
 
 /** The task at this moment. */
-export function taskDetails(facts: Facts): readonly Detail[] {
+export function taskDetails(facts: CallFacts): readonly Detail[] {
   const { task, issued, history, nowMs, floorMs } = facts;
   const token = taskTokenOf(facts);
   if (token === null) return detail('task', 'none: the call has no verified task token');
@@ -73,7 +73,7 @@ export function taskDetails(facts: Facts): readonly Detail[] {
 }
 
 /** The action of the catalog with the names of its arguments. */
-export function actionDetails({ action }: Facts, { args }: UseRecord): readonly Detail[] {
+export function actionDetails({ action }: CallFacts, { args }: UseRecord): readonly Detail[] {
   if (isDeny(action)) return detail('problem', action.detail);
   return [
     ...detail('action', `${action.id}, of ${action.risk} risk`),

@@ -7,7 +7,7 @@ import type { LogState } from './log-state.ts';
 import type { Segment } from './segment.ts';
 import { segmentsIn } from './segment-files.ts';
 import { carriedOf } from './stored-log.ts';
-import { unfit } from './unfit.ts';
+import { logCannotContinue } from './unfit.ts';
 
 /** Where a segment starts and ends, as it claims. */
 export interface SegmentEnds {
@@ -38,13 +38,13 @@ export function keptSegments(
   for (const { path, carriedSize } of segmentsIn(folder)) {
     if (carriedSize + 1 < first) continue;
     const ends = path === segment.path ? endsOf(segment) : closedSegment(path, endsOf);
-    if (isStoreFailure(ends)) return ends.code === 'busy' ? ends : unfit(ends.detail);
+    if (isStoreFailure(ends)) return ends.code === 'busy' ? ends : logCannotContinue(ends.detail);
     if (ends.carried.range.size !== carriedSize)
-      return unfit(`\`${path}\` begins after record ${ends.carried.range.size}`);
+      return logCannotContinue(`\`${path}\` begins after record ${ends.carried.range.size}`);
     kept.push(ends);
   }
   const hole = holeProblem(kept, first);
-  return hole === null ? kept : unfit(hole);
+  return hole === null ? kept : logCannotContinue(hole);
 }
 
 /** Which records are missing, or how segments do not fit together; `null` where all are there. */

@@ -22,7 +22,7 @@ export interface SignedHeader {
  * How the header of a segment differs from what signed records say of it; `null` if it does not. Outbox numbers that are too high would
  * make the writer skip records of the state.
  */
-export function headerProblem(segment: Segment, { begun, taken, isAtEnd }: SignedHeader): string | null {
+export function segmentHeaderProblem(segment: Segment, { begun, taken, isAtEnd }: SignedHeader): string | null {
   if (begun !== null && segment.createdMs !== begun) {
     return `the header says that it was begun at ${segment.createdMs}, its records say ${begun}`;
   }
@@ -70,7 +70,7 @@ export function columnProblem(segment: Segment, before: BeforeSegment): string |
       return `its checkpoint of ${size} records has the time ${row.atMs}, its record says ${record.at}`;
     }
     const { begun = null, taken = null } = record ?? {};
-    const other = headerProblem(segment, { begun: isCarried ? null : begun, taken, isAtEnd: false });
+    const other = segmentHeaderProblem(segment, { begun: isCarried ? null : begun, taken, isAtEnd: false });
     if (other !== null) return other;
     said = record ?? said;
     checked = row.range;
@@ -98,7 +98,7 @@ function endProblem(segment: Segment, { last, said, checked, isFollowed }: Check
   const isAtEnd = range.size === checked.size;
   if (isFollowed && !isAtEnd) return `no checkpoint covers its records from ${checked.size + 1} on`;
   const begun = carried.range.size > 0 && last !== null ? last.at : null;
-  return headerProblem(segment, { begun, taken: said?.taken ?? null, isAtEnd });
+  return segmentHeaderProblem(segment, { begun, taken: said?.taken ?? null, isAtEnd });
 }
 
 /** Whether the size and the tree beside a note are those that it signs. */

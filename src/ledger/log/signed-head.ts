@@ -4,7 +4,7 @@ import { appended } from '../compact-range.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
 import type { NoteKey } from '../note-key.ts';
 import { recordsText } from '../verdict.ts';
-import type { Records } from '../verdict.ts';
+import type { RecordRange } from '../verdict.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import { isStoreFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
@@ -14,10 +14,10 @@ import { closedSegment } from './closed-segment.ts';
 import type { KeptCheckpoint } from './kept-checkpoints.ts';
 import type { SegmentEnds } from './segment-ends.ts';
 import type { Segment } from './segment.ts';
-import { headerProblem } from './segment-header.ts';
+import { segmentHeaderProblem } from './segment-header.ts';
 import { segmentsIn } from './segment-files.ts';
 import type { SegmentFile } from './segment-files.ts';
-import { unfit } from './unfit.ts';
+import { logCannotContinue } from './unfit.ts';
 
 /** What the record of a checkpoint says, and its leaf hash. */
 type Head = SaidByCheckpoint & { readonly hash: Uint8Array };
@@ -29,16 +29,18 @@ type Head = SaidByCheckpoint & { readonly hash: Uint8Array };
  */
 export function signedFirst(segment: Segment, folder: string): number | StoreFailure {
   const last = segment.checkpoints.last();
-  if (last === null) return segment.carried.range.size === 0 ? 1 : unfit('its last segment has no checkpoint');
+  if (last === null)
+    return segment.carried.range.size === 0 ? 1 : logCannotContinue('its last segment has no checkpoint');
   const { size } = last.range;
   const isOwn = size > segment.carried.range.size;
   const head = isOwn ? headIn(segment, last) : carriedHead(last, segmentsIn(folder));
   if (isStoreFailure(head)) return head;
   const stands = segment.state();
   const isAtEnd = stands.range.size === size;
-  if (isAtEnd && !isSameHash(stands.head, head.hash)) return unfit(`its stored head does not match record ${size}`);
-  const other = headerProblem(segment, { begun: isOwn ? head.begun : head.at, taken: head.taken, isAtEnd });
-  return other === null ? head.first : unfit(`of its last segment ${other}`);
+  if (isAtEnd && !isSameHash(stands.head, head.hash))
+    return logCannotContinue(`its stored head does not match record ${size}`);
+  const other = segmentHeaderProblem(segment, { begun: isOwn ? head.begun : head.at, taken: head.taken, isAtEnd });
+  return other === null ? head.first : logCannotContinue(`of its last segment ${other}`);
 }
 
 /** For a segment without signed records of its own: the last head of the previous segment. */
@@ -68,14 +70,14 @@ export function signedEndMs({ path, end }: SegmentEnds, key: NoteKey): number | 
       [last.range, end.range].every(
         ({ size, nodes }) => size === signed.size && isSameHash(rootOf(nodes), signed.root),
       );
-    return isWhole ? headIn(segment, last) : unfit(`\`${path}\` is not signed to its end`);
+    return isWhole ? headIn(segment, last) : logCannotContinue(`\`${path}\` is not signed to its end`);
   });
   return isStoreFailure(head) ? head : head.at;
 }
 
 function headOfClosed(path: string, use: (segment: Segment) => Head | StoreFailure): Head | StoreFailure {
   const head = closedSegment(path, use);
-  return isStoreFailure(head) && head.code === 'unusable' ? unfit(head.detail) : head;
+  return isStoreFailure(head) && head.code === 'unusable' ? logCannotContinue(head.detail) : head;
 }
 
 /**
@@ -92,10 +94,12 @@ function headIn(home: Segment, { range: signed }: KeptCheckpoint): Head | StoreF
   }
   if (record === null || range.size !== signed.size) return missing({ from: range.size + 1, to: range.size + 1 });
   if (!isSameHash(rootOf(range.nodes), rootOf(signed.nodes))) {
-    return unfit(`its records up to ${signed.size} are not those that were signed`);
+    return logCannotContinue(`its records up to ${signed.size} are not those that were signed`);
   }
   const said = checkpointRecordIn({ seq: signed.size, bytes: record }, signed.size);
-  return said === null ? unfit(`record ${signed.size} is not a checkpoint`) : { ...said, hash: leafHash(record) };
+  return said === null
+    ? logCannotContinue(`record ${signed.size} is not a checkpoint`)
+    : { ...said, hash: leafHash(record) };
 }
 
-const missing = (lost: Records): StoreFailure => unfit(`${recordsText(lost)} missing`);
+const missing = (lost: RecordRange): StoreFailure => logCannotContinue(`${recordsText(lost)} missing`);

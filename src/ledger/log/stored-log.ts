@@ -1,4 +1,4 @@
-import type { Carried, Seam } from '../seam.ts';
+import type { CarriedTree, Seam } from '../seam.ts';
 import type { StoredEntry, StoredLog } from '../verification.ts';
 import type { LogReader } from './log-reader.ts';
 import type { LogState } from './log-state.ts';
@@ -22,7 +22,7 @@ function* entriesOf({ segments }: LogReader): Generator<StoredEntry | Seam> {
 }
 
 /** A log's state in the form of a seam. */
-export const carriedOf = ({ range, head }: LogState): Carried => ({
+export const carriedOf = ({ range, head }: LogState): CarriedTree => ({
   ...range,
   prev: head.length === 0 ? null : head,
 });

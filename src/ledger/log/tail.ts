@@ -12,7 +12,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import { lastNotesIn } from './checkpoint-file.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { Segment } from './segment.ts';
-import { unfit } from './unfit.ts';
+import { logCannotContinue } from './unfit.ts';
 
 /**
  * Why a log must not be continued; `null` where it may. Its last checkpoint must be ours and match, the records since must lead
@@ -30,27 +30,29 @@ export function tailProblem(
   const last = segment.checkpoints.last();
   if (last !== null) {
     const signed = openedCheckpoint(last.note, noteKey);
-    if ('problem' in signed) return unfit(`its last checkpoint ${signed.problem}, read with \`${settings.keyFile}\``);
-    if (!isCheckpointOf(signed, last.range)) return unfit('its last checkpoint differs from the signed one');
+    if ('problem' in signed)
+      return logCannotContinue(`its last checkpoint ${signed.problem}, read with \`${settings.keyFile}\``);
+    if (!isCheckpointOf(signed, last.range))
+      return logCannotContinue('its last checkpoint differs from the signed one');
   }
   const from = last?.range ?? segment.carried.range;
   let range = from;
   let head: Uint8Array | null = null;
-  if (contradicts(range)) return unfit(otherThan(range, settings));
+  if (contradicts(range)) return logCannotContinue(otherThan(range, settings));
   for (const { seq, bytes } of segment.leaves(from.size + 1)) {
-    if (seq !== range.size + 1) return unfit(`record ${range.size + 1} is missing`);
+    if (seq !== range.size + 1) return logCannotContinue(`record ${range.size + 1} is missing`);
     head = leafHash(bytes);
     range = appended(range, head);
-    if (contradicts(range)) return unfit(otherThan(range, settings));
+    if (contradicts(range)) return logCannotContinue(otherThan(range, settings));
   }
   const stands = segment.state();
   const isThere = stands.range.size === range.size && isSameHash(rootOf(stands.range.nodes), rootOf(range.nodes));
   if (!isThere || (head !== null && !isSameHash(stands.head, head))) {
-    return unfit('its records since the last checkpoint do not match its stored state');
+    return logCannotContinue('its records since the last checkpoint do not match its stored state');
   }
-  if (!segment.resumeIndex()) return unfit('its index does not match its records');
+  if (!segment.resumeIndex()) return logCannotContinue('its index does not match its records');
   if (published === null || published.size <= range.size) return null;
-  return unfit(
+  return logCannotContinue(
     `it ends at record ${range.size}, but \`${settings.checkpointFile}\` has a checkpoint of ${published.size} records`,
   );
 }

@@ -6,8 +6,8 @@ import type { Anchor } from '../head-check.ts';
 import { isSameHash, rootOf } from '../merkle.ts';
 import { noteKeyFrom, noteKeyText } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
-import type { Carried } from '../seam.ts';
-import type { Records } from '../verdict.ts';
+import type { CarriedTree } from '../seam.ts';
+import type { RecordRange } from '../verdict.ts';
 
 /** What the ledger of an authority says of one log that it received. */
 export interface EmitterHistory {
@@ -29,13 +29,13 @@ export interface EmitterHistory {
   /** What its last word on the log says: how many records are kept, and how many of them a checkpoint covers. */
   readonly last: { readonly size: number; readonly signed: number };
   /** The records that were kept by the authority of these ledgers, in order. */
-  readonly received: readonly Records[];
+  readonly received: readonly RecordRange[];
   /** The tree over the records that it says the retention deleted; `null` where it deleted none. */
-  readonly pruned: Carried | null;
+  readonly pruned: CarriedTree | null;
   /** The parts of the log that it says were deleted by the retention, in the order of its records. */
-  readonly deleted: readonly Records[];
+  readonly deleted: readonly RecordRange[];
   /** The last records that were deleted, of which no checkpoint and none of these ledgers says what they were; `null` for none. */
-  readonly uncovered: Records | null;
+  readonly uncovered: RecordRange | null;
   /** What it says of them that does not go with what it says elsewhere; `null` for nothing. */
   readonly contradiction: string | null;
 }
@@ -86,7 +86,7 @@ function uncoveredAfter(
     size,
     signed,
   }: { readonly event: JsonValue | undefined; readonly size: number; readonly signed: JsonValue | undefined },
-): Records | null {
+): RecordRange | null {
   const covered = typeof signed === 'number' ? signed : 0;
   if (event === 'pruned' && size > Math.max(covered, kept.size))
     return { from: Math.min(covered + 1, uncovered?.from ?? size), to: size };
@@ -95,16 +95,16 @@ function uncoveredAfter(
 
 /** What was received, after a record that says that `size` records are kept. Between two joins another authority may have received more. */
 function grown(
-  received: readonly Records[],
+  received: readonly RecordRange[],
   { size, isJoined }: { readonly size: number; readonly isJoined: boolean },
-): readonly Records[] {
+): readonly RecordRange[] {
   const last = received.at(-1);
   if (last === undefined || (isJoined && size > last.to)) return [...received, { from: size + 1, to: size }];
   return [...received.slice(0, -1), { from: last.from, to: Math.max(last.to, size) }];
 }
 
 /** The tree in a `pruned` record; `null` where it is not that of its root. */
-function prunedTree({ tree, last }: { readonly [name: string]: JsonValue }, root: Uint8Array): Carried | null {
+function prunedTree({ tree, last }: { readonly [name: string]: JsonValue }, root: Uint8Array): CarriedTree | null {
   const bytes = typeof tree === 'string' ? bytesFromBase64(tree) : null;
   const range = bytes === null ? null : rangeFrom(bytes);
   const prev = typeof last === 'string' ? bytesFromBase64(last) : null;
@@ -112,7 +112,7 @@ function prunedTree({ tree, last }: { readonly [name: string]: JsonValue }, root
 }
 
 /** Earlier versions did not say from where on they had looked: that counts as all. */
-const deletedPart = ({ from }: { readonly [name: string]: JsonValue }, size: number): Records => ({
+const deletedPart = ({ from }: { readonly [name: string]: JsonValue }, size: number): RecordRange => ({
   from: typeof from === 'number' ? from + 1 : 1,
   to: size,
 });
@@ -137,7 +137,7 @@ function prunedContradiction(
  * The first records of a log that were missing when the retention deleted those after them; `null` for none. If these ledgers do not have the
  * beginning of the log, another one may say what was deleted first.
  */
-export function missingBefore({ deleted, received }: Pick<EmitterHistory, 'deleted' | 'received'>): Records | null {
+export function missingBefore({ deleted, received }: Pick<EmitterHistory, 'deleted' | 'received'>): RecordRange | null {
   const parts = deleted.toSorted((a, b) => a.from - b.from);
   let to = received[0]?.from === 1 ? 0 : null;
   for (const part of parts) {
@@ -147,7 +147,7 @@ export function missingBefore({ deleted, received }: Pick<EmitterHistory, 'delet
   return null;
 }
 
-const later = (one: Carried | null, other: Carried | null): Carried | null =>
+const later = (one: CarriedTree | null, other: CarriedTree | null): CarriedTree | null =>
   (one?.size ?? 0) > (other?.size ?? 0) ? one : other;
 
 type Gathered = EmitterHistory & { readonly anchors: Anchor[] };

@@ -5,7 +5,7 @@ import { isSameHash, leafHash, rootOf } from '../merkle.ts';
 import { noteKeyText } from '../note-key.ts';
 import { base64OrNothing } from '../seam.ts';
 import { broken, recordsText } from '../verdict.ts';
-import type { Broken, Records, Sound, Verdict } from '../verdict.ts';
+import type { Broken, RecordRange, Sound, Verdict } from '../verdict.ts';
 import { verdictOn } from '../verification.ts';
 import type { StoredLog } from '../verification.ts';
 import { missingBefore } from './emitter-history.ts';
@@ -179,7 +179,7 @@ function keptVerdict(verdict: Sound, kept: EmitterHistory['kept'], stored: Store
   if (!isSameHash(rootOf(rangeAt(stored, kept.size).nodes), kept.root)) {
     return broken('log', kept.size, `the first ${kept.size} records are not those that the authority kept`);
   }
-  const after = (records: Records | null): Records | null =>
+  const after = (records: RecordRange | null): RecordRange | null =>
     records === null || records.to <= kept.size
       ? null
       : { from: Math.max(records.from, kept.size + 1), to: records.to };

@@ -29,7 +29,7 @@ export function* linksIn(entries: ReturnType<StoredLog['entries']>): Generator<U
 }
 
 /** Compares a link with what a ledger has: by its index, so that no other record is read. */
-export function fateOf({ decisionId, digest }: UseLink, ledger: LogReader): LinkFate {
+export function linkFateOf({ decisionId, digest }: UseLink, ledger: LogReader): LinkFate {
   const use = ledger.useOf(decisionId);
   const leaf = use === undefined ? null : leafFrom(use.bytes);
   if (leaf === null || isProblem(leaf)) return 'missing';

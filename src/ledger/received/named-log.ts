@@ -4,7 +4,7 @@ import type { LedgerLeaf } from '../leaf.ts';
 import type { LogReader } from '../log/log-reader.ts';
 import { proofOf } from '../log/proof-of.ts';
 import type { ProofOf } from '../log/proof-of.ts';
-import type { Carried } from '../seam.ts';
+import type { CarriedTree } from '../seam.ts';
 import type { ReceivedLog } from './received-logs.ts';
 import { chainText, receivedProof } from './received-proof.ts';
 
@@ -35,7 +35,7 @@ function isJoining(bytes: Uint8Array, origin: string): boolean {
 export function provedByKey(
   log: LogReader,
   home: ReceivedLog,
-  { seq, pruned }: { readonly seq: number; readonly pruned: Carried | null },
+  { seq, pruned }: { readonly seq: number; readonly pruned: CarriedTree | null },
 ): ProofOf {
   const naming = namingRecord(log, home.origin);
   if (naming === null) return { kind: 'absent' };

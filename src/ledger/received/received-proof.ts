@@ -9,7 +9,7 @@ import { noteKeyFrom } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
 import { PROOF_VERSION, proofText, provedRecord } from '../proof-bundle.ts';
 import type { ProvedRecord } from '../proof-bundle.ts';
-import type { Carried } from '../seam.ts';
+import type { CarriedTree } from '../seam.ts';
 import type { ReceivedLog } from './received-logs.ts';
 
 /**
@@ -17,7 +17,7 @@ import type { ReceivedLog } from './received-logs.ts';
  *
  * @param pruned the tree over its deleted records, by the ledger of the authority; `null` where none are deleted
  */
-export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: Carried | null): ProofOf {
+export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: CarriedTree | null): ProofOf {
   const carried = pruned ?? emptyRange;
   if (seq <= carried.size) return { kind: 'pruned' };
   const head = [...stored.checkpoints()]

@@ -1,4 +1,4 @@
-import { entriesOf, fieldsOf, leafOf } from '../../action/yaml-file.ts';
+import { entriesOf, yamlFields, leafOf } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import type { Delegation, StopFacts } from '../../policy/issue-question.ts';
 import { jsonOf } from '../../runtime/yaml-text.ts';
@@ -58,7 +58,7 @@ const readers: Readonly<Record<(typeof ATTEMPTS)[number], Read>> = {
 };
 
 function call(yaml: YamlFile, node: PlacedNode): Attempt | null {
-  const fields = fieldsOf(yaml, node, {
+  const fields = yamlFields(yaml, node, {
     what: '`call`',
     required: ['method', 'url'],
     optional: ['headers', 'body', 'base64'],
@@ -102,7 +102,7 @@ const base64: Reader<Uint8Array> = (value) => {
 /** `tool` with `arguments`, answers (`inputs`) and `meta` is short for the method `tools/call`. */
 function mcp(yaml: YamlFile, node: PlacedNode): Attempt | null {
   const optional = ['server', 'tool', 'arguments', 'inputs', 'meta', 'method', 'params'] as const;
-  const fields = fieldsOf(yaml, node, { what: '`mcp`', required: [], optional });
+  const fields = yamlFields(yaml, node, { what: '`mcp`', required: [], optional });
   if (!fields.has('tool')) return jsonRpc(yaml, node, 'mcp');
   const inputs = leafOf(yaml, fields.get('inputs'), { what: '`inputs`', reader: anyObject });
   const meta = leafOf(yaml, fields.get('meta'), { what: '`meta`', reader: anyObject });
@@ -122,7 +122,7 @@ function mcp(yaml: YamlFile, node: PlacedNode): Attempt | null {
 
 function jsonRpc(yaml: YamlFile, node: PlacedNode, kind: 'mcp' | 'a2a'): Attempt | null {
   const what = kind === 'mcp' ? '`mcp` without `tool`' : '`a2a`';
-  const fields = fieldsOf(yaml, node, { what, required: ['method'], optional: ['server', 'params'] });
+  const fields = yamlFields(yaml, node, { what, required: ['method'], optional: ['server', 'params'] });
   const method = leafOf(yaml, fields.get('method'), { what: '`method`', reader: some });
   const params = leafOf(yaml, fields.get('params'), { what: '`params`', reader: anyObject });
   const server = leafOf(yaml, fields.get('server'), { what: '`server`', reader: some }) ?? null;
@@ -137,7 +137,7 @@ const message: Reader<Uint8Array | { readonly json: object }> = (value) => {
 };
 
 function grpc(yaml: YamlFile, node: PlacedNode): Attempt | null {
-  const fields = fieldsOf(yaml, node, { what: '`grpc`', required: ['method'], optional: ['server', 'message'] });
+  const fields = yamlFields(yaml, node, { what: '`grpc`', required: ['method'], optional: ['server', 'message'] });
   const method = leafOf(yaml, fields.get('method'), { what: '`method`', reader: some });
   const sent = leafOf(yaml, fields.get('message'), { what: '`message`', reader: message });
   const server = leafOf(yaml, fields.get('server'), { what: '`server`', reader: some }) ?? null;
@@ -163,7 +163,7 @@ function issue(yaml: YamlFile, node: PlacedNode): readonly Attempt[] {
   const bare = actionIds(jsonOf(node.value));
   if (!isProblem(bare)) return bare.map((action) => issueOf(action, {}, { delegation: null, stopped: null }));
   const optional = ['ttl_seconds', 'task_seconds', 'delegation', 'stopped'] as const;
-  const fields = fieldsOf(yaml, node, { what: '`issue`', required: ['action'], optional });
+  const fields = yamlFields(yaml, node, { what: '`issue`', required: ['action'], optional });
   const actions = leafOf(yaml, fields.get('action'), { what: '`action`', reader: actionIds }) ?? [];
   const life = (name: 'ttl_seconds' | 'task_seconds'): number | null | undefined =>
     leafOf(yaml, fields.get(name), { what: `\`${name}\``, reader: integer(1, MAX_TTL_SECONDS) });

@@ -5,7 +5,7 @@ import { passingHeaders } from '../../action/excepted-secret.ts';
 import type { Action } from '../../action/http.ts';
 import { sha256Of, staticSecretsIn } from '../../action/static-secret.ts';
 import type { Rules } from '../../decide/decide.ts';
-import type { Facts, Presented } from '../../decide/facts.ts';
+import type { CallFacts, Presented } from '../../decide/facts.ts';
 import { deny, isDeny } from '../../decision/decision.ts';
 import type { Deny } from '../../decision/decision.ts';
 import { DecodedHeader } from '../../envoy/decoded-header.ts';
@@ -34,7 +34,7 @@ const HOUR_MS = 3_600_000;
  * The facts that a server would have about a call, for `decide`: the request parsed like a CheckRequest, its action from the
  * catalog, everything else from the circumstances. Token and proof count as verified, because a case has no keys.
  */
-export function caseFacts(written: WrittenCall, circumstances: CaseCircumstances, catalog: Catalog): Facts {
+export function caseFacts(written: WrittenCall, circumstances: CaseCircumstances, catalog: Catalog): CallFacts {
   const { agent, nowMs, credential: sent, history } = circumstances;
   const call = callFrom(written, agent);
   const action = isDeny(call) ? call : actionFrom(call, catalog);

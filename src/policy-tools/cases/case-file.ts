@@ -1,8 +1,8 @@
 import { inReadingOrder } from '../../action/finding.ts';
 import { placesIn } from '../../runtime/text-place.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import type { TextPlace } from '../../runtime/text-place.ts';
-import { fieldsOf, itemsOf, leafOf, openYaml } from '../../action/yaml-file.ts';
+import { yamlFields, itemsOf, leafOf, openYaml } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import { reasons } from '../../decision/reasons.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
@@ -34,15 +34,15 @@ function isPrintable(words: string): boolean {
 export function caseFileFrom(
   source: string,
   file: string,
-): readonly TestCase[] | { readonly findings: readonly Finding[] } {
+): readonly TestCase[] | { readonly findings: readonly SourceFinding[] } {
   const yaml = openYaml(source, file);
   if (yaml.findings.length > 0) return { findings: yaml.findings };
-  const root = fieldsOf(yaml, yaml.root, { what: 'a suite', required: ['cases'], optional: ['defaults'] });
+  const root = yamlFields(yaml, yaml.root, { what: 'a suite', required: ['cases'], optional: ['defaults'] });
   const shared = root.get('defaults');
   const defaults: ReadonlyMap<string, PlacedNode> =
     shared === undefined
       ? new Map<string, PlacedNode>()
-      : fieldsOf(yaml, shared, { what: '`defaults`', required: [], optional: CIRCUMSTANCES });
+      : yamlFields(yaml, shared, { what: '`defaults`', required: [], optional: CIRCUMSTANCES });
   const listed = root.get('cases');
   const items = listed === undefined ? [] : itemsOf(yaml, listed, '`cases`');
   const placeAt = placesIn(source);
@@ -57,7 +57,7 @@ function casesOf(
   within: { readonly defaults: ReadonlyMap<string, PlacedNode>; readonly at: TextPlace & { readonly file: string } },
 ): readonly TestCase[] {
   const optional = [...CIRCUMSTANCES, ...ATTEMPTS, ...EXPECTATIONS, 'args', 'skip'] as const;
-  const own: ReadonlyMap<string, PlacedNode> = fieldsOf(yaml, node, { what: 'a case', required: ['name'], optional });
+  const own: ReadonlyMap<string, PlacedNode> = yamlFields(yaml, node, { what: 'a case', required: ['name'], optional });
   // `agent` and `agents` are alternatives.
   const isSaid = (key: string): boolean => key.startsWith('agent') && (own.has('agent') || own.has('agents'));
   const fields = new Map([...[...within.defaults].filter(([key]) => !isSaid(key)), ...own]);

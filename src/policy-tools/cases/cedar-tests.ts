@@ -1,5 +1,5 @@
 import { placesIn } from '../../runtime/text-place.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import type { TextPlace } from '../../runtime/text-place.ts';
 import { cedarQuestionOf } from './raw-question.ts';
 import type { EntityJson, RawAnswer, RawQuestion } from './raw-question.ts';
@@ -47,9 +47,9 @@ const testMembers = members({
 export function cedarTestsFrom(
   source: string,
   file: string,
-): readonly CedarTest[] | { readonly findings: readonly Finding[] } {
+): readonly CedarTest[] | { readonly findings: readonly SourceFinding[] } {
   const start = placesIn(source)(0);
-  const finding = (message: string): Finding => ({ file, ...start, message, help: null });
+  const finding = (message: string): SourceFinding => ({ file, ...start, message, help: null });
   const json = strictJsonFrom(Buffer.from(source));
   if (isProblem(json)) return { findings: [finding(`the file ${json.problem}`)] };
   const items: readonly unknown[] | null = Array.isArray(json.value) ? json.value : null;

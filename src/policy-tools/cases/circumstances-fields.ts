@@ -1,4 +1,4 @@
-import { fieldsOf, leafOf } from '../../action/yaml-file.ts';
+import { yamlFields, leafOf } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { AUTHORIZATION_DETAILS_TYPE, authorizationDetailsFrom } from '../../token/authorization-details.ts';
@@ -99,7 +99,7 @@ const typeOf = (value: unknown): SubjectAttributeType =>
 
 function taskFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseTask {
   if (node === undefined) return plainTask;
-  const fields = fieldsOf(yaml, node, { what: '`task`', required: [], optional: [...TASK_KEYS, 'context'] });
+  const fields = yamlFields(yaml, node, { what: '`task`', required: [], optional: [...TASK_KEYS, 'context'] });
   const mixed = fields.get('context');
   if (mixed !== undefined)
     yaml.report(
@@ -131,7 +131,7 @@ const CREDENTIAL_KEYS = ['kind', 'binding', 'scope', 'seconds_left', 'uses', 're
 
 function credentialFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseCredential {
   if (node === undefined) return plainCredential;
-  const fields = fieldsOf(yaml, node, { what: '`credential`', required: [], optional: CREDENTIAL_KEYS });
+  const fields = yamlFields(yaml, node, { what: '`credential`', required: [], optional: CREDENTIAL_KEYS });
   const leaf = <T>(key: (typeof CREDENTIAL_KEYS)[number], reader: Reader<T>) =>
     leafOf(yaml, fields.get(key), { what: `\`${key}\``, reader });
   const kind = leaf('kind', oneOf(['task-token', 'external-token', 'workload-identity'])) ?? plainCredential.kind;
@@ -150,7 +150,7 @@ function credentialFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseCrede
 
 function historyFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseCircumstances['history'] {
   if (node === undefined) return { actions: [], labels: [] };
-  const fields = fieldsOf(yaml, node, { what: '`history`', required: [], optional: ['actions', 'labels'] });
+  const fields = yamlFields(yaml, node, { what: '`history`', required: [], optional: ['actions', 'labels'] });
   return {
     actions: leafOf(yaml, fields.get('actions'), { what: '`actions`', reader: words }) ?? [],
     labels: leafOf(yaml, fields.get('labels'), { what: '`labels`', reader: words }) ?? [],

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import { systemDisk } from '../../policy/loading/source.ts';
 import type { PolicyDisk } from '../../policy/loading/source.ts';
 import { caseFileFrom } from './case-file.ts';
@@ -29,9 +29,9 @@ const MAX_FILE_BYTES = 8 * 1024 * 1024;
 export async function readSuites(
   folder: string,
   disk: PolicyDisk = systemDisk,
-): Promise<Suites | { readonly findings: readonly Finding[] }> {
+): Promise<Suites | { readonly findings: readonly SourceFinding[] }> {
   const names = await suiteNames(folder, disk);
-  const findings: Finding[] = [];
+  const findings: SourceFinding[] = [];
   const cases: TestCase[] = [];
   const cedarTests: CedarTest[] = [];
   if (names.length > MAX_FILES) findings.push(at(folder, `a policy folder has at most ${MAX_FILES} suites`));
@@ -45,7 +45,11 @@ export async function readSuites(
   return findings.length > 0 ? { findings } : { files: names.length, cases, cedarTests };
 }
 
-function take<T>(read: readonly T[] | { readonly findings: readonly Finding[] }, into: T[], findings: Finding[]): void {
+function take<T>(
+  read: readonly T[] | { readonly findings: readonly SourceFinding[] },
+  into: T[],
+  findings: SourceFinding[],
+): void {
   if ('findings' in read) findings.push(...read.findings);
   else into.push(...read);
 }
@@ -63,7 +67,7 @@ async function suiteNames(folder: string, disk: PolicyDisk): Promise<readonly st
   return names.sort();
 }
 
-async function textFrom(file: string, disk: PolicyDisk): Promise<string | Finding> {
+async function textFrom(file: string, disk: PolicyDisk): Promise<string | SourceFinding> {
   try {
     const bytes = await disk.read(file, MAX_FILE_BYTES);
     if (bytes === null) return at(file, `the file must be a regular file of at most ${MAX_FILE_BYTES} bytes`);
@@ -74,4 +78,4 @@ async function textFrom(file: string, disk: PolicyDisk): Promise<string | Findin
   }
 }
 
-const at = (file: string, message: string): Finding => ({ file, line: 1, column: 1, message, help: null });
+const at = (file: string, message: string): SourceFinding => ({ file, line: 1, column: 1, message, help: null });

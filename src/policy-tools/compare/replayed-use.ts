@@ -7,7 +7,7 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import type { Known } from './partial.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 import type { Question } from '../../policy/question.ts';
-import type { Changes, SetChanges } from './set-changes.ts';
+import type { PolicySetChanges, SetChanges } from './set-changes.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { doubtsAbout, labelsOf, recordedWith } from './recorded-task.ts';
@@ -78,7 +78,8 @@ export function useReplayer(
   };
 }
 
-const isChanged = ({ added, removed, changed }: Changes): boolean => added.length + removed.length + changed.length > 0;
+const isChanged = ({ added, removed, changed }: PolicySetChanges): boolean =>
+  added.length + removed.length + changed.length > 0;
 
 const isOfArguments = ({ decision }: PartialRehearsal): boolean =>
   isDeny(decision) && decision.reason === 'action.arguments';

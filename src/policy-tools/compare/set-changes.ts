@@ -3,7 +3,7 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import type { PolicyEntry } from '../../policy/loading/policy-file.ts';
 
 /** Changes of one kind of things, by name, sorted. */
-export interface Changes {
+export interface PolicySetChanges {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly changed: readonly string[];
@@ -12,11 +12,11 @@ export interface Changes {
 /** The differences between two policy sets. */
 export interface SetChanges {
   /** By `@id`, ignoring white space and comments. */
-  readonly policies: Changes;
+  readonly policies: PolicySetChanges;
   /** Actions of the catalogs. */
-  readonly actions: Changes;
+  readonly actions: PolicySetChanges;
   /** Such as `Remit::Agent::"spiffe://acme.test/a"`. */
-  readonly entities: Changes;
+  readonly entities: PolicySetChanges;
 }
 
 /** The differences from one policy set to another. */
@@ -26,7 +26,7 @@ export const setChanges = (from: PolicySet, to: PolicySet): SetChanges => ({
   entities: changesIn(entityTexts(from), entityTexts(to)),
 });
 
-function changesIn(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, string>): Changes {
+function changesIn(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, string>): PolicySetChanges {
   const [before, after] = [[...from.keys()].toSorted(), [...to.keys()].toSorted()];
   return {
     added: after.filter((name) => !from.has(name)),

@@ -7,7 +7,7 @@ const OPENING = new Set(['(', '[', '{']);
 const CLOSING = new Set([')', ']', '}']);
 
 /** Index of the bracket that closes the one at `open`; the number of tokens where there is none. */
-export function closing(tokens: Tokens, open: number): number {
+export function closingBracket(tokens: Tokens, open: number): number {
   let depth = 0;
   for (let at = open; at < tokens.length; at += 1) {
     depth += depthOf(tokens[at]);

@@ -3,7 +3,7 @@ import { callFrom } from '../../policy/engine.ts';
 import type { EntityUid } from '../../policy/entities.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';
 import { placeInPolicy } from './probe.ts';
-import type { Observation, ObservedPiece, Standing } from './probe.ts';
+import type { Observation, ObservedPiece, PieceResult } from './probe.ts';
 import type { Question } from '../../policy/question.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
 import { valuesRead } from './values-read.ts';
@@ -13,7 +13,7 @@ import type { ReadValue } from './values-read.ts';
 export interface ExplainedPiece extends TextPlace {
   readonly part: 'principal' | 'resource' | 'when' | 'unless';
   readonly text: string;
-  readonly standing: Standing;
+  readonly standing: PieceResult;
   /** The context values it names, and the ancestors of the principal or resource it names. */
   readonly values: readonly ReadValue[];
 }

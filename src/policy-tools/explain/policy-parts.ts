@@ -1,4 +1,4 @@
-import { closing, split } from './brackets.ts';
+import { closingBracket, split } from './brackets.ts';
 import type { Tokens } from './brackets.ts';
 import { cedarTokens } from '../../policy/cedar-text.ts';
 
@@ -41,7 +41,7 @@ const MAX_TERMS = 64;
 export function policyPartsOf(text: string): PolicyParts | null {
   const tokens = cedarTokens(text);
   const effect = endOfAnnotations(tokens);
-  const end = closing(tokens, effect + 1);
+  const end = closingBracket(tokens, effect + 1);
   const scope = split(tokens.slice(effect + 2, end), ',').filter((part) => part.length > 0);
   const [principal, action, resource, ...more] = scope.map((part) => pieceOf(text, part));
   if (principal === undefined || action === undefined || resource === undefined || more.length > 0) return null;
@@ -50,7 +50,7 @@ export function policyPartsOf(text: string): PolicyParts | null {
     const kind = tokens[at]?.text;
     if (kind !== 'when' && kind !== 'unless')
       return { effect: pieceOf(text, tokens.slice(effect, effect + 1)), principal, action, resource, clauses };
-    const close = closing(tokens, at + 1);
+    const close = closingBracket(tokens, at + 1);
     const body = tokens.slice(at + 2, close);
     const terms = termsOf(body, kind === 'when' ? '&&' : '||');
     const pieces = terms.map((term) => pieceOf(text, term));
@@ -61,12 +61,12 @@ export function policyPartsOf(text: string): PolicyParts | null {
 
 function endOfAnnotations(tokens: Tokens): number {
   let at = 0;
-  while (tokens[at]?.text === '@') at = tokens[at + 2]?.text === '(' ? closing(tokens, at + 2) + 1 : at + 2;
+  while (tokens[at]?.text === '@') at = tokens[at + 2]?.text === '(' ? closingBracket(tokens, at + 2) + 1 : at + 2;
   return at;
 }
 
 function termsOf(body: Tokens, joint: '&&' | '||'): readonly Tokens[] {
-  const whole = closing(body, 0) === body.length - 1 && body[0]?.text === '(' ? body.slice(1, -1) : body;
+  const whole = closingBracket(body, 0) === body.length - 1 && body[0]?.text === '(' ? body.slice(1, -1) : body;
   // Precedence: `&&`, then `||`, then `if … then … else`, whose last part extends to the end.
   const isJoinedOtherwise = (joint === '&&' && split(whole, '||').length > 1) || split(whole, 'if').length > 1;
   const parts = isJoinedOtherwise ? [whole] : split(whole, joint);

@@ -12,16 +12,16 @@ import { getOrAdd } from '../../policy/answers/slice.ts';
 import type { Question } from '../../policy/question.ts';
 
 /** The result of a piece for one question: true, false, or an error. */
-export type Standing = 'holds' | 'fails' | 'errs';
+export type PieceResult = 'holds' | 'fails' | 'errs';
 
 /** A piece with its result. */
 export interface ObservedPiece extends PolicyPiece {
-  readonly standing: Standing;
+  readonly standing: PieceResult;
 }
 
 /** A clause with its result: it holds where the policy may still match, so an `unless` holds where its body is false. */
 export interface ObservedClause extends PolicyClause {
-  readonly standing: Standing;
+  readonly standing: PieceResult;
   /** Whether the engine evaluates it: the scope matches and all earlier clauses hold. */
   readonly isReached: boolean;
   readonly observed: readonly ObservedPiece[];
@@ -82,7 +82,7 @@ export function probeOf(
     const parts = policyPartsOf(policy.text);
     return parts === null ? [] : [{ policy, parts }];
   });
-  const ask = (question: Question, pieces: ParsedPieces): ((id: string) => Standing) => {
+  const ask = (question: Question, pieces: ParsedPieces): ((id: string) => PieceResult) => {
     const groups = facts.actionGroups.get(question.action) ?? [];
     return standingsIn(cedar, callFrom(question, groups, facts.entities), pieces);
   };
@@ -154,7 +154,7 @@ function standingsIn(
   cedar: Asked,
   call: ReturnType<typeof callFrom>,
   { set, names }: ParsedPieces,
-): (id: string) => Standing {
+): (id: string) => PieceResult {
   const answer = cedar.statefulIsAuthorized({ ...call, preparsedPolicySetId: set });
   if (answer.type === 'failure') throw new Error(`the engine refused a question: ${answer.errors[0]?.message}`);
   // All pieces are permits, so the reasons are exactly the satisfied ones.
@@ -197,7 +197,11 @@ const termPieces = ({ action, clauses }: PolicyParts, index: number): readonly P
     ]),
   );
 
-function observationOf({ policy, parts }: CutPolicy, index: number, standingOf: (id: string) => Standing): Observation {
+function observationOf(
+  { policy, parts }: CutPolicy,
+  index: number,
+  standingOf: (id: string) => PieceResult,
+): Observation {
   const part = (name: 'principal' | 'resource'): ObservedPiece => ({
     ...parts[name],
     standing: standingOf(`${index} ${name}`),

@@ -7,7 +7,7 @@ import { scaledDecimalFrom } from '../../policy/answers/literals.ts';
 import type { CedarValue } from '../../policy/question.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
 import { scopeUid } from '../../policy/answers/scope.ts';
-import { valueAt, withAgent, withValue } from './variation.ts';
+import { valueAt, withAgent, withFactValue } from './variation.ts';
 import type { Variation } from './variation.ts';
 
 /** The wanted value of an expression. */
@@ -87,7 +87,7 @@ const unary: ReadonlyMap<string, Solve> = new Map<string, Solve>([
     'isEmpty',
     (operand, isTrue, { from }) => {
       const path = contextPath(recordExpression(operand)['arg']);
-      return path === null ? [] : [withValue(from, path, isTrue ? [] : ['other'])];
+      return path === null ? [] : [withFactValue(from, path, isTrue ? [] : ['other'])];
     },
   ],
 ]);
@@ -137,8 +137,8 @@ function presence(operand: unknown, isTrue: boolean, { from }: Given): readonly 
   const whole = pathOf(left);
   if (whole?.[0] !== 'context' || names.length === 0) return [];
   const path = [...whole.slice(1), ...names];
-  if (!isTrue) return [withValue(from, path, undefined)];
-  return valueAt(from, path) === undefined ? STAND_INS.map((value) => withValue(from, path, value)) : [from];
+  if (!isTrue) return [withFactValue(from, path, undefined)];
+  return valueAt(from, path) === undefined ? STAND_INS.map((value) => withFactValue(from, path, value)) : [from];
 }
 
 function likeness(operand: unknown, isTrue: boolean, { from }: Given): readonly Variation[] {
@@ -148,8 +148,8 @@ function likeness(operand: unknown, isTrue: boolean, { from }: Given): readonly 
   const literals = pattern.map((part) => recordExpression(part)['Literal']).filter((part) => typeof part === 'string');
   const literal = literals.join('');
   return isTrue
-    ? [withValue(from, path, literal)]
-    : ['other', '', 'another'].map((text) => withValue(from, path, text));
+    ? [withFactValue(from, path, literal)]
+    : ['other', '', 'another'].map((text) => withFactValue(from, path, text));
 }
 
 /** A comparison of a context value with a known one, or a set operation. */
@@ -166,10 +166,10 @@ function compared(expression: unknown, isTrue: boolean, given: Given): readonly 
   const [constant, reversed] = [valueOf(right, from), valueOf(left, from)];
   if (operator.startsWith('contains')) return setsFor(operator, isTrue, { path, other, constant, reversed, from });
   if (path !== null && constant !== undefined)
-    return valuesFor(operator, isTrue, constant).map((value) => withValue(from, path, value));
+    return valuesFor(operator, isTrue, constant).map((value) => withFactValue(from, path, value));
   const turned = REVERSED.get(operator);
   if (other !== null && reversed !== undefined && turned !== undefined)
-    return valuesFor(turned, isTrue, reversed).map((value) => withValue(from, other, value));
+    return valuesFor(turned, isTrue, reversed).map((value) => withFactValue(from, other, value));
   return [];
 }
 
@@ -245,7 +245,7 @@ function setsFor(operator: string, isTrue: boolean, sets: Sets): readonly Variat
   // `["a", "b"].contains(context.x)` needs one value; otherwise members of a set are needed.
   if (operator === 'contains' && path === null && other !== null && isList(reversed)) {
     const values = isTrue ? reversed : ['other'];
-    return values.map((value) => withValue(from, other, value));
+    return values.map((value) => withFactValue(from, other, value));
   }
   const [at, members] = path === null ? [other, reversed] : [path, constant];
   if (at === null || members === undefined) return [];
@@ -264,8 +264,8 @@ function changedSets(
   const texts = new Set(asked.map((value) => JSON.stringify(value)));
   const isAsked = (value: CedarValue): boolean => texts.has(JSON.stringify(value));
   const without = held.filter((value) => !isAsked(value));
-  if (isSubset) return [withValue(from, path, isTrue ? held.filter(isAsked) : [...held, 'other'])];
-  return [withValue(from, path, isTrue ? [...without, ...asked] : without)];
+  if (isSubset) return [withFactValue(from, path, isTrue ? held.filter(isAsked) : [...held, 'other'])];
+  return [withFactValue(from, path, isTrue ? [...without, ...asked] : without)];
 }
 
 const isList = (value: CedarValue | undefined): value is readonly CedarValue[] => Array.isArray(value);
@@ -304,6 +304,6 @@ function clocks(from: Variation): readonly Variation[] {
   const hours = Array.from({ length: 24 }, (_, hour) => midnight + hour * HOUR_MS);
   const days = Array.from({ length: 6 }, (_, day) => ms + (day + 1) * 24 * HOUR_MS);
   return [...hours, ...days].map((at) =>
-    withValue(from, ['now'], { __extn: { fn: 'datetime', arg: `${new Date(at).toISOString().slice(0, 19)}Z` } }),
+    withFactValue(from, ['now'], { __extn: { fn: 'datetime', arg: `${new Date(at).toISOString().slice(0, 19)}Z` } }),
   );
 }

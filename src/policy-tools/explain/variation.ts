@@ -28,7 +28,7 @@ export function valueAt({ question }: Variation, path: Path): CedarValue | undef
 }
 
 /** Sets a context value, creating records on its path; `undefined` removes it. */
-export function withValue(variation: Variation, path: Path, value: CedarValue | undefined): Variation {
+export function withFactValue(variation: Variation, path: Path, value: CedarValue | undefined): Variation {
   if (path.length === 0 || JSON.stringify(valueAt(variation, path)) === JSON.stringify(value)) return variation;
   const { principal, action, server, endpoint, context } = variation.question;
   return {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isActionId, MAX_ID_LENGTH } from '../../action/catalog-head.ts';
-import { shownName } from './entry.ts';
+import { printableName } from './entry.ts';
 import { withoutEnd } from '../../runtime/without-end.ts';
 
 /** An operation that needs an action id. */
@@ -52,13 +52,13 @@ function problemOf(
   { rivals, taken }: { readonly rivals: readonly NamedOperation[]; readonly taken: readonly string[] },
 ): string | null {
   if (id.length > MAX_ID_LENGTH) return `an id has at most ${MAX_ID_LENGTH} characters`;
-  if (taken.includes(id) || !isActionId(id)) return `\`${shownName(id)}\` is not a valid or available id`;
+  if (taken.includes(id) || !isActionId(id)) return `\`${printableName(id)}\` is not a valid or available id`;
   const other = rivals.find((rival) => rival.key !== key);
   if (other === undefined) return null;
   const areThemselves = rivals.filter((rival) => `${prefix}${rival.name}` === id).length;
   return areThemselves === 1 && `${prefix}${name}` === id
     ? null
-    : `\`${id}\` is also that of \`${shownName(other.key)}\``;
+    : `\`${id}\` is also that of \`${printableName(other.key)}\``;
 }
 
 const DIGITS = 8;

@@ -1,6 +1,6 @@
 import type { DescriptorSet, MethodDescriptor } from '../../action/protobuf/descriptor-set.ts';
-import { isMapField, typesOf } from '../../action/protobuf/message-shape.ts';
-import { shownName } from './entry.ts';
+import { isMapField, messageTypes } from '../../action/protobuf/message-shape.ts';
+import { printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { foundMethods, servicesOf } from './proto.ts';
 import { limitNotes } from './schema-arguments.ts';
@@ -32,7 +32,7 @@ export function importedDescriptorSet(
     const descriptor = set.services.get(service)?.get(method);
     if (descriptor === undefined) return [];
     const { args, notes: more, limited: within } = argumentsOf(set, descriptor);
-    notes.push(...more.map((note) => `\`${shownName(key)}\`: ${note}`));
+    notes.push(...more.map((note) => `\`${printableName(key)}\`: ${note}`));
     limited.push(...within.map(({ limit, label }) => ({ limit, label, of: key })));
     const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
     return [{ service, method, entry: { action: id, risk: 'medium', ...written } }];
@@ -62,15 +62,15 @@ function argumentsOf(
     on.push(message);
     for (const field of set.messages.get(message)?.fields.values() ?? []) {
       const label = [...way, field.name].join('.');
-      const [type] = typesOf(field);
+      const [type] = messageTypes(field);
       const isWay = field.kind === 'message' && !field.isRepeated && !isMapField(set, field);
       if (args.size === MAX_ARGS) {
-        notes.push(`it has more than ${MAX_ARGS} arguments: \`${shownName(label)}\` and others are left out`);
+        notes.push(`it has more than ${MAX_ARGS} arguments: \`${printableName(label)}\` and others are left out`);
         break;
       }
-      if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${shownName(label)}\` contains itself`);
+      if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${printableName(label)}\` contains itself`);
       else if (isWay && way.length + 1 < MAX_DEPTH) walk(field.typeName ?? '', [...way, field.name]);
-      else if (type === undefined) notes.push(`\`${shownName(label)}\` has no matching argument type`);
+      else if (type === undefined) notes.push(`\`${printableName(label)}\` has no matching argument type`);
       else {
         args.set(label, type === 'string' ? {} : { type });
         if (WIDE.has(field.kind)) limited.push({ limit: 'integer', label });

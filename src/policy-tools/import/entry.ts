@@ -33,4 +33,4 @@ export interface ImportOptions {
 }
 
 /** A name made safe for a note. */
-export const shownName = (name: string): string => name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?').slice(0, 200);
+export const printableName = (name: string): string => name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?').slice(0, 200);

@@ -1,6 +1,6 @@
 import { MAX_STRING_BYTES, MAX_ARGUMENT_BYTES, MAX_STRINGS } from '../../action/argument.ts';
 import type { ArgumentType } from '../../action/argument.ts';
-import { itemsIn, memberOf, membersOf, shownName } from './entry.ts';
+import { itemsIn, memberOf, membersOf, printableName } from './entry.ts';
 
 /** A schema with references resolved and its parts merged. */
 export interface WholeSchema {
@@ -139,7 +139,7 @@ const isNull = ({ keywords }: WholeSchema): boolean =>
 /** The catalog type for a schema, or why there is none. */
 export function argumentShape(schema: WholeSchema, read: SchemaReader): ArgumentShape {
   const { keywords, choices, properties, lost } = schema;
-  if (lost !== null) return { problem: `refers to \`${shownName(lost)}\`, which is not in the document` };
+  if (lost !== null) return { problem: `refers to \`${printableName(lost)}\`, which is not in the document` };
   if (choices.length > 0) return sameShape(choices.map((choice) => argumentShape(choice, read)));
   const types = typesIn(keywords);
   if (types.length > 1) return NOT_ONE;

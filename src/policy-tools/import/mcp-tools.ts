@@ -1,4 +1,4 @@
-import { itemsIn, memberOf, shownName } from './entry.ts';
+import { itemsIn, memberOf, printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { schemaReader } from './json-schema.ts';
 import { argumentsFromSchema, limitNotes } from './schema-arguments.ts';
@@ -29,7 +29,7 @@ export function importedMcpTools(document: unknown, options: ImportOptions): Imp
   for (const { name, tool, id } of chosen.chosen) {
     const schema = memberOf(tool, 'inputSchema');
     const inTool = argumentsFromSchema(schema, schemaReader(schema), { isOfTool: true });
-    notes.push(...inTool.notes.map((note) => `the tool \`${shownName(name)}\`: ${note}`));
+    notes.push(...inTool.notes.map((note) => `the tool \`${printableName(name)}\`: ${note}`));
     limited.push(...inTool.limited.map((one) => ({ ...one, of: name })));
     const written = inTool.args.size === 0 ? {} : { args: Object.fromEntries(inTool.args) };
     const closed = inTool.isClosed ? { otherArguments: 'deny' } : {};

@@ -2,7 +2,7 @@ import { isMethodWithBody } from '../../action/body.ts';
 import { pointerOf } from '../../action/json-pointer.ts';
 import { parameterTypeFrom } from '../../action/parameter-type.ts';
 import { pathTemplateFrom } from '../../action/template.ts';
-import { itemsIn, memberOf, membersOf, shownName } from './entry.ts';
+import { itemsIn, memberOf, membersOf, printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { argumentShape, resolverIn, schemaReader } from './json-schema.ts';
 import type { SchemaReader } from './json-schema.ts';
@@ -49,11 +49,11 @@ export function importedOpenApi(document: unknown, options: ImportOptions): Impo
     const typed = withTypes(`${base.path}${one.path}`, parameters, reading);
     const template = pathTemplateFrom(typed.path);
     if ('problem' in template) {
-      notes.push(`${shownName(key)} is left out: ${template.problem}`);
+      notes.push(`${printableName(key)} is left out: ${template.problem}`);
       return [];
     }
     const inRoute = routeArguments(one, reading);
-    notes.push(...[...typed.notes, ...inRoute.notes].map((note) => `${shownName(key)}: ${note}`));
+    notes.push(...[...typed.notes, ...inRoute.notes].map((note) => `${printableName(key)}: ${note}`));
     limited.push(...inRoute.limited.map((limit) => ({ ...limit, of: key })));
     const body = bodyRuleOf({ operation, method }, reading);
     const written = inRoute.args.size === 0 ? {} : { args: Object.fromEntries(inRoute.args) };
@@ -111,7 +111,7 @@ function withTypes(
     const name = memberOf(parameter, 'name');
     if (typeof name !== 'string' || memberOf(parameter, 'in') !== 'path') continue;
     const type = pathTypeOf(memberOf(parameter, 'schema'), reading);
-    if ('problem' in type) notes.push(`the pattern of \`${shownName(name)}\` ${type.problem}`);
+    if ('problem' in type) notes.push(`the pattern of \`${printableName(name)}\` ${type.problem}`);
     else if (type.text !== '') typed = typed.replace(`{${name}}`, () => `{${name}:${type.text}}`);
   }
   return { path: typed, notes };
@@ -159,10 +159,10 @@ function routeArguments({ operation, parameters, method }: Operation, { resolve,
     const from = memberOf(parameter, 'in');
     if (typeof name !== 'string' || (from !== 'path' && from !== 'query')) continue;
     const shape = argumentShape(read(memberOf(parameter, 'schema')), read);
-    if ('problem' in shape) notes.push(`\`${shownName(name)}\` in the ${from} ${shape.problem}`);
+    if ('problem' in shape) notes.push(`\`${printableName(name)}\` in the ${from} ${shape.problem}`);
     else if (shape.type !== 'string' && shape.type !== 'long' && shape.type !== 'bool')
       notes.push(
-        `\`${shownName(name)}\` in the ${from} has no matching argument type: \`${shape.type}\` is for JSON only`,
+        `\`${printableName(name)}\` in the ${from} has no matching argument type: \`${shape.type}\` is for JSON only`,
       );
     else if (from === 'query' || shape.type === 'bool') {
       args.set(name, {

@@ -2,7 +2,7 @@ import { isHeaderName, MIRRORED } from '../../action/catalog-arguments.ts';
 import type { ArgumentType } from '../../action/argument.ts';
 import { pointerOf } from '../../action/json-pointer.ts';
 import type { Entry } from './entry.ts';
-import { shownName } from './entry.ts';
+import { printableName } from './entry.ts';
 import { argumentShape } from './json-schema.ts';
 import type { Beyond, SchemaReader, WholeSchema } from './json-schema.ts';
 
@@ -66,12 +66,12 @@ export function argumentsFromSchema(
         : 'problem' in shape
           ? shape.problem
           : placeProblem(label, { name, isFull: args.size === MAX_ARGS });
-      if (problem !== null) notes.push(`\`${shownName(label)}\` ${problem}`);
+      if (problem !== null) notes.push(`\`${printableName(label)}\` ${problem}`);
       if (problem !== null || 'problem' in shape) continue;
       const { type, beyond, maxBytes } = shape;
       if (type === 'object') {
         if (here.length < MAX_DEPTH) walk(property, here, isThere);
-        else notes.push(`\`${shownName(label)}\` is an object ${MAX_DEPTH} deep`);
+        else notes.push(`\`${printableName(label)}\` is an object ${MAX_DEPTH} deep`);
         continue;
       }
       args.set(label, {
@@ -131,7 +131,9 @@ const MAX_NAMED = 8;
 /** One line per limit, with the first affected arguments. */
 export function limitNotes(limited: readonly (Limited & { readonly of: string })[]): readonly string[] {
   return [...Map.groupBy(limited, ({ limit }) => limit)].map(([limit, all]) => {
-    const named = all.slice(0, MAX_NAMED).map(({ of, label }) => `\`${shownName(label)}\` of \`${shownName(of)}\``);
+    const named = all
+      .slice(0, MAX_NAMED)
+      .map(({ of, label }) => `\`${printableName(label)}\` of \`${printableName(of)}\``);
     const more = all.length - named.length;
     return `${LIMITS[limit]}: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   });

@@ -1,6 +1,6 @@
 import { actionIds } from './action-ids.ts';
 import type { NamedOperation } from './action-ids.ts';
-import { shownName } from './entry.ts';
+import { printableName } from './entry.ts';
 import type { ImportOptions } from './entry.ts';
 
 /** An operation of a document, as `--only` and action ids see it. */
@@ -33,7 +33,7 @@ export function selected<T extends FoundOperation>(
     return id === undefined || !isWanted(one) ? [] : [{ ...one, id }];
   });
   if (chosen.length === 0) {
-    const known = found.slice(0, MAX_KNOWN).map(({ names: [name = ''] }) => `\`${shownName(name)}\``);
+    const known = found.slice(0, MAX_KNOWN).map(({ names: [name = ''] }) => `\`${printableName(name)}\``);
     const more = found.length > MAX_KNOWN ? ' and more' : '';
     return {
       problem: `none of its ${found.length} ${what} is matched by \`--only\`: it has ${known.join(', ')}${more}`,
@@ -45,7 +45,7 @@ export function selected<T extends FoundOperation>(
       ...(only.length === 0 ? [] : [`${chosen.length} of ${found.length} ${what}`]),
       ...chosen.flatMap(({ key }) => {
         const note = notes.get(key);
-        return note === undefined ? [] : [`\`${shownName(key)}\`: ${note}`];
+        return note === undefined ? [] : [`\`${printableName(key)}\`: ${note}`];
       }),
     ],
   };

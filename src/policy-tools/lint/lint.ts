@@ -1,7 +1,7 @@
 /** Lints a policy set: every rule over every policy, and over the catalog. */
 import { inReadingOrder } from '../../action/finding.ts';
 import { placesIn } from '../../runtime/text-place.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import type { Catalog } from '../../action/catalog.ts';
 import { freshCedar } from '../../policy/cedar.ts';
 import { entitiesFrom } from '../../policy/entities.ts';
@@ -21,7 +21,7 @@ import { lintRules } from './rules.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
 /** Something valid but probably a mistake. */
-export interface LintFinding extends Finding {
+export interface LintFinding extends SourceFinding {
   /** An id of the rule table, or `useless-accept`. */
   readonly rule: string;
   readonly level: 'warning' | 'note';
@@ -38,7 +38,7 @@ export interface LintFinding extends Finding {
 export const lintFindings = (
   source: PolicySource,
   catalog: Catalog,
-  { warnings, nowMs }: { readonly warnings: readonly Finding[]; readonly nowMs: number },
+  { warnings, nowMs }: { readonly warnings: readonly SourceFinding[]; readonly nowMs: number },
 ): readonly LintFinding[] => lintingOf(source, catalog, { nowMs })(warnings);
 
 /** When a set is linted, and what is read of it already. */
@@ -54,7 +54,7 @@ export function lintingOf(
   source: PolicySource,
   catalog: Catalog,
   { nowMs, loaded }: Linting,
-): (warnings: readonly Finding[]) => readonly LintFinding[] {
+): (warnings: readonly SourceFinding[]) => readonly LintFinding[] {
   const cedar = withFormsOnce(freshCedar());
   const read = loaded ?? policiesIn(source.policies, cedar);
   const entities = source.entities.flatMap((file) => entitiesFrom(file).entities).map(({ entity }) => entity);
@@ -131,7 +131,7 @@ function oncePerTemplate(findings: readonly LintFinding[]): readonly LintFinding
 }
 
 /** The warnings of validation that a policy can never match. */
-const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): readonly LintFinding[] =>
+const impossibleBy = (warnings: readonly SourceFinding[], policy: LintedPolicy): readonly LintFinding[] =>
   warnings
     .filter((warning) => warning.policy === undefined || warning.policy === policy.id)
     .map(({ file, line, column, message, help }) => ({
@@ -145,7 +145,7 @@ const impossibleBy = (warnings: readonly Finding[], policy: LintedPolicy): reado
       help,
     }));
 
-const placeText = ({ file, line, column }: Pick<Finding, 'file' | 'line' | 'column'>): string =>
+const placeText = ({ file, line, column }: Pick<SourceFinding, 'file' | 'line' | 'column'>): string =>
   `${line}:${column} ${file}`;
 
 function accepted(

@@ -68,7 +68,7 @@ const uidOf = (json: unknown): { readonly type: string; readonly id: string } =>
 };
 
 /** The offset of a run of tokens in the policy; its start where there is none. */
-export function offsetOf({ tokens }: Pick<LintedPolicy, 'tokens'>, run: readonly string[]): number {
+export function policyOffset({ tokens }: Pick<LintedPolicy, 'tokens'>, run: readonly string[]): number {
   const at = tokens.findIndex((_token, start) => run.every((text, index) => tokens[start + index]?.text === text));
   return tokens[at]?.start ?? 0;
 }

@@ -7,7 +7,7 @@ import { growthBy } from './growth.ts';
 import { pathOf, recordExpression, touches, visit } from './expression.ts';
 import type { Path } from './expression.ts';
 import type { LintedPolicy } from './linted-policy.ts';
-import { offsetOf } from './linted-policy.ts';
+import { policyOffset } from './linted-policy.ts';
 import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
 import { unknownValue } from './unknown-value.ts';
 
@@ -156,7 +156,7 @@ function selfAsserted(policy: LintedPolicy): readonly Complaint[] {
   return complaint(
     `${what} \`context.claimed\`, which the agent claims and nobody checks`,
     'test attested values: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
-    offsetOf(policy, written(CLAIMED)),
+    policyOffset(policy, written(CLAIMED)),
   );
 }
 
@@ -179,7 +179,7 @@ function inOnString(policy: LintedPolicy): readonly Complaint[] {
       const path = pathOf(left);
       // No context value is an entity.
       if (path?.[0] !== 'context' && !isText(left) && !isTexts(right)) return;
-      const offset = offsetOf(policy, [...(path === null ? [] : written(path)), 'in']);
+      const offset = policyOffset(policy, [...(path === null ? [] : written(path)), 'in']);
       found.push({ message: '`in` is for entities, not for strings', help: 'write `["…"].contains(…)`', offset });
     });
   }
@@ -207,7 +207,7 @@ function tokenLife(policy: LintedPolicy): readonly Complaint[] {
   return complaint(
     'reads `context.ttlSeconds`, the life of one token: the task gets further tokens until its deadline',
     'bound the task by `context.taskSeconds`',
-    offsetOf(policy, written(TOKEN_LIFE)),
+    policyOffset(policy, written(TOKEN_LIFE)),
   );
 }
 
@@ -221,7 +221,7 @@ function expiredPolicy(policy: LintedPolicy, { nowMs }: LintedSet): readonly Com
     return complaint(
       `matches until \`${until}\` only, which is over`,
       'delete it, or let its owner answer for a later instant',
-      offsetOf(policy, written(NOW)),
+      policyOffset(policy, written(NOW)),
     );
   }
   return [];
@@ -248,6 +248,6 @@ const PER_USE: readonly Path[] = [
 function perUse(policy: LintedPolicy): readonly Complaint[] {
   return PER_USE.filter((value) => policy.paths.some((path) => touches(path, value))).flatMap((value) => {
     const message = `reads \`${value.join('.')}\`, which changes with each use`;
-    return complaint(message, 'decisions that depend on it are not reused', offsetOf(policy, written(value)));
+    return complaint(message, 'decisions that depend on it are not reused', policyOffset(policy, written(value)));
   });
 }

@@ -1,6 +1,6 @@
 import { actionFrom } from '../../action/action.ts';
 import { decide } from '../../decide/decide.ts';
-import type { Facts } from '../../decide/facts.ts';
+import type { CallFacts } from '../../decide/facts.ts';
 import { isDeny } from '../../decision/decision.ts';
 import type { Decision, Deny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
@@ -152,7 +152,7 @@ export class Trial {
   }
 
   /** The candidate's decision, with its own catalog. */
-  #decided(facts: Facts, candidate: PolicySet): Decision {
+  #decided(facts: CallFacts, candidate: PolicySet): Decision {
     const prior = isDeny(facts.action) ? undefined : facts.action.continues?.calls;
     const action = isDeny(facts.call) ? facts.call : actionFrom(facts.call, candidate.catalog, prior);
     return decide({ ...facts, action }, { binding: this.#parts.binding, policies: candidate });
@@ -203,7 +203,7 @@ interface Turned extends Otherwise {
 
 const reasonOf = (decided: Decision): ReasonCode | null => (isDeny(decided) ? decided.reason : null);
 
-const aboutUse = ({ action, caller, credential, task }: Facts): Made['about'] => ({
+const aboutUse = ({ action, caller, credential, task }: CallFacts): Made['about'] => ({
   action: isDeny(action) ? 'none' : action.id,
   agent: isDeny(caller) ? '' : isDeny(credential) ? caller.id : agentOf({ caller, credential }),
   intent: task === undefined || isDeny(task) ? '' : task.purpose,
@@ -216,7 +216,7 @@ function aboutIssue({ principal, context }: Question): Made['about'] {
 }
 
 /** The question to the policies; `null` where the call was decided earlier. */
-function questionOf(facts: Facts, binding: BindingMode, { catalog }: PolicySet): Question | null {
+function questionOf(facts: CallFacts, binding: BindingMode, { catalog }: PolicySet): Question | null {
   const { call, caller, credential, action, task } = facts;
   if (isDeny(call) || isDeny(caller) || isDeny(credential) || isDeny(action) || isDeny(task)) return null;
   const { history, use, reuse, nowMs } = facts;

@@ -1,7 +1,7 @@
 import type { Cedar } from '../../policy/cedar.ts';
 import { cedarComments, cedarStatements } from '../../policy/cedar-text.ts';
 import { policiesOf, placed } from '../../policy/loading/policy-file.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import type { SourceFile } from '../../policy/loading/source.ts';
 import { withoutEnd } from '../../runtime/without-end.ts';
 
@@ -16,7 +16,7 @@ const INDENT = 2;
 export function formatted(
   source: SourceFile,
   cedar: Cedar,
-): { readonly text: string } | { readonly findings: readonly Finding[] } {
+): { readonly text: string } | { readonly findings: readonly SourceFinding[] } {
   const file = placed(source);
   // Only depth and syntax: annotations do not matter for formatting.
   const { policies, templates, findings } = policiesOf(file, cedar);

@@ -5,7 +5,7 @@ import type { PathReads, Reads } from './reads.ts';
  * `context.now against datetime 1767225600000` only compares with that bound; `principal in …` reads ancestors; `everything`
  * stands alone. The names of principal, action and resource are part of every key and not listed.
  */
-export function linesOf({ everything, roots }: Reads): readonly string[] {
+export function readsAsLines({ everything, roots }: Reads): readonly string[] {
   if (everything) return ['everything'];
   return [...roots].flatMap(([name, path]) => linesOfPath(rootName(name), path, true)).sort();
 }

@@ -9,13 +9,13 @@ const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 const MAX_NAMES = 64;
 
 /** A key that may sign bundles. */
-export interface SigningKey extends VerificationKey {
+export interface BundleSigningKey extends VerificationKey {
   /** Names of bundles that it may sign, exact or with a final `*`; `null`: any name. */
   readonly names: readonly string[] | null;
 }
 
 /** Whether a key may sign bundles of a name. */
-export const maySign = ({ names }: Pick<SigningKey, 'names'>, name: string): boolean =>
+export const maySign = ({ names }: Pick<BundleSigningKey, 'names'>, name: string): boolean =>
   names === null || names.some((own) => (own.endsWith('*') ? name.startsWith(own.slice(0, -1)) : name === own));
 
 const scopes = members(
@@ -38,7 +38,7 @@ const scopes = members(
  * The keys of a JSON Web Key Set that may sign bundles. The member `bundles` of a key, a list of names or of beginnings with a final `*`,
  * limits it to bundles of these names. Refuses what `verificationKeysFrom` refuses, and a limited key without a `kid`.
  */
-export function signingKeysFrom(value: unknown): readonly SigningKey[] | Problem {
+export function signingKeysFrom(value: unknown): readonly BundleSigningKey[] | Problem {
   const keys = verificationKeysFrom(value, ALGORITHMS);
   if (isProblem(keys)) return keys;
   const read = scopes(value);

@@ -10,10 +10,10 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import { hasSetHash, setHashOf } from '../loading/set-hash.ts';
-import { CATALOG, isEntitiesFile, isPolicyFile, SCHEMA } from '../loading/source-names.ts';
+import { CATALOG, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from '../loading/source-names.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 import { maySign } from './bundle-keys.ts';
-import type { SigningKey } from './bundle-keys.ts';
+import type { BundleSigningKey } from './bundle-keys.ts';
 
 /** The metadata of a bundle. */
 export interface BundleHead {
@@ -67,7 +67,7 @@ export async function bundleKeyFrom(pem: string): Promise<BundleKey | Problem> {
 
 /** Which bundles are taken. */
 export interface BundleTrust {
-  readonly keys: readonly SigningKey[];
+  readonly keys: readonly BundleSigningKey[];
   /** The only name that is taken; `null`: any name, for tools that show what a bundle is. */
   readonly name: string | null;
   /** How many different keys must have signed it, 1 to `MAX_SIGNATURES`. */
@@ -161,8 +161,11 @@ function envelopeFrom(content: string): Envelope | Problem {
 }
 
 /** The known keys that signed, each once, however often or under which `kid` it did. */
-function signersOf({ payload, signatures }: Envelope, keys: readonly SigningKey[]): readonly SigningKey[] | Problem {
-  const signers = new Map<string, SigningKey>();
+function signersOf(
+  { payload, signatures }: Envelope,
+  keys: readonly BundleSigningKey[],
+): readonly BundleSigningKey[] | Problem {
+  const signers = new Map<string, BundleSigningKey>();
   for (const { protected: header, signature } of signatures) {
     const jws = compactJwsFrom(`${header}.${payload}.${signature}`, MAX_BUNDLE_BYTES);
     if (isDeny(jws)) return { problem: `is not a signed bundle: ${jws.detail}` };
@@ -175,7 +178,7 @@ function signersOf({ payload, signatures }: Envelope, keys: readonly SigningKey[
   return [...signers.values()];
 }
 
-function tooFew(signers: readonly SigningKey[], { signatures }: BundleTrust): Problem | null {
+function tooFew(signers: readonly BundleSigningKey[], { signatures }: BundleTrust): Problem | null {
   if (signers.length >= signatures) return null;
   return signatures === 1
     ? { problem: 'is signed with a key that is not trusted' }
@@ -213,7 +216,7 @@ function sourceOf(
     text: file.text,
   }));
   const catalog = all.find((file) => file.name === CATALOG);
-  const schema = all.find((file) => file.name === SCHEMA);
+  const schema = all.find((file) => file.name === SCHEMA_FILE);
   if (catalog === undefined || schema === undefined)
     return { problem: 'is signed, but lacks the catalog or the base schema' };
   const unread = all.find(

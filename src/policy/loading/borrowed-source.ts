@@ -1,11 +1,11 @@
 import { join, relative } from 'node:path';
 import { anyPath } from '../../config/writable-path.ts';
-import { CATALOG, isEntitiesFile, SCHEMA } from './source-names.ts';
+import { CATALOG, isEntitiesFile, SCHEMA_FILE } from './source-names.ts';
 import { systemDisk } from './source.ts';
 import type { PolicyDisk } from './source.ts';
 import { errorCode } from '../../runtime/error-code.ts';
 
-const BORROWED = new Set([CATALOG, SCHEMA]);
+const BORROWED = new Set([CATALOG, SCHEMA_FILE]);
 
 /**
  * A disk on which a policy folder without catalog, base schema or entities uses those of another folder, so that a few policies

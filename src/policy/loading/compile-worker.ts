@@ -3,7 +3,7 @@ import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { yieldToOthers } from '../../runtime/thread-priority.ts';
 import { freshCedar } from '../cedar.ts';
-import type { ProofMessage, ThreadSettings } from './compile.ts';
+import type { CompileMessage, ThreadSettings } from './compile.ts';
 import { withFormsOnce } from './policy-json.ts';
 import { prove } from './proof.ts';
 import type { ProofInput, ReadPolicies } from './proof.ts';
@@ -35,7 +35,7 @@ function handOver({ policies, templates }: ReadPolicies): void {
   say({ read: { policies: port2, pieces, templates } }, port2);
 }
 
-function say(message: ProofMessage, ...handedOver: readonly MessagePort[]): void {
+function say(message: CompileMessage, ...handedOver: readonly MessagePort[]): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   parentPort?.postMessage(message, [...handedOver]);
 }

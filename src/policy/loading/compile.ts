@@ -16,7 +16,7 @@ export type Compile = (
 ) => Promise<SetProof | { readonly problem: string }>;
 
 /** A message of the thread: the policies once they are read, unless there are findings; then the proof without them. */
-export type ProofMessage = { readonly read: SentPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
+export type CompileMessage = { readonly read: SentPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
 
 /** What a thread knows from its start. */
 export interface ThreadSettings {
@@ -58,7 +58,7 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
       // `setImmediate` lets an answer that arrived while this thread was busy be received first.
       const late = (): unknown => setImmediate(() => settle({ problem: `no answer within ${limitMs} ms` }));
       const timer = setTimeout(late, limitMs);
-      worker.on('message', (message: ProofMessage) => {
+      worker.on('message', (message: CompileMessage) => {
         if ('read' in message) {
           reading = received(message.read, onRead);
           return;

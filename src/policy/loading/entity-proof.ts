@@ -1,4 +1,4 @@
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import type { Cedar } from '../cedar.ts';
 import { entityKey } from '../entities.ts';
 import type { PlacedEntity } from '../entities.ts';
@@ -11,7 +11,11 @@ import type { SourceFile } from './source.ts';
  * Checks entities against the base schema (the catalog adds only actions to it): no duplicates, known types and attributes,
  * values that mean the same without a schema, no cycle of groups.
  */
-export function entityProblems(entities: readonly PlacedEntity[], base: SourceFile, cedar: Cedar): readonly Finding[] {
+export function entityProblems(
+  entities: readonly PlacedEntity[],
+  base: SourceFile,
+  cedar: Cedar,
+): readonly SourceFinding[] {
   const findings = [...repeated(entities), ...implicit(entities, base, cedar)];
   const together = check(entities, base, cedar);
   if (together.length === 0) return findings;
@@ -25,7 +29,7 @@ export function entityProblems(entities: readonly PlacedEntity[], base: SourceFi
   return together.map(({ message, help }) => finding({ ...first, line: 1, column: 1 }, message, help));
 }
 
-const finding = ({ file, line, column }: PlacedEntity, message: string, help: string | null = null): Finding => ({
+const finding = ({ file, line, column }: PlacedEntity, message: string, help: string | null = null): SourceFinding => ({
   file,
   line,
   column,
@@ -33,9 +37,9 @@ const finding = ({ file, line, column }: PlacedEntity, message: string, help: st
   help,
 });
 
-function repeated(entities: readonly PlacedEntity[]): readonly Finding[] {
+function repeated(entities: readonly PlacedEntity[]): readonly SourceFinding[] {
   const first = new Map<string, PlacedEntity>();
-  const findings: Finding[] = [];
+  const findings: SourceFinding[] = [];
   for (const placed of entities) {
     const key = entityKey(placed.entity.uid);
     const taken = first.get(key);
@@ -48,7 +52,7 @@ function repeated(entities: readonly PlacedEntity[]): readonly Finding[] {
   return findings;
 }
 
-function implicit(entities: readonly PlacedEntity[], base: SourceFile, cedar: Cedar): readonly Finding[] {
+function implicit(entities: readonly PlacedEntity[], base: SourceFile, cedar: Cedar): readonly SourceFinding[] {
   const schema = cedar.schemaToJsonWithResolvedTypes(base.text);
   if (schema.type === 'failure') return [];
   return entities

@@ -1,4 +1,4 @@
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import { repeatedly } from '../../runtime/repeatedly.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { After } from '../../runtime/timers.ts';
@@ -16,7 +16,7 @@ export interface Following {
   readonly everyMs: number;
   readonly after: After;
   /** Called with the findings of each load, once per change of the source; empty where the set is in force. */
-  readonly onLoaded: (findings: readonly Finding[]) => void;
+  readonly onLoaded: (findings: readonly SourceFinding[]) => void;
   /** Called with the problem of an unavailable source, once per text, and with `null` when it is available again. */
   readonly onProblem: (problem: string | null) => void;
 }

@@ -1,5 +1,5 @@
 import { isProblem } from '../../runtime/problem.ts';
-import { linesOf } from '../answers/key-reads.ts';
+import { readsAsLines } from '../answers/key-reads.ts';
 import { readsTogether } from '../answers/reads.ts';
 import { SliceIndex } from '../answers/slice.ts';
 import { eachOf } from '../each.ts';
@@ -11,7 +11,7 @@ import type { Question } from '../question.ts';
 import { compileInWorker, compileToServe } from './compile.ts';
 import type { Compile } from './compile.ts';
 import type { PolicyEntry } from './policy-file.ts';
-import { provedSetFrom, unfit } from './proved-set.ts';
+import { provedSetFrom, findingOfFile } from './proved-set.ts';
 import type { Findings, ProvedSet } from './proved-set.ts';
 import { setHashOf } from './set-hash.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
@@ -88,7 +88,7 @@ export async function loadPolicies(
 export async function policySourceIn(folder: string, disk: PolicyDisk): Promise<PolicySource | Findings> {
   const source = await readUnchanged(folder, disk);
   if (!('unreadable' in source)) return source;
-  return unfit(folder, `the policy folder could not be read: ${source.unreadable}`);
+  return findingOfFile(folder, `the policy folder could not be read: ${source.unreadable}`);
 }
 
 const MAX_READS = 5;
@@ -102,7 +102,7 @@ async function readUnchanged(folder: string, disk: PolicyDisk): ReturnType<typeo
     if (isProblem(after) || after === before) return source;
     before = after;
   }
-  return unfit(folder, 'the policy folder changed again and again while it was read');
+  return findingOfFile(folder, 'the policy folder changed again and again while it was read');
 }
 
 /** The policy set of a folder's content, or every finding. Checks are answered meanwhile: no turn of the event loop is long. */
@@ -177,7 +177,7 @@ export function policySetOf(
     sizes: () => engine.sizes,
     keyReads: (question) => {
       const asked = canMatch(question);
-      return asked.length === 0 ? null : linesOf(readsTogether(asked.map(({ reads }) => reads)));
+      return asked.length === 0 ? null : readsAsLines(readsTogether(asked.map(({ reads }) => reads)));
     },
     adviceOf: (policyId) => advice.get(policyId) ?? null,
   };

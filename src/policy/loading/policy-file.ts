@@ -1,5 +1,5 @@
 import { placesIn } from '../../runtime/text-place.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import type { TextPlace } from '../../runtime/text-place.ts';
 import { annotationsFrom } from './annotations.ts';
 import type { Annotations } from './annotations.ts';
@@ -59,7 +59,7 @@ export const placed = (source: SourceFile): PlacedSource => ({ ...source, placeA
 export interface PolicyFileParts {
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SourceFinding[];
 }
 
 /** The part of a Cedar error that is shown. */
@@ -103,14 +103,19 @@ export function policiesOf(source: PlacedSource, cedar: PolicyReader): PolicyFil
   };
 }
 
-const findingAt = (source: PlacedSource, offset: number, message: string, help: string | null = null): Finding => ({
+const findingAt = (
+  source: PlacedSource,
+  offset: number,
+  message: string,
+  help: string | null = null,
+): SourceFinding => ({
   file: source.file,
   ...source.placeAt(offset),
   message,
   help,
 });
 
-function deepFinding(source: PlacedSource, statement: CedarStatement): Finding | null {
+function deepFinding(source: PlacedSource, statement: CedarStatement): SourceFinding | null {
   const depth = policyDepth(statement.tokens);
   if (depth <= MAX_POLICY_DEPTH) return null;
   const help = 'split it into several policies';
@@ -159,7 +164,7 @@ function annotated(
   source: PlacedSource,
   statement: CedarStatement,
   given: PolicyReading['given'],
-): { readonly annotations: Annotations; readonly findings: readonly Finding[] } {
+): { readonly annotations: Annotations; readonly findings: readonly SourceFinding[] } {
   const { annotations, problems } = annotationsFrom(new Map(Object.entries(given)));
   const findings = problems.map(({ name, message, help }) =>
     findingAt(source, offsetOfAnnotation(statement, name), message, help),
@@ -228,7 +233,7 @@ export function cedarFinding(
   error: CedarProblem,
   source: PlacedSource,
   { from = 0, policy }: { readonly from?: number; readonly policy?: Pick<PolicyEntry, 'text' | 'link'> } = {},
-): Finding {
+): SourceFinding {
   const [location] = error.sourceLocations ?? [];
   const text = policy?.text ?? source.text.slice(from);
   const { offsetOf } = writtenPolicy({ text, ...(policy?.link === undefined ? {} : { link: policy.link }) });

@@ -1,4 +1,4 @@
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import { placed, policiesOf } from './policy-file.ts';
 import type { PlacedSource, PolicyEntry, PolicyReader } from './policy-file.ts';
 import { linkedPolicies } from './policy-links.ts';
@@ -13,7 +13,7 @@ export interface PolicyFiles {
   /** Static policies in the order of their files, then linked ones. */
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SourceFinding[];
 }
 
 /** Reads the policies, templates and links of a folder. */

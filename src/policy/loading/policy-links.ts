@@ -1,5 +1,5 @@
 /** Links templates, as files of links say: static policies with the id of the link. */
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import { annotationsFrom } from './annotations.ts';
 import type { Cedar } from '../cedar.ts';
 import { uidFrom } from '../entities.ts';
@@ -33,7 +33,7 @@ export function linkedPolicies(
   files: readonly SourceFile[],
   templates: readonly PolicyTemplate[],
   { cedar, isWhole }: { readonly cedar: Cedar; readonly isWhole: boolean },
-): { readonly policies: readonly PolicyEntry[]; readonly findings: readonly Finding[] } {
+): { readonly policies: readonly PolicyEntry[]; readonly findings: readonly SourceFinding[] } {
   const read = files.map((file) => jsonListFrom(file, 'links'));
   const byId = new Map(templates.map((template) => [template.id, template]));
   const items = read.flatMap((file) => file.items);
@@ -55,7 +55,7 @@ export function linkedPolicies(
   };
 }
 
-const findingAt = ({ at }: PlacedItem, message: string, help: string | null = null): readonly Finding[] => [
+const findingAt = ({ at }: PlacedItem, message: string, help: string | null = null): readonly SourceFinding[] => [
   { ...at, message, help },
 ];
 
@@ -92,7 +92,7 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 function linked(
   item: PlacedItem,
   { link, template, cedar }: { readonly link: Link; readonly template: PolicyTemplate; readonly cedar: Cedar },
-): { readonly policy: PolicyEntry } | readonly Finding[] {
+): { readonly policy: PolicyEntry } | readonly SourceFinding[] {
   const { annotations, problems } = annotationsFrom(new Map([...template.given, ['id', link.newId]]));
   const problem = problems.find(({ name }) => name === 'id');
   if (problem !== undefined) return findingAt(item, problem.message, problem.help);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { CATALOG, GENERATED_SCHEMA, isPolicyFile, isEntitiesFile, POLICIES, SCHEMA } from './source-names.ts';
+import { CATALOG, GENERATED_SCHEMA, isPolicyFile, isEntitiesFile, POLICIES, SCHEMA_FILE } from './source-names.ts';
 import { errorCode } from '../../runtime/error-code.ts';
 
 /** Lists the names of a folder; rejects with the system's error. */
@@ -63,7 +63,7 @@ const byName = ([one]: readonly [string, string], [other]: readonly [string, str
 
 /** Whether a file of that name is read. Others may be folders. */
 const isSource = (name: string, isTop: boolean): boolean =>
-  isPolicyFile(name) || (isTop && (name === CATALOG || name === SCHEMA || isEntitiesFile(name)));
+  isPolicyFile(name) || (isTop && (name === CATALOG || name === SCHEMA_FILE || isEntitiesFile(name)));
 
 /** Why a file that looks like one to be read is not; `null` where it is read, or is something else. */
 function problemOf(
@@ -81,8 +81,8 @@ function problemOf(
   if (isCatalog && !(isTop && name === CATALOG))
     return `is not read: the catalog is \`${CATALOG}\` of the policy folder itself`;
   const isSchema = lower.endsWith('.cedarschema') && name !== GENERATED_SCHEMA;
-  if (isSchema && !(isTop && name === SCHEMA))
-    return `is not read: the base schema is \`${SCHEMA}\` of the policy folder itself`;
+  if (isSchema && !(isTop && name === SCHEMA_FILE))
+    return `is not read: the base schema is \`${SCHEMA_FILE}\` of the policy folder itself`;
   return null;
 }
 

@@ -1,5 +1,5 @@
 import { inReadingOrder } from '../../action/finding.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import type { TextPlace } from '../../runtime/text-place.ts';
 import type { Cedar } from '../cedar.ts';
 import type { PlacedEntity } from '../entities.ts';
@@ -39,9 +39,9 @@ export interface ReadPolicies {
 
 /** The result of a proof. The policies may be used only if there are no findings. */
 export interface SetProof extends ReadPolicies {
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SourceFinding[];
   /** Valid but probably a mistake, such as a policy that can never match. */
-  readonly warnings: readonly Finding[];
+  readonly warnings: readonly SourceFinding[];
 }
 
 const SCHEMA = 'proof';
@@ -79,9 +79,9 @@ export function prove(
 }
 
 /** Findings for repeated ids. The id of a linked policy is in its link. */
-function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readonly Finding[] {
+function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readonly SourceFinding[] {
   const first = new Map<string, TextPlace & { readonly file: string }>();
-  const findings: Finding[] = [];
+  const findings: SourceFinding[] = [];
   for (const policy of policies) {
     const { file, line, column } = ('link' in policy ? policy.link : undefined) ?? policy;
     const taken = first.get(policy.id);
@@ -98,7 +98,7 @@ function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readon
 const OWN_BASE = 'take the `base.cedarschema` that comes with this build, and add your own attributes to it';
 
 /** Checks that the base schema accepts the catalog's actions, and the context that Remit passes. */
-function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar): Finding | null {
+function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar): SourceFinding | null {
   const file = { file: input.base.file, line: 1, column: 1 };
   const [generated] = problemsOf(cedar.preparseSchema(SCHEMA, schema.text));
   if (generated !== undefined) {
@@ -151,7 +151,7 @@ function typeProblems(
   });
   // INVARIANT: schema and policies parsed before, so a parse failure here is a bug.
   if (answer.type === 'failure') throw new Error(`policies that parse were refused: ${answer.errors[0]?.message}`);
-  const place = (found: { readonly policyId: string; readonly error: CedarProblem }): readonly Finding[] => {
+  const place = (found: { readonly policyId: string; readonly error: CedarProblem }): readonly SourceFinding[] => {
     const policy = keyed.get(found.policyId);
     const source = policy && byFile.get(policy.file);
     if (policy === undefined || source === undefined) return [];
@@ -174,10 +174,13 @@ const movedBack = (error: CedarProblem, bytes: number): CedarProblem =>
         sourceLocations: error.sourceLocations.map((at) => ({ ...at, start: at.start - bytes, end: at.end - bytes })),
       };
 
-const keyOf = ({ file, line, column, message }: Finding): string => JSON.stringify([file, line, column, message]);
+const keyOf = ({ file, line, column, message }: SourceFinding): string => JSON.stringify([file, line, column, message]);
 
 /** Drops findings of linked policies that repeat one of their template. */
-function withoutTemplates(findings: readonly Finding[], templates: readonly PolicyTemplate[]): readonly Finding[] {
+function withoutTemplates(
+  findings: readonly SourceFinding[],
+  templates: readonly PolicyTemplate[],
+): readonly SourceFinding[] {
   const ids = new Set(templates.map(({ id }) => id));
   const ofTemplates = new Set(findings.flatMap((found) => (ids.has(found.policy ?? '') ? [keyOf(found)] : [])));
   return findings.filter((found) => ids.has(found.policy ?? '') || !ofTemplates.has(keyOf(found)));
@@ -189,7 +192,7 @@ const ACTION = /Remit::Action::"(?:[^"\\]|\\.)*"/;
  * Cedar checks a policy for each action it covers. Merges findings that differ by the action only into one that lists the
  * actions.
  */
-function oncePerPlace(findings: readonly Finding[]): readonly Finding[] {
+function oncePerPlace(findings: readonly SourceFinding[]): readonly SourceFinding[] {
   const alike = Map.groupBy(inReadingOrder(findings), ({ file, line, column, policy, message, help }) =>
     JSON.stringify([file, line, column, policy, message.replace(ACTION, ''), help]),
   );

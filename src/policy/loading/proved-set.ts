@@ -1,6 +1,6 @@
 import type { Catalog } from '../../action/catalog.ts';
 import { inReadingOrder } from '../../action/finding.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import { withCatalogEntities } from '../catalog-entities.ts';
 import { entitiesFrom, entityKey } from '../entities.ts';
 import type { Entity } from '../entities.ts';
@@ -17,7 +17,7 @@ import type { PolicySource } from './source.ts';
 
 /** Everything wrong with a folder. */
 export interface Findings {
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SourceFinding[];
 }
 
 /** A folder whose policies were read without findings so far. It is not a policy set before it is proved. */
@@ -39,7 +39,7 @@ export interface ReadSet {
 /** A folder that was proved to be a policy set. */
 export interface ProvedSet extends ReadSet {
   /** Valid but probably a mistake. */
-  readonly warnings: readonly Finding[];
+  readonly warnings: readonly SourceFinding[];
 }
 
 /**
@@ -56,14 +56,14 @@ export async function provedSetFrom(
   const proof = await compile(input, (read) => {
     if (given !== null) onRead({ ...given.set, ...read });
   });
-  if ('problem' in proof) return unfit(source.folder, `the policy set could not be compiled: ${proof.problem}`);
+  if ('problem' in proof) return findingOfFile(source.folder, `the policy set could not be compiled: ${proof.problem}`);
   const { policies, templates } = proof;
   // The proof reports a base schema that does not parse, with its place.
   const isBaseFound = schemaProblem === null || proof.findings.some(({ file }) => file === source.schema.file);
   const findings = [
     ...found,
     ...proof.findings,
-    ...(isBaseFound ? [] : unfit(source.schema.file, schemaProblem).findings),
+    ...(isBaseFound ? [] : findingOfFile(source.schema.file, schemaProblem).findings),
   ];
   if (findings.length > 0 || given === null) return { findings: inReadingOrder(findings) };
   return { ...given.set, policies, templates, warnings: inReadingOrder([...given.remarks, ...proof.warnings]) };
@@ -73,8 +73,11 @@ export async function provedSetFrom(
 interface PreparedProof {
   readonly input: ProofInput;
   /** `null` where catalog, schema or entities are invalid. */
-  readonly given: { readonly set: Omit<ReadSet, keyof ReadPolicies>; readonly remarks: readonly Finding[] } | null;
-  readonly found: readonly Finding[];
+  readonly given: {
+    readonly set: Omit<ReadSet, keyof ReadPolicies>;
+    readonly remarks: readonly SourceFinding[];
+  } | null;
+  readonly found: readonly SourceFinding[];
   readonly schemaProblem: string | null;
 }
 
@@ -113,7 +116,7 @@ async function prepared(source: PolicySource): Promise<PreparedProof> {
 }
 
 /** A single finding about a whole file. */
-export const unfit = (file: string, message: string): Findings => ({
+export const findingOfFile = (file: string, message: string): Findings => ({
   findings: [{ file, line: 1, column: 1, message, help: null }],
 });
 

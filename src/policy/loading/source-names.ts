@@ -1,6 +1,6 @@
 /** The names of the files of a policy folder. */
 export const CATALOG = 'actions.yaml';
-export const SCHEMA = 'base.cedarschema';
+export const SCHEMA_FILE = 'base.cedarschema';
 /** The file that `remit policy schema --write` writes, for editors and `cedar validate`. */
 export const GENERATED_SCHEMA = 'remit.cedarschema';
 /** The folder of policies, besides those of the policy folder itself. */

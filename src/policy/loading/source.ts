@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { descriptorSetNames } from '../../action/catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from '../../action/catalog-descriptor-sets.ts';
-import type { Finding } from '../../action/finding.ts';
+import type { SourceFinding } from '../../action/finding.ts';
 import { anyPath } from '../../config/writable-path.ts';
 import type { PathGuard } from '../../config/writable-path.ts';
 import { mapSeveral } from '../../runtime/map-several.ts';
@@ -10,7 +10,7 @@ import type { Problem } from '../../runtime/problem.ts';
 import { builtInBase } from '../built-in-base.ts';
 import { policyTree } from './policy-tree.ts';
 import type { PolicyTree } from './policy-tree.ts';
-import { CATALOG, GENERATED_SCHEMA, isEntitiesFile, isPolicyFile, SCHEMA } from './source-names.ts';
+import { CATALOG, GENERATED_SCHEMA, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from './source-names.ts';
 import { errorCode } from '../../runtime/error-code.ts';
 
 /** One file of a policy folder. */
@@ -79,7 +79,7 @@ const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 export async function readPolicySource(
   folder: string,
   disk: PolicyDisk = systemDisk,
-): Promise<PolicySource | { readonly findings: readonly Finding[] } | { readonly unreadable: string }> {
+): Promise<PolicySource | { readonly findings: readonly SourceFinding[] } | { readonly unreadable: string }> {
   const tree = await treeOf(folder, disk);
   if ('unreadable' in tree) return tree;
   const { folders, names, refused } = tree;
@@ -98,7 +98,7 @@ export async function readPolicySource(
   if (!names.includes(CATALOG)) findings.push(finding(join(folder, CATALOG), 'the file is missing'));
   const catalog = files.find(({ name }) => name === CATALOG);
   if (findings.length > 0 || catalog === undefined) return { findings };
-  const schema = files.find(({ name }) => name === SCHEMA) ?? builtInSchema(folder);
+  const schema = files.find(({ name }) => name === SCHEMA_FILE) ?? builtInSchema(folder);
   const policies = files.filter(({ name }) => isPolicyFile(name));
   const entities = files.filter(({ name }) => isEntitiesFile(name));
   const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
@@ -109,8 +109,8 @@ export async function readPolicySource(
 
 /** The base schema of this build, for a folder without one. */
 export const builtInSchema = (folder: string): SourceFile => ({
-  name: SCHEMA,
-  file: join(folder, SCHEMA),
+  name: SCHEMA_FILE,
+  file: join(folder, SCHEMA_FILE),
   text: builtInBase(),
 });
 
@@ -182,7 +182,7 @@ async function bytesFrom(file: string, disk: PolicyDisk): Promise<Uint8Array | P
   }
 }
 
-async function fileFrom(folder: string, name: string, disk: PolicyDisk): Promise<SourceFile | Finding> {
+async function fileFrom(folder: string, name: string, disk: PolicyDisk): Promise<SourceFile | SourceFinding> {
   const file = join(folder, name);
   try {
     const bytes = await disk.read(file, MAX_FILE_BYTES);
@@ -206,6 +206,6 @@ function textFrom(bytes: Uint8Array): string | null {
   }
 }
 
-const finding = (file: string, message: string): Finding => ({ file, line: 1, column: 1, message, help: null });
+const finding = (file: string, message: string): SourceFinding => ({ file, line: 1, column: 1, message, help: null });
 
 const causeOf = (error: unknown): string => errorCode(error) ?? String(error);

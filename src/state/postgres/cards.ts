@@ -10,7 +10,7 @@ import type { Database } from './database.ts';
 import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
 import type { RowReader } from './row-seal.ts';
-import { historyFrom, issuedOf } from './rows-read.ts';
+import { historyFromRow, issuedOf } from './rows-read.ts';
 
 /** A task with those of its tokens that are asked for. */
 export interface AskedCard {
@@ -73,6 +73,6 @@ function cardFrom({ task, tokens, history }: Row, { taskIn, tokenIn }: RowReader
       const token = tokenIn(row);
       return token === null ? [] : [issuedOf(token)];
     }),
-    history: history === null ? noHistory : historyFrom(history as Row),
+    history: history === null ? noHistory : historyFromRow(history as Row),
   };
 }

@@ -4,7 +4,7 @@ import type { PostgresTarget } from '../../config/postgres-url.ts';
 import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { STATEMENT_MS } from './flight.ts';
-import type { Outcome } from './flight.ts';
+import type { CommitOutcome } from './flight.ts';
 import { failureOfPostgres, isLost } from './postgres-failure.ts';
 import { connectionOf, primaryOf } from './primary.ts';
 import type { Primary } from './primary.ts';
@@ -98,7 +98,7 @@ export class Database {
    * Runs a transaction that ends with `commit` of `flight.ts`. After an unknown outcome its connection is closed and the primary is looked
    * for again. Where `work` rejects, nothing was committed.
    */
-  async transaction<T extends { readonly outcome: Outcome }>(
+  async transaction<T extends { readonly outcome: CommitOutcome }>(
     work: (client: PoolClient) => Promise<T>,
   ): Promise<T | StoreFailure> {
     return this.#use(work, ({ outcome }) => outcome.kind === 'unknown');

@@ -10,7 +10,7 @@ export interface Statement {
 }
 
 /** What became of a transaction: committed; not committed; or nobody knows. */
-export type Outcome =
+export type CommitOutcome =
   { readonly kind: 'committed' } | { readonly kind: 'failed' | 'unknown'; readonly failure: StoreFailure };
 
 /** How long a row lock and the rest of a transaction are waited for. `LOCAL`, so that it works behind a pool of transactions. */
@@ -54,7 +54,7 @@ export async function commit(
   client: PoolClient,
   statements: readonly Statement[],
   { hasQuorum }: { readonly hasQuorum: boolean },
-): Promise<Outcome> {
+): Promise<CommitOutcome> {
   let warning: string | null = null;
   const notice = ({
     severity,
@@ -86,7 +86,7 @@ export async function commit(
 const COMMIT: Statement = { text: 'COMMIT' };
 const STANDBYS: Statement = { text: "SELECT current_setting('synchronous_standby_names') AS names" };
 
-const unknown = (why: string): Outcome => ({
+const unknown = (why: string): CommitOutcome => ({
   kind: 'unknown',
   failure: storeFailure('unknown', `whether the database has the write is unknown: ${why}`),
 });

@@ -23,7 +23,7 @@ import type { SealedRows } from './seal-rows.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** A migration that was done, or that there was none to do. */
-export interface Migrated {
+export interface MigratedDatabase {
   /** The version before; 0 where there were no tables. */
   readonly from: number;
   readonly to: number;
@@ -82,7 +82,7 @@ export async function migratePostgres(
     readonly randomBytes: (length: number) => Uint8Array;
     readonly askMs?: number;
   },
-): Promise<Migrated | StoreFailure> {
+): Promise<MigratedDatabase | StoreFailure> {
   const primary = await primaryOf(target, options.askMs);
   if (isStoreFailure(primary)) return primary;
   const client = new Client(connectionOf(target, primary.host));
@@ -104,7 +104,7 @@ export async function migratePostgres(
 async function made(
   client: Client,
   { grant, forgetsFleet = false, randomBytes, sealKey = null }: Parameters<typeof migratePostgres>[1],
-): Promise<Migrated | StoreFailure> {
+): Promise<MigratedDatabase | StoreFailure> {
   const encoding = await client.query("SELECT current_setting('server_encoding') AS encoding");
   const problem = encodingProblem(String(encoding.rows[0]?.encoding));
   if (problem !== null) return problem;

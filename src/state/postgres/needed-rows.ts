@@ -4,7 +4,7 @@ import { BEGIN, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 import type { TaskKey } from '../store.ts';
 import type { RowReader } from './row-seal.ts';
-import { historyFrom } from './rows-read.ts';
+import { historyFromRow } from './rows-read.ts';
 import { RowSet } from './row-set.ts';
 import { lockAgents, selectStops, stopFrom } from './stop-statements.ts';
 import type { StopQuery } from '../../task/stop.ts';
@@ -121,7 +121,7 @@ export async function lockedRows(
   }
   for (const row of found(BUDGETS)) rows.loadSpent(spentIn(row));
   for (const row of found(HISTORIES)) {
-    rows.loadHistory({ issuer: String(row['issuer']), id: String(row['task']) }, historyFrom(row));
+    rows.loadHistory({ issuer: String(row['issuer']), id: String(row['task']) }, historyFromRow(row));
   }
   for (const row of found(REMEMBERED))
     rows.loadRemembered({ kind: String(row['kind']), key: String(row['key']) }, Number(row['until_ms']));

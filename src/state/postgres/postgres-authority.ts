@@ -9,7 +9,7 @@ import { namesOf, spendsProblem } from '../settlement.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import { isStorable, notStorable, saidIn, textsOf } from '../stored-text.ts';
 import type { IssuedToken, UnsentUse } from '../store.ts';
-import { valuesOf } from '../task-row.ts';
+import { taskValues } from '../task-row.ts';
 import {
   addPart,
   addTask,
@@ -52,7 +52,7 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
     stopOf: (query) => reads.stopOf(query),
     insertTask: (task, token, records, decidedBy) => {
       const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
-      return run([...valuesOf(task), ...textsOf(token)], {
+      return run([...taskValues(task), ...textsOf(token)], {
         needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [task, ...parents], families: parents }),
         write: (rows) => addTask(rows, { task, token, records }, decidedBy),
       });
@@ -69,7 +69,7 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
         families: parents,
         uses: parents,
       });
-      return run([...valuesOf(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)], {
+      return run([...taskValues(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)], {
         needs,
         write: (rows) => addPart(rows, { task, token, records, parentId }, handed, decidedBy),
       });

@@ -11,7 +11,7 @@ import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 
 /** Who makes the beats. */
-export interface BeatsOptions {
+export interface PostgresBeatsOptions {
   /** Id of this authority among its replicas. */
   readonly id: string;
   readonly address: string;
@@ -67,7 +67,7 @@ export class PostgresBeats {
   #lastBeat: number | null = null;
   #lost: StoreFailure | null = null;
 
-  constructor(database: Database, { address, id, onRestored = () => undefined }: BeatsOptions) {
+  constructor(database: Database, { address, id, onRestored = () => undefined }: PostgresBeatsOptions) {
     this.#database = database;
     this.#address = address;
     this.#onRestored = onRestored;

@@ -8,9 +8,9 @@ import type { Database } from './database.ts';
 import { headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
 import { HEAD, MARKS, PostgresBeats } from './postgres-beats.ts';
-import type { BeatsOptions } from './postgres-beats.ts';
+import type { PostgresBeatsOptions } from './postgres-beats.ts';
 import { readReceipts, readReplicas, writeReceipts } from './replica-rows.ts';
-import type { Replica, ReplicaReceipt } from './replica-rows.ts';
+import type { Replica, ReplicaReceiptRow } from './replica-rows.ts';
 import type { PositionSeal, SealedPosition } from './position-seal.ts';
 import { readerOf } from './row-seal.ts';
 import type { RowReader } from './row-seal.ts';
@@ -28,7 +28,7 @@ interface MarkedChanges extends FeedChanges {
 }
 
 /** Options of a feed. */
-export interface PostgresFeedOptions extends BeatsOptions {
+export interface PostgresFeedOptions extends PostgresBeatsOptions {
   /** Authenticates the marks of positions. Default: positions get none. */
   readonly seal?: PositionSeal;
   /** Reads rows of tasks and tokens. Default: all count. */
@@ -173,7 +173,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
   }
 
   /** Writes what became of changes at the sidecars of this authority. */
-  addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure> {
+  addReceipts(receipts: readonly Omit<ReplicaReceiptRow, 'replica'>[]): Promise<null | StoreFailure> {
     return writeReceipts(
       this.#database,
       receipts.map((receipt) => ({ ...receipt, replica: this.id })),
@@ -181,7 +181,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
   }
 
   /** What became of the last change of each root task up to a head, at each authority that had holders of it. */
-  receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure> {
+  receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceiptRow[] | StoreFailure> {
     return readReceipts(this.#database, { roots, head, within: MAX_CHANGES });
   }
 

@@ -3,7 +3,7 @@ import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 
 /** What became of one change at the sidecars of one authority. */
-export interface ReplicaReceipt {
+export interface ReplicaReceiptRow {
   readonly replica: string;
   readonly seq: number;
   readonly holders: number;
@@ -34,7 +34,7 @@ const ADD_RECEIPTS =
 
 export async function writeReceipts(
   database: Database,
-  receipts: readonly ReplicaReceipt[],
+  receipts: readonly ReplicaReceiptRow[],
 ): Promise<null | StoreFailure> {
   const result = await database.read(ADD_RECEIPTS, [JSON.stringify(receipts)]);
   return isStoreFailure(result) ? result : null;
@@ -44,7 +44,7 @@ export async function writeReceipts(
 export async function readReceipts(
   database: Database,
   { roots, head, within }: { readonly roots: readonly string[]; readonly head: number; readonly within: number },
-): Promise<readonly ReplicaReceipt[] | StoreFailure> {
+): Promise<readonly ReplicaReceiptRow[] | StoreFailure> {
   const result = await database.read(RECEIPTS, [roots, head, within]);
   if (isStoreFailure(result)) return result;
   return result.rows.map((row) => ({

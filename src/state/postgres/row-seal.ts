@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { taskFrom, valuesOf } from '../task-row.ts';
+import { taskFrom, taskValues } from '../task-row.ts';
 import type { TokenOfTask } from '../store.ts';
 import type { RootedTask, SpentRow } from './row-set.ts';
 import { tokenFrom } from './rows-read.ts';
@@ -25,7 +25,7 @@ export class RowSeal {
   }
 
   ofTask({ task, root, revision }: RootedTask): string {
-    return this.#code(['task', ...valuesOf(task), root, revision]);
+    return this.#code(['task', ...taskValues(task), root, revision]);
   }
 
   /** Of what never changes of a token. That it is revoked needs no seal. */

@@ -9,7 +9,7 @@ import { longestOf } from '../../task/stop.ts';
 import type { Stop, StopQuery, StopRow } from '../../task/stop.ts';
 import type { Task } from '../../task/task.ts';
 import type { ChangedPart } from '../feed.ts';
-import { MAX_REPLAY_ROWS, replayMemoryFull } from '../replay-memory.ts';
+import { MAX_REPLAY_ROWS, replayRowsFull } from '../replay-memory.ts';
 import type { StateRows } from '../state-rows.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
 import { keyText } from './key-text.ts';
@@ -282,7 +282,7 @@ export class RowSet implements StateRows {
     const known = this.#remembered.get(text);
     if (known !== undefined && known.untilMs > this.floorMs()) return 'seen';
     const count = this.#rememberedCounts.get(kind) ?? 0;
-    if (known === undefined && count >= MAX_REPLAY_ROWS) return replayMemoryFull();
+    if (known === undefined && count >= MAX_REPLAY_ROWS) return replayRowsFull();
     if (known === undefined) this.#set(this.#rememberedCounts, kind, count + 1);
     this.#set(this.#remembered, text, { kind, key, untilMs, isNew: known?.isNew ?? true });
     this.#mark(this.#changed.remembered, text);

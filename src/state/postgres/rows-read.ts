@@ -24,7 +24,7 @@ export function issuedOf({ issuer: _issuer, taskId: _taskId, ...issued }: TokenO
 }
 
 /** The history in a row of `histories`. */
-export const historyFrom = (row: Row): TaskHistory => ({
+export const historyFromRow = (row: Row): TaskHistory => ({
   version: Number(row['version']),
   actions: JSON.parse(String(row['actions'])),
   labels: JSON.parse(String(row['labels'])),

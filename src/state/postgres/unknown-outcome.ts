@@ -4,7 +4,7 @@ import { BEGIN, commit, flight } from './flight.ts';
 import type { SettledPlace } from './settled-parts.ts';
 
 /** A transaction by the id that it wrote about itself, and where. */
-export interface Attempt {
+export interface CommitAttempt {
   readonly id: string;
   readonly place: SettledPlace;
 }
@@ -27,9 +27,9 @@ const ASKED = 'INSERT INTO remit.settled (part, slot, id) VALUES ($1, $2, $3)';
  *
  * @param options.until by `performance.now`
  */
-export async function fateOf(
+export async function outcomeOfAttempt(
   database: Database,
-  { id, place: { part, slot } }: Attempt,
+  { id, place: { part, slot } }: CommitAttempt,
   { until, newId }: { readonly until: number; readonly newId: () => string },
 ): Promise<'committed' | 'void' | 'unknown'> {
   for (let waitMs = FIRST_RETRY_MS; performance.now() < until; waitMs = Math.min(MAX_RETRY_MS, waitMs * 2)) {

@@ -3,15 +3,15 @@ import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { commit, flight, ROLLBACK } from './flight.ts';
-import type { Outcome } from './flight.ts';
+import type { CommitOutcome } from './flight.ts';
 import { lockedRows } from './needed-rows.ts';
 import type { NeededRows } from './needed-rows.ts';
 import { readerOf } from './row-seal.ts';
 import type { RowReader, RowSeal } from './row-seal.ts';
 import type { RowSet } from './row-set.ts';
 import { settledPlace } from './settled-parts.ts';
-import { fateOf } from './unknown-outcome.ts';
-import type { Attempt } from './unknown-outcome.ts';
+import { outcomeOfAttempt } from './unknown-outcome.ts';
+import type { CommitAttempt } from './unknown-outcome.ts';
 import { statementsOf } from './written-rows.ts';
 
 /** Calls that come within this of the first are written in one transaction, at most so many. */
@@ -54,8 +54,8 @@ interface Waiting {
 
 /** A transaction that was tried: its outcome, and what to answer where it was committed. */
 interface Tried {
-  readonly outcome: Outcome;
-  readonly attempt: Attempt;
+  readonly outcome: CommitOutcome;
+  readonly attempt: CommitAttempt;
   readonly answers: readonly (() => void)[];
   readonly hasRecords: boolean;
 }
@@ -148,7 +148,7 @@ export class WriteLane {
         return outcome.failure;
       }
       const asking = { until, newId: this.#options.newId };
-      const fate = outcome.kind === 'committed' ? 'committed' : await fateOf(this.#database, attempt, asking);
+      const fate = outcome.kind === 'committed' ? 'committed' : await outcomeOfAttempt(this.#database, attempt, asking);
       if (fate === 'unknown' && outcome.kind === 'unknown') return outcome.failure;
       if (fate === 'committed') {
         if (tried.hasRecords) this.#options.onRecords?.();

@@ -1,7 +1,7 @@
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { MAX_FLOOR_MS } from '../clock-floor.ts';
 import type { TokenOfTask } from '../store.ts';
-import { taskColumns, valuesOf } from '../task-row.ts';
+import { taskColumns, taskValues } from '../task-row.ts';
 import type { Statement } from './flight.ts';
 import type { Remembered, RootedTask, RowSet, SpentRow } from './row-set.ts';
 import type { RowSeal } from './row-seal.ts';
@@ -98,7 +98,7 @@ const insertInto = (table: string): string =>
 
 const taskRowOf = (rooted: RootedTask, seal: RowSeal | null): object => {
   const { task, root, revision } = rooted;
-  const values = valuesOf(task);
+  const values = taskValues(task);
   const columns = Object.fromEntries(taskColumns.map((column, at) => [column, values[at]]));
   return { ...columns, root, revision, seal: seal?.ofTask(rooted) ?? null };
 };

@@ -1,6 +1,6 @@
 /** The table of one-time keys. */
 import type { Connection } from './connection.ts';
-import { MAX_REPLAY_ROWS, replayMemoryFull } from '../replay-memory.ts';
+import { MAX_REPLAY_ROWS, replayRowsFull } from '../replay-memory.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 
 /** Expired keys deleted at each call, so that the memory shrinks faster than it grows. */
@@ -23,7 +23,7 @@ export function rememberKey(
   if (known !== undefined && Number(known['until_ms']) > floorMs) return 'seen';
   const count = connection.statement('SELECT count(*) AS count FROM remembered WHERE kind = ?').get(kind);
   if (known === undefined && Number(count?.['count']) >= MAX_REPLAY_ROWS) {
-    return replayMemoryFull();
+    return replayRowsFull();
   }
   connection.statement('INSERT OR REPLACE INTO remembered VALUES (?,?,?)').run(kind, key, untilMs);
   return 'new';

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts';
 import { writeHistory } from './history-table.ts';
 import { insertRecords } from './outbox-table.ts';
 import { isSettled, noteSettled } from './settled-table.ts';
-import { addStops, endStops, liftStops, removeStops, stopAt } from './stop-table.ts';
+import { addStops, endStops, deleteStops, removeStops, stopAt } from './stop-table.ts';
 import { countOpenParts, insertTaskRow, openPartsOf, taskAt, updateTaskRow } from './task-table.ts';
 import { insertTokenRow, setRevoked, tokenAt, useStateAt } from './token-table.ts';
 
@@ -37,7 +37,7 @@ export const sqliteRows = (
   stop: (query) => stopAt(connection, query),
   addStops: (stops) => addStops(connection, stops),
   endStops: (key, endedAtMs) => endStops(connection, key, endedAtMs),
-  liftStops: (query) => liftStops(connection, query),
+  liftStops: (query) => deleteStops(connection, query),
   removeStops: (key) => removeStops(connection, key),
   addRecords: (records) => insertRecords(connection, records),
 });

@@ -39,7 +39,7 @@ import type { Premises } from '../premises.ts';
 import { writeUses } from './token-uses-table.ts';
 import { dueTasks, touchTask } from './task-table.ts';
 import { markServing, unmarkServing } from './serving-mark.ts';
-import { valuesOf } from '../task-row.ts';
+import { taskValues } from '../task-row.ts';
 import { SqliteReader } from './state-reader.ts';
 import type { RememberedKind } from '../replay-memory.ts';
 
@@ -72,7 +72,7 @@ export class SqliteStore extends SqliteReader implements Store {
     records: readonly EncodedRecord[],
     decidedBy?: Premises,
   ): null | StoreFailure {
-    return this.connection.write([...valuesOf(task), ...textsOf(token)], () =>
+    return this.connection.write([...taskValues(task), ...textsOf(token)], () =>
       addTask(this.#rows, { task, token, records }, decidedBy),
     );
   }
@@ -89,7 +89,7 @@ export class SqliteStore extends SqliteReader implements Store {
     const problem = spendsProblem(handed.spends);
     if (problem !== null) return storeFailure('refused', problem);
     if (this.refused.has(handed.jtiDigest)) return 'ended';
-    const input = [...valuesOf(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)];
+    const input = [...taskValues(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)];
     return this.connection.write(input, () =>
       addPart(this.#rows, { task, token, records, parentId }, handed, decidedBy),
     );

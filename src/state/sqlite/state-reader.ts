@@ -17,7 +17,7 @@ import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type {
   OutboxRecord,
   SecretSighting,
-  Standing,
+  TaskStanding,
   OpenTaskFilter,
   StateSize,
   Store,
@@ -89,7 +89,7 @@ export class SqliteReader implements StateReader {
     );
   }
 
-  standingOf(issuer: string, id: string, jtiDigest: string): Standing | undefined | StoreFailure {
+  standingOf(issuer: string, id: string, jtiDigest: string): TaskStanding | undefined | StoreFailure {
     const key = { issuer, id };
     return this.#inUse(
       this.connection.read([], () => this.useStates.standing(key, jtiDigest)) ?? this.#read(key, jtiDigest),
@@ -212,7 +212,7 @@ export class SqliteReader implements StateReader {
     return this.connection.read([key.issuer, key.id, jtiDigest], () => this.useStates.read(key, jtiDigest));
   }
 
-  #inUse<T extends Standing>(state: T | undefined | StoreFailure, jtiDigest: string): T | undefined | StoreFailure {
+  #inUse<T extends TaskStanding>(state: T | undefined | StoreFailure, jtiDigest: string): T | undefined | StoreFailure {
     return state === undefined || isStoreFailure(state) ? state : this.refused.inUse(state, jtiDigest);
   }
 }

@@ -56,7 +56,7 @@ export function removeStops(connection: Connection, { issuer, id }: TaskKey): vo
 }
 
 /** Within a transaction: `StateRows.liftStops`. */
-export function liftStops(connection: Connection, { issuer, agent, actions }: Omit<StopQuery, 'subject'>): void {
+export function deleteStops(connection: Connection, { issuer, agent, actions }: Omit<StopQuery, 'subject'>): void {
   connection
     .statement(
       `DELETE FROM stops WHERE issuer = ?1 AND agent = ?2 AND task = '' AND action IN (SELECT value FROM json_each(?3))`,

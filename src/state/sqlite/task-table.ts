@@ -3,7 +3,7 @@ import type { Task } from '../../task/task.ts';
 import type { Connection } from './connection.ts';
 import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from '../store.ts';
 import { rootTaskOf } from './root-task.ts';
-import { TASK_COLUMNS, taskColumns, taskFrom, valuesOf } from '../task-row.ts';
+import { TASK_COLUMNS, taskColumns, taskFrom, taskValues } from '../task-row.ts';
 
 /** Most rows of a listing and of one sweep. */
 export const MAX_ROWS = 1_000;
@@ -114,7 +114,7 @@ const INSERT_TASK = `INSERT INTO tasks (${taskColumns.join(', ')}) VALUES (${tas
 
 /** Inserts a new task. */
 export function insertTaskRow(connection: Connection, task: Task): void {
-  connection.statement(INSERT_TASK).run(...valuesOf(task));
+  connection.statement(INSERT_TASK).run(...taskValues(task));
 }
 
 /** Updates the columns of a task that can change. */

@@ -4,7 +4,7 @@ import type { Connection } from './connection.ts';
 import { changesAfter, endOfFeed } from './feed-table.ts';
 import { stateAt } from '../../task/task.ts';
 import type { ChangedPart } from '../feed.ts';
-import type { Standing, TaskKey, UseState } from '../store.ts';
+import type { TaskStanding, TaskKey, UseState } from '../store.ts';
 import { useStateAt } from './token-table.ts';
 
 /** Bytes that the states may have in total, for each that is cached at most. */
@@ -77,7 +77,7 @@ export class UseStates {
   }
 
   /** The cached task and token, also where the history was written to since. Within `read`. */
-  standing(key: TaskKey, jtiDigest: string): Standing | undefined {
+  standing(key: TaskKey, jtiDigest: string): TaskStanding | undefined {
     return this.#standing(key, jtiDigest)?.state;
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { addressOf } from '../../../src/issuer/bounds/address.ts';
+import { clientAddressOf } from '../../../src/issuer/bounds/address.ts';
 
 describe('addressOf', () => {
   it.each<[string | undefined, string]>([
@@ -13,6 +13,6 @@ describe('addressOf', () => {
     ['64:ff9b::192.0.2.7', '64:ff9b:0:0::/64'],
     [undefined, 'unknown'],
   ])('counts %s at %s', (address, counted) => {
-    expect(addressOf(address)).toBe(counted);
+    expect(clientAddressOf(address)).toBe(counted);
   });
 });

@@ -1,4 +1,4 @@
-import type { Finding } from '../../../src/action/finding.ts';
+import type { SourceFinding } from '../../../src/action/finding.ts';
 import { loadPolicies } from '../../../src/policy/loading/load.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { systemDisk } from '../../../src/policy/loading/source.ts';
@@ -23,5 +23,5 @@ export function mustCases(text: string): readonly TestCase[] {
 }
 
 /** Findings as text. */
-export const findingLines = (findings: readonly Finding[]): readonly string[] =>
+export const findingLines = (findings: readonly SourceFinding[]): readonly string[] =>
   findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { decide } from '../../../src/decide/decide.ts';
-import type { Facts } from '../../../src/decide/facts.ts';
+import type { CallFacts } from '../../../src/decide/facts.ts';
 import { actionFrom } from '../../../src/action/action.ts';
 import { authorize } from '../../../src/policy/authorize.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
@@ -53,7 +53,7 @@ function trialOf(live: PolicySet, candidate: PolicySet | null) {
     trial,
     sets,
     issue: () => trial.granted(question, authorize(live, question), 5),
-    check: (facts: Facts) =>
+    check: (facts: CallFacts) =>
       trial.checked({
         decisionId: 'd',
         decision: decide(facts, { binding: 'certificate', policies: live }),
@@ -161,7 +161,7 @@ describe('Trial', () => {
       reuse: [],
       nowMs: 7,
       floorMs: 7,
-    } as unknown as Facts;
+    } as unknown as CallFacts;
     check(facts);
     expect(drain().groups).toEqual([
       {

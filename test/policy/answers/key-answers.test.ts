@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { freshCedar } from '../../../src/policy/cedar.ts';
 import { keyFunction } from '../../../src/policy/answers/key.ts';
 import type { Keyed } from '../../../src/policy/answers/key.ts';
-import { linesOf } from '../../../src/policy/answers/key-reads.ts';
+import { readsAsLines } from '../../../src/policy/answers/key-reads.ts';
 import { trimmerFor } from '../../../src/policy/answers/trim-question.ts';
 import type { TrimmedQuestion } from '../../../src/policy/answers/trim-question.ts';
 import { readsTogether } from '../../../src/policy/answers/reads.ts';
@@ -180,7 +180,7 @@ describe('keyFunction over random policies', () => {
           const staticPolicies = Object.fromEntries(policies.map(({ id, text }) => [id, text]));
           expect(cedar.preparsePolicySet('p', { staticPolicies }).type).toBe('success');
           const reads = readsTogether(policies.map((policy) => policy.reads));
-          const lines = linesOf(reads);
+          const lines = readsAsLines(reads);
           const isRead = (name: string): boolean => lines.some((line) => line.includes(`context.${name}`));
           const keyOf = keyFunction(reads, { generation: 'g', slice: '0' });
           for (const [given, changed, who] of asks) {

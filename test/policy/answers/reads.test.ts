@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { freshCedar } from '../../../src/policy/cedar.ts';
-import { linesOf } from '../../../src/policy/answers/key-reads.ts';
+import { readsAsLines } from '../../../src/policy/answers/key-reads.ts';
 import { readsOf, readsTogether } from '../../../src/policy/answers/reads.ts';
 import { mustJson } from '../policies.ts';
 
 const readsIn = (condition: string, head = 'principal, action, resource'): readonly string[] =>
-  linesOf(readsOf(mustJson(`permit (${head}) when { ${condition} };`)));
-const withBody = (body: unknown) => linesOf(readsOf({ conditions: [{ kind: 'when', body }] }));
+  readsAsLines(readsOf(mustJson(`permit (${head}) when { ${condition} };`)));
+const withBody = (body: unknown) => readsAsLines(readsOf({ conditions: [{ kind: 'when', body }] }));
 
 const accessOn = (left: unknown) => ({ '.': { left, attr: 'n' } });
 /** The reads of a comparison of the clock with an expression. */
@@ -129,13 +129,13 @@ describe('readsOf', () => {
 
   it('finds the reads of every condition, `unless` as well', () => {
     const json = mustJson('forbid (principal, action, resource) when { context.a } unless { context.b };');
-    expect(linesOf(readsOf(json))).toEqual(['context.a', 'context.b']);
+    expect(readsAsLines(readsOf(json))).toEqual(['context.a', 'context.b']);
   });
 
   it('counts a linked slot with `in` as a read of ancestors', () => {
     const read = freshCedar().templateToJson('permit (principal in ?principal, action, resource == ?resource);');
     if (read.type === 'failure') throw new Error('a template');
-    expect(linesOf(readsOf(read.json))).toEqual(['principal in …']);
+    expect(readsAsLines(readsOf(read.json))).toEqual(['principal in …']);
   });
 
   const context = { Var: 'context' };
@@ -235,8 +235,8 @@ describe('readsOf', () => {
   });
 
   it('reads everything where the conditions are missing', () => {
-    expect(linesOf(readsOf({}))).toEqual(['everything']);
-    expect(linesOf(readsOf(null))).toEqual(['everything']);
+    expect(readsAsLines(readsOf({}))).toEqual(['everything']);
+    expect(readsAsLines(readsOf(null))).toEqual(['everything']);
   });
 });
 
@@ -250,7 +250,7 @@ describe('readsTogether', () => {
       of('context.b == "" && principal.hasTag("t")'),
       of('principal in G::"g" && resource.getTag(context.k) == ""'),
     ];
-    expect(linesOf(readsTogether(all))).toEqual([
+    expect(readsAsLines(readsTogether(all))).toEqual([
       'context.a against long 1, 2',
       'context.b',
       'context.k',
@@ -258,13 +258,13 @@ describe('readsTogether', () => {
       'principal in …',
       'resource.getTag(…)',
     ]);
-    expect(linesOf(readsTogether([...all, readsOf(null)]))).toEqual(['everything']);
-    expect(linesOf(readsTogether([]))).toEqual([]);
+    expect(readsAsLines(readsTogether([...all, readsOf(null)]))).toEqual(['everything']);
+    expect(readsAsLines(readsTogether([]))).toEqual([]);
   });
 
   it('does not change its inputs', () => {
     const one = of('context.a > 1');
     readsTogether([one, of('context.a > 2')]);
-    expect(linesOf(one)).toEqual(['context.a against long 1']);
+    expect(readsAsLines(one)).toEqual(['context.a against long 1']);
   });
 });

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { CompactSign } from 'jose';
 import { bundleFrom, bundleKeyFrom, cosignedBundle, signedBundle } from '../../../src/policy/bundle/bundle.ts';
-import { signingKeysFrom, type SigningKey } from '../../../src/policy/bundle/bundle-keys.ts';
+import { signingKeysFrom, type BundleSigningKey } from '../../../src/policy/bundle/bundle-keys.ts';
 import { keyPair } from './key-pair.ts';
 import type { BundleKey } from '../../../src/policy/bundle/bundle.ts';
 import { setHashOf } from '../../../src/policy/loading/set-hash.ts';
@@ -26,7 +26,7 @@ async function signed(payload: string, { key, algorithm, jwk }: BundleKey, heade
 }
 
 /** One signature of these keys, for bundles named `prod`. */
-const trust = (keys: readonly SigningKey[], signatures = 1, name: string | null = 'prod') => ({
+const trust = (keys: readonly BundleSigningKey[], signatures = 1, name: string | null = 'prod') => ({
   keys,
   name,
   signatures,

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Finding } from '../../../src/action/finding.ts';
+import type { SourceFinding } from '../../../src/action/finding.ts';
 import { followPolicies } from '../../../src/policy/loading/follow.ts';
 import type { Problem } from '../../../src/runtime/problem.ts';
 
-const finding: Finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
+const finding: SourceFinding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
 
 /** Follows a given source, with one look per call. */
 function followed({

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { openStoreForReading } from '../../../src/state/sqlite/open-store.ts';
 import { isStoreFailure, storeFailure } from '../../../src/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../src/runtime/store-failure.ts';
-import type { Standing, Store, StoreReader, UseState } from '../../../src/state/store.ts';
+import type { TaskStanding, Store, StoreReader, UseState } from '../../../src/state/store.ts';
 import { stateAt } from '../../../src/task/task.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
@@ -40,7 +40,7 @@ const statesIn = (store: StoreReader): readonly unknown[] =>
     }),
   );
 
-function standingIn(store: StoreReader, standing: Standing | undefined | StoreFailure): object {
+function standingIn(store: StoreReader, standing: TaskStanding | undefined | StoreFailure): object {
   const { task, issued } = must(standing ?? storeFailure('refused', 'there is no such task'));
   const { lastUsedMs: _, ...rest } = task;
   return { task: rest, issued, now: stateAt(task, store.nowMs()) };

@@ -12,7 +12,7 @@ import { asPermit } from './mutated-policies.ts';
 import type { MutatedPolicy } from './mutated-policies.ts';
 
 /** A check that can detect mutants: a question, and whether the outcome differs for given matching policies. */
-export interface Check {
+export interface MutantCheck {
   readonly asked: { readonly question: Question } | { readonly raw: RawQuestion };
   readonly isNoticed: (matching: Matching) => boolean;
 }
@@ -37,7 +37,7 @@ export function mutantAsker(
   all: readonly CutPolicy[],
   alive: ReadonlySet<MutatedPolicy>,
   policies: Pick<PolicySet, 'hash' | 'facts' | 'schema'>,
-): (check: Check) => AskedMutants | null {
+): (check: MutantCheck) => AskedMutants | null {
   const keyed = new Map<string, PolicyEntry>(all.map((of, index) => [`p${index}`, of.policy]));
   const keyOf = new Map(Array.from(keyed, ([key, policy]) => [policy, key] as const));
   const mutated = [...alive];
@@ -92,7 +92,7 @@ const standingsFrom = (held: readonly string[], erring: readonly string[]): Stan
 function asker(
   permits: readonly ({ readonly id: string } & ReturnType<typeof asPermit>)[],
   { hash, facts, schema }: Pick<PolicySet, 'hash' | 'facts' | 'schema'>,
-): (asked: Check['asked']) => Standings | null {
+): (asked: MutantCheck['asked']) => Standings | null {
   const reads = { everything: true, roots: new Map() };
   const enginePolicies = permits.map((permit) => ({ ...permit, reads }));
   const rules = { generation: `${hash} mutants`, policies: enginePolicies, ...facts };

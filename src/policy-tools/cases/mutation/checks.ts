@@ -10,12 +10,12 @@ import type { Attempt, CaseCircumstances, TestCase } from '../test-case.ts';
 import { circumstancesOf, openTargets } from '../unlisted.ts';
 import type { Rehearsed } from '../unlisted.ts';
 import { mismatches } from '../case-verdict.ts';
-import type { Check } from './asked-mutants.ts';
+import type { MutantCheck } from './asked-mutants.ts';
 import { answerOf, rawAnswerOf } from './matching.ts';
 import type { Matching } from './matching.ts';
 
 /** A check from a test case, with its name. */
-export type CaseCheck = Check & { readonly name: string };
+export type CaseCheck = MutantCheck & { readonly name: string };
 
 /** Checks that detect a failing case. Skipped cases, and those that never reach the policies, detect nothing. */
 export function* caseChecks(cases: readonly TestCase[], policies: PolicySet): Iterable<CaseCheck> {
@@ -32,7 +32,7 @@ export function* caseChecks(cases: readonly TestCase[], policies: PolicySet): It
 }
 
 /** Checks that detect unlisted allows. Every attempt is made, after the cases. */
-export function unlistedChecks(cases: readonly TestCase[], policies: PolicySet): Iterable<Check> | Problem {
+export function unlistedChecks(cases: readonly TestCase[], policies: PolicySet): Iterable<MutantCheck> | Problem {
   const rehearsed = cases.map((test): Rehearsed => {
     const rehearsal = rehearse(test.attempt, test.circumstances, policies);
     return { test, target: isProblem(rehearsal) ? null : rehearsal.target };
@@ -41,7 +41,7 @@ export function unlistedChecks(cases: readonly TestCase[], policies: PolicySet):
   return isProblem(open) ? open : checksOf(open, policies);
 }
 
-function* checksOf(open: Exclude<ReturnType<typeof openTargets>, Problem>, policies: PolicySet): Iterable<Check> {
+function* checksOf(open: Exclude<ReturnType<typeof openTargets>, Problem>, policies: PolicySet): Iterable<MutantCheck> {
   for (const { agent, all } of open) {
     for (const trial of all) {
       const circumstances = circumstancesOf(agent, trial);

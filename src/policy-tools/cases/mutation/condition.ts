@@ -1,4 +1,4 @@
-import { closing, depthOf, split } from '../../explain/brackets.ts';
+import { closingBracket, depthOf, split } from '../../explain/brackets.ts';
 import type { Tokens } from '../../explain/brackets.ts';
 
 /**
@@ -24,7 +24,7 @@ const RELATIONS = new Set(['==', '!=', '<', '<=', '>', '>=', 'in', 'has', 'like'
 /** Splits an expression that parses. It only cuts, so that every part is the author's text. */
 export function conditionIn(tokens: Tokens): Condition {
   const [first] = tokens;
-  if (first?.text === '(' && closing(tokens, 0) === tokens.length - 1) return conditionIn(tokens.slice(1, -1));
+  if (first?.text === '(' && closingBracket(tokens, 0) === tokens.length - 1) return conditionIn(tokens.slice(1, -1));
   if (first?.text === 'if') return { kind: 'conditional', tokens, parts: conditionalParts(tokens).map(conditionIn) };
   // An `if` further on can only be inside of brackets.
   for (const [kind, joint] of [['any', '||'] as const, ['all', '&&'] as const]) {
@@ -65,7 +65,7 @@ function bracketsIn(tokens: Tokens): readonly Bracketed[] {
   for (let at = 0; at < tokens.length; at += 1) {
     const open = tokens[at];
     if (open === undefined || depthOf(open) !== 1) continue;
-    const close = closing(tokens, at);
+    const close = closingBracket(tokens, at);
     const items = split(tokens.slice(at + 1, close), ',').filter((item) => item.length > 0);
     const values = open.text === '{' ? items.map(valueOf) : items;
     found.push({ bracket: open.text, items: values.map(conditionIn) });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closing, split } from '../../explain/brackets.ts';
+import { closingBracket, split } from '../../explain/brackets.ts';
 import type { Tokens } from '../../explain/brackets.ts';
 import { cedarTokens } from '../../../policy/cedar-text.ts';
 import type { CedarToken } from '../../../policy/cedar-text.ts';
@@ -77,7 +77,7 @@ function scopeChanges(name: 'principal' | 'action' | 'resource', piece: PolicyPi
   if (first === undefined || tokens.length === 1) return [];
   const any = { ...range(tokens), to: name, what: `any ${name} will do: ${quoted(tokens)} is left out` };
   const open = tokens.findIndex((token) => token.text === '[');
-  const listed = open < 0 ? [] : split(tokens.slice(open + 1, closing(tokens, open)), ',');
+  const listed = open < 0 ? [] : split(tokens.slice(open + 1, closingBracket(tokens, open)), ',');
   const within = tokens.findIndex((token) => token.text === 'in');
   const group =
     tokens[1]?.text === 'is' && within > 0
@@ -176,7 +176,7 @@ function turned(tokens: Tokens, text: string): readonly Change[] {
     const isMethod = /^\w/.test(sign.text);
     if (isMethod && (tokens[at - 1]?.text !== '.' || tokens[at + 1]?.text !== '(')) return [];
     const sides = isMethod
-      ? [tokens.slice(0, at - 1), tokens.slice(at + 2, closing(tokens, at + 1))]
+      ? [tokens.slice(0, at - 1), tokens.slice(at + 2, closingBracket(tokens, at + 1))]
       : [tokens.slice(0, at), tokens.slice(at + 1)];
     const telling = turn.isBound ? sides.map((side) => textOf(side, text)).join(' == ') : textOf(tokens, text);
     const what = `\`${sign.text}\` is \`${turn.to}\` in ${quoted(tokens)}`;

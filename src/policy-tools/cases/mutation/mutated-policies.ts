@@ -1,4 +1,4 @@
-import type { Finding } from '../../../action/finding.ts';
+import type { SourceFinding } from '../../../action/finding.ts';
 import { freshCedar } from '../../../policy/cedar.ts';
 import type { Cedar } from '../../../policy/cedar.ts';
 import { lintedPolicy } from '../../lint/linted-policy.ts';
@@ -87,7 +87,7 @@ export const asPermit = ({ policy, parts }: CutPolicy): { readonly text: string;
 export function placeOfMutant({
   of: { policy },
   mutant,
-}: MutatedPolicy): Required<Pick<Finding, 'line' | 'column' | 'end'>> {
+}: MutatedPolicy): Required<Pick<SourceFinding, 'line' | 'column' | 'end'>> {
   const { line, column } = placeInPolicy(policy, mutant.start);
   return { line, column, end: placeInPolicy(policy, mutant.end) };
 }

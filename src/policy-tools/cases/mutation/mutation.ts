@@ -7,7 +7,7 @@ import { isProblem } from '../../../runtime/problem.ts';
 import type { Problem } from '../../../runtime/problem.ts';
 import type { Suites } from '../suite-source.ts';
 import { mutantAsker } from './asked-mutants.ts';
-import type { Check } from './asked-mutants.ts';
+import type { MutantCheck } from './asked-mutants.ts';
 import { caseChecks, cedarChecks, unlistedChecks } from './checks.ts';
 import { mutatedPolicies, placeOfMutant } from './mutated-policies.ts';
 import type { MutatedPolicy } from './mutated-policies.ts';
@@ -131,7 +131,7 @@ function uselessAccepts(all: readonly CutPolicy[], alive: ReadonlySet<MutatedPol
 class Examples {
   readonly #byPolicy = new Map<PolicyEntry, Example[]>();
 
-  add(check: Check & { readonly name?: string }, matching: readonly PolicyEntry[]): void {
+  add(check: MutantCheck & { readonly name?: string }, matching: readonly PolicyEntry[]): void {
     const { asked, name } = check;
     if (name === undefined || !('question' in asked)) return;
     for (const policy of matching) {
