@@ -226,7 +226,6 @@ export const tokenReaders: Readers = {
 export const notOfTokens: Readonly<Record<string, string>> = {
   'issuer/body.ts': 'counts bytes up to 64 KiB',
   'issuer/bounds/connections.ts': 'counts',
-  'issuer/bounds/fair-queue.ts': 'a queue',
   'issuer/bounds/requests.ts': 'counts',
   'issuer/bounds/turns.ts': 'a queue',
   'issuer/decide-anew.ts': 'our own values',
