@@ -33,6 +33,7 @@ import { TokenUses } from '../token/uses.ts';
 import type { Closers } from './closers.ts';
 import { countedOutcomes } from './measures.ts';
 import { networkOf } from './network.ts';
+import { foreignCallers } from './foreign-callers.ts';
 import { formerCertificates } from './former-certificates.ts';
 import { missingCertificates } from './missing-certificates.ts';
 import { isStartProblem } from './start-problem.ts';
@@ -219,10 +220,12 @@ function observerOf(parts: Parts): CheckServices['onChecked'] {
   const counted = checkMetrics(metrics);
   const noteCertificate = missingCertificates(parts);
   const noteFormer = formerCertificates(parts);
+  const noteForeign = foreignCallers(parts);
   const count: CheckServices['onChecked'] = (check) => {
     counted(check);
     noteCertificate(check);
     noteFormer(check);
+    noteForeign(check);
     trial.checked(check);
   };
   if (decisionStream === null) return count;

@@ -48,6 +48,9 @@ describe('the pages of the doctor', () => {
       ...KUBERNETES_FAULTS.flatMap(({ found }) => found),
       // In `remit-settings.test.ts`, `short-streams.test.ts`, `socket-access.test.ts`, `envoy.test.ts` and `bootstrap.test.ts`.
       'envoy.empty-error',
+      // In `trust-domain.test.ts`.
+      'envoy.other-domain',
+      'istio.other-domain',
       'envoy.host-unserved',
       'envoy.split-sessions',
       'envoy.short-streams',

@@ -99,6 +99,10 @@ describe('what a Remit says of itself', () => {
       'identity.no-certificates at metric/remit_peer_certificates_missing_total',
     ],
     [
+      'remit_decisions_total{decision="deny",reason="identity.untrusted-domain",action="none"} 21',
+      'identity.foreign-domain at metric/remit_decisions_total{decision=deny,reason=identity.untrusted-domain,action=none}',
+    ],
+    [
       'remit_token_uses_total{class="other-certificate"} 21',
       'identity.other-certificate at metric/remit_token_uses_total{class=other-certificate}',
     ],

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { diagnosed } from '../doctor/diagnosed.ts';
 import { both, describeWith, envoyPart, istiodPart, kubernetesPart, spirePart } from '../parts.ts';
@@ -27,6 +29,14 @@ describeWith(
       for (const made of ['virtualOutbound', 'virtualInbound', '240.0.0.1_5432', 'envoy.filters.network.ext_authz'])
         expect(body).toContain(made);
       expect(await doctorCodes(istio.admin)).toEqual([]);
+    });
+
+    // Issue 39, point 3.
+    it('has another trust domain than a Remit of `other.test`, as the doctor finds', async () => {
+      const config = join(domain.folder, 'other.yaml');
+      await writeFile(config, 'trustDomains: [other.test]\npolicies: { folder: policies }\n');
+      const { findings } = await diagnosed(['--envoy', istio.admin, '--config', config, '--json']);
+      expect(findings.map(({ code }) => code)).toContain('envoy.other-domain');
     });
 
     it('is unsound where the check of connections is taken away by another provider', async () => {

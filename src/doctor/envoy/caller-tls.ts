@@ -1,4 +1,4 @@
-import { isTrueAt } from '../tree.ts';
+import { at, isTrueAt, listAt, textAt } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { FilterChain } from './envoy-config.ts';
@@ -114,6 +114,42 @@ const quic = (where: string): readonly Finding[] => [
     fix: 'serve agents over TCP',
   },
 ];
+
+/**
+ * Whether Envoy accepts any caller that Remit accepts: a mesh verifies that names of certificates begin with those of its own trust domain, which
+ * is not that of SPIRE where nobody gave both one name.
+ */
+export function commonDomain(facts: EnvoyFacts, own: readonly string[] | null): readonly Finding[] | null {
+  const guarded = guardedOf(facts);
+  if (guarded.length === 0 || own === null) return null;
+  return guarded.flatMap(({ chain: { transport, where } }): readonly Finding[] => {
+    const names = validationContextsOf(transport.tls, facts).flatMap(namedDomains);
+    const other = names.find((name) => !own.includes(name));
+    if (other === undefined) return [];
+    const isCommon = names.some((name) => own.includes(name));
+    return [
+      {
+        code: 'envoy.other-domain',
+        where,
+        level: isCommon ? 'warning' : 'error',
+        message: isCommon
+          ? `it lets callers of \`${other}\` in too, which \`trustDomains\` of Remit does not have: each of their calls is refused`
+          : `it lets callers of \`${other}\` in alone, and \`trustDomains\` of Remit has \`${own.join('`, `')}\`: every call is refused`,
+        fix: 'give SPIRE and the mesh one trust domain (`meshConfig.trustDomain`): agents have their tokens by the one, and call by the other',
+      },
+    ];
+  });
+}
+
+/** Trust domains by which a validation context names those that it accepts, as istiod writes them. */
+const namedDomains = (context: unknown): readonly string[] =>
+  [
+    ...listAt(context, 'match_subject_alt_names'),
+    ...listAt(context, 'match_typed_subject_alt_names').map((one) => at(one, 'matcher')),
+  ].flatMap((one) => {
+    const [, name] = /^spiffe:\/\/([^/]{1,255})\/$/.exec(textAt(one, 'prefix')) ?? [];
+    return name === undefined ? [] : [name];
+  });
 
 /** The trust domains of callers that Envoy accepts: those of `trustDomains` of Remit, or more. */
 export function acceptedDomains(facts: EnvoyFacts, own: readonly string[] | null): readonly Finding[] | null {

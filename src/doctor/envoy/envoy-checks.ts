@@ -4,7 +4,7 @@ import type { Finding } from '../finding.ts';
 import { closedAdmin, steadyRuntime } from './admin-reach.ts';
 import { agentLimit } from './agent-limit.ts';
 import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
-import { acceptedDomains, verifiedCaller } from './caller-tls.ts';
+import { acceptedDomains, commonDomain, verifiedCaller } from './caller-tls.ts';
 import { everyCallRouted } from './catch-all.ts';
 import { ownControlPlane } from './control-plane.ts';
 import { goodCounters, soundEnvoy } from './counters.ts';
@@ -88,6 +88,9 @@ export const envoyChecks: readonly Check[] = [
   ),
   check('Envoy accepts the trust domains that Remit accepts', (facts, { remit }) =>
     acceptedDomains(facts, remit?.host?.config.trustDomains ?? null),
+  ),
+  check('callers that Envoy lets in are of a trust domain that Remit accepts', (facts, { remit }) =>
+    commonDomain(facts, remit?.host?.config.trustDomains ?? null),
   ),
 ];
 

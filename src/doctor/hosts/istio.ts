@@ -5,6 +5,7 @@ import { at, listAt, membersAt, numberAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 import { istioEffectChecks } from './istio-effects.ts';
+import { istioDomainCheck } from './istio-domain.ts';
 import { istioMeshCheck } from './istio-mesh.ts';
 import { istioReachChecks } from './istio-reach.ts';
 import { providerFindings } from './istio-provider.ts';
@@ -187,6 +188,7 @@ export const istioChecks: readonly Check[] = [
     },
   },
   ...istioReachChecks(namingRemit),
+  istioDomainCheck,
   istioMeshCheck((objects) => remitPoliciesIn(objects).length > 0),
   ...istioEffectChecks((objects) => remitPoliciesIn(objects).length > 0),
 ];

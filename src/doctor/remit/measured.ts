@@ -37,6 +37,15 @@ const rules: readonly MetricRule[] = [
     fix: 'if a proxy of a mesh stands before the agents, set `extAuthz.binding: spiffe-id`; otherwise let agents exchange their tokens after a renewal, as `remit run` does',
   },
   {
+    code: 'identity.foreign-domain',
+    metric: 'remit_decisions_total',
+    labels: { reason: 'identity.untrusted-domain' },
+    isBad: over(20),
+    message: (value) =>
+      `${value} calls were refused since their callers are of a trust domain that \`trustDomains\` does not have; the log names it`,
+    fix: 'in a mesh give SPIRE and the mesh one trust domain (`meshConfig.trustDomain` of Istio), and name it in `trustDomains`',
+  },
+  {
     code: 'identity.clock',
     metric: 'remit_clock_lead_seconds',
     isBad: (value) => Math.abs(value) > 5,
