@@ -321,6 +321,9 @@ export const cedarPart = (): Part<string> => ({
 /** Debian's faketime, which runs a program with another wall clock, as a part. */
 export const faketimePart = (): Part<string> => onPath('faketime');
 
+/** Debian's iptables, with the right to use them in a network of its own, as a part. */
+export const iptablesPart = (): Part<string> => onPath('iptables');
+
 /** Debian's strace, which makes system calls fail, as a part. */
 export const stracePart = (): Part<string> => onPath('strace');
 

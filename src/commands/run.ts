@@ -43,7 +43,8 @@ ${issuerHelp}
                     the command needs neither; may be repeated. Without URL: the resource of the intent. Keys: port=N a fixed
                     local port; connect=HOST:PORT connect there instead; resource=URL the resource of the token, if the URL does
                     not tell; ca=bundle|system|FILE what verifies the upstream's certificate, default the bundle of the SVID;
-                    id=spiffe://… its SPIFFE ID instead of the host of the URL; upgrade=websocket pass WebSocket on
+                    id=spiffe://… its SPIFFE ID instead of the host of the URL; upgrade=websocket pass WebSocket on. An http: URL
+                    is for a service of a mesh: each connection is made sure to end at the sidecar of this pod, which speaks TLS
   --wait DURATION   how long to wait for an issuer to which no connection can be made yet, such as one behind a proxy of the pod
                     that starts later: default 30s; 0: end at once
   --mcp-servers FILE

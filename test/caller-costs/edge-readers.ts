@@ -266,6 +266,7 @@ export const edgeReaders: Readers = {
 
 /** Files and exports of these rooms that read no caller's text by themselves, with what they read or who reads for them. */
 export const notAtTheEdge: Readonly<Record<string, string>> = {
+  'agent-run/forward/mesh-route.ts clearWay': 'the configuration of the Envoy of the own pod',
   'agent-run/forward/agent-card.ts agentCardUrls': 'an answer of the upstream, at most 1 MiB',
   'agent-run/forward/endpoint-event.ts': 'an answer of the upstream',
   'agent-run/forward/forward-option.ts': 'options of a command',

@@ -9,7 +9,7 @@ export type UpstreamAuthorities = 'bundle' | 'system' | { readonly file: string 
 export interface ForwardOption {
   /** Letters, digits and hyphens; names the variables. */
   readonly name: string;
-  /** The upstream: an https: URL without trailing slash, query and fragment; `null` for that of the resource. */
+  /** The upstream: an https: URL without trailing slash, query and fragment, or an http: one of the mesh; `null` for that of the resource. */
   readonly url: string | null;
   /** The resource of its token; `null` where the URL tells. */
   readonly resource: string | null;
@@ -108,7 +108,7 @@ function forwardOptionFrom(word: string): ForwardOption | Problem {
   if (!/^[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*$/.test(name) || name.length > MAX_NAME) {
     return { problem: `must be ${FORWARD_RULE}; a name has letters, digits and hyphens, at most ${MAX_NAME}` };
   }
-  const upstream = url === undefined ? null : upstreamUrlFrom(url);
+  const upstream = url === undefined ? null : upstreamUrlFrom(url, IN_MESH);
   if (isProblem(upstream)) return upstream;
   const option: Settings = {
     name,
@@ -124,18 +124,24 @@ function forwardOptionFrom(word: string): ForwardOption | Problem {
     const [, key = '', value = ''] = /^([a-z]+)=(.*)$/s.exec(other) ?? [];
     const rule = settings.get(key)?.(value, option) ?? null;
     if (rule !== null) return { problem: `setting \`${key}\` must be ${rule}` };
+    if (upstream?.startsWith('http:') === true && (key === 'ca' || key === 'id'))
+      return { problem: `setting \`${key}\` is for an https: URL: in a mesh the sidecar verifies the upstream` };
   }
   return option;
 }
 
 const MAX_NAME = 32;
 
+const HTTPS: ReadonlySet<string> = new Set(['https:']);
+/** In clear only to a sidecar of this pod: `mesh-connection.ts` makes sure of it. */
+const IN_MESH: ReadonlySet<string> = new Set(['https:', 'http:']);
+
 /** An upstream's URL without its trailing slash. */
-export function upstreamUrlFrom(text: string): string | Problem {
+export function upstreamUrlFrom(text: string, protocols = HTTPS): string | Problem {
   const url = URL.canParse(text) ? new URL(text) : null;
   const isPlain =
     url !== null &&
-    url.protocol === 'https:' &&
+    protocols.has(url.protocol) &&
     !/[?#\s\\]/.test(text) &&
     url.username === '' &&
     url.password === '' &&

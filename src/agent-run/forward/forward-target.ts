@@ -3,13 +3,16 @@ import { type ForwardOption, upstreamUrlFrom } from './forward-option.ts';
 
 /** An upstream of a run: a `--forward` with its URL and resource settled. */
 export interface ForwardTarget extends Omit<ForwardOption, 'url' | 'resource'> {
-  /** `https://host[:port]`. */
+  /** `https://host[:port]`; `http:` for a service that the pod's own sidecar takes over. */
   readonly origin: string;
   /** Path of its URL without a trailing slash; `` for none. */
   readonly base: string;
   /** The resource that its token is for. */
   readonly resource: string;
 }
+
+/** The host of the URL, with the port that is written. */
+export const authorityOf = ({ origin }: Pick<ForwardTarget, 'origin'>): string => origin.replace(/^https?:\/\//, '');
 
 /**
  * Settles which resource of the intent each `--forward` is for: the one it names, else the longest resource that its URL is or
@@ -63,5 +66,7 @@ function isHostNamed(resource: string, name: string): boolean {
 
 function isBelow(url: string, resource: string): boolean {
   const place = upstreamUrlFrom(resource);
-  return !isProblem(place) && (url === place || url.startsWith(`${place}/`));
+  // A resource is named by `https:` also if a mesh carries its calls.
+  const secure = url.replace(/^http:/, 'https:');
+  return !isProblem(place) && (secure === place || secure.startsWith(`${place}/`));
 }

@@ -12,6 +12,7 @@ import { forwardVariables } from './forward-option.ts';
 import type { ForwardTarget } from './forward-target.ts';
 import type { Forwarded } from './forwarded.ts';
 import { ForwardListener } from './listener.ts';
+import { isInMesh, meshProblem } from './mesh-connection.ts';
 import { LocalUrls } from './local-urls.ts';
 import { defaultUpstreamBounds, type UpstreamBounds, UpstreamConnections } from './upstream-connections.ts';
 
@@ -98,6 +99,11 @@ async function openForwarder(
     bounds = defaultUpstreamBounds,
   }: ForwardersOptions & { readonly folder: string; readonly localUrls: LocalUrls },
 ): Promise<Handover | Problem> {
+  if (isInMesh(target)) {
+    // Only told: the sidecar may become ready later, and each connection is looked at.
+    const problem = await meshProblem(target, bounds);
+    if (problem !== null) tell(`${target.name}: no call can be made yet: ${problem}`);
+  }
   const authorities = await authoritiesIn(target);
   if (isProblem(authorities)) return authorities;
   const path = join(folder, `${target.name}.sock`);

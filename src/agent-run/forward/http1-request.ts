@@ -20,6 +20,7 @@ import {
   withoutSvid,
   withoutToken,
 } from './local-answer.ts';
+import { authorityOf } from './forward-target.ts';
 import { passedRequestLines, valuesOf } from './passed-headers.ts';
 import { RequestBody } from './request-body.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
@@ -116,7 +117,7 @@ async function attempted(
   let outcome = await outcomeOf(sent, { call, body, forwarded });
   if (isFailure(outcome) && isRepeatable(sent, call, body)) {
     // The upstream closed the connection as it was used again.
-    const fresh = { createConnection: () => connections.connect() };
+    const fresh: Way = { createConnection: (_options, done) => connections.connect(done) };
     outcome = await outcomeOf(asked(call, forwarded, { credential, connections: fresh }), { call, body, forwarded });
   }
   if (!isFailure(outcome)) return outcome;
@@ -163,7 +164,7 @@ export function requestLines(
   const { rawHeaders, method = '' } = request;
   const lines = passedRequestLines(rawHeaders, localUrls);
   const [length] = valuesOf(rawHeaders, 'content-length');
-  lines.push('host', target.origin.slice('https://'.length), 'authorization', `Bearer ${token}`);
+  lines.push('host', authorityOf(target), 'authorization', `Bearer ${token}`);
   if (valuesOf(rawHeaders, 'origin').length > 0) lines.push('origin', target.origin);
   if (valuesOf(rawHeaders, 'transfer-encoding').length > 0) lines.push('transfer-encoding', 'chunked');
   else if (length !== undefined) lines.push('content-length', length);

@@ -35,6 +35,8 @@ import {
   valuesOf,
 } from './passed-headers.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
+import { authorityOf } from './forward-target.ts';
+import { isInMesh } from './mesh-connection.ts';
 import type { SessionLease } from './upstream-sessions.ts';
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
 
@@ -192,8 +194,8 @@ function asked(
     {
       ...headers,
       ':method': method,
-      ':scheme': 'https',
-      ':authority': target.origin.slice('https://'.length),
+      ':scheme': isInMesh(target) ? 'http' : 'https',
+      ':authority': authorityOf(target),
       ':path': `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
       authorization: `Bearer ${credential.token}`,
     },

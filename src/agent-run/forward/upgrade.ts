@@ -36,7 +36,7 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
   if (isProblem(connections)) return answerUpgrade(call, withoutSvid(connections.problem));
   const lines = requestLines(request, forwarded, credential.token);
   const sent = requestHttp({
-    createConnection: () => connections.connect(),
+    createConnection: (_options, done) => connections.connect(done),
     method: request.method,
     path: `${target.base}${call.rest}`.replace(/^(?=$|\?)/, '/'),
     headers: [...lines, 'connection', 'Upgrade', 'upgrade', 'websocket'],

@@ -1,5 +1,5 @@
 import { Agent, type AgentOptions, type ClientRequestArgs } from 'node:http';
-import { isIP } from 'node:net';
+import { isIP, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   checkServerIdentity,
@@ -13,10 +13,13 @@ import {
 } from 'node:tls';
 import { type Svid, tlsMaterialOf } from '../../identity/svid.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { repeatedly } from '../../runtime/repeatedly.ts';
+import { after } from '../../runtime/timers.ts';
 import { type OwnSvid, thumbprintOf } from '../own-svid.ts';
 import { notServerId } from '../server-id.ts';
 import type { ForwardTarget } from './forward-target.ts';
-import { UpstreamSessions } from './upstream-sessions.ts';
+import { isInMesh, meshConnection, meshProblem } from './mesh-connection.ts';
+import { secured, UpstreamSessions } from './upstream-sessions.ts';
 
 /** Bounds of the connections to one upstream. */
 export interface UpstreamBounds {
@@ -38,6 +41,9 @@ export const defaultUpstreamBounds: UpstreamBounds = {
   idleMs: 7_200_000,
 };
 
+/** How often the way of calls in clear is looked at again. */
+const LOOK_MS = 5_000;
+
 /** Code of the error of a connection that was not ready in time. */
 export const CONNECT_TIMEOUT = 'REMIT_CONNECT_TIMEOUT';
 
@@ -55,6 +61,7 @@ export class UpstreamConnections {
   readonly #authorities: readonly string[] | null;
   #current: CertificateConnections | null = null;
   #isRenewed = false;
+  #stopLooking: () => Promise<void> = () => Promise.resolve();
 
   /** @param authorities the content of the target's `ca` file; ignored for the others */
   constructor(
@@ -74,6 +81,20 @@ export class UpstreamConnections {
     this.#bounds = bounds;
     this.#authorities = authoritiesOf(target, authorities);
     svid.onChange(() => (this.#isRenewed = true));
+    if (isInMesh(target))
+      this.#stopLooking = repeatedly(() => this.#lookAgain(), {
+        everyMs: LOOK_MS,
+        after,
+        onFault: () => this.#current?.destroy(),
+      });
+  }
+
+  /** Ends the connections to a sidecar that would no longer be opened: its configuration has changed. */
+  async #lookAgain(): Promise<void> {
+    if (this.#current !== null && (await meshProblem(this.#target, this.#bounds)) !== null) {
+      this.#current.destroy();
+      this.#current = null;
+    }
   }
 
   /** The connections of the certificate that a token is bound to. @param boundTo its thumbprint */
@@ -89,6 +110,7 @@ export class UpstreamConnections {
 
   /** Closes all connections at once. */
   close(): void {
+    void this.#stopLooking();
     this.#current?.destroy();
   }
 
@@ -136,12 +158,15 @@ export class CertificateConnections {
     this.thumbprint = thumbprint;
     this.#connecting = connecting;
     this.agent = new UpstreamAgent(connecting);
-    this.sessions = new UpstreamSessions(connecting.target.origin, () => connected(connecting, 'h2'));
+    const { bounds, target } = connecting;
+    this.sessions = new UpstreamSessions(target.origin, () =>
+      isInMesh(target) ? meshConnection(target, bounds) : secured(connected(connecting, 'h2')),
+    );
   }
 
-  /** A new connection for HTTP/1.1 outside of the pool. */
-  connect(): TLSSocket {
-    return connected(this.#connecting, 'http/1.1');
+  /** A new connection for HTTP/1.1 outside of the pool, given now or to `give`. */
+  connect(give: Connected): Duplex | undefined {
+    return opened(this.#connecting, give);
   }
 
   retire(): void {
@@ -168,8 +193,8 @@ class UpstreamAgent extends Agent {
     this.#connecting = connecting;
   }
 
-  override createConnection(_options: ClientRequestArgs): Duplex {
-    return connected(this.#connecting, 'http/1.1');
+  override createConnection(_options: ClientRequestArgs, give: Connected): Duplex | undefined {
+    return opened(this.#connecting, give);
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
@@ -183,6 +208,20 @@ class UpstreamAgent extends Agent {
     this.#isRetired = true;
     for (const sockets of Object.values(this.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
   }
+}
+
+/** How Node.js is given a connection that is not there yet. */
+type Connected = (error: Error | null, socket: Duplex) => void;
+
+/** INVARIANT: nobody has a connection in clear before it is certain where it leads. */
+function opened(connecting: Connecting, give: Connected): Duplex | undefined {
+  if (!isInMesh(connecting.target)) return connected(connecting, 'http/1.1');
+  meshConnection(connecting.target, connecting.bounds).then(
+    (socket) => give(null, socket),
+    // Beside an error Node.js looks at no socket.
+    (error: unknown) => give(error instanceof Error ? error : new Error(String(error)), new Socket()),
+  );
+  return undefined;
 }
 
 function connected({ target, bounds, secureContext }: Connecting, protocol: 'h2' | 'http/1.1'): TLSSocket {

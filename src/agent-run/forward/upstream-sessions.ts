@@ -1,4 +1,5 @@
 import { connect, type ClientHttp2Session } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 
 /** Code of the error of an upstream that offers no HTTP/2. */
@@ -28,13 +29,13 @@ export interface SessionLease {
  */
 export class UpstreamSessions {
   readonly #origin: string;
-  readonly #connected: () => TLSSocket;
+  readonly #connected: () => Promise<Duplex>;
   readonly #held = new Set<Held>();
   #opening: Promise<Held> | null = null;
   #isRetired = false;
 
-  /** @param connected opens a TLS connection that offers `h2` */
-  constructor(origin: string, connected: () => TLSSocket) {
+  /** @param connected opens a connection for HTTP/2 that is ready */
+  constructor(origin: string, connected: () => Promise<Duplex>) {
     this.#origin = origin;
     this.#connected = connected;
   }
@@ -74,8 +75,7 @@ export class UpstreamSessions {
   }
 
   async #open(): Promise<Held> {
-    const socket = this.#connected();
-    await secured(socket);
+    const socket = await this.#connected();
     const session = connect(this.#origin, {
       createConnection: () => socket,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
@@ -95,11 +95,12 @@ export class UpstreamSessions {
   }
 }
 
-const secured = (socket: TLSSocket): Promise<void> =>
+/** The connection, once its handshake is over and has agreed on HTTP/2. */
+export const secured = (socket: TLSSocket): Promise<TLSSocket> =>
   new Promise((resolve, reject) => {
     socket.once('error', reject).once('secureConnect', () => {
       socket.off('error', reject);
-      if (socket.alpnProtocol === 'h2') return resolve();
+      if (socket.alpnProtocol === 'h2') return resolve(socket);
       socket.destroy();
       return reject(Object.assign(new Error('it does not offer HTTP/2, which the client speaks'), { code: NO_HTTP2 }));
     });

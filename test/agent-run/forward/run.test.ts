@@ -257,7 +257,7 @@ while True:
 
 describe('remit run --forward: refusals before the command starts', () => {
   it.each([
-    [['a=http://a.test'], '--forward `a=http://a.test` must name an https: URL'],
+    [['a=ftp://a.test'], '--forward `a=ftp://a.test` must name an https: URL'],
     [['a,resource=https://other.test'], 'the intent does not name the resource `https://other.test`'],
   ])('%j: %s', async (forwards, message) => {
     const words = forwards.flatMap((forward) => ['--forward', forward]);

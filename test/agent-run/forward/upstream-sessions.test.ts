@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { forwardHttp2 } from '../../../src/agent-run/forward/http2-request.ts';
-import { UpstreamSessions } from '../../../src/agent-run/forward/upstream-sessions.ts';
+import { secured, UpstreamSessions } from '../../../src/agent-run/forward/upstream-sessions.ts';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 
@@ -27,13 +27,15 @@ beforeAll(async () => {
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   sessions = new UpstreamSessions('https://tools.acme.test', () =>
-    connectTls({
-      host: '127.0.0.1',
-      port,
-      ca: authority.bundlePem,
-      servername: 'tools.acme.test',
-      ALPNProtocols: ['h2'],
-    }),
+    secured(
+      connectTls({
+        host: '127.0.0.1',
+        port,
+        ca: authority.bundlePem,
+        servername: 'tools.acme.test',
+        ALPNProtocols: ['h2'],
+      }),
+    ),
   );
 });
 afterAll(async () => {
