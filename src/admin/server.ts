@@ -42,7 +42,7 @@ const PRIVATE = { mode: 0o600, groupId: null };
 
 /**
  * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds,
- * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate (`?exclude=lease` leaves that gate out), `GET /metrics` is for Prometheus,
+ * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate (`?exclude=lease&exclude=svid` leaves these gates out), `GET /metrics` is for Prometheus,
  * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit task`. It exposes no
  * secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, tells of single calls: it is answered on the
  * socket, and on a loopback address. So is `GET /policies/trial` where there is a socket: what is left at the address of a pod are numbers.

@@ -85,10 +85,20 @@ export class LedgerWriter {
     return this.#queue.length;
   }
 
-  /** Why appends are refused now; `null` where they are accepted. Part of readiness. */
+  /** Why appends are refused now; `null` where they are accepted. */
   get problem(): string | null {
-    if (this.#state === 'open') return this.#refusal(this.#queue.length);
+    return this.unwritten ?? this.unacknowledged;
+  }
+
+  /** Why nothing can be written here; `null` where it can. Part of readiness. */
+  get unwritten(): string | null {
+    if (this.#state === 'open') return null;
     return this.#state === 'closed' ? 'the ledger is closed' : `the last commit failed: ${this.#cause}`;
+  }
+
+  /** Why more must be acknowledged elsewhere before the next record is taken; `null` where it need not be. Part of readiness. */
+  get unacknowledged(): string | null {
+    return this.#refusal(this.#queue.length);
   }
 
   /**

@@ -50,6 +50,7 @@ export const gatesOf = (
     : [
         { name: 'lease', problem: () => sidecar.problem() },
         { name: 'position', problem: () => sidecar.refusal() },
+        { name: 'records', problem: () => ledger.writer.unacknowledged },
       ]),
   ...(database === null
     ? []
@@ -59,7 +60,7 @@ export const gatesOf = (
       ]),
   ...(database === null || signingKeys === null ? [] : [{ name: 'signing-key', problem: () => signingKeys.problem() }]),
   ...(authority === null ? [] : [{ name: 'authority', problem: () => authority.problem() }]),
-  { name: 'ledger', problem: () => ledger.writer.problem },
+  { name: 'ledger', problem: () => ledger.writer.unwritten },
   {
     name: 'svid',
     problem: () => {

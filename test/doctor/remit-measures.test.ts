@@ -82,6 +82,7 @@ describe('what a Remit says of itself', () => {
     ['state', 'ledger.state'],
     ['database', 'ledger.state'],
     ['ledger', 'ledger.not-written'],
+    ['records', 'ledger.not-written'],
     ['lease', 'lease.lost'],
     ['position', 'lease.refused'],
     ['authority', 'lease.not-given'],

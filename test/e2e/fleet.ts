@@ -305,8 +305,12 @@ export class Fleet {
   }
 
   /** The certificate of another process of this trust domain and its key, as files. */
-  async credential(name: string, path: string): Promise<{ readonly certificate: string; readonly key: string }> {
-    return writeCredential(this.folder, name, await this.#domain.svid(path));
+  async credential(
+    name: string,
+    path: string,
+    options: { readonly ttlSeconds?: number } = {},
+  ): Promise<{ readonly certificate: string; readonly key: string }> {
+    return writeCredential(this.folder, name, await this.#domain.svid(path, options));
   }
 
   /** Asks the issuer of an authority. */

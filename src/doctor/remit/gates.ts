@@ -33,7 +33,8 @@ const gates: ReadonlyMap<string, GateEntry> = new Map<string, GateEntry>([
       fix: 'make the primary of the PostgreSQL reachable, with the standbys that commits wait for',
     },
   ],
-  ['ledger', { code: 'ledger.not-written', fix: 'make room on its disk; a sidecar: make an authority reachable' }],
+  ['ledger', { code: 'ledger.not-written', fix: 'make room on its disk' }],
+  ['records', { code: 'ledger.not-written', fix: 'make an authority reachable, which acknowledges records' }],
   [
     'lease',
     {

@@ -87,6 +87,19 @@ describeWith(
       ).toEqual({});
     });
 
+    it('starts when the kubelet has opened its volume to another group (point 6)', async () => {
+      const lost = await life.event(
+        'volume of the one authority opened to another group (`fsGroup`)',
+        async () => {
+          await life.upgrade('--set podSecurityContext.fsGroup=2000');
+          await life.authorityReady();
+        },
+        { answers: NO_AUTHORITY, why: 'away for longer than the lease' },
+      );
+      expect(await life.cluster.kubectl('-n remit logs remit-authority-0')).toContain('`fsGroup`');
+      expect(lost).toEqual({});
+    });
+
     /** Steps the wall clock of all containers with that image. */
     const step = (by: string): Promise<string> =>
       life.cluster.run(['sh', '-c', `for file in ${ROOTS}/${CLOCK}; do echo ${by} > $file; done`]);
@@ -124,8 +137,9 @@ describeWith(
           await wait();
         },
         {
-          answers: /^403 identity\.invalid|^401 token\.|^503 |^502 forward\./,
-          why: 'certificates and tokens have expired by that clock; a sidecar without an SVID takes its pod out of the Service',
+          // With a reason of Remit each: a sidecar without an SVID stays in its Service.
+          answers: /^403 identity\.invalid|^401 token\.|^503 (?:task|token|ledger)\./,
+          why: 'certificates and tokens have expired by that clock',
         },
       );
       expect([small, large]).toEqual([{}, {}]);
