@@ -27,6 +27,7 @@ import { openAdmin } from './admin.ts';
 import type { OpenAdmin } from './admin.ts';
 import { openParts } from './open-parts.ts';
 import type { RemitOptions } from './remit-options.ts';
+import { closeToVolumeGroup } from './volume-group.ts';
 import { Waits } from './waits.ts';
 
 /** The running roles of one configuration. */
@@ -60,6 +61,9 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
   startedOrClosed(options.log, async (closers) => {
     const { ports, log, stop = null } = options;
     const waits = new Waits({ ports, after, log, stop });
+    const closed = options.isRehearsal === true ? 0 : closeToVolumeGroup(config);
+    if (closed > 0)
+      log(`the group of the volume could write ${closed} own files and folders (\`fsGroup\`): closed again`);
     const lock = config.state.kind === 'sqlite' ? lockStateFile(config.state.path) : null;
     if (isStartProblem(lock)) return lock;
     if (lock !== null) closers.push(() => lock.release());
