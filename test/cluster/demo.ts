@@ -13,29 +13,27 @@ import {
   toolPod,
   toolService,
 } from './tool-pods.ts';
-import type { ToolPodOptions } from './tool-pods.ts';
+import type { EnvoyOptions, ToolPodOptions } from './tool-pods.ts';
 
 /** The namespace and Deployment of the tool servers, as the page has them. */
 export const TOOLS = { namespace: 'demo', name: 'tools', id: idIn('demo') };
 
 /** How tool servers run. */
-export interface ToolsOptions extends ToolPodOptions {
+export interface ToolsOptions extends ToolPodOptions, EnvoyOptions {
   readonly replicas?: number;
-  /** Whether Envoy asks the Service of a Remit on the node, and not a socket. Default no. */
-  readonly isAskedOverNetwork?: boolean;
 }
 
 /** Makes the namespaces, and tool servers behind an Envoy as the page of injection has it: what is there before Remit is installed. */
 export async function startTools(
   cluster: Cluster,
-  { isAskedOverNetwork = false, replicas = 1, ...pod }: ToolsOptions = {},
+  { collector = null, isAskedOverNetwork = false, replicas = 1, ...pod }: ToolsOptions = {},
 ): Promise<void> {
   const { name, namespace } = TOOLS;
   const labels = { app: name };
   await cluster.apply(
     ...[namespace, 'agents'].map((one) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: one } })),
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'planner', namespace: 'agents' } },
-    ...(await toolFiles(namespace, isAskedOverNetwork)),
+    ...(await toolFiles(namespace, { collector, isAskedOverNetwork })),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',

@@ -11,6 +11,7 @@ import { configMap } from './addons/manifest.ts';
 import { longClusterPart } from './cluster-part.ts';
 import { startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
+import { DEBUG_COMMANDS, DEBUG_WORDS } from './debug-commands.ts';
 import { linesOf, startAgent, TOOLS } from './demo.ts';
 import { hostilePodToRun, injectedPod } from './hostile-pods.ts';
 import { HOSTILE } from './hostile-table.ts';
@@ -30,6 +31,8 @@ const PAGE = readFileSync(join(root, 'deploy/guide/install/injection.md'), 'utf8
 const [STRICT, BARE, ALONE] = ['strict', 'bare', 'alone'];
 /** The same image under another name, as the next release has one. */
 const NEXT = 'next';
+/** What denials link to after an upgrade of the configuration of sidecars. */
+const HELP = 'https://help.acme.test/next';
 const CALLS = ['DELETE /items/7', 'GET /items/7'];
 const ANSWERS = ['403', '200'];
 /** Answers that no Remit gave. */
@@ -83,17 +86,19 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
   });
 
   let agents = 0;
-  /** The answers to an agent that makes a call which is denied, and one which is allowed. One that a slow machine kept from its pod is sent again. */
-  const answersOf = async (name: string, namespace: string = TOOLS.namespace): Promise<readonly string[]> => {
+  /** What an agent is told that makes a call which is denied, and one which is allowed. One that a slow machine kept from its pod is sent again. */
+  const toldBy = async (name: string, namespace: string = TOOLS.namespace): Promise<readonly string[]> => {
     const environment = { CALLS: CALLS.join('\n') };
     for (let attempt = 0; ; attempt += 1) {
       const agent = `agent-${(agents += 1)}`;
       await startAgent(cluster, { name: agent, program: 'agent.mjs', environment, server: { name, namespace } });
       const lines = await linesOf(cluster, agent);
-      if (attempt === 2 || !lines.some((line) => UNDELIVERED.test(line))) return lines.map((line) => line.slice(0, 3));
+      if (attempt === 2 || !lines.some((line) => UNDELIVERED.test(line))) return lines;
       for (const line of lines) printRow('again', name, line);
     }
   };
+  const answersOf = async (name: string, namespace?: string): Promise<readonly string[]> =>
+    (await toldBy(name, namespace)).map((line) => line.slice(0, 3));
   const rolledOut = (workload: string, namespace: string = TOOLS.namespace): Promise<string> =>
     cluster.kubectl(`-n ${namespace} rollout status ${workload} ${TIMEOUT}`);
   const specOf = async (app: string, namespace: string = TOOLS.namespace) =>
@@ -152,13 +157,8 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
       writeFileSync(join(folder, path), text);
       return join(folder, path);
     };
-    const words = [
-      '--no-warnings',
-      join(root, 'src/main.ts'),
-      'inject',
-      '-f',
-      write('by-command.json', itemsOf('by-command')),
-    ];
+    const list = write('by-command.json', itemsOf('by-command'));
+    const words = ['--no-warnings', join(root, 'src/main.ts'), 'inject', '-f', list];
     await cluster.run(['kubectl', 'apply', '-f', '-'], {
       input: execFileSync(process.execPath, words, { encoding: 'utf8' }),
     });
@@ -234,24 +234,11 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
 
   it('takes and refuses debug containers as the page says', async () => {
     const pod = await podOf(WORKLOADS.deployment);
-    const shared = 'must not have `shareProcessNamespace` or `hostPID`';
-    const rows: readonly (readonly [words: string, refused: string | null])[] = [
-      [pod, null],
-      [`${pod} --target=tools`, null],
-      [`${pod} --target=remit`, 'nor share the processes of `remit`'],
-      [`${pod} --copy-to=copy`, shared],
-      [`${pod} --copy-to=copy --share-processes=false`, null],
-      ['node/node-1', shared],
-    ];
-    for (const [words, refused] of rows) {
-      const debug = ['kubectl', '-n', 'demo', 'debug', ...words.split(' '), `--image=${IMAGE}`, '--attach=false'];
+    for (const [words, refused] of DEBUG_COMMANDS) {
+      const debug = `kubectl -n demo debug ${words.replace('POD', pod)} --image=${IMAGE} --attach=false`.split(' ');
       const { status, stderr } = await cluster.tried([...debug, '--', '/usr/bin/node', '-v']);
       const said = stderr.split('\n').find((line) => line.includes(GUARD)) ?? '';
-      printRow(
-        'kubectl debug',
-        words.replace(pod, 'POD'),
-        said === '' ? 'taken' : said.replace(/^.*denied request: /, ''),
-      );
+      printRow('kubectl debug', words, said === '' ? 'taken' : said.replace(/^.*denied request: /, ''));
       expect([words, status, said]).toEqual([
         words,
         refused === null ? 0 : 1,
@@ -262,13 +249,7 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
       IMAGE,
     );
     await cluster.kubectl('-n demo delete pod copy --wait=false');
-    for (const words of [
-      '`kubectl debug POD --copy-to=…` | refuses',
-      '--share-processes=false',
-      '--target=remit',
-      'node/…` | refuses',
-    ])
-      expect(PAGE).toContain(words);
+    for (const words of DEBUG_WORDS) expect(PAGE).toContain(words);
   });
 
   it('says in `kubectl describe` what is wrong with the configuration of a pod that does not start', async () => {
@@ -300,23 +281,34 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
     await cluster.kubectl(`-n ${BARE} delete pods ${rows.map(([name]) => name).join(' ')} --force --grace-period=0`);
   });
 
+  const upgrade = (value: string): Promise<string> =>
+    cluster.run(['helm', 'upgrade', 'remit', CHART, '-n', 'remit', '--reuse-values', '--wait', '--set', value], {
+      timeoutMs: 400_000,
+    });
+
+  it('keeps injected pods as they are in an upgrade of their configuration alone, and gives new ones the new one', async () => {
+    const { deployment, statefulSet } = WORKLOADS;
+    const former = await podOf(deployment);
+    await upgrade(`sidecar.config.extAuthz.helpUrl=${HELP}`);
+    const before = await toldBy(deployment);
+    expect([await podOf(deployment), before.map((line) => line.slice(0, 3))]).toEqual([former, ANSWERS]);
+    expect(before.join()).not.toContain(HELP);
+    await cluster.kubectl(`-n demo delete pod ${statefulSet}-0`);
+    await rolledOut(`statefulset/${statefulSet}`);
+    await cluster.kubectl(`-n demo rollout restart deployment/${deployment}`);
+    await rolledOut(`deployment/${deployment}`);
+    await until(async () => (await podOf(deployment)) !== former, { what: 'the end of the pod of before' });
+    for (const name of [statefulSet, deployment]) {
+      expect([await imageOf(name), (await toldBy(name))[0]]).toEqual([IMAGE, expect.stringContaining(HELP)]);
+    }
+    printRow('upgrade of the configuration', 'pods of before go on with theirs', 'new ones have the next');
+  });
+
   it('keeps injected pods as they are in an upgrade, and gives new ones the new sidecar', async () => {
     const next = IMAGE.replace(/:[^:]*$/, `:${NEXT}`);
     const { deployment, statefulSet } = WORKLOADS;
     await cluster.run([join(clusterProgramsFolder, 'registry'), 'push', join(cluster.layout.state, 'layout'), next]);
-    const upgrade = [
-      'helm',
-      'upgrade',
-      'remit',
-      CHART,
-      '-n',
-      'remit',
-      '--reuse-values',
-      '--wait',
-      '--set',
-      `image.tag=${NEXT}`,
-    ];
-    await cluster.run(upgrade, { timeoutMs: 400_000 });
+    await upgrade(`image.tag=${NEXT}`);
     expect([await imageOf(deployment), await answersOf(deployment)]).toEqual([IMAGE, ANSWERS]);
     // Whoever may change pods may still change other things of them.
     await cluster.kubectl(`-n demo label pod ${await podOf(deployment)} acme.test/seen=1`);

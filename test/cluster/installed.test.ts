@@ -81,6 +81,25 @@ describeWith(both(longClusterPart(), imagePart()), 'an installed Remit in a clus
     expect(firstMs - deletedMs).toBeGreaterThan(12_000);
   });
 
+  it('passes `helm test` (issue 38, point 6)', async () => {
+    expect(await cluster.run(['helm', 'test', 'remit', '-n', 'remit'])).toMatch(/Phase:\s+Succeeded/);
+  });
+
+  it('refuses values that no sidecar would start with, before anything has changed, and says which (issue 38, point 6)', async () => {
+    const deployed = async (): Promise<readonly string[]> =>
+      Promise.all([
+        cluster.kubectl('-n remit get pod remit-authority-0 -o jsonpath={.metadata.uid}'),
+        cluster.kubectl('-n demo get configmap remit-sidecar -o jsonpath={.data}'),
+      ]);
+    const before = await deployed();
+    const chart = 'oci://ghcr.io/remit-dev/charts/remit';
+    const words = ['helm', 'upgrade', 'remit', chart, '-n', 'remit', '--reset-then-reuse-values'];
+    const { status } = await cluster.tried([...words, '--set-json', 'sidecar.config={"ledgers":{}}']);
+    expect(status).not.toBe(0);
+    expect(await cluster.kubectl('-n remit logs job/remit-check --all-containers')).toContain('`ledgers`');
+    expect(await deployed()).toEqual(before);
+  });
+
   it('has an SVID that no other container of its pod can fetch, as the page says (issue 37, point 8)', async () => {
     const own = `${TOOLS.id}/remit`;
     const selectors = ['k8s:ns:demo', 'k8s:sa:default', 'k8s:container-name:remit'];

@@ -1,25 +1,28 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pageCommands } from '../pages/page-commands.ts';
+import { chromiumPart, jaegerPart, jaegerUiPart } from '../parts.ts';
 import { findClusterParts } from './cluster-parts.ts';
 import { startCluster } from './cluster.ts';
 import type { Cluster, Ran } from './cluster.ts';
 import { linesOf, startAgent } from './demo.ts';
 import { pageInstall, PAGE, prepare } from './installed.ts';
 import { endLoad, startLoad } from './load.ts';
+import { COLLECTOR, OTLP_ENDPOINT, pageOf, startJaegerOn, traceLines, traceOfCall } from './traces.ts';
 
 const HELP = `Shows Remit in a Kubernetes of one node on this machine: installs, injects, calls, ends a task, upgrades, and goes without a trace.
 
   npm run demo -- --kubernetes
+  npm run demo -- --kubernetes --picture FILE.png    also takes a picture of a trace in Jaeger
 
 It takes what \`npm run parts -- cluster\` installs, root, and 3 minutes. Each command is printed with what it printed.
 `;
 const CALLS = ['GET /', 'GET /items/7', 'POST /items {"amount":50}', 'POST /items {"amount":500}', 'DELETE /items/7'];
 const AUTHORITY = 'kubectl -n remit exec remit-authority-0 -c remit -- remit';
 const UPGRADE =
-  'helm upgrade remit oci://ghcr.io/remit-dev/charts/remit -n remit --reset-then-reuse-values --set resources.requests.cpu=150m';
+  'helm upgrade remit oci://ghcr.io/remit-dev/charts/remit -n remit --reset-then-reuse-values --set resources.requests.cpu=150m,telemetry.otlpEndpoint=';
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const title = (text: string): void => print(`\n== ${text}`);
@@ -50,10 +53,11 @@ class Story {
   }
 }
 
-async function play(cluster: Cluster, folder: string): Promise<void> {
+async function play(cluster: Cluster, folder: string, picture: string | null): Promise<void> {
   const story = new Story(cluster, folder);
+  const jaeger = jaegerPart().found;
   title('a tool server behind Envoy, SPIRE with an entry for each workload, and the release in a registry');
-  await prepare(cluster, folder);
+  await prepare(cluster, folder, { collector: COLLECTOR });
   await story.run('kubectl get pods -A');
   title('install and inject: the four commands of the page');
   for (const command of pageInstall()) {
@@ -75,18 +79,43 @@ async function play(cluster: Cluster, folder: string): Promise<void> {
   await delay(3_000);
   const { answers } = await endLoad(cluster, load);
   for (const [answer, times] of Object.entries(answers)) print(`  ${times} calls of the agent: ${answer}`);
-  title('upgrade');
-  await story.run(UPGRADE, { last: 3 });
+  title('upgrade: other values, and a collector of traces');
+  await story.run(`${UPGRADE}${jaeger === null ? '' : OTLP_ENDPOINT}`, { last: 3 });
   await story.rolledOut();
   await story.run('helm test remit -n remit', { last: 4 });
   await story.run('kubectl get pods -A');
+  if (jaeger !== null) await showTrace(cluster, story, { jaeger, picture });
+}
+
+/** Has an agent call a tool server whose pod is made anew, with a Jaeger on the node, and prints a trace. */
+async function showTrace(
+  cluster: Cluster,
+  story: Story,
+  { jaeger, picture }: { readonly jaeger: string; readonly picture: string | null },
+): Promise<void> {
+  title('a trace of a call, in a Jaeger on the node');
+  await startJaegerOn(cluster, { binary: jaeger, pages: jaegerUiPart().found });
+  await story.run('kubectl -n demo rollout restart deployment/tools', { last: 1 });
+  await story.rolledOut();
+  await startAgent(cluster, { name: 'traced', program: 'agent.mjs', environment: { CALLS: CALLS.join('\n') } });
+  await linesOf(cluster, 'traced');
+  const trace = await traceOfCall(cluster);
+  for (const line of traceLines(trace)) print(`  ${line}`);
+  if (picture === null) return;
+  const program = join(import.meta.dirname, 'picture.ts');
+  const words = [chromiumPart().found ?? 'chromium', pageOf(trace), 'remit', picture];
+  await cluster.run([process.execPath, '--no-warnings', program, ...words]);
+  print(`  ${picture}`);
 }
 
 async function main(words: readonly string[]): Promise<number> {
-  if (words.length > 0) {
+  const [option, file] = words;
+  const isPicture = option === '--picture' && file !== undefined;
+  if (words.length > 0 && !isPicture) {
     process.stdout.write(HELP);
-    return words[0] === '--help' ? 0 : 2;
+    return option === '--help' ? 0 : 2;
   }
+  const picture = isPicture ? resolve(process.env['INIT_CWD'] ?? '', file) : null;
   const parts = findClusterParts();
   if ('missing' in parts) {
     process.stderr.write(`demo: a part of the cluster is missing: \`${parts.missing}\` installs it\n`);
@@ -95,7 +124,7 @@ async function main(words: readonly string[]): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'remit-show-'));
   const cluster = await startCluster(parts, { say: (line) => print(`cluster: ${line}`) });
   try {
-    await play(cluster, folder);
+    await play(cluster, folder, picture);
     return 0;
   } finally {
     await cluster.close();

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/init/envoy-config.ts';
+import type { HostPort } from '../../src/init/envoy-config.ts';
 import { IMAGES } from '../parts/cluster.ts';
 import { configMap } from './addons/manifest.ts';
 import type { Manifest } from './addons/manifest.ts';
@@ -42,8 +43,19 @@ expires_in: 15m
 /** The Remit of a node, over the network. */
 const NODE_REMIT = { id: 'spiffe://acme.test/ns/remit/sa/remit-node', host: 'remit-node.remit.svc', port: 9470 };
 
+/** What an Envoy of a tool server has besides the shipped configuration. */
+export interface EnvoyOptions {
+  /** Whether it asks the Service of a Remit on the node, and not a socket. Default no. */
+  readonly isAskedOverNetwork?: boolean;
+  /** Where it sends spans to. Default nowhere that answers. */
+  readonly collector?: HostPort | null;
+}
+
 /** The shipped configuration of Envoy, for a tool server in the same pod, with its SPIFFE ID. */
-async function envoyConfig(id: string, isAskedOverNetwork: boolean): Promise<string> {
+async function envoyConfig(
+  id: string,
+  { collector = null, isAskedOverNetwork = false }: EnvoyOptions,
+): Promise<string> {
   const tools = { host: '127.0.0.1', port: PORT };
   const text = envoyConfigWithSpire(
     await shippedSpireConfig(),
@@ -53,7 +65,7 @@ async function envoyConfig(id: string, isAskedOverNetwork: boolean): Promise<str
       remitSocket: '/run/remit/check.sock',
       payments: tools,
       files: tools,
-      collector: null,
+      collector,
     },
     { socket: '/spiffe-workload-api/spire-agent.sock', id, trustDomain: 'acme.test' },
   );
@@ -93,14 +105,14 @@ export interface ToolPodOptions {
   readonly socket?: object;
 }
 
-/** The ConfigMaps that {@link toolPod} mounts. @param isAskedOverNetwork whether Envoy asks the Service of a Remit on the node, and not a socket */
-export const toolFiles = async (namespace: string, isAskedOverNetwork = false): Promise<readonly Manifest[]> => [
+/** The ConfigMaps that {@link toolPod} mounts. */
+export const toolFiles = async (namespace: string, envoy: EnvoyOptions = {}): Promise<readonly Manifest[]> => [
   configMap(namespace, 'tools', {
     'tools.mjs': textOf('deploy/compose/demo/tools.mjs'),
     'batch.mjs': textOf('test/cluster/demo/batch.mjs'),
     'intent.yaml': INTENT,
   }),
-  configMap(namespace, 'envoy', { 'envoy.yaml': await envoyConfig(idIn(namespace), isAskedOverNetwork) }),
+  configMap(namespace, 'envoy', { 'envoy.yaml': await envoyConfig(idIn(namespace), envoy) }),
 ];
 
 /** The Service of pods whose label `app` is its name. */
