@@ -10,7 +10,7 @@ const OTHERS = 0o007;
 const PRIVATE_FOLDER_MODE = 0o700;
 
 /**
- * Closes state and keys to all but their owner again, if the kubelet opened them to the group of their volume (`fsGroup`), as it does with a volume
+ * Closes state and keys to all but their owner again, if the kubelet opened them to the group of their volume (`fsGroup`). It does with a volume
  * whose root has another group, and with `fsGroupChangePolicy: Always` at each start of a pod. Nothing is changed outside of folders that have its
  * mark: they belong to the group, which may write them and passes itself on (setgid). What cannot be changed is left, and refused by who reads it.
  *
