@@ -226,6 +226,7 @@ const table = {
   'platform.overloaded': entry('warning', 'checks that were refused without a decision'),
   'platform.blocked': entry('info', 'an event loop that waits'),
   'platform.memory': entry('warning', 'a process near its memory limit'),
+  'platform.behind-sidecar': entry('error', 'an authority whose TLS a sidecar ends'),
   'platform.draining': entry('info', 'a process that is about to stop'),
 } as const satisfies Readonly<Record<`${Category}.${string}`, CodeEntry>>;
 

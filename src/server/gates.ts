@@ -23,11 +23,13 @@ export const gatesOf = (
     signingKeys,
     drain,
     authority,
+    mesh,
   }: {
     readonly keys: KeyRing;
     readonly signingKeys: Pick<TokenKeys, 'problem'> | null;
     readonly drain: Drain;
     readonly authority: Pick<ServingAuthority, 'problem'> | null;
+    readonly mesh: Pick<Gate, 'problem'>;
   },
 ): readonly Gate[] => [
   {
@@ -60,6 +62,7 @@ export const gatesOf = (
       ]),
   ...(database === null || signingKeys === null ? [] : [{ name: 'signing-key', problem: () => signingKeys.problem() }]),
   ...(authority === null ? [] : [{ name: 'authority', problem: () => authority.problem() }]),
+  { name: 'mesh', problem: () => mesh.problem() },
   { name: 'ledger', problem: () => ledger.writer.unwritten },
   {
     name: 'svid',

@@ -15,6 +15,7 @@ import { Drain } from './drain.ts';
 import { followGates, gatesOf } from './gates.ts';
 import type { Ledger } from './ledger.ts';
 import { measureRoles } from './measures.ts';
+import { watchMeshSidecar } from './mesh-sidecar.ts';
 import type { Parts } from './parts.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -70,12 +71,25 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
     const admin = await openAdmin(config, { gate: waits.gate, closers });
     if (isStartProblem(admin)) return admin;
     const parts = await openParts(config, options, { waits, closers });
-    return isStartProblem(parts) ? parts : startRoles(parts, { admin, waits, closers });
+    if (isStartProblem(parts)) return parts;
+    const mesh = watchMeshSidecar(config, options.environment);
+    closers.push(() => mesh.close());
+    return startRoles(parts, { admin, waits, mesh, closers });
   });
 
 async function startRoles(
   parts: Parts,
-  { admin, waits, closers }: { readonly admin: OpenAdmin; readonly waits: Waits; readonly closers: Closers },
+  {
+    admin,
+    waits,
+    mesh,
+    closers,
+  }: {
+    readonly admin: OpenAdmin;
+    readonly waits: Waits;
+    readonly mesh: Pick<ReturnType<typeof watchMeshSidecar>, 'problem'>;
+    readonly closers: Closers;
+  },
 ): Promise<Omit<Remit, 'close'> | StartProblem> {
   const { config, stateFile, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
   let serving: ServingAuthority | null = null;
@@ -115,7 +129,7 @@ async function startRoles(
       : null;
   if (isStartProblem(checks)) return checks;
   const drain = new Drain(() => parts.live().drainSeconds, after);
-  const gates = gatesOf(parts, { keys: ring, signingKeys, drain, authority });
+  const gates = gatesOf(parts, { keys: ring, signingKeys, drain, authority, mesh });
   measureRoles(parts, { authority, checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
   admin.server.serve(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),

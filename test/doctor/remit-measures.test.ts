@@ -87,6 +87,7 @@ describe('what a Remit says of itself', () => {
     ['position', 'lease.refused'],
     ['authority', 'lease.not-given'],
     ['svid', 'identity.no-svid'],
+    ['mesh', 'platform.behind-sidecar'],
     ['drain', 'platform.draining'],
     ['of-a-later-version', 'platform.not-ready'],
   ])('has the unmet gate %s as %s, once', (gate, code) => {

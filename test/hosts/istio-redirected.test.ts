@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { takenPort } from '../../src/server/mesh-sidecar.ts';
 import { diagnosed } from '../doctor/diagnosed.ts';
 import { both, describeWith, envoyPart, istiodPart, kubernetesPart, spirePart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -31,6 +32,13 @@ describeWith(
       expect(await doctorCodes(istio.admin)).toEqual([]);
     });
 
+    // Issue 39, point 5.
+    it('ends the TLS of a port of Remit, were it in the pod of an authority', async () => {
+      const info = await read(istio, '/server_info');
+      const inbound = await read(istio, '/config_dump?resource=dynamic_listeners&name_regex=virtualInbound');
+      expect(takenPort({ info, inbound }, [9472])).toBe(9472);
+    });
+
     // Issue 39, point 3.
     it('has another trust domain than a Remit of `other.test`, as the doctor finds', async () => {
       const config = join(domain.folder, 'other.yaml');
@@ -47,6 +55,8 @@ describeWith(
     });
   },
 );
+
+const read = async ({ envoy }: Istio, path: string): Promise<unknown> => JSON.parse((await envoy.admin(path)).body);
 
 async function infos(istio: Istio): Promise<readonly string[]> {
   const { findings } = await diagnosed(['--envoy', istio.admin, '--json']);

@@ -51,6 +51,13 @@ const gates: ReadonlyMap<string, GateEntry> = new Map<string, GateEntry>([
       fix: 'make the Workload API reachable with a registration entry for this process, or correct `svid`',
     },
   ],
+  [
+    'mesh',
+    {
+      code: 'platform.behind-sidecar',
+      fix: 'label its pod `sidecar.istio.io/inject: "false"`, as the chart does, or exclude its ports from the sidecar',
+    },
+  ],
   ['drain', { code: 'platform.draining', fix: 'nothing: it is about to stop' }],
 ]);
 
