@@ -30,28 +30,3 @@ export interface Framework {
   readonly source: string;
   readonly controls: readonly Control[];
 }
-
-/** A row of a table of controls. */
-export const control = (
-  id: string,
-  title: string,
-  {
-    coverage,
-    classes = '',
-    limit,
-    aliases = [],
-  }: {
-    readonly coverage: ControlCoverage;
-    /** Their numbers, such as `1 2 5`. */
-    readonly classes?: string;
-    readonly limit: string;
-    readonly aliases?: Control['aliases'];
-  },
-): Control => ({
-  id,
-  title,
-  coverage,
-  classes: classes.split(' ').flatMap((number) => (number === '' ? [] : [`E${number}` as ClassId])),
-  limit,
-  aliases,
-});

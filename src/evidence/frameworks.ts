@@ -1,18 +1,43 @@
-import type { Framework } from './framework.ts';
-import { aiRmf } from './frameworks/ai-rmf.ts';
-import { csf20 } from './frameworks/csf-2.0.ts';
-import { euAiAct } from './frameworks/eu-ai-act.ts';
-import { iso27001 } from './frameworks/iso-27001.ts';
-import { iso42001 } from './frameworks/iso-42001.ts';
-import { maestro } from './frameworks/maestro.ts';
-import { owaspAsi2026 } from './frameworks/owasp-asi-2026.ts';
-import { soc2 } from './frameworks/soc-2.ts';
-import { sp80053 } from './frameworks/sp-800-53.ts';
+/** The frameworks of controls. Each is data: `frameworks/ID.json`, held to `framework.schema.json` by a test. */
+import type { Control, Framework } from './framework.ts';
+import aiRmf from './frameworks/ai-rmf.json' with { type: 'json' };
+import csf from './frameworks/csf-2.0.json' with { type: 'json' };
+import euAiAct from './frameworks/eu-ai-act.json' with { type: 'json' };
+import iso27001 from './frameworks/iso-27001.json' with { type: 'json' };
+import iso42001 from './frameworks/iso-42001.json' with { type: 'json' };
+import maestro from './frameworks/maestro.json' with { type: 'json' };
+import owaspAsi from './frameworks/owasp-asi-2026.json' with { type: 'json' };
+import soc2 from './frameworks/soc-2.json' with { type: 'json' };
+import sp80053 from './frameworks/800-53.json' with { type: 'json' };
+
+type WrittenControl = Omit<Control, 'aliases'> & Partial<Pick<Control, 'aliases'>>;
+
+interface WrittenFramework extends Omit<Framework, 'controls'> {
+  readonly controls: readonly WrittenControl[];
+}
+
+// `test/evidence/frameworks.test.ts` holds each file to the schema, which says what these types say.
+const written = [
+  csf,
+  aiRmf,
+  owaspAsi,
+  maestro,
+  sp80053,
+  euAiAct,
+  iso42001,
+  soc2,
+  iso27001,
+] as readonly WrittenFramework[];
+
+const frameworkFrom = ({ id, title, version, source, controls }: WrittenFramework): Framework => ({
+  id,
+  title,
+  version,
+  source,
+  controls: controls.map((control) => ({ aliases: [], ...control })),
+});
 
 /** All frameworks, by the value of `--framework`. */
 export const frameworks: ReadonlyMap<string, Framework> = new Map(
-  [csf20, aiRmf, owaspAsi2026, maestro, sp80053, euAiAct, iso42001, soc2, iso27001].map((framework) => [
-    framework.id,
-    framework,
-  ]),
+  written.map((framework) => [framework.id, frameworkFrom(framework)]),
 );
