@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { clientAddressOf } from '../../../src/issuer/bounds/address.ts';
 
-describe('addressOf', () => {
+describe('clientAddressOf', () => {
   it.each<[string | undefined, string]>([
     ['192.0.2.7', '192.0.2.7'],
     ['::ffff:192.0.2.7', '192.0.2.7'],
