@@ -140,7 +140,7 @@ export const actionReaders: Readers = {
   'action/body.ts unreadBodyProblem': (text) =>
     unreadBodyProblem('unstated', web({ headers: header('content-type')(text), body: Buffer.from('x') })),
   'action/closed-arguments.ts otherArgumentIn': (text) => acting(tool({ name: 'note', arguments: { [text]: 1 } })),
-  'action/bytes-text.ts textOf': (text) => textOfBytes(Buffer.from(text, 'latin1')),
+  'action/bytes-text.ts textOfBytes': (text) => textOfBytes(Buffer.from(text, 'latin1')),
   'action/closed-arguments.ts isAllNamed': (text) => isAllNamed({ [text]: 1 }, [text], [[text, text], ['a']]),
   'action/http-carriers.ts carriedByHttp': {
     query: (text) => carriedByHttp(web({ query: text }), openRoute, null),

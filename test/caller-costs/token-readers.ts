@@ -98,8 +98,8 @@ const leaf = { id } as never;
 
 /** The readers of tokens, and those of the issuer, whose callers show a certificate. */
 export const tokenReaders: Readers = {
-  'issuer/bounds/address.ts addressOf': clientAddressOf,
-  'issuer/client-authentication.ts headerProblem': (text) => authorizationProblem([text], id),
+  'issuer/bounds/address.ts clientAddressOf': clientAddressOf,
+  'issuer/client-authentication.ts authorizationProblem': (text) => authorizationProblem([text], id),
   'issuer/client.ts clientFrom': (text) => clientFrom(Buffer.from(text), new Set([trustDomain]), nowMs),
   'issuer/declaration.ts declarationFrom': (text) => declared({ actions: [text], locations: [text] }),
   'issuer/form.ts formFrom': {
