@@ -13,6 +13,9 @@ const filesIn = (folder: string, pattern: RegExp): readonly string[] =>
 const pages = [
   'README.md',
   'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'src/DESIGN.md',
   'src/README.md',
   'test/bench/README.md',
   ...['deploy', 'cedar-policies'].flatMap((folder) => filesIn(folder, /\.md$/)),
