@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pageCommands } from '../pages/page-commands.ts';
-import { chromiumPart, jaegerPart, jaegerUiPart } from '../parts.ts';
+import { CACHE_MARKER } from '../../src/dev/envoy-binary.ts';
+import { jaegerFolder, jaegerUiFolder } from '../parts/cache.ts';
 import { findClusterParts } from './cluster-parts.ts';
 import { startCluster } from './cluster.ts';
 import type { Cluster, Ran } from './cluster.ts';
@@ -23,6 +24,10 @@ const CALLS = ['GET /', 'GET /items/7', 'POST /items {"amount":50}', 'POST /item
 const AUTHORITY = 'kubectl -n remit exec remit-authority-0 -c remit -- remit';
 const UPGRADE =
   'helm upgrade remit oci://ghcr.io/remit-dev/charts/remit -n remit --reset-then-reuse-values --set resources.requests.cpu=150m,telemetry.otlpEndpoint=';
+
+/** A file of a part, or its folder; `null` if the part is not installed. */
+const installed = (folder: string, file = '.'): string | null =>
+  existsSync(join(folder, CACHE_MARKER)) ? join(folder, file) : null;
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const title = (text: string): void => print(`\n== ${text}`);
@@ -55,7 +60,7 @@ class Story {
 
 async function play(cluster: Cluster, folder: string, picture: string | null): Promise<void> {
   const story = new Story(cluster, folder);
-  const jaeger = jaegerPart().found;
+  const jaeger = installed(jaegerFolder, 'all-in-one');
   title('a tool server behind Envoy, SPIRE with an entry for each workload, and the release in a registry');
   await prepare(cluster, folder, { collector: COLLECTOR });
   await story.run('kubectl get pods -A');
@@ -94,7 +99,7 @@ async function showTrace(
   { jaeger, picture }: { readonly jaeger: string; readonly picture: string | null },
 ): Promise<void> {
   title('a trace of a call, in a Jaeger on the node');
-  await startJaegerOn(cluster, { binary: jaeger, pages: jaegerUiPart().found });
+  await startJaegerOn(cluster, { binary: jaeger, pages: installed(jaegerUiFolder) });
   await story.run('kubectl -n demo rollout restart deployment/tools', { last: 1 });
   await story.rolledOut();
   await startAgent(cluster, { name: 'traced', program: 'agent.mjs', environment: { CALLS: CALLS.join('\n') } });
@@ -103,7 +108,7 @@ async function showTrace(
   for (const line of traceLines(trace)) print(`  ${line}`);
   if (picture === null) return;
   const program = join(import.meta.dirname, 'picture.ts');
-  const words = [chromiumPart().found ?? 'chromium', pageOf(trace), 'remit', picture];
+  const words = ['chromium', pageOf(trace), 'remit', picture];
   await cluster.run([process.execPath, '--no-warnings', program, ...words]);
   print(`  ${picture}`);
 }
