@@ -102,6 +102,8 @@ export const clientPrograms = (
       'cluster-cidr': POD_RANGE,
       'service-cluster-ip-range': SERVICE_RANGE,
       'cert-dir': join(certificates, 'controller-manager'),
+      // There is no other node: one that has no processor time for a minute is not lost.
+      'node-monitor-grace-period': '10m',
     }),
   },
   {
