@@ -13,12 +13,10 @@ const mark = ({ annotation, byDefault }: Setting): string => `\u2039${annotation
  */
 export function istioTemplate(fragment: Fragment): string {
   const pod = {
-    metadata: {
-      // The plug-in istio-cni reads it of the pod as it was injected; `istio-init` has been made before, so that the pod must bring it for that.
-      annotations: Object.fromEntries(fragment.portLists.map(({ annotation, port }) => [annotation, port])),
-    },
     spec: { initContainers: [filled(fragment.container, mark)], volumes: filled(fragment.volumes, mark) },
   };
+  // An annotation of the template would come too late: `istio-init` is made from those that the pod brings, and where it brings none from this value.
+  const global = { proxy: { excludeInboundPorts: fragment.portLists.map(({ port }) => port).join() } };
   const text = stringify(pod, { lineWidth: 0 }).replace(
     /\u2039([^\u203a]*)\u203a([^\u203a]*)\u203a/g,
     (_all, annotation: string, byDefault: string) =>
@@ -34,5 +32,5 @@ export function istioTemplate(fragment: Fragment): string {
     '{{- end }}',
     '{{- end }}\n',
   ].join('\n');
-  return stringify({ sidecarInjectorWebhook: { templates: { remit: template } } }, { lineWidth: 0 });
+  return stringify({ global, sidecarInjectorWebhook: { templates: { remit: template } } }, { lineWidth: 0 });
 }

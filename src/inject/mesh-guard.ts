@@ -3,8 +3,8 @@ import type { Fragment } from './fragment.ts';
 
 /**
  * Annotations and labels of Istio that take no call past its sidecar, and what begins those of which none does. Not among them: volumes of a pod in
- * the sidecar (`userVolumeMount`), which could lie over its bootstrap, and `proxy.istio.io/overrides`, which the injector sets where a pod brings
- * a container of Istio of its own.
+ * the sidecar (`userVolumeMount`), which could lie over its bootstrap, `proxy.istio.io/overrides`, which the injector sets where a pod brings
+ * a container of Istio of its own, and `status.sidecar.istio.io/port`: the port that it names is not intercepted.
  */
 const HARMLESS = [
   'traffic.sidecar.istio.io/excludeOutboundIPRanges',
@@ -21,7 +21,6 @@ const HARMLESS = [
   'istio.io/rev',
   'prometheus.istio.io/merge-metrics',
   'security.istio.io/tlsMode',
-  'status.sidecar.istio.io/port',
 ] as const;
 const HARMLESS_BEGINNINGS = [
   'sidecar.istio.io/proxyCPU',
@@ -33,6 +32,9 @@ const HARMLESS_BEGINNINGS = [
   'service.istio.io/',
   'topology.istio.io/',
 ] as const;
+
+/** The port of status of Istio's sidecar, which Istio itself adds to the list of a pod where istio-cni redirects calls. */
+const STATUS_PORT = '15020';
 
 /** What a pod may set of the configuration of its sidecar: neither what it intercepts, nor who configures it. */
 const PROXY_CONFIG =
@@ -47,7 +49,7 @@ const PROXY_CONFIG =
 export function meshGuard({ portLists }: Fragment): string {
   const own = portLists.map(
     ({ annotation, port }) =>
-      `variables.annotations[?"${annotation}"].orValue("").split(",").all(p, p.trim() in ["", "${port}"])`,
+      `variables.annotations[?"${annotation}"].orValue("").split(",").all(p, p.trim() in ["", "${port}", "${STATUS_PORT}"])`,
   );
   const known = [
     ...HARMLESS,

@@ -275,6 +275,8 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       ['traffic.sidecar.istio.io/excludeInboundPorts', '8080', mesh.ports],
       ['traffic.sidecar.istio.io/excludeInboundPorts', '9471,8080', mesh.ports],
       ['traffic.sidecar.istio.io/excludeInboundPorts', '*', mesh.ports],
+      // `istio-init` excludes the port that a pod names as that of Istio's own status.
+      ['status.sidecar.istio.io/port', '8080', mesh.unknown],
       ['traffic.sidecar.istio.io/includeInboundPorts', '', mesh.ports],
       ['traffic.sidecar.istio.io/includeInboundPorts', '80', mesh.ports],
       ['sidecar.istio.io/inject', 'false', mesh.sidecar],
@@ -321,7 +323,8 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
             'security.istio.io/tlsMode': 'istio',
           },
           annotations: {
-            'traffic.sidecar.istio.io/excludeInboundPorts': '9471',
+            // With istio-cni Istio writes its own port of status there.
+            'traffic.sidecar.istio.io/excludeInboundPorts': '9471,15020',
             'traffic.sidecar.istio.io/includeInboundPorts': '*',
             'traffic.sidecar.istio.io/excludeOutboundPorts': '9472,9474',
             'sidecar.istio.io/interceptionMode': 'TPROXY',
