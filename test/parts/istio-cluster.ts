@@ -20,6 +20,15 @@ const sidecar: GoPart = {
   takes: 'about 2 minutes on 2 cores, once',
 };
 
+/** Istio's CNI plugin, with what installs it. */
+const cni: GoPart = {
+  ...common,
+  name: `the CNI plugin of Istio ${ISTIO_VERSION}`,
+  folder: join(cacheFolder, `istio-cni-${ISTIO_VERSION}`),
+  modules: ['istio-cni', 'install-cni'].map((name) => `istio.io/istio/cni/cmd/${name}`),
+  takes: 'about 3 minutes on 2 cores, once',
+};
+
 /** Images, as the charts of Istio name them with the hub and the tag of {@link ISTIO_IMAGES}. */
 export const ISTIO_IMAGES = { hub: 'localhost/istio', tag: 'test' } as const;
 
@@ -55,7 +64,7 @@ const SECONDS = 315_532_800;
 
 /** Installs what a cluster takes to have Istio, beside istiod itself. It is run with Envoy, istiod and the bases of the image there. Takes Go and mmdebstrap. */
 export async function installIstioCluster(say: (line: string) => void): Promise<(string | BinaryProblem)[]> {
-  return [await installGoPart(sidecar, say), await writeImages(say)];
+  return [await installGoPart(sidecar, say), await installGoPart(cni, say), await writeImages(say)];
 }
 
 async function writeImages(say: (line: string) => void): Promise<string | BinaryProblem> {
@@ -73,9 +82,14 @@ async function writeImages(say: (line: string) => void): Promise<string | Binary
         const bootstrap = join(module, 'tools/packaging/common/envoy_bootstrap.json');
         cpSync(bootstrap, join(root, 'var/lib/istio/envoy/envoy_bootstrap_tmpl.json'));
       });
+      const installer = writeBase(scratch, 'install-cni', (root) => {
+        mkdirSync(join(root, 'opt/cni/bin'), { recursive: true });
+        cpSync(join(cni.folder, 'istio-cni'), join(root, 'opt/cni/bin/istio-cni'));
+      });
       const { hub, tag } = ISTIO_IMAGES;
       const images = [
         { image: `${hub}/proxyv2:${tag}`, program: join(sidecar.folder, 'pilot-agent'), base: proxy },
+        { image: `${hub}/install-cni:${tag}`, program: join(cni.folder, 'install-cni'), base: installer },
         {
           image: `${hub}/pilot:${tag}`,
           program: join(istioFolder, 'pilot-discovery'),
@@ -83,7 +97,7 @@ async function writeImages(say: (line: string) => void): Promise<string | Binary
         },
       ];
       writeProgramImages(images, join(scratch, IMAGES), scratch);
-      for (const base of [proxy]) rmSync(base);
+      for (const base of [proxy, installer]) rmSync(base);
       return Promise.resolve(istioClusterFolder);
     });
   } catch (error) {

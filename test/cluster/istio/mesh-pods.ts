@@ -140,7 +140,7 @@ export async function startMeshAgent(cluster: Cluster, agent: MeshAgent): Promis
         name,
         namespace: 'agents',
         labels: { 'sidecar.istio.io/inject': String(isInMesh) },
-        annotations: { 'inject.istio.io/templates': templates(authority) },
+        annotations: { 'inject.istio.io/templates': templates(authority), 'sidecar.istio.io/nativeSidecar': 'true' },
       },
       spec: {
         serviceAccountName: account,

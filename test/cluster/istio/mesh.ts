@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ISTIO_IMAGES } from '../../parts/istio-cluster.ts';
 import type { IstioClusterParts } from '../../parts/istio-cluster.ts';
+import { until } from '../../until.ts';
 import { TRUST_DOMAIN } from '../addons/spire.ts';
 import type { Cluster } from '../cluster.ts';
 
+const INSTALL_MS = 170_000;
 /** The namespace of Istio. */
 export const ISTIO_NAMESPACE = 'istio-system';
 
@@ -92,7 +94,11 @@ export async function configureIstio(cluster: Cluster, folder: string, options: 
     const file = join(folder, `${name}.yaml`);
     writeFileSync(file, stringify(values));
     const words = `helm upgrade --install ${name} istio/${chart} -n ${ISTIO_NAMESPACE} --create-namespace --reuse-values -f ${file}`;
-    await cluster.run(words.split(' '), { cwd: folder });
+    // An API server that is slow with a hundred definitions at once is asked again.
+    await until(async () => (await cluster.tried(words.split(' '), { cwd: folder })).status === 0, {
+      what: `the chart ${chart} of Istio`,
+      withinMs: INSTALL_MS,
+    });
   };
   await install('istio-base', 'base', { defaultRevision: 'default' });
   if (options.hasCni === true) {

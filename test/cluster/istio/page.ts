@@ -41,10 +41,22 @@ export async function runAsReader(cluster: Cluster, folder: string, command: str
   return cluster.run(['sh', '-ec', command], { cwd: folder, environment: { PATH: path } });
 }
 
-/** Applies the tool servers of the page, runs its commands, and waits until the tool servers have both sidecars. */
-export async function installByIstioPage(cluster: Cluster, folder: string): Promise<void> {
+/**
+ * Applies the tool servers of the page, runs its commands, and waits until the tool servers have both sidecars.
+ *
+ * @param change changes the providers of `mesh.yaml` once they are written. Default not at all
+ */
+export async function installByIstioPage(
+  cluster: Cluster,
+  folder: string,
+  change: (mesh: string) => string = (mesh) => mesh,
+): Promise<void> {
   await cluster.run(['kubectl', 'apply', '-f', '-'], { input: pageYaml('The tool servers') });
-  for (const command of pageCommands(PAGE, 'Install it')) await runAsReader(cluster, folder, command);
+  for (const command of pageCommands(PAGE, 'Install it')) {
+    await runAsReader(cluster, folder, command);
+    const file = join(folder, 'mesh/istio/mesh.yaml');
+    if (command.startsWith('remit init')) writeFileSync(file, change(readFileSync(file, 'utf8')));
+  }
   await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
 }
 
