@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { parse, stringify } from 'yaml';
 import { scratch } from '../builders/scratch.ts';
 import { diagnosed } from './diagnosed.ts';
 import { HOST_FAULTS } from './host-faults.ts';
@@ -45,12 +46,17 @@ describe('remit doctor -f', () => {
     const copy = folder();
     cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });
     const annotations = {
-      'traffic.sidecar.istio.io/excludeInboundPorts': '9471',
+      'traffic.sidecar.istio.io/excludeInboundPorts': '9471,15020',
+      'status.sidecar.istio.io/port': '15020',
       'inject.istio.io/templates': 'sidecar, remit',
     };
     const template = { metadata: { labels: { app: 'tools' }, annotations }, spec: { containers: [] } };
     const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'tools', namespace: 'demo' } };
     writeFileSync(join(copy, 'tools.json'), JSON.stringify({ ...deployment, spec: { template } }));
+    // The values of istiod that carry the shipped template, and the port for all pods.
+    const values = parse(readFileSync(join(shipped, 'inject/istio.yaml'), 'utf8'));
+    const all = { ...values, meshConfig: {}, global: { proxy: { excludeInboundPorts: '9471' } } };
+    writeFileSync(join(copy, 'values.yaml'), stringify(all));
     const { findings } = await diagnosed(['-f', copy, '--json']);
     expect(findings).toEqual([]);
   });

@@ -107,6 +107,16 @@ export const ISTIO_FAULTS: readonly HostFault[] = [
     annotated({ 'traffic.sidecar.istio.io/excludeInboundPorts': '9471,8080' }),
   ),
   istio(
+    'the port of the tool as that of the sidecar',
+    'istio.past-sidecar',
+    annotated({ 'status.sidecar.istio.io/port': '8080' }),
+  ),
+  istio(
+    'a further template of injection',
+    'istio.past-sidecar',
+    annotated({ 'inject.istio.io/templates': 'sidecar,spire' }),
+  ),
+  istio(
     'ports that are not included',
     'istio.past-sidecar',
     annotated({ 'traffic.sidecar.istio.io/includeInboundPorts': '8081' }),

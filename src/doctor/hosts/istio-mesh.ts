@@ -2,7 +2,7 @@ import type { Check } from '../check.ts';
 import type { Finding } from '../finding.ts';
 import type { Message } from '../envoy/fields/field.ts';
 import { fieldFindings } from '../envoy/fields/walk.ts';
-import { at } from '../tree.ts';
+import { at, membersAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 import { ruleFindings } from './host-rule.ts';
@@ -12,12 +12,12 @@ import { meshConfig, proxyConfig } from './mesh-fields.ts';
 /** Settings of the injector, which hold for every pod of the mesh. */
 const injector: readonly HostRule[] = (
   [
-    ['global.proxy.excludeInboundPorts', isText, 'calls of these ports go past every sidecar'],
+    ['global.proxy.excludeInboundPorts', isNotOwnPort, 'calls of these ports go past every sidecar'],
     ['global.proxy.includeInboundPorts', isNotAll, 'calls of other ports than these go past every sidecar'],
     ['global.proxy.autoInject', (value: unknown) => value === 'disabled', 'pods have no sidecar'],
     ['sidecarInjectorWebhook.neverInjectSelector', isList, 'pods that it selects have no sidecar'],
     ['sidecarInjectorWebhook.injectedAnnotations', isMap, 'pods get annotations that may take calls past the sidecar'],
-    ['sidecarInjectorWebhook.templates', isMap, 'pods have another sidecar'],
+    ['sidecarInjectorWebhook.templates', hasOtherTemplate, 'pods have another sidecar'],
     ['sidecarInjectorWebhook.defaultTemplates', isList, 'pods have another sidecar, or none'],
   ] as const
 ).map(([path, isBad, message]) => ({
@@ -32,6 +32,22 @@ const injector: readonly HostRule[] = (
 
 function isText(value: unknown): boolean {
   return typeof value === 'string' ? value !== '' : typeof value === 'number';
+}
+
+/** 9471 is the port of Remit itself. */
+function isNotOwnPort(value: unknown): boolean {
+  return isText(value) && String(value) !== '9471';
+}
+
+/** Words of a template by which calls go past the sidecar, but the port of Remit itself. */
+const CHANGES_SIDECAR =
+  /istio-proxy|istio-init|traffic\.sidecar\.istio\.io\/(?!excludeInboundPorts: ["']?9471\b["']?\s)/;
+
+/** The template of Remit adds a container, and leaves Istio's own alone. */
+function hasOtherTemplate(value: unknown): boolean {
+  return membersAt(value).some(
+    ([name, text]) => name !== 'remit' || typeof text !== 'string' || CHANGES_SIDECAR.test(text),
+  );
 }
 
 function isNotAll(value: unknown): boolean {

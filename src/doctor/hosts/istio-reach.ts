@@ -139,11 +139,17 @@ const hasOther = (list: string, known: readonly string[]): boolean =>
 
 /** What lets calls past the sidecar of a pod, or past a waypoint: labels and annotations with the values that do so. */
 const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean, message: string])[] = [
-  // 9471 is the port of Remit itself, which injection adds.
+  // 9471 is the port of Remit itself, which injection adds; 15020 the status port of Istio's agent, which its CNI adds.
   [
     'traffic.sidecar.istio.io/excludeInboundPorts',
-    (value) => hasOther(value, ['', '9471']),
+    (value) => hasOther(value, ['', '9471', '15020']),
     'calls of these ports go past the sidecar',
+  ],
+  // istio-init excludes the status port of the sidecar, whatever listens there.
+  [
+    'status.sidecar.istio.io/port',
+    (value) => !['0', '15020', ''].includes(value),
+    'calls of this port go past the sidecar',
   ],
   [
     'traffic.sidecar.istio.io/includeInboundPorts',
@@ -164,7 +170,7 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
   ['sidecar.istio.io/inject', (value) => value === 'false', 'its pods have no sidecar'],
   [
     'inject.istio.io/templates',
-    (value) => hasOther(value, ['sidecar', 'remit']) || !entriesOf(value).includes('sidecar'),
+    (value) => !entriesOf(value).includes('sidecar'),
     'its pods have another sidecar, or none',
   ],
   [
@@ -178,6 +184,22 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
   ['istio.io/use-waypoint-canary', (value) => value !== '', 'some calls go to another waypoint'],
   ['ambient.istio.io/bypass-inbound-capture', (value) => value === 'true', 'calls go past the mesh'],
 ];
+
+/** Templates that change the sidecar, as one for certificates of SPIRE does: only warned of. */
+const furtherTemplates = ({ annotations, labels, object }: Workload): readonly Finding[] => {
+  const value = new Map([...annotations, ...labels]).get(TEMPLATES) ?? '';
+  return entriesOf(value).includes('sidecar') && hasOther(value, ['sidecar', 'remit'])
+    ? [
+        {
+          ...past(object, `${TEMPLATES}: ${value}`, 'another template may change the sidecar so that calls go past it'),
+          level: 'warning',
+          fix: 'look at what the template changes; one that gives the sidecar certificates of SPIRE may stay',
+        },
+      ]
+    : [];
+};
+
+const TEMPLATES = 'inject.istio.io/templates';
 
 const pastOf = (texts: ReadonlyMap<string, string>): readonly (readonly [text: string, message: string])[] =>
   PAST.flatMap(([name, isBad, message]) => {
@@ -227,7 +249,8 @@ function pastFindings(objects: readonly HostObject[]): readonly Finding[] {
       .filter((name) => listAt(object.value, 'spec', name).length > 0)
       .map((name) => past(object, name, 'its connections are not read')),
   );
-  return [...pods, ...others, ...sidecars, ...gateways, ...services];
+  const templates = workloadsIn(objects).flatMap(furtherTemplates);
+  return [...pods, ...templates, ...others, ...sidecars, ...gateways, ...services];
 }
 
 /** The checks of whether what asks Remit is on the way of calls. `policies` are those of Remit, whatever their action is. */
