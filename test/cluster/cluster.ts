@@ -41,7 +41,7 @@ export interface ClusterOptions {
 
 const here = import.meta.dirname;
 const PREFIX = 'remit-cluster-';
-const READY_MS = 180_000;
+const READY_MS = 300_000;
 
 /**
  * A Kubernetes of one node that runs pods, with SPIRE and its CSI driver, in namespaces of its own. Commands run in them, and see the files of the

@@ -81,6 +81,7 @@ try {
   start(kubelet(layout, configuration));
   await until(() => isReady(configuration.apiCertificate, configuration.token), {
     what: 'an API server that is ready',
+    withinMs: 240_000,
   });
   say('API server: ready');
   for (const program of clientPrograms(layout, configuration)) start(program);
