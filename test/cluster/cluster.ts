@@ -176,7 +176,7 @@ export async function startCluster(parts: ClusterParts, options: ClusterOptions 
   } catch (error) {
     const said = existsSync(log) ? readFileSync(log, 'utf8') : '';
     await cluster.close();
-    throw new Error(`the cluster does not start: ${said}`, { cause: error });
+    throw new Error(`the cluster does not start: ${said}${String(error)}`, { cause: error });
   }
 }
 
