@@ -75,6 +75,12 @@ async function play(cluster: Cluster, folder: string, picture: string | null): P
   title('an agent under `remit run` calls the tool server: by its intent and the policies');
   await startAgent(cluster, { name: 'first', program: 'agent.mjs', environment: { CALLS: CALLS.join('\n') } });
   for (const line of await linesOf(cluster, 'first')) print(`  ${line.slice(0, 140)}`);
+  title('upgrade: other values, and a collector of traces');
+  await story.run(`${UPGRADE}${jaeger === null ? '' : OTLP_ENDPOINT}`, { last: 3 });
+  await story.rolledOut();
+  await story.run('helm test remit -n remit', { last: 4 });
+  if (jaeger !== null) await showTrace(cluster, story, { jaeger, picture });
+  // Last: the agent gets no task of this kind for minutes then.
   title('an operator ends the task of another agent while it calls, twice a second');
   const load = await startLoad(cluster, { rate: 2 });
   const [task] = JSON.parse(await story.run(`${AUTHORITY} task list --in active --json`, { last: 0 })) as [
@@ -84,12 +90,7 @@ async function play(cluster: Cluster, folder: string, picture: string | null): P
   await delay(3_000);
   const { answers } = await endLoad(cluster, load);
   for (const [answer, times] of Object.entries(answers)) print(`  ${times} calls of the agent: ${answer}`);
-  title('upgrade: other values, and a collector of traces');
-  await story.run(`${UPGRADE}${jaeger === null ? '' : OTLP_ENDPOINT}`, { last: 3 });
-  await story.rolledOut();
-  await story.run('helm test remit -n remit', { last: 4 });
   await story.run('kubectl get pods -A');
-  if (jaeger !== null) await showTrace(cluster, story, { jaeger, picture });
 }
 
 /** Has an agent call a tool server whose pod is made anew, with a Jaeger on the node, and prints a trace. */
