@@ -93,14 +93,14 @@ export function networkContradiction({
   const exposed = listen.find(isOfNetwork);
   if (exposed === undefined) {
     const message =
-      'needs an address in `extAuthzSection.listen` that is neither loopback nor a Unix socket: those are in clear and verify no caller';
+      'needs an address in `extAuthz.listen` that is neither loopback nor a Unix socket: those are in clear and verify no caller';
     return callers.length === 0 ? null : { field: 'extAuthz.callers', message };
   }
   if (callers.length === 0) {
     const message = `is required with \`${addressText(exposed)}\`: the SPIFFE IDs of the Envoys that may ask over the network. Beside Envoy (same host or pod) listen on a Unix socket or loopback`;
     return { field: 'extAuthz.callers', message };
   }
-  const message = `is required with \`extAuthzSection.listen: ${addressText(exposed)}\`: callers and Remit verify each other`;
+  const message = `is required with \`extAuthz.listen: ${addressText(exposed)}\`: callers and Remit verify each other`;
   return svid === null ? { field: 'svid', message } : null;
 }
 
