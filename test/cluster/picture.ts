@@ -7,7 +7,7 @@ const [chromium = '', url = '', word = '', file = ''] = process.argv.slice(2);
 const page = await startChromium(chromium);
 try {
   await page.open(url);
-  await until(async () => String(await page.evaluate('document.body.innerText')).includes(word), { what: word });
+  await until(async () => String(await page.evaluate('document.body?.innerText')).includes(word), { what: word });
   writeFileSync(file, await page.screenshot());
 } finally {
   await page.close();
