@@ -18,20 +18,20 @@ const main = `${root}dist/main.js`;
 
 /** Started by their paths: the threads, and the process that watches over a run. */
 const STARTED_BY_PATH = [
-  'src/policy/loading/compile-worker.ts',
-  'src/ledger/log/log-worker.ts',
-  'src/state/sqlite/authority-worker.ts',
-  'src/agent-run/watcher-process.ts',
+  'src/core/policy/loading/compile-worker.ts',
+  'src/core/ledger/log/log-worker.ts',
+  'src/authority/state/sqlite/authority-worker.ts',
+  'src/agent/run/watcher-process.ts',
 ];
 
 /** What `dist/main.js` loads to serve, and its source. */
-const SERVER = { './program/serve.js': 'src/commands/serve.ts' };
+const SERVER = { './program/serve.js': 'src/cli/serve.ts' };
 
 /** Leaves the server out, which has a build of its own. */
 const serverOutside = {
   name: 'server-outside',
   resolveId: (id, importer) => {
-    if (!/\/src\/(?:main|commands\/command-table)\.ts$/.test(importer ?? '')) return null;
+    if (!/\/src\/(?:main|cli\/command-table)\.ts$/.test(importer ?? '')) return null;
     const source = resolve(dirname(importer), id);
     const outside = Object.keys(SERVER).find((name) => source === `${root}${SERVER[name]}`);
     return outside === undefined ? null : { id: outside, external: true };

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 /** The `remit` command: parses its arguments and loads one command; alone in reading the process. */
 import type { Interface } from 'node:readline';
-import { EXIT } from './commands/command.ts';
-import type { CommandIo } from './commands/command.ts';
-import { commandTable } from './commands/command-table.ts';
-import type { CommandEntry } from './commands/command-table.ts';
-import { faultText } from './commands/fault-text.ts';
-import { nodeProblem } from './config/required-node.ts';
-import { yieldToOthers } from './runtime/thread-priority.ts';
-import { limitThreadsByThemselves } from './runtime/v8-flags.ts';
+import { EXIT } from './cli/command.ts';
+import type { CommandIo } from './cli/command.ts';
+import { commandTable } from './cli/command-table.ts';
+import type { CommandEntry } from './cli/command-table.ts';
+import { faultText } from './cli/fault-text.ts';
+import { nodeProblem } from './core/config/required-node.ts';
+import { yieldToOthers } from './core/runtime/system/thread-priority.ts';
+import { limitThreadsByThemselves } from './core/runtime/system/v8-flags.ts';
 
 const help = `remit: is this call within the remit of the task this workload was given?
 
@@ -45,7 +45,7 @@ function askedBy(words: readonly string[]): Asked {
 async function main(words: readonly string[], asked: Asked, io: CommandIo): Promise<number> {
   const { entry, rest, asksHelp } = asked;
   if (words[0] === '--version' || words[0] === 'version') {
-    const { remitVersion } = await import('./config/version.ts');
+    const { remitVersion } = await import('./core/config/version.ts');
     io.out(`remit ${remitVersion()}`);
     return EXIT.good;
   }

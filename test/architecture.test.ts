@@ -7,48 +7,88 @@ import { sourceMap } from '../.ci/map/map.ts';
 const src = resolve(import.meta.dirname, '../src');
 
 /**
- * The rooms in the order of the data path: a file imports only rooms of a lower rank, or its own. Rooms of the same rank
- * never import each other: the shells stand side by side.
+ * The wings and their floors: a file imports only wings of a lower floor, or its own. Wings of one floor never import each other. What `remit
+ * serve` can load is `core`, `sidecar`, `authority` and `serve`.
  */
-const rank: Readonly<Record<string, number>> = {
-  decision: 0,
-  protobuf: 0,
-  runtime: 0,
-  sqlite: 1,
-  identity: 1,
-  http2: 2,
-  token: 2,
-  config: 3,
-  task: 3,
-  action: 4,
-  policy: 5,
-  decide: 6,
-  ledger: 8,
-  fleet: 9,
-  outcome: 9,
-  telemetry: 10,
-  state: 10,
-  check: 11,
-  evidence: 11,
-
-  authority: 15,
-  envoy: 15,
-  issuer: 15,
-  admin: 15,
-  'agent-run': 15,
-  'policy-tools': 16,
-  inject: 16,
-  init: 17,
-  server: 17,
-  doctor: 17,
-  dev: 18,
-  commands: 20,
-  'main.ts': 21,
+const floor: Readonly<Record<string, number>> = {
+  core: 0,
+  sidecar: 1,
+  authority: 1,
+  serve: 2,
+  agent: 2,
+  tools: 3,
+  dev: 4,
+  cli: 5,
+  'main.ts': 6,
 };
+
+/** The rooms of each wing in the order of the data path: a file imports only rooms of a lower rank, or its own. */
+const rank: Readonly<Record<string, number>> = {
+  'core/decision': 0,
+  'core/protobuf': 0,
+  'core/runtime': 0,
+  'core/sqlite': 1,
+  'core/identity': 1,
+  'core/token': 2,
+  'core/config': 3,
+  'core/task': 3,
+  'core/action': 4,
+  'core/policy': 5,
+  'core/decide': 6,
+  'core/ledger': 7,
+  'core/fleet': 8,
+  'core/telemetry': 9,
+  'core/state': 9,
+  'core/shadow': 10,
+
+  'sidecar/http2': 0,
+  'sidecar/records': 0,
+  'sidecar/outcome': 1,
+  'sidecar/state': 1,
+  'sidecar/check': 2,
+  'sidecar/envoy': 3,
+
+  'authority/records': 0,
+  'authority/state': 1,
+  'authority/feed': 2,
+  'authority/issuer': 2,
+
+  'serve/admin': 0,
+  serve: 1,
+  agent: 0,
+
+  'tools/policy': 0,
+  'tools/init': 0,
+  'tools/inject': 0,
+  'tools/evidence': 0,
+  'tools/doctor': 1,
+
+  dev: 0,
+  cli: 0,
+  'main.ts': 0,
+};
+
+/** The room of a file: the longest of these paths that it lies in. */
+const roomOf = (path: string): string =>
+  Object.keys(rank)
+    .filter((room) => path === room || path.startsWith(`${room}/`))
+    .reduce((longest, room) => (room.length > longest.length ? room : longest), '');
+
+const wingOf = (path: string): string => path.split('/')[0] ?? '';
+
+/** Whether a file may import another one. */
+function mayImport(from: string, to: string): boolean {
+  const [here, there] = [wingOf(from), wingOf(to)];
+  if (here !== there) return (floor[there] ?? Infinity) < (floor[here] ?? -1);
+  const [room, target] = [roomOf(from), roomOf(to)];
+  return room === target || (rank[target] ?? Infinity) < (rank[room] ?? -1);
+}
+
+/** Most files of a folder: a longer one is split by what its files are about. */
+const MOST_FILES = 30;
 
 interface Source {
   readonly path: string;
-  readonly room: string;
   readonly text: string;
   readonly imports: readonly string[];
 }
@@ -58,27 +98,30 @@ const sources: readonly Source[] = readdirSync(src, { recursive: true, encoding:
   .map((path) => {
     const text = readFileSync(join(src, path), 'utf8');
     const imports = [...text.matchAll(/\bfrom '([^']+)'|\bimport\('([^']+)'\)/g)].map((m) => m[1] ?? m[2] ?? '');
-    return { path, room: path.split('/')[0] ?? '', text, imports };
+    return { path, text, imports };
   });
 
 const local = ({ path, imports }: Source): readonly string[] =>
   imports.filter((name) => name.startsWith('.')).map((name) => relative(src, join(src, dirname(path), name)));
 
 describe('the structure of src', () => {
-  it('has a rank for each room', () => {
-    expect(sources.filter((source) => rank[source.room] === undefined).map((source) => source.path)).toEqual([]);
+  it('has a floor for each wing, and a rank for each room', () => {
+    expect(sources.filter(({ path }) => floor[wingOf(path)] === undefined).map(({ path }) => path)).toEqual([]);
+    expect(sources.filter(({ path }) => roomOf(path) === '').map(({ path }) => path)).toEqual([]);
   });
 
-  it('imports backwards along the data path only', () => {
-    const forward = sources.flatMap((source) =>
-      local(source)
-        .filter((target) => {
-          const room = target.split('/')[0] ?? '';
-          return room !== source.room && (rank[room] ?? Infinity) >= (rank[source.room] ?? -1);
-        })
-        .map((target) => `${source.path} imports ${target}`),
+  it('imports lower floors, and backwards along the data path, only', () => {
+    const forward = sources.flatMap(({ path, ...source }) =>
+      local({ path, ...source })
+        .filter((target) => !mayImport(path, target))
+        .map((target) => `${path} imports ${target}`),
     );
     expect(forward).toEqual([]);
+  });
+
+  it(`has no folder of more than ${MOST_FILES} files`, () => {
+    const folders = Map.groupBy(sources, ({ path }) => dirname(path));
+    expect([...folders].filter(([, files]) => files.length > MOST_FILES).map(([folder]) => folder)).toEqual([]);
   });
 
   it('has no cycle', () => {
@@ -97,35 +140,36 @@ describe('the structure of src', () => {
 
   it.each([
     [
-      'an Allow is built only in policy/authorize',
+      'an Allow is built only in core/policy/authorize',
       /kind: 'allow'(?! \|)/,
-      ['decision/decision.ts', 'policy/authorize.ts'],
+      ['core/decision/decision.ts', 'core/policy/authorize.ts'],
     ],
     [
       'the process is read only in main, and measured in telemetry/process-usage',
       /(?<![.#])\bprocess\.|node:process/,
-      ['main.ts', 'agent-run/watcher-process.ts', 'telemetry/process-usage.ts'],
+      ['main.ts', 'agent/run/watcher-process.ts', 'core/telemetry/metrics/process-usage.ts'],
     ],
-    ['the wall clock is read only in runtime/ports', /\bDate\.now\(|\bnew Date\(\)/, ['runtime/ports.ts']],
+    ['the wall clock is read only in runtime/ports', /\bDate\.now\(|\bnew Date\(\)/, ['core/runtime/ports.ts']],
     [
       'random bytes are drawn only in runtime/ports',
       /\bMath\.random\(|\bgetRandomValues\(|import \{[^}]*\brandom\w+[^}]*\} from 'node:crypto'/,
-      ['runtime/ports.ts'],
+      ['core/runtime/ports.ts'],
     ],
     [
       'the gRPC and protobuf libraries stay where a network is crossed',
       /@grpc\/|grpc-health-check|protobufjs/,
       [
-        'identity/workload-api',
-        'identity/server-credentials',
-        'envoy/network/',
-        'fleet/',
-        'state/remote/',
-        'authority/',
+        'core/identity/workload-api',
+        'core/identity/server-credentials',
+        'sidecar/envoy/network/',
+        'core/fleet/',
+        'sidecar/records/',
+        'sidecar/state/',
+        'authority/feed/',
       ],
     ],
-    ['the tracing SDK stays in telemetry', /@opentelemetry\/(?:sdk|exporter)/, ['telemetry/']],
-    ['the policy engine stays in policy', /cedar-wasm/, ['policy/']],
+    ['the tracing SDK stays in telemetry', /@opentelemetry\/(?:sdk|exporter)/, ['core/telemetry/']],
+    ['the policy engine stays in policy', /cedar-wasm/, ['core/policy/']],
   ])('%s', (_rule, pattern, places) => {
     const found = sources.filter(({ text }) => pattern.test(text.replaceAll(/^\s*(?:\*|\/\/|\/\*).*$/gm, '')));
     expect(found.map(({ path }) => path).filter((path) => !places.some((place) => path.startsWith(place)))).toEqual([]);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http2';
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
-import type { HostPort } from '../init/envoy-config.ts';
+import type { HostPort } from '../tools/init/envoy-config.ts';
 
 const MAX_BODY_BYTES = 65_536;
 const MAX_SESSIONS = 64;

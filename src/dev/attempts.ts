@@ -1,15 +1,15 @@
-import { entitiesFrom } from '../policy/entities.ts';
-import type { Catalog, CatalogAction } from '../action/catalog.ts';
-import { isDeny } from '../decision/decision.ts';
-import { spiffeIdFrom } from '../identity/spiffe-id.ts';
-import type { SpiffeId } from '../identity/spiffe-id.ts';
-import type { PolicySet } from '../policy/loading/load.ts';
-import { rehearse } from '../policy-tools/cases/rehearse.ts';
-import { DEFAULT_LIVES, plainCircumstances } from '../policy-tools/cases/test-case.ts';
-import type { TestCase, WrittenCall } from '../policy-tools/cases/test-case.ts';
-import { writtenCallOf } from '../policy-tools/cases/written-call.ts';
-import type { CallAttempt } from '../policy-tools/cases/written-call.ts';
-import { isProblem } from '../runtime/problem.ts';
+import { entitiesFrom } from '../core/policy/entities.ts';
+import type { Catalog, CatalogAction } from '../core/action/catalog/catalog.ts';
+import { isDeny } from '../core/decision/decision.ts';
+import { spiffeIdFrom } from '../core/identity/spiffe-id.ts';
+import type { SpiffeId } from '../core/identity/spiffe-id.ts';
+import type { PolicySet } from '../core/policy/loading/load.ts';
+import { rehearse } from '../tools/policy/cases/rehearse.ts';
+import { DEFAULT_LIVES, plainCircumstances } from '../tools/policy/cases/test-case.ts';
+import type { TestCase, WrittenCall } from '../tools/policy/cases/test-case.ts';
+import { writtenCallOf } from '../tools/policy/cases/written-call.ts';
+import type { CallAttempt } from '../tools/policy/cases/written-call.ts';
+import { isProblem } from '../core/runtime/problem.ts';
 
 /** A call to try: agent, task and expected outcome. */
 export interface AttemptToTry {

@@ -2,9 +2,9 @@ import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { isDeny } from '../decision/decision.ts';
-import { spiffeIdFrom, trustDomainFrom, type SpiffeId } from '../identity/spiffe-id.ts';
-import type { Ports } from '../runtime/ports.ts';
+import { isDeny } from '../core/decision/decision.ts';
+import { spiffeIdFrom, trustDomainFrom, type SpiffeId } from '../core/identity/spiffe-id.ts';
+import type { Ports } from '../core/runtime/ports.ts';
 import { certificateFrom, type DistinguishedName, type KeyUsage } from './certificate.ts';
 
 /** A certificate with its key. */

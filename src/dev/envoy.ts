@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DevProcess } from './child.ts';
-import type { HostPort } from '../init/envoy-config.ts';
+import type { HostPort } from '../tools/init/envoy-config.ts';
 import type { BinaryProblem } from './envoy-binary.ts';
 
 /** What to start, and timeouts. */

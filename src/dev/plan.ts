@@ -1,22 +1,22 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { CatalogAction, Server } from '../action/catalog.ts';
-import { isDeny } from '../decision/decision.ts';
-import { spiffeIdFrom, trustDomainOf } from '../identity/spiffe-id.ts';
-import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { compileInWorker } from '../policy/loading/compile.ts';
-import { borrowingDisk } from '../policy/loading/borrowed-source.ts';
-import { loadPolicies } from '../policy/loading/load.ts';
-import type { PolicySet } from '../policy/loading/load.ts';
-import { systemDisk } from '../policy/loading/source.ts';
-import type { PolicySource } from '../policy/loading/source.ts';
-import { readSuites } from '../policy-tools/cases/suite-source.ts';
-import type { TestCase } from '../policy-tools/cases/test-case.ts';
+import type { CatalogAction, Server } from '../core/action/catalog/catalog.ts';
+import { isDeny } from '../core/decision/decision.ts';
+import { spiffeIdFrom, trustDomainOf } from '../core/identity/spiffe-id.ts';
+import type { SpiffeId } from '../core/identity/spiffe-id.ts';
+import { compileInWorker } from '../core/policy/loading/compile.ts';
+import { borrowingDisk } from '../core/policy/loading/borrowed-source.ts';
+import { loadPolicies } from '../core/policy/loading/load.ts';
+import type { PolicySet } from '../core/policy/loading/load.ts';
+import { systemDisk } from '../core/policy/loading/source.ts';
+import type { PolicySource } from '../core/policy/loading/source.ts';
+import { readSuites } from '../tools/policy/cases/suite-source.ts';
+import type { TestCase } from '../tools/policy/cases/test-case.ts';
 import { agentsOf, trialsOf } from './attempts.ts';
 import type { AttemptToTry } from './attempts.ts';
 import type { BinaryProblem } from './envoy-binary.ts';
-import type { HostPort } from '../init/envoy-config.ts';
-import type { OwnServer, RoutedServer } from '../init/server-routes.ts';
+import type { HostPort } from '../tools/init/envoy-config.ts';
+import type { OwnServer, RoutedServer } from '../tools/init/server-routes.ts';
 
 /** A trust domain for a policy folder. */
 export interface DomainPlan {

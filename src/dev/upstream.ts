@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { once } from 'node:events';
-import type { HostPort } from '../init/envoy-config.ts';
+import type { HostPort } from '../tools/init/envoy-config.ts';
 
 /** The two tool servers. */
 export type ToolServerName = 'payments' | 'files';

@@ -1,16 +1,16 @@
 import { getHeapStatistics } from 'node:v8';
-import { servedCallFrom } from '../../src/envoy/access-log-entry.ts';
-import { logMessageFrom } from '../../src/envoy/access-log-message.ts';
-import type { ByteRange } from '../../src/protobuf/reader.ts';
-import { encodedRecord } from '../../src/ledger/encoded-record.ts';
-import { type LedgerRecord } from '../../src/ledger/record.ts';
-import { Outcomes } from '../../src/outcome/outcomes.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { capturedEntries } from '../envoy/captured-entries.ts';
-import { accessLogEntryType } from '../envoy/protos.ts';
-import { delimitedField } from '../envoy/rewritten.ts';
-import { sha256Of, shownText } from '../../src/action/static-secret.ts';
-import { decisionId, useNumber } from '../outcome/samples.ts';
+import { servedCallFrom } from '../../src/sidecar/envoy/access-log/access-log-entry.ts';
+import { logMessageFrom } from '../../src/sidecar/envoy/access-log/access-log-message.ts';
+import type { ByteRange } from '../../src/core/protobuf/reader.ts';
+import { encodedRecord } from '../../src/core/ledger/encoded-record.ts';
+import { type LedgerRecord } from '../../src/core/ledger/record.ts';
+import { Outcomes } from '../../src/sidecar/outcome/outcomes.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { capturedEntries } from '../sidecar/envoy/captured-entries.ts';
+import { accessLogEntryType } from '../sidecar/envoy/protos.ts';
+import { delimitedField } from '../sidecar/envoy/rewritten.ts';
+import { sha256Of, shownText } from '../../src/core/action/secrets/static-secret.ts';
+import { decisionId, useNumber } from '../sidecar/outcome/samples.ts';
 
 /**
  * What an entry of Envoy's access log costs the main thread, in messages of 20 entries, as Envoy sends them: for the codec alone, which

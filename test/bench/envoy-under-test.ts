@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { isMap, parseDocument } from 'yaml';
 import type { Document, YAMLSeq } from 'yaml';
-import { shippedEnvoyConfig } from '../../src/init/envoy-config.ts';
+import { shippedEnvoyConfig } from '../../src/tools/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { cacheFolder } from '../parts/cache.ts';

@@ -1,4 +1,4 @@
-import type { SidecarState } from '../../src/state/remote/sidecar-state.ts';
+import type { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
 import { until } from '../until.ts';
 import { benchSidecar, isAllowed } from './fleet-sidecar.ts';
 import type { BenchToken, SidecarPlace } from './fleet-sidecar.ts';

@@ -4,7 +4,7 @@ import { DevFleet, SIDECARS } from '../../src/dev/fleet/dev-fleet.ts';
 import type { SidecarNumber } from '../../src/dev/fleet/dev-fleet.ts';
 import { declareTask, useToken } from '../../src/dev/fleet/fleet-agent.ts';
 import type { FleetTask } from '../../src/dev/fleet/fleet-agent.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { until } from '../until.ts';
 import { cacheFolder, postgresBinaries } from '../parts/cache.ts';
 import type { Bench } from './bench.ts';

@@ -1,9 +1,9 @@
 import type { IssuedSvid } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { after } from '../../src/runtime/timers.ts';
-import { isStoreFailure } from '../../src/runtime/store-failure.ts';
-import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
-import { svidOf } from '../authority/serving.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { after } from '../../src/core/runtime/timers.ts';
+import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
+import { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
+import { svidOf } from '../authority/feed/serving.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 /** A token, as sidecars know it. */

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { jtiDigestOf } from '../../src/token/jti-digest.ts';
+import { jtiDigestOf } from '../../src/core/token/jti-digest.ts';
 import { freePort } from '../free-port.ts';
 import { until } from '../until.ts';
 import type { Bench } from './bench.ts';

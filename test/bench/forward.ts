@@ -11,7 +11,7 @@ import { Agent as HttpsAgent, createServer, request as requestHttps } from 'node
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { startRunDomain } from '../agent-run/domain.ts';
+import { startRunDomain } from '../agent/run/domain.ts';
 
 /**
  * What `remit run --forward` adds to a call: the median through the forwarder less the median of the same call made directly with the same

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { createServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
-import { framed } from '../../src/envoy/grpc-messages.ts';
-import { Flag, FrameType } from '../../src/http2/frame.ts';
-import { headerBlock } from '../../src/http2/header-block.ts';
-import { Http2Server } from '../../src/http2/server.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { indexed, Literal, literal } from '../http2/hpack.ts';
-import { frame, RawClient, widened } from '../http2/raw-client.ts';
+import { framed } from '../../src/sidecar/envoy/grpc/grpc-messages.ts';
+import { Flag, FrameType } from '../../src/sidecar/http2/frame.ts';
+import { headerBlock } from '../../src/sidecar/http2/header-block.ts';
+import { Http2Server } from '../../src/sidecar/http2/server.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { indexed, Literal, literal } from '../sidecar/http2/hpack.ts';
+import { frame, RawClient, widened } from '../sidecar/http2/raw-client.ts';
 
 /**
  * What one call costs an HTTP/2 server: `node test/bench/http2.ts [CALLS] [ROUNDS]`, 100,000 and 5 by default. The calls are
@@ -31,7 +31,7 @@ interface Spent {
 
 /** Servers by name, each listening on a free port of loopback. */
 const SERVERS: Readonly<Record<string, () => Promise<number>>> = {
-  'src/http2': async () => {
+  'src/sidecar/http2': async () => {
     const head = headerBlock({ ':status': '200', 'content-type': 'application/grpc' });
     const trailers = headerBlock({ 'grpc-status': '0' });
     const server = new Http2Server({

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { audience, details, formHeaders, startBench } from '../issuer/bench.ts';
+import { audience, details, formHeaders, startBench } from '../authority/issuer/bench.ts';
 
 /**
  * Tokens issued per second on one core: the issuer in this process on a real disk, its client in another. Counts the processor time of all

@@ -1,6 +1,6 @@
-import { MAX_ARGUMENT_BYTES } from '../../src/action/argument.ts';
-import { exactJsonFrom } from '../../src/action/json-arguments.ts';
-import { freshCedar } from '../../src/policy/cedar.ts';
+import { MAX_ARGUMENT_BYTES } from '../../src/core/action/arguments/argument.ts';
+import { exactJsonFrom } from '../../src/core/action/arguments/json-arguments.ts';
+import { freshCedar } from '../../src/core/policy/cedar.ts';
 
 /**
  * The worst cost of 64 KiB of JSON, each shape read once as by a first caller, and then in rounds: read by Remit, and as the text of

@@ -2,10 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import type { LogReader } from '../../src/ledger/log/log-reader.ts';
-import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
-import type { LogThread } from '../../src/ledger/log/log-thread.ts';
-import { isStoreFailure } from '../../src/runtime/store-failure.ts';
+import type { LogReader } from '../../src/core/ledger/log/log-reader.ts';
+import type { LogSettings } from '../../src/core/ledger/log/log-settings.ts';
+import type { LogThread } from '../../src/core/ledger/log/log-thread.ts';
+import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
 import type { LedgerLoad } from './ledger-load.ts';
 
 /** The cost of a record. */
@@ -31,8 +31,8 @@ export type Batches = readonly ReturnType<LedgerLoad['next']>[];
 
 /** Opens a new ledger with the code of a checkout, which must have the same names as this one. */
 export async function ledgerContender(checkout: string, settings: LogSettings): Promise<LedgerContender> {
-  // `src/store/ledger` in older checkouts.
-  const folder = ['src/ledger/log/', 'src/store/ledger/']
+  // The others are those of older checkouts.
+  const folder = ['src/core/ledger/log/', 'src/ledger/log/', 'src/store/ledger/']
     .map((room) => join(resolve(checkout), room))
     .find((room) => existsSync(room));
   if (folder === undefined) throw new Error(`no ledger in \`${checkout}\``);

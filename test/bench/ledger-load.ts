@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { uuidV7 } from '../../src/decision/uuid.ts';
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
+import { uuidV7 } from '../../src/core/decision/uuid.ts';
+import type { SpiffeId } from '../../src/core/identity/spiffe-id.ts';
+import type { EncodedRecord } from '../../src/core/ledger/encoded-record.ts';
 import { encoded } from '../builders/ledger-record.ts';
 import { taskNumber } from '../builders/task.ts';
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import type { LogReader } from '../../src/ledger/log/log-reader.ts';
-import { settingsIn } from '../ledger/log/logs.ts';
+import type { LogReader } from '../../src/core/ledger/log/log-reader.ts';
+import { settingsIn } from '../core/ledger/log/logs.ts';
 import { scratch } from '../builders/scratch.ts';
 import { ledgerContender } from './ledger-contender.ts';
 import type { LedgerContender, RecordCost } from './ledger-contender.ts';

@@ -1,5 +1,5 @@
-import { AuthorizationServer } from '../../src/envoy/server.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { AuthorizationServer } from '../../src/sidecar/envoy/server.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 
 /**
  * A do-nothing server on Remit's own transport that answers everything with one prepared allow: `node test/bench/noop-own.ts SOCKET ANSWER`

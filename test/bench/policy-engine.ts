@@ -1,11 +1,11 @@
-import { DecisionCache } from '../../src/policy/answers/cache.ts';
-import { compileInWorker } from '../../src/policy/loading/compile.ts';
-import { Engine } from '../../src/policy/engine.ts';
-import type { EngineOptions, Keep } from '../../src/policy/engine.ts';
-import { policySetFrom } from '../../src/policy/loading/load.ts';
-import type { Question } from '../../src/policy/question.ts';
+import { DecisionCache } from '../../src/core/policy/answers/cache.ts';
+import { compileInWorker } from '../../src/core/policy/loading/compile.ts';
+import { Engine } from '../../src/core/policy/engine.ts';
+import type { EngineOptions, Keep } from '../../src/core/policy/engine.ts';
+import { policySetFrom } from '../../src/core/policy/loading/load.ts';
+import type { Question } from '../../src/core/policy/question.ts';
 import { folderWith } from '../builders/policy-folder.ts';
-import { policyFrom } from '../policy/policies.ts';
+import { policyFrom } from '../core/policy/policies.ts';
 
 /**
  * What a decision costs with 10 to 10,000 policies, on a hit and on a miss, beside the same engine without slices; what it

@@ -2,9 +2,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { freshCedar } from '../../src/policy/cedar.ts';
-import { catalogFrom } from '../../src/action/catalog-assembly.ts';
-import { schemaFrom } from '../../src/policy/schema.ts';
+import { freshCedar } from '../../src/core/policy/cedar.ts';
+import { catalogFrom } from '../../src/core/action/catalog/catalog-assembly.ts';
+import { schemaFrom } from '../../src/core/policy/schema.ts';
 import { cedarFolder } from '../parts/cache.ts';
 import { median } from './statistics.ts';
 

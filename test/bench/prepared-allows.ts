@@ -1,5 +1,5 @@
-import { checkResponseBytes } from '../../src/envoy/check-response.ts';
-import { checkResponseFrom } from '../../src/envoy/response.ts';
+import { checkResponseBytes } from '../../src/sidecar/envoy/check/check-response.ts';
+import { checkResponseFrom } from '../../src/sidecar/envoy/check/response.ts';
 
 const decisionId = '0198f6c1-0000-7000-8000-000000000000';
 

@@ -5,7 +5,7 @@ import type { SourceMapPayload } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/runtime/v8-flags.ts';
+import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/core/runtime/system/v8-flags.ts';
 import { openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';

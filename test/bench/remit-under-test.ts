@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { CertificateAuthority, IssuedSvid } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { entryPointOf } from '../entry-point.ts';
 import { freePort } from '../free-port.ts';
 import type { Stage } from './stage.ts';

@@ -1,6 +1,6 @@
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EXAMPLE_POLICIES } from '../../src/commands/domain.ts';
+import { EXAMPLE_POLICIES } from '../../src/cli/dev/domain.ts';
 import type { Bench } from './bench.ts';
 import { audiences } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';

@@ -11,13 +11,13 @@ import {
 } from '@opentelemetry/resources';
 import { AlwaysOnSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { bytesExporter } from '../../src/telemetry/bytes-exporter.ts';
-import { tellCheck, tellPreviousUse } from '../../src/telemetry/check-attributes.ts';
-import type { EndedSpan, Tell } from '../../src/telemetry/ended-span.ts';
-import type { SpanOrigin } from '../../src/telemetry/span-origin.ts';
-import { spanContextFrom } from '../../src/telemetry/trace-context.ts';
-import type { SpanReference } from '../../src/token/claims.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { bytesExporter } from '../../src/core/telemetry/spans/bytes-exporter.ts';
+import { tellCheck, tellPreviousUse } from '../../src/core/telemetry/spans/check-attributes.ts';
+import type { EndedSpan, Tell } from '../../src/core/telemetry/spans/ended-span.ts';
+import type { SpanOrigin } from '../../src/core/telemetry/spans/span-origin.ts';
+import { spanContextFrom } from '../../src/core/telemetry/spans/trace-context.ts';
+import type { SpanReference } from '../../src/core/token/claims.ts';
 import {
   allow,
   checkTrace,
@@ -26,7 +26,7 @@ import {
   judgementOf,
   previousUse,
   traceUnderEnvoy,
-} from '../telemetry/checks.ts';
+} from '../core/telemetry/checks.ts';
 
 /**
  * What the span of an allowed check costs the main thread, up to the bytes of a request: by OpenTelemetry's own SDK and

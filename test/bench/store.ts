@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
-import type { Store } from '../../src/state/store.ts';
-import { isStoreFailure } from '../../src/runtime/store-failure.ts';
-import { causeOf } from '../../src/task/cause.ts';
+import type { Store } from '../../src/core/state/store.ts';
+import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
+import { causeOf } from '../../src/core/task/cause.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';

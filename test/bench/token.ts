@@ -1,10 +1,10 @@
 import { createHash, webcrypto } from 'node:crypto';
 import { compactVerify } from 'jose';
-import { isDeny } from '../../src/decision/decision.ts';
-import { compactJwsFrom, signatureProblem } from '../../src/token/compact-jws.ts';
-import { proofFrom } from '../../src/token/proof.ts';
-import { verifyTaskToken } from '../../src/token/verify.ts';
-import { proofBy, request } from '../token/proofs.ts';
+import { isDeny } from '../../src/core/decision/decision.ts';
+import { compactJwsFrom, signatureProblem } from '../../src/core/token/jose/compact-jws.ts';
+import { proofFrom } from '../../src/core/token/proof/proof.ts';
+import { verifyTaskToken } from '../../src/core/token/verify.ts';
+import { proofBy, request } from '../core/token/proofs.ts';
 import {
   ed25519Key,
   es256Key,

@@ -1,5 +1,5 @@
-import { catalogFrom } from '../../src/action/catalog-assembly.ts';
-import type { Catalog } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/core/action/catalog/catalog-assembly.ts';
+import type { Catalog } from '../../src/core/action/catalog/catalog.ts';
 import { must } from './must.ts';
 
 /** The catalog of a text; throws where it has findings. */

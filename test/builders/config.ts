@@ -1,5 +1,5 @@
-import { configFrom } from '../../src/config/config.ts';
-import type { Config } from '../../src/config/config.ts';
+import { configFrom } from '../../src/core/config/config.ts';
+import type { Config } from '../../src/core/config/config.ts';
 import { must } from './must.ts';
 
 /** The configuration of a text; throws where it has problems. */

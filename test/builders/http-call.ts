@@ -1,4 +1,4 @@
-import type { HttpCall } from '../../src/action/call.ts';
+import type { HttpCall } from '../../src/core/action/http/call.ts';
 
 /** A call of the payments server by `GET`, with what a test changes; its segments are those of its path. */
 export const httpCall = ({ path = '/v1/payments', ...change }: Partial<HttpCall> = {}): HttpCall => ({

@@ -1,17 +1,17 @@
-import type { Catalog } from '../../src/action/catalog.ts';
-import { deny, isDeny } from '../../src/decision/decision.ts';
-import type { Decision, Deny } from '../../src/decision/decision.ts';
-import type { IssuerParts } from '../../src/issuer/services.ts';
-import type { TokenKeys } from '../../src/issuer/signing-keys.ts';
-import { everyUseDenied } from '../../src/policy/every-use.ts';
-import { authorize } from '../../src/policy/authorize.ts';
-import type { PolicySet } from '../../src/policy/loading/load.ts';
-import type { Question } from '../../src/policy/question.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { after } from '../../src/runtime/timers.ts';
-import { Reports } from '../../src/state/reports.ts';
-import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
-import type { Store } from '../../src/state/store.ts';
+import type { Catalog } from '../../src/core/action/catalog/catalog.ts';
+import { deny, isDeny } from '../../src/core/decision/decision.ts';
+import type { Decision, Deny } from '../../src/core/decision/decision.ts';
+import type { IssuerParts } from '../../src/authority/issuer/services.ts';
+import type { TokenKeys } from '../../src/authority/issuer/keys/signing-keys.ts';
+import { everyUseDenied } from '../../src/core/policy/every-use.ts';
+import { authorize } from '../../src/core/policy/authorize.ts';
+import type { PolicySet } from '../../src/core/policy/loading/load.ts';
+import type { Question } from '../../src/core/policy/question.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { after } from '../../src/core/runtime/timers.ts';
+import { Reports } from '../../src/core/state/reports.ts';
+import { directAuthority } from '../../src/authority/state/sqlite/direct-authority.ts';
+import type { Store } from '../../src/core/state/store.ts';
 import { mustTrustDomain } from './spiffe-id.ts';
 
 /** What of an issuer is not as usual. */

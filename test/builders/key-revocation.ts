@@ -1,4 +1,4 @@
-import { encodedRecord } from '../../src/ledger/encoded-record.ts';
+import { encodedRecord } from '../../src/core/ledger/encoded-record.ts';
 import { must } from './must.ts';
 
 /** The record of a key that an operator revoked. */

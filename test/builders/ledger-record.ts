@@ -1,6 +1,6 @@
-import { encodedRecord } from '../../src/ledger/encoded-record.ts';
-import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
-import type { LedgerRecord } from '../../src/ledger/record.ts';
+import { encodedRecord } from '../../src/core/ledger/encoded-record.ts';
+import type { EncodedRecord } from '../../src/core/ledger/encoded-record.ts';
+import type { LedgerRecord } from '../../src/core/ledger/record.ts';
 import { taskNumber } from './task.ts';
 import { must } from './must.ts';
 

@@ -1,5 +1,5 @@
-import type { Deny } from '../../src/decision/decision.ts';
-import type { StoreFailure } from '../../src/runtime/store-failure.ts';
+import type { Deny } from '../../src/core/decision/decision.ts';
+import type { StoreFailure } from '../../src/core/runtime/store-failure.ts';
 
 /** Every form in which the product returns a failure. */
 type Failure =

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { freshCedar } from '../../src/policy/cedar.ts';
-import type { Compile } from '../../src/policy/loading/compile.ts';
-import { policySetFrom } from '../../src/policy/loading/load.ts';
-import type { PolicySet } from '../../src/policy/loading/load.ts';
-import { prove } from '../../src/policy/loading/proof.ts';
-import type { PolicySource, SourceFile } from '../../src/policy/loading/source.ts';
+import { freshCedar } from '../../src/core/policy/cedar.ts';
+import type { Compile } from '../../src/core/policy/loading/compile.ts';
+import { policySetFrom } from '../../src/core/policy/loading/load.ts';
+import type { PolicySet } from '../../src/core/policy/loading/load.ts';
+import { prove } from '../../src/core/policy/loading/proof.ts';
+import type { PolicySource, SourceFile } from '../../src/core/policy/loading/source.ts';
 import { must } from './must.ts';
 
 const file = (name: string, text: string): SourceFile => ({ name, file: `p/${name}`, text });

@@ -1,5 +1,5 @@
-import { spiffeIdFrom, trustDomainFrom } from '../../src/identity/spiffe-id.ts';
-import type { SpiffeId, TrustDomain } from '../../src/identity/spiffe-id.ts';
+import { spiffeIdFrom, trustDomainFrom } from '../../src/core/identity/spiffe-id.ts';
+import type { SpiffeId, TrustDomain } from '../../src/core/identity/spiffe-id.ts';
 import { must } from './must.ts';
 
 /** A text as a SPIFFE ID; throws where it is none. */

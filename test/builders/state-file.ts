@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { ClockSources } from '../../src/state/clock-floor.ts';
-import { openStore } from '../../src/state/sqlite/open-store.ts';
-import type { StoreOptions } from '../../src/state/sqlite/open-store.ts';
-import type { Store } from '../../src/state/store.ts';
+import type { ClockSources } from '../../src/core/state/clock-floor.ts';
+import { openStore } from '../../src/authority/state/sqlite/open-store.ts';
+import type { StoreOptions } from '../../src/authority/state/sqlite/open-store.ts';
+import type { Store } from '../../src/core/state/store.ts';
 import { must } from './must.ts';
 
 /** Clocks that agree: what passes on the wall clock passes on the monotonic one. */

@@ -1,7 +1,7 @@
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import type { IssuedToken } from '../../src/state/store.ts';
-import { type CauseCode, causeOf } from '../../src/task/cause.ts';
-import type { Task, TaskEvent } from '../../src/task/task.ts';
+import type { SpiffeId } from '../../src/core/identity/spiffe-id.ts';
+import type { IssuedToken } from '../../src/core/state/store.ts';
+import { type CauseCode, causeOf } from '../../src/core/task/cause.ts';
+import type { Task, TaskEvent } from '../../src/core/task/task.ts';
 
 /** The issuer of every task here. */
 export const issuer = 'https://issuer.acme.test';

@@ -1,8 +1,8 @@
 import { createHash, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { isDeny, type Deny } from '../../src/decision/decision.ts';
-import { KeyRing } from '../../src/token/keys.ts';
-import type { TokenRules } from '../../src/token/verify.ts';
-import type { SignatureAlgorithm } from '../../src/token/algorithms.ts';
+import { isDeny, type Deny } from '../../src/core/decision/decision.ts';
+import { KeyRing } from '../../src/core/token/jose/keys.ts';
+import type { TokenRules } from '../../src/core/token/verify.ts';
+import type { SignatureAlgorithm } from '../../src/core/token/jose/algorithms.ts';
 import { stillPorts } from './still-ports.ts';
 
 /** The instant every test of tokens lives at: 2026-11-24T12:00:00Z. */

@@ -1,31 +1,31 @@
-import { placeInParams } from '../../src/action/a2a-methods.ts';
-import { actionFrom } from '../../src/action/action.ts';
-import { otherArgument } from '../../src/action/argument-refusal.ts';
-import { areTooLong, argumentFromJson, argumentFromText } from '../../src/action/argument.ts';
-import { hasBody, isMethodWithBody, unreadBodyProblem } from '../../src/action/body.ts';
-import type { HttpCall } from '../../src/action/call.ts';
-import { textOfBytes } from '../../src/action/bytes-text.ts';
-import { isAllNamed, otherPlaceIn } from '../../src/action/closed-arguments.ts';
-import { decimalFrom } from '../../src/action/decimal.ts';
-import { denialFormOf } from '../../src/action/denial-form.ts';
-import { deniedActionOf } from '../../src/action/denied-action.ts';
-import { deniedCallFrom } from '../../src/action/denied-call.ts';
-import { passingHeaders } from '../../src/action/excepted-secret.ts';
-import { grpcMessageFrom } from '../../src/action/grpc-frame.ts';
-import { exactJsonFrom, jsonArguments, protobufFolded } from '../../src/action/json-arguments.ts';
-import { indexOf, pointerOf, stepsOf } from '../../src/action/json-pointer.ts';
-import { jsonRpcFrom, lookalike, objectMembers } from '../../src/action/json-rpc.ts';
-import { jwtEnd } from '../../src/action/jwt-life.ts';
-import { keyShapeOf } from '../../src/action/key-shapes.ts';
-import { looseSegment } from '../../src/action/loose-routes.ts';
-import { mcpReadingProblem } from '../../src/action/mcp-cross-check.ts';
-import { mcpHeaderText } from '../../src/action/mcp-header-text.ts';
-import { headerOf, mcpHeaderProblem, mcpVersionProblem } from '../../src/action/mcp-headers.ts';
-import { isMcpParamHeader, mcpParamProblem } from '../../src/action/mcp-param-headers.ts';
-import { nearestId } from '../../src/action/nearest.ts';
-import { parameterTypeFrom } from '../../src/action/parameter-type.ts';
-import { isPlainKey, looseKey, namesMethod, rootOfKey } from '../../src/action/query-key.ts';
-import { queryValues } from '../../src/action/query.ts';
+import { placeInParams } from '../../src/core/action/a2a/a2a-methods.ts';
+import { actionFrom } from '../../src/core/action/action.ts';
+import { otherArgument } from '../../src/core/action/arguments/argument-refusal.ts';
+import { areTooLong, argumentFromJson, argumentFromText } from '../../src/core/action/arguments/argument.ts';
+import { hasBody, isMethodWithBody, unreadBodyProblem } from '../../src/core/action/http/body.ts';
+import type { HttpCall } from '../../src/core/action/http/call.ts';
+import { textOfBytes } from '../../src/core/action/arguments/bytes-text.ts';
+import { isAllNamed, otherPlaceIn } from '../../src/core/action/arguments/closed-arguments.ts';
+import { decimalFrom } from '../../src/core/action/budget/decimal.ts';
+import { denialFormOf } from '../../src/core/action/denial-form.ts';
+import { deniedActionOf } from '../../src/core/action/denied-action.ts';
+import { deniedCallFrom } from '../../src/core/action/denied-call.ts';
+import { passingHeaders } from '../../src/core/action/secrets/excepted-secret.ts';
+import { grpcMessageFrom } from '../../src/core/action/grpc/grpc-frame.ts';
+import { exactJsonFrom, jsonArguments, protobufFolded } from '../../src/core/action/arguments/json-arguments.ts';
+import { indexOf, pointerOf, stepsOf } from '../../src/core/action/arguments/json-pointer.ts';
+import { jsonRpcFrom, lookalike, objectMembers } from '../../src/core/action/json-rpc.ts';
+import { jwtEnd } from '../../src/core/action/secrets/jwt-life.ts';
+import { keyShapeOf } from '../../src/core/action/secrets/key-shapes.ts';
+import { looseSegment } from '../../src/core/action/catalog/loose-routes.ts';
+import { mcpReadingProblem } from '../../src/core/action/mcp/mcp-cross-check.ts';
+import { mcpHeaderText } from '../../src/core/action/mcp/mcp-header-text.ts';
+import { headerOf, mcpHeaderProblem, mcpVersionProblem } from '../../src/core/action/mcp/mcp-headers.ts';
+import { isMcpParamHeader, mcpParamProblem } from '../../src/core/action/mcp/mcp-param-headers.ts';
+import { nearestId } from '../../src/core/action/catalog/nearest.ts';
+import { parameterTypeFrom } from '../../src/core/action/catalog/parameter-type.ts';
+import { isPlainKey, looseKey, namesMethod, rootOfKey } from '../../src/core/action/http/query-key.ts';
+import { queryValues } from '../../src/core/action/http/query.ts';
 import {
   cutText,
   isSecretArgument,
@@ -33,11 +33,11 @@ import {
   sha256Of,
   shownText,
   staticSecretsIn,
-} from '../../src/action/static-secret.ts';
-import { uriPasswordsIn } from '../../src/action/uri-password.ts';
-import { reasons } from '../../src/decision/reasons.ts';
-import { carriedByHttp } from '../../src/action/http-carriers.ts';
-import { otherHeaders } from '../../src/action/other-headers.ts';
+} from '../../src/core/action/secrets/static-secret.ts';
+import { uriPasswordsIn } from '../../src/core/action/secrets/uri-password.ts';
+import { reasons } from '../../src/core/decision/reasons.ts';
+import { carriedByHttp } from '../../src/core/action/http/http-carriers.ts';
+import { otherHeaders } from '../../src/core/action/http/other-headers.ts';
 import { mustCatalog } from '../builders/catalog.ts';
 import { headersOf, httpCall } from '../builders/http-call.ts';
 import { must } from '../builders/must.ts';
@@ -109,40 +109,42 @@ const path = { type: 'string', maxBytes: 65_536, from: 'path' } as const;
 const names = { wanted: ['q', 'filter[x]'], elsewhere: ['id'], takesOthers: true };
 const nobody = { isMcp: true, isCut: false, fault: null, envelope: new Map(), params: new Map(), ref: new Map() };
 
-/** The readers of `src/action`, with each place of a call that a caller's text reaches. */
+/** The readers of `src/core/action`, with each place of a call that a caller's text reaches. */
 export const actionReaders: Readers = {
-  'action/a2a-methods.ts placeInParams': (text) => placeInParams({ pointer: [text] }, text),
-  'action/a2a.ts a2aActionFrom': {
+  'core/action/a2a/a2a-methods.ts placeInParams': (text) => placeInParams({ pointer: [text] }, text),
+  'core/action/a2a/a2a.ts a2aActionFrom': {
     text: (text) => acting(a2a({ parts: [{ text }] })),
     member: (text) => acting(a2a({ [text]: 1 })),
     members: (text) => acting(a2a(Object.fromEntries(pieces(text).map((one, at) => [`${one}${at}`, at])))),
   },
-  'action/a2a-carriers.ts carriedByA2a': {
+  'core/action/a2a/a2a-carriers.ts carriedByA2a': {
     metadata: (text) => acting(a2a({ metadata: { [text]: text }, extensions: pieces(text) })),
     parts: (text) => acting(a2a({ parts: pieces(text).map((piece) => ({ text: piece })) })),
   },
-  'action/action.ts actionFrom': {
+  'core/action/action.ts actionFrom': {
     host: (text) => acting(web({ host: text })),
     path: (text) => acting(web({ path: text, segments: text.split('/') })),
     'unknown path': (text) => acting(web({ path: `/x/${text}`, segments: ['x', ...text.split('/')] })),
     method: (text) => acting(web({ method: text })),
   },
-  'action/argument-refusal.ts otherArgument': (text) => otherArgument(text),
-  'action/argument.ts argumentFromText': (text) => argumentFromText(path, text),
-  'action/argument.ts argumentFromJson': {
+  'core/action/arguments/argument-refusal.ts otherArgument': (text) => otherArgument(text),
+  'core/action/arguments/argument.ts argumentFromText': (text) => argumentFromText(path, text),
+  'core/action/arguments/argument.ts argumentFromJson': {
     string: (text) => argumentFromJson(body, text),
     strings: (text) => argumentFromJson({ ...body, type: 'strings' }, pieces(text)),
     decimal: (text) => argumentFromJson({ ...body, type: 'decimal' }, text),
   },
-  'action/argument.ts areTooLong': (text) => areTooLong(new Map([['a', pieces(text)]])),
-  'action/body.ts isMethodWithBody': (text) => isMethodWithBody(text),
-  'action/body.ts hasBody': (text) => hasBody({ headers: header('content-length')(text), body: null }),
-  'action/body.ts unreadBodyProblem': (text) =>
+  'core/action/arguments/argument.ts areTooLong': (text) => areTooLong(new Map([['a', pieces(text)]])),
+  'core/action/http/body.ts isMethodWithBody': (text) => isMethodWithBody(text),
+  'core/action/http/body.ts hasBody': (text) => hasBody({ headers: header('content-length')(text), body: null }),
+  'core/action/http/body.ts unreadBodyProblem': (text) =>
     unreadBodyProblem('unstated', web({ headers: header('content-type')(text), body: Buffer.from('x') })),
-  'action/closed-arguments.ts otherArgumentIn': (text) => acting(tool({ name: 'note', arguments: { [text]: 1 } })),
-  'action/bytes-text.ts textOfBytes': (text) => textOfBytes(Buffer.from(text, 'latin1')),
-  'action/closed-arguments.ts isAllNamed': (text) => isAllNamed({ [text]: 1 }, [text], [[text, text], ['a']]),
-  'action/http-carriers.ts carriedByHttp': {
+  'core/action/arguments/closed-arguments.ts otherArgumentIn': (text) =>
+    acting(tool({ name: 'note', arguments: { [text]: 1 } })),
+  'core/action/arguments/bytes-text.ts textOfBytes': (text) => textOfBytes(Buffer.from(text, 'latin1')),
+  'core/action/arguments/closed-arguments.ts isAllNamed': (text) =>
+    isAllNamed({ [text]: 1 }, [text], [[text, text], ['a']]),
+  'core/action/http/http-carriers.ts carriedByHttp': {
     query: (text) => carriedByHttp(web({ query: text }), openRoute, null),
     json: (text) => carriedByHttp(web({}), openRoute, { [text]: text }),
     'form field': (text) => carriedByHttp(form('application/x-www-form-urlencoded', text), openRoute, null),
@@ -150,22 +152,23 @@ export const actionReaders: Readers = {
     parts: (text) =>
       carriedByHttp(form('multipart/form-data', pieces(text).join('\ncontent-disposition: ')), openRoute, null),
   },
-  'action/other-headers.ts otherHeaders': {
+  'core/action/http/other-headers.ts otherHeaders': {
     name: (text) => otherHeaders({ headers: headersOf({ [text]: 'x' }) }, 'mcp'),
     names: (text) =>
       otherHeaders({ headers: headersOf(Object.fromEntries(pieces(text).map((one) => [one, one]))) }, 'http'),
   },
-  'action/closed-arguments.ts otherPlaceIn': (text) => otherPlaceIn({ [text]: { [text]: 1 } }, [['a'], [text, 'b']]),
-  'action/decimal.ts decimalFrom': (text) => decimalFrom(text),
-  'action/denial-form.ts denialFormOf': (text) =>
+  'core/action/arguments/closed-arguments.ts otherPlaceIn': (text) =>
+    otherPlaceIn({ [text]: { [text]: 1 } }, [['a'], [text, 'b']]),
+  'core/action/budget/decimal.ts decimalFrom': (text) => decimalFrom(text),
+  'core/action/denial-form.ts denialFormOf': (text) =>
     denialFormOf(deniedCallFrom(web({ headers: header('accept')(text) }), catalog), reasons['action.unknown']),
-  'action/denied-action.ts deniedActionOf': {
+  'core/action/denied-action.ts deniedActionOf': {
     path: (text) =>
       deniedActionOf(deniedCallFrom(web({ method: 'GET', path: `/v1/items/x/${text}` }), catalog), catalog),
     tool: (text) => deniedActionOf(deniedCallFrom(tool({ name: text }), catalog), catalog),
   },
-  'action/denied-call.ts deniedCallFrom': (text) => deniedCallFrom(tool({ name: text }), catalog),
-  'action/excepted-secret.ts passingHeaders': (text) => {
+  'core/action/denied-call.ts deniedCallFrom': (text) => deniedCallFrom(tool({ name: text }), catalog),
+  'core/action/secrets/excepted-secret.ts passingHeaders': (text) => {
     const call = { headers: headersOf({ authorization: `Basic ${text}` }) };
     const secrets = staticSecretsIn({ ...call, query: '', segments: [] }, search);
     const exceptions = [
@@ -173,8 +176,8 @@ export const actionReaders: Readers = {
     ];
     return passingHeaders(call, secrets, { exceptions, nowMs: 0 });
   },
-  'action/grpc-frame.ts grpcMessageFrom': (text) => grpcMessageFrom(Buffer.from(text)),
-  'action/http.ts httpActionFrom': {
+  'core/action/grpc/grpc-frame.ts grpcMessageFrom': (text) => grpcMessageFrom(Buffer.from(text)),
+  'core/action/http/http.ts httpActionFrom': {
     query: (text) => acting(web({ query: text })),
     'query argument': (text) => acting(web({ query: `q=${text}` })),
     'path argument': (text) => acting(web({ segments: ['v1', 'items', text] })),
@@ -183,7 +186,7 @@ export const actionReaders: Readers = {
     body: (text) => acting(web({ body: Buffer.from(text) })),
     'body member': (text) => acting(web({ body: Buffer.from(JSON.stringify({ note: text, [text]: text })) })),
   },
-  'action/json-arguments.ts exactJsonFrom': {
+  'core/action/arguments/json-arguments.ts exactJsonFrom': {
     text: (text) => exactJsonFrom(Buffer.from(text)),
     string: (text) => exactJsonFrom(Buffer.from(JSON.stringify([text, 1e30]))),
     number: (text) => exactJsonFrom(Buffer.from(`[1${text}]`)),
@@ -197,30 +200,30 @@ export const actionReaders: Readers = {
         ),
       ),
   },
-  'action/json-arguments.ts jsonArguments': {
+  'core/action/arguments/json-arguments.ts jsonArguments': {
     value: (text) => jsonArguments([body], { a: text }),
     member: (text) => jsonArguments([body], { [text]: 1, [text.toUpperCase()]: 1 }),
   },
-  'action/json-arguments.ts protobufFolded': (text) => protobufFolded(text),
-  'action/json-pointer.ts stepsOf': (text) => stepsOf(text),
-  'action/json-pointer.ts pointerOf': (text) => pointerOf(pieces(text)),
-  'action/json-pointer.ts indexOf': (text) => indexOf(text),
-  'action/json-rpc.ts jsonRpcFrom': {
+  'core/action/arguments/json-arguments.ts protobufFolded': (text) => protobufFolded(text),
+  'core/action/arguments/json-pointer.ts stepsOf': (text) => stepsOf(text),
+  'core/action/arguments/json-pointer.ts pointerOf': (text) => pointerOf(pieces(text)),
+  'core/action/arguments/json-pointer.ts indexOf': (text) => indexOf(text),
+  'core/action/json-rpc.ts jsonRpcFrom': {
     text: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', null, { body: Buffer.from(text) })),
     member: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', { [text]: 1 })),
     method: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: 1, method: text })),
     id: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: text, method: 'ping' })),
     'content type': (text) => jsonRpcFrom({ ...tool({}), headers: header('content-type')(text) }),
   },
-  'action/json-rpc.ts objectMembers': (text) => objectMembers({ [text]: text }),
-  'action/json-rpc.ts lookalike': (text) => lookalike([text, ...pieces(text)], ['name', 'arguments']),
-  'action/jwt-life.ts jwtEnd': { text: (text) => jwtEnd(text), payload: (text) => jwtEnd(`eyJ.${text}.`) },
-  'action/key-shapes.ts keyShapeOf': {
+  'core/action/json-rpc.ts objectMembers': (text) => objectMembers({ [text]: text }),
+  'core/action/json-rpc.ts lookalike': (text) => lookalike([text, ...pieces(text)], ['name', 'arguments']),
+  'core/action/secrets/jwt-life.ts jwtEnd': { text: (text) => jwtEnd(text), payload: (text) => jwtEnd(`eyJ.${text}.`) },
+  'core/action/secrets/key-shapes.ts keyShapeOf': {
     text: (text) => keyShapeOf(text),
     'after a prefix': (text) => keyShapeOf(`sk-${text}`),
   },
-  'action/loose-routes.ts looseSegment': (text) => looseSegment(text),
-  'action/mcp-cross-check.ts mcpReadingProblem': {
+  'core/action/catalog/loose-routes.ts looseSegment': (text) => looseSegment(text),
+  'core/action/mcp/mcp-cross-check.ts mcpReadingProblem': {
     fault: (text) => mcpReadingProblem([{ ...nobody, fault: text }], message),
     name: (text) =>
       mcpReadingProblem(
@@ -237,21 +240,22 @@ export const actionReaders: Readers = {
         message,
       ),
   },
-  'action/mcp-header-text.ts mcpHeaderText': {
+  'core/action/mcp/mcp-header-text.ts mcpHeaderText': {
     text: (text) => mcpHeaderText(text),
     wrapped: (text) => mcpHeaderText(`=?base64?${text}?=`),
   },
-  'action/mcp-headers.ts mcpVersionProblem': (text) => mcpVersionProblem(header('mcp-protocol-version')(text)),
-  'action/mcp-headers.ts mcpHeaderProblem': (text) => mcpHeaderProblem(header('mcp-name')(text), message, target),
-  'action/mcp-headers.ts headerOf': (text) => headerOf(header('mcp-name')(text), text),
-  'action/mcp-param-headers.ts isMcpParamHeader': (text) => isMcpParamHeader(text),
-  'action/mcp-param-headers.ts mcpParamProblem': {
+  'core/action/mcp/mcp-headers.ts mcpVersionProblem': (text) => mcpVersionProblem(header('mcp-protocol-version')(text)),
+  'core/action/mcp/mcp-headers.ts mcpHeaderProblem': (text) =>
+    mcpHeaderProblem(header('mcp-name')(text), message, target),
+  'core/action/mcp/mcp-headers.ts headerOf': (text) => headerOf(header('mcp-name')(text), text),
+  'core/action/mcp/mcp-param-headers.ts isMcpParamHeader': (text) => isMcpParamHeader(text),
+  'core/action/mcp/mcp-param-headers.ts mcpParamProblem': {
     value: (text) =>
       mcpParamProblem(header('mcp-param-a')(text), { sent: new Map([['a', text]]), args: new Map(), specs: [] }),
     name: (text) =>
       mcpParamProblem(header(`mcp-param-${text}`)('x'), { sent: new Map([[text, 'x']]), args: new Map(), specs: [] }),
   },
-  'action/mcp-target.ts mcpTargetFrom': {
+  'core/action/mcp/mcp-target.ts mcpTargetFrom': {
     tool: (text) => acting(tool({ name: text })),
     uri: (text) =>
       acting(
@@ -270,26 +274,26 @@ export const actionReaders: Readers = {
     meta: (text) =>
       acting(tool({ name: 'note', _meta: { [text]: text, 'io.modelcontextprotocol/protocolVersion': text } })),
   },
-  'action/mcp.ts mcpActionFrom': {
+  'core/action/mcp/mcp.ts mcpActionFrom': {
     argument: (text) => acting(tool({ name: 'open', arguments: { text } })),
     'argument name': (text) => acting(tool({ name: 'open', arguments: { [text]: 1 } })),
     method: (text) => acting(posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: 1, method: `x/${text}` })),
     header: (text) => acting({ ...tool({ name: 'open' }), headers: header('mcp-name')(text) }),
   },
-  'action/nearest.ts nearestId': (text) => nearestId(text, ['payments.create', text.slice(1)]),
-  'action/parameter-type.ts parameterTypeFrom': (text) => type.accepts(text),
-  'action/query-key.ts isPlainKey': (text) => isPlainKey(text),
-  'action/query-key.ts looseKey': (text) => looseKey(text),
-  'action/query-key.ts rootOfKey': (text) => rootOfKey(text),
-  'action/query-key.ts namesMethod': {
+  'core/action/catalog/nearest.ts nearestId': (text) => nearestId(text, ['payments.create', text.slice(1)]),
+  'core/action/catalog/parameter-type.ts parameterTypeFrom': (text) => type.accepts(text),
+  'core/action/http/query-key.ts isPlainKey': (text) => isPlainKey(text),
+  'core/action/http/query-key.ts looseKey': (text) => looseKey(text),
+  'core/action/http/query-key.ts rootOfKey': (text) => rootOfKey(text),
+  'core/action/http/query-key.ts namesMethod': {
     text: (text) => namesMethod(text),
     escaped: (text) => namesMethod(`method%${text}`),
   },
-  'action/query.ts queryValues': {
+  'core/action/http/query.ts queryValues': {
     text: (text) => queryValues(text, names),
     value: (text) => queryValues(`q=${text}`, names),
   },
-  'action/static-secret.ts staticSecretsIn': {
+  'core/action/secrets/static-secret.ts staticSecretsIn': {
     header: (text) => staticSecretsIn({ headers: headersOf({ 'x-a': text }), query: '', segments: [] }, search),
     'header for keys': (text) =>
       staticSecretsIn(
@@ -299,32 +303,32 @@ export const actionReaders: Readers = {
     query: (text) => staticSecretsIn({ headers: new Map(), query: text, segments: [] }, search),
     segments: (text) => staticSecretsIn({ headers: new Map(), query: '', segments: text.split('/') }, search),
   },
-  'action/static-secret.ts shownText': (text) => shownText(text, search.digestOf),
-  'action/static-secret.ts isSecretArgument': (text) => isSecretArgument('key', text),
-  'action/static-secret.ts isSecretHeader': (text) => isSecretHeader('x-note', text),
-  'action/static-secret.ts cutText': (text) => cutText(text, 200),
-  'action/static-secret.ts sha256Of': (text) => sha256Of(text),
-  'action/uri-password.ts uriPasswordsIn': (text) => uriPasswordsIn(text, 16),
+  'core/action/secrets/static-secret.ts shownText': (text) => shownText(text, search.digestOf),
+  'core/action/secrets/static-secret.ts isSecretArgument': (text) => isSecretArgument('key', text),
+  'core/action/secrets/static-secret.ts isSecretHeader': (text) => isSecretHeader('x-note', text),
+  'core/action/secrets/static-secret.ts cutText': (text) => cutText(text, 200),
+  'core/action/secrets/static-secret.ts sha256Of': (text) => sha256Of(text),
+  'core/action/secrets/uri-password.ts uriPasswordsIn': (text) => uriPasswordsIn(text, 16),
 };
 
-/** Files and exports of `src/action` that read no caller's text, with what they read. */
+/** Files and exports of `src/core/action` that read no caller's text, with what they read. */
 export const notOfCallers: Readonly<Record<string, string>> = {
-  'action/a2a-carriers.ts carrierProblem': 'called by a2aActionFrom',
-  'action/attributes.ts': 'the catalog, a file of the operator',
-  'action/catalog-arguments.ts': 'the catalog',
-  'action/catalog-assembly.ts': 'the catalog',
-  'action/catalog-descriptor-sets.ts': 'the catalog',
-  'action/catalog-head.ts': 'the catalog',
-  'action/catalog-protocols.ts': 'the catalog',
-  'action/catalog-remarks.ts': 'the catalog',
-  'action/protobuf/descriptor-set.ts': 'descriptor sets of the catalog',
-  'action/protobuf/message-json.ts': 'test cases of policies',
-  'action/protobuf/message-shape.ts': 'descriptor sets of the catalog',
-  'action/server-places.ts': 'the catalog',
-  'action/template.ts': 'the catalog',
-  'action/yaml-file.ts': 'the catalog',
-  'action/loose-routes.ts LooseRoutes': 'called by actionFrom',
-  'action/route-table.ts': 'called by actionFrom',
-  'action/routes.ts': 'called by actionFrom',
-  'action/server-table.ts': 'called by actionFrom',
+  'core/action/a2a/a2a-carriers.ts carrierProblem': 'called by a2aActionFrom',
+  'core/action/catalog/attributes.ts': 'the catalog, a file of the operator',
+  'core/action/catalog/catalog-arguments.ts': 'the catalog',
+  'core/action/catalog/catalog-assembly.ts': 'the catalog',
+  'core/action/catalog/catalog-descriptor-sets.ts': 'the catalog',
+  'core/action/catalog/catalog-head.ts': 'the catalog',
+  'core/action/catalog/catalog-protocols.ts': 'the catalog',
+  'core/action/catalog/catalog-remarks.ts': 'the catalog',
+  'core/action/grpc/protobuf/descriptor-set.ts': 'descriptor sets of the catalog',
+  'core/action/grpc/protobuf/message-json.ts': 'test cases of policies',
+  'core/action/grpc/protobuf/message-shape.ts': 'descriptor sets of the catalog',
+  'core/action/catalog/server-places.ts': 'the catalog',
+  'core/action/catalog/template.ts': 'the catalog',
+  'core/action/catalog/yaml-file.ts': 'the catalog',
+  'core/action/catalog/loose-routes.ts LooseRoutes': 'called by actionFrom',
+  'core/action/catalog/route-table.ts': 'called by actionFrom',
+  'core/action/catalog/routes.ts': 'called by actionFrom',
+  'core/action/catalog/server-table.ts': 'called by actionFrom',
 };

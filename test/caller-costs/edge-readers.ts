@@ -1,53 +1,61 @@
-import { isAgentCard } from '../../src/agent-run/forward/agent-card.ts';
-import { requestLines } from '../../src/agent-run/forward/http1-request.ts';
-import { jsonRpcAnswer } from '../../src/agent-run/forward/json-rpc-answer.ts';
-import { gated } from '../../src/agent-run/forward/local-gate.ts';
-import { refusal } from '../../src/agent-run/forward/local-answer.ts';
-import { localReference } from '../../src/agent-run/forward/local-reference.ts';
-import { LocalUrls } from '../../src/agent-run/forward/local-urls.ts';
-import { valuesOf } from '../../src/agent-run/forward/passed-headers.ts';
-import { servedCallFrom } from '../../src/envoy/access-log-entry.ts';
-import { logMessageFrom } from '../../src/envoy/access-log-message.ts';
-import { askingAgentIn, carriesProof } from '../../src/envoy/asking-agent.ts';
-import { authorityFrom, methodFrom, targetFrom } from '../../src/envoy/canonical.ts';
-import { decodedCheckRequestFrom } from '../../src/envoy/check-request.ts';
-import { decodedHeaderFrom } from '../../src/envoy/decoded-header.ts';
-import { framingProblem } from '../../src/envoy/framing.ts';
-import { GrpcMessages } from '../../src/envoy/grpc-messages.ts';
-import { grpcTimeoutMs } from '../../src/envoy/grpc-timeout.ts';
-import { headerLineFrom } from '../../src/envoy/header-line.ts';
-import { plain } from '../../src/envoy/header-text.ts';
-import { headersFrom } from '../../src/envoy/headers.ts';
-import { hostAt, isTextAt, pathAt, plainAt, spiffeIdAt, uuidAt, wordAt } from '../../src/envoy/log-text.ts';
-import type { MadeOf } from '../../src/envoy/log-text.ts';
-import { mcpReadingsFrom } from '../../src/envoy/mcp-metadata.ts';
-import { ownCopyOf } from '../../src/envoy/own-copy.ts';
-import { peerCertificateFrom } from '../../src/envoy/peer-certificate.ts';
-import { checkFactsFrom } from '../../src/envoy/request.ts';
-import { isDeny } from '../../src/decision/decision.ts';
-import { FrameReader } from '../../src/http2/frame-reader.ts';
-import { HeaderDecoder } from '../../src/http2/header-decoder.ts';
-import { fieldNamedAs, fieldOf } from '../../src/http2/header-field.ts';
-import { decodeHuffman } from '../../src/http2/huffman.ts';
-import { unpadded } from '../../src/http2/padding.ts';
-import { contentLengthOf, requestHeadFrom } from '../../src/http2/request-head.ts';
-import { settingsFrom } from '../../src/http2/settings.ts';
-import { callerFrom } from '../../src/identity/caller.ts';
-import { elementsIn, extensionsFrom, sequenceIn, uriNamesIn } from '../../src/identity/certificate-extensions.ts';
-import { leafFromDer, leafFromPem, leafFromUrlEncodedPem } from '../../src/identity/leaf-certificate.ts';
-import { refusedCallerFrom } from '../../src/identity/refused-caller.ts';
-import { spiffeIdFrom, trustDomainFrom } from '../../src/identity/spiffe-id.ts';
-import { xfccFrom } from '../../src/identity/xfcc.ts';
-import { canonicalFrom } from '../../src/ledger/canonical-json.ts';
-import { recordText } from '../../src/ledger/record.ts';
-import { aligned, printable } from '../../src/ledger/timeline-text.ts';
-import { eachField, eachVarint } from '../../src/protobuf/fields.ts';
-import { utf8From } from '../../src/protobuf/utf8.ts';
-import { ProtobufWriter } from '../../src/protobuf/writer.ts';
-import { changesWithin } from '../../src/runtime/edit-distance.ts';
-import { withoutEnd } from '../../src/runtime/without-end.ts';
+import { isAgentCard } from '../../src/agent/forward/agent-card.ts';
+import { requestLines } from '../../src/agent/forward/http1-request.ts';
+import { jsonRpcAnswer } from '../../src/agent/forward/json-rpc-answer.ts';
+import { gated } from '../../src/agent/forward/local/local-gate.ts';
+import { refusal } from '../../src/agent/forward/local/local-answer.ts';
+import { localReference } from '../../src/agent/forward/local/local-reference.ts';
+import { LocalUrls } from '../../src/agent/forward/local/local-urls.ts';
+import { valuesOf } from '../../src/agent/forward/passed-headers.ts';
+import { servedCallFrom } from '../../src/sidecar/envoy/access-log/access-log-entry.ts';
+import { logMessageFrom } from '../../src/sidecar/envoy/access-log/access-log-message.ts';
+import { askingAgentIn, carriesProof } from '../../src/sidecar/envoy/check/asking-agent.ts';
+import { authorityFrom, methodFrom, targetFrom } from '../../src/sidecar/envoy/check/canonical.ts';
+import { decodedCheckRequestFrom } from '../../src/sidecar/envoy/check/check-request.ts';
+import { decodedHeaderFrom } from '../../src/sidecar/envoy/check/decoded-header.ts';
+import { framingProblem } from '../../src/sidecar/envoy/grpc/framing.ts';
+import { GrpcMessages } from '../../src/sidecar/envoy/grpc/grpc-messages.ts';
+import { grpcTimeoutMs } from '../../src/sidecar/envoy/grpc/grpc-timeout.ts';
+import { headerLineFrom } from '../../src/sidecar/envoy/check/header-line.ts';
+import { plain } from '../../src/sidecar/envoy/check/header-text.ts';
+import { headersFrom } from '../../src/sidecar/envoy/check/headers.ts';
+import {
+  hostAt,
+  isTextAt,
+  pathAt,
+  plainAt,
+  spiffeIdAt,
+  uuidAt,
+  wordAt,
+} from '../../src/sidecar/envoy/access-log/log-text.ts';
+import type { MadeOf } from '../../src/sidecar/envoy/access-log/log-text.ts';
+import { mcpReadingsFrom } from '../../src/sidecar/envoy/check/mcp-metadata.ts';
+import { ownCopyOf } from '../../src/sidecar/envoy/check/own-copy.ts';
+import { peerCertificateFrom } from '../../src/sidecar/envoy/check/peer-certificate.ts';
+import { checkFactsFrom } from '../../src/sidecar/envoy/check/request.ts';
+import { isDeny } from '../../src/core/decision/decision.ts';
+import { FrameReader } from '../../src/sidecar/http2/frame-reader.ts';
+import { HeaderDecoder } from '../../src/sidecar/http2/header-decoder.ts';
+import { fieldNamedAs, fieldOf } from '../../src/sidecar/http2/header-field.ts';
+import { decodeHuffman } from '../../src/sidecar/http2/huffman.ts';
+import { unpadded } from '../../src/sidecar/http2/padding.ts';
+import { contentLengthOf, requestHeadFrom } from '../../src/sidecar/http2/request-head.ts';
+import { settingsFrom } from '../../src/sidecar/http2/settings.ts';
+import { callerFrom } from '../../src/core/identity/caller.ts';
+import { elementsIn, extensionsFrom, sequenceIn, uriNamesIn } from '../../src/core/identity/certificate-extensions.ts';
+import { leafFromDer, leafFromPem, leafFromUrlEncodedPem } from '../../src/core/identity/leaf-certificate.ts';
+import { refusedCallerFrom } from '../../src/core/identity/refused-caller.ts';
+import { spiffeIdFrom, trustDomainFrom } from '../../src/core/identity/spiffe-id.ts';
+import { xfccFrom } from '../../src/core/identity/xfcc.ts';
+import { canonicalFrom } from '../../src/core/ledger/canonical-json.ts';
+import { recordText } from '../../src/core/ledger/record.ts';
+import { aligned, printable } from '../../src/core/ledger/timeline-text.ts';
+import { eachField, eachVarint } from '../../src/core/protobuf/fields.ts';
+import { utf8From } from '../../src/core/protobuf/utf8.ts';
+import { ProtobufWriter } from '../../src/core/protobuf/writer.ts';
+import { changesWithin } from '../../src/core/runtime/edit-distance.ts';
+import { withoutEnd } from '../../src/core/runtime/without-end.ts';
 import { mustSpiffeId, mustTrustDomain } from '../builders/spiffe-id.ts';
-import { envoyCheckRequestType } from '../envoy/protos.ts';
+import { envoyCheckRequestType } from '../sidecar/envoy/protos.ts';
 import { pieces } from './reader.ts';
 import type { Reader, Readers } from './reader.ts';
 
@@ -92,49 +100,49 @@ localUrls.add({ port: 4_100, secret: 'secret', target: { origin: 'https://a.test
 
 /** The readers of the rooms before `action/`, of records, and of the forwarder. */
 export const edgeReaders: Readers = {
-  'agent-run/forward/agent-card.ts isAgentCard': (text) =>
+  'agent/forward/agent-card.ts isAgentCard': (text) =>
     isAgentCard(text, { headers: { 'content-type': text, 'content-length': '1' } }),
-  'agent-run/forward/http1-request.ts requestLines': (text) =>
+  'agent/forward/http1-request.ts requestLines': (text) =>
     requestLines(
       { rawHeaders: [text, text, 'connection', text], method: 'GET' } as never,
       { target: { origin: 'https://a.test' } as never, localUrls },
       'x',
     ),
-  'agent-run/forward/json-rpc-answer.ts jsonRpcAnswer': (text) =>
+  'agent/forward/json-rpc-answer.ts jsonRpcAnswer': (text) =>
     jsonRpcAnswer(refusal(403, 'x', 'x'), Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: text, method: text }))),
-  'agent-run/forward/local-gate.ts gated': (text) =>
+  'agent/forward/local/local-gate.ts gated': (text) =>
     gated(
       { method: 'GET', target: `/${text}`, hosts: ['127.0.0.1:1'], lines: ['origin', text] },
       { kind: 'tcp', port: 1, secret: Buffer.from('x') },
     ),
-  'agent-run/forward/local-reference.ts localReference': (text) =>
+  'agent/forward/local/local-reference.ts localReference': (text) =>
     localReference(text, { origin: 'https://a.test', base: '/' }, '/s'),
-  'agent-run/forward/local-urls.ts LocalUrls': (text) => localUrls.hidden(`http://127.0.0.1:4100${text}`),
-  'agent-run/forward/passed-headers.ts valuesOf': (text) => valuesOf([text, text], 'origin'),
-  'envoy/access-log-entry.ts servedCallFrom': bytes(servedCallFrom),
-  'envoy/access-log-message.ts logMessageFrom': bytes(logMessageFrom),
-  'envoy/asking-agent.ts askingAgentIn': {
+  'agent/forward/local/local-urls.ts LocalUrls': (text) => localUrls.hidden(`http://127.0.0.1:4100${text}`),
+  'agent/forward/passed-headers.ts valuesOf': (text) => valuesOf([text, text], 'origin'),
+  'sidecar/envoy/access-log/access-log-entry.ts servedCallFrom': bytes(servedCallFrom),
+  'sidecar/envoy/access-log/access-log-message.ts logMessageFrom': bytes(logMessageFrom),
+  'sidecar/envoy/check/asking-agent.ts askingAgentIn': {
     bytes: bytes((of) => askingAgentIn(of, 'peer')),
     principal: (text) => askingAgentIn(http(text, {}), 'peer'),
     header: (text) => askingAgentIn(http('', { headers: { 'x-forwarded-client-cert': text } }), 'xfcc'),
   },
-  'envoy/asking-agent.ts carriesProof': (text) => carriesProof(http('', { headers: { [text]: text } })),
-  'envoy/canonical.ts methodFrom': methodFrom,
-  'envoy/canonical.ts targetFrom': {
+  'sidecar/envoy/check/asking-agent.ts carriesProof': (text) => carriesProof(http('', { headers: { [text]: text } })),
+  'sidecar/envoy/check/canonical.ts methodFrom': methodFrom,
+  'sidecar/envoy/check/canonical.ts targetFrom': {
     text: targetFrom,
     path: (text) => targetFrom(`/${text}`),
     query: (text) => targetFrom(`/?${text}`),
   },
-  'envoy/canonical.ts authorityFrom': authorityFrom,
-  'envoy/check-request.ts decodedCheckRequestFrom': {
+  'sidecar/envoy/check/canonical.ts authorityFrom': authorityFrom,
+  'sidecar/envoy/check/check-request.ts decodedCheckRequestFrom': {
     bytes: bytes(decodedCheckRequestFrom),
     header: (text) => decodedCheckRequestFrom(http('', { headers: { [text]: text } })),
     headers: (text) =>
       decodedCheckRequestFrom(http('', { headers: Object.fromEntries(pieces(text).map((one, at) => [`${at}`, one])) })),
   },
-  'envoy/decoded-header.ts decodedHeaderFrom': bytes((of) => decodedHeaderFrom(of, 0, of.length)),
-  'envoy/decoded-header.ts DecodedHeader': (text) => headerLineFrom('accept', text),
-  'envoy/framing.ts framingProblem': (text) =>
+  'sidecar/envoy/check/decoded-header.ts decodedHeaderFrom': bytes((of) => decodedHeaderFrom(of, 0, of.length)),
+  'sidecar/envoy/check/decoded-header.ts DecodedHeader': (text) => headerLineFrom('accept', text),
+  'sidecar/envoy/grpc/framing.ts framingProblem': (text) =>
     framingProblem({
       method: 'POST',
       headers: new Map([
@@ -143,41 +151,41 @@ export const edgeReaders: Readers = {
       ]),
       body: null,
     }),
-  'envoy/grpc-messages.ts GrpcMessages': (text) => {
+  'sidecar/envoy/grpc/grpc-messages.ts GrpcMessages': (text) => {
     const messages = new GrpcMessages(4_194_304);
     for (let at = 0; at < text.length; at += 64) messages.add(Buffer.from(text.slice(at, at + 64)));
     return messages.only();
   },
-  'envoy/grpc-timeout.ts grpcTimeoutMs': grpcTimeoutMs,
-  'envoy/header-line.ts headerLineFrom': {
+  'sidecar/envoy/grpc/grpc-timeout.ts grpcTimeoutMs': grpcTimeoutMs,
+  'sidecar/envoy/check/header-line.ts headerLineFrom': {
     name: (text) => headerLineFrom(text, 'x'),
     value: (text) => headerLineFrom('x', text),
   },
-  'envoy/header-text.ts plain': plain,
-  'envoy/headers.ts headersFrom': {
+  'sidecar/envoy/check/header-text.ts plain': plain,
+  'sidecar/envoy/check/headers.ts headersFrom': {
     lines: (text) => headersFrom(pieces(text).map((one) => headerLineFrom('x-a', one))),
     connection: (text) => headersFrom([headerLineFrom('connection', text)]),
   },
-  'envoy/log-text.ts wordAt': made(wordAt),
-  'envoy/log-text.ts hostAt': made(hostAt),
-  'envoy/log-text.ts pathAt': made(pathAt),
-  'envoy/log-text.ts plainAt': made(plainAt),
-  'envoy/log-text.ts uuidAt': made(uuidAt),
-  'envoy/log-text.ts isTextAt': (text) => made(isTextAt(text))(text),
-  'envoy/log-text.ts spiffeIdAt': made(spiffeIdAt),
-  'envoy/mcp-metadata.ts mcpReadingsFrom': (text) =>
+  'sidecar/envoy/access-log/log-text.ts wordAt': made(wordAt),
+  'sidecar/envoy/access-log/log-text.ts hostAt': made(hostAt),
+  'sidecar/envoy/access-log/log-text.ts pathAt': made(pathAt),
+  'sidecar/envoy/access-log/log-text.ts plainAt': made(plainAt),
+  'sidecar/envoy/access-log/log-text.ts uuidAt': made(uuidAt),
+  'sidecar/envoy/access-log/log-text.ts isTextAt': (text) => made(isTextAt(text))(text),
+  'sidecar/envoy/access-log/log-text.ts spiffeIdAt': made(spiffeIdAt),
+  'sidecar/envoy/check/mcp-metadata.ts mcpReadingsFrom': (text) =>
     mcpReadingsFrom({ mcp_proxy: { fields: { status: { stringValue: text }, [text]: { stringValue: text } } } }),
-  'envoy/own-copy.ts ownCopyOf': bytes(ownCopyOf),
-  'envoy/peer-certificate.ts peerCertificateFrom': (text) => peerCertificateFrom(text, undefined, 'peer'),
-  'envoy/request.ts checkFactsFrom': {
+  'sidecar/envoy/check/own-copy.ts ownCopyOf': bytes(ownCopyOf),
+  'sidecar/envoy/check/peer-certificate.ts peerCertificateFrom': (text) => peerCertificateFrom(text, undefined, 'peer'),
+  'sidecar/envoy/check/request.ts checkFactsFrom': {
     header: (text) => facts('', { headers: { ...asking, 'x-a': text } }),
     'header names': (text) => facts('', { headers: { ...asking, [`x-${text}`]: 'a' } }),
     body: (text) => facts('', { body: text, headers: { ...asking, 'x-envoy-auth-partial-body': 'false' } }),
     trace: (text) => facts(text, {}),
     path: (text) => facts('', { path: `/${text}` }),
   },
-  'http2/frame-reader.ts FrameReader': bytes((of) => new FrameReader().read(of, () => true)),
-  'http2/header-decoder.ts HeaderDecoder': {
+  'sidecar/http2/frame-reader.ts FrameReader': bytes((of) => new FrameReader().read(of, () => true)),
+  'sidecar/http2/header-decoder.ts HeaderDecoder': {
     block: bytes((of) => new HeaderDecoder().decode(of.subarray(0, 32_768))),
     field: (text) => new HeaderDecoder().decode(field('x', text.slice(0, 32_000))),
     fields: (text) =>
@@ -190,11 +198,11 @@ export const edgeReaders: Readers = {
         ),
       ),
   },
-  'http2/header-field.ts fieldOf': (text) => fieldOf(text, text),
-  'http2/header-field.ts fieldNamedAs': (text) => fieldNamedAs(fieldOf(text, ''), text),
-  'http2/huffman.ts decodeHuffman': bytes((of) => decodeHuffman(of, 0, of.length, Buffer.alloc(of.length * 2))),
-  'http2/padding.ts unpadded': bytes((of) => unpadded(of, 0x8)),
-  'http2/request-head.ts requestHeadFrom': (text) =>
+  'sidecar/http2/header-field.ts fieldOf': (text) => fieldOf(text, text),
+  'sidecar/http2/header-field.ts fieldNamedAs': (text) => fieldNamedAs(fieldOf(text, ''), text),
+  'sidecar/http2/huffman.ts decodeHuffman': bytes((of) => decodeHuffman(of, 0, of.length, Buffer.alloc(of.length * 2))),
+  'sidecar/http2/padding.ts unpadded': bytes((of) => unpadded(of, 0x8)),
+  'sidecar/http2/request-head.ts requestHeadFrom': (text) =>
     requestHeadFrom([
       fieldOf(':method', 'GET'),
       fieldOf(':path', text),
@@ -204,10 +212,10 @@ export const edgeReaders: Readers = {
         .map((one) => fieldOf('a', one)),
       fieldOf('b', text),
     ]),
-  'http2/request-head.ts contentLengthOf': (text) =>
+  'sidecar/http2/request-head.ts contentLengthOf': (text) =>
     contentLengthOf({ method: 'POST', path: '/', headers: new Map([['content-length', text]]) }),
-  'http2/settings.ts settingsFrom': bytes(settingsFrom),
-  'identity/caller.ts callerFrom': {
+  'sidecar/http2/settings.ts settingsFrom': bytes(settingsFrom),
+  'core/identity/caller.ts callerFrom': {
     principal: (text) => callerFrom({ principal: text, certificate: '', xfcc: [] }, rules, 0),
     path: (text) => callerFrom({ principal: `spiffe://acme.test/${text}`, certificate: text, xfcc: [] }, rules, 0),
     xfcc: (text) =>
@@ -217,111 +225,112 @@ export const edgeReaders: Readers = {
         0,
       ),
   },
-  'identity/certificate-extensions.ts extensionsFrom': bytes(extensionsFrom),
-  'identity/certificate-extensions.ts uriNamesIn': bytes(uriNamesIn),
-  'identity/certificate-extensions.ts sequenceIn': bytes(sequenceIn),
-  'identity/certificate-extensions.ts elementsIn': bytes(elementsIn),
-  'identity/leaf-certificate.ts leafFromUrlEncodedPem': {
+  'core/identity/certificate-extensions.ts extensionsFrom': bytes(extensionsFrom),
+  'core/identity/certificate-extensions.ts uriNamesIn': bytes(uriNamesIn),
+  'core/identity/certificate-extensions.ts sequenceIn': bytes(sequenceIn),
+  'core/identity/certificate-extensions.ts elementsIn': bytes(elementsIn),
+  'core/identity/leaf-certificate.ts leafFromUrlEncodedPem': {
     text: leafFromUrlEncodedPem,
     content: (text) => leafFromUrlEncodedPem(`-----BEGIN CERTIFICATE-----%0A${text}%0A-----END CERTIFICATE-----%0A`),
   },
-  'identity/leaf-certificate.ts leafFromPem': {
+  'core/identity/leaf-certificate.ts leafFromPem': {
     text: leafFromPem,
     content: (text) => leafFromPem(`-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`),
   },
-  'identity/leaf-certificate.ts leafFromDer': bytes(leafFromDer),
-  'identity/refused-caller.ts refusedCallerFrom': {
+  'core/identity/leaf-certificate.ts leafFromDer': bytes(leafFromDer),
+  'core/identity/refused-caller.ts refusedCallerFrom': {
     principal: (text) => refusedCallerFrom({ principal: text, certificate: '', xfcc: [] }, rules, null),
     xfcc: (text) => refusedCallerFrom({ principal: '', certificate: text, xfcc: [text] }, { mode: 'xfcc' }, null),
   },
-  'identity/spiffe-id.ts spiffeIdFrom': {
+  'core/identity/spiffe-id.ts spiffeIdFrom': {
     text: spiffeIdFrom,
     path: (text) => spiffeIdFrom(`spiffe://acme.test/${text}`),
   },
-  'identity/spiffe-id.ts trustDomainFrom': trustDomainFrom,
-  'identity/xfcc.ts xfccFrom': {
+  'core/identity/spiffe-id.ts trustDomainFrom': trustDomainFrom,
+  'core/identity/xfcc.ts xfccFrom': {
     text: xfccFrom,
     value: (text) => xfccFrom(`By=a;URI=${text}`),
     quoted: (text) => xfccFrom(`By=a;Subject="${text}`),
   },
-  'ledger/canonical-json.ts canonicalFrom': {
+  'core/ledger/canonical-json.ts canonicalFrom': {
     bytes: bytes(canonicalFrom),
     string: (text) => canonicalFrom(Buffer.from(JSON.stringify({ a: text }))),
   },
   // Beyond the length from which on it is digested: below, it is not read at all.
-  'ledger/record.ts recordText': (text) => recordText(`${'x'.repeat(2_048)}${text}`),
-  'ledger/timeline-text.ts aligned': (text) => aligned([[text, text]]),
-  'ledger/timeline-text.ts printable': printable,
-  'protobuf/fields.ts eachField': bytes((of) => eachField(of, { from: 0, to: of.length }, () => null)),
-  'protobuf/fields.ts eachVarint': bytes((of) => eachVarint(of, { from: 0, to: of.length }, () => null)),
-  'protobuf/utf8.ts utf8From': bytes(utf8From),
-  'protobuf/writer.ts ProtobufWriter': (text) => {
+  'core/ledger/record.ts recordText': (text) => recordText(`${'x'.repeat(2_048)}${text}`),
+  'core/ledger/timeline-text.ts aligned': (text) => aligned([[text, text]]),
+  'core/ledger/timeline-text.ts printable': printable,
+  'core/protobuf/fields.ts eachField': bytes((of) => eachField(of, { from: 0, to: of.length }, () => null)),
+  'core/protobuf/fields.ts eachVarint': bytes((of) => eachVarint(of, { from: 0, to: of.length }, () => null)),
+  'core/protobuf/utf8.ts utf8From': bytes(utf8From),
+  'core/protobuf/writer.ts ProtobufWriter': (text) => {
     const into = new ProtobufWriter();
     into.text(1, text);
     return into.bytes;
   },
-  'runtime/edit-distance.ts changesWithin': (text) => changesWithin(text, `${text.slice(0, 60)}x${text.slice(60)}`, 3),
-  'runtime/without-end.ts withoutEnd': (text) => withoutEnd(text, '/'),
+  'core/runtime/edit-distance.ts changesWithin': (text) =>
+    changesWithin(text, `${text.slice(0, 60)}x${text.slice(60)}`, 3),
+  'core/runtime/without-end.ts withoutEnd': (text) => withoutEnd(text, '/'),
 };
 
 /** Files and exports of these rooms that read no caller's text by themselves, with what they read or who reads for them. */
 export const notAtTheEdge: Readonly<Record<string, string>> = {
-  'agent-run/forward/mesh-route.ts clearWay': 'the configuration of the Envoy of the own pod',
-  'agent-run/forward/agent-card.ts agentCardUrls': 'an answer of the upstream, at most 1 MiB',
-  'agent-run/forward/endpoint-event.ts': 'an answer of the upstream',
-  'agent-run/forward/forward-option.ts': 'options of a command',
-  'agent-run/forward/forward-target.ts': 'options of a command',
-  'agent-run/forward/held-start.ts': 'an answer of the upstream',
-  'agent-run/forward/http1-answer.ts': 'an answer of the upstream',
-  'agent-run/forward/http2-body.ts': 'keeps bytes and reads none',
-  'agent-run/forward/listener.ts': 'sockets; requests are read by gated',
-  'agent-run/forward/local-answer.ts': 'texts of our own',
-  'agent-run/forward/places.ts': 'sockets',
-  'agent-run/forward/request-body.ts': 'keeps bytes and reads none',
-  'envoy/call-name.ts callNameOf': 'numbers and an address, which Envoy says',
-  'agent-run/forward/upstream-connections.ts': 'sockets',
-  'agent-run/forward/upstream-failure.ts': 'texts of our own',
-  'agent-run/forward/upstream-sessions.ts': 'sockets',
-  'envoy/authorization.ts': 'called with what the readers gave',
-  'envoy/byte-budget.ts': 'counts',
-  'envoy/call-watch.ts': 'times',
-  'envoy/check-call.ts': 'a call; its message is read by GrpcMessages',
-  'envoy/check-queue.ts': 'a queue',
-  'envoy/denial-body.ts': 'reasons and facts that are cut to 256 characters',
-  'envoy/entry-reader.ts': 'called by servedCallFrom',
-  'envoy/grpc-messages.ts framed': 'our own answers',
-  'envoy/grpc-server.ts': 'the configuration, and calls',
-  'envoy/health.ts': 'the name of one service, compared',
-  'envoy/http2-call.ts': 'our own answers',
-  'envoy/log-stream.ts': 'called with what logMessageFrom gave',
-  'envoy/network/callers.ts': 'certificates of proxies that mutual TLS has verified',
-  'envoy/network/network-server.ts': 'calls of verified proxies',
-  'envoy/server.ts': 'calls; their messages are read by the readers here',
-  'envoy/taken-sockets.ts': 'addresses of the configuration',
-  'envoy/wire-reader.ts': 'called by decodedCheckRequestFrom',
-  'http2/connection.ts': 'a socket; its bytes are read by FrameReader and HeaderDecoder',
-  'http2/frame.ts': 'our own frames',
-  'http2/header-block.ts': 'our own headers',
-  'http2/header-blocks.ts': 'called by a session with fragments that it bounds',
-  'http2/header-field.ts fieldSize': 'counts',
-  'http2/request-head.ts areTrailers': 'looks at first characters',
-  'http2/header-table.ts': 'called by HeaderDecoder',
-  'http2/incoming.ts': 'bytes that are handed on',
-  'http2/outgoing.ts': 'our own answers',
-  'http2/receive-window.ts': 'counts',
-  'http2/reset-memory.ts': 'numbers',
-  'http2/server.ts': 'sockets',
-  'http2/session.ts': 'frames, by the readers here',
-  'http2/stream.ts': 'bytes that are handed on',
-  'identity/certificate-list.ts': 'certificates of the operator and of SPIRE',
-  'identity/key-proof.ts': 'rows of the database, at most 32 KiB',
-  'identity/held-svid.ts': 'our own SVID',
-  'identity/small-file.ts': 'files of the operator',
-  'identity/svid-files.ts': 'files of the operator',
-  'identity/workload-api-address.ts': 'the configuration',
-  'identity/workload-api-response.ts': 'answers of SPIRE',
-  'identity/workload-api-stream.ts': 'answers of SPIRE',
-  'identity/workload-api.ts': 'answers of SPIRE',
-  'decide/decided-check.ts': 'calls shownText for paths, names and details',
-  'protobuf/reader.ts': 'called by decodedCheckRequestFrom and servedCallFrom',
+  'agent/forward/upstream/mesh-route.ts clearWay': 'the configuration of the Envoy of the own pod',
+  'agent/forward/agent-card.ts agentCardUrls': 'an answer of the upstream, at most 1 MiB',
+  'agent/forward/endpoint-event.ts': 'an answer of the upstream',
+  'agent/forward/forward-option.ts': 'options of a command',
+  'agent/forward/forward-target.ts': 'options of a command',
+  'agent/forward/held-start.ts': 'an answer of the upstream',
+  'agent/forward/http1-answer.ts': 'an answer of the upstream',
+  'agent/forward/http2-body.ts': 'keeps bytes and reads none',
+  'agent/forward/local/listener.ts': 'sockets; requests are read by gated',
+  'agent/forward/local/local-answer.ts': 'texts of our own',
+  'agent/forward/local/places.ts': 'sockets',
+  'agent/forward/request-body.ts': 'keeps bytes and reads none',
+  'sidecar/envoy/grpc/call-name.ts callNameOf': 'numbers and an address, which Envoy says',
+  'agent/forward/upstream/upstream-connections.ts': 'sockets',
+  'agent/forward/upstream/upstream-failure.ts': 'texts of our own',
+  'agent/forward/upstream/upstream-sessions.ts': 'sockets',
+  'sidecar/envoy/authorization.ts': 'called with what the readers gave',
+  'sidecar/envoy/grpc/byte-budget.ts': 'counts',
+  'sidecar/envoy/grpc/call-watch.ts': 'times',
+  'sidecar/envoy/check/check-call.ts': 'a call; its message is read by GrpcMessages',
+  'sidecar/envoy/check/check-queue.ts': 'a queue',
+  'sidecar/envoy/check/denial-body.ts': 'reasons and facts that are cut to 256 characters',
+  'sidecar/envoy/access-log/entry-reader.ts': 'called by servedCallFrom',
+  'sidecar/envoy/grpc/grpc-messages.ts framed': 'our own answers',
+  'sidecar/envoy/grpc/grpc-server.ts': 'the configuration, and calls',
+  'sidecar/envoy/health.ts': 'the name of one service, compared',
+  'sidecar/envoy/grpc/http2-call.ts': 'our own answers',
+  'sidecar/envoy/access-log/log-stream.ts': 'called with what logMessageFrom gave',
+  'sidecar/envoy/network/callers.ts': 'certificates of proxies that mutual TLS has verified',
+  'sidecar/envoy/network/network-server.ts': 'calls of verified proxies',
+  'sidecar/envoy/server.ts': 'calls; their messages are read by the readers here',
+  'sidecar/envoy/taken-sockets.ts': 'addresses of the configuration',
+  'sidecar/envoy/wire-reader.ts': 'called by decodedCheckRequestFrom',
+  'sidecar/http2/connection.ts': 'a socket; its bytes are read by FrameReader and HeaderDecoder',
+  'sidecar/http2/frame.ts': 'our own frames',
+  'sidecar/http2/header-block.ts': 'our own headers',
+  'sidecar/http2/header-blocks.ts': 'called by a session with fragments that it bounds',
+  'sidecar/http2/header-field.ts fieldSize': 'counts',
+  'sidecar/http2/request-head.ts areTrailers': 'looks at first characters',
+  'sidecar/http2/header-table.ts': 'called by HeaderDecoder',
+  'sidecar/http2/incoming.ts': 'bytes that are handed on',
+  'sidecar/http2/outgoing.ts': 'our own answers',
+  'sidecar/http2/receive-window.ts': 'counts',
+  'sidecar/http2/reset-memory.ts': 'numbers',
+  'sidecar/http2/server.ts': 'sockets',
+  'sidecar/http2/session.ts': 'frames, by the readers here',
+  'sidecar/http2/stream.ts': 'bytes that are handed on',
+  'core/identity/certificate-list.ts': 'certificates of the operator and of SPIRE',
+  'core/identity/key-proof.ts': 'rows of the database, at most 32 KiB',
+  'core/identity/held-svid.ts': 'our own SVID',
+  'core/identity/small-file.ts': 'files of the operator',
+  'core/identity/svid-files.ts': 'files of the operator',
+  'core/identity/workload-api-address.ts': 'the configuration',
+  'core/identity/workload-api-response.ts': 'answers of SPIRE',
+  'core/identity/workload-api-stream.ts': 'answers of SPIRE',
+  'core/identity/workload-api.ts': 'answers of SPIRE',
+  'core/decide/decided-check.ts': 'calls shownText for paths, names and details',
+  'core/protobuf/reader.ts': 'called by decodedCheckRequestFrom and servedCallFrom',
 };

@@ -5,20 +5,20 @@ const src = resolve(import.meta.dirname, '../../src');
 
 /** Where texts and bytes of callers are read before anybody vouches for them: rooms, and single files of others. */
 const PLACES = [
-  'action/',
-  'agent-run/forward/',
-  'decide/',
-  'envoy/',
-  'http2/',
-  'identity/',
-  'issuer/',
-  'ledger/canonical-json.ts',
-  'ledger/record.ts',
-  'ledger/timeline-text.ts',
-  'protobuf/',
-  'runtime/edit-distance.ts',
-  'runtime/without-end.ts',
-  'token/',
+  'core/action/',
+  'agent/forward/',
+  'core/decide/',
+  'sidecar/envoy/',
+  'sidecar/http2/',
+  'core/identity/',
+  'authority/issuer/',
+  'core/ledger/canonical-json.ts',
+  'core/ledger/record.ts',
+  'core/ledger/timeline-text.ts',
+  'core/protobuf/',
+  'core/runtime/edit-distance.ts',
+  'core/runtime/without-end.ts',
+  'core/token/',
 ] as const;
 
 /** Types by which a parameter can hold a text, bytes or a value of a caller. */

@@ -1,7 +1,7 @@
-import { actionFrom } from '../../src/action/action.ts';
-import { catalogFrom } from '../../src/action/catalog-assembly.ts';
-import { descriptorSetsIn } from '../../src/action/catalog-descriptor-sets.ts';
-import { encoded, framed, shopSet } from '../action/protobuf/shop.ts';
+import { actionFrom } from '../../src/core/action/action.ts';
+import { catalogFrom } from '../../src/core/action/catalog/catalog-assembly.ts';
+import { descriptorSetsIn } from '../../src/core/action/catalog/catalog-descriptor-sets.ts';
+import { encoded, framed, shopSet } from '../core/action/grpc/protobuf/shop.ts';
 import { headersOf, httpCall } from '../builders/http-call.ts';
 import { must } from '../builders/must.ts';
 import { pieces } from './reader.ts';
@@ -42,7 +42,7 @@ const placed = (message: Uint8Array, type = 'application/grpc'): unknown =>
 
 /** The readers of gRPC messages. */
 export const grpcReaders: Readers = {
-  'action/grpc.ts grpcActionFrom': {
+  'core/action/grpc/grpc.ts grpcActionFrom': {
     bytes: (text) => placed(Buffer.from(text)),
     string: (text) => placed(encoded({ customer: text })),
     'other fields': (text) => placed(encoded({ reference: text, tags: pieces(text) })),
@@ -52,8 +52,8 @@ export const grpcReaders: Readers = {
 
 /** Exports that are called by those. */
 export const notOfGrpc: Readonly<Record<string, string>> = {
-  'action/protobuf/message-values.ts': 'called by grpcActionFrom',
-  'action/protobuf/other-fields.ts otherFields': 'called by grpcActionFrom',
-  'action/protobuf/scalar.ts': 'called by grpcActionFrom',
-  'action/protobuf/strict-scan.ts': 'called by grpcActionFrom',
+  'core/action/grpc/protobuf/message-values.ts': 'called by grpcActionFrom',
+  'core/action/grpc/protobuf/other-fields.ts otherFields': 'called by grpcActionFrom',
+  'core/action/grpc/protobuf/scalar.ts': 'called by grpcActionFrom',
+  'core/action/grpc/protobuf/strict-scan.ts': 'called by grpcActionFrom',
 };

@@ -1,38 +1,38 @@
-import { formFrom } from '../../src/issuer/form.ts';
-import { clientAddressOf } from '../../src/issuer/bounds/address.ts';
-import { authorizationProblem } from '../../src/issuer/client-authentication.ts';
-import { clientFrom } from '../../src/issuer/client.ts';
-import { declarationFrom } from '../../src/issuer/declaration.ts';
-import { namedBy, nearestAction } from '../../src/issuer/intent-entries.ts';
-import { intentFrom, unknownResource } from '../../src/issuer/intent.ts';
-import { isCovered } from '../../src/issuer/narrowing.ts';
-import { isOAuthError } from '../../src/issuer/oauth-error.ts';
-import { refreshedTaskId } from '../../src/issuer/refresh-token.ts';
-import { audienceFrom } from '../../src/issuer/resource.ts';
-import { routerOf } from '../../src/issuer/routes.ts';
-import { declarationOfScope } from '../../src/issuer/scope-alone.ts';
-import { securityEventFrom } from '../../src/issuer/signals/set.ts';
-import { subjectFrom } from '../../src/issuer/subject-token.ts';
-import { clientProblem, tokenRequestFrom } from '../../src/issuer/token-request.ts';
-import { waitFrom } from '../../src/issuer/wait.ts';
-import { authorizationDetailsFrom } from '../../src/token/authorization-details.ts';
-import { credentialFrom } from '../../src/token/authorization-header.ts';
-import { bytesFromBase64url, isSha256Base64url } from '../../src/token/base64url.ts';
-import { claimedIssuerOf, taskClaimsFrom } from '../../src/token/claims.ts';
-import { compactJwsFrom, jwsPartsFrom, signingInputOf } from '../../src/token/compact-jws.ts';
-import { tokenCredentialFrom } from '../../src/token/credential.ts';
-import { externalTokenFrom } from '../../src/token/external-token.ts';
-import { jtiDigestOf } from '../../src/token/jti-digest.ts';
-import { digestOfToken, unverifiedJwtFrom } from '../../src/token/jwt.ts';
-import { ProofMemory } from '../../src/token/proof-memory.ts';
-import { possessionFrom } from '../../src/token/possession.ts';
-import { defaultProofRules, proofFrom } from '../../src/token/proof.ts';
-import { strictJsonFrom } from '../../src/token/strict-json.ts';
-import { targetUriFrom, targetUriOf } from '../../src/token/target-uri.ts';
-import { TokenCache } from '../../src/token/token-cache.ts';
-import { transactionTokenFrom } from '../../src/token/transaction-token.ts';
-import { useKeyOf } from '../../src/token/use-key.ts';
-import { verifyTaskToken } from '../../src/token/verify.ts';
+import { formFrom } from '../../src/authority/issuer/form.ts';
+import { clientAddressOf } from '../../src/authority/issuer/bounds/address.ts';
+import { authorizationProblem } from '../../src/authority/issuer/client/client-authentication.ts';
+import { clientFrom } from '../../src/authority/issuer/client/client.ts';
+import { declarationFrom } from '../../src/authority/issuer/token/declaration.ts';
+import { namedBy, nearestAction } from '../../src/authority/issuer/token/intent-entries.ts';
+import { intentFrom, unknownResource } from '../../src/authority/issuer/token/intent.ts';
+import { isCovered } from '../../src/authority/issuer/token/narrowing.ts';
+import { isOAuthError } from '../../src/authority/issuer/oauth-error.ts';
+import { refreshedTaskId } from '../../src/authority/issuer/token/refresh-token.ts';
+import { audienceFrom } from '../../src/authority/issuer/token/resource.ts';
+import { routerOf } from '../../src/authority/issuer/routes.ts';
+import { declarationOfScope } from '../../src/authority/issuer/token/scope-alone.ts';
+import { securityEventFrom } from '../../src/authority/issuer/signals/set.ts';
+import { subjectFrom } from '../../src/authority/issuer/token/subject-token.ts';
+import { clientProblem, tokenRequestFrom } from '../../src/authority/issuer/token/token-request.ts';
+import { waitFrom } from '../../src/authority/issuer/tasks/wait.ts';
+import { authorizationDetailsFrom } from '../../src/core/token/authorization-details.ts';
+import { credentialFrom } from '../../src/core/token/authorization-header.ts';
+import { bytesFromBase64url, isSha256Base64url } from '../../src/core/token/jose/base64url.ts';
+import { claimedIssuerOf, taskClaimsFrom } from '../../src/core/token/claims.ts';
+import { compactJwsFrom, jwsPartsFrom, signingInputOf } from '../../src/core/token/jose/compact-jws.ts';
+import { tokenCredentialFrom } from '../../src/core/token/credential.ts';
+import { externalTokenFrom } from '../../src/core/token/external-token.ts';
+import { jtiDigestOf } from '../../src/core/token/jti-digest.ts';
+import { digestOfToken, unverifiedJwtFrom } from '../../src/core/token/jose/jwt.ts';
+import { ProofMemory } from '../../src/core/token/proof/proof-memory.ts';
+import { possessionFrom } from '../../src/core/token/proof/possession.ts';
+import { defaultProofRules, proofFrom } from '../../src/core/token/proof/proof.ts';
+import { strictJsonFrom } from '../../src/core/token/jose/strict-json.ts';
+import { targetUriFrom, targetUriOf } from '../../src/core/token/proof/target-uri.ts';
+import { TokenCache } from '../../src/core/token/token-cache.ts';
+import { transactionTokenFrom } from '../../src/core/token/transaction-token.ts';
+import { useKeyOf } from '../../src/core/token/use-key.ts';
+import { verifyTaskToken } from '../../src/core/token/verify.ts';
 import { mustCatalog } from '../builders/catalog.ts';
 
 import { mustSpiffeId, mustTrustDomain } from '../builders/spiffe-id.ts';
@@ -98,74 +98,75 @@ const leaf = { id } as never;
 
 /** The readers of tokens, and those of the issuer, whose callers show a certificate. */
 export const tokenReaders: Readers = {
-  'issuer/bounds/address.ts clientAddressOf': clientAddressOf,
-  'issuer/client-authentication.ts authorizationProblem': (text) => authorizationProblem([text], id),
-  'issuer/client.ts clientFrom': (text) => clientFrom(Buffer.from(text), new Set([trustDomain]), nowMs),
-  'issuer/declaration.ts declarationFrom': (text) => declared({ actions: [text], locations: [text] }),
-  'issuer/form.ts formFrom': {
+  'authority/issuer/bounds/address.ts clientAddressOf': clientAddressOf,
+  'authority/issuer/client/client-authentication.ts authorizationProblem': (text) => authorizationProblem([text], id),
+  'authority/issuer/client/client.ts clientFrom': (text) =>
+    clientFrom(Buffer.from(text), new Set([trustDomain]), nowMs),
+  'authority/issuer/token/declaration.ts declarationFrom': (text) => declared({ actions: [text], locations: [text] }),
+  'authority/issuer/form.ts formFrom': {
     body: (text) => formFrom(Buffer.from(text), 'application/x-www-form-urlencoded'),
     'content type': (text) => formFrom(Buffer.from('a=b'), text),
     value: (text) => formFrom(Buffer.from(`a=${text}`), 'application/x-www-form-urlencoded'),
   },
-  'issuer/intent-entries.ts namedBy': (text) => namedBy(`${text}.*`, catalog, server),
-  'issuer/intent-entries.ts nearestAction': (text) => nearestAction(text, catalog, server),
-  'issuer/intent.ts intentFrom': {
+  'authority/issuer/token/intent-entries.ts namedBy': (text) => namedBy(`${text}.*`, catalog, server),
+  'authority/issuer/token/intent-entries.ts nearestAction': (text) => nearestAction(text, catalog, server),
+  'authority/issuer/token/intent.ts intentFrom': {
     action: (text) => declared({ actions: [text], locations: [audience] }),
     purpose: (text) => declared({ actions: ['payments.list'], locations: [audience], purpose: text }),
     member: (text) => declared({ actions: ['payments.list'], [text]: text }),
   },
-  'issuer/intent.ts unknownResource': (text) => unknownResource(text, catalog),
-  'issuer/narrowing.ts isCovered': (text) => isCovered(text, [text, `${text.slice(1)}.*`]),
-  'issuer/refresh-token.ts refreshedTaskId': (text) => refreshedTaskId(text),
-  'issuer/resource.ts audienceFrom': {
+  'authority/issuer/token/intent.ts unknownResource': (text) => unknownResource(text, catalog),
+  'authority/issuer/token/narrowing.ts isCovered': (text) => isCovered(text, [text, `${text.slice(1)}.*`]),
+  'authority/issuer/token/refresh-token.ts refreshedTaskId': (text) => refreshedTaskId(text),
+  'authority/issuer/token/resource.ts audienceFrom': {
     text: (text) => audienceFrom(text, catalog),
     host: (text) => audienceFrom(`https://${text}`, catalog),
   },
-  'issuer/routes.ts routerOf': {
+  'authority/issuer/routes.ts routerOf': {
     text: (text) => route('GET', text),
     id: (text) => route('GET', `/issuer/tasks/${text}`),
     method: (text) => route(text, '/issuer/tasks'),
   },
-  'issuer/scope-alone.ts declarationOfScope': (text) => declarationOfScope(audience, text.split(' ')),
-  'issuer/signals/set.ts securityEventFrom': places((text) =>
+  'authority/issuer/token/scope-alone.ts declarationOfScope': (text) => declarationOfScope(audience, text.split(' ')),
+  'authority/issuer/signals/set.ts securityEventFrom': places((text) =>
     securityEventFrom(
       text,
       { transmitters: new Map(), keys, maxAgeSeconds: 60, clockSkewSeconds: 60 },
       { nowMs, floorMs: nowMs },
     ),
   ),
-  'issuer/subject-token.ts subjectFrom': places((text) =>
+  'authority/issuer/token/subject-token.ts subjectFrom': places((text) =>
     subjectFrom(text, { issuers: [], keys, attributeTypes: new Map(), leaf, proofThumbprint: null, nowMs }),
   ),
-  'issuer/token-request.ts tokenRequestFrom': {
+  'authority/issuer/token/token-request.ts tokenRequestFrom': {
     scope: asked('scope'),
     resource: asked('resource'),
     details: asked('authorization_details'),
     context: asked('context'),
     other: (text) => tokenRequestFrom(form(text, text), agent),
   },
-  'issuer/token-request.ts clientProblem': (text) => clientProblem(form('client_id', text), agent),
-  'issuer/wait.ts waitFrom': (text) => waitFrom(text, 'withdrawal'),
-  'token/authorization-details.ts authorizationDetailsFrom': {
+  'authority/issuer/token/token-request.ts clientProblem': (text) => clientProblem(form('client_id', text), agent),
+  'authority/issuer/tasks/wait.ts waitFrom': (text) => waitFrom(text, 'withdrawal'),
+  'core/token/authorization-details.ts authorizationDetailsFrom': {
     action: (text) => authorizationDetailsFrom([{ type: 'urn:remit:task', actions: [text], locations: [text] }]),
     actions: (text) => authorizationDetailsFrom([{ type: 'urn:remit:task', actions: pieces(text) }]),
     member: (text) => authorizationDetailsFrom([{ type: 'urn:remit:task', [text]: text }]),
   },
-  'token/authorization-header.ts credentialFrom': {
+  'core/token/authorization-header.ts credentialFrom': {
     text: (text) => credentialFrom([text]),
     token: (text) => credentialFrom([`Bearer ${text}`]),
   },
-  'token/base64url.ts bytesFromBase64url': bytesFromBase64url,
-  'token/base64url.ts isSha256Base64url': isSha256Base64url,
-  'token/claims.ts taskClaimsFrom': {
+  'core/token/jose/base64url.ts bytesFromBase64url': bytesFromBase64url,
+  'core/token/jose/base64url.ts isSha256Base64url': isSha256Base64url,
+  'core/token/claims.ts taskClaimsFrom': {
     text: (text) => taskClaimsFrom({ ...soundClaims, txn: text, scope: text }, { keyId: 'k' }),
     member: (text) => taskClaimsFrom({ ...soundClaims, [text]: text }, { keyId: text }),
   },
-  'token/claims.ts claimedIssuerOf': (text) => claimedIssuerOf({ iss: text }),
-  'token/compact-jws.ts jwsPartsFrom': places((text) => jwsPartsFrom(text, 131_072)),
-  'token/compact-jws.ts compactJwsFrom': places((text) => compactJwsFrom(text, 131_072)),
-  'token/compact-jws.ts signingInputOf': signingInputOf,
-  'token/credential.ts tokenCredentialFrom': places((text) =>
+  'core/token/claims.ts claimedIssuerOf': (text) => claimedIssuerOf({ iss: text }),
+  'core/token/jose/compact-jws.ts jwsPartsFrom': places((text) => jwsPartsFrom(text, 131_072)),
+  'core/token/jose/compact-jws.ts compactJwsFrom': places((text) => compactJwsFrom(text, 131_072)),
+  'core/token/jose/compact-jws.ts signingInputOf': signingInputOf,
+  'core/token/credential.ts tokenCredentialFrom': places((text) =>
     tokenCredentialFrom(
       text,
       { task: rules, external },
@@ -177,11 +178,11 @@ export const tokenReaders: Readers = {
       },
     ),
   ),
-  'token/external-token.ts externalTokenFrom': places((text) => externalTokenFrom(text, external, keys, nowMs)),
-  'token/jti-digest.ts jtiDigestOf': jtiDigestOf,
-  'token/jwt.ts unverifiedJwtFrom': places((text) => unverifiedJwtFrom(text, 131_072)),
-  'token/jwt.ts digestOfToken': digestOfToken,
-  'token/possession.ts possessionFrom': places((text) =>
+  'core/token/external-token.ts externalTokenFrom': places((text) => externalTokenFrom(text, external, keys, nowMs)),
+  'core/token/jti-digest.ts jtiDigestOf': jtiDigestOf,
+  'core/token/jose/jwt.ts unverifiedJwtFrom': places((text) => unverifiedJwtFrom(text, 131_072)),
+  'core/token/jose/jwt.ts digestOfToken': digestOfToken,
+  'core/token/proof/possession.ts possessionFrom': places((text) =>
     possessionFrom([text], { scheme: 'DPoP', token: text, confirmation: null }, {
       ...request,
       clocks: { wallMs: nowMs, floorMs: nowMs, monotonicMs: 0 },
@@ -189,11 +190,11 @@ export const tokenReaders: Readers = {
       memory: new ProofMemory({ maxProofs: 16 } as never),
     } as never),
   ),
-  'token/proof.ts proofFrom': {
+  'core/token/proof/proof.ts proofFrom': {
     ...places((text) => proofFrom([text], request)),
     url: (text) => proofFrom([inHeader('{}')], { ...request, url: text }),
   },
-  'token/strict-json.ts strictJsonFrom': {
+  'core/token/jose/strict-json.ts strictJsonFrom': {
     text: (text) => strictJsonFrom(Buffer.from(text)),
     string: (text) => strictJsonFrom(Buffer.from(JSON.stringify(text))),
     member: (text) => strictJsonFrom(Buffer.from(JSON.stringify({ [text]: text }))),
@@ -206,17 +207,17 @@ export const tokenReaders: Readers = {
         ),
       ),
   },
-  'token/target-uri.ts targetUriFrom': {
+  'core/token/proof/target-uri.ts targetUriFrom': {
     text: targetUriFrom,
     host: (text) => targetUriFrom(`https://${text}`),
     path: (text) => targetUriFrom(`https://a.test/${text}`),
   },
-  'token/target-uri.ts targetUriOf': (text) => targetUriOf('https://a.test', text),
-  'token/transaction-token.ts transactionTokenFrom': places((text) =>
+  'core/token/proof/target-uri.ts targetUriOf': (text) => targetUriOf('https://a.test', text),
+  'core/token/transaction-token.ts transactionTokenFrom': places((text) =>
     transactionTokenFrom(text, { trustDomain, clockSkewSeconds: 5, maxBytes: 8_192 }, keys, nowMs),
   ),
-  'token/use-key.ts useKeyOf': (text) => useKeyOf(text, text),
-  'token/verify.ts verifyTaskToken': {
+  'core/token/use-key.ts useKeyOf': (text) => useKeyOf(text, text),
+  'core/token/verify.ts verifyTaskToken': {
     ...places((text) => verifyTaskToken(text, rules, keys, nowMs)),
     'signed claim': (text) => verifyTaskToken(mint(key, { txn: text.slice(0, 4_000) }), rules, keys, nowMs),
   },
@@ -224,40 +225,40 @@ export const tokenReaders: Readers = {
 
 /** Files and exports of these rooms that read no caller's text by themselves, with what they read or who reads for them. */
 export const notOfTokens: Readonly<Record<string, string>> = {
-  'issuer/body.ts': 'counts bytes up to 64 KiB',
-  'issuer/bounds/connections.ts': 'counts',
-  'issuer/bounds/requests.ts': 'counts',
-  'issuer/bounds/turns.ts': 'a queue',
-  'issuer/decide-anew.ts': 'our own values',
-  'issuer/grant.ts': 'tasks of the state',
-  'issuer/scope-alone.ts isScopeAlone': 'what tokenRequestFrom gave',
-  'issuer/oauth-error.ts': 'our own texts',
-  'issuer/origin.ts': 'tasks of the state',
-  'issuer/own-token.ts': 'calls unverifiedJwtFrom and verifyTaskToken',
-  'issuer/published-keys.ts': 'files of the operator',
-  'issuer/refresh-token.ts refreshTokenOf': 'an id of our own',
-  'issuer/refresh-token.ts refreshedTask': 'calls refreshedTaskId',
-  'issuer/replica-keys.ts': 'keys of authorities',
-  'issuer/reply.ts': 'our own answers',
-  'issuer/resource-metadata.ts': 'the configuration',
-  'issuer/server.ts': 'requests, by the readers here',
-  'issuer/signals/signal-error.ts': 'our own texts',
-  'issuer/signals/under-way.ts': 'counts',
-  'issuer/signing-key-files.ts': 'files of the operator',
-  'issuer/signing-key.ts': 'files of the operator',
-  'issuer/signing-keys.ts': 'our own keys',
-  'issuer/silent-keys.ts': 'our own keys',
-  'issuer/token-claims.ts': 'our own claims',
-  'issuer/transaction-subject.ts': 'calls transactionTokenFrom',
-  'token/algorithms.ts': 'two words that are looked up',
-  'token/jwks-fetch.ts': 'key sets of issuers',
-  'token/jwks-refresh.ts': 'key sets of issuers',
-  'token/jwks.ts': 'key sets of issuers',
-  'token/keys.ts': 'key sets of issuers',
-  'token/proof-memory.ts': 'digests',
-  'token/proof-nonce.ts': 'called by proofFrom',
-  'token/signature.ts': 'called by verifyTaskToken',
-  'token/token-cache.ts': 'digests',
-  'token/uses.ts': 'digests',
-  'token/verified-signatures.ts': 'digests',
+  'authority/issuer/body.ts': 'counts bytes up to 64 KiB',
+  'authority/issuer/bounds/connections.ts': 'counts',
+  'authority/issuer/bounds/requests.ts': 'counts',
+  'authority/issuer/bounds/turns.ts': 'a queue',
+  'authority/issuer/token/decide-anew.ts': 'our own values',
+  'authority/issuer/token/grant.ts': 'tasks of the state',
+  'authority/issuer/token/scope-alone.ts isScopeAlone': 'what tokenRequestFrom gave',
+  'authority/issuer/oauth-error.ts': 'our own texts',
+  'authority/issuer/token/origin.ts': 'tasks of the state',
+  'authority/issuer/token/own-token.ts': 'calls unverifiedJwtFrom and verifyTaskToken',
+  'authority/issuer/keys/published-keys.ts': 'files of the operator',
+  'authority/issuer/token/refresh-token.ts refreshTokenOf': 'an id of our own',
+  'authority/issuer/token/refresh-token.ts refreshedTask': 'calls refreshedTaskId',
+  'authority/issuer/keys/replica-keys.ts': 'keys of authorities',
+  'authority/issuer/reply.ts': 'our own answers',
+  'authority/issuer/resource-metadata.ts': 'the configuration',
+  'authority/issuer/server.ts': 'requests, by the readers here',
+  'authority/issuer/signals/signal-error.ts': 'our own texts',
+  'authority/issuer/signals/under-way.ts': 'counts',
+  'authority/issuer/keys/signing-key-files.ts': 'files of the operator',
+  'authority/issuer/keys/signing-key.ts': 'files of the operator',
+  'authority/issuer/keys/signing-keys.ts': 'our own keys',
+  'authority/issuer/keys/silent-keys.ts': 'our own keys',
+  'authority/issuer/token/token-claims.ts': 'our own claims',
+  'authority/issuer/token/transaction-subject.ts': 'calls transactionTokenFrom',
+  'core/token/jose/algorithms.ts': 'two words that are looked up',
+  'core/token/jose/jwks-fetch.ts': 'key sets of issuers',
+  'core/token/jose/jwks-refresh.ts': 'key sets of issuers',
+  'core/token/jose/jwks.ts': 'key sets of issuers',
+  'core/token/jose/keys.ts': 'key sets of issuers',
+  'core/token/proof/proof-memory.ts': 'digests',
+  'core/token/proof/proof-nonce.ts': 'called by proofFrom',
+  'core/token/jose/signature.ts': 'called by verifyTaskToken',
+  'core/token/token-cache.ts': 'digests',
+  'core/token/uses.ts': 'digests',
+  'core/token/jose/verified-signatures.ts': 'digests',
 };

@@ -1,14 +1,14 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
+import { postgresTargetFrom } from '../../src/core/config/postgres-url.ts';
 import { createAuthority } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { mustConfig } from '../builders/config.ts';
 import { scratchFolder } from '../e2e/domain.ts';
 import { ran, remit } from '../e2e/process.ts';
 import { freePorts } from '../free-port.ts';
-import { entryOf, WorkloadApiServer } from '../identity/workload-api-server.ts';
+import { entryOf, WorkloadApiServer } from '../core/identity/workload-api-server.ts';
 import { describeWith, helmPart } from '../parts.ts';
 import { caseFile, cases, chartFolder, mustTemplate, objectsOf } from './chart.ts';
 

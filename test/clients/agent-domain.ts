@@ -1,7 +1,7 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostPort } from '../../src/init/envoy-config.ts';
-import type { LineSink } from '../../src/telemetry/decision-log.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
+import type { LineSink } from '../../src/core/telemetry/decision-log.ts';
 import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
 import type { AgentPlace } from './agents.ts';
 import { certificateAlone } from './certificate-alone.ts';

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { CallToolRequestSchema, ElicitResultSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { HostPort } from '../../src/init/envoy-config.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
 
 /** An MCP server of an official SDK that pays: by `pay` at once, by `transfer` what a person answers to its question. */
 export interface Bank {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { encoded, shopSet } from '../action/protobuf/shop.ts';
+import { encoded, shopSet } from '../core/action/grpc/protobuf/shop.ts';
 import { examples, mustDeclare, scratchFolder, startDomain } from '../e2e/domain.ts';
 import { startShopServer } from '../e2e/shop-server.ts';
 import type { ShopServer } from '../e2e/shop-server.ts';

@@ -9,7 +9,7 @@ import { Client } from 'pg';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { asDatabaseUser, SUPERUSER } from '../../src/dev/postgres/database-user.ts';
 import { configure, copyDataFolder } from '../../src/dev/postgres/data-folder.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { dataTemplate } from '../postgres/data-template.ts';
 import { until } from '../until.ts';
 import type { Cluster } from './cluster.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fragmentFrom } from '../../src/inject/fragment.ts';
-import { injectedInto } from '../../src/inject/inject.ts';
+import { fragmentFrom } from '../../src/tools/inject/fragment.ts';
+import { injectedInto } from '../../src/tools/inject/inject.ts';
 import { IMAGE } from './release.ts';
 
 /** A member of a list of a pod. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/init/envoy-config.ts';
-import type { HostPort } from '../../src/init/envoy-config.ts';
+import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/tools/init/envoy-config.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
 import { IMAGES } from '../parts/cluster.ts';
 import { configMap } from './addons/manifest.ts';
 import type { Manifest } from './addons/manifest.ts';

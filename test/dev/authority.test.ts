@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { isDeny } from '../../src/decision/decision.ts';
+import { isDeny } from '../../src/core/decision/decision.ts';
 import { createAuthority, writeBundle, writeCredential, type CertificateAuthority } from '../../src/dev/authority.ts';
-import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
+import { leafFromPem } from '../../src/core/identity/leaf-certificate.ts';
 import { must } from '../builders/must.ts';
 
 const nowMs = Date.UTC(2026, 10, 24, 12, 0, 0, 500);

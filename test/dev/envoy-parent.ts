@@ -2,8 +2,8 @@ import { setInterval } from 'node:timers';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/init/envoy-config.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/tools/init/envoy-config.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 
 /** A process for a test to kill: starts Envoy, writes one line with its socket and process id, and stays. */
 const [, , binary = '', folder = ''] = process.argv;

@@ -18,9 +18,9 @@ import {
 } from '../../src/dev/authority.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig, type EnvoyFiles } from '../../src/init/envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig, type EnvoyFiles } from '../../src/tools/init/envoy-config.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { until } from '../until.ts';

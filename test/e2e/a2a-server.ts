@@ -12,7 +12,7 @@ import {
   JsonRpcTransportHandler,
   ServerCallContext,
 } from '@a2a-js/sdk/server';
-import type { HostPort } from '../../src/init/envoy-config.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
 
 /** An A2A agent made with the official SDK for versions 1 and 0.3, and what it received. */
 export interface A2aTestServer {

@@ -8,10 +8,10 @@ import {
   JsonRpcTransportFactory,
   RestTransportFactory,
 } from '@a2a-js/sdk/client';
-import { nextSteps } from '../../src/decision/next-step.ts';
+import { nextSteps } from '../../src/core/decision/next-step.ts';
 import { JsonRpcTransportError } from '@a2a-js/sdk/errors';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
+import { type ReasonCode, reasons } from '../../src/core/decision/reasons.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';

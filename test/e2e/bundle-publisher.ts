@@ -1,8 +1,8 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { signedBundle } from '../../src/policy/bundle/bundle.ts';
-import { readPolicySource } from '../../src/policy/loading/source.ts';
-import { keyPair } from '../policy/bundle/key-pair.ts';
+import { signedBundle } from '../../src/core/policy/bundle/bundle.ts';
+import { readPolicySource } from '../../src/core/policy/loading/source.ts';
+import { keyPair } from '../core/policy/bundle/key-pair.ts';
 
 const DAY_MS = 86_400_000;
 

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { isMap, parseDocument } from 'yaml';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/init/envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/tools/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { startAllowAll } from '../dev/allow-all.ts';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { isStoreFailure } from '../../src/runtime/store-failure.ts';
-import { causeOf } from '../../src/task/cause.ts';
-import type { Task } from '../../src/task/task.ts';
-import { verdictIn } from '../ledger/log/verified.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
+import { causeOf } from '../../src/core/task/cause.ts';
+import type { Task } from '../../src/core/task/task.ts';
+import { verdictIn } from '../core/ledger/log/verified.ts';
 import { byOperator } from '../builders/task.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
-import { addUse, ran, segmentsOf, START_MS } from '../commands/ledgers.ts';
-import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
+import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
+import { addUse, ran, segmentsOf, START_MS } from '../cli/ledgers.ts';
+import { mustOpenLog, portsAt } from '../core/ledger/log/logs.ts';
 import { until } from '../until.ts';
 import { remit, type Running } from './process.ts';
 

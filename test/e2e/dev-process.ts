@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Agent } from '../../src/dev/agent.ts';
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import type { SpiffeId } from '../../src/core/identity/spiffe-id.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 

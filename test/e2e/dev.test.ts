@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'nod
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { shopSet } from '../action/protobuf/shop.ts';
+import { shopSet } from '../core/action/grpc/protobuf/shop.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
@@ -11,7 +11,7 @@ import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const samples = join(root, 'test/policy-tools/import');
+const samples = join(root, 'test/tools/policy/import');
 
 /** The examples printed by `remit dev`: title and commands of each. */
 const blocksOf = (printed: string): readonly (readonly [title: string, commands: string])[] =>

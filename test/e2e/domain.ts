@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Agent, AgentCall, AgentReply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
-import type { HostPort } from '../../src/init/envoy-config.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import type { LineSink } from '../../src/telemetry/decision-log.ts';
-import type { Ports } from '../../src/runtime/ports.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import type { LineSink } from '../../src/core/telemetry/decision-log.ts';
+import type { Ports } from '../../src/core/runtime/ports.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 
 /** The example policies. */

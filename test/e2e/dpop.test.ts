@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { CRM, SERVED, withCrm } from './crm.ts';
 import { scratchFolder, startDomain } from './domain.ts';

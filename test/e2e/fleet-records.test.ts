@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
-import { ledgerQuery } from '../../src/commands/ledger-query.ts';
-import type { EvidenceReport } from '../../src/evidence/report.ts';
-import { ran } from '../commands/ledgers.ts';
+import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
+import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
+import type { EvidenceReport } from '../../src/tools/evidence/report.ts';
+import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';

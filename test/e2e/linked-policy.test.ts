@@ -1,9 +1,9 @@
 import { appendFile, cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { ran } from '../commands/ledgers.ts';
+import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, declare, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 

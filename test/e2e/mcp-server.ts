@@ -10,7 +10,7 @@ import {
   ListToolsRequestSchema,
   ReadResourceRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js';
-import type { HostPort } from '../../src/init/envoy-config.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
 
 declare global {
   // The SDK's types use this name, which Node's types lack.

@@ -8,9 +8,9 @@ import { CallToolResultSchema, McpError } from '@modelcontextprotocol/sdk/types.
 import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { recordBytesIn } from '../../src/ledger/leaf.ts';
-import { readLog } from '../../src/ledger/log/log-reader.ts';
-import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
+import { readLog } from '../../src/core/ledger/log/log-reader.ts';
+import { timelineFrom } from '../../src/core/ledger/timeline.ts';
 import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { AgentReply } from '../../src/dev/agent.ts';
-import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { timelineFrom } from '../../src/core/ledger/timeline.ts';
 import { must } from '../builders/must.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { RotatingAgent } from '../spire/rotating-agent.ts';

@@ -1,10 +1,10 @@
 import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { ledgerQuery } from '../../src/commands/ledger-query.ts';
-import { ran } from '../commands/ledgers.ts';
+import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
+import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { swapConfigMap } from '../policy/config-map.ts';
+import { swapConfigMap } from '../core/policy/config-map.ts';
 import { examples, scratchFolder } from './domain.ts';
 import { ReloadingDomain, textOf } from './reloading-domain.ts';
 import type { Version } from './reloading-domain.ts';

@@ -1,8 +1,8 @@
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import type { UseRecord } from '../../src/ledger/record.ts';
-import { setHashOf } from '../../src/policy/loading/set-hash.ts';
-import { readPolicySource } from '../../src/policy/loading/source.ts';
+import type { UseRecord } from '../../src/core/ledger/record.ts';
+import { setHashOf } from '../../src/core/policy/loading/set-hash.ts';
+import { readPolicySource } from '../../src/core/policy/loading/source.ts';
 import { until } from '../until.ts';
 import { mustDeclare, startDomain } from './domain.ts';
 import { SteadyCallers } from './steady-callers.ts';

@@ -1,8 +1,8 @@
 import { promisify } from 'node:util';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Metadata, ServerReadableStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import type { HostPort } from '../../src/init/envoy-config.ts';
-import { shopService } from '../action/protobuf/shop.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
+import { shopService } from '../core/action/grpc/protobuf/shop.ts';
 
 /** The shop as a grpc-js server, and what it received. */
 export interface ShopServer {

@@ -7,9 +7,9 @@ import { chmodSync, existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { segmentsIn } from '../../src/ledger/log/segment-files.ts';
-import { stateFormat } from '../../src/state/sqlite/schema.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { segmentsIn } from '../../src/core/ledger/log/segment/segment-files.ts';
+import { stateFormat } from '../../src/authority/state/sqlite/schema.ts';
 import { mustFind } from '../builders/must.ts';
 import { freePorts } from '../free-port.ts';
 import { describeWith, postgresPart } from '../parts.ts';
@@ -178,7 +178,7 @@ const version = (): unknown => {
 describe('a state file of an earlier release', () => {
   beforeEach(async () => {
     const db = new DatabaseSync(join(folder, 'state.db'));
-    db.exec(await readFile(resolve(import.meta.dirname, '../state/state-schema-9.sql'), 'utf8'));
+    db.exec(await readFile(resolve(import.meta.dirname, '../core/state/state-schema-9.sql'), 'utf8'));
     db.exec('PRAGMA journal_mode = WAL');
     db.close();
     chmodSync(join(folder, 'state.db'), 0o600);

@@ -48,7 +48,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
         issuer: {
           transactionKey: 'transaction-key.pem',
           context: { model: 'suspend', network: 'revoke', locale: 'ask' },
-          // Each test stops tasks of the same agents; test/issuer/stopped-task.test.ts has the wait.
+          // Each test stops tasks of the same agents; test/authority/issuer/token/stopped-task.test.ts has the wait.
           stoppedTaskWaitSeconds: 'off',
           operators: ['spiffe://acme.test/ns/agents/sa/reporter'],
           subjectIssuers: [

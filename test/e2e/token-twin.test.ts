@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { ran } from '../commands/ledgers.ts';
+import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { twinOf } from '../token/twin.ts';
+import { twinOf } from '../core/token/twin.ts';
 import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 /** Issue 14: the twin of an ES256 token counted as another token with a first use of its own. */

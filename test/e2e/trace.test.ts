@@ -1,10 +1,10 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { TracedCheck } from '../../src/check/trace/traced-check.ts';
-import { explainCommand } from '../../src/commands/explain.ts';
-import { traceCommand } from '../../src/commands/trace.ts';
-import { cures } from '../../src/decision/cures.ts';
+import type { TracedCheck } from '../../src/sidecar/check/trace/traced-check.ts';
+import { explainCommand } from '../../src/cli/explain/explain.ts';
+import { traceCommand } from '../../src/cli/trace/trace.ts';
+import { cures } from '../../src/core/decision/cures.ts';
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';

@@ -1,4 +1,4 @@
-import { stateFormat } from '../../src/state/sqlite/schema.ts';
+import { stateFormat } from '../../src/authority/state/sqlite/schema.ts';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,15 +6,15 @@ import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { lockState } from '../../src/state/sqlite/state-lock.ts';
-import { isStoreFailure } from '../../src/runtime/store-failure.ts';
+import { lockState } from '../../src/authority/state/sqlite/state-lock.ts';
+import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
 import { ran, remit } from './process.ts';
 
 // Processes start here, which is slow on a loaded machine.
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
 const { version: VERSION } = stateFormat;
-const dump = resolve(import.meta.dirname, '../state/state-schema-8.sql');
+const dump = resolve(import.meta.dirname, '../core/state/state-schema-8.sql');
 
 // Issue 15, point 2: a new release refused the state file of the former one, without a way out.
 describe('a state file of schema version 8', () => {

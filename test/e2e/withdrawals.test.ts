@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { IDP, idpJwks, introspected, RECEIVER, withdrawals } from '../builders/withdrawals.ts';
 import type { Declared, Withdrawing } from '../builders/withdrawals.ts';
 import { describeWith, envoyPart } from '../parts.ts';

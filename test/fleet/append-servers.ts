@@ -1,11 +1,11 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { handleAppend } from '../../src/authority/append-handler.ts';
-import type { AppendCall } from '../../src/authority/append-handler.ts';
-import type { AppendStream } from '../../src/fleet/record-shipper.ts';
-import { methodOf } from '../../src/fleet/service.ts';
-import { AuthorityLink } from '../../src/state/remote/authority-link.ts';
-import type { Receiver } from '../../src/ledger/received/receiver.ts';
-import { sidecarId } from '../ledger/received/receivers.ts';
+import { handleAppend } from '../../src/authority/feed/append-handler.ts';
+import type { AppendCall } from '../../src/authority/feed/append-handler.ts';
+import type { AppendStream } from '../../src/sidecar/records/record-shipper.ts';
+import { methodOf } from '../../src/core/fleet/service.ts';
+import { AuthorityLink } from '../../src/sidecar/state/authority-link.ts';
+import type { Receiver } from '../../src/authority/records/receiver.ts';
+import { sidecarId } from '../authority/records/receivers.ts';
 
 const method = methodOf('Append');
 

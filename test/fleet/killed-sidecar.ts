@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { RecordShipper } from '../../src/fleet/record-shipper.ts';
-import { LogPages } from '../../src/ledger/log/log-pages.ts';
-import { Unacknowledged } from '../../src/ledger/unacknowledged.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { after } from '../../src/runtime/timers.ts';
-import { addRecords, sidecarLog } from '../ledger/received/receivers.ts';
+import { RecordShipper } from '../../src/sidecar/records/record-shipper.ts';
+import { LogPages } from '../../src/core/ledger/log/log-pages.ts';
+import { Unacknowledged } from '../../src/core/ledger/unacknowledged.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import { after } from '../../src/core/runtime/timers.ts';
+import { addRecords, sidecarLog } from '../authority/records/receivers.ts';
 import { appendCalls } from './append-servers.ts';
 
 // A sidecar that writes records and sends them to an authority until it is killed.

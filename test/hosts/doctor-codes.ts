@@ -1,4 +1,4 @@
-import { diagnosed } from '../doctor/diagnosed.ts';
+import { diagnosed } from '../tools/doctor/diagnosed.ts';
 
 /** Tests give checks more time than the shipped files do, which the doctor finds. */
 const OF_THE_TEST = /long-timeout$/;

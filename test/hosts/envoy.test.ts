@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
-import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/init/envoy-config.ts';
+import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/tools/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';

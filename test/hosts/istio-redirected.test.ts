@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { takenPort } from '../../src/server/mesh-sidecar.ts';
-import { diagnosed } from '../doctor/diagnosed.ts';
+import { takenPort } from '../../src/serve/mesh-sidecar.ts';
+import { diagnosed } from '../tools/doctor/diagnosed.ts';
 import { both, describeWith, envoyPart, istiodPart, kubernetesPart, spirePart } from '../parts.ts';
 import { until } from '../until.ts';
 import { doctorCodes } from './doctor-codes.ts';

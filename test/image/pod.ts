@@ -1,9 +1,9 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAuthority } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { objectsOf } from '../chart/chart.ts';
-import { entryOf, WorkloadApiServer } from '../identity/workload-api-server.ts';
+import { entryOf, WorkloadApiServer } from '../core/identity/workload-api-server.ts';
 import type { Volume } from './container.ts';
 
 /** What a kubelet and the SPIFFE CSI driver give a pod. */

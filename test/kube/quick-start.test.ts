@@ -3,7 +3,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { configFrom, configProblemText } from '../../src/config/config.ts';
+import { configFrom, configProblemText } from '../../src/core/config/config.ts';
 import { scratchFolder } from '../e2e/domain.ts';
 import { pageCommands } from '../pages/page-commands.ts';
 import { both, describeWith, helmPart, kubernetesPart } from '../parts.ts';

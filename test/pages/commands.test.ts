@@ -2,12 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Command, CommandIo } from '../../src/commands/command.ts';
+import type { Command, CommandIo } from '../../src/cli/command.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
-import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
+import { mustOpenLog, settingsIn } from '../core/ledger/log/logs.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -47,8 +47,10 @@ let state = '';
 
 beforeAll(async () => {
   const all: Command[] = [];
-  for (const name of readdirSync(join(root, 'src/commands')).filter((one) => one.endsWith('.ts'))) {
-    const module: Readonly<Record<string, unknown>> = await import(join(root, 'src/commands', name));
+  for (const name of readdirSync(join(root, 'src/cli'), { recursive: true, encoding: 'utf8' }).filter((one) =>
+    one.endsWith('.ts'),
+  )) {
+    const module: Readonly<Record<string, unknown>> = await import(join(root, 'src/cli', name));
     for (const value of Object.values(module)) if (isCommandObject(value)) all.push(value);
   }
   commands = all.toSorted((a, b) => b.name.length - a.name.length);

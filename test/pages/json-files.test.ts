@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { strictJsonFrom } from '../../src/token/strict-json.ts';
-import { isProblem } from '../../src/runtime/problem.ts';
+import { strictJsonFrom } from '../../src/core/token/jose/strict-json.ts';
+import { isProblem } from '../../src/core/runtime/problem.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 

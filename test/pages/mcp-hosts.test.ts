@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import { forwardVariables } from '../../src/agent-run/forward/forward-option.ts';
+import { forwardVariables } from '../../src/agent/forward/forward-option.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/start/mcp-hosts.md'), 'utf8');
 const blocks = (language: string): readonly string[] =>

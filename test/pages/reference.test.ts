@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { oauthError } from '../../src/issuer/oauth-error.ts';
-import { routerOf } from '../../src/issuer/routes.ts';
-import { defaultSignalEffects } from '../../src/issuer/signals/effects.ts';
-import { ATTEMPTS } from '../../src/policy-tools/cases/attempt-fields.ts';
-import { CIRCUMSTANCES } from '../../src/policy-tools/cases/circumstances-fields.ts';
+import { oauthError } from '../../src/authority/issuer/oauth-error.ts';
+import { routerOf } from '../../src/authority/issuer/routes.ts';
+import { defaultSignalEffects } from '../../src/authority/issuer/signals/effects.ts';
+import { ATTEMPTS } from '../../src/tools/policy/cases/attempt-fields.ts';
+import { CIRCUMSTANCES } from '../../src/tools/policy/cases/circumstances-fields.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -31,7 +31,7 @@ describe('issuer-api.md', () => {
   const endpoints = [...named(page)].filter((name) => /^(?:GET|POST|PUT) /.test(name));
 
   it('has every endpoint, and no other', () => {
-    const served = matched(textOf('src/issuer/routes.ts'), /(?:path|route): ['`](\/[^'`$]*)['`]/g);
+    const served = matched(textOf('src/authority/issuer/routes.ts'), /(?:path|route): ['`](\/[^'`$]*)['`]/g);
     expect(endpoints.map((name) => name.replace(/^\w+ /, '')).toSorted()).toEqual(served);
   });
 
@@ -42,7 +42,7 @@ describe('issuer-api.md', () => {
   });
 
   it('has every error with its status', () => {
-    const codes = matched(textOf('src/issuer/oauth-error.ts'), /^ {2}([a-z_]+): \d{3},$/gm);
+    const codes = matched(textOf('src/authority/issuer/oauth-error.ts'), /^ {2}([a-z_]+): \d{3},$/gm);
     const told = [...page.matchAll(/^\| ((?:`[a-z_]+`(?:, )?)+) \| (\d{3}) \|/gm)].flatMap(([, cell = '', status]) =>
       matched(cell, /`([a-z_]+)`/g).map((code) => [code, Number(status)]),
     );
@@ -61,7 +61,7 @@ describe('issuer-api.md', () => {
 
 describe('commands.md', () => {
   it('has every command, and no other', () => {
-    const commands = matched(textOf('src/commands/command-table.ts'), /^ {4}name: '([a-z -]+)',$/gm);
+    const commands = matched(textOf('src/cli/command-table.ts'), /^ {4}name: '([a-z -]+)',$/gm);
     expect(commands.length).toBeGreaterThan(20);
     expect([...named(pageOf('commands'))].map((name) => name.replace('remit ', '')).toSorted()).toEqual(commands);
   });
@@ -71,12 +71,20 @@ describe('span-attributes.md', () => {
   it('has every attribute of ours that spans and log records have, and no other', () => {
     const ours = /'(remit\.[a-z_.]+)'/g;
     const written = matched(
-      ['telemetry/check-attributes', 'telemetry/ledger-logs', 'telemetry/checkpoint-logs', 'issuer/issue']
+      [
+        'core/telemetry/spans/check-attributes',
+        'core/telemetry/ledger-logs',
+        'core/telemetry/checkpoint-logs',
+        'authority/issuer/token/issue',
+      ]
         .map((file) => textOf(`src/${file}.ts`))
         .concat(
-          ['issuer/task-api', 'issuer/context', 'issuer/revoke', 'issuer/signals/receiver'].map((file) =>
-            textOf(`src/${file}.ts`),
-          ),
+          [
+            'authority/issuer/tasks/task-api',
+            'authority/issuer/tasks/context',
+            'authority/issuer/revoke/revoke',
+            'authority/issuer/signals/receiver',
+          ].map((file) => textOf(`src/${file}.ts`)),
         )
         .join('\n'),
       ours,
@@ -88,13 +96,13 @@ describe('span-attributes.md', () => {
 
 describe('records.md', () => {
   it('has every member of every record, and no other', () => {
-    const source = textOf('src/ledger/record.ts').split('/** One entry of the ledger.')[0] ?? '';
+    const source = textOf('src/core/ledger/record.ts').split('/** One entry of the ledger.')[0] ?? '';
     const members = matched(source, /^ {2}readonly (\w+)\??:/gm);
     expect([...named(pageOf('records'))].toSorted()).toEqual(members);
   });
 
   it('has every kind of record', () => {
-    const kinds = matched(textOf('src/ledger/record.ts'), /^ {2}readonly kind: '(\w+)';/gm);
+    const kinds = matched(textOf('src/core/ledger/record.ts'), /^ {2}readonly kind: '(\w+)';/gm);
     expect(
       matched(pageOf('records'), /^## (?:`\w+` and )?`(\w+)`/gm)
         .concat('checkpoint')
@@ -106,7 +114,7 @@ describe('records.md', () => {
 describe('catalog.md', () => {
   it('has every key of the file', () => {
     const source = ['catalog-file', 'catalog-head', 'catalog-protocols', 'catalog-arguments', 'catalog-grpc']
-      .map((file) => textOf(`src/action/${file}.ts`))
+      .map((file) => textOf(`src/core/action/catalog/${file}.ts`))
       .join('\n');
     const lists = matched(source, /(?:required: |optional: |_KEYS = )\[([^\]]*)\]/g).join(' ');
     const keys = matched(lists, /'(\w+)'/g);
@@ -128,7 +136,7 @@ describe('intent.md', () => {
     for (const name of ['max_amount', 'value']) keys.delete(name);
     const page = [...named(pageOf('intent'))].map((name) => name.split('.').at(-1));
     expect(new Set(page)).toEqual(keys);
-    const lists = matched(textOf('src/agent-run/intent.ts'), /(?:required: |optional: )\[([^\]]*)\]/g).join(' ');
+    const lists = matched(textOf('src/agent/task/intent.ts'), /(?:required: |optional: )\[([^\]]*)\]/g).join(' ');
     const read = matched(lists, /'([$\w]+)'/g);
     expect(read.length).toBeGreaterThan(7);
     expect(read.filter((key) => !keys.has(key))).toEqual([]);
@@ -144,7 +152,7 @@ describe('test-files.md', () => {
   });
 
   it('has every key within them', () => {
-    const source = sourcesIn('src/policy-tools/cases');
+    const source = sourcesIn('src/tools/policy/cases');
     const lists = matched(source, /(?:required: |optional: |_KEYS = |const optional = )\[([^\]]*)\]/g).join(' ');
     const keys = matched(lists, /'(\w+)'/g).filter((key) => key !== 'context');
     expect(keys.length).toBeGreaterThan(25);

@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { catalogFrom } from '../../src/action/catalog-assembly.ts';
-import { intentFileFrom } from '../../src/agent-run/intent.ts';
-import { configFrom, configProblemText } from '../../src/config/config.ts';
+import { catalogFrom } from '../../src/core/action/catalog/catalog-assembly.ts';
+import { intentFileFrom } from '../../src/agent/task/intent.ts';
+import { configFrom, configProblemText } from '../../src/core/config/config.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const pages = ['README.md', 'cedar-policies/README.md'].concat(

@@ -12,7 +12,7 @@ import type { PatroniParts } from '../parts.ts';
 import { makePostgresTls } from '../../src/dev/postgres/data-folder.ts';
 import type { PostgresTls } from '../../src/dev/postgres/data-folder.ts';
 import { asDatabaseUser, SUPERUSER } from '../../src/dev/postgres/database-user.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { until } from '../until.ts';
 
 const NAMES = ['a', 'b', 'c'] as const;

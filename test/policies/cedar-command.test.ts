@@ -3,9 +3,9 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from '@jest/globals';
-import { policyImport } from '../../src/commands/policy-import.ts';
-import { policySchema } from '../../src/commands/policy-schema.ts';
-import { exampleFolder } from '../commands/example-folder.ts';
+import { policyImport } from '../../src/cli/policy/policy-import.ts';
+import { policySchema } from '../../src/cli/policy/policy-schema.ts';
+import { exampleFolder } from '../cli/example-folder.ts';
 import { cedarPart, describeWith } from '../parts.ts';
 import { CEDAR_VERSION } from '../parts/cache.ts';
 
@@ -67,7 +67,7 @@ describeWith(cedarPart(), 'the policy folder and the command of Cedar', (cedar) 
   it('validates policies for an import with the written schema', async () => {
     const imported = join(folder.path, 'imported');
     mkdirSync(imported);
-    const tools = join(root, 'test/policy-tools/import/tracker.tools.json');
+    const tools = join(root, 'test/tools/policy/import/tracker.tools.json');
     const { out } = await folder.run(policyImport, 'mcp-tools', tools, '--server', 'tracker');
     writeFileSync(join(imported, 'actions.yaml'), out.filter((line) => !line.startsWith('#')).join('\n'));
     cpSync(join(root, 'cedar-policies/base.cedarschema'), join(imported, 'base.cedarschema'));

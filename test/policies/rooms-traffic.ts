@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { Agent } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import type { Ports } from '../../src/runtime/ports.ts';
-import { startRemit } from '../../src/server/remit.ts';
-import type { Remit } from '../../src/server/remit.ts';
-import { checkClient } from '../envoy/client.ts';
-import { envoyCheckRequestType } from '../envoy/protos.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
+import type { Ports } from '../../src/core/runtime/ports.ts';
+import { startRemit } from '../../src/serve/remit.ts';
+import type { Remit } from '../../src/serve/remit.ts';
+import { checkClient } from '../sidecar/envoy/client.ts';
+import { envoyCheckRequestType } from '../sidecar/envoy/protos.ts';
 import { must } from '../builders/must.ts';
 import { mustConfig } from '../builders/config.ts';
 

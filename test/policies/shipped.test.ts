@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { policyTest } from '../../src/commands/policy-test.ts';
+import { policyTest } from '../../src/cli/policy/policy-test.ts';
 
 async function run(...args: readonly string[]) {
   const out: string[] = [];

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Client } from 'pg';
 import { makeNodes, NODES, PostgresNodes, type NodeName } from '../../src/dev/postgres/nodes.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { FaultProxy } from '../fault-proxy.ts';
 import { freePorts } from '../free-port.ts';
 import { dataTemplate } from './data-template.ts';

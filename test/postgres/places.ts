@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
-import { migratePostgres } from '../../src/state/postgres/migrate.ts';
-import { PARTS_OF_SETTLED } from '../../src/state/postgres/settled-parts.ts';
+import { postgresTargetFrom } from '../../src/core/config/postgres-url.ts';
+import { migratePostgres } from '../../src/authority/state/postgres/migrate.ts';
+import { PARTS_OF_SETTLED } from '../../src/authority/state/postgres/rows/settled-parts.ts';
 import { must, mustFind } from '../builders/must.ts';
 import { startPostgres } from './postgres.ts';
 import type { Postgres } from './postgres.ts';

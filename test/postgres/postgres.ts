@@ -1,6 +1,6 @@
 import { configure, copyDataFolder, makePostgresTls } from '../../src/dev/postgres/data-folder.ts';
 import { PostgresNode } from '../../src/dev/postgres/node.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
+import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { freePort } from '../free-port.ts';
 import { dataTemplate } from './data-template.ts';
 

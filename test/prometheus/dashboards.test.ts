@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-import { reasons } from '../../src/decision/reasons.ts';
-import { metricTable } from '../../src/telemetry/metric-table.ts';
+import { reasons } from '../../src/core/decision/reasons.ts';
+import { metricTable } from '../../src/core/telemetry/metrics/metric-table.ts';
 import { alertRules, dashboardQueries, dashboards } from './dashboards.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
@@ -103,7 +103,7 @@ describe('deploy/jaeger/ui.json', () => {
   );
 
   it('links by attributes that spans have', () => {
-    const source = readFileSync(resolve(deploy, '../src/telemetry/check-attributes.ts'), 'utf8');
+    const source = readFileSync(resolve(deploy, '../src/core/telemetry/spans/check-attributes.ts'), 'utf8');
     for (const { key, url } of ui.linkPatterns) {
       expect(source).toContain(`'${key}'`);
       expect(url).toContain(`#{${key}}`);

@@ -25,19 +25,19 @@ function built(name: string): string {
 }
 
 const GRPC = /node_modules\/(?:@grpc|protobufjs)\//;
-const POSTGRES = /node_modules\/pg\/|src\/state\/postgres\//;
+const POSTGRES = /node_modules\/pg\/|src\/authority\/state\/postgres\//;
 const SDKS = /node_modules\/(?:@aws-sdk|@opentelemetry\/sdk|@opentelemetry\/otlp)/;
 const PROTOBUF = /node_modules\/@bufbuild\//;
-const ROLES = /src\/(?:authority|agent-run|dev|doctor|evidence|init|inject|state\/remote)\/|src\/issuer\/server\.ts$/;
+const ROLES = /src\/(?:authority\/feed|agent|dev|sidecar\/state|tools)\/|src\/authority\/issuer\/server\.ts$/;
 
 describe('what the build loads', () => {
   it.each([
     ['serve', [GRPC, POSTGRES, SDKS, PROTOBUF, ROLES]],
-    ['healthcheck', [GRPC, POSTGRES, SDKS, PROTOBUF, /src\/(?:policy|state|server|issuer)\//]],
-    ['run', [GRPC, POSTGRES, SDKS, PROTOBUF, /src\/(?:policy|state|server)\//]],
+    ['healthcheck', [GRPC, POSTGRES, SDKS, PROTOBUF, /src\/(?:authority|core\/(?:policy|state)|serve)\//]],
+    ['run', [GRPC, POSTGRES, SDKS, PROTOBUF, /src\/(?:authority|core\/(?:policy|state)|serve|sidecar)\//]],
   ])('`remit %s` without the code of roles and packages that it may not use', (name, others) => {
     const sources = builtSources(loadedWith(built(name)));
-    expect(sources.some((source) => source.endsWith(`src/commands/${name}.ts`))).toBe(true);
+    expect(sources.some((source) => source.endsWith(`src/cli/${name}.ts`))).toBe(true);
     expect(sources.filter((source) => others.some((other) => other.test(source)))).toEqual([]);
   });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { manifestIn } from '../../.ci/release/manifest.ts';
-import { remitVersion } from '../../src/config/version.ts';
+import { remitVersion } from '../../src/core/config/version.ts';
 import { root } from './sources.ts';
 
 const { version } = manifestIn(root);

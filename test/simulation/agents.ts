@@ -1,4 +1,4 @@
-import { isOpen } from '../../src/task/task.ts';
+import { isOpen } from '../../src/core/task/task.ts';
 import type { Authority } from './authority.ts';
 import { recordOfEnd } from './outbox-rows.ts';
 import type { UseKind } from './promise.ts';

@@ -1,4 +1,4 @@
-import { lostToAll } from '../../src/ledger/relayed.ts';
+import { lostToAll } from '../../src/core/ledger/relayed.ts';
 import { epochOf } from './database-node.ts';
 import type { Rows } from './database-node.ts';
 import { textOf } from './disk.ts';

@@ -1,10 +1,10 @@
-import { FeedHub } from '../../src/authority/feed-hub.ts';
-import { ReplicaMarks } from '../../src/authority/replica-marks.ts';
-import { cardOf } from '../../src/fleet/card.ts';
-import { LOST_COMMITS } from '../../src/fleet/fleet-report.ts';
-import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/fleet/messages.ts';
-import type { SettledUse } from '../../src/state/settling.ts';
-import type { SpendProblem } from '../../src/state/spend.ts';
+import { FeedHub } from '../../src/authority/feed/hub/feed-hub.ts';
+import { ReplicaMarks } from '../../src/authority/feed/hub/replica-marks.ts';
+import { cardOf } from '../../src/core/fleet/card.ts';
+import { LOST_COMMITS } from '../../src/core/fleet/fleet-report.ts';
+import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/core/fleet/messages.ts';
+import type { SettledUse } from '../../src/core/state/settling.ts';
+import type { SpendProblem } from '../../src/core/state/spend.ts';
 import { DatabaseClient } from './database-client.ts';
 import { feedAfter } from './database.ts';
 import type { Transaction } from './database.ts';

@@ -1,4 +1,4 @@
-import type { FeedChange } from '../../src/state/feed.ts';
+import type { FeedChange } from '../../src/core/state/feed.ts';
 
 /** The life of a database that was never restored. */
 const FIRST_EPOCH = 'epoch-1';

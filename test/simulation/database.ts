@@ -1,5 +1,5 @@
-import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
-import type { FeedChange } from '../../src/state/feed.ts';
+import type { EncodedRecord } from '../../src/core/ledger/encoded-record.ts';
+import type { FeedChange } from '../../src/core/state/feed.ts';
 import { changeAt, DatabaseNode, headOf, isLostIn } from './database-node.ts';
 import type { Entry, Rows, Write } from './database-node.ts';
 import { Query } from './database-query.ts';

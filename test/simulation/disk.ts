@@ -1,6 +1,6 @@
-import { relayWatch } from '../../src/ledger/relayed.ts';
-import type { RelayedRecords } from '../../src/ledger/verdict.ts';
-import type { HandedRecord } from '../../src/ledger/writer.ts';
+import { relayWatch } from '../../src/core/ledger/relayed.ts';
+import type { RelayedRecords } from '../../src/core/ledger/proof/verdict.ts';
+import type { HandedRecord } from '../../src/core/ledger/writer.ts';
 
 /** The records of one ledger, by the life of the database that they are of. It outlives the processes that write it. */
 export class Disk {

@@ -1,4 +1,4 @@
-import { LOST_COMMITS } from '../../src/fleet/fleet-report.ts';
+import { LOST_COMMITS } from '../../src/core/fleet/fleet-report.ts';
 import { HostileLogin } from './hostile-login.ts';
 import type { Mistake } from './mistakes.ts';
 import type { Party } from './party.ts';

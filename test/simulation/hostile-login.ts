@@ -1,5 +1,5 @@
-import type { Task } from '../../src/task/task.ts';
-import { isOpen } from '../../src/task/task.ts';
+import type { Task } from '../../src/core/task/task.ts';
+import { isOpen } from '../../src/core/task/task.ts';
 import { DatabaseClient } from './database-client.ts';
 import type { Rows, Write } from './database-node.ts';
 import type { Done } from './database.ts';

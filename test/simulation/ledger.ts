@@ -1,6 +1,6 @@
-import { missingRecords } from '../../src/ledger/relayed.ts';
-import type { HandedRecord } from '../../src/ledger/writer.ts';
-import { OutboxCursor } from '../../src/state/outbox-cursor.ts';
+import { missingRecords } from '../../src/core/ledger/relayed.ts';
+import type { HandedRecord } from '../../src/core/ledger/writer.ts';
+import { OutboxCursor } from '../../src/core/state/outbox-cursor.ts';
 import type { DatabaseClient } from './database-client.ts';
 import type { Rows } from './database-node.ts';
 import type { Disk } from './disk.ts';

@@ -1,7 +1,7 @@
-import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
-import type { OutboxRecord } from '../../src/state/store.ts';
-import type { Task } from '../../src/task/task.ts';
-import { isOpen } from '../../src/task/task.ts';
+import type { EncodedRecord } from '../../src/core/ledger/encoded-record.ts';
+import type { OutboxRecord } from '../../src/core/state/store.ts';
+import type { Task } from '../../src/core/task/task.ts';
+import { isOpen } from '../../src/core/task/task.ts';
 import { allowedUse, encoded } from '../builders/ledger-record.ts';
 import type { Rows, Write } from './database-node.ts';
 import type { Transaction } from './database.ts';

@@ -1,4 +1,4 @@
-import type { ReplicaMark } from '../../src/authority/replica-board.ts';
+import type { ReplicaMark } from '../../src/authority/feed/hub/replica-board.ts';
 import type { Rows } from './database-node.ts';
 import type { Transaction } from './database.ts';
 

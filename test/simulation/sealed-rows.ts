@@ -1,6 +1,6 @@
-import type { HeldToken } from '../../src/fleet/card.ts';
-import { RowSeal } from '../../src/state/postgres/row-seal.ts';
-import type { Task } from '../../src/task/task.ts';
+import type { HeldToken } from '../../src/core/fleet/card.ts';
+import { RowSeal } from '../../src/authority/state/postgres/rows/row-seal.ts';
+import type { Task } from '../../src/core/task/task.ts';
 import type { Rows, Write } from './database-node.ts';
 
 /** A row of a task, as somebody wrote it. */

@@ -1,10 +1,10 @@
-import type { Moment } from '../../src/fleet/lease.ts';
-import type { Down, OpenReply, TokenKey, Up } from '../../src/fleet/messages.ts';
-import { SidecarFeed } from '../../src/state/remote/sidecar-feed.ts';
-import type { SettledUse } from '../../src/state/settling.ts';
-import type { Spend } from '../../src/state/spend.ts';
-import type { UseState } from '../../src/state/store.ts';
-import { stateAt, tokenProblem } from '../../src/task/task.ts';
+import type { Moment } from '../../src/core/fleet/lease.ts';
+import type { Down, OpenReply, TokenKey, Up } from '../../src/core/fleet/messages.ts';
+import { SidecarFeed } from '../../src/sidecar/state/sidecar-feed.ts';
+import type { SettledUse } from '../../src/core/state/settling.ts';
+import type { Spend } from '../../src/core/state/spend.ts';
+import type { UseState } from '../../src/core/state/store.ts';
+import { stateAt, tokenProblem } from '../../src/core/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
 import { Call } from './call.ts';
 import type { Stream, Writer } from './network.ts';

@@ -1,4 +1,4 @@
-import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
+import type { EncodedRecord } from '../../src/core/ledger/encoded-record.ts';
 import { Authority } from './authority.ts';
 import { headOf, markAt } from './database-node.ts';
 import { Database } from './database.ts';

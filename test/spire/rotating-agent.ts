@@ -1,6 +1,6 @@
 import { Agent, type AgentCall, type AgentReply } from '../../src/dev/agent.ts';
-import type { Svid, SvidSource } from '../../src/identity/svid.ts';
-import { tlsMaterialOf } from '../../src/identity/svid.ts';
+import type { Svid, SvidSource } from '../../src/core/identity/svid.ts';
+import { tlsMaterialOf } from '../../src/core/identity/svid.ts';
 
 /** Where an agent finds the others, and how its token is bound. */
 export interface AgentSettings {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Ports } from '../../runtime/ports.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
 import { createAuthority, writeBundle, writeCredential } from '../authority.ts';
 import type { CertificateAuthority, CredentialFiles } from '../authority.ts';
 import { asDatabaseUser, SUPERUSER } from './database-user.ts';

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { QueryResultRow } from 'pg';
-import type { Ports } from '../../runtime/ports.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
 import { until } from '../until.ts';
 import { configure, copyDataFolder, makePostgresTls, runPostgresProgram } from './data-folder.ts';
 import type { PostgresTls } from './data-folder.ts';

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { ServingAuthority } from '../../../src/authority/start-authority.ts';
-import { systemPorts } from '../../../src/runtime/ports.ts';
-import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
-import { SidecarState } from '../../../src/state/remote/sidecar-state.ts';
-import { keyOf, servingPostgres } from '../../authority/serving.ts';
+import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
+import { systemPorts } from '../../../src/core/runtime/ports.ts';
+import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
+import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import { keyOf, servingPostgres } from '../../authority/feed/serving.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';

@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { svidFrom } from '../../../src/identity/svid.ts';
-import { SidecarState } from '../../../src/state/remote/sidecar-state.ts';
+import { svidFrom } from '../../../src/core/identity/svid.ts';
+import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { sidecarOptions } from './watched-state.ts';
 

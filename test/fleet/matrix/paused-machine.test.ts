@@ -1,7 +1,7 @@
 import { afterAll, expect, it } from '@jest/globals';
-import { systemPorts } from '../../../src/runtime/ports.ts';
-import { SidecarState } from '../../../src/state/remote/sidecar-state.ts';
-import { serving } from '../../authority/serving.ts';
+import { systemPorts } from '../../../src/core/runtime/ports.ts';
+import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import { serving } from '../../authority/feed/serving.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { until } from '../../until.ts';
 import { seen, titleOf } from './rows.ts';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
-import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
-import type { TaskKey } from '../../../src/state/store.ts';
+import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
+import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
+import type { TaskKey } from '../../../src/core/state/store.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';

@@ -4,7 +4,7 @@ import { scratch } from '../../builders/scratch.ts';
 import { withClosers, type Closers } from '../../builders/with-closers.ts';
 import { ran } from '../../e2e/process.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
-import { startSeaweedfs } from '../../ledger/received/seaweedfs.ts';
+import { startSeaweedfs } from '../../authority/records/seaweedfs.ts';
 import { both, describeWith, envoyPart, postgresPart, seaweedfsPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';

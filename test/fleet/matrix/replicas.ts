@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
-import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
-import type { ClockSources } from '../../../src/state/clock-floor.ts';
-import type { Durability } from '../../../src/state/postgres/durability.ts';
-import { migratePostgres } from '../../../src/state/postgres/migrate.ts';
-import { openPostgresState, type PostgresState } from '../../../src/state/postgres/postgres-state.ts';
-import type { TaskKey } from '../../../src/state/store.ts';
+import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
+import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
+import type { ClockSources } from '../../../src/core/state/clock-floor.ts';
+import type { Durability } from '../../../src/authority/state/postgres/durability.ts';
+import { migratePostgres } from '../../../src/authority/state/postgres/migrate.ts';
+import { openPostgresState, type PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
+import type { TaskKey } from '../../../src/core/state/store.ts';
 import { must } from '../../builders/must.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { issuer, byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';

@@ -1,7 +1,7 @@
-import { systemPorts } from '../../../src/runtime/ports.ts';
-import { after } from '../../../src/runtime/timers.ts';
-import { SidecarState, type SidecarStateOptions } from '../../../src/state/remote/sidecar-state.ts';
-import { digestOf, keyOf } from '../../authority/serving.ts';
+import { systemPorts } from '../../../src/core/runtime/ports.ts';
+import { after } from '../../../src/core/runtime/timers.ts';
+import { SidecarState, type SidecarStateOptions } from '../../../src/sidecar/state/sidecar-state.ts';
+import { digestOf, keyOf } from '../../authority/feed/serving.ts';
 import { until } from '../../until.ts';
 
 /** What a sidecar says about a task. Instants are of `performance.now`. */

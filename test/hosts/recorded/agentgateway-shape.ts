@@ -1,5 +1,5 @@
 import { address, lengthOf, pseudoHeaders, type Shape } from './shape.ts';
-import { structOf } from '../../envoy/structs.ts';
+import { structOf } from '../../sidecar/envoy/structs.ts';
 
 /** What the configuration or the call changes. */
 export interface AgentgatewayShape {

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { payment } from '../../e2e/domain.ts';
-import { checkClient } from '../../envoy/client.ts';
-import { envoyCheckRequestType, readAsEnvoy } from '../../envoy/protos.ts';
+import { checkClient } from '../../sidecar/envoy/client.ts';
+import { envoyCheckRequestType, readAsEnvoy } from '../../sidecar/envoy/protos.ts';
 import { type HostAgent, type HostDomain, PROXY } from '../host-domain.ts';
 import type { RecordedCall, Shape } from './shape.ts';
 

@@ -1,0 +1,20 @@
+import type { TaskCredential } from '../task/issuer-client.ts';
+import type { IssuerProblem } from '../task/issuer-problem.ts';
+import type { ForwardTarget } from './forward-target.ts';
+import type { LocalUrls } from './local/local-urls.ts';
+import type { UpstreamBounds, UpstreamConnections } from './upstream/upstream-connections.ts';
+
+/** One upstream of a run, as the handlers of requests see it. */
+export interface Forwarded {
+  readonly target: ForwardTarget;
+  readonly connections: UpstreamConnections;
+  readonly bounds: UpstreamBounds;
+  /** All local URLs of the run, which no upstream learns. */
+  readonly localUrls: Pick<LocalUrls, 'hidden' | 'hiddenTarget'>;
+  /** The current token for the upstream. */
+  readonly current: () => Promise<TaskCredential | IssuerProblem>;
+  /** A token other than `refused`, which the upstream has refused; the same one where no other can be got now. */
+  readonly another: (refused: TaskCredential) => Promise<TaskCredential | IssuerProblem>;
+  /** Called for each request that came with an `Authorization` of its own. */
+  readonly onOwnAuthorization: () => void;
+}

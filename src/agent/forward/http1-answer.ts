@@ -1,0 +1,77 @@
+import type { IncomingMessage } from 'node:http';
+import { agentCardUrls, isAgentCard } from './agent-card.ts';
+import { endpointEvent } from './endpoint-event.ts';
+import type { Forwarded } from './forwarded.ts';
+import type { Http1Call } from './http1-call.ts';
+import { localReference } from './local/local-reference.ts';
+import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-headers.ts';
+
+/** Passes an answer on as it comes, with back-pressure. Where it breaks off, the connection of the client does too. */
+export function passAnswer(
+  answer: IncomingMessage,
+  { request, response, rest, prefix }: Http1Call,
+  { target }: Forwarded,
+): void {
+  const { statusCode = 502, statusMessage = '', rawHeaders } = answer;
+  const localised = (url: string): string => localReference(url, target, prefix);
+  // Of the lines: Node.js makes an object of all of them for `headers`.
+  const [length] = valuesOf(rawHeaders, 'content-length');
+  const isEvents =
+    /^text\/event-stream\b/i.test(valuesOf(rawHeaders, 'content-type')[0] ?? '') &&
+    valuesOf(rawHeaders, 'content-encoding').length === 0;
+  const isCard = request.method === 'GET' && isAgentCard(rest, answer);
+  // A rewritten URL changes the length.
+  const lines = isCard || isEvents ? withoutLength(answerLines(answer, localised)) : answerLines(answer, localised);
+  // The client cannot get another token; a 401 would make it try.
+  const status = statusCode === 401 ? 403 : statusCode;
+  response.sendDate = false;
+  response.writeHead(status, status === statusCode ? statusMessage : 'Forbidden', lines);
+  answer.once('error', () => response.destroy());
+  answer.once('end', () => {
+    if (answer.rawTrailers.length > 0) response.addTrailers(pairsOf(passedAnswerTrailers(answer.rawTrailers)));
+  });
+  const source = isCard
+    ? answer.pipe(agentCardUrls((url) => absolute(localised(url), request)))
+    : isEvents
+      ? answer.pipe(endpointEvent(localised))
+      : answer;
+  source.once('end', () => {
+    if (!response.destroyed) response.end();
+  });
+  source.once('data', (chunk: Buffer) => {
+    // What is left of an answer whose client is gone is read all the same.
+    if (response.destroyed) return;
+    // A whole body goes out in one packet with the headers.
+    if (source === answer && chunk.length === Number(length)) response.end(chunk);
+    else {
+      response.write(chunk);
+      source.pipe(response, { end: false });
+    }
+  });
+  // One packet for the headers and the first bytes, unless these may be long in coming.
+  if (length !== undefined || request.method === 'HEAD') return;
+  setImmediate(() => {
+    if (!response.writableEnded) response.flushHeaders();
+  });
+}
+
+/** The URL of a path at the listener, for clients that resolve none themselves. */
+const absolute = (reference: string, { headers: { host = '' } }: IncomingMessage): string =>
+  reference.startsWith('/') && host !== '' ? `http://${host}${reference}` : reference;
+
+function answerLines(answer: IncomingMessage, localised: (url: string) => string): string[] {
+  const lines = passedAnswerLines(answer.rawHeaders);
+  for (let at = 0; at < lines.length; at += 2) {
+    const name = lines[at]?.toLowerCase();
+    if (name === 'location' || name === 'content-location') lines[at + 1] = localised(lines[at + 1] ?? '');
+  }
+  return lines;
+}
+
+const withoutLength = (lines: string[]): string[] => {
+  const at = lines.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
+  return at === -1 ? lines : lines.toSpliced(at, 2);
+};
+
+const pairsOf = (lines: readonly string[]): [string, string][] =>
+  lines.flatMap((name, at) => (at % 2 === 0 ? [[name, lines[at + 1] ?? ''] as [string, string]] : []));

@@ -1,0 +1,217 @@
+import {
+  type ClientRequest,
+  IncomingMessage,
+  request as requestHttp,
+  type RequestOptions,
+  type ServerResponse,
+} from 'node:http';
+import { isProblem } from '../../core/runtime/problem.ts';
+import type { TaskCredential } from '../task/issuer-client.ts';
+import { isIssuerProblem } from '../task/issuer-problem.ts';
+import type { Forwarded } from './forwarded.ts';
+import { passAnswer } from './http1-answer.ts';
+import type { Http1Call } from './http1-call.ts';
+import { type JsonRpcAnswer, jsonRpcAnswer } from './json-rpc-answer.ts';
+import {
+  type LocalAnswer,
+  localAnswerBytes,
+  undecided,
+  upstreamFault,
+  withoutSvid,
+  withoutToken,
+} from './local/local-answer.ts';
+import { authorityOf } from './forward-target.ts';
+import { passedRequestLines, valuesOf } from './passed-headers.ts';
+import { RequestBody } from './request-body.ts';
+import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
+import type { CertificateConnections } from './upstream/upstream-connections.ts';
+import { IDLE_TIMEOUT, upstreamFailure } from './upstream/upstream-failure.ts';
+
+/**
+ * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. If the body has arrived whole and is small, a 401 is answered by another
+ * token once, and a call that Envoy or Remit could not decide is sent again after `retry-after`. A client never sees a 401, since it would
+ * start a sign-in of its own.
+ */
+export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
+  const body = new RequestBody(call.request, forwarded.localUrls);
+  let credential = await forwarded.current();
+  if (isIssuerProblem(credential)) return answerInForm(call, body, withoutToken(credential));
+  let left: RepeatsLeft = { renewals: 1, waits: MAX_REPEATS };
+  for (;;) {
+    const refused = await attempted(call, forwarded, { credential, body });
+    if (refused === null) return undefined;
+    const next = await repetition(refused, { body, credential, forwarded, left });
+    if (next === null) return answerRefused(refused, call, { body, forwarded });
+    refused.resume();
+    if (call.response.destroyed) return undefined;
+    ({ credential, left } = next);
+  }
+}
+
+interface RepeatsLeft {
+  readonly renewals: number;
+  readonly waits: number;
+}
+
+/** What the request is sent again with; `null` if the refusal goes to the client. */
+async function repetition(
+  refused: IncomingMessage,
+  {
+    body,
+    credential,
+    forwarded,
+    left: { renewals, waits },
+  }: Attempt & { readonly forwarded: Forwarded; readonly left: RepeatsLeft },
+): Promise<{ readonly credential: TaskCredential; readonly left: RepeatsLeft } | null> {
+  const isWait = refused.statusCode !== 401;
+  if (!body.isReplayable() || (isWait ? waits : renewals) === 0) return null;
+  if (isWait) await waited(refused);
+  const next = isWait ? await forwarded.current() : await forwarded.another(credential);
+  if (isIssuerProblem(next) || (!isWait && next.token === credential.token)) return null;
+  return { credential: next, left: isWait ? { renewals, waits: waits - 1 } : { renewals: renewals - 1, waits } };
+}
+
+function answerRefused(
+  refused: IncomingMessage,
+  call: Http1Call,
+  { body, forwarded }: { readonly body: RequestBody; readonly forwarded: Forwarded },
+): void {
+  const form = isUndecided(refused) ? formOf(call, body.kept(), undecided) : null;
+  if (form === null) return passAnswer(refused, call, forwarded);
+  refused.resume();
+  call.response.writeHead(form.status, form.headers).end(form.body);
+}
+
+/** A client of MCP or A2A is told in the form that it survives: many end their session at a status of a fault. */
+async function answerInForm(call: Http1Call, body: RequestBody, answer: LocalAnswer): Promise<void> {
+  const form = isJsonPost(call) ? formOf(call, await body.whole(), answer) : null;
+  if (form === null) return answerLocally(call.response, answer);
+  call.response.writeHead(form.status, form.headers).end(form.body);
+}
+
+const formOf = (call: Http1Call, body: Uint8Array | null, answer: LocalAnswer): JsonRpcAnswer | null =>
+  body === null || !isJsonPost(call) ? null : jsonRpcAnswer(answer, body);
+
+const isJsonPost = ({ request }: Http1Call): boolean =>
+  request.method === 'POST' && /^application\/json\b/i.test(request.headers['content-type'] ?? '');
+
+interface Attempt {
+  readonly credential: TaskCredential;
+  readonly body: RequestBody;
+}
+
+/** A refusal of the token, or that of a call that was not decided; `null` where any other answer, or a failure, goes to the client, and where the client is gone. */
+async function attempted(
+  call: Http1Call,
+  forwarded: Forwarded,
+  { credential, body }: Attempt,
+): Promise<IncomingMessage | null> {
+  const connections = await forwarded.connections.boundTo(credential.boundTo);
+  if (call.response.destroyed) return null;
+  const { origin } = forwarded.target;
+  if (isProblem(connections)) {
+    await answerInForm(call, body, withoutSvid(connections.problem));
+    return null;
+  }
+  const sent = asked(call, forwarded, { credential, connections });
+  let outcome = await outcomeOf(sent, { call, body, forwarded });
+  if (isFailure(outcome) && isRepeatable(sent, call, body)) {
+    // The upstream closed the connection as it was used again.
+    const fresh: Way = { createConnection: (_options, done) => connections.connect(done) };
+    outcome = await outcomeOf(asked(call, forwarded, { credential, connections: fresh }), { call, body, forwarded });
+  }
+  if (!isFailure(outcome)) return outcome;
+  await answerInForm(call, body, upstreamFault(origin, upstreamFailure(outcome)));
+  return null;
+}
+
+/** @see RFC 9110 section 9.2.2 */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+const isRepeatable = (sent: ClientRequest, { request, response }: Http1Call, body: RequestBody): boolean =>
+  sent.reusedSocket && IDEMPOTENT.has(request.method ?? '') && body.isReplayable() && !response.destroyed;
+
+/** Where a request goes: the pool, or a connection of its own. */
+type Way = Pick<CertificateConnections, 'agent'> | Required<Pick<RequestOptions, 'createConnection'>>;
+
+function asked(
+  { request, rest }: Http1Call,
+  forwarded: Forwarded,
+  { credential, connections }: { readonly credential: TaskCredential; readonly connections: Way },
+): ClientRequest {
+  const { target, bounds } = forwarded;
+  const sent = requestHttp({
+    ...('agent' in connections ? { agent: connections.agent } : connections),
+    method: request.method,
+    path: `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
+    headers: requestLines(request, forwarded, credential.token),
+    timeout: bounds.idleMs,
+    maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
+  });
+  return sent.once('timeout', () =>
+    sent.destroy(Object.assign(new Error(`no byte within ${bounds.idleMs / 1_000} s`), { code: IDLE_TIMEOUT })),
+  );
+}
+
+const MAX_ANSWER_HEADER_BYTES = 65_536;
+
+/** The request's lines as the upstream gets them. The framing is that of this connection's own parser. */
+export function requestLines(
+  request: IncomingMessage,
+  { target, localUrls }: Pick<Forwarded, 'target' | 'localUrls'>,
+  token: string,
+): string[] {
+  const { rawHeaders, method = '' } = request;
+  const lines = passedRequestLines(rawHeaders, localUrls);
+  const [length] = valuesOf(rawHeaders, 'content-length');
+  lines.push('host', authorityOf(target), 'authorization', `Bearer ${token}`);
+  if (valuesOf(rawHeaders, 'origin').length > 0) lines.push('origin', target.origin);
+  if (valuesOf(rawHeaders, 'transfer-encoding').length > 0) lines.push('transfer-encoding', 'chunked');
+  else if (length !== undefined) lines.push('content-length', length);
+  else if (!BODILESS.has(method)) lines.push('content-length', '0');
+  return lines;
+}
+
+/** Methods whose requests have no body unless they announce one. */
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
+
+type Outcome = IncomingMessage | Error | null;
+
+const isFailure = (outcome: Outcome): outcome is Error => outcome !== null && !(outcome instanceof IncomingMessage);
+
+interface Sending {
+  readonly call: Http1Call;
+  readonly body: RequestBody;
+  readonly forwarded: Forwarded;
+}
+
+/** Sends the body; gives a refusal of the token or for want of a decision, why there is no answer, or `null` once any other answer is being passed on. */
+function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Promise<Outcome> {
+  const { request, response } = call;
+  const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+  response.once('close', () => void sent.destroy());
+  sent
+    .once('response', (answer) => {
+      if (answer.statusCode === 401 || isUndecided(answer)) return resolve(answer);
+      try {
+        // At once: whoever awaits the promise runs after everything that the packet has queued.
+        passAnswer(answer, call, forwarded);
+        resolve(null);
+      } catch (error) {
+        reject(error);
+      }
+    })
+    .once('continue', () => response.writeContinue())
+    .on('error', resolve);
+  if (valuesOf(request.rawHeaders, 'expect').length > 0) sent.flushHeaders();
+  body.sendTo(sent);
+  return promise;
+}
+
+/** Answers for the forwarder itself. */
+export function answerLocally(response: ServerResponse, answer: LocalAnswer): void {
+  if (response.destroyed || response.headersSent) return void response.destroy();
+  const { headers, body } = localAnswerBytes(answer);
+  // The request may have an unread body.
+  response.writeHead(answer.status, { ...headers, connection: 'close' }).end(body);
+}

@@ -1,0 +1,207 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  constants,
+  createServer as createHttp2Server,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type Http2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Problem } from '../../../core/runtime/problem.ts';
+import { byFirstBytes } from './first-bytes.ts';
+import type { Forwarded } from '../forwarded.ts';
+import { answerLocally, forwardHttp1 } from '../http1-request.ts';
+import { answerStream, forwardHttp2 } from '../http2-request.ts';
+import { type LocalAnswer, localAnswerBytes, refusal } from './local-answer.ts';
+import { gated, type LocalGate, type PassedRequest } from './local-gate.ts';
+import { type HeaderLines, valuesOf } from '../passed-headers.ts';
+import { ownUser, peerUsers } from './peer-users.ts';
+import { Places } from './places.ts';
+import { answerUpgrade, forwardUpgrade } from '../upgrade.ts';
+
+/** Bounds of one listener. A body may take as long as it takes. */
+const limits = {
+  headersTimeout: 10_000,
+  requestTimeout: 0,
+  // Longer than clients keep theirs, so that none sends on a connection that is closing.
+  keepAliveTimeout: 120_000,
+  maxHeaderSize: 32_768,
+  connectionsCheckingInterval: 1_000,
+} as const;
+const MAX_CONNECTIONS = 512;
+const http2Limits = {
+  maxSessionMemory: 16,
+  settings: { maxConcurrentStreams: 256, maxHeaderListSize: 32_768, initialWindowSize: 1_048_576 },
+} as const;
+
+/** Where a listener is: a port of 127.0.0.1 (0: a free one), or the path of a Unix socket. */
+export type ListenerPlace = { readonly port: number } | { readonly path: string };
+
+/** How a listener guards and names what it forwards. */
+export interface ListenerRules {
+  readonly gate: LocalGate;
+  /** Path of this listener before that of the upstream. */
+  readonly prefix: string;
+}
+
+/**
+ * A local address of one upstream, for one command, for HTTP/1.1 and for HTTP/2 with prior knowledge.
+ *
+ * Lifecycle: `open`, `serve` once, `close`.
+ */
+export class ForwardListener {
+  readonly #server: Server;
+  readonly #http2: Http2Server;
+  readonly #places: Places;
+  /** The connection of each session of HTTP/2. */
+  readonly #sessions = new WeakMap<Http2Session, Socket>();
+  /** 0 on a Unix socket. */
+  readonly port: number;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.#http2 = createHttp2Server(http2Limits).on('sessionError', () => undefined);
+    const address = server.address();
+    this.port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+    // The folder of a Unix socket keeps other users out.
+    const own = this.port === 0 ? null : ownUser();
+    this.#places = new Places({ max: MAX_CONNECTIONS, own, usersOf: peerUsers });
+    const [http1] = server.listeners('connection') as ((socket: Socket) => void)[];
+    server.removeAllListeners('connection').on('connection', (socket: Socket) => {
+      if (!this.#places.taken(socket)) return;
+      byFirstBytes(socket, {
+        http1: (spoken) => http1?.call(server, spoken),
+        http2: (spoken) => {
+          this.#http2.once('session', (session: Http2Session) => this.#sessions.set(session, spoken));
+          this.#http2.emit('connection', spoken);
+        },
+      });
+    });
+  }
+
+  /** Listens, without answering yet. */
+  static async open(place: ListenerPlace): Promise<ForwardListener | Problem> {
+    // Others go on as plain requests: a client that offers h2c is content with HTTP/1.1. @see RFC 9110 section 7.8
+    const server = createServer({ ...limits, shouldUpgradeCallback: isForUpgrade });
+    const failed = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+      server.once('error', resolve);
+      server.listen('path' in place ? place : { host: '127.0.0.1', port: place.port }, () => resolve(null));
+    });
+    if (failed === null) return new ForwardListener(server);
+    const where = 'path' in place ? `the socket \`${place.path}\`` : `port ${place.port} of 127.0.0.1`;
+    const why = failed.code === 'EADDRINUSE' ? 'it is already in use' : (failed.code ?? 'unknown error');
+    return { problem: `cannot listen at ${where}: ${why}` };
+  }
+
+  /** Answers requests. */
+  serve(forwarded: Forwarded, rules: ListenerRules): void {
+    const { prefix } = rules;
+    const last = new WeakMap<Socket, ServerResponse>();
+    const handle = (request: IncomingMessage, response: ServerResponse): void => {
+      last.set(request.socket, response);
+      const passed = admitted(request, { forwarded, rules });
+      if ('status' in passed) return answerLocally(response, passed);
+      this.#places.admit(request.socket);
+      const call = { request, response, rest: passed.rest, prefix };
+      // What Node.js refuses to send on, such as characters outside of ASCII in a path.
+      return void forwardHttp1(call, forwarded).catch(() => answerLocally(response, malformed));
+    };
+    this.#server
+      .on('request', handle)
+      .on('checkContinue', handle)
+      .on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+        // Node.js has taken its own listener away; without one an error would end the process.
+        socket.on('error', () => socket.destroy());
+        const passed = admitted(request, { forwarded, rules });
+        if ('status' in passed) return answerUpgrade({ request, socket }, passed);
+        this.#places.admit(socket);
+        // Node.js that cannot ask which requests to upgrade gives all of them.
+        if (!isForUpgrade(request)) return answerUpgrade({ request, socket }, noUpgrade);
+        const call = { request, socket, head, rest: passed.rest, prefix };
+        return void forwardUpgrade(call, forwarded).catch(() => socket.destroy());
+      })
+      .on('clientError', (_error: Error, socket: Socket) => {
+        const response = last.get(socket);
+        // INVARIANT: nothing is written into an answer that has begun.
+        if (response?.closed === false) return answerLocally(response, malformed);
+        const { body } = localAnswerBytes(malformed);
+        const head = 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n';
+        return socket.writable ? void socket.end(head + body) : void socket.destroy();
+      });
+    this.#http2.on(
+      'stream',
+      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, lines: HeaderLines) => {
+        // A reset by the client may come at any time.
+        stream.on('error', () => undefined);
+        const passed = admittedStream(lines, { forwarded, rules });
+        if ('status' in passed) return void answerStream({ stream, lines }, passed);
+        this.#places.admit(stream.session && this.#sessions.get(stream.session));
+        const isEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+        const call = { stream, method: headers[':method'] ?? '', lines, isEnded, rest: passed.rest, prefix };
+        return void forwardHttp2(call, forwarded).catch(() => stream.destroy());
+      },
+    );
+  }
+
+  /** Refuses new connections and closes open ones. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
+    this.#places.destroy();
+    await closed;
+  }
+}
+
+const malformed = refusal(400, 'malformed', 'the request could not be read');
+const noUpgrade = refusal(
+  403,
+  'upgrade',
+  'connections are not upgraded here; `--forward …,upgrade=websocket` passes WebSocket',
+);
+
+interface Admission {
+  readonly forwarded: Forwarded;
+  readonly rules: ListenerRules;
+}
+
+/** Lets a request of HTTP/1.1 pass, or says why not. */
+function admitted(request: IncomingMessage, { forwarded, rules }: Admission): PassedRequest | LocalAnswer {
+  const { rawHeaders: lines, method = '', url: target = '' } = request;
+  const passed = gated({ method, target, lines, hosts: valuesOf(lines, 'host') }, rules.gate);
+  if ('status' in passed) return passed;
+  // INVARIANT: a request with several lines of a coding or a protocol, or with an empty one, is refused.
+  const codings = valuesOf(lines, 'transfer-encoding');
+  if (codings.length > 0 && codings.join().toLowerCase() !== 'chunked')
+    return refusal(400, 'malformed', 'the only transfer coding is chunked');
+  const protocols = valuesOf(lines, 'upgrade');
+  const protocol = protocols.join().toLowerCase();
+  if (protocols.length > 0 && protocol !== 'h2c' && !(forwarded.target.upgrades && protocol === 'websocket'))
+    return noUpgrade;
+  tellOwnAuthorization(lines, forwarded);
+  return withoutLocalUrls(passed, forwarded);
+}
+
+/** Lets a stream of HTTP/2 pass, or says why not. */
+function admittedStream(lines: HeaderLines, { forwarded, rules }: Admission): PassedRequest | LocalAnswer {
+  const [method = ''] = valuesOf(lines, ':method');
+  const [target = ''] = valuesOf(lines, ':path');
+  const hosts = new Set([...valuesOf(lines, ':authority'), ...valuesOf(lines, 'host')]);
+  const passed = gated({ method, target, lines, hosts: [...hosts] }, rules.gate);
+  if ('status' in passed) return passed;
+  tellOwnAuthorization(lines, forwarded);
+  return withoutLocalUrls(passed, forwarded);
+}
+
+function withoutLocalUrls({ rest }: PassedRequest, { localUrls }: Forwarded): PassedRequest | LocalAnswer {
+  const hidden = localUrls.hiddenTarget(rest);
+  return hidden === null
+    ? refusal(400, 'local-url', 'the secret of the local address must not be in the rest of the path or in the query')
+    : { rest: hidden };
+}
+
+function tellOwnAuthorization(lines: HeaderLines, { onOwnAuthorization }: Forwarded): void {
+  if (valuesOf(lines, 'authorization').length > 0) onOwnAuthorization();
+}
+
+const isForUpgrade = ({ headers: { upgrade } }: IncomingMessage): boolean =>
+  upgrade !== undefined && upgrade.toLowerCase() !== 'h2c';

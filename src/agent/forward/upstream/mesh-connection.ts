@@ -1,0 +1,120 @@
+import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { httpExchange } from '../../../core/runtime/system/http-exchange.ts';
+import { isProblem, type Problem } from '../../../core/runtime/problem.ts';
+import { capturerOf, tcpRows, usersListening } from './capture.ts';
+import type { ForwardTarget } from '../forward-target.ts';
+import { clearWay } from './mesh-route.ts';
+import { ownUser } from '../local/peer-users.ts';
+
+/** Code of the error of a connection in clear that no sidecar takes over, or that it may pass on in clear. */
+export const IN_CLEAR = 'REMIT_IN_CLEAR';
+
+/** The admin interface of Istio's Envoy. */
+const ADMIN_PORT = 15_000;
+const MAX_DUMP_BYTES = 64 * 1_024 * 1_024;
+const HTTP_PORT = 80;
+const [LOOKS, LOOK_MS] = [4, 10];
+
+/** Whether an upstream is called in clear, by way of the sidecar of this pod. */
+export const isInMesh = ({ origin }: Pick<ForwardTarget, 'origin'>): boolean => origin.startsWith('http:');
+
+/**
+ * A connection in clear to an upstream, once it is certain that the pod's own Envoy has its other end and passes its calls on by TLS alone. Rejects
+ * otherwise, with nothing sent: a token on it would leave the pod for all to read.
+ *
+ * What is proven: the peer of this connection is a process in this network namespace, of another user than this one, and the same user serves
+ * Envoy's admin interface; that says that each cluster to which the host is routed speaks TLS. What is not: that this stays so once the
+ * configuration of the mesh changes, for which it is asked again ({@link meshProblem}).
+ */
+export async function meshConnection(
+  target: ForwardTarget,
+  { connectMs }: { readonly connectMs: number },
+): Promise<Socket> {
+  const at = placeOf(target);
+  const signal = AbortSignal.timeout(connectMs);
+  // INVARIANT: over IPv4 and from a port of its own, which is bound before it is connected: see `capturerOf`.
+  const { address } = await lookup(at.host, { family: 4 });
+  const socket = connect({ host: address, port: at.port, localAddress: '0.0.0.0', noDelay: true });
+  try {
+    await once(socket, 'connect', { signal });
+    const problem = await captureProblem(socket, target, signal);
+    if (problem !== null) throw Object.assign(new Error(problem), { code: IN_CLEAR });
+    return socket;
+  } catch (error) {
+    socket.on('error', () => undefined).destroy();
+    throw error;
+  }
+}
+
+/** Why a connection to the upstream is not safe now; `null` if it is. Sends nothing on it. */
+export async function meshProblem(
+  target: ForwardTarget,
+  bounds: { readonly connectMs: number },
+): Promise<string | null> {
+  try {
+    (await meshConnection(target, bounds)).destroy();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function captureProblem(
+  { localAddress = '', localPort = 0 }: Socket,
+  target: ForwardTarget,
+  signal: AbortSignal,
+): Promise<string | null> {
+  let rows = tcpRows();
+  let user = capturerOf({ localAddress, localPort }, rows);
+  // The other end may not have seen the last packet of the handshake yet.
+  for (let look = 1; isProblem(user) && look < LOOKS; look += 1) {
+    await delay(LOOK_MS);
+    rows = tcpRows();
+    user = capturerOf({ localAddress, localPort }, rows);
+  }
+  const start = `an \`http:\` URL is for a service that the sidecar of this pod takes over, and the connection to ${target.origin}`;
+  if (isProblem(user)) return `${start} is not: ${user.problem}`;
+  if (user === ownUser()) return `${start} is taken over by a process of this user (${user})`;
+  const admins = usersListening(ADMIN_PORT, rows);
+  if (admins.length === 0 || admins.some((admin) => admin !== user))
+    return `${start} is taken over by a process of user ${user}, of whose Envoy no admin interface is at 127.0.0.1:${ADMIN_PORT}`;
+  const dump = await dumped(target, signal);
+  if (isProblem(dump)) return dump.problem;
+  const { hostname } = new URL(target.origin);
+  const clear = clearWay(dump, { host: hostname, port: portOf(target) });
+  return clear === null ? null : `the sidecar of this pod may send the token in clear: ${clear}`;
+}
+
+/** Where the connection goes. */
+const placeOf = (target: ForwardTarget): { readonly host: string; readonly port: number } =>
+  target.connect ?? { host: new URL(target.origin).hostname, port: portOf(target) };
+
+const portOf = ({ origin }: ForwardTarget): number => Number(new URL(origin).port) || HTTP_PORT;
+
+async function dumped(
+  target: ForwardTarget,
+  signal: AbortSignal,
+): Promise<{ readonly routes: unknown; readonly clusters: unknown } | Problem> {
+  const port = portOf(target);
+  const asked = async (resource: string, names: string): Promise<unknown> => {
+    const query = new URLSearchParams({ resource, name_regex: names });
+    const { status, body, fault } = await httpExchange(
+      `http://127.0.0.1:${ADMIN_PORT}/config_dump?${query.toString()}`,
+      {
+        maxBytes: MAX_DUMP_BYTES,
+        signal,
+      },
+    );
+    if (status !== 200 || fault !== null) throw new Error(`it answered ${status}${fault === null ? '' : `, ${fault}`}`);
+    return JSON.parse(body.toString('utf8'));
+  };
+  try {
+    const routes = await asked('dynamic_route_configs', `(.*:)?${port}`);
+    return { routes, clusters: await asked('dynamic_active_clusters', `outbound\\|.*`) };
+  } catch (error) {
+    return { problem: `Envoy's admin interface does not say how ${target.origin} is called: ${String(error)}` };
+  }
+}

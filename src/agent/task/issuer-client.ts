@@ -1,0 +1,209 @@
+import { printable } from '../../core/ledger/timeline-text.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { taskId } from '../../core/token/jose/claim-readers.ts';
+import { integer, members, optional, orNull, type Reader, text } from '../../core/runtime/fields.ts';
+import { strictJsonFrom } from '../../core/token/jose/strict-json.ts';
+import { checkedIntent, type CheckedIntent } from './checked-intent.ts';
+import type { OAuthDeclaration } from './declaration.ts';
+import { askIssuer } from './issuer-call.ts';
+import type { IssuerAnswer, IssuerPlace, OutgoingRequest } from './issuer-call.ts';
+import type { OwnSvid } from '../run/own-svid.ts';
+import { isIssuerProblem, issuerProblem, type IssuerProblem } from './issuer-problem.ts';
+
+/** A token from the issuer. */
+export interface TaskCredential {
+  readonly taskId: string;
+  /** The token itself. A secret. */
+  readonly token: string;
+  /** Its `token_type`. */
+  readonly type: string;
+  /** When it was requested, and when it expires: milliseconds since the Unix epoch. */
+  readonly askedAtMs: number;
+  readonly expiresAtMs: number;
+  /** Thumbprint of the certificate it is bound to. */
+  readonly boundTo: string;
+}
+
+/** The issuer's view of a task, as far as a run needs it. */
+export interface TaskView {
+  readonly id: string;
+  readonly state: string;
+  readonly deadline: string;
+  /** Why it is not active, in words for people; `null` while active. */
+  readonly causeNote: string | null;
+  /** Raised by each resume, which invalidates earlier tokens. 1 where the issuer does not send it. */
+  readonly generation: number;
+  /** The `traceparent` of the span in which the intent was accepted; `null` where not sent. */
+  readonly traceparent: string | null;
+}
+
+/** Identity and clock of a client. */
+export interface ClientOptions {
+  /** The agent's SVID, read before each connection. */
+  readonly svid: Pick<OwnSvid, 'now'>;
+  readonly nowMs: () => number;
+}
+
+/**
+ * The issuer's API for the agent of one task: OAuth over mTLS, one connection per request.
+ *
+ * @see RFC 6749 section 4.4, RFC 8705, RFC 8707, RFC 9396
+ */
+export class IssuerClient {
+  readonly #place: Pick<IssuerPlace, 'url' | 'id'>;
+  readonly #options: ClientOptions;
+
+  constructor(place: Pick<IssuerPlace, 'url' | 'id'>, options: ClientOptions) {
+    this.#place = place;
+    this.#options = options;
+  }
+
+  /** Declares an intent and returns the first token of the new task. @param traceparent of the caller; `null` without one */
+  declare(declaration: OAuthDeclaration, traceparent: string | null): Promise<TaskCredential | IssuerProblem> {
+    return this.#token('/oauth/token', declared(declaration, traceparent));
+  }
+
+  /** What would be granted of an intent; nothing is. @param traceparent as for `declare` */
+  async check(declaration: OAuthDeclaration, traceparent: string | null): Promise<CheckedIntent | IssuerProblem> {
+    const answer = await this.#ask({
+      method: 'POST',
+      path: '/intents/check',
+      ...declared(declaration, traceparent),
+    });
+    return isIssuerProblem(answer) ? answer : valueOf(answer, checkedIntent);
+  }
+
+  /** Another token of an active task, bound to the current certificate. */
+  further(taskId: string): Promise<TaskCredential | IssuerProblem> {
+    return this.#token(`/tasks/${taskId}/token`, { body: '', headers: {} });
+  }
+
+  /** The current state of the task. */
+  async task(taskId: string): Promise<TaskView | IssuerProblem> {
+    return this.#view({ method: 'GET', path: `/tasks/${taskId}`, headers: {}, body: '' });
+  }
+
+  /** Ends the task. Idempotent for the same end; another end is `task_ended`. */
+  async end(taskId: string, by: 'complete' | 'cancel'): Promise<TaskView | IssuerProblem> {
+    return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers: {}, body: '' });
+  }
+
+  /** Suspends the task: no token of it is good until it is resumed. */
+  async suspend(taskId: string): Promise<TaskView | IssuerProblem> {
+    return this.#view({ method: 'POST', path: `/tasks/${taskId}/suspend`, headers: {}, body: '' });
+  }
+
+  /** Resumes a task that `suspend` has suspended; earlier tokens are dead. */
+  resume(taskId: string): Promise<TaskCredential | IssuerProblem> {
+    return this.#token(`/tasks/${taskId}/resume`, { body: '', headers: {} });
+  }
+
+  async #ask(asked: OutgoingRequest): Promise<IssuerAnswer | IssuerProblem> {
+    const svid = await this.#options.svid.now();
+    return 'problem' in svid ? issuerProblem('svid', svid.problem) : askIssuer(this.#place, svid, asked);
+  }
+
+  async #token(path: string, sent: Pick<OutgoingRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
+    // Read before sending, so that the token never lives longer here than at the issuer.
+    const askedAtMs = this.#options.nowMs();
+    const answer = await this.#ask({ method: 'POST', path, ...sent });
+    if (isIssuerProblem(answer)) return answer;
+    const read = valueOf(answer, tokenMembers);
+    if (isIssuerProblem(read)) return read;
+    return {
+      taskId: read.txn,
+      token: read.access_token,
+      type: read.token_type,
+      askedAtMs,
+      expiresAtMs: askedAtMs + read.expires_in * 1_000,
+      boundTo: answer.boundTo,
+    };
+  }
+
+  async #view(asked: OutgoingRequest): Promise<TaskView | IssuerProblem> {
+    const answer = await this.#ask(asked);
+    if (isIssuerProblem(answer)) return answer;
+    const read = valueOf(answer, taskMembers);
+    if (isIssuerProblem(read)) return read;
+    const isTraced = read.trace_id !== null && read.span_id !== null;
+    return {
+      id: read.id,
+      state: read.state,
+      deadline: read.deadline,
+      causeNote: read.cause_note === null ? null : printable(read.cause_note),
+      generation: read.generation,
+      traceparent: isTraced ? `00-${read.trace_id}-${read.span_id}-01` : null,
+    };
+  }
+}
+
+/** The form of a declaration. */
+const declared = (
+  { resource, details }: OAuthDeclaration,
+  traceparent: string | null,
+): Pick<OutgoingRequest, 'body' | 'headers'> => ({
+  body: new URLSearchParams({
+    grant_type: 'client_credentials',
+    resource,
+    authorization_details: JSON.stringify(details),
+  }).toString(),
+  headers: {
+    'content-type': 'application/x-www-form-urlencoded',
+    ...(traceparent === null ? {} : { traceparent }),
+  },
+});
+
+const hex = (length: number): Reader<string> =>
+  text({
+    max: length,
+    // oxlint-disable-next-line remit/linear-expression -- anchored, one repetition of a fixed number
+    grammar: { matches: (id) => new RegExp(`^[0-9a-f]{${length}}$`).test(id), words: `${length} digits in hex` },
+  });
+
+const MAX_TOKEN = 8_192;
+const MAX_SECONDS = 86_400;
+
+const ignoringOthers = { others: 'ignored' } as const;
+
+const tokenMembers = members(
+  {
+    access_token: text({
+      max: MAX_TOKEN,
+      grammar: { matches: (token) => /^[A-Za-z0-9._~+/=-]+$/.test(token), words: 'a token as in RFC 6750' },
+    }),
+    token_type: text({ max: 16, grammar: { matches: (type) => /^[A-Za-z]+$/.test(type), words: 'a word' } }),
+    expires_in: integer(1, MAX_SECONDS),
+    txn: taskId,
+  },
+  ignoringOthers,
+);
+
+const taskMembers = members(
+  {
+    id: taskId,
+    state: text({ max: 16, grammar: { matches: (state) => /^[a-z]+$/.test(state), words: 'a word' } }),
+    deadline: text({ max: 32, grammar: { matches: (at) => /^[0-9TZ:.-]+$/.test(at), words: 'an instant' } }),
+    cause_note: optional(orNull(text({ max: 4_096 }))),
+    generation: optional(integer(1, 2 ** 31), 1),
+    trace_id: optional(hex(32)),
+    span_id: optional(hex(16)),
+  },
+  ignoringOthers,
+);
+
+const errorMembers = members(
+  { error: text({ max: 64 }), error_description: optional(text({ max: 2_048 })) },
+  ignoringOthers,
+);
+
+/** The members of an answer with status 200; otherwise the error it contains. */
+function valueOf<T>({ status, body }: IssuerAnswer, reader: Reader<T>) {
+  const json = strictJsonFrom(body);
+  if (status === 200) {
+    const read = isProblem(json) ? json : reader(json.value);
+    return isProblem(read) ? issuerProblem('unexpected-answer', `the answer ${read.problem}`) : read;
+  }
+  const read = isProblem(json) ? json : errorMembers(json.value);
+  if (isProblem(read)) return issuerProblem('unexpected-answer', `status ${status} without an OAuth error`);
+  return issuerProblem(read.error, read.error_description ?? `status ${status}`);
+}

@@ -1,0 +1,195 @@
+import { ServerInterceptingCall, status } from '@grpc/grpc-js';
+import type { Metadata, ServerInterceptingCallInterface, ServerInterceptor, ServerListener } from '@grpc/grpc-js';
+import { isDeny } from '../../core/decision/decision.ts';
+import { leafFromDer } from '../../core/identity/leaf-certificate.ts';
+import { trustDomainOf } from '../../core/identity/spiffe-id.ts';
+import type { SpiffeId } from '../../core/identity/spiffe-id.ts';
+import type { SvidSource } from '../../core/identity/svid.ts';
+import { Readings } from '../../core/runtime/readings.ts';
+import { SharedRoom } from '../../core/runtime/collections/shared-room.ts';
+import type { After } from '../../core/runtime/timers.ts';
+import { localRights, rightsOf } from './authorize.ts';
+import type { SidecarRights, SidecarGrant } from './authorize.ts';
+
+/** Options of an admission. */
+export interface AdmissionOptions {
+  /** Whether the permissions of a Unix socket say who may call. */
+  readonly isLocal: boolean;
+  readonly rules: () => readonly SidecarGrant[];
+  readonly svid: SvidSource | null;
+  /** A client has made a call. */
+  readonly called: (peer: string) => void;
+  /** Ends a connection. */
+  readonly hangUp: (peer: string) => void;
+  readonly nowMs: () => number;
+  readonly after: After;
+}
+
+/** Calls of one identity in progress, from their metadata on. */
+const MAX_CALLS = 512;
+/** Streams of logs, shared by identities. Those of `Follow` have a room of their own. */
+const MAX_LOGS = 20_000;
+/** Messages of which a part has come, the first of their calls: 256 MiB at most, and 64 MiB of one IP address. */
+const MAX_READING = 64;
+const MAX_READING_OF_ADDRESS = 16;
+/** Longest time that the first message of a call may take, once it is read. */
+const MESSAGE_MS = 10_000;
+/** Time for a refused client to read why. */
+const FAREWELL_MS = 100;
+
+/**
+ * Decides by the identity of its connection whether a call is served, before anything of its message is read: a client that no rule admits
+ * costs its metadata, and loses its connection. Of those that are admitted few messages are read at a time, and addresses take turns: grpc-js holds
+ * an incomplete message of up to 4 MiB for each call.
+ */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #readings = new Readings({ max: MAX_READING, maxOfClient: MAX_READING_OF_ADDRESS });
+  /** Who connections are that have called, by their certificates. */
+  readonly #clients = new Map<string, Client>();
+  /** Refused connections, which end soon. */
+  readonly #refused = new Set<string>();
+  readonly #inCall = new Map<string, number>();
+  readonly #logs = new SharedRoom(MAX_LOGS);
+  /** By the metadata that grpc-js hands to the handler of the call. */
+  readonly #admitted = new WeakMap<Metadata, SidecarRights>();
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /** What the client of a call may do that `interceptor` has let through. */
+  rightsOf({ metadata }: { readonly metadata: Metadata }): SidecarRights {
+    const rights = this.#admitted.get(metadata);
+    if (rights === undefined) throw new Error('a call reached its handler without admission');
+    return rights;
+  }
+
+  /** A connection has ended. */
+  forget(peer: string): void {
+    this.#clients.delete(peer);
+    this.#refused.delete(peer);
+  }
+
+  readonly interceptor: ServerInterceptor = ({ path }, call) => {
+    const peer = call.getPeer();
+    this.#options.called(peer);
+    const rights = this.#rightsAt(peer, call);
+    if (rights === null) return new RefusedCall(call, () => this.#farewell(peer));
+    const method = path.slice(path.lastIndexOf('/') + 1);
+    return new ServerInterceptingCall(call, { start: (next) => next(this.#reading(call, { rights, method })) });
+  };
+
+  /** Reads the first message of a call once there is room for it. */
+  #reading(
+    call: ServerInterceptingCallInterface,
+    { rights, method }: { readonly rights: SidecarRights; readonly method: string },
+  ): ServerListener {
+    const { remoteAddress: client = '' } = call.getConnectionInfo();
+    let [isRead, isInTime, isOver] = [nothing, nothing, nothing];
+    const complete = (): void => {
+      isInTime();
+      isRead();
+    };
+    return {
+      onReceiveMetadata: (metadata, next) => {
+        const counted = this.#count(method, rights.peer);
+        if (counted === null) return call.sendStatus(TOO_MANY);
+        isOver = counted;
+        this.#admitted.set(metadata, rights);
+        isRead = this.#readings.add({
+          client,
+          begin: () => {
+            isInTime = this.#options.after(MESSAGE_MS, () => call.sendStatus(TOO_SLOW));
+            next(metadata);
+          },
+        });
+      },
+      onReceiveMessage: (message, next) => {
+        complete();
+        next(message);
+      },
+      onReceiveHalfClose: (next) => {
+        complete();
+        next();
+      },
+      // The last that is heard of a call, however it ends.
+      onCancel: () => {
+        complete();
+        isOver();
+      },
+    };
+  }
+
+  /** Counts a call until it is over; `null` where there are too many. The streams of `Follow` count for themselves. */
+  #count(method: string, peer: string): (() => void) | null {
+    if (method === 'Follow') return nothing;
+    if (method === 'Append') return this.#logs.take(peer) ? () => this.#logs.give(peer) : null;
+    const inCall = this.#inCall.get(peer) ?? 0;
+    if (inCall >= MAX_CALLS) return null;
+    this.#inCall.set(peer, inCall + 1);
+    return () => {
+      const left = (this.#inCall.get(peer) ?? 1) - 1;
+      if (left > 0) this.#inCall.set(peer, left);
+      else this.#inCall.delete(peer);
+    };
+  }
+
+  /** INVARIANT: a refused client does not keep its connection. */
+  #farewell(peer: string): void {
+    if (this.#refused.has(peer)) return;
+    this.#refused.add(peer);
+    this.#options.after(FAREWELL_MS, () => this.#options.hangUp(peer));
+  }
+
+  /** What the client of a call may do; `null` where it may do nothing. Its certificate is read once for a connection. */
+  #rightsAt(peer: string, call: ServerInterceptingCallInterface): SidecarRights | null {
+    const { isLocal, rules, svid, nowMs } = this.#options;
+    if (isLocal) return localRights(rules());
+    const own = svid?.current() ?? null;
+    const client = this.#clients.get(peer) ?? clientOf(call);
+    if (client === null || own === null) return null;
+    this.#clients.set(peer, client);
+    // TLS has verified the chain to the bundle of this trust domain, at the handshake: the certificate may have expired since.
+    if (trustDomainOf(client.id) !== trustDomainOf(own.id) || client.notAfterMs < nowMs()) return null;
+    return rightsOf(rules(), client.id);
+  }
+}
+
+const nothing = (): void => undefined;
+
+/** Who a connection is. */
+interface Client {
+  readonly id: SpiffeId;
+  readonly notAfterMs: number;
+}
+
+function clientOf(call: ServerInterceptingCallInterface): Client | null {
+  const der = call.getAuthContext().sslPeerCertificate?.raw;
+  const leaf = der === undefined ? null : leafFromDer(der);
+  return leaf === null || isDeny(leaf) ? null : { id: leaf.id, notAfterMs: leaf.notAfterMs };
+}
+
+/** A call that is answered at its metadata. grpc-js drops what comes of it afterwards. */
+class RefusedCall extends ServerInterceptingCall {
+  readonly #call: ServerInterceptingCallInterface;
+  readonly #onRefused: () => void;
+
+  constructor(call: ServerInterceptingCallInterface, onRefused: () => void) {
+    super(call);
+    this.#call = call;
+    this.#onRefused = onRefused;
+  }
+
+  override start(): void {
+    this.#call.sendStatus(UNKNOWN_PEER);
+    this.#onRefused();
+  }
+}
+
+const UNKNOWN_PEER = {
+  code: status.PERMISSION_DENIED,
+  details: 'no rule of `authority.sidecars` admits this client',
+};
+const TOO_MANY = { code: status.RESOURCE_EXHAUSTED, details: 'too many calls at once' };
+const TOO_SLOW = { code: status.DEADLINE_EXCEEDED, details: 'the message did not come in time' };

@@ -1,0 +1,42 @@
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { FeedChange } from '../../../core/state/feed.ts';
+import type { AuthorityEngine } from '../engine.ts';
+
+/** A change that may have holders here. */
+interface PendingChange {
+  readonly seq: number;
+  readonly root: string;
+}
+
+/** Most changes whose receipts are written at once; more are given up, not waited for. */
+const MAX_PENDING = 4_096;
+
+/** The changes that this authority has still to tell the others about, in the order of the feed. Pure. */
+export class PendingChanges {
+  #pending: PendingChange[] = [];
+
+  /** Notes changes as they are processed, the last of them at `position`. */
+  processed(changes: readonly FeedChange[], position: number): void {
+    const first = position - changes.length + 1;
+    for (const [at, { part, root }] of changes.entries())
+      if (part !== 'history') this.#pending.push({ seq: first + at, root });
+    this.#pending = this.#pending.slice(-MAX_PENDING);
+  }
+
+  /** Takes those that are enforced here. */
+  takeUpTo(enforcedSeq: number): readonly PendingChange[] {
+    const taken = this.#pending.filter(({ seq }) => seq <= enforcedSeq);
+    this.#pending = this.#pending.filter(({ seq }) => seq > enforcedSeq);
+    return taken;
+  }
+}
+
+/** The engine, with the changes that it gives out noted. */
+export const noting = <E extends Pick<AuthorityEngine, 'feedAfter'>>(engine: E, pending: PendingChanges): E => ({
+  ...engine,
+  feedAfter: async (position) => {
+    const found = await engine.feedAfter(position);
+    if (found !== null && !isStoreFailure(found)) pending.processed(found.changes, found.position);
+    return found;
+  },
+});

@@ -1,0 +1,45 @@
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { Receipt } from '../../../core/fleet/receipt.ts';
+
+/** How far an authority is, as the others see it. */
+export interface ReplicaMark {
+  readonly id: string;
+  /** Grows with each of its commits. */
+  readonly beat: number;
+  /** Every change up to here is enforced at its sidecars. */
+  readonly enforcedSeq: number;
+  /** The lease that it gives. */
+  readonly leaseMs: number;
+}
+
+/** A mark with what an authority says about itself. */
+export interface DescribedMark extends ReplicaMark {
+  readonly address: string;
+  /** JSON for people. */
+  readonly details: string;
+}
+
+/** What became of a change at the sidecars of one authority. */
+export interface ReplicaReceipt extends Omit<Receipt, 'enforced'> {
+  readonly replica: string;
+  readonly seq: number;
+}
+
+/** Where the authorities over one database tell each other how far they are. */
+export interface ReplicaBoard {
+  /** The id of this authority. */
+  readonly id: string;
+  /** How far this one is; the next beat says it. */
+  report(enforcedSeq: number): void;
+  /** The lease that this one gives. Call it before it gives any. */
+  givesLeases(ms: number): void;
+  /** What this one says about itself, as JSON for people; the next beat says it. */
+  describe(details: string): void;
+  /** Those of all authorities, this one included. */
+  marks(): Promise<readonly DescribedMark[] | StoreFailure>;
+  addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure>;
+  /** Of the last change of each root task up to a head, from all authorities that had holders of it. */
+  receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure>;
+  /** Takes an authority that is gone for good off the list. */
+  leave(id: string): Promise<null | StoreFailure>;
+}

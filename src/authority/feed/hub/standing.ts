@@ -1,0 +1,86 @@
+import { status } from '@grpc/grpc-js';
+import type { Position } from '../../../core/fleet/messages.ts';
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { AuthorityEngine } from '../engine.ts';
+
+/**
+ * What the position of a sidecar that says Hello tells:
+ *
+ * - `known`: the database has its change, or nothing speaks against it
+ * - `behind`: this authority has not seen that change yet
+ * - `lost`: the database gave that position, and lacks its change now
+ * - `unproven`: the sidecar is ahead of the database, or shows a proof of another one. It may say what it likes
+ */
+type Standing = 'known' | 'behind' | 'lost' | 'unproven';
+
+/** Where an authority is. */
+interface Place {
+  readonly engine: Pick<AuthorityEngine, 'beat' | 'proofs'>;
+  /** The life of the database that it serves. */
+  readonly epoch: string;
+  /** Up to where it has processed the feed. */
+  readonly position: number;
+}
+
+/**
+ * Compares the position of a sidecar with the database, after a synced commit. INVARIANT: only what the
+ * database itself has given out proves a loss, so that no sidecar stops the others.
+ */
+async function standingOf(resume: Position, { engine, epoch, position }: Place): Promise<Standing | StoreFailure> {
+  const { proofs } = engine;
+  const has = resume.mark === '' || proofs === undefined ? 'unproven' : await proofs.has(resume);
+  if (isStoreFailure(has)) return has;
+  if (has !== 'unproven') return has === 'yes' ? 'known' : 'lost';
+  // Of another life, or of another database: it starts from nothing.
+  if (resume.epoch !== epoch) return 'known';
+  if (resume.mark !== '' && proofs !== undefined) return 'unproven';
+  if (resume.seq <= position) return 'known';
+  const head = await engine.beat();
+  if (isStoreFailure(head)) return head;
+  return head >= resume.seq ? 'behind' : 'unproven';
+}
+
+/** Why a sidecar is not served, as gRPC says it. */
+export interface StandingRefusal {
+  readonly code: status;
+  readonly details: string;
+}
+
+export const BEHIND: StandingRefusal = {
+  code: status.UNAVAILABLE,
+  details: 'this authority is behind the sidecar: connect to another one',
+};
+export const UNPROVEN: StandingRefusal = {
+  code: status.FAILED_PRECONDITION,
+  details:
+    'its position is not one that this database gave: bring back the database that gave it, or start the sidecar again',
+};
+
+/**
+ * Why a sidecar with a position is not served; `null` where it is.
+ *
+ * @param parts.onLost called where the database has lost commits; gives what to say of it in the database
+ */
+export async function standingRefusal(
+  resume: Position,
+  parts: Place & { readonly onLost: () => string },
+): Promise<StandingRefusal | null> {
+  const standing = await standingOf(resume, parts);
+  if (isStoreFailure(standing)) return { code: status.UNAVAILABLE, details: 'the state is not available' };
+  switch (standing) {
+    case 'known':
+      return null;
+    case 'behind':
+      return BEHIND;
+    case 'unproven':
+      return UNPROVEN;
+    case 'lost': {
+      const details = parts.onLost();
+      await parts.engine.proofs?.declareLost(details);
+      return { code: status.FAILED_PRECONDITION, details };
+    }
+    default:
+      return standing satisfies never;
+  }
+}

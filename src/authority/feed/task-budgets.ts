@@ -1,0 +1,65 @@
+import { BoundedMemo } from '../../core/runtime/collections/bounded-memo.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import type { Spend } from '../../core/state/spend.ts';
+import { authorizationDetailsFrom, authorizationDetailsLimits } from '../../core/token/authorization-details.ts';
+import type { AuthorizationDetail } from '../../core/token/authorization-details.ts';
+
+/** The budgets of a task. A token may have a smaller limit than its task, and never another budget. */
+interface TaskBudgets {
+  /** The largest limit of calls. */
+  readonly calls: number;
+  /** The largest limit of each argument that is summed, by `amountKey`. */
+  readonly amounts: ReadonlyMap<string, number>;
+}
+
+const budgets = new BoundedMemo<TaskBudgets>({ maxKeyChars: 16_384, maxChars: 4 * 1_024 * 1_024 });
+
+/**
+ * What a use takes, by the details of its task: which budgets there are and their limits is read from the state, and a sidecar says no more
+ * than which of them a use takes from and how much. `null` where it takes from a budget that the task does not have, or from one twice.
+ *
+ * @param detailsJson `Task.detailsJson`
+ */
+export function budgetedSpends(spends: readonly Spend[], detailsJson: string): readonly Spend[] | null {
+  if (spends.length === 0) return spends;
+  const { calls, amounts } = budgets.of(detailsJson, budgetsFrom);
+  const counters = new Set(spends.map(({ kind, name = '' }) => `${kind}:${name}`));
+  if (counters.size < spends.length) return null;
+  const budgeted = spends.flatMap((spend): readonly Spend[] => {
+    const { name = '' } = spend;
+    if (spend.kind === 'amount' || spend.kind === 'decimal') {
+      const limit = amounts.get(amountKey(spend.kind, name));
+      return limit === undefined ? [] : [{ ...spend, limit: Math.min(spend.limit, limit) }];
+    }
+    if (name !== '') return [];
+    if (spend.kind === 'single-use') return [{ kind: 'single-use' }];
+    return spend.count === 1 ? [{ kind: 'calls', count: 1, limit: Math.min(spend.limit, calls) }] : [];
+  });
+  return budgeted.length === spends.length ? budgeted : null;
+}
+
+/** Limits of the two kinds have different units, so neither stands in for the other. */
+const amountKey = (kind: 'amount' | 'decimal', name: string): string => `${kind}:${name}`;
+
+function budgetsFrom(detailsJson: string): TaskBudgets {
+  const amounts = new Map<string, number>();
+  let calls = 0;
+  for (const { constraints } of detailsFrom(detailsJson)) {
+    calls = Math.max(calls, constraints.maxCalls ?? authorizationDetailsLimits.maxCalls);
+    if (constraints.maxAmount === null) continue;
+    const { argument, limit, isDecimal } = constraints.maxAmount;
+    const key = amountKey(isDecimal === true ? 'decimal' : 'amount', argument);
+    amounts.set(key, Math.max(limit, amounts.get(key) ?? 0));
+  }
+  return { calls, amounts };
+}
+
+/** None where the text is not one that an issuer writes: then nothing can be taken. */
+function detailsFrom(json: string): readonly AuthorizationDetail[] {
+  try {
+    const details = authorizationDetailsFrom(JSON.parse(json));
+    return isProblem(details) ? [] : details;
+  } catch {
+    return [];
+  }
+}

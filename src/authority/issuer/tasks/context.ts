@@ -1,0 +1,173 @@
+import { isDeny } from '../../../core/decision/decision.ts';
+import type { SpiffeId } from '../../../core/identity/spiffe-id.ts';
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import { causeOf } from '../../../core/task/cause.ts';
+import { contextAfter, contextChanges, type Saying } from '../../../core/task/context-change.ts';
+import { type NamedValues, namedValuesFrom } from '../../../core/task/named-values.ts';
+import { isOpen, stateAt, type Task } from '../../../core/task/task.ts';
+import { taskJson } from '../../../core/task/task-json.ts';
+import { spiffeId } from '../../../core/token/jose/claim-readers.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import { listOf, members, optional } from '../../../core/runtime/fields.ts';
+import { strictJsonFrom } from '../../../core/token/jose/strict-json.ts';
+import { ancestorsOf } from '../token/ancestors.ts';
+import { clientFrom } from '../client/client.ts';
+import { decidedAnew, isChanged } from '../token/decide-anew.ts';
+import { contextEvent } from './context-event.ts';
+import { enforcementOf } from './enforcement.ts';
+import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
+import { errorReply, jsonReply, type Reply } from '../reply.ts';
+import type { IssuerRequest, IssuerServices } from '../services.ts';
+import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
+
+/**
+ * `PUT /tasks/{id}/context` replaces the client's named values. Values of the task's own agent are claims, whatever other role it
+ * has. Values of configured context writers and of operators are attested; they stand beside those of other writers. An operator
+ * can also withdraw what others attested.
+ *
+ * Each changed, added or removed name has the effect that the task was accepted with; the most severe one applies. The change and
+ * its effect are committed in one transaction before the reply, which shows the resulting task.
+ */
+export async function answerContext(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
+  const span = services.tracer.start('task.context', { 'remit.task.id': request.taskId }, request.traceparent);
+  let attributes: SpanAttributes = UNFINISHED;
+  try {
+    const task = await changedTask(request, services);
+    attributes = isOAuthError(task)
+      ? { 'error.type': task.error, 'http.response.status_code': task.status }
+      : {
+          'remit.task.state': task.state,
+          ...(task.cause === null ? {} : { 'remit.cause': task.cause.code }),
+          'remit.agent': task.agent,
+          'http.response.status_code': 200,
+        };
+    if (isOAuthError(task)) return errorReply(task);
+    const enforced = await enforcementOf({ task, change: 'context' }, request, services);
+    // By the clock of the write: a wall clock that is ahead does not hide what was written.
+    return jsonReply(200, { ...taskJson(task, services.authority.floorMs()), ...enforced });
+  } finally {
+    span.end(attributes);
+  }
+}
+
+async function changedTask(request: IssuerRequest, services: IssuerServices): Promise<Task | OAuthError> {
+  const client = clientFrom(request.certificate, services.settings.trustDomains, services.ports.nowMs());
+  if (isDeny(client)) return oauthError('invalid_client', client.detail, client);
+  const changed = await decidedAnew(async () => {
+    const held = await writableTask(request.taskId, client.id, services);
+    if (isOAuthError(held)) return held;
+    const body = bodyFrom(request);
+    if (isOAuthError(body)) return body;
+    const saying = sayingOf(held.kind, client.id, body);
+    return isOAuthError(saying) ? saying : change(held, saying, services);
+  });
+  return isStoreFailure(changed) ? unavailable(changed) : changed;
+}
+
+/** The role of a client at a task. */
+type Speaker = Exclude<Saying['kind'], 'signal'>;
+
+/** A task and the client's role. */
+interface Held {
+  readonly task: Task;
+  readonly kind: Speaker;
+  /** Its ancestors, nearest first. */
+  readonly above: readonly Task[];
+}
+
+/**
+ * The task, where the client may write to it. Otherwise it is not found, so that nobody learns which ids exist. A delegating
+ * agent acts through its sub-tasks, so it is no more independent than their agents and may not attest values of them.
+ */
+async function writableTask(
+  id: string,
+  client: SpiffeId,
+  { authority, settings }: IssuerServices,
+): Promise<Held | OAuthError> {
+  const task = await authority.taskOf(settings.url, id);
+  if (isStoreFailure(task)) return unavailable(task);
+  const isOperator = settings.operators.has(client);
+  const isAgent = task?.agent === client;
+  if (task === undefined || !(isAgent || isOperator || settings.contextWriters?.has(client) === true))
+    return notFound();
+  const above = await ancestorsOf(task, authority);
+  if (isStoreFailure(above)) return unavailable(above);
+  if (isAgent) return { task, kind: 'agent', above };
+  return above.some(({ agent }) => agent === client)
+    ? oauthError(
+        'access_denied',
+        'a workload that delegated the task, or an ancestor of it, cannot attest values of it',
+      )
+    : { task, kind: isOperator ? 'operator' : 'writer', above };
+}
+
+const CONTENT_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
+
+/** Longest body read, in bytes. */
+const MAX_BODY_BYTES = 16_384;
+
+interface Body {
+  readonly values: NamedValues;
+  /** `null` where it was not sent. */
+  readonly withdraw: readonly SpiffeId[] | null;
+}
+
+const MAX_WITHDRAW = 64;
+
+const bodyMembers = members({
+  context: namedValuesFrom,
+  withdraw: optional(listOf(spiffeId, { max: MAX_WITHDRAW })),
+});
+
+function bodyFrom({ body, contentType }: IssuerRequest): Body | OAuthError {
+  if (!CONTENT_TYPE.test(contentType?.trim() ?? '')) {
+    return oauthError('invalid_request', 'the content-type must be application/json');
+  }
+  if (body.length > MAX_BODY_BYTES)
+    return oauthError('invalid_request', `the body is larger than ${MAX_BODY_BYTES} bytes`);
+  const json = strictJsonFrom(body);
+  if (isProblem(json)) return oauthError('invalid_request', `the body ${json.problem}`);
+  const read = bodyMembers(json.value);
+  return isProblem(read)
+    ? oauthError('invalid_request', `the body ${read.problem}`)
+    : { values: read.context.values, withdraw: read.withdraw };
+}
+
+function sayingOf(kind: Speaker, by: SpiffeId, { values, withdraw }: Body): Saying | OAuthError {
+  if (withdraw !== null && kind !== 'operator') {
+    return oauthError('access_denied', 'only an operator can withdraw what another workload attested');
+  }
+  return kind === 'operator' ? { kind, by, values, withdraw: withdraw ?? [] } : { kind, by, values };
+}
+
+/** Fails with the code `changed` where the task or an ancestor changed after the decision. */
+async function change(
+  { task, above }: Held,
+  saying: Saying,
+  services: IssuerServices,
+): Promise<Task | OAuthError | StoreFailure> {
+  // INVARIANT: the wall clock decides nothing here: a task that is past its time by it alone is changed, and the write decides the rest.
+  const state = stateAt(task, services.authority.floorMs());
+  if (!isOpen(task.state)) return ended(task.state);
+  const facts = contextAfter(task, saying);
+  if (isProblem(facts)) return oauthError('invalid_request', `the task ${facts.problem}`);
+  const after = { ...task, ...facts };
+  const changes = contextChanges(task, after, saying.kind);
+  if (changes.length === 0) return isOpen(state) ? task : ended(state);
+  const note = `the context changed: ${[...new Set(changes.map(({ name }) => name))].toSorted().join(', ')}`;
+  const event = await contextEvent(after, changes, { above, cause: causeOf('context.changed', note), services });
+  const result = await services.authority.setContext(task, saying, event, { tasks: [task, ...above] });
+  if (isStoreFailure(result)) return isChanged(result) ? result : unavailable(result);
+  if (result === undefined) return notFound();
+  return 'problem' in result ? ended(result.state) : result;
+}
+
+const notFound = (): OAuthError => oauthError('not_found', 'this client has no task with this id');
+
+const ended = (state: Task['state']): OAuthError => oauthError('task_ended', `the task is already ${state}`);
+
+const unavailable = (failure: StoreFailure): OAuthError =>
+  failure.code === 'refused'
+    ? oauthError('invalid_request', failure.detail)
+    : oauthError('temporarily_unavailable', 'the state of the task is not available');

@@ -1,0 +1,145 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { isProblem } from '../../core/runtime/problem.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
+import type { FileFormat } from '../../core/sqlite/file-format.ts';
+import { openSqlite } from '../../core/sqlite/sqlite-file.ts';
+import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
+import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../core/runtime/store-failure.ts';
+import { rangeBytes, rangeFrom } from '../../core/ledger/proof/compact-range.ts';
+import { HASH_BYTES } from '../../core/ledger/proof/merkle.ts';
+import { noteKeyFrom, noteKeyText } from '../../core/ledger/proof/note-key.ts';
+import { newEmitter } from './emitter.ts';
+import type { Emitter } from './emitter.ts';
+import type { EmitterHead, EmitterHeads, EmitterState } from './record-store.ts';
+
+/** ASCII `Reme`. */
+const APPLICATION_ID = 0x52656d65;
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+CREATE TABLE emitters (
+  origin TEXT PRIMARY KEY,
+  verifier_key TEXT NOT NULL,
+  id TEXT NOT NULL,
+  range BLOB NOT NULL,
+  head BLOB NOT NULL,
+  signed INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+PRAGMA application_id = ${APPLICATION_ID};
+PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+const format: FileFormat = {
+  name: 'emitter file',
+  applicationId: APPLICATION_ID,
+  version: SCHEMA_VERSION,
+  ifOlder: 'move it away: every sidecar then sends its log from its first record',
+};
+
+const create = (db: DatabaseSync): void => db.exec(SCHEMA);
+const MAX_BYTES = 1024 ** 3;
+const KEPT_MS = 7 * 86_400_000;
+
+type Row = Readonly<Record<string, unknown>>;
+
+/**
+ * How far each emitter is kept, in an SQLite file of one process, created where missing. Every write is synced. A log that ended is forgotten after a week:
+ * should it return, it is received from its first record.
+ */
+export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): EmitterHeads | StoreFailure {
+  const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'create', create });
+  if (isStoreFailure(db)) return db;
+  const find = db.prepare('SELECT * FROM emitters WHERE origin = ?');
+  const open = db.prepare(`SELECT * FROM emitters WHERE state = 'open'`);
+  const write = db.prepare('INSERT OR REPLACE INTO emitters VALUES (?,?,?,?,?,?,?,?)');
+  const prune = db.prepare(`DELETE FROM emitters WHERE state <> 'open' AND at_ms < ?`);
+  let isStarted = false;
+  return {
+    claim: async (name) =>
+      guarded(() => {
+        const row = find.get(name.origin);
+        return row === undefined ? ({ emitter: newEmitter(name), state: 'lost', term: 0 } as const) : headFrom(row);
+      }),
+    keep: async (heads) =>
+      guarded(() => {
+        db.exec('BEGIN IMMEDIATE');
+        try {
+          const nowMs = ports.nowMs();
+          for (const head of heads) write.run(...rowOf(head), nowMs);
+          if (heads.some(({ state }) => state !== 'open')) prune.run(nowMs - KEPT_MS);
+          db.exec('COMMIT');
+          return [];
+        } finally {
+          if (db.isTransaction) db.exec('ROLLBACK');
+        }
+      }),
+    abandoned: async () => {
+      if (isStarted) return [];
+      isStarted = true;
+      return guarded(() => open.all().map(headFrom));
+    },
+    isFirst: () => true,
+    close: async () => db.close(),
+  };
+}
+
+function guarded<T>(work: () => T): T | { readonly problem: string } {
+  try {
+    return work();
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return { problem: failure.detail.replaceAll('the state file', 'the emitter file') };
+  }
+}
+
+const rowOf = ({ emitter, state }: EmitterHead) => {
+  const { origin, key, id, range, prev, signed } = emitter;
+  return [origin, noteKeyText(key), id, rangeBytes(range), prev ?? new Uint8Array(), signed, state] as const;
+};
+
+/** Throws where the row is damaged: only this file writes it, and SQLite has checked its pages. */
+function headFrom(row: Row): EmitterHead {
+  const head = storedHeadFrom(row);
+  if (typeof head === 'string') throw new Error(`the emitter file ${head}`);
+  return head;
+}
+
+const STATES: readonly unknown[] = ['open', 'left', 'lost'] satisfies readonly EmitterState[];
+
+/** The head in a row, or what is wrong with the row. */
+function storedHeadFrom(row: Row): EmitterHead | string {
+  const { origin, head, state, signed } = row;
+  const key = noteKeyFrom(String(row['verifier_key']));
+  const range = row['range'] instanceof Uint8Array ? rangeFrom(row['range']) : null;
+  const isHash = head instanceof Uint8Array && (head.length === 0 || head.length === HASH_BYTES);
+  if (isProblem(key) || key.name !== origin || range === null || !isHash || !STATES.includes(state))
+    return `is damaged in the row of \`${String(origin)}\``;
+  const prev = head.length === 0 ? null : head;
+  const emitter: Emitter = { origin: key.name, key, id: String(row['id']), range, prev, signed: Number(signed) };
+  // Checked above.
+  return { emitter, state: state as EmitterState, term: 0 };
+}
+
+/** The heads in a file, also in a copy, each or what is wrong with its row. It is only read. */
+export function emitterHeadsIn(path: string): readonly (EmitterHead | string)[] | StoreFailure {
+  const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'look' });
+  if (isStoreFailure(db)) return db;
+  try {
+    return guardedRead(() => db.prepare('SELECT * FROM emitters').all().map(storedHeadFrom));
+  } finally {
+    db.close();
+  }
+}
+
+function guardedRead<T>(read: () => T): T | StoreFailure {
+  try {
+    return read();
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return failure;
+  }
+}

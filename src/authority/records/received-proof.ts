@@ -1,0 +1,75 @@
+import { isProblem } from '../../core/runtime/problem.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+import { checkpointFrom } from '../../core/ledger/proof/checkpoint.ts';
+import { emptyRange } from '../../core/ledger/proof/compact-range.ts';
+import { inclusionProblem, inclusionProof } from '../../core/ledger/proof/inclusion-proof.ts';
+import type { ProofOf } from '../../core/ledger/log/proof-of.ts';
+import { leafHash } from '../../core/ledger/proof/merkle.ts';
+import { noteKeyFrom } from '../../core/ledger/proof/note-key.ts';
+import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
+import { PROOF_VERSION, proofText, provedRecord } from '../../core/ledger/proof/proof-bundle.ts';
+import type { ProvedRecord } from '../../core/ledger/proof/proof-bundle.ts';
+import type { CarriedTree } from '../../core/ledger/proof/seam.ts';
+import type { ReceivedLog } from './received-logs.ts';
+
+/**
+ * Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Reads the log from its start.
+ *
+ * @param pruned the tree over its deleted records, by the ledger of the authority; `null` where none are deleted
+ */
+export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: CarriedTree | null): ProofOf {
+  const carried = pruned ?? emptyRange;
+  if (seq <= carried.size) return { kind: 'pruned' };
+  const head = [...stored.checkpoints()]
+    .map(({ note }) => ({ note, head: checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1)) }))
+    .find(({ head: each }) => !isProblem(each) && each.size >= seq);
+  if (head === undefined || isProblem(head.head)) return { kind: 'unsigned' };
+  const { size, root } = head.head;
+  const hashes: Uint8Array[] = [];
+  let bytes: Uint8Array | null = null;
+  for (const entry of stored.entries()) {
+    if (!('seq' in entry) || carried.size + hashes.length === size) break;
+    if (entry.seq <= carried.size) continue;
+    hashes.push(leafHash(entry.bytes));
+    if (entry.seq === seq) bytes = entry.bytes;
+  }
+  const own = hashes[seq - 1 - carried.size];
+  if (bytes === null || own === undefined || carried.size + hashes.length < size) return { kind: 'damaged' };
+  const index = seq - 1;
+  const path = inclusionProof({ carried, leaf: (each) => hashes[each - carried.size] ?? own }, index, size);
+  // Stored data is not trusted: a proof that does not lead to the signed root is not returned.
+  if (path === null || inclusionProblem(own, { index, size, root, proof: path }) !== null) return { kind: 'damaged' };
+  return { kind: 'proof', text: proofText(bytes, { index, hashes: path, checkpoint: head.note }), size };
+}
+
+/**
+ * A proof for the key of an authority alone: that of a record in the log of a sidecar, then that of the record in the ledger of the authority
+ * which names the key of that log.
+ */
+export const chainText = (ofRecord: string, ofKey: string): string => `${ofRecord}\n${ofKey}`;
+
+/** A proved record, and the one that names the key of its log. */
+export interface ProvedChain {
+  readonly proved: ProvedRecord;
+  /** `null` where the record is in the log of `key` itself. */
+  readonly named: ProvedRecord | null;
+}
+
+/** Verifies a proof, or a chain of two, against the log of `key`. */
+export function provedChain(text: string, key: NoteKey): ProvedChain | Problem {
+  const next = text.indexOf(`\n${PROOF_VERSION}\n`);
+  if (next === -1) {
+    const proved = provedRecord(text, key);
+    return isProblem(proved) ? proved : { proved, named: null };
+  }
+  const named = provedRecord(text.slice(next + 1), key);
+  if (isProblem(named)) return { problem: `names the key of a log, in a proof that ${named.problem}` };
+  const { kind, event, verifierKey, origin } = named.leaf.record;
+  const isNaming = kind === 'emitter' && event === 'joined' && typeof verifierKey === 'string';
+  const logKey = isNaming ? noteKeyFrom(verifierKey) : null;
+  if (logKey === null || isProblem(logKey) || logKey.name !== origin) {
+    return { problem: `has a record ${named.leaf.seq} that names no key of a log` };
+  }
+  const proved = provedRecord(text.slice(0, next), logKey);
+  return isProblem(proved) ? proved : { proved, named };
+}

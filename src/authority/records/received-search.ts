@@ -1,0 +1,82 @@
+import { isProblem } from '../../core/runtime/problem.ts';
+import { leafFrom } from '../../core/ledger/proof/leaf.ts';
+import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
+import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
+import type { ReceivedLog } from './received-logs.ts';
+
+/** A record of a received log. */
+export interface ReceivedRecord {
+  /** Origin of the log. */
+  readonly log: string;
+  readonly seq: number;
+  /** The leaf. */
+  readonly bytes: Uint8Array;
+  /** When it was made, in milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+
+/** The limit and the order of a search. */
+export interface ReceivedOrder {
+  readonly limit: number;
+  readonly isNewestFirst: boolean;
+}
+
+/**
+ * The matching records of received logs by time: the last ones, newest first, or the first ones. There is no index: all records are read. A
+ * malformed one matches nothing, and verification finds it.
+ */
+export function foundInReceived(
+  logs: Iterable<ReceivedLog>,
+  filter: RecordFilter,
+  order: ReceivedOrder,
+): readonly ReceivedRecord[] {
+  let found: ReceivedRecord[] = [];
+  for (const { origin, stored } of logs) {
+    for (const entry of stored.entries()) {
+      if (!('seq' in entry) || !mayMatch(entry.bytes, filter)) continue;
+      const leaf = leafFrom(entry.bytes);
+      if (isProblem(leaf) || !isMatch(leaf, filter)) continue;
+      found.push({ log: origin, seq: leaf.seq, bytes: entry.bytes, at: instantOf(leaf) });
+      if (found.length >= 2 * order.limit + SLACK) found = byTime(found, order);
+    }
+  }
+  return byTime(found, order);
+}
+
+/** The first of these records in an order, at most `limit`. */
+export const byTime = <T extends { readonly at: number }>(
+  records: readonly T[],
+  { limit, isNewestFirst }: ReceivedOrder,
+): T[] => records.toSorted((a, b) => (isNewestFirst ? b.at - a.at : a.at - b.at)).slice(0, limit);
+
+/** Sorting now and then bounds the memory. */
+const SLACK = 1_000;
+
+/** Compares bytes first: parsing every record would take ten times as long. */
+const mayMatch = (bytes: Uint8Array, { task, decisionId, traceId, agent }: RecordFilter): boolean =>
+  [task, decisionId, traceId, agent].every(
+    (text) =>
+      text === undefined ||
+      !PLAIN.test(text) ||
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(text),
+  );
+
+/** JSON has no escape in it. */
+const PLAIN = /^[\w:/.-]*$/;
+
+const compared = ['task', 'agent', 'action', 'decision', 'decisionId', 'kind', 'traceId'] as const;
+const REASONS = ['reason', 'error', 'finding'] as const;
+
+function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): boolean {
+  const { sinceMs, untilMs, reason, fromSeq = 1 } = filter;
+  const { at } = record;
+  return (
+    seq >= fromSeq &&
+    compared.every((name) => filter[name] === undefined || record[name] === filter[name]) &&
+    (reason === undefined || REASONS.some((name) => record[name] === reason)) &&
+    (sinceMs === undefined || (typeof at === 'number' && at >= sinceMs)) &&
+    (untilMs === undefined || (typeof at === 'number' && at < untilMs))
+  );
+}
+
+const instantOf = ({ record: { at } }: LedgerLeaf): number => (typeof at === 'number' ? at : 0);

@@ -1,0 +1,155 @@
+import { rangeBytes, rangeFrom } from '../../../core/ledger/proof/compact-range.ts';
+import { noteKeyFrom, noteKeyText } from '../../../core/ledger/proof/note-key.ts';
+import { newEmitter } from '../../records/emitter.ts';
+import type { EmitterName } from '../../records/emitter.ts';
+import type { EmitterHead, EmitterHeads, EmitterState } from '../../records/record-store.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { Database } from './database.ts';
+import { changed, written } from './rows/written.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Looks in which the beat of another authority stands still before its logs are taken over: 30 s. */
+const STILL = 3;
+/** Logs taken over by one look, and ended logs forgotten by it. */
+const MAX_TAKEN = 1_000;
+const MAX_FORGOTTEN = 500;
+const KEPT_MS = 7 * 86_400_000;
+
+/** INVARIANT: a term is later than each one before it, also where the database was restored from a backup: so it is at least the time. */
+const CLAIM = `INSERT INTO remit.emitters AS e VALUES ($1, $2, $3, $6, $4, 0, $5, '', 0, 'lost', $6)
+  ON CONFLICT (origin) DO UPDATE SET term = greatest(e.term + 1, excluded.term), owner = excluded.owner
+  WHERE e.id = excluded.id AND e.verifier_key = excluded.verifier_key RETURNING *`;
+
+const FIND = 'SELECT * FROM remit.emitters WHERE origin = ANY($1::text[])';
+
+/** Rows are locked in the order of their keys. */
+const KEEP = `WITH moved AS (SELECT * FROM json_to_recordset($1::json)
+    AS n (origin text, term bigint, size bigint, range text, head text, signed bigint, state text)),
+  locked AS MATERIALIZED (SELECT e.origin FROM remit.emitters e JOIN moved n ON e.origin = n.origin AND e.term = n.term
+    ORDER BY e.origin FOR UPDATE OF e)
+  UPDATE remit.emitters e SET size = n.size, range = decode(n.range, 'base64'), head = decode(n.head, 'base64'),
+    signed = n.signed, state = n.state, at_ms = $2
+  FROM moved n JOIN locked l ON l.origin = n.origin WHERE e.origin = n.origin AND e.term = n.term RETURNING e.origin`;
+
+const BEAT = `INSERT INTO remit.receivers AS r VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET beat = r.beat + 1`;
+
+const ADOPT = `UPDATE remit.emitters SET term = greatest(term + 1, $2::bigint), owner = $1 WHERE origin IN (
+    SELECT origin FROM remit.emitters e WHERE state = 'open' AND NOT EXISTS (SELECT 1 FROM remit.receivers r WHERE r.id = e.owner)
+    ORDER BY origin LIMIT ${MAX_TAKEN} FOR UPDATE SKIP LOCKED)
+  RETURNING *`;
+
+const FORGET = `DELETE FROM remit.emitters WHERE origin IN (
+  SELECT origin FROM remit.emitters WHERE state <> 'open' AND at_ms < $1 LIMIT ${MAX_FORGOTTEN} FOR UPDATE SKIP LOCKED)`;
+
+/**
+ * How far each log is kept, for all authorities on one database. An authority takes a log over by raising its term, and moves its head only
+ * while the term is its own. The logs of an authority whose beat stands still for 30 seconds are taken over by another one. A log that ended
+ * is forgotten after a week.
+ *
+ * @param self.id of this authority among its replicas
+ */
+export function emitterHeads(
+  database: Database,
+  { id: owner, nowMs }: { readonly id: string; readonly nowMs: () => number },
+): EmitterHeads {
+  const seen = new Map<string, { readonly beat: string; readonly still: number }>();
+
+  /** The authorities whose beat stands still. */
+  const silent = (rows: readonly Row[]): readonly string[] => {
+    const now = new Map(rows.map((row) => [String(row['id']), String(row['beat'])]));
+    for (const id of seen.keys()) if (!now.has(id)) seen.delete(id);
+    for (const [id, beat] of now) {
+      const last = seen.get(id);
+      seen.set(id, { beat, still: last?.beat === beat ? last.still + 1 : 0 });
+    }
+    return [...seen].flatMap(([id, { still }]) => (still >= STILL && id !== owner ? [id] : []));
+  };
+
+  return {
+    claim: async (name) => {
+      const values = [
+        name.origin,
+        noteKeyText(name.key),
+        name.id,
+        owner,
+        Buffer.from(rangeBytes(newEmitter(name).range)),
+        nowMs(),
+      ];
+      const claimed = await changed(database, [{ text: CLAIM, values }]);
+      if (isStoreFailure(claimed)) return problemOf(claimed);
+      const [row] = claimed[0] ?? [];
+      if (row !== undefined) return headFrom(row);
+      const found = await database.read(FIND, [[name.origin]]);
+      if (isStoreFailure(found)) return problemOf(found);
+      const [other] = found.rows;
+      return other === undefined ? { problem: `the log \`${name.origin}\` was forgotten meanwhile` } : headFrom(other);
+    },
+    keep: async (heads) => {
+      const kept = await changed(database, [{ text: KEEP, values: [JSON.stringify(heads.map(movedRow)), nowMs()] }]);
+      if (isStoreFailure(kept)) return problemOf(kept);
+      const moved = new Set(kept[0]?.map((row) => row['origin']));
+      const unmoved = heads.filter(({ emitter }) => !moved.has(emitter.origin));
+      if (unmoved.length === 0) return [];
+      const found = await database.read(FIND, [unmoved.map(({ emitter }) => emitter.origin)]);
+      if (isStoreFailure(found)) return problemOf(found);
+      const now = new Map(found.rows.map((row) => [String(row['origin']), row]));
+      return unmoved.map(({ emitter }) => {
+        const row = now.get(emitter.origin);
+        return row === undefined ? forgotten(emitter) : headFrom(row);
+      });
+    },
+    abandoned: async () => {
+      const beaten = await written(database, [{ text: BEAT, values: [owner] }]);
+      if (beaten !== null) return problemOf(beaten);
+      const receivers = await database.read('SELECT id, beat FROM remit.receivers');
+      if (isStoreFailure(receivers)) return problemOf(receivers);
+      const adopted = await changed(database, [
+        { text: 'DELETE FROM remit.receivers WHERE id = ANY($1::uuid[])', values: [silent(receivers.rows)] },
+        { text: ADOPT, values: [owner, nowMs()] },
+        { text: FORGET, values: [nowMs() - KEPT_MS] },
+      ]);
+      return isStoreFailure(adopted) ? problemOf(adopted) : (adopted[1] ?? []).map(headFrom);
+    },
+    isFirst: () => [...seen.keys()].toSorted()[0] === owner,
+    close: async () => {
+      await written(database, [{ text: 'DELETE FROM remit.receivers WHERE id = $1', values: [owner] }]);
+    },
+  };
+}
+
+const problemOf = ({ detail }: StoreFailure): Problem => ({ problem: `the records of sidecars: ${detail}` });
+
+const forgotten = (name: EmitterName): EmitterHead => ({ emitter: newEmitter(name), state: 'lost', term: 0 });
+
+const movedRow = ({ emitter: { origin, range, prev, signed }, state, term }: EmitterHead) => ({
+  origin,
+  term,
+  size: range.size,
+  range: Buffer.from(rangeBytes(range)).toString('base64'),
+  head: Buffer.from(prev ?? []).toString('base64'),
+  signed,
+  state,
+});
+
+/** Throws where the row is damaged: only this file writes it. */
+function headFrom(row: Row): EmitterHead {
+  const key = noteKeyFrom(String(row['verifier_key']));
+  const range = row['range'] instanceof Uint8Array ? rangeFrom(row['range']) : null;
+  const head = row['head'];
+  if (isProblem(key) || range === null || !(head instanceof Uint8Array))
+    throw new Error('a row of `emitters` is damaged');
+  const emitter = {
+    origin: key.name,
+    key,
+    id: String(row['id']),
+    range,
+    prev: head.length === 0 ? null : head,
+    signed: Number(row['signed']),
+  };
+  // Checked by the table.
+  return { emitter, state: row['state'] as EmitterState, term: Number(row['term']) };
+}

@@ -1,0 +1,185 @@
+import type { EncodedRecord } from '../../../core/ledger/encoded-record.ts';
+import type { Clocks } from '../../../core/runtime/ports.ts';
+import { storeFailure } from '../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { Authority } from '../../../core/state/authority.ts';
+import { liftStops } from '../../../core/state/writes/note-stops.ts';
+import type { Premises } from '../../../core/state/writes/premises.ts';
+import { namesOf, spendsProblem } from '../../../core/state/writes/settlement.ts';
+import type { SettledUse, Settlement, Settling } from '../../../core/state/settling.ts';
+import { isStorable, notStorable, saidIn, textsOf } from '../../../core/state/writes/stored-text.ts';
+import type { IssuedToken, UnsentUse } from '../../../core/state/store.ts';
+import { taskValues } from '../../../core/state/writes/task-row.ts';
+import {
+  addPart,
+  addTask,
+  addToken,
+  applyEvent,
+  changeContext,
+  changeRisk,
+  giveBackUse,
+  keepRecord,
+  namesOfUnsent,
+  revokeToken,
+  settleUse,
+} from '../../../core/state/writes/writes.ts';
+import type { NeededRows } from './rows/needed-rows.ts';
+import type { PostgresReads } from './rows/postgres-reads.ts';
+import type { LaneCall, WriteLane } from './write-lane.ts';
+
+/** What an authority of a PostgreSQL consists of. */
+export interface PostgresParts {
+  readonly lane: WriteLane;
+  readonly reads: PostgresReads;
+  /** One reading of the clocks of this process. */
+  readonly clocks: () => Clocks;
+  readonly nowMs: () => number;
+}
+
+/** The authority: reads of the primary, and writes of the lane, each with the rows that it needs. */
+export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts): Authority {
+  const run = <T>(texts: readonly unknown[], call: LaneCall<T>): Promise<T | StoreFailure> =>
+    texts.every(isStorableValue) ? lane.run(call) : Promise.resolve(notStorable());
+  return {
+    clocks,
+    nowMs,
+    floorMs: () => clocks().floorMs,
+    taskOf: (...input) => reads.taskOf(...input),
+    useStateOf: (...input) => reads.useStateOf(...input),
+    tokenOf: (...input) => reads.tokenOf(...input),
+    openTasks: (...input) => reads.openTasks(...input),
+    restoredAtMs: () => reads.restoredAtMs(),
+    stopOf: (query) => reads.stopOf(query),
+    insertTask: (task, token, records, decidedBy) => {
+      const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
+      return run([...taskValues(task), ...textsOf(token)], {
+        needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [task, ...parents], families: parents }),
+        write: (rows) => addTask(rows, { task, token, records }, decidedBy),
+      });
+    },
+    insertPart: async (task, token, records, handed, decidedBy) => {
+      const { issuer, parentId } = task;
+      if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
+      const problem = spendsProblem(handed.spends);
+      if (problem !== null) return storeFailure('refused', problem);
+      const parents = [{ issuer, id: parentId }];
+      const needs = withPremises(decidedBy, {
+        ...ofNew(token, records, handed.jtiDigest),
+        tasks: [task, ...parents],
+        families: parents,
+        uses: parents,
+      });
+      return run([...taskValues(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)], {
+        needs,
+        write: (rows) => addPart(rows, { task, token, records, parentId }, handed, decidedBy),
+      });
+    },
+    insertToken: (key, token, records, decidedBy) =>
+      run([key.issuer, key.id, ...textsOf(token)], {
+        needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [key] }),
+        write: (rows) => addToken(rows, key, { token, records }, decidedBy),
+      }),
+    applyTaskEvent: (key, event, by, decidedBy) =>
+      run([key.issuer, key.id, event.cause.note, by], {
+        needs: withPremises(decidedBy, {
+          tasks: [key],
+          families: [key],
+          stopping: [key],
+        }),
+        write: (rows) => applyEvent(rows, key, { event, by }, decidedBy),
+      }),
+    setContext: (key, saying, event, decidedBy) =>
+      run([key.issuer, key.id, saying.by, event?.cause.note ?? '', ...saidIn(saying)], {
+        needs: withPremises(decidedBy, { tasks: [key], families: [key], stopping: [key] }),
+        write: (rows) => changeContext(rows, key, { saying, event }, decidedBy),
+      }),
+    setRisk: (key, risk, cause, by, decidedBy) =>
+      run([key.issuer, key.id, cause.note, by], {
+        needs: withPremises(decidedBy, { tasks: [key], families: [key], stopping: [key] }),
+        write: (rows) => changeRisk(rows, key, { risk, cause, by }, decidedBy),
+      }),
+    liftStops: (key, cause, by) =>
+      run([key.issuer, key.id, cause.note, by], {
+        needs: { tasks: [key], stopping: [key] },
+        write: (rows) => liftStops(rows, key, { cause, by }),
+      }),
+    revokeToken: (jtiDigest, cause, by) =>
+      run([jtiDigest, cause.note, by], {
+        needs: { tokens: [jtiDigest] },
+        write: (rows) => revokeToken(rows, jtiDigest, { cause, by }),
+      }),
+    rememberOnce: (kind, key, untilMs) =>
+      run([key], { needs: { remembered: [{ kind, key }] }, write: (rows) => rows.remember({ kind, key, untilMs }) }),
+    keepRecord: (decisionId, record) =>
+      run([decisionId], {
+        needs: { decisions: [decisionId], used: usedIn([record]) },
+        write: (rows) => keepRecord(rows, decisionId, record),
+      }),
+    appendRecords: (batch) =>
+      run([], {
+        needs: { used: usedIn(batch) },
+        write: (rows) => {
+          rows.addRecords(batch);
+          return null;
+        },
+      }),
+  };
+}
+
+/** Settles uses: those of 2 ms in one transaction, in call order. */
+export const postgresSettling = (lane: WriteLane): Settling => ({
+  settle: (use) => settle(lane, use),
+  giveBack: (use) => giveBack(lane, use),
+});
+
+async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
+  const { decisionId, key, jtiDigest, spends, entry, record, by = '' } = use;
+  const problem = spendsProblem(spends);
+  if (problem !== null) return storeFailure('refused', problem);
+  const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
+  if (![key.issuer, key.id, jtiDigest, decisionId, by, ...namesOf(spends), ...texts].every(isStorable))
+    return notStorable();
+  return lane.run({
+    needs: {
+      tasks: [key],
+      uses: [key],
+      tokens: [jtiDigest],
+      decisions: [decisionId],
+      used: record === undefined ? [] : usedIn([record]),
+    },
+    write: (rows) => settleUse(rows, decisionId, use),
+  });
+}
+
+async function giveBack(lane: WriteLane, use: UnsentUse): Promise<boolean | StoreFailure> {
+  const { decisionId, key, spends, by = '' } = use;
+  const problem = spendsProblem(spends);
+  if (problem !== null) return storeFailure('refused', problem);
+  if (![key.issuer, key.id, decisionId, by, ...namesOf(spends)].every(isStorable)) return notStorable();
+  return lane.run({
+    needs: { tasks: [key], uses: [key], decisions: namesOfUnsent(use) },
+    write: (rows) => giveBackUse(rows, use),
+  });
+}
+
+const isStorableValue = (value: unknown): boolean => typeof value !== 'string' || isStorable(value);
+
+const ofNew = (token: IssuedToken, records: readonly EncodedRecord[], ...more: readonly string[]): NeededRows => ({
+  tokens: [token.jtiDigest, ...more],
+  used: usedIn(records),
+});
+
+const usedIn = (records: readonly EncodedRecord[]): readonly string[] =>
+  records.flatMap(({ isAllowedUse, task }) => (isAllowedUse && task !== null ? [task] : []));
+
+/** With the rows that tell whether the premises still hold. */
+function withPremises(premises: Premises | undefined, needs: NeededRows): NeededRows {
+  if (premises === undefined) return needs;
+  const { tasks, jtiDigest, stop } = premises;
+  return {
+    ...needs,
+    stops: stop === undefined ? [] : [stop.query],
+    tasks: [...(needs.tasks ?? []), ...tasks],
+    tokens: [...(needs.tokens ?? []), ...(jtiDigest === undefined ? [] : [jtiDigest])],
+  };
+}

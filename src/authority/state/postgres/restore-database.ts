@@ -1,0 +1,182 @@
+import type { PostgresTarget } from '../../../core/config/postgres-url.ts';
+import { encodedRecord } from '../../../core/ledger/encoded-record.ts';
+import { recordText } from '../../../core/ledger/record.ts';
+import type { Clocks, Ports } from '../../../core/runtime/ports.ts';
+import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import { causeOf } from '../../../core/task/cause.ts';
+import { ClockFloor } from '../../../core/state/clock-floor.ts';
+import type { ClockSources } from '../../../core/state/clock-floor.ts';
+import { endRestored } from '../../../core/state/end-restored.ts';
+import type { TaskKey } from '../../../core/state/store.ts';
+import { Database } from './database.ts';
+import { BEGIN, commit, flight, ROLLBACK } from './flight.ts';
+import type { Statement } from './flight.ts';
+import { databaseFacts } from './postgres-state.ts';
+import { uuidFrom } from './rows/uuid.ts';
+import { WriteLane } from './write-lane.ts';
+
+/** Options of a restore. */
+export interface RestoreDatabaseOptions {
+  readonly clocks: ClockSources;
+  readonly randomBytes: Ports['randomBytes'];
+  /** Who restores, as named in records. */
+  readonly by: string;
+  readonly askMs?: number;
+}
+
+/** What was done. */
+export interface RestoredDatabase {
+  /** Number of open tasks that were ended, including parts. */
+  readonly ended: number;
+  /** The life of the database that has begun. */
+  readonly epoch: string;
+}
+
+const UNFINISHED =
+  'the database is being restored, or a restore was not finished: run `remit restore --state URL` to its end';
+const STOP: Statement = { text: 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0', values: [UNFINISHED] };
+/** Root tasks first, which end with their parts. */
+const OPEN = 'SELECT issuer, id FROM remit.tasks WHERE ended_ms IS NULL ORDER BY parent IS NOT NULL LIMIT 1000';
+/** Waits for transactions that write tasks, and lets none begin. */
+const LOCK: Statement = { text: 'LOCK TABLE remit.tasks IN SHARE ROW EXCLUSIVE MODE' };
+const STILL_OPEN: Statement = { text: 'SELECT 1 FROM remit.tasks WHERE ended_ms IS NULL LIMIT 1' };
+
+/**
+ * Begins another life of a database that was restored from a backup, or whose primary lacked commits when it was promoted. Tasks that ended
+ * since are open in it, and what was spent is not spent in it. So each open task ends with a record (`operator.restored`), and every earlier
+ * token is refused.
+ *
+ * Authorities that run write nothing and renew no lease from the first step on, and end at the last one, so that they start again in the new
+ * life. A restore that is killed in between leaves a database that no authority serves from; run it again.
+ */
+export async function restoreDatabase(
+  target: PostgresTarget,
+  { askMs, by, clocks, randomBytes }: RestoreDatabaseOptions,
+): Promise<RestoredDatabase | StoreFailure> {
+  const database = new Database({ target, hasQuorum: false, ...(askMs !== undefined && { askMs }) });
+  const facts = await databaseFacts(database);
+  if (isStoreFailure(facts)) {
+    await database.close();
+    return facts;
+  }
+  const floor = new ClockFloor(clocks, { floorMs: facts.floorMs, boot: null }, facts);
+  const read = (): Clocks => floor.read();
+  const lane = new WriteLane(database, { clocks: read, newId: () => uuidFrom(randomBytes(16)), writesLost: true });
+  try {
+    return await restored({ database, lane, by, clocks: read });
+  } finally {
+    await lane.close();
+    await database.close();
+  }
+}
+
+interface Work {
+  readonly database: Database;
+  readonly lane: WriteLane;
+  readonly by: string;
+  readonly clocks: () => Clocks;
+}
+
+async function restored({ database, lane, by, clocks }: Work): Promise<RestoredDatabase | StoreFailure> {
+  const before = await database.read('SELECT epoch::text AS epoch FROM remit.feed_head WHERE part = 0');
+  if (isStoreFailure(before)) return before;
+  const stopped = await committed(database, [STOP]);
+  if (stopped !== null) return stopped;
+  let ended = 0;
+  for (;;) {
+    const count = await endOpenTasks({ database, lane, by });
+    if (isStoreFailure(count)) return count;
+    ended += count;
+    const noted = await note(lane, { by, ended, epoch: String(before.rows[0]?.['epoch']), atMs: clocks().floorMs });
+    if (noted !== null) return noted;
+    const epoch = await begun(database, clocks().floorMs);
+    // An authority that had not noticed yet has declared a task meanwhile.
+    if (epoch !== null) return isStoreFailure(epoch) ? epoch : { ended, epoch };
+  }
+}
+
+/** Gives how many tasks were open. */
+async function endOpenTasks({ database, lane, by }: Omit<Work, 'clocks'>): Promise<number | StoreFailure> {
+  const count = await database.read('SELECT count(*) AS count FROM remit.tasks WHERE ended_ms IS NULL');
+  if (isStoreFailure(count)) return count;
+  for (;;) {
+    const open = await database.read(OPEN);
+    if (isStoreFailure(open)) return open;
+    if (open.rows.length === 0) return Number(count.rows[0]?.['count']);
+    const keys = open.rows.map((row): TaskKey => ({ issuer: String(row['issuer']), id: String(row['id']) }));
+    const failure = await endAll(lane, keys, by);
+    if (failure !== null) return failure;
+  }
+}
+
+async function endAll(lane: WriteLane, keys: readonly TaskKey[], by: string): Promise<StoreFailure | null> {
+  const ends = keys.map((key) =>
+    lane.run({
+      needs: { tasks: [key], families: [key] },
+      write: (rows) => {
+        endRestored(rows, key, by);
+        return null;
+      },
+    }),
+  );
+  return (await Promise.all(ends)).find(isStoreFailure) ?? null;
+}
+
+async function note(
+  lane: WriteLane,
+  {
+    by,
+    ended,
+    epoch,
+    atMs,
+  }: { readonly by: string; readonly ended: number; readonly epoch: string; readonly atMs: number },
+): Promise<StoreFailure | null> {
+  const record = encodedRecord({
+    kind: 'event',
+    at: atMs,
+    task: null,
+    event: 'restored',
+    cause: causeOf('operator.restored').code,
+    note: `${ended} open tasks were ended`,
+    by: recordText(by),
+    details: { fileId: epoch, endedTasks: ended },
+  });
+  if ('problem' in record) throw new Error(`the record of a restore cannot be encoded: ${record.problem}`);
+  return lane.run({
+    needs: {},
+    write: (rows) => {
+      rows.addRecords([record]);
+      return null;
+    },
+  });
+}
+
+/** Begins the new life and gives its epoch; `null` where a task is open. INVARIANT: no task is written between the look and the commit. */
+async function begun(database: Database, floorMs: number): Promise<string | null | StoreFailure> {
+  const begin: Statement = {
+    text: 'UPDATE remit.feed_head SET epoch = gen_random_uuid(), restored_ms = $1, lost = NULL WHERE part = 0 RETURNING epoch::text AS epoch',
+    values: [floorMs],
+  };
+  const done = await database.transaction(async (client) => {
+    const [, , open] = await flight(client, [BEGIN, LOCK, STILL_OPEN]);
+    if (open?.rowCount !== 0) {
+      await flight(client, [ROLLBACK]);
+      return { outcome: { kind: 'failed', failure: storeFailure('changed', 'a task is open') } as const, epoch: null };
+    }
+    const [life] = await flight(client, [begin]);
+    return { outcome: await commit(client, [], database), epoch: String(life?.rows[0]?.['epoch']) };
+  });
+  if (isStoreFailure(done)) return done;
+  if (done.epoch === null) return null;
+  return done.outcome.kind === 'committed' ? done.epoch : done.outcome.failure;
+}
+
+async function committed(database: Database, statements: readonly Statement[]): Promise<StoreFailure | null> {
+  const done = await database.transaction(async (client) => {
+    await flight(client, [BEGIN, ...statements]);
+    return { outcome: await commit(client, [], database) };
+  });
+  if (isStoreFailure(done)) return done;
+  return done.outcome.kind === 'committed' ? null : done.outcome.failure;
+}

@@ -1,0 +1,103 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
+import type { TokenOfTask } from '../../../../core/state/store.ts';
+import type { RootedTask, SpentRow } from './row-set.ts';
+import { tokenFrom } from './rows-read.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/**
+ * Authenticates the rows that give rights, of tasks and of tokens, by a key of the authorities (`stateKey`) that is not in the database. So
+ * whoever can write the database alone makes no task and no token: a row without a valid seal is not there. The revision of a task is sealed
+ * with it, and triggers let it only rise, so that no earlier row comes back either.
+ */
+export class RowSeal {
+  readonly #key: Uint8Array;
+  readonly #onForged: (what: string) => void;
+
+  /**
+   * @param key at least 32 bytes
+   * @param onForged called with each row that is not as an authority wrote it
+   */
+  constructor(key: Uint8Array, onForged: (what: string) => void) {
+    this.#key = key;
+    this.#onForged = onForged;
+  }
+
+  ofTask({ task, root, revision }: RootedTask): string {
+    return this.#code(['task', ...taskValues(task), root, revision]);
+  }
+
+  /** Of what never changes of a token. That it is revoked needs no seal. */
+  ofToken(token: Omit<TokenOfTask, 'revokedAtMs'>): string {
+    const { jtiDigest, issuer, taskId, audience, issuedAtMs, expiresAtMs, generation, boundTo } = token;
+    return this.#code(['token', jtiDigest, issuer, taskId, audience, issuedAtMs, expiresAtMs, generation, boundTo]);
+  }
+
+  /** The task of a row of `tasks`; `null` where no authority wrote it so. */
+  taskIn(row: Row): RootedTask | null {
+    const read = rootedFrom(row);
+    return this.#isAsWritten(row, this.ofTask(read), `task ${read.task.id}`) ? read : null;
+  }
+
+  /** The token of a row of `tokens`; `null` where no authority wrote it so. */
+  tokenIn(row: Row): TokenOfTask | null {
+    const token = tokenFrom(row);
+    return this.#isAsWritten(row, this.ofToken(token), `a token of task ${token.taskId}`) ? token : null;
+  }
+
+  /** Of what was given back of a budget: a login that raises it would get a right by that. */
+  ofGiven({ key, name, given }: SpentRow): string {
+    return this.#code(['given', key.issuer, key.id, name, given]);
+  }
+
+  /** The counter of a row of `budgets`. What no authority has given back counts as taken. */
+  spentIn(row: Row): SpentRow {
+    const read = spentFrom(row);
+    if (read.given === 0) return read;
+    const what = `what was given back of task ${read.key.id}`;
+    return this.#isAsWritten({ seal: row['given_seal'] }, this.ofGiven(read), what) ? read : { ...read, given: 0 };
+  }
+
+  #isAsWritten({ seal }: Row, expected: string, what: string): boolean {
+    const [given, code] = [Buffer.from(typeof seal === 'string' ? seal : ''), Buffer.from(expected)];
+    const isAsWritten = given.length === code.length && timingSafeEqual(given, code);
+    if (!isAsWritten) this.#onForged(what);
+    return isAsWritten;
+  }
+
+  #code(values: readonly (string | number | null)[]): string {
+    return createHmac('sha256', this.#key).update(JSON.stringify(values)).digest('base64url');
+  }
+}
+
+/** How rows are read where nothing authenticates them. */
+const rootedFrom = (row: Row): RootedTask => ({
+  task: taskFrom(row),
+  root: String(row['root']),
+  revision: Number(row['revision'] ?? 0),
+});
+
+const spentFrom = (row: Row): SpentRow => ({
+  key: { issuer: String(row['issuer']), id: String(row['task']) },
+  name: String(row['name']),
+  taken: Number(row['spent']),
+  given: Number(row['given']),
+});
+
+/** Reads rows of tasks, tokens and budgets: `null` for one that is not as an authority wrote it. */
+export interface RowReader {
+  readonly taskIn: (row: Row) => RootedTask | null;
+  readonly tokenIn: (row: Row) => TokenOfTask | null;
+  readonly spentIn: (row: Row) => SpentRow;
+}
+
+/** The reader of a seal; without one, all rows count. */
+export const readerOf = (seal: RowSeal | null): RowReader =>
+  seal === null
+    ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom }
+    : {
+        taskIn: (row) => seal.taskIn(row),
+        tokenIn: (row) => seal.tokenIn(row),
+        spentIn: (row) => seal.spentIn(row),
+      };

@@ -1,0 +1,357 @@
+import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
+import { laterOf } from '../../../../core/runtime/ports.ts';
+import type { Clocks } from '../../../../core/runtime/ports.ts';
+import { isStoreFailure, storeFailure } from '../../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../../core/runtime/store-failure.ts';
+import { noHistory } from '../../../../core/task/history.ts';
+import type { TaskHistory } from '../../../../core/task/history.ts';
+import { longestOf } from '../../../../core/task/stop.ts';
+import type { Stop, StopQuery, StopRow } from '../../../../core/task/stop.ts';
+import type { Task } from '../../../../core/task/task.ts';
+import type { ChangedPart } from '../../../../core/state/feed.ts';
+import { MAX_REPLAY_ROWS, replayRowsFull } from '../../../../core/state/replay-memory.ts';
+import type { StateRows } from '../../../../core/state/writes/state-rows.ts';
+import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../../../../core/state/store.ts';
+import { keyText } from './key-text.ts';
+
+/** A task with the id of its root task. */
+export interface RootedTask {
+  readonly task: Task;
+  readonly root: string;
+  /** How often its row was written; 0 for one of an earlier version. */
+  readonly revision: number;
+}
+
+/** A key that is remembered. */
+export interface Remembered {
+  readonly kind: string;
+  readonly key: string;
+  readonly untilMs: number;
+  /** Whether it has no row yet. */
+  readonly isNew: boolean;
+}
+
+/** A counter of a budget. Neither number becomes less: what is given back is counted too. */
+export interface SpentRow {
+  readonly key: TaskKey;
+  readonly name: string;
+  /** Everything that was ever taken. */
+  readonly taken: number;
+  /** What of it was given back. */
+  readonly given: number;
+}
+
+/** A change of stops. They are written in order. */
+export type StopChange =
+  | { readonly kind: 'add'; readonly stops: readonly StopRow[] }
+  | { readonly kind: 'end'; readonly key: TaskKey; readonly endedAtMs: number }
+  | { readonly kind: 'remove'; readonly key: TaskKey }
+  | { readonly kind: 'lift'; readonly query: Omit<StopQuery, 'subject'> };
+
+/** A key that exists: thrown by an insert, and returned by `attempt`. */
+class Conflict extends Error {}
+
+/**
+ * The rows of one transaction in memory: as read and locked, and as changed since by the writes that run in it, one after another. A write
+ * that fails leaves no trace. At the end `changed` says what to write.
+ */
+export class RowSet implements StateRows {
+  readonly #tasks = new Map<string, RootedTask>();
+  readonly #tokens = new Map<string, TokenOfTask>();
+  readonly #spent = new Map<string, SpentRow>();
+  readonly #histories = new Map<string, { readonly key: TaskKey; readonly history: TaskHistory }>();
+  readonly #settled = new Set<string>();
+  readonly #remembered = new Map<string, Remembered>();
+  readonly #rememberedCounts = new Map<string, number>();
+  readonly #changed = {
+    newTasks: new Set<string>(),
+    tasks: new Set<string>(),
+    newTokens: new Set<string>(),
+    revoked: new Set<string>(),
+    spent: new Set<string>(),
+    histories: new Set<string>(),
+    settled: new Set<string>(),
+    remembered: new Set<string>(),
+    feed: new Map<string, ChangedPart>(),
+  };
+  #records: readonly EncodedRecord[] = [];
+  #stops: readonly StopRow[] = [];
+  #stopChanges: readonly StopChange[] = [];
+  #clocks: Clocks = { wallMs: 0, floorMs: 0, monotonicMs: 0 };
+  /** What undoes the write in progress. */
+  #undo: (() => void)[] = [];
+
+  loadTask(rooted: RootedTask): void {
+    this.#tasks.set(keyText(rooted.task), rooted);
+  }
+
+  loadToken(token: TokenOfTask): void {
+    this.#tokens.set(token.jtiDigest, token);
+  }
+
+  loadSpent(row: SpentRow): void {
+    this.#spent.set(spentText(row.key, row.name), row);
+  }
+
+  loadHistory(key: TaskKey, history: TaskHistory): void {
+    this.#histories.set(keyText(key), { key, history });
+  }
+
+  loadSettled(decisionId: string): void {
+    this.#settled.add(decisionId);
+  }
+
+  loadRemembered({ kind, key }: Omit<Remembered, 'untilMs' | 'isNew'>, untilMs: number): void {
+    this.#remembered.set(`${kind}\0${key}`, { kind, key, untilMs, isNew: false });
+  }
+
+  loadRememberedCount(kind: string, count: number): void {
+    this.#rememberedCounts.set(kind, count);
+  }
+
+  loadStop(stop: StopRow): void {
+    this.#stops = [...this.#stops, stop];
+  }
+
+  /** Runs a write by the clock readings of its call. Undoes all of it where it gives a failure, or meets a key that exists. */
+  attempt<T>(clocks: Clocks, write: (rows: RowSet) => T): T | StoreFailure {
+    this.#clocks = clocks;
+    this.#undo = [];
+    try {
+      const result = write(this);
+      if (isStoreFailure(result)) this.#revert();
+      return result;
+    } catch (error) {
+      this.#revert();
+      if (error instanceof Conflict) return storeFailure('conflict', 'a row with that key exists');
+      throw error;
+    }
+  }
+
+  /** What the writes have changed. */
+  changed() {
+    const { newTasks, tasks, newTokens, revoked, spent, histories, settled, remembered, feed } = this.#changed;
+    return {
+      newTasks: valuesOf(this.#tasks, newTasks),
+      tasks: valuesOf(this.#tasks, tasks).filter(({ task }) => !newTasks.has(keyText(task))),
+      newTokens: valuesOf(this.#tokens, newTokens),
+      revoked: valuesOf(this.#tokens, revoked).filter(({ jtiDigest }) => !newTokens.has(jtiDigest)),
+      spent: valuesOf(this.#spent, spent),
+      histories: valuesOf(this.#histories, histories),
+      settled: [...settled],
+      remembered: valuesOf(this.#remembered, remembered),
+      feed: [...feed],
+      stops: this.#stopChanges,
+      records: this.#records,
+    };
+  }
+
+  nowMs(): number {
+    return laterOf(this.#clocks);
+  }
+
+  floorMs(): number {
+    return this.#clocks.floorMs;
+  }
+
+  task(key: TaskKey): Task | undefined {
+    return this.#tasks.get(keyText(key))?.task;
+  }
+
+  openParts({ issuer, id }: TaskKey): readonly Task[] {
+    const open = [...this.#tasks.values()].map(({ task }) => task).filter((task) => task.endedAtMs === null);
+    const parts: Task[] = [];
+    for (let parents = new Set([id]); parents.size > 0;) {
+      const next = open.filter(
+        (task) => task.issuer === issuer && task.parentId !== null && parents.has(task.parentId),
+      );
+      parts.push(...next);
+      parents = new Set(next.map((task) => task.id));
+    }
+    return parts;
+  }
+
+  countOpenParts(key: TaskKey): number {
+    return this.openParts(key).length;
+  }
+
+  token(jtiDigest: string): TokenOfTask | undefined {
+    return this.#tokens.get(jtiDigest);
+  }
+
+  useState(key: TaskKey, jtiDigest: string): UseState | undefined {
+    const task = this.task(key);
+    if (task === undefined) return undefined;
+    const token = this.token(jtiDigest);
+    const isOwn = token !== undefined && token.issuer === key.issuer && token.taskId === key.id;
+    const history = this.#histories.get(keyText(this.#rootOf(key)))?.history ?? noHistory;
+    return { task, issued: isOwn ? token : undefined, history };
+  }
+
+  spent(key: TaskKey, counter: string): number {
+    const row = this.#spent.get(spentText(key, counter));
+    return row === undefined ? 0 : row.taken - row.given;
+  }
+
+  isSettled(decisionId: string): boolean {
+    return this.#settled.has(decisionId);
+  }
+
+  addTask(task: Task): void {
+    const key = keyText(task);
+    if (this.#tasks.has(key)) throw new Conflict();
+    const { issuer, parentId } = task;
+    const root = parentId === null ? task.id : this.#rootOf({ issuer, id: parentId }).id;
+    this.#set(this.#tasks, key, { task, root, revision: 0 });
+    this.#mark(this.#changed.newTasks, key);
+  }
+
+  setTask(task: Task): void {
+    this.#replace(task);
+    this.#announce(this.#rootOf(task).id, 'task');
+  }
+
+  addToken({ issuer, id }: TaskKey, token: IssuedToken): void {
+    if (this.#tokens.has(token.jtiDigest)) throw new Conflict();
+    this.#set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: null, issuer, taskId: id });
+    this.#mark(this.#changed.newTokens, token.jtiDigest);
+  }
+
+  setRevoked(token: TokenOfTask, atMs: number): void {
+    this.#set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: atMs });
+    this.#mark(this.#changed.revoked, token.jtiDigest);
+    this.#announce(this.#rootOf({ issuer: token.issuer, id: token.taskId }).id, 'task');
+  }
+
+  setSpent(key: TaskKey, counter: string, spent: number): void {
+    const text = spentText(key, counter);
+    const { taken, given } = this.#spent.get(text) ?? { taken: 0, given: 0 };
+    const more = spent - (taken - given);
+    const row = more >= 0 ? { taken: taken + more, given } : { taken, given: given - more };
+    this.#set(this.#spent, text, { key, name: counter, ...row });
+    this.#mark(this.#changed.spent, text);
+  }
+
+  setHistory(key: TaskKey, history: TaskHistory): void {
+    const root = this.#rootOf(key);
+    this.#set(this.#histories, keyText(root), { key: root, history });
+    this.#mark(this.#changed.histories, keyText(root));
+    this.#announce(root.id, 'history');
+  }
+
+  setSettled(decisionId: string): void {
+    this.#mark(this.#settled, decisionId);
+    this.#mark(this.#changed.settled, decisionId);
+  }
+
+  /** A stop that a write of the same transaction ended or removed still counts as it was read: the declaration comes too early by that. */
+  stop({ issuer, agent, subject, actions }: StopQuery): Stop | null {
+    return longestOf(
+      this.#stops.filter(
+        (stop) =>
+          stop.issuer === issuer &&
+          stop.agent === agent &&
+          (stop.subject === '' || stop.subject === subject) &&
+          actions.includes(stop.action),
+      ),
+    );
+  }
+
+  addStops(stops: readonly StopRow[]): void {
+    const before = this.#stops;
+    this.#undo.push(() => (this.#stops = before));
+    this.#stops = [...before, ...stops];
+    this.#changeStops({ kind: 'add', stops });
+  }
+
+  endStops({ issuer, id }: TaskKey, endedAtMs: number): void {
+    this.#changeStops({ kind: 'end', key: { issuer, id }, endedAtMs });
+  }
+
+  removeStops({ issuer, id }: TaskKey): void {
+    this.#changeStops({ kind: 'remove', key: { issuer, id } });
+  }
+
+  liftStops(query: Omit<StopQuery, 'subject'>): void {
+    this.#changeStops({ kind: 'lift', query });
+  }
+
+  /** `Store.rememberOnce`. */
+  remember({ kind, key, untilMs }: Omit<Remembered, 'isNew'>): 'new' | 'seen' | StoreFailure {
+    const text = `${kind}\0${key}`;
+    const known = this.#remembered.get(text);
+    if (known !== undefined && known.untilMs > this.floorMs()) return 'seen';
+    const count = this.#rememberedCounts.get(kind) ?? 0;
+    if (known === undefined && count >= MAX_REPLAY_ROWS) return replayRowsFull();
+    if (known === undefined) this.#set(this.#rememberedCounts, kind, count + 1);
+    this.#set(this.#remembered, text, { kind, key, untilMs, isNew: known?.isNew ?? true });
+    this.#mark(this.#changed.remembered, text);
+    return 'new';
+  }
+
+  addRecords(records: readonly EncodedRecord[]): void {
+    const before = this.#records;
+    this.#undo.push(() => (this.#records = before));
+    this.#records = [...before, ...records];
+    for (const { task, at, isAllowedUse } of records) if (isAllowedUse && task !== null) this.touch(task, at);
+  }
+
+  /** Restarts the idle time of the task and its ancestors: `touchTask` of the state file says by which rules. */
+  touch(taskId: string, usedAtMs: number): void {
+    const { wallMs, floorMs } = this.#clocks;
+    const usedMs = floorMs - Math.max(0, wallMs - usedAtMs);
+    const used = [...this.#tasks.values()].find(({ task }) => task.id === taskId)?.task;
+    for (let next = used; next !== undefined && next.endedAtMs === null && next.idleMs !== null;) {
+      const isIdling = next.lastUsedMs < usedMs && next.lastUsedMs + next.idleMs > floorMs;
+      if (next.state === 'active' && isIdling) this.#replace({ ...next, lastUsedMs: usedMs });
+      next = next.parentId === null ? undefined : this.task({ issuer: next.issuer, id: next.parentId });
+    }
+  }
+
+  #changeStops(change: StopChange): void {
+    const before = this.#stopChanges;
+    this.#undo.push(() => (this.#stopChanges = before));
+    this.#stopChanges = [...before, change];
+  }
+
+  #rootOf(key: TaskKey): TaskKey {
+    return { issuer: key.issuer, id: this.#tasks.get(keyText(key))?.root ?? key.id };
+  }
+
+  #replace(task: Task): void {
+    const key = keyText(task);
+    const revision = this.#tasks.get(key)?.revision ?? 0;
+    this.#set(this.#tasks, key, { task, root: this.#rootOf(task).id, revision });
+    this.#mark(this.#changed.tasks, key);
+  }
+
+  /** A change of the task tells more than one of the history. */
+  #announce(root: string, part: ChangedPart): void {
+    if (part === 'task' || !this.#changed.feed.has(root)) this.#set(this.#changed.feed, root, part);
+  }
+
+  #set<K, V>(map: Map<K, V>, key: K, value: V): void {
+    const before = map.get(key);
+    this.#undo.push(() => (before === undefined ? map.delete(key) : map.set(key, before)));
+    map.set(key, value);
+  }
+
+  #mark(set: Set<string>, text: string): void {
+    if (set.has(text)) return;
+    this.#undo.push(() => set.delete(text));
+    set.add(text);
+  }
+
+  #revert(): void {
+    for (const undo of this.#undo.reverse()) undo();
+    this.#undo = [];
+  }
+}
+
+const spentText = (key: TaskKey, name: string): string => `${keyText(key)}\0${name}`;
+
+const valuesOf = <V>(map: ReadonlyMap<string, V>, keys: ReadonlySet<string>): readonly V[] =>
+  [...keys].flatMap((key) => {
+    const value = map.get(key);
+    return value === undefined ? [] : [value];
+  });

@@ -1,0 +1,31 @@
+import type { TaskHistory } from '../../../../core/task/history.ts';
+import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
+import type { TokenOfTask } from '../../../../core/state/store.ts';
+import { numberOrNull } from '../../../../core/state/writes/task-row.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** The token in a row of `tokens`. */
+export const tokenFrom = (row: Row): TokenOfTask => ({
+  jtiDigest: String(row['jti_digest']),
+  issuer: String(row['issuer']),
+  taskId: String(row['task']),
+  audience: String(row['audience']),
+  issuedAtMs: Number(row['issued_ms']),
+  expiresAtMs: Number(row['expires_ms']),
+  generation: Number(row['generation']),
+  revokedAtMs: numberOrNull(row['revoked_ms']),
+  boundTo: String(row['bound_to']),
+});
+
+/** The same without its task. */
+export function issuedOf({ issuer: _issuer, taskId: _taskId, ...issued }: TokenOfTask): IssuedTokenState {
+  return issued;
+}
+
+/** The history in a row of `histories`. */
+export const historyFromRow = (row: Row): TaskHistory => ({
+  version: Number(row['version']),
+  actions: JSON.parse(String(row['actions'])),
+  labels: JSON.parse(String(row['labels'])),
+});

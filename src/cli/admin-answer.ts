@@ -1,0 +1,49 @@
+import { httpExchange } from '../core/runtime/system/http-exchange.ts';
+import { isProblem } from '../core/runtime/problem.ts';
+import type { Problem } from '../core/runtime/problem.ts';
+
+/** The admin address of a Remit on this host with the default configuration. */
+export const DEFAULT_ADMIN = 'http://127.0.0.1:9471';
+
+const TIMEOUT_MS = 10_000;
+const MAX_BYTES = 16_777_216;
+
+/** Where a running Remit answers: the URL to ask, and the socket to ask it at, where there is one. */
+export interface AdminTarget {
+  readonly url: URL;
+  readonly socketPath?: string;
+}
+
+/** The target of a path at an admin address: `http://host:port`, or `unix:/path` for `admin.socket`. */
+export function adminTarget(admin: string, path: string): AdminTarget | Problem {
+  if (admin.startsWith('unix:/')) {
+    return { url: new URL(path, 'http://localhost'), socketPath: admin.slice('unix:'.length) };
+  }
+  return URL.canParse(path, admin) && /^https?:/.test(admin)
+    ? { url: new URL(path, admin) }
+    : { problem: `invalid URL \`${admin}\`` };
+}
+
+/**
+ * The text that a running Remit answers at a path of its admin address, within `timeoutMs` (default 10 s). A problem names the address.
+ */
+export async function adminAnswer(
+  admin: string,
+  path: string,
+  { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+): Promise<string | Problem> {
+  const target = adminTarget(admin, path);
+  if (isProblem(target)) return target;
+  const { url, ...socket } = target;
+  try {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const { status, body, fault } = await httpExchange(url, { maxBytes: MAX_BYTES, signal, ...socket });
+    if (fault !== null) return { problem: `\`${admin}\` answered more than ${MAX_BYTES} bytes` };
+    const text = body.toString('utf8');
+    if (status === 200) return text;
+    const why = text.trim().split('\n')[0]?.slice(0, 200) ?? '';
+    return { problem: `\`${admin}\` answered ${status}${why === '' ? '' : `: ${why}`}` };
+  } catch {
+    return { problem: `\`${admin}\` did not answer` };
+  }
+}

@@ -1,0 +1,131 @@
+/** `remit init`: write a folder to start with: configuration, Envoy, policies, SPIRE entries. */
+import { relative } from 'node:path';
+import { answersFrom, QUESTIONS, withDefault } from '../tools/init/answers.ts';
+import type { Answers, Given, InitQuestion } from '../tools/init/answers.ts';
+import { folderFiles } from '../tools/init/folder-files.ts';
+import { shellWord } from '../tools/init/written-text.ts';
+import { writeFolder } from '../tools/init/written-folder.ts';
+import { systemPorts } from '../core/runtime/ports.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+
+const help = `usage: remit init [FOLDER] --trust-domain NAME [OPTION ...] [--yes] [--force]
+
+Writes a folder to start with: remit.yaml, a configuration of Envoy, a policy folder with tests that pass, an intent, and scripts
+that register everything with SPIRE and make the first call. On a terminal it asks for what no option says.
+
+  remit init remit-host                                                       asks
+  remit init remit-host --trust-domain acme.test --upstream 127.0.0.1:8080 --yes
+
+  FOLDER                 where to write; default \`remit-host\`
+${QUESTIONS.map(({ name, help: [placeholder, meaning] }) => `  --${`${name} ${placeholder}`.padEnd(21)}${meaning}`).join('\n')}
+  --yes                  take the defaults without asking
+  --force                replace files that are there; without it nothing is written if one is
+
+exit codes: 0 written, 2 bad use, a file is there, or the folder cannot be written`;
+
+const text = { type: 'string' } as const;
+const known = {
+  host: text,
+  'trust-domain': text,
+  upstream: text,
+  tools: text,
+  agent: text,
+  tool: text,
+  listen: text,
+  issuer: text,
+  'workload-api': text,
+  parent: text,
+  selector: text,
+  yes: { type: 'boolean', default: false },
+  force: { type: 'boolean', default: false },
+} as const;
+
+/** `remit init`. */
+export const init: Command = {
+  name: 'init',
+  help,
+  run: async (args, io) => {
+    const options = optionsFrom(args, known, 1);
+    if (typeof options === 'string') return refused(io, [options]);
+    const { yes, force, ...values } = options.values;
+    const [folder = 'remit-host'] = options.operands;
+    const given = await answered(values, yes ? undefined : io.ask, io);
+    if (given === null) return refused(io, ['ended without an answer: nothing was written']);
+    const answers = answersFrom(folder, given);
+    if ('problems' in answers) return refused(io, answers.problems);
+    const files = await folderFiles(answers);
+    const suffix = Buffer.from(systemPorts.randomBytes(6)).toString('hex');
+    const problem = await writeFolder(answers.folder, files, {
+      replace: force,
+      suffix,
+      privateFolders: answers.host === 'envoy' ? ['run', 'state'] : [],
+    });
+    if (problem === null) return told(io, answers, [...files.keys()]);
+    if ('failed' in problem) return refused(io, [`\`${folder}\` could not be written: ${problem.failed}`]);
+    return refused(io, [
+      `nothing was written: \`${folder}\` has ${problem.existing.map((name) => `\`${name}\``).join(', ')}; --force replaces them`,
+    ]);
+  },
+};
+
+/** The answers of options and terminal, with defaults for the rest; `null` where the terminal was closed. */
+async function answered(values: Given, ask: CommandIo['ask'], io: CommandIo): Promise<Given | null> {
+  const socket = io.environment['SPIFFE_ENDPOINT_SOCKET'];
+  let given: Given = socket === undefined || socket === '' ? values : { 'workload-api': socket, ...values };
+  for (const question of QUESTIONS) {
+    const text = given[question.name] ?? (await asked(question, given, { ask, io }));
+    if (text === null) return null;
+    given = text === '' ? withDefault(given, question) : { ...given, [question.name]: text };
+  }
+  return given;
+}
+
+/** Asks until the answer is good. `''` stands for the default. */
+async function asked(
+  question: InitQuestion,
+  given: Given,
+  { ask, io }: { readonly ask: CommandIo['ask']; readonly io: CommandIo },
+): Promise<string | null> {
+  if (ask === undefined || question.ask === null) return '';
+  const byDefault = question.byDefault(given);
+  for (;;) {
+    const line = await ask(`${question.ask}${byDefault === null ? '' : ` [${byDefault}]`}: `);
+    if (line === null) return null;
+    const answer = line.trim();
+    const problem = answer === '' && byDefault !== null ? null : question.problem(answer, given);
+    if (problem === null) return answer;
+    io.err(problem);
+  }
+}
+
+function told(io: CommandIo, { folder, selector, host }: Answers, names: readonly string[]): number {
+  const place = relative('.', folder);
+  const shown = place === '' ? '.' : place.startsWith('..') ? folder : place;
+  for (const name of names) io.out(`${shown}/${name}`);
+  const at = (name: string): string => shellWord(`${shown}/${name}`);
+  if (selector === null && host === 'envoy')
+    io.err('register.sh gives Remit, Envoy and the agent a user each: --selector has one for all, to try it');
+  const common = [`sh ${at('register.sh')}`, `remit policy test ${at('policies')}`];
+  const next =
+    host === 'envoy'
+      ? [
+          ...common,
+          `remit serve --config ${at('remit.yaml')}`,
+          `envoy -c ${at('envoy.yaml')}`,
+          `sh ${at('first-call.sh')}`,
+        ]
+      : [
+          ...common,
+          `remit serve --check --config ${at('remit.yaml')}`,
+          `see deploy/guide/install/hosts/${host}.md for ${at(host)}`,
+        ];
+  io.err(['next:', ...next].join('\n  '));
+  return EXIT.good;
+}
+
+function refused(io: CommandIo, problems: readonly string[]): number {
+  for (const problem of problems) io.err(`remit init: ${problem}`);
+  return EXIT.bad;
+}

@@ -1,0 +1,258 @@
+/** `remit ledger evidence`: report what the ledger shows for the controls of a framework. */
+import { accountName } from '../../core/runtime/system/account-name.ts';
+import type { LedgerPlace } from '../../tools/evidence/counted.ts';
+import { anchorsSeen, headOf, sampledIn } from '../../tools/evidence/ledger-reading.ts';
+import { OpenPermits } from '../../tools/evidence/open-permits.ts';
+import { PolicyLoadsSeen, policySetsIn } from '../../tools/evidence/policy-sets.ts';
+import { frameworks } from '../../tools/evidence/frameworks.ts';
+import type { Framework } from '../../tools/evidence/framework.ts';
+import { markdownOf } from '../../tools/evidence/markdown.ts';
+import { oscalOf } from '../../tools/evidence/oscal.ts';
+import { classesOf, controlsOf, type EvidenceReport, REPORT_LIMITS, namedOf } from '../../tools/evidence/report.ts';
+import { tally, type Tally } from '../../tools/evidence/tally.ts';
+import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
+import { systemPorts } from '../../core/runtime/ports.ts';
+import { folderVerdict } from '../../core/ledger/log/folder-verdict.ts';
+import type { FolderVerdict } from '../../core/ledger/log/folder-verdict.ts';
+import type { ReceivedLog } from '../../authority/records/received-logs.ts';
+import type { LogReader } from '../../core/ledger/log/log-reader.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { EXIT } from '../command.ts';
+import type { Command, CommandIo } from '../command.ts';
+import { fileSink, streamSink } from './export-sink.ts';
+import { INSTANT_RULE, instantFrom, withInstants } from '../task/instant.ts';
+import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
+import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
+import { optionsFrom } from '../options.ts';
+import { countedIn, receivedEvidence } from './received-evidence.ts';
+import type { ReceivedEvidence } from './received-evidence.ts';
+import { RECEIVED_HELP, receivedFolderOf, receivedOptions } from './received-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+
+const NAME = 'remit ledger evidence';
+const MAX_SAMPLE = 20;
+const DEFAULT_SAMPLE = '2';
+
+const help = `remit ledger evidence: report what the ledger shows for the controls of a framework
+
+usage: remit ledger evidence --framework NAME --from TIME [--to TIME] --key VKEY|@FILE [OPTION ...]
+
+  --framework NAME    ${[...frameworks.keys()].join(', ')}
+  --from TIME         start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or -30d for thirty days ago (s, m, h, d)
+  --to TIME           end, exclusive; default now
+${KEY_HELP}
+  --anchors FILE      checkpoints kept elsewhere, as for \`remit ledger verify\`. Repeatable
+${LEDGER_HELP}
+                      Repeatable: the first is reported, the others are those of other authorities of the same sidecars
+${RECEIVED_HELP}
+  --format FORMAT     markdown (default): for people; json: everything found; oscal: OSCAL assessment results
+  --sample N          records drawn at random for each class of evidence, 0 to ${MAX_SAMPLE}; default ${DEFAULT_SAMPLE}
+  --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
+  --out FILE          write a new file, mode 0600; default standard output
+
+Verifies the whole ledger, and counts the records of the period as they are verified: none after the first wrong one. For each control it says what was enforced and how
+often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
+and who put them in force, who acted, sums of recorded arguments, and drawn records with their proofs. It provides evidence for
+controls and states no conformity.
+
+With --received the logs of sidecars are verified by what the ledger says of them, and what its authority kept of the sound ones is counted too:
+the key of the ledger is all that is needed. Where several authorities share the sidecars, report on each, and name the ledgers of all.
+
+  remit ledger evidence --framework csf-2.0 --from 2026-01-01 --to 2026-04-01 --key @ledger.vkey --anchors anchors.txt --out q1.md
+
+exit codes: 0 success, 1 the ledger or a log of a sidecar is broken, as the head of the report says, 2 bad use or input that cannot be read`;
+
+/** `remit ledger evidence`. */
+export const ledgerEvidenceCommand: Command = { name: 'ledger evidence', help, run: ledgerEvidence };
+
+type Io = Pick<CommandIo, 'err' | 'stdout' | 'environment' | 'progress'>;
+
+/** Runs `remit ledger evidence`; the exit code is the answer. */
+export async function ledgerEvidence(args: readonly string[], io: Io): Promise<number> {
+  const asked = await askedBy(args, io);
+  if (isCommandRefusal(asked)) return refused(io, NAME, asked);
+  const report = await reportOn(asked, io);
+  if (isCommandRefusal(report)) return refused(io, NAME, report);
+  const sink = asked.out === undefined ? streamSink(io.stdout) : fileSink(asked.out);
+  if (isCommandRefusal(sink)) return refused(io, NAME, sink);
+  const problem = (await sink.write(formats[asked.format](report))) ?? (await sink.close());
+  if (problem !== null) return refused(io, NAME, taskRefusal(problem, EXIT.no));
+  const verdicts = [report.ledger, ...(report.received ?? [])];
+  return verdicts.some(({ verdict }) => verdict.kind === 'broken') ? EXIT.no : EXIT.good;
+}
+
+const formats = {
+  markdown: markdownOf,
+  json: (report: EvidenceReport) => `${JSON.stringify(report, null, 2)}\n`,
+  oscal: (report: EvidenceReport) => `${JSON.stringify(oscalOf(report), null, 2)}\n`,
+} as const;
+
+const isFormat = (text: string): text is keyof typeof formats => Object.hasOwn(formats, text);
+
+interface Asked {
+  readonly framework: Framework;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly format: keyof typeof formats;
+  readonly size: number;
+  readonly seed: string | undefined;
+  readonly out: string | undefined;
+  readonly folder: string;
+  /** Ledgers of other authorities. */
+  readonly others: readonly string[];
+  /** The folder of the records of sidecars. */
+  readonly received: string | undefined;
+  readonly keys: Exclude<Awaited<ReturnType<typeof keysFrom>>, CommandRefusal>;
+  readonly anchors: Exclude<Awaited<ReturnType<typeof anchorsFrom>>, CommandRefusal>['anchors'];
+}
+
+async function askedBy(args: readonly string[], io: Io): Promise<Asked | CommandRefusal> {
+  const own = {
+    ledger: { type: 'string', multiple: true },
+    framework: { type: 'string' },
+    from: { type: 'string' },
+    to: { type: 'string' },
+    key: { type: 'string', multiple: true },
+    anchors: { type: 'string', multiple: true },
+    format: { type: 'string' },
+    sample: { type: 'string' },
+    seed: { type: 'string' },
+    out: { type: 'string' },
+  } as const;
+  const options = optionsFrom(
+    withInstants(args, ['--from', '--to']),
+    { ...ledgerOptions, ...receivedOptions, ...own },
+    0,
+  );
+  if (typeof options === 'string') return taskRefusal(options);
+  const { framework: name = '', from, to, format = 'markdown', sample = DEFAULT_SAMPLE, seed, out } = options.values;
+  const framework = frameworks.get(name);
+  if (framework === undefined) return taskRefusal(`--framework must be one of ${[...frameworks.keys()].join(', ')}`);
+  if (!isFormat(format)) return taskRefusal(`--format must be one of ${Object.keys(formats).join(', ')}`);
+  const nowMs = systemPorts.nowMs();
+  const fromMs = from === undefined ? null : instantFrom(from, nowMs);
+  if (fromMs === null) return taskRefusal(`--from must be ${INSTANT_RULE}`);
+  const toMs = to === undefined ? nowMs : instantFrom(to, nowMs);
+  if (toMs === null) return taskRefusal(`--to must be ${INSTANT_RULE}`);
+  if (toMs <= fromMs) return taskRefusal('--to must be after --from');
+  if (!/^\d{1,2}$/.test(sample) || Number(sample) > MAX_SAMPLE) {
+    return taskRefusal(`--sample must be a whole number from 0 to ${MAX_SAMPLE}`);
+  }
+  if (seed !== undefined && (seed === '' || seed.length > 256))
+    return taskRefusal('--seed must have 1 to 256 characters');
+  const keys = await keysFrom(options.values.key ?? []);
+  if (isCommandRefusal(keys)) return keys;
+  // INVARIANT: anchors are read before the ledger, which may grow meanwhile.
+  const outside = await anchorsFrom(options.values.anchors ?? []);
+  if (isCommandRefusal(outside)) return outside;
+  for (const notice of outside.notices) io.err(`${NAME}: ${notice}`);
+  const { ledger: [named, ...others] = [], config, state, received: place } = options.values;
+  const source = { ledger: named, config, state, received: place };
+  const folder = await ledgerFolderOf(source, io);
+  if (isCommandRefusal(folder)) return folder;
+  const received = await receivedFolderOf(source, io);
+  if (isCommandRefusal(received)) return received;
+  const size = Number(sample);
+  const { anchors } = outside;
+  return { framework, fromMs, toMs, format, size, seed, out, folder, others, received, keys, anchors };
+}
+
+const PROGRESS_RECORDS = 10_000;
+
+async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandRefusal> {
+  const { folder, others } = asked;
+  const told = (seq: number): void => void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`verified record ${seq}`));
+  const before = await withLedger(folder, async (log) => ({ head: headOf(log), origin: log.origin }));
+  if (isCommandRefusal(before)) return before;
+  const { head, origin } = before;
+  const seed = { text: asked.seed ?? head?.root ?? origin, isGiven: asked.seed !== undefined };
+  const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(folder) });
+  const loads = new PolicyLoadsSeen(asked.toMs);
+  // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
+  const found = verdictIn(folder, asked, ({ seq, record }) => {
+    told(seq);
+    const place = { log: null, seq, at: record['at'] };
+    if (!isPlaced(place)) return;
+    loads.see(place, record);
+    if (place.at >= asked.fromMs && place.at < asked.toMs) counting.add(place, record);
+  });
+  if (isCommandRefusal(found)) return found;
+  const vouching = found.verdict.kind === 'sound' ? [folder] : [];
+  for (const other of others) {
+    const verified = verdictIn(other, asked, ({ seq }) => told(seq));
+    if (isCommandRefusal(verified)) return verified;
+    if (verified.verdict.kind === 'broken')
+      return taskRefusal(`the ledger \`${other}\` is broken: run \`remit ledger verify\``, EXIT.no);
+    vouching.push(other);
+  }
+  const received = asked.received === undefined ? null : receivedEvidence(asked.received, folder, vouching);
+  if (isCommandRefusal(received)) return received;
+  for (const { place, record } of received === null ? [] : countedIn(received)) {
+    loads.see(place, record);
+    if (place.at >= asked.fromMs && place.at < asked.toMs) counting.add(place, record);
+  }
+  const seen = { ...found, received, head, seed, loads, counts: counting.found() };
+  const report = await withLedger(folder, (log) => readingOf(log, asked, seen));
+  io.progress?.('');
+  return report;
+}
+
+const isPlaced = (place: Omit<LedgerPlace, 'at'> & { readonly at: unknown }): place is LedgerPlace =>
+  typeof place.at === 'number';
+
+function verdictIn(
+  folder: string,
+  { keys, anchors }: Pick<Asked, 'keys' | 'anchors'>,
+  onLeaf: (leaf: LedgerLeaf) => void,
+): FolderVerdict | CommandRefusal {
+  const trustOf = (origin: string) => ({
+    key: keys.find(({ name }) => name === origin) ?? keys[0],
+    anchors: anchors.filter((anchor) => anchor.origin === origin),
+  });
+  const found = folderVerdict(folder, trustOf, onLeaf);
+  if (found === null) return taskRefusal(`no ledger in \`${folder}\``);
+  return isProblem(found) ? taskRefusal(found.problem) : found;
+}
+
+interface Seen extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head'>, Pick<EvidenceReport, 'seed'> {
+  readonly received: ReceivedEvidence | null;
+  readonly loads: PolicyLoadsSeen;
+  readonly counts: Tally;
+}
+
+async function readingOf(
+  log: LogReader,
+  asked: Asked,
+  { origin, verdict, received, head, seed, loads, counts }: Seen,
+): Promise<EvidenceReport> {
+  const { framework, fromMs, toMs, folder, keys } = asked;
+  const logs = received?.logs ?? new Map<string, ReceivedLog>();
+  return {
+    framework: { id: framework.id, title: framework.title, version: framework.version, source: framework.source },
+    from: new Date(fromMs).toISOString(),
+    to: new Date(toMs).toISOString(),
+    madeAt: new Date(systemPorts.nowMs()).toISOString(),
+    madeBy: `account ${accountName()}`,
+    ledger: {
+      folder,
+      origin,
+      verdict,
+      anchors: anchorsSeen(asked.anchors, keys, origin),
+      head,
+      keyId: keys.find(({ name }) => name === origin)?.name ?? 'of another ledger',
+    },
+    received: received?.seen ?? null,
+    records: counts.records,
+    classes: classesOf(counts),
+    controls: controlsOf(framework, counts),
+    policySets: policySetsIn(folder, { counts, loads, fromMs }),
+    actors: namedOf(counts.actors),
+    agents: namedOf(counts.agents),
+    actions: namedOf(counts.actions),
+    args: counts.args,
+    uses: counts.uses,
+    seed,
+    sample: sampledIn(log, counts, logs),
+    limits: REPORT_LIMITS,
+  };
+}

@@ -1,0 +1,175 @@
+/** `remit ledger query`: find records by task, agent, decision, time or trace. */
+import { recordLine, recordTable } from '../../core/ledger/record-table.ts';
+import { byTime, foundInReceived } from '../../authority/records/received-search.ts';
+import type { ReceivedRecord } from '../../authority/records/received-search.ts';
+import type { ReceivedLog } from '../../authority/records/received-logs.ts';
+import { leafFrom } from '../../core/ledger/proof/leaf.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { printable } from '../../core/ledger/timeline-text.ts';
+import type { PolicySet } from '../../core/policy/loading/load.ts';
+import { systemPorts } from '../../core/runtime/ports.ts';
+import type { LogReader } from '../../core/ledger/log/log-reader.ts';
+import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
+import type { PlacedLeaf } from '../../core/ledger/log/segment/segment.ts';
+import { EXIT } from '../command.ts';
+import type { Command, CommandIo } from '../command.ts';
+import { findingCounts } from '../policy/finding-lines.ts';
+import {
+  FILTER_HELP,
+  filterFrom,
+  filterOptions,
+  filterWords,
+  LEDGER_HELP,
+  ledgerFolderOf,
+  ledgerOptions,
+  withLedger,
+  withRecords,
+} from './ledger-source.ts';
+import { optionsFrom } from '../options.ts';
+import { policySetAt } from '../policy/policy-operand.ts';
+import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
+import { recordedSuite } from '../policy/recorded-suite.ts';
+import type { RecordedIn } from '../policy/recorded-tasks.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+
+const DEFAULT_LIMIT = '100';
+const MAX_LIMIT = 100_000;
+
+const help = `remit ledger query: find records
+
+usage: remit ledger query [OPTION ...]
+
+${LEDGER_HELP}
+${RECEIVED_HELP}
+${FILTER_HELP}
+  --limit N           at most N records, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
+  --oldest-first      the first N, in log order; default the last N, newest first
+  --json              one line of JSON for each: the members of the record, with its number as \`seq\`, and
+                      for the record of a sidecar the origin of its log as \`log\`
+  --as-test           print the uses among them as a suite of test cases for \`remit policy test\`, with notes of what each record
+                      lacks; records that make no case are counted on standard error
+  --policies FOLDER   with --as-test: the policies whose catalog says which arguments a case lacks, and which labels its history has
+
+Prints the records that match every given option. It reads beside a running \`remit serve\` and does not verify what it reads:
+\`remit ledger verify\` does. --since and --until go by the instants of records, and skip segments whose last checkpoint is more than a
+day away: they may miss a record whose clock was off by more than a day. If there are more records than the limit, a message on
+standard error says so.
+
+With --received the records of sidecars are among them, all by time, with the log of each before its number.
+
+  remit ledger query --decision deny --since -2h
+  remit ledger query --task 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --oldest-first
+  remit ledger query --ledger /mnt/copy/ledger --reason token.binding --json
+  remit ledger query --since -1d --decision deny --as-test --policies cedar-policies > cedar-policies/tests/denied.test.yaml
+
+exit codes: 0 success, even if no record matches, 2 bad use or a ledger that cannot be read`;
+
+/** `remit ledger query`. */
+export const ledgerQueryCommand: Command = { name: 'ledger query', help, run: ledgerQuery };
+
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
+
+/** Runs `remit ledger query`; the exit code is the answer. */
+export async function ledgerQuery(args: readonly string[], io: Io): Promise<number> {
+  const problem = await query(args, io);
+  if (problem === null) return EXIT.good;
+  return refused(io, NAME, problem);
+}
+
+const NAME = 'remit ledger query';
+
+const OPTIONS = {
+  ...ledgerOptions,
+  ...receivedOptions,
+  ...filterOptions,
+  limit: { type: 'string' },
+  'oldest-first': { type: 'boolean' },
+  json: { type: 'boolean' },
+  'as-test': { type: 'boolean' },
+  policies: { type: 'string' },
+} as const;
+
+async function query(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
+  const options = optionsFrom(filterWords(args), OPTIONS, 0);
+  if (typeof options === 'string') return taskRefusal(options);
+  const {
+    limit: size = DEFAULT_LIMIT,
+    json,
+    policies,
+    'as-test': isTest,
+    'oldest-first': isOldestFirst,
+  } = options.values;
+  const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
+  if (limit < 1 || limit > MAX_LIMIT) return taskRefusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
+  if (isTest === true && json === true) return taskRefusal('--as-test and --json exclude each other');
+  if (isTest !== true && policies !== undefined) return taskRefusal('--policies goes with --as-test');
+  if (isTest === true && options.values.received !== undefined)
+    return taskRefusal('--as-test and --received exclude each other');
+  const filter = filterFrom(options.values, systemPorts.nowMs());
+  if (isCommandRefusal(filter)) return filter;
+  const asked = { filter, limit, isOldestFirst: isOldestFirst === true };
+  if (isTest === true) {
+    const set = policies === undefined ? null : await policySetAt(policies, undefined);
+    if (isCommandRefusal(set)) return set;
+    return withRecords<null>(options.values, io, async (records) => printSuite(records, asked, { set, io }));
+  }
+  const folder = await ledgerFolderOf(options.values, io);
+  if (isCommandRefusal(folder)) return folder;
+  const received = await receivedOf(options.values, io);
+  if (isCommandRefusal(received)) return received;
+  return withLedger<null>(folder, async (log) => {
+    const shown = foundIn(log, asked, { io, received });
+    if (json === true) for (const leaf of shown) io.out(recordLine(leaf));
+    else if (shown.length === 0) io.out('no records');
+    else for (const line of recordTable(shown)) io.out(line);
+    return null;
+  });
+}
+
+interface Asked {
+  readonly filter: RecordFilter;
+  readonly limit: number;
+  readonly isOldestFirst: boolean;
+}
+
+type Found = PlacedLeaf & Partial<Pick<ReceivedRecord, 'log'>>;
+
+/** The matching records; tells where there are more. */
+function foundIn(
+  log: LogReader,
+  { filter, limit, isOldestFirst }: Asked,
+  { io, received }: { readonly io: Io; readonly received?: ReadonlyMap<string, ReceivedLog> },
+): readonly Found[] {
+  const order = { isNewestFirst: !isOldestFirst, limit: limit + 1 };
+  const own = [...log.found(filter, order).take(limit + 1)];
+  const others = received === undefined ? [] : foundInReceived(received.values(), filter, order);
+  const found = others.length === 0 ? own : byTime([...own.map(timed), ...others], order);
+  const which = isOldestFirst ? 'first' : 'last';
+  if (found.length > limit) io.err(`${NAME}: the ${which} ${limit} are shown: --limit shows more`);
+  return found.slice(0, limit);
+}
+
+function timed(leaf: PlacedLeaf): PlacedLeaf & { readonly at: number } {
+  const read = leafFrom(leaf.bytes);
+  const at = isProblem(read) ? undefined : read.record['at'];
+  return { ...leaf, at: typeof at === 'number' ? at : 0 };
+}
+
+const PROGRESS_EVERY = 100;
+
+function printSuite(
+  records: RecordedIn,
+  asked: Asked,
+  { set, io }: { readonly set: PolicySet | null; readonly io: Io },
+): null {
+  const { text, left } = recordedSuite(foundIn(records.log, asked, { io }), records, {
+    catalog: set?.catalog,
+    onProgress: (read) => void (read > 0 && read % PROGRESS_EVERY === 0 && io.progress?.(`${read} records`)),
+  });
+  io.progress?.('');
+  io.out(text.trimEnd());
+  for (const { count, why, examples } of left) {
+    io.err(`${NAME}: ${findingCounts(count, 'record')} left out, such as ${examples.join(', ')}: ${printable(why)}`);
+  }
+  return null;
+}

@@ -1,0 +1,70 @@
+/** What a verification of a ledger trusts: keys and anchors that the options name. */
+import { readFile, stat } from 'node:fs/promises';
+import { anchorsIn, type NamedAnchor } from '../../core/ledger/proof/anchor-file.ts';
+import { noteKeyFrom, type NoteKey } from '../../core/ledger/proof/note-key.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
+import { errorCode } from '../../core/runtime/system/error-code.ts';
+
+/** Largest files of keys and anchors, which are held in memory. */
+const MAX_KEY_BYTES = 65_536;
+const MAX_ANCHOR_BYTES = 256 * 1024 ** 2;
+
+/** The help for `--key`. */
+export const KEY_HELP = `  --key VKEY|@FILE    the verifier key you pinned, \`name+id+base64\`, or a file with one a line; \`remit serve\` prints it
+                      when it starts a ledger. Never take it from where the ledger comes from. Repeatable, for several ledgers`;
+
+/** The pinned keys in the values of `--key`. */
+export async function keysFrom(words: readonly string[]): Promise<readonly NoteKey[] | CommandRefusal> {
+  if (words.length === 0) {
+    return taskRefusal(
+      '--key is required: the verifier key of the ledger, which `remit serve` prints at its start and you kept elsewhere',
+    );
+  }
+  const keys: NoteKey[] = [];
+  for (const word of words) {
+    const text = word.startsWith('@')
+      ? await trustFileText(word.slice(1), { what: 'key', maxBytes: MAX_KEY_BYTES })
+      : word;
+    if (isCommandRefusal(text)) return text;
+    for (const line of text.split('\n').map((each) => each.trim())) {
+      if (line === '' || line.startsWith('#')) continue;
+      const key = noteKeyFrom(line);
+      if (isProblem(key)) return taskRefusal(`--key ${key.problem}`);
+      keys.push(key);
+    }
+  }
+  return keys.length > 0 ? keys : taskRefusal('--key contains no key');
+}
+
+/** The anchors in files, with notices. */
+export async function anchorsFrom(
+  files: readonly string[],
+): Promise<{ readonly anchors: readonly NamedAnchor[]; readonly notices: readonly string[] } | CommandRefusal> {
+  const anchors: NamedAnchor[] = [];
+  const notices: string[] = [];
+  for (const file of files) {
+    const text = await trustFileText(file, { what: 'anchors', maxBytes: MAX_ANCHOR_BYTES });
+    if (isCommandRefusal(text)) return text;
+    const read = anchorsIn(text);
+    if (read.anchors.length === 0) return taskRefusal(`the anchor file \`${file}\` contains no signed note`);
+    if (read.isCut) notices.push(`the end of \`${file}\` is an incomplete note and is skipped`);
+    anchors.push(...read.anchors);
+  }
+  return { anchors, notices };
+}
+
+/** The text of a file up to a maximum size. */
+export async function trustFileText(
+  file: string,
+  { what, maxBytes }: { readonly what: string; readonly maxBytes: number },
+): Promise<string | CommandRefusal> {
+  try {
+    const { size } = await stat(file);
+    if (size > maxBytes) return taskRefusal(`the ${what} \`${file}\` has ${size} bytes, more than ${maxBytes}`);
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const code = errorCode(error) ?? String(error);
+    return taskRefusal(`the ${what} \`${file}\` cannot be read: ${code}`);
+  }
+}

@@ -1,0 +1,56 @@
+/** Compares the heads of received logs with what the ledger of the authority and its folder say. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { emitterHeadsIn } from '../../authority/records/emitter-file.ts';
+import { headProblem } from '../../authority/records/head-verdict.ts';
+import type { EmitterHistory } from '../../authority/records/emitter-history.ts';
+import type { ReceivedLog } from '../../authority/records/received-logs.ts';
+import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import type { CommandRefusal } from '../task/task-source.ts';
+import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
+
+/** What the heads are compared with. Read anew for each look, after the heads. */
+export interface BesideHeads {
+  readonly histories: ReadonlyMap<string, EmitterHistory>;
+  readonly logs: ReadonlyMap<string, ReceivedLog>;
+}
+
+/** A look between two writes of a process that serves can see one without the other. */
+const LOOKS = 3;
+
+/**
+ * What is wrong with the files in which an authority keeps how far it has each log: beside the received records, or beside its ledger. Without
+ * such a file nothing is: every sidecar would send its log anew.
+ */
+export function headProblems(
+  received: string,
+  ledgers: readonly string[],
+  beside: () => BesideHeads | CommandRefusal,
+): readonly string[] | CommandRefusal {
+  const files = [received, ...ledgers.map((ledger) => dirname(ledger))].map((folder) => join(folder, 'emitters.db'));
+  const problems: string[] = [];
+  for (const file of new Set(files.filter((each) => existsSync(each)))) {
+    const found = lookedAt(file, beside);
+    if (isCommandRefusal(found)) return found;
+    problems.push(...found.map((problem) => `\`${file}\` ${problem}`));
+  }
+  return problems;
+}
+
+function lookedAt(file: string, beside: () => BesideHeads | CommandRefusal): readonly string[] | CommandRefusal {
+  let found: readonly string[] = [];
+  for (let looks = 0; looks < LOOKS; looks += 1) {
+    const heads = emitterHeadsIn(file);
+    if (isStoreFailure(heads))
+      return heads.code === 'busy' ? taskRefusal(heads.detail) : [`is damaged: ${heads.detail}`];
+    const now = beside();
+    if (isCommandRefusal(now)) return now;
+    found = heads.flatMap((head) => {
+      if (typeof head === 'string') return [head];
+      const { origin } = head.emitter;
+      return headProblem(head, now.histories.get(origin) ?? null, now.logs.get(origin) ?? null) ?? [];
+    });
+    if (found.length === 0) break;
+  }
+  return found;
+}

@@ -1,0 +1,157 @@
+import { emitterHistories } from '../../authority/records/emitter-history.ts';
+import type { EmitterHistory } from '../../authority/records/emitter-history.ts';
+import { emitterVerdict, linkedVerdict, unknownEmitter } from '../../authority/records/emitter-verdict.ts';
+import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts';
+import { linkFateOf, linksIn } from '../../authority/records/linked-uses.ts';
+import type { LinkFate } from '../../authority/records/linked-uses.ts';
+import { emittersIn } from '../../authority/records/named-log.ts';
+import { receivedLogsIn } from '../../authority/records/received-logs.ts';
+import type { ReceivedLog } from '../../authority/records/received-logs.ts';
+import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
+import { readLog } from '../../core/ledger/log/log-reader.ts';
+import { broken } from '../../core/ledger/proof/verdict.ts';
+import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import type { CommandIo } from '../command.ts';
+import { headProblems } from './received-heads.ts';
+import type { BesideHeads } from './received-heads.ts';
+import { isCommandRefusal, taskRefusal, sourceOf } from '../task/task-source.ts';
+import type { CommandRefusal } from '../task/task-source.ts';
+import { errorCode } from '../../core/runtime/system/error-code.ts';
+
+/** The option of commands that also read the records of sidecars. */
+export const receivedOptions = { received: { type: 'string' } } as const;
+
+/** The help for `receivedOptions`. */
+export const RECEIVED_HELP = `  --received DIR      the folder in which an authority keeps the records of its sidecars, or a copy of it; default that
+                      of the configuration`;
+
+/**
+ * The folder of received records that the options name, else that of the configuration, where there is one; `undefined` for none. With a
+ * ledger or a state file of its own a command reads no configuration. Tells where the records are elsewhere.
+ */
+export async function receivedFolderOf(
+  values: Parameters<typeof sourceOf>[0] & { readonly received?: string | undefined },
+  io: Pick<CommandIo, 'environment' | 'err'>,
+): Promise<string | undefined | CommandRefusal> {
+  const { received, ledger, state } = values;
+  if (received !== undefined || ledger !== undefined || state !== undefined) return received;
+  const source = await sourceOf(values, io);
+  if (isCommandRefusal(source)) return source;
+  if (source.received?.kind === 'file') return source.received.folder;
+  if (source.received !== null) {
+    const where = source.received.kind === 's3' ? `the bucket \`${source.received.place.bucket}\`` : 'the database';
+    io.err(
+      `the records of sidecars are not read: they are in ${where}. Copy them by \`remit ledger fetch\`, and use --received`,
+    );
+  }
+  return undefined;
+}
+
+/** The received logs that the options name, else those of the configuration, by origin. */
+export async function receivedOf(
+  values: Parameters<typeof receivedFolderOf>[0],
+  io: Pick<CommandIo, 'environment' | 'err'>,
+): Promise<ReadonlyMap<string, ReceivedLog> | CommandRefusal> {
+  const folder = await receivedFolderOf(values, io);
+  if (isCommandRefusal(folder)) return folder;
+  const read = folder === undefined ? null : readReceived(folder);
+  return isCommandRefusal(read) ? read : (read?.logs ?? new Map<string, ReceivedLog>());
+}
+
+/**
+ * Verifies the received logs of a folder by ledgers of authorities, which must be verified themselves. Each log that one of them names is
+ * expected here, and each that is here must be named.
+ */
+export function receivedVerdicts(
+  folder: string,
+  ledgers: readonly string[],
+): readonly EmitterVerdict[] | CommandRefusal {
+  // INVARIANT: the ledgers are read before the records, which may grow meanwhile, so that no ledger says more than is read.
+  const before = allHistories(ledgers);
+  if (isCommandRefusal(before)) return before;
+  const read = readReceived(folder);
+  if (isCommandRefusal(read)) return read;
+  // A log that joined meanwhile: it was named before any of its records was kept.
+  const after = [...read.logs.keys()].every((origin) => before.has(origin)) ? before : allHistories(ledgers);
+  if (isCommandRefusal(after)) return after;
+  const heads = headProblems(folder, ledgers, () => besideHeads(folder, ledgers));
+  if (isCommandRefusal(heads)) return heads;
+  const verdicts: EmitterVerdict[] = [];
+  for (const history of before.values()) {
+    const log = read.logs.get(history.origin) ?? null;
+    const linked = withLinks(emitterVerdict(history, log), log, ledgers);
+    if (isCommandRefusal(linked)) return linked;
+    verdicts.push(linked);
+  }
+  return [
+    ...verdicts,
+    ...[...read.logs.values()].filter(({ origin }) => !after.has(origin)).map(unknownEmitter),
+    ...read.damaged.map(({ file, at, problem }) => wrongFile(`\`${file}\` is damaged at byte ${at}: it ${problem}`)),
+    ...heads.map(wrongFile),
+  ];
+}
+
+/** Compares what a sound log links to with the ledgers. */
+function withLinks(
+  verdict: EmitterVerdict,
+  log: ReceivedLog | null,
+  ledgers: readonly string[],
+): EmitterVerdict | CommandRefusal {
+  const links = log === null || verdict.verdict.kind === 'broken' ? [] : [...linksIn(log.stored.entries())];
+  const fates: LinkFate[] = links.map(() => 'missing');
+  for (const ledger of links.length === 0 ? [] : ledgers) {
+    const failure = readLog(ledger, (reader) => {
+      for (const [at, link] of links.entries()) {
+        const fate = linkFateOf(link, reader);
+        if (fate === 'other' || (fate === 'same' && fates[at] === 'missing')) fates[at] = fate;
+      }
+      return null;
+    });
+    if (isStoreFailure(failure)) return taskRefusal(failure.detail);
+  }
+  return linkedVerdict(
+    verdict,
+    links.map((link, at) => ({ link, fate: fates[at] ?? 'missing' })),
+  );
+}
+
+function besideHeads(folder: string, ledgers: readonly string[]): BesideHeads | CommandRefusal {
+  const histories = allHistories(ledgers);
+  if (isCommandRefusal(histories)) return histories;
+  const read = readReceived(folder);
+  return isCommandRefusal(read) ? read : { histories, logs: read.logs };
+}
+
+const wrongFile = (problem: string): EmitterVerdict => ({
+  origin: '',
+  id: '',
+  state: 'unknown',
+  atMs: null,
+  anchored: 0,
+  received: 0,
+  pruned: 0,
+  missing: 0,
+  links: 0,
+  unlinked: 0,
+  verdict: broken('log', null, problem),
+});
+
+/** What ledgers of authorities say of the logs that these received. */
+export function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
+  const records: LedgerLeaf['record'][] = [];
+  for (const ledger of ledgers) {
+    const found = readLog(ledger, emittersIn);
+    if (isStoreFailure(found)) return taskRefusal(found.detail);
+    records.push(...(found ?? []));
+  }
+  return emitterHistories(records.toSorted((a, b) => Number(a['at']) - Number(b['at'])));
+}
+
+export function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {
+  try {
+    return receivedLogsIn(folder);
+  } catch (error) {
+    const code = errorCode(error) ?? String(error);
+    return taskRefusal(`the received records in \`${folder}\` cannot be read: ${code}`);
+  }
+}

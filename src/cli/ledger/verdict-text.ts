@@ -1,0 +1,109 @@
+import { printable } from '../../core/ledger/timeline-text.ts';
+import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts';
+import type { LostRecords } from '../../core/ledger/relayed.ts';
+import { recordsText } from '../../core/ledger/proof/verdict.ts';
+import type { RecordRange, RelayedRecords, Sound, Verdict } from '../../core/ledger/proof/verdict.ts';
+
+/** The verdict on one ledger. */
+export interface LedgerVerdict {
+  /** Its folder or file; `null` where it is known only from anchors. */
+  readonly ledger: string | null;
+  /** Empty where it cannot be read. */
+  readonly origin: string;
+  readonly verdict: Verdict;
+}
+
+/** What was found of the received logs, for people: a block per log, those with a problem first. */
+export const emitterLines = (verdicts: readonly EmitterVerdict[]): readonly string[] =>
+  verdicts
+    .toSorted((a, b) => Number(b.verdict.kind === 'broken') - Number(a.verdict.kind === 'broken'))
+    .flatMap(emitterBlock)
+    .map(printable);
+
+function emitterBlock({
+  origin,
+  id,
+  state,
+  atMs,
+  anchored,
+  received,
+  pruned,
+  missing,
+  links,
+  unlinked,
+  verdict,
+}: EmitterVerdict): readonly string[] {
+  const [, ...outcome] = blockOf({ ledger: null, origin: '', verdict });
+  return [
+    '',
+    line('received', origin),
+    line('sidecar', id === '' ? 'not known' : id),
+    line('state', `${stateText[state]}${atMs === null ? '' : `, recorded at ${new Date(atMs).toISOString()}`}`),
+    line('counted', `${anchored} anchored, ${received} received, ${prunedText(pruned)}${missing} missing`),
+    ...(links === 0 ? [] : [line('linked', `${links} uses of high risk, ${unlinked} of them in no ledger here`)]),
+    ...outcome,
+  ];
+}
+
+const prunedText = (pruned: number): string => (pruned === 0 ? '' : `${pruned} deleted by the retention, `);
+
+const stateText: Readonly<Record<EmitterVerdict['state'], string>> = {
+  open: 'open',
+  left: 'left with all of its records',
+  lost: 'LOST: it may have made records that were never received',
+  unknown: 'not known',
+};
+
+/** The records of databases that no ledger here has, for people. */
+export const lostLines = (lost: readonly LostRecords[]): readonly string[] =>
+  lost
+    .flatMap(({ database, records }) => [
+      '',
+      line('database', database),
+      line(
+        'verdict',
+        `MISSING: ${recordsText(records)} in none of these ledgers: name those of the other authorities too`,
+      ),
+    ])
+    .map(printable);
+
+/** Verdicts for people: a block per ledger. */
+export const verdictLines = (verdicts: readonly LedgerVerdict[]): readonly string[] =>
+  verdicts.flatMap((found, index) => [...(index === 0 ? [] : ['']), ...blockOf(found)]).map(printable);
+
+function blockOf({ ledger, origin, verdict }: LedgerVerdict): readonly string[] {
+  const head = [line('ledger', ledger ?? 'not here'), ...(origin === '' ? [] : [line('origin', origin)])];
+  if (verdict.kind === 'sound') return [...head, ...soundLines(verdict)];
+  const { part, at, problem } = verdict;
+  const where = part === 'record' && at !== null ? ` at record ${at}` : '';
+  const what = part === 'record' ? `it ${problem}` : problem;
+  return [...head, line('verdict', `BROKEN${where}: ${what}`)];
+}
+
+function soundLines(sound: Sound): readonly string[] {
+  const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount, relayed = [] } = sound;
+  return [
+    line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them pruned${prunedByText(prunedBy)}`}`),
+    line('anchored', rangeText(anchored)),
+    line('signed', rangeText(signed)),
+    line('bare', rangeText(bare)),
+    ...(unchecked === 0 ? [] : [line('unchecked', `${unchecked} heads of pruned records`)]),
+    ...remarks.map(({ seq, remark }) => line('remark', `record ${seq}: ${remark}`)),
+    ...(remarkCount > remarks.length ? [line('remark', `and ${remarkCount - remarks.length} more`)] : []),
+    ...relayed.map((of) => line('database', relayedText(of))),
+    line('verdict', bare === null ? 'whole' : 'sound, with a bare tail'),
+  ];
+}
+
+const relayedText = ({ database, missing, to }: RelayedRecords): string => {
+  const without = missing.length === 0 ? '' : `, without ${missing.map(rangeText).join(', ')}`;
+  return `records 1 to ${to} of ${database}${without}`;
+};
+
+/** Records of a sidecar are pruned by a record in the ledger of its authority. */
+const prunedByText = (prunedBy: number | null): string => (prunedBy === null ? '' : ` by record ${prunedBy}`);
+
+const rangeText = (records: RecordRange | null): string =>
+  records === null ? 'none' : records.from === records.to ? `${records.from}` : `${records.from} to ${records.to}`;
+
+const line = (name: string, text: string): string => `${name.padEnd(9)}  ${text}`;

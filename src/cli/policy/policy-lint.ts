@@ -1,0 +1,115 @@
+/** `remit policy lint`: find what is valid but probably a mistake. */
+import type { SourceFinding } from '../../core/action/catalog/finding.ts';
+import { lintFindings, lintingOf } from '../../tools/policy/lint/lint.ts';
+import { catalogRules, lintRules, templateRules } from '../../tools/policy/lint/rules.ts';
+import { compileForTool } from '../../core/policy/loading/compile.ts';
+import { whileProved } from '../../core/policy/loading/proved-set.ts';
+import { catalogOf } from '../../core/policy/loading/source-catalog.ts';
+import { readPolicySource } from '../../core/policy/loading/source.ts';
+import type { PolicySource } from '../../core/policy/loading/source.ts';
+import { systemPorts } from '../../core/runtime/ports.ts';
+import { EXIT } from '../command.ts';
+import type { Command, CommandIo } from '../command.ts';
+import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
+import { optionsFrom } from '../options.ts';
+import { sarifOf } from './sarif.ts';
+
+const RULES = new Map<string, string>([
+  ['invalid', 'findings of `remit policy validate`'],
+  ...catalogRules,
+  ...Array.from(lintRules, ([id, { about }]) => [id, about] as const),
+  ...templateRules,
+  ['useless-accept', 'an `@accept` without a matching finding'],
+]);
+
+const help = `remit policy lint: find what is valid but probably a mistake
+
+usage: remit policy lint [FOLDER] [--json | --sarif]
+
+  FOLDER    a policy folder; default \`cedar-policies\`
+  --json    one object: folder, findings; each {rule, level, policy, file, line, column, message, help}
+  --sarif   SARIF 2.1.0, for code hosts
+
+${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
+
+Findings of validation are errors, \`per-use-value\` is a note, all others are warnings. Accept findings of a policy with
+\`@accept("rule rule")\`; an \`@accept\` that no longer matches a finding is reported as one.
+
+  remit policy lint
+  remit policy lint cedar-policies --sarif > remit.sarif
+
+exit codes: 0 only notes or nothing, 1 warnings or errors, 2 bad use or an unreadable folder`;
+
+/** `remit policy lint`. */
+export const policyLint: Command = { name: 'policy lint', help, run: lint };
+
+type Io = Pick<CommandIo, 'out' | 'err'>;
+
+interface Shown extends SourceFinding {
+  readonly rule: string;
+  readonly level: 'error' | 'warning' | 'note';
+  readonly policy: string | null;
+}
+
+const flag = { type: 'boolean', default: false } as const;
+
+async function lint(args: readonly string[], io: Io): Promise<number> {
+  const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
+  if (typeof options === 'string') return refused(io, options);
+  const { json, sarif } = options.values;
+  if (json && sarif) return refused(io, '`--json` and `--sarif` exclude each other');
+  const folder = options.operands[0] ?? 'cedar-policies';
+  const source = await readPolicySource(folder);
+  if ('unreadable' in source)
+    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+  const findings = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
+  if (json) io.out(JSON.stringify({ folder, findings }));
+  else if (sarif)
+    io.out(
+      JSON.stringify(
+        sarifOf(
+          findings.map((finding) => ({ rule: finding.rule, level: finding.level, finding })),
+          RULES,
+        ),
+      ),
+    );
+  else print(io, folder, { findings, source: 'findings' in source ? null : source });
+  return findings.every(({ level }) => level === 'note') ? EXIT.good : EXIT.no;
+}
+
+function refused(io: Io, problem: string): number {
+  io.err(`remit policy lint: ${problem}`);
+  return EXIT.bad;
+}
+
+const errorsOf = (findings: readonly SourceFinding[]): readonly Shown[] =>
+  findings.map((finding) => ({ rule: 'invalid', level: 'error', policy: null, ...finding }));
+
+async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
+  const nowMs = systemPorts.nowMs();
+  const result = await whileProved(source, compileForTool(), (set) =>
+    lintingOf(source, set.catalog, { nowMs, loaded: set }),
+  );
+  if (!('findings' in result)) return result.done(result.set.warnings);
+  const catalog = await catalogOf(source);
+  return [
+    ...errorsOf(result.findings),
+    ...('findings' in catalog ? [] : lintFindings(source, catalog, { warnings: [], nowMs })),
+  ];
+}
+
+function print(
+  io: Io,
+  folder: string,
+  { findings, source }: { readonly findings: readonly Shown[]; readonly source: PolicySource | null },
+): void {
+  const files = shownFiles(source);
+  for (const { rule, level, ...finding } of findings) {
+    const shown = { ...finding, message: `${finding.message} [${rule}]` };
+    for (const line of findingLines(shown, { files, prefix: `${level}: ` })) io.out(line);
+  }
+  const of = (wanted: Shown['level']): number => findings.filter(({ level }) => level === wanted).length;
+  io.out(
+    `${folder}: ${findingCounts(of('error'), 'error')}, ${findingCounts(of('warning'), 'warning')}, ${findingCounts(of('note'), 'note')}`,
+  );
+}

@@ -1,0 +1,24 @@
+import { stat } from 'node:fs/promises';
+import { loadPolicies, policySetFrom } from '../../core/policy/loading/load.ts';
+import type { PolicySet } from '../../core/policy/loading/load.ts';
+import { signedBundleAt } from './bundle-file.ts';
+import { EXIT } from '../command.ts';
+import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
+import type { CommandRefusal } from '../task/task-source.ts';
+
+/** The policy set at a path: a folder, or a signed bundle verified with a JWK Set. */
+export async function policySetAt(path: string, keysFile: string | undefined): Promise<PolicySet | CommandRefusal> {
+  const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if ('message' in about) return taskRefusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
+  if (about.isDirectory()) return loadedOr(await loadPolicies(path));
+  if (keysFile === undefined) return taskRefusal(`\`${path}\` is not a folder: a signed bundle needs \`--keys\``);
+  const bundle = await signedBundleAt(path, keysFile);
+  return isCommandRefusal(bundle) ? { ...bundle, exit: EXIT.bad } : loadedOr(await policySetFrom(bundle.source));
+}
+
+function loadedOr(set: Awaited<ReturnType<typeof loadPolicies>>): PolicySet | CommandRefusal {
+  if (!('findings' in set)) return set;
+  return taskRefusal(
+    set.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`).join('\n'),
+  );
+}

@@ -1,0 +1,116 @@
+/** `remit policy validate`: check policies, schema, entities and action catalog. */
+import { compileForTool } from '../../core/policy/loading/compile.ts';
+import { provedSetFrom } from '../../core/policy/loading/proved-set.ts';
+import type { Findings, ProvedSet } from '../../core/policy/loading/proved-set.ts';
+import { readPolicySource } from '../../core/policy/loading/source.ts';
+import { EXIT } from '../command.ts';
+import type { Command, CommandIo } from '../command.ts';
+import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
+import type { ShownFiles } from './finding-lines.ts';
+import { optionsFrom } from '../options.ts';
+import { sarifOf } from './sarif.ts';
+
+const help = `remit policy validate: check that remit would load this policy folder
+
+usage: remit policy validate [FOLDER] [--json | --sarif]
+
+  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/**/*.cedar;
+            default \`cedar-policies\`
+  --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, shadow.
+            A finding is {file, line, column, message, help}, and where known end: {line, column} and policy:
+            line and column from 1, column in code points, \`end\` after the last character
+  --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
+
+Prints every finding as \`file:line:column: message\` with its source line. Warnings do not prevent loading.
+
+  remit policy validate
+  remit policy validate /etc/remit/policies --json
+  remit policy validate cedar-policies --sarif > remit.sarif
+
+exit codes: 0 valid, 1 findings, 2 bad use or an unreadable folder`;
+
+/** `remit policy validate`. */
+export const policyValidateCommand: Command = {
+  name: 'policy validate',
+  help,
+  run: policyValidate,
+};
+
+type Io = Pick<CommandIo, 'out' | 'err'>;
+
+const flag = { type: 'boolean', default: false } as const;
+
+const RULES = new Map([
+  ['invalid', 'the policy set would not be loaded'],
+  ['suspicious', 'valid, but probably a mistake'],
+]);
+
+/** Checks a policy folder and prints the findings; the exit code is the answer. */
+export async function policyValidate(args: readonly string[], io: Io): Promise<number> {
+  const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
+  if (typeof options === 'string') return refused(io, options);
+  const { json, sarif } = options.values;
+  if (json && sarif) return refused(io, '`--json` and `--sarif` exclude each other');
+  const folder = options.operands[0] ?? 'cedar-policies';
+  const source = await readPolicySource(folder);
+  if ('unreadable' in source)
+    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+  const result = 'findings' in source ? source : await provedSetFrom(source, compileForTool());
+  if (json) io.out(JSON.stringify(summaryOf(folder, result)));
+  else if (sarif) io.out(JSON.stringify(sarifResults(result)));
+  else print(io, folder, { result, files: shownFiles('findings' in source ? null : source) });
+  return 'findings' in result ? EXIT.no : EXIT.good;
+}
+
+function refused(io: Io, problem: string): number {
+  io.err(`remit policy validate: ${problem}`);
+  return EXIT.bad;
+}
+
+function sarifResults(result: ProvedSet | Findings): unknown {
+  const results =
+    'findings' in result
+      ? result.findings.map((finding) => ({ rule: 'invalid', level: 'error', finding }) as const)
+      : result.warnings.map((finding) => ({ rule: 'suspicious', level: 'warning', finding }) as const);
+  return sarifOf(results, RULES);
+}
+
+function summaryOf(folder: string, result: ProvedSet | Findings): unknown {
+  if ('findings' in result) return { valid: false, folder, findings: result.findings, warnings: [] };
+  const { hash, policies, catalog, warnings } = result;
+  const counts = {
+    policies: policies.length,
+    actions: catalog.actions.size,
+    servers: catalog.servers.size,
+  };
+  return { valid: true, folder, hash, ...counts, shadow: shadowIds(result), findings: [], warnings };
+}
+
+function print(
+  io: Io,
+  folder: string,
+  { result, files }: { readonly result: ProvedSet | Findings; readonly files: ShownFiles },
+): void {
+  const isValid = !('findings' in result);
+  for (const finding of isValid ? result.warnings : result.findings) {
+    for (const line of findingLines(finding, { files, prefix: isValid ? 'warning: ' : '' })) io.out(line);
+  }
+  io.out(
+    isValid
+      ? `${folder}: ${countsOf(result)}: valid`
+      : `${folder}: ${findingCounts(result.findings.length, 'finding')}`,
+  );
+}
+
+function countsOf(set: ProvedSet): string {
+  const inShadow = shadowIds(set).length;
+  const shadow = inShadow === 0 ? '' : ` (${inShadow} in shadow)`;
+  return [
+    `${findingCounts(set.policies.length, 'policy', 'policies')}${shadow}`,
+    findingCounts(set.catalog.actions.size, 'action'),
+    findingCounts(set.catalog.servers.size, 'server'),
+  ].join(', ');
+}
+
+const shadowIds = ({ policies }: ProvedSet): readonly string[] =>
+  policies.flatMap(({ id, shadow }) => (shadow ? [id] : [])).sort();

@@ -1,0 +1,25 @@
+import type { TracedCheck, TracedStage } from '../../sidecar/check/trace/traced-check.ts';
+import { instantText } from '../../sidecar/check/trace/detail.ts';
+
+const MARKS: Readonly<Record<TracedStage['result'], string>> = { passed: '√', denied: '×', unused: '·' };
+const NAME_COLUMN = 26;
+
+/** A traced check as lines for people, not yet passed through `printable`. */
+export function traceLines({ decisionId, atMs, decision, reason, totalMs, stages }: TracedCheck): readonly string[] {
+  const outcome = reason === null ? decision : `${decision} ${reason}`;
+  const head = `${decisionId}  ${instantText(atMs) ?? '-'}  ${outcome}  ${msText(totalMs)}`;
+  const denied = stages.find(({ result }) => result === 'denied');
+  const tail =
+    denied === undefined ? [] : [`decided at \`${denied.name}\`: what is marked \`·\` was read, and decided nothing`];
+  return [head, ...stages.flatMap(stageLines), ...tail];
+}
+
+function stageLines({ name, result, ms, details }: TracedStage): readonly string[] {
+  const time = ms === null ? '' : `  ${msText(ms)}${name === 'asked' ? ', with identity, token and action' : ''}`;
+  return [
+    `${MARKS[result]} ${name}${time}`,
+    ...details.map(([key, value]) => `    ${key.padEnd(NAME_COLUMN)} ${value}`),
+  ];
+}
+
+const msText = (ms: number): string => `${ms.toFixed(2)} ms`;

@@ -1,0 +1,125 @@
+import type { HttpCall } from '../action/http/call.ts';
+import type { Action } from '../action/http/http.ts';
+import { taskTokenOf } from './facts.ts';
+import type { CallFacts } from './facts.ts';
+import { shownText } from '../action/secrets/static-secret.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { Decision } from '../decision/decision.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import type { CacheResult } from '../policy/answers/cache.ts';
+import type { ReuseClass } from '../token/reuse.ts';
+
+/** A decided check: the input of its span, its record and its answer. */
+export interface DecidedCheck {
+  /** UUIDv7, the same in the answer, the span, the record and Envoy's log. */
+  readonly decisionId: string;
+  /**
+   * Id of the allow that this denial withdraws: it could not be recorded, its task ended while it waited, or nobody waited for it any more.
+   * Absent otherwise.
+   */
+  readonly withdraws?: string;
+  readonly decision: Decision;
+  readonly facts: CallFacts;
+  /** Hash of the policy set; `null` where none is loaded. */
+  readonly policySet: string | null;
+  /** Its generation (1 = the first set this process loaded); `null` where none is loaded. */
+  readonly policyGeneration: number | null;
+  /** The cache result of the policy question; `bypass` where no question was asked. */
+  readonly cache: CacheResult;
+}
+
+/** Reasons for denying a token whose task is over or which was itself revoked. */
+const AFTER_END: ReadonlySet<ReasonCode> = new Set([
+  'task.completed',
+  'task.cancelled',
+  'task.revoked',
+  'task.expired',
+  'token.revoked',
+]);
+
+/**
+ * All reuse classes of a use, from before the decision and from it. Empty without a verified token. Those from before are missing where the
+ * use was denied before it was known what other sidecars saw.
+ */
+export function reuseOf(judgement: Pick<DecidedCheck, 'decision' | 'facts'>): readonly ReuseClass[] {
+  const { decision, facts } = judgement;
+  if (facts.use === 0 || !isDeny(decision)) return facts.reuse;
+  if (isPresentedByAnother(judgement)) return ['other-identity', ...facts.reuse];
+  if (withOtherCertificate(judgement)) return ['other-certificate', ...facts.reuse];
+  return AFTER_END.has(decision.reason) ? ['after-end', ...facts.reuse] : facts.reuse;
+}
+
+/** Whether a call was denied because its verified task token was issued to another workload. */
+export function isPresentedByAnother({ decision, facts }: Pick<DecidedCheck, 'decision' | 'facts'>): boolean {
+  const token = taskTokenOf(facts);
+  const isUnbound = isDeny(decision) && decision.reason === 'token.binding';
+  return isUnbound && token !== null && !isDeny(facts.caller) && facts.caller.id !== token.clientId;
+}
+
+/**
+ * Whether a call was denied because its agent presents another certificate than its token is bound to. An agent does so after each renewal of
+ * its SVID until it exchanges its token; behind a proxy that keeps connections which were opened with the former certificate it does so for ever.
+ */
+export function withOtherCertificate({ decision, facts }: Pick<DecidedCheck, 'decision' | 'facts'>): boolean {
+  const { caller } = facts;
+  const token = taskTokenOf(facts);
+  if (!isDeny(decision) || decision.reason !== 'token.binding' || token === null || isDeny(caller)) return false;
+  const isOwn = caller.id === token.clientId && token.delegate === null;
+  const bound = token.confirmation?.kind === 'x5t#S256' ? token.confirmation.thumbprint : null;
+  return isOwn && bound !== null && caller.certificateSha256 !== null && caller.certificateSha256 !== bound;
+}
+
+/**
+ * The check with every credential in path, query, host, MCP names and denial detail replaced by its digest. Everything that is
+ * recorded, traced, logged and answered is built from this. Arguments, headers and body are unchanged; nothing shows them.
+ */
+export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
+  judgement: T,
+  digestOf: (secret: string) => string,
+): T {
+  const { decision, facts } = judgement;
+  const { call, action } = facts;
+  let isAsItWas = true;
+  const shown = (text: string): string => {
+    const made = shownText(text, digestOf);
+    isAsItWas &&= made === text;
+    return made;
+  };
+  const told = {
+    decision: isDeny(decision) ? { ...decision, detail: shown(decision.detail) } : decision,
+    call: isDeny(call) ? call : shownCall(call, shown),
+    action: isDeny(action) ? action : shownAction(action, shown),
+  };
+  if (isAsItWas) return judgement;
+  const { decision: shownDecision, ...shownFacts } = told;
+  return { ...judgement, decision: shownDecision, facts: { ...facts, ...shownFacts } };
+}
+
+/** A decision without credentials in its detail. */
+export const shownDecision = (decision: Decision, digestOf: (secret: string) => string): Decision =>
+  isDeny(decision) ? { ...decision, detail: shownText(decision.detail, digestOf) } : decision;
+
+type Show = (text: string) => string;
+
+const shownCall = (call: HttpCall, shown: Show): HttpCall => ({
+  ...call,
+  host: shown(call.host),
+  path: shown(call.path),
+  query: call.query === '' ? '' : shown(`?${call.query}`).replace(/^\?/, ''),
+});
+
+function shownAction(action: Action, shown: Show): Action {
+  const { mcp, carried, otherHeaders } = action;
+  if (mcp === undefined && carried === undefined && otherHeaders === undefined) return action;
+  return {
+    ...action,
+    ...(mcp === undefined ? {} : { mcp: shownMcp(mcp, shown) }),
+    ...(carried === undefined ? {} : { carried: { ...carried, names: carried.names.map(shown) } }),
+    ...(otherHeaders === undefined ? {} : { otherHeaders: { ...otherHeaders, names: otherHeaders.names.map(shown) } }),
+  };
+}
+
+const shownMcp = ({ method, tool }: NonNullable<Action['mcp']>, shown: Show): NonNullable<Action['mcp']> => ({
+  method: shown(method),
+  tool: tool === null ? null : shown(tool),
+});

@@ -1,0 +1,58 @@
+import type { HttpCall } from '../action/http/call.ts';
+import type { PassingHeader } from '../action/secrets/excepted-secret.ts';
+import type { Action } from '../action/http/http.ts';
+import type { StaticSecret } from '../action/secrets/static-secret.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { Caller } from '../identity/caller.ts';
+import type { RefusedCaller } from '../identity/refused-caller.ts';
+import type { TaskHistory } from '../task/history.ts';
+import type { IssuedTokenState } from '../task/issued-token.ts';
+import type { Task } from '../task/task.ts';
+import type { AuthorizationScheme } from '../token/authorization-header.ts';
+import type { SpanReference, TaskToken } from '../token/claims.ts';
+import type { Credential } from '../token/credential.ts';
+import type { Proof } from '../token/proof/proof.ts';
+import type { ReuseClass } from '../token/reuse.ts';
+
+/** How the credential reached Remit. */
+export interface Presented {
+  readonly scheme: AuthorizationScheme;
+  /** The verified proof of possession of this call, or why it is invalid; `null` where none was sent. */
+  readonly proof: Proof | null | Deny;
+}
+
+/** What is known about one call when it is decided; each stage's result, or the denial it came to. */
+export interface CallFacts {
+  readonly call: HttpCall | Deny;
+  readonly caller: Caller | Deny;
+  /** What a caller that was refused showed of itself, for records alone: no decision reads it. */
+  readonly refusedCaller?: RefusedCaller;
+  /** The long-lived credentials in the call. */
+  readonly secrets: readonly StaticSecret[];
+  /** Headers for credentials that hold one of them alone, which may pass: the upstream's, so not what the call is made with. */
+  readonly passing: readonly PassingHeader[];
+  readonly credential: Credential | Deny;
+  readonly presented: Presented;
+  /** The task of a task token as it stands now; `undefined` where the store knows none. */
+  readonly task: Task | Deny | undefined;
+  /** What the store holds of the token itself; `undefined` where it is not one of the task. */
+  readonly issued: IssuedTokenState | undefined;
+  /** What the task was allowed before this; empty without a task. */
+  readonly history: TaskHistory;
+  readonly action: Action | Deny;
+  /** Which use of its token this is, from 1; 0 without a token. */
+  readonly use: number;
+  /** What this use is against those that were allowed before; empty without a token. */
+  readonly reuse: readonly ReuseClass[];
+  /** Span of the last use that another process reported, on the first use here alone; for records: no decision reads it. */
+  readonly usedElsewhere?: SpanReference;
+  /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
+  readonly nowMs: number;
+  /** The floor of the same instant, in the same unit: the task is judged by the later of the two, the life of its token by it too. */
+  readonly floorMs: number;
+}
+
+/** The task token of the call; `null` where it has none that was verified. */
+export const taskTokenOf = ({ credential }: Pick<CallFacts, 'credential'>): TaskToken | null =>
+  !isDeny(credential) && credential.kind === 'task-token' ? credential : null;

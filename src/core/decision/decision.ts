@@ -1,0 +1,40 @@
+import type { DenialFacts } from './denial-facts.ts';
+import type { ReasonCode } from './reasons.ts';
+
+/** The call may pass. INVARIANT: built in `core/policy/authorize.ts` and nowhere else. */
+export interface Allow {
+  readonly kind: 'allow';
+  /** Ids of the policies that permitted the call, sorted. */
+  readonly policyIds: readonly string[];
+}
+
+/** The call is refused. */
+export interface Deny {
+  readonly kind: 'deny';
+  readonly reason: ReasonCode;
+  /** The cause, for telemetry and the ledger only. Never sent to the client, never a secret. */
+  readonly detail: string;
+  /** Ids of the deciding policies, sorted; empty where no policy was evaluated. */
+  readonly policyIds: readonly string[];
+  /** The `@reason` of a deciding policy: text of the operator, shown to the caller. */
+  readonly advice: string | null;
+  /** What a verified caller is told besides; absent where there is nothing. */
+  readonly told?: DenialFacts;
+}
+
+/** The answer to one check. It has no default. */
+export type Decision = Allow | Deny;
+
+/** Who denied, and what a verified caller is told besides the reason. */
+type Because = Partial<Pick<Deny, 'policyIds' | 'advice' | 'told'>>;
+
+/** Makes a denial. A stage that cannot go on returns one. */
+export const deny = (
+  reason: ReasonCode,
+  detail: string,
+  { policyIds = [], advice = null, told }: Because = {},
+): Deny => ({ kind: 'deny', reason, detail, policyIds, advice, ...(told === undefined ? {} : { told }) });
+
+/** Whether a stage's result is a denial. */
+export const isDeny = (value: unknown): value is Deny =>
+  typeof value === 'object' && value !== null && (value as Partial<Deny>).kind === 'deny';

@@ -1,0 +1,94 @@
+import { indexKey, keyBytes } from '../../index-key.ts';
+import { recordBytesIn } from '../../proof/leaf.ts';
+
+/** Which records match: those that match every given field. */
+export interface RecordFilter {
+  readonly task?: string | undefined;
+  readonly agent?: string | undefined;
+  readonly action?: string | undefined;
+  readonly decision?: string | undefined;
+  readonly decisionId?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly traceId?: string | undefined;
+  /** Of a decision, the error of an OAuth answer, or the subject of a finding. */
+  readonly reason?: string | undefined;
+  /** Start inclusive, end exclusive: milliseconds since the Unix epoch. */
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+  /** From this record number on. */
+  readonly fromSeq?: number | undefined;
+}
+
+/** A condition on rows of `records`. */
+export interface RecordCondition {
+  readonly where: string;
+  readonly values: readonly (string | number | Uint8Array)[];
+}
+
+const LEAF = 'CAST(bytes AS TEXT)';
+
+/** SQL for a member of a record, NULL where it is of another type. */
+const member = (name: string, types: string): string => {
+  const path = `'$.record.${name}'`;
+  return `CASE WHEN json_type(${LEAF}, ${path}) IN (${types}) THEN json_extract(${LEAF}, ${path}) END`;
+};
+
+const text = (name: string): string => member(name, "'text'");
+const instant = member('at', "'integer', 'real'");
+
+const terms: readonly (readonly [keyof RecordFilter, string])[] = [
+  ['task', `${text('task')} = ?`],
+  ['agent', `${text('agent')} = ?`],
+  ['action', `${text('action')} = ?`],
+  ['decision', `${text('decision')} = ?`],
+  ['decisionId', `${text('decisionId')} = ?`],
+  ['kind', `${text('kind')} = ?`],
+  ['traceId', `${text('traceId')} = ?`],
+  ['sinceMs', `${instant} >= ?`],
+  ['untilMs', `${instant} < ?`],
+];
+
+/**
+ * The part of a filter that SQLite can evaluate. A corrupt leaf (no longer JSON) has no members to compare, so its index
+ * keys alone decide. No query fails because of it, and its reader reports the corrupt record.
+ */
+export function recordConditionOf(filter: RecordFilter): RecordCondition {
+  const keys = keysOf(filter);
+  const members = terms.flatMap(([name, sql]) => {
+    const value = filter[name];
+    return value === undefined ? [] : [{ sql, value }];
+  });
+  const asked = members.map(({ sql }) => sql).join(' AND ');
+  const where = [
+    'seq >= ?',
+    // A prefilter that does not read the leaf. It can match across the boundary of two keys; the condition below decides.
+    ...keys.map(() => 'instr(keys, ?) > 0'),
+    ...(asked === '' ? [] : [`CASE WHEN json_valid(${LEAF}) THEN ${asked} ELSE TRUE END`]),
+  ];
+  return {
+    where: where.join(' AND '),
+    values: [filter.fromSeq ?? 0, ...keys.map((key) => keyBytes([key])), ...members.map(({ value }) => value)],
+  };
+}
+
+/** The keys that all matching records have, the most selective first; empty where there are none. */
+export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly number[] {
+  return [
+    ...(decisionId === undefined ? [] : [indexKey('decisionId', decisionId)]),
+    ...(traceId === undefined ? [] : [indexKey('traceId', traceId)]),
+    ...(task === undefined ? [] : [indexKey('task', task)]),
+  ];
+}
+
+/** Whether a leaf that meets the SQL condition matches: the reason can be in several members. */
+export function isAskedFor({ reason }: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
+  if (reason === undefined) return true;
+  try {
+    const record: unknown = JSON.parse(Buffer.from(recordBytesIn(bytes)).toString('utf8'));
+    if (typeof record !== 'object' || record === null) return false;
+    const members = new Map<string, unknown>(Object.entries(record));
+    return ['reason', 'error', 'finding'].some((name) => members.get(name) === reason);
+  } catch {
+    return false;
+  }
+}

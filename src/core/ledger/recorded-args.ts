@@ -1,0 +1,40 @@
+import { hash } from 'node:crypto';
+import type { ArgumentValue } from '../action/arguments/argument.ts';
+import type { Action } from '../action/http/http.ts';
+import { isSecretArgument } from '../action/secrets/static-secret.ts';
+import type { JsonValue } from './canonical-json.ts';
+
+/** Longest recorded argument in bytes of JSON; a longer one is recorded as its digest. */
+const MAX_BYTES = 256;
+
+/**
+ * The arguments marked `record: true` in the catalog, as recorded: a decimal as text, a list as a list. A value whose JSON
+ * exceeds 256 bytes becomes `{"bytes", "sha-256"}`: length and base64url digest of the text, for a list of its JSON. A value
+ * that is or contains a credential of any lifetime becomes `{"withheld":"secret"}`, without a digest to guess from.
+ *
+ * @returns `null` where none is marked or sent
+ */
+export function recordedArgs({
+  args,
+  recorded = [],
+}: Pick<Action, 'args' | 'recorded'>): { readonly [name: string]: JsonValue } | null {
+  const found: [string, JsonValue][] = [];
+  for (const name of recorded) {
+    const value = args.get(name);
+    if (value !== undefined) found.push([name, recordedValue(name, value)]);
+  }
+  return found.length === 0 ? null : Object.fromEntries(found);
+}
+
+function recordedValue(name: string, value: ArgumentValue): JsonValue {
+  const json = isDecimal(value) ? value.decimal : value;
+  const texts = typeof json === 'string' ? [json] : Array.isArray(json) ? (json as readonly string[]) : [];
+  if (texts.some((text) => isSecretArgument(name, text))) return { withheld: 'secret' };
+  const text = JSON.stringify(json);
+  if (Buffer.byteLength(text) <= MAX_BYTES) return json;
+  const whole = typeof json === 'string' ? json : text;
+  return { bytes: Buffer.byteLength(whole), 'sha-256': hash('sha256', whole, 'base64url') };
+}
+
+const isDecimal = (value: ArgumentValue): value is { readonly decimal: string } =>
+  typeof value === 'object' && 'decimal' in value;

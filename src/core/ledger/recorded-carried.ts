@@ -1,0 +1,79 @@
+import { hash } from 'node:crypto';
+import type { Carried } from '../action/http/carried.ts';
+import type { Action } from '../action/http/http.ts';
+import { isSecretArgument, isSecretHeader } from '../action/secrets/static-secret.ts';
+import { canonicalJson } from './canonical-json.ts';
+import type { JsonValue } from './canonical-json.ts';
+
+/** Longest names together, in characters. */
+const MAX_NAMES_CHARS = 2048;
+
+type Recorded = { readonly [name: string]: JsonValue };
+
+/**
+ * What a call carried beside its arguments, as recorded: the places of its parts, how many more there were, and the base64url
+ * SHA-256 of the parts by place, in canonical JSON. The digest is left out where a part has no canonical form, and replaced by
+ * `"withheld":"secret"` where one is or contains a credential: nobody may guess from it. The same of its other headers, in `headers`.
+ *
+ * @returns `null` where it carried nothing
+ */
+export function recordedCarried({ carried, otherHeaders }: Pick<Action, 'carried' | 'otherHeaders'>): Recorded | null {
+  if (otherHeaders === undefined) return carried === undefined ? null : recordedParts(carried, isSecretArgument);
+  const headers = recordedParts(otherHeaders, isSecretHeader);
+  return carried === undefined ? { headers } : { headers, ...recordedParts(carried, isSecretArgument) };
+}
+
+type IsSecret = (name: string, text: string) => boolean;
+
+function recordedParts({ names, more, values }: Carried, isSecret: IsSecret): Recorded {
+  const shown: string[] = [];
+  let chars = 0;
+  for (const name of names) {
+    chars += name.length;
+    if (chars > MAX_NAMES_CHARS) break;
+    shown.push(name);
+  }
+  const left = more + names.length - shown.length;
+  const [digest, withheld] = digestOf(values, isSecret);
+  return {
+    ...(left === 0 ? {} : { more: left }),
+    names: shown,
+    ...(digest === null ? {} : { 'sha-256': digest }),
+    ...(withheld ? { withheld: 'secret' } : {}),
+  };
+}
+
+/** Most texts that are searched for credentials, and longest canonical JSON: nobody guesses what is longer from its digest. */
+const MAX_SEARCHED = 256;
+const MAX_SEARCHED_CHARS = 65_536;
+
+function digestOf(
+  values: Carried['values'],
+  isSecret: IsSecret,
+): readonly [digest: string | null, isWithheld: boolean] {
+  // Safe: each value was parsed from JSON. What a double cannot hold exactly is `Infinity`, which has no canonical form.
+  const text = canonicalJson(Object.fromEntries(values) as { readonly [name: string]: JsonValue });
+  if (typeof text !== 'string') return [null, false];
+  const isWithheld = text.length <= MAX_SEARCHED_CHARS && holdsSecret(values, isSecret);
+  return isWithheld ? [null, true] : [hash('sha256', text, 'base64url'), false];
+}
+
+function holdsSecret(values: Carried['values'], isSecret: IsSecret): boolean {
+  let searched = 0;
+  for (const [place, value] of values) {
+    for (const [name, text] of textsIn(place.slice(place.lastIndexOf('/') + 1), value)) {
+      searched += 1;
+      if (searched > MAX_SEARCHED) return false;
+      if (isSecret(name, text)) return true;
+    }
+  }
+  return false;
+}
+
+/** The texts in a JSON value, each with the name of its member. The parser bounds the depth. */
+function* textsIn(name: string, value: unknown): Generator<readonly [name: string, text: string]> {
+  if (typeof value === 'string') yield [name, value];
+  else if (typeof value === 'object' && value !== null) {
+    for (const [key, below] of Object.entries(value)) yield* textsIn(Array.isArray(value) ? name : key, below);
+  }
+}

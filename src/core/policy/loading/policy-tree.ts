@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { CATALOG, GENERATED_SCHEMA, isPolicyFile, isEntitiesFile, POLICIES, SCHEMA_FILE } from './source-names.ts';
+import { errorCode } from '../../runtime/system/error-code.ts';
+
+/** Lists the names of a folder; rejects with the system's error. */
+type List = (folder: string) => Promise<readonly string[]>;
+
+/** What a policy folder has, by names relative to it, with `/` as separator. */
+export interface PolicyTree {
+  /** The files that are read, sorted by UTF-16 code units. */
+  readonly names: readonly string[];
+  /** The folders they lie in, relative; `''` is the policy folder. */
+  readonly folders: readonly string[];
+  /** Files that look as if they were meant to be read, and are not: why, by name. Sorted. */
+  readonly refused: ReadonlyMap<string, string>;
+}
+
+/** Folders that are not looked into: of tests, and of examples that stand for themselves. */
+const OTHER_FOLDERS: ReadonlySet<string> = new Set(['examples', 'tests', 'node_modules']);
+const MAX_DEPTH = 8;
+/** So that a link to a large disk is not walked through. */
+const MAX_ENTRIES = 10_000;
+
+/**
+ * What is to be read of a policy folder: catalog, base schema and entities in it; policies and links in it, and in `policies` at any depth.
+ * INVARIANT: no file that looks like one of these is left out in silence: a forbid that nobody reads permits. Names that begin with a dot, and
+ * the folders `examples`, `tests` and `node_modules` of the policy folder, are not looked at.
+ */
+export async function policyTree(folder: string, list: List): Promise<PolicyTree> {
+  const names: string[] = [];
+  const folders: string[] = [];
+  const refused = new Map<string, string>();
+  let entries = 0;
+  const walk = async (within: readonly string[], listed: readonly string[]): Promise<void> => {
+    const isTop = within.length === 0;
+    const isRead = isTop || within[0] === POLICIES;
+    if (isRead) folders.push(within.join('/'));
+    for (const name of listed.toSorted()) {
+      if (name.startsWith('.') || (isTop && OTHER_FOLDERS.has(name))) continue;
+      entries += 1;
+      const path = [...within, name].join('/');
+      if (entries > MAX_ENTRIES) return void refused.set(path, `a policy folder has at most ${MAX_ENTRIES} entries`);
+      const problem = problemOf(name, { isTop, isRead });
+      if (problem !== null) refused.set(path, problem);
+      else if (isSource(name, isTop)) names.push(path);
+      else await descend([...within, name]);
+    }
+  };
+  const descend = async (within: readonly string[]): Promise<void> => {
+    const listed = await listedIn(join(folder, ...within), list);
+    if (listed === null) return;
+    const path = within.join('/');
+    if (typeof listed === 'string') refused.set(path, `the folder could not be read: ${listed}`);
+    else if (within.length > MAX_DEPTH) refused.set(path, `folders of policies are at most ${MAX_DEPTH} deep`);
+    else await walk(within, listed);
+  };
+  await walk([], await list(folder));
+  return { names: names.toSorted(), folders, refused: new Map([...refused].toSorted(byName)) };
+}
+
+const byName = ([one]: readonly [string, string], [other]: readonly [string, string]): number =>
+  one < other ? -1 : one > other ? 1 : 0;
+
+/** Whether a file of that name is read. Others may be folders. */
+const isSource = (name: string, isTop: boolean): boolean =>
+  isPolicyFile(name) || (isTop && (name === CATALOG || name === SCHEMA_FILE || isEntitiesFile(name)));
+
+/** Why a file that looks like one to be read is not; `null` where it is read, or is something else. */
+function problemOf(
+  name: string,
+  { isTop, isRead }: { readonly isTop: boolean; readonly isRead: boolean },
+): string | null {
+  const lower = name.toLowerCase();
+  if (lower.endsWith('.cedar.json')) return 'policies in JSON are not read: write them in `.cedar` files';
+  const isMeant = isPolicyFile(lower) || isEntitiesFile(lower);
+  if (isMeant && !isPolicyFile(name) && !isEntitiesFile(name)) return 'is not read: write its extension in lower case';
+  if (isPolicyFile(name) && !isRead)
+    return `is not read: policies lie in the policy folder, or in its folder \`${POLICIES}\``;
+  if (isEntitiesFile(name) && !isTop) return 'is not read: entities lie in the policy folder itself';
+  const isCatalog = lower === CATALOG || lower === 'actions.yml';
+  if (isCatalog && !(isTop && name === CATALOG))
+    return `is not read: the catalog is \`${CATALOG}\` of the policy folder itself`;
+  const isSchema = lower.endsWith('.cedarschema') && name !== GENERATED_SCHEMA;
+  if (isSchema && !(isTop && name === SCHEMA_FILE))
+    return `is not read: the base schema is \`${SCHEMA_FILE}\` of the policy folder itself`;
+  return null;
+}
+
+/** The names in a folder; `null` where it is no folder, and the code of an error where it cannot be read. */
+async function listedIn(folder: string, list: List): Promise<readonly string[] | string | null> {
+  try {
+    return await list(folder);
+  } catch (error) {
+    const code = errorCode(error) ?? String(error);
+    // A link to nothing is no folder either.
+    return code === 'ENOTDIR' || code === 'ENOENT' ? null : code;
+  }
+}

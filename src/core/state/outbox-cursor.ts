@@ -1,0 +1,105 @@
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import type { RecordRange } from '../ledger/proof/verdict.ts';
+import type { HandedRecord } from '../ledger/writer.ts';
+import type { OutboxRecord } from './store.ts';
+
+/** Most records that are read at a time. */
+export const MAX_AT_ONCE = 1_000;
+
+/** Takes records; `false` where it takes none at the moment. */
+export interface LedgerIntake {
+  take(record: HandedRecord): boolean;
+}
+
+/** Options of a cursor. */
+export interface OutboxCursorOptions {
+  /** How far the ledger had taken the outbox when the ledger was opened. */
+  readonly taken: number;
+  /**
+   * Says in the ledger that it will never have these records. `null` where no other process takes the records into a ledger of its own: none is
+   * gone before this ledger has it.
+   */
+  readonly missing: ((records: RecordRange) => EncodedRecord) | null;
+}
+
+/**
+ * How far a ledger has got with an outbox: what it was handed, what of that it has committed, and what the outbox was told to forget. It has no
+ * I/O and no clock: its owner reads, writes and waits.
+ */
+export class OutboxCursor {
+  readonly #ledger: LedgerIntake;
+  readonly #missing: OutboxCursorOptions['missing'];
+  #handed: number;
+  #committed: number;
+  #forgotten = 0;
+  #isRefused = false;
+
+  constructor(ledger: LedgerIntake, { taken, missing }: OutboxCursorOptions) {
+    this.#ledger = ledger;
+    this.#missing = missing;
+    this.#handed = taken;
+    this.#committed = taken;
+  }
+
+  /** The number after which records are to be read. */
+  get handed(): number {
+    return this.#handed;
+  }
+
+  /** Up to where the ledger has the records. */
+  get committedUpTo(): number {
+    return this.#committed;
+  }
+
+  /** Whether the ledger has all that it was handed, and takes more. */
+  get isUpToDate(): boolean {
+    return this.#handed === this.#committed && !this.#isRefused;
+  }
+
+  /** Whether the outbox keeps records that the ledger has. */
+  get hasToForget(): boolean {
+    return this.#committed !== this.#forgotten;
+  }
+
+  /** Hands over what was read after `handed`. Gives whether there may be more to hand over now. */
+  hand(waiting: readonly OutboxRecord[]): boolean {
+    for (const record of waiting) {
+      if (!this.#without(record.outbox - 1) || !this.#give(record)) return false;
+    }
+    return waiting.length === MAX_AT_ONCE;
+  }
+
+  /**
+   * Records may be gone of which none follows.
+   * @param end the number of the last record ever added
+   * @param found what was read after `handed` since
+   */
+  ended(end: number, found: readonly OutboxRecord[]): void {
+    if (end > this.#handed && (found[0]?.outbox ?? Infinity) > end) this.#without(end);
+  }
+
+  /** The ledger has committed these records. */
+  committed(batch: readonly HandedRecord[]): void {
+    for (const { outbox } of batch) if (outbox !== undefined) this.#committed = Math.max(this.#committed, outbox);
+  }
+
+  /** The outbox was told that the ledger has the records up to a number. */
+  forgot(upTo: number): void {
+    this.#forgotten = upTo;
+  }
+
+  /**
+   * Says so in the ledger if records up to a number were deleted before it had them, so that they are missed. It does so under the last of
+   * their numbers, so that it says it once.
+   */
+  #without(to: number): boolean {
+    const from = this.#handed + 1;
+    return this.#missing === null || from > to || this.#give({ ...this.#missing({ from, to }), outbox: to });
+  }
+
+  #give(record: HandedRecord & { readonly outbox: number }): boolean {
+    this.#isRefused = !this.#ledger.take(record);
+    if (!this.#isRefused) this.#handed = record.outbox;
+    return !this.#isRefused;
+  }
+}

@@ -1,0 +1,53 @@
+import type { StoreFailure } from '../runtime/store-failure.ts';
+
+/** A public key by which tokens of one of several authorities are verified. */
+export interface SharedKey {
+  /** RFC 7638 thumbprint. */
+  readonly keyId: string;
+  /** The public key as JSON (RFC 7517). */
+  readonly jwk: string;
+  /** Id of the authority that signs with it. */
+  readonly replica: string;
+  /** Milliseconds since the Unix epoch, by the clock of the database; so is `seenAtMs`, when its authority last said that it has the key. */
+  readonly publishedAtMs: number;
+  readonly seenAtMs: number;
+  /** Another text each time its authority says so. */
+  readonly seen: string;
+  readonly revokedAtMs: number | null;
+  /** That an authority published it (`core/identity/key-proof.ts`); `null` where there is none. */
+  readonly proof: string | null;
+  /** Whether it was published before keys had proofs. */
+  readonly wasBefore: boolean;
+}
+
+/** A key to publish, with the proof that an authority does; `null` where it has no SVID by configuration. */
+export type NewSharedKey = Pick<SharedKey, 'keyId' | 'jwk' | 'proof'>;
+
+/** All keys as they were at a number of the feed, newest first. */
+export interface KeysAtHead {
+  readonly seq: number;
+  readonly keys: readonly SharedKey[];
+}
+
+/** Proves and checks which keys are of an authority. */
+export interface KeyProofs {
+  /** The proof for a key of this authority; `null` while it has no SVID. */
+  readonly prove: (key: Pick<SharedKey, 'keyId' | 'jwk'>) => string | null;
+  /** Why a key in the database is not of an authority; `null` where it is. */
+  readonly problem: (key: Pick<SharedKey, 'keyId' | 'jwk' | 'proof' | 'wasBefore' | 'publishedAtMs'>) => string | null;
+}
+
+/** The keys of the authorities that share a state. Each change of the set is a change of the feed, in the same commit. */
+export interface SharedKeys {
+  /** The keys, of one snapshot of the primary that standbys have. */
+  all(): Promise<KeysAtHead | StoreFailure>;
+  /** Publishes a key; again, where that is not known to be done. `full` where there are too many keys. */
+  publish(key: NewSharedKey): Promise<'published' | 'full' | StoreFailure>;
+  /** Says that this authority has these keys, with their proofs by its current SVID. Gives those of them that are there and not revoked. */
+  touch(keys: readonly Omit<NewSharedKey, 'jwk'>[]): Promise<ReadonlySet<string> | StoreFailure>;
+  /** Removes keys; one with `seen` only if its authority has not said since that it has it. */
+  remove(keys: readonly { readonly keyId: string; readonly seen: string | null }[]): Promise<null | StoreFailure>;
+}
+
+/** The root task of feed changes that are of the keys. No task has this id. */
+export const KEYS_ROOT = 'keys';

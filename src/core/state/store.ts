@@ -1,0 +1,352 @@
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import type { StoredRecord } from '../ledger/timeline.ts';
+import type { Saying } from '../task/context-change.ts';
+import type { IssuedTokenState } from '../task/issued-token.ts';
+import type { HistoryEntry, TaskHistory } from '../task/history.ts';
+import type { Cause } from '../task/cause.ts';
+import type { Stop, StopQuery } from '../task/stop.ts';
+import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
+import type { Premises } from './writes/premises.ts';
+import type { Clocks } from '../runtime/ports.ts';
+import type { FeedChanges } from './feed.ts';
+import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
+import type { HandedOn, SettleProblem, Spend, SpendProblem } from './spend.ts';
+import type { RememberedKind } from './replay-memory.ts';
+
+/** A token that is about to be issued, with the generation of the task at the decision. */
+export type IssuedToken = Omit<IssuedTokenState, 'revokedAtMs'>;
+
+/** A record that waits for the ledger. */
+export interface OutboxRecord extends EncodedRecord {
+  /** Its number in this file, from 1. Never reused. */
+  readonly outbox: number;
+}
+
+/** One of several ledgers that take the records of an outbox. */
+export interface RelayingLedger {
+  /** Tells it from the others, and from one that was lost and begun anew under the same name. */
+  readonly name: string;
+  /** How many ledgers must have a record before it is deleted. */
+  readonly copies: number;
+}
+
+/** A record of the outbox, in the form in which records of the ledger are read. */
+export interface WaitingRecord extends StoredRecord {
+  readonly outbox: number;
+}
+
+/** The key of a task. A `Task` is its own key. */
+export interface TaskKey {
+  readonly issuer: string;
+  readonly id: string;
+}
+
+/** A token with the task it belongs to. */
+export interface TokenOfTask extends IssuedTokenState {
+  readonly issuer: string;
+  readonly taskId: string;
+}
+
+/** The state by which one use of a token is decided. */
+export interface UseState {
+  readonly task: Task;
+  /** The token, if it belongs to the task. */
+  readonly issued: IssuedTokenState | undefined;
+  readonly history: TaskHistory;
+}
+
+/** A task and its token, without the history: what tells whether the token may still be used at all. */
+export type TaskStanding = Pick<UseState, 'task' | 'issued'>;
+
+/** Which tasks to list, newest first. */
+export interface TaskFilter {
+  readonly id?: string;
+  readonly agent?: string;
+  /** The current state: an open task past its deadline is `expired`. */
+  readonly state?: TaskState;
+  /** The parts of this task. */
+  readonly parent?: Pick<Task, 'issuer' | 'id'>;
+  /** Default and maximum: 1,000. */
+  readonly limit?: number;
+}
+
+/** Which open tasks to list. All given conditions must hold. */
+export interface OpenTaskFilter {
+  readonly agent?: string;
+  readonly subject?: string;
+  readonly id?: string;
+  /** The task of the token with this digest. */
+  readonly jtiDigest?: string;
+  /** Lists the next page: tasks that come after this one in the listing. */
+  readonly olderThan?: Pick<Task, 'createdAtMs' | 'id'> | undefined;
+}
+
+/** Number of tasks in the file. A task past its deadline counts as open until its expiry is written. */
+export interface TaskCounts {
+  readonly active: number;
+  readonly suspended: number;
+  readonly ended: number;
+}
+
+/** Size of a state file on disk, without SQLite's log. */
+export interface StateSize {
+  readonly bytes: number;
+  /** Free bytes within that size, for later writes. */
+  readonly freeBytes: number;
+}
+
+/** Result of one step of pruning. */
+export interface Pruned {
+  /** Number of deleted tasks. Their tokens, budgets and histories are deleted too. */
+  readonly tasks: number;
+  /** Whether another step has more to do at once. */
+  readonly isMore: boolean;
+}
+
+/** A settled use whose call was not sent to its upstream, as it was settled (`SettledUse`). */
+export interface UnsentUse {
+  readonly decisionId: string;
+  readonly key: TaskKey;
+  readonly jtiDigest: string;
+  readonly spends: readonly Spend[];
+  readonly by?: string;
+}
+
+/** Result of an event: `task` is the state after it; `changed` whether this call changed it. */
+export interface TaskEnd {
+  readonly task: Task;
+  readonly changed: boolean;
+}
+
+/** A static secret in a call, with its agent and action. Never the secret itself. */
+export interface SeenSecret {
+  /** Digest of the secret, from `digestOf`. */
+  readonly digest: string;
+  readonly kind: string;
+  /** `header authorization`, `query api_key` */
+  readonly place: string;
+  readonly agent: string;
+  /** Id of the action in the catalog; `''` where there is none. */
+  readonly action: string;
+}
+
+/** A sighting to be written, and how often the secret was seen since the last write. */
+export interface DueSecret {
+  readonly secret: SeenSecret;
+  readonly times: number;
+}
+
+/** How often a secret was seen with one agent at one action. */
+export interface SecretSighting extends SeenSecret {
+  /** Milliseconds since the Unix epoch, accurate to a minute. */
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+  readonly count: number;
+}
+
+/** What a process can read while another one writes. */
+export interface StoreReader {
+  /** One reading of all clocks. */
+  clocks(): Clocks;
+  /** The later of wall clock and floor, in milliseconds since the Unix epoch. Decisions about tasks use it (`laterOf`). */
+  nowMs(): number;
+  /** The floor alone (`clock-floor.ts`), in the same unit. Permanent writes use it. */
+  floorMs(): number;
+  /** The task with this issuer and id, read from the file each time; `undefined` where it does not exist. */
+  taskOf(issuer: string, id: string): Task | undefined | StoreFailure;
+  /** The task with the token of that digest and its history, in one statement; `undefined` where the task does not exist. */
+  useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
+  /** The same without the history; it reads nothing where the history alone was written to since. */
+  standingOf(issuer: string, id: string, jtiDigest: string): TaskStanding | undefined | StoreFailure;
+  /**
+   * Checks once for commits of other processes, for all calls of `useStateOf` and `standingOf` until `turnOver`. The caller must not await before
+   * `turnOver`: each check of the turn had been received by then, so an end that was acknowledged before it counts.
+   */
+  turn(): void;
+  turnOver(): void;
+  tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure;
+  tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
+  /**
+   * The tasks whose end is not written, newest first; at most `limit` and 1,000. Also those that are past their time by the clock: a signal that
+   * ends tasks must find them, since the clock can be wrong.
+   */
+  openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
+  /** Number of tasks by state. Reads three rows, however many tasks there are. */
+  taskCounts(): TaskCounts | StoreFailure;
+  /** Size of the file on disk. */
+  size(): StateSize | StoreFailure;
+  /** The static secrets that were seen, most recently seen first; at most `limit`. */
+  staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
+  /** Digest of a secret under the key of this file: `hmac-sha-256:` and base64url. The same after every restart. */
+  digestOf(secret: string): string;
+  /** Random id made with the file. The ledger remembers by it which numbers of this file's outbox it has. */
+  fileId(): string | StoreFailure;
+  /** The number of the last record ever added to the outbox; 0 before the first. It never decreases. */
+  outboxEnd(): number | StoreFailure;
+  /** `Feed.feedEnd` and `Feed.feedAfter`, at once. */
+  feedEnd(): number | StoreFailure;
+  feedAfter(position: number): FeedChanges | null | StoreFailure;
+  /** When the file was restored from a backup, in milliseconds since the Unix epoch by the floor; `null` where it never was. */
+  restoredAtMs(): number | null | StoreFailure;
+  /** The stop that lasts longest of those that concern a declaration; `null` where there is none. */
+  stopOf(query: StopQuery): Stop | null | StoreFailure;
+  /** The waiting records with a number above `after`, in order; at most `limit`. */
+  outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure;
+  /** The first records of a task that wait in the outbox; at most `limit`. */
+  recordsOf(taskId: string, limit: number): readonly WaitingRecord[] | StoreFailure;
+  close(): void;
+}
+
+/**
+ * Tasks, tokens and budgets in one file. Every write is one transaction with its records: when the call returns, all of it is on disk, or
+ * nothing. Records wait in an outbox until the ledger has them.
+ */
+export interface Store extends StoreReader {
+  /**
+   * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` where its parent is not active or
+   * the root task has 1,000 open parts, and `refused` where it would outlive its parent by deadline or idle limit; `changed` as in
+   * `insertToken`.
+   */
+  insertTask(
+    task: Task,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    decidedBy?: Premises,
+  ): null | StoreFailure;
+  /**
+   * Writes a part like `insertTask`, paid for by the budgets of its parent in the same transaction: both happen, or neither. `ended` also
+   * where the parent's token is revoked; `changed` as in `insertToken`.
+   */
+  insertPart(
+    part: Task,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    handed: HandedOn,
+    decidedBy?: Premises,
+  ): null | SpendProblem | StoreFailure;
+  /**
+   * Writes a further token of a task and its records, before it is signed. A `conflict` where the task does not exist, is not active, or
+   * has another generation than the token; `changed` where a premise of the write no longer holds.
+   */
+  insertToken(
+    key: TaskKey,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    decidedBy?: Premises,
+  ): null | StoreFailure;
+  /**
+   * Applies the event and writes its record. An end or a suspension also reaches every open part in the same transaction, each with its own
+   * record; a resume reaches none. A resume is a conflict where its cause does not lift the suspension (`core/task/cause.ts`). `undefined` where
+   * the task does not exist; `changed` as in `insertToken`.
+   */
+  applyTaskEvent(
+    key: TaskKey,
+    event: TaskEvent,
+    by: string,
+    decidedBy?: Premises,
+  ): TaskEnd | TaskConflict | undefined | StoreFailure;
+  /**
+   * Updates the claimed and attested facts of the task as `contextAfter` computes them, and applies the event that follows from them, if
+   * any, in the same transaction. Gives the task after both. A conflict where it has ended, `undefined` where it does not exist, `refused`
+   * where there is no room; `changed` as in `insertToken`.
+   */
+  setContext(
+    key: TaskKey,
+    saying: Saying,
+    event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
+    decidedBy?: Premises,
+  ): Task | TaskConflict | undefined | StoreFailure;
+  /**
+   * Lets the agent of the task declare like tasks at once: forgets the stops of ended tasks with an action of this one, and records it. Stops of
+   * suspended tasks stay until those are resumed. `undefined` where the task does not exist.
+   */
+  liftStops(key: TaskKey, cause: Cause, by: string): Task | undefined | StoreFailure;
+  /** Sets the risk of an open task. A conflict where it has ended, `undefined` where it does not exist; `changed` as in `insertToken`. */
+  setRisk(
+    key: TaskKey,
+    risk: TaskRisk,
+    cause: Cause,
+    by: string,
+    decidedBy?: Premises,
+  ): Task | TaskConflict | undefined | StoreFailure;
+  /**
+   * Treats one token as revoked in this process from now on, before `revokeToken` writes it. It cannot fail, and is forgotten when the
+   * process ends. Of more than 16,384 tokens, the least recently used are forgotten.
+   */
+  refuseToken(jtiDigest: string): void;
+  /** Revokes one token. Idempotent. `false` where the token is unknown. */
+  revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure;
+  /**
+   * Remembers a key until an instant of the floor; `seen` where it is already remembered. Expired keys are deleted. With 100,000 keys of
+   * one kind it fails as `full`: the caller must refuse what cannot be remembered.
+   */
+  rememberOnce(kind: RememberedKind, key: string, untilMs: number): 'new' | 'seen' | StoreFailure;
+  /**
+   * Counts all spends and adds the history entry, or does nothing. Requires that the task is active, the token not revoked, every limit
+   * holds and the history still has the version of the entry. `refused` where a number is not whole or out of range.
+   */
+  spend(
+    key: TaskKey,
+    jtiDigest: string,
+    spends: readonly Spend[],
+    entry?: HistoryEntry,
+  ): null | SpendProblem | StoreFailure;
+  /** `Settling.giveBack`: within 10 minutes of the settlement. */
+  giveBack(use: UnsentUse): boolean | StoreFailure;
+  /**
+   * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes nothing. A problem takes
+   * nothing and is not remembered, so the use may be settled later under the same id. The record, where there is one, goes to the outbox with
+   * what the use takes, once.
+   */
+  settle(
+    decisionId: string,
+    key: TaskKey,
+    use: {
+      readonly jtiDigest: string;
+      readonly spends: readonly Spend[];
+      readonly entry?: HistoryEntry | undefined;
+      readonly record?: EncodedRecord | undefined;
+      readonly by?: string | undefined;
+    },
+  ): null | SettleProblem | StoreFailure;
+  /**
+   * Commits everything written in `work` together: one sync for many uses. `work` must neither await nor throw. Answers given within it are
+   * valid only if this returns `null`.
+   */
+  inOneCommit(work: () => void): null | StoreFailure;
+  /** Writes sightings of static secrets. Of more than 10,000 secrets, the least recently seen are deleted. */
+  writeSecrets(due: readonly DueSecret[]): null | StoreFailure;
+  /** Ends open tasks past their deadline or idle limit, at most 1,000 in one call. Gives how many. */
+  endExpired(): number | StoreFailure;
+  /**
+   * Runs one step of pruning, bounded to some hundred rows. It deletes root tasks that ended at least `keepMs` ago by both clocks, with
+   * their parts, tokens, budgets and history. It keeps tasks with a token that has not expired by both clocks and a minute, tasks with a
+   * record in the outbox, and the ancestors of either.
+   */
+  prune(keepMs: number): Pruned | StoreFailure;
+  /** Returns up to 1 MiB of free space to the disk, beyond a reserve. Gives whether there is more. */
+  shrink(): boolean | StoreFailure;
+  /**
+   * Marks the file as in use by this process, unless it is marked. The next start checks the whole file if `close` did not remove the mark.
+   */
+  markServing(): null | StoreFailure;
+  /** Adds records to the outbox that belong to no other write. */
+  appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
+  /** Adds the record of a decision that takes nothing from a task: once, however often it is sent within 10 minutes. */
+  keepRecord(decisionId: string, record: EncodedRecord): null | StoreFailure;
+  /**
+   * Deletes the records of the outbox up to that number, since the ledger has them: if several ledgers take them, once as many have
+   * them as the ledger asks for, and each one that was heard of in the last ten minutes.
+   */
+  forget(upTo: number, ledger?: RelayingLedger): null | StoreFailure;
+  /** Notes when tasks were used, which restarts their idle time. Writes only where one of them has an idle limit. */
+  touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
+  /**
+   * Replaces what a process reported of the uses of tokens, where their numbers are not lower. Tokens that do not exist, or whose audience
+   * the process may not serve, are passed over. Of more than 8 reporters of a token, the first one and the latest seven stay.
+   */
+  writeUses(uses: readonly UsesOfToken[], reporter: Reporter): null | StoreFailure;
+  /** What was reported of the uses of a token: those with allowed uses first, in the order of the first of them. */
+  reportedUses(jtiDigest: string): readonly ReportedUses[] | StoreFailure;
+}

@@ -1,0 +1,59 @@
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
+import { encodedRecord } from '../../ledger/encoded-record.ts';
+import type { LedgerRecord } from '../../ledger/record.ts';
+import type { TaskHistory } from '../../task/history.ts';
+import type { Stop, StopQuery, StopRow } from '../../task/stop.ts';
+import type { Task } from '../../task/task.ts';
+import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
+
+/**
+ * The rows of the state within one transaction, by which the writes of `writes.ts` are decided and which they change. Later reads see
+ * earlier changes. A method may throw: then everything that the write has changed is undone, and the error becomes its failure.
+ */
+export interface StateRows {
+  /** `Store.nowMs` and `Store.floorMs` of the write. */
+  nowMs(): number;
+  floorMs(): number;
+  task(key: TaskKey): Task | undefined;
+  /** The open descendants of the task, nearest first. */
+  openParts(key: TaskKey): readonly Task[];
+  countOpenParts(key: TaskKey): number;
+  token(jtiDigest: string): TokenOfTask | undefined;
+  useState(key: TaskKey, jtiDigest: string): UseState | undefined;
+  /** The value of a counter of the task; 0 where there is no such counter. */
+  spent(key: TaskKey, counter: string): number;
+  /** Inserts a task; fails as `conflict` where the key exists. */
+  addTask(task: Task): void;
+  /** Replaces what can change of a task, and announces the change to the feed. */
+  setTask(task: Task): void;
+  /** Inserts a token; fails as `conflict` where the digest exists. */
+  addToken(key: TaskKey, token: IssuedToken): void;
+  /** Marks a token as revoked, and announces the change of its task to the feed. */
+  setRevoked(token: TokenOfTask, atMs: number): void;
+  setSpent(key: TaskKey, counter: string, spent: number): void;
+  /** Whether the use of that decision is settled. */
+  isSettled(decisionId: string): boolean;
+  /** Remembers that it is, for 10 minutes. */
+  setSettled(decisionId: string): void;
+  /** Replaces the history that the task shares with its family, and announces the change to the feed. */
+  setHistory(key: TaskKey, history: TaskHistory): void;
+  /** The stop that lasts longest of those that concern a declaration; `null` where there is none. */
+  stop(query: StopQuery): Stop | null;
+  /** Writes stops. One that is stored under the same key is replaced, unless that one ended later. */
+  addStops(stops: readonly StopRow[]): void;
+  /** The stops of a suspended task become stops of one that ended then. */
+  endStops(key: TaskKey, endedAtMs: number): void;
+  /** Deletes the stops of ended tasks that concern such a declaration, whoever its subject. */
+  liftStops(query: Omit<StopQuery, 'subject'>): void;
+  /** Deletes the stops of a suspended task. */
+  removeStops(key: TaskKey): void;
+  /** Adds records to the outbox, in order, and restarts the idle time of tasks with allowed uses. */
+  addRecords(records: readonly EncodedRecord[]): void;
+}
+
+/** Adds a record made by the state itself. Its text has passed `recordText`, so it can be encoded. */
+export function addRecord(rows: StateRows, record: LedgerRecord): void {
+  const encoded = encodedRecord(record);
+  if ('problem' in encoded) throw new Error(`a change has no record: ${encoded.problem}`);
+  rows.addRecords([encoded]);
+}

@@ -1,0 +1,39 @@
+import { isDeny } from '../../decision/decision.ts';
+import { reuseOf } from '../../decide/decided-check.ts';
+import { mainClass } from '../../token/reuse.ts';
+import { totalMs } from '../finished-check.ts';
+import type { CheckObserver } from '../finished-check.ts';
+import type { MetricFamilies } from './metrics.ts';
+
+type Counted = Pick<
+  MetricFamilies,
+  'decisions' | 'checkDuration' | 'stageDuration' | 'cacheRequests' | 'tokenUses' | 'staticSecrets'
+>;
+
+/** Counts checks. Series that never change are looked up once, since this runs for every check. */
+export function checkMetrics(metrics: Counted): CheckObserver {
+  const duration = metrics.checkDuration.of({});
+  const gather = metrics.stageDuration.of({ stage: 'gather' });
+  const decide = metrics.stageDuration.of({ stage: 'decide' });
+  const settle = metrics.stageDuration.of({ stage: 'settle' });
+  const cached = {
+    hit: metrics.cacheRequests.of({ cache: 'decision', result: 'hit' }),
+    miss: metrics.cacheRequests.of({ cache: 'decision', result: 'miss' }),
+    bypass: metrics.cacheRequests.of({ cache: 'decision', result: 'bypass' }),
+  };
+  return (check) => {
+    const { decision, facts, traceId, took } = check;
+    const { action, nowMs, secrets } = facts;
+    const { kind } = decision;
+    const reason = isDeny(decision) ? decision.reason : 'none';
+    metrics.decisions.of({ decision: kind, reason, action: isDeny(action) ? 'none' : action.id }).inc();
+    duration.observe(totalMs(took) / 1000, traceId === null ? undefined : { traceId, atMs: nowMs });
+    gather.observe(took.gatherMs / 1000);
+    decide.observe(took.decideMs / 1000);
+    settle.observe(took.settleMs / 1000);
+    const reuse = mainClass(reuseOf(check));
+    cached[check.cache].inc();
+    if (reuse !== null) metrics.tokenUses.of({ class: reuse }).inc();
+    for (const secret of secrets) metrics.staticSecrets.of({ kind: secret.kind, decision: kind }).inc();
+  };
+}

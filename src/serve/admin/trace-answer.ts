@@ -1,0 +1,67 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isProblem } from '../../core/runtime/problem.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+
+/** Where checks can be waited for. */
+export interface TraceSource {
+  /**
+   * Begins to wait for checks that match filters; `told` receives each as one line of JSON. Returns how to stop, what is wrong with a filter,
+   * or `full`.
+   */
+  readonly begin: (
+    filters: Iterable<readonly [string, string]>,
+    told: (line: string) => void,
+  ) => (() => void) | Problem | 'full';
+}
+
+/** A browser cannot send it to another origin without asking first, so no page can wait in the name of its user. */
+const MARK = 'x-remit-trace';
+const MAX_SECONDS = 600;
+const MAX_CHECKS = 100;
+
+/**
+ * Answers `GET /trace?seconds=30&count=1&FILTER=VALUE…`: head at once, then a line for each matching check, and the end after `count` of them or
+ * after `seconds`. A connection that closes stops waiting. 400 for a wrong query, 503 where too many wait.
+ */
+export function answerTrace(
+  request: IncomingMessage,
+  response: ServerResponse,
+  source: TraceSource,
+): { readonly status: 400 | 403 | 503; readonly text: string } | null {
+  if (request.headers[MARK] === undefined) return { status: 403, text: `the header \`${MARK}\` is required` };
+  const query = new URLSearchParams(request.url?.split('?')[1] ?? '');
+  const seconds = wholeIn(query, 'seconds', { byDefault: 30, max: MAX_SECONDS });
+  const count = wholeIn(query, 'count', { byDefault: 1, max: MAX_CHECKS });
+  if (isProblem(seconds)) return { status: 400, text: seconds.problem };
+  if (isProblem(count)) return { status: 400, text: count.problem };
+  const filters = [...query].filter(([name]) => name !== 'seconds' && name !== 'count');
+  let left = count;
+  const stop = source.begin(filters, (line) => {
+    if (left === 0) return;
+    left -= 1;
+    response.write(`${line}\n`);
+    if (left === 0) response.end();
+  });
+  if (stop === 'full') return { status: 503, text: 'too many wait for checks: try again' };
+  if (isProblem(stop)) return { status: 400, text: stop.problem };
+  const timer = setTimeout(() => response.end(), seconds * 1_000);
+  response.once('close', () => {
+    clearTimeout(timer);
+    stop();
+  });
+  response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+  response.flushHeaders();
+  return null;
+}
+
+/** A whole number from 1 of the query. */
+function wholeIn(
+  query: URLSearchParams,
+  name: string,
+  { byDefault, max }: { readonly byDefault: number; readonly max: number },
+): number | Problem {
+  const text = query.get(name);
+  if (text === null) return byDefault;
+  const value = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  return value >= 1 && value <= max ? value : { problem: `\`${name}\` must be from 1 to ${max}` };
+}

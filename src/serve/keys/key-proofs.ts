@@ -1,0 +1,29 @@
+import { keyProofOf, keyProofProblem } from '../../core/identity/key-proof.ts';
+import type { Svid, SvidSource } from '../../core/identity/svid.ts';
+import type { KeyProofs, SharedKey } from '../../core/state/shared-keys.ts';
+
+/** A key of before the proofs counts so long after it was published: as long as one is in use. */
+const KEPT_BEFORE_MS = 25 * 3_600_000;
+
+/** Proves the keys of this authority by its SVID, and takes those for keys of authorities that a workload of the same SPIFFE ID has published. */
+export function keyProofsOf(
+  svid: Pick<SvidSource, 'current'>,
+  { issuer, nowMs }: { readonly issuer: string; readonly nowMs: () => number },
+): KeyProofs {
+  let last: Svid | null = null;
+  // One that is not renewed in time still tells who the authorities are.
+  const known = (): Svid | null => (last = svid.current() ?? last);
+  const said = ({ keyId, jwk }: Pick<SharedKey, 'keyId' | 'jwk'>): string => JSON.stringify([issuer, keyId, jwk]);
+  return {
+    prove: (key) => {
+      const now = svid.current();
+      return now === null ? null : keyProofOf(said(key), now);
+    },
+    problem: (key) => {
+      const own = known();
+      if (own === null) return 'cannot be verified: this authority has no SVID yet';
+      const isOfBefore = key.wasBefore && key.proof === null && nowMs() - key.publishedAtMs < KEPT_BEFORE_MS;
+      return isOfBefore ? null : keyProofProblem(said(key), key.proof, { svid: own, nowMs: nowMs() });
+    },
+  };
+}

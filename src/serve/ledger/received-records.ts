@@ -1,0 +1,188 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { ReceivedRecords } from '../../authority/feed/received-records.ts';
+import type { Config } from '../../core/config/config.ts';
+import { recordsPlaceOf } from '../../core/config/records.ts';
+import type { RecordsConfig } from '../../core/config/records.ts';
+import { openEmitterFile } from '../../authority/records/emitter-file.ts';
+import { pruneReceived } from '../../authority/records/received-retention.ts';
+import type { ReceivedRetention, RetentionServices } from '../../authority/records/received-retention.ts';
+import { Receiver } from '../../authority/records/receiver.ts';
+import { bucketArchive, bytesOf, folderArchive } from '../../authority/records/record-archive.ts';
+import { RecordFiles } from '../../authority/records/record-files.ts';
+import { RecordObjects } from '../../authority/records/record-objects.ts';
+import type { RecordStore } from '../../authority/records/record-store.ts';
+import type { EmitterRecord } from '../../core/ledger/record.ts';
+import type { LedgerWriter } from '../../core/ledger/writer.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { repeatedly } from '../../core/runtime/repeatedly.ts';
+import { after } from '../../core/runtime/timers.ts';
+import { lockFile } from '../../core/sqlite/file-lock.ts';
+import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import type { Database, DatabaseGuard } from '../../authority/state/postgres/database.ts';
+import type { Faults } from '../../core/telemetry/faults.ts';
+import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
+import type { Closers } from '../closers.ts';
+import { errorCode } from '../../core/runtime/system/error-code.ts';
+import { isStartProblem } from '../start-problem.ts';
+import type { StartProblem } from '../start-problem.ts';
+
+/** Dependencies of what receives the records of sidecars. */
+export interface ReceivingServices {
+  /** The ledger of this process. */
+  readonly writer: Pick<LedgerWriter, 'durable'>;
+  /** Id of this authority among its replicas; `null` where it has none. */
+  readonly replica: string | null;
+  /** What guards the database of the state, where there is one. Default: there is none. */
+  readonly guard?: DatabaseGuard | undefined;
+  readonly ports: Ports;
+  readonly faults: Faults;
+  readonly metrics: Metrics;
+  readonly log: (line: string) => void;
+  readonly closers: Pick<Closers, 'push'>;
+  /** How often old records are looked for. Default an hour. */
+  readonly pruneEveryMs?: number;
+}
+
+const PRUNE_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+const GIB = 1024 ** 3;
+
+const retainOf = ({ retainDays, retainGiB }: RecordsConfig): ReceivedRetention => ({
+  maxAgeMs: retainDays * DAY_MS,
+  maxBytes: retainGiB === null ? null : retainGiB * GIB,
+});
+
+/** Opens the place of a configuration for the records of sidecars. On a problem what is open is closed by the closers. */
+export async function openReceivedRecords(
+  config: Pick<Config, 'records' | 'state' | 'ledger' | 'trustDomains' | 'durability'>,
+  { writer, replica, guard, ports, faults, metrics, log, closers, pruneEveryMs = PRUNE_MS }: ReceivingServices,
+): Promise<ReceivedRecords | StartProblem> {
+  const database = await openRecordsDatabase(config, { guard, closers });
+  const store = await openStore(config, { database, ports, closers });
+  if (isStartProblem(store)) return store;
+  const heads =
+    database === null || replica === null || store.headsFile !== null
+      ? openEmitterFile(store.headsFile ?? join(dirname(config.ledger.folder), 'emitters.db'), ports)
+      : (await import('../../authority/state/postgres/emitter-heads.ts')).emitterHeads(database, {
+          id: replica,
+          nowMs: ports.nowMs,
+        });
+  if (isStoreFailure(heads)) return { problem: heads.detail };
+  closers.push(() => heads.close());
+  const record = async (emitter: EmitterRecord): Promise<boolean> => {
+    const isWritten = await writer.durable(emitter);
+    if (isWritten) metrics.emitterEvents.of({ event: emitter.event }).inc();
+    return isWritten;
+  };
+  const receiver = new Receiver({
+    store: store.records,
+    heads,
+    record,
+    ports,
+    after,
+    onFault: (problem) => {
+      if (problem !== null) metrics.receivedFailures.of({ what: 'keep' }).inc();
+      faults.set('received records', problem);
+    },
+  });
+  closers.push(async () => {
+    const problem = await receiver.close();
+    if (problem !== null) log(`received records: ${problem}`);
+  });
+  const problem = await receiver.start();
+  if (problem !== null) return { problem };
+  const prune = async (): Promise<void> => {
+    if (!heads.isFirst()) return;
+    const pruned = await pruneReceived({ ...store, retain: retainOf(config.records), nowMs: ports.nowMs, record });
+    faults.set('retention of received records', isProblem(pruned) ? pruned.problem : null);
+    if (isProblem(pruned)) metrics.receivedFailures.of({ what: 'delete' }).inc();
+    if (!isProblem(pruned) && pruned.objects > 0) {
+      log(`received records: deleted ${pruned.objects} of the oldest files or objects, ${pruned.bytes} bytes`);
+    }
+  };
+  closers.push(
+    repeatedly(prune, { everyMs: pruneEveryMs, after, onFault: (fault) => log(`received records: ${fault}`) }),
+  );
+  metrics.beforeScrape(() => {
+    const { logs, waitingBytes } = receiver.status;
+    metrics.receivedLogs.of({}).set(logs);
+    metrics.receivedWaiting.of({}).set(waitingBytes);
+  });
+  return { receiver, trustDomain: config.trustDomains[0] ?? 'none' };
+}
+
+/** Connections for records: their own, so that no end of a task waits for one of them. */
+const MAX_CONNECTIONS = 4;
+
+/** The database that all authorities share, where there is one. */
+async function openRecordsDatabase(
+  { state, durability }: Pick<Config, 'state' | 'durability'>,
+  { guard, closers }: Pick<ReceivingServices, 'guard' | 'closers'>,
+): Promise<Database | null> {
+  if (state.kind !== 'postgres') return null;
+  const { target } = state;
+  const { Database } = await import('../../authority/state/postgres/database.ts');
+  const database = new Database({ target, maxConnections: MAX_CONNECTIONS, hasQuorum: durability === 'quorum' });
+  if (guard !== undefined) database.guardedBy(guard);
+  closers.push(() => database.close());
+  return database;
+}
+
+interface OpenStore extends Pick<RetentionServices, 'archive' | 'bytes'> {
+  readonly records: RecordStore;
+  /** The file that says how far each log is kept, where the store is of one process; `null` where the database says so, or a file beside the ledger. */
+  readonly headsFile: string | null;
+}
+
+async function openStore(
+  config: Pick<Config, 'records' | 'state' | 'ledger'>,
+  { database, ports, closers }: Pick<ReceivingServices, 'ports' | 'closers'> & { readonly database: Database | null },
+): Promise<OpenStore | StartProblem> {
+  const place = recordsPlaceOf(config);
+  const { nowMs } = ports;
+  if (place.kind === 'file') return openFiles(place.folder, { ports, closers });
+  if (place.kind === 's3') {
+    // Loaded here alone: it is large.
+    const { S3Bucket } = await import('../../authority/records/s3-bucket.ts');
+    const bucket = new S3Bucket(place.place);
+    closers.push(() => bucket.close());
+    const archive = bucketArchive(bucket);
+    return {
+      records: new RecordObjects(bucket, { what: 'the object store', nowMs }),
+      archive,
+      bytes: () => bytesOf(archive),
+      headsFile: null,
+    };
+  }
+  // The configuration allows it only where there is a database.
+  if (database === null) return { problem: '`records: postgres` needs `state: postgres://…`' };
+  const { MAX_OBJECT_BYTES, receivedBytes, receivedObjects } =
+    await import('../../authority/state/postgres/received-objects.ts');
+  const bucket = receivedObjects(database, nowMs);
+  return {
+    records: new RecordObjects(bucket, { what: 'the database', nowMs, maxBytes: MAX_OBJECT_BYTES }),
+    archive: bucketArchive(bucket),
+    bytes: () => receivedBytes(database),
+    headsFile: null,
+  };
+}
+
+function openFiles(
+  folder: string,
+  { ports, closers }: Pick<ReceivingServices, 'ports' | 'closers'>,
+): OpenStore | StartProblem {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const lock = lockFile(join(folder, 'lock.db'));
+    if (lock === null) return { problem: `the received records \`${folder}\` are in use by another process` };
+    closers.push(() => lock.release());
+    const records = new RecordFiles(folder, ports);
+    closers.push(() => records.close());
+    const archive = folderArchive(folder);
+    return { records, archive, bytes: () => bytesOf(archive), headsFile: join(folder, 'emitters.db') };
+  } catch (error) {
+    return { problem: `the received records \`${folder}\` cannot be opened: ${errorCode(error) ?? 'unknown error'}` };
+  }
+}

@@ -1,0 +1,69 @@
+import type { KeptText } from '../../core/ledger/log/kept-policies.ts';
+import type { PolicyOrigin } from '../../core/ledger/record.ts';
+import { recordText } from '../../core/ledger/record.ts';
+import type { LedgerWriter } from '../../core/ledger/writer.ts';
+import type { LoadPolicySet } from '../../core/policy/policy-in-force.ts';
+import type { PolicySet } from '../../core/policy/loading/load.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
+
+/** Dependencies of a recorded load. */
+interface Recording {
+  readonly ledger: Pick<LedgerWriter, 'append' | 'flush'>;
+  readonly ports: Pick<Ports, 'nowMs'>;
+  /** The account on this machine under which the process runs. */
+  readonly by: string;
+  /** Keeps the text of a set beside the ledger. Never rejects. */
+  readonly keepText: (set: Pick<PolicySet, 'hash' | 'source'>) => Promise<KeptText>;
+  /** Deletes texts of older sets. Never rejects. */
+  readonly forgetTexts: (hashes: readonly string[]) => Promise<void>;
+}
+
+/**
+ * Wraps a load of policies to record each set that differs from the one before, and to keep its text. So the policies behind each decision
+ * have a date, an origin and a text. A set whose text cannot be kept still comes into force; the record says so.
+ */
+export function recordedLoad(
+  load: LoadPolicySet,
+  { ledger, ports, by, keepText, forgetTexts }: Recording,
+): LoadPolicySet {
+  // INVARIANT: a text is deleted only once a record on disk says so: a missing one that no record names was deleted by somebody else.
+  const forget = async (hashes: readonly string[]): Promise<void> => {
+    if ((await ledger.flush()) === null) await forgetTexts(hashes);
+  };
+  let inForce: string | null = null;
+  return async () => {
+    const loaded = await load();
+    if ('findings' in loaded || loaded.hash === inForce) return loaded;
+    const { isKept, beyond, missing = [] } = await keepText(loaded);
+    inForce = loaded.hash;
+    const isRecorded = ledger.append({
+      kind: 'policy',
+      at: ports.nowMs(),
+      task: null,
+      policySet: loaded.hash,
+      policies: loaded.policyCount,
+      actions: loaded.catalog.actions.size,
+      origin: originOf(loaded),
+      by,
+      isTextKept: isKept,
+      textsGivenUp: beyond,
+      ...(missing.length > 0 && { textsMissing: missing }),
+    });
+    if (isRecorded && beyond.length > 0) void forget(beyond);
+    return loaded;
+  };
+}
+
+function originOf({ bundle, source: { folder } }: Pick<PolicySet, 'bundle' | 'source'>): PolicyOrigin {
+  if (bundle === null) return { kind: 'folder', folder: recordText(folder) };
+  const { signers, name, version, serial, issuedAtMs } = bundle;
+  return {
+    kind: 'bundle',
+    from: recordText(folder),
+    name: recordText(name),
+    signers: signers.map(recordText),
+    version: recordText(version),
+    serial,
+    issuedAt: issuedAtMs,
+  };
+}

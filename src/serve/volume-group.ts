@@ -1,0 +1,66 @@
+import { closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Config } from '../core/config/config.ts';
+import { PRIVATE_MODE } from '../core/runtime/system/private-file.ts';
+
+const SET_GROUP_ID = 0o2000;
+const GROUP = 0o070;
+const OTHERS = 0o007;
+const PRIVATE_FOLDER_MODE = 0o700;
+
+/**
+ * Closes state and keys to all but their owner again, if the kubelet opened them to the group of their volume (`fsGroup`). It does with a volume
+ * whose root has another group, and with `fsGroupChangePolicy: Always` at each start of a pod. Nothing is changed outside of folders that have its
+ * mark: they belong to the group, which may write them and passes itself on (setgid). What cannot be changed is left, and refused by who reads it.
+ *
+ * @returns how many files and folders were closed; 0 if the own files are not open to such a group
+ */
+export function closeToVolumeGroup({ ledger, state }: Pick<Config, 'ledger' | 'state'>): number {
+  const own = [ledger.keyFile, ...(state.kind === 'sqlite' ? [state.path] : [])];
+  const folders = own.filter(isOpened).map((path) => dirname(path));
+  return [...new Set(folders)].reduce((sum, folder) => sum + closeIn(folder), 0);
+}
+
+const isOpened = (path: string): boolean => {
+  const [file, folder] = [statsAt(path), statsAt(dirname(path))];
+  return file !== null && folder !== null && isMarked(folder) && isOpenTo(folder.gid, file);
+};
+
+const isMarked = ({ mode }: Stats): boolean => (mode & SET_GROUP_ID) !== 0 && (mode & GROUP) === GROUP;
+
+const isOpenTo = (group: number, { gid, mode }: Stats): boolean =>
+  gid === group && (mode & GROUP) !== 0 && (mode & OTHERS) === 0;
+
+function statsAt(path: string): Stats | null {
+  try {
+    return lstatSync(path);
+  } catch {
+    return null;
+  }
+}
+
+function closeIn(folder: string): number {
+  const stats = statsAt(folder);
+  if (stats === null || !isMarked(stats)) return 0;
+  return readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return sum + closeIn(path) + close(path, stats.gid, PRIVATE_FOLDER_MODE);
+    return entry.isFile() ? sum + close(path, stats.gid, PRIVATE_MODE) : sum;
+  }, 0);
+}
+
+/** By a descriptor, since whoever may write the folder can put a link to another file there meanwhile. */
+function close(path: string, group: number, mode: number): number {
+  let file: number | null = null;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    if (!isOpenTo(group, fstatSync(file))) return 0;
+    fchmodSync(file, mode);
+    return 1;
+  } catch {
+    return 0;
+  } finally {
+    if (file !== null) closeSync(file);
+  }
+}

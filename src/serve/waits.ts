@@ -1,0 +1,86 @@
+import type { Gate } from './admin/readiness.ts';
+import type { Ports } from '../core/runtime/ports.ts';
+import type { After } from '../core/runtime/timers.ts';
+import type { Log } from '../core/telemetry/log.ts';
+import { isStartProblem } from './start-problem.ts';
+import type { StartProblem } from './start-problem.ts';
+
+/** What a start needs that waits. */
+export interface WaitsOptions {
+  readonly ports: Pick<Ports, 'randomBytes'>;
+  readonly after: After;
+  readonly log: Log;
+  /** Ends the wait. `null`: the start waits for nothing, so that what is missing is its problem. */
+  readonly stop: AbortSignal | null;
+}
+
+/** Pauses between two attempts: the first, and the longest. The real one is a random part of it. */
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 5_000;
+
+/**
+ * What a start waits for, such as an SVID, a database or a name in DNS that is not there yet. The process is alive and not ready meanwhile,
+ * and says for what: a service manager that starts it again would only wait longer.
+ */
+export class Waits {
+  readonly #options: WaitsOptions;
+  /** Why the process is not ready while it starts. Of a cause with a name of its own it has that name, which a process that has started says too. */
+  readonly gate: Gate;
+  #cause: string = START;
+  #problem = STARTING;
+
+  constructor(options: WaitsOptions) {
+    this.#options = options;
+    const name = (): string => this.#cause;
+    this.gate = {
+      get name() {
+        return name();
+      },
+      problem: () => this.#problem,
+    };
+  }
+
+  /** Attempts something again until it succeeds, or fails for a reason that does not pass by itself. */
+  async until<T>(attempt: () => Promise<T | StartProblem>): Promise<T | StartProblem> {
+    const { log, stop } = this.#options;
+    let told = '';
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2)) {
+      const result = await attempt();
+      if (stop === null || !mayPass(result)) return this.#over(result);
+      const text = result.problem.replaceAll('\n', '; ');
+      this.#cause = result.cause ?? START;
+      this.#problem = `waiting: ${text}`;
+      const problem = result.cause === undefined ? this.#problem : `waiting: ${result.cause}: ${text}`;
+      if (problem !== told) log(problem, 'start-waits');
+      told = problem;
+      await this.#pause(pauseMs, stop);
+      if (stop.aborted) return { problem: `stopped while ${problem}`, isStopped: true };
+    }
+  }
+
+  #over<T>(result: T): T {
+    this.#cause = START;
+    this.#problem = STARTING;
+    return result;
+  }
+
+  #pause(mostMs: number, stop: AbortSignal): Promise<void> {
+    const part = Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
+    return new Promise((resolve) => {
+      const over = (): void => {
+        stop.removeEventListener('abort', over);
+        cancel();
+        resolve();
+      };
+      const cancel = this.#options.after((mostMs * (1 + part)) / 2, over);
+      stop.addEventListener('abort', over);
+      if (stop.aborted) over();
+    });
+  }
+}
+
+const START = 'start';
+const STARTING = 'the process is starting';
+
+const mayPass = (result: unknown): result is StartProblem =>
+  isStartProblem(result) && 'mayPass' in result && result.mayPass === true;

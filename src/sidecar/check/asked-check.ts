@@ -1,0 +1,42 @@
+import type { HttpCall } from '../../core/action/http/call.ts';
+import type { Deny } from '../../core/decision/decision.ts';
+import type { PeerFacts } from '../../core/identity/caller.ts';
+
+/** A check as asked. If the request could not be read, `facts` is the `Deny` that says why; it is recorded and traced like any other. */
+export interface AskedCheck {
+  readonly facts: CheckFacts | Deny;
+  readonly call: CheckCall;
+  /** Time spent on decoding the message, in milliseconds. */
+  readonly decodeMs?: number;
+}
+
+/** One call as the proxy described it, parsed once and canonical. Later stages do not read the message again. */
+export interface CheckFacts {
+  readonly peer: PeerFacts;
+  readonly call: HttpCall;
+  readonly trace: CallTrace;
+  /** IP address of the remote end of the connection. */
+  readonly sourceAddress: string | null;
+  /** Its port. */
+  readonly sourcePort: number | null;
+  /** The name by which the proxy's access log names the call too, even without our decision; absent if the proxy gives none. */
+  readonly callName?: string;
+}
+
+/** The trace contexts of a call, each a W3C `traceparent` or `null`. */
+export interface CallTrace {
+  /** From the gRPC metadata: the proxy's own span of this check. */
+  readonly parent: string | null;
+  /** From the call's headers: what the application claims. */
+  readonly application: string | null;
+}
+
+/** The deadline of a check, and whether the client still waits for it. */
+export interface CheckCall {
+  /** Milliseconds on the monotonic clock; `Infinity` where the proxy set no deadline. */
+  readonly deadlineMs: number;
+  /** `refusedAs` is the decision id with which the call was answered at its deadline; absent while it was not. */
+  readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
+  /** The `traceparent` of the gRPC call, as sent. */
+  readonly traceparent: string | null;
+}

@@ -1,0 +1,144 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Action } from '../../core/action/http/http.ts';
+import { noPriorCalls } from '../../core/action/mcp/prior-calls.ts';
+import type { PriorCall, PriorCalls } from '../../core/action/mcp/prior-calls.ts';
+import type { Caller } from '../../core/identity/caller.ts';
+import type { Credential } from '../../core/token/credential.ts';
+
+/** How long a call can be continued, from the last time it was made. */
+const LIFE_MS = 3_600_000;
+/** Most different calls of one session: any of them may be meant by what follows, so each is judged. */
+const MAX_CALLS = 16;
+/** Most answers of one session. */
+const MAX_ANSWERS = 256;
+/** Longest arguments of a call, in characters of JSON. */
+const MAX_CALL_CHARS = 4096;
+/** Room of one caller, in characters: its least recently used sessions go first. */
+const MAX_CALLER_CHARS = 196_608;
+/** Room of all callers, in characters. */
+const MAX_CHARS = 8_388_608;
+const SESSION_CHARS = 256;
+const ANSWER_CHARS = 64;
+
+/** Whose calls a message can continue: those of the same caller, for the same task, in the same session of the same server. */
+export interface SessionOf {
+  readonly caller: Caller;
+  readonly credential: Credential;
+  readonly server: string;
+  /** `Mcp-Session-Id`; `null` without one. */
+  readonly session: string | null;
+}
+
+/** The calls of one session. */
+interface Session {
+  readonly calls: Map<string, PriorCall & { untilMs: number }>;
+  readonly answers: Set<string>;
+  /** Until when something may be continued that is not remembered. */
+  cutUntilMs: number;
+  chars: number;
+}
+
+/**
+ * The allowed calls about which a server may ask back, or which may have become tasks, so that what follows is judged as part of
+ * them. In memory: another process knows nothing of them, nor does this one after a restart, and then what follows is denied.
+ * Bounded for each session, for each caller and in all. What does not fit cuts its session, so that nothing forgotten can be
+ * continued as if it were something remembered.
+ */
+export class AskingCalls {
+  readonly #callers = new LRUCache<string, LRUCache<string, Session>>({ max: 16_384, maxSize: MAX_CHARS });
+
+  /** Remembers an allowed call, if the server may ask back about it, and an answer that was let through. */
+  allowed(action: Action, of: Omit<SessionOf, 'server' | 'session'>, nowMs: number): void {
+    const { asks, continues, server } = action;
+    if (asks !== undefined) this.#add(action, { ...of, server: server.id, session: asks.session }, nowMs);
+    if (continues === undefined) return;
+    const { answer, session } = continues.message;
+    if (answer === null) this.#extend(action, { ...of, server: server.id, session }, nowMs);
+    else this.#note(String(answer), { ...of, server: server.id, session });
+  }
+
+  /** The calls that a message of this session can continue. */
+  of(session: SessionOf, nowMs: number): PriorCalls {
+    const known = this.#callers.get(callerOf(session))?.get(keyOf(session));
+    if (known === undefined) return noPriorCalls;
+    forgetOld(known, nowMs);
+    return {
+      calls: Array.from(known.calls.values(), ({ action, args }) => ({ action, args })),
+      isCut: nowMs < known.cutUntilMs,
+      isAnswered: (id) => known.answers.has(String(id)),
+    };
+  }
+
+  #add(action: Action, of: SessionOf, nowMs: number): void {
+    const { id, args } = action;
+    const session = this.#sessionOf(of);
+    forgetOld(session, nowMs);
+    const text = textOf(action);
+    const known = session.calls.get(text);
+    if (known !== undefined) known.untilMs = nowMs + LIFE_MS;
+    else if (text.length > MAX_CALL_CHARS || session.calls.size === MAX_CALLS) session.cutUntilMs = nowMs + LIFE_MS;
+    else {
+      session.calls.set(text, { action: id, args, untilMs: nowMs + LIFE_MS });
+      session.chars += 2 * text.length;
+    }
+    this.#keep(of, session);
+  }
+
+  /** A task that is asked for can still be asked for later. */
+  #extend(action: Action, of: SessionOf, nowMs: number): void {
+    const call = this.#callers.get(callerOf(of))?.get(keyOf(of))?.calls.get(textOf(action));
+    if (call !== undefined) call.untilMs = nowMs + LIFE_MS;
+  }
+
+  /** A request of the server is answered once. */
+  #note(answer: string, of: SessionOf): void {
+    const session = this.#sessionOf(of);
+    // After so many, questions cannot be told from those that were answered: the session has no more.
+    if (session.answers.size === MAX_ANSWERS) session.cutUntilMs = Infinity;
+    else if (!session.answers.has(answer)) {
+      session.answers.add(answer);
+      session.chars += ANSWER_CHARS + answer.length;
+    }
+    this.#keep(of, session);
+  }
+
+  #sessionOf(of: SessionOf): Session {
+    const known = this.#callers.get(callerOf(of))?.get(keyOf(of));
+    return known ?? { calls: new Map(), answers: new Set(), cutUntilMs: 0, chars: SESSION_CHARS };
+  }
+
+  /** Puts a session in its place anew, with its size of now. */
+  #keep(of: SessionOf, session: Session): void {
+    const caller = callerOf(of);
+    const sessions =
+      this.#callers.get(caller) ?? new LRUCache<string, Session>({ max: 256, maxSize: MAX_CALLER_CHARS });
+    sessions.set(keyOf(of), session, { size: session.chars });
+    this.#callers.set(caller, sessions, { size: SESSION_CHARS + sessions.calculatedSize });
+  }
+}
+
+function forgetOld(session: Session, nowMs: number): void {
+  for (const [text, { untilMs }] of session.calls) {
+    if (nowMs < untilMs) continue;
+    session.calls.delete(text);
+    session.chars -= 2 * text.length;
+  }
+}
+
+/** Equal for equal calls. */
+const textOf = ({ id, args }: Action): string => JSON.stringify([id, ...args]);
+
+const callerOf = ({ caller }: Pick<SessionOf, 'caller'>): string => caller.id;
+
+/** One key for any length of an id that the server chose. */
+const keyOf = ({ credential, server, session }: SessionOf): string =>
+  hash('sha256', JSON.stringify([server, session, ...taskOf(credential)]), 'base64url');
+
+/** The task of a credential; without one whom it stands for. */
+function taskOf(credential: Credential): readonly string[] {
+  if (credential.kind === 'workload-identity') return [];
+  return credential.kind === 'task-token'
+    ? [credential.issuer, credential.taskId]
+    : [credential.issuer, credential.subject, credential.clientId ?? ''];
+}

@@ -1,0 +1,124 @@
+import type { CheckCall, CheckFacts } from './asked-check.ts';
+import type { CheckServices } from './services.ts';
+import { credentialNow, taskFactsOf, noTask } from './task-facts.ts';
+import type { ReadCheck } from './read.ts';
+import { decide } from '../../core/decide/decide.ts';
+import type { DecidedCheck } from '../../core/decide/decided-check.ts';
+import type { CallFacts } from '../../core/decide/facts.ts';
+import { deny, isDeny } from '../../core/decision/decision.ts';
+import type { Decision, Deny } from '../../core/decision/decision.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
+import type { EncodedRecord } from '../../core/ledger/encoded-record.ts';
+import type { CacheResult } from '../../core/policy/answers/cache.ts';
+import { placeOfCheck } from '../../core/telemetry/spans/span.ts';
+import type { CheckPlace } from '../../core/telemetry/spans/span.ts';
+import type { Credential } from '../../core/token/credential.ts';
+import type { TaskToken } from '../../core/token/claims.ts';
+import type { UnsentUse } from '../../core/state/store.ts';
+import type { TokenUse } from '../../core/token/uses.ts';
+
+/** One use of a token, or a call without a token. It is counted once per check, before the decision. */
+export interface CountedUse {
+  /** The credential at this moment. */
+  readonly credential: CallFacts['credential'];
+  /** The uses of the token before this one; `null` without a token. */
+  readonly before: TokenUse | null;
+  /** Trace and span ID of the check. */
+  readonly place: CheckPlace;
+}
+
+/** A decided check. */
+export interface DecidedUse {
+  readonly read: ReadCheck;
+  readonly use: CountedUse;
+  readonly check: DecidedCheck;
+  /** The decision of policies and facts, before budgets and the record are considered. */
+  readonly byPolicy: Decision;
+  /** What it took from its task, or may have taken. Absent if it took nothing. */
+  readonly taken?: UnsentUse;
+  /** Its record, where that was sent with its settlement; and why nobody knows whether both are committed, or `null` where they are. */
+  readonly sent?: { readonly record: EncodedRecord; readonly problem: Deny | null };
+  /** Milliseconds on the monotonic clock. `beganMs` leaves out the time spent on other checks of the same turn. */
+  readonly beganMs: number;
+  readonly gatheredMs: number;
+  readonly decidedMs: number;
+}
+
+/** Counts the use of a token: its number, how it compares with the uses before it, and the span that the next use links to. */
+export function countUse(services: CheckServices, { asked, reading, clocks }: ReadCheck): CountedUse {
+  const credential = credentialNow(services, reading, clocks);
+  const place = placeOfCheck(services, traceOf(asked).parent);
+  const key = keyOfCredential(credential);
+  if (key === null) return { credential, before: null, place };
+  const token = sharedTokenOf(credential);
+  const { sharing, uses } = services;
+  const told = token === null || sharing === undefined ? undefined : () => sharing.before(token);
+  const before = uses.next(key, reading.circumstances, told);
+  uses.traced(key, place);
+  return { credential, before, place };
+}
+
+/** Decides a check by the state of its task at this moment, under a new decision id. */
+export function decideNow(services: CheckServices, read: ReadCheck, use: CountedUse): DecidedUse {
+  const { asked, policies, clocks } = read;
+  const { monotonicMs, randomBytes } = services.ports;
+  const beganMs = monotonicMs() - read.readMs;
+  const facts = factsOf(services, read, use);
+  const gatheredMs = monotonicMs();
+  let cache: CacheResult = 'bypass';
+  const decision = isLate(asked.call, gatheredMs)
+    ? outOfTime
+    : decide(facts, { binding: services.binding, policies, onCache: (result) => (cache = result) });
+  const decidedMs = monotonicMs();
+  const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
+  const decisionId = asked.call.signal.refusedAs ?? uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
+  const check = { decisionId, decision, facts, policySet, policyGeneration, cache };
+  return { read, use, check, byPolicy: decision, beganMs, gatheredMs, decidedMs };
+}
+
+/** The trace contexts of a check. A request that could not be read has only that of the gRPC call. */
+export const traceOf = ({ facts, call }: ReadCheck['asked']): CheckFacts['trace'] =>
+  isDeny(facts) ? { parent: call.traceparent, application: null } : facts.trace;
+
+/** The key under which uses of a token are counted; `null` for a credential that is not counted. */
+export const keyOfCredential = (credential: CallFacts['credential']): string | null =>
+  isDeny(credential) || isIdentityAlone(credential) ? null : credential.useKey;
+
+/** The token whose uses are shared with other sidecars; `null` for other credentials. */
+export const sharedTokenOf = (credential: CallFacts['credential']): TaskToken | null =>
+  !isDeny(credential) && credential.kind === 'task-token' ? credential : null;
+
+const isIdentityAlone = (
+  credential: Credential,
+): credential is Extract<Credential, { readonly kind: 'workload-identity' }> => credential.kind === 'workload-identity';
+
+const isLate = ({ signal, deadlineMs }: CheckCall, nowMs: number): boolean => signal.aborted || nowMs > deadlineMs;
+
+/** The denial of a check whose deadline has passed, or whose proxy no longer waits. */
+export const outOfTime = deny('check.deadline', 'the deadline of the check passed before it was decided');
+
+/** The facts of a check: the content of its call, and the current state of its task. */
+function factsOf(
+  services: CheckServices,
+  { reading, clocks }: ReadCheck,
+  { credential, before }: CountedUse,
+): CallFacts {
+  const { call, caller, refusedCaller, secrets, passing, presented, action } = reading;
+  const state = !isDeny(credential) && credential.kind === 'task-token' ? taskFactsOf(services, credential) : noTask;
+  return {
+    call,
+    caller,
+    secrets,
+    passing,
+    presented,
+    action,
+    credential,
+    use: before?.use ?? 0,
+    reuse: before?.reuse ?? [],
+    nowMs: clocks.wallMs,
+    floorMs: clocks.floorMs,
+    ...(before?.isTold === true && before.previous !== null ? { usedElsewhere: before.previous } : {}),
+    ...(refusedCaller === undefined ? {} : { refusedCaller }),
+    ...state,
+  };
+}

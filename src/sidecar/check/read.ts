@@ -1,0 +1,237 @@
+import type { HttpCall } from '../../core/action/http/call.ts';
+import type { Action } from '../../core/action/http/http.ts';
+import { attemptFrom, routedAction } from '../../core/action/action.ts';
+import { followUpActionFrom, isFollowUp } from '../../core/action/mcp/mcp-follow-up.ts';
+import type { FollowUp } from '../../core/action/mcp/mcp-follow-up.ts';
+import { passingHeaders } from '../../core/action/secrets/excepted-secret.ts';
+import { noPriorCalls } from '../../core/action/mcp/prior-calls.ts';
+import { staticSecretsIn } from '../../core/action/secrets/static-secret.ts';
+import type { AskedCheck, CheckFacts } from './asked-check.ts';
+import type { AskingAgent, CheckServices } from './services.ts';
+import type { CallFacts, Presented } from '../../core/decide/facts.ts';
+import { isDeny } from '../../core/decision/decision.ts';
+import type { Deny } from '../../core/decision/decision.ts';
+import { callerFrom } from '../../core/identity/caller.ts';
+import type { Caller } from '../../core/identity/caller.ts';
+import { refusedCallerFrom } from '../../core/identity/refused-caller.ts';
+import type { PolicySet } from '../../core/policy/loading/load.ts';
+import type { Clocks } from '../../core/runtime/ports.ts';
+import { credentialFrom } from '../../core/token/authorization-header.ts';
+import type { PresentedToken } from '../../core/token/authorization-header.ts';
+import type { TaskToken } from '../../core/token/claims.ts';
+import { tokenCredentialFrom, workloadIdentity } from '../../core/token/credential.ts';
+import type { Credential } from '../../core/token/credential.ts';
+import type { ExternalToken } from '../../core/token/external-token.ts';
+import { possessionFrom } from '../../core/token/proof/possession.ts';
+import type { Proof } from '../../core/token/proof/proof.ts';
+import { targetUriOf } from '../../core/token/proof/target-uri.ts';
+import type { Circumstances } from '../../core/token/reuse.ts';
+import { isExpired } from '../../core/token/verify.ts';
+
+/** What the call itself contains: the facts that no other check changes. */
+export interface CallReading extends Pick<
+  CallFacts,
+  'call' | 'caller' | 'refusedCaller' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
+> {
+  readonly circumstances: Circumstances;
+}
+
+/** A check that was read: the content of its call, with the policies and clocks by which it is judged. */
+export interface ReadCheck {
+  readonly asked: AskedCheck;
+  readonly reading: CallReading;
+  readonly policies: PolicySet | Deny;
+  /** Read once, when the check began. Every later stage uses this reading. */
+  readonly clocks: Clocks;
+  /** Time spent on reading, in milliseconds. */
+  readonly readMs: number;
+}
+
+const MAX_TOKEN_BYTES = 8192;
+/** How a token without a proof of possession is presented. */
+const plain: Presented = { scheme: 'Bearer', proof: null };
+
+/** Reads a check: identity, action, and credential with its proof. */
+export function readCheck(services: CheckServices, asked: AskedCheck): ReadCheck {
+  const clocks = services.states.clocks();
+  const policies = services.policies();
+  const { facts } = asked;
+  const reading = isDeny(facts) ? unreadable(facts) : readingOf(services, facts, { policies, clocks });
+  return { asked, reading, policies, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
+}
+
+function readingOf(
+  services: CheckServices,
+  facts: CheckFacts,
+  by: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
+): CallReading {
+  const nowMs = by.clocks.wallMs;
+  const { call, peer } = facts;
+  const caller = callerFrom(peer, services.identity, nowMs);
+  if (isDeny(caller)) return readingOfRefused(services, facts, { caller, policies: by.policies });
+  const attempt = isDeny(by.policies) ? by.policies : attemptFrom(call, by.policies.catalog);
+  const secrets = staticSecretsIn(call, { nowMs, digestOf: services.digestOf });
+  const passing = passingHeaders(call, secrets, { exceptions: exceptionsOf(attempt), nowMs });
+  // INVARIANT: a header that is forwarded to the upstream is never read as the credential of the call.
+  const isUpstreams = passing.includes('authorization');
+  const found = credentialOf(services, call, { ...by, isUpstreams });
+  const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
+  const action = isFollowUp(attempt) ? continuedAction(services, attempt, { caller, credential, nowMs }) : attempt;
+  const circumstances = circumstancesOf(facts, caller, action);
+  return { call, caller, secrets, passing, credential, presented, action, circumstances };
+}
+
+/**
+ * The reading of a call whose caller is refused: what its record needs. No body, header or argument of it is looked at, and nothing that
+ * follows can, since the call is without its body from here on.
+ */
+function readingOfRefused(
+  { identity }: CheckServices,
+  facts: CheckFacts,
+  { caller, policies }: { readonly caller: Deny; readonly policies: PolicySet | Deny },
+): CallReading {
+  const { sourceAddress, peer } = facts;
+  const call = { ...facts.call, body: null };
+  const action = isDeny(policies) ? policies : routedAction(call, policies.catalog);
+  const refusedCaller = refusedCallerFrom(peer, identity, sourceAddress);
+  const circumstances = circumstancesOf(facts, caller, action);
+  const reading = { ...unreadable(caller), call, action, circumstances };
+  return refusedCaller === null ? reading : { ...reading, refusedCaller };
+}
+
+/** The long-lived credentials that may pass: those of the action, or of the session that the call continues. */
+function exceptionsOf(attempt: Action | Deny | FollowUp): Action['staticSecrets'] {
+  if (isDeny(attempt)) return [];
+  return isFollowUp(attempt) ? attempt.mcp.session.staticSecrets : attempt.staticSecrets;
+}
+
+/** The action of a call that continues an earlier one, by the calls that are known of its caller and task. */
+function continuedAction(
+  { asking }: CheckServices,
+  followUp: FollowUp,
+  of: { readonly caller: Caller | Deny; readonly credential: Credential | Deny; readonly nowMs: number },
+): Action | Deny {
+  const { caller, credential, nowMs } = of;
+  if (isDeny(caller)) return caller;
+  if (isDeny(credential)) return credential;
+  const { mcp, session } = followUp;
+  const prior = asking?.of({ caller, credential, server: mcp.session.server.id, session }, nowMs);
+  return followUpActionFrom(followUp, prior ?? noPriorCalls);
+}
+
+const unreadable = (why: Deny): CallReading => ({
+  call: why,
+  caller: why,
+  secrets: [],
+  passing: [],
+  credential: why,
+  presented: plain,
+  action: why,
+  circumstances: { traceId: null, connection: null, address: null, certificate: null, server: null, risk: null },
+});
+
+/** Where and for what a token is used. Behind a hop, the remote address is that of the hop and says nothing about the caller. */
+function circumstancesOf(
+  { trace, sourceAddress, sourcePort }: CheckFacts,
+  caller: Caller | Deny,
+  action: Action | Deny,
+): Circumstances {
+  const isDirect = !isDeny(caller) && caller.source === 'peer';
+  return {
+    // The trace ID of `00-<trace>-<span>-01`. Each `traceparent` is in this form or `null`.
+    traceId: (trace.parent ?? trace.application)?.slice(3, 35) ?? null,
+    connection: isDirect && sourceAddress !== null && sourcePort !== null ? `${sourceAddress}:${sourcePort}` : null,
+    address: isDirect ? sourceAddress : null,
+    certificate: isDeny(caller) ? null : caller.certificateSha256,
+    server: isDeny(action) ? null : action.server.id,
+    risk: isDeny(action) ? null : action.risk,
+  };
+}
+
+interface Found {
+  readonly credential: Credential | Deny;
+  readonly presented: Presented;
+}
+
+/**
+ * The verified credential of a call, with the proof that came with it. The identity alone counts where there is no `authorization` header,
+ * or where that header is for the upstream.
+ */
+function credentialOf(
+  services: CheckServices,
+  call: HttpCall,
+  {
+    policies,
+    clocks,
+    isUpstreams,
+  }: { readonly policies: PolicySet | Deny; readonly clocks: Clocks; readonly isUpstreams: boolean },
+): Found | Deny {
+  const values = call.headers.get('authorization') ?? [];
+  if (values.length === 0 || isUpstreams) return { credential: workloadIdentity, presented: plain };
+  const sent = credentialFrom(values);
+  if (isDeny(sent)) return sent;
+  if (isDeny(policies)) return policies;
+  const { audiences } = policies.catalog;
+  const task = {
+    audiences,
+    maxLifetimeSeconds: services.maxTokenSeconds,
+    clockSkewSeconds: services.clockSkewSeconds,
+    maxBytes: MAX_TOKEN_BYTES,
+  };
+  const external = { ...services.externalTokens, audiences };
+  const credential = tokenCredentialFrom(
+    sent.token,
+    { task, external },
+    { keys: services.keys, verified: services.verified, nowMs: clocks.wallMs, digest: sent.digest },
+  );
+  const token = isDeny(credential) ? (isExpired(credential) ? credential.expired : null) : credential;
+  if (token === null) return { credential, presented: plain };
+  const proof = proofOf(services, call, { sent, credential: token, policies, clocks });
+  return { credential, presented: { scheme: sent.scheme, proof } };
+}
+
+/** The proof of possession of a call, checked against its target URI as callers know it. This uses the proof up. */
+function proofOf(
+  { proofs }: CheckServices,
+  call: HttpCall,
+  of: {
+    readonly sent: PresentedToken;
+    readonly credential: TaskToken | ExternalToken;
+    readonly policies: PolicySet;
+    readonly clocks: Clocks;
+  },
+): Proof | null | Deny {
+  const at = of.policies.catalog.serverAt(call.host, call.segments);
+  const base = proofs.externalUrl ?? (at.kind === 'server' ? at.server.externalUrl : '');
+  return possessionFrom(
+    call.headers.get('dpop') ?? [],
+    { ...of.sent, confirmation: of.credential.confirmation },
+    {
+      method: call.method,
+      url: targetUriOf(base, call.path),
+      clocks: of.clocks,
+      agent: agentOfToken(of.credential),
+      rules: proofs.rules,
+      memory: proofs.memory,
+      nonces: proofs.nonces,
+    },
+  );
+}
+
+/** The agent to rate-limit: the client of the token where a valid proof by the token's key came with it, else the connection. */
+export function askingAgentOf({ caller, credential, presented }: CallReading): AskingAgent {
+  const hop = isDeny(caller) ? '' : caller.id;
+  return { proven: isProven(credential, presented) ? agentOfToken(credential) : null, hop };
+}
+
+const isProven = (credential: Credential | Deny, { proof }: Presented): credential is TaskToken | ExternalToken =>
+  !isDeny(credential) &&
+  credential.kind !== 'workload-identity' &&
+  proof !== null &&
+  !isDeny(proof) &&
+  credential.confirmation?.kind === 'jkt' &&
+  credential.confirmation.thumbprint === proof.thumbprint;
+
+/** The name under which proofs of a token take room in the replay memory. */
+const agentOfToken = (token: TaskToken | ExternalToken): string =>
+  token.kind === 'task-token' ? token.clientId : `${token.issuer} ${token.clientId ?? token.subject}`;

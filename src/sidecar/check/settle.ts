@@ -1,0 +1,98 @@
+import { mostSpent, spendsOf } from '../../core/action/budget/budget.ts';
+import type { ActionSpend } from '../../core/action/budget/budget.ts';
+import { allReadings } from '../../core/action/http/http.ts';
+import { TEN_THOUSANDTHS } from '../../core/action/budget/decimal.ts';
+import type { Action } from '../../core/action/http/http.ts';
+import { coveringDetail } from '../../core/action/intent-scope.ts';
+import type { CheckServices } from './services.ts';
+import { currentProblem } from './task-facts.ts';
+import type { DecidedCheck } from '../../core/decide/decided-check.ts';
+import { taskTokenOf } from '../../core/decide/facts.ts';
+import type { CallFacts } from '../../core/decide/facts.ts';
+import { deny, isDeny } from '../../core/decision/decision.ts';
+import type { Deny } from '../../core/decision/decision.ts';
+import type { DenialFacts } from '../../core/decision/denial-facts.ts';
+import { jtiDigestOf } from '../../core/token/jti-digest.ts';
+import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import { stateUnavailable } from '../../core/decision/unavailable.ts';
+import type { SettledUse } from '../../core/state/settling.ts';
+import type { ExceededBudget } from '../../core/state/spend.ts';
+import { historyWith } from '../../core/task/history.ts';
+import type { HistoryEntry, TaskHistory } from '../../core/task/history.ts';
+import type { TaskToken } from '../../core/token/claims.ts';
+
+/** What an allowed use takes from its task, and the token it is used with. */
+export interface UseToSettle {
+  readonly use: SettledUse;
+  readonly token: TaskToken;
+}
+
+/**
+ * What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` where the amount cannot be counted.
+ * @param isCurrent whether nothing need be settled that takes nothing
+ */
+export function useToSettle(
+  { decision, decisionId, facts }: DecidedCheck,
+  isCurrent: (facts: CallFacts) => boolean,
+): UseToSettle | null | Deny {
+  const token = taskTokenOf(facts);
+  if (isDeny(decision) || token === null || isDeny(facts.action)) return null;
+  const spends = spentBy(facts.action, token, facts.nowMs);
+  if (isDeny(spends)) return spends;
+  const added = entryOf(facts.history, facts.action);
+  if (spends.length === 0 && added === undefined && isCurrent(facts)) return null;
+  const entry = added ?? (isCurrent(facts) ? undefined : { version: facts.history.version, action: '', labels: [] });
+  const key = { issuer: token.issuer, id: token.taskId };
+  const use = { decisionId, key, jtiDigest: jtiDigestOf(token.tokenId), spends };
+  return { token, use: entry === undefined ? use : { ...use, entry } };
+}
+
+/** What a use spends, whichever of its readings is meant. */
+function spentBy(action: Action, token: TaskToken, nowMs: number): readonly ActionSpend[] | Deny {
+  const readings: (readonly ActionSpend[])[] = [];
+  for (const reading of allReadings(action)) {
+    const detail = coveringDetail(token.details, reading, nowMs);
+    if (isDeny(detail)) return detail;
+    const spends = spendsOf(detail, reading);
+    if (isDeny(spends)) return spends;
+    readings.push(spends);
+  }
+  return mostSpent(readings);
+}
+
+/** The history entry of a use; `undefined` where the history already contains it, so that nothing is written. */
+function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined {
+  const entry = { version: history.version, action: action.id, labels: [...action.labels] };
+  return historyWith(history, entry) === 'same' ? undefined : entry;
+}
+
+/** Result of settling a use: `null` once it is settled and on disk; what stands in the way; or that nobody knows whether it is. */
+export type Settled = null | 'history-changed' | Deny | { readonly unknown: Deny };
+
+/**
+ * Settles a use: all of its budgets, its history entry and its record, or nothing. `history-changed` where the decision used an older history
+ * and must be made again.
+ *
+ * A settled use stays settled even if it is denied later, because its record could not be written or its task ended. So a budget can run
+ * out early, but never late. One that was decided too late is given back, once Envoy says that its call was not let through.
+ */
+export async function settle(services: CheckServices, { use, token }: UseToSettle): Promise<Settled> {
+  const settlement = await services.settling.settle(use);
+  if (settlement === null || settlement === 'history-changed') return settlement;
+  if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
+  if (settlement === 'ended') return currentProblem(services, token) ?? endedMeanwhile;
+  if (typeof settlement === 'string') return refusals[settlement];
+  const told = settlement.budget === null ? {} : { told: { budget: inOwnUnit(settlement.budget) } };
+  return deny('task.exhausted', 'the use takes more than the constraint has left', told);
+}
+
+/** Exact: limits of decimals have 11 digits before the point (`token/authorization-details`). */
+const inOwnUnit = ({ limit, used, decimal }: ExceededBudget): NonNullable<DenialFacts['budget']> =>
+  decimal === true ? { limit: limit / TEN_THOUSANDTHS, used: used / TEN_THOUSANDTHS } : { limit, used };
+
+const endedMeanwhile = deny('token.revoked', 'the token ended while the use was decided');
+
+const refusals = {
+  replayed: deny('task.replayed', 'the token was used before, and its constraint allows one use'),
+  'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
+} as const;

@@ -1,0 +1,96 @@
+/** The methods of ext_authz: a request is decoded, checked and answered. */
+import { isTooOften } from '../check/check.ts';
+import type { Checks } from '../check/check.ts';
+import type { Answer } from '../check/answer.ts';
+import type { CheckFacts } from '../check/asked-check.ts';
+import { isDeny } from '../../core/decision/decision.ts';
+import type { Deny } from '../../core/decision/decision.ts';
+import type { ReasonCode } from '../../core/decision/reasons.ts';
+import { decodedCheckRequestFrom } from './check/check-request.ts';
+import { checkFactsFrom, type RequestRules } from './check/request.ts';
+import { checkResponseFrom, preparedDenial, type ResponseOptions } from './check/response.ts';
+import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
+import type { RefusalCause, Refuse } from './check/refusal.ts';
+import type { CheckHandler, CheckMessage } from './server.ts';
+
+/** What the handler needs besides the checks. */
+export interface AuthorizationOptions {
+  readonly rules: RequestRules;
+  readonly response: ResponseOptions;
+  /** The bytes of a denial for a check that threw; see `refusalsFrom`. */
+  readonly refuse: Refuse;
+  /** Default: decoding is not timed. */
+  readonly monotonicMs?: () => number;
+  /** Called with what a check threw. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+/** Decodes, checks and encodes. Never throws or rejects: every error ends in a denial. */
+export function authorizationHandler(checks: Checks, options: AuthorizationOptions): CheckHandler {
+  const { rules, response, monotonicMs = () => 0 } = options;
+  const failed = (error: unknown): Uint8Array => {
+    options.onFault?.(error);
+    return options.refuse('failed');
+  };
+  const encode = (answer: Answer | Promise<Answer>): Uint8Array | Promise<Uint8Array> =>
+    'then' in answer
+      ? answer.then((late) => checkResponseFrom(late, response)).catch(failed)
+      : checkResponseFrom(answer, response);
+  return {
+    answers: (calls) => {
+      const asked = mapIsolated(calls, (call) => {
+        const beganMs = monotonicMs();
+        const facts = factsOf(call, rules);
+        return { facts, call, decodeMs: monotonicMs() - beganMs };
+      });
+      const encoded = mapIsolated(checks.answers(asked), encode);
+      return encoded.map((bytes) => {
+        if (isTooOften(bytes)) return options.refuse('agent');
+        return bytes instanceof Fault ? failed(bytes.error) : bytes;
+      });
+    },
+    afterwards: () => checks.afterwards(),
+  };
+}
+
+function factsOf({ message, traceparent }: CheckMessage, rules: RequestRules): CheckFacts | Deny {
+  const request = decodedCheckRequestFrom(message);
+  return isDeny(request) ? request : checkFactsFrom(request, traceparent, rules);
+}
+
+const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
+  full: 'overloaded',
+  late: 'overloaded',
+  agent: 'overloaded',
+  deadline: 'check.deadline',
+  failed: 'internal',
+  unreadable: 'request.malformed',
+  'too-large': 'request.too-large',
+};
+
+/**
+ * Pre-encoded denials for the server. Each answer gets its own decision id and is reported to `onRefusal`, because no check
+ * recorded it. A check that is still under way is told the id, and records its decision under it.
+ */
+export function refusalsFrom(options: {
+  readonly response: ResponseOptions;
+  /** A new UUID. */
+  readonly newDecisionId: () => string;
+  readonly onRefusal?: (
+    cause: RefusalCause,
+    reason: ReasonCode,
+    of: { readonly decisionId: string; /** Whether a check records it. */ readonly isUnderWay: boolean },
+  ) => void;
+}): Refuse {
+  const reasons = new Set(Object.values(REASONS));
+  const prepared = new Map([...reasons].map((reason) => [reason, preparedDenial(reason, options.response)]));
+  return (cause, call) => {
+    const reason = REASONS[cause];
+    const decisionId = options.newDecisionId();
+    if (call !== undefined) call.refusedAs = decisionId;
+    options.onRefusal?.(cause, reason, { decisionId, isUnderWay: call !== undefined });
+    const denial = prepared.get(reason);
+    if (denial === undefined) throw new Error('no denial was prepared');
+    return denial(decisionId);
+  };
+}

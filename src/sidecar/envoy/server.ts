@@ -1,0 +1,347 @@
+import { isLoopback } from '../../core/runtime/loopback-host.ts';
+import type { SocketAccess } from '../../core/runtime/system/unix-socket.ts';
+import { TakenSockets } from './taken-sockets.ts';
+import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log/access-log.ts';
+import { messageBudgets } from './grpc/byte-budget.ts';
+import { CallWatch } from './grpc/call-watch.ts';
+import { IncomingCheck, type CheckCallEvents, NO_MESSAGE } from './check/check-call.ts';
+import { CheckQueue } from './check/check-queue.ts';
+import type { MessageProblem } from './grpc/grpc-messages.ts';
+import type { GrpcMethod } from './grpc/grpc-call.ts';
+import { type BindProblem, GrpcServer, tcpAddress } from './grpc/grpc-server.ts';
+import { Health } from './health.ts';
+import { ownCopyOf } from './check/own-copy.ts';
+import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
+import { refusalCause, type Refuse, surely } from './check/refusal.ts';
+import { SharedRoom } from '../../core/runtime/collections/shared-room.ts';
+
+/** A check with the used parts of its gRPC call. */
+export interface CheckMessage {
+  /** The CheckRequest, a view of a larger buffer: whatever outlives the check must be copied. */
+  readonly message: Uint8Array;
+  /** The `traceparent` of the gRPC call as sent. */
+  readonly traceparent: string | null;
+  /** When the answer must be ready, monotonic. Always finite. */
+  readonly deadlineMs: number;
+  /** Aborted when nobody waits for the answer any more; `refusedAs` once it was answered at its deadline instead. */
+  readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
+}
+
+/** The handler behind the transport. */
+export interface CheckHandler {
+  /** The bytes of a CheckResponse for each check, in order. Synchronous where nothing must be awaited. */
+  answers(checks: readonly CheckMessage[]): readonly (Uint8Array | Promise<Uint8Array>)[];
+  /** Work that may follow after ready answers were sent, in the same turn of the event loop. */
+  afterwards(): void;
+}
+
+/** The server of the addresses that are not of this machine alone. */
+export interface NetworkTransport {
+  /** Binds an address. Gives the bound one, or the problem. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<string | BindProblem>;
+  /** Resumes reading after `isCrowded` was true. */
+  readOn(): void;
+  /** Lets open calls finish, and aborts what is left after `graceMs`. Never rejects. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** What the server gives its transports. */
+export interface TransportParts {
+  readonly methods: ReadonlyMap<string, GrpcMethod>;
+  readonly isCrowded: () => boolean;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** Dependencies and limits of the server. */
+export interface ExtAuthzServerOptions {
+  /** The bytes of a denial. If it throws or returns nothing, the server sends its own. */
+  readonly refuse: Refuse;
+  readonly monotonicMs: () => number;
+  /** The agent of a CheckRequest, or `null` where it may not ask now (rate limit), called before decoding. Default: all are one agent, which may. */
+  readonly admit?: (request: Buffer) => string | null;
+  /** Most checks waiting for an answer, 256 by default, and of one agent four times as many as are free; one more is refused as `overloaded`. */
+  readonly maxInFlight?: number;
+  /** Time limit where the client sets no deadline or a longer one; 10,000 by default. */
+  readonly maxCheckMs?: number;
+  /**
+   * Called before a batch of checks is decided, all of which have arrived by then, and after it; nothing is awaited in between.
+   */
+  readonly turn?: { readonly begins: () => void; readonly over: () => void };
+  /** Called with errors of handlers and calls, and of connections that could not be accepted. */
+  readonly onFault?: (error: unknown) => void;
+  /** Receives access logs; without it that service is not offered. */
+  readonly accessLog?: AccessLogSink;
+  /** A socket that was taken over was removed, and is bound anew. */
+  readonly onRebound?: (address: string, times: number) => void;
+  /** Makes the server of an address that is not loopback. Without it such an address is refused. */
+  readonly network?: (parts: TransportParts) => NetworkTransport;
+}
+
+type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn' | 'onRebound' | 'network';
+
+/** Most waiting messages that are views of receive buffers of up to 64 KiB. */
+const MAX_VIEWS = 256;
+
+/**
+ * The gRPC server that Envoy calls. Never answers a check with a gRPC error, on which Envoy may be configured to let a request
+ * pass: an invalid message and a handler that throws, rejects, overruns its deadline or returns nothing all end in a refusal.
+ *
+ * Lifecycle: `listen` once, `setServing(true)` once it can decide, `close` once. Health reports "not serving" otherwise.
+ */
+export class AuthorizationServer {
+  readonly #handler: CheckHandler;
+  readonly #options: Required<Omit<ExtAuthzServerOptions, Optional>> & Pick<ExtAuthzServerOptions, Optional>;
+  readonly #server: GrpcServer;
+  readonly #parts: TransportParts;
+  /** One for each address of the network. */
+  readonly #network: NetworkTransport[] = [];
+  readonly #health: Health;
+  readonly #accessLog: AccessLogMethod | null;
+  readonly #queue: CheckQueue<IncomingCheck>;
+  readonly #watch: CallWatch;
+  readonly #budgets = messageBudgets();
+  readonly #refusal: Refuse;
+  readonly #inFlight: SharedRoom;
+  readonly #taken: TakenSockets;
+  #closing: Promise<void> | null = null;
+
+  constructor(handler: CheckHandler, options: ExtAuthzServerOptions) {
+    this.#handler = handler;
+    this.#options = { maxInFlight: 256, maxCheckMs: 10_000, ...options };
+    this.#refusal = surely(options.refuse);
+    this.#inFlight = new SharedRoom(this.#options.maxInFlight);
+    const { accessLog } = options;
+    this.#accessLog =
+      accessLog === undefined
+        ? null
+        : accessLogMethod(accessLog, {
+            budget: this.#budgets.accessLogs,
+            monotonicMs: options.monotonicMs,
+            onFault: (error) => this.#tellFault(error),
+          });
+    const { monotonicMs } = options;
+    this.#health = new Health({ monotonicMs });
+    this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired, onCrowdedOut: this.#crowdedOut });
+    const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
+    if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
+    this.#parts = {
+      methods,
+      // INVARIANT: where checks are queued a turn will come, which resumes reading.
+      isCrowded: () => this.#queue.length > this.#options.maxInFlight / 2,
+      onFault: (error) => this.#tellFault(error),
+    };
+    const { isCrowded, onFault } = this.#parts;
+    const server = new GrpcServer(methods, { monotonicMs, isCrowded, onFault });
+    this.#server = server;
+    this.#taken = new TakenSockets({
+      bind: async ({ address, access }) => (this.#closing === null ? server.listen(address, access) : address),
+      onProblem: (problem) => this.#tellFault(new Error(problem)),
+      onRebound: (address, times) => options.onRebound?.(address, times),
+      monotonicMs,
+    });
+    this.#queue = new CheckQueue({
+      monotonicMs,
+      onTurn: () => options.turn?.begins(),
+      run: this.#decide,
+      shed: (call, cause) => call.answer(this.#refusal(cause)),
+      onTurnOver: () => {
+        options.turn?.over();
+        server.flush();
+        server.readOn();
+        for (const transport of this.#network) transport.readOn();
+      },
+    });
+  }
+
+  /** Bytes of messages held: incomplete ones, and those of checks waiting for an answer. */
+  get heldBytes(): number {
+    return this.#budgets.all.held;
+  }
+
+  /** Checks waiting for an answer. */
+  get inFlight(): number {
+    return this.#inFlight.taken;
+  }
+
+  /**
+   * Binds all addresses, or none where one fails. A socket that is taken over from a process that serves it is bound once this one can decide
+   * (`setServing`).
+   *
+   * @param addresses `unix:/absolute/path` or `host:port`; port 0 picks a free one
+   * @param access who may connect to Unix sockets; default 0660 with the group of this process
+   * @returns the bound addresses, or the problem
+   */
+  async listen(addresses: readonly string[], access?: SocketAccess): Promise<readonly string[] | BindProblem> {
+    const bound: string[] = [];
+    for (const address of addresses) {
+      const outcome = await this.#listen(address, access);
+      if (typeof outcome !== 'string') {
+        await this.close(0);
+        return outcome;
+      }
+      bound.push(outcome);
+    }
+    return bound;
+  }
+
+  async #listen(address: string, access?: SocketAccess): Promise<string | BindProblem> {
+    const at = address.startsWith('unix:') ? null : tcpAddress(address);
+    const { network } = this.#options;
+    if (access?.takesOver === true && at === null && (await this.#taken.waits({ address, access }))) return address;
+    if (at === null || isLoopback(at.host) || network === undefined) return this.#server.listen(address, access);
+    const transport = network(this.#parts);
+    this.#network.push(transport);
+    const bound = await transport.listen(at);
+    return typeof bound === 'string' ? bound : { problem: `\`${address}\`: ${bound.problem}` };
+  }
+
+  /** Sets the answer of the health service. Checks are answered either way. */
+  setServing(isServing: boolean): void {
+    if (this.#closing !== null) return;
+    this.#health.set(isServing);
+    if (isServing) this.#taken.look();
+  }
+
+  /**
+   * Graceful stop: reports "not serving", refuses new calls, lets checks finish for `graceMs`, aborts the rest, and closes all
+   * addresses and connections. Never rejects.
+   */
+  close(graceMs: number): Promise<void> {
+    this.#health.set(false);
+    this.#closing ??= this.#drain(graceMs);
+    return this.#closing;
+  }
+
+  async #drain(graceMs: number): Promise<void> {
+    // They never end by themselves; draining would wait for them.
+    this.#accessLog?.close();
+    this.#health.close();
+    await Promise.all([this.#server, ...this.#network].map((transport) => transport.close(graceMs)));
+  }
+
+  readonly #check: GrpcMethod = (incoming, head) => {
+    const { monotonicMs, maxCheckMs } = this.#options;
+    const call = new IncomingCheck(incoming, {
+      events: this.#events,
+      head,
+      budget: this.#budgets.unfinishedChecks,
+      nowMs: monotonicMs(),
+      maxCheckMs,
+    });
+    this.#watch.add(call);
+    return call;
+  };
+
+  readonly #events: CheckCallEvents = {
+    arrived: (call, message) => this.#arrived(call, message),
+    over: (call) => {
+      call.queued.leave();
+      if (call.message === NO_MESSAGE) return;
+      this.#inFlight.give(call.agent);
+      this.#budgets.all.give(call.message.length);
+      call.message = NO_MESSAGE;
+    },
+    lingers: (call) => this.#watch.lingers(call),
+    closed: (call) => this.#watch.delete(call),
+  };
+
+  readonly #expired = (call: IncomingCheck): void => {
+    // A check that was asked records its decision, under the id of this answer.
+    const isUnderWay = call.message !== NO_MESSAGE && call.queued.queue === null;
+    call.answer(this.#refusal('deadline', isUnderWay ? call.signal : undefined));
+    call.signal.aborted = true;
+  };
+
+  readonly #crowdedOut = (call: IncomingCheck): void => {
+    call.answer(this.#refusal('full'));
+    call.cut();
+  };
+
+  #arrived(call: IncomingCheck, message: Buffer | MessageProblem | 'full'): void {
+    if (typeof message === 'string') call.answer(this.#refusal(refusalCause[message]));
+    else this.#asks(call, message);
+  }
+
+  #asks(call: IncomingCheck, message: Buffer): void {
+    const agent = this.#admitted(message);
+    if (agent === null) call.answer(this.#refusal('agent'));
+    else if (!this.#hasRoomFor(message, agent)) call.answer(this.#refusal('full'));
+    else this.#enqueue(call, { message, agent });
+  }
+
+  /** Whether there is room for a check of an agent, and for its message, which are then taken. */
+  #hasRoomFor({ length }: Buffer, agent: string): boolean {
+    if (!this.#inFlight.take(agent)) return false;
+    const isHeld = this.#budgets.all.take(length);
+    if (!isHeld) this.#inFlight.give(agent);
+    return isHeld;
+  }
+
+  #admitted(message: Buffer): string | null {
+    const { admit } = this.#options;
+    try {
+      return admit === undefined ? '' : admit(message);
+    } catch (error) {
+      this.#tellFault(error);
+      return null;
+    }
+  }
+
+  #enqueue(call: IncomingCheck, { message, agent }: { readonly message: Buffer; readonly agent: string }): void {
+    // From here on it is returned when the call is over, whatever throws.
+    call.message = message;
+    call.agent = agent;
+    if (this.#inFlight.taken > MAX_VIEWS) call.message = ownCopyOf(message);
+    call.arrivedMs = this.#options.monotonicMs();
+    this.#watch.asked(call);
+    this.#queue.add(call.queued);
+  }
+
+  readonly #decide = (calls: readonly IncomingCheck[]): void => {
+    const answers = this.#answersTo(calls);
+    for (const [index, call] of calls.entries()) this.#answerWith(call, answers[index]);
+    this.#server.flush();
+    try {
+      this.#handler.afterwards();
+    } catch (error) {
+      this.#tellFault(error);
+    }
+  };
+
+  #answersTo(calls: readonly IncomingCheck[]): readonly unknown[] {
+    try {
+      return this.#handler.answers(calls);
+    } catch (error) {
+      this.#tellFault(error);
+      return calls.map(() => this.#refusal('failed'));
+    }
+  }
+
+  #answerWith(call: IncomingCheck, answer: unknown): void {
+    if (!(answer instanceof Promise)) return call.answer(this.#answerOr(answer));
+    answer.then(
+      (bytes) => call.answer(this.#answerOr(bytes)),
+      (error: unknown) => this.#failed(call, error),
+    );
+  }
+
+  #failed(call: IncomingCheck, error: unknown): void {
+    this.#tellFault(error);
+    call.answer(this.#refusal('failed'));
+  }
+
+  /** The handler's answer, or else a refusal; never empty. */
+  #answerOr(bytes: unknown): Uint8Array {
+    if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
+    this.#tellFault(new Error('the handler returned no answer'));
+    return this.#refusal('failed');
+  }
+
+  #tellFault(error: unknown): void {
+    try {
+      this.#options.onFault?.(error);
+    } catch {
+      // A fault handler that throws must not prevent the answer.
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import type { SettleReply, SettleRequest, UseMessage } from '../../core/fleet/messages.ts';
+import type { After } from '../../core/runtime/timers.ts';
+import type { EncodedRecord } from '../../core/ledger/encoded-record.ts';
+import { isStoreFailure, storeFailure } from '../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../core/runtime/store-failure.ts';
+import type { SettledUse, Settlement, Settling } from '../../core/state/settling.ts';
+import type { UnsentUse } from '../../core/state/store.ts';
+import type { ExceededBudget, SettleProblem, Spend } from '../../core/state/spend.ts';
+import type { AnswerTime } from './answer-time.ts';
+import type { AuthorityLink, CallProblem } from './authority-link.ts';
+import { batchesOf } from './settle-batches.ts';
+import type { SidecarFeed } from './sidecar-feed.ts';
+import { UnsentUses } from './unsent-uses.ts';
+
+/** After this part of the longest wait a second authority is asked too: 80 of 250 ms. A use is idempotent by its decision. */
+const HEDGED = 0.32;
+/** Most uses that wait. */
+const MAX_WAITING = 16_384;
+
+/** Options of settling. */
+export interface RemoteSettlingOptions {
+  readonly instance: string;
+  readonly feed: SidecarFeed;
+  /** Connections to authorities, the preferred one first. */
+  readonly links: () => readonly AuthorityLink[];
+  readonly after: After;
+  readonly answerTime: AnswerTime;
+  readonly onSettled: (result: 'settled' | 'refused' | 'unknown', count: number) => void;
+}
+
+interface Waiting {
+  readonly use: UseMessage;
+  readonly resolve: (settlement: Settlement) => void;
+}
+
+/** Settles uses at an authority, and has records kept there: the uses of one turn in one request. Without an answer in time the result is unknown. */
+export class RemoteSettling implements Settling {
+  readonly #options: RemoteSettlingOptions;
+  readonly #unsent: UnsentUses;
+  #queued: Waiting[] = [];
+  #waiting = 0;
+
+  constructor(options: RemoteSettlingOptions) {
+    this.#options = options;
+    this.#unsent = new UnsentUses(options);
+  }
+
+  settle(use: SettledUse): Promise<Settlement> {
+    return this.#enqueue(messageOf(use));
+  }
+
+  giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
+    return this.#unsent.giveBack(messageOf(use));
+  }
+
+  /** Has the record of a use without a task committed. A failure leaves it unknown whether it is. */
+  async keep(decisionId: string, { bytes }: EncodedRecord): Promise<null | StoreFailure> {
+    const record = Buffer.from(bytes);
+    const nothing = { key: null, jti_digest: '', generation: 0, spends: [], entry: null };
+    const kept = await this.#enqueue({ ...nothing, decision_id: decisionId, record });
+    if (kept === null || isStoreFailure(kept)) return kept;
+    return storeFailure('busy', `the record is refused: ${typeof kept === 'string' ? kept : kept.problem}`);
+  }
+
+  #enqueue(use: UseMessage): Promise<Settlement> {
+    if (this.#waiting >= MAX_WAITING)
+      return Promise.resolve(storeFailure('busy', 'too many uses wait for an authority'));
+    this.#waiting += 1;
+    return new Promise((resolve) => {
+      if (this.#queued.push({ use, resolve }) === 1) queueMicrotask(() => this.#flush());
+    });
+  }
+
+  #flush(): void {
+    const queued = this.#queued;
+    this.#queued = [];
+    for (const batch of batchesOf(queued)) void this.#ask(batch);
+  }
+
+  async #ask(waiting: readonly Waiting[]): Promise<void> {
+    const { answerTime, instance, feed, onSettled } = this.#options;
+    const request = { instance, uses: waiting.map(({ use }) => use) };
+    const reply = await answerTime.measured((boundMs) => this.#hedged(request, boundMs));
+    this.#waiting -= waiting.length;
+    waiting.forEach(({ resolve }, at) => {
+      const settled = 'problem' in reply ? undefined : reply.settled[at];
+      if (settled?.problem === '') {
+        onSettled('settled', 1);
+        return resolve(null);
+      }
+      if (settled?.card && settled.position !== null) feed.settled(settled.card, settled.position);
+      const problem = settled === undefined ? undefined : problemOf(settled);
+      onSettled(problem === undefined ? 'unknown' : 'refused', 1);
+      const detail = 'problem' in reply ? reply.problem : settled?.detail;
+      resolve(problem ?? storeFailure('busy', `whether the use counts is unknown: ${detail ?? 'no answer'}`));
+    });
+  }
+
+  /** Asks one authority, and a second one where the first has failed or has not answered soon. */
+  async #hedged(request: SettleRequest, boundMs: number): Promise<SettleReply | CallProblem> {
+    const [first, second] = this.#options.links();
+    if (first === undefined) return { problem: 'no authority can be reached' };
+    const one = first.call('Settle', request, boundMs);
+    if (second === undefined) return one;
+    const early = await Promise.race([one, this.#pause(boundMs * HEDGED)]);
+    if (early !== null && !('problem' in early)) return early;
+    const two = second.call('Settle', request, boundMs * (1 - HEDGED));
+    return firstReply(one, two);
+  }
+
+  #pause(ms: number): Promise<null> {
+    return new Promise((resolve) => void this.#options.after(ms, () => resolve(null)));
+  }
+}
+
+/** The first reply of two calls; a problem where both have none. */
+async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[]): Promise<SettleReply | CallProblem> {
+  try {
+    return await Promise.any(calls.map((call) => call.then((one) => ('problem' in one ? Promise.reject(one) : one))));
+  } catch {
+    return (await calls[0]) ?? { problem: 'no authority can be reached' };
+  }
+}
+
+const messageOf = ({ decisionId, key, jtiDigest, spends, entry, record }: SettledUse): UseMessage => ({
+  decision_id: decisionId,
+  key,
+  jti_digest: jtiDigest,
+  generation: 0,
+  spends: spends.map(spendOf),
+  entry: entry ?? null,
+  record: Buffer.from(record?.bytes ?? []),
+});
+
+function spendOf(spend: Spend): UseMessage['spends'][number] {
+  const { kind } = spend;
+  const name = spend.name ?? '';
+  switch (kind) {
+    case 'calls':
+      return { kind, name, amount: spend.count ?? 1, limit: spend.limit };
+    case 'amount':
+    case 'decimal':
+      return { kind, name, amount: spend.amount, limit: spend.limit };
+    case 'single-use':
+      return { kind, name, amount: 1, limit: 1 };
+    default:
+      return kind satisfies never;
+  }
+}
+
+const problems: ReadonlyMap<string, SettleProblem> = new Map(
+  (['replayed', 'ended', 'history-changed', 'history-full'] as const).map((name) => [name, name]),
+);
+
+/** The problem of a use; `undefined` where it is unknown whether the use is settled. */
+const problemOf = ({ problem, budget = null }: SettleReply['settled'][number]): SettleProblem | undefined =>
+  problem === 'exhausted' ? { problem, budget: budget === null ? null : budgetOf(budget) } : problems.get(problem);
+
+/** A field that was not sent is `false`. */
+const budgetOf = ({ limit, used, decimal = false }: ExceededBudget): ExceededBudget =>
+  decimal ? { limit, used, decimal } : { limit, used };

@@ -1,4 +1,0 @@
-import type { TaskKey } from '../store.ts';
-
-/** A key as one text, for maps. Neither part has U+0000. */
-export const keyText = ({ issuer, id }: TaskKey): string => `${issuer}\0${id}`;

@@ -1,0 +1,29 @@
+import type { Problem } from '../../../core/runtime/problem.ts';
+
+/** Where an admin interface listens. */
+export interface AdminAddress {
+  /** As written, for messages. */
+  readonly text: string;
+  /** URL of its root. */
+  readonly url: string;
+  /** Path of its Unix socket; `null` for TCP. */
+  readonly socketPath: string | null;
+  /** As an endpoint would be written: `unix:PATH` or `HOST:PORT`. */
+  readonly endpoint: string;
+}
+
+/** Parses `unix:/path`, `http://host:port` or `host:port`. */
+export function adminAddressFrom(written: string, whose: 'an Envoy' | 'a Remit' = 'an Envoy'): AdminAddress | Problem {
+  const problem = {
+    problem: `expected the admin address of ${whose}, \`unix:/path\` or \`host:port\`, got \`${written}\``,
+  };
+  if (written.startsWith('unix:')) {
+    const socketPath = written.slice('unix:'.length);
+    if (!socketPath.startsWith('/')) return problem;
+    return { text: written, url: 'http://localhost', socketPath, endpoint: written };
+  }
+  const url = URL.parse(written.includes('://') ? written : `http://${written}`);
+  if (url === null || url.protocol !== 'http:' || url.pathname !== '/' || url.username !== '' || url.search !== '')
+    return problem;
+  return { text: written, url: url.origin, socketPath: null, endpoint: url.port === '' ? `${url.host}:80` : url.host };
+}

@@ -1,0 +1,58 @@
+import { statSync } from 'node:fs';
+import { basename, isAbsolute, join } from 'node:path';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { NamedFile } from '../envoy/envoy-facts.ts';
+import { pathsIn } from '../envoy/named-paths.ts';
+import { snakeCased } from '../snake-cased.ts';
+import { listAt } from '../tree.ts';
+import { documentsIn } from './host-text.ts';
+
+/** What a bootstrap takes from files: LDS, CDS, RDS, EDS, SDS and filters. */
+interface Delivered {
+  readonly resources: readonly unknown[];
+  /** Files that were read beside the bootstrap, since this machine has none at their path. Who may write them there says nothing. */
+  readonly beside: ReadonlyMap<string, NamedFile>;
+}
+
+const MAX_SOURCES = 100;
+const READ: NamedFile = { kind: 'file', writable: null, cas: [] };
+
+/** Reads the files that a bootstrap names as sources of configuration, and those that they name. `folder` is that of the bootstrap. */
+export function deliveredTo(bootstrap: unknown, folder: string): Delivered {
+  const paths = new Set(sourcesIn(bootstrap));
+  const resources: unknown[] = [];
+  const beside = new Map<string, NamedFile>();
+  for (const path of paths) {
+    if (resources.length > MAX_RESOURCES || beside.size > MAX_SOURCES) break;
+    const place = placeOf(path, folder);
+    const documents = place === null ? [] : documentsIn(place);
+    if (place === null || isProblem(documents)) continue;
+    const found = documents.map(snakeCased).flatMap((one) => listAt(one, 'resources'));
+    resources.push(...found);
+    if (place !== path) beside.set(path, READ);
+    for (const next of found.flatMap(sourcesIn)) if (paths.size < MAX_SOURCES) paths.add(next);
+  }
+  return { resources, beside };
+}
+
+const MAX_RESOURCES = 100_000;
+
+const sourcesIn = (value: unknown): readonly string[] =>
+  pathsIn(value).flatMap(({ field, path, use }) =>
+    use === 'source' && !field.includes('watched_directory') ? [path] : [],
+  );
+
+/** Where a file is: at its path, or beside the bootstrap as in a repository. A pipe, which a hostile bootstrap may name, is none. */
+function placeOf(path: string, folder: string): string | null {
+  if (isAbsolute(path) && isFile(path)) return path;
+  const beside = join(folder, isAbsolute(path) ? basename(path) : path);
+  return isFile(beside) ? beside : null;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

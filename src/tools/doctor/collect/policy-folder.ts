@@ -1,0 +1,109 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Catalog, Server } from '../../../core/action/catalog/catalog.ts';
+import { writablePathProblem } from '../../../core/config/writable-path.ts';
+import { lintingOf } from '../../policy/lint/lint.ts';
+import { compileForTool } from '../../../core/policy/loading/compile.ts';
+import { whileProved } from '../../../core/policy/loading/proved-set.ts';
+import { readPolicySource } from '../../../core/policy/loading/source.ts';
+import type { PolicySource } from '../../../core/policy/loading/source.ts';
+import { systemPorts } from '../../../core/runtime/ports.ts';
+import type { PolicyFolder, StreamedPath } from '../remit/remit-facts.ts';
+
+const MAX_PROBLEMS = 20;
+
+/** Loads a policy folder as Remit would, and lints it. */
+export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
+  const none = {
+    folder,
+    hash: null,
+    permits: 0,
+    forbids: 0,
+    lints: 0,
+    openPermits: [],
+    agents: [],
+    audiences: [],
+    hosts: [],
+    streamed: [],
+    asking: [],
+    writable: await writableIn(folder),
+  };
+  const source = await readPolicySource(folder);
+  if ('unreadable' in source) return { ...none, problems: [`it cannot be read: ${source.unreadable}`] };
+  if ('findings' in source) return { ...none, problems: textsOf(source.findings) };
+  const proved = await whileProved(source, compileForTool(), (set) =>
+    lintingOf(source, set.catalog, { nowMs: systemPorts.nowMs(), loaded: set }),
+  );
+  if ('findings' in proved) return { ...none, problems: textsOf(proved.findings) };
+  const { done, set } = proved;
+  const enforced = set.policies.filter(({ shadow }) => !shadow);
+  const permits = enforced.filter(({ effect }) => effect === 'permit').length;
+  const findings = done(set.warnings);
+  return {
+    ...none,
+    hash: set.hash,
+    problems: [],
+    permits,
+    forbids: enforced.length - permits,
+    lints: findings.filter(({ level }) => level !== 'note').length,
+    openPermits: findings.flatMap(({ policy, rule }) => (OPEN.has(rule) ? [{ policy: policy ?? '', rule }] : [])),
+    agents: agentsIn(source),
+    audiences: [...set.catalog.servers.values()].map(({ audience }) => audience),
+    hosts: [...new Set([...set.catalog.servers.values()].flatMap(hostsOf))],
+    streamed: streamedIn(set.catalog),
+    asking: askingIn(set.catalog),
+  };
+}
+
+/** Rules of `remit policy lint` whose findings are more than a mistake of style. */
+const OPEN: ReadonlySet<string> = new Set(['permit-any-agent', 'high-risk-any-intent']);
+
+/** In policies an agent is `Remit::Agent::"ID"`; in entities its id stands behind its type. */
+const AGENT = /\bAgent::"([^"\\]{1,2048})"|"type":\s{0,10}"Remit::Agent",\s{0,10}"id":\s{0,10}"([^"\\]{1,2048})"/g;
+
+const agentsIn = ({ entities, policies }: PolicySource): readonly string[] => [
+  ...new Set(
+    [...policies, ...entities].flatMap(({ text }) => [...text.matchAll(AGENT)].map(([, a, b]) => a ?? b ?? '')),
+  ),
+];
+
+const MAX_FILES = 2_000;
+
+/** The first problem of who may write a folder, or a file in it. */
+async function writableIn(folder: string): Promise<string | null> {
+  const inside = await readdir(folder, { recursive: true }).catch(() => []);
+  for (const name of ['', ...inside.slice(0, MAX_FILES)]) {
+    const problem = await writablePathProblem(join(folder, name));
+    if (problem?.includes('can be changed by others') === true) return problem;
+  }
+  return null;
+}
+
+const hostsOf = ({ hosts }: Pick<Server, 'hosts'>): readonly string[] => [...hosts];
+
+function streamedIn({ actions }: Catalog): readonly StreamedPath[] {
+  const paths = new Map<string, StreamedPath>();
+  for (const { kind, server, template } of actions.values()) {
+    if (kind === 'mcp' || kind === 'a2a')
+      paths.set(`${server.id} ${template}`, { hosts: [...server.hosts], path: template });
+  }
+  return [...paths.values()];
+}
+
+const askingIn = ({ actions }: Catalog): readonly string[] => [
+  ...new Set(
+    [...actions.values()].flatMap(({ server, carries: { hasTasks, inputs } }) =>
+      hasTasks || inputs.size > 0 ? [server.id] : [],
+    ),
+  ),
+];
+
+const textsOf = (
+  findings: readonly {
+    readonly file: string;
+    readonly line: number;
+    readonly column: number;
+    readonly message: string;
+  }[],
+): readonly string[] =>
+  findings.slice(0, MAX_PROBLEMS).map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);

@@ -1,0 +1,108 @@
+import type { Check } from '../check.ts';
+import type { Facts } from '../facts.ts';
+import type { Finding } from '../finding.ts';
+import { closedAdmin, steadyRuntime } from './reach/admin-reach.ts';
+import { agentLimit } from './agent-limit.ts';
+import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
+import { acceptedDomains, commonDomain, verifiedCaller } from './reach/caller-tls.ts';
+import { everyCallRouted } from './catch-all.ts';
+import { ownControlPlane } from './reach/control-plane.ts';
+import { goodCounters, soundEnvoy } from './counters.ts';
+import type { EnvoyCheck } from './envoy-check.ts';
+import type { EnvoyFacts } from './envoy-facts.ts';
+import { boundedCheck, completeCheck, failsClosed, strictAnswers } from './filter-strength.ts';
+import { knownFilters } from './filter-order.ts';
+import {
+  knownBeside,
+  knownBootstrap,
+  knownCheck,
+  knownCluster,
+  knownListener,
+  knownRoutes,
+  knownUpstreams,
+} from './guarded-fields.ts';
+import { noImpostor } from './reach/impostor.ts';
+import { knownProvider, unconditional } from './istio-rules.ts';
+import { oneReading, ownXfcc, seenCalls } from './listener-strength.ts';
+import { noOtherPath, unchangedCall } from './other-paths.ts';
+import { foreignCas, ownFiles } from './own-files.ts';
+import { healthyEndpoints, usableCluster } from './reach/reach.ts';
+import { noRefusedRoute } from './refused-routes.ts';
+import { noRequestTrailers } from './request-trailers.ts';
+import { shortStreams } from './short-streams.ts';
+import { openSocket } from './reach/socket.ts';
+import { togetherFindings } from './with-remit.ts';
+
+const perEnvoy: readonly EnvoyCheck[] = [
+  neverAsked,
+  askedOnEachRoute,
+  alwaysAsked,
+  everyCallRouted,
+  unconditional,
+  askedOnce,
+  noOtherPath,
+  knownBeside,
+  unchangedCall,
+  knownFilters,
+  knownRoutes,
+  knownUpstreams,
+  noImpostor,
+  knownCluster,
+  knownCheck,
+  knownListener,
+  knownBootstrap,
+  ownControlPlane,
+  ownFiles,
+  closedAdmin,
+  steadyRuntime,
+  knownProvider,
+  noRefusedRoute,
+  usableCluster,
+  openSocket,
+  healthyEndpoints,
+  failsClosed,
+  goodCounters,
+  boundedCheck,
+  agentLimit,
+  completeCheck,
+  strictAnswers,
+  verifiedCaller,
+  ownXfcc,
+  oneReading,
+  noRequestTrailers,
+  seenCalls,
+  soundEnvoy,
+];
+
+/** The checks of what Envoy is configured to do and does. */
+export const envoyChecks: readonly Check[] = [
+  ...perEnvoy.map(({ run, title }) => check(title, (facts) => run(facts))),
+  check('streams of MCP and A2A last as long as their tools', (facts, { remit }) =>
+    shortStreams(facts, remit?.host?.policies?.streamed ?? []),
+  ),
+  check('Envoy and the Remit beside it are configured for each other', (facts, { remit }) =>
+    togetherFindings(facts, remit?.host ?? null),
+  ),
+  check('Envoy verifies callers by the CAs that Remit has', (facts, { remit }) =>
+    foreignCas(facts, remit?.host?.ownCas ?? null),
+  ),
+  check('Envoy accepts the trust domains that Remit accepts', (facts, { remit }) =>
+    acceptedDomains(facts, remit?.host?.config.trustDomains ?? null),
+  ),
+  check('callers that Envoy lets in are of a trust domain that Remit accepts', (facts, { remit }) =>
+    commonDomain(facts, remit?.host?.config.trustDomains ?? null),
+  ),
+];
+
+function check(title: string, run: (facts: EnvoyFacts, all: Facts) => readonly Finding[] | null): Check {
+  return {
+    category: 'envoy',
+    title,
+    run: (all) => {
+      const found = all.envoys.map((facts) => run(facts, all)?.map((one) => placed(one, facts.prefix)) ?? null);
+      return found.every((one) => one === null) ? null : found.flatMap((one) => one ?? []);
+    },
+  };
+}
+
+const placed = (finding: Finding, prefix: string): Finding => ({ ...finding, where: `${prefix}${finding.where}` });

@@ -1,0 +1,120 @@
+import type { Finding } from '../finding.ts';
+import { textAt } from '../tree.ts';
+import type { EnvoyCheck } from './envoy-check.ts';
+import type { EnvoyFacts, NamedFile, TrustedCa } from './envoy-facts.ts';
+import { pathsIn, pathsOf } from './named-paths.ts';
+import type { NamedPath } from './named-paths.ts';
+import { guardedOf } from './remit-filter.ts';
+import { validationContextsOf } from './reach/upstream-tls.ts';
+
+/** Nobody else writes the files by which Envoy decides whom to trust, and what to do. */
+export const ownFiles: EnvoyCheck = {
+  title: 'nobody else can write the files that give Envoy trust anchors and configuration',
+  run: (facts) => {
+    const paths = pathsOf(facts.config);
+    if (paths.length === 0) return null;
+    return paths
+      .flatMap((named) => fileFindings(named, facts))
+      .concat(
+        guardedOf(facts).flatMap(({ chain }) =>
+          validationContextsOf(chain.transport.tls, facts).flatMap((context) =>
+            severalCas(context, facts, chain.where),
+          ),
+        ),
+      );
+  },
+};
+
+function fileFindings(named: NamedPath, facts: EnvoyFacts): readonly Finding[] {
+  const found = facts.files.get(named.path);
+  if (found === undefined || found.kind === 'missing' || found.kind === 'unreadable')
+    return unseenFile(named, found, facts);
+  if (found.writable === null) return [];
+  const where = `file/${named.path}`;
+  const fix = 'give the file, and each folder that leads to it, to root or the user of Envoy, and `chmod go-w`';
+  return [
+    named.use === 'anchors'
+      ? {
+          code: 'envoy.weak-tls',
+          where,
+          message: `\`${named.field}\`: ${found.writable}: whoever adds a CA there calls under any SPIFFE ID`,
+          fix,
+        }
+      : {
+          code: 'envoy.impostor',
+          where,
+          message: `\`${named.field}\`: ${found.writable}: whoever writes it removes the filter, or adds a route past it`,
+          fix,
+        },
+  ];
+}
+
+/** A file of configuration that is not here hides listeners and clusters of a bootstrap; a running Envoy shows those that it has. */
+function unseenFile(
+  { field, path, use }: NamedPath,
+  found: NamedFile | undefined,
+  { live }: EnvoyFacts,
+): readonly Finding[] {
+  const isHidden = use === 'source' && live === null;
+  return [
+    {
+      code: 'envoy.unseen',
+      where: `file/${path}`,
+      level: isHidden ? 'warning' : 'info',
+      message: `\`${field}\` cannot be looked at from here (${found?.kind === 'unreadable' ? 'it cannot be read' : 'it is not on this machine'}), so nothing says who can write it${
+        isHidden ? ', nor which listeners, clusters or routes are in it' : ''
+      }`,
+      fix: isHidden
+        ? 'put the file at that path, or beside the bootstrap, or examine the running Envoy with --envoy'
+        : 'run this on the machine of Envoy, as a user who can read it',
+    },
+  ];
+}
+
+const anchorsIn = (fields: unknown): readonly string[] =>
+  pathsIn(fields).flatMap(({ path, use }) => (use === 'anchors' ? [path] : []));
+
+/** CAs of several trust domains in one file. Several of one domain are usual while its CA is renewed. */
+function severalCas(context: unknown, { files }: EnvoyFacts, where: string): readonly Finding[] {
+  const path = textAt(context, 'trusted_ca', 'filename');
+  const issuers = new Set((files.get(path)?.cas ?? []).map(issuerOf));
+  return issuers.size < 2
+    ? []
+    : [
+        {
+          code: 'envoy.weak-tls',
+          where,
+          level: 'warning',
+          message: `\`trusted_ca\`: \`${path}\` has CAs of ${issuers.size} trust domains: each can issue the identities of the others`,
+          fix: 'use the SPIFFE validator with a bundle for each trust domain, as deploy/envoy/envoy.yaml does',
+        },
+      ];
+}
+
+const issuerOf = ({ domain, key }: TrustedCa): string => domain ?? key;
+
+/** The CAs by which a chain verifies callers that the bundle of Remit does not have. */
+export function foreignCas(facts: EnvoyFacts, own: readonly TrustedCa[] | null): readonly Finding[] | null {
+  const guarded = guardedOf(facts);
+  if (guarded.length === 0 || own === null || own.length === 0) return null;
+  const known = new Set(own.map(({ key }) => key));
+  // A domain that Remit does not verify itself may be federated: its CA is then of another bundle.
+  const domains = new Set(own.map(({ domain }) => domain));
+  return guarded.flatMap(({ chain: { fields, where } }) =>
+    anchorsIn(fields).flatMap((path): readonly Finding[] =>
+      (facts.files.get(path)?.cas ?? []).some(
+        ({ domain, key }) => !known.has(key) && (domain === null || domains.has(domain)),
+      )
+        ? [
+            {
+              code: 'envoy.weak-tls',
+              where,
+              level: 'warning',
+              message: `\`${path}\` has a CA that the bundle of Remit (\`svid.bundle\`) does not have: whoever has it issues identities that Remit takes for those of its own trust domain`,
+              fix: 'write the bundle of the trust domain there, as its own file; after a CA was renewed, write both anew',
+            },
+          ]
+        : [],
+    ),
+  );
+}

@@ -1,0 +1,94 @@
+import type { Finding } from '../../finding.ts';
+import { adminAddressIn, answersAllPaths, isScrape } from '../admin-interface.ts';
+import { isForwarding } from '../asked.ts';
+import type { EnvoyCheck } from '../envoy-check.ts';
+import type { EnvoyFacts } from '../envoy-facts.ts';
+import { runtimeFaults, staticLayersOf } from '../fields/bootstrap-fields.ts';
+import { reachedClusters } from './reached-clusters.ts';
+import { askingsOf, managersOf } from '../remit-filter.ts';
+import type { Asking } from '../remit-filter.ts';
+import { at, numberAt, textAt } from '../../tree.ts';
+
+/** No listener leads to the admin interface, but for what a scraper reads. */
+export const closedAdmin: EnvoyCheck = {
+  title: 'no listener leads to the admin interface, but to its metrics',
+  run: (facts) => {
+    const address = facts.live?.adminAddress ?? adminAddressIn(facts.config);
+    if (address === null) return null;
+    return [...routesTo(address, facts), ...anyPath(facts)];
+  },
+};
+
+function routesTo(address: string, facts: EnvoyFacts): readonly Finding[] {
+  const known = new Set([address, adminAddressIn(facts.config)]);
+  const leads = (names: readonly string[]): boolean =>
+    reachedClusters(names, facts.config).some((name) =>
+      (facts.config.clusters.get(name)?.endpoints ?? []).some((endpoint) => known.has(endpoint)),
+    );
+  const message = 'it leads to the admin interface: callers can stop Envoy, change runtime keys and read what passes';
+  const fix = 'remove it, or match the exact paths that are scraped: `path: /stats/prometheus`, `path: /ready`';
+  const routes = managersOf(facts).flatMap((manager) =>
+    manager.routes
+      .filter((route) => isForwarding(route) && !isScrape(route.match) && leads(route.clusters))
+      .map((route) => `${manager.where}/route/${route.where}`),
+  );
+  const proxies = facts.config.listeners.flatMap(({ chains }) =>
+    chains.filter(({ tcpClusters }) => leads(tcpClusters)).map(({ where }) => where),
+  );
+  return [...routes, ...proxies].map((where) => ({ code: 'envoy.admin-open', where, message, fix }));
+}
+
+const anyPath = ({ config }: EnvoyFacts): readonly Finding[] =>
+  answersAllPaths(config)
+    ? [
+        {
+          code: 'envoy.admin-open',
+          where: 'envoy',
+          level: 'info',
+          message: 'the admin interface answers every path, also those that change Envoy',
+          fix: 'set `admin.allow_paths` to what is read: `/stats`, `/ready`, `/config_dump`, `/clusters`, `/server_info`',
+        },
+      ]
+    : [];
+
+/** Nothing switches the check off, or changes how paths are read, while Envoy runs. */
+export const steadyRuntime: EnvoyCheck = {
+  title: 'no runtime key switches the check off or changes how calls are read',
+  run: (facts) => {
+    const layers = layersOf(facts);
+    if (layers.length === 0) return null;
+    return [
+      ...layers.flatMap(([name, layer]) =>
+        runtimeFaults(layer).map(([key, level, message]): Finding => ({
+          code: 'envoy.runtime',
+          where: `envoy/runtime/${name}`,
+          level,
+          message: `\`${key}\`: ${message}`,
+          fix: 'remove the key',
+        })),
+      ),
+      ...askingsOf(facts).flatMap((asking) => switchedOff(asking, layers)),
+    ];
+  },
+};
+
+/** What a running Envoy has in force is one layer; a file has those of its bootstrap. */
+const layersOf = ({ config, live }: EnvoyFacts): ReturnType<typeof staticLayersOf> => {
+  const written = staticLayersOf(config.bootstrap);
+  return live === null || live.runtime.size === 0 ? written : [['in-force', Object.fromEntries(live.runtime)]];
+};
+
+function switchedOff({ filter, manager }: Asking, layers: ReturnType<typeof staticLayersOf>): readonly Finding[] {
+  const key = textAt(filter.fields, 'filter_enabled', 'runtime_key');
+  const share = layers.map(([, layer]) => at(layer, key)).find((value) => value !== undefined);
+  const number = numberAt(share) ?? numberAt(share, 'numerator');
+  if (key === '' || number === null || number >= 100) return [];
+  return [
+    {
+      code: 'envoy.runtime',
+      where: manager.where,
+      message: `the runtime key \`${key}\` of \`filter_enabled\` is ${number} %: the other calls pass unchecked`,
+      fix: 'remove `filter_enabled` from the filter, and the key',
+    },
+  ];
+}

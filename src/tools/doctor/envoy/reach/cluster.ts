@@ -1,0 +1,73 @@
+import { transportFrom } from './transport.ts';
+import type { Transport } from './transport.ts';
+import { at, fieldsOf, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
+
+/** What a cluster speaks to its endpoints. */
+export type UpstreamProtocol = 'http1' | 'http2' | 'as-downstream' | 'by-alpn';
+
+/** A cluster. */
+export interface Cluster {
+  readonly name: string;
+  readonly protocol: UpstreamProtocol;
+  /** Endpoints: `unix:PATH`, `unix:@NAME` for an abstract socket, `HOST:PORT`. */
+  readonly endpoints: readonly string[];
+  /** Whether its endpoints are looked up while it runs (DNS, EDS), so that an empty list says nothing. */
+  readonly isDiscovered: boolean;
+  /** Clusters that it chooses among, where it has no endpoints of its own. */
+  readonly members: readonly string[];
+  /** Its transport sockets, without what wraps them; an empty one is plain. */
+  readonly transports: readonly Transport[];
+  /** As in the configuration. */
+  readonly fields: unknown;
+}
+
+const DISCOVERED: ReadonlySet<string> = new Set(['EDS', 'STRICT_DNS', 'LOGICAL_DNS', 'ORIGINAL_DST']);
+
+/** Reads a cluster; `assignment` are its endpoints where they are not part of it. */
+export function clusterFrom(cluster: unknown, assignment: unknown): Cluster {
+  const localities = listAt(assignment ?? at(cluster, 'load_assignment'), 'endpoints');
+  const endpoints = localities.flatMap((one) => listAt(one, 'lb_endpoints'));
+  const matches = listAt(cluster, 'transport_socket_matches').map((one) => at(one, 'transport_socket'));
+  return {
+    name: textAt(cluster, 'name'),
+    protocol: protocolOf(cluster),
+    endpoints: endpoints.map((one) => addressOf(at(one, 'endpoint', 'address'))),
+    isDiscovered: DISCOVERED.has(textAt(cluster, 'type')) || at(cluster, 'cluster_type') !== undefined,
+    members: membersOf(at(cluster, 'cluster_type', 'typed_config')),
+    transports: [at(cluster, 'transport_socket'), ...matches].map((one) => transportFrom(at(one, 'typed_config'))),
+    fields: cluster,
+  };
+}
+
+/** The clusters of an aggregate or composite one. */
+const membersOf = (type: unknown): readonly string[] =>
+  listAt(fieldsOf(type), 'clusters').flatMap((one) => (typeof one === 'string' ? [one] : [textAt(one, 'name')]));
+
+const OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+function protocolOf(cluster: unknown): UpstreamProtocol {
+  const [, any] = membersAt(cluster, 'typed_extension_protocol_options').find(([name]) => name === OPTIONS) ?? [];
+  const options = fieldsOf(any);
+  if (at(options, 'use_downstream_protocol_config') !== undefined) return 'as-downstream';
+  if (at(options, 'auto_config') !== undefined) return 'by-alpn';
+  const isHttp2 =
+    at(options, 'explicit_http_config', 'http2_protocol_options') !== undefined ||
+    at(cluster, 'http2_protocol_options') !== undefined;
+  return isHttp2 ? 'http2' : 'http1';
+}
+
+/** An address as one word. */
+export function addressOf(address: unknown): string {
+  const pipe = textAt(address, 'pipe', 'path');
+  if (pipe !== '') return `unix:${pipe}`;
+  const internal = textAt(address, 'envoy_internal_address', 'server_listener_name');
+  if (internal !== '') return `internal:${internal}`;
+  const host = textAt(address, 'socket_address', 'address');
+  const port = numberAt(address, 'socket_address', 'port_value') ?? 0;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The cluster that a filter asks by gRPC of Envoy itself; the target, for a channel of its own; else empty. */
+export const grpcClusterOf = (filter: unknown): string =>
+  textAt(filter, 'grpc_service', 'envoy_grpc', 'cluster_name') ||
+  textAt(filter, 'grpc_service', 'google_grpc', 'target_uri');

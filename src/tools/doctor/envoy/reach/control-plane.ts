@@ -1,0 +1,72 @@
+import { isObject } from '../../../../core/runtime/fields.ts';
+import { listAt, membersAt, textAt } from '../../tree.ts';
+import type { Finding } from '../../finding.ts';
+import type { EnvoyCheck } from '../envoy-check.ts';
+import type { EnvoyFacts } from '../envoy-facts.ts';
+import { isOfHost } from '../fields/values-of-fields.ts';
+import { pathsIn } from '../named-paths.ts';
+import { guardedOf } from '../remit-filter.ts';
+import { isPlain } from './transport.ts';
+import { isAnchored } from './upstream-tls.ts';
+
+/** Nobody else gives Envoy its configuration and its trust anchors. */
+export const ownControlPlane: EnvoyCheck = {
+  title: 'only its own control plane gives Envoy listeners, clusters and trust anchors',
+  run: (facts) => {
+    const { config, live } = facts;
+    const guarded = guardedOf(facts);
+    const dynamic = membersAt(config.bootstrap, 'dynamic_resources');
+    if (guarded.length === 0 && dynamic.length === 0) return null;
+    const names = new Set([
+      ...dynamic.flatMap(([, source]) => sourcesIn(source)),
+      ...guarded.flatMap(({ chain }) => sourcesIn(chain.fields)),
+    ]);
+    return [
+      ...[...names].flatMap((name) => unverified(name, facts)),
+      ...(live === null && dynamic.some(isByNetwork) ? [arriving] : []),
+    ];
+  },
+};
+
+/** Whether a source is not a file, which has a check of its own. */
+const isByNetwork = ([name, source]: readonly [string, unknown]): boolean =>
+  pathsIn({ [name]: source }).every(({ use }) => use !== 'source');
+
+const arriving: Finding = {
+  code: 'envoy.unseen',
+  where: 'envoy',
+  level: 'info',
+  message: 'listeners and clusters arrive while it runs (`dynamic_resources`), so the file does not show them',
+  fix: 'examine the running Envoy: `remit doctor --envoy ADDRESS`',
+};
+
+const MAX_DEPTH = 30;
+
+/** The clusters that are asked for configuration, anywhere in a value. */
+function sourcesIn(value: unknown, depth = 0): readonly string[] {
+  if (depth > MAX_DEPTH) return [];
+  if (Array.isArray(value)) return value.flatMap((one) => sourcesIn(one, depth + 1));
+  if (!isObject(value)) return [];
+  const own = 'api_type' in value ? listAt(value, 'grpc_services') : [];
+  return own
+    .map((one) => textAt(one, 'envoy_grpc', 'cluster_name'))
+    .filter((name) => name !== '')
+    .concat(Object.values(value).flatMap((one) => sourcesIn(one, depth + 1)));
+}
+
+/** A source on another machine that is asked in clear, or without a look at its certificate. */
+function unverified(name: string, facts: EnvoyFacts): readonly Finding[] {
+  const cluster = facts.config.clusters.get(name);
+  const away = cluster?.endpoints.find((one) => !isOfHost(one));
+  if (cluster === undefined || away === undefined) return [];
+  if (cluster.transports.every((one) => !isPlain(one) && one.tls !== null && isAnchored(one.tls, facts))) return [];
+  return [
+    {
+      code: 'envoy.impostor',
+      where: `cluster/${name}`,
+      level: 'warning',
+      message: `configuration comes from \`${away}\` in clear or from a server that is not verified: whoever answers there removes the filter, or adds a CA`,
+      fix: 'give the cluster TLS with a validation context, or use a Unix socket',
+    },
+  ];
+}

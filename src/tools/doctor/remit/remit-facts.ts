@@ -1,0 +1,128 @@
+import type { Config } from '../../../core/config/config.ts';
+import type { FleetReport } from '../../../core/fleet/fleet-report.ts';
+import type { SocketFacts, TrustedCa } from '../envoy/envoy-facts.ts';
+
+/** One sample of a metric: its labels as written, and its value. */
+export interface Sample {
+  readonly labels: ReadonlyMap<string, string>;
+  readonly value: number;
+}
+
+/** What a running Remit says of itself at its admin address. */
+export interface LiveRemit {
+  /** The address, as written. */
+  readonly admin: string;
+  /** Unmet gates of readiness: what each is called, and what is missing. */
+  readonly unmet: readonly (readonly [gate: string, problem: string])[];
+  /** Samples by metric. */
+  readonly samples: ReadonlyMap<string, readonly Sample[]>;
+  /** Kinds of difference of policies on trial. */
+  readonly trialGroups: number;
+  /** `null` where it is no authority. */
+  readonly fleet: FleetReport | null;
+}
+
+/** A Unix socket of the configuration. */
+export interface ListenedSocket {
+  readonly path: string;
+  readonly found: SocketFacts;
+  /** `null` where a connection is accepted, else the code of the system: `ECONNREFUSED`. */
+  readonly refusal: string | null;
+  /** Whether everybody may write its folder, and so put another socket in its place. */
+  readonly isFolderOpen: boolean;
+  /** The group it should have; `null` for that of the process. */
+  readonly groupId: number | null;
+  /** Why the configured group is not known here; `null` where it is. */
+  readonly groupProblem: string | null;
+}
+
+/** The policy folder on this machine. */
+export interface PolicyFolder {
+  readonly folder: string;
+  /** `null` where it is not a policy set. */
+  readonly hash: string | null;
+  /** Why not: `file:line:column: message`, at most a few. */
+  readonly problems: readonly string[];
+  readonly permits: number;
+  readonly forbids: number;
+  /** Findings of `remit policy lint` that are not notes. */
+  readonly lints: number;
+  /** Policies that permit any agent, or high risk under any intent, with the rule of `remit policy lint`. */
+  readonly openPermits: readonly { readonly policy: string; readonly rule: string }[];
+  /** SPIFFE IDs of the agents that policies and entities name. */
+  readonly agents: readonly string[];
+  /** Audiences of all servers of the catalog. */
+  readonly audiences: readonly string[];
+  /** Hosts of all servers of the catalog. */
+  readonly hosts: readonly string[];
+  /** Why others can write it, or a file in it; `null` where they cannot. */
+  readonly writable: string | null;
+  /** Where calls of MCP and A2A arrive, whose answers can be streams. */
+  readonly streamed: readonly StreamedPath[];
+  /** MCP servers whose calls later messages can continue, by id. */
+  readonly asking: readonly string[];
+}
+
+/** The path of an MCP server or A2A agent of the catalog. */
+export interface StreamedPath {
+  /** Lower case, without port. */
+  readonly hosts: readonly string[];
+  readonly path: string;
+}
+
+/** The ledger folder on this machine. */
+export interface LedgerFolder {
+  readonly folder: string;
+  readonly found: 'missing' | 'unreadable' | 'not-writable' | 'writable';
+  /** Why its records are not what was signed; `null` where they are, or it was too large to verify. */
+  readonly broken: string | null;
+  readonly isVerified: boolean;
+}
+
+/** What answers where the issuer of the configuration listens. */
+export interface IssuerEndpoint {
+  readonly address: string;
+  /** The host of `issuer.url`. */
+  readonly name: string;
+  /** Why there was no TLS handshake; `null` where there was one. */
+  readonly failure: string | null;
+  /** The names of its certificate where that of the URL is not one of them, else `null`. */
+  readonly names: string | null;
+  readonly notAfterMs: number | null;
+}
+
+/** What this machine shows of a Remit: its configuration, and what that names. */
+export interface RemitHost {
+  readonly config: Config;
+  readonly sockets: readonly ListenedSocket[];
+  /** The socket of the Workload API; `null` where the SVID is from files or over TCP. */
+  readonly workloadApi: {
+    readonly path: string;
+    readonly found: SocketFacts;
+    /** Where else one was found. */
+    readonly others: readonly string[];
+  } | null;
+  /** The CAs in the bundle file of the SVID; `null` where it is from the Workload API. */
+  readonly ownCas: readonly TrustedCa[] | null;
+  /** `null` where the policies are from a bundle. */
+  readonly policies: PolicyFolder | null;
+  readonly ledger: LedgerFolder;
+  /** The state file, or the folder of it, that every user can write; `null` where none is. */
+  readonly writableState: string | null;
+  /** Certificate files of the SVID; `null` where it is from the Workload API. */
+  readonly svidFile: { readonly path: string; readonly notAfterMs: number | null } | null;
+  /** `null` where the configuration has no issuer, or its port is not known. */
+  readonly issuer: IssuerEndpoint | null;
+  /** Bytes of memory that this container may use; `null` where there is no limit. */
+  readonly memoryLimitBytes: number | null;
+}
+
+/** One Remit. A part that could not be read is `null`. */
+export interface RemitFacts {
+  readonly live: LiveRemit | null;
+  readonly host: RemitHost | null;
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  /** Version of the examining `remit`. */
+  readonly version: string;
+}

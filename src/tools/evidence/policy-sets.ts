@@ -1,0 +1,96 @@
+import { keptPolicies, type KeptPolicies } from '../../core/ledger/log/kept-policies.ts';
+import { isProblem, type Problem } from '../../core/runtime/problem.ts';
+import { type LedgerPlace, refOf } from './counted.ts';
+import { type RecordMembers, fieldText } from './evidence-class.ts';
+import { isoOf, type PolicySetSeen } from './report.ts';
+import type { Tally } from './tally.ts';
+
+const MAX_LOADS = 1_000;
+/** Most policy text in one report; files beyond it are listed with their size only. */
+const MAX_TEXT_BYTES = 2 * 1024 ** 2;
+
+interface Load {
+  readonly place: LedgerPlace;
+  readonly record: RecordMembers;
+}
+
+/** The loads of policy sets up to the end of a period, gathered while their log is verified: the last 1,000. */
+export class PolicyLoadsSeen {
+  readonly #toMs: number;
+  #loads: Load[] = [];
+
+  constructor(toMs: number) {
+    this.#toMs = toMs;
+  }
+
+  /** Adds the record of a load; any other is skipped. */
+  see(place: LedgerPlace, record: RecordMembers): void {
+    if (fieldText(record, 'kind') !== 'policy' || place.at >= this.#toMs) return;
+    this.#loads.push({ place, record });
+    if (this.#loads.length >= 2 * MAX_LOADS) this.#loads = [...this.all()];
+  }
+
+  /** By time. */
+  all(): readonly Load[] {
+    return this.#loads.toSorted((a, b) => a.place.at - b.place.at).slice(-MAX_LOADS);
+  }
+}
+
+/** The policy sets that decided in a period or took effect in it, with their loads up to its end. */
+export function policySetsIn(
+  folder: string,
+  { counts, loads, fromMs }: { readonly counts: Tally; readonly loads: PolicyLoadsSeen; readonly fromMs: number },
+): readonly PolicySetSeen[] {
+  const inPeriod = new Set<string>(counts.policySets.named.map(({ name }) => name));
+  const byHash = new Map<string, PolicySetSeen['loads'][number][]>();
+  for (const { place, record } of loads.all()) {
+    const hash = fieldText(record, 'policySet');
+    if (hash === null) continue;
+    if (place.at >= fromMs) inPeriod.add(hash);
+    const by = fieldText(record, 'by') ?? 'not recorded';
+    const load = { ref: refOf(place), at: isoOf(place.at), origin: originText(record), by };
+    byHash.set(hash, [...(byHash.get(hash) ?? []), load]);
+  }
+  let room = MAX_TEXT_BYTES;
+  return [...inPeriod].map((hash) => {
+    const kept = keptPolicies(folder, hash);
+    const files = kept === null || isProblem(kept) ? [] : filesOf(kept, room);
+    room -= files.reduce((sum, { bytes, text }) => sum + (text === null ? 0 : bytes), 0);
+    const decisions = counts.policySets.named.find(({ name }) => name === hash)?.count ?? 0;
+    return { hash, decisions, loads: byHash.get(hash) ?? [], text: textState(kept), files };
+  });
+}
+
+function originText(record: RecordMembers): string {
+  const { origin } = record;
+  if (typeof origin !== 'object' || origin === null || Array.isArray(origin)) return 'from where is not recorded';
+  const of = origin as RecordMembers;
+  if (fieldText(of, 'kind') === 'folder')
+    return `from the folder ${fieldText(of, 'folder') ?? '?'}, which is not signed`;
+  const name = fieldText(of, 'name');
+  const named = name === null ? '' : `, named ${name}`;
+  return `from ${fieldText(of, 'from') ?? '?'}${named}, version ${fieldText(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under ${signersText(of)}`;
+}
+
+/** Earlier versions recorded one `keyId`. */
+function signersText(of: RecordMembers): string {
+  const { signers } = of;
+  const names = Array.isArray(signers) ? signers.filter((name) => typeof name === 'string') : [];
+  if (names.length > 1) return `the keys ${names.join(', ')}`;
+  return `the key ${names[0] ?? fieldText(of, 'keyId') ?? 'without an id'}`;
+}
+
+function textState(kept: KeptPolicies | Problem | null): string {
+  if (kept === null) return 'not kept beside this ledger';
+  return isProblem(kept) ? `not believed: it ${kept.problem}` : 'kept, and it has this hash';
+}
+
+function filesOf(kept: KeptPolicies, room: number): PolicySetSeen['files'] {
+  let left = room;
+  return [kept.catalog, kept.schema, ...kept.entities, ...kept.policies].map(({ name, text }) => {
+    const bytes = Buffer.byteLength(text);
+    const fits = bytes <= left;
+    if (fits) left -= bytes;
+    return { name, bytes, text: fits ? text : null };
+  });
+}

@@ -1,0 +1,240 @@
+/** The report of a ledger for the controls of a framework. */
+import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts';
+import type { RecordRange, Verdict } from '../../core/ledger/proof/verdict.ts';
+import { type CountedRecords, type LedgerPlace, type RecordRef, refOf, totalOf } from './counted.ts';
+import { type ClassId, evidenceClasses } from './evidence-class.ts';
+import type { Control, ControlCoverage, Framework } from './framework.ts';
+import { byPlace } from './sample.ts';
+import type { ClassTally, DecidingPolicy, Tally } from './tally.ts';
+
+/** An anchor used for the verdict. */
+export interface AnchorSeen {
+  /** Number of records it covers. */
+  readonly size: number;
+  /** When it was received, ISO 8601; `null` where not noted. */
+  readonly receivedAt: string | null;
+}
+
+/** A sampled record with its proof of inclusion, or why there is none. */
+export interface SampledRecord {
+  /** Its number; in the log of a sidecar with the origin of that log before it. */
+  readonly ref: RecordRef;
+  readonly at: string;
+  /** The evidence classes it was sampled for. */
+  readonly classes: readonly ClassId[];
+  /** Its content in one line. */
+  readonly what: string;
+  /** A C2SP tlog-proof; `null` where there is none. */
+  readonly proof: string | null;
+  readonly why: string | null;
+}
+
+/** A policy set that decided, or took effect, in the period. */
+export interface PolicySetSeen {
+  readonly hash: string;
+  /** Number of decisions by it in the period. */
+  readonly decisions: number;
+  readonly loads: readonly {
+    readonly ref: RecordRef;
+    readonly at: string;
+    /** Where it came from, and which key signed it. */
+    readonly origin: string;
+    readonly by: string;
+  }[];
+  /** `kept` where its text is here and has its hash; else what is wrong. */
+  readonly text: string;
+  readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
+}
+
+/** A control and the evidence for it. */
+export interface ControlEvidence {
+  readonly id: string;
+  readonly title: string;
+  readonly aliases: Framework['controls'][number]['aliases'];
+  readonly coverage: ControlCoverage;
+  readonly limit: string;
+  /** Whether records of the period show anything of it. */
+  readonly state:
+    | 'evidenced'
+    | 'recorded, but a permit of everything allowed every call'
+    | 'no record in this period'
+    | 'not evidenced by this ledger';
+  /** The policies that decided the counted calls, most frequent first, those of two sets apart. */
+  readonly policies: readonly DecidingPolicy[];
+  /** Allowed calls, and those of them that a permit without a scope or a condition allowed. */
+  readonly allowed: number;
+  readonly unrestricted: number;
+  readonly enforced: readonly {
+    readonly id: ClassId;
+    readonly title: string;
+    readonly shows: string;
+    readonly count: number;
+  }[];
+  readonly exceptions: readonly { readonly code: string; readonly count: number }[];
+  readonly first: Instant | null;
+  readonly last: Instant | null;
+  /** Sampled records. */
+  readonly sample: readonly RecordRef[];
+}
+
+/** The records of an evidence class in the period. */
+export interface ClassSeen {
+  readonly id: ClassId;
+  readonly title: string;
+  readonly shows: string;
+  readonly count: number;
+  readonly exceptions: ControlEvidence['exceptions'];
+}
+
+/** A record with its instant as ISO 8601. */
+export interface Instant {
+  readonly ref: RecordRef;
+  readonly at: string;
+}
+
+/** The log of a sidecar, whose authority kept some of its records. */
+export interface ReceivedSeen extends Omit<EmitterVerdict, 'verdict'> {
+  readonly verdict: Verdict;
+  /** The records that the authority of this ledger kept. They are counted where the log is sound. */
+  readonly counted: readonly RecordRange[];
+}
+
+/** Evidence of a period for one framework. */
+export interface EvidenceReport {
+  readonly framework: Pick<Framework, 'id' | 'title' | 'version' | 'source'>;
+  readonly from: string;
+  readonly to: string;
+  readonly madeAt: string;
+  readonly madeBy: string;
+  readonly ledger: {
+    readonly folder: string;
+    readonly origin: string;
+    readonly verdict: Verdict;
+    readonly anchors: readonly AnchorSeen[];
+    /** The last checkpoint; `null` where there is none. */
+    readonly head: { readonly size: number; readonly root: string } | null;
+    readonly keyId: string;
+  };
+  /** The logs of sidecars that the ledger names, with what was counted of each; `null` where they were not asked for. */
+  readonly received: readonly ReceivedSeen[] | null;
+  readonly records: CountedRecords;
+  /** All classes, even those that no control of the framework names, so that no exception of the period is left out. */
+  readonly classes: readonly ClassSeen[];
+  readonly controls: readonly ControlEvidence[];
+  readonly policySets: readonly PolicySetSeen[];
+  readonly actors: readonly NamedCount[];
+  readonly agents: readonly NamedCount[];
+  readonly actions: readonly NamedCount[];
+  readonly args: Tally['args'];
+  /** Allowed is not executed: what became of the allowed calls of the period. */
+  readonly uses: Tally['uses'];
+  readonly seed: { readonly text: string; readonly isGiven: boolean };
+  readonly sample: readonly SampledRecord[];
+  readonly limits: readonly string[];
+}
+
+/** A named count, with first and last. */
+export interface NamedCount {
+  readonly name: string;
+  readonly count: number;
+  readonly first: string | null;
+  readonly last: string | null;
+}
+
+/** The controls of a framework with their evidence from a tally. */
+export const controlsOf = (framework: Framework, { classes }: Tally): readonly ControlEvidence[] =>
+  framework.controls.map((control) => {
+    const tallies = control.classes.flatMap((id) => classes.get(id) ?? []);
+    const all = totalOf(tallies);
+    // Of the classes, this one has every call that policies allowed.
+    const calls = tallies.find(({ id }) => id === 'E3');
+    return {
+      id: control.id,
+      title: control.title,
+      aliases: control.aliases,
+      coverage: control.coverage,
+      limit: control.limit,
+      state: stateOf(control, { count: all.count, calls }),
+      policies: policiesOf(tallies),
+      allowed: calls?.allowed ?? 0,
+      unrestricted: calls?.unrestricted ?? 0,
+      enforced: tallies.map(enforcedBy),
+      exceptions: exceptionsOf(tallies),
+      first: instantOf(all.first),
+      last: instantOf(all.last),
+      sample: [
+        ...new Set(
+          tallies
+            .flatMap(({ sampled }) => sampled)
+            .toSorted(byPlace)
+            .map(refOf),
+        ),
+      ],
+    };
+  });
+
+function stateOf(
+  { coverage }: Control,
+  { count, calls }: { readonly count: number; readonly calls: ClassTally | undefined },
+): ControlEvidence['state'] {
+  if (coverage === 'none') return 'not evidenced by this ledger';
+  if (count === 0) return 'no record in this period';
+  const isOpen = calls !== undefined && calls.allowed > 0 && calls.unrestricted === calls.allowed;
+  return coverage === 'enforces' && isOpen ? 'recorded, but a permit of everything allowed every call' : 'evidenced';
+}
+
+/** A record can be of several classes, so the largest count of a policy is taken. */
+function policiesOf(tallies: readonly ClassTally[]): readonly DecidingPolicy[] {
+  const byName = new Map<string, DecidingPolicy>();
+  for (const policy of tallies.flatMap(({ policies }) => policies)) {
+    const name = JSON.stringify([policy.set, policy.id]);
+    if (policy.count > (byName.get(name)?.count ?? 0)) byName.set(name, policy);
+  }
+  return [...byName.values()].toSorted((a, b) => b.count - a.count || (a.id < b.id ? -1 : 1));
+}
+
+/** All classes of a tally. */
+export const classesOf = ({ classes }: Tally): readonly ClassSeen[] =>
+  [...classes.values()].map((of) => Object.assign(enforcedBy(of), { exceptions: of.exceptions }));
+
+function enforcedBy({ id, count }: ClassTally): ControlEvidence['enforced'][number] {
+  const entry = evidenceClasses.find((each) => each.id === id);
+  return { id, title: entry?.title ?? id, shows: entry?.shows ?? '', count };
+}
+
+/** By code. Two classes of a control that count the same code count the same records, so the larger count is taken. */
+function exceptionsOf(tallies: readonly ClassTally[]): ControlEvidence['exceptions'] {
+  const counts = new Map<string, number>();
+  for (const { code, count } of tallies.flatMap(({ exceptions }) => exceptions)) {
+    counts.set(code, Math.max(counts.get(code) ?? 0, count));
+  }
+  return Array.from(counts, ([code, count]) => ({ code, count })).toSorted(
+    (a, b) => b.count - a.count || (a.code < b.code ? -1 : 1),
+  );
+}
+
+const instantOf = (place: LedgerPlace | null): Instant | null =>
+  place === null ? null : { ref: refOf(place), at: isoOf(place.at) };
+
+/** An instant as ISO 8601; beyond the range of `Date`, as a number. */
+export const isoOf = (ms: number): string => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(ms));
+
+/** Named counts; names beyond the limit in one row. */
+export const namedOf = ({ named, others }: Tally['actors']): readonly NamedCount[] =>
+  [...named, ...(others.count === 0 ? [] : [{ name: '(others)', ...others }])].map(({ name, count, first, last }) => ({
+    name,
+    count,
+    first: first === null ? null : isoOf(first.at),
+    last: last === null ? null : isoOf(last.at),
+  }));
+
+/** What no report of a ledger can show, for every framework. */
+export const REPORT_LIMITS: readonly string[] = [
+  'This report provides evidence for controls. It states no conformity: that is for an assessor, who knows the organization and its scope.',
+  'A ledger proves what was written, not that what was written was true; and calls that do not pass Envoy are not in it.',
+  'Instants are those of the clock of the machine. Anchors that were received elsewhere bound them; the verdict names contradictions.',
+  'Records without an anchor could have been rewritten by the holder of the signing key of the ledger.',
+  'Counts are of one ledger and, with `--received`, of what its authority kept of the logs of sidecars. Run this for the ledger of each process or authority: together they count each record once.',
+  'A name given with `--by` is what the holder of that account stated; the machine vouches only for the account.',
+  'A sample shows only the records drawn. Whoever can choose the head of the ledger can choose among samples: give a seed of your own with `--seed`.',
+];

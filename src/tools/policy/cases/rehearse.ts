@@ -1,0 +1,110 @@
+import { constraintsOn } from '../../../core/action/budget/amount-bound.ts';
+import type { CatalogAction } from '../../../core/action/catalog/catalog.ts';
+import { decide } from '../../../core/decide/decide.ts';
+import { isDeny } from '../../../core/decision/decision.ts';
+import type { Decision } from '../../../core/decision/decision.ts';
+import { authorize } from '../../../core/policy/authorize.ts';
+import type { PolicySet } from '../../../core/policy/loading/load.ts';
+import { issueQuestion } from '../../../core/policy/issue-question.ts';
+import type { Question } from '../../../core/policy/question.ts';
+import type { Constraints } from '../../../core/token/authorization-details.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
+import { caseBindingOf, caseFacts, names } from './case-facts.ts';
+import type { Attempt, CaseTask, CaseCircumstances } from './test-case.ts';
+import { writtenCallOf } from './written-call.ts';
+
+/** The result of an attempt. */
+export interface Rehearsal {
+  readonly decision: Decision;
+  /** The question to the policies; `null` where the call was refused earlier. */
+  readonly question: Question | null;
+  /** The attempted action; `null` where the call matches none. */
+  readonly target: CaseTarget | null;
+}
+
+/** An action of the catalog, used or requested. */
+export interface CaseTarget {
+  readonly action: CatalogAction;
+  readonly isIssue: boolean;
+}
+
+/**
+ * Decides an attempt as the server would: a call with the same `decide`, a token with the same question to the same policies.
+ * Spends no budgets and records nothing. A problem where the attempt is impossible with this catalog.
+ */
+export function rehearse(attempt: Attempt, circumstances: CaseCircumstances, policies: PolicySet): Rehearsal | Problem {
+  return attempt.kind === 'issue'
+    ? rehearseIssue(attempt, circumstances, policies)
+    : rehearseCall(attempt, circumstances, policies);
+}
+
+function rehearseCall(
+  attempt: Exclude<Attempt, { readonly kind: 'issue' }>,
+  circumstances: CaseCircumstances,
+  policies: PolicySet,
+): Rehearsal | Problem {
+  const written = writtenCallOf(attempt, policies.catalog);
+  if (isProblem(written)) return written;
+  const facts = caseFacts(written, circumstances, policies.catalog);
+  const listening = listeningTo(policies);
+  const decision = decide(facts, { binding: caseBindingOf(circumstances), policies: listening.policies });
+  const action = isDeny(facts.action) ? undefined : policies.catalog.actions.get(facts.action.id);
+  return { decision, question: listening.asked(), target: action === undefined ? null : { action, isIssue: false } };
+}
+
+function rehearseIssue(
+  { action: id, ttlSeconds, taskSeconds, delegation, stopped }: Extract<Attempt, { readonly kind: 'issue' }>,
+  { agent, nowMs, task }: CaseCircumstances,
+  policies: PolicySet,
+): Rehearsal | Problem {
+  const action = policies.catalog.actions.get(id);
+  if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
+  const question = (constraints: Constraints): Question =>
+    issueQuestion(
+      {
+        agent,
+        server: action.server,
+        purpose: task.purpose,
+        actions: task.actions ?? [id],
+        requested: { action: id, risk: action.risk, constraints: constraintsOn(action, constraints) },
+        ttlSeconds,
+        taskSeconds,
+        subject: task.subject ?? agent,
+        actors: task.subject === null || task.subject === agent ? [] : [agent],
+        subjectAttributes: task.subjectAttributes,
+        claimed: task.claimed,
+        attested: task.attested,
+        risk: task.risk,
+        delegation: delegation ?? undefined,
+        stopped: stopped ?? undefined,
+        nowMs,
+      },
+      policies.catalog,
+    );
+  const target = { action, isIssue: true };
+  // As the issuer: all constraints must be granted, or none is.
+  const rehearsed = (constraints: Constraints): Rehearsal => {
+    const asked = question(constraints);
+    return { decision: authorize(policies, asked), question: asked, target };
+  };
+  const [first, ...more] = constraintsOf(task, id);
+  return more.map(rehearsed).find(({ decision }) => isDeny(decision)) ?? rehearsed(first);
+}
+
+/** The constraints of each entry of the task that has the action. */
+function constraintsOf({ details, constraints }: CaseTask, id: string): readonly [Constraints, ...Constraints[]] {
+  const entries = (details ?? []).filter(({ actions }) => actions.some((granted) => names(granted, id)));
+  const [first = constraints, ...more] = entries.map((entry) => entry.constraints);
+  return [first, ...more];
+}
+
+/** The same policies, and the last question put to them. */
+function listeningTo(policies: PolicySet): { readonly policies: PolicySet; readonly asked: () => Question | null } {
+  let asked: Question | null = null;
+  const ask: PolicySet['ask'] = (question) => {
+    asked = question;
+    return policies.ask(question);
+  };
+  return { policies: { ...policies, ask }, asked: () => asked };
+}

@@ -1,0 +1,59 @@
+import { entityKey } from '../../../core/policy/entities.ts';
+import { getOrAdd } from '../../../core/policy/answers/slice.ts';
+import { touches } from './expression.ts';
+import type { Path } from './expression.ts';
+import type { LintedPolicy } from './linted-policy.ts';
+import type { Reach, Request } from './reach.ts';
+
+/** An index of the enforced forbids, which finds those relevant to a permit without scanning all. */
+export interface ForbidIndex {
+  /**
+   * The forbids whose conditions a permit shares and whose principal may be the permit's; a superset, in the order of the set.
+   */
+  readonly about: (permit: LintedPolicy) => readonly LintedPolicy[];
+  /** Whether a forbid for every agent tests the intent of a request. */
+  readonly asksForIntent: (request: Request) => boolean;
+}
+
+const INTENT: readonly Path[] = [
+  ['context', 'intent', 'purpose'],
+  ['context', 'intent', 'actions'],
+];
+
+/** Whether a policy's conditions read the intent. */
+export const readsIntent = ({ paths }: Pick<LintedPolicy, 'paths'>): boolean =>
+  paths.some((path) => INTENT.some((value) => touches(path, value)));
+
+const ANY = '*';
+
+/** Builds the index of a set. */
+export function forbidIndex(policies: readonly LintedPolicy[], reach: Reach): ForbidIndex {
+  const forbids = policies.filter(({ effect, shadow }) => effect === 'forbid' && !shadow);
+  const order = new Map(forbids.map((forbid, at) => [forbid, at]));
+  const byCondition = new Map<string, Map<string, LintedPolicy[]>>();
+  for (const forbid of forbids) {
+    // A relevant forbid has only conditions of the permit, so any of its conditions finds it.
+    const [condition = ANY] = forbid.conditions;
+    const byPrincipal = getOrAdd(byCondition, condition, () => new Map<string, LintedPolicy[]>());
+    for (const key of forbid.principal.entities?.map(entityKey) ?? [ANY])
+      getOrAdd(byPrincipal, key, () => []).push(forbid);
+  }
+  const intent = new Set<Request>();
+  for (const forbid of forbids) {
+    if (forbid.principal.entities !== null || !readsIntent(forbid)) continue;
+    for (const request of reach.of(forbid)) intent.add(request);
+  }
+  return {
+    about: ({ conditions, principal }) => {
+      // Every entity of the permit must be covered by the forbid, so the first one suffices for the look-up.
+      const [first] = principal.entities ?? [];
+      const keys = [ANY, ...(first === undefined ? [] : [first, ...reach.ancestors(first)].map(entityKey))];
+      const found = [ANY, ...conditions].flatMap((condition) => {
+        const byPrincipal = byCondition.get(condition);
+        return byPrincipal === undefined ? [] : keys.flatMap((key) => byPrincipal.get(key) ?? []);
+      });
+      return [...new Set(found)].toSorted((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));
+    },
+    asksForIntent: (request) => intent.has(request),
+  };
+}

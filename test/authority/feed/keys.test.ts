@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
+import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
+import { ReplicaKeys } from '../../../src/authority/issuer/keys/replica-keys.ts';
+import { systemPorts } from '../../../src/core/runtime/ports.ts';
+import { after } from '../../../src/core/runtime/timers.ts';
+import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
+import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import { KEYS_ROOT } from '../../../src/core/state/shared-keys.ts';
+import { KeyRing } from '../../../src/core/token/jose/keys.ts';
+import { keyRevocation } from '../../builders/key-revocation.ts';
+import { must } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { issuer } from '../../builders/task.ts';
+import { describeWith, postgresPart } from '../../parts.ts';
+import { PostgresPlaces } from '../../postgres/places.ts';
+import { until } from '../../until.ts';
+import { servingPostgres } from './serving.ts';
+
+const { folder, remove } = scratch();
+const LEASE_MS = 2_000;
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** A sidecar, with the keys by which it verifies tokens. */
+async function sidecar(targets: readonly string[]) {
+  const keys = new KeyRing([], { ports: systemPorts, after, onProblem: () => undefined });
+  const state = SidecarState.open({
+    targets,
+    placeOf: (target) => ({ target, tls: null }),
+    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
+    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
+    ports: systemPorts,
+    after,
+    onKeys: (of, jwks) => void keys.announce(of, jwks),
+    onProblem: () => undefined,
+    onOpened: () => undefined,
+    onSettled: () => undefined,
+  });
+  closers.push(() => state.close());
+  await until(() => state.problem() === null, { what: 'a lease' });
+  return { state, holds: (keyId: string) => keys.isHeld(issuer, keyId) };
+}
+
+describeWith(postgresPart(), 'keys of authorities on one PostgreSQL', (binaries) => {
+  const places = new PostgresPlaces(binaries, folder());
+  beforeAll(() => places.start());
+  afterAll(async () => {
+    await places.stop();
+    remove();
+  });
+
+  /** One more authority, which signs 300 ms after its start. */
+  async function authority(url: string) {
+    const target = must(postgresTargetFrom(url));
+    const opening = {
+      target,
+      durability: 'single',
+      clocks: systemPorts,
+      randomBytes,
+      address: '',
+      askMs: 60_000,
+    } as const;
+    const state = must(await openPostgresState(opening));
+    closers.push(() => state.close());
+    const held: { serving: ServingAuthority | null } = { serving: null };
+    const keys = await ReplicaKeys.open({
+      store: state.keys,
+      ports: systemPorts,
+      after,
+      waitMs: 300,
+      isCurrent: () => held.serving?.isCurrent() ?? false,
+      onProblem: () => undefined,
+      onPublished: () => undefined,
+    });
+    closers.push(() => keys.close());
+    const given = { jwks: () => keys.jwks(), readKeys: (position: number) => keys.readTo(position) };
+    const serving = must(await servingPostgres(state, { folder: folder(), leaseMs: LEASE_MS, ...given }));
+    closers.push(() => serving.close());
+    held.serving = serving;
+    await until(() => keys.problem() === null && serving.isCurrent(), { what: 'an authority that signs' });
+    return { state, keys, serving, keyId: keys.current().keyId };
+  }
+  type Authority = Awaited<ReturnType<typeof authority>>;
+
+  /** Waits until leases that an authority may have given before its start are over, which every end waits for too. */
+  const settledIn = async ({ serving }: Authority): Promise<void> => {
+    await until(async () => must(await serving.enforced(['none'])).enforced, { what: 'leases from before the start' });
+  };
+
+  /** Revokes a key as a command does, and waits for the receipt of an authority. */
+  async function revoked({ state, serving }: Authority, keyId: string) {
+    expect(await state.keys.revoke(keyId, keyRevocation(keyId))).toBe(true);
+    return must(await serving.enforced([KEYS_ROOT]));
+  }
+
+  it('reach every sidecar before they sign', async () => {
+    const url = await places.next();
+    const one = await authority(url);
+    const held = await sidecar(one.serving.targets);
+    const two = await authority(url);
+    await until(() => held.holds(two.keyId), { what: 'the key of the other authority' });
+    expect(held.holds(one.keyId)).toBe(true);
+    const late = await sidecar(two.serving.targets);
+    expect([late.holds(one.keyId), late.holds(two.keyId)]).toEqual([true, true]);
+  });
+
+  it('from the receipt of a revocation no sidecar and no authority verifies by that key', async () => {
+    const url = await places.next();
+    const [one, two] = [await authority(url), await authority(url)];
+    const sidecars = [await sidecar(one.serving.targets), await sidecar(two.serving.targets)];
+    await settledIn(one);
+    await settledIn(two);
+    await until(() => sidecars.every(({ holds }) => holds(two.keyId)), { what: 'the key at both sidecars' });
+    const receipt = await revoked(one, two.keyId);
+    expect(sidecars.map(({ holds }) => holds(two.keyId))).toEqual([false, false]);
+    for (const { keys } of [one, two]) {
+      expect(keys.verificationKey(two.keyId, 'ES256')).toMatchObject({ reason: 'token.signature' });
+    }
+    expect(receipt).toEqual({ enforced: true, holders: 2, acknowledged: 2, fenced: 0 });
+    expect(sidecars.map(({ holds }) => holds(one.keyId))).toEqual([true, true]);
+    // The other one has made itself a new key.
+    await until(() => two.keys.problem() === null, { what: 'a new key' });
+    expect(sidecars.map(({ holds }) => holds(two.keys.current().keyId))).toEqual([true, true]);
+  });
+
+  it('the receipt counts sidecars of an authority that is gone as fenced, or waits until their lease is over', async () => {
+    const url = await places.next();
+    const [one, two] = [await authority(url), await authority(url)];
+    const cut = await sidecar(two.serving.targets);
+    await settledIn(one);
+    await two.serving.close();
+    await two.keys.close();
+    await two.state.close();
+    expect(await revoked(one, one.keyId)).toMatchObject({ enforced: true });
+    expect(cut.state.problem()).not.toBeNull();
+    // It has no beat any more, and verifies nothing.
+    expect(two.serving.isCurrent()).toBe(false);
+    expect(two.keys.verificationKey(one.keyId, 'ES256')).toMatchObject({ reason: 'token.keys-unavailable' });
+  });
+
+  it('an authority without sidecars does not hold up a receipt', async () => {
+    const url = await places.next();
+    const [one, two] = [await authority(url), await authority(url)];
+    await sidecar(one.serving.targets);
+    await settledIn(one);
+    await settledIn(two);
+    expect(await revoked(one, two.keyId)).toMatchObject({ enforced: true, holders: 1, acknowledged: 1 });
+    expect(two.keys.verificationKey(two.keyId, 'ES256')).toMatchObject({ reason: 'token.signature' });
+  });
+
+  it('all keys may be revoked', async () => {
+    const one = await authority(await places.next());
+    const held = await sidecar(one.serving.targets);
+    await settledIn(one);
+    expect(await revoked(one, one.keyId)).toMatchObject({ enforced: true, acknowledged: 1 });
+    expect(held.holds(one.keyId)).toBe(false);
+  });
+});

@@ -1,0 +1,320 @@
+import { cpSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { newEmitter } from '../../../src/authority/records/emitter.ts';
+import type { LogPart } from '../../../src/authority/records/emitter.ts';
+import { openEmitterFile } from '../../../src/authority/records/emitter-file.ts';
+import { receivedLogsIn } from '../../../src/authority/records/received-logs.ts';
+import { RecordFiles, recordFilesIn } from '../../../src/authority/records/record-files.ts';
+import { verdictOn } from '../../../src/core/ledger/proof/verification.ts';
+import type { Verdict } from '../../../src/core/ledger/proof/verdict.ts';
+import { must, mustFind } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { portsAt } from '../../core/ledger/log/logs.ts';
+import {
+  addRecords,
+  authority,
+  connected,
+  emitterRecords,
+  nameOf,
+  partFrom,
+  sidecarId,
+  sidecarLog,
+} from './receivers.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** The first records of a part. */
+const cut = (part: LogPart, size: number): LogPart => ({ ...part, leaves: part.leaves.slice(0, size), checkpoint: '' });
+/** The others. */
+const rest = (part: LogPart, size: number): LogPart => ({
+  ...part,
+  from: part.from + size,
+  leaves: part.leaves.slice(size),
+});
+const eventsIn = (place: string): readonly string[] =>
+  emitterRecords(place).map(({ event, size }) => `${event} ${size}`);
+
+const verdictIn = (records: string, name: ReturnType<typeof nameOf>): Verdict =>
+  verdictOn(mustFind(receivedLogsIn(records).logs.get(name.origin)).stored, { key: name.key, anchors: [] });
+
+const lengthOf = (file: string): number => statSync(file).size;
+
+/** A sidecar with ten records and their checkpoint, and an authority. */
+async function both(change: Parameters<typeof authority>[1] = {}) {
+  const pod = folder();
+  const sidecar = sidecarLog(pod, 10);
+  const name = nameOf(sidecar);
+  return { pod, sidecar, name, ...(await authority(folder(), change)) };
+}
+
+describe('Receiver', () => {
+  it('acknowledges what is kept, and records that a log joined, its checkpoints, and that it left', async () => {
+    const { pod, sidecar, name, receiver, timers, records, ...own } = await both();
+    const { stream, kept } = await connected(receiver, name, 11);
+    expect(stream.size).toBe(0);
+    const part = partFrom(pod, 0);
+    expect(await stream.receive(cut(part, 4))).toBeNull();
+    expect(await stream.receive(rest(part, 4))).toBeNull();
+    expect(kept).toEqual([]);
+    await timers.pass(300);
+    expect(kept).toEqual([11]);
+    await stream.end(true);
+    await own.close();
+    sidecar.close();
+
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'checkpoint 11', 'left 11']);
+    const [joined, checkpoint] = emitterRecords(own.folder);
+    expect(joined).toMatchObject({ origin: sidecar.origin, by: sidecarId, verifierKey: sidecar.verifierKey });
+    expect(checkpoint).toMatchObject({ note: part.checkpoint, signed: 11 });
+    expect(verdictIn(records, name)).toMatchObject({ kind: 'sound', size: 11, signed: { from: 1, to: 11 } });
+  });
+
+  it('continues after a restart of either side where it stood', async () => {
+    const { pod, sidecar, name, receiver, timers, ...own } = await both();
+    const first = await connected(receiver, name, 11);
+    await first.stream.receive(cut(partFrom(pod, 0), 7));
+    await timers.pass(300);
+    await own.close();
+
+    const later = await authority(own.folder);
+    addRecords(sidecar, { from: 11, to: 20 });
+    sidecar.checkpoint();
+    const second = await connected(later.receiver, name, 22);
+    expect(second.stream.size).toBe(7);
+    expect(await second.stream.receive(partFrom(pod, 7))).toBeNull();
+    await later.timers.pass(300);
+    expect(second.kept).toEqual([22]);
+    await later.close();
+    sidecar.close();
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'joined 7', 'checkpoint 22']);
+    expect(verdictIn(later.records, name)).toMatchObject({ kind: 'sound', size: 22 });
+  });
+
+  it('keeps a part that came before a reconnect, and gives the stream over to the newer one', async () => {
+    const { pod, name, receiver, timers, ...own } = await both();
+    const first = await connected(receiver, name, 11);
+    await first.stream.receive(cut(partFrom(pod, 0), 7));
+    const again = connected(receiver, name, 11);
+    await timers.pass(300);
+    const second = await again;
+    expect([second.stream.size, first.over]).toEqual([7, ['another stream of this log began']]);
+    expect(await first.stream.receive(partFrom(pod, 7))).toEqual({
+      problem: 'another stream of this log began',
+      isLater: true,
+    });
+    expect(await second.stream.receive(partFrom(pod, 7))).toBeNull();
+    await own.close();
+  });
+
+  it('records a log as lost after a minute of silence, with what is kept, and lets it return', async () => {
+    const { pod, sidecar, name, receiver, timers, ...own } = await both();
+    const first = await connected(receiver, name, 11);
+    await first.stream.receive(partFrom(pod, 0));
+    await timers.pass(50_000);
+    await first.stream.receive({ from: 11, leaves: [], checkpoint: '' });
+    await timers.pass(50_000);
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'checkpoint 11']);
+    await timers.pass(20_000);
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'checkpoint 11', 'lost 11']);
+    expect(emitterRecords(own.folder).at(-1)).toMatchObject({ by: sidecarId, signed: 11 });
+    expect(first.over).toEqual(['nothing was heard of it for 60000 ms']);
+    addRecords(sidecar, { from: 11, to: 11 });
+    const second = await connected(receiver, name, 12);
+    expect(await second.stream.receive(cut(partFrom(pod, 11), 0))).toBeNull();
+    await own.close();
+    expect(eventsIn(own.folder).at(-1)).toBe('joined 11');
+  });
+
+  it('records a log as lost that was open when the authority stopped and is not heard of again', async () => {
+    const { pod, name, receiver, timers, ...own } = await both();
+    const { stream } = await connected(receiver, name, 11);
+    await stream.receive(cut(partFrom(pod, 0), 5));
+    await timers.pass(300);
+    await own.close();
+    const later = await authority(own.folder);
+    await later.timers.pass(75_000);
+    await later.close();
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'joined 5', 'lost 5']);
+  });
+
+  it('tells and refuses a log that shrank, and records it once a minute', async () => {
+    const { pod, name, receiver, timers, ...own } = await both();
+    await (await connected(receiver, name, 11)).stream.receive(partFrom(pod, 0));
+    await timers.pass(300);
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      expect(await receiver.connect(name, 3, { onKept: () => undefined, onOver: () => undefined })).toEqual({
+        problem: `the log \`${name.origin}\` shrank: it has 3 records, but 11 were received`,
+        isLater: false,
+      });
+    }
+    await own.close();
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'checkpoint 11', 'refused 11']);
+  });
+
+  it('tells and refuses the second of two copies of a log that both go on', async () => {
+    const { pod, sidecar, name, receiver, timers, ...own } = await both();
+    sidecar.close();
+    const copy = folder();
+    cpSync(pod, copy, { recursive: true });
+    for (const [place, to] of [
+      [pod, 15],
+      [copy, 30],
+    ] as const) {
+      const log = sidecarLog(place, 0, { from: 11 + to, to: 11 + 2 * to });
+      log.close();
+    }
+    await (await connected(receiver, name, 28)).stream.receive(partFrom(pod, 0));
+    await timers.pass(300);
+    const second = await connected(receiver, name, 43);
+    const refused = await second.stream.receive(partFrom(copy, second.stream.size));
+    const problem = `\`${name.origin}\` forked: record ${second.stream.size + 1} does not follow from the record before it`;
+    expect(refused).toEqual({ problem, isLater: false });
+    await own.close();
+    expect(emitterRecords(own.folder).at(-1)).toMatchObject({ event: 'refused', why: problem });
+  });
+
+  it('refuses a known log from another identity, and records whose it is', async () => {
+    const { pod, sidecar, name, receiver, timers, ...own } = await both();
+    await (await connected(receiver, name, 11)).stream.receive(partFrom(pod, 0));
+    await timers.pass(300);
+    const thief = nameOf(sidecar, 'spiffe://acme.test/thief');
+    expect(await receiver.connect(thief, 11, { onKept: () => undefined, onOver: () => undefined })).toEqual({
+      problem: `the log \`${sidecar.origin}\` belongs to \`${sidecarId}\``,
+      isLater: false,
+    });
+    await own.close();
+    expect(emitterRecords(own.folder).at(-1)).toMatchObject({ event: 'refused', by: 'spiffe://acme.test/thief' });
+  });
+
+  it('queues and retries while the store refuses, without acknowledging, and tells the fault', async () => {
+    let isDown = true;
+    const place = folder();
+    const files = new RecordFiles(`${place}/records`, portsAt(1_000));
+    const { pod, name, receiver, timers, faults, ...own } = await both({
+      store: { keep: async (sections) => (isDown ? 'no space' : files.keep(sections)) },
+    });
+    const { stream, kept } = await connected(receiver, name, 11);
+    const part = partFrom(pod, 0);
+    await stream.receive(cut(part, 4));
+    await timers.pass(3_000);
+    await stream.receive(rest(part, 4));
+    await timers.pass(3_000);
+    expect([kept, faults.at(-1), receiver.status.logs]).toEqual([[], 'no space', 1]);
+    isDown = false;
+    await timers.pass(1_500);
+    expect([kept, faults.at(-1), receiver.status.waitingBytes]).toEqual([[11], null, 0]);
+    await own.close();
+    await files.close();
+    expect(verdictIn(`${place}/records`, name)).toMatchObject({ kind: 'sound', size: 11 });
+  });
+
+  it('reads a stream no further while as much waits as is allowed', async () => {
+    let isDown = true;
+    const { pod, name, receiver, timers, ...own } = await both({
+      store: { keep: async () => (isDown ? 'no space' : null) },
+      limits: { maxBytes: 100 },
+    });
+    const { stream } = await connected(receiver, name, 11);
+    let isRead = false;
+    const reading = stream.receive(partFrom(pod, 0)).then(() => void (isRead = true));
+    await timers.pass(5_000);
+    expect(isRead).toBe(false);
+    isDown = false;
+    await timers.pass(1_500);
+    await reading;
+    expect(isRead).toBe(true);
+    await own.close();
+  });
+
+  it.each([
+    ['in all', { logs: 2 }, 'the authority already receives 2 logs'],
+    ['of one identity', { logsOfOne: 2 }, `the authority already receives 2 logs of \`${sidecarId}\``],
+  ])('refuses more logs %s than it can follow, until one of them ended', async (_case, limits, problem) => {
+    const { receiver, ...own } = await authority(folder(), { limits });
+    const logs = [1, 2, 3].map(() => sidecarLog(folder(), 0));
+    const [first, second, third] = logs.map((log) => nameOf(log));
+    if (first === undefined || second === undefined || third === undefined) throw new Error('no logs');
+    const { stream } = await connected(receiver, first, 0);
+    await connected(receiver, second, 0);
+    const refused = await receiver.connect(third, 0, { onKept: () => undefined, onOver: () => undefined });
+    expect(refused).toEqual({ problem, isLater: true });
+    await stream.end(true);
+    await connected(receiver, third, 0);
+    await own.close();
+    for (const log of logs) log.close();
+  });
+
+  it('acknowledges nothing before the log is named in its own ledger', async () => {
+    const { name, receiver, ...own } = await both({ record: async () => false });
+    expect(await receiver.connect(name, 11, { onKept: () => undefined, onOver: () => undefined })).toEqual({
+      problem: 'the ledger of the authority is unavailable',
+      isLater: true,
+    });
+    await own.close();
+  });
+});
+
+describe('openEmitterFile', () => {
+  it('forgets a log a week after it ended, and no other', async () => {
+    let nowMs = 0;
+    const pods = [1, 2].map(() => sidecarLog(folder(), 0));
+    const [ended, open] = pods.map((log) => newEmitter(nameOf(log)));
+    if (ended === undefined || open === undefined) throw new Error('no logs');
+    const heads = must(openEmitterFile(join(folder(), 'emitters.db'), { nowMs: () => nowMs }));
+    await heads.keep([
+      { emitter: ended, state: 'left', term: 0 },
+      { emitter: open, state: 'open', term: 0 },
+    ]);
+    nowMs = 8 * 86_400_000;
+    expect(await heads.claim(ended)).toMatchObject({ state: 'left' });
+    const later = newEmitter({ ...ended, origin: `${ended.origin.slice(0, -1)}f` });
+    await heads.keep([{ emitter: { ...later, key: open.key }, state: 'lost', term: 0 }]);
+    expect(await heads.claim(ended)).toMatchObject({ state: 'lost' });
+    expect(await heads.claim(open)).toMatchObject({ state: 'open' });
+    await heads.close();
+    for (const log of pods) log.close();
+  });
+});
+
+describe('receivedLogsIn', () => {
+  it('skips the incomplete end of a file at every length, as a crash leaves it', async () => {
+    const { pod, name, receiver, timers, records, ...own } = await both();
+    const { stream } = await connected(receiver, name, 11);
+    const part = partFrom(pod, 0);
+    await stream.receive(cut(part, 4));
+    await timers.pass(300);
+    const [file = ''] = recordFilesIn(records);
+    const whole = mustFind(receivedLogsIn(records).logs.get(name.origin)).stored;
+    expect([...whole.entries()]).toHaveLength(4);
+    await stream.receive(rest(part, 4));
+    await own.close();
+    const sizes = [1, 20, 300, 1_000];
+    for (const less of sizes) {
+      truncateSync(file, lengthOf(file) - less);
+      const { logs, damaged } = receivedLogsIn(records);
+      expect([...mustFind(logs.get(name.origin)).stored.entries()]).toHaveLength(4);
+      expect(damaged).toEqual([]);
+    }
+  });
+
+  it('reads each record once where it was kept twice', async () => {
+    const { pod, name, receiver, timers, records, ...own } = await both();
+    const { stream } = await connected(receiver, name, 11);
+    const part = partFrom(pod, 0);
+    await stream.receive(part);
+    await timers.pass(300);
+    await own.close();
+    const files = new RecordFiles(records, portsAt(9_000));
+    const of = { origin: name.origin, id: name.id, verifierKey: null, term: 0 };
+    const section = { ...of, tree: 'x', last: '', checkpoints: [part.checkpoint] };
+    expect(await files.keep([{ ...section, from: 2, leaves: part.leaves.slice(2, 9) }])).toBeNull();
+    await files.close();
+    expect(verdictIn(records, name)).toMatchObject({ kind: 'sound', size: 11, signed: { from: 1, to: 11 } });
+  });
+
+  it('finds nothing in a folder that is not there', () => {
+    expect(receivedLogsIn('/nowhere/at/all').logs.size).toBe(0);
+  });
+});

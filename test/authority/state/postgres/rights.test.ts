@@ -1,0 +1,236 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { Client } from 'pg';
+import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
+import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
+import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
+import { migratePostgres } from '../../../../src/authority/state/postgres/migrate.ts';
+import { connectionOf } from '../../../../src/authority/state/postgres/primary.ts';
+import { must, mustFind } from '../../../builders/must.ts';
+import { scratch } from '../../../builders/scratch.ts';
+import { agreeing } from '../../../builders/state-file.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
+import { describeWith, postgresPart } from '../../../parts.ts';
+import { OWNER, PostgresPlaces } from '../../../postgres/places.ts';
+
+const { folder, remove } = scratch();
+const HOUR_MS = 3_600_000;
+const key = { issuer, id: taskNumber(1).id };
+
+// Issue 37, point 11.
+describeWith(postgresPart(), 'what the login of the authorities may not do', (binaries) => {
+  const places = new PostgresPlaces(binaries, folder());
+  const closers: (() => unknown)[] = [];
+  beforeAll(() => places.start());
+  afterAll(async () => {
+    for (const close of closers.toReversed()) await close();
+    await places.stop();
+    remove();
+  });
+
+  const open = async (
+    url: string,
+    {
+      stateKey = null,
+      forged = [],
+      aheadMs = 0,
+    }: { stateKey?: Uint8Array | null; forged?: string[]; aheadMs?: number },
+  ): Promise<PostgresState> => {
+    const state = must(
+      await openPostgresState({
+        target: must(postgresTargetFrom(url)),
+        durability: 'single',
+        clocks: agreeing(() => Date.now() + aheadMs),
+        randomBytes,
+        address: '',
+        askMs: 60_000,
+        stateKey,
+        onForged: (what) => forged.push(what),
+      }),
+    );
+    closers.push(() => state.close());
+    return state;
+  };
+
+  /** A state with task 1, its token and what it has used, and the login. */
+  const opened = async (stateKey: Uint8Array | null = null) => {
+    const url = await places.next();
+    const forged: string[] = [];
+    const state = await open(url, { stateKey, forged });
+    const nowMs = Date.now();
+    const times = { createdAtMs: nowMs, lastUsedMs: nowMs, deadlineMs: nowMs + HOUR_MS };
+    const token = { ...tokenNumber(1), issuedAtMs: nowMs, expiresAtMs: nowMs + HOUR_MS / 2 };
+    expect(await state.authority.insertTask(taskNumber(1, times), token, [])).toBeNull();
+    const entry = { version: 0, action: 'a.read', labels: ['seen'] };
+    const use = { decisionId: 'd-1', key, jtiDigest: token.jtiDigest, spends: [{ kind: 'calls', limit: 9 }] as const };
+    expect(await state.settling.settle({ ...use, entry })).toBeNull();
+    expect(await state.authority.rememberOnce('signal', 'one', nowMs + HOUR_MS)).toBe('new');
+    const target = must(postgresTargetFrom(url));
+    const client = new Client(connectionOf(target, mustFind(target.hosts[0])));
+    await client.connect();
+    closers.push(() => client.end());
+    const attack = (text: string): Promise<string> =>
+      client.query(text).then(
+        ({ rowCount }) => `${rowCount} rows`,
+        (error: Error) => error.message,
+      );
+    return { state, url, forged, attack };
+  };
+
+  it.each([
+    ['widen an intent', `UPDATE remit.tasks SET details = '[1]'`, 'a task only moves forward'],
+    [
+      'give a task to another agent',
+      `UPDATE remit.tasks SET agent = 'spiffe://acme.test/x'`,
+      'a task only moves forward',
+    ],
+    ['live longer', 'UPDATE remit.tasks SET deadline_ms = deadline_ms + 1', 'a task only moves forward'],
+    ['bind a token to another key', `UPDATE remit.tokens SET bound_to = 'x'`, 'a token does not change'],
+    ['delete a token', 'DELETE FROM remit.tokens', 'a token'],
+    ['delete a task', 'DELETE FROM remit.tasks', 'an open task is not deleted'],
+    ['refund a budget', 'UPDATE remit.budgets SET spent = 0', 'what was spent stays spent'],
+    ['delete a budget', 'DELETE FROM remit.budgets', 'what was used of a task is kept'],
+    ['forget a label', `UPDATE remit.histories SET version = version + 1, labels = '[]'`, 'a history only grows'],
+    ['delete a history', 'DELETE FROM remit.histories', 'what was used of a task is kept'],
+    ['forget a signal', 'DELETE FROM remit.remembered', 'a key is remembered until its time'],
+    ['let a signal be new', 'UPDATE remit.remembered SET until_ms = 0', 'a key is remembered until its time'],
+    ['empty a table', 'TRUNCATE remit.remembered', 'permission denied'],
+    ['empty the records', 'TRUNCATE remit.outbox', 'permission denied'],
+    ['forget revoked keys', 'DELETE FROM remit.revoked_keys', 'permission denied'],
+    ['drop a trigger', 'ALTER TABLE remit.tasks DISABLE TRIGGER ALL', 'must be owner'],
+  ])('%s', async (_name, text, refusal) => {
+    const { attack } = await opened();
+    expect(await attack(text)).toContain(refusal);
+  });
+
+  it('resumes no task without a new generation', async () => {
+    const { state, attack } = await opened();
+    await state.authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
+    const active = `state = 'active', cause = NULL, cause_note = NULL`;
+    expect(await attack(`UPDATE remit.tasks SET ${active}`)).toBe('a task only moves forward');
+    expect(await state.authority.applyTaskEvent(key, byOperator('resume'), 'operator')).toMatchObject({
+      changed: true,
+    });
+  });
+
+  it('deletes no ended task before its deadline, and pruning deletes it after', async () => {
+    const { state, attack, url } = await opened();
+    await state.authority.applyTaskEvent(key, byOperator('complete'), 'operator');
+    expect(await attack('DELETE FROM remit.tokens')).toBe('a token is not deleted before it expires');
+    await state.authority.forget(1_000);
+    expect(await state.authority.prune(0)).toMatchObject({ tasks: 0 });
+    // As two hours later.
+    for (const table of ['tasks', 'tokens']) await places.sql(url, `ALTER TABLE remit.${table} DISABLE TRIGGER USER`);
+    await places.sql(url, `UPDATE remit.tasks SET ended_ms = 1, deadline_ms = 1`);
+    await places.sql(url, 'UPDATE remit.tokens SET expires_ms = 1');
+    for (const table of ['tasks', 'tokens']) await places.sql(url, `ALTER TABLE remit.${table} ENABLE TRIGGER USER`);
+    expect(await state.authority.prune(0)).toMatchObject({ tasks: 1 });
+  });
+
+  it('lets an authority whose clock is ahead of the database remember what it asked for before, and prune', async () => {
+    const { url } = await opened();
+    const { authority } = await open(url, { aheadMs: 3_000 });
+    // A signal is looked up by an entry that expires at once, and remembered once it has had its effect.
+    expect(await authority.rememberOnce('signal', 'two', authority.floorMs())).toBe('new');
+    expect(await authority.rememberOnce('signal', 'two', authority.floorMs() + HOUR_MS)).toBe('new');
+    expect(await authority.rememberOnce('signal', 'two', authority.floorMs() + HOUR_MS)).toBe('seen');
+    expect(await authority.rememberOnce('signal', 'three', authority.floorMs())).toBe('new');
+    expect(await authority.prune(0)).toEqual({ tasks: 0, isMore: false });
+  });
+
+  it('with a key of the state: a row that no authority wrote is not there, and is named', async () => {
+    const stateKey = randomBytes(32);
+    const { state, attack, forged, url } = await opened(stateKey);
+    const id = taskNumber(7).id;
+    const copy = (change: object): string =>
+      `INSERT INTO remit.tasks SELECT (json_populate_record(t, '${JSON.stringify(change)}')).* FROM remit.tasks t WHERE id = '${key.id}'`;
+    expect(await attack(copy({ id, root: id }))).toBe('1 rows');
+    const other = { issuer, id };
+    expect(await state.authority.taskOf(issuer, id)).toBeUndefined();
+    expect(must(await state.feed.cards([{ key: other, jtiDigests: [] }])).cards).toEqual([null]);
+    expect(await state.authority.insertToken(other, tokenNumber(7), [])).not.toBeNull();
+    expect(await state.authority.applyTaskEvent(other, byOperator('complete'), 'operator')).toBeUndefined();
+    expect(must(await state.reader.tasks({})).map((task) => task.id)).toEqual([key.id]);
+    expect(forged[0]).toBe(`task ${id}`);
+    const token = `INSERT INTO remit.tokens SELECT (json_populate_record(t, '{"jti_digest":"mine"}')).* FROM remit.tokens t`;
+    expect(await attack(token)).toBe('1 rows');
+    expect(await state.authority.tokenOf('mine')).toBeUndefined();
+    expect(must(await state.feed.cards([{ key, jtiDigests: ['mine', 'digest-1'] }])).cards[0]?.tokens).toHaveLength(1);
+    // Another authority with the same key sees the same; with another key it sees none of them.
+    expect(await (await open(url, { stateKey })).authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
+    expect(await (await open(url, { stateKey: randomBytes(32) })).authority.taskOf(issuer, key.id)).toBeUndefined();
+  });
+
+  it.each([
+    ['counts without a key of the state', false],
+    ['does not count with one, and is named', true],
+  ])('what the login gives back of a budget %s', async (_what, hasKey) => {
+    const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
+    const use = (n: number, count = 1) => ({
+      decisionId: `d-${n}`,
+      key,
+      jtiDigest: 'digest-1',
+      spends: [{ kind: 'calls', limit: 3, count }] as const,
+    });
+    expect(await state.settling.settle(use(2, 2))).toBeNull();
+    expect(await state.settling.settle(use(3))).toMatchObject({ problem: 'exhausted' });
+    // What an authority gives back counts, and stays.
+    expect(await state.settling.giveBack(use(2, 2))).toBe(true);
+    expect(await state.settling.settle(use(4, 2))).toBeNull();
+    expect(await attack('UPDATE remit.budgets SET given = given + 1')).toBe('1 rows');
+    const settled = await state.settling.settle(use(5));
+    expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'exhausted' }) : null);
+    expect(forged).toEqual(hasKey ? [`what was given back of task ${key.id}`] : []);
+    expect(await attack('UPDATE remit.budgets SET given = spent + 1')).toContain('budgets_given');
+  });
+
+  it('with a key of the state: no earlier row is put back', async () => {
+    const { state, attack } = await opened(randomBytes(32));
+    expect(await attack('CREATE TEMP TABLE earlier AS SELECT * FROM remit.tasks')).toBe('1 rows');
+    await state.authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
+    await state.authority.applyTaskEvent(key, byOperator('resume'), 'operator');
+    await state.authority.setRisk(key, 'high', { code: 'operator.allowed', note: '' }, 'operator');
+    const back = `UPDATE remit.tasks t SET state = e.state, cause = e.cause, cause_note = e.cause_note, risk = e.risk, revision = e.revision, seal = e.seal
+      FROM earlier e WHERE e.id = t.id`;
+    expect(await attack(back)).toBe('a task only moves forward');
+    expect(await attack(back.replace('e.revision', 't.revision + 1'))).toBe('1 rows');
+    expect(await state.authority.taskOf(issuer, key.id)).toBeUndefined();
+  });
+
+  it('keeps the tasks of before once they are sealed, and takes none that is written later', async () => {
+    const { state, url, attack } = await opened();
+    const later = { createdAtMs: Date.now(), lastUsedMs: Date.now(), deadlineMs: Date.now() + HOUR_MS };
+    for (const number of [2, 3]) {
+      const token = { ...tokenNumber(number), issuedAtMs: Date.now(), expiresAtMs: Date.now() + HOUR_MS };
+      expect(await state.authority.insertTask(taskNumber(number, later), token, [])).toBeNull();
+    }
+    await state.authority.applyTaskEvent({ issuer, id: taskNumber(3).id }, byOperator('cancel'), 'operator');
+    const stateKey = randomBytes(32);
+    // Without that, they count as not there.
+    const none = await open(url, { stateKey });
+    expect(await none.authority.taskOf(issuer, key.id)).toBeUndefined();
+    await none.close();
+    await state.close();
+    const owner = must(postgresTargetFrom(places.url(new URL(url).pathname.slice(1), OWNER)));
+    const done = await migratePostgres(owner, { grant: null, sealKey: stateKey, randomBytes, askMs: 60_000 });
+    expect(done).toMatchObject({ sealed: { tasks: 3, tokens: 3 } });
+    expect(await attack(`UPDATE remit.tasks SET purpose = 'x' WHERE ended_ms IS NOT NULL`)).toContain(
+      'does not change',
+    );
+    const forged: string[] = [];
+    const sealed = await open(url, { stateKey, forged });
+    expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
+    expect(await sealed.authority.taskOf(issuer, taskNumber(3).id)).toMatchObject({ state: 'cancelled' });
+    await sealed.authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
+    expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'suspended' });
+    expect(forged).toEqual([]);
+    const copy = { id: 'task-9', root: 'task-9', seal: null };
+    expect(
+      await attack(
+        `INSERT INTO remit.tasks SELECT (json_populate_record(t, '${JSON.stringify(copy)}')).* FROM remit.tasks t WHERE id = '${key.id}'`,
+      ),
+    ).toBe('1 rows');
+    expect(await sealed.authority.taskOf(issuer, 'task-9')).toBeUndefined();
+    expect(forged).toEqual(['task task-9']);
+  });
+});

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
+import { canonicalJson } from '../../src/core/ledger/canonical-json.ts';
+import type { SegmentLog } from '../../src/core/ledger/log/log.ts';
+import { allowedUse, encoded } from '../builders/ledger-record.ts';
+import { must, mustFind } from '../builders/must.ts';
+import { scratch } from '../builders/scratch.ts';
+import { authority, connected, nameOf, partFrom, sidecarId, sidecarLog } from '../authority/records/receivers.ts';
+import { ran } from './ledgers.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const written = (log: SegmentLog, bytes: Uint8Array): void => void must(log.append([{ bytes, outbox: null }], 'none'));
+const sentBy = (log: SegmentLog, decisionId: string): object => ({
+  ...JSON.parse(Buffer.from(allowedUse(1, 1_000, 'allow', decisionId).bytes).toString()),
+  origin: log.origin,
+});
+const linkTo = (sent: object, decisionId: string): Uint8Array =>
+  encoded({
+    kind: 'settled',
+    at: 1_000,
+    task: null,
+    decisionId,
+    digest: createHash('sha256')
+      .update(must(canonicalJson(sent as never)))
+      .digest('base64url'),
+  }).bytes;
+
+/** An authority that has the records of one sidecar, but for one, and changed what another one sent. */
+async function fleet() {
+  const own = await authority(folder());
+  const origins: Record<string, string> = {};
+  for (const name of ['honest', 'cheated'] as const) {
+    const pod = folder();
+    const log = sidecarLog(pod, 0);
+    origins[name] = log.origin;
+    for (const id of [`${name}-1`, `${name}-2`]) {
+      const sent = sentBy(log, id);
+      written(log, linkTo(sent, id));
+      const changed = id === 'cheated-2' ? { path: '/v1/others' } : {};
+      if (id !== 'honest-2') {
+        written(own.log, Buffer.from(must(canonicalJson({ ...sent, ...changed, by: sidecarId }))));
+      }
+    }
+    log.checkpoint();
+    const { stream } = await connected(own.receiver, nameOf(log), log.size);
+    await stream.receive(partFrom(pod, 0));
+    await own.timers.pass(300);
+    await stream.end(true);
+    log.close();
+  }
+  await own.close();
+  return { ledger: join(own.folder, 'ledger'), records: own.records, key: own.log.verifierKey, origins };
+}
+
+describe('remit ledger verify: the links of sidecars to records in the ledger of their authority', () => {
+  let found: Awaited<ReturnType<typeof fleet>>;
+  beforeAll(async () => {
+    found = await fleet();
+  });
+  const verify = (...more: readonly string[]) =>
+    ran(ledgerVerify, '--key', found.key, '--ledger', found.ledger, '--received', found.records, ...more);
+
+  it('are counted, with those whose record is in no ledger', async () => {
+    const { out } = await verify();
+    const block = mustFind(out.split('\n\n').find((each) => each.includes(mustFind(found.origins['honest']))));
+    expect(block).toContain('linked     2 uses of high risk, 1 of them in no ledger here');
+    expect(block).toContain('verdict    whole');
+  });
+
+  it('find a record that is not what the sidecar sent', async () => {
+    const { exit, out } = await verify('--json');
+    const { received } = JSON.parse(out) as { readonly received: readonly Record<string, unknown>[] };
+    expect([exit, received.find(({ origin }) => origin === found.origins['cheated'])]).toMatchObject([
+      3,
+      {
+        links: 2,
+        unlinked: 0,
+        verdict: {
+          kind: 'broken',
+          problem: expect.stringContaining(
+            'stands for use cheated-2, of which the ledger of the authority has another record than was sent',
+          ),
+        },
+      },
+    ]);
+  });
+});

@@ -1,0 +1,313 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { CredentialKind } from '../../../src/core/action/catalog/catalog.ts';
+import type { Action } from '../../../src/core/action/http/http.ts';
+import { decide } from '../../../src/core/decide/decide.ts';
+import type { Rules } from '../../../src/core/decide/decide.ts';
+import type { CallFacts } from '../../../src/core/decide/facts.ts';
+import { deny, isDeny } from '../../../src/core/decision/decision.ts';
+import type { Caller } from '../../../src/core/identity/caller.ts';
+import { RISK_CEILING_MS } from '../../../src/core/policy/answers/cache.ts';
+import type { EngineAnswer, Keep } from '../../../src/core/policy/engine.ts';
+import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
+import { noHistory } from '../../../src/core/task/history.ts';
+import { unconstrained } from '../../../src/core/token/authorization-details.ts';
+import type { TaskToken } from '../../../src/core/token/claims.ts';
+import { workloadIdentity } from '../../../src/core/token/credential.ts';
+import type { ExternalToken } from '../../../src/core/token/external-token.ts';
+import { mustSpiffeId, mustTrustDomain } from '../../builders/spiffe-id.ts';
+import { httpCall } from '../../builders/http-call.ts';
+import { taskNumber } from '../../builders/task.ts';
+
+const nowMs = Date.UTC(2026, 10, 24, 12);
+const agent = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
+const server = {
+  id: 'payments',
+  hosts: new Set(['payments.acme.test']),
+  audience: 'https://payments.acme.test',
+  transactionToken: false,
+  exactPaths: false,
+  paths: [],
+  attributes: new Map(),
+  externalUrl: 'https://a.test',
+};
+const call = httpCall();
+const caller: Caller = {
+  id: agent,
+  trustDomain: mustTrustDomain('acme.test'),
+  source: 'peer',
+  certificateSha256: 'c'.repeat(43),
+  certificateNotAfterMs: nowMs + 1,
+};
+const action: Action = {
+  id: 'payments.list',
+  risk: 'low',
+  server,
+  template: '/v1/payments',
+  endpoint: 'GET /v1/payments',
+  kind: 'http',
+  isSession: false,
+  isDecidedOnHeaders: true,
+  accepts: new Set(['task-token']),
+  labels: new Set(),
+  staticSecrets: [],
+  jsonRpcId: null,
+  args: new Map(),
+};
+const token: TaskToken = {
+  kind: 'task-token',
+  issuer: 'https://issuer.acme.test',
+  keyId: 'k',
+  audience: server.audience,
+  subject: agent,
+  clientId: agent,
+  actors: [],
+  issuedAtSeconds: nowMs / 1000 - 10,
+  expiresAtSeconds: nowMs / 1000 + 290,
+  tokenId: 'j'.repeat(16),
+  taskId: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
+  scope: [],
+  details: [
+    {
+      type: 'urn:remit:task',
+      locations: [server.audience],
+      actions: ['payments.list'],
+      constraints: unconstrained,
+      purpose: 'look',
+    },
+  ],
+  confirmation: { kind: 'x5t#S256', thumbprint: 'c'.repeat(43) },
+  delegate: null,
+  intentHash: 'sha-256:x',
+  issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
+  useKey: 'd',
+};
+const task = taskNumber(1, {
+  id: token.taskId,
+  issuer: token.issuer,
+  agent,
+  subject: agent,
+  purpose: 'look',
+  intentHash: token.intentHash,
+  createdAtMs: nowMs - 10_000,
+  deadlineMs: nowMs + 10_000,
+  issuance: token.issuance,
+  lastUsedMs: nowMs - 10_000,
+});
+
+const issued = {
+  jtiDigest: 'd',
+  audience: server.audience,
+  issuedAtMs: nowMs,
+  expiresAtMs: nowMs + 1,
+  generation: 1,
+  revokedAtMs: null,
+  boundTo: 'c'.repeat(43),
+};
+const presented = { scheme: 'Bearer', proof: null } as const;
+const external: ExternalToken = {
+  kind: 'external-token',
+  issuer: 'https://idp.acme.test',
+  audience: server.audience,
+  subject: 'alice',
+  clientId: null,
+  scope: ['payments'],
+  issuedAtSeconds: 0,
+  expiresAtSeconds: nowMs,
+  tokenId: null,
+  useKey: 'x',
+  confirmation: null,
+};
+const accepting = (...kinds: readonly CredentialKind[]): Action => ({ ...action, accepts: new Set(kinds) });
+
+const secret = {
+  kind: 'api-key',
+  where: 'header',
+  name: 'x-api-key',
+  digest: 'hmac-sha-256:x',
+  sha256: 'sha-256:x',
+} as const;
+
+const facts: CallFacts = {
+  call,
+  caller,
+  secrets: [],
+  passing: [],
+  credential: token,
+  presented,
+  task,
+  issued,
+  history: noHistory,
+  action,
+  use: 1,
+  reuse: ['first'],
+  nowMs,
+  floorMs: nowMs,
+};
+
+const answering = (answer: EngineAnswer, ready = true): PolicySet =>
+  ({ ready, ask: () => answer, adviceOf: () => 'ask a person' }) as unknown as PolicySet;
+
+const rules: Rules = { binding: 'certificate', policies: answering({ kind: 'permitted', policyIds: ['p'] }) };
+
+const change = (changed: Partial<CallFacts>): CallFacts => ({ ...facts, ...changed });
+
+describe('decide', () => {
+  it('allows what every stage lets through', () => {
+    expect(decide(facts, rules)).toEqual({ kind: 'allow', policyIds: ['p'] });
+  });
+
+  it.each([
+    ['an unreadable request', change({ call: deny('request.malformed', 'd') }), rules, 'request.malformed'],
+    ['no identity', change({ caller: deny('identity.missing', 'd') }), rules, 'identity.missing'],
+    [
+      'a static secret, before its credential is judged',
+      change({ secrets: [secret], credential: deny('token.malformed', 'd') }),
+      rules,
+      'token.static-secret',
+    ],
+    ['no token', change({ credential: deny('token.missing', 'd') }), rules, 'token.missing'],
+    ['a stolen token', change({ caller: { ...caller, certificateSha256: 'e'.repeat(43) } }), rules, 'token.binding'],
+    ['an unreadable store', change({ task: deny('task.state-unavailable', 'd') }), rules, 'task.state-unavailable'],
+    ['a task that is not there', change({ task: undefined }), rules, 'task.unknown'],
+    ['a completed task', change({ task: { ...task, state: 'completed', endedAtMs: 1 } }), rules, 'task.completed'],
+    ['a task at its deadline', change({ task: { ...task, deadlineMs: nowMs } }), rules, 'task.expired'],
+    ['a token that was revoked', change({ issued: { ...issued, revokedAtMs: 1 } }), rules, 'token.revoked'],
+    ['no policies', facts, { ...rules, policies: deny('policy.unavailable', 'd') }, 'policy.unavailable'],
+    ['an unknown action', change({ action: deny('action.unknown', 'd') }), rules, 'action.unknown'],
+    [
+      'the token of another server',
+      change({ action: { ...action, server: { ...server, audience: 'https://x.test' } } }),
+      rules,
+      'token.audience',
+    ],
+    [
+      'an action outside the intent',
+      change({ action: { ...action, id: 'payments.read' } }),
+      rules,
+      'action.outside-intent',
+    ],
+    ['a forbid', facts, { ...rules, policies: answering({ kind: 'forbidden', policyIds: ['f'] }) }, 'policy.forbidden'],
+    ['no permit', facts, { ...rules, policies: answering({ kind: 'not-permitted' }) }, 'policy.not-permitted'],
+    [
+      'a policy that errs',
+      facts,
+      { ...rules, policies: answering({ kind: 'error', policyIds: ['f'], detail: 'd' }) },
+      'policy.error',
+    ],
+    [
+      'an empty policy set that would permit',
+      facts,
+      { ...rules, policies: answering({ kind: 'permitted', policyIds: ['p'] }, false) },
+      'policy.unavailable',
+    ],
+  ] as const)('denies %s', (_name, given, by, reason) => {
+    expect(decide(given, by)).toMatchObject({ kind: 'deny', reason });
+  });
+
+  it.each([
+    ['an external token where the action takes one', { credential: external, action: accepting('external-token') }],
+    [
+      'an identity alone where the action takes one',
+      { credential: workloadIdentity, action: accepting('workload-identity') },
+    ],
+  ] as const)('asks the policies about %s, without a task', (_name, changed) => {
+    expect(decide(change({ ...changed, task: undefined, issued: undefined }), rules)).toMatchObject({ kind: 'allow' });
+  });
+
+  it.each([
+    ['a proof that is not good', { presented: { scheme: 'DPoP', proof: deny('token.proof', 'old') } }, 'token.proof'],
+    ['an external token where the action takes a task token', { credential: external }, 'token.issuer'],
+    ['an identity alone where the action takes a task token', { credential: workloadIdentity }, 'token.missing'],
+    [
+      'an identity alone at an unknown action',
+      { credential: workloadIdentity, action: deny('action.unknown', '') },
+      'token.missing',
+    ],
+    [
+      'the external token of another server',
+      { credential: { ...external, audience: 'https://x.test' }, action: accepting('external-token') },
+      'token.audience',
+    ],
+    [
+      'an external token bound to another certificate',
+      {
+        credential: { ...external, confirmation: { kind: 'x5t#S256', thumbprint: 'e'.repeat(43) } },
+        action: accepting('external-token'),
+      },
+      'token.binding',
+    ],
+  ] as const)('denies %s', (_name, changed, reason) => {
+    expect(decide(change(changed), rules)).toMatchObject({ kind: 'deny', reason });
+  });
+
+  it('lets a static secret pass by an exception of the action until its last day is over', () => {
+    const place = { file: 'actions.yaml', line: 1, column: 1 };
+    const exception = { digest: null, header: 'x-api-key', owner: 'team payments', untilMs: nowMs + 1, place };
+    const excepted = change({ secrets: [secret], action: { ...action, staticSecrets: [exception] } });
+    expect(decide(excepted, rules)).toMatchObject({ kind: 'allow' });
+    expect(decide({ ...excepted, nowMs: nowMs + 1 }, rules)).toEqual(
+      deny('token.static-secret', 'a long-lived secret (`api-key`) in the header `x-api-key`'),
+    );
+  });
+
+  it('answers by the first stage that refuses, in the order of the data path', () => {
+    const refusals = [
+      { call: deny('request.malformed', '') },
+      { caller: deny('identity.missing', '') },
+      { credential: deny('token.missing', '') },
+      { task: deny('task.state-unavailable', '') },
+      { action: deny('action.unknown', '') },
+    ] as const;
+    const seen = refusals.map((_, index) => decide(Object.assign({}, facts, ...refusals.slice(index)), rules));
+    expect(seen.map((decision) => isDeny(decision) && decision.reason)).toEqual([
+      'request.malformed',
+      'identity.missing',
+      'token.missing',
+      'task.state-unavailable',
+      'action.unknown',
+    ]);
+  });
+
+  it('shows the reason of the policy that forbids, and nothing else of it', () => {
+    const decision = decide(facts, { ...rules, policies: answering({ kind: 'forbidden', policyIds: ['f'] }) });
+    expect(decision).toMatchObject({ advice: 'ask a person', policyIds: ['f'] });
+  });
+
+  it('keeps no answer past the end of the token or the deadline of the task, nor longer than the risk allows', () => {
+    const risk = fc.constantFrom('low', 'medium', 'high');
+    const aheadMs = fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 200_000 }));
+    const carried = fc.constantFrom('task-token', 'external-token', 'workload-identity');
+    fc.assert(
+      fc.property(risk, aheadMs, aheadMs, carried, (ofRisk, tokenMs, taskMs, kind) => {
+        const kept: Keep[] = [];
+        const policies = {
+          ready: true,
+          ask: (_question: unknown, keep: Keep) => {
+            kept.push(keep);
+            return { kind: 'permitted', policyIds: ['p'] };
+          },
+        } as unknown as PolicySet;
+        const expiresAtSeconds = Math.ceil((nowMs + tokenMs) / 1000);
+        const given = {
+          'task-token': { ...token, expiresAtSeconds },
+          'external-token': { ...external, expiresAtSeconds },
+          'workload-identity': workloadIdentity,
+        }[kind];
+        const isOfTask = kind === 'task-token';
+        const asked = change({
+          credential: given,
+          action: { ...accepting(kind), risk: ofRisk },
+          ...(isOfTask ? { task: { ...task, deadlineMs: nowMs + taskMs } } : { task: undefined, issued: undefined }),
+        });
+        expect(decide(asked, { ...rules, policies })).toMatchObject({ kind: 'allow' });
+        const ends = [
+          nowMs + RISK_CEILING_MS[ofRisk],
+          kind === 'workload-identity' ? Infinity : expiresAtSeconds * 1000,
+          isOfTask ? nowMs + taskMs : Infinity,
+        ];
+        expect(kept).toMatchObject([{ nowMs, untilMs: Math.min(...ends) }]);
+      }),
+    );
+  });
+});

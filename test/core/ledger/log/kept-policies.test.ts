@@ -1,0 +1,73 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { setHashOf } from '../../../../src/core/policy/loading/set-hash.ts';
+import { keepPolicies, keptPolicies, keptPoliciesFile } from '../../../../src/core/ledger/log/kept-policies.ts';
+import { folderWith } from '../../../builders/policy-folder.ts';
+import { scratch } from '../../../builders/scratch.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const source = folderWith('@id("a") permit (principal, action, resource);', {
+  entities: '[]',
+  descriptorSets: new Map([['shop.binpb', Buffer.from([1, 2, 255])]]),
+});
+const hash = setHashOf(source);
+
+describe('keepPolicies', () => {
+  it('keeps the text of a set under its hash, once, readable only by its owner', async () => {
+    const ledger = folder();
+    expect(await keepPolicies(ledger, { hash, source })).toEqual({ isKept: true, beyond: [] });
+    const file = keptPoliciesFile(ledger, hash);
+    const { ino, mode } = statSync(file);
+    expect(mode & 0o777).toBe(0o600);
+    expect(await keepPolicies(ledger, { hash, source })).toEqual({ isKept: true, beyond: [] });
+    expect(statSync(file).ino).toBe(ino);
+    expect(readdirSync(`${ledger}/policies`)).toHaveLength(1);
+    expect(keptPolicies(ledger, hash)).toMatchObject({
+      policies: [{ name: 'a.cedar', text: '@id("a") permit (principal, action, resource);' }],
+      descriptorSets: [{ name: 'shop.binpb', data: 'AQL_' }],
+    });
+  });
+
+  it('reports why it cannot', async () => {
+    const ledger = folder();
+    writeFileSync(`${ledger}/policies`, '');
+    expect(await keepPolicies(ledger, { hash, source })).toEqual({ problem: 'EEXIST' });
+    const large = { ...source, policies: [{ name: 'a.cedar', file: 'a.cedar', text: '/'.repeat(33 * 1024 ** 2) }] };
+    expect(await keepPolicies(folder(), { hash, source: large })).toEqual({
+      problem: expect.stringMatching(/^its \d+ bytes are more than 33554432$/),
+    });
+  });
+});
+
+/** The hash of `source` in the form of earlier versions. */
+const FORMER = 'sha-256:ew83kIgKaH0GPaRe_QnE_EF4y7_-M7zIzb8bYbvBAA4';
+
+describe('keptPolicies', () => {
+  it('returns the text of a set that an earlier version kept, and not with a policy among the entities', async () => {
+    const ledger = folder();
+    await keepPolicies(ledger, { hash: FORMER, source });
+    expect(keptPolicies(ledger, FORMER)).toMatchObject({ policies: [{ name: 'a.cedar' }] });
+    const file = keptPoliciesFile(ledger, FORMER);
+    const { policies, entities, ...rest } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...rest, policies: [], entities: [...entities, ...policies] }));
+    expect(keptPolicies(ledger, FORMER)).toEqual({ problem: 'does not have the hash it is kept under' });
+  });
+
+  it('returns no text for a set that was not kept', async () => {
+    expect(keptPolicies(folder(), hash)).toBeNull();
+  });
+
+  it.each<[string, (text: string) => string, string]>([
+    ['changed', (text) => text.replace('permit', 'forbid'), 'does not have the hash it is kept under'],
+    ['cut', (text) => text.slice(0, 100), 'cannot be read: it is not JSON'],
+    ['another thing', () => '{}', 'member `catalog` is required'],
+  ])('refuses a file that is %s', async (_name, change, problem) => {
+    const ledger = folder();
+    await keepPolicies(ledger, { hash, source });
+    const file = keptPoliciesFile(ledger, hash);
+    writeFileSync(file, change(readFileSync(file, 'utf8')));
+    expect(keptPolicies(ledger, hash)).toEqual({ problem });
+  });
+});

@@ -1,0 +1,79 @@
+import { hash } from 'node:crypto';
+import { describe, expect, it } from '@jest/globals';
+import { carriedFrom } from '../../../src/core/action/http/carried.ts';
+import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
+import { leafBytes } from '../../../src/core/ledger/proof/leaf.ts';
+import { recordedCarried } from '../../../src/core/ledger/recorded-carried.ts';
+import { recordedUseFrom } from '../../../src/core/ledger/recorded-use.ts';
+import { must } from '../../builders/must.ts';
+import { useOf } from '../../tools/policy/cases/records.ts';
+
+type Values = Readonly<Record<string, unknown>>;
+
+const recorded = (values: Values, headers: Values = {}) => {
+  const [carried, otherHeaders] = [values, headers].map((of) => carriedFrom(new Map(Object.entries(of))));
+  return recordedCarried({ ...(carried && { carried }), ...(otherHeaders && { otherHeaders }) });
+};
+
+describe('recordedCarried', () => {
+  it('names the places, and has one digest of their canonical JSON', () => {
+    const text = '{"inputResponses/limit":{"action":"accept","content":{"amount":5}},"requestState":"x"}';
+    expect(
+      recorded({ requestState: 'x', 'inputResponses/limit': { content: { amount: 5 }, action: 'accept' } }),
+    ).toEqual({ names: ['requestState', 'inputResponses/limit'], 'sha-256': hash('sha256', text, 'base64url') });
+    expect(recorded({})).toBeNull();
+  });
+
+  it('names 32, and says how many more there are', () => {
+    const values = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`_meta/k${index}`, index]));
+    const { names, more } = recorded(values) ?? {};
+    expect([(names as readonly string[]).length, more]).toEqual([32, 8]);
+  });
+
+  it('keeps its names short together', () => {
+    const values = Object.fromEntries(
+      Array.from({ length: 32 }, (_, index) => [`_meta/${'k'.repeat(200)}${index}`, 1]),
+    );
+    expect(JSON.stringify(recorded(values)).length).toBeLessThan(2_300);
+  });
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ['a password by its name', { 'inputResponses/login': { action: 'accept', content: { password: 'hunter22' } } }],
+    ['a key anywhere', { '_meta/x': [{ y: 'AKIAIOSFODNN7EXAMPLE' }] }],
+  ])('gives nobody a digest to guess %s from', (_name, values) => {
+    expect(recorded(values)).toEqual({ names: Object.keys(values), withheld: 'secret' });
+  });
+
+  it('leaves out the digest of a number that a double cannot hold', () => {
+    expect(recorded({ '_meta/x': Infinity })).toEqual({ names: ['_meta/x'] });
+  });
+
+  it('has the headers with a digest of their own, so that theirs does not change with the message', () => {
+    const ofHeaders = { names: ['x-user-id'], 'sha-256': hash('sha256', '{"x-user-id":["a"]}', 'base64url') };
+    expect(recorded({}, { 'x-user-id': ['a'] })).toEqual({ headers: ofHeaders });
+    expect(recorded({ requestState: 'x' }, { 'x-user-id': ['a'] })).toEqual({
+      ...recorded({ requestState: 'x' }),
+      headers: ofHeaders,
+    });
+  });
+
+  it.each([
+    ['a cookie', 'cookie', 'id=1'],
+    ['a key by its place', 'x-api-key', 'hunter22'],
+    ['a proof', 'signature', 'sig1=:AA:'],
+    ['a key anywhere', 'x-note', 'AKIAIOSFODNN7EXAMPLE'],
+  ])('gives nobody a digest to guess a header from: %s', (_name, name, value) => {
+    expect(recorded({ requestState: 'x' }, { [name]: [value] })).toEqual({
+      ...recorded({ requestState: 'x' }),
+      headers: { names: [name], withheld: 'secret' },
+    });
+  });
+
+  it('is read again from a record', () => {
+    const carried = must(recorded({ requestState: 'x' })) ?? {};
+    const { seq: _seq, ...use } = useOf();
+    const { bytes } = must(encodedRecord({ ...use, carried }));
+    const leaf = must(leafBytes(bytes, { boot: '0'.repeat(32), mono: 1, prev: null, seq: 1 }));
+    expect(recordedUseFrom(leaf)).toEqual({ ...use, carried, seq: 1 });
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, it } from '@jest/globals';
+import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
+import { measuredSink } from '../../../src/serve/ledger/measured-sink.ts';
+import { countedLoad } from '../../../src/serve/roles/measures.ts';
+import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
+
+const counting = () => {
+  const metrics = newMetrics();
+  const clock = { nowMs: 0 };
+  const lines = () => metrics.scrape('text').body.split('\n');
+  return { at: { metrics, ports: { monotonicMs: () => clock.nowMs } }, clock, lines };
+};
+
+const setOf = (hash: string, slices: number) =>
+  ({
+    hash,
+    sizes: () => ({ slices, parsed: { slices: 2, policies: 5 }, cached: { allows: 7, denials: 1 } }),
+  }) as PolicySet;
+
+describe('measuredSink', () => {
+  it('times each commit and counts those that failed', async () => {
+    const { at, clock, lines } = counting();
+    const answers = [null, { code: 'full', detail: 'no room' }];
+    const sink = measuredSink(
+      {
+        appendRecords: () => {
+          clock.nowMs += 20;
+          return answers.shift() ?? null;
+        },
+      },
+      at,
+    );
+    expect([await sink.appendRecords([]), await sink.appendRecords([])]).toEqual([
+      null,
+      { code: 'full', detail: 'no room' },
+    ]);
+    expect(lines()).toContain('remit_ledger_write_duration_seconds_sum 0.04');
+    expect(lines()).toContain('remit_ledger_failures_total 1');
+  });
+});
+
+describe('countedLoad', () => {
+  it('shows the set in force with its age, and counts a load that failed', async () => {
+    const { at, clock, lines } = counting();
+    const finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
+    const loads = [setOf('sha-256:one', 3), { findings: [finding] }, setOf('sha-256:two', 4)];
+    const load = countedLoad(() => Promise.resolve(loads.shift() ?? { findings: [] }), at);
+    expect(lines().join('\n')).not.toContain('remit_policy_age');
+    await load();
+    clock.nowMs = 7_000;
+    expect(await load()).toEqual({ findings: [finding] });
+    expect(lines()).toContain('remit_policy_info{hash="sha-256:one"} 1');
+    expect(lines()).toContain('remit_policy_age_seconds 7');
+    expect(lines()).toContain('remit_policy_load_failures_total 1');
+    expect(lines()).toContain('remit_policy_slices{state="known"} 3');
+    expect(lines()).toContain('remit_policy_slices{state="parsed"} 2');
+    expect(lines()).toContain('remit_policies_parsed 5');
+    expect(lines()).toContain('remit_cache_entries{cache="allow"} 7');
+    expect(lines()).toContain('remit_cache_entries{cache="deny"} 1');
+    await load();
+    expect(lines()).toContain('remit_policy_slices{state="known"} 4');
+    expect(lines()).toContain('remit_policy_age_seconds 0');
+    expect(lines()).not.toContain('remit_policy_info{hash="sha-256:one"} 1');
+  });
+});

@@ -1,0 +1,982 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import * as fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { HttpCall } from '../../../src/core/action/http/call.ts';
+import { checksWith } from '../../../src/sidecar/check/check.ts';
+import type { Answer } from '../../../src/sidecar/check/answer.ts';
+import type { CheckServices, SidecarRecords, UseLedger } from '../../../src/sidecar/check/services.ts';
+import { isDeny } from '../../../src/core/decision/decision.ts';
+import { checkResponseFrom } from '../../../src/sidecar/envoy/check/response.ts';
+import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
+import type { SettledRecord, UseRecord } from '../../../src/core/ledger/record.ts';
+import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
+import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
+import { Fault } from '../../../src/core/runtime/collections/map-isolated.ts';
+import { Reports } from '../../../src/core/state/reports.ts';
+import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
+import type { AnsweredCall } from '../../../src/sidecar/outcome/unsent-calls.ts';
+import type { SettledUse, Settlement, Settling } from '../../../src/core/state/settling.ts';
+import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import type { Store } from '../../../src/core/state/store.ts';
+import type { TaskHistory } from '../../../src/core/task/history.ts';
+import { decisionLine } from '../../../src/core/telemetry/decision-log.ts';
+import type { SpanAttributeValue, EndedSpan } from '../../../src/core/telemetry/spans/ended-span.ts';
+import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
+import { defaultProofRules } from '../../../src/core/token/proof/proof.ts';
+import { TokenCache } from '../../../src/core/token/token-cache.ts';
+import { TokenUses } from '../../../src/core/token/uses.ts';
+import { causeOf } from '../../../src/core/task/cause.ts';
+import { HeldTimers } from '../../core/identity/held-timers.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustOpen } from '../../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { agent, audience, es256Key, issuer, jwksOf, mint, nowMs, ringOf, soundClaims } from '../../builders/tokens.ts';
+import { must, mustFind } from '../../builders/must.ts';
+import { mustTrustDomain } from '../../builders/spiffe-id.ts';
+import { httpCall } from '../../builders/http-call.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const key = es256Key();
+const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };
+const task = taskNumber(1, { id: soundClaims.txn, issuer, deadlineMs: nowMs + 600_000, createdAtMs: nowMs - 10_000 });
+const jtiDigest = jtiDigestOf(soundClaims.jti);
+
+/** The action of each use: reading has the label `customer-data`, creating is of high risk. */
+const uses = {
+  list: { method: 'GET', path: '/v1/payments', headers: new Map(), body: null },
+  read: { method: 'GET', path: '/v1/payments/p-1', headers: new Map(), body: null },
+  create: {
+    method: 'POST',
+    path: '/v1/payments',
+    headers: new Map([['content-type', ['application/json']]]),
+    body: Buffer.from('{"amount":1}'),
+  },
+} as const;
+
+const POLICIES = `
+@id("all") permit (principal, action, resource);
+@id("stays") forbid (principal, action == Remit::Action::"payments.create", resource)
+when { context has task && context.task.labels.contains("customer-data") };`;
+
+let policies: PolicySet;
+/** The same, where creating needs no task token. */
+let openPolicies: PolicySet;
+let store: Store;
+let ledger: LedgerWriter;
+let timers: HeldTimers;
+let file: string;
+
+beforeAll(async () => {
+  const plain = "path: '/v1/payments/{id}', risk: low";
+  const catalog = exampleCatalog.replace(plain, `${plain}, labels: [customer-data]`);
+  policies = await mustLoad(folderWith(POLICIES, { catalog }));
+  const create = 'path: /v1/payments\n        risk: high\n';
+  const accepting = catalog.replace(create, `${create}        accepts: [task-token, workload-identity]\n`);
+  openPolicies = await mustLoad(folderWith('@id("all") permit (principal, action, resource);', { catalog: accepting }));
+});
+beforeEach(() => {
+  file = join(folder(), 'state.db');
+  timers = new HeldTimers();
+  store = mustOpen(file, { nowMs: ports.nowMs });
+  const inserted = store.insertTask(task, { ...tokenNumber(1), jtiDigest, expiresAtMs: nowMs + 290_000 }, []);
+  expect(inserted).toBeNull();
+  ledger = new LedgerWriter(store);
+});
+afterEach(async () => {
+  await ledger.close();
+  store.close();
+});
+
+const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
+  ports,
+  identity: {
+    mode: 'peer',
+    trustDomains: new Set([mustTrustDomain('acme.test')]),
+    proxyIds: [],
+    forwarders: new Set(),
+  },
+  binding: 'spiffe-id',
+  onBindingViolation: 'revoke-token',
+  maxTokenSeconds: 900,
+  clockSkewSeconds: 5,
+  externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
+  keys: ringOf([key]),
+  verified: new TokenCache({ tokens: 10, signatures: 10 }),
+  proofs: {
+    externalUrl: null,
+    rules: defaultProofRules,
+    memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: nowMs }),
+  },
+  policies: () => policies,
+  states: directAuthority(store).states,
+  settling: directAuthority(store).settling,
+  sidecar: null,
+  digestOf: (secret) => store.digestOf(secret),
+  reports: new Reports(directAuthority(store), { after: timers.after, log: () => undefined }),
+  uses: new TokenUses(10),
+  ledger,
+  spans: null,
+  transactionToken: null,
+  denialDetails: 'verified',
+  resourceMetadataUrl: () => null,
+  outcomes: { answered: () => undefined, decided: () => undefined },
+  onChecked: () => undefined,
+  ...over,
+});
+
+type Constraints = Readonly<Record<string, unknown>>;
+
+const callOf = (
+  { method, path, headers, body }: (typeof uses)[keyof typeof uses],
+  constraints?: Constraints,
+): HttpCall => {
+  const actions = ['payments.list', 'payments.read', 'payments.create'];
+  const detail = { type: 'urn:remit:task', locations: [audience], actions };
+  const granted = constraints === undefined ? detail : { ...detail, constraints };
+  const token = mint(key, { authorization_details: [granted], cnf: { 'x5t#S256': 'c'.repeat(43) } });
+  return httpCall({ method, path, headers: new Map([...headers, ['authorization', [`Bearer ${token}`]]]), body });
+};
+
+const withoutToken = (call: HttpCall): HttpCall => ({ ...call, headers: new Map() });
+
+const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+const peer = { principal: agent, certificate: '', xfcc: [] };
+const askedCall = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+
+/** The answers of checks that are made in one turn, in order. */
+const answersTo = (
+  services: CheckServices,
+  calls: readonly HttpCall[],
+  principal = agent,
+): Promise<readonly Answer[]> => {
+  const checks = checksWith(services);
+  const asked = calls.map((call) => ({ facts: { peer: { ...peer, principal }, call, ...quiet }, call: askedCall }));
+  const answers = checks.answers(asked).map((answer) => {
+    if (answer instanceof Fault) throw answer.error;
+    return answer;
+  });
+  checks.afterwards();
+  return Promise.all(answers.map(async (answer) => answer));
+};
+
+const check = async (services: CheckServices, use: keyof typeof uses, constraints?: Constraints): Promise<Answer> => {
+  const [answer] = await answersTo(services, [callOf(uses[use], constraints)]);
+  if (answer === undefined) throw new Error('no answer');
+  return answer;
+};
+
+/** A settling that waits until `open` is called, so that a test can act between a decision and its settlement. */
+function gate(): { readonly settling: Settling; readonly open: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { settling } = directAuthority(store);
+  return {
+    settling: {
+      ...settling,
+      settle: async (use) => {
+        await promise;
+        return settling.settle(use);
+      },
+    },
+    open: () => resolve(),
+  };
+}
+
+const history = (): TaskHistory => {
+  const state = mustFind(store.useStateOf(issuer, task.id, jtiDigest));
+  return state.history;
+};
+
+describe('clocks of a check', () => {
+  it.each<[string, keyof typeof uses, number]>([
+    ['of a check that takes nothing', 'list', 3],
+    ['of several checks in one turn', 'list', 8],
+  ])('%s are read once and passed on (issue 14, point 9)', async (_name, use, count) => {
+    const read = { wall: 0, floor: 0 };
+    const counting = { ...ports, nowMs: () => ((read.wall += 1), nowMs) };
+    const { states, settling } = directAuthority(store);
+    // The first use adds its action to the history, so that the later ones take nothing.
+    expect((await check(servicesWith(), use)).decision.kind).toBe('allow');
+    const watched = { ...states, clocks: () => ((read.floor += 1), states.clocks()) };
+    const checks = checksWith(servicesWith({ ports: counting, states: watched, settling }));
+    const asked = { facts: { peer, call: callOf(uses[use]), ...quiet }, call: askedCall };
+    const answers = checks.answers(Array.from({ length: count }, () => asked));
+    expect(answers).toMatchObject(Array.from({ length: count }, () => ({ decision: { kind: 'allow' } })));
+    expect(read).toEqual({ wall: 0, floor: count });
+  });
+});
+
+describe('what a check holds the event loop for', () => {
+  it.each([
+    ['read', 'policies'],
+    ['answer', 'ledger'],
+    ['report', 'onChecked'],
+  ] as const)('is told with the stage `%s` and the decision id (issue 37, point 1)', async (stage, part) => {
+    const clock = { nowMs: 0 };
+    const held: unknown[] = [];
+    const { states, settling } = directAuthority(store);
+    const slow = <T>(of: typeof part, value: T): T => {
+      clock.nowMs += of === part ? 80 : 0;
+      return value;
+    };
+    const services = servicesWith({
+      ports: { ...ports, monotonicMs: () => clock.nowMs },
+      states: { ...states, clocks: () => ({ ...states.clocks(), monotonicMs: clock.nowMs }) },
+      settling,
+      policies: () => slow('policies', policies),
+      ledger: { append: () => slow('ledger', true), durable: async () => true },
+      onChecked: () => slow('onChecked', undefined),
+      loop: { held: (...told) => told[1] >= 80 && held.push(told) },
+    });
+    const [answer] = await answersTo(services, [withoutToken(callOf(uses.list))]);
+    expect(held).toContainEqual([stage, expect.any(Number), answer?.decisionId]);
+  });
+});
+
+describe('a refused caller', () => {
+  const stranger = 'spiffe://other.test/ns/agents/sa/planner';
+
+  it('is recorded with the action of its route, and nothing else of its call is read (issue 37, point 1)', async () => {
+    const seen: unknown[] = [];
+    const services = servicesWith({ onChecked: ({ facts }) => seen.push(facts) });
+    const headers = new Map([['x-api-key', ['hunter2']]]);
+    const call = { ...callOf(uses.create), headers, body: Buffer.from('no JSON') };
+    const [answer] = await answersTo(services, [call], stranger);
+    expect(answer?.decision).toMatchObject({ reason: 'identity.untrusted-domain' });
+    expect(seen).toMatchObject([
+      { call: { body: null }, action: { id: 'payments.create', args: new Map() }, secrets: [], passing: [] },
+    ]);
+  });
+
+  it('has no action where the message would name it', async () => {
+    const seen: unknown[] = [];
+    const services = servicesWith({ onChecked: ({ facts }) => seen.push(facts.action) });
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'create_ticket' } };
+    const headers = new Map([['content-type', ['application/json']]]);
+    const body = Buffer.from(JSON.stringify(message));
+    const call = httpCall({ method: 'POST', host: 'tickets.acme.test', path: '/mcp', headers, body });
+    const [answer] = await answersTo(services, [call], stranger);
+    expect(seen).toMatchObject([{ reason: 'action.unknown' }]);
+    expect(answer?.form).toMatchObject({ kind: 'json-rpc-error', id: null, status: 'reason' });
+  });
+});
+
+/** The reason of the second of two calls, and what its caller is told. */
+const toldOf = async (over: Partial<CheckServices>, call: HttpCall, principal?: string) => {
+  const answer = (await answersTo(servicesWith(over), [call, call], principal)).at(-1);
+  return { reason: answer?.decision.kind === 'deny' ? answer.decision.reason : null, told: answer?.told };
+};
+
+describe('a check that is decided too late (issue 37, point 14)', () => {
+  const refusedAs = '01990000-0000-7000-8000-00000000abcf';
+  type Signal = { aborted: boolean; refusedAs?: string };
+
+  /** Answers one use whose settlement takes until its client has stopped waiting. */
+  const lateAnswer = async (use: keyof typeof uses, over: Partial<CheckServices>, stop: (signal: Signal) => void) => {
+    const signal: Signal = { aborted: false };
+    const { settling } = directAuthority(store);
+    const records: UseRecord[] = [];
+    const told: unknown[] = [];
+    const services = servicesWith({
+      settling: {
+        ...settling,
+        settle: async (one) => {
+          const settled = await settling.settle(one);
+          stop(signal);
+          return settled;
+        },
+      },
+      ledger: noting(ledger, records),
+      onChecked: ({ decisionId, decision }) => void told.push([decisionId, isDeny(decision) && decision.reason]),
+      ...over,
+    });
+    const call = { deadlineMs: Infinity, signal, traceparent: null };
+    const checks = checksWith(services);
+    const [answer] = checks.answers([{ facts: { peer, call: callOf(uses[use], { max_calls: 3 }), ...quiet }, call }]);
+    if (answer === undefined || answer instanceof Fault) throw new Error('no answer');
+    const { decision, decisionId } = await answer;
+    return { reason: isDeny(decision) ? decision.reason : 'allow', decisionId, records, told };
+  };
+  const passed = (signal: Signal): void => void Object.assign(signal, { aborted: true, refusedAs });
+
+  it.each(['read', 'create'] as const)(
+    'has the id and the reason that its client got in record and log: %s',
+    async (use) => {
+      const { reason, decisionId, records, told } = await lateAnswer(use, {}, passed);
+      expect([reason, decisionId]).toEqual(['check.deadline', refusedAs]);
+      expect(told).toEqual([[refusedAs, 'check.deadline']]);
+      expect(records).toMatchObject([
+        {
+          kind: 'use',
+          decision: 'deny',
+          reason: 'check.deadline',
+          decisionId: refusedAs,
+          withdraws: expect.any(String),
+        },
+      ]);
+    },
+  );
+
+  it('has one reason, also where it would have been denied for another', async () => {
+    for (let n = 0; n < 3; n += 1) await check(servicesWith(), 'read', { max_calls: 3 });
+    const { reason, decisionId, records } = await lateAnswer('read', {}, passed);
+    expect([reason, decisionId]).toEqual(['check.deadline', refusedAs]);
+    expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', decisionId: refusedAs }]);
+  });
+
+  it('is withdrawn where Envoy has given up without an answer', async () => {
+    const { reason, records } = await lateAnswer('read', {}, (signal) => (signal.aborted = true));
+    expect(reason).toBe('check.deadline');
+    expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', withdraws: expect.any(String) }]);
+  });
+
+  /** Answers one use with a budget, and gives what its call has to undo if it is not sent, and what was given back once that is done. */
+  async function undone(
+    over: (settled: Settlement, signal: Signal) => Settlement,
+  ): Promise<readonly [answer: Answer, calls: readonly AnsweredCall[], given: () => readonly unknown[]]> {
+    const calls: AnsweredCall[] = [];
+    const given: unknown[] = [];
+    const { settling } = directAuthority(store);
+    const signal: Signal = { aborted: false };
+    const services = servicesWith({
+      outcomes: { answered: () => undefined, decided: (call) => void calls.push(call) },
+      settling: {
+        settle: async (one) => over(await settling.settle(one), signal),
+        giveBack: async (one) => {
+          given.push(one);
+          return settling.giveBack(one);
+        },
+      },
+    });
+    const call = { deadlineMs: Infinity, signal, traceparent: null };
+    const facts = { peer, call: callOf(uses.read, { max_calls: 3 }), ...quiet, callName: '1.2 192.0.2.1 7' };
+    const [answer] = checksWith(services).answers([{ facts, call }]);
+    if (answer === undefined || answer instanceof Fault) throw new Error('no answer');
+    const answered = await answer;
+    return [answered, calls, () => given];
+  }
+
+  it.each<[string, (settled: Settlement, signal: Signal) => Settlement, string]>([
+    ['decided too late', (settled, signal) => (passed(signal), settled), refusedAs],
+    ['of which it is unknown whether it counts', () => storeFailure('busy', 'no answer'), ''],
+    ['that was allowed', (settled) => settled, ''],
+  ])('gives the budget of a use back %s, once its call is known not to have been sent', async (_what, over, id) => {
+    const [answer, calls, given] = await undone(over);
+    const decisionId = id === '' ? answer.decisionId : id;
+    expect(calls).toMatchObject([{ decisionId, callName: '1.2 192.0.2.1 7', undo: expect.any(Function) }]);
+    expect(given()).toEqual([]);
+    for (const { undo } of calls) undo?.();
+    expect(given()).toEqual([
+      {
+        decisionId: expect.any(String),
+        key: { issuer, id: task.id },
+        jtiDigest,
+        spends: [{ kind: 'calls', limit: 3 }],
+      },
+    ]);
+  });
+
+  it('is `check.deadline`, not `overloaded`, where its time was over before it was decided', async () => {
+    const call = { deadlineMs: -1, signal: { aborted: false }, traceparent: null };
+    const [answer] = checksWith(servicesWith()).answers([{ facts: { peer, call: callOf(uses.list), ...quiet }, call }]);
+    expect(answer).toMatchObject({ decision: { kind: 'deny', reason: 'check.deadline' } });
+  });
+});
+
+describe('what a denied caller is told', () => {
+  const once = callOf(uses.list, { max_calls: 1 });
+  const dear = callOf(uses.create, { max_calls: 20, max_amount: { argument: 'amount', limit: 1 } });
+  const misspelt: HttpCall = { ...callOf(uses.list), path: '/v1/paymets', segments: ['v1', 'paymets'] };
+
+  it.each<[string, HttpCall, string, object]>([
+    ['the budget of calls', once, 'task.exhausted', { action: 'payments.list', budget: { limit: 1, used: 1 } }],
+    ['the budget of an amount', dear, 'task.exhausted', { action: 'payments.create', budget: { limit: 1, used: 1 } }],
+    [
+      'the budget of a decimal, in its own unit (issue 37, point 19)',
+      callOf(uses.create, { max_amount: { argument: 'amount', limit: '1.25' } }),
+      'task.exhausted',
+      { action: 'payments.create', budget: { limit: 1.25, used: 1 } },
+    ],
+    ['the nearest action', misspelt, 'action.unknown', { nearest: 'payments.list' }],
+  ])('is %s, where the token is verified and its own', async (_name, call, reason, told) => {
+    expect(await toldOf({}, call)).toEqual({ reason, told });
+  });
+
+  it.each<[string, Partial<CheckServices>, HttpCall, string, string]>([
+    ['the operator switched it off', { denialDetails: 'none' }, once, agent, 'task.exhausted'],
+    ['there is no token', {}, withoutToken(misspelt), agent, 'token.missing'],
+    ['the token belongs to another workload', {}, misspelt, 'spiffe://acme.test/other', 'token.binding'],
+    ['the caller has no identity', {}, misspelt, '', 'identity.missing'],
+  ])('is nothing where %s', async (_name, over, call, principal, reason) => {
+    expect(await toldOf(over, call, principal)).toEqual({ reason, told: undefined });
+  });
+});
+
+describe('two concurrent uses of one task', () => {
+  it('denies the second by the history entry of the first, and records the final decision', async () => {
+    const held = gate();
+    const create = check(servicesWith({ settling: held.settling }), 'create');
+    expect((await check(servicesWith(), 'read')).decision).toMatchObject({ kind: 'allow' });
+    held.open();
+    expect((await create).decision).toMatchObject({ kind: 'deny', reason: 'policy.forbidden', policyIds: ['stays'] });
+    expect(history()).toEqual({ version: 1, actions: ['payments.read'], labels: ['customer-data'] });
+    // The catalog marks the amount `record: true`.
+    expect((await recorded()).map(({ action, decision, args }) => [action, decision, args])).toEqual([
+      ['payments.read', 'allow', undefined],
+      ['payments.create', 'deny', { amount: 1 }],
+    ]);
+  });
+
+  it('allows both in the other order, since nothing was read before', async () => {
+    const held = gate();
+    const read = check(servicesWith({ settling: held.settling }), 'read');
+    expect((await check(servicesWith(), 'create')).decision.kind).toBe('allow');
+    held.open();
+    expect((await read).decision.kind).toBe('allow');
+    expect(history()).toMatchObject({ version: 2, actions: ['payments.create', 'payments.read'] });
+  });
+
+  it('counts the second use once although it is decided twice', async () => {
+    const constraints = { max_calls: 2 };
+    const held = gate();
+    const list = check(servicesWith({ settling: held.settling }), 'list', constraints);
+    await check(servicesWith(), 'read', constraints);
+    held.open();
+    expect((await list).decision.kind).toBe('allow');
+    expect((await check(servicesWith(), 'list', constraints)).decision).toMatchObject({ reason: 'task.exhausted' });
+  });
+
+  it('denies the second where the task ends in between', async () => {
+    const held = gate();
+    const list = check(servicesWith({ settling: held.settling }), 'list');
+    await check(servicesWith(), 'read');
+    store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
+    held.open();
+    expect((await list).decision).toMatchObject({ kind: 'deny', reason: 'task.completed' });
+    expect(history().actions).toEqual(['payments.read']);
+  });
+
+  it('denies a use whose task ends while its settlement is being written', async () => {
+    const { settling } = directAuthority(store);
+    const ending: Settling = {
+      ...settling,
+      settle: async (use) => {
+        const settlement = await settling.settle(use);
+        store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
+        return settlement;
+      },
+    };
+    expect((await check(servicesWith({ settling: ending }), 'list')).decision).toMatchObject({
+      kind: 'deny',
+      reason: 'task.completed',
+    });
+    const decided = (await recorded()).filter(({ kind }) => kind === 'use');
+    expect(decided.map(({ decision, reason }) => [decision, reason ?? null])).toEqual([
+      ['allow', null],
+      ['deny', 'task.completed'],
+    ]);
+  });
+
+  it('denies and spends nothing where the history changes a second time', async () => {
+    let others = 0;
+    const { settling } = directAuthority(store);
+    const crowded: Settling = {
+      ...settling,
+      settle: (use) => {
+        others += 1;
+        const { version } = history();
+        expect(store.spend(task, jtiDigest, [], { version, action: `other.${others}`, labels: [] })).toBeNull();
+        return settling.settle(use);
+      },
+    };
+    const constraints = { max_calls: 1 };
+    expect((await check(servicesWith({ settling: crowded }), 'list', constraints)).decision).toMatchObject({
+      kind: 'deny',
+      reason: 'task.state-unavailable',
+      detail: 'the history of the task changed twice while the use was decided',
+    });
+    expect(history().actions).toEqual(['other.1', 'other.2']);
+    expect((await check(servicesWith(), 'list', constraints)).decision.kind).toBe('allow');
+  });
+});
+
+/** The records of the task, once all of them are in the outbox. */
+async function recorded(): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  await ledger.flush();
+  const records = must(store.recordsOf(task.id, 20));
+  return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+}
+
+/** The records in the outbox, whatever their task. */
+const waitingRecords = (): readonly Readonly<Record<string, unknown>>[] =>
+  must(store.outbox(0, 20)).map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+
+/** The decisions of checks that are made in one turn. */
+async function together(services: CheckServices, constraints?: Constraints): Promise<readonly string[]> {
+  const answers = await answersTo(services, [callOf(uses.list, constraints), callOf(uses.read, constraints)]);
+  return answers.map(({ decision }) => (isDeny(decision) ? decision.reason : decision.kind));
+}
+
+const ORIGIN = `remit.acme.test/tools-1/${'0a'.repeat(16)}`;
+const SIDECAR: SidecarRecords = {
+  origin: ORIGIN,
+  keep: async (decisionId, record) => store.keepRecord(decisionId, record),
+};
+
+/** Keeps a record, and its answer is lost. */
+const keepUnheard: SidecarRecords['keep'] = async (...sent) => (
+  store.keepRecord(...sent),
+  storeFailure('busy', 'no answer')
+);
+
+describe('checks where the state may lag', () => {
+  it('settle a use of high risk with its record, and leave a link to it in their own log', async () => {
+    const own: UseRecord[] = [];
+    const links: SettledRecord[] = [];
+    const services = servicesWith({ sidecar: SIDECAR, ledger: noting(ledger, own, links) });
+    const { decisionId, decision } = await check(services, 'create');
+    expect(decision.kind).toBe('allow');
+    const sent = must(store.recordsOf(task.id, 9)).map(({ bytes }) => Buffer.from(bytes).toString('utf8'));
+    expect(sent.map((text) => JSON.parse(text))).toMatchObject([
+      { kind: 'use', decision: 'allow', decisionId, origin: ORIGIN },
+    ]);
+    const digest = createHash('sha256').update(mustFind(sent[0])).digest('base64url');
+    expect(own).toEqual([]);
+    expect(links).toEqual([{ kind: 'settled', at: nowMs, task: task.id, decisionId, digest }]);
+  });
+
+  it('deny a use of high risk under another id where nobody knows whether its record is committed', async () => {
+    const { settling: within } = directAuthority(store);
+    const settling: Settling = {
+      ...within,
+      settle: async (use) => (await within.settle(use), storeFailure('busy', 'no answer')),
+    };
+    const own: UseRecord[] = [];
+    const services = servicesWith({ sidecar: SIDECAR, settling, ledger: noting(ledger, own) });
+    const { decisionId, decision } = await check(services, 'create');
+    expect(decision).toMatchObject({ reason: 'task.state-unavailable' });
+    const [sent] = await recorded();
+    expect(sent).toMatchObject({ kind: 'use', decision: 'allow' });
+    expect(own).toMatchObject([{ kind: 'use', decision: 'deny', decisionId, withdraws: sent?.['decisionId'] }]);
+    expect(decisionId).not.toBe(sent?.['decisionId']);
+  });
+
+  it('have the record of a use of high risk without a task token committed too, and leave a link to it', async () => {
+    const own: UseRecord[] = [];
+    const links: SettledRecord[] = [];
+    const policy = { policies: () => openPolicies, ledger: noting(ledger, own, links) };
+    const call = httpCall({ ...uses.create });
+    const [answer] = await answersTo(servicesWith({ ...policy, sidecar: SIDECAR }), [call]);
+    expect(answer?.decision.kind).toBe('allow');
+    const sent = waitingRecords();
+    expect(sent).toMatchObject([
+      { kind: 'use', decisionId: answer?.decisionId, task: null, credential: 'workload-identity', origin: ORIGIN },
+    ]);
+    expect(own).toEqual([]);
+    expect(links).toMatchObject([{ kind: 'settled', decisionId: answer?.decisionId, task: null }]);
+  });
+
+  it('deny it under another id where nobody knows whether its record is committed', async () => {
+    const own: UseRecord[] = [];
+    const policy = { policies: () => openPolicies, ledger: noting(ledger, own) };
+    const [answer] = await answersTo(servicesWith({ ...policy, sidecar: { origin: ORIGIN, keep: keepUnheard } }), [
+      httpCall({ ...uses.create }),
+    ]);
+    expect(answer?.decision).toMatchObject({ reason: 'ledger.unavailable' });
+    const [sent] = waitingRecords();
+    expect(own).toMatchObject([{ decision: 'deny', decisionId: answer?.decisionId, withdraws: sent?.['decisionId'] }]);
+  });
+
+  it('record the denial of a use of high risk that was not settled, and nothing else', async () => {
+    const { settling: within } = directAuthority(store);
+    const settling: Settling = { ...within, settle: async () => ({ problem: 'exhausted', budget: null }) };
+    const own: UseRecord[] = [];
+    const services = servicesWith({ sidecar: SIDECAR, settling, ledger: noting(ledger, own) });
+    const { decisionId } = await check(services, 'create');
+    expect(own).toMatchObject([{ kind: 'use', decision: 'deny', decisionId, reason: 'task.exhausted' }]);
+    expect(own[0]).not.toHaveProperty('withdraws');
+    expect(own[0]).not.toHaveProperty('origin');
+  });
+
+  it('settle a use of high risk or decided by the history, although it takes nothing', async () => {
+    for (const use of ['list', 'create'] as const)
+      expect((await check(servicesWith(), use)).decision.kind).toBe('allow');
+    const settled: SettledUse[] = [];
+    const { settling: within } = directAuthority(store);
+    const settling: Settling = { ...within, settle: (use) => (settled.push(use), within.settle(use)) };
+    expect((await check(servicesWith({ settling }), 'create')).decision.kind).toBe('allow');
+    expect(settled).toEqual([]);
+    const lagging = servicesWith({ settling, sidecar: SIDECAR });
+    expect((await check(lagging, 'list')).decision.kind).toBe('allow');
+    expect(settled).toEqual([]);
+    expect((await check(lagging, 'create')).decision.kind).toBe('allow');
+    expect(settled).toMatchObject([{ spends: [], entry: { version: 2, action: '', labels: [] } }]);
+    expect(history().version).toBe(2);
+  });
+
+  it.each([
+    { name: 'is enforced and can match', policy: ['payments.list', ''], isSettled: true },
+    { name: 'can match other uses alone', policy: ['payments.read', ''], isSettled: false },
+    { name: 'is in shadow', policy: ['payments.list', '@shadow("true")'], isSettled: false },
+  ])(
+    'settle a use of low risk that takes nothing: a policy that reads the history $name',
+    async ({ policy, isSettled }) => {
+      const [action, shadow] = policy;
+      const reading = `@id("reads") ${shadow} forbid (principal, action == Remit::Action::"${action}", resource)
+when { context has task && context.task.labels.contains("other") };`;
+      const set = await mustLoad(folderWith(`@id("all") permit (principal, action, resource);\n${reading}`));
+      expect((await check(servicesWith(), 'list')).decision.kind).toBe('allow');
+      const settled: SettledUse[] = [];
+      const { settling: within } = directAuthority(store);
+      const settling: Settling = { ...within, settle: (use) => (settled.push(use), within.settle(use)) };
+      const lagging = servicesWith({ settling, sidecar: SIDECAR, policies: () => set });
+      expect((await check(lagging, 'list')).decision.kind).toBe('allow');
+      expect(settled).toHaveLength(isSettled ? 1 : 0);
+    },
+  );
+
+  it('deny a use whose history has changed elsewhere since it was decided', async () => {
+    expect((await check(servicesWith(), 'create')).decision.kind).toBe('allow');
+    const { states, settling } = directAuthority(store);
+    const old = mustFind(states.of(task, jtiDigest));
+    expect((await check(servicesWith(), 'read')).decision.kind).toBe('allow');
+    let looks = 0;
+    const late = {
+      ...states,
+      of: (...at: Parameters<typeof states.of>) => ((looks += 1) === 1 ? old : states.of(...at)),
+    };
+    expect((await check(servicesWith({ states: late, settling, sidecar: SIDECAR }), 'create')).decision).toMatchObject({
+      reason: 'policy.forbidden',
+    });
+  });
+
+  it('wait for tasks that are not known here, all of a turn at once', async () => {
+    const { states } = directAuthority(store);
+    const opening = Promise.withResolvers<void>();
+    const opens: string[] = [];
+    let isOpen = false;
+    const remote = {
+      ...states,
+      of: (...at: Parameters<typeof states.of>) => (isOpen ? states.of(...at) : storeFailure('busy', 'not known')),
+      open: (_key: unknown, digest: string) => (isOpen ? null : (opens.push(digest), opening.promise)),
+    };
+    const answers = answersTo(servicesWith({ states: remote }), [callOf(uses.list), callOf(uses.read)]);
+    expect(opens).toEqual([jtiDigest, jtiDigest]);
+    isOpen = true;
+    opening.resolve();
+    expect((await answers).map(({ decision }) => decision.kind)).toEqual(['allow', 'allow']);
+  });
+});
+
+describe('checks of one turn', () => {
+  it('are settled in order', async () => {
+    expect(await together(servicesWith(), { max_calls: 1 })).toEqual(['allow', 'task.exhausted']);
+    expect(history().actions).toEqual(['payments.list']);
+  });
+
+  it('are denied, recorded as denied, and take nothing where their settlement cannot be written', async () => {
+    const { settling } = directAuthority(store);
+    const failing: Settling = { ...settling, settle: async () => storeFailure('full', 'the disk is full') };
+    const denied = ['task.state-unavailable', 'task.state-unavailable'];
+    expect(await together(servicesWith({ settling: failing }), { max_calls: 2 })).toEqual(denied);
+    expect(history().actions).toEqual([]);
+    expect(await together(servicesWith(), { max_calls: 2 })).toEqual(['allow', 'allow']);
+    expect((await recorded()).map(({ decision }) => decision)).toEqual(['deny', 'deny', 'allow', 'allow']);
+  });
+});
+
+const authorized = (from: HttpCall, headers: readonly (readonly [string, string])[]): HttpCall => ({
+  ...from,
+  headers: new Map([...from.headers, ...headers.map(([name, value]) => [name, [value]] as const)]),
+});
+
+describe('background writes of checks of one turn', () => {
+  const another = taskNumber(2, { ...task, id: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2b' });
+  const stolen = { ...soundClaims, jti: '0198f7a2-4b7e-7c1d-9a52-3f6b8e0d1c2b', txn: another.id };
+  const thief = 'spiffe://acme.test/ns/agents/sa/thief';
+  const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+  const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+
+  const ask = async (services: CheckServices, asked: readonly (readonly [HttpCall, string])[]) => {
+    const answers = checksWith(services).answers(
+      asked.map(([made, principal]) => ({
+        facts: { peer: { principal, certificate: '', xfcc: [] }, call: made, ...quiet },
+        call,
+      })),
+    );
+    const said: string[] = [];
+    for (const answer of answers) {
+      if (answer instanceof Fault) throw answer.error;
+      const { decision } = await answer;
+      said.push(isDeny(decision) ? decision.reason : decision.kind);
+    }
+    return said;
+  };
+
+  it.each([
+    ['the inventory of secrets', 'INSERT ON static_secrets'],
+    ['the revocation of a stolen token', 'UPDATE OF revoked_ms ON tokens'],
+  ])('deny no other check where %s cannot be written, and keep a stolen token refused', async (_name, on) => {
+    const token = { ...tokenNumber(2), jtiDigest: jtiDigestOf(stolen.jti), expiresAtMs: nowMs + 290_000 };
+    expect(store.insertTask(another, token, [])).toBeNull();
+    const beside = new DatabaseSync(file);
+    beside.exec(`CREATE TRIGGER broken BEFORE ${on} BEGIN SELECT RAISE(ABORT, 'broken'); END`);
+    const services = servicesWith();
+    const withStolen = authorized(callOf(uses.list), [['authorization', `Bearer ${mint(key, stolen)}`]]);
+    const withSecret = authorized(callOf(uses.list), [['x-api-key', 'hunter2hunter2']]);
+    const first = await ask(services, [
+      [callOf(uses.read), agent],
+      [withSecret, agent],
+      [withStolen, thief],
+      [withStolen, agent],
+      [callOf(uses.list), agent],
+    ]);
+    expect(first).toEqual(['allow', 'token.static-secret', 'token.binding', 'token.revoked', 'allow']);
+    timers.fire();
+    timers.fire();
+    expect(await ask(services, [[withStolen, agent]])).toEqual(['token.revoked']);
+    await ledger.flush();
+    const eventsOf = (): readonly unknown[] => {
+      const records = must(store.recordsOf(another.id, 20));
+      return records
+        .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
+        .filter(({ kind }) => kind === 'event')
+        .map(({ event, details }) => [event, details.revocation]);
+    };
+    const isTokenBroken = on.includes('tokens');
+    const pending = ['binding-violation', 'pending'];
+    const revoked = ['token-revoked', undefined];
+    expect(eventsOf()).toEqual(expect.arrayContaining(isTokenBroken ? [pending] : [pending, revoked]));
+    expect(eventsOf()).toHaveLength(isTokenBroken ? 1 : 2);
+    beside.exec('DROP TRIGGER broken');
+    beside.close();
+    timers.fire();
+    expect(eventsOf()).toEqual(expect.arrayContaining([pending, revoked]));
+    expect(store.staticSecrets(10)).toHaveLength(1);
+  });
+});
+
+describe('a task token that has expired', () => {
+  const other = taskNumber(2, { ...task, id: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2b' });
+  const expired = {
+    jti: '0198f7a2-4b7e-7c1d-9a52-3f6b8e0d1c2b',
+    txn: other.id,
+    iat: nowMs / 1000 - 600,
+    exp: nowMs / 1000 - 300,
+  };
+  const thief = 'spiffe://acme.test/other';
+
+  /** What is in the record of its task once it was presented. */
+  const eventsAfter = async (principals: readonly string[]): Promise<readonly unknown[]> => {
+    const token = { ...tokenNumber(2), jtiDigest: jtiDigestOf(expired.jti), expiresAtMs: nowMs - 300_000 };
+    expect(store.insertTask(other, token, [])).toBeNull();
+    const presented = authorized(callOf(uses.list), [['authorization', `Bearer ${mint(key, expired)}`]]);
+    const services = servicesWith();
+    for (const principal of principals) {
+      const [answer] = await answersTo(services, [presented], principal);
+      expect(answer?.decision).toMatchObject({ reason: 'token.expired' });
+    }
+    timers.fire();
+    await ledger.flush();
+    return must(store.recordsOf(other.id, 20))
+      .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
+      .filter(({ kind }) => kind === 'event')
+      .map(({ event, by }) => [event, by]);
+  };
+
+  it('is a binding violation of its task where another workload presents it, once (issue 37)', async () => {
+    const events = await eventsAfter([thief, thief]);
+    expect(events).toHaveLength(2);
+    expect(events).toEqual(
+      expect.arrayContaining([
+        ['binding-violation', thief],
+        ['token-revoked', 'remit'],
+      ]),
+    );
+  });
+
+  it('is none where its own agent does', async () => {
+    expect(await eventsAfter([agent])).toEqual([]);
+  });
+});
+
+/** A ledger that writes a record durably while its task is suspended. */
+const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
+  append: (record) => writer.append(record),
+  durable: (record) => {
+    store.applyTaskEvent(task, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator');
+    return writer.durable(record);
+  },
+});
+
+/** The keys of the services below, and a ledger that writes a record durably while the key of its token is revoked. */
+const revocable = ringOf([key]);
+const revokedMeanwhile = (writer: UseLedger): UseLedger => ({
+  append: (record) => writer.append(record),
+  durable: (record) => {
+    revocable.announce(issuer, { keys: [] });
+    return writer.durable(record);
+  },
+});
+
+/** A ledger that notes the records it was given. */
+const noting = (writer: UseLedger, records: UseRecord[], links: SettledRecord[] = []): UseLedger => ({
+  append: (record) => {
+    if (record.kind === 'use') records.push(record);
+    if (record.kind === 'settled') links.push(record);
+    return writer.append(record);
+  },
+  durable: (record) => {
+    if (record.kind === 'use') records.push(record);
+    return writer.durable(record);
+  },
+});
+
+const attributesOf = (span: EndedSpan | undefined): Readonly<Record<string, SpanAttributeValue>> => {
+  const attributes: Record<string, SpanAttributeValue> = {};
+  span?.attributes((name, value) => (attributes[name] = value));
+  return attributes;
+};
+
+describe('a use that is denied after it was settled', () => {
+  const constraints = { max_calls: 1 };
+  it.each<[string, keyof typeof uses, () => UseLedger, string]>([
+    ['cannot be recorded', 'read', () => new LedgerWriter(store, { limits: { maxQueued: 0 } }), 'ledger.unavailable'],
+    [
+      'cannot be written to disk before the answer',
+      'create',
+      () => new LedgerWriter(store, { limits: { maxQueued: 0 } }),
+      'ledger.unavailable',
+    ],
+    ['finds its task suspended once it is on disk', 'create', () => suspendedMeanwhile(ledger), 'task.suspended'],
+  ])('stays spent and in the history where it %s', async (_name, use, writer, reason) => {
+    const recorded: UseRecord[] = [];
+    const spans: EndedSpan[] = [];
+    const services = servicesWith({
+      ledger: noting(writer(), recorded),
+      spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
+    });
+    const answer = await check(services, use, constraints);
+    expect(answer.decision).toMatchObject({ reason });
+    // The allow keeps its id. The denial that was answered, recorded and traced afterwards has its own id and names that of the allow.
+    const { decisionId } = answer;
+    const allowedId = recorded[0]?.decisionId;
+    expect(decisionId).not.toBe(allowedId);
+    expect(recorded.map(({ decision, ...it }) => [decision, it.decisionId, it.withdraws])).toEqual([
+      ['allow', allowedId, undefined],
+      ['deny', decisionId, allowedId],
+    ]);
+    const [denied, allowed] = spans;
+    expect(attributesOf(denied)).toMatchObject({
+      'remit.decision.id': decisionId,
+      'remit.decision.withdraws': allowedId,
+    });
+    expect(attributesOf(allowed)).toMatchObject({ 'remit.decision.id': allowedId, 'remit.decision': 'allow' });
+    expect(denied?.links.filter(({ kind }) => kind === 'withdraws').map(({ to }) => to.spanId)).toEqual([
+      allowed?.spanId,
+    ]);
+    expect(denied?.spanId).not.toBe(allowed?.spanId);
+    expect(history().actions).toEqual([`payments.${use}`]);
+    // A suspended task continues with a token of its next generation.
+    store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
+    const generation = reason === 'task.suspended' ? 2 : 1;
+    const further = { ...tokenNumber(2), expiresAtMs: nowMs + 290_000, generation };
+    expect(store.insertToken(task, further, [])).toBeNull();
+    expect(store.spend(task, further.jtiDigest, [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+  });
+});
+
+it('a use is denied whose key is revoked while it waits for the disk', async () => {
+  revocable.announce(issuer, jwksOf(key));
+  const services = servicesWith({ ledger: revokedMeanwhile(ledger), keys: revocable });
+  expect((await check(services, 'create', {})).decision).toMatchObject({
+    reason: 'token.signature',
+    detail: 'the key of the token was revoked while the use was decided',
+  });
+});
+
+const withToken = (claims: Readonly<Record<string, unknown>>): HttpCall =>
+  httpCall({ headers: new Map([['authorization', [`Bearer ${mint(key, claims)}`]]]) });
+
+describe('resourceMetadataUrl of an answer', () => {
+  const metadata = {
+    resourceMetadataUrl: (id: string, port: number | null) =>
+      `https://issuer.test/${id}${port === null ? '' : `:${port}`}`,
+  };
+  it.each<[string, HttpCall, string | null]>([
+    ['no token', httpCall(), 'https://issuer.test/payments'],
+    ['no token, on a route that no server has', httpCall({ path: '/none' }), 'https://issuer.test/payments'],
+    ['no token, on the root', httpCall({ path: '/', segments: [] }), 'https://issuer.test/payments'],
+    ['no token, as GET with a body', httpCall({ body: Buffer.from('x') }), 'https://issuer.test/payments'],
+    ['a token of another server', withToken({ aud: 'https://files.acme.test' }), 'https://issuer.test/payments'],
+    ['a token of another issuer', withToken({ iss: 'https://other.test' }), 'https://issuer.test/payments'],
+    ['no token, at a port', httpCall({ port: 8_443 }), 'https://issuer.test/payments:8443'],
+    ['a token at a host of no server', httpCall({ host: 'nobody.acme.test' }), null],
+  ])('names the called server for a call with %s', async (_name, call, url) => {
+    const [answer] = await answersTo(servicesWith(metadata), [call]);
+    expect([answer?.decision.kind, answer?.resourceMetadataUrl]).toEqual(['deny', url]);
+  });
+
+  it('is absent where a call is allowed', async () => {
+    expect(await check(servicesWith(metadata), 'list')).toMatchObject({
+      decision: { kind: 'allow' },
+      resourceMetadataUrl: null,
+    });
+  });
+});
+
+describe('telemetry, records and answers of a call', () => {
+  it('contain no credential from its path, query or host, whatever the decision', async () => {
+    const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+    const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+    const peer = { principal: agent, certificate: '', xfcc: [] };
+    const short = mint(key, {});
+    const long = mint(key, { exp: 9e9 });
+    const github = `ghp_${'aB3'.repeat(12)}`;
+    const secret = fc.constantFrom(short, long, github, `sk-${'c4'.repeat(20)}`);
+    const piece = fc.oneof(secret, fc.constantFrom('v1', 'payments', 'p-1', 'x'.repeat(180)));
+    const asked = fc.record({
+      pieces: fc.array(piece, { minLength: 1, maxLength: 6 }),
+      query: fc.oneof(
+        fc.constant(''),
+        secret.map((one) => `api_key=${one}&x=1`),
+        secret,
+      ),
+      route: fc.constantFrom('', '/v1/payments'),
+      host: fc.constantFrom('payments.acme.test', 'nobody.acme.test', 'sk-' + 'c4'.repeat(20)),
+    });
+    await fc.assert(
+      fc.asyncProperty(asked, async ({ pieces, query, route, host }) => {
+        const told: string[] = [];
+        const records: UseRecord[] = [];
+        const services = servicesWith({
+          ledger: noting(ledger, records),
+          spans: { samplesAllow: () => true, add: (span) => void told.push(JSON.stringify(attributesOf(span))) },
+          onChecked: (check) => void told.push(decisionLine(check), JSON.stringify(check.decided)),
+          reports: { seen: (seen) => void told.push(JSON.stringify(seen)), revoke: () => undefined },
+        });
+        const path = `${route}/${pieces.join('/')}`;
+        const made = { ...callOf(uses.read), host, path, segments: path.slice(1).split('/'), query };
+        const checks = checksWith(services);
+        for (const answer of checks.answers([{ facts: { peer, call: made, ...quiet }, call }])) {
+          if (answer instanceof Fault) throw answer.error;
+          const { decision, ...rest } = await answer;
+          told.push(
+            checkResponseFrom({ decision, ...rest }, { helpUrl: null }).toString('latin1'),
+            JSON.stringify(decision),
+          );
+        }
+        checks.afterwards();
+        const all = [...told, JSON.stringify(records)].join('\n');
+        expect(told.length).toBeGreaterThan(4);
+        for (const one of [...short.split('.').slice(1), ...long.split('.').slice(1), github, 'c4'.repeat(20)])
+          expect(all).not.toContain(one);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});

@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { afterAll, expect, it } from '@jest/globals';
+import type { Down, Up } from '../../../src/core/fleet/messages.ts';
+import { methodOf } from '../../../src/core/fleet/service.ts';
+import { AuthorityLink } from '../../../src/sidecar/state/authority-link.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { withClosers } from '../../builders/with-closers.ts';
+import { FaultProxy } from '../../fault-proxy.ts';
+import { until } from '../../until.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** Longer than a keep-alive of 5 s and its 4 s, by which such a stream was lost. */
+const SILENT_MS = 11_000;
+
+// Issue 37, point 13.
+it(
+  '`AuthorityLink` keeps the stream of an authority that answers nothing for 11 s: who follows it decides',
+  withClosers(async (closers) => {
+    const [path, at] = [join(folder(), 'a.sock'), join(folder(), 'proxy.sock')];
+    const server = new Server();
+    const heard: string[] = [];
+    server.addService(
+      { Follow: methodOf('Follow') },
+      {
+        Follow: (call: ServerDuplexStream<Up, Down>) =>
+          void call.on('error', () => undefined).on('data', ({ of }: Up) => heard.push(of)),
+      },
+    );
+    await new Promise<void>((resolve, reject) =>
+      server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) =>
+        error ? reject(error) : resolve(),
+      ),
+    );
+    closers.push(() => server.forceShutdown());
+    const proxy = await FaultProxy.startAt(at, path);
+    closers.push(() => proxy.close());
+    const link = new AuthorityLink({ target: `unix:${at}`, tls: null });
+    closers.push(() => link.close());
+    const ends: string[] = [];
+    const stream = link.follow({ onDown: () => undefined, onEnd: (problem) => ends.push(problem) });
+    closers.push(() => stream.end());
+    const dropped: Up = { of: 'dropped', dropped: { keys: [], n: 0 } };
+    stream.send(dropped);
+    await until(() => heard.length === 1, { what: 'the first message' });
+    proxy.set({ kind: 'held' });
+    await setTimeout(SILENT_MS);
+    proxy.heal();
+    stream.send(dropped);
+    await until(() => heard.length === 2 || ends.length > 0, { what: 'another message, or the end of the stream' });
+    expect(ends).toEqual([]);
+  }),
+);

@@ -1,0 +1,268 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Ajv } from 'ajv';
+import { ledgerCheckProof } from '../../../src/cli/ledger/ledger-check-proof.ts';
+import { ledgerEvidence } from '../../../src/cli/ledger/ledger-evidence.ts';
+import { frameworks } from '../../../src/tools/evidence/frameworks.ts';
+import type { EvidenceReport } from '../../../src/tools/evidence/report.ts';
+import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
+import { type DiskLedger, ran, segmentsOf, tamper } from '../../cli/ledgers.ts';
+import { folderWith } from '../../builders/policy-folder.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { demoLedger, policySet } from './demo-ledger.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+let ledger: DiskLedger;
+beforeAll(async () => {
+  ledger = await demoLedger(folder());
+});
+
+const period = ['--from', '2026-01-01', '--to', '2026-01-02'];
+const evidence = (framework: string, ...more: readonly string[]) =>
+  ran(
+    ledgerEvidence,
+    '--ledger',
+    ledger.folder,
+    '--key',
+    ledger.key,
+    '--anchors',
+    ledger.anchors,
+    '--framework',
+    framework,
+    ...period,
+    '--seed',
+    'auditor',
+    ...more,
+  );
+const reportOf = async (framework: string, ...more: readonly string[]): Promise<EvidenceReport> =>
+  JSON.parse((await evidence(framework, '--format', 'json', ...more)).out);
+const drawn = (report: EvidenceReport) => report.sample.map(({ ref }) => ref);
+const controlIn = ({ controls }: EvidenceReport, id: string) => controls.find((control) => control.id === id);
+
+/** Replaces what differs between runs: keys, hashes, proofs, folders and the time of the report. */
+const normalised = (text: string): string =>
+  text
+    .replaceAll(/c2sp\.org\/tlog-proof@v1\n[^]*?\n```/g, '(proof)\n```')
+    .replaceAll(/remit\.acme\.test\/main\/[0-9a-f]+/g, '(origin)')
+    .replaceAll(/root `[^`]+`/g, 'root `(hash)`')
+    .replaceAll(/sha-256:[\w-]{43}/g, 'sha-256:(hash)')
+    .replaceAll(/set `sha-256:[\w-]{8}`/g, 'set `sha-256:(hash)`')
+    .replace(/^- made: .*$/m, '- made: (then and by whom)')
+    // The shipped catalog and schema are left out.
+    .replaceAll(/`(actions\.yaml|base\.cedarschema)`, \d+ bytes:\n\n(`{3,})text\n[^]*?\n\2/g, '`$1` (text)');
+
+describe('remit ledger evidence', () => {
+  it('prints the expected report', async () => {
+    const { exit, out, err } = await evidence('owasp-asi-2026');
+    expect([exit, err]).toEqual([0, '']);
+    const file = join(import.meta.dirname, 'demo-owasp-asi-2026.md');
+    // `REMIT_GOLDEN=write npm run jest -- test/tools/evidence` rewrites the file; read it before you commit it.
+    if (process.env['REMIT_GOLDEN'] === 'write') writeFileSync(file, normalised(out));
+    expect(normalised(out)).toBe(readFileSync(file, 'utf8'));
+  });
+
+  it('counts enforcement and exceptions, with the first and last record', async () => {
+    const report = await reportOf('csf-2.0');
+    expect(report.records.count).toBe(11);
+    expect(controlIn(report, 'PR.AA-05')).toMatchObject({
+      coverage: 'enforces',
+      state: 'evidenced',
+      enforced: [
+        { id: 'E3', count: 2 },
+        { id: 'E4', count: 2 },
+        { id: 'E6', count: 1 },
+      ],
+      exceptions: [
+        { code: 'policy.forbidden', count: 1 },
+        { code: 'token.binding', count: 1 },
+      ],
+      first: { ref: 1, at: '2026-01-01T00:00:00.000Z' },
+      last: { ref: 7, at: '2026-01-01T00:00:05.000Z' },
+    });
+    expect(controlIn(report, 'DE.AE-03')).toMatchObject({ exceptions: [{ code: 'bypass', count: 1 }] });
+    expect(controlIn(report, 'RS.MI-02')).toMatchObject({ state: 'not evidenced by this ledger', enforced: [] });
+    expect(report.actors.map(({ name, count }) => [name, count])).toEqual([
+      ['account remit', 1],
+      ['operator Ada Lovelace (account root)', 1],
+      ['remit', 1],
+    ]);
+    // An unchecked call is an exception of the period, whichever control is reported.
+    const bypass = { code: 'bypass', count: 1 };
+    expect(report.classes.find(({ id }) => id === 'E11')).toMatchObject({ count: 1, exceptions: [bypass] });
+    expect(report.args).toEqual([{ action: 'payments.create', argument: 'amount', uses: 2, sum: '550', largest: 300 }]);
+    // Allowed is not executed: no outcome says that the two calls were.
+    expect(report.uses).toMatchObject({ allowed: 2, executed: 0, unknown: 2 });
+    expect(report.ledger).toMatchObject({ verdict: { kind: 'sound', bare: null, anchored: { from: 1 } } });
+  });
+
+  it('says by which policies a control was enforced, and that it was not by a permit of everything', async () => {
+    const control = controlIn(await reportOf('csf-2.0'), 'PR.AA-05');
+    const pay = { id: 'pay', set: policySet, count: 2, isOpen: false };
+    expect(control).toMatchObject({ state: 'evidenced', policies: [pay], allowed: 2, unrestricted: 0 });
+
+    const open = await demoLedger(
+      folder(),
+      folderWith('@id("pay") permit (principal, action, resource) when { true };'),
+    );
+    const asked = ['--ledger', open.folder, '--key', open.key, '--framework', 'csf-2.0', ...period];
+    const report: EvidenceReport = JSON.parse((await ran(ledgerEvidence, ...asked, '--format', 'json')).out);
+    expect(controlIn(report, 'PR.AA-05')).toMatchObject({
+      coverage: 'enforces',
+      state: 'recorded, but a permit of everything allowed every call',
+      policies: [{ id: 'pay', count: 2, isOpen: true }],
+      allowed: 2,
+      unrestricted: 2,
+    });
+    const { out } = await ran(ledgerEvidence, ...asked);
+    expect(out).toMatch(/^- decided by: pay 2 \(set `sha-256:\S{8}`, \*\*permits everything\*\*\)$/m);
+    expect(out).toMatch(/^- \*\*not restricted\*\*: a permit without scope and conditions allowed 2 of 2 calls$/m);
+    expect(out).toMatch(/^- enforces: recorded, but a permit of everything allowed every call$/m);
+  });
+
+  it('shows the policy text with its hash, origin and key, and refuses any other text', async () => {
+    const [set] = (await reportOf('ai-rmf')).policySets;
+    expect(set).toMatchObject({
+      hash: policySet,
+      decisions: 5,
+      loads: [{ ref: 1, origin: expect.stringContaining('signed under the key k-1'), by: 'remit' }],
+      text: 'kept, and it has this hash',
+    });
+    expect(set?.files.at(-1)).toMatchObject({
+      name: 'a.cedar',
+      text: expect.stringMatching(/^@id\("pay"\) permit /),
+    });
+    const other = await demoLedger(folder());
+    const file = keptPoliciesFile(other.folder, policySet);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('permit', 'forbid'));
+    const { out } = await ran(
+      ledgerEvidence,
+      '--ledger',
+      other.folder,
+      '--key',
+      other.key,
+      '--framework',
+      'ai-rmf',
+      ...period,
+      '--format',
+      'json',
+    );
+    expect(JSON.parse(out).policySets[0]).toMatchObject({
+      text: 'not believed: it does not have the hash it is kept under',
+      files: [],
+    });
+  });
+
+  it('draws the same records for the same seed, each with a valid proof', async () => {
+    const report = await reportOf('800-53', '--sample', '1');
+    expect(drawn(await reportOf('800-53', '--sample', '1'))).toEqual(drawn(report));
+    expect(report.sample.length).toBeGreaterThan(3);
+    for (const { ref: seq, proof } of report.sample) {
+      const file = join(folder(), `${seq}.tlog-proof`);
+      writeFileSync(file, proof ?? '');
+      const { exit, out } = await ran(ledgerCheckProof, file, '--key', ledger.key, '--json');
+      expect([exit, JSON.parse(out)]).toMatchObject([0, { leaf: { seq } }]);
+    }
+    expect((await reportOf('800-53', '--sample', '0')).sample).toEqual([]);
+  });
+
+  it('states that a period has no records', async () => {
+    const report = await reportOf('maestro', '--from', '2025-01-01', '--to', '2025-02-01');
+    expect(report.records.count).toBe(0);
+    const states = new Set(report.controls.map(({ state }) => state));
+    expect(states).toEqual(new Set(['no record in this period', 'not evidenced by this ledger']));
+  });
+
+  it('states at its head that a ledger is broken, and exits with 1', async () => {
+    const broken = await demoLedger(folder());
+    const [segment = ''] = segmentsOf(broken.folder);
+    expect(
+      tamper(
+        segment,
+        "UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), '250', '950') AS BLOB) WHERE seq = 4",
+      ),
+    ).toBe(1);
+    const { exit, out } = await ran(
+      ledgerEvidence,
+      '--ledger',
+      broken.folder,
+      '--key',
+      broken.key,
+      '--framework',
+      '800-53',
+      ...period,
+    );
+    expect([exit, out]).toEqual([1, expect.stringMatching(/^- verdict: BROKEN \(record \d+\)/m)]);
+  });
+
+  const schema = JSON.parse(readFileSync(join(import.meta.dirname, 'oscal-assessment-results.schema.json'), 'utf8'));
+  const validate = new Ajv({ strict: false, validateFormats: false, allErrors: true }).compile(schema);
+
+  it.each([...frameworks.keys()])('gives OSCAL assessment results that its schema accepts: %s', async (framework) => {
+    const { exit, out } = await evidence(framework, '--format', 'oscal');
+    const document = JSON.parse(out);
+    validate(document);
+    expect([exit, validate.errors]).toEqual([0, null]);
+    const [result] = document['assessment-results'].results;
+    expect(result.findings).toBeUndefined();
+    expect(result.observations.length).toBeGreaterThan(5);
+    delete document['assessment-results'].metadata.title;
+    expect(validate(document)).toBe(false);
+  });
+
+  it('writes a new file that only its owner can read', async () => {
+    const out = join(folder(), 'report.md');
+    expect(await evidence('maestro', '--out', out)).toMatchObject({ exit: 0, out: '' });
+    expect(statSync(out).mode & 0o777).toBe(0o600);
+    expect((await evidence('maestro', '--out', out)).exit).toBe(2);
+  });
+
+  it.each<[string, readonly string[], RegExp]>([
+    ['a framework', ['--framework', 'iso'], /--framework must be one of csf-2\.0, ai-rmf, /],
+    ['a format', ['--format', 'pdf'], /--format must be one of markdown, json, oscal/],
+    ['a period', ['--to', '2025-01-01'], /--to must be after --from/],
+    ['a sample', ['--sample', '21'], /--sample must be a whole number from 0 to 20/],
+    ['a ledger', ['--ledger', '/nowhere'], /no ledger in `\/nowhere`/],
+  ])('refuses an invalid %s', async (_name, words, message) => {
+    const { exit, err } = await evidence('csf-2.0', ...words);
+    expect([exit, err]).toEqual([2, expect.stringMatching(message)]);
+  });
+});
+
+describe('frameworks', () => {
+  it.each([...frameworks.values()])(
+    '$id lists each control once, with classes where it has evidence',
+    ({ controls }) => {
+      expect(new Set(controls.map(({ id }) => id)).size).toBe(controls.length);
+      for (const { coverage, classes, limit } of controls) {
+        expect([coverage === 'none', limit === '']).toEqual([classes.length === 0, false]);
+      }
+    },
+  );
+
+  it.each([
+    ['owasp-asi-2026', 'ASI04', 'Agentic Supply Chain Vulnerabilities'],
+    ['eu-ai-act', 'Article 12(1)', /^Record-keeping: /],
+    ['eu-ai-act', 'Article 14(4)(e)', /^Human oversight: /],
+    ['eu-ai-act', 'Article 19(1)', /^Automatically generated logs: /],
+    ['eu-ai-act', 'Article 26(6)', /^Obligations of deployers of high-risk AI systems: /],
+    ['iso-42001', 'A.6.2.8', 'AI system recording of event logs'],
+    ['soc-2', 'CC6.1', /^The entity implements logical access security software, infrastructure, and architectures /],
+    ['iso-27001', '8.15', 'Logging'],
+  ])('%s has %s by its published title', (framework, id, title) => {
+    const found = frameworks.get(framework)?.controls.find((each) => each.id === id)?.title;
+    expect(found).toEqual(typeof title === 'string' ? title : expect.stringMatching(title));
+  });
+
+  it('mark other names as unverified aliases', () => {
+    const aliases = [...frameworks.values()].flatMap(({ controls }) =>
+      controls.flatMap(({ id, aliases: of }) => of.map((alias) => [alias.id, id, alias.source.split(':')[0]])),
+    );
+    expect(aliases).toEqual([
+      ['AGENT-04', 'ASI03', 'unverified'],
+      ['M1', 'Agent Identity Attack (L7)', 'unverified'],
+    ]);
+  });
+});

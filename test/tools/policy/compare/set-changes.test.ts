@@ -1,0 +1,58 @@
+import { describe, expect, it } from '@jest/globals';
+import { setChanges } from '../../../../src/tools/policy/compare/set-changes.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../../builders/policy-folder.ts';
+
+const permit = (id: string, rest = ''): string => `@id("${id}") permit (principal, action, resource)${rest};\n`;
+const agent = (name: string, group: string): string =>
+  JSON.stringify([
+    { uid: { type: 'Remit::AgentGroup', id: group }, attrs: {}, parents: [] },
+    {
+      uid: { type: 'Remit::Agent', id: `spiffe://acme.test/${name}` },
+      attrs: {},
+      parents: [{ type: 'Remit::AgentGroup', id: group }],
+    },
+  ]);
+const none = { added: [], removed: [], changed: [] };
+
+describe('setChanges', () => {
+  it('lists added, removed and changed names', async () => {
+    const from = await mustLoad(
+      folderWith(permit('a') + permit('b') + permit('c'), { entities: agent('x', 'readers') }),
+    );
+    const catalog = exampleCatalog
+      .replace('action: payments.list', 'action: payments.index')
+      .replace('action: payments.read, method: GET', 'action: payments.read, method: HEAD');
+    const to = await mustLoad(
+      folderWith(permit('b', ' when { context.risk == "low" }') + permit('c') + permit('d'), {
+        catalog,
+        entities: agent('x', 'writers'),
+      }),
+    );
+    expect(setChanges(from, to)).toEqual({
+      policies: { added: ['d'], removed: ['a'], changed: ['b'] },
+      actions: { added: ['payments.index'], removed: ['payments.list'], changed: ['payments.read'] },
+      entities: {
+        added: ['Remit::AgentGroup::"writers"'],
+        removed: ['Remit::AgentGroup::"readers"'],
+        changed: ['Remit::Agent::"spiffe://acme.test/x"'],
+      },
+    });
+  });
+
+  it('ignores white space, comments and the order of policies', async () => {
+    const from = await mustLoad(folderWith(permit('a') + permit('b')));
+    const to = await mustLoad(folderWith(`${permit('b', '\n // so it is\n')}${permit('a')}`));
+    expect(setChanges(from, to)).toEqual({ policies: none, actions: none, entities: none });
+  });
+
+  it.each([
+    ['its server', 'audience: https://payments.acme.test', 'audience: https://pay.acme.test', 'payments.create'],
+    ['a label', 'labels: [external]', 'labels: [internal]', 'payments.create'],
+    ['an argument', 'currency: { from: body }', 'currency: { from: body, required: true }', 'payments.create'],
+    ['its risk', "payments/{id}/refund', risk: high", "payments/{id}/refund', risk: low", 'payments.refund'],
+  ])('sees %s of an action change', async (_name, before, after, action) => {
+    const from = await mustLoad(folderWith(permit('a')));
+    const to = await mustLoad(folderWith(permit('a'), { catalog: exampleCatalog.replace(before, after) }));
+    expect(setChanges(from, to).actions.changed).toContain(action);
+  });
+});
