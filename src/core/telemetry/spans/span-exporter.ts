@@ -52,7 +52,7 @@ const FINAL_GRPC: ReadonlySet<number> = new Set([2, 3, 5, 6, 7, 9, 12, 13, 16]);
 
 /** Whether the collector refused for good. @see OTLP specification 1.7, failures */
 function isFinal(error: unknown): boolean {
-  const code = errorCode(error) ?? null;
-  if (typeof code !== 'number') return false;
+  // Statuses of gRPC and HTTP are numbers; a name such as `ECONNRESET` is none of them.
+  const code = Number(errorCode(error));
   return FINAL_GRPC.has(code) || (code >= 300 && code < 500 && code !== 429);
 }
