@@ -14,7 +14,7 @@ import type { Faults } from '../../core/telemetry/faults.ts';
 import type { Log } from '../../core/telemetry/log.ts';
 import { ProofMemory } from '../../core/token/proof/proof-memory.ts';
 import { defaultProofRules } from '../../core/token/proof/proof.ts';
-import type { OutboxSource } from '../ledger/ledger.ts';
+import type { OutboxSource } from '../ledger/state-outbox.ts';
 import type { StartProblem } from '../start-problem.ts';
 import { stateKeyFrom } from './state-key.ts';
 import type { State } from './state.ts';

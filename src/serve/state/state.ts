@@ -23,7 +23,7 @@ import { ProofMemory } from '../../core/token/proof/proof-memory.ts';
 import type { OnProofRefused, ReplayMemory } from '../../core/token/proof/proof-memory.ts';
 import { defaultProofRules } from '../../core/token/proof/proof.ts';
 import type { Proof } from '../../core/token/proof/proof.ts';
-import type { OutboxSource } from '../ledger/ledger.ts';
+import type { OutboxSource } from '../ledger/state-outbox.ts';
 import type { StartProblem } from '../start-problem.ts';
 
 /** The replay memory of each role. */
