@@ -10,11 +10,13 @@ import { after } from '../../core/runtime/timers.ts';
 import { isStoreFailure, storeFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import { openPostgresState } from '../../authority/state/postgres/postgres-state.ts';
+import type { PostgresState } from '../../authority/state/postgres/postgres-state.ts';
 import type { Faults } from '../../core/telemetry/faults.ts';
 import type { Log } from '../../core/telemetry/log.ts';
 import { ProofMemory } from '../../core/token/proof/proof-memory.ts';
 import { defaultProofRules } from '../../core/token/proof/proof.ts';
 import type { OutboxSource } from '../ledger/state-outbox.ts';
+import { isStartProblem } from '../start-problem.ts';
 import type { StartProblem } from '../start-problem.ts';
 import { stateKeyFrom } from './state-key.ts';
 import type { State } from './state.ts';
@@ -70,6 +72,42 @@ export async function openDatabase(
       ...(state.code === 'lost' && { cause: LOST_COMMITS }),
     };
   closers.push(() => state.close());
+  const watch = await watchDatabase(state, { issuer, trustDomains }, { ports, log, faults, closers });
+  if (isStartProblem(watch)) return watch;
+  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };
+  return {
+    states: { ...noStates, clocks: () => state.authority.clocks() },
+    settling: state.settling,
+    authority: state.authority,
+    stateFile: null,
+    database: { state, outbox: outboxOf(state), ...watch },
+    sidecar: null,
+    reporting: state.authority,
+    sharedUses: null,
+    digestOf: state.digestOf,
+    proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
+  };
+}
+
+/** An authority on a database serves no checks, so it keeps no task in memory. */
+const noStates: Omit<State['states'], 'clocks'> = {
+  of: () => noChecks,
+  standing: () => noChecks,
+  refuse: () => undefined,
+  open: () => null,
+  turn: () => undefined,
+  turnOver: () => undefined,
+};
+
+/** What is known of the database, looked at each minute, and each 5 seconds while it has a problem. */
+type DatabaseWatch = Pick<NonNullable<State['database']>, 'problem' | 'lost' | 'report' | 'lastReport'>;
+
+/** Looks at the database until the closers are called. A database of another issuer or trust domain is a problem of the start. */
+async function watchDatabase(
+  state: PostgresState,
+  { issuer, trustDomains }: Pick<Config, 'issuer' | 'trustDomains'>,
+  { ports, log, faults, closers }: Pick<DatabaseServices, 'ports' | 'log' | 'faults' | 'closers'>,
+): Promise<DatabaseWatch | StartProblem> {
   let problem: string | null = null;
   let lastReport: DatabaseReport | null = null;
   const report = sharedFor(REPORT_MS, ports.monotonicMs, async () => {
@@ -97,52 +135,31 @@ export async function openDatabase(
   };
   const onFault = (fault: string): void => log(`database: ${fault}`, 'fault');
   closers.push(repeatedly(lookAgain, { everyMs: LOOK_AGAIN_MS, after, onFault }));
-  const { reader } = state;
-  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };
-  const outbox: OutboxSource = {
-    shared: {
-      outboxEnd: () => state.outbox.end(),
-      declareLost: (detail, records) => state.feed.declareRecordsLost(detail, records),
-    },
-    authority: state.authority,
-    reader: {
-      outbox: (from, limit) => state.outbox.after(from, limit),
-      outboxEnd: () => reader.outboxEnd(),
-      recordsOf: (taskId, limit) => reader.recordsOf(taskId, limit),
-      fileId: async () => {
-        const head = await state.feed.head();
-        return isStoreFailure(head) ? head : head.epoch;
-      },
-    },
-  };
   return {
-    states: {
-      clocks: () => state.authority.clocks(),
-      of: () => noChecks,
-      standing: () => noChecks,
-      refuse: () => undefined,
-      open: () => null,
-      turn: () => undefined,
-      turnOver: () => undefined,
-    },
-    settling: state.settling,
-    authority: state.authority,
-    stateFile: null,
-    database: {
-      state,
-      outbox,
-      problem: () => problem,
-      lost: () => state.feed.lost?.detail ?? null,
-      report,
-      lastReport: () => lastReport,
-    },
-    sidecar: null,
-    reporting: state.authority,
-    sharedUses: null,
-    digestOf: state.digestOf,
-    proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
+    problem: () => problem,
+    lost: () => state.feed.lost?.detail ?? null,
+    report,
+    lastReport: () => lastReport,
   };
 }
+
+/** The records of the database that wait for the ledgers of its authorities. */
+const outboxOf = ({ authority, feed, outbox, reader }: PostgresState): OutboxSource => ({
+  shared: {
+    outboxEnd: () => outbox.end(),
+    declareLost: (detail, records) => feed.declareRecordsLost(detail, records),
+  },
+  authority,
+  reader: {
+    outbox: (from, limit) => outbox.after(from, limit),
+    outboxEnd: () => reader.outboxEnd(),
+    recordsOf: (taskId, limit) => reader.recordsOf(taskId, limit),
+    fileId: async () => {
+      const head = await feed.head();
+      return isStoreFailure(head) ? head : head.epoch;
+    },
+  },
+});
 
 /** A transaction that is open for so long is warned of: the beats of all authorities become slow. */
 const MAX_OPEN_S = 30;
