@@ -15,37 +15,8 @@ const OSCAL_VERSION = '1.2.3';
  * @see NIST OSCAL 1.2.3, assessment results
  */
 export function oscalOf(report: EvidenceReport): unknown {
-  const { framework, from, to, madeAt, madeBy, ledger, received, controls, sample, policySets, limits } = report;
-  const id = (name: string): string => uuidOf(`${ledger.origin}\n${framework.id}\n${from}\n${to}\n${name}`);
-  const evidenced = controls.filter(({ coverage }) => coverage !== 'none');
-  const proved = new Set(sample.flatMap(({ ref, proof }) => (proof === null ? [] : [ref])));
-  const proofs = sample.filter(({ proof }) => proof !== null);
-  const resources = [
-    {
-      uuid: id('plan'),
-      title: 'No assessment plan',
-      description: 'This evidence was collected without an OSCAL assessment plan.',
-    },
-    ...proofs.map(({ ref, what, proof }) => ({
-      uuid: id(`record ${ref}`),
-      title: `Record ${ref}, with its proof of inclusion`,
-      description: lineOf(what),
-      base64: base64Of(`record-${ref}.tlog-proof`, proof ?? ''),
-    })),
-    ...policySets.flatMap(({ hash: set, files }) =>
-      files.flatMap(({ name, text }) =>
-        text === null || text === ''
-          ? []
-          : [
-              {
-                uuid: id(`policy ${set} ${name}`),
-                title: `${lineOf(name)} of the policy set ${lineOf(set)}`,
-                base64: base64Of(name, text),
-              },
-            ],
-      ),
-    ),
-  ];
+  const { framework, from, to, madeAt, ledger, limits } = report;
+  const id: IdOf = (name) => uuidOf(`${ledger.origin}\n${framework.id}\n${from}\n${to}\n${name}`);
   return {
     'assessment-results': {
       uuid: id('document'),
@@ -57,59 +28,99 @@ export function oscalOf(report: EvidenceReport): unknown {
         remarks: limits.join('\n\n'),
       },
       'import-ap': { href: `#${id('plan')}`, remarks: 'There is no assessment plan.' },
-      results: [
-        {
-          uuid: id('result'),
-          title: `Records of ${from} to ${to}`,
-          description: `Evidence for ${framework.source}. It states no conformity.`,
-          start: from,
-          end: to,
-          props: [
-            prop('ledger-origin', ledger.origin),
-            prop('ledger-verdict', verdictText(ledger.verdict)),
-            prop('made-by', madeBy),
-            prop('sample-seed', report.seed.text),
-            ...ledger.anchors
-              .slice(-1)
-              .map(({ size, receivedAt }) =>
-                prop('last-anchor', `${size} records, received ${receivedAt ?? 'at an unknown time'}`),
-              ),
-          ],
-          'reviewed-controls': {
-            'control-selections': [
-              { 'include-controls': evidenced.map((control) => ({ 'control-id': tokenOf(control.id) })) },
-            ],
-          },
-          observations: [
-            {
-              uuid: id('ledger'),
-              title: 'Integrity of the ledger',
-              description: verdictText(ledger.verdict),
-              methods: ['EXAMINE'],
-              collected: madeAt,
-            },
-            ...(received ?? []).map((of) => ({
-              uuid: id(`log ${of.origin}`),
-              title: `Integrity of the log of a sidecar`,
-              description: lineOf(
-                `${of.origin} of ${of.id}: ${verdictText(of.verdict)}; ${of.missing} records are missing`,
-              ),
-              props: [
-                prop('log-origin', of.origin),
-                prop('log-state', of.state),
-                prop('log-missing', String(of.missing)),
-              ],
-              methods: ['EXAMINE'],
-              collected: madeAt,
-            })),
-            ...evidenced.map((control) => observationOf(control, { proved, id, madeAt })),
-          ],
-        },
-      ],
-      'back-matter': { resources },
+      results: [resultOf(report, id)],
+      'back-matter': { resources: resourcesOf(report, id) },
     },
   };
 }
+
+/** The UUID of a part of the report by its name: the same for the same report. */
+type IdOf = (name: string) => string;
+
+/** What a reader can check: each record with its proof, and the texts of the policy sets. */
+const resourcesOf = ({ sample, policySets }: EvidenceReport, id: IdOf): readonly object[] => [
+  {
+    uuid: id('plan'),
+    title: 'No assessment plan',
+    description: 'This evidence was collected without an OSCAL assessment plan.',
+  },
+  ...sample
+    .filter(({ proof }) => proof !== null)
+    .map(({ ref, what, proof }) => ({
+      uuid: id(`record ${ref}`),
+      title: `Record ${ref}, with its proof of inclusion`,
+      description: lineOf(what),
+      base64: base64Of(`record-${ref}.tlog-proof`, proof ?? ''),
+    })),
+  ...policySets.flatMap(({ hash: set, files }) =>
+    files.flatMap(({ name, text }) =>
+      text === null || text === ''
+        ? []
+        : [
+            {
+              uuid: id(`policy ${set} ${name}`),
+              title: `${lineOf(name)} of the policy set ${lineOf(set)}`,
+              base64: base64Of(name, text),
+            },
+          ],
+    ),
+  ),
+];
+
+/** The one result of the report: how whole the ledger and the logs of sidecars are, and what they show for each control. */
+function resultOf(report: EvidenceReport, id: IdOf): object {
+  const { framework, from, to, madeAt, madeBy, ledger, received, controls, sample } = report;
+  const evidenced = controls.filter(({ coverage }) => coverage !== 'none');
+  const proved = new Set(sample.flatMap(({ ref, proof }) => (proof === null ? [] : [ref])));
+  const anchors = ledger.anchors
+    .slice(-1)
+    .map(({ size, receivedAt }) =>
+      prop('last-anchor', `${size} records, received ${receivedAt ?? 'at an unknown time'}`),
+    );
+  return {
+    uuid: id('result'),
+    title: `Records of ${from} to ${to}`,
+    description: `Evidence for ${framework.source}. It states no conformity.`,
+    start: from,
+    end: to,
+    props: [
+      prop('ledger-origin', ledger.origin),
+      prop('ledger-verdict', verdictText(ledger.verdict)),
+      prop('made-by', madeBy),
+      prop('sample-seed', report.seed.text),
+      ...anchors,
+    ],
+    'reviewed-controls': {
+      'control-selections': [
+        { 'include-controls': evidenced.map((control) => ({ 'control-id': tokenOf(control.id) })) },
+      ],
+    },
+    observations: [
+      {
+        uuid: id('ledger'),
+        title: 'Integrity of the ledger',
+        description: verdictText(ledger.verdict),
+        methods: ['EXAMINE'],
+        collected: madeAt,
+      },
+      ...(received ?? []).map((log) => logObservation(log, id, madeAt)),
+      ...evidenced.map((control) => observationOf(control, { proved, id, madeAt })),
+    ],
+  };
+}
+
+const logObservation = (
+  { origin, id: sidecar, verdict, missing, state }: NonNullable<EvidenceReport['received']>[number],
+  id: IdOf,
+  madeAt: string,
+): object => ({
+  uuid: id(`log ${origin}`),
+  title: `Integrity of the log of a sidecar`,
+  description: lineOf(`${origin} of ${sidecar}: ${verdictText(verdict)}; ${missing} records are missing`),
+  props: [prop('log-origin', origin), prop('log-state', state), prop('log-missing', String(missing))],
+  methods: ['EXAMINE'],
+  collected: madeAt,
+});
 
 interface Observing {
   readonly proved: ReadonlySet<RecordRef>;
