@@ -4,7 +4,7 @@ import { HeldStart } from './held-start.ts';
 /** A longer card is passed on unchanged. */
 const MAX_CARD_BYTES = 262_144;
 
-/** Where A2A agents have their card, below their URL. The second is that of versions before 0.3. */
+/** The path of an A2A agent's card below the agent's URL: `agent-card.json`, before A2A 0.3 `agent.json`. */
 const CARD_PATH = /\/\.well-known\/agent(?:-card)?\.json(?:\?|$)/;
 
 /** Whether the answer to a request is an agent's card. */

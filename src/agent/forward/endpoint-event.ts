@@ -4,8 +4,8 @@ import { HeldStart } from './held-start.ts';
 const MAX_EVENT_BYTES = 8_192;
 
 /**
- * Rewrites the URL in the first event of an event stream, where it is MCP's `endpoint` event, which tells the client where to
- * send its messages. The rest passes as it comes.
+ * Rewrites the URL in MCP's `endpoint` event, if an event stream begins with it. The client sends its messages to that URL.
+ * The rest of the stream passes unchanged.
  *
  * @param localised gives the URL that the client must call
  * @see MCP 2024-11-05, Transports, HTTP with SSE
@@ -13,7 +13,7 @@ const MAX_EVENT_BYTES = 8_192;
 export const endpointEvent = (localised: (url: string) => string): HeldStart =>
   new HeldStart({ maxBytes: MAX_EVENT_BYTES, rewritten: (start) => localEvent(start, localised) });
 
-/** The start of a stream with its first event in local form; `null` where the event has no end yet. */
+/** The start of a stream with its first event in local form; `null` if the event has no end yet. */
 function localEvent(start: Buffer, localised: (url: string) => string): Buffer | null {
   const end = /\r\n\r\n|\n\n|\r\r/.exec(start.toString('latin1'))?.index;
   if (end === undefined) return null;

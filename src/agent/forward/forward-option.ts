@@ -9,13 +9,13 @@ export type UpstreamAuthorities = 'bundle' | 'system' | { readonly file: string 
 export interface ForwardOption {
   /** Letters, digits and hyphens; names the variables. */
   readonly name: string;
-  /** The upstream: an https: URL without trailing slash, query and fragment, or an http: one of the mesh; `null` for that of the resource. */
+  /** The upstream: an https: URL without trailing slash, query and fragment, or an http: URL of the mesh; `null`: the URL of the resource. */
   readonly url: string | null;
-  /** The resource of its token; `null` where the URL tells. */
+  /** The resource of its token; `null`: the resource follows from the URL. */
   readonly resource: string | null;
   /** The local port; 0 for a free one. */
   readonly port: number;
-  /** Where to connect instead of to the host of the URL. */
+  /** The host and port to connect to, if not those of the URL. */
   readonly connect: { readonly host: string; readonly port: number } | null;
   readonly authorities: UpstreamAuthorities;
   /** The SPIFFE ID of the upstream's certificate; `null` checks the host of the URL. */

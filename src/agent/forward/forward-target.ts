@@ -3,7 +3,7 @@ import { type ForwardOption, upstreamUrlFrom } from './forward-option.ts';
 
 /** An upstream of a run: a `--forward` with its URL and resource settled. */
 export interface ForwardTarget extends Omit<ForwardOption, 'url' | 'resource'> {
-  /** `https://host[:port]`; `http:` for a service that the pod's own sidecar takes over. */
+  /** `https://host[:port]`; `http:` for a service that the pod's own sidecar encrypts to. */
   readonly origin: string;
   /** Path of its URL without a trailing slash; `` for none. */
   readonly base: string;
@@ -15,8 +15,8 @@ export interface ForwardTarget extends Omit<ForwardOption, 'url' | 'resource'> {
 export const authorityOf = ({ origin }: Pick<ForwardTarget, 'origin'>): string => origin.replace(/^https?:\/\//, '');
 
 /**
- * Settles which resource of the intent each `--forward` is for: the one it names, else the longest resource that its URL is or
- * is below, else the only one. Without a URL, the resource whose host begins with the name, else the only one, is the upstream.
+ * Resolves each `--forward` to a resource of the intent: the resource it names, else the longest resource that is a prefix of
+ * its URL, else the only resource. Without a URL, the upstream is the resource whose host begins with the name, else the only resource.
  *
  * @param resources of the intent, at least one
  */

@@ -13,7 +13,7 @@ export interface Forwarded {
   readonly localUrls: Pick<LocalUrls, 'hidden' | 'hiddenTarget'>;
   /** The current token for the upstream. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
-  /** A token other than `refused`, which the upstream has refused; the same one where no other can be got now. */
+  /** A token other than `refused`, which the upstream has refused; the same token if no other is available now. */
   readonly another: (refused: TaskCredential) => Promise<TaskCredential | IssuerProblem>;
   /** Called for each request that came with an `Authorization` of its own. */
   readonly onOwnAuthorization: () => void;

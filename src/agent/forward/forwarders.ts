@@ -100,7 +100,7 @@ async function openForwarder(
   }: ForwardersOptions & { readonly folder: string; readonly localUrls: LocalUrls },
 ): Promise<Handover | Problem> {
   if (isInMesh(target)) {
-    // Only told: the sidecar may become ready later, and each connection is looked at.
+    // Only a warning: the sidecar may become ready later, and each connection is checked anyway.
     const problem = await meshProblem(target, bounds);
     if (problem !== null) tell(`${target.name}: no call can be made yet: ${problem}`);
   }

@@ -6,7 +6,7 @@ import type { Http1Call } from './http1-call.ts';
 import { localReference } from './local/local-reference.ts';
 import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-headers.ts';
 
-/** Passes an answer on as it comes, with back-pressure. Where it breaks off, the connection of the client does too. */
+/** Passes an answer on as it comes, with back-pressure. If the upstream aborts it, the connection of the client is aborted too. */
 export function passAnswer(
   answer: IncomingMessage,
   { request, response, rest, prefix }: Http1Call,

@@ -28,8 +28,8 @@ import type { CertificateConnections } from './upstream/upstream-connections.ts'
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream/upstream-failure.ts';
 
 /**
- * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. If the body has arrived whole and is small, a 401 is answered by another
- * token once, and a call that Envoy or Remit could not decide is sent again after `retry-after`. A client never sees a 401, since it would
+ * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. If the body has arrived whole and is small, a 401 is retried once with
+ * another token, and a call that Envoy or Remit could not decide is sent again after `retry-after`. A client never sees a 401, since it would
  * start a sign-in of its own.
  */
 export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
@@ -82,7 +82,7 @@ function answerRefused(
   call.response.writeHead(form.status, form.headers).end(form.body);
 }
 
-/** A client of MCP or A2A is told in the form that it survives: many end their session at a status of a fault. */
+/** Answers an MCP or A2A client in JSON-RPC: many clients end their session at an HTTP error status. */
 async function answerInForm(call: Http1Call, body: RequestBody, answer: LocalAnswer): Promise<void> {
   const form = isJsonPost(call) ? formOf(call, await body.whole(), answer) : null;
   if (form === null) return answerLocally(call.response, answer);
@@ -100,7 +100,9 @@ interface Attempt {
   readonly body: RequestBody;
 }
 
-/** A refusal of the token, or that of a call that was not decided; `null` where any other answer, or a failure, goes to the client, and where the client is gone. */
+/**
+ * The answer that refuses the token, or says that the call was not decided; `null` if another answer or a failure went to the client, or the client is gone.
+ */
 async function attempted(
   call: Http1Call,
   forwarded: Forwarded,
@@ -131,7 +133,7 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT'
 const isRepeatable = (sent: ClientRequest, { request, response }: Http1Call, body: RequestBody): boolean =>
   sent.reusedSocket && IDEMPOTENT.has(request.method ?? '') && body.isReplayable() && !response.destroyed;
 
-/** Where a request goes: the pool, or a connection of its own. */
+/** How a request is sent: over the pool, or over a connection of its own. */
 type Way = Pick<CertificateConnections, 'agent'> | Required<Pick<RequestOptions, 'createConnection'>>;
 
 function asked(
@@ -194,7 +196,7 @@ function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Pro
     .once('response', (answer) => {
       if (answer.statusCode === 401 || isUndecided(answer)) return resolve(answer);
       try {
-        // At once: whoever awaits the promise runs after everything that the packet has queued.
+        // Called here, not after an `await`: an awaiting caller runs after all events that the packet has queued.
         passAnswer(answer, call, forwarded);
         resolve(null);
       } catch (error) {

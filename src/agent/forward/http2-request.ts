@@ -55,8 +55,8 @@ export interface Http2Call {
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
 /**
- * Forwards one HTTP/2 stream over HTTP/2, so that nothing is translated and trailers pass. Where its token is refused, the next
- * call has another one. A call that Envoy or Remit could not decide is sent again after `retry-after`, if its body has arrived whole and is
+ * Forwards one HTTP/2 stream over HTTP/2, so that nothing is translated and trailers pass. If its token is refused, the next
+ * call uses another token. A call that Envoy or Remit could not decide is sent again after `retry-after`, if its body has arrived whole and is
  * small.
  */
 export async function forwardHttp2(call: Http2Call, forwarded: Forwarded): Promise<void> {
@@ -159,7 +159,7 @@ function exchanged(
   return promise;
 }
 
-/** Whether a client of MCP or A2A was told in JSON-RPC that no decision could be had: many end their session at a status of a fault. */
+/** Whether an MCP or A2A client was answered in JSON-RPC that the call was not decided: many clients end their session at an HTTP error status. */
 function answeredInForm({ stream, method, lines }: Http2Call, body: StreamBody): boolean {
   const isJson = valuesOf(lines, 'content-type').some((type) => /^application\/json\b/i.test(type));
   const kept = method === 'POST' && isJson ? body.kept() : null;
@@ -236,7 +236,7 @@ function passAnswer(
   });
 }
 
-/** Resets a stream where Node.js refuses what it is to send. An error thrown in an event would end the process. */
+/** Resets a stream if Node.js refuses what it is to send. An error thrown in an event would end the process. */
 function orReset(stream: Http2Stream, send: () => void): void {
   try {
     send();

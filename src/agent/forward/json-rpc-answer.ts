@@ -14,8 +14,8 @@ export interface JsonRpcAnswer {
 const CODE = -32_010;
 
 /**
- * The answer of the forwarder itself in the form that a JSON-RPC client survives, as Remit would deny the call: the failed result of an MCP
- * tool, whose text frameworks hand to the model, else an error. `null` where the body is no JSON-RPC message.
+ * The forwarder's own answer in JSON-RPC, so that a client keeps its session. Like a denial by Remit, it is the failed result of an MCP
+ * tool, whose text frameworks hand to the model, else an error. `null` if the body is not a JSON-RPC message.
  */
 export function jsonRpcAnswer(answer: LocalAnswer, body: Uint8Array): JsonRpcAnswer | null {
   const read = strictJsonFrom(body);
@@ -24,7 +24,7 @@ export function jsonRpcAnswer(answer: LocalAnswer, body: Uint8Array): JsonRpcAns
   const id = message.get('id');
   const method = message.get('method');
   if (typeof id !== 'string' && typeof id !== 'number') return { status: 202, headers: {}, body: '' };
-  // The client's answer to a request of the server gets none itself.
+  // The body is a response to a request of the server; responses are not answered.
   if (typeof method !== 'string') return { status: 202, headers: {}, body: '' };
   const { reason, next } = answer;
   const data = { reason, next };

@@ -8,7 +8,7 @@ export const MAX_KEPT_BYTES = 65_536;
 /**
  * The body of a request as it arrives: sent on with back-pressure, and kept while it is small, for one repetition.
  *
- * Lifecycle: `sendTo` for the first attempt; again where `isReplayable`.
+ * Lifecycle: `sendTo` for the first attempt; again if `isReplayable`.
  */
 export class RequestBody {
   readonly #request: IncomingMessage;

@@ -10,7 +10,7 @@ export type ChildEnd =
 
 /** A running command. */
 export interface Child {
-  /** `undefined` where it could not be started. */
+  /** `undefined` if it could not be started. */
   readonly pid: number | undefined;
   readonly send: (signal: NodeJS.Signals) => void;
   readonly ended: Promise<ChildEnd>;
@@ -45,7 +45,7 @@ export function startChild(
   return { pid: child.pid, send: (signal) => void child.kill(signal), ended: promise };
 }
 
-/** As in shells and `env`: 127 where the command does not exist, 126 where it cannot be run. */
+/** As in shells and `env`: 127 if the command does not exist, 126 if it cannot be run. */
 const notStarted = (command: string, code: string): ChildEnd => ({
   kind: 'not-started',
   code: code === 'ENOENT' ? 127 : 126,

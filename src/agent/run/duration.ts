@@ -15,7 +15,7 @@ export const DURATION_RULE = 'a duration from `1s` to `30d`, such as `90s`, `15m
 
 const MAX_SECONDS = 30 * 86_400;
 
-/** Parses `90s`, `15m`, `2h`, `1d` or a plain number of seconds; `null` where it is invalid, or more than 30 days. */
+/** Parses `90s`, `15m`, `2h`, `1d` or a plain number of seconds; `null` if it is invalid, or more than 30 days. */
 export function secondsFrom(text: string): number | null {
   const [, digits = '', unit = ''] = /^(\d{1,7})([smhd]?)$/.exec(text) ?? [];
   const seconds = Number(digits) * (secondsOf.get(unit) ?? 0);

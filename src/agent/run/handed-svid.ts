@@ -19,7 +19,7 @@ export const svidFilesIn = (folder: string): readonly [svid: string, bundle: str
 /**
  * Keeps the SVID of a run in a folder, for a command that needs a client certificate: `svid.pem` has the certificate and its
  * key, so that the two always fit, and `bundle.pem` the CA certificates of its trust domain. Both are replaced at each renewal
- * until `close`, which removes them. The folder is made where it is missing, mode 0700.
+ * until `close`, which removes them. The folder is made if it is missing, mode 0700.
  */
 export async function handOverSvid(
   folder: string,

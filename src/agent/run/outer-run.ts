@@ -8,7 +8,7 @@ import { strictJsonFrom } from '../../core/token/jose/strict-json.ts';
 export interface OuterToken {
   /** The token itself. A secret. */
   readonly token: string;
-  /** Seconds until it expires; `null` where only the token is known. */
+  /** Seconds until it expires; `null` if only the token is known. */
   readonly expiresIn: number | null;
 }
 

@@ -26,12 +26,12 @@ export class OwnSvid {
     return new OwnSvid(await openSvidSource(settings, { ports, after }), FIRST_MS[settings.kind]);
   }
 
-  /** The SVID for the next connection; waits up to 10 s for the Workload API's first one. */
+  /** The SVID for the next connection; waits up to 10 s for the first SVID of the Workload API. */
   now(): Promise<Svid | SvidProblem> {
     return firstSvid(this.#source, { withinMs: this.#firstMs, after: waiting });
   }
 
-  /** The thumbprint of its certificate (`x5t#S256`); `null` where there is none now. */
+  /** The thumbprint of its certificate (`x5t#S256`); `null` if there is none now. */
   thumbprint(): string | null {
     const svid = this.#source.current();
     return svid === null ? null : thumbprintOf(svid);

@@ -13,8 +13,8 @@ export interface GroupOptions {
 const PAUSES_MS = [250, 1_000, 2_000, 4_000, 8_000];
 
 /**
- * The tasks of one run, one for each resource: they are one piece of work, so what stops one stops all. Where one is suspended or has ended,
- * the others are suspended or cancelled; where it is resumed, those that the group has suspended are too.
+ * The tasks of one run, one for each resource: they are one piece of work, so what stops one task stops all. If a task is suspended or ends,
+ * the others are suspended or cancelled; if it is resumed, so are those that the group has suspended.
  */
 export class RunGroup {
   readonly #taskIds: readonly string[];
@@ -29,7 +29,7 @@ export class RunGroup {
     this.#options = options;
   }
 
-  /** A task is in another state now. Changes are followed one after the other. */
+  /** Called when the state of a task has changed. Changes are processed in order. */
   changed(taskId: string, state: KeptState): void {
     if (this.#taskIds.length > 1) this.#last = this.#last.then(() => this.#follow(taskId, state));
   }

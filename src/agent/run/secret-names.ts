@@ -1,6 +1,6 @@
 /**
- * Variables that carry a secret, or say where one is, by upper-case name; `*` matches any characters. Of the clouds, whose variables are many,
- * all are taken but those of `HARMLESS_NAMES`.
+ * Variables that carry a secret, or say where one is, by upper-case name; `*` matches any characters. The clouds have many variables: all of
+ * theirs are removed, except `HARMLESS_NAMES`.
  */
 export const SECRET_NAMES: readonly string[] = [
   // Clouds.
@@ -73,7 +73,7 @@ export const SECRET_NAMES: readonly string[] = [
   '*_WEBHOOK_URL',
 ];
 
-/** Variables that a name above would take, and that say neither a secret nor where one is: regions, names, numbers, switches. */
+/** Variables that match a name above, yet hold neither a secret nor its place: regions, names, numbers, switches. */
 export const HARMLESS_NAMES: readonly string[] = [
   'AWS_PROFILE',
   'AWS_DEFAULT_PROFILE',

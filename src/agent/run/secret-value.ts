@@ -1,9 +1,9 @@
 import { isSecretArgument } from '../../core/action/secrets/static-secret.ts';
 
-/** Longest value that is searched, in characters. A longer one is taken for none: the kernel bounds a variable to 128 KiB. */
+/** Longest value that is searched, in characters. A longer value counts as no secret: the kernel bounds a variable to 128 KiB. */
 const MAX_SEARCHED = 131_072;
 
-/** Shapes beyond those of keys in calls, each bounded: one pass over the value. */
+/** Shapes in addition to those of keys in calls, each bounded: one pass over the value. */
 const SHAPES: readonly RegExp[] = [
   // Temporary keys of AWS, tokens of OAuth at Google, Vault, PyPI, Docker, DigitalOcean, Tailscale, age, Stripe webhooks, Slack apps.
   /(?:^|[^A-Za-z0-9])(?:ASIA[A-Z2-7]{16}|ya29\.[\w-]{20}|hv[sbr]\.[\w-]{20}|pypi-[\w-]{40}|dckr_pat_[\w-]{20}|do[opr]_v1_[0-9a-f]{20}|tskey-[\w-]{20}|AGE-SECRET-KEY-1[A-Z0-9]{20}|whsec_[\w-]{16}|xapp-[\w-]{20})/,

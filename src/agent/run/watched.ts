@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { IssuerPlace } from '../task/issuer-call.ts';
 
-/** Messages to the watcher, one line of JSON each; a later one overrides an earlier one. */
+/** Messages to the watcher, one line of JSON each; a later message overrides an earlier message of its kind. */
 export type WatcherNote =
   | { readonly issuer: IssuerPlace }
   | { readonly tasks: readonly string[] }
@@ -23,7 +23,7 @@ export type WatcherNote =
 export class Watcher {
   readonly #process: ChildProcess;
 
-  /** @param onLost called once where the watcher ends before it is dismissed */
+  /** @param onLost called once if the watcher ends before it is dismissed */
   constructor(issuer: IssuerPlace, onLost: () => void) {
     // The IPC channel is unused, but `fork`, which finds the running Node.js, requires one.
     this.#process = fork(watcherFile(), [], {

@@ -6,7 +6,7 @@ import type { IssuerPlace } from '../task/issuer-call.ts';
 import type { WatcherNote } from './watched.ts';
 
 /**
- * The program of `Watcher`: reads from the wrapper, and where the pipe ends without a goodbye, ends the command and its tasks.
+ * The program of `Watcher`: reads from the wrapper, and if the pipe ends without a goodbye, ends the command and its tasks.
  * It is a program of its own, so it uses its own `process`. It prints nothing.
  */
 
@@ -48,7 +48,7 @@ if (issuer !== null && tasks.length > 0) {
   await Promise.all(tasks.map((task) => cancelTask(issuer, task)));
 }
 
-/** Only the wrapper writes here, and only notes; its death may truncate the last one. */
+/** Only the wrapper writes here, and only notes; its death may truncate the last note. */
 function noteFrom(line: string): WatcherNote | Record<string, never> {
   try {
     return JSON.parse(line) as WatcherNote;

@@ -1,13 +1,13 @@
 /** Asks the issuer what it would grant of an intent, and parses the answer. */
 import { bool, integer, listOf, members, optional, type Reader, text } from '../../core/runtime/fields.ts';
 
-/** What would become of one action. */
+/** Whether an action would be granted. */
 export interface CheckedAction {
   readonly action: string;
   readonly granted: boolean;
-  /** The reason code; `null` where it is granted. */
+  /** The reason code; `null` if it is granted. */
   readonly reason: string | null;
-  /** What the operator says about it, and the nearest action for one that does not exist; `null` without. */
+  /** The operator's advice, and the nearest action if the action does not exist; `null` if there is neither. */
   readonly advice: string | null;
   readonly nearest: string | null;
   /** Why every use of what is granted would be denied; `null` if some use may pass. */
@@ -18,7 +18,7 @@ export interface CheckedAction {
 export interface CheckedIntent {
   readonly granted: boolean;
   readonly actions: readonly CheckedAction[];
-  /** Why the whole intent is refused; `null` where it is not. */
+  /** Why the whole intent is refused; `null` if it is not. */
   readonly refusal: { readonly error: string; readonly error_description: string } | null;
   /** As they would be granted. */
   readonly authorization_details: readonly unknown[];

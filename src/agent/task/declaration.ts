@@ -9,8 +9,8 @@ export interface OAuthDeclaration {
 }
 
 /**
- * The token request for an intent. The issuer issues tokens for one resource per task, so an intent with several needs a
- * choice.
+ * The token request for an intent. The issuer issues tokens for one resource per task, so an intent with several
+ * resources needs a choice.
  *
  * @param choice `resource` picks one of several; `ttlSeconds` counts from `nowMs` and overrides `expires_in`
  */

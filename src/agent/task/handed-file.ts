@@ -24,7 +24,7 @@ export class HandedFile {
     this.#temporary = `${path}.${mark}`;
   }
 
-  /** Replaces the content. Returns a problem where that failed. */
+  /** Replaces the content. Returns a problem if that failed. */
   async write(text: string): Promise<Problem | null> {
     try {
       // Left by an interrupted write.

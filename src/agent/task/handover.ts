@@ -16,7 +16,7 @@ export interface Handover {
   readonly close: () => Promise<void>;
 }
 
-/** A handover of the token, and what renews it: `null` where nothing does. */
+/** A handover of the token with the keeper that renews it; `null` if nothing renews it. */
 export interface TokenHandover extends Handover {
   readonly keeper: TokenKeeper | null;
 }

@@ -91,7 +91,7 @@ function accessFrom(
 
 const MAX_PATTERNS = 64;
 
-/** A list of patterns for names of variables; empty where absent. */
+/** A list of patterns for names of variables; empty if absent. */
 function patternsFrom(yaml: YamlFile, node: PlacedNode | undefined, key: 'keep' | 'take'): readonly string[] {
   if (node === undefined) return [];
   const listed = jsonOf(node.value);

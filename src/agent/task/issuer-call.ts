@@ -40,7 +40,7 @@ const MAX_BODY_BYTES = 262_144;
 /**
  * Sends one request with `svid` over its own connection. Times out after 10 s; refuses an answer of more than 256 KiB.
  *
- * @returns `unreachable` where there was no answer
+ * @returns `unreachable` if there was no answer
  */
 export async function askIssuer(
   place: Pick<IssuerPlace, 'url' | 'id'>,

@@ -31,9 +31,9 @@ export interface TaskView {
   readonly deadline: string;
   /** Why it is not active, in words for people; `null` while active. */
   readonly causeNote: string | null;
-  /** Raised by each resume, which invalidates earlier tokens. 1 where the issuer does not send it. */
+  /** Raised by each resume, which invalidates earlier tokens. 1 if the issuer does not send it. */
   readonly generation: number;
-  /** The `traceparent` of the span in which the intent was accepted; `null` where not sent. */
+  /** The `traceparent` of the span in which the intent was accepted; `null` if not sent. */
   readonly traceparent: string | null;
 }
 
@@ -58,7 +58,7 @@ export class IssuerClient {
     this.#options = options;
   }
 
-  /** Declares an intent and returns the first token of the new task. @param traceparent of the caller; `null` without one */
+  /** Declares an intent and returns the first token of the new task. @param traceparent of the caller; `null` if it sent none */
   declare(declaration: OAuthDeclaration, traceparent: string | null): Promise<TaskCredential | IssuerProblem> {
     return this.#token('/oauth/token', declared(declaration, traceparent));
   }

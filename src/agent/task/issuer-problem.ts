@@ -3,7 +3,7 @@ import { printable } from '../../core/ledger/timeline-text.ts';
 /** A failed request to the issuer. */
 export interface IssuerProblem {
   readonly kind: 'issuer-problem';
-  /** The `error` of the answer, or one of our own: `svid` (no SVID to connect with), `unreachable`, `unexpected-answer`. */
+  /** The `error` of the answer, or a code of our own: `svid` (no SVID to connect with), `unreachable`, `unexpected-answer`. */
   readonly error: string;
   /** The issuer's description. Never a token or a key. */
   readonly description: string;
@@ -11,7 +11,7 @@ export interface IssuerProblem {
   readonly isTransient: boolean;
   /** Whether no connection was made, so that the issuer has received nothing. Absent otherwise. */
   readonly isUnsent?: true;
-  /** The state of the task, where that is the reason and is known. */
+  /** The state of the task, if that is the reason and is known. */
   readonly taskState?: string;
 }
 

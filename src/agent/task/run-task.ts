@@ -33,7 +33,7 @@ export interface RunPlan {
   /** The inherited environment; the run's variables are added. */
   readonly environment: Readonly<Record<string, string>>;
   readonly handover: HandoverForm;
-  /** Where the command finds the SVID as files; `null`: nowhere. */
+  /** The folder with the SVID as files, for the command; `null` for none. */
   readonly svidFolder: string | null;
   /** Upstreams that get a local address; their resources are among those declared. */
   readonly forwards: readonly ForwardTarget[];
@@ -50,15 +50,15 @@ export interface RunWorld {
   readonly tell: (line: string) => void;
 }
 
-/** Exit code where no command was started. */
+/** Exit code if no command was started. */
 const REFUSED = 1;
 
 /**
  * Runs a command under its own tasks, one for each declaration: declares them, hands over their tokens, and ends them with the
- * command: completed where the command exits with 0 by itself, cancelled otherwise. If one is refused, the others are cancelled
- * and the command is not started.
+ * command: completed if the command exits with 0 by itself, cancelled otherwise. If a task is refused, the others are
+ * cancelled and the command is not started.
  *
- * @returns the exit code of the command; 128 plus the number of a signal; 126 or 127 where it cannot be started; 1 where the
+ * @returns the exit code of the command; 128 plus the number of a signal; 126 or 127 if it cannot be started; 1 if the
  * issuer refused a task
  */
 export async function runTask(plan: RunPlan, world: RunWorld): Promise<number> {
@@ -112,7 +112,7 @@ async function runUnderTasks(run: Run): Promise<number> {
   }
 }
 
-/** Declares all tasks; `null` where one was refused, which has been told. */
+/** Declares all tasks; `null` if a task was refused, which has been reported. */
 async function declaredTasks(run: Run, onTask: (taskId: string) => void): Promise<readonly RunTask[] | null> {
   const { plan, world, client } = run;
   const tasks: RunTask[] = [];
@@ -133,7 +133,7 @@ async function declaredTasks(run: Run, onTask: (taskId: string) => void): Promis
   return tasks;
 }
 
-/** The wait before the second attempt to reach the issuer; each further one is twice as long, up to the second. */
+/** The wait before the second attempt to reach the issuer; each further wait is twice as long, up to the maximum below. */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 2_000;
 
@@ -253,7 +253,7 @@ const forwarderHandover = (
     onFolder: (privateFolder) => watcher.tell({ privateFolder }),
   });
 
-/** The files of the SVID, where the plan wants them. The watcher removes them where this process is killed. */
+/** The files of the SVID, if the plan wants them. The watcher removes them if this process is killed. */
 async function svidHandover({ plan: { svidFolder }, world, watcher, svid }: Run): Promise<Handover | Problem> {
   if (svidFolder === null) return { variables: {}, close: async () => undefined };
   watcher.tell({ svidFiles: svidFilesIn(svidFolder) });

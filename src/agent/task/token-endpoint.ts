@@ -14,7 +14,7 @@ export interface EndpointOptions {
   readonly nowMs: () => number;
 }
 
-/** Limits of the server; a request beyond one is closed. */
+/** Limits of the server; a request beyond a limit is closed. */
 const limits = {
   headersTimeout: 5_000,
   requestTimeout: 5_000,
@@ -45,7 +45,7 @@ export class TokenEndpoint {
     this.url = url;
   }
 
-  /** Rejects where no port of 127.0.0.1 is available. */
+  /** Rejects if no port of 127.0.0.1 is available. */
   static async listen(options: EndpointOptions): Promise<TokenEndpoint> {
     const server = createServer(limits);
     server.maxConnections = MAX_CONNECTIONS;
@@ -59,7 +59,7 @@ export class TokenEndpoint {
     return new TokenEndpoint(server, `http://${host}/token`);
   }
 
-  /** The command has ended: refuses new requests and closes open ones. */
+  /** The command has ended: refuses new requests and closes open connections. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
     this.#server.closeAllConnections();

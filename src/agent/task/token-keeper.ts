@@ -34,7 +34,7 @@ const MAX_PAUSE_MS = 10_000;
 const REFUSED_MS = 5_000;
 
 /**
- * Keeps a token of one task fresh: requests a new one after two thirds of its lifetime, after each renewal of the SVID (which
+ * Keeps a token of one task fresh: requests a new token after two thirds of its lifetime, after each renewal of the SVID (which
  * re-binds it), and after a resume. The task's deadline never moves: near it tokens get shorter, and at the end there are none.
  *
  * Lifecycle: works from the constructor to `close`, or until the task ends.
@@ -43,7 +43,7 @@ export class TokenKeeper {
   readonly #options: KeeperOptions;
   #held: TaskCredential;
   #generation: number;
-  /** Why there is no token now; `null` where there is one. */
+  /** Why there is no token now; `null` if there is a token. */
   #without: IssuerProblem | null = null;
   #state: KeptState = 'active';
   #isLast = false;
@@ -74,7 +74,7 @@ export class TokenKeeper {
 
   /**
    * A token other than `refused`, which a server has refused although it has not expired, for example because the task was
-   * resumed or keys were replaced. Gives the same one within 5 s of the last replacement of this kind.
+   * resumed or keys were replaced. Gives the same token within 5 s of the last such replacement.
    */
   async another(refused: TaskCredential): Promise<TaskCredential | IssuerProblem> {
     const nowMs = this.#options.nowMs();
@@ -123,7 +123,7 @@ export class TokenKeeper {
     if (this.#isEnded) return;
     if (isIssuerProblem(further))
       return this.#failed(further.error === 'task_ended' ? await this.#ended(further) : further);
-    // A lifetime that ends no later than the previous one ends at the task's deadline: no later one is to be had.
+    // A token that expires no later than the previous token ends at the task's deadline, so it is the last.
     this.#isLast = further.expiresAtMs <= this.#held.expiresAtMs + MARGIN_MS && further.boundTo === this.#held.boundTo;
     await this.#options.onToken(further);
     this.#held = further;
@@ -134,7 +134,7 @@ export class TokenKeeper {
     this.#notBeforeMs = 0;
   }
 
-  /** The same with the state in which the task has ended, for those who are told of it. */
+  /** The same problem, with the state in which the task has ended, for the listeners. */
   async #ended(problem: IssuerProblem): Promise<IssuerProblem> {
     const task = await this.#options.client.task(this.#held.taskId);
     return isIssuerProblem(task) ? problem : { ...problem, taskState: task.state };

@@ -11,7 +11,7 @@ export interface Protocols {
   readonly http2: (socket: Socket) => void;
 }
 
-/** Hands a new connection to the protocol that its first bytes speak. */
+/** Detects the protocol of a new connection by its first bytes, and calls the handler of that protocol. */
 export function byFirstBytes(socket: Socket, { http1, http2 }: Protocols): void {
   const onError = (): void => void socket.destroy();
   const onSilence = (): void => void socket.destroy();

@@ -24,7 +24,7 @@ import { answerUpgrade, forwardUpgrade } from '../upgrade.ts';
 const limits = {
   headersTimeout: 10_000,
   requestTimeout: 0,
-  // Longer than clients keep theirs, so that none sends on a connection that is closing.
+  // Longer than the keep-alive of clients, so that no client sends on a connection that is closing.
   keepAliveTimeout: 120_000,
   maxHeaderSize: 32_768,
   connectionsCheckingInterval: 1_000,
@@ -35,7 +35,7 @@ const http2Limits = {
   settings: { maxConcurrentStreams: 256, maxHeaderListSize: 32_768, initialWindowSize: 1_048_576 },
 } as const;
 
-/** Where a listener is: a port of 127.0.0.1 (0: a free one), or the path of a Unix socket. */
+/** The address of a listener: a port of 127.0.0.1 (0: any free port), or the path of a Unix socket. */
 export type ListenerPlace = { readonly port: number } | { readonly path: string };
 
 /** How a listener guards and names what it forwards. */
@@ -111,7 +111,7 @@ export class ForwardListener {
       .on('request', handle)
       .on('checkContinue', handle)
       .on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-        // Node.js has taken its own listener away; without one an error would end the process.
+        // Node.js has removed its own error listener; an `error` event without a listener would end the process.
         socket.on('error', () => socket.destroy());
         const passed = admitted(request, { forwarded, rules });
         if ('status' in passed) return answerUpgrade({ request, socket }, passed);
@@ -144,7 +144,7 @@ export class ForwardListener {
     );
   }
 
-  /** Refuses new connections and closes open ones. */
+  /** Refuses new connections and closes the open connections. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
     this.#places.destroy();
@@ -169,7 +169,7 @@ function admitted(request: IncomingMessage, { forwarded, rules }: Admission): Pa
   const { rawHeaders: lines, method = '', url: target = '' } = request;
   const passed = gated({ method, target, lines, hosts: valuesOf(lines, 'host') }, rules.gate);
   if ('status' in passed) return passed;
-  // INVARIANT: a request with several lines of a coding or a protocol, or with an empty one, is refused.
+  // INVARIANT: a request with several lines of a coding or a protocol, or with an empty line, is refused.
   const codings = valuesOf(lines, 'transfer-encoding');
   if (codings.length > 0 && codings.join().toLowerCase() !== 'chunked')
     return refusal(400, 'malformed', 'the only transfer coding is chunked');

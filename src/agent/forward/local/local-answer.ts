@@ -22,7 +22,7 @@ export const refusal = (status: number, problem: string, message: string): Local
   next: 'change_arguments',
 });
 
-/** The upstream is at fault: 502, or 504 where it took too long. */
+/** The upstream is at fault: 502, or 504 if it took too long. */
 export const upstreamFault = (origin: string, { isLate, why }: UpstreamFault): LocalAnswer => ({
   status: isLate ? 504 : 502,
   reason: isLate ? 'forward.upstream-slow' : 'forward.upstream-unreachable',

@@ -45,7 +45,7 @@ export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | L
   return { rest };
 }
 
-/** What follows `/secret`; `null` where the secret is another. */
+/** What follows `/secret`; `null` if the secret does not match. */
 function afterSecret(target: string, secret: Uint8Array): string | null {
   const [, written = '', rest = ''] = /^\/([^/?#]*)(.*)/s.exec(target) ?? [];
   const sent = Buffer.from(written, 'utf8');

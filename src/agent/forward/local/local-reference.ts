@@ -1,8 +1,8 @@
 import type { ForwardTarget } from '../forward-target.ts';
 
 /**
- * A URL in an answer of the upstream as the client must call it: one that leads below the upstream's URL leads to the listener;
- * any other is unchanged, and gets no token. An `http:` URL of the same host counts, since servers behind TLS name themselves so.
+ * Rewrites a URL in an answer of the upstream: a URL below the upstream's URL becomes a URL of the listener; any other is
+ * unchanged, and gets no token. An `http:` URL of the same host counts, since servers behind TLS name themselves so.
  *
  * @param prefix path of the listener before that of the upstream: `/secret`, or `` on a Unix socket
  */

@@ -1,6 +1,6 @@
 import type { ForwardTarget } from '../forward-target.ts';
 
-/** A listener on TCP, and the upstream it stands for. */
+/** A listener on TCP, and the upstream that it forwards to. */
 export interface LocalUrl {
   readonly port: number;
   /** First segment of its path, in base64url. */
@@ -9,8 +9,8 @@ export interface LocalUrl {
 }
 
 /**
- * The local URLs of a run, none of which an upstream may learn: whoever knows one can call with the task's tokens from any process of
- * the machine. Clients write them into `Referer`, and into headers that nobody foresees.
+ * The local URLs of a run, which must not reach an upstream: any process of the machine that knows a local URL can call with the
+ * task's tokens. Clients write them into `Referer`, and into headers that nobody foresees.
  *
  * Lifecycle: filled with `add` before the listeners serve.
  */

@@ -1,7 +1,7 @@
 /** Of which users the peers of local TCP connections are, by `/proc/net/tcp`. */
 import { readFileSync, statSync } from 'node:fs';
 
-/** The users of the connections to a port of 127.0.0.1, by the port of the peer; empty where the kernel does not tell. */
+/** The users of the connections to a port of 127.0.0.1, by the port of the peer; empty if the kernel does not tell. */
 export type PeerUsers = (port: number) => ReadonlyMap<number, number>;
 
 const ESTABLISHED = '01';
@@ -33,5 +33,5 @@ function tableText(): string {
   }
 }
 
-/** The user of this process; `null` where the kernel does not tell. */
+/** The user of this process; `null` if the kernel does not tell. */
 export const ownUser = (): number | null => statSync('/proc/self', { throwIfNoEntry: false })?.uid ?? null;

@@ -4,30 +4,30 @@ import type { PeerUsers } from './peer-users.ts';
 /** Connections that are ended together, so that a flood does not have the users looked up for each. */
 const ENDED_AT_ONCE = 64;
 
-/** Whose connections come first where places are scarce. */
+/** Which connections are kept when the listener is full. */
 export interface PlacesRules {
   readonly max: number;
-  /** The user of this process; `null` where it has none. */
+  /** The user of this process; `null` if unknown. */
   readonly own: number | null;
   readonly usersOf: PeerUsers;
 }
 
 /**
- * The connections of a listener, up to a bound. Those that have shown the secret keep their place. Any user of the machine can connect, so at
- * the bound those that have not are ended: of other users first, of the one with the most of them the oldest; of the own user the oldest if
- * nobody else has any. If all have shown the secret, the new one is ended.
+ * The connections of a listener, up to a bound. Those that have shown the secret keep their place. Any user of the machine can connect, so at the
+ * bound a connection without the secret is ended: the oldest of the other user that has most of them, else the oldest of the own user. If all have
+ * shown the secret, the new connection is ended.
  */
 export class Places {
   readonly #rules: PlacesRules;
   readonly #admitted = new Set<Socket>();
-  /** In the order in which they came, with their users; `undefined` for a user that was not looked up yet, `null` for an unknown one. */
+  /** In the order in which they came, with their users; `undefined` for a user that was not looked up yet, `null` for an unknown user. */
   readonly #strangers = new Map<Socket, number | null | undefined>();
 
   constructor(rules: PlacesRules) {
     this.#rules = rules;
   }
 
-  /** Gives a new connection a place; `false` once it is ended for want of one. */
+  /** Admits a new connection; `false` if the listener is full and it was ended. */
   taken(socket: Socket): boolean {
     const { max } = this.#rules;
     if (this.#admitted.size + this.#strangers.size >= max && !this.#makeRoom(socket.localPort)) {
@@ -52,7 +52,7 @@ export class Places {
     for (const socket of [...this.#strangers.keys(), ...this.#admitted]) socket.destroy();
   }
 
-  /** Ends connections that have not shown the secret; `false` if there are none. */
+  /** Ends a connection that has not shown the secret; `false` if there is none. */
   #makeRoom(port: number | undefined): boolean {
     const { own } = this.#rules;
     if (port !== undefined) this.#lookUp(port);

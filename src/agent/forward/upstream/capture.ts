@@ -13,7 +13,7 @@ export interface TcpRow {
 const ESTABLISHED = '01';
 const LISTEN = '0A';
 
-/** All sockets of TCP of this network namespace; empty where the kernel does not tell. @see proc_net_tcp(5) */
+/** All sockets of TCP of this network namespace; empty if the kernel does not tell. @see proc_net_tcp(5) */
 export const tcpRows = (): readonly TcpRow[] => ['/proc/net/tcp', '/proc/net/tcp6'].flatMap(rowsIn);
 
 function rowsIn(file: string): readonly TcpRow[] {
@@ -42,11 +42,11 @@ export interface OwnEnd {
 }
 
 /**
- * The user of the process in this network namespace that has the other end of a connection, or why it cannot be told. A firewall that redirects
- * connections gives them to such a process. Its end names ours as its peer, and is at a port on which it listens.
+ * The user of the local process at the other end of a connection, or why it is unknown. Local means in this network namespace: a firewall
+ * redirects connections only to such a process. Its end names ours as its peer, and is at a port on which it listens.
  *
- * INVARIANT: our port is of this connection alone, as a port is that was bound before it was connected; else the peer of another connection from
- * the same port, to another address, could be taken for the peer of this one.
+ * INVARIANT: our port belongs to this connection alone, since it was bound before connecting; else the peer of another connection from the same
+ * port, to another address, could be taken for the peer of this connection.
  */
 export function capturerOf({ localAddress, localPort }: OwnEnd, rows: readonly TcpRow[] = tcpRows()): number | Problem {
   const own = kernelAddress(localAddress, localPort);

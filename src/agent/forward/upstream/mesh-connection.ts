@@ -9,7 +9,7 @@ import type { ForwardTarget } from '../forward-target.ts';
 import { clearWay } from './mesh-route.ts';
 import { ownUser } from '../local/peer-users.ts';
 
-/** Code of the error of a connection in clear that no sidecar takes over, or that it may pass on in clear. */
+/** Error code for a plaintext connection that no sidecar intercepts, or that the sidecar may forward in plaintext. */
 export const IN_CLEAR = 'REMIT_IN_CLEAR';
 
 /** The admin interface of Istio's Envoy. */
@@ -25,9 +25,9 @@ export const isInMesh = ({ origin }: Pick<ForwardTarget, 'origin'>): boolean => 
  * A connection in clear to an upstream, once it is certain that the pod's own Envoy has its other end and passes its calls on by TLS alone. Rejects
  * otherwise, with nothing sent: a token on it would leave the pod for all to read.
  *
- * What is proven: the peer of this connection is a process in this network namespace, of another user than this one, and the same user serves
- * Envoy's admin interface; that says that each cluster to which the host is routed speaks TLS. What is not: that this stays so once the
- * configuration of the mesh changes, for which it is asked again ({@link meshProblem}).
+ * What is proven: the peer of this connection is a process in this network namespace, of another user than ours; the same user serves Envoy's admin
+ * interface, which reports that each cluster to which the host is routed speaks TLS. Not proven: that this stays so when the configuration of the
+ * mesh changes, so it is checked again ({@link meshProblem}).
  */
 export async function meshConnection(
   target: ForwardTarget,
@@ -88,7 +88,7 @@ async function captureProblem(
   return clear === null ? null : `the sidecar of this pod may send the token in clear: ${clear}`;
 }
 
-/** Where the connection goes. */
+/** The host and port to connect to. */
 const placeOf = (target: ForwardTarget): { readonly host: string; readonly port: number } =>
   target.connect ?? { host: new URL(target.origin).hostname, port: portOf(target) };
 

@@ -7,9 +7,9 @@ export interface MeshDump {
 }
 
 /**
- * Why calls to a host may leave the pod's Envoy in clear, or to another one than its routes say; `null` if each of its clusters speaks TLS whatever
- * endpoint it has. A cluster that chooses by endpoint (`transport_socket_matches`, Istio's automatic mTLS) counts as clear: the next endpoint
- * may be one without a sidecar.
+ * Why calls to a host may leave the pod's Envoy in plaintext, or reach another host than its routes say; `null` if each of its clusters speaks TLS
+ * to every endpoint. A cluster that chooses by endpoint (`transport_socket_matches`, Istio's automatic mTLS) counts as plaintext: the next
+ * endpoint may have no sidecar.
  *
  * @param authority host and port, lower case, as `tools.demo.svc.cluster.local:80`
  */
@@ -46,7 +46,7 @@ const isOfPort = (name: unknown, port: number): boolean =>
 const isFor = ({ domains }: Fields, { host, port }: { readonly host: string; readonly port: number }): boolean =>
   Array.isArray(domains) && [host, `${host}:${port}`].some((name) => domains.includes(name));
 
-/** The clusters that the routes of a virtual host lead to; `null` for one that the call chooses. */
+/** The clusters that the routes of a virtual host lead to; `null` for a cluster that the call chooses. */
 function clustersOf(host: Fields): readonly (string | null)[] {
   if (host['matcher'] !== undefined) return [null];
   return [...mirrors(host), ...list(host['routes']).flatMap(ofRoute)];

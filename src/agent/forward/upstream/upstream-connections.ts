@@ -23,11 +23,11 @@ import { secured, UpstreamSessions } from './upstream-sessions.ts';
 
 /** Bounds of the connections to one upstream. */
 export interface UpstreamBounds {
-  /** Most connections over HTTP/1.1; further requests wait for one. */
+  /** Most connections over HTTP/1.1; further requests wait for a free connection. */
   readonly maxSockets: number;
   /** Longest time to connect, TLS included. */
   readonly connectMs: number;
-  /** How long an unused connection is kept. Shorter than common servers keep theirs, so that none is reused as it closes. */
+  /** How long an unused connection is kept. Shorter than the keep-alive of common servers, so that no connection is reused as it closes. */
   readonly unusedMs: number;
   /** Longest time without a byte in either direction while a request is under way. */
   readonly idleMs: number;
@@ -49,7 +49,7 @@ export const CONNECT_TIMEOUT = 'REMIT_CONNECT_TIMEOUT';
 
 /**
  * The connections to one upstream, over mutual TLS. Each belongs to one client certificate. After a rotation new requests get
- * new connections; those of the old certificate serve the requests that they have, then close.
+ * new connections; connections of the old certificate serve the requests that they have, then close.
  *
  * Lifecycle: from the constructor to `close`.
  */
@@ -213,7 +213,7 @@ class UpstreamAgent extends Agent {
 /** How Node.js is given a connection that is not there yet. */
 type Connected = (error: Error | null, socket: Duplex) => void;
 
-/** INVARIANT: nobody has a connection in clear before it is certain where it leads. */
+/** INVARIANT: no caller gets a plaintext connection before its destination is verified. */
 function opened(connecting: Connecting, give: Connected): Duplex | undefined {
   if (!isInMesh(connecting.target)) return connected(connecting, 'http/1.1');
   meshConnection(connecting.target, connecting.bounds).then(

@@ -11,7 +11,7 @@ const LATE: ReadonlySet<string> = new Set([CONNECT_TIMEOUT, IDLE_TIMEOUT, 'ETIME
 /** Errors of a handshake that is answered by something else than TLS, or ends. */
 const NOT_TLS = /^(?:EPROTO|ECONNRESET|ERR_SSL_[A-Z_]{1,64})$/;
 
-/** Where Istio's Envoy takes the connections that its pod makes. */
+/** The port on which Istio's Envoy accepts the outbound connections of its pod. */
 const SIDECAR_PORT = 15_001;
 const BESIDE_SIDECAR =
   '; the sidecar of this pod may speak TLS of its own on this connection, so that it would be TLS within TLS: name the port of the Service `http` and forward to its `http:` URL';

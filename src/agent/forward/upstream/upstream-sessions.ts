@@ -7,7 +7,7 @@ const NO_HTTP2 = 'REMIT_NO_HTTP2';
 /** Window of each stream and of each session, in bytes: enough for 100 MB/s over 10 ms. */
 const STREAM_WINDOW = 1_048_576;
 const SESSION_WINDOW = 4_194_304;
-/** Most sessions; beyond their streams, requests wait in the last one. */
+/** Most sessions; beyond their streams, requests wait in the last session. */
 const MAX_SESSIONS = 16;
 
 interface Held {
@@ -15,15 +15,15 @@ interface Held {
   active: number;
 }
 
-/** A session with room for one more stream. `release` must be called when that stream has closed. */
+/** A session with room for another stream. `release` must be called when that stream has closed. */
 export interface SessionLease {
   readonly session: ClientHttp2Session;
   readonly release: () => void;
 }
 
 /**
- * The HTTP/2 sessions to one upstream with one certificate. A new one is opened where each has as many streams as the upstream
- * allows.
+ * The HTTP/2 sessions to one upstream with one certificate. A new session is opened when each has as many streams as the
+ * upstream allows.
  *
  * Lifecycle: to `retire`, after which requests under way go on, or `destroy`.
  */
@@ -40,7 +40,7 @@ export class UpstreamSessions {
     this.#connected = connected;
   }
 
-  /** Rejects where no session can be opened. */
+  /** Rejects if no session can be opened. */
   async lease(): Promise<SessionLease> {
     const held = this.#withRoom() ?? (await (this.#opening ??= this.#open().finally(() => (this.#opening = null))));
     held.active += 1;
@@ -66,7 +66,7 @@ export class UpstreamSessions {
   #withRoom(): Held | null {
     let last: Held | null = null;
     for (const held of this.#held) {
-      // Its `close` event comes later than its end, and a retired one takes no new streams.
+      // Its `close` event comes later than its end, and a retired session takes no new streams.
       if (held.session.closed || held.session.destroyed) continue;
       last = held;
       if (held.active < (held.session.remoteSettings.maxConcurrentStreams ?? Infinity)) return held;
