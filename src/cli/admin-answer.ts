@@ -8,7 +8,7 @@ export const DEFAULT_ADMIN = 'http://127.0.0.1:9471';
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 16_777_216;
 
-/** Where a running Remit answers: the URL to ask, and the socket to ask it at, where there is one. */
+/** The admin address of a running Remit: its URL, and its Unix socket if it has one. */
 export interface AdminTarget {
   readonly url: URL;
   readonly socketPath?: string;

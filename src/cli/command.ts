@@ -10,7 +10,7 @@ export interface CommandIo {
   readonly stdout: LineSink;
   /** Standard input, for a command that reads it; absent means empty. */
   readonly stdin?: () => AsyncIterable<Uint8Array>;
-  /** Replaces the line of progress, or clears it where empty; absent without a terminal. */
+  /** Replaces the line of progress, or clears it if empty; absent without a terminal. */
   readonly progress?: (line: string) => void;
   /** Whether messages go to a terminal; absent means no. */
   readonly isTerminal?: boolean;
@@ -19,7 +19,7 @@ export interface CommandIo {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The program and its first arguments that run this command line: Node.js, its options and the file of `remit`. */
   readonly command: readonly string[];
-  /** The operating system, as `process.platform`; absent where it does not matter. */
+  /** The operating system, as `process.platform`; absent if it does not matter. */
   readonly platform?: NodeJS.Platform;
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;

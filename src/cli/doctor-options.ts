@@ -59,7 +59,7 @@ const FORMATS = ['text', 'json', 'junit'] as const;
 
 /** What `remit doctor` was asked to do. */
 export interface DoctorOptions {
-  /** Where Envoy may be: the first that answers is examined. Empty where none is asked. */
+  /** Candidate addresses of Envoy's admin interface: the first that answers is examined. Empty if no Envoy is asked. */
   readonly envoys: readonly AdminAddress[];
   /** Files and folders of a host. */
   readonly files: readonly string[];
@@ -67,7 +67,7 @@ export interface DoctorOptions {
   readonly remitCluster: string | null;
   /** The admin address of Remit; `null` for that of its configuration. */
   readonly remit: AdminAddress | null;
-  /** The configuration of Remit; `null` for the default one, if it exists. */
+  /** The configuration of Remit; `null` for the default file, if it exists. */
   readonly config: string | null;
   readonly isVerbose: boolean;
   readonly format: (typeof FORMATS)[number];

@@ -14,7 +14,7 @@ export async function guidePages(folder: string): Promise<readonly string[]> {
 
 /**
  * The text of a page, or of one of its sections. A page is named by its path or the end of it, in any case (`fix/reasons`, `reasons`,
- * `RemitDown`), a section by its anchor as on the web (`reasons#tokenbinding`). A problem for a name that fits none or several.
+ * `RemitDown`), a section by its anchor as on the web (`reasons#tokenbinding`). A problem if the name fits no page or several.
  */
 export async function guidePage(folder: string, topic: string): Promise<string | Problem> {
   const pages = await guidePages(folder);

@@ -75,7 +75,7 @@ async function adminIn(file: string, environment: CommandIo['environment']): Pro
     : urlOf(read.value.admin.listen);
 }
 
-/** Where a listener is reached from its own host: one on all addresses answers on loopback. */
+/** The URL of a listener from its own host: a listener on all addresses answers on loopback. */
 function urlOf(listen: Address): string | Problem {
   if (listen.kind === 'tcp' && listen.port === 0)
     return { problem: '`admin.listen` has port 0, so its port is unknown: use --admin URL' };

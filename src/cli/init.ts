@@ -70,7 +70,7 @@ export const init: Command = {
   },
 };
 
-/** The answers of options and terminal, with defaults for the rest; `null` where the terminal was closed. */
+/** The answers of options and terminal, with defaults for the rest; `null` if the terminal was closed. */
 async function answered(values: Given, ask: CommandIo['ask'], io: CommandIo): Promise<Given | null> {
   const socket = io.environment['SPIFFE_ENDPOINT_SOCKET'];
   let given: Given = socket === undefined || socket === '' ? values : { 'workload-api': socket, ...values };
@@ -82,7 +82,7 @@ async function answered(values: Given, ask: CommandIo['ask'], io: CommandIo): Pr
   return given;
 }
 
-/** Asks until the answer is good. `''` stands for the default. */
+/** Asks until the answer is good. `''` means the default. */
 async function asked(
   question: InitQuestion,
   given: Given,

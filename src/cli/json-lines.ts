@@ -15,7 +15,7 @@ export interface FileLine {
 /**
  * The lines of a file, read on demand; gzip is detected by its first bytes.
  *
- * @throws the system's error where it cannot be read, a RangeError for a line of more than 64 Mi characters
+ * @throws the system's error if it cannot be read, a RangeError for a line of more than 64 Mi characters
  */
 export async function* jsonLines(file: string): AsyncGenerator<FileLine> {
   let rest = '';

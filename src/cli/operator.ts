@@ -10,7 +10,7 @@ import type { CommandRefusal } from './task/task-source.ts';
 const MAX_NAME = 128;
 
 /**
- * Who changes a task by hand, as recorded: `operator NAME`, followed by the machine account where it differs: `operator Ada
+ * Who changes a task by hand, as recorded: `operator NAME`, followed by the machine account if it differs: `operator Ada
  * Lovelace (account root)`. The name is that of `--by`, else of the caller of `sudo` (`SUDO_USER`), else the account. The
  * operating system vouches only for the account.
  */

@@ -156,8 +156,8 @@ async function runWith(
 }
 
 /**
- * The upstreams, and a declaration for each of their resources: that of `--resource` first. Without upstreams, one for
- * `--resource` or the only resource of the intent.
+ * The upstreams, and a declaration for each of their resources: that of `--resource` first. Without upstreams, a
+ * declaration for `--resource` or the only resource of the intent.
  */
 function plannedFrom(
   intent: IntentFile,

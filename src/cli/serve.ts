@@ -94,7 +94,7 @@ export const serve: Command = {
       await serving?.reload();
     };
     const failedReload = (error: unknown): void => log(`reload failed: ${messageOfFault(error)}`, 'fault');
-    // One at a time, so that the last one read wins.
+    // One reload at a time, so that the last configuration read wins.
     let reloading = Promise.resolve();
     io.onReload(() => {
       reloading = reloading.then(reload).catch(failedReload);

@@ -14,7 +14,7 @@ import type { CommandIo } from '../command.ts';
 /** The example policies shipped with Remit. */
 export const EXAMPLE_POLICIES = productFile('cedar-policies');
 
-/** Where programs and logs are kept: `REMIT_CACHE`, default `~/.cache/remit`. */
+/** The folder of programs and logs: `REMIT_CACHE`, default `~/.cache/remit`. */
 export const cacheFolderOf = ({ environment }: Pick<CommandIo, 'environment'>): string =>
   resolve(environment['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit'));
 
@@ -24,7 +24,7 @@ type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'serv
 /**
  * Runs `play` in a throw-away trust domain and cleans up afterwards, even when a signal interrupts it or `play` throws.
  *
- * @returns the result of `play`, or 2 where the domain could not be started
+ * @returns the result of `play`, or 2 if the domain could not be started
  */
 export async function withDomain<Plan extends Planned>(
   io: CommandIo,
@@ -36,7 +36,7 @@ export async function withDomain<Plan extends Planned>(
     /** Plans the domain; may write to its folder. */
     readonly plan: (folder: string) => Promise<Plan | BinaryProblem>;
     readonly play: (domain: DevDomain, plan: Plan) => Promise<number>;
-    /** Where the log and the decision log of Remit go. Default: standard error and standard output. */
+    /** Streams for the log and the decision log of Remit. Default: standard error and standard output. */
     readonly logs?: Pick<DomainOptions, 'log' | 'stdout'>;
   },
 ): Promise<number> {
@@ -62,7 +62,7 @@ export async function withDomain<Plan extends Planned>(
       ...(trustDomain === undefined ? {} : { trustDomain }),
       ...(agents === undefined ? {} : { agents }),
       ...(servers === undefined ? {} : { servers }),
-      // What the issuer publishes is where it listens, so that OAuth clients find it.
+      // The issuer publishes the address at which it listens, so that OAuth clients find it.
       settings: { issuer: { listen: `127.0.0.1:${port}`, url: `https://localhost:${port}` } },
       ports: systemPorts,
       environment: io.environment,

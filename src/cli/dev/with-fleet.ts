@@ -9,14 +9,14 @@ import { EXIT } from '../command.ts';
 import type { CommandIo } from '../command.ts';
 import { cacheFolderOf, EXAMPLE_POLICIES } from './domain.ts';
 
-/** Reads the history in every use, so that every use would be settled: then none could show the lease. */
+/** A policy that reads the history makes every use settled at an authority; then no use could show the lease. */
 const READS_HISTORY = join('policies', 'history.cedar');
 
 /**
  * Runs `play` on a fleet and cleans up afterwards, even when a signal interrupts it or `play` throws.
  *
  * @param options.postgres folder of the programs of PostgreSQL, or `undefined` to look for them
- * @returns the result of `play`, 1 where it was interrupted, or 2 where the fleet could not be started
+ * @returns the result of `play`, 1 if it was interrupted, or 2 if the fleet could not be started
  */
 export async function withFleet(
   io: CommandIo,

@@ -122,7 +122,7 @@ function objectFrom(text: string, option: string): object | Problem {
   }
 }
 
-/** The matched groups of each text; `null` where one does not match. */
+/** The matched groups of each text; `null` if a text does not match. */
 function pairsOf(texts: readonly string[], form: RegExp): readonly (readonly string[])[] | null {
   const pairs = texts.map((text) => form.exec(text)?.slice(1) ?? null);
   return pairs.every((pair) => pair !== null) ? pairs : null;

@@ -17,7 +17,7 @@ import { openedReader } from '../ledger/ledger-source.ts';
 import { isCommandRefusal, taskRefusal, sourceOf } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 
-/** A recorded decision: its record, its text, and a test suite with the one case it makes. */
+/** A recorded decision: its record, its text, and a test suite with the single case made from it. */
 export interface RecordedDecision {
   readonly record: PlacedUse;
   readonly lines: readonly string[];
@@ -87,7 +87,7 @@ function linesOf(record: PlacedUse, { hash }: PolicySet, notes: readonly string[
   ];
 }
 
-/** What was decided, why and by what, with its cause where the record has it. */
+/** What was decided, why and by what, with its cause if the record has it. */
 function decidedLine({ at, decision, reason, detail, policyIds, ...record }: PlacedUse | IntentRecord): string {
   const code = reason ?? (record.kind === 'intent' ? record.error : null);
   const by = policyIds.length === 0 ? '' : ` by ${policyIds.join(', ')}`;

@@ -17,7 +17,7 @@ import type { CommandRefusal } from '../task/task-source.ts';
 /** What to explain, with its record. */
 export interface ExplainSubject {
   readonly test: Pick<TestCase, 'attempt' | 'circumstances'>;
-  /** `null` where it is not a record. */
+  /** `null` if it is not a record. */
   readonly recorded: RecordedDecision | null;
 }
 

@@ -88,7 +88,7 @@ async function neededChanges(decisionId: string, values: Values, io: Io): Promis
   return explanationOf(rehearsal.decision, rehearsal.question, { probe: probeOf(policies), policies }).needed;
 }
 
-/** The policy folder of the configuration; `null` where the policies come from a bundle, or no configuration is read. */
+/** The policy folder of the configuration; `null` if the policies come from a bundle, or no configuration is read. */
 async function folderIn(
   { config, state }: Values,
   { environment }: Pick<CommandIo, 'environment'>,

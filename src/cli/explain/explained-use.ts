@@ -16,7 +16,7 @@ import type { CommandRefusal, Source } from '../task/task-source.ts';
 /** A recorded decision with what is known around it. */
 export interface FoundDecision {
   readonly record: PlacedUse | IntentRecord;
-  /** The declared purpose of its task; `null` where it has none, or none is known. */
+  /** The declared purpose of its task; `null` if it has none, or its task is unknown. */
   readonly purpose: string | null;
   /** Other decisions of the same trace, the newest first; empty for a decision id. */
   readonly others: readonly string[];
@@ -44,7 +44,7 @@ export function foundDecision(id: string, source: Source): FoundDecision | Comma
   return isStoreFailure(found) ? taskRefusal(found.detail) : found;
 }
 
-/** The decision about a use or an intent in a leaf; none where it is another record or cannot be read. */
+/** The decision about a use or an intent in a leaf; empty if it is another record or cannot be read. */
 function decisionIn(seq: number, bytes: Uint8Array): readonly (PlacedUse | IntentRecord)[] {
   const use = recordedUseFrom(bytes);
   if (use !== 'other') return isProblem(use) ? [] : [use];

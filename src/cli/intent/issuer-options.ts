@@ -122,7 +122,7 @@ export async function declaredFrom(values: Values, nowMs: number): Promise<OAuth
   return declarationFor(intent, { values, nowMs, resource: values.resource ?? null });
 }
 
-/** The declaration of an intent for one of its resources; `null` for the only one. */
+/** The declaration of an intent for one of its resources; `null` for the only resource. */
 export function declarationFor(
   intent: IntentFile,
   { values: { ttl }, nowMs, resource }: DeclarationChoice,

@@ -9,7 +9,7 @@ import { type CommandRefusal, isCommandRefusal, taskRefusal, stateIn } from '../
 export interface KeptPlaces {
   readonly state: string;
   readonly ledger: string;
-  /** Earlier ledgers, and restored ones. */
+  /** Earlier ledgers, and restored ledgers. */
   readonly others: readonly string[];
   /** Key files and folders, by their configuration key; empty without a configuration. */
   readonly keys: readonly { readonly of: string; readonly path: string }[];

@@ -92,7 +92,7 @@ async function exported(args: readonly string[], io: Io): Promise<CommandRefusal
   });
 }
 
-/** The endpoint of a collector; the default path is added where the URL has none. */
+/** The endpoint of a collector; the default path is added if the URL has none. */
 function collectorUrl(text: string): URL | null {
   const url = URL.parse(text);
   if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username !== '' || url.password !== '')

@@ -134,7 +134,7 @@ interface Asked {
 
 type Found = PlacedLeaf & Partial<Pick<ReceivedRecord, 'log'>>;
 
-/** The matching records; tells where there are more. */
+/** The matching records; reports if there are more. */
 function foundIn(
   log: LogReader,
   { filter, limit, isOldestFirst }: Asked,

@@ -95,7 +95,7 @@ export async function ledgerFolderOf(
   return isCommandRefusal(source) ? source : source.ledger;
 }
 
-/** The state that the options name, for what the ledger does not contain; `null` where they name only a ledger. */
+/** The state that the options name, for what the ledger does not contain; `null` if they name only a ledger. */
 async function stateBeside(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
@@ -152,7 +152,7 @@ export async function withLedger<T>(
   }
 }
 
-/** Opens a ledger for reading; refuses a folder without one. Throws errors of the system and SQLite. */
+/** Opens a ledger for reading; refuses a folder without a ledger. Throws errors of the system and SQLite. */
 export function openLedgerIn(folder: string): LogReader | CommandRefusal {
   const log = LogReader.open(folder);
   if (log === null) return taskRefusal(`no ledger in \`${folder}\``);

@@ -82,7 +82,7 @@ function exitOf(verdicts: readonly Pick<LedgerVerdict, 'verdict'>[]): number {
 interface Verified {
   readonly isJson: boolean;
   readonly verdicts: readonly LedgerVerdict[];
-  /** `null` where none were asked for. */
+  /** `null` if they were not asked for. */
   readonly received: readonly EmitterVerdict[] | null;
 }
 
@@ -140,7 +140,7 @@ interface Trusted {
   readonly anchors: ReadonlyMap<string, readonly NamedAnchor[]>;
 }
 
-/** `null` where the folder contains no ledger. */
+/** `null` if the folder contains no ledger. */
 function verdictOnFolder(
   folder: string,
   { keys, anchors }: Trusted,

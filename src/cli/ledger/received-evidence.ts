@@ -17,7 +17,7 @@ export interface ReceivedEvidence {
 /**
  * Verifies the records of sidecars in a folder by ledgers of their authorities, which must be verified themselves.
  *
- * @param ledger the one whose authority kept what is counted
+ * @param ledger the ledger of the authority that kept the counted records
  */
 export function receivedEvidence(
   folder: string,

@@ -15,7 +15,7 @@ export interface BesideHeads {
   readonly logs: ReadonlyMap<string, ReceivedLog>;
 }
 
-/** A look between two writes of a process that serves can see one without the other. */
+/** Retries: a read between two writes of a serving process sees the first write without the second. */
 const LOOKS = 3;
 
 /**

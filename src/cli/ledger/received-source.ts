@@ -26,8 +26,8 @@ export const RECEIVED_HELP = `  --received DIR      the folder in which an autho
                       of the configuration`;
 
 /**
- * The folder of received records that the options name, else that of the configuration, where there is one; `undefined` for none. With a
- * ledger or a state file of its own a command reads no configuration. Tells where the records are elsewhere.
+ * The folder of received records that the options name, else that of the configuration, if it has one; `undefined` for none. With a
+ * ledger or a state file of its own a command reads no configuration. Reports if the records are elsewhere.
  */
 export async function receivedFolderOf(
   values: Parameters<typeof sourceOf>[0] & { readonly received?: string | undefined },
@@ -59,8 +59,8 @@ export async function receivedOf(
 }
 
 /**
- * Verifies the received logs of a folder by ledgers of authorities, which must be verified themselves. Each log that one of them names is
- * expected here, and each that is here must be named.
+ * Verifies the received logs of a folder by ledgers of authorities, which must be verified themselves. Each log that a ledger names is
+ * expected here, and each log here must be named by a ledger.
  */
 export function receivedVerdicts(
   folder: string,

@@ -6,9 +6,9 @@ import type { RecordRange, RelayedRecords, Sound, Verdict } from '../../core/led
 
 /** The verdict on one ledger. */
 export interface LedgerVerdict {
-  /** Its folder or file; `null` where it is known only from anchors. */
+  /** Its folder or file; `null` if it is known only from anchors. */
   readonly ledger: string | null;
-  /** Empty where it cannot be read. */
+  /** Empty if it cannot be read. */
   readonly origin: string;
   readonly verdict: Verdict;
 }

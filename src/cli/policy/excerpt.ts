@@ -4,13 +4,13 @@ const MAX_COLUMN = 160;
 
 /** A text for excerpts of findings. */
 export interface ShownText {
-  /** A line by its 1-based number; `''` where it does not exist. */
+  /** A line by its 1-based number; `''` if it does not exist. */
   readonly lineAt: (line: number) => string;
 }
 
 /**
- * The line of a finding with carets under it, from its place to `end` or one column wide. Empty where the line does not exist
- * or the place is beyond 160 columns. Control characters become `?`, so that no file can control a terminal.
+ * The line of a finding with carets under it, from its place to `end` or one column wide. Empty if the line does not exist or
+ * the place is beyond 160 columns. Control characters become `?`, so that no file can control a terminal.
  */
 export function excerptOf(
   { lineAt }: ShownText,

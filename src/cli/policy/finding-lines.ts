@@ -3,7 +3,7 @@ import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { excerptOf, textWithLines } from './excerpt.ts';
 import type { ShownText } from './excerpt.ts';
 
-/** The texts for excerpts of findings: the files of a policy folder; empty where it could not be read. */
+/** The texts for excerpts of findings: the files of a policy folder; empty if it could not be read. */
 export type ShownFiles = ReadonlyMap<string, ShownText>;
 
 /** The texts of a policy folder by the names that findings use. */

@@ -1,7 +1,7 @@
 import type { Mutation, Survivor } from '../../tools/policy/cases/mutation/mutation.ts';
 import { findingCounts } from './finding-lines.ts';
 
-/** Whether at most `most` mutants survived, and every accepted one did survive. */
+/** Whether at most `most` mutants survived, and every accepted mutant did survive. */
 export const isNoticed = ({ survivors, uselessAccepts }: Mutation, most: number): boolean =>
   survivors.length <= most && uselessAccepts.length === 0;
 

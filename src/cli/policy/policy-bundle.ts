@@ -153,7 +153,7 @@ async function cosign(
   if (isCommandRefusal(key)) return refusedWith(io, key);
   const signed = await cosignedBundle(content.text, key);
   if (isProblem(signed)) return no(io, `\`${file}\` ${signed.problem}`);
-  // Verified with the key that signed just now: its payload is what the others signed, or theirs do not verify where it is used.
+  // Verified with the key that signed just now. All signatures cover the same payload; if it differs, the others fail at the reader.
   const keys = signingKeysFrom({ keys: [key.jwk] });
   const bundle = isProblem(keys) ? keys : bundleFrom(signed, { keys, name: null, signatures: 1 }, file);
   if (isProblem(bundle)) return no(io, `\`${file}\` ${bundle.problem}`);

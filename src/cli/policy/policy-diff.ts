@@ -154,7 +154,7 @@ const findingText = ({ file, line, column, message }: SourceFinding): string => 
 
 const PROGRESS_EVERY = 100;
 
-/** Adds the newest matching uses; tells where there are more. */
+/** Adds the newest matching uses; reports if there are more. */
 async function addUses(
   comparison: Comparison,
   records: RecordedIn,

@@ -159,7 +159,7 @@ function recordedAlone(
 interface Explained {
   readonly explanation: Explanation | null;
   readonly recorded: readonly string[];
-  /** `null` where no policies were asked. */
+  /** `null` if no policies were asked. */
   readonly reuse: Reuse | null;
 }
 

@@ -116,7 +116,7 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
     if (unwritten !== undefined) return refused(io, `cannot write \`${junit}\`: ${unwritten.code}`);
   }
   const isExpected = isAsExpected(result);
-  // Where cases fail, mutants would tell nothing.
+  // If cases fail, mutants would show nothing.
   const mutation = most === null || !isExpected ? null : mutationOf(suites, policies, { isUnlistedTried, io });
   if (isProblem(mutation)) return refused(io, mutation.problem);
   const isGood =
@@ -132,7 +132,7 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   return isGood ? EXIT.good : EXIT.no;
 }
 
-/** `null` where mutation is off. */
+/** `null` if mutation is off. */
 function mostSurvivors({
   mutate: isMutated,
   survivors,

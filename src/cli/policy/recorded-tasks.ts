@@ -10,7 +10,7 @@ import type { RecordedTask } from '../../tools/policy/compare/recorded-task.ts';
 
 /** Most records read of a task; with more, what was known when is uncertain. */
 const MAX_RECORDS = 10_000;
-/** Most tasks cached, since neighbouring records often belong to one. */
+/** Most tasks cached, since neighbouring records often belong to the same task. */
 const MAX_TASKS = 32;
 
 /** The sources of tasks and records; without a store a task is reconstructed from its records. */

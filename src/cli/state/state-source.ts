@@ -1,7 +1,7 @@
 import type { Config } from '../../core/config/config.ts';
 import type { PostgresTarget } from '../../core/config/postgres-url.ts';
 
-/** Where the state of a command is: in a state file, or in a PostgreSQL. */
+/** The place of a command's state: a state file, or a PostgreSQL database. */
 export type StateSource =
   | { readonly kind: 'sqlite'; readonly path: string }
   | {

@@ -7,8 +7,8 @@ import type { AskedAuthority } from './task-source.ts';
 const MARGIN_MS = 5_000;
 
 /**
- * Asks the running authority for the receipt of the committed change of a root task. A problem says why there is none: the change stands, and
- * whether sidecars know it is unknown.
+ * Asks the running authority for the receipt of the committed change of a root task. A problem says why there is no receipt: the change is
+ * committed, but whether sidecars know it is unknown.
  */
 export async function askedReceipt({ admin, leaseMs }: AskedAuthority, root: string): Promise<TimedReceipt | Problem> {
   const path = `/receipts/${encodeURIComponent(root)}`;

@@ -22,12 +22,12 @@ export interface PrunedTask extends Pick<
   | 'claimed'
   | 'subject_attributes'
 > {
-  /** `null` where its end is not among the records. */
+  /** `null` if its end is not among the records. */
   readonly state: EndRecord['state'] | null;
   readonly is_pruned: true;
 }
 
-/** The task of these records; `undefined` where none is of a created task. */
+/** The task of these records; `undefined` if no record is of a created task. */
 export function prunedTaskFrom(id: string, records: readonly TimelineEntry[]): PrunedTask | undefined {
   const intent = records.find((record): record is IntentRecord & TimelineEntry => record.kind === 'intent');
   if (intent === undefined || intent.task !== id || intent.agent === null) return undefined;

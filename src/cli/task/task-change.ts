@@ -47,7 +47,7 @@ export async function taskEnd(args: readonly string[], io: Io): Promise<string |
   return change({ id: options.operands[0], kind, values }, io);
 }
 
-/** `remit task suspend` and `remit task resume`: suspend or resume a task by hand, as `remit task end` ends one. */
+/** `remit task suspend` and `remit task resume`: suspend or resume a task by hand, as `remit task end` ends it. */
 export const taskChange =
   (kind: 'suspend' | 'resume') =>
   async (args: readonly string[], io: Io): Promise<string | CommandRefusal> => {
@@ -85,7 +85,7 @@ async function change({ id, kind, values }: Asked, io: Io): Promise<string | Com
   });
 }
 
-/** What the command prints; a refusal with it where sidecars may still use the older state. */
+/** What the command prints; a refusal with it if sidecars may still use the older state. */
 function shown(
   { task, changed }: TaskEnd,
   {

@@ -25,7 +25,7 @@ export async function taskReceipt(
   return receipt;
 }
 
-/** The task at the top of its family, by which sidecars are told of changes. */
+/** The root of the task's family: sidecars receive changes by root. */
 async function rootOf(state: WritableState, task: Task): Promise<Task> {
   let root = task;
   while (root.parentId !== null) {

@@ -22,7 +22,7 @@ import {
   sourceOptions,
 } from './task-source.ts';
 
-/** Most records shown of one task, the first ones. */
+/** Most records shown of one task: the oldest. */
 const MAX_SHOWN = 1_000;
 
 /** `remit task show`: a task with everything that happened in it. */

@@ -49,9 +49,9 @@ export interface Source {
   readonly ledger: string;
   /** Folders of earlier ledgers that the configuration names. */
   readonly others: readonly string[];
-  /** Where the records of sidecars are; `null` where there are none. */
+  /** The place of the sidecars' records; `null` if there are none. */
   readonly received: RecordsPlace | null;
-  /** Where to ask what became of a change at the sidecars; `null` where the configuration serves none, or is not given. */
+  /** The authority to ask whether a change reached the sidecars; `null` if the configuration serves no sidecars, or is not given. */
   readonly sidecars: AskedAuthority | null;
 }
 
@@ -105,7 +105,7 @@ function sourceIn(config: Config, named: string | undefined): Source | CommandRe
     : { state, ledger: named, others: [], received: null, sidecars };
 }
 
-/** The authority of a configuration that serves sidecars. One that listens on all addresses is asked on this host. */
+/** The authority of a configuration that serves sidecars. An authority that listens on all addresses is asked on this host. */
 function authorityIn({ admin: { listen }, authority }: Config): AskedAuthority | null {
   if (authority.listen.length === 0 || listen.kind !== 'tcp') return null;
   const host = listen.host === '0.0.0.0' ? '127.0.0.1' : listen.host === '::' ? '::1' : listen.host;
@@ -113,7 +113,7 @@ function authorityIn({ admin: { listen }, authority }: Config): AskedAuthority |
   return { admin, leaseMs: authority.leaseSeconds * 1_000 };
 }
 
-/** Where an authority keeps the records of its sidecars: the place that is configured, or that of the default where it is there. */
+/** The place of an authority's records of its sidecars: the configured place, or the default place if it exists. */
 function receivedIn(config: Config): RecordsPlace | null {
   const place = recordsPlaceOf(config);
   return config.records.place !== null || place.kind !== 'file' || existsSync(place.folder) ? place : null;

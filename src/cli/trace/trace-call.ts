@@ -10,7 +10,7 @@ export type CallToFire =
 /** A call with the trace context by which its check is found. */
 export interface MarkedCall {
   readonly call: CallToFire;
-  /** `null` where the call carries none: any check that matches is shown then. */
+  /** `null` if the call carries none: then any check that matches is shown. */
   readonly traceId: string | null;
 }
 
