@@ -19,7 +19,7 @@ export interface AttemptToTry {
   readonly call: WrittenCall;
   /** Whether it needs a task token; otherwise the identity alone is the credential. */
   readonly isInTask: boolean;
-  /** `null` where it is allowed; otherwise the reason, or that no token is issued for it. */
+  /** `null` if it is allowed; otherwise the reason, or that no token is issued for it. */
   readonly denied: string | null;
 }
 
@@ -51,7 +51,7 @@ interface Candidate {
 
 /**
  * Calls to try with a policy set, each decided beforehand: those of its cases, and a plain call of each agent to each action.
- * Selects up to three allowed ones, preferring different protocols, and a denied one; without an allowed one, two denied ones.
+ * Selects up to three allowed calls, preferring different protocols, and a denied call; without an allowed call, two denied calls.
  */
 export function trialsOf(
   policies: PolicySet,

@@ -33,7 +33,7 @@ export interface SvidOptions {
   readonly ips?: readonly string[];
 }
 
-/** A certificate of any form, even one that the X509-SVID standard forbids, to show that it is refused. */
+/** A certificate of any form, even a form that the X509-SVID standard forbids, to show that it is refused. */
 export interface CertificateOptions extends SvidOptions {
   /** URI SANs, in order, unchecked. */
   readonly uris: readonly string[];
@@ -50,7 +50,7 @@ export interface CertificateAuthority {
   readonly bundlePem: string;
   /**
    * Issues the X509-SVID of `path` (`/ns/agents/sa/planner`) for TLS clients and servers.
-   * @throws TypeError where `path` does not make a SPIFFE ID.
+   * @throws TypeError if `path` does not make a SPIFFE ID.
    */
   readonly svid: (path: string, options?: SvidOptions) => Promise<IssuedSvid>;
   /** Issues a certificate of any form. */
@@ -65,7 +65,7 @@ const caUsages: readonly KeyUsage[] = ['keyCertSign', 'cRLSign'];
 /**
  * Creates a trust domain with a new ECDSA P-256 CA that lives for `lifetimeSeconds` (default one day). For the demo, `remit
  * dev` and tests; operators use SPIRE.
- * @throws TypeError where `trustDomain` is invalid.
+ * @throws TypeError if `trustDomain` is invalid.
  * @see https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md sections 2 to 4
  */
 export async function createAuthority(
@@ -102,7 +102,7 @@ export interface CredentialFiles {
   readonly key: string;
 }
 
-/** Writes `<name>.pem` and `<name>.key` (mode 0600) to `folder`, which is created with mode 0700 where missing. */
+/** Writes `<name>.pem` and `<name>.key` (mode 0600) to `folder`, which is created with mode 0700 if missing. */
 export async function writeCredential(
   folder: string,
   name: string,

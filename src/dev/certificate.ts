@@ -20,7 +20,7 @@ export interface CertificateContent {
   readonly ips: readonly string[];
 }
 
-/** A distinguished name, as far as used here. An empty one has no parts. */
+/** A distinguished name, as far as used here. An empty name has no parts. */
 export interface DistinguishedName {
   readonly organization?: string;
   readonly commonName?: string;

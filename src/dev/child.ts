@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
-/** Lines of output kept; older ones are dropped. */
+/** Lines of output kept; older lines are dropped. */
 const heldLines = 500;
 
 /**
@@ -38,7 +38,7 @@ export class DevProcess {
     });
   }
 
-  /** Its process id; `undefined` where it could not be started. */
+  /** Its process id; `undefined` if it could not be started. */
   get pid(): number | undefined {
     return this.#running.pid;
   }

@@ -23,7 +23,7 @@ export function titleOf({ agent, action, denied }: AttemptToTry): string {
 }
 
 /**
- * The commands of a trial: the token where it needs one, and the call through Envoy. A body that is not text goes to a file;
+ * The commands of a trial: the token if it needs one, and the call through Envoy. A body that is not text goes to a file;
  * `files` has names and bytes.
  *
  * @param number of the trial, from 1

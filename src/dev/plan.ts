@@ -92,7 +92,7 @@ function mostFrequent(names: readonly string[]): string | undefined {
   return counted[0]?.[0];
 }
 
-/** File names: the last part of the id, with a number where it is taken. */
+/** File names: the last part of the id, with a number if it is taken. */
 function filesOf(ids: readonly SpiffeId[]): ReadonlyMap<string, SpiffeId> {
   const names = new Map<string, SpiffeId>();
   for (const id of ids) {

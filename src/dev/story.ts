@@ -21,7 +21,7 @@ export interface Step {
   /** The expected outcome: an HTTP status and, for a denial, its reason. */
   readonly expected: StoryOutcome;
   readonly seen: StoryOutcome;
-  /** The decision, for finding record and trace; `null` where the issuer answered. */
+  /** The decision, for finding record and trace; `null` if the issuer answered. */
   readonly decision: StepDecision | null;
   /** What the step demonstrates. */
   readonly because: string;

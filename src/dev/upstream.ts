@@ -52,7 +52,7 @@ export class ToolServer {
     this.address = { host: address.address, port: address.port };
   }
 
-  /** Starts the tool server `name`, on a free loopback port by default. Rejects where the port is taken. */
+  /** Starts the tool server `name`, on a free loopback port by default. Rejects if the port is taken. */
   static async start(
     name: ToolServerName,
     { host, port }: HostPort = { host: '127.0.0.1', port: 0 },

@@ -5,7 +5,7 @@ import { until } from '../until.ts';
 import type { AuthorityNumber, DevFleet, SidecarNumber } from './dev-fleet.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
-/** A first use, or a use that is settled, is denied where no authority answers within 250 ms: the agent tries again for so long. */
+/** A first use, or a use that is settled, is denied if no authority answers within 250 ms; the agent retries for this long. */
 const RETRY_MS = 30_000;
 
 /** A declared task. */
@@ -25,7 +25,7 @@ export interface FleetEnd {
   readonly acknowledgedMs: number;
 }
 
-/** Declares a task at an authority. Rejects where it is not granted. */
+/** Declares a task at an authority. Rejects if it is not granted. */
 export async function declareTask(
   fleet: DevFleet,
   at: AuthorityNumber,
@@ -99,7 +99,7 @@ export interface Race {
   readonly longestGapMs: number;
 }
 
-/** Calls at sidecars, one at a time at each, until each is told that the budget is used up. */
+/** Calls at sidecars, one at a time at each, until each sidecar denies because the budget is used up. */
 export async function spendBudget(
   fleet: DevFleet,
   sidecars: readonly SidecarNumber[],

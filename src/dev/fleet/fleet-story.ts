@@ -5,7 +5,7 @@ import { completeTask, declareTask, spendBudget, useToken, useTokenPatiently } f
 import type { FleetEnd, FleetTask, Race } from './fleet-agent.ts';
 
 const BUDGET = 40;
-/** A larger one, since it is spent while the primary is killed. */
+/** Large, since it is spent while the primary is killed. */
 const LARGER_BUDGET = 120;
 /** An entry of the history has reached the sidecars by then, so that the next use asks no authority. */
 const SETTLED_MS = 1_000;
@@ -22,7 +22,7 @@ const unavailable: StoryOutcome = { status: 503, reason: 'task.state-unavailable
 
 /**
  * Plays the story of a fleet with real calls, and reports each step: an end that holds everywhere, a budget over all sidecars, and three
- * faults. Rejects where a part of it cannot be played.
+ * faults. Rejects if a part of it cannot be played.
  */
 export async function playFleetStory(fleet: DevFleet, told: (step: Step) => void): Promise<readonly Step[]> {
   const steps: Step[] = [];

@@ -3,7 +3,7 @@ import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 
 /**
- * A TCP relay of loopback that can be cut, as a network is: connections are reset and new ones refused until `heal`.
+ * A TCP relay of loopback that can be cut, as a network is: connections are reset and new connections refused until `heal`.
  *
  * Lifecycle: `start` returns a listening relay; `close` ends it and its connections.
  */
@@ -26,7 +26,7 @@ export class Relay {
     return relay;
   }
 
-  /** Where clients connect. */
+  /** The port for clients. */
   get port(): number {
     // A server that listens on TCP has such an address.
     return (this.#server.address() as AddressInfo).port;

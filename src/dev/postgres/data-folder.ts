@@ -45,13 +45,13 @@ const AS_UTF8_WITH_CHECKSUMS = ['-A', 'trust', '-E', 'UTF8', '--locale=C', '--da
 /** Copies a data folder that no server has started on. */
 export const copyDataFolder = (from: string, to: string): Promise<void> => cp(from, to, { recursive: true });
 
-/** Runs a program of PostgreSQL to its end. Rejects with its messages where it fails. */
+/** Runs a program of PostgreSQL to its end. Rejects with its messages if it fails. */
 export async function runPostgresProgram(program: string, args: readonly string[]): Promise<void> {
   const [command, all] = asDatabaseUser(program, args);
   await promisify(execFile)(command, [...all]);
 }
 
-/** Where a node keeps its data, and what it listens on. */
+/** The data folder of a node, and what it listens on. */
 export interface NodePlace {
   readonly data: string;
   readonly port: number;

@@ -4,16 +4,16 @@ import type { NodeName, PostgresNodes } from './nodes.ts';
 export interface Failover {
   readonly from: NodeName;
   readonly to: NodeName;
-  /** By how many bytes of the log the promoted standby was ahead of the other one; negative after a wrong choice. */
+  /** By how many bytes of the log the promoted standby was ahead of the other standby; negative after a wrong choice. */
   readonly aheadBytes: number;
 }
 
 /**
  * Replaces the primary, whatever state it is in, as an operator's failover manager does: it ends what both standbys receive, so that the
- * old primary can commit no more, and only then compares how far each has come. It promotes the one that has the most, or for a test of
- * what must not be done the one that has the least, and lets the other follow. The old primary is left as it is: `rejoin` brings it back.
+ * old primary can commit no more, and only then compares how far each has come. It promotes the standby that has the most of the log
+ * (or the least, to test a wrong choice) and lets the other follow. The old primary is left as it is: `rejoin` brings it back.
  *
- * Rejects where a standby does not answer: a commit of one standby out of two may be on that one alone.
+ * Rejects if a standby does not answer: a commit that only one standby confirmed may be on that standby alone.
  */
 export async function failover(
   cluster: PostgresNodes,

@@ -77,7 +77,7 @@ export class PostgresNode implements NodePlace {
   /** Runs one statement, or several without values, as the superuser through the socket. */
   async sql(text: string, values: readonly unknown[] = [], database = 'postgres'): Promise<QueryResultRow[]> {
     const client = new Client({ host: this.sockets, port: this.port, user: SUPERUSER, database });
-    // The end of the server while connected is told by the query.
+    // If the server ends while connected, the query rejects.
     client.on('error', () => undefined);
     await client.connect();
     try {

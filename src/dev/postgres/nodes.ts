@@ -123,8 +123,8 @@ export class PostgresNodes {
   }
 
   /**
-   * Makes a former primary, running or not, or a running standby that followed another one, a standby of the present primary: what the
-   * present one does not have is undone.
+   * Makes a former primary, running or not, or a running standby of another primary, a standby of the present primary: commits that
+   * the present primary lacks are undone.
    */
   async rejoin(name: NodeName): Promise<void> {
     const node = this.nodes[name];
