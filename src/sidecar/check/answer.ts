@@ -21,13 +21,13 @@ export interface Answer {
   /** UUIDv7. It joins Envoy's access log, the record and the span. */
   readonly decisionId: string;
   readonly taskId: string | null;
-  /** SPIFFE ID of the caller; `null` where it is unknown. */
+  /** SPIFFE ID of the caller; `null` if it is unknown. */
   readonly agent: string | null;
-  /** Id of the action in the catalog; `null` where it is unknown. */
+  /** Id of the action in the catalog; `null` if it is unknown. */
   readonly action: string | null;
-  /** Metadata that tells a denied client which issuer this resource accepts tokens from (RFC 9728); `null` where none is published. */
+  /** Metadata that tells a denied client which issuer this resource accepts tokens from (RFC 9728); `null` if none is published. */
   readonly resourceMetadataUrl: string | null;
-  /** Trace ID of the check's span; `null` where no check was made. */
+  /** Trace ID of the check's span; `null` if no check was made. */
   readonly traceId: string | null;
   /** The transaction token for an upstream that asks for one; `null` for others. A secret, valid for one minute. */
   readonly transactionToken: string | null;
@@ -35,7 +35,9 @@ export interface Answer {
   readonly passing: readonly PassingHeader[];
   /** How a denial is written. Absent for an ordinary HTTP answer. */
   readonly form?: DenialForm;
-  /** What a verified caller is told of a denial besides its reason. Absent for others, and where the operator switched it off. */
+  /**
+   * The details of a denial that a verified caller gets besides its reason. Absent for other callers, and if the operator switched it off.
+   */
   readonly told?: DenialFacts;
 }
 
@@ -68,7 +70,7 @@ function otherPort({ audience }: Pick<Server, 'audience'>, { call }: CallFacts):
   return isDeny(call) || new URL(audience).hostname !== call.host ? null : call.port;
 }
 
-/** The called server, also where the action is not known; `null` for hosts and paths of no server. */
+/** The called server, even if the action is not known; `null` for hosts and paths of no server. */
 function serverOf({ policies }: CheckServices, { action, call }: CallFacts): Pick<Server, 'id' | 'audience'> | null {
   if (!isDeny(action)) return action.server;
   const inForce = policies();
@@ -77,7 +79,7 @@ function serverOf({ policies }: CheckServices, { action, call }: CallFacts): Pic
   return at.kind === 'server' ? at.server : null;
 }
 
-/** The form of a denial, and what its caller is told. */
+/** The form of a denial, and the details for its caller. */
 function denialIn(services: CheckServices, decision: Deny, facts: CallFacts): Pick<Answer, 'form' | 'told'> {
   const inForce = services.policies();
   const { call, action } = facts;

@@ -33,7 +33,7 @@ export interface CallTrace {
 
 /** The deadline of a check, and whether the client still waits for it. */
 export interface CheckCall {
-  /** Milliseconds on the monotonic clock; `Infinity` where the proxy set no deadline. */
+  /** Milliseconds on the monotonic clock; `Infinity` if the proxy set no deadline. */
   readonly deadlineMs: number;
   /** `refusedAs` is the decision id with which the call was answered at its deadline; absent while it was not. */
   readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };

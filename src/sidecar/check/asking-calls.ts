@@ -40,10 +40,9 @@ interface Session {
 }
 
 /**
- * The allowed calls about which a server may ask back, or which may have become tasks, so that what follows is judged as part of
- * them. In memory: another process knows nothing of them, nor does this one after a restart, and then what follows is denied.
- * Bounded for each session, for each caller and in all. What does not fit cuts its session, so that nothing forgotten can be
- * continued as if it were something remembered.
+ * The allowed calls about which a server may ask back, or which may have become tasks, so that what follows is judged as part of them. Kept
+ * in memory only: in another process, or after a restart, the follow-up calls are denied. Bounded for each session, for each caller and in
+ * all. After a call that does not fit, nothing in its session can be continued for a while: it might belong to the forgotten call.
  */
 export class AskingCalls {
   readonly #callers = new LRUCache<string, LRUCache<string, Session>>({ max: 16_384, maxSize: MAX_CHARS });
@@ -94,7 +93,7 @@ export class AskingCalls {
   /** A request of the server is answered once. */
   #note(answer: string, of: SessionOf): void {
     const session = this.#sessionOf(of);
-    // After so many, questions cannot be told from those that were answered: the session has no more.
+    // Beyond this, an open question cannot be distinguished from an answered question: nothing more in this session can be continued.
     if (session.answers.size === MAX_ANSWERS) session.cutUntilMs = Infinity;
     else if (!session.answers.has(answer)) {
       session.answers.add(answer);
@@ -108,7 +107,7 @@ export class AskingCalls {
     return known ?? { calls: new Map(), answers: new Set(), cutUntilMs: 0, chars: SESSION_CHARS };
   }
 
-  /** Puts a session in its place anew, with its size of now. */
+  /** Stores a session again with its current size. */
   #keep(of: SessionOf, session: Session): void {
     const caller = callerOf(of);
     const sessions =
@@ -135,7 +134,7 @@ const callerOf = ({ caller }: Pick<SessionOf, 'caller'>): string => caller.id;
 const keyOf = ({ credential, server, session }: SessionOf): string =>
   hash('sha256', JSON.stringify([server, session, ...taskOf(credential)]), 'base64url');
 
-/** The task of a credential; without one whom it stands for. */
+/** The task of a credential; if it has none, the subject it acts for. */
 function taskOf(credential: Credential): readonly string[] {
   if (credential.kind === 'workload-identity') return [];
   return credential.kind === 'task-token'

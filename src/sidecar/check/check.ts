@@ -30,7 +30,7 @@ import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.
 import type { Isolated } from '../../core/runtime/collections/map-isolated.ts';
 import { placeOfCheck } from '../../core/telemetry/spans/span.ts';
 
-/** Answers to checks, each at the index of its check. An answer is a promise where the check waits for the disk or a signature. */
+/** Answers to checks, each at the index of its check. An answer is a promise if the check waits for the disk or a signature. */
 export type CheckAnswers = readonly Isolated<Answer | Promise<Answer>>[];
 
 /** The imperative shell around `decide`. */
@@ -100,7 +100,7 @@ function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Pro
   return going;
 }
 
-/** What follows the decision, up to where it waits. */
+/** Continues after the decision, up to the first wait. */
 function goOn(services: CheckServices, decided: DecidedUse): DecidedUse | Promise<DecidedUse> {
   const { read } = decided;
   shareUse(services, decided, rememberPlace(services, decided));
@@ -109,7 +109,7 @@ function goOn(services: CheckServices, decided: DecidedUse): DecidedUse | Promis
   return isDeny(toSettle) ? withoutCredential(services, toSettle, decided) : settleUse(services, decided, toSettle);
 }
 
-/** A use that settles nothing. At a sidecar the record of one of high risk, which has no task then, is committed by an authority. */
+/** A use that settles nothing. At a sidecar, an authority commits the record of a use of high risk (which has no task here). */
 function keepUse(services: CheckServices, decided: DecidedUse): DecidedUse | Promise<DecidedUse> {
   const shown = withoutCredential(services, decided.check.decision, decided);
   const record = recordToSend(services, decided);
@@ -132,7 +132,7 @@ async function settleUse(services: CheckServices, decided: DecidedUse, toSettle:
   return second === 'history-changed' ? withoutCredential(services, changedTwice, again) : second;
 }
 
-/** Settles a decided use, at a sidecar one of high risk with its record. */
+/** Settles a decided use; at a sidecar, a use of high risk together with its record. */
 async function settleOnce(
   services: CheckServices,
   decided: DecidedUse,
@@ -144,7 +144,7 @@ async function settleOnce(
   if (settled === 'history-changed') return settled;
   const problem = settled !== null && 'unknown' in settled ? settled.unknown : null;
   const refusal = settled !== null && isDeny(settled) ? settled : null;
-  // Where that is unknown, it may be taken.
+  // If the result is unknown, the use may be settled.
   const done = refusal === null ? { ...decided, taken: unsentUseOf(use) } : decided;
   if (record === null || refusal !== null) {
     return withoutCredential(services, refusal ?? problem ?? done.check.decision, done);
@@ -228,10 +228,10 @@ async function answerLate(services: CheckServices, settled: DecidedUse): Promise
   return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
 }
 
-/** Whether a use was allowed after nobody waited for that any more. Its call was not let through. */
+/** Whether a use was allowed only after its check had been abandoned. Its call was not let through. */
 const isTooLate = ({ check, read }: DecidedUse): boolean => !isDeny(check.decision) && read.asked.call.signal.aborted;
 
-/** A denial whose client was told at the deadline that there is no decision: its record has that id and that reason. */
+/** A denial of a call that was already answered at its deadline: the record gets the id and the reason of that answer. */
 function asAnswered(decided: DecidedUse): DecidedUse {
   const { refusedAs } = decided.read.asked.call.signal;
   return refusedAs === undefined || !isDeny(decided.check.decision)
@@ -239,7 +239,7 @@ function asAnswered(decided: DecidedUse): DecidedUse {
     : { ...decided, check: { ...decided.check, decision: outOfTime, decisionId: refusedAs } };
 }
 
-/** Records a use; one whose record an authority has committed by a link to that. */
+/** Records a use. If an authority has committed the record, the ledger gets a link to it. */
 function recorded({ ledger }: CheckServices, { check, use, sent }: DecidedUse): boolean | Promise<boolean> {
   if (sent !== undefined) return ledger.append(linkTo(sent.record, check.decisionId));
   const record = useRecord(check, use.place);
@@ -261,7 +261,8 @@ function rememberCall({ asking }: CheckServices, { action, caller, credential, n
 
 /**
  * Replaces an allow by a denial with its own decision id, span and record. The allow may already be on disk, and one id must not name two
- * decisions. Outcomes are joined with the denial, since that is what was answered. Where that was at the deadline, it has the id of that answer.
+ * decisions. Outcomes are joined with the denial, since that is what was answered. If the call was answered at its deadline, the denial has
+ * the id of that answer.
  */
 function withdrawn(services: CheckServices, decided: DecidedUse, why: Deny): AnsweredCheck {
   const { nowMs, randomBytes, monotonicMs } = services.ports;

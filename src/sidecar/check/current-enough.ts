@@ -13,8 +13,9 @@ const HISTORY = [['task']];
 const readers = new WeakMap<PolicySet, ReadonlySet<PolicyEntry>>();
 
 /**
- * Whether the state of a task by which an allowed use was decided is current enough without asking an authority. Where the state may lag,
- * it is not for an action of high risk, nor where a policy that can match reads the history: a use at another sidecar may have added to it.
+ * Whether the state of a task by which an allowed use was decided is current enough without asking an authority. If the state may lag, it is
+ * not current enough for an action of high risk, or if a policy that can match reads the history: a use at another sidecar may have added to
+ * it.
  */
 export function isCurrentEnough(
   { binding, sidecar }: CheckServices,

@@ -21,7 +21,7 @@ import type { TokenUse } from '../../core/token/uses.ts';
 export interface CountedUse {
   /** The credential at this moment. */
   readonly credential: CallFacts['credential'];
-  /** The uses of the token before this one; `null` without a token. */
+  /** The earlier uses of the token; `null` without a token. */
   readonly before: TokenUse | null;
   /** Trace and span ID of the check. */
   readonly place: CheckPlace;
@@ -36,7 +36,7 @@ export interface DecidedUse {
   readonly byPolicy: Decision;
   /** What it took from its task, or may have taken. Absent if it took nothing. */
   readonly taken?: UnsentUse;
-  /** Its record, where that was sent with its settlement; and why nobody knows whether both are committed, or `null` where they are. */
+  /** Its record, if it was sent with the settlement; and why it is unknown whether both are committed, or `null` if they are. */
   readonly sent?: { readonly record: EncodedRecord; readonly problem: Deny | null };
   /** Milliseconds on the monotonic clock. `beganMs` leaves out the time spent on other checks of the same turn. */
   readonly beganMs: number;

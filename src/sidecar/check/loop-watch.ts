@@ -4,13 +4,13 @@ export type CheckStage = 'decode' | 'read' | 'decide' | 'answer' | 'report';
 /** A check that holds the event loop longer than this, in milliseconds, makes all others wait: no valid call of 64 KiB takes a fifth of it. */
 export const LONG_TURN_MS = 50;
 
-/** One part of one check held the event loop too long. */
+/** A part of a check held the event loop too long. */
 export interface LongTurn {
   readonly stage: CheckStage;
   readonly tookMs: number;
-  /** `null` where the check has none yet, or failed. */
+  /** `null` if the check has none yet, or failed. */
   readonly decisionId: string | null;
-  /** Long turns since the last one that was told. */
+  /** Long turns since the last report. */
   readonly untold: number;
 }
 
@@ -19,7 +19,7 @@ export interface LoopWatchOptions {
   readonly monotonicMs: () => number;
   /** Counts each long turn. */
   readonly onLong: (stage: CheckStage) => void;
-  /** Told of long turns, of one a second at most: who causes one can cause many. */
+  /** Called with long turns, at most once a second: a client that causes a long turn can cause many. */
   readonly tell: (turn: LongTurn) => void;
 }
 
@@ -57,7 +57,7 @@ export class LoopWatch {
     this.#options.tell({ stage, tookMs, decisionId, untold });
   }
 
-  /** The longest part of a check in the last one to two minutes, in milliseconds. */
+  /** The longest part of a check in the last minute or two, in milliseconds. */
   get longestMs(): number {
     this.#turnWindow(this.#options.monotonicMs());
     return Math.max(this.#longest.nowMs, this.#longest.beforeMs);

@@ -50,7 +50,7 @@ function traceWith(
   });
 }
 
-/** Reports an answered check to outcomes, metrics, the decision log and who waits to trace it. */
+/** Reports an answered check to outcomes, metrics, the decision log and subscriptions to traces. */
 export function observe(services: CheckServices, answered: AnsweredCheck): void {
   const beganMs = services.ports.monotonicMs();
   observed(services, answered);

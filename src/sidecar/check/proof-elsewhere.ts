@@ -3,8 +3,8 @@ import type { ReadCheck } from './read.ts';
 import type { CheckServices } from './services.ts';
 
 /**
- * Asks whether the proof of a check was used at another process, where processes remember proofs together. Resolves with the check, whose
- * proof is refused if it was. `null` where there is nothing to ask.
+ * Asks whether the proof of a check was used at another process, if processes share their memory of proofs. Resolves with the check, whose
+ * proof is refused if it was. `null` if there is nothing to ask.
  */
 export function withNewProof({ proofs }: Pick<CheckServices, 'proofs'>, read: ReadCheck): Promise<ReadCheck> | null {
   const { presented } = read.reading;

@@ -105,7 +105,7 @@ function exceptionsOf(attempt: Action | Deny | FollowUp): Action['staticSecrets'
   return isFollowUp(attempt) ? attempt.mcp.session.staticSecrets : attempt.staticSecrets;
 }
 
-/** The action of a call that continues an earlier one, by the calls that are known of its caller and task. */
+/** The action of a call that continues an earlier call of the same caller and task. */
 function continuedAction(
   { asking }: CheckServices,
   followUp: FollowUp,
@@ -154,8 +154,8 @@ interface Found {
 }
 
 /**
- * The verified credential of a call, with the proof that came with it. The identity alone counts where there is no `authorization` header,
- * or where that header is for the upstream.
+ * The verified credential of a call, with the proof that came with it. The identity alone counts if there is no `authorization` header, or if
+ * that header is for the upstream.
  */
 function credentialOf(
   services: CheckServices,
@@ -218,7 +218,7 @@ function proofOf(
   );
 }
 
-/** The agent to rate-limit: the client of the token where a valid proof by the token's key came with it, else the connection. */
+/** The agent to rate-limit: the client of the token if a valid proof by the token's key came with it, else the connection. */
 export function askingAgentOf({ caller, credential, presented }: CallReading): AskingAgent {
   const hop = isDeny(caller) ? '' : caller.id;
   return { proven: isProven(credential, presented) ? agentOfToken(credential) : null, hop };

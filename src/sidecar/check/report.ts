@@ -25,7 +25,7 @@ function reportSecrets({ reports }: CheckServices, { facts: { secrets, caller, a
   reports.seen(secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })));
 }
 
-/** The verified task token of another workload that a call presented, expired ones too: it has leaked, whenever it is shown. */
+/** The verified task token of another workload that a call presented, even if it has expired: it has leaked. */
 function stolenToken(services: CheckServices, check: DecidedCheck, reading: CallReading): BindingViolation | null {
   const { facts, decision } = check;
   const { caller, nowMs } = facts;

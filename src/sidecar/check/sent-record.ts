@@ -31,7 +31,7 @@ export function recordToSend(
   return isProblem(record) ? unrecorded : record;
 }
 
-/** What stands in the log of the sidecar in its place. */
+/** The sidecar's log keeps a link to the record instead of the record. */
 export const linkTo = ({ at, task, bytes }: EncodedRecord, decisionId: string): SettledRecord => ({
   kind: 'settled',
   at,

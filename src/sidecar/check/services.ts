@@ -45,9 +45,9 @@ export interface CheckServices {
     readonly externalUrl: string | null;
     readonly rules: ProofRules;
     readonly memory: ReplayMemory;
-    /** Whether another process has seen a proof that `memory` has just used up; absent where each remembers its own. */
+    /** Whether another process has seen a proof that `memory` has just used up; absent if each process remembers only its own proofs. */
     readonly usedElsewhere?: ((proof: Proof) => Promise<Deny | null> | null) | undefined;
-    /** Nonces that proofs must carry; absent where they need none. */
+    /** Nonces that proofs must carry; absent if no nonce is required. */
     readonly nonces?: ProofNonces | undefined;
   };
   /** The policy set in force, or why there is none. */
@@ -57,49 +57,51 @@ export interface CheckServices {
   /** Settles uses that take something from their task. */
   readonly settling: Settling;
   /**
-   * Set where this process is a sidecar. Its state may be older than the last commit, so uses of high risk and those that the history decides
-   * are settled too, those of high risk with their record.
+   * Set if this process is a sidecar. Its state may lag behind the last commit, so uses of high risk and uses decided by the history are
+   * settled too, the former with their record.
    */
   readonly sidecar: SidecarRecords | null;
-  /** The digest that stands for a static secret: `hmac-sha-256:` and base64url. It stays the same after a restart. */
+  /** The digest that represents a static secret: `hmac-sha-256:` and base64url. It stays the same after a restart. */
   readonly digestOf: (secret: string) => string;
-  /** Writes that no decision waits for. */
+  /** Writes for which no decision waits. */
   readonly reports: Pick<Reports, 'seen' | 'revoke'>;
   readonly uses: TokenUses;
   /** The calls that later messages can continue; absent, none can be. */
   readonly asking?: AskingCalls;
-  /** Shares the uses of tokens with sidecars; absent where there are none. */
+  /** Shares the uses of tokens with sidecars; absent if there are no sidecars. */
   readonly sharing?: Pick<UseSharing, 'before' | 'used'> | undefined;
-  /** The rate limit of agents behind a hop, where the connection does not name the agent. Absent, there is none. */
+  /** The rate limit of agents behind a hop, if the connection does not name the agent. Absent, agents are not limited. */
   readonly admits?: (asking: AskingAgent) => boolean;
   readonly ledger: UseLedger;
   /** Receives each use whose answer the proxy waits for, so that its outcome can be joined. */
   readonly outcomes: {
     answered(use: AwaitedUse): void;
-    /** Receives each answered check, also if the proxy no longer waits: with what is undone once the proxy says that its call was not sent. */
+    /**
+     * Receives each answered check, even if the proxy no longer waits, with what to undo once the proxy reports that its call was not sent.
+     */
     decided(call: AnsweredCall): void;
   };
-  /** Receives the spans of checks; `null` where spans are not exported. */
+  /** Receives the spans of checks; `null` if spans are not exported. */
   readonly spans: SpanSink | null;
   /** Receives each finished check, for metrics and the decision log. */
   readonly onChecked: CheckObserver;
-  /** Told how long each part of a check held the event loop; absent, nobody is. */
+  /** Called with how long each part of a check held the event loop. */
   readonly loop?: Pick<LoopWatch, 'held'>;
-  /** Who waits to trace checks; absent, nobody does. */
+  /** The subscriptions to traced checks. */
   readonly traces?: Pick<TraceWaits, 'isAwaited' | 'checked'>;
-  /** Signs transaction tokens; `null` where this process has no key for them. */
+  /** Signs transaction tokens; `null` if this process has no key for them. */
   readonly transactionToken: TransactionTokenSigner | null;
-  /** Whether a verified caller is told of a denial what helps to mend the call, besides its reason. */
+  /** Whether a denial gives a verified caller details that help to correct the call, besides the reason. */
   readonly denialDetails: 'verified' | 'none';
-  /** The URL of a server's protected resource metadata, at the port called if it is not the audience's; `null` where none is published. */
+  /** The URL of a server's protected resource metadata, at the port called if it is not the audience's; `null` if none is published. */
   readonly resourceMetadataUrl: (serverId: string, port: number | null) => string | null;
 }
 
 /** The agent behind a hop. */
 export interface AskingAgent {
-  /** The client of the token, where a valid proof by the token's key came with it; else `null`. */
+  /** The client of the token, if a valid proof by the token's key came with it; else `null`. */
   readonly proven: string | null;
-  /** The identity of the connection; `''` where it has none. */
+  /** The identity of the connection; `''` if it has none. */
   readonly hop: string;
 }
 
@@ -111,7 +113,7 @@ export interface SidecarRecords {
   readonly keep: (decisionId: string, record: EncodedRecord) => Promise<null | StoreFailure>;
 }
 
-/** The ledger of uses. `append` queues a record; `durable` resolves once it is on disk. Both give `false` where it is not recorded. */
+/** The ledger of uses. `append` queues a record; `durable` resolves once it is on disk. Both give `false` if it is not recorded. */
 export interface UseLedger {
   append(record: LedgerRecord): boolean;
   durable(record: LedgerRecord): Promise<boolean>;

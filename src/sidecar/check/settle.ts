@@ -28,8 +28,8 @@ export interface UseToSettle {
 }
 
 /**
- * What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` where the amount cannot be counted.
- * @param isCurrent whether nothing need be settled that takes nothing
+ * What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` if the amount cannot be counted.
+ * @param isCurrent whether a use that takes nothing needs no settlement
  */
 export function useToSettle(
   { decision, decisionId, facts }: DecidedCheck,
@@ -60,21 +60,21 @@ function spentBy(action: Action, token: TaskToken, nowMs: number): readonly Acti
   return mostSpent(readings);
 }
 
-/** The history entry of a use; `undefined` where the history already contains it, so that nothing is written. */
+/** The history entry of a use; `undefined` if the history already contains it, so that nothing is written. */
 function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined {
   const entry = { version: history.version, action: action.id, labels: [...action.labels] };
   return historyWith(history, entry) === 'same' ? undefined : entry;
 }
 
-/** Result of settling a use: `null` once it is settled and on disk; what stands in the way; or that nobody knows whether it is. */
+/** Result of settling a use: `null` once it is settled and on disk; why it is not; or that it is unknown whether it is. */
 export type Settled = null | 'history-changed' | Deny | { readonly unknown: Deny };
 
 /**
- * Settles a use: all of its budgets, its history entry and its record, or nothing. `history-changed` where the decision used an older history
+ * Settles a use: all of its budgets, its history entry and its record, or nothing. `history-changed` if the decision used an older history
  * and must be made again.
  *
- * A settled use stays settled even if it is denied later, because its record could not be written or its task ended. So a budget can run
- * out early, but never late. One that was decided too late is given back, once Envoy says that its call was not let through.
+ * A settled use stays settled even if it is denied later, because its record could not be written or its task ended. So a budget can run out
+ * early, but never late. A use that was decided too late is given back once Envoy reports that its call was not let through.
  */
 export async function settle(services: CheckServices, { use, token }: UseToSettle): Promise<Settled> {
   const settlement = await services.settling.settle(use);

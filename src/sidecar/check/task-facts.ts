@@ -14,7 +14,7 @@ import type { TaskToken } from '../../core/token/claims.ts';
 import type { Credential } from '../../core/token/credential.ts';
 import { isExpired } from '../../core/token/verify.ts';
 
-/** A task with one of its tokens and its history, all read at one moment. */
+/** A task with a token and its history, all read at the same moment. */
 export type TaskFacts = Pick<CallFacts, 'task' | 'issued' | 'history'>;
 
 /** The task facts of a call without a task token. */
@@ -27,14 +27,14 @@ export function taskFactsOf({ states }: Pick<CheckServices, 'states'>, token: Ta
   return state ?? noTask;
 }
 
-/** Asks for the task of a credential where it is not known here. `null` where there is nothing to wait for. */
+/** Asks an authority for the task of a credential if it is not known here. `null` if there is nothing to wait for. */
 export function openTask({ states }: Pick<CheckServices, 'states'>, { credential }: CallReading): Promise<void> | null {
   const token = isDeny(credential) ? (isExpired(credential) ? credential.expired : null) : credential;
   if (token === null || token.kind !== 'task-token') return null;
   return states.open({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
 }
 
-/** The reason why a verified token may no longer be used: its key was revoked, or its task does not permit it; `null` where it may. */
+/** The reason why a verified token may no longer be used: its key was revoked, or its task does not permit it; `null` if it may. */
 export function currentProblem(services: Pick<CheckServices, 'states' | 'keys'>, token: TaskToken): Deny | null {
   if (!services.keys.isHeld(token.issuer, token.keyId)) {
     return deny('token.signature', 'the key of the token was revoked while the use was decided');
@@ -51,7 +51,7 @@ const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled'
 
 /**
  * The credential of a call. If the token has expired and its task was stopped, the denial says "stopped" and not "expired": a client
- * answers `token.expired` with a new declaration, which would get around whoever stopped the task. A caller to whom the token is not bound
+ * answers `token.expired` with a new declaration, which would undo the stop. A caller to whom the token is not bound
  * learns nothing about the task.
  */
 export function credentialNow(services: CheckServices, reading: CallReading, clocks: Clocks): Credential | Deny {

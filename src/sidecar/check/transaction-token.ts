@@ -14,7 +14,7 @@ import type { SpanReference } from '../../core/token/claims.ts';
 export const isHandedToken = ({ decision, facts: { action } }: DecidedCheck): boolean =>
   !isDeny(decision) && !isDeny(action) && action.server.transactionToken;
 
-/** Signs the transaction token of an allowed call; `null` where its server asks for none, a denial where signing fails. */
+/** Signs the transaction token of an allowed call; `null` if its server asks for none, a denial if signing fails. */
 export async function transactionToken(
   { transactionToken: sign }: CheckServices,
   check: DecidedCheck,

@@ -70,7 +70,7 @@ const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
 
 /**
  * Pre-encoded denials for the server. Each answer gets its own decision id and is reported to `onRefusal`, because no check
- * recorded it. A check that is still under way is told the id, and records its decision under it.
+ * recorded it. A check that is still under way gets the id, and records its decision under it.
  */
 export function refusalsFrom(options: {
   readonly response: ResponseOptions;

@@ -9,7 +9,7 @@ import { AUTHORIZATION_SERVICE } from './proto.ts';
 import { WireReader } from './wire-reader.ts';
 import { fieldsBy } from '../../core/protobuf/writer.ts';
 
-/** Services that a health check may name: the whole server, and the one that Envoy's cluster names. */
+/** Services that a health check may name: the whole server, and the service that Envoy's cluster names. */
 export const HEALTH_SERVICES: readonly string[] = ['', AUTHORIZATION_SERVICE];
 
 const PATH = '/grpc.health.v1.Health';
@@ -17,10 +17,10 @@ const SERVING = 1;
 const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
 
-/** Most watchers; one more is refused. */
+/** Most watchers; further watchers are refused. */
 const MAX_WATCHERS = 256;
 const MAX_MESSAGE_BYTES = 1_024;
-/** Timeout for a client to complete its request. At the limit of pending ones, the oldest is refused. */
+/** Timeout for a client to complete its request. At the limit of pending requests, the oldest is refused. */
 const ASK_MS = 10_000;
 const MAX_ASKING = 1_024;
 

@@ -19,7 +19,7 @@ export const MESSAGE_LIMITS = Object.freeze({
 export const HELD_BYTES = Object.freeze({
   /** All messages; the largest check fits many times. */
   all: 64 * 1_024 * 1_024,
-  /** Incomplete checks, so that clients who never complete theirs do not crowd out others. */
+  /** Incomplete checks, so that clients that never complete theirs do not crowd out others. */
   unfinishedChecks: 32 * 1_024 * 1_024,
   /** Access logs, so that they cannot cause denials. */
   accessLogs: 16 * 1_024 * 1_024,

@@ -23,13 +23,13 @@ export interface CheckMessage {
   readonly traceparent: string | null;
   /** When the answer must be ready, monotonic. Always finite. */
   readonly deadlineMs: number;
-  /** Aborted when nobody waits for the answer any more; `refusedAs` once it was answered at its deadline instead. */
+  /** Aborted when the answer is no longer awaited; `refusedAs` once it was answered at its deadline instead. */
   readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
 }
 
 /** The handler behind the transport. */
 export interface CheckHandler {
-  /** The bytes of a CheckResponse for each check, in order. Synchronous where nothing must be awaited. */
+  /** The bytes of a CheckResponse for each check, in order. Synchronous if nothing must be awaited. */
   answers(checks: readonly CheckMessage[]): readonly (Uint8Array | Promise<Uint8Array>)[];
   /** Work that may follow after ready answers were sent, in the same turn of the event loop. */
   afterwards(): void;
@@ -37,7 +37,7 @@ export interface CheckHandler {
 
 /** The server of the addresses that are not of this machine alone. */
 export interface NetworkTransport {
-  /** Binds an address. Gives the bound one, or the problem. */
+  /** Binds an address. Gives the bound address, or the problem. */
   listen(address: { readonly host: string; readonly port: number }): Promise<string | BindProblem>;
   /** Resumes reading after `isCrowded` was true. */
   readOn(): void;
@@ -57,11 +57,17 @@ export interface ExtAuthzServerOptions {
   /** The bytes of a denial. If it throws or returns nothing, the server sends its own. */
   readonly refuse: Refuse;
   readonly monotonicMs: () => number;
-  /** The agent of a CheckRequest, or `null` where it may not ask now (rate limit), called before decoding. Default: all are one agent, which may. */
+  /**
+   * The agent of a CheckRequest, or `null` if it exceeds its rate limit. Called before decoding. Default: all requests count as a single
+   * agent without a limit.
+   */
   readonly admit?: (request: Buffer) => string | null;
-  /** Most checks waiting for an answer, 256 by default, and of one agent four times as many as are free; one more is refused as `overloaded`. */
+  /**
+   * Most checks waiting for an answer, 256 by default, and of one agent four times as many as are free; further checks are refused as
+   * `overloaded`.
+   */
   readonly maxInFlight?: number;
-  /** Time limit where the client sets no deadline or a longer one; 10,000 by default. */
+  /** Time limit if the client sets no deadline or a later deadline; 10,000 by default. */
   readonly maxCheckMs?: number;
   /**
    * Called before a batch of checks is decided, all of which have arrived by then, and after it; nothing is awaited in between.
@@ -71,7 +77,7 @@ export interface ExtAuthzServerOptions {
   readonly onFault?: (error: unknown) => void;
   /** Receives access logs; without it that service is not offered. */
   readonly accessLog?: AccessLogSink;
-  /** A socket that was taken over was removed, and is bound anew. */
+  /** A socket that was taken over was removed, and is bound again. */
   readonly onRebound?: (address: string, times: number) => void;
   /** Makes the server of an address that is not loopback. Without it such an address is refused. */
   readonly network?: (parts: TransportParts) => NetworkTransport;
@@ -126,7 +132,7 @@ export class AuthorizationServer {
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
     this.#parts = {
       methods,
-      // INVARIANT: where checks are queued a turn will come, which resumes reading.
+      // INVARIANT: while checks are queued, a turn will come, which resumes reading.
       isCrowded: () => this.#queue.length > this.#options.maxInFlight / 2,
       onFault: (error) => this.#tellFault(error),
     };
@@ -153,7 +159,7 @@ export class AuthorizationServer {
     });
   }
 
-  /** Bytes of messages held: incomplete ones, and those of checks waiting for an answer. */
+  /** Bytes of messages held: incomplete messages, and those of checks waiting for an answer. */
   get heldBytes(): number {
     return this.#budgets.all.held;
   }
@@ -164,10 +170,10 @@ export class AuthorizationServer {
   }
 
   /**
-   * Binds all addresses, or none where one fails. A socket that is taken over from a process that serves it is bound once this one can decide
+   * Binds all addresses, or none if any fails. A socket that another process still serves is bound once this process can decide
    * (`setServing`).
    *
-   * @param addresses `unix:/absolute/path` or `host:port`; port 0 picks a free one
+   * @param addresses `unix:/absolute/path` or `host:port`; port 0 picks a free port
    * @param access who may connect to Unix sockets; default 0660 with the group of this process
    * @returns the bound addresses, or the problem
    */

@@ -13,7 +13,7 @@ export interface TakenSocket {
 export interface TakenSocketsOptions {
   readonly bind: (socket: TakenSocket) => Promise<string | BindProblem>;
   readonly onProblem: (problem: string) => void;
-  /** The socket of an address was gone and is bound anew: for the how manieth time. */
+  /** The socket of an address was gone and is bound again; the count of these times. */
   readonly onRebound: (address: string, times: number) => void;
   readonly monotonicMs: () => number;
 }
@@ -22,23 +22,23 @@ export interface TakenSocketsOptions {
 interface HeldSocket {
   readonly socket: TakenSocket;
   readonly boundMs: number;
-  /** How long after it was bound it is bound anew at the earliest. */
+  /** The least time between two binds of the same socket. */
   readonly waitMs: number;
   readonly rebound: number;
 }
 
-/** The wait before a socket that is gone again is bound anew: it doubles, and begins anew once the socket stayed for a while. */
+/** Back-off before a removed socket is bound again: it doubles, and is reset once the socket stayed for a while. */
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 60_000;
 const STAYED_MS = 10 * 60_000;
 
 /**
- * The Unix sockets that a server takes over: each stays with the process that serves it until this one can decide. Who may write the folder of a
- * socket can remove it again and again: it is bound anew once a minute at most, and each time is told.
+ * The Unix sockets that a server takes over: each stays with the process that serves it until this process can decide. Any process that may
+ * write to the folder of a socket can remove it repeatedly, so it is bound again at most once a minute, with a report each time.
  */
 export class TakenSockets {
   readonly #options: TakenSocketsOptions;
-  /** Those that another process serves. */
+  /** Sockets that another process serves. */
   readonly #waiting: TakenSocket[] = [];
   /** Those that this process has. */
   readonly #held: HeldSocket[] = [];
@@ -73,7 +73,7 @@ export class TakenSockets {
     this.#waiting.push(socket);
   }
 
-  /** Binds a socket anew that is gone: a former process that does not know of `takesOver` removes it by its path when it ends. */
+  /** Binds a removed socket again: a former process that does not know of `takesOver` removes it by its path when it ends. */
   async #keep(held: HeldSocket): Promise<void> {
     const { socket, boundMs, waitMs, rebound } = held;
     const { bind, onProblem, onRebound, monotonicMs } = this.#options;

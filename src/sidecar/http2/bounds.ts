@@ -15,7 +15,7 @@ export const BOUNDS = Object.freeze({
    */
   letGoMs: 200,
   lettingGo: 16_384,
-  /** Concurrent streams. One more is refused, which tells the client that a retry is safe. */
+  /** Concurrent streams. Further streams are refused, which tells the client that a retry is safe. */
   streams: 1_024,
   /** Bytes received on all streams and not yet consumed. */
   windowBytes: 16 * 1_024 * 1_024,

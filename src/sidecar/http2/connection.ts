@@ -37,10 +37,10 @@ const SETTINGS = settingsBytes([
 ]);
 
 /**
- * One server connection over cleartext HTTP/2 with prior knowledge: it connects a socket to its `Http2Session`. A session error
+ * A server connection over cleartext HTTP/2 with prior knowledge: it connects a socket to its `Http2Session`. A session error
  * ends this connection only.
  *
- * Lifecycle: lives as long as the socket; `close` lets open streams finish and refuses new ones, `destroy` closes at once.
+ * Lifecycle: lives as long as the socket; `close` lets open streams finish and refuses new streams, `destroy` closes at once.
  * Timeouts end a peer that sends half a preface, does not read, or does not see that the connection is closing.
  *
  * @see RFC 9113
@@ -72,7 +72,7 @@ export class Http2Connection {
     this.#endIn(BOUNDS.prefaceMs);
     socket.on('data', this.#receive);
     socket.on('drain', this.#drained);
-    // An error of one connection ends that connection only.
+    // An error of a connection ends only that connection.
     socket.on('error', () => undefined);
     socket.on('end', this.#linger);
     socket.on('finish', this.#linger);
@@ -87,7 +87,7 @@ export class Http2Connection {
     this.flush();
   }
 
-  /** Refuses new streams and ends the connection once the open ones are over. */
+  /** Refuses new streams and ends the connection once the open streams are over. */
   close(): void {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
@@ -145,7 +145,7 @@ export class Http2Connection {
     this.#options.onRead();
   };
 
-  /** The bytes after the preface; `null` where the client sent something else. */
+  /** The bytes after the preface; `null` if the client sent something else. */
   #afterPreface(chunk: Buffer): Buffer | null {
     const length = Math.min(chunk.length, PREFACE.length - this.#prefaceBytes);
     const expected = PREFACE.subarray(this.#prefaceBytes, this.#prefaceBytes + length);

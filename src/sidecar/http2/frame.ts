@@ -37,7 +37,7 @@ export const ErrorCode = Object.freeze({
 export const FRAME_HEAD_BYTES = 9;
 
 /**
- * The default and smallest allowed SETTINGS_MAX_FRAME_SIZE: the largest payload accepted here, and one that every peer accepts.
+ * The default and smallest allowed SETTINGS_MAX_FRAME_SIZE: the largest payload accepted here, and every peer accepts it.
  */
 export const MAX_FRAME_BYTES = 16_384;
 

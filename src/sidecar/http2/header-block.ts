@@ -1,12 +1,12 @@
 import { MAX_FRAME_BYTES } from './frame.ts';
 import { staticFields } from './header-field.ts';
 
-/** An encoded header block that fits one frame. */
+/** An encoded header block that fits in a single frame. */
 export type HeaderBlock = Buffer & { readonly brand: 'HeaderBlock' };
 
 /**
- * Encodes headers without the dynamic table, so that one block can be sent on every connection. Names must be lower case; names
- * and values must be ASCII. Throws a RangeError where the block does not fit one frame, which is a bug of the caller.
+ * Encodes headers without the dynamic table, so that the same block can be sent on every connection. Names must be lower case; names
+ * and values must be ASCII. Throws a RangeError if the block does not fit in a frame, which is a bug of the caller.
  *
  * @see RFC 7541 section 6
  */

@@ -35,14 +35,13 @@ export class HeaderBlocks {
   readonly #decoder = new HeaderDecoder();
   #open: OpenBlock | null = null;
 
-  /** The stream whose header block is incomplete; only its CONTINUATION frames may follow. `null` where there is none. */
+  /** The stream whose header block is incomplete; only its CONTINUATION frames may follow. `null` if there is none. */
   get openStream(): number | null {
     return this.#open?.begun.stream ?? null;
   }
 
   /**
-   * Takes a HEADERS frame. @returns the headers where the block is complete, `null` where it is not, a connection error code
-   * where it is invalid
+   * Takes a HEADERS frame. @returns the headers if the block is complete, `null` if it is not, a connection error code if it is invalid
    */
   begin({ flags, payload, stream }: Frame): StreamHeaders | number | null {
     const content = unpadded(payload, flags);

@@ -13,7 +13,7 @@ export type HeaderList = readonly HeaderField[] | 'too-large' | 'malformed';
 /** Scratch space for one Huffman-decoded string. Safe to share: decoding is synchronous. */
 const scratch = Buffer.alloc(Math.ceil(MAX_BLOCK_BYTES * HUFFMAN_EXPANSION));
 
-/** Most bits that an integer may be shifted by: a longer one is neither a valid length nor a valid index. */
+/** Most bits that an integer may be shifted by: a longer integer is neither a valid length nor a valid index. */
 const MAX_SHIFT = 28;
 
 /**

@@ -17,7 +17,7 @@ const UNSOUND_VALUE = /[\x00\n\r]|^[ \t]|[ \t]$/;
 export const fieldOf = (name: string, value: string): HeaderField => field(name, value, NAME.test(name));
 
 /**
- * A field with the name of an existing one. INVARIANT: O(1) in the length of the name, because a client can send a name of
+ * A field with the name of an existing field. INVARIANT: O(1) in the length of the name, because a client can send a name of
  * 4,000 characters once and then refer to it with two bytes in thousands of fields.
  */
 export const fieldNamedAs = ({ name, isNameSound }: HeaderField, value: string): HeaderField =>

@@ -22,7 +22,7 @@ export class HeaderTable {
   #bytes = 0;
   #maxBytes = TABLE_BYTES;
 
-  /** The field at an index; `undefined` where there is none. */
+  /** The field at an index; `undefined` if there is none. */
   at(number: number): HeaderField | undefined {
     if (number <= staticFields.length) return staticFields[number - 1];
     const age = number - staticFields.length - 1;
@@ -40,7 +40,7 @@ export class HeaderTable {
     this.#bytes += bytes;
   }
 
-  /** Sets the size of the table. Returns false where it is above the announced one. */
+  /** Sets the size of the table. Returns false if it is above the announced size. */
   resize(maxBytes: number): boolean {
     if (maxBytes > TABLE_BYTES) return false;
     this.#maxBytes = maxBytes;

@@ -45,7 +45,7 @@ function range(from: number, to: number): readonly number[] {
 }
 
 const END = 256;
-/** Inner nodes of the tree: one less than it has leaves. */
+/** Inner nodes of the tree: the number of its leaves minus 1. */
 const NODES = 256;
 const NIBBLES = 16;
 const NONE = -1;
@@ -119,7 +119,7 @@ export const HUFFMAN_EXPANSION = 8 / 5;
  * Decodes a Huffman-coded string.
  *
  * @param into receives one byte per character; must hold `HUFFMAN_EXPANSION` times the encoded length
- * @returns the number of characters; -1 where the string is invalid: it contains EOS or its padding is wrong
+ * @returns the number of characters; -1 if the string is invalid: it contains EOS or its padding is wrong
  * @see RFC 7541 section 5.2
  */
 export function decodeHuffman(bytes: Buffer, from: number, to: number, into: Buffer): number {

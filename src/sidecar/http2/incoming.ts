@@ -3,12 +3,11 @@ import { type AnswerableStream, STREAM_WINDOW_BYTES, type StreamEvents } from '.
 const EMPTY = Buffer.alloc(0);
 
 /**
- * What a client sends on a stream, as an async iterator with backpressure: asking for the next piece releases the window of the
- * one before. Ends when the client half-closes or the stream is over. Data that arrives after the reader has returned is
- * discarded.
+ * What a client sends on a stream, as an async iterator with backpressure: asking for the next piece releases the window of the previous
+ * piece. Ends when the client half-closes or the stream is over. Data that arrives after the reader has returned is discarded.
  *
- * INVARIANT: buffered data takes only a few times its own size in memory, however small its frames were. Kept frame by frame,
- * one-byte frames would take a hundred times the window.
+ * INVARIANT: buffered data takes only a few times its own size in memory, however small its frames were. Kept frame by frame, one-byte frames
+ * would take a hundred times the window.
  */
 export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
   readonly #stream: Pick<AnswerableStream, 'took'>;

@@ -14,7 +14,7 @@ export class ReceiveWindow {
     this.#left = bytes;
   }
 
-  /** Counts received bytes. Returns false where they exceed the window. */
+  /** Counts received bytes. Returns false if they exceed the window. */
   receive(length: number): boolean {
     this.#left -= length;
     return this.#left >= 0;

@@ -4,7 +4,7 @@ import type { HeaderField } from './header-field.ts';
 export interface RequestHead {
   readonly method: string;
   readonly path: string;
-  /** Regular header fields by lower-case name; repeated fields are joined to one list. */
+  /** Regular header fields by lower-case name; repeated fields are joined to a list. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
@@ -17,7 +17,7 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** The head in a list of fields; `null` where the request is malformed. @see RFC 9113 sections 8.2 and 8.3 */
+/** The head in a list of fields; `null` if the request is malformed. @see RFC 9113 sections 8.2 and 8.3 */
 export function requestHeadFrom(fields: readonly HeaderField[]): RequestHead | null {
   const pseudo: Record<string, string | null> = { ':method': null, ':path': null, ':scheme': null, ':authority': null };
   const headers = new Map<string, string>();
@@ -41,7 +41,7 @@ export function requestHeadFrom(fields: readonly HeaderField[]): RequestHead | n
 export const areTrailers = (fields: readonly HeaderField[]): boolean =>
   fields.every(({ name, isSound }) => isSound && !name.startsWith(':'));
 
-/** The `content-length` in bytes; `null` where it is absent, `malformed` where it is invalid. */
+/** The `content-length` in bytes; `null` if it is absent, `malformed` if it is invalid. */
 export type ContentLength = number | null | 'malformed';
 
 /** The `content-length` of a request. */

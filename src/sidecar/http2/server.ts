@@ -17,8 +17,8 @@ export interface Http2ServerOptions {
   readonly onStream: (stream: AnswerableStream, head: RequestHead) => StreamEvents;
   readonly monotonicMs: () => number;
   /**
-   * Backpressure: whether enough work is queued, asked after each chunk. Where true, no connection is read until `readOn`;
-   * whoever returns true must call it. Default: never.
+   * Backpressure: whether enough work is queued, asked after each chunk. If true, no connection is read until `readOn` is called. Default:
+   * never.
    */
   readonly isCrowded?: () => boolean;
   /**
@@ -30,7 +30,7 @@ export interface Http2ServerOptions {
   readonly noticeMs?: number;
 }
 
-/** Connections per address; one more is closed at once. Envoy opens one per worker thread. */
+/** Connections per address; further connections are closed at once. Envoy opens a connection per worker thread. */
 const MAX_CONNECTIONS = 1_024;
 /** TCP keep-alive detects peers that disappeared; their connections would otherwise stay for ever. */
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
@@ -102,7 +102,7 @@ export class Http2Server {
 
   /** Sends the buffered frames of all connections, of those first that have gathered first. */
   flush(): void {
-    // A connection may gather again while another one is flushed.
+    // A connection may gather again while another is flushed.
     for (let index = 0; index < this.#gathered.length; index += 1) {
       const connection = this.#gathered[index];
       if (connection?.isGathered !== true) continue;
@@ -130,7 +130,7 @@ export class Http2Server {
     for (const connection of this.#connections) connection.wait();
   };
 
-  /** Graceful stop: refuses new streams, lets open ones finish, and destroys what is left after `graceMs`. Never rejects. */
+  /** Graceful stop: refuses new streams, lets open streams finish, and destroys what is left after `graceMs`. Never rejects. */
   async close(graceMs: number): Promise<void> {
     for (const connection of this.#connections) connection.warn();
     if (this.#connections.size > 0) await elapsed(Math.min(this.#options.noticeMs ?? NOTICE_MS, graceMs));

@@ -31,7 +31,7 @@ export const INITIAL_WINDOW_BYTES = 65_535;
 type Outcome = number | null;
 
 /**
- * The HTTP/2 state of one connection: streams, flow control, and the limits on what the peer may do. Stream errors reset the
+ * The HTTP/2 state of a connection: streams, flow control, and the limits on what the peer may do. Stream errors reset the
  * stream only. No server push; priorities are ignored.
  *
  * @see RFC 9113 sections 5 and 6
@@ -245,7 +245,7 @@ export class Http2Session implements StreamConnection {
     const change = (settings.initialWindowSize ?? this.#streamSendWindow) - this.#streamSendWindow;
     if (change === 0) return this.#idle();
     this.#streamSendWindow += change;
-    // INVARIANT: the cost of a frame is charged for what it does: this one updates every stream.
+    // INVARIANT: the cost of a frame is charged for what it does: this frame updates every stream.
     const problem = this.#idle(1 + this.#streams.size);
     if (problem !== null) return problem;
     for (const stream of this.#streams.values()) if (!stream.widen(change)) return ErrorCode.flowControl;

@@ -23,7 +23,7 @@ export function settingsBytes(settings: readonly (readonly [setting: number, val
 
 /** The client's settings that matter here. */
 export interface ToldSettings {
-  /** Initial window of new streams; `null` where it is unchanged. */
+  /** Initial window of new streams; `null` if it is unchanged. */
   readonly initialWindowSize: number | null;
 }
 

@@ -8,10 +8,10 @@ export interface StreamEvents {
   /**
    * Data arrived: a view of the received bytes. The client may send more once `took` is called for them.
    *
-   * @param part `last` where the same frame ends the client's half: `ended` follows, or `closed`
+   * @param part `last` if the same frame ends the client's half: `ended` follows, or `closed`
    */
   data(bytes: Buffer, part: 'more' | 'last'): void;
-  /** The client half-closed the stream. Not called where the stream ends before. */
+  /** The client half-closed the stream. Not called if the stream ends before. */
   ended(): void;
   /** The stream is over. Called exactly once, as the last call. */
   closed(): void;
@@ -73,8 +73,8 @@ export type StreamProblem = (typeof ErrorCode)['streamClosed' | 'flowControl' | 
 export const STREAM_WINDOW_BYTES = 256 * 1_024;
 
 /**
- * One stream: counts and passes on what arrives, and queues what is sent for the client's windows. It is over when both sides
- * have half-closed, one has reset it, or the connection has closed.
+ * A stream: counts and passes on what arrives, and queues what is sent for the client's windows. It is over when both sides have half-closed,
+ * either side has reset it, or the connection has closed.
  *
  * @see RFC 9113 section 5.1
  */
@@ -200,7 +200,7 @@ export class Http2Stream implements AnswerableStream {
     return null;
   }
 
-  /** Changes the send window. Returns false where it exceeds the protocol's maximum. */
+  /** Changes the send window. Returns false if it exceeds the protocol's maximum. */
   widen(bytes: number): boolean {
     this.#sendWindow += bytes;
     if (this.#sendWindow > MAX_31_BITS) return false;
@@ -222,7 +222,7 @@ export class Http2Stream implements AnswerableStream {
     if (this.#trailers !== null && this.#held.length === 0) this.#finish(this.#trailers);
   }
 
-  /** The stream is over; `isReset` where one side reset it. */
+  /** The stream is over; `isReset` if one side reset it. */
   close(options: { readonly isReset: boolean }): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -241,7 +241,7 @@ export class Http2Stream implements AnswerableStream {
     }
   }
 
-  /** INVARIANT: an exception of one stream's listener ends neither the process nor another stream. */
+  /** INVARIANT: an exception of a stream's listener ends neither the process nor another stream. */
   #fault(error: unknown): void {
     this.#connection.fault(error);
     this.reset(ErrorCode.internal);

@@ -4,7 +4,7 @@ import { TokenBucket } from '../../core/runtime/collections/token-bucket.ts';
 /** What kind of finding it is. */
 export type FindingKind = FindingRecord['finding'];
 
-/** For each kind: a burst of 20 findings, then one a second, are recorded individually. */
+/** For each kind: a burst of 20 findings, then 1 per second, are recorded individually. */
 const RATE = { burst: 20, perSecond: 1 };
 /** Time between two summaries of a kind. */
 const SUMMARY_MS = 10_000;
@@ -24,8 +24,8 @@ interface KindState {
 }
 
 /**
- * A token bucket that keeps a flood of findings out of the ledger: per kind, 20 in a burst and then one a second are recorded
- * individually; the rest is counted into a summary every 10 s. None is lost from the count.
+ * A token bucket that keeps a flood of findings out of the ledger: per kind, 20 in a burst and then 1 per second are recorded individually;
+ * the rest is counted into a summary every 10 s. None is lost from the count.
  */
 export class FindingBudget {
   readonly #monotonicMs: () => number;

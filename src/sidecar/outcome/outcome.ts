@@ -4,18 +4,17 @@ import { VIA_UPSTREAM } from '../../core/ledger/use-fates.ts';
 import type { AwaitedUse } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';
 
-/** The records that follow from one call in the access log. */
+/** The records that follow from a call in the access log. */
 export interface Outcome {
-  /** `null` where the call is counted only by its finding. */
+  /** `null` if the call is counted only by its finding. */
   readonly class: OutcomeClass | null;
   readonly record: OutcomeRecord | null;
   readonly finding: FindingRecord | null;
 }
 
 /**
- * The outcome of an ended call. A call with a decision is recorded, even if another process decided it. A call without one is a
- * `bypass`, or `failure-mode-allowed`, where the proxy tried to send it upstream; where the proxy answered by itself, it is
- * only counted.
+ * The outcome of an ended call. A call with a decision is recorded, even if another process decided it. A call without a decision is a
+ * `bypass`, or `failure-mode-allowed`, if the proxy tried to send it upstream; if the proxy answered by itself, it is only counted.
  *
  * @param use the decision, if made by this process
  */

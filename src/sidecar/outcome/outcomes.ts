@@ -15,7 +15,7 @@ import { UnsentCalls } from './unsent-calls.ts';
 import type { AnsweredCall } from './unsent-calls.ts';
 import { withdrawalOf } from './withdrawal.ts';
 
-/** Observes each outcome and finding, summarised ones included. */
+/** Observes each outcome and finding, including summarised findings. */
 export interface OutcomeObserver {
   onOutcome(outcome: OutcomeClass): void;
   /** What became of a call that this process allowed. */
@@ -44,7 +44,7 @@ export interface OutcomeRules {
 }
 
 const SWEEP_MS = 1_000;
-/** Half of the ledger's queue; the rest is for uses, which are denied where it is full. */
+/** Half of the ledger's queue; the rest is for uses, which are denied if it is full. */
 const MAX_QUEUED = 2_048;
 const PAUSE_MS = 20;
 /** About half a minute. Then the outcome is dropped, counted and logged. */
@@ -88,8 +88,8 @@ export class Outcomes {
   }
 
   /**
-   * Notes what a check took, such as a budget: it is undone once the proxy's log says that the call was not sent to an upstream. It is forgotten
-   * where the log does not come; beyond 10,000 the oldest is.
+   * Notes what a check took, such as a budget: it is undone once the proxy's log says that the call was not sent upstream. Without that log
+   * entry it is forgotten; beyond 10,000 checks the oldest is dropped.
    */
   decided(call: AnsweredCall): void {
     this.#unsent.answered(call);
@@ -111,7 +111,7 @@ export class Outcomes {
   }
 
   /**
-   * Processes an entry of an access log. `null` where it is recorded; otherwise a promise that resolves once it is, so that the
+   * Processes an entry of an access log. `null` if it is recorded; otherwise a promise that resolves once it is, so that the
    * log is read no faster: outcomes take at most half of the ledger's queue.
    */
   served(call: ServedCall): Promise<void> | null {
@@ -163,7 +163,7 @@ export class Outcomes {
     if (finding !== null) this.#found(finding.finding, () => finding);
   }
 
-  /** Whether the ledger took a record. Records are offered only where there is room, or at the end. */
+  /** Whether the ledger took a record. Records are offered only if there is room, or at the end. */
   #isRecorded(record: LedgerRecord): boolean {
     const { ledger } = this.#services;
     return (this.#isClosed || ledger.queued < MAX_QUEUED) && ledger.append(record);
@@ -209,7 +209,7 @@ export class Outcomes {
     this.#summarise({ isLast: false });
   };
 
-  /** The first use that can be missed: with `auto`, one answered after a log had connected. */
+  /** The first use that can be missed: with `auto`, the first use answered after a log had connected. */
   #missedFromMs(): number {
     if (this.#rules.expected === 'always') return 0;
     return this.#log.state === 'never' ? Infinity : this.#log.firstMs;

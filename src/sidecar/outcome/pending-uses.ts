@@ -31,7 +31,7 @@ const defaultLimits: PendingLimits = { maxWaiting: 50_000, maxOverdue: 10_000 };
  * late outcome.
  */
 export class PendingUses {
-  // INVARIANT: a use is in one of the two caches. Each decision has its own id, and a touched use is removed first.
+  // INVARIANT: a use is in exactly one of the two caches. Each decision has its own id, and a touched use is removed first.
   readonly #waiting: LRUCache<string, WaitingUse>;
   readonly #overdue: LRUCache<string, WaitingUse>;
   #givenUp = 0;
@@ -64,7 +64,7 @@ export class PendingUses {
     if (use !== null) this.add(use, nowMs);
   }
 
-  /** Removes and returns the use of a decision; `null` where it is unknown. */
+  /** Removes and returns the use of a decision; `null` if it is unknown. */
   take(decisionId: string): AwaitedUse | null {
     const uses = this.#waiting.has(decisionId) ? this.#waiting : this.#overdue;
     const use = uses.get(decisionId);

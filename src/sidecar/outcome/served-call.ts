@@ -7,7 +7,7 @@ export interface LoggedDecision {
   readonly task: string | null;
   readonly agent: string | null;
   readonly action: string | null;
-  /** Name of the ledger with the decision, where several processes serve one proxy. */
+  /** Name of the ledger with the decision, if several processes serve the same proxy. */
   readonly ledger: string | null;
 }
 
@@ -15,9 +15,9 @@ export interface LoggedDecision {
 export interface ServedCall {
   /** `ended` once per call; `alive` while a call is running. */
   readonly state: 'ended' | 'alive';
-  /** `null` where the call has no decision of ours, because no check was made or its answer did not arrive. */
+  /** `null` if the call has no decision of ours, because no check was made or its answer did not arrive. */
   readonly decision: LoggedDecision | null;
-  /** HTTP status of the answer; `null` where there was none. */
+  /** HTTP status of the answer; `null` if there was none. */
   readonly status: number | null;
   /** Who answered and why, in Envoy's words: `via_upstream`, `ext_authz_denied`. */
   readonly details: string;
@@ -25,7 +25,7 @@ export interface ServedCall {
   readonly flags: readonly string[];
   /** From the first byte of the request to the end of the call. */
   readonly durationMs: number | null;
-  /** From the first byte sent upstream to the last byte received; `null` where none was. */
+  /** From the first byte sent upstream to the last byte received; `null` if none was. */
   readonly upstreamMs: number | null;
   /** Bytes of the bodies, without headers. */
   readonly requestBytes: number;

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { upTo } from '../../core/runtime/collections/up-to.ts';
 import type { ServedCall } from './served-call.ts';
 
-/** What follows for a check that was answered, where the proxy does not send its call upstream. */
+/** What to undo of an answered check if the proxy does not send its call upstream. */
 export interface AnsweredCall {
   readonly decisionId: string;
   /** `ServedCall.callName`. */
@@ -32,7 +32,7 @@ export const isUnsent = ({ attempts, flags }: Pick<ServedCall, 'attempts' | 'fla
  */
 export class UnsentCalls {
   readonly #byDecision = new LRUCache<string, AnsweredCall>(upTo(MAX_CALLS));
-  /** `TWO_CHECKS`: two checks were made of one call, so that its name says nothing. */
+  /** `TWO_CHECKS`: two checks were made of the same call, so its name is ambiguous. */
   readonly #byName = new LRUCache<string, AnsweredCall | typeof TWO_CHECKS>(upTo(MAX_CALLS));
   /** Decisions and names of calls that ended unsent before it was known what they took. */
   readonly #ended = new LRUCache<string, true>(upTo(MAX_CALLS));

@@ -14,7 +14,7 @@ export type AppendStream = ClientDuplexStream<Buffer, Appended>;
 
 /** The dependencies of a shipper. */
 export interface ShipperServices {
-  /** Calls `Append` at an authority. Each stream may be at another one. */
+  /** Calls `Append` at an authority. Each stream may go to a different authority. */
   readonly open: () => AppendStream | { readonly problem: string };
   /** The log of this process. */
   readonly log: { readonly origin: string; readonly verifierKey: string };
@@ -22,7 +22,7 @@ export interface ShipperServices {
   readonly unacknowledged: Pick<Unacknowledged, 'kept'>;
   readonly ports: Pick<Ports, 'randomBytes'>;
   readonly after: After;
-  /** Told why records do not leave this host, and with `null` when they do. */
+  /** Called with the reason why records do not leave this host, and with `null` when they do. */
   readonly onFault: (problem: string | null) => void;
 }
 
@@ -34,7 +34,7 @@ const ROOM_BYTES = MAX_TOGETHER_BYTES + 8 * 1024;
 const GATHER_MS = 100;
 /** An empty message this often shows that the log goes on: the authority counts it as lost after a minute. */
 const ALIVE_MS = 15_000;
-/** The first and longest pause before the next stream; the real one is a random part of it. */
+/** The first and longest pause before the next stream; the actual pause is a random part of it. */
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5_000;
 /** The pause after the authority refused the log, which only an operator can mend. */
@@ -43,7 +43,7 @@ const REFUSED_PAUSE_MS = 30_000;
 /** A stream, and how far it is. */
 interface Sending {
   readonly stream: AppendStream;
-  /** `null` until the authority has said from where it continues. */
+  /** `null` until the authority has sent the position from which it continues. */
   sent: number | null;
   kept: number;
   /** Size of the last checkpoint sent. */
@@ -59,7 +59,7 @@ interface Sending {
 }
 
 /**
- * Streams the log of this process to an authority, from where that one has it. After an error it calls again, with a growing pause.
+ * Streams the log of this process to an authority, from the position that the authority asks for. Errors are retried with back-off.
  *
  * Lifecycle: `start`; `more` whenever the log has more; `close` once the log is closed, which waits until all of it is acknowledged.
  */
@@ -130,9 +130,9 @@ export class RecordShipper {
   }
 
   /**
-   * Sends the rest and says that the log ended.
+   * Sends the rest and announces the end of the log.
    *
-   * @returns a problem where not all of it was acknowledged within `withinMs`
+   * @returns a problem if not all of it was acknowledged within `withinMs`
    */
   async close(withinMs: number): Promise<string | null> {
     const isWhole = await new Promise<boolean>((resolve) => {

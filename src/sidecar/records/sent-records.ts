@@ -13,7 +13,7 @@ const { requestSerialize } = methodOf('Append');
 /**
  * The message on the wire.
  *
- * @param room memory for it, where it is large enough. Default: new memory
+ * @param room memory for it, if it is large enough. Default: new memory
  */
 export function sentBytes({ leaves, ...rest }: SentRecords, room?: Buffer): Buffer {
   const head = requestSerialize({ ...rest, leaves: [] });
@@ -21,7 +21,7 @@ export function sentBytes({ leaves, ...rest }: SentRecords, room?: Buffer): Buff
   const length = head.length + leaves.bytes.length;
   const message = room !== undefined && length <= room.length ? room : Buffer.allocUnsafe(length);
   message.set(head);
-  // Copies from shared memory at once, where `set` would copy byte by byte.
+  // Copies from shared memory at once; `set` would copy byte by byte.
   leaves.bytes.copy(message, head.length);
   return message.subarray(0, length);
 }

@@ -20,13 +20,13 @@ export interface AnnouncedBundleServices {
 }
 
 /**
- * The signed policy bundle of the authority that is followed. The stream announces the digest of the bundle in force there; it is fetched where
- * it is another one. So a look at an unchanged bundle asks nobody, and it fails while no authority is followed.
+ * The signed policy bundle of the authority that is followed. The stream announces the digest of the bundle in force there; the bundle is
+ * fetched only if the digest has changed. So reading an unchanged bundle makes no call. It fails while no authority is followed.
  */
 export class AnnouncedBundle {
   readonly #services: AnnouncedBundleServices;
   readonly #begunMs: number;
-  /** The digest announced on this stream, `''` where the authority has no bundle; `null` before that. */
+  /** The digest announced on this stream, `''` if the authority has no bundle; `null` before that. */
   #digest: string | null = null;
 
   constructor(services: AnnouncedBundleServices) {
@@ -38,7 +38,7 @@ export class AnnouncedBundle {
     this.#digest = digest;
   }
 
-  /** A new stream has begun: what an earlier one announced may be old. */
+  /** A new stream has begun: what an earlier stream announced may be old. */
   forget(): void {
     this.#digest = null;
   }

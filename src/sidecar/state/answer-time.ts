@@ -4,13 +4,13 @@
 
 /** Shortest bound: half of the deadline that Envoy ships with, so that a check has time for an open and a settlement. */
 const MIN_MS = 250;
-/** A bound is so many times the slowest answer of late, and that one is forgotten by so much with each faster answer. */
+/** The bound is `TIMES` the slowest recent answer, which decays by the factor `KEPT` with each faster answer. */
 const TIMES = 2;
 const KEPT = 0.95;
 
 /**
- * How long a sidecar waits for an answer of an authority: 250 ms, or twice what answers have taken, at most as long as configured, and as long at
- * first. So one that answers in 300 ms is waited for: a use whose settlement is not waited for is denied, and may count all the same.
+ * How long a sidecar waits for an answer of an authority: 250 ms, or twice what answers have taken, at most the configured time, which also
+ * applies at first. A timeout that is too short denies a use that may be settled all the same.
  */
 export class AnswerTime {
   readonly #mostMs: number;
@@ -30,7 +30,9 @@ export class AnswerTime {
     return Math.min(this.#mostMs, Math.max(MIN_MS, Math.ceil(TIMES * this.#slowestMs)));
   }
 
-  /** Makes a call within the bound, and measures it. One that fails in the end was slow, unless it failed at once. */
+  /**
+   * Makes a call within the bound, and measures it. A call that failed at its timeout counts as slow; an immediate failure does not count.
+   */
   async measured<T extends object>(call: (boundMs: number) => Promise<T>): Promise<T> {
     const { boundMs } = this;
     const beganMs = this.#monotonicMs();

@@ -16,7 +16,7 @@ import { BoundedHandshakes } from './bounded-handshakes.ts';
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
 /** Most bytes queued for a stream that the authority does not read. Beyond it, the stream is ended. */
 const MAX_QUEUED_BYTES = 1_024 * 1_024;
-/** Longest handshake. An authority gives one up after 10 s. */
+/** Longest handshake. An authority gives up after 10 s. */
 const HANDSHAKE_MS = 15_000;
 /** Longest text of an authority that is repeated in a problem, in characters. */
 const MAX_DETAIL_LENGTH = 200;
@@ -24,7 +24,7 @@ const MAX_DETAIL_LENGTH = 200;
 /** Where an authority listens: the text of a gRPC target, such as `unix:/run/remit.sock` or `remit.acme.test:9474`. */
 export interface AuthorityPlace {
   readonly target: string;
-  /** By whom it is served, over TLS; `null` over a Unix socket, where the permissions of the socket say it. */
+  /** The expected identity of the server, over TLS; `null` over a Unix socket, which is protected by its permissions. */
   readonly tls: { readonly svid: Svid; readonly authorityId: SpiffeId } | null;
 }
 
@@ -34,7 +34,7 @@ export interface FollowListener {
   /**
    * Called exactly once, as the last call; not after `end`.
    *
-   * @param end.isRefused whether the authority said that it serves no sidecar, since its database lacks changes
+   * @param end.isRefused whether the authority serves no sidecars, because its database lacks changes
    * @param end.isAnswered whether the authority ended the stream and its connection works, so that it can be asked again there
    */
   readonly onEnd: (problem: string, end: { readonly isRefused: boolean; readonly isAnswered: boolean }) => void;
@@ -54,8 +54,8 @@ interface BundleBounds {
 }
 
 /**
- * Addresses of one name in random order, the next one after 250 ms without a connection: sidecars spread over what a name stands for, and
- * one of it that accepts connections but does not answer holds up nothing.
+ * Addresses of a name are tried in random order, the next after 250 ms without a connection: this spreads sidecars over the addresses, and an
+ * address that accepts connections but does not answer delays nothing.
  */
 const SPREAD = JSON.stringify({ loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }] });
 
@@ -65,9 +65,9 @@ export interface CallProblem {
 }
 
 /**
- * A connection to one authority, without gRPC's own retries. It connects with its first call, and again after it was lost, each time to
- * where DNS says. A connection that is open and does not answer is not given up within the time of a lease: close the link, and make
- * another one.
+ * A connection to one authority, without gRPC's own retries. It connects with its first call, and again after a lost connection, with a new
+ * DNS look-up each time. gRPC does not give up an open connection that does not answer within the time of a lease: close the link, and make a
+ * new link.
  *
  * Lifecycle: `close` once. It fails the calls in progress.
  */
@@ -89,7 +89,7 @@ export class AuthorityLink {
       'grpc.max_reconnect_backoff_ms': tls === null ? 100 : 1_000,
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.service_config': SPREAD,
-      // The name of a host says nothing here, and TLS permits no IP address as one. `credentialsOf` checks the identity.
+      // The host name is not checked here, and TLS permits no IP address as a name. `credentialsOf` checks the identity.
       ...(tls === null ? {} : { 'grpc.ssl_target_name_override': 'remit-authority' }),
     });
   }
@@ -104,7 +104,7 @@ export class AuthorityLink {
     return this.#client.getChannel().getConnectivityState(false) === connectivityState.CONNECTING;
   }
 
-  /** Makes one call. Never rejects. */
+  /** Makes a call. Never rejects. */
   call<Name extends 'Open' | 'Settle' | 'GiveBack' | 'UseProofs'>(
     name: Name,
     request: AuthorityCalls[Name][0],
@@ -146,7 +146,7 @@ export class AuthorityLink {
     const ended = (problem: string, code: status = status.UNAVAILABLE): void => {
       if (!isOpen) return;
       end();
-      // `UNAVAILABLE` is a lost connection, or an authority that serves nobody now: another one may have its name.
+      // `UNAVAILABLE` is a lost connection, or an authority that is not serving: another authority may have the same name.
       onEnd(problem, { isRefused: code === status.FAILED_PRECONDITION, isAnswered: code !== status.UNAVAILABLE });
     };
     stream.on('data', (down: Down) => {
@@ -171,7 +171,7 @@ export class AuthorityLink {
     return this.#client.makeBidiStreamRequest(path, (message: Buffer) => message, responseDeserialize);
   }
 
-  /** Fetches the signed policy bundle; `''` where it has the digest already. Never rejects. */
+  /** Fetches the signed policy bundle; `''` if it has the digest already. Never rejects. */
   bundle(digest: string, { maxBytes, timeoutMs }: BundleBounds): Promise<string | CallProblem> {
     const { path, requestSerialize, responseDeserialize } = methodOf('Bundle');
     return new Promise((resolve) => {
@@ -207,7 +207,7 @@ export class AuthorityLink {
   }
 }
 
-/** INVARIANT: the peer is the workload that the configuration names, not only one of the trust domain. */
+/** INVARIANT: the peer is the workload that the configuration names, not just any workload of the trust domain. */
 function credentialsOf({ svid, authorityId }: NonNullable<AuthorityPlace['tls']>): ChannelCredentials {
   const { certificate, key, bundle } = tlsMaterialOf(svid);
   const made = credentials.createSsl(Buffer.from(bundle), Buffer.from(key), Buffer.from(certificate), {

@@ -7,7 +7,7 @@ type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
 
 /**
  * Credentials of a channel whose TLS handshakes end: after a time, and when the channel is closed. grpc-js bounds none: a server that accepts
- * connections and never answers would keep one more of them for each attempt, for ever.
+ * connections and never answers would leak a handshake per attempt.
  */
 export class BoundedHandshakes extends ChannelCredentials {
   readonly #inner: ChannelCredentials;

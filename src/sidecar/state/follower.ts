@@ -12,7 +12,7 @@ export interface FollowerOptions {
   readonly feed: SidecarFeed;
   /** gRPC targets of the authorities, at least one. */
   readonly targets: readonly string[];
-  /** How to reach a target now; a text where it cannot be reached, such as while there is no SVID. */
+  /** How to reach a target now; a text with the reason if it cannot be reached, such as while there is no SVID. */
   readonly placeOf: (target: string) => AuthorityPlace | string;
   readonly hello: () => Pick<Hello, 'version' | 'policy_set' | 'log'>;
   readonly status: () => SidecarStatus;
@@ -20,22 +20,25 @@ export interface FollowerOptions {
   readonly after: After;
   /** Receives every message that the feed has taken. */
   readonly onDown: (down: Down) => void;
-  /** Receives why no authority is followed, and `null` once one is. Contains nothing secret. */
+  /** Receives why no authority is followed, and `null` once an authority is. Contains nothing secret. */
   readonly onProblem: (problem: string | null) => void;
   readonly answerTime: Pick<AnswerTime, 'boundMs'>;
 }
 
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
-/** On one host there is no herd, and an authority that restarts is back before a lease is over. */
+/** On a single host there is no herd, and an authority that restarts is back before a lease is over. */
 const MAX_LOCAL_RETRY_MS = 250;
 /** Longest wait for `Welcome`, the first time. */
 const WELCOME_MS = 2_000;
 /** So many times as long as an answer may take, if that is longer. */
 const WELCOME_ANSWERS = 8;
-/** A wait is made of waits of this length: one that ends late, since this process did not run, counts as one, and what came meanwhile is read before the next. */
+/**
+ * A wait is made of waits of this length: a slice that ends late because this process did not run counts once, and what came meanwhile is
+ * read before the next.
+ */
 const SLICE_MS = 250;
-/** Where cards come and no ping is answered, a stream is given up after so many times as long. */
+/** If cards come but no ping is answered, a stream is given up only after so many times the usual wait. */
 const PROGRESS_TIMES = 4;
 
 /** A connection, with the certificate that it was made with. */
@@ -58,9 +61,10 @@ interface Stream {
 }
 
 /**
- * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next one when the stream ends, when
- * no ping is answered for half a lease and no cards come (longer after others in vain), or when the authority is about to stop. Unless the authority answered and refused, it connects
- * anew, to where DNS says then; one of several is asked once more over the connection there is. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
+ * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next one when the stream ends, when no
+ * ping is answered for half a lease and no cards come (longer after others in vain), or when the authority is about to stop. Unless the
+ * authority answered and refused, it connects anew, with a new DNS look-up; if there are several authorities, each is asked once more over
+ * its existing connection. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
  *
  * Lifecycle: begins with `start`; `close` once.
  */
@@ -82,7 +86,7 @@ export class Follower {
     this.#options = options;
   }
 
-  /** Why the last authority that answered serves no sidecar: its database lacks changes. `null` where it serves. */
+  /** Why the last authority that answered serves no sidecars: its database lacks changes. `null` if it serves. */
   get refusal(): string | null {
     return this.#refusal;
   }
@@ -91,7 +95,7 @@ export class Follower {
     this.#connect();
   }
 
-  /** Connections for calls, the one of the stream first. */
+  /** Connections for calls, the stream's connection first. */
   links(): readonly AuthorityLink[] {
     const current = this.#stream?.link;
     const others = this.#options.targets.filter((target) => target !== current?.target);
@@ -103,7 +107,7 @@ export class Follower {
     this.#stream?.up.send(up);
   }
 
-  /** Connects anew within a time, as where the credentials have changed. The stream stays until then. */
+  /** Reconnects within a time, for example after the credentials have changed. The stream stays until then. */
   moveWithin(withinMs: number): void {
     this.#cancelMove();
     this.#cancelMove = this.#options.after(this.#random() * withinMs, () => {
@@ -152,7 +156,7 @@ export class Follower {
     });
   }
 
-  /** A connection with the credentials of now. An older one serves its stream until that ends. */
+  /** A connection with the current credentials. An older connection serves its stream until that ends. */
   #linkTo(target: string): AuthorityLink | string {
     const place = this.#options.placeOf(target);
     if (typeof place === 'string') return place;
@@ -192,7 +196,7 @@ export class Follower {
     const stream = this.#stream;
     if (stream === null) return;
     const { feed, ports, status, after } = this.#options;
-    // Counted in pings: while this process does not run, what an authority has said is not read.
+    // Counted in pings: while this process does not run, messages of the authority are not read.
     const most = Math.floor(this.#patience.waitMs(Math.max(leaseMs / 2, pingMs * 2)) / pingMs);
     if (stream.pingsInVain >= most || stream.unanswered >= PROGRESS_TIMES * most) {
       this.#silent(stream.link);
@@ -207,16 +211,16 @@ export class Follower {
     stream.cancel = after(pingMs, () => this.#ping(pingMs, leaseMs));
   }
 
-  /** An authority said nothing in time. One that cannot be reached has not been asked. */
+  /** An authority did not answer in time. An authority that cannot be reached was never asked. */
   #silent(link: AuthorityLink): void {
     if (link.isConnected) this.#patience.silent();
     const kept = this.#links.get(link.target);
     this.#leave(link);
-    // The handshake of an authority that is slow goes on beside the next one, which goes to where DNS says then: else none of them would end.
+    // The handshake with a slow authority goes on beside the next attempt, which makes a new DNS look-up: else no handshake would ever end.
     if (link.isConnecting && kept?.link === link && !this.#aside.has(link.target)) this.#aside.set(link.target, kept);
   }
 
-  /** The connection that was set aside, once it stands. One that failed is given up. */
+  /** The connection that was set aside, once it is established. A failed connection is dropped. */
   #standing(target: string): KeptLink | undefined {
     const aside = this.#aside.get(target);
     if (aside === undefined || aside.link.isConnecting) return undefined;
@@ -255,8 +259,8 @@ export class Follower {
   }
 
   /**
-   * Another authority is asked next, and after it this one again, over the connection there is, once: a handshake costs a slow one the most. Where
-   * there is no other, a new connection finds another process of the same name.
+   * Another authority is asked next, and then this authority once more over the existing connection: a handshake is what costs a slow
+   * authority the most. If there is no other, a new connection finds another process of the same name.
    */
   #leave(link: AuthorityLink): void {
     const kept = this.#links.get(link.target);
@@ -266,7 +270,7 @@ export class Follower {
   }
 
   /**
-   * Connects anew for the next call: another authority may have the same name, or the same one another address. Calls in progress go on, and
+   * Reconnects for the next call: another authority may have the same name, or the same authority a new address. Calls in progress go on, and
    * fail by their own deadlines.
    */
   #drop(link: AuthorityLink): void {

@@ -7,19 +7,19 @@ import type { Task } from '../../core/task/task.ts';
 import type { TaskHistory } from '../../core/task/history.ts';
 import type { TaskKey, UseState } from '../../core/state/store.ts';
 
-/** Most tokens of one card. Of more, the first one is forgotten; its next use opens it again. */
+/** Most tokens of a card. Beyond that, the first token is forgotten; its next use opens it again. */
 const MAX_TOKENS = 256;
 /** Tokens are kept for a minute after their expiry, so that their denial still says why. */
 const KEPT_AFTER_EXPIRY_MS = 60_000;
-/** Most bytes of a list of held cards, below the 4 MiB that an authority takes in one message. */
+/** Most bytes of a list of held cards, below the 4 MiB that an authority takes in a message. */
 const MAX_LIST_BYTES = 3 * 1_024 * 1_024;
 /** Bytes of a listed card and of each of its tokens on the wire, besides issuer and id. */
 const LISTED_BYTES = 48;
 
-/** The state of one use at a sidecar. */
+/** The state of a use at a sidecar. */
 export interface CardState extends UseState {
   readonly issued: IssuedTokenState;
-  /** Where the token was used before it was opened here; `null` where no use was reported. */
+  /** Where the token was used before it was opened here; `null` if no use was reported. */
   readonly elsewhere: Elsewhere | null;
 }
 
@@ -37,9 +37,9 @@ interface KeptCard {
 }
 
 /**
- * The cards of a sidecar. Task and history, and each token, have a position of their own: the answer to an open brings one token of a task
- * whose other tokens are known from before, and a late answer must not replace what is newer. Of more than `maxCards` cards, the least
- * recently used are dropped.
+ * The cards of a sidecar. Task and history, and each token, have a position of their own: the answer to an open brings a single token of a
+ * task whose other tokens are already known, and a late answer must not replace newer state. Beyond `maxCards` cards, the least recently used
+ * are dropped.
  */
 export class HeldCards {
   readonly #cards: LRUCache<string, KeptCard>;
@@ -67,7 +67,7 @@ export class HeldCards {
     return (this.#cards.peek(nameOf(key))?.head.value.task.idleMs ?? null) !== null;
   }
 
-  /** The state of a use; `undefined` where the token is not held. */
+  /** The state of a use; `undefined` if the token is not held. */
   of(key: TaskKey, jtiDigest: string): CardState | undefined {
     return this.#cards.get(nameOf(key))?.tokens.get(jtiDigest)?.value;
   }
@@ -77,7 +77,7 @@ export class HeldCards {
   }
 
   /**
-   * Takes over the tokens that were opened, where the card has them, and the task, where it is not older than what is held.
+   * Stores the tokens that were opened, if the card has them, and the task, if it is not older than the held task.
    * @param seq position up to which the card is current
    */
   opened(held: HeldTask, jtiDigests: readonly string[], seq: number): void {
@@ -95,9 +95,9 @@ export class HeldCards {
   }
 
   /**
-   * Takes over what is held of the task, where it is not older. INVARIANT: no token is added. The card may be older than a drop and a new
-   * open of its task, and the authority then no longer thinks that this token is held.
-   * @param card `isWhole`: it has all tokens that are held; older ones that it lacks are gone
+   * Updates what is held of the task, if the card is not older. INVARIANT: no token is added. The card may be older than a drop and a new
+   * open of its task, and the authority then no longer sends changes for this token.
+   * @param card `isWhole`: it has all tokens that are held; older tokens that it lacks are gone
    */
   changed(held: HeldTask, { seq, isWhole }: { readonly seq: number; readonly isWhole: boolean }): void {
     const card = this.#cards.peek(nameOf(held.task));
@@ -135,7 +135,7 @@ export class HeldCards {
   }
 
   /**
-   * The held cards for a `Hello`, most recently used first. What does not fit into one message is removed: the authority would not know
+   * The held cards for a `Hello`, most recently used first. What does not fit into the message is removed: the authority would not know
    * that it is held.
    */
   listed(): readonly HeldCard[] {

@@ -5,7 +5,7 @@ import type { AuthorityLink } from './authority-link.ts';
 import { nameOf } from './held-cards.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
 
-/** Most tokens of one request, and of all that wait. Beyond that, a check is denied without asking. */
+/** Most tokens of a request, and of all that wait. Beyond that, a check is denied without asking. */
 const MAX_BATCH = 256;
 const MAX_WAITING = 16_384;
 
@@ -13,9 +13,9 @@ const MAX_WAITING = 16_384;
 export interface OpensOptions {
   readonly feed: SidecarFeed;
   /**
-   * The connection of the stream; `undefined` where there is none. No second authority is asked, as for uses: a card is held only where its
-   * changes come from, and an authority without a stream of this sidecar refuses to open one. Where the stream's authority does not answer,
-   * the follower moves the stream, and then the open goes with it.
+   * The connection of the stream; `undefined` if there is none. Unlike for uses, no second authority is asked: changes of a card come only
+   * over the stream, and an authority without a stream of this sidecar refuses to open cards. If the stream's authority does not answer, the
+   * follower moves the stream, and the open goes with it.
    */
   readonly link: () => AuthorityLink | undefined;
   readonly after: After;
@@ -24,7 +24,7 @@ export interface OpensOptions {
   readonly onOpened: (result: 'opened' | 'failed', count: number) => void;
 }
 
-/** Opens cards: the tokens of one turn in one request, and each token once at a time. */
+/** Opens cards: the tokens of a turn in a single request, and each token once at a time. */
 export class Opens {
   readonly #options: OpensOptions;
   /** What waits for each token, by name. */
@@ -35,7 +35,7 @@ export class Opens {
     this.#options = options;
   }
 
-  /** Opens a token. Resolves once it is known, or could not be opened in time. `null` where too many others wait. */
+  /** Opens a token. Resolves once it is known, or could not be opened in time. `null` if too many others wait. */
   open(token: TokenKey): Promise<void> | null {
     const name = nameOfToken(token);
     const known = this.#waiting.get(name);
@@ -53,7 +53,7 @@ export class Opens {
     return promise;
   }
 
-  /** Asks for what waits, where a stream follows the feed. Call it once one does. */
+  /** Sends the waiting opens, if a stream follows the feed. Call it once a stream does. */
   flush(): void {
     const link = this.#options.link();
     if (link === undefined || !this.#options.feed.isFollowing) return;

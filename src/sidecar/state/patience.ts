@@ -1,16 +1,16 @@
-/** How long an authority may be silent before another one is tried. */
+/** How long an authority may be silent before another is tried. */
 
-/** How long an authority may be silent before another one is tried. */
+/** How long an authority may be silent before another is tried. */
 
-/** Where nothing came in time, the next wait is twice as long, up to 8 times as long. */
+/** After each timeout the next wait is twice as long, up to 8 times as long. */
 const MAX_DOUBLINGS = 3;
 /** After so many answers in a row the waits are half as long again. */
 const ANSWERS_TO_HALVE = 10;
 
 /**
- * How long a sidecar waits for an authority that says nothing. An authority that is starved of processor time has more to do with each stream
- * that begins anew, and one that is given up too early is never heard: so waits grow. They do not shrink at once, since a single answer does not tell that
- * it is starved no longer: else the whole fleet leaves it again, and again, for as long as it is slow.
+ * How long a sidecar waits for an authority that says nothing. An authority that is starved of processor time has more work with each new
+ * stream, and an authority that is given up too early never answers: so waits grow. They do not shrink at once, since a single answer does
+ * not prove that it has recovered: else the whole fleet would leave it again and again for as long as it is slow.
  */
 export class Patience {
   #doublings = 0;

@@ -9,7 +9,7 @@ import type { Proof } from '../../core/token/proof/proof.ts';
 import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink } from './authority-link.ts';
 
-/** Most proofs of one request, and of all that wait. */
+/** Most proofs of a request, and of all that wait. */
 const MAX_BATCH = 256;
 const MAX_WAITING = 16_384;
 
@@ -19,8 +19,8 @@ interface Waiting {
 }
 
 /**
- * Uses DPoP proofs up at the authority, the proofs of one turn in one request. A proof without an answer in time is denied; it may count as
- * used.
+ * Uses DPoP proofs up at the authority, the proofs of a turn in a single request. A proof without an answer in time is denied; it may count
+ * as used.
  */
 export class RemoteProofs {
   readonly #links: () => readonly AuthorityLink[];
@@ -46,7 +46,7 @@ export class RemoteProofs {
     };
   }
 
-  /** Uses up a proof that the memory has just taken: why it is refused. `null` at once where the memory has not taken it. */
+  /** Uses up a proof that the memory has just taken: why it is refused. `null` at once if the memory has not taken it. */
   usedElsewhere(proof: Proof): Promise<Deny | null> | null {
     const use = this.#uses.get(proof);
     if (use === undefined) return null;

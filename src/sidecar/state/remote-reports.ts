@@ -17,7 +17,7 @@ interface Waiting {
 
 /** Options of remote reports. */
 export interface RemoteReportsOptions {
-  /** Sends a report, where a stream follows the feed. */
+  /** Sends a report, if a stream follows the feed. */
   readonly send: (report: Report) => void;
   /** Whether a task is held here that has an idle limit. */
   readonly idles: (taskId: string) => boolean;
@@ -43,7 +43,7 @@ export class RemoteReports {
     return this.#made({ secrets: due.map(({ secret, times }) => ({ ...secret, times })) });
   }
 
-  /** Reports the uses of tasks with an idle limit; no other task changes by being used, nor does one that is not held. */
+  /** Reports the uses of tasks with an idle limit; a use changes no other task, and no task that is not held. */
   touchTasks(used: ReadonlyMap<string, number>): Promise<null | StoreFailure> {
     const touched = [...used]
       .filter(([taskId]) => this.#options.idles(taskId))
@@ -61,7 +61,7 @@ export class RemoteReports {
     return this.#made({ uses: uses.map(({ jtiDigest, ...soFar }) => usesMessage(jtiDigest, soFar)) });
   }
 
-  /** A new stream has renewed the lease: sends what was not answered on the one before. */
+  /** A new stream has renewed the lease: sends what was not answered on the previous stream. */
   repeat(): void {
     for (const { report } of this.#waiting.values()) this.#options.send(report);
   }

@@ -21,7 +21,7 @@ const MAX_WAITING = 16_384;
 export interface RemoteSettlingOptions {
   readonly instance: string;
   readonly feed: SidecarFeed;
-  /** Connections to authorities, the preferred one first. */
+  /** Connections to authorities, the preferred first. */
   readonly links: () => readonly AuthorityLink[];
   readonly after: After;
   readonly answerTime: AnswerTime;
@@ -33,7 +33,10 @@ interface Waiting {
   readonly resolve: (settlement: Settlement) => void;
 }
 
-/** Settles uses at an authority, and has records kept there: the uses of one turn in one request. Without an answer in time the result is unknown. */
+/**
+ * Settles uses at an authority, and has records kept there: the uses of a turn in a single request. Without an answer in time the result is
+ * unknown.
+ */
 export class RemoteSettling implements Settling {
   readonly #options: RemoteSettlingOptions;
   readonly #unsent: UnsentUses;
@@ -96,7 +99,7 @@ export class RemoteSettling implements Settling {
     });
   }
 
-  /** Asks one authority, and a second one where the first has failed or has not answered soon. */
+  /** Asks an authority, and a second if the first has failed or has not answered soon (a hedged call). */
   async #hedged(request: SettleRequest, boundMs: number): Promise<SettleReply | CallProblem> {
     const [first, second] = this.#options.links();
     if (first === undefined) return { problem: 'no authority can be reached' };
@@ -113,7 +116,7 @@ export class RemoteSettling implements Settling {
   }
 }
 
-/** The first reply of two calls; a problem where both have none. */
+/** The first reply of two calls; a problem if both have failed. */
 async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[]): Promise<SettleReply | CallProblem> {
   try {
     return await Promise.any(calls.map((call) => call.then((one) => ('problem' in one ? Promise.reject(one) : one))));
@@ -152,7 +155,7 @@ const problems: ReadonlyMap<string, SettleProblem> = new Map(
   (['replayed', 'ended', 'history-changed', 'history-full'] as const).map((name) => [name, name]),
 );
 
-/** The problem of a use; `undefined` where it is unknown whether the use is settled. */
+/** The problem of a use; `undefined` if it is unknown whether the use is settled. */
 const problemOf = ({ problem, budget = null }: SettleReply['settled'][number]): SettleProblem | undefined =>
   problem === 'exhausted' ? { problem, budget: budget === null ? null : budgetOf(budget) } : problems.get(problem);
 

@@ -1,6 +1,6 @@
 import type { UseMessage } from '../../core/fleet/messages.ts';
 
-/** Most uses of one request, and bytes of their records: a message of more than 4 MiB is refused. */
+/** Most uses of a request, and bytes of their records: a message of more than 4 MiB is refused. */
 const MAX_USES = 256;
 const MAX_RECORD_BYTES = 1_024 * 1_024;
 

@@ -31,7 +31,7 @@ interface Opening {
   readonly early: Map<string, Early>;
 }
 
-/** A card that came before the reply to an open; `null` where the task was told to be gone. */
+/** A card that came before the reply to an open; `null` if the task was reported as gone. */
 interface Early {
   readonly held: HeldTask | null;
   readonly seq: number;
@@ -55,7 +55,7 @@ export class SidecarFeed {
   #lastOpen = 0;
   /** Life of the cards after an answered ping; `null` while no stream follows the feed. */
   #leaseMs: number | null = null;
-  /** Everything up to here is applied. Where the database is behind it, a commit was lost. */
+  /** Everything up to here is applied. If the database is behind it, a commit was lost. */
   #position: Position | null = null;
 
   /**
@@ -107,7 +107,7 @@ export class SidecarFeed {
     this.#lease.forgetPings();
   }
 
-  /** Takes a message of the stream. Gives what is to be sent, or `resync` where the stream must be closed and a new one begun. */
+  /** Takes a message of the stream. Gives what is to be sent, or `resync` if the stream must be closed and a new stream begun. */
   heard(down: Down): readonly Up[] | 'resync' {
     switch (down.of) {
       case 'welcome':
@@ -139,8 +139,7 @@ export class SidecarFeed {
   }
 
   /**
-   * Takes the reply to an open; `null` where it failed. `false` where nothing was learned from it: it failed, or its stream has ended
-   * meanwhile.
+   * Takes the reply to an open; `null` if it failed. `false` if it failed, or its stream has ended meanwhile.
    */
   opened(request: OpenRequest, reply: OpenReply | null): boolean {
     const opening = this.#opens.get(request.n);
@@ -162,7 +161,7 @@ export class SidecarFeed {
   }
 
   /**
-   * The state of a use now: `undefined` where there is no such task or token, `unknown` where the token must be opened first, `stale` where
+   * The state of a use now: `undefined` if there is no such task or token, `unknown` if the token must be opened first, `stale` if
    * the lease is over.
    */
   of(key: TaskKey, jtiDigest: string, at: Moment): CardState | undefined | 'unknown' | 'stale' {
@@ -215,7 +214,7 @@ export class SidecarFeed {
     return [];
   }
 
-  /** `null` where it does not continue what was heard before. */
+  /** `null` if it does not continue what was heard before. */
   #changed({ from, to, at, cards, gone, mark }: Changes): readonly Up[] | null {
     const position = this.#position;
     if (position === null || !this.isFollowing || from !== position.seq || to < from || at < to) return null;
@@ -263,7 +262,7 @@ export class SidecarFeed {
     const name = nameOf(token.key);
     const early = opening.early.get(name);
     if (early !== undefined && early.held === null && early.seq >= seq) {
-      // INVARIANT: a reply that was read before its task was gone brings no card back, which nobody would change any more.
+      // INVARIANT: a reply that was read before its task was gone brings no card back, because it would never be updated again.
       this.#dropped.set(name, token.key);
       return;
     }
@@ -286,7 +285,7 @@ export class SidecarFeed {
   }
 }
 
-/** `null` where the card is malformed. */
+/** `null` if the card is malformed. */
 function heldTaskFrom(card: Card): HeldTask | null {
   try {
     return heldTaskOf(card);
@@ -297,7 +296,7 @@ function heldTaskFrom(card: Card): HeldTask | null {
 
 const absentName = ({ key, jti_digest: digest }: TokenKey): string => `${digest}\n${nameOf(key)}`;
 
-/** Most dropped cards of one message, of which an authority takes 4 MiB. */
+/** Most dropped cards of a message, of which an authority takes 4 MiB. */
 const MAX_DROPPED = 8_192;
 
 const partsOf = (keys: readonly TaskKey[]): readonly (readonly TaskKey[])[] =>

@@ -56,7 +56,7 @@ export interface SidecarStateOptions {
 /** What a sidecar tells of itself. */
 export interface SidecarMeasures {
   readonly cards: number;
-  /** Until the cards are no longer good; 0 where they are not. */
+  /** Until the lease of the cards expires; 0 if it has expired. */
   readonly leaseLeftMs: number;
   /** Number of the last change applied; 0 before the first stream. */
   readonly position: number;
@@ -83,12 +83,12 @@ export class SidecarState {
   readonly #opens: Opens;
   readonly #clock: SidecarClock;
   readonly #refused = new RefusedTokens();
-  /** Of this process alone until an authority has sent the common one. */
+  /** Private to this process until an authority has sent the common key. */
   #digestKey: Uint8Array;
   /** The issuer of the tasks of the authority. */
   #issuer = '';
   #hasBegun = false;
-  /** Why no authority is followed; `null` once one is. */
+  /** Why no authority is followed; `null` once an authority is. */
   #unfollowed: string | null = null;
   #isRepeatDue = false;
   #cancelExpiry: () => void = () => undefined;
@@ -150,7 +150,7 @@ export class SidecarState {
     return state;
   }
 
-  /** The digest that stands for a static secret, the same at all sidecars of an authority. */
+  /** The digest that represents a static secret, the same at all sidecars of an authority. */
   digestOf(secret: string): string {
     return `hmac-sha-256:${createHmac('sha256', this.#digestKey).update(secret, 'utf8').digest('base64url')}`;
   }
@@ -172,13 +172,13 @@ export class SidecarState {
     };
   }
 
-  /** Why nothing can be decided here, and what keeps the authorities from being followed; `null` where it can. */
+  /** Why nothing can be decided here, and why no authority is followed; `null` if decisions are possible. */
   problem(): string | null {
     const stale = this.#stale();
     return stale === null || this.#unfollowed === null ? stale : `${stale}: ${this.#unfollowed}`;
   }
 
-  /** Why the authorities refuse to go on from the position of this sidecar; `null` where they do not, or none has answered. */
+  /** Why the authorities refuse to go on from the position of this sidecar; `null` if they do not, or no authority has answered. */
   refusal(): string | null {
     return this.#follower.refusal;
   }
@@ -255,7 +255,7 @@ export class SidecarState {
   }
 }
 
-/** `undefined` where it is not JSON. */
+/** `undefined` if it is not JSON. */
 function jsonOf(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));

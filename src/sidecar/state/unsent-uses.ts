@@ -15,7 +15,7 @@ const MAX_WAITING = 4_096;
 /** Options of giving back. */
 export interface UnsentUsesOptions {
   readonly instance: string;
-  /** Connections to authorities, the preferred one first. */
+  /** Connections to authorities, the preferred first. */
   readonly links: () => readonly Pick<AuthorityLink, 'call'>[];
   readonly after: After;
 }
@@ -27,8 +27,8 @@ interface Waiting {
 }
 
 /**
- * Has an authority give back what uses took whose calls were not sent: the uses of one turn in one request. It is asked again if it cannot be
- * reached, or if it has not settled the use yet. If that is all in vain, the use stays taken: a budget runs out early, never late.
+ * Has an authority give back what uses took whose calls were not sent: the uses of a turn in a single request. Retried if the authority
+ * cannot be reached, or has not settled the use yet. If all retries fail, the use stays taken: a budget runs out early, never late.
  */
 export class UnsentUses {
   readonly #options: UnsentUsesOptions;

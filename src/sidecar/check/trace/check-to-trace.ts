@@ -10,7 +10,7 @@ export interface CheckToTrace {
   readonly check: DecidedCheck;
   /** The decision of facts and policies, before budgets and the record. */
   readonly byPolicy: Decision;
-  /** Trace ID of its span; `null` where it has none. */
+  /** Trace ID of its span; `null` if it has none. */
   readonly traceId: string | null;
   /** How a denial was written; absent for an ordinary HTTP answer. */
   readonly form?: DenialForm;

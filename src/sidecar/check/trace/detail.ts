@@ -9,18 +9,18 @@ export type Shown = (text: string) => string;
 /** Most entries shown of a list. */
 const MAX_ENTRIES = 64;
 
-/** A detail; none where there is no value. */
+/** A detail; empty if there is no value. */
 export const detail = (name: string, value: string | number | null | undefined): readonly Detail[] =>
   value === null || value === undefined || value === '' ? [] : [[name, recordText(String(value))]];
 
-/** The entries of a list as one value, `none` without an entry. */
+/** The entries of a list as one value, `none` if the list is empty. */
 export function listText(entries: readonly string[]): string {
   const shown = entries.slice(0, MAX_ENTRIES).join(', ');
   const left = entries.length - MAX_ENTRIES;
   return entries.length === 0 ? 'none' : `${shown}${left > 0 ? ` and ${left} more` : ''}`;
 }
 
-/** An instant in milliseconds since the Unix epoch, for people; `null` where it has no date. */
+/** An instant in milliseconds since the Unix epoch, for people; `null` if it has no date. */
 export const instantText = (ms: number | null): string | null => {
   if (ms === null) return null;
   const date = new Date(ms);

@@ -87,7 +87,7 @@ export function actionDetails({ action }: CallFacts, { args }: UseRecord): reado
   ];
 }
 
-/** The policies that were asked, and what they said. */
+/** The policies that were evaluated, and their results. */
 export function policyDetails({ check, byPolicy }: CheckToTrace): readonly Detail[] {
   const { policySet, policyGeneration, cache } = check;
   return [

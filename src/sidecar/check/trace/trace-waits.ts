@@ -9,7 +9,7 @@ import type { CheckToTrace } from './check-to-trace.ts';
 import { tracedCheckFrom } from './traced-check.ts';
 import type { TracedCheck } from './traced-check.ts';
 
-/** One who waits for checks. */
+/** A subscription to checks. */
 export interface TraceWait {
   readonly filter: TraceFilter;
   /** Receives each matching check as one line of JSON, a `TracedCheck`. */
@@ -29,17 +29,17 @@ export interface RefusedCheck {
 /** Nothing of a refused check was read. */
 const UNREAD = { agent: null, refusedCaller: null, task: null, action: null, host: '', path: '' } as const;
 
-/** Most who wait at once. */
+/** Most subscriptions at once. */
 export const MAX_WAITS = 4;
 
-/** Who waits for checks to be traced. While nobody does, a check pays for one comparison. */
+/** The subscriptions to traced checks. Without any, a check costs a single comparison. */
 export class TraceWaits {
   readonly #shown: Shown;
   readonly #onFault: (error: unknown) => void;
   readonly #waits = new Set<TraceWait>();
   #isAwaited = false;
 
-  /** `onFault` receives what a check threw while it was told; no answer depends on it. */
+  /** `onFault` receives exceptions thrown while a check is reported; no answer depends on it. */
   constructor(shown: Shown, onFault: (error: unknown) => void) {
     this.#shown = shown;
     this.#onFault = onFault;
@@ -50,7 +50,7 @@ export class TraceWaits {
     return this.#isAwaited;
   }
 
-  /** Begins to wait; returns how to stop, or `full` where four wait already. */
+  /** Subscribes; returns a function that unsubscribes, or `full` if there are already four subscriptions. */
   begin(wait: TraceWait): (() => void) | 'full' {
     if (this.#waits.size >= MAX_WAITS) return 'full';
     this.#waits.add(wait);

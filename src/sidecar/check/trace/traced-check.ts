@@ -19,13 +19,13 @@ export interface TracedStage {
   readonly name: StageName;
   /** `passed`; `denied`, the stage that decided; `unused` after it: it was read, and decided nothing. */
   readonly result: 'passed' | 'denied' | 'unused';
-  /** Milliseconds; `null` where its time is part of `asked`. */
+  /** Milliseconds; `null` if its time is part of `asked`. */
   readonly ms: number | null;
   /** Its input and result, in order, without any credential. */
   readonly details: readonly Detail[];
 }
 
-/** One check with its stages, as told to who waits for it. */
+/** A check with its stages, as sent to subscribers. */
 export interface TracedCheck {
   readonly decisionId: string;
   readonly traceId: string | null;
@@ -38,7 +38,7 @@ export interface TracedCheck {
   readonly stages: readonly TracedStage[];
 }
 
-/** What is told of a check. `record` is that of the same check. */
+/** The trace of a check. `record` is the record of the same check. */
 export function tracedCheckFrom(traced: CheckToTrace, record: UseRecord, shown: Shown): TracedCheck {
   const { check, traceId, readMs, taskMs, decideMs, settleMs, totalMs } = traced;
   const decidedBy = decidingStage(traced);

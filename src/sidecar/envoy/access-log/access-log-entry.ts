@@ -34,7 +34,7 @@ export function servedCallFrom(bytes: Buffer, entry: ByteRange = allOf(bytes)): 
   return state === null ? null : callFrom(draft, state);
 }
 
-/** By `AccessLogType`; before 1.26 Envoy only says whether the entry is an intermediate one. */
+/** By `AccessLogType`; before 1.26 Envoy only says whether the entry is intermediate. */
 function stateOf({ type, isIntermediate }: EntryDraft): ServedCall['state'] | null {
   switch (type) {
     case 0:

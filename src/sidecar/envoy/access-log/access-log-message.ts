@@ -39,7 +39,7 @@ interface Found {
   count: number;
 }
 
-/** A message of which one field is read. */
+/** A message of which a single field is read. */
 const within = (
   field: number,
   slot: number | null,

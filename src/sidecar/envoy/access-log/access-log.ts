@@ -13,11 +13,11 @@ export interface AccessLogSink {
   /** A log has connected; call the returned function when it disconnects. */
   readonly opened: (name: string) => () => void;
   /**
-   * Name of this process's ledger, `null` where no other process serves the same proxy. A stream whose entries all name another began here
-   * while that process was away. It is ended: Envoy stays with the process that a stream began at, and chooses anew for the next one.
+   * Name of this process's ledger, `null` if no other process serves the same proxy. A stream whose entries all name another ledger began
+   * here while that process was away. It is ended: Envoy keeps a stream at its process, and chooses again for the next stream.
    */
   readonly ledger: string | null;
-  /** Backpressure: `null` where the next call may come at once, else resolves when it may. */
+  /** Backpressure: `null` if the next call may come at once, else resolves when it may. */
   readonly served: (call: ServedCall) => Promise<void> | null;
 }
 
@@ -26,7 +26,7 @@ export interface AccessLogOptions {
   /** Limits bytes received and not yet taken, over all streams. */
   readonly budget: ByteBudget;
   readonly monotonicMs: () => number;
-  /** Most concurrent streams, 256 by default; Envoy opens one per worker. One more is refused. */
+  /** Most concurrent streams, 256 by default; Envoy opens a stream per worker. Streams beyond that are refused. */
   readonly maxStreams?: number;
   /** Called with errors of the sink. */
   readonly onFault?: (error: unknown) => void;
@@ -104,7 +104,7 @@ interface Reading {
   readonly rests: SharedTimeout<AccessLogStream>;
 }
 
-/** Reads a stream to its end. Returns the problem, or `null` where it ended normally. */
+/** Reads a stream to its end. Returns the problem, or `null` if it ended normally. */
 async function readStream(log: AccessLogStream, { sink, messages, rests }: Reading): Promise<Ending | null> {
   let gone: (() => void) | null = null;
   let restIsThere: (() => void) | null = null;
@@ -124,7 +124,7 @@ async function readStream(log: AccessLogStream, { sink, messages, rests }: Readi
         const taken = await takeEntries(message, sink);
         if (taken.problem !== null) return invalid(taken.problem);
         hasOwn ||= taken.hasOwn;
-        // A log that all processes share stays: the next one would begin at one of them as well.
+        // A log that all processes share stays: its next stream would reach one of them as well.
         if (taken.hasOther && !hasOwn) log.endAnswer();
       }
       if (messages.isPartial) restIsThere ??= rests.add(log);
@@ -141,7 +141,7 @@ async function readStream(log: AccessLogStream, { sink, messages, rests }: Readi
 /** How the entries of a message were taken. */
 interface Taken {
   readonly problem: string | null;
-  /** Whether one is of a decision of this process, and of another one. */
+  /** Whether an entry has a decision of this process, or of another process. */
   readonly hasOwn: boolean;
   readonly hasOther: boolean;
 }

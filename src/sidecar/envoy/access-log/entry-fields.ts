@@ -4,7 +4,7 @@ import { hostAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
 import { loggedMetadata, type LoggedDraft } from './logged-decision.ts';
 import { responseFlags, type FlagsDraft } from './response-flags.ts';
 
-/** The used fields of an entry. Absent ones have the defaults here, or `null` where the default would be ambiguous. */
+/** The used fields of an entry. Absent fields have the defaults here, or `null` if the default would be ambiguous. */
 export interface EntryDraft extends LoggedDraft, FlagsDraft {
   /** Seconds of the duration being read. */
   seconds: number;
@@ -88,7 +88,7 @@ const duration: Target = fieldReaders({
 /** Rounds milliseconds to three decimal places. */
 export const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000;
 
-/** Reads a duration in milliseconds; 0 for a negative one. */
+/** Reads a duration in milliseconds; 0 if it is negative. */
 function msOf(draft: EntryDraft, reader: EntryReader): number {
   draft.seconds = 0;
   draft.nanos = 0;
@@ -96,7 +96,7 @@ function msOf(draft: EntryDraft, reader: EntryReader): number {
   return rounded(Math.max(0, draft.seconds * 1_000 + draft.nanos / 1e6));
 }
 
-/** Reads a size; one of 2^63 or more reads as negative. */
+/** Reads a size; 2^63 or more reads as negative. */
 const sizeOf = (reader: EntryReader): number => {
   const size = reader.int64();
   return size < 0 ? Number.MAX_SAFE_INTEGER : Math.min(size, Number.MAX_SAFE_INTEGER);

@@ -10,7 +10,7 @@ export interface Ending {
   readonly details: string;
 }
 
-/** The ending where the budget has no room. */
+/** The ending if the budget has no room. */
 export const TOO_MUCH: Ending = { status: GrpcStatus.resourceExhausted, details: 'too much waits to be taken' };
 
 /** What a stream needs. */
@@ -56,7 +56,7 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
     this.#incoming.closed();
   }
 
-  /** Ends the stream, normally or with a problem. Does nothing where it is over. */
+  /** Ends the stream, normally or with a problem. Does nothing if it is over. */
   end(ending: Ending | null): void {
     if (this.#isOver) return;
     if (ending === null) this.#call.end(EMPTY);
@@ -65,8 +65,8 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
   }
 
   /**
-   * Ends the answer, normally, so that the client opens its next stream where it now would. What it has sent until it hears of that is still
-   * read, but not over a network: grpc-js reads no more then.
+   * Ends the answer normally, so that the client chooses a process anew for its next stream. What the client sends until it sees the end is
+   * still read, except over a network: grpc-js stops reading then.
    */
   endAnswer(): void {
     if (!this.#isOver) this.#call.end(EMPTY);

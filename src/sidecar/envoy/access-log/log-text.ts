@@ -17,7 +17,7 @@ const NUMBER_SIGN = 0x23;
 // Texts of an access log entry, read in place. Invalid UTF-8 is replaced, as in every codec: a log is not refused for what a
 // client sent. Only what is used becomes a string, because a slice keeps its whole string in memory.
 
-/** A text chosen by the proxy, at most 256 UTF-16 code units; `null` where empty. */
+/** A text chosen by the proxy, at most 256 UTF-16 code units; `null` if empty. */
 export const wordAt: MadeOf<string | null> = (bytes, from, to) => {
   if (from === to) return null;
   const text = bytes.toString('utf8', from, Math.min(to, from + MAX_WORD_BYTES));
@@ -63,6 +63,6 @@ export const isTextAt = (expected: string): MadeOf<boolean> => {
 
 const isSpiffeScheme = isTextAt(SCHEME);
 
-/** A certificate name: `undefined` where it is not a SPIFFE ID, `null` where it contains characters that no SPIFFE ID has. */
+/** A certificate name: `undefined` if it is not a SPIFFE ID, `null` if it contains characters that no SPIFFE ID has. */
 export const spiffeIdAt: MadeOf<string | null | undefined> = (bytes, from, to) =>
   isSpiffeScheme(bytes, from, Math.min(to, from + SCHEME.length)) ? plainAt(bytes, from, to) : undefined;

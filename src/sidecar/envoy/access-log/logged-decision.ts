@@ -18,14 +18,14 @@ export interface LoggedDraft {
   /** Whether the namespace of the next value is ours; `null` before its name. */
   isOurs: boolean | null;
   isOursRead: boolean;
-  /** Index in `values` of the next value, `OTHER` for unused ones; `null` before its name. */
+  /** Index in `values` of the next value, `OTHER` for unused values; `null` before its name. */
   value: number | null;
   /** A bit per entry of `values` already read. */
   valuesRead: number;
   texts: number;
 }
 
-/** The decision; `null` where there is none or it has no valid id. */
+/** The decision; `null` if there is none or it has no valid id. */
 export const loggedDecisionFrom = ({ id, kind, task, agent, action, ledger }: LoggedDraft): LoggedDecision | null =>
   id === null ? null : { id, kind, task, agent, action, ledger };
 

@@ -4,13 +4,13 @@ import { WireReader } from '../wire-reader.ts';
 
 /** How much of an XFCC header is read, from its end, where the proxy itself wrote. */
 const MAX_XFCC_CHARS = 2_048;
-/** Longest SPIFFE ID; longer ones are not kept. */
+/** Longest SPIFFE ID; longer IDs are not kept. */
 const MAX_PRINCIPAL_CHARS = 2_048;
 
 /**
  * The caller of a CheckRequest by what the proxy says, without decoding the rest: the principal, or the last `URI` of the last
  * XFCC header. Unverified, so use it for rate limits only; a false name is denied by identity before any signature is checked.
- * Empty where there is none or it is too long.
+ * Empty if there is none or it is too long.
  */
 export function askingAgentIn(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
   const reader = new WireReader(bytes);
@@ -20,8 +20,8 @@ export function askingAgentIn(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string 
 }
 
 /**
- * Whether a CheckRequest has a `DPoP` header, without decoding the rest. It proves nothing. Calls without one are counted by
- * connection before decoding, calls with one after its verification.
+ * Whether a CheckRequest has a `DPoP` header, without decoding the rest. It proves nothing. Calls without a proof are counted by connection
+ * before decoding, calls with a proof after its verification.
  */
 export function carriesProof(bytes: Uint8Array): boolean {
   const reader = new WireReader(bytes);
@@ -39,7 +39,7 @@ interface Found {
 
 type Looking = FieldReaders<Found, WireReader>;
 
-/** A message in which one field is read. */
+/** A message in which a single field is read. */
 const within = <T>(field: number, fields: FieldReaders<T, WireReader>): FieldReaders<T, WireReader> =>
   fieldReaders({ [field]: readDelimited(field, (found: T, reader: WireReader) => void reader.message(fields, found)) });
 

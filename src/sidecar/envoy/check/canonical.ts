@@ -20,7 +20,7 @@ export function methodFrom(text: string): string | Deny {
 export interface RequestTarget {
   /** As received, up to the first `?`. */
   readonly path: string;
-  /** The path's segments, percent-decoded once; none for `/`; an empty last one for a trailing `/`. */
+  /** The path's segments, percent-decoded once; none for `/`; the last segment is empty for a trailing `/`. */
   readonly segments: readonly string[];
   /** As received, after the first `?`. */
   readonly query: string;
@@ -117,7 +117,7 @@ const decodedSegments = (path: string): readonly string[] | null => {
 export interface RequestAuthority {
   /** Lower case, without port, trailing dot and user; an IPv6 address keeps its brackets. */
   readonly host: string;
-  /** 1 to 65535; `null` where there is none. */
+  /** 1 to 65535; `null` if there is none. */
   readonly port: number | null;
 }
 

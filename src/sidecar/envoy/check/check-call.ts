@@ -19,12 +19,12 @@ const MARGIN_MS = 100;
 /** Allows for future versions; today it has 55. */
 const MAX_TRACEPARENT_CHARS = 512;
 
-/** Marks a missing message; never equal to a received one. */
+/** Marks a missing message; never equal to a received message. */
 export const NO_MESSAGE = Buffer.alloc(0);
 
 /** Events of a call. */
 export interface CheckCallEvents {
-  /** The client half-closed: its message, or why there is none; `full` where the budget is used up. */
+  /** The client half-closed: its message, or why there is none; `full` if the budget is used up. */
   readonly arrived: (call: IncomingCheck, message: Buffer | MessageProblem | 'full') => void;
   /** It was answered, or its client is gone. Called once. */
   readonly over: (call: IncomingCheck) => void;
@@ -49,12 +49,12 @@ export interface CheckCallOptions {
  * their message.
  */
 export class IncomingCheck implements StreamEvents {
-  /** The `traceparent` as sent; `null` where it is absent or too long to keep. */
+  /** The `traceparent` as sent; `null` if it is absent or too long to keep. */
   readonly traceparent: string | null;
   /** Monotonic instant. */
   readonly openedMs: number;
   readonly deadlineMs: number;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the answer is no longer awaited. */
   readonly signal: { aborted: boolean; refusedAs?: string } = { aborted: false };
   /** Its message while it waits to be answered, else `NO_MESSAGE`. */
   message: Buffer = NO_MESSAGE;

@@ -46,12 +46,11 @@ const STANDING_MS = 100;
 const STANDING_CHECKS = 4 * MAX_TOGETHER;
 
 /**
- * The queue of checks. Checks run after all other work of the event loop: whatever arrived with them (such as ends and
- * revocations of tasks) and ledger commits are processed first, and again after each half millisecond of checks, each batch, or
- * up to 50 ms under overload. The wait here is therefore the event loop's delay. Overload control: a check is shed at its
- * deadline; and once no turn has emptied the queue for 100 ms and 32 checks waited, after half of its time, so that some are decided in time rather
- * than all too late. A check whose client is gone leaves the queue at once. Agents take turns, so that one of them does not make
- * the others wait. The caller bounds the length.
+ * The queue of checks. Checks run after all other work of the event loop: whatever arrived with them (such as ends and revocations of tasks)
+ * and ledger commits are processed first, and again after each half millisecond of checks, each batch, or up to 50 ms under overload. The
+ * wait here is therefore the event loop's delay. Overload control: a check is shed at its deadline; and once no turn has emptied the queue
+ * for 100 ms and 32 checks waited, after half of its time, so that some are decided in time rather than all too late. A check whose client is
+ * gone leaves the queue at once. Agents take turns, so that no agent makes the others wait. The caller bounds the length.
  *
  * @see RFC 8289
  */
@@ -77,7 +76,7 @@ export class CheckQueue<C extends QueuedCheck> {
     return this.#waiting.length;
   }
 
-  /** Adds a check; its node leaves the queue when nobody waits for it any more. */
+  /** Adds a check; its node leaves the queue when its answer is no longer awaited. */
   add(place: QueueNode<C>): void {
     this.#waiting.join(place, place.value.agent);
     if (this.#isScheduled) return;

@@ -78,7 +78,7 @@ class RequestReader extends WireReader {
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Target<T> = FieldReaders<Writable<T>, RequestReader>;
 
-/** The parts of a map entry; absent ones have the default, as in protobuf. */
+/** The parts of a map entry; absent parts have the default, as in protobuf. */
 interface Entry<V> {
   key: string;
   value: V;

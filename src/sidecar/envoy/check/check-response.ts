@@ -41,10 +41,10 @@ export function checkResponseBytes(answer: CheckedAnswer, metadata: readonly Set
   return Buffer.from(into.bytes);
 }
 
-/** Of all answers, one after the other: each is copied from it. At first with room for an ordinary one. */
+/** Scratch space shared by all answers: each is copied out of it. Initially large enough for an ordinary answer. */
 const scratch = new ProtobufWriter(1_024);
 
-/** An explicit status code 0. INVARIANT: nothing else in this file writes one. */
+/** An explicit status code 0. INVARIANT: nothing else in this file writes status code 0. */
 const OK_STATUS = fieldsBy((into) => {
   const status = into.open(1);
   into.integer(1, 0);

@@ -5,20 +5,20 @@ import { type NextStep, nextSteps } from '../../../core/decision/next-step.ts';
 import { type Reason, type ReasonCode, reasons } from '../../../core/decision/reasons.ts';
 import { MAX_TEXT_CHARS, plain, traceIdOf } from './header-text.ts';
 
-/** Longest name, expectation and id of the catalog that a client is told; the rest of a longer one is left out. */
+/** Longest name, expectation and catalog id sent to a client; longer text is truncated. */
 const MAX_FACT_CHARS = 256;
 /**
  * Longest message of a gRPC status. Envoy percent-encodes it, so that a character takes up to nine bytes of the 8 KiB that clients read.
  */
 const MAX_GRPC_MESSAGE_CHARS = 512;
 
-/** The body of a denial and its media type; the type is `null` for an empty one. */
+/** The body of a denial and its media type; the type is `null` for an empty body. */
 export interface DenialBody {
   readonly text: string;
   readonly type: string | null;
 }
 
-/** All that the client is told but the message. */
+/** All that the client gets besides the message. */
 interface Told extends DenialFacts {
   readonly reason: ReasonCode;
   readonly decision: string;
@@ -105,8 +105,8 @@ const json = (value: object, type: string = 'application/json'): DenialBody => {
 };
 
 /**
- * The result of a tool that failed. Frameworks hand its text to the model, and nothing else of it. `resultType` is required from revision
- * 2026-07-28 on; earlier ones ignore it.
+ * The result of a tool that failed. Frameworks pass only its text to the model. `resultType` is required from revision
+ * 2026-07-28 on; earlier revisions ignore it.
  */
 function toolResult({ message, data }: Content): object {
   const { reason, next, action, decision } = data;
@@ -173,7 +173,7 @@ function inWords({ argument, budget, nearest }: DenialFacts): string {
 const difference = (limit: number, used: number): number =>
   Number.isInteger(limit) && Number.isInteger(used) ? limit - used : Number((limit - used).toFixed(4));
 
-/** The `error` of the body: that of the challenge where there is one, else the nearest in RFC 6749. */
+/** The `error` of the body: the error of the challenge if there is one, else the nearest in RFC 6749. */
 const errorOf = (reason: Reason): string => {
   if (reason.challenge !== null) return reason.challenge === '' ? 'unauthorized' : reason.challenge;
   if (reason.retryable) return 'temporarily_unavailable';

@@ -12,7 +12,7 @@ import { decisionIds, plain } from './header-text.ts';
 export interface DenialOptions {
   /** A page that explains the reasons, with each code as an anchor; `null` for no link. */
   readonly helpUrl: string | null;
-  /** The nonce for the next DPoP proof; absent where proofs need none. */
+  /** The nonce for the next DPoP proof; absent if proofs need no nonce. */
   readonly proofNonce?: () => string;
 }
 

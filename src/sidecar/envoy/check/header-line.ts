@@ -5,10 +5,10 @@ export interface HeaderLine {
   /** In lower case. */
   readonly name: string;
   readonly value: string;
-  /** The value as the list of a single one. */
+  /** The value as a list with a single element. */
   readonly values: readonly [string];
   readonly isPseudo: boolean;
-  /** Why a request with this line is refused; `null` where it is acceptable. */
+  /** Why a request with this line is refused; `null` if it is acceptable. */
   readonly problem: Deny | null;
   /** Whether the header must occur once and have a single value. */
   readonly isSingle: boolean;

@@ -1,7 +1,7 @@
 /** Text of operators made fit for a header. */
 import type { Answer } from '../../check/answer.ts';
 
-/** Longest operator text or URL; longer ones are left out. */
+/** Longest operator text or URL; longer texts are left out. */
 export const MAX_TEXT_CHARS = 2_048;
 
 /** Text that is safe in a header, or nothing: a truncated identifier would be another identifier. */

@@ -41,8 +41,7 @@ export function headersFrom(lines: readonly HeaderLine[]): Headers | Deny {
     const before = into.get(name);
     into.set(name, before === undefined ? values : [...before, value]);
     if (replaces !== null) replacing.push(line);
-    // The map form of a request joins repeated headers with commas; pseudo-header fields are never joined, and `:path` may
-    // contain one.
+    // The map form of a request joins repeated headers with commas; pseudo-header fields are never joined, and `:path` may contain a comma.
     const isRepeated = before === undefined ? isSingle && value.includes(',') : isSingle || isPseudo;
     if (isRepeated) repeated ??= line;
   }

@@ -20,8 +20,7 @@ export interface DecodedValue {
 }
 
 /**
- * The namespaces of `envoy.filters.http.mcp`: that of Envoy 1.37, which does not say whether a request is MCP, and the later
- * one.
+ * The namespaces of `envoy.filters.http.mcp`: that of Envoy 1.37, which does not say whether a request is MCP, and that of later versions.
  */
 const EARLY = 'mcp_proxy';
 const NAMESPACES = ['envoy.filters.http.mcp', EARLY] as const;

@@ -9,8 +9,8 @@ const MEMBER = 'peer_certificate';
 export type CertificateSource = 'peer' | 'metadata';
 
 /**
- * The PEM of the peer's leaf, `''` where none was sent. In metadata it is plain, which URL-decoding leaves as it is. Denies with
- * `identity.conflict` a `source.certificate` beside the metadata: one of them is not the one that was meant to be trusted.
+ * The PEM of the peer's leaf, `''` if none was sent. In metadata it is plain, which URL-decoding leaves as it is. Denies with
+ * `identity.conflict` if both `source.certificate` and the metadata carry a certificate: it is unclear which is trusted.
  */
 export function peerCertificateFrom(
   certificate: string,

@@ -3,7 +3,7 @@ import { preparedDenial } from './response.ts';
 
 /**
  * Why the server answers instead of the handler: `full` if too many checks or bytes are waiting; `late` if more checks arrive than can be
- * decided, and this one waited for half of its time; `agent` if its agent exceeds its rate; `deadline` if its deadline passed; `failed` if
+ * decided, and this check waited for half of its time; `agent` if its agent exceeds its rate; `deadline` if its deadline passed; `failed` if
  * it threw; `unreadable` or `too-large` for its message.
  */
 export type RefusalCause = 'full' | 'late' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
@@ -14,10 +14,10 @@ export interface RefusedCall {
   refusedAs?: string;
 }
 
-/** Gives the bytes of a denial. Its decision id is noted in `call`, where one is given. */
+/** Gives the bytes of a denial. Its decision id is noted in `call`, if given. */
 export type Refuse = (cause: RefusalCause, call?: RefusedCall) => Uint8Array;
 
-/** The cause for a call without a valid message; `full` where the budget had no room. */
+/** The cause for a call without a valid message; `full` if the budget had no room. */
 export const refusalCause: Readonly<Record<MessageProblem | 'full', RefusalCause>> = {
   full: 'full',
   'too-large': 'too-large',

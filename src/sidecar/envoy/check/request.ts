@@ -15,8 +15,8 @@ import { type CertificateSource, peerCertificateFrom } from './peer-certificate.
 /** Settings of the ext_authz filter. */
 export interface RequestRules {
   /**
-   * `max_request_bytes` where the filter allows partial messages: a body of that length counts as partial unless its
-   * `content-length` equals it, because Envoy may report it as complete. `null` where partial messages are off.
+   * `max_request_bytes` if the filter allows partial messages: a body of that length counts as partial unless its
+   * `content-length` equals it, because Envoy may report it as complete. `null` if partial messages are off.
    */
   readonly partialBodyBytes: number | null;
   /** Default `peer`. */
@@ -122,7 +122,7 @@ function callFrom(http: DecodedHttpRequest, all: Headers, rules: RequestRules): 
   return { method, scheme, host, port, path, segments, query, headers, body, requestId };
 }
 
-/** Fields and pseudo-header fields must agree, where both were sent. */
+/** Fields and pseudo-header fields must agree, if both were sent. */
 function pseudoHeaderProblem(http: DecodedHttpRequest, { byName, pseudo }: Headers): Deny | null {
   const { method, path, host, scheme } = http;
   return (
@@ -152,7 +152,7 @@ function replacementProblem(
 }
 
 /**
- * `null` where no body was inspected: there is none, it streams, the filter does not send it, or it is a gRPC message sent as
+ * `null` if no body was inspected: there is none, it streams, the filter does not send it, or it is a gRPC message sent as
  * text, in which Envoy has replaced all bytes that are not UTF-8.
  */
 function bodyFrom(
@@ -179,7 +179,7 @@ function bodyFrom(
       );
 }
 
-/** agentgateway marks no body, but says its size where it is whole, and -1 where it is not. */
+/** agentgateway marks no body, but gives its size if it is whole, and -1 if it is not. */
 const unmarkedBody = (raw: Uint8Array, { size }: DecodedHttpRequest): Uint8Array | Deny =>
   size === raw.length ? raw : cut();
 

@@ -10,8 +10,8 @@ import { decisionIds, plain, traceIdOf } from './header-text.ts';
 /** Options of all answers of a process. */
 export interface ResponseOptions extends DenialOptions {
   /**
-   * Name of the ledger with this process's decisions, where several processes serve one proxy. Told to the proxy, so that its
-   * access log can be matched.
+   * Name of the ledger with this process's decisions, if several processes serve the same proxy. Sent to the proxy, so that its access log
+   * can be matched.
    */
   readonly ledger?: string;
   /** The dynamic metadata of an allow: the ids that Envoy's files read, or the labels too. A denial has all of them. Default `ids`. */
@@ -100,8 +100,8 @@ const TRACE_PLACEHOLDER = '0123456789abcdef'.repeat(2);
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /**
- * The ordinary allow: a copy of the template for its agent and action with its ids inserted. `null` for every other answer, and
- * where a name contains a placeholder.
+ * The ordinary allow: a copy of the template for its agent and action with its ids inserted. `null` for every other answer, and if a name
+ * contains a placeholder.
  */
 function preparedAllow(answer: Answer, options: ResponseOptions): Buffer | null {
   const { decision, decisionId, taskId, agent, action, transactionToken, passing } = answer;

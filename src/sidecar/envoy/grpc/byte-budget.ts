@@ -19,7 +19,7 @@ export class ByteBudget {
     return this.#held;
   }
 
-  /** Takes bytes. Returns false, and takes nothing, where there are not enough. */
+  /** Takes bytes. Returns false, and takes nothing, if there are not enough. */
   take(bytes: number): boolean {
     if (this.#held + bytes > this.#maxBytes) return false;
     if (this.#whole !== null && !this.#whole.take(bytes)) return false;
@@ -34,7 +34,7 @@ export class ByteBudget {
   }
 }
 
-/** The budgets for the messages of one server. */
+/** The budgets for the messages of a server. */
 export interface MessageBudgets {
   /** All messages. Checks that wait for their answer count here only. */
   readonly all: ByteBudget;

@@ -1,6 +1,6 @@
-/** The start and the ids of a call, as one text by which it is told from others. */
+/** The name of a call that its check and its access log entry both give. */
 
-/** The name of a call that its check and its entry in the access log both give. */
+/** The name of a call that its check and its access log entry both give. */
 
 /** When a call began, as protobuf has it: seconds since the Unix epoch and nanoseconds. */
 export interface BeganAt {
@@ -10,8 +10,8 @@ export interface BeganAt {
 
 /**
  * The name of a call that both its check and its entry in the access log give: when Envoy received its first byte, and over which connection.
- * Envoy says both, so that no client can give its call the name of another one, as it can with `x-request-id`. Two streams of a connection that
- * began in the same nanosecond have one name. `null` if Envoy does not say it all.
+ * Envoy says both, so that no client can give its call the name of another call, as it can with `x-request-id`. Two streams of a connection
+ * that began in the same nanosecond have the same name. `null` if Envoy does not say it all.
  */
 export function callNameOf(
   { seconds = 0, nanos = 0 }: Partial<BeganAt>,

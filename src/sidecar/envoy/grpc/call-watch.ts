@@ -6,7 +6,7 @@ export interface CallWatchOptions {
   readonly monotonicMs: () => number;
   /** The deadline of an unanswered call has passed. */
   readonly onExpired: (call: IncomingCheck) => void;
-  /** Too many calls wait for their clients; this one, the oldest, must end. */
+  /** Too many calls wait for their clients; the oldest of them, given here, must end. */
   readonly onCrowdedOut: (call: IncomingCheck) => void;
   /** Most calls waiting for their clients, 16,384 by default; each takes about 1 KiB. */
   readonly maxWaiting?: number;
@@ -20,7 +20,7 @@ const TAKE_MS = 5_000;
 const ENDS_AT_ONCE = 256;
 
 /**
- * Times out open calls, with one polling timer that runs only while there are calls. Almost all end before the next poll, and a
+ * Times out open calls, with a shared polling timer that runs only while there are calls. Almost all end before the next poll, and a
  * timer per call would cost more than everything else done for it here.
  *
  * Bounds the calls that wait for their clients; the server bounds those that wait for an answer.

@@ -5,7 +5,7 @@ export interface Framing {
   readonly method: string;
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, readonly string[]>;
-  /** The whole body, or `null` where it was not inspected. */
+  /** The whole body, or `null` if it was not inspected. */
   readonly body: Uint8Array | null;
 }
 

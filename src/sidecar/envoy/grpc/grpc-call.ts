@@ -13,9 +13,9 @@ export const GrpcStatus = Object.freeze({
 
 /** What a call says before its first message. */
 export interface GrpcHead {
-  /** Milliseconds the client waits, counted from now; `null` where it set no valid limit. */
+  /** Milliseconds the client waits, counted from now; `null` if it set no valid limit. */
   readonly timeoutMs: number | null;
-  /** The `traceparent` as sent; `null` where there is none. */
+  /** The `traceparent` as sent; `null` if there is none. */
   readonly traceparent: string | null;
 }
 

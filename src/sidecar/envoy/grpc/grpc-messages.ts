@@ -6,8 +6,8 @@ import type { ByteBudget } from './byte-budget.ts';
 const PREFIX_BYTES = 5;
 
 /**
- * Splits the bytes of a gRPC call into length-prefixed messages. Holds at most twice the limit and one chunk; a larger message
- * is refused by its prefix. A compressed message is `malformed`, because no compression was offered.
+ * Splits the bytes of a gRPC call into length-prefixed messages. Holds at most twice the limit plus a chunk; a larger message is refused by
+ * its prefix. A compressed message is `malformed`, because no compression was offered.
  *
  * Lifecycle: `letGo` returns what `hold` counted and drops the buffer.
  *
@@ -22,7 +22,7 @@ export class GrpcMessages {
   #from = 0;
   #to = 0;
 
-  /** @param budget for `hold`; `null` where memory is bounded otherwise */
+  /** @param budget for `hold`; `null` if memory is bounded otherwise */
   constructor(maxBytes: number, budget: ByteBudget | null = null) {
     this.#maxBytes = maxBytes;
     this.#budget = budget;
@@ -72,7 +72,7 @@ export class GrpcMessages {
     this.#to = 0;
   }
 
-  /** The next complete message, not copied; `null` where there is none, or what is wrong. */
+  /** The next complete message, not copied; `null` if there is none, or what is wrong. */
   next(): Buffer | MessageProblem | null {
     if (this.#to - this.#from < PREFIX_BYTES) return null;
     if (this.#buffer[this.#from] !== 0) return 'malformed';
@@ -84,7 +84,7 @@ export class GrpcMessages {
     return this.#buffer.subarray(from, from + length);
   }
 
-  /** The only message of a half-closed call: exactly one, and nothing else. */
+  /** The only message of a half-closed call: exactly one message, and nothing else. */
   only(): Buffer | MessageProblem {
     const message = this.next();
     if (message === null) return 'incomplete';

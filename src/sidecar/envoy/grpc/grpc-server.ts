@@ -17,7 +17,7 @@ import type { SocketAccess } from '../../../core/runtime/system/unix-socket.ts';
 /** What a server needs. */
 export interface GrpcServerOptions {
   readonly monotonicMs: () => number;
-  /** Backpressure: whether enough work is queued; whoever returns true must call `readOn`. Default never. */
+  /** Backpressure: whether enough work is queued. After returning true, call `readOn` to resume. Default never. */
   readonly isCrowded?: () => boolean;
   /** Called with errors of a method, which reset its call, and of connections that could not be accepted. */
   readonly onFault?: (error: unknown) => void;
@@ -56,7 +56,7 @@ export class GrpcServer {
   /**
    * Binds an address.
    *
-   * @param address `unix:/absolute/path` or `host:port`; port 0 picks a free one
+   * @param address `unix:/absolute/path` or `host:port`; port 0 picks a free port
    * @param access who may connect to a Unix socket; default 0660 with the group of this process
    * @returns the bound address, or the problem
    */
@@ -85,7 +85,7 @@ export class GrpcServer {
       this.#server.release(bound.server);
       return { problem: remove };
     }
-    // INVARIANT: one server accepts connections for a path, however often its socket is removed and bound anew.
+    // INVARIANT: a single server accepts connections for a path, however often its socket is removed and bound anew.
     const former = this.#moved.get(path);
     if (former !== undefined) this.#server.release(former.server);
     this.#moved.set(path, { server: bound.server, remove });
@@ -102,7 +102,7 @@ export class GrpcServer {
     this.#server.readOn();
   }
 
-  /** Graceful stop: refuses new calls, lets open ones finish, and aborts what is left after `graceMs`. Never rejects. */
+  /** Graceful stop: refuses new calls, lets open calls finish, and aborts what is left after `graceMs`. Never rejects. */
   async close(graceMs: number): Promise<void> {
     for (const { remove } of this.#moved.values()) await remove();
     this.#moved.clear();

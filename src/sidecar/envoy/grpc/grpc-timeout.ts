@@ -13,7 +13,7 @@ const UNITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * The client's timeout in milliseconds; `null` where it is absent or invalid, so that the server's own limit applies.
+ * The client's timeout in milliseconds; `null` if it is absent or invalid, so that the server's own limit applies.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */

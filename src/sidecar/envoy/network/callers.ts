@@ -17,8 +17,8 @@ export interface RefusedPeer {
 }
 
 /**
- * The identity in a certificate that TLS has verified with the bundle of our own trust domain. Denies one of another trust domain: a bundle
- * that holds its CA does not make it ours.
+ * The identity in a certificate that TLS has verified with the bundle of our own trust domain. Denies an identity of another trust domain,
+ * even if the bundle contains its CA.
  */
 export function peerIdentityFrom(der: Uint8Array | undefined, own: Pick<Svid, 'id'>): PeerIdentity | RefusedPeer {
   if (der === undefined) return { problem: 'the connection has no certificate' };
@@ -29,7 +29,7 @@ export function peerIdentityFrom(der: Uint8Array | undefined, own: Pick<Svid, 'i
     : { problem: `\`${leaf.id}\` is not of the trust domain of this process` };
 }
 
-/** Why an identity may not ask now; `null` where it may. */
+/** Why an identity may not ask now; `null` if it may. */
 export function callerProblem(
   { id, notAfterMs }: PeerIdentity,
   { callers, nowMs }: { readonly callers: readonly SpiffeId[]; readonly nowMs: number },

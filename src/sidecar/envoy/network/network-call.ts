@@ -7,9 +7,9 @@ import { framed } from '../grpc/grpc-messages.ts';
 /** What a call needs besides grpc-js. */
 export interface NetworkCallOptions {
   readonly method: GrpcMethod;
-  /** Milliseconds until the client gives up, from now; `null` where it set no limit. */
+  /** Milliseconds until the client gives up, from now; `null` if it set no limit. */
   readonly timeoutMs: number | null;
-  /** Reads the message of the call now or later, and returns what ends that. `null` for a call of many messages. */
+  /** Reads the message of the call now or later, and returns a function that cancels this. `null` for a call of many messages. */
   readonly read: ((begin: () => void) => () => void) | null;
   /** Ends the connection of the call. */
   readonly hangUp: () => void;
@@ -26,7 +26,7 @@ const statuses = new Map<number, status>(
   Object.values(status).flatMap((code) => (typeof code === 'number' ? [[code, code]] : [])),
 );
 
-/** Serves a call of grpc-js by one of our methods. Its messages are bytes on both sides. */
+/** Serves a call of grpc-js by a method of ours. Its messages are bytes on both sides. */
 export function serveCall(call: ServerInterceptingCallInterface, options: NetworkCallOptions): void {
   const served = new NetworkCall(call, options);
   call.start({
@@ -37,7 +37,7 @@ export function serveCall(call: ServerInterceptingCallInterface, options: Networ
   });
 }
 
-/** A call carried by grpc-js, which reads one message whenever it is told to. */
+/** A call carried by grpc-js, which reads a single message on each request. */
 class NetworkCall implements GrpcCall {
   readonly #call: ServerInterceptingCallInterface;
   readonly #options: NetworkCallOptions;
@@ -45,7 +45,7 @@ class NetworkCall implements GrpcCall {
   #endReading: () => void = () => undefined;
   /** Bytes passed on and not yet consumed. */
   #untaken = 0;
-  /** Whether grpc-js was told to read, or passes something on. */
+  /** Whether grpc-js was asked to read, or is delivering a message. */
   #isReading = false;
   #over: () => void = () => undefined;
   #state: 'open' | 'answered' | 'over' = 'open';
@@ -125,7 +125,7 @@ class NetworkCall implements GrpcCall {
     this.#call.sendStatus(ending);
   }
 
-  /** INVARIANT: an exception of one call's listener ends neither the process nor another call. */
+  /** INVARIANT: an exception of a call's listener ends neither the process nor another call. */
   #guarded(tell: () => void): void {
     try {
       tell();

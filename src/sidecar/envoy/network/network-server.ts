@@ -16,7 +16,7 @@ import { serveCall } from './network-call.ts';
 /** Who may ask over the network, and with what Remit proves its own identity. */
 export interface NetworkRules {
   readonly svid: SvidSource;
-  /** SPIFFE IDs of those who may ask, which may change. */
+  /** SPIFFE IDs of the allowed clients, which may change. */
   readonly callers: () => readonly SpiffeId[];
   /** `extAuthz.maxBodyBytes`. */
   readonly maxBodyBytes: number;
@@ -31,7 +31,7 @@ export interface NetworkRules {
 /** The rest of what a server needs. */
 export interface NetworkServerOptions extends NetworkRules {
   readonly methods: ReadonlyMap<string, GrpcMethod>;
-  /** Backpressure: whether enough work is queued; whoever returns true must call `readOn`. */
+  /** Backpressure: whether enough work is queued. After returning true, call `readOn` to resume. */
   readonly isCrowded: () => boolean;
   /** Called with errors of a method, which end its call. It must not throw. */
   readonly onFault: (error: unknown) => void;
@@ -43,13 +43,13 @@ const BESIDES_BODY_BYTES = 512 * 1_024;
 const READ_BYTES = 64 * 1_024 * 1_024;
 const MAX_STREAMS = 256;
 const MAX_CONNECTIONS = 4_096;
-/** Of one IP address; Envoy opens one per worker thread and cluster. */
+/** Per IP address; Envoy opens a connection per worker thread and cluster. */
 const MAX_CONNECTIONS_OF_ADDRESS = 256;
-/** Connections of one IP address per second, and at once: a handshake costs a millisecond of processor time. */
+/** Connections of an IP address per second, and at once: a handshake costs a millisecond of processor time. */
 const CONNECTIONS_PER_SECOND = 128;
 const MAX_SILENT = 512;
 const FIRST_CALL_MS = 10_000;
-/** Access log streams of one IP address. */
+/** Access log streams of an IP address. */
 const MAX_LOGS_OF_ADDRESS = 64;
 /** Time for a refused client to read why. */
 const FAREWELL_MS = 100;
@@ -73,8 +73,8 @@ const REFUSED = { code: status.PERMISSION_DENIED, details: 'no entry of extAuthz
 const TOO_MANY_LOGS = { code: status.RESOURCE_EXHAUSTED, details: 'no more streams' };
 
 /**
- * Serves gRPC methods on one address of the network, by grpc-js over mutual TLS: a client must have a valid certificate of our trust domain
- * and one of the pinned SPIFFE IDs, which is asked at each call.
+ * Serves gRPC methods on a network address, by grpc-js over mutual TLS: a client must have a valid certificate of our trust domain and a
+ * pinned SPIFFE ID. This is checked at each call.
  *
  * Lifecycle: `listen` once, `close` once.
  */
@@ -117,7 +117,7 @@ export class NetworkServer {
     });
   }
 
-  /** Binds an address. Gives the bound one, or the problem. */
+  /** Binds an address. Gives the bound address, or the problem. */
   async listen(address: { readonly host: string; readonly port: number }): Promise<string | RefusedPeer> {
     const made = svidCredentials(this.#options.svid);
     if (made === null) return { problem: 'checks over the network need a valid SVID' };
@@ -131,7 +131,7 @@ export class NetworkServer {
     this.#readings.readOn();
   }
 
-  /** Graceful stop: refuses new calls, lets open ones finish, and aborts what is left after `graceMs`. Never rejects. */
+  /** Graceful stop: refuses new calls, lets open calls finish, and aborts what is left after `graceMs`. Never rejects. */
   async close(graceMs: number): Promise<void> {
     const ended = this.#sockets.refuse();
     this.#drain(graceMs);
@@ -198,7 +198,7 @@ export class NetworkServer {
     });
   }
 
-  /** Why the client of a call may not ask; `null` where it may. Its certificate is read once for a connection. */
+  /** Why the client of a call may not ask; `null` if it may. Its certificate is read once for a connection. */
   #problemOf(peer: string, call: ServerInterceptingCallInterface): string | null {
     const { svid, callers, nowMs } = this.#options;
     const own = svid.current();
