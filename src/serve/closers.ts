@@ -2,7 +2,7 @@ import { messageOfFault } from '../core/runtime/repeatedly.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 
-/** Closes one part. */
+/** Closes a part. */
 type Closer = () => unknown;
 
 /** Closes the parts of a process, last opened first. */
@@ -10,7 +10,7 @@ export class Closers {
   readonly #log: (line: string) => void;
   #open: Closer[] = [];
 
-  /** @param log receives one line for each part that could not be closed */
+  /** @param log receives a line for each part that could not be closed */
   constructor(log: (line: string) => void) {
     this.#log = log;
   }

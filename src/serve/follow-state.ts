@@ -26,10 +26,10 @@ interface FollowServices {
 }
 
 /**
- * Does what the state needs beside the checks, until the closers are called: it counts tasks, ends those past their deadline, deletes old ones
- * and watches the clock.
+ * Maintains the state beside the checks, until the closers are called: it counts tasks, ends tasks past their deadline, deletes old tasks and
+ * watches the clock.
  *
- * @returns the reports of this process, which no decision waits for
+ * @returns the reports of this process, for which no decision waits
  */
 export async function followState(
   { states, authority, database, reporting, sharedUses }: State,

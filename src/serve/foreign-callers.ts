@@ -8,7 +8,7 @@ import type { Parts } from './parts.ts';
 
 /** Refused calls of a trust domain after which it is named. */
 const CALLS = 20;
-/** Trust domains that are counted, the one that called longest ago is forgotten first; and those that a process names at most. */
+/** Most trust domains that are counted (the least recent caller is dropped first), and most that a process names. */
 const MAX_DOMAINS = 16;
 
 const WAY_OUT =

@@ -76,8 +76,8 @@ export const gatesOf = (
 ];
 
 /**
- * Keeps the gRPC health in step with readiness, and logs each change of which gates are unmet: the cause of one can change with each retry.
- * The returned function stops it.
+ * Keeps the gRPC health in step with readiness, and logs each change of which gates are unmet, not of their causes: a cause can change with
+ * each retry. The returned function stops it.
  */
 export function followGates(
   server: AuthorizationServer | null,

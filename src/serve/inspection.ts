@@ -54,13 +54,13 @@ async function unwritable(field: string, path: string): Promise<string | null> {
   }
 }
 
-/** Why a state file is not one that this build reads or migrates. */
+/** Why this build can neither read nor migrate a state file. */
 async function stateProblem(path: string): Promise<string | null> {
   const pending = pendingVersion(path, stateFormat);
   return isStoreFailure(pending) ? pending.detail : null;
 }
 
-/** A look between two writes of a process that serves can see half of one. */
+/** Most attempts: a read can see a partial write of a running process. */
 const LOOKS = 3;
 
 async function ledgerProblem({ ledger, trustDomains }: Config): Promise<StartProblem | null> {
@@ -73,7 +73,7 @@ async function ledgerProblem({ ledger, trustDomains }: Config): Promise<StartPro
   }
 }
 
-/** Why signing keys, one file or a folder of them, cannot be used; `null` where they can, or do not exist yet. */
+/** Why signing keys (a file, or a folder of files) cannot be used; `null` if they can, or do not exist yet. */
 async function signingKeyProblem(path: string): Promise<string | null> {
   const stats = await stat(path).catch(() => null);
   if (stats === null) return null;
@@ -86,7 +86,7 @@ async function signingKeyProblem(path: string): Promise<string | null> {
   return null;
 }
 
-/** Why a key file cannot be used; `null` where it can, or does not exist yet. */
+/** Why a key file cannot be used; `null` if it can, or does not exist yet. */
 async function keyProblem(path: string): Promise<string | null> {
   if ((await stat(path).catch(() => null)) === null) return null;
   const key = await signingKeyAt(path);
@@ -104,7 +104,7 @@ const addressesOf = ({ admin, authority, extAuthz, issuer }: Config): readonly (
   ),
 ];
 
-/** Why an address cannot be listened on; `null` where it can, or is in use, as by the process that is about to be restarted. */
+/** Why an address cannot be listened on; `null` if it can, or is in use, for example by the process that is about to be restarted. */
 async function addressProblem(field: string, address: Address): Promise<string | null> {
   if (address.kind === 'unix') {
     const problem = await unixPathProblem(address.path);
@@ -116,7 +116,7 @@ async function addressProblem(field: string, address: Address): Promise<string |
     : `\`${field}\`: cannot listen on \`${addressText(address)}\`: ${code}`;
 }
 
-/** Takes a free port of the host where the port needs no privilege, so that nobody is in the way of a process that starts. */
+/** Binds a free port of the host if the port needs no privilege, so that this does not block a process that starts. */
 const bindFailure = ({ host, port }: { readonly host: string; readonly port: number }): Promise<string | null> =>
   new Promise((resolve) => {
     const server = createServer();

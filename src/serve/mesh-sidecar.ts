@@ -5,7 +5,7 @@ import { isLoopback } from '../core/runtime/loopback-host.ts';
 import { repeatedly } from '../core/runtime/repeatedly.ts';
 import { after } from '../core/runtime/timers.ts';
 
-/** What the Envoy of a mesh says of itself: `/server_info`, and its listener for incoming connections. */
+/** What the Envoy of a mesh reports about itself: `/server_info`, and its listener for incoming connections. */
 export interface MeshSidecar {
   readonly info: unknown;
   readonly inbound: unknown;
@@ -19,9 +19,9 @@ const MAX_BYTES = 16 * 1_024 * 1_024;
 const IN_POD = 'KUBERNETES_SERVICE_HOST';
 
 /**
- * The port among `ports` whose TLS a sidecar of a mesh ends before this process is reached, or `null`. Agents and sidecars speak mutual TLS with
- * Remit itself, so nobody is served there. Ports that the pod's annotations exclude count as free, and so do those of PERMISSIVE mode, where
- * TLS that is not the mesh's passes.
+ * The port among `ports` whose TLS a sidecar of a mesh ends before this process is reached, or `null`. Agents and sidecars speak mutual TLS
+ * with Remit itself, so they cannot be served there. Ports that the pod's annotations exclude count as free, and so do those of PERMISSIVE
+ * mode, which lets TLS pass that is not the mesh's.
  */
 export function takenPort({ info, inbound }: MeshSidecar, ports: readonly number[]): number | null {
   const metadata = memberOf(memberOf(info, 'node'), 'metadata');
@@ -69,8 +69,8 @@ function portsOf({ authority, issuer }: Config): readonly number[] {
 }
 
 /**
- * Looks at the sidecar of the pod each 10 s, if this process serves others in a pod. `problem` is why it serves nobody, `null` also while no
- * sidecar can be asked.
+ * Checks the sidecar of the pod every 10 s, if this process serves others in a pod. `problem` is why it cannot serve; also `null` while no
+ * sidecar answers.
  *
  * Lifecycle: until `close`.
  */

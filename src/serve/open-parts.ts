@@ -26,7 +26,7 @@ import { openState } from './open-state.ts';
 import type { LaterParts } from './open-state.ts';
 import { awaitNeededSvid, beginSvid, followSvid } from './open-svid.ts';
 
-/** Opens the parts that the roles share: traces, state, ledger, SVID and policies. Each kind of state is loaded only where it is used. */
+/** Opens the parts that the roles share: traces, state, ledger, SVID and policies. The code of each kind of state is loaded only if used. */
 export async function openParts(
   config: Config,
   options: RemitOptions,

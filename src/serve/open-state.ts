@@ -32,7 +32,7 @@ interface OpenStateServices {
   readonly faults: Faults;
   readonly metrics: Metrics;
   readonly guard: PathGuard;
-  /** Called where the process must end and start again. */
+  /** Called when the process must end and start again. */
   readonly onFatal: (detail: string) => void;
   /** Called when the state has records for the ledger. */
   readonly onRecords: () => void;
@@ -46,7 +46,7 @@ interface OpenStateServices {
   readonly closers: Closers;
 }
 
-/** The state, and at a sidecar where its records are sent to. */
+/** The state, and at a sidecar the destination of its records. */
 export interface OpenedState {
   readonly state: State;
   readonly shipped: ShippedRecords | null;

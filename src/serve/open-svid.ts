@@ -12,7 +12,7 @@ import type { StartProblem } from './start-problem.ts';
 import type { Waits } from './waits.ts';
 import { followOwnSvid } from './keys/own-svid.ts';
 
-/** How long an SVID is waited for before the log says so. */
+/** How long to wait for an SVID before this is logged. */
 const SVID_LOOK_MS = 2_000;
 
 /** Begins to open the source of this process's SVID, without waiting; `null` if the configuration has none. It may reject. */
@@ -43,7 +43,7 @@ export function beginSvid(
   return opening;
 }
 
-/** Waits for the first SVID if a role cannot start without it: one that shows it to clients that connect. */
+/** Waits for the first SVID if a role cannot start without it: a role that shows it to clients that connect. */
 export async function awaitNeededSvid(
   opening: Promise<SvidSource> | null,
   config: Config,
@@ -56,9 +56,9 @@ export async function awaitNeededSvid(
 }
 
 /**
- * Follows an open source: its problems are told, and each new SVID is logged.
+ * Follows an open source: logs its problems and each new SVID.
  *
- * @returns why the process must not serve with the current one; `null` if it may
+ * @returns why the process must not serve with the current SVID; `null` if it may
  */
 export function followSvid(
   svid: SvidSource | null,

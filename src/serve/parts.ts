@@ -19,7 +19,7 @@ import type { Metrics } from '../core/telemetry/metrics/metrics.ts';
 import type { Telemetry } from '../core/telemetry/telemetry.ts';
 import type { Trial } from '../core/shadow/trial.ts';
 
-/** Parts shared by the roles of one process. */
+/** Parts shared by the roles of a process. */
 export interface Parts extends Pick<
   State,
   'states' | 'settling' | 'sharedUses' | 'digestOf' | 'authority' | 'stateFile' | 'database' | 'sidecar' | 'proofs'
@@ -31,18 +31,18 @@ export interface Parts extends Pick<
   readonly ledger: Ledger;
   readonly policies: PolicyInForce;
   readonly policyLoads: PolicyLoads;
-  /** The signed policy bundle in force; `null` where the policies are from a folder. */
+  /** The signed policy bundle in force; `null` if the policies are from a folder. */
   readonly bundle: () => BundleInForce | null;
   /** Receives every decision. */
   readonly trial: Trial;
-  /** `null` where the configuration names no SVID. */
+  /** `null` if the configuration names no SVID. */
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
   /** Keys of tokens that an authority announces to a sidecar. */
   readonly announced: AnnouncedKeys;
   readonly checkActivity: CheckActivity;
-  /** Receives the decision log, where it is configured; `null` where there is no output. */
+  /** Receives the decision log, if configured; `null` if there is no output. */
   readonly decisionStream: LineSink | null;
   /** Logs one line for the operator. Never a secret. */
   readonly log: Log;
@@ -50,7 +50,7 @@ export interface Parts extends Pick<
   readonly stateHealth: StateHealth;
   /** Key and certificate files, read again on SIGHUP. */
   readonly keyFiles: KeyFiles;
-  /** The live configuration; `config` is the one of the start. */
+  /** The live configuration; `config` is the configuration of the start. */
   readonly live: () => LiveSettings;
   /** Refuses trusted files that others can write. */
   readonly guard: PathGuard;

@@ -25,10 +25,9 @@ const LOOK_MS = 100;
 
 /**
  * Starts everything that a configuration names and closes it again, without a trace. State, ledger and signing keys are in a temporary
- * folder, checks use a socket there, and other servers use free loopback ports. Policies, SVID and key sets are the real ones, and so are the
+ * folder, checks use a socket there, and other servers use free loopback ports. Policies, SVID and key sets are real, and so are the
  * authorities of a sidecar, which follows them and sends no records. The real state file, database, ledger, keys, folders and addresses are
- * inspected but not changed. It does not test whether the real addresses are free, since a process that is
- * about to be restarted uses them.
+ * inspected but not changed. It does not test whether the real addresses are free, since a process that is about to be restarted uses them.
  */
 export async function rehearseStart(
   config: Config,
@@ -57,7 +56,7 @@ export async function rehearseStart(
     if (outdated !== null && !isStoreFailure(outdated)) said.push(outdatedWarning(statePathOf(config.state), outdated));
     const remit = await startRemit(rehearsed(config, folder), {
       ports,
-      // The folder is this process's own, also below one that others may write: an `emptyDir` of Kubernetes has mode 2777.
+      // The folder is this process's own, even below a folder that others may write: an `emptyDir` of Kubernetes has mode 2777.
       guard: (path) => (isWithin(path, folder) ? Promise.resolve(null) : guard(path)),
       isRehearsal: true,
       // Nothing is exported.

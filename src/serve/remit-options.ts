@@ -12,11 +12,11 @@ export interface RemitOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Logs one line for the operator. Never a secret. */
   readonly log: Log;
-  /** Receives the decision log, where it is configured; absent, decisions are not logged. */
+  /** Receives the decision log, if configured; absent, decisions are not logged. */
   readonly stdout?: LineSink;
   /** Refuses trusted files that others can write, at start and at each reload. Default `writablePathProblem`. */
   readonly guard?: PathGuard;
-  /** The live configuration, where it can change. Default: that of the start. */
+  /** The live configuration, if it can change. Default: the configuration of the start. */
   readonly live?: () => LiveSettings;
   /**
    * Ends a start that waits for an SVID, a database or a bundle of policies. Default: none, so that a start waits a few seconds at most, and

@@ -31,16 +31,16 @@ import type { RemitOptions } from './remit-options.ts';
 import { closeToVolumeGroup } from './volume-group.ts';
 import { Waits } from './waits.ts';
 
-/** The running roles of one configuration. */
+/** The running roles of a configuration. */
 export interface Remit {
   /** The state file; `null` at a sidecar. */
   readonly stateFile: StateFile | null;
-  /** Port of the issuer; `null` where there is none. */
+  /** Port of the issuer; `null` if there is none. */
   readonly issuerPort: number | null;
   readonly adminPort: number;
-  /** Reads policies, keys and certificates again. Invalid ones are logged, and the old ones stay in force. */
+  /** Reads policies, keys and certificates again. Invalid files are logged, and the old content stays in force. */
   reload(): Promise<void>;
-  /** Publishes a new signing key, which signs six minutes later. Returns the problem where it cannot. */
+  /** Publishes a new signing key, which signs six minutes later. Returns the problem if it cannot. */
   rotateKeys(): Promise<string | null>;
   /** The first records of a task in ledger order, including those still queued; at most `limit`. */
   readonly recordsOf: Ledger['recordsOf'];
@@ -184,6 +184,6 @@ const fleetReport = async (authority: ServingAuthority, database: Parts['databas
   database: database === null ? null : await database.report(),
 });
 
-/** The destination of spans, and of pushed metrics where there is one. */
+/** The destination of spans, and of pushed metrics if any. */
 const destinationsText = ({ traces, metrics }: Destinations): string =>
   `spans to ${traces?.text ?? 'none'}${metrics === null ? '' : `; metrics to ${metrics.text}`}`;

@@ -18,8 +18,8 @@ export async function socketAccessOf(
 }
 
 /**
- * Why a socket between a sidecar and its authority cannot be trusted: others could put their own in its place, since they can write its folder.
- * `null` where it can.
+ * Why a socket between a sidecar and its authority cannot be trusted: others could replace it, since they can write to its folder. `null` if
+ * it can be trusted.
  */
 export async function socketFolderProblem(
   field: string,

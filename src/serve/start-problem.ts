@@ -1,6 +1,6 @@
 import type { LOST_COMMITS } from '../core/fleet/fleet-report.ts';
 
-/** Why a role did not start, one line for each finding. */
+/** Why a role did not start, a line for each finding. */
 export interface StartProblem {
   readonly problem: string;
   /**
@@ -10,9 +10,9 @@ export interface StartProblem {
   readonly isTampered?: boolean;
   /** Whether it may pass by itself, or by what an operator does elsewhere, so that a start waits for that. */
   readonly mayPass?: boolean;
-  /** What it is, where that has a name of its own: the gate of readiness says it by that. */
+  /** The name of the cause, if it has a name: the readiness gate then has this name. */
   readonly cause?: typeof LOST_COMMITS;
-  /** Whether the process was told to end while it waited, which is no problem. */
+  /** Whether the process was asked to end while it waited, which is no problem. */
   readonly isStopped?: boolean;
 }
 

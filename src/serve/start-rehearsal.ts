@@ -1,8 +1,8 @@
-/** The result of a rehearsal, one line for each finding. */
+/** The result of a rehearsal, a line for each finding. */
 export interface StartRehearsal {
-  /** Problems that would prevent a start; empty where there are none. */
+  /** Problems that would prevent a start; empty if there are none. */
   readonly problems: readonly string[];
-  /** What a start would wait for, alive and not ready; empty where it would not. */
+  /** What a start would wait for, alive and not ready; empty if it would not wait. */
   readonly waits: readonly string[];
   /** Other findings, which would not prevent a start. */
   readonly warnings: readonly string[];

@@ -10,9 +10,9 @@ const OTHERS = 0o007;
 const PRIVATE_FOLDER_MODE = 0o700;
 
 /**
- * Closes state and keys to all but their owner again, if the kubelet opened them to the group of their volume (`fsGroup`). It does with a volume
- * whose root has another group, and with `fsGroupChangePolicy: Always` at each start of a pod. Nothing is changed outside of folders that have its
- * mark: they belong to the group, which may write them and passes itself on (setgid). What cannot be changed is left, and refused by who reads it.
+ * Closes state and keys to all but their owner again, if the kubelet opened them to the group of their volume (`fsGroup`). The kubelet does
+ * so if the root of the volume has another group, and with `fsGroupChangePolicy: Always` at each start of a pod. Nothing is changed outside
+ * of folders with its mark: group-writable and setgid. What cannot be changed is left, and refused when it is read.
  *
  * @returns how many files and folders were closed; 0 if the own files are not open to such a group
  */
@@ -50,7 +50,7 @@ function closeIn(folder: string): number {
   }, 0);
 }
 
-/** By a descriptor, since whoever may write the folder can put a link to another file there meanwhile. */
+/** By a descriptor: a process that may write to the folder could replace the file by a link meanwhile. */
 function close(path: string, group: number, mode: number): number {
   let file: number | null = null;
   try {

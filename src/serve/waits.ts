@@ -14,17 +14,17 @@ export interface WaitsOptions {
   readonly stop: AbortSignal | null;
 }
 
-/** Pauses between two attempts: the first, and the longest. The real one is a random part of it. */
+/** Pauses between two attempts: the first, and the longest. The actual pause is a random part of it. */
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 5_000;
 
 /**
- * What a start waits for, such as an SVID, a database or a name in DNS that is not there yet. The process is alive and not ready meanwhile,
- * and says for what: a service manager that starts it again would only wait longer.
+ * What a start waits for, such as an SVID, a database or a DNS name that does not exist yet. Meanwhile the process is alive and not ready,
+ * and names the cause: a restart by a service manager would only take longer.
  */
 export class Waits {
   readonly #options: WaitsOptions;
-  /** Why the process is not ready while it starts. Of a cause with a name of its own it has that name, which a process that has started says too. */
+  /** Why the process is not ready while it starts. If the cause has a name, the gate has that name, as in a process that has started. */
   readonly gate: Gate;
   #cause: string = START;
   #problem = STARTING;

@@ -28,7 +28,7 @@ export function crossSiteProblem(
     : { status: 403, text: 'requests of pages of another origin are refused' };
 }
 
-/** The host in a `Host` header, lower case, without port; `null` where it is malformed. */
+/** The host in a `Host` header, lower case, without port; `null` if it is malformed. */
 function hostNameIn(header: string): string | null {
   const [, ipv6, name] = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::\d{1,5})?$/.exec(header) ?? [];
   return ipv6 ?? name?.toLowerCase() ?? null;

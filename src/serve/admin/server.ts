@@ -20,32 +20,36 @@ export interface AdminAnswers {
   readonly trial: () => object;
   /** Answers `GET /receipts/{root task}`: waits until no sidecar can use an older state of it; likewise `null`. */
   readonly receipt?: (root: string) => Promise<object> | null;
-  /** Answers `GET /fleet`: this authority, those beside it, their database and its sidecars. It never rejects. `null`, the default, where this process is no authority; then the answer is 404. */
+  /**
+   * Answers `GET /fleet`: this authority, the other authorities, their database and its sidecars. It never rejects. `null`, the default, if
+   * this process is no authority; then the answer is 404.
+   */
   readonly fleet?: () => Promise<object> | null;
-  /** Answers `GET /trace`, at private addresses only. `null`, the default, where this process decides no checks; then the answer is 404. */
+  /** Answers `GET /trace`, at private addresses only. `null`, the default, if this process decides no checks; then the answer is 404. */
   readonly traces?: TraceSource | null;
   /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];
 }
 
-/** The listen address; `port` 0 picks a free one. */
+/** The listen address; `port` 0 picks a free port. */
 export interface AdminListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** Where a request arrived: `private` addresses are those that only this host can reach. */
+/** How a request arrived: `private` addresses are those that only this host can reach. */
 type Reach = 'private' | 'public';
 
 /** Only the user of this process may connect to its socket. */
 const PRIVATE = { mode: 0o600, groupId: null };
 
 /**
- * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds,
- * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate (`?exclude=lease&exclude=svid` leaves these gates out), `GET /metrics` is for Prometheus,
- * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit task`. It exposes no
- * secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, tells of single calls: it is answered on the
- * socket, and on a loopback address. So is `GET /policies/trial` where there is a socket: what is left at the address of a pod are numbers.
+ * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds, `GET /readyz` is
+ * 200 when every gate is met, otherwise 503 with a line per unmet gate (`?exclude=lease&exclude=svid` leaves these gates out), `GET /metrics`
+ * is for Prometheus, `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit
+ * task`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, reveals single calls,
+ * so it is answered only on the socket and on a loopback address. The same holds for `GET /policies/trial` if there is a socket: then the
+ * address of a pod exposes only numbers.
  *
  * Lifecycle: `listen` once, `listenOnSocket` at most once; `serve` once the process has started, before which only `/livez` and `/readyz` are
  * answered; `close`.
@@ -171,7 +175,7 @@ export class AdminServer {
   }
 }
 
-/** The id of a task, which is one segment of the path. */
+/** The id of a task, which is a single segment of the path. */
 const RECEIPT = /^\/receipts\/([\w.:-]{1,128})$/;
 /** A trace with its query. */
 const TRACE = /^\/trace(?:\?|$)/;

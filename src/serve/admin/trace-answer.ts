@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 
-/** Where checks can be waited for. */
+/** A source of traced checks. */
 export interface TraceSource {
   /**
-   * Begins to wait for checks that match filters; `told` receives each as one line of JSON. Returns how to stop, what is wrong with a filter,
-   * or `full`.
+   * Subscribes to checks that match filters; `told` receives each as a line of JSON. Returns a function that unsubscribes, the problem of a
+   * filter, or `full`.
    */
   readonly begin: (
     filters: Iterable<readonly [string, string]>,
@@ -20,8 +20,8 @@ const MAX_SECONDS = 600;
 const MAX_CHECKS = 100;
 
 /**
- * Answers `GET /trace?seconds=30&count=1&FILTER=VALUE…`: head at once, then a line for each matching check, and the end after `count` of them or
- * after `seconds`. A connection that closes stops waiting. 400 for a wrong query, 503 where too many wait.
+ * Answers `GET /trace?seconds=30&count=1&FILTER=VALUE…`: head at once, then a line for each matching check, and the end after `count` of them
+ * or after `seconds`. A closed connection unsubscribes. 400 for a wrong query, 503 if there are too many subscriptions.
  */
 export function answerTrace(
   request: IncomingMessage,

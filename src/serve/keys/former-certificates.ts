@@ -4,14 +4,14 @@ import { withOtherCertificate } from '../../core/decide/decided-check.ts';
 import type { CheckObserver } from '../../core/telemetry/finished-check.ts';
 import type { Parts } from '../parts.ts';
 
-/** Denials of an agent in a row after which it is told: a renewal that an agent answers by an exchange of its token costs fewer. */
+/** Consecutive denials of an agent before it is logged: an agent that exchanges its token after a renewal gets fewer denials. */
 const IN_A_ROW = 20;
-/** Agents that are counted; the one that was denied longest ago is forgotten first. */
+/** Most agents that are counted; the least recently denied agent is dropped first. */
 const MAX_AGENTS = 1_024;
 
 /**
- * Logs once for each agent that its calls are denied again and again because only the certificate differs from the one its tokens are bound to.
- * Such an agent does not exchange its tokens, or a proxy before it keeps connections that were opened with a former certificate.
+ * Logs once for each agent that its calls are denied again and again because its certificate is not the certificate that its tokens are bound
+ * to. Such an agent does not exchange its tokens, or a proxy before it keeps connections that were opened with a former certificate.
  */
 export function formerCertificates({ config, log }: Pick<Parts, 'config' | 'log'>): CheckObserver {
   if (config.extAuthz.binding !== 'certificate') return () => undefined;

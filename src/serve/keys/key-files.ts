@@ -20,7 +20,7 @@ interface Followed {
   /** What the file is for, such as "keys of `https://iam.acme.test`". */
   readonly what: string;
   readonly path: string;
-  /** Applies its new text. Returns the problem of an invalid one, which then changes nothing. */
+  /** Applies its new text. Returns the problem of an invalid text, which then changes nothing. */
   readonly take: (text: string) => string | null;
   text: string;
 }
@@ -88,7 +88,7 @@ export class KeyFiles {
   }
 }
 
-/** Digest of a file; `null` where it cannot be read. */
+/** Digest of a file; `null` if it cannot be read. */
 async function digestOf(path: string): Promise<string | null> {
   const bytes = await readFile(path).catch(() => null);
   return bytes === null ? null : createHash('sha256').update(bytes).digest('base64');

@@ -2,7 +2,7 @@ import { keyProofOf, keyProofProblem } from '../../core/identity/key-proof.ts';
 import type { Svid, SvidSource } from '../../core/identity/svid.ts';
 import type { KeyProofs, SharedKey } from '../../core/state/shared-keys.ts';
 
-/** A key of before the proofs counts so long after it was published: as long as one is in use. */
+/** How long a key from before the proofs is accepted after it was published: as long as a key is in use. */
 const KEPT_BEFORE_MS = 25 * 3_600_000;
 
 /** Proves the keys of this authority by its SVID, and takes those for keys of authorities that a workload of the same SPIFFE ID has published. */
@@ -11,7 +11,7 @@ export function keyProofsOf(
   { issuer, nowMs }: { readonly issuer: string; readonly nowMs: () => number },
 ): KeyProofs {
   let last: Svid | null = null;
-  // One that is not renewed in time still tells who the authorities are.
+  // An expired SVID still identifies the authorities.
   const known = (): Svid | null => (last = svid.current() ?? last);
   const said = ({ keyId, jwk }: Pick<SharedKey, 'keyId' | 'jwk'>): string => JSON.stringify([issuer, keyId, jwk]);
   return {

@@ -18,7 +18,7 @@ export type Trusted = KeyedIssuer & { readonly kind: IssuerKind };
 
 /**
  * Opens a ring with the keys of issuers, each from its file or from its key server, which is fetched in the background. With `own` it also
- * holds the keys of the issuer in this process; announce new ones by `replace`.
+ * holds the keys of the issuer in this process; announce new keys by `replace`.
  */
 export async function openKeyRing(
   parts: Parts,

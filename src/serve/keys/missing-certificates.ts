@@ -3,7 +3,7 @@ import type { CheckObserver } from '../../core/telemetry/finished-check.ts';
 import type { Parts } from '../parts.ts';
 
 /**
- * Counts checks without a client certificate where tokens are bound to certificates, and logs that once: the proxy is misconfigured, and
+ * Counts checks without a client certificate if tokens are bound to certificates, and logs that once: the proxy is misconfigured, and
  * every bound token behind it is denied.
  */
 export function missingCertificates({

@@ -5,7 +5,7 @@ import type { Svid, SvidProblem, SvidSource } from '../../core/identity/svid.ts'
 import { after } from '../../core/runtime/timers.ts';
 import { trustDomainOf } from '../../core/identity/spiffe-id.ts';
 
-/** Why a process must not serve with this SVID and this configuration, in one line; `null` where it may. */
+/** Why a process must not serve with this SVID and this configuration, in one line; `null` if it may. */
 export function ownSvidProblem(
   { id }: Pick<Svid, 'id'>,
   { file, trustDomains, ownTrustDomain }: Pick<Config, 'file' | 'trustDomains' | 'ownTrustDomain'>,
@@ -16,7 +16,7 @@ export function ownSvidProblem(
 }
 
 /**
- * Why most clients would refuse this SVID, in one line; `null` where they accept it. Clients that verify the SPIFFE ID accept it anyway.
+ * Why most clients would refuse this SVID, in one line; `null` if they accept it. Clients that verify the SPIFFE ID accept it anyway.
  */
 function ownSvidWarning({ certificates }: Svid, { file, issuer }: Pick<Config, 'file' | 'issuer'>): string | null {
   const [leaf] = certificates;
@@ -26,7 +26,7 @@ function ownSvidWarning({ certificates }: Svid, { file, issuer }: Pick<Config, '
   return `warning: ${file}: \`issuer.url\` is \`${issuer.url}\`, but the SVID of this process has no DNS name \`${hostname}\`, so clients that verify names refuse it: register it with that name (SPIRE: \`-dns ${hostname}\`), or change \`issuer.url\``;
 }
 
-/** Logs the problem of each new SVID. Returns the problem of the current one, which makes the start fail; `null` for none. */
+/** Logs the problem of each new SVID. Returns the problem of the current SVID, which makes the start fail; `null` for none. */
 export function followOwnSvid(
   source: SvidSource | null,
   { config, log }: { readonly config: Config; readonly log: (line: string) => void },
@@ -47,6 +47,6 @@ export function followOwnSvid(
 
 const FIRST_SVID_MS = 10_000;
 
-/** The SVID of this process, once its source has one, or why it has none. For roles that cannot serve without. */
+/** The SVID of this process, once its source has an SVID, or why it has none. For roles that cannot serve without an SVID. */
 export const awaitedSvid = (source: SvidSource): Promise<Svid | SvidProblem> =>
   firstSvid(source, { withinMs: FIRST_SVID_MS, after });

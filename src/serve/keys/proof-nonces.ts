@@ -4,7 +4,7 @@ import { ProofNonces } from '../../core/token/proof/proof-nonce.ts';
 
 const KEY_BYTES = 32;
 
-/** The nonces of one role under a new key; `undefined` where proofs need none. */
+/** The nonces of a role under a new key; `undefined` if proofs need no nonce. */
 export const proofNoncesFor = (
   { extAuthz: { proofNonces } }: Pick<Config, 'extAuthz'>,
   { randomBytes, monotonicMs }: Pick<Ports, 'randomBytes' | 'monotonicMs'>,

@@ -7,8 +7,8 @@ import { statePathOf } from '../../core/config/state.ts';
 const BEFORE = '/var/lib/remit/signing-keys';
 
 /**
- * A warning, in one line, where keys are about to be created beside the state file while keys exist in the folder that was the default
- * before; `null` otherwise.
+ * A warning, in one line, if keys are about to be created beside the state file although keys exist in the former default folder; `null`
+ * otherwise.
  */
 export function movedKeysWarning(
   { file, state, issuer }: Pick<Config, 'file' | 'state'> & { readonly issuer: { readonly signingKey: string } | null },

@@ -15,9 +15,9 @@ import type { StartProblem } from '../start-problem.ts';
 export interface TokenKeysOfProcess {
   /** Verifies the tokens of checks. */
   readonly ring: KeyRing;
-  /** `null` where this process issues no tokens. */
+  /** `null` if this process issues no tokens. */
   readonly signingKeys: OwnKeys | null;
-  /** Reads the keys of all authorities as of a position of the feed or later; `null` where this process has its own alone. */
+  /** Reads the keys of all authorities as of a position of the feed or later; `null` if this process has only its own. */
   readonly readKeys: ((position: number) => Promise<boolean>) | null;
 }
 
@@ -85,7 +85,7 @@ export async function openTokenKeys(
 }
 
 const LOOK_MS = 100;
-/** A start goes on after this beyond the usual time, so that `/readyz` says what is missing. */
+/** A start goes on after this beyond the usual time, so that `/readyz` shows what is missing. */
 const LATE_MS = 10_000;
 
 /**

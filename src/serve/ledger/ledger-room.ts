@@ -2,15 +2,15 @@ import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { LedgerConfig } from '../../core/config/ledger.ts';
 
-/** Share of the ledger's file system, where no size is configured. */
+/** Share of the ledger's file system, if no size is configured. */
 const SHARE = 0.5;
-/** Used where the size of the file system cannot be read. */
+/** Used if the size of the file system cannot be read. */
 const FALLBACK_BYTES = 64 * 1024 ** 3;
 
 /** Growth is measured over this window, in steps of a quarter of an hour. */
 const WINDOW_MS = 24 * 60 * 60_000;
 const STEP_MS = 15 * 60_000;
-/** A shorter measurement says nothing about a day. */
+/** Shorter measurements are too short to project a day. */
 const MIN_LOOK_MS = 10 * 60_000;
 
 /** The limits of retention. The default size is half of the file system of the ledger. */
@@ -29,7 +29,7 @@ export function roomLeft(folder: string, { bytes, maxBytes }: { readonly bytes: 
   return Math.max(0, Math.min(maxBytes - bytes, diskOf(folder)?.freeBytes ?? Infinity));
 }
 
-/** Size of the file system of a folder, and the bytes this process may still use; `null` where they cannot be read. */
+/** Size of the file system of a folder, and the bytes this process may still use; `null` if they cannot be read. */
 function diskOf(folder: string): { readonly bytes: number; readonly freeBytes: number } | null {
   try {
     const { blocks, bavail, bsize } = statfsSync(existingOf(folder));

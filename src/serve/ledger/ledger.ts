@@ -22,7 +22,7 @@ import type { OutboxSource } from './state-outbox.ts';
 import type { StartProblem } from '../start-problem.ts';
 import type { Waits } from '../waits.ts';
 
-/** The ledger of one process: the thread that writes it, the queue in front of it, and the relay from the state file. */
+/** The ledger of a process: the thread that writes it, the queue in front of it, and the relay from the state file. */
 export interface Ledger {
   readonly writer: LedgerWriter;
   /** Origin of its log. */
@@ -39,11 +39,11 @@ export interface Ledger {
 
 /** Dependencies and callbacks of the ledger. */
 export interface LedgerServices {
-  /** Opens the log. Whoever has started it also ends it. */
+  /** Opens the log. Its starter also ends it. */
   readonly thread: LoadingLogThread;
   /** The state whose records are relayed; `null` at a sidecar, which has none. */
   readonly outbox: OutboxSource | null;
-  /** Sends the records to an authority; `null` where this process is no sidecar. */
+  /** Sends the records to an authority; `null` if this process is no sidecar. */
   readonly shipped: ShippedRecords | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly metrics: Metrics;
@@ -54,13 +54,13 @@ export interface LedgerServices {
   readonly onCheckpoint: (checkpoint: CheckpointNotice) => void;
   /** Receives the tasks of allowed uses once these are on disk, each with the time of its last use. It must not throw. */
   readonly onUsed: (used: ReadonlyMap<string, number>) => void;
-  /** The start waits for the newer copy of a database that is an older one. */
+  /** If the database is an older copy, the start waits for the newer copy. */
   readonly waits: Waits;
   /** Closing writes everything queued, signs the last checkpoint, and ends the thread. */
   readonly closers: Pick<Closers, 'push'>;
 }
 
-/** Stands for the state file where there is none. */
+/** The name used in place of a state file if there is none. */
 const NO_FILE = 'none';
 
 /** Opens the ledger of a configuration, and relays the waiting records of the state file. */

@@ -32,9 +32,9 @@ import type { StartProblem } from '../start-problem.ts';
 export interface ReceivingServices {
   /** The ledger of this process. */
   readonly writer: Pick<LedgerWriter, 'durable'>;
-  /** Id of this authority among its replicas; `null` where it has none. */
+  /** Id of this authority among its replicas; `null` if it has none. */
   readonly replica: string | null;
-  /** What guards the database of the state, where there is one. Default: there is none. */
+  /** The guard of the state's database. Default: none. */
   readonly guard?: DatabaseGuard | undefined;
   readonly ports: Ports;
   readonly faults: Faults;
@@ -113,10 +113,10 @@ export async function openReceivedRecords(
   return { receiver, trustDomain: config.trustDomains[0] ?? 'none' };
 }
 
-/** Connections for records: their own, so that no end of a task waits for one of them. */
+/** Connections for records: a pool of their own, so that ending a task never waits for records. */
 const MAX_CONNECTIONS = 4;
 
-/** The database that all authorities share, where there is one. */
+/** The database that all authorities share, if there is one. */
 async function openRecordsDatabase(
   { state, durability }: Pick<Config, 'state' | 'durability'>,
   { guard, closers }: Pick<ReceivingServices, 'guard' | 'closers'>,
@@ -132,7 +132,10 @@ async function openRecordsDatabase(
 
 interface OpenStore extends Pick<RetentionServices, 'archive' | 'bytes'> {
   readonly records: RecordStore;
-  /** The file that says how far each log is kept, where the store is of one process; `null` where the database says so, or a file beside the ledger. */
+  /**
+   * The file with how far each log is kept, if the store belongs to a single process; `null` if that is in the database, or in a file beside
+   * the ledger.
+   */
   readonly headsFile: string | null;
 }
 
@@ -156,7 +159,7 @@ async function openStore(
       headsFile: null,
     };
   }
-  // The configuration allows it only where there is a database.
+  // The configuration allows it only with a database.
   if (database === null) return { problem: '`records: postgres` needs `state: postgres://…`' };
   const { MAX_OBJECT_BYTES, receivedBytes, receivedObjects } =
     await import('../../authority/state/postgres/received-objects.ts');

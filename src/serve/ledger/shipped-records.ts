@@ -17,8 +17,8 @@ import type { AuthorityPlaces } from '../roles/authority-places.ts';
 const CLOSE_MS = 5_000;
 
 /**
- * What may wait where the authorities are on this host. Its loss would not spare them, and a restart of theirs must deny no call: at 5,000
- * records a second they may be away for 13 s.
+ * How much may wait if the authorities are on this host. The loss of the host would take them too, and their restart must deny no call: at
+ * 5,000 records a second they may be away for 13 s.
  */
 const LOCAL_LIMITS: UnacknowledgedLimits = { records: 65_536, bytes: 64 * 1024 ** 2 };
 
@@ -32,12 +32,12 @@ export interface ShippedLog {
 }
 
 /**
- * Sends the records of a sidecar to one of its authorities, to the next one after a fault.
+ * Sends the records of a sidecar to one of its authorities, and after a fault to the next authority.
  *
  * Lifecycle: `start` once the log is open, `close` once it is closed.
  */
 export class ShippedRecords {
-  /** In which the log hands out what it has written. */
+  /** The ring in which the log passes on what it has written. */
   readonly ring = newRing();
   readonly #places: AuthorityPlaces;
   readonly #services: { readonly ports: Ports; readonly faults: Faults; readonly log: (line: string) => void };
@@ -67,7 +67,7 @@ export class ShippedRecords {
     return this.#unacknowledged.records;
   }
 
-  /** Why no further record is taken; `null` where one is. */
+  /** Why no further record is taken; `null` if records are taken. */
   problem(queued: number): string | null {
     return this.#unacknowledged.problem(queued);
   }
@@ -87,12 +87,12 @@ export class ShippedRecords {
     this.#shipper.start();
   }
 
-  /** Records were written, and signed where there is a checkpoint: they are sent without being read again. `null`: they must be read. */
+  /** Records were written, and signed if there is a checkpoint: they are sent without being read again. `null`: they must be read. */
   handedOut(written: RingPart | null, checkpoint: string | null): void {
     this.#pages?.wrote(written, checkpoint);
   }
 
-  /** The log has `size` records, and its last ones have this many bytes. */
+  /** The log has `size` records, and its last records have this many bytes. */
   wrote(size: number, bytes: number): void {
     this.#unacknowledged.wrote(size, bytes);
     this.#shipper?.more();
@@ -110,7 +110,7 @@ export class ShippedRecords {
     if (problem !== null) this.#services.log(`records: ${problem}`);
   }
 
-  /** INVARIANT: a new connection for each stream, so that it shows the SVID of now. */
+  /** INVARIANT: a new connection for each stream, so that it shows the current SVID. */
   #open(): AppendStream | { readonly problem: string } {
     const { targets, placeOf } = this.#places;
     const target = targets[this.#next % targets.length] ?? '';

@@ -19,10 +19,10 @@ import type { Ports } from '../../core/runtime/ports.ts';
 import { after } from '../../core/runtime/timers.ts';
 import type { StartProblem } from '../start-problem.ts';
 
-/** Where records wait for the ledger. */
+/** The outbox in which records wait for the ledger. */
 export interface OutboxSource {
   readonly reader: OutboxReader & {
-    /** Changes where the numbers begin anew. */
+    /** Changes when the numbers restart. */
     fileId(): string | StoreFailure | Promise<string | StoreFailure>;
     outboxEnd(): number | StoreFailure | Promise<number | StoreFailure>;
     recordsOf(
@@ -32,11 +32,11 @@ export interface OutboxSource {
   };
   readonly authority: Pick<Upkeep, 'forget'>;
   /**
-   * Present where other processes take the same records into ledgers of their own: the number of the last record that no failover takes
-   * back. Waits for a standby, so it is not for the start.
+   * Present if other processes take the same records into ledgers of their own: the number of the last record that survives a failover. Waits
+   * for a standby, so it is not for the start.
    */
   readonly shared?: Pick<SharedOutbox, 'outboxEnd'> & {
-    /** Says to those processes that records are lost, if fewer than `taken` were written in that life of the database. */
+    /** Announces to those processes that records are lost, if fewer than `taken` were written in that life of the database. */
     readonly declareLost: (
       detail: string,
       records: { readonly epoch: string; readonly taken: number },
@@ -44,7 +44,7 @@ export interface OutboxSource {
   };
 }
 
-/** The relay of the records of the state to the ledger. Records that a shared outbox no longer has are counted, and a record says so. */
+/** The relay of the records of the state to the ledger. Records that a shared outbox no longer has are counted, and noted in a record. */
 export function relayOf(
   { authority, reader, shared }: OutboxSource,
   {
@@ -78,9 +78,9 @@ export function relayOf(
 }
 
 /**
- * Why the state is an earlier copy of itself; `null` where it is not. It is one where the ledger has more of its records than it wrote. Tasks
- * that have ended since would be open again, and the ledger would skip its next records. A database says so to the other authorities, and may be
- * replaced by the newer one.
+ * Why the state is an earlier copy of itself; `null` if it is not. It is an earlier copy if the ledger has more of its records than it wrote.
+ * Tasks that have ended since would be open again, and the ledger would skip its next records. A database announces this to the other
+ * authorities, and may be replaced by the newer copy.
  */
 export async function rolledBackProblem({
   reader,

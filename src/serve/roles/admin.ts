@@ -12,7 +12,9 @@ export interface OpenAdmin {
   readonly port: number;
 }
 
-/** Opens the admin server, before anything that a start may wait for: it says that the process lives, and by `gate` why it is not ready. */
+/**
+ * Opens the admin server, before anything that a start may wait for: it answers that the process is alive, and by `gate` why it is not ready.
+ */
 export async function openAdmin(
   { admin: { listen, hosts, socket } }: Pick<Config, 'admin'>,
   { gate, closers }: { readonly gate: Gate; readonly closers: Pick<Closers, 'push'> },

@@ -12,7 +12,7 @@ export interface AuthorityPlaces {
   readonly placeOf: (target: string) => AuthorityPlace | string;
 }
 
-/** The authorities at these addresses: over TLS with the SVID of now, over a Unix socket without. */
+/** The authorities at these addresses: over TLS with the current SVID, over a Unix socket without TLS. */
 export const authorityPlaces = (
   addresses: readonly Address[],
   { authority }: Pick<Config, 'authority'>,

@@ -24,7 +24,7 @@ import type { StartProblem } from '../start-problem.ts';
 import type { Waits } from '../waits.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 
-/** Starts to serve sidecars, where the configuration names addresses for them; `null` where it does not. */
+/** Starts to serve sidecars, if the configuration names addresses for them; else `null`. */
 export async function startAuthorityRole(
   parts: Pick<
     Parts,
@@ -114,7 +114,7 @@ export async function startAuthorityRole(
   return serving;
 }
 
-/** The lease of the process before over the same state file; `null` where the state is in a database. */
+/** The lease of the previous process over the same state file; `null` if the state is in a database. */
 function formerLease(
   { config, stateFile, ports }: Pick<Parts, 'config' | 'stateFile' | 'ports'>,
   leaseMs: number,

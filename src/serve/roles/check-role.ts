@@ -49,7 +49,7 @@ export interface CheckRole {
   readonly server: AuthorizationServer;
   /** The addresses it listens on. */
   readonly bound: readonly string[];
-  /** Where its checks can be waited for. */
+  /** The source of its traced checks. */
   readonly traces: TraceSource;
 }
 
@@ -176,15 +176,15 @@ const traceSource = (traces: TraceWaits): TraceSource => ({
   },
 });
 
-/** An answer names its ledger where other processes may serve the same proxy: at a sidecar, and at an authority. */
+/** An answer names its ledger if other processes may serve the same proxy: at a sidecar, and at an authority. */
 function responseOptions({ extAuthz: { helpUrl, allowMetadata }, ledger, state, authority }: Config): ResponseOptions {
   const options = { helpUrl, allowMetadata };
   return state.kind === 'authority' || authority.listen.length > 0 ? { ...options, ledger: ledger.name } : options;
 }
 
 /**
- * Limits the rate of each agent: before its check is decoded, or once its proof is verified. `admit` names the agent for the queue, where agents take
- * turns.
+ * Limits the rate of each agent: before its check is decoded, or once its proof is verified. `admit` names the agent for the queue, in which
+ * agents take turns.
  */
 interface Admission {
   readonly admit: (request: Buffer) => string | null;
@@ -194,7 +194,7 @@ interface Admission {
 /**
  * An agent is the identity of the connection. Behind a hop all agents share that identity. There a check with a proof is counted once the
  * proof is verified: for the agent of its token if it is valid, else for the hop. A check without a proof counts for the hop at once. So a
- * check without a valid proof uses up nobody else's rate, whatever token it carries.
+ * check without a valid proof never uses up another agent's rate, whatever token it carries.
  */
 function admission({ config, ports }: Parts, refused: RefusedChecks): Admission {
   const { binding, identity, maxChecksPerSecondPerAgent: perSecond } = config.extAuthz;

@@ -116,7 +116,7 @@ export async function startIssuer(
   return isStartProblem(signalPort) ? signalPort : { port };
 }
 
-/** An attribute that the catalog in force does not declare, so that no policy can read it. One of the two is probably misspelt. */
+/** An attribute that the catalog in force does not declare, so that no policy can read it. Probably one of the names is misspelt. */
 function undeclaredAttribute({ policies }: Parts, { subjectIssuers }: IssuerConfig): string | null {
   const set = policies.get();
   if (isDeny(set)) return null;
@@ -137,7 +137,7 @@ function countedAnswers({ metrics }: Parts): OnAnswered {
   };
 }
 
-/** A flood of refusals gives one line in this time. */
+/** A flood of refusals is logged as a single line in this time. */
 const TELL_EVERY_MS = 60_000;
 
 /** Counts requests refused by a limit. Logs the client and the limit, at most once a minute. */
@@ -246,7 +246,7 @@ const settingsOf = (
   })),
 });
 
-/** The services that receive signals; `null` where none are received. */
+/** The services that receive signals; `null` if none are received. */
 async function signalServices(parts: Parts, config: IssuerConfig): Promise<SignalServices | null | StartProblem> {
   if (config.signals === null) return null;
   const unknown = [...config.signals.effects.keys()].find((name) => !Object.hasOwn(defaultSignalEffects, name));

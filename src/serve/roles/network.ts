@@ -7,10 +7,10 @@ import { awaitedSvid } from '../keys/own-svid.ts';
 import type { Parts } from '../parts.ts';
 import type { StartProblem } from '../start-problem.ts';
 
-/** Log lines about refused connections: a few at once, then one in ten seconds. */
+/** Log lines about refused connections: a few at once, then a line every ten seconds. */
 const TOLD = { burst: 10, perSecond: 0.1 };
 
-/** Makes the servers of checks over the network; `null` where none is configured. grpc-js is loaded only here. */
+/** Makes the servers of checks over the network; `null` if none is configured. grpc-js is loaded only here. */
 export async function networkOf({
   config: { extAuthz, file },
   live,

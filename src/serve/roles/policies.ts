@@ -52,9 +52,9 @@ interface Opening {
   readonly closers: Pick<Closers, 'push'>;
   /** Fetches the policy bundle of the authority, at a sidecar; `null` in other roles. */
   readonly fromAuthority: FetchBundle | null;
-  /** The policies of the folder, from `beginFolder`; `null` where they come as bundles. */
+  /** The policies of the folder, from `beginFolder`; `null` if they come as bundles. */
   readonly ofFolder: PolicyFeed | null;
-  /** For a bundle, which whoever publishes it can mend without a change here. */
+  /** For a bundle: its publisher can fix it without a change here, so the start waits. */
   readonly waits: Waits;
 }
 
@@ -63,11 +63,11 @@ export interface OpenPolicies {
   readonly policies: PolicyInForce;
   readonly trial: Trial;
   readonly loads: PolicyLoads;
-  /** The signed bundle in force; `null` where the policies are from a folder. */
+  /** The signed bundle in force; `null` if the policies are from a folder. */
   readonly bundle: () => BundleInForce | null;
 }
 
-/** Begins to load the policies of a folder, while other parts are opened; `null` where they come as bundles. */
+/** Begins to load the policies of a folder, while other parts are opened; `null` if they come as bundles. */
 export const beginFolder = ({ bundle, folder }: Config['policies'], guard: PathGuard): PolicyFeed | null =>
   bundle === null ? loadedAhead(folderFeed(folder, guard)) : null;
 
@@ -161,8 +161,8 @@ export async function openPolicies(
 }
 
 /**
- * The source of the policies: a folder, or signed bundles. The last bundle is kept beside the state file, without one beside the folder of the
- * ledger.
+ * The source of the policies: a folder, or signed bundles. The last bundle is kept beside the state file or, without a state file, beside the
+ * folder of the ledger.
  */
 async function feedOf(
   config: Config['policies'],

@@ -19,14 +19,15 @@ interface Recording {
 }
 
 /**
- * Wraps a load of policies to record each set that differs from the one before, and to keep its text. So the policies behind each decision
- * have a date, an origin and a text. A set whose text cannot be kept still comes into force; the record says so.
+ * Wraps a load of policies to record each set that differs from the previous set, and to keep its text. So the policies behind each decision
+ * have a date, an origin and a text. A set whose text cannot be kept still comes into force; this is noted in the record.
  */
 export function recordedLoad(
   load: LoadPolicySet,
   { ledger, ports, by, keepText, forgetTexts }: Recording,
 ): LoadPolicySet {
-  // INVARIANT: a text is deleted only once a record on disk says so: a missing one that no record names was deleted by somebody else.
+  // INVARIANT: a text is deleted only once a record of the deletion is on disk: a missing text that no record names was deleted by somebody
+  // else.
   const forget = async (hashes: readonly string[]): Promise<void> => {
     if ((await ledger.flush()) === null) await forgetTexts(hashes);
   };

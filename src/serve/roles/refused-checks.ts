@@ -10,7 +10,7 @@ export interface RefusedChecksServices {
 }
 
 const EACH_MS = 1_000;
-/** Most agents named in one summary. */
+/** Most agents named in a summary. */
 const MAX_NAMED = 16;
 
 /**

@@ -79,7 +79,7 @@ export function openSidecar(
   };
 }
 
-/** The replay memory of a sidecar: its own, in front of that of the authority where sidecars remember proofs together. */
+/** The replay memory of a sidecar: its own, in front of that of the authority if sidecars share their memory of proofs. */
 const proofsOf = (own: (onRefused: OnProofRefused) => ReplayMemory, shared: RemoteProofs | null): Proofs =>
   shared === null
     ? { memoryFor: (_role, onRefused) => own(onRefused) }

@@ -8,7 +8,7 @@ import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 /** Interval of counts: they read a row for each open task, so no scrape does it. */
 const EVERY_MS = 30_000;
 
-/** Sets the gauges of tasks from counts of the state. They are absent where it cannot be read. */
+/** Sets the gauges of tasks from counts of the state. They are absent if it cannot be read. */
 export function setTaskCounts(
   { tasks, endedTasks }: Pick<Metrics, 'tasks' | 'endedTasks'>,
   counts: TaskCounts | StoreFailure,

@@ -2,7 +2,7 @@ import type { RefusalCause } from '../../sidecar/envoy/check/refusal.ts';
 import type { After } from '../../core/runtime/timers.ts';
 
 const EACH_MS = 1_000;
-/** Most decision ids named in one line. */
+/** Most decision ids named in a line. */
 const MAX_NAMED = 16;
 /** Causes that are a fault here, in words. Refusals of load are in metrics and the record `refused` alone. */
 const FAULTS: ReadonlyMap<RefusalCause, string> = new Map([

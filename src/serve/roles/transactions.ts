@@ -20,7 +20,7 @@ export interface Transactions {
 const TTL_SECONDS = 60;
 
 /**
- * Opens transaction tokens with their own key (PKCS#8 PEM), created if missing; `null` where the configuration names no key. Their `iss`
+ * Opens transaction tokens with their own key (PKCS#8 PEM), created if missing; `null` if the configuration names no key. Their `iss`
  * and their key ring differ from those of task tokens, so that neither kind is accepted as the other.
  */
 export async function openTransactions({ config, ports, faults }: Parts): Promise<Transactions | null | StartProblem> {

@@ -8,8 +8,8 @@ import type { StartProblem } from '../start-problem.ts';
 import type { Waits } from '../waits.ts';
 
 /**
- * Why a state file of an earlier release must not be migrated: the start would not succeed afterwards, and the release before could not read
- * the file any more. `null` where the start may go on, or nothing is to be migrated. Waits until the rest of the start would not wait.
+ * Why a state file of an earlier release must not be migrated: the start would fail afterwards, and the previous release could no longer read
+ * the file. `null` if the start may go on, or nothing is to be migrated. Waits until the rest of the start would not wait.
  */
 export async function beforeMigration(
   { state }: Pick<Config, 'state'>,
@@ -17,7 +17,7 @@ export async function beforeMigration(
 ): Promise<StartProblem | null> {
   if (rehearse === undefined || state.kind !== 'sqlite') return null;
   const from = pendingVersion(state.path, stateFormat);
-  // A file that cannot be read is refused where it is opened.
+  // A file that cannot be read is refused when it is opened.
   if (from === null || isStoreFailure(from)) return null;
   const kept = `the state file \`${state.path}\` stays at schema version ${from}`;
   const rehearsed = await waits.until(async (): Promise<null | StartProblem> => {

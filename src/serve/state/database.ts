@@ -26,7 +26,7 @@ export interface DatabaseServices {
   readonly ports: Ports;
   readonly log: Log;
   readonly faults: Faults;
-  /** Called where the process must end and start again. */
+  /** Called when the process must end and start again. */
   readonly onFatal: (detail: string) => void;
   readonly onRecords: () => void;
   readonly onWrite: (failure: StoreFailure | null) => void;
@@ -64,7 +64,7 @@ export async function openDatabase(
     onRecords,
     onWrite,
   });
-  // Only another build can read the tables of a later one. Anything else is mended at the database.
+  // Only another build can read the tables of a later schema. Anything else is fixed at the database.
   if (isStoreFailure(state))
     return {
       problem: state.detail,

@@ -4,16 +4,16 @@ import { replacePrivateFile } from '../../core/runtime/system/private-write.ts';
 
 /** The longest lease that a sidecar of a state file may still have, in a file beside it. */
 export interface LeaseFile {
-  /** The longest lease that a process over this state file may have given, this one included. */
+  /** The longest lease that a process over this state file may have given, including this process. */
   readonly longestMs: number;
   /** Notes that all leases of former processes are over. Call it `longestMs` after the start, or later. */
   readonly formerAreOver: () => void;
 }
 
 /**
- * Notes that leases of `leaseMs` are given from now on, and gives the longest one that a former process may have given: so a process that
- * starts with a smaller lease waits for those of the one before. A file without a number counts as the longest lease there is. Throws where
- * it cannot be written.
+ * Notes that leases of `leaseMs` are given from now on, and gives the longest lease that a former process may have given: so a process that
+ * starts with a smaller lease waits for those of the previous process. A file without a number counts as the longest possible lease. Throws
+ * if it cannot be written.
  *
  * @param suffix unique, for a temporary file
  */
@@ -24,7 +24,7 @@ export function openLeaseFile(
   const path = `${state}.lease`;
   const longestMs = Math.max(leaseMs, formerIn(path) ?? leaseMs);
   const write = (ms: number): void => replacePrivateFile(path, `${ms}\n`, suffix);
-  // INVARIANT: the longer one stays until it is over, so that a process that ends before that leaves it to the next.
+  // INVARIANT: the longer lease stays in the file until it is over, so that a process that ends earlier leaves it to the next.
   write(longestMs);
   return {
     longestMs,
@@ -32,13 +32,13 @@ export function openLeaseFile(
       try {
         if (longestMs !== leaseMs) write(leaseMs);
       } catch {
-        // The longer one stays: the next process waits for it in vain, and nothing else.
+        // The longer lease stays: the only effect is that the next process waits longer than needed.
       }
     },
   };
 }
 
-/** `null` where there is no file. */
+/** `null` if there is no file. */
 function formerIn(path: string): number | null {
   if (!existsSync(path)) return null;
   const text = readFileSync(path, 'utf8');

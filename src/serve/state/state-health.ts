@@ -3,7 +3,7 @@ import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 
 /**
  * Health of the writes to the state file. Counts failed writes, and reports a full disk from the first write that fails for lack of space
- * until one succeeds. The store retries by itself: it writes its clock at least every 10 s, and each second once that is due.
+ * until a write succeeds. The store retries by itself: it writes its clock at least every 10 s, and each second once that is due.
  */
 export class StateHealth {
   readonly #metrics: Metrics;
@@ -22,7 +22,7 @@ export class StateHealth {
     }
   };
 
-  /** Why the state cannot be written; `null` where it can. */
+  /** Why the state cannot be written; `null` if it can. */
   problem(): string | null {
     return this.#problem;
   }

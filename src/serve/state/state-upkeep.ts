@@ -5,7 +5,7 @@ import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 import type { After } from '../../core/runtime/timers.ts';
 
-/** Interval between searches for deletable rows, and the pause between two steps of one search, in which checks run. */
+/** Interval between searches for deletable rows, and the pause between two steps of a search, in which checks run. */
 const LOOK_MS = 1_000;
 const PAUSE_MS = 20;
 
@@ -14,14 +14,14 @@ export interface UpkeepOptions {
   /** How long ended tasks are kept, read each time; `0` keeps all of them. */
   readonly keepSeconds: () => number;
   readonly after: After;
-  /** Receives one line when a step fails, and one when steps succeed again. */
+  /** Receives a line when a step fails, and a line when steps succeed again. */
   readonly log: (line: string) => void;
   readonly metrics: Pick<Metrics, 'prunedTasks' | 'pruneFailures'>;
 }
 
 /**
  * Deletes ended tasks from the state file and returns free space to the disk, in small transactions with pauses, separate from what
- * decisions wait for. A failure denies nobody; it is logged once, counted, and retried within a second. One step runs at a time.
+ * decisions wait for. A failure denies no call; it is logged once, counted, and retried within a second. One step runs at a time.
  *
  * @returns stops it, and resolves once the step in progress is over
  */
@@ -62,7 +62,7 @@ export function keepState(
   };
 }
 
-/** Resolves after `PAUSE_MS`, or at once where `over` is aborted. */
+/** Resolves after `PAUSE_MS`, or at once if `over` is aborted. */
 const pause = (over: AbortSignal, after: After): Promise<void> =>
   new Promise((resolve) => {
     const done = (): void => {

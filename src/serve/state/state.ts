@@ -29,7 +29,7 @@ import type { StartProblem } from '../start-problem.ts';
 /** The replay memory of each role. */
 export interface Proofs {
   memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused): ReplayMemory;
-  /** Whether another process has seen a proof that the memory has just used up; absent where each remembers its own. */
+  /** Whether another process has seen a proof that the memory has just used up; absent if each process remembers only its own proofs. */
   readonly usedElsewhere?: (proof: Proof) => Promise<Deny | null> | null;
 }
 
@@ -43,9 +43,9 @@ export interface StateFile extends Pick<StateAccess, 'authority' | 'feed'> {
 interface OpenDatabase {
   readonly state: PostgresState;
   readonly outbox: OutboxSource;
-  /** Why commits do not survive what they must; `null` where they do. Looked at each minute. */
+  /** Why commits do not survive the failures that they must; `null` if they do. Checked every minute. */
   readonly problem: () => string | null;
-  /** Why it is known to lack commits, with the way out; `null` where it is not. Nothing is read or written meanwhile. */
+  /** Why it is known to lack commits, with the way out; `null` if it is not. Nothing is read or written meanwhile. */
   readonly lost: () => string | null;
   /** Asks its servers now; calls within a second share an answer. */
   readonly report: () => Promise<DatabaseReport>;
@@ -63,17 +63,17 @@ export interface SharedUses {
 export interface State extends Pick<StateAccess, 'states' | 'settling'> {
   /** Issues tasks; `null` at a sidecar. */
   readonly authority: (Authority & Upkeep) | null;
-  /** `null` where the state is elsewhere. */
+  /** `null` if the state is elsewhere. */
   readonly stateFile: StateFile | null;
-  /** `null` where the state is not in a PostgreSQL. */
+  /** `null` if the state is not in a PostgreSQL. */
   readonly database: OpenDatabase | null;
-  /** `null` where this process is no sidecar. */
+  /** `null` if this process is no sidecar. */
   readonly sidecar: SidecarState | null;
   /** The writes of reports. */
   readonly reporting: ReportTarget['authority'];
-  /** The uses of tokens that other processes reported, and where to report those of this one; `null` where there are no others. */
+  /** The uses of tokens that other processes reported, and where to report those of this process; `null` if there are no others. */
   readonly sharedUses: SharedUses | null;
-  /** The digest that stands for a static secret. */
+  /** The digest that represents a static secret. */
   readonly digestOf: (secret: string) => string;
   readonly proofs: Proofs;
 }
@@ -87,13 +87,13 @@ export interface StateServices {
   readonly onFatal: (detail: string) => void;
   readonly onRecords: NonNullable<AuthorityThreadOptions['onRecords']>;
   readonly onWrite: NonNullable<AuthorityThreadOptions['onWrite']>;
-  /** Receives the closers of what was opened. Call them last to first, also where the rest could not be opened. */
+  /** Receives the closers of what was opened. Call them last to first, even if the rest could not be opened. */
   readonly closers: { push(closer: () => unknown): void };
 }
 
 /**
- * Keeps other processes from serving with a state file. It comes before all else of a start: a second process would fail at its first address
- * otherwise, which says nothing of the state, or wait for its SVID.
+ * Locks a state file against other processes. It is the first step of a start: otherwise a second process would fail at its first address,
+ * without mentioning the state, or wait for its SVID.
  */
 export function lockStateFile(path: string): FileLock | StartProblem {
   const lock = lockState(path);
@@ -134,7 +134,7 @@ export async function openStateFile(
   };
 }
 
-/** Under one name over restarts, since no other process serves checks with this file. */
+/** The name stays the same over restarts, since no other process serves checks with this file. */
 const sharedUsesOf = (authority: Upkeep, reader: StateReader): SharedUses => ({
   before: (_key, jtiDigest) => {
     const reports = reader.reportedUses(jtiDigest);
