@@ -6,8 +6,8 @@ import type { Finding } from './finding.ts';
 export interface Check {
   /** The first word of each of its codes. */
   readonly category: Category;
-  /** What holds where it finds nothing, such as `every route asks Remit`. */
+  /** What holds if it finds nothing, such as `every route asks Remit`. */
   readonly title: string;
-  /** What it found; `null` where nothing was collected that it could examine, which then does not count as passed. */
+  /** What it found; `null` if nothing was collected that it could examine: then it does not count as passed. */
   readonly run: (facts: Facts) => readonly Finding[] | null;
 }

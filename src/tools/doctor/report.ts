@@ -12,11 +12,11 @@ import { isSuppressedBy } from './suppression.ts';
 /** A finding as reported. */
 export interface ReportedFinding extends Finding {
   readonly level: Level;
-  /** Where its code is explained: a URL, or a command that prints it. */
+  /** The explanation of its code: a URL, or a command that prints it. */
   readonly see: string;
 }
 
-/** What became of one check. */
+/** The result of one check. */
 export interface CheckResult {
   readonly category: Category;
   readonly title: string;

@@ -1,6 +1,6 @@
 import { isObject } from '../../core/runtime/fields.ts';
 
-/** The value at a path of own members and indexes of an untrusted JSON value; `undefined` where there is none. */
+/** The value at a path of own members and indexes of an untrusted JSON value; `undefined` if there is none. */
 export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
   let found = value;
   for (const step of path) {
@@ -10,19 +10,19 @@ export function at(value: unknown, ...path: readonly (string | number)[]): unkno
   return found;
 }
 
-/** The list at a path; empty where there is none. */
+/** The list at a path; empty if there is none. */
 export function listAt(value: unknown, ...path: readonly (string | number)[]): readonly unknown[] {
   const found = at(value, ...path);
   return Array.isArray(found) ? found : [];
 }
 
-/** The text at a path; empty where there is none. */
+/** The text at a path; empty if there is none. */
 export function textAt(value: unknown, ...path: readonly (string | number)[]): string {
   const found = at(value, ...path);
   return typeof found === 'string' ? found : '';
 }
 
-/** The number at a path, also one written as a text; `null` where there is none. */
+/** The number at a path, also if it is written as a text; `null` if there is none. */
 export function numberAt(value: unknown, ...path: readonly (string | number)[]): number | null {
   const found = at(value, ...path);
   const number = typeof found === 'string' && found !== '' ? Number(found) : found;
@@ -32,7 +32,7 @@ export function numberAt(value: unknown, ...path: readonly (string | number)[]):
 /** Whether `true` is at a path. */
 export const isTrueAt = (value: unknown, ...path: readonly (string | number)[]): boolean => at(value, ...path) === true;
 
-/** The own members at a path, as pairs; empty where there is no object. */
+/** The own members at a path, as pairs; empty if there is no object. */
 export function membersAt(
   value: unknown,
   ...path: readonly (string | number)[]
@@ -47,7 +47,7 @@ export const typeOf = (any: unknown): string => {
   return url === UDPA_STRUCT || url === XDS_STRUCT ? lastPart(textAt(any, 'type_url')) : lastPart(url);
 };
 
-/** The full name of the type of an `Any`, such as `envoy.extensions.filters.http.lua.v3.Lua`; empty where there is none. */
+/** The full name of the type of an `Any`, such as `envoy.extensions.filters.http.lua.v3.Lua`; empty if there is none. */
 export const typeNameOf = (any: unknown): string => {
   const url = textAt(any, '@type');
   const inner = url === UDPA_STRUCT || url === XDS_STRUCT ? textAt(any, 'type_url') : url;

@@ -10,7 +10,7 @@ export interface LedgerPlace {
 /** A count of records, with the first and the last. */
 export interface CountedRecords {
   readonly count: number;
-  /** `null` where the count is 0. */
+  /** `null` if the count is 0. */
   readonly first: LedgerPlace | null;
   readonly last: LedgerPlace | null;
 }
@@ -18,7 +18,7 @@ export interface CountedRecords {
 /** A count of zero. */
 export const none: CountedRecords = { count: 0, first: null, last: null };
 
-/** Whether a record is earlier: by its number in one log, by its instant in two. */
+/** Whether a record is earlier: by its number within a log, by its instant across logs. */
 const isBefore = (one: LedgerPlace, other: LedgerPlace): boolean =>
   one.log === other.log ? one.seq < other.seq : one.at < other.at;
 

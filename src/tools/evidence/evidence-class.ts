@@ -17,7 +17,7 @@ interface ClassEntry {
   readonly exceptionOf: (record: RecordMembers) => string | null;
 }
 
-/** A text member; `null` where it is another type. */
+/** A text member; `null` if it has another type. */
 export const fieldText = (record: RecordMembers, name: string): string | null => {
   const value = record[name];
   return typeof value === 'string' ? value : null;

@@ -8,11 +8,11 @@ export type ControlCoverage = 'enforces' | 'evidences' | 'partial' | 'none';
 
 /** A control of a framework, and what a ledger can show of it. */
 export interface Control {
-  /** As the framework writes it; a label where the framework has no ids. */
+  /** As the framework writes it; a label if the framework has no ids. */
   readonly id: string;
   readonly title: string;
   readonly coverage: ControlCoverage;
-  /** Empty where `coverage` is `none`. */
+  /** Empty if `coverage` is `none`. */
   readonly classes: readonly ClassId[];
   /** What the evidence does not show. */
   readonly limit: string;

@@ -18,7 +18,7 @@ import { type LedgerPlace, type RecordRef, refOf } from './counted.ts';
 import { byPlace } from './sample.ts';
 import type { Tally } from './tally.ts';
 
-/** The last checkpoint of a log, unverified; `null` where there is none that can be read. */
+/** The last checkpoint of a log, unverified; `null` if there is none that can be read. */
 export function headOf(log: LogReader): EvidenceReport['ledger']['head'] {
   let last: string | null = null;
   for (const { note } of log.checkpoints()) last = note;

@@ -4,12 +4,12 @@ import { withFormsOnce } from '../../core/policy/loading/policy-json.ts';
 import { freshCedar } from '../../core/policy/cedar.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 
-/** Most sets whose texts are read; the policies of further ones are not known. */
+/** Most sets whose texts are read; the policies of further sets are not known. */
 const MAX_SETS = 1_000;
 
 /**
- * The permits of kept policy sets that permit everything: any principal, action and resource, without a condition. A call that one of them
- * permits was not restricted by any other permit.
+ * The permits of kept policy sets that permit everything: any principal, action and resource, without a condition. A call that such a
+ * permit allows was not restricted by any other permit.
  */
 export class OpenPermits {
   readonly #folder: string;

@@ -9,7 +9,7 @@ const NAMESPACE = 'https://remit.invalid/ns/oscal';
 const OSCAL_VERSION = '1.2.3';
 
 /**
- * A report as OSCAL assessment results: one observation per control and one for the ledger, with the sample's proofs and the
+ * A report as OSCAL assessment results: an observation for each control and for the ledger, with the sample's proofs and the
  * policy texts as resources. It has no findings, because a finding states `satisfied` or not, which an assessor decides.
  *
  * @see NIST OSCAL 1.2.3, assessment results
@@ -176,7 +176,7 @@ const base64Of = (filename: string, text: string) => ({
   value: Buffer.from(text, 'utf8').toString('base64'),
 });
 
-/** A trimmed line, as OSCAL requires of strings; `-` where it is empty. */
+/** A trimmed line, as OSCAL requires of strings; `-` if it is empty. */
 const lineOf = (text: string): string => printable(text).trim() || '-';
 
 /** A name as an OSCAL token; a control of NIST SP 800-53 as in NIST's own catalog, such as `ac-6.9`. */

@@ -72,7 +72,7 @@ function originText(record: RecordMembers): string {
   return `from ${fieldText(of, 'from') ?? '?'}${named}, version ${fieldText(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under ${signersText(of)}`;
 }
 
-/** Earlier versions recorded one `keyId`. */
+/** Earlier versions recorded a single `keyId`. */
 function signersText(of: RecordMembers): string {
   const { signers } = of;
   const names = Array.isArray(signers) ? signers.filter((name) => typeof name === 'string') : [];

@@ -11,7 +11,7 @@ import type { ClassTally, DecidingPolicy, Tally } from './tally.ts';
 export interface AnchorSeen {
   /** Number of records it covers. */
   readonly size: number;
-  /** When it was received, ISO 8601; `null` where not noted. */
+  /** When it was received, ISO 8601; `null` if not noted. */
   readonly receivedAt: string | null;
 }
 
@@ -24,7 +24,7 @@ export interface SampledRecord {
   readonly classes: readonly ClassId[];
   /** Its content in one line. */
   readonly what: string;
-  /** A C2SP tlog-proof; `null` where there is none. */
+  /** A C2SP tlog-proof; `null` if there is none. */
   readonly proof: string | null;
   readonly why: string | null;
 }
@@ -37,11 +37,11 @@ export interface PolicySetSeen {
   readonly loads: readonly {
     readonly ref: RecordRef;
     readonly at: string;
-    /** Where it came from, and which key signed it. */
+    /** Its source, and the key that signed it. */
     readonly origin: string;
     readonly by: string;
   }[];
-  /** `kept` where its text is here and has its hash; else what is wrong. */
+  /** `kept` if its text is here and has its hash; else what is wrong. */
   readonly text: string;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
 }
@@ -95,7 +95,7 @@ export interface Instant {
 /** The log of a sidecar, whose authority kept some of its records. */
 export interface ReceivedSeen extends Omit<EmitterVerdict, 'verdict'> {
   readonly verdict: Verdict;
-  /** The records that the authority of this ledger kept. They are counted where the log is sound. */
+  /** The records that the authority of this ledger kept. They are counted if the log is sound. */
   readonly counted: readonly RecordRange[];
 }
 
@@ -111,11 +111,11 @@ export interface EvidenceReport {
     readonly origin: string;
     readonly verdict: Verdict;
     readonly anchors: readonly AnchorSeen[];
-    /** The last checkpoint; `null` where there is none. */
+    /** The last checkpoint; `null` if there is none. */
     readonly head: { readonly size: number; readonly root: string } | null;
     readonly keyId: string;
   };
-  /** The logs of sidecars that the ledger names, with what was counted of each; `null` where they were not asked for. */
+  /** The logs of sidecars that the ledger names, with what was counted of each; `null` if they were not asked for. */
   readonly received: readonly ReceivedSeen[] | null;
   readonly records: CountedRecords;
   /** All classes, even those that no control of the framework names, so that no exception of the period is left out. */
@@ -146,7 +146,7 @@ export const controlsOf = (framework: Framework, { classes }: Tally): readonly C
   framework.controls.map((control) => {
     const tallies = control.classes.flatMap((id) => classes.get(id) ?? []);
     const all = totalOf(tallies);
-    // Of the classes, this one has every call that policies allowed.
+    // The class E3 has every call that policies allowed.
     const calls = tallies.find(({ id }) => id === 'E3');
     return {
       id: control.id,

@@ -53,7 +53,7 @@ export interface Answers {
   readonly agent: string;
   /** SPIFFE ID of the tool server, which Envoy then reaches by mutual TLS; `null`: in clear, on loopback. */
   readonly tool: string | null;
-  /** Where Envoy listens for agents. */
+  /** Envoy's address for agents. */
   readonly listen: Endpoint;
   /** `issuer.url`. */
   readonly issuer: string;
@@ -68,16 +68,16 @@ export interface Answers {
 /** The answers as texts; those that are missing have their default. */
 export type Given = Readonly<Partial<Record<QuestionName, string>>>;
 
-/** One question: an option of the command, and asked on a terminal where `ask` says how. */
+/** One question: an option of the command, and asked on a terminal if `ask` says how. */
 export interface InitQuestion {
   readonly name: QuestionName;
   /** How it is asked; `null`: only an option. */
   readonly ask: string | null;
   /** Placeholder and meaning, for `--help`. */
   readonly help: readonly [placeholder: string, meaning: string];
-  /** The default, from the answers before; `null` where there is none. */
+  /** The default, from the answers before; `null` if there is none. */
   readonly byDefault: (given: Given) => string | null;
-  /** What is wrong with an answer; `null` where nothing is. */
+  /** What is wrong with an answer; `null` if nothing is. */
   readonly problem: (text: string, given: Given) => string | null;
 }
 
@@ -250,7 +250,7 @@ function problemsOf(given: Given): readonly string[] {
   if (given['trust-domain'] === undefined) return ['--trust-domain is required'];
   return QUESTIONS.flatMap((question) => {
     const text = given[question.name];
-    // A default that follows from a wrong answer is not told beside it.
+    // A default that follows from a wrong answer is not reported in addition to it.
     if (text === undefined || text === question.byDefault(given)) return [];
     const isForeign = isPodHost(given) && ENVOY_ONLY.has(question.name);
     const found = isForeign ? 'goes with --host envoy alone' : question.problem(text, given);
@@ -258,13 +258,13 @@ function problemsOf(given: Given): readonly string[] {
   });
 }
 
-/** The default of a question where it has no answer. */
+/** Adds the default of a question that has no answer. */
 export const withDefault = (given: Given, { name, byDefault }: InitQuestion): Given => {
   const text = given[name] ?? byDefault(given);
   return text === null ? given : { ...given, [name]: text };
 };
 
-/** The port of an issuer URL; `null` where the URL has another form. */
+/** The port of an issuer URL; `null` if the URL has another form. */
 export function issuerPortOf(url: string): number | null {
   const [, port] = /^https:\/\/[A-Za-z0-9.-]{1,253}:(\d{1,5})$/.exec(url) ?? [];
   return port !== undefined && isPort(Number(port)) ? Number(port) : null;

@@ -28,7 +28,7 @@ export interface EnvoySpire {
   readonly trustDomain: string;
 }
 
-/** The differences between the shipped configuration and a running one. */
+/** The differences between the shipped configuration and that of a running Envoy. */
 export interface EnvoyAddresses {
   readonly listener: HostPort;
   /** Path of the admin socket, at most 107 bytes. */
@@ -37,7 +37,7 @@ export interface EnvoyAddresses {
   readonly remitSocket: string;
   readonly payments: HostPort;
   readonly files: HostPort;
-  /** Destination of spans (OTLP over gRPC), or null for the shipped one, `127.0.0.1:4317`, where nothing may listen. */
+  /** Destination of spans (OTLP over gRPC), or null for the shipped address `127.0.0.1:4317`, at which nothing may listen. */
   readonly collector: HostPort | null;
 }
 
@@ -52,7 +52,7 @@ export const shippedSpireConfig = (): Promise<string> => shipped('envoy-spire.ya
 const shipped = (name: string): Promise<string> => readFile(productFile(`deploy/envoy/${name}`), 'utf8');
 
 /**
- * The configuration `text` of {@link shippedEnvoyConfig} with other addresses and files, otherwise unchanged. Throws where a
+ * The configuration `text` of {@link shippedEnvoyConfig} with other addresses and files, otherwise unchanged. Throws if a
  * place to change does not exist, which means that the shipped file and this function differ.
  */
 export function envoyConfigWithFiles(text: string, addresses: EnvoyAddresses, files: EnvoyFiles): string {
@@ -108,7 +108,7 @@ function rendered(text: string, places: readonly Place[]): string {
   return document.toString({ lineWidth: 0 });
 }
 
-/** Replaces names in a path by indexes. Throws where a step does not exist, so that nothing is ever added. */
+/** Replaces names in a path by indexes. Throws if a step does not exist, so that nothing is ever added. */
 function existing(document: Document, path: Path): Path {
   const found: (string | number)[] = [];
   for (const step of path) {

@@ -17,7 +17,7 @@ const CLUSTERS = ['static_resources', 'clusters'];
 const EXAMPLES: ReadonlySet<unknown> = new Set(['payments', 'files']);
 
 /**
- * The shipped configuration `text` (`envoy-spire.yaml`) for these answers, ready to start. Throws where the shipped file lacks a
+ * The shipped configuration `text` (`envoy-spire.yaml`) for these answers, ready to start. Throws if the shipped file lacks a
  * place to change.
  */
 export function envoyFileFrom(text: string, answers: Answers): string {

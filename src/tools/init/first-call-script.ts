@@ -26,7 +26,7 @@ exec remit run --intent intent.yaml --issuer ${shellWord(issuer)} --issuer-id ${
 `;
 }
 
-/** Where this machine reaches what listens at an address. */
+/** The address at which this machine reaches a listener. */
 function atOf({ host, port }: Endpoint): string {
   if (isIP(host) === 6) return `[${host === '::' ? '::1' : host}]:${port}`;
   return `${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;

@@ -8,7 +8,7 @@ import { envoyId } from './identities.ts';
 interface ShippedHost {
   /** Folders of `deploy/hosts/`. */
   readonly folders: readonly string[];
-  /** Where it asks. */
+  /** The address of Remit that the host calls. */
   readonly listen: string;
   /** The other keys of `extAuthz`: what this host shows of the caller decides. */
   readonly extAuthz: (answers: Answers) => Readonly<Record<string, string>>;
@@ -46,7 +46,7 @@ export const SHIPPED_HOSTS: ReadonlyMap<Host, ShippedHost> = new Map<Host, Shipp
   ['consul', { folders: ['consul'], listen: BESIDE, extAuthz: () => ({}), isGateway: false }],
 ]);
 
-/** The files of a host by path, with the names of these answers in place of the examples; none for a plain Envoy. */
+/** The files of a host by path, with the names of these answers in place of the examples; empty for a plain Envoy. */
 export async function hostFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   for (const folder of SHIPPED_HOSTS.get(answers.host)?.folders ?? []) {

@@ -127,7 +127,7 @@ cases:
     reason: policy.not-permitted
 `;
 
-/** The schema for editors. Throws where catalog and base do not fit, which is a fault of this file. */
+/** The schema for editors. Throws if catalog and base do not fit, which is a bug in this file. */
 function schemaText(base: string, actions: string): string {
   const catalog = catalogFrom(actions, 'actions.yaml');
   if ('findings' in catalog) throw new Error(`the catalog of remit init is invalid: ${catalog.findings[0]?.message}`);

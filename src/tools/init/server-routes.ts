@@ -10,7 +10,7 @@ export interface RoutedServer {
   readonly streams: readonly string[];
   /** Paths of MCP and A2A, whose answers can be streams. */
   readonly streamed: readonly string[];
-  /** A server of the user's that its hosts are routed to; `null`: the one that answers any call. */
+  /** A server of the user's that its hosts are routed to; `null`: the example server, which answers any call. */
   readonly own: OwnServer | null;
 }
 
@@ -23,7 +23,7 @@ export interface OwnServer {
   readonly isHttp2: boolean;
 }
 
-/** Where a shipped configuration of Envoy has its routes. */
+/** The path to the routes in a shipped configuration of Envoy. */
 export const ROUTE_CONFIG = [
   'static_resources',
   'listeners',
@@ -58,8 +58,8 @@ const UNBUFFERED = {
 };
 
 /**
- * The shipped configuration with a route for every host of these servers, to its own server or to `upstream`, replacing existing ones;
- * otherwise unchanged. Throws where it has no virtual hosts or clusters, which means that the shipped file and this function differ.
+ * The shipped configuration with a route for every host of these servers. Each leads to its own server or to `upstream`. Existing routes are
+ * replaced; the rest is unchanged. Throws if it has no virtual hosts or clusters, which means that the shipped file and this function differ.
  *
  * @param text the shipped configuration
  * @param upstream speaks HTTP/2 with prior knowledge

@@ -10,8 +10,8 @@ const FILE_MODE = 0o644;
 export type WriteProblem = { readonly existing: readonly string[] } | { readonly failed: string };
 
 /**
- * Writes the files into `folder`, which is made where it is missing. Writes nothing where one of them is there, unless `replace`
- * is set; then each is replaced by rename, so that a link is not followed. All are written under temporary names first: a full
+ * Writes the files into `folder`, which is made if it is missing. Writes nothing if any of them exists, unless `replace` is
+ * set; then each is replaced by rename, so that a link is not followed. All are written under temporary names first: a full
  * disk changes no file.
  *
  * @param suffix of temporary files; must be unique

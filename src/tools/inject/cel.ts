@@ -26,7 +26,7 @@ export function celOf(
 }
 
 /**
- * Conditions in CEL that hold where `expression` has each value of `wanted`. Settings may have any value. Lists of objects are compared by
+ * Conditions in CEL that hold if `expression` has each value of `wanted`. Settings may have any value. Lists of objects are compared by
  * `name`, and have no further entry.
  *
  * @param skipped fields that are not compared

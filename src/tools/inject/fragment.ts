@@ -40,12 +40,12 @@ export interface Fragment {
 export const CONTAINER = 'remit';
 
 /**
- * The containers of Istio that come before Remit where its sidecar is a native one: those that send the traffic of the pod to Envoy, and Envoy.
- * Before them, calls of Remit would find no Envoy behind the redirection, and at the end of the pod its last records no way out.
+ * The containers of Istio that start before Remit if Istio's sidecar is a native sidecar: those that redirect the pod's traffic to Envoy, and
+ * Envoy. Earlier, calls of Remit would be redirected to an Envoy that does not run; the same holds for its last records at the end of the pod.
  */
 export const MESH_CONTAINERS: readonly string[] = ['istio-init', 'istio-validation', 'istio-proxy'];
 
-/** The sidecar of Istio. Only if it is a native one, Remit has to come after it: otherwise Remit would wait for what waits for Remit. */
+/** The sidecar of Istio. If it is a native sidecar, Remit starts after it. If not, Remit must not: each would wait for the other. */
 export const MESH_SIDECAR = 'istio-proxy';
 
 /** The label of a pod that asks for injection or refuses it. */
@@ -55,7 +55,7 @@ export const INJECT_LABEL = 'remit.dev/inject';
  * Reads the fragment.
  *
  * @param yaml `deploy/inject/pod.yaml`, which is part of this program: anything else throws
- * @param image the image instead of the released one of this version
+ * @param image the image instead of the released image of this version
  */
 export function fragmentFrom(yaml: string, { image }: { readonly image?: string | undefined } = {}): Fragment {
   const { spec, metadata } = parse(yaml) as {
@@ -78,7 +78,7 @@ export function fragmentFrom(yaml: string, { image }: { readonly image?: string 
   };
 }
 
-/** The setting that a string stands for, written `${annotation:-default}`; `null` for any other value. */
+/** Parses a setting, written `${annotation:-default}`; `null` for any other value. */
 export function fragmentSettingOf(value: Json | undefined): Setting | null {
   const found = typeof value === 'string' ? /^\$\{([a-z./-]+):-([^}]*)\}$/.exec(value) : null;
   return found === null ? null : { annotation: found[1] ?? '', byDefault: found[2] ?? '' };

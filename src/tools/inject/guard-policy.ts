@@ -19,15 +19,15 @@ const FORBIDDEN = ['command', 'workingDir', 'envFrom', 'lifecycle', 'volumeDevic
 /** Of a mount: what would bring another part of its volume, or show it elsewhere. */
 const MOUNT_FIELDS = ['subPath', 'subPathExpr', 'mountPropagation', 'recursiveReadOnly'] as const;
 /**
- * A path as it is once it is cleaned: no `.` or `..`, no empty name, no slash at its end. CEL cannot clean one, and the API server and the kubelet
- * take others: `/var/run/secrets/../../../etc/remit` is a mount over our configuration. No name begins with a dot.
+ * Matches normalised paths: no `.` or `..`, no empty name, no slash at the end. CEL cannot normalise a path, and the API server and the kubelet
+ * accept others: `/var/run/secrets/../../../etc/remit` is a mount over our configuration. No name begins with a dot.
  */
 const CLEAN_PATH = 'matches("^(/[^/.][^/]*)+$")';
 const PROBES = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
 
 /**
  * The guard: three ValidatingAdmissionPolicies with their bindings, as YAML. The first refuses a pod whose container `remit` is not the injected
- * one, however it came there, and pods whose other containers could take its place. The second is for namespaces that require Remit: only who
+ * container, however it came there, and pods whose other containers could impersonate it. The second is for namespaces that require Remit: only who
  * may `configure` the `sidecars` of the group `remit.dev` there may write the ConfigMaps that a sidecar mounts. The third is `meshGuard`.
  */
 export function guardPolicy(fragment: Fragment): string {
@@ -58,7 +58,7 @@ function podGuard(fragment: Fragment): string {
     (volume) =>
       `object.spec.?volumes.orValue([]).exists(v, ${conditionsOf(volume, { expression: 'v', skipped: SKIPPED }).join(' && ')})`,
   );
-  // Another key of a ConfigMap must not stand for `remit.yaml`, nor a ConfigMap that anybody may write for the policies.
+  // Another key of a ConfigMap must not be mounted as `remit.yaml`, nor a ConfigMap that anybody may write as the policies.
   const isGuarded =
     'object.spec.?volumes.orValue([]).all(v, !v.name.startsWith("remit-") || !has(v.configMap) || (!v.configMap.?items.hasValue() && v.configMap.name.startsWith("remit-")))';
   const image = JSON.stringify(fragment.container['image']);

@@ -16,7 +16,7 @@ const MAX_PROBLEMS = 20;
 /** The lists of a pod that injection changes. */
 const LISTS = ['imagePullSecrets', 'initContainers', 'volumes'] as const;
 
-/** What became of one object. */
+/** The result for one object. */
 export interface InjectionOutcome {
   /** Such as `Deployment/web`. */
   readonly object: string;
@@ -43,7 +43,7 @@ export interface ManifestProblem {
  * Adds the fragment to each workload of a text of YAML documents, or of JSON. Documents without a change are kept to the byte; of others,
  * order, comments and quotes are kept. Idempotent. Workloads and pods with the label `remit.dev/inject: disabled` are kept.
  *
- * @returns the first 20 problems where the text is not YAML, or has aliases on the way to a pod
+ * @returns the first 20 problems if the text is not YAML, or has aliases on the way to a pod
  */
 export function injectedInto(
   text: string,
@@ -159,7 +159,7 @@ function injectObject(
   return { outcome: { object: name, kind: edits.length > 0 ? 'injected' : 'current', warnings }, edits };
 }
 
-/** Where the container comes among the init containers without it: first, or after those of Istio where its sidecar is a native one. */
+/** The index of our container among the other init containers: first, or after those of Istio if its sidecar is a native sidecar. */
 function placeIn(items: readonly unknown[]): number {
   const others = items.map((item) => (isMap(item) ? item.get('name') : null)).filter((name) => name !== CONTAINER);
   if (!others.includes(MESH_SIDECAR)) return 0;
@@ -192,7 +192,7 @@ function addPorts(
   return [edit];
 }
 
-/** Puts entries into a list, each instead of one of the same name, or first. Returns how to do the same in the text, if that changes anything. */
+/** Puts entries into a list, each instead of the entry of the same name, or first. Returns how to do the same in the text, if that changes anything. */
 function put(
   spec: YAMLMap,
   at: {
@@ -230,7 +230,7 @@ function put(
   return [edit];
 }
 
-/** The value of a node; `null` where its aliases stand for too much. */
+/** The value of a node; `null` if its aliases expand to too much. */
 function jsonOf(node: unknown, document: Document): unknown {
   try {
     return isMap(node) ? node.toJS(document, { maxAliasCount: 100 }) : null;
@@ -239,7 +239,7 @@ function jsonOf(node: unknown, document: Document): unknown {
   }
 }
 
-/** The map at a path; `null` where there is none, or an alias on the way. */
+/** The map at a path; `null` if there is none, or an alias on the way. */
 function mapAt(map: YAMLMap, path: readonly string[]): YAMLMap | null {
   let at: Node | YAMLMap | undefined = map;
   for (const key of path) {
@@ -260,7 +260,7 @@ function annotationsOf(pod: YAMLMap): ReadonlyMap<string, string> {
   return new Map(entries);
 }
 
-/** A sidecar of Istio that is no native one starts after all init containers, so that Remit would wait for a way out that waits for Remit. */
+/** A sidecar of Istio that is not native starts after all init containers: it waits for Remit, which waits for its network. */
 function meshWarnings(spec: YAMLMap): readonly string[] {
   const containers = spec.get('containers', true);
   const isThere =

@@ -15,7 +15,7 @@ export function istioTemplate(fragment: Fragment): string {
   const pod = {
     spec: { initContainers: [filled(fragment.container, mark)], volumes: filled(fragment.volumes, mark) },
   };
-  // An annotation of the template would come too late: `istio-init` is made from those that the pod brings, and where it brings none from this value.
+  // An annotation in the template would be too late: `istio-init` is made from the annotations of the pod, or from this value if it has none.
   const global = { proxy: { excludeInboundPorts: fragment.portLists.map(({ port }) => port).join() } };
   const text = stringify(pod, { lineWidth: 0 }).replace(
     /\u2039([^\u203a]*)\u203a([^\u203a]*)\u203a/g,

@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import { filled, INJECT_LABEL } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
 
-/** Kinds with a pod template, by where it has its pod. The name of a kind is a regular expression for Kustomize. */
+/** Kinds with a pod template, and the path to the pod in them. The name of a kind is a regular expression for Kustomize. */
 const PLACES: readonly (readonly [kind: string, path: readonly string[]])[] = [
   ['Deployment|StatefulSet|DaemonSet|ReplicaSet|Job', ['spec', 'template']],
   ['CronJob', ['spec', 'jobTemplate', 'spec', 'template']],

@@ -2,9 +2,9 @@ import { REQUIRED_BINDINGS, coreRule, policyDocuments } from './policy-documents
 import type { Fragment } from './fragment.ts';
 
 /**
- * Annotations and labels of Istio that take no call past its sidecar, and what begins those of which none does. Not among them: volumes of a pod in
- * the sidecar (`userVolumeMount`), which could lie over its bootstrap, `proxy.istio.io/overrides`, which the injector sets where a pod brings
- * a container of Istio of its own, and `status.sidecar.istio.io/port`: the port that it names is not intercepted.
+ * Annotations and labels of Istio that let no call bypass its sidecar, and prefixes of such names. Not among them: volumes of a pod in
+ * the sidecar (`userVolumeMount`), which could lie over its bootstrap, `proxy.istio.io/overrides`, which the injector sets if a pod brings a
+ * container of Istio of its own, and `status.sidecar.istio.io/port`: the port that it names is not intercepted.
  */
 const HARMLESS = [
   'traffic.sidecar.istio.io/excludeOutboundIPRanges',
@@ -33,7 +33,7 @@ const HARMLESS_BEGINNINGS = [
   'topology.istio.io/',
 ] as const;
 
-/** The port of status of Istio's sidecar, which Istio itself adds to the list of a pod where istio-cni redirects calls. */
+/** The status port of Istio's sidecar, which Istio itself adds to the list of a pod if istio-cni redirects calls. */
 const STATUS_PORT = '15020';
 
 /** What a pod may set of the configuration of its sidecar: neither what it intercepts, nor who configures it. */

@@ -1,4 +1,4 @@
-/** Where a kind of workload has its pod: the path to an object with `metadata` and `spec`. */
+/** The path to the pod in each kind of workload: to an object with `metadata` and `spec`. */
 const PLACES: ReadonlyMap<string, readonly string[]> = new Map([
   ['Pod', []],
   ['Deployment', ['spec', 'template']],
@@ -9,7 +9,7 @@ const PLACES: ReadonlyMap<string, readonly string[]> = new Map([
   ['CronJob', ['spec', 'jobTemplate', 'spec', 'template']],
 ]);
 
-/** The API groups of those kinds: a kind of that name in another group is not one of them. */
+/** The API groups of those kinds: a kind of that name in another group does not count. */
 const GROUPS: ReadonlySet<string> = new Set(['', 'apps', 'batch']);
 
 /** The path to the pod of a workload; `null` for any other object. */

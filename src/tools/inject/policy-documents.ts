@@ -6,7 +6,7 @@ const API = 'admissionregistration.k8s.io/v1';
 /** The label of a namespace whose pods get Remit. */
 const INJECTION_LABEL = 'remit.dev/injection';
 
-/** Where a policy is in force. */
+/** A binding: where a policy is in force. */
 interface Binding {
   /** The end of its name. */
   readonly name: string;
@@ -19,10 +19,10 @@ const REQUIRED: Binding = {
   matchResources: { namespaceSelector: { matchLabels: { [INJECTION_LABEL]: 'required' } } },
 };
 
-/** Where the configuration of a namespace is guarded, and what its pods set of a mesh. */
+/** Bindings of the guards for the configuration of a namespace, and for the mesh settings of its pods. */
 export const REQUIRED_BINDINGS: readonly Binding[] = [REQUIRED];
 
-/** Which pods get Remit: those that one of these selects. */
+/** Which pods get Remit: those that a binding of these selects. */
 export const POD_BINDINGS: readonly Binding[] = [
   {
     name: 'namespaces',

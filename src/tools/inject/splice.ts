@@ -12,7 +12,7 @@ export interface Edit {
 /**
  * How entries are written before the first entry of a list in block style, or members before the first key of a map.
  *
- * @returns `null` where it is not written on lines of its own
+ * @returns `null` if it is not written on lines of its own
  */
 export function insertion(
   into: YAMLMap | YAMLSeq,
@@ -39,7 +39,7 @@ function beforeComments(text: string, lineStart: number): number {
   return start;
 }
 
-/** The source of a document with edits; `null` where that does not say the same as the changed document. */
+/** The source of a document with edits; `null` if that does not parse to the changed document. */
 export function spliced(
   document: Document.Parsed,
   at: { readonly edits: readonly (Edit | null)[]; readonly text: string; readonly start: number },

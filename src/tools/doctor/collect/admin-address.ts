@@ -1,6 +1,6 @@
 import type { Problem } from '../../../core/runtime/problem.ts';
 
-/** Where an admin interface listens. */
+/** The address of an admin interface. */
 export interface AdminAddress {
   /** As written, for messages. */
   readonly text: string;

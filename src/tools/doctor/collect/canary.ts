@@ -91,7 +91,7 @@ async function risen(remit: AdminAddress, before: number): Promise<number | null
 // oxlint-disable-next-line remit/linear-expression -- our own metrics, in short lines
 const COUNTERS = /^remit_(?:decisions|server_refusals)_total(?:\{.*\})? (\d+(?:\.\d+)?(?:e\+\d+)?)$/gm;
 
-/** Checks that Remit has answered or refused; `null` where it could not be asked. */
+/** Checks that Remit has answered or refused; `null` if it could not be asked. */
 async function checksOf({ socketPath, url }: AdminAddress): Promise<number | null> {
   try {
     const { body, status } = await httpExchange(new URL('/metrics', url), {

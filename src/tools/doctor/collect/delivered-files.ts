@@ -10,7 +10,7 @@ import { documentsIn } from './host-text.ts';
 /** What a bootstrap takes from files: LDS, CDS, RDS, EDS, SDS and filters. */
 interface Delivered {
   readonly resources: readonly unknown[];
-  /** Files that were read beside the bootstrap, since this machine has none at their path. Who may write them there says nothing. */
+  /** Files that were read beside the bootstrap, since this machine has no file at their path. Their modes there mean nothing. */
   readonly beside: ReadonlyMap<string, NamedFile>;
 }
 
@@ -42,7 +42,7 @@ const sourcesIn = (value: unknown): readonly string[] =>
     use === 'source' && !field.includes('watched_directory') ? [path] : [],
   );
 
-/** Where a file is: at its path, or beside the bootstrap as in a repository. A pipe, which a hostile bootstrap may name, is none. */
+/** Finds a file at its path, or beside the bootstrap as in a repository. A pipe, which a hostile bootstrap may name, does not count. */
 function placeOf(path: string, folder: string): string | null {
   if (isAbsolute(path) && isFile(path)) return path;
   const beside = join(folder, isAbsolute(path) ? basename(path) : path);

@@ -22,9 +22,9 @@ const STATS = 'ext_authz|downstream_rq_(2xx|completed)|downstream_cx_total|contr
 
 /** What Envoy's admin interface is asked for, and what about. */
 export interface EnvoyQuery {
-  /** Where it may be: the first that is an Envoy counts. At least one. */
+  /** Candidate addresses, at least one: the first at which an Envoy answers counts. */
   readonly admins: readonly AdminAddress[];
-  /** The cluster of Remit, where the operator named it. */
+  /** The cluster of Remit, if the operator named it. */
   readonly remitCluster: string | null;
 }
 

@@ -20,7 +20,7 @@ const MAX_DEPTH = 10;
 
 const OF_HOSTS = 'an Envoy bootstrap, objects of Istio or Envoy Gateway, the configuration of agentgateway';
 
-/** Reads the files of a host without the host. A folder stands for the YAML and JSON files in it and below. */
+/** Reads the files of a host without the host. A folder means all YAML and JSON files in it and below. */
 export async function collectFiles(paths: readonly string[], remitCluster: string | null): Promise<Collected> {
   const found = paths.flatMap((path) => filesAt(path, 0));
   const files = found.filter((one) => typeof one === 'string');
@@ -42,7 +42,7 @@ export async function collectFiles(paths: readonly string[], remitCluster: strin
   };
 }
 
-/** The files that a path stands for, and what could not be listed. */
+/** The files of a path, and problems for what could not be listed. */
 function filesAt(path: string, depth: number): readonly (string | Problem)[] {
   try {
     if (!statSync(path).isDirectory()) return [path];
@@ -60,7 +60,7 @@ function filesAt(path: string, depth: number): readonly (string | Problem)[] {
   }
 }
 
-/** Links are followed to files, as in a mounted ConfigMap, and never to folders, which could be a circle. A dangling one is told when it is read. */
+/** Links are followed to files, as in a mounted ConfigMap, and never to folders, which could be a cycle. A dangling link is reported when it is read. */
 const isPlainFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
 
 interface HostFile {

@@ -4,7 +4,7 @@ import type { IssuerEndpoint } from '../remit/remit-facts.ts';
 
 const TIMEOUT_MS = 5_000;
 
-/** Shakes hands with the issuer of a configuration, as a client would; `null` where its port is chosen at the start. */
+/** Shakes hands with the issuer of a configuration, as a client would. `null` if its port is chosen at the start. */
 export function issuerEndpoint({ listen, url }: IssuerConfig): Promise<IssuerEndpoint | null> {
   if (listen.kind !== 'tcp' || listen.port === 0) return Promise.resolve(null);
   const host = listen.host === '0.0.0.0' || listen.host === '::' ? 'localhost' : listen.host;

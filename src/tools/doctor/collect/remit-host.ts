@@ -14,7 +14,7 @@ import { policyFolderOf } from './policy-folder.ts';
 import { socketFactsOf } from './socket-facts.ts';
 
 const CONNECT_MS = 2_000;
-/** Where agents of SPIRE usually have the socket of the Workload API. */
+/** The usual sockets of SPIRE agents for the Workload API. */
 const WORKLOAD_APIS = [
   '/spiffe-workload-api/spire-agent.sock',
   '/run/spire/sockets/agent.sock',
@@ -73,7 +73,7 @@ const refusalOf = (path: string): Promise<string | null> =>
     socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? 'unknown error'));
   });
 
-/** Whether others may replace a file of the folder. In one with the sticky bit only its owner may. */
+/** Whether others may replace a file of the folder. In a folder with the sticky bit only its owner may. */
 function isOpenToAll(folder: string): boolean {
   try {
     const { mode } = statSync(folder);
@@ -120,7 +120,7 @@ function accessOf(folder: string): LedgerFolder['found'] {
   }
 }
 
-/** The limit of the control group of this process; `null` where there is none. @see cgroup v2, memory.max */
+/** The limit of the control group of this process; `null` if there is none. @see cgroup v2, memory.max */
 function memoryLimit(): number | null {
   for (const file of ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes']) {
     try {

@@ -16,9 +16,9 @@ import { remitHost } from './remit-host.ts';
 export interface RemitQuery {
   /** Its admin address; `null` for that of its configuration. */
   readonly admin: AdminAddress | null;
-  /** Its configuration; `null` for the default one, which need not exist. */
+  /** Its configuration; `null` for the default file, which need not exist. */
   readonly config: string | null;
-  /** Whether it was asked for by its categories, so that none is a problem. */
+  /** Whether the operator named its categories, so that a missing configuration is a problem. */
   readonly isWanted: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Milliseconds since the Unix epoch. */
@@ -54,7 +54,7 @@ export async function collectRemit(query: RemitQuery): Promise<Collected> {
 const versionIn = ({ samples }: Pick<Exclude<Awaited<ReturnType<typeof askedRemit>>, Problem>, 'samples'>): string =>
   samples.get('remit_build_info')?.[0]?.labels.get('version') ?? 'of an unknown version';
 
-/** The configuration; `null` where none was named and the default one does not exist, or only an address was named. */
+/** The configuration; `null` if no file was named and the default file does not exist, or if only an address was named. */
 async function configOf({ admin, config, environment }: RemitQuery): Promise<Config | Problem | null> {
   if (config === null && admin !== null) return null;
   const file = resolve(config ?? DEFAULT_CONFIG);
@@ -69,7 +69,7 @@ async function configOf({ admin, config, environment }: RemitQuery): Promise<Con
 }
 
 /**
- * The admin address of the default configuration, as a command takes it: the private socket where there is one. `null` where there is no such
+ * The admin address of the default configuration, as a command takes it: the private socket if it has one. `null` if there is no such
  * configuration, or it cannot be read.
  */
 export async function configuredAdmin(
@@ -82,7 +82,7 @@ export async function configuredAdmin(
   return admin === null ? null : admin.socketPath === null ? admin.url : admin.text;
 }
 
-/** The private socket where there is one, else the address, on this host where it is that of all interfaces. */
+/** The private socket if there is one, else the address; loopback if it listens on all interfaces. */
 function adminIn({ admin: { listen, socket } }: Config): AdminAddress | null {
   const own =
     listen.kind === 'tcp' && (listen.host === '0.0.0.0' || listen.host === '::')

@@ -93,8 +93,8 @@ function isOfEnvoyItself({ hasHiddenRoutes, routes }: HttpManager, { config, liv
 export const isForwarding = (route: Route): boolean => route.clusters.length > 0 || route.isByHeader;
 
 /**
- * Routes whose settings of the filter count: those that forward; all of them, where another filter may choose the route again, since the filters
- * of a call are those of its first route.
+ * Routes whose settings of the filter count: those that forward. If another filter may choose the route again, all routes count, since a call
+ * keeps the filters of its first route.
  */
 const switchable = (manager: HttpManager): readonly Route[] =>
   routeChanging(manager).length === 0 ? manager.routes.filter(isForwarding) : manager.routes;
@@ -136,7 +136,7 @@ export const askedOnEachRoute: EnvoyCheck = {
   },
 };
 
-/** Whom the settings of a route ask in place of the filter; empty where they name nobody. */
+/** The cluster that the settings of a route ask instead of that of the filter; empty if they name none. */
 const otherCheckOf = (settings: unknown): string =>
   grpcClusterOf(settings) || textAt(settings, 'http_service', 'server_uri', 'cluster');
 

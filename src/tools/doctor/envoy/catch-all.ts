@@ -5,7 +5,7 @@ import type { EnvoyCheck } from './envoy-check.ts';
 import { ofAskings } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
 
-/** Every call has a route: Envoy checks none that has not. */
+/** Every call has a route: Envoy does not check calls without a route. */
 export const everyCallRouted: EnvoyCheck = {
   title: 'every host and path has a route, so that each call is checked and recorded',
   run: (facts) => ofAskings(facts, unrouted),

@@ -24,7 +24,7 @@ export interface Listener {
   readonly name: string;
   /** `INBOUND`, `OUTBOUND`, or empty. */
   readonly direction: string;
-  /** Where it listens: `HOST:PORT` or `unix:PATH`; empty where only other listeners hand connections to it. */
+  /** Its address: `HOST:PORT` or `unix:PATH`; empty if it gets connections only from other listeners. */
   readonly address: string;
   /** As in the configuration. */
   readonly fields: unknown;
@@ -41,7 +41,7 @@ export interface EnvoyConfig {
   readonly draining: readonly string[];
   /** The bootstrap, as in the configuration. */
   readonly bootstrap: unknown;
-  /** Secrets that arrived by SDS, and static ones, by name. */
+  /** Secrets that arrived by SDS, and static secrets, by name. */
   readonly secrets: ReadonlyMap<string, unknown>;
 }
 

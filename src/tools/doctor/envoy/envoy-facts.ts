@@ -32,7 +32,7 @@ export type SocketFacts =
 /** What this machine has at a path that a configuration names. */
 export interface NamedFile {
   readonly kind: 'missing' | 'unreadable' | 'file' | 'folder';
-  /** Why others can change it, as a clause; `null` where they cannot. */
+  /** Why others can change it, as a clause; `null` if they cannot. */
   readonly writable: string | null;
   /** The certificates in it. */
   readonly cas: readonly TrustedCa[];
@@ -49,37 +49,37 @@ export interface TrustedCa {
 /** The user that Envoy runs as. */
 export interface EnvoyUser {
   readonly uid: number;
-  /** All its groups; `null` where they could not be read. */
+  /** All its groups; `null` if they could not be read. */
   readonly gids: ReadonlySet<number> | null;
 }
 
 /** What a running Envoy says of itself, beside its configuration. */
 export interface EnvoyLive {
-  /** Such as `1.40.0`; `null` where it did not say. */
+  /** Such as `1.40.0`; `null` if it did not say. */
   readonly version: string | null;
   /** Counters and gauges by name. */
   readonly stats: ReadonlyMap<string, number>;
-  /** The final values of runtime keys; empty where it did not say. */
+  /** The final values of runtime keys; empty if it did not say. */
   readonly runtime: ReadonlyMap<string, string>;
   /** Endpoints by cluster. */
   readonly hosts: ReadonlyMap<string, readonly HostStatus[]>;
-  /** Its user; `null` where it is on another machine or could not be found. */
+  /** Its user; `null` if it is on another machine or could not be found. */
   readonly user: EnvoyUser | null;
   /** Its admin address, as an endpoint would be written. */
   readonly adminAddress: string;
 }
 
-/** One Envoy: a running one, or the bootstrap of one. */
+/** One Envoy: a running process, or a bootstrap file. */
 export interface EnvoyFacts {
-  /** Before each place: empty for the running one, `FILE: ` for a file. */
+  /** Prefix of each place: empty for a running Envoy, `FILE: ` for a file. */
   readonly prefix: string;
   readonly config: EnvoyConfig;
   /** `null` for a file. */
   readonly live: EnvoyLive | null;
-  /** The sockets of endpoints, by path, where this machine was looked at. */
+  /** The sockets of endpoints, by path, if this machine was examined. */
   readonly sockets: ReadonlyMap<string, SocketFacts>;
-  /** The files of trust anchors and of configuration, by path, where this machine was looked at. */
+  /** The files of trust anchors and of configuration, by path, if this machine was examined. */
   readonly files: ReadonlyMap<string, NamedFile>;
-  /** The cluster of Remit where the operator named it. */
+  /** The cluster of Remit, if the operator named it. */
   readonly remitCluster: string | null;
 }

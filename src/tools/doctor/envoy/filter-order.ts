@@ -9,7 +9,7 @@ import type { HttpFilter, HttpManager } from './http-manager.ts';
 import { ofAskings } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
 
-/** Every filter of a chain that asks Remit is known, and harmless where it stands. */
+/** Every filter of a chain that asks Remit is known, and harmless at its place. */
 export const knownFilters: EnvoyCheck = {
   title: 'each filter before and after the check is known, and harmless there',
   run: (facts) =>

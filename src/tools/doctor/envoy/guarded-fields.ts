@@ -38,7 +38,7 @@ export const knownListener: EnvoyCheck = {
   },
 };
 
-/** The validation contexts that a chain takes from SDS, where the configuration shows them. */
+/** The validation contexts that a chain takes from SDS, if the configuration shows them. */
 const contextsBySds = (tls: unknown, { config }: EnvoyFacts, where: string): readonly Finding[] =>
   sdsNamesOf(tls).flatMap((name) =>
     fieldFindings(validationContext, at(config.secrets.get(name), 'validation_context'), where),
@@ -108,7 +108,7 @@ export const knownBootstrap: EnvoyCheck = {
   run: ({ config }) => (config.bootstrap === undefined ? null : fieldFindings(bootstrap, config.bootstrap, 'envoy')),
 };
 
-/** It is known where other listeners lead. */
+/** The destinations of all other listeners are known. */
 export const knownBeside: EnvoyCheck = {
   title: 'it is known where each other listener leads',
   run: (facts) => {

@@ -6,7 +6,7 @@ export interface HttpFilter {
   readonly name: string;
   /** The last part of its type, such as `ExtAuthz`. */
   readonly type: string;
-  /** The whole name of its type; empty where it arrives later. */
+  /** The full name of its type; empty if it arrives later. */
   readonly typeName: string;
   /** As in the chain: with `config_discovery` and `is_optional`. */
   readonly entry: unknown;
@@ -14,13 +14,13 @@ export interface HttpFilter {
   readonly fields: unknown;
 }
 
-/** A route, or one of several clusters of a route by weight. */
+/** A route, or a single weighted cluster of a route. */
 export interface Route {
   /** `VIRTUAL-HOST/N`, N from 0. */
   readonly where: string;
   /** Clusters it forwards to; empty for a redirect or a direct response. */
   readonly clusters: readonly string[];
-  /** The status of its direct response; `null` where it has none. */
+  /** The status of its direct response; `null` if it has none. */
   readonly directStatus: number | null;
   /** The domains of its virtual host. */
   readonly domains: readonly string[];
@@ -42,7 +42,7 @@ export interface HttpManager {
   readonly routes: readonly Route[];
   /** Its route tables, as in the configuration. */
   readonly tables: readonly unknown[];
-  /** Whether it may have routes that the configuration does not show: tables that have not arrived, or scoped ones. */
+  /** Whether it may have routes that the configuration does not show: tables that have not arrived, or scoped tables. */
   readonly hasHiddenRoutes: boolean;
 }
 
@@ -100,7 +100,7 @@ const routesOf = (table: unknown): readonly Route[] =>
 const domainsOf = (host: unknown): readonly string[] =>
   listAt(host, 'domains').filter((domain) => typeof domain === 'string');
 
-/** The routes in the match tree of a virtual host are taken for one, whose own settings are not read. */
+/** The routes in the match tree of a virtual host, as a single route. Their own settings are not read. */
 const matchedRoutes = (host: unknown, table: unknown): Route => ({
   where: `${textAt(host, 'name')}/matcher`,
   domains: domainsOf(host),
@@ -137,10 +137,10 @@ function variantsOf(route: unknown, placed: Pick<Route, 'where' | 'domains' | 's
   return [{ ...base, clusters: cluster === '' ? [] : [cluster], directStatus, isByHeader }];
 }
 
-/** How a filter is set for a route: its own settings, or none; and whether the route switches it off. */
+/** How a filter is set for a route: its own settings, if any, and whether the route switches it off. */
 export interface RouteSetting {
   readonly isDisabled: boolean;
-  /** The fields of the most specific setting; `undefined` where there is none. */
+  /** The fields of the most specific setting; `undefined` if there is none. */
   readonly fields: unknown;
 }
 

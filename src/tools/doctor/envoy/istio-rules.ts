@@ -34,7 +34,7 @@ function conditions({ filter, manager }: Asking): readonly Finding[] {
   ];
 }
 
-/** Whether a check of connections depends on no rule, or on one that matches each. @param filters of its chain */
+/** Whether a check of connections depends on no rule, or on a rule that matches each connection. @param filters of its chain */
 export const isAlwaysOn = (check: unknown, filters: readonly unknown[]): boolean =>
   at(check, 'filter_enabled_metadata') === undefined ||
   gatesOf(filters.filter((filter) => typeOf(filter) === 'RBAC').map(fieldsOf)).some(matchesAll);

@@ -45,7 +45,7 @@ function xfcc({ fields, where }: HttpManager): readonly Finding[] {
   return [];
 }
 
-/** A path has one reading. */
+/** Envoy and the upstream read a path in the same way. */
 export const oneReading: EnvoyCheck = {
   title: 'a path has one reading, here and at the upstream',
   run: (facts) => ofGuarded(facts, paths),
@@ -94,7 +94,7 @@ function outcomes({ fields, where }: HttpManager, facts: EnvoyFacts): readonly F
         fix,
       },
     ];
-  // One log for each process of Remit, by the ledger that decided, is whole where a call without a decision has one too.
+  // Logs may be split by the Remit process whose ledger decided. They are complete if calls without a decision are logged too.
   const isWhole = own.some((log) => at(log, 'filter') === undefined || takesUndecided(at(log, 'filter')));
   return isWhole
     ? []
@@ -111,7 +111,7 @@ function outcomes({ fields, where }: HttpManager, facts: EnvoyFacts): readonly F
 
 const takesUndecided = (filter: unknown): boolean => at(filter, 'metadata_filter', 'match_if_key_not_found') === true;
 
-/** Whether a log goes to Remit: to its cluster, or to one with an endpoint of its. */
+/** Whether a log goes to Remit: to its cluster, or to a cluster with the same endpoint. */
 function leadsToRemit(log: unknown, facts: EnvoyFacts): boolean {
   const name = textAt(log, 'typed_config', 'common_config', 'grpc_service', 'envoy_grpc', 'cluster_name');
   const names = remitClustersOf(facts);

@@ -22,7 +22,7 @@ export const noOtherPath: EnvoyCheck = {
       direction: directionOf(manager, facts.config),
       targets: new Set(manager.routes.flatMap(({ clusters }) => targetsOf(clusters, facts))),
     }));
-    // What is reached from a guarded listener through another one of this Envoy is no other way.
+    // A listener that a guarded listener of this Envoy forwards to is not another way.
     const inner = new Set(
       facts.config.listeners
         .filter(({ fields }) => at(fields, 'internal_listener') !== undefined)
@@ -68,8 +68,8 @@ function sharedFindings(way: Way, checked: readonly Checked[], facts: EnvoyFacts
 }
 
 /**
- * Whether a way is how this host or pod calls what is checked where others call it. In a sidecar of Istio a guarded listener for incoming calls
- * leads to the pod itself.
+ * Whether only this host or pod uses a way, for its own calls: calls of others are checked elsewhere. In a sidecar of Istio a guarded listener
+ * for incoming calls leads to the pod itself.
  */
 function isOwnCall(
   { where }: Way,
@@ -78,7 +78,7 @@ function isOwnCall(
 ): boolean {
   if (guards.length === 0) return true;
   const listener = listenerOf(where, config);
-  // INVARIANT: where outgoing calls are what Remit is asked about, another way out is a way past it.
+  // INVARIANT: if Remit is asked about outgoing calls, another way out bypasses it.
   if (listener === undefined || !isForThisPod(listener, config)) return false;
   if (guards.some(({ direction }) => direction === 'OUTBOUND')) return false;
   const endpoints = reachedClusters([name], config).flatMap((one) => config.clusters.get(one)?.endpoints ?? []);
@@ -89,7 +89,7 @@ function isOwnCall(
 const listenerOf = (where: string, { listeners }: EnvoyConfig): Listener | undefined =>
   listeners.find(({ chains }) => chains.some((chain) => chain.where === where));
 
-/** A cluster by name and by its endpoints: two clusters may lead to one upstream. */
+/** A cluster by name and by its endpoints: two clusters may lead to the same upstream. */
 const targetsOf = (clusters: readonly string[], { config }: EnvoyFacts): readonly string[] =>
   reachedClusters(clusters, config).flatMap((name) => [name].concat(config.clusters.get(name)?.endpoints ?? []));
 
@@ -125,7 +125,7 @@ const ownCalls = (where: string, cluster: string): Finding => ({
   fix: 'let no agent run in the pod of its tools',
 });
 
-/** The call that was checked is the one that is made. */
+/** The call reaches the upstream as it was checked. */
 export const unchangedCall: EnvoyCheck = {
   title: 'no route is chosen again after the check',
   run: (facts) => ofAskings(facts, reroutes),

@@ -3,8 +3,8 @@ import type { EnvoyConfig, Listener } from './envoy-config.ts';
 import { isOfHost } from './fields/values-of-fields.ts';
 
 /**
- * Whether a listener is reached by calls that this host or pod makes alone: it says so, and is bound to loopback; or it is bound to nothing, and
- * each listener that hands connections on by their first destination says so too.
+ * Whether only outgoing calls of this host or pod reach a listener. Its direction must say so. It must be bound to loopback; or unbound, with
+ * each listener that forwards connections by their original destination outbound too.
  */
 export function isForThisPod({ address, direction }: Listener, { listeners }: EnvoyConfig): boolean {
   if (direction !== 'OUTBOUND') return false;
@@ -12,7 +12,7 @@ export function isForThisPod({ address, direction }: Listener, { listeners }: En
   return listeners.every((other) => !handsOn(other) || (other.direction === 'OUTBOUND' && !isSentThere(other)));
 }
 
-/** Whether a listener hands a connection to the one that has its first destination. */
+/** Whether a listener forwards a connection to the listener at its original destination. */
 const handsOn = ({ fields }: Listener): boolean =>
   isTrueAt(fields, 'use_original_dst') || isTrueAt(fields, 'hidden_envoy_deprecated_use_original_dst');
 

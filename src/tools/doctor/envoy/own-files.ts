@@ -74,7 +74,7 @@ function unseenFile(
 const anchorsIn = (fields: unknown): readonly string[] =>
   pathsIn(fields).flatMap(({ path, use }) => (use === 'anchors' ? [path] : []));
 
-/** CAs of several trust domains in one file. Several of one domain are usual while its CA is renewed. */
+/** CAs of several trust domains in one file. Several CAs of one domain are usual while its CA is renewed. */
 function severalCas(context: unknown, { files }: EnvoyFacts, where: string): readonly Finding[] {
   const path = textAt(context, 'trusted_ca', 'filename');
   const issuers = new Set((files.get(path)?.cas ?? []).map(issuerOf));

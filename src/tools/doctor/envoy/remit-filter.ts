@@ -15,8 +15,8 @@ export const managersOf = ({ config }: EnvoyFacts): readonly (HttpManager & { re
   );
 
 /**
- * The clusters that are Remit's: the one the operator named; else those that filters of ext_authz name and that are called after Remit or
- * lead to its port or socket; else, where all such filters name one cluster, that one.
+ * The clusters of Remit: the cluster that the operator named; else those that ext_authz filters name and that have Remit in their name or
+ * lead to its port or socket; otherwise the cluster that all such filters name, if it is the same.
  */
 export function remitClustersOf(facts: EnvoyFacts): ReadonlySet<string> {
   if (facts.remitCluster !== null) return new Set([facts.remitCluster]);
@@ -71,7 +71,7 @@ export const guardedOf = (facts: EnvoyFacts): readonly Asking['manager'][] => [
 ];
 
 /**
- * Findings of each filter that asks Remit; `null` where there is none.
+ * Findings of each filter that asks Remit; `null` if there is none.
  */
 export function ofAskings(facts: EnvoyFacts, find: (asking: Asking) => readonly Finding[]): readonly Finding[] | null {
   const askings = askingsOf(facts);

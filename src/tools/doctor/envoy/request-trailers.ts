@@ -33,7 +33,7 @@ function trailers({ filter, manager }: Asking): readonly Finding[] {
       ];
 }
 
-/** Whether a filter is the shipped one; another way to say the same is not looked for. */
+/** Whether a filter is the shipped filter; equivalent filters are not recognised. */
 const removesAll = ({ type, fields }: HttpFilter): boolean =>
   type === 'HeaderMutation' &&
   listAt(fields, 'mutations', 'request_trailers_mutations').some(

@@ -10,7 +10,7 @@ import { durationMs } from './values.ts';
 const MIN_MS = 300_000;
 const ENVOY_DEFAULT = '15s';
 
-/** No route ends the streams of MCP and A2A while a tool runs; `null` where nothing says which paths those are. */
+/** No route ends the streams of MCP and A2A while a tool runs; `null` if those paths are not known. */
 export function shortStreams(facts: EnvoyFacts, paths: readonly StreamedPath[]): readonly Finding[] | null {
   if (paths.length === 0) return null;
   return ofAskings(facts, ({ manager }) =>
@@ -23,7 +23,7 @@ export function shortStreams(facts: EnvoyFacts, paths: readonly StreamedPath[]):
   );
 }
 
-/** The route that Envoy takes for a path without regard to headers; `null` where it has none, or one that is not understood. */
+/** The route that Envoy takes for a path without regard to headers; `null` if it has none, or a match that is not understood. */
 function routeFor({ routes }: HttpManager, host: string, path: string): Route | null {
   const domains = new Set(routes.flatMap((route) => route.domains));
   const domain = [host, ...suffixesOf(host), '*'].find((one) => domains.has(one) || domains.has(`${one}:*`));
@@ -44,7 +44,7 @@ const suffixesOf = (host: string): readonly string[] =>
     .slice(1)
     .map((_, index, labels) => `*.${labels.slice(index).join('.')}`);
 
-/** `null` where it depends on more than the path. */
+/** `null` if it depends on more than the path. */
 function isMatch(match: unknown, path: string): boolean | null {
   const [exact, prefix, separated] = [
     textAt(match, 'path'),

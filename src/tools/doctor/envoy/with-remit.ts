@@ -6,7 +6,7 @@ import type { EnvoyFacts } from './envoy-facts.ts';
 import { settingOf } from './http-manager.ts';
 import { guardedOf, ofAskings, remitClustersOf } from './remit-filter.ts';
 
-/** Envoy and the Remit of this machine are configured for each other; `null` where one of them was not examined. */
+/** Envoy and the Remit of this machine are configured for each other. `null` if one of them was not examined. */
 export function togetherFindings(facts: EnvoyFacts, host: RemitHost | null): readonly Finding[] | null {
   if (host === null || guardedOf(facts).length === 0) return null;
   return [
@@ -101,7 +101,7 @@ const STRIPPING = ['strip_any_host_port', 'strip_matching_host_port'] as const;
 const HTTPS_PORT = '443';
 
 /**
- * Audiences with a port, or called at one, where Envoy takes the port out of the host before the check: a 401 then names metadata of the audience,
+ * Audiences with a port, or called at a port, if Envoy removes the port from the host before the check: a 401 then names metadata of the audience,
  * which clients of MCP refuse if they called another port.
  */
 function strippedPorts({ config, ...facts }: EnvoyFacts, { policies }: RemitHost): readonly Finding[] {
@@ -117,7 +117,7 @@ function strippedPorts({ config, ...facts }: EnvoyFacts, { policies }: RemitHost
         {
           code: 'envoy.fails-calls',
           where,
-          // Without a port in it, clients may call another one in front of this listener.
+          // If the audience has no port, clients may call another port, in front of this listener.
           level: port === '' ? 'info' : 'warning',
           message: `\`${field}\` takes the port out of the host before the check, and the audience \`${audience}\` ${
             port === '' ? `has none while this listener is at ${listened}` : 'has one'

@@ -101,7 +101,7 @@ function content({ fields, where }: ExtAuthz): readonly Finding[] {
   return found;
 }
 
-/** Routes of a configuration without the policy, where others have it. */
+/** Routes without the policy, if other routes of the configuration have it. */
 function neverAsked(object: HostObject): readonly Finding[] {
   return listAt(object.value, 'binds').flatMap((bind, index) =>
     listAt(bind, 'listeners').flatMap((listener) => {

@@ -59,7 +59,7 @@ function serviceFindings(service: HostObject, pod: ToolPod): readonly Finding[] 
   return pod.guard === 'pod' ? pastEnvoy(service, pod) : second(service, pod);
 }
 
-/** A name for another host: whoever uses it could use that host. */
+/** A name for another host: callers who can use it could call that host directly. */
 const isAlias = ({ value }: HostObject): boolean => textAt(value, 'spec', 'type') === 'ExternalName';
 
 function pastEnvoy(service: HostObject, { guarded, workload }: ToolPod): readonly Finding[] {

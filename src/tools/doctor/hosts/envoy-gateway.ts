@@ -193,7 +193,7 @@ function gatewayFindings(gateway: HostObject, clients: readonly HostObject[]): r
     : [];
 }
 
-/** Findings of the objects that are not of another host, where a policy asks Remit. */
+/** Findings of the objects that are not of another host, if a policy asks Remit. */
 function ofOwn(find: (objects: readonly HostObject[]) => readonly Finding[]): Check['run'] {
   return ({ objects }) => {
     if (asking(objects).length === 0) return null;

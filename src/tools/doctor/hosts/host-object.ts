@@ -3,7 +3,7 @@ import { at, listAt, membersAt, textAt } from '../tree.ts';
 
 /** A document of a file: an object of Kubernetes, or the configuration of a host. */
 export interface HostObject {
-  /** The file, and the number of the document where there are several: `mesh.yaml`, `policy.yaml#2`. */
+  /** The file, and the number of the document if there are several: `mesh.yaml`, `policy.yaml#2`. */
   readonly file: string;
   /** `apiVersion` without its version, such as `security.istio.io`; empty for none. */
   readonly group: string;

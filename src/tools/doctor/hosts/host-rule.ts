@@ -10,7 +10,7 @@ export interface HostRule {
   readonly kind: string;
   /** The end of its group, such as `istio.io`; empty for any. */
   readonly group: string;
-  /** Names of fields with dots between them; `[]` behind one that is a list, `{}` behind one that is a map: `spec.http[].mirror`. */
+  /** Names of fields with dots between them; `[]` behind a list, `{}` behind a map: `spec.http[].mirror`. */
   readonly path: string;
   /** Whether a value is bad. Default: any that is not empty. */
   readonly isBad?: (value: unknown) => boolean;

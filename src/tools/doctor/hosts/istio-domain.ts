@@ -3,7 +3,7 @@ import type { Finding } from '../finding.ts';
 import { textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 
-/** What istiod takes where the mesh configuration names no trust domain. */
+/** The trust domain that istiod uses if the mesh configuration names none. */
 const BY_DEFAULT = 'cluster.local';
 
 /** The mesh and Remit have one trust domain: agents have their tokens by the SVIDs of SPIRE, and call by those of the mesh. */

@@ -9,7 +9,7 @@ import type { HostRule } from './host-rule.ts';
 
 const ISTIO = 'istio.io';
 
-/** Retries of Istio that are more than none, and not safe. */
+/** Whether Istio retries calls, and under conditions that are not safe. */
 const isRetrying = (value: unknown): boolean =>
   value !== undefined &&
   (numberAt(value, 'attempts') ?? 2) > 0 &&

@@ -117,7 +117,7 @@ const isOnHost = (service: string, objects: readonly HostObject[]): boolean =>
 
 const GRPC: ReadonlySet<string> = new Set(['GRPC', 'HTTP2', 'GRPC-WEB']);
 
-/** The ServiceEntry of the provider, where the files have any. A service of Kubernetes is looked for nowhere. */
+/** The ServiceEntry of the provider, if the files have any. A Kubernetes Service is not looked for. */
 function serviceFindings({ fields }: IstioProvider, where: string, objects: readonly HostObject[]): readonly Finding[] {
   const service = textAt(fields, 'service').replace(/^[^/]*\//, '');
   const entries = ofKind(objects, 'ServiceEntry', 'istio.io');

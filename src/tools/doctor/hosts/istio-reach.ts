@@ -113,7 +113,7 @@ function selectsFindings(policy: HostObject, objects: readonly HostObject[]): re
   ];
 }
 
-/** Targets that are not among the files, where those have others of their kind. */
+/** Targets that are not in the files, if the files have other objects of their kind. */
 const missingTargets = (policy: HostObject, objects: readonly HostObject[]): readonly Finding[] =>
   targetsOf(policy).flatMap((target): readonly Finding[] => {
     const kind = textAt(target, 'kind');
@@ -185,7 +185,7 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
   ['ambient.istio.io/bypass-inbound-capture', (value) => value === 'true', 'calls go past the mesh'],
 ];
 
-/** Templates that change the sidecar, as one for certificates of SPIRE does: only warned of. */
+/** Templates that change the sidecar, such as a template for certificates of SPIRE: only a warning. */
 const furtherTemplates = ({ annotations, labels, object }: Workload): readonly Finding[] => {
   const value = new Map([...annotations, ...labels]).get(TEMPLATES) ?? '';
   return entriesOf(value).includes('sidecar') && hasOther(value, ['sidecar', 'remit'])

@@ -4,10 +4,10 @@ import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 import { textsAt } from './workloads.ts';
 
-/** What a waypoint may be for. Calls to addresses of pods go past one for Services, as `kubernetes.around` says where no NetworkPolicy stops them. */
+/** What a waypoint may be for. Calls to pod addresses bypass a waypoint for Services; `kubernetes.around` reports that if no NetworkPolicy stops them. */
 const FOR: ReadonlySet<string> = new Set(['service', 'all']);
 
-/** Calls that do not go to the waypoint that asks; `null` where no policy is of a waypoint. */
+/** Calls that do not go to the waypoint that asks; `null` if no policy is of a waypoint. */
 export function waypointFindings(
   policies: readonly HostObject[],
   objects: readonly HostObject[],
@@ -66,7 +66,7 @@ const otherWaypoint = (object: HostObject, place: string): Finding => ({
   fix: 'name that waypoint in `targetRefs` of the AuthorizationPolicy of Remit, or use the one that it names',
 });
 
-/** A gateway of Istio sends calls to the tool itself, unless it is told to use the waypoint. */
+/** A gateway of Istio sends calls to the tool itself, unless it is configured to use the waypoint. */
 const pastByIngress = (object: HostObject, hasIngress: boolean): Finding => ({
   code: 'istio.past-sidecar',
   where: placeOf(object),

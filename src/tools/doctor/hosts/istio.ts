@@ -27,7 +27,7 @@ const providersIn = (objects: readonly HostObject[]): readonly IstioProvider[] =
 
 const providerOf = ({ value }: HostObject): string => textAt(value, 'spec', 'provider', 'name');
 
-/** The providers that are Remit's: by name, service or port; else the only one. */
+/** The providers that are Remit's: by name, service or port; else the only provider. */
 function remitProvidersIn(objects: readonly HostObject[]): readonly IstioProvider[] {
   const providers = providersIn(objects);
   const named = providers.filter(
@@ -106,7 +106,7 @@ function nameFindings(policy: HostObject, objects: readonly HostObject[]): reado
   ];
 }
 
-/** Two CUSTOM policies with different providers on one workload. */
+/** Two CUSTOM policies with different providers on the same workload. */
 function twoProviders(policy: HostObject, objects: readonly HostObject[]): readonly Finding[] {
   const other = policiesIn(objects).find(
     (one) => providerOf(one) !== providerOf(policy) && one.namespace === policy.namespace && mayOverlap(one, policy),

@@ -60,7 +60,10 @@ function absent({ guard, workload }: ToolPod, objects: readonly HostObject[]): F
   };
 }
 
-/** Whether a policy holds for what arrives at the pods. One without types is of what arrives, too. `matchExpressions` may leave them out. */
+/**
+ * Whether a policy is in force for ingress to the pods, as it also is without `policyTypes`. A policy with `matchExpressions` does not count, since
+ * they may exclude the pods.
+ */
 function holdsFor({ namespace, value }: HostObject, { workload }: ToolPod): boolean {
   const types = listAt(value, 'spec', 'policyTypes');
   const selector = at(value, 'spec', 'podSelector');
@@ -84,7 +87,10 @@ function isGuarded(rule: unknown, { guard, guarded }: ToolPod): boolean {
   );
 }
 
-/** Pods of a gateway, in the namespace of the tool or in one by its name: in any other, whoever makes a pod there gives it that label. */
+/**
+ * Pods of a gateway, in the namespace of the tool or in a namespace selected by its name: in any other namespace, anybody who can make a pod can give
+ * it that label.
+ */
 const isGateway = (peer: unknown): boolean =>
   at(peer, 'ipBlock') === undefined &&
   membersAt(peer, 'podSelector', 'matchLabels').some(([name]) => OF_GATEWAYS.has(name)) &&

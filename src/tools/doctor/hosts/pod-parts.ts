@@ -49,7 +49,7 @@ function containerFrom(value: unknown): Container {
   };
 }
 
-/** Whether a port of a Service or policy, by number or name, is one of these. */
+/** Whether a port of a Service or policy, by number or name, is among these. */
 export const isOneOf = (port: unknown, ports: readonly ContainerPort[]): boolean =>
   ports.some(({ name, number }) => port === number || (typeof port === 'string' && port !== '' && port === name));
 

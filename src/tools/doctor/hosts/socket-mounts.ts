@@ -25,7 +25,7 @@ export function socketFindings(workloads: readonly Workload[]): readonly Finding
   ];
 }
 
-/** A folder of a node is the same for all namespaces, a claim is one of its own. */
+/** A folder of a node is shared by all namespaces; a claim belongs to its namespace. */
 const sharedIn = (shared: string, { namespace }: HostObject): string =>
   shared.startsWith('claim ') ? `${namespace} ${shared}` : shared;
 
@@ -66,7 +66,7 @@ function elsewhere(object: HostObject, spec: unknown, places: readonly SharedPla
   });
 }
 
-/** Whether two shared places are one, or one of two folders of a node is in the other. */
+/** Whether two shared places are the same, or folders of a node of which one contains the other. */
 const isSame = (a: string, b: string): boolean =>
   a === b || (HOST.test(a) && HOST.test(b) && (`${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`)));
 

@@ -10,7 +10,7 @@ import type { Workload } from './workloads.ts';
 /** Pods of a tool whose calls are checked by an Envoy that other pods can go around. */
 export interface ToolPod {
   readonly workload: Workload;
-  /** `pod`, where Envoy and Remit are in the pod itself; `gateway`, where they are in another. */
+  /** `pod` if Envoy and Remit are in the pod itself; `gateway` if they are in another pod. */
   readonly guard: 'pod' | 'gateway';
   /** For `pod`, the ports of Envoy and Remit. */
   readonly guarded: readonly ContainerPort[];
@@ -51,7 +51,7 @@ const CHECKS = 9470;
 const isOfIstio = (containers: readonly { readonly name: string }[]): boolean =>
   containers.some(({ name }) => name === 'istio-proxy');
 
-/** Whether a Service leads to the pods of a workload. One without a selector leads to no pod that is known. */
+/** Whether a Service leads to the pods of a workload. A Service without a selector leads to no known pod. */
 export function selects({ namespace, value }: HostObject, { labels, object }: Workload): boolean {
   const selector = membersAt(value, 'spec', 'selector');
   return (
@@ -66,7 +66,7 @@ const ASKING: readonly (readonly [kind: string, path: readonly string[]])[] = [
   ['AgentgatewayPolicy', ['spec', 'traffic', 'extAuth']],
 ];
 
-/** The Services to which routes of gateways forward, where a gateway asks, and those behind a waypoint that does. */
+/** The Services to which routes of gateways forward, if a gateway asks Remit, and those behind a waypoint that asks. */
 function backendsIn(objects: readonly HostObject[]): readonly HostObject[] {
   const services = ofKind(objects, 'Service').filter(({ group }) => group === '');
   const isAsked = ASKING.some(([kind, path]) =>

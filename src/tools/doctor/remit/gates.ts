@@ -61,7 +61,7 @@ const gates: ReadonlyMap<string, GateEntry> = new Map<string, GateEntry>([
   ['drain', { code: 'platform.draining', fix: 'nothing: it is about to stop' }],
 ]);
 
-/** Findings of the unmet gates of a category. A gate that this version does not know is one of the platform. */
+/** Findings of the unmet gates of a category. A gate that this version does not know counts as a gate of the platform. */
 export const unmetGates = ({ unmet }: LiveRemit, category: Category): readonly Finding[] =>
   unmet.flatMap(([gate, problem]): readonly Finding[] => {
     const { code, fix } = gates.get(gate) ?? { code: 'platform.not-ready' as const, fix: 'see `/readyz` and the log' };

@@ -57,7 +57,7 @@ const refusals: Readonly<Record<SvidRefusalCause, readonly [what: string, fix: s
   invalid: ['cannot be used', 'the event `svid-refused` in the log says why'],
 };
 
-/** A renewed SVID that Remit did not take over, while the earlier one serves. */
+/** A renewed SVID that Remit did not accept, so the earlier SVID is still in use. */
 function refused({ samples }: LiveRemit): readonly Finding[] {
   const given = (samples.get('remit_svid_refused') ?? []).filter(({ value }) => value === 1);
   return given.flatMap(({ labels }) => {

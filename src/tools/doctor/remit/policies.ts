@@ -60,7 +60,7 @@ const lints = (folder: PolicyFolder): readonly Finding[] =>
         },
       ];
 
-/** The set in force is the one on disk. */
+/** The set in force is the set on disk. */
 function differing({ host, live }: RemitFacts): readonly Finding[] {
   const folder = host?.policies ?? null;
   const inForce = live?.samples
@@ -90,7 +90,7 @@ const trial = ({ trialGroups }: LiveRemit): readonly Finding[] =>
         },
       ];
 
-/** All connected sidecars enforce one set. */
+/** All connected sidecars enforce the same set. */
 function skew({ fleet }: LiveRemit): readonly Finding[] {
   const sidecars = (fleet?.sidecars ?? []).filter(({ connected }) => connected);
   const sets = Map.groupBy(sidecars, ({ policy_set: set }) => set);

@@ -4,6 +4,6 @@ import type { RemitFacts } from './remit-facts.ts';
 /** A check of one Remit. */
 export interface RemitCheck {
   readonly title: string;
-  /** `null` where nothing was collected that it could examine. */
+  /** `null` if nothing was collected that it could examine. */
   readonly run: (facts: RemitFacts) => readonly Finding[] | null;
 }

@@ -18,7 +18,7 @@ export interface LiveRemit {
   readonly samples: ReadonlyMap<string, readonly Sample[]>;
   /** Kinds of difference of policies on trial. */
   readonly trialGroups: number;
-  /** `null` where it is no authority. */
+  /** `null` if it is not an authority. */
   readonly fleet: FleetReport | null;
 }
 
@@ -26,20 +26,20 @@ export interface LiveRemit {
 export interface ListenedSocket {
   readonly path: string;
   readonly found: SocketFacts;
-  /** `null` where a connection is accepted, else the code of the system: `ECONNREFUSED`. */
+  /** `null` if a connection is accepted, else the code of the system: `ECONNREFUSED`. */
   readonly refusal: string | null;
   /** Whether everybody may write its folder, and so put another socket in its place. */
   readonly isFolderOpen: boolean;
   /** The group it should have; `null` for that of the process. */
   readonly groupId: number | null;
-  /** Why the configured group is not known here; `null` where it is. */
+  /** Why the configured group is not known here; `null` if it is. */
   readonly groupProblem: string | null;
 }
 
 /** The policy folder on this machine. */
 export interface PolicyFolder {
   readonly folder: string;
-  /** `null` where it is not a policy set. */
+  /** `null` if it is not a policy set. */
   readonly hash: string | null;
   /** Why not: `file:line:column: message`, at most a few. */
   readonly problems: readonly string[];
@@ -55,9 +55,9 @@ export interface PolicyFolder {
   readonly audiences: readonly string[];
   /** Hosts of all servers of the catalog. */
   readonly hosts: readonly string[];
-  /** Why others can write it, or a file in it; `null` where they cannot. */
+  /** Why others can write it, or a file in it; `null` if they cannot. */
   readonly writable: string | null;
-  /** Where calls of MCP and A2A arrive, whose answers can be streams. */
+  /** The paths of MCP and A2A calls, whose answers can be streams. */
   readonly streamed: readonly StreamedPath[];
   /** MCP servers whose calls later messages can continue, by id. */
   readonly asking: readonly string[];
@@ -74,19 +74,19 @@ export interface StreamedPath {
 export interface LedgerFolder {
   readonly folder: string;
   readonly found: 'missing' | 'unreadable' | 'not-writable' | 'writable';
-  /** Why its records are not what was signed; `null` where they are, or it was too large to verify. */
+  /** Why its records are not what was signed; `null` if they are, or if it was too large to verify. */
   readonly broken: string | null;
   readonly isVerified: boolean;
 }
 
-/** What answers where the issuer of the configuration listens. */
+/** What answers at the address of the configured issuer. */
 export interface IssuerEndpoint {
   readonly address: string;
   /** The host of `issuer.url`. */
   readonly name: string;
-  /** Why there was no TLS handshake; `null` where there was one. */
+  /** Why the TLS handshake failed; `null` if it succeeded. */
   readonly failure: string | null;
-  /** The names of its certificate where that of the URL is not one of them, else `null`. */
+  /** The names of its certificate if the name of the URL is not among them, else `null`. */
   readonly names: string | null;
   readonly notAfterMs: number | null;
 }
@@ -95,25 +95,25 @@ export interface IssuerEndpoint {
 export interface RemitHost {
   readonly config: Config;
   readonly sockets: readonly ListenedSocket[];
-  /** The socket of the Workload API; `null` where the SVID is from files or over TCP. */
+  /** The socket of the Workload API; `null` if the SVID is from files or over TCP. */
   readonly workloadApi: {
     readonly path: string;
     readonly found: SocketFacts;
-    /** Where else one was found. */
+    /** Other sockets of a Workload API that were found. */
     readonly others: readonly string[];
   } | null;
-  /** The CAs in the bundle file of the SVID; `null` where it is from the Workload API. */
+  /** The CAs in the bundle file of the SVID; `null` if it is from the Workload API. */
   readonly ownCas: readonly TrustedCa[] | null;
-  /** `null` where the policies are from a bundle. */
+  /** `null` if the policies are from a bundle. */
   readonly policies: PolicyFolder | null;
   readonly ledger: LedgerFolder;
-  /** The state file, or the folder of it, that every user can write; `null` where none is. */
+  /** The state file, or its folder, if every user can write it; otherwise `null`. */
   readonly writableState: string | null;
-  /** Certificate files of the SVID; `null` where it is from the Workload API. */
+  /** Certificate files of the SVID; `null` if it is from the Workload API. */
   readonly svidFile: { readonly path: string; readonly notAfterMs: number | null } | null;
-  /** `null` where the configuration has no issuer, or its port is not known. */
+  /** `null` if the configuration has no issuer, or its port is not known. */
   readonly issuer: IssuerEndpoint | null;
-  /** Bytes of memory that this container may use; `null` where there is no limit. */
+  /** Bytes of memory that this container may use; `null` if there is no limit. */
   readonly memoryLimitBytes: number | null;
 }
 

@@ -13,7 +13,7 @@ const check = (title: string, find: (host: RemitHost) => readonly Finding[]): Re
   run: ({ host }) => (host === null ? null : find(host)),
 });
 
-/** Tokens live no longer than this process accepts, and the issuer is where its URL says. */
+/** Tokens live no longer than this process accepts, and the issuer answers at its URL. */
 export const issuerSettings = check(
   'the tokens of the issuer are accepted, and it is where its URL says',
   ({ config, policies }) => [
@@ -49,7 +49,7 @@ function otherPort({ issuer }: Config): readonly Finding[] {
         {
           code: 'issuer.port',
           where: 'issuer',
-          // A URL without a port is usual where a load balancer ends the connections of clients.
+          // A URL without a port is usual if a load balancer terminates the connections of clients.
           level: written === '' ? 'info' : 'warning',
           message: `\`issuer.url\` has the port ${port}, and it listens on ${issuer.listen.port}: clients that follow the URL do not reach it, unless something forwards them`,
           fix: 'write the port into `issuer.url`, or suppress this where a Service or load balancer forwards',
@@ -95,7 +95,7 @@ const anySidecars = ({ authority }: Config): readonly Finding[] =>
       fix: 'name the service accounts of the tool servers, or an SVID of the container of Remit alone',
     }));
 
-/** A token in other hands ends. */
+/** A token that another workload presents is revoked. */
 export const stolenTokens = check('a token that another workload presents is revoked', ({ config: { extAuthz } }) =>
   extAuthz.onBindingViolation === 'ignore'
     ? [

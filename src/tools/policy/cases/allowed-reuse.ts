@@ -16,7 +16,7 @@ export type Reuse =
     }
   | { readonly kind: 'not-kept'; readonly because: string };
 
-/** Whether an equal call gets a cached answer, determined by asking the engine twice. `null` where no policies were asked. */
+/** Whether an equal call gets a cached answer, determined by asking the engine twice. `null` if no policies were asked. */
 export function allowedReuse(
   { decision, question, target }: Rehearsal,
   { policies, nowMs }: { readonly policies: Pick<PolicySet, 'ask' | 'keyReads'>; readonly nowMs: number },

@@ -33,8 +33,8 @@ const MAX_BODY_CHARS = 1024 * 1024;
 const some = text({ max: MAX_TEXT });
 
 /**
- * The attempt of a case, or several where it lists actions; a finding and an empty result where there is none, more than one
- * kind, or it is invalid.
+ * The attempt of a case, or several if it lists actions; a finding and an empty result if there is none, more than one kind,
+ * or it is invalid.
  */
 export function attemptsFrom(yaml: YamlFile, fields: ReadonlyMap<string, PlacedNode>, at: number): readonly Attempt[] {
   const [kind, second] = ATTEMPTS.filter((name) => fields.has(name));

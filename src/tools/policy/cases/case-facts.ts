@@ -61,7 +61,7 @@ export function caseFacts(written: WrittenCall, circumstances: CaseCircumstances
   };
 }
 
-/** The binding mode of a sidecar for a token bound like this one. */
+/** The binding mode of a sidecar for a token that is bound like that of the case. */
 export const caseBindingOf = ({ credential }: CaseCircumstances): Rules['binding'] =>
   credential.binding === 'spiffe-id' ? 'spiffe-id' : 'certificate';
 

@@ -29,7 +29,7 @@ function isPrintable(words: string): boolean {
 
 /**
  * Parses the cases of a YAML file: `cases`, and `defaults` for shared circumstances; a key of a case replaces the whole
- * default. A case with several `agents` or actions becomes one case for each. All or nothing. Limits: 1 MiB, 10,000 cases.
+ * default. A case with several `agents` or actions becomes a case for each. All or nothing. Limits: 1 MiB, 10,000 cases.
  */
 export function caseFileFrom(
   source: string,

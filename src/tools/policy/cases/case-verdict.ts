@@ -3,7 +3,7 @@ import type { Decision } from '../../../core/decision/decision.ts';
 import type { Expectation } from './test-case.ts';
 
 /**
- * How a decision differs from the expectation, one clause each; empty where it does not.
+ * How a decision differs from the expectation, one clause each; empty if it does not.
  *
  * @param shadow ids of the matching shadow policies
  */

@@ -26,8 +26,8 @@ const words = listOf(text({ max: 256 }), { min: 0, max: 256 });
 const wholeSeconds = integer(0, MAX_SECONDS);
 
 /**
- * The circumstances, once per agent. Missing fields have the plain defaults. A finding and an empty result where there is no
- * agent, or one is not a SPIFFE ID.
+ * The circumstances, once per agent. Missing fields have the plain defaults. A finding and an empty result if there is no
+ * agent, or an agent is not a SPIFFE ID.
  */
 export function circumstancesFrom(yaml: YamlFile, fields: Fields, at: number): readonly CaseCircumstances[] {
   const agents = agentsFrom(yaml, fields, at);

@@ -5,7 +5,7 @@ import type { CaseResult, SuiteResult } from './run-suites.ts';
 const UNLISTED = 'what no case lists';
 
 /**
- * A result as JUnit XML: one suite per file, and one for what no case lists. Characters that XML cannot represent become `?`.
+ * A result as JUnit XML: one suite per file, and a suite for what no case lists. Characters that XML cannot represent become `?`.
  *
  * @see https://github.com/testmoapp/junitxml
  */

@@ -19,7 +19,7 @@ export interface RawQuestion {
   readonly entities: readonly EntityJson[];
 }
 
-/** Cedar's answer with sorted ids; a problem where it refuses the question. */
+/** Cedar's answer with sorted ids; a problem if it refuses the question. */
 export type RawAnswer =
   | { readonly decision: 'allow' | 'deny'; readonly policyIds: readonly string[]; readonly erring: readonly string[] }
   | Problem;

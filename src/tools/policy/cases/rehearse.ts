@@ -17,9 +17,9 @@ import { writtenCallOf } from './written-call.ts';
 /** The result of an attempt. */
 export interface Rehearsal {
   readonly decision: Decision;
-  /** The question to the policies; `null` where the call was refused earlier. */
+  /** The question to the policies; `null` if the call was refused earlier. */
   readonly question: Question | null;
-  /** The attempted action; `null` where the call matches none. */
+  /** The attempted action; `null` if the call matches none. */
   readonly target: CaseTarget | null;
 }
 
@@ -31,7 +31,7 @@ export interface CaseTarget {
 
 /**
  * Decides an attempt as the server would: a call with the same `decide`, a token with the same question to the same policies.
- * Spends no budgets and records nothing. A problem where the attempt is impossible with this catalog.
+ * Spends no budgets and records nothing. A problem if the attempt is impossible with this catalog.
  */
 export function rehearse(attempt: Attempt, circumstances: CaseCircumstances, policies: PolicySet): Rehearsal | Problem {
   return attempt.kind === 'issue'
@@ -83,7 +83,7 @@ function rehearseIssue(
       policies.catalog,
     );
   const target = { action, isIssue: true };
-  // As the issuer: all constraints must be granted, or none is.
+  // Like the issuer: either all constraints are granted, or none.
   const rehearsed = (constraints: Constraints): Rehearsal => {
     const asked = question(constraints);
     return { decision: authorize(policies, asked), question: asked, target };

@@ -29,7 +29,7 @@ export interface CaseResult extends TextPlace {
 /** The result of the suites. */
 export interface SuiteResult {
   readonly cases: readonly CaseResult[];
-  /** `null` where not requested. */
+  /** `null` if not requested. */
   readonly unlisted: Unlisted | null;
   readonly coverage: Coverage;
 }
@@ -44,7 +44,7 @@ export interface RunOptions {
 
 const PROGRESS_EVERY = 1000;
 
-/** Runs suites against a policy set. A problem where there are too many unlisted attempts. */
+/** Runs suites against a policy set. A problem if there are too many unlisted attempts. */
 export function runSuites(
   { cases, cedarTests }: Suites,
   policies: PolicySet,
@@ -66,7 +66,7 @@ export function runSuites(
     rehearsed.push({ test, target });
     made(1);
   }
-  // Created only where needed: it is an engine instance with all policies.
+  // Created only if needed: it is an engine instance with all policies.
   const answerOf = cedarTests.length === 0 ? null : rawAsker(policies);
   for (const test of cedarTests) {
     if (answerOf !== null) results.push(cedarResult(test, cedarTestProblems(test, answerOf(test.question))));

@@ -20,7 +20,7 @@ export interface WrittenCall {
   readonly body: Uint8Array | null;
 }
 
-/** An attempt: a full call, or a short form of one. */
+/** An attempt: a full call, or the short form of a call. */
 export type Attempt =
   | ({ readonly kind: 'call' } & WrittenCall)
   | { readonly kind: 'mcp'; readonly server: string | null; readonly method: string; readonly params: object }
@@ -106,7 +106,7 @@ export interface TestCase extends TextPlace {
   readonly attempt: Attempt;
   readonly circumstances: CaseCircumstances;
   readonly expected: Expectation;
-  /** Why it is skipped; `null` where it is not. */
+  /** Why it is skipped; `null` if it is not. */
   readonly skip: string | null;
 }
 

@@ -20,7 +20,7 @@ const GRPC_BODY = [
   ['te', 'trailers'],
 ] as const;
 
-/** The HTTP request of an attempt, to its server's first host; a problem where the catalog has no such server. */
+/** The HTTP request of an attempt, to its server's first host. A problem if the catalog has no such server. */
 export function writtenCallOf(attempt: CallAttempt, catalog: Catalog): WrittenCall | Problem {
   switch (attempt.kind) {
     case 'call':
@@ -39,7 +39,7 @@ export function writtenCallOf(attempt: CallAttempt, catalog: Catalog): WrittenCa
 }
 
 /**
- * The named server; else the one with such an entry; else the only one with that protocol, so that an unknown tool can be
+ * The named server; else the server with such an entry; else the only server with that protocol, so that an unknown tool can be
  * attempted.
  */
 function endpointOf(
@@ -255,7 +255,7 @@ function a2aTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
   return jsonRpcTo(action, method, params);
 }
 
-/** A message with each value at its path; empty where nothing describes it. */
+/** A message with each value at its path; empty if nothing describes it. */
 function grpcTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
   const { input, template, server } = action;
   const method = template.slice(1);

@@ -131,7 +131,7 @@ class Tally<Alike extends object> {
   }
 }
 
-/** The same call for both sets, even where one of the catalogs could not have produced it. */
+/** The same call for both sets, even if one of the catalogs could not have produced it. */
 function sameFor(attempt: Attempt, [former, other]: readonly [PolicySet, PolicySet]): Attempt | Problem {
   if (attempt.kind === 'issue') return attempt;
   const written = writtenCallOf(attempt, former.catalog);

@@ -5,7 +5,7 @@ import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
 import type { Question } from '../../../core/policy/question.ts';
 
-/** A context value that is not known; the question contains a made-up one. */
+/** A context value that is not known; the question contains a made-up value. */
 export interface UnknownValue {
   /** Names of the path to it, such as `args`, `amount`. */
   readonly path: readonly string[];
@@ -16,7 +16,7 @@ export interface UnknownValue {
 /** Further knowledge about a question. */
 export interface Known {
   readonly unknown: readonly UnknownValue[];
-  /** Whether a policy is known to have matched this question; `undefined` where not known. */
+  /** Whether a policy is known to have matched this question; `undefined` if not known. */
   readonly matched: (policy: PolicyEntry) => boolean | undefined;
 }
 
@@ -29,8 +29,8 @@ export interface Undecided {
 
 /**
  * Evaluates the enforced policies for a partially unknown question. Returns the answer that holds for all unknown values, or
- * none. A policy that reads no unknown value is evaluated; one that does either is known to have matched or not, or counts as
- * undecided. Errors of such policies are not considered.
+ * none. A policy that reads no unknown value is evaluated; a policy that does is either known to have matched or not, or
+ * counts as undecided. Errors of such policies are not considered.
  */
 export function partialAsker(set: PolicySet): (question: Question, known: Known) => EngineAnswer | Undecided {
   const enforced = set.policies.filter(({ shadow }) => !shadow);
@@ -47,7 +47,7 @@ export function partialAsker(set: PolicySet): (question: Question, known: Known)
   };
 }
 
-/** A policy's result for a question; `matches` is `undefined` where it depends on unknown values. */
+/** A policy's result for a question; `matches` is `undefined` if it depends on unknown values. */
 interface View {
   readonly policy: PolicyEntry;
   readonly unknown: readonly string[];
@@ -67,7 +67,7 @@ function answerOf(views: readonly View[]): EngineAnswer | Undecided {
   return perhapsPermitting.length > 0 ? undecidedBy(perhapsPermitting) : { kind: 'not-permitted' };
 }
 
-/** A policy that fails on made-up values need not fail on the real ones. */
+/** A policy that fails on made-up values need not fail on the real values. */
 function errorOf(erring: readonly View[]): EngineAnswer | Undecided {
   const certain = erring.filter(({ unknown }) => unknown.length === 0);
   return certain.length > 0

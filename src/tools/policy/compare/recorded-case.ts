@@ -14,7 +14,7 @@ export interface TaskThen extends Pick<
   Task,
   'purpose' | 'detailsJson' | 'createdAtMs' | 'risk' | 'subject' | 'agent' | 'subjectAttributes'
 > {
-  /** The current context; `null` where it is not stored. */
+  /** The current context; `null` if it is not stored. */
   readonly context: Pick<Task, 'claimed' | 'attested'> | null;
 }
 
@@ -57,7 +57,7 @@ export function recordedArguments(
   );
 }
 
-/** A recorded decimal as a number of JSON; `undefined` for one that a double does not hold exactly. */
+/** A recorded decimal as a number of JSON; `undefined` if a double does not hold it exactly. */
 const decimalFrom = (value: unknown): number | undefined =>
   typeof value === 'string' && /^-?\d{1,11}(?:\.\d{1,4})?$/.test(value) ? Number(value) : undefined;
 
@@ -67,7 +67,7 @@ const OF_DECISION = new Set(['after-end', 'other-identity', 'other-certificate']
 /**
  * The test case of a recorded use: the same call by the same agent at the same instant, with the recorded decision as
  * expectation. Query, headers, body and binding are not recorded and may have mattered: `notes` lists what is missing. A
- * problem where the caller or the request was not recorded.
+ * problem if the caller or the request was not recorded.
  */
 export function recordedCase(
   record: UseRecord,
@@ -115,7 +115,7 @@ interface Content {
 
 const NO_CONTENT: Content = { query: '', parts: {}, isMade: false };
 
-/** The content of a call as made of its recorded arguments; none if it would need an invented value. */
+/** The content of a call as made of its recorded arguments; empty if it would need an invented value. */
 function contentOf(
   record: UseRecord,
   { action, catalog }: { readonly action: CatalogAction | undefined; readonly catalog: Catalog | undefined },
@@ -164,7 +164,7 @@ const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const itemText = (item: RecordedCase['item'], style: ToStringOptions): string =>
   stringify({ cases: [item] }, { lineWidth: 0, aliasDuplicateObjects: false, ...style }).replace(/^"?cases"?:\n/, '');
 
-/** The acting agent: behind a hop that terminates TLS, the one the token was issued to, not the caller. */
+/** The acting agent: behind a hop that terminates TLS, the agent that the token was issued to, not the caller. */
 const agentOf = ({ agent, credential, reason }: UseRecord, task: RecordedWith['task']): string | null =>
   agent !== null && credential === 'task-token' && reason !== 'token.binding' ? (task?.agent ?? agent) : agent;
 

@@ -8,7 +8,7 @@ import type { RecordedWith, TaskThen } from './recorded-case.ts';
 
 /** The task of recorded uses, as far as available. */
 export interface RecordedTask {
-  /** Its current state; `undefined` where it is not stored. */
+  /** Its current state; `undefined` if it is not stored. */
   readonly stored: Task | undefined;
   /** Its records in ledger order. */
   readonly records: readonly TimelineEntry[];

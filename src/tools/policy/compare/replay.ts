@@ -14,7 +14,7 @@ import type { Rehearsal } from '../cases/rehearse.ts';
 import type { Attempt, CaseCircumstances, TestCase } from '../cases/test-case.ts';
 import { writtenCallOf } from '../cases/written-call.ts';
 
-/** The case of a record, in suite format and parsed; a problem where there is none. */
+/** The case of a record, in suite format and parsed; a problem if there is none. */
 export function readCaseOf(
   record: UseRecord,
   known: RecordedWith,
@@ -41,7 +41,7 @@ export function withContent(attempt: Attempt, record: UseRecord, catalog: Catalo
 
 /** The result of a partially known attempt. */
 export interface PartialRehearsal extends Rehearsal {
-  /** Names of the unknown values on which the decision depends; where there are any, there is no decision. */
+  /** Names of the unknown values on which the decision depends; if there are any, there is no decision. */
   readonly undecided: readonly string[];
 }
 

@@ -23,13 +23,13 @@ export interface ReplayedUse {
   readonly agent: string;
   /** By the first and the second set. */
   readonly decisions: readonly [Decision, Decision];
-  /** Unrecorded facts on which a decision depends, in words, sorted; where there are any, there are no decisions. */
+  /** Unrecorded facts on which a decision depends, in words, sorted; if there are any, there are no decisions. */
   readonly missing: readonly string[];
 }
 
 /**
- * Decides recorded uses again with two sets. Nothing is missing where the first set repeats the recorded decision, and no
- * policy of either reads unrecorded facts, or the record tells that policy's result. A problem where a record makes no case.
+ * Decides recorded uses again with two sets. Nothing is missing if the first set repeats the recorded decision, and each
+ * policy of both sets that reads unrecorded facts has its result in the record. A problem if no case can be made from a record.
  *
  * @param changes differences between the sets
  */
@@ -101,7 +101,7 @@ function matchedBy({ decision, reason, policyIds }: PlacedUse): Known['matched']
   const deciding = new Set(policyIds);
   const isNamed = ({ id }: PolicyEntry): boolean => deciding.has(id);
   if (decision === 'allow' || reason === 'policy.not-permitted') return isNamed;
-  // Where a forbid matches, permits are not named.
+  // If a forbid matches, the record does not name permits.
   return (policy) => (reason === 'policy.forbidden' && policy.effect === 'forbid' ? isNamed(policy) : undefined);
 }
 
@@ -117,7 +117,7 @@ function isSameRequest(former: Asked, other: Asked): boolean {
   return before !== null && before === after;
 }
 
-/** What must have differed where the first set does not repeat the decision; a record of its own names its policies. */
+/** What must have differed if the first set does not repeat the decision. A record of that set names its policies, so these are compared too. */
 function lacks({ decision, target }: PartialRehearsal, record: PlacedUse, isOfFormer: boolean): readonly string[] {
   const reason = isDeny(decision) ? decision.reason : null;
   const isSame = decision.kind === record.decision && reason === record.reason;

@@ -114,7 +114,7 @@ interface Parts {
 }
 
 function partsOf({ policies, schema, entities }: PlainRules, cedar: Cedar): Parts | null {
-  // An error in one policy, or between two, refuses all of them, even where one would not be evaluated.
+  // An error in one policy, or between two, refuses all of them, even if the erroneous policy would not be evaluated.
   if (cedar.checkParsePolicySet(wholePolicies(policies)).type === 'failure') return null;
   const apart = typeof policies === 'string' ? policiesOfText(policies, cedar) : policiesOfJson(policies, cedar);
   const parents = new Map<string, readonly EntityUid[]>();
@@ -122,7 +122,7 @@ function partsOf({ policies, schema, entities }: PlainRules, cedar: Cedar): Part
   return apart === null || !isHierarchy ? null : { policies: apart, parents };
 }
 
-/** `null` where the engine does not parse the text statement by statement. */
+/** `null` if the engine does not parse the text statement by statement. */
 function policiesOfText(text: string, cedar: Cedar): readonly PlainPolicy[] | null {
   const parts = cedar.policySetTextToParts(text);
   if (parts.type === 'failure' || parts.policy_templates.length > 0) return null;

@@ -6,7 +6,7 @@ export type Tokens = readonly CedarToken[];
 const OPENING = new Set(['(', '[', '{']);
 const CLOSING = new Set([')', ']', '}']);
 
-/** Index of the bracket that closes the one at `open`; the number of tokens where there is none. */
+/** Index of the bracket that closes the bracket at `open`, or the number of tokens if there is none. */
 export function closingBracket(tokens: Tokens, open: number): number {
   let depth = 0;
   for (let at = open; at < tokens.length; at += 1) {
@@ -16,7 +16,7 @@ export function closingBracket(tokens: Tokens, open: number): number {
   return tokens.length;
 }
 
-/** 1 for an opening bracket, -1 for a closing one, 0 for any other token. */
+/** 1 for an opening bracket, -1 for a closing bracket, 0 for any other token. */
 export const depthOf = (token: CedarToken | undefined): number =>
   token === undefined || token.text.length > 1 ? 0 : Number(OPENING.has(token.text)) - Number(CLOSING.has(token.text));
 

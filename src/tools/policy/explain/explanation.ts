@@ -70,7 +70,7 @@ function explained({ policy }: Observation, pieces: readonly ExplainedPiece[]): 
   return { id, effect, file, line, column, shadow, pieces };
 }
 
-/** Pieces with errors matter only where no piece fails: a failing `has` explains why the rest cannot be evaluated. */
+/** Pieces with errors matter only if no piece fails: a failing `has` explains why the rest cannot be evaluated. */
 function missing(pieces: readonly ExplainedPiece[]): readonly ExplainedPiece[] {
   const failing = pieces.filter(({ standing }) => standing === 'fails');
   return failing.length > 0 ? failing : pieces.filter(({ standing }) => standing === 'errs');
@@ -134,11 +134,11 @@ function neededToAllow(question: Question, { matched, missed, piecesById, attemp
   return [...objections, ...(permits.length > 0 ? permits : [none])];
 }
 
-/** Pieces with errors must hold too: a policy matches only where all pieces do. */
+/** Pieces with errors must hold too: a policy matches only if all pieces do. */
 const lackingOf = (pieces: readonly ExplainedPiece[]): readonly ExplainedPiece[] =>
   pieces.filter(({ standing }) => standing !== 'holds');
 
-/** Claims only what was observed: another decision only where the engine made it. */
+/** Claims only what was observed: another decision only if the engine made it. */
 function sentence(
   id: string,
   lacking: readonly ExplainedPiece[],

@@ -5,7 +5,7 @@ import { cedarTokens } from '../../../core/policy/cedar-text.ts';
 /** A piece of a policy, as written. */
 export interface PolicyPiece {
   readonly text: string;
-  /** Where it starts in the policy's text, in UTF-16 code units. */
+  /** Its start in the policy's text, in UTF-16 code units. */
   readonly offset: number;
 }
 

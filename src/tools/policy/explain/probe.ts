@@ -19,7 +19,7 @@ export interface ObservedPiece extends PolicyPiece {
   readonly standing: PieceResult;
 }
 
-/** A clause with its result: it holds where the policy may still match, so an `unless` holds where its body is false. */
+/** A clause with its result: it holds if the policy may still match, so an `unless` holds if its body is false. */
 export interface ObservedClause extends PolicyClause {
   readonly standing: PieceResult;
   /** Whether the engine evaluates it: the scope matches and all earlier clauses hold. */
@@ -45,7 +45,7 @@ export interface Probe {
   readonly observe: (question: Question) => readonly Observation[];
   /**
    * Observes the policies whose whole scope matches the question; the engine evaluates no clauses of others. The scope counts
-   * as one piece: principal and resource have the same result.
+   * as a single piece: principal and resource have the same result.
    */
   readonly observeReached: (question: Question) => readonly Observation[];
 }
@@ -72,7 +72,7 @@ export function placeInPolicy(policy: PolicyEntry, offset: number): TextPlace {
  * A probe of a policy set, with its own engine. The first question about an action parses the pieces of its policies, about
  * four per policy, and each question evaluates all of them: for tests and explanations, not for the path of a check.
  *
- * Pieces of a proved policy parse and nest no deeper than it; one that the engine refuses is a bug and throws.
+ * Pieces of a proved policy parse and nest no deeper than it; a piece that the engine refuses is a bug and throws.
  */
 export function probeOf(
   { policies, facts }: Pick<PolicySet, 'policies' | 'facts'>,
@@ -130,7 +130,7 @@ type Asked = Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'>;
 /** Pieces that the engine holds parsed. */
 interface ParsedPieces {
   readonly set: string;
-  /** The engine's name of a piece, by piece id; pieces with equal text share one. */
+  /** The engine's name of a piece, by piece id; pieces with equal text share a name. */
   readonly names: ReadonlyMap<string, string>;
 }
 
@@ -140,7 +140,7 @@ interface Parsed {
   readonly pieces: ParsedPieces;
 }
 
-/** Parses all pieces as one text, whose policies Cedar names by index: four times faster than one by one. */
+/** Parses all pieces as one text, whose policies Cedar names by index: four times faster than separately. */
 function parse(cedar: Asked, set: string, pieces: readonly Piece[]): ParsedPieces {
   const byText = new Map<string, string>();
   const names = new Map(pieces.map(([id, text]) => [id, getOrAdd(byText, text, () => `policy${byText.size}`)]));
@@ -157,7 +157,7 @@ function standingsIn(
 ): (id: string) => PieceResult {
   const answer = cedar.statefulIsAuthorized({ ...call, preparsedPolicySetId: set });
   if (answer.type === 'failure') throw new Error(`the engine refused a question: ${answer.errors[0]?.message}`);
-  // All pieces are permits, so the reasons are exactly the satisfied ones.
+  // All pieces are permits, so the reasons are exactly the satisfied pieces.
   const held = new Set(answer.response.diagnostics.reason);
   const erred = new Set(answer.response.diagnostics.errors.map(({ policyId }) => policyId));
   return (id) => {
@@ -179,7 +179,7 @@ type Piece = readonly [id: string, policy: string];
 
 const SCOPE_PART = /principal$|resource$/;
 
-/** The same with the scope as one piece. */
+/** The same pieces, but with the scope as a single piece. */
 const scopePieces = (parts: PolicyParts, index: number): readonly Piece[] => {
   const texts = [parts.principal, parts.action, parts.resource].map(({ text }) => text);
   return [[`${index} scope`, `permit (${texts.join(', ')});`], ...termPieces(parts, index)];

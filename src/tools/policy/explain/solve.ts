@@ -25,7 +25,7 @@ const MAX_VARIATIONS = 48;
 
 /**
  * Variations of a question that probably meet all goals: guesses, to be checked with the engine. Only context values and the
- * agent are changed; empty where no such change is known. Handles comparisons with constants, `has`, `like`, sets, membership
+ * agent are changed; empty if no such change is known. Handles comparisons with constants, `has`, `like`, sets, membership
  * of known agents, and times of day and days of the week by trying them.
  */
 export function variationsFor(goals: readonly Goal[], from: Variation, agents: KnownAgents): readonly Variation[] {
@@ -92,7 +92,7 @@ const unary: ReadonlyMap<string, Solve> = new Map<string, Solve>([
   ],
 ]);
 
-/** The path below `context`; `null` where it is not a plain access. */
+/** The path below `context`; `null` if it is not a plain access. */
 function contextPath(expression: unknown): readonly string[] | null {
   const [root, ...path] = pathOf(expression) ?? [];
   return root === 'context' && path.length > 0 ? path : null;
@@ -128,7 +128,7 @@ function entitiesIn(expression: unknown): readonly { readonly type: string; read
   return uid === null ? [] : [uid];
 }
 
-/** Candidates for a value of unknown type; the engine tells which one fits. */
+/** Candidates for a value of unknown type; the engine tells which of them fits. */
 const STAND_INS: readonly CedarValue[] = ['other', 1, true, ['other']];
 
 function presence(operand: unknown, isTrue: boolean, { from }: Given): readonly Variation[] {
@@ -152,7 +152,7 @@ function likeness(operand: unknown, isTrue: boolean, { from }: Given): readonly 
     : ['other', '', 'another'].map((text) => withFactValue(from, path, text));
 }
 
-/** A comparison of a context value with a known one, or a set operation. */
+/** A comparison of a context value with a known value, or a set operation. */
 function compared(expression: unknown, isTrue: boolean, given: Given): readonly Variation[] {
   const [[operator, operand] = ['', undefined]] = Object.entries(recordExpression(expression));
   // Methods of extension values have their operands in a list.

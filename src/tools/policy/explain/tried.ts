@@ -38,7 +38,7 @@ const MAX_ROUNDS = 3;
  * Returns a function that tries changes of a question: it makes pieces of policies hold or fail, and puts the changed question
  * to the policies in force.
  *
- * @param piecesOf all pieces of a policy by id; empty for an unknown one
+ * @param piecesOf all pieces of a policy by id; empty for an unknown policy
  */
 export function tryChanges(
   question: Question,

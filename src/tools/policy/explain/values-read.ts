@@ -7,7 +7,7 @@ import type { CedarRecord, CedarValue } from '../../../core/policy/question.ts';
 export interface ReadValue {
   /** `context.args.amount` */
   readonly path: string;
-  /** As JSON, or the text of a date or decimal; `null` where it is absent. */
+  /** As JSON, or the text of a date or decimal; `null` if it is absent. */
   readonly value: string | null;
 }
 

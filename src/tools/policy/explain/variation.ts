@@ -19,7 +19,7 @@ type Path = readonly string[];
 /** The original question. */
 export const unchanged = (question: Question): Variation => ({ question, changes: new Map() });
 
-/** The context value at a path; `undefined` where there is none. */
+/** The context value at a path; `undefined` if there is none. */
 export function valueAt({ question }: Variation, path: Path): CedarValue | undefined {
   return path.reduce<CedarValue | undefined>(
     (value, name) => (isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined),

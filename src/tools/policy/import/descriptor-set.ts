@@ -11,9 +11,9 @@ const MAX_DEPTH = 8;
 const MAX_ARGS = 64;
 
 /**
- * Makes a server from a descriptor set: each method of each service, with those arguments that have a catalog type; none for a
- * client stream, which is decided on headers. The risk is `medium`, for the reviewer to judge. At most 64 arguments per method.
- * A problem where there are no services, or none is selected.
+ * Makes a server from a descriptor set: each method of each service, with those arguments that have a catalog type; without
+ * arguments for a client stream, which is decided on headers. The risk is `medium`, for the reviewer to judge. At most 64 arguments per method.
+ * A problem if there are no services, or none is selected.
  *
  * @param file the name of the set beside the catalog
  */

@@ -13,7 +13,7 @@ export interface Imported {
 export const membersOf = (value: unknown): readonly (readonly [string, unknown])[] =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
 
-/** An own member of an object; `undefined` where there is none. */
+/** An own member of an object; `undefined` if there is none. */
 export const memberOf = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null && Object.hasOwn(value, name)
     ? (value as Readonly<Record<string, unknown>>)[name]
@@ -28,7 +28,7 @@ export interface ImportOptions {
   readonly server: string;
   /** The prefix of action ids. */
   readonly prefix: string;
-  /** Patterns of operations to import; all where empty. */
+  /** Patterns of operations to import; all if empty. */
   readonly only: readonly string[];
 }
 

@@ -8,24 +8,24 @@ export interface WholeSchema {
   readonly keywords: Readonly<Record<string, unknown>>;
   readonly properties: ReadonlyMap<string, unknown>;
   readonly required: ReadonlySet<string>;
-  /** Its alternatives other than `null`; empty where there is only one. */
+  /** Its alternatives other than `null`; empty if there is only one alternative. */
   readonly choices: readonly WholeSchema[];
   readonly isNullable: boolean;
   /** The object its members were defined in; for a mere wrapper, that of the wrapped schema. */
   readonly origin: unknown;
-  /** An unresolvable reference; `null` where there is none. */
+  /** An unresolvable reference; `null` if there is none. */
   readonly lost: string | null;
 }
 
 /** Why the catalog's type denies values that the schema allows. */
 export type Beyond = 'text' | 'integer' | 'number';
 
-/** The schema as an argument; `problem`, a clause without subject, says why it cannot be one. */
+/** The schema as an argument; `problem`, a clause without subject, says why it cannot be an argument. */
 export type ArgumentShape =
   | {
       readonly type: ArgumentType | 'object';
       readonly beyond: Beyond | null;
-      /** Where strings of the schema are longer than an argument is by default. */
+      /** Set if strings of the schema may be longer than an argument by default. */
       readonly maxBytes?: number;
     }
   | { readonly problem: string };
@@ -38,7 +38,7 @@ const MAX_PARTS = 32;
 
 /**
  * Resolves local references (`#/components/…`, `#/$defs/…`) in a document. Other values are returned as they are; an
- * unresolvable one is `undefined`.
+ * unresolvable reference is `undefined`.
  */
 export function resolverIn(document: unknown): (value: unknown) => unknown {
   return (value) => {
@@ -176,7 +176,7 @@ function sameShape(shapes: readonly ArgumentShape[]): ArgumentShape {
   return { type: first.type, beyond, ...(longest === 0 ? {} : { maxBytes: longest }) };
 }
 
-/** Its type names without `null`; derived from listed values where there is no `type`. */
+/** Its type names without `null`; derived from listed values if there is no `type`. */
 function typesIn(keywords: WholeSchema['keywords']): readonly unknown[] {
   const given = keywords['type'];
   const listed = 'const' in keywords ? [keywords['const']] : itemsIn(keywords['enum']);
@@ -236,7 +236,7 @@ function numberShape(keywords: WholeSchema['keywords']): ArgumentShape {
     : { problem: `comes in steps of ${multipleOf}, an argument has 4 decimal places` };
 }
 
-/** The bounds that the schema names; 0 for a missing one, which never exceeds a limit. */
+/** The bounds that the schema names; 0 for a missing bound, which never exceeds a limit. */
 function rangeOf(keywords: WholeSchema['keywords']): { readonly least: number; readonly greatest: number } {
   const numbers = (...names: readonly string[]): readonly number[] =>
     names.map((name) => keywords[name]).filter((value) => typeof value === 'number');

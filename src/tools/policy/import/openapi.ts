@@ -30,7 +30,7 @@ interface Reading {
 /**
  * Makes a server from an OpenAPI 3 document: one route per operation, with those arguments of path, query and JSON body that
  * have a catalog type. The risk follows the method, for the reviewer to judge. References into other documents are not
- * followed. A problem where there are no paths, or no operation is selected.
+ * followed. A problem if there are no paths, or no operation is selected.
  */
 export function importedOpenApi(document: unknown, options: ImportOptions): Imported | { readonly problem: string } {
   const version = memberOf(document, 'openapi');
@@ -140,7 +140,7 @@ function bodyRuleOf({ operation, method }: Pick<Operation, 'operation' | 'method
   return { body: types.includes('application/json') ? 'json' : 'opaque' };
 }
 
-/** Host, audience and path prefix from the first of `servers`; the host only where it names one. */
+/** Host, audience and path prefix from the first of `servers`; the host only if the server names it. */
 function baseOf(document: unknown): { readonly server: Entry; readonly path: string } {
   const url = memberOf(itemsIn(memberOf(document, 'servers'))[0], 'url');
   if (typeof url !== 'string' || url.includes('{')) return { server: {}, path: '' };

@@ -11,7 +11,7 @@ export interface FoundMethod {
   readonly method: string;
 }
 
-/** The methods of services, named by service and method; the service with its package where its simple name is not unique. */
+/** The methods of services, named by service and method; the service with its package if its simple name is not unique. */
 export function foundMethods(services: ReadonlyMap<string, Iterable<string>>): readonly FoundMethod[] {
   const bySimple = Map.groupBy(services.keys(), simpleName);
   return [...services].flatMap(([service, methods]) => {
@@ -27,7 +27,7 @@ const simpleName = (service: string): string => service.slice(service.lastIndexO
 
 /**
  * Makes a server from a `.proto` file: each method of each service. The risk is `medium`, for the reviewer to judge. Messages
- * are not read, since gRPC is decided on headers here. A problem where there are no services, or no method is selected.
+ * are not read, since gRPC is decided on headers here. A problem if there are no services, or no method is selected.
  */
 export function importedProto(text: string, options: ImportOptions): Imported | { readonly problem: string } {
   // oxlint-disable-next-line remit/linear-expression -- a file of the operator’s own

@@ -111,7 +111,7 @@ function entryOf(
   };
 }
 
-/** The header that mirrors a tool's property, where its schema names one. */
+/** The header that mirrors a tool's property, if its schema names a header. */
 function headerOf(header: unknown, type: ArgumentType, notes: string[]): Entry {
   if (header === undefined) return {};
   if (typeof header === 'string' && isHeaderName(header) && MIRRORED.has(type)) return { header };

@@ -16,7 +16,7 @@ const MAX_KNOWN = 10;
 
 /**
  * The operations that a pattern selects, with their action ids, which do not depend on the selection; with notes on ids and on
- * how many were left out. A problem where none is selected.
+ * how many were left out. A problem if none is selected.
  *
  * @param what the operations in the plural: `operations`
  */
@@ -52,7 +52,7 @@ export function selected<T extends FoundOperation>(
 }
 
 /**
- * Matches a glob against a whole text: `*` any characters, `?` one. Backtracks at most one step per character, so the time is
+ * Matches a glob against a whole text: `*` any characters, `?` a single character. Backtracks at most one step per character, so the time is
  * bounded by the product of both lengths.
  */
 export function matchesGlob(pattern: string, text: string): boolean {

@@ -89,7 +89,7 @@ function patternOf(pattern: readonly unknown[]): Pick<ComparedText, 'text' | 'ma
   };
 }
 
-/** Whether a value consists of the literals in order, with anything where a wildcard (`null`) is. */
+/** Whether a value consists of the literals in order, with any text for a wildcard (`null`). */
 function isMatch(value: string, parts: readonly (string | null)[]): boolean {
   // Possible end positions of the parts so far: no backtracking, so no pattern is slow.
   let ends = new Set([0]);

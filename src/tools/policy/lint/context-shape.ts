@@ -6,7 +6,7 @@ import type { Path } from './expression.ts';
 
 /** The context of an action, by the schema. */
 export interface ContextShape {
-  /** The member names at a path; `null` where it is not a record. */
+  /** The member names at a path; `null` if it is not a record. */
   readonly namesAt: (path: Path) => ReadonlySet<string> | null;
 }
 

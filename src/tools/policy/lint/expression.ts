@@ -26,7 +26,7 @@ export function visit(expression: unknown, seen: (operator: string, operand: unk
   }
 }
 
-/** The path that an expression reads; `null` where it is not a plain access of a variable. */
+/** The path that an expression reads; `null` if it is not a plain access of a variable. */
 export function pathOf(expression: unknown): Path | null {
   const { Var: variable, '.': access } = recordExpression(expression);
   if (typeof variable === 'string') return [variable];
@@ -35,7 +35,7 @@ export function pathOf(expression: unknown): Path | null {
   return inner === null || typeof attr !== 'string' ? null : [...inner, attr];
 }
 
-/** All paths read or tested by `has`, without prefixes of longer ones. */
+/** All paths read or tested by `has`, without prefixes of longer paths. */
 export function expressionReads(expression: unknown): readonly Path[] {
   const paths: Path[] = [];
   const read = (node: unknown): void => {
@@ -58,7 +58,7 @@ export function expressionReads(expression: unknown): readonly Path[] {
 export const touches = (path: Path, value: Path): boolean =>
   value.every((name, at) => path[at] === undefined || path[at] === name);
 
-/** The operands of a chain of `&&` as JSON text, so that equal ones compare equal. */
+/** The operands of a chain of `&&` as JSON text, so that equal operands compare equal. */
 export function conjuncts(expression: unknown): readonly string[] {
   const { '&&': both, Value: value } = recordExpression(expression);
   if (value === true) return [];

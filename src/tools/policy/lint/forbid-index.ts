@@ -45,7 +45,7 @@ export function forbidIndex(policies: readonly LintedPolicy[], reach: Reach): Fo
   }
   return {
     about: ({ conditions, principal }) => {
-      // Every entity of the permit must be covered by the forbid, so the first one suffices for the look-up.
+      // Every entity of the permit must be covered by the forbid, so the first entity suffices for the look-up.
       const [first] = principal.entities ?? [];
       const keys = [ANY, ...(first === undefined ? [] : [first, ...reach.ancestors(first)].map(entityKey))];
       const found = [ANY, ...conditions].flatMap((condition) => {

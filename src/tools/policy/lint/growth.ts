@@ -4,7 +4,7 @@ import type { Path } from './expression.ts';
 /** The effect of adding values to a set on an expression: `up` can make it true, `down` false. */
 export type PolicyGrowth = 'up' | 'down' | 'both';
 
-/** How an expression changes as the set at `value` grows; `null` where it does not read the set. */
+/** How an expression changes as the set at `value` grows; `null` if it does not read the set. */
 export function growthBy(value: Path, expression: unknown): PolicyGrowth | null {
   if (!expressionReads(expression).some((path) => touches(path, value))) return null;
   const [[operator, operand] = ['', undefined]] = Object.entries(recordExpression(expression));

@@ -21,7 +21,7 @@ export interface LintedPolicy extends PolicyEntry {
   readonly tokens: readonly CedarToken[];
 }
 
-/** A part of a policy's scope: everything of the type that is one of `entities` or below (all where `null`). */
+/** A part of a policy's scope: everything of the type that is among `entities` or below them (all if `null`). */
 export interface LintedScope {
   /** Whether only the entities themselves are meant, not their descendants. */
   readonly isExact: boolean;
@@ -29,7 +29,7 @@ export interface LintedScope {
   readonly type: string | null;
 }
 
-/** Prepares a policy that parses; `null` where Cedar has no JSON for it. */
+/** Prepares a policy that parses; `null` if Cedar has no JSON for it. */
 export function lintedPolicy(policy: PolicyEntry, cedar: Pick<PolicyForms, 'policyToJson'>): LintedPolicy | null {
   const tokens = cedarTokens(policy.text);
   const answer = cedar.policyToJson(policy.text, tokens);
@@ -67,7 +67,7 @@ const uidOf = (json: unknown): { readonly type: string; readonly id: string } =>
   return { type: String(type), id: String(id) };
 };
 
-/** The offset of a run of tokens in the policy; its start where there is none. */
+/** The offset of a run of tokens in the policy; its start if there is none. */
 export function policyOffset({ tokens }: Pick<LintedPolicy, 'tokens'>, run: readonly string[]): number {
   const at = tokens.findIndex((_token, start) => run.every((text, index) => tokens[start + index]?.text === text));
   return tokens[at]?.start ?? 0;

@@ -29,7 +29,7 @@ const MAX_KNOWN = 100_000;
 const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
 
 /**
- * What policies can match. Requests are finite (one per catalog action and one per server), so the coverage of a scope can be
+ * What policies can match. Requests are finite (one per catalog action and per server), so the coverage of a scope can be
  * enumerated. Agents are distinguished by entities.
  */
 export class Reach {
@@ -95,7 +95,7 @@ export class Reach {
     };
   }
 
-  /** Whether an agent can match the scope: a known one, or any of a trust domain. */
+  /** Whether an agent can match the scope: a known agent, or any agent of a trust domain. */
   hasAgents({ principal: { entities, isExact } }: Pick<LintedPolicy, 'principal'>): boolean {
     if (entities === null || isExact) return true;
     return entities.some(
@@ -114,7 +114,7 @@ export class Reach {
     return this.#groups;
   }
 
-  /** Whether the outer scope covers the inner one; `false` where uncertain. */
+  /** Whether the outer scope covers the inner one; `false` if uncertain. */
   includes(outer: LintedScope, inner: LintedScope): boolean {
     if (outer.entities === null) return true;
     if (inner.entities === null) return false;

@@ -199,7 +199,7 @@ function isTexts(expression: unknown): boolean {
 const TOKEN_LIFE: Path = ['context', 'ttlSeconds'];
 const TASK_LIFE: Path = ['context', 'taskSeconds'];
 
-/** A token is short by the configuration of the issuer already, and the task gets further ones. */
+/** The configuration of the issuer already makes tokens short-lived, and the task gets further tokens. */
 function tokenLife(policy: LintedPolicy): readonly Complaint[] {
   const reads = ([first, second]: Path): boolean =>
     policy.paths.some((path) => path[0] === first && path[1] === second);
@@ -227,7 +227,7 @@ function expiredPolicy(policy: LintedPolicy, { nowMs }: LintedSet): readonly Com
   return [];
 }
 
-/** The instant before which `context.now` must be; `null` where a condition asks something else. */
+/** The instant before which `context.now` must be; `null` if a condition asks something else. */
 function untilOf(condition: unknown): string | null {
   const { '<': before, '<=': upTo } = recordExpression(condition);
   const { left, right } = recordExpression(before ?? upTo);

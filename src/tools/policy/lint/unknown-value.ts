@@ -133,7 +133,7 @@ function nameComplaints(policy: LintedPolicy, { reach, vocabulary }: LintedSet):
   });
 }
 
-/** The first matching token after the annotations; the policy's start where there is none, such as with escapes. */
+/** The first matching token after the annotations; the policy's start if there is none, such as with escapes. */
 function offsetOfToken({ tokens }: LintedPolicy, texts: readonly string[]): number {
   const effect = tokens.findIndex(
     ({ text }, at) => (text === 'permit' || text === 'forbid') && tokens[at - 1]?.text !== '@',

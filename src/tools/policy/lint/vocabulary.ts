@@ -17,9 +17,9 @@ export interface Unmet {
 
 /** Possible context values and existing entities. */
 export interface Vocabulary {
-  /** All texts that the value at a path, or a member of that set, can be; `null` where it can be anything. */
+  /** All texts that the value at a path, or a member of that set, can be; `null` if it can be anything. */
   readonly textsAt: (path: Path) => ReadonlySet<string> | null;
-  /** Why no request has this entity or is below it; `null` where one can. */
+  /** Why no request has this entity or is below it; `null` if a request can. */
   readonly unmetEntity: (uid: EntityUid) => Unmet | null;
   readonly shapeOf: (action: string) => ContextShape | null;
 }
@@ -122,12 +122,12 @@ function whyNoAgent(text: string, known: Known): string | null {
   const agents = known.get(AGENT) ?? new Set();
   const domain = whyNoDomain(trustDomainOf(agent), known);
   if (domain !== null || agents.has(text)) return domain;
-  // An agent need not be among the entities, but one that is a letter off from a known agent is probably a typo.
+  // An agent need not be among the entities, but a name that is a letter off from a known agent is probably a typo.
   const near = [...agents].find((one) => isSlip(text, one));
   return near === undefined ? null : 'the folder has no such agent';
 }
 
-/** Folders without agents and trust domains do not say which ones exist. */
+/** Folders without agents and trust domains do not say which of them exist. */
 function whyNoDomain(domain: string, known: Known): string | null {
   const domains = known.get(TRUST_DOMAIN) ?? new Set();
   return domains.size === 0 || domains.has(domain)

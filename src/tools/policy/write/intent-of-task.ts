@@ -13,7 +13,7 @@ import type { NewEntry, NewIntent } from './new-intent.ts';
  *
  * @param records of the task; a use twice counts once
  * @param isCut whether records are missing
- * @returns a problem where no intent was granted, or nothing was used
+ * @returns a problem if no intent was granted, or nothing was used
  */
 export function intentOfTask(records: readonly TimelineEntry[], isCut: boolean): NewIntent | Problem {
   const intent = records.find((record): record is Granted => record.kind === 'intent' && record.decision === 'allow');
@@ -119,7 +119,7 @@ const amountsOf = (uses: readonly Used[], { argument, isDecimal }: MaxAmount): r
         return decimal === null ? [] : [tenThousandthsOf(decimal)];
       });
 
-/** As granted where the argument is not recorded with each call. */
+/** As granted if the argument is not recorded with each call. */
 function amountOf(uses: readonly Used[], maxAmount: MaxAmount): NewEntry['constraints'][number] {
   const { argument, limit, isDecimal, currency } = maxAmount;
   const values = amountsOf(uses, maxAmount);

@@ -38,7 +38,7 @@ function entryLines(resource: string, { actions, constraints }: NewEntry): reado
   ];
 }
 
-/** Plain where that is clear: an id with a dot, a URL. */
+/** Plain if that is unambiguous: an id with a dot, a URL. */
 const quoted = (text: string): string =>
   /^(?:[a-z][\w-]*(?:\.[a-z][\w-]*)+|https:\/\/[\w./-]+(?::\d[\w./-]*)?)$/i.test(text) ? text : JSON.stringify(text);
 

@@ -29,7 +29,7 @@ const admin: Message = message(
   ),
 );
 
-/** What runtime keys do to calls of agents, where they have another value than the default. */
+/** What runtime keys do to calls of agents, if their value is not the default. */
 const KEYS: readonly (readonly [key: RegExp, isBad: (value: unknown) => boolean, level: Level, message: string])[] = [
   [
     /^http_connection_manager\.(?:normalize_path|path_with_escaped_slashes_action(?:_sampling)?)$/,

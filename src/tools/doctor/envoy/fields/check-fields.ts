@@ -139,7 +139,7 @@ const filterConfig: Message = message(
   harmless('a filter that this Envoy does not have does nothing', 'is_optional'),
 );
 
-/** What a filter is set to on one route. The filter itself is judged in its chain, and once more where a route switches it on. */
+/** The settings of a filter on one route. The filter itself is judged in its chain, and again if a route switches it on. */
 const OF_ITS_FILTER = 'the filter is judged in its chain';
 
 /** Types of settings of a filter for a route. */

@@ -106,7 +106,7 @@ const upstreamPools = typesOf('', generic, {
   ),
 });
 
-/** Loopback addresses of this host alone can be reached from a socket that is bound to one. */
+/** Whether a cluster reaches only this host: a socket that is bound to a loopback address connects to loopback addresses alone. */
 const isBoundToHost = (cluster: unknown): boolean =>
   textAt(cluster, 'upstream_bind_config', 'source_address', 'address').startsWith('127.');
 

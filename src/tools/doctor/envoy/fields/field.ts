@@ -14,14 +14,14 @@ export type Field =
       /** What is added to the place of findings inside; empty for nothing. */
       readonly step: (value: unknown, index: number) => string;
     }
-  /** An `Any`, or a name with one: types that are not in the table are findings. */
+  /** An `Any`, or a name with an `Any`: types that are not in the table are findings. */
   | { readonly kind: 'extension'; readonly types: () => ReadonlyMap<string, Field>; readonly isMap: boolean }
   | { readonly kind: 'found'; readonly found: Found };
 
 /** What is wrong with a field that is set. */
 export interface Found {
   readonly code: Code;
-  /** The level for a value, `null` where that value is harmless. `owner` is the message that has the field. */
+  /** The level for a value, `null` if that value is harmless. `owner` is the message that has the field. */
   readonly level: (value: unknown, owner: unknown) => Level | null;
   /** What follows from it, after the name of the field. */
   readonly message: string;

@@ -1,10 +1,10 @@
 import { isTrueAt, listAt, membersAt } from '../../tree.ts';
 import type { Code, Level } from '../../codes.ts';
 
-/** What a filter does at one side of the check; `null` where it is harmless there. */
+/** What a filter does before or after the check; `null` if it is harmless there. */
 export interface Side {
   readonly code: Code;
-  /** `null` where its fields make it harmless. */
+  /** `null` if its fields make it harmless. */
   readonly level: (fields: unknown) => Level | null;
   readonly message: string;
   readonly fix: string;
@@ -129,7 +129,7 @@ const HTTP = 'envoy.extensions.filters.http.';
 const inHttp = (list: readonly (readonly [string, FilterEntry])[]): readonly (readonly [string, FilterEntry])[] =>
   list.map(([name, entry]) => [`${HTTP}${name}`, entry]);
 
-/** Every HTTP filter that this doctor knows, by the name of its type. Any other one is a finding. */
+/** Every HTTP filter that this doctor knows, by the name of its type. Any other filter is a finding. */
 export const httpFilters: ReadonlyMap<string, FilterEntry> = new Map([
   ...inHttp(Object.entries(entries)),
   ...inHttp(

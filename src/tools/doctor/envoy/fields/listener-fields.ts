@@ -88,8 +88,8 @@ const listenerFilter: Message = message(
 );
 
 /**
- * Whether a listener has several chains, of which the first bytes of a connection choose one, and does not wait for those. A time of 0, as Istio
- * sets it, is none.
+ * Whether a listener selects one of several chains by the first bytes of a connection, but stops waiting for them after a time-out. A time-out
+ * of 0, as Istio sets it, means no time-out.
  */
 const chainsDiffer = (value: unknown, owner: unknown): 'warning' | null =>
   value === true &&

@@ -2,7 +2,7 @@ import { at, fieldsOf, membersAt, textAt, typeNameOf } from '../../tree.ts';
 import type { Finding } from '../../finding.ts';
 import type { Field, Found, Message } from './field.ts';
 
-/** Where a value stands. */
+/** The place of a value. */
 interface Place {
   /** The place of findings. */
   readonly where: string;
@@ -13,7 +13,7 @@ interface Place {
 /** Deeper values are not of Envoy. */
 const MAX_DEPTH = 40;
 
-/** The findings about each field of a value that is a message. A field or type that its table does not have is one too. */
+/** The findings about each field of a value that is a message. A field or type that is not in the table is a finding too. */
 export const fieldFindings = (message: Message, value: unknown, where: string): readonly Finding[] =>
   inMessage(message, value, { where, path: '' }, 0);
 
@@ -58,7 +58,7 @@ function judgedBy(found: Found, { owner, place, value }: Omit<Visit, 'depth'>): 
 const valuesOf = (value: unknown, isMap: boolean): readonly unknown[] =>
   isMap ? membersAt(value).map(([, one]) => one) : Array.isArray(value) ? (value as readonly unknown[]) : [value];
 
-/** An `Any`, or a name with a `typed_config`. One with a name alone is of the type that the name stands for. */
+/** An `Any`, or a name with a `typed_config`. A name alone is taken as the type. */
 function inExtension(types: ReadonlyMap<string, Field>, { depth, owner, place, value }: Visit): readonly Finding[] {
   const any = at(value, 'typed_config') ?? value;
   const type = typeNameOf(any);

@@ -72,7 +72,7 @@ export const steadyRuntime: EnvoyCheck = {
   },
 };
 
-/** What a running Envoy has in force is one layer; a file has those of its bootstrap. */
+/** The runtime layers: of a running Envoy one layer with the final values, of a file those of its bootstrap. */
 const layersOf = ({ config, live }: EnvoyFacts): ReturnType<typeof staticLayersOf> => {
   const written = staticLayersOf(config.bootstrap);
   return live === null || live.runtime.size === 0 ? written : [['in-force', Object.fromEntries(live.runtime)]];

@@ -116,8 +116,8 @@ const quic = (where: string): readonly Finding[] => [
 ];
 
 /**
- * Whether Envoy accepts any caller that Remit accepts: a mesh verifies that names of certificates begin with those of its own trust domain, which
- * is not that of SPIRE where nobody gave both one name.
+ * Whether Envoy accepts any caller that Remit accepts: a mesh accepts only names in its own trust domain, which differs from that of SPIRE unless
+ * both were configured alike.
  */
 export function commonDomain(facts: EnvoyFacts, own: readonly string[] | null): readonly Finding[] | null {
   const guarded = guardedOf(facts);

@@ -13,9 +13,9 @@ export interface Cluster {
   readonly endpoints: readonly string[];
   /** Whether its endpoints are looked up while it runs (DNS, EDS), so that an empty list says nothing. */
   readonly isDiscovered: boolean;
-  /** Clusters that it chooses among, where it has no endpoints of its own. */
+  /** Clusters that it chooses among, if it has no endpoints of its own. */
   readonly members: readonly string[];
-  /** Its transport sockets, without what wraps them; an empty one is plain. */
+  /** Its transport sockets, without what wraps them; an empty socket is plaintext. */
   readonly transports: readonly Transport[];
   /** As in the configuration. */
   readonly fields: unknown;
@@ -23,7 +23,7 @@ export interface Cluster {
 
 const DISCOVERED: ReadonlySet<string> = new Set(['EDS', 'STRICT_DNS', 'LOGICAL_DNS', 'ORIGINAL_DST']);
 
-/** Reads a cluster; `assignment` are its endpoints where they are not part of it. */
+/** Reads a cluster; `assignment` has its endpoints if they are not part of it. */
 export function clusterFrom(cluster: unknown, assignment: unknown): Cluster {
   const localities = listAt(assignment ?? at(cluster, 'load_assignment'), 'endpoints');
   const endpoints = localities.flatMap((one) => listAt(one, 'lb_endpoints'));
@@ -39,7 +39,7 @@ export function clusterFrom(cluster: unknown, assignment: unknown): Cluster {
   };
 }
 
-/** The clusters of an aggregate or composite one. */
+/** The members of an aggregate or composite cluster. */
 const membersOf = (type: unknown): readonly string[] =>
   listAt(fieldsOf(type), 'clusters').flatMap((one) => (typeof one === 'string' ? [one] : [textAt(one, 'name')]));
 

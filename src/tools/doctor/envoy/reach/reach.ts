@@ -122,7 +122,7 @@ function healthFindings(name: string, hosts: readonly HostStatus[], cluster: Clu
 }
 
 /**
- * The counter of failed connections never goes back: it may be of the time before Remit was there, or of a restart. So it is nothing where a
- * connection is open or health checks say more, and otherwise only worth knowing.
+ * Envoy never resets the counter of failed connections: the failures may date from a restart, or from before Remit was started. So they are
+ * ignored if a connection is open or there are health checks, and are otherwise only worth knowing.
  */
 const isFailing = ({ active, connectFailures }: HostStatus): boolean => active === 0 && connectFailures > 0;

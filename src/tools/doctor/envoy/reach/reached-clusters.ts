@@ -1,7 +1,7 @@
 import { isForwarding } from '../asked.ts';
 import type { EnvoyConfig } from '../envoy-config.ts';
 
-/** The clusters that these names stand for: those of an aggregate, and those behind a listener of this Envoy, too. */
+/** The clusters that these names lead to. Members of an aggregate, and clusters behind a listener of this Envoy, are included. */
 export function reachedClusters(names: readonly string[], config: EnvoyConfig): readonly string[] {
   const reached = new Set(names);
   for (const name of reached) for (const next of nextOf(name, config)) reached.add(next);

@@ -73,7 +73,7 @@ function refusedTo(
   ];
 }
 
-/** Whether a user has the bit of a mode: 1 to search a folder, 2 to write. Group alone decides where the user is not the owner. */
+/** Whether a user has the bit of a mode: 1 to search a folder, 2 to write. If the user is not the owner but in the group, the group bits alone decide. */
 function mayUse({ gids, uid }: EnvoyUser, { gid, mode, uid: owner }: Owned, bit: number): boolean {
   if (uid === owner) return (mode & (bit << 6)) !== 0;
   return gids?.has(gid) === true ? (mode & (bit << 3)) !== 0 : (mode & bit) !== 0;

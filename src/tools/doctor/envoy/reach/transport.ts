@@ -2,9 +2,9 @@ import { at, fieldsOf, typeOf } from '../../tree.ts';
 
 /** A transport socket without what wraps it. */
 export interface Transport {
-  /** The last part of its type; empty for none, which is plain. */
+  /** The last part of its type; empty for none, which is plaintext. */
   readonly type: string;
-  /** The fields of its TLS context; `null` where it has none. */
+  /** The fields of its TLS context; `null` if it has none. */
   readonly tls: unknown;
   readonly isQuic: boolean;
   readonly fields: unknown;
@@ -14,7 +14,7 @@ const MAX_WRAPS = 5;
 const PLAIN: ReadonlySet<string> = new Set(['', 'RawBuffer']);
 const CONTEXTS: ReadonlySet<string> = new Set(['DownstreamTlsContext', 'UpstreamTlsContext']);
 
-/** Reads the `Any` of a transport socket; one that copies, counts or prefixes what another sends stands for that one. */
+/** Reads the `Any` of a transport socket; if it only wraps another socket (to copy, count or prefix its bytes), reads that socket. */
 export function transportFrom(any: unknown, depth = 0): Transport {
   const fields = fieldsOf(any);
   const inner = at(fields, 'transport_socket', 'typed_config');

@@ -56,7 +56,7 @@ const NAMES = [
   'verify_certificate_spki',
 ] as const;
 
-/** Calls that leave this host in clear, or to whoever answers. */
+/** Calls that leave this host in plaintext, or to a server that is not verified. */
 export function readableCalls({ endpoints, name, transports }: Cluster, facts: EnvoyFacts): readonly Finding[] {
   const away = endpoints.find((one) => !isOfHost(one));
   if (away === undefined) return [];

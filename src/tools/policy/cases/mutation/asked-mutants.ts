@@ -29,9 +29,9 @@ type Standings = ReadonlyMap<string, Standing>;
 
 /**
  * Evaluates policies and their mutants together: each is a permit, and Cedar reports all permits that match or fail. `null`
- * where the engine refuses the question.
+ * if the engine refuses the question.
  *
- * @param alive mutants to evaluate; removed ones are skipped from then on
+ * @param alive mutants to evaluate; removed mutants are skipped from then on
  */
 export function mutantAsker(
   all: readonly CutPolicy[],

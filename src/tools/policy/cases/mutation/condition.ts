@@ -46,7 +46,7 @@ export function outside(tokens: Tokens): Tokens {
   });
 }
 
-/** The parts of `if`, `then` and `else`; nested ones have their own keywords. */
+/** The parts of `if`, `then` and `else`; nested parts have their own keywords. */
 function conditionalParts(tokens: Tokens): readonly Tokens[] {
   let nested = 0;
   const cuts = outside(tokens).filter(({ text }) => {

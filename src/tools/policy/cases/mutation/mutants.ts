@@ -17,11 +17,11 @@ export interface Mutant {
   /** The changed range in the policy's text, in UTF-16 code units. */
   readonly start: number;
   readonly end: number;
-  /** From the effect on, without annotations; `null` where the whole policy is removed. */
+  /** From the effect on, without annotations; `null` if the whole policy is removed. */
   readonly text: string | null;
-  /** The changed part of the scope; `null` where something else changed. */
+  /** The changed part of the scope; `null` if something else changed. */
   readonly scope: 'principal' | 'action' | 'resource' | null;
-  /** The expression whose value distinguishes the mutant from the policy; `null` where there is none. */
+  /** The expression whose value distinguishes the mutant from the policy; `null` if there is none. */
   readonly telling: string | null;
 }
 
@@ -184,7 +184,7 @@ function turned(tokens: Tokens, text: string): readonly Change[] {
   });
 }
 
-/** A list without each of its members, where it has more than one. */
+/** A list without each of its members in turn, if it has several. */
 function withoutItems(items: readonly Tokens[]): readonly Pick<Change, 'start' | 'end' | 'to' | 'what'>[] {
   const listed = items.filter((item) => item.length > 0);
   if (listed.length < 2) return [];
@@ -192,7 +192,7 @@ function withoutItems(items: readonly Tokens[]): readonly Pick<Change, 'start' |
     const what = `${quoted(item)} is left out of the list`;
     const next = listed[index + 1];
     const before = listed[index - 1];
-    // Including the following comma, or for the last item the preceding one.
+    // Including the following comma, or for the last item the preceding comma.
     if (next !== undefined) return { start: startOf(item), end: startOf(next), to: '', what };
     return { start: endOf(before ?? item), end: endOf(item), to: '', what };
   });

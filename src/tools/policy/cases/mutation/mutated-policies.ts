@@ -18,7 +18,7 @@ export interface MutatedPolicy {
   readonly key: string;
   readonly of: CutPolicy;
   readonly mutant: Mutant;
-  /** A permit that matches where the mutant does; `null` where the policy is removed. */
+  /** A permit that matches when the mutant does; `null` if the policy is removed. */
   readonly permit: { readonly text: string; readonly scope: Scope } | null;
 }
 
@@ -28,7 +28,7 @@ const VALIDATED_AT_ONCE = 2000;
 
 /**
  * The mutants of all policies, except those that validation refuses (nobody can load them by mistake) and those whose scope
- * covers the same requests as before. A problem where there are more than `MAX_MUTANTS`.
+ * covers the same requests as before. A problem if there are more than `MAX_MUTANTS`.
  */
 export function mutatedPolicies(
   all: readonly CutPolicy[],
@@ -77,13 +77,13 @@ function refusedOf(mutated: readonly MutatedPolicy[], schema: string, cedar: Ced
   return refused;
 }
 
-/** A policy as a permit that matches where it does. */
+/** A policy as a permit that matches when the policy does. */
 export const asPermit = ({ policy, parts }: CutPolicy): { readonly text: string; readonly scope: Scope } => ({
   text: `permit${policy.text.slice(parts.effect.offset + parts.effect.text.length)}`,
   scope: policy.scope ?? anyScope,
 });
 
-/** Where a mutant was changed, in its policy's file. */
+/** The place of a mutant's change in its policy's file. */
 export function placeOfMutant({
   of: { policy },
   mutant,

@@ -16,7 +16,7 @@ import type { Example } from './telling-case.ts';
 
 /** A mutant that no case detected. */
 export interface Survivor extends TextPlace {
-  /** The name for `@accept`, where the mutant may survive. */
+  /** The name for `@accept`, if the mutant may survive. */
   readonly mutant: string;
   readonly policy: string;
   readonly file: string;
@@ -24,7 +24,7 @@ export interface Survivor extends TextPlace {
   readonly end: TextPlace;
   /** What was changed, as a clause. */
   readonly what: string;
-  /** A case that would detect it, as a clause; `null` where none is known. */
+  /** A case that would detect it, as a clause; `null` if none is known. */
   readonly wouldNotice: string | null;
 }
 
@@ -56,8 +56,8 @@ const MAX_EXAMPLES = 8;
 
 /**
  * Mutation testing: changes one thing at a time and reports the changes that no case detects. All suites must pass before. Each
- * question is put to all mutants at once; a case is decided again only where a mutant's result differs from its policy's. A
- * problem where there is too much to try.
+ * question is put to all mutants at once; a case is decided again only if a mutant's result differs from its policy's. A
+ * problem if there is too much to try.
  */
 export function mutate(
   { cases, cedarTests }: Suites,

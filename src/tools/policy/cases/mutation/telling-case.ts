@@ -24,8 +24,8 @@ const MAX_ASKED_IN_ALL = 20_000;
 const READS = { everything: true, roots: new Map() };
 
 /**
- * Finds, for a surviving mutant, a case that would detect it, as a clause: one of its policy's cases with a changed value, for
- * which the engine answers differently with the mutant. `null` where no such change is known.
+ * Finds, for a surviving mutant, a case that would detect it, as a clause: a case of its policy with a changed value, for
+ * which the engine answers differently with the mutant. `null` if no such change is known.
  *
  * @param examplesOf questions of cases that a policy matches, or can match
  */
