@@ -14,21 +14,21 @@ export interface Deny {
   readonly reason: ReasonCode;
   /** The cause, for telemetry and the ledger only. Never sent to the client, never a secret. */
   readonly detail: string;
-  /** Ids of the deciding policies, sorted; empty where no policy was evaluated. */
+  /** Ids of the deciding policies, sorted; empty if no policy was evaluated. */
   readonly policyIds: readonly string[];
   /** The `@reason` of a deciding policy: text of the operator, shown to the caller. */
   readonly advice: string | null;
-  /** What a verified caller is told besides; absent where there is nothing. */
+  /** Facts that a verified caller gets besides the reason; absent if there are none. */
   readonly told?: DenialFacts;
 }
 
 /** The answer to one check. It has no default. */
 export type Decision = Allow | Deny;
 
-/** Who denied, and what a verified caller is told besides the reason. */
+/** The policies that denied, and what a verified caller gets besides the reason. */
 type Because = Partial<Pick<Deny, 'policyIds' | 'advice' | 'told'>>;
 
-/** Makes a denial. A stage that cannot go on returns one. */
+/** Makes a denial. A stage that cannot go on returns it. */
 export const deny = (
   reason: ReasonCode,
   detail: string,

@@ -1,5 +1,5 @@
 /**
- * What a verified caller is told of a denial besides its reason, so that a program or a model can mend its call.
+ * Facts about a denial that help a verified caller to correct its call, besides the reason.
  *
  * INVARIANT: names of the catalog and of the intent, what was expected of them, and counts of the caller's own task. Never a value of the
  * call, policy text or a claim; of the call no more than the name of an argument that the catalog does not have, escaped and cut. The name of an argument that is in neither is the caller's own, bounded and escaped.
@@ -11,6 +11,6 @@ export interface DenialFacts {
   readonly argument?: { readonly name: string; readonly expected: string };
   /** The constraint that the use exceeds: what it allows, and how much of that was used before. In its own unit; sums of decimals have up to 4 places. */
   readonly budget?: { readonly limit: number; readonly used: number };
-  /** Id of the catalogued action of the same server that is most like the unknown one. */
+  /** Id of the catalogued action of the same server that is most like the unknown action. */
   readonly nearest?: string;
 }

@@ -10,7 +10,7 @@ export interface Reason {
   /** google.rpc.Code of the CheckResponse and of a denied gRPC call; never 0, since 0 means allow. */
   readonly grpcStatus: 7 | 14 | 16;
   /**
-   * HTTP status of the denial: 401 where a new token helps, 403 for policy, scope, budgets and stopped tasks, 503 for faults of
+   * HTTP status of the denial: 401 if a new token helps, 403 for policy, scope, budgets and stopped tasks, 503 for faults of
    * Remit. INVARIANT: a stopped task is never a 401, because stock OAuth clients answer a 401 by declaring a new task, with a
    * fresh budget; a spent budget is never a 429, RESOURCE_EXHAUSTED or UNAVAILABLE, because retry policies repeat those.
    */
@@ -24,7 +24,7 @@ export interface Reason {
   readonly challenge: '' | 'invalid_token' | 'insufficient_scope' | null;
   /** Whether the same call may succeed when retried a moment later. Sent as `retry-after`. */
   readonly retryable: boolean;
-  /** What the client can do now; it is told the word and its sentence. */
+  /** What the client can do now; the answer contains the word and its sentence. */
   readonly next: NextStep;
 }
 
