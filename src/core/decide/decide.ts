@@ -23,13 +23,13 @@ import type { Task } from '../task/task.ts';
 export interface Rules {
   readonly binding: BindingMode;
   readonly policies: PolicySet | Deny;
-  /** Told what became of the question at the cache of the policies, where they are asked; no answer depends on it. */
+  /** Called with the cache result (hit, miss or bypass) of each policy question; no answer depends on it. */
   readonly onCache?: (result: CacheResult) => void;
 }
 
 /**
- * Decides one call: identity, credential, binding, task, action, intent, policy, in the order of the data path, and the
- * first that refuses is the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
+ * Decides one call: identity, credential, binding, task, action, intent, policy, in the order of the data path. The first stage that
+ * refuses gives the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: CallFacts, rules: Rules): Decision {
   const { call, caller, credential, action, history, use, reuse, nowMs } = facts;
@@ -112,8 +112,8 @@ const liveTask = (token: TaskToken, { task, issued, nowMs, floorMs }: CallFacts)
   isDeny(task) ? task : taskPermits(task, token, issued, { wallMs: nowMs, floorMs });
 
 /**
- * A task token is good for every action; another credential for those whose catalog entry names it. Where a hop ends TLS an
- * identity alone is the hop's, and good for nothing.
+ * A task token is accepted for every action; another credential only for actions whose catalog entry names it. If a hop terminates TLS,
+ * an identity alone is the hop's and is never accepted.
  */
 function refusedCredential(credential: Credential, action: Action | Deny, { binding }: Rules): Deny | null {
   const isAccepted = credential.kind === 'task-token' || (!isDeny(action) && action.accepts.has(credential.kind));

@@ -20,11 +20,11 @@ export interface DecidedCheck {
   readonly withdraws?: string;
   readonly decision: Decision;
   readonly facts: CallFacts;
-  /** Hash of the policy set; `null` where none is loaded. */
+  /** Hash of the policy set; `null` if none is loaded. */
   readonly policySet: string | null;
-  /** Its generation (1 = the first set this process loaded); `null` where none is loaded. */
+  /** Its generation (1 = the first set this process loaded); `null` if none is loaded. */
   readonly policyGeneration: number | null;
-  /** The cache result of the policy question; `bypass` where no question was asked. */
+  /** The cache result of the policy question; `bypass` if no question was asked. */
   readonly cache: CacheResult;
 }
 
@@ -38,8 +38,8 @@ const AFTER_END: ReadonlySet<ReasonCode> = new Set([
 ]);
 
 /**
- * All reuse classes of a use, from before the decision and from it. Empty without a verified token. Those from before are missing where the
- * use was denied before it was known what other sidecars saw.
+ * All reuse classes of a use, from before the decision and from it. Empty without a verified token. The former are missing if the use was
+ * denied before it was known what other sidecars saw.
  */
 export function reuseOf(judgement: Pick<DecidedCheck, 'decision' | 'facts'>): readonly ReuseClass[] {
   const { decision, facts } = judgement;

@@ -18,7 +18,7 @@ import type { ReuseClass } from '../token/reuse.ts';
 /** How the credential reached Remit. */
 export interface Presented {
   readonly scheme: AuthorizationScheme;
-  /** The verified proof of possession of this call, or why it is invalid; `null` where none was sent. */
+  /** The verified proof of possession of this call, or why it is invalid; `null` if none was sent. */
   readonly proof: Proof | null | Deny;
 }
 
@@ -30,20 +30,20 @@ export interface CallFacts {
   readonly refusedCaller?: RefusedCaller;
   /** The long-lived credentials in the call. */
   readonly secrets: readonly StaticSecret[];
-  /** Headers for credentials that hold one of them alone, which may pass: the upstream's, so not what the call is made with. */
+  /** Headers with a single credential, which may pass: it is for the upstream, so the call is not authenticated by it. */
   readonly passing: readonly PassingHeader[];
   readonly credential: Credential | Deny;
   readonly presented: Presented;
-  /** The task of a task token as it stands now; `undefined` where the store knows none. */
+  /** The current state of the task of a task token; `undefined` if the store has no such task. */
   readonly task: Task | Deny | undefined;
-  /** What the store holds of the token itself; `undefined` where it is not one of the task. */
+  /** The stored state of the token itself; `undefined` if it is not a token of the task. */
   readonly issued: IssuedTokenState | undefined;
-  /** What the task was allowed before this; empty without a task. */
+  /** The earlier allowed uses of the task; empty without a task. */
   readonly history: TaskHistory;
   readonly action: Action | Deny;
   /** Which use of its token this is, from 1; 0 without a token. */
   readonly use: number;
-  /** What this use is against those that were allowed before; empty without a token. */
+  /** How this use differs from earlier allowed uses of the token; empty without a token. */
   readonly reuse: readonly ReuseClass[];
   /** Span of the last use that another process reported, on the first use here alone; for records: no decision reads it. */
   readonly usedElsewhere?: SpanReference;
@@ -53,6 +53,6 @@ export interface CallFacts {
   readonly floorMs: number;
 }
 
-/** The task token of the call; `null` where it has none that was verified. */
+/** The task token of the call; `null` if it has no verified task token. */
 export const taskTokenOf = ({ credential }: Pick<CallFacts, 'credential'>): TaskToken | null =>
   !isDeny(credential) && credential.kind === 'task-token' ? credential : null;
