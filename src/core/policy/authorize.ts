@@ -5,7 +5,7 @@ import type { PolicySet } from './loading/load.ts';
 import type { Question } from './question.ts';
 
 /**
- * Decides a question: allowed only where a policy permits, none forbids and none fails. INVARIANT: the only place that builds
+ * Decides a question: allowed only if a policy permits, none forbids and none fails. INVARIANT: the only place that builds
  * an `Allow`. An empty set denies with `policy.unavailable`. Never throws.
  *
  * @param keep lets the answer come from the cache; without it the engine is called

@@ -44,7 +44,7 @@ export interface CedarStatement {
   readonly tokens: readonly CedarToken[];
 }
 
-/** The statements of a policy file in order; the last one may lack its `;`. */
+/** The statements of a policy file in order; the last statement may lack its `;`. */
 export function cedarStatements(text: string): readonly CedarStatement[] {
   const statements: CedarStatement[] = [];
   let current: CedarToken[] = [];

@@ -20,10 +20,10 @@ interface Declaration {
 
 /**
  * A folder's base schema as this build uses it. Types that Remit fills, its entities and its risk groups are those of the build, whatever copy
- * the folder has; attributes that the folder gives to entities, and what it declares besides, are kept. So a copy of another release neither
- * refuses the questions of this one, nor lets policies read what it does not fill.
+ * the folder has; attributes that the folder gives to entities, and what it declares besides, are kept. So a copy from another release
+ * neither refuses the questions of this build, nor lets policies read what this build does not fill.
  *
- * @param own the text of the folder; returned as it is where it has no `namespace Remit`
+ * @param own the text of the folder; returned as it is if it has no `namespace Remit`
  * @param builtIn the base schema that comes with this build. INVARIANT: its entities have no attributes
  */
 export function completedBase(own: string, builtIn: string): CompletedBase {

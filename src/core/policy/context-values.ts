@@ -6,7 +6,7 @@ import type { CedarRecord } from './cedar-value.ts';
 export const claimedOf = (claimed: Task['claimed']): readonly string[] =>
   distinct(Object.entries(claimed).map(([name, value]) => `${name}=${value}`));
 
-/** An attested value: of another type than claimed ones, so that no policy confuses them. */
+/** An attested value: of another type than claimed values, so that no policy confuses them. */
 export type AttestedValue = Pick<Attestation, 'name' | 'value' | 'by'>;
 
 /** Attested values as the policies see them. */

@@ -15,8 +15,8 @@ const TYPES: Readonly<Record<AttributeType, string>> = {
 };
 
 /**
- * Adds the catalog's attributes of `Server` and `Endpoint` to a base schema: required where every entity of the type has the
- * attribute, else optional. Returns the same text where there are none. A problem where the base has no declaration to add to,
+ * Adds the catalog's attributes of `Server` and `Endpoint` to a base schema: required if every entity of the type has the
+ * attribute, else optional. Returns the same text if there are none. A problem if the base has no declaration to add to,
  * or already declares the attribute.
  */
 export function withDeclaredAttributes(base: string, catalog: Catalog): string | { readonly problem: string } {

@@ -25,8 +25,8 @@ export interface Each {
 const NONE: EachAnswer = { permits: [], forbids: [], errors: [] };
 
 /**
- * Evaluates policies separately. Permits and forbids use engines of their own, because Cedar names no permit where a forbid
- * matches. With `keep` answers are cached, in caches of their own, so that a trial costs a check almost nothing.
+ * Evaluates policies separately. Permits and forbids use engines of their own, because Cedar names no permit if a forbid matches.
+ * With `keep` answers are cached, in caches of their own, so that a trial costs a check almost nothing.
  *
  * @param rules its `generation` must be unique to these policies
  * @param pool an instance of Cedar to share; default a new one

@@ -22,7 +22,7 @@ export type EngineAnswer =
   | { readonly kind: 'permitted'; readonly policyIds: readonly string[] }
   | { readonly kind: 'forbidden'; readonly policyIds: readonly string[] }
   | { readonly kind: 'not-permitted' }
-  /** `policyIds` are the policies that failed, where policies caused it. */
+  /** `policyIds` are the policies that failed, if policies caused it. */
   | { readonly kind: 'error'; readonly policyIds: readonly string[]; readonly detail: string };
 
 /** A policy for the engine; it was proved to parse and not to trap. */
@@ -38,7 +38,7 @@ export interface EngineRules {
   readonly policies: readonly EnginePolicy[];
   /** Entities by `entityKey`. */
   readonly entities: ReadonlyMap<string, Entity>;
-  /** The index of the policies' scopes, where it was built before. Default: built by the constructor. */
+  /** The index of the policies' scopes, if it was built before. Default: built by the constructor. */
   readonly index?: SliceIndex | undefined;
   /** Groups of each action by action id; unknown actions are refused. */
   readonly actionGroups: ReadonlyMap<string, readonly string[]>;
@@ -133,7 +133,7 @@ export class Engine {
   }
 
   /**
-   * The engine's raw answer with errors beside reasons; `null` where it has none. For a set of permits only, these are the
+   * The engine's raw answer with errors beside reasons; `null` if it has none. For a set of only permits, these are the
    * matching and the failing policies. Never from the cache.
    */
   outcomes(question: Question): Pick<FullAnswer, 'reason' | 'errors'> | null {

@@ -32,9 +32,9 @@ export interface EvaluatorRules {
   readonly policies: readonly PolicyFacts[];
   /** The policies with these indices, in the engine's format. */
   readonly policySet: (members: readonly number[]) => EnginePolicies;
-  /** The schema in the engine's format; `null` where questions are evaluated without one. */
+  /** The schema in the engine's format; `null` if questions are evaluated without a schema. */
   readonly schema: unknown;
-  /** The index of the policies' scopes, where it was built before. Default: built here. */
+  /** The index of the policies' scopes, if it was built before. Default: built here. */
   readonly index?: SliceIndex | undefined;
   /** Whether the engine is known to accept all entities and no schema requires data of them. */
   readonly areEntitiesAccepted: boolean;
@@ -46,7 +46,7 @@ export interface Asked extends Keyed {
   readonly route: string;
   /** The entities for the engine; called unless only ancestors are read of them. */
   readonly entities: () => readonly unknown[];
-  /** Whether the engine accepts the question; called where the engine might otherwise be skipped. */
+  /** Whether the engine accepts the question; called if the engine might otherwise be skipped. */
   readonly isAccepted: (engine: EngineProbe) => boolean;
   readonly validateRequest?: boolean;
 }
@@ -85,7 +85,7 @@ export interface EvaluatorOptions {
   readonly cache: DecisionCache | null;
   /**
    * Whether policies with these reads are volatile: their answer rarely repeats. The steady policies of a slice then have a
-   * cached answer of their own, so that a new question is put to the volatile ones only. Default: none is.
+   * cached answer of their own, so that a new question is put to the volatile policies only. Default: none is.
    */
   readonly varies?: (reads: Reads) => boolean;
 }
@@ -94,7 +94,7 @@ export interface EvaluatorOptions {
 interface Askable extends Pooled {
   /** Derived from what its policies read; `null` until needed. */
   reading: Reading | null;
-  /** Its steady and volatile policies; `null` where all are of one kind; `undefined` until needed. */
+  /** Its steady and volatile policies; `null` if all are of one kind; `undefined` until needed. */
   split: AskableSplit | null | undefined;
 }
 
@@ -120,7 +120,7 @@ type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
 export const routeOf = (...names: readonly EntityUid[]): string =>
   names.map((uid) => encodedText(entityKey(uid))).join('');
 
-/** The answer where no policy can match. */
+/** The answer if no policy can match. */
 const NOTHING_MATCHES = Object.freeze({
   answer: Object.freeze({ decision: 'deny', reason: [], errors: [] }),
   cache: 'bypass',
@@ -134,7 +134,7 @@ const MAX_STEADY = 4096;
 const nothing: Pooled = { key: {}, size: 0, policies: () => ({}) };
 
 /**
- * Evaluates questions with the slice of policies that can match, from the cache where possible. Answers are the same with and
+ * Evaluates questions with the slice of policies that can match, from the cache if possible. Answers are the same with and
  * without slices and cache. Never throws.
  */
 export class Evaluator {
@@ -210,8 +210,8 @@ export class Evaluator {
   }
 
   /**
-   * The answer of a slice from its split; `null` where that is not possible. INVARIANT: an answer derived from a cached one
-   * is not cached longer than that one.
+   * The answer of a slice from its split; `null` if that is not possible. INVARIANT: an answer derived from a cached answer is not
+   * cached longer than that answer.
    */
   #bySplit(asked: Asked, lasting: Lasting, split: AskableSplit | null): Answered | null {
     const known = split === null ? null : this.#steadyAnswer(asked, lasting, split.steady);
@@ -287,7 +287,7 @@ export class Evaluator {
     return this.#rules.areEntitiesAccepted ? trimmerFor(reads) : () => null;
   }
 
-  /** @param projected the trimmed question; `null` for the full one */
+  /** @param projected the trimmed question; `null` for the full question */
   #evaluated(asked: Asked, slice: Pooled, projected: TrimmedQuestion | null = null): EvaluatorAnswer {
     const policies = this.#pool.nameOf(slice);
     if (policies === null) return failed('the engine refused the policies');
@@ -310,7 +310,7 @@ export class Evaluator {
   }
 }
 
-/** The engine parses context and entities itself and reports invalid ones. */
+/** The engine parses context and entities itself and reports invalid values. */
 const callOf = (
   { principal, action, resource, validateRequest }: Asked,
   { context, entities }: TrimmedQuestion,

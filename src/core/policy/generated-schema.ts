@@ -8,7 +8,7 @@ const HEAD = '// Written by `remit policy schema --write` from actions.yaml and 
 /** The generated schema as a file beside the base, for editors and `cedar validate`. */
 export const generatedSchemaText = ({ text }: Pick<GeneratedSchema, 'text'>): string => `${HEAD}\n${text.trimEnd()}\n`;
 
-/** A finding where the file beside the base differs from what catalog and base generate; none where there is no such file. */
+/** A finding if the generated schema file beside the base is out of date; none if there is no such file. */
 export const staleSchemaFindings = (
   file: SourceFile | null,
   schema: Pick<GeneratedSchema, 'text'>,
@@ -25,7 +25,7 @@ export const staleSchemaFindings = (
         },
       ];
 
-/** A finding where this build uses declarations of its own in place of those of the folder's base schema, which is then of another release. */
+/** A finding if this build replaces declarations of the folder's base schema with its own: the base schema is of another release. */
 export const replacedFindings = (
   { file }: Pick<SourceFile, 'file'>,
   { replaced }: Pick<GeneratedSchema, 'replaced'>,

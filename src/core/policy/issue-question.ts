@@ -39,8 +39,8 @@ export interface IssueFacts {
   /** All actions of the intent, families (`payments.*`) included. */
   readonly actions: readonly string[];
   /**
-   * The action the question is about, with the constraints of its entry. An intent is granted only where each of its actions
-   * is, in each of its entries.
+   * The action the question is about, with the constraints of its entry. An intent is granted only if each of its actions is, in each of
+   * its entries.
    */
   readonly requested: { readonly action: string; readonly risk: Risk; readonly constraints: Constraints };
   /** Life of the token asked for. */
@@ -49,7 +49,7 @@ export interface IssueFacts {
   readonly taskSeconds: number;
   /** The subject: a user, or by default the agent itself. */
   readonly subject?: string;
-  /** Who acts for the subject, the agent first; empty where the agent is the subject. */
+  /** Who acts for the subject, the agent first; empty if the agent is the subject. */
   readonly actors?: readonly string[];
   /** Risk of the task, which signals can raise. Default `low`. */
   readonly risk?: Risk;
@@ -61,7 +61,7 @@ export interface IssueFacts {
   readonly subjectAttributes?: SubjectAttributes;
   /** The delegation; absent for a root task. */
   readonly delegation?: Delegation | undefined;
-  /** Absent where no like task of the agent was stopped within a day. */
+  /** Absent if no similar task of the agent was stopped within a day. */
   readonly stopped?: StopFacts | undefined;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
@@ -106,7 +106,7 @@ const constraintsOf = ({ maxCalls, maxAmount, singleUse, notBeforeMs, notAfterMs
   ...(notAfterMs === null ? {} : { notAfter: datetime(Math.min(notAfterMs, MAX_INSTANT_MS)) }),
 });
 
-/** A decimal limit is rounded up to a whole one: a policy that says "at most 500" must not be passed by 500.01. */
+/** A decimal limit is rounded up to a whole number: a policy that says "at most 500" must not be passed by 500.01. */
 const amountOf = ({ argument, limit, isDecimal, currency }: NonNullable<Constraints['maxAmount']>): CedarRecord => ({
   argument,
   limit: isDecimal === true ? Math.ceil(limit / TEN_THOUSANDTHS) : limit,

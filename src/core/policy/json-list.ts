@@ -11,7 +11,7 @@ export interface PlacedItem {
   readonly at: TextPlace & { readonly file: string };
 }
 
-/** The items of a file that is one JSON list, each with its place; a finding where it is not one. */
+/** The items of a file that is one JSON list, each with its place; a finding if it is not a list. */
 export function jsonListFrom(
   source: SourceFile,
   what: string,

@@ -39,7 +39,7 @@ const dateValue = (arg: string): CedarRecord => ({ __extn: { fn: 'datetime', arg
 
 const NEVER: CedarRecord = { weekday: 0, minuteOfDay: 0, date: dateValue('') };
 
-/** The local time of a zone as if it were UTC, to the minute; an invalid date where `Date` cannot represent it. */
+/** The local time of a zone as if it were UTC, to the minute; an invalid date if `Date` cannot represent it. */
 type Wall = (zone: string, atMs: number) => Date;
 
 /** Reads 1 MiB of the time zone database into memory. */

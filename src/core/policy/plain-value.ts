@@ -5,8 +5,7 @@ const MAX_DEPTH = 64;
 
 /**
  * Whether the engine is certain to accept a value: well-formed text, whole numbers that a double holds, booleans, and arrays
- * and records of these, datetimes and decimals. The engine refuses a whole question for one invalid value, even one that no
- * policy reads.
+ * and records of these, datetimes and decimals. The engine refuses a whole question for one invalid value, even if no policy reads it.
  */
 export function isPlainValue(value: unknown, depth = 0): boolean {
   if (typeof value === 'string') return value.isWellFormed();

@@ -17,7 +17,7 @@ export interface PolicyAge {
 
 /**
  * The policy set in force. A reload with findings keeps the last good set. Questions are denied with `policy.unavailable`
- * before the first good set, `policy.expired` after its expiry, and `policy.stale` where its source has not confirmed it for
+ * before the first good set, `policy.expired` after its expiry, and `policy.stale` if its source has not confirmed it for
  * `maxAgeMs`. Reloads run one at a time; a set is swapped atomically between two questions, and an equal set is not swapped.
  */
 export class PolicyInForce {
@@ -63,8 +63,8 @@ export class PolicyInForce {
   }
 
   /**
-   * Loads and swaps. Returns the findings that prevented it, none where the set is in force. Never rejects: a load that throws
-   * becomes a finding, so that the next one still runs.
+   * Loads and swaps. Returns the findings that prevented it, none if the set is in force. Never rejects: a load that throws
+   * becomes a finding, so that the next load still runs.
    */
   reload(): Promise<readonly SourceFinding[]> {
     this.#loading = this.#loading.then(() => this.#reloaded()).catch(thrownFinding);

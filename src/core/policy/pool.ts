@@ -24,7 +24,7 @@ const DEFAULT_BOUNDS: PoolBounds = { maxSlices: 256, maxPolicies: 20_000 };
 const SCHEMA = 'schema';
 
 /**
- * One instance of the engine with its parsed slices (LRU). The engine never forgets a name, so the names are fixed in number;
+ * One instance of the engine with its parsed slices (LRU). The engine never frees a name, so the number of names is fixed;
  * the least recently used slice gives up its name and memory when another needs room. A slice of more than `maxPolicies` is
  * held alone.
  */
@@ -49,7 +49,7 @@ export class SlicePool {
   }
 
   /**
-   * Calls the engine. After a trap, which kills the instance, the next call creates a new one.
+   * Calls the engine. After a trap, which kills the instance, the next call creates a new instance.
    *
    * @throws whatever the engine throws
    */
@@ -95,7 +95,7 @@ export class SlicePool {
   }
 
   /**
-   * The name under which the engine holds a slice parsed; `null` where it refuses the policies.
+   * The name under which the engine holds a slice parsed; `null` if it refuses the policies.
    *
    * @throws whatever the engine throws
    */
@@ -120,7 +120,7 @@ export class SlicePool {
   }
 
   /**
-   * The name under which the engine holds a schema parsed; `null` where it refuses it. Holds one at a time.
+   * The name under which the engine holds a schema parsed; `null` if it refuses it. Holds one schema at a time.
    *
    * @throws whatever the engine throws
    */

@@ -50,7 +50,7 @@ const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${t
 
 /**
  * The entity names of questions, memoised by the four values they derive from. Nested maps: four look-ups by existing strings
- * cost less than one by a concatenated key.
+ * cost less than a look-up by a concatenated key.
  */
 export class NamesMemory {
   /** By principal, server, endpoint and action. */

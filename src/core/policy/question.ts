@@ -10,15 +10,15 @@ export interface Question {
   /** A catalog action, or `issue`. */
   readonly action: string;
   readonly server: Server;
-  /** Such as `GET /v1/payments/{id}`; `null` where the resource is the server itself. */
+  /** Such as `GET /v1/payments/{id}`; `null` if the resource is the server itself. */
   readonly endpoint: string | null;
   /** Valid by the generated schema, by construction. */
   readonly context: CedarRecord;
-  /** A member of the context by name, without building the whole `context`; absent where not supported. */
+  /** A member of the context by name, without building the whole `context`; absent if not supported. */
   part?(name: string): CedarValue | undefined;
   /** Whether the engine is certain to accept the context (`isPlainValue`), without building it. */
   isPlain?(): boolean;
-  /** The same question with the context terms of another catalog; absent where there are none. */
+  /** The same question with the context terms of another catalog; absent if there are none. */
   inTermsOf?(terms: Terms): Question;
 }
 

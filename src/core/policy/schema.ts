@@ -26,8 +26,8 @@ export interface GeneratedSchema {
 
 /**
  * Generates the schema: the base, with what this build declares, with the action `issue` and each catalog action (in its risk group, with typed
- * `context.args`), inserted before the closing brace of `namespace Remit`, and with the catalog's attributes. A problem where
- * the base lacks that namespace or attributes cannot be added.
+ * `context.args`), inserted before the closing brace of `namespace Remit`, and with the catalog's attributes. A problem if the base lacks
+ * that namespace or attributes cannot be added.
  */
 export function schemaFrom(own: string, catalog: Catalog): GeneratedSchema | { readonly problem: string } {
   const { text: base, replaced } = completedBase(own, builtInBase());

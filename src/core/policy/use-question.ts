@@ -22,7 +22,7 @@ export interface UseFacts {
   readonly call: Pick<HttpCall, 'method' | 'host' | 'path'>;
   readonly caller: Pick<Caller, 'id'>;
   readonly credential: Credential;
-  /** `null` where the credential belongs to no task. */
+  /** `null` if the credential belongs to no task. */
   readonly task: Pick<Task, 'purpose' | 'createdAtMs' | 'risk' | 'claimed' | 'attested' | 'subjectAttributes'> | null;
   /** What the task was allowed before; empty without a task. */
   readonly history: TaskHistory;
@@ -182,7 +182,7 @@ function isPlainCredential(credential: Credential): boolean {
 const areAllTexts = (details: readonly AuthorizationDetail[]): boolean =>
   details.every(({ actions }) => areTexts(actions));
 
-/** Only a parsed decimal becomes one: no argument is an object that the caller shaped. */
+/** Only a parsed decimal becomes a Cedar decimal: no argument is an object that the caller shaped. */
 const cedarValueOf = (value: ArgumentValue): CedarValue =>
   typeof value === 'object' && 'decimal' in value
     ? { __extn: { fn: 'decimal', arg: value.decimal } }
@@ -190,7 +190,7 @@ const cedarValueOf = (value: ArgumentValue): CedarValue =>
       ? distinct(value)
       : value;
 
-/** The acting agent: the one a task token was issued to (the caller, unless a hop terminates TLS), else the caller. */
+/** The acting agent: the agent that a task token was issued to (the caller, unless a hop terminates TLS), else the caller. */
 export const agentOf = ({ caller, credential }: Pick<UseFacts, 'caller' | 'credential'>): SpiffeId =>
   credential.kind === 'task-token' ? credential.clientId : caller.id;
 

@@ -14,7 +14,7 @@ export interface FullAnswer {
 /** Cache result of a question: `hit`; `miss`, after which the answer is stored if it may be cached; `bypass`, not looked up. */
 export const CACHE_RESULTS = ['hit', 'miss', 'bypass'] as const;
 
-/** One of `CACHE_RESULTS`. */
+/** A word of `CACHE_RESULTS`. */
 export type CacheResult = (typeof CACHE_RESULTS)[number];
 
 /** Longest time an allow is cached, by the risk of the action, in milliseconds. */
@@ -121,7 +121,7 @@ export class DecisionCache {
     return (this.#allows.get(key, nowMs) ?? this.#denials.get(key, nowMs))?.answer ?? null;
   }
 
-  /** Caches an answer, until `untilMs` at most, where it may be cached. */
+  /** Caches an answer, until `untilMs` at most, if it may be cached. */
   set(key: string, answer: FullAnswer, lasting: Lasting): void {
     const isAllow = answer.decision === 'allow';
     const [into, other] = isAllow ? [this.#allows, this.#denials] : [this.#denials, this.#allows];

@@ -1,9 +1,9 @@
 import type { PathReads, Reads } from './reads.ts';
 
 /**
- * What policies may read, one sorted line each. `context.risk` is read as a whole; `has context.args.x` only tests presence;
- * `context.now against datetime 1767225600000` only compares with that bound; `principal in …` reads ancestors; `everything`
- * stands alone. The names of principal, action and resource are part of every key and not listed.
+ * What policies may read, as sorted lines. `context.risk` is read as a whole; `has context.args.x` only tests presence;
+ * `context.now against datetime 1767225600000` only compares with that bound; `principal in …` reads ancestors; `everything` is the only
+ * line if present. The names of principal, action and resource are part of every key and not listed.
  */
 export function readsAsLines({ everything, roots }: Reads): readonly string[] {
   if (everything) return ['everything'];

@@ -20,13 +20,13 @@ export interface Keyed extends Contextual {
   readonly prefix?: (part: SlicePart, make: () => string) => string;
 }
 
-/** Which policies of a slice are evaluated: all, or only the steady ones, whose answer is mostly known. */
+/** Which policies of a slice are evaluated: all, or only the steady policies, whose answer is mostly known. */
 export type SlicePart = 'whole' | 'steady';
 
 /** The key of a question, and until when its answer is valid by the time literals that its policies compare the clock with. */
 export interface DecisionKey {
   readonly key: string;
-  /** Milliseconds since the Unix epoch; `Infinity` where no such time lies ahead. */
+  /** Milliseconds since the Unix epoch; `Infinity` if no such time lies ahead. */
   readonly untilMs: number;
 }
 
@@ -35,8 +35,8 @@ export type KeyOf = (question: Keyed) => DecisionKey | null;
 
 /**
  * The key function of a slice, from what its policies read. Questions with equal keys have equal answers. A key consists of the
- * generation (policies, schema and entities), the slice or its part, the names of principal, action and resource, their
- * ancestors where read, and the parts of the context that are read. A value that is absent or of an unexpected type is encoded
+ * generation (policies, schema and entities), the slice or its part, the names of principal, action and resource, their ancestors if
+ * read, and the parts of the context that are read. A value that is absent or of an unexpected type is encoded
  * differently from every value. The text is hashed, so that keys are short and callers cannot choose where they fall.
  */
 export function keyFunction(
@@ -81,7 +81,7 @@ const ABSENT = 'a';
 const PRESENT = 'p';
 const ONLY_PARTS = 'o';
 
-/** The same text whether or not the members are available one by one. */
+/** The same text whether or not the members can be read separately. */
 function contextText(question: Keyed, plan: Plan): string {
   if (question.part === undefined || plan.whole) return valueText(question, question.context, plan);
   if (plan.attrs.length === 0) return PRESENT;
@@ -117,7 +117,7 @@ export function lineageText(lineage: Iterable<string>): string {
   return `l${keys.length}:${keys.map(encodedText).join('')}`;
 }
 
-/** The position of a value among ascending bounds: twice the number of smaller bounds, plus one where it equals a bound. */
+/** The position of a value among ascending bounds: twice the number of smaller bounds, plus 1 if it equals a bound. */
 function sideOf(size: number, bounds: readonly number[]): number {
   const below = bounds.filter((bound) => bound < size).length;
   return 2 * below + (bounds[below] === size ? 1 : 0);

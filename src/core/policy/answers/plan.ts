@@ -6,7 +6,7 @@ import { member } from './scope.ts';
 export interface Contextual {
   /** Values in Cedar's JSON form. */
   readonly context: unknown;
-  /** Returns a member of the context by name; absent where members are not available one by one. */
+  /** Returns a member of the context by name; absent if members cannot be read separately. */
   readonly part?: ((name: string) => unknown) | undefined;
 }
 
@@ -48,7 +48,7 @@ function planOf(path: PathReads | undefined): Plan {
   };
 }
 
-/** INVARIANT: where members are available one by one, never reads the whole context, because reading it builds it. */
+/** INVARIANT: if members can be read separately, never reads the whole context, because reading it builds it. */
 export const partOf = (question: Contextual, name: string): unknown =>
   question.part === undefined ? member(question.context, name) : question.part(name);
 

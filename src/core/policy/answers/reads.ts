@@ -27,7 +27,7 @@ export interface Reads {
   readonly roots: Map<string, PathReads>;
 }
 
-/** A step from a value to one below it. */
+/** A step from a value to a value below it. */
 interface Step {
   readonly below: 'attrs' | 'tags';
   readonly name: string;

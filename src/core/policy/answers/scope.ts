@@ -1,7 +1,7 @@
 import { entityKey } from '../entities.ts';
 import type { EntityUid } from '../entities.ts';
 
-/** Alternatives for one variable of a scope: any one test suffices; none means that nothing matches. */
+/** Alternatives for one variable of a scope: any test suffices; no test means that nothing matches. */
 export type Constraint = readonly Test[];
 
 /** A test of a variable against the entity it names. */
@@ -10,7 +10,7 @@ export type Test =
   | { readonly kind: 'equal' | 'in'; readonly uid: EntityUid }
   | { readonly kind: 'is'; readonly type: string; readonly within: EntityUid | null };
 
-/** The scope of a policy: it can apply only where all three constraints hold. */
+/** The scope of a policy: it can apply only if all three constraints hold. */
 export interface Scope {
   readonly principal: Constraint;
   readonly action: Constraint;

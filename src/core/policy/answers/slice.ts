@@ -28,7 +28,7 @@ interface Bucket {
 type Level<T> = Map<string, T>;
 
 const SCOPES_PER_TURN = 128;
-/** Most slices kept (LRU); an evicted one is built again when needed. */
+/** Most slices kept (LRU); an evicted slice is built again when needed. */
 const MAX_SLICES = 4096;
 
 /**
@@ -47,7 +47,7 @@ export class SliceIndex {
     for (const [index, scope] of scopes.entries()) this.#add(index, scope);
   }
 
-  /** Builds an index in many turns of the event loop: 10,000 policies in one take 40 ms. */
+  /** Builds an index in many turns of the event loop: 10,000 policies in one turn take 40 ms. */
   static async inTurns(scopes: readonly Scope[]): Promise<SliceIndex> {
     const index = new SliceIndex([]);
     for (const [at, scope] of scopes.entries()) {
@@ -95,7 +95,7 @@ export class SliceIndex {
 
 const found = <T>(level: Level<T>, keys: readonly string[]): T[] => keys.flatMap((key) => level.get(key) ?? []);
 
-/** The value of a key, added where it is missing. */
+/** The value of a key, added if it is missing. */
 export function getOrAdd<K, T>(level: Map<K, T>, key: K, make: () => T): T {
   const known = level.get(key);
   if (known !== undefined) return known;

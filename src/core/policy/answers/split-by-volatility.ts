@@ -20,13 +20,13 @@ function isReadAt(from: PathReads, [name, ...below]: ContextPath): boolean {
 const isRead = ({ whole, ancestors, allTags, attrs, tags }: PathReads): boolean =>
   whole || ancestors || allTags || tags.size > 0 || [...attrs.values()].some(isRead);
 
-/** Policies by volatility: steady ones, whose answer is mostly cached, and the rest. Indices, ascending. */
+/** Policies by volatility: steady policies, whose answer is mostly cached, and the rest. Indices, ascending. */
 export interface SplitPolicies {
   readonly steady: readonly number[];
   readonly varying: readonly number[];
 }
 
-/** Splits policies by volatility; `null` where one half would be empty. */
+/** Splits policies by volatility; `null` if a half would be empty. */
 export function splitByVolatility(
   members: readonly number[],
   isVarying: (index: number) => boolean,

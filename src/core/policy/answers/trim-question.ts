@@ -12,15 +12,15 @@ export interface TrimmedQuestion {
   readonly entities: readonly unknown[];
 }
 
-/** Trims a question to one slice; `null` where the engine needs all of it. */
+/** Trims a question to one slice; `null` if the engine needs all of it. */
 export type TrimQuestion = (question: Keyed) => TrimmedQuestion | null;
 
 /**
  * Reduces questions to what policies read, because parsing the question is most of the engine's cost. The cache key of the
- * trimmed question equals that of the full one, so by the argument of `keyFunction` the answers are equal. INVARIANT: use it
- * only for questions the engine accepts: it rejects a whole question for one invalid value, even an unread one.
+ * trimmed question equals that of the full question, so by the argument of `keyFunction` the answers are equal. INVARIANT: use it
+ * only for questions the engine accepts: it rejects a whole question for one invalid value, even an unread value.
  *
- * Entity attributes are not trimmed one by one: where more than ancestors is read of an entity, all entities are passed.
+ * Entity attributes are not trimmed separately: if more than ancestors is read of an entity, all entities are passed.
  */
 export function trimmerFor(reads: Reads): TrimQuestion {
   const { everything, roots } = reads;

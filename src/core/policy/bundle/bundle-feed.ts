@@ -20,7 +20,7 @@ export interface BundleFeedParts {
   readonly fetch: FetchBundle;
   /** Which bundles are taken, asked for each bundle: a reload may have changed the keys. */
   readonly trust: () => BundleTrust;
-  /** File that keeps the last bundle in force, so that a restart neither accepts an older one nor waits for the address. */
+  /** File that keeps the last bundle in force, so that a restart neither accepts an older bundle nor waits for the address. */
   readonly keptIn: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   /** Default: `policySetsToServe()`. */
@@ -56,16 +56,16 @@ interface Last {
 
 /**
  * Signed bundles from one address. A bundle takes effect only if enough keys signed it, it has the configured name, its serial is not
- * lower than that of the last one in force, and it has not expired; a serial identifies one bundle. The last bundle is kept on disk: after a
+ * lower than that of the last bundle in force, and it has not expired; a serial identifies one bundle. The last bundle is kept on disk: after a
  * restart it is in force until the address answers, and its serial is the minimum from then on. An expired bundle is loaded
- * only where there is no other, so that checks are denied with `policy.expired` rather than `policy.unavailable`.
+ * only if there is no other, so that checks are denied with `policy.expired` rather than `policy.unavailable`.
  */
 export class BundleFeed implements PolicyFeed {
   readonly isWhole = true;
   readonly #parts: BundleFeedParts;
   #etag: string | null = null;
   #text: string | null = null;
-  /** The last bundle in force, of this process or an earlier one. */
+  /** The last bundle in force, of this process or an earlier process. */
   #last: Last | null = null;
   #isLoaded = false;
   #inForce: BundleInForce | null = null;
@@ -77,7 +77,7 @@ export class BundleFeed implements PolicyFeed {
     this.#setFrom = parts.load ?? policySetsToServe();
   }
 
-  /** The bundle that was loaded last; `null` before one was. */
+  /** The bundle that was loaded last; `null` before the first. */
   get inForce(): BundleInForce | null {
     return this.#inForce;
   }
@@ -103,7 +103,7 @@ export class BundleFeed implements PolicyFeed {
   readonly fallBack = (): boolean => {
     if (this.#kept === null || this.#isLoaded || this.#text === this.#kept.trim()) return false;
     this.#text = this.#kept;
-    // Fetch a refused bundle again: a better one may replace it.
+    // Fetch a refused bundle again: a better bundle may replace it.
     this.#etag = null;
     return true;
   };
@@ -127,7 +127,7 @@ export class BundleFeed implements PolicyFeed {
     const bundle = bundleFrom(content, trust(), label);
     if (isProblem(bundle)) return this.#unfit(bundle.problem);
     const digest = bundleDigestOf(content);
-    // Another process that shares this file may have a newer one.
+    // Another process that shares this file may have a newer bundle.
     const kept = await this.#onDisk();
     if (kept !== null && kept.bundle.serial > (this.#last?.bundle.serial ?? -1)) this.#last = kept;
     const problem =

@@ -5,7 +5,7 @@ import { MAX_JWKS_KEYS, verificationKeysFrom, type VerificationKey } from '../..
 /** The algorithms that sign bundles. */
 const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 
-/** Most names, or beginnings of names, that one key may be limited to. */
+/** Most names or name prefixes that a key may be limited to. */
 const MAX_NAMES = 64;
 
 /** A key that may sign bundles. */

@@ -21,7 +21,7 @@ export interface BundleHead {
   readonly name: string;
   /** Version, in the operator's words. */
   readonly version: string;
-  /** Monotonic: a bundle with a lower serial than one that was in force is refused. 1 to 2^53 - 1. */
+  /** Monotonic: a bundle with a lower serial than a bundle that was in force is refused. 1 to 2^53 - 1. */
   readonly serial: number;
   /** Milliseconds since the Unix epoch. */
   readonly issuedAtMs: number;
@@ -30,7 +30,7 @@ export interface BundleHead {
 
 /** A bundle whose signatures were verified. */
 export interface Bundle extends BundleHead {
-  /** Names of the keys that signed it and may sign its name, in the order of the signatures: `kid`, or the thumbprint of a key without one. */
+  /** Names of the keys that signed it and may sign its name, in the order of the signatures: `kid`, or the thumbprint of a key without `kid`. */
   readonly signers: readonly string[];
   /** Hash of its policy set. */
   readonly hash: string;
@@ -94,7 +94,7 @@ export function signedBundle(source: PolicySource, head: BundleHead, key: Bundle
   return withSignature({ payload: encoded, signatures: [] }, key);
 }
 
-/** Adds the signature of another key to a bundle. A problem for a text that is no bundle, or already has `MAX_SIGNATURES`. */
+/** Adds the signature of another key to a bundle. A problem if the text is not a bundle, or already has `MAX_SIGNATURES`. */
 export async function cosignedBundle(content: string, key: BundleKey): Promise<string | Problem> {
   const envelope = envelopeFrom(content);
   if (isProblem(envelope)) return envelope;
@@ -113,7 +113,7 @@ async function withSignature({ payload, signatures }: Envelope, { key, algorithm
 
 /**
  * Parses a bundle and verifies it, or says what is wrong as a clause. Its content is not read before enough signatures are verified. A
- * signature by an unknown key counts for nothing; one that does not verify refuses the bundle. The caller checks expiry and serial.
+ * signature by an unknown key is ignored; a signature that does not verify refuses the bundle. The caller checks expiry and serial.
  *
  * @param label the name of the bundle in findings
  */

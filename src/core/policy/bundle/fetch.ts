@@ -2,11 +2,11 @@ import { failureCode, type HttpAnswer, httpExchange } from '../../runtime/system
 import type { Problem } from '../../runtime/problem.ts';
 import { MAX_BUNDLE_BYTES } from './bundle.ts';
 
-/** The answer of an address: a bundle, or that the one with that ETag is current. */
+/** The answer of an address: a bundle, or that the bundle with that ETag is current. */
 export type FetchedBundle =
   { readonly kind: 'bundle'; readonly text: string; readonly etag: string | null } | { readonly kind: 'unchanged' };
 
-/** Asks for a bundle with the ETag of the last one. Never rejects. */
+/** Asks for a bundle with the ETag of the last bundle. Never rejects. */
 export type FetchBundle = (etag: string | null) => Promise<FetchedBundle | Problem>;
 
 const TIMEOUT_MS = 10_000;

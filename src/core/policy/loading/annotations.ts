@@ -1,6 +1,6 @@
 /** The annotations of a policy. */
 export interface Annotations {
-  /** `@id`; `''` where missing. */
+  /** `@id`; `''` if missing. */
   readonly id: string;
   /** `@reason`: shown to the caller when this policy forbids. */
   readonly reason: string | null;

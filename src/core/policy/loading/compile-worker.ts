@@ -11,7 +11,7 @@ import type { ProofInput, ReadPolicies } from './proof.ts';
 /** Few enough that receiving them takes 2 ms. */
 const POLICIES_PER_PIECE = 128;
 
-// The disposable thread of `compile.ts`, which alone supplies its input: one message. A trap of the engine ends this thread only.
+// The disposable thread of `compile.ts`, which supplies its only input, one message. A trap of the engine ends only this thread.
 const { isBesideChecks } = workerData as ThreadSettings;
 if (isBesideChecks) yieldToOthers();
 const engine = freshCedar();

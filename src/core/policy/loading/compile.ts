@@ -6,7 +6,7 @@ import type { PolicyEntry } from './policy-file.ts';
 import type { ProofInput, ReadPolicies, SetProof } from './proof.ts';
 
 /**
- * Proves a policy set in isolation. A problem where the proof cannot be completed.
+ * Proves a policy set in isolation. A problem if the proof cannot be completed.
  *
  * @param onRead may be called before types are checked, if there are no findings so far
  */
@@ -26,7 +26,7 @@ export interface ThreadSettings {
 
 /** Policies on their way from the thread. */
 export interface SentPolicies extends Pick<ReadPolicies, 'templates'> {
-  /** Has `pieces` messages, each with some of the policies. They are taken out one by one. */
+  /** Has `pieces` messages, each with some of the policies. They are received singly. */
   readonly policies: MessagePort;
   readonly pieces: number;
 }

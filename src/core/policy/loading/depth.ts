@@ -76,7 +76,7 @@ export function policyDepth(tokens: readonly CedarToken[]): number {
       const within = BRACKET_COST + closeElement(frame);
       frame = outer.pop() ?? emptyFrame();
       frame.inner = Math.max(frame.inner, within);
-      // A bracket after an operand (a call, an index) lengthens its chain by one.
+      // A bracket after an operand (a call, an index) lengthens its chain by 1.
       frame.chained += 1;
     } else if (outer.length === 0 && kind === 'clause') {
       clauses += 1;

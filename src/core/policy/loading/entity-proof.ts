@@ -19,7 +19,7 @@ export function entityProblems(
   const findings = [...repeated(entities), ...implicit(entities, base, cedar)];
   const together = check(entities, base, cedar);
   if (together.length === 0) return findings;
-  // Cedar does not report a position, so entities are checked one by one. A problem of several (a cycle) goes to the first file.
+  // Cedar does not report a position, so entities are checked separately. A problem of several (a cycle) is reported at the first file.
   const alone = entities.flatMap((placed) => {
     const [problem] = check([placed], base, cedar);
     return problem === undefined ? [] : [finding(placed, problem.message, problem.help)];

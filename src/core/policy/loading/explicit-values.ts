@@ -10,7 +10,7 @@ const MAX_DEPTH = 64;
 
 /**
  * Whether all entity and extension values are explicit (`{"__entity": …}`, `{"__extn": …}`). With a schema Cedar also accepts
- * `{"type": …, "id": …}` and plain strings; but questions are evaluated without one, where these would be plain records and
+ * `{"type": …, "id": …}` and plain strings; but questions are evaluated without a schema, so these would be plain records and
  * strings that never equal what the policy means.
  *
  * @param schema with resolved types, from `schemaToJsonWithResolvedTypes`

@@ -7,11 +7,11 @@ import { folderStamp, systemDisk } from './source.ts';
 
 /** A source of policies that can be polled for changes. */
 export interface PolicyFeed {
-  /** A fingerprint that changes with the set; a problem where the source cannot be asked. Never rejects. */
+  /** A fingerprint that changes with the set; a problem if the source cannot be asked. Never rejects. */
   readonly look: () => Promise<string | Problem>;
-  /** Loads the set seen last, or a newer one. */
+  /** Loads the set seen last, or a newer set. */
   readonly load: LoadPolicySet;
-  /** Restores the last good set kept from an earlier run; returns whether there was one. Only before anything was loaded. */
+  /** Restores the last good set kept from an earlier run; returns whether there was any. Only before the first load. */
   readonly fallBack?: () => boolean;
   /** Whether a set arrives atomically. Otherwise it is loaded only after two equal looks. */
   readonly isWhole: boolean;
@@ -37,7 +37,7 @@ export function folderFeed(folder: string, guard: PathGuard): PolicyFeed {
 export function loadedAhead(feed: PolicyFeed): PolicyFeed {
   const begin = async () => ({ seen: await feed.look(), loaded: await feed.load() });
   let begun: ReturnType<typeof begin> | null = begin();
-  // Whoever loads gets the rejection.
+  // The caller of `load` gets the rejection.
   begun.catch(() => undefined);
   return {
     ...feed,

@@ -11,11 +11,11 @@ export interface Following {
   readonly policies: Pick<PolicyInForce, 'reload' | 'confirm'>;
   /** The fingerprint seen before the first load. */
   readonly loaded: string;
-  /** Whether that set is in force; otherwise it was refused and a kept one is. */
+  /** Whether that set is in force; otherwise it was refused and a kept set is. */
   readonly isInForce: boolean;
   readonly everyMs: number;
   readonly after: After;
-  /** Called with the findings of each load, once per change of the source; empty where the set is in force. */
+  /** Called with the findings of each load, once per change of the source; empty if the set is in force. */
   readonly onLoaded: (findings: readonly SourceFinding[]) => void;
   /** Called with the problem of an unavailable source, once per text, and with `null` when it is available again. */
   readonly onProblem: (problem: string | null) => void;
@@ -39,7 +39,7 @@ export function followPolicies({
 }: Following): () => void {
   let seen = loaded;
   let tried = loaded;
-  /** Fingerprint of the set in force; `null` where the source's current set was refused. */
+  /** Fingerprint of the set in force; `null` if the source's current set was refused. */
   let good: string | null = isInForce ? loaded : null;
   let problem: string | null = null;
   let isOver = false;

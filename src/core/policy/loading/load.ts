@@ -50,7 +50,7 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   readonly sizes: () => EngineSizes;
   /**
    * What the cache key of a question contains besides its names, as sorted lines: everything that the policies that can match
-   * read. `null` where none can match: then the engine is not asked and nothing is cached. Never throws.
+   * read. `null` if none can match: then the engine is not asked and nothing is cached. Never throws.
    */
   readonly keyReads: (question: Question) => readonly string[] | null;
   /** The `@reason` of a policy. */
@@ -60,7 +60,7 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
 /** What a set is made with. */
 export interface SetPorts {
   readonly compile: Compile;
-  /** The instance of the engine, for sets of which each replaces the one before. Default: a new one. */
+  /** The instance of the engine, shared by sets that replace each other. Default: a new instance. */
   readonly pool?: SlicePool;
 }
 
@@ -93,7 +93,7 @@ export async function policySourceIn(folder: string, disk: PolicyDisk): Promise<
 
 const MAX_READS = 5;
 
-/** A consistent read of the folder: one that changed during the read is read again, at most 5 times. */
+/** A consistent read of the folder: if it changed during the read, it is read again, at most 5 times. */
 async function readUnchanged(folder: string, disk: PolicyDisk): ReturnType<typeof readPolicySource> {
   let before = await folderStamp(folder, disk);
   for (let read = 0; read < MAX_READS; read += 1) {
@@ -122,8 +122,8 @@ export async function policySetFrom(
 }
 
 /**
- * As `policySetFrom`, for a server, where each set replaces the one before: they share an instance of the engine, content that is that of the set
- * made last gives that set, and from the second set on the proof yields to checks.
+ * As `policySetFrom`, for a server, whose sets replace each other: they share an instance of the engine, unchanged content gives the same
+ * set again, and from the second set on the proof yields to checks.
  */
 export function policySetsToServe(): (source: PolicySource) => Promise<PolicySet | Findings> {
   const ports = { compile: compileToServe(), pool: new SlicePool() };

@@ -180,14 +180,14 @@ export interface PolicyReading extends Pick<PolicyEntry, 'effect' | keyof Policy
   readonly given: Readonly<Record<string, string | null>>;
 }
 
-/** Reads a policy; the engine's errors where it has no JSON form. */
+/** Reads a policy; the engine's errors if it has no JSON form. */
 export type ReadPolicy = (
   policy: Pick<CedarStatement, 'text' | 'tokens'>,
 ) =>
   | { readonly type: 'success'; readonly reading: PolicyReading }
   | { readonly type: 'failure'; readonly errors: readonly CedarProblem[] };
 
-/** The engine for reading policies; `readPolicy`, where present, gives the same result as `policyToJson` faster. */
+/** The engine for reading policies; `readPolicy`, if present, gives the same result as `policyToJson` faster. */
 export type PolicyReader = Cedar & { readonly readPolicy?: ReadPolicy };
 
 /** Reads a policy from its JSON form. */

@@ -10,7 +10,7 @@ import type { SourceFile } from './source.ts';
 export interface PolicyFiles {
   /** The policy files, without link files. */
   readonly files: readonly PlacedSource[];
-  /** Static policies in the order of their files, then linked ones. */
+  /** Static policies in the order of their files, then linked policies. */
   readonly policies: readonly PolicyEntry[];
   readonly templates: readonly PolicyTemplate[];
   readonly findings: readonly SourceFinding[];

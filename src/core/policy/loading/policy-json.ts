@@ -30,7 +30,7 @@ interface Own {
 interface Form {
   readonly json: Filled<PolicyJson>;
   readonly stated: Filled<Omit<PolicyReading, 'reads'>>;
-  /** `null` where the reads depend on the strings and numbers. */
+  /** `null` if the reads depend on the strings and numbers. */
   readonly reads: Reads | null;
 }
 
@@ -80,7 +80,7 @@ export function withFormsOnce<C extends Pick<Cedar, 'policyToJson'>>(cedar: C): 
 function wordsOf(tokens: CedarStatement['tokens'], own: Own): string {
   let words = '';
   for (const [at, { text }] of tokens.entries()) {
-    // A negative number includes its sign, and one that a double cannot hold stays as it is.
+    // A negative number includes its sign, and a number that a double cannot hold stays as it is.
     if (NUMBER.test(text) && tokens[at - 1]?.text !== '-')
       words += `${FIRST_NUMBER + own.numbers.push(Number(text)) - 1} `;
     // The value of a string with escapes differs from its text, so it stays as it is.

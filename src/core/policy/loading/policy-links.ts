@@ -27,7 +27,7 @@ interface Link {
  * Links templates. The results are static policies with the link's id, the template's annotations, and places in the template's
  * text. An invalid link is a finding at the link.
  *
- * @param isWhole whether all templates could be read, so that an absent one is reported as missing
+ * @param isWhole whether all templates could be read, so that an absent template is reported as missing
  */
 export function linkedPolicies(
   files: readonly SourceFile[],

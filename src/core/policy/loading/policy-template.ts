@@ -91,7 +91,7 @@ function filled(constraint: unknown, values: ReadonlyMap<string, EntityUid>): un
   };
 }
 
-/** Converts an offset in a linked policy to one in its template; an offset in a slot's value becomes that of the slot. */
+/** Converts an offset in a linked policy to an offset in its template; an offset in a slot's value becomes that of the slot. */
 export function offsetInTemplate(replaced: readonly Replaced[], offset: number): number {
   let shift = 0;
   for (const { at, length, writtenLength } of replaced) {

@@ -15,7 +15,7 @@ export interface PolicyTree {
   readonly refused: ReadonlyMap<string, string>;
 }
 
-/** Folders that are not looked into: of tests, and of examples that stand for themselves. */
+/** Folders that are skipped: tests, and examples that are policy folders of their own. */
 const OTHER_FOLDERS: ReadonlySet<string> = new Set(['examples', 'tests', 'node_modules']);
 const MAX_DEPTH = 8;
 /** So that a link to a large disk is not walked through. */
@@ -23,8 +23,8 @@ const MAX_ENTRIES = 10_000;
 
 /**
  * What is to be read of a policy folder: catalog, base schema and entities in it; policies and links in it, and in `policies` at any depth.
- * INVARIANT: no file that looks like one of these is left out in silence: a forbid that nobody reads permits. Names that begin with a dot, and
- * the folders `examples`, `tests` and `node_modules` of the policy folder, are not looked at.
+ * INVARIANT: no file that looks like one of these is skipped silently: a forbid that is not read would permit. Names that begin with a
+ * dot, and the folders `examples`, `tests` and `node_modules` of the policy folder, are skipped.
  */
 export async function policyTree(folder: string, list: List): Promise<PolicyTree> {
   const names: string[] = [];
@@ -65,7 +65,7 @@ const byName = ([one]: readonly [string, string], [other]: readonly [string, str
 const isSource = (name: string, isTop: boolean): boolean =>
   isPolicyFile(name) || (isTop && (name === CATALOG || name === SCHEMA_FILE || isEntitiesFile(name)));
 
-/** Why a file that looks like one to be read is not; `null` where it is read, or is something else. */
+/** Why a file that looks like a policy file is not read; `null` if it is read, or is something else. */
 function problemOf(
   name: string,
   { isTop, isRead }: { readonly isTop: boolean; readonly isRead: boolean },
@@ -86,13 +86,13 @@ function problemOf(
   return null;
 }
 
-/** The names in a folder; `null` where it is no folder, and the code of an error where it cannot be read. */
+/** The names in a folder; `null` if it is not a folder, and an error code if it cannot be read. */
 async function listedIn(folder: string, list: List): Promise<readonly string[] | string | null> {
   try {
     return await list(folder);
   } catch (error) {
     const code = errorCode(error) ?? String(error);
-    // A link to nothing is no folder either.
+    // A dangling link is not a folder either.
     return code === 'ENOTDIR' || code === 'ENOENT' ? null : code;
   }
 }

@@ -16,7 +16,7 @@ import type { SourceFile } from './source.ts';
 /** The input of a proof: everything of a set except its catalog. Plain data, since it is sent to another thread. */
 export interface ProofInput {
   readonly base: SourceFile;
-  /** `null` where the catalog is invalid: then only the rest is checked. */
+  /** `null` if the catalog is invalid: then only the rest is checked. */
   readonly schema: GeneratedSchema | null;
   readonly policies: readonly SourceFile[];
   readonly entities: readonly PlacedEntity[];
@@ -94,7 +94,7 @@ function duplicates(policies: readonly (PolicyEntry | PolicyTemplate)[]): readon
   return findings;
 }
 
-/** The likely cause is a base schema of another build, or one that was changed where Remit fills it. */
+/** The likely cause is a base schema of another build, or a change in the part that Remit fills. */
 const OWN_BASE = 'take the `base.cedarschema` that comes with this build, and add your own attributes to it';
 
 /** Checks that the base schema accepts the catalog's actions, and the context that Remit passes. */
@@ -176,7 +176,7 @@ const movedBack = (error: CedarProblem, bytes: number): CedarProblem =>
 
 const keyOf = ({ file, line, column, message }: SourceFinding): string => JSON.stringify([file, line, column, message]);
 
-/** Drops findings of linked policies that repeat one of their template. */
+/** Drops findings of linked policies that repeat a finding of their template. */
 function withoutTemplates(
   findings: readonly SourceFinding[],
   templates: readonly PolicyTemplate[],
@@ -189,7 +189,7 @@ function withoutTemplates(
 const ACTION = /Remit::Action::"(?:[^"\\]|\\.)*"/;
 
 /**
- * Cedar checks a policy for each action it covers. Merges findings that differ by the action only into one that lists the
+ * Cedar checks a policy for each action it covers. Merges findings that differ only by the action into a single finding that lists the
  * actions.
  */
 function oncePerPlace(findings: readonly SourceFinding[]): readonly SourceFinding[] {

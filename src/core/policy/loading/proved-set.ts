@@ -72,7 +72,7 @@ export async function provedSetFrom(
 /** A folder of which everything but the policies is read. */
 interface PreparedProof {
   readonly input: ProofInput;
-  /** `null` where catalog, schema or entities are invalid. */
+  /** `null` if catalog, schema or entities are invalid. */
   readonly given: {
     readonly set: Omit<ReadSet, keyof ReadPolicies>;
     readonly remarks: readonly SourceFinding[];
@@ -121,7 +121,7 @@ export const findingOfFile = (file: string, message: string): Findings => ({
 });
 
 /**
- * Runs `work` on a folder while another thread still checks its types. Returns every finding where the proof fails, whatever the
+ * Runs `work` on a folder while another thread still checks its types. Returns every finding if the proof fails, whatever the
  * result of the work. The work receives policies that were parsed and whose depth is bounded.
  */
 export async function whileProved<T>(

@@ -26,8 +26,8 @@ export function setHashOf({ catalog, schema, policies, entities, descriptorSets 
 }
 
 /**
- * Whether a policy set has a hash, also one of an earlier version. That did not mark where one kind of files ends and the next one begins, so the
- * names must tell the kinds apart: otherwise a policy could be moved among the entities, where it decides nothing.
+ * Whether a policy set has a hash, of the current or the earlier version. The earlier version does not separate the kinds of files, so
+ * the names must tell the kinds apart: otherwise a policy could be moved among the entities, where it has no effect.
  */
 export const hasSetHash = (set: Hashed, hash: string): boolean =>
   setHashOf(set) === hash || (areKindsNamed(set) && formerHashOf(set) === hash);

@@ -41,11 +41,11 @@ export interface PolicySource {
 export interface PolicyDisk {
   /** Names of the entries of a folder. */
   readonly list: (folder: string) => Promise<readonly string[]>;
-  /** The bytes of a regular file; `null` where it exceeds `maxBytes` or is not a regular file. */
+  /** The bytes of a regular file; `null` if it exceeds `maxBytes` or is not a regular file. */
   readonly read: (file: string, maxBytes: number) => Promise<Uint8Array | null>;
   /** A fingerprint that changes with a file's content: device, inode, size and times. */
   readonly stamp: (file: string) => Promise<string>;
-  /** Why a path is not trusted, such as that others can write to it; `null` where it is. */
+  /** Why a path is not trusted, such as that others can write to it; `null` if it is. */
   readonly guard: PathGuard;
 }
 
@@ -71,10 +71,11 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the folder,
- * and of its folder `policies` at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema` has that of this
- * build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is one that cannot be read. Limits: 8 MiB per
- * file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be read is `unreadable`, with the system's error code.
+ * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the
+ * folder, and of its folder `policies` at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema`
+ * gets that of this build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is a file that cannot
+ * be read. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be read is `unreadable`, with the
+ * system's error code.
  */
 export async function readPolicySource(
   folder: string,
@@ -107,14 +108,14 @@ export async function readPolicySource(
   return { folder, catalog, descriptorSets, schema, policies, entities, ...found };
 }
 
-/** The base schema of this build, for a folder without one. */
+/** The base schema of this build, for a folder without a base schema. */
 export const builtInSchema = (folder: string): SourceFile => ({
   name: SCHEMA_FILE,
   file: join(folder, SCHEMA_FILE),
   text: builtInBase(),
 });
 
-/** `null` where it cannot be read: no decision depends on it. */
+/** `null` if it cannot be read: no decision depends on it. */
 async function generatedIn(folder: string, disk: PolicyDisk): Promise<SourceFile | null> {
   const file = join(folder, GENERATED_SCHEMA);
   try {
@@ -158,7 +159,7 @@ async function treeOf(folder: string, disk: PolicyDisk): Promise<PolicyTree | { 
   }
 }
 
-/** A file that cannot be read is a problem, which the catalog reports where it names the file. */
+/** A file that cannot be read is a problem, which the catalog reports at the place that names the file. */
 async function descriptorSetsOf(folder: string, { text }: SourceFile, disk: PolicyDisk): Promise<DescriptorFiles> {
   const sets = new Map<string, Uint8Array | Problem>();
   for (const [index, name] of descriptorSetNames(text).entries()) {

@@ -1,8 +1,8 @@
 import type { LoadPolicySet } from '../policy-in-force.ts';
 
 /**
- * Wraps a load so that a set without enforced policies never replaces one with policies: an emptied folder is a roll-out mistake
- * that would deny everything. Before a set is in force an empty one loads, and is not ready.
+ * Wraps a load so that a set without enforced policies never replaces a set with policies: an emptied folder is a roll-out mistake
+ * that would deny everything. Before any set is in force an empty set loads, and is not ready.
  *
  * @param source name of the folder or bundle in the finding
  */
