@@ -17,7 +17,7 @@ import { cutText } from './secrets/static-secret.ts';
 const MAX_SHOWN = 200;
 
 /**
- * The action that a call attempts, where the calls that it can continue are known: `attemptFrom`, and then `followUpActionFrom`.
+ * The action that a call attempts, if the calls that it can continue are known: `attemptFrom`, and then `followUpActionFrom`.
  * Pure, never throws.
  */
 export function actionFrom(call: HttpCall, catalog: Catalog, prior = noPriorCalls): Action | Deny {
@@ -49,8 +49,8 @@ export function attemptFrom(call: HttpCall, catalog: Catalog): Action | Deny | F
 }
 
 /**
- * The action at the route of a call, without what a message names: of a call whose caller is refused, the record needs no more. Reads the
- * path alone. `action.unknown` where the message decides, and where the catalog names no route.
+ * The action at the route of a call, from its path alone: if the caller is refused, the record needs no more. `action.unknown` if the
+ * message decides, or the catalog names no route.
  */
 export function routedAction(call: HttpCall, catalog: Catalog): Action | Deny {
   const segments = call.segments.length === 0 ? [''] : call.segments;

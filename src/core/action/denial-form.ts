@@ -5,7 +5,7 @@ import type { RouteTarget } from './catalog/catalog.ts';
 import type { DeniedCall } from './denied-call.ts';
 import type { JsonRpcId } from './json-rpc.ts';
 
-/** How a denial is written where the client does not expect an ordinary HTTP answer. */
+/** How a denial is written if the client does not expect an ordinary HTTP answer. */
 export type DenialForm =
   /** A gRPC client reads `grpc-status`, whatever the HTTP status is. */
   | { readonly kind: 'grpc' }
@@ -13,7 +13,7 @@ export type DenialForm =
   | { readonly kind: 'a2a-http' }
   | {
       readonly kind: 'json-rpc-error';
-      /** Id of the request; `null` where it has none or cannot be parsed. */
+      /** Id of the request; `null` if it has none or cannot be parsed. */
       readonly id: JsonRpcId | null;
       readonly code: number;
       /** 200, which every client reads, or the status of the reason. */
@@ -22,22 +22,22 @@ export type DenialForm =
     }
   /** The result of an MCP tool that failed, which frameworks hand to the model. HTTP 200. */
   | { readonly kind: 'tool-result'; readonly id: JsonRpcId; readonly media: MediaType }
-  /** To an MCP notification there is no answer, and several clients end their session at an error. HTTP 202 without a body. */
+  /** HTTP 202 without a body, for an MCP notification: it has no answer, and several clients end their session at an error. */
   | { readonly kind: 'accepted' };
 
 /** JSON, or one server-sent event with it for a client that accepts nothing else. */
 type MediaType = 'application/json' | 'text/event-stream';
 
 /**
- * Error codes. MCP: of those left to implementations (-32000 to -32019) one that no SDK uses; -32001, the code of AuthZEN's binding, is a
+ * Error codes. MCP: of those left to implementations (-32000 to -32019) a code that no SDK uses; -32001, the code of AuthZEN's binding, is a
  * timeout to the SDKs, at which clients drop their session. A2A defines codes from -32001, so there it is the last code that JSON-RPC leaves
  * to servers.
  */
 const CODES = { mcp: -32_010, a2a: -32_099 } as const;
 
 /**
- * How a denial of the call is written; `null` for an ordinary HTTP answer. Where a new token is the cure the status stays a 401, at which MCP
- * clients get one; so does that of a message whose id could not be read, since no client could match another answer to its request.
+ * How a denial of the call is written; `null` for an ordinary HTTP answer. If a new token is the cure the status stays a 401, at which
+ * MCP clients get a token. It also stays if the id of the message could not be read, since no client could match another answer to its request.
  */
 export function denialFormOf({ call, target, message }: DeniedCall, reason: Reason): DenialForm | null {
   if (isGrpc(call)) return { kind: 'grpc' };

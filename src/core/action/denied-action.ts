@@ -7,8 +7,8 @@ import { mcpTargetFrom } from './mcp/mcp-target.ts';
 import { nearestId } from './catalog/nearest.ts';
 
 /**
- * The catalogued action of a call whose arguments were refused, or the one of the same server whose tool, method or path is most like the
- * unknown one. Empty where there is neither. At most 256 actions are compared. Pure.
+ * The catalogued action of a denied call, or the most similar action of the same server. The action itself if its arguments were refused,
+ * else the nearest by tool, method or path. Empty if there is neither. At most 256 actions are compared. Pure.
  */
 export function deniedActionOf(denied: DeniedCall, catalog: Catalog): Pick<DenialFacts, 'action' | 'nearest'> {
   const { call, server, target } = denied;
@@ -23,7 +23,7 @@ export function deniedActionOf(denied: DeniedCall, catalog: Catalog): Pick<Denia
   return action === undefined ? nearestTo(name, named) : { action: action.id };
 }
 
-/** The tool or A2A method that a message calls; `null` where it calls none. */
+/** The tool or A2A method that a message calls; `null` if it calls none. */
 function nameIn({ message }: DeniedCall, kind: 'mcp' | 'a2a'): string | null {
   if (message === null || isDeny(message) || message.kind === 'answer') return null;
   if (kind === 'a2a') return message.method;

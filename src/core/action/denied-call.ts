@@ -4,14 +4,14 @@ import { jsonRpcFrom } from './json-rpc.ts';
 import type { JsonRpcMessage } from './json-rpc.ts';
 import type { Deny } from '../decision/decision.ts';
 
-/** What the answer to a denied call is made of, read once: where the call leads in the catalog, and its JSON-RPC message. */
+/** What the answer to a denied call is made of, read once: the server and target of the call in the catalog, and its JSON-RPC message. */
 export interface DeniedCall {
   readonly call: HttpCall;
-  /** `null` where the catalog has no server there. */
+  /** `null` if the catalog has no such server. */
   readonly server: Server | null;
-  /** `undefined` where the server has no such route. */
+  /** `undefined` if the server has no such route. */
   readonly target: RouteTarget | undefined;
-  /** `null` where the call is not a message to an MCP server or an A2A agent. */
+  /** `null` if the call is not a message to an MCP server or an A2A agent. */
   readonly message: JsonRpcMessage | Deny | null;
 }
 

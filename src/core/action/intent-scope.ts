@@ -6,7 +6,7 @@ import type { Action } from './http/http.ts';
 /**
  * The detail of the declared intent that covers an action: the first whose locations name the server's audience, whose actions
  * name the action or its family (`payments.*`), and whose times include now (`not_before` inclusive, `not_after` exclusive).
- * Denies with `action.outside-intent` where there is none; an intent without details covers nothing. Session actions are
+ * Denies with `action.outside-intent` if there is none; an intent without details covers nothing. Session actions are
  * covered by any grant at their server, since nothing there can be used without them.
  */
 export function coveringDetail(

@@ -14,7 +14,7 @@ export type JsonRpcMessage =
       /** `null` for a notification, which gets no answer. */
       readonly id: JsonRpcId | null;
       readonly method: string;
-      /** Empty where none were sent. */
+      /** Empty if none were sent. */
       readonly params: ReadonlyMap<string, unknown>;
     }
   /** A client's answer to a request of the server: its `result`, or its `error`. */
@@ -56,8 +56,8 @@ export const objectMembers = (value: unknown): ReadonlyMap<string, unknown> | nu
   typeof value === 'object' && value !== null && !Array.isArray(value) ? new Map(Object.entries(value)) : null;
 
 /**
- * A name among `names` that some parsers take for one of `known`: equal but for case or underscores, as in Go's decoder and
- * protobuf JSON. `null` where there is none.
+ * A name among `names` that some parsers read as a name of `known`: equal except for case or underscores, as in Go's decoder and protobuf
+ * JSON. `null` if there is none.
  */
 export function lookalike(names: Iterable<string>, known: Iterable<string>): string | null {
   const exact = new Set(known);
@@ -126,7 +126,7 @@ function answerFrom(members: ReadonlyMap<string, unknown>, id: JsonRpcId | null)
 }
 
 /**
- * Whether an answer names its request in one way. SDKs turn the id into a number, so `0x1`, `01`, ` 1`, `1_0` and the empty text
+ * Whether an answer's id has only one reading. SDKs turn the id into a number, so `0x1`, `01`, ` 1`, `1_0` and the empty text
  * would hit a pending request.
  */
 function isAnswerId(id: JsonRpcId): boolean {

@@ -17,7 +17,7 @@ interface Sent {
   readonly params: Params;
 }
 
-/** Members by which a call is decided, recorded or refused, by where they are; decoders of protobuf JSON take `task_id` for `taskId`. */
+/** Members by which a call is decided, recorded or refused, by their place; decoders of protobuf JSON read `task_id` as `taskId`. */
 const DECIDING: readonly (readonly [place: readonly string[], names: readonly string[]])[] = [
   [
     [],
@@ -38,7 +38,7 @@ const DECIDING: readonly (readonly [place: readonly string[], names: readonly st
   [['configuration'], ['taskPushNotificationConfig', 'pushNotificationConfig']],
 ];
 
-/** `request.not-canonical` for a member that is spelt like a deciding one; `null` where there is none. */
+/** `request.not-canonical` for a member that is spelt like a deciding one; `null` if there is none. */
 export function twoSpellings({ params }: Pick<Sent, 'params'>): Deny | null {
   for (const [place, names] of DECIDING) {
     const taken = lookalike(membersAt(params, place)?.keys() ?? [], names);
@@ -47,7 +47,7 @@ export function twoSpellings({ params }: Pick<Sent, 'params'>): Deny | null {
   return null;
 }
 
-/** Where a message names the address to which the agent will post what it does, with its credentials, in versions 1 and 0.3. */
+/** Paths of the address for push notifications in a message, with its credentials, in versions 1 and 0.3. */
 const PUSH_IN_MESSAGE = [
   ['configuration', 'taskPushNotificationConfig'],
   ['configuration', 'pushNotificationConfig'],
@@ -59,8 +59,8 @@ const SETS_PUSH: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Refuses what a server acts on and no policy sees, unless the catalog names it: the address of push notifications, which takes the content
- * of a task anywhere, and extensions where the action takes no other arguments.
+ * Refuses what a server acts on and no policy sees, unless the catalog names it: the address of push notifications, which can send the
+ * content of a task anywhere, and extensions if the action takes no other arguments.
  */
 export function carrierProblem(call: HttpCall, entry: CatalogAction, { method, params }: Sent): Deny | null {
   const places = SETS_PUSH.has(method) ? [...PUSH_IN_MESSAGE, ...PUSH_IN_METHOD] : PUSH_IN_MESSAGE;

@@ -44,7 +44,7 @@ export const SEND_METHODS: readonly string[] = [...PLACES].flatMap(([method, pla
   places === ofMessage ? [method] : [],
 );
 
-/** Where an argument of a method is in its `params`: an id where the method has it. `null` for an id that the method does not have. */
+/** Where an argument of a method is in its `params`: an id at its place in the method. `null` for an id that the method does not have. */
 export function placeInParams({ pointer }: Pick<BodyArgument, 'pointer'>, method: string): readonly string[] | null {
   const places = PLACES.get(method);
   const [first, ...rest] = pointer;

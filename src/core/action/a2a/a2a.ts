@@ -15,8 +15,8 @@ import { jsonRpcFrom, objectMembers } from '../json-rpc.ts';
 type Params = ReadonlyMap<string, unknown>;
 
 /**
- * The action of a JSON-RPC call to an A2A agent. Methods are compared exactly, so a catalog names those of the version its
- * agent speaks; others are `action.unknown`. The arguments `taskId` and `contextId` are read from where the method has them,
+ * The action of a JSON-RPC call to an A2A agent. Methods are compared exactly, so a catalog names the methods of the version its agent
+ * speaks; others are `action.unknown`. The arguments `taskId` and `contextId` are read at the method's own paths,
  * all others at their pointers in `params`. Lookalikes of the ids, such as `task_id`, are `request.not-canonical`; lookalikes
  * of another argument `action.arguments`. A query is refused: agents read their version and tenant from it. Pure, never throws.
  */

@@ -7,7 +7,7 @@ import type { Unfit } from './argument.ts';
 import type { ArgumentSpec, CatalogAction } from '../catalog/catalog.ts';
 import { cutText } from '../secrets/static-secret.ts';
 
-/** Why the arguments of a call are refused, as a clause. `argument`: what the caller is told, where it is about one argument. */
+/** Why the arguments of a call are refused, as a clause. `argument`: what the caller is told, if it is about one argument. */
 export interface ArgumentRefusal extends Problem {
   readonly argument?: NonNullable<DenialFacts['argument']>;
 }
@@ -39,7 +39,7 @@ export const TOO_LONG: ArgumentRefusal = {
 const MAX_SHOWN = 100;
 
 /**
- * The call has an argument that the catalog does not name, where the action takes no others. Its name is the caller's, shown by
+ * The call has an argument that the catalog does not name, and the action takes no others. Its name is the caller's, shown by
  * `shownName`.
  */
 export function otherArgument(name: string): Required<ArgumentRefusal> {
@@ -51,8 +51,8 @@ export function otherArgument(name: string): Required<ArgumentRefusal> {
 }
 
 /**
- * A name that the caller chose: at most 100 characters of it, all but printable ASCII escaped, and nothing of it where it holds
- * a credential.
+ * A name that the caller chose: at most 100 characters of it, all but printable ASCII escaped, and nothing of it if it holds a
+ * credential.
  */
 export const shownName = (name: string): string => cutText(name, MAX_SHOWN).replaceAll(/[^\x20-\x7e]|[`\\]/gu, escaped);
 

@@ -14,7 +14,7 @@ export type ArgumentValue = string | number | boolean | Decimal | readonly strin
  */
 export type ArgumentType = 'string' | 'long' | 'bool' | 'decimal' | 'strings';
 
-/** Longest string argument in bytes of UTF-8, where the catalog does not say `maxBytes`. */
+/** Longest string argument in bytes of UTF-8, if the catalog does not say `maxBytes`. */
 export const MAX_STRING_BYTES = 4096;
 /**
  * Greatest `maxBytes`, and most bytes of all strings of one call. Cedar's parser needs up to 8 ms of the event loop for so much text

@@ -5,9 +5,9 @@ import type { CatalogAction } from '../catalog/catalog.ts';
 import { pointerOf } from './json-pointer.ts';
 
 /**
- * Refuses a JSON value with an argument that the action does not name and does not take; `null` where there is none.
+ * Refuses a JSON value with an argument that the action does not name and does not take; `null` if there is none.
  *
- * @param placeOf where an argument is; default: at its pointer. `null` for one that this call cannot have
+ * @param placeOf where an argument is; default: at its pointer. `null` for an argument that this call cannot have
  */
 export function otherArgumentIn(
   { takesOthers, args }: Pick<CatalogAction, 'takesOthers' | 'args'>,
@@ -38,13 +38,12 @@ export function isAllNamed(
   return below.some(({ length }) => length === 0) || (below.length > 0 && otherPlaceIn(value, below) === null);
 }
 
-/** The steps below a place, by step; `null` where the place is an argument, whose whole value is read. */
+/** The steps below a place, by step; `null` if the place is an argument, whose whole value is read. */
 type Named = Map<string, Named | null>;
 
 /**
- * The first place of a JSON value that no pointer reaches or passes, as a pointer; `null` where all are reached. A member or
- * element that is there counts, whatever its value: `null` and empty ones too. A value at a pointer is read whole, so nothing in
- * it counts. Linear time.
+ * The first place of a JSON value that no pointer reaches or passes, as a pointer; `null` if all are reached. A member or element that is
+ * present counts, even if it is `null` or empty. A value at a pointer is read whole, so nothing in it counts. Linear time.
  */
 export function otherPlaceIn(root: unknown, pointers: Iterable<readonly string[]>): string | null {
   const other = otherBelow(root, namedBy(pointers), []);

@@ -50,8 +50,8 @@ function digitsOf(source: string): string {
 }
 
 /**
- * Reads arguments from a JSON value, each at its pointer. A step is the name of a member where the value is an object, and the
- * index of an element where it is an array; an index beyond the end is absent, any other step into an array refused. Other
+ * Reads arguments from a JSON value, each at its pointer. A step is the name of a member if the value is an object, and the index of an
+ * element if it is an array; an index beyond the end is absent, any other step into an array refused. Other
  * members are ignored. A `null` member is absent. A member on the path that has a lookalike (a name that folds to the same text)
  * beside it or in its place is ambiguous and refused, because some decoders ignore case.
  *

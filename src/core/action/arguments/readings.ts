@@ -9,8 +9,8 @@ export type FurtherValues = ReadonlyMap<string, readonly ArgumentValue[]>;
 export const MAX_READINGS = 32;
 
 /**
- * Every way in which a server can read a call whose argument has more than one value: each value of one name with each of
- * another, the last values first. `null` where there are more than `MAX_READINGS`.
+ * Every way in which a server can read a call whose argument has more than one value: each value of one name with each of another, the
+ * last values first. `null` if there are more than `MAX_READINGS`.
  */
 export function readingsOf(args: Args, further: FurtherValues): readonly Args[] | null {
   let readings: readonly Args[] = [args];

@@ -3,9 +3,9 @@ import type { Constraints, MaxAmount } from '../../token/authorization-details.t
 import type { CatalogAction } from '../catalog/catalog.ts';
 
 /**
- * Whether `max_amount` bounds an action: it does where the action has the argument to sum, whether or not a call must send it.
- * A problem, as a clause for the client, where that argument is neither a `long` nor, under a decimal limit, a `decimal`, or where the action lacks the argument of the
- * currency or it is not a `string`: nothing could be counted then.
+ * Whether `max_amount` bounds an action. It does if the action has the argument to sum, required or optional. A problem, as a clause for
+ * the client, if that argument is neither a `long` nor, under a decimal limit, a `decimal`, or if the argument of the currency is missing
+ * or not a `string`: nothing could be counted then.
  */
 export function isAmountBound(
   { id, args }: Pick<CatalogAction, 'id' | 'args'>,
@@ -28,7 +28,7 @@ export function isAmountBound(
       };
 }
 
-/** The constraints of an entry as far as they are those of one of its actions: without a `max_amount` that does not bound it. */
+/** The constraints of an entry that apply to one of its actions: without a `max_amount` that does not bound it. */
 export const constraintsOn = (action: Pick<CatalogAction, 'id' | 'args'>, constraints: Constraints): Constraints =>
   constraints.maxAmount === null || isBound(action, constraints.maxAmount)
     ? constraints

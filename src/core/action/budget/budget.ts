@@ -5,8 +5,8 @@ import { TEN_THOUSANDTHS, tenThousandthsOf } from './decimal.ts';
 import type { Action, ArgumentValue } from '../http/http.ts';
 
 /**
- * What one allowed use takes from a budget of its task, whichever token is used. It is taken before the use is recorded, and
- * not returned where the use is denied after that.
+ * What one allowed use takes from a budget of its task, whichever token is used. It is taken before the use is recorded, and not returned
+ * if the use is denied after that.
  */
 export type ActionSpend =
   { readonly kind: 'calls'; readonly limit: number } | AmountSpend | { readonly kind: 'single-use' };
@@ -20,10 +20,10 @@ interface AmountSpend {
 }
 
 /**
- * What a use spends by the constraints of the detail that covers it; empty without constraints. Denies with
- * `action.outside-intent` where the argument to sum is missing or not a number of 0 or more (a whole one, if the limit is), or where the currency is not
- * the granted one. Session actions spend nothing, and so does the amount of an argument that only an answer brings, until one
- * does. A message that continues a call spends the amount that it brings alone: the call was counted.
+ * What a use spends by the constraints of the detail that covers it; empty without constraints. Denies with `action.outside-intent` if the
+ * argument to sum is missing or not a number of 0 or more (a whole number, if the limit is), or if the currency is not the granted
+ * currency. Session actions spend nothing. An argument that only an answer brings is counted with that answer. A message that continues a
+ * call spends only the amount that it brings: the call was counted.
  */
 export function spendsOf({ constraints }: AuthorizationDetail, action: Action): readonly ActionSpend[] | Deny {
   const { maxCalls, maxAmount, singleUse } = constraints;
@@ -53,8 +53,8 @@ export function spendsOf({ constraints }: AuthorizationDetail, action: Action): 
 }
 
 /**
- * The amount in the unit of its limit, `null` where it has none. A `long` under a decimal limit counts as its ten-thousandths; a decimal under
- * a whole limit, which an intent gets only while the catalog calls its argument a `long`, counts as nothing that can be allowed.
+ * The amount in the unit of its limit, `null` if it has none. A `long` under a decimal limit counts as its ten-thousandths; a decimal under
+ * a whole limit, which an intent gets only while the catalog calls its argument a `long`, is never allowed.
  */
 function amountOf(value: ArgumentValue | undefined, isDecimal: boolean): number | null {
   if (typeof value === 'number') {

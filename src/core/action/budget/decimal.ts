@@ -6,7 +6,7 @@ import { withoutEnd } from '../../runtime/without-end.ts';
  */
 export type Decimal = { readonly decimal: string };
 
-/** Of Cedar's decimals: one whole has 10,000 ten-thousandths. */
+/** The unit of Cedar's decimals: 1 is 10,000 ten-thousandths. */
 export const TEN_THOUSANDTHS = 10_000;
 
 /** No leading zeros and no exponent. Zeros after the fourth place change no value. */
@@ -16,8 +16,8 @@ const LARGEST = 2n ** 63n - 1n;
 
 /**
  * The decimal of a JSON number or of text, by its value: `1.10`, `1.1` and the number `11e-1` are equal. `null` for more than 4
- * decimal places, values beyond ±922337203685477.5807, and other values. Text has no exponent: where an upstream reads digits
- * until the first other character, as `parseInt` does, `99999e-4` would be 99999 instead of 9.9999. A number must hold exactly
+ * decimal places, values beyond ±922337203685477.5807, and other values. Text has no exponent: an upstream that reads digits until the
+ * first other character, as `parseInt` does, would read `99999e-4` as 99999 instead of 9.9999. A number must hold exactly
  * what was written, as `exactJsonFrom` provides.
  */
 export function decimalFrom(value: unknown): Decimal | null {
@@ -31,7 +31,7 @@ export function decimalFrom(value: unknown): Decimal | null {
   return { decimal: `${isZero ? '' : sign}${whole}.${fraction === '' ? '0' : fraction}` };
 }
 
-/** The value in ten-thousandths: exact up to 2^53 - 1, which also stands for all that is more, as its negative does for all that is less. */
+/** The value in ten-thousandths: exact up to 2^53 - 1, clamped to ±(2^53 - 1). */
 export function tenThousandthsOf({ decimal }: Decimal): number {
   const [whole = '', places = ''] = decimal.split('.');
   const exact = Number(`${whole}${places.padEnd(4, '0')}`);

@@ -17,7 +17,7 @@ const MAX_TEXT_LENGTH = 256;
 const MAX_TEXTS = 64;
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
 
-/** Reads the attributes of a mapping. Invalid, too many or too long ones are findings and left out. */
+/** Reads the attributes of a mapping. Attributes that are invalid, too many or too long are findings and left out. */
 export function attributesFrom(yaml: YamlFile, node: PlacedNode | undefined): Attributes {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`attributes`');

@@ -111,7 +111,7 @@ interface ActionPlace {
   readonly isSession?: boolean;
 }
 
-/** Adds an entry to the catalog as an action; `null` where its id is taken. */
+/** Adds an entry to the catalog as an action; `null` if its id is taken. */
 function added(
   entry: ActionHead &
     Pick<MessageEntry, 'args' | 'takesOthers' | 'carries' | 'deniesOthers'> &

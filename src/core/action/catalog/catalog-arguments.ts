@@ -27,7 +27,7 @@ export interface TextArgument extends Named {
 /** An argument from JSON: the body of an HTTP route, the arguments of a tool, the `params` of A2A. */
 export interface BodyArgument extends Named {
   readonly from: 'body';
-  /** Member names and array indexes on the path to it; at least one. @see RFC 6901 */
+  /** Member names and array indexes on the path to it, not empty. @see RFC 6901 */
   readonly pointer: readonly string[];
   /** For a tool's argument: the `Mcp-Param-` header that mirrors it, without the prefix, in lower case. */
   readonly header?: string;
@@ -36,7 +36,7 @@ export interface BodyArgument extends Named {
 /** An argument from the protobuf message of a gRPC call. */
 export interface MessageArgument extends Named {
   readonly from: 'message';
-  /** Field names on the path to it, as in the `.proto` file; at least one. */
+  /** Field names on the path to it, as in the `.proto` file, not empty. */
   readonly path: readonly string[];
 }
 
@@ -61,7 +61,7 @@ const MAX_ARGS = 64;
 const MAX_FIELD_LENGTH = 1024;
 
 /**
- * The arguments of an HTTP route: the declared ones, and each undeclared path parameter as a required argument (`long` for a
+ * The arguments of an HTTP route: the declared arguments, and each undeclared path parameter as a required argument (`long` for a
  * parameter of type `int`, else `string`).
  *
  * @param bodyIsRead whether the method has a meaningful body
@@ -249,7 +249,7 @@ export const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentTy
 const requiredOf = (yaml: YamlFile, node: PlacedNode | undefined, otherwise: boolean): boolean | null =>
   node === undefined ? otherwise : (leafOf(yaml, node, { what: '`required`', reader: bool }) ?? null);
 
-/** The options of an argument, each only where it is written. */
+/** The options of an argument, each only if it is written. */
 export function optionsIn(
   yaml: YamlFile,
   fields: Pick<ReadonlyMap<'maxBytes' | 'record', PlacedNode>, 'get'>,

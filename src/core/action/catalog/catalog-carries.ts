@@ -37,7 +37,7 @@ const MAX_KEY_LENGTH = 128;
 /** Nothing beside the arguments. */
 export const carriesNothing: Carries = NOTHING;
 
-/** Reads what the calls of an action may carry, and adds its arguments to those declared: of one name they are one argument. */
+/** Reads what the calls of an action may carry, and adds its arguments to those declared: equal names are one argument. */
 export function carriesIn(
   yaml: YamlFile,
   fields: Fields,
@@ -128,7 +128,7 @@ const metaIn = (yaml: YamlFile, node: PlacedNode | undefined): readonly PlacedAr
     ([key, value]) => carriedArgument(yaml, value, { from: 'meta', key: key.value, part: 'value', member: key }) ?? [],
   );
 
-/** @param of `type` where the kind of answer has only one */
+/** @param of `type` if the kind of answer has only one type */
 function carriedArgument(
   yaml: YamlFile,
   node: PlacedNode,

@@ -16,8 +16,8 @@ const MAX_NAME_LENGTH = 255;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/;
 
 /**
- * The descriptor set names in a catalog's text, deduplicated, in order: the files to read before the catalog is parsed. Empty
- * where the text is not YAML.
+ * The descriptor set names in a catalog's text, deduplicated, in order: the files to read before the catalog is parsed. Empty if the text
+ * is not YAML.
  */
 export function descriptorSetNames(text: string): readonly string[] {
   // Most catalogs name none and need not be parsed twice.
@@ -35,7 +35,7 @@ export function descriptorSetNames(text: string): readonly string[] {
 /** The descriptor sets of a catalog that names none. */
 export const noDescriptorSets: DescriptorSets = () => ({ problem: 'was not read' });
 
-/** Parses these files on demand. The parser of protobuf is loaded only where there are any. */
+/** Parses these files on demand. The parser of protobuf is loaded only if there are any. */
 export async function descriptorSetsIn(files: DescriptorFiles): Promise<DescriptorSets> {
   if (files.size === 0) return noDescriptorSets;
   const { descriptorSetFrom } = await import('../grpc/protobuf/descriptor-set.ts');
@@ -50,7 +50,7 @@ export async function descriptorSetsIn(files: DescriptorFiles): Promise<Descript
   };
 }
 
-/** The descriptor set that a catalog value names; a finding and `null` where it is not available. */
+/** The descriptor set that a catalog value names; a finding and `null` if it is not available. */
 export function descriptorSetOf(yaml: YamlFile, node: PlacedNode, sets: DescriptorSets): DescriptorSet | null {
   const name = nameOf(yaml, node);
   if (name === null) return null;

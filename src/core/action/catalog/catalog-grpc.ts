@@ -15,18 +15,18 @@ import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 /** A method of a gRPC service, named like `acme.payments.v1.Payments/Get`. */
 export interface GrpcEntry extends MessageEntry {
   readonly path: Placed<PathTemplate>;
-  /** The fields its arguments are read from; `null` where it has none and is decided on headers. */
+  /** The fields its arguments are read from; `null` if it has none and is decided on headers. */
   readonly message: MessageShape | null;
-  /** The type of its message; `null` where the catalog has no descriptor set for it. */
+  /** The type of its message; `null` if the catalog has no descriptor set for it. */
   readonly input: MessageType | null;
 }
 
-/** What all methods of a server share, and the descriptor set where there is one. */
+/** What all methods of a server share, and the descriptor set if there is one. */
 interface Rules {
   readonly defaults: Defaults;
   readonly set: DescriptorSet | null;
   readonly shapeOf: ReturnType<typeof messageShapes> | null;
-  /** Whether a set is named. Where it could not be read, that is the only finding. */
+  /** Whether a set is named. If it could not be read, that is the only finding. */
   readonly isDescribed: boolean;
 }
 

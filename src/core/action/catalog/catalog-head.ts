@@ -55,7 +55,7 @@ export const NO_DEFAULTS: Defaults = {
   attributes: new Map(),
 };
 
-/** Id, risk and inherited settings of an action; `null` where id or risk is missing or invalid. */
+/** Id, risk and inherited settings of an action; `null` if id or risk is missing or invalid. */
 export function actionHead(
   yaml: YamlFile,
   fields: Fields<(typeof HEAD_KEYS)[number] | (typeof DEFAULT_KEYS)[number]>,
@@ -90,7 +90,7 @@ const actionId = textLike(
   isActionId,
 );
 
-/** The credentials in a list; `null` where there is no list. */
+/** The credentials in a list; `null` if there is no list. */
 function acceptsOf(yaml: YamlFile, node: PlacedNode | undefined): ReadonlySet<CredentialKind> | null {
   if (node === undefined) return null;
   const items = itemsOf(yaml, node, '`accepts`');
@@ -128,7 +128,7 @@ export const actionFields = <More extends string = never>(
     },
   );
 
-/** What `otherArguments` says; `null` where it is not written, or wrong. */
+/** The value of `otherArguments`; `null` if it is absent or invalid. */
 export const otherArgumentsIn = (yaml: YamlFile, node: PlacedNode | undefined): 'ignore' | 'deny' | null =>
   valueOf(yaml, node, { what: '`otherArguments`', reader: oneOf(['ignore', 'deny']) });
 

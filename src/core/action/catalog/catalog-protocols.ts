@@ -46,7 +46,7 @@ export interface McpEntry {
 /** The `a2a` section of a server. */
 export interface A2aEntry {
   readonly path: Placed<PathTemplate>;
-  /** The action of every method that sends a message; `null` where the entry has none. */
+  /** The action of every method that sends a message; `null` if the entry has none. */
   readonly send: MessageEntry | null;
   readonly methods: readonly MessageEntry[];
   /** Default `error`. */
@@ -93,7 +93,7 @@ export function mcpEntry(
   return { path, session, tools, resources, prompts, roots, other, meta, query, denials };
 }
 
-/** Reads how denied calls are answered; `otherwise` where the file does not say or is wrong. */
+/** Reads how denied calls are answered; `otherwise` if the file does not say or is wrong. */
 function denialsOf<Word extends string>(
   yaml: YamlFile,
   node: PlacedNode | undefined,

@@ -20,17 +20,17 @@ export interface Server {
   readonly id: string;
   /** Lower case, without port. Servers that share a host differ in their paths. */
   readonly hosts: ReadonlySet<string>;
-  /** Path prefixes of its own on its hosts, such as `/crm`; empty where all paths not claimed by others are its own. */
+  /** Path prefixes of its own on its hosts, such as `/crm`; empty if it has all paths that no other server claims. */
   readonly paths: readonly string[];
   /** The resource URI its tokens are issued for. Unique, even ignoring letter case and a trailing slash. */
   readonly audience: string;
-  /** The URL prefix callers use: the audience, without a suffix that is one of the paths. */
+  /** The URL prefix callers use: the audience, without a suffix that is in `paths`. */
   readonly externalUrl: string;
   /** Whether calls to it carry a transaction token, so that services behind it know the task. */
   readonly transactionToken: boolean;
   /**
-   * Whether its router is as exact as Remit about letter case, text after a dot or colon, and trailing slashes. Where it is
-   * not, a parameter must not match a lookalike of another route's text.
+   * Whether its router is as exact as Remit about letter case, text after a dot or colon, and trailing slashes. If it is not, a parameter
+   * must not match a lookalike of another route's text.
    */
   readonly exactPaths: boolean;
   /** Attributes of `resource` for policies. */
@@ -66,7 +66,7 @@ export interface CatalogAction extends Defaults {
   readonly recorded: readonly string[];
   /** The body rule of an HTTP route; `unstated` for other kinds. */
   readonly body: BodyRule;
-  /** The fields a gRPC method's arguments are read from; `null` where it has none, and for other kinds. */
+  /** The fields a gRPC method's arguments are read from; `null` if it has none, and for other kinds. */
   readonly message: MessageShape | null;
   /** The message type of a gRPC method; `null` without a descriptor set, and for other kinds. */
   readonly input: MessageType | null;
@@ -80,13 +80,13 @@ export interface McpServer {
   readonly tools: ReadonlyMap<string, CatalogAction>;
   /** `initialize`, `ping`, notifications, lists, streams and session end: `<server>.mcp.session`. */
   readonly session: CatalogAction;
-  /** `null` where the catalog has none. Its first argument is `uri`. */
+  /** `null` if the catalog has none. Its first argument is `uri`. */
   readonly resources: CatalogAction | null;
-  /** `null` where the catalog has none. Its first argument is `name`. */
+  /** `null` if the catalog has none. Its first argument is `name`. */
   readonly prompts: CatalogAction | null;
-  /** The client's folders, for which the server asks outside of any call; `null` where the catalog has none. Its argument is `roots`. */
+  /** The client's folders, which the server requests outside of any call; `null` if the catalog has none. Its argument is `roots`. */
   readonly roots: CatalogAction | null;
-  /** The action for everything else; `null` where that is `action.unknown`. */
+  /** The action for everything else; `null` if that is `action.unknown`. */
   readonly other: CatalogAction | null;
   /** Keys of `_meta` that any call may have, unread. */
   readonly meta: ReadonlySet<string>;
@@ -126,9 +126,9 @@ export interface Catalog {
   readonly serversByAudience: ReadonlyMap<string, Server>;
   /** All audiences of the catalog. */
   readonly audiences: ReadonlySet<string>;
-  /** Time zones whose local time policies can read; empty where the file names none. */
+  /** Time zones whose local time policies can read; empty if the file names none. */
   readonly timeZones: TimeZones;
-  /** Attributes of a task's subject that policies can read; empty where the file names none. */
+  /** Attributes of a task's subject that policies can read; empty if the file names none. */
   readonly subjectAttributes: SubjectAttributeTypes;
   /** In reading order. */
   readonly remarks: readonly CatalogRemark[];

@@ -9,11 +9,11 @@ export interface SourceFinding {
   /** 1-based, in code points. */
   readonly column: number;
   readonly message: string;
-  /** How to fix it, where that is known. */
+  /** How to fix it, if that is known. */
   readonly help: string | null;
-  /** Just after the last affected character; absent where only the start is known. */
+  /** Just after the last affected character; absent if only the start is known. */
   readonly end?: TextPlace;
-  /** Id of the affected policy; absent or `null` where there is none. */
+  /** Id of the affected policy; absent or `null` if there is none. */
   readonly policy?: string | null;
 }
 

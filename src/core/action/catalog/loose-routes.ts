@@ -31,7 +31,7 @@ export class LooseRoutes<Target> {
   }
 
   /**
-   * The route that a less exact router would match instead: one with text where the template has a parameter. `null` where
+   * The route that a less exact router would match instead: a route with text at a place where the template has a parameter. `null` if
    * there is none. Visits each node of the tree at most once.
    */
   takenFor(template: PathTemplate, segments: readonly string[]): Target | null {

@@ -2,7 +2,7 @@ import { changesWithin } from '../../runtime/edit-distance.ts';
 
 /**
  * The id of which a text is probably a misspelling: letter case aside, at most a quarter of its characters and at most three
- * differ, counting a swap of neighbours as one. `null` where none is so near. The first of several equally near ones.
+ * differ, counting a swap of neighbours as one difference. `null` if none is so near. Of several equally near ids, the first.
  *
  * Bounded, since callers choose the text: a text or id of more than 128 characters is near to nothing, at most 4,096 ids are
  * compared, and only as far as they can still be near.

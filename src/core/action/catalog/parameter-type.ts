@@ -8,7 +8,7 @@ export interface ParameterType {
   readonly sample: string;
   /** Reads each character once, without backtracking: linear time. */
   readonly accepts: (segment: string) => boolean;
-  /** Whether it accepts a text that differs from the given one only in case. Used when loading, not per call. */
+  /** Whether it accepts a text that differs from the given text only in case. Used when loading, not per call. */
   readonly acceptsOtherCase: (text: string) => boolean;
 }
 
@@ -143,7 +143,7 @@ function charsBetween(from: string, to: string): readonly string[] {
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, at) => String.fromCharCode(first + at));
 }
 
-/** Whether a following character could also be one more repetition of the item. */
+/** Whether a following character could also be a further repetition of the item. */
 function isAmbiguous({ set, least, most }: Item, following: readonly Item[]): boolean {
   if (least === most) return false;
   const must = following.findIndex((item) => item.least > 0);
@@ -151,7 +151,7 @@ function isAmbiguous({ set, least, most }: Item, following: readonly Item[]): bo
   return next.some((item) => [...item.set].some((char) => set.has(char)));
 }
 
-/** Position in the pattern: an item and its number of repetitions. `null` where the text does not match. */
+/** Position in the pattern: an item and its number of repetitions. `null` if the text does not match. */
 interface State {
   readonly item: number;
   readonly count: number;

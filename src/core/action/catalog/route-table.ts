@@ -21,14 +21,14 @@ export class RouteTable<Target> {
     this.#loose = isExact ? null : new LooseRoutes();
   }
 
-  /** Adds a route, or returns the one it collides with. */
+  /** Adds a route, or returns the route it collides with. */
   add(placement: Placement<Target>): { readonly collidesWith: Placement<Target> } | null {
     const collision = this.#routes.add(placement.method, placement.template, placement);
     if (collision === null) this.#loose?.add(placement.template, placement);
     return collision;
   }
 
-  /** The route of a call; with the name of the other route where a parameter would match a lookalike of that route's text. */
+  /** The route of a call; with the name of the other route if a parameter would match a lookalike of that route's text. */
   find(
     method: string,
     segments: readonly string[],
@@ -50,7 +50,7 @@ export class RouteTable<Target> {
     );
     const sibling = this.#loose?.siblingOf(template, ({ target, literals }) => {
       const places = Array.from(literals, ([name, literal]) => ({ literal, type: types.get(name) }));
-      // The exact text matches the sibling, where that has the method.
+      // The exact text matches the sibling, if that has the method.
       return places.every(isTaken) && (target.method !== method || places.some(isSpelling));
     });
     const [first] = sibling?.literals ?? [];

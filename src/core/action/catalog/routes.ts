@@ -5,7 +5,7 @@ export class Routes<Target> {
   readonly #roots = new Map<string, Node<Target>>();
 
   /**
-   * Adds a route, or returns the one it collides with: equal paths with other parameter names, or overlapping paths of which
+   * Adds a route, or returns the route it collides with: equal paths with other parameter names, or overlapping paths of which
    * neither is more specific in every segment. A literal beside a parameter is not a collision: the literal wins.
    */
   add(method: string, template: PathTemplate, target: Target): { readonly collidesWith: Target } | null {
@@ -18,8 +18,8 @@ export class Routes<Target> {
   }
 
   /**
-   * The route of a call: exact method, exact literals, a parameter for any single non-empty segment. The most specific one
-   * wins. Visits each node at most once.
+   * The route of a call: exact method, exact literals, a parameter for any single non-empty segment. The most specific route wins.
+   * Visits each node at most once.
    */
   find(method: string, segments: readonly string[]): Target | undefined {
     const root = this.#roots.get(method);

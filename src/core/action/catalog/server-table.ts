@@ -31,7 +31,7 @@ export class ServerTable<Server extends ServerAtPath> {
   readonly #hosts = new Map<string, Node<Server>>();
   readonly #loose = new Map<string, Node<Server>>();
 
-  /** Adds a server, or returns the one that has the place: the same path, ignoring case unless both are exact. */
+  /** Adds a server, or returns the server that has the place: the same path, ignoring case unless both are exact. */
   add(place: ServerPlace, server: Server): { readonly other: Server; readonly path: readonly string[] } | null {
     const loose = nodeAt(this.#loose, { host: place.host, path: place.path.map(looseSegment) });
     const taken = loose.claims.find((claim) => isSamePlace(claim, { path: place.path, server }));
@@ -64,7 +64,7 @@ export class ServerTable<Server extends ServerAtPath> {
     return this.find(host, literalStart(template));
   }
 
-  /** Another server's path that a parameter of a template can match in another spelling; `null` where there is none. */
+  /** Another server's path that a parameter of a template can match in another spelling; `null` if there is none. */
   lookalikeOf(
     host: string,
     template: PathTemplate,

@@ -10,7 +10,7 @@ export type SubjectAttributeTypes = ReadonlyMap<string, SubjectAttributeType>;
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
 const MAX_ATTRIBUTES = 16;
 
-/** Reads `subjectAttributes`: at most 16 names with their types. Empty where absent. */
+/** Reads `subjectAttributes`: at most 16 names with their types. Empty if absent. */
 export function subjectAttributeTypesFrom(yaml: YamlFile, node: PlacedNode | undefined): SubjectAttributeTypes {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`subjectAttributes`');

@@ -20,7 +20,7 @@ const LITERAL = /^[A-Za-z0-9\-._~!$&'()*+,;=:@]+$/;
 const PARAMETER = /^\{([A-Za-z][A-Za-z0-9_-]{0,63})(?::(.+))?\}$/;
 
 /**
- * Parses a path template: `/`, then segments that are literal text or one `{parameter}`, optionally with a type (`{id:uuid}`,
+ * Parses a path template: `/`, then segments that are literal text or a single `{parameter}`. A parameter may have a type (`{id:uuid}`,
  * see `parameterTypeFrom`). No wildcards, percent-encoding or dot segments; at most 32 segments and 1,024 characters. A
  * trailing `/` must match exactly.
  */

@@ -12,7 +12,7 @@ const RULE = 'a name of the IANA time zone database such as `Europe/Berlin`, or 
 
 const zoneText = textLike(RULE, () => true);
 
-/** Reads `timeZones`: at most 16 names with zones of the runtime's database. Empty where absent. */
+/** Reads `timeZones`: at most 16 names with zones of the runtime's database. Empty if absent. */
 export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): TimeZones {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`timeZones`');

@@ -17,7 +17,7 @@ export type PlacedNode = Placed<Node | null>;
 
 /** A YAML file being read: its root, and the findings so far. */
 export interface YamlFile {
-  /** `null` where the file is empty or not valid YAML. */
+  /** `null` if the file is empty or not valid YAML. */
   readonly root: PlacedNode;
   readonly findings: readonly SourceFinding[];
   readonly report: (offset: number, message: string, help?: string) => void;
@@ -46,7 +46,7 @@ export function openYaml(text: string, file: string): YamlFile {
 
 const placed = (value: Node | null, otherwise: number): PlacedNode => ({ value, offset: offsetOf(value, otherwise) });
 
-/** The entries of a mapping by key, in order; a finding and an empty result where the node is not a mapping. */
+/** The entries of a mapping by key, in order; a finding and an empty result if the node is not a mapping. */
 export function entriesOf(
   yaml: YamlFile,
   node: PlacedNode,
@@ -97,7 +97,7 @@ export function yamlFields<Key extends string>(
   return fields;
 }
 
-/** The items of a sequence; a finding and an empty result where the node is not one. */
+/** The items of a sequence; a finding and an empty result if the node is not a sequence. */
 export function itemsOf(yaml: YamlFile, node: PlacedNode, what: string): readonly PlacedNode[] {
   if (isSeq(node.value)) return node.value.items.map((item) => nodeOf(item, node.offset));
   yaml.report(node.offset, `${what} must be a list`);
@@ -110,7 +110,7 @@ interface Expected<T> {
   readonly reader: Reader<T>;
 }
 
-/** The value of a field by its reader. `null` where it is absent, or where the reader refuses it: a finding that quotes it. */
+/** The value of a field by its reader. `null` if it is absent, or if the reader refuses it: a finding that quotes it. */
 export const valueOf = <T>(yaml: YamlFile, node: PlacedNode | undefined, expected: Expected<T>): T | null =>
   placedOf(yaml, node, expected)?.value ?? null;
 
@@ -127,7 +127,7 @@ export function placedOf<T>(yaml: YamlFile, node: PlacedNode | undefined, expect
 }
 
 /**
- * The value of a field by its reader; `undefined` where it is absent, `null` where the reader refuses it: a finding that does not quote
+ * The value of a field by its reader; `undefined` if it is absent, `null` if the reader refuses it: a finding that does not quote
  * it, since a test may hold a token.
  */
 export function leafOf<T>(yaml: YamlFile, node: PlacedNode | undefined, expected: Expected<T>): T | undefined | null {

@@ -6,8 +6,8 @@ const PREFIX_BYTES = 5;
 
 /**
  * The message of a unary gRPC call: a prefix of 5 bytes, then exactly the length it states. Denies with
- * `request.body-incomplete` where the proxy did not send the whole message, `request.unsupported` where it is compressed,
- * `request.too-large` above 1 MiB, and `request.malformed` where more data follows.
+ * `request.body-incomplete` if the proxy did not send the whole message, `request.unsupported` if it is compressed, `request.too-large`
+ * above 1 MiB, and `request.malformed` if more data follows.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */

@@ -34,7 +34,7 @@ export function hasBody({ headers, body }: Pick<HttpCall, 'headers' | 'body'>): 
 /** Why a body is refused, and what its caller is told of it. */
 export type BodyRefusal = Problem & Required<Pick<DenialFacts, 'argument'>>;
 
-/** Why a body that will not be read is not acceptable; `null` where it is, or where it will be read. */
+/** Why a body that will not be read is not acceptable; `null` if it is, or will be read. */
 export function unreadBodyProblem(rule: BodyRule, call: HttpCall): BodyRefusal | null {
   if (rule === 'json' || rule === 'opaque' || !hasBody(call)) return null;
   if (rule === 'none') {

@@ -10,19 +10,19 @@ export interface HttpCall {
   readonly scheme: string;
   /** Lower case, without port and without trailing dot. */
   readonly host: string;
-  /** The port in the authority; `null` where it has none. */
+  /** The port in the authority; `null` if it has none. */
   readonly port: number | null;
   /** Raw and canonical, starting with `/`, without the query. */
   readonly path: string;
   /** The segments of the path, percent-decoded once. */
   readonly segments: readonly string[];
-  /** Raw, without `?`; `''` where there is none. */
+  /** Raw, without `?`; `''` if there is none. */
   readonly query: string;
   /** By lower-case name, values in the order received. */
   readonly headers: ReadonlyMap<string, readonly string[]>;
-  /** `null` where the proxy did not send it. */
+  /** `null` if the proxy did not send it. */
   readonly body: Uint8Array | null;
   readonly requestId: string | null;
-  /** What the proxy's own MCP filter read; absent without one. */
+  /** What the proxy's own MCP filter read; absent without such a filter. */
   readonly mcpReadings?: readonly McpReading[];
 }

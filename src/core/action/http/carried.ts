@@ -12,7 +12,7 @@ export interface Carried {
 
 const MAX_NAMES = 32;
 
-/** What a call carries, by place; `undefined` where that is nothing. */
+/** What a call carries, by place; `undefined` if that is nothing. */
 export function carriedFrom(values: ReadonlyMap<string, unknown>): Carried | undefined {
   if (values.size === 0) return undefined;
   const names = [...values.keys()].slice(0, MAX_NAMES).map(shownName);

@@ -5,7 +5,7 @@ import type { HttpCall } from './call.ts';
 import type { CatalogAction } from '../catalog/catalog.ts';
 import { isAllNamed } from '../arguments/closed-arguments.ts';
 
-/** Most fields of a form, and most lines of the parts of one, whose names are looked at. */
+/** Most fields of a form, and most lines of its parts, whose names are read. */
 const MAX_FIELDS = 256;
 /** Longest line of a part that names it. */
 const MAX_LINE_CHARS = 1_024;
@@ -15,7 +15,7 @@ const MAX_LINE_CHARS = 1_024;
  * members of a JSON body that the catalog does not name, and a body that is not read, with the names of the fields if it is a form. Pure,
  * linear time.
  *
- * @param json the body where it was parsed; `null` where it was not
+ * @param json the parsed body; `null` if it was not parsed
  */
 export function carriedByHttp(call: HttpCall, { args }: CatalogAction, json: object | null): Carried | undefined {
   const { body, query } = call;
@@ -45,7 +45,7 @@ function addBody(carried: Map<string, unknown>, { body, headers }: HttpCall): vo
 
 const NO_FIELDS: ReadonlyMap<string, readonly string[]> = new Map();
 
-/** The values of each key of a query or form; those of one with more than 256 fields under the key that is empty. */
+/** The values of each key of a query or form; with more than 256 fields, all are under the empty key. */
 function fieldsOf(text: string): ReadonlyMap<string, readonly string[]> {
   if (text === '') return NO_FIELDS;
   const fields = text.split('&', MAX_FIELDS + 1);
@@ -65,7 +65,7 @@ function pairOf(field: string): readonly [key: string, value: string] {
   return equals === -1 ? [readable(field), ''] : [readable(field.slice(0, equals)), readable(field.slice(equals + 1))];
 }
 
-/** As it is sent where it is not percent-encoded UTF-8. */
+/** Decoded, or as it was sent if it is not percent-encoded UTF-8. */
 function readable(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));

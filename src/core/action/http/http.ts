@@ -40,25 +40,25 @@ export interface Action {
   readonly labels: ReadonlySet<string>;
   /** Long-lived credentials that may pass. */
   readonly staticSecrets: readonly StaticSecretException[];
-  /** By name: exactly the declared arguments, of the declared type; optional ones only where sent. */
+  /** By name: exactly the declared arguments, of the declared type; optional arguments only if sent. */
   readonly args: ReadonlyMap<string, ArgumentValue>;
-  /** Names of the arguments whose values are recorded; absent where there are none. */
+  /** Names of the arguments whose values are recorded; absent if there are none. */
   readonly recorded?: readonly string[];
-  /** `id` of the JSON-RPC request; `null` where there is none. */
+  /** `id` of the JSON-RPC request; `null` if there is none. */
   readonly jsonRpcId: string | number | null;
   /** Method of the MCP message and the called tool; absent for other calls. */
   readonly mcp?: { readonly method: string; readonly tool: string | null };
-  /** What it carries beside its arguments; absent where there is nothing. */
+  /** What it carries beside its arguments; absent if there is nothing. */
   readonly carried?: Carried;
-  /** The headers that reach the upstream and that nothing judges; absent where there are none. */
+  /** The headers that reach the upstream and that nothing judges; absent if there are none. */
   readonly otherHeaders?: Carried;
-  /** Other readings of the same call, each of which must be permitted too; absent where there are none. */
+  /** Other readings of the same call, each of which must be permitted too; absent if there are none. */
   readonly further?: readonly Action[];
-  /** Names of arguments that only a later answer can bring, and this call does not have; absent where there are none. */
+  /** Names of arguments that only a later answer can bring, and this call does not have; absent if there are none. */
   readonly unanswered?: readonly string[];
   /** Whether the server may ask back about it, or keep it as a task, in the named session; absent otherwise. */
   readonly asks?: { readonly session: string | null };
-  /** The calls that it continues, one of which its action is; absent for a call of its own. */
+  /** The earlier calls that the message may continue; absent for a new call. */
   readonly continues?: Continued;
 }
 
@@ -67,7 +67,7 @@ export interface Continued {
   readonly calls: PriorCalls;
   /** The arguments that it brings: it takes their amounts from a budget, and nothing else. */
   readonly answered: ReadonlySet<string>;
-  /** The session of the message, and the request of the server that it answers; `null` where it has none. */
+  /** The session of the message, and the request of the server that it answers; `null` if it has none. */
   readonly message: { readonly session: string | null; readonly answer: string | number | null };
 }
 
@@ -111,10 +111,10 @@ export function actionOf(
 }
 
 /**
- * The action of a call to an HTTP route. Denies with `action.arguments` where an argument is missing, of another type, longer than
- * its `maxBytes`, not well-formed Unicode, contains U+0000 or is ambiguous, where there is one that the entry does not name and
- * does not take, and where the body breaks the entry's `BodyRule`. With `json` the body is parsed: it must be `application/json`
- * without content encoding, and the proxy must have sent it. Pure, never throws.
+ * The action of a call to an HTTP route. Denies with `action.arguments` if an argument is missing, of another type, longer than its
+ * `maxBytes`, not well-formed Unicode, contains U+0000 or is ambiguous, if the entry does not accept an argument, or if the body breaks the
+ * entry's `BodyRule`. With `json` the body is parsed: it must be `application/json` without content encoding, and the proxy must have sent
+ * it. Pure, never throws.
  */
 export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | Deny {
   const text = textArguments(entry, call.segments.length === 0 ? [''] : call.segments, call.query);
@@ -131,7 +131,7 @@ export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | D
 
 interface ReadBody {
   readonly args: ReadonlyMap<string, ArgumentValue>;
-  /** `null` where it was not parsed. */
+  /** `null` if it was not parsed. */
   readonly json: object | null;
 }
 

@@ -6,7 +6,7 @@ import { isPlainKey, looseKey, rootOfKey } from './query-key.ts';
 export interface QueryNames {
   /** The exact keys of arguments from the query. */
   readonly wanted: Iterable<string>;
-  /** Arguments from path or body. Frameworks merge the query with those, so no key may be confused with one. */
+  /** Arguments from path or body. Frameworks merge the query with those, so no key may be confused with them. */
   readonly elsewhere: Iterable<string>;
   /** Whether there may be other keys. */
   readonly takesOthers: boolean;
@@ -17,7 +17,7 @@ const MAX_FIELDS = 256;
 
 /**
  * The values of the wanted keys in a form-encoded query, decoded once (`+` is a space, WHATWG URL section 5.1). Absent keys are
- * absent. Other keys, where they may be there, may have any value, but an ambiguous query is a problem: a repeated wanted key; an unwanted key that is
+ * absent. Other keys, if permitted, may have any value, but an ambiguous query is a problem: a repeated wanted key; an unwanted key that is
  * not plain (`isPlainKey`) or can be confused with an argument (`looseKey`); a bare `;`, which some parsers read as `&`; a key
  * or wanted value that is not UTF-8; more than 256 fields. Linear time.
  */

@@ -5,7 +5,7 @@ import { objectMembers } from '../json-rpc.ts';
 export type McpAnswer =
   /** Nothing: declined or cancelled, or the answer to a ping. */
   | { readonly kind: 'nothing' }
-  /** What a person entered or accepted; empty where there was nothing to enter. */
+  /** What a person entered or accepted; empty if there was nothing to enter. */
   | { readonly kind: 'content'; readonly content: ReadonlyMap<string, unknown> }
   /** What the client's model wrote. */
   | { readonly kind: 'text'; readonly text: string }

@@ -113,7 +113,7 @@ function rootOf(target: McpTarget): object {
 const argumentsIn = (sent: ReadonlyMap<string, unknown>): object =>
   sent.size === 0 ? {} : { arguments: Object.fromEntries(sent) };
 
-/** Further resources of one message: each is one more value of `uri`. */
+/** Further resources of one message: each is a further value of `uri`. */
 const withResources = (values: FurtherValues, target: McpTarget): FurtherValues =>
   target.kind === 'resource' && target.more.length > 0 ? new Map([...values, ['uri', target.more]]) : values;
 

@@ -9,12 +9,11 @@ const ANSWER = '__jsonrpc_response';
 
 /**
  * Cross-checks the message against what the proxy's MCP filter read, so that proxy features based on the filter see what the
- * server acts on. Denies with `request.body-incomplete` where the filter did not read to the end, and with
- * `request.not-canonical` where it found a fault, did not recognise the request as MCP, or read another method, id (a double in
- * the filter, as every accepted id is), or member of `params` or `params.ref`. `null` where all readings agree, and where
- * there are none.
+ * server acts on. Denies with `request.body-incomplete` if the filter did not read to the end, and with
+ * `request.not-canonical` if it found a fault, did not recognise the request as MCP, or read another method, id (a double in
+ * the filter, as every accepted id is), or member of `params` or `params.ref`. `null` if all readings agree, or there are none.
  *
- * @param message `null` where the request has none, such as a `GET` or `DELETE`; the filter must not have read one then
+ * @param message `null` if the request has none, such as a `GET` or `DELETE`; the filter must not have read a message then
  */
 export function mcpReadingProblem(readings: readonly McpReading[], message: JsonRpcMessage | null): Deny | null {
   for (const reading of readings) {

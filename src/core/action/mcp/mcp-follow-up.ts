@@ -15,11 +15,11 @@ import type { PriorCall, PriorCalls } from './prior-calls.ts';
 import { MAX_READINGS, readingsOf } from '../arguments/readings.ts';
 import type { FurtherValues } from '../arguments/readings.ts';
 
-/** A message that continues an earlier call: which one, the message does not say. */
+/** A message that continues an earlier call, without saying which. */
 export interface FollowUp {
   readonly kind: 'follow-up';
   readonly mcp: McpServer;
-  /** `Mcp-Session-Id`; `null` without one. */
+  /** `Mcp-Session-Id`; `null` without a session. */
   readonly session: string | null;
   readonly sent:
     | { readonly kind: 'answer'; readonly id: JsonRpcId; readonly answer: McpAnswer }
@@ -28,18 +28,18 @@ export interface FollowUp {
   readonly jsonRpcId: JsonRpcId | null;
   readonly method: string | null;
   readonly carried: Carried | undefined;
-  /** The headers that nothing judges; absent where there are none. */
+  /** The headers that nothing judges; absent if there are none. */
   readonly otherHeaders?: Carried;
 }
 
-/** Whether a call continues an earlier one. */
+/** Whether a call continues an earlier call. */
 export const isFollowUp = (attempt: Action | Deny | FollowUp): attempt is FollowUp => attempt.kind === 'follow-up';
 
 /**
  * The action of a message that continues an earlier call: the action of that call, with its arguments and those that the message
- * brings. Which call is meant only the server knows, so every one that it can be is a reading, and each must be permitted.
- * Denies with `action.unasked` where no such call is known: an answer that nobody asked for, or asked for elsewhere. At a server
- * whose actions are all of low risk, and where the catalog names no questions and no tasks, it is then the session's. Pure, never
+ * brings. Only the server knows which call is meant, so every possible call is a reading, and each must be permitted.
+ * Denies with `action.unasked` if no such call is known: an answer that nobody asked for, or asked for elsewhere. But if all actions of
+ * the server are of low risk and its catalog entry names no questions and no tasks, the message belongs to the session. Pure, never
  * throws.
  */
 export function followUpActionFrom(followUp: FollowUp, prior: PriorCalls): Action | Deny {
@@ -79,7 +79,7 @@ function continuedFrom(followUp: FollowUp, prior: PriorCalls): Action | Deny {
   return further.length === 0 ? first : { ...first, further };
 }
 
-/** The action of the client's folders, where the catalog has one: the server asks for them outside of any call. */
+/** The action of the client's folders, if the catalog has it: the server requests them outside of any call. */
 function foldersAction({ mcp: { roots }, sent, carried }: FollowUp): Action | Deny | null {
   if (roots === null || sent.kind !== 'answer' || sent.answer.kind !== 'roots') return null;
   const read = jsonArguments(roots.args, { roots: sent.answer.uris });

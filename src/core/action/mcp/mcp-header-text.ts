@@ -1,5 +1,5 @@
 /**
- * Decodes the text of an MCP header, which may be Base64 for text beyond plain ASCII; `undefined` where it is invalid. One
+ * Decodes the text of an MCP header, which may be Base64 for text beyond plain ASCII; `undefined` if it is invalid. One
  * spelling per text: canonical Base64 of well-formed UTF-8.
  *
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#value-encoding

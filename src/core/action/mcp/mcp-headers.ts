@@ -10,7 +10,7 @@ import type { McpTarget } from './mcp-target.ts';
 /** Supported revisions of the streamable HTTP transport, oldest first. */
 export const MCP_REVISIONS = ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'] as const;
 
-/** One of them. */
+/** An accepted revision. */
 export type McpRevision = (typeof MCP_REVISIONS)[number];
 
 /** The first revision whose requests repeat their method and name in headers. */
@@ -24,7 +24,7 @@ type Headers = HttpCall['headers'];
 
 /**
  * Why a call's protocol version is not accepted: `request.unsupported` for a revision not in `MCP_REVISIONS`,
- * `request.not-canonical` for a repeated MCP header; `null` where it is. A call without a version is of the first revision.
+ * `request.not-canonical` for a repeated MCP header; `null` if it is. A call without a version is of the first revision.
  */
 export function mcpVersionProblem(headers: Headers): Deny | null {
   const repeated = SINGLE.find((name) => (headers.get(name)?.length ?? 0) > 1);
@@ -39,8 +39,8 @@ const MAX_SESSION_ID_CHARS = 2_048;
 const SESSION_ID = /^[\x21-\x7e]+$/;
 
 /**
- * Why `Mcp-Session-Id` is refused: a server chooses it, of visible ASCII (as of 2025-11-25), and 2,048 characters hold a signed one. `null`
- * where it is accepted or not sent.
+ * Why `Mcp-Session-Id` is refused: a server chooses it, of visible ASCII (as of 2025-11-25), and 2,048 characters hold a signed id.
+ * `null` if it is accepted or not sent.
  */
 export function mcpSessionProblem(headers: Headers): Deny | null {
   const id = headerOf(headers, 'mcp-session-id');
@@ -59,8 +59,8 @@ export function mcpRevisionOf(headers: Headers): McpRevision {
 }
 
 /**
- * Why `Last-Event-ID` is refused: it resumes the stream of a `GET`, in the revisions that have one, and is up to 256 characters
- * of ASCII. `null` where it is accepted or not sent.
+ * Why `Last-Event-ID` is refused: it resumes the stream of a `GET`, in the revisions that have such a stream, and is up to 256 characters
+ * of ASCII. `null` if it is accepted or not sent.
  */
 export function mcpResumptionProblem({ headers, method }: Pick<HttpCall, 'headers' | 'method'>): Deny | null {
   const id = headerOf(headers, 'last-event-id');
@@ -72,8 +72,8 @@ export function mcpResumptionProblem({ headers, method }: Pick<HttpCall, 'header
 
 /**
  * Checks that headers and message agree, so that anything that routes by headers sees what the server acts on: `Mcp-Method` and
- * `Mcp-Name` where they are sent; from revision 2026-07-28 on the method is required, and requests name the revision in their
- * `_meta` too, since servers differ in which of both they go by. `null` where they agree.
+ * `Mcp-Name` if they are sent; from revision 2026-07-28 on the method is required, and requests name the revision in their
+ * `_meta` too, since servers differ in which of the two they use. `null` if they agree.
  *
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
  */
@@ -91,7 +91,7 @@ export function mcpHeaderProblem(headers: Headers, message: JsonRpcMessage, targ
   return message.kind === 'call' ? versionProblem(version, { params: message.params, isRequest }) : null;
 }
 
-/** The first value of a header; `null` where it is absent. */
+/** The first value of a header; `null` if it is absent. */
 export const headerOf = (headers: Headers, name: string): string | null => headers.get(name)?.[0] ?? null;
 
 function versionProblem(

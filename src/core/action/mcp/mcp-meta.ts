@@ -40,8 +40,8 @@ const RESERVED: ReadonlyMap<string, MetaReader> = new Map<string, MetaReader>([
 ]);
 
 /**
- * The keys of W3C Trace Context that OpenTelemetry writes. One that is not of its grammar is another key. `baggage` is not here:
- * what it carries is free, and servers read it.
+ * The keys of W3C Trace Context that OpenTelemetry writes. A key with a value outside its grammar counts as another key. `baggage` is not
+ * listed: its content is free, and servers read it.
  *
  * @see https://www.w3.org/TR/trace-context/
  */
@@ -50,7 +50,7 @@ const TRACE: ReadonlyMap<string, (value: string) => boolean> = new Map([
   ['tracestate', (value) => value.length <= 512 && /^[\x20-\x7e]*$/.test(value)],
 ]);
 
-/** Keys by which known servers act, whatever the risk: they pass only where the catalog names them. */
+/** Keys by which known servers act, whatever the risk: they pass only if the catalog names them. */
 const ACTED_ON: ReadonlySet<string> = new Set([
   'io.modelcontextprotocol/related-task',
   'x402/payment',
@@ -62,8 +62,8 @@ const ACTED_ON: ReadonlySet<string> = new Set([
 export const isActedOn = (key: string): boolean => ACTED_ON.has(key);
 
 /**
- * The other keys of a `_meta`. A problem where it is not an object, has more than 64 keys or one of more than 256 characters,
- * or where a reserved key does not have the value that the specification says. Pure.
+ * The other keys of a `_meta`. A problem if it is not an object, has more than 64 keys or a key of more than 256 characters, or if a
+ * reserved key does not have the value that the specification says. Pure.
  */
 export function otherMetaFrom(meta: unknown): OtherMeta | Problem {
   if (meta === undefined) return NONE;

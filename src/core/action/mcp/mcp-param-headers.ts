@@ -24,12 +24,11 @@ export const isMcpParamHeader = (name: string): boolean => name.startsWith(PREFI
 /**
  * Checks that the `Mcp-Param-*` headers agree with the message, so that anything that routes by them sees what the server acts
  * on. The tool's schema, which Remit does not see, says which argument a header mirrors; here the catalog does (`header` of an
- * argument), else the argument of that name, ignoring case. Refused in every revision: a header that matches no argument or
- * several, one without a tool call, a repeated header. Refused from revision 2026-07-28 on: a missing header that the catalog
- * names. Text must be equal, whole numbers equal as numbers (`42.0` is 42); other values have no header. `null` where all
- * agree.
+ * argument), else the argument of that name, ignoring case. Refused in every revision: a header that matches no argument or several, a
+ * header without a tool call, a repeated header. Refused from revision 2026-07-28 on: a missing header that the catalog
+ * names. Text must be equal, whole numbers equal as numbers (`42.0` is 42); other values have no header. `null` if all agree.
  *
- * @param called `null` where no tool is called
+ * @param called `null` if no tool is called
  * @see
  * https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#custom-headers-from-tool-parameters
  */

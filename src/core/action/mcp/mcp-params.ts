@@ -53,7 +53,7 @@ const LEVELS = new Set(['debug', 'info', 'notice', 'warning', 'error', 'critical
 /** A level of log messages. */
 export const isLogLevel: Fits = (value) => typeof value === 'string' && LEVELS.has(value);
 
-/** Whether a value is an object with no other members than these, each of which fits where it is there. */
+/** Whether a value is an object with no other members than these, each of which fits if present. */
 const objectOf =
   (members: Readonly<Record<string, Fits>>): Fits =>
   (value) => {
@@ -154,12 +154,12 @@ const PARAMS: ReadonlyMap<string, MethodParams> = new Map<string, MethodParams>(
   ],
 ]);
 
-/** What is wrong with the `params` of a message: `member` names one that the method does not have, in that revision. */
+/** What is wrong with the `params` of a message: `member` names a member that the method does not have in that revision. */
 export type ParamsProblem = { readonly problem: string; readonly member: string | null };
 
 /**
  * Why the `params` of a method are refused: the revision has no such method, a member that the method does not have there, or a
- * value that does not fit; `null` where they are accepted. A method that is not in the table is not judged: the catalog names
+ * value that does not fit; `null` if they are accepted. A method that is not in the table is not judged: the catalog names
  * it as `other`, or nobody may call it.
  */
 export function paramsProblem(

@@ -11,7 +11,7 @@ export interface McpReading {
   readonly isMcp: boolean;
   /** Whether the message was longer than the filter reads. */
   readonly isCut: boolean;
-  /** The fault it found in the message, in its own word; `null` where it found none. */
+  /** The fault it found in the message, in its own word; `null` if it found none. */
   readonly fault: string | null;
   /** `jsonrpc`, `id` and `method`, as far as found. Numbers are doubles. */
   readonly envelope: ReadonlyMap<string, McpScalar>;

@@ -16,7 +16,7 @@ export type McpTarget =
   | { readonly kind: 'prompt'; readonly name: string; readonly arguments: ReadonlyMap<string, unknown> }
   /** Keeps or lists a session. */
   | { readonly kind: 'session'; readonly name: null }
-  /** Is about tasks that earlier calls became; `name` is the one it asks for, `null` where it may be any. */
+  /** Is about tasks that earlier calls became; `name` is the task it asks for, `null` if it may be any. */
   | { readonly kind: 'task'; readonly name: string | null }
   /** Not a method of MCP, or a notification sent as a request. */
   | { readonly kind: 'other'; readonly name: null; readonly method: string };
@@ -79,11 +79,11 @@ const NOTIFICATIONS: ReadonlySet<string> = new Set([
 const DECIDING = ['name', 'arguments', 'uri', 'ref', 'taskId', '_meta', 'inputResponses', 'requestState'];
 
 /**
- * What a message is about. Denies with `request.malformed` where the target is missing, not text or longer than 256 characters, and with
- * `request.not-canonical` where a lenient parser takes another parameter for a deciding one.
+ * What a message is about. Denies with `request.malformed` if the target is missing, not text or longer than 256 characters, and with
+ * `request.not-canonical` if a lenient parser reads another parameter as a deciding parameter.
  *
  * An MCP request without an id is `request.malformed`, whatever the catalog says, because a server might act on it all the
- * same. A notification with an id, or an unknown one, counts as a method that MCP does not have.
+ * same. A notification with an id, or an unknown notification, counts as a method that MCP does not have.
  */
 export function mcpTargetFrom(message: JsonRpcMessage): McpTarget | Deny {
   if (message.kind === 'answer') return session(NO_ARGUMENTS);

@@ -60,7 +60,7 @@ export function mcpActionFrom(call: HttpCall, mcp: McpServer): Action | Deny | F
   );
 }
 
-/** A server's handlers see the query of the URL, so each of its keys is one that the catalog names. */
+/** A server's handlers see the query of the URL, so the catalog must name each of its keys. */
 function queryProblem({ query }: HttpCall, { query: wanted, session }: McpServer): Deny | null {
   const read = queryValues(query, { wanted, elsewhere: [], takesOthers: false });
   return 'problem' in read ? refusedArguments(session, read) : null;
@@ -79,7 +79,7 @@ function withoutMessage(call: HttpCall, mcp: McpServer): Action | Deny {
   );
 }
 
-/** An answer to a request of the server: one that carries nothing is the session's, any other continues a call. */
+/** An answer to a request of the server. Without content it is the session's, otherwise it continues a call. */
 function answered(
   { headers }: HttpCall,
   { id, of }: Extract<JsonRpcMessage, { readonly kind: 'answer' }>,
@@ -125,7 +125,7 @@ function called(
   return mcpCallFrom(call, { message, target, entry }, mcp);
 }
 
-/** The entry of a target; `null` where the catalog has none. */
+/** The entry of a target; `null` if the catalog has none. */
 function entryOf(target: McpTarget, mcp: McpServer): CatalogAction | null {
   switch (target.kind) {
     case 'tool':

@@ -17,8 +17,8 @@ export interface ExceptionsNow {
 }
 
 /**
- * The secret that stops the call: the first that no exception permits; `null` where there is none. Where the search hit its
- * limit, there may be more secrets, and the last one stops the call.
+ * The secret that stops the call: the first that no exception permits; `null` if there is none. If the search hit its limit, there may be
+ * more secrets, and the last secret stops the call.
  */
 export function forbiddenSecret(
   secrets: readonly StaticSecret[],
@@ -30,8 +30,8 @@ export function forbiddenSecret(
 
 /**
  * The credential headers that the upstream still receives: those with a single value, in which every secret is permitted by an
- * exception. INVARIANT: task tokens and external tokens are compact JWSs with a lifetime of at most a day, so a value that
- * contains one never passes, not even inside `Basic`.
+ * exception. INVARIANT: task tokens and external tokens are compact JWSs with a lifetime of at most a day, so a value that contains such
+ * a token never passes, not even inside `Basic`.
  */
 export function passingHeaders(
   { headers }: Pick<HttpCall, 'headers'>,
@@ -57,7 +57,7 @@ const WORD = /[A-Za-z0-9][A-Za-z0-9_.-]*/g;
 const TOKEN = /^e[yw][A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\./;
 const BASIC = /^basic +/i;
 
-/** Whether a value contains a token that is not one of the long-lived ones found in it. */
+/** Whether a value contains a token that is not among the long-lived secrets found in it. */
 function holdsOtherToken(value: string, secrets: readonly StaticSecret[]): boolean {
   const longLived = new Set(secrets.filter(({ kind }) => kind === 'jwt').map(({ sha256 }) => sha256));
   const inBasic = BASIC.test(value) ? Buffer.from(value.replace(BASIC, ''), 'base64').toString('latin1') : '';

@@ -1,16 +1,15 @@
-/** How long a JWT in a call lives: one that lives too long is treated like a long-lived key. */
+/** The lifetime of a JWT in a call: if it is too long, the JWT is treated like a long-lived key. */
 
-/** How long a JWT in a call lives: one that lives too long is treated like a long-lived key. */
+/** The lifetime of a JWT in a call: if it is too long, the JWT is treated like a long-lived key. */
 
 /** A token with a longer lifetime, in milliseconds, is treated like a long-lived key. */
 const MAX_LIFETIME_MS = 24 * 3_600_000;
-/** Longest JWT that is parsed: a longer one is not a token that Remit accepts. */
+/** Longest JWT that is parsed: a longer text is not a token that Remit accepts. */
 const MAX_JWT_CHARS = 16_384;
 const JWT = /^eyJ[A-Za-z0-9_-]*\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*$/;
 
 /**
- * The unverified `exp` of a JWT, in seconds since the Unix epoch; `Infinity` where it has none, `null` where the text is not a
- * JWT. Never throws.
+ * The unverified `exp` of a JWT, in seconds since the Unix epoch; `Infinity` if it has none, `null` if the text is not a JWT. Never throws.
  */
 export function jwtEnd(word: string): number | null {
   if (!word.startsWith('eyJ') || word.length > MAX_JWT_CHARS) return null;

@@ -17,8 +17,8 @@ const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
 ];
 
 /**
- * The kind of a key that a word looks like: `github-token`, `sk-key`, …; `null` for other words. A word with the prefix of a key is none if
- * it is plain words and numbers, as in `sk-learn-getting-started-guide`: no issuer of keys draws such ones at random.
+ * The kind of a key that a word looks like: `github-token`, `sk-key`, …; `null` for other words. A word with the prefix of a key is not a
+ * key if it is plain words and numbers, as in `sk-learn-getting-started-guide`: random keys do not look like that.
  */
 export function keyShapeOf(word: string): string | null {
   const kind = SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null;
@@ -27,7 +27,7 @@ export function keyShapeOf(word: string): string | null {
 
 /** A word of a language, an acronym, or a year or version; a random piece of some length mixes case and digits, or is longer. */
 const PLAIN = /^(?:[A-Za-z][a-z]{0,19}\d{0,3}|[A-Z]{1,12}\d{0,3}|\d{1,4})$/;
-/** With fewer pieces, the prefix included, there is no sentence to speak of. */
+/** With fewer pieces, including the prefix, the word is not a sentence. */
 const LEAST_PIECES = 3;
 
 function isPlainWords(word: string): boolean {

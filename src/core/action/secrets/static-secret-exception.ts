@@ -22,7 +22,7 @@ export interface StaticSecretException {
 const DAY_MS = 86_400_000;
 const MAX_OWNER_LENGTH = 200;
 
-/** The exceptions in `staticSecrets` of a server or route; empty where absent. */
+/** The exceptions in `staticSecrets` of a server or route; empty if absent. */
 export function staticSecretExceptions(yaml: YamlFile, node: PlacedNode | undefined): readonly StaticSecretException[] {
   if (node === undefined) return [];
   const exceptions = yamlFields(yaml, node, { what: '`staticSecrets`', required: ['exceptions'] }).get('exceptions');

@@ -9,11 +9,11 @@ import { uriPasswordsIn } from './uri-password.ts';
 /** A long-lived credential in a call. Never contains the secret itself. */
 export interface StaticSecret {
   /**
-   * What it looks like: `jwt`, `basic`, `private-key`, `aws-access-key`, …; `api-key` where only its place suggests a secret.
+   * What it looks like: `jwt`, `basic`, `private-key`, `aws-access-key`, …; `api-key` if only its place suggests a secret.
    */
   readonly kind: string;
   readonly where: 'header' | 'query' | 'path';
-  /** Header or query parameter name in lower case, `?` where the name must not be shown; in a path `segment 1` for the first. */
+  /** Header or query parameter name in lower case, `?` if the name must not be shown; in a path `segment 1` for the first. */
   readonly name: string;
   /** Its digest under the key of the state file, which may be shown. */
   readonly digest: string;
@@ -68,7 +68,7 @@ const KEY_PARAMETERS: ReadonlySet<string> = new Set([
   'privatetoken',
   'secret',
 ]);
-/** Parameters that are a secret only where the value looks like one: pages and objects have keys and tokens too. */
+/** Parameters that are a secret only if the value looks like a secret: pages and objects have keys and tokens too. */
 const AMBIGUOUS_PARAMETERS: ReadonlySet<string> = new Set(['auth', 'key', 'token']);
 const LOOKS_RANDOM = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.+/=-]{20,}$/;
 
@@ -87,7 +87,7 @@ const TOKEN_SCHEMES: ReadonlySet<string> = new Set(['bearer', 'dpop']);
 const PROOF_HEADERS: ReadonlySet<string> = new Set(['dpop', 'signature', 'signature-input']);
 
 /**
- * Finds long-lived credentials in a call's path, headers and query: JWTs without `exp` or with one more than 24 hours away,
+ * Finds long-lived credentials in a call's path, headers and query: JWTs without `exp` or with an `exp` more than 24 hours away,
  * keys of known shapes, and any value of `Basic` and other schemes, or of headers and parameters meant for keys. At most 16;
  * one pass. Pure, never throws.
  */
@@ -123,7 +123,7 @@ export function staticSecretsIn(
 
 /** A path, URI or name without any of these contains no secret of these forms. */
 const MAY_HOLD_IN_TARGET = /[%?@]/;
-/** As the current time, it makes every JWT long-lived: a short-lived one must not be shown either. */
+/** As the current time, it makes every JWT long-lived: a short-lived JWT must not be shown either. */
 const BEFORE_ALL_MS = -Infinity;
 
 /** Finds credentials in a path, a query starting with `?`, a URI or a name, in every percent-encoded spelling. */
@@ -144,8 +144,8 @@ function inTarget(text: string): readonly Seen[] {
 
 /**
  * The text that may be shown, recorded and traced: each credential, short-lived tokens included, is replaced by its digest.
- * Where a credential cannot be located literally, or there are very many, the whole text is replaced by its digest. For paths,
- * queries starting with `?`, URIs, names, and sentences with one of these. Never throws.
+ * If a credential cannot be located literally, or there are very many, the whole text is replaced by its digest. For paths,
+ * queries starting with `?`, URIs, names, and sentences that contain one of these. Never throws.
  */
 export function shownText(text: string, digestOf: SecretSearch['digestOf']): string {
   const seen = inTarget(text);
@@ -172,7 +172,7 @@ const SESSION_HEADERS: ReadonlySet<string> = new Set(['cookie', 'cookie2', ...PR
 export const isSecretHeader = (name: string, value: string): boolean =>
   SESSION_HEADERS.has(name) || inHeader(name, value, BEFORE_ALL_MS).length > 0 || isSecretArgument(name, value);
 
-/** Truncates a text for a message; replaced by a note where it contains a credential, which might be cut in two. */
+/** Truncates a text for a message; replaced by a note if it contains a credential, which might be cut in two. */
 export const cutText = (text: string, max: number): string => {
   if (text.length <= max) return text.toWellFormed();
   return inTarget(text).length > 0 ? '(not shown: it contains a credential)' : text.slice(0, max).toWellFormed();
@@ -289,7 +289,7 @@ function isShortLived(word: string, nowMs: number): boolean {
   return end !== null && !isLongLived(end, nowMs);
 }
 
-/** Percent-decodes a part of a query once; returned as it is where that fails. */
+/** Percent-decodes a part of a query once; returned as it is if that fails. */
 const readable = (text: string): string => decoded(text.replaceAll('+', ' '));
 
 function decoded(text: string): string {

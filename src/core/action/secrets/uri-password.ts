@@ -1,7 +1,7 @@
 /**
  * The passwords in the userinfo of the URIs in a text, in order, at most `max`: what follows the first `:` before the last `@` of an
  * authority (`://` up to the next `/`, `?` or `#`). No scheme is required, so that a text cut in front still shows none. One pass, since
- * each search begins where the authority before it ended: an expression that looks for the scheme first is quadratic in a text of letters.
+ * each search begins at the end of the previous authority: an expression that looks for the scheme first is quadratic in a text of letters.
  *
  * @see RFC 3986 section 3.2
  */

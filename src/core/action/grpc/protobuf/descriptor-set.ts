@@ -21,7 +21,7 @@ import { scanProblem } from './strict-scan.ts';
 /** The messages, enums and services of a set of `.proto` files, by fully qualified name without a leading dot. */
 export interface DescriptorSet {
   readonly messages: ReadonlyMap<string, MessageDescriptor>;
-  /** For each enum the names by number; the first one where a number has several. */
+  /** For each enum the names by number; the first name if a number has several. */
   readonly enums: ReadonlyMap<string, ReadonlyMap<number, string>>;
   /** For each service its methods by name. */
   readonly services: ReadonlyMap<string, ReadonlyMap<string, MethodDescriptor>>;
@@ -61,7 +61,7 @@ export interface FieldDescriptor {
   /** Fully qualified name of its message or enum type; `null` for other kinds. */
   readonly typeName: string | null;
   readonly isRepeated: boolean;
-  /** Whether an absent field differs from one with the default value (explicit presence). */
+  /** Whether an absent field differs from a field with the default value (explicit presence). */
   readonly hasPresence: boolean;
   /** Index of its oneof; `null` for none, and for the synthetic oneof of `optional`. */
   readonly oneof: number | null;

@@ -27,7 +27,7 @@ export function messageFromJson({ set, name }: MessageType, value: unknown): Uin
 
 const registries = new WeakMap<DescriptorSet, FileRegistry>();
 
-/** The types of a set. Throws where the set lacks an imported file. */
+/** The types of a set. Throws if the set lacks an imported file. */
 function registryOf(set: DescriptorSet): FileRegistry {
   const registry = registries.get(set) ?? createFileRegistry(set.files);
   registries.set(set, registry);

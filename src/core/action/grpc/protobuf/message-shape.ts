@@ -14,7 +14,7 @@ export interface MessageShape {
   readonly values: readonly FieldShape[];
   /** Whether it contains an argument, directly or in a nested message. */
   readonly isWanted: boolean;
-  /** Whether an argument is a member of a oneof, where an unknown newer member could replace it. */
+  /** Whether an argument is a member of a oneof, in which an unknown newer member could replace it. */
   readonly isClosed: boolean;
   /** Whether fields that are no argument may be sent, beside it and on the way to it. */
   readonly takesOthers: boolean;
@@ -29,7 +29,7 @@ export interface FieldShape {
   readonly isNamed: boolean;
   /** Whether it is or contains an argument and must occur at most once. */
   readonly isOnce: boolean;
-  /** Index of its oneof, where that has a member that is or contains an argument; else `null`. */
+  /** Index of its oneof, if that has a member that is or contains an argument; else `null`. */
   readonly oneof: number | null;
   /** Returns the shape of its message; `null` for other kinds. */
   readonly inner: (() => MessageShape) | null;
@@ -37,12 +37,12 @@ export interface FieldShape {
   readonly wanted: WantedValue | null;
 }
 
-/** A field value that is one or several arguments. */
+/** A field value that is a single argument or several. */
 export interface WantedValue {
   readonly isRepeated: boolean;
   /** Names by number for an enum; `null` for other kinds. */
   readonly names: ReadonlyMap<number, string> | null;
-  /** Value of an absent field; `undefined` where the argument is absent too. */
+  /** Value of an absent field; `undefined` if the argument is absent too. */
   readonly absent: string | number | boolean | readonly string[] | undefined;
   readonly args: readonly MessageArgument[];
 }
@@ -74,7 +74,7 @@ export function messageShapes(
     );
 }
 
-/** The first message, this one or nested, that the set lacks; `null` where it has all. */
+/** The first message, this one or nested, that the set lacks; `null` if it has all. */
 export function missingMessage(set: DescriptorSet, name: string): string | null {
   const names = new Set([name]);
   // Iterating a `Set` includes the names added meanwhile.
@@ -88,7 +88,7 @@ export function missingMessage(set: DescriptorSet, name: string): string | null 
   return null;
 }
 
-/** Why an argument of this type cannot be read from its path, as a sentence; `null` where it can. */
+/** Why an argument of this type cannot be read from its path, as a sentence; `null` if it can. */
 export function pathProblem(
   set: DescriptorSet,
   message: string,
@@ -110,7 +110,7 @@ export function pathProblem(
   return null;
 }
 
-/** The argument types for a field, the best one first; empty where it cannot be an argument. */
+/** The argument types for a field, the best type first; empty if it cannot be an argument. */
 export const messageTypes = (field: FieldDescriptor): readonly ArgumentType[] =>
   field.isRepeated ? (field.kind === 'string' ? ['strings'] : []) : scalars[field.kind].fits;
 

@@ -16,7 +16,7 @@ export interface MessageRefusal extends ArgumentRefusal {
   readonly reason: ReasonCode;
 }
 
-/** Most fields of a message, including nested ones. */
+/** Most fields of a message, including nested fields. */
 export const MAX_FIELDS = 8192;
 /** Deepest nesting of messages; decoders have the same limit. */
 export const MAX_MESSAGE_DEPTH = 100;
@@ -24,9 +24,9 @@ export const MAX_MESSAGE_DEPTH = 100;
 /**
  * Reads arguments from a protobuf message. Scans the whole message by its descriptor set and refuses what decoders read
  * differently: a known field with another wire type, and a number with more bits than its type has; on the path to an argument
- * also a repeated singular field and two members of a oneof. An unknown field is skipped by its length, except where it could
- * be a newer member of an argument's oneof. Where the action is closed (`otherArguments: deny`), a field that is not an argument is
- * refused. An absent field with implicit presence has its default value; one with explicit presence, and everything in an absent
+ * also a repeated singular field and two members of a oneof. An unknown field is skipped by its length, unless it could be a newer member
+ * of an argument's oneof. If the action is closed (`otherArguments: deny`), a field that is not an argument is
+ * refused. An absent field with implicit presence has its default value; a field with explicit presence, and everything in an absent
  * message, is absent. Linear time; never throws.
  */
 export function messageValues(

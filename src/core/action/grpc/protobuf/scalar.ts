@@ -9,11 +9,11 @@ import type { WireField } from '../../../protobuf/fields.ts';
 /** The encoding of a field type, and the argument types it can have. */
 export interface Scalar {
   readonly wireType: number;
-  /** Possible argument types; empty where it cannot be an argument. */
+  /** Possible argument types; empty if it cannot be an argument. */
   readonly fits: readonly ArgumentType[];
   /** Default value of an absent field with implicit presence. */
   readonly zero: string | number | boolean;
-  /** Decodes a field with the right wire type. An integer that a double cannot hold exactly becomes an unsafe one. */
+  /** Decodes a field with the right wire type. An integer that a double cannot hold exactly becomes an unsafe integer. */
   readonly valueOf: (field: WireField, bytes: Uint8Array) => string | number | boolean | Problem;
 }
 
@@ -85,9 +85,9 @@ export const scalars: Readonly<Record<FieldKind, Scalar>> = {
 };
 
 /**
- * Why decoders can disagree about a field that is neither a message nor an argument, as a clause; `null` where they cannot.
+ * Why decoders can disagree about a field that is neither a message nor an argument, as a clause; `null` if they cannot.
  * Some decoders truncate a number with more bits than its type has, others lose their place in the message. The same holds for
- * packed numbers that do not end where their field ends. Text and bytes are not checked.
+ * packed numbers that do not end at the end of their field. Text and bytes are not checked.
  */
 export function strayProblem(field: WireField, bytes: Uint8Array, { wireType, valueOf }: Scalar): string | null {
   if (wireType === LENGTH_DELIMITED) return null;
