@@ -26,8 +26,8 @@ const schemes: ReadonlyMap<string, AuthorizationScheme> = new Map([
 ]);
 
 /**
- * The token and scheme in the values of a call's `authorization` header. Denies with `token.missing` where there is none or the
- * scheme is another; `request.not-canonical` for several values or a comma, which Envoy and an upstream may parse differently;
+ * The token and scheme in the values of a call's `authorization` header. Denies with `token.missing` if there is none or the scheme is
+ * another; `request.not-canonical` for several values or a comma, which Envoy and an upstream may parse differently;
  * `token.malformed` for more than `MAX_AUTHORIZATION_CHARACTERS` or anything but one scheme, one space and one token.
  *
  * @see RFC 6750 section 2.1, RFC 9449 section 7.1

@@ -26,7 +26,7 @@ export interface TaskToken {
   readonly subject: string;
   /** The agent. */
   readonly clientId: SpiffeId;
-  /** Who acts for the subject, outermost first; empty where the subject is the agent. Only the first is used. */
+  /** Who acts for the subject, outermost first; empty if the subject is the agent. Only the first is used. */
   readonly actors: readonly string[];
   /**
    * The `may_act` claim: the agent that may exchange this token for its own. Such a token is only for that exchange; no call is
@@ -53,16 +53,16 @@ export interface TaskToken {
   readonly useKey: string;
 }
 
-/** The claims of a token, with the one instant that only verification needs. */
+/** The claims of a token, with the instant that only verification needs. */
 export interface TaskClaims {
   readonly token: TaskToken;
-  /** Seconds since the Unix epoch; `null` where the token has no `nbf`. */
+  /** Seconds since the Unix epoch; `null` if the token has no `nbf`. */
   readonly notBeforeSeconds: number | null;
 }
 
 /**
- * Parses the claims of a verified payload in the profile of a task token. Denies with `token.malformed` where one is missing or
- * invalid, `token.audience` where `aud` is not exactly one resource, `token.binding` without a binding. The caller checks times
+ * Parses the claims of a verified payload in the profile of a task token. Denies with `token.malformed` if a claim is missing or invalid,
+ * `token.audience` if `aud` is not exactly one resource, `token.binding` without a binding. The caller checks times
  * and the value of the audience. Unknown claims are ignored.
  *
  * @see RFC 9068 section 2.2, RFC 8693 sections 4.1 and 4.4, RFC 9396 section 9, RFC 7800 section 3.1

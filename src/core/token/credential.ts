@@ -47,7 +47,7 @@ export interface TokenLookUp {
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
   readonly verified?: TokenCache;
-  /** Digest of the whole token, where already computed. */
+  /** Digest of the whole token, if already computed. */
   readonly digest?: string;
 }
 

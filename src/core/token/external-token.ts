@@ -19,12 +19,12 @@ import { useKeyOf } from './use-key.ts';
 export interface ExternalToken {
   readonly kind: 'external-token';
   readonly issuer: string;
-  /** The one of its audiences that is a resource guarded here. */
+  /** Its audience that is a resource guarded here. */
   readonly audience: string;
   readonly subject: string;
-  /** `client_id`, or `azp` where that is absent. */
+  /** `client_id`, or `azp` if that is absent. */
   readonly clientId: string | null;
-  /** The tokens of `scope`, or of `scp` where that is absent. */
+  /** The tokens of `scope`, or of `scp` if that is absent. */
   readonly scope: readonly string[];
   /** Seconds since the Unix epoch. */
   readonly issuedAtSeconds: number;
@@ -59,7 +59,7 @@ export interface ExternalTokenRules {
 }
 
 /**
- * Parses and verifies an external access token: an RFC 9068 token, or a plain JWT where its issuer is configured for those,
+ * Parses and verifies an external access token: an RFC 9068 token, or a plain JWT if its issuer is configured for those,
  * signed by a key of an external issuer, with `iss`, `sub`, `aud`, `iat` and `exp`, live at `nowMs` and for exactly one
  * resource guarded here. Refuses tokens of Remit issuers (`token.issuer`), security event tokens (`events`) and any `cnf` that
  * could not be checked. Denies as `verifyTaskToken` does. Never throws and fetches nothing. `bindingProblem` checks its binding
@@ -93,7 +93,7 @@ export function externalTokenOf(
 export interface ExternalClaims {
   readonly token: Omit<ExternalToken, 'audience'>;
   readonly audiences: readonly string[];
-  /** Seconds since the Unix epoch; `null` where the token has no `nbf`. */
+  /** Seconds since the Unix epoch; `null` if the token has no `nbf`. */
   readonly notBeforeSeconds: number | null;
 }
 
@@ -142,7 +142,7 @@ export function liveExternalToken(
   return { ...token, audience: guarded };
 }
 
-/** Names of each type; a `typ` without `/` stands for one with `application/`. @see RFC 7515 section 4.1.9 */
+/** Names of each type; a `typ` without `/` implies the prefix `application/`. @see RFC 7515 section 4.1.9 */
 const typesByName: ReadonlyMap<string, ExternalTokenType> = new Map([
   ['at+jwt', 'at+jwt'],
   ['application/at+jwt', 'at+jwt'],

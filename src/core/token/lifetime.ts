@@ -4,12 +4,12 @@ import { deny, type Deny } from '../decision/decision.ts';
 export interface Lifetime {
   readonly issuedAtSeconds: number;
   readonly expiresAtSeconds: number;
-  /** `null` where the token has no `nbf`. */
+  /** `null` if the token has no `nbf`. */
   readonly notBeforeSeconds: number | null;
 }
 
 /**
- * Why a token is not live or lives too long: `token.expired`, `token.not-yet-valid`, `token.lifetime`; `null` where it is live.
+ * Why a token is not live or lives too long: `token.expired`, `token.not-yet-valid`, `token.lifetime`; `null` if it is live.
  *
  * @param rules `maxLifetimeSeconds` between `iat` and `exp`; `clockSkewSeconds` of tolerated clock skew, either way
  * @param nowMs milliseconds since the Unix epoch

@@ -25,14 +25,14 @@ export const REUSE_CLASSES = [
   'first',
 ] as const;
 
-/** One class of a use. */
+/** A class of a use. */
 export type ReuseClass = (typeof REUSE_CLASSES)[number];
 
-/** Where and for what a token is used. An unknown value is `null`, which differs from every known one. */
+/** Where and for what a token is used. An unknown value is `null`, which differs from every known value. */
 export interface Circumstances {
   /** Trace of the call. The caller chooses it, so an equal trace proves nothing. */
   readonly traceId: string | null;
-  /** Peer address and port; `null` where there is a hop between the caller and the proxy. */
+  /** Peer address and port; `null` if there is a hop between the caller and the proxy. */
   readonly connection: string | null;
   /** Peer address, under the same condition. */
   readonly address: string | null;
@@ -44,7 +44,7 @@ export interface Circumstances {
 
 /** What is remembered of a token's allowed uses. */
 export interface AllowedUses {
-  /** Marks of the latest traces. Stored compactly: where each call is its own trace, 100,000 tokens have eight each. */
+  /** Marks of the latest traces. Stored compactly: if each call is its own trace, 100,000 tokens have eight each. */
   readonly traces: readonly number[];
   readonly places: UsePlaces;
 }
@@ -62,7 +62,7 @@ export const MAX_REMEMBERED_USES = 8;
 /**
  * The classes of a use that are known before it is decided; never empty.
  *
- * @param before `null` where no use was allowed yet
+ * @param before `null` if no use was allowed yet
  */
 export function reuseClasses(before: AllowedUses | null, now: Circumstances): readonly ReuseClass[] {
   if (before === null) return ['first'];

@@ -70,7 +70,7 @@ export class TokenCache {
     return isGood ? token : null;
   }
 
-  /** The key that verified the token of a digest; `null` where none is remembered. */
+  /** The key that verified the token of a digest; `null` if none is remembered. */
   verifiedBy(digest: string): KeyObject | null {
     return this.#signatures.keyOf(digest);
   }

@@ -26,7 +26,7 @@ export interface TransactionTokenSignerOptions {
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
-/** Signs the transaction token of one allowed call, in compact form. Rejects only where signing fails. */
+/** Signs the transaction token of one allowed call, in compact form. Rejects only if signing fails. */
 export type TransactionTokenSigner = (facts: TransactionFacts) => Promise<string>;
 
 /**

@@ -26,13 +26,13 @@ export interface TransactionFacts {
   readonly action: string;
   /** URI of the resource the call goes to. */
   readonly resource: string;
-  /** Digest of the arguments, never the arguments; `null` where not known. */
+  /** Digest of the arguments, never the arguments; `null` if not known. */
   readonly argsDigest: string | null;
-  /** Scope of the task token; the action where that is empty. */
+  /** Scope of the task token; the action if that is empty. */
   readonly scope: readonly string[];
-  /** W3C trace context of the call; `null` where there is none. */
+  /** W3C trace context of the call; `null` if there is none. */
   readonly traceparent: string | null;
-  /** Client IP address of the call; `null` where not known. */
+  /** Client IP address of the call; `null` if not known. */
   readonly requestIp: string | null;
 }
 

@@ -8,21 +8,21 @@ import type { AllowedUses, Circumstances, UsePlaces, ReuseClass } from './reuse.
 export interface UsesSoFar {
   /** Number of the last use. */
   readonly uses: number;
-  /** Span of the last use; `null` where it is not known. */
+  /** Span of the last use; `null` if it is not known. */
   readonly last: SpanReference | null;
-  /** `null` where no use was allowed. */
+  /** `null` if no use was allowed. */
   readonly allowed: AllowedUses | null;
 }
 
-/** The uses of a token before this one, as far as this process remembers or was told. */
+/** The earlier uses of a token, as far as this process has counted them or received them from others. */
 export interface TokenUse {
   /** Number of this use: 1 is the first. */
   readonly use: number;
   /** Span of the previous use. */
   readonly previous: SpanReference | null;
-  /** Whether the uses before were told by others: this is the first one that this process counts. */
+  /** Whether the earlier uses were reported by others: this is the first use that this process counts. */
   readonly isTold: boolean;
-  /** Classes of this use compared with the allowed ones before; empty while it is not known what others have told of them. */
+  /** Classes of this use compared with the earlier allowed uses; empty until the reports of others are known. */
   readonly reuse: readonly ReuseClass[];
   readonly circumstances: Circumstances;
 }
@@ -40,7 +40,7 @@ const LAST = 2;
 const TRACES = LAST + 6;
 const WORDS = TRACES + MAX_REMEMBERED_USES;
 
-/** It is known what others have told. */
+/** The reports of others are known. */
 const IS_TOLD = 1;
 const HAS_LAST = 2;
 /** The number of traces, in the bits above the flags. */
@@ -51,7 +51,7 @@ const TRACE_ID_BYTES = 16;
 const SPAN_ID_BYTES = 8;
 
 /**
- * Counts the uses of each token and remembers where allowed ones were made. An LRU memory of `max` tokens in one process; after eviction a
+ * Counts the uses of each token and remembers where allowed uses were made. An LRU memory of `max` tokens in one process; after eviction a
  * token's next use counts as its first here. For traces and policies; budgets are kept elsewhere.
  */
 export class TokenUses {
@@ -68,7 +68,7 @@ export class TokenUses {
   /**
    * Counts one use of the verified token with this `useKey`.
    *
-   * @param told what others have told of its uses, `undefined` while that is not known; called for the first use that is counted here, and
+   * @param told the uses that others have reported, `undefined` while not known; called for the first use that is counted here, and
    *   then until it is known
    */
   next(useKey: string, circumstances: Circumstances, told: Told = nothing): TokenUse {
@@ -101,14 +101,14 @@ export class TokenUses {
     return before?.places.servers !== now.places.servers || before.places.risks !== now.places.risks;
   }
 
-  /** What is known of the uses of a token; `null` where it is not remembered. */
+  /** The known uses of a token; `null` if it is not remembered. */
   soFar(useKey: string): UsesSoFar | null {
     const place = this.#seen.find(useKey);
     if (place === NOWHERE) return null;
     return { uses: this.#seen.doubles[place] ?? 0, last: this.#lastOf(place), allowed: this.#allowedOf(place) };
   }
 
-  /** Remembers the span of the latest use, so that the next one can link to it. */
+  /** Remembers the span of the latest use, so that the next use can link to it. */
   traced(useKey: string, span: SpanReference): void {
     const place = this.#seen.find(useKey);
     if (place !== NOWHERE) this.#trace(place, span);

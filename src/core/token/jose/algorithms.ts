@@ -12,7 +12,7 @@ export interface AlgorithmSpec {
   readonly curve: 'P-256' | 'Ed25519' | null;
   /** JWK members that make up the public key, each canonical base64url. */
   readonly members: readonly string[];
-  /** The digest, as `node:crypto` names it; `null` where the algorithm implies one. */
+  /** The digest, as `node:crypto` names it; `null` if the algorithm implies its digest. */
   readonly digest: 'sha256' | null;
   /** Signature encoding and padding, as `node:crypto` names them. */
   readonly form: Pick<VerifyKeyObjectInput, 'dsaEncoding' | 'padding'>;
@@ -39,13 +39,13 @@ const specs: readonly AlgorithmSpec[] = [
 ];
 
 /**
- * The algorithms a task token may be signed with; each issuer has its own list of accepted ones. `EdDSA` is not among them
+ * The algorithms a task token may be signed with; each issuer has its own list of accepted algorithms. `EdDSA` is not among them
  * because it does not name its curve.
  *
  * @see RFC 7518 section 3.1, RFC 9864 section 2.2, RFC 8725 section 3.1
  */
 export const algorithms: ReadonlyMap<string, AlgorithmSpec> = new Map(specs.map((spec) => [spec.name, spec]));
 
-/** The algorithm of a key without `alg`, by key type and curve; `undefined` where the profile has none. */
+/** The algorithm of a key without `alg`, by key type and curve; `undefined` if the profile has none. */
 export const algorithmOfKey = (keyType: unknown, curve: unknown): AlgorithmSpec | undefined =>
   specs.find((spec) => spec.keyType === keyType && (spec.curve === null || spec.curve === curve));

@@ -46,7 +46,7 @@ const scopeText = text({
 
 const scopes = new BoundedMemo<readonly string[]>();
 
-/** Parses `scope` into tokens, the same ones for the same text; empty where absent. @see RFC 6749 section 3.3 */
+/** Parses `scope` into tokens, memoised by text; empty if absent. @see RFC 6749 section 3.3 */
 export const scope: Reader<readonly string[]> = made(optional(scopeText), (value) =>
   scopes.of(value ?? '', (tokens) => Object.freeze(tokens === '' ? [] : tokens.split(' ').map(ownTextOf))),
 );

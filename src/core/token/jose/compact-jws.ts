@@ -46,8 +46,8 @@ export function jwsPartsFrom(compact: string, maxBytes: number): JwsParts | Prob
 }
 
 /**
- * Parses a compact JWS strictly. Denies with `token.malformed` for what `jwsPartsFrom` refuses, a header that is not strict
- * JSON, or one with `crit`, `b64`, `jku`, `jwk`, `x5u` or `x5c`; `token.algorithm` for an algorithm outside the profile, such
+ * Parses a compact JWS strictly. Denies with `token.malformed` for what `jwsPartsFrom` refuses, a header that is not strict JSON, or has
+ * `crit`, `b64`, `jku`, `jwk`, `x5u` or `x5c`; `token.algorithm` for an algorithm outside the profile, such
  * as `none`; `token.signature` for an empty signature.
  *
  * @see RFC 7515 section 7.1, RFC 8725 sections 3.1 and 3.10
@@ -96,7 +96,7 @@ const headerMembers = members(
 /** The signed part of a compact JWS. @see RFC 7515 section 2 */
 export const signingInputOf = (compact: string): string => compact.slice(0, compact.lastIndexOf('.'));
 
-/** Why a signature does not verify; `null` where it does. The key must be for exactly the algorithm that the token names. */
+/** Why a signature does not verify; `null` if it does. The key must be for exactly the algorithm that the token names. */
 export function signatureProblem(
   { compact, algorithm, signature }: Pick<CompactJws, 'compact' | 'algorithm' | 'signature'>,
   key: KeyObject,

@@ -8,7 +8,7 @@ import { rsaWeakness } from './rsa-strength.ts';
 
 /** A public key for verifying signatures of exactly one algorithm. */
 export interface VerificationKey {
-  /** `null` where the key has no `kid`. */
+  /** `null` if the key has no `kid`. */
   readonly keyId: string | null;
   readonly algorithm: SignatureAlgorithm;
   readonly key: KeyObject;
@@ -19,7 +19,7 @@ export interface VerificationKey {
 /** A valid JSON Web Key, whether usable here or not. */
 export interface Jwk {
   readonly keyId: string | null;
-  /** `null` where the key is not for verifying with an algorithm of the profile. */
+  /** `null` if the key is not for verifying with an algorithm of the profile. */
   readonly usable: VerificationKey | null;
 }
 
@@ -66,14 +66,14 @@ export const jwkFrom: Reader<Jwk> = (value) => {
   return isProblem(made) ? made : { keyId: read.kid, usable: { keyId: read.kid, algorithm: spec.name, ...made } };
 };
 
-/** The purpose of a key by `use` and `key_ops`, which must agree; `verify` where both are absent. */
+/** The purpose of a key by `use` and `key_ops`, which must agree; `verify` if both are absent. */
 function purposeOf(use: string | null, operations: readonly string[] | null): 'verify' | 'other' | Problem {
   const isForVerifying = operations?.includes('verify') ?? (use === null || use === 'sig');
   if (operations === null) return isForVerifying ? 'verify' : 'other';
   if (use !== null && (use === 'sig') !== isForVerifying)
     return { problem: 'has a `use` that differs from its `key_ops`' };
   if (new Set(operations).size < operations.length) return { problem: 'has a value twice in `key_ops`' };
-  // A public key cannot sign: Web Crypto, and with it `jose`, refuses one that claims to.
+  // A public key cannot sign: Web Crypto, and with it `jose`, refuses a public key that claims to.
   if (isForVerifying && operations.some((operation) => operation !== 'verify')) {
     return { problem: 'has `key_ops` that mix verifying with another use' };
   }

@@ -6,8 +6,8 @@ import type { JwksFetch } from './jwks-refresh.ts';
  * Returns a function that fetches the JSON Web Key Set at an `https:` URL. Follows no redirects, accepts no content coding and at
  * most `MAX_JWKS_BYTES`. The caller's signal bounds the time.
  *
- * @param ca PEM certificates of accepted CAs; the runtime's where absent
- * @throws TypeError where the URL is not `https:`
+ * @param ca PEM certificates of accepted CAs; the runtime's if absent
+ * @throws TypeError if the URL is not `https:`
  */
 export function httpsJwksFetch(url: string, ca?: string | readonly string[]): JwksFetch {
   const target = new URL(url);
@@ -28,7 +28,7 @@ export function httpsJwksFetch(url: string, ca?: string | readonly string[]): Jw
   };
 }
 
-/** `max-age` in seconds; 0 where the answer must not be cached; `null` where the header says neither. */
+/** `max-age` in seconds; 0 if the answer must not be cached; `null` if the header says neither. */
 function maxAgeFrom(cacheControl = ''): number | null {
   const directives = cacheControl.toLowerCase().split(',');
   if (directives.some((directive) => ['no-store', 'no-cache'].includes(directive.trim()))) return 0;

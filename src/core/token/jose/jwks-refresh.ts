@@ -12,21 +12,21 @@ export interface JwksResponse {
   readonly status: number;
   /** The whole body, at most `MAX_JWKS_BYTES`. */
   readonly body: Uint8Array;
-  /** `max-age` of `cache-control`; `null` where absent. */
+  /** `max-age` of `cache-control`; `null` if absent. */
   readonly maxAgeSeconds: number | null;
   readonly etag: string | null;
 }
 
 /**
- * One request to a key server. Rejects where it cannot be reached or the signal aborts; follows no redirects.
+ * One request to a key server. Rejects if it cannot be reached or the signal aborts; follows no redirects.
  *
- * @param etag of the current set, for `if-none-match`; `null` where there is none
+ * @param etag of the current set, for `if-none-match`; `null` if there is none
  */
 export type JwksFetch = (signal: AbortSignal, etag: string | null) => Promise<JwksResponse>;
 
 /** Intervals of refreshes, and how long keys stay in use while refreshes fail. */
 export interface RefreshRules {
-  /** Refresh interval where the server sends no `max-age`; 300,000 by default. */
+  /** Refresh interval if the server sends no `max-age`; 300,000 by default. */
   readonly intervalMs: number;
   /** Bounds of the refresh interval, whatever `max-age` says; 30,000 and 3,600,000. */
   readonly minIntervalMs: number;
@@ -94,13 +94,13 @@ export class JwksRefresh {
     await this.#refresh();
   }
 
-  /** The keys to use now; `null` where none were ever loaded or the grace period has ended. */
+  /** The keys to use now; `null` if none were ever loaded or the grace period has ended. */
   current(): readonly VerificationKey[] | null {
     const { ports, rules } = this.#options;
     return ports.monotonicMs() - this.#goodAtMs <= rules.graceMs ? this.#keys : null;
   }
 
-  /** Time since the last success; `null` where there was none. */
+  /** Time since the last success; `null` if there was none. */
   ageMs(): number | null {
     const ageMs = this.#options.ports.monotonicMs() - this.#goodAtMs;
     return Number.isFinite(ageMs) ? ageMs : null;
@@ -111,7 +111,7 @@ export class JwksRefresh {
     const { ports, rules } = this.#options;
     const nowMs = ports.monotonicMs();
     const dueAtMs = Math.max(nowMs, this.#attemptedAtMs + rules.hintIntervalMs);
-    // Only forward: a flood of hints must not postpone the attempt that the first one triggered.
+    // Only forward: a flood of hints must not postpone the attempt that the first hint triggered.
     if (this.#next !== null && dueAtMs < this.#next.dueAtMs) this.#schedule(dueAtMs - nowMs);
   }
 
@@ -144,7 +144,7 @@ export class JwksRefresh {
     this.#schedule(this.#take(outcome));
   }
 
-  /** Applies the outcome of an attempt and returns the milliseconds to the next one. */
+  /** Applies the outcome of an attempt and returns the milliseconds to the next attempt. */
   #take(outcome: Outcome): number {
     const { onProblem, ports, rules } = this.#options;
     if (isProblem(outcome)) {

@@ -13,8 +13,8 @@ export const MAX_JWKS_BYTES = 256 * 1024;
 export const MAX_JWKS_KEYS = 100;
 
 /**
- * The verification keys of a JSON Web Key Set, at least one. Refuses the whole set where `jwkFrom` refuses one of its keys or
- * two share a `kid`: a sound issuer does not publish such a set. Keys for other purposes (encryption, an algorithm outside the
+ * The verification keys of a JSON Web Key Set, at least one. Refuses the whole set if `jwkFrom` refuses any of its keys or two share a
+ * `kid`: a sound issuer does not publish such a set. Keys for other purposes (encryption, an algorithm outside the
  * profile or outside `allowed`) are left out. The problem names the key by its index from 0.
  *
  * @param allowed algorithms the issuer may use

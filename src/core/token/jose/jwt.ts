@@ -46,8 +46,8 @@ export function unverifiedJwtFrom(compact: string, maxBytes: number): Unverified
 }
 
 /**
- * The issuer's key that verifies the signature of a token of this kind; a denial where there is none. Does not verify again what the same
- * key has verified before.
+ * The issuer's key that verifies the signature of a token of this kind; a denial if there is none. A verified signature is cached: the
+ * same key does not verify it again.
  *
  * INVARIANT: until then the payload is used only to find its issuer.
  */

@@ -9,7 +9,7 @@ import { defaultRefreshRules, type JwksFetch, JwksRefresh, type RefreshRules } f
 import { isProblem } from '../../runtime/problem.ts';
 import type { After } from '../../runtime/timers.ts';
 
-/** A trusted issuer and where its keys come from. */
+/** A trusted issuer and the source of its keys. */
 export interface TrustedIssuer {
   /** Its `iss`, compared exactly. */
   readonly issuer: string;
@@ -29,11 +29,11 @@ export interface KeyRingOptions {
   /** Called with every failed refresh and refused set (`null` once it succeeds), for a log and a metric. Contains no key. */
   readonly onProblem: (issuer: string, problem: string | null) => void;
   /**
-   * Whether an authority may have announced an issuer or a key that this ring has not heard of. While it is true, an unknown one is a fault
-   * here, not of the token: `token.keys-unavailable`. Default no.
+   * Whether an authority may have announced an issuer or a key that this ring has not received. While it is true, an unknown issuer or
+   * key is a fault here, not of the token: `token.keys-unavailable`. Default no.
    */
   readonly mayBeBehind?: () => boolean;
-  /** `defaultRefreshRules` where absent. */
+  /** `defaultRefreshRules` if absent. */
   readonly rules?: Partial<RefreshRules>;
 }
 
@@ -91,7 +91,7 @@ export class KeyRing implements VerificationKeys {
     await Promise.all(refreshes.map((refresh) => refresh.start()));
   }
 
-  /** The kind of an issuer; `undefined` where it is not trusted. */
+  /** The kind of an issuer; `undefined` if it is not trusted. */
   kindOf(issuer: string): IssuerKind | undefined {
     return this.#issuers.get(issuer)?.kind;
   }
@@ -125,8 +125,8 @@ export class KeyRing implements VerificationKeys {
   }
 
   /**
-   * Replaces the static keys of an issuer, such as Remit's own, atomically. A refused set leaves the old one in use; the
-   * problem is returned and reported to `onProblem`.
+   * Replaces the static keys of an issuer, such as Remit's own, atomically. A refused set leaves the old set in use; the problem
+   * is returned and reported to `onProblem`.
    */
   replace(issuer: string, jwks: unknown): string | null {
     const held = this.#issuers.get(issuer);
@@ -144,9 +144,9 @@ export class KeyRing implements VerificationKeys {
   }
 
   /**
-   * Takes the keys of Remit's issuer from an authority: all of them, also none. They replace those of a source that the configuration names for
-   * the same issuer, which could still have a revoked key; an unusable set withdraws all, for the same reason. Returns why they cannot be used;
-   * `null` where they can.
+   * Replaces all keys of Remit's issuer by those of an authority, possibly none. They also replace a source that the configuration names
+   * for the same issuer, which could still have a revoked key; an unusable set withdraws all, for the same reason. Returns why they cannot
+   * be used; `null` if they can.
    */
   announce(issuer: string, jwks: unknown): string | null {
     const held = this.#issuers.get(issuer);
@@ -205,7 +205,7 @@ const tokensOf: Readonly<Record<IssuerKind, string>> = {
 
 const isOneOf = (names: ReadonlySet<string>, name: string): boolean => names.has(name);
 
-/** Without a key id, a token is unambiguous only where its issuer has a single key for the algorithm. */
+/** Without a key id, a token is unambiguous only if its issuer has a single key for the algorithm. */
 function onlyKeyFor(keys: readonly VerificationKey[], algorithm: string): KeyObject | Deny {
   const [only, ...others] = keys.filter((key) => key.algorithm === algorithm);
   return only !== undefined && others.length === 0

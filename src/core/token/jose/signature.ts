@@ -15,7 +15,7 @@ export function isSigned(
   try {
     return spec !== undefined && verify(spec.digest, bytes, { key, ...spec.form }, signature);
   } catch {
-    // node:crypto throws where the key type does not match the algorithm.
+    // node:crypto throws if the key type does not match the algorithm.
     return false;
   }
 }

@@ -38,12 +38,12 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 
 /**
- * The member names of an object so far: nothing for none, the name itself for one, else a set. A text of 64 KiB can hold 21,000
+ * The member names of an object so far: `null` for no name, the name itself for a single name, else a set. A text of 64 KiB can hold 21,000
  * objects, and a `Set` for each would cost ten times the parsing.
  */
 type MemberNames = Set<string> | string | null;
 
-/** Adds a name; `null` where it is a duplicate. */
+/** Adds a name; `null` if it is a duplicate. */
 function withName(names: MemberNames, name: string): Exclude<MemberNames, null> | null {
   if (names === null) return name;
   if (typeof names === 'string') return names === name ? null : new Set([names, name]);

@@ -7,7 +7,7 @@ import { SharedValues } from '../../runtime/collections/shared-values.ts';
  * same key object. An LRU memory of `max` tokens, 60 bytes each.
  */
 export class VerifiedSignatures {
-  /** With the number of each one's key. */
+  /** The digest of each token, with the number of its key. */
   readonly #tokens: DigestTable;
   /** All tokens of an issuer share a few keys. */
   readonly #keys = new SharedValues<KeyObject, KeyObject>();
@@ -16,13 +16,13 @@ export class VerifiedSignatures {
     this.#tokens = new DigestTable(max, { words: 1 }, (place) => this.#keys.release(this.#tokens.words[place] ?? 0));
   }
 
-  /** The key that verified a token; `null` where none is remembered. */
+  /** The key that verified a token; `null` if none is remembered. */
   keyOf(digest: string): KeyObject | null {
     const place = this.#tokens.find(digest);
     return place === NOWHERE ? null : this.#keys.of(this.#tokens.words[place] ?? 0);
   }
 
-  /** Remembers that the key verified the token, in place of an earlier one. */
+  /** Remembers that the key verified the token, in place of an earlier key. */
   add(digest: string, key: KeyObject): void {
     const place = this.#tokens.take(digest);
     const former = this.#tokens.words[place] ?? 0;

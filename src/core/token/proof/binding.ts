@@ -22,18 +22,18 @@ export type BindingMode = 'certificate' | 'spiffe-id' | 'dpop';
 /** How a token was presented. */
 export interface Presentation {
   readonly caller: Caller;
-  /** The verified proof of the call; `null` where none was sent or required. */
+  /** The verified proof of the call; `null` if none was sent or required. */
   readonly proof: Proof | null;
   readonly scheme: AuthorizationScheme;
 }
 
 /**
- * Why the caller may not use the token; `null` where it may. `token.binding`: issued to another caller. `identity.missing`: a
+ * Why the caller may not use the token; `null` if it may. `token.binding`: issued to another caller. `identity.missing`: a
  * certificate must be compared and the proxy sent none. `token.proof`: a DPoP-bound token without a proof or sent as `Bearer`,
  * or any other token sent as `DPoP`. Checked on every use, because the same token may come from another caller.
  *
- * A task token with `may_act` is only for its exchange, whoever sends it. An external token names a client of its own issuer,
- * so its caller is not compared; where it has a `cnf`, its certificate or key is checked in every mode.
+ * A task token with `may_act` is only for its exchange, by any sender. An external token names a client of its own issuer,
+ * so its caller is not compared; if it has a `cnf`, its certificate or key is checked in every mode.
  *
  * @see RFC 8705 section 3, RFC 9449 section 7.1
  */

@@ -13,7 +13,7 @@ const thumbprint = text({
   grammar: { matches: isSha256Base64url, words: 'a SHA-256 digest in base64url' },
 });
 
-/** The tokens of an agent are mostly bound to the same one. */
+/** The tokens of an agent are mostly bound to the same certificate. */
 const certificates = new BoundedMemo<Confirmation>();
 const keys = new BoundedMemo<Confirmation>();
 

@@ -10,8 +10,8 @@ export interface PossessionOptions extends Omit<ProvenRequest, 'accessToken' | '
 }
 
 /**
- * Verifies the proof of possession that came with a token and uses it up. `null` where the token was sent as `Bearer`, which
- * has no proof. Denies with `token.proof` where the proof is invalid or was used before, and with `token.replay-memory-full`. A
+ * Verifies the proof of possession that came with a token and uses it up. `null` if the token was sent as `Bearer`, which
+ * has no proof. Denies with `token.proof` if the proof is invalid or was used before, and with `token.replay-memory-full`. A
  * proof by another key than the token's is returned without being remembered, for `bindingProblem` to refuse; so only proofs by
  * the keys of valid tokens take memory. Called for every use of a token, never cached.
  *

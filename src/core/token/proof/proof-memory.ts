@@ -16,8 +16,8 @@ export interface ProofUse {
   /** The clocks by which the proof was verified. */
   readonly clocks: Pick<Clocks, 'wallMs' | 'floorMs'>;
   /**
-   * The verified identity of the sidecar that asks, where the memory serves sidecars. Agents and keys are what it says, so they are counted
-   * apart from those of other identities, and all of them together by its share.
+   * The verified identity of the sidecar that asks, if the memory serves sidecars. Its agents and keys are unverified, so they are
+   * counted separately for each sidecar, and together against the sidecar's share.
    */
   readonly sidecar?: string;
 }
@@ -25,8 +25,8 @@ export interface ProofUse {
 /** A replay memory: enforces that each DPoP proof is used once. */
 export interface ReplayMemory {
   /**
-   * Uses up a verified proof. `null` on first use. Denies with `token.proof` where the proof was used before, is older than the memory or
-   * is issued too far in the future, and with `token.replay-memory-full` where its key, its agent, its sidecar or the whole memory is at a
+   * Uses up a verified proof. `null` on first use. Denies with `token.proof` if the proof was used before, is older than the memory or
+   * is issued too far in the future, and with `token.replay-memory-full` if its key, its agent, its sidecar or the whole memory is at a
    * limit (`exceededBound`).
    */
   use(proof: Proof, of: ProofUse): Deny | null;
@@ -53,18 +53,18 @@ export const forgettableBefore = ({ wallMs, floorMs }: ProofUse['clocks'], pastS
 
 /**
  * How far in the future `iat` may be, in seconds, by the later clock of this process: the clock of the sidecar that verified the proof may
- * be ahead of it. A later one would be remembered for as long as it says.
+ * be ahead of it. A proof with a later `iat` would be remembered for as long as it says.
  */
 const MAX_AHEAD_SECONDS = 60;
 
-/** Longest name of a key or an agent that is kept as it is; of a longer one the digest is. */
+/** Longest name of a key or an agent that is kept as it is; a longer name is kept as its digest. */
 const MAX_NAME = 128;
 
 /** The limits of a `ProofMemory`. */
 export interface ProofMemoryOptions {
   /** How long after its `iat` a proof is accepted, and therefore remembered: `pastSeconds` of `ProofRules`. */
   readonly pastSeconds: number;
-  /** `DEFAULT_MAX_PROOFS` where absent. */
+  /** `DEFAULT_MAX_PROOFS` if absent. */
   readonly max?: number;
   /**
    * When this memory began, milliseconds since the Unix epoch, by the later of wall clock and floor. A proof issued earlier may
@@ -76,7 +76,7 @@ export interface ProofMemoryOptions {
 
 /**
  * An in-memory replay memory of one process: remembers key and `jti` of each proof for as long as the proof would be accepted.
- * At its limits (`exceededBound`) it refuses new proofs rather than forget old ones. Stepping the clock back does not make
+ * At its limits (`exceededBound`) it refuses new proofs rather than forget old proofs. Stepping the clock back does not make
  * forgotten proofs usable again.
  *
  * @see RFC 9449 section 11.1

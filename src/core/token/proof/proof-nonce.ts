@@ -1,13 +1,13 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** How long one nonce is handed out. It is accepted for as long again. */
+/** How long a nonce is issued. It is accepted for as long again. */
 const WINDOW_MS = 300_000;
 const WINDOW_BYTES = 6;
 const MAC_BYTES = 16;
 
 /**
- * The nonces that DPoP proofs must carry where several processes serve one name. Each process has a key of its own, so a proof that was
- * made for one of them is refused by the others, and each remembers only its own proofs. A nonce is the number of a window of five
+ * The nonces that DPoP proofs must carry if several processes serve one name. Each process has a key of its own, so a proof that was made
+ * for one process is refused by the others, and each remembers only its own proofs. A nonce is the number of a window of five
  * minutes with its MAC, so nothing is stored. Clients take the nonce from the refusal of their first proof.
  *
  * @see RFC 9449 sections 8 and 9
@@ -31,7 +31,7 @@ export class ProofNonces {
     return this.#current;
   }
 
-  /** Whether a proof may carry the nonce: it is of this process, and of this window or the one before. */
+  /** Whether a proof may carry the nonce: it is of this process, and of this window or the previous window. */
   isAccepted(nonce: string): boolean {
     this.#turn();
     return isSame(nonce, this.#current) || isSame(nonce, this.#previous);

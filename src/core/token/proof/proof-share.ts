@@ -14,12 +14,12 @@ export interface HeldProofs {
   readonly ofKey: number;
   /** Proofs of the agent whose token the new proof is for. */
   readonly ofAgent: number;
-  /** Proofs that the sidecar has asked for, whichever agents it named; 0 where no sidecar asks. */
+  /** Proofs that the sidecar has asked for, for all agents it named; 0 if no sidecar asks. */
   readonly ofSidecar: number;
 }
 
 /**
- * The limit that one more proof would exceed; `null` where there is room. Dynamic thresholds: an agent may hold as many proofs
+ * The limit that a further proof would exceed; `null` if there is room. Dynamic thresholds: an agent may hold as many proofs
  * as there is free room, a key half as many. One agent alone gets at most half of the memory (one key a third), two agents a
  * third each, and a newcomer always finds room. A sidecar, which can name any agent and key, may hold four times as
  * many as there is free room, whatever it names: alone four fifths.

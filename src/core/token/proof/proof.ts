@@ -46,20 +46,20 @@ export interface ProvenRequest {
   readonly method: string;
   /** Its target by the configured external URL (`targetUriOf`), never by the host it names. Query and fragment are ignored. */
   readonly url: string;
-  /** The access token of the request; `null` where there is none, as at a token endpoint. */
+  /** The access token of the request; `null` if there is none, as at a token endpoint. */
   readonly accessToken: string | null;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
   readonly rules: ProofRules;
-  /** Where given, the proof must carry one of these nonces. */
+  /** If given, the proof must carry one of these nonces. */
   readonly nonces?: ProofNonces | undefined;
 }
 
 /**
- * Verifies the proof in a request's `DPoP` header values: exactly one, of the right type, signed by the key it carries, for
- * this method, target and access token, and recent. Denies everything else with `token.proof`, and with `token.proof-nonce` where only
- * the nonce is missing or not ours; the detail names the member or claim, never its value. The key comes from `jwk` only: nothing is fetched and `kid` is ignored. `bindingProblem` checks that
- * the token is bound to the key, `ProofMemory` that the proof is not reused. Never throws.
+ * Verifies the proof in a request's `DPoP` header values: exactly one, of the right type, signed by the key it carries, for this method,
+ * target and access token, and recent. Denies everything else with `token.proof`, and with `token.proof-nonce` if only the nonce is missing
+ * or not ours; the detail names the member or claim, never its value. The key comes from `jwk` only: nothing is fetched and `kid` is
+ * ignored. `bindingProblem` checks that the token is bound to the key, `ProofMemory` that the proof is not reused. Never throws.
  *
  * @see RFC 9449 sections 4.2 and 4.3
  */
@@ -79,7 +79,7 @@ export function proofFrom(values: readonly string[], request: ProvenRequest): Pr
   if (isProblem(claims)) return refused(`proof ${claims.problem}`);
   const other = requestProblem(claims, request);
   if (other !== null) return refused(other);
-  // Last, so that only the sender of a proof that is valid otherwise is asked for another one.
+  // Last, so that only the sender of a proof that is valid otherwise is asked for another proof.
   if (request.nonces?.isAccepted(claims.nonce ?? '') === false) return deny('token.proof-nonce', nonceProblem(claims));
   const { thumbprint, algorithm } = key;
   return { thumbprint, algorithm, proofId: claims.jti, issuedAtSeconds: claims.iat };
