@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 
 /**
- * Why a bundle does not verify a certificate chain; `null` where it does: each certificate is issued by the next, and the last
+ * Why a bundle does not verify a certificate chain; `null` if it does: each certificate is issued by the next, and the last
  * by a currently valid CA certificate of the bundle.
  *
  * @param chain the leaf, then any intermediates

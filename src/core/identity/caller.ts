@@ -6,9 +6,9 @@ import { xfccFrom, type XfccElement } from './xfcc.ts';
 
 /** What Envoy says about the sender of a call, not yet checked. */
 export interface PeerFacts {
-  /** `attributes.source.principal`; `''` where there is none. */
+  /** `attributes.source.principal`; `''` if there is none. */
   readonly principal: string;
-  /** `attributes.source.certificate`, the URL-encoded PEM of the leaf; `''` where there is none. */
+  /** `attributes.source.certificate`, the URL-encoded PEM of the leaf; `''` if there is none. */
   readonly certificate: string;
   /** Values of `x-forwarded-client-cert`, as received. */
   readonly xfcc: readonly string[];
@@ -28,14 +28,14 @@ export interface IdentityRules {
   readonly leafFrom?: LeafReader;
 }
 
-/** A caller: a workload whose identity one source asserts and no other contradicts. */
+/** A caller: a workload whose identity a source asserts and no other contradicts. */
 export interface Caller {
   readonly id: SpiffeId;
   readonly trustDomain: TrustDomain;
   readonly source: 'peer' | 'xfcc';
-  /** base64url SHA-256 of its certificate's DER; `null` where that is not known. */
+  /** base64url SHA-256 of its certificate's DER; `null` if not known. */
   readonly certificateSha256: string | null;
-  /** Last instant its certificate is valid, milliseconds since the Unix epoch; `null` where not known. */
+  /** Last instant its certificate is valid, milliseconds since the Unix epoch; `null` if not known. */
   readonly certificateNotAfterMs: number | null;
 }
 
@@ -51,9 +51,8 @@ const modes: ReadonlyMap<
 /**
  * The caller of a call, from the source that `rules.mode` trusts. Never throws.
  *
- * Denies with `identity.missing` where that source is empty, `identity.invalid` where it breaks a rule,
- * `identity.untrusted-domain` where its trust domain is not accepted, and `identity.conflict` where another source, trusted or
- * not, contradicts it.
+ * Denies with `identity.missing` if that source is empty, `identity.invalid` if it breaks a rule, `identity.untrusted-domain` if its
+ * trust domain is not accepted, and `identity.conflict` if another source, trusted or not, contradicts it.
  *
  * @param nowMs milliseconds since the Unix epoch, at which certificates must be valid
  */
@@ -92,7 +91,7 @@ function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
   return callerOf(id, 'xfcc', { sha256: own?.sha256 ?? element.sha256, notAfterMs: own?.notAfterMs ?? null });
 }
 
-/** The peer's leaf, whose chain Envoy has verified: it must match the principal and be valid now. `null` where Envoy sent none. */
+/** The peer's leaf, whose chain Envoy has verified: it must match the principal and be valid now. `null` if Envoy sent none. */
 function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): LeafCertificate | null | Deny {
   if (facts.certificate === '') return null;
   const leaf = (rules.leafFrom ?? leafFromUrlEncodedPem)(facts.certificate);
@@ -105,7 +104,7 @@ function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): LeafCe
   return leaf;
 }
 
-/** In `peer` mode the header is not trusted, but must not contradict: `URI`, and `Hash` where the leaf is known. */
+/** In `peer` mode the header is not trusted, but must not contradict: `URI`, and `Hash` if the leaf is known. */
 function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: LeafCertificate | null): Deny | null {
   if (xfcc.length === 0) return null;
   const elements = elementsOf(xfcc);
@@ -122,8 +121,8 @@ function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: LeafCertifi
 }
 
 /**
- * The last element, if only a pinned proxy can have written it. Envoy does not escape names, so one certificate can make an
- * element look like two; then the `By` of a pinned proxy also appears before the last element. A path that passes through
+ * The last element, if only a pinned proxy can have written it. Envoy does not escape names, so a certificate can make an element look
+ * like two; then the `By` of a pinned proxy also appears before the last element. A path that passes through
  * pinned proxies twice is refused too.
  */
 function pinnedElement(elements: readonly XfccElement[], proxyIds: readonly string[]): XfccElement | Deny {
@@ -146,7 +145,7 @@ function elementsOf(xfcc: readonly string[]): readonly XfccElement[] | Deny {
     : deny('identity.invalid', 'the call must have one xfcc header');
 }
 
-/** Parsed headers: a workload sends the same one with every call. */
+/** Parsed headers: a workload sends the same header with every call. */
 const headers = new BoundedMemo<readonly XfccElement[] | Deny>({ maxKeys: 2_048, maxKeyChars: 4_096 });
 
 const ids = new BoundedMemo<SpiffeId | Deny>({ maxKeyChars: MAX_SPIFFE_ID_BYTES });

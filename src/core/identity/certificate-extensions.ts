@@ -26,7 +26,7 @@ const TEXT_NAMES: ReadonlySet<number> = new Set([0x81, 0x82, URI_NAME]);
  * The extensions of a certificate: object identifier (hex of its content) to DER value.
  *
  * `node:crypto` parses certificates with OpenSSL but does not show key usage, and its `ca` is false for a CA whose key usage
- * lacks keyCertSign, so this parses the extensions again. `null` where this strict parser refuses the certificate: indefinite
+ * lacks keyCertSign, so this parses the extensions again. `null` if this strict parser refuses the certificate: indefinite
  * or over-long lengths, trailing bytes, a repeated extension.
  *
  * @see RFC 5280 sections 4.1 and 4.2
@@ -52,8 +52,8 @@ export function extensionsFrom(der: Uint8Array): ReadonlyMap<string, Uint8Array>
 }
 
 /**
- * The URI names of a subject alternative name, as Latin-1; empty where there is no such extension. `null` where it cannot be
- * parsed or a text name contains NUL: parsers that stop at a NUL would see another name.
+ * The URI names of a subject alternative name, as Latin-1; empty if there is no such extension. `null` if it cannot be parsed
+ * or a text name contains NUL: parsers that stop at a NUL would see another name.
  */
 export function uriNamesIn(subjectAlternativeName: Uint8Array | undefined): readonly string[] | null {
   const names = subjectAlternativeName === undefined ? [] : sequenceIn(subjectAlternativeName);

@@ -16,7 +16,7 @@ export function certificatesFromDer(der: Uint8Array): readonly X509Certificate[]
   if (elements === null || elements.length > MAX_CERTIFICATES) return null;
   let start = 0;
   const parts = elements.map(({ content }) => {
-    // Contents are views of `der`: where one ends, the next certificate begins.
+    // Contents are views of `der`: the next certificate begins at the end of the last.
     const end = content.byteOffset - der.byteOffset + content.length;
     const part = der.subarray(start, end);
     start = end;
@@ -26,8 +26,8 @@ export function certificatesFromDer(der: Uint8Array): readonly X509Certificate[]
 }
 
 /**
- * The certificates of a PEM file, in order; empty for a text without a block. Text between blocks is skipped. `null` where a
- * block is truncated, of another type, or not a certificate of at most 16 KiB, or where there are more than {@link
+ * The certificates of a PEM file, in order; empty for a text without a block. Text between blocks is skipped. `null` if a block is
+ * truncated, of another type, or not a certificate of at most 16 KiB, or if there are more than {@link
  * MAX_CERTIFICATES}.
  */
 export function certificatesFromPem(text: string): readonly X509Certificate[] | null {

@@ -17,8 +17,8 @@ export interface HeldSvidOptions {
 const LOOK_MS = 5_000;
 
 /**
- * The SVID that a source holds: the last good one, until a newer one replaces it, it is withdrawn or it expires. INVARIANT: what is offered
- * replaces a good one only if it is good now, and of the same workload.
+ * The SVID that a source holds: the last good SVID, until a newer SVID replaces it, it is withdrawn or it expires. INVARIANT: an offered
+ * SVID replaces a good SVID only if it is good now, and of the same workload.
  *
  * Lifecycle: serves from construction on; `close` once.
  */
@@ -35,8 +35,8 @@ export class HeldSvid {
   }
 
   /**
-   * Takes over an SVID and notifies every listener, unless it is the same. A listener that throws becomes a problem. One that is not valid
-   * yet, or of another workload while this one is good, is refused, and taken over once that has changed.
+   * Replaces the held SVID and notifies every listener, unless it is the same. A listener that throws becomes a problem. An SVID that is
+   * not valid yet, or of another workload while the held SVID is good, is refused now, and used once that has changed.
    */
   offer(svid: Svid): void {
     this.#cancelLook();
@@ -47,7 +47,7 @@ export class HeldSvid {
     this.#refuse(refusal);
   }
 
-  /** Refuses what was offered, which is no usable SVID, and keeps the one that is held. */
+  /** Records that an unusable SVID was offered, and keeps the held SVID. */
   refuse({ problem, cause = 'invalid' }: SvidProblem): void {
     this.#cancelLook();
     this.#refuse({ problem, cause });
@@ -85,7 +85,7 @@ export class HeldSvid {
   }
 
   onChange(listener: (svid: Svid) => void): () => void {
-    // Wraps the listener, so that one added twice is called twice and removed separately.
+    // Wraps the listener, so that a listener added twice is called twice and removed separately.
     const own = (svid: Svid): void => listener(svid);
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);

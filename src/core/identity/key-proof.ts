@@ -14,12 +14,12 @@ const MAX_CHAIN = 4;
 const KEPT_MS = 3_600_000;
 const SKEW_MS = 60_000;
 
-/** What a proof is about: a text that names the key, and all that makes it one of this fleet. */
+/** What a proof is about: a text that names the key and its fleet. */
 export type Proven = string;
 
 /**
- * Proof that the holder of an SVID says something: its certificates, and a signature with its private key. It is kept with what is said, in a place
- * that others can write.
+ * A signature over a text by the private key of an SVID, with its certificates. It is stored beside the text, in a place that others can
+ * write.
  */
 export function keyProofOf(said: Proven, svid: Pick<Svid, 'certificates' | 'keyPem'>): string {
   const key = createPrivateKey(svid.keyPem);
@@ -30,7 +30,7 @@ export function keyProofOf(said: Proven, svid: Pick<Svid, 'certificates' | 'keyP
 }
 
 /**
- * Why a proof does not show that a workload of the same SPIFFE ID as `svid` said so; `null` where it does. Its certificate may have expired an
+ * Why a proof does not show that a workload of the same SPIFFE ID as `svid` signed the text; `null` if it does. Its certificate may have expired an
  * hour ago at most. Never throws.
  */
 export function keyProofProblem(
@@ -64,7 +64,7 @@ const bytesOf = (said: Proven): Buffer => Buffer.from(`remit.authority.proof.v1\
 const digestFor = ({ asymmetricKeyType }: KeyObject): 'sha256' | null =>
   asymmetricKeyType === 'ed25519' ? null : 'sha256';
 
-/** `null` where it is not of the form that `keyProofOf` gives. */
+/** `null` if it is not of the form that `keyProofOf` gives. */
 function partsFrom(text: string): { readonly chain: readonly X509Certificate[]; readonly signature: Buffer } | null {
   const parsed: unknown = JSON.parse(text);
   if (typeof parsed !== 'object' || parsed === null || !('chain' in parsed) || !('signature' in parsed)) return null;

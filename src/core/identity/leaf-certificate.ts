@@ -71,7 +71,7 @@ export function leafFromPem(text: string): LeafCertificate | Deny {
  * Parses the leaf certificate of an X509-SVID. Never throws. Denies with `identity.invalid` anything that is not the DER of one
  * certificate of at most 16 KiB, or that breaks a rule of the standard: exactly one URI name, which is a workload's SPIFFE ID
  * (other types of name are allowed); not a CA; key usage with digitalSignature and without keyCertSign and cRLSign; clientAuth
- * in the extended key usage, if it has one. Text names with NUL are refused.
+ * in the extended key usage, if present. Text names with NUL are refused.
  *
  * Checks neither the signature nor the validity.
  *

@@ -7,7 +7,7 @@ import { xfccFrom } from './xfcc.ts';
 export interface RefusedCaller {
   /** At most 512 characters of printable ASCII; quotes, backslashes and others become `?`; truncated with `…`. */
   readonly id: string;
-  /** Peer IP address of the connection (of the hop, where there is one); `null` where not known. */
+  /** Peer IP address of the connection (of the hop, if there is one); `null` if not known. */
   readonly address: string | null;
 }
 
@@ -15,7 +15,7 @@ const MAX_ID_CHARS = 512;
 
 /**
  * The id that a refused caller presented, for investigation: with `xfcc` the `URI` of the nearest element, else the principal,
- * else the id in its certificate; `null` where there is none. Never throws.
+ * else the id in its certificate; `null` if there is none. Never throws.
  */
 export function refusedCallerFrom(
   { principal, certificate, xfcc }: PeerFacts,

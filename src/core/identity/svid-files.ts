@@ -40,7 +40,7 @@ const POLL_MS = 5_000;
  * Kubernetes mounts them.
  *
  * A set that is not good now (half written, a key of another certificate, expired, not valid yet, of another workload, a key readable by
- * everyone) is refused, and the last good SVID stays in use until the next change, or until the new one is valid.
+ * everyone) is refused, and the last good SVID stays in use until the next change, or until the new SVID is valid.
  *
  * Lifecycle: `open` reads the files once and starts watching; `close` once. Missing files are waited for.
  */
@@ -138,7 +138,7 @@ export class SvidFileSource implements SvidSource {
     this.#cancelPoll = repeatedly(look, { everyMs: POLL_MS, after, onFault: this.#onFault });
   }
 
-  /** Reads changed files, one reading at a time. Never rejects: a failed reading is retried at the next look. */
+  /** Reads changed files, one read at a time. Never rejects: a failed read is retried at the next look. */
   #look(): Promise<void> {
     this.#reading = this.#reading
       .then(() => this.#readIfChanged())

@@ -10,11 +10,11 @@ export type SvidSettings =
   | ({ readonly kind: 'workload-api'; /** gRPC target. */ readonly target: string } & WantedSvid)
   | ({ readonly kind: 'files' } & SvidFiles);
 
-/** The fields of the `svid` section; `null` where absent. */
+/** The fields of the `svid` section; `null` if absent. */
 export interface SvidFields {
   /** gRPC target of the Workload API, from `workloadApiTargetFrom`. */
   readonly workloadApi: string | null;
-  /** With `workloadApi`: the wanted identity, where there are several. */
+  /** With `workloadApi`: the wanted identity, if there are several. */
   readonly id: SpiffeId | null;
   readonly hint: string | null;
   readonly certificate: string | null;

@@ -27,11 +27,11 @@ export interface Svid {
  * Lifecycle: serves from construction on. `close` ends renewal; the SVID held stays available.
  */
 export interface SvidSource {
-  /** The SVID to use now; `null` where there is none, it has expired or it was withdrawn. */
+  /** The SVID to use now; `null` if there is none, it has expired or it was withdrawn. */
   current(): Svid | null;
-  /** Why the SVID cannot be renewed, even while {@link current} is still good; `null` where nothing is wrong. */
+  /** Why the SVID cannot be renewed, even while {@link current} is still good; `null` if nothing is wrong. */
   problem(): string | null;
-  /** Why the SVID that was offered last is not in use, while an earlier one may be; `null` once one was taken over. */
+  /** Why the SVID that was offered last is not in use, while an earlier SVID may be; `null` once an offered SVID is in use. */
   refusal(): SvidRefusal | null;
   /** Calls `listener` with every new SVID or bundle. The returned function unsubscribes. */
   onChange(listener: (svid: Svid) => void): () => void;

@@ -4,7 +4,7 @@ import { certificatesFromDer } from './certificate-list.ts';
 import { trustDomainFrom, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
 import { svidFrom, type Svid, type SvidProblem, type SvidRefusalCause } from './svid.ts';
 
-/** Which identity is wanted, where there are several; the first one where both are `null`. */
+/** Which identity is wanted, if there are several; the first if both are `null`. */
 export interface WantedSvid {
   readonly id: SpiffeId | null;
   readonly hint: string | null;
@@ -102,7 +102,7 @@ function federatedFrom(given: unknown): {
   return { bundles, problem: leftOut === 0 ? null : `${leftOut} bundles of other trust domains could not be read` };
 }
 
-/** A member of a decoded message; `undefined` where the wire does not have it. */
+/** A member of a decoded message; `undefined` if the wire does not have it. */
 const memberOf = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null
     ? (Object.getOwnPropertyDescriptor(value, name)?.value as unknown)

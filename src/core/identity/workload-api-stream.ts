@@ -32,7 +32,7 @@ export const x509SvidResponseType = messageNamed('X509SVIDResponse');
 /** How a stream ended. */
 export interface StreamEnd {
   readonly problem: string;
-  /** The server grants this workload no identity, which also withdraws an earlier one. */
+  /** The server grants this workload no identity, which also withdraws an earlier identity. */
   readonly isDenied: boolean;
 }
 
@@ -46,7 +46,7 @@ export interface StreamListener {
 /** INVARIANT: metadata that the standard requires against server-side request forgery. */
 const SECURITY_METADATA = ['workload.spiffe.io', 'true'] as const;
 
-/** How an agent that says nothing is found: each ping after so long, and how long it has to answer one. */
+/** How a silent agent is detected: the interval of pings, and the time to answer a ping. */
 export interface Keepalive {
   readonly timeMs: number;
   readonly timeoutMs: number;

@@ -33,11 +33,11 @@ const MAX_SILENCE_MS = 86_400_000;
 /**
  * The SVID from the SPIFFE Workload API, over one stream on which the agent pushes renewals.
  *
- * A failed stream is retried with back-off: 1 s, doubling up to 30 s, less up to half as jitter so that the workloads of a host
- * spread out. Near the end of the SVID, and once it has ended, that is a quarter of what is left, and 2 s at least: so the process has one again as soon as
- * an agent does that was away. A stream is also reopened when it is silent for three quarters of the SVID's remaining life, because the agent
- * renews at half of it. Meanwhile, and after an invalid message, the last good SVID serves until it expires. When the agent
- * says that this process has no identity (any more), or not the wanted one, the SVID is dropped at once.
+ * A failed stream is retried with back-off: 1 s, doubling up to 30 s, less up to half as jitter so that the workloads of a host spread out.
+ * Near the end of the SVID, and once it has ended, the wait is a quarter of the remaining life, and 2 s at least: so the process gets a new
+ * SVID soon after an absent agent returns. A stream is also reopened when it is silent for three quarters of the SVID's remaining life,
+ * because the agent renews at half of it. Meanwhile, and after an invalid message, the last good SVID serves until it expires. When the
+ * agent says that this process has no identity (any more), or not the wanted one, the SVID is dropped at once.
  *
  * Lifecycle: the constructor opens the stream without waiting; `close` once.
  *
@@ -48,7 +48,7 @@ export class WorkloadApiSource implements SvidSource {
   readonly #held: HeldSvid;
   #failures = 0;
   #hasAnswered = false;
-  /** When the last SVID ends or ended; `null` where the agent has none for this process. */
+  /** When the last SVID ends or ended; `null` if the agent has none for this process. */
   #endsMs: number | null = null;
   #closeStream: () => void = () => undefined;
   #cancelTimer: () => void = () => undefined;

@@ -4,9 +4,9 @@ import { deny, isDeny, type Deny } from '../decision/decision.ts';
 export interface XfccElement {
   /** URI names of the proxy that wrote the element. */
   readonly by: readonly string[];
-  /** SHA-256 of the DER of the peer's certificate, base64url; `null` where there is none. */
+  /** SHA-256 of the DER of the peer's certificate, base64url; `null` if there is none. */
   readonly sha256: string | null;
-  /** URI name of the peer, not yet parsed. `''` means a certificate without one, `null` an element without `URI`. */
+  /** URI name of the peer, not yet parsed. `''` means a certificate without a URI name, `null` an element without `URI`. */
   readonly uri: string | null;
   /** RFC 2253 subject of the peer, with its escapes. */
   readonly subject: string | null;
@@ -20,7 +20,7 @@ export const MAX_XFCC_BYTES = 16 * 1024;
 /** Most elements of a header: the most proxies on one path. */
 export const MAX_XFCC_ELEMENTS = 16;
 
-/** Every key, and whether an element may repeat it. Envoy may repeat `URI` too, but an X509-SVID has one. */
+/** Every key, and whether an element may repeat it. Envoy may repeat `URI` too, but an X509-SVID has a single URI name. */
 const KEYS: ReadonlyMap<string, 'once' | 'repeats'> = new Map([
   ['by', 'repeats'],
   ['hash', 'once'],
@@ -34,8 +34,8 @@ const KEYS: ReadonlyMap<string, 'once' | 'repeats'> = new Map([
 
 /**
  * One pair and its terminator. A bare value is printable ASCII without space, `"`, `,`, `;` and `=`. In a quoted value a
- * backslash escapes the next character (RFC 2253); in Envoy's own grammar it escapes a quote only. Where the two grammars end
- * the value at different quotes (`\\"`), the pair does not match.
+ * backslash escapes the next character (RFC 2253); in Envoy's own grammar it escapes a quote only. If the two grammars end the value at
+ * different quotes (`\\"`), the pair does not match.
  */
 const PAIR = /([A-Za-z]+)=(?:"((?:[ !#-[\]-~]|\\[ -[\]-~]|\\\\(?!"))*)"|([!#-+\--:<>-~]*))([,;]|$)/y;
 
