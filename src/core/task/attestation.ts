@@ -1,7 +1,7 @@
 import type { Problem } from '../runtime/problem.ts';
 import { namedValueLimits, type NamedValues } from './named-values.ts';
 
-/** Who attests: a workload of `contextWriters`, one of `operators`, or a transmitter of security events. */
+/** Who attests: a workload of `contextWriters` or of `operators`, or a transmitter of security events. */
 export type AttesterKind = 'writer' | 'operator' | 'signal';
 
 /**
@@ -17,7 +17,7 @@ export interface Attestation {
 }
 
 /**
- * A statement of an attester about a task. A workload sends all of its values, which replace its earlier ones. A security event
+ * A statement of an attester about a task. A workload sends all of its values, which replace its earlier values. A security event
  * sends changes, so the transmitter's other values stay.
  */
 export type Attesting =
@@ -36,7 +36,7 @@ export type Attesting =
       readonly values: ChangedValues;
     };
 
-/** Changed values by name; `null` for removed ones. */
+/** Changed values by name; `null` for removed values. */
 export type ChangedValues = Readonly<Record<string, string | null>>;
 
 /** Most attested values of one task; each attester may have `namedValueLimits.maxNames` of them. */
@@ -69,7 +69,7 @@ function stays(one: Attestation, saying: Attesting): boolean {
 
 /** A changed attested value. */
 export interface AttestedChange extends Pick<Attestation, 'name' | 'by'> {
-  /** `null` where it was removed. */
+  /** `null` if it was removed. */
   readonly value: string | null;
   /** Whether this attester had no value of that name before. */
   readonly isNew: boolean;

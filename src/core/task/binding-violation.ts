@@ -5,11 +5,11 @@ import type { IssuedTokenState } from './issued-token.ts';
 /** What to do about a bound token presented by another workload; `revoke-token` by default. */
 export type BindingEffect = 'revoke-token' | 'revoke-task' | 'ignore';
 
-/** A verified token, presented by an authenticated workload other than the one it was issued to. */
+/** A verified token, presented by an authenticated workload to which it was not issued. */
 export interface BindingViolation {
   readonly issuer: string;
   readonly taskId: string;
-  /** What is stored of the token; `undefined` where it was not issued here, and then nothing is done. */
+  /** The stored state of the token; `undefined` if it was not issued here, and then nothing is done. */
   readonly issued: Pick<IssuedTokenState, 'jtiDigest' | 'revokedAtMs'> | undefined;
   readonly presentedBy: SpiffeId;
   /** Wall clock, milliseconds since the Unix epoch. */
@@ -33,7 +33,7 @@ export interface TokenKiller {
  *
  * INVARIANT: only for tokens whose signature was verified; otherwise anybody could name a `jti`.
  *
- * @returns the ledger's `event` record, `null` where it is nothing new. The record says that revocation is `pending`; the
+ * @returns the ledger's `event` record, `null` if it is nothing new. The record says that revocation is `pending`; the
  * record `token-revoked` says that it was done, and is written together with it.
  */
 export function settleBindingViolation(

@@ -25,7 +25,7 @@ export const SIGNAL_NAMES = [
 export type SignalName = (typeof SIGNAL_NAMES)[number];
 
 /**
- * Kinds of cause with their rank: a suspension of higher rank replaces one of lower rank, never the reverse. Deadlines, idle
+ * Kinds of cause with their rank: a suspension of higher rank replaces a suspension of lower rank, never the reverse. Deadlines, idle
  * limits and stolen tokens do not suspend.
  */
 const ranks = { agent: 0, parent: 1, deadline: 2, idle: 2, binding: 2, context: 2, signal: 3, operator: 4 } as const;
@@ -79,7 +79,7 @@ export type CauseCode = keyof typeof own | `signal.${SignalName | 'unknown'}`;
 export interface Cause {
   readonly code: CauseCode;
   readonly note: string;
-  /** Present where it concerns the subject of a task alone, and not its agent. Not stored with the task. */
+  /** Present if it concerns only the subject of a task, not its agent. Not stored with the task. */
   readonly reach?: 'subject';
 }
 
@@ -113,7 +113,7 @@ const others: ReadonlySet<CauseKind> = new Set<CauseKind>(STOPPING_KINDS);
  */
 export const isByOthers = (code: CauseCode): boolean => code !== 'operator.restored' && others.has(kindOf(code));
 
-/** Whether a suspension by `code` replaces one by `held`; `null` is a suspension of unknown cause. */
+/** Whether a suspension by `code` replaces a suspension by `held`; `null` is a suspension of unknown cause. */
 export const outranks = (code: CauseCode, held: CauseCode | null): boolean =>
   held === null || ranks[kindOf(code)] > ranks[kindOf(held)];
 

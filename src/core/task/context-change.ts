@@ -7,7 +7,7 @@ import type { ContextEffect, Task } from './task.ts';
 export type Saying = { readonly kind: 'agent'; readonly by: string; readonly values: NamedValues } | Attesting;
 
 /**
- * Applies a statement to a task: an agent changes only claimed values, an attester only attested ones. A problem where a limit
+ * Applies a statement to a task: an agent changes only claimed values, an attester only attested values. A problem if a limit
  * is exceeded.
  */
 export function contextAfter(

@@ -1,6 +1,6 @@
 /**
  * What has been allowed to a task and all tasks of its tree: its ancestors and all their sub-tasks. A sub-task shares the
- * history, because what one agent has read another can be told; delegation does not reset it.
+ * history, because an agent can pass on what it has read; delegation does not reset it.
  */
 export interface TaskHistory {
   /** 0 before the first entry; each change adds 1. */
@@ -25,7 +25,7 @@ export const MAX_HISTORY_LABELS = 64;
 /** The history of a task that has not acted, or of a call without a task. */
 export const noHistory: TaskHistory = Object.freeze({ version: 0, actions: [], labels: [] });
 
-/** Adds a use to the history; `same` where nothing is new, `full` where a limit is reached. */
+/** Adds a use to the history; `same` if nothing is new, `full` if a limit is reached. */
 export function historyWith(history: TaskHistory, use: Omit<HistoryEntry, 'version'>): TaskHistory | 'same' | 'full' {
   const actions = withAll(history.actions, [use.action]);
   const labels = withAll(history.labels, use.labels);

@@ -7,7 +7,7 @@ export interface IssuedTokenState {
   readonly issuedAtMs: number;
   /** Expiry by the store's floor: as far ahead of the floor as `exp` was of the wall clock. */
   readonly expiresAtMs: number;
-  /** The task's generation at issuance. The token is dead once the task has a later one. */
+  /** The task's generation at issuance. The token is dead once the task has a later generation. */
   readonly generation: number;
   /** `null` unless the token itself was revoked. */
   readonly revokedAtMs: number | null;

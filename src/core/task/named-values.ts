@@ -1,7 +1,7 @@
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { text } from '../runtime/fields.ts';
 
-/** Named values about a task from one source: a model version, a node, an approval, or whatever else an operator cares about. */
+/** Named values about a task from one source, such as a model version, a node or an approval. */
 export type NamedValues = Readonly<Record<string, string>>;
 
 /** Limits per source: number of names, and characters of a value. */

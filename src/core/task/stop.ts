@@ -27,10 +27,10 @@ export interface StopQuery {
 export interface StopRow extends Stop {
   readonly issuer: string;
   readonly agent: string;
-  /** The only subject that it concerns; `''` where it concerns all. */
+  /** The only subject that it concerns; `''` if it concerns all. */
   readonly subject: string;
   readonly action: string;
-  /** Id of the suspended task; `''` where it has ended. */
+  /** Id of the suspended task; `''` if it has ended. */
   readonly task: string;
 }
 
@@ -41,7 +41,7 @@ export const STOP_MEMORY_MS = 86_400_000;
 export const isStop = ({ kind, cause }: TaskEvent, by: string, { agent }: Pick<Task, 'agent'>): boolean =>
   (kind === 'suspend' || kind === 'revoke' || kind === 'cancel') && isByOthers(cause.code) && by !== agent;
 
-/** The stop that lasts longest: that of a suspended task, else the latest end; `null` where there are none. */
+/** The stop that lasts longest: that of a suspended task, else the latest end; `null` if there are none. */
 export function longestOf(stops: readonly Stop[]): Stop | null {
   const [first, ...more] = stops;
   if (first === undefined) return null;

@@ -28,11 +28,11 @@ export interface Task {
   readonly subject: string;
   /** The parent task (same issuer), whose suspension or end this task shares; `null` for a root task. */
   readonly parentId: string | null;
-  /** The declared purpose; `''` where none was given. */
+  /** The declared purpose; `''` if none was given. */
   readonly purpose: string;
   /** `sha-256:` and the base64url digest of the intent. */
   readonly intentHash: string;
-  /** The stored state. `stateAt` gives the effective one. */
+  /** The stored state. `stateAt` gives the effective state. */
   readonly state: TaskState;
   /** Milliseconds since the Unix epoch, as all instants here. */
   readonly createdAtMs: number;
@@ -44,8 +44,8 @@ export interface Task {
   readonly lastUsedMs: number;
   readonly endedAtMs: number | null;
   /**
-   * What suspended or ended it; the highest-ranking suspension where there are several; `null` while active. `causeAt` gives
-   * the effective one.
+   * What suspended or ended it; the highest-ranking suspension if there are several; `null` while active. `causeAt` gives the effective
+   * cause.
    */
   readonly cause: Cause | null;
   /** The span in which the intent was accepted. */
@@ -68,7 +68,7 @@ export interface Task {
 /** An event that changes a task. */
 export interface TaskEvent {
   readonly kind: 'complete' | 'cancel' | 'revoke' | 'expire' | 'suspend' | 'resume';
-  /** Why. Stored with the task where it suspends or ends it, and in the ledger. Its code decides who may resume the task. */
+  /** Why. Stored with the task if it suspends or ends it, and in the ledger. Its code decides who may resume the task. */
   readonly cause: Cause;
 }
 
@@ -144,14 +144,14 @@ export const stateAt = (task: Task, nowMs: number): TaskState =>
 export const causeAt = (task: Task, nowMs: number): Cause | null =>
   stateAt(task, nowMs) === task.state ? task.cause : expiryOf(task).cause;
 
-/** Why a resume by this cause cannot lift the suspension; `null` where it can, or the task is not suspended. */
+/** Why a resume by this cause cannot lift the suspension; `null` if it can, or the task is not suspended. */
 export const resumeConflict = (task: Task, { code }: Cause): TaskConflict | null =>
   task.state !== 'suspended' || lifts(code, task.cause?.code ?? null) ? null : { problem: 'held', state: task.state };
 
 /**
- * Applies an event to a task. Returns the same object where the event has already happened, a new one where it changes the
- * task. A conflict where the task has ended otherwise (expiry included), or where the resume is not entitled to lift the
- * suspension. Suspending a suspended task keeps the cause of higher rank.
+ * Applies an event to a task. Returns the same object if the event has already happened, a new object if it changes the task. A conflict if
+ * the task has ended otherwise (expiry included), or if the resume is not entitled to lift the suspension. Suspending a suspended task
+ * keeps the cause of higher rank.
  */
 export function afterEvent(task: Task, event: TaskEvent, nowMs: number): Task | TaskConflict {
   const from = stateAt(task, nowMs);
@@ -175,11 +175,10 @@ const suspended = (task: Task, cause: Cause): Task =>
 /**
  * The task of a token, if it may act with that token now. Called on every use, never cached.
  *
- * @param task stored under the token's issuer and `txn`; `undefined` where there is none
- * @param issued what is stored of the token under that task; `undefined` where there is none
- * @returns `task.unknown`, also where issuer, id or agent differ from the token's; `task.<state>` where the task is not active;
- * `token.revoked` where the token was revoked or predates a resume; `token.expired` where it has expired by the floor, whatever
- * the wall clock says
+ * @param task stored under the token's issuer and `txn`; `undefined` if there is none
+ * @param issued the stored state of the token under that task; `undefined` if there is none
+ * @returns `task.unknown`, also if issuer, id or agent differ from the token's; `task.<state>` if the task is not active; `token.revoked`
+ * if the token was revoked or predates a resume; `token.expired` if it has expired by the floor, whatever the wall clock says
  */
 export function taskPermits(
   task: Task | undefined,
@@ -201,7 +200,7 @@ export function taskPermits(
   return clocks.floorMs < issued.expiresAtMs ? task : deny('token.expired', 'the token has expired');
 }
 
-/** Why a token is dead although its task may be alive; `null` where it is alive. */
+/** Why a token is dead although its task may be alive; `null` if it is alive. */
 export function tokenProblem(task: Task, issued: IssuedTokenState): string | null {
   if (issued.revokedAtMs !== null) return 'the token was revoked';
   return issued.generation === task.generation
