@@ -21,15 +21,15 @@ export interface ClockSources {
   /** Wall clock, milliseconds since the Unix epoch. It can step. */
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
-  /** Absent or `null` where the machine has no such clock. Then only the wall clock shows that the machine slept. */
+  /** Absent or `null` if the machine has no such clock. Then only the wall clock shows that the machine slept. */
   readonly boot?: () => BootReading | null;
 }
 
 /** A floor as saved in the file. */
 export interface FloorMark {
-  /** Milliseconds since the Unix epoch; 0 where no process has written one. */
+  /** Milliseconds since the Unix epoch; 0 if no process has written it. */
   readonly floorMs: number;
-  /** The boot clock at the same instant; `null` where it is unknown. */
+  /** The boot clock at the same instant; `null` if it is unknown. */
   readonly boot: BootReading | null;
 }
 
@@ -48,7 +48,7 @@ interface Doubt {
 }
 
 /**
- * A time of day that this machine can vouch for. It advances with the monotonic clock and with the time that the machine slept, and the
+ * A trusted lower bound of the time of day. It advances with the monotonic clock and with the time that the machine slept, and the
  * wall clock corrects it. Permanent writes use the floor. Decisions use the later of floor and wall clock, so a wall clock that is ahead
  * denies while it is ahead, and ends nothing for good.
  *
@@ -59,7 +59,7 @@ interface Doubt {
  * - More than 24 hours behind for `CONFIRM_MS`: the floor was wrong and is reset.
  *
  * A starting process continues from the mark of the process before it. If the machine was not restarted, the time since then is added, so
- * that a restart in the middle of a step confirms nothing. Otherwise the process starts from the wall clock, or from the mark where that is
+ * that a restart in the middle of a step confirms nothing. Otherwise the process starts from the wall clock, or from the mark if that is
  * up to 24 hours ahead.
  */
 export class ClockFloor {
@@ -67,7 +67,7 @@ export class ClockFloor {
   /** The floor with its fraction, at `#monotonicMs`. */
   #lineMs: number;
   #monotonicMs: number;
-  /** The floor that was returned last, by this process or the one before. */
+  /** The floor that was returned last, by this process or the previous process. */
   #floorMs: number;
   /** How much of `MAX_STEP_MS` is used up. */
   #takenMs = 0;
@@ -163,7 +163,7 @@ export class ClockFloor {
   }
 }
 
-/** The mark plus the time since it; `null` where the machine was restarted meanwhile or that is unknown. */
+/** The mark plus the time since it; `null` if the machine was restarted meanwhile or that is unknown. */
 function sinceMark({ floorMs, boot }: FloorMark, now: BootReading | null): number | null {
   if (floorMs === 0 || boot === null || now === null || boot.bootId !== now.bootId) return null;
   return floorMs + Math.max(0, now.sinceMs - boot.sinceMs);

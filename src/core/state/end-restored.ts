@@ -5,8 +5,8 @@ import type { StateRows } from './writes/state-rows.ts';
 import type { TaskKey } from './store.ts';
 
 /**
- * Within a transaction: ends an open task of a restored state with its parts, each with its record, as expired where it has expired by the
- * floor. It may have ended since the backup, and its budgets may have been spent. Nothing happens where it has ended.
+ * Within a transaction: ends an open task of a restored state with its parts, each with its record; as expired if it has expired by the
+ * floor. It may have ended since the backup, and its budgets may have been spent. Nothing happens if it has ended.
  */
 export function endRestored(rows: StateRows, key: TaskKey, by: string): void {
   const task = rows.task(key);

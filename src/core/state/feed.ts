@@ -1,8 +1,8 @@
 import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /**
- * What changed of a root task: a task of its family or one of their tokens, or no more than their common history. `keys`: no task, but the keys
- * by which tokens are verified.
+ * What changed of a root task: a task or token of its family, or only their common history. `keys`: the keys by which tokens are
+ * verified, and no task.
  */
 export type ChangedPart = 'task' | 'history' | 'keys';
 
@@ -29,6 +29,6 @@ export interface FeedChanges {
 export interface Feed {
   /** The number of the last change; 0 before the first. */
   feedEnd(): Promise<number | StoreFailure>;
-  /** The changes after a position; `null` where some of them are no longer kept (the last 4,096 are). Then anything may have changed. */
+  /** The changes after a position; `null` if some of them are no longer kept (the last 4,096 are). Then anything may have changed. */
   feedAfter(position: number): Promise<FeedChanges | null | StoreFailure>;
 }

@@ -6,7 +6,7 @@ import type { OutboxRecord } from './store.ts';
 /** Most records that are read at a time. */
 export const MAX_AT_ONCE = 1_000;
 
-/** Takes records; `false` where it takes none at the moment. */
+/** Takes records; `false` if it takes none at the moment. */
 export interface LedgerIntake {
   take(record: HandedRecord): boolean;
 }
@@ -16,15 +16,15 @@ export interface OutboxCursorOptions {
   /** How far the ledger had taken the outbox when the ledger was opened. */
   readonly taken: number;
   /**
-   * Says in the ledger that it will never have these records. `null` where no other process takes the records into a ledger of its own: none is
-   * gone before this ledger has it.
+   * Records in the ledger that it will never have these records. `null` if no other process takes the records into a ledger of its own:
+   * then no record is deleted before this ledger has it.
    */
   readonly missing: ((records: RecordRange) => EncodedRecord) | null;
 }
 
 /**
- * How far a ledger has got with an outbox: what it was handed, what of that it has committed, and what the outbox was told to forget. It has no
- * I/O and no clock: its owner reads, writes and waits.
+ * The position of a ledger in an outbox: the records that were sent, committed, and deleted from the outbox. It has no I/O and no clock:
+ * its owner reads, writes and waits.
  */
 export class OutboxCursor {
   readonly #ledger: LedgerIntake;
@@ -46,7 +46,7 @@ export class OutboxCursor {
     return this.#handed;
   }
 
-  /** Up to where the ledger has the records. */
+  /** The last record that the ledger has. */
   get committedUpTo(): number {
     return this.#committed;
   }
@@ -61,7 +61,7 @@ export class OutboxCursor {
     return this.#committed !== this.#forgotten;
   }
 
-  /** Hands over what was read after `handed`. Gives whether there may be more to hand over now. */
+  /** Sends the records that were read after `handed`. Returns whether there may be more to send now. */
   hand(waiting: readonly OutboxRecord[]): boolean {
     for (const record of waiting) {
       if (!this.#without(record.outbox - 1) || !this.#give(record)) return false;
@@ -83,14 +83,13 @@ export class OutboxCursor {
     for (const { outbox } of batch) if (outbox !== undefined) this.#committed = Math.max(this.#committed, outbox);
   }
 
-  /** The outbox was told that the ledger has the records up to a number. */
+  /** The outbox has deleted the records up to a number. */
   forgot(upTo: number): void {
     this.#forgotten = upTo;
   }
 
   /**
-   * Says so in the ledger if records up to a number were deleted before it had them, so that they are missed. It does so under the last of
-   * their numbers, so that it says it once.
+   * Records in the ledger that records up to a number were deleted before it had them. It does so once, under the last of their numbers.
    */
   #without(to: number): boolean {
     const from = this.#handed + 1;

@@ -27,7 +27,7 @@ export interface RelayOptions {
   readonly after: After;
   /** How far the ledger had taken the outbox when the ledger was opened. */
   readonly taken: number;
-  /** Absent unless other processes take the same records into ledgers of their own. They hear of this one now and then. */
+  /** Absent unless other processes take the same records into ledgers of their own. They are notified of this ledger from time to time. */
   readonly shared?: SharedOutbox;
 }
 
@@ -43,8 +43,8 @@ export interface SharedOutbox {
 const LOOKS_TO_TELL = 15;
 
 /**
- * Hands the records of a state file to the ledger, in order, and deletes them from the file once the ledger has them. Records that were
- * handed over but not committed when the process ends are handed over again by the next one; the ledger ignores numbers it has.
+ * Sends the records of a state file to the ledger, in order, and deletes them from the file once the ledger has them. Records that were
+ * sent but not committed when the process ends are sent again by the next process; the ledger ignores numbers it has.
  *
  * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the last commit of the
  * ledger and before the authority is closed. One `forget` runs at a time.
@@ -74,7 +74,7 @@ export class OutboxRelay {
     this.#cancel = this.#options.after(LOOK_MS, () => this.start());
   }
 
-  /** Hands over waiting records. What the ledger does not take now is tried again within a second. */
+  /** Sends waiting records. Those that the ledger does not take now are retried within a second. */
   pump(): Promise<void> | void {
     for (;;) {
       if (this.#reading !== null) return this.#reading;
@@ -89,14 +89,14 @@ export class OutboxRelay {
     this.#cursor.committed(batch);
   }
 
-  /** Resolves once the file was told to forget what the ledger has. Never rejects. */
+  /** Resolves once the records that the ledger has are deleted from the file. Never rejects. */
   async close(): Promise<void> {
     this.#cancel();
     await this.#forgetting;
     await this.#forget();
   }
 
-  /** Hands over what is read with a promise. One reading at a time. */
+  /** Sends what is read with a promise. One read at a time. */
   async #pumpFrom(reading: Promise<readonly OutboxRecord[] | StoreFailure>): Promise<void> {
     try {
       for (let waiting = await reading; this.#hand(waiting);) {

@@ -20,13 +20,13 @@ export class RefusedTokens {
     return this.#refused.size > 0 && this.#refused.has(jtiDigest);
   }
 
-  /** A token as stored, marked as revoked where it is refused here. */
+  /** A token as stored, marked as revoked if it is refused here. */
   of<T extends { readonly revokedAtMs: number | null }>(token: T, jtiDigest: string): T {
     const atMs = this.#refused.size === 0 ? undefined : this.#refused.get(jtiDigest);
     return atMs === undefined || token.revokedAtMs !== null ? token : { ...token, revokedAtMs: atMs };
   }
 
-  /** The state of a use, with its token marked as revoked where it is refused here. */
+  /** The state of a use, with its token marked as revoked if it is refused here. */
   inUse<T extends TaskStanding>(state: T, jtiDigest: string): T {
     const { issued } = state;
     if (issued === undefined || this.#refused.size === 0) return state;

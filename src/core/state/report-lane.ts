@@ -35,7 +35,7 @@ export class ReportLane<T> {
     return this.#waiting.size;
   }
 
-  /** Adds an item; `false` where there is no room. An item whose key already waits is merged, and always has room. */
+  /** Adds an item; `false` if there is no room. An item whose key already waits is merged, and always has room. */
   add(key: string, item: T, owner: string): boolean {
     const before = this.#waiting.get(key);
     if (before !== undefined) {

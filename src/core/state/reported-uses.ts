@@ -3,14 +3,14 @@ import { MAX_REMEMBERED_USES } from '../token/reuse.ts';
 import type { AllowedUses } from '../token/reuse.ts';
 import type { UsesSoFar } from '../token/uses.ts';
 
-/** What one process reports of the uses of a token. */
+/** The uses of a token that a process reports. */
 export interface UsesOfToken extends UsesSoFar {
   readonly jtiDigest: string;
 }
 
 /** A process that reports uses of tokens. */
 export interface Reporter {
-  /** Its name, another one for each process. */
+  /** Its name, different for each process. */
   readonly name: string;
   /** The audiences it may serve; `null` for all. */
   readonly audiences: readonly string[] | null;
@@ -24,7 +24,7 @@ export interface ReportedUses extends UsesOfToken {
   readonly lastMs: number;
 }
 
-/** Most reporters that are stored of each token: the first one, and the latest of the rest. */
+/** Most reporters that are stored of each token: the first, and the latest of the rest. */
 export const MAX_REPORTERS = 8;
 
 /** The uses of a token over all processes that reported some. */
@@ -34,11 +34,11 @@ export interface UsesElsewhere extends UsesSoFar {
 }
 
 /**
- * What all reports of a token say together: the highest number, the span of the latest report, and where it was used. INVARIANT: the node is
- * that of the first reporter with an allowed use, as on one host, so that a later one does not make another node look familiar.
+ * What all reports of a token say together: the highest number, the span of the latest report, and where it was used. INVARIANT: the node
+ * is that of the first reporter with an allowed use, as on a single host, so that a later report does not make another node look familiar.
  *
  * @param reports those with allowed uses first, in the order of the first of them
- * @returns `null` where there are none
+ * @returns `null` if there are none
  */
 export function usesElsewhere(reports: readonly ReportedUses[]): UsesElsewhere | null {
   const [first] = reports;
@@ -66,7 +66,7 @@ function togetherIn([first]: readonly AllowedUses[], byAge: readonly AllowedUses
     places: {
       address,
       certificate,
-      // A connection is one to a single proxy.
+      // A connection is to a single proxy.
       connections: [],
       servers: latest(({ places }) => places.servers),
       risks: latest(({ places }) => places.risks),

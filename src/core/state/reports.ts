@@ -18,7 +18,7 @@ export type ReportKind = (typeof REPORT_KINDS)[number];
 /** Result of a report: written to disk, failed and to be retried, or dropped for lack of room or time. */
 export type ReportResult = 'written' | 'failed' | 'dropped';
 
-/** Where stolen tokens are revoked: two writes, or one that does both. */
+/** The writes that revoke stolen tokens: two writes, or a single write that does both. */
 type Revoking =
   | Pick<Authority, 'revokeToken' | 'applyTaskEvent'>
   | { readonly revokeStolen: (revocation: Revocation) => Promise<null | StoreFailure> };
@@ -27,14 +27,14 @@ type Revoking =
 export interface ReportTarget {
   readonly authority: Pick<Authority & Upkeep, 'nowMs' | 'writeSecrets' | 'touchTasks'> & Revoking;
   readonly states: Pick<TaskStates, 'refuse'>;
-  /** Writes what this process knows of the uses of tokens; absent where nobody else asks for it. */
+  /** Writes the uses of tokens that this process knows; absent if no other process reads them. */
   readonly writeUses?: ((uses: readonly UsesOfToken[]) => Promise<null | StoreFailure>) | undefined;
 }
 
 /** Options of reports. */
 export interface ReportOptions {
   readonly after: After;
-  /** Receives one line when a kind cannot be written, one when it can again, and one for what is dropped at the end. */
+  /** Receives a line when a kind cannot be written, when it can again, and for what is dropped at the end. */
   readonly log: (line: string) => void;
   /** Receives each try and each drop, for metrics. */
   readonly onResult?: (kind: ReportKind, result: ReportResult, count: number) => void;
@@ -61,9 +61,9 @@ const MAX_IN_A_ROW = 16;
 /**
  * Background writes. They are queued and written after the answers of a turn, each kind in its own transactions, one of a kind at a time. A
  * failed write denies nobody: it is retried with back-off (100 ms, doubled each time, at most 30 s), logged once until it succeeds, and
- * counted. Queues are bounded in total and by who caused the report. A report beyond that is dropped and counted.
+ * counted. Queues are bounded in total and for each cause of reports. A report beyond that is dropped and counted.
  *
- * `revoke` refuses a stolen token in this process at once, before it is written. Other processes see it once it is.
+ * `revoke` refuses a stolen token in this process at once, before it is written. Other processes see it once it is written.
  *
  * Lifecycle: any method at any time. `flush` tries once to write all that waits. `close` once, before the authority is closed: it tries
  * once more and drops the rest.
@@ -94,7 +94,7 @@ export class Reports {
     return REPORT_KINDS.reduce((sum, kind) => sum + this.#lanes[kind].size, 0);
   }
 
-  /** Reports static secrets seen in a call. Each is written at most once a minute, and at most ten new ones a second. */
+  /** Reports static secrets seen in a call. Each is written at most once a minute, and at most ten new secrets a second. */
   seen(seen: readonly SeenSecret[]): void {
     for (const due of this.#notes.due(seen, this.#target.authority.nowMs())) {
       const { digest, action, agent } = due.secret;

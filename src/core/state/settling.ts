@@ -5,8 +5,8 @@ import type { SettleProblem, Spend } from './spend.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
 
 /**
- * A use that takes something from its task: budget, the single use of its token, or a new history entry. At a sidecar also one that must be
- * decided by the state of now: of high risk, or by the history.
+ * A use that takes something from its task: budget, the single use of its token, or a new history entry. At a sidecar also a use that
+ * must be decided by the current state: of high risk, or by the history.
  */
 export interface SettledUse {
   /** Id of the decision, a UUID. It is the idempotency key: the same id settles once. A use that changes nothing is judged anew each time. */
@@ -23,7 +23,7 @@ export interface SettledUse {
 }
 
 /**
- * Result of settling: `null` where the use is settled and on disk; a problem, and nothing was taken; or a failure, after which the result
+ * Result of settling: `null` if the use is settled and on disk; a problem, and nothing was taken; or a failure, after which the result
  * is unknown until the same use is settled again.
  */
 export type Settlement = null | SettleProblem | StoreFailure;
@@ -32,8 +32,8 @@ export type Settlement = null | SettleProblem | StoreFailure;
 export interface Settling {
   settle(use: SettledUse): Promise<Settlement>;
   /**
-   * Gives back the spends of a settled use whose call was not sent, once and within ten minutes; its history entry stays. Gives whether it did:
-   * not if nobody settled the same use for the same sidecar, so that no sidecar gives back what another one took, or more than it took itself.
+   * Gives back the spends of a settled use whose call was not sent, once and within ten minutes; its history entry stays. Returns whether
+   * it did: only if the same use was settled for the same sidecar, so that no sidecar gives back what another took, or more than it took itself.
    */
   giveBack(use: UnsentUse): Promise<boolean | StoreFailure>;
 }

@@ -1,6 +1,6 @@
 import type { StoreFailure } from '../runtime/store-failure.ts';
 
-/** A public key by which tokens of one of several authorities are verified. */
+/** A public key that verifies the tokens of an authority among several. */
 export interface SharedKey {
   /** RFC 7638 thumbprint. */
   readonly keyId: string;
@@ -14,13 +14,13 @@ export interface SharedKey {
   /** Another text each time its authority says so. */
   readonly seen: string;
   readonly revokedAtMs: number | null;
-  /** That an authority published it (`core/identity/key-proof.ts`); `null` where there is none. */
+  /** Proof that an authority published it (`core/identity/key-proof.ts`); `null` if there is none. */
   readonly proof: string | null;
   /** Whether it was published before keys had proofs. */
   readonly wasBefore: boolean;
 }
 
-/** A key to publish, with the proof that an authority does; `null` where it has no SVID by configuration. */
+/** A key to publish, with the proof that an authority publishes it; `null` if it has no SVID by configuration. */
 export type NewSharedKey = Pick<SharedKey, 'keyId' | 'jwk' | 'proof'>;
 
 /** All keys as they were at a number of the feed, newest first. */
@@ -33,7 +33,7 @@ export interface KeysAtHead {
 export interface KeyProofs {
   /** The proof for a key of this authority; `null` while it has no SVID. */
   readonly prove: (key: Pick<SharedKey, 'keyId' | 'jwk'>) => string | null;
-  /** Why a key in the database is not of an authority; `null` where it is. */
+  /** Why a key in the database is not of an authority; `null` if it is. */
   readonly problem: (key: Pick<SharedKey, 'keyId' | 'jwk' | 'proof' | 'wasBefore' | 'publishedAtMs'>) => string | null;
 }
 
@@ -41,11 +41,11 @@ export interface KeyProofs {
 export interface SharedKeys {
   /** The keys, of one snapshot of the primary that standbys have. */
   all(): Promise<KeysAtHead | StoreFailure>;
-  /** Publishes a key; again, where that is not known to be done. `full` where there are too many keys. */
+  /** Publishes a key. Idempotent: retried if the result is unknown. `full` if there are too many keys. */
   publish(key: NewSharedKey): Promise<'published' | 'full' | StoreFailure>;
   /** Says that this authority has these keys, with their proofs by its current SVID. Gives those of them that are there and not revoked. */
   touch(keys: readonly Omit<NewSharedKey, 'jwk'>[]): Promise<ReadonlySet<string> | StoreFailure>;
-  /** Removes keys; one with `seen` only if its authority has not said since that it has it. */
+  /** Removes keys; a key with `seen` only if its authority has not confirmed it since. */
   remove(keys: readonly { readonly keyId: string; readonly seen: string | null }[]): Promise<null | StoreFailure>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What one use takes from the budgets of its task, counted for the whole task: a further token brings nothing back. Each `name` (default
+ * What one use takes from the budgets of its task, counted for the whole task: a further token resets nothing. Each `name` (default
  * `''`) is a separate counter within its kind. Numbers are whole, from 0 to 2^53 - 1.
  */
 export type Spend =
@@ -7,7 +7,7 @@ export type Spend =
       readonly kind: 'calls';
       readonly name?: string;
       readonly limit: number;
-      /** Default 1; more where a part of the task gets that many calls. */
+      /** Default 1; more if a part of the task gets that many calls. */
       readonly count?: number;
     }
   | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
@@ -30,7 +30,7 @@ export interface ExceededBudget {
   readonly decimal?: boolean;
 }
 
-/** A use that was not settled since it takes more than a budget has left; `null` where that budget was not said. */
+/** A use that was not settled because it takes more than a budget has left; `null` if the budget is not known. */
 export interface Exhausted {
   readonly problem: 'exhausted';
   readonly budget: ExceededBudget | null;

@@ -23,9 +23,9 @@ export interface OutboxRecord extends EncodedRecord {
   readonly outbox: number;
 }
 
-/** One of several ledgers that take the records of an outbox. */
+/** A ledger among several that take the records of an outbox. */
 export interface RelayingLedger {
-  /** Tells it from the others, and from one that was lost and begun anew under the same name. */
+  /** Distinguishes it from the others, and from a ledger that was lost and restarted under the same name. */
   readonly name: string;
   /** How many ledgers must have a record before it is deleted. */
   readonly copies: number;
@@ -78,7 +78,7 @@ export interface OpenTaskFilter {
   readonly id?: string;
   /** The task of the token with this digest. */
   readonly jtiDigest?: string;
-  /** Lists the next page: tasks that come after this one in the listing. */
+  /** Lists the next page: tasks that come after this task in the listing. */
   readonly olderThan?: Pick<Task, 'createdAtMs' | 'id'> | undefined;
 }
 
@@ -127,7 +127,7 @@ export interface SeenSecret {
   /** `header authorization`, `query api_key` */
   readonly place: string;
   readonly agent: string;
-  /** Id of the action in the catalog; `''` where there is none. */
+  /** Id of the action in the catalog; `''` if there is none. */
   readonly action: string;
 }
 
@@ -145,7 +145,7 @@ export interface SecretSighting extends SeenSecret {
   readonly count: number;
 }
 
-/** What a process can read while another one writes. */
+/** What a process can read while another process writes. */
 export interface StoreReader {
   /** One reading of all clocks. */
   clocks(): Clocks;
@@ -153,11 +153,11 @@ export interface StoreReader {
   nowMs(): number;
   /** The floor alone (`clock-floor.ts`), in the same unit. Permanent writes use it. */
   floorMs(): number;
-  /** The task with this issuer and id, read from the file each time; `undefined` where it does not exist. */
+  /** The task with this issuer and id, read from the file each time; `undefined` if it does not exist. */
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure;
-  /** The task with the token of that digest and its history, in one statement; `undefined` where the task does not exist. */
+  /** The task with the token of that digest and its history, in one statement; `undefined` if the task does not exist. */
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
-  /** The same without the history; it reads nothing where the history alone was written to since. */
+  /** The same without the history; it reads nothing if only the history was written since. */
   standingOf(issuer: string, id: string, jtiDigest: string): TaskStanding | undefined | StoreFailure;
   /**
    * Checks once for commits of other processes, for all calls of `useStateOf` and `standingOf` until `turnOver`. The caller must not await before
@@ -187,9 +187,9 @@ export interface StoreReader {
   /** `Feed.feedEnd` and `Feed.feedAfter`, at once. */
   feedEnd(): number | StoreFailure;
   feedAfter(position: number): FeedChanges | null | StoreFailure;
-  /** When the file was restored from a backup, in milliseconds since the Unix epoch by the floor; `null` where it never was. */
+  /** When the file was restored from a backup, in milliseconds since the Unix epoch by the floor; `null` if it never was. */
   restoredAtMs(): number | null | StoreFailure;
-  /** The stop that lasts longest of those that concern a declaration; `null` where there is none. */
+  /** The stop that lasts longest of those that concern a declaration; `null` if there is none. */
   stopOf(query: StopQuery): Stop | null | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure;
@@ -204,8 +204,8 @@ export interface StoreReader {
  */
 export interface Store extends StoreReader {
   /**
-   * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` where its parent is not active or
-   * the root task has 1,000 open parts, and `refused` where it would outlive its parent by deadline or idle limit; `changed` as in
+   * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` if its parent is not active or
+   * the root task has 1,000 open parts, and `refused` if it would outlive its parent by deadline or idle limit; `changed` as in
    * `insertToken`.
    */
   insertTask(
@@ -216,7 +216,7 @@ export interface Store extends StoreReader {
   ): null | StoreFailure;
   /**
    * Writes a part like `insertTask`, paid for by the budgets of its parent in the same transaction: both happen, or neither. `ended` also
-   * where the parent's token is revoked; `changed` as in `insertToken`.
+   * if the parent's token is revoked; `changed` as in `insertToken`.
    */
   insertPart(
     part: Task,
@@ -226,8 +226,8 @@ export interface Store extends StoreReader {
     decidedBy?: Premises,
   ): null | SpendProblem | StoreFailure;
   /**
-   * Writes a further token of a task and its records, before it is signed. A `conflict` where the task does not exist, is not active, or
-   * has another generation than the token; `changed` where a premise of the write no longer holds.
+   * Writes a further token of a task and its records, before it is signed. A `conflict` if the task does not exist, is not active, or has
+   * another generation than the token; `changed` if a premise of the write no longer holds.
    */
   insertToken(
     key: TaskKey,
@@ -237,8 +237,8 @@ export interface Store extends StoreReader {
   ): null | StoreFailure;
   /**
    * Applies the event and writes its record. An end or a suspension also reaches every open part in the same transaction, each with its own
-   * record; a resume reaches none. A resume is a conflict where its cause does not lift the suspension (`core/task/cause.ts`). `undefined` where
-   * the task does not exist; `changed` as in `insertToken`.
+   * record; a resume reaches none. A resume is a conflict if its cause does not lift the suspension (`core/task/cause.ts`). `undefined`
+   * if the task does not exist; `changed` as in `insertToken`.
    */
   applyTaskEvent(
     key: TaskKey,
@@ -248,8 +248,8 @@ export interface Store extends StoreReader {
   ): TaskEnd | TaskConflict | undefined | StoreFailure;
   /**
    * Updates the claimed and attested facts of the task as `contextAfter` computes them, and applies the event that follows from them, if
-   * any, in the same transaction. Gives the task after both. A conflict where it has ended, `undefined` where it does not exist, `refused`
-   * where there is no room; `changed` as in `insertToken`.
+   * any, in the same transaction. Returns the task after both. A conflict if it has ended, `undefined` if it does not exist, `refused` if
+   * there is no room; `changed` as in `insertToken`.
    */
   setContext(
     key: TaskKey,
@@ -258,11 +258,11 @@ export interface Store extends StoreReader {
     decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure;
   /**
-   * Lets the agent of the task declare like tasks at once: forgets the stops of ended tasks with an action of this one, and records it. Stops of
-   * suspended tasks stay until those are resumed. `undefined` where the task does not exist.
+   * Lets the agent of the task declare like tasks at once: forgets the stops of ended tasks with an action of this task, and records it. Stops of
+   * suspended tasks stay until those are resumed. `undefined` if the task does not exist.
    */
   liftStops(key: TaskKey, cause: Cause, by: string): Task | undefined | StoreFailure;
-  /** Sets the risk of an open task. A conflict where it has ended, `undefined` where it does not exist; `changed` as in `insertToken`. */
+  /** Sets the risk of an open task. A conflict if it has ended, `undefined` if it does not exist; `changed` as in `insertToken`. */
   setRisk(
     key: TaskKey,
     risk: TaskRisk,
@@ -275,16 +275,16 @@ export interface Store extends StoreReader {
    * process ends. Of more than 16,384 tokens, the least recently used are forgotten.
    */
   refuseToken(jtiDigest: string): void;
-  /** Revokes one token. Idempotent. `false` where the token is unknown. */
+  /** Revokes a token. Idempotent. `false` if the token is unknown. */
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure;
   /**
-   * Remembers a key until an instant of the floor; `seen` where it is already remembered. Expired keys are deleted. With 100,000 keys of
+   * Remembers a key until an instant of the floor; `seen` if it is already remembered. Expired keys are deleted. With 100,000 keys of
    * one kind it fails as `full`: the caller must refuse what cannot be remembered.
    */
   rememberOnce(kind: RememberedKind, key: string, untilMs: number): 'new' | 'seen' | StoreFailure;
   /**
    * Counts all spends and adds the history entry, or does nothing. Requires that the task is active, the token not revoked, every limit
-   * holds and the history still has the version of the entry. `refused` where a number is not whole or out of range.
+   * holds and the history still has the version of the entry. `refused` if a number is not whole or out of range.
    */
   spend(
     key: TaskKey,
@@ -296,8 +296,8 @@ export interface Store extends StoreReader {
   giveBack(use: UnsentUse): boolean | StoreFailure;
   /**
    * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes nothing. A problem takes
-   * nothing and is not remembered, so the use may be settled later under the same id. The record, where there is one, goes to the outbox with
-   * what the use takes, once.
+   * nothing and is not remembered, so the use may be settled later under the same id. The record, if any, goes to the outbox with what
+   * the use takes, once.
    */
   settle(
     decisionId: string,
@@ -320,7 +320,7 @@ export interface Store extends StoreReader {
   /** Ends open tasks past their deadline or idle limit, at most 1,000 in one call. Gives how many. */
   endExpired(): number | StoreFailure;
   /**
-   * Runs one step of pruning, bounded to some hundred rows. It deletes root tasks that ended at least `keepMs` ago by both clocks, with
+   * Runs a step of pruning, bounded to some hundred rows. It deletes root tasks that ended at least `keepMs` ago by both clocks, with
    * their parts, tokens, budgets and history. It keeps tasks with a token that has not expired by both clocks and a minute, tasks with a
    * record in the outbox, and the ancestors of either.
    */
@@ -337,14 +337,14 @@ export interface Store extends StoreReader {
   keepRecord(decisionId: string, record: EncodedRecord): null | StoreFailure;
   /**
    * Deletes the records of the outbox up to that number, since the ledger has them: if several ledgers take them, once as many have
-   * them as the ledger asks for, and each one that was heard of in the last ten minutes.
+   * them as the ledger asks for, and each ledger that was seen in the last ten minutes.
    */
   forget(upTo: number, ledger?: RelayingLedger): null | StoreFailure;
-  /** Notes when tasks were used, which restarts their idle time. Writes only where one of them has an idle limit. */
+  /** Notes when tasks were used, which restarts their idle time. Writes only if any of them has an idle limit. */
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
   /**
-   * Replaces what a process reported of the uses of tokens, where their numbers are not lower. Tokens that do not exist, or whose audience
-   * the process may not serve, are passed over. Of more than 8 reporters of a token, the first one and the latest seven stay.
+   * Replaces the uses of tokens that a process reported, if their numbers are not lower. Tokens that do not exist, or whose audience the
+   * process may not serve, are skipped. Of more than 8 reporters of a token, the first and the latest seven stay.
    */
   writeUses(uses: readonly UsesOfToken[], reporter: Reporter): null | StoreFailure;
   /** What was reported of the uses of a token: those with allowed uses first, in the order of the first of them. */

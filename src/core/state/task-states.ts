@@ -9,7 +9,7 @@ import type { TaskStanding, TaskKey, UseState } from './store.ts';
 export interface TaskStates {
   /** One reading of all clocks. One check uses one reading. */
   clocks(): Clocks;
-  /** The task, the token with that digest and the history; `undefined` where there is no such task. */
+  /** The task, the token with that digest and the history; `undefined` if there is no such task. */
   of(key: TaskKey, jtiDigest: string): UseState | undefined | StoreFailure;
   /** The same without the history, for the last look before an answer: a use that has just added to the history reads nothing again. */
   standing(key: TaskKey, jtiDigest: string): TaskStanding | undefined | StoreFailure;
@@ -19,8 +19,8 @@ export interface TaskStates {
    */
   refuse(jtiDigest: string): void;
   /**
-   * Asks for a task and a token that are not known here, for a later `of`. Resolves also where they could not be had; then `of` fails.
-   * `null` where there is nothing to wait for.
+   * Fetches a task and a token that are not cached here, for a later `of`. Resolves also if they are unavailable; then `of` fails. `null`
+   * if there is nothing to wait for.
    */
   open(key: TaskKey, jtiDigest: string): Promise<void> | null;
   /** Checks once for new commits, for all looks until `turnOver`. The caller must not await before `turnOver`. */

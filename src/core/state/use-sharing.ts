@@ -7,7 +7,7 @@ import type { TaskKey } from './store.ts';
 
 /** Uses of a token that change nothing but its number are reported this often. */
 const REPORT_MS = 5_000;
-/** Most tokens that wait for that. Of more, the uses are reported with a later one. */
+/** Most tokens that wait for that. The uses of further tokens are reported with a later use. */
 const MAX_WAITING = 16_384;
 
 /** A token of a task. */
@@ -23,8 +23,8 @@ export interface UseSharingServices {
 }
 
 /**
- * Shares what this process knows of the uses of tokens with the other sidecars of its authority. The first allowed use of a token, and one at
- * another server or in another risk class, is reported at once; the others each five seconds.
+ * Shares what this process knows of the uses of tokens with the other sidecars of its authority. The first allowed use of a token, and a
+ * use at another server or in another risk class, is reported at once; the others every five seconds.
  *
  * Lifecycle: `close` once. It reports what waits.
  */
@@ -38,7 +38,7 @@ export class UseSharing {
     this.#services = services;
   }
 
-  /** The uses of a token of which others have told; `undefined` while that is not known. */
+  /** The uses of a token that others have reported; `undefined` while not known. */
   before({ issuer, taskId, tokenId }: SharedToken): UsesSoFar | null | undefined {
     return this.#services.usesBefore({ issuer, id: taskId }, jtiDigestOf(tokenId));
   }

@@ -8,7 +8,7 @@ import { familyAfter, taskAmended } from './task-event.ts';
 import type { Amendment, ChangedTask, Deed } from './task-event.ts';
 
 /**
- * Within a transaction: applies the event to the task and its parts, each with its record. Writes nothing where the event has already
+ * Within a transaction: applies the event to the task and its parts, each with its record. Writes nothing if the event has already
  * happened or cannot happen, except the expiry of a task that is past its time (`refused`).
  */
 export function changeTask(rows: StateRows, task: Task, event: TaskEvent, by: string): TaskEnd | TaskConflict {
@@ -23,8 +23,9 @@ export function changeTask(rows: StateRows, task: Task, event: TaskEvent, by: st
 }
 
 /**
- * INVARIANT: a task that is called ended has ended. One that is only past its time by the clock of this write expires with it: a process
- * with another clock would permit it still, although somebody who wanted to end or narrow it was told that it is over.
+ * INVARIANT: a task that is reported as ended has ended in the store. A task that is only past its time by the clock of this write expires
+ * with it: otherwise a process with another clock would still permit it, although the client that wanted to end or narrow it got the answer
+ * that it has ended.
  */
 function refused(rows: StateRows, task: Task, conflict: TaskConflict): TaskConflict {
   const isUnwritten = conflict.problem === 'ended' && conflict.state === 'expired' && task.endedAtMs === null;
@@ -32,7 +33,7 @@ function refused(rows: StateRows, task: Task, conflict: TaskConflict): TaskConfl
   return conflict;
 }
 
-/** Within a transaction: writes new facts about an open task, with their record. Writes nothing where they are unchanged. */
+/** Within a transaction: writes new facts about an open task, with their record. Writes nothing if they are unchanged. */
 export function amendTask(
   rows: StateRows,
   task: Task,

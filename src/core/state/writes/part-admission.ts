@@ -9,7 +9,7 @@ const MAX_DEPTH = 8;
 
 /** The rows from which the admission of a new part is decided. */
 export interface PartPlace {
-  /** The parent task; `undefined` where it does not exist. */
+  /** The parent task; `undefined` if it does not exist. */
   readonly parent: Task | undefined;
   /** The depth of the parent below its root task. */
   readonly depth: number;
@@ -18,7 +18,7 @@ export interface PartPlace {
 }
 
 /**
- * Why a task cannot become a part of its parent; `null` where it can. A pure function.
+ * Why a task cannot become a part of its parent; `null` if it can. A pure function.
  * @param nowMs `Store.nowMs`
  */
 export function partProblem({ parent, depth, openParts }: PartPlace, part: Task, nowMs: number): StoreFailure | null {

@@ -23,7 +23,7 @@ export interface Premises {
 export const changedSince = (what: string): StoreFailure =>
   storeFailure('changed', `${what} has changed since it was read`);
 
-/** The failure of a write whose exchanged token is refused by now; `null` where it is not. */
+/** The failure of a write whose exchanged token has been refused meanwhile; `null` if it has not. */
 export const refusedPremise = (
   premises: Premises | undefined,
   isRefused: (jtiDigest: string) => boolean,

@@ -30,7 +30,7 @@ function chargeOf(spend: Spend): Charge {
   }
 }
 
-/** Why spends cannot be counted at all; `null` where they can. */
+/** Why spends cannot be counted at all; `null` if they can. */
 export function spendsProblem(spends: readonly Spend[]): string | null {
   const numbers = spends.map(chargeOf).flatMap(({ amount, limit }) => [amount, limit]);
   return numbers.every((number) => Number.isSafeInteger(number) && number >= 0)
@@ -40,9 +40,9 @@ export function spendsProblem(spends: readonly Spend[]): string | null {
 
 /** The rows from which a use is settled. */
 export interface UseRows {
-  /** The task with its token and history; `undefined` where the task does not exist. */
+  /** The task with its token and history; `undefined` if the task does not exist. */
   readonly use: UseState | undefined;
-  /** The value of a counter of the task; 0 where there is no such counter. */
+  /** The value of a counter of the task; 0 if there is no such counter. */
   readonly spent: (counter: string) => number;
 }
 
@@ -56,7 +56,7 @@ export interface Taking {
 export interface TakenRows {
   /** New values of counters. */
   readonly spent: ReadonlyMap<string, number>;
-  /** The new history; `null` where the use adds nothing to it. */
+  /** The new history; `null` if the use adds nothing to it. */
   readonly history: TaskHistory | null;
 }
 
@@ -94,8 +94,8 @@ export function givenBack(spent: UseRows['spent'], spends: readonly Spend[]): Ta
 }
 
 /**
- * The name under which it is remembered what a use took, so that it can be given back. For a sidecar a digest of it and of who settled it: a
- * sidecar names what it gives back, and must not name more than it took, or what another one took. For this process the id of its decision.
+ * The key under which the spends of a use are stored, so that they can be given back. For a sidecar, a digest of the spends and of who
+ * settled them: a sidecar must not give back more than it took, or what another sidecar took. For this process, the id of its decision.
  */
 export function takenName({ decisionId, by, key, spends }: Omit<SettledUse, 'jtiDigest'>): string {
   if (by === undefined) return decisionId;
@@ -104,7 +104,7 @@ export function takenName({ decisionId, by, key, spends }: Omit<SettledUse, 'jti
   return `${decisionId} took ${digest.digest('hex')}`;
 }
 
-/** The first budget that has less left than is taken, before it is taken; `null` where all have enough. */
+/** The first budget that has less left than is taken, before it is taken; `null` if all have enough. */
 export function exceededBudget(spends: readonly Spend[], spent: UseRows['spent']): ExceededBudget | null {
   const totals = new Map<string, number>();
   for (const spend of spends) {

@@ -20,13 +20,13 @@ export interface StateRows {
   countOpenParts(key: TaskKey): number;
   token(jtiDigest: string): TokenOfTask | undefined;
   useState(key: TaskKey, jtiDigest: string): UseState | undefined;
-  /** The value of a counter of the task; 0 where there is no such counter. */
+  /** The value of a counter of the task; 0 if there is no such counter. */
   spent(key: TaskKey, counter: string): number;
-  /** Inserts a task; fails as `conflict` where the key exists. */
+  /** Inserts a task; fails as `conflict` if the key exists. */
   addTask(task: Task): void;
   /** Replaces what can change of a task, and announces the change to the feed. */
   setTask(task: Task): void;
-  /** Inserts a token; fails as `conflict` where the digest exists. */
+  /** Inserts a token; fails as `conflict` if the digest exists. */
   addToken(key: TaskKey, token: IssuedToken): void;
   /** Marks a token as revoked, and announces the change of its task to the feed. */
   setRevoked(token: TokenOfTask, atMs: number): void;
@@ -37,13 +37,13 @@ export interface StateRows {
   setSettled(decisionId: string): void;
   /** Replaces the history that the task shares with its family, and announces the change to the feed. */
   setHistory(key: TaskKey, history: TaskHistory): void;
-  /** The stop that lasts longest of those that concern a declaration; `null` where there is none. */
+  /** The stop that lasts longest of those that concern a declaration; `null` if there is none. */
   stop(query: StopQuery): Stop | null;
-  /** Writes stops. One that is stored under the same key is replaced, unless that one ended later. */
+  /** Writes stops. A stop that is stored under the same key is replaced, unless it ended later. */
   addStops(stops: readonly StopRow[]): void;
-  /** The stops of a suspended task become stops of one that ended then. */
+  /** The stops of a suspended task become stops of a task that ended then. */
   endStops(key: TaskKey, endedAtMs: number): void;
-  /** Deletes the stops of ended tasks that concern such a declaration, whoever its subject. */
+  /** Deletes the stops of ended tasks that concern such a declaration, for any subject. */
   liftStops(query: Omit<StopQuery, 'subject'>): void;
   /** Deletes the stops of a suspended task. */
   removeStops(key: TaskKey): void;

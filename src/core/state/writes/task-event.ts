@@ -11,7 +11,7 @@ import type { Task, TaskConflict, TaskEvent } from '../../task/task.ts';
 /** The rows by which an event is decided. */
 export interface TaskFamily {
   readonly task: Task;
-  /** The parent of the task; `undefined` where there is none. Only a resume reads it. */
+  /** The parent of the task; `undefined` if there is none. Only a resume reads it. */
   readonly parent?: Task | undefined;
   /** Its open descendants, nearest first. Read only for events that reach parts (`eventForParts`). */
   readonly parts: readonly Task[];
@@ -31,7 +31,7 @@ export interface ChangedTask {
 }
 
 /**
- * Applies an event to a task and its parts. Gives the rows that change, the task first, each with its record; none where the event has
+ * Applies an event to a task and its parts. Gives the rows that change, the task first, each with its record; none if the event has
  * already happened. A pure function: every implementation of the state calls it within its transaction.
  */
 export function familyAfter(family: TaskFamily, event: TaskEvent, deed: Deed): readonly ChangedTask[] | TaskConflict {
@@ -53,7 +53,7 @@ export function familyAfter(family: TaskFamily, event: TaskEvent, deed: Deed): r
   return [first, ...parts];
 }
 
-/** Why a part cannot become active: its parent is not active. `null` where nothing prevents it. */
+/** Why a part cannot become active: its parent is not active. `null` if nothing prevents it. */
 function parentConflict({ task, parent }: TaskFamily, { nowMs }: Deed): TaskConflict | null {
   if (task.parentId === null) return null;
   // The state holds the parent of each part. A missing parent is a fault, and permits nothing.
@@ -62,7 +62,7 @@ function parentConflict({ task, parent }: TaskFamily, { nowMs }: Deed): TaskConf
 }
 
 function changedBy(task: Task, event: TaskEvent, deed: Deed): readonly ChangedTask[] | TaskConflict {
-  // By the floor, so that an end or a suspension is written even where a wall clock that is ahead says the task has expired.
+  // By the floor, so that an end or a suspension is written even if a wall clock that is ahead says the task has expired.
   const after = afterEvent(task, event, deed.floorMs);
   if ('problem' in after) return after;
   return after === task ? [] : [{ task: after, record: recordOf(after, event.cause, deed) }];
@@ -107,7 +107,7 @@ export interface Amendment {
   readonly cause: Cause;
 }
 
-/** The row of an open task with new facts and their record; `null` where the facts are unchanged. A pure function. */
+/** The row of an open task with new facts and their record; `null` if the facts are unchanged. A pure function. */
 export function taskAmended(task: Task, amendment: Amendment, deed: Deed): ChangedTask | null | TaskConflict {
   const state = stateAt(task, deed.floorMs);
   if (!isOpen(state)) return { problem: 'ended', state };
@@ -119,7 +119,7 @@ export function taskAmended(task: Task, amendment: Amendment, deed: Deed): Chang
   return { task: after, record: eventRecord(after, event, { cause, by: deed.by, at: deed.nowMs, details }) };
 }
 
-/** The changed facts, as details of a record: new values, and `null` for removed ones. */
+/** The changed facts, as details of a record: new values, and `null` for removed values. */
 function changesOf(from: Task, to: Task): EventRecord['details'] {
   const claimed = changedNames(from.claimed, to.claimed);
   const attested = changedAttestations(from.attested, to.attested);

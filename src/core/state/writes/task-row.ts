@@ -81,7 +81,7 @@ const none: Readonly<Record<string, string>> = Object.freeze({});
 const namesFrom = (value: unknown): Readonly<Record<string, string>> =>
   value === '{}' ? none : JSON.parse(String(value));
 
-/** What a task is accepted with and never changes. It shares one column, so that files of older versions have it too. */
+/** What a task is accepted with and never changes. It shares a column, so that files of older versions have it too. */
 type Accepted = Pick<Task, 'contextRules' | 'subjectAttributes'>;
 
 /** The rules alone, or a list of rules and attributes. */

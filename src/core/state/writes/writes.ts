@@ -35,7 +35,7 @@ export interface Reasoned {
   readonly by: string;
 }
 
-/** What a use of a token takes, with its record where that is committed with it. */
+/** What a use of a token takes, with its record if that is committed with it. */
 interface SettledTaking extends Taking {
   readonly key: TaskKey;
   readonly jtiDigest: string;
@@ -157,7 +157,7 @@ export function settleUse(
   if (changed === 'exhausted')
     return { problem: changed, budget: exceededBudget(spends, (counter) => rows.spent(key, counter)) };
   if (typeof changed === 'string') return changed;
-  // INVARIANT: with what the use takes, in one transaction: whoever is told that it is settled knows that its record is kept.
+  // INVARIANT: with what the use takes, in one transaction: a settled use always has its record on disk.
   if (record !== undefined) rows.addRecords([record]);
   // A use that changes nothing has nothing to do twice: sent again, it is judged again. So what is remembered is bounded by budgets,
   // histories and records, whatever a sidecar sends.
@@ -231,7 +231,7 @@ function writeTask(rows: StateRows, { task, token, records }: NewTask): null {
   return null;
 }
 
-/** Why the new task cannot be a part of its parent; `null` where it can, or has no parent. */
+/** Why the new task cannot be a part of its parent; `null` if it can, or has no parent. */
 function placeProblem(rows: StateRows, task: Task): StoreFailure | null {
   const { issuer, parentId } = task;
   if (parentId === null) return null;
@@ -254,7 +254,7 @@ function ancestorsOf(rows: StateRows, task: Task): readonly Task[] {
   return above;
 }
 
-/** Before anything is written: `changed` where a premise of the write no longer holds. */
+/** Before anything is written: `changed` if a premise of the write no longer holds. */
 function premiseProblem(rows: StateRows, premises: Premises | undefined): StoreFailure | null {
   if (premises === undefined) return null;
   const { tasks, jtiDigest, stop } = premises;
