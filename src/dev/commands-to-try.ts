@@ -67,7 +67,7 @@ function optionsOf({ agent }: AttemptToTry, { files, folder }: TryAt): string {
 }
 
 /**
- * How an OAuth client finds the issuer from a call without a token, signs in with a scope alone where policies permit that, and renews its token.
+ * How an OAuth client finds the issuer from a call without a token, signs in with a scope alone if policies permit that, and renews its token.
  */
 export function signInCommands(trial: AttemptToTry, at: TryAt): readonly string[] {
   const curl = `curl -sS ${optionsOf(trial, at)}`;

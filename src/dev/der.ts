@@ -1,6 +1,5 @@
 /**
- * As much DER as the certificates of a throw-away trust domain take. Encoding alone: what comes from outside is read by
- * `identity/`.
+ * Encodes as much DER as the certificates of a throw-away trust domain need. Untrusted DER is parsed by `identity/`.
  * @see ITU-T X.690 sections 8 and 10
  */
 

@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 
 /**
- * Below the ephemeral ports: between the choice and the use of such a port, no connection that anybody opens can take it as its own end,
- * which a loaded machine does within seconds.
+ * Below the ephemeral ports, so that the kernel does not give a chosen port to an outgoing connection before it is used. On a loaded
+ * machine that happens within seconds.
  */
 const PORTS = { first: 20_000, count: 12_000 } as const;
 

@@ -14,8 +14,8 @@ export const isAgentCard = (rest: string, answer: Pick<IncomingMessage, 'headers
   answer.headers['content-encoding'] === undefined;
 
 /**
- * Rewrites the URLs of an A2A agent in its card, which clients call instead of the address that they have the card from. Anything else is
- * passed on unchanged. A signature of the card no longer fits: it is for clients that call the agent itself.
+ * Rewrites the URLs of an A2A agent in its card, since clients call these, not the address that served the card. Anything else is passed
+ * on unchanged. A signature of the card no longer verifies: it is for clients that call the agent itself.
  *
  * @param localised gives the URL that the client must call
  * @see A2A 1.0, AgentInterface; A2A 0.3, AgentCard.url

@@ -133,7 +133,7 @@ function forwardOptionFrom(word: string): ForwardOption | Problem {
 const MAX_NAME = 32;
 
 const HTTPS: ReadonlySet<string> = new Set(['https:']);
-/** In clear only to a sidecar of this pod: `mesh-connection.ts` makes sure of it. */
+/** Plaintext only to a sidecar of this pod: `mesh-connection.ts` checks that. */
 const IN_MESH: ReadonlySet<string> = new Set(['https:', 'http:']);
 
 /** An upstream's URL without its trailing slash. */

@@ -9,7 +9,7 @@ export interface Forwarded {
   readonly target: ForwardTarget;
   readonly connections: UpstreamConnections;
   readonly bounds: UpstreamBounds;
-  /** All local URLs of the run, which no upstream learns. */
+  /** All local URLs of the run, which must not reach an upstream. */
   readonly localUrls: Pick<LocalUrls, 'hidden' | 'hiddenTarget'>;
   /** The current token for the upstream. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;

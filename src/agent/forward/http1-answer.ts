@@ -39,7 +39,7 @@ export function passAnswer(
     if (!response.destroyed) response.end();
   });
   source.once('data', (chunk: Buffer) => {
-    // What is left of an answer whose client is gone is read all the same.
+    // If the client is gone, the rest of the answer is read anyway.
     if (response.destroyed) return;
     // A whole body goes out in one packet with the headers.
     if (source === answer && chunk.length === Number(length)) response.end(chunk);

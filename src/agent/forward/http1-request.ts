@@ -187,7 +187,10 @@ interface Sending {
   readonly forwarded: Forwarded;
 }
 
-/** Sends the body; gives a refusal of the token or for want of a decision, why there is no answer, or `null` once any other answer is being passed on. */
+/**
+ * Sends the body. Resolves to an answer that refuses the token or has no decision, to the error if there is no answer, or to `null` when another
+ * answer is being passed on.
+ */
 function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Promise<Outcome> {
   const { request, response } = call;
   const { promise, resolve, reject } = Promise.withResolvers<Outcome>();

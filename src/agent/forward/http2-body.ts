@@ -28,7 +28,7 @@ export class StreamBody {
     this.#stream = stream;
     this.#options = options;
     this.#isWhole = options.isEnded;
-    // At once: they may come while there is no session to send on yet, and an event that nobody awaits is lost.
+    // Added at once: trailers may arrive before there is a session to send on, and an event without a listener is lost.
     stream.once('trailers', (_headers: unknown, _flags: unknown, lines: readonly string[] | undefined) => {
       this.#trailers = options.trailersOf(lines ?? []);
     });

@@ -6,7 +6,7 @@ import { type HeaderLines, valuesOf } from './passed-headers.ts';
 export const MAX_REPEATS = 3;
 const MAX_WAIT_MS = 5_000;
 const WITHOUT_DECISION: ReadonlySet<number> = new Set([429, 503]);
-/** What Envoy makes of these statuses for a client of gRPC. @see https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */
+/** The gRPC codes into which Envoy translates these statuses. @see https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md */
 const GRPC_UNAVAILABLE = '14';
 
 /** Status and header lines of an answer, over HTTP/1.1 or HTTP/2. */

@@ -1,6 +1,6 @@
 /**
- * An environment whose proxy settings leave out this machine, so that no proxy is sent what is meant for a local address of the
- * run. A lone `*`, which leaves out every host, stays; within a list programs do not know it. Go leaves out this machine by itself; Python, Node.js,
+ * An environment whose proxy settings exclude this machine, so that no proxy gets calls to a local address of the run. A lone
+ * `*`, which excludes every host, stays; within a list programs do not understand it. Go excludes this machine by itself; Python, Node.js,
  * curl and what honours `ALL_PROXY` read these two.
  */
 export function reachingLoopback(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

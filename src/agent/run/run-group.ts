@@ -19,7 +19,7 @@ const PAUSES_MS = [250, 1_000, 2_000, 4_000, 8_000];
 export class RunGroup {
   readonly #taskIds: readonly string[];
   readonly #options: GroupOptions;
-  /** Suspended here, for the sake of another. */
+  /** Tasks that the group has suspended because another task was. */
   readonly #held = new Set<string>();
   #isOver = false;
   #last: Promise<void> = Promise.resolve();

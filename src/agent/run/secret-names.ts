@@ -29,7 +29,7 @@ export const SECRET_NAMES: readonly string[] = [
   'REDISCLI_AUTH',
   'PGPASSFILE',
   'PGSERVICEFILE',
-  // Whatever they belong to.
+  // In any product.
   'API_KEY',
   'SECRET_*',
   '*APIKEY',

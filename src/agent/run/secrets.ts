@@ -15,20 +15,20 @@ export const RUN_VARIABLES: readonly string[] = [
 /** Those of its forwarders. */
 const FORWARD_VARIABLE = /^REMIT_FORWARD_/;
 
-/** What the operator of a run wants otherwise than by default. Patterns of names, with `*`. */
+/** The operator's exceptions to the defaults of a run. Patterns of names, with `*`. */
 export interface ScrubChoice {
-  /** Whether secrets are taken at all; `take` is in any case. */
+  /** Whether secrets are removed at all; variables of `take` always are. */
   readonly scrub: boolean;
   /** Passed on, whatever it looks like. */
   readonly keep: readonly string[];
-  /** Taken, whatever it looks like, and whatever `keep` says; in any letter case. */
+  /** Removed, whatever it looks like, and whatever `keep` says; in any letter case. */
   readonly take: readonly string[];
 }
 
 /** An environment that is safe to pass to a command. The lists have names alone, sorted; never a value. */
 export interface Scrubbed {
   readonly environment: Readonly<Record<string, string>>;
-  /** Secrets that were taken. */
+  /** Secrets that were removed. */
   readonly removed: readonly string[];
   /** Addresses of proxies that are passed on without user and password. */
   readonly shortened: readonly string[];
@@ -37,8 +37,8 @@ export interface Scrubbed {
 }
 
 /**
- * Takes secrets, by name and by the shape of the value, and the variables of an outer run. A proxy stays, so that no command goes past it, but
- * without its password.
+ * Removes secrets, by name and by the shape of the value, and the variables of an outer run. A proxy stays, so that no command bypasses it,
+ * but without its password.
  */
 export function scrubbed(
   environment: Readonly<Record<string, string | undefined>>,
@@ -75,7 +75,7 @@ const isSecretName = nameMatcher(SECRET_NAMES);
 const isHarmlessName = nameMatcher(HARMLESS_NAMES);
 const isProxy = nameMatcher(['*_PROXY', '*_PROXY_URL']);
 
-/** What becomes of a variable by default. A harmless name does not excuse a value that has the shape of a secret. */
+/** How a variable is treated by default. A harmless name does not excuse a value that has the shape of a secret. */
 function fateOf(name: string, value: string): 'passed' | 'removed' | 'shortened' {
   const upper = name.toUpperCase();
   if (isProxy(upper)) return withoutUser(value) === value ? 'passed' : 'shortened';

@@ -63,7 +63,7 @@ export class IssuerClient {
     return this.#token('/oauth/token', declared(declaration, traceparent));
   }
 
-  /** What would be granted of an intent; nothing is. @param traceparent as for `declare` */
+  /** What would be granted of an intent, without granting it. @param traceparent as for `declare` */
   async check(declaration: OAuthDeclaration, traceparent: string | null): Promise<CheckedIntent | IssuerProblem> {
     const answer = await this.#ask({
       method: 'POST',

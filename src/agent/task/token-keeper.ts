@@ -17,7 +17,7 @@ export interface KeeperOptions {
   readonly onToken: (credential: TaskCredential) => Promise<void>;
   /** Prints a line for the person at the terminal. Never a token. */
   readonly tell: (line: string) => void;
-  /** Called each time the task is in another state. */
+  /** Called each time the state of the task changes. */
   readonly onState?: (taskId: string, state: KeptState) => void;
 }
 
@@ -25,7 +25,7 @@ export interface KeeperOptions {
 const LOOK_MS = 1_000;
 /** Interval for asking the issuer about the task. */
 const HEARTBEAT_MS = 10_000;
-/** A token is not handed out so shortly before its expiry. */
+/** A token this close to its expiry is not given out. */
 const MARGIN_MS = 1_000;
 /** Fraction of its lifetime after which a token is replaced. */
 const SERVED = 2 / 3;

@@ -19,8 +19,8 @@ export interface BesideHeads {
 const LOOKS = 3;
 
 /**
- * What is wrong with the files in which an authority keeps how far it has each log: beside the received records, or beside its ledger. Without
- * such a file nothing is: every sidecar would send its log anew.
+ * Problems of the files in which an authority keeps its position in each log: beside the received records, or beside its ledger. A missing
+ * file is not a problem: every sidecar would send its log again.
  */
 export function headProblems(
   received: string,

@@ -14,7 +14,7 @@ export interface FleetTask {
   readonly id: string;
 }
 
-/** The answer to an end: what became of it at the sidecars. */
+/** The answer to the end of a task: whether the sidecars have applied it. */
 export interface FleetEnd {
   readonly seen: StoryOutcome;
   /** Such as `3 of 3 holders have applied it`. */
@@ -78,7 +78,7 @@ export async function useToken(fleet: DevFleet, at: SidecarNumber, { token }: Fl
   return { status: reply.status, reason: typeof reason === 'string' ? reason : null };
 }
 
-/** As `useToken`; a call that could not be decided in time is made again. */
+/** As `useToken`; a call that could not be decided in time is retried. */
 export async function useTokenPatiently(fleet: DevFleet, at: SidecarNumber, task: FleetTask): Promise<StoryOutcome> {
   let seen = await useToken(fleet, at, task);
   const isOver = async (): Promise<boolean> => {
@@ -90,7 +90,7 @@ export async function useTokenPatiently(fleet: DevFleet, at: SidecarNumber, task
   return seen;
 }
 
-/** What came of calls at all sidecars at once. */
+/** The results of concurrent calls at all sidecars. */
 export interface Race {
   readonly allowed: number;
   /** Calls that were denied since an answer did not come in time. Each may have taken a unit. */

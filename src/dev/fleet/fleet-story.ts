@@ -9,7 +9,7 @@ const BUDGET = 40;
 const LARGER_BUDGET = 120;
 /** An entry of the history has reached the sidecars by then, so that the next use asks no authority. */
 const SETTLED_MS = 1_000;
-/** So long an end takes at most, under any single fault. */
+/** Longest time until an end is enforced, under any single fault. */
 const BOUND_MS = LEASE_SECONDS * 1_000 + 250;
 
 type Tell = (step: Omit<Step, 'decision'>) => void;
@@ -61,7 +61,7 @@ async function endEverywhere(fleet: DevFleet, tell: Tell, task: FleetTask): Prom
   await refused(fleet, tell, { task, end, sidecars: SIDECARS });
 }
 
-/** Calls at sidecars at once, right after the acknowledgement of an end. */
+/** Concurrent calls at sidecars, right after the acknowledgement of an end. */
 async function refused(
   fleet: DevFleet,
   tell: Tell,

@@ -116,7 +116,7 @@ export class PostgresNodes {
     });
   }
 
-  /** Promotes a node and lets the others take it for the primary. */
+  /** Promotes a node and makes the others follow it. */
   async promote(name: NodeName): Promise<void> {
     await this.nodes[name].sql('SELECT pg_promote(true, 60)');
     this.#primary = name;
@@ -129,7 +129,7 @@ export class PostgresNodes {
   async rejoin(name: NodeName): Promise<void> {
     const node = this.nodes[name];
     const source = this.nodes[this.#primary];
-    // Only an orderly end of a standby, and any of a primary, is a state that pg_rewind starts from.
+    // pg_rewind needs a standby that was shut down in order, or a primary that ended in any way.
     const isStandby = await node.sql('SELECT pg_is_in_recovery() AS is').then(
       ([row]) => row?.['is'] === true,
       () => false,
@@ -167,7 +167,7 @@ export class PostgresNodes {
     await this.nodes.a.start();
     const { user } = this.client;
     const replication = newRole({ user: REPLICATION, password: this.#replicationPassword });
-    // No standby is there that the commit could wait for.
+    // There is no standby yet that could confirm the commit.
     await this.sql(
       `SET synchronous_commit = local; ${replication} REPLICATION; ${newRole(this.client)}; GRANT ALL ON SCHEMA public TO ${user}; GRANT pg_monitor TO ${user}`,
     );

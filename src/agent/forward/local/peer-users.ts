@@ -1,4 +1,4 @@
-/** Of which users the peers of local TCP connections are, by `/proc/net/tcp`. */
+/** Looks up the users of the peers of local TCP connections in `/proc/net/tcp`. */
 import { readFileSync, statSync } from 'node:fs';
 
 /** The users of the connections to a port of 127.0.0.1, by the port of the peer; empty if the kernel does not tell. */

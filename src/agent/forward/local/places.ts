@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { PeerUsers } from './peer-users.ts';
 
-/** Connections that are ended together, so that a flood does not have the users looked up for each. */
+/** Connections that are ended together, so that in a flood users are not looked up for each connection. */
 const ENDED_AT_ONCE = 64;
 
 /** Which connections are kept when the listener is full. */
@@ -42,7 +42,7 @@ export class Places {
     return true;
   }
 
-  /** A request on the connection was let pass. */
+  /** Called when a request on the connection was let pass. */
   admit(socket: Socket | undefined): void {
     if (socket !== undefined && this.#strangers.delete(socket)) this.#admitted.add(socket);
   }
@@ -76,7 +76,7 @@ export class Places {
   }
 }
 
-/** So many connections, each the oldest of the user that has the most left. */
+/** Chooses `count` connections, each the oldest of the user with the most left. */
 function mostOf(lists: readonly (readonly Socket[])[], count: number): readonly Socket[] {
   const left = lists.map((sockets) => ({ sockets, from: 0 }));
   const chosen: Socket[] = [];

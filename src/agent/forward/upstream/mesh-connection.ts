@@ -18,12 +18,12 @@ const MAX_DUMP_BYTES = 64 * 1_024 * 1_024;
 const HTTP_PORT = 80;
 const [LOOKS, LOOK_MS] = [4, 10];
 
-/** Whether an upstream is called in clear, by way of the sidecar of this pod. */
+/** Whether an upstream is called in plaintext, through the sidecar of this pod. */
 export const isInMesh = ({ origin }: Pick<ForwardTarget, 'origin'>): boolean => origin.startsWith('http:');
 
 /**
- * A connection in clear to an upstream, once it is certain that the pod's own Envoy has its other end and passes its calls on by TLS alone. Rejects
- * otherwise, with nothing sent: a token on it would leave the pod for all to read.
+ * A plaintext connection to an upstream, once it is verified that the pod's own Envoy has its other end and forwards its calls only over TLS.
+ * Rejects otherwise, with nothing sent: a token on it would leave the pod unencrypted.
  *
  * What is proven: the peer of this connection is a process in this network namespace, of another user than ours; the same user serves Envoy's admin
  * interface, which reports that each cluster to which the host is routed speaks TLS. Not proven: that this stays so when the configuration of the

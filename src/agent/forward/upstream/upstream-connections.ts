@@ -41,7 +41,7 @@ export const defaultUpstreamBounds: UpstreamBounds = {
   idleMs: 7_200_000,
 };
 
-/** How often the way of calls in clear is looked at again. */
+/** Interval for checking the route of plaintext calls again. */
 const LOOK_MS = 5_000;
 
 /** Code of the error of a connection that was not ready in time. */
@@ -210,7 +210,7 @@ class UpstreamAgent extends Agent {
   }
 }
 
-/** How Node.js is given a connection that is not there yet. */
+/** Node.js's callback for a connection that is not open yet. */
 type Connected = (error: Error | null, socket: Duplex) => void;
 
 /** INVARIANT: no caller gets a plaintext connection before its destination is verified. */
@@ -218,7 +218,7 @@ function opened(connecting: Connecting, give: Connected): Duplex | undefined {
   if (!isInMesh(connecting.target)) return connected(connecting, 'http/1.1');
   meshConnection(connecting.target, connecting.bounds).then(
     (socket) => give(null, socket),
-    // Beside an error Node.js looks at no socket.
+    // With an error Node.js ignores the socket.
     (error: unknown) => give(error instanceof Error ? error : new Error(String(error)), new Socket()),
   );
   return undefined;

@@ -8,7 +8,7 @@ export const IDLE_TIMEOUT = 'REMIT_IDLE_TIMEOUT';
 
 const LATE: ReadonlySet<string> = new Set([CONNECT_TIMEOUT, IDLE_TIMEOUT, 'ETIMEDOUT']);
 
-/** Errors of a handshake that is answered by something else than TLS, or ends. */
+/** Errors of a handshake that is not answered in TLS, or that is aborted. */
 const NOT_TLS = /^(?:EPROTO|ECONNRESET|ERR_SSL_[A-Z_]{1,64})$/;
 
 /** The port on which Istio's Envoy accepts the outbound connections of its pod. */
