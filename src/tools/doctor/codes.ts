@@ -1,4 +1,4 @@
-/** How much a finding matters: `error`, what Remit decides does not hold or no call works; `warning`, weaker than it looks; `info`, worth knowing. */
+/** How much a finding matters: `error`, decisions of Remit can be bypassed or no call works; `warning`, weaker than it looks; `info`, worth knowing. */
 export type Level = 'error' | 'warning' | 'info';
 
 /** What was examined, and the first word of the codes found in it. `--only` selects by it. */

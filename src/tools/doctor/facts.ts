@@ -11,7 +11,7 @@ export interface Facts {
   readonly objects: readonly HostObject[];
   /** The Remit of this machine, or that of `--remit`. */
   readonly remit: RemitFacts | null;
-  /** What became of the canary call. */
+  /** The result of the canary call. */
   readonly canary: CanaryFacts | null;
 }
 

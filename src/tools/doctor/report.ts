@@ -36,7 +36,7 @@ export interface DoctorReport {
   readonly unmatched: readonly string[];
 }
 
-/** What is left out of a report. */
+/** What a report leaves out. */
 export interface ReportRules {
   /** Categories to examine; `null` for all. */
   readonly only: ReadonlySet<Category> | null;
@@ -45,7 +45,7 @@ export interface ReportRules {
   readonly guide?: string | undefined;
 }
 
-/** What was read was something else than what checks are about. */
+/** What was read is nothing that a check examines. */
 const NOTHING = 'no check had anything to examine in what was read';
 
 const severity: Readonly<Record<Level, number>> = { error: 0, warning: 1, info: 2 };

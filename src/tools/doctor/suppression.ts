@@ -29,7 +29,7 @@ export function suppressionFrom(written: string): Suppression | Problem {
 export const isSuppressedBy = (finding: Finding, { code, where }: Suppression): boolean =>
   finding.code === code && matches(finding.where, where.split('*'));
 
-/** Whether `text` is made of these pieces with anything between them. Linear, whatever the pieces are. */
+/** Whether `text` consists of these pieces with anything between them. Takes linear time for any pieces. */
 function matches(text: string, pieces: readonly string[]): boolean {
   const [first = '', ...rest] = pieces;
   const last = rest.pop();

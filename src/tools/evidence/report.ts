@@ -126,7 +126,7 @@ export interface EvidenceReport {
   readonly agents: readonly NamedCount[];
   readonly actions: readonly NamedCount[];
   readonly args: Tally['args'];
-  /** Allowed is not executed: what became of the allowed calls of the period. */
+  /** The outcomes of the allowed calls of the period: allowed is not executed. */
   readonly uses: Tally['uses'];
   readonly seed: { readonly text: string; readonly isGiven: boolean };
   readonly sample: readonly SampledRecord[];

@@ -32,7 +32,7 @@ export interface RecordedArgument {
   readonly action: string;
   readonly argument: string;
   readonly uses: number;
-  /** Exact sum of whole numbers; `null` where the values are not. */
+  /** Exact sum of whole numbers; `null` if the values are not whole. */
   readonly sum: string | null;
   readonly largest: number | null;
 }
@@ -48,7 +48,7 @@ export interface Tally {
   /** The policy sets, by hash, that decided uses and intents. */
   readonly policySets: ReturnType<CountedByName['found']>;
   readonly args: readonly RecordedArgument[];
-  /** Allowed uses by what became of them. */
+  /** Allowed uses by outcome. */
   readonly uses: UsesByFate;
 }
 

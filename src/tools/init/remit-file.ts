@@ -35,6 +35,6 @@ const keysOf = (section: Readonly<Record<string, string>>): string =>
     .map(([key, value]) => `${key}: ${yamlText(value)}`)
     .join(', ');
 
-/** An issuer that is called by a name of this machine alone listens there alone. */
+/** An issuer whose URL is a loopback name listens on loopback only. */
 const issuerListenOf = (url: string): string =>
   `${isLoopback(new URL(url).hostname) ? '127.0.0.1' : '0.0.0.0'}:${issuerPortOf(url)}`;

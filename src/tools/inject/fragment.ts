@@ -41,7 +41,7 @@ export const CONTAINER = 'remit';
 
 /**
  * The containers of Istio that start before Remit if Istio's sidecar is a native sidecar: those that redirect the pod's traffic to Envoy, and
- * Envoy. Earlier, calls of Remit would be redirected to an Envoy that does not run; the same holds for its last records at the end of the pod.
+ * Envoy. If Remit started earlier, its calls would be redirected to an Envoy that does not run; so would its last records when the pod ends.
  */
 export const MESH_CONTAINERS: readonly string[] = ['istio-init', 'istio-validation', 'istio-proxy'];
 

@@ -14,9 +14,9 @@ const SKIPPED: ReadonlySet<string> = new Set([
   'volumeMounts',
   'sizeLimit',
 ]);
-/** What would run other code in the container, or the same code otherwise. */
+/** Fields that would run other code in the container, or change how it runs. */
 const FORBIDDEN = ['command', 'workingDir', 'envFrom', 'lifecycle', 'volumeDevices'] as const;
-/** Of a mount: what would bring another part of its volume, or show it elsewhere. */
+/** Fields of a mount that would mount another part of its volume, or expose it elsewhere. */
 const MOUNT_FIELDS = ['subPath', 'subPathExpr', 'mountPropagation', 'recursiveReadOnly'] as const;
 /**
  * Matches normalised paths: no `.` or `..`, no empty name, no slash at the end. CEL cannot normalise a path, and the API server and the kubelet
@@ -62,15 +62,15 @@ function podGuard(fragment: Fragment): string {
   const isGuarded =
     'object.spec.?volumes.orValue([]).all(v, !v.name.startsWith("remit-") || !has(v.configMap) || (!v.configMap.?items.hasValue() && v.configMap.name.startsWith("remit-")))';
   const image = JSON.stringify(fragment.container['image']);
-  // The kubelet makes a part of a volume that is not there, also for a read-only mount: in the place of the socket.
+  // The kubelet creates a missing sub-path of a volume, also for a read-only mount: it would take the place of the socket.
   const whole = MOUNT_FIELDS.slice(0, 3).map((field) => `!m.?${field}.hasValue()`);
-  // Envoy makes its admin socket in `remit-envoy`. Only `remit doctor` reads it, and believes nothing more of it than of any other address.
+  // Envoy makes its admin socket in `remit-envoy`. Only `remit doctor` reads it, and trusts it no more than any other address.
   const isShared = '((m.name == "remit-run" && m.?readOnly.orValue(false)) || m.name == "remit-envoy")';
   const mayMount = [
     `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (${isShared} && ${whole.join(' && ')}))`,
     'c.?volumeDevices.orValue([]).all(d, !d.name.startsWith("remit-"))',
   ].join(' && ');
-  // Of a pod that is there only the image can be changed.
+  // Of an existing pod only the image can be changed.
   const isOther = 'request.operation != "CREATE"';
   return policyDocuments('ValidatingAdmissionPolicy', {
     name: 'remit-guard',
@@ -116,7 +116,7 @@ function podGuard(fragment: Fragment): string {
           message: 'the image of the container `remit` must not be changed: create the pod anew',
         },
         {
-          // A binding selects a pod by this label, as it was or as it becomes: without it, what follows would not be looked at.
+          // A binding selects a pod by this label, before or after the change: without it, the following rules would not apply.
           expression: `request.operation != "UPDATE" || variables.former.size() == 0 || ${['object', 'oldObject'].map((one) => `${one}.metadata.?labels[?"${INJECT_LABEL}"]`).join(' == ')}`,
           message: `the label \`${INJECT_LABEL}\` of a pod with Remit must not be changed: create the pod anew`,
         },

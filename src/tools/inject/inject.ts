@@ -111,7 +111,7 @@ interface ObjectProblem {
 
 interface ObjectInjected {
   readonly outcome: InjectionOutcome;
-  /** How to change the text; `null` for a change that takes more than an insertion. */
+  /** How to change the text; `null` for a change that needs more than an insertion. */
   readonly edits: readonly (Edit | null)[];
 }
 
@@ -272,7 +272,7 @@ function meshWarnings(spec: YAMLMap): readonly string[] {
     : [];
 }
 
-/** What annotations of ours mean nothing. */
+/** Our annotations that have no effect. */
 function warningsOf(annotations: ReadonlyMap<string, string>, { settings }: Fragment): readonly string[] {
   const known = settings.map(({ annotation }) => annotation);
   return [...annotations.keys()]

@@ -41,8 +41,8 @@ const PROXY_CONFIG =
   '^[{\\\\s]*(\\"?(holdApplicationUntilProxyStarts|terminationDrainDuration|drainDuration|concurrency)\\"?\\\\s*:\\\\s*\\"?[A-Za-z0-9.]+\\"?[,\\\\s]*)*[}\\\\s]*$';
 
 /**
- * The part of the guard for pods of a mesh in namespaces that require Remit, as YAML: a pod could otherwise take its calls past Istio's sidecar,
- * which asks Remit, by an annotation of its own. What is not known to be harmless is refused.
+ * The part of the guard for pods of a mesh in namespaces that require Remit, as YAML: otherwise a pod could bypass Istio's sidecar, which asks
+ * Remit, by an annotation. Anything not known to be harmless is refused.
  *
  * @see https://istio.io/latest/docs/reference/config/annotations/
  */

@@ -13,7 +13,7 @@ interface Binding {
   readonly matchResources: JsonObject;
 }
 
-/** Namespaces whose pods cannot refuse. */
+/** Namespaces whose pods cannot opt out. */
 const REQUIRED: Binding = {
   name: 'required',
   matchResources: { namespaceSelector: { matchLabels: { [INJECTION_LABEL]: 'required' } } },
@@ -41,7 +41,7 @@ export const POD_BINDINGS: readonly Binding[] = [
   },
 ];
 
-/** What a policy looks at: operations on resources of the core group. */
+/** A rule for operations on resources of the core group. */
 export const coreRule = (operations: readonly string[], resources: readonly string[]): JsonObject => ({
   apiGroups: [''],
   apiVersions: ['v1'],

@@ -14,7 +14,7 @@ export const canaryChecks: readonly Check[] = [
   },
 ];
 
-/** A counter that did not move proves that Remit was not asked; a header alone could be of the upstream. */
+/** A counter that did not move proves that Remit was not asked; a header alone could come from the upstream. */
 function canaryFindings({ checks, decision, status, url }: CanaryFacts): readonly Finding[] {
   const where = `canary/${url}`;
   if (decision.startsWith(NO_DECISION))

@@ -1,4 +1,4 @@
-/** A call without a token that was made to see whether Remit is asked about it. */
+/** A call without a token, made to test whether Envoy asks Remit about it. */
 export interface CanaryFacts {
   /** Its URL without query and credentials. */
   readonly url: string;

@@ -20,7 +20,7 @@ const MAX_BYTES = 134_217_728;
 const TIMEOUT_MS = 30_000;
 const STATS = 'ext_authz|downstream_rq_(2xx|completed)|downstream_cx_total|control_plane|update_rejected';
 
-/** What Envoy's admin interface is asked for, and what about. */
+/** A query to Envoy's admin interface. */
 export interface EnvoyQuery {
   /** Candidate addresses, at least one: the first at which an Envoy answers counts. */
   readonly admins: readonly AdminAddress[];

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { EnvoyUser } from '../envoy/envoy-facts.ts';
 import type { AdminAddress } from './admin-address.ts';
 
-/** Most processes that are looked at for the groups of Envoy. */
+/** Most processes that are searched for the groups of Envoy. */
 const MAX_PROCESSES = 20_000;
 
 /**

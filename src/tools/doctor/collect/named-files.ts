@@ -11,7 +11,7 @@ const MAX_FILES = 1_000;
 const MAX_BYTES = 1_048_576;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]{1,65536}-----END CERTIFICATE-----/g;
 
-/** What this machine has at the paths of trust anchors and of configuration that an Envoy is configured with. */
+/** The files on this machine at the paths of trust anchors and of configuration that an Envoy names. */
 export async function namedFilesOf(config: EnvoyConfig): Promise<ReadonlyMap<string, NamedFile>> {
   const paths = [...new Set(pathsOf(config).map(({ path }) => path))].filter((path) => isAbsolute(path));
   return new Map(
@@ -19,7 +19,7 @@ export async function namedFilesOf(config: EnvoyConfig): Promise<ReadonlyMap<str
   );
 }
 
-/** What this machine has at a path. */
+/** The file at a path on this machine. */
 export async function namedFileAt(path: string): Promise<NamedFile> {
   try {
     const found = statSync(path);

@@ -21,7 +21,7 @@ const WORKLOAD_APIS = [
   '/tmp/spire-agent/public/api.sock',
 ];
 
-/** Looks at what a configuration names on this machine. */
+/** Examines what a configuration names on this machine. */
 export async function remitHost(config: Config): Promise<RemitHost> {
   const { extAuthz, policies, svid } = config;
   const paths = extAuthz.listen.flatMap((address) => (address.kind === 'unix' ? [address.path] : []));
@@ -60,7 +60,7 @@ function writableState(state: Config['state']): string | null {
   return isOpenToAll(folder) ? folder : isOpenToAll(state.path) ? state.path : null;
 }
 
-/** Connects and leaves at once. */
+/** Connects and disconnects at once. */
 const refusalOf = (path: string): Promise<string | null> =>
   new Promise((resolve) => {
     const socket = connect(path);

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Owned, SocketFacts } from '../envoy/envoy-facts.ts';
 
-/** Most sockets that are looked at. */
+/** Most sockets that are examined. */
 const MAX_SOCKETS = 1_000;
 
 /** What is at these paths on this machine. */

@@ -7,7 +7,7 @@ import type { Asking } from './remit-filter.ts';
 const BY_CERTIFICATE =
   'take the filter `envoy.filters.http.local_ratelimit` of deploy/envoy/envoy.yaml, with its expression as the key';
 
-/** One agent cannot take the checks of the others. */
+/** One agent cannot use up the checks of the others. */
 export const agentLimit: EnvoyCheck = {
   title: 'the calls of each agent are bounded before Remit is asked',
   run: (facts) => ofAskings(facts, limitBefore),

@@ -37,7 +37,7 @@ export const neverAsked: EnvoyCheck = {
   },
 };
 
-/** Whether a listener without the filter is there for something else than calls of agents. */
+/** Whether a listener without the filter serves something other than calls of agents. */
 export const isBeside = (manager: HttpManager, facts: EnvoyFacts): boolean =>
   directionOf(manager, facts.config) === 'OUTBOUND' || isOfEnvoyItself(manager, facts);
 
@@ -99,7 +99,7 @@ export const isForwarding = (route: Route): boolean => route.clusters.length > 0
 const switchable = (manager: HttpManager): readonly Route[] =>
   routeChanging(manager).length === 0 ? manager.routes.filter(isForwarding) : manager.routes;
 
-/** Filters of a manager by which a call may get another route than it had first. */
+/** Filters of a manager that may change the route of a call. */
 export const routeChanging = ({ filters }: HttpManager): readonly HttpFilter[] =>
   filters.filter(({ typeName }) => !isPassive(typeName));
 

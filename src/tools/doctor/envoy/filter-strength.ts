@@ -40,7 +40,7 @@ const statusOnError = ({ filter, manager: { where } }: Asking): readonly Finding
         },
       ];
 
-/** Envoy answers a failed check with a status alone; a body is what its own answers are mapped to. */
+/** Envoy answers a failed check with a status alone; a body comes only from `local_reply_config`. */
 const emptyError = ({ manager: { fields, where } }: Asking): readonly Finding[] => {
   const replies = at(fields, 'local_reply_config');
   const hasBody = [replies, ...listAt(replies, 'mappers')].some((one) =>
@@ -114,7 +114,7 @@ export const completeCheck: EnvoyCheck = {
 
 const XFCC_SET: ReadonlySet<string> = new Set(['SANITIZE_SET', 'APPEND_FORWARD']);
 
-/** With `identity: xfcc` the certificate's hash comes by header. */
+/** With `identity: xfcc` the certificate's hash comes in a header. */
 function certificate({ filter, manager: { fields, where } }: Asking): readonly Finding[] {
   if (isTrueAt(filter.fields, 'include_peer_certificate')) return [];
   const hasHash = XFCC_SET.has(textAt(fields, 'forward_client_cert_details'));
@@ -207,7 +207,7 @@ const routeBodies = ({ filter, manager }: Asking): readonly Finding[] =>
         },
       ];
     const own = at(settings, 'with_request_body');
-    // Envoy takes `pack_as_bytes` of the filter.
+    // Envoy reads `pack_as_bytes` from the filter.
     return own === undefined ? [] : bodySettings(own, where).filter(({ code }) => code === 'envoy.partial-body');
   });
 

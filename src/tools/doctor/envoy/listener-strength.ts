@@ -14,7 +14,7 @@ const ofGuarded = (facts: EnvoyFacts, find: (manager: Guarded) => readonly Findi
   return guarded.length === 0 ? null : guarded.flatMap(find);
 };
 
-/** No client brings an identity of its own in a header. */
+/** No client can set its identity in a header. */
 export const ownXfcc: EnvoyCheck = {
   title: 'no client can bring an x-forwarded-client-cert header of its own',
   run: (facts) => ofGuarded(facts, xfcc),
@@ -80,7 +80,7 @@ export const seenCalls: EnvoyCheck = {
 
 const HTTP_GRPC = 'HttpGrpcAccessLogConfig';
 
-/** A log to another service than Remit, or of some calls alone, tells Remit nothing of the others. */
+/** A log that goes to another service, or that has only some calls, does not report the others to Remit. */
 function outcomes({ fields, where }: HttpManager, facts: EnvoyFacts): readonly Finding[] {
   const logs = listAt(fields, 'access_log').filter((log) => typeOf(at(log, 'typed_config')) === HTTP_GRPC);
   const own = logs.filter((log) => leadsToRemit(log, facts));

@@ -44,7 +44,7 @@ export const noOtherPath: EnvoyCheck = {
   },
 };
 
-/** A chain that asks nobody, and the clusters that it leads to. */
+/** A chain without a check, and the clusters that it leads to. */
 interface Way {
   readonly where: string;
   readonly clusters: readonly string[];

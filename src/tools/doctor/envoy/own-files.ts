@@ -93,12 +93,12 @@ function severalCas(context: unknown, { files }: EnvoyFacts, where: string): rea
 
 const issuerOf = ({ domain, key }: TrustedCa): string => domain ?? key;
 
-/** The CAs by which a chain verifies callers that the bundle of Remit does not have. */
+/** CAs by which a chain verifies callers, but which are not in the bundle of Remit. */
 export function foreignCas(facts: EnvoyFacts, own: readonly TrustedCa[] | null): readonly Finding[] | null {
   const guarded = guardedOf(facts);
   if (guarded.length === 0 || own === null || own.length === 0) return null;
   const known = new Set(own.map(({ key }) => key));
-  // A domain that Remit does not verify itself may be federated: its CA is then of another bundle.
+  // A domain that Remit does not verify itself may be federated: its CA is then in another bundle.
   const domains = new Set(own.map(({ domain }) => domain));
   return guarded.flatMap(({ chain: { fields, where } }) =>
     anchorsIn(fields).flatMap((path): readonly Finding[] =>

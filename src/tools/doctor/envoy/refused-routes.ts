@@ -1,10 +1,10 @@
 import type { EnvoyCheck } from './envoy-check.ts';
 import { managersOf } from './remit-filter.ts';
 
-/** What Envoy Gateway answers on routes whose policies it could not apply. */
+/** The status of routes whose policies Envoy Gateway could not apply. */
 const REFUSED = 500;
 
-/** The control plane has not taken routes out of use. */
+/** The control plane has not disabled any route. */
 export const noRefusedRoute: EnvoyCheck = {
   title: 'the control plane could apply the policies of every route',
   run: (facts) => {

@@ -25,7 +25,7 @@ export function remitClustersOf(facts: EnvoyFacts): ReadonlySet<string> {
   return named.size > 0 || names.length !== 1 ? named : new Set(names);
 }
 
-/** Those that filters of ext_authz name and that are called after Remit, or lead to its port (19470 in a mesh) or socket. */
+/** The clusters of ext_authz filters that have Remit in a name, or lead to its port (19470 in a mesh) or socket. */
 export const recognisedClusters = (facts: EnvoyFacts): ReadonlySet<string> =>
   new Set(
     askedBy(facts)
@@ -40,7 +40,7 @@ const askedBy = (facts: EnvoyFacts): readonly (readonly [cluster: string, filter
 
 const isRemits = (filter: HttpFilter, cluster: string, found: Cluster | undefined): boolean =>
   [filter.name, cluster].some((name) => name.toLowerCase().includes('remit')) ||
-  // A channel of its own has its target in place of the name of a cluster.
+  // For a Google gRPC channel, `cluster` is its target.
   [cluster, ...(found?.endpoints ?? [])].some((one) => /^unix:.*(?:remit|\/check\.sock$)|:1?9470$/.test(one));
 
 /** The filters of ext_authz by which a connection manager asks Remit. */

@@ -48,7 +48,7 @@ function bodyLimits(facts: EnvoyFacts, { config: { extAuthz } }: RemitHost): rea
   );
 }
 
-/** Modes in which Envoy writes the header by which `identity: xfcc` tells callers apart. */
+/** Modes in which Envoy writes the header by which `identity: xfcc` identifies callers. */
 const WRITING: ReadonlySet<string> = new Set(['SANITIZE_SET', 'APPEND_FORWARD']);
 
 function identityHeaders(facts: EnvoyFacts, { config: { extAuthz } }: RemitHost): readonly Finding[] {

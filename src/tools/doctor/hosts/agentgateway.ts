@@ -12,7 +12,7 @@ interface ExtAuthz {
 
 const MAX_DEPTH = 20;
 
-/** The policies `extAuthz` of a configuration wherever they stand: of a listener, a route, or named. */
+/** All `extAuthz` policies of a configuration: of a listener, of a route, or named. */
 function within(value: unknown, where: string, depth = 0): readonly ExtAuthz[] {
   if (depth > MAX_DEPTH || typeof value !== 'object' || value === null) return [];
   return membersAt(value).flatMap(([name, own]) =>

@@ -6,7 +6,7 @@ import { containersOf, isOneOf } from './pod-parts.ts';
 import { selects } from './tool-pods.ts';
 import type { ToolPod } from './tool-pods.ts';
 
-/** Ports of the node, and Services, that lead to a tool past the Envoy that asks. */
+/** Ports of the node, and Services, that lead to a tool and bypass the Envoy that asks. */
 export const waysAround = (pod: ToolPod, objects: readonly HostObject[]): readonly Finding[] => [
   ...nodePorts(pod),
   ...ofKind(objects, 'Service')

@@ -12,7 +12,7 @@ import { at, fieldsOf, listAt, textAt, typeNameOf } from '../tree.ts';
 import { placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 
-/** What the value of a patch is, by what it is applied to. */
+/** The message type of a patch, by its `applyTo`. */
 const MESSAGES: ReadonlyMap<string, Message> = new Map([
   ['LISTENER', listener],
   ['FILTER_CHAIN', filterChain],
@@ -58,7 +58,7 @@ function patchFindings(patch: unknown, where: string): readonly Finding[] {
   ];
 }
 
-/** The same finding, among those of Istio. */
+/** The same finding, under a code of Istio. */
 const ofIstio = ({ code, ...finding }: Finding): Finding => ({
   ...finding,
   code: code === 'envoy.unseen' ? 'istio.unseen' : 'istio.changed-call',

@@ -28,7 +28,7 @@ export function holdsFor({ namespace, value }: HostObject, target: Omit<Target, 
   return refs.length > 0 ? 'part' : null;
 }
 
-/** `matchExpressions` are not understood, so what has them is taken for not selected. */
+/** `matchExpressions` are not evaluated: a selector with them counts as selecting nothing. */
 const hasLabels = (labels: ReadonlyMap<string, string>, selector: unknown): boolean =>
   listAt(selector, 'matchExpressions').length === 0 &&
   membersAt(selector, 'matchLabels').every(([name, value]) => labels.get(name) === value);
@@ -40,7 +40,7 @@ const sectionsOf = ({ value }: HostObject, name: string): readonly string[] =>
 
 const asks = ({ value }: HostObject): boolean => at(value, 'spec', 'extAuth') !== undefined;
 
-/** A policy with `mergeType` is joined with that of the Gateway, and does not take its place. */
+/** A policy with `mergeType` is merged with that of the Gateway, and does not replace it. */
 const isAlone = ({ value }: HostObject): boolean => textAt(value, 'spec', 'mergeType') === '';
 
 const parentsOf = (route: HostObject, objects: readonly HostObject[]): readonly Target[] =>
@@ -57,7 +57,7 @@ const parentsOf = (route: HostObject, objects: readonly HostObject[]): readonly 
     };
   });
 
-/** The policy that holds for a route: its own goes before those of its gateways, as a whole. */
+/** The policy that holds for a route: its own policy replaces those of its gateways entirely. */
 export function coverageOf(route: HostObject, objects: readonly HostObject[]): readonly Finding[] {
   const policies = ofKind(objects, 'SecurityPolicy', GROUP);
   const silent = policies.find((one) => holdsFor(one, route) !== null && !asks(one) && isAlone(one));

@@ -122,5 +122,5 @@ const beside: readonly HostRule[] = [
   })),
 ];
 
-/** What routes do with calls after the check, and what is beside them in files of Envoy Gateway. */
+/** What routes do with calls after the check, and further objects of Envoy Gateway. */
 export const envoyGatewayRoutes: readonly HostRule[] = [...routeFilters, ...beside];

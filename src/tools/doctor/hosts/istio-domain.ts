@@ -6,7 +6,7 @@ import { ofKind, placeOf } from './host-object.ts';
 /** The trust domain that istiod uses if the mesh configuration names none. */
 const BY_DEFAULT = 'cluster.local';
 
-/** The mesh and Remit have one trust domain: agents have their tokens by the SVIDs of SPIRE, and call by those of the mesh. */
+/** The mesh and Remit have one trust domain: agents get tokens with the SVIDs of SPIRE, and call with those of the mesh. */
 export const istioDomainCheck: Check = {
   category: 'istio',
   title: 'the mesh and Remit have one trust domain',

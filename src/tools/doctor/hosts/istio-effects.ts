@@ -146,7 +146,7 @@ const rules: readonly HostRule[] = [
   })),
 ];
 
-/** The checks of what Istio does with calls beside asking. `isAsked` says whether the files ask Remit at all. */
+/** The checks of what Istio does with calls besides asking Remit. `isAsked` says whether the files ask Remit at all. */
 export const istioEffectChecks = (isAsked: (objects: readonly HostObject[]) => boolean): readonly Check[] => [
   {
     category: 'istio',

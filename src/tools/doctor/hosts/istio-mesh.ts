@@ -39,7 +39,7 @@ function isNotOwnPort(value: unknown): boolean {
   return isText(value) && String(value) !== '9471';
 }
 
-/** Words of a template by which calls go past the sidecar, but the port of Remit itself. */
+/** Words of a template by which calls bypass the sidecar, except for the port of Remit itself. */
 const CHANGES_SIDECAR =
   /istio-proxy|istio-init|traffic\.sidecar\.istio\.io\/(?!excludeInboundPorts: ["']?9471\b["']?\s)/;
 
@@ -65,7 +65,7 @@ function isMap(value: unknown): boolean {
 const fieldsIn = (message: Message, value: unknown, object: HostObject): readonly Finding[] =>
   fieldFindings(message, value, placeOf(object)).map(ofIstio);
 
-/** The same finding, among those of Istio. */
+/** The same finding, under a code of Istio. */
 const ofIstio = ({ code, ...finding }: Finding): Finding => ({
   ...finding,
   code: code === 'envoy.unseen' ? 'istio.unseen' : code,

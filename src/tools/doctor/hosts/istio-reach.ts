@@ -7,7 +7,7 @@ import { waypointFindings } from './istio-waypoint.ts';
 import { isSelected, textsAt, workloadsIn } from './workloads.ts';
 import type { Workload } from './workloads.ts';
 
-/** Policies of Istio that name the provider of Remit, whatever they do with it. */
+/** All policies of Istio that name the provider of Remit. */
 type Policies = (objects: readonly HostObject[]) => readonly HostObject[];
 
 const ofPolicies = (
@@ -137,7 +137,7 @@ const entriesOf = (list: string): readonly string[] => list.split(',').map((entr
 const hasOther = (list: string, known: readonly string[]): boolean =>
   entriesOf(list).some((entry) => !known.includes(entry));
 
-/** What lets calls past the sidecar of a pod, or past a waypoint: labels and annotations with the values that do so. */
+/** What lets calls bypass the sidecar of a pod, or a waypoint: labels and annotations with the values that do so. */
 const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean, message: string])[] = [
   // 9471 is the port of Remit itself, which injection adds; 15020 the status port of Istio's agent, which its CNI adds.
   [
@@ -253,7 +253,7 @@ function pastFindings(objects: readonly HostObject[]): readonly Finding[] {
   return [...pods, ...templates, ...others, ...sidecars, ...gateways, ...services];
 }
 
-/** The checks of whether what asks Remit is on the way of calls. `policies` are those of Remit, whatever their action is. */
+/** The checks that calls pass through what asks Remit. `policies` are those of Remit, whatever their action is. */
 export const istioReachChecks = (policies: Policies): readonly Check[] => [
   { category: 'istio', title: 'each AuthorizationPolicy of Remit asks it', run: ofPolicies(policies, asksFindings) },
   {

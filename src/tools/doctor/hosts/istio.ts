@@ -146,7 +146,7 @@ function mtlsFindings({ namespace, value, ...rest }: HostObject): readonly Findi
     : [];
 }
 
-/** Without a PeerAuthentication sidecars accept calls in clear. A waypoint gets them from ztunnel alone. */
+/** Without a PeerAuthentication sidecars accept calls in plaintext. A waypoint gets calls from ztunnel alone. */
 const permissive = (policy: HostObject): readonly Finding[] =>
   listAt(policy.value, 'spec', 'targetRefs').length > 0
     ? []

@@ -29,7 +29,7 @@ const askedIn = (objects: readonly HostObject[]): ReadonlySet<string> =>
     ),
   ]);
 
-/** A Service of Remit that leads wherever somebody writes. */
+/** A Service of Remit without a selector, or with an external name: others can write where it leads. */
 const impostors = (service: HostObject): readonly Finding[] => {
   const isNamed = textAt(service.value, 'spec', 'type') === 'ExternalName';
   if (!isNamed && membersAt(service.value, 'spec', 'selector').length > 0) return [];
@@ -72,7 +72,7 @@ function lenientHooks(hook: HostObject): readonly Finding[] {
 
 const isOfInjection = ({ name }: HostObject): boolean => /remit|istio-sidecar-injector|istio-revision-tag/.test(name);
 
-/** The checks of what is beside the tools and Remit in files of Kubernetes, whatever host asks. */
+/** The checks of Kubernetes objects around the tools and Remit, for any host. */
 export const kubernetesChecks: readonly Check[] = [
   {
     category: 'kubernetes',

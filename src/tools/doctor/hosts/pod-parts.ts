@@ -9,7 +9,7 @@ export interface Container {
   readonly mounts: readonly VolumeMount[];
 }
 
-/** A port that a container says that it has. */
+/** A port that a container declares. */
 export interface ContainerPort {
   readonly number: number;
   readonly name: string;
@@ -27,7 +27,7 @@ export interface VolumeMount {
 const PROXY = /(?:^|[/-])(?:envoy|istio-proxy|proxyv2|agentgateway)(?:$|[:@/-])/;
 const REMIT = /(?:^|\/)remit(?:$|[:@])/;
 
-/** The containers of the specification of a pod, with its init containers, of which sidecars are some. */
+/** The containers of the specification of a pod, with its init containers, which include native sidecars. */
 export const containersOf = (spec: unknown): readonly Container[] =>
   ['initContainers', 'containers', 'ephemeralContainers'].flatMap((list) => listAt(spec, list)).map(containerFrom);
 

@@ -7,7 +7,7 @@ import type { ContainerPort } from './pod-parts.ts';
 import { textsAt, workloadsIn } from './workloads.ts';
 import type { Workload } from './workloads.ts';
 
-/** Pods of a tool whose calls are checked by an Envoy that other pods can go around. */
+/** Pods of a tool whose calls are checked by an Envoy that other pods may bypass. */
 export interface ToolPod {
   readonly workload: Workload;
   /** `pod` if Envoy and Remit are in the pod itself; `gateway` if they are in another pod. */

@@ -21,7 +21,7 @@ export const identity: RemitCheck = {
 
 const HOUR_MS = 3_600_000;
 
-/** A quarter of its life before its end an SVID should have been renewed. */
+/** An SVID should have been renewed when a quarter of its lifetime is left. */
 function expiry({ samples }: LiveRemit, nowMs: RemitFacts['nowMs']): readonly Finding[] {
   const notAfterMs = (samples.get('remit_svid_expiry_timestamp_seconds')?.[0]?.value ?? Number.NaN) * 1_000;
   const lifetimeMs = (samples.get('remit_svid_lifetime_seconds')?.[0]?.value ?? Number.NaN) * 1_000;
@@ -41,7 +41,7 @@ function expiry({ samples }: LiveRemit, nowMs: RemitFacts['nowMs']): readonly Fi
       ];
 }
 
-/** What is wrong with an SVID that Remit does not take over, and what to do. */
+/** What is wrong with an SVID that Remit does not accept, and what to do. */
 const refusals: Readonly<Record<SvidRefusalCause, readonly [what: string, fix: string]>> = {
   expired: ['has expired', 'look at what renews it, and at the clocks of both machines'],
   'not-yet-valid': [

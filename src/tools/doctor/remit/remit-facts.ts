@@ -28,7 +28,7 @@ export interface ListenedSocket {
   readonly found: SocketFacts;
   /** `null` if a connection is accepted, else the code of the system: `ECONNREFUSED`. */
   readonly refusal: string | null;
-  /** Whether everybody may write its folder, and so put another socket in its place. */
+  /** Whether everybody may write its folder, and so replace it by another socket. */
   readonly isFolderOpen: boolean;
   /** The group it should have; `null` for that of the process. */
   readonly groupId: number | null;
@@ -91,7 +91,7 @@ export interface IssuerEndpoint {
   readonly notAfterMs: number | null;
 }
 
-/** What this machine shows of a Remit: its configuration, and what that names. */
+/** A Remit as seen from this machine: its configuration, and what that names. */
 export interface RemitHost {
   readonly config: Config;
   readonly sockets: readonly ListenedSocket[];

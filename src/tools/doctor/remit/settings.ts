@@ -69,7 +69,7 @@ const operatingAgents = ({ issuer }: Config, agents: readonly string[]): readonl
       fix: 'give operators SPIFFE IDs of their own, which no policy names',
     }));
 
-/** With the identity of a sidecar an agent decides about its own calls, and takes from the budgets of others. */
+/** With the identity of a sidecar an agent could allow its own calls, and use up the budgets of others. */
 const sidecarAgents = ({ authority }: Config, agents: readonly string[]): readonly Finding[] =>
   agents
     .filter((agent) => {
@@ -110,7 +110,7 @@ export const stolenTokens = check('a token that another workload presents is rev
     : [],
 );
 
-/** Only this machine asks the admin address, or it tells the network of no calls: the kubelet and Prometheus ask it at the address of the pod. */
+/** Only this machine reaches the admin address, or it serves no calls to the network: the kubelet and Prometheus use the address of the pod. */
 export const adminAddress = check(
   'the admin address tells this machine alone of calls',
   ({ config: { admin } }): readonly Finding[] => {
@@ -157,7 +157,7 @@ export const stateAccess = check('nobody else can write the state', ({ writableS
       ],
 );
 
-/** Rows of a database count only if an authority wrote them. */
+/** Rows of a database are accepted only if an authority wrote them. */
 export const sealedState = check(
   'the login of the database cannot declare tasks',
   ({ config: { authority, state } }) =>

@@ -42,7 +42,7 @@ export function importedMcpTools(document: unknown, options: ImportOptions): Imp
   };
 }
 
-/** What a tool says of calls that become tasks, which the catalog must allow. */
+/** Values with which a tool declares that its calls may become tasks, which the catalog must allow. */
 const TASKS: ReadonlySet<unknown> = new Set(['optional', 'required']);
 
 function riskOf(annotations: unknown): string {

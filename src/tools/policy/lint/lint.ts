@@ -90,7 +90,7 @@ export function lintingOf(
   };
 }
 
-/** Exceptions of `staticSecrets` whose last day is over: they let nothing pass, and somebody meant to do without them by then. */
+/** Exceptions of `staticSecrets` whose last day is over: they have no effect any more, and were meant to be removed by then. */
 function expiredExceptions({ actions }: Catalog, nowMs: number): readonly LintFinding[] {
   const all = new Set([...actions.values()].flatMap(({ staticSecrets }) => staticSecrets));
   return [...all]

@@ -83,7 +83,7 @@ function knownEntities(catalog: Catalog, entities: readonly Entity[]): Known {
     return isDeny(agent) ? [] : [trustDomainOf(agent)];
   });
   const endpoints = Array.from(catalog.actions.values(), ({ server, endpoint }) => `${server.id}:${endpoint}`);
-  // A parent without its own entry exists all the same.
+  // A parent without an entry of its own exists too.
   const parents = entities.flatMap((entity) => entity.parents);
   const parentsOf = (type: string): readonly string[] => parents.flatMap((uid) => (uid.type === type ? [uid.id] : []));
   return new Map([

@@ -1,9 +1,9 @@
-/** Comments in YAML, one line whatever the text. */
+/** Comments of one line in YAML, for any text. */
 import { printable } from '../../../core/ledger/timeline-text.ts';
 
 /**
- * A comment of one line in YAML, whatever the text: names and paths of imported files and of agents can have line breaks, which would end the
- * comment and begin a route, and characters that a terminal obeys.
+ * A comment of one line in YAML, for any text: names and paths of imported files and of agents can have line breaks, which would end the
+ * comment and begin a route, and control characters.
  */
 export const yamlComment = (text: string): string => `# ${printable(text)}`;
 

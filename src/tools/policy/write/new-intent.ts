@@ -52,5 +52,5 @@ export function inlineYaml(value: string | number | Readonly<Record<string, unkn
   return `{ ${members.join(', ')} }`;
 }
 
-/** A word that YAML reads as no text. */
+/** A word that YAML does not read as text. */
 const isWord = (text: string): boolean => /^(?:true|false|null|yes|no|on|off|y|n)$/i.test(text);

@@ -6,7 +6,7 @@ import type { Message } from './field.ts';
 const EXT_AUTHZ = 'envoy.extensions.filters.http.ext_authz.v3';
 const CORE = 'envoy.config.core.v3';
 
-/** Shorter deadlines are over before a check can be answered: a signature is verified, and a record is written. */
+/** Shorter deadlines expire before a check can be answered: it verifies a signature and writes a record. */
 const MIN_CHECK_MS = 20;
 
 const MIN_ANSWER_BYTES = 65_536;

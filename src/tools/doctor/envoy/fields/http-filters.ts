@@ -51,7 +51,7 @@ const HEADERS = 'can change headers, such as who the caller is said to be';
 const ALL = 'can change the call: its path, headers, body or route';
 const UNKNOWN = 'runs other filters, which may do anything';
 
-/** A token that is taken out or replaced before Remit sees it. */
+/** A token that is removed or replaced before Remit sees it. */
 const tokenLost = (level: Side['level']): Side =>
   before(
     'envoy.fails-calls',
@@ -165,7 +165,7 @@ export const httpFilters: ReadonlyMap<string, FilterEntry> = new Map([
     'envoy.extensions.common.matching.v3.ExtensionWithMatcher envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute',
     composed,
   ),
-  // Filters of Istio's own Envoy: labels of the peer, metrics, and which protocol the upstream is spoken to.
+  // Filters of Istio's own Envoy: labels of the peer, metrics, and the protocol to the upstream.
   ...rows(
     'io.istio.http.peer_metadata.Config stats.PluginConfig istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig istio.envoy.config.filter.http.authn.v2alpha1.FilterConfig',
     passive,

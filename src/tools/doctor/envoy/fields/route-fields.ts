@@ -54,7 +54,7 @@ export const routerHeaders = {
 
 const perRoute = extensionMap('typed_per_filter_config', () => perRouteTypes);
 
-/** A policy by which calls are repeated. */
+/** A retry policy. */
 export const retryPolicy: Message = message(
   `${ROUTE}.RetryPolicy`,
   found('retry_on', 'envoy.repeated', retryLevel, {

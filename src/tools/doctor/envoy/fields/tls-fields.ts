@@ -49,7 +49,7 @@ const BESIDE = {
 const besideValidator = (value: unknown, owner: unknown): 'warning' | null =>
   at(owner, 'custom_validator_config') === undefined || (Array.isArray(value) && value.length === 0) ? null : 'warning';
 
-/** By what a certificate of a caller, or of Remit, is verified. */
+/** The validation context for the certificate of a caller, or of Remit. */
 export const validationContext: Message = message(
   `${TLS}.CertificateValidationContext`,
   judged(['envoy.certificate-unverified'], 'trust_chain_verification'),

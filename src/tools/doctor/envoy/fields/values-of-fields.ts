@@ -19,7 +19,7 @@ export function namesSecret(value: unknown, depth = 0): boolean {
 
 const isSecret = (name: unknown): boolean => typeof name === 'string' && SECRET.has(name.toLowerCase());
 
-/** Repetitions of calls that no server has begun to answer. */
+/** Retries of calls that no server has begun to answer. */
 const SAFE_RETRIES: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream', 'reset-before-request']);
 
 /** How bad the `retry_on` of a policy for calls of agents is. */
@@ -32,7 +32,7 @@ export function retryLevel(value: unknown): Level | null {
   return words.every((word) => SAFE_RETRIES.has(word)) ? 'info' : 'error';
 }
 
-/** Headers that decide what a tool does, or who it takes the caller for. */
+/** Headers that decide what a tool does, or who the caller is to it. */
 const DECIDING =
   /^(?::|host$|authorization$|dpop$|x-forwarded-client-cert$|x-(?:http-)?method(?:-override)?$|x-original-|x-rewrite-|x-envoy-original-|content-|mcp-|transfer-encoding$)/i;
 

@@ -10,7 +10,7 @@ interface Place {
   readonly path: string;
 }
 
-/** Deeper values are not of Envoy. */
+/** Envoy's own values are not nested deeper. */
 const MAX_DEPTH = 40;
 
 /** The findings about each field of a value that is a message. A field or type that is not in the table is a finding too. */

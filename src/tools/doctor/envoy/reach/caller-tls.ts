@@ -141,7 +141,7 @@ export function commonDomain(facts: EnvoyFacts, own: readonly string[] | null): 
   });
 }
 
-/** Trust domains by which a validation context names those that it accepts, as istiod writes them. */
+/** The trust domains in the SAN matchers of a validation context, as istiod writes them. */
 const namedDomains = (context: unknown): readonly string[] =>
   [
     ...listAt(context, 'match_subject_alt_names'),

@@ -67,7 +67,7 @@ export function addressOf(address: unknown): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The cluster that a filter asks by gRPC of Envoy itself; the target, for a channel of its own; else empty. */
+/** The cluster of a filter's `envoy_grpc`, or the target of its `google_grpc`; else empty. */
 export const grpcClusterOf = (filter: unknown): string =>
   textAt(filter, 'grpc_service', 'envoy_grpc', 'cluster_name') ||
   textAt(filter, 'grpc_service', 'google_grpc', 'target_uri');

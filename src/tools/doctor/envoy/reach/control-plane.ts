@@ -42,7 +42,7 @@ const arriving: Finding = {
 
 const MAX_DEPTH = 30;
 
-/** The clusters that are asked for configuration, anywhere in a value. */
+/** The clusters of configuration sources, anywhere in a value. */
 function sourcesIn(value: unknown, depth = 0): readonly string[] {
   if (depth > MAX_DEPTH) return [];
   if (Array.isArray(value)) return value.flatMap((one) => sourcesIn(one, depth + 1));
@@ -54,7 +54,7 @@ function sourcesIn(value: unknown, depth = 0): readonly string[] {
     .concat(Object.values(value).flatMap((one) => sourcesIn(one, depth + 1)));
 }
 
-/** A source on another machine that is asked in clear, or without a look at its certificate. */
+/** A configuration source on another machine, reached in plaintext or without verifying its certificate. */
 function unverified(name: string, facts: EnvoyFacts): readonly Finding[] {
   const cluster = facts.config.clusters.get(name);
   const away = cluster?.endpoints.find((one) => !isOfHost(one));

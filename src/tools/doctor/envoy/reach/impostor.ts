@@ -27,7 +27,7 @@ export const noImpostor: EnvoyCheck = {
   },
 };
 
-/** The only cluster that filters of ext_authz ask is taken for Remit, and may be another service. */
+/** The only cluster of the ext_authz filters is assumed to be Remit, but may be another service. */
 function unrecognised(facts: EnvoyFacts): readonly Finding[] {
   if (facts.remitCluster !== null || recognisedClusters(facts).size > 0) return [];
   return [...remitClustersOf(facts)].map((name) => ({
