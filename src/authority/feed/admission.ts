@@ -13,7 +13,7 @@ import type { SidecarRights, SidecarGrant } from './authorize.ts';
 
 /** Options of an admission. */
 export interface AdmissionOptions {
-  /** Whether the permissions of a Unix socket say who may call. */
+  /** Whether the permissions of a Unix socket decide who may call. */
   readonly isLocal: boolean;
   readonly rules: () => readonly SidecarGrant[];
   readonly svid: SvidSource | null;
@@ -25,11 +25,11 @@ export interface AdmissionOptions {
   readonly after: After;
 }
 
-/** Calls of one identity in progress, from their metadata on. */
+/** Calls of an identity in progress, from their metadata on. */
 const MAX_CALLS = 512;
 /** Streams of logs, shared by identities. Those of `Follow` have a room of their own. */
 const MAX_LOGS = 20_000;
-/** Messages of which a part has come, the first of their calls: 256 MiB at most, and 64 MiB of one IP address. */
+/** Messages of which a part has come, the first of their calls: 256 MiB at most, and 64 MiB per IP address. */
 const MAX_READING = 64;
 const MAX_READING_OF_ADDRESS = 16;
 /** Longest time that the first message of a call may take, once it is read. */
@@ -45,13 +45,13 @@ const FAREWELL_MS = 100;
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #readings = new Readings({ max: MAX_READING, maxOfClient: MAX_READING_OF_ADDRESS });
-  /** Who connections are that have called, by their certificates. */
+  /** The clients of connections that have called, by their certificates. */
   readonly #clients = new Map<string, Client>();
   /** Refused connections, which end soon. */
   readonly #refused = new Set<string>();
   readonly #inCall = new Map<string, number>();
   readonly #logs = new SharedRoom(MAX_LOGS);
-  /** By the metadata that grpc-js hands to the handler of the call. */
+  /** By the metadata that grpc-js passes to the handler of the call. */
   readonly #admitted = new WeakMap<Metadata, SidecarRights>();
 
   constructor(options: AdmissionOptions) {
@@ -121,7 +121,7 @@ export class Admission {
     };
   }
 
-  /** Counts a call until it is over; `null` where there are too many. The streams of `Follow` count for themselves. */
+  /** Counts a call until it is over; `null` if there are too many. The streams of `Follow` count for themselves. */
   #count(method: string, peer: string): (() => void) | null {
     if (method === 'Follow') return nothing;
     if (method === 'Append') return this.#logs.take(peer) ? () => this.#logs.give(peer) : null;
@@ -142,7 +142,7 @@ export class Admission {
     this.#options.after(FAREWELL_MS, () => this.#options.hangUp(peer));
   }
 
-  /** What the client of a call may do; `null` where it may do nothing. Its certificate is read once for a connection. */
+  /** What the client of a call may do; `null` if it may do nothing. Its certificate is read once for a connection. */
   #rightsAt(peer: string, call: ServerInterceptingCallInterface): SidecarRights | null {
     const { isLocal, rules, svid, nowMs } = this.#options;
     if (isLocal) return localRights(rules());
@@ -158,7 +158,7 @@ export class Admission {
 
 const nothing = (): void => undefined;
 
-/** Who a connection is. */
+/** The client of a connection. */
 interface Client {
   readonly id: SpiffeId;
   readonly notAfterMs: number;

@@ -8,7 +8,9 @@ interface AnnouncedSources {
   readonly bundle: () => ServedBundle | null;
 }
 
-/** What every sidecar is told after `Welcome`, and again when it changes: the keys of tokens, and the signed policy bundle in force. */
+/**
+ * What is announced to every sidecar after `Welcome`, and again when it changes: the keys of tokens, and the signed policy bundle in force.
+ */
 export class Announcements {
   readonly #sources: AnnouncedSources;
   /** Digest of the bundle that was announced to all. */
@@ -28,7 +30,7 @@ export class Announcements {
     return { of: 'policy', policy: this.#bundle() };
   }
 
-  /** The bundle, where it has changed since the last call; `null` where it has not. */
+  /** The bundle, if it has changed since the last call; else `null`. */
   changedPolicy(): Down | null {
     const { digest } = this.#bundle();
     if (digest === this.#digest) return null;

@@ -19,8 +19,8 @@ const MAX_QUEUED_BYTES = 16_384;
 export type AppendCall = ServerDuplexStream<Records, Appended>;
 
 /**
- * Answers a call of `Append`: binds the log to the caller, acknowledges what is kept, and refuses what does not continue the log. One message
- * is handled at a time; meanwhile no other is read.
+ * Answers a call of `Append`: binds the log to the caller, acknowledges what is kept, and refuses what does not continue the log. Messages
+ * are handled one at a time; meanwhile no other is read.
  *
  * @param peer the caller, by its certificate
  */
@@ -43,12 +43,12 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
   };
   const onKept = (kept: number): void => {
     size = kept;
-    // Before the stream begins the size still grows, and the client takes the first it hears for where to continue.
-    // A client that does not read hears of a later one: each says all that the ones before it said.
+    // Before the stream begins the size still grows, and the client continues from the first size it receives.
+    // A client that does not read gets a later size, which covers all earlier sizes.
     if (!isOver && stream !== null && call.writableLength < MAX_QUEUED_BYTES) call.write({ size, problem: '' });
   };
 
-  /** @param isWhole whether the client says that its log ended */
+  /** @param isWhole whether the client announced the end of its log */
   const end = async (isWhole: boolean): Promise<void> => {
     await stream?.end(isWhole && !isOver);
     if (!isOver) call.end();
@@ -82,7 +82,7 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
     if (ended) await end(true);
   };
 
-  /** Handles one event after the other. */
+  /** Handles events one after the other. */
   let handling: Promise<void> = Promise.resolve();
   const then = (next: () => Promise<void>): void => {
     const turn = async (before: Promise<void>): Promise<void> => {
@@ -102,7 +102,7 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
       call.resume();
     });
   });
-  // The end of a killed client looks like that of one that has sent all.
+  // The end of a killed client looks like that of a client that has sent all.
   call.on('end', () => then(() => end(false)));
   call.on('cancelled', () => then(() => end(false)));
 }

@@ -14,10 +14,10 @@ export interface ServedBundle {
 export type BundleCall = ServerWritableStream<AuthorityCalls['Bundle'][0], AuthorityCalls['Bundle'][1]>;
 
 const PART_BYTES = 256 * 1_024;
-/** Bundles that are being sent, of all clients and of those with one identity. */
+/** Bundles that are being sent, to all clients and to the clients of an identity. */
 const MAX_SENDING = 256;
 const MAX_SENDING_OF_ONE = 128;
-/** Longest time that a client may take to read one. */
+/** Longest time that a client may take to read a bundle. */
 const SEND_MS = 30_000;
 
 /** Sends the signed policy bundle to sidecars that do not have it. */
@@ -34,7 +34,7 @@ export class BundleSender {
     this.#after = after;
   }
 
-  /** @param peer who calls, by its certificate */
+  /** @param peer the caller, by its certificate */
   handle(call: BundleCall, peer: string): void {
     const bundle = this.#bundle();
     if (bundle === null) return refuse(call, status.FAILED_PRECONDITION, 'there is no signed bundle here');
@@ -53,7 +53,7 @@ export class BundleSender {
     send();
   }
 
-  /** Counts the call until it is over; `false` where there are too many. */
+  /** Counts the call until it is over; `false` if there are too many. */
   #begins(call: BundleCall, peer: string): boolean {
     const ofOne = this.#sending.get(peer) ?? 0;
     if (this.#all >= MAX_SENDING || ofOne >= MAX_SENDING_OF_ONE) return false;

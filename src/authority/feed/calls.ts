@@ -24,13 +24,13 @@ type SettleRequest = AuthorityCalls['Settle'][0];
 type SettleReply = AuthorityCalls['Settle'][1];
 type GiveBackReply = AuthorityCalls['GiveBack'][1];
 
-/** Why a call fails, as gRPC says it. */
+/** Why a call fails, as a gRPC status. */
 export interface CallRefusal {
   readonly code: status;
   readonly details: string;
 }
 
-/** Readings of an open, where the feed goes on in the meantime. */
+/** Most readings for an open, if the feed changes in the meantime. */
 const MAX_READINGS = 8;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -131,7 +131,7 @@ export class SidecarCalls {
     return { problem: given ? '' : 'not-taken' };
   }
 
-  /** The use of a message, with its record where it has one; what is wrong with either. */
+  /** The use of a message, with its record if it has one; or what is wrong with either. */
   #usedFrom(message: UseMessage, { peer }: SidecarRights): SettledUse | KeptUse | string {
     const use = isRecordOnly(message) ? null : usedFrom(message);
     if (typeof use === 'string') return use;
@@ -168,7 +168,7 @@ export class SidecarCalls {
     return { problem, budget, detail: '', card, position: { epoch: this.#epoch, seq: after.seq, mark: '' } };
   }
 
-  /** The cards, which say where their tokens were used before. */
+  /** The cards, completed with where their tokens were used before. */
   async #withElsewhere(cards: readonly (Card | null)[]): Promise<readonly (Card | null)[] | StoreFailure> {
     const digests = cards.flatMap((card) => card?.tokens.map(({ jti_digest }) => jti_digest) ?? []);
     if (digests.length === 0) return cards;

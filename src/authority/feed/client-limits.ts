@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { TokenBucket } from '../../core/runtime/collections/token-bucket.ts';
 import { upTo } from '../../core/runtime/collections/up-to.ts';
 
-/** Identities whose rates are known; the rates of the least recently seen one begin anew. */
+/** Most identities whose rates are kept; the least recently seen identity is dropped and starts afresh. */
 const MAX_PEERS = 4_096;
 
 const MIB = 1_024 * 1_024;
@@ -12,10 +12,10 @@ interface Rate {
   readonly perSecond: number;
 }
 
-/** So many a second, and at once those of four seconds if nothing else is said. */
+/** A rate per second, by default with a burst of four seconds. */
 const rate = (perSecond: number, burst = 4 * perSecond): Rate => ({ burst, perSecond });
 
-/** A second, of one sidecar. */
+/** Per second, of a sidecar. */
 const OF_SIDECAR = {
   /** Tokens opened. */
   opens: rate(2_048),
@@ -28,13 +28,13 @@ const OF_SIDECAR = {
   tokenUses: rate(2_048),
 } as const;
 
-/** A second, of all sidecars of one identity together. */
+/** Per second, of all sidecars of an identity together. */
 const OF_IDENTITY = {
   opens: rate(8_192),
   ups: rate(32_768, 65_536),
   reports: rate(4_096),
   tokenUses: rate(4_096),
-  /** Uses settled: also where there is no stream. */
+  /** Uses settled, even without a stream. */
   uses: rate(8_192, 16_384),
   /** Bytes of the records that come with them. */
   recordBytes: rate(2 * MIB, 16 * MIB),
@@ -45,18 +45,18 @@ const OF_IDENTITY = {
   claims: rate(32_768, 524_288),
 } as const;
 
-/** Says whether something may be done so often now, and counts it. */
+/** A rate limit: `take` returns whether the given count is allowed now, and counts it. */
 export interface Allowance {
   readonly take: (count?: number) => boolean;
 }
 
-/** How much one identity may ask for. */
+/** How much an identity may ask for. */
 export type IdentityLimits = Readonly<Record<keyof typeof OF_IDENTITY, Allowance>>;
 
-/** How much one sidecar may ask for, within the limits of its identity. */
+/** How much a sidecar may ask for, within the limits of its identity. */
 export type ClientLimits = Readonly<Record<keyof typeof OF_SIDECAR, Allowance>>;
 
-/** The rates of all identities. An identity may name as many instances as it likes, so no rate is one of an instance alone. */
+/** The rates of all identities. An identity may name as many instances as it likes, so no rate is per instance alone. */
 export class PeerLimits {
   readonly #monotonicMs: () => number;
   readonly #limits = new LRUCache<string, IdentityLimits>(upTo(MAX_PEERS));

@@ -19,32 +19,32 @@ export interface WantedCard {
 
 /** Cards, and the head of the feed: each card has every change up to it. */
 export interface ReadCards {
-  /** In the order of the question; `null` where there is no such task. */
+  /** In the order of the question; `null` if there is no such task. */
   readonly cards: readonly (HeldTask | null)[];
   readonly seq: number;
 }
 
-/** Changes with the mark of the last one, by which a sidecar proves later that it had it; `''` where there is none. */
+/** Changes with the mark of the last change, by which a sidecar can later prove that it had it; `''` if there is none. */
 export interface MarkedChanges extends FeedChanges {
   readonly mark: string;
 }
 
 /** By which sidecars are witnesses that commits were lost, and cannot pretend it. */
 export interface PositionProofs {
-  /** The mark of a change; `''` where it is no longer kept. */
+  /** The mark of a change; `''` if it is no longer kept. */
   markOf(seq: number): Promise<string | StoreFailure>;
   /**
-   * Whether the database has the change of a position, after a synced commit that begins now. `unproven` where it did not give the position,
-   * or gives no marks for it.
+   * Whether the database has the change of a position, after a synced commit that begins now. `unproven` if it did not give the position, or
+   * gives no marks for it.
    */
   has(position: Position): Promise<'yes' | 'no' | 'unproven' | StoreFailure>;
-  /** Says in the database that commits were lost, so that no authority serves from it. */
+  /** Records in the database that commits were lost, so that no authority serves from it. */
   declareLost(detail: string): Promise<null | StoreFailure>;
 }
 
 /** The database of an authority. A failure is a returned value, never a rejection. */
 export interface AuthorityEngine {
-  /** Names this life of the database: another one begins when a backup is restored. */
+  /** Names this life of the database: a new life begins when a backup is restored. */
   epoch(): Promise<string | StoreFailure>;
   /** The number of the last change. */
   head(): Promise<number | StoreFailure>;
@@ -52,18 +52,18 @@ export interface AuthorityEngine {
   cards(wanted: readonly WantedCard[]): Promise<ReadCards | StoreFailure>;
   /** What was reported of the uses of each token, in the order asked for: see `Store.reportedUses`. */
   reportedUses(jtiDigests: readonly string[]): Promise<readonly (readonly ReportedUses[])[] | StoreFailure>;
-  /** The changes after a position, and the mark of the last one; `null` where some are no longer kept. */
+  /** The changes after a position, and the mark of the last change; `null` if some are no longer kept. */
   feedAfter(position: number): Promise<MarkedChanges | null | StoreFailure>;
-  /** Proofs of positions; absent where the database gives none. */
+  /** Proofs of positions; absent if the database gives none. */
   readonly proofs?: PositionProofs;
-  /** Why the database is known to lack commits; `null` where it is not. Absent where the feed alone shows it. */
+  /** Why the database is known to lack commits; `null` if it is not. Absent if the feed alone shows it. */
   lost?(): string | null;
-  /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later one. */
+  /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later head. */
   beat(): Promise<number | StoreFailure>;
   readonly settling: Settling;
   /** `Store.keepRecord`. */
   readonly keepRecord: Authority['keepRecord'];
-  /** Where the authorities over this database tell each other how far they are; absent where there is only one. */
+  /** The board on which the authorities over this database publish how far they are; absent if there is only one. */
   readonly replicas?: ReplicaBoard;
 }
 

@@ -6,7 +6,7 @@ import type { CallRefusal } from './calls.ts';
 import type { SidecarRights } from './authorize.ts';
 import { MAX_BATCH } from '../../core/fleet/message-bounds.ts';
 
-/** Proofs remembered for all sidecars, of which one identity gets at most four fifths: enough for 6,600 a second. About 150 MB. */
+/** Proofs remembered for all sidecars, of which an identity gets at most four fifths: enough for 6,600 a second. About 150 MB. */
 const MAX_PROOFS = 500_000;
 /** Longest name of an agent, an issuer with its client. */
 const MAX_AGENT = 4_096;
@@ -22,8 +22,8 @@ export interface ProofUsesOptions {
 }
 
 /**
- * The replay memory for DPoP proofs of all sidecars of one authority: a proof used at one of them is refused at the others. In the memory of
- * this process, so proofs from before its start are refused.
+ * The replay memory for DPoP proofs of all sidecars of an authority: a proof used at one sidecar is refused at the others. Kept in memory
+ * only, so proofs from before its start are refused.
  *
  * @see RFC 9449 section 11.1
  */

@@ -14,7 +14,7 @@ export type SidecarReportTarget = Pick<
   'floorMs' | 'nowMs' | 'tokenOf' | 'revokeToken' | 'applyTaskEvent' | 'touchTasks' | 'writeSecrets' | 'writeUses'
 >;
 
-/** Who reports. */
+/** The sidecar that reports. */
 export interface ReportingSidecar {
   readonly id: StreamId;
   readonly rights: SidecarRights;
@@ -22,13 +22,13 @@ export interface ReportingSidecar {
   readonly sightings: Allowance;
 }
 
-/** Most entries of each kind in one report. */
+/** Most entries of each kind in a report. */
 export const MAX_ENTRIES = 1_024;
 
 /**
  * Makes the writes of a report: idle times, stolen tokens and uses of tokens of the audiences of the sidecar, and static secrets seen.
  * Repeating a report does no harm.
- * @returns the problem, after which the sidecar repeats it; `''` where all is written
+ * @returns the problem, after which the sidecar repeats it; `''` if all is written
  */
 export async function writeReport(
   report: Report,
@@ -55,7 +55,7 @@ export async function writeReport(
   return failure === undefined ? '' : `not written: ${failure.code}`;
 }
 
-/** Revokes a token that another workload presented, and the task after it, where the sidecar says so. Unknown tokens are passed over. */
+/** Revokes a token that another workload presented, and then its task, if the sidecar asks for that. Unknown tokens are skipped. */
 async function revokeStolen(
   { jti_digest, is_of_task }: Report['stolen'][number],
   audiences: ReadonlySet<string>,

@@ -19,17 +19,17 @@ import type { Followers } from './hub/followers.ts';
 import type { ProofUses } from './proof-uses.ts';
 import type { ReceivedRecords } from './received-records.ts';
 
-/** Where an authority listens. */
+/** The address on which an authority listens. */
 export type AuthorityAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  /** The permissions of the socket say who may connect. */
+  /** The permissions of the socket decide who may connect. */
   | { readonly kind: 'unix'; readonly path: string };
 
-/** Options of the server of one address. */
+/** Options of the server of an address. */
 export interface AuthorityServerOptions {
   readonly followers: Followers;
   readonly calls: SidecarCalls;
-  /** The replay memory of the sidecars; `null` where there are several authorities, since each would have one. */
+  /** The replay memory of the sidecars; `null` if there are several authorities, since each would have its own. */
   readonly proofs: ProofUses | null;
   readonly rules: () => readonly SidecarGrant[];
   /** For TLS; not used over a Unix socket. */
@@ -37,7 +37,7 @@ export interface AuthorityServerOptions {
   /** Who may connect to a Unix socket. */
   readonly socket: SocketAccess;
   readonly bundles: BundleSender;
-  /** Receives the logs of sidecars; `null` where this authority does not. */
+  /** Receives the logs of sidecars; `null` if this authority receives none. */
   readonly records: ReceivedRecords | null;
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
@@ -46,7 +46,7 @@ export interface AuthorityServerOptions {
 
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
 const MAX_CONNECTIONS = 20_000;
-/** Connections of one IP address, and how many begin in a second: many sidecars may stand behind one translated address. */
+/** Connections of an IP address, and how many begin in a second: many sidecars may share an address behind NAT. */
 const MAX_OF_ADDRESS = 4_096;
 const OF_ADDRESS_A_SECOND = 256;
 /** Longest wait for the first call of a connection, its handshake included. */
@@ -63,7 +63,7 @@ const SETTINGS = {
 };
 
 /**
- * The gRPC server of `remit.authority.v1` on one address: over TCP with mutual TLS by X509-SVIDs, or on a Unix socket.
+ * The gRPC server of `remit.authority.v1` on an address: over TCP with mutual TLS by X509-SVIDs, or on a Unix socket.
  *
  * Lifecycle: `listen` once, `close` once.
  */
@@ -176,7 +176,7 @@ export class AuthorityServer {
     );
   }
 
-  /** TLS with the SVID of now. A renewed one is used for new connections, and the open ones stay. */
+  /** TLS with the current SVID. A renewed SVID is used for new connections; open connections stay. */
   #tlsCredentials(): ServerCredentials | { readonly problem: string } {
     const { svid } = this.#options;
     const made = svid === null ? null : svidCredentials(svid);
@@ -186,7 +186,7 @@ export class AuthorityServer {
   }
 }
 
-/** A message that asks for one answer. */
+/** A message that asks for a single answer. */
 type RequestName = 'OpenRequest' | 'SettleRequest' | 'GiveBackRequest' | 'ProofsRequest';
 
 const MANY_MEMORIES = {

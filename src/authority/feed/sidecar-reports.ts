@@ -41,7 +41,7 @@ export class SidecarReports {
   }
 }
 
-/** Changes that the connected sidecar which is furthest behind has not acknowledged; 0 where none is connected. */
+/** Changes not acknowledged by the connected sidecar that is furthest behind; 0 if none is connected. */
 export function furthestBehind(streams: ReadonlyMap<StreamId, SidecarStream>, position: number): number {
   let acknowledged = position;
   for (const stream of streams.values()) if (stream.isOpen) acknowledged = Math.min(acknowledged, stream.acknowledged);

@@ -9,9 +9,9 @@ export type StreamId = string;
 interface Note {
   readonly key: TaskKeyMessage;
   readonly jtiDigests: Set<string>;
-  /** Number of the last open that named it; 0 where `Hello` did. */
+  /** Number of the last open that named it; 0 if `Hello` did. */
   n: number;
-  /** `null` until a card was read: a task is linked to its root by it. */
+  /** `null` until a card was read: the card links a task to its root. */
   root: string | null;
   /** The last change of it that was noticed, and at least the position at which it was linked. */
   changed: number;
@@ -26,7 +26,7 @@ export interface CardToRead {
   readonly isLinked: boolean;
 }
 
-/** The root task of a token that was opened; `null` where there is no such task for the sidecar. */
+/** The root task of a token that was opened; `null` if there is no such task for the sidecar. */
 export interface OpenedRoot {
   readonly token: TokenKey;
   readonly root: string | null;
@@ -64,7 +64,7 @@ interface Batch {
   readonly mark: string;
   /** Those whose card was not sent yet. */
   readonly keys: Set<string>;
-  /** The order in which they are read. One that must be read again is appended. */
+  /** The order in which they are read. A card that must be read again is appended. */
   readonly queue: string[];
   /** How many of the queue were taken. */
   taken: number;
@@ -76,7 +76,7 @@ const MAX_PINGS = 4;
 export const textOfKey = ({ issuer, id }: TaskKeyMessage): string => `${issuer.length}:${issuer}${id}`;
 
 /**
- * What the authority knows of one sidecar: the tasks it holds, what of them must be sent, how far it is, and until when it is fenced. Its
+ * What the authority knows of a sidecar: the tasks it holds, what of them must be sent, how far it is, and when it is fenced. Its
  * members are for `FeedHub`, which keeps them consistent. It outlives a broken connection, since the sidecar may go on deciding.
  */
 export class SidecarStream {
@@ -115,7 +115,7 @@ export class SidecarStream {
     this.#room = room;
   }
 
-  /** Notes that the sidecar holds, or may hold, a task with some of its tokens. `false` where it would hold too much. */
+  /** Notes that the sidecar holds, or may hold, a task with some of its tokens. `false` if it would hold too much. */
   note(key: TaskKeyMessage, jtiDigests: readonly string[], n: number): boolean {
     const text = textOfKey(key);
     const note = this.notes.get(text);
@@ -141,23 +141,24 @@ export class SidecarStream {
     this.due.delete(text);
   }
 
-  /** Something that it holds has changed. While it is not connected, what it has applied when it comes again says whether that is due. */
+  /** Something that it holds has changed. While it is not connected, the position at which it reconnects decides whether that is due. */
   changed(texts: Iterable<string>, seq: number): void {
     for (const text of texts) {
       const note = this.notes.get(text);
       if (note !== undefined) note.changed = seq;
       if (this.isOpen) this.due.add(text);
     }
-    // It is wanted also where the sidecar drops all of them before they are sent.
+    // It is wanted even if the sidecar drops all of them before they are sent.
     if (this.isOpen) this.wanted = seq;
   }
 
   /**
-   * Notes what `Hello` says that the sidecar holds. Gives what is due to it; `full` where it would hold too much.
+   * Notes what the sidecar holds according to its `Hello`. Gives what is due to it; `full` if it would hold too much.
    *
-   * A card is not due where this process has noticed all changes of its task since it was read, and the sidecar has applied the last of them:
-   * so a stream that breaks and comes again costs a list, and no reading.
-   * @param applied the position up to which the sidecar has applied all changes of what it holds; `null` where it says none of this database
+   * A card is not due if this process has seen all changes of its task since it was read, and the sidecar has applied the last of them: so a
+   * reconnect costs a list, and no reading.
+   * @param applied the position up to which the sidecar has applied all changes of what it holds; `null` if it names no position of this
+   * database
    */
   claimed(held: readonly HeldCard[], applied: number | null): ReadonlySet<string> | 'full' {
     const due = new Set<string>();
@@ -178,7 +179,7 @@ export class SidecarStream {
     return due;
   }
 
-  /** A new connection: what is due is sent anew, after the position from which it goes on. */
+  /** A new connection: what is due is sent again, after the position from which it continues. */
   connected(from: number, due: Iterable<string>): void {
     this.disconnected();
     this.isOpen = true;
@@ -213,7 +214,7 @@ export class SidecarStream {
 
   /** A beat that saw `head` has committed: the latest ping from before it began may be answered. */
   beaten(beat: number, { head, nowMs }: { readonly head: number; readonly nowMs: number }): void {
-    // An answer that only waits for its acknowledgement is not replaced, or a slow sidecar would never get one.
+    // An answer that only waits for its acknowledgement is not replaced, or a slow sidecar would never get an answer.
     if (this.ready !== null && this.ready.needs !== null) return;
     const ping = this.pings.findLast(({ after }) => after < beat);
     if (ping === undefined) return;
@@ -221,7 +222,7 @@ export class SidecarStream {
     this.ready = { n: ping.n, atMs: ping.atMs, head, nowMs, needs: null };
   }
 
-  /** Cards to read next, at most `limit`. `null` where there are none, or some are being read. */
+  /** Cards to read next, at most `limit`. `null` if there are none, or some are being read. */
   toRead({ seq, mark }: FeedPlace, limit: number): readonly CardToRead[] | null {
     if (!this.isOpen || this.reading !== null) return null;
     if (this.batch === null) {
@@ -247,7 +248,7 @@ export class SidecarStream {
     this.batch?.queue.push(...keys.map(textOfKey));
   }
 
-  /** One message of the batch, of which the last one moves the position. `null` where it would say nothing. */
+  /** A message of the batch, of which the last message moves the position. `null` if it would be empty. */
   changesWith(read: Pick<Changes, 'cards' | 'gone' | 'at'>): Changes | null {
     const { batch, sent: from } = this;
     if (batch === null) return null;
@@ -287,7 +288,7 @@ export class SidecarStream {
 }
 
 /**
- * What a name counts in the room for what sidecars hold: a task or token 1, and more where its name is long, since that is bounded in bytes
+ * What a name counts in the room for what sidecars hold: a task or token 1, and more if its name is long, since the room is bounded in bytes
  * too.
  */
 const weightOf = (name: string): number => Math.max(1, Math.ceil(name.length / 128));

@@ -34,7 +34,7 @@ export interface AuthorityParts {
   readonly formerLeaseMs?: number;
   readonly engine: AuthorityEngine;
   readonly reports: SidecarReportTarget;
-  /** 32 bytes, by which all sidecars give one static secret the same digest. */
+  /** 32 bytes, by which all sidecars give a static secret the same digest. */
   readonly digestKey: Uint8Array;
   readonly issuer: string;
   /** The JSON Web Key Set of the tokens; call `keysChanged` when it changes. */
@@ -52,7 +52,7 @@ export interface AuthorityParts {
   readonly version: string;
   readonly ports: Ports;
   readonly after: After;
-  /** Called with faults that no client can be told. */
+  /** Called with faults that must not be sent to a client. */
   readonly onProblem: (line: string) => void;
 }
 
@@ -64,7 +64,7 @@ export interface AuthorityMeasures {
   readonly position: number;
   /** Changes that the connected sidecar which is furthest behind has not acknowledged. */
   readonly behind: number;
-  /** For how long it has made no commit on its list of authorities; `null` where the state is a file. */
+  /** For how long it has made no commit on its list of authorities; `null` if the state is a file. */
   readonly commitAgeMs: number | null;
 }
 
@@ -81,9 +81,9 @@ export interface ServingAuthority {
   /** What `remit fleet` shows, but for the database. */
   readonly report: () => Omit<FleetReport, 'database'>;
   readonly measures: () => AuthorityMeasures;
-  /** Why no sidecar is served; `null` where they are. */
+  /** Why no sidecar is served; `null` if they are. */
   readonly problem: () => string | null;
-  /** Tells the sidecars to connect elsewhere. */
+  /** Asks the sidecars to connect elsewhere. */
   readonly drain: (withinMs: number) => void;
   readonly close: () => Promise<void>;
 }

@@ -15,8 +15,8 @@ interface TaskBudgets {
 const budgets = new BoundedMemo<TaskBudgets>({ maxKeyChars: 16_384, maxChars: 4 * 1_024 * 1_024 });
 
 /**
- * What a use takes, by the details of its task: which budgets there are and their limits is read from the state, and a sidecar says no more
- * than which of them a use takes from and how much. `null` where it takes from a budget that the task does not have, or from one twice.
+ * What a use takes, by the details of its task: the budgets and their limits are read from the state, and a sidecar only names the budgets
+ * that a use takes from, and how much. `null` if it takes from a budget that the task does not have, or twice from the same budget.
  *
  * @param detailsJson `Task.detailsJson`
  */
@@ -38,7 +38,7 @@ export function budgetedSpends(spends: readonly Spend[], detailsJson: string): r
   return budgeted.length === spends.length ? budgeted : null;
 }
 
-/** Limits of the two kinds have different units, so neither stands in for the other. */
+/** Limits of the two kinds have different units, so neither replaces the other. */
 const amountKey = (kind: 'amount' | 'decimal', name: string): string => `${kind}:${name}`;
 
 function budgetsFrom(detailsJson: string): TaskBudgets {
@@ -54,7 +54,7 @@ function budgetsFrom(detailsJson: string): TaskBudgets {
   return { calls, amounts };
 }
 
-/** None where the text is not one that an issuer writes: then nothing can be taken. */
+/** Empty if no issuer could have written the text: then nothing can be taken. */
 function detailsFrom(json: string): readonly AuthorizationDetail[] {
   try {
     const details = authorizationDetailsFrom(JSON.parse(json));

@@ -11,12 +11,12 @@ import type { ReceivedRecords } from './received-records.ts';
 /** The use that a record must be of. */
 export interface RecordedUse {
   readonly decisionId: string;
-  /** Its task and token; `null` for one without a task token. */
+  /** Its task and token; `null` for a use without a task token. */
   readonly task: string | null;
   readonly jtiDigest: string | null;
 }
 
-/** Who sends a record, and what is known of its log. */
+/** The sender of a record, and what is known of its log. */
 export interface RecordSender {
   /** SPIFFE ID, or `unix`. */
   readonly peer: string;
@@ -25,7 +25,7 @@ export interface RecordSender {
 
 /**
  * The record that a sidecar sends with a use of high risk, as the ledger of the authority has it: with the identity by which the sidecar has
- * authenticated. Refused where it is not the record of exactly this use, allowed, from a log that this sidecar may write.
+ * authenticated. Refused if it is not the record of exactly this use, allowed, from a log that this sidecar may write.
  */
 export function useRecordFrom(
   bytes: Uint8Array,

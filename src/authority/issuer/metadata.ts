@@ -52,7 +52,7 @@ export function answerMetadata(_request: IssuerRequest, services: IssuerServices
   );
 }
 
-/** Most scopes in metadata: a client that asks for all of them asks for one intent. */
+/** Most scopes in metadata: a client that asks for all of them asks for a single intent. */
 const MAX_SCOPES = MAX_INTENT_ACTIONS;
 
 /** Scopes are ids of actions. No member for none, or for more than an intent can have. */
@@ -77,7 +77,7 @@ export const answerAuthorization = (): Reply =>
     ),
   );
 
-/** The accepted algorithms of DPoP proofs; no member where DPoP is not enabled. */
+/** The accepted algorithms of DPoP proofs; no member if DPoP is not enabled. */
 export const dpopAlgorithms = (
   isEnabled: boolean,
 ): { readonly dpop_signing_alg_values_supported?: readonly string[] } =>

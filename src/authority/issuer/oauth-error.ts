@@ -38,7 +38,7 @@ export interface OAuthError {
   readonly nonce?: string;
   /** The header `WWW-Authenticate`, for a client that sent the header `authorization`. @see RFC 6749 section 5.2 */
   readonly challenge?: string;
-  /** What the client can do now, as the member `next` of a denied call; absent where the `error` says it. */
+  /** What the client can do now, as the member `next` of a denied call; absent if the `error` implies it. */
   readonly next?: NextStep;
 }
 

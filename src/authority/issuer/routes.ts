@@ -12,7 +12,7 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
 import { answerSignal } from './signals/receiver.ts';
 import { answerEvent, answerFurtherToken, answerResume, answerTask, answerTimeline } from './tasks/task-api.ts';
 
-/** Answers one request to an endpoint. */
+/** Answers a request to an endpoint. */
 export type IssuerRoute = (request: IssuerRequest, services: IssuerServices) => Reply | Promise<Reply>;
 
 interface Route {
@@ -22,7 +22,7 @@ interface Route {
   readonly endpoint: IssuerRoute;
   /** Default `ordinary`. */
   readonly kind?: RequestKind;
-  /** Default: a query is refused, except where a withdrawal says what it waits for. */
+  /** Default: a query is refused, except for the `wait` of a withdrawal. */
   readonly ignoresQuery?: boolean;
 }
 
@@ -48,10 +48,10 @@ const routes: readonly Route[] = [
 ];
 
 const TASK_ID = '(?<taskId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
-/** With the port that the client called, if it is said. */
+/** With the port that the client called, if given. */
 const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63}(?::[1-9][0-9]{0,4})?)';
 
-/** The endpoint of a request, its kind, and the ids in its path (`''` where there is none). */
+/** The endpoint of a request, its kind, and the ids in its path (`''` if there is none). */
 export interface FoundEndpoint {
   readonly endpoint: IssuerRoute;
   readonly kind: RequestKind;

@@ -33,7 +33,7 @@ export interface TlsMaterial {
   readonly bundle: string;
 }
 
-/** Limits of one connection, on which Node answers or cuts it. */
+/** Limits of a connection, at which Node answers or cuts it. */
 const connectionLimits = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
@@ -47,7 +47,7 @@ const connectionLimits = {
 export interface AnsweredRequest {
   /** Its path in the route table, such as `/tasks/{id}/complete`; `none` for an unknown path or method. */
   readonly route: string;
-  /** HTTP status; `null` where the client disconnected before the reply. */
+  /** HTTP status; `null` if the client disconnected before the reply. */
   readonly status: number | null;
   /** Time from its headers to its reply, including the wait for its turn. */
   readonly tookMs: number;
@@ -67,7 +67,7 @@ export interface IssuerServerOptions {
   readonly monotonicMs?: () => number;
   /** Limits per client. */
   readonly limits: IssuerLimits;
-  /** The scheduler, one for all servers of a process. Default: its own, without checks to share with. */
+  /** The scheduler, shared by all servers of a process. Default: its own, without checks to share with. */
   readonly turns?: Turns;
   /** Called for each request or connection that exceeds a limit. */
   readonly onRefused?: OnRefused;
@@ -81,10 +81,10 @@ export interface IssuerServerOptions {
 }
 
 /**
- * The issuer's HTTPS server, from `listen` to `close`. Where it serves `all`, client certificates are required, and a client
+ * The issuer's HTTPS server, from `listen` to `close`. If it serves `all`, client certificates are required, and a client
  * without a certificate of the bundle fails in the handshake.
  *
- * `limits` apply per client: by SPIFFE ID, or by address where that is unknown. A request over a limit is answered 429 with
+ * `limits` apply per client: by SPIFFE ID, or by address if that is unknown. A request over a limit is answered 429 with
  * `retry-after`, where possible. Handshakes and requests are scheduled by `turns`.
  */
 export class IssuerServer {
@@ -177,7 +177,7 @@ export class IssuerServer {
     this.#connections.identify(connection, leaf ?? connection.address);
   }
 
-  /** Listens; rejects where the address is not available. Port 0 chooses a free port. */
+  /** Listens; rejects if the address is not available. Port 0 chooses a free port. */
   async listen(host: string, port: number): Promise<AddressInfo> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
@@ -196,7 +196,7 @@ export class IssuerServer {
     this.#server.setSecureContext(contextOf(tls));
   }
 
-  /** Stops accepting requests, lets pending ones finish for at most `graceMs`, then cuts them. */
+  /** Stops accepting requests, lets pending requests finish for at most `graceMs`, then cuts them. */
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -286,7 +286,7 @@ export class IssuerServer {
     );
   }
 
-  /** The services for one request, unaffected by reloads during it. */
+  /** The services for a request, unaffected by reloads during it. */
   #servicesFor({ kind }: FoundEndpoint, client: string): IssuerServices {
     const policies = this.#services.policies();
     return { ...this.#services, policies, nextTurn: () => this.#turns.next(kind, client) };
@@ -324,7 +324,7 @@ const refusals: ReadonlyMap<IssuerBound, string> = new Map([
 /** Address and port of the peer, unique among open connections. */
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
 
-/** The SPIFFE ID in a client's certificate; `null` where there is none. */
+/** The SPIFFE ID in a client's certificate; `null` if there is none. */
 function leafOf(socket: TLSSocket): string | null {
   const der = socket.getPeerX509Certificate()?.raw;
   const leaf = der === undefined ? null : leafFromDer(der);

@@ -37,8 +37,8 @@ export interface IssuerSettings {
   /** Idle time after which a task expires. Default `null`: never. */
   readonly idleSeconds: number | null;
   /**
-   * How long an agent must wait before it declares a like task, after somebody else stopped one. Default 300 s, at most a day. `null`: no
-   * wait, and none while the task is suspended either.
+   * How long an agent must wait before it declares a like task, after somebody else stopped such a task. Default 300 s, at most a day.
+   * `null`: no wait, not even while the task is suspended.
    */
   readonly stoppedTaskWaitSeconds: number | null;
   /**
@@ -46,7 +46,7 @@ export interface IssuerSettings {
    * attested value asks the policies. Default none.
    */
   readonly contextRules: Readonly<Record<string, ContextEffect>>;
-  /** Issuers whose tokens are accepted as `subject_token`, besides this one. Default none. */
+  /** Issuers whose tokens are accepted as `subject_token`, besides this issuer. Default none. */
   readonly subjectIssuers: readonly SubjectIssuer[];
   /** Effect of a token being presented by another workload. Default `revoke-token`. */
   readonly bindingEffect: BindingEffect;
@@ -58,12 +58,12 @@ export interface IssuerSettings {
   readonly contextWriters?: ReadonlySet<SpiffeId>;
 }
 
-/** The policies in force, as one value, so that decision and record refer to the same set. */
+/** The policies in force, as a single value, so that decision and record refer to the same set. */
 export interface GrantPolicies {
   readonly catalog: Catalog;
   /** Hash of the set. */
   readonly hash: string;
-  /** Decides whether one action may be granted. */
+  /** Decides whether an action may be granted. */
   readonly grant: (question: Question) => Decision;
   /** As `grant`, for a dry run: policies on trial do not count it. */
   readonly preview: (question: Question) => Decision;
@@ -82,33 +82,33 @@ export interface IssuerParts {
   readonly signingKeys: TokenKeys;
   /** The keys of `settings.subjectIssuers`, never those of the issuer itself. */
   readonly subjectKeys: VerificationKeys;
-  /** Transaction tokens; absent where they are not enabled. */
+  /** Transaction tokens; absent if they are not enabled. */
   readonly transactions?: {
     /** Their verification keys, which verify nothing else. */
     readonly keys: VerificationKeys;
     readonly jwks: PublicJwks;
     readonly trustDomain: TrustDomain;
   };
-  /** Replay memory of DPoP proofs sent to the issuer; `null` where DPoP is not enabled. */
+  /** Replay memory of DPoP proofs sent to the issuer; `null` if DPoP is not enabled. */
   readonly proofs: ReplayMemory | null;
   /** Whether other processes serve this issuer over the same state: what is taken once is taken once at all of them. Default no. */
   readonly isShared?: boolean;
-  /** Nonces that such proofs must carry; absent where they need none. */
+  /** Nonces that such proofs must carry; absent if they need no nonce. */
   readonly nonces?: ProofNonces | undefined;
-  /** Appends the record of a refusal; `false` where it is dropped, which does not affect the reply. */
+  /** Appends the record of a refusal; `false` if it is dropped, which does not affect the reply. */
   readonly append: (record: LedgerRecord) => boolean;
   /** The first `limit` records of a task in ledger order, including those that are not in the ledger yet. */
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
   /** The policies in force, or a denial. */
   readonly policies: () => GrantPolicies | Deny;
   readonly tracer: IssuanceTracer;
-  /** The sidecars of other processes, by which ends are enforced; absent where none are served. */
+  /** The sidecars of other processes, by which ends are enforced; absent if none are served. */
   readonly enforcement?: Enforcement;
-  /** Dependencies of `POST /signals`; absent where it is not served. */
+  /** Dependencies of `POST /signals`; absent if it is not served. */
   readonly signals?: SignalServices;
 }
 
-/** Dependencies of one request: one set of policies, unaffected by reloads during it. */
+/** Dependencies of a request: a single set of policies, unaffected by reloads during it. */
 export interface IssuerServices extends Omit<IssuerParts, 'policies'> {
   readonly policies: GrantPolicies | Deny;
   /**
@@ -118,7 +118,7 @@ export interface IssuerServices extends Omit<IssuerParts, 'policies'> {
   readonly nextTurn: () => Promise<void>;
 }
 
-/** Hash of a request's policy set; `null` where none is in force. */
+/** Hash of a request's policy set; `null` if none is in force. */
 export const policyHashOf = ({ policies }: Pick<IssuerServices, 'policies'>): string | null =>
   isDeny(policies) ? null : policies.hash;
 

@@ -45,8 +45,8 @@ const KEPT_MS = 7 * 86_400_000;
 type Row = Readonly<Record<string, unknown>>;
 
 /**
- * How far each emitter is kept, in an SQLite file of one process, created where missing. Every write is synced. A log that ended is forgotten after a week:
- * should it return, it is received from its first record.
+ * How far each emitter is kept, in an SQLite file of a single process, created if missing. Every write is synced. A log that ended is
+ * forgotten after a week: should it return, it is received from its first record.
  */
 export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): EmitterHeads | StoreFailure {
   const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'create', create });
@@ -100,7 +100,7 @@ const rowOf = ({ emitter, state }: EmitterHead) => {
   return [origin, noteKeyText(key), id, rangeBytes(range), prev ?? new Uint8Array(), signed, state] as const;
 };
 
-/** Throws where the row is damaged: only this file writes it, and SQLite has checked its pages. */
+/** Throws if the row is damaged: only this file writes it, and SQLite has checked its pages. */
 function headFrom(row: Row): EmitterHead {
   const head = storedHeadFrom(row);
   if (typeof head === 'string') throw new Error(`the emitter file ${head}`);

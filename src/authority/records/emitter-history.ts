@@ -9,7 +9,7 @@ import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
 import type { CarriedTree } from '../../core/ledger/proof/seam.ts';
 import type { RecordRange } from '../../core/ledger/proof/verdict.ts';
 
-/** What the ledger of an authority says of one log that it received. */
+/** What the ledger of an authority records of a log that it received. */
 export interface EmitterHistory {
   readonly origin: string;
   /** SPIFFE ID of the sidecar. */
@@ -22,27 +22,27 @@ export interface EmitterHistory {
   /** The checkpoints that the ledger of the authority has. */
   readonly anchors: readonly Anchor[];
   /**
-   * The most records that it says are kept, and the root over them. Of those that the retention deleted the ones that a checkpoint covered count:
-   * of the others it read what was there by then.
+   * The most records that it records as kept, and the root over them. Deleted records count only if a checkpoint covered them: of the others,
+   * the retention read only what was left by then.
    */
   readonly kept: { readonly size: number; readonly root: Uint8Array };
-  /** What its last word on the log says: how many records are kept, and how many of them a checkpoint covers. */
+  /** Its last entry on the log: how many records are kept, and how many of them a checkpoint covers. */
   readonly last: { readonly size: number; readonly signed: number };
   /** The records that were kept by the authority of these ledgers, in order. */
   readonly received: readonly RecordRange[];
-  /** The tree over the records that it says the retention deleted; `null` where it deleted none. */
+  /** The tree over the records that the retention deleted according to it; `null` if none. */
   readonly pruned: CarriedTree | null;
-  /** The parts of the log that it says were deleted by the retention, in the order of its records. */
+  /** The parts of the log that the retention deleted according to it, in the order of its records. */
   readonly deleted: readonly RecordRange[];
-  /** The last records that were deleted, of which no checkpoint and none of these ledgers says what they were; `null` for none. */
+  /** The last deleted records whose content no checkpoint and none of these ledgers proves; `null` for none. */
   readonly uncovered: RecordRange | null;
-  /** What it says of them that does not go with what it says elsewhere; `null` for nothing. */
+  /** How its entries on the log contradict each other; `null` if they do not. */
   readonly contradiction: string | null;
 }
 
 /**
- * The histories in the records of one or several authorities, by time. Others than those of emitters are skipped, as are those of a log that
- * never joined. An authority that a sidecar has left for another one takes it for lost: that counts only where none received more.
+ * The histories in the records of one or several authorities, by time. Records of other kinds are skipped, as are those of a log that never
+ * joined. An authority that a sidecar has left for another authority records it as lost: that counts only if no authority received more.
  */
 export function emitterHistories(
   records: Iterable<{ readonly [name: string]: JsonValue }>,
@@ -76,8 +76,8 @@ export function emitterHistories(
 }
 
 /**
- * The deleted records that nothing covers, after a record. An authority that lost a sidecar says how many of the records after its last checkpoint
- * were kept, with the root over them, which those that were deleted must have: of more than these it says nothing.
+ * The deleted records that nothing covers, after a record. An authority that lost a sidecar records how many of the records after its last
+ * checkpoint were kept, with the root over them, which the deleted records must have: nothing beyond these is covered.
  */
 function uncoveredAfter(
   { uncovered, kept }: EmitterHistory,
@@ -93,7 +93,7 @@ function uncoveredAfter(
   return uncovered !== null && (event === 'pruned' ? covered : size) >= uncovered.to ? null : uncovered;
 }
 
-/** What was received, after a record that says that `size` records are kept. Between two joins another authority may have received more. */
+/** What was received, after a record that the log is kept up to `size`. Between two joins another authority may have received more. */
 function grown(
   received: readonly RecordRange[],
   { size, isJoined }: { readonly size: number; readonly isJoined: boolean },
@@ -103,7 +103,7 @@ function grown(
   return [...received.slice(0, -1), { from: last.from, to: Math.max(last.to, size) }];
 }
 
-/** The tree in a `pruned` record; `null` where it is not that of its root. */
+/** The tree in a `pruned` record; `null` if it does not have this root. */
 function prunedTree({ tree, last }: { readonly [name: string]: JsonValue }, root: Uint8Array): CarriedTree | null {
   const bytes = typeof tree === 'string' ? bytesFromBase64(tree) : null;
   const range = bytes === null ? null : rangeFrom(bytes);
@@ -111,15 +111,15 @@ function prunedTree({ tree, last }: { readonly [name: string]: JsonValue }, root
   return range === null || prev === null || !isSameHash(rootOf(range.nodes), root) ? null : { ...range, prev };
 }
 
-/** Earlier versions did not say from where on they had looked: that counts as all. */
+/** Earlier versions did not record where the deleted part begins: then it begins at the first record. */
 const deletedPart = ({ from }: { readonly [name: string]: JsonValue }, size: number): RecordRange => ({
   from: typeof from === 'number' ? from + 1 : 1,
   to: size,
 });
 
 /**
- * What is wrong with what the retention says of records that it deleted; `null` for nothing. It takes their key from where they are kept, so
- * it must be the one that the ledger names.
+ * What is wrong with the retention's entry on deleted records; `null` for nothing. It takes their key from the store, so it must be the key
+ * that the ledger names.
  */
 function prunedContradiction(
   { verifierKey }: { readonly [name: string]: JsonValue },
@@ -135,7 +135,7 @@ function prunedContradiction(
 
 /**
  * The first records of a log that were missing when the retention deleted those after them; `null` for none. If these ledgers do not have the
- * beginning of the log, another one may say what was deleted first.
+ * beginning of the log, another ledger may record what was deleted first.
  */
 export function missingBefore({ deleted, received }: Pick<EmitterHistory, 'deleted' | 'received'>): RecordRange | null {
   const parts = deleted.toSorted((a, b) => a.from - b.from);
@@ -152,7 +152,7 @@ const later = (one: CarriedTree | null, other: CarriedTree | null): CarriedTree 
 
 type Gathered = EmitterHistory & { readonly anchors: Anchor[] };
 
-/** The state of a log after a record; `null` where the record does not change it. */
+/** The state of a log after a record; `null` if the record does not change it. */
 function stateAfter(
   event: JsonValue | undefined,
   size: number,

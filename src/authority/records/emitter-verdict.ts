@@ -19,9 +19,9 @@ export interface EmitterVerdict {
   /** SPIFFE ID of the sidecar. */
   readonly id: string;
   readonly state: EmitterHistory['state'] | 'unknown';
-  /** When the ledger of the authority said so; `null` where it does not. */
+  /** When the ledger of the authority recorded this; `null` if it does not. */
   readonly atMs: number | null;
-  /** Records that the ledger of the authority says are kept. */
+  /** Records that are kept according to the ledger of the authority. */
   readonly anchored: number;
   /** Records that are here. */
   readonly received: number;
@@ -50,10 +50,10 @@ export function linkedVerdict(
 }
 
 /**
- * Verifies a received log by what the verified ledger of the authority says of it: its key, its checkpoints, and how many of its records were
+ * Verifies a received log against the verified ledger of the authority: its key, its checkpoints, and how many of its records were
  * kept. A log that was cut, changed or deleted since is broken.
  *
- * @param log `null` where no record of it is here
+ * @param log `null` if no record of it is here
  */
 export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null): EmitterVerdict {
   const { origin, id, state, atMs, kept, key, anchors } = history;
@@ -101,7 +101,7 @@ function contradictionOf(history: EmitterHistory): Broken | null {
   return broken('log', lost.to, `${recordsText(lost)} missing, and the retention deleted those after them`, { lost });
 }
 
-/** The first section whose head does not say what the records up to its end say; `null` if all do. */
+/** The first section whose head contradicts the records up to its end; `null` if all do. */
 function falseClaim(
   { id, key }: EmitterHistory,
   log: ReceivedLog | null,
@@ -151,7 +151,7 @@ export const unknownEmitter = ({ origin, id, stored }: ReceivedLog): EmitterVerd
   verdict: broken('log', null, 'the ledger of the authority does not name this log'),
 });
 
-/** What must be here of a log: what follows the records that the ledger of the authority says are deleted. */
+/** What must be here of a log: what follows the records that are deleted according to the ledger of the authority. */
 export function remainingOf(log: ReceivedLog | null, { origin, pruned }: EmitterHistory): StoredLog {
   const carried = pruned ?? { ...emptyRange, prev: null };
   return {

@@ -11,7 +11,7 @@ import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
 import { isPlainLeaf } from '../../core/ledger/proof/plain-leaf.ts';
 import { base64OrNothing } from '../../core/ledger/proof/seam.ts';
 
-/** Who writes a log: its key and its identity, bound to its origin when its first records are received. */
+/** The writer of a log: its key and its identity, bound to its origin when its first records are received. */
 export interface EmitterName {
   /** `remit.<trust domain>/<name>/<epoch>`. */
   readonly origin: string;
@@ -42,14 +42,14 @@ export interface LogPart {
 
 /** A sidecar, as the transport has authenticated it. */
 export interface EmitterPeer {
-  /** Its SPIFFE ID, or `unix` where the permissions of a Unix socket admit it. */
+  /** Its SPIFFE ID, or `unix` if the permissions of a Unix socket admit it. */
   readonly id: string;
   /** The trust domain that its log must name. */
   readonly trustDomain: string;
 }
 
 /**
- * The name of an emitter, from what it says of itself and who it is.
+ * The name of an emitter, from its claim and its verified identity.
  *
  * @param said.verifierKey `name+id+base64`
  */
@@ -66,7 +66,7 @@ export function emitterNameFrom(
     : { problem: `the verifier key of \`${said.origin}\` is named \`${key.name}\`` };
 }
 
-/** Why an origin cannot be that of a log in a trust domain; `null` where it can. */
+/** Why an origin cannot be that of a log in a trust domain; `null` if it can. */
 export function originProblem(origin: string, trustDomain: string): string | null {
   const [prefix, name, epoch, ...others] = origin.split('/');
   const isOrigin = others.length === 0 && name !== undefined && NAME.test(name) && EPOCH.test(epoch ?? '');
@@ -83,10 +83,10 @@ const EPOCH = /^[0-9a-f]{32}$/;
 export const newEmitter = (name: EmitterName): Emitter => ({ ...name, range: emptyRange, prev: null, signed: 0 });
 
 /**
- * Why a stream does not continue the log of a known emitter: another key or identity, or fewer records than were received. `null`
- * where it does.
+ * Why a stream does not continue the log of a known emitter: another key or identity, or fewer records than were received. `null` if it
+ * continues it.
  *
- * @param size number of records that the stream says its log has
+ * @param size number of records of the log according to the stream
  */
 export function streamProblem(emitter: Emitter, name: EmitterName, size: number): string | null {
   const { origin } = emitter;
@@ -127,7 +127,7 @@ export function received(emitter: Emitter, { from, leaves, checkpoint }: LogPart
     : { problem: `\`${origin}\` forked: its checkpoint of ${head.size} records is not over those received` };
 }
 
-/** Why bytes are not the record of a log at a place; `null` where they are. */
+/** Why bytes are not the record of a log at a place; `null` if they are. */
 function leafProblem(
   bytes: Uint8Array,
   { prev, seq }: { readonly prev: string; readonly seq: number },

@@ -17,9 +17,8 @@ export interface FetchedRecords {
 }
 
 /**
- * Copies the received records of a bucket into files of a folder, those that are not there yet; the folder is created where missing.
- * One that is damaged is skipped, and told once all others are copied.
- * Throws the system's error.
+ * Copies the received records of a bucket into files of a folder, those that are not there yet; the folder is created if missing. A damaged
+ * object is skipped, and reported once all others are copied. Throws the system's error.
  */
 export async function fetchRecords(
   bucket: Pick<Bucket, 'list' | 'get' | 'remove'>,

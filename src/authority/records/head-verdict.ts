@@ -8,8 +8,8 @@ import type { ReceivedLog } from './received-logs.ts';
 import type { EmitterHead } from './record-store.ts';
 
 /**
- * What is wrong with what an authority's file says of how far a log is kept, beside its ledger and the records; `null` for nothing. Streams
- * resume by it, and a log that is open by it is taken for lost.
+ * Checks the file of an authority with how far each log is kept against its ledger and the records; `null` if they agree. Streams resume by
+ * this file, and a log that is open in it may be recorded as lost.
  *
  * @param log `null` if no record of it is here
  */
@@ -22,7 +22,7 @@ export function headProblem(
   const of = `of \`${origin}\``;
   if (noteKeyText(key) !== noteKeyText(history.key)) return `has another key ${of} than the ledger of the authority`;
   if (id !== history.id) return `has another sidecar ${of} than \`${history.id}\``;
-  // A log that is sent anew, after such a file was moved away, is not ended by what ends meanwhile.
+  // A log that is sent again, after such a file was moved away, is not ended by what ends meanwhile.
   if (range.size >= history.kept.size && state !== history.state)
     return `says ${of} that it is ${state}, the ledger of the authority that it is ${history.state}`;
   const { size, signed: least } = history.last;
@@ -38,7 +38,7 @@ export function headProblem(
     : null;
 }
 
-/** The tree over the first records, with the hash of the last one; `null` if they are not all here. */
+/** The tree over the first records, with the hash of the last; `null` if they are not all here. */
 function rangeAt(
   size: number,
   history: EmitterHistory,

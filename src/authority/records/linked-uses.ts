@@ -13,7 +13,7 @@ export interface UseLink {
   readonly digest: string;
 }
 
-/** Whether the record that a link stands for is in the ledger of an authority, as the sidecar sent it. */
+/** Whether the record that a link refers to is in the ledger of an authority, as the sidecar sent it. */
 export type LinkFate = 'same' | 'other' | 'missing';
 
 /** The links among the records of a log. */

@@ -15,7 +15,7 @@ export const emittersIn = (log: Pick<LogReader, 'found'>): readonly LedgerLeaf['
     return isProblem(leaf) ? [] : [leaf.record];
   });
 
-/** The number of the first record in the ledger of an authority that names the key of a log; `null` where none does. */
+/** The number of the first record in the ledger of an authority that names the key of a log; `null` if none does. */
 export function namingRecord(log: LogReader, origin: string): number | null {
   const named = log.found({ kind: 'emitter' }, { isNewestFirst: false }).find(({ bytes }) => isJoining(bytes, origin));
   return named?.seq ?? null;
@@ -30,7 +30,7 @@ function isJoining(bytes: Uint8Array, origin: string): boolean {
  * Proves a record of a received log for the key of the authority alone: the proof of the record, then that of the record in the ledger which
  * names the key of the log.
  *
- * @param record.pruned the tree over the deleted records of the log; `null` where none are deleted
+ * @param record.pruned the tree over the deleted records of the log; `null` if none are deleted
  */
 export function provedByKey(
   log: LogReader,

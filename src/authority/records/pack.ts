@@ -3,20 +3,22 @@ import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { integer, listOf, members, optional, text } from '../../core/runtime/fields.ts';
 
-/** Records of one emitter that were received together, and its checkpoints over them. */
+/** Records of an emitter that were received together, and its checkpoints over them. */
 export interface Section {
   readonly origin: string;
   /** SPIFFE ID of the emitter. */
   readonly id: string;
   /** Verifies its checkpoints, as the emitter said and the ledger of its authority has; `null` in a section of an earlier version. */
   readonly verifierKey: string | null;
-  /** Of the process that received it. Records of a section do not count from where one of a higher term begins. */
+  /**
+   * The term of the process that received it. Records of a section do not count from the point at which a section of a higher term begins.
+   */
   readonly term: number;
   /** Number of records of the log before it. */
   readonly from: number;
   /** The tree over the log up to its end, serialised in base64: what is left of the section once it was pruned. */
   readonly tree: string;
-  /** Leaf hash of the last record of the log up to its end, in base64; empty where it has none. */
+  /** Leaf hash of the last record of the log up to its end, in base64; empty if it has none. */
   readonly last: string;
   readonly leaves: readonly Uint8Array[];
   /** Signed notes, in order of size. */
@@ -25,7 +27,7 @@ export interface Section {
 
 /** The first line of a stored section. */
 export interface SectionHead extends Omit<Section, 'leaves'> {
-  /** Number of lines that follow, one a record. */
+  /** Number of lines that follow, one per record. */
   readonly leaves: number;
   /** Their length with line ends. */
   readonly bytes: number;
@@ -38,8 +40,8 @@ export interface SectionHead extends Omit<Section, 'leaves'> {
 export const packText = (sections: readonly Section[]): Buffer => Buffer.concat([...partsOf(sections)]);
 
 /**
- * The same text in pieces. Each but a part that is larger is in `room`, and lasts until the next one is asked for: V8 would collect all of its
- * heap for every few megabytes of new buffers.
+ * The same text in pieces. Each piece, unless it is larger, is in `room` and is valid until the next piece is requested: V8 would collect all
+ * of its heap for every few megabytes of new buffers.
  */
 export function* packedPieces(sections: readonly Section[], room: Uint8Array): Generator<Uint8Array> {
   let length = 0;
@@ -103,7 +105,7 @@ export function sectionHeadFrom(line: string): SectionHead | Problem {
 }
 
 /**
- * The sections of a text, and why it is not what its writer wrote, where that is so. An incomplete section at its end is what a crash leaves:
+ * The sections of a text, and the problem if it is not what its writer wrote. An incomplete section at its end is what a crash leaves:
  * it is skipped.
  */
 export function sectionsFrom(text: Buffer): { readonly sections: readonly Section[]; readonly problem: string | null } {

@@ -7,7 +7,7 @@ import type { SectionHead } from './pack.ts';
 import { recordFilesIn } from './record-files.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 
-/** Where a section stands in a file. */
+/** The place of a section in a file. */
 interface PlacedSection extends SectionHead {
   readonly file: string;
   /** Offset of its first record. */
@@ -23,7 +23,7 @@ export interface DamagedFile {
   readonly problem: string;
 }
 
-/** What the head of a section says of the log. The retention signs it once the section is deleted, so it must be right before. */
+/** The claims of a section's head about the log. The retention signs them once the section is deleted, so they must be right before. */
 export interface SectionClaim {
   readonly file: string;
   readonly id: string;
@@ -31,17 +31,17 @@ export interface SectionClaim {
   readonly verifierKey: string | null;
   /** Number of records up to its end. */
   readonly size: number;
-  /** The tree over them, serialised in base64, and the leaf hash of the last one. */
+  /** The tree over them, serialised in base64, and the leaf hash of the last record. */
   readonly tree: string;
   readonly last: string;
 }
 
-/** The log of one emitter, as far as its records are in a folder. */
+/** The log of an emitter, as far as its records are in a folder. */
 export interface ReceivedLog {
   readonly origin: string;
-  /** SPIFFE ID of the emitter, as the files say. */
+  /** SPIFFE ID of the emitter, according to the files. */
   readonly id: string;
-  /** What the heads of its sections say, for a verifier: who sent them, and the log up to their ends. */
+  /** The claims of its sections' heads, for a verifier: their sender, and the log up to their ends. */
   readonly claims: readonly SectionClaim[];
   /** The stored log, for a verifier: each record once, in order, and its gaps as they are. */
   readonly stored: StoredLog;
@@ -101,7 +101,7 @@ const damage = (file: string, at: number, problem: string): DamagedFile => ({ fi
 
 const CHUNK_BYTES = 4_096;
 
-/** The line at an offset, without its end; `null` where it does not end within `MAX_HEAD_BYTES`. */
+/** The line at an offset, without its end; `null` if it does not end within `MAX_HEAD_BYTES`. */
 function lineAt(fd: number, at: number): Buffer | null {
   let line = Buffer.alloc(0);
   while (line.length <= MAX_HEAD_BYTES) {
@@ -121,7 +121,7 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
   return {
     origin,
     id: sections[0]?.id ?? '',
-    // A section that a higher term cut short says nothing of the log that counts.
+    // A section that a higher term cut short proves nothing about the log that counts.
     claims: sections
       .filter(({ from, leaves, end }) => end === from + leaves)
       .map(({ file, id, verifierKey, end: size, tree, last }) => ({ file, id, verifierKey, size, tree, last })),
@@ -135,8 +135,8 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
 }
 
 /**
- * The sections, each as far as it counts. What a process had received, and not acknowledged, when another one took the log over was kept
- * by it perhaps, and sent again, perhaps different, to the other one: it ends where a section of a higher term begins.
+ * The sections, each as far as it counts. Records that a process had received but not acknowledged when another process took the log over may
+ * be kept by both, and may differ: a section ends where a section of a higher term begins.
  */
 function counted(placed: readonly PlacedSection[]): readonly PlacedSection[] {
   let end = Number.POSITIVE_INFINITY;

@@ -15,7 +15,7 @@ import type { ReceivedLog } from './received-logs.ts';
 /**
  * Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Reads the log from its start.
  *
- * @param pruned the tree over its deleted records, by the ledger of the authority; `null` where none are deleted
+ * @param pruned the tree over its deleted records, by the ledger of the authority; `null` if none are deleted
  */
 export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: CarriedTree | null): ProofOf {
   const carried = pruned ?? emptyRange;
@@ -48,10 +48,10 @@ export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: Carr
  */
 export const chainText = (ofRecord: string, ofKey: string): string => `${ofRecord}\n${ofKey}`;
 
-/** A proved record, and the one that names the key of its log. */
+/** A proved record, and the record that names the key of its log. */
 export interface ProvedChain {
   readonly proved: ProvedRecord;
-  /** `null` where the record is in the log of `key` itself. */
+  /** `null` if the record is in the log of `key` itself. */
   readonly named: ProvedRecord | null;
 }
 

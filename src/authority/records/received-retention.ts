@@ -25,11 +25,11 @@ export interface ReceivedRetention {
 /** The dependencies of a retention. */
 export interface RetentionServices {
   readonly archive: RecordArchive;
-  /** Bytes of the whole archive. Asked where they are limited. */
+  /** Bytes of the whole archive. Called only if they are limited. */
   readonly bytes: () => Promise<number | Problem>;
   readonly retain: ReceivedRetention;
   readonly nowMs: () => number;
-  /** Writes a record into the ledger of this process. @returns `false` where it is not on disk */
+  /** Writes a record into the ledger of this process. @returns `false` if it is not on disk */
   readonly record: (record: EmitterRecord) => Promise<boolean>;
 }
 
@@ -51,8 +51,8 @@ const DAY_MS = 86_400_000;
 /**
  * Deletes the oldest received records, those beyond an age or a size. Each log is recomputed first, from its records to a checkpoint that its
  * sidecar signed over them. Then the ledger of this process gets a record for each log, of which records are deleted and the tree over them:
- * the rest of the log still verifies, and shows that what is gone was there. An object that is damaged or was changed, or whose records
- * are younger than its name says, is kept, signed for by nothing, and told once all others are done.
+ * the rest of the log still verifies, and shows that what is gone was there. An object that is damaged or was changed, or whose records are
+ * younger than its name, is kept, not signed for, and reported once all others are done.
  */
 export async function pruneReceived(services: RetentionServices): Promise<PrunedRecords | Problem> {
   const { archive, retain, nowMs } = services;
@@ -107,7 +107,7 @@ class Deletion {
     this.#before = before;
   }
 
-  /** Looks through the next object. Returns a problem where the store or the ledger failed. */
+  /** Looks through the next object. Returns a problem if the store or the ledger failed. */
   async add(object: StoredObject): Promise<string | null> {
     const text = await this.#services.archive.text(object.name);
     if (text === null) return null;
@@ -121,7 +121,7 @@ class Deletion {
     const young = youngProblem(sections, isAged ? this.#before + DAY_MS : Number.POSITIVE_INFINITY);
     const examined: Examined = { object, logs: new Map(), problem: problem ?? young };
     this.#examined = [...this.#examined, examined];
-    // What cannot be believed is not read further: the logs in it begin anew after it.
+    // An untrusted object is not read further: its logs restart after it.
     for (const section of sections) {
       this.#see(section, examined);
       // A section has up to 512 KiB of records, and a file many of them: checks go on between two.
@@ -162,7 +162,7 @@ class Deletion {
     this.#told ??= problem;
   }
 
-  /** Deletes what is whole and covered. The rest waits for the checkpoints of later objects, in this run or the next one. */
+  /** Deletes what is whole and covered. The rest waits for the checkpoints of later objects, in this run or the next. */
   async #flush(): Promise<string | null> {
     const newest = beginOf(this.#examined.at(-1)?.object.name ?? '');
     const [gone, later]: [Examined[], Examined[]] = [[], []];
@@ -180,7 +180,7 @@ class Deletion {
     return this.#delete(gone);
   }
 
-  /** Whether a checkpoint covers a log up to where it was read: one before, or a later one of what continues it. */
+  /** Whether a checkpoint covers a log up to where it was read: an earlier checkpoint, or a later checkpoint of its continuation. */
   #isCovered(origin: string, { signed, size, from }: RecomputedLog): boolean {
     const now = this.#logs.get(origin);
     return signed >= size || (now?.from === from && now.signed >= size);
@@ -214,7 +214,7 @@ class Deletion {
  */
 function youngProblem(sections: readonly Section[], maxMs: number): string | null {
   for (const { origin, leaves } of sections) {
-    // INVARIANT: whoever can rename objects does not get young records deleted for their age.
+    // INVARIANT: renaming objects must not get young records deleted for their age.
     for (const bytes of [leaves[0], leaves.at(-1)]) {
       const leaf = bytes === undefined ? null : leafFrom(bytes);
       const at = leaf === null || isProblem(leaf) ? null : leaf.record['at'];

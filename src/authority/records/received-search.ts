@@ -22,8 +22,8 @@ export interface ReceivedOrder {
 }
 
 /**
- * The matching records of received logs by time: the last ones, newest first, or the first ones. There is no index: all records are read. A
- * malformed one matches nothing, and verification finds it.
+ * The matching records of received logs by time: the last, newest first, or the first. There is no index: all records are read. A malformed
+ * record matches nothing; verification finds it.
  */
 export function foundInReceived(
   logs: Iterable<ReceivedLog>,

@@ -1,6 +1,6 @@
 import type { LogPart } from './emitter.ts';
 
-/** What the stream of a log is told. */
+/** Notifications for the stream of a log. */
 export interface StreamWatcher {
   /** All records before this number are kept. */
   readonly onKept: (size: number) => void;

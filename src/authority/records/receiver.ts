@@ -13,13 +13,13 @@ import { Refusals } from './refusals.ts';
 /** The dependencies of a receiver. */
 export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'onTaken' | 'heads' | 'limits'> {
   readonly heads: EmitterHeads;
-  /** Writes a record into the ledger of this process. @returns `false` where it is not on disk */
+  /** Writes a record into the ledger of this process. @returns `false` if it is not on disk */
   readonly record: (record: EmitterRecord) => Promise<boolean>;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly limits?: Partial<KeeperLimits> & {
     /** Silence after which a log counts as lost. Default 60 s. */
     readonly silenceMs?: number;
-    /** Most logs that go on, and most of one identity. Default 20,000 and 10,000. */
+    /** Most open logs, and most of an identity. Default 20,000 and 10,000. */
     readonly logs?: number;
     readonly logsOfOne?: number;
   };
@@ -35,7 +35,7 @@ interface Live {
   term: number;
   /** Whether this process has named it in its ledger, since it took it over. */
   isNamed: boolean;
-  /** The most records that its ledger says are kept. */
+  /** The most records that are kept according to its ledger. */
   named: number;
   seenMs: number;
   stream: StreamWatcher | null;
@@ -43,7 +43,7 @@ interface Live {
   unrecorded: { readonly emitter: Emitter; readonly note: string } | null;
 }
 
-/** Most logs that go on at one process, and of one identity: none can keep the others from being received. */
+/** Most open logs of a process, and of an identity: no identity can keep others from being received. */
 const MAX_LOGS = 20_000;
 const MAX_LOGS_OF_ONE = 10_000;
 const SILENCE_MS = 60_000;
@@ -81,7 +81,7 @@ export class Receiver {
     });
   }
 
-  /** Takes over the logs that go on and are not received: each must be heard of within the allowed silence. Returns a problem where that fails. */
+  /** Adopts the open logs that no process receives: each must send within the allowed silence. Returns a problem if that fails. */
   async start(): Promise<string | null> {
     const problem = await this.#adopt();
     if (problem === null) this.#watchSilence();
@@ -93,12 +93,12 @@ export class Receiver {
     return { logs: this.#live.size, waitingBytes: this.#keeper.bytes };
   }
 
-  /** The identity that a log belongs to, where it goes on here; `null` where this process does not know the log. */
+  /** The identity that an open log belongs to; `null` if this process does not know the log. */
   ownerOf(origin: string): string | null {
     return this.#live.get(origin)?.kept.id ?? null;
   }
 
-  /** A stream of a log begins, which says that it has `size` records. */
+  /** A stream of a log begins, which claims `size` records. */
   async connect(name: EmitterName, size: number, stream: StreamWatcher): Promise<ReceivedStream | StreamRefusal> {
     const present = this.#live.get(name.origin);
     const full = present === undefined ? this.#fullProblem(name) : null;
@@ -120,7 +120,7 @@ export class Receiver {
     if (problem !== null) return this.#refuse(claimed.emitter, name.id, problem);
     const live = this.#live.get(name.origin) ?? this.#add(claimed);
     if (claimed.emitter.range.size < live.kept.range.size) await this.#nameKept(live);
-    // Another stream began meanwhile, and claimed the log too: the term of one of both is over.
+    // Another stream began meanwhile, and claimed the log too: one of the two terms is over.
     if (live.stream !== null && live.stream !== stream) return { problem: ANOTHER, isLater: true };
     live.stream = stream;
     live.kept = live.ahead = claimed.emitter;
@@ -136,7 +136,7 @@ export class Receiver {
     };
   }
 
-  /** Keeps what waits, and stops. Returns a problem where that fails: none of it was acknowledged. */
+  /** Keeps what waits, and stops. Returns a problem if that fails: none of it was acknowledged. */
   close(): Promise<string | null> {
     this.#cancelWatch();
     return this.#keeper.close();
@@ -227,7 +227,7 @@ export class Receiver {
     }
   }
 
-  /** Records the last checkpoint once all that it covers is kept; where that fails, with the next one, or at the next look at silence. */
+  /** Records the last checkpoint once all that it covers is kept; if that fails, with the next checkpoint, or at the next look at silence. */
   async #recordCheckpoint(live: Live): Promise<void> {
     const { unrecorded } = live;
     if (unrecorded === null || unrecorded.emitter.range.size > live.kept.range.size) return;
@@ -238,8 +238,8 @@ export class Receiver {
   }
 
   /**
-   * INVARIANT: what this process has acknowledged of a log is in its ledger before others say how far the log is kept. Otherwise whoever can write
-   * the heads could give the log away, and nothing would miss its last records.
+   * INVARIANT: what this process has acknowledged of a log is in its ledger before another process moves the log's head. Otherwise write
+   * access to the heads would suffice to reassign the log, and its last records could vanish unnoticed.
    */
   async #nameKept({ kept, isNamed, named }: Live): Promise<void> {
     if (isNamed && kept.range.size > named) await this.#record(kept, { event: 'taken' });
@@ -284,7 +284,7 @@ export class Receiver {
   /** The log ended, or is lost: recorded, and forgotten here until a stream of it begins. */
   async #over(live: Live, state: 'left' | 'lost'): Promise<void> {
     const { kept, term } = live;
-    // Where another process has taken the log over it is not lost.
+    // If another process has taken the log over, it is not lost.
     const taken = state === 'lost' ? await this.#services.heads.keep([{ emitter: kept, state: 'open', term }]) : [];
     if (isProblem(taken) || live.stream !== null) return;
     if (taken.length > 0) {
@@ -292,7 +292,7 @@ export class Receiver {
       return this.#nameKept(live);
     }
     live.state = state;
-    // One that another authority named is named here too, so that this ledger alone says what is kept of it.
+    // A log that another authority named is named here too, so that this ledger alone shows what is kept of it.
     const isNamed = live.isNamed || (await this.#recordJoined(live));
     const isRecorded = isNamed && (await this.#record(kept, { event: state }));
     // A stream may have begun meanwhile, which joined again.
@@ -302,7 +302,7 @@ export class Receiver {
       return;
     }
     live.isNamed = false;
-    // Where that fails the log is taken over, and lost, once more.
+    // If that fails, the log is taken over, and lost, once more.
     await this.#services.heads.keep([{ emitter: kept, state, term }]);
     if (live.stream === null) this.#remove(live);
   }

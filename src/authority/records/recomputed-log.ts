@@ -11,14 +11,14 @@ import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
 import { isPlainLeaf } from '../../core/ledger/proof/plain-leaf.ts';
 import type { Section } from './pack.ts';
 
-/** One log, recomputed from the stored sections that were read so far. */
+/** A log, recomputed from the stored sections that were read so far. */
 export interface RecomputedLog {
-  /** SPIFFE ID of the sidecar, and the key of its checkpoints as the sections name it; `null` where they were written without. */
+  /** SPIFFE ID of the sidecar, and the key of its checkpoints as the sections name it; `null` if they were written without a key. */
   readonly id: string;
   readonly verifierKey: string | null;
   /** Of the last section. */
   readonly term: number;
-  /** Number of records of the log before the first one that was read, and up to the last one. */
+  /** Number of records of the log before the first that was read, and up to the last. */
   readonly from: number;
   readonly size: number;
   readonly range: CompactRange;
@@ -27,7 +27,7 @@ export interface RecomputedLog {
   /** Number of records under the last checkpoint that was compared, and this signed note. */
   readonly signed: number;
   readonly note: string | null;
-  /** Records that are missing between this section and the one before it; 0 for none. */
+  /** Records that are missing between this section and the previous section; 0 for none. */
   readonly gap: number;
 }
 
@@ -38,19 +38,19 @@ export interface WrongSection extends Problem {
 }
 
 /**
- * The log after a section of it: each of its records is intact, in place and linked to the one before it; the tree over them is that in the head
- * of the section, and that which each checkpoint of the section signs. What is there twice, or was taken over by a receiver of a higher
- * term, counts once. The first section that does not begin the log is believed its tree: the next checkpoint shows whether it is true.
+ * The log after a section of it: each of its records is intact, in place and linked to its predecessor; the tree over them matches the head
+ * of the section and each checkpoint of the section. A record that is there twice, or was received again under a higher term, counts once.
+ * The tree of a first section that does not begin the log is trusted: the next checkpoint shows whether it is true.
  *
  * @param known the log before it; `null` for none
  */
 export function recomputed(known: RecomputedLog | null, section: Section): RecomputedLog | WrongSection {
   const { origin, from, leaves, term, verifierKey, id } = section;
   const end = from + leaves.length;
-  // What a process had received, and not acknowledged, when another one took the log over does not count.
+  // Records that a process had received but not acknowledged when another process took the log over do not count.
   if (known !== null && term < known.term && end > known.size) return known;
   const isContinued = known !== null && from <= known.size && (term === known.term || from === known.size);
-  // A log goes on when its receiver becomes one that writes keys.
+  // A log continues when its receiver is upgraded to a version that writes keys.
   const isOther = known !== null && known.verifierKey !== null && known.verifierKey !== verifierKey;
   if (isContinued && (isOther || known.id !== id))
     return wrong(`names another key or sidecar for \`${origin}\` than the section before it`);
@@ -73,7 +73,7 @@ export function recomputed(known: RecomputedLog | null, section: Section): Recom
     id,
     verifierKey,
     term,
-    // A log that another process took over goes on, from before where it was.
+    // A log that another process took over continues from an earlier record.
     from: known === null || isGap ? from : known.from,
     size: end,
     range: claimed,
@@ -95,14 +95,14 @@ function claimedTree({ origin, tree, from, leaves }: Section): CompactRange | Pr
 }
 
 interface Linked {
-  /** Number of records before the first new one, and the hashes of the new ones. */
+  /** Number of records before the first new record, and the hashes of the new records. */
   readonly size: number;
   readonly hashes: readonly Uint8Array[];
-  /** Leaf hash of the last one, in base64. */
+  /** Leaf hash of the last record, in base64. */
   readonly last: string;
 }
 
-/** The hashes of the records after those that are known, each intact and linked to the one before it. */
+/** The hashes of the records after the known records, each intact and linked to its predecessor. */
 function linkedHashes(
   { origin, from, leaves }: Section,
   before: RecomputedLog | null,
@@ -130,7 +130,7 @@ interface Compared {
   readonly note: string | null;
 }
 
-/** Appends the new records, and compares the tree with each checkpoint of the section, and at its end with what its head says. */
+/** Appends the new records, and compares the tree with each checkpoint of the section, and at its end with its head. */
 function comparedRange(
   of: Linked & { readonly start: CompactRange | null; readonly claimed: CompactRange; readonly key: NoteKey | null },
   { origin, checkpoints }: Section,

@@ -22,7 +22,7 @@ export interface DamagedObject extends Problem {
 /** What is kept of received records: objects of a bucket or files of a folder, whose names sort by time. */
 export interface RecordArchive {
   readonly list: (next: string | null) => Promise<ObjectPage | Problem>;
-  /** The sections in it; `null` where it is gone. */
+  /** The sections in it; `null` if it is gone. */
   readonly text: (name: string) => Promise<Buffer | null | Problem | DamagedObject>;
   /** Deletes at most 1,000. Those that are gone count as deleted. Returns a problem. */
   readonly remove: (names: readonly string[]) => Promise<string | null>;
@@ -72,7 +72,7 @@ export function folderArchive(folder: string): RecordArchive {
   };
 }
 
-/** A hole in a file takes no space: else whoever can write one has all others deleted. */
+/** A hole in a file takes no space: else a sparse file would get all others deleted. */
 function fileIn(path: string): { readonly name: string; readonly bytes: number } {
   const { size, blocks } = statSync(path);
   return { name: basename(path), bytes: Math.min(size, blocks * BLOCK_BYTES) };

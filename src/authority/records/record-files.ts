@@ -45,7 +45,7 @@ interface OpenFile {
 }
 
 /**
- * Keeps received records in files of a folder, created where missing: a new file each hour, after 64 MiB, and after a failure, whose
+ * Keeps received records in files of a folder, created if missing: a new file each hour, after 64 MiB, and after a failure, whose
  * incomplete end readers skip. Each call is synced before it resolves.
  *
  * Lifecycle: `keep` one after the other, `close` once.
@@ -56,7 +56,7 @@ export class RecordFiles implements RecordStore {
   readonly #room = new Uint8Array(ROOM_BYTES);
   #file: OpenFile | null = null;
 
-  /** Throws the system's error where the folder cannot be created. */
+  /** Throws the system's error if the folder cannot be created. */
   constructor(folder: string, ports: Pick<Ports, 'nowMs' | 'randomBytes'>) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;

@@ -38,7 +38,7 @@ export interface KeeperServices {
   readonly onKept: (emitters: readonly Emitter[]) => void;
   /** Called with a log that another process has taken over: what waited of it was not kept, and is dropped. It must not throw. */
   readonly onTaken: (taken: TakenLog) => void;
-  /** Called with the problem where records could not be kept, with `null` once they can. */
+  /** Called with the problem if records could not be kept, with `null` once they can. */
   readonly onFault: (problem: string | null) => void;
   readonly limits?: Partial<KeeperLimits>;
 }
@@ -47,11 +47,14 @@ export interface KeeperServices {
 export interface TakenLog {
   /** As that process has kept it. */
   readonly head: EmitterHead;
-  /** Whether a record of it differs from the one with its number that waited here. */
+  /** Whether a record of it differs from the record with the same number that waited here. */
   readonly isFork: boolean;
 }
 
-/** Bytes of records, and of checkpoints, after which a section ends: what a store takes in one piece, and a head in one line. */
+/**
+ * Bytes of records, and of checkpoints, after which a section ends: what fits in a single write to the store, and in the single line of a
+ * head.
+ */
 const SECTION_BYTES = 512 * 1024;
 const SECTION_NOTES = 128 * 1024;
 
@@ -66,7 +69,7 @@ interface Growing {
   noteBytes: number;
 }
 
-/** Parts of one log that wait. */
+/** Parts of a log that wait. */
 interface Waiting {
   readonly term: number;
   readonly sections: Growing[];
@@ -124,7 +127,7 @@ export class RecordKeeper {
     this.#keepWithin(this.#bytes >= this.#limits.batchBytes ? 0 : this.#limits.batchMs);
   }
 
-  /** Resolves once nothing of a log waits, nobody waits for that any more, or the keeper is closed. */
+  /** Resolves once nothing of a log waits, `isAwaited` is false, or the keeper is closed. */
   async settled(origin: string, isAwaited: () => boolean): Promise<void> {
     while (!this.#isClosed && isAwaited() && (this.#waiting.has(origin) || this.#taken.has(origin)))
       await this.#nextTurn();
@@ -135,7 +138,7 @@ export class RecordKeeper {
     while (!this.#isClosed && this.#bytes >= this.#limits.maxBytes) await this.#nextTurn();
   }
 
-  /** Keeps what waits. Returns a problem where it could not: none of it was acknowledged. */
+  /** Keeps what waits. Returns a problem if it could not: none of it was acknowledged. */
   async close(): Promise<string | null> {
     while (this.#taken.size > 0) await this.#nextTurn();
     this.#isClosed = true;
@@ -167,7 +170,7 @@ export class RecordKeeper {
   }
 
   async #keep(): Promise<void> {
-    // One at a time: who keeps now looks at what came meanwhile.
+    // One at a time: the run in progress picks up what arrived meanwhile.
     if (this.#taken.size > 0) return;
     const problem = await this.#keepOnce();
     this.#isFailing = problem !== null;
@@ -251,14 +254,14 @@ const sectionsOf = ({ term, sections }: Waiting): readonly Section[] =>
     };
   });
 
-/** The last section: a log waits with one at least. */
+/** The last section: a waiting log has at least one section. */
 function endOf({ sections }: Waiting): Growing {
   const end = sections.at(-1);
   if (end === undefined) throw new Error('a log waits without a section');
   return end;
 }
 
-/** Whether the last record of a head is another one than that with its number in sections. `false` where it is not among them. */
+/** Whether the last record of a head differs from the record with its number in sections. `false` if it is not among them. */
 function isFork(sections: readonly Growing[], { emitter: { range, prev } }: EmitterHead): boolean {
   const section = sections.find(({ from, leaves }) => from < range.size && range.size <= from + leaves.length);
   const own = section?.leaves[range.size - section.from - 1];

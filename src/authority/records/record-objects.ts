@@ -27,9 +27,9 @@ export interface ObjectPage {
 
 /** A place for objects, each written once and never changed. Every failure is a problem in words, without an address or a credential. */
 export interface Bucket {
-  /** Writes a new object. One that is there with the same size counts as written: its name tells its content. Returns a problem. */
+  /** Writes a new object. An existing object of the same size counts as written: its name identifies its content. Returns a problem. */
   readonly put: (name: string, body: Uint8Array) => Promise<string | null>;
-  /** The bytes of an object; `null` where it is gone. */
+  /** The bytes of an object; `null` if it is gone. */
   readonly get: (name: string) => Promise<Uint8Array | null | Problem>;
   /** A page of the objects in the order of their names, after that of `next`; its own `next` is `null` for the last. */
   readonly list: (next: string | null) => Promise<ObjectPage | Problem>;
@@ -50,9 +50,9 @@ export interface ObjectOptions {
 const MAX_BYTES = 8 * 1024 ** 2;
 
 /**
- * Keeps received records in a bucket: one compressed object, or a few, for what is kept at once, named by time and content.
+ * Keeps received records in a bucket: a compressed object, or a few, per batch, named by time and content.
  *
- * Lifecycle: `keep` one after the other. The bucket is closed by who opened it.
+ * Lifecycle: `keep` one after the other. The opener closes the bucket.
  */
 export class RecordObjects implements RecordStore {
   readonly #bucket: Pick<Bucket, 'put'>;

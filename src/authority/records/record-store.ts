@@ -2,7 +2,7 @@ import type { Problem } from '../../core/runtime/problem.ts';
 import type { Emitter, EmitterName } from './emitter.ts';
 import type { Section } from './pack.ts';
 
-/** Where the records of other processes are kept. Nothing in it is ever changed. */
+/** A store for the records of other processes. Nothing in it is ever changed. */
 export interface RecordStore {
   /**
    * Keeps sections durably. Called one at a time. After a problem the same sections are kept again, so that a section may be there twice.
@@ -12,20 +12,20 @@ export interface RecordStore {
   readonly keep: (sections: readonly Section[]) => Promise<string | null>;
 }
 
-/** Whether the log of an emitter goes on: `open`, or how it ended. One that is `lost` may return. */
+/** Whether the log of an emitter continues: `open`, or how it ended. A `lost` log may return. */
 export type EmitterState = 'open' | 'left' | 'lost';
 
 /** How far a log is kept, and whether it goes on. */
 export interface EmitterHead {
   readonly emitter: Emitter;
   readonly state: EmitterState;
-  /** Grows each time a process takes the log over: only the last one that did may keep more of it. */
+  /** Grows each time a process takes the log over: only the last process that did may keep more of it. */
   readonly term: number;
 }
 
 /**
- * How far each log is kept, so that its stream resumes after a restart and at another process. What is shared by several processes decides
- * which of them continues a log: two can never both acknowledge different records. Each call returns a problem in words where it fails.
+ * How far each log is kept, so that its stream resumes after a restart and at another process. If several processes share the heads, these
+ * decide which process continues a log: no two processes can acknowledge different records. Each call returns a problem in words if it fails.
  */
 export interface EmitterHeads {
   /**
@@ -39,9 +39,9 @@ export interface EmitterHeads {
    * @returns the heads that were not moved, as they are: another process has taken these logs over
    */
   readonly keep: (heads: readonly EmitterHead[]) => Promise<readonly EmitterHead[] | Problem>;
-  /** Takes over the logs that go on although no process receives them any more. Called at the start, and each ten seconds. */
+  /** Takes over the open logs that no process receives any more. Called at the start, and every ten seconds. */
   readonly abandoned: () => Promise<readonly EmitterHead[] | Problem>;
-  /** Whether this process does what is to be done by one of all that share the heads. */
+  /** Whether this process does the work that a single process among those sharing the heads must do. */
   readonly isFirst: () => boolean;
   readonly close: () => Promise<void>;
 }

@@ -12,7 +12,7 @@ import type { S3Place } from '../../core/config/s3-place.ts';
 import type { Bucket, ObjectPage } from './record-objects.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 
-/** Longest wait for an answer. A store that stalls is one that fails. */
+/** Longest wait for an answer. A store that stalls counts as failed. */
 const REQUEST_MS = 15_000;
 
 /**

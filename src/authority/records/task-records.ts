@@ -9,9 +9,9 @@ import { foundInReceived } from './received-search.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 
 /**
- * The first records of a task: those of the ledgers and of received logs, then those that wait in the outbox of the state file. A ledger that does not exist yet
- * has none. Records of several ledgers are ordered by time. A record in two ledgers, because one process took the outbox over from another,
- * occurs once.
+ * The first records of a task: those of the ledgers and of received logs, then those that wait in the outbox of the state file. A ledger that
+ * does not exist yet has none. Records of several ledgers are ordered by time. A record in two ledgers, because a process took the outbox
+ * over from another, occurs once.
  *
  * @param from.folders of the ledgers of all processes that write to the state file; without a state file, `store` is `null`
  * @param from.received logs of sidecars; default none
@@ -58,7 +58,7 @@ function merged(logs: readonly (readonly StoredRecord[])[]): readonly StoredReco
   return [...known.values()].toSorted((a, b) => a.at - b.at).map(({ record }) => record);
 }
 
-/** Time of a record in milliseconds since the Unix epoch; 0 where it cannot be read. */
+/** Time of a record in milliseconds since the Unix epoch; 0 if it cannot be read. */
 function instantOf(text: string): number {
   try {
     return Number((JSON.parse(text) as { readonly at?: unknown }).at) || 0;

@@ -17,13 +17,13 @@ export interface BeatsOptions {
   readonly after: After;
   /** Called when a beat has answered pings. */
   readonly onBeat: () => void;
-  /** Called where a state file ends before what the hub has processed of it: it has lost commits. No beat follows. */
+  /** Called if a state file ends before what the hub has processed of it: it has lost commits. No beat follows. */
   readonly onLost: (head: number) => void;
-  /** Called with each beat that fails since the database says itself that it lacks commits. It may have them again later. */
+  /** Called with each beat that fails because the database is marked as lacking commits. It may have them again later. */
   readonly onRefused: (lost: string) => void;
 }
 
-/** Makes synced commits, one after another, as long as pings wait for one. A failed one is repeated. */
+/** Makes synced commits, one after another, as long as pings wait for a commit. A failed commit is retried. */
 export class Beats {
   readonly #options: BeatsOptions;
   #isRunning = false;

@@ -8,9 +8,9 @@ const CARDS_AT_ONCE = 32;
 type Due = Map<StreamId, readonly CardToRead[]>;
 
 /**
- * Which cards are read next. Changes of what streams hold go first, all of them. Of what streams say that they hold, 32 cards at a time are
- * read, and identities take turns: a list of any length, under any number of instances, delays changes by one reading, and another identity by
- * one reading for each identity that waits.
+ * Which cards are read next. Changes of held tasks go first, all of them. Of the tasks that a `Hello` claims to hold, 32 cards at a time are
+ * read, and identities take turns: a list of any length, under any number of instances, delays changes by a single reading, and another
+ * identity by one reading per waiting identity.
  */
 export class DueCards {
   /** Streams that may have cards due. */

@@ -8,7 +8,7 @@ export interface FeedHubOptions {
   readonly leaseMs: number;
   /** Added to each lease before its sidecar counts as fenced. */
   readonly marginMs: number;
-  /** Most tasks and tokens that one sidecar holds. */
+  /** Most tasks and tokens that a sidecar holds. */
   readonly maxHeld: number;
   /** The same of all sidecars together. */
   readonly maxHeldInAll: number;
@@ -19,7 +19,7 @@ export interface FeedHubOptions {
   readonly inheritedUntilMs: number;
 }
 
-/** Most tasks and tokens that one sidecar holds, and all together. */
+/** Most tasks and tokens that a sidecar holds, and all together. */
 export const HELD_BOUNDS: Pick<FeedHubOptions, 'maxHeld' | 'maxHeldInAll'> = {
   maxHeld: 262_144,
   maxHeldInAll: 4_194_304,

@@ -13,16 +13,16 @@ import { SidecarStream, textOfKey } from '../sidecar-stream.ts';
 import type { CardToRead, OpenedRoot, StreamId } from '../sidecar-stream.ts';
 
 /**
- * Which sidecars hold which tasks, what of the feed is due to each, when their leases are renewed, and which of them have applied a change.
- * A pure state machine of one authority replica and one epoch: no I/O and no clock. Inputs give no messages; `outgoing` gives what they
- * made due, in order, for each stream.
+ * Which sidecars hold which tasks, what of the feed is due to each, when their leases are renewed, and which of them have applied a change. A
+ * pure state machine of an authority replica and an epoch: no I/O and no clock. Inputs return no messages; `outgoing` gives the messages that
+ * became due, in order, for each stream.
  *
- * INVARIANT: a sidecar can use a task only as a holder of it. It becomes one when its card is read, in the same turn in which it is checked
- * that the hub has processed nothing after that reading. It ends being one when it has dropped the card, or when its lease, which runs from
- * the ping that the last `Fresh` answered, has run out while it is not connected.
- * INVARIANT: `Fresh` for a ping is sent after all changes up to the head of a beat that began after the ping arrived, and after those
- * that came with cards are acknowledged. So no lease that covers the state before a change runs longer than lease and margin after it,
- * whatever a sidecar does, and wherever else it is connected.
+ * INVARIANT: a sidecar can use a task only as a holder of it. It becomes a holder when its card is read, in the same turn in which it is
+ * checked that the hub has processed nothing after that reading. It stops being a holder when it has dropped the card, or when its lease,
+ * which runs from the ping that the last `Fresh` answered, has run out while it is not connected. INVARIANT: `Fresh` for a ping is sent after
+ * all changes up to the head of a beat that began after the ping arrived, and after those that came with cards are acknowledged. So no lease
+ * that covers the state before a change runs longer than lease and margin after it, whatever a sidecar does, and wherever else it is
+ * connected.
  */
 export class FeedHub {
   readonly #options: FeedHubOptions;
@@ -60,8 +60,8 @@ export class FeedHub {
   /**
    * A sidecar has said Hello. An older connection of the same sidecar is replaced. Gives the position for `Welcome`. Call it after the feed
    * is processed to a head that was read since the Hello arrived.
-   * @param hello.rights of the sidecar, as text: where they are not those of its last connection, all of its cards are read anew
-   * @returns `ahead` where the sidecar has seen changes that the database does not have; `full` where it holds too much
+   * @param hello.rights of the sidecar, as text: if they differ from those of its last connection, all of its cards are read again
+   * @returns `ahead` if the sidecar has seen changes that the database does not have; `full` if it holds too much
    */
   connect(
     id: StreamId,
@@ -72,7 +72,7 @@ export class FeedHub {
     const resume = hello.resume?.epoch === this.#options.epoch ? hello.resume : null;
     if (resume !== null && resume.seq > this.#place.seq) return 'ahead';
     const stream = this.#streams.get(id) ?? new SidecarStream(id, this.#options.maxHeld, this.#room);
-    // Also where it is refused: what it has noted is forgotten with it.
+    // Even if it is refused: what it has noted is forgotten with it.
     this.#streams.set(id, stream);
     const { held, rights = '' } = hello;
     const due = stream.claimed(held, stream.rights === rights ? (resume?.seq ?? null) : null);
@@ -107,7 +107,7 @@ export class FeedHub {
     if (stream?.isOpen === true) stream.pinged({ n, atMs: monotonicMs, after: this.#beat });
   }
 
-  /** `false` where the sidecar acknowledges what was not sent to it: its connection must be closed. */
+  /** `false` if the sidecar acknowledges what was not sent to it: its connection must be closed. */
   ack(id: StreamId, seq: number): boolean {
     const stream = this.#streams.get(id);
     if (stream?.isOpen !== true) return true;
@@ -128,13 +128,13 @@ export class FeedHub {
     this.#proceed(stream);
   }
 
-  /** Whether the sidecar holds the task; `unread` where it says so, and its card was not read yet, which tells whether it may. */
+  /** Whether the sidecar holds the task; `unread` if it claims so and its card, which decides whether it may, was not read yet. */
   holds(id: StreamId, key: TaskKeyMessage): boolean | 'unread' {
     const note = this.#streams.get(id)?.notes.get(textOfKey(key));
     return note?.root === null ? 'unread' : note !== undefined;
   }
 
-  /** Before the read of an open. `full` where the sidecar holds too much, `unknown` where it has no stream here. */
+  /** Before the read of an open. `full` if the sidecar holds too much, `unknown` if it has no stream here. */
   noting(id: StreamId, tokens: readonly TokenKey[], n: number): 'ok' | 'full' | 'unknown' {
     const stream = this.#streams.get(id);
     if (stream?.isOpen !== true) return 'unknown';
@@ -142,8 +142,8 @@ export class FeedHub {
   }
 
   /**
-   * After the read of an open at the head `seq`: the reply may be sent. `again` where it may not, since the hub has processed later changes:
-   * then read anew.
+   * After the read of an open at the head `seq`: the reply may be sent. `again` if it may not, since the hub has processed later changes:
+   * then read again.
    */
   noted(
     id: StreamId,
@@ -167,7 +167,7 @@ export class FeedHub {
 
   /**
    * Processes the feed up to `to`.
-   * @param changes those after `position`, without a gap; `null` where some of them are no longer known
+   * @param changes those after `position`, without a gap; `null` if some of them are no longer known
    * @param monotonicMs read after the last of them was committed
    */
   changed(changes: readonly FeedChange[] | null, to: FeedPlace, monotonicMs: number): void {
@@ -190,7 +190,7 @@ export class FeedHub {
 
   /**
    * Sends cards that `due` has asked for.
-   * @param cards in the order of `read`; `null` where there is no such task for the sidecar
+   * @param cards in the order of `read`; `null` if there is no such task for the sidecar
    * @param head at which they were read
    */
   send(
@@ -209,8 +209,8 @@ export class FeedHub {
       const text = textOfKey(key);
       const note = stream.notes.get(text);
       const card = cards[at] ?? null;
-      // Changes processed since may be of this task, if it was not linked when its reading began: read it again. So it is where no card was found
-      // and the sidecar has opened it meanwhile: it may hold an older card of the task, which no reply to an open takes away.
+      // Changes processed since may be of this task, if it was not linked when its reading began: read it again. The same if no card was
+      // found and the sidecar has opened it meanwhile: it may hold an older card of the task, which no reply to an open removes.
       const isOvertaken =
         note !== undefined && ((!isLinked && this.#place.seq > head) || (card === null && note.n !== n));
       if (isOvertaken) {
@@ -301,7 +301,7 @@ export class FeedHub {
     return root === KEYS_ROOT ? new Map([...this.#streams.keys()].map((id) => [id, []])) : this.#holders.of(root);
   }
 
-  /** Some changes are not known: everything held is sent anew. */
+  /** Some changes are not known: everything held is sent again. */
   #anyChanged(fencedMs: number): void {
     for (const stream of this.#streams.values()) {
       stream.allChanged(this.#place.seq);
@@ -312,7 +312,7 @@ export class FeedHub {
     }
   }
 
-  /** A receipt of those that hold the task now, where its last change is long ago, or from before this hub. */
+  /** A receipt of the current holders of the task, if its last change is long ago, or from before this hub. */
   #receiptOfHolders(seq: number, root: string, monotonicMs: number): Receipt {
     const late = [...this.#holdersOf(root).keys()]
       .flatMap((id) => this.#streams.get(id) ?? [])

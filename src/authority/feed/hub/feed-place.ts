@@ -2,7 +2,7 @@ import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { AuthorityEngine } from '../engine.ts';
 
-/** A position of the feed, with the mark by which a sidecar proves later that it had it; `''` where there is none. */
+/** A position of the feed, with the mark by which a sidecar can later prove that it had it; `''` if there is none. */
 export interface FeedPlace {
   readonly seq: number;
   readonly mark: string;

@@ -16,7 +16,7 @@ export interface FeedPumpOptions {
   readonly engine: AuthorityEngine;
   readonly ports: Pick<Ports, 'monotonicMs'>;
   readonly after: After;
-  /** The rights of a connected sidecar; `undefined` where it is not connected. */
+  /** The rights of a connected sidecar; `undefined` if it is not connected. */
   readonly rightsOf: (id: StreamId) => SidecarRights | undefined;
   /** Whether a sidecar reads what it is sent. */
   readonly canTake: (id: StreamId) => boolean;
@@ -27,7 +27,7 @@ export interface FeedPumpOptions {
   readonly keysChanged: () => void;
 }
 
-/** Brings the feed and the cards from the database to the hub, and what the hub says to the streams. */
+/** Passes the feed and the cards from the database to the hub, and the hub's messages to the streams. */
 export class FeedPump {
   readonly #options: FeedPumpOptions;
   #polling: Promise<unknown> | null = null;
@@ -91,7 +91,7 @@ export class FeedPump {
           else for (const [id, read] of some) hub.unread(id, read);
           // A state file is read synchronously: others have their turn between two groups.
           await setImmediate();
-          // What sidecars say that they hold takes no more than half of the time, however much it is.
+          // Reading the cards that sidecars claim to hold takes at most half of the time, however many they are.
           if (some.some(isClaim)) await this.#rest(ports.monotonicMs() - beganMs);
         }
         if (!canRead) return;
@@ -139,10 +139,10 @@ const MAX_REST_MS = 10;
 /** Cards that are due to a sidecar. */
 type Due = readonly [id: StreamId, read: readonly CardToRead[]];
 
-/** Whether cards are read since a sidecar says that it holds them, not since they have changed. */
+/** Whether cards are read because a sidecar claims to hold them, not because they have changed. */
 const isClaim = ([, read]: Due): boolean => read.some(({ isLinked }) => !isLinked);
 
-/** Sidecars whose cards are read together: at most so many cards, unless one sidecar alone has more. */
+/** Sidecars whose cards are read together: at most so many cards, unless a single sidecar has more. */
 const MAX_CARDS = 32;
 
 function inGroups(due: ReadonlyMap<StreamId, readonly CardToRead[]>): readonly (readonly Due[])[] {

@@ -39,7 +39,7 @@ const LOOK_MS = 10;
 const FORGOTTEN_AFTER = 20;
 
 /**
- * Ends with receipts over several authorities: each publishes how far its sidecars are, and the one that answers waits for all of them.
+ * Ends with receipts over several authorities: each publishes how far its sidecars are, and the authority that answers waits for all of them.
  * Lifecycle: `run` once, which resolves after `close`.
  */
 export class FleetEnforcement {
@@ -83,8 +83,8 @@ export class FleetEnforcement {
   }
 
   /**
-   * Whether this authority has processed every change that counts as enforced at all of them. INVARIANT: as the lease of a sidecar, this runs
-   * from before a synced commit that this one has caught up with, so that the others wait no longer for it once it is over.
+   * Whether this authority has processed every change that counts as enforced at all of them. INVARIANT: like the lease of a sidecar, this
+   * runs from before a synced commit that this authority has caught up with, so that the others no longer wait for it once it is over.
    */
   get isCurrent(): boolean {
     return this.#options.monotonicMs() < this.#currentUntilMs;
@@ -99,7 +99,7 @@ export class FleetEnforcement {
     return this.#options.monotonicMs() - this.#saidMs;
   }
 
-  /** Why no lease is renewed; `null` where they are. */
+  /** Why no lease is renewed; `null` if leases are renewed. */
   problem(): string | null {
     const ageMs = this.commitAgeMs();
     return ageMs <= this.#fencedAfterMs
@@ -107,7 +107,7 @@ export class FleetEnforcement {
       : `the database has taken no commit of this authority for ${Math.round(ageMs / 1_000)} s: no lease is renewed`;
   }
 
-  /** All authorities as this one sees them, those that are longest silent or furthest behind first. */
+  /** All authorities as seen here, those that are longest silent or furthest behind first. */
   replicas(position: number): readonly ReplicaReport[] {
     return this.#reports.all(position, this.#options.monotonicMs());
   }
@@ -138,7 +138,7 @@ export class FleetEnforcement {
 
   /**
    * Reads the marks of all authorities. INVARIANT: a beat counts as seen only after it was read, so that its leases began before that. Gives
-   * whether a change is enforced at the others by this very reading: an earlier one that ends later may know fewer of them.
+   * whether a change is enforced at the others by this very reading: an earlier reading that ends later may know fewer of them.
    */
   async #look(seq: number): Promise<boolean> {
     const { board, monotonicMs } = this.#options;
@@ -158,7 +158,7 @@ export class FleetEnforcement {
       .map(({ root, seq }) => ({ seq, receipt: receiptHere(seq, root) }))
       .filter(({ receipt }) => receipt.holders > 0)
       .map(({ receipt: { acknowledged, fenced, holders }, seq }) => ({ seq, holders, acknowledged, fenced }));
-    // INVARIANT: the receipts before the mark, so that whoever sees the mark finds them.
+    // INVARIANT: the receipts before the mark, so that a reader of the mark finds them.
     if (receipts.length > 0 && isStoreFailure(await board.addReceipts(receipts))) return false;
     board.report(enforced);
     board.describe(detailsOf({ version, sidecars: sidecars() }));

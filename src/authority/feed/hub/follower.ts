@@ -22,18 +22,18 @@ export interface FollowingSidecar {
   readonly call: SidecarCall;
   /** Ends its connection. */
   readonly hangUp: () => void;
-  /** Since when it has not read what it was sent; `null` where it has. */
+  /** Since when it has not read what it was sent; `null` if it has. */
   stalledMs: number | null;
 }
 
 /** The stream of a sidecar. */
 export type SidecarCall = ServerDuplexStream<Up, Down>;
 
-/** Names a sidecar process. The instance is what it says; the peer is verified, so nobody can name another's. */
+/** Names a sidecar process. The instance is unverified; the peer is verified, so no process can use the name of another identity. */
 export const streamIdOf = ({ peer }: SidecarRights, instance: string): StreamId | null =>
   INSTANCE.test(instance) ? `${peer} ${instance}` : null;
 
-/** Why a `Hello` is refused, besides its instance; `null` where it is not. */
+/** Why a `Hello` is refused, besides its instance; `null` if it is accepted. */
 export function unfitHello(
   { held, version }: Hello,
   own: string,

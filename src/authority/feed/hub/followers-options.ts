@@ -19,17 +19,17 @@ export interface FollowersOptions {
   readonly welcome: { readonly version: string; readonly issuer: string; readonly digest_key: Buffer };
   /** JSON Web Key Set of the tokens. */
   readonly jwks: () => Buffer;
-  /** Reads the keys as of a position of the feed or later; gives whether it could. Absent where no other process changes them. */
+  /** Reads the keys as of a position of the feed or later; gives whether it could. Absent if no other process changes them. */
   readonly readKeys?: ((position: number) => Promise<boolean>) | undefined;
-  /** The signed policy bundle in force; `null` where there is none. */
+  /** The signed policy bundle in force; `null` if there is none. */
   readonly bundle: () => ServedBundle | null;
   /** The floor of the clock. */
   readonly clockMs: () => number;
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;
   readonly limits: PeerLimits;
-  /** Makes the writes of a report. Gives the problem; `''` where there is none. */
+  /** Makes the writes of a report. Gives the problem; `''` if there is none. */
   readonly report: (report: Report, sidecar: Omit<ReportingSidecar, 'sightings'>) => Promise<string>;
-  /** Called with faults that no answer can tell. Contains no secret. */
+  /** Called with faults that appear in no answer. Contains no secret. */
   readonly onProblem: (line: string) => void;
 }

@@ -49,8 +49,8 @@ const MOVE: Down = { of: 'drain', drain: { within_ms: 5_000 } };
 const MAX_STREAMS = 20_000;
 
 /**
- * The streams of all sidecars: the shell of `FeedHub`. It reads the feed and the cards, makes beats, and writes what the hub says. A sidecar
- * that does not read has nothing queued for it but what was under way, gets no `Fresh`, and is disconnected after 10 s.
+ * The streams of all sidecars: the shell of `FeedHub`. It reads the feed and the cards, makes beats, and writes the hub's messages. For a
+ * sidecar that does not read, nothing more is queued; it gets no `Fresh`, and is disconnected after 10 s.
  *
  * Lifecycle: from construction on; `drain`, then `close` once.
  */
@@ -127,18 +127,18 @@ export class Followers {
     return { version: welcome.version, epoch, position, lease_ms: leaseMs, problem: this.halted, sidecars };
   }
 
-  /** Why no sidecar is served; `null` where they are. Once the database itself tells, it does so at each synced commit. */
+  /** Why no sidecar is served; `null` if they are. Once the database itself is marked, each synced commit shows it. */
   get halted(): string | null {
     return this.#halted ?? this.#options.engine.lost?.() ?? null;
   }
 
-  /** The limits of a connected sidecar; `undefined` where it has no stream here. */
+  /** The limits of a connected sidecar; `undefined` if it has no stream here. */
   limitsOf(id: StreamId): ClientLimits | undefined {
     return this.#followers.get(id)?.limits;
   }
 
   /**
-   * Serves one stream.
+   * Serves a stream.
    * @param hangUp ends its connection, with all that is queued for it
    */
   follow(call: SidecarCall, rights: SidecarRights, hangUp: () => void): void {
@@ -202,8 +202,7 @@ export class Followers {
   }
 
   /**
-   * Tells all sidecars to connect elsewhere within a time. An authority that is the only one keeps them, with their leases, until it closes:
-   * there is no other.
+   * Asks all sidecars to connect elsewhere within a time. A sole authority keeps them, with their leases, until it closes.
    */
   drain(withinMs: number): void {
     if (this.#isAlone) return;
@@ -304,7 +303,7 @@ export class Followers {
     this.hub.disconnect(follower.id, this.#options.ports.monotonicMs());
   }
 
-  /** Why a sidecar with this position is not served; `null` where it is. */
+  /** Why a sidecar with this position is not served; `null` if it is. */
   async #standing(resume: Position | null, id: StreamId): Promise<StandingRefusal | null> {
     const { engine, epoch, onProblem } = this.#options;
     if (resume === null) return null;
@@ -336,7 +335,7 @@ export class Followers {
       if (changed !== null) this.#writeAll(changed);
       for (const follower of this.#followers.values()) hangUpStalled(follower, this.#options.ports.monotonicMs());
       this.hub.sweep(this.#options.ports.monotonicMs());
-      // Without sidecars nobody waits for changes, unless other authorities wait for this one.
+      // Without sidecars nothing waits for changes, unless other authorities wait for this authority.
       const polled = this.size === 0 && this.#isAlone ? Promise.resolve() : this.pump.poll();
       void polled.finally(() => {
         if (!this.#isClosed) this.#tick();

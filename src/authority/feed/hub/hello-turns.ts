@@ -5,9 +5,9 @@ import { TokenBucket } from '../../../core/runtime/collections/token-bucket.ts';
 
 /** Sidecars that begin a stream each second, of all identities. */
 const PER_SECOND = 200;
-/** Most that wait, of one identity: as many as begin in a second, half of the time after which a sidecar asks another authority. */
+/** Most waiting sidecars of an identity: as many as begin in a second, half of the time after which a sidecar asks another authority. */
 const MAX_WAITING_OF_ONE = 200;
-/** Interval at which those that wait have their turn. */
+/** Interval at which waiting sidecars get their turn. */
 const TURN_MS = 10;
 
 /** A sidecar that waits. */
@@ -17,8 +17,8 @@ interface Waiting {
 }
 
 /**
- * The turns of sidecars that say Hello. Identities take turns, so that one which sends as many as it can delays another by one of them.
- * Not more than 200 of one identity wait.
+ * The turns of sidecars that say Hello. Identities take turns, so that a flood of one identity delays another by a single Hello. At most 200
+ * of an identity wait.
  */
 export class HelloTurns {
   readonly #bucket: TokenBucket;
@@ -32,7 +32,7 @@ export class HelloTurns {
     this.#after = after;
   }
 
-  /** Waits for the turn of a sidecar. `false` at once where too many of its identity wait. */
+  /** Waits for the turn of a sidecar. `false` at once if too many of its identity wait. */
   async turn(peer: string): Promise<boolean> {
     if (this.#queue.length === 0 && this.#bucket.take()) return true;
     const waiting = this.#waiting.get(peer) ?? 0;

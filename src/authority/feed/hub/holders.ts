@@ -16,7 +16,7 @@ export class Holders {
     return this.#ofRoot.keys();
   }
 
-  /** Links a noted task to its root. INVARIANT: of its changes up to the position nobody knows whether the sidecar has applied them. */
+  /** Links a noted task to its root. INVARIANT: it is unknown whether the sidecar has applied its changes up to the position. */
   link(
     stream: SidecarStream,
     key: TaskKeyMessage,

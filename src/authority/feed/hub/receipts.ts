@@ -8,13 +8,13 @@ export const receiptCounts = (receipts: readonly Omit<Receipt, 'enforced'>[]): O
   fenced: receipts.reduce((sum, { fenced }) => sum + fenced, 0),
 });
 
-/** One receipt for several changes. */
+/** A combined receipt for several changes. */
 export const receiptTotal = (receipts: readonly Receipt[]): Receipt => ({
   ...receiptCounts(receipts),
   enforced: receipts.every(({ enforced }) => enforced),
 });
 
-/** Who is affected by a change. */
+/** The sidecars that a change affects. */
 interface Affected {
   readonly holders: Iterable<StreamId>;
   readonly fencedMs: number;
@@ -34,18 +34,18 @@ interface Entry {
   fenced: number;
 }
 
-/** The receipts of changes: which holders each one waits for. Pure; no change is forgotten before it is enforced. */
+/** The receipts of changes: which holders each change waits for. Pure; no change is forgotten before it is enforced. */
 export class Receipts {
   /** In the order of the feed, but for those added late. */
   readonly #entries = new Set<Entry>();
-  /** The last change of each root task, where it is kept. */
+  /** The last change of each root task, if it is kept. */
   readonly #latest = new Map<string, Entry>();
   /** Changes that each stream has to acknowledge. */
   readonly #owed = new Map<StreamId, Set<Entry>>();
 
   /**
-   * Notes a change of a root task with its holders, if any, all of which are fenced at `fencedMs`. INVARIANT: who has not acknowledged an
-   * earlier change of the root is waited for too, also one that is no holder any more by what that change says: it has not heard so yet.
+   * Notes a change of a root task with its holders, if any, all of which are fenced at `fencedMs`. INVARIANT: a sidecar that has not
+   * acknowledged an earlier change of the root is waited for too, even if that change ends its holding: it has not received it yet.
    */
   changed(seq: number, root: string, { holders, fencedMs }: Affected): void {
     const waiting = new Map(this.#latest.get(root)?.waiting);
@@ -57,7 +57,7 @@ export class Receipts {
     this.#forgetOld();
   }
 
-  /** The receipt of the last change of a root task, which holds for its earlier ones too; `null` where none is kept. */
+  /** The receipt of the last change of a root task, which also covers its earlier changes; `null` if none is kept. */
   of(root: string): Receipt | null {
     const entry = this.#latest.get(root);
     if (entry === undefined) return null;
@@ -73,7 +73,7 @@ export class Receipts {
 
   /**
    * Settles what waits for leases that have run out.
-   * @param fencedMsOf when the last lease of a stream runs out; `Infinity` where it may be renewed
+   * @param fencedMsOf when the last lease of a stream runs out; `Infinity` if it may be renewed
    */
   sweep(monotonicMs: number, fencedMsOf: (stream: StreamId) => number): void {
     for (const [stream, owed] of this.#owed) {
@@ -86,7 +86,7 @@ export class Receipts {
     }
   }
 
-  /** The position of the first change that is not enforced; `null` where all are. */
+  /** The position of the first change that is not enforced; `null` if all are. */
   get firstWaiting(): number | null {
     let first: number | null = null;
     for (const { seq, waiting } of this.#entries) {

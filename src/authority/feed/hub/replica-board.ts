@@ -19,23 +19,23 @@ export interface DescribedMark extends ReplicaMark {
   readonly details: string;
 }
 
-/** What became of a change at the sidecars of one authority. */
+/** What became of a change at the sidecars of an authority. */
 export interface ReplicaReceipt extends Omit<Receipt, 'enforced'> {
   readonly replica: string;
   readonly seq: number;
 }
 
-/** Where the authorities over one database tell each other how far they are. */
+/** The board on which the authorities over a database publish how far they are. */
 export interface ReplicaBoard {
   /** The id of this authority. */
   readonly id: string;
-  /** How far this one is; the next beat says it. */
+  /** How far this authority is; published by the next beat. */
   report(enforcedSeq: number): void;
-  /** The lease that this one gives. Call it before it gives any. */
+  /** The lease that this authority gives. Call it before it gives any. */
   givesLeases(ms: number): void;
-  /** What this one says about itself, as JSON for people; the next beat says it. */
+  /** Details of this authority, as JSON for people; published by the next beat. */
   describe(details: string): void;
-  /** Those of all authorities, this one included. */
+  /** The marks of all authorities, including this authority. */
   marks(): Promise<readonly DescribedMark[] | StoreFailure>;
   addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure>;
   /** Of the last change of each root task up to a head, from all authorities that had holders of it. */

@@ -6,8 +6,8 @@ interface SeenMark extends ReplicaMark {
 }
 
 /**
- * How far the other authorities are, as seen by this one. One whose beat has not changed for its lease and a margin has renewed no lease in
- * that time, so that all of its sidecars are fenced. Pure.
+ * How far the other authorities are, as seen by this authority. An authority whose beat has not changed for its lease and a margin has
+ * renewed no lease in that time, so all of its sidecars are fenced. Pure.
  */
 export class ReplicaMarks {
   readonly #self: string;

@@ -16,7 +16,7 @@ interface SeenMark extends DescribedMark {
 const MAX_TEXT = 64;
 const MAX_ADDRESS = 300;
 
-/** What `remit fleet` shows of the authorities over one database. Pure. */
+/** What `remit fleet` shows of the authorities over a database. Pure. */
 export class ReplicaReports {
   #seen: ReadonlyMap<string, SeenMark> = new Map();
 

@@ -5,16 +5,16 @@ import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { AuthorityEngine } from '../engine.ts';
 
 /**
- * What the position of a sidecar that says Hello tells:
+ * What follows from the position in a sidecar's Hello:
  *
- * - `known`: the database has its change, or nothing speaks against it
+ * - `known`: the database has its change, or there is no evidence against it
  * - `behind`: this authority has not seen that change yet
- * - `lost`: the database gave that position, and lacks its change now
- * - `unproven`: the sidecar is ahead of the database, or shows a proof of another one. It may say what it likes
+ * - `lost`: the database once gave that position, and now lacks its change
+ * - `unproven`: the sidecar is ahead of the database, or shows a proof of another database. Its claim proves nothing
  */
 type Standing = 'known' | 'behind' | 'lost' | 'unproven';
 
-/** Where an authority is. */
+/** The position of an authority. */
 interface Place {
   readonly engine: Pick<AuthorityEngine, 'beat' | 'proofs'>;
   /** The life of the database that it serves. */
@@ -41,7 +41,7 @@ async function standingOf(resume: Position, { engine, epoch, position }: Place):
   return head >= resume.seq ? 'behind' : 'unproven';
 }
 
-/** Why a sidecar is not served, as gRPC says it. */
+/** Why a sidecar is not served, as a gRPC status. */
 export interface StandingRefusal {
   readonly code: status;
   readonly details: string;
@@ -58,9 +58,9 @@ export const UNPROVEN: StandingRefusal = {
 };
 
 /**
- * Why a sidecar with a position is not served; `null` where it is.
+ * Why a sidecar with a position is not served; `null` if it is.
  *
- * @param parts.onLost called where the database has lost commits; gives what to say of it in the database
+ * @param parts.onLost called if the database has lost commits; gives the text to store in the database
  */
 export async function standingRefusal(
   resume: Position,

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 
 /**
  * The key that counts a client by address: an IPv4 address, or the /64 network of an IPv6 address, because a host usually
- * controls all of its /64. `unknown` where the connection is already closed.
+ * controls all of its /64. `unknown` if the connection is already closed.
  */
 export function clientAddressOf(remoteAddress: string | undefined): string {
   const address = (remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*/s, '');

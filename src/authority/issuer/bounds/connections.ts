@@ -24,7 +24,7 @@ const MAX_PIPELINED = 8;
 
 /**
  * Limits connections per client and in total. Idle connections never keep others out: a client over its limit loses its longest
- * idle connection; at the total limit, the client with the most idle connections loses one. Unfinished handshakes count by
+ * idle connection; at the total limit, the client with the most idle connections loses an idle connection. Unfinished handshakes count by
  * address, as idle.
  */
 export class Connections {
@@ -40,7 +40,7 @@ export class Connections {
     this.#onRefused = onRefused;
   }
 
-  /** Registers a connection; `null` where it was cut because all others have requests under way. */
+  /** Registers a connection; `null` if it was cut because all others have requests under way. */
   accept(socket: Socket, address: string): ClientConnection | null {
     const owner = unfinished(address);
     if (this.#countOf(owner) >= this.#limits.handshakesPerAddress) this.#cutIdle(owner, 'handshakes');
@@ -74,7 +74,7 @@ export class Connections {
     if (this.#countOf(client) > connectionsPerClient + MAX_SURPLUS) this.#cut(connection, 'client-connections');
   }
 
-  /** Notes a new request; `false` where the connection was cut because of it. */
+  /** Notes a new request; `false` if the connection was cut because of it. */
   begin(connection: ClientConnection): boolean {
     if (connection.socket.destroyed) return false;
     connection.open += 1;
@@ -111,7 +111,7 @@ export class Connections {
     this.#size += 1;
   }
 
-  /** Returns `false` where it was dropped before. */
+  /** Returns `false` if it was dropped before. */
   #drop(connection: ClientConnection): boolean {
     const owner = connection.client ?? unfinished(connection.address);
     const owned = this.#owned.get(owner);
@@ -131,7 +131,7 @@ export class Connections {
     return mostIdleOwner;
   }
 
-  /** Cuts the longest idle connection of an owner; `false` where none is idle. */
+  /** Cuts the longest idle connection of an owner; `false` if none is idle. */
   #cutIdle(owner: string, bound: 'connections' | 'client-connections' | 'handshakes'): boolean {
     let longest: ClientConnection | null = null;
     for (const connection of this.#owned.get(owner) ?? []) {

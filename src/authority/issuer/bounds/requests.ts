@@ -16,7 +16,7 @@ const HOLD_MS = 1_000;
 /** Additional delay per pending refusal of the same client, which spreads them out. */
 const APART_MS = 8;
 
-/** Concurrency and rate per client, for one kind of request. */
+/** Concurrency and rate per client, for a kind of request. */
 interface KindState {
   /** Only clients with requests under way, so it is bounded by their connections. */
   readonly inFlight: Map<string, number>;
@@ -25,7 +25,7 @@ interface KindState {
 
 /**
  * Limits the concurrency and the rate of each client's requests, separately for each kind. Rates are kept for the last 10,000
- * clients; an evicted one starts anew.
+ * clients; an evicted client starts afresh.
  */
 export class ClientRequests {
   readonly #options: RequestsOptions;

@@ -25,7 +25,7 @@ interface Waiting {
 }
 
 interface LaneState {
-  /** Assumed cost of a turn whose end cannot be observed; `null` where it is measured. */
+  /** Assumed cost of a turn whose end cannot be observed; `null` if it is measured. */
   readonly fixedMs: number | null;
   readonly queue: FairQueue<Waiting>;
   /** End of its pause while checks arrive, on the monotonic clock. */
@@ -36,7 +36,7 @@ interface LaneState {
 const SHARE = 0.1;
 /** Cost of a mutual TLS handshake with P-256 certificates: measured 1.7 to 2.0 ms of CPU time, in two parts. */
 const HANDSHAKE_MS = 2;
-/** Longest wait; then the client is told to retry, before it gives up. */
+/** Longest wait; then the client is asked to retry, before it gives up. */
 const MAX_WAIT_MS = 10_000;
 /** Longest pause of a lane, such as after a commit on a stalled disk. */
 const MAX_PAUSE_MS = 1_000;
@@ -44,13 +44,13 @@ const MAX_PAUSE_MS = 1_000;
 const MAX_LATE = 8;
 
 /**
- * Schedules the issuer's work on the event loop that it shares with checks: one piece of work per iteration; withdrawals first,
- * then handshakes, then ordinary requests; round robin over clients within each lane. Between two turns the event loop decides
- * the checks that have arrived. While checks arrive, a lane also pauses after a turn for nine times its duration: a flood in
- * one lane takes a tenth of the time, and a flood in all three leaves seven tenths to checks.
+ * Schedules the issuer's work on the event loop that it shares with checks: a single piece of work per iteration; withdrawals first, then
+ * handshakes, then ordinary requests; round robin over clients within each lane. Between two turns the event loop decides the checks that
+ * have arrived. While checks arrive, a lane also pauses after a turn for nine times its duration: a flood in a lane takes a tenth of the
+ * time, and a flood in all three leaves seven tenths to checks.
  *
- * A request that awaits something, such as a commit, continues outside of its turn. It must await `next` before each further
- * piece of work of about a millisecond.
+ * A request that awaits something, such as a commit, continues outside of its turn. It must await `next` before each further piece of work of
+ * about a millisecond.
  *
  * The queues are bounded by the number of connections and of their requests.
  */
@@ -75,7 +75,7 @@ export class Turns {
    * Waits for a turn. The synchronous work after it is charged to the lane.
    *
    * @param isGone whether the client has disconnected: then it takes no turn
-   * @returns `late` after 10 s, `gone` where the client has disconnected
+   * @returns `late` after 10 s, `gone` if the client has disconnected
    */
   wait(lane: Lane, client: string, isGone: () => boolean): Promise<TurnOutcome> {
     return new Promise((settle) => {
@@ -108,7 +108,7 @@ export class Turns {
       return;
     }
     this.#isScheduled = true;
-    // INVARIANT: the two run in succession; between them run only the promise reactions that the first one triggers.
+    // INVARIANT: the two run in succession; between them run only the promise reactions that the first triggers.
     setImmediate(this.#run);
     setImmediate(this.#charge);
   }

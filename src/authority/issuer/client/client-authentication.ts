@@ -2,8 +2,8 @@ import type { SpiffeId } from '../../../core/identity/spiffe-id.ts';
 import { type OAuthError, oauthError } from '../oauth-error.ts';
 
 /**
- * Why the `authorization` header of a form is refused; `null` where it has none. The client authenticates by certificate alone. The one header
- * that passes is `Basic` with the client's own id and no secret, which some OAuth clients send always: it says no more than the parameter
+ * Why the `authorization` header of a form is refused; `null` if it has none. The client authenticates by certificate alone. The only header
+ * that passes is `Basic` with the client's own id and no secret, which some OAuth clients always send: it means the same as the parameter
  * `client_id`. Anything else is answered with a challenge, so that clients which try several methods go on with the next.
  *
  * @param values as received; never part of the answer or of a record

@@ -6,7 +6,7 @@ import { type TrustDomain, trustDomainOf } from '../../../core/identity/spiffe-i
  * The client workload of a connection whose certificate chain TLS has verified. Must be called for every request, because a
  * connection can outlive its certificate.
  *
- * @param der the leaf certificate; `undefined` where the client sent none
+ * @param der the leaf certificate; `undefined` if the client sent none
  * @returns a denial with `identity.missing`, `identity.invalid` or `identity.untrusted-domain` otherwise
  */
 export function clientFrom(

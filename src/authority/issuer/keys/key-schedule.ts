@@ -18,9 +18,9 @@ export const AHEAD_MS = (JWKS_MAX_AGE_SECONDS + 60) * 1_000;
 /** Time that a retired key stays published: the longest token lifetime, 900 s, plus a minute of clock skew. */
 const KEPT_MS = (900 + 60) * 1_000;
 
-/** The state of all keys at one instant. */
+/** The state of all keys at an instant. */
 export interface Schedule {
-  /** The key that signs; `null` where no private key is available. */
+  /** The key that signs; `null` if no private key is available. */
   readonly signing: string | null;
   /** Keys to publish, newest first. */
   readonly published: readonly string[];
@@ -30,7 +30,7 @@ export interface Schedule {
 
 /**
  * Determines which key signs, which are published and which are dead. The newest key that was published long enough ago signs;
- * where there is none (at the first start, or after a key was withdrawn), the oldest one signs.
+ * if there is none (at the first start, or after a key was withdrawn), the oldest key signs.
  *
  * @param keys `canSign`: whether the private key is available
  */

@@ -6,7 +6,7 @@ import { integer, listOf, made, members, type Reader, text } from '../../../core
 import { strictJsonFrom } from '../../../core/token/jose/strict-json.ts';
 import type { Published } from './key-schedule.ts';
 
-/** A published key. The file contains no private key, but whoever can write it can add a trusted key. */
+/** A published key. The file contains no private key, but write access to it allows adding a trusted key. */
 export interface PublishedKey extends Published {
   readonly jwk: JWK;
 }
@@ -14,7 +14,7 @@ export interface PublishedKey extends Published {
 const MAX_BYTES = 262_144;
 const MAX_KEYS = 64;
 
-/** Reads the published keys from a file written with `publishedText`; empty where the file does not exist. */
+/** Reads the published keys from a file written with `publishedText`; empty if the file does not exist. */
 export function publishedKeysAt(path: string): readonly PublishedKey[] | Problem {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return [];

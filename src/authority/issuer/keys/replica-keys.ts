@@ -15,7 +15,7 @@ import { ALL, type OwnKeys, type PublicJwks, verificationKeyIn } from './signing
 /** Options of the keys of an authority. */
 export interface ReplicaKeysOptions {
   readonly store: SharedKeys;
-  /** Which keys are of an authority. Default: all that are in the database, as where authorities have no SVID. */
+  /** Which keys belong to an authority. Default: all keys in the database, for authorities without an SVID. */
   readonly proofs?: KeyProofs;
   readonly ports: Pick<Ports, 'monotonicMs'>;
   readonly after: After;
@@ -38,21 +38,21 @@ interface OwnKey {
 }
 
 const STEP_MS = 1_000;
-/** Interval at which the authority says that it has its keys, and reads all of them. */
+/** Interval at which the authority confirms its keys, and reads all of them. */
 const TOUCH_MS = 30_000;
-/** An authority that could not say so for this long signs no more, since the others may be about to remove its key. */
+/** An authority that could not confirm its keys for this long stops signing, since the others may be about to remove its key. */
 const MAX_UNSEEN_MS = 120_000;
 /** A key is replaced after this. */
 const MAX_AGE_MS = 24 * 3_600_000;
 const MAX_AGE_SECONDS = 5;
 
 /**
- * The keys of one of several authorities. Its private keys exist in the memory of this process alone: a restart makes a new one. The public
+ * The keys of one of several authorities. Its private keys exist only in the memory of this process: a restart makes a new key. The public
  * keys of all authorities are in the database they share, and each verifies by all of them.
  *
- * The first key signs once it has been published for `waitMs`, a later one as in a folder of keys (`SigningKeys`). A key that is replaced, or
- * whose authority is gone, is removed by any authority once its last token has expired. A key that is revoked verifies nothing from the moment
- * at which this authority has read so, which it does before it acknowledges the change.
+ * The first key signs once it has been published for `waitMs`, a later key as in a folder of keys (`SigningKeys`). A key that is replaced, or
+ * whose authority is gone, is removed by any authority once its last token has expired. A revoked key verifies nothing once this authority
+ * has read the revocation, which it does before it acknowledges the change.
  *
  * Lifecycle: from `open`, which does not wait for the key to sign, to `close`.
  */
@@ -136,7 +136,7 @@ export class ReplicaKeys implements OwnKeys {
       await this.#options.store.remove(unused.map(({ key: { keyId } }) => ({ keyId, seen: null })));
   }
 
-  /** The newest key that every cached set contains; where there is none, the oldest that every sidecar has. */
+  /** The newest key that every cached set contains; if there is none, the oldest that every sidecar has. */
   #signing(): OwnKey | null {
     const { ports, waitMs } = this.#options;
     const nowMs = ports.monotonicMs();
@@ -200,14 +200,14 @@ export class ReplicaKeys implements OwnKeys {
     const read = await this.#options.store.all();
     if (isStoreFailure(read)) this.#told('read', read.detail);
     if (isStoreFailure(read) || read.seq < atLeast) return false;
-    // Two reads may overtake one another.
+    // Reads may overtake each other.
     if (read.seq < this.#readSeq) return true;
     this.#readSeq = read.seq;
     this.#told('read', this.#apply(read.keys));
     return true;
   }
 
-  /** Gives why the keys cannot be used; `null` where they can. */
+  /** Gives why the keys cannot be used; `null` if they can. */
   #apply(rows: readonly SharedKey[]): string | null {
     const before = this.#jwks.keys.map(({ kid }) => kid).join(' ');
     this.#rows = rows;

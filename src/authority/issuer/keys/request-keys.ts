@@ -6,7 +6,7 @@ import type { IssuerRoute } from '../routes.ts';
 import type { TokenKeys } from './signing-keys.ts';
 
 /**
- * The endpoint, whose reply is withheld where a key that verified a token of the request was revoked while the request waited for the state.
+ * Wraps an endpoint: its reply is withheld if a key that verified a token of the request was revoked while the request waited for the state.
  * INVARIANT: nothing is awaited between the last look at the keys and the reply.
  */
 export const withKeysOfNow =
@@ -17,7 +17,7 @@ export const withKeysOfNow =
     return stillVerify() ? reply : errorReply(oauthError('temporarily_unavailable', 'keys were revoked meanwhile'));
   };
 
-/** The keys for one request, and whether each that has verified a token of it still does. */
+/** The keys for a request, and whether each that has verified a token of it still does. */
 function requestKeys(keys: TokenKeys): { readonly keys: TokenKeys; readonly stillVerify: () => boolean } {
   const used: (readonly [keyId: string | undefined, algorithm: string])[] = [];
   return {

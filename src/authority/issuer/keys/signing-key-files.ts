@@ -4,7 +4,7 @@ import type { SigningKeyProblem } from './signing-key.ts';
 
 const MAX_FILES = 32;
 
-/** The key files of a folder of signing keys, by name; a problem where others can write to it. Throws the system's error. */
+/** The key files of a folder of signing keys, by name; a problem if others can write to it. Throws the system's error. */
 export function signingKeyFiles(folder: string): readonly string[] | SigningKeyProblem {
   const mode = lstatSync(folder).mode & 0o777;
   if ((mode & 0o022) !== 0) return { problem: `the folder of signing keys \`${folder}\` is writable by others` };

@@ -44,7 +44,7 @@ export async function signingKeyAt(path: string): Promise<SigningKey | SigningKe
   }
 }
 
-/** Creates a P-256 key in a new file, mode 0600, and syncs it. Throws where the file exists. */
+/** Creates a P-256 key in a new file, mode 0600, and syncs it. Throws if the file exists. */
 export function makeSigningKey(path: string): void {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writePrivateFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));

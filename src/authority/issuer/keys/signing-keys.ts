@@ -23,9 +23,9 @@ export interface PublicJwks {
 
 /** What the issuer needs of its keys. */
 export interface TokenKeys {
-  /** Why no key signs now; `null` where one does. */
+  /** Why no key signs now; `null` if a key does. */
   problem(): string | null;
-  /** The key that signs now. Throws where `problem` says why there is none. */
+  /** The key that signs now. Throws if there is none; `problem` gives the reason. */
   current(): SigningKey;
   /** How long a client may cache the JWKS, in seconds. */
   readonly maxAgeSeconds: number;
@@ -39,7 +39,7 @@ export interface TokenKeys {
 export interface OwnKeys extends TokenKeys {
   /** Reads them again. Returns the problem that keeps the old keys in use, or `null`. */
   reload(): Promise<string | null>;
-  /** Publishes a new key, which signs later. Returns a problem where that fails. */
+  /** Publishes a new key, which signs later. Returns a problem if that fails. */
   rotate(): Promise<string | null>;
   close(): Promise<void> | void;
 }
@@ -65,16 +65,15 @@ interface Held {
 }
 
 /**
- * The issuer's signing keys at `path`: one file, or a folder of files (`.pem`, `.jwk`). Where nothing exists, creates a P-256
- * key: in the file where `path` has an extension, else in a new folder.
+ * The issuer's signing keys at `path`: a file, or a folder of files (`.pem`, `.jwk`). If nothing exists, creates a P-256 key: in the file if
+ * `path` has an extension, else in a new folder.
  *
- * A folder allows rotation without failed checks: a new file (from `rotate` or the operator) is published at once, signs six
- * minutes later, and stays published for 16 minutes after its successor signs; then its file is deleted. Removing a file
- * withdraws its key at once, and with it all tokens that it signed. With a single file, a new key signs at once, and the old
- * public key stays published.
+ * A folder allows rotation without failed checks: a new file (from `rotate` or the operator) is published at once, signs six minutes later,
+ * and stays published for 16 minutes after its successor signs; then its file is deleted. Removing a file withdraws its key at once, and with
+ * it all tokens that it signed. With a single file, a new key signs at once, and the old public key stays published.
  *
- * Publication times are stored beside the keys, so that restarts change nothing. Files are read every minute and on `reload`;
- * while they are invalid, the old keys stay in use. Lives until `close`.
+ * Publication times are stored beside the keys, so that restarts change nothing. Files are read every minute and on `reload`; while they are
+ * invalid, the old keys stay in use. Lives until `close`.
  */
 export class SigningKeys implements OwnKeys {
   readonly maxAgeSeconds = JWKS_MAX_AGE_SECONDS;
@@ -94,7 +93,7 @@ export class SigningKeys implements OwnKeys {
     this.#held = { signers: new Map(), published: [], jwks: { keys: [] }, verification: [] };
   }
 
-  /** Opens the keys at `path`; a problem where they cannot be used. */
+  /** Opens the keys at `path`; a problem if they cannot be used. */
   static async open(path: string, options: SigningKeysOptions): Promise<SigningKeys | SigningKeyProblem> {
     const keys = new SigningKeys(path, options);
     const problem = await keys.reload();
@@ -138,7 +137,7 @@ export class SigningKeys implements OwnKeys {
     return null;
   }
 
-  /** Publishes a new P-256 key, which will sign in six minutes. Returns a problem where that fails. */
+  /** Publishes a new P-256 key, which will sign in six minutes. Returns a problem if that fails. */
   async rotate(): Promise<string | null> {
     if (!this.#isFolder) return `\`${this.#path}\` is one key file: rotation needs a folder`;
     try {

@@ -5,11 +5,12 @@ import type { SharedKey } from '../../../core/state/shared-keys.ts';
  * of a token, 900 s, and 2 minutes for clock skew.
  */
 export const KEPT_MS = (120 + 900 + 120) * 1_000;
-/** After a longer pause between two looks nobody could say anything, as while the database was away. */
+/** After a longer pause between two looks, silence proves nothing: the database may have been away. */
 const MAX_PAUSE_MS = 120_000;
 
 /**
- * Finds keys whose authority is silent: by the monotonic clock of the one that looks, so that no step of another clock removes a key. Pure.
+ * Finds keys whose authority is silent: by the monotonic clock of the observing authority, so that no step of another clock removes a key.
+ * Pure.
  */
 export class SilentKeys {
   #since: ReadonlyMap<string, { readonly seen: string; readonly sinceMs: number }> = new Map();

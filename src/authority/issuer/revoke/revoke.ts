@@ -17,7 +17,7 @@ import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
 
-/** The `token_type_hint` that revokes the whole task; `token` is then its id or one of its tokens. */
+/** The `token_type_hint` that revokes the whole task; `token` is then its id or any of its tokens. */
 const TASK_HINT = 'urn:remit:task';
 
 /** What a revocation has ended, now or before, with what its receipt is about. */
@@ -28,9 +28,9 @@ interface Revoked {
 
 /**
  * `POST /oauth/revoke`: revokes a token of the client, or with the hint `urn:remit:task` its task with all tokens and sub-tasks; committed
- * before the reply. A refresh token stands for its task. A token of another client is refused.
+ * before the reply. A refresh token revokes its task. A token of another client is refused.
  *
- * The reply is 200 with `revoked`: `true` if the token or task was found and is dead from now on, also if it was dead before; `false` if
+ * The reply is 200 with `revoked`: `true` if the token or task was found and is dead from now on, even if it was dead before; `false` if
  * there was nothing to revoke, such as an unknown token. INVARIANT: no clock decides. Signature, issuer and client are verified, and no time,
  * so that neither an expired token nor a wrong clock leaves a task alive behind a 200.
  *

@@ -6,7 +6,7 @@ import type { OwnToken } from '../token/own-token.ts';
 import type { IssuerServices } from '../services.ts';
 
 /**
- * Applies `bindingEffect` where a workload presents another's token; by default the token is revoked, as at a resource. The
+ * Applies `bindingEffect` if a workload presents another's token; by default the token is revoked, as at a resource. The
  * client is refused in any case, so a store failure is ignored.
  */
 export async function settleStolenCredential(

@@ -31,8 +31,8 @@ export function hasEffect({ effect, meaning }: Pick<Applied, 'effect' | 'meaning
 }
 
 /**
- * Applies the effect to one target. Idempotent; does nothing to an ended task. Where the task changed since it was listed, the
- * effect is decided again with its current state.
+ * Applies the effect to a target. Idempotent; does nothing to an ended task. If the task changed since it was listed, the effect is decided
+ * again with its current state.
  */
 export async function applyTo(
   { task, jtiDigest }: SignalTarget,
@@ -98,7 +98,7 @@ async function ask(task: Task, applied: Applied, services: IssuerServices): Prom
 
 /**
  * Attests the event's values by its transmitter and applies the task's rules; without a rule the policies are asked. A task
- * without room for the values is suspended, because it must not continue with outdated ones.
+ * without room for the values is suspended, because it must not continue with outdated values.
  */
 async function attest(task: Task, { meaning, cause, by }: Applied, services: IssuerServices): Promise<unknown> {
   const { authority } = services;

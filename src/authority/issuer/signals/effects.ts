@@ -3,10 +3,10 @@ import type { SignalName } from '../../../core/task/cause.ts';
 /**
  * The effect of an event on the tasks it is about:
  *
- * - `revoke` ends them, or revokes only the token where the subject is a token
+ * - `revoke` ends them, or revokes only the token if the subject is a token
  * - `suspend` suspends them until they are resumed
  * - `ask` asks the policies again and revokes the tasks that they refuse
- * - `risk` sets `context.risk` of policies to the level of the event, or to high where it has none
+ * - `risk` sets `context.risk` of policies to the level of the event, or to high if it has none
  * - `attest` adds the event's values to `context.attested`, attested by its transmitter
  * - `ignore` only records the event
  */

@@ -20,7 +20,7 @@ export interface EventMeaning {
   readonly isAdverse: boolean;
   /** The level of a `risk-level-change`; `null` for other events. */
   readonly risk: Risk | null;
-  /** Named values that hold now; `null` for one that no longer holds. Empty where the event has no values. */
+  /** Named values that hold now; `null` for a value that no longer holds. Empty if the event has no values. */
   readonly attests: ChangedValues;
 }
 
@@ -45,7 +45,7 @@ const common = members(
   { others: 'ignored' },
 );
 
-/** An event by its own members and the common ones; members not named here are ignored. */
+/** An event by its own and the common members; members not named here are ignored. */
 function meaningOf<R extends Readonly<Record<string, Reader<unknown>>>>(
   readers: R,
   mean: (read: Members<R>) => EventMeaning,

@@ -10,7 +10,7 @@ import { takeSignal } from './take.ts';
 import type { TakenSignal } from './under-way.ts';
 
 /**
- * `POST /signals`: receives one Security Event Token pushed by a configured transmitter. The transmitter is authenticated by
+ * `POST /signals`: receives a Security Event Token pushed by a configured transmitter. The transmitter is authenticated by
  * the token's signature only, so the path can also be served without client certificates.
  *
  * 202: effect, records and replay memory are committed; a repeated token is acknowledged without effect. 400: the token will

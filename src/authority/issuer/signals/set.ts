@@ -17,7 +17,7 @@ export interface SecurityEvent {
   /** Seconds since the Unix epoch. */
   readonly issuedAtSeconds: number;
   readonly subject: SignalSubject;
-  /** The type of the one event, a URI. */
+  /** The type of the event, a URI. */
   readonly uri: string;
   /** Whether `iat` is in the future here: a clock is wrong, so what the event would give back is not given. */
   readonly isAhead: boolean;

@@ -11,7 +11,7 @@ export type SimpleSubject =
   | {
       readonly format: 'uri';
       readonly uri: string;
-      /** `null` where the URI is not a SPIFFE ID. */
+      /** `null` if the URI is not a SPIFFE ID. */
       readonly spiffeId: SpiffeId | null;
     }
   | { readonly format: 'iss_sub'; readonly issuer: string; readonly subject: string }
@@ -20,13 +20,13 @@ export type SimpleSubject =
 /** The role of a member in a complex subject; `self` for a simple subject. */
 export type SubjectRole = 'self' | 'user' | 'session' | 'application' | 'device' | 'tenant' | 'org_unit' | 'group';
 
-/** The subject of an event: whatever matches all members; at least one. */
+/** The subject of an event: everything that matches all members, of which there is at least one. */
 export interface SignalSubject {
   readonly format: SimpleSubject['format'] | 'complex';
   readonly members: readonly { readonly role: SubjectRole; readonly is: SimpleSubject }[];
 }
 
-/** Whether the event is about an agent, whoever it acts for. One about a user stops no task of other users. */
+/** Whether the event is about an agent, for any user. An event about a user stops no task of other users. */
 export const isAboutAgent = (subject: SignalSubject): boolean =>
   subject.members.every(
     ({ role, is }) => role === 'application' || (role === 'self' && is.format === 'uri' && is.spiffeId !== null),

@@ -61,10 +61,10 @@ async function take(
   return { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
 }
 
-/** For so long one of several processes may take a signal alone. */
+/** How long a process may take a signal exclusively. */
 const CLAIM_MS = 10_000;
 
-/** Claims the signal for this process. A failure where another one is taking it: once that is done, a repeated delivery says so. */
+/** Claims the signal for this process. A failure if another process is taking it: once that is done, a repeated delivery is acknowledged. */
 async function claim(signal: SecurityEvent, { authority }: IssuerServices): Promise<StoreFailure | null> {
   const claimed = await authority.rememberOnce('signal-claim', memoryKeyOf(signal), authority.floorMs() + CLAIM_MS);
   if (isStoreFailure(claimed)) return claimed;
@@ -78,9 +78,9 @@ const memoryKeyOf = ({ tokenId, transmitter }: SecurityEvent): string =>
     .digest('base64url');
 
 /**
- * INVARIANT: a restored state file has forgotten the tokens received after its backup, so a token issued before the restore may
- * be a replay; one that is dated ahead may be forgotten before it is as old as others. Adverse effects may be repeated; effects that restore trust (a lower risk, a favourable attestation) are not
- * applied.
+ * INVARIANT: a restored state file has forgotten the tokens received after its backup, so a token issued before the restore may be a replay;
+ * a token dated ahead may be forgotten before it is as old as others. Adverse effects may be repeated; effects that restore trust (a lower
+ * risk, a favourable attestation) are not applied.
  */
 function appliedOf(
   { known, subject, transmitter, uri, isAhead, issuedAtSeconds }: SecurityEvent,
@@ -117,7 +117,7 @@ async function applyToAll(
       const failure = await applyTogether(signal, applied, { targets, services });
       if (failure !== null) return failure;
       count += targets.length;
-      // Nobody waits for tasks where no sidecars are served.
+      // No receipts are needed if no sidecars are served.
       if (services.enforcement !== undefined) changed.push(...targets.map(({ task }) => task));
       await services.nextTurn();
     }

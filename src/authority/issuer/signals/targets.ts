@@ -10,13 +10,13 @@ import type { Transmitter } from './transmitter.ts';
 /** An open task that an event is about. */
 export interface SignalTarget {
   readonly task: Task;
-  /** The token that the event is about; `null` where it is about the whole task. */
+  /** The token that the event is about; `null` if it is about the whole task. */
   readonly jtiDigest: string | null;
 }
 
 /** Tasks per page: some milliseconds of work. */
 const PAGE = 200;
-/** Most listings. Each further one finds tasks accepted during the one before, and takes less time. */
+/** Most listings. Each further listing finds tasks accepted during the previous listing, and takes less time. */
 const MAX_LISTINGS = 4;
 /** Overlap of two listings, since a task is committed some time after its creation time. */
 const ACCEPTED_WITHIN_MS = 60_000;
@@ -36,7 +36,7 @@ interface Parties {
  * The open tasks that match all members of the subject, in pages without duplicates. A member that cannot match anything here
  * leaves no tasks, so that an unsupported member never widens the subject. A store failure is the last page.
  *
- * Includes tasks accepted during the listing, such as sub-tasks of listed ones: afterwards the newest tasks are listed again.
+ * Includes tasks accepted during the listing, such as sub-tasks of listed tasks: afterwards the newest tasks are listed again.
  */
 export async function* targetPages(
   subject: SignalSubject,
@@ -74,7 +74,7 @@ export async function* targetPages(
   }
 }
 
-/** Store queries that together cover all matching tasks: by index where a member allows it, else all open tasks. */
+/** Store queries that together cover all matching tasks: by index if a member allows it, else all open tasks. */
 function filtersOf(wanted: readonly (readonly Key[])[]): readonly OpenTaskFilter[] {
   const indexed = wanted.find((keys) => keys.every((key) => key.by !== 'context'));
   return indexed === undefined ? [{}] : indexed.map(({ by, value }) => ({ [by]: value }));

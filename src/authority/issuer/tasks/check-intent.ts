@@ -9,9 +9,9 @@ import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
 
 /**
- * `POST /intents/check`: what a token request for a new task would be granted, and what not and why. It takes the form of one with
- * `client_credentials`. Nothing is issued and nothing recorded, but the request counts as every other one, and its span says who
- * asked for what. A client learns no more than by asking for tokens.
+ * `POST /intents/check`: what a token request for a new task would be granted, and what not and why. It takes the form of a request with
+ * `client_credentials`. Nothing is issued or recorded, but the request counts like any other, and its span names the client and what it asked
+ * for. A client learns no more than by asking for tokens.
  */
 export async function answerIntentCheck(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const span = services.tracer.start('intent.check', {}, request.traceparent);

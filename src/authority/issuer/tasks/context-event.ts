@@ -8,8 +8,8 @@ import type { IssuerServices } from '../services.ts';
 export type ContextEvent = TaskEvent & { readonly kind: 'suspend' | 'revoke' };
 
 /**
- * The most severe effect of the changes on the task; `undefined` where it continues. Where the effect is `ask`, a refusal by the
- * policies revokes the task, and a failure to ask them suspends it.
+ * The most severe effect of the changes on the task; `undefined` if it continues. If the effect is `ask`, a refusal by the policies revokes
+ * the task, and a failure to ask them suspends it.
  *
  * @param task the task after the change
  */

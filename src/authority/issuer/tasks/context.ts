@@ -22,12 +22,12 @@ import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
 
 /**
- * `PUT /tasks/{id}/context` replaces the client's named values. Values of the task's own agent are claims, whatever other role it
- * has. Values of configured context writers and of operators are attested; they stand beside those of other writers. An operator
- * can also withdraw what others attested.
+ * `PUT /tasks/{id}/context` replaces the client's named values. Values of the task's own agent are claims, whatever other role it has. Values
+ * of configured context writers and of operators are attested; they are kept beside those of other writers. An operator can also withdraw
+ * what others attested.
  *
- * Each changed, added or removed name has the effect that the task was accepted with; the most severe one applies. The change and
- * its effect are committed in one transaction before the reply, which shows the resulting task.
+ * Each changed, added or removed name has the effect that the task was accepted with; the most severe effect applies. The change and its
+ * effect are committed in a single transaction before the reply, which shows the resulting task.
  */
 export async function answerContext(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const span = services.tracer.start('task.context', { 'remit.task.id': request.taskId }, request.traceparent);
@@ -77,7 +77,7 @@ interface Held {
 }
 
 /**
- * The task, where the client may write to it. Otherwise it is not found, so that nobody learns which ids exist. A delegating
+ * The task, if the client may write to it. Otherwise it is not found, so that clients cannot probe for ids. A delegating
  * agent acts through its sub-tasks, so it is no more independent than their agents and may not attest values of them.
  */
 async function writableTask(
@@ -109,7 +109,7 @@ const MAX_BODY_BYTES = 16_384;
 
 interface Body {
   readonly values: NamedValues;
-  /** `null` where it was not sent. */
+  /** `null` if it was not sent. */
   readonly withdraw: readonly SpiffeId[] | null;
 }
 
@@ -141,7 +141,7 @@ function sayingOf(kind: Speaker, by: SpiffeId, { values, withdraw }: Body): Sayi
   return kind === 'operator' ? { kind, by, values, withdraw: withdraw ?? [] } : { kind, by, values };
 }
 
-/** Fails with the code `changed` where the task or an ancestor changed after the decision. */
+/** Fails with the code `changed` if the task or an ancestor changed after the decision. */
 async function change(
   { task, above }: Held,
   saying: Saying,

@@ -15,8 +15,8 @@ type Services = Pick<IssuerServices, 'enforcement' | 'authority'>;
 type ChangedTask = Pick<Task, 'issuer' | 'id' | 'parentId'>;
 
 /**
- * Waits for the receipt of a committed change of a task and records it, unless the request says `?wait=committed`.
- * @returns the members of the reply that tell it; none where it was not waited for, or where no sidecars are served
+ * Waits for the receipt of a committed change of a task and records it, unless the request has `?wait=committed`.
+ * @returns the members of the reply with the receipt; empty if it was not waited for, or if no sidecars are served
  */
 export async function enforcementOf(
   { task, change }: { readonly task: ChangedTask; readonly change: ReceiptedChange },
@@ -37,7 +37,7 @@ export async function enforcementOf(
 const AT_ONCE = 256;
 
 /**
- * Waits for the receipts of committed changes of many tasks, where sidecars are served, and records them. Returns whether no sidecar can use
+ * Waits for the receipts of committed changes of many tasks, if sidecars are served, and records them. Returns whether no sidecar can use
  * an older state of any of them.
  */
 export async function waitForAll(
@@ -69,7 +69,7 @@ export async function waitForAll(
   return isEnforced;
 }
 
-/** The id of the root task, by which sidecars are told of changes. */
+/** The id of the root task, under which changes are sent to sidecars. */
 async function rootOf(task: ChangedTask, authority: IssuerServices['authority']): Promise<string | StoreFailure> {
   if (task.parentId === null) return task.id;
   const whole = await authority.taskOf(task.issuer, task.id);

@@ -17,15 +17,15 @@ import { admittedStop } from '../token/stopped-task.ts';
 import type { StopServices } from '../token/stopped-task.ts';
 import type { AskedDetails } from '../token/token-request.ts';
 
-/** What would become of one action of an intent. */
+/** What would become of an action of an intent. */
 export interface PreviewedAction {
-  /** As named in the intent where it does not exist, else its id. */
+  /** As named in the intent if it does not exist, else its id. */
   readonly action: string;
-  /** Why it would not be granted; `null` where it would. `advice` is the `@reason` of the policy that forbids it. */
+  /** Why it would not be granted; `null` if it would. `advice` is the `@reason` of the policy that forbids it. */
   readonly refused: null | {
     readonly reason: Deny['reason'];
     readonly advice: string | null;
-    /** The nearest action, for one that does not exist. */
+    /** The nearest action, if the action does not exist. */
     readonly nearest: string | null;
   };
   /** Why every use would be denied of what is granted; `null` if some use may pass. */
@@ -36,7 +36,7 @@ export interface PreviewedAction {
 export interface IntentPreview {
   /** Actions that exist in the order of the catalog, then those that do not. */
   readonly actions: readonly PreviewedAction[];
-  /** Why the whole intent would be refused, whatever the policies say; `null` where it would not. */
+  /** Why the whole intent would be refused, whatever the policies say; `null` if it would not. */
   readonly refusal: OAuthError | null;
   /** The `authorization_details` of all actions that exist, as they would be granted; empty with a refusal. */
   readonly details: readonly JsonValue[];
@@ -60,8 +60,8 @@ export interface PreviewedIntent {
 }
 
 /**
- * Judges an intent as its issuance would, without any effect: each action is asked about, where issuance ends at the first refusal.
- * Fails where the policies cannot answer, or the state cannot be read.
+ * Judges an intent as its issuance would, without any effect: each action is evaluated, while issuance ends at the first refusal. Fails if
+ * the policies cannot answer, or the state cannot be read.
  */
 export async function intentPreview(
   { resource, details, claimed }: PreviewedIntent,
@@ -146,7 +146,7 @@ const refused = (refusal: OAuthError, actions: readonly PreviewedAction[]): Inte
   lifetime: null,
 });
 
-/** A refusal that says nothing of the intent. */
+/** A refusal that does not depend on the intent. */
 const failed = (error: OAuthError): OAuthError | null => (error.error === 'temporarily_unavailable' ? error : null);
 
 /** The entries with the actions that exist, and the names of the others. */

@@ -116,11 +116,11 @@ export const answerFurtherToken = (request: IssuerRequest, services: IssuerServi
 
 /**
  * The step after the policies granted the token; returns the task of the token. Its write checks the premises of the grant and
- * fails with the code `changed` where they no longer hold.
+ * fails with the code `changed` if they no longer hold.
  */
 type Step = (decidedBy: Premises) => Promise<Task | OAuthError | StoreFailure>;
 
-/** Issues a further token where `admit` allows it. Each write checks the admission again. */
+/** Issues a further token if `admit` allows it. Each write checks the admission again. */
 const answerAgain = (
   request: IssuerRequest,
   services: IssuerServices,
@@ -166,7 +166,7 @@ function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): 
   return isDeny(leaf) ? oauthError('invalid_client', leaf.detail, leaf) : leaf;
 }
 
-/** The task, where the client may read it. Otherwise it is not found, so that nobody learns which ids exist. */
+/** The task, if the client may read it. Otherwise it is not found, so that clients cannot probe for ids. */
 async function taskFor(request: IssuerRequest, services: IssuerServices): Promise<ReadableTask | OAuthError> {
   const client = clientOf(request, services);
   if (isOAuthError(client)) return client;
@@ -198,7 +198,7 @@ async function changeTask(
   return isStoreFailure(changed) ? unavailable(changed) : changed;
 }
 
-/** Applies the event and returns the task. Fails with the code `changed` where the premises no longer hold. */
+/** Applies the event and returns the task. Fails with the code `changed` if the premises no longer hold. */
 async function tryEvent(
   { task, client, isAgent }: ReadableTask,
   kind: keyof typeof verbs,

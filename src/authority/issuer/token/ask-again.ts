@@ -8,8 +8,8 @@ import { delegationFrom } from './ancestors.ts';
 import type { GrantPolicies, IssuerServices } from '../services.ts';
 
 /**
- * Asks the policies again whether the task may be issued, for each of its actions and with the context given here. Returns
- * `null` where all are still granted, else the first refusal. An action that the catalog no longer has is refused.
+ * Asks the policies again whether the task may be issued, for each of its actions and with the context given here. Returns `null` if all are
+ * still granted, else the first refusal. An action that the catalog no longer has is refused.
  *
  * Each question takes a turn of its own. The task and its ancestors are the premises of the write that follows.
  *

@@ -4,10 +4,10 @@ import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 const MAX_TRIES = 4;
 
 /**
- * Optimistic concurrency: runs `attempt` (read, decide, write), and runs it again where the write fails because its premises
- * changed (`core/state/writes/premises.ts`). The result of the fourth try is final.
+ * Optimistic concurrency: runs `attempt` (read, decide, write), and runs it again if the write fails because its premises changed
+ * (`core/state/writes/premises.ts`). The result of the fourth try is final.
  *
- * @param attempt must read anew each time; tries are numbered from 0
+ * @param attempt must read the state again each time; tries are numbered from 0
  */
 export async function decidedAnew<T>(attempt: (tries: number) => Promise<T>): Promise<T> {
   let result = await attempt(0);

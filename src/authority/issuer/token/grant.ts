@@ -57,7 +57,7 @@ export interface Judged {
 /** Minimum remaining lifetime of a certificate that a token is bound to. */
 const MIN_CERTIFICATE_SECONDS = 10;
 
-/** Judges a request, reading the state anew on each call. A failure with the code `changed` asks for another call. */
+/** Judges a request, reading the state again on each call. A failure with the code `changed` asks for another call. */
 export type Judge = () => Promise<Judged | StoreFailure>;
 
 /**

@@ -3,7 +3,7 @@ import type { AuthorizationDetail, Constraints } from '../../../core/token/autho
 import { isProblem, type Problem } from '../../../core/runtime/problem.ts';
 import { grantingEntry } from './narrowing.ts';
 
-/** Most calls of a task with a call limit that can be delegated to one sub-task. */
+/** Most calls of a task with a call limit that can be delegated to a sub-task. */
 const MAX_CALLS = 10_000;
 
 /**
@@ -14,7 +14,7 @@ const MAX_CALLS = 10_000;
  * Equal spends of several entries are taken once: the sub-task counts its uses in counters of its own, which its entries share
  * too, so two entries with 3 calls each allow 3.
  *
- * @param details the delegated entries, each within one of `own`
+ * @param details the delegated entries, each within an entry of `own`
  * @param own the entries of the delegating task
  */
 export function handedBudget(

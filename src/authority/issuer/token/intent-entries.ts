@@ -11,13 +11,13 @@ import type { AskedDetails } from './token-request.ts';
 export interface IntentEntry {
   /** At least one. */
   readonly actions: readonly CatalogAction[];
-  /** As sent, with the ids of `actions`, and with `max_amount` only where it bounds them. */
+  /** As sent, with the ids of `actions`, and with `max_amount` only if it bounds them. */
   readonly detail: AuthorizationDetail;
   /** `detail` as JSON. */
   readonly json: JsonValue;
 }
 
-/** Most actions of an intent: bounds the policy decisions of one request. */
+/** Most actions of an intent: bounds the policy decisions of a request. */
 export const MAX_INTENT_ACTIONS = 64;
 
 /** The refusal of an intent with too many actions, or too many constraints on them. */
@@ -25,13 +25,12 @@ export const tooManyActions = (): OAuthError =>
   refused(`an intent has at most ${MAX_INTENT_ACTIONS} actions, each counted once for each of its constraints`);
 
 /**
- * The entries of an intent. Families (`payments.*`) become their actions. An entry with `max_amount` becomes two where some of
- * its actions have the argument and some do not: the first with those it bounds, the second with the others, without it. So a
- * token says which actions are bounded, whatever becomes of the catalog. Calls and uses are counted for the task, so both share
- * them.
+ * The entries of an intent. Families (`payments.*`) become their actions. An entry with `max_amount` becomes two if some of its actions have
+ * the argument and some do not: the first with those it bounds, the second with the others, without it. So a token names the bounded actions,
+ * whatever becomes of the catalog. Calls and uses are counted for the task, so both share them.
  *
- * @returns `invalid_authorization_details` for an action that the server does not have, a `max_amount` whose argument no action
- *   of the entry has or cannot be summed (`isAmountBound`), and more than 64 actions or 32 entries
+ * @returns `invalid_authorization_details` for an action that the server does not have, a `max_amount` whose argument no action of the entry
+ * has or cannot be summed (`isAmountBound`), and more than 64 actions or 32 entries
  */
 export function intentEntries(
   { values, json }: AskedDetails,
@@ -86,7 +85,7 @@ export function namedBy(asked: string, { actions }: Catalog, server: Server): re
   return [...actions.values()].filter((one) => one.server === server && one.id.startsWith(asked.slice(0, -1)));
 }
 
-/** The action of a server whose id is nearest; `null` where none is near. */
+/** The action of a server whose id is nearest; `null` if none is near. */
 export const nearestAction = (asked: string, { actions }: Catalog, server: Server): string | null =>
   nearestId(
     asked,

@@ -13,7 +13,7 @@ import type { AskedDetails } from './token-request.ts';
 export interface Declaration {
   readonly resource: string;
   readonly details: AskedDetails;
-  /** `null` where none was requested. */
+  /** `null` if none was requested. */
   readonly scope: readonly string[] | null;
 }
 
@@ -21,7 +21,7 @@ export interface Declaration {
 export interface Intent {
   readonly agent: SpiffeId;
   readonly server: Server;
-  /** `''` where not given. */
+  /** `''` if not given. */
   readonly purpose: string;
   /** All its actions without duplicates, in the order of the catalog. */
   readonly actions: readonly CatalogAction[];
@@ -33,11 +33,11 @@ export interface Intent {
   readonly authority: readonly AuthorizationDetail[];
   /** `sha-256:` and the base64url SHA-256 of the canonical JSON of issuer, agent and details. */
   readonly hash: string;
-  /** The latest end of its entries, in milliseconds since the Unix epoch; `null` where one has no end. */
+  /** The latest end of its entries, in milliseconds since the Unix epoch; `null` if any entry has no end. */
   readonly notAfterMs: number | null;
 }
 
-/** An action of an intent with the constraints of one entry. */
+/** An action of an intent with the constraints of an entry. */
 export interface AskedAction {
   readonly action: CatalogAction;
   readonly constraints: Constraints;

@@ -27,7 +27,7 @@ export const answerTokenRequest = (request: IssuerRequest, services: IssuerServi
 
 /**
  * Replies with the granted token, or with the refusal. `begin` is called once and returns the refusal or a `Judge`, which is
- * called again where its premises changed before the token was recorded.
+ * called again if its premises changed before the token was recorded.
  *
  * INVARIANT: record, then sign, then reply: no token exists whose issuance is not on disk.
  */
@@ -41,7 +41,7 @@ export async function answerWithToken(
   const decided = { traceId: span.traceId, spanId: span.spanId, decisionId };
   let attributes: SpanAttributes = { 'remit.decision': 'deny', ...UNFINISHED };
   try {
-    // INVARIANT: the key is chosen before the record, so that no recorded token fails for want of one.
+    // INVARIANT: the key is chosen before the record, so that no recorded token fails for lack of a key.
     const unsigned = services.signingKeys.problem();
     if (unsigned !== null) {
       const refusal = oauthError('temporarily_unavailable', unsigned);
@@ -66,7 +66,7 @@ interface Issuance {
   readonly recorded: Draft | OAuthError;
 }
 
-/** Judges and records; repeats both where the premises changed before the commit. */
+/** Judges and records; repeats both if the premises changed before the commit. */
 async function issuedBy(judge: Judge, span: DecidedSpan, services: IssuerServices): Promise<Issuance> {
   let judged: Judged = refusedFor(beingChanged);
   const recorded = await decidedAnew(async () => {

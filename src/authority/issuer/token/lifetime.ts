@@ -32,7 +32,7 @@ export interface LifetimeServices {
  * never outlives its configured lifetime, the task, the subject token or the client's certificate.
  *
  * Tasks use the store's clock, which no step of the wall clock moves at once; token claims use the wall clock, like all other
- * parties. Where the wall clock is so far ahead that a token would be expired, none is issued until both clocks agree.
+ * parties. If the wall clock is so far ahead that a token would be expired, none is issued until both clocks agree.
  */
 export function lifetimeOf(
   leaf: Pick<LeafCertificate, 'notAfterMs'>,

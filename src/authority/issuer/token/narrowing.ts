@@ -1,8 +1,8 @@
 import type { AuthorizationDetail, Constraints } from '../../../core/token/authorization-details.ts';
 
 /**
- * How entries exceed the entries that they must be within, as a clause for the client; `null` where they do not. Within means:
- * for each location and action of an entry, one of the outer entries has both and constraints that are as wide or wider.
+ * How entries exceed the entries that they must be within, as a clause for the client; `null` if they do not. Within means: for each location
+ * and action of an entry, some outer entry has both and constraints that are as wide or wider.
  */
 export function wideningOf(
   details: readonly AuthorizationDetail[],
@@ -22,8 +22,8 @@ export function wideningOf(
 }
 
 /**
- * A budget of entries that the entries of their task do not have; `null` where there is none. Budgets are of a task, so a token may lower the
- * limit of one and not add one.
+ * A budget of entries that the entries of their task do not have; `null` if there is none. Budgets belong to the task, so a token may lower
+ * the limit of a budget but not add a budget.
  */
 export function addedBudget(
   details: readonly AuthorizationDetail[],
@@ -34,7 +34,7 @@ export function addedBudget(
   return added?.constraints.maxAmount?.argument ?? null;
 }
 
-/** A sum in whole numbers and one in ten-thousandths are two budgets. */
+/** A sum in whole numbers and a sum in ten-thousandths are two budgets. */
 const keyOf = ({ maxAmount }: Constraints): string | null =>
   maxAmount === null ? null : `${maxAmount.isDecimal === true ? 'decimal' : 'amount'}:${maxAmount.argument}`;
 
@@ -45,7 +45,7 @@ export interface GrantedAction {
   readonly constraints: Constraints;
 }
 
-/** The first entry that grants at least this; `undefined` where none does. */
+/** The first entry that grants at least this; `undefined` if none does. */
 export const grantingEntry = (
   { location, action, constraints }: GrantedAction,
   entries: readonly AuthorizationDetail[],

@@ -28,15 +28,15 @@ import { tokenTypes } from './subject-issuer.ts';
 import { liveTransactionFrom } from './transaction-subject.ts';
 import type { AskedDetails, AskedSubject, TokenRequest } from './token-request.ts';
 
-/** Where a token's authority comes from, and its limits. */
+/** The origin of a token's authority, and its limits. */
 export interface Origin {
   /** The `sub` of the token. */
   readonly subject: string;
   /** Attributes of the subject: from the subject token, or stored with the task that the token comes from. */
   readonly subjectAttributes: SubjectAttributes;
-  /** The `act` of the token, outermost first; empty where the subject is the client itself. */
+  /** The `act` of the token, outermost first; empty if the subject is the client itself. */
   readonly actors: readonly string[];
-  /** Latest expiry, in seconds since the Unix epoch; `Infinity` where only the issuer's own rules limit it. */
+  /** Latest expiry, in seconds since the Unix epoch; `Infinity` if only the issuer's own rules limit it. */
   readonly expiresAtSeconds: number;
   /** Latest deadline, in milliseconds since the Unix epoch on the store's clock; `Infinity` likewise. */
   readonly deadlineMs: number;
@@ -46,7 +46,7 @@ export interface Origin {
   readonly scope: readonly string[] | null;
   /** Resources that can be requested; `null` for no such limit. */
   readonly resources: readonly string[] | null;
-  /** Details for a request without its own; `null` where it must have them. */
+  /** Details for a request without its own; `null` if it must have them. */
   readonly inherited: AskedDetails | null;
   readonly place: TokenOrigin;
 }
@@ -216,7 +216,7 @@ const typesOf: Readonly<Record<'access-token' | 'id-jag' | 'jwt-svid', ReadonlyS
   'jwt-svid': new Set([tokenTypes.jwt]),
 };
 
-/** The chain of actors with the client prepended. Refused where the client is already in it, because it would act for itself. */
+/** The chain of actors with the client prepended. Refused if the client is already in it, because it would act for itself. */
 function actorsAfter(
   { id, actors }: Pick<Subject, 'id' | 'actors'>,
   leaf: LeafCertificate,
@@ -240,8 +240,8 @@ interface Asking {
 }
 
 /**
- * The client exchanges its own live token for one of the same task with equal or less authority, bound to the key presented
- * now. So it can continue after its certificate was rotated. The old token stays valid until it expires.
+ * The client exchanges its own live token for a token of the same task with equal or less authority, bound to the key presented now. So it
+ * can continue after its certificate was rotated. The old token stays valid until it expires.
  */
 async function exchangedBySelf(
   own: OwnToken,

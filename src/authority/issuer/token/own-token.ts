@@ -66,7 +66,7 @@ function signedClaimsFrom(
   return isDeny(signed) ? signed : { taskClaims: signed.claims, claims: jwt.claims as OwnToken['claims'] };
 }
 
-/** Reasons that are a fault here, and say nothing about the token. */
+/** Reasons that are a fault here, independent of the token. */
 export const UNAVAILABLE: ReadonlySet<string> = new Set([
   'token.keys-unavailable',
   'task.state-unavailable',

@@ -29,7 +29,7 @@ export interface AskingServices {
   readonly nextTurn: IssuerServices['nextTurn'];
 }
 
-/** What the policies say of each action of an intent under each of its constraints. Each decision takes a turn of its own. */
+/** The policy decisions on each action of an intent under each of its constraints. Each decision takes a turn of its own. */
 export async function* answersOf(
   { intent, origin, claimed, above, lifetime, stop }: AskedIntent,
   { policies, authority, nextTurn }: AskingServices,

@@ -25,10 +25,11 @@ async function usedAtAnother(
 }
 
 /**
- * The key that a token is bound to: that of the request's DPoP proof, or the client's certificate without one. A proof is valid
- * for this path below the configured URL, and for one request.
+ * The key that a token is bound to: the key of the request's DPoP proof, or of the client's certificate if there is no proof. A proof is
+ * valid for this path below the configured URL, and for a single request.
  *
- * @returns `use_dpop_nonce` with a nonce; `invalid_dpop_proof`, also where DPoP is not enabled; `temporarily_unavailable` where proofs cannot be remembered
+ * @returns `use_dpop_nonce` with a nonce; `invalid_dpop_proof`, also if DPoP is not enabled; `temporarily_unavailable` if proofs cannot be
+ * remembered
  * @see RFC 8705 section 3.1, RFC 9449 sections 5 and 8
  */
 export async function bindingOf(

@@ -38,8 +38,8 @@ export interface DecidedSpan extends SpanReference {
 }
 
 /**
- * Commits the token, a new task, and their records in one transaction that checks the premises of the grant. Fails with the code
- * `changed`, without writing, where a premise no longer holds.
+ * Commits the token, a new task, and their records in a single transaction that checks the premises of the grant. Fails with the code
+ * `changed`, without writing, if a premise no longer holds.
  */
 export async function record(
   draft: Draft,
@@ -149,7 +149,7 @@ const subjectAttributesOf = (task: Task | null): Pick<IntentRecord, 'subjectAttr
     ? {}
     : { subjectAttributes: task.subjectAttributes };
 
-/** The record of an intent; granted and refused ones have the same fields. */
+/** The record of an intent; granted and refused intents have the same fields. */
 export function intentRecord(
   of: { readonly judged: Judged; readonly task: Task | null; readonly at: number; readonly span: DecidedSpan },
   services: IssuerServices,

@@ -23,8 +23,8 @@ export function refreshedTaskId(text: string): string | null {
 }
 
 /**
- * The active task of a refresh token that its own agent presents; else `invalid_grant`, with the same words for an unknown task and for one of
- * another agent. Read anew by each call; the write that follows names the task as its premise.
+ * The active task of a refresh token that its own agent presents; else `invalid_grant`, with the same words for an unknown task and for a
+ * task of another agent. Each call reads the state again; the write that follows names the task as its premise.
  */
 export async function refreshedTask(
   refreshToken: string,

@@ -1,9 +1,9 @@
 import type { Catalog } from '../../../core/action/catalog/catalog.ts';
 
 /**
- * The audience that a `resource` names. A URL without a path is the same with `/` after it, and some clients write it so; no two servers of a
- * catalog differ in that alone. A URL with another port names the one server that differs in it alone: a host of the catalog is the same at each
- * port, and clients must ask for the URL that they call. Anything else is as it was sent.
+ * The audience that a `resource` names. A URL without a path equals the URL with `/`, which some clients send; no two servers of a catalog
+ * differ only in that. A URL with another port names the server that differs only in the port: a host of the catalog is the same at each
+ * port, and clients must ask for the URL that they call. Anything else is kept as sent.
  *
  * @see RFC 3986 section 6.2.3, RFC 8707 section 2
  */

@@ -16,7 +16,7 @@ export const isScopeAlone = (
   { inherited }: Pick<Origin, 'inherited'>,
 ): boolean => details === null && scope !== null && inherited === null;
 
-/** The declaration of a scope alone: one entry with its actions, without purpose and constraints. Policies see it as such. */
+/** The declaration of a scope alone: a single entry with its actions, without purpose and constraints. Policies see it as such. */
 export function declarationOfScope(resource: string, scope: TokenRequest['scope']): Declaration | OAuthError {
   if (scope === null) {
     const description = 'authorization_details or scope is required: the intent of the task';
@@ -29,7 +29,7 @@ export function declarationOfScope(resource: string, scope: TokenRequest['scope'
     : { resource, details: { values, json }, scope: null };
 }
 
-/** The refusal of a scope alone, which was judged as the details that it stands for. */
+/** The refusal of a scope alone, which was judged as the equivalent details. */
 export const scopeRefusal = (refusal: OAuthError): OAuthError =>
   refusal.error === 'invalid_authorization_details'
     ? oauthError('invalid_scope', refusal.description, refusal.cause)

@@ -20,8 +20,8 @@ export interface StopServices {
 }
 
 /**
- * Reads what stopped like tasks of the agent (`core/task/stop.ts`), and refuses the declaration while it must wait. `null` for a further token: its
- * task was declared before, and the state of that one decides.
+ * Reads what stopped like tasks of the agent (`core/task/stop.ts`), and refuses the declaration while it must wait. `null` for a further
+ * token: its task was declared before, and the state of that task decides.
  */
 export async function admittedStop(
   intent: Intent,
@@ -40,8 +40,8 @@ export async function admittedStop(
 }
 
 /**
- * The refusal of a declaration while a like task is suspended, and for `stoppedTaskWaitSeconds` after it ended; `null` where none is due.
- * `access_denied`, since stock clients retry after `invalid_grant`, `invalid_client` and every status of a fault, and not after this one.
+ * The refusal of a declaration while a like task is suspended, and for `stoppedTaskWaitSeconds` after it ended; `null` if none is due.
+ * `access_denied`, since stock clients retry after `invalid_grant`, `invalid_client` and every status of a fault, but not after this error.
  */
 function stopRefusal(stop: Stop | null, { authority, settings }: StopServices): OAuthError | null {
   const { stoppedTaskWaitSeconds: waitSeconds } = settings;
@@ -72,7 +72,7 @@ const stoppers: Readonly<Record<CauseKind, string>> = {
   operator: 'an operator',
 };
 
-/** What policies read of a stop; `undefined` where there is none. */
+/** What policies read of a stop; `undefined` if there is none. */
 export function stopFacts(stop: Stop | null, nowMs: number): StopFacts | undefined {
   if (stop === null) return undefined;
   const { cause, endedAtMs, sinceMs } = stop;

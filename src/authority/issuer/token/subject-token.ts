@@ -29,9 +29,9 @@ export interface Subject {
   readonly actors: readonly string[];
   /** Expiry in seconds since the Unix epoch; limits everything issued from it. */
   readonly expiresAtSeconds: number;
-  /** Actions and families that can be granted; empty where the token has no scope, `null` where the scope is ignored. */
+  /** Actions and families that can be granted; empty if the token has no scope, `null` if the scope is ignored. */
   readonly scope: readonly string[] | null;
-  /** Its entries of Remit's type; `null` where it has none. */
+  /** Its entries of Remit's type; `null` if it has none. */
   readonly details: readonly AuthorizationDetail[] | null;
   /** Resources it is limited to; `null` for no limit. */
   readonly resources: readonly string[] | null;
@@ -66,9 +66,9 @@ const kinds: ReadonlyMap<string, SubjectIssuer['kind']> = new Map([
 ]);
 
 /**
- * Verifies a token of a configured issuer and returns its subject. The `typ` determines the kind, and each kind has its own
- * rules, so that no token passes for another kind. The token must be signed, live and for this audience; a bound token, or one
- * that names its actor, is usable by that client only.
+ * Verifies a token of a configured issuer and returns its subject. The `typ` determines the kind, and each kind has its own rules, so that no
+ * token passes for another kind. The token must be signed, live and for this audience; a bound token, or a token that names its actor, is
+ * usable by that client only.
  *
  * @returns `token.*` with what is wrong; never a value of the token
  * @see RFC 8693 sections 2.1 and 4.4, RFC 8725 section 3.12, RFC 9068 section 4, the JWT-SVID standard section 5
@@ -185,7 +185,7 @@ function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules)
   };
 }
 
-/** INVARIANT: where scopes limit, a token without scope grants nothing. */
+/** INVARIANT: if scopes limit, a token without scope grants nothing. */
 const limitOf = (scopes: readonly string[], issuer: SubjectIssuer): readonly string[] | null =>
   issuer.scope === 'limits' ? scopes : null;
 

@@ -10,7 +10,7 @@ export interface Issuance {
 }
 
 /**
- * The claims of a task token: an RFC 9068 access token for one resource, bound to the client's key, with the intent and the
+ * The claims of a task token: an RFC 9068 access token for a single resource, bound to the client's key, with the intent and the
  * span in which it was accepted. The audience of a token for a delegate is the issuer, so that no resource accepts it.
  *
  * @see RFC 8693 sections 4.1 and 4.4, RFC 8705 section 3.1, RFC 9396 section 9.1, RFC 9449 section 6.1

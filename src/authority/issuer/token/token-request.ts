@@ -29,13 +29,13 @@ export interface TokenRequest {
   readonly subject: AskedSubject | null;
   /** The `refresh_token`, unchecked, which asks for a further token of its task; `null` with other grants. */
   readonly refreshToken: string | null;
-  /** The one resource the token is for; `null` where an exchange or a refresh leaves it to the earlier token. */
+  /** The resource that the token is for; `null` if an exchange or a refresh leaves it to the earlier token. */
   readonly resource: string | null;
-  /** `null` where `scope` alone is the intent, or an exchange or a refresh leaves them to the earlier token. */
+  /** `null` if `scope` alone is the intent, or an exchange or a refresh leaves them to the earlier token. */
   readonly details: AskedDetails | null;
-  /** `null` where the client asked for no scope. */
+  /** `null` if the client asked for no scope. */
   readonly scope: readonly string[] | null;
-  /** Claims of the client, unchecked; `null` where it sent none. */
+  /** Claims of the client, unchecked; `null` if it sent none. */
   readonly context: NamedValues | null;
   /** The workload that the token is for (`delegate`); `null` for the client itself. */
   readonly delegate: SpiffeId | null;
@@ -50,13 +50,13 @@ const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 export const grantTypes: readonly string[] = ['client_credentials', 'refresh_token', TOKEN_EXCHANGE];
 
 /**
- * Parses a `client_credentials`, `refresh_token` or token exchange request. Ignores unknown parameters (RFC 6749 section 3.2). Refuses repeated
- * ones, other client credentials (the client authenticates by certificate), and `txn`, which only the issuer sets.
+ * Parses a `client_credentials`, `refresh_token` or token exchange request. Ignores unknown parameters (RFC 6749 section 3.2). Refuses
+ * repeated parameters, other client credentials (the client authenticates by certificate), and `txn`, which only the issuer sets.
  *
- * Two parameters are Remit's own: `task_context`, a JSON object of values that the client claims, and `delegate`, with which a
- * client exchanges its token for one that the named workload can exchange.
+ * Two parameters are Remit's own: `task_context`, a JSON object of values that the client claims, and `delegate`, with which a client
+ * exchanges its token for a token that the named workload can exchange.
  *
- * @param clientId the SPIFFE ID of the certificate, which `client_id` must equal where it is sent
+ * @param clientId the SPIFFE ID of the certificate, which `client_id` must equal if it is sent
  * @see RFC 6749 sections 4.4.2 and 6, RFC 8693 section 2.1, RFC 8705 section 2, RFC 8707 section 2, RFC 9396 section 6
  */
 export function tokenRequestFrom(form: Form, clientId: string): TokenRequest | OAuthError {
@@ -100,7 +100,7 @@ const otherCredentials = ['client_secret', 'client_assertion', 'client_assertion
 
 const invalid = (description: string): OAuthError => oauthError('invalid_request', description);
 
-/** Checks what is common to all forms of clients that authenticate by certificate. `null` where it is valid. */
+/** Checks what is common to all forms of clients that authenticate by certificate. `null` if it is valid. */
 export function clientProblem(form: Form, clientId: string): OAuthError | null {
   for (const [name, values] of form) {
     if (values.length > 1 && !repeatable.has(name)) return invalid(`the parameter ${name} is sent more than once`);

@@ -23,7 +23,7 @@ export interface BackupPlaces {
   readonly state: string;
   /** Folders. A missing folder is skipped. */
   readonly ledgers: readonly string[];
-  /** Files and folders of keys, each with its configuration key, such as `ledger.key`. A missing one is skipped. */
+  /** Files and folders of keys, each with its configuration key, such as `ledger.key`. A missing path is skipped. */
   readonly keys: readonly { readonly of: string; readonly path: string }[];
 }
 
@@ -39,7 +39,7 @@ export interface BackupOptions {
 const MAX_BYTES = 64 * 1024 ** 3;
 
 /**
- * Makes a backup in a new folder while other processes serve. The state file is copied first, at one instant, then each ledger, so that a
+ * Makes a backup in a new folder while other processes serve. The state file is copied first, at an instant, then each ledger, so that a
  * record which had left the state file by then is in a ledger. Files have mode 0600 and are on disk when the promise resolves. The manifest
  * is written last. A failed backup is removed.
  */
@@ -116,7 +116,7 @@ async function copyState(from: string, to: string, { onProgress }: BackupOptions
   }
 }
 
-/** Copies the segments of a ledger and the policy texts beside them. `null` where the folder holds no ledger. */
+/** Copies the segments of a ledger and the policy texts beside them. `null` if the folder holds no ledger. */
 async function copyLedger(
   from: string,
   {
@@ -177,7 +177,7 @@ function copyFiles(from: string, to: string, folder: string): readonly string[] 
   return names.map((name) => join(folder, name));
 }
 
-/** Copies a file into a new one that only its owner may read. The source may be replaced but never changes in place. */
+/** Copies a file into a new file that only its owner may read. The source may be replaced but never changes in place. */
 function copyPrivate(from: string, to: string): void {
   copyFileSync(from, to, constants.COPYFILE_EXCL);
   chmodSync(to, PRIVATE_MODE);

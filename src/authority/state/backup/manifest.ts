@@ -45,7 +45,7 @@ export interface Manifest {
   /** Path of the state file within the folder. */
   readonly state: string;
   readonly ledgers: readonly BackedUpLedger[];
-  /** Keys by configuration key, such as `ledger.key`, each with its path within the folder. Empty where keys were not requested. */
+  /** Keys by configuration key, such as `ledger.key`, each with its path within the folder. Empty if keys were not requested. */
   readonly keys: readonly { readonly of: string; readonly place: string }[];
   readonly files: readonly BackedUpFile[];
 }
@@ -67,7 +67,7 @@ export async function writeManifest(
   return manifest;
 }
 
-/** Reads the manifest of a folder. A problem, as a clause, where the folder is not a backup or is from a later build. */
+/** Reads the manifest of a folder. A problem, as a clause, if the folder is not a backup or is from a later build. */
 export function manifestIn(folder: string): Manifest | Problem {
   let value: unknown;
   try {

@@ -41,7 +41,7 @@ export interface Restored {
  * task in the restored state file, so that no task comes back to life.
  *
  * Each ledger gets a new path beside the ledger folder and is not continued: checkpoints signed after the backup would contradict it. A new
- * ledger begins, and its restore record names the ends of the old ones.
+ * ledger begins, and its restore record names the ends of the old ledgers.
  *
  * Everything is copied and checked first and then moved into place, the state file last. So a restore that is killed leaves no state file
  * and can be run again.

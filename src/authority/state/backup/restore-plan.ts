@@ -8,7 +8,7 @@ import type { Manifest } from './manifest.ts';
 /** Paths to restore to. */
 export interface RestorePlaces {
   readonly state: string;
-  /** The folder for the ledger. A new ledger begins there, unless one exists. */
+  /** The folder for the ledger. A new ledger begins there, unless a ledger exists. */
   readonly ledger: string;
   /** With `isStateOnly`: the existing ledgers that belong to the state file. */
   readonly others: readonly string[];
@@ -30,7 +30,7 @@ export interface Backup {
   readonly manifest: Omit<Manifest, 'format' | 'madeAtMs' | 'remit'> & Partial<Pick<Manifest, 'madeAtMs' | 'remit'>>;
 }
 
-/** Reads the backup to restore. A problem, as a clause, where it cannot be restored. */
+/** Reads the backup to restore. A problem, as a clause, if it cannot be restored. */
 export function backupAt(from: string): Backup | Problem {
   const stats = statSync(from, { throwIfNoEntry: false });
   if (stats === undefined) return { problem: 'does not exist' };
@@ -46,7 +46,7 @@ export function backupAt(from: string): Backup | Problem {
 /** All moves of a restore. */
 export interface Moves {
   readonly state: Move;
-  /** In the order of the manifest. Empty where only the state file is restored. */
+  /** In the order of the manifest. Empty if only the state file is restored. */
   readonly ledgers: readonly (Move & { readonly folder: string })[];
   readonly keys: readonly (Move & { readonly folder: string })[];
   readonly all: readonly Move[];
@@ -69,7 +69,7 @@ export function movesOf({ manifest }: Backup, { state, ledger, keys, isStateOnly
   return { state: own, ledgers, keys: keyed, all: [...ledgers, ...keyed, own] };
 }
 
-/** A path that already exists, with the way out; `null` where none does. */
+/** A path that already exists, with the way out; `null` if none does. */
 export function takenProblem({ all }: Moves, { state, ledger, isStateOnly }: RestorePlaces): string | null {
   const there = [...all.map(({ place }) => place), `${state}-wal`].find((place) => existsSync(place));
   if (there !== undefined) return `\`${there}\` already exists and is not overwritten: move it away first`;

@@ -20,9 +20,9 @@ import { MAX_ROWS } from '../sqlite/tables/task-table.ts';
 export interface RestoreFacts {
   readonly clocks: ClockSources;
   readonly randomBytes: (length: number) => Uint8Array;
-  /** Who restores, as named in records. */
+  /** The operator who restores, as named in records. */
   readonly by: string;
-  /** How far any existing ledger has taken the outbox of the file with this id. Those records are not handed over again. */
+  /** How far any existing ledger has taken the outbox of the file with this id. Those records are not sent to the ledger again. */
   readonly takenOf: (fileId: string) => number | StoreFailure;
   /** Details of the backup, for the record of the restore. */
   readonly details: EventRecord['details'];
@@ -37,13 +37,13 @@ export interface RestoredState {
 const MAX_BYTES = 64 * 1024 ** 3;
 
 /**
- * Turns a copy of a state file into one that a process can serve with, in one transaction. Nothing that ended or was spent after the copy
- * comes back:
+ * Turns a copy of a state file into a file that a process can serve with, in a single transaction. Nothing that ended or was spent after the
+ * copy comes back:
  *
  * - The file is migrated, checked for damage, and its schema is compared with ours.
  * - It gets a new id, so that a ledger does not mistake its records for those it has.
  * - Each open task ends with a record (`operator.restored`, or as expired), so every earlier token is refused.
- * - The instant is kept: security events from before it no longer have an effect, unless they take something away.
+ * - The instant of the restore is stored: security events from before it no longer have an effect, unless they take something away.
  * - Records that a ledger has are dropped from the outbox, and a record of the restore is added.
  *
  * @param path a copy that no other process has open. After a failure it is unfit for use and must be deleted

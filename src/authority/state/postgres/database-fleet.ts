@@ -3,7 +3,7 @@ import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { BEGIN, commit } from './flight.ts';
 
-/** What tells one fleet from another. */
+/** What distinguishes fleets. */
 export interface Fleet {
   readonly issuer: string;
   readonly trustDomains: readonly string[];
@@ -13,8 +13,8 @@ const FLEET = 'SELECT issuer, trust_domains FROM remit.fleet';
 const CLAIM = 'INSERT INTO remit.fleet (id, issuer, trust_domains) VALUES (1, $1, $2) ON CONFLICT DO NOTHING';
 
 /**
- * Why the database is not for this fleet; `null` where it is, or where none has claimed it yet. Two fleets in one database would end, count
- * and announce each other's tasks. A fleet may add trust domains and drop others, as long as one of those that it began with stays.
+ * Why the database is not for this fleet; `null` if it is, or if no fleet has claimed it yet. Two fleets in the same database would end,
+ * count and announce each other's tasks. A fleet may add and drop trust domains, as long as one of its first trust domains stays.
  */
 export async function fleetProblem(database: Database, fleet: Fleet): Promise<StoreFailure | null> {
   const found = await fleetOf(database);

@@ -9,22 +9,22 @@ import type { HostRole } from './primary.ts';
 /** Most standbys that are listed. */
 const MAX_STANDBYS = 64;
 
-/** Where the role may not see standbys, it sees rows without a state. */
+/** If the role may not see standbys, it sees rows without a state. */
 const STANDBYS = `SELECT coalesce(application_name, '') AS name, coalesce(host(client_addr), '') AS address, state, sync_state AS sync,
     pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS behind
   FROM pg_stat_replication ORDER BY behind DESC NULLS FIRST, name LIMIT ${MAX_STANDBYS}`;
 
 /**
- * The oldest transaction or prepared transaction in this database, whoever began it: while it lasts, no version of a row is removed, and beats
- * take longer and longer. Those that a role may not see have no start. Standbys with `hot_standby_feedback` and replication slots keep rows too,
- * but the server has only a transaction id for them, without an instant: the run-book says how to look for them.
+ * The oldest transaction or prepared transaction in this database, of any client: while it lasts, no version of a row is removed, and beats
+ * take longer and longer. Transactions that a role may not see have no start. Standbys with `hot_standby_feedback` and replication slots keep
+ * rows too, but the server has only a transaction id for them, without an instant: the run-book describes how to find them.
  */
 const OPEN = `SELECT floor(extract(epoch FROM clock_timestamp() - min(began)))::bigint AS seconds FROM (
     SELECT xact_start AS began FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid() AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL)
     UNION ALL SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) t`;
 
-/** The records that wait are those that were not deleted; the first one is the oldest. */
+/** The waiting records are those that were not deleted; the first is the oldest. */
 const WAITING = `SELECT greatest(0, extract(epoch FROM clock_timestamp()) - at_ms / 1000)::bigint AS seconds FROM remit.outbox ORDER BY seq LIMIT 1`;
 
 /** What `remit fleet` shows of the database, but for what is wrong with it. Takes a connection to each host, for a second at most. */

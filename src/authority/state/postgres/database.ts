@@ -14,9 +14,9 @@ export interface DatabaseOptions {
   readonly target: PostgresTarget;
   /** Most connections. Default 10. */
   readonly maxConnections?: number;
-  /** Whether a commit counts only where a standby has it (`durability: quorum`). */
+  /** Whether a commit counts only if a standby has it (`durability: quorum`). */
   readonly hasQuorum: boolean;
-  /** How long a host may take to say whether it is the primary. Default: `connect_timeout` of the URL. */
+  /** How long a host may take to answer whether it is the primary. Default: `connect_timeout` of the URL. */
   readonly askMs?: number;
 }
 
@@ -28,19 +28,20 @@ const MAX_WAITING = 1_024;
 /** After the primary was not found, it is not looked for again at once: clients that give up leave processes of the server behind. */
 const RETRY_MS = 250;
 
-/** What may be read of a database, and what looks at each server that is connected to anew. */
+/** Guards reads: examines each newly connected server, and knows whether the database may be read. */
 export interface DatabaseGuard {
-  /** Why nothing may be read now: the database is known to lack commits. `null` where it may. */
+  /** Why nothing may be read now: the database is known to lack commits. `null` if it may. */
   readonly lost: StoreFailure | null;
-  /** Looks at a server before anything else is asked of it. Rejects where it cannot. */
+  /** Examines a server before any other query. Rejects if it cannot. */
   readonly examine: (client: PoolClient) => Promise<void>;
 }
 
 /**
- * The primary of a PostgreSQL, over a bounded number of connections. After an error that says that the server is no primary any more, or
- * that the way to it is gone, all connections are dropped and the next call looks for the primary again.
+ * The primary of a PostgreSQL, over a bounded number of connections. After an error that shows that the server is no longer the primary, or
+ * is unreachable, all connections are dropped and the next call looks for the primary again.
  *
- * INVARIANT: a primary of a lower timeline than one that was found before is refused: an old primary that still runs, alone in reach.
+ * INVARIANT: a primary of a lower timeline than a primary found before is refused: it is an old primary that still runs, and the only one in
+ * reach.
  *
  * Works behind a pool of transactions (PgBouncer): no session state, no named statements, no LISTEN, no advisory lock beyond a transaction.
  *
@@ -62,22 +63,22 @@ export class Database {
     this.hasQuorum = options.hasQuorum;
   }
 
-  /** The timeline of the primary that is connected; `null` where none is. */
+  /** The timeline of the primary that is connected; `null` if none is. */
   get timeline(): number | null {
     return this.#timeline;
   }
 
-  /** From now on nothing is read while the guard says that commits are lost. Once. */
+  /** From now on nothing is read while the guard reports lost commits. Call it once. */
   guardedBy(guard: DatabaseGuard): void {
     this.#guard = guard;
   }
 
-  /** Why nothing may be read: the database is known to lack commits. `null` where it may. */
+  /** Why nothing may be read: the database is known to lack commits. `null` if it may. */
   get lost(): StoreFailure | null {
     return this.#guard?.lost ?? null;
   }
 
-  /** Runs one statement, outside a transaction. Fails while the database is known to lack commits. */
+  /** Runs a statement outside a transaction. Fails while the database is known to lack commits. */
   async read(text: string, values: readonly unknown[] = []): Promise<QueryResult | StoreFailure> {
     const known = this.lost;
     if (known !== null) return known;
@@ -96,7 +97,7 @@ export class Database {
 
   /**
    * Runs a transaction that ends with `commit` of `flight.ts`. After an unknown outcome its connection is closed and the primary is looked
-   * for again. Where `work` rejects, nothing was committed.
+   * for again. If `work` rejects, nothing was committed.
    */
   async transaction<T extends { readonly outcome: CommitOutcome }>(
     work: (client: PoolClient) => Promise<T>,
@@ -152,7 +153,7 @@ export class Database {
   async #find(): Promise<Pool | StoreFailure> {
     const { target, askMs, maxConnections = MAX_CONNECTIONS } = this.#options;
     const found = await primaryOf(target, askMs);
-    // A promotion raises the timeline, so a lower one lacks what was written since.
+    // A promotion raises the timeline, so a lower timeline lacks what was written since.
     const primary = !isStoreFailure(found) && found.timeline < this.#highest ? oldPrimary(found, this.#highest) : found;
     if (isStoreFailure(primary)) return primary;
     if (this.#isClosed) return closed();
@@ -192,7 +193,7 @@ export class Database {
     }
   }
 
-  /** Forgets the primary. Its idle connections are closed, and each other one when it is given back. */
+  /** Forgets the primary. Its idle connections are closed at once, the others when they are released. */
   #drop(pool: Pool): void {
     if (this.#pool !== pool) return;
     this.#pool = null;

@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 
 /**
  * What a commit must survive: `quorum`, the loss of the primary, since a standby has it; `managed`, what the provider of the database
- * promises, which the database does not show; `single`, a crash of the one server.
+ * promises, which the database does not show; `single`, a crash of the only server.
  */
 export type Durability = 'quorum' | 'managed' | 'single';
 
@@ -18,7 +18,7 @@ export interface ServerFacts {
   readonly fullPageWrites: string;
   readonly synchronousCommit: string;
   readonly standbyNames: string;
-  /** Connected standbys that a commit waits for; `null` where the role may not know. */
+  /** Connected standbys that a commit waits for; `null` if the role may not know. */
   readonly synchronousStandbys: number | null;
   /** The clock of the server, milliseconds since the Unix epoch. */
   readonly nowMs: number;
@@ -55,7 +55,7 @@ export async function serverFacts(database: Database): Promise<ServerFacts | Sto
 }
 
 /**
- * Why commits do not survive what they must, each with the way out; empty where they do. A pure function.
+ * Why commits do not survive what they must, each with the way out; empty if they do. A pure function.
  * @param nowMs the clock of this machine
  */
 export function durabilityProblems(facts: ServerFacts, durability: Durability, nowMs: number): readonly string[] {

@@ -14,12 +14,12 @@ type Row = Readonly<Record<string, unknown>>;
 
 /** Looks in which the beat of another authority stands still before its logs are taken over: 30 s. */
 const STILL = 3;
-/** Logs taken over by one look, and ended logs forgotten by it. */
+/** Most logs taken over, and most ended logs forgotten, by a look. */
 const MAX_TAKEN = 1_000;
 const MAX_FORGOTTEN = 500;
 const KEPT_MS = 7 * 86_400_000;
 
-/** INVARIANT: a term is later than each one before it, also where the database was restored from a backup: so it is at least the time. */
+/** INVARIANT: a term is higher than every earlier term, even if the database was restored from a backup: so it is at least the time. */
 const CLAIM = `INSERT INTO remit.emitters AS e VALUES ($1, $2, $3, $6, $4, 0, $5, '', 0, 'lost', $6)
   ON CONFLICT (origin) DO UPDATE SET term = greatest(e.term + 1, excluded.term), owner = excluded.owner
   WHERE e.id = excluded.id AND e.verifier_key = excluded.verifier_key RETURNING *`;
@@ -47,8 +47,8 @@ const FORGET = `DELETE FROM remit.emitters WHERE origin IN (
 
 /**
  * How far each log is kept, for all authorities on one database. An authority takes a log over by raising its term, and moves its head only
- * while the term is its own. The logs of an authority whose beat stands still for 30 seconds are taken over by another one. A log that ended
- * is forgotten after a week.
+ * while the term is its own. The logs of an authority whose beat stands still for 30 seconds are taken over by another authority. A log that
+ * ended is forgotten after a week.
  *
  * @param self.id of this authority among its replicas
  */
@@ -135,7 +135,7 @@ const movedRow = ({ emitter: { origin, range, prev, signed }, state, term }: Emi
   state,
 });
 
-/** Throws where the row is damaged: only this file writes it. */
+/** Throws if the row is damaged: only this file writes it. */
 function headFrom(row: Row): EmitterHead {
   const key = noteKeyFrom(String(row['verifier_key']));
   const range = row['range'] instanceof Uint8Array ? rangeFrom(row['range']) : null;

@@ -1,12 +1,12 @@
-/** Where a feed is: an epoch, and the number of its last change. */
+/** The head of a feed: an epoch, and the number of its last change. */
 export interface FeedHead {
   readonly epoch: string;
   readonly seq: number;
-  /** The mark of that change, which no other change has; `null` where there is none, or it is kept no longer. */
+  /** The mark of that change, which no other change has; `null` if there is none, or it is no longer kept. */
   readonly mark: string | null;
-  /** Why the database is known to lack commits; `null` where it is not. */
+  /** Why the database is known to lack commits; `null` if it is not. */
   readonly lost: string | null;
-  /** When this life of the database began; 0 where it was never restored. A later life has a later instant. */
+  /** When this life of the database began; 0 if it was never restored. A later life has a later instant. */
   readonly bornMs: number;
 }
 

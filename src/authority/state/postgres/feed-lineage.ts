@@ -2,13 +2,13 @@ import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { lostCommits } from '../../../core/state/lost-commits.ts';
 import type { Statement } from './flight.ts';
 
-/** One change of the feed: its number, and the mark that no other change has. */
+/** A change of the feed: its number, and the mark that no other change has. */
 interface SeenChange {
   readonly seq: number;
   readonly mark: string;
 }
 
-/** The last change, the mark of an earlier one, and the first that is kept. */
+/** The last change, the mark of an earlier change, and the first change that is kept. */
 const MARKS = `SELECT h.seq, (SELECT mark FROM remit.feed WHERE part = 0 AND seq = h.seq) AS mark,
     (SELECT mark FROM remit.feed WHERE part = 0 AND seq = $1) AS seen, (SELECT min(seq) FROM remit.feed WHERE part = 0) AS first
   FROM remit.feed_head h WHERE h.part = 0`;

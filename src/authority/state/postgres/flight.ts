@@ -3,13 +3,13 @@ import { storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { failureOfPostgres, isLost } from './postgres-failure.ts';
 
-/** One statement with its values. */
+/** A statement with its values. */
 export interface Statement {
   readonly text: string;
   readonly values?: readonly unknown[];
 }
 
-/** What became of a transaction: committed; not committed; or nobody knows. */
+/** What became of a transaction: committed; not committed; or unknown. */
 export type CommitOutcome =
   { readonly kind: 'committed' } | { readonly kind: 'failed' | 'unknown'; readonly failure: StoreFailure };
 
@@ -20,8 +20,8 @@ const IDLE_MS = 5_000;
 export const STATEMENT_MS = 5_000;
 
 /**
- * Begins a transaction. Warnings must reach the client: a cancelled wait for a standby is told by one alone. A client that is stopped in the
- * middle of a transaction loses its connection, so that it holds no lock for long.
+ * Begins a transaction. Warnings must reach the client: a cancelled wait for a standby is reported only by a warning. A client that is
+ * stopped in the middle of a transaction loses its connection, so that it holds no lock for long.
  */
 export const BEGIN: Statement = {
   text: `BEGIN; SET LOCAL client_min_messages TO warning; SET LOCAL statement_timeout TO 0;
@@ -44,9 +44,9 @@ export async function flight(client: PoolClient, statements: readonly Statement[
 }
 
 /**
- * Sends the last statements of a transaction with its COMMIT in one flight, so that a stopped client holds no head row. The outcome is
- * unknown where the connection is lost, where no answer comes within `STATEMENT_MS`, where a WARNING comes (a wait for a standby that was cancelled),
- * and, with a quorum, where the server waits for no standby by then: both release a commit that no standby has.
+ * Sends the last statements of a transaction with its COMMIT in a single flight, so that a stopped client holds no head row. The outcome is
+ * unknown if the connection is lost, if no answer comes within `STATEMENT_MS`, if a WARNING comes (a wait for a standby that was cancelled),
+ * and, with a quorum, if the server waits for no standby by then: the last two release a commit that no standby has.
  *
  * @see https://www.postgresql.org/docs/current/warm-standby.html#SYNCHRONOUS-REPLICATION
  */

@@ -1,5 +1,5 @@
 /**
- * Version 7: the public keys of the authorities. A private key is refused, a key does not change, and a revoked one stays revoked.
+ * Version 7: the public keys of the authorities. A private key is refused, a key does not change, and a revoked key stays revoked.
  */
 export const KEYS_SCHEMA = `
 CREATE TABLE signing_keys (

@@ -24,11 +24,11 @@ import { PARTS_OF_SETTLED } from './rows/settled-parts.ts';
 
 /** A migration that was done, or that there was none to do. */
 export interface MigratedDatabase {
-  /** The version before; 0 where there were no tables. */
+  /** The version before; 0 if there were no tables. */
   readonly from: number;
   readonly to: number;
   readonly granted: string | null;
-  /** Rows that got a seal; `null` where none was asked for. */
+  /** Rows that got a seal; `null` if none was asked for. */
   readonly sealed: SealedRows | null;
 }
 
@@ -50,8 +50,8 @@ const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;
 
 /**
- * What a process that serves may do: no DDL, no change of the version, the key and the fleet, and nothing of the keys that are revoked. What it may not
- * change of the other rows, their triggers say (`rights-schema.ts`). It empties partitions of `settled` alone.
+ * What a process that serves may do: no DDL, no change of the version, the key and the fleet, and nothing of the keys that are revoked. What
+ * it may not change of the other rows is enforced by triggers (`rights-schema.ts`). It may empty only partitions of `settled`.
  */
 const grantsTo = (role: string): string => `
   GRANT USAGE ON SCHEMA ${SCHEMA_NAME} TO ${role};
@@ -66,7 +66,8 @@ const grantsTo = (role: string): string => `
 const SETTLED = Array.from({ length: PARTS_OF_SETTLED }, (_, part) => `${SCHEMA_NAME}.settled_${part}`).join(', ');
 
 /**
- * Brings the tables of a database to the version of this build, in one transaction, forward only. Two at a time wait for one another.
+ * Brings the tables of a database to the version of this build, in a single transaction, forward only. Concurrent migrations wait for each
+ * other.
  *
  * @param options.grant the role of the processes that serve, which gets the privileges they need
  * @param options.randomBytes cryptographically strong, for the key of digests
@@ -123,7 +124,7 @@ async function made(
   return { from, to: SCHEMA_VERSION, granted: grant, sealed };
 }
 
-/** The version of the tables; `null` where there are none. */
+/** The version of the tables; `null` if there are none. */
 async function versionIn(client: Client): Promise<number | null> {
   const { rows } = await client.query(`SELECT to_regclass('${SCHEMA_NAME}.version') IS NOT NULL AS found`);
   if (rows[0]?.found !== true) return null;
@@ -137,13 +138,13 @@ const tooNew = (version: number): StoreFailure =>
     `the tables have version ${version}, which a later release made, and this build knows ${SCHEMA_VERSION}: run that release`,
   );
 
-/** Why a database of that encoding cannot have the tables: another one does not store every text. `null` where it can. */
+/** Why a database of that encoding cannot have the tables: another encoding does not store every text. `null` if it can. */
 export const encodingProblem = (encoding: string): StoreFailure | null =>
   encoding === 'UTF8'
     ? null
     : storeFailure('unusable', `the database has the encoding \`${encoding}\`: create it with \`ENCODING 'UTF8'\``);
 
-/** Why this build cannot serve with tables of that version; `null` where it can. */
+/** Why this build cannot serve with tables of that version; `null` if it can. */
 export function versionProblem(version: number): StoreFailure | null {
   if (version > SCHEMA_VERSION) return tooNew(version);
   if (version === SCHEMA_VERSION) return null;

@@ -31,7 +31,7 @@ import type { LaneCall, WriteLane } from './write-lane.ts';
 export interface PostgresParts {
   readonly lane: WriteLane;
   readonly reads: PostgresReads;
-  /** One reading of the clocks of this process. */
+  /** Reads the clocks of this process. */
   readonly clocks: () => Clocks;
   readonly nowMs: () => number;
 }
@@ -126,7 +126,7 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
   };
 }
 
-/** Settles uses: those of 2 ms in one transaction, in call order. */
+/** Settles uses: those within 2 ms in a single transaction, in call order. */
 export const postgresSettling = (lane: WriteLane): Settling => ({
   settle: (use) => settle(lane, use),
   giveBack: (use) => giveBack(lane, use),

@@ -10,7 +10,7 @@ import { FeedLineage } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 
-/** Who makes the beats. */
+/** The authority that makes the beats. */
 export interface PostgresBeatsOptions {
   /** Id of this authority among its replicas. */
   readonly id: string;
@@ -21,7 +21,7 @@ export interface PostgresBeatsOptions {
 
 /** A synced commit: the head that it saw, and the marks of the changes that were asked for. */
 export interface Beat extends FeedHead {
-  /** The first change that is kept; `null` where none is. */
+  /** The first change that is kept; `null` if none is. */
   readonly first: number | null;
   readonly marks: ReadonlyMap<number, string>;
 }
@@ -30,7 +30,7 @@ const BEAT = `UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_
   RETURNING beat`;
 const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, details, lease_ms) VALUES ($1, $2, 0, 0, $3, $4)
   ON CONFLICT DO NOTHING`;
-/** Of that life: it may come after the restore that has begun the next one. */
+/** Only for that life of the database: the statement may arrive after a restore has begun the next life. */
 const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL AND epoch::text = $2';
 /** Only while a ledger has more records of that life than the database ever wrote in it. */
 const LOSE_RECORDS = `${LOSE} AND EXISTS (SELECT FROM remit.outbox_head WHERE part = 0 AND seq < $3)`;
@@ -42,7 +42,7 @@ const AN_EARLIER_LIFE = 'the life of it that an authority has served in';
 const restored = (): StoreFailure => storeFailure('broken', 'the database was restored: this process must start again');
 
 /**
- * The beats of one authority: synced commits that say to the other authorities that it lives and how far it is, and that see whether the
+ * The beats of an authority: synced commits that show the other authorities that it lives and how far it is, and that check whether the
  * database still has every change that was seen in it.
  */
 export class PostgresBeats {
@@ -74,7 +74,7 @@ export class PostgresBeats {
     this.id = id;
   }
 
-  /** Why nothing may be written now: commits were lost, or the database has begun another life. `null` where it may. */
+  /** Why nothing may be written now: commits were lost, or the database has begun another life. `null` if writing is allowed. */
   get lost(): StoreFailure | null {
     return this.#lost;
   }
@@ -89,17 +89,17 @@ export class PostgresBeats {
     return this.#life;
   }
 
-  /** The lease that this authority gives from now on; each beat says it. Until then it gives none. */
+  /** The lease that this authority gives from now on, published by each beat. Until then it gives none. */
   givesLeases(ms: number): void {
     this.#leaseMs = ms;
   }
 
-  /** What the next beats say about this authority: every change up to this is enforced at its sidecars. */
+  /** Published by the next beats: every change up to this is enforced at the sidecars of this authority. */
   report(enforcedSeq: number): void {
     this.#enforcedSeq = enforcedSeq;
   }
 
-  /** What the next beats say about this authority, as JSON for people. */
+  /** Details of this authority, as JSON for people, published by the next beats. */
   describe(details: string): void {
     this.#details = details;
   }
@@ -111,13 +111,13 @@ export class PostgresBeats {
   }
 
   /**
-   * A synced commit that begins now, with the head that it saw. Fails where the database lacks changes that an earlier beat saw. INVARIANT:
-   * this authority was on the list before the commit began, so that whoever reads the list after a change finds every authority whose
-   * sidecars may have a lease that covers the state before it.
+   * A synced commit that begins now, with the head that it saw. Fails if the database lacks changes that an earlier beat saw. INVARIANT: this
+   * authority was on the list before the commit began, so that a reader of the list after a change finds every authority whose sidecars may
+   * have a lease that covers the state before it.
    */
   beat(): Promise<Beat | StoreFailure> {
     if (this.#running === null) return (this.#running = this.#run());
-    // One at a time, so that each is compared with the one before. Those who come meanwhile share the next one.
+    // One at a time, so that each beat is compared with the previous beat. Calls that come meanwhile share the next beat.
     this.#next ??= this.#running.then(() => {
       this.#next = null;
       return this.beat();
@@ -150,7 +150,7 @@ export class PostgresBeats {
     return done.outcome.kind === 'committed' ? null : done.outcome.failure;
   }
 
-  /** `null` where this authority is not on the list. */
+  /** `null` if this authority is not on the list. */
   async #beat(asked: readonly number[]): Promise<Beat | null | StoreFailure> {
     const done = await this.#database.transaction(async (client) => {
       const seen = await flight(client, [
@@ -210,8 +210,8 @@ export class PostgresBeats {
   }
 
   /**
-   * Compares a server that is connected to anew with what was seen before, ahead of any other call to it: so nothing is read from an older
-   * copy, not even before the next beat. That one says it in the database.
+   * Compares a newly connected server with what was seen before, ahead of any other call to it: so nothing is read from an older copy, not
+   * even before the next beat, which records the loss in the database.
    */
   async examine(client: PoolClient): Promise<void> {
     const [lineage, found, own] = await flight(client, [
@@ -234,12 +234,12 @@ export class PostgresBeats {
       : null;
   }
 
-  /** Says in the database that it lacks commits, so that no authority serves from it, not even a new one. */
+  /** Records in the database that it lacks commits, so that no authority serves from it, not even a new authority. */
   declareLost(detail: string, epoch = this.#life?.epoch ?? ''): Promise<null | StoreFailure> {
     return this.#declare({ text: LOSE, values: [detail, epoch] });
   }
 
-  /** The same where a ledger has more records of a life of the database than it has written in it: the commit itself compares the two. */
+  /** The same if a ledger has more records of a life of the database than it has written in it: the commit itself compares the two. */
   declareRecordsLost(
     detail: string,
     { epoch, taken }: { readonly epoch: string; readonly taken: number },

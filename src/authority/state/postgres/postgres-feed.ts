@@ -19,10 +19,10 @@ import { reportedUsesOf } from './rows/token-uses.ts';
 /** Most changes that are read at once. */
 const MAX_CHANGES = 4_096;
 
-/** A place of the feed as it was read, and the life of the database where that was read too. */
+/** A place of the feed as it was read, and the life of the database if that was read too. */
 type SeenPlace = Pick<FeedHead, 'seq' | 'mark'> & Partial<Pick<FeedHead, 'epoch'>>;
 
-/** Changes with the mark of the last one. */
+/** Changes with the mark of the last change. */
 interface MarkedChanges extends FeedChanges {
   readonly mark: string;
 }
@@ -38,9 +38,9 @@ export interface PostgresFeedOptions extends PostgresBeatsOptions {
 const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
 
 /**
- * The feed of a PostgreSQL, and the beat of this authority. INVARIANT: a change is given out only once a synced commit has followed it: a
- * primary that restarts alone shows changes that no standby has, and that a failover takes back. The commit must see the same change, by
- * its mark: the primary that took the place of the one that was read may have given its number to another.
+ * The feed of a PostgreSQL, and the beat of this authority. INVARIANT: a change is published only once a synced commit has followed it: a
+ * primary that restarts alone shows changes that no standby has, and that a failover takes back. The commit must see the same change, by its
+ * mark: a new primary may have given the same number to another change.
  */
 export class PostgresFeed extends PostgresBeats implements Feed {
   readonly #database: Database;
@@ -77,7 +77,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     return { changes: found.changes, position: found.position };
   }
 
-  /** The same with the mark of the last change, for those who give it back; `''` where there is none. */
+  /** The same with the mark of the last change, which clients give back; `''` if there is none. */
   async markedAfter(position: number): Promise<MarkedChanges | null | StoreFailure> {
     const result = await this.#database.read(AFTER, [position]);
     if (isStoreFailure(result)) return result;
@@ -99,7 +99,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     return { changes, position: end, mark: this.#sealed(end, mark) };
   }
 
-  /** The mark of a change, for those who give it back; `''` where it is no longer kept. */
+  /** The mark of a change, which clients give back; `''` if it is no longer kept. */
   async markOf(seq: number): Promise<string | StoreFailure> {
     const result = await this.#database.read(MARKS, [[seq]]);
     if (isStoreFailure(result)) return result;
@@ -109,8 +109,8 @@ export class PostgresFeed extends PostgresBeats implements Feed {
   }
 
   /**
-   * Whether the database has the change of a position, after a synced commit that begins now; `yes` too where it keeps the change no longer.
-   * `unproven` where this database did not give the position.
+   * Whether the database has the change of a position, after a synced commit that begins now; `yes` also if it no longer keeps the change.
+   * `unproven` if this database did not give the position.
    */
   async has({
     epoch,
@@ -121,7 +121,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     if (given === null) return 'unproven';
     const beat = await this.beatWith(seq);
     if (isStoreFailure(beat)) return beat;
-    // A position of a life that is over tells nothing; one of a later life tells that this is an older copy.
+    // A position of an ended life proves nothing; a position of a later life proves that this is an older copy.
     if (epoch !== beat.epoch) return given.bornMs < beat.bornMs ? 'yes' : 'no';
     if (seq > beat.seq) return 'no';
     const isKept = beat.first !== null && seq >= beat.first;
@@ -132,7 +132,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     return this.#seal === null || this.life === null ? '' : this.#seal.sealed({ ...this.life, seq, mark });
   }
 
-  /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
+  /** The cards of tasks, from a single snapshot of the primary whose changes standbys have. */
   async cards(asked: readonly AskedCard[]): Promise<CardsAtHead | StoreFailure> {
     return this.synced(await cardsOf({ database: this.#database, rows: this.#rows }, asked));
   }
@@ -147,7 +147,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     return reportedUsesOf(this.#database, jtiDigests);
   }
 
-  /** Makes sure that a synced commit has followed a change: the same change, and not another one with its number. */
+  /** Makes sure that a synced commit has followed a change: the same change, and not another change with its number. */
   async #synchronise({ seq, mark, epoch }: SeenPlace): Promise<null | StoreFailure> {
     const { seq: syncedSeq, mark: syncedMark, epoch: life } = this.syncedTo ?? {};
     if (syncedSeq === seq && syncedMark === mark && (epoch ?? life) === life) return null;
@@ -190,7 +190,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     return readReplicas(this.#database);
   }
 
-  /** Takes an authority off the list: this one when it ends, or another that is silent for good. */
+  /** Removes an authority from the list: this authority when it ends, or another that is silent for good. */
   async leave(id: string = this.id): Promise<null | StoreFailure> {
     const result = await this.#database.read('DELETE FROM remit.replicas WHERE id = $1', [id]);
     return isStoreFailure(result) ? result : null;

@@ -11,10 +11,10 @@ import type { Statement } from './flight.ts';
 import type { PostgresFeed } from './postgres-feed.ts';
 import { addingRecords } from './rows/written-rows.ts';
 
-/** Most keys. A verifier takes at most 100 in one set. */
+/** Most keys. A verifier takes at most 100 in a set. */
 const MAX_KEYS = 64;
 
-/** One statement, and so one snapshot. */
+/** A single statement, and so a single snapshot. */
 const KEYS = `SELECT ${HEAD_COLUMNS}, (SELECT coalesce(json_agg(json_build_object('keyId', k.kid, 'jwk', k.jwk, 'replica', k.replica, 'proof', k.proof, 'wasBefore', k.was_before,
     'publishedAtMs', (extract(epoch FROM k.published_at) * 1000)::bigint, 'seenAtMs', (extract(epoch FROM k.seen_at) * 1000)::bigint,
     'seen', extract(epoch FROM k.seen_at)::text, 'revokedAtMs', (extract(epoch FROM k.revoked_at) * 1000)::bigint)
@@ -37,7 +37,7 @@ const ADD_CHANGE: Statement = {
   values: [KEYS_ROOT],
 };
 
-/** The keys of authorities in a PostgreSQL: only public ones. */
+/** The public keys of authorities in a PostgreSQL. */
 export class PostgresKeys implements SharedKeys {
   readonly #database: Database;
   readonly #feed: Pick<PostgresFeed, 'id' | 'synced'>;
@@ -81,9 +81,9 @@ export class PostgresKeys implements SharedKeys {
   }
 
   /**
-   * Revokes a key for good. `false` where there is none; again, where that is not known to be done.
+   * Revokes a key for good. `false` if there is none. If the outcome is unknown, call it again.
    *
-   * @param record says so in the ledger; written with the change, and not again for a key that is revoked
+   * @param record the ledger record; written with the change, and not again for a key that is already revoked
    */
   revoke(keyId: string, record: EncodedRecord): Promise<boolean | StoreFailure> {
     const statements = [
@@ -102,7 +102,7 @@ export class PostgresKeys implements SharedKeys {
   }
 
   /**
-   * Runs statements, and adds a change to the feed where the last one concerned a row, which it gives.
+   * Runs statements, and adds a change to the feed if the last statement returned a row, which it gives.
    *
    * @param before what to write before that change, by the results of the statements
    */

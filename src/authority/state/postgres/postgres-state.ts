@@ -35,7 +35,7 @@ export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'o
   readonly durability: Durability;
   readonly clocks: ClockSources;
   readonly randomBytes: Ports['randomBytes'];
-  /** Where sidecars and other authorities reach this one, for people. */
+  /** Where sidecars and other authorities reach this authority, for people. */
   readonly address: string;
   /** Called once the database was restored: this process must start again. Default: nothing. */
   readonly onRestored?: () => void;
@@ -44,7 +44,7 @@ export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'o
   /** Called with what row has no valid seal: it is not there for this process. Default: nothing. */
   readonly onForged?: (what: string) => void;
   readonly maxConnections?: number;
-  /** How long a host may take to say whether it is the primary. Default: `connect_timeout` of the URL. */
+  /** How long a host may take to answer whether it is the primary. Default: `connect_timeout` of the URL. */
   readonly askMs?: number;
 }
 
@@ -68,13 +68,13 @@ export interface PostgresState {
   readonly digestKey: Uint8Array;
   /** Why commits do not survive what they must, now. Ask each minute: an authority is not ready while there is any. */
   readonly problems: () => Promise<readonly string[] | StoreFailure>;
-  /** Claims the database for a fleet, unless it is claimed. Gives why the database is not for it; `null` where it is. */
+  /** Claims the database for a fleet, unless it is claimed. Gives why the database is not for it; `null` if it is. */
   readonly claim: (fleet: Fleet) => Promise<StoreFailure | null>;
   /** The same without a claim. */
   readonly fleetProblem: (fleet: Fleet) => Promise<StoreFailure | null>;
   /** What `remit fleet` shows of the database, but for what is wrong with it. */
   readonly report: () => Promise<Omit<DatabaseReport, 'problem' | 'cause'>>;
-  /** The timeline of the connected primary; `null` where none is. */
+  /** The timeline of the connected primary; `null` if none is. */
   readonly timeline: () => number | null;
   readonly close: () => Promise<void>;
 }
@@ -86,14 +86,13 @@ interface DatabaseFacts {
   readonly latestMs: number;
   readonly digestKey: Uint8Array;
   readonly positionKey: Uint8Array;
-  /** Why the database is known to lack commits; `null` where it is not. */
+  /** Why the database is known to lack commits; `null` if it is not. */
   readonly lost: string | null;
 }
 
 /**
  * Opens the state. Refuses a database of another encoding, whose tables are of another version, or that cannot be reached, or
- * that lacks commits. What commits survive is told by
- * `problems` and refuses nothing here.
+ * that lacks commits. Weak durability is reported by `problems` and refuses nothing here.
  */
 export async function openPostgresState(options: PostgresStateOptions): Promise<PostgresState | StoreFailure> {
   const { durability, target } = options;

@@ -15,11 +15,11 @@ import { usesStatements } from './rows/token-uses.ts';
 import type { WriteLane } from './write-lane.ts';
 import { written } from './rows/written.ts';
 
-/** Most tasks that one call ends, most secrets, and most rows that one step of pruning deletes from a table. */
+/** Most tasks that a call ends, most secrets, and most rows that a step of pruning deletes from a table. */
 const MAX_DUE = 1_000;
 const MAX_SECRETS = 10_000;
 const MAX_DELETED = 500;
-/** Most root tasks that one step of pruning deletes, and the clock skew of those that verify tokens. */
+/** Most root tasks that a step of pruning deletes, and the clock skew of verifiers of tokens. */
 const MAX_ROOTS = 32;
 const PRUNE_SKEW_MS = 60_000;
 /** Changes of the feed that are kept for readers that are behind. */
@@ -35,7 +35,7 @@ const DROP_SECRETS = `DELETE FROM remit.static_secrets WHERE (digest, agent, act
   SELECT digest, agent, action FROM remit.static_secrets ORDER BY last_seen_ms
   LIMIT greatest(0, (SELECT count(*) FROM remit.static_secrets) - ${MAX_SECRETS}))`;
 
-/** By the earlier of an authority's clock and the database's, so that one that is ahead ends nothing for good. */
+/** By the earlier of an authority's clock and the database's, so that a clock that is ahead ends nothing for good. */
 const DATABASE_MS = '(extract(epoch FROM now()) * 1000)::bigint';
 const DUE_BY = `least($1::bigint, ${DATABASE_MS})`;
 const DUE = `SELECT issuer, id FROM remit.tasks WHERE ended_ms IS NULL AND deadline_ms <= ${DUE_BY}
@@ -88,9 +88,9 @@ const FORGET_RECEIPTS = `DELETE FROM remit.receipts WHERE (seq, replica) IN (
   WHERE seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES} LIMIT ${MAX_DELETED})`;
 
 /**
- * Says how far a ledger has taken the outbox, and deletes what as many ledgers have as the most careful one asks for, and what each ledger has
- * that was heard of in the last ten minutes. So no record is lost with one disk, however long an authority is away, and one that is started
- * again meanwhile gets every record.
+ * Records how far a ledger has taken the outbox. Deletes records that enough ledgers have (the highest `copies` asked for) and that every
+ * ledger seen in the last ten minutes has. So no record is lost with a single disk, however long an authority is away, and a restarted
+ * authority gets every record.
  */
 const FORGET = `WITH mine AS (
     INSERT INTO remit.relays (ledger, seq, seen, copies) VALUES ($2, $1, clock_timestamp(), $3)
@@ -105,7 +105,7 @@ const FORGET = `WITH mine AS (
   WHERE seq <= (SELECT min(seq) FROM all_of WHERE seen > clock_timestamp() - interval '10 minutes')
     AND seq <= (SELECT seq FROM all_of ORDER BY seq DESC LIMIT 1 OFFSET (SELECT max(copies) - 1 FROM all_of))`;
 
-/** A ledger that says nothing about itself. */
+/** A ledger without details. */
 const ALONE = { name: '', copies: 1 };
 
 /** The background writes of an authority. Several replicas may do them at once. */
@@ -162,7 +162,7 @@ export function postgresUpkeep({
 }
 
 /**
- * One step of pruning. INVARIANT: by the earlier of both clocks, so that a clock that is ahead deletes nothing.
+ * A step of pruning. INVARIANT: by the earlier of both clocks, so that a clock that is ahead deletes nothing.
  */
 async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: number): Promise<Pruned | StoreFailure> {
   const nowMs = Math.min(wallMs, floorMs);
@@ -195,7 +195,7 @@ async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: nu
   return emptied ?? { tasks: done.tasks, isMore: done.isMore };
 }
 
-/** Slots that one step looks at. With those kept they are less than the ring. */
+/** Slots that a step looks at. With those kept they are less than the ring. */
 const LOOKED_AT = 3;
 
 /** Empties the partitions of `settled` whose slots are old. Those of the current slots are not locked. */
@@ -224,7 +224,7 @@ const textsIn = ({ secret: { digest, kind, place, agent, action } }: DueSecret):
   action,
 ];
 
-/** One row a key: a statement cannot change a row twice. */
+/** A row per key: a statement cannot change a row twice. */
 function merged<
   T extends { readonly digest: string; readonly agent: string; readonly action: string; readonly times: number },
 >(rows: readonly T[]): readonly T[] {

@@ -14,7 +14,7 @@ export interface Primary {
   readonly timeline: number;
 }
 
-/** Once one primary has answered, the others have as long again as it took, and at least this: one of them may be a later primary. */
+/** Once a primary has answered, the others have as long again as it took, and at least this: another host may be a later primary. */
 const LEAST_REST_MS = 250;
 
 const ROLE = `SELECT pg_is_in_recovery() AS standby, CASE WHEN pg_is_in_recovery() THEN NULL
@@ -32,9 +32,9 @@ export const rolesOf = (target: PostgresTarget, askMs = target.connectMs): Promi
   Promise.all(target.hosts.map((host) => roleOf(target, host, askMs)));
 
 /**
- * Finds the primary among all hosts: the one that is not in recovery and has the highest timeline. An old primary that still runs has a
- * lower one. Connecting takes some eight round trips, so the time that all hosts have is long; but where one host does not answer, no
- * failover waits for that.
+ * Finds the primary among all hosts: the host that is not in recovery and has the highest timeline. An old primary that still runs has a
+ * lower timeline. Connecting takes some eight round trips, so the time limit for all hosts is long; but a failover does not wait for a host
+ * that does not answer.
  */
 export async function primaryOf(target: PostgresTarget, askMs = target.connectMs): Promise<Primary | StoreFailure> {
   const roles = await rolesInTime(target.hosts.map((host) => roleOf(target, host, askMs)));
@@ -78,7 +78,7 @@ const failureOf = (role: Exclude<HostRole, { readonly role: 'primary' }>): Store
 
 async function roleOf(target: PostgresTarget, host: PostgresHost, askMs: number): Promise<HostRole> {
   const client = new Client({ ...connectionOf(target, host), connectionTimeoutMillis: askMs, query_timeout: askMs });
-  // The loss of the connection is told by the query.
+  // The query reports the loss of the connection.
   client.on('error', () => undefined);
   try {
     await client.connect();

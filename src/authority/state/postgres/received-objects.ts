@@ -7,7 +7,7 @@ import { written } from './rows/written.ts';
 /** Largest object before compression: what the other commits of the database wait for at most. */
 export const MAX_OBJECT_BYTES = 1024 ** 2;
 
-/** Objects of one page. */
+/** Objects of a page. */
 const PAGE = 1_000;
 const DAY_MS = 86_400_000;
 

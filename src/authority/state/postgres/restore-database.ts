@@ -20,7 +20,7 @@ import { WriteLane } from './write-lane.ts';
 export interface RestoreDatabaseOptions {
   readonly clocks: ClockSources;
   readonly randomBytes: Ports['randomBytes'];
-  /** Who restores, as named in records. */
+  /** The operator who restores, as named in records. */
   readonly by: string;
   readonly askMs?: number;
 }
@@ -47,7 +47,7 @@ const STILL_OPEN: Statement = { text: 'SELECT 1 FROM remit.tasks WHERE ended_ms 
  * since are open in it, and what was spent is not spent in it. So each open task ends with a record (`operator.restored`), and every earlier
  * token is refused.
  *
- * Authorities that run write nothing and renew no lease from the first step on, and end at the last one, so that they start again in the new
+ * Authorities that run write nothing and renew no lease from the first step on, and end at the last step, so that they start again in the new
  * life. A restore that is killed in between leaves a database that no authority serves from; run it again.
  */
 export async function restoreDatabase(
@@ -152,7 +152,7 @@ async function note(
   });
 }
 
-/** Begins the new life and gives its epoch; `null` where a task is open. INVARIANT: no task is written between the look and the commit. */
+/** Begins the new life and gives its epoch; `null` if a task is open. INVARIANT: no task is written between the look and the commit. */
 async function begun(database: Database, floorMs: number): Promise<string | null | StoreFailure> {
   const begin: Statement = {
     text: 'UPDATE remit.feed_head SET epoch = gen_random_uuid(), restored_ms = $1, lost = NULL WHERE part = 0 RETURNING epoch::text AS epoch',

@@ -7,14 +7,13 @@ const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
 const TRIGGER = `RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS`;
 
 /**
- * Version 9: what the login of the authorities may not do, so that nobody who has it alone gets a right by it.
+ * Version 9: what the login of the authorities may not do, so that the login alone gives no right to anybody.
  *
- * - A row of a task only moves forward: what it was accepted with does not change, a resume raises its generation, and where it has a seal
- *   (`row-seal.ts`) its revision rises, so that no earlier row is put back. It is deleted once it is past its deadline, a token once it
- *   has expired: by the clock of the database, so that a row that is written anew gives nothing.
+ * - A row of a task only moves forward: what it was accepted with does not change, a resume raises its generation, and if it has a seal
+ * (`row-seal.ts`) its revision rises, so that no earlier row is put back. It is deleted once it is past its deadline, a token once it has
+ * expired: by the clock of the database, so that a row that is written again gives nothing.
  * - What was spent, seen or remembered does not become less.
- * - A signing key has a proof of an authority (`key-proof.ts`), unless it was there before this version, and a revoked one is never there
- *   again.
+ * - A signing key has a proof of an authority (`key-proof.ts`), unless it was there before this version, and a revoked key never returns.
  * - \`relays.copies\` says how many ledgers must have a record before it is deleted, as each ledger asks for.
  */
 export const RIGHTS_SCHEMA = `

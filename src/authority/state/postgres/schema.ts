@@ -19,10 +19,10 @@ const settledParts = Array.from(
  *
  * - `tasks.root` is the root task of the family. Its row is locked by each write that concerns the family.
  * - `feed_head` and `outbox_head` give numbers in commit order without a gap: their rows are locked by the last statements of a transaction.
- *   The mark of a change tells it from another one that a database without it gave the same number.
- * - `settled` holds decisions, and the id of each transaction, by which an unknown result is asked for. It is a ring of partitions of ten
+ *   The mark of a change distinguishes it from a change to which a database that lost it gave the same number.
+ * - `settled` holds decisions, and the id of each transaction, by which an unknown result is looked up. It is a ring of partitions of ten
  *   minutes each, emptied by TRUNCATE.
- * - `replicas` and `receipts` say what each authority has pushed to its sidecars.
+ * - `replicas` and `receipts` record what each authority has pushed to its sidecars.
  *
  * Triggers enforce what no code may break: an ended task does not change, and neither an open task nor one of its tokens is deleted.
  */
@@ -201,11 +201,11 @@ CREATE TABLE fleet (
 `;
 
 /**
- * Version 3: what tells a database that has lost commits, and what is done about it.
+ * Version 3: how a database that has lost commits is detected, and what is done about it.
  *
- * - `feed_head.lost` says that commits were lost. No authority serves until `remit restore` has ended what may have ended since.
+ * - `feed_head.lost` is set if commits were lost. No authority serves until `remit restore` has ended what may have ended since.
  * - `digest_key.position_key` authenticates the positions that sidecars give back.
- * - `replicas.lease_ms` is the lease that an authority gives. Its rows of the version before count as the longest.
+ * - `replicas.lease_ms` is the lease that an authority gives. Rows of the previous version count as the longest lease.
  */
 export const LOST_SCHEMA = `
 ALTER TABLE feed_head ADD COLUMN lost text;
@@ -217,8 +217,9 @@ ALTER TABLE replicas ADD COLUMN lease_ms bigint NOT NULL DEFAULT ${MAX_LEASE_SEC
 /**
  * Version 4: the records of sidecars.
  *
- * - `emitters` says how far each log is kept. Each authority that takes a log over raises its term, and only that one may move the head.
- * - `receivers` has a row for each authority that receives logs; its beat rises while that one lives.
+ * - `emitters` records how far each log is kept. Each authority that takes a log over raises its term, and only that authority may move the
+ * head.
+ * - `receivers` has a row for each authority that receives logs; its beat rises while the authority lives.
  * - `received` has what is kept, an object for each batch; `received_days` the sum of their bytes, by the days they were kept on.
  */
 export const RECORDS_SCHEMA = `
@@ -305,8 +306,8 @@ INSERT INTO stops SELECT t.issuer, t.agent, '', a.action, t.id, t.cause, t.creat
 `;
 
 /**
- * Version 10: what was given back of a budget, of calls that Envoy did not send. What was spent still does not become less. A seal
- * (`row-seal.ts`) keeps who has the login alone from giving something back.
+ * Version 10: what was given back of a budget, of calls that Envoy did not send. What was spent still does not become less. With the login
+ * alone nothing can be given back, since that needs a seal (`row-seal.ts`).
  */
 export const GIVEN = `
 ALTER TABLE budgets ADD COLUMN given bigint NOT NULL DEFAULT 0, ADD COLUMN given_seal text;

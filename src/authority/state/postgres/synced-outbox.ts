@@ -12,9 +12,9 @@ interface Parts {
 }
 
 /**
- * The outbox as a ledger takes it: what a synced commit on the same primary has followed. A commit that waits for no standby any more is shown
- * and can be lost all the same. Its record would stand for something that never was, and another record would get its number, which a ledger
- * that has taken the first one skips.
+ * The outbox as a ledger takes it: only records that a synced commit on the same primary has followed. A commit whose wait for a standby was
+ * cancelled is visible and can still be lost. Its record would describe something that never happened, and another record would get its
+ * number, which a ledger that has taken the first record skips.
  */
 export class SyncedOutbox {
   readonly #parts: Parts;

@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { SettledPlace } from './rows/settled-parts.ts';
 
-/** A transaction by the id that it wrote about itself, and where. */
+/** A transaction by the id that it wrote about itself, and the place of that id. */
 export interface CommitAttempt {
   readonly id: string;
   readonly place: SettledPlace;
@@ -13,17 +13,17 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 4_000;
 
 /**
- * Inserts the id of the transaction as void: that waits for the transaction where it is still in progress, changes nothing where it was
- * committed, and otherwise makes it impossible.
+ * Inserts the id of the transaction as void: that waits for the transaction if it is still in progress, changes nothing if it was committed,
+ * and otherwise makes it impossible.
  */
 const VOID = `INSERT INTO remit.settled (part, slot, id, is_void) VALUES ($1, $2, $3, true) ON CONFLICT DO NOTHING`;
 const FATE = 'SELECT is_void FROM remit.settled WHERE part = $1 AND id = $2';
-/** So that the answer rests on a commit of its own, which standbys have only after the one that is asked about. */
+/** So that the answer rests on a commit of its own, which standbys have only after the commit in question. */
 const ASKED = 'INSERT INTO remit.settled (part, slot, id) VALUES ($1, $2, $3)';
 
 /**
  * What became of a transaction whose outcome is unknown: `committed`, and standbys have it; `void`, and it never will be; or `unknown`, since
- * the database could not say in time. Retries with back-off, since each try that hangs leaves a process of the server behind.
+ * the database did not answer in time. Retries with back-off, since each try that hangs leaves a process of the server behind.
  *
  * @param options.until by `performance.now`
  */

@@ -14,7 +14,7 @@ import { outcomeOfAttempt } from './unknown-outcome.ts';
 import type { CommitAttempt } from './unknown-outcome.ts';
 import { statementsOf } from './rows/written-rows.ts';
 
-/** Calls that come within this of the first are written in one transaction, at most so many. */
+/** Calls within this time of the first are written in a single transaction, at most so many. */
 const GROUP_MS = 2;
 const MAX_GROUP = 256;
 /** Most calls that wait. */
@@ -26,7 +26,7 @@ export interface LaneOptions {
   readonly newId: () => string;
   /** Authenticates rows. Default: none are. */
   readonly seal?: RowSeal | null;
-  /** Why nothing may be written now; `null` where it may. Default: it may. */
+  /** Why nothing may be written now; `null` if writing is allowed. Default: it is. */
   readonly refusal?: () => StoreFailure | null;
   /** Whether it writes to a database that is known to lack commits, as a restore does. Default no. */
   readonly writesLost?: boolean;
@@ -52,7 +52,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** A transaction that was tried: its outcome, and what to answer where it was committed. */
+/** A transaction that was tried: its outcome, and what to answer if it was committed. */
 interface Tried {
   readonly outcome: CommitOutcome;
   readonly attempt: CommitAttempt;
@@ -61,10 +61,10 @@ interface Tried {
 }
 
 /**
- * Runs writes in the order of their calls, those of 2 ms in one transaction, one transaction at a time. Each is decided by the clock
+ * Runs writes in the order of their calls, those within 2 ms in a single transaction, one transaction at a time. Each is decided by the clock
  * readings of its call. A write that fails makes no other fail.
  *
- * Where the outcome of a transaction is unknown, the database is asked by the id that the transaction wrote about itself, until it is known:
+ * If the outcome of a transaction is unknown, the database is queried for the id that the transaction wrote about itself, until it is known:
  * then the calls are answered, or run again. No call is answered as written before that.
  */
 export class WriteLane {
@@ -82,7 +82,7 @@ export class WriteLane {
     this.#rows = readerOf(options.seal ?? null);
   }
 
-  /** Runs a write. Fails at once as `full` where too many wait. */
+  /** Runs a write. Fails at once as `full` if too many wait. */
   run<T>({ needs, write }: LaneCall<T>): Promise<T | StoreFailure> {
     if (this.#isClosed) return Promise.resolve(storeFailure('broken', 'the database is closed'));
     if (this.#waiting.length >= MAX_WAITING) {
@@ -120,7 +120,7 @@ export class WriteLane {
     this.#running = null;
   }
 
-  /** Writes a group. Where a call fails all of it, each gets a transaction of its own, so that none makes another fail. */
+  /** Writes a group. If a call fails the whole group, each gets a transaction of its own, so that none makes another fail. */
   async #write(group: readonly Waiting[]): Promise<void> {
     const failure = await this.#known(group);
     if (failure === null || !isOfCall(failure)) this.#options.onWrite?.(failure);
@@ -131,13 +131,13 @@ export class WriteLane {
     }
   }
 
-  /** Runs a group until its outcome is known; `null` where it was committed and answered. */
+  /** Runs a group until its outcome is known; `null` if it was committed and answered. */
   async #known(group: readonly Waiting[]): Promise<StoreFailure | null> {
     const until = performance.now() + (this.#options.unknownMs ?? UNKNOWN_MS);
     for (let tries = 1; ; tries += 1) {
       const tried = await this.#try(group);
       if (isStoreFailure(tried)) {
-        // Nothing was committed. The connection may have been lost long ago: another one is tried once.
+        // Nothing was committed. The connection may have been lost long ago: another connection is tried once.
         if (tried.code === 'busy' && tries === 1) continue;
         return tried;
       }

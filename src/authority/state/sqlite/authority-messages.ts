@@ -30,7 +30,7 @@ export const WRITES = [
 ] as const satisfies readonly (keyof Store)[];
 export type WriteName = (typeof WRITES)[number];
 
-/** One call, with the clock readings at which it was made. The thread decides by these. */
+/** A call, with the clock readings at which it was made. The thread decides by these. */
 export interface WriteCall {
   readonly name: WriteName;
   readonly input: readonly unknown[];
@@ -59,7 +59,7 @@ export type AuthorityMessage =
       readonly kind: 'answers';
       /** Results of the oldest waiting calls, in order. */
       readonly answers: readonly WriteAnswer[];
-      /** One argument of `onWrite` for each transaction since the last message. */
+      /** The argument of `onWrite` for each transaction since the last message. */
       readonly writes: readonly (StoreFailure | null)[];
       /** Whether records were added to the outbox. */
       readonly hasRecords: boolean;

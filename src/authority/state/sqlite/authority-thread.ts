@@ -46,11 +46,11 @@ interface Waiting {
 }
 
 /**
- * A state file that a separate thread writes and this thread reads, so that the event loop never waits for a disk. Calls of one turn go to
- * the thread together, and it commits everything that waits in one transaction. Calls run in order. Once the promise of a call has
- * resolved, every later look sees what it wrote. A call beyond the bounds on waiting calls fails at once as `full`.
+ * A state file that a separate thread writes and this thread reads, so that the event loop never waits for a disk. Calls of a turn go to the
+ * thread together, and it commits everything that waits in a single transaction. Calls run in order. Once the promise of a call has resolved,
+ * every later look sees what it wrote. A call beyond the bounds on waiting calls fails at once as `full`.
  *
- * If the thread ends, or after an I/O error, all waiting and all later calls fail as `broken`. Whether the waiting ones were written is
+ * If the thread ends, or after an I/O error, all waiting and all later calls fail as `broken`. Whether the waiting calls were written is
  * unknown.
  *
  * Lifecycle: `open` once; `close` once, which completes all waiting calls, marks the file as closed cleanly, and ends the thread.
@@ -129,8 +129,8 @@ export class AuthorityThread implements StateAccess {
         this.#flush();
         const close = { kind: 'close', clocks: this.reader.clocks(), mark: this.reader.mark() } as const;
         this.#broken = storeFailure('broken', 'the state file is closed');
-        // INVARIANT: close the reader before the thread closes its connection. The last connection empties and deletes SQLite's log, which
-        // a read-only one cannot do, and a log left behind makes a restore refuse the path.
+        // INVARIANT: close the reader before the thread closes its connection. The last connection empties and deletes SQLite's log, which a
+        // read-only connection cannot do, and a log left behind makes a restore refuse the path.
         this.reader.close();
         this.#post(close);
       });
@@ -300,7 +300,7 @@ function workerFile(): string {
   return fileURLToPath(new URL(`./authority-worker${extension}`, import.meta.url).href);
 }
 
-/** The key of a task, where a caller gives the whole task. */
+/** The key of a task, if a caller gives the whole task. */
 const keyOf = ({ issuer, id }: { readonly issuer: string; readonly id: string }) => ({ issuer, id });
 
 /** A record with a buffer of its own. That of a `Buffer` is part of a pool, all of which would be copied to the thread. */

@@ -52,7 +52,7 @@ function serve(open: Store): void {
   parentPort?.on('message', (first: AuthorityRequest) => {
     const calls: WriteCall[] = [];
     let closing: AuthorityRequest | null = null;
-    // All waiting calls share one sync.
+    // All waiting calls share a sync.
     for (let next: AuthorityRequest | null = first; next !== null; next = nextRequest()) {
       clock.mark = next.mark;
       if (next.kind === 'writes') calls.push(...next.calls);
@@ -81,8 +81,8 @@ function answer(answers: readonly WriteAnswer[]): void {
 }
 
 /**
- * Runs all calls in one transaction. If one of them rolls it back, each call gets a transaction of its own, so that none makes another
- * fail. Where another process holds the lock all fail at once, so that they wait for it together and not one after the other.
+ * Runs all calls in a single transaction. If a call rolls it back, each call gets a transaction of its own, so that none makes another fail.
+ * If another process holds the lock, all fail at once, so that they wait for it together and not one after the other.
  */
 function inOneCommit(open: Store, calls: readonly WriteCall[]): readonly WriteAnswer[] {
   if (calls.length === 1) return calls.map((call) => made(open, call));

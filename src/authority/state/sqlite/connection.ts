@@ -11,7 +11,7 @@ import { failureOfSqlite } from '../../../core/sqlite/sqlite-failure.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 
-/** The clock of a connection. A `ClockFloor` is one. */
+/** The clock of a connection, such as a `ClockFloor`. */
 export interface StateClock {
   read(): Clocks;
   /** The mark that a commit writes for the next process. */
@@ -34,7 +34,7 @@ interface ConnectionOptions {
 }
 
 /**
- * One connection to a state file, with its clock, its prepared statements and its handling of failures. Everything runs through `read` or
+ * A connection to a state file, with its clock, its prepared statements and its handling of failures. Everything runs through `read` or
  * `write`. After a failed read, write or sync, every later call fails in the same way.
  */
 export class Connection {
@@ -63,7 +63,7 @@ export class Connection {
     this.#clock = 'clock' in options ? options.clock : new ClockFloor(options, markIn(db));
   }
 
-  /** One reading of all clocks. */
+  /** Reads all clocks at once. */
   clocks(): Clocks {
     return this.#clock.read();
   }
@@ -105,7 +105,7 @@ export class Connection {
 
   /**
    * Runs reads on the connection.
-   * @param input every text that is passed to SQLite; refused here where it cannot be stored
+   * @param input every text that is passed to SQLite; refused here if it cannot be stored
    */
   read<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
     if (this.#broken !== null) return this.#broken;
@@ -121,7 +121,7 @@ export class Connection {
   }
 
   /**
-   * Runs one transaction, which is on disk when this returns and also writes the clock mark. A failure rolls it back. Within `inOneCommit` it
+   * Runs a transaction, which is on disk when this returns and also writes the clock mark. A failure rolls it back. Within `inOneCommit` it
    * is on disk when `inOneCommit` returns.
    */
   write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
@@ -132,8 +132,8 @@ export class Connection {
   }
 
   /**
-   * Commits everything written in `work` in one transaction. It begins with the first write and is on disk when this returns. `work` must
-   * neither await nor throw. If one write fails, all are rolled back and the later ones fail in the same way.
+   * Commits everything written in `work` in a single transaction. It begins with the first write and is on disk when this returns. `work`
+   * must neither await nor throw. If a write fails, all are rolled back and later writes fail in the same way.
    */
   inOneCommit(work: () => void): null | StoreFailure {
     const group: { failure: StoreFailure | null } = { failure: null };
@@ -200,7 +200,7 @@ export class Connection {
   }
 
   /**
-   * Within a transaction: writes the clock mark, unless another process wrote a later one. A mark that is later by more than 24 hours is
+   * Within a transaction: writes the clock mark, unless another process wrote a later mark. A mark that is later by more than 24 hours is
    * wrong and is overwritten.
    */
   #writeClock({ floorMs, boot }: FloorMark): void {
@@ -220,7 +220,7 @@ export class Connection {
     this.#onChange(root, part);
   }
 
-  /** Sets the one listener of `changed`. It must not throw. */
+  /** Sets the only listener of `changed`. It must not throw. */
   onChange(listener: (root: string, part: ChangedPart) => void): void {
     this.#onChange = listener;
   }

@@ -2,7 +2,7 @@
 import type { Connection } from './connection.ts';
 import type { StateSize } from '../../../core/state/store.ts';
 
-/** Returned to the disk in one step: 1 MiB with pages of 4 KiB. */
+/** Returned to the disk in a step: 1 MiB with pages of 4 KiB. */
 const MAX_PAGES = 256;
 /** Kept for later writes, so that a file in steady use neither shrinks nor grows: 4 MiB. */
 const RESERVED_PAGES = 1_024;
@@ -26,7 +26,7 @@ export const sparePages = (connection: Connection): number =>
 /** Returns at most 256 spare pages to the disk. Gives whether there are more. Within a transaction. */
 export function giveBack(connection: Connection): boolean {
   const before = sparePages(connection);
-  // Each row of the result moves one page, so all rows must be read.
+  // Each row of the result moves a page, so all rows must be read.
   connection.statement(`PRAGMA incremental_vacuum(${MAX_PAGES})`).all();
   const left = sparePages(connection);
   return left > 0 && left < before;

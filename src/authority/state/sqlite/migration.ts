@@ -16,7 +16,7 @@ import { errorCode } from '../../../core/runtime/system/error-code.ts';
 export interface Migrated {
   readonly from: number;
   readonly to: number;
-  /** Path of a copy of the file before the migration, mode 0600; `null` where none was requested. */
+  /** Path of a copy of the file before the migration, mode 0600; `null` if none was requested. */
   readonly copy: string | null;
 }
 
@@ -24,8 +24,8 @@ export interface Migrated {
 const MAX_BYTES = 64 * 1024 ** 3;
 
 /**
- * The older version of a file that this build would migrate; `null` where it is up to date or does not exist. A failure where the version
- * has no migration in this build, or the file is not ours. It changes nothing.
+ * The older version of a file that this build would migrate; `null` if it is up to date or does not exist. A failure if the version has no
+ * migration in this build, or the file is not ours. It changes nothing.
  */
 export function pendingVersion(path: string, format: FileFormat): number | null | StoreFailure {
   if (!existsSync(path)) return null;
@@ -42,9 +42,9 @@ export function pendingVersion(path: string, format: FileFormat): number | null 
 }
 
 /**
- * Migrates a file, step by step. Each step is one transaction, so a process that is killed leaves the version before or after a step, and
+ * Migrates a file, step by step. Each step is a transaction, so a process that is killed leaves the version before or after a step, and
  * the next start continues. The whole file is checked for damage first. With `keepsCopy` a copy of it is on disk beside it (`.schema-N`)
- * before the first step. `null` where there is nothing to do. INVARIANT: the caller holds the file exclusively (`lockState`).
+ * before the first step. `null` if there is nothing to do. INVARIANT: the caller holds the file exclusively (`lockState`).
  */
 export function migrateFile(
   path: string,
@@ -89,7 +89,7 @@ function take(db: DatabaseSync, { from, run }: SchemaStep): void {
   }
 }
 
-/** Copies the file at one instant. When this returns, the copy is on disk under its name; if it throws, there is none. */
+/** Copies the file as of an instant. When this returns, the copy is on disk under its name; if it throws, there is none. */
 function keepCopy(db: DatabaseSync, copy: string): void {
   const fresh = `${copy}.new`;
   rmSync(fresh, { force: true });

@@ -6,11 +6,11 @@ import { forgetStops, hasOldStops } from './tables/stop-table.ts';
 
 /** The largest configurable clock skew between this machine and a verifier: 60 s. */
 export const PRUNE_SKEW_MS = 60_000;
-/** Most rows that one step reads to delete. A step blocks the process and all other writers. */
+/** Most rows that a step reads to delete. A step blocks the process and all other writers. */
 const MAX_ROWS = 128;
-/** Most root tasks that one step looks at. */
+/** Most root tasks that a step looks at. */
 const MAX_ROOTS = 32;
-/** Most replay keys, most settled decisions and most stops that one step deletes. */
+/** Most replay keys, most settled decisions and most stops that a step deletes. */
 const MAX_KEYS = 128;
 
 const ROOTS = `SELECT issuer, id, ended_ms FROM tasks INDEXED BY tasks_ended
@@ -46,7 +46,7 @@ const START: Root = { endedAtMs: Number.MIN_SAFE_INTEGER, issuer: '', id: '' };
 interface Due {
   /** Root tasks that are no longer needed. */
   readonly roots: readonly Root[];
-  /** Where the next look begins. */
+  /** The start of the next look. */
   readonly next: Root;
   /** Whether replay keys, settled decisions or stops are due for deletion. */
   readonly hasKeys: boolean;
@@ -70,7 +70,7 @@ export class Pruning {
     this.#connection = connection;
   }
 
-  /** The work of the next step; `null` where there is none. Within `read`. */
+  /** The work of the next step; `null` if there is none. Within `read`. */
   due(keepMs: number): Due | null {
     const { endedAtMs, issuer, id } = this.#seen;
     const rows = this.#connection.statement(ROOTS).all(this.#nowMs() - keepMs, endedAtMs, issuer, id);
@@ -89,7 +89,7 @@ export class Pruning {
     return null;
   }
 
-  /** Deletes what `due` returned, as far as one step goes. Within a transaction. */
+  /** Deletes what `due` returned, as far as a step goes. Within a transaction. */
   step({ roots, next, hasKeys, hasSettled, hasStops }: Due): Pruned {
     this.#left = MAX_ROWS;
     this.#deleted = 0;

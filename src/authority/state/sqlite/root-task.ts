@@ -1,7 +1,7 @@
 import type { Connection } from './connection.ts';
 import type { TaskKey } from '../../../core/state/store.ts';
 
-/** SQL for the id of the root task of a row of `tasks`: its own id where it has no parent. */
+/** SQL for the id of the root task of a row of `tasks`: its own id if it has no parent. */
 export const ROOT_TASK = `CASE WHEN tasks.parent IS NULL THEN tasks.id ELSE (
   WITH RECURSIVE above (id, parent) AS (
     SELECT tasks.id, tasks.parent
@@ -12,6 +12,6 @@ export const ROOT_TASK = `CASE WHEN tasks.parent IS NULL THEN tasks.id ELSE (
 
 const SELECT_ROOT = `SELECT ${ROOT_TASK} AS root FROM tasks WHERE issuer = ? AND id = ?`;
 
-/** The id of the root task of a task; its own id where the task does not exist. */
+/** The id of the root task of a task; its own id if the task does not exist. */
 export const rootTaskOf = (connection: Connection, { issuer, id }: TaskKey): string =>
   String(connection.statement(SELECT_ROOT).get(issuer, id)?.['root'] ?? id);

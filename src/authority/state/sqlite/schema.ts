@@ -7,7 +7,7 @@ const APPLICATION_ID = 0x52656d74;
 const SCHEMA_VERSION = 12;
 
 /**
- * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row where it never was. Since version
+ * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row if it never was. Since version
  * 9.
  */
 const RESTORED = `
@@ -83,7 +83,7 @@ const DIGEST_KEY_BYTES = 32;
  * The tables.
  *
  * The outbox holds records until they are in the ledger. Its numbers are never reused, so that the ledger recognises those it has. Records
- * are BLOBs, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node. Text for other tables is refused where it contains U+0000.
+ * are BLOBs, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node. Text for other tables is refused if it contains U+0000.
  *
  * Triggers enforce what no code may break: an ended task does not change, and neither an open task nor one of its tokens is deleted.
  * `task_counts` is kept by triggers, since counting 100,000 tasks takes 90 ms. `serving` has a row while a process serves with the

@@ -43,7 +43,7 @@ import { taskValues } from '../../../core/state/writes/task-row.ts';
 import { SqliteReader } from './state-reader.ts';
 import type { RememberedKind } from '../../../core/state/replay-memory.ts';
 
-/** How far the clock mark in the file may lag where nothing else is written. */
+/** How far the clock mark in the file may lag if nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
 /**
  * Tokens whose state the writer holds too: those in use now. Beside it a reader holds many, and what is read here once more costs little beside
@@ -51,7 +51,7 @@ const CLOCK_WRITE_MS = 10_000;
  */
 const MAX_STATES = 1_024;
 
-/** A store over one connection. Every call is synchronous and is one statement or one transaction. */
+/** A store over a connection. Every call is synchronous and is a single statement or transaction. */
 export class SqliteStore extends SqliteReader implements Store {
   readonly #pruning: Pruning;
   /** Within a transaction. */
@@ -260,7 +260,7 @@ export class SqliteStore extends SqliteReader implements Store {
     }
   }
 
-  /** Takes from a task what `work` takes. Nothing where the numbers or texts cannot be stored, or the token is refused here. */
+  /** Takes from a task what `work` takes. Takes nothing if the numbers or texts cannot be stored, or the token is refused here. */
   #take<Problem>(
     ids: readonly string[],
     key: TaskKey,

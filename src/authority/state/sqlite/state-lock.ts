@@ -6,7 +6,7 @@ import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { errorCode } from '../../../core/runtime/system/error-code.ts';
 
 /**
- * Locks a state file for the one process that serves with it, until the lock is released or the process ends. `busy` where another process
+ * Locks a state file for the process that serves with it, until the lock is released or the process ends. `busy` if another process
  * has it. Commands that write the file briefly take no lock: what they write is valid for the process that serves.
  */
 export function lockState(path: string): FileLock | StoreFailure {

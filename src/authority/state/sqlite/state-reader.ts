@@ -39,7 +39,7 @@ import { UseStates } from './use-states.ts';
 export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'digestOf' | 'reportedUses'> {
   /** The clock mark for the next commit. */
   mark(): FloorMark;
-  /** The task with its root, its history and those tokens of it that are asked for; `undefined` where it does not exist. */
+  /** The task with its root, its history and those tokens of it that are asked for; `undefined` if it does not exist. */
   heldTask(key: TaskKey, jtiDigests: readonly string[]): HeldTask | undefined | StoreFailure;
   /** The key of the digests of static secrets, 32 bytes. */
   digestKey(): Uint8Array | StoreFailure;
@@ -49,10 +49,10 @@ export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'd
   idlingAmong(used: ReadonlyMap<string, number>): readonly (readonly [task: string, atMs: number])[] | StoreFailure;
 }
 
-/** Tokens whose state a process that reads beside the writer holds: each use is decided by one. */
+/** Most tokens whose state a reading process beside the writer caches: each use is decided by such a state. */
 const MAX_STATES = 16_384;
 
-/** A reader over one connection. Every call is synchronous and is one statement. */
+/** A reader over a connection. Every call is synchronous and is a single statement. */
 export class SqliteReader implements StateReader {
   protected readonly connection: Connection;
   protected readonly useStates: UseStates;

@@ -14,7 +14,7 @@ const STATE_BYTES = 1_024;
 /** After so many states that were read, those of expired tokens are dropped: tokens of minutes would fill the cache of a process that runs for days. */
 const SWEEP_EACH = 256;
 
-/** A root task with all of its descendants. They share one history, and an end of the root ends all of them. */
+/** A root task with all of its descendants. They share a history, and an end of the root ends all of them. */
 interface Family {
   /** Number of cached states. */
   held: number;
@@ -70,19 +70,19 @@ export class UseStates {
     connection.onChange((root, part) => this.#apply(root, part));
   }
 
-  /** The cached state of a token, where nothing was written since. Within `read`. */
+  /** The cached state of a token, if nothing was written since. Within `read`. */
   held(key: TaskKey, jtiDigest: string): UseState | undefined {
     const held = this.#standing(key, jtiDigest);
     return held !== undefined && held.historyChanges === held.family.historyChanges ? held.state : undefined;
   }
 
-  /** The cached task and token, also where the history was written to since. Within `read`. */
+  /** The cached task and token, even if the history was written to since. Within `read`. */
   standing(key: TaskKey, jtiDigest: string): TaskStanding | undefined {
     return this.#standing(key, jtiDigest)?.state;
   }
 
   /**
-   * Reads the state of a token, and caches it where task and token exist, so that a new task or token invalidates nothing. Within `read`,
+   * Reads the state of a token, and caches it if task and token exist, so that a new task or token invalidates nothing. Within `read`,
    * after `held`.
    */
   read(key: TaskKey, jtiDigest: string): UseState | undefined {

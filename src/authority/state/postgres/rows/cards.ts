@@ -27,13 +27,13 @@ export interface TaskCard {
   readonly history: TaskHistory;
 }
 
-/** Cards as they were at one head of the feed, in the order asked for; `null` where there is no such task. */
+/** Cards as of a head of the feed, in the order asked for; `null` if there is no such task. */
 export interface CardsAtHead {
   readonly head: FeedHead;
   readonly cards: readonly (TaskCard | null)[];
 }
 
-/** One statement, and so one snapshot: the head counts every commit that the cards show, and no other. */
+/** A single statement, and so a single snapshot: the head counts every commit that the cards show, and no other. */
 const CARDS = `SELECT ${HEAD_COLUMNS}, to_json(t) AS task, to_json(y) AS history,
     (SELECT coalesce(json_agg(o), '[]') FROM remit.tokens o WHERE o.issuer = t.issuer AND o.task = t.id
       AND o.jti_digest IN (SELECT json_array_elements_text(k.digests))) AS tokens
@@ -43,7 +43,7 @@ const CARDS = `SELECT ${HEAD_COLUMNS}, to_json(t) AS task, to_json(y) AS history
   LEFT JOIN remit.histories y ON y.issuer = t.issuer AND y.task = t.root
   WHERE h.part = 0 ORDER BY k.n`;
 
-/** The cards of tasks, of one snapshot of the primary. Text that is never stored names no task and no token. */
+/** The cards of tasks, from a single snapshot of the primary. Text that is never stored names no task and no token. */
 export async function cardsOf(
   { database, rows }: { readonly database: Database; readonly rows: RowReader },
   asked: readonly AskedCard[],

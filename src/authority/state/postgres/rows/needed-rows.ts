@@ -36,7 +36,7 @@ const USED =
 
 /**
  * Locks the families, by their root tasks in the order of their keys, so that two transactions never wait for each other. INVARIANT: every
- * write that concerns a family holds this lock, so that what follows reads the last commit about it, and nobody changes it meanwhile.
+ * write that concerns a family holds this lock, so that what follows reads the last commit about it, and no other write changes it meanwhile.
  */
 const LOCK = `SELECT 1 FROM remit.tasks WHERE (issuer, id) IN (
     SELECT t.issuer, t.root FROM ${KEYS} JOIN remit.tasks t ON t.issuer = k.issuer AND t.id = k.id
@@ -68,7 +68,7 @@ const REMEMBERED_COUNT =
 
 const HEAD = 'SELECT lost, (extract(epoch FROM now()) * 1000)::bigint AS now_ms FROM remit.feed_head WHERE part = 0';
 
-/** The rows, and why the database is known to lack commits; `null` where it is not. */
+/** The rows, and why the database is known to lack commits; `null` if it is not. */
 interface LockedRows {
   readonly rows: RowSet;
   readonly lost: string | null;
@@ -76,7 +76,7 @@ interface LockedRows {
   readonly databaseMs: number;
 }
 
-/** Begins a transaction, locks the families of what is needed, and reads it: one flight. */
+/** Begins a transaction, locks the families of what is needed, and reads it, in a single flight. */
 export async function lockedRows(
   client: PoolClient,
   needs: readonly NeededRows[],

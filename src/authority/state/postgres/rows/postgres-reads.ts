@@ -26,7 +26,7 @@ const MAX_SECRETS = 10_000;
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Reads of the primary, each one statement. */
+/** Reads of the primary, each a single statement. */
 export class PostgresReads {
   readonly #database: Database;
   readonly #nowMs: () => number;
@@ -83,7 +83,7 @@ export class PostgresReads {
     );
   }
 
-  /** `StoreReader.taskCounts`. It counts the rows of open tasks, and takes the number of ended ones from the statistics of the server. */
+  /** `StoreReader.taskCounts`. It counts the rows of open tasks, and takes the number of ended tasks from the statistics of the server. */
   async taskCounts(): Promise<TaskCounts | StoreFailure> {
     const rows = await this.#rows(
       `SELECT count(*) FILTER (WHERE state = 'active') AS active, count(*) FILTER (WHERE state = 'suspended') AS suspended,

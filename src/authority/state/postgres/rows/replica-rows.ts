@@ -2,7 +2,7 @@ import { isStoreFailure } from '../../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../core/runtime/store-failure.ts';
 import type { Database } from '../database.ts';
 
-/** What became of one change at the sidecars of one authority. */
+/** What became of a change at the sidecars of an authority. */
 export interface ReplicaReceiptRow {
   readonly replica: string;
   readonly seq: number;
@@ -21,11 +21,11 @@ export interface Replica {
   readonly enforcedSeq: number;
   /** The lease that it gives. */
   readonly leaseMs: number;
-  /** What it says about itself, as JSON. */
+  /** Details that it publishes about itself, as JSON. */
   readonly details: string;
 }
 
-/** Each is the last change of its root task: it is waited for right after its commit, so it is among the last `$3` ones. */
+/** Each is the last change of its root task: it is waited for right after its commit, so it is among the last `$3` changes. */
 const RECEIPTS = `SELECT * FROM remit.receipts WHERE seq IN (
   SELECT max(seq) FROM remit.feed WHERE part = 0 AND seq <= $2 AND seq > $2 - $3::bigint AND root = ANY($1::text[]) AND NOT is_history
   GROUP BY root)`;

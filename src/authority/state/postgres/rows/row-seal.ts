@@ -8,7 +8,7 @@ type Row = Readonly<Record<string, unknown>>;
 
 /**
  * Authenticates the rows that give rights, of tasks and of tokens, by a key of the authorities (`stateKey`) that is not in the database. So
- * whoever can write the database alone makes no task and no token: a row without a valid seal is not there. The revision of a task is sealed
+ * write access to the database alone creates no task and no token: a row without a valid seal is ignored. The revision of a task is sealed
  * with it, and triggers let it only rise, so that no earlier row comes back either.
  */
 export class RowSeal {
@@ -34,13 +34,13 @@ export class RowSeal {
     return this.#code(['token', jtiDigest, issuer, taskId, audience, issuedAtMs, expiresAtMs, generation, boundTo]);
   }
 
-  /** The task of a row of `tasks`; `null` where no authority wrote it so. */
+  /** The task of a row of `tasks`; `null` if no authority wrote it so. */
   taskIn(row: Row): RootedTask | null {
     const read = rootedFrom(row);
     return this.#isAsWritten(row, this.ofTask(read), `task ${read.task.id}`) ? read : null;
   }
 
-  /** The token of a row of `tokens`; `null` where no authority wrote it so. */
+  /** The token of a row of `tokens`; `null` if no authority wrote it so. */
   tokenIn(row: Row): TokenOfTask | null {
     const token = tokenFrom(row);
     return this.#isAsWritten(row, this.ofToken(token), `a token of task ${token.taskId}`) ? token : null;
@@ -71,7 +71,7 @@ export class RowSeal {
   }
 }
 
-/** How rows are read where nothing authenticates them. */
+/** How rows are read without authentication. */
 const rootedFrom = (row: Row): RootedTask => ({
   task: taskFrom(row),
   root: String(row['root']),
@@ -85,7 +85,7 @@ const spentFrom = (row: Row): SpentRow => ({
   given: Number(row['given']),
 });
 
-/** Reads rows of tasks, tokens and budgets: `null` for one that is not as an authority wrote it. */
+/** Reads rows of tasks, tokens and budgets: `null` for a row that is not as an authority wrote it. */
 export interface RowReader {
   readonly taskIn: (row: Row) => RootedTask | null;
   readonly tokenIn: (row: Row) => TokenOfTask | null;

@@ -18,7 +18,7 @@ import { keyText } from './key-text.ts';
 export interface RootedTask {
   readonly task: Task;
   readonly root: string;
-  /** How often its row was written; 0 for one of an earlier version. */
+  /** How often its row was written; 0 for a row of an earlier version. */
   readonly revision: number;
 }
 
@@ -52,8 +52,8 @@ export type StopChange =
 class Conflict extends Error {}
 
 /**
- * The rows of one transaction in memory: as read and locked, and as changed since by the writes that run in it, one after another. A write
- * that fails leaves no trace. At the end `changed` says what to write.
+ * The rows of a transaction in memory: as read and locked, and as changed since by its writes, which run one after another. A write that
+ * fails leaves no trace. At the end `changed` gives what to write.
  */
 export class RowSet implements StateRows {
   readonly #tasks = new Map<string, RootedTask>();
@@ -113,7 +113,7 @@ export class RowSet implements StateRows {
     this.#stops = [...this.#stops, stop];
   }
 
-  /** Runs a write by the clock readings of its call. Undoes all of it where it gives a failure, or meets a key that exists. */
+  /** Runs a write by the clock readings of its call. Undoes all of it if it gives a failure, or meets a key that exists. */
   attempt<T>(clocks: Clocks, write: (rows: RowSet) => T): T | StoreFailure {
     this.#clocks = clocks;
     this.#undo = [];
@@ -296,7 +296,7 @@ export class RowSet implements StateRows {
     for (const { task, at, isAllowedUse } of records) if (isAllowedUse && task !== null) this.touch(task, at);
   }
 
-  /** Restarts the idle time of the task and its ancestors: `touchTask` of the state file says by which rules. */
+  /** Restarts the idle time of the task and its ancestors: see `touchTask` of the state file for the rules. */
   touch(taskId: string, usedAtMs: number): void {
     const { wallMs, floorMs } = this.#clocks;
     const usedMs = floorMs - Math.max(0, wallMs - usedAtMs);
@@ -325,7 +325,7 @@ export class RowSet implements StateRows {
     this.#mark(this.#changed.tasks, key);
   }
 
-  /** A change of the task tells more than one of the history. */
+  /** A change of the task supersedes a change of the history. */
   #announce(root: string, part: ChangedPart): void {
     if (part === 'task' || !this.#changed.feed.has(root)) this.#set(this.#changed.feed, root, part);
   }

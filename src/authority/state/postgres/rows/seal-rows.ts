@@ -7,12 +7,12 @@ export interface SealedRows {
   readonly tokens: number;
 }
 
-/** Rows in one statement. */
+/** Rows in a statement. */
 const BATCH = 1_000;
 
 /**
- * Seals the rows of tasks and tokens that have no seal, as an authority with the key would have written them: whatever they say counts from then
- * on. In the transaction of `client`, which owns the tables. Other rows stay: those of another key count as not there.
+ * Seals the rows of tasks and tokens that have no seal, as an authority with the key would have written them: they are trusted from then on.
+ * In the transaction of `client`, which owns the tables. Other rows stay: rows sealed with another key are ignored.
  */
 export async function sealRows(client: Client, key: Uint8Array): Promise<SealedRows> {
   const seal = new RowSeal(key, () => undefined);

@@ -2,21 +2,21 @@
 
 /** The partitions of the table of settled uses. */
 
-/** Partitions of `settled`. Each holds what was settled within one slot of ten minutes. */
+/** Partitions of `settled`. Each holds what was settled within a slot of ten minutes. */
 export const PARTS_OF_SETTLED = 8;
 const SLOT_MS = 600_000;
 /** A slot is emptied once it has been over for two more. */
 const KEPT_SLOTS = 3;
 
-/** Where a decision that is settled now is kept. */
+/** The place for a decision that is settled now. */
 export interface SettledPlace {
   readonly part: number;
   readonly slot: number;
 }
 
 /**
- * The place of a decision that is settled at an instant of the clock of the database. INVARIANT: writers and those that empty go by that one
- * clock, or an authority whose clock is ahead would empty the slot that others write.
+ * The place of a decision that is settled at an instant of the clock of the database. INVARIANT: writing and emptying use this same clock, or
+ * an authority whose clock is ahead would empty the slot that others write.
  */
 export function settledPlace(databaseMs: number): SettledPlace {
   const slot = Math.floor(databaseMs / SLOT_MS);

@@ -8,7 +8,8 @@ import type { StopChange } from './row-set.ts';
 type Row = Readonly<Record<string, unknown>>;
 
 /**
- * For each action the stop of a suspended task, else that of ended ones, whose column `task` is empty: one seek in the primary key each.
+ * For each action the stop of a suspended task, else that of ended tasks, whose column `task` is empty: a single seek in the primary key
+ * each.
  */
 const SELECT = `SELECT s.* FROM json_populate_recordset(NULL::remit.stops, $1::json) q, LATERAL (
     SELECT * FROM remit.stops o WHERE o.issuer = q.issuer AND o.agent = q.agent AND o.subject = q.subject AND o.action = q.action
@@ -47,7 +48,7 @@ const LOCK = `SELECT CASE WHEN l.is_stop THEN pg_advisory_xact_lock(${LOCK_CLASS
     GROUP BY 1 ORDER BY 1) l`;
 
 /**
- * Locks agents until the commit: alone where tasks of them may be stopped, together where they declare. INVARIANT: the first lock of a
+ * Locks agents until the commit: exclusively if tasks of them may be stopped, shared if they declare. INVARIANT: the first lock of a
  * transaction, in the order of its keys, so that two transactions never wait for each other; and a declaration that reads the stops after it
  * finds each stop that was acknowledged before.
  */
@@ -96,7 +97,7 @@ export function stopStatements(changes: readonly StopChange[]): readonly Stateme
   };
   for (const change of changes) {
     if (change.kind === 'add') {
-      // A statement cannot change a row twice; the later of two stops is the one that lasts longer.
+      // A statement cannot change a row twice; the later of two stops lasts longer.
       for (const stop of change.stops) added.set(keyOf(stop), stop);
       continue;
     }

@@ -6,7 +6,7 @@ import { isStorable } from '../../../../core/state/writes/stored-text.ts';
 import type { Database } from '../database.ts';
 import type { Statement } from '../flight.ts';
 
-/** Each token once, and in one order, so that writers at the same time do not wait for one another in a ring. */
+/** Each token once, and in a fixed order, so that concurrent writers do not deadlock. */
 const UPSERT = `INSERT INTO remit.token_uses AS u
   SELECT r.jti_digest, $2, $3, $3, r.uses, r.trace_id, r.span_id, r.allowed
   FROM json_to_recordset($1::json) AS r (jti_digest text, uses bigint, trace_id text, span_id text, allowed text)

@@ -5,8 +5,8 @@ import { BEGIN, commit, flight } from '../flight.ts';
 import type { Statement } from '../flight.ts';
 
 /**
- * Runs a transaction that may be done again where it failed or its outcome is unknown: both are a failure. So is a database that is known to
- * lack commits: what was true of the other one, such as which records its ledgers have, is not true of this one.
+ * Runs an idempotent transaction, which may be retried if it failed or its outcome is unknown: both are a failure. So is a database that is
+ * known to lack commits: what was true before the loss, such as which records its ledgers have, may be false now.
  */
 export async function written(database: Database, statements: readonly Statement[]): Promise<null | StoreFailure> {
   const done = await changed(database, statements);

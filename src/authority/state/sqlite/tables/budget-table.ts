@@ -2,7 +2,7 @@
 import type { Connection } from '../connection.ts';
 import type { TaskKey } from '../../../../core/state/store.ts';
 
-/** The value of a counter of a task; 0 where there is no such counter. */
+/** The value of a counter of a task; 0 if there is no such counter. */
 export function spentOf(connection: Connection, { issuer, id }: TaskKey, name: string): number {
   const sql = 'SELECT spent FROM budgets WHERE issuer = ? AND task = ? AND name = ?';
   return Number(connection.statement(sql).get(issuer, id, name)?.['spent'] ?? 0);

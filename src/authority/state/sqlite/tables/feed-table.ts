@@ -33,7 +33,7 @@ export function endOfFeed(connection: Statements): number {
   return Number(row?.['seq'] ?? 0);
 }
 
-/** The changes after a position; `null` where some of them are no longer kept. */
+/** The changes after a position; `null` if some of them are no longer kept. */
 export function changesAfter(connection: Statements, position: number): FeedChanges | null {
   const rows = connection.statement('SELECT seq, root, is_history FROM feed WHERE seq > ? ORDER BY seq').all(position);
   const [first] = rows;

@@ -1,7 +1,7 @@
 /** The mark of a state file that was restored. */
 import type { Connection } from '../connection.ts';
 
-/** When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock; `null` where it never was. */
+/** When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock; `null` if it never was. */
 export function restoredAt(connection: Connection): number | null {
   const row = connection.statement('SELECT at_ms FROM restored').get();
   return row === undefined ? null : Number(row['at_ms']);

@@ -6,7 +6,7 @@ import type { DueSecret, SecretSighting } from '../../../../core/state/store.ts'
 
 /**
  * Digests secrets with the key of the state file: HMAC-SHA-256, as `hmac-sha-256:` and base64url. A secret has the same digest for every
- * agent and after every restart, and a different one in another state file.
+ * agent and after every restart, and a different digest in another state file.
  *
  * The key protects a guessable password against guesses from what leaves the state file: command output, tickets, catalogs. It does not
  * protect against readers of the state file, since the key is in it, so that a restored file goes on naming secrets as before. Keep copies
@@ -22,7 +22,7 @@ export function secretDigests(connection: Connection): (secret: string) => strin
 /** The key of the digests. */
 export function digestKeyOf(connection: Connection): Uint8Array {
   const key = connection.statement('SELECT key FROM digest_key').get()?.['key'];
-  // The table has exactly one row, created with the schema in one transaction. `STRICT` and a check guard type and length.
+  // The table has exactly one row, created with the schema in the same transaction. `STRICT` and a check guard type and length.
   if (!(key instanceof Uint8Array)) throw new Error('the state file has no digest key');
   return key;
 }

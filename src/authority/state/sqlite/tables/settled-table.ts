@@ -3,7 +3,9 @@ import type { Connection } from '../connection.ts';
 
 /** How long a settled decision is remembered: longer than any retry after an unknown result. 10 minutes. */
 const KEPT_MS = 600_000;
-/** Old decisions are deleted with one new one in `SWEEP_EACH`, more than came since, so that the table shrinks faster than it grows. */
+/**
+ * One new decision in `SWEEP_EACH` also deletes old decisions, more than were added since, so that the table shrinks faster than it grows.
+ */
 const SWEEP_EACH = 64;
 const SWEPT = 4 * SWEEP_EACH;
 
@@ -21,7 +23,7 @@ export function noteSettled(connection: Connection, decisionId: string): void {
   if (isSweeper(decisionId)) connection.statement(FORGET).run(floorMs - KEPT_MS, SWEPT);
 }
 
-/** One id in `SWEEP_EACH`, by its last digits, which are random. */
+/** Selects one id in `SWEEP_EACH`, by its last digits, which are random. */
 const isSweeper = (decisionId: string): boolean => Number.parseInt(decisionId.slice(-2), 16) % SWEEP_EACH === 0;
 
 /** Whether there are decisions to delete. */

@@ -6,7 +6,7 @@ import type { TaskKey } from '../../../../core/state/store.ts';
 import { numberOrNull } from '../../../../core/state/writes/task-row.ts';
 import type { Connection } from '../connection.ts';
 
-/** A suspended task comes before those that have ended, whose column `task` is empty. One seek in the primary key. */
+/** A suspended task comes before those that have ended, whose column `task` is empty. A single seek in the primary key. */
 const SELECT = `SELECT cause, since_ms, ended_ms FROM stops
   WHERE issuer = ? AND agent = ? AND subject = ? AND action = ? ORDER BY task DESC LIMIT 1`;
 

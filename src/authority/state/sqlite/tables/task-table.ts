@@ -5,7 +5,7 @@ import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from '../../../.
 import { rootTaskOf } from '../root-task.ts';
 import { TASK_COLUMNS, taskColumns, taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
 
-/** Most rows of a listing and of one sweep. */
+/** Most rows of a listing and of a sweep. */
 export const MAX_ROWS = 1_000;
 
 const SELECT_TASK = `SELECT ${TASK_COLUMNS} FROM tasks`;
@@ -55,7 +55,10 @@ const openConditions = {
   jtiDigest: '(tasks.issuer, tasks.id) IN (SELECT issuer, task FROM tokens WHERE jti_digest = ?)',
 } as const satisfies Record<Exclude<keyof OpenTaskFilter, 'olderThan'>, string>;
 
-/** Lists tasks whose end is not written, newest first, whatever the clock says. Only the given conditions are in the statement, so that their index is used. */
+/**
+ * Lists tasks whose end is not written, newest first, independent of the clock. Only the given conditions are in the statement, so that their
+ * index is used.
+ */
 export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, limit: number): readonly Task[] {
   const { agent, subject, id, jtiDigest, olderThan } = filter;
   const given = Object.entries({ agent, subject, id, jtiDigest }).filter(
@@ -147,15 +150,15 @@ export function idlingTasks(
   connection: Connection,
   used: ReadonlyMap<string, number>,
 ): readonly (readonly [string, number])[] {
-  // Usually no task has one.
+  // Usually no task has an idle limit.
   if (connection.statement(`${SELECT_IDLING} LIMIT 1`).get() === undefined) return [];
   const find = connection.statement(`${SELECT_IDLING} AND id = ? LIMIT 1`);
   return [...used].filter(([id]) => find.get(id) !== undefined);
 }
 
 /**
- * Restarts the idle time of a task and of its ancestors after a use. Does nothing where the task has no idle limit, since then no ancestor
- * has one either. The age of a use is measured by the wall clock, and noted by the floor. INVARIANT: a task that expired by being idle
+ * Restarts the idle time of a task and of its ancestors after a use. Does nothing if the task has no idle limit, since then no ancestor has
+ * an idle limit either. The age of a use is measured by the wall clock, and noted by the floor. INVARIANT: a task that expired by being idle
  * stays expired, however late the use is written. The change is not in the feed: a reader with the old idle time reads the state again once
  * that is over (`use-states.ts`).
  */

@@ -22,7 +22,7 @@ const tokenFrom = (row: Row): IssuedTokenState => ({
   boundTo: String(row['bound_to']),
 });
 
-/** The query of one look. A constant, so that its text is hashed once. */
+/** The query for a use state. A constant, so that its text is hashed once. */
 const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${ROOT_TASK} AS root FROM tasks
   LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
   ${JOIN_HISTORY}
