@@ -25,7 +25,7 @@ export function adminTarget(admin: string, path: string): AdminTarget | Problem 
 }
 
 /**
- * The text that a running Remit answers at a path of its admin address, within `timeoutMs` (default 10 s). A problem names the address.
+ * The text that a running Remit answers at a path of its admin address. Times out after `timeoutMs` (default 10 s). A problem names the address.
  */
 export async function adminAnswer(
   admin: string,

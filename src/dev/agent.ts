@@ -25,7 +25,7 @@ const MAX_BODY_BYTES = 262_144;
 const TIMEOUT_MS = 10_000;
 
 /**
- * An agent like a real workload: an SVID, and calls over mTLS to one address on a kept-alive connection.
+ * An agent like a real workload. It has an SVID, and calls over mTLS to one address on a kept-alive connection.
  *
  * Lifecycle: `close` once.
  */

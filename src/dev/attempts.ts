@@ -28,7 +28,7 @@ const MAX_ACTIONS = 200;
 const MAX_ALLOWED = 3;
 const PURPOSE = 'try it';
 
-/** The agents that a policy folder names in its entities, policies and cases, in that order, at most 16. */
+/** The agents that a policy folder names in its entities, policies and cases. They come in that order, at most 16. */
 export function agentsOf(policies: PolicySet, cases: readonly TestCase[]): readonly SpiffeId[] {
   const named = [
     ...policies.source.entities.flatMap((file) =>

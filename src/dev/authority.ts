@@ -63,7 +63,7 @@ const leafUsages: readonly KeyUsage[] = ['digitalSignature'];
 const caUsages: readonly KeyUsage[] = ['keyCertSign', 'cRLSign'];
 
 /**
- * Creates a trust domain with a new ECDSA P-256 CA that lives for `lifetimeSeconds` (default one day). For the demo, `remit
+ * Creates a trust domain with a new ECDSA P-256 CA. It lives for `lifetimeSeconds` (default one day). For the demo, `remit
  * dev` and tests; operators use SPIRE.
  * @throws TypeError if `trustDomain` is invalid.
  * @see https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md sections 2 to 4

@@ -42,7 +42,7 @@ const serverAndClient = sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.
 const keyUsageBits: Readonly<Record<KeyUsage, number>> = { digitalSignature: 0x80, keyCertSign: 0x04, cRLSign: 0x02 };
 
 /**
- * An X.509 v3 certificate as PEM, signed by `issuerKey`, an ECDSA P-256 private key, with SHA-256.
+ * An X.509 v3 certificate as PEM. It is signed by `issuerKey`, an ECDSA P-256 private key, with SHA-256.
  * @see RFC 5280 section 4.1
  */
 export function certificateFrom(content: CertificateContent, issuerKey: KeyObject): string {

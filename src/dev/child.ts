@@ -12,7 +12,7 @@ const heldLines = 500;
 const watched = '(read -r _ <&3 || kill -TERM $$) >/dev/null 2>&1 & exec 3<&- "$@"';
 
 /**
- * A child process that does not outlive this one. Lifecycle: the constructor starts it; `end` ends it and may be called twice.
+ * A child process that does not outlive its parent. Lifecycle: the constructor starts it; `end` ends it and may be called twice.
  * It has its own process group, so Ctrl-C reaches only the parent, which must call `end`. If the parent dies without that, even
  * by SIGKILL, a shell waiting on a pipe sends it SIGTERM. Needs a POSIX `/bin/sh`.
  */

@@ -37,7 +37,7 @@ export interface DomainPlan {
 export const DEFAULT_TRUST_DOMAIN = 'acme.test';
 
 /**
- * What a policy folder needs: a route to each server of its catalog, an SVID for each agent it names, and calls to try. The
+ * What a policy folder needs for a trust domain. That is a route to each server of its catalog, an SVID for each agent it names, and calls to try. The
  * folder is watched in place; with `base`, missing files are added once, in a copy in `scratch`. A folder that does not load is
  * a problem.
  */

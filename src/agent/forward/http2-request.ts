@@ -255,7 +255,7 @@ const linesOf = (headers: IncomingHttpHeaders): string[] =>
     name[0] === ':' || value === undefined ? [] : [value].flat().flatMap((one) => [name, one]),
   );
 
-/** Lines as an object, each name in lower case; several of one name are a list. */
+/** Lines as an object, each name in lower case; several lines of a name are a list. */
 function objectOf(lines: HeaderLines): OutgoingHttpHeaders {
   const headers = Object.create(null) as Record<string, string | string[]>;
   for (let at = 0; at + 1 < lines.length; at += 2) {

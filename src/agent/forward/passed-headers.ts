@@ -29,7 +29,7 @@ const CREDENTIAL_PREFIX = 'x-forwarded-';
 /** Leads a client to a sign-in of its own, or to the upstream past the forwarder. */
 const LEADING_AWAY: ReadonlySet<string> = new Set(['www-authenticate', 'proxy-authenticate', 'alt-svc']);
 
-/** The lines of a request that the upstream gets, without those that the forwarder writes itself. */
+/** The header lines of a request for the upstream, without those that the forwarder writes itself. */
 export const passedRequestLines = (lines: HeaderLines, local: Pick<LocalUrls, 'hidden'>): string[] =>
   withoutLocal(
     kept(lines, (name) => !isCredential(name) && !REWRITTEN.has(name) && name[0] !== ':'),

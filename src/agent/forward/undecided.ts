@@ -13,8 +13,8 @@ const GRPC_UNAVAILABLE = '14';
 type AnswerHead = Partial<Pick<IncomingMessage, 'statusCode'>> & { readonly rawHeaders: HeaderLines };
 
 /**
- * Whether an answer says that the call never reached the upstream, through a fault of Envoy or Remit, and may be sent again: both mark such
- * an answer. A 503 without the mark may be that of a server which has acted.
+ * Whether an answer says that the call never reached the upstream, so that it may be sent again. Envoy and Remit mark such an answer.
+ * A 503 without the mark may be that of a server which has acted.
  */
 export function isUndecided({ statusCode = 0, rawHeaders }: AnswerHead): boolean {
   return (

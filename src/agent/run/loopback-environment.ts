@@ -1,5 +1,5 @@
 /**
- * An environment whose proxy settings exclude this machine, so that no proxy gets calls to a local address of the run. A lone
+ * An environment whose proxy settings exclude this machine. So no proxy gets calls to a local address of the run. A lone
  * `*`, which excludes every host, stays; within a list programs do not understand it. Go excludes this machine by itself; Python, Node.js,
  * curl and what honours `ALL_PROXY` read these two.
  */

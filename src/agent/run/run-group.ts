@@ -13,7 +13,7 @@ export interface GroupOptions {
 const PAUSES_MS = [250, 1_000, 2_000, 4_000, 8_000];
 
 /**
- * The tasks of one run, one for each resource: they are one piece of work, so what stops one task stops all. If a task is suspended or ends,
+ * The tasks of one run, one for each resource. They are one piece of work, so what stops one task stops all. If a task is suspended or ends,
  * the others are suspended or cancelled; if it is resumed, so are those that the group has suspended.
  */
 export class RunGroup {

@@ -1,5 +1,5 @@
 /**
- * Variables that carry a secret, or say where one is, by upper-case name; `*` matches any characters. The clouds have many variables: all of
+ * Variables that carry a secret, or say where a secret is. Names are in upper case; `*` matches any characters. The clouds have many variables: all of
  * theirs are removed, except `HARMLESS_NAMES`.
  */
 export const SECRET_NAMES: readonly string[] = [

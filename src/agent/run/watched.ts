@@ -14,7 +14,7 @@ export type WatcherNote =
   | { readonly bye: true };
 
 /**
- * The watcher of one run: a small process in its own session that cleans up after the wrapper was killed: it cancels the tasks, asks the command to
+ * The watcher of one run: a process in its own session that cleans up if the wrapper is killed. It cancels the tasks, asks the command to
  * end and removes the files of the token and the SVID and the folder of its forwarders. It notices by the end of a pipe, so no signal or crash goes
  * unnoticed. If it is killed too, the deadlines and idle limits of the tasks apply.
  *

@@ -22,7 +22,7 @@ export const cacheFolderOf = ({ environment }: Pick<CommandIo, 'environment'>): 
 type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'servers'>;
 
 /**
- * Runs `play` in a throw-away trust domain and cleans up afterwards, even when a signal interrupts it or `play` throws.
+ * Runs `play` in a throw-away trust domain. Cleans up afterwards, even when a signal interrupts it or `play` throws.
  *
  * @returns the result of `play`, or 2 if the domain could not be started
  */

@@ -13,7 +13,7 @@ import { cacheFolderOf, EXAMPLE_POLICIES } from './domain.ts';
 const READS_HISTORY = join('policies', 'history.cedar');
 
 /**
- * Runs `play` on a fleet and cleans up afterwards, even when a signal interrupts it or `play` throws.
+ * Runs `play` on a fleet. Cleans up afterwards, even when a signal interrupts it or `play` throws.
  *
  * @param options.postgres folder of the programs of PostgreSQL, or `undefined` to look for them
  * @returns the result of `play`, 1 if it was interrupted, or 2 if the fleet could not be started

@@ -15,7 +15,7 @@ export interface ReceivedEvidence {
 }
 
 /**
- * Verifies the records of sidecars in a folder by ledgers of their authorities, which must be verified themselves.
+ * Verifies the records of sidecars in a folder by ledgers of their authorities. The caller must verify those ledgers.
  *
  * @param ledger the ledger of the authority that kept the counted records
  */

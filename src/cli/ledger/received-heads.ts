@@ -1,4 +1,4 @@
-/** Compares the heads of received logs with what the ledger of the authority and its folder say. */
+/** Compares the heads of received logs with the ledger of the authority and its folder. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { emitterHeadsIn } from '../../authority/records/emitter-file.ts';

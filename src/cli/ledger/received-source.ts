@@ -26,7 +26,7 @@ export const RECEIVED_HELP = `  --received DIR      the folder in which an autho
                       of the configuration`;
 
 /**
- * The folder of received records that the options name, else that of the configuration, if it has one; `undefined` for none. With a
+ * The folder of received records in the options, else that in the configuration. `undefined` for none. With a
  * ledger or a state file of its own a command reads no configuration. Reports if the records are elsewhere.
  */
 export async function receivedFolderOf(

@@ -4,7 +4,7 @@ import type { LostRecords } from '../../core/ledger/relayed.ts';
 import { recordsText } from '../../core/ledger/proof/verdict.ts';
 import type { RecordRange, RelayedRecords, Sound, Verdict } from '../../core/ledger/proof/verdict.ts';
 
-/** The verdict on one ledger. */
+/** The verdict on a ledger. */
 export interface LedgerVerdict {
   /** Its folder or file; `null` if it is known only from anchors. */
   readonly ledger: string | null;

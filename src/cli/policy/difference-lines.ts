@@ -7,7 +7,7 @@ const SOURCES: Readonly<Record<Difference['source'], string>> = {
   cases: 'in the cases',
 };
 
-/** A group of equal differences for people: what changes, by which policies, who does what, and examples. */
+/** A group of equal differences for people. It shows what changes, by which policies, who does what, and examples. */
 export function differenceLines<Example>(
   group: DifferenceGroup<Example>,
   exampleText: (example: Example) => string,

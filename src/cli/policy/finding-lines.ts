@@ -22,7 +22,7 @@ interface Showing {
   readonly prefix?: string;
 }
 
-/** A finding for people: `file:line:column: policy: message`, the line with carets, and the help. */
+/** A finding for people. It has `file:line:column: policy: message`, the line with carets, and the help. */
 export function findingLines(finding: SourceFinding, { files, prefix = '' }: Showing): readonly string[] {
   const { file, line, column, message, help, end, policy = null } = finding;
   const text = files.get(file);

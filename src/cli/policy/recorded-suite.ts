@@ -26,7 +26,7 @@ const FULL = `a suite has at most ${MAX_CASES} cases and ${MAX_YAML_BYTES} bytes
 const ROOM_FOR_HEAD = 64;
 
 /**
- * Makes a suite from records, in order, within the limits of a suite; the rest is left out.
+ * Makes a suite from records, in order, within the limits of a suite. Further records are left out.
  *
  * @param catalog tells which arguments are missing and which labels the history has
  */

@@ -4,7 +4,7 @@ import type { CommandIo } from '../command.ts';
 const EVERY_MS = 500;
 const MIB = 1024 ** 2;
 
-/** Shows progress on a terminal twice a second: the file being copied, and the MiB copied so far. */
+/** Shows progress on a terminal twice a second. It names the file being copied, and the MiB copied so far. */
 export function copyProgress(
   command: string,
   { progress }: Pick<CommandIo, 'progress'>,

@@ -2,7 +2,7 @@ import type { EndRecord, IntentRecord } from '../../core/ledger/record.ts';
 import type { TimelineEntry } from '../../core/ledger/timeline.ts';
 import type { TaskJson } from '../../core/task/task-json.ts';
 
-/** A task deleted from the state file, reconstructed from its records; instants are RFC 3339 in UTC. */
+/** A task deleted from the state file, reconstructed from its records. Instants are RFC 3339 in UTC. */
 export interface PrunedTask extends Pick<
   TaskJson,
   | 'id'

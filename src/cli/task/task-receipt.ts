@@ -11,7 +11,7 @@ import { isCommandRefusal } from './task-source.ts';
 import type { AskedAuthority } from './task-source.ts';
 
 /**
- * The receipt of the committed change of a task, as `askedReceipt`; it is added to the records.
+ * The receipt of the committed change of a task, as `askedReceipt`. It is added to the records.
  */
 export async function taskReceipt(
   state: WritableState,

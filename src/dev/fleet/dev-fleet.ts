@@ -64,7 +64,7 @@ interface AuthorityPart {
 }
 
 /**
- * A fleet on loopback: three nodes of PostgreSQL, two authorities, three Envoys each with its sidecar, and a tool server, all real
+ * A fleet on loopback. It has three nodes of PostgreSQL, two authorities, three Envoys each with its sidecar, and a tool server, all real
  * processes. The third sidecar reaches the authorities through relays that can be cut.
  *
  * Lifecycle: `start`, which leaves nothing running if it rejects; `stop` ends everything.

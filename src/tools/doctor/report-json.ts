@@ -1,7 +1,7 @@
 import { countsOf } from './report.ts';
 import type { DoctorReport } from './report.ts';
 
-/** A report as one JSON value: everything, also findings of the level `info` and the checks that passed. */
+/** A report as one JSON value. It has everything, also findings of the level `info` and the checks that passed. */
 export const reportJson = (report: DoctorReport): object => {
   const { error, info, passed, warning } = countsOf(report);
   return {

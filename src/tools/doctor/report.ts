@@ -82,7 +82,7 @@ export function reportOf(
   };
 }
 
-/** A list that several collectors give is joined; of any other fact the last one counts. */
+/** A list that several collectors give is joined; of any other fact the last value counts. */
 function joined(collected: readonly Collected[]): Facts {
   const envoys = collected.flatMap(({ facts }) => facts.envoys ?? []);
   const objects = collected.flatMap(({ facts }) => facts.objects ?? []);

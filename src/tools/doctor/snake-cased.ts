@@ -1,7 +1,7 @@
 const MAX_DEPTH = 100;
 
 /**
- * A bootstrap of Envoy with the names of the proto files: Envoy also takes `clusterName` for `cluster_name`. Names with a dot or dash, such
+ * A bootstrap of Envoy with the names of the proto files. Envoy also takes `clusterName` for `cluster_name`. Names with a dot or dash, such
  * as those of filters, are data and stay.
  */
 export function snakeCased(value: unknown, depth = 0): unknown {

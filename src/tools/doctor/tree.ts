@@ -1,6 +1,6 @@
 import { isObject } from '../../core/runtime/fields.ts';
 
-/** The value at a path of own members and indexes of an untrusted JSON value; `undefined` if there is none. */
+/** The value at a path of own members and indexes of an untrusted JSON value. `undefined` if there is none. */
 export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
   let found = value;
   for (const step of path) {

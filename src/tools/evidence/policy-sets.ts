@@ -36,7 +36,7 @@ export class PolicyLoadsSeen {
   }
 }
 
-/** The policy sets that decided in a period or took effect in it, with their loads up to its end. */
+/** The policy sets that decided in a period or took effect in it. Their loads up to its end are included. */
 export function policySetsIn(
   folder: string,
   { counts, loads, fromMs }: { readonly counts: Tally; readonly loads: PolicyLoadsSeen; readonly fromMs: number },

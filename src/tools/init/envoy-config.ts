@@ -52,7 +52,7 @@ export const shippedSpireConfig = (): Promise<string> => shipped('envoy-spire.ya
 const shipped = (name: string): Promise<string> => readFile(productFile(`deploy/envoy/${name}`), 'utf8');
 
 /**
- * The configuration `text` of {@link shippedEnvoyConfig} with other addresses and files, otherwise unchanged. Throws if a
+ * The configuration `text` of {@link shippedEnvoyConfig} with other addresses and files. Throws if a
  * place to change does not exist, which means that the shipped file and this function differ.
  */
 export function envoyConfigWithFiles(text: string, addresses: EnvoyAddresses, files: EnvoyFiles): string {

@@ -3,7 +3,7 @@ import type { Answers, Endpoint } from './answers.ts';
 import { remitId } from './identities.ts';
 import { shellWord } from './written-text.ts';
 
-/** The first call of the agent: declares the intent, calls the tool server through Envoy with the token, and ends the task. */
+/** The script of the agent's first call. It declares the intent, calls the tool server through Envoy with the token, and ends the task. */
 export function firstCallScript(answers: Answers): string {
   const { tools, listen, issuer, workloadApi, agent } = answers;
   const url = `https://${tools}:${listen.port}/`;

@@ -3,7 +3,7 @@ import type { Answers } from './answers.ts';
 import { SHIPPED_HOSTS } from './host-files.ts';
 import { SIDECAR_NAMESPACE } from './identities.ts';
 
-/** Values of the chart for these answers: an authority, sidecars in one namespace, and the policy folder. */
+/** Values of the chart for these answers. They have an authority, sidecars in one namespace, and the policy folder. */
 export function valuesFile(answers: Answers, policies: ReadonlyMap<string, string>): string {
   const host = SHIPPED_HOSTS.get(answers.host);
   // A ConfigMap has no folders: tests and editor settings stay behind.

@@ -1,4 +1,4 @@
-/** A text as a scalar of YAML, also within `[ ]` and `{ }`: plain if that is unambiguous, else quoted. */
+/** A text as a scalar of YAML, also within `[ ]` and `{ }`. It is plain if that is unambiguous, else quoted. */
 export const yamlText = (text: string): string => (PLAIN.test(text) ? text : JSON.stringify(text));
 
 /** Begins like a name or path and has nothing that YAML could read otherwise. A word of YAML (`true`, `null`) has no `.`, `/` or `:`. */

@@ -11,7 +11,7 @@ export interface Protocols {
   readonly http2: (socket: Socket) => void;
 }
 
-/** Detects the protocol of a new connection by its first bytes, and calls the handler of that protocol. */
+/** Detects the protocol of a new connection by its first bytes, and calls its handler. */
 export function byFirstBytes(socket: Socket, { http1, http2 }: Protocols): void {
   const onError = (): void => void socket.destroy();
   const onSilence = (): void => void socket.destroy();

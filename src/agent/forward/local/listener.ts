@@ -46,7 +46,7 @@ export interface ListenerRules {
 }
 
 /**
- * A local address of one upstream, for one command, for HTTP/1.1 and for HTTP/2 with prior knowledge.
+ * A local address of one upstream, for one command. It speaks HTTP/1.1, and HTTP/2 with prior knowledge.
  *
  * Lifecycle: `open`, `serve` once, `close`.
  */

@@ -22,8 +22,8 @@ const [LOOKS, LOOK_MS] = [4, 10];
 export const isInMesh = ({ origin }: Pick<ForwardTarget, 'origin'>): boolean => origin.startsWith('http:');
 
 /**
- * A plaintext connection to an upstream, once it is verified that the pod's own Envoy has its other end and forwards its calls only over TLS.
- * Rejects otherwise, with nothing sent: a token on it would leave the pod unencrypted.
+ * A plaintext connection to an upstream, by way of the pod's own Envoy. It is verified that this Envoy has the other end and forwards the
+ * calls only over TLS. Rejects otherwise, with nothing sent: a token on it would leave the pod unencrypted.
  *
  * What is proven: the peer of this connection is a process in this network namespace, of another user than ours; the same user serves Envoy's admin
  * interface, which reports that each cluster to which the host is routed speaks TLS. Not proven: that this stays so when the configuration of the

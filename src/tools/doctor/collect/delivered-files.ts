@@ -17,7 +17,7 @@ interface Delivered {
 const MAX_SOURCES = 100;
 const READ: NamedFile = { kind: 'file', writable: null, cas: [] };
 
-/** Reads the files that a bootstrap names as sources of configuration, and those that they name. `folder` is that of the bootstrap. */
+/** Reads the configuration files that a bootstrap names, and those that they name. `folder` is that of the bootstrap. */
 export function deliveredTo(bootstrap: unknown, folder: string): Delivered {
   const paths = new Set(sourcesIn(bootstrap));
   const resources: unknown[] = [];

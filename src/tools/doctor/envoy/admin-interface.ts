@@ -2,7 +2,7 @@ import { at, listAt, textAt } from '../tree.ts';
 import { addressOf } from './reach/cluster.ts';
 import type { EnvoyConfig } from './envoy-config.ts';
 
-/** The address of the admin interface, written as an endpoint; `null` if the bootstrap has none. */
+/** The address of the admin interface, written as an endpoint. `null` if the bootstrap has none. */
 export const adminAddressIn = ({ bootstrap }: Pick<EnvoyConfig, 'bootstrap'>): string | null => {
   const address = at(bootstrap, 'admin', 'address');
   return address === undefined ? null : addressOf(address);

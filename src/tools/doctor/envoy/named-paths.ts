@@ -24,7 +24,7 @@ const SOURCES: ReadonlySet<string> = new Set([
   'sds_config',
 ]);
 
-/** The files of trust anchors and of configuration that a value names, and the folders that are watched for them. */
+/** The files of trust anchors and of configuration that a value names. Folders that are watched for them are included. */
 export const pathsIn = (value: unknown): readonly NamedPath[] => walk(value, [], null);
 
 /** The same of all that an Envoy is configured with. */

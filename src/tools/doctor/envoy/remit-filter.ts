@@ -5,7 +5,7 @@ import type { EnvoyFacts } from './envoy-facts.ts';
 import type { Finding } from '../finding.ts';
 import type { HttpFilter, HttpManager } from './http-manager.ts';
 
-/** Whether a filter is one of ext_authz. */
+/** Whether a filter is an ext_authz filter. */
 const isExtAuthz = ({ type }: HttpFilter): boolean => type === 'ExtAuthz';
 
 /** Every HTTP connection manager with its chain. */

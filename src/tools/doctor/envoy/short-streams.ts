@@ -10,7 +10,7 @@ import { durationMs } from './values.ts';
 const MIN_MS = 300_000;
 const ENVOY_DEFAULT = '15s';
 
-/** No route ends the streams of MCP and A2A while a tool runs; `null` if those paths are not known. */
+/** No route ends the streams of MCP and A2A while a tool runs. `null` if those paths are not known. */
 export function shortStreams(facts: EnvoyFacts, paths: readonly StreamedPath[]): readonly Finding[] | null {
   if (paths.length === 0) return null;
   return ofAskings(facts, ({ manager }) =>

@@ -27,7 +27,7 @@ const MERGED: ReadonlyMap<string, Message> = new Map(
   [extAuthz, httpConnectionManager].map((message) => [message.proto, message]),
 );
 
-/** The findings about what an EnvoyFilter adds to a configuration, by the tables of Envoy's fields. */
+/** The findings about what an EnvoyFilter adds to a configuration. They follow the tables of Envoy's fields. */
 export const addedFields = (object: HostObject): readonly Finding[] =>
   listAt(object.value, 'spec', 'configPatches').flatMap((patch) => patchFindings(patch, placeOf(object)));
 

@@ -20,7 +20,7 @@ const OTHERS = [
   'GlobalNetworkPolicy',
 ];
 
-/** Whether other pods can connect to the tool itself, by the NetworkPolicies that hold for its pods. */
+/** Whether the NetworkPolicies of a tool's pods let other pods connect to the tool itself. */
 export function networkFindings(pod: ToolPod, objects: readonly HostObject[]): readonly Finding[] {
   const holding = ofKind(objects, 'NetworkPolicy', 'networking.k8s.io').filter((policy) => holdsFor(policy, pod));
   if (holding.length === 0) return [absent(pod, objects)];

@@ -10,7 +10,7 @@ export const anyObject: Reader<Readonly<Record<string, unknown>>> = (value) =>
     ? { ...value }
     : { problem: 'must be a mapping' };
 
-/** Reads an instant in RFC 3339 as milliseconds since the Unix epoch; without a time zone it has no meaning. */
+/** Reads an instant in RFC 3339 as milliseconds since the Unix epoch. The time zone is required. */
 export const caseInstant: Reader<number> = (value) => {
   const isText =
     typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/.test(value);

@@ -25,7 +25,7 @@ export interface PolicyCoverage extends TextPlace {
 }
 
 /**
- * Clause coverage of the policies: whether each clause held at least once and failed at least once. Conditions within a clause
+ * Clause coverage of the policies. It counts whether each clause held at least once and failed at least once. Conditions within a clause
  * are not distinguished; `mutation/` does that.
  */
 export interface Coverage {

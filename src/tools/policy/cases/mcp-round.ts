@@ -3,7 +3,7 @@ import type { ArgumentSpec } from '../../../core/action/catalog/catalog-argument
 import { objectMembers } from '../../../core/action/json-rpc.ts';
 import { WITH_MCP_HEADERS } from '../../../core/action/mcp/mcp-headers.ts';
 
-/** What a request of MCP needs that answers questions of the server: only the newest revision has such requests. */
+/** What an MCP request needs to answer questions of the server. Only the newest revision has such requests. */
 export interface McpRound {
   readonly params: object;
   readonly headers: readonly (readonly [name: string, value: string])[];

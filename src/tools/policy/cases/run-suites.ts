@@ -22,7 +22,7 @@ export interface CaseResult extends TextPlace {
   readonly status: 'passed' | 'failed' | 'skipped';
   /** Everything wrong with a failed case, one clause each; why a skipped case is skipped. */
   readonly messages: readonly string[];
-  /** The decision in one line; `null` without one. */
+  /** The decision in one line; `null` without a decision. */
   readonly decision: string | null;
 }
 

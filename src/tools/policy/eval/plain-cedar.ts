@@ -20,7 +20,7 @@ export interface PlainRules {
   readonly entities: readonly unknown[];
 }
 
-/** One policy of the rules, linked ones included, in the engine's format. */
+/** One policy of the rules, linked policies included, in the engine's format. */
 interface PlainPolicy extends PolicyFacts {
   readonly addTo: (set: MutableSet) => void;
 }

@@ -6,7 +6,7 @@ export type Tokens = readonly CedarToken[];
 const OPENING = new Set(['(', '[', '{']);
 const CLOSING = new Set([')', ']', '}']);
 
-/** Index of the bracket that closes the bracket at `open`, or the number of tokens if there is none. */
+/** Index of the bracket that closes the bracket at `open`. If no bracket does, the number of tokens. */
 export function closingBracket(tokens: Tokens, open: number): number {
   let depth = 0;
   for (let at = open; at < tokens.length; at += 1) {

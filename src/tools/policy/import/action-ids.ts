@@ -12,7 +12,7 @@ export interface NamedOperation {
 }
 
 /**
- * Makes an action id for each operation: the prefix and its name, with invalid characters replaced by `-`. A valid name is
+ * Makes an action id for each operation. It is the prefix and the name, with invalid characters replaced by `-`. A valid name is
  * kept. If two names lead to the same id, or the id would be empty or exceed 128 characters, it ends in eight digits of the
  * SHA-256 of its key, so that no id is truncated in a word or depends on the order of the document. Such ids are noted by key.
  *

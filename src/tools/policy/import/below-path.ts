@@ -3,7 +3,7 @@ import { itemsIn, memberOf } from './entry.ts';
 import type { Entry, Imported } from './entry.ts';
 
 /**
- * Places an imported server below a path of its host: prefixes each path that does not start with it. A problem for gRPC, whose
+ * Places an imported server below a path of its host. Each path that does not start with it is prefixed. A problem for gRPC, whose
  * paths are service names.
  *
  * @param path such as `/crm`

@@ -7,7 +7,7 @@ import { selected } from './selection.ts';
 
 /**
  * Makes a server from an answer to `tools/list`, its `result`, or the list in it. The risk follows the server's annotations,
- * for the reviewer to judge: `low` for read-only tools, `high` for destructive ones. A problem if there are no tools, or
+ * for the reviewer to judge: `low` for read-only tools, `high` for destructive tools. A problem if there are no tools, or
  * none is selected.
  */
 export function importedMcpTools(document: unknown, options: ImportOptions): Imported | { readonly problem: string } {

@@ -15,8 +15,8 @@ export type Selected<T> = T & { readonly id: string };
 const MAX_KNOWN = 10;
 
 /**
- * The operations that a pattern selects, with their action ids, which do not depend on the selection; with notes on ids and on
- * how many were left out. A problem if none is selected.
+ * The operations that a pattern selects, with their action ids. The ids do not depend on the selection; notes say which ids
+ * were changed and how many operations were left out. A problem if none is selected.
  *
  * @param what the operations in the plural: `operations`
  */

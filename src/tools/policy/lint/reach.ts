@@ -114,7 +114,7 @@ export class Reach {
     return this.#groups;
   }
 
-  /** Whether the outer scope covers the inner one; `false` if uncertain. */
+  /** Whether the outer scope covers the inner scope; `false` if uncertain. */
   includes(outer: LintedScope, inner: LintedScope): boolean {
     if (outer.entities === null) return true;
     if (inner.entities === null) return false;

@@ -27,8 +27,8 @@ export const MAX_MUTANTS = 150_000;
 const VALIDATED_AT_ONCE = 2000;
 
 /**
- * The mutants of all policies, except those that validation refuses (nobody can load them by mistake) and those whose scope
- * covers the same requests as before. A problem if there are more than `MAX_MUTANTS`.
+ * The mutants of all policies that are worth a test. Excluded are those that validation refuses (nobody can load them by
+ * mistake), and those whose scope covers the same requests as before. A problem if there are more than `MAX_MUTANTS`.
  */
 export function mutatedPolicies(
   all: readonly CutPolicy[],
