@@ -42,7 +42,7 @@ export function canonicalFrom(bytes: Uint8Array): { readonly value: JsonValue } 
   }
 }
 
-/** Why `JSON.stringify` does not give the canonical text of a value; `null` where it does. */
+/** Why `JSON.stringify` does not give the canonical text of a value; `null` if it does. */
 function problemOf(value: JsonValue, depthLeft: number): string | null {
   if (typeof value === 'string') return value.isWellFormed() ? null : 'a string contains a lone surrogate';
   if (typeof value === 'number') return Number.isFinite(value) ? null : 'a number is not finite';

@@ -10,7 +10,7 @@ export interface GivenUpWatch {
   /** Called for each valid head: the records before it are signed. */
   readonly signed: () => void;
   /**
-   * The number of the record that pruned the missing ones; `null` where none are missing. Broken where no record explains them.
+   * The number of the record that pruned the missing records; `null` if none are missing. Broken if no record explains them.
    */
   readonly found: () => number | null | Broken;
 }
@@ -24,9 +24,9 @@ interface GivenUp {
 
 /**
  * Checks that missing records were pruned by the log itself. Records are deleted only after a `pruned` record that names them
- * is signed, so a signed one must remain. An unsigned one could have been written by whoever deleted them.
+ * is signed, so a signed `pruned` record must remain. An unsigned record could have been written by anybody who deleted them.
  *
- * @param carried the tree over the missing records; empty where none are
+ * @param carried the tree over the missing records; empty if none are
  */
 export function givenUpWatch(carried: CompactRange): GivenUpWatch {
   let last: GivenUp | null = null;

@@ -9,7 +9,7 @@ const indexed: readonly { readonly name: IndexedMember; readonly before: string;
 ];
 
 /**
- * The index key of a value: 32 bits, of which two tell the member. Collisions are possible. Because of the member bits, whoever
+ * The index key of a value: 32 bits, of which two encode the member. Collisions are possible. Because of the member bits, a caller that
  * chooses trace ids cannot slow down look-ups of tasks; for traces, repeating one id has the same effect.
  */
 export function indexKey(name: IndexedMember, value: string): number {
@@ -51,7 +51,7 @@ export function keyBytes(keys: readonly number[]): Buffer {
   return bytes;
 }
 
-/** Parses stored keys; an incomplete one at the end is ignored. */
+/** Parses stored keys; an incomplete key at the end is ignored. */
 export function keysIn({ buffer, byteOffset, byteLength }: Uint8Array): readonly number[] {
   const bytes = Buffer.from(buffer, byteOffset, byteLength);
   return Array.from({ length: Math.floor(byteLength / KEY_BYTES) }, (_, index) =>

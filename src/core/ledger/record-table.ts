@@ -6,13 +6,13 @@ import { aligned, CELLS, cellsOf, printable } from './timeline-text.ts';
 interface Placed {
   readonly seq: number;
   readonly bytes: Uint8Array;
-  /** Origin of the log of a sidecar; absent in a ledger of one's own. */
+  /** Origin of the log of a sidecar; absent in the process's own ledger. */
   readonly log?: string;
 }
 
 /**
  * Leaves as a table for people, in the given order, one line each: record number, time (UTC), task, and the cells of a
- * timeline. A record of another version, or a damaged one, still gets a line.
+ * timeline. A record of another version, or a damaged record, still gets a line.
  */
 export const recordTable = (leaves: readonly Placed[]): readonly string[] =>
   aligned([['RECORD', 'TIME', 'TASK', ...CELLS], ...leaves.map((leaf) => rowOf(leaf).map(printable))]);

@@ -5,13 +5,13 @@ import type { CauseCode } from '../task/cause.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import type { JsonValue } from './canonical-json.ts';
 
-/** The inputs and result of a decision, in every record of one. */
+/** The inputs and result of a decision, in every record of a decision. */
 interface Decided {
   readonly decision: 'allow' | 'deny';
   /** `null` on an allow, and on a refusal that only has an OAuth error. */
   readonly reason: ReasonCode | null;
   readonly policyIds: readonly string[];
-  /** Hash of the policy set; `null` where no policies were asked. */
+  /** Hash of the policy set; `null` if no policies were evaluated. */
   readonly policySet: string | null;
   /** UUIDv7, also in the answer. */
   readonly decisionId: string;
@@ -30,20 +30,20 @@ export interface IntentRecord extends Decided, Traced {
   readonly kind: 'intent';
   /** Milliseconds since the Unix epoch, as are all instants in records. */
   readonly at: number;
-  /** `null` where the intent was refused: there is no task. */
+  /** `null` if the intent was refused: there is no task. */
   readonly task: string | null;
   readonly agent: string | null;
-  /** The subject; `null` where there is no task. */
+  /** The subject; `null` if there is no task. */
   readonly subject: string | null;
   /** The parent task; `null` for a root task. */
   readonly parent: string | null;
   readonly purpose: string | null;
   readonly intentHash: string | null;
-  /** The `authorization_details`; `null` where they could not be parsed. */
+  /** The `authorization_details`; `null` if they could not be parsed. */
   readonly details: JsonValue;
-  /** Values claimed by the agent, unverified; `null` where there is no task. */
+  /** Values claimed by the agent, unverified; `null` if there is no task. */
   readonly claimed: { readonly [name: string]: string } | null;
-  /** Attributes of the subject from its subject token, by catalog name; absent where there are none. */
+  /** Attributes of the subject from its subject token, by catalog name; absent if there are none. */
   readonly subjectAttributes?: { readonly [name: string]: JsonValue };
   /** The deadline of the task. */
   readonly deadline: number | null;
@@ -57,7 +57,7 @@ export interface TokenRecord extends Traced {
   readonly at: number;
   readonly task: string;
   readonly agent: string;
-  /** The agent to whom it hands on a part of the task, and who alone can exchange it; `null` for a token that resources accept. */
+  /** The agent to which it delegates a part of the task, and which alone can exchange it; `null` for a token that resources accept. */
   readonly delegate: string | null;
   /** base64url SHA-256 of the `jti`. */
   readonly jtiDigest: string;
@@ -78,23 +78,23 @@ export interface UseRecord extends Decided, Traced {
   readonly withdraws?: string;
   readonly task: string | null;
   readonly agent: string | null;
-  /** What a refused caller presented, unverified; `null` where the caller is `agent`, or presented nothing. */
+  /** What a refused caller presented, unverified; `null` if the caller is `agent`, or presented nothing. */
   readonly refusedCaller: { readonly address: string | null; readonly id: string } | null;
-  /** Generation of the policy set in that process (1 = its first set); `null` where there was none. */
+  /** Generation of the policy set in that process (1 = its first set); `null` if there was none. */
   readonly policyGeneration: number | null;
   /** `task-token`, `external-token` or `workload-identity`; `null` without a verified credential. */
   readonly credential: string | null;
   readonly action: string | null;
-  /** The arguments marked `record: true` in the catalog, by name, from `recordedArgs`; absent where none was sent. */
+  /** The arguments marked `record: true` in the catalog, by name, from `recordedArgs`; absent if none was sent. */
   readonly args?: { readonly [name: string]: JsonValue };
-  /** What a call carried beside its arguments, from `recordedCarried`; absent where that was nothing. */
+  /** What a call carried beside its arguments, from `recordedCarried`; absent if that was nothing. */
   readonly carried?: { readonly [name: string]: JsonValue };
   /** Number of this use of the token, from 1; `null` without a verified token. */
   readonly tokenUse: number | null;
   /** Reuse classes of this use, those that follow from the decision included; empty without a verified token. */
   readonly reuse: readonly ReuseClass[];
   /**
-   * Span of the last use at another sidecar, where this is the first one of the token here and that one was known. Absent otherwise.
+   * Span of the last use at another sidecar, if this is the first use of the token here and that use was known. Absent otherwise.
    */
   readonly usedElsewhere?: { readonly spanId: string; readonly traceId: string };
   readonly jtiDigest: string | null;
@@ -139,7 +139,7 @@ export interface EndRecord {
 export interface EventRecord {
   readonly kind: 'event';
   readonly at: number;
-  /** `null` where it concerns no single task. */
+  /** `null` if it concerns no single task. */
   readonly task: string | null;
   readonly event:
     | 'suspended'
@@ -182,7 +182,7 @@ export interface PolicyRecord {
   readonly policySet: string;
   readonly policies: number;
   readonly actions: number;
-  /** Where it came from, and which key signed it. */
+  /** Its source, and the key that signed it. */
   readonly origin: PolicyOrigin;
   /** The machine account whose process loaded it. */
   readonly by: string;
@@ -219,13 +219,13 @@ export interface CheckpointRecord {
   readonly task: null;
   /** Number of records with this one: the signed size. */
   readonly size: number;
-  /** The first record kept; earlier ones were pruned. */
+  /** The first record kept; earlier records were pruned. */
   readonly first: number;
   /** When the segment of this record was begun, as the segment says. */
   readonly begun: number;
   /** The highest outbox number taken from each state file, as the segment says. */
   readonly taken: Readonly<Record<string, number>>;
-  /** In the ledger of one of several authorities: how far it has taken the records of their database. Absent before the first. */
+  /** In the ledger of an authority among several: the last record of their database that it has taken. Absent before the first. */
   readonly relayed?: { readonly database: string; readonly to: number };
 }
 
@@ -237,7 +237,7 @@ export interface PrunedRecord {
   readonly kind: 'pruned';
   readonly at: number;
   readonly task: null;
-  /** The first pruned record; earlier ones were pruned before. */
+  /** The first pruned record; earlier records were pruned before. */
   readonly from: number;
   /** The last pruned record. */
   readonly to: number;
@@ -285,11 +285,11 @@ export interface EmitterRecord {
    * earlier versions; otherwise `null`.
    */
   readonly verifierKey: string | null;
-  /** `checkpoint`: the signed note; `pruned`: the last one over deleted records; otherwise `null`. */
+  /** `checkpoint`: the signed note; `pruned`: the last note over deleted records; otherwise `null`. */
   readonly note: string | null;
   /** `refused`: why; `pruned`: `age` or `size`; otherwise `null`. */
   readonly why: string | null;
-  /** `pruned`: the tree over the deleted records, serialised in base64, and the leaf hash of the last one; otherwise `null`. */
+  /** `pruned`: the tree over the deleted records, serialised in base64, and the leaf hash of the last record; otherwise `null`. */
   readonly tree: string | null;
   readonly last: string | null;
 }
@@ -300,13 +300,13 @@ export interface OutcomeRecord {
   /** When Envoy reported it. */
   readonly at: number;
   readonly decisionId: string;
-  /** Whether this process made the decision; otherwise task, agent, action and decision are what Envoy was told. */
+  /** Whether this process made the decision; otherwise task, agent, action and decision are those reported by Envoy. */
   readonly known: boolean;
   readonly task: string | null;
   readonly agent: string | null;
   readonly action: string | null;
   readonly decision: 'allow' | 'deny' | null;
-  /** HTTP status of the answer; `null` where there was none. */
+  /** HTTP status of the answer; `null` if there was none. */
   readonly status: number | null;
   /** Envoy's `response_code_details`. */
   readonly details: string;
@@ -317,7 +317,7 @@ export interface OutcomeRecord {
   /** Bytes of the bodies. */
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** More than 1 where Envoy retried the call, which is not decided again. */
+  /** More than 1 if Envoy retried the call, which is not decided again. */
   readonly attempts: number;
   readonly upstreamCluster: string | null;
 }
@@ -357,8 +357,7 @@ export type LedgerRecord =
 const MAX_TEXT = 2_048;
 
 /**
- * Makes outside text fit for a record: well-formed, and where it exceeds 2,048 code units truncated with the digest of the
- * whole appended.
+ * Makes outside text fit for a record: well-formed, and if it exceeds 2,048 code units truncated, with the digest of the whole appended.
  */
 export function recordText(text: string): string {
   if (text.length <= MAX_TEXT) return text.toWellFormed();

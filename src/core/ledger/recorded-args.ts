@@ -4,7 +4,7 @@ import type { Action } from '../action/http/http.ts';
 import { isSecretArgument } from '../action/secrets/static-secret.ts';
 import type { JsonValue } from './canonical-json.ts';
 
-/** Longest recorded argument in bytes of JSON; a longer one is recorded as its digest. */
+/** Longest recorded argument in bytes of JSON; a longer argument is recorded as its digest. */
 const MAX_BYTES = 256;
 
 /**
@@ -12,7 +12,7 @@ const MAX_BYTES = 256;
  * exceeds 256 bytes becomes `{"bytes", "sha-256"}`: length and base64url digest of the text, for a list of its JSON. A value
  * that is or contains a credential of any lifetime becomes `{"withheld":"secret"}`, without a digest to guess from.
  *
- * @returns `null` where none is marked or sent
+ * @returns `null` if none is marked or sent
  */
 export function recordedArgs({
   args,

@@ -12,10 +12,10 @@ type Recorded = { readonly [name: string]: JsonValue };
 
 /**
  * What a call carried beside its arguments, as recorded: the places of its parts, how many more there were, and the base64url
- * SHA-256 of the parts by place, in canonical JSON. The digest is left out where a part has no canonical form, and replaced by
- * `"withheld":"secret"` where one is or contains a credential: nobody may guess from it. The same of its other headers, in `headers`.
+ * SHA-256 of the parts by place, in canonical JSON. The digest is left out if a part has no canonical form, and replaced by
+ * `"withheld":"secret"` if a part is or contains a credential, which could be guessed from a digest. The same for its other headers, in `headers`.
  *
- * @returns `null` where it carried nothing
+ * @returns `null` if it carried nothing
  */
 export function recordedCarried({ carried, otherHeaders }: Pick<Action, 'carried' | 'otherHeaders'>): Recorded | null {
   if (otherHeaders === undefined) return carried === undefined ? null : recordedParts(carried, isSecretArgument);

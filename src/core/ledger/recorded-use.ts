@@ -12,8 +12,7 @@ import type { UseRecord } from './record.ts';
 export type PlacedUse = UseRecord & { readonly seq: number };
 
 /**
- * Parses the use in a leaf, which another version may have written and anyone may have damaged. `other` where the record is of
- * another kind.
+ * Parses the use in a leaf, which another version may have written and anyone may have damaged. `other` if the record is of another kind.
  */
 export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Problem {
   const leaf = leafFrom(bytes);

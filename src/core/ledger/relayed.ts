@@ -4,13 +4,13 @@ import type { EncodedRecord } from './encoded-record.ts';
 import { recordsText } from './proof/verdict.ts';
 import type { RecordRange, RelayedRecords } from './proof/verdict.ts';
 
-/** Collects it from the records of one ledger. */
+/** Collects the relayed records from the records of a ledger. */
 export interface RelayWatch {
   readonly see: (record: { readonly [name: string]: JsonValue }) => void;
   readonly found: () => readonly RelayedRecords[];
 }
 
-/** Most gaps that are kept of one ledger, and most databases: more than a fleet ever has. Further ones count as one gap with the last. */
+/** Most gaps and most databases that are kept of a ledger: more than a fleet ever has. Further gaps are merged with the last. */
 const MAX_GAPS = 1_000;
 const MAX_DATABASES = 100;
 
@@ -54,15 +54,15 @@ export function relayWatch(): RelayWatch {
   };
 }
 
-/** A record of a database that no ledger has which was verified, though one of them says that it was there. */
+/** Records of a database that no verified ledger has, although a ledger shows that they existed. */
 export interface LostRecords {
   readonly database: string;
   readonly records: RecordRange;
 }
 
 /**
- * The records that a ledger is missing and that no other one has. What came before the first record of a ledger is not missing in it: an
- * authority that joins a fleet begins there.
+ * The records that a ledger is missing and that no other ledger has. Records before the first record of a ledger are not missing in it:
+ * an authority that joins a fleet begins there.
  *
  * @param ledgers what each verified ledger has
  */
@@ -96,7 +96,7 @@ const without = (gaps: readonly RecordRange[], { to, missing }: RelayedRecords):
       .filter(({ from, to: end }) => from <= end),
   );
 
-/** Adds a gap, as one with those that it meets. */
+/** Adds a gap, merged with the gaps that it touches. */
 function addGap(gaps: RecordRange[], { from, to }: RecordRange): void {
   const last = gaps.at(-1);
   if (last !== undefined && ((from <= last.to + 1 && to >= last.from - 1) || gaps.length >= MAX_GAPS)) {

@@ -8,7 +8,7 @@ const defaultLimits: UnacknowledgedLimits = { records: 4_096, bytes: 8 * 1024 **
 
 /**
  * Counts the records of a log that no other machine has acknowledged. With this host they would be lost, so from the limit on no further
- * one is taken. Before the first acknowledgement only what was written since `begin` counts.
+ * record is taken. Before the first acknowledgement only records written since `begin` count.
  */
 export class Unacknowledged {
   readonly #limits: UnacknowledgedLimits;
@@ -33,14 +33,14 @@ export class Unacknowledged {
     this.#kept = size;
   }
 
-  /** The log has `size` records, and its last ones have this many bytes. */
+  /** The log has `size` records, and those just written have this many bytes. */
   wrote(size: number, bytes: number): void {
     this.#size = Math.max(this.#size, size);
     this.#batches.push({ size, bytes });
     this.#bytes += bytes;
   }
 
-  /** The first `size` records are acknowledged. Another authority may have fewer than the one before it. */
+  /** The first `size` records are acknowledged. Another authority may have fewer than the previous authority. */
   kept(size: number): void {
     this.#kept = size;
     const first = this.#batches.findIndex((batch) => batch.size > this.#kept);
@@ -49,7 +49,7 @@ export class Unacknowledged {
   }
 
   /**
-   * Why no further record is taken; `null` where one is.
+   * Why no further record is taken; `null` if it is taken.
    *
    * @param queued records that are not yet in the log
    */

@@ -1,8 +1,8 @@
 import type { UseRecord } from './record.ts';
 
 /**
- * The canonical JSON of a use record, concatenated from its members in canonical order: one is made for every check. `null`
- * where a member needs escaping, which is left to `canonicalJson`.
+ * The canonical JSON of a use record, concatenated from its members in canonical order, since every check makes a record. `null` if a
+ * member needs escaping, which is left to `canonicalJson`.
  */
 export function plainUseText(record: UseRecord): string | null {
   const { action, agent, at, credential, decision, decisionId, detail, host, jtiDigest, kind, method, path } = record;

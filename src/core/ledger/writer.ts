@@ -19,7 +19,7 @@ export interface HandedRecord extends EncodedRecord {
 /** The destination of records. */
 export interface RecordSink {
   /**
-   * Writes the batch atomically and durably. An empty batch is a probe and must fail where a full one would. May be
+   * Writes the batch atomically and durably. An empty batch is a probe and must fail if a full batch would. May be
    * asynchronous, for a sink in a worker thread.
    */
   readonly appendRecords: (batch: readonly HandedRecord[]) => AppendFailure | null | Promise<AppendFailure | null>;
@@ -45,7 +45,7 @@ export interface WriterOptions {
   readonly limits?: Partial<WriterLimits>;
   /** Called after each commit with the written records. */
   readonly onCommitted?: (batch: readonly HandedRecord[]) => void;
-  /** Why no record is taken now though the sink writes; `null` where one is. Called with the queue length. Default: never. */
+  /** Why no record is taken now though the sink writes; `null` if it is taken. Called with the queue length. Default: never. */
   readonly refusal?: (queued: number) => string | null;
 }
 
@@ -85,18 +85,18 @@ export class LedgerWriter {
     return this.#queue.length;
   }
 
-  /** Why appends are refused now; `null` where they are accepted. */
+  /** Why appends are refused now; `null` if they are accepted. */
   get problem(): string | null {
     return this.unwritten ?? this.unacknowledged;
   }
 
-  /** Why nothing can be written here; `null` where it can. Part of readiness. */
+  /** Why nothing can be written here; `null` if it can. Part of readiness. */
   get unwritten(): string | null {
     if (this.#state === 'open') return null;
     return this.#state === 'closed' ? 'the ledger is closed' : `the last commit failed: ${this.#cause}`;
   }
 
-  /** Why more must be acknowledged elsewhere before the next record is taken; `null` where it need not be. Part of readiness. */
+  /** Why more must be acknowledged elsewhere before the next record is taken; `null` if it need not be. Part of readiness. */
   get unacknowledged(): string | null {
     return this.#refusal(this.#queue.length);
   }
@@ -104,14 +104,14 @@ export class LedgerWriter {
   /**
    * Queues a record, which is on disk within 50 ms: mode `batch`.
    *
-   * @returns `false` where the queue is full, the last commit failed, too much is not acknowledged, or the record cannot be encoded
+   * @returns `false` if the queue is full, the last commit failed, too much is not acknowledged, or the record cannot be encoded
    */
   append(record: LedgerRecord): boolean {
     const encoded = encodedRecord(record);
     return !('problem' in encoded) && this.#enqueue(encoded, null) === null;
   }
 
-  /** Queues a record of the outbox, which keeps it until it is on disk here. @returns `false` where it is refused now */
+  /** Queues a record of the outbox, which keeps it until it is on disk here. @returns `false` if it is refused now */
   take(record: HandedRecord): boolean {
     return this.#enqueue(record, null) === null;
   }
@@ -119,7 +119,7 @@ export class LedgerWriter {
   /**
    * Writes a record before it resolves: mode `blocking`.
    *
-   * @returns `true` once it is on disk; `false` where it is not and will not be
+   * @returns `true` once it is on disk; `false` if it is not and will not be
    */
   durable(record: LedgerRecord): Promise<boolean> {
     const encoded = encodedRecord(record);
@@ -129,7 +129,7 @@ export class LedgerWriter {
     });
   }
 
-  /** Writes everything queued. Returns the problem where some of it could not be written. */
+  /** Writes everything queued. Returns the problem if some of it could not be written. */
   async flush(): Promise<string | null> {
     do {
       await this.#flushOnce();
@@ -137,7 +137,7 @@ export class LedgerWriter {
     return this.#state === 'failing' ? this.problem : null;
   }
 
-  /** Refuses new records, writes the rest and stops the timer. Returns the problem where some could not be written. */
+  /** Refuses new records, writes the rest and stops the timer. Returns the problem if some could not be written. */
   async close(): Promise<string | null> {
     if (this.#state === 'closed') return null;
     const problem = await this.flush();

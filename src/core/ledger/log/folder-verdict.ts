@@ -17,7 +17,7 @@ import { errorCode } from '../../runtime/system/error-code.ts';
 
 /** The verdict on a folder's log, with the origin it claims. */
 export interface FolderVerdict {
-  /** Empty where the origin cannot be read. */
+  /** Empty if the origin cannot be read. */
   readonly origin: string;
   readonly verdict: Verdict;
 }
@@ -28,7 +28,7 @@ export interface FolderVerdict {
  *
  * @param trustOf returns the verifier's key and anchors for an origin; without a key there is no verdict
  * @param onLeaf called with each record that is intact and in its place
- * @returns `null` where the folder contains no log
+ * @returns `null` if the folder contains no log
  */
 export function folderVerdict(
   folder: string,
@@ -94,7 +94,7 @@ function damageOf({ segments }: LogReader, pruned: PlacedLeaf | undefined): Verd
   return null;
 }
 
-/** What the record which pruned the segments before the first one says of their end. */
+/** The end of the pruned segments before the first segment, from the record that pruned them. */
 function lastBefore(first: Segment | undefined, pruned: PlacedLeaf | undefined): BeforeSegment['last'] {
   const leaf = pruned === undefined ? null : leafFrom(pruned.bytes);
   if (leaf === null || isProblem(leaf)) return null;

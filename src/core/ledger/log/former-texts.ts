@@ -7,8 +7,8 @@ import { readLog } from './log-reader.ts';
 
 /**
  * The hashes of policy sets whose texts an earlier version kept and that are missing now. Such a version deleted the oldest texts without a
- * record. The first record of this one names what it found missing, so that what is missing later was deleted by somebody else: empty once
- * the ledger has a record of a version that records what it deletes, and if it cannot be read.
+ * record. The first record of the current version names these hashes, so that a text missing later was deleted by somebody else. Empty
+ * once the ledger has a record of a version that records what it deletes, and if the ledger cannot be read.
  */
 export function formerTextsMissing(folder: string): readonly string[] {
   const kept = new Set<string>();

@@ -86,7 +86,7 @@ export async function forgetPolicies(ledger: string, hashes: readonly string[]):
 export const keptHashesIn = (ledger: string): readonly string[] =>
   readdirSync(keptPoliciesFolder(ledger)).flatMap(hashesNamed).toSorted();
 
-/** The kept text of a set; `null` where there is none, a problem where it does not have this hash. */
+/** The kept text of a set; `null` if there is none, a problem if it does not have this hash. */
 export function keptPolicies(ledger: string, hash: string): KeptPolicies | Problem | null {
   const file = keptPoliciesFile(ledger, hash);
   try {
@@ -129,7 +129,7 @@ const sourceFrom = ({ catalog, schema, policies, entities, descriptorSets }: Kep
   };
 };
 
-/** @param of.file the one that stays, whatever its size */
+/** @param of.file the file that stays, whatever its size */
 async function oldestBeyond(
   folder: string,
   of: { readonly file: string; readonly maxAllBytes: number },

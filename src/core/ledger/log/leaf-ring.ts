@@ -2,8 +2,8 @@
 import { MAX_TOGETHER_BYTES, packedLeaves, partsOf } from './written-leaves.ts';
 import type { WrittenLeaves } from './written-leaves.ts';
 
-// A ring buffer in memory that two threads share, with one writer and one reader. The writer packs leaves into free memory and sends a
-// message that says where. The reader says through the header of the ring which parts it needs no more.
+// A ring buffer in memory that two threads share, with one writer and one reader. The writer packs leaves into free memory and sends
+// their position in a message. The reader releases parts through the header of the ring.
 
 /** Packed leaves (`written-leaves.ts`) in a ring, contiguous. */
 export interface RingPart {
@@ -13,7 +13,7 @@ export interface RingPart {
   readonly from: number;
   /** Number of its leaves, at least 1. */
   readonly count: number;
-  /** Where its bytes are. */
+  /** Offset of its bytes. */
   readonly offset: number;
   readonly length: number;
 }
@@ -44,7 +44,7 @@ export class RingWriter {
     this.#bytes = Buffer.from(ring, HEADER_BYTES);
   }
 
-  /** Writes leaves into the ring; `null` where there is no room for all of them: then none is kept. */
+  /** Writes leaves into the ring; `null` if there is no room for all of them: then none is kept. */
   write(written: WrittenLeaves): readonly RingPart[] | null {
     this.#free();
     const before = this.#parts.length;
@@ -62,8 +62,8 @@ export class RingWriter {
   }
 
   /**
-   * INVARIANT: a part is written over only after the reader has stored its number, or a later one, with `Atomics`: what it read before is
-   * read by then.
+   * INVARIANT: a part is written over only after the reader has stored its number, or a later number, with `Atomics`: by then it has
+   * finished reading the part.
    */
   #free(): void {
     const freed = Atomics.load(this.#header, 0);
@@ -72,7 +72,7 @@ export class RingWriter {
     this.#parts.splice(0, held === -1 ? this.#parts.length : held);
   }
 
-  /** The offset of free memory: behind the last part, or at the start where nothing is held or the end is too short. */
+  /** The offset of free memory: behind the last part, or at the start if nothing is held or the end is too short. */
   #roomFor(length: number): number | null {
     const [first, last] = [this.#parts[0], this.#parts.at(-1)];
     // The same memory again and again, as long as the reader keeps up.
@@ -84,7 +84,7 @@ export class RingWriter {
   }
 }
 
-/** The side of the main thread, which reads where the messages of the writer say. */
+/** The side of the main thread, which reads the parts that the messages of the writer name. */
 export class RingReader {
   readonly #header: Int32Array;
   /** All bytes of leaves. */

@@ -11,10 +11,10 @@ import { segmentsIn } from './segment/segment-files.ts';
 import { signedFirst } from './signed-head.ts';
 import { tailProblem } from './segment/tail.ts';
 
-/** Why a start would not continue the log of a folder; `null` where it would, or would begin one. It changes nothing. */
+/** Why a start would not continue the log of a folder; `null` if it would, or would begin a log. It changes nothing. */
 export function logEndProblem(settings: LogSettings): StoreFailure | null {
   const { folder, keyFile } = settings;
-  // A start makes a key where there is none, which has signed nothing of the log.
+  // A start makes a key if there is none, and that key has signed nothing of the log.
   const key = existsSync(keyFile) ? logKeyAt(keyFile) : generateKeyPairSync('ed25519').privateKey;
   if (isStoreFailure(key)) return key;
   const last = existsSync(folder) ? segmentsIn(folder).findLast(({ path }) => !isUnfinished(path)) : undefined;

@@ -10,7 +10,7 @@ import { errorCode } from '../../runtime/system/error-code.ts';
 /** Longest key file read, in bytes. */
 const MAX_BYTES = 16_384;
 
-/** The Ed25519 key that signs checkpoints: PKCS#8 PEM, created where missing. Refuses a file that others may read. */
+/** The Ed25519 key that signs checkpoints: PKCS#8 PEM, created if missing. Refuses a file that others may read. */
 export function logKeyAt(path: string): KeyObject | StoreFailure {
   try {
     if (!existsSync(path)) {

@@ -9,7 +9,7 @@ export interface LogThreadInput {
   readonly settings: LogSettings;
   /** Id of the state file whose outbox numbers the records carry. */
   readonly fileId: string;
-  /** The ring (`leaf-ring.ts`) in which the thread hands out what it has written; `null` where it does not. */
+  /** The ring (`leaf-ring.ts`) in which the thread shares what it has written; `null` if it does not share. */
   readonly ring: SharedArrayBuffer | null;
 }
 
@@ -35,7 +35,7 @@ export type LogThreadMessage =
   | ({
       readonly kind: 'appended';
       readonly failure: StoreFailure | null;
-      /** Where it lies in the ring; empty where nothing was written, or is handed out; `null` where the ring had no room for it. */
+      /** Its parts in the ring; empty if nothing was written, or is shared; `null` if the ring had no room for it. */
       readonly written: readonly RingPart[] | null;
     } & LogStatus)
   | {

@@ -34,7 +34,7 @@ export class LogReader {
     this.segments = segments;
   }
 
-  /** Opens the log in a folder; `null` where there is none. */
+  /** Opens the log in a folder; `null` if there is none. */
   static open(folder: string): LogReader | StoreFailure | null {
     if (!existsSync(folder)) return null;
     for (let attempt = 1; ; attempt++) {
@@ -52,7 +52,7 @@ export class LogReader {
     for (const segment of this.segments) yield* segment.leaves(fromSeq);
   }
 
-  /** The notes of all checkpoints by size; one carried over between segments appears once. */
+  /** The notes of all checkpoints by size; a checkpoint carried over between segments appears once. */
   *checkpoints(): Generator<{ readonly note: string }> {
     let last: string | null = null;
     for (const segment of this.segments) {
@@ -76,12 +76,12 @@ export class LogReader {
     return leaves.map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) })).toArray();
   }
 
-  /** Number of records, pruned ones included. */
+  /** Number of records, pruned records included. */
   get size(): number {
     return this.segments.at(-1)?.state().range.size ?? 0;
   }
 
-  /** The last record of the use with a decision id (a withdrawn allow has two); `undefined` where there is none. */
+  /** The last record of the use with a decision id (a withdrawn allow has two); `undefined` if there is none. */
   useOf(decisionId: string): PlacedLeaf | undefined {
     const [leaf] = this.found({ decisionId, kind: 'use' }, { isNewestFirst: true }).take(1);
     return leaf;
@@ -108,8 +108,8 @@ export class LogReader {
   }
 
   /**
-   * When the last record of a segment was written, by that record: a segment that another one follows ends with the record of a checkpoint.
-   * INVARIANT: no column decides what is read, because no checkpoint covers one. `null`, where the records do not say it, skips nothing.
+   * When the last record of a segment was written, by that record: a segment that another segment follows ends with the record of a
+   * checkpoint. INVARIANT: no column decides what is read, because no checkpoint covers columns. `null`, if the records do not say it, skips nothing.
    */
   #endMsOf(index: number): number | null {
     const [segment, next] = [this.segments[index], this.segments[index + 1]];
@@ -122,7 +122,7 @@ export class LogReader {
 /** Attempts to list a folder when segments are deleted meanwhile. */
 const MAX_ATTEMPTS = 10;
 
-/** Opens the segments of a folder; `given-up` where a listed one has been deleted. A failure leaves nothing open. */
+/** Opens the segments of a folder; `given-up` if a listed segment has been deleted. A failure leaves nothing open. */
 function openSegments(folder: string): readonly Segment[] | StoreFailure | 'given-up' {
   const segments: Segment[] = [];
   for (const { path } of segmentsIn(folder)) {
@@ -137,7 +137,7 @@ function openSegments(folder: string): readonly Segment[] | StoreFailure | 'give
   return segments;
 }
 
-/** Opens a log, passes it to `use` and closes it; `null` where the folder contains none. */
+/** Opens a log, passes it to `use` and closes it; `null` if the folder contains none. */
 export function readLog<T>(folder: string, use: (log: LogReader) => T): T | StoreFailure | null {
   let log: LogReader | StoreFailure | null = null;
   try {

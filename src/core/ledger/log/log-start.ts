@@ -11,7 +11,7 @@ import { discardSegment, segmentPath, segmentsIn } from './segment/segment-files
 import { signedFirst } from './signed-head.ts';
 import { tailProblem } from './segment/tail.ts';
 
-/** Where a log continues. */
+/** The point from which a log continues. */
 export interface LogStart {
   readonly segment: Segment;
   /** The first record that is kept. */
@@ -39,7 +39,7 @@ function provedFirst(
   if (problem !== null) return problem;
   const first = signedFirst(segment, settings.folder);
   if (isStoreFailure(first)) return first;
-  // A crash right after a prune was signed leaves the files behind. One that cannot be deleted stays for now.
+  // A crash right after a prune was signed leaves the files behind. A file that cannot be deleted stays for now.
   discardBefore(settings.folder, first);
   const kept = keptSegments(settings.folder, { segment, first });
   return isStoreFailure(kept) ? kept : first;

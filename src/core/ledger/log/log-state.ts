@@ -9,13 +9,13 @@ export interface LogState {
   readonly head: Uint8Array;
 }
 
-/** The state stored in two columns; throws where they are damaged. */
+/** The state stored in two columns; throws if they are damaged. */
 export const stateFrom = (range: SQLOutputValue | undefined, head: SQLOutputValue | undefined): LogState => ({
   range: mustRange(range),
   head: blob(head),
 });
 
-/** The tree stored in a column; throws where it is damaged. */
+/** The tree stored in a column; throws if it is damaged. */
 export function mustRange(value: SQLOutputValue | undefined): CompactRange {
   const range = rangeFrom(blob(value));
   if (range === null) throw new Error('the tree of a segment is damaged');

@@ -14,7 +14,7 @@ export interface LogWatcher {
   readonly onFatal: (failure: StoreFailure) => void;
   /** A checkpoint was made, or failed. */
   readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
-  /** Where what is written is handed out. Default: nowhere, which costs less. */
+  /** Receives the written leaves. Default: nobody, which costs less. */
   readonly handOut?: LeafReceiver;
 }
 
@@ -23,8 +23,8 @@ export interface LeafReceiver {
   /** Its memory, by `newRing` of `leaf-ring.ts`. */
   readonly ring: SharedArrayBuffer;
   /**
-   * Receives all that is written from now on, in parts, in order and before anything else is told of it, with the checkpoint over all up to
-   * it where it was signed; `null` for what the ring has no room for, or where a failure leaves open what was written.
+   * Receives all that is written from now on, in parts, in order and before anything else learns of it, with the checkpoint over all up
+   * to it if that was signed; `null` if the ring has no room, or a failure leaves it unknown what was written.
    */
   readonly onWritten: (written: RingPart | null, checkpoint: string | null) => void;
 }
@@ -69,7 +69,7 @@ export class LogThread implements RecordSink {
     worker.on('exit', (code) => this.#end(`the thread of the ledger exited with code ${code}`));
   }
 
-  /** Starts a thread that opens a log once it is told which. */
+  /** Starts a thread that opens a log later, by `open`. */
   static start(): LoadingLogThread {
     const worker = new Worker(workerFile(), { execArgv: [], resourceLimits: LIMITS });
     const ended = new Promise<StoreFailure>((resolve) => {
@@ -107,7 +107,7 @@ export class LogThread implements RecordSink {
     return this.#ask({ kind: 'append', records }, [records.bytes.buffer]);
   }
 
-  /** Signs the rest and ends the thread. Returns the failure where the last records are not covered by a checkpoint. */
+  /** Signs the rest and ends the thread. Returns the failure if the last records are not covered by a checkpoint. */
   async close(): Promise<StoreFailure | null> {
     const failure = await this.#ask({ kind: 'close' });
     this.#broken ??= storeFailure('broken', 'the ledger is closed');

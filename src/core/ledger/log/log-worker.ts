@@ -30,7 +30,7 @@ parentPort?.once('message', (input: LogThreadInput) => {
 function serve(open: SegmentLog, { fileId, ring }: LogThreadInput): void {
   const { origin, verifierKey } = open;
   const writer = ring && new RingWriter(ring);
-  /** Only what is on disk is handed out. */
+  /** Only records that are on disk are shared. */
   const writtenBy = (failure: StoreFailure | null): readonly RingPart[] | null =>
     writer === null || failure !== null ? [] : writer.write(open.written);
   const checkpoint = (): void => {

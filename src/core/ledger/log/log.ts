@@ -40,7 +40,7 @@ export interface MadeCheckpoint {
   readonly atMs: number;
   readonly size: number;
   readonly note: string;
-  /** Why it could not be appended to the checkpoint file, or pruned files could not be deleted; `null` where all was done. */
+  /** Why it could not be appended to the checkpoint file, or pruned files could not be deleted; `null` if all was done. */
   readonly problem: string | null;
 }
 
@@ -95,7 +95,7 @@ export class SegmentLog {
     this.#news = this.size - (segment.checkpoints.last()?.range.size ?? segment.carried.range.size);
   }
 
-  /** Opens the log in a folder, or starts a new one. */
+  /** Opens the log in a folder, or starts a new log. */
   static open(settings: LogSettings, ports: LogPorts): SegmentLog | StoreFailure {
     try {
       mkdirSync(settings.folder, { recursive: true, mode: 0o700 });
@@ -159,8 +159,8 @@ export class SegmentLog {
   }
 
   /**
-   * Signs the head over all records; `null` where nothing is new. Where the segment is full, starts a new one and prunes the
-   * oldest that are due. INVARIANT: a prune is signed before any file is deleted.
+   * Signs the head over all records; `null` if nothing is new. If the segment is full, starts a new segment and prunes the oldest that
+   * are due. INVARIANT: a prune is signed before any file is deleted.
    */
   checkpoint(): MadeCheckpoint | StoreFailure | null {
     if (this.#news === 0 || this.#broken !== null) return this.#broken;
@@ -191,7 +191,7 @@ export class SegmentLog {
     return { atMs, size, note, problem: problems.filter((problem) => problem !== null).join('; ') || null };
   }
 
-  /** Signs the rest and releases the folder. Returns the failure where the last records are not covered by a checkpoint. */
+  /** Signs the rest and releases the folder. Returns the failure if the last records are not covered by a checkpoint. */
   close(): StoreFailure | null {
     const last = this.#broken === null ? this.checkpoint() : this.#broken;
     this.#segment.close();
@@ -292,7 +292,7 @@ export class SegmentLog {
   /** Starts a new segment, after a checkpoint of all records. */
   #rotate(checkpoint: KeptCheckpoint): StoreFailure | null {
     const { folder } = this.#settings;
-    // INVARIANT: a segment that another one follows is indexed completely.
+    // INVARIANT: a segment that another segment follows is indexed completely.
     const unindexed = this.#guarded(() => this.#segment.finishIndex());
     if (unindexed !== null) return unindexed;
     const next = Segment.open(segmentPath(folder, this.size), {

@@ -9,9 +9,9 @@ import { keptHashesIn, keptPolicies } from './kept-policies.ts';
 export interface PolicyTextWatch {
   readonly see: (leaf: Pick<LedgerLeaf, 'seq' | 'record'>) => void;
   /**
-   * What is wrong with the texts: one was changed, or is missing although no signed record says that it was deleted. `null` for nothing.
+   * What is wrong with the texts: a text was changed, or is missing although no signed record says that it was deleted. `null` for nothing.
    *
-   * @param covered number of records that a valid checkpoint covers: anybody could have written a later one
+   * @param covered number of records that a valid checkpoint covers: anybody could have written a later record
    */
   readonly found: (covered: number) => string | null;
   /** What a signed record says was missing when this version began to record what it deletes; `null` for nothing. */
@@ -23,7 +23,7 @@ export function policyTextWatch(folder: string): PolicyTextWatch {
   /** The number of the last record that says that a text is kept, by the hash of the set. */
   const kept = new Map<string, number>();
   const givenUp: { readonly hash: string; readonly seq: number }[] = [];
-  /** The first record of a version that records what it deletes. Only that one may name what was missing before it. */
+  /** The first record of a version that records what it deletes. Only that record may name what was missing before it. */
   let first: { readonly seq: number; readonly missing: readonly string[] } | null = null;
   return {
     see: ({ seq, record }) => {

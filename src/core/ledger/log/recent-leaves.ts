@@ -7,7 +7,7 @@ import { leafEnd, MAX_TOGETHER_BYTES, MAX_TOGETHER_LEAVES } from './written-leav
 interface Place {
   /** Number of records before it. */
   readonly size: number;
-  /** The checkpoint over them; empty for none, `null` where that is not known. */
+  /** The checkpoint over them; empty for none, `null` if not known. */
   readonly checkpoint: string | null;
 }
 
@@ -18,8 +18,8 @@ interface HeldPart extends RingPart {
 }
 
 /**
- * Pages of a log: its last records from the ring in which the log's thread hands them out, so that they need not be read again; others from
- * the files. What the ring has no room for is read from the files too, so there may be gaps between its parts.
+ * Pages of a log: its last records from the ring that the log's thread shares, so that they need not be read again; others from the
+ * files. Records for which the ring has no room are read from the files too, so there may be gaps between its parts.
  *
  * Lifecycle: `wrote` with all that is written, in order; `close` once.
  */
@@ -28,7 +28,7 @@ export class RecentLeaves {
   readonly #ring: RingReader;
   /** In order of their records; those that were asked for are given back. */
   #parts: HeldPart[] = [];
-  /** The end of the last part. Where its checkpoint is `null`, the log may go on after it. */
+  /** The end of the last part. If its checkpoint is `null`, the log may go on after it. */
   #end: Place = { size: 0, checkpoint: null };
 
   constructor(pages: Pick<LogPages, 'head' | 'after' | 'close'>, ring: SharedArrayBuffer) {
@@ -37,8 +37,8 @@ export class RecentLeaves {
   }
 
   /**
-   * Records were written and synced, and signed where there is a checkpoint over all up to them; `null` where they are not in the ring, or
-   * it is not known what was written, so that the files must be read.
+   * Records were written and synced, and signed if there is a checkpoint over all up to them; `null` if they are not in the ring, or it
+   * is not known what was written, so that the files must be read.
    */
   wrote(part: RingPart | null, checkpoint: string | null): void {
     const { size } = this.#end;
@@ -74,7 +74,7 @@ export class RecentLeaves {
     this.#pages.close();
   }
 
-  /** The rest of the first part, with the next ones as far as they lie behind it and are sent together. */
+  /** The rest of the first part, with the contiguous parts after it that are sent together. */
   #page(first: HeldPart, { size, signed }: { readonly size: number; readonly signed: number }): LogPage {
     const { bytes } = this.#ring;
     let start = first.offset;
@@ -102,5 +102,5 @@ export class RecentLeaves {
   }
 }
 
-/** The checkpoint after a part, where it is newer than the last one sent. */
+/** The checkpoint after a part, if it is newer than the last checkpoint sent. */
 const noteOf = ({ end }: HeldPart, signed: number): string => (end.size > signed ? (end.checkpoint ?? '') : '');

@@ -10,12 +10,12 @@ import { discardSegment, filesOf, segmentsIn } from './segment/segment-files.ts'
 import { errorCode } from '../../runtime/system/error-code.ts';
 
 /**
- * The record that prunes the oldest segments that exceed the retention, never the last one; `null` where there are none. The
+ * The record that prunes the oldest segments that exceed the retention, never the last segment; `null` if there are none. The
  * rest still verifies: each segment starts with the tree over all records before it, which a signed checkpoint covers.
  *
  * @param segments all that are kept, oldest first
- * @param endMsOf when the last record of a segment was written, from signed data: otherwise whoever can write a file could have
- * it pruned
+ * @param endMsOf when the last record of a segment was written, from signed data: otherwise anybody who can write a file could have it
+ * pruned
  */
 export function prunedRecord(
   segments: readonly SegmentEnds[],
@@ -62,10 +62,10 @@ interface PruneOptions {
 }
 
 /**
- * Deletes the files of records before `first`, which a signed record pruned. Whatever a crash or an error leaves is deleted by
- * the next call: after each rotation and at each start.
+ * Deletes the files of records before `first`, which a signed record pruned. Files that a crash or an error leaves are deleted by the
+ * next call: after each rotation and at each start.
  *
- * @returns the code of the system's error that prevents a deletion; `null` where all are gone
+ * @returns the code of the system's error that prevents a deletion; `null` if all are gone
  */
 export function discardBefore(folder: string, first: number): string | null {
   try {

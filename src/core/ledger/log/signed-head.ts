@@ -25,7 +25,7 @@ type Head = SaidByCheckpoint & { readonly hash: Uint8Array };
 /**
  * The first record that a log keeps, by the record of its last checkpoint; 1 before the first checkpoint.
  *
- * @param segment the newest one, whose last checkpoint has a verified signature
+ * @param segment the newest segment, whose last checkpoint has a verified signature
  */
 export function signedFirst(segment: Segment, folder: string): number | StoreFailure {
   const last = segment.checkpoints.last();

@@ -4,7 +4,7 @@ import type { LogReader } from './log-reader.ts';
 import type { LogState } from './log-state.ts';
 
 /**
- * A segmented log as a verifier reads it; a seam is where one segment ends and the next starts. INVARIANT: within a segment,
+ * A segmented log as a verifier reads it; a seam is the boundary between two segments. INVARIANT: within a segment,
  * checkpoints are read before their records, so that beside a running writer no checkpoint is seen without its records.
  */
 export const storedLogOf = (log: LogReader): StoredLog => ({

@@ -21,7 +21,7 @@ const TAG = (3 << 3) | 2;
 /** The tag, and the length of a leaf: at most 65,535 bytes. */
 const MAX_HEAD_BYTES = 4;
 
-/** Most bytes of leaves that are packed or sent together, unless it is one leaf: the memory for a message is made once, for this much. */
+/** Most bytes of leaves that are packed or sent together, unless it is a single leaf: the memory for a message is allocated once, with this size. */
 export const MAX_TOGETHER_BYTES = 112 * 1024;
 /** Most leaves that are packed or sent together. */
 export const MAX_TOGETHER_LEAVES = 512;
@@ -43,7 +43,7 @@ export function* partsOf({ from, leaves }: WrittenLeaves): Generator<WrittenLeav
 /**
  * Packs leaves.
  *
- * @param room memory for them, where it is large enough. Default: new memory
+ * @param room memory for them, if it is large enough. Default: new memory
  */
 export function packedLeaves({ from, leaves }: WrittenLeaves, room?: Buffer): PackedLeaves {
   const most = leaves.reduce((sum, leaf) => sum + MAX_HEAD_BYTES + leaf.length, 0);
@@ -68,7 +68,7 @@ export function unpackedLeaves({ count, bytes }: Omit<PackedLeaves, 'from'>): re
   });
 }
 
-/** Where the leaf ends whose tag is at an offset: there the tag of the next one is. */
+/** The end of the leaf whose tag is at an offset: the offset of the next leaf's tag. */
 export function leafEnd(bytes: Uint8Array, at: number): number {
   const start = afterHead(bytes, at);
   let length = 0;
@@ -76,7 +76,7 @@ export function leafEnd(bytes: Uint8Array, at: number): number {
   return start + length;
 }
 
-/** Where the leaf itself starts. */
+/** The offset at which the leaf itself starts. */
 function afterHead(bytes: Uint8Array, at: number): number {
   let last = at + 1;
   while ((bytes[last] ?? 0) > 0x7f) last += 1;

@@ -28,7 +28,7 @@ export function appendedAll({ size, nodes }: CompactRange, leaves: readonly Uint
   return { size: size + leaves.length, nodes: kept };
 }
 
-/** The same range, for keeping: all its nodes in one piece of memory of their own. */
+/** A copy of the range to keep: all its nodes in one buffer of their own. */
 export function keptRange({ size, nodes }: CompactRange): CompactRange {
   return { size, nodes: nodesIn(Buffer.concat(nodes)) };
 }
@@ -59,7 +59,7 @@ export function rangeBytes({ size, nodes }: CompactRange): Uint8Array {
   return Buffer.concat([head, ...nodes]);
 }
 
-/** Parses a serialised range; `null` where the length is wrong or the size is not a safe integer. */
+/** Parses a serialised range; `null` if the length is wrong or the size is not a safe integer. */
 export function rangeFrom(bytes: Uint8Array): CompactRange | null {
   const stored = Buffer.from(bytes);
   if (stored.length < SIZE_BYTES) return null;

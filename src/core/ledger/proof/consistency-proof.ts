@@ -5,7 +5,7 @@ import { HASH_BYTES, isSameHash, leftSize, nodeHash } from './merkle.ts';
  * A proof that the tree of the first `size` records extends that of the first `oldSize`: at most 54 hashes, none for equal
  * sizes. Costs one hash per remaining record.
  *
- * @returns `null` where `oldSize` is 0 (nothing to prove), exceeds `size`, or lies in the pruned part
+ * @returns `null` if `oldSize` is 0 (nothing to prove), exceeds `size`, or lies in the pruned part
  * @see RFC 6962 section 2.1.2
  */
 export function consistencyProof(log: HashedLog, oldSize: number, size: number): readonly Uint8Array[] | null {
@@ -40,7 +40,7 @@ export interface ConsistencyClaim {
 }
 
 /**
- * Why a consistency proof is invalid; `null` where it is valid. Refuses an empty old tree, which proves nothing. Computes at
+ * Why a consistency proof is invalid; `null` if it is valid. Refuses an empty old tree, which proves nothing. Computes at
  * most twice as many hashes as the size has bits, however long the proof.
  *
  * @see RFC 9162 section 2.1.4.2
@@ -60,7 +60,7 @@ export function consistencyProblem({ oldSize, oldRoot, size, root, proof }: Cons
     at = (at - 1) / 2;
     last = Math.floor(last / 2);
   }
-  // `at` is 0 where the old tree is full: its root is a node of the new tree.
+  // `at` is 0 if the old tree is full: its root is a node of the new tree.
   const [seed, ...rest] = at === 0 ? [oldRoot, ...proof] : proof;
   if (seed === undefined) return 'the proof is too short';
   let oldHash = seed;

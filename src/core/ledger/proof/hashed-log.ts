@@ -3,9 +3,9 @@ import { leftSize, nodeHash } from './merkle.ts';
 
 /** Hashes of a log whose oldest records may be pruned, from which proofs are made. */
 export interface HashedLog {
-  /** The tree over the pruned records; empty where none are. */
+  /** The tree over the pruned records; empty if none are. */
   readonly carried: CompactRange;
-  /** The leaf hash at a Merkle index (record number minus one), from `carried.size` on. */
+  /** The leaf hash at a Merkle index (record number minus 1), from `carried.size` on. */
   readonly leaf: (index: number) => Uint8Array;
 }
 
@@ -13,7 +13,7 @@ export interface HashedLog {
  * The hash of the subtree over [start, start + size), computed from its leaves: one hash each. A subtree of the pruned part is
  * a carried node.
  *
- * @throws where the subtree lies inside a carried node, which no proof about remaining records needs
+ * @throws if the subtree lies inside a carried node, which no proof about remaining records needs
  */
 export function subtreeHash(log: HashedLog, start: number, size: number): Uint8Array {
   if (start + size <= log.carried.size) return carriedNode(log.carried, start, size);

@@ -8,7 +8,7 @@ import { broken, type Broken } from './verdict.ts';
 /** A checkpoint kept outside of the log. */
 export interface Anchor {
   readonly note: string;
-  /** When it was received there, in milliseconds since the Unix epoch; `null` where not known. */
+  /** When it was received there, in milliseconds since the Unix epoch; `null` if not known. */
   readonly atMs: number | null;
 }
 
@@ -29,7 +29,7 @@ export interface HeadCheck {
   readonly found: () => { readonly anchored: number; readonly signed: number; readonly unchecked: number };
 }
 
-/** Verifies anchors and sorts them by size; broken where one does not belong to this log. */
+/** Verifies anchors and sorts them by size; broken if an anchor does not belong to this log. */
 export function openedAnchors(anchors: Iterable<Anchor>, key: NoteKey): readonly OpenedAnchor[] | Broken {
   const opened: OpenedAnchor[] = [];
   for (const { note, atMs } of anchors) {
@@ -90,7 +90,7 @@ export function headCheck(
 
 type Head = { readonly kind: 'checkpoint' | 'anchor' } & Checkpoint;
 
-/** Both kinds in order of size, up to the first invalid one. */
+/** Both kinds in order of size, up to the first invalid head. */
 function* headsInOrder(
   key: NoteKey,
   { checkpoints, anchors }: Parameters<typeof headCheck>[1],

@@ -5,7 +5,7 @@ import { HASH_BYTES, isSameHash, leftSize, nodeHash } from './merkle.ts';
  * A proof that the leaf at `index` is in the tree of the first `size` records, from its sibling upwards: at most 53 hashes.
  * Costs one hash per remaining record.
  *
- * @returns `null` where the record was pruned or is not among the first `size`
+ * @returns `null` if the record was pruned or is not among the first `size`
  * @see RFC 6962 section 2.1.1
  */
 export function inclusionProof(log: HashedLog, index: number, size: number): readonly Uint8Array[] | null {
@@ -35,7 +35,7 @@ export interface InclusionClaim {
 }
 
 /**
- * Why an inclusion proof is invalid; `null` where it is valid. Computes at most as many hashes as the size has bits, however
+ * Why an inclusion proof is invalid; `null` if it is valid. Computes at most as many hashes as the size has bits, however
  * long the proof.
  *
  * @see RFC 9162 section 2.1.3.2

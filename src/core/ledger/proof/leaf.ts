@@ -14,7 +14,7 @@ export interface LedgerLeaf {
   readonly prev: string;
   /** The record. Not certain to match `LedgerRecord`, because another version may have written it. */
   readonly record: { readonly [name: string]: JsonValue };
-  /** Record number, from 1; its Merkle index is one less. */
+  /** Record number, from 1; its Merkle index is 1 less. */
   readonly seq: number;
 }
 
@@ -25,7 +25,7 @@ export const MAX_LEAF_BYTES = 65_535;
  * Encodes a leaf as canonical JSON, at most 180 bytes more than the record.
  *
  * @param record canonical JSON of an object, in UTF-8
- * @returns a problem where it would exceed `MAX_LEAF_BYTES`
+ * @returns a problem if it would exceed `MAX_LEAF_BYTES`
  */
 export function leafBytes(
   record: Uint8Array,

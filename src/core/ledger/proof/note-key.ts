@@ -20,7 +20,7 @@ const MAX_NAME = 512;
 export const isKeyName = (name: string): boolean =>
   name.length <= MAX_NAME && name.isWellFormed() && /^[^+\p{White_Space}\p{Cc}]+$/u.test(name);
 
-/** Makes a key. Throws where the name is invalid or the key is not Ed25519. */
+/** Makes a key. Throws if the name is invalid or the key is not Ed25519. */
 export function noteKeyOf(name: string, publicKey: KeyObject): NoteKey {
   if (!isKeyName(name)) throw new Error(`invalid key name \`${name}\``);
   const id = createHash('sha256').update(`${name}\n`).update(encoded(publicKey)).digest('hex').slice(0, 8);

@@ -10,9 +10,9 @@ const MAX_FRACTION = 6;
 
 /**
  * Whether bytes are a leaf that `leafFrom` parses, with this number and link, and written plainly: printable ASCII without escapes, short
- * numbers. It scans the bytes once and allocates nothing, where parsing costs ten times as much. `false` says nothing about the leaf.
+ * numbers. It scans the bytes once and allocates nothing; parsing costs ten times as much. `false` says nothing about the leaf.
  *
- * @param place.prev `''` for record 1, and there alone
+ * @param place.prev `''` for record 1, and only for it
  */
 export function isPlainLeaf(
   bytes: Uint8Array,
@@ -31,7 +31,7 @@ export function isPlainLeaf(
   return at === bytes.length;
 }
 
-// Each of these gives the index after what is at an index, and `NOT` where that is something else, or begins at `NOT`.
+// Each of these returns the index after the item at an index, and `NOT` if that is something else, or the index is `NOT`.
 const NOT = -1;
 
 const [QUOTE, COMMA, COLON, POINT, ZERO, NINE] = [0x22, 0x2c, 0x3a, 0x2e, 0x30, 0x39];

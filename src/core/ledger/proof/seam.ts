@@ -1,10 +1,10 @@
-/** Where one stored part of a log ends and the next begins. */
+/** The boundary between two stored parts of a log. */
 import { base64Of } from './base64.ts';
 import { isRange, type CompactRange } from './compact-range.ts';
 import { HASH_BYTES, isSameHash, rootOf } from './merkle.ts';
 import { recordsText, type RecordRange } from './verdict.ts';
 
-/** The tree over all records before a point, with the last one's leaf hash; `null` before the first. */
+/** The tree over all records before a point, with the leaf hash of the last record; `null` before the first. */
 export type CarriedTree = CompactRange & { readonly prev: Uint8Array | null };
 
 /** The start of a part of the storage: what it claims about itself and everything before. */
@@ -21,13 +21,13 @@ export interface PartEnd {
   readonly prev: string;
 }
 
-/** Why two parts do not fit together; `lost` where records between them are missing. */
+/** Why two parts do not fit together; `lost` if records between them are missing. */
 export interface TornSeam {
   readonly problem: string;
   readonly lost?: RecordRange;
 }
 
-/** A part must start where the previous one ended, with the same tree; otherwise records are missing or were changed. */
+/** A part must start at the end of the previous part, with the same tree; otherwise records are missing or were changed. */
 export function tornSeam({ origin, carried }: Seam, end: PartEnd): TornSeam | null {
   const { range, prev } = end;
   if (origin !== end.origin) return { problem: `the part after record ${range.size} belongs to \`${origin}\`` };
@@ -46,7 +46,7 @@ export function tornSeam({ origin, carried }: Seam, end: PartEnd): TornSeam | nu
     : { problem: `the part after record ${range.size} continues other records than those before it` };
 }
 
-/** Why a tree cannot cover the records before a part; `null` where it can. */
+/** Why a tree cannot cover the records before a part; `null` if it can. */
 export function carriedProblem(carried: CarriedTree): string | null {
   if (!isRange(carried)) return 'what is left of the pruned records is not a compact range';
   if (carried.size === 0) return carried.prev === null ? null : 'no record was pruned, but the part links to one';

@@ -23,8 +23,8 @@ const MAX_SIGNATURES = 16;
 const ID_BYTES = 4;
 
 /**
- * Verifies a note: at least one of `keys` must have signed it. Signatures of other keys are ignored. Refuses a note where a
- * signature by one of `keys` is wrong, or with more than 131,072 characters or 16 signatures.
+ * Verifies a note: at least one of `keys` must have signed it. Signatures of other keys are ignored. Refuses a note if a signature by one
+ * of `keys` is wrong, or with more than 131,072 characters or 16 signatures.
  *
  * @see C2SP signed-note
  */
@@ -58,7 +58,7 @@ const isNoteText = (text: string): boolean => text.isWellFormed() && /^[\n -\u{1
 
 function partsOf(note: string): { readonly text: string; readonly signatures: readonly NoteSignature[] } | Problem {
   if (note.length > MAX_NOTE) return { problem: `is longer than ${MAX_NOTE} characters` };
-  // The text may contain empty lines; the last one ends it.
+  // The text may contain empty lines; the last empty line ends it.
   const end = note.lastIndexOf('\n\n');
   if (end === -1 || !note.endsWith('\n') || !isNoteText(note)) return { problem: 'is not a signed note' };
   const lines = note.slice(end + 2, -1).split('\n', MAX_SIGNATURES + 1);

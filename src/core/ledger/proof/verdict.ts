@@ -21,7 +21,7 @@ export interface Remark {
 
 /** What a ledger has of the records of a database that several authorities share, by its own signed records. */
 export interface RelayedRecords {
-  /** Names one life of the database. */
+  /** Identifies the database; it changes at each restore. */
   readonly database: string;
   /** The last record that it took. */
   readonly to: number;
@@ -31,17 +31,17 @@ export interface RelayedRecords {
 
 /**
  * Nothing contradicts the log. How much that proves differs: an anchored record cannot have been changed since, not even by the
- * holder of the key; a signed one not by anybody else; a bare one by nobody without write access to the storage.
+ * holder of the key; a signed record only by the holder of the key; a bare record only by somebody with write access to the storage.
  */
 export interface Sound {
   readonly kind: 'sound';
-  /** Number of records, pruned ones included. */
+  /** Number of records, pruned records included. */
   readonly size: number;
   /** Number of pruned records. Whatever covers the first remaining record covers them too, by their hashes. */
   readonly pruned: number;
-  /** The signed record that explains the pruning; `null` where nothing was pruned. */
+  /** The signed record that explains the pruning; `null` if nothing was pruned. */
   readonly prunedBy: number | null;
-  /** Ranges, `null` where empty; together they are all remaining records. */
+  /** Ranges, `null` if empty; together they are all remaining records. */
   readonly anchored: RecordRange | null;
   readonly signed: RecordRange | null;
   readonly bare: RecordRange | null;
@@ -50,7 +50,7 @@ export interface Sound {
   /** The first 100. */
   readonly remarks: readonly Remark[];
   readonly remarkCount: number;
-  /** What it has of the records of each database that several authorities share; absent where it names none. */
+  /** The records it has of each database that several authorities share; absent if it names none. */
   readonly relayed?: readonly RelayedRecords[];
 }
 
@@ -58,10 +58,10 @@ export interface Sound {
 export interface Broken {
   readonly kind: 'broken';
   readonly part: 'log' | 'record' | 'checkpoint' | 'anchor';
-  /** Record number, or size of a checkpoint or anchor; `null` where not known. */
+  /** Record number, or size of a checkpoint or anchor; `null` if not known. */
   readonly at: number | null;
   readonly problem: string;
-  /** The missing records, where that is what is wrong and the log or a head tells which. */
+  /** The missing records, if records are missing and the log or a head shows which. */
   readonly lost?: RecordRange;
 }
 

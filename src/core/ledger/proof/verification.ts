@@ -21,7 +21,7 @@ export interface StoredEntry {
 export interface StoredLog {
   /** `remit.<trust domain>/<instance>/<epoch>`. */
   readonly origin: string;
-  /** The tree over pruned records with the last one's leaf hash; empty where none are pruned. */
+  /** The tree over pruned records with the leaf hash of the last; empty if none are pruned. */
   readonly carried: CarriedTree;
   /** The remaining records in order. Read once, one at a time. */
   readonly entries: () => Iterable<StoredEntry | Seam>;

@@ -4,7 +4,7 @@ import { Segment } from './segment.ts';
 
 /**
  * Opens a closed segment, passes it to `use` and closes it. Whatever the file contains results in a failure, never an
- * exception; `busy` where it is locked.
+ * exception; `busy` if it is locked.
  */
 export function closedSegment<T>(path: string, use: (segment: Segment) => T): T | StoreFailure {
   const segment = Segment.open(path, 'read');

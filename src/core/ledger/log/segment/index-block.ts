@@ -6,7 +6,7 @@ import { KEY_BYTES } from '../../index-key.ts';
 export const DRAWERS = 64;
 
 /**
- * Limits of a block: records, and bytes of their leaves. Larger blocks mean fewer to search; smaller ones leave fewer records
+ * Limits of a block: records, and bytes of their leaves. Larger blocks mean fewer to search; smaller blocks leave fewer records
  * unindexed. Measured: a look-up takes 0.5 ms in a segment of 256 MiB, and up to 1 ms for the unindexed rest.
  */
 const MAX_RECORDS = 4_096;
@@ -41,7 +41,7 @@ export class IndexBlock {
     this.from = from;
   }
 
-  /** Number of its last record; `from - 1` where it is empty. */
+  /** Number of its last record; `from - 1` if it is empty. */
   get upto(): number {
     return this.from + this.#records - 1;
   }

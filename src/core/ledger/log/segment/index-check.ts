@@ -5,10 +5,10 @@ import type { Segment } from './segment.ts';
 import type { SegmentIndex, StoredBlock } from './segment-index.ts';
 
 /**
- * How the index of a segment differs from its records; `null` where it does not. Rebuilds each block and compares bytes, so
+ * How the index of a segment differs from its records; `null` if it does not. Rebuilds each block and compares bytes, so
  * that missing, extra and wrong entries are found.
  *
- * @param isFollowed whether another segment follows, in which case this one is indexed completely
+ * @param isFollowed whether another segment follows, in which case this segment is indexed completely
  */
 export const indexProblem = (segment: Segment, { isFollowed }: { readonly isFollowed: boolean }): string | null =>
   segment.atOnce(() => problemOf(segment, isFollowed));

@@ -32,7 +32,7 @@ export class IndexWriter {
    * Continues an index, after reading the records that are not in a block yet.
    *
    * @param size number of the last record
-   * @returns `null` where the index does not match the records: continuing would hide some of them
+   * @returns `null` if the index does not match the records: continuing would hide some of them
    */
   static resume(statements: Statements, index: SegmentIndex, size: number): IndexWriter | null {
     const block = new IndexBlock(index.indexed() + 1);

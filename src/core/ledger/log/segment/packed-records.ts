@@ -3,7 +3,7 @@ import type { IncomingRecord } from '../log.ts';
 /** A batch for the thread: all bytes in one buffer, which is transferred rather than copied. */
 export interface PackedRecords {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** End offset of each record in `bytes`; each starts where the previous one ends. */
+  /** End offset of each record in `bytes`; each starts at the end of the previous record. */
   readonly ends: readonly number[];
   readonly outboxes: readonly (number | null)[];
 }

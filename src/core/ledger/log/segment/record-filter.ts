@@ -27,7 +27,7 @@ export interface RecordCondition {
 
 const LEAF = 'CAST(bytes AS TEXT)';
 
-/** SQL for a member of a record, NULL where it is of another type. */
+/** SQL for a member of a record, NULL if it is of another type. */
 const member = (name: string, types: string): string => {
   const path = `'$.record.${name}'`;
   return `CASE WHEN json_type(${LEAF}, ${path}) IN (${types}) THEN json_extract(${LEAF}, ${path}) END`;
@@ -71,7 +71,7 @@ export function recordConditionOf(filter: RecordFilter): RecordCondition {
   };
 }
 
-/** The keys that all matching records have, the most selective first; empty where there are none. */
+/** The keys that all matching records have, the most selective first; empty if there are none. */
 export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly number[] {
   return [
     ...(decisionId === undefined ? [] : [indexKey('decisionId', decisionId)]),

@@ -9,7 +9,7 @@ import { segmentsIn } from './segment-files.ts';
 import { carriedOf } from '../stored-log.ts';
 import { logCannotContinue } from './unfit.ts';
 
-/** Where a segment starts and ends, as it claims. */
+/** The first and last record of a segment, as it claims. */
 export interface SegmentEnds {
   readonly path: string;
   readonly origin: string;
@@ -25,8 +25,8 @@ const endsOf = (segment: Segment): SegmentEnds => ({
 });
 
 /**
- * The segments of a log from its first kept record on, oldest first; they must be complete and contiguous. Costs one look at
- * each; only a verifier checks the records within.
+ * The segments of a log from its first kept record on, oldest first; they must be complete and contiguous. Reads each segment once; only
+ * a verifier checks the records within.
  *
  * @param options `segment` is the current one, which is not reopened; `first` the first record that is kept
  */
@@ -47,7 +47,7 @@ export function keptSegments(
   return hole === null ? kept : logCannotContinue(hole);
 }
 
-/** Which records are missing, or how segments do not fit together; `null` where all are there. */
+/** Which records are missing, or how segments do not fit together; `null` if all are there. */
 function holeProblem(segments: readonly SegmentEnds[], first: number): string | null {
   const [oldest] = segments;
   if (oldest === undefined) return 'it has no segment';

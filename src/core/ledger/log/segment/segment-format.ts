@@ -7,7 +7,7 @@ const APPLICATION_ID = 0x52656d6c;
 /**
  * 3: nothing is pruned without a `pruned` record. A log of version 2 cannot show what was deleted from it, so it is not
  * continued; its tables are equal, so it can be read. Segments are signed, so there are no migrations. Version 4 would have to
- * start a new segment after the last one of version 3, and read both.
+ * start a new segment after the last segment of version 3, and read both.
  */
 const SCHEMA_VERSION = 3;
 const ALSO_READ = [2];

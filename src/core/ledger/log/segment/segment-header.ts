@@ -14,7 +14,7 @@ export interface SignedHeader {
   readonly begun: number | null;
   /** The highest outbox number taken from each state file; `null` if no record says it. */
   readonly taken: ReadonlyMap<string, number> | null;
-  /** Whether no record follows the one that says it, so that the header says exactly the same. */
+  /** Whether no record follows the record of this checkpoint, so that the header must say exactly the same. */
   readonly isAtEnd: boolean;
 }
 
@@ -51,7 +51,7 @@ export interface CheckedSegment {
 
 /**
  * Compares every column of a segment, besides its records and their index, with its records and its checkpoints. Those are verified
- * before, so that nothing is left that could be changed unseen: where the segment ends, when it was begun, what it took from state files,
+ * before, so that nothing is left that could be changed unseen: the end of the segment, when it was begun, what it took from state files,
  * and the size, time and tree beside each signed note.
  *
  * @returns what is wrong, as a text

@@ -10,7 +10,7 @@ export interface StoredBlock {
 }
 
 /**
- * The index of one segment for readers. Blocks are written once and never changed, so that cached ones stay valid. The records
+ * The index of one segment for readers. Blocks are written once and never changed, so that cached blocks stay valid. The records
  * after the last block are unindexed: fewer than a block holds.
  */
 export class SegmentIndex {
@@ -44,7 +44,7 @@ export class SegmentIndex {
     return offsetsIn(this.drawer(block, drawerOf(key)), key).map((offset) => from + offset);
   }
 
-  /** A drawer of a block; empty where there is none. */
+  /** A drawer of a block; empty if there is none. */
   drawer(block: number, drawer: number): Uint8Array {
     const row = this.#statements.of('SELECT entries FROM index_drawers WHERE id = ?').get(block * DRAWERS + drawer);
     const entries = row?.['entries'];

@@ -16,8 +16,8 @@ interface Search extends SearchOrder {
 }
 
 /**
- * The matching leaves of a segment. Where the filter names an indexed value: through the index, then the unindexed rest one by
- * one; otherwise all leaves one by one. The index only gives candidates; the leaf decides.
+ * The matching leaves of a segment. If the filter names an indexed value: through the index, then a scan of the unindexed rest; otherwise
+ * a scan of all leaves. The index only gives candidates; the leaf decides.
  */
 export function* foundIn(segment: Segment, filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
   const search = { segment, condition: recordConditionOf(filter), ...order };

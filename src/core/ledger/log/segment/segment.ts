@@ -62,7 +62,7 @@ const MAX_BYTES = 64 * 1024 ** 3;
 /** Memory for pages of the segment that is written, in place of SQLite's 2,000 KiB: records are appended, so few pages are read again. */
 const WRITER_CACHE = 'PRAGMA cache_size = -512';
 
-/** How a segment is opened: `start` creates one; `write` continues it; `read` reads beside the writing process. */
+/** How a segment is opened: `start` creates it; `write` continues it; `read` reads beside the writing process. */
 export type SegmentAccess = { readonly start: SegmentStart } | 'write' | 'read';
 
 /**
@@ -130,7 +130,7 @@ export class Segment {
     return new Map(rows.map((row) => [String(row['file_id']), Number(row['outbox'])]));
   }
 
-  /** Reads the unindexed records, for a writer that continues; `false` where the index does not match. */
+  /** Reads the unindexed records, for a writer that continues; `false` if the index does not match. */
   resumeIndex(): boolean {
     return this.#resumed() !== null;
   }
@@ -208,7 +208,7 @@ export class Segment {
     return isOne ? tableProblem(this.#db, segmentFormat, createSegment) : 'its header is not one row with the id 1';
   }
 
-  /** Copies a snapshot of the file to a new one, beside a writer. Rejects with errors of SQLite and the system. */
+  /** Copies a snapshot of the file to a new file, beside a writer. Rejects with errors of SQLite and the system. */
   copyTo(path: string, onBytes: (bytes: number) => void): Promise<void> {
     return copyDatabase(this.#db, path, onBytes);
   }

@@ -15,8 +15,8 @@ import type { Segment } from './segment.ts';
 import { logCannotContinue } from './unfit.ts';
 
 /**
- * Why a log must not be continued; `null` where it may. Its last checkpoint must be ours and match, the records since must lead
- * to the log's stored state, unindexed records must be its last ones, and no published checkpoint may be larger or differ.
+ * Why a log must not be continued; `null` if it may. Its last checkpoint must be ours and match, the records since must lead
+ * to the log's stored state, unindexed records must be its last records, and no published checkpoint may be larger or differ.
  * Continuing otherwise would fork the log.
  */
 export function tailProblem(
@@ -65,7 +65,7 @@ interface Head {
 const isCheckpointOf = (head: Head, range: CompactRange): boolean =>
   head.size === range.size && isSameHash(head.root, rootOf(range.nodes));
 
-/** The largest of the last published checkpoints of this log in the checkpoint file; `null` where there is none. */
+/** The largest of the last published checkpoints of this log in the checkpoint file; `null` if there is none. */
 function largestPublished(file: string | null, noteKey: NoteKey): Head | null {
   if (file === null || !existsSync(file)) return null;
   let largest: Head | null = null;
