@@ -28,7 +28,7 @@ export interface Rules {
 }
 
 /**
- * Decides one call: identity, credential, binding, task, action, intent, policy, in the order of the data path. The first stage that
+ * Decides a call by identity, credential, binding, task, action, intent, policy, in the order of the data path. The first stage that
  * refuses gives the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: CallFacts, rules: Rules): Decision {

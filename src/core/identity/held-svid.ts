@@ -17,7 +17,7 @@ export interface HeldSvidOptions {
 const LOOK_MS = 5_000;
 
 /**
- * The SVID that a source holds: the last good SVID, until a newer SVID replaces it, it is withdrawn or it expires. INVARIANT: an offered
+ * The SVID that a source holds: the last good SVID, until it is replaced or withdrawn or expires. INVARIANT: an offered
  * SVID replaces a good SVID only if it is good now, and of the same workload.
  *
  * Lifecycle: serves from construction on; `close` once.

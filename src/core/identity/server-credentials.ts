@@ -10,7 +10,7 @@ export interface SvidCredentials {
 }
 
 /**
- * Mutual TLS (1.2 or later) with the current SVID: clients must have a certificate of the same trust domain. A renewed SVID is used for new
+ * Mutual TLS (1.2 or later) with the current SVID. Clients must have a certificate of the same trust domain. A renewed SVID is used for new
  * connections, and open connections stay. `null` if there is no valid SVID.
  */
 export function svidCredentials(source: SvidSource): SvidCredentials | null {

@@ -27,7 +27,7 @@ const SUBJECT_VALUES: Readonly<Record<SubjectAttributeType, SubjectAttribute>> =
 };
 
 /**
- * One sample question of each kind, so that a base schema that was changed in the part that Remit fills is detected when it is loaded.
+ * One sample question of each kind. They detect, at load, a base schema that was changed in the part that Remit fills.
  * The common context is the same for every action, so one action suffices.
  */
 export function sampleCalls(catalog: Catalog): readonly SampleCall[] {
