@@ -10,7 +10,7 @@ import type { OtelVariables } from './environment.ts';
 import { otlpTransport } from './spans/otlp-transport.ts';
 import { toldExporter } from './spans/told-exporter.ts';
 
-/** Queue limits by default. A lost checkpoint does little harm: each later one covers it. */
+/** Queue limits by default. A lost checkpoint does little harm: each later checkpoint covers it. */
 const DEFAULTS = { queue: 1_000, batch: 100, delayMs: 1_000, timeoutMs: 30_000 } as const;
 
 const UNTAKEN =
@@ -47,7 +47,7 @@ const encodingFor = (protocol: Protocol) => ({
 });
 
 /**
- * Emits a checkpoint of a ledger as a log record whose body is the signed note. It is then an anchor with whoever runs the collector.
+ * Emits a checkpoint of a ledger as a log record whose body is the signed note. The collector's copy is then an anchor.
  */
 export function emitCheckpoint(logger: Logger, { size, note, atMs }: CheckpointNotice): void {
   logger.emit({

@@ -17,7 +17,7 @@ export interface LineSink {
 const MAX_QUEUED_BYTES = 1_048_576;
 
 /**
- * Writes each check as one line of JSON without ever blocking: a line is dropped, and `onDropped` called, while 1 MiB is
+ * Writes each check as a line of JSON without ever blocking: a line is dropped, and `onDropped` called, while 1 MiB is
  * waiting or when the stream is closed. The lines of checks that were answered together are one write, before anything else happens.
  */
 export function decisionLog(stream: LineSink, onDropped: () => void): CheckObserver {
@@ -40,9 +40,9 @@ export function decisionLog(stream: LineSink, onDropped: () => void): CheckObser
 }
 
 /**
- * One check as JSON, with the same fields on allow and deny (`null` where there is no value) and the names of the use record.
+ * One check as JSON, with the same fields on allow and deny (`null` if there is no value) and the names of the use record.
  * Of the request only method, host and canonical path, each at most 2,048 characters plus a digest: no query, header, body or
- * arguments; arguments are recorded in the ledger only, where the catalog says so. Tokens and secrets appear as digests.
+ * arguments; arguments are recorded only in the ledger, if the catalog says so. Tokens and secrets appear as digests.
  */
 export function decisionLine(check: FinishedCheck): string {
   const { facts, took, traceId } = check;
@@ -56,6 +56,6 @@ export function decisionLine(check: FinishedCheck): string {
     traceId,
     durationMs: Math.round(totalMs(took) * 1000) / 1000,
   };
-  // JSON escapes ASCII control characters; `printable` replaces the other unprintable ones in the whole line.
+  // JSON escapes ASCII control characters; `printable` replaces the other unprintable characters in the whole line.
   return printable(JSON.stringify(line));
 }

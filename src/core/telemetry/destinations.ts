@@ -4,16 +4,16 @@ import type { OtelVariables, Signal } from './environment.ts';
 /** By the names of `OTEL_EXPORTER_OTLP_PROTOCOL`. */
 export type Protocol = 'grpc' | 'http/json' | 'http/protobuf';
 
-/** Where a signal is exported to: a collector, the console, or both. */
+/** The destination of a signal: a collector, the console, or both. */
 export interface Destination {
-  /** Protocol to the collector; `null` where there is none. */
+  /** Protocol to the collector; `null` if there is none. */
   readonly otlp: Protocol | null;
   readonly isConsole: boolean;
   /** In words, for the start message; without user, password and query of an endpoint. */
   readonly text: string;
 }
 
-/** The destination of each signal; `null` where none is configured. */
+/** The destination of each signal; `null` if none is configured. */
 export interface Destinations {
   readonly traces: Destination | null;
   readonly logs: Destination | null;
@@ -21,7 +21,7 @@ export interface Destinations {
 }
 
 /**
- * The destinations that the variables configure. A signal is exported only where its exporter, its endpoint or the general endpoint is
+ * The destinations that the variables configure. A signal is exported only if its exporter, its endpoint or the general endpoint is
  * set: a sidecar must not connect to a collector that nobody configured.
  *
  * @see OpenTelemetry specification, SDK environment variables, exporter selection

@@ -68,7 +68,7 @@ const ofOtlp = {
   COMPRESSION: oneOf('gzip', 'none'),
 } as const satisfies Readonly<Record<string, Rule>>;
 
-/** Certificate and key files: an exporter silently ignores one that it cannot read. */
+/** Certificate and key files: an exporter silently ignores a file that it cannot read. */
 const FILES = ['CERTIFICATE', 'CLIENT_CERTIFICATE', 'CLIENT_KEY'] as const;
 
 const ofOtlpSignals = (name: string): readonly string[] => [
@@ -118,7 +118,7 @@ const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 export const otelVariables: readonly string[] = [...rules.keys(), ...FILES.flatMap(ofOtlpSignals)];
 
 /**
- * The invalid `OTEL_*` variables, one line each; none where `OTEL_SDK_DISABLED` is true. Unknown and blank variables are ignored.
+ * The invalid `OTEL_*` variables, one line each; none if `OTEL_SDK_DISABLED` is true. Unknown and blank variables are ignored.
  *
  * @param isReadable whether there is a file that can be read
  */

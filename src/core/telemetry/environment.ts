@@ -7,11 +7,11 @@ export type OtelVariables = Readonly<Record<string, string | undefined>>;
 /** The signals of OpenTelemetry, spelled as in its variables. */
 export type Signal = 'TRACES' | 'LOGS' | 'METRICS';
 
-/** The trimmed value of a variable; `undefined` where it is absent or blank. */
+/** The trimmed value of a variable; `undefined` if it is absent or blank. */
 export const otelText = (variables: OtelVariables, name: string): string | undefined =>
   variables[name]?.trim() || undefined;
 
-/** The OTLP variable of a signal (`OTEL_EXPORTER_OTLP_LOGS_PROTOCOL`), or where that is absent the general one. */
+/** The OTLP variable of a signal (`OTEL_EXPORTER_OTLP_LOGS_PROTOCOL`), or the general variable if that is absent. */
 export const otlpText = (variables: OtelVariables, signal: Signal, name: string): string | undefined =>
   otelText(variables, `OTEL_EXPORTER_OTLP_${signal}_${name}`) ?? otelText(variables, `OTEL_EXPORTER_OTLP_${name}`);
 
@@ -22,7 +22,7 @@ export const isSdkDisabled = (variables: OtelVariables): boolean =>
 /** The largest setting: a million spans, characters or milliseconds (a quarter of an hour). */
 export const MAX_SETTING = 1_000_000;
 
-/** A variable as a whole number from `least` to a million; `undefined` where it is absent or invalid. */
+/** A variable as a whole number from `least` to a million; `undefined` if it is absent or invalid. */
 export function wholeNumberFrom(variables: OtelVariables, name: string, least: number): number | undefined {
   const text = otelText(variables, name);
   const given = text === undefined ? NaN : Number(text);

@@ -16,7 +16,7 @@ export class Faults {
    * Reports the state of a component.
    *
    * @param what the component, from a closed set and the configuration, never from a request
-   * @param problem in words; `null` where nothing is wrong
+   * @param problem in words; `null` if nothing is wrong
    */
   set(what: string, problem: string | null): void {
     const before = this.#lasting.get(what) ?? null;

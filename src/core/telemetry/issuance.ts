@@ -17,7 +17,7 @@ export interface OpenSpan extends SpanReference {
 }
 
 /**
- * Starts the issuer's spans, `token.issue` and `task.end`, as children of the request's `traceparent` where there is one. A
+ * Starts the issuer's spans, `token.issue` and `task.end`, as children of the request's `traceparent` if present. A
  * span with an `error.type` was refused or failed and is renamed to `deny token.issue`.
  */
 export interface IssuerTracer {
@@ -33,7 +33,7 @@ const faults: ReadonlySet<SpanAttributeValue | undefined> = new Set([
 
 /** Dependencies of the issuer's spans. */
 interface IssuerTracing {
-  /** Makes the spans; `null` where spans are not exported. Each span has ids anyway. */
+  /** Makes the spans; `null` if spans are not exported. Each span has ids anyway. */
   readonly tracer: Tracer | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
 }

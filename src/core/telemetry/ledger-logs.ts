@@ -7,7 +7,7 @@ import { isProblem } from '../runtime/problem.ts';
 const INFO = { severityNumber: 9, severityText: 'INFO' } as const;
 const WARN = { severityNumber: 13, severityText: 'WARN' } as const;
 
-/** Attribute names for members of a record; the same as in spans where possible. */
+/** Attribute names for members of a record; the same as in spans if possible. */
 const attributeNames: readonly (readonly [string, string])[] = [
   ['kind', 'remit.record.kind'],
   ['task', 'remit.task.id'],

@@ -49,7 +49,7 @@ export function startSdk(variables: OtelVariables, options: SdkOptions): Telemet
     },
     ports.randomBytes,
   );
-  // A started span has the detected resource; one that never ends is never exported.
+  // A started span has the detected resource; a span that never ends is never exported.
   sdk.tracer.startSpan('remit.start', { root: true });
   if (traces !== null && handed.resource !== null) {
     const origin = { resource: handed.resource, scopeName: SCOPE, limits: attributeLimitsFrom(variables) };

@@ -12,14 +12,14 @@ import type { QueueName } from './spans/span-router.ts';
  * `close` last: it sends what is queued, within 5 s.
  */
 export interface Telemetry {
-  /** Receives the spans of checks; `null` where tracing is off. */
+  /** Receives the spans of checks; `null` if tracing is off. */
   readonly spans: SpanSink | null;
-  /** Makes every other span; `null` where tracing is off. */
+  /** Makes every other span; `null` if tracing is off. */
   readonly tracer: Tracer | null;
-  /** Exports a checkpoint of the ledger as a log record, where a destination for logs is configured. */
+  /** Exports a checkpoint of the ledger as a log record, if a destination for logs is configured. */
   readonly emitCheckpoint: (checkpoint: CheckpointNotice) => void;
   /**
-   * Starts pushing metrics, where a destination for them is configured.
+   * Starts pushing metrics, if a destination for them is configured.
    *
    * @param read gives the current metrics
    * @returns pushes once more, within 5 s, and stops

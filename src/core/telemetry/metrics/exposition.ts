@@ -14,7 +14,7 @@ const contentTypes: Readonly<Record<ExpositionFormat, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 };
 
-/** The format for an `Accept` header: OpenMetrics (with exemplars) where it is named, otherwise the older text format. */
+/** The format for an `Accept` header: OpenMetrics (with exemplars) if it is named, otherwise the older text format. */
 export const formatFor = (accept: string | undefined): ExpositionFormat =>
   (accept ?? '').includes('application/openmetrics-text') ? 'openmetrics' : 'text';
 

@@ -13,7 +13,7 @@ import type {
 
 /** A distribution. */
 export interface HistogramSeries {
-  /** Counts a value. The exemplar is kept for its bucket until the next one. */
+  /** Counts a value. The exemplar is kept for its bucket until the next exemplar. */
   observe(value: number, exemplar?: Exemplar): void;
 }
 

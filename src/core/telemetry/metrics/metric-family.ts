@@ -1,7 +1,7 @@
 /** The labels of a metric: a closed list of values, or `null` for an open label, whose series are limited in number. */
 export type Labels = Readonly<Record<string, readonly string[] | null>>;
 
-/** A value per label; for a closed label one of its list. */
+/** A value per label; for a closed label a value of its list. */
 export type LabelValues<L extends Labels> = {
   readonly [K in keyof L]: L[K] extends readonly (infer V extends string)[] ? V : string;
 };
@@ -40,7 +40,7 @@ export interface Point<V> {
 export interface Distribution {
   /** Upper bounds of the buckets, ascending and without infinity. */
   readonly bounds: readonly number[];
-  /** Values per bucket, not cumulative; one more than there are bounds. */
+  /** Values per bucket, not cumulative; one bucket more than there are bounds. */
   readonly counts: readonly number[];
   readonly sum: number;
 }
@@ -76,11 +76,11 @@ export interface SeriesLabels {
   readonly values: Readonly<Record<string, string>>;
 }
 
-/** Most series per metric; further ones are counted with the value `other` in every label. */
+/** Most series per metric; further series are counted with the value `other` in every label. */
 const MAX_SERIES = 4096;
 const OVERFLOW = 'other';
 
-/** The series of a metric by label values. Created at start where there are no labels or all are closed. */
+/** The series of a metric by label values. Created at start if there are no labels or all are closed. */
 export class SeriesOf<S> {
   readonly #names: readonly string[];
   readonly #make: (labels: SeriesLabels) => S;
@@ -148,7 +148,7 @@ function getOrAdd<S>(values: Map<string, Branch<S>>, value: string): Branch<S> {
   return branch;
 }
 
-/** All combinations of closed labels; none where a label is open. */
+/** All combinations of closed labels; none if a label is open. */
 const combinations = (labels: readonly (readonly string[] | null)[]): readonly (readonly string[])[] =>
   labels.reduce<readonly (readonly string[])[]>(
     (found, values) => (values === null ? [] : found.flatMap((before) => values.map((value) => [...before, value]))),

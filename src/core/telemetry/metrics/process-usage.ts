@@ -2,7 +2,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { remitVersion } from '../../config/version.ts';
 import type { Metrics } from './metrics.ts';
 
-/** A delay of as much is always seen, a shorter one in part. Each 10 ms would be most of what an idle process takes of a processor. */
+/** A delay of this length is always seen, a shorter delay in part. With 10 ms, sampling would be most of the processor time of an idle process. */
 const RESOLUTION_MS = 50;
 const percentiles = [
   ['p50', 50],

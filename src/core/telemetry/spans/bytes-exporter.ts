@@ -33,8 +33,8 @@ export const passedUnchanged: Encoding<WrittenRequest> = {
 export function bytesExporter(transport: Outlet<WrittenRequest>, origin: SpanOrigin): SpanExporter {
   const frame = settled(origin.resource).then((resource) => requestFrame(resource, origin.scopeName));
   const { limits } = origin;
-  // One is kept, since one batch is filled while another is sent. Memory of its own for each would outlive two collections of new
-  // objects while it is filled; at 1,000 spans a second that made V8 collect the whole heap every 3 s.
+  // One idle writer is kept, since one batch is filled while another is sent. A new buffer for each batch would outlive two collections
+  // of new objects while it is filled; at 1,000 spans a second that made V8 collect the whole heap every 3 s.
   let idle: ProtobufWriter | null = null;
   const onReleased = (writer: ProtobufWriter): void => {
     writer.clear();
@@ -55,7 +55,7 @@ interface BatchOptions {
   /** Resolves once the attributes of the resource are known. */
   readonly frame: Promise<RequestFrame>;
   readonly limits: AttributeLimits;
-  /** An empty one. */
+  /** An empty writer. */
   readonly writer: ProtobufWriter;
   readonly onReleased: (writer: ProtobufWriter) => void;
 }

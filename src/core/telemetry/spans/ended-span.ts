@@ -28,7 +28,7 @@ export interface EndedSpan extends SpanReference {
   readonly startMs: number;
   /** Never before `startMs`. */
   readonly endMs: number;
-  /** Emits the attributes one by one, so that a serialiser needs no objects. */
+  /** Emits each attribute by a call, so that a serialiser needs no objects. */
   readonly attributes: (tell: Tell) => void;
   readonly links: readonly SpanLink[];
   /** Whether it failed by a fault of Remit. */

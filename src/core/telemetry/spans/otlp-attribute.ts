@@ -9,7 +9,7 @@ interface Kept {
   written: Uint8Array | null;
 }
 
-/** By name. Most attributes of a check have the value that they had in the check before. INVARIANT: an array that was told never changes. */
+/** By name. Most attributes of a check have the same value as in the previous check. INVARIANT: an emitted array never changes. */
 const kept = new Map<string, Kept>();
 
 /**

@@ -3,7 +3,7 @@ import { failureCode, httpExchange } from '../../runtime/system/http-exchange.ts
 /** What a collector made of a request: it took it, or why not. */
 export type Posted = { readonly kind: 'taken' } | { readonly kind: 'refused'; readonly detail: string };
 
-/** Where and how to post. */
+/** The URL, headers and timing of a post. */
 export interface PostOptions {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;

@@ -59,7 +59,7 @@ function overGrpc<Batch>(
   { serializer, metricsHelper }: Encoding<Batch>,
 ): BatchTransport<Batch> {
   const { service, method } = places[signal];
-  // gRPC shares a connection among clients with equal options. One that does not answer must not come back with the next client.
+  // gRPC shares a connection among clients with equal options. A connection that does not answer must not be reused by the next client.
   const userAgent = `remit-${signal.toLowerCase()}/${n}`;
   const options = convertLegacyOtlpGrpcOptions({ userAgent }, signal);
   return createOtlpGrpcExportDelegate(options, serializer, 'otlp_grpc', metricsHelper, undefined, service, method);

@@ -1,9 +1,8 @@
 import type { BatchTransport } from './transport.ts';
 
 /**
- * A transport that makes its connection anew after each failed batch: to where DNS says then, and away from a collector that accepts
- * connections and does not answer. The exporter of OpenTelemetry over gRPC keeps its connection for six deadlines, and looks up a name at
- * most each 30 s.
+ * A transport that reconnects after each failed batch. It resolves the name again, and leaves a collector that accepts connections and
+ * does not answer. The exporter of OpenTelemetry over gRPC keeps its connection for six deadlines, and looks up a name at most every 30 s.
  *
  * @param make makes connection number `n`, from 1
  */

@@ -8,7 +8,7 @@ export type Sent = 'taken' | 'again' | 'refused';
 export interface SpanBatch {
   /** Its number of spans. */
   readonly size: number;
-  /** Their size where known; else 0. */
+  /** Their size if known; else 0. */
   readonly bytes: number;
   add(span: EndedSpan): void;
   /** Sends them; called again after `again`. A rejection is final. */
@@ -23,7 +23,7 @@ export interface SpanExporter {
   shutdown(): Promise<void>;
 }
 
-/** Exports batches, with the interface of OpenTelemetry's exporters. Lifecycle: `shutdown` waits for pending ones. */
+/** Exports batches, with the interface of OpenTelemetry's exporters. Lifecycle: `shutdown` waits for pending batches. */
 export interface Outlet<Batch> {
   export(batch: Batch, done: (result: ExportResult) => void): void;
   shutdown(): Promise<void>;
@@ -52,7 +52,7 @@ const FINAL_GRPC: ReadonlySet<number> = new Set([2, 3, 5, 6, 7, 9, 12, 13, 16]);
 
 /** Whether the collector refused for good. @see OTLP specification 1.7, failures */
 function isFinal(error: unknown): boolean {
-  // Statuses of gRPC and HTTP are numbers; a name such as `ECONNRESET` is none of them.
+  // Statuses of gRPC and HTTP are numbers; a name such as `ECONNRESET` is not a status.
   const code = Number(errorCode(error));
   return FINAL_GRPC.has(code) || (code >= 300 && code < 500 && code !== 429);
 }

@@ -43,13 +43,13 @@ const LANES_AT_CLOSE = 8;
  * A bounded queue of ended spans before an exporter. A span is serialised into the last waiting batch. A batch is sent when it
  * is full or its delay has passed, one at a time and in its own turn of the event loop: a request costs more than its spans, on
  * both sides. At its limit the queue drops new spans and reports them. A failed batch is retried, so a slow collector may see a
- * span twice; a refused one is dropped.
+ * span twice; a refused batch is dropped.
  *
  * Lifecycle: `close` sends the rest and accepts no more; `abandon` drops the rest.
  */
 export class SpanQueue {
   readonly #options: QueueOptions;
-  /** No batch is empty; only the last one has room. */
+  /** No batch is empty; only the last batch has room. */
   #waiting: SpanBatch[] = [];
   #waitingSpans = 0;
   #inFlight = 0;

@@ -12,7 +12,7 @@ import { placeUnder, spanContextFrom } from './trace-context.ts';
 
 /** The dependencies of tracing. */
 export interface Tracing {
-  /** Receives spans; `null` where tracing is off. */
+  /** Receives spans; `null` if tracing is off. */
   readonly spans: SpanSink | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
 }
@@ -51,8 +51,8 @@ export function placeOfCheck(
 
 /**
  * Records the single span of a check when it has ended: the sampler can see the decision, and only bytes outlive the check. It
- * links to the span that issued the token, from the signed claim. A denial is always recorded, so that a caller cannot hide one
- * with its sampling flag.
+ * links to the span that issued the token, from the signed claim. A denial is always recorded, so that a caller cannot hide it with its
+ * sampling flag.
  */
 export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, on: CheckTrace): void {
   const { traceId, spanId, parent } = on.place;
@@ -77,7 +77,7 @@ export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, o
   });
 }
 
-/** `allow payments.create`, `deny payments.create`; just `deny` where the call is not a catalog action. */
+/** `allow payments.create`, `deny payments.create`; just `deny` if the call is not a catalog action. */
 const nameOf = ({ decision, facts: { action } }: DecidedCheck): string =>
   isDeny(action) ? decision.kind : `${decision.kind} ${action.id}`;
 

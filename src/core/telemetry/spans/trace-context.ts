@@ -5,7 +5,7 @@ import type { SpanReference } from '../../token/claims.ts';
 const TRACE_ID_BYTES = 16;
 const SPAN_ID_BYTES = 8;
 
-/** Parses a W3C `traceparent`; `null` where it is invalid. @see W3C Trace Context section 3.2 */
+/** Parses a W3C `traceparent`; `null` if it is invalid. @see W3C Trace Context section 3.2 */
 export function spanContextFrom(traceparent: string | null): SpanContext | null {
   if (traceparent === null || !/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)) return null;
   const [traceId, spanId] = [traceparent.slice(3, 35), traceparent.slice(36, 52)];
@@ -15,7 +15,7 @@ export function spanContextFrom(traceparent: string | null): SpanContext | null 
 }
 
 /**
- * Ids for a new span, in the trace of its parent where there is one. Allocated whether or not the span is recorded, so that a
+ * Ids for a new span, in the trace of its parent, if any. Allocated whether or not the span is recorded, so that a
  * use can be joined to its issuance.
  */
 export function placeUnder(parent: SpanContext | null, randomBytes: (length: number) => Uint8Array): SpanReference {

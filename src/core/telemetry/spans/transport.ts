@@ -2,6 +2,6 @@ import type { Outlet } from './span-exporter.ts';
 
 /** Sends batches to a collector. */
 export interface BatchTransport<Batch> extends Outlet<Batch> {
-  /** Waits for pending ones. */
+  /** Waits for pending batches. */
   forceFlush(): Promise<void>;
 }
