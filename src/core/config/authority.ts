@@ -9,7 +9,7 @@ import type { Address } from './values.ts';
 
 /** Sidecars of an authority, by a pattern of their SPIFFE ID. */
 export interface SidecarRule {
-  /** A SPIFFE ID, in whose path `*` stands for any part of one segment. */
+  /** A SPIFFE ID, in whose path `*` matches any part of one segment. */
   readonly id: string;
   /** Audiences of the tokens whose tasks these sidecars may see. */
   readonly audiences: readonly string[];
@@ -20,13 +20,13 @@ export const MAX_LEASE_SECONDS = 60;
 
 /** The section `authority`. */
 export interface AuthorityConfig extends SocketKeys {
-  /** Addresses at which sidecars reach this process. Default none: it is no authority. */
+  /** Addresses at which sidecars reach this process. Default none: it is not an authority. */
   readonly listen: readonly Address[];
   /** Who may be a sidecar of it, over TLS. Default none. */
   readonly sidecars: readonly SidecarRule[];
   /**
-   * How long a sidecar may decide without an answer of an authority. Default 5 with a PostgreSQL, which several authorities serve; 15 with a
-   * state file, whose one authority is away while it restarts. 1 to 60.
+   * How long a sidecar may decide without an answer of an authority. Default 5 with a PostgreSQL, which several authorities serve; 15
+   * with a state file, whose only authority is unavailable while it restarts. 1 to 60.
    */
   readonly leaseSeconds: number;
   /**
@@ -40,7 +40,7 @@ export interface AuthorityConfig extends SocketKeys {
   readonly id: SpiffeId | null;
 }
 
-/** The parsed section `authority`; `null` stands for the default, which depends on the state. */
+/** The parsed section `authority`; `null` is the default, which depends on the state. */
 export interface AuthorityFields extends Omit<AuthorityConfig, 'leaseSeconds'> {
   readonly leaseSeconds: number | null;
 }

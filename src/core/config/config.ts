@@ -42,16 +42,16 @@ export interface Config {
   readonly file: string;
   /** SPIFFE trust domains whose workloads may call, such as `acme.test`. */
   readonly trustDomains: readonly TrustDomain[];
-  /** Trust domain of the sidecar's own SVID, where `trustDomains` does not list it; its workloads may not call. Default `null`. */
+  /** Trust domain of the sidecar's own SVID, if `trustDomains` does not list it; its workloads may not call. Default `null`. */
   readonly ownTrustDomain: TrustDomain | null;
   readonly extAuthz: ExtAuthzConfig;
   /**
-   * The SVID of this sidecar: from the Workload API (default: the one in SPIFFE_ENDPOINT_SOCKET) or from PEM files. Required by the issuer.
+   * The SVID of this sidecar: from the Workload API (default: the socket in SPIFFE_ENDPOINT_SOCKET) or from PEM files. Required by the issuer.
    */
   readonly svid: SvidSettings | null;
-  /** `null` where this process does not issue tokens. */
+  /** `null` if this process does not issue tokens. */
   readonly issuer: IssuerConfig | null;
-  /** Issuers besides the one in this process. Default none. */
+  /** Issuers besides the issuer of this process. Default none. */
   readonly acceptedIssuers: readonly AcceptedIssuer[];
   /** Longest life of an external token. Default 3600 s, 1 to 86,400. */
   readonly maxExternalTokenSeconds: number;
@@ -69,7 +69,7 @@ export interface Config {
    */
   readonly decisionLog: 'none' | 'denials' | 'stdout';
   readonly log: LogConfig;
-  /** Source of the policies. A folder alone stands for `folder`. */
+  /** Source of the policies. A folder alone is short for `folder`. */
   readonly policies: PoliciesConfig;
   /** Tasks, tokens and budgets. Default the SQLite file `/var/lib/remit/state.db`. */
   readonly state: StatePlace;
@@ -87,7 +87,7 @@ export interface Config {
     readonly keepSeconds: number;
   };
   readonly ledger: LedgerConfig;
-  /** Where an authority keeps the records of its sidecars, and how long. */
+  /** The place in which an authority keeps the records of its sidecars, and how long. */
   readonly records: RecordsConfig;
   readonly outcomes: OutcomesConfig;
   /**

@@ -16,14 +16,14 @@ export interface ExtAuthzConfig extends SocketKeys {
   readonly listen: readonly Address[];
   /** SPIFFE IDs of the Envoys that may ask over the network. Default none. */
   readonly callers: readonly SpiffeId[];
-  /** Where the caller's identity comes from. Default `peer`. */
+  /** The source of the caller's identity. Default `peer`. */
   readonly identity: 'peer' | 'xfcc';
-  /** `xfcc` only: the SPIFFE IDs of the proxies that write the header, one of which its `By` must equal. */
+  /** `xfcc` only: the SPIFFE IDs of the proxies that write the header. Its `By` must be in this list. */
   readonly proxyId: readonly SpiffeId[];
   /** `xfcc` only: peers that may forward another workload's identity. Default none. */
   readonly forwarders: readonly SpiffeId[];
   /**
-   * Where the peer's certificate is read: `source.certificate`, or `peer_certificate` of the metadata namespace `remit`, which the
+   * The source of the peer's certificate: `source.certificate`, or `peer_certificate` of the metadata namespace `remit`, which the
    * configuration of agentgateway sends. Default `peer`.
    */
   readonly certificateFrom: 'peer' | 'metadata';
@@ -32,8 +32,8 @@ export interface ExtAuthzConfig extends SocketKeys {
   /** URL under which callers know this gateway, for DPoP proofs. Default: the audience of the called server. */
   readonly externalUrl: string | null;
   /**
-   * Whether DPoP proofs must carry a nonce of this process: `required` where several processes serve one name, since each remembers only
-   * its own proofs. Default `none`.
+   * Whether DPoP proofs must carry a nonce of this process: `required` if several processes serve one name, since each remembers only its
+   * own proofs. Default `none`.
    */
   readonly proofNonces: 'none' | 'required';
   /**
@@ -55,10 +55,10 @@ export interface ExtAuthzConfig extends SocketKeys {
    * them and for outcomes of decisions that another process made. Default `ids`.
    */
   readonly allowMetadata: 'ids' | 'all';
-  /** Concurrent checks, and of one agent four times as many as are free. One more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
+  /** Concurrent checks, and of one agent four times as many as are free. A further check is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;
   /**
-   * Checks of one agent per second, which is also the size of a burst. One more is answered 503 `overloaded`, before any signature is
+   * Checks of one agent per second, which is also the size of a burst. A further check is answered 503 `overloaded`, before any signature is
    * verified. With `binding: dpop`, a check with a valid proof counts for the agent of its token once the proof is verified; all others
    * count for the hop. Default 2,000, 1 to 1,000,000.
    */
@@ -68,13 +68,13 @@ export interface ExtAuthzConfig extends SocketKeys {
   /** Tolerated clock skew. Default 5 s, 0 to 60. */
   readonly clockSkewSeconds: number;
   /**
-   * Envoy's `max_request_bytes`. A body of at least this length without a `content-length`, or a longer one, may have been cut. Default
+   * Envoy's `max_request_bytes`. A body of at least this length without a `content-length`, or a longer body, may have been cut. Default
    * 65,536, 1 to 1,048,576.
    */
   readonly maxBodyBytes: number;
   /**
-   * Whether a start takes the Unix sockets over from a process that serves them, once it is ready itself, so that a new version replaces an old
-   * one without a lost call. Default no: then a socket that is served is in use.
+   * Whether a start takes the Unix sockets over from a process that serves them, once it is ready itself, so that a new version replaces
+   * an old version without a lost call. Default no: then a start fails if a socket is served.
    */
   readonly socketTakeOver: boolean;
 }
@@ -82,7 +82,7 @@ export interface ExtAuthzConfig extends SocketKeys {
 /** Whether other machines can reach an address, so that checks need TLS there. */
 export const isOfNetwork = (at: Address): boolean => at.kind === 'tcp' && !isLoopback(at.host);
 
-/** What the network needs and lacks; `null` where it lacks nothing. */
+/** What the network needs and lacks; `null` if it lacks nothing. */
 export function networkContradiction({
   extAuthz: { listen, callers },
   svid,

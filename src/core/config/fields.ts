@@ -8,10 +8,10 @@ import { nearestOf } from '../runtime/nearest-name.ts';
 import { formerKeys } from './former-keys.ts';
 import { isOfOthers } from './variables.ts';
 
-/** A field of the configuration that cannot be used: where it stands and what would be right. */
+/** A field of the configuration that cannot be used: its place and what would be right. */
 export interface ConfigProblem {
   readonly file: string;
-  /** From 1; 0 where the field came from the environment or is missing altogether. */
+  /** From 1; 0 if the field came from the environment or is missing altogether. */
   readonly line: number;
   readonly column: number;
   /** The path of the field, such as `extAuthz.listen`. */
@@ -24,14 +24,14 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Most entries of a list, and of a section whose keys are the operator's own. */
 const MAX_ENTRIES = 64;
 
-/** A list of values, or one value standing alone; at most 64. */
+/** A list of values, or a single value; at most 64. */
 export const listed = <T>(reader: Reader<T>): Reader<readonly T[]> => oneOrMore(reader, { min: 0, max: MAX_ENTRIES });
 
 /** A section whose keys are names of the operator's own, each with a value of the same kind; at most 64. */
 export const named = <T>(reader: Reader<T>): Reader<ReadonlyMap<string, T>> =>
   mapOf(reader, { max: MAX_ENTRIES, what: 'a section of `name: value` lines' });
 
-/** A section: each key is read by its reader, and a key without one is an error. A section that is not written is an empty one. */
+/** A section: each key is read by its reader, and a key without a reader is an error. An absent section is read as an empty section. */
 export function section<T extends object>(fields: { readonly [K in keyof T]: Reader<T[K]> }): Reader<T> {
   // Safe: the same readers, whose values `T` names.
   const read = members(fields as Readonly<Record<string, Reader<unknown>>>) as Reader<T>;
@@ -51,7 +51,7 @@ export function aloneOr<T>(alone: Reader<T>, full: Reader<T>): Reader<T> {
   return inside?.kind === 'members' ? Object.assign(read, { inside: { ...inside, isScalarToo: true } as const }) : read;
 }
 
-/** What one reading works on. */
+/** The input of one read. */
 interface Source {
   readonly file: string;
   readonly placeAt: (offset: number) => TextPlace;
@@ -134,7 +134,7 @@ export function readFields<T>(
   return isProblem(value) || problems.length > 0 ? { problems } : { value };
 }
 
-/** Variables that are set and change nothing: unknown ones, and those of fields that the file leaves no room for. */
+/** Variables that are set and have no effect: unknown variables, and those of fields that the file leaves no room for. */
 function variableProblems({ environment, variables, read }: Source): readonly ConfigProblem[] {
   return Object.keys(environment).flatMap((name): readonly ConfigProblem[] => {
     if (!name.startsWith('REMIT_') || environment[name] === undefined || read.has(name) || isOfOthers(name)) return [];

@@ -4,25 +4,25 @@ const limit = (byDefault: number, min: number, max: number) => optional(integer(
 
 const MAX_PER_SECOND = 1_000_000;
 
-/** Reads the keys of the section `issuer.limits`. A client is a SPIFFE ID; an IP address where no client certificates are requested. */
+/** Reads the keys of the section `issuer.limits`. A client is a SPIFFE ID; an IP address if no client certificates are requested. */
 export const issuerLimits = {
   /**
-   * Connections of all clients, with unfinished handshakes. At the limit, the client with the most idle connections loses one. Default
+   * Connections of all clients, with unfinished handshakes. At the limit, an idle connection of the client with the most of them is closed. Default
    * 1,024, 16 to 65,536.
    */
   connections: limit(1_024, 16, 65_536),
   /**
-   * Connections of one client. One more closes its longest idle one; where none is idle, the new one serves withdrawals only. Default 64,
-   * 1 to 4,096.
+   * Connections of one client. A further connection closes its longest idle connection; if none is idle, the new connection serves
+   * withdrawals only. Default 64, 1 to 4,096.
    */
   connectionsPerClient: limit(64, 1, 4_096),
   /**
-   * Concurrent requests of one client, counted separately for ordinary ones and for withdrawals; one more is answered 429. Default 32, 1 to
-   * 1,024.
+   * Concurrent requests of one client, counted separately for ordinary requests and for withdrawals; a further request is answered 429.
+   * Default 32, 1 to 1,024.
    */
   requestsInFlightPerClient: limit(32, 1, 1_024),
   /**
-   * Rate and burst of one client's ordinary requests (token bucket): tokens, introspections, tasks and keys; one more is answered 429.
+   * Rate and burst of one client's ordinary requests (token bucket): tokens, introspections, tasks and keys; a further request is answered 429.
    * Default 100, 1 to 1,000,000.
    */
   requestsPerSecondPerClient: limit(100, 1, MAX_PER_SECOND),
@@ -30,7 +30,7 @@ export const issuerLimits = {
    * Rate and burst of one client's withdrawals: ends, suspensions, revocations, changes of context and signals. Default 100, 1 to 1,000,000.
    */
   withdrawalsPerSecondPerClient: limit(100, 1, MAX_PER_SECOND),
-  /** Unfinished TLS handshakes of one address; one more cuts the oldest. Default 256, 1 to 4,096. */
+  /** Unfinished TLS handshakes of one address; a further handshake cuts the oldest. Default 256, 1 to 4,096. */
   handshakesPerAddress: limit(256, 1, 4_096),
 };
 

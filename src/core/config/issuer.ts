@@ -43,7 +43,7 @@ export interface IssuerConfig {
   /** The issuer identifier, an `https:` URL without a trailing slash; `iss` of every token. */
   readonly url: string;
   /**
-   * Keys that sign tokens: one PEM file, or a folder of them, which can be rotated. Created if missing. Default `signing-keys` beside the
+   * Keys that sign tokens: a PEM file, or a folder of PEM files, which can be rotated. Created if missing. Default `signing-keys` beside the
    * state file.
    */
   readonly signingKey: string;
@@ -79,7 +79,7 @@ export interface IssuerConfig {
   } | null;
 }
 
-/** The parsed section `issuer`; `null` stands for the default beside the state file. */
+/** The parsed section `issuer`; `null` is the default beside the state file. */
 export type IssuerFields = Omit<IssuerConfig, 'signingKey'> & { readonly signingKey: string | null };
 
 /** The section with all defaults filled in; those of paths are beside the state file. */

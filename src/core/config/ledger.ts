@@ -8,7 +8,7 @@ import { pathIn } from './values.ts';
 export interface LedgerConfig {
   /** Folder of its segments. Default `ledger` beside the state file. */
   readonly folder: string;
-  /** Name that tells the ledgers of one trust domain apart. It is part of the signed origin. Default `main`. */
+  /** Name that distinguishes the ledgers of a trust domain. It is part of the signed origin. Default `main`. */
   readonly name: string;
   /** Ed25519 key that signs checkpoints, PKCS#8 PEM, created if missing. Default `ledger-key.pem` beside the state file. */
   readonly keyFile: string;
@@ -27,7 +27,7 @@ export interface LedgerConfig {
   readonly copies: number;
 }
 
-/** The parsed section `ledger`; `null` stands for the default: beside the state file, or half of the disk. */
+/** The parsed section `ledger`; `null` is the default: beside the state file, or half of the disk. */
 export interface LedgerFields {
   readonly folder: string | null;
   readonly name: string;

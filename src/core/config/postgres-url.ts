@@ -1,16 +1,16 @@
 import { isAbsolute } from 'node:path';
 import type { Problem } from '../runtime/problem.ts';
 
-/** One server of a PostgreSQL, or the folder of its socket. */
+/** A server of a PostgreSQL, or the folder of its socket. */
 export interface PostgresHost {
   /** Name, address, or absolute path of the folder of the socket. */
   readonly host: string;
   readonly port: number;
 }
 
-/** Where a PostgreSQL is and how to log in. It holds no secret: those are in files, which are read for each connection. */
+/** The address of a PostgreSQL and how to log in. It holds no secret: those are in files, which are read for each connection. */
 export interface PostgresTarget {
-  /** One of them is the primary. */
+  /** Its servers, among them the primary. */
   readonly hosts: readonly PostgresHost[];
   readonly database: string;
   readonly user: string;

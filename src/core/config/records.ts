@@ -7,7 +7,7 @@ import type { StatePlace } from './state.ts';
 import { s3PlaceFrom } from './s3-place.ts';
 import type { S3Place } from './s3-place.ts';
 
-/** Where an authority keeps the records of its sidecars. */
+/** The place in which an authority keeps the records of its sidecars. */
 export type RecordsPlace =
   /** Files of a folder, written by one process. */
   | { readonly kind: 'file'; readonly folder: string }
@@ -17,7 +17,7 @@ export type RecordsPlace =
 
 /** The section `records`. */
 export interface RecordsConfig {
-  /** Default `null`: in the database of the state where there is one, else in the folder `records` beside the state file. */
+  /** Default `null`: in the database of the state if there is one, else in the folder `records` beside the state file. */
   readonly place: RecordsPlace | null;
   /** Age in days at which records are deleted. Default 400. */
   readonly retainDays: number;
@@ -48,7 +48,7 @@ export const records = (folder: string) =>
     }),
   );
 
-/** Where records are kept, also where the configuration does not say. */
+/** The place of records: that of the configuration, or its default. */
 export function recordsPlaceOf({
   records: { place },
   state,

@@ -13,7 +13,7 @@ const FIRST_GOOD: Readonly<Record<number, readonly [minor: number, patch: number
 const NEWEST = Math.max(...Object.keys(FIRST_GOOD).map(Number));
 
 /**
- * Why a version of Node.js cannot run Remit, with the way out, in one line; `null` where it can.
+ * Why a version of Node.js cannot run Remit, with the way out, in one line; `null` if it can.
  *
  * @param version such as `26.10.0`
  */

@@ -20,8 +20,8 @@ interface RoleKeys {
 type Contradiction = { readonly field: string; readonly message: string } | null;
 
 /**
- * A contradiction between the keys that say what a process is: one with a state file, which may be an authority for sidecars, or a sidecar.
- * `null` where there is none.
+ * A contradiction between the keys that say what a process is: a process with a state file, which may be an authority for sidecars, or a
+ * sidecar. `null` if there is none.
  */
 export const roleContradiction = (keys: RoleKeys): Contradiction =>
   recordsContradiction(keys) ??

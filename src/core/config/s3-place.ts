@@ -1,7 +1,7 @@
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 
-/** A bucket, and where it is. */
+/** A bucket and its address. */
 export interface S3Place {
   readonly bucket: string;
   /** Empty, or ends in `/`. */

@@ -29,7 +29,7 @@ export const socketKeys = (byDefault: SocketKeys['socketMode']) => ({
   socketGroup: optional(groupOrNumber, null),
 });
 
-/** A contradiction between the two keys of a section; `null` where there is none. */
+/** A contradiction between the two keys of a section; `null` if there is none. */
 export const socketContradiction = (
   section: string,
   { socketMode, socketGroup }: SocketKeys,

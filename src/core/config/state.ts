@@ -8,22 +8,22 @@ import { address } from './values.ts';
 import type { Address } from './values.ts';
 
 /**
- * Where the state of tasks is: in a SQLite file of this process, in a PostgreSQL, of which this process is one of several authorities, or at
- * authorities, whose sidecar this process is then.
+ * The place of the state of tasks: a SQLite file of this process, a PostgreSQL that this process serves as one of several authorities, or
+ * authorities of which this process is a sidecar.
  */
 export type StatePlace =
   | { readonly kind: 'sqlite'; readonly path: string }
   | { readonly kind: 'postgres'; readonly target: PostgresTarget }
   | { readonly kind: 'authority'; readonly addresses: readonly Address[] };
 
-/** Folder of the own files of a process without a state file, and of the state file where none is named. */
+/** Folder of the own files of a process without a state file, and of the state file if none is named. */
 const DEFAULT_PATH = '/var/lib/remit/state.db';
 const SQLITE = 'sqlite:';
 const AUTHORITY = 'authority:';
 /** Most authorities of one sidecar. */
 const MAX_AUTHORITIES = 8;
 
-/** The state where none is named. */
+/** The state if none is named. */
 export const defaultState: StatePlace = { kind: 'sqlite', path: DEFAULT_PATH };
 
 /** Reads the key `state`. */
@@ -49,5 +49,5 @@ export const statePlace = (folder: string) =>
     },
   );
 
-/** The path beside which files are, unless they are named: the state file, where there is one. */
+/** The path beside which files are, unless they are named: the state file, if there is one. */
 export const statePathOf = (state: StatePlace): string => (state.kind === 'sqlite' ? state.path : DEFAULT_PATH);

@@ -59,7 +59,7 @@ export const httpsUrl = textOf<string>('an `https:` URL without query, fragment 
     : { problem: 'invalid URL' },
 );
 
-/** A path; a relative one is resolved against `folder`. */
+/** A path; a relative path is resolved against `folder`. */
 export const pathIn = (folder: string) => textOf<string>('a path', (value) => resolve(folder, value));
 
 /** Location of a key set: an `https:` URL or a file. */

@@ -19,8 +19,8 @@ const OTHERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether a variable has a purpose outside the configuration: one of ours, or one that Kubernetes sets in each pod for a service whose name
- * begins with `remit`, such as `REMIT_SERVICE_HOST` and `REMIT_PORT_9472_TCP_ADDR`.
+ * Whether a variable has a purpose outside the configuration: a variable of ours, or a variable that Kubernetes sets in each pod for a
+ * service whose name begins with `remit`, such as `REMIT_SERVICE_HOST` and `REMIT_PORT_9472_TCP_ADDR`.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */

@@ -6,8 +6,8 @@ const BUILT = builtFile('version.txt');
 const MANIFEST = productFile('package.json');
 
 /**
- * The version of this build: the release, and the commit it was built from as build metadata, such as `0.1.0+84bff23a9c01`. The
- * release alone where the sources run unbuilt or were built outside a git checkout; `unknown` where neither file can be read.
+ * The version of this build: the release, and the commit it was built from as build metadata, such as `0.1.0+84bff23a9c01`. The release
+ * alone if the sources run unbuilt or were built outside a git checkout; `unknown` if neither file can be read.
  *
  * @see https://semver.org section 10
  */

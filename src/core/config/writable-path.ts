@@ -3,7 +3,7 @@ import { access, lstat, readlink } from 'node:fs/promises';
 import { dirname, join, parse, resolve, sep } from 'node:path';
 import { errorCode } from '../runtime/system/error-code.ts';
 
-/** Why a path may not be trusted; `null` where it may. Never rejects. */
+/** Why a path may not be trusted; `null` if it may. Never rejects. */
 export type PathGuard = (path: string) => Promise<string | null>;
 
 /** The option of `remit serve` that accepts files that others can write. */
@@ -19,9 +19,9 @@ const MAX_LINKS = 40;
 
 /**
  * Whether anybody but the owner can replace the content of a path, because the file or a folder that leads to it is writable by its group
- * or by everybody. Symbolic links are followed one by one, so that the folders of each are checked: for a mounted ConfigMap, those of the
- * link and of `..data`. Two kinds of writable folder are accepted: a sticky one, such as `/tmp`, for an entry of root or of the file's
- * owner, which nobody else can replace; and one on a read-only mount, such as a ConfigMap (mode 0777).
+ * or by everybody. Each symbolic link is followed separately, so that the folders of each are checked: for a mounted ConfigMap, those of the
+ * link and of `..data`. Two kinds of writable folder are accepted: a sticky folder, such as `/tmp`, for an entry of root or of the file's
+ * owner, which nobody else can replace; and a folder on a read-only mount, such as a ConfigMap (mode 0777).
  *
  * @see OpenSSH `StrictModes` (`safe_path`), Postfix, sudoers: the same rule
  */
@@ -47,7 +47,7 @@ interface Writable {
   readonly mode: number;
 }
 
-/** The first symbolic link on a path, resolved, or the first folder or file that others can write; `null` where there is neither. */
+/** The first symbolic link on a path, resolved, or the first folder or file that others can write; `null` if there is neither. */
 async function firstOn(
   path: string,
   looked: Set<string>,
@@ -84,7 +84,7 @@ async function isWritable(step: string, stats: Stats, path: string): Promise<boo
   return !(await isReadOnly(step));
 }
 
-/** Asks the kernel, as a write would: a read-only mount answers EROFS even where the mode permits writing. */
+/** Asks the kernel, as a write would: a read-only mount answers EROFS even if the mode permits writing. */
 const isReadOnly = (step: string): Promise<boolean> =>
   access(step, constants.W_OK).then(
     () => false,
