@@ -15,7 +15,7 @@ export interface HeldTask {
   readonly history: TaskHistory;
 }
 
-/** A token, and where else it was used before. */
+/** A token, and its earlier uses elsewhere. */
 export interface HeldToken extends IssuedTokenState {
   readonly elsewhere: Elsewhere | null;
 }
@@ -29,7 +29,7 @@ export const cardOf = ({ task, root, tokens, history }: HeldTask): Card => ({
 });
 
 /**
- * The task of a card. Throws where a JSON text of it is malformed.
+ * The task of a card. Throws if a JSON text of it is malformed.
  * @param card from an authority whose identity was verified
  */
 export const heldTaskOf = ({ task, root, tokens, history }: Card): HeldTask => ({
@@ -101,7 +101,7 @@ const none: Readonly<Record<string, never>> = Object.freeze({});
 /** Most tasks have no members; they share one object. */
 const membersFrom = <T>(json: string): Readonly<Record<string, T>> => (json === '{}' ? none : JSON.parse(json));
 
-/** A later version may have values that this one does not know. The most restrictive one stands for them. */
+/** A later version may have values that this version does not know. They are read as the most restrictive value. */
 const stateFrom = (text: string): TaskState => STATES.find((state) => state === text) ?? 'suspended';
 const riskFrom = (text: string): TaskRisk => RISKS.find((risk) => risk === text) ?? 'high';
 

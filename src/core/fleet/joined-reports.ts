@@ -2,8 +2,8 @@ import { LOST_COMMITS } from './fleet-report.ts';
 import type { FleetReport, ReplicaReport, SidecarReport } from './fleet-report.ts';
 
 /**
- * One report of several authorities over one database; `null` for none. The figures of the authority itself are those of the one that is
- * furthest. A sidecar that has moved is listed once, where it is connected. Pure.
+ * Joins the reports of several authorities over one database; `null` for none. The figures of the authority itself are those of the
+ * authority that is furthest ahead. A sidecar that has moved is listed once, at the authority to which it is connected. Pure.
  */
 export function joinedReports(reports: readonly FleetReport[]): FleetReport | null {
   const [newest] = reports.toSorted((one, other) => other.position - one.position);
@@ -22,7 +22,7 @@ export function joinedReports(reports: readonly FleetReport[]): FleetReport | nu
   };
 }
 
-/** What one of them finds wrong counts for all. */
+/** A problem that any of them finds counts for all. */
 function databaseOf(reports: readonly FleetReport[]): FleetReport['database'] {
   const all = reports.flatMap(({ database }) => database ?? []);
   return all.find(({ cause }) => cause === LOST_COMMITS) ?? all.find(({ cause }) => cause !== null) ?? all[0] ?? null;

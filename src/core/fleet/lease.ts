@@ -2,7 +2,7 @@
 
 /** Until when the cards of a sidecar are current, by the pings that were answered. */
 
-/** Most pings whose answer may still come. An answer to an older one renews nothing. */
+/** Most pings whose answer may still come. An answer to an older ping renews nothing. */
 const MAX_PINGS = 64;
 
 /** A moment, by the clocks of this machine. */
@@ -18,7 +18,7 @@ export interface Moment {
  * shortens it.
  *
  * It is over once the monotonic clock says so, or the wall clock: the monotonic clock of a virtual machine that is paused stands still, and its wall
- * clock is set when it goes on. A wall clock that is set forward ends a lease early, until the next ping is answered; one that is set back
+ * clock is set when it goes on. A wall clock that is set forward ends a lease early, until the next ping is answered; setting it back
  * lengthens none.
  */
 export class Lease {
@@ -50,7 +50,7 @@ export class Lease {
     return this.leftMs(at) > 0;
   }
 
-  /** How long the cards are current, in milliseconds; 0 where they are not. */
+  /** How long the cards are current, in milliseconds; 0 if they are not. */
   leftMs({ monotonicMs, wallMs }: Moment): number {
     return Math.max(0, Math.min(this.#until.monotonicMs - monotonicMs, this.#until.wallMs - wallMs));
   }

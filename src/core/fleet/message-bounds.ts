@@ -2,8 +2,8 @@ import { MAX_RECORD_BYTES } from '../ledger/encoded-record.ts';
 import { MAX_REMEMBERED_USES } from '../token/reuse.ts';
 
 /**
- * By what everything that a field names is bounded for one identity, in number and time, besides the bound of each message. `authority/feed/client-limits.ts`
- * has the figures of those that are rates.
+ * What bounds the state that a field causes for one identity, in number and time, besides the bound of each message. The rates are in
+ * `authority/feed/client-limits.ts`.
  */
 export const KEEPERS = {
   call: 'nothing of it is kept after the call, and an identity has at most 512 calls in progress',
@@ -193,8 +193,8 @@ const messages: Readonly<Record<MessageName, Fields>> = {
 export const MESSAGE_BOUNDS = messages;
 
 /**
- * Why a message of a sidecar is refused: the first field with more than its bound; `null` where it has none. Lists of a report are counted
- * by their reader, and its entries judged one by one, since one of them is no reason to lose the others (`isBounded`).
+ * Why a message of a sidecar is refused: the first field with more than its bound; `null` if it has none. Lists of a report are counted
+ * by their reader, and its entries judged separately, so that a bad entry does not lose the others (`isBounded`).
  */
 export const refusedField = (name: MessageName, value: unknown): string | null => exceeded(name, value, ['refused']);
 

@@ -248,7 +248,7 @@ export interface SettleReply {
     readonly detail: string;
     readonly card: Card | null;
     readonly position: Position | null;
-    /** What the use exceeds, where that is `exhausted`; authorities of earlier versions do not say. */
+    /** What the use exceeds, if that is `exhausted`; authorities of earlier versions do not say. */
     readonly budget?: { readonly limit: number; readonly used: number; readonly decimal?: boolean } | null;
   }[];
 }

@@ -20,7 +20,7 @@ export interface TimedReceipt extends Receipt {
   readonly ms: number;
 }
 
-/** Where sidecars in other processes use tasks. */
+/** The sidecars in other processes that use tasks. */
 export interface Enforcement {
   /** Waits until no sidecar can use an older state of these root tasks, whose changes are committed, for a bounded time. */
   readonly enforced: (roots: readonly string[]) => Promise<Receipt | StoreFailure>;
@@ -49,7 +49,7 @@ export const receiptText = ({ enforced, holders, acknowledged, fenced, ms }: Tim
   `${enforced ? 'enforced' : 'not enforced'} after ${ms} ms: ${holders} ${holders === 1 ? 'sidecar' : 'sidecars'} held it, ${acknowledged} acknowledged, the lease of ${fenced} ran out`;
 
 /**
- * The record of a receipt. It follows the record of its change: the last one of that kind and task before it.
+ * The record of a receipt. It follows the record of its change: the last change of that kind and task before it.
  *
  * @param of.tasks how many tasks were changed together, whose sidecars the receipt counts
  */

@@ -21,7 +21,7 @@ export const usesMessage = (jtiDigest: string, { uses, last, allowed }: UsesSoFa
   allowed: allowed === null ? null : allowedMessage(allowed),
 });
 
-/** The uses that a sidecar reports; `null` where the message is malformed or too large. */
+/** The uses that a sidecar reports; `null` if the message is malformed or too large. */
 export function reportedUsesFrom(message: TokenUsesMessage): (UsesSoFar & { readonly jtiDigest: string }) | null {
   const { jti_digest: jtiDigest, uses, allowed } = message;
   if (!isText(jtiDigest) || !Number.isSafeInteger(uses) || uses < 1 || uses > MAX_USES) return null;
@@ -65,7 +65,7 @@ const allowedFrom = ({ address, certificate, servers, risks, traces }: AllowedUs
   places: {
     address: address === '' ? null : address,
     certificate: certificate === '' ? null : certificate,
-    // A connection is one to a single proxy.
+    // A connection is to a single proxy.
     connections: [],
     servers,
     risks,

@@ -1,6 +1,6 @@
 /**
- * Why a sidecar and an authority of these versions may not work together; `null` where they may: within one major version, at most one minor
- * version apart. A build that does not know its version is let through.
+ * Why a sidecar and an authority of these versions may not work together; `null` if they may: within one major version, at most one minor
+ * version apart. A build that does not know its version is accepted.
  *
  * @param own such as `0.2.0+84bff23a9c01`, or `unknown`
  */
