@@ -1,4 +1,4 @@
-/** How many characters differ between two texts, counting a swap of neighbours as one; `null` above `within`. Its cost is bounded by `within`. */
+/** The edit distance of two texts, counting a swap of neighbours as 1; `null` above `within`. Its cost is bounded by `within`. */
 export function changesWithin(a: string, b: string, within: number): number | null {
   if (Math.abs(a.length - b.length) > within) return null;
   let start = 0;

@@ -6,7 +6,7 @@ import { isProblem, type Problem } from './problem.ts';
  */
 export interface Reader<out T> {
   (value: unknown, place?: Place): T | Problem;
-  /** What it is made of, for who lists the fields of a file; absent where it is a single value. */
+  /** Its parts, for listing the fields of a file; absent if it is a single value. */
   readonly inside?: Inside;
 }
 
@@ -20,19 +20,19 @@ export type Inside =
   | { readonly kind: 'entries' };
 
 /**
- * Where a value stands in a file that its reader's author can mend. With a place, each problem of a member or an entry is reported
- * where it is and the rest is read too. Without one, the first problem is the result and names where it is.
+ * The place of a value in a file that its author can correct. With a place, each problem of a member or an entry is reported at its own
+ * place and the rest is read too. Without a place, the first problem is the result and names the member or entry.
  */
 export interface Place {
   /** The place of a member or an entry. */
   readonly at: (name: string | number) => Place;
-  /** The value to read instead of the written one: an environment variable overrides its field. Returns the written value otherwise. */
+  /** The value to read instead of the written value: an environment variable overrides its field. Returns the written value otherwise. */
   readonly given: (written: unknown) => unknown;
   readonly report: (problem: string) => void;
   readonly reportUnknown: (name: string, known: readonly string[]) => void;
 }
 
-/** The result where all problems have been reported at their places. */
+/** The result if all problems have been reported at their places. */
 const REPORTED: Problem = Object.freeze({ problem: 'has problems that were reported' });
 
 /** Reads a value that stands at a place, and reports there what is wrong. The returned problem is for nobody to tell again. */
@@ -94,7 +94,7 @@ export function members<R extends Readers>(
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** A member name is untrusted too: quoted only where it is plain. */
+/** A member name is untrusted too: quoted only if it is plain. */
 const quotedName = (name: string): string => (/^[A-Za-z0-9_.#:-]{1,64}$/.test(name) ? ` \`${name}\`` : '');
 
 /** A parser of an object whose names are the writer's own, each with a value of the same kind; at most `max`. */
@@ -145,7 +145,7 @@ export function listOf<T>(reader: Reader<T>, { min = 1, max }: ListRules): Reade
   return Object.assign(read, { inside: { kind: 'entries' } } as const);
 }
 
-/** A parser of one value standing alone, or an array of `min` to `max` of them. */
+/** A parser of a single value, or an array of `min` to `max` values. */
 export function oneOrMore<T>(reader: Reader<T>, rules: ListRules): Reader<readonly T[]> {
   const list = listOf(reader, rules);
   const read = (value: unknown, place?: Place): readonly T[] | Problem => {

@@ -15,13 +15,13 @@ export interface Ports {
   readonly exactMs?: () => number;
   /** Cryptographically strong random bytes. */
   readonly randomBytes: (length: number) => Uint8Array;
-  /** Time since the machine booted; absent or `null` where the system does not tell. */
+  /** Time since the machine booted; absent or `null` if the system has no such clock. */
   readonly boot?: () => BootReading | null;
 }
 
 /** A reading of the boot clock. It counts sleep, and setting the time does not change it. */
 export interface BootReading {
-  /** Id of this boot. Each boot has another one. */
+  /** Id of this boot, different for each boot. */
   readonly bootId: string;
   /** Milliseconds since boot. */
   readonly sinceMs: number;
@@ -42,7 +42,7 @@ export interface Clocks {
   readonly monotonicMs: number;
 }
 
-/** The later of wall clock and floor, by which tasks expire. A fast wall clock can only deny; a slow one revives nothing. */
+/** The later of wall clock and floor, by which tasks expire. A fast wall clock can only deny; a slow wall clock revives nothing. */
 export const laterOf = ({ wallMs, floorMs }: Pick<Clocks, 'wallMs' | 'floorMs'>): number => Math.max(wallMs, floorMs);
 
 /** The machine's own clock and randomness. */
@@ -54,7 +54,7 @@ export const systemPorts: Ports = Object.freeze({
   boot: bootClock(),
 });
 
-/** The wall clock in milliseconds since the Unix epoch, with fractions where the ports have them. */
+/** The wall clock in milliseconds since the Unix epoch, with fractions if the ports have them. */
 export const exactMsOf = ({ nowMs, exactMs = nowMs }: Pick<Ports, 'nowMs' | 'exactMs'>): number => exactMs();
 
 /**
@@ -90,7 +90,7 @@ function bootIdOf(): string | null {
 }
 
 /**
- * Random bytes, cut from blocks: a system call costs the same for 16 bytes as for 4,096. No byte is handed out twice, and a
+ * Random bytes, cut from blocks: a system call costs the same for 16 bytes as for 4,096. No byte is used twice, and a
  * block is never refilled.
  */
 function pooledRandomBytes(): Ports['randomBytes'] {

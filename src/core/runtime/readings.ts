@@ -14,7 +14,7 @@ export interface ReadingsOptions {
   readonly max: number;
   /** Those of one client. */
   readonly maxOfClient: number;
-  /** Whether enough work waits already; whoever returns true must call `readOn`. Default never. */
+  /** Whether enough work waits already; an owner that returns true must call `readOn`. Default never. */
   readonly isCrowded?: () => boolean;
 }
 
@@ -24,7 +24,7 @@ interface ClientReadings {
 }
 
 /**
- * Bounds how many messages are read at the same time: grpc-js holds an incomplete one without limit of its own. The rest wait in the windows of
+ * Bounds how many messages are read at the same time: grpc-js holds incomplete messages without a limit. The rest wait in the windows of
  * their streams, each client in a queue of its own, and clients take turns.
  */
 export class Readings {
@@ -66,7 +66,7 @@ export class Readings {
     };
   }
 
-  /** Reads more where there is room again. */
+  /** Reads more if there is room again. */
   readOn(): void {
     if (this.#waiting === 0) return;
     for (const [name, client] of this.#clients) {

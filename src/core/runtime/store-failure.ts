@@ -1,10 +1,10 @@
 /**
- * A failure of a store: returned, never thrown. Nothing of the failed call was stored, except where it is `unknown`.
+ * A failure of a store: returned, never thrown. Nothing of the failed call was stored, unless it is `unknown`.
  *
  * - `full`: the disk is full; the store stays usable and recovers once there is space
  * - `busy`: another process held the write lock for too long; a retry may succeed
  * - `conflict`: a row with that key exists
- * - `changed`: what the write was decided by has changed since it was read; decide anew
+ * - `changed`: what the write was decided by has changed since it was read; decide again
  * - `refused`: the input cannot be stored, such as text with U+0000
  * - `unusable`: the file cannot be opened or is not ours
  * - `later`: the file was written by a later build, which has to read it

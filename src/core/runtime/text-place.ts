@@ -20,7 +20,7 @@ export function placesIn(text: string): (offset: number) => TextPlace {
   };
 }
 
-/** Index of the last of the ascending values that is at most `value`; 0 where there is none. */
+/** Index of the last of the ascending values that is at most `value`; 0 if there is none. */
 function lastAtMost(values: readonly number[], value: number): number {
   let low = 0;
   let high = values.length - 1;

@@ -9,7 +9,7 @@ export const after: After = (delayMs, run) => {
 };
 
 /**
- * As `after`, but not before the event loop has read what arrived meanwhile: where the process stood still (a paused machine, a long
+ * As `after`, but not before the event loop has read what arrived meanwhile: if the process stood still (a paused machine, a long
  * collection), timers run before sockets, and would time out a peer whose bytes are here.
  */
 export const afterReading: After = (delayMs, run) => {

@@ -12,8 +12,8 @@ export interface YamlProblem {
 }
 
 /**
- * Parses a YAML 1.2 text strictly: at most 1 MiB, one document, unique keys, no aliases, core-schema tags only. Its root, `null`
- * where it is empty, or the first 20 problems.
+ * Parses a YAML 1.2 text strictly: at most 1 MiB, one document, unique keys, no aliases, core-schema tags only. Its root, `null` if it is
+ * empty, or the first 20 problems.
  */
 export function yamlRootFrom(
   text: string,
@@ -34,12 +34,12 @@ export function yamlRootFrom(
 
 const yamlMessage = (message: string): string => `invalid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
 
-/** Where a node begins, in UTF-16 code units from the start of the text; `otherwise` for a node that is not written. */
+/** The start of a node, in UTF-16 code units from the start of the text; `otherwise` for a node that is not written. */
 export const offsetOf = (node: unknown, otherwise: number): number =>
   typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
     ? Number(node.range[0])
     : otherwise;
 
-/** The plain JSON value of a node that `yamlRootFrom` read; `undefined` where there is none. */
+/** The plain JSON value of a node that `yamlRootFrom` read; `undefined` if there is none. */
 export const jsonOf = (node: Node | null | undefined): unknown =>
   isMap(node) || isSeq(node) || isScalar(node) ? (node.toJSON() as unknown) : undefined;

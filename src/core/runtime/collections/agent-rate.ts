@@ -11,7 +11,7 @@ export interface AgentRateOptions {
   readonly maxAgents?: number;
 }
 
-/** A token bucket for each agent, so that one of them cannot spend the time that all of them share. */
+/** A token bucket for each agent, so that no agent can use up the time that all of them share. */
 export class AgentRate {
   readonly #bucket: TokenBucketOptions;
   readonly #buckets: LRUCache<string, TokenBucket>;

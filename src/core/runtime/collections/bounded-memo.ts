@@ -11,7 +11,7 @@ export interface MemoBounds {
   /** Longest key that is kept. Values of longer keys are computed each time. Default 512. */
   readonly maxKeyChars?: number;
   /**
-   * Whether every key is an independent string, not a slice of a larger one, so that it can be kept without a copy. Default
+   * Whether every key is an independent string, not a slice of a larger string, so that it can be kept without a copy. Default
    * false.
    */
   readonly hasWholeKeys?: boolean;
@@ -19,7 +19,7 @@ export interface MemoBounds {
 
 /**
  * A bounded memo: caches values computed from strings. A value must depend on its key alone and must never change. Eviction is
- * by two generations: when the new generation reaches half of the limits it becomes the old one, and keys not used since then
+ * by two generations: when the new generation reaches half of the limits it becomes the old generation, and keys not used since then
  * are dropped. A flood of keys that never repeat therefore costs no more than computing their values.
  */
 export class BoundedMemo<V> {
@@ -45,7 +45,7 @@ export class BoundedMemo<V> {
     return this.#young.size + this.#old.size;
   }
 
-  /** The cached value of a key; `undefined` where there is none. */
+  /** The cached value of a key; `undefined` if there is none. */
   get(key: string): V | undefined {
     const value = this.#young.get(key);
     if (value !== undefined) return value;
@@ -59,7 +59,7 @@ export class BoundedMemo<V> {
     if (key.length <= this.#maxKeyChars) this.#keep(this.#hasWholeKeys ? key : ownTextOf(key), value);
   }
 
-  /** The cached value of a key, computed with `make` and cached where there is none. */
+  /** The cached value of a key, computed with `make` and cached if there is none. */
   of(key: string, make: (key: string) => V): V {
     const known = this.get(key);
     if (known !== undefined) return known;

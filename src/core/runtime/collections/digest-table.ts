@@ -19,11 +19,10 @@ export interface Columns {
 }
 
 /**
- * A table of at most `max` SHA-256 digests with numbers of each; the least recently used one gives way. Everything lies in a few typed
- * arrays, which grow as it fills: an entry takes 56 bytes and its columns, where a map of objects takes 300 to 500, each of which V8 looks
- * at in every full collection.
+ * An LRU table of at most `max` SHA-256 digests with numbers of each. Everything lies in a few typed arrays, which grow as it fills: an
+ * entry takes 56 bytes and its columns. A map of objects takes 300 to 500 bytes, and V8 visits each object in every full collection.
  *
- * A digest keeps its place until it gives way or is deleted. The columns of place `n` are `words[n * columns.words]` and the following ones,
+ * A digest keeps its place until it is evicted or deleted. The columns of place `n` are `words[n * columns.words]` and the following words,
  * and likewise `doubles`. INVARIANT: read the arrays anew after each `take`, which may replace them.
  */
 export class DigestTable {
@@ -46,7 +45,7 @@ export class DigestTable {
   #digests = new Int32Array(0);
   #older = new Int32Array(0);
   #newer = new Int32Array(0);
-  /** Open addressing: a place plus one, or 0. A power of two, at least twice the capacity. */
+  /** Open addressing: a place plus 1, or 0. A power of two, at least twice the capacity. */
   #slots = new Int32Array(0);
   #shift = WORD_BITS;
   #words = new Uint32Array(0);
@@ -55,7 +54,7 @@ export class DigestTable {
 
   /**
    * @param max 1 to 2^28
-   * @param onGone called with the place of a digest that gives way or is deleted, while its columns can still be read
+   * @param onGone called with the place of a digest that is evicted or deleted, while its columns can still be read
    */
   constructor(max: number, columns: Columns, onGone: (place: number) => void = () => undefined) {
     this.#max = max;
@@ -83,7 +82,7 @@ export class DigestTable {
   }
 
   /**
-   * The place of a digest, which is then the most recently used one; `NOWHERE` where it is not in the table.
+   * The place of a digest, which is then the most recently used; `NOWHERE` if it is not in the table.
    *
    * @param digest base64url, 43 characters
    * @throws RangeError for another text, which is a bug of the caller
@@ -95,7 +94,7 @@ export class DigestTable {
     return place;
   }
 
-  /** As `find`, for a digest that is added where it is missing. The columns of a new one are 0. */
+  /** As `find`, for a digest that is added if it is missing. The columns of a new digest are 0. */
   take(digest: string): number {
     const found = this.find(digest);
     if (found !== NOWHERE) return found;
@@ -103,14 +102,14 @@ export class DigestTable {
     else if (this.#free === NOWHERE && this.#used === this.#capacity) this.#grow();
     const place = this.#freePlace();
     this.#digests.set(this.#sought, place * DIGEST_WORDS);
-    // Another one may have moved, or all: look for it again.
+    // Other digests may have moved: search again.
     this.#slots[this.#slotOfSought()] = place + 1;
     this.#size += 1;
     this.#link(place);
     return place;
   }
 
-  /** Removes a digest. Does nothing where it is missing. */
+  /** Removes a digest. Does nothing if it is missing. */
   delete(digest: string): void {
     this.#seek(digest);
     const place = this.#placeAt(this.#slotOfSought());
@@ -127,7 +126,7 @@ export class DigestTable {
     return (this.#slots[slot] ?? 0) - 1;
   }
 
-  /** The slot of the sought digest, or the empty one where it would be. */
+  /** The slot of the sought digest, or the empty slot for it. */
   #slotOfSought(): number {
     const mask = this.#slots.length - 1;
     let slot = this.#homeOf(this.#sought, 0);
@@ -149,7 +148,7 @@ export class DigestTable {
   #homeOf(digests: Int32Array, from: number): number {
     const [first = 1, second = 1] = this.#factors;
     const mixed = Math.imul(digests[from] ?? 0, first) + Math.imul(digests[from + 1] ?? 0, second);
-    // The upper bits: they depend on the lower ones of both words too.
+    // The upper bits: they depend on the lower bits of both words too.
     return mixed >>> this.#shift;
   }
 
@@ -171,7 +170,7 @@ export class DigestTable {
     this.#size -= 1;
   }
 
-  /** Empties the slot of a place, and moves later ones up, so that no search ends before them. */
+  /** Empties the slot of a place, and moves later entries up, so that no search ends before them. */
   #vacate(place: number): void {
     const mask = this.#slots.length - 1;
     let hole = this.#homeOf(this.#digests, place * DIGEST_WORDS);

@@ -20,7 +20,7 @@ class Party<T> extends LinkedQueue<T> {
 }
 
 /**
- * A queue in which parties take turns: one that adds a thousand nodes delays another by one node, not by a thousand. The order within a party is
+ * A queue in which parties take turns: a party that adds a thousand nodes delays another by one node, not by a thousand. The order within a party is
  * that of arrival. Adding, removing and taking the next node are O(1). It has no limit of its own: its owner bounds its length.
  */
 export class FairQueue<T> {
@@ -56,7 +56,7 @@ export class FairQueue<T> {
     return party;
   }
 
-  /** Removes and returns the oldest value of the party whose turn it is; `undefined` where the queue is empty. */
+  /** Removes and returns the oldest value of the party whose turn it is; `undefined` if the queue is empty. */
   shift(): T | undefined {
     const party = this.#turns.first;
     if (party === undefined) return undefined;

@@ -9,7 +9,7 @@ export class QueueNode<T> {
     this.value = value;
   }
 
-  /** Removes the node from its queue, wherever it is. Does nothing where it is in no queue. */
+  /** Removes the node from its queue, if it is in a queue. */
   leave(): void {
     this.queue?.drop(this);
   }
@@ -29,12 +29,12 @@ export class LinkedQueue<T> {
     return this.#length;
   }
 
-  /** The value that has been queued for longest; `undefined` where the queue is empty. */
+  /** The value that has been queued for longest; `undefined` if the queue is empty. */
   get first(): T | undefined {
     return this.#first?.value;
   }
 
-  /** Appends a node. A node that is in another queue leaves that one first. */
+  /** Appends a node. A node that is in another queue leaves that queue first. */
   join(node: QueueNode<T>): void {
     node.leave();
     node.queue = this;
@@ -45,7 +45,7 @@ export class LinkedQueue<T> {
     this.#length += 1;
   }
 
-  /** Puts a node before all others. A node that is in another queue leaves that one first. */
+  /** Puts a node before all others. A node that is in another queue leaves that queue first. */
   joinFirst(node: QueueNode<T>): void {
     node.leave();
     node.queue = this;
@@ -56,7 +56,7 @@ export class LinkedQueue<T> {
     this.#length += 1;
   }
 
-  /** Removes and returns the first value; `undefined` where the queue is empty. */
+  /** Removes and returns the first value; `undefined` if the queue is empty. */
   shift(): T | undefined {
     const first = this.#first;
     if (first === null) return undefined;
@@ -64,7 +64,7 @@ export class LinkedQueue<T> {
     return first.value;
   }
 
-  /** Removes a node. @param node must be in this queue; use `QueueNode.leave` where it may not be */
+  /** Removes a node. @param node must be in this queue; use `QueueNode.leave` if it may not be */
   drop(node: QueueNode<T>): void {
     const { previous, next } = node;
     if (previous === null) this.#first = next;

@@ -1,6 +1,6 @@
 /**
- * Maps items by an asynchronous function, at most `atOnce` of them at the same time. Results are in the order of the items. Rejects as soon as
- * one does; no further item is begun then.
+ * Maps items by an asynchronous function, at most `atOnce` of them at the same time. Results are in the order of the items. Rejects as
+ * soon as any call does; no further item is begun then.
  */
 export async function mapSeveral<T, R>(
   items: readonly T[],

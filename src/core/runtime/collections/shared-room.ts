@@ -2,8 +2,9 @@
 const TIMES_FREE = 4;
 
 /**
- * Room for a number of things at a time, shared by parties. A party may take four times as much as is left: one alone gets four fifths of all
- * room, two get four ninths each. So the party with the most is refused first, and one that begins finds room beside others that take all they can.
+ * Room for a number of things at a time, shared by parties. A party may take four times as much as is left: a single party gets four fifths
+ * of all room, two get four ninths each. So the party with the most is refused first, and a new party finds room beside others that take
+ * all they can.
  *
  * Lifecycle of a place: `take`, then `give` once.
  *

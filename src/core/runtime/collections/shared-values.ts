@@ -1,6 +1,5 @@
 /**
- * Values that several holders share, each under a number from 1. A value is kept as long as somebody holds it; then its number is given to
- * another one.
+ * Values that several holders share, each under a number from 1. A value is kept as long as somebody holds it; then its number is reused.
  */
 export class SharedValues<K, V> {
   readonly #numbers = new Map<K, number>();
@@ -31,7 +30,7 @@ export class SharedValues<K, V> {
     return number;
   }
 
-  /** The value of a number; `null` for one that nobody holds, such as 0. */
+  /** The value of a number; `null` for a number that nobody holds, such as 0. */
   of(number: number): V | null {
     return this.#values[number]?.value ?? null;
   }

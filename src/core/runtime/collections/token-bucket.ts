@@ -23,7 +23,7 @@ export class TokenBucket {
     this.#atMs = options.monotonicMs();
   }
 
-  /** Takes one token, or `count` tokens. Returns false and takes nothing where there are fewer. */
+  /** Takes one token, or `count` tokens. Returns false and takes nothing if there are fewer. */
   take(count = 1): boolean {
     const { monotonicMs, perSecond } = this.#options;
     const nowMs = monotonicMs();

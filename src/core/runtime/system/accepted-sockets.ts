@@ -13,13 +13,13 @@ export type AcceptAddress =
 
 /** Limits of the connections of one address. */
 export interface AcceptedSocketsOptions {
-  /** Open connections. One more is closed at once. */
+  /** Open connections. A further connection is closed at once. */
   readonly maxConnections: number;
   /** Longest wait for the first call of a connection, its handshake included. */
   readonly firstCallMs: number;
-  /** Connections without a call yet. At the limit the oldest is ended: whoever means to call has called by then. */
+  /** Connections without a call yet. At the limit the oldest is ended: a client that means to call has called by then. */
   readonly maxSilent: number;
-  /** Open connections of one IP address. One more is closed at once. Default no limit of its own. A Unix socket has none. */
+  /** Open connections of one IP address. A further connection is closed at once. Default no limit of its own. A Unix socket has none. */
   readonly maxOfAddress?: number;
   /** Whether an IP address may connect once more now. Default always. */
   readonly admits?: (address: string) => boolean;
@@ -30,7 +30,7 @@ export interface AcceptedSocketsOptions {
 const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 
 /**
- * The connections of one address, for a protocol library that reads them: bounded, named by their peer, and ended where the first call does
+ * The connections of one address, for a protocol library that reads them: bounded, named by their peer, and ended if the first call does
  * not come in time.
  *
  * Lifecycle: `listen` once, `close` once.
@@ -38,7 +38,7 @@ const SOCKET_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 
 export class AcceptedSockets {
   readonly #options: AcceptedSocketsOptions;
   readonly #sockets = new Map<string, Socket>();
-  /** Connections without a call yet, by the names of their peers. Each value ends the wait for one. */
+  /** Connections without a call yet, by the names of their peers. Each value ends the wait for a call. */
   readonly #silent = new Map<string, () => void>();
   /** Open connections by IP address. */
   readonly #ofAddress = new Map<string, number>();
@@ -84,14 +84,14 @@ export class AcceptedSockets {
     }
     // The other connections go on.
     server.on('error', () => undefined);
-    // INVARIANT: whoever connected before the socket was restricted is refused: after one whole turn of the loop all of them are accepted.
+    // INVARIANT: a client that connected before the socket was restricted is refused: after a whole turn of the loop all of them are accepted.
     await setImmediate();
     await setImmediate();
     isRestricted = true;
     return isLocal ? `unix:${address.path}` : `${address.host}:${(server.address() as AddressInfo).port}`;
   }
 
-  /** A peer has made a call: it is no longer waited for. */
+  /** A peer has made a call: stops waiting for it. */
   called(peer: string): void {
     this.#silent.get(peer)?.();
     this.#silent.delete(peer);

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 
-/** The name of the account this process runs as, or `uid N` where the machine has no name for it, as in a container. */
+/** The name of the account this process runs as, or `uid N` if the machine has no name for it, as in a container. */
 export function accountName(): string {
   try {
     return userInfo().username;

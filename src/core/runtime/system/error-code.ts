@@ -1,5 +1,5 @@
 /**
- * The code of an error of the system or of a library, such as `ENOENT`; `undefined` for an error without one. A code quotes no path, key or value,
+ * The code of an error of the system or of a library, such as `ENOENT`; `undefined` for an error without a code. A code quotes no path, key or value,
  * so that it may be shown if the message of the error may not.
  */
 export function errorCode(error: unknown): string | undefined {

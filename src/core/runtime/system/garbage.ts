@@ -12,7 +12,7 @@ export interface CollectOptions {
   readonly after: After;
   /** Milliseconds that the event loop of this thread has worked. Default: measured. */
   readonly workedMs?: () => number;
-  /** A full collection that also shrinks the heap. Default: V8's, where the process has `--expose-gc`. */
+  /** A full collection that also shrinks the heap. Default: V8's, if the process has `--expose-gc`. */
   readonly collect?: () => unknown;
 }
 

@@ -5,7 +5,7 @@ import type { Problem } from '../problem.ts';
 const FILE = '/etc/group';
 
 /**
- * The number of a group: itself where it is a number, else the one in `/etc/group`. Groups of a directory service are not looked up: name
+ * The number of a group: itself if it is a number, else that in `/etc/group`. Groups of a directory service are not looked up: name
  * those by their number.
  *
  * @see group(5)

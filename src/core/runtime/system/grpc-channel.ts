@@ -1,6 +1,6 @@
 /**
- * Options of every gRPC client here. Whoever calls retries, since only it knows how long that is of use, and a name is looked up again for
- * each new connection: a pod that was restarted has another address, and gRPC's own rule looks at most each 30 s.
+ * Options of every gRPC client here. The caller retries, since only it knows how long that is useful. A name is looked up again for each
+ * new connection: a pod that was restarted has another address, and gRPC by default looks it up at most every 30 s.
  *
  * INVARIANT: a channel belongs to one client, so that closing the client closes its connection.
  */

@@ -24,13 +24,13 @@ export interface HttpAnswer {
   readonly headers: IncomingHttpHeaders;
   /** At most `maxBytes`; with a `fault`, the part before it. */
   readonly body: Buffer;
-  /** Why `body` cannot be used: it exceeds `maxBytes`, or has a content coding although none was accepted. `null` where it can. */
+  /** Why `body` cannot be used: it exceeds `maxBytes`, or has a content coding although none was accepted. `null` if it can. */
   readonly fault: 'too-long' | 'content-coding' | null;
 }
 
 /**
  * Makes one request to an `http:` or `https:` URL over its own connection, with TLS 1.2 or later. It follows no redirect and accepts no
- * content coding. Rejects where no whole answer arrives, with an error for {@link failureWords}, which contains no header and no body.
+ * content coding. Rejects if no whole answer arrives, with an error for {@link failureWords}, which contains no header and no body.
  */
 export async function httpExchange(url: string | URL, exchange: HttpExchange): Promise<HttpAnswer> {
   const { method = 'GET', headers, body, maxBytes, signal, socketPath, tls } = exchange;
@@ -67,13 +67,13 @@ async function bodyOf(answer: IncomingMessage, maxBytes: number): Promise<{ byte
   return { bytes: Buffer.concat(chunks), isWhole: true };
 }
 
-/** The message of an error of an exchange; its code where several addresses were tried and failed. */
+/** The message of an error of an exchange; its code if several addresses were tried and failed. */
 export function failureWords(error: unknown): string {
   if (!types.isNativeError(error)) return 'unknown error';
   return error.message || failureCode(error);
 }
 
-/** Its code, such as `ECONNREFUSED`; its name where it has no code. */
+/** Its code, such as `ECONNREFUSED`; its name if it has no code. */
 export function failureCode(error: unknown): string {
   if (!types.isNativeError(error)) return 'unknown error';
   return 'code' in error ? String(error.code) : error.name;

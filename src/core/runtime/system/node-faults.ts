@@ -20,7 +20,7 @@ const FAULTS: readonly RuntimeFault[] = [
 ];
 
 /**
- * The known faults of a Node.js version, each with the release of its line that fixes it; empty where there are none.
+ * The known faults of a Node.js version, each with the release of its line that fixes it; empty if there are none.
  *
  * @param version such as `26.10.0`
  */

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs';
 /** File mode of state and keys: only the owner reads and writes. */
 export const PRIVATE_MODE = 0o600;
 
-/** Why a file must not hold state or keys (not a regular file, or open to other accounts); `null` where it may. */
+/** Why a file must not hold state or keys (not a regular file, or open to other accounts); `null` if it may. */
 export function privateFileProblem(path: string, stats: Stats): string | null {
   if (!stats.isFile()) return `\`${path}\` is not a regular file`;
   const mode = stats.mode & 0o777;

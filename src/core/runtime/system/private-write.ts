@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { PRIVATE_MODE } from './private-file.ts';
 import { synced } from './synced.ts';
 
-/** Creates a file of mode 0600 and syncs it and its folder before it returns. Throws where the file exists. */
+/** Creates a file of mode 0600 and syncs it and its folder before it returns. Throws if the file exists. */
 export function writePrivateFile(path: string, text: string): void {
   const file = openSync(path, 'wx', PRIVATE_MODE);
   try {

@@ -10,5 +10,5 @@ const code = Math.max(parts.lastIndexOf('src'), parts.lastIndexOf('dist'));
  */
 export const productFile = (path: string): string => [...parts.slice(0, code), path].join('/');
 
-/** The path of a file that the build writes into `dist/`. Where the sources run unbuilt, it names a file of `src/` that does not exist. */
+/** The path of a file that the build writes into `dist/`. If the sources run unbuilt, it names a file of `src/` that does not exist. */
 export const builtFile = (path: string): string => [...parts.slice(0, code + 1), path].join('/');

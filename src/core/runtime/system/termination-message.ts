@@ -7,7 +7,7 @@ export const TERMINATION_MESSAGE = 'REMIT_TERMINATION_MESSAGE';
 const MAX_CHARACTERS = 2_048;
 
 /**
- * Writes why a process ended that was not ready into the file of `REMIT_TERMINATION_MESSAGE`, where there is one. In Kubernetes that is
+ * Writes why a process ended that was not ready into the file of `REMIT_TERMINATION_MESSAGE`, if set. In Kubernetes that is
  * `/dev/termination-log`, whose text `kubectl describe pod` shows. Never rejects.
  *
  * @see https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/

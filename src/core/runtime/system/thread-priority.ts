@@ -1,11 +1,11 @@
 import { readlinkSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 
-/** A tenth of the share of an ordinary thread where all processors are busy. @see sched(7) */
+/** A tenth of the share of an ordinary thread if all processors are busy. @see sched(7) */
 const NICE = 10;
 
 /**
- * Lowers the priority of the calling thread, for the rest of its life, so that threads that answer checks run before it. Does nothing where
+ * Lowers the priority of the calling thread, for the rest of its life, so that threads that answer checks run before it. Does nothing if
  * threads have no priority of their own (systems other than Linux).
  */
 export function yieldToOthers(): void {

@@ -15,7 +15,7 @@ export interface SocketAccess {
   readonly mode: number;
   /** The number of that group; `null` for the group of this process. */
   readonly groupId: number | null;
-  /** Whether this process takes the socket over from one that serves it. Default no: then the address is in use. */
+  /** Whether this process takes the socket over from a process that serves it. Default no: then the address is in use. */
   readonly takesOver?: boolean;
 }
 
@@ -25,7 +25,7 @@ export interface SocketAccess {
  */
 export function restrictSocket(path: string, { mode, groupId }: SocketAccess): string | null {
   try {
-    // The group first: it never gets what another one was meant to have. -1 keeps the owner.
+    // The group first: otherwise another group would briefly have its access. -1 keeps the owner.
     if (groupId !== null) chownSync(path, -1, groupId);
     chmodSync(path, mode);
     return null;
@@ -37,7 +37,7 @@ export function restrictSocket(path: string, { mode, groupId }: SocketAccess): s
 }
 
 /**
- * Prepares the path of a Unix socket: removes a stale socket of a dead process, leaves one that answers. Two processes that
+ * Prepares the path of a Unix socket. Removes a stale socket of a dead process, leaves a socket that answers. Two processes that
  * start at the same moment with one path are not detected; give each its own.
  *
  * @param path absolute, at most 107 bytes, in an existing folder
@@ -56,7 +56,7 @@ export async function unixSocketProblem(path: string): Promise<string | null> {
   );
 }
 
-/** Why no Unix socket can be at a path, whether one is there or not; `null` where it can. It changes nothing. */
+/** Why no Unix socket can be at a path, whether one is there or not; `null` if it can. It changes nothing. */
 export async function unixPathProblem(path: string): Promise<string | null> {
   if (!isAbsolute(path)) return `the socket path \`${path}\` must be absolute`;
   if (Buffer.byteLength(path) > MAX_PATH_BYTES)
@@ -98,7 +98,8 @@ export const isThere = async (path: string): Promise<boolean> => (await lstat(pa
 export const pathBeside = (path: string): string => `${path}.next`;
 
 /**
- * Moves a bound socket to its path. Who connects reaches the former process until then, and this one from then on: nobody finds no socket.
+ * Moves a bound socket to its path. Clients reach the former process until then, and this process from then on: no client finds the path
+ * without a socket.
  *
  * @returns how to remove it, unless another process has taken it over; or the problem
  */

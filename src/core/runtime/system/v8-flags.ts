@@ -7,13 +7,13 @@ import { setFlagsFromString } from 'node:v8';
  * - `--max-semi-space-size=8`: 4 MiB lowers throughput by 14 %; 16 or 32 MiB gains nothing and costs 16 or 40 MiB of memory.
  * - `--heap-growing-percent=50`: lets the old generation grow by a half before a full collection. With a heap this small V8 would
  *   collect after every 3 MiB of growth, for some 30 ms each, which doubles the p99 at 1,000 checks a second. 100 % takes 10 MiB more.
- * - `--initial-old-space-size=32`: no full collection below 32 MiB. Without it one comes while a server starts. 64 takes 16 MiB more under
+ * - `--initial-old-space-size=32`: no full collection below 32 MiB. Without it V8 collects while a server starts. 64 takes 16 MiB more under
  *   load, since the limit stays after the collection of `garbage.ts`.
  * - `--wasm-num-compilation-tasks=1`: optimises one function of Cedar at a time. Several at once take up to 28 MiB of the C heap while
  *   policies are proved, most of which stays with the process.
  * - `--wasm-tiering-budget=100000000`: a function of the policy engine is optimised after 8 times as much work as by default, so a start and
  *   each reload optimise less that runs once: proving the shipped policies takes 0.32 s of processor time instead of 0.54. From some 10,000
- *   questions on, one costs the same.
+ *   questions on, a question costs the same.
  * - `--no-maglev`: without V8's third compiler between Sparkplug and TurboFan. What it compiles at the beginning of a load holds 20 MiB of the
  *   C heap at once, of which 5 and more stay; a sidecar takes 9 MiB less under load and 3 less when idle, a start 0.03 s less, and the p99 of
  *   the first half minute is shorter. Throughput and processor time are equal afterwards; the first two seconds take 0.4 s more.
