@@ -16,14 +16,14 @@ export interface Difference {
   readonly change: Change;
   readonly action: string;
   readonly agent: string;
-  /** The purpose of the task; `''` without one, `null` where it is not distinguished. */
+  /** The purpose of the task; `''` without one, `null` if it is not distinguished. */
   readonly intent: string | null;
-  /** Reason of the actual decision and of the other one; `null` for an allow. */
+  /** Reason of the actual decision, and below of the other decision; `null` for an allow. */
   readonly reason: string | null;
   readonly otherwise: string | null;
-  /** Policies of the actual decision; empty where none permitted. */
+  /** Policies of the actual decision; empty if none permitted. */
   readonly formerIds: readonly string[];
-  /** Policies of the other decision; empty where none permits. */
+  /** Policies of the other decision; empty if none permits. */
   readonly policyIds: readonly string[];
 }
 
@@ -41,7 +41,7 @@ export type DifferenceGroup<Example = DifferenceExample> = Group<Difference, Exa
 /** The part of a difference about the two decisions. */
 export type Otherwise = Pick<Difference, 'change' | 'reason' | 'otherwise' | 'formerIds' | 'policyIds'>;
 
-/** The difference between two decisions; `null` where the outcome is equal, by whichever policies. */
+/** The difference between two decisions; `null` if the outcome is equal, even by other policies. */
 export function differenceOf(former: Decision, other: Decision): Otherwise | null {
   const [reason, otherwise] = [former, other].map((decision) => (isDeny(decision) ? decision.reason : null));
   if (reason === undefined || otherwise === undefined || reason === otherwise) return null;

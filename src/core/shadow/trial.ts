@@ -20,7 +20,7 @@ import { Groups } from './groups.ts';
 export interface TrialParts {
   readonly binding: BindingMode;
   readonly live: () => PolicySet | Deny;
-  /** `null` where no set is on trial, or it could not be loaded. */
+  /** `null` if no set is on trial, or it could not be loaded. */
   readonly candidate: () => PolicySet | null;
   readonly metrics: Pick<MetricFamilies, 'policyTrials' | 'policyTrialDifferences' | 'policyTrialsSkipped'>;
   /** Runs something after the work that is due now. */
@@ -46,8 +46,8 @@ const MAX_WAITING = 1000;
 const KEPT_MS = 10_000;
 
 /**
- * Evaluates policies on trial: a candidate set, and shadow policies. Each decision is compared after it was answered, one at a
- * time, so that no check waits for a trial; beyond 1,000 waiting decisions the rest is skipped and counted. A trial never
+ * Evaluates policies on trial: a candidate set, and shadow policies. Decisions are compared after they were answered, one at a time,
+ * so that no check waits for a trial; beyond 1,000 waiting decisions the rest is skipped and counted. A trial never
  * changes a decision.
  */
 export class Trial {
@@ -68,7 +68,7 @@ export class Trial {
   readonly checked = (check: FinishedCheck): void => {
     const { decided, facts, policySet, decisionId } = check;
     const live = this.#parts.live();
-    // A check of the previous set, or one that no policy would change.
+    // A check of the previous set, or a check that no policy would change.
     if (isDeny(live) || live.hash !== policySet || !isOfPolicies(reasonOf(decided))) return;
     if (this.#parts.candidate() === null && live.shadowIds.length === 0) return;
     this.#noteSets(live);
@@ -215,7 +215,7 @@ function aboutIssue({ principal, context }: Question): Made['about'] {
   return { action: 'issue', agent: principal, intent: typeof purpose === 'string' ? purpose : '' };
 }
 
-/** The question to the policies; `null` where the call was decided earlier. */
+/** The question to the policies; `null` if the call was decided earlier. */
 function questionOf(facts: CallFacts, binding: BindingMode, { catalog }: PolicySet): Question | null {
   const { call, caller, credential, action, task } = facts;
   if (isDeny(call) || isDeny(caller) || isDeny(credential) || isDeny(action) || isDeny(task)) return null;
