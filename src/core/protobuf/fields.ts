@@ -16,7 +16,7 @@ export interface WireField extends ByteRange {
  * and lengths beyond the end. A text returned by the callback stops the reading. Linear in the number of fields; never reads outside
  * `range`.
  *
- * @returns the problem as a clause without its subject, such as `has a group`; `null` where there is none
+ * @returns the problem as a clause without its subject, such as `has a group`; `null` if there is none
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */

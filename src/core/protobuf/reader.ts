@@ -230,7 +230,7 @@ export class ProtobufReader {
     this.#at = this.#bytes.length;
   }
 
-  /** Offset of a length-delimited field's content; it ends where the reader is afterwards. */
+  /** Offset of a length-delimited field's content; it ends at the new position of the reader. */
   #content(): number {
     const length = this.#length();
     const from = this.#at;
@@ -238,7 +238,7 @@ export class ProtobufReader {
     return from;
   }
 
-  /** Reads a length whose content is complete; 0 where it is not. */
+  /** Reads a length whose content is complete; 0 if it is not. */
   #length(): number {
     const length = this.#varint();
     if (length <= this.#end - this.#at) return length;

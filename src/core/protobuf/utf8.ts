@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 /** Up to this length checking bytes here is faster than calling the runtime. */
 const SHORT_BYTES = 96;
 
-/** Decodes UTF-8 and keeps a byte order mark; `null` where it is invalid. */
+/** Decodes UTF-8 and keeps a byte order mark; `null` if it is invalid. */
 export function utf8From(bytes: Buffer, from: number = 0, to: number = bytes.length): string | null {
   if (to - from <= SHORT_BYTES && isAscii(bytes, from, to)) return bytes.toString('latin1', from, to);
   return isUtf8(bytes.subarray(from, to)) ? bytes.toString('utf8', from, to) : null;

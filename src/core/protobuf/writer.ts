@@ -42,7 +42,7 @@ export class ProtobufWriter {
     return this.#end;
   }
 
-  /** Ends the message that began at `start`, which must be the last open one. */
+  /** Ends the message that began at `start`, which must be the last open message. */
   close(start: number): void {
     const length = this.#end - start;
     const more = varintBytes(length) - 1;
