@@ -10,7 +10,7 @@ const PAGES = 2_048;
 
 /**
  * Copies a database to a new file of mode 0600, as a snapshot of one instant, while other processes write. The copy is on disk
- * when this resolves. INVARIANT: runs inside a read transaction; without one SQLite restarts the copy whenever another process
+ * when this resolves. INVARIANT: runs inside a read transaction; without it SQLite restarts the copy whenever another process
  * writes.
  *
  * @param onBytes called with the bytes copied so far

@@ -3,7 +3,7 @@ import { scalar } from './scalar.ts';
 import { storeFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 
-/** A migration from one schema version to the next. */
+/** A migration from a schema version to the next. */
 export interface SchemaStep {
   /** The version it starts from. It ends at `from + 1`. */
   readonly from: number;
@@ -61,7 +61,7 @@ export function versionFailure(version: number, path: string, format: FileFormat
 }
 
 /**
- * How a file's schema differs from what `create` makes; `null` where it does not. A foreign index, view or trigger could make
+ * How a file's schema differs from what `create` makes; `null` if it does not. A foreign index, view or trigger could make
  * queries return something else than what the tables hold.
  */
 export function tableProblem(

@@ -17,7 +17,7 @@ const recoverable: ReadonlyMap<number, { readonly code: StoreFailure['code']; re
 ]);
 
 /**
- * The failure for an error of `node:sqlite`; `null` where the error did not come from SQLite, which makes it a bug.
+ * The failure for an error of `node:sqlite`; `null` if the error did not come from SQLite, which makes it a bug.
  *
  * @see https://sqlite.org/rescode.html the low byte of an extended code is its primary code
  */

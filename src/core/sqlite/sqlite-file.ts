@@ -39,7 +39,7 @@ export type OpenOptions = {
       readonly access: 'read' | 'look';
     }
   | {
-      /** `create` makes the file where it is missing; `write` and `read` require it. */
+      /** `create` makes the file if it is missing; `write` and `read` require it. */
       readonly access: 'create' | 'write';
       /** Makes the tables of an empty file and sets `application_id` and version. Runs in a transaction. */
       readonly create: (db: DatabaseSync) => void;
@@ -52,7 +52,7 @@ export type OpenOptions = {
 );
 
 /**
- * Opens a file after checking that it is private, of this schema and, where a check is due, undamaged. A failure leaves nothing
+ * Opens a file after checking that it is private, of this schema and, if a check is due, undamaged. A failure leaves nothing
  * open.
  */
 export function openSqlite(path: string, options: OpenOptions): DatabaseSync | StoreFailure {
@@ -77,7 +77,7 @@ export function openSqlite(path: string, options: OpenOptions): DatabaseSync | S
 const isReading = (options: OpenOptions): options is Extract<OpenOptions, { readonly access: 'read' | 'look' }> =>
   options.access === 'read' || options.access === 'look';
 
-/** A file in use has a WAL beside it. Without one the file is complete and can be opened as immutable, without shared memory. */
+/** A file in use has a WAL beside it. Without a WAL the file is complete and can be opened as immutable, without shared memory. */
 function locationOf(path: string, { access }: OpenOptions): string | URL {
   if (access !== 'look' || existsSync(`${path}-wal`)) return path;
   const url = pathToFileURL(path);

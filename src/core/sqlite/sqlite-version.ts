@@ -1,5 +1,5 @@
 /**
- * Why a version of SQLite must not hold the state; `null` where it may. From 3.7.0 to 3.51.2 two connections to one WAL
+ * Why a version of SQLite must not hold the state; `null` if it may. From 3.7.0 to 3.51.2 two connections to one WAL
  * database can lose committed writes; 3.50.7 and 3.44.6 have the fix for their lines. STRICT tables need 3.37.
  *
  * @param version the result of `SELECT sqlite_version()`, which can differ from `process.versions.sqlite`
