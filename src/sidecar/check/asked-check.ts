@@ -2,7 +2,7 @@ import type { HttpCall } from '../../core/action/http/call.ts';
 import type { Deny } from '../../core/decision/decision.ts';
 import type { PeerFacts } from '../../core/identity/caller.ts';
 
-/** A check as asked. If the request could not be read, `facts` is the `Deny` that says why; it is recorded and traced like any other. */
+/** A check as asked. If the request could not be read, `facts` is the `Deny` with the reason; it is recorded and traced like any other. */
 export interface AskedCheck {
   readonly facts: CheckFacts | Deny;
   readonly call: CheckCall;

@@ -130,7 +130,7 @@ const unreadable = (why: Deny): CallReading => ({
   circumstances: { traceId: null, connection: null, address: null, certificate: null, server: null, risk: null },
 });
 
-/** Where and for what a token is used. Behind a hop, the remote address is that of the hop and says nothing about the caller. */
+/** Where and for what a token is used. Behind a hop, the remote address is that of the hop and does not identify the caller. */
 function circumstancesOf(
   { trace, sourceAddress, sourcePort }: CheckFacts,
   caller: Caller | Deny,

@@ -50,7 +50,7 @@ export function currentProblem(services: Pick<CheckServices, 'states' | 'keys'>,
 const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled', 'task.revoked']);
 
 /**
- * The credential of a call. If the token has expired and its task was stopped, the denial says "stopped" and not "expired": a client
+ * The credential of a call. If the token has expired and its task was stopped, the reason is "stopped" and not "expired": a client
  * answers `token.expired` with a new declaration, which would undo the stop. A caller to whom the token is not bound
  * learns nothing about the task.
  */

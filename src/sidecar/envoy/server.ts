@@ -294,7 +294,7 @@ export class AuthorizationServer {
   }
 
   #enqueue(call: IncomingCheck, { message, agent }: { readonly message: Buffer; readonly agent: string }): void {
-    // From here on it is returned when the call is over, whatever throws.
+    // From here on its bytes are returned when the call is over, even after an exception.
     call.message = message;
     call.agent = agent;
     if (this.#inFlight.taken > MAX_VIEWS) call.message = ownCopyOf(message);

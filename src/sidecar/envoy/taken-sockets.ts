@@ -40,7 +40,7 @@ export class TakenSockets {
   readonly #options: TakenSocketsOptions;
   /** Sockets that another process serves. */
   readonly #waiting: TakenSocket[] = [];
-  /** Those that this process has. */
+  /** Sockets that this process has bound. */
   readonly #held: HeldSocket[] = [];
 
   constructor(options: TakenSocketsOptions) {

@@ -16,7 +16,7 @@ export interface StreamHeaders {
 const MAX_PIECES = 64;
 const PRIORITY_BYTES = 5;
 
-/** What the HEADERS frame says besides the block. */
+/** The content of the HEADERS frame besides the block. */
 type BlockStart = Omit<StreamHeaders, 'list'>;
 
 interface OpenBlock {

@@ -32,7 +32,7 @@ const WINDOW_BYTES = 4 * 1024 ** 2;
 const ROOM_BYTES = MAX_TOGETHER_BYTES + 8 * 1024;
 /** Records of this time are sent together: each read of the log and each message costs more than a record. */
 const GATHER_MS = 100;
-/** An empty message this often shows that the log goes on: the authority counts it as lost after a minute. */
+/** An empty message this often shows that the log is still open: the authority counts it as lost after a minute. */
 const ALIVE_MS = 15_000;
 /** The first and longest pause before the next stream; the actual pause is a random part of it. */
 const FIRST_PAUSE_MS = 200;

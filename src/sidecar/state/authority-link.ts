@@ -94,7 +94,7 @@ export class AuthorityLink {
     });
   }
 
-  /** Whether a connection stands, its handshake included. */
+  /** Whether the connection is established, including its handshake. */
   get isConnected(): boolean {
     return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
   }

@@ -62,9 +62,9 @@ interface Stream {
 
 /**
  * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next one when the stream ends, when no
- * ping is answered for half a lease and no cards come (longer after others in vain), or when the authority is about to stop. Unless the
- * authority answered and refused, it connects anew, with a new DNS look-up; if there are several authorities, each is asked once more over
- * its existing connection. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
+ * ping is answered for half a lease and no cards come (longer after earlier failures), or when the authority is about to stop. Unless the
+ * authority answered and refused, it reconnects with a new DNS look-up; if there are several authorities, each is asked once more over its
+ * existing connection. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
  *
  * Lifecycle: begins with `start`; `close` once.
  */
@@ -293,7 +293,7 @@ export class Follower {
   }
 }
 
-/** What an authority without its database does not say. */
+/** Messages that an authority without its database cannot send. */
 const isProgress = ({ of }: Down): boolean => of === 'welcome' || of === 'changes' || of === 'fresh';
 
 const MIN_PING_MS = 10;

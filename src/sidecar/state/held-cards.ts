@@ -9,7 +9,7 @@ import type { TaskKey, UseState } from '../../core/state/store.ts';
 
 /** Most tokens of a card. Beyond that, the first token is forgotten; its next use opens it again. */
 const MAX_TOKENS = 256;
-/** Tokens are kept for a minute after their expiry, so that their denial still says why. */
+/** Tokens are kept for a minute after their expiry, so that their denial still has the right reason. */
 const KEPT_AFTER_EXPIRY_MS = 60_000;
 /** Most bytes of a list of held cards, below the 4 MiB that an authority takes in a message. */
 const MAX_LIST_BYTES = 3 * 1_024 * 1_024;
@@ -179,7 +179,7 @@ function takeToken(card: KeptCard, token: HeldToken, seq: number): void {
   if (held !== undefined && seq < held.seq) return;
   const { elsewhere, ...issued } = token;
   const { task, history } = card.head.value;
-  // Only the reply to an open tells of uses elsewhere.
+  // Only the reply to an open contains uses elsewhere.
   const value = { task, issued, history, elsewhere: elsewhere ?? held?.value.elsewhere ?? null };
   card.tokens.set(token.jtiDigest, { value, seq });
 }

@@ -8,7 +8,7 @@ const MAX_DOUBLINGS = 3;
 const ANSWERS_TO_HALVE = 10;
 
 /**
- * How long a sidecar waits for an authority that says nothing. An authority that is starved of processor time has more work with each new
+ * How long a sidecar waits for a silent authority. An authority that is starved of processor time has more work with each new
  * stream, and an authority that is given up too early never answers: so waits grow. They do not shrink at once, since a single answer does
  * not prove that it has recovered: else the whole fleet would leave it again and again for as long as it is slow.
  */
@@ -21,7 +21,7 @@ export class Patience {
     return firstMs * 2 ** this.#doublings;
   }
 
-  /** A connected authority said nothing in time. */
+  /** A connected authority did not answer in time. */
   silent(): void {
     this.#doublings = Math.min(this.#doublings + 1, MAX_DOUBLINGS);
     this.#answers = 0;

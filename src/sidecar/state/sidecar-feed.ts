@@ -68,7 +68,7 @@ export class SidecarFeed {
     this.#cards = new HeldCards(maxCards, (key) => this.#dropped.set(nameOf(key), key));
   }
 
-  /** Where the sidecar stands; `null` before the first stream. */
+  /** The position of the sidecar; `null` before the first stream. */
   get position(): Position | null {
     return this.#position;
   }
@@ -214,7 +214,7 @@ export class SidecarFeed {
     return [];
   }
 
-  /** `null` if it does not continue what was heard before. */
+  /** `null` if it does not continue the earlier changes. */
   #changed({ from, to, at, cards, gone, mark }: Changes): readonly Up[] | null {
     const position = this.#position;
     if (position === null || !this.isFollowing || from !== position.seq || to < from || at < to) return null;

@@ -53,7 +53,7 @@ export interface SidecarStateOptions {
   readonly onSettled: RemoteSettlingOptions['onSettled'];
 }
 
-/** What a sidecar tells of itself. */
+/** What a sidecar reports about itself. */
 export interface SidecarMeasures {
   readonly cards: number;
   /** Until the lease of the cards expires; 0 if it has expired. */

@@ -87,7 +87,7 @@ function decidingStage({ check: { decision }, byPolicy }: CheckToTrace): StageNa
 function resultOf(name: StageName, decidedBy: StageName | null): TracedStage['result'] {
   if (decidedBy === null) return 'passed';
   if (name === decidedBy) return 'denied';
-  // The answer is sent whatever decided.
+  // The answer is sent, whichever stage decided.
   if (name === 'answer') return 'passed';
   return STAGE_NAMES.indexOf(name) < STAGE_NAMES.indexOf(decidedBy) ? 'passed' : 'unused';
 }

@@ -65,7 +65,7 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
   }
 
   /**
-   * Ends the answer normally, so that the client chooses a process anew for its next stream. What the client sends until it sees the end is
+   * Ends the answer normally, so that the client chooses a process again for its next stream. What the client sends until it sees the end is
    * still read, except over a network: grpc-js stops reading then.
    */
   endAnswer(): void {

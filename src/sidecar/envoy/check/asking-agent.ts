@@ -8,7 +8,7 @@ const MAX_XFCC_CHARS = 2_048;
 const MAX_PRINCIPAL_CHARS = 2_048;
 
 /**
- * The caller of a CheckRequest by what the proxy says, without decoding the rest: the principal, or the last `URI` of the last
+ * The caller of a CheckRequest according to the proxy, without decoding the rest: the principal, or the last `URI` of the last
  * XFCC header. Unverified, so use it for rate limits only; a false name is denied by identity before any signature is checked.
  * Empty if there is none or it is too long.
  */

@@ -62,7 +62,7 @@ export class IncomingCheck implements StreamEvents {
   readonly watched = new QueueNode<IncomingCheck>(this);
   /** Its node in the queue of checks. */
   readonly queued = new QueueNode<IncomingCheck>(this);
-  /** Who asks, once its message is complete, by what the proxy says. */
+  /** The agent according to the proxy, once the message is complete. */
   agent = '';
   /** When its message was complete, monotonic; 0 before that. */
   arrivedMs = 0;

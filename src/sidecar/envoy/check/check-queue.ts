@@ -3,7 +3,7 @@ import type { QueueNode } from '../../../core/runtime/collections/linked-queue.t
 
 /** A check waiting for its turn. */
 export interface QueuedCheck {
-  /** Who asks, by what the proxy says. Agents take turns. */
+  /** The agent according to the proxy. Agents take turns. */
   readonly agent: string;
   /** When it arrived, monotonic. */
   readonly arrivedMs: number;

@@ -96,7 +96,7 @@ const GRPC_NAMES: Readonly<Record<Reason['grpcStatus'], string>> = {
   16: 'UNAUTHENTICATED',
 };
 
-/** Without what the message or the reason says as well. */
+/** Without what the message or the reason already contains. */
 const shortened = ({ advice: _advice, help: _help, ...kept }: Told): Partial<Told> => kept;
 
 const json = (value: object, type: string = 'application/json'): DenialBody => {

@@ -20,7 +20,7 @@ export interface DenialOptions {
 const RETRY_AFTER_SECONDS = 1;
 
 /**
- * The answer to a denied client, in the form of its protocol. `x-remit-decision` says `deny` in each, also with HTTP 200.
+ * The answer to a denied client, in the form of its protocol. `x-remit-decision` is `deny` in each, even with HTTP 200.
  *
  * Envoy's own status for a gRPC call would be UNAVAILABLE for some and INTERNAL for others, which retry policies repeat, so it is given.
  */

@@ -1,4 +1,4 @@
-/** What the MCP filter of the proxy says of a message, in filter metadata. */
+/** What the MCP filter of the proxy reports of a message, in filter metadata. */
 import type { McpReading, McpScalar } from '../../../core/action/mcp/mcp-reading.ts';
 
 /** Filter metadata by namespace. */

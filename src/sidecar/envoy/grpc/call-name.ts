@@ -10,8 +10,8 @@ export interface BeganAt {
 
 /**
  * The name of a call that both its check and its entry in the access log give: when Envoy received its first byte, and over which connection.
- * Envoy says both, so that no client can give its call the name of another call, as it can with `x-request-id`. Two streams of a connection
- * that began in the same nanosecond have the same name. `null` if Envoy does not say it all.
+ * Both come from Envoy, so that no client can give its call the name of another call, as it can with `x-request-id`. Two streams of a
+ * connection that began in the same nanosecond have the same name. `null` if Envoy does not send all of it.
  */
 export function callNameOf(
   { seconds = 0, nanos = 0 }: Partial<BeganAt>,

@@ -11,7 +11,7 @@ export const GrpcStatus = Object.freeze({
   unavailable: 14,
 });
 
-/** What a call says before its first message. */
+/** The metadata of a call, before its first message. */
 export interface GrpcHead {
   /** Milliseconds the client waits, counted from now; `null` if it set no valid limit. */
   readonly timeoutMs: number | null;

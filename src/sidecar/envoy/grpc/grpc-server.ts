@@ -85,7 +85,7 @@ export class GrpcServer {
       this.#server.release(bound.server);
       return { problem: remove };
     }
-    // INVARIANT: a single server accepts connections for a path, however often its socket is removed and bound anew.
+    // INVARIANT: a single server accepts connections for a path, however often its socket is removed and bound again.
     const former = this.#moved.get(path);
     if (former !== undefined) this.#server.release(former.server);
     this.#moved.set(path, { server: bound.server, remove });

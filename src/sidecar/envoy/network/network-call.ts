@@ -15,7 +15,7 @@ export interface NetworkCallOptions {
   readonly hangUp: () => void;
   /** Called with what the method threw. It must not throw. */
   readonly onFault: (error: unknown) => void;
-  /** The call has begun. Returns what hears that it is over. */
+  /** The call has begun. Returns a function that is called when it is over. */
   readonly opened: () => () => void;
 }
 
