@@ -138,7 +138,7 @@ async function startRoles(
     traces: checks?.traces ?? null,
     fleet: () => (authority === null ? null : fleetReport(authority, parts.database)),
   });
-  // It reads what is closed next.
+  // It reads parts that are closed after it.
   closers.push(() => admin.server.close());
   closers.push(followGates(checks?.server ?? null, { gates, drain, log }));
   const watched = {

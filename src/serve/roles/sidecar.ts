@@ -16,7 +16,7 @@ import { defaultProofRules } from '../../core/token/proof/proof.ts';
 import type { AuthorityPlaces } from './authority-places.ts';
 import type { Proofs, State } from '../state/state.ts';
 
-/** Dependencies of the state of a sidecar. Those that are opened later are functions. */
+/** Dependencies of the state of a sidecar. Dependencies that are opened later are functions. */
 export interface SidecarServices {
   readonly ports: Ports;
   readonly faults: Faults;
