@@ -4,7 +4,7 @@ import type { SidecarStatus } from '../../core/fleet/messages.ts';
 import { ownTextOf } from '../../core/runtime/collections/bounded-memo.ts';
 import type { SidecarStream, StreamId } from './sidecar-stream.ts';
 
-/** What a sidecar has said of itself. */
+/** What a sidecar has reported about itself. */
 interface Said {
   readonly version: string;
   readonly status: SidecarStatus | null;
@@ -13,7 +13,7 @@ interface Said {
 const MAX_VERSION = 32;
 const MAX_TEXT = 300;
 
-/** What each sidecar has said of itself last, for `remit fleet`. Kept as long as the hub knows the sidecar. */
+/** The latest report of each sidecar about itself, for `remit fleet`. Kept as long as the hub knows the sidecar. */
 export class SidecarReports {
   readonly #said = new Map<StreamId, Said>();
 
@@ -30,7 +30,7 @@ export class SidecarReports {
 
   /**
    * The sidecars, those that are furthest behind first: not connected, then by changes, then by records, then by what is left of the lease.
-   * @param streams all that the hub knows; what was said by others is forgotten
+   * @param streams all that the hub knows; reports of other sidecars are dropped
    */
   all(
     streams: ReadonlyMap<StreamId, SidecarStream>,

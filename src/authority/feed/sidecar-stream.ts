@@ -77,7 +77,7 @@ export const textOfKey = ({ issuer, id }: TaskKeyMessage): string => `${issuer.l
 
 /**
  * What the authority knows of a sidecar: the tasks it holds, what of them must be sent, how far it is, and when it is fenced. Its
- * members are for `FeedHub`, which keeps them consistent. It outlives a broken connection, since the sidecar may go on deciding.
+ * members are for `FeedHub`, which keeps them consistent. It outlives a broken connection, since the sidecar may continue to decide.
  */
 export class SidecarStream {
   readonly id: StreamId;
@@ -158,7 +158,7 @@ export class SidecarStream {
    * A card is not due if this process has seen all changes of its task since it was read, and the sidecar has applied the last of them: so a
    * reconnect costs a list, and no reading.
    * @param applied the position up to which the sidecar has applied all changes of what it holds; `null` if it names no position of this
-   * database
+   *   database
    */
   claimed(held: readonly HeldCard[], applied: number | null): ReadonlySet<string> | 'full' {
     const due = new Set<string>();

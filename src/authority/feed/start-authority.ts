@@ -30,7 +30,7 @@ export interface AuthorityParts {
   /** The rules in force; read with each call. */
   readonly sidecars: () => readonly SidecarGrant[];
   readonly leaseMs: number;
-  /** The longest lease that a former process over a state file may have given. Default `leaseMs`; a database tells it itself. */
+  /** The longest lease that a former process over a state file may have given. Default `leaseMs`; a database stores it itself. */
   readonly formerLeaseMs?: number;
   readonly engine: AuthorityEngine;
   readonly reports: SidecarReportTarget;
@@ -56,7 +56,7 @@ export interface AuthorityParts {
   readonly onProblem: (line: string) => void;
 }
 
-/** What an authority tells of itself. */
+/** The measurements of an authority. */
 export interface AuthorityMeasures {
   /** Sidecars that follow it. */
   readonly sidecars: number;

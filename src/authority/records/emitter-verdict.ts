@@ -170,7 +170,7 @@ const countOf = ({ entries }: StoredLog): number => {
   return count;
 };
 
-/** The records after the last checkpoint are covered by what the authority said when it lost the sidecar. */
+/** The records after the last checkpoint are covered by what the authority recorded when it lost the sidecar. */
 function keptVerdict(verdict: Sound, kept: EmitterHistory['kept'], stored: StoredLog): Sound | Broken {
   const { anchored, signed, bare, size } = verdict;
   if (kept.size <= (anchored?.to ?? 0) || kept.size < stored.carried.size) return verdict;

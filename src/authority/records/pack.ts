@@ -8,7 +8,10 @@ export interface Section {
   readonly origin: string;
   /** SPIFFE ID of the emitter. */
   readonly id: string;
-  /** Verifies its checkpoints, as the emitter said and the ledger of its authority has; `null` in a section of an earlier version. */
+  /**
+   * The key that verifies its checkpoints, as given by the emitter and recorded in the ledger of its authority; `null` in a section of an
+   * earlier version.
+   */
   readonly verifierKey: string | null;
   /**
    * The term of the process that received it. Records of a section do not count from the point at which a section of a higher term begins.

@@ -39,7 +39,7 @@ export interface PrunedRecords {
   readonly bytes: number;
 }
 
-/** Objects after which what was looked through is deleted. */
+/** Number of examined objects after which deletable objects are deleted. */
 const STEP = 256;
 /** An object this young is not deleted, whatever the size of all: it may still be written. */
 const MIN_AGE_MS = 2 * 3_600_000;
@@ -82,7 +82,7 @@ export async function pruneReceived(services: RetentionServices): Promise<Pruned
   return deletion.end();
 }
 
-/** An object that was looked through. */
+/** An object that was examined. */
 interface Examined {
   readonly object: StoredObject;
   /** Each log up to its end. */

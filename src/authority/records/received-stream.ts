@@ -21,6 +21,6 @@ export interface ReceivedStream {
   readonly size: number;
   /** Takes the next part; resolves once there is room for another. @returns why it is refused, which ends the stream */
   readonly receive: (part: LogPart) => Promise<StreamRefusal | null>;
-  /** The stream ended. @param isWhole whether the emitter said so, having sent everything */
+  /** The stream ended. @param isWhole whether the emitter ended it after sending everything */
   readonly end: (isWhole: boolean) => Promise<void>;
 }

@@ -25,7 +25,7 @@ export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'onTak
   };
 }
 
-/** A log that goes on. */
+/** An open log. */
 interface Live {
   /** As far as it is kept. */
   kept: Emitter;
@@ -88,7 +88,7 @@ export class Receiver {
     return problem;
   }
 
-  /** Logs that go on, and bytes of their records that are received and not kept. */
+  /** The number of open logs, and the bytes of their records that are received and not kept. */
   get status(): { readonly logs: number; readonly waitingBytes: number } {
     return { logs: this.#live.size, waitingBytes: this.#keeper.bytes };
   }

@@ -200,7 +200,7 @@ export class RecordKeeper {
     for (const [origin, waiting] of batch) {
       const head = taken.get(origin);
       if (head === undefined) continue;
-      // What came meanwhile continues what was not kept.
+      // Records that came meanwhile follow those that were not kept.
       this.#bytes -= this.#waiting.get(origin)?.bytes ?? 0;
       this.#waiting.delete(origin);
       this.#services.onTaken({ head, isFork: isFork(waiting.sections, head) });

@@ -15,7 +15,7 @@ export interface RecordStore {
 /** Whether the log of an emitter continues: `open`, or how it ended. A `lost` log may return. */
 export type EmitterState = 'open' | 'left' | 'lost';
 
-/** How far a log is kept, and whether it goes on. */
+/** How far a log is kept, and whether it is open. */
 export interface EmitterHead {
   readonly emitter: Emitter;
   readonly state: EmitterState;

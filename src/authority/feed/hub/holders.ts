@@ -2,7 +2,9 @@ import { textOfKey } from '../sidecar-stream.ts';
 import type { SidecarStream, StreamId } from '../sidecar-stream.ts';
 import type { TaskKeyMessage } from '../../../core/fleet/messages.ts';
 
-/** Which tasks of each root which stream holds. A task counts once it is linked to its root, which the first reading of its card tells. */
+/**
+ * Which tasks of each root which stream holds. A task counts once it is linked to its root, which becomes known when its card is first read.
+ */
 export class Holders {
   readonly #ofRoot = new Map<string, Map<StreamId, Set<TaskText>>>();
 

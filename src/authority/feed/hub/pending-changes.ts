@@ -11,7 +11,7 @@ interface PendingChange {
 /** Most changes whose receipts are written at once; more are given up, not waited for. */
 const MAX_PENDING = 4_096;
 
-/** The changes that this authority has still to tell the others about, in the order of the feed. Pure. */
+/** The changes whose enforcement this authority has not yet published to the others, in the order of the feed. Pure. */
 export class PendingChanges {
   #pending: PendingChange[] = [];
 

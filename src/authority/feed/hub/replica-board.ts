@@ -12,7 +12,7 @@ export interface ReplicaMark {
   readonly leaseMs: number;
 }
 
-/** A mark with what an authority says about itself. */
+/** A mark with the details that an authority publishes. */
 export interface DescribedMark extends ReplicaMark {
   readonly address: string;
   /** JSON for people. */

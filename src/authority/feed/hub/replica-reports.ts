@@ -2,7 +2,7 @@ import type { ReplicaReport } from '../../../core/fleet/fleet-report.ts';
 import { silentLeases } from '../../../core/fleet/joined-reports.ts';
 import type { DescribedMark } from './replica-board.ts';
 
-/** What an authority says about itself. */
+/** The details that an authority publishes. */
 interface Details {
   readonly version: string;
   readonly sidecars: number;

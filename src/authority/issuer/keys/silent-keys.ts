@@ -1,7 +1,7 @@
 import type { SharedKey } from '../../../core/state/shared-keys.ts';
 
 /**
- * How long the authority of a key has said nothing before the key is removed: the 2 minutes after which it would sign no more, the longest life
+ * How long the authority of a key must be silent before the key is removed: the 2 minutes after which it would sign no more, the longest life
  * of a token, 900 s, and 2 minutes for clock skew.
  */
 export const KEPT_MS = (120 + 900 + 120) * 1_000;

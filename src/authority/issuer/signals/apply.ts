@@ -71,7 +71,7 @@ function effectOn({ task, jtiDigest }: SignalTarget, applied: Applied, services:
 
 const heights = { low: 0, medium: 1, high: 2 } as const satisfies Readonly<Record<Task['risk'], number>>;
 
-/** The risk of a task after an event that reports `said`. */
+/** The risk of a task after an event that reports the risk `said`. */
 const riskAfter = ({ risk }: Task, said: Task['risk'], { mayLower }: Applied): Task['risk'] =>
   mayLower || heights[said] > heights[risk] ? said : risk;
 

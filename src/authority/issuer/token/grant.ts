@@ -239,7 +239,7 @@ function originProblem(intent: Intent, { resources, scope, within }: Origin): OA
   return widening === null ? null : oauthError('invalid_authorization_details', widening);
 }
 
-/** What the policies said of an intent. */
+/** The policy decisions on an intent. */
 interface Permission {
   /** The policies that permit, sorted. */
   readonly policyIds: readonly string[];

@@ -30,7 +30,7 @@ export const tooManyActions = (): OAuthError =>
  * whatever becomes of the catalog. Calls and uses are counted for the task, so both share them.
  *
  * @returns `invalid_authorization_details` for an action that the server does not have, a `max_amount` whose argument no action of the entry
- * has or cannot be summed (`isAmountBound`), and more than 64 actions or 32 entries
+ *   has or cannot be summed (`isAmountBound`), and more than 64 actions or 32 entries
  */
 export function intentEntries(
   { values, json }: AskedDetails,

@@ -29,7 +29,7 @@ async function usedAtAnother(
  * valid for this path below the configured URL, and for a single request.
  *
  * @returns `use_dpop_nonce` with a nonce; `invalid_dpop_proof`, also if DPoP is not enabled; `temporarily_unavailable` if proofs cannot be
- * remembered
+ *   remembered
  * @see RFC 8705 section 3.1, RFC 9449 sections 5 and 8
  */
 export async function bindingOf(

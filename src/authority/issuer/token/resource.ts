@@ -21,7 +21,7 @@ export function audienceFrom(
   return only === undefined || more.length > 0 ? resource : only;
 }
 
-/** A URL without its port, and without the slash of no path; `null` for a text that is none. */
+/** A URL without its port, and without the slash of no path; `null` for a text that is not an `https` URL. */
 function portless(url: string): string | null {
   const [, host, rest = ''] = /^(https:\/\/(?:\[[\da-f:.]+\]|[^/?#:[\]]+))(?::\d{1,5})?([/?#].*)?$/i.exec(url) ?? [];
   return host === undefined ? null : `${host}${rest === '/' ? '' : rest}`;

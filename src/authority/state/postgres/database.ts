@@ -87,7 +87,7 @@ export class Database {
     return this.lost ?? result;
   }
 
-  /** The same of a database that lacks commits too: for what tells of it. */
+  /** The same, even if the database is known to lack commits: for reports about it. */
   look(text: string, values: readonly unknown[] = []): Promise<QueryResult | StoreFailure> {
     return this.#use(
       (client) => client.query(text, [...values]),
@@ -202,7 +202,7 @@ export class Database {
   }
 }
 
-/** Without a listener the loss of a connection would end the process. The statement in progress tells it. */
+/** Without a listener the loss of a connection would end the process. The statement in progress reports it. */
 const ignored = (): void => undefined;
 
 const oldPrimary = ({ host, timeline }: Primary, highest: number): StoreFailure =>

@@ -227,7 +227,7 @@ export class PostgresBeats {
     else this.#lost = this.#lineage.lossIn(lineage?.rows[0]) ?? this.#olderThan(own?.rows[0]?.['beat']) ?? this.#lost;
   }
 
-  /** A copy can lack commits of which the feed tells nothing, such as new tasks. None lacks the last beat. */
+  /** A copy can lack commits that do not appear in the feed, such as new tasks. None lacks the last beat. */
   #olderThan(beat: unknown): StoreFailure | null {
     return this.#lastBeat !== null && beat !== undefined && Number(beat) < this.#lastBeat
       ? lostCommits(`beat ${this.#lastBeat} of an authority`)

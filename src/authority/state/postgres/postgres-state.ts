@@ -72,7 +72,7 @@ export interface PostgresState {
   readonly claim: (fleet: Fleet) => Promise<StoreFailure | null>;
   /** The same without a claim. */
   readonly fleetProblem: (fleet: Fleet) => Promise<StoreFailure | null>;
-  /** What `remit fleet` shows of the database, but for what is wrong with it. */
+  /** What `remit fleet` shows of the database, without its problems. */
   readonly report: () => Promise<Omit<DatabaseReport, 'problem' | 'cause'>>;
   /** The timeline of the connected primary; `null` if none is. */
   readonly timeline: () => number | null;

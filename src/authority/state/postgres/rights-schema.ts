@@ -10,11 +10,11 @@ const TRIGGER = `RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_pa
  * Version 9: what the login of the authorities may not do, so that the login alone gives no right to anybody.
  *
  * - A row of a task only moves forward: what it was accepted with does not change, a resume raises its generation, and if it has a seal
- * (`row-seal.ts`) its revision rises, so that no earlier row is put back. It is deleted once it is past its deadline, a token once it has
- * expired: by the clock of the database, so that a row that is written again gives nothing.
+ *   (`row-seal.ts`) its revision rises, so that no earlier row is put back. It is deleted once it is past its deadline, a token once it has
+ *   expired: by the clock of the database, so that a row that is written again gives nothing.
  * - What was spent, seen or remembered does not become less.
  * - A signing key has a proof of an authority (`key-proof.ts`), unless it was there before this version, and a revoked key never returns.
- * - \`relays.copies\` says how many ledgers must have a record before it is deleted, as each ledger asks for.
+ * - \`relays.copies\` is the number of ledgers that must have a record before it is deleted, as each ledger asks for.
  */
 export const RIGHTS_SCHEMA = `
 ALTER TABLE relays ADD COLUMN copies smallint NOT NULL DEFAULT 1 CHECK (copies BETWEEN 1 AND 64);

@@ -218,7 +218,7 @@ ALTER TABLE replicas ADD COLUMN lease_ms bigint NOT NULL DEFAULT ${MAX_LEASE_SEC
  * Version 4: the records of sidecars.
  *
  * - `emitters` records how far each log is kept. Each authority that takes a log over raises its term, and only that authority may move the
- * head.
+ *   head.
  * - `receivers` has a row for each authority that receives logs; its beat rises while the authority lives.
  * - `received` has what is kept, an object for each batch; `received_days` the sum of their bytes, by the days they were kept on.
  */
@@ -274,7 +274,7 @@ CREATE TABLE token_uses (
 ) WITH (fillfactor = 50);
 `;
 
-/** Version 6: how far the ledger of each authority has taken the outbox, and when it last said so. */
+/** Version 6: how far the ledger of each authority has taken the outbox, and when it last reported that. */
 export const RELAYS = `
 CREATE TABLE relays (
   ledger text PRIMARY KEY,

@@ -24,7 +24,7 @@ interface FileOptions {
    * SQLite acknowledges writes that it may lose. A new process opens the file and checks it.
    */
   readonly onFatal?: (failure: StoreFailure) => void;
-  /** Called with the records that each commit added to the outbox; hand them to the ledger. It must not throw. */
+  /** Called with the records that each commit added to the outbox; pass them to the ledger. It must not throw. */
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
   /** Called after each transaction with `null` once it is on disk, or with the failure of the disk or of a lock. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;

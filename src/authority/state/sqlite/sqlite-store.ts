@@ -46,8 +46,8 @@ import type { RememberedKind } from '../../../core/state/replay-memory.ts';
 /** How far the clock mark in the file may lag if nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
 /**
- * Tokens whose state the writer holds too: those in use now. Beside it a reader holds many, and what is read here once more costs little beside
- * the commit.
+ * Most tokens whose state the writer caches: those in use now. The reader beside it caches many more, and a second read here costs little
+ * compared with the commit.
  */
 const MAX_STATES = 1_024;
 

@@ -35,7 +35,7 @@ interface CachedState {
 
 /**
  * A cache of the state by which uses are decided. An entry stays valid until something is written that may change it. `Connection.changed`
- * announces writes of this connection. SQLite tells that another connection has written, and the feed tells to which tasks. Sub-tasks share
+ * announces writes of this connection. SQLite shows that another connection has written, and the feed shows to which tasks. Sub-tasks share
  * their root's history, so a change invalidates the cached states of the whole family, and of no other task. A change to the history alone
  * leaves task and token valid (`standing`), so that a use that has just added to it is not read again before its answer.
  *
@@ -123,7 +123,7 @@ export class UseStates {
     const held = this.#states.get(jtiDigest);
     if (held === undefined || held.taskChanges !== held.family.taskChanges) return undefined;
     const { task } = held.state;
-    // A use may have restarted the idle time since, which the feed does not tell.
+    // A use may have restarted the idle time since, which does not appear in the feed.
     if (task.idleMs !== null && stateAt(task, this.#connection.nowMs()) === 'expired') return undefined;
     return task.id === id && task.issuer === issuer ? held : undefined;
   }

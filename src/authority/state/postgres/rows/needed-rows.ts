@@ -45,7 +45,7 @@ const LOCK = `SELECT 1 FROM remit.tasks WHERE (issuer, id) IN (
     UNION ${USED})
   ORDER BY issuer, id FOR NO KEY UPDATE`;
 
-/** With the parents, of which a resume tells the state. */
+/** Includes the parents, since a resume depends on their state. */
 const TASKS = `SELECT t.* FROM remit.tasks t WHERE (t.issuer, t.id) IN (
     SELECT k.issuer, k.id FROM ${KEYS}
     UNION SELECT p.issuer, p.parent FROM ${KEYS} JOIN remit.tasks p ON p.issuer = k.issuer AND p.id = k.id WHERE p.parent IS NOT NULL
