@@ -43,7 +43,7 @@ export function section<T extends object>(fields: { readonly [K in keyof T]: Rea
   return Object.assign(frozen, { inside: read.inside });
 }
 
-/** A value that stands alone, in the file or the environment, or else a section. */
+/** A single value, in the file or the environment, or else a section. */
 export function aloneOr<T>(alone: Reader<T>, full: Reader<T>): Reader<T> {
   const read: Reader<T> = (value, place) =>
     value === undefined || isObject(value) ? full(value, place) : alone(value, place);

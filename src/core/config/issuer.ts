@@ -55,7 +55,7 @@ export interface IssuerConfig {
   readonly taskSeconds: number;
   /** Idle time after which a task expires. Default none, 10 to 86,400. */
   readonly idleSeconds: number | null;
-  /** Wait before a like task is declared again after a stop by somebody else; `null`: none. */
+  /** Wait before a similar task is declared again after a stop by somebody else; `null`: none. */
   readonly stoppedTaskWaitSeconds: number | null;
   /**
    * Effect of a change of a named value. Without a rule a change revokes the task, except that a newly attested value asks the policies.

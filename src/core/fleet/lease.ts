@@ -17,8 +17,8 @@ export interface Moment {
  * which that ping was sent, by the clocks of the sidecar. So no clock of another machine has a part in it, and a slow network only
  * shortens it.
  *
- * It is over once the monotonic clock says so, or the wall clock: the monotonic clock of a virtual machine that is paused stands still, and its wall
- * clock is set when it goes on. A wall clock that is set forward ends a lease early, until the next ping is answered; setting it back
+ * It expires by the monotonic clock or the wall clock, whichever is first: the monotonic clock of a paused virtual machine stops, and its
+ * wall clock is set when it resumes. A wall clock that is set forward ends a lease early, until the next ping is answered; setting it back
  * lengthens none.
  */
 export class Lease {
@@ -55,7 +55,7 @@ export class Lease {
     return Math.max(0, Math.min(this.#until.monotonicMs - monotonicMs, this.#until.wallMs - wallMs));
   }
 
-  /** The stream on which the pings were sent has ended. The lease goes on until it is over. */
+  /** The stream on which the pings were sent has ended. The lease goes on until it expires. */
   forgetPings(): void {
     this.#sent.clear();
   }

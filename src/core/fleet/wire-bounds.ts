@@ -94,7 +94,7 @@ function readerOf(
   });
 }
 
-/** Whether a message has lists or messages. Of another a field that comes twice costs no more than its bytes. */
+/** Whether a message has lists or messages. In other messages a repeated field costs no more than its bytes. */
 const hasMessages = (message: string): boolean =>
   Object.values(MESSAGE_BOUNDS[message] ?? {}).some(({ kind }) => kind === 'list' || kind === 'message');
 

@@ -25,7 +25,7 @@ type Provider = Parameters<typeof experimental.createCertificateProviderServerCr
 type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
 type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
 
-/** Gives the server its certificate, and the bundle of its own trust domain. */
+/** Sets the server's certificate, and the bundle of its own trust domain. */
 class SvidProvider implements Provider {
   #svid: Svid;
   readonly #ca = new Set<CaListener>();

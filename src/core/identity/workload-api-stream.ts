@@ -52,7 +52,7 @@ export interface Keepalive {
   readonly timeoutMs: number;
 }
 
-/** An agent that answers no ping is left, long before its SVID expires. Servers of grpc-go permit a ping each five minutes. */
+/** A connection whose agent does not answer a ping is closed, long before the SVID expires. Servers of grpc-go permit a ping every five minutes. */
 const KEEPALIVE: Keepalive = { timeMs: 330_000, timeoutMs: 20_000 };
 
 /**

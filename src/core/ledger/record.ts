@@ -73,7 +73,7 @@ export interface UseRecord extends Decided, Traced {
   readonly at: number;
   /**
    * On a denial that withdrew an allow before it was answered: the id of that allow, whose record precedes this one unless the
-   * queue was full. The call was not let through. Absent otherwise.
+   * queue was full. The call was not allowed. Absent otherwise.
    */
   readonly withdraws?: string;
   readonly task: string | null;

@@ -43,7 +43,7 @@ function recordedParts({ names, more, values }: Carried, isSecret: IsSecret): Re
   };
 }
 
-/** Most texts that are searched for credentials, and longest canonical JSON: nobody guesses what is longer from its digest. */
+/** Most texts that are searched for credentials, and longest canonical JSON: longer content cannot be guessed from its digest. */
 const MAX_SEARCHED = 256;
 const MAX_SEARCHED_CHARS = 65_536;
 

@@ -31,7 +31,7 @@ export interface UsesByFate {
   readonly unknown: number;
 }
 
-/** Uses, and outcomes that come before their use, which are remembered. Of those beyond it, it stays unknown what became of them. */
+/** Most uses, and outcomes that come before their use, that are remembered. Further uses count as unknown. */
 const MAX_WAITING = 100_000;
 
 /** The members of a record of any version. */

@@ -76,7 +76,7 @@ export class SlicePool {
   }
 
   /**
-   * Gives up all slices, so that a new set finds their memory free. Those still in use are parsed again.
+   * Releases all slices, so that a new set can use their memory. Those still in use are parsed again.
    *
    * @throws whatever the engine throws
    */

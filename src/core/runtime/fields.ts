@@ -35,7 +35,7 @@ export interface Place {
 /** The result if all problems have been reported at their places. */
 const REPORTED: Problem = Object.freeze({ problem: 'has problems that were reported' });
 
-/** Reads a value that stands at a place, and reports there what is wrong. The returned problem is for nobody to tell again. */
+/** Reads the value at a place and reports its problems there. The returned problem must not be reported again. */
 export function readAt<T>(reader: Reader<T>, written: unknown, place: Place): T | Problem {
   const value = place.given(written);
   const read = reader(value, place);

@@ -51,7 +51,7 @@ export class OutboxCursor {
     return this.#committed;
   }
 
-  /** Whether the ledger has all that it was handed, and takes more. */
+  /** Whether the ledger has all records that were sent to it, and takes more. */
   get isUpToDate(): boolean {
     return this.#handed === this.#committed && !this.#isRefused;
   }

@@ -39,7 +39,7 @@ export interface SharedOutbox {
   readonly missing: (records: RecordRange) => EncodedRecord;
 }
 
-/** Each so many looks others hear of a ledger that has nothing new and goes on: every 15 s. */
+/** Number of polls after which an idle ledger notifies the others that it is alive: every 15 s. */
 const LOOKS_TO_TELL = 15;
 
 /**
@@ -66,7 +66,7 @@ export class OutboxRelay {
 
   start(): void {
     void this.pump();
-    // INVARIANT: a ledger that takes nothing tells nothing, so that nobody waits for it.
+    // INVARIANT: a ledger that takes no records does not notify the others, so that none waits for it.
     const isTold = this.#options.shared !== undefined && this.#looks % LOOKS_TO_TELL === 0;
     void this.#forget(isTold && this.#cursor.isUpToDate);
     if (isTold) void this.#lookAtEnd();
@@ -109,7 +109,7 @@ export class OutboxRelay {
     }
   }
 
-  /** Gives whether there may be more to hand over now. */
+  /** Returns whether there may be more to send now. */
   #hand(waiting: readonly OutboxRecord[] | StoreFailure): boolean {
     return !isStoreFailure(waiting) && this.#cursor.hand(waiting);
   }

@@ -159,7 +159,7 @@ export class Reports {
     while (this.#lanes[kind].size > 0 && (await this.#write(kind))) continue;
   }
 
-  /** Starts to write a kind, or joins its write in progress. Gives whether none failed; never rejects. */
+  /** Starts to write a kind, or joins its write in progress. Resolves to whether none failed; never rejects. */
   #write(kind: ReportKind): Promise<boolean> {
     const underWay = this.#underWay.get(kind);
     if (underWay !== undefined) return underWay;

@@ -15,7 +15,7 @@ export class SecretNotes {
   #second = 0;
   #newInSecond = 0;
 
-  /** Notes what was seen. Gives the sightings that are due now. */
+  /** Notes the sightings. Returns those that are due now. */
   due(seen: readonly SeenSecret[], nowMs: number): readonly DueSecret[] {
     return seen.flatMap((secret) => {
       const key = `${secret.digest} ${secret.action} ${secret.agent}`;

@@ -9,7 +9,7 @@ import type { TaskKey, UnsentUse } from './store.ts';
  * must be decided by the current state: of high risk, or by the history.
  */
 export interface SettledUse {
-  /** Id of the decision, a UUID. It is the idempotency key: the same id settles once. A use that changes nothing is judged anew each time. */
+  /** Id of the decision, a UUID. It is the idempotency key: the same id settles once. A use that changes nothing is evaluated each time. */
   readonly decisionId: string;
   readonly key: TaskKey;
   readonly jtiDigest: string;

@@ -11,7 +11,7 @@ export interface SharedKey {
   /** Milliseconds since the Unix epoch, by the clock of the database; so is `seenAtMs`, when its authority last said that it has the key. */
   readonly publishedAtMs: number;
   readonly seenAtMs: number;
-  /** Another text each time its authority says so. */
+  /** Changes each time its authority confirms the key. */
   readonly seen: string;
   readonly revokedAtMs: number | null;
   /** Proof that an authority published it (`core/identity/key-proof.ts`); `null` if there is none. */
@@ -43,7 +43,7 @@ export interface SharedKeys {
   all(): Promise<KeysAtHead | StoreFailure>;
   /** Publishes a key. Idempotent: retried if the result is unknown. `full` if there are too many keys. */
   publish(key: NewSharedKey): Promise<'published' | 'full' | StoreFailure>;
-  /** Says that this authority has these keys, with their proofs by its current SVID. Gives those of them that are there and not revoked. */
+  /** Confirms that this authority has these keys, with their proofs by its current SVID. Returns those that are stored and not revoked. */
   touch(keys: readonly Omit<NewSharedKey, 'jwk'>[]): Promise<ReadonlySet<string> | StoreFailure>;
   /** Removes keys; a key with `seen` only if its authority has not confirmed it since. */
   remove(keys: readonly { readonly keyId: string; readonly seen: string | null }[]): Promise<null | StoreFailure>;

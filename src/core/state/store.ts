@@ -317,7 +317,7 @@ export interface Store extends StoreReader {
   inOneCommit(work: () => void): null | StoreFailure;
   /** Writes sightings of static secrets. Of more than 10,000 secrets, the least recently seen are deleted. */
   writeSecrets(due: readonly DueSecret[]): null | StoreFailure;
-  /** Ends open tasks past their deadline or idle limit, at most 1,000 in one call. Gives how many. */
+  /** Ends open tasks past their deadline or idle limit, at most 1,000 in one call. Returns how many. */
   endExpired(): number | StoreFailure;
   /**
    * Runs a step of pruning, bounded to some hundred rows. It deletes root tasks that ended at least `keepMs` ago by both clocks, with
@@ -325,7 +325,7 @@ export interface Store extends StoreReader {
    * record in the outbox, and the ancestors of either.
    */
   prune(keepMs: number): Pruned | StoreFailure;
-  /** Returns up to 1 MiB of free space to the disk, beyond a reserve. Gives whether there is more. */
+  /** Returns up to 1 MiB of free space to the disk, beyond a reserve. Returns whether there is more. */
   shrink(): boolean | StoreFailure;
   /**
    * Marks the file as in use by this process, unless it is marked. The next start checks the whole file if `close` did not remove the mark.

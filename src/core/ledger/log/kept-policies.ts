@@ -36,7 +36,7 @@ export const keptPoliciesFolder = (ledger: string): string => join(ledger, 'poli
 export const keptPoliciesFile = (ledger: string, hash: string): string =>
   join(keptPoliciesFolder(ledger), `${hash.replaceAll(/[^A-Za-z0-9_-]/g, '_')}.json`);
 
-/** What became of the text of a policy set. */
+/** Whether the text of a policy set was kept. */
 export interface KeptText {
   readonly isKept: boolean;
   /** Hashes of the oldest sets, whose texts are more than fits: a record names them, then `forgetPolicies` deletes them. */

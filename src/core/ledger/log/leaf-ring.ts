@@ -105,7 +105,7 @@ export class RingReader {
     );
   }
 
-  /** Gives back a part and all before it. INVARIANT: nothing of them is read from here on. */
+  /** Releases a part and all before it. INVARIANT: nothing of them is read from here on. */
   free({ number }: RingPart): void {
     Atomics.store(this.#header, 0, number);
   }

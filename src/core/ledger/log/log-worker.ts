@@ -19,7 +19,7 @@ const say = (message: LogThreadMessage): void =>
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   parentPort?.postMessage(message);
 
-// The thread starts before it is known which log it opens: the first message says so.
+// The thread starts before its log is known: the first message names the log.
 parentPort?.once('message', (input: LogThreadInput) => {
   const log = SegmentLog.open(input.settings, systemPorts);
   if (!isStoreFailure(log)) return serve(log, input);

@@ -173,7 +173,7 @@ export class SegmentLog {
     const before: readonly LedgerRecord[] = pruned === null ? [] : [pruned];
     const first = pruned === null ? this.#first : pruned.to + 1;
     const size = this.size + before.length + 1;
-    // What the segment says of itself besides its records. Signed here, or else a change of it would show nowhere.
+    // The header of the segment. Signed here, so that a change of it is detected.
     const of = { begun: this.#segment.createdMs, taken: Object.fromEntries(this.#taken) };
     const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first, ...of, ...this.#relayed() };
     const failure = this.#write([...before, head].map(mustEncode), { taken: new Map(), mono });

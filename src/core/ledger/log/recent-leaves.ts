@@ -26,7 +26,7 @@ interface HeldPart extends RingPart {
 export class RecentLeaves {
   readonly #pages: Pick<LogPages, 'head' | 'after' | 'close'>;
   readonly #ring: RingReader;
-  /** In order of their records; those that were asked for are given back. */
+  /** In order of their records; requested parts are released. */
   #parts: HeldPart[] = [];
   /** The end of the last part. If its checkpoint is `null`, the log may go on after it. */
   #end: Place = { size: 0, checkpoint: null };
@@ -93,7 +93,7 @@ export class RecentLeaves {
     };
   }
 
-  /** Gives back the parts of the first `size` records. */
+  /** Releases the parts of the first `size` records. */
   #free(size: number): void {
     const next = this.#parts.findIndex(({ end }) => end.size > size);
     const read = this.#parts.splice(0, next === -1 ? this.#parts.length : next);

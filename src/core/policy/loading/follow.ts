@@ -23,7 +23,7 @@ export interface Following {
 
 /**
  * Polls a feed and loads changes. Files still being written are left alone until two looks agree; a set with findings is not
- * loaded again until it changes. One look at a time.
+ * loaded again until it changes. One poll at a time.
  *
  * @returns stops it
  */

@@ -23,7 +23,7 @@ export interface Columns {
  * entry takes 56 bytes and its columns. A map of objects takes 300 to 500 bytes, and V8 visits each object in every full collection.
  *
  * A digest keeps its place until it is evicted or deleted. The columns of place `n` are `words[n * columns.words]` and the following words,
- * and likewise `doubles`. INVARIANT: read the arrays anew after each `take`, which may replace them.
+ * and likewise `doubles`. INVARIANT: read the arrays again after each `take`, which may replace them.
  */
 export class DigestTable {
   readonly #max: number;
@@ -32,7 +32,7 @@ export class DigestTable {
   /** The digest that is looked for. */
   readonly #sought = new Int32Array(DIGEST_WORDS);
   readonly #soughtBytes = Buffer.from(this.#sought.buffer);
-  /** Secret, so that nobody can choose digests that fall together. */
+  /** Secret, so that nobody can choose digests that collide. */
   readonly #factors = new Int32Array(Uint8Array.from(systemPorts.randomBytes(8)).buffer).map((factor) => factor | 1);
   #capacity = 0;
   #size = 0;

@@ -1,6 +1,6 @@
 import type { After } from '../timers.ts';
 
-/** Milliseconds between looks at the event loop. */
+/** Milliseconds between checks of the event loop. */
 const LOOK_MS = 1_000;
 /** Most milliseconds that the event loop of an idle thread worked between two looks. */
 const IDLE_MS = 50;

@@ -31,7 +31,7 @@ export interface ChangedTask {
 }
 
 /**
- * Applies an event to a task and its parts. Gives the rows that change, the task first, each with its record; none if the event has
+ * Applies an event to a task and its parts. Returns the rows that change, the task first, each with its record; none if the event has
  * already happened. A pure function: every implementation of the state calls it within its transaction.
  */
 export function familyAfter(family: TaskFamily, event: TaskEvent, deed: Deed): readonly ChangedTask[] | TaskConflict {

@@ -190,7 +190,7 @@ export function keepRecord(rows: StateRows, decisionId: string, record: EncodedR
   return null;
 }
 
-/** Ends a task that is past its deadline or idle limit by the floor, with its parts. Gives whether it did. */
+/** Ends a task that is past its deadline or idle limit by the floor, with its parts. Returns whether it did. */
 export function expire(rows: StateRows, key: TaskKey): boolean {
   // Read again: the expiry of a task also ends its parts.
   const task = rows.task(key);

@@ -13,7 +13,7 @@ export interface SpanBatch {
   add(span: EndedSpan): void;
   /** Sends them; called again after `again`. A rejection is final. */
   send(): Promise<Sent>;
-  /** Gives back its memory. It is not used afterwards. */
+  /** Releases its memory. It is not used afterwards. */
   release(): void;
 }
 

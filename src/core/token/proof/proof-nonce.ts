@@ -19,7 +19,7 @@ export class ProofNonces {
   #current = '';
   #previous = '';
 
-  /** @param key 32 bytes, cryptographically strong, made anew for each process */
+  /** @param key 32 bytes, cryptographically strong, generated for each process */
   constructor(key: Uint8Array, monotonicMs: () => number) {
     this.#key = key;
     this.#monotonicMs = monotonicMs;

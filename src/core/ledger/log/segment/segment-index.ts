@@ -24,7 +24,7 @@ export class SegmentIndex {
     this.#carriedSize = carriedSize;
   }
 
-  /** The blocks that exist by now, in record order. */
+  /** The current blocks, in record order. */
   blocks(): readonly StoredBlock[] {
     const rows = this.#statements.of('SELECT block, upto FROM index_blocks WHERE block >= ? ORDER BY block');
     for (const { block, upto } of rows.all(this.#blocks.length)) {
