@@ -135,9 +135,9 @@ export interface IssuerRequest {
   readonly certificate: Uint8Array | undefined;
   /** The values of the `DPoP` header, as received. */
   readonly dpop: readonly string[];
-  /** The value of `{id}` in the path; `''` without one. */
+  /** The value of `{id}` in the path; `''` if absent. */
   readonly taskId: string;
-  /** The value of `{server}` in the path; `''` without one. */
+  /** The value of `{server}` in the path; `''` if absent. */
   readonly serverId: string;
   /** Default `enforced`. */
   readonly wait?: Wait;

@@ -7,7 +7,7 @@ import { statePathOf } from '../../core/config/state.ts';
 const BEFORE = '/var/lib/remit/signing-keys';
 
 /**
- * A warning, in one line, if keys are about to be created beside the state file although keys exist in the former default folder; `null`
+ * A warning, in a single line, if keys are about to be created beside the state file although keys exist in the former default folder; `null`
  * otherwise.
  */
 export function movedKeysWarning(

@@ -29,7 +29,7 @@ export interface Answer {
   readonly resourceMetadataUrl: string | null;
   /** Trace ID of the check's span; `null` if no check was made. */
   readonly traceId: string | null;
-  /** The transaction token for an upstream that asks for one; `null` for others. A secret, valid for one minute. */
+  /** The transaction token for an upstream that requires it; `null` for others. A secret, valid for one minute. */
   readonly transactionToken: string | null;
   /** Credential headers that the upstream still gets, because an exception of the route permits them. */
   readonly passing: readonly PassingHeader[];

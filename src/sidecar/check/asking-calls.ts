@@ -26,7 +26,7 @@ export interface SessionOf {
   readonly caller: Caller;
   readonly credential: Credential;
   readonly server: string;
-  /** `Mcp-Session-Id`; `null` without one. */
+  /** `Mcp-Session-Id`; `null` if absent. */
   readonly session: string | null;
 }
 

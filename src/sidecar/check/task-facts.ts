@@ -51,7 +51,7 @@ const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled'
 
 /**
  * The credential of a call. If the token has expired and its task was stopped, the reason is "stopped" and not "expired": a client
- * answers `token.expired` with a new declaration, which would undo the stop. A caller to whom the token is not bound
+ * answers `token.expired` with a new declaration, which would circumvent the stop. A caller to whom the token is not bound
  * learns nothing about the task.
  */
 export function credentialNow(services: CheckServices, reading: CallReading, clocks: Clocks): Credential | Deny {

@@ -35,7 +35,7 @@ export interface ServedCall {
   readonly upstreamCluster: string | null;
   /** Whether the proxy reports that it continued after a failed check. */
   readonly isFailureModeAllowed: boolean;
-  /** SPIFFE ID in the client's certificate; `null` without one. */
+  /** SPIFFE ID in the client's certificate; `null` if absent. */
   readonly peer: string | null;
   readonly method: string;
   readonly host: string;

@@ -61,10 +61,10 @@ interface Stream {
 }
 
 /**
- * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next one when the stream ends, when no
- * ping is answered for half a lease and no cards come (longer after earlier failures), or when the authority is about to stop. Unless the
- * authority answered and refused, it reconnects with a new DNS look-up; if there are several authorities, each is asked once more over its
- * existing connection. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
+ * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next authority when the stream ends,
+ * when no ping is answered for half a lease and no cards come (longer after earlier failures), or when the authority is about to stop. Unless
+ * the authority answered and refused, it reconnects with a new DNS look-up; if there are several authorities, each is asked once more over
+ * its existing connection. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
  *
  * Lifecycle: begins with `start`; `close` once.
  */

@@ -45,7 +45,7 @@ export interface SubjectRules {
   readonly attributeTypes: ReadonlyMap<string, SubjectAttributeType>;
   /** Certificate of the client, which is the actor. */
   readonly leaf: LeafCertificate;
-  /** Thumbprint of the key of the request's DPoP proof; `null` without one. */
+  /** Thumbprint of the key of the request's DPoP proof; `null` if absent. */
   readonly proofThumbprint: string | null;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;

@@ -39,7 +39,7 @@ const REST_MS = 30_000;
 /** Entries processed before yielding to others. */
 const ENTRIES_AT_ONCE = 32;
 
-/** The method, and a function that ends its streams and refuses new ones. */
+/** The method, and a function that ends its streams and refuses new streams. */
 export interface AccessLogMethod {
   readonly open: GrpcMethod;
   readonly close: () => void;

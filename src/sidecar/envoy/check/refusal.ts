@@ -29,7 +29,7 @@ export const refusalCause: Readonly<Record<MessageProblem | 'full', RefusalCause
 const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000-0000-0000-000000000000');
 
 /**
- * Wraps a source of denials so that it always returns one. INVARIANT: never empty, because Envoy reads an empty answer as an
+ * Wraps a source of denials so that it always returns a denial. INVARIANT: never empty, because Envoy reads an empty answer as an
  * allow.
  */
 export const surely =

@@ -143,7 +143,7 @@ function templateFor(
 /** Occurrences of each id: in a header and in the metadata. */
 const OCCURRENCES = 2;
 
-/** INVARIANT: an upstream that requires a transaction token is not called without one. */
+/** INVARIANT: an upstream that requires a transaction token is not called without it. */
 function transactionTokenOf({ transactionToken }: Answer): string | null {
   if (transactionToken === null || /^[A-Za-z0-9_.-]{1,8192}$/.test(transactionToken)) return transactionToken;
   throw new Error('the transaction token must be a compact JWS');

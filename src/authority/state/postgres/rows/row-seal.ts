@@ -92,7 +92,7 @@ export interface RowReader {
   readonly spentIn: (row: Row) => SpentRow;
 }
 
-/** The reader of a seal; without one, all rows count. */
+/** The reader of a seal; without a seal, all rows count. */
 export const readerOf = (seal: RowSeal | null): RowReader =>
   seal === null
     ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom }
