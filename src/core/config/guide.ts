@@ -7,7 +7,7 @@ export const GUIDE_FOLDER = productFile('deploy/guide');
 export const GUIDE_URL = 'REMIT_GUIDE_URL';
 
 /**
- * How a reader gets to a page of the guide: its URL if `base` is given, else the command that prints the installed page.
+ * A link to a page of the guide: its URL if `base` is given, else the command that prints the installed page.
  *
  * @param page its path in the guide without `.md`, with the anchor of a section if one is meant, such as `fix/reasons#tokenbinding`
  * @param base the value of `REMIT_GUIDE_URL`, or `undefined`

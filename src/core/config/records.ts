@@ -21,7 +21,7 @@ export interface RecordsConfig {
   readonly place: RecordsPlace | null;
   /** Age in days at which records are deleted. Default 400. */
   readonly retainDays: number;
-  /** Size of all, as they are stored, at which the oldest are deleted. Default `null`: no limit. */
+  /** Stored size of all records at which the oldest are deleted. Default `null`: no limit. */
   readonly retainGiB: number | null;
 }
 

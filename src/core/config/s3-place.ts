@@ -6,7 +6,7 @@ export interface S3Place {
   readonly bucket: string;
   /** Empty, or ends in `/`. */
   readonly prefix: string;
-  /** Of another service than that of AWS; `null` for AWS. */
+  /** Endpoint of a service other than AWS; `null` for AWS. */
   readonly endpoint: string | null;
   /** `null` for that of the environment. */
   readonly region: string | null;

@@ -1,4 +1,4 @@
-/** The section `state`: which file or database holds what is true of tasks. */
+/** The section `state`: the file or database of the state of tasks. */
 import { resolve } from 'node:path';
 import { textOf } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';

@@ -24,7 +24,7 @@ export const KEEPERS = {
 
 type Keeper = keyof typeof KEEPERS;
 
-/** What happens to a message with too much: it is refused, or its reader takes only the beginning, or passes the entry over. */
+/** What happens to a message above a bound: it is refused, or its reader takes only the beginning, or skips the entry. */
 type Beyond = 'refused' | 'cut' | 'passed over';
 
 /** The bound of one field. */

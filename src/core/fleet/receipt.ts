@@ -3,7 +3,7 @@ import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { TaskState } from '../task/task.ts';
 
-/** What became of a change at the sidecars that held the task. */
+/** Whether a change is enforced at the sidecars that held the task. */
 export interface Receipt {
   /** Whether no sidecar can use an older state any more. */
   readonly enforced: boolean;

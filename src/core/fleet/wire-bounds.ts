@@ -13,12 +13,12 @@ export type FieldNames = (message: string) => ReadonlyMap<number, string>;
 
 /** Most entries of all lists of a message together: a Hello of 65,536 tasks, each with a token. */
 const MAX_ENTRIES = 131_072;
-/** Of a list whose reader takes the beginning, so many times its bound are decoded. */
+/** A list whose reader takes only the beginning may have this many times its bound. */
 const READ_BEYOND = 8;
 
 /**
- * Why the bytes of a message of a sidecar are not decoded: a list with more entries than its bound, a field twice, or bytes that are no
- * message; `null` if they may be. An entry may be two bytes on the wire and 400 in memory: 4 MiB of uses without content took 2.3 s and
+ * Why the bytes of a message of a sidecar are not decoded: a list with more entries than its bound, a field twice, or bytes that are not
+ * a message; `null` if they may be. An entry may be two bytes on the wire and 400 in memory: 4 MiB of uses without content took 2.3 s and
  * 900 MB to decode, for any client with an SVID. Linear in the bytes, and keeps nothing of them. The bounds of the values themselves are
  * judged once they are decoded (`refusedField`).
  */

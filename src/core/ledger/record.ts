@@ -191,8 +191,8 @@ export interface PolicyRecord {
   /** Hashes of the oldest sets, whose texts are deleted now because all of them are more than fits. */
   readonly textsGivenUp: readonly string[];
   /**
-   * In the first record of a version that records what it deletes, if there are any: hashes of sets whose texts an earlier version kept and that
-   * were missing by then.
+   * In the first record of a version that records what it deletes, if there are any: hashes of sets whose texts an earlier version kept and
+   * that were already missing.
    */
   readonly textsMissing?: readonly string[];
 }
@@ -281,8 +281,8 @@ export interface EmitterRecord {
   /** Number of records under its last checkpoint; 0 before the first. */
   readonly signed: number;
   /**
-   * The verifier key of its checkpoints. `joined`: as the sidecar said; `pruned`: by which the deleted records were compared, `null` for those of
-   * earlier versions; otherwise `null`.
+   * The verifier key of its checkpoints. `joined`: as reported by the sidecar; `pruned`: by which the deleted records were compared, `null`
+   * for those of earlier versions; otherwise `null`.
    */
   readonly verifierKey: string | null;
   /** `checkpoint`: the signed note; `pruned`: the last note over deleted records; otherwise `null`. */

@@ -14,7 +14,7 @@ export interface RelayWatch {
 const MAX_GAPS = 1_000;
 const MAX_DATABASES = 100;
 
-/** The record by which a ledger says that it will never have some records of a database. */
+/** The record which says that a ledger will never have some records of a database. */
 export function missingRecords(
   { from, to }: RecordRange,
   { database, atMs }: { readonly database: string; readonly atMs: number },

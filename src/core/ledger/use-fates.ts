@@ -13,13 +13,13 @@ export const VIA_UPSTREAM = 'via_upstream';
 /** The detail by which Envoy says that a call has no answer of its check. */
 const CHECK_FAILED = 'ext_authz_error';
 
-/** What became of an allowed call, by its outcome. */
+/** What happened to an allowed call, by its outcome. */
 export function fateOf({ details, attempts }: Pick<OutcomeRecord, 'details' | 'attempts'>): Fate {
   if (details === VIA_UPSTREAM) return 'executed';
   return attempts > 0 ? 'unanswered' : 'not-sent';
 }
 
-/** Allowed uses by what became of them. */
+/** Allowed uses by fate. */
 export interface UsesByFate {
   readonly allowed: number;
   readonly executed: number;
@@ -27,7 +27,7 @@ export interface UsesByFate {
   readonly notSent: number;
   /** Allowed and withdrawn before the answer was given. */
   readonly withdrawn: number;
-  /** No record says what became of them. */
+  /** No record tells their outcome. */
   readonly unknown: number;
 }
 

@@ -42,8 +42,7 @@ export function freshCedar(): Cedar {
 const WARM = 'warm';
 
 /**
- * Has the engine do once what each start of a server does first: parse, and answer. V8 compiles a function of it when it is first called, for
- * all threads: 50 ms.
+ * Warms up the engine: it parses and answers once. V8 compiles a function of it at the first call, for all threads: 50 ms.
  */
 export const warmUp: readonly ((cedar: Cedar) => void)[] = [
   (cedar) => void cedar.preparsePolicySet(WARM, { staticPolicies: { warm: 'permit (principal, action, resource);' } }),

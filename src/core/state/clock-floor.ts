@@ -48,9 +48,9 @@ interface Doubt {
 }
 
 /**
- * A trusted lower bound of the time of day. It advances with the monotonic clock and with the time that the machine slept, and the
- * wall clock corrects it. Permanent writes use the floor. Decisions use the later of floor and wall clock, so a wall clock that is ahead
- * denies while it is ahead, and ends nothing for good.
+ * A time of day that is robust against steps of the wall clock. It advances with the monotonic clock and with the time that the machine
+ * slept, and the wall clock corrects it. Permanent writes use the floor. Decisions use the later of floor and wall clock, so a wall clock
+ * that is ahead denies while it is ahead, but ends nothing permanently.
  *
  * - Wall clock ahead by up to `MAX_STEP_MS`: followed at once. So a clock that is set or drifts advances the floor by 5 s, and by
  *   5 s more in each 15 minutes.

@@ -70,7 +70,7 @@ export class OutboxCursor {
   }
 
   /**
-   * Records may be gone of which none follows.
+   * Detects deleted records at the end of the outbox.
    * @param end the number of the last record ever added
    * @param found what was read after `handed` since
    */

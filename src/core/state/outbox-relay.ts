@@ -120,7 +120,7 @@ export class OutboxRelay {
     try {
       const end = (await shared?.outboxEnd()) ?? 0;
       if (isStoreFailure(end) || end <= this.#cursor.handed) return;
-      // INVARIANT: read after the end, so that what is not found up to it is gone.
+      // INVARIANT: read after the end, so that records not found up to the end are deleted.
       const found = await reader.outbox(this.#cursor.handed, 1);
       if (!isStoreFailure(found)) this.#cursor.ended(end, found);
     } catch {

@@ -8,7 +8,7 @@ export interface SharedKey {
   readonly jwk: string;
   /** Id of the authority that signs with it. */
   readonly replica: string;
-  /** Milliseconds since the Unix epoch, by the clock of the database; so is `seenAtMs`, when its authority last said that it has the key. */
+  /** Milliseconds since the Unix epoch, by the clock of the database; so is `seenAtMs`, when its authority last confirmed the key. */
   readonly publishedAtMs: number;
   readonly seenAtMs: number;
   /** Changes each time its authority confirms the key. */

@@ -180,7 +180,7 @@ export interface StoreReader {
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
   /** Digest of a secret under the key of this file: `hmac-sha-256:` and base64url. The same after every restart. */
   digestOf(secret: string): string;
-  /** Random id made with the file. The ledger remembers by it which numbers of this file's outbox it has. */
+  /** Random id made with the file. Under it the ledger stores which numbers of this file's outbox it has. */
   fileId(): string | StoreFailure;
   /** The number of the last record ever added to the outbox; 0 before the first. It never decreases. */
   outboxEnd(): number | StoreFailure;

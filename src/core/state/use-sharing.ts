@@ -23,7 +23,7 @@ export interface UseSharingServices {
 }
 
 /**
- * Shares what this process knows of the uses of tokens with the other sidecars of its authority. The first allowed use of a token, and a
+ * Shares the uses of tokens that this process knows with the other sidecars of its authority. The first allowed use of a token, and a
  * use at another server or in another risk class, is reported at once; the others every five seconds.
  *
  * Lifecycle: `close` once. It reports what waits.

@@ -22,14 +22,14 @@ export interface SignedBy {
   readonly key: KeyObject;
 }
 
-/** What is known of a token that is presented: it is cached, only its signature is known, or nothing. */
+/** The cache result of a presented token: it is cached, only its signature is known, or nothing. */
 export type TokenLookup = 'hit' | 'signature' | 'miss';
 
 /** How many tokens are held. */
 export interface TokenLimits {
   /** With their claims, some 600 bytes each. */
   readonly tokens: number;
-  /** Of which at least the signature is known, 60 bytes each: to verify that is what takes longest. */
+  /** Tokens with at least a known signature, 60 bytes each: verifying it takes longest. */
   readonly signatures: number;
 }
 
@@ -76,8 +76,8 @@ export class TokenCache {
   }
 
   /**
-   * Caches a token under the digest of its whole text. After each 256 tokens those that have expired are dropped: nobody presents them any
-   * more, and tokens of minutes would fill the cache of a process that runs for days.
+   * Caches a token under the digest of its whole text. After each 256 tokens those that have expired are dropped: they are not presented
+   * any more, and tokens that live for minutes would fill the cache of a process that runs for days.
    *
    * @param nowMs milliseconds since the Unix epoch
    */

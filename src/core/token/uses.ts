@@ -114,7 +114,7 @@ export class TokenUses {
     if (place !== NOWHERE) this.#trace(place, span);
   }
 
-  /** No use can have been allowed here before it is known what others tell: the state of its task is not known either. */
+  /** No use can have been allowed here before the reports of others are known: until then the state of its task is not known either. */
   #addTold(place: number, { uses, last, allowed }: UsesSoFar): void {
     this.#countMore(place, uses);
     if (last !== null) this.#trace(place, last);

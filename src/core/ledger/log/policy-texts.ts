@@ -5,7 +5,7 @@ import type { LedgerLeaf } from '../proof/leaf.ts';
 import type { Remark } from '../proof/verdict.ts';
 import { keptHashesIn, keptPolicies } from './kept-policies.ts';
 
-/** Gathers what the records of a log say of the policy texts beside it, in log order. */
+/** Collects, in log order, what the records of a log say about the policy texts beside it. */
 export interface PolicyTextWatch {
   readonly see: (leaf: Pick<LedgerLeaf, 'seq' | 'record'>) => void;
   /**
@@ -60,7 +60,7 @@ function missingText(folder: string, kept: ReadonlyMap<string, number>): string 
 const hashesIn = (value: JsonValue | undefined): readonly string[] =>
   Array.isArray(value) ? value.filter((hash) => typeof hash === 'string') : [];
 
-/** Each text that is here, also those of which no record is left. */
+/** Each kept text, also those without a remaining record. */
 function changedText(folder: string): string | null {
   for (const hash of textsIn(folder)) {
     const text = keptPolicies(folder, hash);

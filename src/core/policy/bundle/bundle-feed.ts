@@ -18,7 +18,7 @@ export interface BundleFeedParts {
   /** The name of the bundle in findings: its file or address. */
   readonly label: string;
   readonly fetch: FetchBundle;
-  /** Which bundles are taken, asked for each bundle: a reload may have changed the keys. */
+  /** Which bundles are accepted, evaluated for each bundle: a reload may have changed the keys. */
   readonly trust: () => BundleTrust;
   /** File that keeps the last bundle in force, so that a restart neither accepts an older bundle nor waits for the address. */
   readonly keptIn: string;
@@ -82,7 +82,7 @@ export class BundleFeed implements PolicyFeed {
     return this.#inForce;
   }
 
-  /** Reads the kept bundle; ignored if it would not be taken any more, such as after a change of the name or the keys. */
+  /** Reads the kept bundle; ignored if it would not be accepted any more, such as after a change of the name or the keys. */
   async restore(): Promise<void> {
     const found = await this.#onDisk();
     if (found === null) return;

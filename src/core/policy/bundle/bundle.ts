@@ -68,7 +68,7 @@ export async function bundleKeyFrom(pem: string): Promise<BundleKey | Problem> {
 /** Which bundles are taken. */
 export interface BundleTrust {
   readonly keys: readonly BundleSigningKey[];
-  /** The only name that is taken; `null`: any name, for tools that show what a bundle is. */
+  /** The only accepted name; `null`: any name, for tools that show what a bundle is. */
   readonly name: string | null;
   /** How many different keys must have signed it, 1 to `MAX_SIGNATURES`. */
   readonly signatures: number;

@@ -6,7 +6,7 @@ import type { PolicySource } from './source.ts';
 /** What is hashed of a policy folder. */
 type Hashed = Pick<PolicySource, 'catalog' | 'schema' | 'policies' | 'entities' | 'descriptorSets'>;
 
-/** Begins with no digit, so that nothing of the former form has the same input. */
+/** Does not begin with a digit, so that no input of the former form is equal. */
 const DOMAIN = 'remit policy set, version 2\n';
 
 /**

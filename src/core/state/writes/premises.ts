@@ -4,7 +4,7 @@ import type { Stop, StopQuery } from '../../task/stop.ts';
 import type { Task } from '../../task/task.ts';
 
 /**
- * What a write was decided by, checked again in its transaction. If any of it has changed since it was read, nothing is written, the write
+ * The facts on which a write was decided, checked again in its transaction. If any of it has changed since it was read, nothing is written, the write
  * fails with the code `changed`, and the caller decides again.
  */
 export interface Premises {

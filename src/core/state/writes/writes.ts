@@ -159,14 +159,14 @@ export function settleUse(
   if (typeof changed === 'string') return changed;
   // INVARIANT: with what the use takes, in one transaction: a settled use always has its record on disk.
   if (record !== undefined) rows.addRecords([record]);
-  // A use that changes nothing has nothing to do twice: sent again, it is judged again. So what is remembered is bounded by budgets,
+  // A use that changes nothing is already idempotent: sent again, it is evaluated again. So the stored uses are bounded by budgets,
   // histories and records, whatever a sidecar sends.
   if (changed || record !== undefined) rows.setSettled(decisionId);
   if (changed && by !== undefined && spends.length > 0) rows.setSettled(takenName({ decisionId, by, key, spends }));
   return null;
 }
 
-/** The names by which `giveBackUse` knows what a use took, and whether that was given back. */
+/** The keys under which `giveBackUse` finds the spends of a use, and whether they were given back. */
 export const namesOfUnsent = (use: UnsentUse): readonly [taken: string, undone: string] => [
   takenName(use),
   `${use.decisionId} given back`,
