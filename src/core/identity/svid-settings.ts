@@ -5,7 +5,7 @@ import { SvidFileSource, type SvidFiles } from './svid-files.ts';
 import type { SvidProblem, SvidSource } from './svid.ts';
 import type { WantedSvid } from './workload-api-response.ts';
 
-/** Where this process gets its SVID from. */
+/** The source of this process's SVID. */
 export type SvidSettings =
   | ({ readonly kind: 'workload-api'; /** gRPC target. */ readonly target: string } & WantedSvid)
   | ({ readonly kind: 'files' } & SvidFiles);

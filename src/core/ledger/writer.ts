@@ -169,7 +169,7 @@ export class LedgerWriter {
     this.#timer = { dueMs, cancel };
   }
 
-  /** One commit at a time: a second caller waits for the current one, then starts its own. */
+  /** One commit at a time: a second caller waits for the current commit, then starts its own. */
   async #flushOnce(): Promise<void> {
     while (this.#flushing !== null) await this.#flushing;
     this.#flushing = this.#commit();

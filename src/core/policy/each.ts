@@ -29,7 +29,7 @@ const NONE: EachAnswer = { permits: [], forbids: [], errors: [] };
  * With `keep` answers are cached, in caches of their own, so that a trial costs a check almost nothing.
  *
  * @param rules its `generation` must be unique to these policies
- * @param pool an instance of Cedar to share; default a new one
+ * @param pool an instance of Cedar to share; default a new instance
  */
 export function eachOf(
   policies: readonly PolicyEntry[],

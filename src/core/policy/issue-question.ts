@@ -12,7 +12,7 @@ import type { AttestedValue } from './context-values.ts';
 import type { Question, Terms } from './question.ts';
 import { termsOf } from './terms.ts';
 
-/** Where a sub-task comes from. */
+/** The origin of a sub-task. */
 export interface Delegation {
   /** The delegating agent. */
   readonly parent: SpiffeId;

@@ -13,7 +13,7 @@ const TYPES: Readonly<Record<ArgumentSpec['type'], string>> = {
   strings: 'Set<String>',
 };
 
-/** The schema that policies are checked against, and where its generated part begins. */
+/** The schema that policies are checked against, and the start of its generated part. */
 export interface GeneratedSchema {
   readonly text: string;
   /** In UTF-16 code units; before it is the base, with the catalog's attributes of `Server` and `Endpoint`. */

@@ -16,7 +16,7 @@ export interface Difference {
   readonly change: Change;
   readonly action: string;
   readonly agent: string;
-  /** The purpose of the task; `''` without one, `null` if it is not distinguished. */
+  /** The purpose of the task; `''` without a purpose, `null` if it is not distinguished. */
   readonly intent: string | null;
   /** Reason of the actual decision, and below of the other decision; `null` for an allow. */
   readonly reason: string | null;

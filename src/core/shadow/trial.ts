@@ -29,7 +29,7 @@ export interface TrialParts {
 
 /** The result of a trial since the last change of either set. */
 export interface TrialReport {
-  /** Hash of the set in force; `null` without one. */
+  /** Hash of the set in force; `null` without a set. */
   readonly live: string | null;
   readonly candidate: string | null;
   /** Ids of the policies in shadow. */

@@ -28,7 +28,7 @@ export const REUSE_CLASSES = [
 /** A class of a use. */
 export type ReuseClass = (typeof REUSE_CLASSES)[number];
 
-/** Where and for what a token is used. An unknown value is `null`, which differs from every known value. */
+/** The place and purpose of a use of a token. An unknown value is `null`, which differs from every known value. */
 export interface Circumstances {
   /** Trace of the call. The caller chooses it, so an equal trace proves nothing. */
   readonly traceId: string | null;
@@ -49,7 +49,7 @@ export interface AllowedUses {
   readonly places: UsePlaces;
 }
 
-/** Where and for what a token was used: the first node, and the latest of the rest. Equal values are interned. */
+/** The places and purposes of the uses of a token: the first node, and the latest of the rest. Equal values are interned. */
 export interface UsePlaces extends Pick<Circumstances, 'address' | 'certificate'> {
   readonly connections: readonly string[];
   readonly servers: readonly string[];

@@ -1,6 +1,6 @@
 import type { BodyArgument } from '../catalog/catalog-arguments.ts';
 
-/** Where a method carries the ids of its task and conversation, as paths from `params`. */
+/** The places of the ids of task and conversation in a method, as paths from `params`. */
 export interface IdPaths {
   readonly taskId?: readonly string[];
   readonly contextId?: readonly string[];
@@ -44,7 +44,7 @@ export const SEND_METHODS: readonly string[] = [...PLACES].flatMap(([method, pla
   places === ofMessage ? [method] : [],
 );
 
-/** Where an argument of a method is in its `params`: an id at its place in the method. `null` for an id that the method does not have. */
+/** The place of an argument in the `params` of a method: an id at its place in the method. `null` for an id that the method does not have. */
 export function placeInParams({ pointer }: Pick<BodyArgument, 'pointer'>, method: string): readonly string[] | null {
   const places = PLACES.get(method);
   const [first, ...rest] = pointer;

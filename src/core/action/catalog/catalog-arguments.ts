@@ -8,7 +8,7 @@ import type { PathTemplate } from './template.ts';
 import { entriesOf, yamlFields, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** Where an argument is read from, and its type. */
+/** The source of an argument, and its type. */
 export type ArgumentSpec = TextArgument | BodyArgument | MessageArgument | CarriedArgument;
 
 /** What every argument has. */

@@ -31,7 +31,7 @@ export interface CatalogEntries {
 export interface ServerEntry {
   readonly id: Placed<string>;
   readonly hosts: readonly Placed<string>[];
-  /** Prefixes of its paths, each path has one; empty if the whole host is this server's. */
+  /** Prefixes of its paths; empty if the whole host is this server's. */
   readonly paths: readonly Placed<PathTemplate>[];
   readonly audience: Placed<string>;
   /** Whether calls to it carry a transaction token of Remit. Default false. */

@@ -9,7 +9,7 @@ export interface ServerAtPath {
   readonly exactPaths: boolean;
 }
 
-/** Where a server answers: a host and the literal segments its paths begin with; none for all paths. */
+/** The place of a server: a host and the literal segments its paths begin with; none for all paths. */
 export interface ServerPlace {
   readonly host: string;
   readonly path: readonly string[];

@@ -2,7 +2,7 @@ import { shownName } from '../arguments/argument-refusal.ts';
 
 /** What a call carries beside its arguments, for its record: no decision reads it. */
 export interface Carried {
-  /** Where each part is, such as `inputResponses/amount`, as `shownName` shows it; at most 32. */
+  /** The place of each part, such as `inputResponses/amount`, as `shownName` shows it; at most 32. */
   readonly names: readonly string[];
   /** How many more there are. */
   readonly more: number;

@@ -15,7 +15,7 @@ export interface StaticSecretException {
   readonly owner: string;
   /** When it ends, milliseconds since the Unix epoch: the midnight (UTC) after the given day. */
   readonly untilMs: number;
-  /** Where it is written. */
+  /** Its place in the catalog. */
   readonly place: Pick<SourceFinding, 'file' | 'line' | 'column'>;
 }
 

@@ -31,7 +31,7 @@ export interface LeafReceiver {
 
 /** A thread that loads its program before it is known which log it opens. */
 export interface LoadingLogThread {
-  /** Opens the log in a folder, or starts a new one. Once. */
+  /** Opens the log in a folder, or starts a new log. Once. */
   readonly open: (input: Omit<LogThreadInput, 'ring'>, watcher: LogWatcher) => Promise<LogThread | StoreFailure>;
   /** Ends the thread, whatever it does. */
   readonly end: () => Promise<unknown>;
@@ -92,7 +92,7 @@ export class LogThread implements RecordSink {
     return { open, end: () => worker.terminate() };
   }
 
-  /** Opens the log in a folder, or starts a new one. */
+  /** Opens the log in a folder, or starts a new log. */
   static open(input: Omit<LogThreadInput, 'ring'>, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
     return LogThread.start().open(input, watcher);
   }

@@ -98,7 +98,7 @@ function logProblem({ origin, carried }: StoredLog, key: NoteKey): string | null
   return carriedProblem(carried);
 }
 
-/** The leaf of a record, checked to be the expected next one. */
+/** The leaf of a record, checked to be the expected next leaf. */
 function leafInPlace(
   entry: StoredEntry,
   { seq, prev }: { readonly seq: number; readonly prev: string },

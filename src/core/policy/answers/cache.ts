@@ -52,7 +52,7 @@ export class AnswerMemory {
     this.#entries = new DigestTable(max, COLUMNS, (place) => this.#answers.release(this.#entries.words[place] ?? 0));
   }
 
-  /** Number of entries, expired ones included. */
+  /** Number of entries, including expired entries. */
   get size(): number {
     return this.#entries.size;
   }
@@ -111,7 +111,7 @@ export class DecisionCache {
     this.#denials = new AnswerMemory(maxDenials);
   }
 
-  /** Number of entries, expired ones included. */
+  /** Number of entries, including expired entries. */
   get sizes(): { readonly allows: number; readonly denials: number } {
     return { allows: this.#allows.size, denials: this.#denials.size };
   }

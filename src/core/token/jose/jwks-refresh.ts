@@ -68,7 +68,7 @@ type Outcome =
   | Problem;
 
 /**
- * The keys of one key server, refreshed in the background: no check waits for it. A new set replaces the old one atomically.
+ * The keys of one key server, refreshed in the background: no check waits for it. A new set replaces the old set atomically.
  * After a failed attempt or a refused set the current keys stay in use until the grace period since the last success ends. One
  * attempt at a time; each is scheduled with jitter, so that replicas spread out.
  *

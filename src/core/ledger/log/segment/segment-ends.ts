@@ -28,7 +28,7 @@ const endsOf = (segment: Segment): SegmentEnds => ({
  * The segments of a log from its first kept record on, oldest first; they must be complete and contiguous. Reads each segment once; only
  * a verifier checks the records within.
  *
- * @param options `segment` is the current one, which is not reopened; `first` the first record that is kept
+ * @param options `segment` is the current segment, which is not reopened; `first` the first record that is kept
  */
 export function keptSegments(
   folder: string,

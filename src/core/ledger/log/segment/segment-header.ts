@@ -44,7 +44,7 @@ export interface BeforeSegment {
   readonly isFollowed: boolean;
 }
 
-/** The signed state at the end of a segment, for the check of the next one. */
+/** The signed state at the end of a segment, for the check of the next segment. */
 export interface CheckedSegment {
   readonly last: BeforeSegment['last'];
 }
