@@ -308,6 +308,15 @@ export const KUBERNETES_FAULTS: readonly KubernetesFault[] = [
     (parts) => void (container(parts, 'payments').volumeMounts = [{ name: 'remit-state', mountPath: '/l' }]),
     SHARED,
   ),
+  fault(
+    'pod',
+    'a pod with Remit that is past the sidecar of Istio, without the policy',
+    ({ objects }) => {
+      const { metadata } = objects.find(({ kind }) => kind === 'Deployment').spec.template;
+      metadata.annotations = { ...metadata.annotations, 'traffic.sidecar.istio.io/excludeInboundPorts': '8081' };
+    },
+    PAST,
+  ),
   fault('pod', 'one list of processes', ({ pod }) => void (pod.shareProcessNamespace = true), SHARED),
   fault(
     'gateway',

@@ -4,6 +4,7 @@ import { at, isTrueAt, listAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 import { waypointFindings } from './istio-waypoint.ts';
+import { hasRemit } from './socket-mounts.ts';
 import { isSelected, textsAt, workloadsIn } from './workloads.ts';
 import type { Workload } from './workloads.ts';
 
@@ -214,6 +215,16 @@ const past = (object: HostObject, text: string, message: string): Finding => ({
   fix: 'remove it',
 });
 
+/** Running pods with Remit whose annotations let calls bypass Istio's sidecar, found without the policy; `null` if there are none. */
+function runningFindings(objects: readonly HostObject[]): readonly Finding[] | null {
+  const found = workloadsIn(objects)
+    .filter(hasRemit)
+    .flatMap(({ annotations, labels, object }) =>
+      pastOf(new Map([...annotations, ...labels])).map(([text, message]) => past(object, text, message)),
+    );
+  return found.length === 0 ? null : found;
+}
+
 /** Pods and namespaces whose calls do not come to the sidecar or waypoint that asks. */
 function pastFindings(objects: readonly HostObject[]): readonly Finding[] {
   const pods = workloadsIn(objects).flatMap(({ annotations, labels, object, spec }) =>
@@ -264,7 +275,7 @@ export const istioReachChecks = (policies: Policies): readonly Check[] => [
   {
     category: 'istio',
     title: 'no call goes past the sidecar or waypoint that asks',
-    run: ({ objects }) => (policies(objects).length === 0 ? null : pastFindings(objects)),
+    run: ({ objects }) => (policies(objects).length === 0 ? runningFindings(objects) : pastFindings(objects)),
   },
   {
     category: 'istio',
