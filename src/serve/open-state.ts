@@ -47,13 +47,13 @@ interface OpenStateServices {
 }
 
 /** The state, and at a sidecar the destination of its records. */
-export interface OpenedState {
+export interface StartedState {
   readonly state: State;
   readonly shipped: ShippedRecords | null;
 }
 
 /** Opens the state by its kind: that of a sidecar, a PostgreSQL or a file. Each kind is loaded only if it is used. */
-export async function openState(config: Config, services: OpenStateServices): Promise<OpenedState | StartProblem> {
+export async function openState(config: Config, services: OpenStateServices): Promise<StartedState | StartProblem> {
   if (config.state.kind === 'authority') return openAtAuthority(config, config.state.addresses, services);
   const state = config.state.kind === 'postgres' ? await inDatabase(config, services) : await inFile(config, services);
   return isStartProblem(state) ? state : { state, shipped: null };
@@ -64,7 +64,7 @@ async function openAtAuthority(
   config: Config,
   addresses: Extract<Config['state'], { readonly kind: 'authority' }>['addresses'],
   { ports, log, faults, metrics, guard, onKeys, isRehearsal, later, closers }: OpenStateServices,
-): Promise<OpenedState | StartProblem> {
+): Promise<StartedState | StartProblem> {
   const problem = await socketFolderProblem('state', addresses, guard);
   if (problem !== null) return { problem };
   const places = authorityPlaces(addresses, config, () => later.svid);
