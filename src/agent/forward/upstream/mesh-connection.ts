@@ -36,7 +36,7 @@ export async function meshConnection(
   const at = placeOf(target);
   const signal = AbortSignal.timeout(connectMs);
   // INVARIANT: over IPv4 and from a port of its own, which is bound before it is connected: see `capturerOf`.
-  const { address } = await lookup(at.host, { family: 4 });
+  const { address } = await Promise.race([lookup(at.host, { family: 4 }), endOf(signal)]);
   const socket = connect({ host: address, port: at.port, localAddress: '0.0.0.0', noDelay: true });
   try {
     await once(socket, 'connect', { signal });
@@ -47,6 +47,12 @@ export async function meshConnection(
     socket.on('error', () => undefined).destroy();
     throw error;
   }
+}
+
+/** Rejects when the time is over: a look-up takes no signal. */
+async function endOf(signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await once(signal, 'abort');
+  throw signal.reason;
 }
 
 /** Why a connection to the upstream is not safe now; `null` if it is. Sends nothing on it. */
