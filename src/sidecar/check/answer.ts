@@ -41,9 +41,12 @@ export interface Answer {
   readonly told?: DenialFacts;
 }
 
+/** The services that an answer is made with. */
+export type AnswerServices = Pick<CheckServices, 'policies' | 'binding' | 'denialDetails' | 'resourceMetadataUrl'>;
+
 /** Builds the answer to a decided check. */
 export const answerTo = (
-  services: CheckServices,
+  services: AnswerServices,
   { decision, decisionId, facts }: DecidedCheck,
   { traceId, transactionToken }: Pick<Answer, 'traceId' | 'transactionToken'>,
 ): Answer => ({
@@ -60,7 +63,7 @@ export const answerTo = (
 });
 
 /** The metadata URL of the server that was called, for a denial; `null` for an allow. */
-function metadataUrlFor(services: CheckServices, decision: Decision, facts: CallFacts): string | null {
+function metadataUrlFor(services: AnswerServices, decision: Decision, facts: CallFacts): string | null {
   const server = isDeny(decision) ? serverOf(services, facts) : null;
   return server === null ? null : services.resourceMetadataUrl(server.id, otherPort(server, facts));
 }
@@ -71,7 +74,10 @@ function otherPort({ audience }: Pick<Server, 'audience'>, { call }: CallFacts):
 }
 
 /** The called server, even if the action is not known; `null` for hosts and paths of no server. */
-function serverOf({ policies }: CheckServices, { action, call }: CallFacts): Pick<Server, 'id' | 'audience'> | null {
+function serverOf(
+  { policies }: Pick<AnswerServices, 'policies'>,
+  { action, call }: CallFacts,
+): Pick<Server, 'id' | 'audience'> | null {
   if (!isDeny(action)) return action.server;
   const inForce = policies();
   if (isDeny(call) || isDeny(inForce)) return null;
@@ -80,7 +86,7 @@ function serverOf({ policies }: CheckServices, { action, call }: CallFacts): Pic
 }
 
 /** The form of a denial, and the details for its caller. */
-function denialIn(services: CheckServices, decision: Deny, facts: CallFacts): Pick<Answer, 'form' | 'told'> {
+function denialIn(services: AnswerServices, decision: Deny, facts: CallFacts): Pick<Answer, 'form' | 'told'> {
   const inForce = services.policies();
   const { call, action } = facts;
   if (isDeny(call) || isDeny(inForce)) return {};

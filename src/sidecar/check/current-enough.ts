@@ -18,7 +18,7 @@ const readers = new WeakMap<PolicySet, ReadonlySet<PolicyEntry>>();
  * it.
  */
 export function isCurrentEnough(
-  { binding, sidecar }: CheckServices,
+  { binding, sidecar }: Pick<CheckServices, 'binding' | 'sidecar'>,
   { policies }: ReadCheck,
   facts: CallFacts,
 ): boolean {

@@ -44,22 +44,25 @@ export interface DecidedUse {
   readonly decidedMs: number;
 }
 
+/** The services that count a use, and decide it by the state of its task. */
+export type CountingServices = Pick<CheckServices, 'ports' | 'states' | 'binding' | 'uses' | 'sharing'>;
+
 /** Counts the use of a token: its number, how it compares with the uses before it, and the span that the next use links to. */
-export function countUse(services: CheckServices, { asked, reading, clocks }: ReadCheck): CountedUse {
+export function countUse(services: CountingServices, { asked, reading, clocks }: ReadCheck): CountedUse {
   const credential = credentialNow(services, reading, clocks);
   const place = placeOfCheck(services, traceOf(asked).parent);
   const key = keyOfCredential(credential);
   if (key === null) return { credential, before: null, place };
   const token = sharedTokenOf(credential);
   const { sharing, uses } = services;
-  const told = token === null || sharing === undefined ? undefined : () => sharing.before(token);
-  const before = uses.next(key, reading.circumstances, told);
+  const usesElsewhere = token === null || sharing === undefined ? undefined : () => sharing.before(token);
+  const before = uses.next(key, reading.circumstances, usesElsewhere);
   uses.traced(key, place);
   return { credential, before, place };
 }
 
 /** Decides a check by the state of its task at this moment, under a new decision id. */
-export function decideNow(services: CheckServices, read: ReadCheck, use: CountedUse): DecidedUse {
+export function decideNow(services: CountingServices, read: ReadCheck, use: CountedUse): DecidedUse {
   const { asked, policies, clocks } = read;
   const { monotonicMs, randomBytes } = services.ports;
   const beganMs = monotonicMs() - read.readMs;
@@ -99,7 +102,7 @@ export const outOfTime = deny('check.deadline', 'the deadline of the check passe
 
 /** The facts of a check: the content of its call, and the current state of its task. */
 function factsOf(
-  services: CheckServices,
+  services: CountingServices,
   { reading, clocks }: ReadCheck,
   { credential, before }: CountedUse,
 ): CallFacts {

@@ -19,8 +19,18 @@ export interface AnsweredCheck {
   readonly answeredMs: number;
 }
 
+/** The services that write the span of a check. */
+type TracingServices = Pick<CheckServices, 'ports' | 'spans'>;
+
+/** The services that learn of an answered check. */
+export type ObservingServices = TracingServices &
+  Pick<CheckServices, 'outcomes' | 'onChecked' | 'traces' | 'settling' | 'digestOf' | 'loop'>;
+
 /** Writes the span of a check. */
-export function traceUse(services: CheckServices, answered: AnsweredCheck): AnsweredCheck {
+export function traceUse(
+  services: TracingServices & Pick<CheckServices, 'loop'>,
+  answered: AnsweredCheck,
+): AnsweredCheck {
   const { decided } = answered;
   const beganMs = services.ports.monotonicMs();
   traceWith(services, decided.check, { decided, place: decided.use.place });
@@ -30,13 +40,13 @@ export function traceUse(services: CheckServices, answered: AnsweredCheck): Answ
 
 /** Writes the span of the denial that replaced an allow. It links to the span of that allow. */
 export const traceWithdrawal = (
-  services: CheckServices,
+  services: TracingServices,
   check: DecidedCheck,
   { decided, place }: { readonly decided: DecidedUse; readonly place: CheckPlace },
 ): void => traceWith(services, check, { decided, place, withdraws: decided.use.place });
 
 function traceWith(
-  services: CheckServices,
+  services: TracingServices,
   check: DecidedCheck,
   on: { readonly decided: DecidedUse; readonly place: CheckPlace; readonly withdraws?: CheckPlace },
 ): void {
@@ -51,13 +61,13 @@ function traceWith(
 }
 
 /** Reports an answered check to outcomes, metrics, the decision log and subscriptions to traces. */
-export function observe(services: CheckServices, answered: AnsweredCheck): void {
+export function observe(services: ObservingServices, answered: AnsweredCheck): void {
   const beganMs = services.ports.monotonicMs();
   observed(services, answered);
   services.loop?.held('report', services.ports.monotonicMs() - beganMs, answered.check.decisionId);
 }
 
-function observed(services: CheckServices, answered: AnsweredCheck): void {
+function observed(services: ObservingServices, answered: AnsweredCheck): void {
   const { outcomes, onChecked, digestOf, traces } = services;
   const { decided, check, answer, answeredMs } = answered;
   const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
@@ -73,11 +83,14 @@ function observed(services: CheckServices, answered: AnsweredCheck): void {
 }
 
 /** Gives back what a use took; `null` if it took nothing. A failure leaves it taken. */
-function undoOf({ settling }: CheckServices, { taken }: DecidedUse): (() => void) | null {
+function undoOf({ settling }: Pick<ObservingServices, 'settling'>, { taken }: DecidedUse): (() => void) | null {
   return taken === undefined || taken.spends.length === 0 ? null : () => void settling.giveBack(taken);
 }
 
-function toTrace({ digestOf }: CheckServices, { decided, check, answer, answeredMs }: AnsweredCheck): CheckToTrace {
+function toTrace(
+  { digestOf }: Pick<ObservingServices, 'digestOf'>,
+  { decided, check, answer, answeredMs }: AnsweredCheck,
+): CheckToTrace {
   const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
   return {
     asked: read.asked,

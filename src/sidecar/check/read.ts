@@ -51,8 +51,15 @@ const MAX_TOKEN_BYTES = 8192;
 /** How a token without a proof of possession is presented. */
 const plain: Presented = { scheme: 'Bearer', proof: null };
 
+/** The services that reading a call uses. */
+type ReadingServices = Pick<
+  CheckServices,
+  'ports' | 'states' | 'policies' | 'identity' | 'digestOf' | 'asking' | 'keys' | 'verified' | 'proofs'
+> &
+  Pick<CheckServices, 'maxTokenSeconds' | 'clockSkewSeconds' | 'externalTokens'>;
+
 /** Reads a check: identity, action, and credential with its proof. */
-export function readCheck(services: CheckServices, asked: AskedCheck): ReadCheck {
+export function readCheck(services: ReadingServices, asked: AskedCheck): ReadCheck {
   const clocks = services.states.clocks();
   const policies = services.policies();
   const { facts } = asked;
@@ -61,7 +68,7 @@ export function readCheck(services: CheckServices, asked: AskedCheck): ReadCheck
 }
 
 function readingOf(
-  services: CheckServices,
+  services: ReadingServices,
   facts: CheckFacts,
   by: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
 ): CallReading {
@@ -86,7 +93,7 @@ function readingOf(
  * follows can, since the call is without its body from here on.
  */
 function readingOfRefused(
-  { identity }: CheckServices,
+  { identity }: Pick<ReadingServices, 'identity'>,
   facts: CheckFacts,
   { caller, policies }: { readonly caller: Deny; readonly policies: PolicySet | Deny },
 ): CallReading {
@@ -107,7 +114,7 @@ function exceptionsOf(attempt: Action | Deny | FollowUp): Action['staticSecrets'
 
 /** The action of a call that continues an earlier call of the same caller and task. */
 function continuedAction(
-  { asking }: CheckServices,
+  { asking }: Pick<ReadingServices, 'asking'>,
   followUp: FollowUp,
   of: { readonly caller: Caller | Deny; readonly credential: Credential | Deny; readonly nowMs: number },
 ): Action | Deny {
@@ -148,7 +155,8 @@ function circumstancesOf(
   };
 }
 
-interface Found {
+/** A credential, with the proof that came with it. */
+interface PresentedCredential {
   readonly credential: Credential | Deny;
   readonly presented: Presented;
 }
@@ -158,14 +166,14 @@ interface Found {
  * that header is for the upstream.
  */
 function credentialOf(
-  services: CheckServices,
+  services: ReadingServices,
   call: HttpCall,
   {
     policies,
     clocks,
     isUpstreams,
   }: { readonly policies: PolicySet | Deny; readonly clocks: Clocks; readonly isUpstreams: boolean },
-): Found | Deny {
+): PresentedCredential | Deny {
   const values = call.headers.get('authorization') ?? [];
   if (values.length === 0 || isUpstreams) return { credential: workloadIdentity, presented: plain };
   const sent = credentialFrom(values);
@@ -192,7 +200,7 @@ function credentialOf(
 
 /** The proof of possession of a call, checked against its target URI as callers know it. This uses the proof up. */
 function proofOf(
-  { proofs }: CheckServices,
+  { proofs }: Pick<ReadingServices, 'proofs'>,
   call: HttpCall,
   of: {
     readonly sent: PresentedToken;

@@ -11,22 +11,33 @@ import { bindingProblem } from '../../core/token/proof/binding.ts';
 import type { TaskToken } from '../../core/token/claims.ts';
 import { isExpired } from '../../core/token/verify.ts';
 
-/** Reports findings of a decided check. No decision waits for these writes or fails with them. */
-export function reportFindings(services: CheckServices, check: DecidedCheck, reading: CallReading): void {
-  reportSecrets(services, check);
-  const stolen = stolenToken(services, check, reading);
-  if (stolen !== null) reportStolenToken(services, stolen);
-}
+/** The services that take reports for which no decision waits, and with which none fails. */
+export type ReportingServices = Pick<CheckServices, 'reports' | 'ledger' | 'onBindingViolation' | 'binding' | 'states'>;
 
 /** Updates the inventory of static secrets. Secrets of unknown callers are left out. */
-function reportSecrets({ reports }: CheckServices, { facts: { secrets, caller, action } }: DecidedCheck): void {
+export function reportSecrets(
+  { reports }: Pick<ReportingServices, 'reports'>,
+  { facts: { secrets, caller, action } }: DecidedCheck,
+): void {
   if (secrets.length === 0 || isDeny(caller)) return;
   const whose = { agent: caller.id, action: isDeny(action) ? '' : action.id };
   reports.seen(secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })));
 }
 
+/** Revokes a verified task token that another workload presents, or its whole task, as `onBindingViolation` says. */
+export function revokeStolenToken(services: ReportingServices, check: DecidedCheck, reading: CallReading): void {
+  const stolen = stolenToken(services, check, reading);
+  if (stolen === null) return;
+  const record = settleBindingViolation(services.reports, stolen, services.onBindingViolation);
+  if (record !== null) services.ledger.append(record);
+}
+
 /** The verified task token of another workload that a call presented, even if it has expired: it has leaked. */
-function stolenToken(services: CheckServices, check: DecidedCheck, reading: CallReading): BindingViolation | null {
+function stolenToken(
+  services: Pick<ReportingServices, 'binding' | 'states'>,
+  check: DecidedCheck,
+  reading: CallReading,
+): BindingViolation | null {
   const { facts, decision } = check;
   const { caller, nowMs } = facts;
   if (isDeny(caller) || !isDeny(decision)) return null;
@@ -43,9 +54,3 @@ function stolenToken(services: CheckServices, check: DecidedCheck, reading: Call
 }
 
 const placeOf = ({ issuer, taskId }: TaskToken): Pick<BindingViolation, 'issuer' | 'taskId'> => ({ issuer, taskId });
-
-/** Reports a verified task token that another workload presents. By default the token is revoked. */
-function reportStolenToken({ ledger, onBindingViolation, reports }: CheckServices, stolen: BindingViolation): void {
-  const record = settleBindingViolation(reports, stolen, onBindingViolation);
-  if (record !== null) ledger.append(record);
-}

@@ -76,7 +76,10 @@ export type Settled = null | 'history-changed' | Deny | { readonly unknown: Deny
  * A settled use stays settled even if it is denied later, because its record could not be written or its task ended. So a budget can run out
  * early, but never late. A use that was decided too late is given back once Envoy reports that its call was not let through.
  */
-export async function settle(services: CheckServices, { use, token }: UseToSettle): Promise<Settled> {
+export async function settle(
+  services: Pick<CheckServices, 'settling' | 'states' | 'keys'>,
+  { use, token }: UseToSettle,
+): Promise<Settled> {
   const settlement = await services.settling.settle(use);
   if (settlement === null || settlement === 'history-changed') return settlement;
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };

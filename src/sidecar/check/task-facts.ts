@@ -54,7 +54,11 @@ const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled'
  * answers `token.expired` with a new declaration, which would circumvent the stop. A caller to whom the token is not bound
  * learns nothing about the task.
  */
-export function credentialNow(services: CheckServices, reading: CallReading, clocks: Clocks): Credential | Deny {
+export function credentialNow(
+  services: Pick<CheckServices, 'states' | 'binding'>,
+  reading: CallReading,
+  clocks: Clocks,
+): Credential | Deny {
   const { credential, caller, presented } = reading;
   if (!isDeny(credential) || !isExpired(credential)) return credential;
   const { expired, ...over } = credential;

@@ -16,7 +16,7 @@ export const isHandedToken = ({ decision, facts: { action } }: DecidedCheck): bo
 
 /** Signs the transaction token of an allowed call; `null` if its server asks for none, a denial if signing fails. */
 export async function transactionToken(
-  { transactionToken: sign }: CheckServices,
+  { transactionToken: sign }: Pick<CheckServices, 'transactionToken'>,
   check: DecidedCheck,
   { span, requestIp }: { readonly span: SpanReference; readonly requestIp: string | null },
 ): Promise<string | null | Deny> {

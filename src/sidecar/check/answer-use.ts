@@ -1,0 +1,120 @@
+import { answerTo } from './answer.ts';
+import type { AnswerServices } from './answer.ts';
+import { outOfTime, traceOf } from './decide-now.ts';
+import type { DecidedUse } from './decide-now.ts';
+import { currentProblem } from './task-facts.ts';
+import type { CheckServices } from './services.ts';
+import { isHighRiskUse, linkTo, unrecorded } from './sent-record.ts';
+import { traceWithdrawal } from './observe.ts';
+import type { AnsweredCheck } from './observe.ts';
+import { isHandedToken, transactionToken } from './transaction-token.ts';
+import { allReadings } from '../../core/action/http/http.ts';
+import { taskTokenOf } from '../../core/decide/facts.ts';
+import type { CallFacts } from '../../core/decide/facts.ts';
+import { isDeny } from '../../core/decision/decision.ts';
+import type { Deny } from '../../core/decision/decision.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
+import { useRecord } from '../../core/ledger/use.ts';
+import { placeOfCheck } from '../../core/telemetry/spans/span.ts';
+
+/** The services that recording and answering a decided use take. */
+type AnsweringServices = AnswerServices &
+  Pick<CheckServices, 'ports' | 'ledger' | 'states' | 'keys' | 'asking' | 'transactionToken' | 'spans' | 'loop'>;
+
+/** Records a decided check and answers it. An allow of a high-risk action waits until its record is on disk. */
+export function answerUse(
+  services: AnsweringServices,
+  decided: DecidedUse | Promise<DecidedUse>,
+): AnsweredCheck | Promise<AnsweredCheck> {
+  if ('then' in decided) return decided.then((settled) => answerLate(services, settled));
+  if (isHighRiskUse(decided.check) || isHandedToken(decided.check)) return answerLate(services, decided);
+  const beganMs = services.ports.monotonicMs();
+  const answered = answerNow(services, decided);
+  services.loop?.held('answer', answered.answeredMs - beganMs, answered.check.decisionId);
+  return answered;
+}
+
+function answerNow(services: AnsweringServices, decided: DecidedUse): AnsweredCheck {
+  const isRecorded = services.ledger.append(useRecord(decided.check, decided.use.place));
+  return isRecorded || isDeny(decided.check.decision)
+    ? answeredWith(services, decided, null)
+    : withdrawn(services, decided, unrecorded);
+}
+
+/** INVARIANT: nothing is awaited between the last look at the task and the answer. */
+async function answerLate(services: AnsweringServices, settled: DecidedUse): Promise<AnsweredCheck> {
+  const decided = asAnswered(settled);
+  const { check, read, sent, use } = decided;
+  // Its record, an allow, may be on disk: the denial needs an id of its own.
+  if (sent?.problem) return withdrawn(services, decided, sent.problem);
+  if (isTooLate(decided)) return withdrawn(services, decided, outOfTime);
+  const beganMs = services.ports.monotonicMs();
+  const recording = recorded(services, decided);
+  services.loop?.held('answer', services.ports.monotonicMs() - beganMs, check.decisionId);
+  const isRecorded = await recording;
+  if (isDeny(check.decision)) return answeredWith(services, decided, null);
+  if (!isRecorded) return withdrawn(services, decided, unrecorded);
+  const { facts } = read.asked;
+  const requestIp = isDeny(facts) ? null : facts.sourceAddress;
+  const handed = await transactionToken(services, check, { span: use.place, requestIp });
+  if (isDeny(handed)) return withdrawn(services, decided, handed);
+  const token = taskTokenOf(check.facts);
+  const ended = token === null ? null : currentProblem(services, token);
+  const problem = isTooLate(decided) ? outOfTime : ended;
+  return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
+}
+
+/** Whether a use was allowed only after its check had been abandoned. Its call was not let through. */
+const isTooLate = ({ check, read }: DecidedUse): boolean => !isDeny(check.decision) && read.asked.call.signal.aborted;
+
+/** A denial of a call that was already answered at its deadline: the record gets the id and the reason of that answer. */
+function asAnswered(decided: DecidedUse): DecidedUse {
+  const { refusedAs } = decided.read.asked.call.signal;
+  return refusedAs === undefined || !isDeny(decided.check.decision)
+    ? decided
+    : { ...decided, check: { ...decided.check, decision: outOfTime, decisionId: refusedAs } };
+}
+
+/** Records a use. If an authority has committed the record, the ledger gets a link to it. */
+function recorded(
+  { ledger }: Pick<AnsweringServices, 'ledger'>,
+  { check, use, sent }: DecidedUse,
+): boolean | Promise<boolean> {
+  if (sent !== undefined) return ledger.append(linkTo(sent.record, check.decisionId));
+  const record = useRecord(check, use.place);
+  return isHighRiskUse(check) ? ledger.durable(record) : ledger.append(record);
+}
+
+function answeredWith(services: AnsweringServices, decided: DecidedUse, handed: string | null): AnsweredCheck {
+  const { check, use } = decided;
+  if (!isDeny(check.decision)) rememberCall(services, check.facts);
+  const answer = answerTo(services, check, { traceId: use.place.traceId, transactionToken: handed });
+  return { decided, check, answer, answeredMs: services.ports.monotonicMs() };
+}
+
+/** Remembers an allowed call that a later message can continue. INVARIANT: before the answer, since the message may come right after it. */
+function rememberCall(
+  { asking }: Pick<AnsweringServices, 'asking'>,
+  { action, caller, credential, nowMs }: CallFacts,
+): void {
+  if (asking === undefined || isDeny(action) || isDeny(caller) || isDeny(credential)) return;
+  for (const reading of allReadings(action)) asking.allowed(reading, { caller, credential }, nowMs);
+}
+
+/**
+ * Replaces an allow by a denial with its own decision id, span and record. The allow may already be on disk, and one id must not name two
+ * decisions. Outcomes are joined with the denial, since that is what was answered. If the call was answered at its deadline, the denial has
+ * the id of that answer.
+ */
+function withdrawn(services: AnsweringServices, decided: DecidedUse, why: Deny): AnsweredCheck {
+  const { nowMs, randomBytes, monotonicMs } = services.ports;
+  const { refusedAs } = decided.read.asked.call.signal;
+  const decisionId = refusedAs ?? uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
+  const problem = refusedAs === undefined ? why : outOfTime;
+  const check = { ...decided.check, decision: problem, decisionId, withdraws: decided.check.decisionId };
+  const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
+  traceWithdrawal(services, check, { decided, place });
+  services.ledger.append(useRecord(check, place));
+  const answer = answerTo(services, check, { traceId: place.traceId, transactionToken: null });
+  return { decided, check, answer, answeredMs: monotonicMs() };
+}
