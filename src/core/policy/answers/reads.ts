@@ -53,18 +53,6 @@ const within: Mark = (at) => {
 const anyTag: Mark = (at) => (at.allTags = true);
 
 const VARIABLES = new Set(['principal', 'action', 'resource', 'context']);
-const ORDER = new Set(['==', '!=', '<', '<=', '>', '>=']);
-const DECIMAL_ORDER = new Set(['lessThan', 'lessThanOrEqual', 'greaterThan', 'greaterThanOrEqual']);
-const BINARY = new Set(['+', '-', '*', '&&', '||', 'contains', 'containsAll', 'containsAny']);
-const UNARY = new Set(['!', 'neg', 'isEmpty']);
-const CALLS = new Set(
-  [
-    'ip isIpv4 isIpv6 isLoopback isMulticast isInRange',
-    'decimal lessThan lessThanOrEqual greaterThan greaterThanOrEqual',
-    'datetime duration offset durationSince toDate toTime',
-    'toMilliseconds toSeconds toMinutes toHours toDays',
-  ].flatMap((names) => names.split(' ')),
-);
 
 /**
  * What a policy in Cedar's JSON format can read, its scope included. All branches count. Two requests that agree on everything
@@ -74,15 +62,15 @@ const CALLS = new Set(
  */
 export function readsOf(json: unknown): Reads {
   const reads: Reads = { everything: false, roots: new Map() };
-  const walk = walkerInto(reads);
-  for (const variable of ['principal', 'action', 'resource']) {
-    const scope = member(json, variable);
-    const at = (mark: Mark): void => mark(rootOf(reads, variable));
+  const walker: Walker = { reads, walk: (expression, use) => walkExpression(walker, expression, use) };
+  for (const root of ['principal', 'action', 'resource']) {
+    const scope = member(json, root);
+    const at = (mark: Mark): void => mark(rootOf(reads, root));
     if (member(scope, 'op') !== 'All') at(whole);
     if (member(scope, 'op') === 'in' || member(scope, 'in') !== undefined) at(within);
   }
   const conditions = member(json, 'conditions');
-  if (Array.isArray(conditions)) for (const condition of conditions) walk(member(condition, 'body'), [], whole);
+  if (Array.isArray(conditions)) for (const condition of conditions) walker.walk(member(condition, 'body'), asWhole);
   else reads.everything = true;
   return reads;
 }
@@ -121,87 +109,156 @@ function getOrAdd(paths: Map<string, PathReads>, name: string): PathReads {
   return path;
 }
 
-/**
- * Walks an expression whose value is used as `mark` says, `below` some access steps. Accesses are pushed down through
- * conditionals and records to the variables and entities they apply to.
- */
-function walkerInto(reads: Reads): (expression: unknown, below: readonly Step[], mark: Mark) => void {
-  const leaf = (root: string, below: readonly Step[], mark: Mark): void =>
-    mark(below.reduce(childOf, rootOf(reads, root)));
-  const all = (expressions: readonly unknown[]): void => {
-    for (const expression of expressions) walk(expression, [], whole);
-  };
-  const unknown = (): void => {
-    reads.everything = true;
-  };
-  const walk = (expression: unknown, below: readonly Step[], mark: Mark): void => {
-    const [node, ...more] = Object.entries(typeof expression === 'object' && expression !== null ? expression : {});
-    if (node === undefined || more.length > 0) return unknown();
-    const [kind, of] = node as readonly [string, unknown];
-    const [left, right, attr] = [member(of, 'left'), member(of, 'right'), member(of, 'attr')];
-    const tag = member(right, 'Value');
-    if (kind === 'Var') return typeof of === 'string' && VARIABLES.has(of) ? leaf(of, below, mark) : unknown();
-    if (kind === 'Value') {
-      const uid = member(of, '__entity') === undefined ? null : scopeUid(of);
-      return uid === null ? undefined : leaf(`entity ${entityKey(uid)}`, below, mark);
-    }
-    if (kind === '.') {
-      return typeof attr === 'string' ? walk(left, [{ below: 'attrs', name: attr }, ...below], mark) : unknown();
-    }
-    if (kind === 'has') {
-      const names = typeof attr === 'string' ? [attr] : attr;
-      if (!isTexts(names)) return unknown();
-      return walk(
-        left,
-        names.map((name) => ({ below: 'attrs', name })),
-        present,
-      );
-    }
-    if (kind === 'getTag' && typeof tag === 'string') return walk(left, [{ below: 'tags', name: tag }, ...below], mark);
-    if (kind === 'hasTag' && typeof tag === 'string') return walk(left, [{ below: 'tags', name: tag }], present);
-    if (kind === 'getTag' || kind === 'hasTag') {
-      // Below a tag with a computed name there is no path to record.
-      if (below.length > 0 || (kind === 'getTag' && mark === within)) unknown();
-      walk(left, [], anyTag);
-      return walk(right, [], whole);
-    }
-    if (kind === 'in') {
-      walk(left, [], within);
-      return walk(right, [], whole);
-    }
-    if (kind === 'is') {
-      const group = member(of, 'in');
-      walk(left, [], group === undefined ? whole : within);
-      return group === undefined ? undefined : walk(group, [], whole);
-    }
-    if (ORDER.has(kind)) return compared(left, right);
-    if (kind === 'if-then-else') {
-      walk(member(of, 'if'), [], whole);
-      walk(member(of, 'then'), below, mark);
-      return walk(member(of, 'else'), below, mark);
-    }
-    if (kind === 'Record') return record(of, below, mark);
-    if (kind === 'Set') return Array.isArray(of) ? all(of) : unknown();
-    if (kind === 'like') return walk(left, [], whole);
-    if (BINARY.has(kind)) return all([left, right]);
-    if (UNARY.has(kind)) return walk(member(of, 'arg'), [], whole);
-    if (!CALLS.has(kind) || !Array.isArray(of)) return unknown();
-    return DECIMAL_ORDER.has(kind) ? compared(of[0], of[1]) : all(of);
-  };
-  const compared = (left: unknown, right: unknown): void => {
-    walk(left, [], boundBy(right));
-    walk(right, [], boundBy(left));
-  };
-  /** The other members are evaluated too, and may fail. */
-  const record = (of: unknown, [step, ...rest]: readonly Step[], mark: Mark): void => {
-    if (typeof of !== 'object' || of === null) return unknown();
-    for (const [name, item] of Object.entries(of)) {
-      if (step?.below === 'attrs' && step.name === name) walk(item, rest, mark);
-      else walk(item, [], whole);
-    }
-  };
-  return walk;
+/** How the value of an expression is used: `mark` says it, `below` some access steps. */
+interface ValueUse {
+  readonly below: readonly Step[];
+  readonly mark: Mark;
 }
+
+const marked = (mark: Mark): ValueUse => ({ below: [], mark });
+const asWhole = marked(whole);
+
+/** Walks the expressions of a policy, and adds to its reads. */
+interface Walker {
+  readonly reads: Reads;
+  readonly walk: (expression: unknown, use: ValueUse) => void;
+}
+
+/** Reads a form of expression, of which `of` is the content. */
+type FormReader = (walker: Walker, of: unknown, use: ValueUse) => void;
+
+/**
+ * Accesses are pushed down through conditionals and records to the variables and entities they apply to.
+ */
+function walkExpression(walker: Walker, expression: unknown, use: ValueUse): void {
+  const [node, ...more] = Object.entries(typeof expression === 'object' && expression !== null ? expression : {});
+  const read = node === undefined || more.length > 0 ? undefined : FORMS.get(node[0]);
+  if (node === undefined || read === undefined) return readEverything(walker);
+  read(walker, node[1], use);
+}
+
+function readEverything({ reads }: Walker): void {
+  reads.everything = true;
+}
+
+const leaf = ({ reads }: Walker, root: string, { below, mark }: ValueUse): void =>
+  mark(below.reduce(childOf, rootOf(reads, root)));
+
+function allWhole({ walk }: Walker, expressions: readonly unknown[]): void {
+  for (const expression of expressions) walk(expression, asWhole);
+}
+
+function compared({ walk }: Walker, left: unknown, right: unknown): void {
+  walk(left, marked(boundBy(right)));
+  walk(right, marked(boundBy(left)));
+}
+
+const variable: FormReader = (walker, of, use) =>
+  typeof of === 'string' && VARIABLES.has(of) ? leaf(walker, of, use) : readEverything(walker);
+
+const literal: FormReader = (walker, of, use) => {
+  const uid = member(of, '__entity') === undefined ? null : scopeUid(of);
+  if (uid !== null) leaf(walker, `entity ${entityKey(uid)}`, use);
+};
+
+const attribute: FormReader = (walker, of, { below, mark }) => {
+  const name = member(of, 'attr');
+  if (typeof name !== 'string') return readEverything(walker);
+  walker.walk(member(of, 'left'), { below: [{ below: 'attrs', name }, ...below], mark });
+};
+
+const hasAttribute: FormReader = (walker, of) => {
+  const attr = member(of, 'attr');
+  const names = typeof attr === 'string' ? [attr] : attr;
+  if (!isTexts(names)) return readEverything(walker);
+  walker.walk(member(of, 'left'), { below: names.map((name) => ({ below: 'attrs', name })), mark: present });
+};
+
+const tag: FormReader = (walker, of, use) => {
+  const { below, mark } = use;
+  const name = tagNameIn(of);
+  if (name !== null) return walker.walk(member(of, 'left'), { below: [{ below: 'tags', name }, ...below], mark });
+  if (mark === within) readEverything(walker);
+  computedTag(walker, of, use);
+};
+
+const hasTag: FormReader = (walker, of, use) => {
+  const name = tagNameIn(of);
+  if (name === null) return computedTag(walker, of, use);
+  walker.walk(member(of, 'left'), { below: [{ below: 'tags', name }], mark: present });
+};
+
+function tagNameIn(of: unknown): string | null {
+  const name = member(member(of, 'right'), 'Value');
+  return typeof name === 'string' ? name : null;
+}
+
+/** Below a tag with a computed name there is no path to record. */
+function computedTag(walker: Walker, of: unknown, { below }: ValueUse): void {
+  if (below.length > 0) readEverything(walker);
+  walker.walk(member(of, 'left'), marked(anyTag));
+  walker.walk(member(of, 'right'), asWhole);
+}
+
+const isIn: FormReader = ({ walk }, of) => {
+  walk(member(of, 'left'), marked(within));
+  walk(member(of, 'right'), asWhole);
+};
+
+const isOfType: FormReader = ({ walk }, of) => {
+  const group = member(of, 'in');
+  walk(member(of, 'left'), group === undefined ? asWhole : marked(within));
+  if (group !== undefined) walk(group, asWhole);
+};
+
+const conditional: FormReader = ({ walk }, of, use) => {
+  walk(member(of, 'if'), asWhole);
+  walk(member(of, 'then'), use);
+  walk(member(of, 'else'), use);
+};
+
+/** The members that are not accessed are evaluated too, and may fail. */
+const record: FormReader = (walker, of, { below: [step, ...rest], mark }) => {
+  if (typeof of !== 'object' || of === null) return readEverything(walker);
+  for (const [name, item] of Object.entries(of)) {
+    const isAccessed = step?.below === 'attrs' && step.name === name;
+    walker.walk(item, isAccessed ? { below: rest, mark } : asWhole);
+  }
+};
+
+const items: FormReader = (walker, of) => (Array.isArray(of) ? allWhole(walker, of) : readEverything(walker));
+const like: FormReader = ({ walk }, of) => walk(member(of, 'left'), asWhole);
+const unary: FormReader = ({ walk }, of) => walk(member(of, 'arg'), asWhole);
+const binary: FormReader = (walker, of) => allWhole(walker, [member(of, 'left'), member(of, 'right')]);
+const ordered: FormReader = (walker, of) => compared(walker, member(of, 'left'), member(of, 'right'));
+const orderedCall: FormReader = (walker, of) =>
+  Array.isArray(of) ? compared(walker, of[0], of[1]) : readEverything(walker);
+
+const each = (names: string, read: FormReader): readonly (readonly [string, FormReader])[] =>
+  names.split(' ').map((name) => [name, read]);
+
+/** The forms of expression, by their name in Cedar's JSON format. Any other form reads everything. */
+const FORMS: ReadonlyMap<string, FormReader> = new Map([
+  ['Var', variable],
+  ['Value', literal],
+  ['.', attribute],
+  ['has', hasAttribute],
+  ['getTag', tag],
+  ['hasTag', hasTag],
+  ['in', isIn],
+  ['is', isOfType],
+  ['if-then-else', conditional],
+  ['Record', record],
+  ['Set', items],
+  ['like', like],
+  ...each('== != < <= > >=', ordered),
+  ...each('+ - * && || contains containsAll containsAny', binary),
+  ...each('! neg isEmpty', unary),
+  ...each('lessThan lessThanOrEqual greaterThan greaterThanOrEqual', orderedCall),
+  ...each('ip isIpv4 isIpv6 isLoopback isMulticast isInRange decimal', items),
+  ...each('datetime duration offset durationSince toDate toTime', items),
+  ...each('toMilliseconds toSeconds toMinutes toHours toDays', items),
+]);
 
 /** Compared with a literal, a value is read only relative to that bound. */
 function boundBy(other: unknown): Mark {
