@@ -52,76 +52,103 @@ const FORGET = `DELETE FROM remit.emitters WHERE origin IN (
  *
  * @param self.id of this authority among its replicas
  */
-export function emitterHeads(
-  database: Database,
-  { id: owner, nowMs }: { readonly id: string; readonly nowMs: () => number },
-): EmitterHeads {
-  const seen = new Map<string, { readonly beat: string; readonly still: number }>();
-
-  /** The authorities whose beat stands still. */
-  const silent = (rows: readonly Row[]): readonly string[] => {
-    const now = new Map(rows.map((row) => [String(row['id']), String(row['beat'])]));
-    for (const id of seen.keys()) if (!now.has(id)) seen.delete(id);
-    for (const [id, beat] of now) {
-      const last = seen.get(id);
-      seen.set(id, { beat, still: last?.beat === beat ? last.still + 1 : 0 });
-    }
-    return [...seen].flatMap(([id, { still }]) => (still >= STILL && id !== owner ? [id] : []));
-  };
-
+export function emitterHeads(database: Database, self: OwnReceiver): EmitterHeads {
+  const { id: owner, nowMs } = self;
+  const receivers = new ReceiverBeats(owner);
   return {
-    claim: async (name) => {
-      const values = [
-        name.origin,
-        noteKeyText(name.key),
-        name.id,
-        owner,
-        Buffer.from(rangeBytes(newEmitter(name).range)),
-        nowMs(),
-      ];
-      const claimed = await changed(database, [{ text: CLAIM, values }]);
-      if (isStoreFailure(claimed)) return problemOf(claimed);
-      const [row] = claimed[0] ?? [];
-      if (row !== undefined) return headFrom(row);
-      const found = await database.read(FIND, [[name.origin]]);
-      if (isStoreFailure(found)) return problemOf(found);
-      const [other] = found.rows;
-      return other === undefined ? { problem: `the log \`${name.origin}\` was forgotten meanwhile` } : headFrom(other);
-    },
-    keep: async (heads) => {
-      const kept = await changed(database, [{ text: KEEP, values: [JSON.stringify(heads.map(movedRow)), nowMs()] }]);
-      if (isStoreFailure(kept)) return problemOf(kept);
-      const moved = new Set(kept[0]?.map((row) => row['origin']));
-      const unmoved = heads.filter(({ emitter }) => !moved.has(emitter.origin));
-      if (unmoved.length === 0) return [];
-      const found = await database.read(FIND, [unmoved.map(({ emitter }) => emitter.origin)]);
-      if (isStoreFailure(found)) return problemOf(found);
-      const now = new Map(found.rows.map((row) => [String(row['origin']), row]));
-      return unmoved.map(({ emitter }) => {
-        const row = now.get(emitter.origin);
-        return row === undefined ? forgotten(emitter) : headFrom(row);
-      });
-    },
+    claim: (name) => claimLog(database, name, self),
+    keep: (heads) => keepHeads(database, heads, nowMs()),
     abandoned: async () => {
       const beaten = await written(database, [{ text: BEAT, values: [owner] }]);
-      if (beaten !== null) return problemOf(beaten);
-      const receivers = await database.read('SELECT id, beat FROM remit.receivers');
-      if (isStoreFailure(receivers)) return problemOf(receivers);
+      if (beaten !== null) return recordsProblem(beaten);
+      const read = await database.read('SELECT id, beat FROM remit.receivers');
+      if (isStoreFailure(read)) return recordsProblem(read);
       const adopted = await changed(database, [
-        { text: 'DELETE FROM remit.receivers WHERE id = ANY($1::uuid[])', values: [silent(receivers.rows)] },
+        { text: 'DELETE FROM remit.receivers WHERE id = ANY($1::uuid[])', values: [receivers.silent(read.rows)] },
         { text: ADOPT, values: [owner, nowMs()] },
         { text: FORGET, values: [nowMs() - KEPT_MS] },
       ]);
-      return isStoreFailure(adopted) ? problemOf(adopted) : (adopted[1] ?? []).map(headFrom);
+      return isStoreFailure(adopted) ? recordsProblem(adopted) : (adopted[1] ?? []).map(headFrom);
     },
-    isFirst: () => [...seen.keys()].toSorted()[0] === owner,
+    isFirst: () => receivers.isFirst(),
     close: async () => {
       await written(database, [{ text: 'DELETE FROM remit.receivers WHERE id = $1', values: [owner] }]);
     },
   };
 }
 
-const problemOf = ({ detail }: StoreFailure): Problem => ({ problem: `the records of sidecars: ${detail}` });
+/** This authority, as a receiver of logs. */
+interface OwnReceiver {
+  readonly id: string;
+  readonly nowMs: () => number;
+}
+
+/** The beats of all authorities of the database, at the looks of this authority. */
+class ReceiverBeats {
+  readonly #owner: string;
+  readonly #seen = new Map<string, { readonly beat: string; readonly still: number }>();
+
+  constructor(owner: string) {
+    this.#owner = owner;
+  }
+
+  /** Notes a look, and gives the other authorities whose beat stands still. */
+  silent(rows: readonly Row[]): readonly string[] {
+    const seen = this.#seen;
+    const now = new Map(rows.map((row) => [String(row['id']), String(row['beat'])]));
+    for (const id of seen.keys()) if (!now.has(id)) seen.delete(id);
+    for (const [id, beat] of now) {
+      const last = seen.get(id);
+      seen.set(id, { beat, still: last?.beat === beat ? last.still + 1 : 0 });
+    }
+    return [...seen].flatMap(([id, { still }]) => (still >= STILL && id !== this.#owner ? [id] : []));
+  }
+
+  /** Whether this authority has the lowest id of all. */
+  isFirst(): boolean {
+    return [...this.#seen.keys()].toSorted()[0] === this.#owner;
+  }
+}
+
+/** Takes a log over by a higher term, and gives its head. The head of a log with another key or sidecar stays as it is. */
+async function claimLog(
+  database: Database,
+  name: EmitterName,
+  { id: owner, nowMs }: OwnReceiver,
+): Promise<EmitterHead | Problem> {
+  const range = Buffer.from(rangeBytes(newEmitter(name).range));
+  const values = [name.origin, noteKeyText(name.key), name.id, owner, range, nowMs()];
+  const claimed = await changed(database, [{ text: CLAIM, values }]);
+  if (isStoreFailure(claimed)) return recordsProblem(claimed);
+  const [row] = claimed[0] ?? [];
+  if (row !== undefined) return headFrom(row);
+  const found = await database.read(FIND, [[name.origin]]);
+  if (isStoreFailure(found)) return recordsProblem(found);
+  const [other] = found.rows;
+  return other === undefined ? { problem: `the log \`${name.origin}\` was forgotten meanwhile` } : headFrom(other);
+}
+
+/** Moves heads whose term still holds, and gives the current heads of the other logs. */
+async function keepHeads(
+  database: Database,
+  heads: readonly EmitterHead[],
+  atMs: number,
+): Promise<readonly EmitterHead[] | Problem> {
+  const kept = await changed(database, [{ text: KEEP, values: [JSON.stringify(heads.map(movedRow)), atMs] }]);
+  if (isStoreFailure(kept)) return recordsProblem(kept);
+  const moved = new Set(kept[0]?.map((row) => row['origin']));
+  const unmoved = heads.filter(({ emitter }) => !moved.has(emitter.origin));
+  if (unmoved.length === 0) return [];
+  const found = await database.read(FIND, [unmoved.map(({ emitter }) => emitter.origin)]);
+  if (isStoreFailure(found)) return recordsProblem(found);
+  const now = new Map(found.rows.map((row) => [String(row['origin']), row]));
+  return unmoved.map(({ emitter }) => {
+    const row = now.get(emitter.origin);
+    return row === undefined ? forgotten(emitter) : headFrom(row);
+  });
+}
+
+const recordsProblem = ({ detail }: StoreFailure): Problem => ({ problem: `the records of sidecars: ${detail}` });
 
 const forgotten = (name: EmitterName): EmitterHead => ({ emitter: newEmitter(name), state: 'lost', term: 0 });
 

@@ -8,7 +8,7 @@ import type { Premises } from '../../../core/state/writes/premises.ts';
 import { namesOf, spendsProblem } from '../../../core/state/writes/settlement.ts';
 import type { SettledUse, Settlement, Settling } from '../../../core/state/settling.ts';
 import { isStorable, notStorable, saidIn, textsOf } from '../../../core/state/writes/stored-text.ts';
-import type { IssuedToken, UnsentUse } from '../../../core/state/store.ts';
+import type { IssuedToken, TaskKey, UnsentUse } from '../../../core/state/store.ts';
 import { taskValues } from '../../../core/state/writes/task-row.ts';
 import {
   addPart,
@@ -38,7 +38,7 @@ export interface PostgresParts {
 
 /** The authority: reads of the primary, and writes of the lane, each with the rows that it needs. */
 export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts): Authority {
-  const run = <T>(texts: readonly unknown[], call: LaneCall<T>): Promise<T | StoreFailure> =>
+  const run: StorableWrite = (texts, call) =>
     texts.every(isStorableValue) ? lane.run(call) : Promise.resolve(notStorable());
   return {
     clocks,
@@ -50,81 +50,96 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
     openTasks: (...input) => reads.openTasks(...input),
     restoredAtMs: () => reads.restoredAtMs(),
     stopOf: (query) => reads.stopOf(query),
-    insertTask: (task, token, records, decidedBy) => {
-      const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
-      return run([...taskValues(task), ...textsOf(token)], {
-        needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [task, ...parents], families: parents }),
-        write: (rows) => addTask(rows, { task, token, records }, decidedBy),
-      });
-    },
-    insertPart: async (task, token, records, handed, decidedBy) => {
-      const { issuer, parentId } = task;
-      if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
-      const problem = spendsProblem(handed.spends);
-      if (problem !== null) return storeFailure('refused', problem);
-      const parents = [{ issuer, id: parentId }];
-      const needs = withPremises(decidedBy, {
-        ...ofNew(token, records, handed.jtiDigest),
-        tasks: [task, ...parents],
-        families: parents,
-        uses: parents,
-      });
-      return run([...taskValues(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)], {
-        needs,
-        write: (rows) => addPart(rows, { task, token, records, parentId }, handed, decidedBy),
-      });
-    },
-    insertToken: (key, token, records, decidedBy) =>
-      run([key.issuer, key.id, ...textsOf(token)], {
-        needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [key] }),
-        write: (rows) => addToken(rows, key, { token, records }, decidedBy),
-      }),
-    applyTaskEvent: (key, event, by, decidedBy) =>
-      run([key.issuer, key.id, event.cause.note, by], {
-        needs: withPremises(decidedBy, {
-          tasks: [key],
-          families: [key],
-          stopping: [key],
-        }),
-        write: (rows) => applyEvent(rows, key, { event, by }, decidedBy),
-      }),
-    setContext: (key, saying, event, decidedBy) =>
-      run([key.issuer, key.id, saying.by, event?.cause.note ?? '', ...saidIn(saying)], {
-        needs: withPremises(decidedBy, { tasks: [key], families: [key], stopping: [key] }),
-        write: (rows) => changeContext(rows, key, { saying, event }, decidedBy),
-      }),
-    setRisk: (key, risk, cause, by, decidedBy) =>
-      run([key.issuer, key.id, cause.note, by], {
-        needs: withPremises(decidedBy, { tasks: [key], families: [key], stopping: [key] }),
-        write: (rows) => changeRisk(rows, key, { risk, cause, by }, decidedBy),
-      }),
-    liftStops: (key, cause, by) =>
-      run([key.issuer, key.id, cause.note, by], {
-        needs: { tasks: [key], stopping: [key] },
-        write: (rows) => liftStops(rows, key, { cause, by }),
-      }),
-    revokeToken: (jtiDigest, cause, by) =>
-      run([jtiDigest, cause.note, by], {
-        needs: { tokens: [jtiDigest] },
-        write: (rows) => revokeToken(rows, jtiDigest, { cause, by }),
-      }),
+    ...issuanceWrites(run),
+    ...taskChanges(run),
     rememberOnce: (kind, key, untilMs) =>
       run([key], { needs: { remembered: [{ kind, key }] }, write: (rows) => rows.remember({ kind, key, untilMs }) }),
-    keepRecord: (decisionId, record) =>
-      run([decisionId], {
-        needs: { decisions: [decisionId], used: usedIn([record]) },
-        write: (rows) => keepRecord(rows, decisionId, record),
-      }),
-    appendRecords: (batch) =>
-      run([], {
-        needs: { used: usedIn(batch) },
-        write: (rows) => {
-          rows.addRecords(batch);
-          return null;
-        },
-      }),
+    ...recordWrites(run),
   };
 }
+
+/** Runs a write in the lane, unless one of its texts cannot be stored. */
+type StorableWrite = <T>(texts: readonly unknown[], call: LaneCall<T>) => Promise<T | StoreFailure>;
+
+/** Issued tokens, with the tasks and parts of tasks that they are for. */
+const issuanceWrites = (run: StorableWrite): Pick<Authority, 'insertTask' | 'insertPart' | 'insertToken'> => ({
+  insertTask: (task, token, records, decidedBy) => {
+    const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
+    return run([...taskValues(task), ...textsOf(token)], {
+      needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [task, ...parents], families: parents }),
+      write: (rows) => addTask(rows, { task, token, records }, decidedBy),
+    });
+  },
+  insertPart: async (task, token, records, handed, decidedBy) => {
+    const { issuer, parentId } = task;
+    if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
+    const problem = spendsProblem(handed.spends);
+    if (problem !== null) return storeFailure('refused', problem);
+    const parents = [{ issuer, id: parentId }];
+    const needs = withPremises(decidedBy, {
+      ...ofNew(token, records, handed.jtiDigest),
+      tasks: [task, ...parents],
+      families: parents,
+      uses: parents,
+    });
+    return run([...taskValues(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)], {
+      needs,
+      write: (rows) => addPart(rows, { task, token, records, parentId }, handed, decidedBy),
+    });
+  },
+  insertToken: (key, token, records, decidedBy) =>
+    run([key.issuer, key.id, ...textsOf(token)], {
+      needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [key] }),
+      write: (rows) => addToken(rows, key, { token, records }, decidedBy),
+    }),
+});
+
+/** Changes of open tasks and of tokens. */
+const taskChanges = (
+  run: StorableWrite,
+): Pick<Authority, 'applyTaskEvent' | 'setContext' | 'setRisk' | 'liftStops' | 'revokeToken'> => ({
+  applyTaskEvent: (key, event, by, decidedBy) =>
+    run([key.issuer, key.id, event.cause.note, by], {
+      needs: withPremises(decidedBy, ofFamily(key)),
+      write: (rows) => applyEvent(rows, key, { event, by }, decidedBy),
+    }),
+  setContext: (key, saying, event, decidedBy) =>
+    run([key.issuer, key.id, saying.by, event?.cause.note ?? '', ...saidIn(saying)], {
+      needs: withPremises(decidedBy, ofFamily(key)),
+      write: (rows) => changeContext(rows, key, { saying, event }, decidedBy),
+    }),
+  setRisk: (key, risk, cause, by, decidedBy) =>
+    run([key.issuer, key.id, cause.note, by], {
+      needs: withPremises(decidedBy, ofFamily(key)),
+      write: (rows) => changeRisk(rows, key, { risk, cause, by }, decidedBy),
+    }),
+  liftStops: (key, cause, by) =>
+    run([key.issuer, key.id, cause.note, by], {
+      needs: { tasks: [key], stopping: [key] },
+      write: (rows) => liftStops(rows, key, { cause, by }),
+    }),
+  revokeToken: (jtiDigest, cause, by) =>
+    run([jtiDigest, cause.note, by], {
+      needs: { tokens: [jtiDigest] },
+      write: (rows) => revokeToken(rows, jtiDigest, { cause, by }),
+    }),
+});
+
+const recordWrites = (run: StorableWrite): Pick<Authority, 'keepRecord' | 'appendRecords'> => ({
+  keepRecord: (decisionId, record) =>
+    run([decisionId], {
+      needs: { decisions: [decisionId], used: usedIn([record]) },
+      write: (rows) => keepRecord(rows, decisionId, record),
+    }),
+  appendRecords: (batch) =>
+    run([], {
+      needs: { used: usedIn(batch) },
+      write: (rows) => {
+        rows.addRecords(batch);
+        return null;
+      },
+    }),
+});
 
 /** Settles uses: those within 2 ms in a single transaction, in call order. */
 export const postgresSettling = (lane: WriteLane): Settling => ({
@@ -163,6 +178,9 @@ async function giveBack(lane: WriteLane, use: UnsentUse): Promise<boolean | Stor
 }
 
 const isStorableValue = (value: unknown): boolean => typeof value !== 'string' || isStorable(value);
+
+/** The rows of a task, of the tasks that end with it, and of what stops new ones. */
+const ofFamily = (key: TaskKey): NeededRows => ({ tasks: [key], families: [key], stopping: [key] });
 
 const ofNew = (token: IssuedToken, records: readonly EncodedRecord[], ...more: readonly string[]): NeededRows => ({
   tokens: [token.jtiDigest, ...more],
