@@ -11,6 +11,7 @@ import { SidecarCalls } from './calls.ts';
 import { PeerLimits } from './client-limits.ts';
 import type { AuthorityEngine } from './engine.ts';
 import { Followers, MARGIN_MS } from './hub/followers.ts';
+import type { FollowersOptions } from './hub/followers-options.ts';
 import { feedPlaceOf } from './hub/feed-place.ts';
 import { FleetEnforcement } from './hub/fleet-enforcement.ts';
 import { noting, PendingChanges } from './hub/pending-changes.ts';
@@ -21,7 +22,7 @@ import type { SidecarReportTarget } from './report-writes.ts';
 import { defaultProofRules } from '../../core/token/proof/proof.ts';
 import { ProofUses } from './proof-uses.ts';
 import { AuthorityServer } from './server.ts';
-import type { AuthorityAddress } from './server.ts';
+import type { AuthorityAddress, AuthorityServerOptions } from './server.ts';
 
 /** What an authority is made of. */
 export interface AuthorityParts {
@@ -98,112 +99,39 @@ export interface AuthorityProblem {
 
 /** Starts to serve sidecars. On a problem nothing is left open. */
 export async function startAuthority(parts: AuthorityParts): Promise<ServingAuthority | AuthorityProblem> {
-  const { leaseMs, issuer, ports, after, svid, reports, version, onProblem, bundle = () => null } = parts;
   const pending = new PendingChanges();
   const engine = parts.engine.replicas === undefined ? parts.engine : noting(parts.engine, pending);
-  const epoch = await engine.epoch();
-  const place = await feedPlaceOf(engine);
-  // A database that does not answer, or has no standby, comes back; a state file that fails does not.
-  const mayPass = engine.replicas !== undefined;
-  if (isStoreFailure(epoch)) return { problem: epoch.detail, mayPass };
-  if (isStoreFailure(place)) return { problem: place.detail, mayPass };
-  // After the head: what changes later comes with the feed.
-  if ((await parts.readKeys?.(place.seq)) === false)
-    return { problem: 'the keys of tokens cannot be read from the database', mayPass };
-  const limits = new PeerLimits(ports.monotonicMs);
-  const followers = new Followers({
-    limits,
-    engine,
-    epoch,
-    place,
-    leaseMs,
-    formerLeaseMs: parts.formerLeaseMs ?? leaseMs,
-    welcome: { version, issuer, digest_key: Buffer.from(parts.digestKey) },
-    readKeys: parts.readKeys,
-    jwks: () => Buffer.from(JSON.stringify(parts.jwks())),
-    bundle,
-    clockMs: () => reports.floorMs(),
-    ports,
-    after,
-    report: (report, { id, rights }) =>
-      writeReport(report, { id, rights, sightings: limits.of(rights.peer).sightings }, reports),
-    onProblem,
-  });
-  const { hub } = followers;
-  const { replicas: board } = engine;
-  const fleet =
-    board === undefined
-      ? null
-      : new FleetEnforcement({
-          board,
-          pending,
-          enforcedHere: () => hub.enforced,
-          receiptHere: (seq, root) => hub.receipt(seq, root, ports.monotonicMs()),
-          beat: () => engine.beat(),
-          pollTo: (head) => followers.pump.pollTo(head),
-          head: () => engine.head(),
-          enforcedLocally: (roots) => followers.enforced(roots),
-          monotonicMs: ports.monotonicMs,
-          leaseMs,
-          marginMs: MARGIN_MS,
-          wait: (ms) => new Promise((resolve) => void after(ms, resolve)),
-          version,
-          sidecars: () => followers.size,
-        });
+  const head = await headOf(engine, parts.readKeys);
+  if ('problem' in head) return head;
+  const limits = new PeerLimits(parts.ports.monotonicMs);
+  const followers = followersFrom(head, parts, { engine, limits });
+  const fleet = fleetEnforcement(parts, { engine, pending, followers });
   const running = fleet?.run();
-  const calls = new SidecarCalls(followers, {
-    engine,
-    epoch,
-    records: parts.records ?? null,
-    limits,
+  const servers = await listenAt(parts, {
+    followers,
+    calls: new SidecarCalls(followers, { engine, epoch: head.epoch, records: parts.records ?? null, limits }),
+    bundles: new BundleSender(parts.bundle ?? noBundle, parts.after),
+    proofs: engine.replicas === undefined ? proofUses(parts, limits) : null,
   });
-  const bundles = new BundleSender(bundle, after);
-  const proofs =
-    board === undefined
-      ? new ProofUses({
-          pastSeconds: defaultProofRules.pastSeconds,
-          clocks: () => ({ wallMs: ports.nowMs(), floorMs: reports.floorMs() }),
-          admits: ({ peer }, count) => limits.of(peer).proofs.take(count),
-        })
-      : null;
-  const servers: AuthorityServer[] = [];
   const close = async (): Promise<void> => {
     followers.close();
     fleet?.close();
-    await Promise.all([...servers.map((server) => server.close()), running]);
+    await Promise.all([servers.close(), running]);
   };
-  const targets: string[] = [];
-  for (const address of parts.listen) {
-    const server = new AuthorityServer({
-      followers,
-      calls,
-      bundles,
-      proofs,
-      rules: parts.sidecars,
-      svid,
-      socket: parts.socket ?? OWN_USER,
-      records: parts.records ?? null,
-      nowMs: ports.nowMs,
-      monotonicMs: ports.monotonicMs,
-      after,
-    });
-    servers.push(server);
-    const target = await server.listen(address);
-    if (typeof target !== 'string') {
-      await close();
-      return target;
-    }
-    targets.push(target);
+  if ('problem' in servers) {
+    await close();
+    return servers.problem;
   }
+  const { hub } = followers;
   return {
-    targets,
+    targets: servers.targets,
     enforced: (roots) => (fleet ?? followers).enforced(roots),
     keysChanged: () => followers.keysChanged(),
     isCurrent: () => fleet?.isCurrent ?? true,
     sidecars: () => followers.size,
     report: () => ({
       ...followers.report(),
-      id: board?.id ?? null,
+      id: engine.replicas?.id ?? null,
       replicas: fleet?.replicas(hub.position) ?? [],
     }),
     measures: () => ({
@@ -216,4 +144,119 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     drain: (withinMs) => followers.drain(withinMs),
     close,
   };
+}
+
+const noBundle = (): null => null;
+
+/** The state that the first follower gets: its epoch, and the changes from which the feed continues. */
+type FeedHead = Pick<FollowersOptions, 'epoch' | 'place'>;
+
+async function headOf(
+  engine: AuthorityEngine,
+  readKeys: AuthorityParts['readKeys'],
+): Promise<FeedHead | AuthorityProblem> {
+  const epoch = await engine.epoch();
+  const place = await feedPlaceOf(engine);
+  // A database that does not answer, or has no standby, comes back; a state file that fails does not.
+  const mayPass = engine.replicas !== undefined;
+  if (isStoreFailure(epoch)) return { problem: epoch.detail, mayPass };
+  if (isStoreFailure(place)) return { problem: place.detail, mayPass };
+  // After the head: what changes later comes with the feed.
+  if ((await readKeys?.(place.seq)) === false)
+    return { problem: 'the keys of tokens cannot be read from the database', mayPass };
+  return { epoch, place };
+}
+
+function followersFrom(
+  head: FeedHead,
+  parts: AuthorityParts,
+  { engine, limits }: { readonly engine: AuthorityEngine; readonly limits: PeerLimits },
+): Followers {
+  const { version, issuer, digestKey, leaseMs, formerLeaseMs = leaseMs, bundle = noBundle, reports } = parts;
+  const { readKeys, ports, after, onProblem } = parts;
+  return new Followers({
+    ...head,
+    limits,
+    engine,
+    leaseMs,
+    formerLeaseMs,
+    welcome: { version, issuer, digest_key: Buffer.from(digestKey) },
+    readKeys,
+    jwks: () => Buffer.from(JSON.stringify(parts.jwks())),
+    bundle,
+    clockMs: () => reports.floorMs(),
+    ports,
+    after,
+    report: (report, { id, rights }) =>
+      writeReport(report, { id, rights, sightings: limits.of(rights.peer).sightings }, reports),
+    onProblem,
+  });
+}
+
+/** Waits for the sidecars of all authorities of one database; `null` if this authority has a state file of its own. */
+function fleetEnforcement(
+  { ports, after, leaseMs, version }: AuthorityParts,
+  {
+    engine,
+    pending,
+    followers,
+  }: { readonly engine: AuthorityEngine; readonly pending: PendingChanges; readonly followers: Followers },
+): FleetEnforcement | null {
+  const { replicas: board } = engine;
+  const { hub, pump } = followers;
+  if (board === undefined) return null;
+  return new FleetEnforcement({
+    board,
+    pending,
+    enforcedHere: () => hub.enforced,
+    receiptHere: (seq, root) => hub.receipt(seq, root, ports.monotonicMs()),
+    beat: () => engine.beat(),
+    pollTo: (head) => pump.pollTo(head),
+    head: () => engine.head(),
+    enforcedLocally: (roots) => followers.enforced(roots),
+    monotonicMs: ports.monotonicMs,
+    leaseMs,
+    marginMs: MARGIN_MS,
+    wait: (ms) => new Promise((resolve) => void after(ms, resolve)),
+    version,
+    sidecars: () => followers.size,
+  });
+}
+
+/** The proofs used at all sidecars of this authority. Authorities of a database keep none: another one would not know them. */
+const proofUses = ({ ports, reports }: AuthorityParts, limits: PeerLimits): ProofUses =>
+  new ProofUses({
+    pastSeconds: defaultProofRules.pastSeconds,
+    clocks: () => ({ wallMs: ports.nowMs(), floorMs: reports.floorMs() }),
+    admits: ({ peer }, count) => limits.of(peer).proofs.take(count),
+  });
+
+/** Listens at each address. With a problem at one, the others are still to be closed. */
+async function listenAt(
+  { listen, sidecars, svid, socket = OWN_USER, records, ports, after }: AuthorityParts,
+  serving: Pick<AuthorityServerOptions, 'followers' | 'calls' | 'bundles' | 'proofs'>,
+): Promise<
+  { readonly close: () => Promise<void> } & ({ readonly targets: string[] } | { readonly problem: AuthorityProblem })
+> {
+  const { nowMs, monotonicMs } = ports;
+  const servers: AuthorityServer[] = [];
+  const close = async (): Promise<void> => void (await Promise.all(servers.map((server) => server.close())));
+  const targets: string[] = [];
+  for (const address of listen) {
+    const server = new AuthorityServer({
+      ...serving,
+      rules: sidecars,
+      svid,
+      socket,
+      records: records ?? null,
+      nowMs,
+      monotonicMs,
+      after,
+    });
+    servers.push(server);
+    const target = await server.listen(address);
+    if (typeof target !== 'string') return { problem: target, close };
+    targets.push(target);
+  }
+  return { targets, close };
 }

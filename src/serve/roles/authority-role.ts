@@ -11,6 +11,7 @@ import { LOST_COMMITS } from '../../core/fleet/fleet-report.ts';
 import type { OwnKeys } from '../../authority/issuer/keys/signing-keys.ts';
 import { after } from '../../core/runtime/timers.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import type { SocketAccess } from '../../core/runtime/system/unix-socket.ts';
 import type { Closers } from '../closers.ts';
 import { openLeaseFile } from '../state/lease-file.ts';
 import type { LeaseFile } from '../state/lease-file.ts';
@@ -24,66 +25,57 @@ import type { StartProblem } from '../start-problem.ts';
 import type { Waits } from '../waits.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 
+/** The parts of which the authority's role is composed. */
+type RoleParts = Pick<
+  Parts,
+  | 'config'
+  | 'authority'
+  | 'stateFile'
+  | 'database'
+  | 'settling'
+  | 'svid'
+  | 'ports'
+  | 'log'
+  | 'ledger'
+  | 'faults'
+  | 'metrics'
+  | 'guard'
+  | 'bundle'
+>;
+
+/** The tokens that sidecars accept, and their keys. */
+interface TokenSource {
+  readonly issuer: IssuerConfig | null;
+  readonly signingKeys: OwnKeys | null;
+  readonly readKeys: AuthorityParts['readKeys'] | null;
+}
+
 /** Starts to serve sidecars, if the configuration names addresses for them; else `null`. */
 export async function startAuthorityRole(
-  parts: Pick<
-    Parts,
-    | 'config'
-    | 'authority'
-    | 'stateFile'
-    | 'database'
-    | 'settling'
-    | 'svid'
-    | 'ports'
-    | 'log'
-    | 'ledger'
-    | 'faults'
-    | 'metrics'
-    | 'guard'
-    | 'bundle'
-  >,
+  parts: RoleParts,
   {
     issuer,
     signingKeys,
     readKeys,
     waits,
     closers,
-  }: {
-    readonly issuer: IssuerConfig | null;
-    readonly signingKeys: OwnKeys | null;
-    readonly readKeys: AuthorityParts['readKeys'] | null;
-    readonly waits: Waits;
-    readonly closers: Pick<Closers, 'push'>;
-  },
+  }: TokenSource & { readonly waits: Waits; readonly closers: Pick<Closers, 'push'> },
 ): Promise<ServingAuthority | null | StartProblem> {
   const { config, authority, svid, ports, log } = parts;
   const { listen, sidecars, leaseSeconds } = config.authority;
   if (listen.length === 0 || authority === null || issuer === null || signingKeys === null) return null;
   const from = engineOf(parts);
   if ('problem' in from) return from;
-  // Over TCP it shows a certificate. Over a socket it needs none, and does not wait.
-  const own = svid === null || listen.every(({ kind }) => kind === 'unix') ? null : await awaitedSvid(svid);
-  if (isStartProblem(own))
-    return { problem: `the authority needs an SVID to listen on TCP: ${own.problem}`, mayPass: true };
-  const folder = await socketFolderProblem('authority.listen', listen, parts.guard);
-  if (folder !== null) return { problem: folder };
-  const socket = await socketAccessOf('authority', config.authority);
+  const socket = await addressesReady(parts);
   if ('problem' in socket) return socket;
   const away = await waits.until(() => recordsAway(config));
   if (away !== null) return away;
-  const records = await openReceivedRecords(config, {
-    ...parts,
-    writer: parts.ledger.writer,
-    replica: parts.database?.state.replica ?? null,
-    guard: parts.database?.state.guard,
-    log: (line) => log(line, 'authority'),
-    closers,
-  });
+  const records = await receivedRecords(parts, closers);
   if (isStartProblem(records)) return records;
   const leaseMs = leaseSeconds * 1_000;
   const former = formerLease(parts, leaseMs);
   if (former !== null && 'problem' in former) return former;
-  const authorityParts: AuthorityParts = {
+  const serving = await servingOnce(parts, waits, {
     listen,
     sidecars: () => sidecars,
     leaseMs,
@@ -101,11 +93,6 @@ export async function startAuthorityRole(
     ports,
     after,
     onProblem: (line) => log(line, 'authority'),
-  };
-  const serving = await waits.until<ServingAuthority | StartProblem>(async () => {
-    const started = await startAuthority(authorityParts);
-    const isLost = 'problem' in started && (parts.database?.lost() ?? null) !== null;
-    return isLost ? { ...started, cause: LOST_COMMITS } : started;
   });
   if (!('targets' in serving)) return serving;
   closers.push(() => serving.close());
@@ -113,6 +100,43 @@ export async function startAuthorityRole(
   log(`sidecars on ${serving.targets.join(', ')}`, 'authority');
   return serving;
 }
+
+/** Waits for what the addresses need, an SVID over TCP and a safe folder over a socket. Gives who may connect to the sockets. */
+async function addressesReady({
+  config: { authority },
+  svid,
+  guard,
+}: Pick<Parts, 'config' | 'svid' | 'guard'>): Promise<SocketAccess | StartProblem> {
+  const { listen } = authority;
+  // Over TCP it shows a certificate. Over a socket it needs none, and does not wait.
+  const own = svid === null || listen.every(({ kind }) => kind === 'unix') ? null : await awaitedSvid(svid);
+  if (isStartProblem(own))
+    return { problem: `the authority needs an SVID to listen on TCP: ${own.problem}`, mayPass: true };
+  const folder = await socketFolderProblem('authority.listen', listen, guard);
+  return folder === null ? socketAccessOf('authority', authority) : { problem: folder };
+}
+
+const receivedRecords = (parts: RoleParts, closers: Pick<Closers, 'push'>): ReturnType<typeof openReceivedRecords> =>
+  openReceivedRecords(parts.config, {
+    ...parts,
+    writer: parts.ledger.writer,
+    replica: parts.database?.state.replica ?? null,
+    guard: parts.database?.state.guard,
+    log: (line) => parts.log(line, 'authority'),
+    closers,
+  });
+
+/** Starts the authority, and tries again while its database does not answer. A database that lost commits is named as the cause. */
+const servingOnce = (
+  { database }: Pick<Parts, 'database'>,
+  waits: Waits,
+  authorityParts: AuthorityParts,
+): Promise<ServingAuthority | StartProblem> =>
+  waits.until<ServingAuthority | StartProblem>(async () => {
+    const started = await startAuthority(authorityParts);
+    const isLost = 'problem' in started && (database?.lost() ?? null) !== null;
+    return isLost ? { ...started, cause: LOST_COMMITS } : started;
+  });
 
 /** The lease of the previous process over the same state file; `null` if the state is in a database. */
 function formerLease(
