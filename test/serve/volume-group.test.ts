@@ -99,4 +99,14 @@ describe('closeToVolumeGroup (issue 38, point 6)', () => {
     expect(statSync(elsewhere).mode & 0o777).toBe(0o660);
     expect(open().toSorted()).toEqual(['all', 'link']);
   });
+
+  it('enters eight folders that lie in each other, of thousands that somebody in the group may have made', () => {
+    for (const name of ['ledger-key.pem', 'state.db']) writeFileSync(join(volume, name), '', { mode: 0o600 });
+    const deep = Array.from({ length: 12 }, (_, at) => join(volume, ...Array.from({ length: at + 1 }, () => 'd')));
+    for (const path of deep) mkdirSync(path, { mode: 0o700 });
+    openToGroup(volume);
+    closeToVolumeGroup(config());
+    const open = deep.map((path) => (statSync(path).mode & 0o070) !== 0);
+    expect(open).toEqual(deep.map((_, at) => at >= 9));
+  });
 });
