@@ -1,18 +1,53 @@
 'use strict';
 const Sequencer = require('@jest/test-sequencer').default;
 
-/** Folders and files that take minutes. */
-const LONG = ['test/image/', 'test/simulation/', 'test/fleet/matrix/', 'test/e2e/', 'test/hosts/', 'test/release/'];
-
-const isLong = ({ path }) => LONG.some((part) => path.includes(part));
-
 /**
- * Long files come first, so that no worker waits for one at the end. Jest orders files by their last duration, which a fresh clone does not
- * have.
+ * Files that take longest, and their seconds alone on two idle cores. Jest orders files by their last duration, which a fresh clone does not
+ * have: there, a file of minutes that comes last would run alone at the end.
  */
+const SECONDS = new Map([
+  ['cluster/install', 120],
+  ['fleet/matrix/sidecars', 145],
+  ['e2e/processes', 105],
+  ['fleet/matrix/records', 85],
+  ['e2e/fleet', 80],
+  ['image/image', 75],
+  ['fleet/matrix/withdrawals', 65],
+  ['e2e/demo-fleet', 60],
+  ['e2e/start-order', 60],
+  ['agent/forward/run', 60],
+  ['release/release', 55],
+  ['fleet/matrix/herd', 55],
+  ['fleet/matrix/primary', 50],
+  ['clients/mcp', 50],
+  ['hosts/schemas', 45],
+  ['e2e/serve-check-roles', 45],
+  ['e2e/fleet-postgres', 45],
+  ['fleet/database-login', 45],
+  ['fleet/matrix/ledgers', 45],
+  ['hosts/envoy-gateway', 45],
+  ['e2e/balanced-issuer', 40],
+  ['core/ledger/log/faults', 35],
+  ['e2e/restart', 35],
+  ['spire/spire', 35],
+  ['tools/inject/admission', 35],
+  ['authority/state/postgres/postgres-state', 35],
+  ['fleet/matrix/authorities', 35],
+  ['simulation/simulation', 35],
+  ['caller-costs/caller-costs', 30],
+  ['fleet/matrix/told-loss', 30],
+  ['simulation/mistakes', 30],
+  ['e2e/agent-limit', 30],
+  ['authority/state/postgres/received-records', 30],
+  ['fleet/append', 30],
+  ['chart/server', 30],
+]);
+
+const secondsOf = ({ path }) => SECONDS.get(path.replace(/^.*\/test\//, '').replace(/\.test\.ts$/, '')) ?? 0;
+
+/** Long files come first, so that no worker waits for one at the end. */
 module.exports = class LongFirst extends Sequencer {
   sort(tests) {
-    const sorted = super.sort(tests);
-    return [...sorted.filter(isLong), ...sorted.filter((test) => !isLong(test))];
+    return super.sort(tests).toSorted((a, b) => secondsOf(b) - secondsOf(a));
   }
 };
