@@ -3,6 +3,7 @@ import { actionFrom } from '../../src/core/action/action.ts';
 import { otherArgument } from '../../src/core/action/arguments/argument-refusal.ts';
 import { areTooLong, argumentFromJson, argumentFromText } from '../../src/core/action/arguments/argument.ts';
 import { hasBody, isMethodWithBody, unreadBodyProblem } from '../../src/core/action/http/body.ts';
+import { callShapeOf } from '../../src/core/action/call-shape.ts';
 import type { HttpCall } from '../../src/core/action/http/call.ts';
 import { textOfBytes } from '../../src/core/action/arguments/bytes-text.ts';
 import { isAllNamed, otherPlaceIn } from '../../src/core/action/arguments/closed-arguments.ts';
@@ -126,6 +127,16 @@ export const actionReaders: Readers = {
     path: (text) => acting(web({ path: text, segments: text.split('/') })),
     'unknown path': (text) => acting(web({ path: `/x/${text}`, segments: ['x', ...text.split('/')] })),
     method: (text) => acting(web({ method: text })),
+  },
+  'core/action/call-shape.ts callShapeOf': {
+    query: (text) => callShapeOf(web({ query: text }), sha256Of),
+    'query key': (text) => callShapeOf(web({ query: `${text}=${text}` }), sha256Of),
+    'content type': (text) => callShapeOf(web({ headers: header('content-type')(text) }), sha256Of),
+    body: (text) => callShapeOf(web({ body: Buffer.from(text) }), sha256Of),
+    'body member': (text) => callShapeOf(web({ body: Buffer.from(JSON.stringify({ a: { [text]: text } })) }), sha256Of),
+    tool: (text) => callShapeOf(tool({ name: text, arguments: { [text]: text } }), sha256Of),
+    method: (text) =>
+      callShapeOf(web({ body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', method: text })) }), sha256Of),
   },
   'core/action/arguments/argument-refusal.ts otherArgument': (text) => otherArgument(text),
   'core/action/arguments/argument.ts argumentFromText': (text) => argumentFromText(path, text),

@@ -1,5 +1,6 @@
 /** Every kind of record of the ledger, and its members. */
 import { hash } from 'node:crypto';
+import type { CallShape } from '../action/call-shape.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { CauseCode } from '../task/cause.ts';
 import type { ReuseClass } from '../token/reuse.ts';
@@ -67,6 +68,16 @@ export interface TokenRecord extends Traced {
   readonly binding: string;
 }
 
+/** What enforcing would have answered to an observed call. */
+export type WouldBe = {
+  readonly decision: 'allow' | 'deny';
+  /** `null` on an allow. */
+  readonly reason: ReasonCode | null;
+  /** The cause, as of a denial. */
+  readonly detail: string | null;
+  readonly policyIds: readonly string[];
+};
+
 /** A call was decided. */
 export interface UseRecord extends Decided, Traced {
   readonly kind: 'use';
@@ -76,6 +87,16 @@ export interface UseRecord extends Decided, Traced {
    * queue was full. The call was not allowed. Absent otherwise.
    */
   readonly withdraws?: string;
+  /**
+   * `observe` if an entry of `enforcement.yaml` covers the call. Then `decision` is what was answered, and `would` what enforcing would have
+   * answered. Absent if the call was enforced.
+   */
+  readonly mode?: 'observe';
+  /** With `mode`: the id of the entry. */
+  readonly entry?: string;
+  readonly would?: WouldBe;
+  /** With `mode`, if the catalog does not know the call: its names and types. */
+  readonly shape?: CallShape;
   readonly task: string | null;
   readonly agent: string | null;
   /** What a refused caller presented, unverified; `null` if the caller is `agent`, or presented nothing. */

@@ -1,7 +1,9 @@
+import { JSON_KINDS, SHAPE_PROTOCOLS } from '../action/call-shape.ts';
+import type { CallShape, JsonKind, MemberKinds } from '../action/call-shape.ts';
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { integer, listOf, members, oneOf, optional, orNull, type Reader, text } from '../runtime/fields.ts';
+import { integer, listOf, mapOf, members, oneOf, optional, orNull, type Reader, text } from '../runtime/fields.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
 import type { JsonValue } from './canonical-json.ts';
 import { leafFrom } from './proof/leaf.ts';
@@ -27,12 +29,16 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
 export function useFrom(record: { readonly [name: string]: JsonValue }): UseRecord | Problem {
   const use = useMembers(record);
   if (isProblem(use)) return use;
-  const { usedElsewhere, withdraws, args, carried, origin, by, ...rest } = use;
+  const { usedElsewhere, withdraws, mode, entry, would, shape, args, carried, origin, by, ...rest } = use;
   return {
     kind: 'use',
     ...rest,
     ...(usedElsewhere === null ? {} : { usedElsewhere }),
     ...(withdraws === null ? {} : { withdraws }),
+    ...(mode === null ? {} : { mode }),
+    ...(entry === null ? {} : { entry }),
+    ...(would === null ? {} : { would }),
+    ...(shape === null ? {} : { shape: shapeOf(shape) }),
     ...(args === null ? {} : { args }),
     ...(carried === null ? {} : { carried }),
     ...(origin === null ? {} : { origin }),
@@ -56,6 +62,44 @@ const recordedArguments: Reader<NonNullable<UseRecord['args']>> = (value) =>
       (value as NonNullable<UseRecord['args']>)
     : { problem: 'must be an object' };
 
+const policyIds = listOf(words, { min: 0, max: MAX_RECORD_BYTES });
+
+const would = members(
+  { decision: oneOf(['allow', 'deny']), reason: orNull(reason), detail: orNull(words), policyIds },
+  { others: 'ignored' },
+);
+
+/** Most names that a reader takes; a record has at most 64. */
+const MAX_NAMES = 1_024;
+
+const kind = oneOf(JSON_KINDS);
+const kindsBelow = mapOf(kind, { max: MAX_NAMES });
+const kinds = mapOf((value) => (typeof value === 'string' ? kind(value) : kindsBelow(value)), { max: MAX_NAMES });
+
+const shape = members(
+  {
+    protocol: oneOf(SHAPE_PROTOCOLS),
+    query: listOf(words, { min: 0, max: MAX_NAMES }),
+    rpc: optional(members({ method: words, tool: orNull(words) }, { others: 'ignored' })),
+    members: optional(kinds),
+    cut: optional((value): true | Problem => (value === true ? value : { problem: 'must be `true`' })),
+  },
+  { others: 'ignored' },
+);
+
+type ReadShape = Exclude<ReturnType<typeof shape>, Problem>;
+
+const shapeOf = ({ protocol, query, rpc, members: named, cut }: ReadShape): CallShape => ({
+  ...(cut === null ? {} : { cut: true }),
+  ...(named === null ? {} : { members: Object.fromEntries(Array.from(named, ([name, of]) => [name, kindsIn(of)])) }),
+  protocol,
+  query,
+  ...(rpc === null ? {} : { rpc }),
+});
+
+const kindsIn = (of: JsonKind | ReadonlyMap<string, JsonKind>): MemberKinds[string] =>
+  typeof of === 'string' ? of : Object.fromEntries(of);
+
 const useMembers = members(
   {
     // The range of `Date`.
@@ -63,6 +107,10 @@ const useMembers = members(
     decisionId: words,
     usedElsewhere: optional(members({ spanId: words, traceId: words }, { others: 'ignored' })),
     withdraws: optional(words),
+    mode: optional(oneOf(['observe'])),
+    entry: optional(words),
+    would: optional(would),
+    shape: optional(shape),
     // Absent in records of earlier versions.
     detail: optional(orNull(words)),
     task: orNull(words),
@@ -75,7 +123,7 @@ const useMembers = members(
     carried: optional(recordedArguments),
     decision: oneOf(['allow', 'deny']),
     reason: orNull(reason),
-    policyIds: listOf(words, { min: 0, max: MAX_RECORD_BYTES }),
+    policyIds,
     policySet: orNull(words),
     // Absent in records of earlier versions.
     policyGeneration: optional(orNull(integer(0, Number.MAX_SAFE_INTEGER))),

@@ -1,4 +1,4 @@
-import type { UseRecord } from './record.ts';
+import type { UseRecord, WouldBe } from './record.ts';
 
 /**
  * The canonical JSON of a use record, concatenated from its members in canonical order, since every check makes a record. `null` if a
@@ -9,6 +9,7 @@ export function plainUseText(record: UseRecord): string | null {
   if (
     record.args !== undefined ||
     record.carried !== undefined ||
+    record.shape !== undefined ||
     record.origin !== undefined ||
     record.by !== undefined
   )
@@ -26,6 +27,9 @@ export function plainUseText(record: UseRecord): string | null {
     traceId,
     usedElsewhere = null,
     withdraws = null,
+    mode = null,
+    entry = null,
+    would = null,
   } = record;
   if (!isCount(at) || !isCount(policyGeneration) || !isCount(tokenUse)) return null;
   if (refusedCaller !== null && !(isPlain(refusedCaller.id) && isPlain(refusedCaller.address))) return null;
@@ -36,17 +40,29 @@ export function plainUseText(record: UseRecord): string | null {
   if (!isPlain(reason) || !isPlain(spanId) || !isPlain(task) || !isPlain(traceId) || !isPlain(withdraws)) return null;
   if (usedElsewhere !== null && !(isPlain(usedElsewhere.spanId) && isPlain(usedElsewhere.traceId))) return null;
   if (!policyIds.every(isPlain) || !reuse.every(isPlain)) return null;
+  if (!isPlain(mode) || !isPlain(entry) || !isPlainWould(would)) return null;
   return (
     `{"action":${quoted(action)},"agent":${quoted(agent)},"at":${at},"credential":${quoted(credential)},` +
-    `"decision":"${decision}","decisionId":"${decisionId}","detail":${quoted(detail)},"host":"${host}","jtiDigest":${quoted(jtiDigest)},` +
-    `"kind":"${kind}","method":"${method}","path":"${path}","policyGeneration":${policyGeneration},` +
+    `"decision":"${decision}","decisionId":"${decisionId}","detail":${quoted(detail)},${memberText('entry', entry)}` +
+    `"host":"${host}","jtiDigest":${quoted(jtiDigest)},` +
+    `"kind":"${kind}","method":"${method}",${memberText('mode', mode)}"path":"${path}","policyGeneration":${policyGeneration},` +
     `"policyIds":${listed(policyIds)},"policySet":${quoted(policySet)},"reason":${quoted(reason)},` +
     `"refusedCaller":${refusedText(refusedCaller)},` +
     `"reuse":${listed(reuse)},"spanId":"${spanId}","task":${quoted(task)},"tokenUse":${tokenUse},"traceId":"${traceId}"` +
     elsewhereText(usedElsewhere) +
-    (withdraws === null ? '}' : `,"withdraws":"${withdraws}"}`)
+    (withdraws === null ? '' : `,"withdraws":"${withdraws}"`) +
+    (would === null ? '}' : `,"would":${wouldText(would)}}`)
   );
 }
+
+const memberText = (name: string, value: string | null): string => (value === null ? '' : `"${name}":"${value}",`);
+
+const isPlainWould = (would: WouldBe | null): boolean =>
+  would === null ||
+  (isPlain(would.decision) && isPlain(would.detail) && isPlain(would.reason) && would.policyIds.every(isPlain));
+
+const wouldText = ({ decision, detail, policyIds, reason }: WouldBe): string =>
+  `{"decision":"${decision}","detail":${quoted(detail)},"policyIds":${listed(policyIds)},"reason":${quoted(reason)}}`;
 
 const refusedText = (refusedCaller: UseRecord['refusedCaller']): string =>
   refusedCaller === null ? 'null' : `{"address":${quoted(refusedCaller.address)},"id":"${refusedCaller.id}"}`;

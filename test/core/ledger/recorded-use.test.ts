@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { leafBytes } from '../../../src/core/ledger/proof/leaf.ts';
-import { recordedUseFrom } from '../../../src/core/ledger/recorded-use.ts';
-import { allowedUse, endRecord } from '../../builders/ledger-record.ts';
+import { recordedUseFrom, useFrom } from '../../../src/core/ledger/recorded-use.ts';
+import { allowedUse, encoded, endRecord } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 
 const leafOf = (record: Uint8Array): Uint8Array =>
   must(leafBytes(record, { boot: 'f'.repeat(32), mono: 1, prev: null, seq: 1 }));
+const textOf = ({ bytes }: { readonly bytes: Uint8Array }): string => Buffer.from(bytes).toString('utf8');
 const changed = (from: string, to: string): Uint8Array =>
   leafOf(Buffer.from(Buffer.from(allowedUse(1, 5).bytes).toString('utf8').replace(from, to)));
 
@@ -20,6 +21,28 @@ describe('recordedUseFrom', () => {
       reason: null,
       reuse: ['first'],
     });
+  });
+
+  it('returns mode, entry, would-be answer and shape of an observed use', () => {
+    const observed = {
+      mode: 'observe',
+      entry: 'legacy',
+      would: { decision: 'deny', reason: 'action.unknown', detail: 'no such server', policyIds: [] },
+      shape: {
+        cut: true,
+        members: { amount: 'integer', card: { number: 'string' } },
+        protocol: 'mcp',
+        query: ['page'],
+        rpc: { method: 'tools/call', tool: 'pay' },
+      },
+    } as const;
+    const { bytes } = encoded({ ...must(useFrom(JSON.parse(textOf(allowedUse(1, 5))))), ...observed });
+    expect(recordedUseFrom(leafOf(bytes))).toMatchObject(observed);
+  });
+
+  it('returns none of them for an enforced use', () => {
+    for (const name of ['mode', 'entry', 'would', 'shape'])
+      expect(recordedUseFrom(leafOf(allowedUse(1, 5).bytes))).not.toHaveProperty(name);
   });
 
   it('recognises a record of another kind', () => {
@@ -42,6 +65,11 @@ describe('recordedUseFrom', () => {
       'an invalid instant',
       changed('"at":5', '"at":"5"'),
       'the record member `at` must be a whole number from 0 to 8640000000000000',
+    ],
+    [
+      'a type of no value',
+      changed('"spanId"', '"shape":{"members":{"a":"date"},"protocol":"http","query":[]},"spanId"'),
+      'the record member `shape` member `members` value `a` must be one of `string`, `number`',
     ],
     [
       'an unknown class of reuse',

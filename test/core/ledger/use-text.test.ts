@@ -51,6 +51,14 @@ const anyMembers = fc.record(
     jtiDigest: orNull(text),
     usedElsewhere: fc.record({ spanId: text, traceId: text }),
     withdraws: text,
+    mode: fc.constant('observe'),
+    entry: text,
+    would: fc.record({
+      decision: text,
+      reason: orNull(text),
+      detail: orNull(text),
+      policyIds: fc.array(text, { maxLength: 3 }),
+    }),
     at: number,
   },
   { requiredKeys: [] },
@@ -74,6 +82,12 @@ describe('plainUseText', () => {
       { ...use, refusedCaller: { address: null, id: 'CN=x' } },
       { ...use, policyIds: [], reuse: [], decision: 'deny', reason: 'task.expired' } as const,
       { ...use, usedElsewhere: { spanId: use.spanId, traceId: use.traceId }, withdraws: use.decisionId },
+      {
+        ...use,
+        mode: 'observe',
+        entry: 'legacy',
+        would: { decision: 'deny', reason: 'policy.not-permitted', detail: 'no policy permits it', policyIds: ['a'] },
+      } as const,
       { ...use, decision: 'deny', reason: 'task.suspended', withdraws: use.decisionId } as const,
       {
         ...use,
