@@ -1,5 +1,7 @@
 import type { Config } from '../core/config/config.ts';
+import type { LiveSettings } from '../core/config/live-config.ts';
 import { writablePathProblem } from '../core/config/writable-path.ts';
+import type { PathGuard } from '../core/config/writable-path.ts';
 import { Faults } from '../core/telemetry/faults.ts';
 import { newMetrics } from '../core/telemetry/metrics/metrics.ts';
 import type { Metrics } from '../core/telemetry/metrics/metrics.ts';
@@ -11,11 +13,15 @@ import { CheckActivity } from './roles/check-activity.ts';
 import type { Closers } from './closers.ts';
 import { KeyFiles } from './keys/key-files.ts';
 import { LogThread } from '../core/ledger/log/log-thread.ts';
+import type { LoadingLogThread } from '../core/ledger/log/log-thread.ts';
+import type { Reports } from '../core/state/reports.ts';
 import { openLedger } from './ledger/ledger.ts';
+import type { Ledger } from './ledger/ledger.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
 import { beginFolder, openPolicies } from './roles/policies.ts';
 import { StateHealth } from './state/state-health.ts';
+import type { State } from './state/state.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import type { RemitOptions } from './remit-options.ts';
@@ -44,56 +50,31 @@ export async function openParts(
   closers.push(() => logThread.end());
   const stateHealth = new StateHealth(metrics);
   closers.push(measureProcess(metrics));
-  const unfollowed = otelEnvironmentProblems(options.environment);
-  if (unfollowed.length > 0) return { problem: unfollowed.join('\n') };
   const telemetry = await openTelemetry(options, metrics, closers);
+  if (isStartProblem(telemetry)) return telemetry;
   const openingSvid = beginSvid(config, opening);
   const missing = await awaitNeededSvid(openingSvid, config, { waits, stop: options.stop });
   if (missing !== null) return missing;
-  const outdated = await beforeMigration(config, { rehearse: options.rehearse, waits });
-  if (outdated !== null) return outdated;
-  let relay: (() => void) | null = null;
   const later: LaterParts = { svid: null, policies: null, ledger: null };
-  const announced = new AnnouncedKeys((problem) => faults.set('keys of the authority', problem));
-  const openedState = await openState(config, {
-    ...opening,
-    onFatal: options.onFatal,
-    onRecords: () => relay?.(),
-    onWrite: stateHealth.written,
-    onKeys: (issuer, jwks) => announced.take(issuer, jwks),
-    isRehearsal: options.isRehearsal === true,
-    later,
-  });
-  if (isStartProblem(openedState)) return openedState;
-  const { state, shipped } = openedState;
-  const { sidecar } = state;
-  const reports = await followState(state, { ...opening, live });
-  const opened = await openLedger(config, {
+  const kept = await openStateAndLedger(config, {
     ...options,
     ...opening,
-    thread: logThread,
-    outbox: state.stateFile ?? state.database?.outbox ?? null,
-    shipped,
-    onCheckpoint: telemetry.emitCheckpoint,
-    onUsed: (used) => reports.used(used),
+    live,
+    logThread,
+    stateHealth,
+    telemetry,
+    later,
   });
-  if (isStartProblem(opened)) return opened;
-  // Records of this flush still reach the ledger. `close` writes the rest.
-  closers.push(() => reports.flush());
-  relay = opened.relay;
-  later.ledger = opened;
+  if (isStartProblem(kept)) return kept;
+  const { state, announced, reports, ledger } = kept;
+  const { sidecar } = state;
   const svid = await openingSvid;
   later.svid = svid;
   if (sidecar !== null) closers.push(svid?.onChange(() => sidecar.renewed()) ?? (() => undefined));
   const unfit = followSvid(svid, { config, log, closers });
   if (unfit !== null) return unfit;
-  const open = await openPolicies(config, {
-    ...opening,
-    keyFiles,
-    ledger: opened.writer,
-    ofFolder,
-    fromAuthority: sidecar && ((etag) => sidecar.bundle.fetch(etag)),
-  });
+  const fromAuthority = sidecar && ((etag: string | null) => sidecar.bundle.fetch(etag));
+  const open = await openPolicies(config, { ...opening, keyFiles, ledger: ledger.writer, ofFolder, fromAuthority });
   if (isStartProblem(open)) return open;
   const { policies, trial, bundle, loads: policyLoads } = open;
   later.policies = policies;
@@ -104,7 +85,7 @@ export async function openParts(
     stateHealth,
     announced,
     reports,
-    ledger: opened,
+    ledger,
     policies,
     policyLoads,
     bundle,
@@ -118,11 +99,66 @@ export async function openParts(
   };
 }
 
+/** What the state and the ledger are opened with. */
+interface OpeningRecords extends RemitOptions {
+  readonly live: () => LiveSettings;
+  readonly metrics: Metrics;
+  readonly faults: Faults;
+  readonly guard: PathGuard;
+  readonly waits: Waits;
+  readonly closers: Closers;
+  readonly logThread: LoadingLogThread;
+  readonly stateHealth: StateHealth;
+  readonly telemetry: Telemetry;
+  readonly later: LaterParts;
+}
+
+/** Opens the state, which is closed last, and the ledger, to which the records of the state are relayed. */
+async function openStateAndLedger(
+  config: Config,
+  opening: OpeningRecords,
+): Promise<
+  | { readonly state: State; readonly announced: AnnouncedKeys; readonly reports: Reports; readonly ledger: Ledger }
+  | StartProblem
+> {
+  const { faults, waits, closers, stateHealth, telemetry, logThread, later } = opening;
+  const outdated = await beforeMigration(config, { rehearse: opening.rehearse, waits });
+  if (outdated !== null) return outdated;
+  let relay: (() => void) | null = null;
+  const announced = new AnnouncedKeys((problem) => faults.set('keys of the authority', problem));
+  const opened = await openState(config, {
+    ...opening,
+    onRecords: () => relay?.(),
+    onWrite: stateHealth.written,
+    onKeys: (issuer, jwks) => announced.take(issuer, jwks),
+    isRehearsal: opening.isRehearsal === true,
+  });
+  if (isStartProblem(opened)) return opened;
+  const { state, shipped } = opened;
+  const reports = await followState(state, opening);
+  const ledger = await openLedger(config, {
+    ...opening,
+    thread: logThread,
+    outbox: state.stateFile ?? state.database?.outbox ?? null,
+    shipped,
+    onCheckpoint: telemetry.emitCheckpoint,
+    onUsed: (used) => reports.used(used),
+  });
+  if (isStartProblem(ledger)) return ledger;
+  // Records of this flush still reach the ledger. `close` writes the rest.
+  closers.push(() => reports.flush());
+  relay = ledger.relay;
+  later.ledger = ledger;
+  return { state, announced, reports, ledger };
+}
+
 async function openTelemetry(
   { environment, ports, log }: RemitOptions,
   { spansDropped, spansTaken }: Metrics,
   closers: Closers,
-): Promise<Telemetry> {
+): Promise<Telemetry | StartProblem> {
+  const unfollowed = otelEnvironmentProblems(environment);
+  if (unfollowed.length > 0) return { problem: unfollowed.join('\n') };
   const telemetry = await startTelemetry(environment, {
     ports,
     log: (line) => log(line, 'telemetry'),

@@ -1,4 +1,5 @@
 import { unmetGateTexts } from './admin/readiness.ts';
+import type { Gate } from './admin/readiness.ts';
 import type { Config } from '../core/config/config.ts';
 import { receiptOf } from '../core/fleet/receipt.ts';
 import type { FleetReport } from '../core/fleet/fleet-report.ts';
@@ -8,7 +9,6 @@ import { watchFaults } from '../core/telemetry/faults.ts';
 import { formatFor } from '../core/telemetry/metrics/exposition.ts';
 import { after } from '../core/runtime/timers.ts';
 import type { ServingAuthority } from '../authority/feed/start-authority.ts';
-import { startChecks } from './roles/check-role.ts';
 import { startedOrClosed } from './closers.ts';
 import type { Closers } from './closers.ts';
 import { Drain } from './drain.ts';
@@ -21,9 +21,8 @@ import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import { lockStateFile } from './state/state.ts';
 import type { StateFile } from './state/state.ts';
-import { openTokenKeys, untilKeySigns } from './keys/token-keys.ts';
-import { openTransactions } from './roles/transactions.ts';
-
+import { startConfiguredRoles } from './roles/start-roles.ts';
+import type { StartedRoles } from './roles/start-roles.ts';
 import { openAdmin } from './roles/admin.ts';
 import type { OpenAdmin } from './roles/admin.ts';
 import { openParts } from './open-parts.ts';
@@ -91,93 +90,88 @@ async function startRoles(
     readonly closers: Closers;
   },
 ): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { config, stateFile, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
-  let serving: ServingAuthority | null = null;
-  const keys = await openTokenKeys(parts, {
-    onPublished: () => serving?.keysChanged(),
-    isCurrent: () => serving?.isCurrent() ?? false,
-    closers,
-  });
-  if (isStartProblem(keys)) return keys;
-  const { ring, signingKeys, readKeys } = keys;
-  const transactions = await openTransactions(parts);
-  if (isStartProblem(transactions)) return transactions;
-  // Before the issuer, whose replies wait for its sidecars.
-  const authority =
-    config.authority.listen.length === 0
-      ? null
-      : await (
-          await import('./roles/authority-role.ts')
-        ).startAuthorityRole(parts, { issuer: config.issuer, signingKeys, readKeys, waits, closers });
-  if (authority !== null && !('targets' in authority)) return authority;
-  serving = authority;
-  const enforcement =
-    authority === null ? null : { enforced: authority.enforced, monotonicMs: parts.ports.monotonicMs };
-  await untilKeySigns(parts, signingKeys);
-  const verified = transactions?.verified;
-  const issuer =
-    config.issuer === null || signingKeys === null
-      ? null
-      : await (
-          await import('./roles/issuer-role.ts')
-        ).startIssuer(parts, config.issuer, { signingKeys, transactions: verified, enforcement, closers });
-  if (isStartProblem(issuer)) return issuer;
-  // An authority on a PostgreSQL has no state in memory by which checks could be decided.
-  const checks =
-    parts.database === null
-      ? await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers })
-      : null;
-  if (isStartProblem(checks)) return checks;
+  const { policyLoads, telemetry, metrics, log } = parts;
+  const roles = await startConfiguredRoles(parts, { waits, closers });
+  if (isStartProblem(roles)) return roles;
+  const { ring, signingKeys, authority, checks } = roles;
   const drain = new Drain(() => parts.live().drainSeconds, after);
   const gates = gatesOf(parts, { keys: ring, signingKeys, drain, authority, mesh });
   measureRoles(parts, { authority, checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
-  admin.server.serve(gates, {
-    scrape: (accept) => metrics.scrape(formatFor(accept)),
-    trial: () => parts.trial.report(),
-    receipt: (root) => (enforcement === null ? null : receiptOf(enforcement, [root])),
-    traces: checks?.traces ?? null,
-    fleet: () => (authority === null ? null : fleetReport(authority, parts.database)),
-  });
+  serveAdmin(admin, parts, { gates, roles });
   // It reads parts that are closed after it.
   closers.push(() => admin.server.close());
   closers.push(followGates(checks?.server ?? null, { gates, drain, log }));
-  const watched = {
-    svid: () => svid?.problem() ?? null,
-    'state file': () => stateHealth.problem(),
-    [LOST_COMMITS]: () => parts.database?.lost() ?? null,
-  };
-  closers.push(watchFaults(faults, { ...watched, ledger: () => ledger.writer.problem }, after));
-  await parts.keyFiles.pin('ledger.key', config.ledger.keyFile);
-  const transactionKey = config.issuer?.transactionKey ?? null;
-  if (transactionKey !== null) await parts.keyFiles.pin('issuer.transactionKey', transactionKey);
+  closers.push(watchPartFaults(parts));
+  await pinKeyFiles(parts);
   // Pushed last, so it is closed first: the export must stop before any measured part closes.
   closers.push(telemetry.beginPush(metrics.read));
   log(
     `${checks === null ? 'no checks' : `checks on ${checks.bound.join(', ')}`}; ${destinationsText(telemetry.destinations)}`,
   );
-  log(ledger.notice, 'ledger');
+  log(parts.ledger.notice, 'ledger');
   policyLoads.report();
-  return {
-    stateFile,
-    issuerPort: issuer?.port ?? null,
-    adminPort: admin.port,
-    flush: () => ledger.flush(),
-    recordsOf: ledger.recordsOf,
-    drain: (hurry) => {
-      // Sidecars move while their requests are still answered.
-      authority?.drain((parts.live().drainSeconds * 1_000) / 2);
-      return drain.begin(hurry);
-    },
-    unmet: () => unmetGateTexts(gates),
-    rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
-    reload: async () => {
-      // Key files first, since they verify a bundle.
-      await parts.keyFiles.reload();
-      await policyLoads.reload();
-      await signingKeys?.reload();
-    },
-  };
+  return remitOf(parts, roles, { gates, drain, adminPort: admin.port });
 }
+
+/** Answers readiness, metrics, and the questions of `remit` about this process. */
+function serveAdmin(
+  admin: OpenAdmin,
+  { metrics, trial, database }: Parts,
+  { gates, roles }: { readonly gates: readonly Gate[]; readonly roles: StartedRoles },
+): void {
+  const { authority, enforcement, checks } = roles;
+  admin.server.serve(gates, {
+    scrape: (accept) => metrics.scrape(formatFor(accept)),
+    trial: () => trial.report(),
+    receipt: (root) => (enforcement === null ? null : receiptOf(enforcement, [root])),
+    traces: checks?.traces ?? null,
+    fleet: () => (authority === null ? null : fleetReport(authority, database)),
+  });
+}
+
+const watchPartFaults = ({ faults, svid, stateHealth, database, ledger }: Parts): (() => unknown) =>
+  watchFaults(
+    faults,
+    {
+      svid: () => svid?.problem() ?? null,
+      'state file': () => stateHealth.problem(),
+      [LOST_COMMITS]: () => database?.lost() ?? null,
+      ledger: () => ledger.writer.problem,
+    },
+    after,
+  );
+
+/** Notes the keys of the ledger and of transaction tokens, so that a reload shows if their files have changed. */
+async function pinKeyFiles({ keyFiles, config }: Parts): Promise<void> {
+  await keyFiles.pin('ledger.key', config.ledger.keyFile);
+  const transactionKey = config.issuer?.transactionKey ?? null;
+  if (transactionKey !== null) await keyFiles.pin('issuer.transactionKey', transactionKey);
+}
+
+const remitOf = (
+  { stateFile, ledger, live, keyFiles, policyLoads }: Parts,
+  { authority, issuer, signingKeys }: StartedRoles,
+  { gates, drain, adminPort }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly adminPort: number },
+): Omit<Remit, 'close'> => ({
+  stateFile,
+  issuerPort: issuer?.port ?? null,
+  adminPort,
+  flush: () => ledger.flush(),
+  recordsOf: ledger.recordsOf,
+  drain: (hurry) => {
+    // Sidecars move while their requests are still answered.
+    authority?.drain((live().drainSeconds * 1_000) / 2);
+    return drain.begin(hurry);
+  },
+  unmet: () => unmetGateTexts(gates),
+  rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
+  reload: async () => {
+    // Key files first, since they verify a bundle.
+    await keyFiles.reload();
+    await policyLoads.reload();
+    await signingKeys?.reload();
+  },
+});
 
 const fleetReport = async (authority: ServingAuthority, database: Parts['database']): Promise<FleetReport> => ({
   ...authority.report(),
