@@ -70,14 +70,12 @@ export async function openParts(
   const { sidecar } = state;
   const svid = await openingSvid;
   later.svid = svid;
-  if (sidecar !== null) closers.push(svid?.onChange(() => sidecar.renewed()) ?? (() => undefined));
-  const unfit = followSvid(svid, { config, log, closers });
+  const unfit = followSvid(svid, { config, log, sidecar, closers });
   if (unfit !== null) return unfit;
   const fromAuthority = sidecar && ((etag: string | null) => sidecar.bundle.fetch(etag));
   const open = await openPolicies(config, { ...opening, keyFiles, ledger: ledger.writer, ofFolder, fromAuthority });
   if (isStartProblem(open)) return open;
-  const { policies, trial, bundle, loads: policyLoads } = open;
-  later.policies = policies;
+  later.policies = open.policies;
   return {
     config,
     ...common,
@@ -86,10 +84,7 @@ export async function openParts(
     announced,
     reports,
     ledger,
-    policies,
-    policyLoads,
-    bundle,
-    trial,
+    ...open,
     svid,
     telemetry,
     checkActivity: new CheckActivity(ports.monotonicMs),

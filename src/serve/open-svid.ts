@@ -9,6 +9,7 @@ import type { Log } from '../core/telemetry/log.ts';
 import type { Closers } from './closers.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
+import type { State } from './state/state.ts';
 import type { Waits } from './waits.ts';
 import { followOwnSvid } from './keys/own-svid.ts';
 
@@ -56,14 +57,20 @@ export async function awaitNeededSvid(
 }
 
 /**
- * Follows an open source: logs its problems and each new SVID.
+ * Follows an open source: logs its problems and each new SVID, with which a sidecar connects to its authority anew.
  *
  * @returns why the process must not serve with the current SVID; `null` if it may
  */
 export function followSvid(
   svid: SvidSource | null,
-  { config, log, closers }: { readonly config: Config; readonly log: Log; readonly closers: Closers },
+  {
+    config,
+    log,
+    sidecar,
+    closers,
+  }: { readonly config: Config; readonly log: Log; readonly sidecar: State['sidecar']; readonly closers: Closers },
 ): StartProblem | null {
+  if (sidecar !== null) closers.push(svid?.onChange(() => sidecar.renewed()) ?? (() => undefined));
   const unfit = followOwnSvid(svid, { config, log });
   if (unfit !== null) return { problem: unfit };
   const onRenewed = ({ id, notAfterMs }: Svid): void => {

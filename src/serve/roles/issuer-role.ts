@@ -4,12 +4,13 @@ import type { IssuerConfig, SubjectIssuerConfig } from '../../core/config/issuer
 import type { LiveSettings } from '../../core/config/live-config.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import { tlsMaterialOf } from '../../core/identity/svid.ts';
+import type { Svid, SvidSource } from '../../core/identity/svid.ts';
 import type { OnRefused } from '../../authority/issuer/bounds/limits.ts';
 import { Turns } from '../../authority/issuer/bounds/turns.ts';
 import type { Enforcement } from '../../core/fleet/receipt.ts';
 import { IssuerServer } from '../../authority/issuer/server.ts';
 import type { OnAnswered } from '../../authority/issuer/server.ts';
-import type { IssuerServices, IssuerSettings } from '../../authority/issuer/services.ts';
+import type { IssuerParts, IssuerServices, IssuerSettings } from '../../authority/issuer/services.ts';
 import { defaultSignalEffects } from '../../authority/issuer/signals/effects.ts';
 import { attestingEvents } from '../../authority/issuer/signals/event.ts';
 import type { SignalServices } from '../../authority/issuer/signals/signal-services.ts';
@@ -57,8 +58,7 @@ export async function startIssuer(
     closers,
   }: IssuerKeys & { readonly enforcement: Enforcement | null; readonly closers: Pick<Closers, 'push'> },
 ): Promise<IssuerRole | StartProblem> {
-  const { authority, svid, log } = parts;
-  const { listen } = config;
+  const { authority, svid } = parts;
   if (svid === null) return { problem: 'the issuer needs `svid`' };
   if (authority === null) return { problem: 'the issuer needs a state of its own' };
   const unread = undeclaredAttribute(parts, config);
@@ -85,34 +85,50 @@ export async function startIssuer(
     ...(transactions === undefined ? {} : { transactions }),
     ...(enforcement === null ? {} : { enforcement }),
   };
-  const tls = tlsMaterialOf(first);
-  const { monotonicMs } = parts.ports;
-  const turns = new Turns({ monotonicMs, after, areChecksComing: () => parts.checkActivity.isRecent });
-  const { limits } = config;
-  const options = {
-    tls,
+  return serveIssuer(parts, config, { services, svid, first, closers });
+}
+
+/** Serves the issuer, and signals at an address of their own if one is configured. The certificate follows the SVID. */
+async function serveIssuer(
+  parts: Parts,
+  config: IssuerConfig,
+  {
     services,
-    limits,
-    turns,
+    svid,
+    first,
+    closers,
+  }: {
+    readonly services: IssuerParts;
+    readonly svid: SvidSource;
+    readonly first: Svid;
+    readonly closers: Pick<Closers, 'push'>;
+  },
+): Promise<IssuerRole | StartProblem> {
+  const { metrics, ports, log, checkActivity } = parts;
+  const { monotonicMs } = ports;
+  const options = {
+    tls: tlsMaterialOf(first),
+    services,
+    limits: config.limits,
+    turns: new Turns({ monotonicMs, after, areChecksComing: () => checkActivity.isRecent }),
     monotonicMs,
     onProblem: (line: string) => log(line, 'issuer-failed'),
     onRefused: countedRefusals(parts),
     onAnswered: countedAnswers(parts),
   };
   const server = new IssuerServer(options);
-  const further = config.signals?.listen ?? null;
-  const signalServer = further === null ? null : new IssuerServer({ ...options, serves: 'signals' });
-  parts.metrics.beforeScrape(() =>
-    parts.metrics.issuerInFlight.of({}).set(server.inFlight + (signalServer?.inFlight ?? 0)),
-  );
+  const signalAddress = config.signals?.listen ?? null;
+  const signalServer = signalAddress === null ? null : new IssuerServer({ ...options, serves: 'signals' });
+  metrics.beforeScrape(() => metrics.issuerInFlight.of({}).set(server.inFlight + (signalServer?.inFlight ?? 0)));
   closers.push(() => Promise.all([server.close(CLOSE_GRACE_MS), signalServer?.close(CLOSE_GRACE_MS)]));
   const stopRenewing = svid.onChange((renewed) => {
     for (const one of [server, signalServer]) one?.reload(tlsMaterialOf(renewed));
   });
   closers.push(stopRenewing);
-  const port = await listenOn(server, listen);
+  const port = await listenOn(server, config.listen);
   if (isStartProblem(port)) return port;
-  const signalPort = signalServer === null || further === null ? null : await listenOn(signalServer, further);
+  const signalPort =
+    signalServer === null || signalAddress === null ? null : await listenOn(signalServer, signalAddress);
   return isStartProblem(signalPort) ? signalPort : { port };
 }
 
@@ -138,16 +154,16 @@ function countedAnswers({ metrics }: Parts): OnAnswered {
 }
 
 /** A flood of refusals is logged as a single line in this time. */
-const TELL_EVERY_MS = 60_000;
+const LOG_EVERY_MS = 60_000;
 
 /** Counts requests refused by a limit. Logs the client and the limit, at most once a minute. */
 function countedRefusals({ metrics, ports, log }: Parts): OnRefused {
-  let toldMs = -Infinity;
+  let loggedMs = -Infinity;
   return (bound, client) => {
     metrics.issuerRefusals.of({ bound }).inc();
     const nowMs = ports.monotonicMs();
-    if (nowMs - toldMs < TELL_EVERY_MS) return;
-    toldMs = nowMs;
+    if (nowMs - loggedMs < LOG_EVERY_MS) return;
+    loggedMs = nowMs;
     log(
       `requests of \`${client}\` to the issuer exceed a limit (${bound}); \`remit_issuer_refusals_total\` counts them`,
       'issuer-limit',

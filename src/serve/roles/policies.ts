@@ -13,6 +13,7 @@ import { httpsBundle } from '../../core/policy/bundle/fetch.ts';
 import type { FetchBundle } from '../../core/policy/bundle/fetch.ts';
 import type { LedgerWriter } from '../../core/ledger/writer.ts';
 import { PolicyInForce } from '../../core/policy/policy-in-force.ts';
+import type { LoadPolicySet } from '../../core/policy/policy-in-force.ts';
 import { folderFeed, loadedAhead } from '../../core/policy/loading/feed.ts';
 import type { PolicyFeed } from '../../core/policy/loading/feed.ts';
 import { followPolicies } from '../../core/policy/loading/follow.ts';
@@ -62,7 +63,7 @@ interface Opening {
 export interface OpenPolicies {
   readonly policies: PolicyInForce;
   readonly trial: Trial;
-  readonly loads: PolicyLoads;
+  readonly policyLoads: PolicyLoads;
   /** The signed bundle in force; `null` if the policies are from a folder. */
   readonly bundle: () => BundleInForce | null;
 }
@@ -73,18 +74,71 @@ export const beginFolder = ({ bundle, folder }: Config['policies'], guard: PathG
 
 /** Loads the policies of a configuration and follows their source from then on. */
 export async function openPolicies(
-  {
-    policies: config,
-    state,
-    ledger: { folder: ledgerFolder },
-    extAuthz: { binding },
-  }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder, waits }: Opening,
+  config: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
+  opening: Opening,
 ): Promise<OpenPolicies | StartProblem> {
-  const keptIn = `${state.kind === 'sqlite' ? state.path : ledgerFolder}.policies`;
-  const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority }));
+  const { ports, metrics, log, faults, closers, ofFolder } = opening;
+  const { maxAgeSeconds, lookSeconds } = config.policies;
+  const feed = ofFolder ?? (await feedOf(config, opening));
   if (isProblem(feed)) return feed;
-  const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
+  const policies: PolicyInForce = new PolicyInForce(
+    recordedLoadOf(feed, config, { ...opening, isReady: () => isReady(policies) }),
+    { ports, maxAgeMs: maxAgeSeconds === null ? null : maxAgeSeconds * 1000 },
+  );
+  const first = await firstLoad(policies, feed, { waits: opening.waits, isBundle: config.policies.bundle !== null });
+  if (isStartProblem(first)) return first;
+  logFindings(first.refused, log);
+  let logged = 0;
+  const onLoaded = (found: readonly SourceFinding[]): void => {
+    logFindings(found, log);
+    if (found.length > 0 || policies.generation === logged) return;
+    logged = policies.generation;
+    logSet(policies, log);
+  };
+  metrics.beforeScrape(() => {
+    metrics.policyGeneration.of({}).set(policies.generation);
+    metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
+  });
+  const trial = await openTrial(policies, config, opening);
+  const unfollow = followPolicies({
+    feed,
+    policies,
+    loaded: isProblem(first.looked) ? '' : first.looked,
+    isInForce: !first.isFallback,
+    everyMs: lookSeconds * 1000,
+    after,
+    onLoaded,
+    onProblem: (problem) => faults.set('policies', problem),
+  });
+  closers.push(unfollow);
+  const policyLoads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
+  const bundle = (): BundleInForce | null =>
+    // A bundle whose policies were withdrawn is not handed on.
+    feed instanceof BundleFeed && policies.unconfirmedMs !== null ? feed.inForce : null;
+  return { policies, trial, policyLoads, bundle };
+}
+
+function isReady(policies: PolicyInForce): boolean {
+  const set = policies.get();
+  return !isDeny(set) && set.ready;
+}
+
+function logFindings(findings: readonly SourceFinding[], log: Log): void {
+  for (const finding of findings) log(findingLine(finding), 'policies-refused');
+}
+
+/** A load of a source that refuses to become empty. It is counted, and each new set is recorded, with its text beside the ledger. */
+function recordedLoadOf(
+  feed: PolicyFeed,
+  { policies: { bundle, folder }, ledger: { folder: ledgerFolder } }: Pick<Config, 'policies' | 'ledger'>,
+  {
+    ports,
+    metrics,
+    log,
+    ledger,
+    isReady,
+  }: Pick<Opening, 'ports' | 'metrics' | 'log' | 'ledger'> & { readonly isReady: () => boolean },
+): LoadPolicySet {
   let isFirst = true;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<KeptText> => {
     const missing = isFirst ? formerTextsMissing(ledgerFolder) : [];
@@ -94,70 +148,58 @@ export async function openPolicies(
     log(`policies: the text of set ${set.hash} is not kept beside the ledger: ${kept.problem}`);
     return { isKept: false, beyond: [], missing };
   };
-  const isReady = (): boolean => {
-    const set = policies.get();
-    return !isDeny(set) && set.ready;
-  };
-  const filled = unlessEmptied(feed.load, { source: config.bundle?.from ?? config.folder, isReady });
-  const load = recordedLoad(countedLoad(filled, { metrics, ports }), {
+  const filled = unlessEmptied(feed.load, { source: bundle?.from ?? folder, isReady });
+  return recordedLoad(countedLoad(filled, { metrics, ports }), {
     ledger,
     ports,
     by: accountName(),
     keepText,
     forgetTexts: (hashes) => forgetPolicies(ledgerFolder, hashes),
   });
-  const policies: PolicyInForce = new PolicyInForce(load, { ports, maxAgeMs });
-  let logged = 0;
+}
+
+/** The first load of a source. */
+interface FirstLoad {
+  /** Why the newest policies are not in force; empty if they are. */
+  readonly refused: readonly SourceFinding[];
+  /** Whether the last good bundle is in force instead of the newest. */
+  readonly isFallback: boolean;
+  /** What the source looked like when it was loaded. */
+  readonly looked: Awaited<ReturnType<PolicyFeed['look']>>;
+}
+
+/** Loads until policies are in force: the newest, or else the last good bundle. Waits for a bundle that its publisher can fix. */
+async function firstLoad(
+  policies: PolicyInForce,
+  feed: PolicyFeed,
+  { waits, isBundle }: { readonly waits: Waits; readonly isBundle: boolean },
+): Promise<FirstLoad | StartProblem> {
   let looked = await feed.look();
-  let isKept = false;
-  const first = await waits.until(async (): Promise<readonly SourceFinding[] | StartProblem> => {
+  return waits.until(async (): Promise<FirstLoad | StartProblem> => {
     const refused = await policies.reload();
-    isKept = refused.length > 0 && feed.fallBack?.() === true;
-    const findings = isKept ? await policies.reload() : refused;
-    if (findings.length === 0) return refused;
+    const isFallback = refused.length > 0 && feed.fallBack?.() === true;
+    const findings = isFallback ? await policies.reload() : refused;
+    if (findings.length === 0) return { refused, isFallback, looked };
     looked = await feed.look();
-    return { problem: findings.map(findingLine).join('\n'), mayPass: config.bundle !== null };
+    return { problem: findings.map(findingLine).join('\n'), mayPass: isBundle };
   });
-  if (isStartProblem(first)) return first;
-  for (const finding of first) log(findingLine(finding), 'policies-refused');
-  const onLoaded = (found: readonly SourceFinding[]): void => {
-    for (const finding of found) log(findingLine(finding), 'policies-refused');
-    if (found.length > 0 || policies.generation === logged) return;
-    logged = policies.generation;
-    logSet(policies, log);
-  };
-  metrics.beforeScrape(() => {
-    metrics.policyGeneration.of({}).set(policies.generation);
-    metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
-  });
-  const candidate =
-    config.candidate === null
-      ? null
-      : await openCandidate(config, config.candidate, { ports, metrics, log, faults, guard });
-  closers.push(() => candidate?.close());
-  const trial = new Trial({
+}
+
+/** The trial of shadow policies, and of a candidate set if the configuration names one. */
+async function openTrial(
+  policies: PolicyInForce,
+  { policies: settings, extAuthz: { binding } }: Pick<Config, 'policies' | 'extAuthz'>,
+  opening: Pick<Opening, 'ports' | 'metrics' | 'log' | 'faults' | 'guard' | 'closers'>,
+): Promise<Trial> {
+  const candidate = settings.candidate === null ? null : await openCandidate(settings, settings.candidate, opening);
+  opening.closers.push(() => candidate?.close());
+  return new Trial({
     binding,
     live: () => policies.get(),
     candidate: () => candidate?.get() ?? null,
-    metrics,
+    metrics: opening.metrics,
     defer: setImmediate,
   });
-  const unfollow = followPolicies({
-    feed,
-    policies,
-    loaded: isProblem(looked) ? '' : looked,
-    isInForce: !isKept,
-    everyMs: config.lookSeconds * 1000,
-    after,
-    onLoaded,
-    onProblem: (problem) => faults.set('policies', problem),
-  });
-  closers.push(unfollow);
-  const loads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
-  const bundle = (): BundleInForce | null =>
-    // A bundle whose policies were withdrawn is not handed on.
-    feed instanceof BundleFeed && policies.unconfirmedMs !== null ? feed.inForce : null;
-  return { policies, trial, loads, bundle };
 }
 
 /**
@@ -165,8 +207,7 @@ export async function openPolicies(
  * folder of the ledger.
  */
 async function feedOf(
-  config: Config['policies'],
-  keptIn: string,
+  { policies: config, state, ledger }: Pick<Config, 'policies' | 'state' | 'ledger'>,
   { ports, guard, keyFiles, fromAuthority }: Pick<Opening, 'ports' | 'guard' | 'keyFiles' | 'fromAuthority'>,
 ): Promise<PolicyFeed | Problem> {
   if (config.bundle === null) return folderFeed(config.folder, guard);
@@ -180,6 +221,7 @@ async function feedOf(
   const inFile = from.startsWith('https://') ? overHttps : bundleInFile(from, systemDisk);
   const fetch = from === FROM_AUTHORITY && fromAuthority !== null ? fromAuthority : inFile;
   const trust = (): BundleTrust => ({ keys: keys(), name, signatures });
+  const keptIn = `${state.kind === 'sqlite' ? state.path : ledger.folder}.policies`;
   const feed = new BundleFeed({ label: from, fetch, trust, keptIn, ports });
   await feed.restore();
   return feed;

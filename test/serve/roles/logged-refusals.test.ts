@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { ToldRefusals } from '../../../src/serve/roles/told-refusals.ts';
+import { LoggedRefusals } from '../../../src/serve/roles/logged-refusals.ts';
 
 const setUp = () => {
   const lines: string[] = [];
   const due: (() => void)[] = [];
-  const told = new ToldRefusals({
+  const told = new LoggedRefusals({
     log: (line) => void lines.push(line),
     after: (_delayMs, run) => {
       due.push(run);
@@ -14,7 +14,7 @@ const setUp = () => {
   return { told, lines, second: () => due.splice(0).forEach((run) => run()) };
 };
 
-describe('ToldRefusals', () => {
+describe('LoggedRefusals', () => {
   it('logs one line a second with the decision ids of checks that were denied by a fault, and none for load', () => {
     const { told, lines, second } = setUp();
     told.add('full', 'a');

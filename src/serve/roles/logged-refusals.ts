@@ -15,7 +15,7 @@ const FAULTS: ReadonlyMap<RefusalCause, string> = new Map([
  *
  * Lifecycle: `add` for each denial, `close` once, which logs the rest.
  */
-export class ToldRefusals {
+export class LoggedRefusals {
   readonly #log: (line: string) => void;
   readonly #after: After;
   #ids: string[] = [];
