@@ -83,9 +83,9 @@ export interface DoctorOptions {
 const flag = { type: 'boolean', default: false } as const;
 const text = { type: 'string' } as const;
 
-/** Parses the words after `remit doctor`. */
-export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Problem {
-  const options = optionsFrom(
+/** The options as they are written; one line of text if they are not options of this command. */
+const wordsFrom = (args: readonly string[]) =>
+  optionsFrom(
     args,
     {
       envoy: text,
@@ -110,6 +110,10 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
     },
     0,
   );
+
+/** Parses the words after `remit doctor`. */
+export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Problem {
+  const options = wordsFrom(args);
   if (typeof options === 'string') return { problem: options };
   const { values } = options;
   const isOffline = (values.file.length > 0 || values.canary !== undefined) && values.envoy === undefined;

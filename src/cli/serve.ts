@@ -11,6 +11,7 @@ import { systemPorts } from '../core/runtime/ports.ts';
 import { collectOnceIdle } from '../core/runtime/system/garbage.ts';
 import { after } from '../core/runtime/timers.ts';
 import { startRemit } from '../serve/remit.ts';
+import type { StartProblem } from '../serve/start-problem.ts';
 import type { StartRehearsal } from '../serve/start-rehearsal.ts';
 import type { Remit } from '../serve/remit.ts';
 import { messageOfFault } from '../core/runtime/repeatedly.ts';
@@ -75,29 +76,14 @@ export const serve: Command = {
     if ('problem' in read) return refused(io, read.problem);
     const live = new LiveConfig(read);
     const log = logTo(io.err, { config: () => live.now.log, nowMs: systemPorts.nowMs });
-    const version = remitVersion();
-    log(`remit ${version} starts by \`${file}\``, 'start', { version, node: io.runtimeVersion });
-    for (const fault of nodeFaults(io.runtimeVersion)) log(`warning: ${fault}`, 'runtime');
-    const missing = settingsMissing({ execArgv: io.command.slice(1, -1), environment: io.environment });
-    if (missing.length > 0) log(`warning: ${slowerWithout(missing)}`, 'runtime');
-
+    logStart(file, io, log);
     if (options.values.check) return checked(read.value, { io, guard });
-
-    const stop = new AbortController();
     const ended = io.ended();
-    void ended.then(() => stop.abort());
     const fatal = Promise.withResolvers<string>();
     let serving: Remit | null = null;
-    const reload = async (): Promise<void> => {
-      log('SIGHUP: reloading', 'reload');
-      tellReread(await readConfig(), { live, log });
+    onReloadInTurn(io, log, async () => {
+      logReread(await readConfig(), { live, log });
       await serving?.reload();
-    };
-    const failedReload = (error: unknown): void => log(`reload failed: ${messageOfFault(error)}`, 'fault');
-    // One reload at a time, so that the last configuration read wins.
-    let reloading = Promise.resolve();
-    io.onReload(() => {
-      reloading = reloading.then(reload).catch(failedReload);
     });
     const remit = await startRemit(read.value, {
       ports: systemPorts,
@@ -107,32 +93,75 @@ export const serve: Command = {
       onFatal: fatal.resolve,
       guard,
       live: () => live.now,
-      stop: stop.signal,
+      stop: abortedBy(ended),
       rehearse: () => rehearsed(read.value, { io, guard }),
     });
-    if ('problem' in remit) {
-      if (remit.isStopped === true) {
-        log(remit.problem, 'drain');
-        await tellTermination(io.environment, remit.problem);
-        return EXIT.good;
-      }
-      const exit = refused(io, remit.problem);
-      return remit.isTampered === true ? SERVE_EXIT.tampered : exit;
-    }
+    if ('problem' in remit) return notStarted(remit, { io, log });
     serving = remit;
     collectOnceIdle({ after });
-    const failed = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
-    if (typeof failed === 'string') {
-      log(`${failed}: draining`, 'drain', { signal: failed });
-      const unmet = remit.unmet();
-      if (unmet.length > 0) await tellTermination(io.environment, `ended while not ready: ${unmet.join('; ')}`);
-      await drained(remit, io);
-    } else log(`remit: stopping: ${failed.detail}`, 'fatal');
-    await remit.close();
-    log('remit ended', 'drain');
-    return typeof failed === 'string' ? EXIT.good : EXIT.no;
+    const end = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
+    return endServing(remit, end, { io, log });
   },
 };
+
+/** Logs version and file, and what of the runtime makes this process slower or less safe. */
+function logStart(file: string, { command, environment, runtimeVersion }: CommandIo, log: Log): void {
+  const version = remitVersion();
+  log(`remit ${version} starts by \`${file}\``, 'start', { version, node: runtimeVersion });
+  for (const fault of nodeFaults(runtimeVersion)) log(`warning: ${fault}`, 'runtime');
+  const missing = settingsMissing({ execArgv: command.slice(1, -1), environment });
+  if (missing.length > 0) log(`warning: ${slowerWithout(missing)}`, 'runtime');
+}
+
+/** Reloads at each SIGHUP, one reload at a time, so that the last configuration read wins. */
+function onReloadInTurn(io: CommandIo, log: Log, reload: () => Promise<void>): void {
+  const failed = (error: unknown): void => log(`reload failed: ${messageOfFault(error)}`, 'fault');
+  const logged = (): Promise<void> => {
+    log('SIGHUP: reloading', 'reload');
+    return reload();
+  };
+  let reloading = Promise.resolve();
+  io.onReload(() => {
+    reloading = reloading.then(logged).catch(failed);
+  });
+}
+
+function abortedBy(ended: Promise<unknown>): AbortSignal {
+  const stop = new AbortController();
+  void ended.then(() => stop.abort());
+  return stop.signal;
+}
+
+/** Says why a process did not start. A start that was asked to end has no problem. */
+async function notStarted(
+  { problem, isStopped, isTampered }: StartProblem,
+  { io, log }: { readonly io: CommandIo; readonly log: Log },
+): Promise<number> {
+  if (isStopped === true) {
+    log(problem, 'drain');
+    await tellTermination(io.environment, problem);
+    return EXIT.good;
+  }
+  const exit = refused(io, problem);
+  return isTampered === true ? SERVE_EXIT.tampered : exit;
+}
+
+/** Drains after a signal, or stops at once if the state file or the ledger failed. */
+async function endServing(
+  remit: Remit,
+  end: string | { readonly detail: string },
+  { io, log }: { readonly io: CommandIo; readonly log: Log },
+): Promise<number> {
+  if (typeof end === 'string') {
+    log(`${end}: draining`, 'drain', { signal: end });
+    const unmet = remit.unmet();
+    if (unmet.length > 0) await tellTermination(io.environment, `ended while not ready: ${unmet.join('; ')}`);
+    await drained(remit, io);
+  } else log(`remit: stopping: ${end.detail}`, 'fatal');
+  await remit.close();
+  log('remit ended', 'drain');
+  return typeof end === 'string' ? EXIT.good : EXIT.no;
+}
 
 /** What the settings of the image and the units are for. */
 const slowerWithout = (missing: readonly string[]): string =>
@@ -153,7 +182,7 @@ async function configIn(
 }
 
 /** Applies a configuration that was read again, and logs for each changed key whether it is in effect. */
-function tellReread(
+function logReread(
   read: ReadConfig | { readonly problem: string },
   { live, log }: { readonly live: LiveConfig; readonly log: Log },
 ): void {
