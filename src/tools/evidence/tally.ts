@@ -3,6 +3,7 @@ import { type ClassId, evidenceClasses, type RecordMembers, fieldText } from './
 import { UseFates, type UsesByFate } from '../../core/ledger/use-fates.ts';
 import type { OpenPermits } from './open-permits.ts';
 import { sampleOf, scoreOf } from './sample.ts';
+import type { RecordSample } from './sample.ts';
 
 /** The records of one class. */
 export interface ClassTally extends CountedRecords {
@@ -67,15 +68,7 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
   readonly found: () => Tally;
 } {
   let records = none;
-  const classes = evidenceClasses.map((entry) => ({
-    entry,
-    counted: none,
-    exceptions: new CountedByName(MAX_CODES),
-    sample: sampleOf(perClass),
-    policies: new CountedByName(MAX_NAMES),
-    allowed: 0,
-    unrestricted: 0,
-  }));
+  const classes = evidenceClasses.map((entry) => new ClassCount(entry, perClass));
   const [actors, agents, actions, policySets] = Array.from({ length: 4 }, () => new CountedByName(MAX_NAMES));
   const args = new ArgumentTally();
   const fates = new UseFates();
@@ -83,20 +76,8 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
     add: (place, record) => {
       records = oneMore(records, place);
       fates.see(record);
-      const score = scoreOf(seed, refOf(place));
-      const deciding = decidingOf(record);
-      const isAllowed = record['decision'] === 'allow' && deciding.length > 0;
-      const isUnrestricted = isAllowed && deciding.some(({ set, id }) => openPermits.has(set, id) === true);
-      for (const of of classes) {
-        if (!of.entry.matches(record)) continue;
-        of.counted = oneMore(of.counted, place);
-        of.sample.offer(place, score);
-        const code = of.entry.exceptionOf(record);
-        if (code !== null) of.exceptions.add(code, place);
-        for (const policy of deciding) of.policies.add(JSON.stringify([policy.set, policy.id]), place);
-        if (isAllowed) of.allowed += 1;
-        if (isUnrestricted) of.unrestricted += 1;
-      }
+      const counting = { place, score: scoreOf(seed, refOf(place)), ...judgementIn(record, openPermits) };
+      for (const one of classes) one.add(record, counting);
       addNamed(actors, actorOf(record), place);
       const kind = fieldText(record, 'kind');
       if (kind === 'use') addNamed(agents, fieldText(record, 'agent'), place);
@@ -106,19 +87,7 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
     },
     found: () => ({
       records,
-      classes: new Map(
-        classes.map(({ entry: { id }, counted, exceptions, sample, policies, allowed, unrestricted }) => {
-          const { named, others } = exceptions.found();
-          const codes = named.map(({ name: code, count }) => ({ code, count }));
-          const rest = others.count === 0 ? [] : [{ code: 'others', count: others.count }];
-          const decided = policies.found().named.map(({ name, count }): DecidingPolicy => {
-            const [set = '', policy = ''] = JSON.parse(name) as readonly string[];
-            return { id: policy, set, count, isOpen: openPermits.has(set, policy) };
-          });
-          const of = { policies: decided, allowed, unrestricted };
-          return [id, { id, ...counted, exceptions: [...codes, ...rest], sampled: sample.chosen(), ...of }];
-        }),
-      ),
+      classes: new Map(classes.map((one) => [one.id, one.found(openPermits)])),
       actors: foundIn(actors),
       agents: foundIn(agents),
       actions: foundIn(actions),
@@ -127,6 +96,79 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
       uses: fates.found(),
     }),
   };
+}
+
+/** How a record was decided by policies. */
+interface Judgement {
+  readonly deciding: ReturnType<typeof decidingOf>;
+  readonly isAllowed: boolean;
+  /** Whether a permit of everything allowed it. */
+  readonly isUnrestricted: boolean;
+}
+
+function judgementIn(record: RecordMembers, openPermits: TallyOptions['openPermits']): Judgement {
+  const deciding = decidingOf(record);
+  const isAllowed = record['decision'] === 'allow' && deciding.length > 0;
+  const isUnrestricted = isAllowed && deciding.some(({ set, id }) => openPermits.has(set, id) === true);
+  return { deciding, isAllowed, isUnrestricted };
+}
+
+/** Counts the records of one class. */
+class ClassCount {
+  readonly #entry: (typeof evidenceClasses)[number];
+  readonly #exceptions = new CountedByName(MAX_CODES);
+  readonly #sample: RecordSample;
+  readonly #policies = new CountedByName(MAX_NAMES);
+  #counted = none;
+  #allowed = 0;
+  #unrestricted = 0;
+
+  constructor(entry: (typeof evidenceClasses)[number], perClass: number) {
+    this.#entry = entry;
+    this.#sample = sampleOf(perClass);
+  }
+
+  get id(): ClassId {
+    return this.#entry.id;
+  }
+
+  /** Counts a record, if it belongs to the class. */
+  add(
+    record: RecordMembers,
+    {
+      place,
+      score,
+      deciding,
+      isAllowed,
+      isUnrestricted,
+    }: Judgement & { readonly place: LedgerPlace; readonly score: string },
+  ): void {
+    if (!this.#entry.matches(record)) return;
+    this.#counted = oneMore(this.#counted, place);
+    this.#sample.offer(place, score);
+    const code = this.#entry.exceptionOf(record);
+    if (code !== null) this.#exceptions.add(code, place);
+    for (const policy of deciding) this.#policies.add(JSON.stringify([policy.set, policy.id]), place);
+    if (isAllowed) this.#allowed += 1;
+    if (isUnrestricted) this.#unrestricted += 1;
+  }
+
+  found(openPermits: TallyOptions['openPermits']): ClassTally {
+    const { named, others } = this.#exceptions.found();
+    const codes = named.map(({ name: code, count }) => ({ code, count }));
+    return {
+      id: this.id,
+      ...this.#counted,
+      exceptions: others.count === 0 ? codes : [...codes, { code: 'others', count: others.count }],
+      sampled: this.#sample.chosen(),
+      policies: this.#policies.found().named.map(({ name, count }) => {
+        const [set = '', id = ''] = JSON.parse(name) as readonly string[];
+        return { id, set, count, isOpen: openPermits.has(set, id) };
+      }),
+      allowed: this.#allowed,
+      unrestricted: this.#unrestricted,
+    };
+  }
 }
 
 /** The policies that decided a record, each with the hash of its set. */

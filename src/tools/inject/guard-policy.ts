@@ -35,43 +35,6 @@ export function guardPolicy(fragment: Fragment): string {
 }
 
 function podGuard(fragment: Fragment): string {
-  const mounts = (fragment.container['volumeMounts'] as readonly JsonObject[]).map((mount) =>
-    [
-      ...conditionsOf(mount, { expression: 'm', skipped: new Set() }),
-      ...MOUNT_FIELDS.filter((field) => mount[field] === undefined).map((field) => `!m.?${field}.hasValue()`),
-    ].join(' && '),
-  );
-  const isRemit = [
-    ...conditionsOf(fragment.container, { expression: 'c', skipped: SKIPPED }),
-    ...FORBIDDEN.map((field) => `!c.?${field}.hasValue()`),
-    '!c.?securityContext.?capabilities.?add.hasValue()',
-    // The driver of a device may mount what it wants.
-    '!c.?resources.?claims.hasValue()',
-    ...PROBES.map((probe) => `c.?${probe}.?httpGet.hasValue()`),
-    ...mounts.map((mount) => `c.volumeMounts.exists(m, ${mount})`),
-    // What Kubernetes mounts itself: the token of the service account.
-    `c.volumeMounts.all(m, m.name.startsWith("remit-") || m.mountPath.startsWith("/var/run/secrets/"))`,
-    `c.volumeMounts.all(m, m.mountPath.${CLEAN_PATH})`,
-    `c.volumeMounts.filter(m, m.name.startsWith("remit-")).size() == ${mounts.length}`,
-  ];
-  const hasVolumes = fragment.volumes.map(
-    (volume) =>
-      `object.spec.?volumes.orValue([]).exists(v, ${conditionsOf(volume, { expression: 'v', skipped: SKIPPED }).join(' && ')})`,
-  );
-  // Another key of a ConfigMap must not be mounted as `remit.yaml`, nor a ConfigMap that anybody may write as the policies.
-  const isGuarded =
-    'object.spec.?volumes.orValue([]).all(v, !v.name.startsWith("remit-") || !has(v.configMap) || (!v.configMap.?items.hasValue() && v.configMap.name.startsWith("remit-")))';
-  const image = JSON.stringify(fragment.container['image']);
-  // The kubelet creates a missing sub-path of a volume, also for a read-only mount: it would take the place of the socket.
-  const whole = MOUNT_FIELDS.slice(0, 3).map((field) => `!m.?${field}.hasValue()`);
-  // Envoy makes its admin socket in `remit-envoy`. Only `remit doctor` reads it, and trusts it no more than any other address.
-  const isShared = '((m.name == "remit-run" && m.?readOnly.orValue(false)) || m.name == "remit-envoy")';
-  const mayMount = [
-    `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (${isShared} && ${whole.join(' && ')}))`,
-    'c.?volumeDevices.orValue([]).all(d, !d.name.startsWith("remit-"))',
-  ].join(' && ');
-  // Of an existing pod only the image can be changed.
-  const isOther = 'request.operation != "CREATE"';
   return policyDocuments('ValidatingAdmissionPolicy', {
     name: 'remit-guard',
     bindings: POD_BINDINGS,
@@ -91,44 +54,96 @@ function podGuard(fragment: Fragment): string {
           expression: `oldObject == null ? [] : oldObject.spec.?initContainers.orValue([]).filter(c, c.name == "${CONTAINER}").map(c, c.image)`,
         },
       ],
-      validations: [
-        {
-          expression: `${isOther} ||\n(variables.remit.size() == 1 && variables.remit.all(c,\n  ${isRemit.join(' &&\n  ')}))`,
-          message:
-            'the native sidecar `remit` must be the one of the policy remit-inject: remove your own, and see that the policy is installed',
-        },
-        {
-          expression: `${isOther} ||\n(${[...hasVolumes, isGuarded].join(' &&\n')})`,
-          message:
-            'the volumes `remit-…` must be those of the policy remit-inject, and the ConfigMap of `remit.dev/policy` be named `remit-…`',
-        },
-        {
-          expression: `${isOther} || variables.others.all(c, ${mayMount})`,
-          message:
-            'other containers than `remit` may mount two of its volumes, each as a whole: `remit-run`, with `readOnly: true`, and `remit-envoy`',
-        },
-        {
-          expression: `${isOther} || (!object.spec.?shareProcessNamespace.orValue(false) && !object.spec.?hostPID.orValue(false))`,
-          message: 'a pod with Remit must not have `shareProcessNamespace` or `hostPID`',
-        },
-        {
-          expression: `request.operation != "UPDATE" || variables.remit.all(c, c.image == ${image} || c.image in variables.former)`,
-          message: 'the image of the container `remit` must not be changed: create the pod anew',
-        },
-        {
-          // A binding selects a pod by this label, before or after the change: without it, the following rules would not apply.
-          expression: `request.operation != "UPDATE" || variables.former.size() == 0 || ${['object', 'oldObject'].map((one) => `${one}.metadata.?labels[?"${INJECT_LABEL}"]`).join(' == ')}`,
-          message: `the label \`${INJECT_LABEL}\` of a pod with Remit must not be changed: create the pod anew`,
-        },
-        {
-          expression: `object.spec.?ephemeralContainers.orValue([]).all(c, ${mayMount} && c.?targetContainerName.orValue("") != "${CONTAINER}")`,
-          message:
-            'a debug container must not mount volumes of Remit but `remit-run`, with `readOnly: true`, and `remit-envoy`, nor share the processes of `remit`',
-        },
-      ],
+      validations: podValidations(fragment),
     },
   });
 }
+
+/** Of an existing pod only the image can be changed. */
+const IS_UPDATE = 'request.operation != "CREATE"';
+
+/** What holds of the container `c` if it is the injected container. */
+function injectedContainer({ container }: Fragment): readonly string[] {
+  const mounts = (container['volumeMounts'] as readonly JsonObject[]).map((mount) =>
+    [
+      ...conditionsOf(mount, { expression: 'm', skipped: new Set() }),
+      ...MOUNT_FIELDS.filter((field) => mount[field] === undefined).map((field) => `!m.?${field}.hasValue()`),
+    ].join(' && '),
+  );
+  return [
+    ...conditionsOf(container, { expression: 'c', skipped: SKIPPED }),
+    ...FORBIDDEN.map((field) => `!c.?${field}.hasValue()`),
+    '!c.?securityContext.?capabilities.?add.hasValue()',
+    // The driver of a device may mount what it wants.
+    '!c.?resources.?claims.hasValue()',
+    ...PROBES.map((probe) => `c.?${probe}.?httpGet.hasValue()`),
+    ...mounts.map((mount) => `c.volumeMounts.exists(m, ${mount})`),
+    // What Kubernetes mounts itself: the token of the service account.
+    `c.volumeMounts.all(m, m.name.startsWith("remit-") || m.mountPath.startsWith("/var/run/secrets/"))`,
+    `c.volumeMounts.all(m, m.mountPath.${CLEAN_PATH})`,
+    `c.volumeMounts.filter(m, m.name.startsWith("remit-")).size() == ${mounts.length}`,
+  ];
+}
+
+/** What holds of the volumes of a pod if those of Remit are the injected volumes. */
+function injectedVolumes({ volumes }: Fragment): readonly string[] {
+  const exist = volumes.map(
+    (volume) =>
+      `object.spec.?volumes.orValue([]).exists(v, ${conditionsOf(volume, { expression: 'v', skipped: SKIPPED }).join(' && ')})`,
+  );
+  // Another key of a ConfigMap must not be mounted as `remit.yaml`, nor a ConfigMap that anybody may write as the policies.
+  const isGuarded =
+    'object.spec.?volumes.orValue([]).all(v, !v.name.startsWith("remit-") || !has(v.configMap) || (!v.configMap.?items.hasValue() && v.configMap.name.startsWith("remit-")))';
+  return [...exist, isGuarded];
+}
+
+/** The kubelet creates a missing sub-path of a volume, also for a read-only mount: it would take the place of the socket. */
+const IS_WHOLE = MOUNT_FIELDS.slice(0, 3)
+  .map((field) => `!m.?${field}.hasValue()`)
+  .join(' && ');
+/** Envoy makes its admin socket in `remit-envoy`. Only `remit doctor` reads it, and trusts it no more than any other address. */
+const IS_SHARED = '((m.name == "remit-run" && m.?readOnly.orValue(false)) || m.name == "remit-envoy")';
+/** What another container `c` may mount of Remit. */
+const MAY_MOUNT = [
+  `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (${IS_SHARED} && ${IS_WHOLE}))`,
+  'c.?volumeDevices.orValue([]).all(d, !d.name.startsWith("remit-"))',
+].join(' && ');
+
+const podValidations = (fragment: Fragment): readonly JsonObject[] => [
+  {
+    expression: `${IS_UPDATE} ||\n(variables.remit.size() == 1 && variables.remit.all(c,\n  ${injectedContainer(fragment).join(' &&\n  ')}))`,
+    message:
+      'the native sidecar `remit` must be the one of the policy remit-inject: remove your own, and see that the policy is installed',
+  },
+  {
+    expression: `${IS_UPDATE} ||\n(${injectedVolumes(fragment).join(' &&\n')})`,
+    message:
+      'the volumes `remit-…` must be those of the policy remit-inject, and the ConfigMap of `remit.dev/policy` be named `remit-…`',
+  },
+  {
+    expression: `${IS_UPDATE} || variables.others.all(c, ${MAY_MOUNT})`,
+    message:
+      'other containers than `remit` may mount two of its volumes, each as a whole: `remit-run`, with `readOnly: true`, and `remit-envoy`',
+  },
+  {
+    expression: `${IS_UPDATE} || (!object.spec.?shareProcessNamespace.orValue(false) && !object.spec.?hostPID.orValue(false))`,
+    message: 'a pod with Remit must not have `shareProcessNamespace` or `hostPID`',
+  },
+  {
+    expression: `request.operation != "UPDATE" || variables.remit.all(c, c.image == ${JSON.stringify(fragment.container['image'])} || c.image in variables.former)`,
+    message: 'the image of the container `remit` must not be changed: create the pod anew',
+  },
+  {
+    // A binding selects a pod by this label, before or after the change: without it, the following rules would not apply.
+    expression: `request.operation != "UPDATE" || variables.former.size() == 0 || ${['object', 'oldObject'].map((one) => `${one}.metadata.?labels[?"${INJECT_LABEL}"]`).join(' == ')}`,
+    message: `the label \`${INJECT_LABEL}\` of a pod with Remit must not be changed: create the pod anew`,
+  },
+  {
+    expression: `object.spec.?ephemeralContainers.orValue([]).all(c, ${MAY_MOUNT} && c.?targetContainerName.orValue("") != "${CONTAINER}")`,
+    message:
+      'a debug container must not mount volumes of Remit but `remit-run`, with `readOnly: true`, and `remit-envoy`, nor share the processes of `remit`',
+  },
+];
 
 function configurationGuard(): string {
   const isOurs =

@@ -51,19 +51,7 @@ export function meshGuard({ portLists }: Fragment): string {
     ({ annotation, port }) =>
       `variables.annotations[?"${annotation}"].orValue("").split(",").all(p, p.trim() in ["", "${port}", "${STATUS_PORT}"])`,
   );
-  const known = [
-    ...HARMLESS,
-    ...portLists.map(({ annotation }) => annotation),
-    'traffic.sidecar.istio.io/includeInboundPorts',
-    'sidecar.istio.io/inject',
-    'sidecar.istio.io/interceptionMode',
-    'inject.istio.io/templates',
-    'proxy.istio.io/config',
-  ];
-  const isKnown = [
-    `k in ${JSON.stringify(known)}`,
-    ...HARMLESS_BEGINNINGS.map((beginning) => `k.startsWith("${beginning}")`),
-  ].join(' || ');
+  const isKnown = knownSettings(portLists);
   return policyDocuments('ValidatingAdmissionPolicy', {
     name: 'remit-guard-mesh',
     bindings: REQUIRED_BINDINGS,
@@ -106,4 +94,21 @@ export function meshGuard({ portLists }: Fragment): string {
       ],
     },
   });
+}
+
+/** Whether a setting `k` of Istio is one that is harmless, or one that is checked by its value. */
+function knownSettings(portLists: Fragment['portLists']): string {
+  const known = [
+    ...HARMLESS,
+    ...portLists.map(({ annotation }) => annotation),
+    'traffic.sidecar.istio.io/includeInboundPorts',
+    'sidecar.istio.io/inject',
+    'sidecar.istio.io/interceptionMode',
+    'inject.istio.io/templates',
+    'proxy.istio.io/config',
+  ];
+  return [
+    `k in ${JSON.stringify(known)}`,
+    ...HARMLESS_BEGINNINGS.map((beginning) => `k.startsWith("${beginning}")`),
+  ].join(' || ');
 }
