@@ -109,7 +109,7 @@ export class DevDomain {
 type Parts = Pick<DevDomain, 'stage' | 'remit' | 'authority' | 'payments' | 'places'>;
 
 async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Promise<Parts | BinaryProblem> {
-  const { trustDomain = DEFAULT_TRUST_DOMAIN, agents = new Map(), servers = [] } = options;
+  const { trustDomain = DEFAULT_TRUST_DOMAIN } = options;
   const acme = await createAuthority(trustDomain, options.ports);
   const other = await createAuthority(trustDomain === 'other.test' ? 'another.test' : 'other.test', options.ports);
   const files = await writeFiles(options, acme, other);
@@ -118,47 +118,11 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
   stops.push(() => remit.close());
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
-  const filesServer = options.filesServer ?? (await startFiles(stops));
-  const upstream = await AnyServer.start();
-  stops.push(() => upstream.close());
-  const { envoyConfig = (text) => text } = options;
-  const shipped = withServers(envoyConfig(await shippedEnvoyConfig()), servers, upstream.address);
-  const envoy = await EnvoyProcess.start({
-    binary: options.envoy,
-    config: (adminSocket) =>
-      envoyConfigWithFiles(
-        shipped,
-        {
-          listener: { host: '127.0.0.1', port: 0 },
-          adminSocket,
-          remitSocket: files.checkSocket,
-          payments: payments.address,
-          files: filesServer,
-          collector: options.collector ?? null,
-        },
-        files.envoy,
-      ),
-  });
+  const envoy = await startEnvoy(options, { files, payments, stops });
   if (isBinaryProblem(envoy)) return envoy;
-  stops.push(() => envoy.stop());
-
+  const workloads = await workloadsOf(options, { acme, other, stops });
+  if ('problem' in workloads) return workloads;
   const issuerPort = remit.issuerPort ?? 0;
-  const agentOf = async (authority: CertificateAuthority, path: string): Promise<Agent> => {
-    const svid = await authority.svid(path);
-    if (authority === acme) await writeCredential(options.folder, path.split('/').at(-1) ?? '', svid);
-    const agent = new Agent(svid, acme.bundlePem);
-    stops.push(async () => agent.close());
-    return agent;
-  };
-  const [planner, reporter, thief] = await Promise.all(WORKLOADS.map((name) => agentOf(acme, `/ns/agents/sa/${name}`)));
-  const stranger = await agentOf(other, '/ns/agents/sa/planner');
-  if (planner === undefined || reporter === undefined || thief === undefined) return { problem: 'no agents were made' };
-  for (const [name, id] of agents) {
-    const path = id.slice(`spiffe://${trustDomain}`.length);
-    if (path !== '' && !WORKLOADS.some((one) => one === name))
-      await writeCredential(options.folder, name, await acme.svid(path));
-  }
-  const lastDecision = (): string | undefined => payments.received().at(-1)?.headers['x-remit-decision']?.toString();
   return {
     remit,
     authority: acme,
@@ -167,11 +131,8 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
       envoyPort: envoy.address.port,
       issuerPort,
       issuerHost: `localhost:${issuerPort}`,
-      planner,
-      reporter,
-      thief,
-      stranger,
-      lastDecision,
+      ...workloads,
+      lastDecision: () => payments.received().at(-1)?.headers['x-remit-decision']?.toString(),
     },
     places: new Map([
       ['folder', options.folder],
@@ -183,6 +144,74 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
       ['state', join(options.folder, 'state.db')],
     ]),
   };
+}
+
+/** Starts Envoy with the shipped configuration, in front of the tool servers and a server for the rest of the catalog. */
+async function startEnvoy(
+  { envoy: binary, servers = [], envoyConfig = (text) => text, filesServer, collector }: DomainOptions,
+  {
+    files,
+    payments,
+    stops,
+  }: {
+    readonly files: Awaited<ReturnType<typeof writeFiles>>;
+    readonly payments: ToolServer;
+    readonly stops: (() => Promise<void>)[];
+  },
+): Promise<EnvoyProcess | BinaryProblem> {
+  const filesAddress = filesServer ?? (await startFiles(stops));
+  const upstream = await AnyServer.start();
+  stops.push(() => upstream.close());
+  const shipped = withServers(envoyConfig(await shippedEnvoyConfig()), servers, upstream.address);
+  const envoy = await EnvoyProcess.start({
+    binary,
+    config: (adminSocket) =>
+      envoyConfigWithFiles(
+        shipped,
+        {
+          listener: { host: '127.0.0.1', port: 0 },
+          adminSocket,
+          remitSocket: files.checkSocket,
+          payments: payments.address,
+          files: filesAddress,
+          collector: collector ?? null,
+        },
+        files.envoy,
+      ),
+  });
+  if (!isBinaryProblem(envoy)) stops.push(() => envoy.stop());
+  return envoy;
+}
+
+/** The agents of the story, and the SVIDs of further agents in the folder. */
+async function workloadsOf(
+  { folder, trustDomain = DEFAULT_TRUST_DOMAIN, agents = new Map() }: DomainOptions,
+  {
+    acme,
+    other,
+    stops,
+  }: {
+    readonly acme: CertificateAuthority;
+    readonly other: CertificateAuthority;
+    readonly stops: (() => Promise<void>)[];
+  },
+): Promise<Pick<Stage, 'planner' | 'reporter' | 'thief' | 'stranger'> | BinaryProblem> {
+  const agentOf = async (authority: CertificateAuthority, path: string): Promise<Agent> => {
+    const svid = await authority.svid(path);
+    if (authority === acme) await writeCredential(folder, path.split('/').at(-1) ?? '', svid);
+    const agent = new Agent(svid, acme.bundlePem);
+    stops.push(async () => agent.close());
+    return agent;
+  };
+  const [planner, reporter, thief] = await Promise.all(WORKLOADS.map((name) => agentOf(acme, `/ns/agents/sa/${name}`)));
+  const stranger = await agentOf(other, '/ns/agents/sa/planner');
+  if (planner === undefined || reporter === undefined || thief === undefined) return { problem: 'no agents were made' };
+  for (const [name, id] of agents) {
+    const path = id.slice(`spiffe://${trustDomain}`.length);
+    if (path !== '' && !WORKLOADS.some((one) => one === name))
+      await writeCredential(folder, name, await acme.svid(path));
+  }
+  return { planner, reporter, thief, stranger };
 }
 
 async function startFiles(stops: (() => Promise<void>)[]): Promise<HostPort> {

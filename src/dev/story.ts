@@ -122,7 +122,13 @@ interface Scene {
   readonly because: string;
 }
 
-const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Scene[] => [
+const scenes = (stage: Stage, token: string): readonly Scene[] => [
+  ...plannerScenes(stage, token),
+  ...intruderScenes(stage, token),
+];
+
+/** The agent with the token: within its intent, and beyond it. */
+const plannerScenes = ({ planner }: Stage, token: string): readonly Scene[] => [
   {
     title: 'the planner reads payment p-1',
     by: planner,
@@ -171,6 +177,10 @@ const scenes = ({ planner, thief, stranger }: Stage, token: string): readonly Sc
     expected: denied(403, 'policy.forbidden'),
     because: 'a forbid stands against amounts over 500',
   },
+];
+
+/** Workloads with the token of another. */
+const intruderScenes = ({ planner, thief, stranger }: Stage, token: string): readonly Scene[] => [
   {
     title: 'a thief presents the stolen token',
     by: thief,
