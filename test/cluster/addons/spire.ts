@@ -103,7 +103,13 @@ export const spireServer: readonly Manifest[] = [
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 'spire-server', namespace: SPIRE_NAMESPACE },
-    spec: { clusterIP: SERVER_ADDRESS, selector: { app: 'spire-server' }, ports: [{ port: 8081 }] },
+    spec: {
+      clusterIP: SERVER_ADDRESS,
+      selector: { app: 'spire-server' },
+      ports: [{ port: 8081 }],
+      // It listens before its probe says so, and an agent that does not reach it at once waits 5 s.
+      publishNotReadyAddresses: true,
+    },
   },
 ];
 
