@@ -42,6 +42,9 @@ export interface ClusterOptions {
 const here = import.meta.dirname;
 const PREFIX = 'remit-cluster-';
 const READY_MS = 300_000;
+/** What `kubectl` says if it could not send its first request. */
+const UNREACHED = /^Unable to connect to the server: net\/http: TLS handshake timeout$/m;
+const UNREACHED_AGAIN = 3;
 
 /**
  * A Kubernetes of one node that runs pods, with SPIRE and its CSI driver, in namespaces of its own. Commands run in them, and see the files of the
@@ -82,8 +85,15 @@ export class Cluster {
     };
   }
 
-  /** Runs a command in the cluster, whatever becomes of it. */
-  tried(command: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  /** Runs a command in the cluster, whatever becomes of it. It is run again if nothing of it has reached the API server, as on a slow machine. */
+  async tried(command: readonly string[], options: RunOptions = {}): Promise<Ran> {
+    for (let again = UNREACHED_AGAIN; ; again -= 1) {
+      const ran = await this.#once(command, options);
+      if (again === 0 || !UNREACHED.test(ran.stderr)) return ran;
+    }
+  }
+
+  #once(command: readonly string[], options: RunOptions): Promise<Ran> {
     const { input, timeoutMs = 180_000 } = options;
     const [enter = '', ...words] = this.wordsFor(command, options);
     return new Promise((done) => {

@@ -60,7 +60,7 @@ export interface AgentPod {
   readonly image?: string;
 }
 
-/** Starts one. It ends when its program does. */
+/** Starts one. It ends when its program does, and starts again if that fails. */
 export async function startAgent(
   cluster: Cluster,
   { environment, image = IMAGE, name, program, server = TOOLS }: AgentPod,
@@ -76,7 +76,8 @@ export async function startAgent(
       spec: {
         serviceAccountName: 'planner',
         automountServiceAccountToken: false,
-        restartPolicy: 'Never',
+        // `remit run` ends if it gets no SVID in time, as on a slow machine.
+        restartPolicy: 'OnFailure',
         terminationGracePeriodSeconds: 10,
         containers: [
           {

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { until } from '../../until.ts';
 import { writeConfiguration } from './configuration.ts';
 import { API_PORT, CONTAINERD_ROOT, layoutOf, NODE_ADDRESS } from './layout.ts';
-import { makeOwnNetwork, makeOwnView } from './own-view.ts';
+import { makeOwnNetwork, makeOwnView, takeShareOfPods } from './own-view.ts';
 import { clientPrograms, containerRuntime, firstPrograms, kubelet } from './programs.ts';
 import type { ClusterBinaries, Program } from './programs.ts';
 
@@ -65,6 +65,7 @@ async function isReady(certificate: string, token: string): Promise<boolean> {
 }
 
 try {
+  takeShareOfPods();
   makeOwnView(layout);
   makeOwnNetwork();
   const configuration = writeConfiguration(layout);

@@ -17,6 +17,9 @@ const SETTINGS = [
 /** Ten times the share of one other group: to the machine all pods together are one, beside each session. */
 const PROCESSOR_TIME: Readonly<Record<string, string>> = { 'cpu.shares': '10240', 'cpu.weight': '1000' };
 
+/** The same for the programs of the node, which are in this session; without it, pods that crash keep an API server from its clients. */
+const SESSION = { file: '/proc/self/autogroup', niceness: '-10' };
+
 /** Folders of the machine in which Kubernetes makes folders of its own. */
 const COVERED = ['/var/lib', '/var/log'];
 
@@ -26,6 +29,15 @@ const KUBELET_DISK = '1g';
 const run = (command: string, ...args: readonly string[]): void => {
   execFileSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 };
+
+/** Gives the programs of the node as much processor time as all pods together have, on a machine that does other work. */
+export function takeShareOfPods(): void {
+  try {
+    writeFileSync(SESSION.file, SESSION.niceness);
+  } catch {
+    // Not every kernel has it, and it takes a right that a container may lack.
+  }
+}
 
 /**
  * Makes the view of the file system that the programs of the cluster have, in the mount namespace of this process: what they write is in memory
