@@ -16,7 +16,7 @@ import { COLLECTOR, OTLP_ENDPOINT, pageOf, startJaegerOn, traceLines, traceOfCal
 const HELP = `Shows Remit in a Kubernetes of one node on this machine: installs, injects, calls, ends a task, upgrades, and goes without a trace.
 
   npm run demo -- --kubernetes
-  npm run demo -- --kubernetes --picture FILE.png    also takes a picture of a trace in Jaeger
+  npm run demo -- --kubernetes --pictures FOLDER    also takes pictures of the pods and of a trace in Jaeger
 
 It takes what \`npm run parts -- cluster\` installs, root, and 3 minutes. Each command is printed with what it printed.
 `;
@@ -58,7 +58,7 @@ class Story {
   }
 }
 
-async function play(cluster: Cluster, folder: string, picture: string | null): Promise<void> {
+async function play(cluster: Cluster, folder: string, pictures: string | null): Promise<void> {
   const story = new Story(cluster, folder);
   const jaeger = installed(jaegerFolder, 'all-in-one');
   title('a tool server behind Envoy, SPIRE with an entry for each workload, and the release in a registry');
@@ -79,7 +79,7 @@ async function play(cluster: Cluster, folder: string, picture: string | null): P
   await story.run(`${UPGRADE}${jaeger === null ? '' : OTLP_ENDPOINT}`, { last: 3 });
   await story.rolledOut();
   await story.run('helm test remit -n remit', { last: 4 });
-  if (jaeger !== null) await showTrace(cluster, story, { jaeger, picture });
+  if (jaeger !== null) await showTrace(cluster, story, { jaeger, pictures });
   // Last: the agent gets no task of this kind for minutes then.
   title('an operator ends the task of another agent while it calls, twice a second');
   const load = await startLoad(cluster, { rate: 2 });
@@ -90,14 +90,16 @@ async function play(cluster: Cluster, folder: string, picture: string | null): P
   await delay(3_000);
   const { answers } = await endLoad(cluster, load);
   for (const [answer, times] of Object.entries(answers)) print(`  ${times} calls of the agent: ${answer}`);
-  await story.run('kubectl get pods -A');
+  const pods = await story.run('kubectl get pods -A');
+  if (pictures !== null)
+    await takePicture(cluster, { url: terminal(pods), shows: 'tools', to: join(pictures, 'pods.png') });
 }
 
 /** Has an agent call a tool server whose pod is made anew, with a Jaeger on the node, and prints a trace. */
 async function showTrace(
   cluster: Cluster,
   story: Story,
-  { jaeger, picture }: { readonly jaeger: string; readonly picture: string | null },
+  { jaeger, pictures }: { readonly jaeger: string; readonly pictures: string | null },
 ): Promise<void> {
   title('a trace of a call, in a Jaeger on the node');
   await startJaegerOn(cluster, { binary: jaeger, pages: installed(jaegerUiFolder) });
@@ -107,21 +109,32 @@ async function showTrace(
   await linesOf(cluster, 'traced');
   const trace = await traceOfCall(cluster);
   for (const line of traceLines(trace)) print(`  ${line}`);
-  if (picture === null) return;
+  if (pictures !== null)
+    await takePicture(cluster, { url: pageOf(trace), shows: 'remit', to: join(pictures, 'trace.png') });
+}
+
+/** A page with what a command printed. */
+const terminal = (text: string): string =>
+  `data:text/html,${encodeURIComponent(`<pre style="font-size:20px">${text}`)}`;
+
+/** Takes a picture of a page, in the cluster, once it has a word. */
+async function takePicture(
+  cluster: Cluster,
+  { shows, to, url }: { readonly url: string; readonly shows: string; readonly to: string },
+): Promise<void> {
   const program = join(import.meta.dirname, 'picture.ts');
-  const words = ['chromium', pageOf(trace), 'remit', picture];
-  await cluster.run([process.execPath, '--no-warnings', program, ...words]);
-  print(`  ${picture}`);
+  await cluster.run([process.execPath, '--no-warnings', program, 'chromium', url, shows, to]);
+  print(`  ${to}`);
 }
 
 async function main(words: readonly string[]): Promise<number> {
-  const [option, file] = words;
-  const isPicture = option === '--picture' && file !== undefined;
+  const [option, to] = words;
+  const isPicture = option === '--pictures' && to !== undefined;
   if (words.length > 0 && !isPicture) {
     process.stdout.write(HELP);
     return option === '--help' ? 0 : 2;
   }
-  const picture = isPicture ? resolve(process.env['INIT_CWD'] ?? '', file) : null;
+  const pictures = isPicture ? resolve(process.env['INIT_CWD'] ?? '', to) : null;
   const parts = findClusterParts();
   if ('missing' in parts) {
     process.stderr.write(`demo: a part of the cluster is missing: \`${parts.missing}\` installs it\n`);
@@ -130,7 +143,7 @@ async function main(words: readonly string[]): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'remit-show-'));
   const cluster = await startCluster(parts, { say: (line) => print(`cluster: ${line}`) });
   try {
-    await play(cluster, folder, picture);
+    await play(cluster, folder, pictures);
     return 0;
   } finally {
     await cluster.close();
