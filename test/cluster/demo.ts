@@ -1,4 +1,4 @@
-import { configMap } from './addons/manifest.ts';
+import { configMap, REQUESTS } from './addons/manifest.ts';
 import type { Cluster } from './cluster.ts';
 import { IMAGE } from './release.ts';
 import {
@@ -83,6 +83,7 @@ export async function startAgent(
           {
             name: 'agent',
             image,
+            resources: REQUESTS,
             args: [
               'run',
               '--intent=/agent/intent.yaml',

@@ -4,7 +4,7 @@ import { parse, stringify } from 'yaml';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/tools/init/envoy-config.ts';
 import type { HostPort } from '../../src/tools/init/envoy-config.ts';
 import { IMAGES } from '../parts/cluster.ts';
-import { configMap } from './addons/manifest.ts';
+import { configMap, REQUESTS } from './addons/manifest.ts';
 import type { Manifest } from './addons/manifest.ts';
 import { IMAGE } from './release.ts';
 
@@ -126,6 +126,7 @@ export const toolService = ({ name, namespace }: { readonly name: string; readon
 const toolContainer = {
   name: 'tools',
   image: IMAGE,
+  resources: REQUESTS,
   env: [{ name: 'PORT', value: String(PORT) }],
   securityContext: RESTRICTED,
   // It may ask the Workload API too, as one that was taken over would.
@@ -137,6 +138,7 @@ const ADMIN_VOLUME = 'remit-envoy';
 const envoyContainer = (adminVolume: string) => ({
   name: 'envoy',
   image: IMAGES.envoy,
+  resources: REQUESTS,
   args: ['-c', '/etc/envoy/envoy.yaml', '--concurrency', '1'],
   ports: [{ name: 'https', containerPort: LISTENER }],
   // A machine that is busy is no reason to take a pod out of its Service.

@@ -1,6 +1,6 @@
 import { IMAGES } from '../../parts/cluster.ts';
 import { DNS_ADDRESS } from '../machine/layout.ts';
-import { configMap, rights, workload } from './manifest.ts';
+import { configMap, REQUESTS, rights, workload } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 
 const namespace = 'kube-system';
@@ -33,6 +33,7 @@ export const dns: readonly Manifest[] = [
         {
           name,
           image: IMAGES.coredns,
+          resources: REQUESTS,
           args: ['-conf', '/etc/coredns/Corefile'],
           readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 1 },
           volumeMounts: [{ name: 'configuration', mountPath: '/etc/coredns' }],

@@ -1,5 +1,5 @@
 import { IMAGES } from '../../parts/cluster.ts';
-import { configMap, nodeFolder, rights, workload } from './manifest.ts';
+import { configMap, nodeFolder, REQUESTS, rights, workload } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 
 /** The trust domain of the cluster. */
@@ -83,6 +83,7 @@ export const spireServer: readonly Manifest[] = [
         {
           name: 'spire-server',
           image: IMAGES.spireServer,
+          resources: REQUESTS,
           args: ['run', '-config', '/etc/spire/server.conf'],
           readinessProbe: { httpGet: { path: '/ready', port: 8080 }, periodSeconds: 1 },
           volumeMounts: [
@@ -127,6 +128,7 @@ export const spireAgent: readonly Manifest[] = [
         {
           name: 'spire-agent',
           image: IMAGES.spireAgent,
+          resources: REQUESTS,
           args: ['run', '-config', '/etc/spire/agent.conf'],
           readinessProbe: { httpGet: { path: '/ready', port: 8085, host: '127.0.0.1' }, periodSeconds: 1 },
           volumeMounts: [
@@ -162,6 +164,7 @@ export const spireDriver: readonly Manifest[] = [
         {
           name: 'csi',
           image: IMAGES.csi,
+          resources: REQUESTS,
           // In the container each folder has the path that it has on the node.
           args: ['$(NODE)', SOCKETS, `${KUBELET}/plugins/${DRIVER}`, `${KUBELET}/plugins_registry`],
           env: [{ name: 'NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
