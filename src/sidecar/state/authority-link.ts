@@ -207,8 +207,19 @@ export class AuthorityLink {
   }
 }
 
-/** INVARIANT: the peer is the workload that the configuration names, not just any workload of the trust domain. */
+/** The credentials of each SVID, by the authority that they accept. */
+const madeOf = new WeakMap<Svid, Map<SpiffeId, ChannelCredentials>>();
+
+/** Made once for an SVID: parsing its key and certificates takes most of an attempt to connect, and without authorities attempts are many. */
 function credentialsOf({ svid, authorityId }: NonNullable<AuthorityPlace['tls']>): ChannelCredentials {
+  const made = madeOf.get(svid) ?? new Map<SpiffeId, ChannelCredentials>();
+  const known = made.get(authorityId) ?? newCredentials(svid, authorityId);
+  madeOf.set(svid, made.set(authorityId, known));
+  return known;
+}
+
+/** INVARIANT: the peer is the workload that the configuration names, not just any workload of the trust domain. */
+function newCredentials(svid: Svid, authorityId: SpiffeId): ChannelCredentials {
   const { certificate, key, bundle } = tlsMaterialOf(svid);
   const made = credentials.createSsl(Buffer.from(bundle), Buffer.from(key), Buffer.from(certificate), {
     checkServerIdentity: (_host, { raw }) => {

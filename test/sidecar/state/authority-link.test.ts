@@ -1,12 +1,17 @@
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import tls from 'node:tls';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { afterAll, expect, it } from '@jest/globals';
+import { afterAll, expect, it, jest } from '@jest/globals';
 import type { Down, Up } from '../../../src/core/fleet/messages.ts';
 import { methodOf } from '../../../src/core/fleet/service.ts';
+import type { SpiffeId } from '../../../src/core/identity/spiffe-id.ts';
+import type { Svid } from '../../../src/core/identity/svid.ts';
 import { AuthorityLink } from '../../../src/sidecar/state/authority-link.ts';
+import { svidOf, trustDomain } from '../../authority/feed/serving.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { withClosers } from '../../builders/with-closers.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
@@ -53,5 +58,30 @@ it(
     stream.send(dropped);
     await until(() => heard.length === 2 || ends.length > 0, { what: 'another message, or the end of the stream' });
     expect(ends).toEqual([]);
+  }),
+);
+
+// Issue 37, point 13: parsing took most of an attempt, of which a fleet without authorities makes many.
+it(
+  '`AuthorityLink` parses the key and the certificates of an SVID once, however often it connects',
+  withClosers(async (closers) => {
+    const acme = await trustDomain('acme.test');
+    const newSvid = async (): Promise<Svid> => svidOf(await acme.svid('/ns/pay/sa/tools-1'), acme);
+    const parsed = jest.spyOn(tls, 'createSecureContext');
+    closers.push(() => parsed.mockRestore());
+    const attempt = async (svid: Svid, authorityId: SpiffeId): Promise<void> => {
+      const link = new AuthorityLink({ target: '127.0.0.1:1', tls: { svid, authorityId } });
+      await new Promise<void>((resolve) => link.follow({ onDown: () => undefined, onEnd: () => resolve() }));
+      link.close();
+    };
+    const [first, renewed] = [await newSvid(), await newSvid()];
+    const [one, other] = [mustSpiffeId('spiffe://acme.test/authority'), mustSpiffeId('spiffe://acme.test/other')];
+    for (let n = 0; n < 3; n += 1) await attempt(first, one);
+    expect(parsed).toHaveBeenCalledTimes(1);
+    await attempt(renewed, one);
+    expect(parsed).toHaveBeenCalledTimes(2);
+    // Who is accepted as the authority is part of the credentials.
+    await attempt(first, other);
+    expect(parsed).toHaveBeenCalledTimes(3);
   }),
 );
