@@ -46,11 +46,9 @@ export function unfitHello(
   return gap === null ? null : { code: status.FAILED_PRECONDITION, details: gap };
 }
 
-/** Ends the connection of a sidecar that has not read for too long. Call it every moment. */
-export function hangUpStalled(follower: FollowingSidecar, monotonicMs: number): void {
-  const { call, hangUp } = follower;
-  follower.stalledMs = call.writableLength === 0 ? null : (follower.stalledMs ?? monotonicMs);
-  if (follower.stalledMs === null || monotonicMs - follower.stalledMs < STALLED_MS) return;
+/** Ends the connection of a sidecar that has not read for too long. */
+export function hangUpStalled({ call, hangUp, stalledMs }: FollowingSidecar, monotonicMs: number): void {
+  if (stalledMs === null || monotonicMs - stalledMs < STALLED_MS) return;
   endStream(call, status.RESOURCE_EXHAUSTED, 'the sidecar does not read');
   hangUp();
 }

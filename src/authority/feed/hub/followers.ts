@@ -333,8 +333,9 @@ export class Followers {
       if ((this.#options.engine.lost?.() ?? null) !== null) this.#halted = null;
       const changed = this.#announcements.changedPolicy();
       if (changed !== null) this.#writeAll(changed);
-      for (const follower of this.#followers.values()) hangUpStalled(follower, this.#options.ports.monotonicMs());
-      this.hub.sweep(this.#options.ports.monotonicMs());
+      const nowMs = this.#options.ports.monotonicMs();
+      for (const follower of this.#followers.values()) hangUpStalled(follower, nowMs);
+      this.hub.sweep(nowMs);
       // Without sidecars nothing waits for changes, unless other authorities wait for this authority.
       const polled = this.size === 0 && this.#isAlone ? Promise.resolve() : this.pump.poll();
       void polled.finally(() => {
@@ -348,10 +349,14 @@ export class Followers {
   }
 
   /** Writes a message. Cards are not read for a stream before all of its messages have left this process. */
-  #write({ call }: FollowingSidecar, down: Down): void {
+  #write(follower: FollowingSidecar, down: Down): void {
+    const { call } = follower;
     if (call.cancelled || call.destroyed || call.writableEnded) return;
+    follower.stalledMs ??= this.#options.ports.monotonicMs();
     call.write(down, () => {
-      if (call.writableLength === 0) this.pump.advance();
+      if (call.writableLength > 0) return;
+      follower.stalledMs = null;
+      this.pump.advance();
     });
   }
 
