@@ -69,11 +69,6 @@ it(
     const newSvid = async (): Promise<Svid> => svidOf(await acme.svid('/ns/pay/sa/tools-1'), acme);
     const parsed = jest.spyOn(tls, 'createSecureContext');
     closers.push(() => parsed.mockRestore());
-    const attempt = async (svid: Svid, authorityId: SpiffeId): Promise<void> => {
-      const link = new AuthorityLink({ target: '127.0.0.1:1', tls: { svid, authorityId } });
-      await new Promise<void>((resolve) => link.follow({ onDown: () => undefined, onEnd: () => resolve() }));
-      link.close();
-    };
     const [first, renewed] = [await newSvid(), await newSvid()];
     const [one, other] = [mustSpiffeId('spiffe://acme.test/authority'), mustSpiffeId('spiffe://acme.test/other')];
     for (let n = 0; n < 3; n += 1) await attempt(first, one);
@@ -85,3 +80,10 @@ it(
     expect(parsed).toHaveBeenCalledTimes(3);
   }),
 );
+
+/** Tries to connect where nothing listens. */
+async function attempt(svid: Svid, authorityId: SpiffeId): Promise<void> {
+  const link = new AuthorityLink({ target: '127.0.0.1:1', tls: { svid, authorityId } });
+  await new Promise<void>((resolve) => link.follow({ onDown: () => undefined, onEnd: () => resolve() }));
+  link.close();
+}
