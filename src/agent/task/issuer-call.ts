@@ -48,21 +48,26 @@ export async function askIssuer(
   asked: OutgoingRequest,
 ): Promise<IssuerAnswer | IssuerProblem> {
   const { certificate: cert, key, bundle: ca } = tlsMaterialOf(svid);
+  let isSecure = false;
+  const onSecure = (): void => void (isSecure = true);
   try {
-    return { ...(await exchange(place, asked, { cert, key, ca })), boundTo: thumbprintOf(svid) };
+    return { ...(await exchange(place, asked, { tls: { cert, key, ca }, onSecure })), boundTo: thumbprintOf(svid) };
   } catch (error) {
     const problem = issuerProblem('unreachable', `no answer from \`${place.url}\`: ${reasonOf(error)}`);
-    return UNSENT.has(failureCode(error)) ? { ...problem, isUnsent: true } : problem;
+    const code = failureCode(error);
+    return UNSENT.has(code) || (!isSecure && ENDED.has(code)) ? { ...problem, isUnsent: true } : problem;
   }
 }
 
 /** Failures before there is a connection. */
 const UNSENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
+/** Failures of a connection. The Envoy of a mesh accepts it, and ends it if nobody is behind. */
+const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 async function exchange(
   { url, id }: Pick<IssuerPlace, 'url' | 'id'>,
   { method, path, headers, body }: OutgoingRequest,
-  tls: Readonly<Record<'cert' | 'key' | 'ca', string>>,
+  { tls, onSecure }: { readonly tls: Readonly<Record<'cert' | 'key' | 'ca', string>>; readonly onSecure: () => void },
 ): Promise<Omit<IssuerAnswer, 'boundTo'>> {
   const named =
     id === null
@@ -75,6 +80,7 @@ async function exchange(
     maxBytes: MAX_BODY_BYTES,
     signal: AbortSignal.timeout(TIMEOUT_MS),
     tls: { ...tls, ...named },
+    onSecure,
   });
   if (answer.fault === 'content-coding') throw new Error('an answer in a content coding');
   if (answer.fault === 'too-long') throw new Error(`more than ${MAX_BODY_BYTES} bytes`);

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
@@ -289,17 +290,26 @@ print('second', token()['access_token'])
 
 // Issue 39, point 4: it ended at once where the proxy of its pod started later.
 describe('remit run: an issuer that is reached later', () => {
-  it('waits, and says so', async () => {
+  // The Envoy of a mesh takes connections to a service that has no endpoint yet, and ends them.
+  it.each<[string, ((socket: Socket) => void) | null]>([
+    ['nobody listens there', null],
+    ['connections are reset there', (socket) => void socket.resetAndDestroy()],
+    ['connections are ended there once it has begun', (socket) => void socket.once('data', () => socket.destroy())],
+  ])('waits while %s, and says so', async (_what, atFirst) => {
     const issuerPort = Number(new URL(domain.options[domain.options.indexOf('--issuer') + 1] ?? '').port);
     const port = await freePort();
+    let isThere = false;
+    const proxy = createServer((socket) => {
+      socket.on('error', () => undefined);
+      if (!isThere) return atFirst?.(socket);
+      const upstream = connect(issuerPort, 'localhost').on('error', () => undefined);
+      return socket.pipe(upstream).pipe(socket);
+    });
+    if (atFirst !== null) await once(proxy.listen(port, 'localhost'), 'listening');
     const started = sh('echo ran', { words: ['--issuer', `https://localhost:${port}`] });
     await comesTrue(() => started.err().includes('waiting for the issuer, at most 30 s (--wait): no answer from'));
-    const proxy = createServer((socket) => {
-      const upstream = connect(issuerPort, 'localhost');
-      for (const end of [socket, upstream]) end.on('error', () => undefined);
-      socket.pipe(upstream).pipe(socket);
-    });
-    proxy.listen(port, 'localhost');
+    isThere = true;
+    if (atFirst === null) proxy.listen(port, 'localhost');
     try {
       const { code, out } = await started.ended;
       expect([code, out]).toEqual([0, 'ran\n']);

@@ -14,6 +14,8 @@ export interface HttpExchange {
   readonly signal: AbortSignal;
   /** Trust anchors (`ca`), client certificate (`cert`, `key`), name of the server and its check. Default: those of the runtime. */
   readonly tls?: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity' | 'servername'>;
+  /** Called once the TLS connection is verified: nothing of the request was sent before. Default not at all. */
+  readonly onSecure?: () => void;
   /** Path of the Unix socket to connect to instead of the host of the URL. */
   readonly socketPath?: string;
 }
@@ -33,7 +35,7 @@ export interface HttpAnswer {
  * content coding. Rejects if no whole answer arrives, with an error for {@link failureWords}, which contains no header and no body.
  */
 export async function httpExchange(url: string | URL, exchange: HttpExchange): Promise<HttpAnswer> {
-  const { method = 'GET', headers, body, maxBytes, signal, socketPath, tls } = exchange;
+  const { method = 'GET', headers, body, maxBytes, onSecure, signal, socketPath, tls } = exchange;
   const target = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const options = { agent: false, method, signal, headers: { 'accept-encoding': 'identity', ...headers }, socketPath };
@@ -41,6 +43,7 @@ export async function httpExchange(url: string | URL, exchange: HttpExchange): P
     target.protocol === 'https:'
       ? requestHttps(target, { ...options, minVersion: 'TLSv1.2', ...tls })
       : requestHttp(target, options);
+  if (onSecure !== undefined) asked.once('socket', (socket) => socket.once('secureConnect', onSecure));
   asked.once('response', resolve).on('error', reject).end(body);
   const answer = await promise;
   const isCoded = (answer.headers['content-encoding'] ?? 'identity') !== 'identity';
