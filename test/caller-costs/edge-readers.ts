@@ -275,7 +275,8 @@ export const edgeReaders: Readers = {
 
 /** Files and exports of these rooms that read no caller's text by themselves, with what they read or who reads for them. */
 export const notAtTheEdge: Readonly<Record<string, string>> = {
-  'agent/forward/upstream/mesh-route.ts clearWay': 'the configuration of the Envoy of the own pod',
+  'agent/forward/upstream/mesh-route.ts': 'the configuration of the Envoy of the own pod',
+  'agent/forward/upstream/mesh-verdict.ts': 'the configuration of the Envoy of the own pod, at most 8 MiB',
   'agent/forward/agent-card.ts agentCardUrls': 'an answer of the upstream, at most 1 MiB',
   'agent/forward/endpoint-event.ts': 'an answer of the upstream',
   'agent/forward/forward-option.ts': 'options of a command',

@@ -12,7 +12,7 @@ import { forwardVariables } from './forward-option.ts';
 import type { ForwardTarget } from './forward-target.ts';
 import type { Forwarded } from './forwarded.ts';
 import { ForwardListener } from './local/listener.ts';
-import { isInMesh, meshProblem } from './upstream/mesh-connection.ts';
+import { isInMesh, meshProblem, meshRouteTo } from './upstream/mesh-connection.ts';
 import { LocalUrls } from './local/local-urls.ts';
 import { defaultUpstreamBounds, type UpstreamBounds, UpstreamConnections } from './upstream/upstream-connections.ts';
 
@@ -101,7 +101,7 @@ async function openForwarder(
 ): Promise<Handover | Problem> {
   if (isInMesh(target)) {
     // Only a warning: the sidecar may become ready later, and each connection is checked anyway.
-    const problem = await meshProblem(target, bounds);
+    const problem = await meshProblem(meshRouteTo(target, bounds), bounds);
     if (problem !== null) tell(`${target.name}: no call can be made yet: ${problem}`);
   }
   const authorities = await authoritiesIn(target);

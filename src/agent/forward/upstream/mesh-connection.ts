@@ -2,24 +2,32 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { httpExchange } from '../../../core/runtime/system/http-exchange.ts';
-import { isProblem, type Problem } from '../../../core/runtime/problem.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
 import { capturerOf, tcpRows, usersListening } from './capture.ts';
 import type { ForwardTarget } from '../forward-target.ts';
-import { clearWay } from './mesh-route.ts';
+import { ADMIN_PORT, MeshVerdict } from './mesh-verdict.ts';
 import { ownUser } from '../local/peer-users.ts';
 
 /** Error code for a plaintext connection that no sidecar intercepts, or that the sidecar may forward in plaintext. */
 export const IN_CLEAR = 'REMIT_IN_CLEAR';
 
-/** The admin interface of Istio's Envoy. */
-const ADMIN_PORT = 15_000;
-const MAX_DUMP_BYTES = 64 * 1_024 * 1_024;
 const HTTP_PORT = 80;
 const [LOOKS, LOOK_MS] = [4, 10];
 
 /** Whether an upstream is called in plaintext, through the sidecar of this pod. */
 export const isInMesh = ({ origin }: Pick<ForwardTarget, 'origin'>): boolean => origin.startsWith('http:');
+
+/** An upstream that is called in plaintext, with what the pod's Envoy reports about the way there. */
+export interface MeshRoute {
+  readonly target: ForwardTarget;
+  readonly verdict: MeshVerdict;
+}
+
+/** The way to an upstream that {@link isInMesh}; of one not yet asked about. */
+export const meshRouteTo = (target: ForwardTarget, { connectMs }: { readonly connectMs: number }): MeshRoute => ({
+  target,
+  verdict: new MeshVerdict({ host: new URL(target.origin).hostname, port: portOf(target) }, { connectMs }),
+});
 
 /**
  * A plaintext connection to an upstream, by way of the pod's own Envoy. It is verified that this Envoy has the other end and forwards the
@@ -30,7 +38,7 @@ export const isInMesh = ({ origin }: Pick<ForwardTarget, 'origin'>): boolean => 
  * mesh changes, so it is checked again ({@link meshProblem}).
  */
 export async function meshConnection(
-  target: ForwardTarget,
+  { target, verdict }: MeshRoute,
   { connectMs }: { readonly connectMs: number },
 ): Promise<Socket> {
   const at = placeOf(target);
@@ -38,16 +46,22 @@ export async function meshConnection(
   // INVARIANT: over IPv4 and from a port of its own, which is bound before it is connected: see `capturerOf`.
   const { address } = await Promise.race([lookup(at.host, { family: 4 }), endOf(signal)]);
   const socket = connect({ host: address, port: at.port, localAddress: '0.0.0.0', noDelay: true });
+  // Without a listener an error during the check would end the process.
+  socket.on('error', ignored);
   try {
     await once(socket, 'connect', { signal });
-    const problem = await captureProblem(socket, target, signal);
+    const problem = await captureProblem(socket, { target, verdict, signal });
     if (problem !== null) throw Object.assign(new Error(problem), { code: IN_CLEAR });
+    if (socket.errored) throw socket.errored;
+    socket.off('error', ignored);
     return socket;
   } catch (error) {
-    socket.on('error', () => undefined).destroy();
+    socket.destroy();
     throw error;
   }
 }
+
+const ignored = (): void => undefined;
 
 /** Rejects when the time is over: a look-up takes no signal. */
 async function endOf(signal: AbortSignal): Promise<never> {
@@ -55,13 +69,11 @@ async function endOf(signal: AbortSignal): Promise<never> {
   throw signal.reason;
 }
 
-/** Why a connection to the upstream is not safe now; `null` if it is. Sends nothing on it. */
-export async function meshProblem(
-  target: ForwardTarget,
-  bounds: { readonly connectMs: number },
-): Promise<string | null> {
+/** Why a connection to the upstream is not safe now, by a new answer of its Envoy; `null` if it is. Sends nothing on it. */
+export async function meshProblem(route: MeshRoute, bounds: { readonly connectMs: number }): Promise<string | null> {
+  route.verdict.forget();
   try {
-    (await meshConnection(target, bounds)).destroy();
+    (await meshConnection(route, bounds)).destroy();
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -70,8 +82,7 @@ export async function meshProblem(
 
 async function captureProblem(
   { localAddress = '', localPort = 0 }: Socket,
-  target: ForwardTarget,
-  signal: AbortSignal,
+  { target, verdict, signal }: MeshRoute & { readonly signal: AbortSignal },
 ): Promise<string | null> {
   let rows = tcpRows();
   let user = capturerOf({ localAddress, localPort }, rows);
@@ -87,11 +98,7 @@ async function captureProblem(
   const admins = usersListening(ADMIN_PORT, rows);
   if (admins.length === 0 || admins.some((admin) => admin !== user))
     return `${start} is taken over by a process of user ${user}, of whose Envoy no admin interface is at 127.0.0.1:${ADMIN_PORT}`;
-  const dump = await dumped(target, signal);
-  if (isProblem(dump)) return dump.problem;
-  const { hostname } = new URL(target.origin);
-  const clear = clearWay(dump, { host: hostname, port: portOf(target) });
-  return clear === null ? null : `the sidecar of this pod may send the token in clear: ${clear}`;
+  return Promise.race([verdict.problem(user), endOf(signal)]);
 }
 
 /** The host and port to connect to. */
@@ -99,28 +106,3 @@ const placeOf = (target: ForwardTarget): { readonly host: string; readonly port:
   target.connect ?? { host: new URL(target.origin).hostname, port: portOf(target) };
 
 const portOf = ({ origin }: ForwardTarget): number => Number(new URL(origin).port) || HTTP_PORT;
-
-async function dumped(
-  target: ForwardTarget,
-  signal: AbortSignal,
-): Promise<{ readonly routes: unknown; readonly clusters: unknown } | Problem> {
-  const port = portOf(target);
-  const asked = async (resource: string, names: string): Promise<unknown> => {
-    const query = new URLSearchParams({ resource, name_regex: names });
-    const { status, body, fault } = await httpExchange(
-      `http://127.0.0.1:${ADMIN_PORT}/config_dump?${query.toString()}`,
-      {
-        maxBytes: MAX_DUMP_BYTES,
-        signal,
-      },
-    );
-    if (status !== 200 || fault !== null) throw new Error(`it answered ${status}${fault === null ? '' : `, ${fault}`}`);
-    return JSON.parse(body.toString('utf8'));
-  };
-  try {
-    const routes = await asked('dynamic_route_configs', `(.*:)?${port}`);
-    return { routes, clusters: await asked('dynamic_active_clusters', `outbound\\|.*`) };
-  } catch (error) {
-    return { problem: `Envoy's admin interface does not say how ${target.origin} is called: ${String(error)}` };
-  }
-}

@@ -1,31 +1,46 @@
 import { isObject } from '../../../core/runtime/fields.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
 
-/** What Envoy's admin interface answers to `/config_dump?resource=…`: route tables, and clusters. */
-export interface MeshDump {
-  readonly routes: unknown;
-  readonly clusters: unknown;
+/** Bounds the question for them, which is a URL. */
+const MAX_CLUSTERS = 64;
+
+/** A host and the port of its URL, as calls name them: `tools.demo.svc.cluster.local` and 80. */
+export interface MeshPlace {
+  readonly host: string;
+  readonly port: number;
 }
 
 /**
- * Why calls to a host may leave the pod's Envoy in plaintext, or reach another host than its routes say; `null` if each of its clusters speaks TLS
- * to every endpoint. A cluster that chooses by endpoint (`transport_socket_matches`, Istio's automatic mTLS) counts as plaintext: the next
- * endpoint may have no sidecar.
+ * The clusters to which Envoy routes the calls to a host, or why they are not known. A host has 64 at most.
  *
- * @param authority host and port, lower case, as `tools.demo.svc.cluster.local:80`
+ * @param routes what Envoy's admin interface answers to `/config_dump?resource=dynamic_route_configs`
  */
-export function clearWay(
-  { routes, clusters }: MeshDump,
-  { host, port }: { readonly host: string; readonly port: number },
-): string | null {
+export function routedClusters(routes: unknown, { host, port }: MeshPlace): readonly string[] | Problem {
   const tables = entries(routes, 'route_config').filter(({ name }) => isOfPort(name, port));
   const hosts = tables.flatMap((table) => list(table['virtual_hosts'])).filter((one) => isFor(one, { host, port }));
   if (hosts.length === 0)
-    return `it has no route for \`${host}\` at port ${port}: name the port of its Service \`http\`, and call it by the name that the mesh has`;
-  const targets = hosts.flatMap(clustersOf);
-  const open = targets.find((name) => name === null || !isTls(name, clusters));
-  if (open === undefined) return targets.length === 0 ? `it routes \`${host}\` to nothing` : null;
-  return open === null
-    ? `its routes for \`${host}\` choose where a call goes by the call`
+    return {
+      problem: `it has no route for \`${host}\` at port ${port}: name the port of its Service \`http\`, and call it by the name that the mesh has`,
+    };
+  const names = new Set(hosts.flatMap(clustersOf));
+  if (names.size === 0) return { problem: `it routes \`${host}\` to nothing` };
+  if (names.size > MAX_CLUSTERS) return { problem: `it routes \`${host}\` to more than ${MAX_CLUSTERS} clusters` };
+  const known = [...names].filter((name) => name !== null);
+  return known.length < names.size
+    ? { problem: `its routes for \`${host}\` choose where a call goes by the call` }
+    : known;
+}
+
+/**
+ * Why calls to a host may leave Envoy in plaintext by one of its clusters; `null` if each speaks TLS to every endpoint. A cluster that chooses by
+ * endpoint (`transport_socket_matches`, Istio's automatic mTLS) counts as plaintext: the next endpoint may have no sidecar.
+ *
+ * @param clusters what Envoy's admin interface answers to `/config_dump?resource=dynamic_active_clusters`
+ */
+export function clearWay(names: readonly string[], clusters: unknown, { host }: MeshPlace): string | null {
+  const open = names.find((name) => !isTls(name, clusters));
+  return open === undefined
+    ? null
     : `it may call \`${open}\` in clear: a DestinationRule for \`${host}\` with \`trafficPolicy.tls.mode: ISTIO_MUTUAL\` permits TLS alone`;
 }
 
@@ -43,7 +58,7 @@ const entries = (dump: unknown, member: string): readonly Fields[] =>
 const isOfPort = (name: unknown, port: number): boolean =>
   typeof name === 'string' && (name === String(port) || name.endsWith(`:${port}`));
 
-const isFor = ({ domains }: Fields, { host, port }: { readonly host: string; readonly port: number }): boolean =>
+const isFor = ({ domains }: Fields, { host, port }: MeshPlace): boolean =>
   Array.isArray(domains) && [host, `${host}:${port}`].some((name) => domains.includes(name));
 
 /** The clusters that the routes of a virtual host lead to; `null` for a cluster that the call chooses. */

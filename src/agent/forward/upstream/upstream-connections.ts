@@ -18,7 +18,7 @@ import { after } from '../../../core/runtime/timers.ts';
 import { type OwnSvid, thumbprintOf } from '../../run/own-svid.ts';
 import { notServerId } from '../../run/server-id.ts';
 import type { ForwardTarget } from '../forward-target.ts';
-import { isInMesh, meshConnection, meshProblem } from './mesh-connection.ts';
+import { isInMesh, meshConnection, meshProblem, type MeshRoute, meshRouteTo } from './mesh-connection.ts';
 import { secured, UpstreamSessions } from './upstream-sessions.ts';
 
 /** Bounds of the connections to one upstream. */
@@ -59,6 +59,8 @@ export class UpstreamConnections {
   readonly #bounds: UpstreamBounds;
   /** PEM of the CA certificates; `null` for the bundle of the SVID. */
   readonly #authorities: readonly string[] | null;
+  /** The way by the sidecar of this pod; `null`: by TLS of our own. */
+  readonly #route: MeshRoute | null;
   #current: CertificateConnections | null = null;
   #isRenewed = false;
   #stopLooking: () => Promise<void> = () => Promise.resolve();
@@ -81,8 +83,10 @@ export class UpstreamConnections {
     this.#bounds = bounds;
     this.#authorities = authoritiesOf(target, authorities);
     svid.onChange(() => (this.#isRenewed = true));
-    if (isInMesh(target))
-      this.#stopLooking = repeatedly(() => this.#lookAgain(), {
+    const route = isInMesh(target) ? meshRouteTo(target, bounds) : null;
+    this.#route = route;
+    if (route !== null)
+      this.#stopLooking = repeatedly(() => this.#lookAgain(route), {
         everyMs: LOOK_MS,
         after,
         onFault: () => this.#current?.destroy(),
@@ -90,8 +94,8 @@ export class UpstreamConnections {
   }
 
   /** Ends the connections to a sidecar that would no longer be opened: its configuration has changed. */
-  async #lookAgain(): Promise<void> {
-    if (this.#current !== null && (await meshProblem(this.#target, this.#bounds)) !== null) {
+  async #lookAgain(route: MeshRoute): Promise<void> {
+    if (this.#current?.isUsed === true && (await meshProblem(route, this.#bounds)) !== null) {
       this.#current.destroy();
       this.#current = null;
     }
@@ -126,6 +130,7 @@ export class UpstreamConnections {
     });
     this.#current = new CertificateConnections(thumbprint, {
       target: this.#target,
+      route: this.#route,
       bounds: this.#bounds,
       secureContext,
     });
@@ -140,6 +145,7 @@ function authoritiesOf({ authorities }: ForwardTarget, file: readonly string[]):
 
 interface Connecting {
   readonly target: ForwardTarget;
+  readonly route: MeshRoute | null;
   readonly bounds: UpstreamBounds;
   readonly secureContext: SecureContext;
 }
@@ -158,10 +164,16 @@ export class CertificateConnections {
     this.thumbprint = thumbprint;
     this.#connecting = connecting;
     this.agent = new UpstreamAgent(connecting);
-    const { bounds, target } = connecting;
+    const { bounds, route, target } = connecting;
     this.sessions = new UpstreamSessions(target.origin, () =>
-      isInMesh(target) ? meshConnection(target, bounds) : secured(connected(connecting, 'h2')),
+      route === null ? secured(connected(connecting, 'h2')) : meshConnection(route, bounds),
     );
+  }
+
+  /** Whether a connection is open. */
+  get isUsed(): boolean {
+    const { freeSockets, sockets } = this.agent;
+    return this.sessions.isUsed || [freeSockets, sockets].some((held) => Object.keys(held).length > 0);
   }
 
   /** A new connection for HTTP/1.1 outside of the pool, given now or to `give`. */
@@ -215,8 +227,9 @@ type Connected = (error: Error | null, socket: Duplex) => void;
 
 /** INVARIANT: no caller gets a plaintext connection before its destination is verified. */
 function opened(connecting: Connecting, give: Connected): Duplex | undefined {
-  if (!isInMesh(connecting.target)) return connected(connecting, 'http/1.1');
-  meshConnection(connecting.target, connecting.bounds).then(
+  const { bounds, route } = connecting;
+  if (route === null) return connected(connecting, 'http/1.1');
+  meshConnection(route, bounds).then(
     (socket) => give(null, socket),
     // With an error Node.js ignores the socket.
     (error: unknown) => give(error instanceof Error ? error : new Error(String(error)), new Socket()),

@@ -53,6 +53,11 @@ export class UpstreamSessions {
     };
   }
 
+  /** Whether a session is open. */
+  get isUsed(): boolean {
+    return this.#held.size > 0;
+  }
+
   retire(): void {
     this.#isRetired = true;
     for (const { session } of this.#held) session.close();

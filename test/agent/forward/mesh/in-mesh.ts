@@ -179,6 +179,18 @@ await tried('by a cluster in clear', before.call);
 put('cds.json', mesh.clusters('tls'));
 await inEnvoy('UpstreamTlsContext');
 await tried('by TLS again', before.call);
+/** How many connections Envoy's admin interface has had. */
+const questions = async (): Promise<number> => {
+  const stats = await (await fetch(`${ADMIN}/stats?filter=listener.admin.downstream_cx_total`)).text();
+  return Number(/: (\d+)/.exec(stats)?.[1]);
+};
+const many = await forwarderTo(MESH);
+await tried('questions for twenty calls at once', async () => {
+  const asked = await questions();
+  await Promise.all(Array.from({ length: 20 }, many.call));
+  return (await questions()) - asked;
+});
+await many.close();
 redirects('-D');
 await waited('an end', async () => (await before.call()).status !== 200);
 await tried('redirected no more', before.call);

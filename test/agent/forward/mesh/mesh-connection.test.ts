@@ -51,6 +51,12 @@ describeWith(
       expect(outcomes['not redirected, over HTTP/2']).toEqual({ answer: 502, arrived: [] });
     });
 
+    it('asks Envoy once for many connections', () => {
+      expect(outcomes['questions for twenty calls at once']?.arrived).toHaveLength(20);
+      // Two for an answer, one for a look at what is open, and the connections of the count.
+      expect(outcomes['questions for twenty calls at once']?.answer).toBeLessThan(10);
+    });
+
     it('says at the start of a run that no call can be made yet, and why', () => {
       expect(outcomes['told without redirection']).toEqual([
         expect.stringMatching(/^tools: no call can be made yet: .* by no process of this pod/),

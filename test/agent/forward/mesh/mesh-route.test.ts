@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { clearWay } from '../../../../src/agent/forward/upstream/mesh-route.ts';
+import { clearWay, routedClusters } from '../../../../src/agent/forward/upstream/mesh-route.ts';
+import { isProblem } from '../../../../src/core/runtime/problem.ts';
 import { meshFiles } from './mesh-files.ts';
 
 const HOST = 'tools.demo.svc.cluster.local';
@@ -26,13 +27,8 @@ const way = ({
 }): string | null => {
   const routes = JSON.parse(made.routes).resources as Table[];
   for (const table of routes) change(table);
-  return clearWay(
-    {
-      routes: { configs: routes.map((one) => ({ route_config: one })) },
-      clusters: dumpOf(made.clusters(sockets), 'cluster'),
-    },
-    { host, port },
-  );
+  const names = routedClusters({ configs: routes.map((one) => ({ route_config: one })) }, { host, port });
+  return isProblem(names) ? names.problem : clearWay(names, dumpOf(made.clusters(sockets), 'cluster'), { host, port });
 };
 const routed =
   (...routes: readonly object[]) =>
@@ -40,7 +36,7 @@ const routed =
     void (table.virtual_hosts[1] = { domains: [HOST], routes: [...routes] });
 const to = (action: object): object => ({ match: { prefix: '/' }, route: action });
 
-describe('clearWay', () => {
+describe('routedClusters and clearWay', () => {
   it.each([
     ['one cluster of TLS', {}],
     [
@@ -71,6 +67,11 @@ describe('clearWay', () => {
       '`PassthroughCluster`',
     ],
     [
+      'more clusters than are asked about',
+      { change: routed(...Array.from({ length: 65 }, (_none, at) => to({ cluster: `c${at}` }))) },
+      'more than 64',
+    ],
+    [
       'a match tree',
       {
         change: (table: Table) =>
@@ -83,7 +84,10 @@ describe('clearWay', () => {
   });
 
   it('refuses what is no dump', () => {
-    for (const dump of [null, 1, [], {}, { configs: 'x' }, { configs: [null] }])
-      expect(clearWay({ routes: dump, clusters: dump }, { host: HOST, port: 80 })).toContain('has no route');
+    for (const dump of [null, 1, [], {}, { configs: 'x' }, { configs: [null] }]) {
+      const problem = expect.stringContaining('has no route');
+      expect(routedClusters(dump, { host: HOST, port: 80 })).toEqual({ problem });
+      expect(clearWay([CLUSTER], dump, { host: HOST, port: 80 })).toContain('ISTIO_MUTUAL');
+    }
   });
 });
