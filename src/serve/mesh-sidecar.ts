@@ -24,9 +24,8 @@ const IN_POD = 'KUBERNETES_SERVICE_HOST';
  * mode, which lets TLS pass that is not the mesh's.
  */
 export function takenPort({ info, inbound }: MeshSidecar, ports: readonly number[]): number | null {
-  const metadata = memberOf(memberOf(info, 'node'), 'metadata');
-  if (memberOf(metadata, 'INTERCEPTION_MODE') === 'NONE') return null;
-  const annotations = memberOf(metadata, 'ANNOTATIONS');
+  if (interceptionOf(info) === 'NONE') return null;
+  const annotations = memberOf(memberOf(memberOf(info, 'node'), 'metadata'), 'ANNOTATIONS');
   const listed = (name: string): readonly string[] => {
     const value = memberOf(annotations, `traffic.sidecar.istio.io/${name}`);
     return typeof value === 'string' ? value.split(',').map((port) => port.trim()) : [];
@@ -97,16 +96,39 @@ export function watchMeshSidecar(
   };
 }
 
+/**
+ * Why the ports of this pod may be taken, if its sidecar intercepts nothing: it listens itself on the port of each Service that it knows, among them
+ * that of the authority's metrics. `null` if there is no such sidecar.
+ */
+export async function listeningSidecar(
+  environment: Readonly<Record<string, string | undefined>>,
+  { adminPort = ADMIN_PORT } = {},
+): Promise<string | null> {
+  if (environment[IN_POD] === undefined) return null;
+  const info = await askerOf(adminPort)('/server_info').catch(() => null);
+  return interceptionOf(info) === 'NONE'
+    ? "the sidecar of Istio intercepts nothing (`interceptionMode: NONE`) and listens on the ports of all Services itself, so that calls may reach this pod without it: remove `sidecar.istio.io/interceptionMode` from the pod, or `interceptionMode` from the mesh's configuration"
+    : null;
+}
+
+const interceptionOf = (info: unknown): unknown =>
+  memberOf(memberOf(memberOf(info, 'node'), 'metadata'), 'INTERCEPTION_MODE');
+
 async function askedSidecar(adminPort: number): Promise<MeshSidecar | null> {
-  const signal = AbortSignal.timeout(5_000);
-  const asked = async (path: string): Promise<unknown> => {
-    const answer = await httpExchange(`http://127.0.0.1:${adminPort}${path}`, { maxBytes: MAX_BYTES, signal });
-    return answer.status === 200 && answer.fault === null ? JSON.parse(answer.body.toString('utf8')) : null;
-  };
+  const asked = askerOf(adminPort);
   try {
     const info = await asked('/server_info');
     return { info, inbound: await asked('/config_dump?resource=dynamic_listeners&name_regex=virtualInbound') };
   } catch {
     return null;
   }
+}
+
+/** Asks the admin interface of Envoy; rejects if it does not answer within 5 s. */
+function askerOf(adminPort: number): (path: string) => Promise<unknown> {
+  const signal = AbortSignal.timeout(5_000);
+  return async (path) => {
+    const answer = await httpExchange(`http://127.0.0.1:${adminPort}${path}`, { maxBytes: MAX_BYTES, signal });
+    return answer.status === 200 && answer.fault === null ? JSON.parse(answer.body.toString('utf8')) : null;
+  };
 }

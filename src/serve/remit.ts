@@ -15,7 +15,7 @@ import { Drain } from './drain.ts';
 import { followGates, gatesOf } from './gates.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { measureRoles } from './roles/measures.ts';
-import { watchMeshSidecar } from './mesh-sidecar.ts';
+import { listeningSidecar, watchMeshSidecar } from './mesh-sidecar.ts';
 import type { Parts } from './parts.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -67,7 +67,8 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
     const lock = config.state.kind === 'sqlite' ? lockStateFile(config.state.path) : null;
     if (isStartProblem(lock)) return lock;
     if (lock !== null) closers.push(() => lock.release());
-    const admin = await openAdmin(config, { gate: waits.gate, closers });
+    const listener = () => listeningSidecar(options.environment);
+    const admin = await openAdmin(config, { gate: waits.gate, closers, listener });
     if (isStartProblem(admin)) return admin;
     const parts = await openParts(config, options, { waits, closers });
     if (isStartProblem(parts)) return parts;

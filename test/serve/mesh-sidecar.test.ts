@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
-import { takenPort, watchMeshSidecar } from '../../src/serve/mesh-sidecar.ts';
+import { listeningSidecar, takenPort, watchMeshSidecar } from '../../src/serve/mesh-sidecar.ts';
 import { until } from '../until.ts';
 
 const tls = { transport_socket: { name: 'envoy.transport_sockets.tls' } };
@@ -99,5 +99,31 @@ describe('watchMeshSidecar', () => {
     expect([asked, ...watched.map(({ problem }) => problem())]).toEqual([1, null, null]);
     await Promise.all(watched.map((each) => each.close()));
     admin.close();
+  });
+});
+
+// Issue 39, point 6: the port of the admin server was taken, and nothing said by whom.
+const IN_POD = { KUBERNETES_SERVICE_HOST: '10.96.0.1' };
+
+describe('listeningSidecar', () => {
+  it.each([
+    [
+      'a sidecar that intercepts nothing',
+      infoOf({}, 'NONE'),
+      IN_POD,
+      expect.stringContaining('interceptionMode: NONE'),
+    ],
+    ['none if it intercepts', infoOf(), IN_POD, null],
+    ['none outside of pods', infoOf({}, 'NONE'), {}, null],
+    ['none by what is no answer of Envoy', 'x', IN_POD, null],
+  ])('names %s', async (_what, info, environment, found) => {
+    const admin = createServer((_request, response) => response.end(JSON.stringify(info))).listen(0, '127.0.0.1');
+    await once(admin, 'listening');
+    const { port: adminPort } = admin.address() as AddressInfo;
+    expect(await listeningSidecar(environment, { adminPort })).toEqual(found);
+    admin.close();
+    admin.closeAllConnections();
+    await once(admin, 'close');
+    expect(await listeningSidecar(environment, { adminPort })).toBeNull();
   });
 });

@@ -17,7 +17,16 @@ export interface OpenAdmin {
  */
 export async function openAdmin(
   { admin: { listen, hosts, socket } }: Pick<Config, 'admin'>,
-  { gate, closers }: { readonly gate: Gate; readonly closers: Pick<Closers, 'push'> },
+  {
+    gate,
+    closers,
+    listener,
+  }: {
+    readonly gate: Gate;
+    readonly closers: Pick<Closers, 'push'>;
+    /** Who may have its port, if that is known. */
+    readonly listener: () => Promise<string | null>;
+  },
 ): Promise<OpenAdmin | StartProblem> {
   if (listen.kind !== 'tcp') return { problem: '`admin.listen` must be `host:port`' };
   const server = new AdminServer([gate], { hosts: [listen.host, ...hosts] });
@@ -28,8 +37,9 @@ export async function openAdmin(
     return { server, port: await server.listen(listen) };
   } catch (error) {
     const code = errorCode(error) ?? 'unknown error';
-    const wayOut =
-      code === 'EADDRINUSE' ? ': another process listens there; end it, or set another `admin.listen`' : '';
-    return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${code}${wayOut}` };
+    const start = `admin cannot listen on \`${addressText(listen)}\`: ${code}`;
+    if (code !== 'EADDRINUSE') return { problem: start };
+    const wayOut = (await listener()) ?? 'another process listens there; end it, or set another `admin.listen`';
+    return { problem: `${start}: ${wayOut}` };
   }
 }
