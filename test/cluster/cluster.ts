@@ -33,6 +33,8 @@ export interface RunOptions {
 export interface ClusterOptions {
   /** An existing, empty folder, whose name begins with `remit-cluster-`. Default a new one among the temporary files. */
   readonly folder?: string;
+  /** An archive in the cache whose images it has from its start. Default those of its own pods alone. */
+  readonly images?: string;
   /** Called with a line for each step. */
   readonly say?: (line: string) => void;
   /** Whether it goes on after this process has ended. Default no: it ends with it, even by SIGKILL. */
@@ -167,7 +169,7 @@ export async function startCluster(parts: ClusterParts, options: ClusterOptions 
     join(here, 'machine/machine.ts'),
     folder,
     JSON.stringify(parts.node),
-    await preparedImages(parts),
+    await preparedImages(parts, options.images),
   ];
   // The first process of a namespace has to reap those that lost their parents, which a shell does.
   const shell = ['bash', '-c', '"$@" & wait $!', 'bash', ...machine];

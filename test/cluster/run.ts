@@ -100,6 +100,7 @@ async function istioIn(cluster: Cluster): Promise<number> {
   if (istio === null) throw new Usage('Istio is missing: `npm run parts -- istio-cluster` installs it');
   const folder = mkdtempSync(join(tmpdir(), 'remit-istio-'));
   try {
+    await cluster.load(istio.images);
     await installIstio(cluster, istio, folder);
   } finally {
     rmSync(folder, { recursive: true });

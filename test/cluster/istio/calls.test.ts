@@ -71,7 +71,7 @@ describeWith(
     beforeAll(async () => {
       await currentRelease();
       startedMs = Date.now();
-      cluster = await startCluster(parts);
+      cluster = await startCluster(parts, { images: istio.images });
       await Promise.all([installIstio(cluster, istio, folder), preparePage(cluster, folder)]);
       await register(
         cluster,

@@ -25,7 +25,7 @@ const HOSTILE: readonly (readonly [annotation: string, value: string, refused: s
   ['sidecar.istio.io/inject', 'false', 'without the sidecar of Istio'],
 ];
 
-/** A pod with `interceptionMode: NONE` never becomes ready: its sidecar redirects nothing. */
+/** With `interceptionMode: NONE` Envoy listens on the port of each Service itself, among them Remit's: the pod never becomes ready. */
 const PASSING = HOSTILE.filter(([annotation]) => !annotation.endsWith('/interceptionMode'));
 
 /** A tool server that its author takes out of the mesh. */
@@ -105,6 +105,20 @@ describeWith(
       );
       for (const at of PASSING.keys()) expect(said).toContain(`hostile-${at}`);
       expect(said).toContain('istio.past-sidecar');
+    });
+
+    it('says why Remit does not start beside a sidecar that intercepts nothing', async () => {
+      const none = pod('none', 'sidecar.istio.io/interceptionMode', 'NONE');
+      await cluster.run(['kubectl', '-n', 'demo', 'create', '-f', '-'], { input: [none] });
+      const status = 'jsonpath={.status.initContainerStatuses[?(@.name=="remit")].lastState.terminated.message}';
+      const why = ['kubectl', '-n', 'demo', 'get', 'pod', 'none', '-o', status];
+      const message = await until(async () => (await cluster.run(why)) || undefined, {
+        what: 'a start that fails',
+        withinMs: 170_000,
+      });
+      process.stdout.write(`| sidecar.istio.io/interceptionMode: NONE | not required: ${message.trim()} |\n`);
+      expect(message).toMatch(/EADDRINUSE: .*interceptionMode: NONE.*remove `sidecar\.istio\.io\/interceptionMode`/);
+      await cluster.kubectl('-n demo delete pod none --wait=false');
     });
 
     it('tells calls that Envoy took and nobody was asked about', async () => {

@@ -37,7 +37,7 @@ export async function startMesh(
   await currentRelease();
   const folder = mkdtempSync(join(tmpdir(), 'ri-'));
   const startedMs = Date.now();
-  const cluster = await startCluster(parts);
+  const cluster = await startCluster(parts, { images: istio.images });
   const close = async (): Promise<void> => {
     await cluster.close();
     rmSync(folder, { recursive: true, force: true });

@@ -117,55 +117,66 @@ export interface MeshAgent {
   readonly isRun?: boolean;
   /** Whether it has Istio's sidecar. Default yes. */
   readonly isInMesh?: boolean;
+  /** What `remit run` forwards for it. Default nothing: it calls with its token. */
+  readonly forward?: string;
+  /** Further annotations. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Whether it is a Job and no pod. Default no. */
+  readonly isJob?: boolean;
 }
 
 /** Starts one. It ends when its program does. */
 export async function startMeshAgent(cluster: Cluster, agent: MeshAgent): Promise<void> {
-  const { account = 'planner', authority, environment, isInMesh = true, isRun = true, name, program } = agent;
+  const { account = 'planner', authority, environment, forward, isInMesh = true, isRun = true, name, program } = agent;
   const run = [
     'run',
     '--intent=/agent/intent.yaml',
     '--issuer=https://remit-authority.remit.svc:9472',
     '--workload-api=unix:/spiffe-workload-api/spire-agent.sock',
+    ...(forward === undefined ? [] : [`--forward=${forward}`]),
     '--',
   ];
   const words = ['/usr/bin/node', `/agent/${program}`];
+  const metadata = {
+    labels: { 'sidecar.istio.io/inject': String(isInMesh) },
+    annotations: {
+      'inject.istio.io/templates': templates(authority),
+      'sidecar.istio.io/nativeSidecar': 'true',
+      ...agent.annotations,
+    },
+  };
+  const variables = Object.entries({ TOOLS: `http://${TOOLS_HOST}`, ...environment });
+  const spec = {
+    serviceAccountName: account,
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: 10,
+    containers: [
+      {
+        name: 'agent',
+        image: IMAGE,
+        ...(isRun ? { args: [...run, ...words] } : { command: words }),
+        env: variables.map(([key, value]) => ({ name: key, value })),
+        securityContext: RESTRICTED,
+        volumeMounts: [
+          { name: 'agent', mountPath: '/agent', readOnly: true },
+          SPIFFE_MOUNT,
+          { name: 'tmp', mountPath: '/tmp' },
+        ],
+      },
+    ],
+    volumes: [{ name: 'agent', configMap: { name } }, SPIFFE, { name: 'tmp', emptyDir: {} }],
+  };
   await cluster.apply(
     configMap('agents', name, { [program]: textOf(`${PROGRAMS}/${program}`), 'intent.yaml': INTENT }),
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: account, namespace: 'agents' } },
-    {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: {
-        name,
-        namespace: 'agents',
-        labels: { 'sidecar.istio.io/inject': String(isInMesh) },
-        annotations: { 'inject.istio.io/templates': templates(authority), 'sidecar.istio.io/nativeSidecar': 'true' },
-      },
-      spec: {
-        serviceAccountName: account,
-        restartPolicy: 'Never',
-        terminationGracePeriodSeconds: 10,
-        containers: [
-          {
-            name: 'agent',
-            image: IMAGE,
-            ...(isRun ? { args: [...run, ...words] } : { command: words }),
-            env: Object.entries({ TOOLS: `http://${TOOLS_HOST}`, ...environment }).map(([key, value]) => ({
-              name: key,
-              value,
-            })),
-            securityContext: RESTRICTED,
-            volumeMounts: [
-              { name: 'agent', mountPath: '/agent', readOnly: true },
-              SPIFFE_MOUNT,
-              { name: 'tmp', mountPath: '/tmp' },
-            ],
-          },
-        ],
-        volumes: [{ name: 'agent', configMap: { name } }, SPIFFE, { name: 'tmp', emptyDir: {} }],
-      },
-    },
+    agent.isJob === true
+      ? {
+          apiVersion: 'batch/v1',
+          kind: 'Job',
+          metadata: { name, namespace: 'agents' },
+          spec: { backoffLimit: 0, template: { metadata, spec } },
+        }
+      : { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'agents', ...metadata }, spec },
   );
 }
 

@@ -74,16 +74,15 @@ const cniValues = ({ layout }: Cluster) => ({
 });
 
 /**
- * Installs Istio by its own charts, and waits until istiod is ready. They are in `folder` under the names of Istio's chart repository, `istio/base`,
+ * Installs Istio by its own charts in a cluster that has its images, and waits until istiod is ready. The charts are in `folder` under the names of Istio's chart repository, `istio/base`,
  * `istio/istiod` and `istio/cni`, so that commands of its users work there word for word.
  */
 export async function installIstio(
   cluster: Cluster,
-  { charts, images }: IstioClusterParts,
+  { charts }: Pick<IstioClusterParts, 'charts'>,
   folder: string,
   options: MeshOptions = {},
 ): Promise<void> {
-  await cluster.load(images);
   linkCharts(charts, folder);
   await configureIstio(cluster, folder, options);
 }

@@ -1,6 +1,8 @@
 // An agent in a mesh, which calls in clear: its own Envoy makes mutual TLS of it. It makes the calls of CALLS, a list as JSON, with the token of
-// `remit run`, or that of TOKEN (as base64), and prints what came of each. With HOLD it prints its token then, and goes on until SIGTERM.
-const { CALLS, HOLD, REMIT_TOKEN_URL, REMIT_TOKEN_URL_AUTH, TOKEN, TOOLS } = process.env;
+// `remit run`, or that of TOKEN (as base64), or by REMIT_FORWARD_TOOLS, which adds it, and prints what came of each; with WHY the whole of an answer.
+// With HOLD it prints its token then, and goes on until SIGTERM.
+const { CALLS, HOLD, WHY, REMIT_FORWARD_TOOLS, REMIT_TOKEN_URL, REMIT_TOKEN_URL_AUTH, TOKEN } = process.env;
+const TOOLS = REMIT_FORWARD_TOOLS ?? process.env.TOOLS;
 
 async function ownToken() {
   const answer = await fetch(REMIT_TOKEN_URL, { headers: { authorization: `Bearer ${REMIT_TOKEN_URL_AUTH}` } });
@@ -21,7 +23,7 @@ for (const { body, headers = {}, hasToken = true, method, path, what } of JSON.p
   );
   const reason = /"reason":"([^"]+)"/.exec(text)?.[1];
   console.log(
-    `CALL ${JSON.stringify({ what, status, ...(reason === undefined ? { text: text.trim() } : { reason }) })}`,
+    `CALL ${JSON.stringify({ what, status, ...(reason === undefined || WHY ? { text: text.trim() } : { reason }) })}`,
   );
 }
 if (HOLD !== undefined) {
