@@ -23,13 +23,19 @@ describe('quick-starts.md', () => {
       '#istio',
       '#envoy-gateway',
     ]);
-    // Istio and Envoy Gateway begin with the commands of Kubernetes.
+    // Envoy Gateway begins with the commands of Kubernetes.
     const counted = ways.map(({ to }) => {
       if (to === '../install/host.md') return pageCommands('deploy/guide/install/host.md', 'The commands').length;
-      const section = to === '#istio' || to === '#envoy-gateway' ? '#kubernetes' : to;
+      const section = to === '#envoy-gateway' ? '#kubernetes' : to;
       return pageCommands(START, titleOf(section)).length;
     });
     expect(counted).toEqual(ways.map(({ count }) => count));
+  });
+
+  it('has the commands for Istio that are run in a real mesh, with the chart of a clone', () => {
+    const inMesh = pageCommands('deploy/guide/install/hosts/istio.md', 'Install it');
+    const fromClone = inMesh.map((command) => command.replace('oci://ghcr.io/remit-dev/charts/remit', 'deploy/chart'));
+    expect(pageCommands(START, 'Istio')).toEqual(fromClone);
   });
 
   it('names a script of package.json for the local way', () => {
