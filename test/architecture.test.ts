@@ -61,6 +61,7 @@ const rank: Readonly<Record<string, number>> = {
   'tools/init': 0,
   'tools/inject': 0,
   'tools/evidence': 0,
+  'tools/learn': 1,
   'tools/doctor': 1,
 
   dev: 0,

@@ -91,6 +91,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./fleet.ts')).fleetCommand,
   },
   {
+    name: 'learn',
+    summary: 'write catalog, policies, intents and tests from recorded calls, for review',
+    load: async () => (await import('./learn.ts')).learnCommand,
+    isBesideServer: true,
+  },
+  {
     name: 'doctor',
     summary: 'find why calls are not checked, or why none gets through',
     load: async () => (await import('./doctor.ts')).doctorCommand,

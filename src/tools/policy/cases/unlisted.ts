@@ -102,10 +102,15 @@ function trialsOf(
   { catalog }: PolicySet,
 ): readonly { readonly target: CaseTarget; readonly all: readonly UnlistedAttempt[] }[] {
   const ofCases = new Map<string, UnlistedAttempt[]>();
+  const seen = new Set<string>();
   for (const { test, target } of rehearsed) {
     if (target === null) continue;
     const key = keyOf('', target);
     const trial = { attempt: test.attempt, circumstances: test.circumstances, as: test.name };
+    // Cases of several agents make one call: it is tried once.
+    const same = `${key} ${JSON.stringify([test.attempt, { ...test.circumstances, agent: null }])}`;
+    if (seen.has(same)) continue;
+    seen.add(same);
     const known = ofCases.get(key);
     if (known === undefined) ofCases.set(key, [trial]);
     else known.push(trial);

@@ -2,7 +2,14 @@ import { yamlComment } from './comment.ts';
 
 /** An entry of a new intent. Notes become comments. */
 export interface NewEntry {
-  readonly actions: readonly { readonly id: string; readonly note: string }[];
+  /** Default that of the intent. */
+  readonly resource?: string;
+  readonly actions: readonly {
+    readonly id: string;
+    readonly note: string;
+    /** Whether its line is a comment, for a person to decide. An entry of such actions alone is a comment as a whole. */
+    readonly isToDecide?: boolean;
+  }[];
   /** Values as YAML in one line. */
   readonly constraints: readonly { readonly name: string; readonly value: string; readonly note: string }[];
 }
@@ -28,14 +35,22 @@ export function intentText({ head, purpose, resource, entries, expiresIn }: NewI
   ].join('\n');
 }
 
-function entryLines(resource: string, { actions, constraints }: NewEntry): readonly string[] {
-  return [
+/** How a line begins that is in force without these words. */
+const TO_DECIDE = '# decide: ';
+
+function entryLines(shared: string, { resource = shared, actions, constraints }: NewEntry): readonly string[] {
+  const isToDecide = actions.every((action) => action.isToDecide === true);
+  const lines = [
     `  - resource: ${quoted(resource)}`,
     '    actions:',
-    ...actions.map(({ id, note }) => `      - ${quoted(id)} ${yamlComment(note)}`),
+    ...actions.map((action) => {
+      const prefix = action.isToDecide === true && !isToDecide ? TO_DECIDE : '';
+      return `      ${prefix}- ${quoted(action.id)} ${yamlComment(action.note)}`;
+    }),
     '    constraints:',
     ...constraints.map(({ name, value, note }) => `      ${name}: ${value} ${yamlComment(note)}`),
   ];
+  return isToDecide ? lines.map((line) => `${TO_DECIDE}${line}`) : lines;
 }
 
 /** Plain if that is unambiguous: an id with a dot, a URL. */

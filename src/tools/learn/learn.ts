@@ -1,0 +1,116 @@
+import { compileForTool } from '../../core/policy/loading/compile.ts';
+import { policySetFrom } from '../../core/policy/loading/load.ts';
+import { builtInSchema } from '../../core/policy/loading/source.ts';
+import type { PolicySource, SourceFile } from '../../core/policy/loading/source.ts';
+import type { DescriptorFiles } from '../../core/action/catalog/catalog-descriptor-sets.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+import { authorizationDetailsFrom } from '../../core/token/authorization-details.ts';
+import type { AuthorizationDetail } from '../../core/token/authorization-details.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { intentFileFrom } from '../../agent/task/intent.ts';
+import { matchesGlob } from '../policy/import/selection.ts';
+import type { ApiDescriptions } from './api-descriptions.ts';
+import { CallJudge } from './judge.ts';
+import { learntCallFrom } from './learnt-call.ts';
+import type { LearntCall } from './learnt-call.ts';
+import { learntFolder } from './learnt-folder.ts';
+import type { LearntFolder } from './learnt-folder.ts';
+import { Observations } from './observations.ts';
+import type { OperationOf } from './observations.ts';
+import { usesIn } from './record-window.ts';
+import type { ReadCounts, RecordSource, Span } from './record-window.ts';
+
+/** What to learn from. */
+export interface LearnRequest {
+  readonly sources: readonly RecordSource[];
+  /** From the first to the last call that is read. */
+  readonly span: Span;
+  /** Patterns of agents; all if empty. */
+  readonly agents: readonly string[];
+  readonly described: ApiDescriptions;
+  readonly descriptorFiles: DescriptorFiles;
+  readonly operationOf: OperationOf;
+  /** Called with what is done and how many records were read. */
+  readonly onProgress: (what: string, records: number) => void;
+}
+
+/** What was learnt, and what it would have decided of the last fifth. */
+export interface Learnt {
+  readonly span: Span;
+  /** From here on calls were judged, and not learnt. */
+  readonly judgedFromMs: number;
+  readonly counts: ReadCounts;
+  readonly seen: Observations;
+  readonly folder: LearntFolder;
+  /** The ids of the policies in force, as the engine read them. */
+  readonly policies: readonly string[];
+  readonly judge: CallJudge;
+}
+
+/** The part of the span that is judged. */
+const JUDGED = 5;
+
+/**
+ * Learns a policy folder from the first four fifths of a span, and judges the last fifth by it. A problem if nothing can be learnt, or, which
+ * should never happen, if what was made does not load.
+ */
+export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
+  const { sources, span, described, descriptorFiles, operationOf, onProgress } = request;
+  const judgedFromMs = Math.floor(span.toMs - (span.toMs - span.fromMs) / JUDGED);
+  const counts: ReadCounts = { records: 0, uses: 0, foreign: 0, missing: 0 };
+  const seen = new Observations(operationOf);
+  const learning = { counts, onRecord: (records: number) => onProgress('learning from', records) };
+  for (const record of usesIn(sources, { ...span, toMs: judgedFromMs }, learning)) {
+    const call = learntCallFrom(record);
+    if (call === 'foreign') counts.foreign += 1;
+    else if ('left' in call) seen.leaveOut(call.left);
+    else if (isAsked(call, request.agents)) seen.add(call);
+    else seen.leaveOut('of agents that --agents does not name');
+  }
+  const folder = await learntFolder(seen, described, descriptorFiles);
+  if (folder === null) return { problem: 'the catalog of what was seen does not load: nothing is written' };
+  if (folder.permits.length === 0) return { problem: 'no call was seen from which something can be learnt' };
+  const set = await policySetFrom(sourceOf(folder, descriptorFiles), { compile: compileForTool() });
+  if ('findings' in set) {
+    const [first] = set.findings;
+    return {
+      problem: `what was learnt does not load: ${first?.file ?? ''}:${first?.line ?? 0}: ${first?.message ?? ''}`,
+    };
+  }
+  const judge = new CallJudge(set, grantsIn(folder));
+  const judging = { counts, onRecord: (records: number) => onProgress('judging', records) };
+  for (const record of usesIn(sources, { ...span, fromMs: judgedFromMs }, judging)) {
+    const call = learntCallFrom(record);
+    if (call === 'foreign') counts.foreign += 1;
+    else if (!('left' in call) && isAsked(call, request.agents)) judge.add(call);
+  }
+  return { span, judgedFromMs, counts, seen, folder, policies: set.policies.map(({ id }) => id), judge };
+}
+
+const isAsked = ({ agent }: LearntCall, patterns: readonly string[]): boolean =>
+  patterns.length === 0 || patterns.some((pattern) => matchesGlob(pattern, agent));
+
+/** The learnt folder as if it were read from a disk. */
+function sourceOf({ files }: LearntFolder, descriptorSets: DescriptorFiles): PolicySource {
+  const file = (name: string): SourceFile => ({ name, file: name, text: files.get(name) ?? '' });
+  const names = [...files.keys()];
+  return {
+    folder: '',
+    catalog: file('actions.yaml'),
+    descriptorSets,
+    schema: builtInSchema(''),
+    policies: names.filter((name) => name.endsWith('.cedar')).map(file),
+    entities: names.filter((name) => name.endsWith('.cedarentities.json')).map(file),
+  };
+}
+
+/** What the learnt intents grant, by agent. */
+function grantsIn({ intents, files }: LearntFolder): ReadonlyMap<string, readonly AuthorizationDetail[]> {
+  return new Map(
+    Array.from(intents, ([agent, name]) => {
+      const read = intentFileFrom(files.get(name) ?? '', name);
+      const details = 'findings' in read ? [] : authorizationDetailsFrom(read.access.map(({ detail }) => detail));
+      return [agent, isProblem(details) ? [] : details] as const;
+    }),
+  );
+}

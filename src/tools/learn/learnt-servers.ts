@@ -1,0 +1,199 @@
+import { actionIds } from '../policy/import/action-ids.ts';
+import type { Entry } from '../policy/import/entry.ts';
+import { riskOfName, riskOfRoute } from './guessed-risk.ts';
+import { learntArguments } from './learnt-arguments.ts';
+import type { LearntAction, LearntServer, EntrySection } from './learnt-action.ts';
+import type { ApiDescriptions } from './api-descriptions.ts';
+import type { Observations } from './observations.ts';
+import type { SeenRoute } from './path-trie.ts';
+import { safeIds } from './safe-name.ts';
+import { SeenCalls } from './seen-calls.ts';
+import type { EndpointPart, SeenEndpoint, SeenHost } from './seen-host.ts';
+
+/** An action before it has its id. */
+type Nameless = Omit<LearntAction, 'id' | 'server'>;
+
+/** A place of a host that becomes a server: all of it, or a further endpoint. */
+interface Place {
+  readonly key: string;
+  readonly host: string;
+  readonly path: string | null;
+  readonly mcp: SeenEndpoint | null;
+  readonly a2a: SeenEndpoint | null;
+  readonly seen: SeenHost | null;
+}
+
+/** The servers that calls showed, with their actions: entries of API descriptions where there are any, otherwise guesses. */
+export function learntServers({ hosts }: Observations, described: ApiDescriptions): readonly LearntServer[] {
+  const places = [...hosts].toSorted(([one], [other]) => (one < other ? -1 : 1)).flatMap(placesOf);
+  const ids = safeIds(
+    places.map(({ key }) => key),
+    (key) => key.replace(/^https:\/\//, '').replace(/^([^./]+)\.[^/]*/, '$1'),
+  );
+  return places.map((place) => serverOf(place, ids.get(place.key) ?? place.key, described));
+}
+
+/** The endpoint with most calls of each protocol belongs to the server of the whole host: a server has one of each. */
+function placesOf([host, seen]: readonly [string, SeenHost]): readonly Place[] {
+  const byProtocol = Map.groupBy(seen.endpoints, ({ protocol }) => protocol);
+  const [mcps, a2as] = (['mcp', 'a2a'] as const).map((protocol) =>
+    (byProtocol.get(protocol) ?? []).toSorted((a, b) => callsTo(b) - callsTo(a)),
+  );
+  const whole = { key: `https://${host}`, host, path: null, mcp: mcps?.[0] ?? null, a2a: a2as?.[0] ?? null, seen };
+  const further = [...(mcps ?? []).slice(1), ...(a2as ?? []).slice(1)];
+  return [
+    whole,
+    ...further.map((endpoint) => ({
+      key: `https://${host}${endpoint.path}#${endpoint.protocol}`,
+      host,
+      path: endpoint.path,
+      mcp: endpoint.protocol === 'mcp' ? endpoint : null,
+      a2a: endpoint.protocol === 'a2a' ? endpoint : null,
+      seen: null,
+    })),
+  ];
+}
+
+const callsTo = ({ parts }: SeenEndpoint): number =>
+  [...parts.values()].reduce((sum, calls) => sum + calls.all.count, 0);
+
+function serverOf({ host, path, mcp, a2a, seen }: Place, id: string, described: ApiDescriptions): LearntServer {
+  const routes = seen?.routes ?? [];
+  const found: Nameless[] = [
+    ...routes.filter((route) => !isStreamOf(mcp, route)).map(routeAction),
+    ...Array.from(seen?.operations ?? [], ([operation, calls]) => operationAction(operation, calls, described)),
+    ...Array.from(mcpPartsOf(mcp, routes), ([part, calls]) => mcpAction(part, calls, described)),
+    ...Array.from(a2a?.parts ?? [], ([part, calls]) => a2aAction(part, calls)),
+    ...Array.from(seen?.grpc ?? [], ([method, calls]) => grpcAction(method, calls, described)),
+  ].filter((one) => one !== null);
+  const taken = [`${id}.mcp.session`];
+  const named = found.filter(({ section }) => section !== 'session');
+  const { ids } = actionIds(
+    named.map((one) => ({ key: keyOf(one), name: nameOf(one) })),
+    { prefix: `${id}.`, taken },
+  );
+  const idOf = (one: Nameless): string =>
+    one.section === 'session' ? `${id}.mcp.session` : (ids.get(keyOf(one)) ?? '');
+  const actions = found.map((one): LearntAction => Object.assign({}, one, { server: id, id: idOf(one) }));
+  return {
+    id,
+    host,
+    path,
+    mcpPath: mcp?.path ?? null,
+    a2aPath: a2a?.path ?? null,
+    descriptorSet: actions.some(({ section, isDescribed }) => section === 'grpc' && isDescribed)
+      ? described.descriptorSet
+      : null,
+    actions,
+  };
+}
+
+/** Whether a route is the stream of an MCP server, or the end of its session: a call without a message. */
+const isStreamOf = (mcp: SeenEndpoint | null, { method, template }: SeenRoute): boolean =>
+  mcp !== null && template === mcp.path && (method === 'GET' || method === 'DELETE');
+
+/** The parts of an MCP server, with its streams in the session. */
+function mcpPartsOf(mcp: SeenEndpoint | null, routes: readonly SeenRoute[]): ReadonlyMap<EndpointPart, SeenCalls> {
+  if (mcp === null) return new Map();
+  const session = new SeenCalls();
+  const known = mcp.parts.get('session');
+  for (const calls of [
+    ...(known === undefined ? [] : [known]),
+    ...routes.filter((route) => isStreamOf(mcp, route)).map((route) => route.calls),
+  ])
+    session.merge(calls);
+  return session.agents.size === 0 ? mcp.parts : new Map([...mcp.parts, ['session', session]]);
+}
+
+const keyOf = ({ section, name }: Nameless): string => `${section} ${name}`;
+
+/** The words of an id: those of a path without its parameters’ types. */
+const nameOf = ({ section, name }: Nameless): string =>
+  section === 'routes' ? name.split('/').map(parameterName).join('/') : name;
+
+const parameterName = (piece: string): string =>
+  piece.startsWith('{') ? piece.slice(1, piece.includes(':') ? piece.indexOf(':') : -1) : piece;
+
+const argsIn = (args: Entry): Entry => (Object.keys(args).length === 0 ? {} : { args });
+
+function routeAction({ method, template, calls, isUnknown }: SeenRoute): Nameless {
+  const parameters = [...template.matchAll(/\{([^:}]+)/g)].map(([, name]) => name ?? '');
+  const isBodied = method === 'POST' || method === 'PUT' || method === 'PATCH';
+  const { args } = isBodied ? learntArguments(calls, [...parameters, ...calls.query]) : { args: {} };
+  const ofBody = Object.fromEntries(
+    Object.entries(args).map(([name, entry]) => [name, { from: 'body', ...Object(entry) }]),
+  );
+  const names = [...calls.members.keys()].map((way) => way.split('\0').at(-1) ?? '');
+  return {
+    section: 'routes',
+    name: `${method} ${template}`,
+    risk: riskOfRoute(method, template, names),
+    calls,
+    entry: { method, path: template, ...argsIn(ofBody) },
+    undecided: isUnknown
+      ? 'a parameter of its path is of unknown kind'
+      : calls.isRpc
+        ? 'its JSON-RPC methods are not told apart'
+        : null,
+    isDescribed: false,
+  };
+}
+
+function operationAction(id: string, calls: SeenCalls, { operations }: ApiDescriptions): Nameless | null {
+  const described = operations.get(id);
+  if (described === undefined) return null;
+  const { action: _, risk, ...entry } = described;
+  const name = `${String(entry['method'])} ${String(entry['path'])}`;
+  return { section: 'routes', name, risk: riskFrom(risk), calls, entry, undecided: null, isDescribed: true };
+}
+
+const riskFrom = (risk: unknown): LearntAction['risk'] => (risk === 'low' || risk === 'medium' ? risk : 'high');
+
+/** Families whose calls name any resource or prompt: which, is for a person to decide. */
+const FAMILIES: ReadonlyMap<string, EntrySection> = new Map([
+  ['method resources/read', 'resources'],
+  ['method prompts/get', 'prompts'],
+]);
+
+function mcpAction(part: EndpointPart, calls: SeenCalls, described: ApiDescriptions): Nameless | null {
+  if (part === 'session')
+    return { section: 'session', name: part, risk: 'low', calls, entry: {}, undecided: null, isDescribed: false };
+  const family = FAMILIES.get(part);
+  if (family !== undefined)
+    return {
+      section: family,
+      name: family,
+      risk: 'medium',
+      calls,
+      entry: {},
+      undecided: 'which of them may be read is not told apart',
+      isDescribed: false,
+    };
+  if (!part.startsWith('tool ')) return null;
+  const name = part.slice('tool '.length);
+  const tool = described.tools.get(name);
+  if (tool !== undefined) {
+    const { action: _, risk, ...entry } = tool;
+    return { section: 'tools', name, risk: riskFrom(risk), calls, entry, undecided: null, isDescribed: true };
+  }
+  const { args, isClosed } = learntArguments(calls, []);
+  const entry = { ...(isClosed ? { otherArguments: 'deny' } : {}), ...argsIn(args) };
+  return { section: 'tools', name, risk: riskOfName(name), calls, entry, undecided: null, isDescribed: false };
+}
+
+function a2aAction(part: EndpointPart, calls: SeenCalls): Nameless | null {
+  if (part === 'send')
+    return { section: 'send', name: 'send', risk: 'medium', calls, entry: {}, undecided: null, isDescribed: false };
+  if (!part.startsWith('method ')) return null;
+  const name = part.slice('method '.length);
+  const risk = riskOfName(name.replace(/^.*\//, ''));
+  return { section: 'methods', name, risk, calls, entry: {}, undecided: null, isDescribed: false };
+}
+
+function grpcAction(name: string, calls: SeenCalls, { methods }: ApiDescriptions): Nameless {
+  const method = methods.get(name);
+  const { action: _, risk: __, ...entry } = method ?? {};
+  // A description of methods has no risks: the name is the better guess.
+  const risk = riskOfName(name.slice(name.indexOf('/') + 1));
+  return { section: 'grpc', name, risk, calls, entry, undecided: null, isDescribed: method !== undefined };
+}

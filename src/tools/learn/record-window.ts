@@ -1,0 +1,100 @@
+import type { JsonValue } from '../../core/ledger/canonical-json.ts';
+import type { LogReader } from '../../core/ledger/log/log-reader.ts';
+import type { PlacedLeaf } from '../../core/ledger/log/segment/segment.ts';
+import { recordBytesIn } from '../../core/ledger/proof/leaf.ts';
+import type { StoredLog } from '../../core/ledger/proof/verification.ts';
+import { isObject } from '../../core/runtime/fields.ts';
+
+/** A span of time, in milliseconds since the Unix epoch; the end is exclusive. */
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** What was read of a ledger and of the logs of its sidecars, beside the uses. */
+export interface ReadCounts {
+  /** Records in the span, of every kind. */
+  records: number;
+  uses: number;
+  /** Records that could not be parsed. */
+  foreign: number;
+  /** Record numbers that are missing between others. */
+  missing: number;
+}
+
+/** Parsed members of a record, which anyone may have written. */
+export type ReadRecord = { readonly [name: string]: JsonValue };
+
+/** The records of one log, in order. */
+export type RecordSource = (span: Span) => Iterable<PlacedLeaf>;
+
+/** How far a record may lie outside its place by time: a clock may have been set. */
+const SLACK_MS = 24 * 3_600_000;
+
+/** The records of a ledger, from the first in the span on. */
+export const ledgerSource =
+  (log: LogReader): RecordSource =>
+  ({ fromMs }) => {
+    const [first] = log.found({ sinceMs: fromMs }, { isNewestFirst: false }).take(1);
+    return first === undefined ? [] : log.leaves(first.seq);
+  };
+
+/** The records of the log of a sidecar. */
+export const receivedSource = ({ stored }: { readonly stored: StoredLog }): RecordSource =>
+  function* received() {
+    for (const entry of stored.entries()) if ('seq' in entry) yield entry;
+  };
+
+/**
+ * The uses of a span, log by log, each as soon as it is read: nothing of them is kept. Other records, gaps and what cannot be parsed are counted.
+ *
+ * @param onRecord called with the number of records read so far
+ */
+export function* usesIn(
+  sources: readonly RecordSource[],
+  span: Span,
+  { counts, onRecord }: { readonly counts: ReadCounts; readonly onRecord: (read: number) => void },
+): Generator<ReadRecord> {
+  for (const source of sources) {
+    let next: number | null = null;
+    for (const { seq, bytes } of source(span)) {
+      if (next !== null && seq > next) counts.missing += seq - next;
+      next = seq + 1;
+      const record = recordFrom(bytes);
+      const at = record?.['at'];
+      if (record === null || typeof at !== 'number') {
+        counts.foreign += 1;
+        continue;
+      }
+      if (at >= span.toMs + SLACK_MS) break;
+      if (at < span.fromMs || at >= span.toMs) continue;
+      counts.records += 1;
+      onRecord(counts.records);
+      if (record['kind'] !== 'use') continue;
+      counts.uses += 1;
+      yield record;
+    }
+  }
+}
+
+/** When the first and the last use of a span were; `null` without uses. */
+export function boundsOf(sources: readonly RecordSource[], span: Span): Span | null {
+  let [fromMs, toMs] = [Infinity, -Infinity];
+  const counts: ReadCounts = { records: 0, uses: 0, foreign: 0, missing: 0 };
+  for (const { at } of usesIn(sources, span, { counts, onRecord: () => undefined })) {
+    if (typeof at !== 'number') continue;
+    fromMs = Math.min(fromMs, at);
+    toMs = Math.max(toMs, at + 1);
+  }
+  return fromMs === Infinity ? null : { fromMs, toMs };
+}
+
+function recordFrom(leaf: Uint8Array): ReadRecord | null {
+  try {
+    const record: unknown = JSON.parse(Buffer.from(recordBytesIn(leaf)).toString('utf8'));
+    // Safe: an object that was parsed from JSON.
+    return isObject(record) ? (record as ReadRecord) : null;
+  } catch {
+    return null;
+  }
+}

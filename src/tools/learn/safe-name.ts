@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { withoutEnd } from '../../core/runtime/without-end.ts';
+
+const DIGITS = 8;
+const MAX_WORDS = 40;
+
+/** Eight hex digits of the SHA-256 of a text. */
+export const shortDigest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, DIGITS);
+
+/** The letters, digits and single hyphens of a text, in lower case: at most 40. Never empty, never beginning with a digit. */
+export function safeWords(text: string): string {
+  const plain = text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, MAX_WORDS)
+    .replace(/^-/, '');
+  const words = withoutEnd(plain, '-');
+  return /^[a-z]/.test(words) ? words : `x-${words}`.replace(/-$/, '');
+}
+
+/** A name of a file for any text: no separator, no dot, and different for different texts. */
+export const safeFileName = (text: string): string => `${safeWords(text.slice(-MAX_WORDS))}-${shortDigest(text)}`;
+
+/** Words that end like a digest, which would take the id of another text. */
+const LIKE_DIGEST = /-[0-9a-f]{8}$/;
+
+/** A free id for each text: its safe words, with a digest if they are another text’s too. */
+export function safeIds(texts: readonly string[], wordsOf: (text: string) => string): ReadonlyMap<string, string> {
+  const byWords = Map.groupBy(new Set(texts), (text) => safeWords(wordsOf(text)));
+  return new Map(
+    [...byWords].flatMap(([words, same]) =>
+      same.map(
+        (text) =>
+          [text, same.length === 1 && !LIKE_DIGEST.test(words) ? words : `${words}-${shortDigest(text)}`] as const,
+      ),
+    ),
+  );
+}

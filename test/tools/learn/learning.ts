@@ -1,0 +1,81 @@
+/** Learning from records that a test makes. */
+import type { UseRecord } from '../../../src/core/ledger/record.ts';
+import { NO_DESCRIPTIONS } from '../../../src/tools/learn/api-descriptions.ts';
+import { learn } from '../../../src/tools/learn/learn.ts';
+import type { Learnt, LearnRequest } from '../../../src/tools/learn/learn.ts';
+import type { RecordSource } from '../../../src/tools/learn/record-window.ts';
+import { must } from '../../builders/must.ts';
+
+/** The leaf of a record as a ledger has it. */
+export const leafOf = (record: object, seq: number): { readonly seq: number; readonly bytes: Uint8Array } => ({
+  seq,
+  bytes: Buffer.from(`{"boot":"${'0'.repeat(32)}","mono":1,"prev":"","record":${JSON.stringify(record)},"seq":${seq}}`),
+});
+
+/** A log of these records. */
+export const logOf =
+  (records: readonly object[]): RecordSource =>
+  () =>
+    records.map((record, index) => leafOf(record, index + 1));
+
+/** What is learnt from records. The span is theirs, and so long after them that nothing is judged, unless it is given. */
+export const learnFrom = async (records: readonly UseRecord[], change: Partial<LearnRequest> = {}): Promise<Learnt> =>
+  must(await learningFrom(records, change));
+
+/** The same, with a problem where nothing is learnt. */
+export const learningFrom = (
+  records: readonly UseRecord[],
+  change: Partial<LearnRequest> = {},
+): ReturnType<typeof learn> => {
+  const instants = records.map(({ at }) => at);
+  const [fromMs, lastMs] = [Math.min(...instants), Math.max(...instants)];
+  return learn({
+    sources: [logOf(records)],
+    span: { fromMs, toMs: lastMs + Math.ceil((lastMs - fromMs + 10) / 2) },
+    agents: [],
+    described: NO_DESCRIPTIONS,
+    descriptorFiles: new Map(),
+    operationOf: () => null,
+    onProgress: () => undefined,
+    ...change,
+  });
+};
+
+let made = 0;
+
+/** The record of an observed call that no catalog knows. */
+export const observedUse = (change: Partial<UseRecord> = {}): UseRecord => {
+  made += 1;
+  return {
+    action: null,
+    agent: 'spiffe://acme.test/ns/a/sa/one',
+    at: Date.UTC(2026, 10, 20) + made * 1_000,
+    credential: 'workload-identity',
+    decision: 'allow',
+    decisionId: `use-${made}`,
+    detail: null,
+    host: 'shop.acme.test',
+    jtiDigest: null,
+    kind: 'use',
+    method: 'GET',
+    mode: 'observe',
+    path: '/',
+    policyGeneration: 1,
+    policyIds: [],
+    policySet: null,
+    reason: null,
+    refusedCaller: null,
+    reuse: [],
+    shape: { protocol: 'http', query: [] },
+    spanId: 'b'.repeat(16),
+    task: null,
+    tokenUse: null,
+    traceId: 'a'.repeat(32),
+    would: { decision: 'deny', reason: 'action.unknown', detail: null, policyIds: [] },
+    ...change,
+  };
+};
+
+/** The same call several times. */
+export const times = (count: number, change: Partial<UseRecord>): readonly UseRecord[] =>
+  Array.from({ length: count }, () => observedUse(change));

@@ -1,0 +1,63 @@
+import { describe, expect, it } from '@jest/globals';
+import { PathTrie } from '../../../src/tools/learn/path-trie.ts';
+import { NO_SHAPE } from '../../../src/tools/learn/read-shape.ts';
+import { Room } from '../../../src/tools/learn/seen-calls.ts';
+
+const routesOf = (paths: readonly string[], room = new Room()): readonly string[] => {
+  const trie = new PathTrie(room);
+  for (const path of paths)
+    trie.add({
+      agent: 'spiffe://acme.test/a',
+      at: 1,
+      task: null,
+      host: 'a.test',
+      method: 'GET',
+      path,
+      shape: NO_SHAPE,
+    });
+  return trie.routes().map(({ template, isUnknown }) => `${template}${isUnknown ? ' ?' : ''}`);
+};
+
+const many = (count: number, of: (n: number) => string): readonly string[] =>
+  Array.from({ length: count }, (_, n) => of(n));
+
+describe('PathTrie', () => {
+  it.each([
+    ['an integer', ['/orders/7', '/orders/12'], ['/orders/{order:int}']],
+    ['digits with leading zeros', ['/orders/0071', '/orders/007'], ['/orders/{order:[0-9]{3,4}}']],
+    ['a UUID', ['/t/0199a3bf-1c2d-7e3f-8a4b-5c6d7e8f9a0b'], ['/t/{id:uuid}']],
+    [
+      'a UUID in upper case',
+      ['/tasks/0199A3BF-1C2D-7E3F-8A4B-5C6D7E8F9A0B'],
+      ['/tasks/{task:[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}}'],
+    ],
+    ['a date', ['/days/2026-11-30'], ['/days/{day:[0-9]{4}-[0-9]{2}-[0-9]{2}}']],
+    ['hex, with digits alone too', ['/blobs/00af31c2', '/blobs/12345678'], ['/blobs/{blob:[0-9a-f]{8}}']],
+    ['a word, a version', ['/v1/orders', '/v2/orders'], ['/v1/orders', '/v2/orders']],
+    ['two parameters after equal text', ['/a/1/a/2'], ['/a/{id:int}/a/{id-2:int}']],
+    ['a slash at the end', ['/orders/'], ['/orders/']],
+    ['text that no template can have', ['/files/a%20b'], ['/files/{file:text} ?']],
+    ['few slugs', ['/c/acme-1', '/c/acme-2'], ['/c/acme-1', '/c/acme-2']],
+    ['many slugs, each seldom', many(40, (n) => `/c/acme-${n}/x`), ['/c/{id:[a-z0-9-]{1,64}}/x']],
+    ['twelve slugs, each once', many(12, (n) => `/c/acme-${n}`), ['/c/{id:[a-z0-9-]{1,64}}']],
+    [
+      'many plain words, which may be names of collections',
+      many(300, (n) => `/c/${'abcdefghij'.repeat(2).slice(n % 10, (n % 10) + 4)}${'x'.repeat(Math.floor(n / 10))}y`),
+      ['/c/{id:text} ?'],
+    ],
+  ])('reads %s', (_name, paths, templates) => {
+    expect(routesOf(paths)).toEqual(templates);
+  });
+
+  it('keeps names of collections apart, which are seen again and again', () => {
+    const names = many(30, (n) => `/v1/collection-${'abcdefghijklmnopqrstuvwxyz0123'.charAt(n)}x`);
+    expect(routesOf([...names, ...names, ...names, ...names])).toHaveLength(30);
+  });
+
+  it('takes no more than there is room for', () => {
+    const paths = many(500, (n) => `/${'x'.repeat(n % 50)}a/${'y'.repeat(Math.floor(n / 50))}b`);
+    const room = new Room(60);
+    routesOf(paths, room);
+    expect(room.take(5)).toBe(false);
+  });
+});
