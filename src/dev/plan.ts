@@ -8,7 +8,7 @@ import { compileInWorker } from '../core/policy/loading/compile.ts';
 import { borrowingDisk } from '../core/policy/loading/borrowed-source.ts';
 import { loadPolicies } from '../core/policy/loading/load.ts';
 import type { PolicySet } from '../core/policy/loading/load.ts';
-import { systemDisk } from '../core/policy/loading/source.ts';
+import { systemDisk, sourceTexts } from '../core/policy/loading/source.ts';
 import type { PolicySource } from '../core/policy/loading/source.ts';
 import { readSuites } from '../tools/policy/cases/suite-source.ts';
 import type { TestCase } from '../tools/policy/cases/test-case.ts';
@@ -141,8 +141,7 @@ const streamOf = ({ kind, message, template }: CatalogAction): readonly string[]
   kind === 'grpc' && message === null ? [template] : [];
 
 async function written(source: PolicySource, folder: string): Promise<string> {
-  const files = [source.catalog, source.schema, ...source.policies, ...source.entities];
-  const texts = files.map(({ name, text }) => [name, text] as const);
+  const texts = sourceTexts(source).map(({ name, text }) => [name, text] as const);
   const sets = [...source.descriptorSets].flatMap(([name, bytes]) =>
     bytes instanceof Uint8Array ? [[name, bytes] as const] : [],
   );

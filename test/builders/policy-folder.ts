@@ -21,6 +21,7 @@ export const folderWith = (
     readonly catalog?: string;
     readonly base?: string;
     readonly entities?: string;
+    readonly enforcement?: string;
     readonly descriptorSets?: PolicySource['descriptorSets'];
   } = {},
 ): PolicySource => ({
@@ -30,6 +31,7 @@ export const folderWith = (
   schema: file('base.cedarschema', others.base ?? baseSchema),
   policies: [file('a.cedar', policies)],
   entities: others.entities === undefined ? [] : [file('e.cedarentities.json', others.entities)],
+  ...(others.enforcement === undefined ? {} : { enforcement: file('enforcement.yaml', others.enforcement) }),
 });
 
 /** Proves on this thread: quicker, and enough where nothing can trap. */

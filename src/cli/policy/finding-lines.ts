@@ -1,4 +1,5 @@
 import type { SourceFinding } from '../../core/action/catalog/finding.ts';
+import { sourceTexts } from '../../core/policy/loading/source.ts';
 import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { excerptOf, textWithLines } from './excerpt.ts';
 import type { ShownText } from './excerpt.ts';
@@ -8,14 +9,7 @@ export type ShownFiles = ReadonlyMap<string, ShownText>;
 
 /** The texts of a policy folder by the names that findings use. */
 export const shownFiles = (source: PolicySource | null): ShownFiles =>
-  source === null
-    ? new Map()
-    : new Map(
-        [source.catalog, source.schema, ...source.policies, ...source.entities].map(({ file, text }) => [
-          file,
-          textWithLines(text),
-        ]),
-      );
+  source === null ? new Map() : new Map(sourceTexts(source).map(({ file, text }) => [file, textWithLines(text)]));
 
 interface Showing {
   readonly files: ShownFiles;

@@ -1,3 +1,4 @@
+import { isSpiffeIdPattern, NO_SPIFFE_ID_PATTERN } from '../identity/spiffe-id-pattern.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { integer, optional, textOf } from '../runtime/fields.ts';
 import { listed, section } from './fields.ts';
@@ -49,9 +50,7 @@ export interface AuthorityFields extends Omit<AuthorityConfig, 'leaseSeconds'> {
 const LEASE_SECONDS: Readonly<Record<StatePlace['kind'], number>> = { sqlite: 15, postgres: 5, authority: 5 };
 
 const sidecarPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/ns/*/sa/tools-*`', (value) =>
-  /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._*-]+)+$/.test(value) && value.length <= 2048
-    ? value
-    : { problem: 'invalid SPIFFE ID; `*` stands for any part of one segment of its path' },
+  isSpiffeIdPattern(value) ? value : { problem: NO_SPIFFE_ID_PATTERN },
 );
 
 /** Reads the section `authority`. */

@@ -1,3 +1,4 @@
+import { sourceTexts } from '../../core/policy/loading/source.ts';
 import { keptPolicies, type KeptPolicies } from '../../core/ledger/log/kept-policies.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { type LedgerPlace, refOf } from './counted.ts';
@@ -87,7 +88,7 @@ function textState(kept: KeptPolicies | Problem | null): string {
 
 function filesOf(kept: KeptPolicies, room: number): PolicySetSeen['files'] {
   let left = room;
-  return [kept.catalog, kept.schema, ...kept.entities, ...kept.policies].map(({ name, text }) => {
+  return sourceTexts(kept).map(({ name, text }) => {
     const bytes = Buffer.byteLength(text);
     const fits = bytes <= left;
     if (fits) left -= bytes;

@@ -66,6 +66,7 @@ describe('remit policy diff', () => {
         'policies: added read; removed payments-read',
         'actions: the same',
         'entities: the same',
+        'observed: the same',
         '1 x allow to deny (allow by payments-read to policy.not-permitted) in the ledger',
         `  payments.list by ${planner}`,
         '  such as 2026-01-15T12:00:00.000Z list',
@@ -84,6 +85,7 @@ describe('remit policy diff', () => {
       'policies: changed payments-limit',
       'actions: the same',
       'entities: the same',
+      'observed: the same',
       ...BY_ANOTHER,
       'not repeatable: 1 x payments.create, missing: argument amount',
       '  such as 2026-01-15T12:00:00.000Z create',
@@ -99,6 +101,7 @@ describe('remit policy diff', () => {
       'policies: changed payments-write',
       'actions: added payments.undo; removed payments.refund',
       'entities: added Remit::Agent::"spiffe://acme.test/ns/agents/sa/teller"; removed Remit::Agent::"spiffe://acme.test/ns/agents/sa/reporter"',
+      'observed: the same',
       '2 decisions compared, 0 not repeatable, 0 skipped: 0 kinds of difference',
     ]);
   });
@@ -143,6 +146,7 @@ describe('remit policy diff', () => {
           policies: { added: [], removed: [], changed: ['payments-limit'] },
           actions: { added: [], removed: [], changed: [] },
           entities: { added: [], removed: [], changed: [] },
+          observed: { added: [], removed: [], changed: [] },
         },
         compared: 1,
         groups: [],

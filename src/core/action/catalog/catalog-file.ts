@@ -154,7 +154,8 @@ function pathsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly Placed<
 
 const isWholeLiteral = (segment: TemplateSegment): boolean => 'literal' in segment && segment.literal !== '';
 
-const isHost = (value: string): boolean =>
+/** Whether a text is a lower-case host name, or an address, without port and wildcard. */
+export const isHost = (value: string): boolean =>
   value.length <= MAX_HOST_LENGTH && (HOST.test(value) || IPV6_HOST.test(value));
 
 /** RFC 8707 section 2: an absolute URI without a fragment. It is compared as text, so it must be canonical. */

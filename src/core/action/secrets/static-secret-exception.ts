@@ -1,5 +1,6 @@
 import type { SourceFinding } from '../catalog/finding.ts';
-import { made, type Reader, textLike } from '../../runtime/fields.ts';
+import { DAY_MS, dayMs } from '../../runtime/day.ts';
+import { textLike } from '../../runtime/fields.ts';
 import { yamlFields, itemsOf, valueOf } from '../catalog/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../catalog/yaml-file.ts';
 
@@ -19,7 +20,6 @@ export interface StaticSecretException {
   readonly place: Pick<SourceFinding, 'file' | 'line' | 'column'>;
 }
 
-const DAY_MS = 86_400_000;
 const MAX_OWNER_LENGTH = 200;
 
 /** The exceptions in `staticSecrets` of a server or route; empty if absent. */
@@ -54,16 +54,3 @@ const headerName = textLike('the name of a header in lower case', (value) =>
 const ownerText = textLike(`printable, 1 to ${MAX_OWNER_LENGTH} characters`, (value) => /^[^\p{C}]+$/u.test(value), {
   max: MAX_OWNER_LENGTH,
 });
-
-/** Parses a day as the midnight (UTC) at which it begins. */
-const dayMs: Reader<number> = made(
-  textLike('a day, written `YYYY-MM-DD`', (day) => Number.isFinite(midnightOf(day))),
-  midnightOf,
-);
-
-/** `NaN` for an invalid date. */
-function midnightOf(day: string): number {
-  const ms = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(`${day}T00:00:00Z`) : NaN;
-  // `Date.parse` takes the 31st of February for a day in March.
-  return Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== day ? NaN : ms;
-}

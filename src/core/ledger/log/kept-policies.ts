@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { hasSetHash } from '../../policy/loading/set-hash.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
-import { listOf, members, text } from '../../runtime/fields.ts';
+import { listOf, members, optional, text } from '../../runtime/fields.ts';
 import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
 
@@ -26,6 +26,8 @@ export interface KeptPolicies {
   readonly schema: KeptFile;
   readonly policies: readonly KeptFile[];
   readonly entities: readonly KeptFile[];
+  /** Absent if the set has none. */
+  readonly enforcement?: KeptFile;
   readonly descriptorSets: readonly { readonly name: string; readonly data: string }[];
 }
 
@@ -106,11 +108,19 @@ export function keptPolicies(ledger: string, hash: string): KeptPolicies | Probl
 
 const fileOf = ({ name, text: content }: KeptFile): KeptFile => ({ name, text: content });
 
-const keptFrom = ({ catalog, schema, policies, entities, descriptorSets }: PolicySource): KeptPolicies => ({
+const keptFrom = ({
+  catalog,
+  schema,
+  policies,
+  entities,
+  descriptorSets,
+  enforcement,
+}: PolicySource): KeptPolicies => ({
   catalog: fileOf(catalog),
   schema: fileOf(schema),
   policies: policies.map(fileOf),
   entities: entities.map(fileOf),
+  ...(enforcement === undefined ? {} : { enforcement: fileOf(enforcement) }),
   descriptorSets: Array.from(descriptorSets).flatMap(([name, bytes]) =>
     isProblem(bytes) ? [] : [{ name, data: Buffer.from(bytes).toString('base64url') }],
   ),
@@ -118,13 +128,21 @@ const keptFrom = ({ catalog, schema, policies, entities, descriptorSets }: Polic
 
 const placed = (kept: KeptFile) => ({ ...kept, file: kept.name });
 
-const sourceFrom = ({ catalog, schema, policies, entities, descriptorSets }: KeptPolicies): PolicySource => {
+const sourceFrom = ({
+  catalog,
+  schema,
+  policies,
+  entities,
+  descriptorSets,
+  enforcement,
+}: KeptPolicies): PolicySource => {
   return {
     folder: '',
     catalog: placed(catalog),
     schema: placed(schema),
     policies: policies.map(placed),
     entities: entities.map(placed),
+    ...(enforcement === undefined ? {} : { enforcement: placed(enforcement) }),
     descriptorSets: new Map(descriptorSets.map(({ name, data }) => [name, Buffer.from(data, 'base64url')])),
   };
 };
@@ -160,13 +178,22 @@ const hashesNamed = (name: string): readonly string[] => {
 
 const file = members({ name: text({ max: 1024 }), text: text({ min: 0, max: MAX_SET_BYTES }) });
 
-const keptPoliciesFrom = members({
+const keptMembers = members({
   catalog: file,
   schema: file,
   policies: listOf(file, { min: 0, max: MAX_FILES }),
   entities: listOf(file, { min: 0, max: MAX_FILES }),
+  // Absent in sets without it, and those of earlier versions.
+  enforcement: optional(file),
   descriptorSets: listOf(members({ name: text({ max: 1024 }), data: text({ min: 0, max: MAX_SET_BYTES }) }), {
     min: 0,
     max: 16,
   }),
 });
+
+function keptPoliciesFrom(value: unknown): KeptPolicies | Problem {
+  const read = keptMembers(value);
+  if (isProblem(read)) return read;
+  const { enforcement, ...rest } = read;
+  return enforcement === null ? rest : { ...rest, enforcement };
+}

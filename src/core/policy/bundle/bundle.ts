@@ -10,7 +10,8 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/jose/strict-json.ts';
 import { hasSetHash, setHashOf } from '../loading/set-hash.ts';
-import { CATALOG, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from '../loading/source-names.ts';
+import { CATALOG, ENFORCEMENT, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from '../loading/source-names.ts';
+import { sourceTexts } from '../loading/source.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 import { maySign } from './bundle-keys.ts';
 import type { BundleSigningKey } from './bundle-keys.ts';
@@ -76,7 +77,6 @@ export interface BundleTrust {
 
 /** Signs the files of a policy folder as a bundle: a JWS in the general JSON serialization. @see RFC 7515 section 7.2.1 */
 export function signedBundle(source: PolicySource, head: BundleHead, key: BundleKey): Promise<string> {
-  const files = [source.catalog, source.schema, ...source.policies, ...source.entities];
   const sets = Array.from(source.descriptorSets).flatMap(([name, bytes]) =>
     isProblem(bytes) ? [] : [{ name, data: Buffer.from(bytes).toString('base64url') }],
   );
@@ -87,7 +87,7 @@ export function signedBundle(source: PolicySource, head: BundleHead, key: Bundle
     issuedAt: head.issuedAtMs,
     expiresAt: head.expiresAtMs,
     hash: setHashOf(source),
-    files: files.map(({ name, text: content }) => ({ name, text: content })),
+    files: sourceTexts(source).map(({ name, text: content }) => ({ name, text: content })),
     descriptorSets: sets,
   };
   const encoded = Buffer.from(JSON.stringify(payload)).toString('base64url');
@@ -219,9 +219,9 @@ function sourceOf(
   const schema = all.find((file) => file.name === SCHEMA_FILE);
   if (catalog === undefined || schema === undefined)
     return { problem: 'is signed, but lacks the catalog or the base schema' };
-  const unread = all.find(
-    (file) => file !== catalog && file !== schema && !isPolicyFile(file.name) && !isEntitiesFile(file.name),
-  );
+  const enforcement = all.find((file) => file.name === ENFORCEMENT);
+  const single = new Set([catalog, schema, enforcement]);
+  const unread = all.find((file) => !single.has(file) && !isPolicyFile(file.name) && !isEntitiesFile(file.name));
   if (unread !== undefined) return { problem: `is signed, but has \`${unread.name}\`, which is not read` };
   return {
     folder: label,
@@ -230,5 +230,6 @@ function sourceOf(
     descriptorSets: new Map(descriptorSets.map((set) => [set.name, Buffer.from(set.data, 'base64url')])),
     policies: all.filter((file) => isPolicyFile(file.name)),
     entities: all.filter((file) => isEntitiesFile(file.name)),
+    ...(enforcement === undefined ? {} : { enforcement }),
   };
 }

@@ -1,5 +1,13 @@
 import { join } from 'node:path';
-import { CATALOG, GENERATED_SCHEMA, isPolicyFile, isEntitiesFile, POLICIES, SCHEMA_FILE } from './source-names.ts';
+import {
+  CATALOG,
+  ENFORCEMENT,
+  GENERATED_SCHEMA,
+  isPolicyFile,
+  isEntitiesFile,
+  POLICIES,
+  SCHEMA_FILE,
+} from './source-names.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
 
 /** Lists the names of a folder; rejects with the system's error. */
@@ -22,7 +30,7 @@ const MAX_DEPTH = 8;
 const MAX_ENTRIES = 10_000;
 
 /**
- * What is to be read of a policy folder: catalog, base schema and entities in it; policies and links in it, and in `policies` at any depth.
+ * What is to be read of a policy folder: catalog, base schema, entities and enforcement in it; policies and links in it, and in `policies` at any depth.
  * INVARIANT: no file that looks like one of these is skipped silently: a forbid that is not read would permit. Names that begin with a
  * dot, and the folders `examples`, `tests` and `node_modules` of the policy folder, are skipped.
  */
@@ -63,7 +71,8 @@ const byName = ([one]: readonly [string, string], [other]: readonly [string, str
 
 /** Whether a file of that name is read. Others may be folders. */
 const isSource = (name: string, isTop: boolean): boolean =>
-  isPolicyFile(name) || (isTop && (name === CATALOG || name === SCHEMA_FILE || isEntitiesFile(name)));
+  isPolicyFile(name) ||
+  (isTop && (name === CATALOG || name === ENFORCEMENT || name === SCHEMA_FILE || isEntitiesFile(name)));
 
 /** Why a file that looks like a policy file is not read; `null` if it is read, or is something else. */
 function problemOf(
@@ -80,6 +89,9 @@ function problemOf(
   const isCatalog = lower === CATALOG || lower === 'actions.yml';
   if (isCatalog && !(isTop && name === CATALOG))
     return `is not read: the catalog is \`${CATALOG}\` of the policy folder itself`;
+  const isEnforcement = lower === ENFORCEMENT || lower === 'enforcement.yml';
+  if (isEnforcement && !(isTop && name === ENFORCEMENT))
+    return `is not read: what is observed is in \`${ENFORCEMENT}\` of the policy folder itself`;
   const isSchema = lower.endsWith('.cedarschema') && name !== GENERATED_SCHEMA;
   if (isSchema && !(isTop && name === SCHEMA_FILE))
     return `is not read: the base schema is \`${SCHEMA_FILE}\` of the policy folder itself`;

@@ -6,7 +6,10 @@ import { entitiesFrom, entityKey } from '../entities.ts';
 import type { Entity } from '../entities.ts';
 import { replacedFindings, staleSchemaFindings } from '../generated-schema.ts';
 import { schemaFrom } from '../schema.ts';
+import { systemPorts } from '../../runtime/ports.ts';
+import type { ObserveEntry } from '../enforcement.ts';
 import type { Compile } from './compile.ts';
+import { enforcementFrom } from './enforcement-file.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { PolicyTemplate } from './policy-template.ts';
 import type { ProofInput, ReadPolicies } from './proof.ts';
@@ -32,6 +35,8 @@ export interface ReadSet {
   readonly templates: readonly PolicyTemplate[];
   /** Entities of the files and of the catalog, by `entityKey`. */
   readonly entities: ReadonlyMap<string, Entity>;
+  /** Which calls are observed, in the order of the file; empty if all are enforced. */
+  readonly observed: readonly ObserveEntry[];
   /** The files it was loaded from. */
   readonly source: PolicySource;
 }
@@ -46,13 +51,15 @@ export interface ProvedSet extends ReadSet {
  * Proves a folder's content. Returns the parts of a policy set, or every finding.
  *
  * @param onRead called once the policies are read, before their types are checked, if there are no findings so far
+ * @param nowMs by which ends of observation are judged
  */
 export async function provedSetFrom(
   source: PolicySource,
   compile: Compile,
   onRead: (set: ReadSet) => void = () => {},
+  nowMs: number = systemPorts.nowMs(),
 ): Promise<ProvedSet | Findings> {
-  const { input, given, found, schemaProblem } = await prepared(source);
+  const { input, given, found, schemaProblem } = await prepared(source, nowMs);
   const proof = await compile(input, (read) => {
     if (given !== null) onRead({ ...given.set, ...read });
   });
@@ -82,21 +89,22 @@ interface PreparedProof {
 }
 
 /** Reads everything but the policies, and prepares the proof. */
-async function prepared(source: PolicySource): Promise<PreparedProof> {
+async function prepared(source: PolicySource, nowMs: number): Promise<PreparedProof> {
   const catalog = await catalogOf(source);
   const files = source.entities.map(entitiesFrom);
   const entities = files.flatMap((file) => file.entities);
-  const ofEntities = files.flatMap((file) => file.findings);
   const rest = { base: source.schema, policies: source.policies, entities };
+  const enforcement = enforcementFrom(source.enforcement, { catalog: 'findings' in catalog ? null : catalog, nowMs });
+  const ofFiles = [...files.flatMap((file) => file.findings), ...enforcement.findings];
   if ('findings' in catalog) {
     const input = { ...rest, schema: null, samples: [] };
-    return { input, given: null, found: [...catalog.findings, ...ofEntities], schemaProblem: null };
+    return { input, given: null, found: [...catalog.findings, ...ofFiles], schemaProblem: null };
   }
   const schema = schemaFrom(source.schema.text, catalog);
   const samples = sampleCalls(catalog);
   if ('problem' in schema) {
     const input = { ...rest, schema: null, samples };
-    return { input, given: null, found: ofEntities, schemaProblem: schema.problem };
+    return { input, given: null, found: ofFiles, schemaProblem: schema.problem };
   }
   const written = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
   const set = {
@@ -105,14 +113,16 @@ async function prepared(source: PolicySource): Promise<PreparedProof> {
     catalog,
     schema: schema.text,
     entities: withCatalogEntities(written, catalog),
+    observed: enforcement.observed,
   };
   const remarks = [
     ...catalog.remarks.map(({ rule: _rule, ...finding }) => finding),
     ...replacedFindings(source.schema, schema),
     ...staleSchemaFindings(source.generated ?? null, schema),
+    ...enforcement.warnings,
   ];
-  const given = ofEntities.length > 0 ? null : { set, remarks };
-  return { input: { ...rest, schema, samples }, given, found: ofEntities, schemaProblem: null };
+  const given = ofFiles.length > 0 ? null : { set, remarks };
+  return { input: { ...rest, schema, samples }, given, found: ofFiles, schemaProblem: null };
 }
 
 /** A single finding about a whole file. */

@@ -4,16 +4,17 @@ import { isEntitiesFile, isPolicyFile } from './source-names.ts';
 import type { PolicySource } from './source.ts';
 
 /** What is hashed of a policy folder. */
-type Hashed = Pick<PolicySource, 'catalog' | 'schema' | 'policies' | 'entities' | 'descriptorSets'>;
+type Hashed = Pick<PolicySource, 'catalog' | 'schema' | 'policies' | 'entities' | 'descriptorSets' | 'enforcement'>;
 
 /** Does not begin with a digit, so that no input of the former form is equal. */
 const DOMAIN = 'remit policy set, version 2\n';
 
 /**
  * The hash of a policy set: `sha-256:` and the base64url digest of all files with their names, without the folder's name. Each kind of files is
- * preceded by its name and their number, each name and content by its length, so that different sets have different input.
+ * preceded by its name and their number, each name and content by its length, so that different sets have different input. Enforcement is a kind
+ * of its own only if the set has it: a set without it has the hash that it had before there was any.
  */
-export function setHashOf({ catalog, schema, policies, entities, descriptorSets }: Hashed): string {
+export function setHashOf({ catalog, schema, policies, entities, descriptorSets, enforcement }: Hashed): string {
   const hash = createHash('sha256').update(DOMAIN);
   const kinds = { catalog: [catalog], schema: [schema], entities, policies };
   for (const [kind, files] of Object.entries(kinds)) {
@@ -22,6 +23,10 @@ export function setHashOf({ catalog, schema, policies, entities, descriptorSets 
   }
   hash.update(`descriptorSets ${descriptorSets.size}\n`);
   for (const part of descriptorParts(descriptorSets)) hash.update(lengthOf(part)).update(part);
+  if (enforcement !== undefined) {
+    hash.update('enforcement 1\n');
+    for (const part of [enforcement.name, enforcement.text]) hash.update(lengthOf(part)).update(part);
+  }
   return `sha-256:${hash.digest('base64url')}`;
 }
 
@@ -32,7 +37,9 @@ export function setHashOf({ catalog, schema, policies, entities, descriptorSets 
 export const hasSetHash = (set: Hashed, hash: string): boolean =>
   setHashOf(set) === hash || (areKindsNamed(set) && formerHashOf(set) === hash);
 
-const areKindsNamed = ({ policies, entities, descriptorSets }: Hashed): boolean =>
+/** The earlier version knows no enforcement. */
+const areKindsNamed = ({ policies, entities, descriptorSets, enforcement }: Hashed): boolean =>
+  enforcement === undefined &&
   policies.every(({ name }) => isPolicyFile(name)) &&
   entities.every(({ name }) => isEntitiesFile(name)) &&
   [...descriptorSets.keys()].every((name) => !isPolicyFile(name) && !isEntitiesFile(name));

@@ -3,6 +3,8 @@ export const CATALOG = 'actions.yaml';
 export const SCHEMA_FILE = 'base.cedarschema';
 /** The file that `remit policy schema --write` writes, for editors and `cedar validate`. */
 export const GENERATED_SCHEMA = 'remit.cedarschema';
+/** The file of what is observed before it is enforced. */
+export const ENFORCEMENT = 'enforcement.yaml';
 /** The folder of policies, besides those of the policy folder itself. */
 export const POLICIES = 'policies';
 const POLICY_SUFFIX = '.cedar';

@@ -10,7 +10,7 @@ import type { Problem } from '../../runtime/problem.ts';
 import { builtInBase } from '../built-in-base.ts';
 import { policyTree } from './policy-tree.ts';
 import type { PolicyTree } from './policy-tree.ts';
-import { CATALOG, GENERATED_SCHEMA, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from './source-names.ts';
+import { CATALOG, ENFORCEMENT, GENERATED_SCHEMA, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from './source-names.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
 
 /** One file of a policy folder. */
@@ -33,9 +33,26 @@ export interface PolicySource {
   readonly policies: readonly SourceFile[];
   /** By name. */
   readonly entities: readonly SourceFile[];
+  /** Which calls are observed; absent if all are enforced. */
+  readonly enforcement?: SourceFile;
   /** The generated schema beside the base, if present; not part of the set. */
   readonly generated?: SourceFile;
 }
+
+/** Every text of a set, as one list: catalog, schema, policies, entities and enforcement. */
+export const sourceTexts = <File>({
+  catalog,
+  schema,
+  policies,
+  entities,
+  enforcement,
+}: {
+  readonly catalog: File;
+  readonly schema: File;
+  readonly policies: readonly File[];
+  readonly entities: readonly File[];
+  readonly enforcement?: File;
+}): readonly File[] => [catalog, schema, ...policies, ...entities, ...(enforcement === undefined ? [] : [enforcement])];
 
 /** The file operations that reading policies needs. `list`, `read` and `stamp` reject for an unreadable path. */
 export interface PolicyDisk {
@@ -71,7 +88,7 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the
+ * Reads a policy folder: `actions.yaml`, `base.cedarschema`, `enforcement.yaml`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the
  * folder, and of its folder `policies` at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema`
  * gets that of this build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is a file that cannot
  * be read. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be read is `unreadable`, with the
@@ -104,8 +121,17 @@ export async function readPolicySource(
   const entities = files.filter(({ name }) => isEntitiesFile(name));
   const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
   const generated = await generatedIn(folder, disk);
-  const found = generated === null ? {} : { generated };
-  return { folder, catalog, descriptorSets, schema, policies, entities, ...found };
+  const enforcement = files.find(({ name }) => name === ENFORCEMENT);
+  return {
+    folder,
+    catalog,
+    descriptorSets,
+    schema,
+    policies,
+    entities,
+    ...(enforcement === undefined ? {} : { enforcement }),
+    ...(generated === null ? {} : { generated }),
+  };
 }
 
 /** The base schema of this build, for a folder without a base schema. */

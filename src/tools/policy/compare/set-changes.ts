@@ -17,6 +17,8 @@ export interface SetChanges {
   readonly actions: PolicySetChanges;
   /** Such as `Remit::Agent::"spiffe://acme.test/a"`. */
   readonly entities: PolicySetChanges;
+  /** Entries of `enforcement.yaml`, by id. */
+  readonly observed: PolicySetChanges;
 }
 
 /** The differences from one policy set to another. */
@@ -24,6 +26,7 @@ export const setChanges = (from: PolicySet, to: PolicySet): SetChanges => ({
   policies: changesIn(policyTexts(from), policyTexts(to)),
   actions: changesIn(actionTexts(from), actionTexts(to)),
   entities: changesIn(entityTexts(from), entityTexts(to)),
+  observed: changesIn(observedTexts(from), observedTexts(to)),
 });
 
 function changesIn(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, string>): PolicySetChanges {
@@ -60,3 +63,6 @@ const entityTexts = ({ facts }: PolicySet): ReadonlyMap<string, string> =>
       JSON.stringify(rest),
     ]),
   );
+
+const observedTexts = ({ observed }: PolicySet): ReadonlyMap<string, string> =>
+  new Map(observed.map(({ id, place: _place, ...rest }) => [id, JSON.stringify(rest)]));

@@ -6,6 +6,7 @@ import type { Catalog } from '../../../core/action/catalog/catalog.ts';
 import { freshCedar } from '../../../core/policy/cedar.ts';
 import { entitiesFrom } from '../../../core/policy/entities.ts';
 import { writtenPolicy } from '../../../core/policy/loading/policy-file.ts';
+import { enforcementFrom } from '../../../core/policy/loading/enforcement-file.ts';
 import { policiesIn, unlinkedTemplates } from '../../../core/policy/loading/policy-files.ts';
 import type { PolicyFiles } from '../../../core/policy/loading/policy-files.ts';
 import type { PolicyTemplate } from '../../../core/policy/loading/policy-template.ts';
@@ -76,7 +77,7 @@ export function lintingOf(
     return { policy, found };
   });
   const remarks = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
-  const ofCatalog = [...remarks, ...expiredExceptions(catalog, nowMs)];
+  const ofCatalog = [...remarks, ...expiredExceptions(catalog, nowMs), ...ofEnforcement(source, catalog, nowMs)];
   const ofTemplates = unlinkedTemplates(read).map(unlinked);
   return (warnings) => {
     const warningsAt = Map.groupBy(warnings, placeText);
@@ -106,6 +107,13 @@ function expiredExceptions({ actions }: Catalog, nowMs: number): readonly LintFi
       help: 'delete it, with the policies that are for it; or let its owner answer for a later `until`',
     }));
 }
+
+/** What is probably a mistake in `enforcement.yaml`: an entry that has ended, or does not cover what it names. */
+const ofEnforcement = ({ enforcement }: PolicySource, catalog: Catalog, nowMs: number): readonly LintFinding[] =>
+  enforcementFrom(enforcement, { catalog, nowMs }).warnings.map(
+    ({ file, line, column, message, help }) =>
+      ({ rule: 'observed-nothing', level: 'warning', policy: null, file, line, column, message, help }) as const,
+  );
 
 /** A template without links decides nothing. */
 const unlinked = ({ id, file, line, column }: PolicyTemplate): LintFinding => ({

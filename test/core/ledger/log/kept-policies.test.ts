@@ -55,6 +55,17 @@ describe('keptPolicies', () => {
     expect(keptPolicies(ledger, FORMER)).toEqual({ problem: 'does not have the hash it is kept under' });
   });
 
+  it('returns the enforcement of a set', async () => {
+    const ledger = folder();
+    const observing = { ...source, enforcement: { name: 'enforcement.yaml', file: 'p', text: 'observe: []\n' } };
+    const own = setHashOf(observing);
+    await keepPolicies(ledger, { hash: own, source: observing });
+    expect(keptPolicies(ledger, own)).toMatchObject({ enforcement: { text: 'observe: []\n' } });
+    const file = keptPoliciesFile(ledger, own);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('observe: []', 'observe:   '));
+    expect(keptPolicies(ledger, own)).toEqual({ problem: 'does not have the hash it is kept under' });
+  });
+
   it('returns no text for a set that was not kept', async () => {
     expect(keptPolicies(folder(), hash)).toBeNull();
   });

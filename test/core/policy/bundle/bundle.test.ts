@@ -13,6 +13,7 @@ import { folderWith, mustLoad } from '../../../builders/policy-folder.ts';
 const head = { name: 'prod', version: 'v1', serial: 7, issuedAtMs: 1, expiresAtMs: 2 };
 const source = folderWith('@id("p") permit (principal, action, resource);\n', {
   entities: '[]',
+  enforcement: '# nothing is observed\n',
   descriptorSets: new Map([['a.binpb', Uint8Array.of(0, 255)]]),
 });
 

@@ -40,6 +40,13 @@ describe('setHashOf', () => {
     expect(setHashOf(set)).toBe(NOW);
   });
 
+  it('is that of a set without enforcement only if there is none', () => {
+    const observing = { ...set, enforcement: file('enforcement.yaml', '') };
+    expect(setHashOf(observing)).not.toBe(NOW);
+    expect([hasSetHash(observing, NOW), hasSetHash(observing, FORMER)]).toEqual([false, false]);
+    expect(setHashOf({ ...set, enforcement: file('enforcement.yaml', 'observe: []') })).not.toBe(setHashOf(observing));
+  });
+
   // Issue 37, point 3: these had the same hash.
   it.each<[string, Source]>([
     ['policies are among the entities', moved],

@@ -87,6 +87,21 @@ describe('readPolicySource', () => {
       'is not read: policies lie in the policy folder, or in its folder `policies`',
     ],
     ['policies with another case', 'policies/A.CEDAR', 'is not read: write its extension in lower case'],
+    [
+      'enforcement in a folder',
+      'policies/enforcement.yaml',
+      'is not read: what is observed is in `enforcement.yaml` of the policy folder itself',
+    ],
+    [
+      'enforcement with another case',
+      'Enforcement.yaml',
+      'is not read: what is observed is in `enforcement.yaml` of the policy folder itself',
+    ],
+    [
+      'enforcement with another extension',
+      'enforcement.yml',
+      'is not read: what is observed is in `enforcement.yaml` of the policy folder itself',
+    ],
     ['links with another case', 'a.cedarLinks.json', 'is not read: write its extension in lower case'],
     ['policies in JSON', 'policies/a.cedar.json', 'policies in JSON are not read: write them in `.cedar` files'],
     [

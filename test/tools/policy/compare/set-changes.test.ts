@@ -36,13 +36,14 @@ describe('setChanges', () => {
         removed: ['Remit::AgentGroup::"readers"'],
         changed: ['Remit::Agent::"spiffe://acme.test/x"'],
       },
+      observed: none,
     });
   });
 
   it('ignores white space, comments and the order of policies', async () => {
     const from = await mustLoad(folderWith(permit('a') + permit('b')));
     const to = await mustLoad(folderWith(`${permit('b', '\n // so it is\n')}${permit('a')}`));
-    expect(setChanges(from, to)).toEqual({ policies: none, actions: none, entities: none });
+    expect(setChanges(from, to)).toEqual({ policies: none, actions: none, entities: none, observed: none });
   });
 
   it.each([

@@ -381,6 +381,20 @@ describe('lintFindings', () => {
     expect(expired('2026-07-01')).toEqual([]);
   });
 
+  it('finds an entry of what is observed that has ended', () => {
+    const enforcement = `observe:
+  - { id: old, agents: ['spiffe://acme.test/a'], until: 2026-06-01, owner: us, because: CHG-1 }
+`;
+    const source = folderWith(permit, { entities, enforcement });
+    const findings = lintFindings(source, must(catalogFrom(source.catalog.text, 'actions.yaml')), {
+      warnings: [],
+      nowMs: NOW_MS,
+    });
+    expect(findings.filter(({ rule }) => rule === 'observed-nothing')).toEqual([
+      expect.objectContaining({ line: 2, message: 'the entry `old` ended on 2026-06-01: its calls are enforced' }),
+    ]);
+  });
+
   it('advises attested values in place of a claim', async () => {
     expect(await found(policy('permit', 'p', { rest: `when { ${claim} }` }))).toMatchObject([
       {
