@@ -22,7 +22,7 @@ ${commandTable.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`).joi
 exit codes: 0 success, 1 the answer is no, 2 bad use or bad input; run exits as its command does; ledger verify and doctor have their own`;
 
 /** What a command line asks for. */
-interface Asked {
+interface CommandLine {
   /** `undefined` where the command is not known, or none is named. */
   readonly entry: CommandEntry | undefined;
   /** The words after those of the command. */
@@ -30,7 +30,7 @@ interface Asked {
   readonly asksHelp: boolean;
 }
 
-function askedBy(words: readonly string[]): Asked {
+function askedBy(words: readonly string[]): CommandLine {
   const isHelpAlone = words.length === 1 && words[0] === 'help';
   const entry = isHelpAlone
     ? undefined
@@ -42,7 +42,7 @@ function askedBy(words: readonly string[]): Asked {
   return { entry, rest, asksHelp: own.has('--help') || own.has('-h') };
 }
 
-async function main(words: readonly string[], asked: Asked, io: CommandIo): Promise<number> {
+async function main(words: readonly string[], asked: CommandLine, io: CommandIo): Promise<number> {
   const { entry, rest, asksHelp } = asked;
   if (words[0] === '--version' || words[0] === 'version') {
     const { remitVersion } = await import('./core/config/version.ts');

@@ -55,7 +55,7 @@ async function fleet(args: readonly string[], io: Pick<CommandIo, 'out' | 'err'>
   const joined = joinedReports(reports);
   if (joined === null) return EXIT.bad;
   if (options.values.json) io.out(JSON.stringify(joined));
-  else for (const line of linesOf(joined, reports)) io.out(printable(line));
+  else for (const line of fleetLines(joined, reports)) io.out(printable(line));
   return joined.problem === null && problems.length === 0 ? EXIT.good : EXIT.no;
 }
 
@@ -70,7 +70,7 @@ async function reportOf(admin: string): Promise<{ readonly report: FleetReport }
   }
 }
 
-function linesOf(joined: FleetReport, reports: readonly FleetReport[]): readonly string[] {
+function fleetLines(joined: FleetReport, reports: readonly FleetReport[]): readonly string[] {
   const { database, epoch, lease_ms: leaseMs, position, problem, replicas, sidecars, version } = joined;
   const asked = new Set(reports.map(({ id }) => id));
   const unasked = replicas.filter(({ id, sidecars: count }) => !asked.has(id) && count > 0).length;

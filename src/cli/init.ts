@@ -62,7 +62,7 @@ export const init: Command = {
       suffix,
       privateFolders: answers.host === 'envoy' ? ['run', 'state'] : [],
     });
-    if (problem === null) return told(io, answers, [...files.keys()]);
+    if (problem === null) return printWritten(io, answers, [...files.keys()]);
     if ('failed' in problem) return refused(io, [`\`${folder}\` could not be written: ${problem.failed}`]);
     return refused(io, [
       `nothing was written: \`${folder}\` has ${problem.existing.map((name) => `\`${name}\``).join(', ')}; --force replaces them`,
@@ -100,7 +100,7 @@ async function asked(
   }
 }
 
-function told(io: CommandIo, { folder, selector, host }: Answers, names: readonly string[]): number {
+function printWritten(io: CommandIo, { folder, selector, host }: Answers, names: readonly string[]): number {
   const place = relative('.', folder);
   const shown = place === '' ? '.' : place.startsWith('..') ? folder : place;
   for (const name of names) io.out(`${shown}/${name}`);

@@ -49,7 +49,7 @@ const PRINTED: ReadonlyMap<string, (fragment: Fragment) => string> = new Map([
   ['kustomize', kustomization],
 ]);
 
-const TOLD: Readonly<Record<InjectionOutcome['kind'], string>> = {
+const OUTCOME_TEXTS: Readonly<Record<InjectionOutcome['kind'], string>> = {
   injected: 'injected',
   current: 'has it already',
   'opted-out': 'skipped: it has the label `remit.dev/inject: disabled`',
@@ -84,7 +84,7 @@ async function inject(args: readonly string[], io: Io): Promise<number> {
     return EXIT.bad;
   }
   for (const { object, kind, warnings } of result.outcomes) {
-    io.err(`${object}: ${TOLD[kind]}`);
+    io.err(`${object}: ${OUTCOME_TEXTS[kind]}`);
     for (const warning of warnings) io.err(`${object}: warning: ${warning}`);
   }
   if (!result.outcomes.some(({ kind }) => kind === 'injected' || kind === 'current')) io.err('nothing to inject');

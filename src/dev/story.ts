@@ -228,10 +228,10 @@ function outcomeOf(
   stage: Stage,
 ): { readonly seen: StoryOutcome; readonly decision: StepDecision | null } {
   const isAllowed = reply.status < 300;
-  const told = isAllowed ? stage.lastDecision() : reply.headers['x-remit-decision'];
+  const header = isAllowed ? stage.lastDecision() : reply.headers['x-remit-decision'];
   return {
-    seen: { status: reply.status, reason: isAllowed ? null : textOf(jsonOf(reply), 'reason') },
-    decision: decisionFrom(String(told)),
+    seen: { status: reply.status, reason: isAllowed ? null : stringMember(jsonOf(reply), 'reason') },
+    decision: decisionFrom(String(header)),
   };
 }
 
@@ -265,9 +265,9 @@ async function declare(
   });
   const body = jsonOf(reply);
   return {
-    seen: { status: reply.status, reason: textOf(body, 'error') },
-    token: textOf(body, 'access_token') ?? '',
-    taskId: textOf(body, 'txn'),
+    seen: { status: reply.status, reason: stringMember(body, 'error') },
+    token: stringMember(body, 'access_token') ?? '',
+    taskId: stringMember(body, 'txn'),
   };
 }
 
@@ -280,7 +280,7 @@ async function complete({ planner, issuerPort, issuerHost }: Stage, taskId: stri
   return {
     title: 'the planner completes its task',
     expected: allowed,
-    seen: { status: reply.status, reason: textOf(jsonOf(reply), 'error') },
+    seen: { status: reply.status, reason: stringMember(jsonOf(reply), 'error') },
     decision: null,
     because: 'the end is on disk before it is acknowledged',
   };
@@ -294,7 +294,7 @@ const jsonOf = (reply: AgentReply): unknown => {
   }
 };
 
-const textOf = (body: unknown, member: string): string | null => {
+const stringMember = (body: unknown, member: string): string | null => {
   if (typeof body !== 'object' || body === null) return null;
   const value = Object.entries(body).find(([name]) => name === member)?.[1];
   return typeof value === 'string' ? value : null;

@@ -55,11 +55,12 @@ export async function followState(
  * resolves, then every second, one sweep at a time. The returned function stops it, and resolves once the sweep in progress is over.
  */
 async function endExpiredTasks(authority: Pick<Upkeep, 'endExpired'>, faults: Faults): Promise<() => Promise<void>> {
-  const told = (problem: string | null): void => faults.set('tasks past their deadline could not be ended', problem);
+  const setSweepFault = (problem: string | null): void =>
+    faults.set('tasks past their deadline could not be ended', problem);
   const sweep = async (): Promise<void> => {
     const ended = await authority.endExpired();
-    told(isStoreFailure(ended) ? ended.detail : null);
+    setSweepFault(isStoreFailure(ended) ? ended.detail : null);
   };
   await sweep();
-  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: told });
+  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: setSweepFault });
 }

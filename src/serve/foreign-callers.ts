@@ -28,15 +28,15 @@ export function foreignCallers({ config, log }: Pick<Parts, 'config' | 'log'>): 
       `warning: \`extAuthz.proxyId\` is \`${proxy}\`, and \`trustDomains\` has ${named} alone: callers of that proxy may be of \`${trustDomainOf(proxy)}\`, and are then refused; ${WAY_OUT}`,
     );
   const calls = new LRUCache<TrustDomain, number>({ max: MAX_DOMAINS });
-  let told = 0;
+  let loggedDomains = 0;
   return (check) => {
     if (!isDeny(check.decision)) return;
     const seen = foreignDomain(check, accepted);
-    if (seen === null || told === MAX_DOMAINS) return;
+    if (seen === null || loggedDomains === MAX_DOMAINS) return;
     const count = (calls.get(seen.domain) ?? 0) + 1;
     calls.set(seen.domain, count < CALLS ? count : Infinity);
     if (count !== CALLS) return;
-    told += 1;
+    loggedDomains += 1;
     const what =
       seen.agents === null ? `and \`trustDomains\` has ${named}` : `with tokens of agents of \`${seen.agents}\``;
     log(`warning: ${CALLS} calls of the trust domain \`${seen.domain}\` were refused, ${what}: ${WAY_OUT}`);

@@ -83,13 +83,13 @@ export function followGates(
   server: AuthorizationServer | null,
   { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
 ): () => Promise<void> {
-  let told: string | null = null;
+  let loggedGates: string | null = null;
   const look = (): void => {
     const unmet = unmetGateTexts(gates);
     server?.setServing(unmet.length === 0);
     const gatesUnmet = unmet.map((text) => text.slice(0, text.indexOf(':'))).join();
-    if (gatesUnmet === told) return;
-    told = gatesUnmet;
+    if (gatesUnmet === loggedGates) return;
+    loggedGates = gatesUnmet;
     if (unmet.length === 0) log('ready', 'ready');
     else log(`not ready: ${unmet.join('; ')}`, 'not-ready', { unmet: unmet.length });
   };

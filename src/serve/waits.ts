@@ -43,7 +43,7 @@ export class Waits {
   /** Attempts something again until it succeeds, or fails for a reason that does not pass by itself. */
   async until<T>(attempt: () => Promise<T | StartProblem>): Promise<T | StartProblem> {
     const { log, stop } = this.#options;
-    let told = '';
+    let loggedProblem = '';
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2)) {
       const result = await attempt();
       if (stop === null || !mayPass(result)) return this.#over(result);
@@ -51,8 +51,8 @@ export class Waits {
       this.#cause = result.cause ?? START;
       this.#problem = `waiting: ${text}`;
       const problem = result.cause === undefined ? this.#problem : `waiting: ${result.cause}: ${text}`;
-      if (problem !== told) log(problem, 'start-waits');
-      told = problem;
+      if (problem !== loggedProblem) log(problem, 'start-waits');
+      loggedProblem = problem;
       await this.#pause(pauseMs, stop);
       if (stop.aborted) return { problem: `stopped while ${problem}`, isStopped: true };
     }

@@ -177,9 +177,10 @@ export function requestLines(
 /** Methods whose requests have no body unless they announce one. */
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
 
-type Outcome = IncomingMessage | Error | null;
+type UpstreamAnswer = IncomingMessage | Error | null;
 
-const isFailure = (outcome: Outcome): outcome is Error => outcome !== null && !(outcome instanceof IncomingMessage);
+const isFailure = (outcome: UpstreamAnswer): outcome is Error =>
+  outcome !== null && !(outcome instanceof IncomingMessage);
 
 interface Sending {
   readonly call: Http1Call;
@@ -191,9 +192,9 @@ interface Sending {
  * Sends the body. Resolves to an answer that refuses the token or has no decision, to the error if there is no answer, or to `null` when another
  * answer is being passed on.
  */
-function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Promise<Outcome> {
+function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Promise<UpstreamAnswer> {
   const { request, response } = call;
-  const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+  const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
   response.once('close', () => void sent.destroy());
   sent
     .once('response', (answer) => {

@@ -135,7 +135,7 @@ function exchanged(
     })
     .once('response', (headers, flags) => {
       if (isRefusal(headers)) void forwarded.another(credential).catch(() => undefined);
-      const rawHeaders = linesOf(headers);
+      const rawHeaders = flatHeaders(headers);
       const isNotDecided = isUndecided({ statusCode: headers[':status'] ?? 0, rawHeaders });
       if (isNotDecided && !isLast && body.isReplayable()) refused = { rawHeaders };
       else isAnswered = isNotDecided && answeredInForm(call, body);
@@ -218,7 +218,7 @@ function passAnswer(
   },
 ): void {
   if (stream.destroyed || stream.closed) return;
-  const passed = objectOf(passedAnswerLines(linesOf(headers)));
+  const passed = objectOf(passedAnswerLines(flatHeaders(headers)));
   for (const name of ['location', 'content-location']) {
     const written = passed[name];
     if (typeof written === 'string') passed[name] = localReference(written, target, prefix);
@@ -227,7 +227,7 @@ function passAnswer(
   let trailers: OutgoingHttpHeaders = {};
   sent.once(
     'trailers',
-    (received: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(linesOf(received)))),
+    (received: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(flatHeaders(received)))),
   );
   stream.once('wantTrailers', () => orReset(stream, () => stream.sendTrailers(trailers)));
   orReset(stream, () => {
@@ -250,7 +250,7 @@ const isRefusal = (headers: IncomingHttpHeaders & IncomingHttpStatusHeader): boo
   headers[':status'] === 401 || headers['grpc-status'] === UNAUTHENTICATED;
 
 /** Headers as a flat list; Node.js has combined those that come more than once. */
-const linesOf = (headers: IncomingHttpHeaders): string[] =>
+const flatHeaders = (headers: IncomingHttpHeaders): string[] =>
   Object.entries(headers).flatMap(([name, value]) =>
     name[0] === ':' || value === undefined ? [] : [value].flat().flatMap((one) => [name, one]),
   );

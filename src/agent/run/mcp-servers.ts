@@ -9,14 +9,14 @@ const MAX_BYTES = 1_048_576;
 
 /** Reads a file `{"mcpServers": {NAME: {…}}}`. Its other members are of no use to a run, and left out. */
 export async function mcpServersIn(file: string): Promise<McpServers | Problem> {
-  const read = await textOf(file).catch((error: NodeJS.ErrnoException) => ({
+  const read = await readBounded(file).catch((error: NodeJS.ErrnoException) => ({
     problem: `it cannot be read: ${error.code ?? 'unknown error'}`,
   }));
   const servers = isProblem(read) ? read : serversFrom(read);
   return isProblem(servers) ? { problem: `--mcp-servers \`${file}\`: ${servers.problem}` } : servers;
 }
 
-async function textOf(file: string): Promise<string | Problem> {
+async function readBounded(file: string): Promise<string | Problem> {
   const { size } = await stat(file);
   return size > MAX_BYTES ? { problem: `it has more than ${MAX_BYTES} bytes` } : readFile(file, 'utf8');
 }

@@ -175,11 +175,11 @@ export class SidecarCalls {
     const reports = await this.#engine.reportedUses(digests);
     if (isStoreFailure(reports)) return reports;
     const byToken = new Map(digests.map((digest, at) => [digest, usesElsewhere(reports[at] ?? [])]));
-    const told = (token: TokenMessage): TokenMessage => {
+    const withUses = (token: TokenMessage): TokenMessage => {
       const uses = byToken.get(token.jti_digest) ?? null;
       return uses === null ? token : { ...token, elsewhere: elsewhereMessage(uses) };
     };
-    return cards.map((card) => (card === null ? null : { ...card, tokens: card.tokens.map(told) }));
+    return cards.map((card) => (card === null ? null : { ...card, tokens: card.tokens.map(withUses) }));
   }
 }
 

@@ -243,7 +243,7 @@ export class IssuerServer {
     }
   }
 
-  async #answer(found: FoundEndpoint, { request, response, connection, path, query }: Asked): Promise<Reply> {
+  async #answer(found: FoundEndpoint, { request, response, connection, path, query }: RequestHead): Promise<Reply> {
     const wait = waitFrom(found.ignoresQuery ? undefined : query, found.kind);
     if (isOAuthError(wait)) return withClosedConnection(errorReply(wait));
     const client = connection.client ?? connection.address;
@@ -263,7 +263,7 @@ export class IssuerServer {
   }
 
   /** Replies in the turn of the request. */
-  async #inTurn(found: FoundEndpoint, { request, response, client, path, body, wait }: Arrived): Promise<Reply> {
+  async #inTurn(found: FoundEndpoint, { request, response, client, path, body, wait }: WholeRequest): Promise<Reply> {
     const outcome = await this.#turns.wait(found.kind, client, () => response.destroyed);
     if (outcome !== 'turn') {
       if (outcome === 'late') this.#onRefused('turn', client);
@@ -299,7 +299,7 @@ export class IssuerServer {
 }
 
 /** A request whose headers were received. */
-interface Asked {
+interface RequestHead {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly connection: ClientConnection;
@@ -308,7 +308,7 @@ interface Asked {
 }
 
 /** A request whose body was received. */
-interface Arrived extends Pick<Asked, 'request' | 'response' | 'path'> {
+interface WholeRequest extends Pick<RequestHead, 'request' | 'response' | 'path'> {
   readonly client: string;
   readonly body: Uint8Array;
   readonly wait: Wait;

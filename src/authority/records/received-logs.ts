@@ -153,7 +153,7 @@ function* entriesOf(sections: readonly PlacedSection[]): Generator<StoredEntry> 
   let size = 0;
   for (const section of sections) {
     if (section.end <= size) continue;
-    for (const [index, bytes] of linesOf(section).entries()) {
+    for (const [index, bytes] of sectionLines(section).entries()) {
       const seq = section.from + index + 1;
       if (seq <= size || seq > section.end) continue;
       yield { seq, bytes };
@@ -162,7 +162,7 @@ function* entriesOf(sections: readonly PlacedSection[]): Generator<StoredEntry> 
   }
 }
 
-function linesOf({ file, at, bytes }: PlacedSection): readonly Uint8Array[] {
+function sectionLines({ file, at, bytes }: PlacedSection): readonly Uint8Array[] {
   const text = Buffer.alloc(bytes);
   const fd = openSync(file, 'r');
   try {

@@ -70,7 +70,7 @@ interface Growing {
 }
 
 /** Parts of a log that wait. */
-interface Waiting {
+interface PendingParts {
   readonly term: number;
   readonly sections: Growing[];
   bytes: number;
@@ -85,9 +85,9 @@ interface Waiting {
 export class RecordKeeper {
   readonly #services: KeeperServices;
   readonly #limits: KeeperLimits;
-  #waiting = new Map<string, Waiting>();
+  #waiting = new Map<string, PendingParts>();
   /** What is being kept now. */
-  #taken: ReadonlyMap<string, Waiting> = new Map();
+  #taken: ReadonlyMap<string, PendingParts> = new Map();
   #bytes = 0;
   #timer: { readonly dueMs: number; readonly cancel: () => void } | null = null;
   #isFailing = false;
@@ -209,7 +209,7 @@ export class RecordKeeper {
   }
 
   /** INVARIANT: the heads are kept after the records, so that no head is ahead of its records. */
-  async #write(batch: ReadonlyMap<string, Waiting>): Promise<readonly EmitterHead[] | Problem> {
+  async #write(batch: ReadonlyMap<string, PendingParts>): Promise<readonly EmitterHead[] | Problem> {
     const { store, heads } = this.#services;
     try {
       const unkept = await store.keep([...batch.values()].flatMap(sectionsOf));
@@ -223,7 +223,7 @@ export class RecordKeeper {
     }
   }
 
-  #putBack(batch: ReadonlyMap<string, Waiting>): void {
+  #putBack(batch: ReadonlyMap<string, PendingParts>): void {
     const later = this.#waiting;
     this.#waiting = new Map(batch);
     for (const [origin, next] of later) {
@@ -238,7 +238,7 @@ export class RecordKeeper {
   }
 }
 
-const sectionsOf = ({ term, sections }: Waiting): readonly Section[] =>
+const sectionsOf = ({ term, sections }: PendingParts): readonly Section[] =>
   sections.map(({ from, leaves, checkpoints, emitter: { origin, key, id, range, prev } }) => {
     const tree = base64Of(rangeBytes(range));
     return {
@@ -255,7 +255,7 @@ const sectionsOf = ({ term, sections }: Waiting): readonly Section[] =>
   });
 
 /** The last section: a waiting log has at least one section. */
-function endOf({ sections }: Waiting): Growing {
+function endOf({ sections }: PendingParts): Growing {
   const end = sections.at(-1);
   if (end === undefined) throw new Error('a log waits without a section');
   return end;

@@ -55,7 +55,7 @@ export class S3Bucket implements Bucket {
       await this.#client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 }), this.#within());
       return null;
     } catch (error) {
-      return error instanceof S3ServiceException && error.name === 'AccessDenied' ? null : problemOf(error);
+      return error instanceof S3ServiceException && error.name === 'AccessDenied' ? null : s3ErrorText(error);
     }
   }
 
@@ -65,7 +65,7 @@ export class S3Bucket implements Bucket {
       await this.#client.send(new PutObjectCommand({ ...object, Body: body, IfNoneMatch: '*' }), this.#within());
       return null;
     } catch (error) {
-      return isStatus(error, 412) ? this.#sizeProblem(object, body.length) : problemOf(error);
+      return isStatus(error, 412) ? this.#sizeProblem(object, body.length) : s3ErrorText(error);
     }
   }
 
@@ -74,7 +74,7 @@ export class S3Bucket implements Bucket {
       const { ContentLength: length } = await this.#client.send(new HeadObjectCommand(object), this.#within());
       return length === size ? null : `\`${object.Key}\` is there with ${length} bytes, expected ${size}`;
     } catch (error) {
-      return problemOf(error);
+      return s3ErrorText(error);
     }
   }
 
@@ -84,7 +84,7 @@ export class S3Bucket implements Bucket {
       const { Body: body } = await this.#client.send(new GetObjectCommand(object), this.#within());
       return (await body?.transformToByteArray()) ?? new Uint8Array();
     } catch (error) {
-      return isStatus(error, 404) ? null : { problem: problemOf(error) };
+      return isStatus(error, 404) ? null : { problem: s3ErrorText(error) };
     }
   }
 
@@ -103,7 +103,7 @@ export class S3Bucket implements Bucket {
       }));
       return { objects, next: page.NextContinuationToken ?? null };
     } catch (error) {
-      return { problem: problemOf(error) };
+      return { problem: s3ErrorText(error) };
     }
   }
 
@@ -116,7 +116,7 @@ export class S3Bucket implements Bucket {
       const [first] = errors;
       return first === undefined ? null : `\`${first.Key ?? ''}\` was not deleted: ${first.Code ?? 'unknown'}`;
     } catch (error) {
-      return problemOf(error);
+      return s3ErrorText(error);
     }
   }
 
@@ -133,7 +133,7 @@ const isStatus = (error: unknown, status: number): boolean =>
   error instanceof S3ServiceException && error.$metadata.httpStatusCode === status;
 
 /** The code of the service, of the system, or the name of the error. */
-function problemOf(error: unknown): string {
+function s3ErrorText(error: unknown): string {
   if (error instanceof S3ServiceException)
     return `${error.name} (status ${error.$metadata.httpStatusCode ?? 'unknown'})`;
   const code = errorCode(error);

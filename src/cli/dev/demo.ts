@@ -74,18 +74,18 @@ const conflictIn = ({
 };
 
 async function playFleet(io: CommandIo, fleet: DevFleet): Promise<number> {
-  let told = 0;
-  return summary(io, await playFleetStory(fleet, (step) => io.out(stepText((told += 1), step))));
+  let stepCount = 0;
+  return summary(io, await playFleetStory(fleet, (step) => io.out(stepText((stepCount += 1), step))));
 }
 
 async function play(
   io: CommandIo,
   { domain, keep, log }: { readonly domain: DevDomain; readonly keep: boolean; readonly log: string | null },
 ): Promise<number> {
-  let told = 0;
+  let stepCount = 0;
   const { steps, taskId } = await playStory(domain.stage, (step) => {
-    told += 1;
-    io.out(stepText(told, step));
+    stepCount += 1;
+    io.out(stepText(stepCount, step));
   });
   for (const line of await timeline(domain, taskId ?? '')) io.out(line);
   if (log !== null) io.out(`its log, with a line of JSON for each decision: ${log}`);
@@ -110,11 +110,11 @@ async function timeline({ remit }: DevDomain, taskId: string): Promise<readonly 
   const denied = new Set(
     entries.flatMap((one) => (one.kind === 'use' && one.decision === 'deny' ? [one.decisionId] : [])),
   );
-  const told = entries.filter(
+  const shownEntries = entries.filter(
     (one) => one.kind !== 'outcome' || one.decisionId === null || !denied.has(one.decisionId),
   );
   const head = `its record, as \`remit task show ${taskId}\` prints it, without outcomes of denied calls:`;
-  return ['', head, ...timelineText(told)];
+  return ['', head, ...timelineText(shownEntries)];
 }
 
 function stepText(number: number, step: Step): string {

@@ -75,10 +75,10 @@ function fromRecord(
 ): RecordedDecision | CommandRefusal {
   const found = recordedCase(record, recordedWith(record, task, policies.catalog));
   if (isProblem(found)) return taskRefusal(`${found.problem}: ${record.reason ?? record.decision}`, EXIT.no);
-  return { record, lines: linesOf(record, policies, found.notes), text: recordedSuiteText([found]) };
+  return { record, lines: recordedLines(record, policies, found.notes), text: recordedSuiteText([found]) };
 }
 
-function linesOf(record: PlacedUse, { hash }: PolicySet, notes: readonly string[]): readonly string[] {
+function recordedLines(record: PlacedUse, { hash }: PolicySet, notes: readonly string[]): readonly string[] {
   return [
     decidedLine(record),
     `  ${record.method} https://${record.host}${record.path}, trace ${record.traceId}`,

@@ -87,13 +87,13 @@ function decidedOf(record: PlacedUse | IntentRecord, reason: string | null): rea
         ];
   const set = policySet === null ? [] : [`policy set ${policySet}`];
   if (decision === 'allow') return ['allowed', ...by, ...set];
-  const told = record.kind === 'use' && record.reason !== null ? `: ${reasons[record.reason].text}` : '';
+  const reasonText = record.kind === 'use' && record.reason !== null ? `: ${reasons[record.reason].text}` : '';
   const withdrew =
     record.kind === 'use' && record.withdraws !== undefined
       ? [`the policies had allowed it (${record.withdraws}); that was taken back before anything was answered`]
       : [];
   return [
-    `denied, ${reason ?? 'without a reason'}${told}`,
+    `denied, ${reason ?? 'without a reason'}${reasonText}`,
     ...(detail === null ? [] : [`the cause: ${detail}`]),
     ...by,
     ...set,

@@ -99,7 +99,7 @@ async function checkedWith(args: readonly string[], io: CommandIo): Promise<numb
       results.push({ resource, ...result });
     }
     if (values.json === true) io.out(JSON.stringify(results, null, 2));
-    else for (const line of results.flatMap(linesOf)) io.out(printable(line));
+    else for (const line of results.flatMap(checkedLines)) io.out(printable(line));
     return results.every(({ granted, actions }) => granted && actions.every(isOfUse)) ? EXIT.good : EXIT.no;
   } finally {
     close();
@@ -178,7 +178,7 @@ async function offline(
   return isProblem(read) ? taskRefusal(`the answer ${read.problem}`) : read;
 }
 
-function linesOf({ resource, granted, actions, refusal: whole, ...rest }: Checked): readonly string[] {
+function checkedLines({ resource, granted, actions, refusal: whole, ...rest }: Checked): readonly string[] {
   const width = Math.max(0, ...actions.map(({ action }) => action.length));
   const { task_seconds: task, token_seconds: token } = rest;
   return [

@@ -108,7 +108,7 @@ async function configuredIssuer(
   io: Pick<CommandIo, 'environment'>,
 ): Promise<{ readonly url: string | null; readonly svid: SvidSettings | null } | CommandRefusal> {
   const file = resolve(name);
-  const text = await textOf(file, 'the configuration');
+  const text = await readTextFile(file, 'the configuration');
   if (isCommandRefusal(text)) return text;
   const read = configFrom(text, { file, folder: dirname(file), environment: io.environment });
   if ('problems' in read) return taskRefusal(read.problems.map(configProblemText).join('\n'));
@@ -142,7 +142,7 @@ interface DeclarationChoice {
 /** The intent file that the options name. */
 export async function intentFromOptions({ intent: file }: Values): Promise<IntentFile | CommandRefusal> {
   if (file === undefined) return taskRefusal('--intent FILE is required');
-  const text = await textOf(file, 'the intent');
+  const text = await readTextFile(file, 'the intent');
   if (isCommandRefusal(text)) return text;
   const intent = intentFileFrom(text, file);
   return 'findings' in intent ? taskRefusal(findingLines(intent.findings, { file, text })) : intent;
@@ -159,7 +159,7 @@ function findingLines(
   return lines.join('\n');
 }
 
-const textOf = (file: string, what: string): Promise<string | CommandRefusal> =>
+const readTextFile = (file: string, what: string): Promise<string | CommandRefusal> =>
   readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) =>
     taskRefusal(`${what} \`${file}\` cannot be read: ${error.code ?? 'unknown error'}`),
   );

@@ -61,13 +61,13 @@ async function check(args: readonly string[]): Promise<readonly string[] | Comma
     const problem = tried.find((each): each is Problem => isProblem(each))?.problem ?? '';
     return taskRefusal(`NOT proved: \`${file}\` ${problem}`, EXIT.no);
   }
-  return options.values.json === true ? [jsonOf(proved)] : linesOf(proved);
+  return options.values.json === true ? [jsonOf(proved)] : proofLines(proved);
 }
 
 const jsonOf = ({ proved: { leaf, checkpoint } }: ProvedChain): string =>
   printable(JSON.stringify({ origin: checkpoint.origin, size: checkpoint.size, leaf }));
 
-const linesOf = ({ proved: { leaf, checkpoint }, named }: ProvedChain): readonly string[] =>
+const proofLines = ({ proved: { leaf, checkpoint }, named }: ProvedChain): readonly string[] =>
   [
     `proved    record ${leaf.seq} of \`${checkpoint.origin}\``,
     `under     the signed checkpoint of ${checkpoint.size} records with root ${Buffer.from(checkpoint.root).toString('base64')}`,

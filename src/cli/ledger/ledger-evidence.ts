@@ -89,7 +89,7 @@ const formats = {
 
 const isFormat = (text: string): text is keyof typeof formats => Object.hasOwn(formats, text);
 
-interface Asked {
+interface EvidenceOptions {
   readonly framework: Framework;
   readonly fromMs: number;
   readonly toMs: number;
@@ -106,7 +106,7 @@ interface Asked {
   readonly anchors: Exclude<Awaited<ReturnType<typeof anchorsFrom>>, CommandRefusal>['anchors'];
 }
 
-async function askedBy(args: readonly string[], io: Io): Promise<Asked | CommandRefusal> {
+async function askedBy(args: readonly string[], io: Io): Promise<EvidenceOptions | CommandRefusal> {
   const own = {
     ledger: { type: 'string', multiple: true },
     framework: { type: 'string' },
@@ -159,9 +159,10 @@ async function askedBy(args: readonly string[], io: Io): Promise<Asked | Command
 
 const PROGRESS_RECORDS = 10_000;
 
-async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandRefusal> {
+async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport | CommandRefusal> {
   const { folder, others } = asked;
-  const told = (seq: number): void => void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`verified record ${seq}`));
+  const showProgress = (seq: number): void =>
+    void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`verified record ${seq}`));
   const before = await withLedger(folder, async (log) => ({ head: headOf(log), origin: log.origin }));
   if (isCommandRefusal(before)) return before;
   const { head, origin } = before;
@@ -170,7 +171,7 @@ async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandR
   const loads = new PolicyLoadsSeen(asked.toMs);
   // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
   const found = verdictIn(folder, asked, ({ seq, record }) => {
-    told(seq);
+    showProgress(seq);
     const place = { log: null, seq, at: record['at'] };
     if (!isPlaced(place)) return;
     loads.see(place, record);
@@ -179,7 +180,7 @@ async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandR
   if (isCommandRefusal(found)) return found;
   const vouching = found.verdict.kind === 'sound' ? [folder] : [];
   for (const other of others) {
-    const verified = verdictIn(other, asked, ({ seq }) => told(seq));
+    const verified = verdictIn(other, asked, ({ seq }) => showProgress(seq));
     if (isCommandRefusal(verified)) return verified;
     if (verified.verdict.kind === 'broken')
       return taskRefusal(`the ledger \`${other}\` is broken: run \`remit ledger verify\``, EXIT.no);
@@ -202,7 +203,7 @@ const isPlaced = (place: Omit<LedgerPlace, 'at'> & { readonly at: unknown }): pl
 
 function verdictIn(
   folder: string,
-  { keys, anchors }: Pick<Asked, 'keys' | 'anchors'>,
+  { keys, anchors }: Pick<EvidenceOptions, 'keys' | 'anchors'>,
   onLeaf: (leaf: LedgerLeaf) => void,
 ): FolderVerdict | CommandRefusal {
   const trustOf = (origin: string) => ({
@@ -222,7 +223,7 @@ interface Seen extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'he
 
 async function readingOf(
   log: LogReader,
-  asked: Asked,
+  asked: EvidenceOptions,
   { origin, verdict, received, head, seed, loads, counts }: Seen,
 ): Promise<EvidenceReport> {
   const { framework, fromMs, toMs, folder, keys } = asked;

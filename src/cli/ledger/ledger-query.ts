@@ -126,20 +126,20 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   });
 }
 
-interface Asked {
+interface QueryOptions {
   readonly filter: RecordFilter;
   readonly limit: number;
   readonly isOldestFirst: boolean;
 }
 
-type Found = PlacedLeaf & Partial<Pick<ReceivedRecord, 'log'>>;
+type FoundRecord = PlacedLeaf & Partial<Pick<ReceivedRecord, 'log'>>;
 
 /** The matching records; reports if there are more. */
 function foundIn(
   log: LogReader,
-  { filter, limit, isOldestFirst }: Asked,
+  { filter, limit, isOldestFirst }: QueryOptions,
   { io, received }: { readonly io: Io; readonly received?: ReadonlyMap<string, ReceivedLog> },
-): readonly Found[] {
+): readonly FoundRecord[] {
   const order = { isNewestFirst: !isOldestFirst, limit: limit + 1 };
   const own = [...log.found(filter, order).take(limit + 1)];
   const others = received === undefined ? [] : foundInReceived(received.values(), filter, order);
@@ -159,7 +159,7 @@ const PROGRESS_EVERY = 100;
 
 function printSuite(
   records: RecordedIn,
-  asked: Asked,
+  asked: QueryOptions,
   { set, io }: { readonly set: PolicySet | null; readonly io: Io },
 ): null {
   const { text, left } = recordedSuite(foundIn(records.log, asked, { io }), records, {

@@ -133,7 +133,7 @@ export async function policyExplain(args: readonly string[], io: Io): Promise<nu
   const reuse = allowedReuse(rehearsal, { policies, nowMs: circumstances.nowMs });
   const explained = { explanation, recorded: recorded === null ? [] : [...recorded.lines, 'such a call now:'], reuse };
   if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explained)));
-  else for (const line of linesOf(rehearsal, explained)) io.out(printable(line));
+  else for (const line of explainedLines(rehearsal, explained)) io.out(printable(line));
   return isDeny(decision) ? EXIT.no : EXIT.good;
 }
 
@@ -182,7 +182,7 @@ function jsonOf(rehearsal: Rehearsal, explained: Explained): unknown {
   };
 }
 
-function linesOf(rehearsal: Rehearsal, explained: Explained): readonly string[] {
+function explainedLines(rehearsal: Rehearsal, explained: Explained): readonly string[] {
   const { decision, question, target } = rehearsal;
   const { explanation, recorded, reuse } = explained;
   const what = target === null ? 'no action of the catalog' : `${target.isIssue ? 'issue ' : ''}${target.action.id}`;
@@ -192,8 +192,8 @@ function linesOf(rehearsal: Rehearsal, explained: Explained): readonly string[] 
     `action: ${what}${target === null ? '' : `, of ${target.action.risk} risk, at ${target.action.server.id}`}`,
   ];
   if (question === null || explanation === null) {
-    const told = isDeny(decision) ? reasons[decision.reason].text : '';
-    return [...head, `no policy was evaluated: ${told}`];
+    const reasonText = isDeny(decision) ? reasons[decision.reason].text : '';
+    return [...head, `no policy was evaluated: ${reasonText}`];
   }
   const { matched, nearMisses, needed } = explanation;
   return [

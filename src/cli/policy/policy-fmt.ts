@@ -48,7 +48,7 @@ async function format(args: readonly string[], io: Io): Promise<number> {
   const findings: SourceFinding[] = [];
   try {
     for (const file of (await Promise.all(paths.map(cedarFiles))).flat()) {
-      const text = await textOf(file);
+      const text = await readUtf8(file);
       files.set(file, textWithLines(text));
       const result = formatted({ name: file, file, text }, cedar);
       if ('findings' in result) findings.push(...result.findings);
@@ -81,7 +81,7 @@ async function cedarFiles(path: string): Promise<readonly string[]> {
   return names.filter((name) => name.endsWith('.cedar')).map((name) => join(path, name));
 }
 
-async function textOf(file: string): Promise<string> {
+async function readUtf8(file: string): Promise<string> {
   const bytes = await readFile(file);
   if (bytes.length > MAX_BYTES) throw new Error(`\`${file}\` is larger than ${MAX_BYTES} bytes`);
   try {

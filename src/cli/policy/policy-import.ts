@@ -141,20 +141,20 @@ async function print(
 /** Unambiguous: text is never a descriptor set with services, and a descriptor set is never text. */
 function fromProto({ bytes, file }: Source, options: ImportOptions): Imported | Problem {
   const set = descriptorSetFrom(bytes);
-  return isProblem(set) ? importedProto(textOf(bytes), options) : importedDescriptorSet(set, { ...options, file });
+  return isProblem(set) ? importedProto(utf8Text(bytes), options) : importedDescriptorSet(set, { ...options, file });
 }
 
 function fromDocument({ bytes }: Source, read: (document: unknown) => Imported | Problem): Imported | Problem {
   let document: unknown;
   try {
-    document = parse(textOf(bytes));
+    document = parse(utf8Text(bytes));
   } catch {
     return { problem: 'it must be YAML or JSON' };
   }
   return read(document);
 }
 
-const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
+const utf8Text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
 
 async function bytesOf(file: string): Promise<Uint8Array | Problem> {
   try {

@@ -126,7 +126,7 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
     io.out(JSON.stringify({ good: isGood, threshold, ...countsOf(result.cases), ...result, ...of }));
     return isGood ? EXIT.good : EXIT.no;
   }
-  for (const line of linesOf(result, { folder, threshold, isVerbose: verbose })) io.out(printable(line));
+  for (const line of suiteLines(result, { folder, threshold, isVerbose: verbose })) io.out(printable(line));
   if (mutation !== null) for (const line of mutationLines(mutation, verbose)) io.out(printable(line));
   else if (most !== null) io.out('not mutated: all cases must pass first');
   return isGood ? EXIT.good : EXIT.no;
@@ -175,7 +175,7 @@ function countsOf(cases: readonly CaseResult[]) {
   return { passed: countOf('passed'), failed: countOf('failed'), skipped: countOf('skipped') };
 }
 
-function linesOf(result: SuiteResult, { folder, threshold, isVerbose }: Printing): readonly string[] {
+function suiteLines(result: SuiteResult, { folder, threshold, isVerbose }: Printing): readonly string[] {
   const { cases, unlisted, coverage } = result;
   const { passed, failed, skipped } = countsOf(cases);
   const gaps = coverage.policies.flatMap((policy) =>

@@ -76,10 +76,10 @@ async function backedUp(args: readonly string[], io: CommandIo): Promise<string 
   });
   progress.end();
   if (isProblem(made)) return taskRefusal(made.problem, EXIT.no);
-  return values.json ? JSON.stringify({ folder: resolve(folder), ...made }) : textOf(resolve(folder), made);
+  return values.json ? JSON.stringify({ folder: resolve(folder), ...made }) : backupText(resolve(folder), made);
 }
 
-function textOf(folder: string, { ledgers, keys, files }: Manifest): string {
+function backupText(folder: string, { ledgers, keys, files }: Manifest): string {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return [
     `backup ${folder}: ${files.length} files of ${bytes} bytes`,

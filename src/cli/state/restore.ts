@@ -97,7 +97,7 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
   });
   progress.end();
   if (isProblem(restored)) return taskRefusal(restored.problem, EXIT.no);
-  return values.json ? JSON.stringify(restored) : textOf(restored);
+  return values.json ? JSON.stringify(restored) : restoredText(restored);
 }
 
 async function restoredDatabase(
@@ -112,7 +112,7 @@ async function restoredDatabase(
   return `${restored.ended} open tasks were ended; agents declare theirs again. Authorities start again; sidecars refuse these tasks once their leases are over`;
 }
 
-function textOf({ state, ended, ledgers, keys }: Restored): string {
+function restoredText({ state, ended, ledgers, keys }: Restored): string {
   return [
     `state file ${state}: ${ended} open tasks were ended; agents declare theirs again`,
     ...ledgers.map((ledger) => `ledger ${ledger}: for reading; \`remit serve\` starts a new one`),

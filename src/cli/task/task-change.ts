@@ -56,7 +56,7 @@ export const taskChange =
     return change({ id: options.operands[0], kind, values: options.values }, io);
   };
 
-interface Asked {
+interface WantedChange {
   readonly id: string | undefined;
   readonly kind: Kind;
   readonly values: Parameters<typeof sourceOf>[0] & {
@@ -67,7 +67,7 @@ interface Asked {
   };
 }
 
-async function change({ id, kind, values }: Asked, io: Io): Promise<string | CommandRefusal> {
+async function change({ id, kind, values }: WantedChange, io: Io): Promise<string | CommandRefusal> {
   const { json = false, wait = 'enforced' } = values;
   if (id === undefined) return taskRefusal('the id of a task is required');
   if (wait !== 'enforced' && wait !== 'committed') return taskRefusal('--wait must be enforced or committed');

@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq } from 'yaml';
 import type { Node, Pair } from 'yaml';
-import { isObject, mapOf, members, oneOrMore, type Place, readAt, type Reader } from '../runtime/fields.ts';
+import { isObject, mapOf, members, oneOrMore, type FieldPlace, readAt, type Reader } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { placesIn, type TextPlace } from '../runtime/text-place.ts';
 import { jsonOf, offsetOf, yamlRootFrom } from '../runtime/yaml-text.ts';
@@ -64,7 +64,7 @@ interface Source {
 }
 
 /** The place of a field, whose value a variable may override. */
-function fieldPlace(source: Source, node: Node | null, path: string): Place {
+function fieldPlace(source: Source, node: Node | null, path: string): FieldPlace {
   const report = (of: Node | null, field: string, message: string): void => {
     const offset = offsetOf(of, -1);
     const { line, column } = offset < 0 ? { line: 0, column: 0 } : source.placeAt(offset);

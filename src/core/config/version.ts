@@ -12,10 +12,10 @@ const MANIFEST = productFile('package.json');
  * @see https://semver.org section 10
  */
 export function remitVersion(): string {
-  return textOf(BUILT)?.trim() ?? releaseFrom(textOf(MANIFEST)) ?? 'unknown';
+  return textOrNull(BUILT)?.trim() ?? releaseFrom(textOrNull(MANIFEST)) ?? 'unknown';
 }
 
-function textOf(file: string): string | null {
+function textOrNull(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');
   } catch {

@@ -32,7 +32,7 @@ export const writablePathProblem: PathGuard = async (path) => {
     for (let links = 0; links <= MAX_LINKS; links += 1) {
       const found = await firstOn(next, looked);
       if (found === null) return null;
-      if (found.kind === 'writable') return problemOf(path, found);
+      if (found.kind === 'writable') return writableText(path, found);
       next = found.path;
     }
   } catch (error) {
@@ -91,7 +91,7 @@ const isReadOnly = (step: string): Promise<boolean> =>
     (error: NodeJS.ErrnoException) => error.code === 'EROFS',
   );
 
-function problemOf(path: string, { step, mode }: Writable): string {
+function writableText(path: string, { step, mode }: Writable): string {
   const bits = (mode & 0o7777).toString(8).padStart(4, '0');
   const what = step === path ? 'it' : `\`${step}\``;
   return `\`${path}\` can be changed by others, since ${what} has mode ${bits}: remove that with \`chmod go-w\`, or accept that with \`remit serve --${ACCEPT_WRITABLE}\``;

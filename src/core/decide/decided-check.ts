@@ -85,13 +85,13 @@ export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
     isAsItWas &&= made === text;
     return made;
   };
-  const told = {
+  const shownParts = {
     decision: isDeny(decision) ? { ...decision, detail: shown(decision.detail) } : decision,
     call: isDeny(call) ? call : shownCall(call, shown),
     action: isDeny(action) ? action : shownAction(action, shown),
   };
   if (isAsItWas) return judgement;
-  const { decision: shownDecision, ...shownFacts } = told;
+  const { decision: shownDecision, ...shownFacts } = shownParts;
   return { ...judgement, decision: shownDecision, facts: { ...facts, ...shownFacts } };
 }
 

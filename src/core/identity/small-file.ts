@@ -20,7 +20,7 @@ export async function smallFile(path: string): Promise<SmallFile | { readonly pr
     // O_NONBLOCK: opening a pipe must not wait for its other end.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      return await textOf(handle, path);
+      return await readSmall(handle, path);
     } finally {
       await handle.close();
     }
@@ -30,7 +30,7 @@ export async function smallFile(path: string): Promise<SmallFile | { readonly pr
   }
 }
 
-async function textOf(handle: FileHandle, path: string): Promise<SmallFile | { readonly problem: string }> {
+async function readSmall(handle: FileHandle, path: string): Promise<SmallFile | { readonly problem: string }> {
   const status = await handle.stat();
   if (!status.isFile()) return { problem: `\`${path}\` is not a file` };
   if (status.size > MAX_FILE_BYTES) return { problem: `\`${path}\` is longer than ${MAX_FILE_BYTES} bytes` };

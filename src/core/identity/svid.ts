@@ -112,12 +112,12 @@ export const tlsMaterialOf = (svid: Svid): { certificate: string; key: string; b
 
 /** Whether two SVIDs are equal in everything that is used. */
 export const isSameSvid = (one: Svid, other: Svid): boolean =>
-  one.certificatePem === other.certificatePem && one.keyPem === other.keyPem && textOf(one) === textOf(other);
+  one.certificatePem === other.certificatePem && one.keyPem === other.keyPem && bundlesText(one) === bundlesText(other);
 
 /** An instant as RFC 3339 text. */
 export const certificateInstant = (ms: number): string => new Date(ms).toISOString();
 
-const textOf = ({ bundles }: Svid): string => JSON.stringify([...bundles].sort(([a], [b]) => (a < b ? -1 : 1)));
+const bundlesText = ({ bundles }: Svid): string => JSON.stringify([...bundles].sort(([a], [b]) => (a < b ? -1 : 1)));
 
 const pemsOf = (certificates: readonly X509Certificate[]): readonly string[] =>
   certificates.map((certificate) => certificate.toString());

@@ -24,7 +24,7 @@ const OUT_OF_ORDER = 'out of order';
  * @see RFC 8785
  */
 export function canonicalJson(value: JsonValue): string | CanonicalProblem {
-  const problem = problemOf(value, MAX_DEPTH);
+  const problem = jsonProblem(value, MAX_DEPTH);
   if (problem === null) return JSON.stringify(value);
   return problem === OUT_OF_ORDER ? (canonicalize(value) ?? 'null') : { problem };
 }
@@ -43,7 +43,7 @@ export function canonicalFrom(bytes: Uint8Array): { readonly value: JsonValue } 
 }
 
 /** Why `JSON.stringify` does not give the canonical text of a value; `null` if it does. */
-function problemOf(value: JsonValue, depthLeft: number): string | null {
+function jsonProblem(value: JsonValue, depthLeft: number): string | null {
   if (typeof value === 'string') return value.isWellFormed() ? null : 'a string contains a lone surrogate';
   if (typeof value === 'number') return Number.isFinite(value) ? null : 'a number is not finite';
   if (value === null || typeof value !== 'object') return null;
@@ -56,7 +56,7 @@ const isArray = (value: JsonValue): value is readonly JsonValue[] => Array.isArr
 function problemOfItems(values: readonly JsonValue[], depthLeft: number): string | null {
   let found: string | null = null;
   for (const value of values) {
-    const problem = problemOf(value, depthLeft);
+    const problem = jsonProblem(value, depthLeft);
     if (problem !== null && problem !== OUT_OF_ORDER) return problem;
     found ??= problem;
   }
@@ -69,7 +69,7 @@ function problemOfMembers(value: { readonly [name: string]: JsonValue }, depthLe
   // Not `Object.entries`, which allocates an array per member: this runs for every record.
   for (const name in value) {
     const member = value[name];
-    const problem = problemOf(name, 0) ?? (member === undefined ? OUT_OF_ORDER : problemOf(member, depthLeft));
+    const problem = jsonProblem(name, 0) ?? (member === undefined ? OUT_OF_ORDER : jsonProblem(member, depthLeft));
     if (problem !== null && problem !== OUT_OF_ORDER) return problem;
     found ??= before !== null && before >= name ? OUT_OF_ORDER : problem;
     before = name;

@@ -49,7 +49,7 @@ export interface WriterOptions {
   readonly refusal?: (queued: number) => string | null;
 }
 
-interface Waiting {
+interface PendingRecord {
   readonly record: HandedRecord;
   /** Resolves the caller that waits for the commit; `null` in batch mode. */
   readonly settle: ((isWritten: boolean) => void) | null;
@@ -66,7 +66,7 @@ export class LedgerWriter {
   readonly #limits: WriterLimits;
   readonly #onCommitted: (batch: readonly HandedRecord[]) => void;
   readonly #refusal: (queued: number) => string | null;
-  #queue: Waiting[] = [];
+  #queue: PendingRecord[] = [];
   #state: 'open' | 'failing' | 'closed' = 'open';
   #cause = '';
   #timer: { readonly dueMs: number; readonly cancel: () => void } | null = null;
@@ -148,7 +148,7 @@ export class LedgerWriter {
     return problem;
   }
 
-  #enqueue(record: HandedRecord, settle: Waiting['settle']): string | null {
+  #enqueue(record: HandedRecord, settle: PendingRecord['settle']): string | null {
     const { problem } = this;
     if (problem !== null) return problem;
     if (this.#queue.length >= this.#limits.maxQueued) return 'the queue of the ledger is full';
@@ -196,7 +196,7 @@ export class LedgerWriter {
     }
   }
 
-  #committed(batch: readonly Waiting[]): void {
+  #committed(batch: readonly PendingRecord[]): void {
     this.#queue = this.#queue.slice(batch.length);
     if (this.#state === 'failing') this.#state = 'open';
     for (const waiting of batch) waiting.settle?.(true);

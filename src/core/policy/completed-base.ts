@@ -35,7 +35,7 @@ export function completedBase(own: string, builtIn: string): CompletedBase {
   let text = own.slice(0, body.end);
   const missing = ours.filter(({ names }) => !names.some((name) => declared.has(name)));
   for (const declaration of missing) {
-    text += `\n  ${textOf(builtIn, declaration)}`;
+    text += `\n  ${declarationText(builtIn, declaration)}`;
     replaced.push(...declaration.names);
   }
   text += `${missing.length === 0 ? '' : '\n'}${own.slice(body.end)}`;
@@ -46,18 +46,20 @@ export function completedBase(own: string, builtIn: string): CompletedBase {
     if (from === undefined || others.length > 0 || declaration.tokens.some(({ text: word }) => word === 'enum'))
       continue;
     const wanted = `${headOf(builtIn, from)}${declaration.kind === 'entity' ? attributesOf(own, declaration) : ''}`;
-    if (isSame(wanted, textOf(own, declaration))) continue;
+    if (isSame(wanted, declarationText(own, declaration))) continue;
     text = `${text.slice(0, declaration.start)}${wanted}${text.slice(declaration.end)}`;
     replaced.push(name);
   }
   return { text, replaced: replaced.toSorted() };
 }
 
-const textOf = (text: string, { start, end }: Declaration): string => text.slice(start, end);
+const declarationText = (text: string, { start, end }: Declaration): string => text.slice(start, end);
 
 /** A declaration without its `;` if it is of an entity, whose attributes follow. */
 const headOf = (text: string, declaration: Declaration): string =>
-  declaration.kind === 'entity' ? text.slice(declaration.start, declaration.end - 1) : textOf(text, declaration);
+  declaration.kind === 'entity'
+    ? text.slice(declaration.start, declaration.end - 1)
+    : declarationText(text, declaration);
 
 /** From the attributes of an entity, or its tags, to its `;`. */
 function attributesOf(text: string, { tokens, end }: Declaration): string {

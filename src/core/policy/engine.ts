@@ -6,7 +6,7 @@ import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
 import { Evaluator, isFailure } from './evaluator.ts';
 import { readsAny } from './answers/split-by-volatility.ts';
-import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
+import type { CedarQuestion, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
 import { lineageText } from './answers/key.ts';
 import type { SliceIndex } from './answers/slice.ts';
 import type { SlicePart } from './answers/key.ts';
@@ -149,7 +149,7 @@ export class Engine {
     return groups === undefined ? [] : this.#evaluator.members(this.#asked(question, groups));
   }
 
-  #asked(question: Question, groups: readonly string[]): Asked {
+  #asked(question: Question, groups: readonly string[]): CedarQuestion {
     return new EngineQuestion(question, this.#namesOf(question, groups), this.#rules.entities);
   }
 
@@ -159,12 +159,12 @@ export class Engine {
 }
 
 /** A question for the evaluator. Each part is built lazily. */
-class EngineQuestion implements Asked {
+class EngineQuestion implements CedarQuestion {
   readonly route: string;
   readonly principal: EntityUid;
   readonly action: EntityUid;
   readonly resource: EntityUid;
-  readonly part: Asked['part'];
+  readonly part: CedarQuestion['part'];
   readonly #question: Question;
   readonly #names: QuestionNames;
   readonly #entities: EngineRules['entities'];

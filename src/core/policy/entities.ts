@@ -53,7 +53,7 @@ export function entitiesFrom(source: SourceFile): {
   const findings: SourceFinding[] = [...read.findings];
   for (const { value, at } of read.items) {
     const entity = entityFrom(value);
-    const problem = 'problem' in entity ? entity.problem : problemOf(entity);
+    const problem = 'problem' in entity ? entity.problem : entityProblem(entity);
     if (problem !== null) findings.push({ ...at, message: problem, help: null });
     else if (!('problem' in entity)) entities.push({ entity, ...at });
   }
@@ -87,7 +87,7 @@ export function uidFrom(value: unknown): EntityUid | null {
   return typeof type === 'string' && typeof id === 'string' && Object.keys(rest).length === 0 ? { type, id } : null;
 }
 
-function problemOf({ uid, parents }: Entity): string | null {
+function entityProblem({ uid, parents }: Entity): string | null {
   if (ACTION.test(uid.type)) return `the action \`${uid.id}\` belongs in the catalog`;
   if (uid.type !== AGENT) return null;
   const id = spiffeIdFrom(uid.id);

@@ -41,7 +41,7 @@ export interface EvaluatorRules {
 }
 
 /** A question in Cedar's terms. */
-export interface Asked extends Keyed {
+export interface CedarQuestion extends Keyed {
   /** Equal exactly for questions with equal names. */
   readonly route: string;
   /** The entities for the engine; called unless only ancestors are read of them. */
@@ -163,7 +163,7 @@ export class Evaluator {
 
   /** Answers a question; without `keep` the cache is not used. */
   ask(
-    asked: Asked,
+    asked: CedarQuestion,
     keep: Keeping | null,
   ): { readonly answer: EvaluatorAnswer; readonly cache: CacheResult; readonly policies: number } {
     try {
@@ -195,11 +195,11 @@ export class Evaluator {
   }
 
   /** Indices of the policies that can match, ascending. */
-  members(asked: Asked): readonly number[] {
+  members(asked: CedarQuestion): readonly number[] {
     return this.#sliceOf(asked).members;
   }
 
-  #sliceOf(asked: Asked): Slice {
+  #sliceOf(asked: CedarQuestion): Slice {
     const { principal, action, resource, route } = asked;
     const known = this.#routes.get(route);
     if (known !== undefined) return known;
@@ -213,14 +213,14 @@ export class Evaluator {
    * The answer of a slice from its split; `null` if that is not possible. INVARIANT: an answer derived from a cached answer is not
    * cached longer than that answer.
    */
-  #bySplit(asked: Asked, lasting: Lasting, split: AskableSplit | null): Answered | null {
+  #bySplit(asked: CedarQuestion, lasting: Lasting, split: AskableSplit | null): Answered | null {
     const known = split === null ? null : this.#steadyAnswer(asked, lasting, split.steady);
     if (split === null || known === null || isFailure(known.answer)) return null;
     const answer = this.#evaluated(asked, split.varying, split.varying.project(asked));
     return isFailure(answer) ? null : { answer: combinedAnswer(known.answer, answer), untilMs: known.untilMs };
   }
 
-  #steadyAnswer(asked: Asked, lasting: Lasting, steady: AskableSplit['steady']): Answered | null {
+  #steadyAnswer(asked: CedarQuestion, lasting: Lasting, steady: AskableSplit['steady']): Answered | null {
     const key = steady.keyOf(asked)?.key;
     if (key === undefined) return null;
     const { nowMs, untilMs } = lasting;
@@ -288,7 +288,7 @@ export class Evaluator {
   }
 
   /** @param projected the trimmed question; `null` for the full question */
-  #evaluated(asked: Asked, slice: Pooled, projected: TrimmedQuestion | null = null): EvaluatorAnswer {
+  #evaluated(asked: CedarQuestion, slice: Pooled, projected: TrimmedQuestion | null = null): EvaluatorAnswer {
     const policies = this.#pool.nameOf(slice);
     if (policies === null) return failed('the engine refused the policies');
     const schema = this.#schemaName();
@@ -298,7 +298,7 @@ export class Evaluator {
     return this.#pool.run((cedar) => answerFrom(cedar.statefulIsAuthorized(call)));
   }
 
-  #isRead(asked: Asked): boolean {
+  #isRead(asked: CedarQuestion): boolean {
     const [policies, schema] = [this.#pool.nameOf(nothing), this.#schemaName()];
     if (policies === null || schema === null) return false;
     const call = callOf(asked, { context: asked.context, entities: [] }, { policies, schema });
@@ -312,7 +312,7 @@ export class Evaluator {
 
 /** The engine parses context and entities itself and reports invalid values. */
 const callOf = (
-  { principal, action, resource, validateRequest }: Asked,
+  { principal, action, resource, validateRequest }: CedarQuestion,
   { context, entities }: TrimmedQuestion,
   { policies, schema }: { readonly policies: string; readonly schema: string | undefined },
 ): CedarCall => ({

@@ -5,7 +5,7 @@ import { isProblem, type Problem } from './problem.ts';
  * An absent value is `undefined`.
  */
 export interface Reader<out T> {
-  (value: unknown, place?: Place): T | Problem;
+  (value: unknown, place?: FieldPlace): T | Problem;
   /** Its parts, for listing the fields of a file; absent if it is a single value. */
   readonly inside?: Inside;
 }
@@ -23,9 +23,9 @@ export type Inside =
  * The place of a value in a file that its author can correct. With a place, each problem of a member or an entry is reported at its own
  * place and the rest is read too. Without a place, the first problem is the result and names the member or entry.
  */
-export interface Place {
+export interface FieldPlace {
   /** The place of a member or an entry. */
-  readonly at: (name: string | number) => Place;
+  readonly at: (name: string | number) => FieldPlace;
   /** The value to read instead of the written value: an environment variable overrides its field. Returns the written value otherwise. */
   readonly given: (written: unknown) => unknown;
   readonly report: (problem: string) => void;
@@ -36,7 +36,7 @@ export interface Place {
 const REPORTED: Problem = Object.freeze({ problem: 'has problems that were reported' });
 
 /** Reads the value at a place and reports its problems there. The returned problem must not be reported again. */
-export function readAt<T>(reader: Reader<T>, written: unknown, place: Place): T | Problem {
+export function readAt<T>(reader: Reader<T>, written: unknown, place: FieldPlace): T | Problem {
   const value = place.given(written);
   const read = reader(value, place);
   if (!isProblem(read) || read === REPORTED) return read;
@@ -65,7 +65,7 @@ export function members<R extends Readers>(
 ): Reader<Members<R>> {
   const entries = Object.entries(readers);
   const names = Object.keys(readers);
-  const read = (value: unknown, place?: Place): Members<R> | Problem => {
+  const read = (value: unknown, place?: FieldPlace): Members<R> | Problem => {
     if (value === undefined) return { problem: 'is required' };
     if (!isObject(value)) return { problem: 'must be an object' };
     if (others === 'refused') {
@@ -102,7 +102,7 @@ export function mapOf<T>(
   reader: Reader<T>,
   { max, what = 'an object' }: { readonly max: number; readonly what?: string },
 ): Reader<ReadonlyMap<string, T>> {
-  const read = (value: unknown, place?: Place): ReadonlyMap<string, T> | Problem => {
+  const read = (value: unknown, place?: FieldPlace): ReadonlyMap<string, T> | Problem => {
     if (!isObject(value)) return { problem: `must be ${what}` };
     const entries = Object.entries(value);
     if (entries.length > max) return { problem: `must have at most ${max} entries` };
@@ -127,7 +127,7 @@ export interface ListRules {
 
 /** A parser of a required array of `min` to `max` entries. A problem names the entry by its index from 0. */
 export function listOf<T>(reader: Reader<T>, { min = 1, max }: ListRules): Reader<readonly T[]> {
-  const read = (value: unknown, place?: Place): readonly T[] | Problem => {
+  const read = (value: unknown, place?: FieldPlace): readonly T[] | Problem => {
     if (value === undefined) return { problem: 'is required' };
     if (!Array.isArray(value) || value.length < min || value.length > max) {
       return { problem: `must be an array of ${min} to ${max} entries` };
@@ -148,7 +148,7 @@ export function listOf<T>(reader: Reader<T>, { min = 1, max }: ListRules): Reade
 /** A parser of a single value, or an array of `min` to `max` values. */
 export function oneOrMore<T>(reader: Reader<T>, rules: ListRules): Reader<readonly T[]> {
   const list = listOf(reader, rules);
-  const read = (value: unknown, place?: Place): readonly T[] | Problem => {
+  const read = (value: unknown, place?: FieldPlace): readonly T[] | Problem => {
     if (Array.isArray(value)) return list(value, place);
     const one = reader(value, place);
     return isProblem(one) ? one : [one];

@@ -72,7 +72,7 @@ export function tableProblem(
   const own = new DatabaseSync(':memory:');
   try {
     create(own);
-    const [wanted, found] = [linesOf(own), linesOf(db)];
+    const [wanted, found] = [schemaLines(own), schemaLines(db)];
     const other = [
       ...found.filter((line) => !wanted.includes(line)),
       ...wanted.filter((line) => !found.includes(line)),
@@ -84,7 +84,7 @@ export function tableProblem(
 }
 
 /** The statements of a schema, one per line. */
-const linesOf = (db: DatabaseSync): readonly string[] =>
+const schemaLines = (db: DatabaseSync): readonly string[] =>
   db
     .prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema')
     .all()

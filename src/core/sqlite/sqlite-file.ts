@@ -64,7 +64,7 @@ export function openSqlite(path: string, options: OpenOptions): DatabaseSync | S
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     db.enableDefensive(true);
     if (options.access === 'look') db.exec('PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON');
-    const problem = problemOf(db, path, options) ?? (isReading(options) ? null : syncFolder(path, options.format));
+    const problem = openProblem(db, path, options) ?? (isReading(options) ? null : syncFolder(path, options.format));
     if (problem === null) return db;
     db.close();
     return problem;
@@ -136,7 +136,7 @@ const openFailure = (path: string, { name }: FileFormat, error: unknown): StoreF
   );
 };
 
-function problemOf(db: DatabaseSync, path: string, options: OpenOptions): StoreFailure | null {
+function openProblem(db: DatabaseSync, path: string, options: OpenOptions): StoreFailure | null {
   const version = sqliteVersionProblem(String(scalar(db, 'SELECT sqlite_version()')));
   if (version !== null) return storeFailure('unusable', version);
   const foreign = schemaProblem(db, path, options);

@@ -194,7 +194,7 @@ export class Reports {
 
   async #tried<T>(kind: ReportKind, lane: ReportLane<T>, write: (items: readonly T[]) => unknown): Promise<boolean> {
     const batch = lane.take();
-    const problem = await problemOf(() => write(batch.map(({ item }) => item)));
+    const problem = await writeProblem(() => write(batch.map(({ item }) => item)));
     this.#options.onResult?.(kind, problem === null ? 'written' : 'failed', batch.length);
     if (problem === null) {
       this.#recovered(kind);
@@ -252,7 +252,7 @@ const latest = (before: UsesOfToken, now: UsesOfToken): UsesOfToken => (before.u
 const first = <T>(before: T): T => before;
 const later = (before: UsedTask, now: UsedTask): UsedTask => (before[1] > now[1] ? before : now);
 
-async function problemOf(write: () => unknown): Promise<string | null> {
+async function writeProblem(write: () => unknown): Promise<string | null> {
   try {
     const answer = await write();
     return isStoreFailure(answer) ? answer.detail : null;

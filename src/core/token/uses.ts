@@ -27,9 +27,9 @@ export interface TokenUse {
   readonly circumstances: Circumstances;
 }
 
-type Told = () => UsesSoFar | null | undefined;
+type UsesElsewhere = () => UsesSoFar | null | undefined;
 
-const nothing: Told = () => null;
+const nothing: UsesElsewhere = () => null;
 
 /** Of each token, besides the number of its uses, in words of 32 bits. */
 const FLAGS = 0;
@@ -41,7 +41,7 @@ const TRACES = LAST + 6;
 const WORDS = TRACES + MAX_REMEMBERED_USES;
 
 /** The reports of others are known. */
-const IS_TOLD = 1;
+const IS_ASKED = 1;
 const HAS_LAST = 2;
 /** The number of traces, in the bits above the flags. */
 const TRACES_SHIFT = 8;
@@ -68,20 +68,20 @@ export class TokenUses {
   /**
    * Counts one use of the verified token with this `useKey`.
    *
-   * @param told the uses that others have reported, `undefined` while not known; called for the first use that is counted here, and
+   * @param usesElsewhere the uses that others have reported, `undefined` while not known; called for the first use that is counted here, and
    *   then until it is known
    */
-  next(useKey: string, circumstances: Circumstances, told: Told = nothing): TokenUse {
+  next(useKey: string, circumstances: Circumstances, usesElsewhere: UsesElsewhere = nothing): TokenUse {
     const place = this.#seen.take(useKey);
-    const before = this.#is(place, IS_TOLD) ? null : told();
-    if (before !== undefined) this.#set(place, FLAGS, this.#word(place, FLAGS) | IS_TOLD);
+    const before = this.#is(place, IS_ASKED) ? null : usesElsewhere();
+    if (before !== undefined) this.#set(place, FLAGS, this.#word(place, FLAGS) | IS_ASKED);
     if (before !== undefined && before !== null) this.#addTold(place, before);
     const use = this.#countMore(place, 1);
     return {
       use,
       previous: this.#lastOf(place),
       isTold: before !== null && before !== undefined,
-      reuse: this.#is(place, IS_TOLD) ? reuseClasses(this.#allowedOf(place), circumstances) : [],
+      reuse: this.#is(place, IS_ASKED) ? reuseClasses(this.#allowedOf(place), circumstances) : [],
       circumstances,
     };
   }

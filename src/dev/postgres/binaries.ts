@@ -27,7 +27,7 @@ const OLDEST = 15;
 export async function findPostgres({ explicit, path, cacheFolder }: PostgresSearch): Promise<string | BinaryProblem> {
   const folders = explicit === null ? [...path.split(delimiter), cachedPostgres(cacheFolder)] : [explicit];
   for (const folder of folders.filter((one) => one !== '')) {
-    if (await hasPrograms(folder)) return (await problemOf(folder)) ?? folder;
+    if (await hasPrograms(folder)) return (await versionProblem(folder)) ?? folder;
   }
   const wanted = `the programs ${PROGRAMS.map((name) => `\`${name}\``).join(' and ')} of PostgreSQL ${OLDEST} or later`;
   return {
@@ -44,7 +44,7 @@ const hasPrograms = (folder: string): Promise<boolean> =>
     () => false,
   );
 
-async function problemOf(folder: string): Promise<BinaryProblem | null> {
+async function versionProblem(folder: string): Promise<BinaryProblem | null> {
   const program = join(folder, 'postgres');
   try {
     const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 10_000 });

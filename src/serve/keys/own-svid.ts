@@ -31,13 +31,13 @@ export function followOwnSvid(
   source: SvidSource | null,
   { config, log }: { readonly config: Config; readonly log: (line: string) => void },
 ): string | null {
-  let told: string | null = null;
+  let loggedLine: string | null = null;
   const look = (svid: Svid): string | null => {
     const problem = ownSvidProblem(svid, config);
     const line = problem ?? ownSvidWarning(svid, config);
     // Logged once, not at each renewal.
-    if (line !== null && line !== told) log(line);
-    told = line;
+    if (line !== null && line !== loggedLine) log(line);
+    loggedLine = line;
     return problem;
   };
   source?.onChange(look);

@@ -8,7 +8,7 @@ import type { Parts } from '../parts.ts';
 import type { StartProblem } from '../start-problem.ts';
 
 /** Log lines about refused connections: a few at once, then a line every ten seconds. */
-const TOLD = { burst: 10, perSecond: 0.1 };
+const LOG_BUDGET = { burst: 10, perSecond: 0.1 };
 
 /** Makes the servers of checks over the network; `null` if none is configured. grpc-js is loaded only here. */
 export async function networkOf({
@@ -36,10 +36,10 @@ export async function networkOf({
   // A rehearsal has other addresses.
   if (!listen.some(isOfNetwork)) return null;
   const { NetworkServer } = await import('../../sidecar/envoy/network/network-server.ts');
-  const told = new TokenBucket({ ...TOLD, monotonicMs });
+  const logBudget = new TokenBucket({ ...LOG_BUDGET, monotonicMs });
   const onRefused = (address: string, problem: string): void => {
     metrics.networkRefusals.of({}).inc();
-    if (told.take()) log(`checks: refused a connection of ${address}: ${problem}`, 'caller-refused', { address });
+    if (logBudget.take()) log(`checks: refused a connection of ${address}: ${problem}`, 'caller-refused', { address });
   };
   return (parts) =>
     new NetworkServer({

@@ -73,7 +73,7 @@ export class AskingCalls {
     const { id, args } = action;
     const session = this.#sessionOf(of);
     forgetOld(session, nowMs);
-    const text = textOf(action);
+    const text = callText(action);
     const known = session.calls.get(text);
     if (known !== undefined) known.untilMs = nowMs + LIFE_MS;
     else if (text.length > MAX_CALL_CHARS || session.calls.size === MAX_CALLS) session.cutUntilMs = nowMs + LIFE_MS;
@@ -86,7 +86,7 @@ export class AskingCalls {
 
   /** A task that is asked for can still be asked for later. */
   #extend(action: Action, of: SessionOf, nowMs: number): void {
-    const call = this.#callers.get(callerOf(of))?.get(keyOf(of))?.calls.get(textOf(action));
+    const call = this.#callers.get(callerOf(of))?.get(keyOf(of))?.calls.get(callText(action));
     if (call !== undefined) call.untilMs = nowMs + LIFE_MS;
   }
 
@@ -126,7 +126,7 @@ function forgetOld(session: Session, nowMs: number): void {
 }
 
 /** Equal for equal calls. */
-const textOf = ({ id, args }: Action): string => JSON.stringify([id, ...args]);
+const callText = ({ id, args }: Action): string => JSON.stringify([id, ...args]);
 
 const callerOf = ({ caller }: Pick<SessionOf, 'caller'>): string => caller.id;
 

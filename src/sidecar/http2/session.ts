@@ -28,7 +28,7 @@ export interface SessionOptions {
 export const INITIAL_WINDOW_BYTES = 65_535;
 
 /** The result of a frame: a connection error code, or `null`. */
-type Outcome = number | null;
+type FrameResult = number | null;
 
 /**
  * The HTTP/2 state of a connection: streams, flow control, and the limits on what the peer may do. Stream errors reset the
@@ -119,7 +119,7 @@ export class Http2Session implements StreamConnection {
     return type !== FrameType.continuation && (this.#hasSettings || type === FrameType.settings);
   }
 
-  #handle(frame: Frame): Outcome {
+  #handle(frame: Frame): FrameResult {
     switch (frame.type) {
       case FrameType.data:
         return this.#data(frame);
@@ -146,7 +146,7 @@ export class Http2Session implements StreamConnection {
     }
   }
 
-  #data(frame: Frame): Outcome {
+  #data(frame: Frame): FrameResult {
     const { flags, payload, stream: id } = frame;
     const counted = payload.length;
     const bytes = unpadded(payload, flags);
@@ -163,12 +163,12 @@ export class Http2Session implements StreamConnection {
     return bytes.length === 0 && !ends ? this.#idle() : null;
   }
 
-  #headers(headers: StreamHeaders | Outcome): Outcome {
+  #headers(headers: StreamHeaders | FrameResult): FrameResult {
     if (headers === null || typeof headers === 'number') return headers;
     return headers.stream > this.#last ? this.#request(headers) : this.#trailers(headers);
   }
 
-  #request({ stream: id, list, endsStream, dependsOnItself }: StreamHeaders): Outcome {
+  #request({ stream: id, list, endsStream, dependsOnItself }: StreamHeaders): FrameResult {
     this.#last = id;
     this.#idleFrames.give(BOUNDS.idleFramesOfARequest);
     const isFull = this.#streams.size >= BOUNDS.streams || this.#heldBytes > BOUNDS.heldBytes;
@@ -196,7 +196,7 @@ export class Http2Session implements StreamConnection {
     }
   }
 
-  #trailers({ stream: id, list, endsStream }: StreamHeaders): Outcome {
+  #trailers({ stream: id, list, endsStream }: StreamHeaders): FrameResult {
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#resetHere.has(id) ? this.#idle() : ErrorCode.streamClosed;
     if (stream.isEnded) return this.#refuse(id, ErrorCode.streamClosed);
@@ -205,7 +205,7 @@ export class Http2Session implements StreamConnection {
     return problem === null ? null : this.#refuse(id, problem);
   }
 
-  #windowUpdate({ payload, stream: id }: Frame): Outcome {
+  #windowUpdate({ payload, stream: id }: Frame): FrameResult {
     if (payload.length !== 4) return ErrorCode.frameSize;
     const bytes = payload.readUInt32BE(0) & MAX_31_BITS;
     if (id === 0) return bytes === 0 ? ErrorCode.protocol : this.#widen(bytes);
@@ -216,7 +216,7 @@ export class Http2Session implements StreamConnection {
     return stream.widen(bytes) ? this.#idle() : this.#refuse(id, ErrorCode.flowControl);
   }
 
-  #widen(bytes: number): Outcome {
+  #widen(bytes: number): FrameResult {
     this.sendWindow += bytes;
     if (this.sendWindow > MAX_31_BITS) return ErrorCode.flowControl;
     for (const stream of this.#waiting) {
@@ -228,7 +228,7 @@ export class Http2Session implements StreamConnection {
     return this.#idle();
   }
 
-  #reset({ payload, stream: id }: Frame): Outcome {
+  #reset({ payload, stream: id }: Frame): FrameResult {
     if (payload.length !== 4) return ErrorCode.frameSize;
     if (!this.#hasBegun(id)) return ErrorCode.protocol;
     if (!this.#resets.take()) return ErrorCode.enhanceYourCalm;
@@ -236,7 +236,7 @@ export class Http2Session implements StreamConnection {
     return null;
   }
 
-  #settings({ flags, payload }: Frame): Outcome {
+  #settings({ flags, payload }: Frame): FrameResult {
     this.#hasSettings = true;
     if ((flags & Flag.ack) !== 0) return payload.length === 0 ? this.#idle() : ErrorCode.frameSize;
     const settings = settingsFrom(payload);
@@ -252,13 +252,13 @@ export class Http2Session implements StreamConnection {
     return null;
   }
 
-  #ping({ flags, payload }: Frame): Outcome {
+  #ping({ flags, payload }: Frame): FrameResult {
     if (payload.length !== 8) return ErrorCode.frameSize;
     if ((flags & Flag.ack) === 0) this.frame(FrameType.ping, Flag.ack, 0, payload);
     return this.#idle();
   }
 
-  #priority({ payload, stream: id }: Frame): Outcome {
+  #priority({ payload, stream: id }: Frame): FrameResult {
     const dependsOnItself = payload.length === 5 && (payload.readUInt32BE(0) & MAX_31_BITS) === id;
     if (payload.length === 5 && !dependsOnItself) return this.#idle();
     const problem = dependsOnItself ? ErrorCode.protocol : ErrorCode.frameSize;
@@ -271,12 +271,12 @@ export class Http2Session implements StreamConnection {
   }
 
   /** Charges a frame that carries no data, or as many as it is worth; a connection error above the limit. */
-  #idle(count = 1): Outcome {
+  #idle(count = 1): FrameResult {
     return this.#idleFrames.take(count) ? null : ErrorCode.enhanceYourCalm;
   }
 
   /** Resets a stream for an error of the client, and charges it. */
-  #refuse(id: number, code: number): Outcome {
+  #refuse(id: number, code: number): FrameResult {
     if (!this.#resets.take()) return ErrorCode.enhanceYourCalm;
     const stream = this.#streams.get(id);
     if (stream !== undefined) {

@@ -120,7 +120,7 @@ export class AuthorityLink {
         request,
         (error, reply) => {
           clearTimeout(timer);
-          resolve(reply === undefined || error !== null ? { problem: textOf(error) } : reply);
+          resolve(reply === undefined || error !== null ? { problem: endText(error) } : reply);
         },
       );
       // gRPC measures a deadline by the wall clock, which can step.
@@ -154,7 +154,7 @@ export class AuthorityLink {
     });
     // The status event follows with the same information.
     stream.on('error', () => undefined);
-    stream.on('status', (ending: StatusObject) => ended(textOf(ending), ending.code));
+    stream.on('status', (ending: StatusObject) => ended(endText(ending), ending.code));
     return {
       send: (up) => {
         if (!isOpen) return;
@@ -195,7 +195,7 @@ export class AuthorityLink {
         done(
           ending.code === status.OK
             ? Buffer.concat(parts).toString('utf8')
-            : { problem: `could not be fetched: ${textOf(ending)}` },
+            : { problem: `could not be fetched: ${endText(ending)}` },
         ),
       );
     });
@@ -231,7 +231,7 @@ function newCredentials(svid: Svid, authorityId: SpiffeId): ChannelCredentials {
   return new BoundedHandshakes(made, { maxMs: HANDSHAKE_MS, after });
 }
 
-const textOf = (end: Pick<StatusObject, 'code' | 'details'> | null): string =>
+const endText = (end: Pick<StatusObject, 'code' | 'details'> | null): string =>
   end === null
     ? 'the authority gave no answer'
     : `${status[end.code] ?? String(end.code)}: ${end.details.replaceAll(/[^ -~]/g, '?').slice(0, MAX_DETAIL_LENGTH)}`;

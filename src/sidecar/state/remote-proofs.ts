@@ -13,7 +13,7 @@ import type { AuthorityLink } from './authority-link.ts';
 const MAX_BATCH = 256;
 const MAX_WAITING = 16_384;
 
-interface Waiting {
+interface PendingProof {
   readonly proof: ProofMessage;
   readonly resolve: (refused: Deny | null) => void;
 }
@@ -27,7 +27,7 @@ export class RemoteProofs {
   readonly #answerTime: AnswerTime;
   /** What a local memory has just used up. */
   readonly #uses = new WeakMap<Proof, ProofUse>();
-  #queued: Waiting[] = [];
+  #queued: PendingProof[] = [];
   #waiting = 0;
 
   constructor(links: () => readonly AuthorityLink[], answerTime: AnswerTime) {
@@ -68,7 +68,7 @@ export class RemoteProofs {
     for (let from = 0; from < queued.length; from += MAX_BATCH) void this.#ask(queued.slice(from, from + MAX_BATCH));
   }
 
-  async #ask(waiting: readonly Waiting[]): Promise<void> {
+  async #ask(waiting: readonly PendingProof[]): Promise<void> {
     const [link] = this.#links();
     const request = { proofs: waiting.map(({ proof }) => proof) };
     const reply =

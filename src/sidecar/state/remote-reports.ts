@@ -10,7 +10,7 @@ import type { UsesOfToken } from '../../core/state/reported-uses.ts';
 /** Longest wait for the answer to a report. Then it has failed, and is made again. */
 const REPORT_MS = 5_000;
 
-interface Waiting {
+interface PendingReport {
   readonly report: Report;
   readonly done: (failure: null | StoreFailure) => void;
 }
@@ -28,7 +28,7 @@ export interface RemoteReportsOptions {
 /** Writes of `Reports` at an authority. A report is repeated under its number on the next stream until it is answered. */
 export class RemoteReports {
   readonly #options: RemoteReportsOptions;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, PendingReport>();
   #last = 0;
 
   constructor(options: RemoteReportsOptions) {

@@ -28,7 +28,7 @@ export interface RemoteSettlingOptions {
   readonly onSettled: (result: 'settled' | 'refused' | 'unknown', count: number) => void;
 }
 
-interface Waiting {
+interface PendingSettlement {
   readonly use: UseMessage;
   readonly resolve: (settlement: Settlement) => void;
 }
@@ -40,7 +40,7 @@ interface Waiting {
 export class RemoteSettling implements Settling {
   readonly #options: RemoteSettlingOptions;
   readonly #unsent: UnsentUses;
-  #queued: Waiting[] = [];
+  #queued: PendingSettlement[] = [];
   #waiting = 0;
 
   constructor(options: RemoteSettlingOptions) {
@@ -80,7 +80,7 @@ export class RemoteSettling implements Settling {
     for (const batch of batchesOf(queued)) void this.#ask(batch);
   }
 
-  async #ask(waiting: readonly Waiting[]): Promise<void> {
+  async #ask(waiting: readonly PendingSettlement[]): Promise<void> {
     const { answerTime, instance, feed, onSettled } = this.#options;
     const request = { instance, uses: waiting.map(({ use }) => use) };
     const reply = await answerTime.measured((boundMs) => this.#hedged(request, boundMs));
@@ -92,7 +92,7 @@ export class RemoteSettling implements Settling {
         return resolve(null);
       }
       if (settled?.card && settled.position !== null) feed.settled(settled.card, settled.position);
-      const problem = settled === undefined ? undefined : problemOf(settled);
+      const problem = settled === undefined ? undefined : settleProblemOf(settled);
       onSettled(problem === undefined ? 'unknown' : 'refused', 1);
       const detail = 'problem' in reply ? reply.problem : settled?.detail;
       resolve(problem ?? storeFailure('busy', `whether the use counts is unknown: ${detail ?? 'no answer'}`));
@@ -156,7 +156,7 @@ const problems: ReadonlyMap<string, SettleProblem> = new Map(
 );
 
 /** The problem of a use; `undefined` if it is unknown whether the use is settled. */
-const problemOf = ({ problem, budget = null }: SettleReply['settled'][number]): SettleProblem | undefined =>
+const settleProblemOf = ({ problem, budget = null }: SettleReply['settled'][number]): SettleProblem | undefined =>
   problem === 'exhausted' ? { problem, budget: budget === null ? null : budgetOf(budget) } : problems.get(problem);
 
 /** A field that was not sent is `false`. */

@@ -20,7 +20,7 @@ export interface UnsentUsesOptions {
   readonly after: After;
 }
 
-interface Waiting {
+interface PendingReturn {
   readonly use: UseMessage;
   readonly resolve: (given: boolean | StoreFailure) => void;
   tries: number;
@@ -32,7 +32,7 @@ interface Waiting {
  */
 export class UnsentUses {
   readonly #options: UnsentUsesOptions;
-  #queued: Waiting[] = [];
+  #queued: PendingReturn[] = [];
   #waiting = 0;
 
   constructor(options: UnsentUsesOptions) {
@@ -47,7 +47,7 @@ export class UnsentUses {
     return new Promise((resolve) => this.#enqueue({ use, resolve, tries: 0 }));
   }
 
-  #enqueue(waiting: Waiting): void {
+  #enqueue(waiting: PendingReturn): void {
     if (this.#queued.push(waiting) === 1) queueMicrotask(() => this.#flush());
   }
 
@@ -57,7 +57,7 @@ export class UnsentUses {
     for (const batch of batchesOf(queued)) void this.#ask(batch);
   }
 
-  async #ask(batch: readonly Waiting[]): Promise<void> {
+  async #ask(batch: readonly PendingReturn[]): Promise<void> {
     const { instance } = this.#options;
     const reply = await this.#answerTo({ instance, uses: batch.map(({ use }) => use) }, batch[0]?.tries ?? 0);
     batch.forEach((waiting, at) => {
@@ -78,14 +78,14 @@ export class UnsentUses {
     return link === undefined ? { problem: 'no authority can be reached' } : link.call('GiveBack', request, ANSWER_MS);
   }
 
-  #again(waiting: Waiting, result: false | StoreFailure): void {
+  #again(waiting: PendingReturn, result: false | StoreFailure): void {
     const pauseMs = PAUSES_MS[waiting.tries];
     if (pauseMs === undefined) return this.#over(waiting, result);
     waiting.tries += 1;
     this.#options.after(pauseMs, () => this.#enqueue(waiting));
   }
 
-  #over({ resolve }: Waiting, result: boolean | StoreFailure): void {
+  #over({ resolve }: PendingReturn, result: boolean | StoreFailure): void {
     this.#waiting -= 1;
     resolve(result);
   }

@@ -75,7 +75,7 @@ export function envoyConfigWithSpire(text: string, addresses: EnvoyAddresses, sp
   ]);
 }
 
-type Place = readonly [path: Path, value: unknown];
+type ReplacedValue = readonly [path: Path, value: unknown];
 
 /** A path step that selects a sequence element by `name`. */
 const byName = 'name=';
@@ -88,7 +88,7 @@ const clusters: Path = ['static_resources', 'clusters'];
 const onlyEndpoint: Path = ['load_assignment', 'endpoints', 0, 'lb_endpoints', 0, 'endpoint', 'address'];
 const endpointOf = (cluster: string): Path => [...clusters, named(cluster), ...onlyEndpoint];
 
-const commonPlaces = (addresses: EnvoyAddresses): readonly Place[] => [
+const commonPlaces = (addresses: EnvoyAddresses): readonly ReplacedValue[] => [
   [['admin', 'address', 'pipe', 'path'], addresses.adminSocket],
   ...socketPlaces([...listener, 'address'], addresses.listener),
   [[...endpointOf('remit'), 'pipe', 'path'], addresses.remitSocket],
@@ -97,12 +97,12 @@ const commonPlaces = (addresses: EnvoyAddresses): readonly Place[] => [
   ...(addresses.collector === null ? [] : socketPlaces(endpointOf('otel_collector'), addresses.collector)),
 ];
 
-const socketPlaces = (path: Path, { host, port }: HostPort): readonly Place[] => [
+const socketPlaces = (path: Path, { host, port }: HostPort): readonly ReplacedValue[] => [
   [[...path, 'socket_address', 'address'], host],
   [[...path, 'socket_address', 'port_value'], port],
 ];
 
-function rendered(text: string, places: readonly Place[]): string {
+function rendered(text: string, places: readonly ReplacedValue[]): string {
   const document = parseDocument(text);
   for (const [path, value] of places) document.setIn(existing(document, path), document.createNode(value));
   return document.toString({ lineWidth: 0 });

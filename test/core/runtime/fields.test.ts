@@ -10,7 +10,7 @@ import {
   oneOrMore,
   optional,
   orNull,
-  type Place,
+  type FieldPlace,
   readAt,
   type Reader,
   text,
@@ -26,7 +26,7 @@ function reportedBy<T>(
   value: unknown,
 ): { readonly read: unknown; readonly told: readonly string[] } {
   const told: string[] = [];
-  const placeOf = (path: string): Place => ({
+  const placeOf = (path: string): FieldPlace => ({
     at: (name) => placeOf(`${path}/${name}`),
     given: (written) => written,
     report: (problem) => told.push(`${path} ${problem}`),

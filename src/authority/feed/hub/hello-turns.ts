@@ -11,7 +11,7 @@ const MAX_WAITING_OF_ONE = 200;
 const TURN_MS = 10;
 
 /** A sidecar that waits. */
-interface Waiting {
+interface PendingHello {
   readonly peer: string;
   readonly begin: () => void;
 }
@@ -23,7 +23,7 @@ interface Waiting {
 export class HelloTurns {
   readonly #bucket: TokenBucket;
   readonly #after: After;
-  readonly #queue = new FairQueue<Waiting>();
+  readonly #queue = new FairQueue<PendingHello>();
   readonly #waiting = new Map<string, number>();
   #isTurning = false;
 

@@ -12,10 +12,10 @@ import type { AuthorityEngine } from '../engine.ts';
  * - `lost`: the database once gave that position, and now lacks its change
  * - `unproven`: the sidecar is ahead of the database, or shows a proof of another database. Its claim proves nothing
  */
-type Standing = 'known' | 'behind' | 'lost' | 'unproven';
+type PositionFit = 'known' | 'behind' | 'lost' | 'unproven';
 
 /** The position of an authority. */
-interface Place {
+interface AuthorityPosition {
   readonly engine: Pick<AuthorityEngine, 'beat' | 'proofs'>;
   /** The life of the database that it serves. */
   readonly epoch: string;
@@ -27,7 +27,10 @@ interface Place {
  * Compares the position of a sidecar with the database, after a synced commit. INVARIANT: only what the
  * database itself has given out proves a loss, so that no sidecar stops the others.
  */
-async function standingOf(resume: Position, { engine, epoch, position }: Place): Promise<Standing | StoreFailure> {
+async function positionFit(
+  resume: Position,
+  { engine, epoch, position }: AuthorityPosition,
+): Promise<PositionFit | StoreFailure> {
   const { proofs } = engine;
   const has = resume.mark === '' || proofs === undefined ? 'unproven' : await proofs.has(resume);
   if (isStoreFailure(has)) return has;
@@ -64,11 +67,11 @@ export const UNPROVEN: StandingRefusal = {
  */
 export async function standingRefusal(
   resume: Position,
-  parts: Place & { readonly onLost: () => string },
+  parts: AuthorityPosition & { readonly onLost: () => string },
 ): Promise<StandingRefusal | null> {
-  const standing = await standingOf(resume, parts);
-  if (isStoreFailure(standing)) return { code: status.UNAVAILABLE, details: 'the state is not available' };
-  switch (standing) {
+  const fit = await positionFit(resume, parts);
+  if (isStoreFailure(fit)) return { code: status.UNAVAILABLE, details: 'the state is not available' };
+  switch (fit) {
     case 'known':
       return null;
     case 'behind':
@@ -81,6 +84,6 @@ export async function standingRefusal(
       return { code: status.FAILED_PRECONDITION, details };
     }
     default:
-      return standing satisfies never;
+      return fit satisfies never;
   }
 }

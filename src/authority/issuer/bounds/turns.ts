@@ -17,7 +17,7 @@ export interface TurnsOptions {
 export type TurnOutcome = 'turn' | 'late' | 'gone';
 
 /** A waiting piece of work. */
-interface Waiting {
+interface PendingWork {
   /** On the monotonic clock; `Infinity` for work that is never late. */
   readonly joinedMs: number;
   readonly settle: (outcome: TurnOutcome) => void;
@@ -27,7 +27,7 @@ interface Waiting {
 interface LaneState {
   /** Assumed cost of a turn whose end cannot be observed; `null` if it is measured. */
   readonly fixedMs: number | null;
-  readonly queue: FairQueue<Waiting>;
+  readonly queue: FairQueue<PendingWork>;
   /** End of its pause while checks arrive, on the monotonic clock. */
   notBeforeMs: number;
 }

@@ -83,7 +83,7 @@ export class SigningKeys implements OwnKeys {
   #held: Held;
   #lastProblem: string | null = null;
   /** Key ids of the last call of `onPublished`. */
-  #told = '';
+  #publishedNames = '';
   #stop: () => unknown = () => undefined;
 
   private constructor(path: string, options: SigningKeysOptions) {
@@ -130,10 +130,10 @@ export class SigningKeys implements OwnKeys {
     if ('problem' in held) return held.problem;
     this.#held = held;
     const names = namesOf(held);
-    if (names === this.#told) return null;
+    if (names === this.#publishedNames) return null;
     this.#options.onPublished?.(held.jwks);
     // Set afterwards, so that a callback that threw is called again.
-    this.#told = names;
+    this.#publishedNames = names;
     return null;
   }
 

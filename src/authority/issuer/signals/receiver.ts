@@ -38,7 +38,7 @@ export async function answerSignal(request: IssuerRequest, services: IssuerServi
   }
 }
 
-type Outcome = TakenSignal | SignalError | StoreFailure | typeof KEYS_UNAVAILABLE;
+type DeliveryResult = TakenSignal | SignalError | StoreFailure | typeof KEYS_UNAVAILABLE;
 
 const isEvent = (signal: SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE): signal is SecurityEvent =>
   typeof signal === 'object' && 'transmitter' in signal;
@@ -63,7 +63,7 @@ function signalFrom(
 }
 
 /** @see RFC 8935 sections 2.2 and 2.3 */
-function replyTo(outcome: Outcome): Reply {
+function replyTo(outcome: DeliveryResult): Reply {
   if (isSignalError(outcome)) {
     const { err, description } = outcome;
     return jsonReply(400, { err, description }, { 'content-language': 'en' });
@@ -79,7 +79,7 @@ const eventAttributes = ({ known, transmitter, uri }: SecurityEvent): SpanAttrib
   'remit.signal.transmitter': transmitter.issuer,
 });
 
-function outcomeAttributes(outcome: Outcome): SpanAttributes {
+function outcomeAttributes(outcome: DeliveryResult): SpanAttributes {
   if (isSignalError(outcome)) return { 'error.type': outcome.err };
   if (outcome === KEYS_UNAVAILABLE || isStoreFailure(outcome)) return { 'error.type': 'temporarily_unavailable' };
   return {

@@ -11,20 +11,20 @@ export interface TakenSignal {
   readonly tasks: number;
 }
 
-type Outcome = TakenSignal | StoreFailure;
+type SignalResult = TakenSignal | StoreFailure;
 
 /**
  * Deduplicates concurrent deliveries of a signal: a duplicate waits for the result of the first. Bounded by the number of
  * requests under way.
  */
 export class SignalsUnderWay {
-  readonly #underWay = new Map<string, Promise<Outcome>>();
+  readonly #underWay = new Map<string, Promise<SignalResult>>();
 
   /** Runs the work, or waits for the running work with the same key (`isJoined`). */
   async once(
     key: string,
-    work: () => Promise<Outcome>,
-  ): Promise<{ readonly result: Outcome; readonly isJoined: boolean }> {
+    work: () => Promise<SignalResult>,
+  ): Promise<{ readonly result: SignalResult; readonly isJoined: boolean }> {
     const joined = this.#underWay.get(key);
     if (joined !== undefined) return { result: await joined, isJoined: true };
     const begun = work().finally(() => this.#underWay.delete(key));

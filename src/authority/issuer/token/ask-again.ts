@@ -46,7 +46,7 @@ export async function askAgain(task: Task, above: readonly Task[], services: Iss
 export const isRefusal = ({ reason }: Deny): boolean =>
   reason === 'policy.forbidden' || reason === 'policy.not-permitted';
 
-interface Asked {
+interface AskedGrant {
   readonly task: Task;
   readonly server: Server;
   readonly action: CatalogAction;
@@ -57,7 +57,7 @@ interface Asked {
 }
 
 function refusalOf(
-  { task, server, action, constraints, actions, delegation, policies }: Asked,
+  { task, server, action, constraints, actions, delegation, policies }: AskedGrant,
   { authority, ports, settings }: IssuerServices,
 ): Deny | null {
   const secondsLeft = Math.max(0, Math.floor((task.deadlineMs - authority.nowMs()) / 1_000));

@@ -58,7 +58,7 @@ export async function makeBackup(
         : `\`${to}\` cannot be created: ${errorCode(error) ?? String(error)}`,
     };
   }
-  const made = await filled(to, places, options).catch((error: unknown) => problemOf(error));
+  const made = await filled(to, places, options).catch((error: unknown) => backupProblem(error));
   if (isProblem(made)) rmSync(to, { recursive: true, force: true });
   return made;
 }
@@ -184,7 +184,7 @@ function copyPrivate(from: string, to: string): void {
   synced(to);
 }
 
-function problemOf(error: unknown): Problem {
+function backupProblem(error: unknown): Problem {
   const failure = failureOfSqlite(error);
   return {
     problem: failure === null ? `it cannot be written or read: ${errorCode(error) ?? String(error)}` : failure.detail,

@@ -50,10 +50,10 @@ function difference(found: Fleet, fleet: Fleet): StoreFailure | null {
   if (isSame) return null;
   return storeFailure(
     'unusable',
-    `the database belongs to the fleet of ${textOf(found)}, and this process to that of ${textOf(fleet)}: ` +
+    `the database belongs to the fleet of ${fleetText(found)}, and this process to that of ${fleetText(fleet)}: ` +
       'give each fleet a database of its own, or run `remit migrate --forget-fleet` where the fleet itself has changed',
   );
 }
 
-const textOf = ({ issuer, trustDomains }: Fleet): string =>
+const fleetText = ({ issuer, trustDomains }: Fleet): string =>
   `issuer \`${issuer}\` in ${trustDomains.map((domain) => `\`${domain}\``).join(', ')}`;

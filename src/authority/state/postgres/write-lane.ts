@@ -44,7 +44,7 @@ export interface LaneCall<T> {
   readonly write: (rows: RowSet) => T;
 }
 
-interface Waiting {
+interface PendingWrite {
   readonly needs: NeededRows;
   readonly write: (rows: RowSet) => unknown;
   readonly clocks: Clocks;
@@ -71,7 +71,7 @@ export class WriteLane {
   readonly #database: Database;
   readonly #options: LaneOptions;
   readonly #rows: RowReader;
-  #waiting: Waiting[] = [];
+  #waiting: PendingWrite[] = [];
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
   #isClosed = false;
@@ -94,7 +94,7 @@ export class WriteLane {
         needs,
         write,
         clocks: this.#options.clocks(),
-        resolve: resolve as Waiting['resolve'],
+        resolve: resolve as PendingWrite['resolve'],
         reject,
       });
       if (this.#running === null) this.#timer ??= setTimeout(() => this.#start(), GROUP_MS);
@@ -121,7 +121,7 @@ export class WriteLane {
   }
 
   /** Writes a group. If a call fails the whole group, each gets a transaction of its own, so that none makes another fail. */
-  async #write(group: readonly Waiting[]): Promise<void> {
+  async #write(group: readonly PendingWrite[]): Promise<void> {
     const failure = await this.#known(group);
     if (failure === null || !isOfCall(failure)) this.#options.onWrite?.(failure);
     if (failure !== null && isOfCall(failure) && group.length > 1) {
@@ -132,7 +132,7 @@ export class WriteLane {
   }
 
   /** Runs a group until its outcome is known; `null` if it was committed and answered. */
-  async #known(group: readonly Waiting[]): Promise<StoreFailure | null> {
+  async #known(group: readonly PendingWrite[]): Promise<StoreFailure | null> {
     const until = performance.now() + (this.#options.unknownMs ?? UNKNOWN_MS);
     for (let tries = 1; ; tries += 1) {
       const tried = await this.#try(group);
@@ -158,7 +158,7 @@ export class WriteLane {
     }
   }
 
-  #try(group: readonly Waiting[]): Promise<Tried | StoreFailure> {
+  #try(group: readonly PendingWrite[]): Promise<Tried | StoreFailure> {
     const refusal = this.#options.refusal?.() ?? null;
     if (refusal !== null) return Promise.resolve(refusal);
     return this.#database.transaction(async (client): Promise<Tried> => {
@@ -194,7 +194,7 @@ const NOTHING = { attempt: { id: '', place: { part: 0, slot: 0 } }, answers: [],
 const isOfCall = ({ code }: StoreFailure): boolean => code === 'conflict' || code === 'refused';
 
 /** Runs the write of a call. Gives what answers the call once it is committed. */
-function answerOf({ clocks, reject, resolve, write }: Waiting, rows: RowSet): () => void {
+function answerOf({ clocks, reject, resolve, write }: PendingWrite, rows: RowSet): () => void {
   try {
     const answer = rows.attempt(clocks, write);
     return () => resolve(answer);

@@ -39,7 +39,7 @@ export interface AuthorityThreadOptions extends ClockSources, Omit<AuthorityThre
 const LIMITS = { maxYoungGenerationSizeMb: 6 };
 
 /** A call without its answer yet. */
-interface Waiting {
+interface PendingCall {
   readonly bytes: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -64,7 +64,7 @@ export class AuthorityThread implements StateAccess {
   readonly reader: StateReader;
   readonly #worker: Worker;
   readonly #options: AuthorityThreadOptions;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: PendingCall[] = [];
   #waitingBytes = 0;
   /** Calls made in this turn. */
   #calls: WriteCall[] = [];
@@ -213,7 +213,7 @@ export class AuthorityThread implements StateAccess {
     this.#calls.push({ name, input, clocks: this.reader.clocks() });
     return new Promise((resolve, reject) => {
       // The thread answers with the return value of the method of that name.
-      this.#waiting.push({ bytes, resolve: resolve as Waiting['resolve'], reject });
+      this.#waiting.push({ bytes, resolve: resolve as PendingCall['resolve'], reject });
     });
   }
 

@@ -59,15 +59,16 @@ export class RouteTable<Target> {
   }
 }
 
-interface Place {
+interface LiteralAtParameter {
   readonly literal: string;
   readonly type: ParameterType | undefined;
 }
 
 /** Whether a type accepts a text in another case, with an extension or with a verb. */
-export const isSpelling = ({ type, literal }: Place): boolean =>
+export const isSpelling = ({ type, literal }: LiteralAtParameter): boolean =>
   type !== undefined &&
   (type.acceptsOtherCase(literal) || type.accepts(`${literal}.json`) || type.accepts(`${literal}:run`));
 
 /** Whether a type accepts a text as it is or in another spelling. */
-export const isTaken = (place: Place): boolean => isSpelling(place) || place.type?.accepts(place.literal) === true;
+export const isTaken = (place: LiteralAtParameter): boolean =>
+  isSpelling(place) || place.type?.accepts(place.literal) === true;

@@ -95,7 +95,7 @@ export function staticSecretsIn(
   call: Pick<HttpCall, 'headers' | 'query' | 'segments'>,
   { nowMs, digestOf }: SecretSearch,
 ): readonly StaticSecret[] {
-  const found: Found[] = [];
+  const found: FoundSecret[] = [];
   for (const [index, segment] of call.segments.entries()) {
     const seen = secretsOf(segment, nowMs);
     if (seen.length > 0) collect(found, { where: 'path', name: `segment ${index + 1}` }, seen);
@@ -187,11 +187,15 @@ interface Seen {
   readonly secret: string;
 }
 
-type Found = Seen & Pick<StaticSecret, 'where' | 'name'>;
+type FoundSecret = Seen & Pick<StaticSecret, 'where' | 'name'>;
 
 const SHOWN_NAME = /^(?:segment [0-9]+|[a-z0-9_.-]{1,64})$/;
 
-function collect(found: Found[], { where, name }: Pick<StaticSecret, 'where' | 'name'>, seen: readonly Seen[]): void {
+function collect(
+  found: FoundSecret[],
+  { where, name }: Pick<StaticSecret, 'where' | 'name'>,
+  seen: readonly Seen[],
+): void {
   const shown = name.toLowerCase();
   for (const { kind, secret } of seen) {
     if (found.length >= MAX_FOUND) return;

@@ -4,7 +4,7 @@ import type { LogPage, LogPages } from './log-pages.ts';
 import { leafEnd, MAX_TOGETHER_BYTES, MAX_TOGETHER_LEAVES } from './written-leaves.ts';
 
 /** A place between two records. */
-interface Place {
+interface LogPosition {
   /** Number of records before it. */
   readonly size: number;
   /** The checkpoint over them; empty for none, `null` if not known. */
@@ -13,8 +13,8 @@ interface Place {
 
 /** A part with the places before and after it. A checkpoint is made after a write, so there is none inside a part. */
 interface HeldPart extends RingPart {
-  readonly start: Place;
-  readonly end: Place;
+  readonly start: LogPosition;
+  readonly end: LogPosition;
 }
 
 /**
@@ -29,7 +29,7 @@ export class RecentLeaves {
   /** In order of their records; requested parts are released. */
   #parts: HeldPart[] = [];
   /** The end of the last part. If its checkpoint is `null`, the log may go on after it. */
-  #end: Place = { size: 0, checkpoint: null };
+  #end: LogPosition = { size: 0, checkpoint: null };
 
   constructor(pages: Pick<LogPages, 'head' | 'after' | 'close'>, ring: SharedArrayBuffer) {
     this.#pages = pages;

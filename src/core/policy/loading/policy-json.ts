@@ -157,8 +157,8 @@ const renamed = (record: Readonly<Record<string, unknown>>, names: readonly stri
 function patternFiller(list: readonly unknown[]): Filled<unknown> | null {
   const letters = list.map(literalOf).join('');
   if (!letters.startsWith(MARK)) return null;
-  const textOf = stringAt(letters);
-  return (own) => Array.from(textOf(own), (letter) => (letter === '*' ? 'Wildcard' : { Literal: letter }));
+  const patternText = stringAt(letters);
+  return (own) => Array.from(patternText(own), (letter) => (letter === '*' ? 'Wildcard' : { Literal: letter }));
 }
 
 const literalOf = (item: unknown): string =>

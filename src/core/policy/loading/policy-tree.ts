@@ -48,7 +48,7 @@ export async function policyTree(folder: string, list: List): Promise<PolicyTree
       entries += 1;
       const path = [...within, name].join('/');
       if (entries > MAX_ENTRIES) return void refused.set(path, `a policy folder has at most ${MAX_ENTRIES} entries`);
-      const problem = problemOf(name, { isTop, isRead });
+      const problem = unreadProblem(name, { isTop, isRead });
       if (problem !== null) refused.set(path, problem);
       else if (isSource(name, isTop)) names.push(path);
       else await descend([...within, name]);
@@ -75,7 +75,7 @@ const isSource = (name: string, isTop: boolean): boolean =>
   (isTop && (name === CATALOG || name === ENFORCEMENT || name === SCHEMA_FILE || isEntitiesFile(name)));
 
 /** Why a file that looks like a policy file is not read; `null` if it is read, or is something else. */
-function problemOf(
+function unreadProblem(
   name: string,
   { isTop, isRead }: { readonly isTop: boolean; readonly isRead: boolean },
 ): string | null {

@@ -24,12 +24,12 @@ export const formatFor = (accept: string | undefined): ExpositionFormat =>
  * @see Prometheus exposition formats, text 0.0.4; OpenMetrics 1.0
  */
 export function expositionOf(families: readonly Family[], format: ExpositionFormat): Exposition {
-  const lines = families.flatMap((family) => linesOf(family, format));
+  const lines = families.flatMap((family) => familyLines(family, format));
   if (format === 'openmetrics') lines.push('# EOF');
   return { contentType: contentTypes[format], body: `${lines.join('\n')}\n` };
 }
 
-function linesOf(family: Family, format: ExpositionFormat): readonly string[] {
+function familyLines(family: Family, format: ExpositionFormat): readonly string[] {
   const samples = family.samples();
   if (samples.length === 0) return [];
   // The text format names a counter with its suffix, OpenMetrics without.

@@ -62,7 +62,7 @@ interface RefreshOptions {
   readonly onProblem: (problem: string | null) => void;
 }
 
-type Outcome =
+type RefreshResult =
   | { readonly kind: 'set'; readonly keys: readonly VerificationKey[]; readonly response: JwksResponse }
   | { readonly kind: 'unchanged'; readonly response: JwksResponse }
   | Problem;
@@ -136,7 +136,7 @@ export class JwksRefresh {
     if (this.#isClosed || this.#attempt !== null) return;
     this.#attempt = new AbortController();
     this.#attemptedAtMs = this.#options.ports.monotonicMs();
-    const outcome = await this.#outcomeWithin(this.#attempt).catch((error: unknown): Outcome => ({
+    const outcome = await this.#outcomeWithin(this.#attempt).catch((error: unknown): RefreshResult => ({
       problem: `the key set could not be read: ${failureWords(error)}`,
     }));
     this.#attempt = null;
@@ -145,7 +145,7 @@ export class JwksRefresh {
   }
 
   /** Applies the outcome of an attempt and returns the milliseconds to the next attempt. */
-  #take(outcome: Outcome): number {
+  #take(outcome: RefreshResult): number {
     const { onProblem, ports, rules } = this.#options;
     if (isProblem(outcome)) {
       this.#failures += 1;
@@ -170,9 +170,9 @@ export class JwksRefresh {
     return delayMs * (1 - fraction / 10);
   }
 
-  async #outcomeWithin(attempt: AbortController): Promise<Outcome> {
+  async #outcomeWithin(attempt: AbortController): Promise<RefreshResult> {
     const { timeoutMs } = this.#options.rules;
-    const given = Promise.withResolvers<Outcome>();
+    const given = Promise.withResolvers<RefreshResult>();
     const cancel = this.#options.after(timeoutMs, () => {
       given.resolve({ problem: `the key server gave no answer within ${timeoutMs} ms` });
       attempt.abort();
@@ -185,7 +185,7 @@ export class JwksRefresh {
     }
   }
 
-  async #outcomeOf(signal: AbortSignal): Promise<Outcome> {
+  async #outcomeOf(signal: AbortSignal): Promise<RefreshResult> {
     let response: JwksResponse;
     try {
       response = await this.#options.fetch(signal, this.#etag);

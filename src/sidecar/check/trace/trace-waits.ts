@@ -81,8 +81,8 @@ export class TraceWaits {
       ['cause', `refused before it was read or decided: ${cause}`],
     ];
     const stages = [{ name: 'answer', result: 'denied', ms: null, details }] as const;
-    const told: TracedCheck = { decisionId, traceId: null, atMs, decision: 'deny', reason, totalMs: 0, stages };
-    for (const one of wanted) one.told(JSON.stringify(told));
+    const refused: TracedCheck = { decisionId, traceId: null, atMs, decision: 'deny', reason, totalMs: 0, stages };
+    for (const one of wanted) one.told(JSON.stringify(refused));
   }
 
   #wanted(record: FilteredRecord, traceIds: readonly (string | null)[]): readonly TraceWait[] {

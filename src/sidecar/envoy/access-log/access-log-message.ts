@@ -25,7 +25,7 @@ const MAX_NAME_CHARS = 128;
  * @see proto/envoy/service/accesslog/v3/als.proto
  */
 export function logMessageFrom(bytes: Buffer): AccessLogMessage | { readonly problem: string } {
-  const found: Found = { name: 'an Envoy', entries: [], count: 0 };
+  const found: ReadLogs = { name: 'an Envoy', entries: [], count: 0 };
   const reader = new WireReader(bytes);
   reader.whole(logMessage, found);
   if (reader.problem !== null) return NO_ACCESS_LOG_MESSAGE;
@@ -33,7 +33,7 @@ export function logMessageFrom(bytes: Buffer): AccessLogMessage | { readonly pro
   return { name: found.name, bytes, entries: found.entries };
 }
 
-interface Found {
+interface ReadLogs {
   name: string;
   readonly entries: ByteRange[];
   count: number;
@@ -43,8 +43,8 @@ interface Found {
 const within = (
   field: number,
   slot: number | null,
-  read: (found: Found, reader: WireReader) => void,
-): FieldReaders<Found, WireReader> => fieldReaders({ [field]: readDelimited(slot, read) });
+  read: (found: ReadLogs, reader: WireReader) => void,
+): FieldReaders<ReadLogs, WireReader> => fieldReaders({ [field]: readDelimited(slot, read) });
 
 const httpLogs = within(1, null, (found, reader) => {
   const entry = reader.made((_bytes, from, to) => ({ from, to }));
@@ -57,7 +57,7 @@ const node = within(1, 1, (found, reader) => {
 });
 const identifier = within(1, 1, (found, reader) => void reader.message(node, found));
 
-const logMessage: FieldReaders<Found, WireReader> = fieldReaders({
+const logMessage: FieldReaders<ReadLogs, WireReader> = fieldReaders({
   1: readDelimited(1, (found, reader) => void reader.message(identifier, found)),
   2: readDelimited(null, (found, reader) => void reader.message(httpLogs, found)),
 });

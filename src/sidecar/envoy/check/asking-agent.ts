@@ -14,7 +14,7 @@ const MAX_PRINCIPAL_CHARS = 2_048;
  */
 export function askingAgentIn(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
   const reader = new WireReader(bytes);
-  const found: Found = { isXfcc: false, value: '', agent: '' };
+  const found: ReadHeaders = { isXfcc: false, value: '', agent: '' };
   reader.whole(mode === 'peer' ? ofPeer : ofXfcc, found);
   return found.agent;
 }
@@ -30,21 +30,21 @@ export function carriesProof(bytes: Uint8Array): boolean {
   return seen.hasProof;
 }
 
-interface Found {
+interface ReadHeaders {
   /** Whether the header being read is `x-forwarded-client-cert`. */
   isXfcc: boolean;
   value: string;
   agent: string;
 }
 
-type Looking = FieldReaders<Found, WireReader>;
+type Looking = FieldReaders<ReadHeaders, WireReader>;
 
 /** A message in which a single field is read. */
 const within = <T>(field: number, fields: FieldReaders<T, WireReader>): FieldReaders<T, WireReader> =>
   fieldReaders({ [field]: readDelimited(field, (found: T, reader: WireReader) => void reader.message(fields, found)) });
 
 const principal: Looking = fieldReaders({
-  4: readDelimited(4, (found: Found, reader: WireReader) => {
+  4: readDelimited(4, (found: ReadHeaders, reader: WireReader) => {
     const text = reader.text();
     found.agent = text.length <= MAX_PRINCIPAL_CHARS ? text : '';
   }),
@@ -56,12 +56,12 @@ const isProofAt = isTextAt('dpop');
 
 /** A header in either form: `value` or `raw_value`. Names are compared in place: this runs for every header of every check. */
 const header: Looking = fieldReaders({
-  1: readDelimited(1, (found: Found, reader: WireReader) => void (found.isXfcc = reader.made(isXfccAt))),
+  1: readDelimited(1, (found: ReadHeaders, reader: WireReader) => void (found.isXfcc = reader.made(isXfccAt))),
   2: readDelimited(2, readValue),
   3: readDelimited(2, readValue),
 });
 
-function readValue(found: Found, reader: WireReader): void {
+function readValue(found: ReadHeaders, reader: WireReader): void {
   if (found.isXfcc) found.value = reader.made(endAt);
   else reader.pass();
 }
@@ -72,7 +72,7 @@ const endAt = (bytes: Buffer, from: number, to: number): string =>
 /** Anchored at the start, so that a text without a URI is scanned only once. */
 const LAST_URI = /^.*\bURI=([^;,"]*)/s;
 
-const readHeader = readDelimited(null, (found: Found, reader: WireReader) => {
+const readHeader = readDelimited(null, (found: ReadHeaders, reader: WireReader) => {
   found.isXfcc = false;
   found.value = '';
   reader.message(header, found);
@@ -82,7 +82,7 @@ const readHeader = readDelimited(null, (found: Found, reader: WireReader) => {
 const headerMap: Looking = fieldReaders({ 1: readHeader });
 const http: Looking = fieldReaders({
   3: readHeader,
-  13: readDelimited(13, (found: Found, reader: WireReader) => void reader.message(headerMap, found)),
+  13: readDelimited(13, (found: ReadHeaders, reader: WireReader) => void reader.message(headerMap, found)),
 });
 const ofXfcc = within(1, within(4, within(2, http)));
 

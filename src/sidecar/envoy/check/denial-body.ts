@@ -19,7 +19,7 @@ export interface DenialBody {
 }
 
 /** All that the client gets besides the message. */
-interface Told extends DenialFacts {
+interface ClientDetails extends DenialFacts {
   readonly reason: ReasonCode;
   readonly decision: string;
   readonly trace?: string;
@@ -31,7 +31,7 @@ interface Told extends DenialFacts {
 /** What a body is made of. */
 interface Content {
   readonly message: string;
-  readonly data: Told;
+  readonly data: ClientDetails;
 }
 
 /**
@@ -97,7 +97,7 @@ const GRPC_NAMES: Readonly<Record<Reason['grpcStatus'], string>> = {
 };
 
 /** Without what the message or the reason already contains. */
-const shortened = ({ advice: _advice, help: _help, ...kept }: Told): Partial<Told> => kept;
+const shortened = ({ advice: _advice, help: _help, ...kept }: ClientDetails): Partial<ClientDetails> => kept;
 
 const json = (value: object, type: string = 'application/json'): DenialBody => {
   const text = JSON.stringify(value);
@@ -125,20 +125,20 @@ function toolResult({ message, data }: Content): object {
 function contentOf(answer: Answer, decision: Deny, helpUrl: string | null): Content {
   const reason: Reason = reasons[decision.reason];
   const trace = traceIdOf(answer);
-  const told = bounded(answer.told ?? {});
+  const details = bounded(answer.told ?? {});
   const advice = decision.advice === null ? null : cut(decision.advice, MAX_TEXT_CHARS);
   const help = plain(helpUrl);
-  const isTooMuch = decision.reason === 'task.exhausted' && hasLeft(told);
+  const isTooMuch = decision.reason === 'task.exhausted' && hasLeft(details);
   const text = isTooMuch ? 'the call takes more than the budget of the task has' : reason.text;
   const next = isTooMuch ? 'change_arguments' : reason.next;
   return {
-    message: `${text}${inWords(told)}. ${advice ?? nextSteps[next]}`,
+    message: `${text}${inWords(details)}. ${advice ?? nextSteps[next]}`,
     data: {
       reason: decision.reason,
       decision: answer.decisionId,
       ...(trace === null ? {} : { trace }),
       next,
-      ...told,
+      ...details,
       ...(advice === null ? {} : { advice }),
       ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
     },

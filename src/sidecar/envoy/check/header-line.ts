@@ -58,13 +58,13 @@ export function headerLineFrom(rawName: string, value: string): HeaderLine {
     value,
     values: [value],
     isPseudo: name.startsWith(':'),
-    problem: problemOf(name, value),
+    problem: headerProblem(name, value),
     isSingle: SINGLE.has(name),
     replaces: REPLACEMENTS.get(name) ?? null,
   };
 }
 
-function problemOf(name: string, value: string): Deny | null {
+function headerProblem(name: string, value: string): Deny | null {
   if (!/^:?[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) return notCanonical('a header name is not a token');
   if (name.includes('_')) return notCanonical('a header name has an underscore');
   if (name.startsWith(':') && !PSEUDO.has(name)) return notCanonical('a pseudo header is unknown');

@@ -54,7 +54,7 @@ async function read(admin: AdminAddress, version: string, remitCluster: string |
   const [dump, clusters, stats, runtime] = await Promise.all([
     jsonOf(admin, '/config_dump?include_eds'),
     jsonOf(admin, '/clusters?format=json'),
-    textOf(admin, `/stats?filter=${encodeURIComponent(STATS)}`),
+    adminAnswer(admin, `/stats?filter=${encodeURIComponent(STATS)}`),
     // An admin interface with `allow_paths` may not have it.
     jsonOf(admin, '/runtime'),
   ]);
@@ -94,7 +94,7 @@ const pathsOf = ({ clusters }: EnvoyConfig): readonly string[] =>
   );
 
 async function jsonOf(admin: AdminAddress, path: string): Promise<unknown> {
-  const text = await textOf(admin, path);
+  const text = await adminAnswer(admin, path);
   if (typeof text !== 'string') return text;
   try {
     return JSON.parse(text) as unknown;
@@ -104,7 +104,7 @@ async function jsonOf(admin: AdminAddress, path: string): Promise<unknown> {
 }
 
 /** The text of one answer, or why there is none. */
-async function textOf(admin: AdminAddress, path: string): Promise<string | Problem> {
+async function adminAnswer(admin: AdminAddress, path: string): Promise<string | Problem> {
   const where = `Envoy at \`${admin.text}\``;
   try {
     const { status, body, fault } = await httpExchange(new URL(path, admin.url), {

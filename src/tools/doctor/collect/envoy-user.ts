@@ -26,7 +26,7 @@ function ownerOf(path: string): number | null {
 function ownerOfPort(port: number): number | null {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    for (const line of textOf(table).split('\n').slice(1)) {
+    for (const line of textOrEmpty(table).split('\n').slice(1)) {
       const [, local = '', , state, , , , uid = ''] = line.trim().split(/\s+/);
       if (state === '0A' && local.endsWith(wanted) && uid !== '') return Number(uid);
     }
@@ -35,9 +35,9 @@ function ownerOfPort(port: number): number | null {
 }
 
 function groupsOf(uid: number): ReadonlySet<number> | null {
-  const pids = processes().filter((pid) => textOf(`/proc/${pid}/comm`).startsWith('envoy'));
+  const pids = processes().filter((pid) => textOrEmpty(`/proc/${pid}/comm`).startsWith('envoy'));
   const statuses = pids
-    .map((pid) => textOf(`/proc/${pid}/status`))
+    .map((pid) => textOrEmpty(`/proc/${pid}/status`))
     .filter((text) => numbersIn(text, 'Uid').includes(uid));
   if (statuses.length === 0) return null;
   return new Set(statuses.flatMap((text) => numbersIn(text, 'Gid').concat(numbersIn(text, 'Groups'))));
@@ -61,7 +61,7 @@ const numbersIn = (status: string, name: string): readonly number[] =>
     .filter((word) => word !== '')
     .map(Number);
 
-function textOf(path: string): string {
+function textOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch {

@@ -2,14 +2,14 @@ import { membersAt, numberAt, textAt } from '../tree.ts';
 import type { Level } from '../codes.ts';
 import { runtimeFaults } from '../envoy/fields/bootstrap-fields.ts';
 import { found, harmless, inside, isSet, judged, message } from '../envoy/fields/field.ts';
-import type { Found, Message } from '../envoy/fields/field.ts';
+import type { FieldFault, Message } from '../envoy/fields/field.ts';
 import { namesSecret } from '../envoy/fields/values-of-fields.ts';
 
 const MESH = 'istio.mesh.v1alpha1';
 const REMOVE = 'remove it';
 const LOOK = 'remove it, or look at the running Envoy with --envoy and suppress this finding at its place';
 
-const PAST = (what: string): Pick<Found, 'message' | 'fix'> => ({
+const PAST = (what: string): Pick<FieldFault, 'message' | 'fix'> => ({
   message: `${what}, and calls reach the tool unchecked`,
   fix: REMOVE,
 });

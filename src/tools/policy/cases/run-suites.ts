@@ -77,13 +77,13 @@ export function runSuites(
   return { cases: results, unlisted, coverage: count.of(probe.policies) };
 }
 
-type Outcome = { readonly result: CaseResult; readonly target: Rehearsed['target'] };
+type RehearsedCase = { readonly result: CaseResult; readonly target: Rehearsed['target'] };
 
 function resultOf(
   test: TestCase,
   policies: PolicySet,
   { probe, count }: { readonly probe: Probe; readonly count: CoverageCount },
-): Outcome {
+): RehearsedCase {
   const { file, line, column, name } = test;
   const rehearsal = rehearse(test.attempt, test.circumstances, policies);
   if (isProblem(rehearsal)) {

@@ -105,10 +105,10 @@ function matchedBy({ decision, reason, policyIds }: PlacedUse): Known['matched']
   return (policy) => (reason === 'policy.forbidden' && policy.effect === 'forbid' ? isNamed(policy) : undefined);
 }
 
-type Asked = readonly [Question | null, PolicySet];
+type QuestionToSet = readonly [Question | null, PolicySet];
 
 /** Whether both sets put the same request to the engine, entities included, so that equal policies give equal results. */
-function isSameRequest(former: Asked, other: Asked): boolean {
+function isSameRequest(former: QuestionToSet, other: QuestionToSet): boolean {
   const [before, after] = [former, other].map(([question, { facts }]) =>
     question === null
       ? null

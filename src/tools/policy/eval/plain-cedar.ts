@@ -195,7 +195,7 @@ function addEntities(parents: Parents, entities: readonly unknown[]): boolean {
 /** The engine adds a schema's actions, with their groups, to the entities. */
 function addActions(parents: Parents, schema: unknown, cedar: Cedar): boolean {
   if (schema === undefined) return true;
-  const text = textOf(schema, cedar);
+  const text = schemaText(schema, cedar);
   const resolved = text === null ? null : cedar.schemaToJsonWithResolvedTypes(text);
   if (resolved === null || resolved.type === 'failure') return false;
   for (const [namespace, { actions = {} }] of Object.entries(resolved.json)) {
@@ -208,7 +208,7 @@ function addActions(parents: Parents, schema: unknown, cedar: Cedar): boolean {
   return true;
 }
 
-function textOf(schema: unknown, cedar: Cedar): string | null {
+function schemaText(schema: unknown, cedar: Cedar): string | null {
   if (typeof schema === 'string') return schema;
   const written = cedar.schemaToText(schema as Parameters<Cedar['schemaToText']>[0]);
   return written.type === 'failure' ? null : written.text;

@@ -86,7 +86,7 @@ const inForce = (policies: readonly ExplainedPolicy[], effect: ExplainedPolicy['
 
 const listed = (pieces: readonly ExplainedPiece[], joint: string): string => pieces.map(pieceText).join(joint);
 
-interface Found {
+interface ObservedPolicies {
   readonly matched: readonly ExplainedPolicy[];
   readonly missed: readonly ExplainedPolicy[];
   readonly piecesById: (id: string) => readonly ExplainedPiece[];
@@ -95,11 +95,11 @@ interface Found {
 
 const isAllowed = (answer: EngineAnswer): boolean => answer.kind === 'permitted';
 
-function needed(decision: Decision, question: Question, found: Found): readonly string[] {
+function needed(decision: Decision, question: Question, found: ObservedPolicies): readonly string[] {
   return isDeny(decision) ? neededToAllow(question, found) : neededToForbid(found);
 }
 
-function neededToForbid({ missed, piecesById, attempt }: Found): readonly string[] {
+function neededToForbid({ missed, piecesById, attempt }: ObservedPolicies): readonly string[] {
   return inForce(missed, 'forbid')
     .filter(({ pieces }) => pieces.length === 1)
     .map(({ id }) => {
@@ -113,7 +113,10 @@ function neededToForbid({ missed, piecesById, attempt }: Found): readonly string
     });
 }
 
-function neededToAllow(question: Question, { matched, missed, piecesById, attempt }: Found): readonly string[] {
+function neededToAllow(
+  question: Question,
+  { matched, missed, piecesById, attempt }: ObservedPolicies,
+): readonly string[] {
   const forbids = inForce(matched, 'forbid');
   const objecting = forbids.map(({ pieces }) => pieces);
   const objections = forbids.map(({ id, pieces }) =>

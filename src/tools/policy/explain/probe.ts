@@ -76,7 +76,7 @@ export function placeInPolicy(policy: PolicyEntry, offset: number): TextPlace {
  */
 export function probeOf(
   { policies, facts }: Pick<PolicySet, 'policies' | 'facts'>,
-  cedar: Asked = freshCedar(),
+  cedar: ProbeEngine = freshCedar(),
 ): Probe {
   const all = policies.flatMap((policy): readonly CutPolicy[] => {
     const parts = policyPartsOf(policy.text);
@@ -125,7 +125,7 @@ export function probeOf(
   return { policies: all, observe, observeReached };
 }
 
-type Asked = Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'>;
+type ProbeEngine = Pick<Cedar, 'preparsePolicySet' | 'statefulIsAuthorized'>;
 
 /** Pieces that the engine holds parsed. */
 interface ParsedPieces {
@@ -141,7 +141,7 @@ interface Parsed {
 }
 
 /** Parses all pieces as one text, whose policies Cedar names by index: four times faster than separately. */
-function parse(cedar: Asked, set: string, pieces: readonly Piece[]): ParsedPieces {
+function parse(cedar: ProbeEngine, set: string, pieces: readonly Piece[]): ParsedPieces {
   const byText = new Map<string, string>();
   const names = new Map(pieces.map(([id, text]) => [id, getOrAdd(byText, text, () => `policy${byText.size}`)]));
   const parsed = cedar.preparsePolicySet(set, { staticPolicies: [...byText.keys()].join('\n') });
@@ -151,7 +151,7 @@ function parse(cedar: Asked, set: string, pieces: readonly Piece[]): ParsedPiece
 }
 
 function standingsIn(
-  cedar: Asked,
+  cedar: ProbeEngine,
   call: ReturnType<typeof callFrom>,
   { set, names }: ParsedPieces,
 ): (id: string) => PieceResult {

@@ -28,7 +28,7 @@ export function actionIds(
   const notes = new Map<string, string>();
   for (const { key, name, id } of candidates) {
     const rivals = byId.get(id) ?? [];
-    const why = problemOf({ key, name, id, prefix }, { rivals, taken });
+    const why = idProblem({ key, name, id, prefix }, { rivals, taken });
     ids.set(key, why === null ? id : suffixed({ id, key, prefix }));
     if (why !== null) notes.set(key, `its id is \`${ids.get(key)}\`, because ${why}`);
   }
@@ -47,7 +47,7 @@ const idOf = (name: string): string =>
     '-.',
   );
 
-function problemOf(
+function idProblem(
   { key, name, id, prefix }: NamedOperation & { readonly id: string; readonly prefix: string },
   { rivals, taken }: { readonly rivals: readonly NamedOperation[]; readonly taken: readonly string[] },
 ): string | null {

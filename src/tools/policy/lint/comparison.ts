@@ -73,10 +73,10 @@ export function namedEntities(expression: unknown): readonly { readonly type: st
 function textsIn(expression: unknown): readonly string[] {
   const { Value: value, Set: items } = recordExpression(expression);
   if (typeof value === 'string') return [value];
-  return [value, items].flatMap((list) => (Array.isArray(list) ? list.flatMap(textOf) : []));
+  return [value, items].flatMap((list) => (Array.isArray(list) ? list.flatMap(textsOfItem) : []));
 }
 
-const textOf = (item: unknown): readonly string[] => (typeof item === 'string' ? [item] : textsIn(item));
+const textsOfItem = (item: unknown): readonly string[] => (typeof item === 'string' ? [item] : textsIn(item));
 
 function patternOf(pattern: readonly unknown[]): Pick<ComparedText, 'text' | 'matches'> {
   const parts = pattern.map((part) => {

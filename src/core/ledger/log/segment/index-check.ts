@@ -11,9 +11,9 @@ import type { SegmentIndex, StoredBlock } from './segment-index.ts';
  * @param isFollowed whether another segment follows, in which case this segment is indexed completely
  */
 export const indexProblem = (segment: Segment, { isFollowed }: { readonly isFollowed: boolean }): string | null =>
-  segment.atOnce(() => problemOf(segment, isFollowed));
+  segment.atOnce(() => ownIndexProblem(segment, isFollowed));
 
-function problemOf(segment: Segment, isFollowed: boolean): string | null {
+function ownIndexProblem(segment: Segment, isFollowed: boolean): string | null {
   const { index } = segment;
   const blocks = index.blocks();
   let own = new IndexBlock(segment.carried.range.size + 1);

@@ -16,10 +16,10 @@ export type Field =
     }
   /** An `Any`, or a name with an `Any`: types that are not in the table are findings. */
   | { readonly kind: 'extension'; readonly types: () => ReadonlyMap<string, Field>; readonly isMap: boolean }
-  | { readonly kind: 'found'; readonly found: Found };
+  | { readonly kind: 'found'; readonly found: FieldFault };
 
 /** What is wrong with a field that is set. */
-export interface Found {
+export interface FieldFault {
   readonly code: Code;
   /** The level for a value, `null` if that value is harmless. `owner` is the message that has the field. */
   readonly level: (value: unknown, owner: unknown) => Level | null;
@@ -80,16 +80,16 @@ const whenSet =
     isSet(value) ? level : null;
 
 /** How bad a field is: always, or by its value. */
-type Badness = Level | Found['level'];
+type Badness = Level | FieldFault['level'];
 
 /** What is found about a field. */
-export const fault = (code: Code, badness: Badness, words: Pick<Found, 'message' | 'fix'>): Field => ({
+export const fault = (code: Code, badness: Badness, words: Pick<FieldFault, 'message' | 'fix'>): Field => ({
   kind: 'found',
   found: { code, level: typeof badness === 'function' ? badness : whenSet(badness), ...words },
 });
 
 /** Fields that are a finding. */
-export const found = (names: string, code: Code, badness: Badness, words: Pick<Found, 'message' | 'fix'>): Rows =>
+export const found = (names: string, code: Code, badness: Badness, words: Pick<FieldFault, 'message' | 'fix'>): Rows =>
   each(names, fault(code, badness, words));
 
 /** Fields that this doctor knows and cannot judge. */

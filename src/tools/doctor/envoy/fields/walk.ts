@@ -1,9 +1,9 @@
 import { at, fieldsOf, membersAt, textAt, typeNameOf } from '../../tree.ts';
 import type { Finding } from '../../finding.ts';
-import type { Field, Found, Message } from './field.ts';
+import type { Field, FieldFault, Message } from './field.ts';
 
 /** The place of a value. */
-interface Place {
+interface FieldPath {
   /** The place of findings. */
   readonly where: string;
   /** The fields from there to the value, such as `retry_policy.retry_on`. */
@@ -17,7 +17,7 @@ const MAX_DEPTH = 40;
 export const fieldFindings = (message: Message, value: unknown, where: string): readonly Finding[] =>
   inMessage(message, value, { where, path: '' }, 0);
 
-function inMessage(message: Message, value: unknown, place: Place, depth: number): readonly Finding[] {
+function inMessage(message: Message, value: unknown, place: FieldPath, depth: number): readonly Finding[] {
   if (depth > MAX_DEPTH) return [unknownIn(place, 'is too deep')];
   return membersAt(value).flatMap(([name, own]) => {
     if (name === '@type' || own === null) return [];
@@ -31,7 +31,7 @@ function inMessage(message: Message, value: unknown, place: Place, depth: number
 interface Visit {
   readonly value: unknown;
   readonly owner: unknown;
-  readonly place: Place;
+  readonly place: FieldPath;
   readonly depth: number;
 }
 
@@ -48,7 +48,7 @@ function inField(field: Field, visit: Visit): readonly Finding[] {
   });
 }
 
-function judgedBy(found: Found, { owner, place, value }: Omit<Visit, 'depth'>): readonly Finding[] {
+function judgedBy(found: FieldFault, { owner, place, value }: Omit<Visit, 'depth'>): readonly Finding[] {
   const { code, fix, level, message } = found;
   const bad = level(value, owner);
   const named = place.path === '' ? message : `\`${place.path}\`: ${message}`;
@@ -70,7 +70,7 @@ function inExtension(types: ReadonlyMap<string, Field>, { depth, owner, place, v
   return inField(field, { value: fieldsOf(any), owner, place, depth });
 }
 
-const unknownIn = ({ path, where }: Place, what: string): Finding => ({
+const unknownIn = ({ path, where }: FieldPath, what: string): Finding => ({
   code: 'envoy.unseen',
   where,
   message: `\`${path}\` ${what}, so nothing says that calls are still checked as they are made`,

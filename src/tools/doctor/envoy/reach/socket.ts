@@ -16,13 +16,13 @@ export const openSocket: EnvoyCheck = {
   },
 };
 
-interface Place {
+interface UpstreamSocket {
   readonly where: string;
   readonly path: string;
   readonly cluster: string;
 }
 
-function socketFindings({ cluster, path, where }: Place, { live, sockets }: EnvoyFacts): readonly Finding[] {
+function socketFindings({ cluster, path, where }: UpstreamSocket, { live, sockets }: EnvoyFacts): readonly Finding[] {
   if (path.startsWith('@')) return [abstractSocket(where, path)];
   const found = sockets.get(path);
   const host = live?.hosts.get(cluster)?.find(({ address }) => address === `unix:${path}`);
@@ -40,7 +40,7 @@ const abstractSocket = (where: string, path: string): Finding => ({
   fix: 'use a path in a folder of Remit: `/run/remit/check.sock`',
 });
 
-function missing(found: SocketFacts, { path, where }: Pick<Place, 'path' | 'where'>): readonly Finding[] {
+function missing(found: SocketFacts, { path, where }: Pick<UpstreamSocket, 'path' | 'where'>): readonly Finding[] {
   if (found.kind === 'unreadable') return [];
   return [
     {
@@ -55,7 +55,7 @@ function missing(found: SocketFacts, { path, where }: Pick<Place, 'path' | 'wher
 function refusedTo(
   user: EnvoyUser,
   socket: SocketFacts & { readonly kind: 'socket' },
-  { path, where }: Pick<Place, 'path' | 'where'>,
+  { path, where }: Pick<UpstreamSocket, 'path' | 'where'>,
 ): readonly Finding[] {
   const closed = socket.folders.find((folder) => !mayUse(user, folder, 0o1));
   const what = closed ?? (mayUse(user, socket, 0o2) ? null : { ...socket, path });

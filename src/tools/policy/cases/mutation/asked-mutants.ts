@@ -24,8 +24,8 @@ export interface AskedMutants {
   readonly noticed: readonly MutatedPolicy[];
 }
 
-type Standing = 'holds' | 'errs' | 'fails';
-type Standings = ReadonlyMap<string, Standing>;
+type PolicyResult = 'holds' | 'errs' | 'fails';
+type PolicyResults = ReadonlyMap<string, PolicyResult>;
 
 /**
  * Evaluates policies and their mutants together: each is a permit, and Cedar reports all permits that match or fail. `null`
@@ -43,7 +43,7 @@ export function mutantAsker(
   const mutated = [...alive];
   const byKey = new Map(mutated.map((one) => [one.key, one]));
   const byPolicy = Map.groupBy(mutated, ({ of }) => of.policy);
-  const standingsOf = asker(
+  const resultsOf = asker(
     [
       ...all.map((of, index) => ({ id: `p${index}`, ...asPermit(of) })),
       ...mutated.flatMap(({ key, permit }) => (permit === null ? [] : [{ id: key, ...permit }])),
@@ -51,13 +51,13 @@ export function mutantAsker(
     policies,
   );
   return ({ asked, isNoticed }) => {
-    const standings = standingsOf(asked);
-    if (standings === null) return null;
+    const results = resultsOf(asked);
+    if (results === null) return null;
     const matching = new Map<PolicyEntry, 'holds' | 'errs'>();
     const concerned = new Set<MutatedPolicy>();
-    for (const [key, standing] of standings) {
+    for (const [key, result] of results) {
       const policy = keyed.get(key);
-      if (policy !== undefined && standing !== 'fails') matching.set(policy, standing);
+      if (policy !== undefined && result !== 'fails') matching.set(policy, result);
       const own = byKey.get(key);
       if (own !== undefined) concerned.add(own);
       for (const mutant of policy === undefined ? [] : (byPolicy.get(policy) ?? [])) concerned.add(mutant);
@@ -67,10 +67,10 @@ export function mutantAsker(
     const noticed = [...concerned].filter((one) => {
       const { key, of } = one;
       const { policy } = of;
-      const standing = standings.get(key) ?? 'fails';
-      if (!alive.has(one) || standing === (matching.get(policy) ?? 'fails')) return false;
-      const name = `${keyOf.get(policy)} ${standing}`;
-      const isSeen = known.get(name) ?? isNoticed(changed(matching, policy, standing));
+      const result = results.get(key) ?? 'fails';
+      if (!alive.has(one) || result === (matching.get(policy) ?? 'fails')) return false;
+      const name = `${keyOf.get(policy)} ${result}`;
+      const isSeen = known.get(name) ?? isNoticed(changed(matching, policy, result));
       known.set(name, isSeen);
       return isSeen;
     });
@@ -78,21 +78,21 @@ export function mutantAsker(
   };
 }
 
-function changed(matching: Matching, policy: PolicyEntry, standing: Standing): Matching {
+function changed(matching: Matching, policy: PolicyEntry, result: PolicyResult): Matching {
   const after = new Map(matching);
-  if (standing === 'fails') after.delete(policy);
-  else after.set(policy, standing);
+  if (result === 'fails') after.delete(policy);
+  else after.set(policy, result);
   return after;
 }
 
-const standingsFrom = (held: readonly string[], erring: readonly string[]): Standings =>
+const resultsFrom = (held: readonly string[], erring: readonly string[]): PolicyResults =>
   new Map([...held.map((id) => [id, 'holds'] as const), ...erring.map((id) => [id, 'errs'] as const)]);
 
 /** Those that hold or fail with an error; all others do not match. */
 function asker(
   permits: readonly ({ readonly id: string } & ReturnType<typeof asPermit>)[],
   { hash, facts, schema }: Pick<PolicySet, 'hash' | 'facts' | 'schema'>,
-): (asked: MutantCheck['asked']) => Standings | null {
+): (asked: MutantCheck['asked']) => PolicyResults | null {
   const reads = { everything: true, roots: new Map() };
   const enginePolicies = permits.map((permit) => ({ ...permit, reads }));
   const rules = { generation: `${hash} mutants`, policies: enginePolicies, ...facts };
@@ -101,10 +101,10 @@ function asker(
   return (asked) => {
     if ('question' in asked) {
       const outcomes = engine.outcomes(asked.question);
-      return outcomes === null ? null : standingsFrom(outcomes.reason, outcomes.errors);
+      return outcomes === null ? null : resultsFrom(outcomes.reason, outcomes.errors);
     }
     raw ??= rawAsker({ policies: permits.map((permit) => ({ ...permit, shadow: false })), facts, schema });
     const answer = raw(asked.raw);
-    return isProblem(answer) ? null : standingsFrom(answer.policyIds, answer.erring);
+    return isProblem(answer) ? null : resultsFrom(answer.policyIds, answer.erring);
   };
 }

@@ -83,18 +83,18 @@ function scopeChanges(name: 'principal' | 'action' | 'resource', piece: PolicyPi
     tokens[1]?.text === 'is' && within > 0
       ? [{ ...range(tokens.slice(within)), to: '', what: `${quoted(tokens.slice(within))} is left out` }]
       : [];
-  return [any, ...group, ...withoutItems(listed)].map((change) => told(change, piece.text, name));
+  return [any, ...group, ...withoutItems(listed)].map((change) => changeWith(change, piece.text, name));
 }
 
 function clauseChanges(text: string, { kind, offset, text: clause, body }: PolicyClause): readonly Change[] {
   const condition = conditionIn(body);
-  const telling = textOf(body, text);
+  const telling = tokensText(body, text);
   const other = kind === 'when' ? 'unless' : 'when';
   // Then removing its parts one by one covers removing the clause.
   const isSeen = condition.kind === (kind === 'when' ? 'all' : 'any');
   const isLeftOut = { start: offset, end: offset + clause.length, to: '', what: `the \`${kind}\` is left out` };
   const isTurned = { start: offset, end: offset + kind.length, to: other, what: `\`${kind}\` is \`${other}\`` };
-  const own = [...(isSeen ? [] : [isLeftOut]), isTurned].map((change) => told(change, telling));
+  const own = [...(isSeen ? [] : [isLeftOut]), isTurned].map((change) => changeWith(change, telling));
   return [...own, ...changesIn(condition, text)];
 }
 
@@ -118,7 +118,7 @@ function changesIn(condition: Condition, text: string): readonly Change[] {
     case 'conditional': {
       const test = condition.parts[0]?.tokens ?? [];
       const always = ['true', 'false'].map((to) =>
-        told({ ...range(test), to, what: `\`if\` ${quoted(test)} is always ${to}` }, textOf(test, text)),
+        changeWith({ ...range(test), to, what: `\`if\` ${quoted(test)} is always ${to}` }, tokensText(test, text)),
       );
       return [...always, ...condition.parts.flatMap((part) => changesIn(part, text))];
     }
@@ -127,7 +127,7 @@ function changesIn(condition: Condition, text: string): readonly Change[] {
         ...turned(tokens, text),
         ...condition.within.flatMap(({ bracket, items }) => [
           ...(bracket === '[' ? withoutItems(items.map((item) => item.tokens)) : []).map((change) =>
-            told(change, textOf(tokens, text)),
+            changeWith(change, tokensText(tokens, text)),
           ),
           ...items.flatMap((item) => changesIn(item, text)),
         ]),
@@ -137,7 +137,7 @@ function changesIn(condition: Condition, text: string): readonly Change[] {
   }
 }
 
-const told = (
+const changeWith = (
   change: Pick<Change, 'start' | 'end' | 'to' | 'what'>,
   telling: string,
   scope: Change['scope'] = null,
@@ -146,7 +146,7 @@ const told = (
 const changeOf = (tokens: Tokens, text: string): Omit<Change, 'to' | 'what'> => ({
   ...range(tokens),
   scope: null,
-  telling: textOf(tokens, text),
+  telling: tokensText(tokens, text),
 });
 
 /** Replacements of operators and methods, and whether equal operands tell them apart. */
@@ -178,7 +178,7 @@ function turned(tokens: Tokens, text: string): readonly Change[] {
     const sides = isMethod
       ? [tokens.slice(0, at - 1), tokens.slice(at + 2, closingBracket(tokens, at + 1))]
       : [tokens.slice(0, at), tokens.slice(at + 1)];
-    const telling = turn.isBound ? sides.map((side) => textOf(side, text)).join(' == ') : textOf(tokens, text);
+    const telling = turn.isBound ? sides.map((side) => tokensText(side, text)).join(' == ') : tokensText(tokens, text);
     const what = `\`${sign.text}\` is \`${turn.to}\` in ${quoted(tokens)}`;
     return [{ ...range([sign]), to: turn.to, what, scope: null, telling }];
   });
@@ -204,7 +204,7 @@ const range = (tokens: Tokens): { readonly start: number; readonly end: number }
   start: startOf(tokens),
   end: endOf(tokens),
 });
-const textOf = (tokens: Tokens, text: string): string => text.slice(startOf(tokens), endOf(tokens));
+const tokensText = (tokens: Tokens, text: string): string => text.slice(startOf(tokens), endOf(tokens));
 
 const MAX_QUOTED = 120;
 

@@ -41,7 +41,9 @@ export function tellingCases(
     // Shadow policies do not affect the answer.
     if (policy.shadow) return null;
     const own =
-      permit === null ? [] : [{ id: policy.id, text: textOf(policy, permit.text), scope: permit.scope, reads: READS }];
+      permit === null
+        ? []
+        : [{ id: policy.id, text: withEffect(policy, permit.text), scope: permit.scope, reads: READS }];
     const others = policies.policies.filter((other) => !other.shadow && other !== policy);
     const rules = { generation: `${policies.hash} ${key}`, policies: [...others, ...own], ...policies.facts };
     const mutation = new Engine(rules, { pool, cache: null });
@@ -66,7 +68,7 @@ export function tellingCases(
   };
 }
 
-const textOf = ({ effect }: PolicyEntry, permit: string): string => `${effect}${permit.slice('permit'.length)}`;
+const withEffect = ({ effect }: PolicyEntry, permit: string): string => `${effect}${permit.slice('permit'.length)}`;
 
 function expressionOf(text: string, cedar: Pick<Cedar, 'policyToJson'>): unknown {
   // On its own line, so that a comment ends there.
