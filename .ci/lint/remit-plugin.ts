@@ -1,4 +1,5 @@
 import { expressionProblem } from './expression-cost.ts';
+import { mayNotExpect } from './lone-expect.ts';
 
 /** What of a syntax tree the rule reads. */
 interface Node {
@@ -15,10 +16,13 @@ interface Context {
 
 const ADVICE =
   'anchor it, bound its repetitions to 64, or search by `indexOf`; if its text cannot be a caller’s or is bounded, disable the rule on its line and say so';
+const LONE =
+  'nothing is expected if this condition does not hold: expect one value that has the condition in it, or say in an `else` what holds then';
 
 /**
  * Rules of this project for oxlint. `remit/linear-expression` refuses a regular expression that can take more than linear time, and one made
- * at run time, of which that is not known: one over a tool's name held the event loop for seconds.
+ * at run time, of which that is not known: one over a tool's name held the event loop for seconds. `remit/no-lone-expect` refuses an expectation
+ * of a test that a condition may skip, with nothing in its place.
  */
 export default {
   meta: { name: 'remit' },
@@ -47,6 +51,13 @@ export default {
           CallExpression: examineMade,
         };
       },
+    },
+    'no-lone-expect': {
+      create: (context: Context) => ({
+        IfStatement(node: Node) {
+          if (mayNotExpect(node)) context.report({ node, message: LONE });
+        },
+      }),
     },
   },
 };

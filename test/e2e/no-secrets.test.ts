@@ -264,7 +264,8 @@ describeWith(envoyPart(), 'no output contains a secret', (envoy) => {
         /"path":"\/v1\/payments\/(hmac-sha-256:[\w-]{43})"/.exec(outputs.get('stdout') ?? '')?.slice(1) ?? [];
       expect(outputs.get('spans')).toContain(`/v1/payments/${shown}`);
       expect(outputs.get('stdout')).toContain('in path segment 3');
-      if (binding === 'certificate') expect(outputs.get('stdout')).toMatch(/does not name the tool `hmac-sha-256:/);
+      const namesTool = /does not name the tool `hmac-sha-256:/.test(outputs.get('stdout') ?? '');
+      expect(binding !== 'certificate' || namesTool).toBe(true);
       expect(`${outputs.get('state.db')}${outputs.get('state.db-wal')}`).toContain(digest);
       const segment = 'ledger/segment-0000000000000000.db';
       expect(`${outputs.get(segment)}${outputs.get(`${segment}-wal`)}`).toContain(digest);

@@ -216,7 +216,7 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
   ])('refuse a task for a subject %s', async (_name, claims, error, description) => {
     const { status, body } = await exchanged(claims);
     expect([status, body.error]).toEqual([400, error]);
-    if (description !== null) expect(body.error_description).toContain(description);
+    expect(body.error_description ?? '').toContain(description ?? '');
   });
 
   it('include the requested constraints of a task', async () => {

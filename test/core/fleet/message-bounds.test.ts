@@ -103,7 +103,9 @@ describe('the bounds of what sidecars send (issue 37, point 7)', () => {
         field.label === 'LABEL_REPEATED',
         kindOf(field),
       ]);
-      if (inner?.kind === 'message') expect(inner.of).toBe(shortOf(field.typeName));
+      expect(inner?.kind === 'message' ? inner.of : null).toBe(
+        inner?.kind === 'message' ? shortOf(field.typeName) : null,
+      );
       expect(KEEPERS).toHaveProperty([bound?.by ?? 'none']);
     }
   });

@@ -145,7 +145,8 @@ describe('callerFrom', () => {
         if (rules.mode === 'peer') expect(caller.id).toBe(facts.principal);
         else expect([caller.id, facts.xfcc[0]]).toEqual([PLANNER, expect.stringContaining(PLANNER)]);
         // The certificate is the planner's alone.
-        if (facts.certificate === planner.urlEncodedPem && rules.mode === 'peer') expect(caller.id).toBe(PLANNER);
+        const isPlanners = facts.certificate === planner.urlEncodedPem && rules.mode === 'peer';
+        expect(isPlanners ? caller.id : PLANNER).toBe(PLANNER);
       }),
       { numRuns: 1000 },
     );

@@ -57,7 +57,7 @@ describe('settleBindingViolation', () => {
       by: thief,
       details: { jti_digest: jtiDigest, revocation },
     });
-    if (record !== null) expect(encodedRecord(record)).toMatchObject({ kind: 'event' });
+    expect(record === null ? null : encodedRecord(record)).toMatchObject({ kind: 'event' });
     store.close();
   });
 

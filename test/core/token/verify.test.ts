@@ -553,10 +553,11 @@ describe('verifyTaskToken refuses the attack', () => {
       secret,
       mint(es, { cnf: { [`${secret}\n`]: 1 } }),
     ];
-    for (const token of tokens) {
-      const answer = JSON.stringify(verifyTaskToken(token, rules, keys, nowMs));
-      if (!answer.includes('"task-token"')) expect(answer).not.toContain(secret);
-    }
+    const refused = tokens
+      .map((token) => JSON.stringify(verifyTaskToken(token, rules, keys, nowMs)))
+      .filter((answer) => !answer.includes('"task-token"'));
+    expect(refused.length).toBeGreaterThan(tokens.length / 2);
+    for (const answer of refused) expect(answer).not.toContain(secret);
   });
 });
 

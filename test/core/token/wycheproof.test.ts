@@ -131,7 +131,7 @@ describeWithVectors('the JOSE vectors of Wycheproof', 'wycheproof', () => {
     const test = group?.tests.find(({ tcId }) => tcId === id);
     const answer = await answerTo(group?.public ?? group?.private, test?.jws ?? '');
     expect(answer).toContain(reason);
-    if (reason !== 'token.algorithm') expect(answer).toContain(words);
+    expect(answer).toContain(reason === 'token.algorithm' ? reason : words);
   });
 });
 

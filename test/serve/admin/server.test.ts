@@ -192,11 +192,11 @@ describe('AdminServer', () => {
     server = new AdminServer([], noMetrics);
     const folder = mkdtempSync(join(tmpdir(), 'admin-'));
     const path = join(folder, 'admin.sock');
-    if (has) expect(await server.listenOnSocket(path)).toBeNull();
+    expect(has ? await server.listenOnSocket(path) : null).toBeNull();
     const port = await server.listen({ host: '0.0.0.0', port: 0 });
     expect(await statusOf(port, '/policies/trial', {})).toBe(status);
     expect(await statusOf(port, '/metrics', {})).toBe(200);
-    if (has) expect(await adminAnswer(`unix:${path}`, '/policies/trial')).toBe('{}\n');
+    expect(has ? await adminAnswer(`unix:${path}`, '/policies/trial') : '{}\n').toBe('{}\n');
     rmSync(folder, { recursive: true });
   });
 });

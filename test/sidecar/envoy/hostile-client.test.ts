@@ -172,11 +172,12 @@ describe('AuthorizationServer with handwritten frames', () => {
     closing.push(() => socket.destroy());
     // Nothing that comes back is read.
     socket.pause();
+    const answers = new Set<string>();
     for (let n = 0; n < 300 && !socket.destroyed; n += 1) {
       socket.write(bytesOf(n));
-      if (n % 20 === 0) expect(String(await other.check(Buffer.from('x')))).toBe('ok x');
+      if (n % 20 === 0) answers.add(String(await other.check(Buffer.from('x'))));
     }
-    expect(String(await other.check(Buffer.from('x')))).toBe('ok x');
+    expect([...answers.add(String(await other.check(Buffer.from('x'))))]).toEqual(['ok x']);
   });
 });
 
@@ -206,9 +207,9 @@ describe('AuthorizationServer and clients that disconnect', () => {
     closing.push(() => socket.destroy());
     const goAway: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => goAway.push(chunk));
-    for (let n = 0; n < 20_000; n += 500) {
-      socket.write(resets(1 + 2 * n, 500, message));
-      if (n % 2_000 === 0) expect(String(await other.check(Buffer.from('x')))).toBe('ok x');
+    for (let n = 0; n < 20_000; n += 2_000) {
+      for (let at = n; at < n + 2_000; at += 500) socket.write(resets(1 + 2 * at, 500, message));
+      expect(String(await other.check(Buffer.from('x')))).toBe('ok x');
     }
     // The connection itself still answers.
     const stream = 40_001;

@@ -106,13 +106,11 @@ it('binds it anew with waits that grow, and with one listening socket, where som
   for (const waitMs of [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]) {
     expect(String(await kept.check(request))).toBe('new');
     rmSync(path);
-    if (waitMs > 0) {
+    for (let n = waitMs > 0 ? 2 : 0; n > 0; n -= 1) {
       server.setServing(true);
       await new Promise(setImmediate);
-      server.setServing(true);
-      await new Promise(setImmediate);
-      expect(existsSync(path)).toBe(false);
     }
+    expect(existsSync(path)).toBe(false);
     aheadMs += waitMs;
     await bound(server, path);
   }

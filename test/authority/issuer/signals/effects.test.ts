@@ -96,22 +96,23 @@ describe('the configured effect of an event', () => {
     await bench.close();
   });
 
-  it.each<[SignalEffect, string]>([
-    ['suspend', 'task.suspended'],
-    ['revoke', 'task.revoked'],
-  ])('%s refuses the token at the next check: %s', async (effect, reason) => {
-    const bench = await start(effect);
-    const { store } = bench;
-    const { task, tokenId } = newTask(store, { subject: 'alice' });
-    expect(nextCheck(store, task, tokenId)).toMatchObject({ id: task.id });
-    await push(bench, setOf());
-    expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason });
-    if (effect === 'suspend') {
+  it.each<[SignalEffect, string, string]>([
+    ['suspend', 'task.suspended', 'token.revoked'],
+    ['revoke', 'task.revoked', 'task.revoked'],
+  ])(
+    '%s refuses the token at the next check: %s, and if the task is resumed: %s',
+    async (effect, reason, afterResume) => {
+      const bench = await start(effect);
+      const { store } = bench;
+      const { task, tokenId } = newTask(store, { subject: 'alice' });
+      expect(nextCheck(store, task, tokenId)).toMatchObject({ id: task.id });
+      await push(bench, setOf());
+      expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason });
       store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', 'looked at') }, 'operator');
-      expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason: 'token.revoked' });
-    }
-    await bench.close();
-  });
+      expect(nextCheck(store, task, tokenId)).toMatchObject({ kind: 'deny', reason: afterResume });
+      await bench.close();
+    },
+  );
 
   it('revoke of a jwt_id refuses that token at the next check, and no other of the task', async () => {
     const bench = await start('revoke');

@@ -283,13 +283,12 @@ describe('Store.prune', () => {
               });
             }
             const found = must(store.taskOf(issuer, task.id));
-            if (isWaiting) expect(found).toBeDefined();
+            expect(!isWaiting || found !== undefined).toBe(true);
             // The ancestors of a task with a row also have rows.
-            if (found !== undefined && task.parentId !== null) {
-              expect(must(store.taskOf(issuer, task.parentId))).toBeDefined();
-            }
+            const above = found === undefined ? null : task.parentId;
+            expect(above === null || must(store.taskOf(issuer, above)) !== undefined).toBe(true);
             const wasOpen = open.get(task.id) ?? true;
-            if (wasOpen) expect(found).toBeDefined();
+            expect(!wasOpen || found !== undefined).toBe(true);
             open.set(task.id, found !== undefined && found.endedAtMs === null);
           }
         }

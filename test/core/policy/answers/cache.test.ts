@@ -163,7 +163,7 @@ describe('DecisionCache', () => {
         expect(cache.sizes.allows + cache.sizes.denials).toBe(isKept && hasRoom ? 1 : 0);
         expect(cache.get(digest('k'), untilMs)).toBeNull();
         expect(cache.get(digest('k'), Infinity)).toBeNull();
-        if (!isAllow) expect(cache.get(digest('k'), nowMs + DENIAL_CEILING_MS)).toBeNull();
+        expect(isAllow ? null : cache.get(digest('k'), nowMs + DENIAL_CEILING_MS)).toBeNull();
       }),
       { numRuns: 2000 },
     );

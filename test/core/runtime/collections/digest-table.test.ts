@@ -100,7 +100,8 @@ describe('DigestTable', () => {
         const gone: number[] = [];
         const used = (name: number): boolean => model.delete(name) && model.set(name, name).has(name);
         for (const [kind, name] of steps) {
-          if (kind === 'get') expect(named.get(keyOf(name))).toBe(used(name) ? name : null);
+          const [got, wanted] = kind === 'get' ? [named.get(keyOf(name)), used(name) ? name : null] : [null, null];
+          expect(got).toBe(wanted);
           if (kind === 'delete') {
             named.table.delete(keyOf(name));
             if (model.delete(name)) gone.push(name);

@@ -53,7 +53,7 @@ describe('familyAfter', () => {
           if (changes.length === 0 || kind === 'resume') continue;
           const below = [...rows.values()].filter((one) => isBelow(rows, one, task.id));
           expect(below.filter(({ state }) => state === 'active')).toEqual([]);
-          if (kind !== 'suspend') expect(below.filter(({ state }) => isOpen(state))).toEqual([]);
+          expect(below.filter(({ state }) => kind !== 'suspend' && isOpen(state))).toEqual([]);
         }
         for (const one of rows.values()) {
           if (one.parentId === null || one.state !== 'active') continue;

@@ -277,10 +277,11 @@ describe('proofFrom denies', () => {
       ...['typ', 'alg', 'jwk', 'jku'].map((member) => proofBy(es, {}, { [member]: secret })),
       secret,
     ];
-    for (const proof of proofs) {
-      const answer = JSON.stringify(proofFrom([proof], request));
-      if (!answer.includes('thumbprint')) expect(answer).not.toContain(secret);
-    }
+    const refused = proofs
+      .map((proof) => JSON.stringify(proofFrom([proof], request)))
+      .filter((answer) => !answer.includes('thumbprint'));
+    expect(refused.length).toBeGreaterThan(proofs.length / 2);
+    for (const answer of refused) expect(answer).not.toContain(secret);
   });
 });
 

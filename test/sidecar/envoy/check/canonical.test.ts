@@ -235,7 +235,7 @@ describe('targetFrom, authorityFrom and headersFrom', () => {
           for (const each of values) expect(each).not.toMatch(/[\r\n\0]/);
           const same = sent.filter(([other]) => other.trim().toLowerCase().replaceAll('_', '-') === key);
           expect(values).toEqual(same.map(([, each]) => each));
-          if (['content-length', 'host', 'dpop', ':path'].includes(key)) expect(values).toHaveLength(1);
+          expect(['content-length', 'host', 'dpop', ':path'].includes(key) ? values.length : 1).toBe(1);
         }
       }),
       { numRuns: 2_000 },
@@ -299,7 +299,8 @@ describe('authorityFrom', () => {
         fc.string({ unit: fc.constantFrom('a', '.', ':', '1', '[', ']', '_', 'İ'), maxLength: 300 }),
         (text) => {
           const authority = authorityFrom(text);
-          if (!isDeny(authority)) expect(authority.host).toBe(authority.host.toLowerCase());
+          const host = isDeny(authority) ? '' : authority.host;
+          expect(host).toBe(host.toLowerCase());
         },
       ),
     );
