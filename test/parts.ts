@@ -371,7 +371,7 @@ const onPath = (name: string, debian: string = name): Part<string> => ({
 /** External data that tests read from beside the project. */
 export function sharedData(path: string): Part<string> {
   const at = resolve(import.meta.dirname, '../../shared', path);
-  return { name: `\`../shared/${path}\``, found: existsSync(at) ? at : null, enable: 'ln -s FOLDER ../shared' };
+  return { name: `\`../shared/${path}\``, found: existsSync(at) ? at : null, enable: 'test/README.md, Vectors' };
 }
 
 /** Combines two parts that a suite needs. It is optional if all that is missing is. */

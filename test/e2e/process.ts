@@ -17,7 +17,7 @@ export interface Running {
 }
 
 /** Variables that say what tests do; the product refuses variables that it does not know. */
-const OF_TESTS = /^REMIT_(?:PARTS|THOROUGH|MATRIX_.*)$/;
+const OF_TESTS = /^REMIT_(?:PARTS|SEED|THOROUGH|MATRIX_.*)$/;
 
 const ownEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !OF_TESTS.test(name)));

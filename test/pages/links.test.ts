@@ -17,6 +17,7 @@ const pages = [
   'SECURITY.md',
   'src/DESIGN.md',
   'src/README.md',
+  'test/README.md',
   'test/bench/README.md',
   ...['deploy', 'cedar-policies'].flatMap((folder) => filesIn(folder, /\.md$/)),
 ];

@@ -14,6 +14,7 @@ import { commands, newModel, settleAll, TASKS } from './model.ts';
 import type { Real } from './model.ts';
 import { describeEach } from './each-implementation.ts';
 import type { OpenedState } from './implementations.ts';
+import { drawn } from '../../../drawn.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 
 // Threads and processes start here, which is slow on a loaded machine.
@@ -500,24 +501,27 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
     const { state, file } = await opened();
     await state.close();
     const script = join(import.meta.dirname, 'killed-settler.ts');
+    const { seed, random } = drawn();
     let first = 1;
     for (let kill = 0; kill < thoroughly(6, 3); kill += 1) {
       const words = ['--no-warnings', script, name, file, String(first)];
       const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
       let said = '';
-      const killAt = 1 + Math.floor(Math.random() * 20);
+      const killAt = random.whole(1, 20);
       child.stdout.on('data', (data) => {
         said += String(data);
         if (said.split('\n').length > killAt) child.kill('SIGKILL');
       });
       await once(child, 'close');
       const lines = said.split('\n').slice(0, -1);
-      expect(lines.filter((line) => !/^(?:opened \d+|\d+)$/.test(line))).toEqual([]);
+      const others = lines.filter((line) => !/^(?:opened \d+|\d+)$/.test(line));
+      expect({ seed, others }).toEqual({ seed, others: [] });
       const acknowledged = lines.slice(1).map(Number);
       const last = Math.max(first - 1, ...acknowledged) + 7;
       const again = await open(file, clock);
       const before = await spent(file, key.id);
-      expect(before).toBeGreaterThanOrEqual(first - 1 + acknowledged.length);
+      const isKept = before >= first - 1 + acknowledged.length;
+      expect({ seed, isKept }).toEqual({ seed, isKept: true });
       const ids = (await outbox(file)).map(({ decisionId }) => String(decisionId));
       expect(ids).toHaveLength(before);
       expect(ids).toEqual(expect.arrayContaining(acknowledged.map((n) => `decision-${n}`)));
