@@ -1,19 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { both, describeWith, imagePart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import { register } from '../addons.ts';
-import { startCluster } from '../cluster.ts';
 import type { Cluster } from '../cluster.ts';
-import { currentRelease } from '../release.ts';
-import { installIstio } from './mesh.ts';
+import { startMesh } from './installed-mesh.ts';
+import type { Mesh } from './installed-mesh.ts';
 import { meshPart } from './mesh-part.ts';
 import type { Authority } from './mesh.ts';
 import { cameOf, endAgent, meshTools, startMeshAgent, tokenOf } from './mesh-pods.ts';
 import type { Call, Came } from './mesh-pods.ts';
-import { installByIstioPage, preparePage, startFirstAgent } from './page.ts';
+import { startFirstAgent } from './page.ts';
 
 // The image is built once, and images are pulled.
 jest.setTimeout(900_000);
@@ -65,14 +61,11 @@ describeWith(
   both(meshPart(), imagePart()),
   'calls in a real Istio mesh, installed by its page (issue 39)',
   ([[parts, istio]]) => {
-    const folder = mkdtempSync(join(tmpdir(), 'ri-'));
+    let mesh: Mesh;
     let cluster: Cluster;
-    let startedMs: number;
     beforeAll(async () => {
-      await currentRelease();
-      startedMs = Date.now();
-      cluster = await startCluster(parts, { images: istio.images });
-      await Promise.all([installIstio(cluster, istio, folder), preparePage(cluster, folder)]);
+      mesh = await startMesh(parts, istio, { isPatient: true });
+      cluster = mesh.cluster;
       await register(
         cluster,
         ['thief', 'boss'].map((name) => ({
@@ -80,14 +73,12 @@ describeWith(
           selectors: ['k8s:ns:agents', `k8s:sa:${name}`],
         })),
       );
-      await installByIstioPage(cluster, folder);
     });
     afterAll(async () => {
-      await cluster?.close();
-      rmSync(folder, { recursive: true, force: true });
+      await mesh?.close();
     });
 
-    const seconds = (): string => ((Date.now() - startedMs) / 1_000).toFixed(0);
+    const seconds = (): string => ((Date.now() - mesh.startedMs) / 1_000).toFixed(0);
 
     /** Makes the calls of all agents, and returns what came of each. */
     async function results(authority: Authority): Promise<readonly Came[]> {
@@ -110,7 +101,7 @@ describeWith(
     }
 
     it('answers the first call of the agent of the page', async () => {
-      await startFirstAgent(cluster, folder);
+      await startFirstAgent(cluster, mesh.folder);
       const first = ['kubectl', '-n', 'agents', 'logs', 'planner', '-c', 'agent'];
       let said = { stdout: '', stderr: '' };
       await until(async () => /^200 /m.test((said = await cluster.tried(first)).stdout), {

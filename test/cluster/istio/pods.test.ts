@@ -34,7 +34,7 @@ describeWith(
     let mesh: Mesh;
     let cluster: Cluster;
     beforeAll(async () => {
-      mesh = await startMesh(parts, istio);
+      mesh = await startMesh(parts, istio, { isPatient: true });
       cluster = mesh.cluster;
     });
     afterAll(async () => {
