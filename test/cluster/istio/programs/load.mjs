@@ -10,6 +10,7 @@ let made = 0;
 
 async function ask() {
   const answer = await fetch(REMIT_TOKEN_URL, { headers: { authorization: `Bearer ${REMIT_TOKEN_URL_AUTH}` } });
+  if (!answer.ok) throw new Error(`no token: ${answer.status}`);
   return (await answer.json()).access_token;
 }
 
