@@ -5,22 +5,11 @@ import { CACHE_RESULTS } from '../../policy/answers/cache.ts';
 import { CAUSE_KINDS } from '../../task/cause.ts';
 import { PROOF_BOUNDS } from '../../token/proof/proof-share.ts';
 import { REUSE_CLASSES } from '../../token/reuse.ts';
-import type { Labels } from './metric-family.ts';
+import { counter, gauge, histogram } from './metric-entry.ts';
+import { recordMetricTable } from './record-metric-table.ts';
 import { QUEUES } from '../spans/span-router.ts';
 
-const counter = <const L extends Labels>(name: `${string}_total`, help: string, labels: L) =>
-  ({ type: 'counter', name, help, labels }) as const;
-const gauge = <const L extends Labels>(name: string, help: string, labels: L) =>
-  ({ type: 'gauge', name, help, labels }) as const;
-const histogram = <const L extends Labels>(name: `${string}_seconds`, help: string, labels: L) =>
-  ({ type: 'histogram', name, help, labels, buckets: SECONDS }) as const;
-
 const TRIAL_SOURCES = ['candidate', 'shadow'] as const;
-
-/** From a fast check to Envoy's longest timeout. */
-const SECONDS: readonly number[] = [
-  0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-];
 
 const decision = ['allow', 'deny'] as const;
 
@@ -215,80 +204,7 @@ export const metricTable = {
   deniedServed: counter('remit_denied_served_total', 'Denied calls that an upstream answered nevertheless', {}),
   accessLogsLost: counter('remit_access_logs_lost_total', 'Times that the last connected access log disconnected', {}),
   outcomesMissing: counter('remit_outcomes_missing_total', 'Allowed calls without a reported outcome', {}),
-  stateWriteFailures: counter(
-    'remit_state_write_failures_total',
-    'Failed writes of the state file by code: disk full, lock held by another process, or file broken',
-    { code: ['full', 'busy', 'broken'] },
-  ),
-  diskFree: gauge('remit_disk_free_bytes', 'Free bytes on the disk of the state file and of the ledger', {
-    of: ['state', 'ledger'],
-  }),
-  ledgerQueued: gauge('remit_ledger_queued', 'Records in the queue of the ledger', {}),
-  ledgerWriteDuration: histogram('remit_ledger_write_duration_seconds', 'Duration of one group commit of records', {}),
-  ledgerRecords: counter('remit_ledger_records_total', 'Records on disk, by kind', {
-    kind: [
-      'intent',
-      'token',
-      'use',
-      'settled',
-      'outcome',
-      'finding',
-      'end',
-      'event',
-      'policy',
-      'checkpoint',
-      'pruned',
-      'emitter',
-    ],
-  }),
-  recordsMissing: counter(
-    'remit_records_missing_total',
-    'Records of the database that the ledger of an authority will never have, since enough others had them before it was back',
-    {},
-  ),
-  recordsWaiting: gauge(
-    'remit_records_waiting_seconds',
-    'Age of the oldest record in the database that too few ledgers of authorities have; 0 where there is none',
-    {},
-  ),
-  ledgerFailures: counter('remit_ledger_failures_total', 'Failed group commits', {}),
-  ledgerBytes: gauge('remit_ledger_bytes', 'Size of the ledger on disk', {}),
-  ledgerRoom: gauge(
-    'remit_ledger_room_bytes',
-    'Bytes the ledger can still grow before its oldest segments are deleted or the disk is full',
-    {},
-  ),
-  ledgerRoomSeconds: gauge(
-    'remit_ledger_room_seconds',
-    'Time until remit_ledger_room_bytes is used up, at the growth of the last 24 hours; missing in the first 10 minutes and without growth',
-    {},
-  ),
-  ledgerUnsigned: gauge(
-    'remit_ledger_unsigned_seconds',
-    'Age of the oldest record not covered by a signed checkpoint; 0 if all are covered',
-    {},
-  ),
-  ledgerUnacknowledged: gauge(
-    'remit_ledger_unacknowledged',
-    'Records of a sidecar that no authority has acknowledged; at 4,096, or 65,536 on the host of its authority, it denies with ledger.unavailable',
-    {},
-  ),
-  emitterEvents: counter(
-    'remit_emitter_events_total',
-    'What became of the logs of sidecars that an authority receives, by event',
-    { event: ['joined', 'checkpoint', 'left', 'lost', 'refused', 'taken', 'pruned'] },
-  ),
-  receivedFailures: counter(
-    'remit_received_failures_total',
-    'Attempts of an authority to keep records of sidecars, or to delete old ones, that failed',
-    { what: ['keep', 'delete'] },
-  ),
-  receivedLogs: gauge('remit_received_logs', 'Logs of sidecars that go on at an authority', {}),
-  receivedWaiting: gauge(
-    'remit_received_waiting_bytes',
-    'Bytes of records of sidecars that an authority has received and not yet kept',
-    {},
-  ),
+  ...recordMetricTable,
   policyInfo: gauge('remit_policy_info', 'Hash of the policy set in force, as a label; always 1', { hash: null }),
   policyGeneration: gauge(
     'remit_policy_generation',
