@@ -1,7 +1,7 @@
 /** `remit secrets`: list the long-lived secrets that agents sent. */
 import { printable } from '../core/ledger/timeline-text.ts';
 import { isStoreFailure } from '../core/runtime/store-failure.ts';
-import type { SecretSighting } from '../core/state/store.ts';
+import type { SecretSighting } from '../core/state/secret-sighting.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';

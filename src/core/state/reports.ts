@@ -8,7 +8,8 @@ import type { UsesOfToken } from './reported-uses.ts';
 import { SecretNotes } from './secret-notes.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { DueSecret, SeenSecret, TaskKey } from './store.ts';
+import type { TaskKey } from './store.ts';
+import type { DueSecret, SeenSecret } from './secret-sighting.ts';
 import type { TaskStates } from './task-states.ts';
 
 /** Kinds of reports: sightings of static secrets, revocations after stolen tokens, uses of tasks, and uses of tokens. */

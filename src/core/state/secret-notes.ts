@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../runtime/collections/up-to.ts';
-import type { DueSecret, SeenSecret } from './store.ts';
+import type { DueSecret, SeenSecret } from './secret-sighting.ts';
 
 /** Largest number of static secrets in the inventory. */
 export const MAX_SECRETS = 10_000;

@@ -4,7 +4,7 @@ import type { After } from '../../core/runtime/timers.ts';
 import { storeFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import type { Revocation } from '../../core/state/reports.ts';
-import type { DueSecret } from '../../core/state/store.ts';
+import type { DueSecret } from '../../core/state/secret-sighting.ts';
 import type { UsesOfToken } from '../../core/state/reported-uses.ts';
 
 /** Longest wait for the answer to a report. Then it has failed, and is made again. */

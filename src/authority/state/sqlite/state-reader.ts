@@ -16,7 +16,6 @@ import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type {
   OutboxRecord,
-  SecretSighting,
   TaskStanding,
   OpenTaskFilter,
   StateSize,
@@ -29,6 +28,7 @@ import type {
   UseState,
   WaitingRecord,
 } from '../../../core/state/store.ts';
+import type { SecretSighting } from '../../../core/state/secret-sighting.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './tables/task-table.ts';
 import { stopAt } from './tables/stop-table.ts';
 import { tokenAt, useStateAt } from './tables/token-table.ts';

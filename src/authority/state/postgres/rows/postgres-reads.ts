@@ -9,13 +9,13 @@ import { isStorable, notStorable } from '../../../../core/state/writes/stored-te
 import type {
   OpenTaskFilter,
   OutboxRecord,
-  SecretSighting,
   TaskCounts,
   TaskFilter,
   TokenOfTask,
   UseState,
   WaitingRecord,
 } from '../../../../core/state/store.ts';
+import type { SecretSighting } from '../../../../core/state/secret-sighting.ts';
 import type { Database } from '../database.ts';
 import { cardsOf } from './cards.ts';
 import type { RowReader } from './row-seal.ts';

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { MAX_SECRETS } from '../../../../core/state/secret-notes.ts';
 import type { Connection } from '../connection.ts';
-import type { DueSecret, SecretSighting } from '../../../../core/state/store.ts';
+import type { DueSecret, SecretSighting } from '../../../../core/state/secret-sighting.ts';
 
 /**
  * Digests secrets with the key of the state file: HMAC-SHA-256, as `hmac-sha-256:` and base64url. A secret has the same digest for every
