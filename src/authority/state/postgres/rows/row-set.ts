@@ -13,6 +13,7 @@ import { MAX_REPLAY_ROWS, replayRowsFull } from '../../../../core/state/replay-m
 import type { StateRows } from '../../../../core/state/writes/state-rows.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../../../../core/state/store.ts';
 import { keyText } from './key-text.ts';
+import { UndoLog } from './undo-log.ts';
 
 /** A task with the id of its root task. */
 export interface RootedTask {
@@ -78,8 +79,7 @@ export class RowSet implements StateRows {
   #stops: readonly StopRow[] = [];
   #stopChanges: readonly StopChange[] = [];
   #clocks: Clocks = { wallMs: 0, floorMs: 0, monotonicMs: 0 };
-  /** What undoes the write in progress. */
-  #undo: (() => void)[] = [];
+  readonly #undo = new UndoLog();
 
   loadTask(rooted: RootedTask): void {
     this.#tasks.set(keyText(rooted.task), rooted);
@@ -116,13 +116,13 @@ export class RowSet implements StateRows {
   /** Runs a write by the clock readings of its call. Undoes all of it if it gives a failure, or meets a key that exists. */
   attempt<T>(clocks: Clocks, write: (rows: RowSet) => T): T | StoreFailure {
     this.#clocks = clocks;
-    this.#undo = [];
+    this.#undo.begin();
     try {
       const result = write(this);
-      if (isStoreFailure(result)) this.#revert();
+      if (isStoreFailure(result)) this.#undo.revert();
       return result;
     } catch (error) {
-      this.#revert();
+      this.#undo.revert();
       if (error instanceof Conflict) return storeFailure('conflict', 'a row with that key exists');
       throw error;
     }
@@ -202,8 +202,8 @@ export class RowSet implements StateRows {
     if (this.#tasks.has(key)) throw new Conflict();
     const { issuer, parentId } = task;
     const root = parentId === null ? task.id : this.#rootOf({ issuer, id: parentId }).id;
-    this.#set(this.#tasks, key, { task, root, revision: 0 });
-    this.#mark(this.#changed.newTasks, key);
+    this.#undo.set(this.#tasks, key, { task, root, revision: 0 });
+    this.#undo.mark(this.#changed.newTasks, key);
   }
 
   setTask(task: Task): void {
@@ -213,13 +213,13 @@ export class RowSet implements StateRows {
 
   addToken({ issuer, id }: TaskKey, token: IssuedToken): void {
     if (this.#tokens.has(token.jtiDigest)) throw new Conflict();
-    this.#set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: null, issuer, taskId: id });
-    this.#mark(this.#changed.newTokens, token.jtiDigest);
+    this.#undo.set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: null, issuer, taskId: id });
+    this.#undo.mark(this.#changed.newTokens, token.jtiDigest);
   }
 
   setRevoked(token: TokenOfTask, atMs: number): void {
-    this.#set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: atMs });
-    this.#mark(this.#changed.revoked, token.jtiDigest);
+    this.#undo.set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: atMs });
+    this.#undo.mark(this.#changed.revoked, token.jtiDigest);
     this.#announce(this.#rootOf({ issuer: token.issuer, id: token.taskId }).id, 'task');
   }
 
@@ -228,20 +228,20 @@ export class RowSet implements StateRows {
     const { taken, given } = this.#spent.get(text) ?? { taken: 0, given: 0 };
     const more = spent - (taken - given);
     const row = more >= 0 ? { taken: taken + more, given } : { taken, given: given - more };
-    this.#set(this.#spent, text, { key, name: counter, ...row });
-    this.#mark(this.#changed.spent, text);
+    this.#undo.set(this.#spent, text, { key, name: counter, ...row });
+    this.#undo.mark(this.#changed.spent, text);
   }
 
   setHistory(key: TaskKey, history: TaskHistory): void {
     const root = this.#rootOf(key);
-    this.#set(this.#histories, keyText(root), { key: root, history });
-    this.#mark(this.#changed.histories, keyText(root));
+    this.#undo.set(this.#histories, keyText(root), { key: root, history });
+    this.#undo.mark(this.#changed.histories, keyText(root));
     this.#announce(root.id, 'history');
   }
 
   setSettled(decisionId: string): void {
-    this.#mark(this.#settled, decisionId);
-    this.#mark(this.#changed.settled, decisionId);
+    this.#undo.mark(this.#settled, decisionId);
+    this.#undo.mark(this.#changed.settled, decisionId);
   }
 
   /** A stop that a write of the same transaction ended or removed still counts as it was read: the declaration comes too early by that. */
@@ -259,7 +259,7 @@ export class RowSet implements StateRows {
 
   addStops(stops: readonly StopRow[]): void {
     const before = this.#stops;
-    this.#undo.push(() => (this.#stops = before));
+    this.#undo.add(() => (this.#stops = before));
     this.#stops = [...before, ...stops];
     this.#changeStops({ kind: 'add', stops });
   }
@@ -283,15 +283,15 @@ export class RowSet implements StateRows {
     if (known !== undefined && known.untilMs > this.floorMs()) return 'seen';
     const count = this.#rememberedCounts.get(kind) ?? 0;
     if (known === undefined && count >= MAX_REPLAY_ROWS) return replayRowsFull();
-    if (known === undefined) this.#set(this.#rememberedCounts, kind, count + 1);
-    this.#set(this.#remembered, text, { kind, key, untilMs, isNew: known?.isNew ?? true });
-    this.#mark(this.#changed.remembered, text);
+    if (known === undefined) this.#undo.set(this.#rememberedCounts, kind, count + 1);
+    this.#undo.set(this.#remembered, text, { kind, key, untilMs, isNew: known?.isNew ?? true });
+    this.#undo.mark(this.#changed.remembered, text);
     return 'new';
   }
 
   addRecords(records: readonly EncodedRecord[]): void {
     const before = this.#records;
-    this.#undo.push(() => (this.#records = before));
+    this.#undo.add(() => (this.#records = before));
     this.#records = [...before, ...records];
     for (const { task, at, isAllowedUse } of records) if (isAllowedUse && task !== null) this.touch(task, at);
   }
@@ -310,7 +310,7 @@ export class RowSet implements StateRows {
 
   #changeStops(change: StopChange): void {
     const before = this.#stopChanges;
-    this.#undo.push(() => (this.#stopChanges = before));
+    this.#undo.add(() => (this.#stopChanges = before));
     this.#stopChanges = [...before, change];
   }
 
@@ -321,30 +321,13 @@ export class RowSet implements StateRows {
   #replace(task: Task): void {
     const key = keyText(task);
     const revision = this.#tasks.get(key)?.revision ?? 0;
-    this.#set(this.#tasks, key, { task, root: this.#rootOf(task).id, revision });
-    this.#mark(this.#changed.tasks, key);
+    this.#undo.set(this.#tasks, key, { task, root: this.#rootOf(task).id, revision });
+    this.#undo.mark(this.#changed.tasks, key);
   }
 
   /** A change of the task supersedes a change of the history. */
   #announce(root: string, part: ChangedPart): void {
-    if (part === 'task' || !this.#changed.feed.has(root)) this.#set(this.#changed.feed, root, part);
-  }
-
-  #set<K, V>(map: Map<K, V>, key: K, value: V): void {
-    const before = map.get(key);
-    this.#undo.push(() => (before === undefined ? map.delete(key) : map.set(key, before)));
-    map.set(key, value);
-  }
-
-  #mark(set: Set<string>, text: string): void {
-    if (set.has(text)) return;
-    this.#undo.push(() => set.delete(text));
-    set.add(text);
-  }
-
-  #revert(): void {
-    for (const undo of this.#undo.reverse()) undo();
-    this.#undo = [];
+    if (part === 'task' || !this.#changed.feed.has(root)) this.#undo.set(this.#changed.feed, root, part);
   }
 }
 
