@@ -2,19 +2,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import { constants } from 'node:crypto';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { isDeny } from '../../core/decision/decision.ts';
-import { leafFromDer } from '../../core/identity/leaf-certificate.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { after } from '../../core/runtime/timers.ts';
 import type { After } from '../../core/runtime/timers.ts';
 import { bodyOf, MAX_BODY_BYTES } from './body.ts';
-import { clientAddressOf } from './bounds/address.ts';
 import { Connections } from './bounds/connections.ts';
 import type { ClientConnection } from './bounds/connections.ts';
 import type { IssuerLimits } from '../../core/config/issuer-limits.ts';
 import type { IssuerBound, OnRefused } from './bounds/limits.ts';
+import { Handshakes } from './bounds/handshakes.ts';
 import { ClientRequests } from './bounds/requests.ts';
 import { Turns } from './bounds/turns.ts';
 import { isOAuthError, oauthError } from './oauth-error.ts';
@@ -100,9 +98,7 @@ export class IssuerServer {
   readonly #turns: Turns;
   readonly #connections: Connections;
   readonly #requests: ClientRequests;
-  /** Connections in their handshake, by `peerOf`. */
-  readonly #unfinished = new Map<string, ClientConnection>();
-  readonly #finished = new WeakMap<Socket, ClientConnection>();
+  readonly #handshakes: Handshakes;
 
   constructor(options: IssuerServerOptions) {
     const { limits, monotonicMs = systemPorts.monotonicMs } = options;
@@ -129,52 +125,13 @@ export class IssuerServer {
       },
       (request, response) => void this.#serve(request, response),
     );
-    this.#holdHandshakes();
-    this.#server.on('secureConnection', (socket) => this.#identify(socket, servesAll));
-  }
-
-  /** Delays TLS on accepted connections until the turn of their handshake. */
-  #holdHandshakes(): void {
-    const begin = this.#server.listeners('connection');
-    this.#server.removeAllListeners('connection');
-    this.#server.on('connection', (socket: Socket) => {
-      // Before TLS listens for errors.
-      socket.on('error', () => undefined);
-      const address = clientAddressOf(socket.remoteAddress);
-      const connection = socket.destroyed ? null : this.#connections.accept(socket, address);
-      if (connection === null) return;
-      const peer = peerOf(socket);
-      this.#unfinished.set(peer, connection);
-      socket.once('close', () => {
-        if (this.#unfinished.get(peer) === connection) this.#unfinished.delete(peer);
-      });
-      void this.#beginInTurn(socket, address, begin);
+    this.#handshakes = new Handshakes(this.#server, {
+      connections: this.#connections,
+      turns: this.#turns,
+      byCertificate: servesAll,
+      onRefused: this.#onRefused,
+      onProblem: this.#onProblem,
     });
-  }
-
-  /** Starts TLS in the turn of the handshake. Never rejects. */
-  async #beginInTurn(socket: Socket, address: string, begin: ReturnType<Server['listeners']>): Promise<void> {
-    try {
-      const outcome = await this.#turns.wait('handshake', address, () => socket.destroyed);
-      if (outcome === 'late') this.#onRefused('turn', address);
-      if (outcome !== 'turn') socket.destroy();
-      else for (const listener of begin) Reflect.apply(listener, this.#server, [socket]);
-    } catch (error) {
-      this.#onProblem(`a handshake could not be started: ${error instanceof Error ? error.message : String(error)}`);
-      socket.destroy();
-    }
-  }
-
-  #identify(socket: TLSSocket, byCertificate: boolean): void {
-    const connection = this.#unfinished.get(peerOf(socket));
-    if (connection === undefined) {
-      socket.destroy();
-      return;
-    }
-    this.#unfinished.delete(peerOf(socket));
-    this.#finished.set(socket, connection);
-    const leaf = byCertificate ? leafOf(socket) : null;
-    this.#connections.identify(connection, leaf ?? connection.address);
   }
 
   /** Listens; rejects if the address is not available. Port 0 chooses a free port. */
@@ -202,7 +159,7 @@ export class IssuerServer {
       this.#server.close(() => resolve());
     });
     this.#server.closeIdleConnections();
-    for (const { socket } of this.#unfinished.values()) socket.destroy();
+    this.#handshakes.close();
     this.#requests.close();
     const cancel = this.#after(graceMs, () => this.#server.closeAllConnections());
     await closed;
@@ -215,7 +172,7 @@ export class IssuerServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const connection = this.#finished.get(request.socket);
+    const connection = this.#handshakes.connectionOf(request.socket);
     if (connection === undefined || !this.#connections.begin(connection)) return;
     response.once('close', () => this.#connections.end(connection));
     const beganMs = this.#monotonicMs();
@@ -320,16 +277,6 @@ const refusals: ReadonlyMap<IssuerBound, string> = new Map([
   ['client-requests', 'this client has too many requests under way'],
   ['client-rate', 'this client sends too many requests'],
 ]);
-
-/** Address and port of the peer, unique among open connections. */
-const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
-
-/** The SPIFFE ID in a client's certificate; `null` if there is none. */
-function leafOf(socket: TLSSocket): string | null {
-  const der = socket.getPeerX509Certificate()?.raw;
-  const leaf = der === undefined ? null : leafFromDer(der);
-  return leaf === null || isDeny(leaf) ? null : leaf.id;
-}
 
 const contextOf = (tls: TlsMaterial) =>
   ({ cert: tls.certificate, key: tls.key, ca: tls.bundle, minVersion: 'TLSv1.2' }) as const;
