@@ -1,6 +1,5 @@
 import { status } from '@grpc/grpc-js';
 import type { FleetReport } from '../../../core/fleet/fleet-report.ts';
-import { refusedField } from '../../../core/fleet/message-bounds.ts';
 import type { Down, Hello, Position, Report, Up } from '../../../core/fleet/messages.ts';
 import type { Receipt } from '../../../core/fleet/receipt.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
@@ -24,6 +23,7 @@ import {
 } from './follower.ts';
 import type { SidecarCall, FollowingSidecar } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
+import { followAfterHello } from './hello-stream.ts';
 import type { FollowersOptions } from './followers-options.ts';
 import { reportProblem } from '../report-admission.ts';
 import { BEHIND, standingRefusal, UNPROVEN } from './standing.ts';
@@ -40,8 +40,6 @@ import { TokenBucket } from '../../../core/runtime/collections/token-bucket.ts';
 const POLL_MS = 25;
 /** Added to a lease before it counts as over. */
 export const MARGIN_MS = 250;
-/** Longest wait for Hello. */
-const HELLO_MS = 10_000;
 /** A stream is moved after this time, more or less by a fifth, so that streams spread over the replicas. */
 const MAX_AGE_MS = 30 * 60_000;
 const MOVE: Down = { of: 'drain', drain: { within_ms: 5_000 } };
@@ -147,33 +145,12 @@ export class Followers {
     const { halted } = this;
     if (halted !== null) return endStream(call, status.FAILED_PRECONDITION, halted);
     if (!this.#room.take(rights.peer)) return endStream(call, status.RESOURCE_EXHAUSTED, 'too many streams');
-    const { after } = this.#options;
-    let follower: FollowingSidecar | 'none' | 'begun' = 'none';
-    const cancelHello = after(HELLO_MS, () => endStream(call, status.DEADLINE_EXCEEDED, 'no Hello in 10 s'));
-    let isOver = false;
-    const over = (): void => {
-      if (isOver) return;
-      isOver = true;
-      cancelHello();
-      this.#room.give(rights.peer);
-      if (typeof follower === 'object') this.#left(follower);
-    };
-    for (const event of ['cancelled', 'close', 'error', 'end'] as const) call.on(event, over);
-    const begin = async (hello: Hello): Promise<void> => {
-      const connected = await this.#hello(hello, { call, rights, hangUp });
-      if (connected === null) return;
-      follower = connected;
-      if (isOver) this.#left(connected);
-    };
-    call.on('data', (up: Up) => {
-      if (isOver || follower === 'begun') return;
-      const beyond = refusedField('Up', up);
-      if (beyond !== null) return endStream(call, status.INVALID_ARGUMENT, beyond);
-      if (typeof follower === 'object') return this.#heard(follower, up);
-      if (up.of !== 'hello') return endStream(call, status.INVALID_ARGUMENT, 'the first message must be Hello');
-      follower = 'begun';
-      cancelHello();
-      void begin(up.hello);
+    followAfterHello(call, {
+      after: this.#options.after,
+      connect: (hello) => this.#hello(hello, { call, rights, hangUp }),
+      heard: (follower, up) => this.#heard(follower, up),
+      over: () => this.#room.give(rights.peer),
+      left: (follower) => this.#left(follower),
     });
   }
 
