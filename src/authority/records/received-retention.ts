@@ -5,7 +5,7 @@ import { base64Of } from '../../core/ledger/proof/base64.ts';
 import { rangeBytes } from '../../core/ledger/proof/compact-range.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { rootOf } from '../../core/ledger/proof/merkle.ts';
-import type { EmitterRecord } from '../../core/ledger/record.ts';
+import type { EmitterRecord } from '../../core/ledger/log-record.ts';
 import { sectionsFrom } from './pack.ts';
 import type { Section } from './pack.ts';
 import { fileNameOf } from './record-archive.ts';

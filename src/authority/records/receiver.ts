@@ -1,7 +1,7 @@
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { noteKeyText } from '../../core/ledger/proof/note-key.ts';
-import type { EmitterRecord } from '../../core/ledger/record.ts';
+import type { EmitterRecord } from '../../core/ledger/log-record.ts';
 import { received, receivedRoot, streamProblem } from './emitter.ts';
 import type { Emitter, EmitterName, LogPart } from './emitter.ts';
 import { RecordKeeper } from './record-keeper.ts';

@@ -5,6 +5,8 @@ import type { ReasonCode } from '../decision/reasons.ts';
 import type { CauseCode } from '../task/cause.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 import type { JsonValue } from './canonical-json.ts';
+import type { CheckpointRecord, EmitterRecord, PrunedRecord } from './log-record.ts';
+import type { FindingRecord, OutcomeRecord } from './outcome-record.ts';
 
 /** The inputs and result of a decision, in every record of a decision. */
 interface Decided {
@@ -232,132 +234,6 @@ export type PolicyOrigin =
       /** Milliseconds since the Unix epoch. */
       readonly issuedAt: number;
     };
-
-/** The last record covered by a checkpoint: when it was made, and what the log still holds. */
-export interface CheckpointRecord {
-  readonly kind: 'checkpoint';
-  readonly at: number;
-  readonly task: null;
-  /** Number of records with this one: the signed size. */
-  readonly size: number;
-  /** The first record kept; earlier records were pruned. */
-  readonly first: number;
-  /** When the segment of this record was begun, as the segment says. */
-  readonly begun: number;
-  /** The highest outbox number taken from each state file, as the segment says. */
-  readonly taken: Readonly<Record<string, number>>;
-  /** In the ledger of an authority among several: the last record of their database that it has taken. Absent before the first. */
-  readonly relayed?: { readonly database: string; readonly to: number };
-}
-
-/**
- * The oldest records are pruned, by the retention settings. Signed before their files are deleted: records that are missing
- * without such a record were deleted by somebody else.
- */
-export interface PrunedRecord {
-  readonly kind: 'pruned';
-  readonly at: number;
-  readonly task: null;
-  /** The first pruned record; earlier records were pruned before. */
-  readonly from: number;
-  /** The last pruned record. */
-  readonly to: number;
-  /** Root of the tree over records 1 to `to`, in base64. */
-  readonly root: string;
-  readonly segments: number;
-  /** Disk space of their files. */
-  readonly bytes: number;
-  /** When the last of them was written. */
-  readonly newest: number;
-  /** The limits that the segments exceed. */
-  readonly rules: readonly ('age' | 'bytes')[];
-  /** The configured limits. */
-  readonly retainMs: number;
-  readonly retainBytes: number;
-}
-
-/** What became of the log of a sidecar whose records this process receives: its emitter. */
-export interface EmitterRecord {
-  readonly kind: 'emitter';
-  readonly at: number;
-  readonly task: null;
-  /**
-   * `joined`: its records are received from now on. `checkpoint`: it signed its records up to `size`, and all of them are kept.
-   * `left`: it ended, and all of its records are kept and signed. `lost`: it was silent for too long; records after `size` are lost
-   * unless it returns. `refused`: what it sent does not continue what it sent before. `taken`: another authority continues it, as the database
-   * says; its records up to `size` are kept.
-   * `pruned`: its records up to `size` are deleted, by the retention, which recomputed those after `from`.
-   */
-  readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused' | 'taken' | 'pruned';
-  /** The origin of its log. */
-  readonly origin: string;
-  /** SPIFFE ID of the sidecar. */
-  readonly by: string;
-  /** `pruned`: number of its records before those that were recomputed; otherwise, and in earlier versions, absent. */
-  readonly from?: number;
-  /** Number of its records that are kept. */
-  readonly size: number;
-  /** Root of the tree over them, in base64. */
-  readonly root: string;
-  /** Number of records under its last checkpoint; 0 before the first. */
-  readonly signed: number;
-  /**
-   * The verifier key of its checkpoints. `joined`: as reported by the sidecar; `pruned`: by which the deleted records were compared, `null`
-   * for those of earlier versions; otherwise `null`.
-   */
-  readonly verifierKey: string | null;
-  /** `checkpoint`: the signed note; `pruned`: the last note over deleted records; otherwise `null`. */
-  readonly note: string | null;
-  /** `refused`: why; `pruned`: `age` or `size`; otherwise `null`. */
-  readonly why: string | null;
-  /** `pruned`: the tree over the deleted records, serialised in base64, and the leaf hash of the last record; otherwise `null`. */
-  readonly tree: string | null;
-  readonly last: string | null;
-}
-
-/** The outcome of a call, from Envoy's access log. */
-export interface OutcomeRecord {
-  readonly kind: 'outcome';
-  /** When Envoy reported it. */
-  readonly at: number;
-  readonly decisionId: string;
-  /** Whether this process made the decision; otherwise task, agent, action and decision are those reported by Envoy. */
-  readonly known: boolean;
-  readonly task: string | null;
-  readonly agent: string | null;
-  readonly action: string | null;
-  readonly decision: 'allow' | 'deny' | null;
-  /** HTTP status of the answer; `null` if there was none. */
-  readonly status: number | null;
-  /** Envoy's `response_code_details`. */
-  readonly details: string;
-  /** Envoy's response flags, in the letters of its text log. */
-  readonly flags: readonly string[];
-  readonly durationMs: number | null;
-  readonly upstreamMs: number | null;
-  /** Bytes of the bodies. */
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  /** More than 1 if Envoy retried the call, which is not decided again. */
-  readonly attempts: number;
-  readonly upstreamCluster: string | null;
-}
-
-/** A mismatch between decisions and what Envoy did. */
-export interface FindingRecord {
-  readonly kind: 'finding';
-  readonly at: number;
-  readonly finding: 'bypass' | 'failure-mode-allowed' | 'denied-but-served' | 'outcome-missing' | 'access-log-lost';
-  /** Number of occurrences: more than 1 in the summary of a flood. */
-  readonly count: number;
-  readonly decisionId: string | null;
-  readonly task: string | null;
-  /** For a call without a decision, the SPIFFE ID in its certificate. */
-  readonly agent: string | null;
-  readonly action: string | null;
-  /** What is known of the call. */
-  readonly details: { readonly [name: string]: JsonValue };
-}
 
 /** A ledger entry. Digests replace secrets; no record contains a token, a key or a header value. */
 export type LedgerRecord =

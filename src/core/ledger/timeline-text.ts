@@ -1,14 +1,7 @@
 import type { JsonValue } from './canonical-json.ts';
-import type {
-  EmitterRecord,
-  EventRecord,
-  FindingRecord,
-  IntentRecord,
-  LedgerRecord,
-  OutcomeRecord,
-  PolicyRecord,
-  UseRecord,
-} from './record.ts';
+import type { EventRecord, IntentRecord, LedgerRecord, PolicyRecord, UseRecord } from './record.ts';
+import type { FindingRecord, OutcomeRecord } from './outcome-record.ts';
+import type { EmitterRecord } from './log-record.ts';
 import type { TimelineEntry } from './timeline.ts';
 
 /** The columns of `cellsOf`. */

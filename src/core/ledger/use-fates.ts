@@ -1,4 +1,4 @@
-import type { OutcomeRecord } from './record.ts';
+import type { OutcomeRecord } from './outcome-record.ts';
 
 /**
  * What Envoy did with a call that was allowed: `executed`, an upstream answered it; `unanswered`, it was sent and no answer came, so that it

@@ -12,7 +12,7 @@ import { bucketArchive, bytesOf, folderArchive } from '../../authority/records/r
 import { RecordFiles } from '../../authority/records/record-files.ts';
 import { RecordObjects } from '../../authority/records/record-objects.ts';
 import type { RecordStore } from '../../authority/records/record-store.ts';
-import type { EmitterRecord } from '../../core/ledger/record.ts';
+import type { EmitterRecord } from '../../core/ledger/log-record.ts';
 import type { LedgerWriter } from '../../core/ledger/writer.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';

@@ -1,4 +1,4 @@
-import type { FindingRecord } from '../../core/ledger/record.ts';
+import type { FindingRecord } from '../../core/ledger/outcome-record.ts';
 import { TokenBucket } from '../../core/runtime/collections/token-bucket.ts';
 
 /** What kind of finding it is. */

@@ -1,4 +1,4 @@
-import type { FindingRecord } from '../../core/ledger/record.ts';
+import type { FindingRecord } from '../../core/ledger/outcome-record.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { FindingKind } from './finding-budget.ts';
 

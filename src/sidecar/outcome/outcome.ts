@@ -1,5 +1,5 @@
 import type { OutcomeClass } from '../../core/ledger/outcome-class.ts';
-import type { FindingRecord, OutcomeRecord } from '../../core/ledger/record.ts';
+import type { FindingRecord, OutcomeRecord } from '../../core/ledger/outcome-record.ts';
 import { VIA_UPSTREAM } from '../../core/ledger/use-fates.ts';
 import type { AwaitedUse } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';

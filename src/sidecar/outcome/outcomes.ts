@@ -1,4 +1,5 @@
-import type { FindingRecord, LedgerRecord } from '../../core/ledger/record.ts';
+import type { LedgerRecord } from '../../core/ledger/record.ts';
+import type { FindingRecord } from '../../core/ledger/outcome-record.ts';
 import { fateOf } from '../../core/ledger/use-fates.ts';
 import type { Fate } from '../../core/ledger/use-fates.ts';
 import type { Ports } from '../../core/runtime/ports.ts';

@@ -1,11 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type {
-  EventRecord,
-  FindingRecord,
-  OutcomeRecord,
-  PolicyRecord,
-  UseRecord,
-} from '../../../src/core/ledger/record.ts';
+import type { EventRecord, PolicyRecord, UseRecord } from '../../../src/core/ledger/record.ts';
+import type { FindingRecord, OutcomeRecord } from '../../../src/core/ledger/outcome-record.ts';
 import type { TimelineEntry } from '../../../src/core/ledger/timeline.ts';
 import { timelineText } from '../../../src/core/ledger/timeline-text.ts';
 

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { base64Of } from '../proof/base64.ts';
 import { rootOf } from '../proof/merkle.ts';
-import type { PrunedRecord } from '../record.ts';
+import type { PrunedRecord } from '../log-record.ts';
 import { isStoreFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { LogSettings } from './log-settings.ts';
