@@ -11,7 +11,7 @@ import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
 import { authorizationHandler, refusalsFrom } from '../../sidecar/envoy/authorization.ts';
 import type { ResponseOptions } from '../../sidecar/envoy/check/response.ts';
 import { AuthorizationServer } from '../../sidecar/envoy/server.ts';
-import type { ExtAuthzServerOptions } from '../../sidecar/envoy/server.ts';
+import type { ExtAuthzServerOptions } from '../../sidecar/envoy/server-options.ts';
 import { Outcomes } from '../../sidecar/outcome/outcomes.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { messageOfFault } from '../../core/runtime/repeatedly.ts';

@@ -1,5 +1,5 @@
 import { isOfNetwork } from '../../core/config/ext-authz.ts';
-import type { NetworkTransport, TransportParts } from '../../sidecar/envoy/server.ts';
+import type { NetworkTransport, TransportParts } from '../../sidecar/envoy/server-options.ts';
 import { trustDomainOf } from '../../core/identity/spiffe-id.ts';
 import { after } from '../../core/runtime/timers.ts';
 import { TokenBucket } from '../../core/runtime/collections/token-bucket.ts';

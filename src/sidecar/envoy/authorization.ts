@@ -11,7 +11,7 @@ import { checkFactsFrom, type RequestRules } from './check/request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './check/response.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
 import type { RefusalCause, Refuse } from './check/refusal.ts';
-import type { CheckHandler, CheckMessage } from './server.ts';
+import type { CheckHandler, CheckMessage } from './server-options.ts';
 
 /** What the handler needs besides the checks. */
 export interface AuthorizationOptions {

@@ -1,7 +1,7 @@
 import { isLoopback } from '../../core/runtime/loopback-host.ts';
 import type { SocketAccess } from '../../core/runtime/system/unix-socket.ts';
 import { TakenSockets } from './taken-sockets.ts';
-import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log/access-log.ts';
+import { accessLogMethod, type AccessLogMethod } from './access-log/access-log.ts';
 import { messageBudgets } from './grpc/byte-budget.ts';
 import { CallWatch } from './grpc/call-watch.ts';
 import { IncomingCheck, type CheckCallEvents, NO_MESSAGE } from './check/check-call.ts';
@@ -13,75 +13,8 @@ import { Health } from './health.ts';
 import { ownCopyOf } from './check/own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
 import { refusalCause, type Refuse, surely } from './check/refusal.ts';
+import type { CheckHandler, ExtAuthzServerOptions, NetworkTransport, TransportParts } from './server-options.ts';
 import { SharedRoom } from '../../core/runtime/collections/shared-room.ts';
-
-/** A check with the used parts of its gRPC call. */
-export interface CheckMessage {
-  /** The CheckRequest, a view of a larger buffer: whatever outlives the check must be copied. */
-  readonly message: Uint8Array;
-  /** The `traceparent` of the gRPC call as sent. */
-  readonly traceparent: string | null;
-  /** When the answer must be ready, monotonic. Always finite. */
-  readonly deadlineMs: number;
-  /** Aborted when the answer is no longer awaited; `refusedAs` once it was answered at its deadline instead. */
-  readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
-}
-
-/** The handler behind the transport. */
-export interface CheckHandler {
-  /** The bytes of a CheckResponse for each check, in order. Synchronous if nothing must be awaited. */
-  answers(checks: readonly CheckMessage[]): readonly (Uint8Array | Promise<Uint8Array>)[];
-  /** Work that may follow after ready answers were sent, in the same turn of the event loop. */
-  afterwards(): void;
-}
-
-/** The server of the addresses that are not of this machine alone. */
-export interface NetworkTransport {
-  /** Binds an address. Gives the bound address, or the problem. */
-  listen(address: { readonly host: string; readonly port: number }): Promise<string | BindProblem>;
-  /** Resumes reading after `isCrowded` was true. */
-  readOn(): void;
-  /** Lets open calls finish, and aborts what is left after `graceMs`. Never rejects. */
-  close(graceMs: number): Promise<void>;
-}
-
-/** What the server gives its transports. */
-export interface TransportParts {
-  readonly methods: ReadonlyMap<string, GrpcMethod>;
-  readonly isCrowded: () => boolean;
-  readonly onFault: (error: unknown) => void;
-}
-
-/** Dependencies and limits of the server. */
-export interface ExtAuthzServerOptions {
-  /** The bytes of a denial. If it throws or returns nothing, the server sends its own. */
-  readonly refuse: Refuse;
-  readonly monotonicMs: () => number;
-  /**
-   * The agent of a CheckRequest, or `null` if it exceeds its rate limit. Called before decoding. Default: all requests count as a single
-   * agent without a limit.
-   */
-  readonly admit?: (request: Buffer) => string | null;
-  /**
-   * Most checks waiting for an answer, 256 by default, and of one agent four times as many as are free; further checks are refused as
-   * `overloaded`.
-   */
-  readonly maxInFlight?: number;
-  /** Time limit if the client sets no deadline or a later deadline; 10,000 by default. */
-  readonly maxCheckMs?: number;
-  /**
-   * Called before a batch of checks is decided, all of which have arrived by then, and after it; nothing is awaited in between.
-   */
-  readonly turn?: { readonly begins: () => void; readonly over: () => void };
-  /** Called with errors of handlers and calls, and of connections that could not be accepted. */
-  readonly onFault?: (error: unknown) => void;
-  /** Receives access logs; without it that service is not offered. */
-  readonly accessLog?: AccessLogSink;
-  /** A socket that was taken over was removed, and is bound again. */
-  readonly onRebound?: (address: string, times: number) => void;
-  /** Makes the server of an address that is not loopback. Without it such an address is refused. */
-  readonly network?: (parts: TransportParts) => NetworkTransport;
-}
 
 type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn' | 'onRebound' | 'network';
 

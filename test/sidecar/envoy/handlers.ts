@@ -2,7 +2,7 @@ import type { Checks } from '../../../src/sidecar/check/check.ts';
 import type { Answer } from '../../../src/sidecar/check/answer.ts';
 import type { CheckCall, CheckFacts } from '../../../src/sidecar/check/asked-check.ts';
 import type { Deny } from '../../../src/core/decision/decision.ts';
-import type { CheckHandler, CheckMessage } from '../../../src/sidecar/envoy/server.ts';
+import type { CheckHandler, CheckMessage } from '../../../src/sidecar/envoy/server-options.ts';
 import { mapIsolated } from '../../../src/core/runtime/collections/map-isolated.ts';
 
 /** Answers one check from its bytes. */

@@ -3,7 +3,7 @@ import { MAX_CHECK_BYTES } from '../../../src/sidecar/envoy/check/check-call.ts'
 import { framed } from '../../../src/sidecar/envoy/grpc/grpc-messages.ts';
 import { HELD_BYTES } from '../../../src/sidecar/envoy/limits.ts';
 import { ACCESS_LOG_PATH } from '../../../src/sidecar/envoy/proto.ts';
-import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server.ts';
+import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
 import { Flag } from '../../../src/sidecar/http2/frame.ts';
 import { heldBytes } from '../../costs.ts';
 import { frame, type RawClient, reset } from '../http2/raw-client.ts';

@@ -2,7 +2,8 @@ import { connect, type ClientHttp2Session, constants, type OutgoingHttpHeaders }
 import { connect as connectSocket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { framed } from '../../../src/sidecar/envoy/grpc/grpc-messages.ts';
-import { AuthorizationServer, type ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server.ts';
+import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
+import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { until } from '../../until.ts';
 import { type CheckClient, checkClient } from './client.ts';

@@ -1,7 +1,8 @@
 import { afterEach } from '@jest/globals';
 import { framed } from '../../../src/sidecar/envoy/grpc/grpc-messages.ts';
 import { CHECK_PATH } from '../../../src/sidecar/envoy/proto.ts';
-import { AuthorizationServer, type ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server.ts';
+import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
+import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
 import { Flag } from '../../../src/sidecar/http2/frame.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { indexed, Literal, literal } from '../http2/hpack.ts';

@@ -11,11 +11,8 @@ import { uuidV7 } from '../../../src/core/decision/uuid.ts';
 import { authorizationHandler, refusalsFrom } from '../../../src/sidecar/envoy/authorization.ts';
 import { framed } from '../../../src/sidecar/envoy/grpc/grpc-messages.ts';
 import { AUTHORIZATION_SERVICE } from '../../../src/sidecar/envoy/proto.ts';
-import {
-  AuthorizationServer,
-  type CheckMessage,
-  type ExtAuthzServerOptions,
-} from '../../../src/sidecar/envoy/server.ts';
+import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
+import type { CheckMessage, ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
 import { Flag } from '../../../src/sidecar/http2/frame.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { literal } from '../http2/hpack.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from '@jest/globals';
 import { refusalsFrom } from '../../../src/sidecar/envoy/authorization.ts';
 import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
-import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server.ts';
+import type { ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { until } from '../../until.ts';

@@ -6,7 +6,7 @@ import { authorizationHandler, refusalsFrom } from '../../../../src/sidecar/envo
 import { NetworkServer } from '../../../../src/sidecar/envoy/network/network-server.ts';
 import type { NetworkRules } from '../../../../src/sidecar/envoy/network/network-server.ts';
 import { AuthorizationServer } from '../../../../src/sidecar/envoy/server.ts';
-import type { CheckHandler, ExtAuthzServerOptions } from '../../../../src/sidecar/envoy/server.ts';
+import type { CheckHandler, ExtAuthzServerOptions } from '../../../../src/sidecar/envoy/server-options.ts';
 import type { SpiffeId } from '../../../../src/core/identity/spiffe-id.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { after } from '../../../../src/core/runtime/timers.ts';
