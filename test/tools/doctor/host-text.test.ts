@@ -1,0 +1,43 @@
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { documentsFrom, documentsIn } from '../../../src/tools/doctor/collect/host-text.ts';
+import { scratch } from '../../builders/scratch.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+describe('the documents of a file', () => {
+  it('are all of its values, of YAML and of JSON, but for empty ones', () => {
+    expect(documentsFrom('a: 1\n---\n---\n- 2\n---\n{"b": 3}\n')).toEqual([{ a: 1 }, [2], { b: 3 }]);
+    expect(documentsFrom('')).toEqual([]);
+  });
+
+  it.each([
+    ['a template of Helm', '{{- if .a }}\na: 1\n{{- end }}\n', /^not YAML: /],
+    ['a name twice', 'a: 1\na: 2\n', /^not YAML: /],
+    ['an alias of nothing', 'a: *b\n', /^not YAML: /],
+    ['aliases that multiply', `a: &a [1]\nb: [${'*a,'.repeat(201)}]\n`, /^more than 200 aliases$/],
+  ])('are a problem with %s', (_name, text, problem) => {
+    expect(documentsFrom(text)).toEqual({ problem: expect.stringMatching(problem) });
+  });
+
+  it('are a problem, with its name, if it cannot be read', () => {
+    const at = folder();
+    const write = (name: string, bytes: Buffer): string => (writeFileSync(join(at, name), bytes), join(at, name));
+    mkdirSync(join(at, 'folder'));
+    symlinkSync('/dev/zero', join(at, 'endless'));
+    const cases: readonly (readonly [string, RegExp])[] = [
+      [join(at, 'missing'), /could not be read: ENOENT$/],
+      [join(at, 'folder'), /could not be read: EISDIR$/],
+      [join(at, 'endless'), /is longer than 8388608 bytes$/],
+      [write('bytes', Buffer.of(0x61, 0xff)), /is not UTF-8$/],
+      [write('bad', Buffer.from('a: [')), /: not YAML: /],
+    ];
+    for (const [file, problem] of cases) {
+      const read = documentsIn(file);
+      expect([file, read]).toEqual([file, { problem: expect.stringMatching(problem) }]);
+      expect(JSON.stringify(read)).toContain(`\`${file}\``);
+    }
+  });
+});
