@@ -76,13 +76,15 @@ describe('CheckQueue', () => {
 
   it('decides together as many as should take four milliseconds, at most eight', async () => {
     const { runs, add } = setUp();
+    const sum = () => runs.reduce((all, checks) => all + checks, 0);
     for (let n = 0; n < 20; n += 1) add('quick', { takesMs: 0.01 });
     await nextTurn();
-    expect(runs).toEqual([1, 8, 8, 3]);
+    expect([sum(), Math.max(...runs)]).toEqual([20, 8]);
     runs.length = 0;
     for (let n = 0; n < 16; n += 1) add('slow', { takesMs: 2 });
-    for (let turns = 0; turns < 5; turns += 1) await nextTurn();
-    expect(runs).toEqual([8, 2, 2, 2, 2]);
+    for (let turns = 0; turns < 16; turns += 1) await nextTurn();
+    // Until it knows what they take, it may decide more.
+    expect([sum(), Math.max(...runs), Math.max(...runs.slice(1))]).toEqual([16, 8, 2]);
   });
 
   it('reports the begin of a turn before its first check, and its end', async () => {
