@@ -125,6 +125,7 @@ describeWith(
       await cluster.kubectl('-n demo delete authorizationpolicy remit');
       await until(async () => (await call('tools.demo.svc.cluster.local', {}))?.status === 200, {
         what: 'an Envoy that asks nobody',
+        withinMs: 170_000,
       });
       const query = 'remit ledger query --received /var/lib/remit/records --reason bypass --json';
       const found = await until(
@@ -132,7 +133,7 @@ describeWith(
           const text = await cluster.kubectl(`-n remit exec remit-authority-0 -- ${query}`);
           return text.includes('spiffe://acme.test/ns/agents/sa/planner') && text;
         },
-        { what: 'a finding of a bypass' },
+        { what: 'a finding of a bypass', withinMs: 170_000 },
       );
       expect(found).toContain('"bypass"');
     });
