@@ -4,9 +4,10 @@ import { isProblem } from '../core/runtime/problem.ts';
 import { printable } from '../core/ledger/timeline-text.ts';
 import { learn } from '../tools/learn/learn.ts';
 import type { Learnt } from '../tools/learn/learn.ts';
-import { NO_DESCRIPTIONS } from '../tools/learn/api-descriptions.ts';
 import { learnMarkdown } from '../tools/learn/learn-markdown.ts';
 import { learnReport } from '../tools/learn/learn-report.ts';
+import { readDescriptions } from '../tools/learn/read-descriptions.ts';
+import type { ReadDescriptions } from '../tools/learn/read-descriptions.ts';
 import { boundsOf, ledgerSource, receivedSource } from '../tools/learn/record-window.ts';
 import type { RecordSource, Span } from '../tools/learn/record-window.ts';
 import { writeLearntFolder } from '../tools/learn/write-folder.ts';
@@ -32,6 +33,9 @@ usage: remit learn --out DIR [--since TIME] [--until TIME] [--agents PATTERN]...
   --until TIME        end, exclusive; default now
   --agents PATTERN    learn from the calls of these agents alone, repeatable: a SPIFFE ID in which \`*\` stands for any
                       characters and \`?\` for one
+  --openapi FILE      an OpenAPI 3 document, or \`HOST=FILE\` if it names no host; repeatable
+  --tools FILE        the answer of an MCP server to \`tools/list\`, JSON; repeatable
+  --proto FILE        a .proto file, repeatable; one of them may be a descriptor set, which also has the arguments
 ${LEDGER_HELP}
 ${RECEIVED_HELP}
   --json              print the report as one object: from, to, judgedFrom, read, judged, toDecide, alone, groups, servers,
@@ -42,6 +46,8 @@ agent with half as many calls again as it ever made, test cases, and \`report.md
 says how often it was seen, first and last. A permit is never wider than what was seen, except for a parameter of a path whose
 kind is stated. What was seen fewer than three times, is of high risk, or has a parameter of unknown kind is a comment that
 begins with \`decide:\`: it is denied until a person takes these words away.
+
+What a description has wins over guesses: path, arguments, risk. Only what was called is written.
 
 The last fifth of the time is not learnt but judged by what was written. Records are read beside a running \`remit serve\`, and
 not verified; gaps and records that cannot be parsed are counted and said.
@@ -65,6 +71,9 @@ const OPTIONS = {
   since: { type: 'string', default: DEFAULT_SINCE },
   until: { type: 'string' },
   agents: { type: 'string', multiple: true },
+  openapi: { type: 'string', multiple: true },
+  tools: { type: 'string', multiple: true },
+  proto: { type: 'string', multiple: true },
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -78,7 +87,7 @@ export async function runLearn(args: readonly string[], io: Io): Promise<number>
 async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const options = optionsFrom(withInstants(args, ['--since', '--until']), OPTIONS, 0);
   if (typeof options === 'string') return taskRefusal(options);
-  const { out, since, until, agents = [], json } = options.values;
+  const { out, since, until, agents = [], openapi = [], tools = [], proto = [], json } = options.values;
   if (out === undefined) return taskRefusal('--out is required: the folder to write');
   if (agents.length > MAX_PATTERNS) return taskRefusal(`--agents can be given at most ${MAX_PATTERNS} times`);
   const asked = spanFrom({ since, until });
@@ -87,6 +96,8 @@ async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal |
   if (isCommandRefusal(folder)) return folder;
   const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
+  const read = await readDescriptions({ openapi, tools, proto });
+  if (isProblem(read)) return taskRefusal(read.problem);
   return withLedger<null>(folder, async (log) => {
     const sources: readonly RecordSource[] = [ledgerSource(log), ...[...received.values()].map(receivedSource)];
     const span = boundsOf(sources, asked);
@@ -95,13 +106,11 @@ async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal |
       sources,
       span,
       agents,
-      described: NO_DESCRIPTIONS,
-      descriptorFiles: new Map(),
-      operationOf: () => null,
+      ...read,
       onProgress: progressOf(io),
     });
     if (isProblem(made)) return taskRefusal(made.problem, EXIT.no);
-    return write(made, { out, isJson: json, io });
+    return write(made, { out, isJson: json, io, read });
   });
 }
 
@@ -128,13 +137,21 @@ const progressOf =
     if (records % PROGRESS_EVERY === 0) progress?.(`${what} record ${records}`);
   };
 
+interface Written {
+  readonly out: string;
+  readonly isJson: boolean;
+  readonly io: Io;
+  readonly read: ReadDescriptions;
+}
+
 async function write(
   made: Learnt,
-  { out, isJson, io }: { readonly out: string; readonly isJson: boolean; readonly io: Io },
+  { out, isJson, io, read: { descriptorFiles } }: Written,
 ): Promise<CommandRefusal | null> {
   const report = learnReport(made);
-  const files = new Map([
+  const files = new Map<string, string | Uint8Array>([
     ...made.folder.files,
+    ...(made.folder.files.get('actions.yaml')?.includes('descriptorSet:') === true ? descriptorFiles : []),
     ['report.md', learnMarkdown(report)],
     ['report.json', `${JSON.stringify(report, null, 2)}\n`],
   ]);

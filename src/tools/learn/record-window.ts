@@ -45,15 +45,18 @@ export const receivedSource = ({ stored }: { readonly stored: StoredLog }): Reco
     for (const entry of stored.entries()) if ('seq' in entry) yield entry;
   };
 
-/**
- * The uses of a span, log by log, each as soon as it is read: nothing of them is kept. Other records, gaps and what cannot be parsed are counted.
- *
- * @param onRecord called with the number of records read so far
- */
-export function* usesIn(
+/** Where what is read is counted, and who is told of it. */
+export interface Reading {
+  readonly counts: ReadCounts;
+  /** Called with the number of records read so far. */
+  readonly onRecord: (read: number) => void;
+}
+
+/** The records of a span, log by log, each as soon as it is read: nothing of them is kept. Gaps and what cannot be parsed are counted. */
+export function* recordsIn(
   sources: readonly RecordSource[],
   span: Span,
-  { counts, onRecord }: { readonly counts: ReadCounts; readonly onRecord: (read: number) => void },
+  { counts, onRecord }: Reading,
 ): Generator<ReadRecord> {
   for (const source of sources) {
     let next: number | null = null;
@@ -70,11 +73,15 @@ export function* usesIn(
       if (at < span.fromMs || at >= span.toMs) continue;
       counts.records += 1;
       onRecord(counts.records);
-      if (record['kind'] !== 'use') continue;
-      counts.uses += 1;
+      if (record['kind'] === 'use') counts.uses += 1;
       yield record;
     }
   }
+}
+
+/** The uses among the records of a span. */
+export function* usesIn(sources: readonly RecordSource[], span: Span, reading: Reading): Generator<ReadRecord> {
+  for (const record of recordsIn(sources, span, reading)) if (record['kind'] === 'use') yield record;
 }
 
 /** When the first and the last use of a span were; `null` without uses. */

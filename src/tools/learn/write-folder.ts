@@ -10,7 +10,10 @@ const NAME = /^(?:[a-z]+\/)?[a-z0-9][A-Za-z0-9_-]*(?:\.[a-z]+){1,2}$/;
  * Writes files into a folder, which is made if it is missing. It overwrites nothing: if one of the files exists, nothing is written, and the
  * problem names it. A subfolder that is a link is refused, so that nothing is written outside.
  */
-export async function writeLearntFolder(folder: string, files: ReadonlyMap<string, string>): Promise<Problem | null> {
+export async function writeLearntFolder(
+  folder: string,
+  files: ReadonlyMap<string, string | Uint8Array>,
+): Promise<Problem | null> {
   const wrong = [...files.keys()].find((name) => !NAME.test(name));
   if (wrong !== undefined) return { problem: `\`${wrong}\` is no name of a learnt file` };
   const folders = new Set([...files.keys()].map((name) => join(folder, dirname(name))));

@@ -1,0 +1,137 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { runLearn } from '../../../src/cli/learn.ts';
+import { readDescriptions } from '../../../src/tools/learn/read-descriptions.ts';
+import { encoded } from '../../builders/ledger-record.ts';
+import { must } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { ran } from '../../cli/ledgers.ts';
+import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
+import { learnFrom, observedUse, times } from './learning.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const openapi = `openapi: 3.0.0
+info: { title: shop, version: '1' }
+servers: [{ url: https://shop.acme.test/v1 }]
+paths:
+  /orders/{ref}:
+    parameters: [{ name: ref, in: path, required: true, schema: { type: string, pattern: '^[A-Z]{2}[0-9]{4}$' } }]
+    get: { operationId: readOrder }
+    delete: { operationId: dropOrder }
+`;
+const tools = JSON.stringify({
+  tools: [
+    {
+      name: 'wipe',
+      annotations: { readOnlyHint: true },
+      inputSchema: {
+        type: 'object',
+        properties: { id: { type: 'string' } },
+        required: ['id'],
+        additionalProperties: false,
+      },
+    },
+  ],
+});
+const proto =
+  'syntax = "proto3"; package acme.v1; service Rates { rpc GetRate (Q) returns (A); rpc SetRate (Q) returns (A); }';
+
+const rpc = {
+  host: 'rpc.acme.test',
+  method: 'POST',
+  path: '/acme.v1.Rates/GetRate',
+  shape: { protocol: 'grpc', query: [] },
+} as const;
+const wipe = {
+  host: 'tools.acme.test',
+  method: 'POST',
+  path: '/mcp',
+  shape: { protocol: 'mcp', query: [], rpc: { method: 'tools/call', tool: 'wipe' }, members: { id: 'string' } },
+} as const;
+
+async function filesIn(): Promise<{ readonly openapi: string; readonly tools: string; readonly proto: string }> {
+  const within = folder();
+  const files = {
+    openapi: join(within, 'shop.yaml'),
+    tools: join(within, 'tools.json'),
+    proto: join(within, 'rates.proto'),
+  };
+  await writeFile(files.openapi, openapi);
+  await writeFile(files.tools, tools);
+  await writeFile(files.proto, proto);
+  return files;
+}
+
+describe('readDescriptions', () => {
+  it('wins over guesses for what was called, and adds nothing that was not', async () => {
+    const files = await filesIn();
+    const read = must(await readDescriptions({ openapi: [files.openapi], tools: [files.tools], proto: [files.proto] }));
+    const made = await learnFrom(
+      [
+        ...times(3, { path: '/v1/orders/AB1234' }),
+        ...times(3, { path: '/v1/other' }),
+        ...times(3, rpc),
+        ...times(3, wipe),
+      ],
+      read,
+    );
+    const actions = made.folder.accepted.servers.flatMap((server) => server.actions);
+    expect(actions.map(({ name, risk, isDescribed }) => [name, risk, isDescribed])).toEqual(
+      expect.arrayContaining([
+        ['GET /v1/orders/{ref:[A-Z]{2}[0-9]{4}}', 'low', true],
+        ['GET /v1/other', 'low', false],
+        ['acme.v1.Rates/GetRate', 'low', true],
+        // Its annotations say that it only reads: the name would be of high risk.
+        ['wipe', 'low', true],
+      ]),
+    );
+    expect(actions).toHaveLength(4);
+    expect(made.folder.files.get('actions.yaml')).toContain('otherArguments: deny');
+  });
+
+  it.each([
+    ['a file that is missing', { openapi: ['/missing.yaml'] }, 'cannot be read: ENOENT'],
+    ['what is no description', { tools: ['package.json'] }, 'it has no `tools`'],
+  ])('names %s', async (_name, change, problem) => {
+    expect(await readDescriptions({ openapi: [], tools: [], proto: [], ...change })).toEqual({
+      problem: expect.stringContaining(problem),
+    });
+  });
+});
+
+describe('remit learn', () => {
+  it('reads a ledger, writes a folder once, and prints the report', async () => {
+    const files = await filesIn();
+    const within = folder();
+    const log = mustOpenLog(settingsIn(within));
+    const nowMs = Date.now();
+    const uses = Array.from({ length: 10 }, (_, n) =>
+      observedUse({ path: `/orders/${n}`, at: nowMs - (20 - n) * 3_600_000 }),
+    );
+    log.append(
+      uses.map((use) => ({ bytes: encoded(use).bytes, outbox: null })),
+      'f'.repeat(32),
+    );
+    log.close();
+    const out = join(folder(), 'learnt');
+    const args = ['--ledger', join(within, 'ledger'), '--out', out, '--tools', files.tools];
+    const first = await ran(runLearn, ...args, '--json');
+    expect(first).toMatchObject({ exit: 0, err: '' });
+    expect(JSON.parse(first.out)).toMatchObject({
+      read: { records: 10, uses: 10, learnt: 8, missing: 0, foreign: 0 },
+      judged: { calls: 2, allowed: 2 },
+      toDecide: [],
+    });
+    expect(await ran(runLearn, ...args)).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('actions.yaml` exists'),
+    });
+    expect(
+      await ran(runLearn, '--ledger', join(within, 'ledger'), '--out', out, '--agents', 'spiffe://none/*'),
+    ).toMatchObject({ exit: 1 });
+    expect(await ran(runLearn, '--ledger', join(within, 'ledger'))).toMatchObject({ exit: 2 });
+  });
+});
