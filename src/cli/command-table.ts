@@ -97,6 +97,12 @@ export const commandTable: readonly CommandEntry[] = [
     isBesideServer: true,
   },
   {
+    name: 'inventory',
+    summary: 'list agents, users, servers, tools and grants, and when each was last used',
+    load: async () => (await import('./inventory.ts')).inventoryCommand,
+    isBesideServer: true,
+  },
+  {
     name: 'doctor',
     summary: 'find why calls are not checked, or why none gets through',
     load: async () => (await import('./doctor.ts')).doctorCommand,

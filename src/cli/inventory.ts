@@ -1,0 +1,139 @@
+/** `remit inventory`: list agents, users, servers, tools and grants, and when each was last used. */
+import { aligned, printable } from '../core/ledger/timeline-text.ts';
+import { compileForTool } from '../core/policy/loading/compile.ts';
+import { policySetFrom } from '../core/policy/loading/load.ts';
+import type { PolicySet } from '../core/policy/loading/load.ts';
+import { systemPorts } from '../core/runtime/ports.ts';
+import { Inventory } from '../tools/learn/inventory.ts';
+import type { InventoryRow } from '../tools/learn/inventory.ts';
+import { ledgerSource, receivedSource, recordsIn } from '../tools/learn/record-window.ts';
+import type { ReadCounts, RecordSource } from '../tools/learn/record-window.ts';
+import { withoutUnused } from '../tools/learn/unused-grants.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger/ledger-source.ts';
+import { RECEIVED_HELP, receivedOf, receivedOptions } from './ledger/received-source.ts';
+import { optionsFrom } from './options.ts';
+import { policySetAt } from './policy/policy-operand.ts';
+import { instantFrom } from './task/instant.ts';
+import { isCommandRefusal, refused, taskRefusal } from './task/task-source.ts';
+import type { CommandRefusal } from './task/task-source.ts';
+
+const help = `remit inventory: list agents, users, servers, tools and grants, and when each was last used
+
+usage: remit inventory [FOLDER] [--unused TIME] [--patch] [OPTION ...]
+
+  FOLDER              the policy folder; default \`cedar-policies\`
+  --unused TIME       only what was not used for so long: 30d, 12h, or since an instant
+  --patch             print a patch for FOLDER instead: permits that permitted nothing in that time are taken out, and of the
+                      others the actions that they list and never permitted. It only narrows, and what it leaves loads
+${LEDGER_HELP}
+${RECEIVED_HELP}
+  --json              one object: since, read {records, uses, foreign, missing}, rows; each {kind, id, uses, first, last, known}
+
+A tool is an action of the catalog, a grant is a permit. What only records know is listed too, marked \`not in the folder\`. A user
+is the subject of a task. The whole ledger is read, with --patch the time of --unused alone. Records are not verified.
+
+  remit inventory --unused 30d
+  remit inventory /etc/remit/policies --unused 30d --patch > narrow.patch
+
+exit codes: 0 printed, 1 with --patch: nothing to narrow, or what is left would not load; 2 bad use, a folder with findings, or a
+ledger that cannot be read`;
+
+/** `remit inventory`. */
+export const inventoryCommand: Command = { name: 'inventory', help, run: runInventory };
+
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
+
+const NAME = 'remit inventory';
+
+const OPTIONS = {
+  ...ledgerOptions,
+  ...receivedOptions,
+  unused: { type: 'string' },
+  patch: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+} as const;
+
+/** Runs `remit inventory`; the exit code is the answer. */
+export async function runInventory(args: readonly string[], io: Io): Promise<number> {
+  const problem = await listed(args, io);
+  io.progress?.('');
+  return problem === null ? EXIT.good : refused(io, NAME, problem);
+}
+
+async function listed(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
+  const options = optionsFrom(args, OPTIONS, 1);
+  if (typeof options === 'string') return taskRefusal(options);
+  const { unused, patch, json } = options.values;
+  if (patch && json) return taskRefusal('--patch and --json exclude each other');
+  if (patch && unused === undefined)
+    return taskRefusal('--patch needs --unused: for how long nothing must have used it');
+  const sinceMs = unused === undefined ? 0 : instantFrom(unused, systemPorts.nowMs());
+  if (sinceMs === null) return taskRefusal('--unused must be how long, such as `30d`, or an instant');
+  const set = await policySetAt(options.operands[0] ?? 'cedar-policies', undefined);
+  if (isCommandRefusal(set)) return set;
+  const folder = await ledgerFolderOf(options.values, io);
+  if (isCommandRefusal(folder)) return folder;
+  const received = await receivedOf(options.values, io);
+  if (isCommandRefusal(received)) return received;
+  return withLedger<null>(folder, async (log) => {
+    const sources: readonly RecordSource[] = [ledgerSource(log), ...[...received.values()].map(receivedSource)];
+    const counts: ReadCounts = { records: 0, uses: 0, foreign: 0, missing: 0 };
+    const inventory = new Inventory();
+    // A patch is about that time alone; a list says when what is unused now was used last.
+    const span = { fromMs: patch ? sinceMs : 0, toMs: Number.MAX_SAFE_INTEGER };
+    for (const record of recordsIn(sources, span, { counts, onRecord: progressOf(io) })) inventory.add(record, set);
+    if (counts.missing > 0) io.err(`${NAME}: ${counts.missing} records are missing between others`);
+    if (counts.foreign > 0) io.err(`${NAME}: ${counts.foreign} records could not be parsed`);
+    if (patch) return printPatch(set, inventory, io);
+    const rows = inventory
+      .rows(set)
+      .filter(({ seen }) => unused === undefined || seen === null || seen.lastMs < sinceMs);
+    if (json) io.out(JSON.stringify({ since: new Date(sinceMs).toISOString(), read: counts, rows: rows.map(jsonOf) }));
+    else for (const line of aligned([HEAD, ...rows.map(cellsOf)])) io.out(line);
+    return null;
+  });
+}
+
+const PROGRESS_EVERY = 10_000;
+
+const progressOf =
+  ({ progress }: Io) =>
+  (records: number): void => {
+    if (records % PROGRESS_EVERY === 0) progress?.(`read record ${records}`);
+  };
+
+async function printPatch(set: PolicySet, inventory: Inventory, io: Io): Promise<CommandRefusal | null> {
+  const narrowed = withoutUnused(set, inventory);
+  if (narrowed.length === 0) return taskRefusal('each permit and each action that it lists was used', EXIT.no);
+  const texts = new Map(narrowed.map(({ file, text }) => [file.name, text]));
+  const policies = set.source.policies.map((file) => ({ ...file, text: texts.get(file.name) ?? file.text }));
+  const left = await policySetFrom({ ...set.source, policies }, { compile: compileForTool() });
+  if ('findings' in left)
+    return taskRefusal(`what is left would not load: ${left.findings[0]?.message ?? ''}`, EXIT.no);
+  for (const { patch } of narrowed) io.out(patch);
+  return null;
+}
+
+const HEAD = ['KIND', 'NAME', 'USES', 'LAST USED', ''] as const;
+
+const isoOf = (ms: number): string => new Date(ms).toISOString();
+
+const cellsOf = ({ kind, id, seen, isKnown }: InventoryRow): readonly string[] =>
+  [
+    kind,
+    id,
+    String(seen?.count ?? 0),
+    seen === null ? 'never' : isoOf(seen.lastMs),
+    isKnown || kind === 'user' ? '' : 'not in the folder',
+  ].map(printable);
+
+const jsonOf = ({ kind, id, seen, isKnown }: InventoryRow): object => ({
+  kind,
+  id,
+  uses: seen?.count ?? 0,
+  first: seen === null ? null : isoOf(seen.firstMs),
+  last: seen === null ? null : isoOf(seen.lastMs),
+  known: isKnown,
+});

@@ -1,0 +1,96 @@
+import type { PolicySet } from '../../core/policy/loading/load.ts';
+import { NAMESPACE } from '../../core/policy/namespace.ts';
+import { seenAgain } from './sightings.ts';
+import type { Sightings } from './sightings.ts';
+import type { ReadRecord } from './record-window.ts';
+
+/** What an inventory lists. A tool is an action of the catalog; a grant is a permit. */
+export const INVENTORY_KINDS = ['agent', 'user', 'server', 'tool', 'grant'] as const;
+
+/** Something that exists, or was used, and when it was used. */
+export interface InventoryRow {
+  readonly kind: (typeof INVENTORY_KINDS)[number];
+  readonly id: string;
+  /** `null` if no record of the time that was read shows a use. */
+  readonly seen: Sightings | null;
+  /** Whether the policy folder has it: an agent in its entities, a server or a tool in its catalog, a permit. */
+  readonly isKnown: boolean;
+}
+
+/** Most names of each kind. */
+const MAX_NAMES = 50_000;
+
+/** What records show as used, and which policies permitted it. Bounded: further names are counted in `left`. */
+export class Inventory {
+  /** Records whose names found no room. */
+  left = 0;
+  readonly #used = new Map<InventoryRow['kind'], Map<string, Sightings>>(
+    INVENTORY_KINDS.map((kind) => [kind, new Map()]),
+  );
+  readonly #byPolicy = new Map<string, Set<string>>();
+
+  /** Adds a record: a use or an intent that was allowed; others show nothing. */
+  add(record: ReadRecord, set: PolicySet): void {
+    const { kind, decision, at, agent, action, subject, host, details } = record;
+    if (decision !== 'allow' || typeof at !== 'number' || (kind !== 'use' && kind !== 'intent')) return;
+    const policies = Array.isArray(record['policyIds']) ? record['policyIds'] : [];
+    this.#note('agent', agent, at);
+    if (subject !== agent) this.#note('user', subject, at);
+    for (const policy of policies) this.#note('grant', policy, at);
+    const actions = kind === 'intent' ? actionsIn(details) : [action];
+    for (const policy of policies) for (const one of actions) this.#noteBy(policy, one);
+    if (kind === 'intent') return;
+    const known = typeof action === 'string' ? set.catalog.actions.get(action) : undefined;
+    this.#note('server', known?.server.id ?? host, at);
+    this.#note('tool', action, at);
+  }
+
+  /** All that the folder has or records show, by kind, what was never used first, then what was used longest ago. */
+  rows(set: PolicySet): readonly InventoryRow[] {
+    const agents = [...set.facts.entities.values()].flatMap(({ uid }) =>
+      uid.type === `${NAMESPACE}::Agent` ? [uid.id] : [],
+    );
+    const permits = set.policies.filter(({ effect }) => effect === 'permit').map(({ id }) => id);
+    const known = new Map<InventoryRow['kind'], ReadonlySet<string>>([
+      ['agent', new Set(agents)],
+      ['server', new Set(set.catalog.servers.keys())],
+      ['tool', new Set(set.catalog.actions.keys())],
+      ['grant', new Set(permits)],
+    ]);
+    return INVENTORY_KINDS.flatMap((kind) => {
+      const used = this.#used.get(kind) ?? new Map<string, Sightings>();
+      const names = known.get(kind) ?? new Set<string>();
+      // A forbid that was named decides, and grants nothing.
+      const shown = kind === 'grant' ? names : new Set([...names, ...used.keys()]);
+      return [...shown]
+        .map((id): InventoryRow => ({ kind, id, seen: used.get(id) ?? null, isKnown: names.has(id) }))
+        .toSorted((one, other) => (one.seen?.lastMs ?? 0) - (other.seen?.lastMs ?? 0) || (one.id < other.id ? -1 : 1));
+    });
+  }
+
+  /** The actions that a policy permitted; empty if it permitted none. */
+  usedBy(policy: string): ReadonlySet<string> {
+    return this.#byPolicy.get(policy) ?? new Set();
+  }
+
+  #note(kind: InventoryRow['kind'], name: unknown, atMs: number): void {
+    if (typeof name !== 'string' || name === '') return;
+    const names = this.#used.get(kind);
+    if (names === undefined || (!names.has(name) && names.size >= MAX_NAMES)) this.left += 1;
+    else names.set(name, seenAgain(names.get(name), atMs));
+  }
+
+  #noteBy(policy: unknown, action: unknown): void {
+    if (typeof policy !== 'string' || typeof action !== 'string') return;
+    const known = this.#byPolicy.get(policy);
+    if (known !== undefined) known.add(action);
+    else if (this.#byPolicy.size < MAX_NAMES) this.#byPolicy.set(policy, new Set([action]));
+  }
+}
+
+/** The actions of a recorded `authorization_details`. */
+const actionsIn = (details: unknown): readonly unknown[] =>
+  (Array.isArray(details) ? details : []).flatMap((entry: unknown) => {
+    const actions = typeof entry === 'object' && entry !== null && 'actions' in entry ? entry.actions : [];
+    return Array.isArray(actions) ? actions : [];
+  });

@@ -1,0 +1,130 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { runInventory } from '../../../src/cli/inventory.ts';
+import { Inventory } from '../../../src/tools/learn/inventory.ts';
+import type { ReadRecord } from '../../../src/tools/learn/record-window.ts';
+import { withoutUnused } from '../../../src/tools/learn/unused-grants.ts';
+import { encoded } from '../../builders/ledger-record.ts';
+import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { ran } from '../../cli/ledgers.ts';
+import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
+import { observedUse } from './learning.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const agent = 'spiffe://acme.test/ns/agents/sa/planner';
+const policies = `@id("reads")
+permit (
+  principal == Remit::Agent::"${agent}",
+  action in [
+    Remit::Action::"files.list", // often
+    Remit::Action::"files.read"
+  ],
+  resource
+);
+
+// About payments.
+@id("pays")
+permit (principal == Remit::Agent::"${agent}", action == Remit::Action::"payments.create", resource);
+
+@id("never")
+forbid (principal, action == Remit::Action::"files.delete", resource);
+`;
+
+const used = (change: object) =>
+  observedUse({
+    agent,
+    action: 'files.list',
+    policyIds: ['reads'],
+    host: 'files.acme.test',
+    path: '/v1/files',
+    ...change,
+  });
+
+const inventoryOf = async (records: readonly object[]) => {
+  const set = await mustLoad(folderWith(policies));
+  const inventory = new Inventory();
+  for (const record of records) inventory.add(JSON.parse(JSON.stringify(record)) as ReadRecord, set);
+  return { set, inventory };
+};
+
+describe('Inventory', () => {
+  it('lists what the folder has and what records show, and when it was last used', async () => {
+    const { set, inventory } = await inventoryOf([
+      used({ at: 1_000 }),
+      used({ at: 2_000 }),
+      used({ action: null, policyIds: [], host: 'old.acme.test', agent: 'spiffe://acme.test/x', at: 3_000 }),
+      { ...used({}), decision: 'deny', agent: 'spiffe://acme.test/denied' },
+    ]);
+    const rows = inventory.rows(set).map(({ kind, id, seen, isKnown }) => [kind, id, seen?.lastMs ?? null, isKnown]);
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        ['agent', agent, 2_000, false],
+        ['agent', 'spiffe://acme.test/x', 3_000, false],
+        ['server', 'files', 2_000, true],
+        ['server', 'payments', null, true],
+        ['server', 'old.acme.test', 3_000, false],
+        ['tool', 'files.list', 2_000, true],
+        ['tool', 'files.read', null, true],
+        ['grant', 'reads', 2_000, true],
+        ['grant', 'pays', null, true],
+      ]),
+    );
+    expect(rows.map(([, id]) => id)).not.toContain('spiffe://acme.test/denied');
+    expect(rows.map(([, id]) => id)).not.toContain('never');
+  });
+});
+
+const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line.trim() !== '');
+
+describe('withoutUnused', () => {
+  it('takes out a permit that permitted nothing, and of a list what it never permitted; git applies the patch', async () => {
+    const { set, inventory } = await inventoryOf([used({})]);
+    const [narrowed] = withoutUnused(set, inventory);
+    expect(narrowed?.text).toContain('action in [Remit::Action::"files.list"]');
+    expect(narrowed?.text).not.toContain('@id("pays")');
+    expect(narrowed?.text).toContain('@id("never")');
+    const left = await mustLoad(folderWith(narrowed?.text ?? ''));
+    expect(left.policies.map(({ id }) => id)).toEqual(['reads', 'never']);
+    const within = folder();
+    const path = join(within, narrowed?.file.name ?? '');
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, policies);
+    execFileSync('git', ['apply', '-'], { cwd: within, input: `${narrowed?.patch ?? ''}\n` });
+    expect(lines(await readFile(path, 'utf8'))).toEqual(lines(narrowed?.text ?? ''));
+  });
+
+  it('takes out nothing that was used', async () => {
+    const { set, inventory } = await inventoryOf([
+      used({}),
+      used({ action: 'files.read' }),
+      used({ action: 'payments.create', policyIds: ['pays'] }),
+    ]);
+    expect(withoutUnused(set, inventory)).toEqual([]);
+  });
+});
+
+describe('remit inventory', () => {
+  it('prints a list, and a patch for what was not used', async () => {
+    const within = folder();
+    const log = mustOpenLog(settingsIn(within));
+    log.append([{ bytes: encoded(used({ at: Date.now() - 3_600_000 })).bytes, outbox: null }], 'f'.repeat(32));
+    log.close();
+    const set = folder();
+    await writeFile(join(set, 'actions.yaml'), await readFile('cedar-policies/actions.yaml'));
+    await writeFile(join(set, 'all.cedar'), policies);
+    const ledger = ['--ledger', join(within, 'ledger')];
+    const list = await ran(runInventory, set, ...ledger, '--unused', '30d');
+    expect(list).toMatchObject({ exit: 0, err: '' });
+    expect(list.out).toMatch(/^grant +pays +0 +never/m);
+    expect(list.out).not.toMatch(/^grant +reads/m);
+    const patch = await ran(runInventory, set, ...ledger, '--unused', '30d', '--patch');
+    expect(patch).toMatchObject({ exit: 0, err: '' });
+    expect(patch.out).toContain('-@id("pays")');
+    expect(await ran(runInventory, set, ...ledger, '--patch')).toMatchObject({ exit: 2 });
+  });
+});
