@@ -8,7 +8,7 @@ import { learnMarkdown } from '../tools/learn/learn-markdown.ts';
 import { learnReport } from '../tools/learn/learn-report.ts';
 import { readDescriptions } from '../tools/learn/read-descriptions.ts';
 import type { ReadDescriptions } from '../tools/learn/read-descriptions.ts';
-import { boundsOf, ledgerSource, receivedSource } from '../tools/learn/record-window.ts';
+import { boundsOf, bothSpans, ledgerBounds, ledgerSource, receivedSource } from '../tools/learn/record-window.ts';
 import type { RecordSource, Span } from '../tools/learn/record-window.ts';
 import { writeLearntFolder } from '../tools/learn/write-folder.ts';
 import { EXIT } from './command.ts';
@@ -99,8 +99,9 @@ async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal |
   const read = await readDescriptions({ openapi, tools, proto });
   if (isProblem(read)) return taskRefusal(read.problem);
   return withLedger<null>(folder, async (log) => {
-    const sources: readonly RecordSource[] = [ledgerSource(log), ...[...received.values()].map(receivedSource)];
-    const span = boundsOf(sources, asked);
+    const others = [...received.values()].map(receivedSource);
+    const sources: readonly RecordSource[] = [ledgerSource(log), ...others];
+    const span = bothSpans(ledgerBounds(log, asked), boundsOf(others, asked));
     if (span === null) return taskRefusal('no call was recorded in that time', EXIT.no);
     const made = await learn({
       sources,

@@ -96,6 +96,23 @@ export function boundsOf(sources: readonly RecordSource[], span: Span): Span | n
   return fromMs === Infinity ? null : { fromMs, toMs };
 }
 
+/** The same of a ledger, by its index. */
+export function ledgerBounds(log: LogReader, { fromMs, toMs }: Span): Span | null {
+  const ends = [false, true].flatMap((isNewestFirst) =>
+    [...log.found({ kind: 'use', sinceMs: fromMs, untilMs: toMs }, { isNewestFirst }).take(1)].map(
+      ({ bytes }) => recordFrom(bytes)?.['at'],
+    ),
+  );
+  const instants = ends.filter((at) => typeof at === 'number');
+  return instants.length === 0 ? null : { fromMs: Math.min(...instants), toMs: Math.max(...instants) + 1 };
+}
+
+/** The span of both. */
+export const bothSpans = (one: Span | null, other: Span | null): Span | null =>
+  one === null || other === null
+    ? (one ?? other)
+    : { fromMs: Math.min(one.fromMs, other.fromMs), toMs: Math.max(one.toMs, other.toMs) };
+
 function recordFrom(leaf: Uint8Array): ReadRecord | null {
   try {
     const record: unknown = JSON.parse(Buffer.from(recordBytesIn(leaf)).toString('utf8'));
