@@ -9,7 +9,7 @@ import type { AuthorizationDetail } from '../../core/token/authorization-details
 import { isProblem } from '../../core/runtime/problem.ts';
 import { intentFileFrom } from '../../agent/task/intent.ts';
 import { matchesGlob } from '../policy/import/selection.ts';
-import type { ApiDescriptions } from './api-descriptions.ts';
+import type { ApiDescriptions } from './descriptions/api-descriptions.ts';
 import { CallJudge } from './judge.ts';
 import { learntCallFrom } from './learnt-call.ts';
 import type { LearntCall } from './learnt-call.ts';

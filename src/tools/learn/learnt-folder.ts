@@ -4,7 +4,7 @@ import { yamlComment } from '../policy/write/comment.ts';
 import { intentText } from '../policy/write/new-intent.ts';
 import { acceptedCatalog } from './accepted-catalog.ts';
 import type { AcceptedCatalog } from './accepted-catalog.ts';
-import type { ApiDescriptions } from './api-descriptions.ts';
+import type { ApiDescriptions } from './descriptions/api-descriptions.ts';
 import { TO_DECIDE } from './catalog-text.ts';
 import { isIntentInForce, learntIntent } from './learnt-intents.ts';
 import { learntPermits } from './learnt-permits.ts';

@@ -3,7 +3,7 @@ import type { Entry } from '../policy/import/entry.ts';
 import { riskOfName, riskOfRoute } from './guessed-risk.ts';
 import { learntArguments } from './learnt-arguments.ts';
 import type { LearntAction, LearntServer, EntrySection } from './learnt-action.ts';
-import type { ApiDescriptions } from './api-descriptions.ts';
+import type { ApiDescriptions } from './descriptions/api-descriptions.ts';
 import type { Observations } from './observations.ts';
 import type { SeenRoute } from './path-trie.ts';
 import { safeIds } from './safe-name.ts';

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { runLearn } from '../../../src/cli/learn.ts';
-import { readDescriptions } from '../../../src/tools/learn/read-descriptions.ts';
+import { readDescriptions } from '../../../src/tools/learn/descriptions/read-descriptions.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';

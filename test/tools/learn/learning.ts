@@ -1,6 +1,6 @@
 /** Learning from records that a test makes. */
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
-import { NO_DESCRIPTIONS } from '../../../src/tools/learn/api-descriptions.ts';
+import { NO_DESCRIPTIONS } from '../../../src/tools/learn/descriptions/api-descriptions.ts';
 import { learn } from '../../../src/tools/learn/learn.ts';
 import type { Learnt, LearnRequest } from '../../../src/tools/learn/learn.ts';
 import type { RecordSource } from '../../../src/tools/learn/record-window.ts';

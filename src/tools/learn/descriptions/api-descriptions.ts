@@ -1,4 +1,4 @@
-import type { Entry } from '../policy/import/entry.ts';
+import type { Entry } from '../../policy/import/entry.ts';
 
 /** Catalog entries of API descriptions, which win over guesses. */
 export interface ApiDescriptions {

@@ -1,8 +1,8 @@
-import type { PolicySet } from '../../core/policy/loading/load.ts';
-import { NAMESPACE } from '../../core/policy/namespace.ts';
-import { seenAgain } from './sightings.ts';
-import type { Sightings } from './sightings.ts';
-import type { ReadRecord } from './record-window.ts';
+import type { PolicySet } from '../../../core/policy/loading/load.ts';
+import { NAMESPACE } from '../../../core/policy/namespace.ts';
+import { seenAgain } from '../sightings.ts';
+import type { Sightings } from '../sightings.ts';
+import type { ReadRecord } from '../record-window.ts';
 
 /** What an inventory lists. A tool is an action of the catalog; a grant is a permit. */
 export const INVENTORY_KINDS = ['agent', 'user', 'server', 'tool', 'grant'] as const;

@@ -1,8 +1,8 @@
-import { cedarStatements } from '../../core/policy/cedar-text.ts';
-import type { CedarStatement } from '../../core/policy/cedar-text.ts';
-import type { PolicySet } from '../../core/policy/loading/load.ts';
-import type { SourceFile } from '../../core/policy/loading/source.ts';
-import { NAMESPACE } from '../../core/policy/namespace.ts';
+import { cedarStatements } from '../../../core/policy/cedar-text.ts';
+import type { CedarStatement } from '../../../core/policy/cedar-text.ts';
+import type { PolicySet } from '../../../core/policy/loading/load.ts';
+import type { SourceFile } from '../../../core/policy/loading/source.ts';
+import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import type { Inventory } from './inventory.ts';
 
 /** A policy file without what nothing used. */

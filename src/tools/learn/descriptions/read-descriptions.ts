@@ -1,19 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { parse, stringify } from 'yaml';
-import { catalogFrom } from '../../core/action/catalog/catalog-assembly.ts';
-import type { Catalog, Server } from '../../core/action/catalog/catalog.ts';
-import { descriptorSetFrom } from '../../core/action/grpc/protobuf/descriptor-set.ts';
-import { isProblem } from '../../core/runtime/problem.ts';
-import type { Problem } from '../../core/runtime/problem.ts';
-import { errorCode } from '../../core/runtime/system/error-code.ts';
-import { importedDescriptorSet } from '../policy/import/descriptor-set.ts';
-import { itemsIn, memberOf, membersOf } from '../policy/import/entry.ts';
-import type { Entry, Imported } from '../policy/import/entry.ts';
-import { importedMcpTools } from '../policy/import/mcp-tools.ts';
-import { importedOpenApi } from '../policy/import/openapi.ts';
-import { importedProto } from '../policy/import/proto.ts';
+import { catalogFrom } from '../../../core/action/catalog/catalog-assembly.ts';
+import type { Catalog, Server } from '../../../core/action/catalog/catalog.ts';
+import { descriptorSetFrom } from '../../../core/action/grpc/protobuf/descriptor-set.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
+import { errorCode } from '../../../core/runtime/system/error-code.ts';
+import { importedDescriptorSet } from '../../policy/import/descriptor-set.ts';
+import { itemsIn, memberOf, membersOf } from '../../policy/import/entry.ts';
+import type { Entry, Imported } from '../../policy/import/entry.ts';
+import { importedMcpTools } from '../../policy/import/mcp-tools.ts';
+import { importedOpenApi } from '../../policy/import/openapi.ts';
+import { importedProto } from '../../policy/import/proto.ts';
 import type { ApiDescriptions } from './api-descriptions.ts';
-import type { OperationOf } from './observations.ts';
+import type { OperationOf } from '../observations.ts';
 
 /** Files that describe APIs, as they are named on a command line. */
 export interface DescriptionFiles {
