@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, openSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { Agent, get } from 'node:https';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -44,6 +44,18 @@ const environment = {
   HOME: layout.state,
 };
 
+/** Folder of images as they were sent, which are read if they are unpacked again or sent on: links to them do, for half of the copy. */
+const SENT = 'io.containerd.content.v1.content';
+
+/** Takes a folder of the prepared ones. */
+const takeImages = (name: string): Promise<unknown> =>
+  promisify(execFile)('cp', [
+    '--archive',
+    ...(name === SENT ? ['--symbolic-link'] : []),
+    join(images, name),
+    CONTAINERD_ROOT,
+  ]);
+
 function end(why: string): void {
   process.stderr.write(`${why}\n`);
   process.exit(1);
@@ -71,7 +83,7 @@ try {
   const configuration = writeConfiguration(layout);
   for (const program of firstPrograms(layout, configuration)) start(program);
   // While the API server starts.
-  await promisify(execFile)('cp', ['--archive', `${images}/.`, CONTAINERD_ROOT]);
+  await Promise.all(readdirSync(images).map(takeImages));
   say('images: ready');
   start(containerRuntime(configuration));
   // A kubelet ends without either.
