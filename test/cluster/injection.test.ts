@@ -22,7 +22,7 @@ import { IMAGE } from './release.ts';
 import { toolFiles } from './tool-pods.ts';
 
 // The image is built once, images are pulled, and many pods are made.
-jest.setTimeout(900_000);
+jest.setTimeout(1_800_000);
 
 const root = resolve(import.meta.dirname, '../..');
 const CHART = join(root, 'deploy/chart');

@@ -12,7 +12,7 @@ import { publishVariant } from '../variant.ts';
 import { CHART, startLife } from './life.ts';
 import type { Life } from './life.ts';
 
-jest.setTimeout(900_000);
+jest.setTimeout(1_800_000);
 
 const NO_AUTHORITY = /task\.state-unavailable|token\.keys-unavailable|ledger\.unavailable/;
 /** Room on each volume of an authority. */

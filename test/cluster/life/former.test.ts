@@ -10,7 +10,7 @@ import { currentRelease, releaseOf, VERSION } from '../release.ts';
 import { startLife } from './life.ts';
 import type { Life } from './life.ts';
 
-jest.setTimeout(900_000);
+jest.setTimeout(1_800_000);
 
 /** The release before this one. */
 const FORMER = '00ed44e8';

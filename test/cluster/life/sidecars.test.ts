@@ -13,7 +13,7 @@ import { startLife } from './life.ts';
 import type { Life } from './life.ts';
 
 // The image is built once, images are pulled, and pods are made again many times.
-jest.setTimeout(900_000);
+jest.setTimeout(1_800_000);
 
 const MISSING = /actions\.yaml/;
 const UNKNOWN = 'unregistered';

@@ -10,7 +10,7 @@ import { currentRelease, VERSION } from '../release.ts';
 import { CHART, startLife } from './life.ts';
 import type { Life } from './life.ts';
 
-jest.setTimeout(900_000);
+jest.setTimeout(1_800_000);
 
 /** The upgrade of the page, which takes the newest version. */
 const [UPGRADE = ''] = pageCommands(PAGE, 'Upgrade, and back');
