@@ -29,6 +29,8 @@ export async function startLoad(
   });
   await until(async () => (await cluster.tried(['kubectl', '-n', 'agents', 'logs', name])).stdout.includes('calling'), {
     what: 'a load that calls',
+    // `remit run` may have to start again, and the kubelet waits longer each time.
+    withinMs: 300_000,
   });
   return name;
 }
