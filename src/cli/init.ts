@@ -1,7 +1,8 @@
 /** `remit init`: write a folder to start with: configuration, Envoy, policies, SPIRE entries. */
 import { relative } from 'node:path';
 import { answersFrom, QUESTIONS, withDefault } from '../tools/init/answers.ts';
-import type { Answers, Given, InitQuestion } from '../tools/init/answers.ts';
+import type { Answers, Given, Host, InitQuestion } from '../tools/init/answers.ts';
+import type { Observe } from '../tools/init/enforcement-file.ts';
 import { folderFiles } from '../tools/init/folder-files.ts';
 import { shellWord } from '../tools/init/written-text.ts';
 import { writeFolder } from '../tools/init/written-folder.ts';
@@ -10,7 +11,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `usage: remit init [FOLDER] --trust-domain NAME [OPTION ...] [--yes] [--force]
+const help = `usage: remit init [FOLDER] --trust-domain NAME [OPTION ...] [--observe] [--yes] [--force]
 
 Writes a folder to start with: remit.yaml, a configuration of Envoy, a policy folder with tests that pass, an intent, and scripts
 that register everything with SPIRE and make the first call. On a terminal it asks for what no option says.
@@ -20,6 +21,9 @@ that register everything with SPIRE and make the first call. On a terminal it as
 
   FOLDER                 where to write; default \`remit-host\`
 ${QUESTIONS.map(({ name, help: [placeholder, meaning] }) => `  --${`${name} ${placeholder}`.padEnd(21)}${meaning}`).join('\n')}
+  --observe              all calls pass, and Remit records what it would have denied: for a fleet that runs. For envoy, istio,
+                         istio-waypoint, envoy-gateway, kgateway; the way back is written to enforcing/
+  --owner NAME           who answers for what is observed, with --observe; default USER
   --yes                  take the defaults without asking
   --force                replace files that are there; without it nothing is written if one is
 
@@ -38,6 +42,8 @@ const known = {
   'workload-api': text,
   parent: text,
   selector: text,
+  observe: { type: 'boolean', default: false },
+  owner: text,
   yes: { type: 'boolean', default: false },
   force: { type: 'boolean', default: false },
 } as const;
@@ -49,13 +55,16 @@ export const init: Command = {
   run: async (args, io) => {
     const options = optionsFrom(args, known, 1);
     if (typeof options === 'string') return refused(io, [options]);
-    const { yes, force, ...values } = options.values;
+    const { yes, force, observe, owner, ...values } = options.values;
     const [folder = 'remit-host'] = options.operands;
     const given = await answered(values, yes ? undefined : io.ask, io);
     if (given === null) return refused(io, ['ended without an answer: nothing was written']);
     const answers = answersFrom(folder, given);
     if ('problems' in answers) return refused(io, answers.problems);
-    const files = await folderFiles(answers);
+    const observing = observe ? observeFrom(answers, owner ?? io.environment['USER'] ?? '') : null;
+    if (observing !== null && 'problem' in observing) return refused(io, [observing.problem]);
+    if (owner !== undefined && !observe) return refused(io, ['--owner goes with --observe']);
+    const files = await folderFiles(answers, observing);
     const suffix = Buffer.from(systemPorts.randomBytes(6)).toString('hex');
     const problem = await writeFolder(answers.folder, files, {
       replace: force,
@@ -69,6 +78,19 @@ export const init: Command = {
     ]);
   },
 };
+
+/** Hosts whose configuration can let calls pass that Remit denies only while it is away. */
+const OBSERVED_HOSTS: ReadonlySet<Host> = new Set(['envoy', 'istio', 'istio-waypoint', 'envoy-gateway', 'kgateway']);
+
+function observeFrom({ host }: Answers, owner: string): Observe | { readonly problem: string } {
+  if (!OBSERVED_HOSTS.has(host))
+    return {
+      problem: `--observe is not for ${host}: it has no shipped files that let calls pass. \`remit help install/hosts/${host}\` says what fails there`,
+    };
+  return /^[\w.@ -]{1,128}$/.test(owner)
+    ? { owner, nowMs: systemPorts.nowMs() }
+    : { problem: '--observe needs --owner NAME: who answers for what is observed, such as team-payments' };
+}
 
 /** The answers of options and terminal, with defaults for the rest; `null` if the terminal was closed. */
 async function answered(values: Given, ask: CommandIo['ask'], io: CommandIo): Promise<Given | null> {

@@ -1,0 +1,78 @@
+import { isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
+import type { Document, ParsedNode, YAMLMap } from 'yaml';
+
+/** One change of a YAML file. */
+export interface YamlChange {
+  /** The first key of the document that has the place, such as `kind`, and its value; absent for a file with one document. */
+  readonly of?: readonly [key: string, value: string];
+  /** Keys and indexes; `name=x` is the element of a list whose `name` is `x`. */
+  readonly path: readonly (string | number)[];
+  /** The new value; `undefined` removes the key or the element. */
+  readonly value: unknown;
+  /** The comment above it, in place of the one that is there; absent: none. */
+  readonly because?: string;
+}
+
+/**
+ * The YAML file with these changes; all else, with its comments, stays as it is. Throws if a place does not exist and its parent has no room for
+ * it, which means that the shipped file and the list of changes differ.
+ *
+ * @param head the comment at the top in place of the one that is there
+ */
+export function changedYaml(text: string, changes: readonly YamlChange[], head: string | null = null): string {
+  const documents = parseAllDocuments(text);
+  if ('empty' in documents) throw new Error('the file has no YAML document');
+  for (const change of changes) apply(documentOf(documents, change), change);
+  const [first] = documents;
+  if (head !== null && first !== undefined) {
+    first.commentBefore = head;
+    // The comment of a file without an empty line after it belongs to its first node.
+    if (first.contents !== null && isMap(first.contents)) first.contents.commentBefore = null;
+  }
+  return documents.map((document) => document.toString({ lineWidth: 0, flowCollectionPadding: true })).join('');
+}
+
+type Parsed = Document.Parsed<ParsedNode>;
+
+function documentOf(documents: readonly Parsed[], { of, path }: YamlChange): Parsed {
+  const found = of === undefined ? documents[0] : documents.find((document) => document.get(of[0]) === of[1]);
+  if (found === undefined) throw new Error(`no document has \`${(of ?? path).join(' ')}\``);
+  return found;
+}
+
+function apply(document: Parsed, { path, value, because }: YamlChange): void {
+  const place = indexed(document, path);
+  const parent = document.getIn(place.slice(0, -1), true);
+  const last = place.at(-1);
+  if (value === undefined) return void document.deleteIn(place);
+  document.setIn(place, document.createNode(value));
+  if (isMap(parent)) comment(parent, last, because);
+}
+
+/** Replaces the comment above a key of a block; a key within braces has none. */
+function comment(map: YAMLMap, key: unknown, because: string | undefined): void {
+  if (map.flow === true) return;
+  const pair = map.items.find((item) => isScalar(item.key) && item.key.value === key);
+  if (pair === undefined || !isScalar(pair.key)) return;
+  // The parser gives a comment above the first key to the map.
+  if (map.items[0] === pair) map.commentBefore = null;
+  pair.key.commentBefore = because === undefined ? null : ` ${because}`;
+}
+
+/** The path with indexes in place of names. */
+function indexed(document: Parsed, path: YamlChange['path']): readonly (string | number)[] {
+  const found: (string | number)[] = [];
+  for (const step of path) {
+    const isLast = found.length === path.length - 1;
+    const at = typeof step === 'string' && step.startsWith(BY_NAME) ? indexOf(document.getIn(found), step) : step;
+    const isThere = document.hasIn([...found, at]) || (isLast && isMap(document.getIn(found)));
+    if (!isThere) throw new Error(`the shipped file has no \`${path.join('.')}\``);
+    found.push(at);
+  }
+  return found;
+}
+
+const BY_NAME = 'name=';
+
+const indexOf = (list: unknown, step: string): number =>
+  isSeq(list) ? list.items.findIndex((item) => isMap(item) && item.get('name') === step.slice(BY_NAME.length)) : -1;
