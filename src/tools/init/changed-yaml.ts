@@ -1,5 +1,5 @@
 import { isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
-import type { Document, ParsedNode, YAMLMap } from 'yaml';
+import type { Document, YAMLMap } from 'yaml';
 
 /** One change of a YAML file. */
 export interface YamlChange {
@@ -32,7 +32,7 @@ export function changedYaml(text: string, changes: readonly YamlChange[], head: 
   return documents.map((document) => document.toString({ lineWidth: 0, flowCollectionPadding: true })).join('');
 }
 
-type Parsed = Document.Parsed<ParsedNode>;
+type Parsed = Document.Parsed;
 
 function documentOf(documents: readonly Parsed[], { of, path }: YamlChange): Parsed {
   const found = of === undefined ? documents[0] : documents.find((document) => document.get(of[0]) === of[1]);

@@ -31,7 +31,9 @@ import { noRefusedRoute } from './refused-routes.ts';
 import { noRequestTrailers } from './request-trailers.ts';
 import { shortStreams } from './short-streams.ts';
 import { openSocket } from './reach/socket.ts';
-import { togetherFindings } from './with-remit.ts';
+import { serversBehind, togetherFindings } from './with-remit.ts';
+import { guardedOf } from './remit-filter.ts';
+import { enforcedCallsOf, whileObserved } from '../observed.ts';
 
 const perEnvoy: readonly EnvoyCheck[] = [
   neverAsked,
@@ -99,10 +101,21 @@ function check(title: string, run: (facts: EnvoyFacts, all: Facts) => readonly F
     category: 'envoy',
     title,
     run: (all) => {
-      const found = all.envoys.map((facts) => run(facts, all)?.map((one) => placed(one, facts.prefix)) ?? null);
+      const found = all.envoys.map(
+        (facts) => run(facts, all)?.map((one) => placed(judged(one, facts, all), facts.prefix)) ?? null,
+      );
       return found.every((one) => one === null) ? null : found.flatMap((one) => one ?? []);
     },
   };
+}
+
+/** Where all calls of a listener are observed, what lets them pass is a warning. */
+function judged(finding: Finding, facts: EnvoyFacts, { remit }: Facts): Finding {
+  const manager = guardedOf(facts).find(
+    ({ where }) => finding.where === where || finding.where.startsWith(`${where}/`),
+  );
+  const servers = manager === undefined ? null : serversBehind(manager, remit?.host?.policies?.servers ?? []);
+  return whileObserved(finding, enforcedCallsOf(remit, servers));
 }
 
 const placed = (finding: Finding, prefix: string): Finding => ({ ...finding, where: `${prefix}${finding.where}` });

@@ -145,6 +145,15 @@ function unserved(facts: EnvoyFacts, { policies }: RemitHost): readonly Finding[
     }));
 }
 
+/** The servers of the catalog with a host that a listener forwards; `null`, for all, if its routes are not known. */
+export const serversBehind = (
+  { routes, hasHiddenRoutes }: ReturnType<typeof guardedOf>[number],
+  servers: readonly { readonly id: string; readonly hosts: readonly string[] }[],
+): readonly string[] | null =>
+  hasHiddenRoutes
+    ? null
+    : servers.filter(({ hosts }) => hosts.some((host) => isServed(host, routes))).map(({ id }) => id);
+
 type Routes = ReturnType<typeof guardedOf>[number]['routes'];
 
 /** Of the virtual hosts that match a host Envoy takes the most specific. */

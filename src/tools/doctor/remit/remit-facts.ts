@@ -1,4 +1,5 @@
 import type { Config } from '../../../core/config/config.ts';
+import type { ObserveEntry } from '../../../core/policy/enforcement.ts';
 import type { FleetReport } from '../../../core/fleet/fleet-report.ts';
 import type { SocketFacts, TrustedCa } from '../envoy/envoy-facts.ts';
 
@@ -53,6 +54,10 @@ export interface PolicyFolder {
   readonly agents: readonly string[];
   /** Audiences of all servers of the catalog. */
   readonly audiences: readonly string[];
+  /** The servers of the catalog. */
+  readonly servers: readonly { readonly id: string; readonly hosts: readonly string[] }[];
+  /** The entries of `enforcement.yaml`. */
+  readonly observed: readonly ObserveEntry[];
   /** Hosts of all servers of the catalog. */
   readonly hosts: readonly string[];
   /** Why others can write it, or a file in it; `null` if they cannot. */

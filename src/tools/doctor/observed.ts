@@ -1,0 +1,80 @@
+import type { ObserveEntry } from '../../core/policy/enforcement.ts';
+import { dayOf } from '../../core/runtime/day.ts';
+import type { Code } from './codes.ts';
+import type { Finding } from './finding.ts';
+import type { RemitFacts } from './remit/remit-facts.ts';
+
+/**
+ * Findings that the shipped files for observing bring about: something lets calls pass, or leaves them as they came, that policies deny. They
+ * are warnings while all calls there are observed.
+ */
+const OF_OBSERVING: ReadonlySet<Code> = new Set<Code>([
+  'envoy.fails-open',
+  'envoy.passed-unchecked',
+  'envoy.checks-failed',
+  'envoy.partial-body',
+  'envoy.client-certificate-optional',
+  'envoy.certificate-unverified',
+  'envoy.upgrades',
+  'istio.fails-open',
+  'istio.partial-body',
+  'envoy-gateway.fails-open',
+]);
+
+/** Which calls of some servers are enforced now, in words, and until when the others are observed; `null` if that is not known. */
+export interface EnforcedCalls {
+  readonly enforced: readonly string[];
+  /** The first end of an entry, milliseconds since the Unix epoch; `null` if nothing is observed. */
+  readonly untilMs: number | null;
+}
+
+/**
+ * What of the calls to `servers` is enforced.
+ *
+ * @param servers ids of the catalog
+ */
+export function enforcedCallsOf(remit: RemitFacts | null, servers: readonly string[] | null): EnforcedCalls | null {
+  const host = remit?.host ?? null;
+  if (remit === null || host === null || host.policies === null || host.policies.hash === null) return null;
+  const { policies, config } = host;
+  const entries = policies.observed.filter(({ untilMs }) => untilMs > remit.nowMs);
+  const asked = servers ?? policies.servers.map(({ id }) => id);
+  const enforced = asked.flatMap((server) => {
+    const covering = entries.filter((entry) => entry.servers === null || entry.servers.includes(server));
+    const missing = [
+      ...config.trustDomains
+        .filter((domain) => !covering.some((entry) => coversDomain(entry, domain)))
+        .map((domain) => `agents of \`${domain}\``),
+      ...(covering.some(({ agents }) => agents === null) ? [] : ['calls without an identity']),
+    ];
+    return missing.length === 0 ? [] : [`${missing.join(' and ')} at \`${server}\``];
+  });
+  return { enforced, untilMs: entries.length === 0 ? null : Math.min(...entries.map(({ untilMs }) => untilMs)) };
+}
+
+const coversDomain = ({ agents }: ObserveEntry, domain: string): boolean =>
+  agents?.some(
+    (pattern) => pattern === '*' || pattern === `spiffe://${domain}/*` || pattern === `spiffe://${domain}/**`,
+  ) ?? false;
+
+/** Most names in one line. */
+const NAMED = 3;
+
+/** A finding as it counts while calls are observed: a warning if all are, and else with what is enforced. */
+export function whileObserved(finding: Finding, enforcement: EnforcedCalls | null): Finding {
+  if (enforcement === null || !OF_OBSERVING.has(finding.code)) return finding;
+  const { enforced, untilMs } = enforcement;
+  if (untilMs === null) return finding;
+  if (enforced.length === 0)
+    return {
+      ...finding,
+      level: 'warning',
+      message: `${finding.message}; all calls here are observed, the first until ${dayOf(untilMs)}`,
+      fix: `before any of them is enforced: ${finding.fix}`,
+    };
+  const more = enforced.length > NAMED ? ` and ${enforced.length - NAMED} more` : '';
+  return {
+    ...finding,
+    message: `${finding.message}; enforced are ${enforced.slice(0, NAMED).join(', ')}${more}`,
+  };
+}
