@@ -118,6 +118,12 @@ describeWith(
       expect(await containersOf('remit', 'remit-authority-0')).toBe(',remit');
     });
 
+    async function injectAuthority(value: string): Promise<void> {
+      const template = { metadata: { labels: { 'sidecar.istio.io/inject': value } } };
+      const words = ['kubectl', '-n', 'remit', 'patch', 'statefulset', 'remit-authority', '-p'];
+      await cluster.run([...words, JSON.stringify({ spec: { template } })]);
+    }
+
     it('does not get ready an authority that is injected, and doctor says why', async () => {
       await cluster.apply({
         apiVersion: 'security.istio.io/v1',
@@ -125,11 +131,7 @@ describeWith(
         metadata: { name: 'default', namespace: 'remit' },
         spec: { mtls: { mode: 'STRICT' } },
       });
-      const template = { metadata: { labels: { 'sidecar.istio.io/inject': 'true' } } };
-      const patch = JSON.stringify({ spec: { template } });
-      // As a field of Helm, which else could not upgrade it.
-      const words = ['kubectl', '-n', 'remit', 'patch', 'statefulset', 'remit-authority', '--field-manager=helm'];
-      await cluster.run([...words, '-p', patch]);
+      await injectAuthority('true');
       const doctor = ['kubectl', '-n', 'remit', 'exec', 'remit-authority-0', '-c', 'remit', '--', 'remit', 'doctor'];
       const said = await until(
         async () => {
@@ -142,6 +144,8 @@ describeWith(
       const ready = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
       const isReady = ['kubectl', '-n', 'remit', 'get', 'pod', 'remit-authority-0', '-o', ready];
       await until(async () => (await cluster.run(isReady)) === 'False', { what: 'a pod that is not ready' });
+      // As it was: Helm does not change a label that others have set.
+      await injectAuthority('false');
     });
 
     it('injects nothing once injection is removed by `helm upgrade`', async () => {
