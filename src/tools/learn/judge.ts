@@ -28,7 +28,7 @@ export interface DeniedCalls {
   readonly seen: Sightings;
 }
 
-const MAX_MEMORY = 20_000;
+const MAX_MEMORY = 4_000;
 const MAX_GROUPS = 1_000;
 
 /** Decides recorded calls by a learnt policy set and the learnt intents, with the engine in use. */
