@@ -1,3 +1,4 @@
+import { printable } from '../core/ledger/timeline-text.ts';
 import type { LineSink } from '../core/telemetry/decision-log.ts';
 
 /** What a command may use of the world outside. */
@@ -50,6 +51,17 @@ export const EXIT = {
   /** Invalid usage or input. */
   bad: 2,
 } as const;
+
+/** Prints what is wrong, each line after the name of the command; returns the exit code, of bad use unless the refusal has another. */
+export function refused(
+  io: Pick<CommandIo, 'err'>,
+  command: string,
+  refusal: string | { readonly message: string; readonly exit: number },
+): number {
+  const { message, exit } = typeof refusal === 'string' ? { message: refusal, exit: EXIT.bad } : refusal;
+  for (const line of message.split('\n')) io.err(`${command}: ${printable(line)}`);
+  return exit;
+}
 
 /** One command of `remit`. */
 export interface Command {

@@ -8,7 +8,7 @@ import { printable } from '../core/ledger/timeline-text.ts';
 import { isProblem } from '../core/runtime/problem.ts';
 import type { Problem } from '../core/runtime/problem.ts';
 import { adminAnswer } from './admin-answer.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
@@ -48,11 +48,12 @@ async function healthcheck(
     },
     0,
   );
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit healthcheck', options);
   const { admin, config, live } = options.values;
-  if (admin !== undefined && config !== undefined) return refused(io, 'use --admin or --config, not both');
+  if (admin !== undefined && config !== undefined)
+    return refused(io, 'remit healthcheck', 'use --admin or --config, not both');
   const asked = admin ?? (await adminIn(resolve(config ?? DEFAULT_CONFIG), io.environment));
-  if (isProblem(asked)) return refused(io, asked.problem);
+  if (isProblem(asked)) return refused(io, 'remit healthcheck', asked.problem);
   const answer = await adminAnswer(asked, live ? '/livez' : '/readyz', { timeoutMs: TIMEOUT_MS });
   if (isProblem(answer)) {
     io.err(`remit healthcheck: ${printable(answer.problem)}`);
@@ -83,9 +84,4 @@ function urlOf(listen: Address): string | Problem {
     return { problem: `\`admin.listen\` must be \`host:port\`, got \`${addressText(listen)}\`` };
   const loopback = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listen.host];
   return `http://${addressText({ ...listen, host: loopback ?? listen.host })}`;
-}
-
-function refused(io: Pick<CommandIo, 'err'>, problem: string): number {
-  for (const line of problem.split('\n')) io.err(`remit healthcheck: ${printable(line)}`);
-  return EXIT.bad;
 }

@@ -7,7 +7,7 @@ import { folderFiles } from '../tools/init/folder-files.ts';
 import { shellWord } from '../tools/init/written-text.ts';
 import { writeFolder } from '../tools/init/written-folder.ts';
 import { systemPorts } from '../core/runtime/ports.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
@@ -54,16 +54,16 @@ export const init: Command = {
   help,
   run: async (args, io) => {
     const options = optionsFrom(args, known, 1);
-    if (typeof options === 'string') return refused(io, [options]);
+    if (typeof options === 'string') return refused(io, 'remit init', options);
     const { yes, force, observe, owner, ...values } = options.values;
     const [folder = 'remit-host'] = options.operands;
     const given = await answered(values, yes ? undefined : io.ask, io);
-    if (given === null) return refused(io, ['ended without an answer: nothing was written']);
+    if (given === null) return refused(io, 'remit init', 'ended without an answer: nothing was written');
     const answers = answersFrom(folder, given);
-    if ('problems' in answers) return refused(io, answers.problems);
+    if ('problems' in answers) return refused(io, 'remit init', answers.problems.join('\n'));
     const observing = observe ? observeFrom(answers, owner ?? io.environment['USER'] ?? '') : null;
-    if (observing !== null && 'problem' in observing) return refused(io, [observing.problem]);
-    if (owner !== undefined && !observe) return refused(io, ['--owner goes with --observe']);
+    if (observing !== null && 'problem' in observing) return refused(io, 'remit init', observing.problem);
+    if (owner !== undefined && !observe) return refused(io, 'remit init', '--owner goes with --observe');
     const files = await folderFiles(answers, observing);
     const suffix = Buffer.from(systemPorts.randomBytes(6)).toString('hex');
     const problem = await writeFolder(answers.folder, files, {
@@ -72,10 +72,9 @@ export const init: Command = {
       privateFolders: answers.host === 'envoy' ? ['run', 'state'] : [],
     });
     if (problem === null) return printWritten(io, answers, [...files.keys()]);
-    if ('failed' in problem) return refused(io, [`\`${folder}\` could not be written: ${problem.failed}`]);
-    return refused(io, [
-      `nothing was written: \`${folder}\` has ${problem.existing.map((name) => `\`${name}\``).join(', ')}; --force replaces them`,
-    ]);
+    if ('failed' in problem) return refused(io, 'remit init', `\`${folder}\` could not be written: ${problem.failed}`);
+    const existing = problem.existing.map((name) => `\`${name}\``).join(', ');
+    return refused(io, 'remit init', `nothing was written: \`${folder}\` has ${existing}; --force replaces them`);
   },
 };
 
@@ -145,9 +144,4 @@ function printWritten(io: CommandIo, { folder, selector, host }: Answers, names:
         ];
   io.err(['next:', ...next].join('\n  '));
   return EXIT.good;
-}
-
-function refused(io: CommandIo, problems: readonly string[]): number {
-  for (const problem of problems) io.err(`remit init: ${problem}`);
-  return EXIT.bad;
 }

@@ -10,7 +10,7 @@ import type { InjectionOutcome } from '../tools/inject/inject.ts';
 import { injectionPolicy } from '../tools/inject/injection-policy.ts';
 import { istioTemplate } from '../tools/inject/istio-template.ts';
 import { kustomization } from '../tools/inject/kustomization.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
@@ -61,21 +61,26 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'stdin'>;
 async function inject(args: readonly string[], io: Io): Promise<number> {
   const string = { type: 'string' } as const;
   const options = optionsFrom(args, { file: { ...string, short: 'f' }, image: string, print: string }, 0);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit inject', options);
   const { file, image, print } = options.values;
-  if ((file === undefined) === (print === undefined)) return refused(io, 'name either `-f FILE` or `--print`');
+  if ((file === undefined) === (print === undefined))
+    return refused(io, 'remit inject', 'name either `-f FILE` or `--print`');
   if (image !== undefined && !/^[\w][\w.:/@-]{0,511}$/.test(image))
-    return refused(io, `invalid image ${JSON.stringify(image)}`);
+    return refused(io, 'remit inject', `invalid image ${JSON.stringify(image)}`);
   const fragment = fragmentFrom(await readFile(FRAGMENT, 'utf8'), { image });
   if (print !== undefined) {
     const render = PRINTED.get(print);
     if (render === undefined)
-      return refused(io, `\`--print\` takes ${[...PRINTED.keys()].join(', ')}; got ${JSON.stringify(print)}`);
+      return refused(
+        io,
+        'remit inject',
+        `\`--print\` takes ${[...PRINTED.keys()].join(', ')}; got ${JSON.stringify(print)}`,
+      );
     io.out(render(fragment).trimEnd());
     return EXIT.good;
   }
   const text = await manifestText(file ?? '', io);
-  if ('problem' in text) return refused(io, text.problem);
+  if ('problem' in text) return refused(io, 'remit inject', text.problem);
   const result = injectedInto(text.text, fragment);
   if ('problems' in result) {
     const at = file === '-' ? 'standard input' : file;
@@ -112,9 +117,4 @@ async function manifestText(file: string, io: Io): Promise<{ readonly text: stri
         code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? `${shown} must be valid UTF-8` : `${shown}: ${code ?? message}`,
     };
   }
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit inject: ${problem}`);
-  return EXIT.bad;
 }

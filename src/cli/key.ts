@@ -10,12 +10,12 @@ import { KEYS_ROOT } from '../core/state/shared-keys.ts';
 import type { SharedKey } from '../core/state/shared-keys.ts';
 import { causeOf } from '../core/task/cause.ts';
 import { askedReceipt } from './task/asked-receipt.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { usingPostgres } from './state/opened-state.ts';
 import { operationOf, operatorOptions } from './operator.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, taskRefusal, refused, sourceOf } from './task/task-source.ts';
+import { isCommandRefusal, taskRefusal, sourceOf } from './task/task-source.ts';
 import type { CommandRefusal } from './task/task-source.ts';
 
 const help = `remit key: list or revoke the signing keys of authorities on a PostgreSQL

@@ -11,13 +11,13 @@ import type { ReadDescriptions } from '../tools/learn/descriptions/read-descript
 import { boundsOf, bothSpans, ledgerBounds, ledgerSource, receivedSource } from '../tools/learn/record-window.ts';
 import type { RecordSource, Span } from '../tools/learn/record-window.ts';
 import { writeLearntFolder } from '../tools/learn/write-folder.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger/ledger-source.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './ledger/received-source.ts';
 import { optionsFrom } from './options.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from './task/instant.ts';
-import { isCommandRefusal, refused, taskRefusal } from './task/task-source.ts';
+import { isCommandRefusal, taskRefusal } from './task/task-source.ts';
 import type { CommandRefusal } from './task/task-source.ts';
 
 const DEFAULT_SINCE = '14d';

@@ -2,11 +2,11 @@
 import { printable } from '../core/ledger/timeline-text.ts';
 import { isStoreFailure } from '../core/runtime/store-failure.ts';
 import type { SecretSighting } from '../core/state/secret-sighting.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 import { reading } from './state/opened-state.ts';
-import { isCommandRefusal, taskRefusal, refused, sourceOptions, stateOf } from './task/task-source.ts';
+import { isCommandRefusal, taskRefusal, sourceOptions, stateOf } from './task/task-source.ts';
 import type { CommandRefusal } from './task/task-source.ts';
 
 const MAX_LISTED = 10_000;

@@ -20,7 +20,7 @@ import { settingsMissing } from '../core/runtime/system/v8-flags.ts';
 import { tellTermination } from '../core/runtime/system/termination-message.ts';
 import { logTo } from '../core/telemetry/log.ts';
 import type { Log } from '../core/telemetry/log.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 
@@ -68,12 +68,12 @@ export const serve: Command = {
       },
       0,
     );
-    if (typeof options === 'string') return refused(io, options);
+    if (typeof options === 'string') return refused(io, 'remit serve', options);
     const file = resolve(options.values.config ?? DEFAULT_CONFIG);
     const guard = options.values[ACCEPT_WRITABLE] ? anyPath : writablePathProblem;
     const readConfig = (): ReturnType<typeof configIn> => configIn(file, { guard, environment: io.environment });
     const read = await readConfig();
-    if ('problem' in read) return refused(io, read.problem);
+    if ('problem' in read) return refused(io, 'remit serve', read.problem);
     const live = new LiveConfig(read);
     const log = logTo(io.err, { config: () => live.now.log, nowMs: systemPorts.nowMs });
     logStart(file, io, log);
@@ -142,7 +142,7 @@ async function notStarted(
     await tellTermination(io.environment, problem);
     return EXIT.good;
   }
-  const exit = refused(io, problem);
+  const exit = refused(io, 'remit serve', problem);
   return isTampered === true ? SERVE_EXIT.tampered : exit;
 }
 
@@ -214,7 +214,7 @@ async function checked(
   for (const warning of warnings) io.err(`remit serve: ${warning}`);
   for (const wait of waits) io.err(`remit serve: warning: it would start, but wait: ${wait}`);
   if (problems.length > 0) {
-    const exit = refused(io, problems.join('\n'));
+    const exit = refused(io, 'remit serve', problems.join('\n'));
     return isTampered ? SERVE_EXIT.tampered : exit;
   }
   io.out(`${config.file}: it would start`);
@@ -227,9 +227,4 @@ async function drained(remit: Remit, io: CommandIo): Promise<void> {
   const stopHearing = io.onHurry(() => hurry.abort());
   await remit.drain(hurry.signal);
   stopHearing();
-}
-
-function refused(io: CommandIo, problem: string): number {
-  for (const line of problem.split('\n')) io.err(`remit serve: ${line}`);
-  return EXIT.bad;
 }

@@ -6,11 +6,11 @@ import { isIssuerProblem, problemLines } from '../agent/task/issuer-problem.ts';
 import { OwnSvid } from '../agent/run/own-svid.ts';
 import { isInsideRun, outerToken } from '../agent/run/outer-run.ts';
 import { isProblem } from '../core/runtime/problem.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './intent/issuer-options.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from './task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from './task/task-source.ts';
 
 const help = `usage: remit token [--format FORM]
        remit token --intent FILE [OPTION ...] [--format FORM]

@@ -1,24 +1,34 @@
 import { readFile } from 'node:fs/promises';
-import { isUuid } from '../../core/decision/uuid.ts';
+import type { IntentRecord } from '../../core/ledger/record.ts';
+import type { PlacedUse } from '../../core/ledger/recorded-use.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { caseFileFrom } from '../../tools/policy/cases/case-file.ts';
 import type { TestCase } from '../../tools/policy/cases/test-case.ts';
+import { recordedSuiteText } from '../../tools/policy/compare/recorded-case.ts';
+import { recordedWith } from '../../tools/policy/compare/recorded-task.ts';
+import { readCaseOf } from '../../tools/policy/compare/replay.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { EXIT } from '../command.ts';
 import type { CommandIo } from '../command.ts';
 import { attemptFromOptions, namesAttempt } from './explain-options.ts';
 import type { AttemptOptions } from './explain-options.ts';
-import { recordedDecision } from './explain-recorded.ts';
-import type { RecordedDecision, RecordedIntent } from './explain-recorded.ts';
-import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
+import { foundDecision, isShownId } from './found-decision.ts';
+import { whyLine, whyOf } from './why.ts';
+import { isCommandRefusal, sourceOf, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
+
+/** A recorded decision that is not repeated: about an intent, or by arguments that were not recorded. */
+export interface RecordedAlone {
+  readonly record: PlacedUse | IntentRecord;
+  readonly lines: readonly string[];
+}
 
 /** What to explain, with its record. */
 export interface ExplainSubject {
   readonly test: Pick<TestCase, 'attempt' | 'circumstances'>;
   /** `null` if it is not a record. */
-  readonly recorded: RecordedDecision | null;
+  readonly recorded: RecordedAlone | null;
 }
 
 /** Options that select what to explain. */
@@ -41,7 +51,7 @@ export async function subjectOf(
   operands: readonly string[],
   options: SubjectOptions,
   known: Known,
-): Promise<ExplainSubject | RecordedIntent | string | CommandRefusal> {
+): Promise<ExplainSubject | RecordedAlone | string | CommandRefusal> {
   const [first, url] = operands;
   const isTestWanted = options['as-test'];
   if (options.cases !== undefined) {
@@ -56,9 +66,9 @@ export async function subjectOf(
   if (first === undefined) return taskRefusal('METHOD and URL, `--cases` or a DECISION-ID is required');
   if (url !== undefined)
     return isTestWanted ? taskRefusal('`--as-test` takes a DECISION-ID') : fromWords({ method: first, url }, options);
-  return isUuid(first)
+  return isShownId(first)
     ? fromRecord(first, options, known)
-    : taskRefusal(`\`${printable(first)}\` is not a decision id, and METHOD needs a URL`);
+    : taskRefusal(`\`${printable(first)}\` is neither a decision id nor a trace id, and METHOD needs a URL`);
 }
 
 async function fromCases(file: string, filter: string): Promise<ExplainSubject | CommandRefusal> {
@@ -76,17 +86,39 @@ async function fromCases(file: string, filter: string): Promise<ExplainSubject |
 async function fromRecord(
   id: string,
   options: SubjectOptions,
-  known: Known,
-): Promise<ExplainSubject | RecordedIntent | string | CommandRefusal> {
-  const found = await recordedDecision(id, options, known);
+  { io, policies }: Known,
+): Promise<ExplainSubject | RecordedAlone | string | CommandRefusal> {
+  const source = await sourceOf(options, io);
+  if (isCommandRefusal(source)) return source;
+  const found = foundDecision(id, source);
   if (isCommandRefusal(found)) return found;
-  if (!('text' in found)) {
-    return options['as-test'] ? taskRefusal('the decision about an intent makes no test case', EXIT.no) : found;
-  }
-  if (options['as-test']) return found.text.trimEnd();
-  const read = caseFileFrom(found.text, id);
-  const test = 'findings' in read ? undefined : read[0];
-  return test === undefined ? taskRefusal('the record makes no test case') : { test, recorded: found };
+  const { record, task } = found;
+  const isTestWanted = options['as-test'];
+  if (record.kind === 'intent')
+    return isTestWanted
+      ? taskRefusal('the decision about an intent makes no test case', EXIT.no)
+      : { record, lines: recordedLines(record, policies, []) };
+  const read = readCaseOf(record, recordedWith(record, task, policies.catalog));
+  if (isProblem(read)) return taskRefusal(`${read.problem}: ${record.reason ?? record.decision}`, EXIT.no);
+  if (isTestWanted) return recordedSuiteText([read.made]).trimEnd();
+  return { test: read.test, recorded: { record, lines: recordedLines(record, policies, read.made.notes) } };
+}
+
+/** What was decided, why and by what, and what differs from such a call now. */
+function recordedLines(
+  record: PlacedUse | IntentRecord,
+  { hash }: PolicySet,
+  notes: readonly string[],
+): readonly string[] {
+  const what =
+    record.kind === 'intent'
+      ? `intent of ${record.agent ?? 'an unknown agent'}: ${record.purpose ?? '-'}`
+      : `${record.method} https://${record.host}${record.path}, trace ${record.traceId}`;
+  const isChanged = record.kind === 'use' && record.policySet !== hash && record.policySet !== null;
+  return [
+    `recorded ${new Date(record.at).toISOString()}: ${whyLine(whyOf(record))}`,
+    ...[what, ...(isChanged ? ['the policies have changed since'] : []), ...notes].map((line) => `  ${line}`),
+  ];
 }
 
 function fromWords(

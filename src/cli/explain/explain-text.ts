@@ -1,10 +1,11 @@
 /** An explanation of a decision as text for people. */
-import { cures } from '../../core/decision/cures.ts';
-import { reasons } from '../../core/decision/reasons.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import type { IntentRecord } from '../../core/ledger/record.ts';
 import type { PlacedUse } from '../../core/ledger/recorded-use.ts';
-import type { FoundDecision } from './explained-use.ts';
+import type { RecordedTask } from '../../tools/policy/compare/recorded-task.ts';
+import type { FoundDecision } from './found-decision.ts';
+import { whyOf } from './why.ts';
+import type { Why } from './why.ts';
 
 /** A decision in plain words. */
 export interface ExplainedDecision {
@@ -23,20 +24,25 @@ export interface ExplainedDecision {
 
 /** @param needed what would change the answer of the policies, each tried */
 export function explainedDecision(
-  { record, purpose, others }: FoundDecision,
+  { record, task, others }: FoundDecision,
   needed: readonly string[],
 ): ExplainedDecision {
-  const { decisionId, decision } = record;
-  const reason = record.kind === 'use' ? record.reason : record.error;
+  const why = whyOf(record);
+  const { decision, reason, cure } = why;
   return {
-    decisionId,
+    decisionId: record.decisionId,
     decision,
     reason,
-    asked: record.kind === 'use' ? askedOf(record, purpose) : intentAsked(record),
-    decided: decidedOf(record, reason),
-    differ: decision === 'allow' ? [] : [...cureOf(record), ...needed],
-    next: nextOf(record, others),
+    asked: record.kind === 'use' ? askedOf(record, purposeOf(task)) : intentAsked(record),
+    decided: decidedOf(record, why),
+    differ: [...(cure === null ? [] : [cure]), ...needed],
+    next: nextOf(record, why, others),
   };
+}
+
+function purposeOf(task: RecordedTask | null): string | null {
+  const intent = task?.records.find((entry) => entry.kind === 'intent');
+  return task?.stored?.purpose ?? (intent?.kind === 'intent' ? intent.purpose : null);
 }
 
 /** An explanation for people, not yet passed through `printable`. */
@@ -77,32 +83,25 @@ const intentAsked = ({ at, agent, purpose, parent }: IntentRecord): readonly str
   ...(purpose === null || purpose === '' ? [] : [`its purpose: ${purpose}`]),
 ];
 
-function decidedOf(record: PlacedUse | IntentRecord, reason: string | null): readonly string[] {
-  const { decision, detail, policyIds, policySet } = record;
-  const by =
-    policyIds.length === 0
-      ? []
-      : [
-          `by ${policyIds.length === 1 ? 'the policy' : 'the policies'} ${policyIds.map((id) => `\`${id}\``).join(', ')}`,
-        ];
-  const set = policySet === null ? [] : [`policy set ${policySet}`];
+function decidedOf(
+  record: PlacedUse | IntentRecord,
+  { decision, reason, stage, meaning, cause, policies }: Why,
+): readonly string[] {
+  const one = policies.length === 1 ? 'the policy' : 'the policies';
+  const by = policies.length === 0 ? [] : [`by ${one} ${policies.map((id) => `\`${id}\``).join(', ')}`];
+  const set = record.policySet === null ? [] : [`policy set ${record.policySet}`];
   if (decision === 'allow') return ['allowed', ...by, ...set];
-  const reasonText = record.kind === 'use' && record.reason !== null ? `: ${reasons[record.reason].text}` : '';
-  const withdrew =
-    record.kind === 'use' && record.withdraws !== undefined
-      ? [`the policies had allowed it (${record.withdraws}); that was taken back before anything was answered`]
-      : [];
   return [
-    `denied, ${reason ?? 'without a reason'}${reasonText}`,
-    ...(detail === null ? [] : [`the cause: ${detail}`]),
+    `denied, ${reason ?? 'without a reason'}${meaning === null ? '' : `: ${meaning}`}`,
+    ...(stage === null ? [] : [`at the stage \`${stage}\``]),
+    ...(cause === null ? [] : [`the cause: ${cause}`]),
     ...by,
     ...set,
-    ...withdrew,
+    ...(record.kind === 'use' && record.withdraws !== undefined
+      ? [`the policies had allowed it (${record.withdraws}); that was taken back before anything was answered`]
+      : []),
   ];
 }
-
-const cureOf = (record: PlacedUse | IntentRecord): readonly string[] =>
-  record.kind === 'use' && record.reason !== null ? [cures[record.reason]] : [];
 
 /** Reasons whose denials a test case can repeat. */
 const OF_POLICIES: ReadonlySet<ReasonCode> = new Set([
@@ -112,12 +111,11 @@ const OF_POLICIES: ReadonlySet<ReasonCode> = new Set([
   'action.unknown',
 ]);
 
-function nextOf(record: PlacedUse | IntentRecord, others: readonly string[]): readonly string[] {
-  const { decisionId, task } = record;
-  const page = record.kind === 'use' && record.reason !== null ? [`deploy/guide/fix/reasons.md#${record.reason}`] : [];
-  const isOfPolicies = record.kind === 'use' && record.reason !== null && OF_POLICIES.has(record.reason);
+function nextOf(record: PlacedUse | IntentRecord, { page }: Why, others: readonly string[]): readonly string[] {
+  const { decisionId, task, reason } = record;
+  const isOfPolicies = record.kind === 'use' && reason !== null && OF_POLICIES.has(reason);
   return [
-    ...page,
+    ...(page === null ? [] : [page]),
     ...(isOfPolicies ? [`remit policy explain ${decisionId}`, `remit policy explain ${decisionId} --as-test`] : []),
     ...(task === null ? [] : [`remit task show ${task}`]),
     `remit ledger query --decision-id ${decisionId}`,

@@ -6,18 +6,18 @@ import { printable } from '../../core/ledger/timeline-text.ts';
 import { compileInWorker } from '../../core/policy/loading/compile.ts';
 import { loadPolicies } from '../../core/policy/loading/load.ts';
 import { systemDisk } from '../../core/policy/loading/source.ts';
-import { caseFileFrom } from '../../tools/policy/cases/case-file.ts';
-import { rehearse } from '../../tools/policy/cases/rehearse.ts';
-import { explanationOf } from '../../tools/policy/explain/explanation.ts';
-import { probeOf } from '../../tools/policy/explain/probe.ts';
+import type { PlacedUse } from '../../core/ledger/recorded-use.ts';
+import { recordedWith } from '../../tools/policy/compare/recorded-task.ts';
+import type { RecordedTask } from '../../tools/policy/compare/recorded-task.ts';
+import { readCaseOf } from '../../tools/policy/compare/replay.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
-import { foundDecision } from './explained-use.ts';
+import { explainedCase } from './explained-case.ts';
+import { foundDecision } from './found-decision.ts';
 import { explainedDecision, explainedLines } from './explain-text.ts';
-import { recordedDecision } from './explain-recorded.ts';
 import { optionsFrom } from '../options.ts';
-import { DEFAULT_CONFIG, isCommandRefusal, refused, taskRefusal, sourceOf } from '../task/task-source.ts';
+import { DEFAULT_CONFIG, isCommandRefusal, sourceOf } from '../task/task-source.ts';
 
 const help = `remit explain: say in plain words why a call was denied, from what its client was shown
 
@@ -55,16 +55,16 @@ type Values = Readonly<Partial<Record<'config' | 'state' | 'ledger' | 'policies'
 
 async function explain(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, OPTIONS, 1);
-  if (typeof options === 'string') return refused(io, 'remit explain', taskRefusal(options));
+  if (typeof options === 'string') return refused(io, 'remit explain', options);
   const [id] = options.operands;
-  if (id === undefined) return refused(io, 'remit explain', taskRefusal('a decision id or a trace id is required'));
+  if (id === undefined) return refused(io, 'remit explain', 'a decision id or a trace id is required');
   const source = await sourceOf(options.values, io);
   if (isCommandRefusal(source)) return refused(io, 'remit explain', source);
   const found = foundDecision(id.toLowerCase(), source);
-  if (isCommandRefusal(found)) return refused(io, 'remit explain', { ...found, message: printable(found.message) });
+  if (isCommandRefusal(found)) return refused(io, 'remit explain', found);
   const { record } = found;
   const isOfPolicies = record.kind === 'use' && record.reason?.startsWith('policy.') === true;
-  const needed = isOfPolicies ? await neededChanges(record.decisionId, options.values, io) : [];
+  const needed = isOfPolicies ? await neededChanges(record, found.task, { values: options.values, io }) : [];
   const explained = explainedDecision(found, needed);
   if (options.values.json) io.out(printable(JSON.stringify(explained)));
   else for (const line of explainedLines(explained)) io.out(printable(line));
@@ -72,20 +72,20 @@ async function explain(args: readonly string[], io: Io): Promise<number> {
 }
 
 /** What would change the answer of the policies, as they are now; or why that is not known. */
-async function neededChanges(decisionId: string, values: Values, io: Io): Promise<readonly string[]> {
+async function neededChanges(
+  record: PlacedUse,
+  task: RecordedTask | null,
+  { values, io }: { readonly values: Values; readonly io: Io },
+): Promise<readonly string[]> {
   const folder = values.policies ?? (await folderIn(values, io));
   if (folder === null) return ['which change of the policies: name their folder with --policies'];
   const policies = await loadPolicies(folder, { disk: systemDisk, compile: compileInWorker() });
   if ('findings' in policies) return [`which change of the policies: those in \`${folder}\` cannot be loaded`];
-  const recorded = await recordedDecision(decisionId, values, { io, policies });
-  if (isCommandRefusal(recorded) || !('text' in recorded)) return [];
-  const read = caseFileFrom(recorded.text, decisionId);
-  const test = 'findings' in read ? undefined : read[0];
-  if (test === undefined) return [];
-  const rehearsal = rehearse(test.attempt, test.circumstances, policies);
-  if (isProblem(rehearsal) || rehearsal.question === null) return [];
-  if (rehearsal.decision.kind === 'allow') return ['nothing: the policies as they are now allow such a call'];
-  return explanationOf(rehearsal.decision, rehearsal.question, { probe: probeOf(policies), policies }).needed;
+  const read = readCaseOf(record, recordedWith(record, task, policies.catalog));
+  const explained = isProblem(read) ? read : explainedCase(read.test, policies);
+  if (isProblem(explained) || explained.explanation === null) return [];
+  if (explained.decision.kind === 'allow') return ['nothing: the policies as they are now allow such a call'];
+  return explained.explanation.needed;
 }
 
 /** The policy folder of the configuration; `null` if the policies come from a bundle, or no configuration is read. */

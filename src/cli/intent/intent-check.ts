@@ -19,12 +19,12 @@ import { DEFAULT_LIVES } from '../../tools/policy/cases/test-case.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { authorizationDetailsFrom } from '../../core/token/authorization-details.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { declarationFor, intentFromOptions, issuerFrom, issuerOptions, placeHelp } from './issuer-options.ts';
 import { optionsFrom } from '../options.ts';
 import { policySetAt } from '../policy/policy-operand.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const NAME = 'remit intent check';
 

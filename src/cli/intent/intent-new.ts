@@ -12,14 +12,14 @@ import { intentOfTask } from '../../tools/policy/write/intent-of-task.ts';
 import { intentText } from '../../tools/policy/write/new-intent.ts';
 import type { NewIntent } from '../../tools/policy/write/new-intent.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingLines } from '../policy/finding-lines.ts';
 import { LEDGER_HELP, ledgerOptions, withRecords } from '../ledger/ledger-source.ts';
 import { optionsFrom } from '../options.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from '../ledger/received-source.ts';
 import { readable, recordedTasks } from '../policy/recorded-tasks.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const NAME = 'remit intent new';
 

@@ -3,11 +3,11 @@ import { provedChain } from '../../authority/records/received-proof.ts';
 import type { ProvedChain } from '../../authority/records/received-proof.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { KEY_HELP, keysFrom, trustFileText } from './ledger-trust.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const help = `remit ledger check-proof: check a proof without the ledger
 

@@ -17,7 +17,7 @@ import type { FolderVerdict } from '../../core/ledger/log/folder-verdict.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { fileSink, streamSink } from './export-sink.ts';
 import { INSTANT_RULE, instantFrom, withInstants } from '../task/instant.ts';
@@ -27,7 +27,7 @@ import { optionsFrom } from '../options.ts';
 import { countedIn, receivedEvidence } from './received-evidence.ts';
 import type { ReceivedEvidence } from './received-evidence.ts';
 import { RECEIVED_HELP, receivedFolderOf, receivedOptions } from './received-source.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const NAME = 'remit ledger evidence';
 const MAX_SAMPLE = 20;

@@ -5,7 +5,7 @@ import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { otlpLogsRequest } from '../../core/telemetry/ledger-logs.ts';
 import { otlpHeaders, postOtlp } from '../../core/telemetry/spans/otlp-post.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { type ExportSink, fileSink, streamSink } from './export-sink.ts';
 import {
@@ -19,7 +19,7 @@ import {
   withLedger,
 } from './ledger-source.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const help = `remit ledger export: export the records for other systems
 

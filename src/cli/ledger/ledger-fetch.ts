@@ -7,10 +7,10 @@ import { s3PlaceFrom } from '../../core/config/s3-place.ts';
 import type { S3Place } from '../../core/config/s3-place.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, taskRefusal, refused, sourceOf } from '../task/task-source.ts';
+import { isCommandRefusal, taskRefusal, sourceOf } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 

@@ -9,12 +9,12 @@ import { chainText, receivedProof } from '../../authority/records/received-proof
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import { foundInReceived } from '../../authority/records/received-search.ts';
 import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from '../options.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 
 const help = `remit ledger prove: prove that one record is in the ledger

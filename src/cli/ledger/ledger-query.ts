@@ -11,7 +11,7 @@ import { systemPorts } from '../../core/runtime/ports.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import type { PlacedLeaf } from '../../core/ledger/log/segment/segment.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts } from '../policy/finding-lines.ts';
 import {
@@ -30,7 +30,7 @@ import { policySetAt } from '../policy/policy-operand.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { recordedSuite } from '../policy/recorded-suite.ts';
 import type { RecordedIn } from '../policy/recorded-tasks.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const DEFAULT_LIMIT = '100';
 const MAX_LIMIT = 100_000;

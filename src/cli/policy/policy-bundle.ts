@@ -9,12 +9,12 @@ import { readPolicySource } from '../../core/policy/loading/source.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { signedBundleAt, bundleFileText } from './bundle-file.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused as refusalSaid } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from '../options.ts';
 import { policySetAt } from './policy-operand.ts';
-import { isCommandRefusal, taskRefusal, refused as refusalSaid } from '../task/task-source.ts';
+import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 

@@ -10,7 +10,7 @@ import { Comparison } from '../../tools/policy/compare/comparison.ts';
 import { readSuites } from '../../tools/policy/cases/suite-source.ts';
 import type { TestCase } from '../../tools/policy/cases/test-case.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { comparedJson, comparedLines } from './comparison-text.ts';
 import type { Compared } from './comparison-text.ts';
@@ -28,7 +28,7 @@ import { optionsFrom } from '../options.ts';
 import { policySetAt } from './policy-operand.ts';
 import { recordedTasks } from './recorded-tasks.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const DEFAULT_LIMIT = '1000';
 const MAX_LIMIT = 100_000;

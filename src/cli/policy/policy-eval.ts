@@ -8,7 +8,7 @@ import type { EvaluatorAnswer, EvaluatorOptions } from '../../core/policy/evalua
 import { plainAsk } from '../../tools/policy/eval/plain-cedar.ts';
 import type { PlainAsk } from '../../tools/policy/eval/plain-cedar.ts';
 import { SlicePool } from '../../core/policy/pool.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { jsonLines } from '../json-lines.ts';
 import { optionsFrom } from '../options.ts';
@@ -71,30 +71,29 @@ export async function policyEval(args: readonly string[], io: Io): Promise<numbe
     },
     0,
   );
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy eval', options);
   const { values } = options;
   const separate = [values.policies, values.requests, values.schema, values.entities];
   const how = { slices: !values['no-slices'], cache: values['no-cache'] ? null : new DecisionCache() };
   try {
     if (values.cases !== undefined) {
       if (separate.some((file) => file !== undefined))
-        return refused(io, '`--cases` excludes `--policies`, `--entities`, `--schema` and `--requests`');
+        return refused(
+          io,
+          'remit policy eval',
+          '`--cases` excludes `--policies`, `--entities`, `--schema` and `--requests`',
+        );
       return await answered(worksOfCases(values.cases, how), io);
     }
     const { policies, requests } = values;
     if (policies === undefined || requests === undefined) {
-      return refused(io, 'expected `--cases`, or `--policies` and `--requests`');
+      return refused(io, 'remit policy eval', 'expected `--cases`, or `--policies` and `--requests`');
     }
     return await answered(workOfFiles({ ...values, policies, requests }, how), io);
   } catch (error) {
     io.progress?.('');
-    return refused(io, error instanceof BadInput ? error.message : causeOf(error));
+    return refused(io, 'remit policy eval', error instanceof BadInput ? error.message : causeOf(error));
   }
-}
-
-function refused(io: Pick<Io, 'err'>, problem: string): number {
-  io.err(`remit policy eval: ${problem}`);
-  return EXIT.bad;
 }
 
 const causeOf = (error: unknown): string => {

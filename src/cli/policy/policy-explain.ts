@@ -1,30 +1,27 @@
 /** `remit policy explain`: explain why a call is allowed or denied, and what would change that. */
 import { isDeny } from '../../core/decision/decision.ts';
 import type { Decision } from '../../core/decision/decision.ts';
-import { reasons } from '../../core/decision/reasons.ts';
 import type { IntentRecord, UseRecord } from '../../core/ledger/record.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import { pieceText } from '../../tools/policy/explain/explained-piece.ts';
 import { borrowingDisk } from '../../core/policy/loading/borrowed-source.ts';
 import { compileInWorker } from '../../core/policy/loading/compile.ts';
-import { explanationOf } from '../../tools/policy/explain/explanation.ts';
-import type { ExplainedPolicy, Explanation } from '../../tools/policy/explain/explanation.ts';
+import type { ExplainedPolicy } from '../../tools/policy/explain/explanation.ts';
 import { loadPolicies } from '../../core/policy/loading/load.ts';
-import { probeOf } from '../../tools/policy/explain/probe.ts';
 import { systemDisk } from '../../core/policy/loading/source.ts';
-import { rehearse } from '../../tools/policy/cases/rehearse.ts';
-import type { Rehearsal } from '../../tools/policy/cases/rehearse.ts';
 import { allowedReuse } from '../../tools/policy/cases/allowed-reuse.ts';
 import type { Reuse } from '../../tools/policy/cases/allowed-reuse.ts';
-import { decisionText } from '../../tools/policy/cases/case-verdict.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
-import type { RecordedDecision } from '../explain/explain-recorded.ts';
+import { explainedCase } from '../explain/explained-case.ts';
+import type { ExplainedCase } from '../explain/explained-case.ts';
 import { subjectOf } from '../explain/explain-subject.ts';
+import type { RecordedAlone } from '../explain/explain-subject.ts';
+import { whyLine, whyOf } from '../explain/why.ts';
+import type { Why } from '../explain/why.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
-import type { CommandRefusal } from '../task/task-source.ts';
+import { isCommandRefusal } from '../task/task-source.ts';
 
 const help = `remit policy explain: explain why a call is allowed or denied, and what would change that
 
@@ -33,7 +30,7 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
                             [circumstances]
        remit policy explain --issue ACTION --agent SPIFFE-ID [circumstances]
        remit policy explain --cases FILE [--filter TEXT]
-       remit policy explain DECISION-ID [--config FILE | --state FILE] [--as-test]
+       remit policy explain ID [--config FILE | --state FILE] [--as-test]
 
   --policies FOLDER  the policies; default \`cedar-policies\`
   --base FOLDER      where to take the catalog, the base schema and the entities from if the policies folder lacks them
@@ -51,8 +48,8 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
                      values claimed by the agent, and values attested by others; repeatable
   --cases FILE       explain the first case of a suite; with --filter, the first case with that text in its name
-  DECISION-ID        explain a recorded decision, and what the policies decide for such a call now; where that depends on
-                     arguments that are not recorded, only the record is shown
+  ID                 explain a recorded decision, by its id or the id of its trace, and what the policies decide for such a call
+                     now; if that depends on arguments that are not recorded, only the record is shown
   --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file
   --as-test          print only the test case that the record makes
   --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads, keptMs, notKept
@@ -101,49 +98,51 @@ const OPTIONS = {
 
 type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
+const NAME = 'remit policy explain';
+
 /** Explains one call and prints the result; the exit code is the decision. */
 export async function policyExplain(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, OPTIONS, 2);
-  if (typeof options === 'string') return refused(io, taskRefusal(options));
+  if (typeof options === 'string') return refused(io, NAME, options);
   const { policies: folder, base } = options.values;
   const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
   const policies = await loadPolicies(folder, { disk, compile: compileInWorker() });
   if ('findings' in policies) {
     const lines = policies.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
-    return refused(io, taskRefusal(lines.join('\n')));
+    return refused(io, NAME, lines.join('\n'));
   }
   const subject = await subjectOf(options.operands, options.values, { io, policies });
-  if (isCommandRefusal(subject)) return refused(io, subject);
+  if (isCommandRefusal(subject)) return refused(io, NAME, subject);
   if (typeof subject === 'string') {
     io.out(subject);
     return EXIT.good;
   }
   if (!('test' in subject)) return recordedAlone(subject, 'an intent is not decided again', options.values, io);
-  const { attempt, circumstances } = subject.test;
-  const rehearsal = rehearse(attempt, circumstances, policies);
-  if (isProblem(rehearsal)) return refused(io, taskRefusal(rehearsal.problem));
-  const { decision, question } = rehearsal;
+  const explained = explainedCase(subject.test, policies);
+  if (isProblem(explained)) return refused(io, NAME, explained.problem);
   const { recorded } = subject;
-  if (recorded !== null && isOfArguments(recorded.record, decision)) {
+  if (recorded !== null && isOfArguments(recorded.record, explained.decision)) {
     const because = 'not decided again: that takes arguments of the call, which are not recorded';
     return recordedAlone(recorded, because, options.values, io);
   }
-  const explanation =
-    question === null ? null : explanationOf(decision, question, { probe: probeOf(policies), policies });
-  const reuse = allowedReuse(rehearsal, { policies, nowMs: circumstances.nowMs });
-  const explained = { explanation, recorded: recorded === null ? [] : [...recorded.lines, 'such a call now:'], reuse };
-  if (options.values.json) io.out(JSON.stringify(jsonOf(rehearsal, explained)));
-  else for (const line of explainedLines(rehearsal, explained)) io.out(printable(line));
-  return isDeny(decision) ? EXIT.no : EXIT.good;
+  const reuse = allowedReuse(explained, { policies, nowMs: subject.test.circumstances.nowMs });
+  const before = recorded === null ? [] : [...recorded.lines, 'such a call now:'];
+  const shown: Shown = { explained, why: whyOfNow(explained.decision), recorded: before, reuse };
+  if (options.values.json) io.out(JSON.stringify(jsonOf(shown)));
+  else for (const line of explainedLines(shown)) io.out(printable(line));
+  return isDeny(explained.decision) ? EXIT.no : EXIT.good;
 }
 
+const whyOfNow = (decision: Decision): Why =>
+  whyOf(isDeny(decision) ? { ...decision, decision: 'deny' } : { ...decision, decision: 'allow', reason: null });
+
 /** Whether arguments decided, then or now, which cannot be repeated without query and body. */
-const isOfArguments = ({ reason }: UseRecord, decision: Decision): boolean =>
+const isOfArguments = ({ reason }: UseRecord | IntentRecord, decision: Decision): boolean =>
   reason === 'action.arguments' || (isDeny(decision) && decision.reason === 'action.arguments');
 
 /** Prints the record of a decision that is not repeated; the exit code is that decision. */
 function recordedAlone(
-  { record, lines }: Pick<RecordedDecision, 'lines'> & { readonly record: UseRecord | IntentRecord },
+  { record, lines }: RecordedAlone,
   because: string,
   { json }: { readonly json: boolean },
   io: Io,
@@ -156,21 +155,21 @@ function recordedAlone(
   return decision === 'deny' ? EXIT.no : EXIT.good;
 }
 
-interface Explained {
-  readonly explanation: Explanation | null;
+interface Shown {
+  readonly explained: ExplainedCase;
+  readonly why: Why;
   readonly recorded: readonly string[];
   /** `null` if no policies were asked. */
   readonly reuse: Reuse | null;
 }
 
-function jsonOf(rehearsal: Rehearsal, explained: Explained): unknown {
-  const { decision, question, target } = rehearsal;
-  const { explanation, recorded, reuse } = explained;
+function jsonOf({ explained, why, recorded, reuse }: Shown): unknown {
+  const { question, target, explanation } = explained;
   return {
-    decision: decision.kind,
-    reason: isDeny(decision) ? decision.reason : null,
-    detail: isDeny(decision) ? decision.detail : null,
-    policies: decision.policyIds,
+    decision: why.decision,
+    reason: why.reason,
+    detail: why.cause,
+    policies: why.policies,
     target: target === null ? null : { action: target.action.id, risk: target.action.risk, issue: target.isIssue },
     asked:
       question === null ? null : { principal: question.principal, action: question.action, context: question.context },
@@ -182,18 +181,17 @@ function jsonOf(rehearsal: Rehearsal, explained: Explained): unknown {
   };
 }
 
-function explainedLines(rehearsal: Rehearsal, explained: Explained): readonly string[] {
-  const { decision, question, target } = rehearsal;
-  const { explanation, recorded, reuse } = explained;
+function explainedLines({ explained, why, recorded, reuse }: Shown): readonly string[] {
+  const { question, target, explanation } = explained;
   const what = target === null ? 'no action of the catalog' : `${target.isIssue ? 'issue ' : ''}${target.action.id}`;
   const head = [
     ...recorded,
-    decisionText(decision),
+    whyLine(why),
     `action: ${what}${target === null ? '' : `, of ${target.action.risk} risk, at ${target.action.server.id}`}`,
   ];
   if (question === null || explanation === null) {
-    const reasonText = isDeny(decision) ? reasons[decision.reason].text : '';
-    return [...head, `no policy was evaluated: ${reasonText}`];
+    const cure = why.cure === null ? [] : [why.cure];
+    return [...head, `no policy was evaluated: ${why.meaning ?? ''}`, ...section('for another decision', cure)];
   }
   const { matched, nearMisses, needed } = explanation;
   return [
@@ -223,9 +221,4 @@ function nearMissLines(policy: ExplainedPolicy): readonly string[] {
   const lines = [policyLine(policy)];
   for (const piece of policy.pieces) lines.push(`  needs ${pieceText(piece)}`);
   return lines;
-}
-
-function refused(io: Io, { message, exit }: CommandRefusal): number {
-  for (const line of message.split('\n')) io.err(`remit policy explain: ${printable(line)}`);
-  return exit;
 }

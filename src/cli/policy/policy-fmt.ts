@@ -5,7 +5,7 @@ import type { SourceFinding } from '../../core/action/catalog/finding.ts';
 import { freshCedar } from '../../core/policy/cedar.ts';
 import { policyTree } from '../../core/policy/loading/policy-tree.ts';
 import { formatted } from '../../tools/policy/write/format.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { textWithLines } from './excerpt.ts';
 import type { ShownText } from './excerpt.ts';
@@ -39,7 +39,7 @@ const flag = { type: 'boolean', default: false } as const;
 
 async function format(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, { check: flag, json: flag }, MAX_PATHS);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy fmt', options);
   const paths = options.operands.length === 0 ? ['cedar-policies'] : options.operands;
   const { check, json } = options.values;
   const cedar = freshCedar();
@@ -58,7 +58,7 @@ async function format(args: readonly string[], io: Io): Promise<number> {
       }
     }
   } catch (error) {
-    return refused(io, pathProblem(error));
+    return refused(io, 'remit policy fmt', pathProblem(error));
   }
   if (json) io.out(JSON.stringify({ files: files.size, changed, findings }));
   else {
@@ -68,11 +68,6 @@ async function format(args: readonly string[], io: Io): Promise<number> {
     io.err(findings.length === 0 ? said : `${said}, ${findingCounts(findings.length, 'finding')}`);
   }
   return findings.length > 0 || (check && changed.length > 0) ? EXIT.no : EXIT.good;
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy fmt: ${problem}`);
-  return EXIT.bad;
 }
 
 async function cedarFiles(path: string): Promise<readonly string[]> {

@@ -15,7 +15,7 @@ import { importedProto } from '../../tools/policy/import/proto.ts';
 import { descriptorSetFrom } from '../../core/action/grpc/protobuf/descriptor-set.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { optionsFrom } from '../options.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
@@ -85,22 +85,26 @@ async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' 
     },
     2,
   );
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy import', options);
   const [kind = '', file] = options.operands;
   const importer = importers.get(kind);
   if (importer === undefined || file === undefined)
-    return refused(io, `expected ${[...importers.keys()].join('|')} and a FILE`);
+    return refused(io, 'remit policy import', `expected ${[...importers.keys()].join('|')} and a FILE`);
   const bytes = await bytesOf(file);
-  if (isProblem(bytes)) return refused(io, `\`${file}\` ${bytes.problem}`);
+  if (isProblem(bytes)) return refused(io, 'remit policy import', `\`${file}\` ${bytes.problem}`);
   const { server: id, host, path, only, prefix = `${id}.` } = options.values;
   if (path !== undefined && !/^(?:\/[^/{}]+)+$/.test(path))
-    return refused(io, `\`--path ${path}\` must be a path such as \`/crm\``);
+    return refused(io, 'remit policy import', `\`--path ${path}\` must be a path such as \`/crm\``);
   if (prefix !== '' && (!isActionId(`${prefix}x`) || prefix.length > MAX_PREFIX))
-    return refused(io, `\`--prefix ${prefix.slice(0, MAX_PREFIX)}\` cannot begin an action id: ${PREFIX_RULE}`);
+    return refused(
+      io,
+      'remit policy import',
+      `\`--prefix ${prefix.slice(0, MAX_PREFIX)}\` cannot begin an action id: ${PREFIX_RULE}`,
+    );
   const source = { bytes, file: basename(file) };
   const read = importer(source, { server: id, prefix, only });
   const imported = isProblem(read) || path === undefined ? read : belowPath(read, path);
-  if (isProblem(imported)) return refused(io, `\`${file}\`: ${imported.problem}`);
+  if (isProblem(imported)) return refused(io, 'remit policy import', `\`${file}\`: ${imported.problem}`);
   return print(io, imported, { id, host, path, files: new Map([[source.file, bytes]]) });
 }
 
@@ -164,9 +168,4 @@ async function bytesOf(file: string): Promise<Uint8Array | Problem> {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException;
     return { problem: `cannot be read: ${code}` };
   }
-}
-
-function refused(io: Pick<CommandIo, 'err'>, problem: string): number {
-  io.err(printable(`remit policy import: ${problem}`));
-  return EXIT.bad;
 }

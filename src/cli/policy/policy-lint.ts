@@ -8,7 +8,7 @@ import { catalogOf } from '../../core/policy/loading/source-catalog.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
 import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from '../options.ts';
@@ -55,13 +55,13 @@ const flag = { type: 'boolean', default: false } as const;
 
 async function lint(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy lint', options);
   const { json, sarif } = options.values;
-  if (json && sarif) return refused(io, '`--json` and `--sarif` exclude each other');
+  if (json && sarif) return refused(io, 'remit policy lint', '`--json` and `--sarif` exclude each other');
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
-    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+    return refused(io, 'remit policy lint', `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   const findings = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
   if (json) io.out(JSON.stringify({ folder, findings }));
   else if (sarif)
@@ -75,11 +75,6 @@ async function lint(args: readonly string[], io: Io): Promise<number> {
     );
   else print(io, folder, { findings, source: 'findings' in source ? null : source });
   return findings.every(({ level }) => level === 'note') ? EXIT.good : EXIT.no;
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy lint: ${problem}`);
-  return EXIT.bad;
 }
 
 const errorsOf = (findings: readonly SourceFinding[]): readonly Shown[] =>

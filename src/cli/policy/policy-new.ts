@@ -9,7 +9,7 @@ import { NAMESPACE } from '../../core/policy/namespace.ts';
 import { catalogOf } from '../../core/policy/loading/source-catalog.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
 import type { PolicySource, SourceFile } from '../../core/policy/loading/source.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { textWithLines } from './excerpt.ts';
 import { findingCounts, findingLines } from './finding-lines.ts';
@@ -41,19 +41,19 @@ type Io = Pick<CommandIo, 'out' | 'err'>;
 async function printPolicy(args: readonly string[], io: Io): Promise<number> {
   const one = { type: 'string' } as const;
   const options = optionsFrom(args, { agent: one, group: one, id: one, json: { type: 'boolean', default: false } }, 2);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy new', options);
   const [name, folder = 'cedar-policies'] = options.operands;
-  if (name === undefined) return refused(io, 'expected an ACTION');
+  if (name === undefined) return refused(io, 'remit policy new', 'expected an ACTION');
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
-    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+    return refused(io, 'remit policy new', `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   if ('findings' in source) return found(io, source.findings);
   const catalog = await catalogOf(source);
   if ('findings' in catalog) return found(io, catalog.findings);
   const action = catalog.actions.get(name);
-  if (action === undefined) return refused(io, `the catalog has no action \`${name}\``);
+  if (action === undefined) return refused(io, 'remit policy new', `the catalog has no action \`${name}\``);
   const grantee = granteeFrom(options.values, groupsOf(source));
-  if (typeof grantee === 'string') return refused(io, grantee);
+  if (typeof grantee === 'string') return refused(io, 'remit policy new', grantee);
   const id = options.values.id ?? freeId(name, source);
   const text = pretty(newPolicy(action, { id, grantee }));
   const result = await policySetFrom({ ...source, policies: [...source.policies, text] });
@@ -101,9 +101,4 @@ function found(io: Io, findings: readonly Parameters<typeof findingLines>[0][], 
   for (const finding of findings) for (const line of findingLines(finding, { files })) io.err(line);
   io.err(findingCounts(findings.length, 'finding'));
   return EXIT.no;
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy new: ${problem}`);
-  return EXIT.bad;
 }

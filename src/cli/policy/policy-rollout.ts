@@ -2,7 +2,7 @@
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { TrialReport } from '../../core/shadow/trial.ts';
 import { adminAnswer, DEFAULT_ADMIN } from '../admin-answer.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { decisionExample, differenceLines } from './difference-lines.ts';
 import { findingCounts } from './finding-lines.ts';
@@ -36,20 +36,15 @@ async function rollout(args: readonly string[], io: Io): Promise<number> {
     { admin: { type: 'string', default: DEFAULT_ADMIN }, json: { type: 'boolean', default: false } },
     0,
   );
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy rollout', options);
   const { admin, json } = options.values;
   const text = await adminAnswer(admin, '/policies/trial');
-  if (typeof text !== 'string') return refused(io, text.problem);
+  if (typeof text !== 'string') return refused(io, 'remit policy rollout', text.problem);
   // Safe: the answer of our own server, at the operator's address.
   const report = JSON.parse(text) as TrialReport;
   if (json) io.out(text.trim());
   else print(io, report);
   return report.groups.length === 0 ? EXIT.good : EXIT.no;
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy rollout: ${problem}`);
-  return EXIT.bad;
 }
 
 function print(io: Io, { candidate, live, shadow, compared, skipped, groups, ungrouped }: TrialReport): void {

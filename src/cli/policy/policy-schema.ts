@@ -7,7 +7,7 @@ import { schemaFrom } from '../../core/policy/schema.ts';
 import { catalogOf } from '../../core/policy/loading/source-catalog.ts';
 import { GENERATED_SCHEMA } from '../../core/policy/loading/source-names.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import type { ShownFiles } from './finding-lines.ts';
@@ -38,14 +38,18 @@ type Io = Pick<CommandIo, 'out' | 'err'>;
 
 async function printSchema(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, { json: flag, write: flag, check: flag }, 1);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy schema', options);
   const { json: isJson, write, check } = options.values;
   if (Number(isJson) + Number(write) + Number(check) > 1)
-    return refused(io, '`--json`, `--write` and `--check` exclude each other');
+    return refused(io, 'remit policy schema', '`--json`, `--write` and `--check` exclude each other');
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
-    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+    return refused(
+      io,
+      'remit policy schema',
+      `the policy folder \`${folder}\` could not be read: ${source.unreadable}`,
+    );
   if ('findings' in source) return found(io, source.findings, new Map());
   const files = shownFiles(source);
   const catalog = await catalogOf(source);
@@ -67,7 +71,7 @@ const flag = { type: 'boolean', default: false } as const;
 
 async function written(io: Io, file: string, text: string): Promise<number> {
   const failed = await writeFile(file, text).catch((error: NodeJS.ErrnoException) => error);
-  if (failed !== undefined) return refused(io, `cannot write \`${file}\`: ${failed.code}`);
+  if (failed !== undefined) return refused(io, 'remit policy schema', `cannot write \`${file}\`: ${failed.code}`);
   io.out(`${file}: written`);
   return EXIT.good;
 }
@@ -89,9 +93,4 @@ function found(io: Io, findings: readonly Parameters<typeof findingLines>[0][], 
   for (const finding of findings) for (const line of findingLines(finding, { files })) io.err(line);
   io.err(findingCounts(findings.length, 'finding'));
   return EXIT.no;
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy schema: ${problem}`);
-  return EXIT.bad;
 }

@@ -17,7 +17,7 @@ import type { CaseResult, SuiteResult } from '../../tools/policy/cases/run-suite
 import { readSuites } from '../../tools/policy/cases/suite-source.ts';
 import type { Suites } from '../../tools/policy/cases/suite-source.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { isNoticed, mutationLines } from './mutation-lines.ts';
 import { optionsFrom } from '../options.ts';
@@ -83,19 +83,19 @@ interface Printing {
 /** Runs the suites of a folder and prints the results; the exit code is the answer. */
 export async function policyTest(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, OPTIONS, 1);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy test', options);
   const { filter, junit, json, verbose } = options.values;
   const threshold = Number(options.values.threshold);
   if (!/^\d{1,3}$/.test(options.values.threshold) || threshold > 100)
-    return refused(io, '`--threshold` must be a whole number from 0 to 100');
+    return refused(io, 'remit policy test', '`--threshold` must be a whole number from 0 to 100');
   const most = mostSurvivors(options.values);
-  if (isProblem(most)) return refused(io, most.problem);
+  if (isProblem(most)) return refused(io, 'remit policy test', most.problem);
   const folder = options.operands[0] ?? 'cedar-policies';
   const { base } = options.values;
   const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
   const source = await readPolicySource(folder, disk);
   if ('unreadable' in source)
-    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+    return refused(io, 'remit policy test', `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   if ('findings' in source) return found(io, source.findings, json);
   const isUnlistedTried = filter === undefined && !options.values['listed-only'];
   const onProgress = (decided: number): void => io.err(`remit policy test: ${decided} decisions made`);
@@ -109,16 +109,18 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   if ('findings' in tested) return found(io, tested.findings, json);
   const { suites, policies, result } = tested.done;
   if ('findings' in suites) return found(io, suites.findings, json);
-  if (result === undefined) return refused(io, `there is no *.test.yaml and no *.cedartests.json in \`${folder}\``);
-  if (isProblem(result)) return refused(io, result.problem);
+  if (result === undefined)
+    return refused(io, 'remit policy test', `there is no *.test.yaml and no *.cedartests.json in \`${folder}\``);
+  if (isProblem(result)) return refused(io, 'remit policy test', result.problem);
   if (junit !== undefined) {
     const unwritten = await writeFile(junit, junitXml(result)).catch((error: NodeJS.ErrnoException) => error);
-    if (unwritten !== undefined) return refused(io, `cannot write \`${junit}\`: ${unwritten.code}`);
+    if (unwritten !== undefined)
+      return refused(io, 'remit policy test', `cannot write \`${junit}\`: ${unwritten.code}`);
   }
   const isExpected = isAsExpected(result);
   // If cases fail, mutants would show nothing.
   const mutation = most === null || !isExpected ? null : mutationOf(suites, policies, { isUnlistedTried, io });
-  if (isProblem(mutation)) return refused(io, mutation.problem);
+  if (isProblem(mutation)) return refused(io, 'remit policy test', mutation.problem);
   const isGood =
     isExpected && result.coverage.percent >= threshold && (mutation === null || isNoticed(mutation, most ?? 0));
   if (json) {
@@ -213,9 +215,4 @@ function found(io: Io, findings: readonly SourceFinding[], isJson: boolean): num
     }
   }
   return EXIT.no;
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy test: ${problem}`);
-  return EXIT.bad;
 }

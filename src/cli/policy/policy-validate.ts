@@ -3,7 +3,7 @@ import { compileForTool } from '../../core/policy/loading/compile.ts';
 import { provedSetFrom } from '../../core/policy/loading/proved-set.ts';
 import type { Findings, ProvedSet } from '../../core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
 import type { ShownFiles } from './finding-lines.ts';
@@ -48,23 +48,22 @@ const RULES = new Map([
 /** Checks a policy folder and prints the findings; the exit code is the answer. */
 export async function policyValidate(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit policy validate', options);
   const { json, sarif } = options.values;
-  if (json && sarif) return refused(io, '`--json` and `--sarif` exclude each other');
+  if (json && sarif) return refused(io, 'remit policy validate', '`--json` and `--sarif` exclude each other');
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
-    return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+    return refused(
+      io,
+      'remit policy validate',
+      `the policy folder \`${folder}\` could not be read: ${source.unreadable}`,
+    );
   const result = 'findings' in source ? source : await provedSetFrom(source, compileForTool());
   if (json) io.out(JSON.stringify(summaryOf(folder, result)));
   else if (sarif) io.out(JSON.stringify(sarifResults(result)));
   else print(io, folder, { result, files: shownFiles('findings' in source ? null : source) });
   return 'findings' in result ? EXIT.no : EXIT.good;
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(`remit policy validate: ${problem}`);
-  return EXIT.bad;
 }
 
 function sarifResults(result: ProvedSet | Findings): unknown {

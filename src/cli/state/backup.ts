@@ -6,11 +6,11 @@ import { makeBackup } from '../../authority/state/backup/make-backup.ts';
 import type { Manifest } from '../../authority/state/backup/manifest.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { copyProgress } from './copy-progress.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { keptPlacesOf, placeOptions } from '../ledger/kept-places.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const help = `remit backup: back up state file and ledgers to a new folder
 

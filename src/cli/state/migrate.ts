@@ -6,10 +6,10 @@ import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { stateKeyFrom } from '../../serve/state/state-key.ts';
 import { migratePostgres } from '../../authority/state/postgres/migrate.ts';
 import type { MigratedDatabase } from '../../authority/state/postgres/migrate.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, taskRefusal, refused, type CommandRefusal } from '../task/task-source.ts';
+import { isCommandRefusal, taskRefusal, type CommandRefusal } from '../task/task-source.ts';
 
 const help = `remit migrate: make or update the tables of the state in a PostgreSQL
 

@@ -8,13 +8,13 @@ import type { Restored } from '../../authority/state/backup/restore-backup.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { restoreDatabase } from '../../authority/state/postgres/restore-database.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { copyProgress } from './copy-progress.ts';
 import { keptPlacesOf, placeOptions } from '../ledger/kept-places.ts';
 import { operatorOf } from '../operator.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal, refused } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const help = `remit restore: restore a backup
 

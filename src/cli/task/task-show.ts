@@ -7,6 +7,7 @@ import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { type TaskJson, taskJson } from '../../core/task/task-json.ts';
 import type { Task } from '../../core/task/task.ts';
 import { EXIT } from '../command.ts';
+import { cureLines, whyOf } from '../explain/why.ts';
 import type { CommandIo } from '../command.ts';
 import { reading, taskWith } from '../state/opened-state.ts';
 import { optionsFrom } from '../options.ts';
@@ -69,8 +70,19 @@ export async function taskShow(
     ];
     const more =
       stored.length < MAX_SHOWN ? [] : [`only the first ${MAX_SHOWN} records are shown, and their uses counted`];
-    return [...head.map(printable), '', ...timelineText(records), ...more].join('\n');
+    return [...head.map(printable), '', ...timelineText(records), ...more, ...whyLines(records)].join('\n');
   });
+}
+
+/** Each reason for a denial among the records, with how often, what it means, and what can be done about it. */
+function whyLines(records: readonly TimelineEntry[]): readonly string[] {
+  const denied = records.filter((record) => record.kind === 'use' || record.kind === 'intent').map(whyOf);
+  const byReason = Map.groupBy(denied, ({ cure, reason }) => (cure === null ? null : reason));
+  const lines = [...byReason].flatMap(([reason, all]) => {
+    const [why] = all;
+    return reason === null || why === undefined ? [] : [`denied ${all.length} x ${cureLines(why).join('\n')}`];
+  });
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 /** Most parts shown of one task. */

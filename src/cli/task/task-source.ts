@@ -21,12 +21,6 @@ export interface CommandRefusal {
 /** A refusal; invalid usage or input unless `exit` says otherwise. */
 export const taskRefusal = (message: string, exit: number = EXIT.bad): CommandRefusal => ({ exit, message });
 
-/** Prints a refusal, each line prefixed with the command's name, and returns its exit code. */
-export function refused(io: Pick<CommandIo, 'err'>, command: string, { message, exit }: CommandRefusal): number {
-  for (const line of message.split('\n')) io.err(`${command}: ${line}`);
-  return exit;
-}
-
 /** Whether a step refused. */
 export const isCommandRefusal = (value: unknown): value is CommandRefusal =>
   typeof value === 'object' && value !== null && 'exit' in value;

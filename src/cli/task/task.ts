@@ -1,11 +1,10 @@
 /** `remit task`: list, show, suspend, resume or end tasks. */
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { taskAllow } from './task-allow.ts';
 import { taskChange, taskEnd } from './task-change.ts';
 import { taskList } from './task-list.ts';
 import { taskShow } from './task-show.ts';
-import { refused } from './task-source.ts';
 
 const help = `remit task: list, show, suspend, resume or end tasks, or allow like ones again
 

@@ -9,7 +9,7 @@ import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { DEFAULT_ADMIN } from '../admin-answer.ts';
-import { EXIT } from '../command.ts';
+import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { jsonLines } from '../json-lines.ts';
 import { optionsFrom } from '../options.ts';
@@ -84,15 +84,16 @@ async function trace(args: readonly string[], io: Io): Promise<number> {
   const end = args.indexOf('--');
   const words = end === -1 ? null : args.slice(end + 1);
   const options = optionsFrom(end === -1 ? args : args.slice(0, end), OPTIONS, 0);
-  if (typeof options === 'string') return refused(io, options);
+  if (typeof options === 'string') return refused(io, 'remit trace', options);
   const { values } = options;
   if (values.file !== undefined) return shownFile(values.file, values, io);
   const seconds = secondsFrom(values.timeout);
-  if (seconds === null || seconds > MAX_SECONDS) return refused(io, `--timeout must be ${DURATION_RULE}, at most 10m`);
+  if (seconds === null || seconds > MAX_SECONDS)
+    return refused(io, 'remit trace', `--timeout must be ${DURATION_RULE}, at most 10m`);
   const count = /^\d{1,3}$/.test(values.count) ? Number(values.count) : 0;
-  if (count < 1 || count > MAX_COUNT) return refused(io, `--count must be from 1 to ${MAX_COUNT}`);
+  if (count < 1 || count > MAX_COUNT) return refused(io, 'remit trace', `--count must be from 1 to ${MAX_COUNT}`);
   const call = callFrom(words, values.url);
-  if (isProblem(call)) return refused(io, call.problem);
+  if (isProblem(call)) return refused(io, 'remit trace', call.problem);
   const marked = call === null ? null : markedCall(call, systemPorts);
   const filters = FILTER_NAMES.flatMap((name) => {
     const value = name === 'trace' ? (marked?.traceId ?? values.trace) : values[name];
@@ -100,14 +101,14 @@ async function trace(args: readonly string[], io: Io): Promise<number> {
   });
   const admin = values.admin ?? (await configuredAdmin(io.environment, values.config)) ?? DEFAULT_ADMIN;
   const answer = await beginTrace({ admin, seconds, count, filters });
-  if (isProblem(answer)) return refused(io, answer.problem);
+  if (isProblem(answer)) return refused(io, 'remit trace', answer.problem);
   io.err(`waiting for ${filters.map(([name, value]) => printable(`${name} ${value}`)).join(', ') || 'the next check'}`);
   const fired =
     marked === null
       ? null
       : firedCall(answer, () => fire(marked, { environment: io.environment, timeoutMs: seconds * 1_000 }));
   const shown = await showAll(answer.checks, values, io);
-  if (isProblem(shown)) return refused(io, shown.problem);
+  if (isProblem(shown)) return refused(io, 'remit trace', shown.problem);
   if (fired !== null) io.err(printable(`the call ${await fired}`));
   if (shown >= count) return EXIT.good;
   io.err(missedText(shown, fired !== null));
@@ -155,10 +156,10 @@ async function showAll(
 async function shownFile(file: string, values: { readonly json: boolean }, io: Io): Promise<number> {
   try {
     const shown = await showAll(checksOf(file), values, io);
-    if (isProblem(shown)) return refused(io, shown.problem);
+    if (isProblem(shown)) return refused(io, 'remit trace', shown.problem);
     return shown > 0 ? EXIT.good : EXIT.no;
   } catch (error) {
-    return refused(io, `cannot read \`${file}\`: ${failureCode(error)}`);
+    return refused(io, 'remit trace', `cannot read \`${file}\`: ${failureCode(error)}`);
   }
 }
 
@@ -167,9 +168,4 @@ async function* checksOf(file: string): AsyncGenerator<TracedCheck | Problem> {
     const check = tracedCheckLine(text);
     yield isProblem(check) ? { problem: `${file}:${number}: ${check.problem}` } : check;
   }
-}
-
-function refused(io: Io, problem: string): number {
-  io.err(printable(`remit trace: ${problem}`));
-  return EXIT.bad;
 }

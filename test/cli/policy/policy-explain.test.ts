@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyExplain } from '../../../src/cli/policy/policy-explain.ts';
 import { shopSet } from '../../core/action/grpc/protobuf/shop.ts';
+import { cures } from '../../../src/core/decision/cures.ts';
 import type { IntentRecord, UseRecord } from '../../../src/core/ledger/record.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -196,6 +197,8 @@ describe('remit policy explain', () => {
         'deny action.unknown (no route of the server `payments` matches `DELETE /v1/payments`)',
         'action: no action of the catalog',
         'no policy was evaluated: the action is not known',
+        'for another decision:',
+        `  ${cures['action.unknown']}`,
       ],
       err: [],
     });
@@ -310,7 +313,15 @@ describe('remit policy explain', () => {
     ]);
   });
 
-  it('prints the recorded cause where arguments decided, and makes up none', async () => {
+  it('explains the newest decision of a trace', async () => {
+    const { code, err } = await run('a'.repeat(32), '--state', state);
+    expect([code, err]).toEqual([
+      1,
+      ['remit policy explain: the caller of the recorded call was not known: identity.missing'],
+    ]);
+  });
+
+  it('prints the recorded cause if arguments decided, and makes up none', async () => {
     const id = '00000000-0000-7000-8000-000000000003';
     const because = 'not decided again: that takes arguments of the call, which are not recorded';
     const { code, out } = await run(id, '--state', state);
@@ -401,7 +412,7 @@ describe('remit policy explain', () => {
 
   const bad: readonly (readonly [string, readonly string[], number, string])[] = [
     ['nothing', [], 2, 'METHOD and URL, `--cases` or a DECISION-ID is required'],
-    ['a method alone', ['GET'], 2, '`GET` is not a decision id, and METHOD needs a URL'],
+    ['a method alone', ['GET'], 2, '`GET` is neither a decision id nor a trace id, and METHOD needs a URL'],
     ['no agent', LIST, 2, '`--agent` is required'],
     ['an invalid agent', [...LIST, '--agent', 'planner'], 2, '`--agent`: a spiffe id must begin with `spiffe://`'],
     ['a call together with a case', ['--cases', 'x', ...LIST], 2, '`--cases` takes no call and no `--as-test`'],
@@ -446,7 +457,9 @@ describe('remit policy explain', () => {
     expect(await run('00000000-0000-7000-8000-000000000009', '--state', state)).toEqual({
       code: 1,
       out: [],
-      err: ['remit policy explain: there is no decision `00000000-0000-7000-8000-000000000009`'],
+      err: [
+        `remit policy explain: there is no decision \`00000000-0000-7000-8000-000000000009\` in \`${join(dirname(state), 'ledger')}\``,
+      ],
     });
     expect(await run('00000000-0000-7000-8000-000000000002', '--state', state)).toEqual({
       code: 1,

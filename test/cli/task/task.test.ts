@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { cures } from '../../../src/core/decision/cures.ts';
 import { task, taskCommand } from '../../../src/cli/task/task.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
@@ -165,6 +166,9 @@ describe('remit task show', () => {
       expect.stringMatching(
         /^1970-01-01T00:00:03.000Z {2}use: - GET payments.acme.test\/x +- +deny +action.unknown +- +a{32}$/,
       ),
+      '',
+      'denied 1 x action.unknown: the action is not known',
+      `  ${cures['action.unknown']}`,
     ]);
     expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({
       task: { id: first.id },

@@ -1,0 +1,84 @@
+import { isUuid } from '../../core/decision/uuid.ts';
+import { recordBytesIn } from '../../core/ledger/proof/leaf.ts';
+import { readLog } from '../../core/ledger/log/log-reader.ts';
+import type { PlacedLeaf } from '../../core/ledger/log/segment/segment.ts';
+import { recordedUseFrom } from '../../core/ledger/recorded-use.ts';
+import type { PlacedUse } from '../../core/ledger/recorded-use.ts';
+import type { IntentRecord } from '../../core/ledger/record.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import type { RecordedTask } from '../../tools/policy/compare/recorded-task.ts';
+import { EXIT } from '../command.ts';
+import { openedReader } from '../ledger/ledger-source.ts';
+import { readable, recordedTasks } from '../policy/recorded-tasks.ts';
+import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
+import type { CommandRefusal, Source } from '../task/task-source.ts';
+
+/** A decision that was recorded. */
+type Recorded = PlacedUse | IntentRecord;
+
+/** A recorded decision with what is known around it. */
+export interface FoundDecision {
+  readonly record: Recorded;
+  /** Its task with the records of it; `null` if it has none. */
+  readonly task: RecordedTask | null;
+  /** Other decisions of the same trace, the newest first; empty for a decision id. */
+  readonly others: readonly string[];
+}
+
+/** Most other decisions of a trace that are named. */
+const MAX_OTHERS = 8;
+
+/** Whether a text is the id of a decision or of a trace, as clients are shown it. */
+export const isShownId = (text: string): boolean => isUuid(text) || isTraceId(text);
+
+const isTraceId = (text: string): boolean => /^[0-9a-f]{32}$/.test(text);
+
+/** The recorded decision with a decision id, or the newest with a trace id. */
+export function foundDecision(id: string, source: Source): FoundDecision | CommandRefusal {
+  if (!isShownId(id)) return taskRefusal(`\`${id}\` is neither a decision id nor a trace id`);
+  const found = readLog(source.ledger, (log) => {
+    const filter = isTraceId(id) ? { traceId: id } : { decisionId: id };
+    const leavesOf = (kind: string): readonly PlacedLeaf[] =>
+      log
+        .found({ ...filter, kind }, { isNewestFirst: true })
+        .take(MAX_OTHERS + 1)
+        .toArray();
+    const read = leavesOf('use')
+      .concat(leavesOf('intent'))
+      .toSorted((a, b) => b.seq - a.seq)
+      .map(({ seq, bytes }) => decisionIn(seq, bytes));
+    const records = read.filter((record): record is Recorded => !isProblem(record));
+    const [record] = records;
+    if (record === undefined) {
+      const unread = read.find(isProblem);
+      return unread === undefined
+        ? taskRefusal(`there is no decision \`${id}\` in \`${source.ledger}\``, EXIT.no)
+        : taskRefusal(unread.problem);
+    }
+    const store = openedReader(source.state);
+    if (isCommandRefusal(store)) return store;
+    try {
+      const others = new Set(records.map(({ decisionId }) => decisionId));
+      others.delete(record.decisionId);
+      return {
+        record,
+        task: recordedTasks({ log, store })(record.task),
+        others: isTraceId(id) ? [...others].slice(0, MAX_OTHERS) : [],
+      };
+    } finally {
+      store?.close();
+    }
+  });
+  if (found === null) return taskRefusal(`no ledger in \`${source.ledger}\``);
+  return isStoreFailure(found) ? taskRefusal(found.detail) : found;
+}
+
+/** The decision about a use or an intent in a leaf. */
+function decisionIn(seq: number, bytes: Uint8Array): Recorded | Problem {
+  const use = recordedUseFrom(bytes);
+  if (use !== 'other') return use;
+  const [entry] = readable([{ seq, bytes: recordBytesIn(bytes) }]).entries;
+  return entry?.kind === 'intent' ? entry : { problem: `record ${seq} cannot be read` };
+}
