@@ -35,7 +35,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
     'The token is bound to another workload or certificate. After a rotation, exchange it for one bound to the new certificate. If the certificate alone differs, again and again, a proxy keeps connections that were opened with the former one: `extAuthz.binding: spiffe-id`.',
   'token.proof': 'Send a fresh DPoP proof for this method, this URL and this token, once.',
   'token.proof-nonce':
-    'Send a fresh DPoP proof with the claim `nonce` from the header `DPoP-Nonce` of this answer. OAuth clients that know RFC 9449 section 9 do so by themselves. It is needed where several processes serve one name (`extAuthz.proofNonces`).',
+    'Send a fresh DPoP proof with the claim `nonce` from the header `DPoP-Nonce` of this answer. OAuth clients that know RFC 9449 section 9 do so by themselves. It is needed if several processes serve one name (`extAuthz.proofNonces`).',
   'token.replay-memory-full':
     'The key or the agent has sent more DPoP proofs in the last minute than its share of the replay memory: see `remit_proofs_refused_total` in metrics. Slow down and try again; a new token changes nothing.',
   'token.revoked':
@@ -54,7 +54,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
   'task.stopped':
     'Somebody else suspended, revoked or cancelled a task of this agent that has an action of this intent. While it is suspended an operator must resume it; after its end the wait is `issuer.stoppedTaskWaitSeconds`, and the answer names its end. Only the issuer gives this reason.',
   'task.exhausted':
-    'A constraint of the intent (`max_calls`, `max_amount`) is used up. A use that passed the policies counts, also where it was then denied because it could not be recorded or its task ended meanwhile.',
+    'A constraint of the intent (`max_calls`, `max_amount`) is used up. A use that passed the policies counts, also if it was then denied because it could not be recorded or its task ended meanwhile.',
   'task.replayed':
     'The intent says `single_use`, and its one use was made, with whichever token of the task. Declare a new task, or without it.',
   'task.state-unavailable':
@@ -66,7 +66,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
     'The declared intent does not name this action, this amount, or this time. Declare what you are about to do.',
   'action.arguments':
     'An argument is missing, of the wrong type, or has more than one reading; or the call has a body that its catalog entry does not state (`body`).',
-  'policy.forbidden': 'A `forbid` stands against it. Where it has a `@reason`, the body says it as `advice`.',
+  'policy.forbidden': 'A `forbid` matches it. If that has a `@reason`, the body says it as `advice`.',
   'policy.not-permitted': 'No `permit` covers it. The record names the policy set that was asked.',
   'policy.error': 'A policy failed while it was evaluated, which denies. The record names it.',
   'policy.unavailable': 'No policy is in force. `/readyz` says why.',

@@ -105,7 +105,7 @@ export const metricTable = {
   }),
   sidecarSettles: counter(
     'remit_sidecar_settles_total',
-    'Uses that a sidecar settled at an authority, by result; unknown where none answered in time',
+    'Uses that a sidecar settled at an authority, by result; unknown if none answered in time',
     { result: ['settled', 'refused', 'unknown'] },
   ),
   authoritySidecars: gauge('remit_authority_sidecars', 'Sidecars that follow an authority', {}),
@@ -134,7 +134,7 @@ export const metricTable = {
   ),
   databaseTransaction: gauge(
     'remit_database_oldest_transaction_seconds',
-    'Age of the oldest transaction that is open in the database, of any client; it makes commits slow. 0 where there is none',
+    'Age of the oldest transaction that is open in the database, of any client; it makes commits slow. 0 if there is none',
     {},
   ),
   tasks: gauge('remit_tasks', 'Open tasks, by state', { state: ['active', 'suspended'] }),
@@ -162,7 +162,7 @@ export const metricTable = {
   ),
   peerCertificatesMissing: counter(
     'remit_peer_certificates_missing_total',
-    'Checks without the certificate of an identified caller, where tokens are bound to certificates: Envoy does not send it',
+    'Checks without the certificate of an identified caller, if tokens are bound to certificates: Envoy does not send it',
     {},
   ),
   networkRefusals: counter(
