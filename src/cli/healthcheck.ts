@@ -14,7 +14,7 @@ import { optionsFrom } from './options.ts';
 
 const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 
-const help = `remit healthcheck: ask a running Remit whether it is ready, where nothing else can ask it
+const help = `remit healthcheck: ask a running Remit whether it is ready, if nothing else can ask it
 
 usage: remit healthcheck [--config FILE | --admin URL] [--live]
 

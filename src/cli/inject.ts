@@ -28,7 +28,7 @@ usage: remit inject -f FILE|- [--image IMAGE]
   --print kustomize   a Kustomize component
 
 Prints the manifests with a native sidecar \`remit\`, before other init containers, and its volumes. Objects that are no workloads, and
-workloads with the label \`remit.dev/inject: disabled\`, are printed as they are. What became of each object is told on standard error.
+workloads with the label \`remit.dev/inject: disabled\`, are printed as they are. What became of each object is printed on standard error.
 Injecting again changes nothing.
 
   remit inject -f app.yaml | kubectl apply -f -

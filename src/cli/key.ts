@@ -32,7 +32,7 @@ usage: remit key list [--json]
 Each authority makes a key of its own, which never leaves its memory; the database has the public keys. A revoked key verifies no token
 any more. \`revoke\` asks the authority of this host, and waits until no sidecar and no authority accepts a token of that key: each has
 applied the change, or its lease is over. The authority whose key it was makes a new one and signs with it 10 s later; the others go on
-meanwhile. The ledger has an event \`key-revoked\`. Run it again where the receipt is not known. With a state file, remove the key file instead: deploy/guide/operate/rotation.md.
+meanwhile. The ledger has an event \`key-revoked\`. Run it again if the receipt is not known. With a state file, remove the key file instead: deploy/guide/operate/rotation.md.
 
   remit key list
   remit key revoke 1sCdSUOXxk1ToHYCXQW8kPhWvlnKtWYb7oiXLnkcCEY --cause 'memory of authority-2 was read'

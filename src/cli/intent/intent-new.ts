@@ -30,7 +30,7 @@ usage: ${NAME} [FILE] --policies FOLDER [--resource URL] [--action ID ...] [--pu
 
   FILE                the file to write, which must not exist; default standard output
   --policies FOLDER   the policy folder whose actions.yaml has the actions
-  --resource URL      the server, by its \`audience\`; may be left out where the actions or the catalog have one server
+  --resource URL      the server, by its \`audience\`; may be left out if the actions or the catalog have one server
   --action ID         an action of it; may be repeated; default all of the server
   --purpose TEXT      what the task is for
   --from-task ID      the actions that this task was allowed, with their number and sums as recorded and half as much again

@@ -20,7 +20,7 @@ usage: remit ledger fetch [s3://BUCKET/PREFIX | postgres://USER@HOST/DATABASE] -
 
   s3://BUCKET/PREFIX  what \`records\` of the authority says; with ?endpoint=https://HOST:PORT and &region=REGION for another service
                       than AWS
-  postgres://…        what \`state\` of the authority says, where \`records\` is \`postgres\`; a role that may read its tables will do
+  postgres://…        what \`state\` of the authority says, if \`records\` is \`postgres\`; a role that may read its tables will do
   --config FILE       without an address: the configuration of the authority that says it; default /etc/remit/remit.yaml
   --out DIR           a folder, made where missing; what is there already is not copied again
 

@@ -38,7 +38,7 @@ ${RECEIVED_HELP}
 Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothing that it reads. Prints three ranges:
   anchored   covered by a checkpoint that you kept: not even the holder of the ledger's key can have changed it since
   signed     covered by a checkpoint of the ledger: nobody without that key can have changed it
-  bare       covered by no checkpoint yet: whoever can write the files can have changed it. While \`remit serve\` runs, this is
+  bare       covered by no checkpoint yet: anybody who can write the files can have changed it. While \`remit serve\` runs, this is
              the last 5 seconds
 and the first wrong record, if there is one. A record of the database of several authorities that a ledger never got is missing, unless another
 ledger has it that is named too. An anchor of a ledger that is missing here shows that a whole ledger is missing.

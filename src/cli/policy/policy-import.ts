@@ -32,7 +32,7 @@ usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HO
                \`protoc --include_imports --descriptor_set_out=FILE\`, \`buf build -o FILE\`
   --server ID  the id of the server in actions.yaml; default \`server\`
   --host HOST  its host, as callers name it; default the host in the document, else \`ID.example\`
-  --path PATH  the prefix of its paths, where several servers share the host: put before each path that lacks
+  --path PATH  the prefix of its paths, if several servers share the host: put before each path that lacks
                it, written as \`paths\`, and appended to the audience
   --prefix PREFIX
                prefix of action ids; default \`ID.\`

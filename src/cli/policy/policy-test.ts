@@ -36,7 +36,7 @@ usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only
   --threshold PERCENT  fail if the cases cover less of the policies, 0 to 100; default 0. Coverage is counted by clause: a
                        \`when\` or \`unless\` is covered if it held as a whole in one case and failed in another
   --mutate             change one thing in one policy at a time (remove a condition, turn a comparison, widen the scope),
-                       and fail if no case notices: lists each survivor, with a case that would notice it where one is known
+                       and fail if no case notices: lists each survivor, with a case that would notice it if such a case is known
   --survivors N        with --mutate: fail only if more than N survive; default 0
   --verbose            also print each case, and what the cases do not cover
   --junit FILE         also write the results as JUnit XML

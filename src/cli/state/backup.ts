@@ -84,6 +84,6 @@ function backupText(folder: string, { ledgers, keys, files }: Manifest): string 
   return [
     `backup ${folder}: ${files.length} files of ${bytes} bytes`,
     ...ledgers.map(({ from, size }) => `ledger ${from}: ${size} records`),
-    ...keys.map(({ of }) => `keys of \`${of}\`: whoever reads this backup can sign with them`),
+    ...keys.map(({ of }) => `keys of \`${of}\`: anybody who reads this backup can sign with them`),
   ].join('\n');
 }

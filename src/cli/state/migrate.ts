@@ -21,7 +21,7 @@ usage: remit migrate --state URL [OPTION ...]
   --forget-fleet  free the database for a fleet of another issuer or trust domain
   --json          print what was done, as JSON
 
-Makes the schema \`remit\`, or brings it to the version of this build, in one transaction, forward only. Nothing changes where it is up to
+Makes the schema \`remit\`, or brings it to the version of this build, in one transaction, forward only. Nothing changes if it is up to
 date. Run it before the authorities of a new release start; those of the release before go on. \`remit serve\` never migrates a
 PostgreSQL, and a state file migrates itself.
 

@@ -33,7 +33,7 @@ usage: remit restore BACKUP [OPTION ...]
 Overwrites nothing, and no process may serve with the state file. What ended or was spent after the backup does not come back:
 each open task ends, with a record, so every earlier token is refused and agents declare their tasks again. The ledgers of
 the backup are put beside the ledger folder, for reading and verifying; \`remit serve\` starts a new ledger, whose restore
-record names the ends of the old ones. Keys are restored where the backup has them. Run it as the account that serves.
+record names the ends of the old ones. Keys are restored if the backup has them. Run it as the account that serves.
 
 In a PostgreSQL it ends each open task in the same way. From its first step on, authorities write nothing and renew no lease; at its last
 one they end, so that their supervisor starts them again. Sidecars refuse the tasks once their leases are over. Run it again if it was
@@ -118,7 +118,7 @@ function restoredText({ state, ended, ledgers, keys }: Restored): string {
     ...ledgers.map((ledger) => `ledger ${ledger}: for reading; \`remit serve\` starts a new one`),
     ...(ledgers.length === 0
       ? []
-      : [`timelines include it where the configuration has \`ledger: { others: [${ledgers.join(', ')}] }\``]),
+      : [`timelines include it if the configuration has \`ledger: { others: [${ledgers.join(', ')}] }\``]),
     ...keys.map((key) => `keys ${key}`),
   ].join('\n');
 }

@@ -6,7 +6,7 @@ import { taskChange, taskEnd } from './task-change.ts';
 import { taskList } from './task-list.ts';
 import { taskShow } from './task-show.ts';
 
-const help = `remit task: list, show, suspend, resume or end tasks, or allow like ones again
+const help = `remit task: list, show, suspend, resume or end tasks, or allow like tasks again
 
 usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
        remit task show ID [--received DIR]
@@ -18,7 +18,7 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
   --config FILE   the configuration whose state is used: a file or a PostgreSQL; default /etc/remit/remit.yaml
   --state FILE    the state file, instead of --config
   --ledger DIR    show: the ledger; default the one of the configuration, or \`ledger\` beside the state file
-  --received DIR  show: the records of sidecars, where an authority keeps them, or a copy of them
+  --received DIR  show: the records of sidecars, if an authority keeps them, or a copy of them
   --json          list: an array of tasks; show: the task and its records; else the task, and \`enforcement\` with the receipt
   --in STATE      active, suspended, completed, cancelled, revoked or expired
   --limit N       the newest N tasks, 1 to 1000; default 50

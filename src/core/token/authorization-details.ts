@@ -142,7 +142,7 @@ const limit: Reader<Limit> = (value) => {
   }
   const [, whole = '', places] = DECIMAL_LIMIT.exec(value) ?? [];
   if (places === undefined)
-    return { problem: 'must have 1 to 11 digits, a point and 1 to 4 digits where it is a decimal as text' };
+    return { problem: 'must have 1 to 11 digits, a point and 1 to 4 digits if it is a decimal as text' };
   return { limit: Number(`${whole}${places.padEnd(4, '0')}`), isDecimal: true };
 };
 

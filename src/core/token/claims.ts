@@ -112,7 +112,7 @@ export function claimedIssuerOf(payload: unknown): string | Problem {
 function delegationProblem(subject: string, agent: SpiffeId, actors: readonly string[]): string | null {
   const [actor] = actors;
   if (actor === undefined) {
-    return subject === agent ? null : 'claim `act` is required where `sub` is not `client_id`';
+    return subject === agent ? null : 'claim `act` is required if `sub` is not `client_id`';
   }
   return actor === agent ? null : 'claim `act` must name `client_id` as the outermost actor';
 }

@@ -236,5 +236,5 @@ export const REPORT_LIMITS: readonly string[] = [
   'Records without an anchor could have been rewritten by the holder of the signing key of the ledger.',
   'Counts are of one ledger and, with `--received`, of what its authority kept of the logs of sidecars. Run this for the ledger of each process or authority: together they count each record once.',
   'A name given with `--by` is what the holder of that account stated; the machine vouches only for the account.',
-  'A sample shows only the records drawn. Whoever can choose the head of the ledger can choose among samples: give a seed of your own with `--seed`.',
+  'A sample shows only the records drawn. Anybody who can choose the head of the ledger can choose among samples: give a seed of your own with `--seed`.',
 ];

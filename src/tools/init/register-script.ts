@@ -27,7 +27,7 @@ export function registerScript(answers: Answers): string {
   });
   return `#!/bin/sh
 # Registers ${host === undefined ? 'Remit, Envoy' : 'the authority and the sidecars of the chart, the gateway if there is one,'} and the first agent with SPIRE.
-# Arguments go to each \`spire-server entry create\`, such as -socketPath /run/spire/server.sock; SPIRE_SERVER names the program where it is not
+# Arguments go to each \`spire-server entry create\`, such as -socketPath /run/spire/server.sock; SPIRE_SERVER names the program if it is not
 # on the path. -dns are the names that clients call the issuer and Envoy by.
 # An entry that is there already is an error of SPIRE; the others are made all the same.
 set -u

@@ -176,7 +176,7 @@ describe('remit ledger query --as-test', () => {
       '      - payments-write',
       '',
     ]);
-    expect(out).toContain('  # to be added, where they were sent: amount, currency\n');
+    expect(out).toContain('  # to be added, if they were sent: amount, currency\n');
   });
 
   it('reports records that make no case, and knows the task without a state file', async () => {

@@ -168,7 +168,7 @@ describe('authorizationDetailsFrom', () => {
           (limit): [string, object, string] => [
             `an amount of \`${limit}\``,
             { max_amount: { argument: 'a', limit } },
-            '`max_amount` member `limit` must have 1 to 11 digits, a point and 1 to 4 digits where it is a decimal as text',
+            '`max_amount` member `limit` must have 1 to 11 digits, a point and 1 to 4 digits if it is a decimal as text',
           ],
         ),
         [

@@ -195,7 +195,7 @@ describe('verifyTaskToken denies the claim', () => {
       'sub of a user without an actor',
       { sub: 'user:alice' },
       'token.malformed',
-      'claim `act` is required where `sub` is not `client_id`',
+      'claim `act` is required if `sub` is not `client_id`',
     ],
     [
       'act of another agent',

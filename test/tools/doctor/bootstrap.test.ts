@@ -86,7 +86,7 @@ describe('remit doctor -f of a bootstrap', () => {
     expect([...new Set(codes)].toSorted()).toEqual(found.toSorted());
   });
 
-  it('says that a failed check is answered without a reason, where no body is written for it', async () => {
+  it('says that a failed check is answered without a reason, if no body is written for it', async () => {
     expect(await codesOf(() => undefined)).not.toContain('envoy.empty-error');
     expect(await codesOf(({ manager }) => void delete manager.local_reply_config)).toContain('envoy.empty-error');
   });
@@ -115,7 +115,7 @@ describe('remit doctor -f of a bootstrap', () => {
     expect(findings.filter(({ level }) => level === 'error')).toEqual([
       expect.objectContaining({
         where: `${file}: file/${bundle}`,
-        message: expect.stringMatching(/`trust_domains\.trust_bundle\.filename`: .* has mode 0666: whoever adds a CA/),
+        message: expect.stringMatching(/`trust_domains\.trust_bundle\.filename`: .* has mode 0666: anybody who adds a CA/),
         fix: expect.stringContaining('chmod go-w'),
       }),
     ]);

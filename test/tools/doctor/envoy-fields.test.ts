@@ -33,7 +33,7 @@ describe("the doctor's tables of the fields of Envoy", () => {
     expect(missing(api)).toEqual([]);
   });
 
-  it('fail this test where a newer Envoy has a field that is in none of them', () => {
+  it('fail this test if a newer Envoy has a field that is in none of them', () => {
     const newer = new Map(api);
     const proto = 'envoy.config.route.v3.RouteAction';
     newer.set(proto, new Map([...(api.get(proto) ?? []), ['send_to_anybody', '']]));

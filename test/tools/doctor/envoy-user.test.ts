@@ -30,7 +30,7 @@ describe('envoyUserOf', () => {
     }
   });
 
-  it('knows none where nothing listens', () => {
+  it('knows none if nothing listens', () => {
     expect(userAt('127.0.0.1:1')).toBeUndefined();
     expect(userAt('unix:/nonexistent/admin.sock')).toBeUndefined();
   });

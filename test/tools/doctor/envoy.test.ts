@@ -132,7 +132,7 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
     expect([...new Set(codesFound)].toSorted()).toEqual(found.toSorted());
   });
 
-  it('and where it says that calls pass, one without a token passes', () => {
+  it('and if it says that calls pass, one without a token passes', () => {
     expect(statuses.get('as-shipped')).toBe(401);
     statuses.delete('as-shipped');
     expect([...statuses]).toEqual(ENVOY_FAULTS.flatMap(({ isOpen, name }) => (isOpen ? [[name, 200]] : [])));
@@ -183,19 +183,19 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
       expect(exit).toBe(0);
     });
 
-    it('says so where Remit cannot be asked for its counters', async () => {
+    it('says so if Remit cannot be asked for its counters', async () => {
       const { findings } = await canary(domain.stage.envoyPort, '127.0.0.1:1');
       expect(findings).toEqual([expect.objectContaining({ code: 'canary.unproven', level: 'info' })]);
     });
 
-    it('exits with 3 where nobody answers', async () => {
+    it('exits with 3 if nobody answers', async () => {
       const { exit, report } = await canary(1);
       expect(report.not_examined).toEqual([expect.stringContaining('got no answer: connect ECONNREFUSED')]);
       expect(exit).toBe(3);
     });
   });
 
-  it('finds nothing where everything is as shipped', async () => {
+  it('finds nothing if everything is as shipped', async () => {
     const admin = domain.places.get('admin of envoy') ?? '';
     const healthy = await diagnosed(['--only', 'envoy', '--envoy', admin, '--fail-level', 'warning', '--json']);
     expect(healthy.findings.filter(({ level }) => level !== 'info')).toEqual([]);

@@ -71,7 +71,7 @@ function found({ metrics = '', ...change }: Change): readonly string[] {
 }
 
 describe('what a Remit says of itself', () => {
-  it('is nothing to tell where all is well', () => {
+  it('is nothing to tell if all is well', () => {
     expect(found({ fleet: fleetOf(sidecar, { ...sidecar, instance: 'b' }) })).toEqual([]);
   });
 

@@ -171,7 +171,7 @@ const atPort = (at: string): void => {
 };
 
 describe('what the configuration of Remit says', () => {
-  it('is nothing to tell where all is well', async () => {
+  it('is nothing to tell if all is well', async () => {
     expect(await found(broken({ sections: { issuer } }))).toEqual([]);
   });
 

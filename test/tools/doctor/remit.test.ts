@@ -68,7 +68,7 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     return file;
   };
 
-  it('finds nothing to warn of where nothing is wrong, and says what it examined', async () => {
+  it('finds nothing to warn of if nothing is wrong, and says what it examined', async () => {
     const { exit, findings, report } = await examined();
     expect(findings.filter(({ level }) => level !== 'info')).toEqual([]);
     expect([exit, report.not_examined]).toEqual([0, []]);
@@ -226,7 +226,7 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     expect(exit).toBe(1);
   });
 
-  it('finds nothing wrong with the issuer where that listens', async () => {
+  it('finds nothing wrong with the issuer if that listens', async () => {
     const port = domain.stage.issuerPort;
     const file = otherConfig({ issuer: { listen: `127.0.0.1:${port}`, url: `https://issuer.acme.test:${port}` } });
     const { exit, findings } = await examined(file, 'issuer');
@@ -292,7 +292,7 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     expect([exit, report.not_examined.join('\n')]).toEqual([3, expect.stringContaining(problem)]);
   });
 
-  it('says that there is none, where one was asked for', async () => {
+  it('says that there is none, if one was asked for', async () => {
     const { exit, report } = await diagnosed(['--json', '--only', OWN]);
     expect([exit, report.not_examined.join('\n')]).toEqual([3, expect.stringContaining('no Remit')]);
   });

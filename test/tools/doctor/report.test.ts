@@ -66,7 +66,7 @@ envoy
     expect(exitCodeOf(reportOf([check(...found)], [read()], rules()), failLevel)).toBe(code);
   });
 
-  it('exits 3 where something could not be examined, and names it', () => {
+  it('exits 3 if something could not be examined, and names it', () => {
     const report = reportOf([check()], [read({ unread: ['Envoy at `x` did not answer'] })], rules());
     expect(exitCodeOf(report, 'error')).toBe(3);
     expect(textOf(report)).toContain('× not examined: Envoy at `x` did not answer');
@@ -74,7 +74,7 @@ envoy
     expect(reportJunit(report)).toContain('<error message="Envoy at `x` did not answer"/>');
   });
 
-  it('exits 3 where no check had anything to examine', () => {
+  it('exits 3 if no check had anything to examine', () => {
     expect(exitCodeOf(reportOf([{ ...check(), run: () => null }], [read()], rules()), 'error')).toBe(3);
   });
 
@@ -129,7 +129,7 @@ describe('the options of the doctor', () => {
     expect(doctorOptionsFrom(args)).toEqual({ problem: expect.stringContaining(problem) });
   });
 
-  it('look for Envoy where the usual hosts have its admin interface', () => {
+  it('look for Envoy if the usual hosts have its admin interface', () => {
     const endpoints = ['unix:/run/remit-envoy/admin.sock', '127.0.0.1:15000', '127.0.0.1:19000', '127.0.0.1:9901'];
     expect(doctorOptionsFrom([])).toMatchObject({ envoys: endpoints.map((endpoint) => ({ endpoint })) });
     expect(doctorOptionsFrom(['-f', 'x'])).toMatchObject({ envoys: [], files: ['x'] });

@@ -90,12 +90,12 @@ describe('envoyConfigWithFiles', () => {
     expect(Object.keys(differences(changed, withFiles))).toHaveLength(Object.keys(common).length + 3);
   });
 
-  it('keeps the shipped collector where none is given', () => {
+  it('keeps the shipped collector if none is given', () => {
     const changed = envoyConfigWithFiles(withFiles, { ...addresses, collector: null }, files);
     expect(Object.keys(differences(withFiles, changed))).not.toContain(`${endpoint(3)}/socket_address/port_value`);
   });
 
-  it('throws where a path does not exist in the configuration', () => {
+  it('throws if a path does not exist in the configuration', () => {
     expect(() => envoyConfigWithFiles(withSpire, addresses, files)).toThrow(
       'the envoy configuration has no `static_resources.listeners.name=agents.filter_chains.0.transport_socket.typed_config.common_tls_context.tls_certificates.0.certificate_chain.filename`',
     );
@@ -154,7 +154,7 @@ describe('the shipped configuration for several processes', () => {
     expect(many.rest).toEqual(one.rest);
   });
 
-  it('asks both processes, never a dead one, and retries only where a check reached none', () => {
+  it('asks both processes, never a dead one, and retries only if a check reached none', () => {
     expect(socketsOf(many.clusters[0])).toEqual(['/run/remit/check-1.sock', '/run/remit/check-2.sock']);
     expect(many.clusters[0].common_lb_config.healthy_panic_threshold).toEqual({ value: 0 });
     expect([one.retryPolicy.retry_on, many.retryPolicy.retry_on]).toEqual([

@@ -183,7 +183,7 @@ describe('remit init', () => {
     expect(textOf('policies/actions.yaml')).toContain('hosts: [crm.acme.test]');
   });
 
-  it('writes nothing where the terminal is closed, and asks nothing with --yes', async () => {
+  it('writes nothing if the terminal is closed, and asks nothing with --yes', async () => {
     const ended = await made([], fresh(), { ask });
     expect([ended.code, ended.err]).toEqual([2, 'remit init: ended without an answer: nothing was written']);
     expect(readdirSync(folder())).not.toContain(ended.at.split('/').at(-1));
@@ -291,7 +291,7 @@ describe('remit init with hostile values', () => {
   });
 });
 
-it('register.sh makes the other entries where one cannot be made, and says so by its exit code', async () => {
+it('register.sh makes the other entries if one cannot be made, and says so by its exit code', async () => {
   const { at } = await made([...DOMAIN, '--yes']);
   const server = join(at, 'server');
   writeFileSync(server, '#!/bin/sh\necho "$6"\n[ "$6" != spiffe://acme.test/remit ]\n', { mode: 0o755 });

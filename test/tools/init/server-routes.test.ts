@@ -94,7 +94,7 @@ describe('withServers', () => {
     expect(added[0]).not.toHaveProperty('typed_extension_protocol_options');
   });
 
-  it('changes nothing where there are no servers', () => {
+  it('changes nothing if there are no servers', () => {
     expect(withServers(shipped, [], upstream)).toBe(shipped);
   });
 });

@@ -338,7 +338,7 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       expect(namesOf(made.spec.initContainers)).toEqual(['remit']);
     });
 
-    it('lets only those write a ConfigMap of Remit who may configure sidecars, where it is required', async () => {
+    it('lets only those write a ConfigMap of Remit who may configure sidecars, if it is required', async () => {
       const rules = [{ apiGroups: [''], resources: ['configmaps'], verbs: ['create', 'get', 'patch', 'update'] }];
       const configure = { apiGroups: ['remit.dev'], resources: ['sidecars'], verbs: ['configure'] };
       for (const [user, more] of [['developer', []] as const, ['operator', [configure]] as const]) {

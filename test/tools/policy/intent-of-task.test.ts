@@ -102,7 +102,7 @@ expires_in: 3m # the last call was after 100 seconds; half as long again, in who
     );
   });
 
-  it('keeps the amount that was granted where the argument is not recorded with each call', () => {
+  it('keeps the amount that was granted if the argument is not recorded with each call', () => {
     const constraints = { max_amount: { argument: 'amount', limit: 500 } };
     const text = textOf([
       granted([{ actions: ['payments.create'], constraints }]),

@@ -134,11 +134,7 @@ function pathsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly Placed<
   if (node === undefined) return [];
   const items = itemsOf(yaml, node, '`paths`');
   if (items.length === 0 || items.length > MAX_PATHS)
-    yaml.report(
-      node.offset,
-      `\`paths\` has 1 to ${MAX_PATHS} paths`,
-      'leave it out where all of the host is one server',
-    );
+    yaml.report(node.offset, `\`paths\` has 1 to ${MAX_PATHS} paths`, 'leave it out if all of the host is one server');
   return items.flatMap((item) => {
     const template = templateOf(yaml, item);
     if (template === null || template.value.segments.every(isWholeLiteral)) return template ?? [];

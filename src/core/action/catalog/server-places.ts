@@ -23,7 +23,7 @@ export function claimPlaces<Server extends ServerAtPath>(
   });
   for (const { host, path, same, owner } of taken) {
     if (path === null) {
-      const help = 'two servers of one host are told apart by `paths`';
+      const help = 'two servers of one host are distinguished by `paths`';
       yaml.report(host.offset, `the host \`${host.value}\` already belongs to the server \`${owner}\``, help);
     } else if (same === path.value.text) {
       const what = `the path \`${same}\` of the host \`${host.value}\``;

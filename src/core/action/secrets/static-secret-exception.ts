@@ -38,7 +38,7 @@ function exceptionFrom(yaml: YamlFile, node: PlacedNode): StaticSecretException 
   const owner = valueOf(yaml, fields.get('owner'), { what: 'the owner', reader: ownerText });
   const untilMs = valueOf(yaml, fields.get('until'), { what: '`until`', reader: dayMs });
   if (!fields.has('digest') && !fields.has('header')) {
-    yaml.report(node.offset, `${what} names the \`digest\` of a secret, or the \`header\` it stands in`);
+    yaml.report(node.offset, `${what} names the \`digest\` of a secret, or the \`header\` that holds it`);
   }
   if (owner === null || untilMs === null) return null;
   const { file, line, column } = yaml.findingAt(node.offset, what);

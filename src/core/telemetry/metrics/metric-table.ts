@@ -172,7 +172,7 @@ export const metricTable = {
   ),
   sideWrites: counter(
     'remit_side_writes_total',
-    'Background writes by kind and result: failed ones are retried, dropped ones are lost for lack of room or time',
+    'Background writes by kind and result: failed writes are retried, dropped writes are lost for lack of room or time',
     { kind: ['secrets', 'revocation', 'idle', 'uses'], result: ['written', 'failed', 'dropped'] },
   ),
   sideWritesQueued: gauge('remit_side_writes_queued', 'Background writes in the queue', {}),

@@ -35,7 +35,7 @@ export const recordMetricTable = {
   ),
   recordsWaiting: gauge(
     'remit_records_waiting_seconds',
-    'Age of the oldest record in the database that too few ledgers of authorities have; 0 where there is none',
+    'Age of the oldest record in the database that too few ledgers of authorities have; 0 if there is none',
     {},
   ),
   ledgerFailures: counter('remit_ledger_failures_total', 'Failed group commits', {}),
@@ -67,7 +67,7 @@ export const recordMetricTable = {
   ),
   receivedFailures: counter(
     'remit_received_failures_total',
-    'Attempts of an authority to keep records of sidecars, or to delete old ones, that failed',
+    'Attempts of an authority to keep records of sidecars, or to delete old records, that failed',
     { what: ['keep', 'delete'] },
   ),
   receivedLogs: gauge('remit_received_logs', 'Logs of sidecars that go on at an authority', {}),

@@ -83,7 +83,7 @@ function certificateProblem(
   { caller }: Presentation,
   mode: BindingMode,
 ): Deny | null {
-  if (mode === 'dpop') return deny('token.binding', 'claim `cnf` must be a DPoP key where a hop terminates TLS');
+  if (mode === 'dpop') return deny('token.binding', 'claim `cnf` must be a DPoP key if a hop terminates TLS');
   if (mode === 'spiffe-id' && kind === 'task-token') return null;
   // Not evidence of theft: without a certificate the caller's cannot be compared, so no token is revoked.
   if (caller.certificateSha256 === null) return deny('identity.missing', WITHOUT_CERTIFICATE[caller.source]);

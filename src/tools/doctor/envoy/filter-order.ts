@@ -75,7 +75,7 @@ function delivered({ filter: { entry, name }, manager: { where } }: Asking): rea
     found.push({
       code: 'envoy.never-asked',
       where,
-      message: `until the filter \`${name}\` has arrived, another one stands in its place that asks nobody`,
+      message: `until the filter \`${name}\` has arrived, another filter takes its place that asks nobody`,
       fix,
     });
   return found;

@@ -79,7 +79,7 @@ function deadline({ filter, manager }: Asking): readonly Finding[] {
     if (ms === null || (ms > 0 && ms <= MAX_TIMEOUT_MS)) return [];
     const message =
       ms === 0
-        ? 'a check has no deadline: calls wait for ever where Remit hangs'
+        ? 'a check has no deadline: calls wait for ever if Remit hangs'
         : `a check may take ${text}: where Remit hangs, calls pile up in Envoy for so long`;
     return [{ ...finding, where, message }];
   });

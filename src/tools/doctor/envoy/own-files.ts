@@ -37,13 +37,13 @@ function fileFindings(named: NamedPath, facts: EnvoyFacts): readonly Finding[] {
       ? {
           code: 'envoy.weak-tls',
           where,
-          message: `\`${named.field}\`: ${found.writable}: whoever adds a CA there calls under any SPIFFE ID`,
+          message: `\`${named.field}\`: ${found.writable}: anybody who adds a CA there calls under any SPIFFE ID`,
           fix,
         }
       : {
           code: 'envoy.impostor',
           where,
-          message: `\`${named.field}\`: ${found.writable}: whoever writes it removes the filter, or adds a route past it`,
+          message: `\`${named.field}\`: ${found.writable}: anybody who writes it removes the filter, or adds a route past it`,
           fix,
         },
   ];
@@ -110,7 +110,7 @@ export function foreignCas(facts: EnvoyFacts, own: readonly TrustedCa[] | null):
               code: 'envoy.weak-tls',
               where,
               level: 'warning',
-              message: `\`${path}\` has a CA that the bundle of Remit (\`svid.bundle\`) does not have: whoever has it issues identities that Remit takes for those of its own trust domain`,
+              message: `\`${path}\` has a CA that the bundle of Remit (\`svid.bundle\`) does not have: its holder issues identities that Remit takes for those of its own trust domain`,
               fix: 'write the bundle of the trust domain there, as its own file; after a CA was renewed, write both anew',
             },
           ]

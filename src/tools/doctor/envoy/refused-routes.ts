@@ -20,7 +20,7 @@ export const noRefusedRoute: EnvoyCheck = {
           code: 'envoy.bad-provider' as const,
           where: `${where}/route/${route.where}`,
           message:
-            'Envoy answers every call of this route with 500: so Envoy Gateway does where the Backend of a SecurityPolicy is missing or misnamed',
+            'Envoy answers every call of this route with 500: so Envoy Gateway does if the Backend of a SecurityPolicy is missing or misnamed',
           fix: 'look at the conditions of the SecurityPolicy, and let its `backendRefs` name a Backend that exists',
         })),
     );

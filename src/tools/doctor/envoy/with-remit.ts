@@ -121,7 +121,7 @@ function strippedPorts({ config, ...facts }: EnvoyFacts, { policies }: RemitHost
           level: port === '' ? 'info' : 'warning',
           message: `\`${field}\` takes the port out of the host before the check, and the audience \`${audience}\` ${
             port === '' ? `has none while this listener is at ${listened}` : 'has one'
-          }: a client of MCP that calls another port is told metadata that it refuses, and a tool that compares its host may refuse the call`,
+          }: a client of MCP that calls another port gets metadata that it refuses, and a tool that compares its host may refuse the call`,
           fix: "remove it; virtual hosts match any port by `domains: [HOST, 'HOST:*']` or `ignore_port_in_host_matching`",
         },
       ];
@@ -141,7 +141,7 @@ function unserved(facts: EnvoyFacts, { policies }: RemitHost): readonly Finding[
       where: `host/${host}`,
       message:
         'the catalog has this host, and no route of a listener that asks Remit forwards it: its calls fail, or go another way, on which nobody is asked',
-      fix: 'add a virtual host for it, or remove it from the catalog; suppress this where another Envoy serves it',
+      fix: 'add a virtual host for it, or remove it from the catalog; suppress this if another Envoy serves it',
     }));
 }
 

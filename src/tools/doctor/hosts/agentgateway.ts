@@ -128,6 +128,6 @@ export const agentgatewayChecks: readonly Check[] = [
       return found.length === 0 ? null : found.flatMap(neverAsked);
     },
   },
-  { category: 'agentgateway', title: 'each call is checked, and denied where its check fails', run: ofAll(strength) },
+  { category: 'agentgateway', title: 'each call is checked, and denied if its check fails', run: ofAll(strength) },
   { category: 'agentgateway', title: 'Remit gets certificate and whole body', run: ofAll(content) },
 ];

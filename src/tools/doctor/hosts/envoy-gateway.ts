@@ -63,8 +63,7 @@ function strengthFindings(policy: HostObject): readonly Finding[] {
     found.push({
       code: 'envoy-gateway.fails-open',
       where,
-      message:
-        '`failOpen` is on: calls pass while Remit is down, and the filter is left out where its backend is missing',
+      message: '`failOpen` is on: calls pass while Remit is down, and the filter is left out if its backend is missing',
       fix: 'set `failOpen: false`',
     });
   if (at(extAuth, 'http') !== undefined)
@@ -135,7 +134,7 @@ function backendFindings(policy: HostObject, objects: readonly HostObject[]): re
     code: 'envoy-gateway.backend-missing',
     where: placeOf(policy),
     level: backends.length === 0 ? 'info' : 'error',
-    message: `the files have no Backend \`${textAt(ref, 'name')}\`: every call is answered 500, or passes where \`failOpen\` is on`,
+    message: `the files have no Backend \`${textAt(ref, 'name')}\`: every call is answered 500, or passes if \`failOpen\` is on`,
     fix: 'add deploy/hosts/envoy-gateway/remit.yaml, or correct the name and namespace',
   }));
 }

@@ -104,7 +104,7 @@ const clearFindings = ({ fields }: IstioProvider, objects: readonly HostObject[]
     .map((rule) => ({
       code: 'istio.impostor',
       where: placeOf(rule),
-      message: 'checks go over the network in clear: whoever answers at that address allows every call',
+      message: 'checks go over the network in clear: the program that answers at that address allows every call',
       fix: 'set `tls.mode: ISTIO_MUTUAL`, or let Remit be beside the sidecar',
     }));
 

@@ -39,7 +39,7 @@ const impostors = (service: HostObject): readonly Finding[] => {
       where: placeOf(service),
       message: `checks go to it, and it ${
         isNamed ? 'is a name for another host (`ExternalName`)' : 'has no `selector`'
-      }: whoever answers there, or writes its endpoints, allows every call`,
+      }: the program that answers there, or the writer of its endpoints, allows every call`,
       fix: 'give it a selector of the pods of Remit',
     },
   ];

@@ -73,7 +73,7 @@ export const proxyConfig: Message = message(
     { message: 'runtime keys change how calls are read', fix: REMOVE },
   ),
   found('controlPlaneAuthPolicy', 'istio.impostor', (value) => (value === 'NONE' ? 'warning' : null), {
-    message: 'sidecars take their configuration in clear: whoever answers there removes the check',
+    message: 'sidecars take their configuration in clear: the server that answers there removes the check',
     fix: 'set `MUTUAL_TLS`',
   }),
   found(

@@ -52,7 +52,7 @@ function otherPort({ issuer }: Config): readonly Finding[] {
           // A URL without a port is usual if a load balancer terminates the connections of clients.
           level: written === '' ? 'info' : 'warning',
           message: `\`issuer.url\` has the port ${port}, and it listens on ${issuer.listen.port}: clients that follow the URL do not reach it, unless something forwards them`,
-          fix: 'write the port into `issuer.url`, or suppress this where a Service or load balancer forwards',
+          fix: 'write the port into `issuer.url`, or suppress this if a Service or load balancer forwards',
         },
       ];
 }

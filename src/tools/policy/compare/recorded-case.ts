@@ -97,7 +97,7 @@ export function recordedCase(
     content.isMade
       ? 'query, headers and body are made of the recorded arguments; other content is not recorded'
       : 'query, headers and body are not recorded',
-    ...(unrecorded.length === 0 ? [] : [`to be added, where they were sent: ${unrecorded.join(', ')}`]),
+    ...(unrecorded.length === 0 ? [] : [`to be added, if they were sent: ${unrecorded.join(', ')}`]),
     ...(task === undefined
       ? ['purpose and grant of the task are not known']
       : [task.context === null ? 'the context of the task is not known' : 'the context is that of the task now']),

@@ -120,7 +120,7 @@ function headerOf(header: unknown, type: ArgumentType, notes: string[]): Entry {
 }
 
 const LIMITS: Readonly<Record<Limit, string>> = {
-  text: 'strings that can exceed 4,096 bytes, or the `maxBytes` written; longer ones are denied with `action.arguments` (write a greater `maxBytes`, or remove arguments that are free text)',
+  text: 'strings that can exceed 4,096 bytes, or the `maxBytes` written; longer strings are denied with `action.arguments` (write a greater `maxBytes`, or remove arguments that are free text)',
   integer: '64-bit integers; values beyond ±(2^53 - 1) are denied',
   number:
     'numbers of any precision; those with more than 4 decimal places are denied (remove arguments that are measurements)',

@@ -117,7 +117,7 @@ describe('bindingProblem denies', () => {
       x5t,
       {},
       'token.binding',
-      'claim `cnf` must be a DPoP key where a hop terminates TLS',
+      'claim `cnf` must be a DPoP key if a hop terminates TLS',
     ],
     ...modes.flatMap((mode): [string, BindingMode, object, Arrival, string, string][] => [
       [
@@ -198,7 +198,7 @@ describe('bindingProblem denies', () => {
       'dpop',
       { cnf: x5t },
       {},
-      ['token.binding', 'claim `cnf` must be a DPoP key where a hop terminates TLS'],
+      ['token.binding', 'claim `cnf` must be a DPoP key if a hop terminates TLS'],
     ],
     ['bound to the key', 'spiffe-id', { cnf: jkt }, { id: hop, ...asDpop }, null],
     [

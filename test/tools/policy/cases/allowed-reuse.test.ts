@@ -102,7 +102,7 @@ describe('allowedReuse', () => {
     });
   });
 
-  it('is null where the policies were not asked', () => {
+  it('is null if the policies were not asked', () => {
     const policies: Pick<PolicySet, 'ask' | 'keyReads'> = {
       ask: () => ({ kind: 'not-permitted' }),
       keyReads: () => [],

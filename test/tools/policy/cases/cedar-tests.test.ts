@@ -93,7 +93,7 @@ describe('cedarTestsFrom', () => {
     expect(outcome(change)).toEqual(expected);
   });
 
-  it('names a test by its place where it has no name', () => {
+  it('names a test by its place if it has no name', () => {
     const { name: _name, ...rest } = test;
     expect(cedarTestsFrom(JSON.stringify([rest]), 't')).toMatchObject([{ name: 'test 0', file: 't', line: 1 }]);
   });

@@ -259,7 +259,7 @@ when { context.args has unit && context.args.unit == "hours" };`;
     expect(args('unit: hours')).toBe('deny policy.forbidden by unit');
   });
 
-  it('asks for `server` where several match', async () => {
+  it('asks for `server` if several match', async () => {
     const policies = await mustLoad(
       folderWith('@id("all") permit (principal, action, resource);', {
         catalog: `servers:\n${mcpServer('one')}${mcpServer('two')}`,

@@ -119,7 +119,7 @@ when { context.risk == "high" };`;
     ]);
   });
 
-  it('counts nothing where the policies were not asked', async () => {
+  it('counts nothing if the policies were not asked', async () => {
     const own = await mustLoad(folderWith(policies));
     expect(
       run('  - { name: a, action: files.list, task: { state: revoked }, expect: deny }', own).coverage.covered,

@@ -59,7 +59,7 @@ describe('unlistedAllows', () => {
     ]);
   });
 
-  it('counts an expected allow as listed, even where the case fails', () => {
+  it('counts an expected allow as listed, even if the case fails', () => {
     const cases = `  - { name: a, agent: ${planner}, issue: write, expect: allow }
   - { name: b, agent: ${planner}, action: write, expect: allow }`;
     expect(unlisted(cases).allowed).toEqual([]);

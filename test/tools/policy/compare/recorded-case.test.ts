@@ -60,7 +60,7 @@ describe('recordedCase', () => {
     expect(notes).toEqual(
       expect.arrayContaining([
         'query, headers and body are made of the recorded arguments; other content is not recorded',
-        'to be added, where they were sent: currency',
+        'to be added, if they were sent: currency',
       ]),
     );
     const digest = { bytes: 300, 'sha-256': 'x' };
@@ -74,7 +74,7 @@ describe('recordedCase', () => {
     const { catalog } = await examplePolicies();
     const text = recordedSuiteText([made({}, { task, catalog, history: { actions: ['payments.list'], labels: [] } })]);
     expect(text).toMatch(
-      /^cases:\n {2}# query, headers and body are not recorded\n {2}# to be added, where they were sent: amount, currency\n {2}# the context is that of the task now\n {2}- name: /,
+      /^cases:\n {2}# query, headers and body are not recorded\n {2}# to be added, if they were sent: amount, currency\n {2}# the context is that of the task now\n {2}- name: /,
     );
     expect(mustCases(text)).toMatchObject([
       {

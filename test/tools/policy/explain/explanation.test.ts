@@ -124,7 +124,7 @@ describe('explanationOf', () => {
       'tried with context.request.host "EUR": allow',
     ],
   ];
-  it.each(claims)('claims only what was tried, where a policy %s', async (_name, text, args, expected) => {
+  it.each(claims)('claims only what was tried, if a policy %s', async (_name, text, args, expected) => {
     const set = await mustLoad(folderWith(`@id("p") ${text.replaceAll('ACTION', CREATE)};`));
     expect(explained(set, { args }).needed.at(-1)).toContain(expected);
   });
@@ -144,7 +144,7 @@ describe('explanationOf', () => {
     ]);
   });
 
-  it('reports errors only where nothing failed before them', async () => {
+  it('reports errors only if nothing failed before them', async () => {
     const set = await mustLoad(
       folderWith(
         `@id("a") permit (principal, ${CREATE}, resource) when { context.args has currency && context.args.currency == "EUR" };

@@ -109,7 +109,7 @@ describe('probeOf', () => {
     expect([idsFor(list), idsFor(pay({})).includes('files-read'), idsFor(list)]).toEqual([files, false, files]);
   });
 
-  it('reaches a clause only where all earlier ones hold', async () => {
+  it('reaches a clause only if all earlier ones hold', async () => {
     const policies =
       '@id("a") permit (principal, action == Remit::Action::"payments.list", resource) when { false } when { true };';
     const one = await mustLoad(folderWith(policies));
@@ -122,7 +122,7 @@ describe('probeOf', () => {
     ]);
   });
 
-  it('matches exactly where the engine names the policy', () => {
+  it('matches exactly if the engine names the policy', () => {
     const agents = fc.constantFrom(planner, reporter, mustSpiffeId('spiffe://evil.test/a'));
     const attempt = fc.oneof(
       fc

@@ -19,7 +19,7 @@ const admin: Message = message(
   `${BOOTSTRAP}.Admin`,
   found('address', 'envoy.admin-open', adminLevel, {
     message:
-      'others can reach the admin interface: whoever does can stop Envoy, change runtime keys and read what passes (`/tap`)',
+      'others can reach the admin interface: they can stop Envoy, change runtime keys and read what passes (`/tap`)',
     fix: 'use a Unix socket of mode 0600 (`mode: 384`), or an address of loopback',
   }),
   judged(['envoy.admin-open'], 'allow_paths'),
@@ -41,7 +41,7 @@ const KEYS: readonly (readonly [key: RegExp, isBad: (value: unknown) => boolean,
     /^envoy\.reloadable_features\.explicit_internal_address_config$/,
     (value) => value !== true && value !== 'true',
     'warning',
-    'callers of private networks are obeyed where they ask for retries and hedging',
+    'callers of private networks are obeyed if they ask for retries and hedging',
   ],
   [
     /^envoy\.reloadable_features\.(?:quic_mtls_server_enabled|http_reject_path_with_fragment)$/,
@@ -63,11 +63,11 @@ const layer: Message = message(
   `${BOOTSTRAP}.RuntimeLayer`,
   judged(['envoy.runtime'], 'static_layer'),
   found('disk_layer', 'envoy.runtime', 'warning', {
-    message: 'whoever can write that folder changes runtime keys, such as how paths are normalised',
+    message: 'anybody who can write that folder changes runtime keys, such as how paths are normalised',
     fix: 'remove the layer, or give the folder to the user of Envoy alone',
   }),
   harmless(
-    'whoever controls it has the admin interface or the control plane, and can change all',
+    'anybody who controls it has the admin interface or the control plane, and can change all',
     'admin_layer rtds_layer',
   ),
   harmless('it is a name', 'name'),
@@ -96,7 +96,7 @@ export const bootstrap: Message = message(
   judged(['envoy.never-asked'], 'static_resources'),
   found('stats_config', 'envoy.unseen', (value) => (isFiltered(at(value, 'stats_matcher')) ? 'warning' : null), {
     message: '`stats_matcher` leaves out counters, and one that is missing reads as 0: failed checks may not be seen',
-    fix: 'remove `stats_matcher`; suppress this where it keeps the counters of `ext_authz` and of the cluster of Remit',
+    fix: 'remove `stats_matcher`; suppress this if it keeps the counters of `ext_authz` and of the cluster of Remit',
   }),
   unseen('bootstrap_extensions fatal_actions', 'info', 'it is code that runs in the process of Envoy'),
   unseen('default_socket_interface flags_path', 'info', 'it changes how Envoy connects, or which flags it has'),
@@ -110,7 +110,7 @@ export const bootstrap: Message = message(
     fix: 'remove it',
   }),
   found('header_prefix', 'envoy.two-readings', (value) => (value === 'x-envoy' ? null : 'warning'), {
-    message: 'the headers by which Envoy marks calls have other names, and clients may send the usual ones',
+    message: 'the headers by which Envoy marks calls have other names, and clients may send the usual headers',
     fix: 'remove it',
   }),
   harmless(

@@ -75,7 +75,7 @@ const internalAddresses: Message = message(
   `${HCM}.HttpConnectionManager.InternalAddressConfig`,
   found('cidr_ranges unix_sockets', 'envoy.repeated', internalLevel, {
     message:
-      'callers of these addresses are obeyed where they ask for retries and hedging (`x-envoy-retry-on`, `x-envoy-max-retries`): one decision, and several effects',
+      'callers of these addresses are obeyed if they ask for retries and hedging (`x-envoy-retry-on`, `x-envoy-max-retries`): one decision, and several effects',
     fix: 'leave out the addresses of agents',
   }),
 );

@@ -67,7 +67,7 @@ export const retryPolicy: Message = message(
     fix: 'remove it',
   }),
   harmless(
-    'it counts where `retry_on` names it',
+    'it counts if `retry_on` names it',
     'retriable_headers retriable_request_headers retriable_status_codes num_retries',
   ),
   harmless(
@@ -252,7 +252,7 @@ export const routeConfiguration: Message = message(
   plugins,
   routerHeaders,
   perRoute,
-  harmless('it counts where a route names it', 'cluster_specifier_plugins'),
+  harmless('it counts if a route names it', 'cluster_specifier_plugins'),
   harmless('it is applied before the check too', 'internal_only_headers'),
   harmless(
     'Remit is asked whatever route a call gets',

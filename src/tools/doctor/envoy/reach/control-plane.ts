@@ -65,7 +65,7 @@ function unverified(name: string, facts: EnvoyFacts): readonly Finding[] {
       code: 'envoy.impostor',
       where: `cluster/${name}`,
       level: 'warning',
-      message: `configuration comes from \`${away}\` in clear or from a server that is not verified: whoever answers there removes the filter, or adds a CA`,
+      message: `configuration comes from \`${away}\` in clear or from a server that is not verified: the server that answers there removes the filter, or adds a CA`,
       fix: 'give the cluster TLS with a validation context, or use a Unix socket',
     },
   ];

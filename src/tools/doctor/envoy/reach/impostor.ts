@@ -47,7 +47,7 @@ function overNetwork(cluster: Cluster, facts: EnvoyFacts): readonly Finding[] {
       {
         code: 'envoy.impostor',
         where,
-        message: `checks go to \`${away}\` in clear: whoever is on the way, or answers at that address, reads tokens and allows every call`,
+        message: `checks go to \`${away}\` in clear: anybody who is on the way, or answers at that address, reads tokens and allows every call`,
         fix: `give the cluster TLS, or Remit a Unix socket beside Envoy: ${SHIPPED}`,
       },
     ];

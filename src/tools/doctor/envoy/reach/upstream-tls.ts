@@ -68,7 +68,7 @@ export function readableCalls({ endpoints, name, transports }: Cluster, facts: E
       where: `cluster/${name}`,
       level: 'warning',
       message: isClear
-        ? `calls go to \`${away}\` in clear: whoever is on the way reads and changes them after the check`
+        ? `calls go to \`${away}\` in clear: anybody who is on the way reads and changes them after the check`
         : `who answers at \`${away}\` is not verified: another server may get the calls`,
       fix: 'give the cluster a `transport_socket` with mutual TLS and a validation context',
     },
