@@ -22,7 +22,7 @@ describeWith(helmPart(), 'the notes of an installation say the next command', ([
     expect(text).toContain('kubectl -n remit rollout status statefulset/remit-authority');
   });
 
-  it('and ask for no policies where there are some', async () => {
+  it('and ask for no policies if there are some', async () => {
     expect(await notes('sidecars')).not.toContain('No policies have been given');
   });
 });

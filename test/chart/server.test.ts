@@ -237,7 +237,7 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       await kube.apply(secret('login'), secret('owner'));
     });
 
-    it('starts no authority where the migration fails', async () => {
+    it('starts no authority if the migration fails', async () => {
       const installing = install();
       await admitsPodsOf(await job(), namespace);
       await ended('Failed');

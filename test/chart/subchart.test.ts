@@ -32,7 +32,7 @@ describeWith(helmPart(), 'the chart as a part of another one', ([helm4, helm3]) 
     expect(stdout).toContain('https://platform-remit-authority.platform.svc:9472');
   });
 
-  it('is left out where the parent disables it', async () => {
+  it('is left out if the parent disables it', async () => {
     const { stdout } = await ran(helm4, ['template', 'platform', parent, '--set', 'remit.enabled=false']);
     expect(objectsOf(stdout)).toEqual([]);
   });

@@ -41,7 +41,7 @@ describe('remit healthcheck', () => {
   });
   afterEach(() => admin.close());
 
-  it('is 0 where it is ready, 1 with what is missing where it is not', async () => {
+  it('is 0 if it is ready, 1 with what is missing if it is not', async () => {
     const url = `http://127.0.0.1:${port}`;
     expect(await run(['--admin', url])).toEqual({ code: 0, out: ['ok'], err: [] });
     missing = 'no policies \u001b[31m';
@@ -61,7 +61,7 @@ describe('remit healthcheck', () => {
     expect((await run(['--config', file], { REMIT_ADMIN_LISTEN: `127.0.0.1:${port}` })).code).toBe(0);
   });
 
-  it('is 1 where the server accepts and never answers', async () => {
+  it('is 1 if the server accepts and never answers', async () => {
     const silent = createServer((socket) => void socket.on('error', () => undefined));
     await new Promise<void>((done) => void silent.listen(0, '127.0.0.1', done));
     // Safe: it listens on a port.

@@ -191,7 +191,7 @@ const rewritten = (from: number, keyFile: string, { maxBytes = 1 } = {}): string
 };
 
 describe('L-4, rewritten by somebody who can write the files', () => {
-  it('is detected where another key signs the rewritten records', async () => {
+  it('is detected if another key signs the rewritten records', async () => {
     const other = diskLedger(folder(), 1).settings.keyFile;
     await attacked({ min: 1, max: 4 }, async (from) => {
       // Only the first segment does not begin with a checkpoint of the old key, from which the writer would refuse to continue.
@@ -200,7 +200,7 @@ describe('L-4, rewritten by somebody who can write the files', () => {
     });
   });
 
-  it('is the bare tail where all later checkpoints are deleted', async () => {
+  it('is the bare tail if all later checkpoints are deleted', async () => {
     await attacked({ min: 1, max: SIZE }, async (from) => {
       // All in one segment: without the key none can be begun.
       const at = rewritten(from, honest.settings.keyFile, { maxBytes: 1024 ** 3 });
@@ -233,7 +233,7 @@ describe('L-5, L-6 and L-8, rewritten by the holder of the key: a different view
 });
 
 describe('L-10, a wrong clock', () => {
-  it('is remarked on where an anchor has its time of receipt', async () => {
+  it('is remarked on if an anchor has its time of receipt', async () => {
     await attacked({ min: 2, max: 9 }, async (hours) => {
       const dated = join(folder(), 'anchor.txt');
       const received = new Date(START_MS - hours * 3_600_000).toISOString();

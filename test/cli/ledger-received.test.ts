@@ -182,7 +182,7 @@ describe('remit ledger query --received', () => {
     expect([found[0]?.log, found[1]?.log]).toEqual([undefined, whole.origins['left']]);
   });
 
-  it('shows the log before the number, and tells where there are more', async () => {
+  it('shows the log before the number, and tells if there are more', async () => {
     const { out, err } = await query('--kind', 'use', '--limit', '2');
     const epoch = whole.origins['killed']?.split('/')[2]?.slice(0, 8);
     expect(out).toMatch(new RegExp(`^RECORD .*\ntools-7/${epoch}:7 `));
@@ -269,7 +269,7 @@ describe('remit ledger evidence --received', () => {
 });
 
 describe('remit ledger prove --received', () => {
-  it('proves a use of a sidecar to whoever has the key of the authority', async () => {
+  it('proves a use of a sidecar to anybody who has the key of the authority', async () => {
     const proof = await prove('use-21');
     const { exit, out } = await ran(ledgerCheckProof, proof, '--key', whole.key);
     expect(exit).toBe(0);

@@ -73,12 +73,12 @@ describe.each(AGENTS)('an agent on %s', (_name, agent) => {
       expect(new Set(denials.slice(stops))).toEqual(new Set(['task.suspended']));
     });
 
-    it('ends at the card of the agent where it has a certificate and no token, and says why', () => {
+    it('ends at the card of the agent if it has a certificate and no token, and says why', () => {
       expect(alone.code).not.toBe(0);
       expect(`${alone.out}${alone.err}`).toMatch(/\b401\b/);
     });
 
-    it('stops where its task is suspended, and declares no other', () => {
+    it('stops if its task is suspended, and declares no other', () => {
       const text = handed.at(-1) ?? '';
       expect(STOPPED.filter((word) => !text.includes(word)).map((word) => `${word} in ${text}`)).toEqual([]);
       expect([end.code, tasks.size]).toEqual([0, 1]);

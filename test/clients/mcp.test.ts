@@ -115,7 +115,7 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
       expect(new Set(withToken.slice(stops))).toEqual(new Set(['task.suspended']));
     });
 
-    it('ends as it connects where it has a certificate and no token, and says why', () => {
+    it('ends as it connects if it has a certificate and no token, and says why', () => {
       expect(alone.code).not.toBe(0);
       // The last is what mcp-remote says, which would open a page where somebody signs in.
       expect(`${alone.out}${alone.err}`).toMatch(/\b401\b|a task token is required|Discovering OAuth/);
@@ -123,7 +123,7 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
       expect([1, 2]).toContain(denials.filter((reason) => reason === WITHOUT_TOKEN).length);
     });
 
-    it('stops where its task is suspended, and declares no other', () => {
+    it('stops if its task is suspended, and declares no other', () => {
       const text = LISTS_AGAIN.has(name) ? end.err : handed.at(-1);
       expect(STOPPED.filter((word) => text?.includes(word) !== true).map((word) => `${word} in ${text}`)).toEqual([]);
     });

@@ -182,7 +182,7 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
     }
   });
 
-  it('injects where it is required, whatever the label of a pod says', async () => {
+  it('injects if it is required, whatever the label of a pod says', async () => {
     const { metadata, spec } = injectedPod('refuses', STRICT);
     const labels = { 'remit.dev/inject': 'disabled' };
     const pod = {
@@ -197,7 +197,7 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
     expect(JSON.parse(stdout).spec.initContainers[0].image).toBe(IMAGE);
   });
 
-  it('refuses hostile pods by the guard alone, as where `remit inject` is used', async () => {
+  it('refuses hostile pods by the guard alone, as if `remit inject` is used', async () => {
     const matchResources = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ALONE } } };
     await cluster.apply({
       apiVersion: 'admissionregistration.k8s.io/v1',
@@ -322,7 +322,7 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
     printRow('upgrade', 'pods of before work with their image', 'new pods and restarted ones have the next');
   });
 
-  it('refuses a pod without Remit where it is required, if nothing injects', async () => {
+  it('refuses a pod without Remit if it is required, if nothing injects', async () => {
     await cluster.kubectl('delete mutatingadmissionpolicybindings --all');
     const { metadata, spec } = injectedPod('without', STRICT);
     const pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: spec.containers } };

@@ -299,12 +299,12 @@ describeWith(envoyPart(), 'EnvoyProcess', (binary) => {
     await expect(call(envoy, planner)).rejects.toThrow('ECONNREFUSED');
   });
 
-  it("returns Envoy's message where it does not start", async () => {
+  it("returns Envoy's message if it does not start", async () => {
     const envoy = await EnvoyProcess.start({ binary, config: () => 'admin: { nonsense: 1 }' });
     expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy ended at start: .*nonsense/);
   });
 
-  it('fails where Envoy is not ready in time', async () => {
+  it('fails if Envoy is not ready in time', async () => {
     const config = configFor(join(folder, 'nobody.sock'));
     const envoy = await EnvoyProcess.start({ binary, config, readyWithinMs: 1 });
     expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy was not ready within 1 ms/);

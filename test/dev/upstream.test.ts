@@ -94,7 +94,7 @@ describe('ToolServer.received', () => {
 });
 
 describe('ToolServer.start', () => {
-  it('rejects where the port is taken', async () => {
+  it('rejects if the port is taken', async () => {
     await expect(ToolServer.start('files', payments.address)).rejects.toThrow('EADDRINUSE');
   });
 });

@@ -181,7 +181,7 @@ describeWith(envoyPart(), 'values claimed by an agent, through Envoy', (envoy) =
     );
   });
 
-  it('count as attested where a signal brings them: the policies deny and allow again at the next use', async () => {
+  it('count as attested if a signal brings them: the policies deny and allow again at the next use', async () => {
     const agent = agentOf('payments');
     const { token, taskId } = await mustDeclare(agent, domain, { actions: ['payments.read'] });
     const device = async (current: string): Promise<number> => {

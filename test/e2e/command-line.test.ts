@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => scratch?.remove());
 
 describe('`remit --version`', () => {
-  it('prints the release, and the built commit where git knows it', async () => {
+  it('prints the release, and the built commit if git knows it', async () => {
     const { code, out } = await ran(['--version']);
     expect(code).toBe(0);
     expect(out).toMatch(/^remit \d+\.\d+\.\d+(\+[0-9a-f]{12}(\.dirty)?)?\n$/);

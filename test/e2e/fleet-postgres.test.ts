@@ -152,7 +152,7 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       expect(lines.at(-1)).toBe('2 sidecars');
     });
 
-    it('go on at the other where one is killed', async () => {
+    it('go on at the other if one is killed', async () => {
       const { token, taskId } = await fleet.declare({ max_calls: 1_000 });
       await answers('remote', token, '200');
       fleet.signal('authority', 'SIGKILL');

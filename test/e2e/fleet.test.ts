@@ -92,7 +92,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     expect(out).toMatch(/receipt by remit: revoked enforced after \d+ ms: 2 sidecars held it/);
   });
 
-  it('go on to the end of their lease where the authority is killed, then deny, and recover with it', async () => {
+  it('go on to the end of their lease if the authority is killed, then deny, and recover with it', async () => {
     const { token } = await fleet.declare();
     for (const name of SIDECARS) {
       await allowed(name, token);
@@ -257,7 +257,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     expect([exit, out]).toEqual([2, '']);
   });
 
-  it('have the signed policies of the authority, where their own key verifies them', async () => {
+  it('have the signed policies of the authority, if their own key verifies them', async () => {
     type Told = Readonly<{ peer: string; policy_set: string; policy_generation: number }>;
     const set = async (peer: string): Promise<string> => {
       const { out } = await ran(listedFleet, '--admin', fleet.admin('authority'), '--json');

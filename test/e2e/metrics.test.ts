@@ -76,7 +76,7 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     expect(Number(/\nprocess_resident_memory_bytes (\S+)\n/.exec(body)?.[1])).toBeGreaterThan(1e6);
   });
 
-  it('answers with OpenMetrics and the trace of a check where a scraper accepts it', async () => {
+  it('answers with OpenMetrics and the trace of a check if a scraper accepts it', async () => {
     const [contentType, body] = await scrape('application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
     expect(contentType).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
     expect(body.endsWith('\n# EOF\n')).toBe(true);

@@ -143,7 +143,7 @@ describe('a mistake in the configuration of remit serve', () => {
     expect(rows.get(name)?.isRefused).toBe(mistake.isRefused);
   });
 
-  it('is not logged where there is none, whatever variables Kubernetes sets', async () => {
+  it('is not logged if there is none, whatever variables Kubernetes sets', async () => {
     const issuer = { url: 'https://remit.acme.test', listen: '127.0.0.1:0' };
     const environment = { REMIT_SERVICE_HOST: '10.0.0.1', REMIT_PORT_9472_TCP_ADDR: '10.0.0.1', REMIT_TOKEN: 'x' };
     const one = await started({ config: { issuer }, environment });

@@ -84,7 +84,7 @@ describe('remit serve with OpenTelemetry', () => {
     expect([...(await packagesOf(environment))]).toEqual(['@opentelemetry/api']);
   });
 
-  it('loads the SDK where a destination is configured', async () => {
+  it('loads the SDK if a destination is configured', async () => {
     const packages = await packagesOf({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/v1/traces` });
     expect([...packages]).toEqual(expect.arrayContaining(['@opentelemetry/sdk-node', '@opentelemetry/sdk-trace']));
   });

@@ -48,7 +48,7 @@ describeWith(envoyPart(), 'a caller of an untrusted domain, through Envoy', (env
     expect(JSON.parse(line)).toMatchObject({ agent: null, refusedCaller });
   });
 
-  it('has no such field where the caller is accepted', async () => {
+  it('has no such field if the caller is accepted', async () => {
     const { planner } = domain.stage;
     const declared = await mustDeclare(planner, domain);
     expect(await callPayments(planner, domain, declared)).toEqual([200, null]);

@@ -79,7 +79,7 @@ async function stage() {
   return { folder, remove, svidOf, grpc, admin, nobody, authority, sidecar, write, check, checkAll };
 }
 
-it('says that an authority would start where its group may write the temporary folder, as in a pod (issue 38, point 2)', async () => {
+it('says that an authority would start if its group may write the temporary folder, as in a pod (issue 38, point 2)', async () => {
   const at = await stage();
   try {
     const temporary = join(at.folder, 'emptyDir');
@@ -215,7 +215,7 @@ describe('remit serve --check of a sidecar', () => {
       expect(err).toContain(problem);
     });
 
-    it('says that it would not start where it cannot keep the records of its sidecars', async () => {
+    it('says that it would not start if it cannot keep the records of its sidecars', async () => {
       const { code, err } = await at.check({ ...at.authority, records: 'file:authority.yaml/records' });
       expect(code).toBe(2);
       expect(err).toContain('`records`: ');

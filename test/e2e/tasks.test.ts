@@ -385,7 +385,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
   });
 
   describe('layers', () => {
-    it('accepts an IAM token where the catalog entry permits it, and requires a task token otherwise', async () => {
+    it('accepts an IAM token if the catalog entry permits it, and requires a task token otherwise', async () => {
       const { planner } = domain.stage;
       expect(await callPayments(planner, domain, { token: iamToken() })).toEqual([200, null]);
       expect(await callPayments(planner, domain, { token: iamToken(), path: '/v1/payments' })).toEqual([

@@ -189,7 +189,7 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
     expect([code, err]).toEqual([1, ['waiting for reason internal', 'no matching check came in time']]);
   });
 
-  it('ends with 1 where nothing matches in time', async () => {
+  it('ends with 1 if nothing matches in time', async () => {
     const { code, out, err } = await traced(['--timeout', '1s', '--host', 'nobody.acme.test']);
     expect([code, out]).toEqual([1, []]);
     expect(err.at(-1)).toBe('no matching check came in time');
@@ -218,7 +218,7 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
     expect(out.join('\n')).toContain('× token');
   });
 
-  it('says that Remit was not asked where a fired call reaches no Envoy', async () => {
+  it('says that Remit was not asked if a fired call reaches no Envoy', async () => {
     const url = `http://127.0.0.1:${domain.remit.adminPort}/livez`;
     const { code, err } = await traced(['--url', url]);
     expect(code).toBe(1);
@@ -254,7 +254,7 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
       expect(text).toContain(`remit policy explain ${ids.decision}`);
     });
 
-    it('says what would have to differ where no policy was asked', async () => {
+    it('says what would have to differ if no policy was asked', async () => {
       const { decision } = await denied(thief, {});
       const { out } = await explained([decision, '--json']);
       const { reason, asked, differ, next } = JSON.parse(out[0] ?? '{}');

@@ -168,7 +168,7 @@ describe('RecordShipper', () => {
     },
   );
 
-  it.concurrent('is missed and named where its process is killed, and all that was acknowledged is kept', async () => {
+  it.concurrent('is missed and named if its process is killed, and all that was acknowledged is kept', async () => {
     const [pod, place] = [folder(), folder()];
     const address = `unix:${join(place, 'a.sock')}`;
     const own = await served(place, address, 5_000);

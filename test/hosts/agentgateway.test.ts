@@ -24,7 +24,7 @@ describeWith(spirePart(), 'checks as agentgateway makes them', (spire) => {
       call: callWith(await domain.declare(['payments.read', 'payments.create']), change),
     });
 
-  it('denies a token bound to a certificate where the metadata has none', async () => {
+  it('denies a token bound to a certificate if the metadata has none', async () => {
     expect(await asks(agentgatewayShape({ hasMetadata: false }))).toEqual([403, 'identity.missing']);
   });
 

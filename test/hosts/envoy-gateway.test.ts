@@ -124,14 +124,14 @@ describeWith(
     itRotates(host);
 
     describe('broken, as the doctor finds', () => {
-      it('answers 500 where the Backend of Remit is missing or misnamed', async () => {
+      it('answers 500 if the Backend of Remit is missing or misnamed', async () => {
         await gateway.apply('security', (text) => text.replace('name: remit }] }', 'name: remitt }] }'));
         await answers(500);
         expect(await doctorCodes(await gateway.admin())).toContain('envoy.bad-provider');
         expect(await fileCodes(gateway.resources)).toEqual(['envoy-gateway.backend-missing']);
       });
 
-      it('lets every call pass where that meets `failOpen: true`', async () => {
+      it('lets every call pass if that meets `failOpen: true`', async () => {
         await gateway.apply('security', (text) =>
           text.replace('name: remit }] }', 'name: remitt }] }').replace('failOpen: false', 'failOpen: true'),
         );
@@ -155,7 +155,7 @@ describeWith(
         await answers(401);
       });
 
-      it('lets every call pass where a SecurityPolicy of a route takes the place of the one of the Gateway', async () => {
+      it('lets every call pass if a SecurityPolicy of a route takes the place of the one of the Gateway', async () => {
         await gateway.apply('security', (text) => `${text}---\n${ofRoute}`);
         await answers(200);
         expect(await doctorCodes(await gateway.admin())).toEqual(['envoy.never-asked']);

@@ -47,7 +47,7 @@ describeWith(
       expect(findings.map(({ code }) => code)).toContain('envoy.other-domain');
     });
 
-    it('is unsound where the check of connections is taken away by another provider', async () => {
+    it('is unsound if the check of connections is taken away by another provider', async () => {
       await istio.apply('policy', (text) =>
         text.replace('rules: [{}]', 'rules: [{ to: [{ operation: { ports: ["8080"] } }] }]'),
       );

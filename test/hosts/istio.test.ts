@@ -122,7 +122,7 @@ describeWith(
     itRotates(host);
 
     describe('broken, as the doctor finds', () => {
-      it('answers every call 403 where the provider is misnamed, and Remit is not asked', async () => {
+      it('answers every call 403 if the provider is misnamed, and Remit is not asked', async () => {
         const file = await istio.apply('policy', (text) =>
           text.replace('provider: { name: remit }', 'provider: { name: remitt }'),
         );

@@ -214,7 +214,7 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     }
   });
 
-  it('starts on the volumes of a pod with the configuration of the chart, also where it has been before', async () => {
+  it('starts on the volumes of a pod with the configuration of the chart, also if it has been before', async () => {
     const rendered = readFileSync(join(root, 'test/chart/golden/zero.yaml'), 'utf8');
     const pod = await startPod(folder('pod'), rendered);
     try {
@@ -241,7 +241,7 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     }
   });
 
-  it('ends with the reason where its volume is read-only', async () => {
+  it('ends with the reason if its volume is read-only', async () => {
     const processes = await Processes.start(envoy, folder('read-only'), { kind: 'alone', drainSeconds: 0 });
     execFileSync('chown', ['-R', `${USER}:${USER}`, processes.folder]);
     const container = new Container(folder('read-only-bundle'), {

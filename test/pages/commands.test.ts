@@ -137,7 +137,7 @@ describe('the commands in the pages', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('read what is there, where they read the state file or the ledger', async () => {
+  it('read what is there, if they read the state file or the ledger', async () => {
     const reading = written.filter(({ words }) => READS.some((all) => all.every((word, at) => words[at + 1] === word)));
     expect(reading.length).toBeGreaterThan(5);
     const failed: string[] = [];
@@ -151,7 +151,7 @@ describe('the commands in the pages', () => {
     expect(failed).toEqual([]);
   });
 
-  it('say what the pages promise of the shipped policies, where they check those', async () => {
+  it('say what the pages promise of the shipped policies, if they check those', async () => {
     const checking = written.filter(({ words }) =>
       /^remit policy (?:validate|lint) cedar-policies$/.test(words.join(' ')),
     );

@@ -81,7 +81,7 @@ describe('watchMeshSidecar', () => {
     await watched.close();
   });
 
-  it('asks nobody outside of pods, and where nobody else is served', async () => {
+  it('asks nobody outside of pods, and if nobody else is served', async () => {
     const local = { ...config, issuer: { listen: { host: '127.0.0.1', port: 9472 } } };
     let asked = 0;
     const admin = createServer((_request, response) => {

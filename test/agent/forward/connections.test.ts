@@ -132,7 +132,7 @@ describe('the forwarder: rotation of the SVID', () => {
 });
 
 describe('the forwarder: connections that are used again', () => {
-  it('repeats an idempotent request where the upstream closed the connection as it was used again; others are not', async () => {
+  it('repeats an idempotent request if the upstream closed the connection as it was used again; others are not', async () => {
     const forwarder = await started();
     const seen: string[] = [];
     const used = new WeakSet<object>();
@@ -240,7 +240,7 @@ const echoing = (forwarder: ForwarderUnderTest): string[] => {
 };
 
 describe('the forwarder: WebSocket', () => {
-  it('passes it where allowed, with the token, in both directions', async () => {
+  it('passes it if allowed, with the token, in both directions', async () => {
     const forwarder = await started({ settings: ',upgrade=websocket' });
     const seen = echoing(forwarder);
     const socket = connectSocket(forwarder.port, '127.0.0.1');
@@ -275,7 +275,7 @@ describe('the forwarder: WebSocket', () => {
     expect((await get(forwarder.url)).statusCode).toBe(200);
   });
 
-  it('goes on with HTTP/1.1 where a client offers h2c', async () => {
+  it('goes on with HTTP/1.1 if a client offers h2c', async () => {
     const forwarder = await started();
     const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' };
     expect((await get(forwarder.url, headers)).statusCode).toBe(200);

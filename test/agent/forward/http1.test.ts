@@ -152,7 +152,7 @@ describe('the forwarder: requests', () => {
     expect(await asked('/refused')).toEqual([false, 413, '']);
   });
 
-  it('writes nothing into an answer that has begun where the rest of the request cannot be read', async () => {
+  it('writes nothing into an answer that has begun if the rest of the request cannot be read', async () => {
     forwarder.answer((_request, response) => {
       response.writeHead(200, { 'content-length': '100' });
       response.write('begun');
@@ -335,7 +335,7 @@ describe('the forwarder: answers', () => {
     expect([answer.headers['content-length'], (await bytesOf(answer)).equals(whole)]).toEqual([String(bytes), true]);
   });
 
-  it('ends the answer where the upstream breaks off', async () => {
+  it('ends the answer if the upstream breaks off', async () => {
     forwarder.answer((_request, response) => {
       response.writeHead(200, { 'content-length': '10' });
       response.write('half');
@@ -344,7 +344,7 @@ describe('the forwarder: answers', () => {
     await expect(ask().then(bytesOf)).rejects.toThrow('aborted');
   });
 
-  it('ends the request at the upstream where the client goes', async () => {
+  it('ends the request at the upstream if the client goes', async () => {
     const gone = new Promise<void>((resolve) =>
       forwarder.answer((_request, response) => {
         response.once('close', resolve);

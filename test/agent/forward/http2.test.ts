@@ -156,7 +156,7 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
     expect(await reset).toBe(constants.NGHTTP2_CANCEL);
   });
 
-  it('answers gRPC in the terms of gRPC where the task is over, and others with JSON', async () => {
+  it('answers gRPC in the terms of gRPC if the task is over, and others with JSON', async () => {
     const other = await startForwarder(folder());
     other.keep({ current: async () => issuerProblem('task_ended', 'the task is already revoked') });
     const before = forwarder;

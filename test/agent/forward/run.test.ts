@@ -120,7 +120,7 @@ print(os.environ['REMIT_TASK_ID'], os.environ['no_proxy'])
     expect(ended.err).toContain(`no task for ${PAYMENTS}: no --forward is for it`);
   });
 
-  it('cancels the first task where the second is refused, and starts nothing', async () => {
+  it('cancels the first task if the second is refused, and starts nothing', async () => {
     const text = intentText(['payments.read'], [PAYMENTS]).replace(
       'expires_in',
       `  - resource: ${FILES}\n    actions: [files.burn]\nexpires_in`,
@@ -131,7 +131,7 @@ print(os.environ['REMIT_TASK_ID'], os.environ['no_proxy'])
     expect(ended.err).toContain(`${FILES}: invalid_authorization_details: `);
   });
 
-  it('is cleaned up by the watcher where it is killed: tasks, socket and list', async () => {
+  it('is cleaned up by the watcher if it is killed: tasks, socket and list', async () => {
     const script = `
 time.sleep(0.5)
 print('ready', os.environ['REMIT_MCP_SERVERS'])

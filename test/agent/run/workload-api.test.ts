@@ -58,7 +58,7 @@ describe('remit run with the SPIFFE Workload API', () => {
     expect(two['cnf']).not.toEqual(one['cnf']);
   });
 
-  it('picks one of several by --svid-id, and says which are there where none fits', async () => {
+  it('picks one of several by --svid-id, and says which are there if none fits', async () => {
     const { authority } = domain;
     const both = ['/ns/agents/sa/other', '/ns/agents/sa/planner'];
     api.greeting = {
@@ -98,7 +98,7 @@ describe('remit run with the SPIFFE Workload API', () => {
     expect([svid, bundle].map((file) => existsSync(file))).toEqual([false, false]);
   });
 
-  it('starts no command where --svid-folder cannot be made, and cancels the task', async () => {
+  it('starts no command if --svid-folder cannot be made, and cancels the task', async () => {
     await give();
     const words = ['run', '--intent', domain.intent, ...issuer(), '--workload-api', address];
     const { code, out, err } = await startCommand([...words, '--svid-folder', '/dev/null/x', '--', 'echo', 'ran'])
@@ -108,7 +108,7 @@ describe('remit run with the SPIFFE Workload API', () => {
     expect(err).toContain('the folder `/dev/null/x` could not be made');
   });
 
-  it('cancels with it where the wrapper is killed, and removes the files of the SVID', async () => {
+  it('cancels with it if the wrapper is killed, and removes the files of the SVID', async () => {
     await give();
     const at = join(folder(), 'svid-of-killed');
     const words = ['run', '--intent', domain.intent, ...issuer(), '--workload-api', address, '--svid-folder', at, '--'];

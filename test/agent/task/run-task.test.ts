@@ -376,7 +376,7 @@ describe('remit run: refusals before the command starts', () => {
     expect(seen).toEqual(refusals.map(([name, , , code, message]) => [name, code, '', message, false]));
   });
 
-  it('checks the host of the issuer where no SPIFFE ID is named', async () => {
+  it('checks the host of the issuer if no SPIFFE ID is named', async () => {
     const options = domain.options.filter((word) => word !== '--issuer-id' && !word.startsWith('spiffe:'));
     const { code, err } = await startCommand(['run', '--intent', domain.intent, ...options, '--', 'true']).ended;
     expect([code, err]).toEqual([1, expect.stringContaining("Host: localhost. is not in the cert's altnames")]);

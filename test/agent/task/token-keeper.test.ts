@@ -100,7 +100,7 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
-  it('requests no further token where the deadline of the task allows none', async () => {
+  it('requests no further token if the deadline of the task allows none', async () => {
     const { keeper } = await keeping();
     // As with an issuer whose clock agrees: both tokens end at the deadline.
     capMs = mustBe(await keeper.current()).expiresAtMs;
@@ -177,7 +177,7 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
-  it('replaces the token once where the certificate on disk has changed, for all concurrent callers', async () => {
+  it('replaces the token once if the certificate on disk has changed, for all concurrent callers', async () => {
     const { keeper } = await keeping();
     const first = mustBe(await keeper.current());
     await domain.rotate();

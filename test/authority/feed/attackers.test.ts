@@ -264,7 +264,7 @@ const keyless = {
 };
 
 describe('a sidecar that lies', () => {
-  it('loses its stream where it acknowledges what was not sent', async () => {
+  it('loses its stream if it acknowledges what was not sent', async () => {
     const { target } = await authority();
     const { stream } = await follower(target);
     stream.send({ of: 'ack', ack: { seq: 1_000 } });
@@ -294,7 +294,7 @@ describe('a sidecar that lies', () => {
     expect(stream.downs.filter((down) => down.of === 'fresh').length).toBeLessThanOrEqual(before + 1);
   });
 
-  it('harms itself alone where it pretends to have seen changes that the database does not have', async () => {
+  it('harms itself alone if it pretends to have seen changes that the database does not have', async () => {
     const { target, problem, problems } = await authority();
     const { welcome, stream: other } = await follower(target, 'instance-2');
     const { epoch } = welcome.position;
@@ -610,7 +610,7 @@ describe('a connection that is of no use', () => {
     },
   );
 
-  it.concurrent('is not waited for where the message of a call does not come', async () => {
+  it.concurrent('is not waited for if the message of a call does not come', async () => {
     const { target, session } = await transports[0][1]();
     const slow = await session('slow');
     closers.push(() => slow.destroy());

@@ -143,13 +143,13 @@ describe('the signed policy bundle of an authority', () => {
     await again.close();
   });
 
-  it.concurrent('is said to be missing where the authority has its policies from a folder', async () => {
+  it.concurrent('is said to be missing if the authority has its policies from a folder', async () => {
     const { targets } = await authority(() => null);
     const { followed } = await sidecar(targets);
     expect(await followed()).toMatch(/the authority has none: set its `policies.bundle`/);
   });
 
-  it('comes in parts where it is longer than a message, and no further than the sidecar takes', async () => {
+  it('comes in parts if it is longer than a message, and no further than the sidecar takes', async () => {
     const text = 'x'.repeat(9 * 1024 ** 2);
     const { targets } = await authority(() => served(text));
     const one = link({ target: targets[0] ?? '', tls: null });

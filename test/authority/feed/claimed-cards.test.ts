@@ -15,7 +15,7 @@ const hubOf = () =>
 const claim = { key: keyOf(1), jti_digests: [digestOf(1)], state: 'active', generation: 1, history_version: 0 };
 
 describe('a task that a sidecar claims to hold', () => {
-  it('is not held before its card was read, and never where there is none for this sidecar', () => {
+  it('is not held before its card was read, and never if there is none for this sidecar', () => {
     const hub = hubOf();
     hub.connect('one', { resume: null, held: [claim] }, 0);
     expect(hub.holds('one', keyOf(1))).toBe('unread');

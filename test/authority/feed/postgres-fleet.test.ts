@@ -183,7 +183,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     expect(lookAt(sidecar)).not.toMatchObject({ task: { state: 'active' } });
   });
 
-  it('stops for good where a sidecar proves that a change was lost, though its number was given again', async () => {
+  it('stops for good if a sidecar proves that a change was lost, though its number was given again', async () => {
     const [url, place] = [await places.next(), folder()];
     const former = await authority(url, place);
     const task = await declared(former.state, 1);

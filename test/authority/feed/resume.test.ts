@@ -108,7 +108,7 @@ describe('a stream that breaks and comes again (issue 37, point 13)', () => {
     expect(read()).toEqual(['2:5']);
   });
 
-  it('reads anew where some changes are not known', () => {
+  it('reads anew if some changes are not known', () => {
     const { hub, read } = stage();
     hub.disconnect(ONE, 100);
     hub.changed(null, { seq: 40, mark: '' }, 150);

@@ -77,7 +77,7 @@ describe('an authority on SQLite', () => {
     for (const { state: one } of sidecars) expect(lookAt(one, 1)).toMatchObject({ task: { state: 'cancelled' } });
   });
 
-  it('has no holder to wait for where nobody opened the task, once leases from before its start are over', async () => {
+  it('has no holder to wait for if nobody opened the task, once leases from before its start are over', async () => {
     const { enforced, declared, targets } = await authority({ leaseMs: 500 });
     await readySidecar(targets);
     const task = await declared(1);
@@ -236,7 +236,7 @@ describe('an authority over mutual TLS', () => {
   });
 
   // Issue 37, point 13 (c): each handshake was given up after 2 s, so that none of them ever ended.
-  it('is found also where a handshake takes longer than an answer is waited for', async () => {
+  it('is found also if a handshake takes longer than an answer is waited for', async () => {
     const acme = await trustDomain('acme.test');
     const own = heldSvid(svidOf(await acme.svid('/remit', { ips: ['127.0.0.1'] }), acme));
     const { targets } = await authority({

@@ -88,7 +88,7 @@ describe('the record of a use of high risk', () => {
     expect(outbox()).toEqual([{ ...record, by: SIDECAR }]);
   });
 
-  it('is not written where the use is not settled', async () => {
+  it('is not written if the use is not settled', async () => {
     const { settle, outbox } = await served();
     const other = '0198c0de-0000-7000-8000-000000000002';
     expect(await settle([useWith(Buffer.alloc(0))])).toMatchObject({ settled: [settled] });
@@ -113,7 +113,7 @@ describe('the record of a use of high risk without a task token', () => {
     expect(outbox()).toEqual([{ ...bare, by: SIDECAR }]);
   });
 
-  it('is refused where it names a task or token, whose use would have to be settled', async () => {
+  it('is refused if it names a task or token, whose use would have to be settled', async () => {
     const { settle, outbox } = await served();
     const forged = [
       alone(bytesOf(recordWith())),

@@ -48,7 +48,7 @@ describe('requested constraints', () => {
     ]);
   });
 
-  it('are evaluated again where the context of the task changes', async () => {
+  it('are evaluated again if the context of the task changes', async () => {
     const constraints = {
       max_amount: { argument: 'amount', limit: 5, currency: { argument: 'currency', value: 'EUR' } },
     };
@@ -109,7 +109,7 @@ describe('requested constraints', () => {
     requested();
   });
 
-  it('are no member where `max_amount` was the only one and does not bound the action', async () => {
+  it('are no member if `max_amount` was the only one and does not bound the action', async () => {
     const constraints = { max_amount: { argument: 'amount', limit: 500 } };
     const { json } = await bench.token({
       authorization_details: JSON.stringify([entry(constraints, ['payments.list', 'payments.create'])]),

@@ -75,7 +75,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(claimsOf(answer)).toMatchObject(claims);
   });
 
-  it('has no actor where a workload exchanges its own JWT-SVID', async () => {
+  it('has no actor if a workload exchanges its own JWT-SVID', async () => {
     const answer = await bench.exchange(await idp.jwtSvid({ sub: plannerId }), { ...asking, subject_token_type: jwt });
     expect(claimsOf(answer)).toMatchObject({ sub: plannerId, client_id: plannerId });
     expect(claimsOf(answer)).not.toHaveProperty('act');
@@ -270,7 +270,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(subjectFrom(await idp.jwtSvid(), rules)).toMatchObject({ id: reporterId, scope: expected });
   });
 
-  it('grants nothing by an ID-JAG without scope where scopes limit', async () => {
+  it('grants nothing by an ID-JAG without scope if scopes limit', async () => {
     const answer = await bench.exchange(await idp.idJag({ scope: undefined }), {
       ...asking,
       subject_token_type: idJagType,
@@ -699,7 +699,7 @@ describe('a chain of agents', () => {
     );
   });
 
-  it('takes no budget where the sub-task cannot be inserted', async () => {
+  it('takes no budget if the sub-task cannot be inserted', async () => {
     const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 5 } }) });
     const { store } = bench;
     const task = mustFind(store.taskOf(issuerUrl, taskOf(parent).id));

@@ -220,7 +220,7 @@ describe('a change that ends or narrows, over a sidecar', () => {
     },
   );
 
-  it('has no receipt where the commit alone is waited for', async () => {
+  it('has no receipt if the commit alone is waited for', async () => {
     const held = await declared();
     const answer = await post(held, 'cancel?wait=committed');
     expect([answer.status, 'enforcement' in answer.json]).toEqual([200, false]);

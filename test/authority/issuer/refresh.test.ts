@@ -120,7 +120,7 @@ describe('grant_type=refresh_token', () => {
     ]);
   });
 
-  it('is invalid_grant where the task ends while the policies are asked', async () => {
+  it('is invalid_grant if the task ends while the policies are asked', async () => {
     const issued = await bench.token();
     meanwhile.do = () => {
       meanwhile.do = null;
@@ -224,7 +224,7 @@ describe('a refresh token', () => {
     expect((await introspect(refreshToken(issued))).json).toEqual({ active: false });
   });
 
-  it('ends its task where it is revoked, by its own agent alone', async () => {
+  it('ends its task if it is revoked, by its own agent alone', async () => {
     const issued = await bench.token();
     const revoke = (as: Bench['planner']): Promise<Answer> =>
       bench.form('/oauth/revoke', { token: refreshToken(issued), token_type_hint: 'refresh_token' }, as);

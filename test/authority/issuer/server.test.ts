@@ -179,7 +179,7 @@ describe('GET /.well-known', () => {
     });
   });
 
-  it('follows the well-known part and precedes other paths where the issuer has a path', async () => {
+  it('follows the well-known part and precedes other paths if the issuer has a path', async () => {
     const services = { ...bench.services.settings, url: 'https://issuer.acme.test/remit/v1' };
     const deep = await startBench(folder(), { settings: services });
     expect((await deep.ask('/.well-known/oauth-authorization-server/remit/v1')).json).toMatchObject({
@@ -285,7 +285,7 @@ describe('IssuerServer.reload', () => {
 });
 
 describe('IssuerServer.listen', () => {
-  it('rejects where the address is taken', async () => {
+  it('rejects if the address is taken', async () => {
     const other = new IssuerServer({ services: bench.services, tls: bench.tls, limits: bench.limits });
     await expect(other.listen('127.0.0.1', bench.port)).rejects.toThrow(/EADDRINUSE/);
   });

@@ -158,7 +158,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     expect(await taskOf(issued)).toMatchObject({ state: 'suspended', cause: 'operator.suspended' });
   });
 
-  it('leaves the task suspended where the policies no longer grant it', async () => {
+  it('leaves the task suspended if the policies no longer grant it', async () => {
     const issued = await bench.token();
     await post(issued, 'suspend');
     refusal.deny = deny('policy.forbidden', 'forbidden by `x`');
@@ -290,7 +290,7 @@ describe('a token request with a DPoP proof', () => {
     expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_dpop_proof']);
   });
 
-  it('is announced in the metadata, and refused where it is not enabled', async () => {
+  it('is announced in the metadata, and refused if it is not enabled', async () => {
     const metadata = await bench.ask('/.well-known/oauth-authorization-server');
     expect(metadata.json['dpop_signing_alg_values_supported']).toEqual(['ES256', 'Ed25519', 'RS256']);
     const plain = await startBench(folder());

@@ -589,7 +589,7 @@ describe('an issuer in trouble', () => {
     await troubled.close();
   });
 
-  it('answers 503 where no catalog is loaded', async () => {
+  it('answers 503 if no catalog is loaded', async () => {
     const troubled = await startBench(folder(), {
       catalog: deny('policy.unavailable', 'no policies are loaded'),
     });

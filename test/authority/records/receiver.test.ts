@@ -299,7 +299,7 @@ describe('receivedLogsIn', () => {
     }
   });
 
-  it('reads each record once where it was kept twice', async () => {
+  it('reads each record once if it was kept twice', async () => {
     const { pod, name, receiver, timers, records, ...own } = await both();
     const { stream } = await connected(receiver, name, 11);
     const part = partFrom(pod, 0);

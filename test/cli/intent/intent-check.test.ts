@@ -70,7 +70,7 @@ describe.each(checkers)('remit intent check by %s', (_name, by) => {
     expect(await checked(GOOD)).toEqual({ code: 0, out: GRANTED, err: [] });
   });
 
-  it('exits with 1 where something would not be granted, and says what for each resource', async () => {
+  it('exits with 1 if something would not be granted, and says what for each resource', async () => {
     const { code, out, err } = await checked(BAD);
     expect([code, err, out.slice(0, 3)]).toEqual([1, [], REFUSED]);
     expect(out).toContain('https://files.acme.test: granted');
@@ -141,7 +141,7 @@ describe('remit intent check', () => {
     expect([code, err.join('\n')]).toEqual([2, expect.stringMatching(message)]);
   });
 
-  it('exits with 2 where the issuer does not answer', async () => {
+  it('exits with 2 if the issuer does not answer', async () => {
     const options = domain.options.map((word) => (word.startsWith('https://localhost') ? 'https://localhost:1' : word));
     const { code, err } = await policies.run(intentCheck, intentWith(GOOD), ...options);
     expect([code, err.join('\n')]).toEqual([2, expect.stringMatching(/unreachable: no answer/)]);

@@ -93,7 +93,7 @@ describe('remit ledger export', () => {
     });
   });
 
-  it('ends without an error where the reader closed the pipe', async () => {
+  it('ends without an error if the reader closed the pipe', async () => {
     let written = 0;
     const stdout = { writable: true, writableLength: 0, write: () => (stdout.writable = ++written < 3) };
     const io = { err: () => undefined, environment: {}, stdout };

@@ -48,7 +48,7 @@ describe('remit ledger prove and check-proof', () => {
     });
   });
 
-  it('work where earlier records were pruned', async () => {
+  it('work if earlier records were pruned', async () => {
     const pruned = diskLedger(folder(), 10);
     rmSync(segmentsOf(pruned.folder)[0] ?? '');
     for (const id of ['5', '8', '13']) {

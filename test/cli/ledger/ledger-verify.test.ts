@@ -221,7 +221,7 @@ describe('remit ledger verify', () => {
     expect([gone.exit, gone.out]).toEqual([3, expect.stringContaining('but the ledger is missing')]);
   });
 
-  it('exits with 3 where the key belongs to another ledger', async () => {
+  it('exits with 3 if the key belongs to another ledger', async () => {
     const [one, other] = [diskLedger(folder(), 2), diskLedger(folder(), 2)];
     const { exit, out } = await verify('--key', other.key, '--ledger', one.folder);
     expect(exit).toBe(3);

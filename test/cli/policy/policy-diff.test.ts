@@ -200,7 +200,7 @@ describe('remit policy diff', () => {
     });
   });
 
-  it('shows progress, reports the limit, and does not succeed where nothing could be compared', async () => {
+  it('shows progress, reports the limit, and does not succeed if nothing could be compared', async () => {
     const { folder } = diskLedger(join(parent, 'many'), 101);
     const [path = ''] = segmentsOf(folder);
     tamper(path, "UPDATE records SET bytes = CAST('x' AS BLOB) WHERE seq = 1");

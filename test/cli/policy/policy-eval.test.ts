@@ -90,7 +90,7 @@ describe('policyEval', () => {
     expect(plain.lines[0]).toBe('{"id":"one","request":0,"decision":"allow","reason":["policy0"],"errors":[]}');
   });
 
-  it('validates requests where the case has a schema, whatever was cached before', async () => {
+  it('validates requests if the case has a schema, whatever was cached before', async () => {
     const schema = 'entity User, File; action read appliesTo { principal: User, resource: File, context: {n: Long} };';
     const permit = 'permit (principal, action, resource) when { context.n > 1 };';
     const asked = [request({ n: 2 }), request({ n: 2, z: 1 }), request({ n: 2, z: 1 }, { validateRequest: false })];

@@ -397,7 +397,7 @@ describe('remit policy explain', () => {
     });
   });
 
-  it('prints no key with --json where there is none', async () => {
+  it('prints no key with --json if there is none', async () => {
     expect(await keptJson('--cases', 'cedar-policies/tests/issue.test.yaml')).toEqual({
       keyReads: null,
       keptMs: null,

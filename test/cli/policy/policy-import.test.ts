@@ -473,7 +473,7 @@ service Empty {}
       });
   });
 
-  it('reports where its output is not yet a valid catalog', async () => {
+  it('reports if its output is not yet a valid catalog', async () => {
     const crossing = `openapi: 3.0.0\npaths: { '/a/{x}': { get: {} }, '/{y}/b': { get: {} } }\n`;
     const { code, err } = await run(crossing, 'openapi');
     expect({ code, err }).toEqual({

@@ -56,7 +56,7 @@ describe('remit policy schema', () => {
     expect(await folder.run(policySchema, folder.path, '--check', '--write')).toMatchObject({ code: 2 });
   });
 
-  it('makes `policy validate` warn where it is stale', async () => {
+  it('makes `policy validate` warn if it is stale', async () => {
     await folder.run(policySchema, folder.path, '--write');
     const file = join(folder.path, 'actions.yaml');
     writeFileSync(file, readFileSync(file, 'utf8').replace('risk: high', 'risk: medium'));

@@ -68,7 +68,7 @@ describe('remit policy test', () => {
     });
   });
 
-  it('fails where an agent is allowed an unlisted action, except with --listed-only', async () => {
+  it('fails if an agent is allowed an unlisted action, except with --listed-only', async () => {
     write('a.test.yaml', `cases:\n${DENY}`);
     const { code, out } = await run(folder);
     expect([code, out[0]]).toEqual([1, `not listed: ${AGENT} may read by a, in a plain call, but no case lists it`]);
@@ -141,7 +141,7 @@ describe('remit policy test', () => {
     ]);
   });
 
-  it('does not mutate where a case fails, and refuses to with a filter', async () => {
+  it('does not mutate if a case fails, and refuses to with a filter', async () => {
     write('a.test.yaml', ALLOW.replace('expect: allow', 'expect: deny'));
     const { code, out } = await run(folder, '--mutate', '--listed-only');
     expect([code, out.at(-1)]).toEqual([1, 'not mutated: all cases must pass first']);
@@ -171,7 +171,7 @@ describe('remit policy test', () => {
     ]);
   });
 
-  it('runs only the cases that match a name, and fails where none does', async () => {
+  it('runs only the cases that match a name, and fails if none does', async () => {
     write('a.test.yaml', ALLOW + DENY);
     expect((await run(folder, '--filter', 'raised')).out[0]).toBe('p: 1 passed, 0 failed, 0 skipped');
     expect(await run(folder, '--filter', 'nothing')).toMatchObject({

@@ -123,7 +123,7 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
     });
   });
 
-  it('`remit key` lists and revokes keys, and says so where there is none, or no authority that could use one', async () => {
+  it('`remit key` lists and revokes keys, and says so if there is none, or no authority that could use one', async () => {
     const cause = ['--cause', 'its memory was read', '--by', 'Ada'];
     expect(await run(keyCommand, 'list')).toEqual({ exit: 0, said: 'no keys' });
     expect(await state.keys.publish({ keyId: 'kid-1', jwk: '{"kty":"EC"}', proof: null })).toBe('published');
@@ -171,7 +171,7 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
     });
   });
 
-  it('`remit_tasks` is exported, and absent where the database cannot be read', async () => {
+  it('`remit_tasks` is exported, and absent if the database cannot be read', async () => {
     must(await state.authority.insertTask(taskNumber(2, { deadlineMs: later }), tokenNumber(2), []));
     const metrics = newMetrics();
     const read = (): string => metrics.scrape(formatFor(undefined)).body;

@@ -76,7 +76,7 @@ const receipts = (id: string): readonly unknown[] =>
     .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()))
     .filter(({ event }) => event === 'receipt');
 
-describe('remit task, where the configuration serves sidecars', () => {
+describe('remit task, if the configuration serves sidecars', () => {
   it.each([
     ['end', 'revoked'],
     ['suspend', 'suspended'],
@@ -117,7 +117,7 @@ describe('remit task, where the configuration serves sidecars', () => {
     );
   });
 
-  it('exits with 1 where it is not enforced in time, says so, and has done it', async () => {
+  it('exits with 1 if it is not enforced in time, says so, and has done it', async () => {
     receipt = LATE;
     expect(await run('end', root.id)).toEqual({
       exit: 1,

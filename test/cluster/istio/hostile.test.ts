@@ -81,7 +81,7 @@ describeWith(
       return (await cameOf(cluster, name, 1))[0];
     }
 
-    it.each(HOSTILE)('refuses a pod with %s: %s where Remit is required', async (annotation, value, refused) => {
+    it.each(HOSTILE)('refuses a pod with %s: %s if Remit is required', async (annotation, value, refused) => {
       const create = ['kubectl', '-n', STRICT, 'create', '-f', '-'];
       const { status, stderr } = await cluster.tried(create, { input: [pod('hostile', annotation, value)] });
       process.stdout.write(`| ${annotation}: ${value} | ${stderr.replace(/^.*denied request: /s, '').trim()} |\n`);

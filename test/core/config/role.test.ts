@@ -151,7 +151,7 @@ describe('the state of a configuration', () => {
     expect(read(yaml)).toMatchObject({ problems: [{ field: 'extAuthz.proofMemory' }] });
   });
 
-  it('refuses the SPIFFE ID of an authority where there is none', () => {
+  it('refuses the SPIFFE ID of an authority if there is none', () => {
     expect(read(id)).toMatchObject({ problems: [{ field: 'authority.id' }] });
   });
 

@@ -30,7 +30,7 @@ describe('reasons', () => {
     expect(rows).toEqual(['next', ...Object.keys(nextSteps)]);
   });
 
-  it('ask for no new task where somebody stopped the task or its budget is spent', () => {
+  it('ask for no new task if somebody stopped the task or its budget is spent', () => {
     const stopping: readonly ReasonCode[] = ['task.suspended', 'task.cancelled', 'task.revoked'];
     expect(stopping.map((code) => [reasons[code].next, reasons[code].httpStatus])).toEqual(
       stopping.map(() => ['stop', 403]),
@@ -65,7 +65,7 @@ describe('reasons', () => {
     expect(reason.next === 'retry_later').toBe(reason.retryable);
   });
 
-  it('are a 401 only where a new token is the cure, so that no stock client declares its way around a stop', () => {
+  it('are a 401 only if a new token is the cure, so that no stock client declares its way around a stop', () => {
     const entries: readonly [string, Reason][] = Object.entries(reasons);
     const unauthorized = entries.filter(([, { httpStatus }]) => httpStatus === 401).map(([code]) => code);
     expect(unauthorized.filter((code) => code.startsWith('task.'))).toEqual(['task.unknown']);

@@ -48,7 +48,7 @@ describe('joinedReports', () => {
     expect(joinedReports([one])).toEqual(one);
   });
 
-  it('lists the sidecars of all, once each, where they are connected, and furthest behind first', () => {
+  it('lists the sidecars of all, once each, if they are connected, and furthest behind first', () => {
     const joined = joinedReports([
       report('a', {
         sidecars: [sidecar('moved', { connected: false }), sidecar('fine'), sidecar('late', { behind: 3 })],

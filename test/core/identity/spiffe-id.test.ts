@@ -93,7 +93,7 @@ describe('spiffeIdFrom', () => {
     );
   });
 
-  it('accepts a text exactly where the reference expression does, and never throws', () => {
+  it('accepts a text exactly if the reference expression does, and never throws', () => {
     fc.assert(
       fc.property(fc.oneof(nearMiss, fc.string({ unit: anyCharacter })), (text) => {
         expect(spiffeIdFrom(text) === text).toBe(isReference(text));

@@ -179,7 +179,7 @@ describe('SvidFileSource', () => {
     expect(problems).toEqual([]);
   });
 
-  it('finds a change by polling where there are no events', async () => {
+  it('finds a change by polling if there are no events', async () => {
     // The folder does not exist when watching begins, so there is no watch.
     const late = join(folder, 'late');
     files = { certificate: join(late, 'svid.pem'), key: join(late, 'svid.key'), bundle: join(late, 'bundle.pem') };
@@ -304,7 +304,7 @@ describe('SvidFileSource', () => {
     expect([told.length, from.refusal(), from.problem()]).toEqual([1, null, null]);
   });
 
-  it('keeps the last good svid where an expired one is restored', async () => {
+  it('keeps the last good svid if an expired one is restored', async () => {
     const ended = await acme.svid('/ns/agents/sa/planner', { notBeforeMs: NOW_MS - 20_000, ttlSeconds: 10 });
     await write(planner);
     const from = await opened();

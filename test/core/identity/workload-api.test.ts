@@ -140,7 +140,7 @@ describe('WorkloadApiSource', () => {
     expect([told.length, from.refusal()]).toEqual([1, null]);
   });
 
-  it('stays the workload that it is where the agent lists another one first', async () => {
+  it('stays the workload that it is if the agent lists another one first', async () => {
     const from = await serving(responseOf(entry(planner)));
     server.push(responseOf(entry(reporter), entry(renewed)));
     await eventually(() => from.current()?.certificatePem === renewed.certPem, 'its own svid is renewed');

@@ -225,7 +225,7 @@ describe('L-3, the whole log deleted', () => {
     });
   });
 
-  it('is detected by the pinned key where the new log has another epoch', () => {
+  it('is detected by the pinned key if the new log has another epoch', () => {
     const epoch = { ...empty, origin: origin.replace(/.$/, '0') };
     expect(bare(epoch)).toMatchObject({ kind: 'broken', part: 'log' });
   });
@@ -248,7 +248,7 @@ describe('L-4, rewritten from a record on by somebody who can write the storage'
     });
   });
 
-  it('leaves a longer bare tail where the checkpoints are deleted', () => {
+  it('leaves a longer bare tail if the checkpoints are deleted', () => {
     attacked(({ log, any }) => {
       const from = 1 + (any % log.entries.length);
       const { checkpoints } = upTo(log, from - 1);
@@ -258,7 +258,7 @@ describe('L-4, rewritten from a record on by somebody who can write the storage'
     });
   });
 
-  it('is detected where another key signs the rewritten records', () => {
+  it('is detected if another key signs the rewritten records', () => {
     attacked(({ log, any }) => {
       const forged = rewritten(log, 1 + (any % log.entries.length));
       const sizes = log.checkpoints.map(({ size }) => size);
@@ -377,7 +377,7 @@ describe('L-10, a wrong clock', () => {
     });
   });
 
-  it('is remarked on where it steps back', () => {
+  it('is remarked on if it steps back', () => {
     attacked(({ log, any }) => {
       const size = log.entries.length;
       const from = 1 + (any % (size - 1));

@@ -112,7 +112,7 @@ describe('plainUseText', () => {
     );
   });
 
-  it.each(Object.keys(use))('is `null` where `%s` needs escaping', (name) => {
+  it.each(Object.keys(use))('is `null` if `%s` needs escaping', (name) => {
     for (const odd of ['"', '\\', '\n', '\u007f', 'é', '\ud800']) {
       const value = use[name as keyof UseRecord];
       if (typeof value === 'number' || name === 'kind') continue;

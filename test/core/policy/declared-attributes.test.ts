@@ -94,7 +94,7 @@ describe('the generated schema', () => {
     expect(generated(declared(server))).toEqual({ problem });
   });
 
-  it('is the base and the actions where the catalog gives no attributes', () => {
+  it('is the base and the actions if the catalog gives no attributes', () => {
     const schema = must(generated(baseSchema, catalogText.replaceAll(/attributes: \{[^}]*\}/g, 'labels: []')));
     expect(schema.text.slice(0, schema.generatedFrom)).toBe(baseSchema.slice(0, schema.generatedFrom));
   });

@@ -269,7 +269,7 @@ describe('callFrom', () => {
     ]);
   });
 
-  it('is about the server itself where there is no endpoint', () => {
+  it('is about the server itself if there is no endpoint', () => {
     expect(callFrom({ ...ask('issue'), endpoint: null }, [], new Map()).resource).toEqual({
       type: 'Remit::Server',
       id: 'payments',

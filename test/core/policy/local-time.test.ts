@@ -126,7 +126,7 @@ describe('an answer by local time', () => {
     expect(hits).toBeGreaterThan(100);
   });
 
-  it('has a key of sides of bounds only, and no time where no policy reads one', async () => {
+  it('has a key of sides of bounds only, and no time if no policy reads one', async () => {
     const set = await mustLoad(folderWith(policies, { catalog }));
     expect(set.keyReads(asked(set, 0))).toEqual([
       'context.requested.action',
@@ -142,7 +142,7 @@ describe('an answer by local time', () => {
     expect(kept(timeless, '2026-01-17T22:00:00Z').cache).toBe('hit');
   });
 
-  it('is refused by the type checker where the catalog has no such zone', async () => {
+  it('is refused by the type checker if the catalog has no such zone', async () => {
     const none = exampleCatalog.replace(/timeZones:\n.*\n/, '');
     for (const [text, named] of [
       [policies, exampleCatalog],

@@ -70,7 +70,7 @@ describe('PolicyInForce', () => {
     });
   });
 
-  it('denies where its source has not confirmed the set for too long, until it does', async () => {
+  it('denies if its source has not confirmed the set for too long, until it does', async () => {
     const { policies, clock } = following([set('a'), null], 10_000);
     await policies.reload();
     clock.monotonicMs = 10_000;

@@ -40,7 +40,7 @@ describe('schemaFrom', () => {
     expect(text).toContain('args: {}');
   });
 
-  it('has a local time for each time zone of the catalog, at `issue` too, and none where it names none', () => {
+  it('has a local time for each time zone of the catalog, at `issue` too, and none if it names none', () => {
     const zones = 'timeZones: { office: Europe/Berlin, "tokyo": Asia/Tokyo }\n';
     const named = mustGenerate(exampleCatalog.replace(/timeZones:\n.*\n/, zones)).text;
     expect(named).toContain(`

@@ -92,7 +92,7 @@ const terms = {
 };
 
 describe('useQuestion', () => {
-  it('is plain only where `isPlainValue` is true of its context', () => {
+  it('is plain only if `isPlainValue` is true of its context', () => {
     let plain = 0;
     fc.assert(
       fc.property(facts, (use) => {

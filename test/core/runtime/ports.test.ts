@@ -49,7 +49,7 @@ describe('exactClock', () => {
     );
   });
 
-  it('is the wall clock where the ports have no exact clock', () => {
+  it('is the wall clock if the ports have no exact clock', () => {
     expect(exactMsOf({ nowMs: () => 5 })).toBe(5);
   });
 });

@@ -188,7 +188,7 @@ describe('Trial', () => {
     expect(drain()).toMatchObject({ compared: 1, groups: [] });
   });
 
-  it('evaluates nothing without a trial, and nothing twice where both sets are equal', async () => {
+  it('evaluates nothing without a trial, and nothing twice if both sets are equal', async () => {
     const live = await setOf(permit);
     const alone = trialOf(live, null);
     alone.issue();

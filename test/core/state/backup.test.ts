@@ -82,7 +82,7 @@ const rewritten = (at: string, change: (text: string) => string): void => {
 };
 
 describe('makeBackup', () => {
-  it('leaves nothing where it fails', async () => {
+  it('leaves nothing if it fails', async () => {
     const { at, state } = served();
     const db = new DatabaseSync(state);
     db.exec('PRAGMA user_version = 99');
@@ -94,7 +94,7 @@ describe('makeBackup', () => {
     expect(existsSync(to)).toBe(false);
   });
 
-  it('has keys only where requested, with mode 0600', async () => {
+  it('has keys only if requested, with mode 0600', async () => {
     const { at, state } = served();
     mkdirSync(join(at, 'signing-keys'));
     writeFileSync(join(at, 'signing-keys', 'a.pem'), 'secret', { mode: 0o600 });

@@ -73,7 +73,7 @@ describe('ClockFloor', () => {
     );
   });
 
-  it('does not step back by a millisecond where the wall clock did over a restart', () => {
+  it('does not step back by a millisecond if the wall clock did over a restart', () => {
     const machine = new Machine();
     const floor = machine.floor();
     const { floorMs } = floor.read();
@@ -123,7 +123,7 @@ describe('ClockFloor', () => {
     expect(lead - machine.offMs).toBeLessThanOrEqual(2);
   });
 
-  it('is reset where the wall clock is more than 24 hours behind for 15 minutes, not by a single reading', () => {
+  it('is reset if the wall clock is more than 24 hours behind for 15 minutes, not by a single reading', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.offMs = -MAX_FLOOR_MS - HOUR;
@@ -131,7 +131,7 @@ describe('ClockFloor', () => {
     expect(machine.watch(floor, 2 * SECOND)).toBe(machine.offMs);
   });
 
-  it('counts sleep of the machine, even where the wall clock does not show it', () => {
+  it('counts sleep of the machine, even if the wall clock does not show it', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.sleep(HOUR);
@@ -141,7 +141,7 @@ describe('ClockFloor', () => {
     expect(machine.watch(floor, 2 * SECOND)).toBeGreaterThan(-SECOND);
   });
 
-  it('treats sleep as a step where no clock counts it', () => {
+  it('treats sleep as a step if no clock counts it', () => {
     const machine = new Machine();
     machine.bootId = null;
     const floor = machine.floor();

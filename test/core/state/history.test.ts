@@ -44,7 +44,7 @@ describe('Store.spend with an entry', () => {
     again.close();
   });
 
-  it('does nothing where the history has changed since the decision', () => {
+  it('does nothing if the history has changed since the decision', () => {
     const store = withTask();
     store.spend(task, 'digest-1', [], { version: 0, ...read });
     expect(store.spend(task, 'digest-1', [{ kind: 'calls', limit: 1 }], { version: 0, ...share })).toBe(
@@ -55,7 +55,7 @@ describe('Store.spend with an entry', () => {
     store.close();
   });
 
-  it('adds nothing where a limit does not hold, or the task has ended', () => {
+  it('adds nothing if a limit does not hold, or the task has ended', () => {
     const store = withTask();
     expect(store.spend(task, 'digest-1', [{ kind: 'calls', limit: 0 }], { version: 0, ...read })).toBe('exhausted');
     store.applyTaskEvent(task, { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator');
@@ -88,7 +88,7 @@ describe('Store.spend with an entry', () => {
 });
 
 describe('historyWith', () => {
-  it('answers `same` where nothing is new', () => {
+  it('answers `same` if nothing is new', () => {
     const first = historyWith(noHistory, read);
     if (typeof first === 'string') throw new Error(first);
     expect(historyWith(first, read)).toBe('same');

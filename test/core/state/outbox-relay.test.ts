@@ -101,7 +101,7 @@ describe('OutboxRelay beside others', () => {
     await relay.close();
   });
 
-  it('says so too where no record follows those that are gone', async () => {
+  it('says so too if no record follows those that are gone', async () => {
     const { store, handed, relay } = sharedRelay(join(folder(), 'state.db'));
     store.appendRecords([endRecord(1), endRecord(2)]);
     store.forget(2);

@@ -23,7 +23,7 @@ const report = (n: number, change: Partial<ReportedUses> = {}): ReportedUses => 
 });
 
 describe('usesElsewhere', () => {
-  it('is nothing where nothing was reported', () => {
+  it('is nothing if nothing was reported', () => {
     expect(usesElsewhere([])).toBeNull();
   });
 
@@ -47,7 +47,7 @@ describe('usesElsewhere', () => {
     });
   });
 
-  it('has no node of denied uses, and the span of an older report where the latest has none', () => {
+  it('has no node of denied uses, and the span of an older report if the latest has none', () => {
     const reports = [report(1), report(7, { last: null, allowed: null })];
     expect(usesElsewhere(reports)).toMatchObject({
       uses: 7,
@@ -115,7 +115,7 @@ describe('uses of a token', () => {
     expect(reportedUsesFrom({ ...good, ...change })).toBeNull();
   });
 
-  it('have no span where the ids are none', () => {
+  it('have no span if the ids are none', () => {
     expect(reportedUsesFrom({ ...good, trace_id: 'x' })).toMatchObject({ last: null });
   });
 });

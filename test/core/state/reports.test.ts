@@ -102,7 +102,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('ends the task of a stolen token where so configured', async () => {
+  it('ends the task of a stolen token if so configured', async () => {
     const { store, reports, fire, close } = opened();
     reports.revoke({ ...theft, isOfTask: true });
     await fire();
@@ -210,7 +210,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('counts what it drops where other reports took the room during a failed write', async () => {
+  it('counts what it drops if other reports took the room during a failed write', async () => {
     const held = new HeldPromises();
     const { reports, fire, fail, results, pass, close } = opened(held);
     fail('INSERT ON static_secrets');

@@ -399,7 +399,7 @@ describe('Store.setContext', () => {
 });
 
 describe('Store.setRisk', () => {
-  it('sets the level of an open task, with a record where it changes', () => {
+  it('sets the level of an open task, with a record if it changes', () => {
     const { store, insert, records } = stage();
     const task = insert(1);
     expect(

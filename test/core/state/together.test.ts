@@ -58,7 +58,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('rolls everything back where one write fails, and fails the later ones in the same way', () => {
+  it('rolls everything back if one write fails, and fails the later ones in the same way', () => {
     const records: number[] = [];
     const { file, store } = opened({ onRecords: (batch) => void records.push(batch.length) });
     const answers: unknown[] = [];
@@ -77,7 +77,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('rolls back where `work` throws, and rethrows', () => {
+  it('rolls back if `work` throws, and rethrows', () => {
     const { store } = opened();
     const work = () => {
       spend(store, 'a.read');
@@ -89,7 +89,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('begins no transaction where nothing is written, so that others can write', () => {
+  it('begins no transaction if nothing is written, so that others can write', () => {
     const { file, store } = opened();
     const another = mustOpen(file);
     const failure = store.inOneCommit(() => {
@@ -102,7 +102,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('fails as busy where another process holds the write lock', () => {
+  it('fails as busy if another process holds the write lock', () => {
     const { file, store } = opened();
     const another = mustOpen(file);
     const answers: unknown[] = [];

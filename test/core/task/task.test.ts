@@ -182,7 +182,7 @@ describe('afterEvent', () => {
     }
   });
 
-  it('dates an expiry at the idle limit, or at the present where it is brought about before', () => {
+  it('dates an expiry at the idle limit, or at the present if it is brought about before', () => {
     const idle = { ...task, idleMs: 500 };
     expect(afterEvent(idle, { kind: 'expire', cause: causeOf('deadline', '') }, 9_000)).toMatchObject({
       endedAtMs: 1_500,

@@ -71,7 +71,7 @@ describe('otelProblems', () => {
     expect(problems[0]).not.toContain('s3cret');
   });
 
-  it('checks nothing where the SDK is disabled', () => {
+  it('checks nothing if the SDK is disabled', () => {
     expect(otelProblems({ OTEL_SDK_DISABLED: 'TRUE', OTEL_TRACES_EXPORTER: 'zipkin' }, isReadable)).toEqual([]);
   });
 });

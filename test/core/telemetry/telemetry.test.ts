@@ -143,7 +143,7 @@ describe('startTelemetry', () => {
     expect(running.dropped.count('denials')).toBe(3);
   });
 
-  it('exports nothing where no collector is configured', async () => {
+  it('exports nothing if no collector is configured', async () => {
     const running = await startTelemetry({}, { ports: systemPorts, log: (line) => lines.push(line) });
     check(running, 'deny');
     expect([running.spans, running.tracer]).toEqual([null, null]);

@@ -179,7 +179,7 @@ describe('externalTokenFrom denies', () => {
     ]);
   });
 
-  it('a task token of Remit, even where its issuer were configured as external by mistake', async () => {
+  it('a task token of Remit, even if its issuer were configured as external by mistake', async () => {
     const mistaken = { ...rules, types: new Map([[issuer, new Set(['at+jwt'] as const)]]) };
     expect(denied(externalTokenFrom(mint(remitKey), mistaken, ring, nowMs))).toEqual([
       'token.issuer',

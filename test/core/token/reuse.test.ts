@@ -29,7 +29,7 @@ const keyOf = (token: string): string => useKeyOf('https://issuer.test', token);
 const hex = (length: number) => fc.stringMatching(new RegExp(`^[0-9a-f]{${length}}$`));
 
 describe('reuseClasses', () => {
-  it('is `first` where no use was allowed before', () => {
+  it('is `first` if no use was allowed before', () => {
     expect(reuseClasses(null, home)).toEqual(['first']);
   });
 

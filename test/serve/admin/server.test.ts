@@ -116,7 +116,7 @@ describe('AdminServer', () => {
       expect((await fetch(`http://127.0.0.1:${port}${path}`, { headers })).status).toBe(status);
     });
 
-    it('refuses it on an address that others can reach, and where no checks are decided', async () => {
+    it('refuses it on an address that others can reach, and if no checks are decided', async () => {
       server = new AdminServer([], { ...noMetrics, traces: source().traces });
       const port = await server.listen({ host: '0.0.0.0', port: 0 });
       const answered = await fetch(`http://127.0.0.1:${port}/trace`, { headers: mark });
@@ -128,7 +128,7 @@ describe('AdminServer', () => {
     });
   });
 
-  it('answers with the receipt of a root task, and only where sidecars are served', async () => {
+  it('answers with the receipt of a root task, and only if sidecars are served', async () => {
     const asked: string[] = [];
     const receipt = (root: string) => (asked.push(root), root === 'none' ? null : Promise.resolve({ enforced: true }));
     server = new AdminServer([], { ...noMetrics, receipt });

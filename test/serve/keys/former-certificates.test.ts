@@ -60,7 +60,7 @@ describe('formerCertificates', () => {
     expect(lines).toEqual([]);
   });
 
-  it('looks at nothing where tokens are not bound to certificates', () => {
+  it('looks at nothing if tokens are not bound to certificates', () => {
     const { lines, denied } = setUp('spiffe-id');
     denied(100);
     expect(lines).toEqual([]);

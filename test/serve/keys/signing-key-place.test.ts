@@ -5,7 +5,7 @@ import { movedKeysWarning } from '../../../src/serve/keys/signing-key-place.ts';
 import { scratchFolder } from '../../e2e/domain.ts';
 
 // Issue 15, point 3: keys were created away from the state file, so that restoring the state file lost the keys.
-it('`movedKeysWarning` warns where keys are at the former default, until there are keys beside the state file', async () => {
+it('`movedKeysWarning` warns if keys are at the former default, until there are keys beside the state file', async () => {
   const { folder, remove } = await scratchFolder('remit-keys-');
   const [before, place] = [join(folder, 'before'), join(folder, 'state/signing-keys')];
   const config = {

@@ -30,7 +30,7 @@ describe('openLeaseFile', () => {
     expect(readFileSync(`${state}.lease`, 'utf8')).toBe('60000\n');
   });
 
-  it('throws where it cannot be read, since the lease of the process before is not known', () => {
+  it('throws if it cannot be read, since the lease of the process before is not known', () => {
     const state = join(folder(), 'state.db');
     mkdirSync(`${state}.lease`);
     expect(() => openLeaseFile(state, { leaseMs: 5_000, suffix: 'a' })).toThrow(/EISDIR/);

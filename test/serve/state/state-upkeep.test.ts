@@ -62,7 +62,7 @@ describe('keepState', () => {
     store.close();
   });
 
-  it('keeps all tasks where so configured, and the serving mark of the process', async () => {
+  it('keeps all tasks if so configured, and the serving mark of the process', async () => {
     const { store, file, stop } = stage(0);
     const other = new DatabaseSync(file);
     other.exec('DELETE FROM serving');

@@ -252,7 +252,7 @@ describe('a refused caller', () => {
     ]);
   });
 
-  it('has no action where the message would name it', async () => {
+  it('has no action if the message would name it', async () => {
     const seen: unknown[] = [];
     const services = servicesWith({ onChecked: ({ facts }) => seen.push(facts.action) });
     const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'create_ticket' } };
@@ -321,14 +321,14 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
     },
   );
 
-  it('has one reason, also where it would have been denied for another', async () => {
+  it('has one reason, also if it would have been denied for another', async () => {
     for (let n = 0; n < 3; n += 1) await check(servicesWith(), 'read', { max_calls: 3 });
     const { reason, decisionId, records } = await lateAnswer('read', {}, passed);
     expect([reason, decisionId]).toEqual(['check.deadline', refusedAs]);
     expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', decisionId: refusedAs }]);
   });
 
-  it('is withdrawn where Envoy has given up without an answer', async () => {
+  it('is withdrawn if Envoy has given up without an answer', async () => {
     const { reason, records } = await lateAnswer('read', {}, (signal) => (signal.aborted = true));
     expect(reason).toBe('check.deadline');
     expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', withdraws: expect.any(String) }]);
@@ -380,7 +380,7 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
     ]);
   });
 
-  it('is `check.deadline`, not `overloaded`, where its time was over before it was decided', async () => {
+  it('is `check.deadline`, not `overloaded`, if its time was over before it was decided', async () => {
     const call = { deadlineMs: -1, signal: { aborted: false }, traceparent: null };
     const [answer] = checksWith(servicesWith()).answers([{ facts: { peer, call: callOf(uses.list), ...quiet }, call }]);
     expect(answer).toMatchObject({ decision: { kind: 'deny', reason: 'check.deadline' } });
@@ -450,7 +450,7 @@ describe('two concurrent uses of one task', () => {
     expect((await check(servicesWith(), 'list', constraints)).decision).toMatchObject({ reason: 'task.exhausted' });
   });
 
-  it('denies the second where the task ends in between', async () => {
+  it('denies the second if the task ends in between', async () => {
     const held = gate();
     const list = check(servicesWith({ settling: held.settling }), 'list');
     await check(servicesWith(), 'read');
@@ -481,7 +481,7 @@ describe('two concurrent uses of one task', () => {
     ]);
   });
 
-  it('denies and spends nothing where the history changes a second time', async () => {
+  it('denies and spends nothing if the history changes a second time', async () => {
     let others = 0;
     const { settling } = directAuthority(store);
     const crowded: Settling = {
@@ -533,7 +533,7 @@ const keepUnheard: SidecarRecords['keep'] = async (...sent) => (
   storeFailure('busy', 'no answer')
 );
 
-describe('checks where the state may lag', () => {
+describe('checks when the state may lag', () => {
   it('settle a use of high risk with its record, and leave a link to it in their own log', async () => {
     const own: UseRecord[] = [];
     const links: SettledRecord[] = [];
@@ -549,7 +549,7 @@ describe('checks where the state may lag', () => {
     expect(links).toEqual([{ kind: 'settled', at: nowMs, task: task.id, decisionId, digest }]);
   });
 
-  it('deny a use of high risk under another id where nobody knows whether its record is committed', async () => {
+  it('deny a use of high risk under another id if nobody knows whether its record is committed', async () => {
     const { settling: within } = directAuthority(store);
     const settling: Settling = {
       ...within,
@@ -580,7 +580,7 @@ describe('checks where the state may lag', () => {
     expect(links).toMatchObject([{ kind: 'settled', decisionId: answer?.decisionId, task: null }]);
   });
 
-  it('deny it under another id where nobody knows whether its record is committed', async () => {
+  it('deny it under another id if nobody knows whether its record is committed', async () => {
     const own: UseRecord[] = [];
     const policy = { policies: () => openPolicies, ledger: noting(ledger, own) };
     const [answer] = await answersTo(servicesWith({ ...policy, sidecar: { origin: ORIGIN, keep: keepUnheard } }), [
@@ -678,7 +678,7 @@ describe('checks of one turn', () => {
     expect(history().actions).toEqual(['payments.list']);
   });
 
-  it('are denied, recorded as denied, and take nothing where their settlement cannot be written', async () => {
+  it('are denied, recorded as denied, and take nothing if their settlement cannot be written', async () => {
     const { settling } = directAuthority(store);
     const failing: Settling = { ...settling, settle: async () => storeFailure('full', 'the disk is full') };
     const denied = ['task.state-unavailable', 'task.state-unavailable'];
@@ -788,7 +788,7 @@ describe('a task token that has expired', () => {
       .map(({ event, by }) => [event, by]);
   };
 
-  it('is a binding violation of its task where another workload presents it, once (issue 37)', async () => {
+  it('is a binding violation of its task if another workload presents it, once (issue 37)', async () => {
     const events = await eventsAfter([thief, thief]);
     expect(events).toHaveLength(2);
     expect(events).toEqual(
@@ -799,7 +799,7 @@ describe('a task token that has expired', () => {
     );
   });
 
-  it('is none where its own agent does', async () => {
+  it('is none if its own agent does', async () => {
     expect(await eventsAfter([agent])).toEqual([]);
   });
 });
@@ -921,7 +921,7 @@ describe('resourceMetadataUrl of an answer', () => {
     expect([answer?.decision.kind, answer?.resourceMetadataUrl]).toEqual(['deny', url]);
   });
 
-  it('is absent where a call is allowed', async () => {
+  it('is absent if a call is allowed', async () => {
     expect(await check(servicesWith(metadata), 'list')).toMatchObject({
       decision: { kind: 'allow' },
       resourceMetadataUrl: null,

@@ -98,7 +98,7 @@ describe('AuthorizationServer and the memory of messages', () => {
     30_000,
   );
 
-  it('counts held memory, not sent bytes, where a byte keeps a chunk alive', async () => {
+  it('counts held memory, not sent bytes, if a byte keeps a chunk alive', async () => {
     const { server, client } = await serving();
     const one = await client();
 

@@ -151,7 +151,7 @@ for (const version of envoyVersions.filter((one) => one !== '1.36.4')) {
       expect(readings).toEqual([1]);
     });
 
-    it('uses its own reading where the filter ignores a request, as without `accept`', async () => {
+    it('uses its own reading if the filter ignores a request, as without `accept`', async () => {
       const body = read({});
       expect(await outcome(post('/mcp', body, 'content-type: application/json'), body)).toBe('tools.read');
       expect(readings).toEqual([null]);

@@ -154,7 +154,7 @@ describe('AuthorizationServer.listen', () => {
     expect(await problemAt(`unix:${path}`)).toEqual({ problem: problemOf(path) });
   });
 
-  it('opens nothing where one address cannot be bound', async () => {
+  it('opens nothing if one address cannot be bound', async () => {
     const path = join(folder, 'first.sock');
     const server = new AuthorizationServer(oneByOne(never), options);
     expect(await server.listen([`unix:${path}`, 'unix:relative'])).toHaveProperty('problem');
@@ -183,7 +183,7 @@ describe('AuthorizationServer answering', () => {
     expect(server.inFlight).toBe(0);
   });
 
-  it('gives a check a deadline where the client sets none', async () => {
+  it('gives a check a deadline if the client sets none', async () => {
     const { client } = await started(never, { maxCheckMs: 30 });
     expect(reasonOf(await client.check(request))).toBe('check.deadline');
   });

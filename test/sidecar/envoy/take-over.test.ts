@@ -82,7 +82,7 @@ it('takes the place of a process that was killed at once, and removes its own so
   expect(existsSync(path)).toBe(false);
 });
 
-it('binds its socket anew where the former process, which does not know of this, removes it by its path', async () => {
+it('binds its socket anew if the former process, which does not know of this, removes it by its path', async () => {
   const path = join(folder(), 'removed.sock');
   const server = await serving('new', path);
   server.setServing(true);
@@ -91,7 +91,7 @@ it('binds its socket anew where the former process, which does not know of this,
   expect(await answerer(path)).toBe('new');
 });
 
-it('binds it anew with waits that grow, and with one listening socket, where somebody goes on removing it (issue 37, found)', async () => {
+it('binds it anew with waits that grow, and with one listening socket, if somebody goes on removing it (issue 37, found)', async () => {
   const path = join(folder(), 'again.sock');
   let aheadMs = 0;
   const rebound: string[] = [];

@@ -124,7 +124,7 @@ for (const version of envoyVersions) {
         expect(wire.forwarded).toMatchObject([{ body }]);
       });
 
-      it('sends no body where there is none, and the host with its port', async () => {
+      it('sends no body if there is none, and the host with its port', async () => {
         expect((await wire.to(listener, get('/'))).status).toBe(200);
         expect(seen).toMatchObject([{ call: { body: null, segments: [], host: 'api.test', port: 80 } }]);
       });
@@ -165,7 +165,7 @@ for (const version of envoyVersions) {
       });
     });
 
-    it('denies a header that is not UTF-8 where its bytes are sent', async () => {
+    it('denies a header that is not UTF-8 if its bytes are sent', async () => {
       const answer = await wire.to('raw', get('/', 'x-a: \xff'));
       expect(answer).toMatchObject({ status: 400, body: expect.stringContaining('request.not-canonical') });
     });
@@ -249,7 +249,7 @@ for (const version of envoyVersions) {
       expect(wire.forwarded).toEqual([]);
     });
 
-    it('denies requests beyond the bound, even where errors let requests pass', async () => {
+    it('denies requests beyond the bound, even if errors let requests pass', async () => {
       // Checks wait until one more was refused.
       const { promise: refused, resolve } = Promise.withResolvers<void>();
       wire.handler = async (bytes, call) => {

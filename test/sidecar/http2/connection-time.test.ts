@@ -120,7 +120,7 @@ describe('timeouts of Http2Connection', () => {
     expect(client.content(1).length).toBeLessThan(32 * 1_048_576);
   });
 
-  it('continues where the client reads again in time', async () => {
+  it('continues if the client reads again in time', async () => {
     const client = await deaf(32 * 1_048_576);
     jest.advanceTimersByTime(29_999);
     client.socket.resume();

@@ -200,7 +200,7 @@ describe('Http2Connection', () => {
     expect([client.resetCode(17), String(client.content(19))]).toEqual([null, 'small']);
   });
 
-  it('ends all its streams where the client disconnects at any moment', async () => {
+  it('ends all its streams if the client disconnects at any moment', async () => {
     const { onStream, told, eventsOf } = noting();
     const { port } = await serve(onStream);
     for (const last of [ask(3, 0).subarray(0, 5), frame(1, { stream: 3, payload: SHORT_REQUEST }), Buffer.alloc(0)]) {

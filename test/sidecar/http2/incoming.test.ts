@@ -86,7 +86,7 @@ describe('Incoming', () => {
     expect([pieces, read.closed]).toEqual([['there'], 1]);
   });
 
-  it('wakes a waiting reader where the stream is over', async () => {
+  it('wakes a waiting reader if the stream is over', async () => {
     const { client, incoming } = await begun();
     const waits = incoming.next();
     await client.send(reset(1));

@@ -108,7 +108,7 @@ describe('contentLengthOf', () => {
     expect(contentLengthOf({ method: 'GET', path: '/', headers: new Map([['content-length', text]]) })).toBe(length);
   });
 
-  it('is `null` where it is absent', () => {
+  it('is `null` if it is absent', () => {
     expect(contentLengthOf({ method: 'GET', path: '/', headers: new Map() })).toBeNull();
   });
 });

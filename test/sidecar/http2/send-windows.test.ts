@@ -112,7 +112,7 @@ describe("a client's windows", () => {
     expect((await client.ended())?.code).toBe(code);
   });
 
-  it('of 0 end a stream, and are no error where it is closed', async () => {
+  it('of 0 end a stream, and are no error if it is closed', async () => {
     const client = await raw(await sized());
     await client.send(askFor(1, 100_000), widened(1, 0), askFor(3, 0), widened(3, 0));
     expect(await client.settled()).toBe(true);

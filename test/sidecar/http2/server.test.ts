@@ -49,7 +49,7 @@ describe('Http2Server', () => {
     await closed;
   });
 
-  it('stops reading while crowded, and resumes first where least was read', async () => {
+  it('stops reading while crowded, and resumes first if least was read', async () => {
     const seen: string[] = [];
     const { onStream } = noting({ begun: ({ path }) => seen.push(path) });
     const { port, server } = await serve(onStream, { isCrowded: () => seen.length > 0 });

@@ -183,7 +183,7 @@ describe('Outcomes.served', () => {
     expect(lines[0]).toContain('path=/?[31m?finding ');
   });
 
-  it('does not wait where the ledger has room', () => {
+  it('does not wait if the ledger has room', () => {
     const { outcomes, records } = heldOutcomes();
     outcomes.answered(useNumber(1));
     expect(outcomes.served(servedCall({ state: 'alive', decision: logged(1) }))).toBeNull();
@@ -192,7 +192,7 @@ describe('Outcomes.served', () => {
     expect(records.map(({ kind }) => kind)).toEqual(['outcome', 'finding']);
   });
 
-  it('records a finding after its outcome, even where the outcome had to wait', async () => {
+  it('records a finding after its outcome, even if the outcome had to wait', async () => {
     const { outcomes, ledger, records, pass } = heldOutcomes();
     ledger.queued = 2_048;
     const done = outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }) }));
@@ -269,7 +269,7 @@ describe('missing outcomes', () => {
     expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
   });
 
-  it('are not reported where no access log ever connected, which is logged once', async () => {
+  it('are not reported if no access log ever connected, which is logged once', async () => {
     const { outcomes, found, lines, pass } = heldOutcomes();
     for (let n = 1; n <= 3; n += 1) {
       outcomes.answered(useNumber(n));
@@ -281,7 +281,7 @@ describe('missing outcomes', () => {
     ]);
   });
 
-  it('are reported without an access log where one is always expected', async () => {
+  it('are reported without an access log if one is always expected', async () => {
     const { outcomes, found, pass } = heldOutcomes({ expected: 'always' });
     outcomes.answered(useNumber(1));
     await pass(62_000);

@@ -177,7 +177,7 @@ describe('the feed of a sidecar', () => {
     expect(lookAt(feed, 1)).toMatchObject({ issued: { revokedAtMs: 2 } });
   });
 
-  it('takes a token of an older open for older, also where its task is newer', () => {
+  it('takes a token of an older open for older, also if its task is newer', () => {
     const { feed, hub } = following();
     openAt(feed, hub, 1, 0);
     hub.change(1, 0);
@@ -187,7 +187,7 @@ describe('the feed of a sidecar', () => {
     expect(lookAt(feed, 1, 0)).toMatchObject({ issued: { revokedAtMs: 2 } });
   });
 
-  it('takes the card of a use that was not settled, where it holds that task', () => {
+  it('takes the card of a use that was not settled, if it holds that task', () => {
     const { feed, hub } = following();
     const { card } = hub.open({ instance: 'i', tokens: [token(1)], n: 99 }).opened[0] ?? {};
     if (card === null || card === undefined) throw new Error('no card');

@@ -85,7 +85,7 @@ describe('the state of a sidecar', () => {
     expect(lookAt(state, 1)).toMatchObject({ issued: { revokedAtMs: 1 } });
   });
 
-  it('denies with the end of its lease where the authority falls silent, and recovers', async () => {
+  it('denies with the end of its lease if the authority falls silent, and recovers', async () => {
     const server = await authority();
     server.leaseMs = 400;
     const { state, ready } = sidecarOf([server.target]);
@@ -100,7 +100,7 @@ describe('the state of a sidecar', () => {
     expect(lookAt(state, 1)).toMatchObject({ task: {} });
   });
 
-  it('follows another authority where one stops, keeps its cards, and opens there', async () => {
+  it('follows another authority if one stops, keeps its cards, and opens there', async () => {
     const [first, second] = [await authority(), await authority()];
     const { state, ready } = sidecarOf([first.target, second.target]);
     await ready();
@@ -138,7 +138,7 @@ describe('the state of a sidecar', () => {
   });
 
   // Issue 37, point 5: it came back to the authority that was about to stop, over the same connection.
-  it('makes a new connection at a drain where the authorities have one name', async () => {
+  it('makes a new connection at a drain if the authorities have one name', async () => {
     const server = await AuthorityServer.listen(`127.0.0.1:${await freePort()}`);
     const proxy = await FaultProxy.start(server.port);
     closers.push(() => server.close());
@@ -244,7 +244,7 @@ describe('the state of a sidecar', () => {
     expect(second.settled.at(-1)?.uses[0]?.decision_id).toBe(first.settled[0]?.uses[0]?.decision_id);
   });
 
-  it('does not know whether a use counts where no authority says so', async () => {
+  it('does not know whether a use counts if no authority says so', async () => {
     const server = await authority();
     const { state, ready } = sidecarOf([server.target]);
     await ready();

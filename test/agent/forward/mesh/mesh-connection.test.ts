@@ -63,7 +63,7 @@ describeWith(
       ]);
     });
 
-    it('calls by TLS of its own what the sidecar passes on, and says what is wrong where it does not', () => {
+    it('calls by TLS of its own what the sidecar passes on, and says what is wrong if it does not', () => {
       expect(outcomes['by TLS that the sidecar passes on']).toMatchObject({ answer: { status: 200 } });
       expect(outcomes['by TLS to a port of HTTP']).toMatchObject({
         answer: { status: 502, text: expect.stringContaining('TLS within TLS: name the port of the Service `http`') },

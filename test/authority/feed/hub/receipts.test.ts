@@ -50,7 +50,7 @@ describe('FeedHub.receipt', () => {
 });
 
 describe('FeedHub.send', () => {
-  it('says that a task is gone also where another token of it was opened meanwhile', () => {
+  it('says that a task is gone also if another token of it was opened meanwhile', () => {
     const hub = hubWithHolder();
     const said = (): readonly Down[] => [...(hub.outgoing().get('s1') ?? [])].filter(({ of }) => of === 'changes');
     said();

@@ -109,7 +109,7 @@ describe('requests', () => {
     expect([...answers.keys()].filter((status) => status !== 200)).toEqual([429]);
   });
 
-  it('serves withdrawals where the client has used up its limits', async () => {
+  it('serves withdrawals if the client has used up its limits', async () => {
     const slow = await start({ requestsPerSecondPerClient: 1, withdrawalsPerSecondPerClient: 1 });
     const { json } = await slow.token();
     expect((await slow.token()).status).toBe(429);

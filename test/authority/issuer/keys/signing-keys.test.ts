@@ -144,7 +144,7 @@ describe('SigningKeys in a folder', () => {
     keys.close();
   });
 
-  it('keeps the old keys where a file is invalid, and reports it once', async () => {
+  it('keeps the old keys if a file is invalid, and reports it once', async () => {
     const { options, problems } = held();
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, options);

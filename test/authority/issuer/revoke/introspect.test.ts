@@ -165,7 +165,7 @@ describe('POST /oauth/revoke', () => {
     expect((await introspect(tokenOf(issued))).json['active']).toBe(true);
   });
 
-  it('says so where the token or its task has ended already', async () => {
+  it('says so if the token or its task has ended already', async () => {
     const issued = await bench.token();
     await bench.ask(`/tasks/${String(issued.json['txn'])}/complete`, { method: 'POST' });
     for (const change of [{}, { token_type_hint: 'urn:remit:task' }]) {
@@ -198,7 +198,7 @@ describe('POST /oauth/revoke', () => {
     await none.close();
   });
 
-  it('answers 503 where the revocation cannot be committed, or the state cannot be read', async () => {
+  it('answers 503 if the revocation cannot be committed, or the state cannot be read', async () => {
     const at = folder();
     const store = mustOpen(`${at}/state.db`, { nowMs: systemPorts.nowMs });
     const orphan = await startBench(at, { store });

@@ -330,7 +330,7 @@ describe('POST /signals', () => {
     expect(bench.spans.at(-1)?.attributes).toMatchObject({ 'remit.signal.tasks': 1_203 });
   });
 
-  it('is 404 where no transmitter is configured', async () => {
+  it('is 404 if no transmitter is configured', async () => {
     const none = await startBench(folder());
     expect((await push(none, setOf())).status).toBe(404);
     await none.close();

@@ -158,7 +158,7 @@ describe('POST /intents/check', () => {
     expect(bench.spans.at(-1)).toMatchObject({ name: 'intent.check', attributes: { 'error.type': error } });
   });
 
-  it('answers 503 where the policies cannot answer', async () => {
+  it('answers 503 if the policies cannot answer', async () => {
     const broken = await startBench(folder(), {
       grant: () => deny('policy.error', 'overflow'),
     });

@@ -137,7 +137,7 @@ describe('PUT /tasks/{id}/context', () => {
     });
   });
 
-  it('changes and records nothing where nothing changed', async () => {
+  it('changes and records nothing if nothing changed', async () => {
     const task = accepted();
     expect((await putContext(task, context)).json).toMatchObject({ state: 'active' });
     expect(recordsOf(store(), task.id)).toEqual([]);

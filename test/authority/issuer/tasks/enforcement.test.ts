@@ -65,7 +65,7 @@ describe('the reply to an end', () => {
     ]);
   });
 
-  it('says that nothing is known where the state cannot be read', async () => {
+  it('says that nothing is known if the state cannot be read', async () => {
     const { bench } = await issuerWith(null);
     const issued = await bench.token();
     const ended = await bench.ask(`/tasks/${idOf(issued)}/cancel`, { method: 'POST' });
@@ -82,7 +82,7 @@ describe('the reply to an end', () => {
     expect([unknown.status, unknown.json, asked]).toEqual([200, { revoked: false }, [[idOf(issued)]]]);
   });
 
-  it('has no receipt where no sidecars are served', async () => {
+  it('has no receipt if no sidecars are served', async () => {
     const bench = await startBench(folder());
     benches.push(bench);
     const issued = await bench.token();

@@ -73,7 +73,7 @@ describe('a scope alone', () => {
     expect(hashOf(byScope)).toMatchObject({ h: Object(hashOf(byDetails)).h });
   });
 
-  it('is granted in part where policies refuse some of it, as those that ask for a purpose do', async () => {
+  it('is granted in part if policies refuse some of it, as those that ask for a purpose do', async () => {
     const issued = await withScope('payments.read payments.create payments.refund');
     expect([issued.status, issued.json['scope']]).toEqual([200, 'payments.read']);
     expect(issued.json['authorization_details']).toEqual([entry('payments.read')]);
@@ -82,13 +82,13 @@ describe('a scope alone', () => {
     expect(asked.at(-1)).toMatchObject({ requested: { action: 'payments.read' } });
   });
 
-  it('is refused where policies refuse all of it', async () => {
+  it('is refused if policies refuse all of it', async () => {
     const answer = await withScope('payments.create payments.refund');
     expect(refused(answer)).toEqual([400, 'invalid_scope', 'the action payments.create is not granted to this client']);
     expect(bench.refusals.at(-1)).toMatchObject({ decision: 'deny', reason: 'policy.not-permitted', purpose: '' });
   });
 
-  it('is refused where what is left is refused as a whole', async () => {
+  it('is refused if what is left is refused as a whole', async () => {
     let questions = 0;
     instead.grant = () => {
       questions += 1;

@@ -151,7 +151,7 @@ describe('a task that somebody else stopped', () => {
     }
   });
 
-  it('stops the agent for the user that a security event is about, and for all where it is about the agent', async () => {
+  it('stops the agent for the user that a security event is about, and for all if it is about the agent', async () => {
     const { store } = bench;
     const { agent, subject } = { agent: 'spiffe://acme.test/ns/agents/sa/planner', subject: 'ann' };
     const stopOf = (of: string) => store.stopOf({ issuer: issuerUrl, agent, subject: of, actions: ['payments.read'] });

@@ -40,7 +40,7 @@ describeWith(postgresPart(), 'what `remit fleet` shows of a PostgreSQL', (binari
     expect(standbys?.every(({ behind_bytes: bytes }) => bytes !== null && bytes >= 0)).toBe(true);
   });
 
-  it('does not guess where the role may not see the standbys', async () => {
+  it('does not guess if the role may not see the standbys', async () => {
     await cluster.sql('REVOKE pg_monitor FROM app');
     try {
       expect((await reported()).standbys).toBeNull();

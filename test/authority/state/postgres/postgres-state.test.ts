@@ -258,7 +258,7 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     await state.close();
   });
 
-  it('never acknowledges a commit that waited for no standby where the durability is `quorum`', async () => {
+  it('never acknowledges a commit that waited for no standby if the durability is `quorum`', async () => {
     const url = await places.next();
     const state = must(await open(url, { durability: 'quorum', unknownMs: 300 }));
     expect(await state.authority.insertTask(taskNumber(1), tokenNumber(1), [])).toMatchObject({

@@ -112,7 +112,7 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
   const trustOf = (authorities: readonly Started[]): readonly string[] =>
     authorities.flatMap(({ log, folder: at }) => ['--key', log.verifierKey, '--ledger', join(at, 'ledger')]);
 
-  it('continue at another authority where one is killed, without a gap, and the ledgers of both verify them', async () => {
+  it('continue at another authority if one is killed, without a gap, and the ledgers of both verify them', async () => {
     const url = await places.next();
     const [first, second] = await both(url);
     const pod = folder();
@@ -175,7 +175,7 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
     expect([exit, out]).toEqual([3, expect.stringContaining('17 anchored, 11 received, 6 missing')]);
   });
 
-  it('are acknowledged by one authority alone where a log forks, and the fork is named', async () => {
+  it('are acknowledged by one authority alone if a log forks, and the fork is named', async () => {
     const url = await places.next();
     const [first, second] = await both(url);
     const [pod, copy] = [folder(), folder()];
@@ -230,7 +230,7 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
     expect(emitterRecords(second.folder).map(({ event }) => event)).toEqual(['refused']);
   });
 
-  it('are missed by another authority, and their log named as lost, where authority and sidecar are both gone', async () => {
+  it('are missed by another authority, and their log named as lost, if authority and sidecar are both gone', async () => {
     const url = await places.next();
     const [first, second] = await both(url);
     const pod = folder();
@@ -348,7 +348,7 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
   });
 
   describeWith(seaweedfsPart(), 'and a real S3-compatible store', (weed) => {
-    it('are sound where an authority that stood still writes what another one has taken over', async () => {
+    it('are sound if an authority that stood still writes what another one has taken over', async () => {
       const store = await startSeaweedfs(weed, folder());
       const proxy = await FaultProxy.start(store.port);
       const objectsAt = (port: number) =>

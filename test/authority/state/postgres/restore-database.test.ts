@@ -102,7 +102,7 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     await newcomer.close();
   });
 
-  it('leaves a database that no authority serves from where it is interrupted, and can be run again', async () => {
+  it('leaves a database that no authority serves from if it is interrupted, and can be run again', async () => {
     const url = await places.next();
     const former = must(await open(url));
     await withTasks(former);

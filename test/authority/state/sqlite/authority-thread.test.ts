@@ -114,7 +114,7 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
-  it('asks the thread for no restart of idle times where no task that was used has any', async () => {
+  it('asks the thread for no restart of idle times if no task that was used has any', async () => {
     const { thread } = await opened({ maxWaiting: 1 });
     await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);
     await thread.authority.insertTask(taskNumber(2, { idleMs: 90_000 }), tokenNumber(2), []);

@@ -95,7 +95,7 @@ describe('migrateFile', () => {
     store.close();
   });
 
-  it('migrates a file of version 10 to exactly the schema of a new one, where uses of tokens are reported', () => {
+  it('migrates a file of version 10 to exactly the schema of a new one, if uses of tokens are reported', () => {
     const file = fileOf(10);
     expect(migrate(file)).toEqual({ from: 10, to: stateFormat.version, copy: `${file}.schema-10` });
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
@@ -110,7 +110,7 @@ describe('migrateFile', () => {
     store.close();
   });
 
-  it('migrates a file of version 11 to exactly the schema of a new one, where suspended tasks stop their agents', () => {
+  it('migrates a file of version 11 to exactly the schema of a new one, if suspended tasks stop their agents', () => {
     const file = fileOf(11);
     expect(migrate(file)).toEqual({ from: 11, to: stateFormat.version, copy: `${file}.schema-11` });
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
@@ -201,7 +201,7 @@ describe('migrateFile', () => {
     expect([versionOf(file), existsSync(`${file}.schema-8`)]).toEqual([8, false]);
   });
 
-  it('leaves the former version where it is killed within a step, and continues at the next start', () => {
+  it('leaves the former version if it is killed within a step, and continues at the next start', () => {
     const file = fileOf8();
     const script = resolve(import.meta.dirname, '../../../core/state/killed-migration.ts');
     const { signal, stderr } = spawnSync(process.execPath, ['--no-warnings', script, file], { env: environment });

@@ -55,7 +55,7 @@ describe('lockState', () => {
     expect(outcomeOf(lockState(file))).toBe('taken');
   });
 
-  it('fails where the folder does not exist', () => {
+  it('fails if the folder does not exist', () => {
     const file = join(folder(), 'none', 'state.db');
     expect(lockState(file)).toMatchObject({
       code: 'unusable',

@@ -41,11 +41,11 @@ async function syncing(strace: string, implementation: 'direct' | 'thread'): Pro
 }
 
 describeWith(stracePart(), 'law 11: the event loop never waits for a disk', (strace) => {
-  it('makes every sync outside the thread of the event loop where a thread writes the state file', async () => {
+  it('makes every sync outside the thread of the event loop if a thread writes the state file', async () => {
     expect(await syncing(strace, 'thread')).toEqual(['another']);
   });
 
-  it('detects syncs on the event loop where the state file is written without a thread', async () => {
+  it('detects syncs on the event loop if the state file is written without a thread', async () => {
     expect(await syncing(strace, 'direct')).toEqual(['main']);
   });
 });

@@ -224,7 +224,7 @@ describe('Store.useStateOf', () => {
     another.close();
   });
 
-  it('invalidates everything where the feed is more than 4,096 changes ahead', () => {
+  it('invalidates everything if the feed is more than 4,096 changes ahead', () => {
     const file = join(folder(), 'state.db');
     const [own, another] = [mustOpen(file), mustOpen(file)];
     for (const n of [1, 2]) own.insertTask(taskNumber(n), tokenNumber(n), []);
@@ -246,7 +246,7 @@ describe('Store.useStateOf', () => {
     another.close();
   });
 
-  it('keeps task and token where another adds to the history, and follows their changes after that', () => {
+  it('keeps task and token if another adds to the history, and follows their changes after that', () => {
     const file = join(folder(), 'state.db');
     const [own, another] = [mustOpen(file), mustOpen(file)];
     for (const [index, task] of tasks.entries()) own.insertTask(task, tokenNumber(index + 1), []);

@@ -191,7 +191,7 @@ describe('a2aActionFrom with `send`', () => {
     expect(says('message/send', message, more)).toBe(expected);
   });
 
-  it('reads ids where their method has them, and no other', () => {
+  it('reads ids if their method has them, and no other', () => {
     expect(outcome(request('tasks/get', { id: 't' }), sender)).toEqual(['sender.get', { taskId: 't' }]);
     expect(outcome(request('tasks/get', { id: 't', taskId: 't' }), sender)).toContain('does not name `/taskId`');
     expect(outcome(request('tasks/get', { id: 't', historyLength: 3 }), sender)).toContain('`/historyLength`');

@@ -36,7 +36,7 @@ describe('otherPlaceIn', () => {
     expect(other(value, ...pointers)).toBe(expected);
   });
 
-  it('finds nothing exactly where each leaf is at a pointer', () => {
+  it('finds nothing exactly if each leaf is at a pointer', () => {
     const { value } = fc.letrec<{ value: unknown }>((tie) => ({
       value: fc.oneof(
         { maxDepth: 3 },

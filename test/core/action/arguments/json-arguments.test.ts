@@ -239,7 +239,7 @@ describe('jsonArguments', () => {
     });
   });
 
-  it('reads what is at each place of any JSON, and nothing where a step leads nowhere', () => {
+  it('reads what is at each place of any JSON, and nothing if a step leads nowhere', () => {
     const { value } = fc.letrec<{ value: unknown }>((tie) => ({
       value: fc.oneof(
         { maxDepth: 4 },
@@ -322,7 +322,7 @@ describe('exactJsonFrom', () => {
     expect(exactJsonFrom(Buffer.from(`[${text}]`))).toEqual({ value: [expected] });
   });
 
-  it('keeps a number exactly where its double has the same digits', () => {
+  it('keeps a number exactly if its double has the same digits', () => {
     fc.assert(
       fc.property(number, (text) => {
         const double = Number(text);

@@ -223,7 +223,7 @@ describe('catalogFrom refuses', () => {
     ['no paths', [server('b', { paths: '', route: '/a' })], ['`paths` has 1 to 16 paths']],
   ])('%s', (_what, servers, expected) => expect(findings(...servers)).toEqual(expected));
 
-  it('accepts paths that differ in case where both servers are exact, and paths that differ after a dot', () => {
+  it('accepts paths that differ in case if both servers are exact, and paths that differ after a dot', () => {
     const more = 'exactPaths: true';
     const cased = mustLoad(server('a', { paths: '/crm', more }), server('b', { paths: '/CRM', more }));
     expect([outcome(cased, '/crm/1'), outcome(cased, '/CRM/1')]).toEqual(['a.read', 'b.read']);

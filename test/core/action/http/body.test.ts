@@ -161,7 +161,7 @@ describe('catalogFrom and `body`', () => {
     expect(findings(routes)).toEqual(expected);
   });
 
-  it('remarks on query arguments where a body could contain them too', () => {
+  it('remarks on query arguments if a body could contain them too', () => {
     expect(catalog.remarks).toEqual([
       {
         rule: 'query-arguments',

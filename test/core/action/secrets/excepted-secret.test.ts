@@ -51,7 +51,7 @@ describe('forbiddenSecret', () => {
     expect(forbiddenSecret(secretsIn({}, 'api_key=1'), now)).not.toBeNull();
   });
 
-  it('stops the call where the search reached its limit', () => {
+  it('stops the call if the search reached its limit', () => {
     const now = { exceptions: [exception], nowMs };
     const key = `sk-${'a1'.repeat(20)} `;
     expect(forbiddenSecret(secretsIn({ 'x-api-key': key.repeat(15) }), now)).toBeNull();

@@ -79,7 +79,7 @@ describe('Log.append', () => {
     ).toEqual([1, 2, 3, 9, 4, 5]);
   });
 
-  it('writes nothing of a batch where the file is locked, and continues once it is not', () => {
+  it('writes nothing of a batch if the file is locked, and continues once it is not', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     log.append([incoming(1)], FILE);
@@ -135,7 +135,7 @@ describe('Log.checkpoint', () => {
     expect(headIn(contents(settings.folder).notes, verifierKey).size).toBe(1_001);
   });
 
-  it('continues where the checkpoint file cannot be written, and reports it', () => {
+  it('continues if the checkpoint file cannot be written, and reports it', () => {
     const settings = settingsIn(folder(), { checkpointFile: '/proc/none/checkpoints.txt' });
     const log = mustOpenLog(settings);
     log.append([incoming(1)], FILE);
@@ -201,7 +201,7 @@ describe('segments', () => {
     log.close();
   });
 
-  it('are created again where creation was interrupted', () => {
+  it('are created again if creation was interrupted', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     log.append([incoming(1)], FILE);

@@ -100,7 +100,7 @@ describe('pruned records', () => {
     expect(verdictOf(ledger)).toMatchObject({ kind: 'sound', pruned: 8, bare: null });
   });
 
-  it('are deleted later where a process ended between signature and deletion', () => {
+  it('are deleted later if a process ended between signature and deletion', () => {
     const ledger = dailyLog(4, threeDays);
     const { settings } = ledger;
     const before = join(settings.folder, '../before');
@@ -132,7 +132,7 @@ describe('pruned records', () => {
     expect(segmentsOf(settings.folder)).toHaveLength(6);
   });
 
-  it('are kept where their end is not signed, and the log stops', () => {
+  it('are kept if their end is not signed, and the log stops', () => {
     const ledger = dailyLog(4, threeDays);
     const { settings } = ledger;
     const oldest = join(settings.folder, segmentsOf(settings.folder)[0] ?? '');
@@ -194,7 +194,7 @@ describe('missing records that were not pruned', () => {
     expect(length).toBe(5);
   });
 
-  it('are found by the checkpoint file where checkpoints were deleted with the end', () => {
+  it('are found by the checkpoint file if checkpoints were deleted with the end', () => {
     const ledger = dailyLog(2, keepAll);
     const { settings, ports } = ledger;
     ledger.opened.log.append([incoming(9), incoming(10)], FILE);

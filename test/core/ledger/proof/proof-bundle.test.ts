@@ -39,7 +39,7 @@ describe('provedRecord', () => {
     );
   });
 
-  it('refuses a proof with any character changed or removed, except where the text stays valid', () => {
+  it('refuses a proof with any character changed or removed, except if the text stays valid', () => {
     const proof = proofOf(12, 20);
     for (let at = 0; at < proof.length; at++) {
       const changed = proof.slice(0, at) + (proof[at] === 'B' ? 'C' : 'B') + proof.slice(at + 1);

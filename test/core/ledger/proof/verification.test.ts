@@ -316,7 +316,7 @@ const withSeam = (seam: Seam): StoredLog => ({
 });
 
 describe('verdictOn at seams', () => {
-  it('continues where a part begins with the end of the one before it', () => {
+  it('continues if a part begins with the end of the one before it', () => {
     expect(verdictOn(withSeam(seamAt(7)), trust)).toMatchObject({ kind: 'sound', size: 20 });
   });
 

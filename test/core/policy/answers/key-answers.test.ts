@@ -162,7 +162,7 @@ describe('keyFunction over random policies', () => {
     expect(projected).toBeGreaterThan(6 * RUNS);
   });
 
-  it('keeps key and answer where an unread value changes', () => {
+  it('keeps key and answer if an unread value changes', () => {
     let changes = 0;
     let allowed = 0;
     const other = fc.dictionary(

@@ -134,7 +134,7 @@ describe('keyFunction', () => {
     expect(keyOf(question({ a: 1 }, { prefix, principal: user('bob') }))).toEqual(first);
   });
 
-  it('differs for other names, and for other ancestors where those are read', () => {
+  it('differs for other names, and for other ancestors if those are read', () => {
     const word = fc.constantFrom('', 'a', 'b', 'ab', 'a b', 's1:a', 'l1:', 'User', 'User a');
     const name = fc.record({ type: word, id: word });
     const names = fc.record({ principal: name, action: name, resource: name });
@@ -226,7 +226,7 @@ describe('keyFunction', () => {
     expect(new Set(keys.map((key) => key?.key)).size).toBe(4);
   });
 
-  it('includes the ancestors of an entity where they are read', () => {
+  it('includes the ancestors of an entity if they are read', () => {
     const moved = { lineageOf: () => ['User alice', 'Group moved'] };
     const renamed = { lineageOf: () => ['Group payers', 'User alice'] };
     const asks = keysOf('principal in Group::"x"');
@@ -238,7 +238,7 @@ describe('keyFunction', () => {
     expect(below(question({ o: entity('alice') }, moved))).not.toEqual(below(question({ o: entity('alice') })));
   });
 
-  it('includes everything where a policy may read anything', () => {
+  it('includes everything if a policy may read anything', () => {
     const keyOf = keyFunction({ everything: true, roots: new Map() }, { generation: 'g', slice: '0' });
     expect(keyOf(question({ z: 1 }))).not.toEqual(keyOf(question({ z: 2 })));
     const moved = { lineageOf: () => ['User alice', 'Group moved'] };
@@ -290,12 +290,12 @@ describe('keyFunction', () => {
       expect(end(datetime('2025-01-01'), `${other} || context.now < datetime("2026-01-01")`)).toBe(Date.UTC(2026, 0));
     });
 
-    it('is infinite where the clock is not read, or read as a whole', () => {
+    it('is infinite if the clock is not read, or read as a whole', () => {
       expect(end(datetime('2025-01-01'), 'context.x == 1')).toBe(Infinity);
       expect(end(datetime('2025-01-01'), 'context.now == context.x')).toBe(Infinity);
     });
 
-    it('leaves the key equal between two bounds, and different per second where the clock is read as a whole', () => {
+    it('leaves the key equal between two bounds, and different per second if the clock is read as a whole', () => {
       expect(keyAt('2026-02-01T00:00:00Z', clock)).toBe(keyAt('2026-02-01T00:00:01Z', clock));
       expect(keyAt('2026-02-01T00:00:00Z', clock)).not.toBe(keyAt('2026-01-01T00:00:00Z', clock));
       const hour = 'context.now.toTime() > duration("9h")';

@@ -234,7 +234,7 @@ describe('readsOf', () => {
     expect(Array.from(roots, ([name, path]) => [name, path.whole, path.ancestors])).toEqual(expected);
   });
 
-  it('reads everything where the conditions are missing', () => {
+  it('reads everything if the conditions are missing', () => {
     expect(readsAsLines(readsOf({}))).toEqual(['everything']);
     expect(readsAsLines(readsOf(null))).toEqual(['everything']);
   });
@@ -243,7 +243,7 @@ describe('readsOf', () => {
 const of = (condition: string) => readsOf(mustJson(`permit (principal, action, resource) when { ${condition} };`));
 
 describe('readsTogether', () => {
-  it('merges reads, and reads everything where one policy does', () => {
+  it('merges reads, and reads everything if one policy does', () => {
     const all = [
       of('context.a > 1'),
       of('context.a > 2 && context has b'),

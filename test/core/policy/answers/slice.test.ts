@@ -208,7 +208,7 @@ describe('SliceIndex.sliceFor', () => {
     );
   });
 
-  it('is empty where nothing can match', () => {
+  it('is empty if nothing can match', () => {
     expect(new SliceIndex([]).sliceFor(asked)).toEqual({ name: '', members: [] });
   });
 });

@@ -103,7 +103,7 @@ describe('combinedAnswer', () => {
     ['both err', answer('allow', ['a'], ['z']), answer('deny', [], ['y']), answer('allow', ['a'], ['y', 'z'])],
   ];
 
-  it.each(rows)('equals the answer of all policies where %s', (_name, left, right, expected) => {
+  it.each(rows)('equals the answer of all policies if %s', (_name, left, right, expected) => {
     expect(combinedAnswer(left, right)).toEqual(expected);
     expect(combinedAnswer(right, left)).toEqual(expected);
   });
@@ -219,7 +219,7 @@ describe('Engine with slices split by volatility', () => {
     expect(asked()).toEqual(expected);
   });
 
-  it('returns an error where Cedar fails, and an answer again afterwards', () => {
+  it('returns an error if Cedar fails, and an answer again afterwards', () => {
     let isBroken = false;
     const cedar = freshCedar();
     const fresh = (): Cedar => ({

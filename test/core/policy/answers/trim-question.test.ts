@@ -47,7 +47,7 @@ describe('trimmerFor', () => {
     });
   });
 
-  it('passes an entity as direct member of all its ancestors, where those are read', () => {
+  it('passes an entity as direct member of all its ancestors, if those are read', () => {
     const groups = [
       { type: 'Group', id: 'payers' },
       { type: 'Group', id: 'all' },
@@ -75,11 +75,11 @@ describe('trimmerFor', () => {
     expect(left(condition)).toBeNull();
   });
 
-  it('does not trim where anything may be read', () => {
+  it('does not trim if anything may be read', () => {
     expect(trimmerFor({ everything: true, roots: new Map() })(asked)).toBeNull();
   });
 
-  it('reads members one by one where available, and never the whole context', () => {
+  it('reads members one by one if available, and never the whole context', () => {
     const names: string[] = [];
     const question = {
       ...asked,

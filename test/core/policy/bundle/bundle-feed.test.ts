@@ -115,7 +115,7 @@ describe('BundleFeed', () => {
     expect(await Promise.all([one, other].map(({ publish }) => publish(third)))).toEqual([1000, 1000]);
   });
 
-  it('keeps a whole file where two processes write at once', async () => {
+  it('keeps a whole file if two processes write at once', async () => {
     const feeds = [await feedOf(), await feedOf(), await feedOf()];
     for (let serial = 1; serial <= 5; serial += 1) {
       const text = await bundle(serial);
@@ -132,7 +132,7 @@ describe('BundleFeed', () => {
     expect(await feed.load()).toMatchObject({ ready: true, expiresAtMs: 1000 });
   });
 
-  it('falls back to the kept bundle where the fetched one is refused, once', async () => {
+  it('falls back to the kept bundle if the fetched one is refused, once', async () => {
     await (await feedOf()).publish(await bundle(5));
     const { feed, publish } = await feedOf();
     expect(feed.fallBack()).toBe(false);
@@ -155,7 +155,7 @@ describe('BundleFeed', () => {
     expect(await feed.load()).toMatchObject({ findings: [{ message: 'the bundle has not been fetched yet' }] });
   });
 
-  it('keeps the set in force where a newer bundle has expired, and loads an expired one only where there is none', async () => {
+  it('keeps the set in force if a newer bundle has expired, and loads an expired one only if there is none', async () => {
     const { publish, clock } = await feedOf();
     clock.nowMs = 1000;
     expect(await publish(await bundle(1))).toBe(1000);

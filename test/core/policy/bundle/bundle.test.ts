@@ -154,7 +154,7 @@ describe('bundleFrom', () => {
     expect(bundleFrom(await made(key), trust(keys), 'b')).toEqual({ problem });
   });
 
-  it('counts different keys where two must sign, not signatures or key ids', async () => {
+  it('counts different keys if two must sign, not signatures or key ids', async () => {
     const [first, second] = [await keyPair(), await keyPair('ed25519')];
     const keys = [...first.keys, ...second.keys];
     const one = await signedBundle(source, head, first.key);

@@ -22,7 +22,7 @@ describe('borrowingDisk', () => {
     expect([[...set.catalog.servers.keys()], set.facts.entities.size]).toEqual([['reports'], 2]);
   });
 
-  it('has nothing to lend where there is no base', async () => {
+  it('has nothing to lend if there is no base', async () => {
     const disk = borrowingDisk(`${EXAMPLES}/amount-limits`, 'no/such');
     expect(await loadPolicies(`${EXAMPLES}/amount-limits`, { disk, compile: compileHere })).toMatchObject({
       findings: [{ message: 'the policy folder could not be read: ENOENT' }],

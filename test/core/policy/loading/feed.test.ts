@@ -21,7 +21,7 @@ function ahead() {
 const hashOf = (loaded: object): unknown => ('hash' in loaded ? loaded.hash : loaded);
 
 describe('`loadedAhead`', () => {
-  it('uses the first load where the folder has not changed since, and only once', async () => {
+  it('uses the first load if the folder has not changed since, and only once', async () => {
     const { feed, count } = ahead();
     expect(count.loads).toBe(0);
     const first = hashOf(await feed.load());

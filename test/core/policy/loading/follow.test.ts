@@ -60,7 +60,7 @@ describe('followPolicies', () => {
     expect([await look('a'), await look('a')]).toEqual([['confirm'], ['confirm']]);
   });
 
-  it('confirms nothing where the current source was refused', async () => {
+  it('confirms nothing if the current source was refused', async () => {
     const { look } = followed({ isInForce: false, isWhole: true });
     expect([await look('a'), await look('b'), await look('b')]).toEqual([[], ['load b', '0 findings'], ['confirm']]);
   });

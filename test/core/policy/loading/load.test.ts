@@ -362,7 +362,7 @@ describe('loadPolicies', () => {
     });
   });
 
-  it('denies every question where the engine refuses what was proved', async () => {
+  it('denies every question if the engine refuses what was proved', async () => {
     const set = must(await policySetFrom(folderWith(permit), { compile: lying }));
     const question = {
       principal: 'spiffe://acme.test/planner' as SpiffeId,

@@ -91,12 +91,12 @@ describe('whileProved', () => {
     expect(result).toEqual({ findings: [expect.objectContaining({ message: expect.stringContaining('risc') })] });
   });
 
-  it('rejects with the error of the work where the folder is valid', async () => {
+  it('rejects with the error of the work if the folder is valid', async () => {
     const failed = whileProved(folderWith(permit), compileForTool(), () => Promise.reject(new Error('a bug')));
     await expect(failed).rejects.toThrow('a bug');
   });
 
-  it('does not start the work where there are findings before type checking', async () => {
+  it('does not start the work if there are findings before type checking', async () => {
     let seen = 0;
     const result = await whileProved(folderWith(`${permit}\n${permit}`), compileForTool(), () => (seen += 1));
     expect(seen).toBe(0);

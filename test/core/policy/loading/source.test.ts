@@ -172,7 +172,7 @@ describe('readPolicySource', () => {
     });
   });
 
-  it('has the base schema of this build where the folder has none', async () => {
+  it('has the base schema of this build if the folder has none', async () => {
     rmSync(join(folder, 'base.cedarschema'));
     expect(await readPolicySource(folder)).toMatchObject({
       schema: { name: 'base.cedarschema', file: join(folder, 'base.cedarschema'), text: baseSchema },

@@ -40,7 +40,7 @@ describe('LinkedQueue', () => {
     );
   });
 
-  it('iterates on where the current node is removed', () => {
+  it('iterates on if the current node is removed', () => {
     const line = new LinkedQueue<number>();
     const places = [0, 1, 2, 3].map((value) => new QueueNode(value));
     for (const place of places) line.join(place);

@@ -20,7 +20,7 @@ describe('groupIdOf', () => {
     expect(await groupIdOf(name, file)).toEqual(expected);
   });
 
-  it('says where it cannot look it up', async () => {
+  it('says if it cannot look it up', async () => {
     const none = join(folder(), 'none');
     expect(await groupIdOf('remit', none)).toEqual({
       problem: `the group \`remit\` cannot be looked up in \`${none}\`: ENOENT`,

@@ -12,7 +12,7 @@ describe('productFile', () => {
 });
 
 describe('builtFile', () => {
-  it('names nothing that an earlier build wrote, where the sources run', () => {
+  it('names nothing that an earlier build wrote, when the sources run', () => {
     expect(builtFile('version.txt')).toMatch(/\/src\/version\.txt$/);
     expect(existsSync(builtFile('version.txt'))).toBe(false);
   });

@@ -74,7 +74,7 @@ describeEach('premises of a write', ({ open, place }) => {
     expect(await authority.insertPart(part, tokenNumber(2), [], handed)).toBeNull();
     return state;
   };
-  it.each(changes)('refuses each write where the parent has changed in %s', async (_what, change) => {
+  it.each(changes)('refuses each write if the parent has changed in %s', async (_what, change) => {
     const { authority, look, close } = await opened();
     const decidedBy = { tasks: [part, parent] };
     const before = await look(part, 'digest-2');
@@ -87,14 +87,14 @@ describeEach('premises of a write', ({ open, place }) => {
     await close();
   });
 
-  it.each(writes)('writes %s where the premises hold', async (_write, write) => {
+  it.each(writes)('writes %s if the premises hold', async (_write, write) => {
     const { authority, close } = await opened();
     const tasks = [await read(authority, part), await read(authority, parent)];
     expect(await write(authority, { tasks })).not.toEqual(changed);
     await close();
   });
 
-  it('refuses a token where the exchanged token was revoked since, and writes it otherwise', async () => {
+  it('refuses a token if the exchanged token was revoked since, and writes it otherwise', async () => {
     const { authority, states, close } = await opened();
     const decidedBy = { tasks: [await read(authority, part)], jtiDigest: 'digest-2' };
     expect(await authority.insertToken(part, tokenNumber(5), [], decidedBy)).toBeNull();

@@ -88,7 +88,7 @@ describeEach('stops', ({ name, open, place, outbox }) => {
     await close();
   });
 
-  it('concerns the same agent and issuer and a common action, whoever the subject', async () => {
+  it('concerns the same agent and issuer and a common action, for any subject', async () => {
     const { add, authority, close } = await opened();
     await add(task(1));
     await authority.applyTaskEvent(task(1), byOperator('suspend'), 'operator');
@@ -175,7 +175,7 @@ describeEach('stops', ({ name, open, place, outbox }) => {
     await close();
   });
 
-  it('refuses a declaration as `changed` where the agent was stopped or freed since the reading', async () => {
+  it('refuses a declaration as `changed` if the agent was stopped or freed since the reading', async () => {
     at(5_000);
     const { add, authority, close } = await opened();
     await add(task(1));
@@ -262,7 +262,7 @@ describeEach('stops', ({ name, open, place, outbox }) => {
     await close();
   });
 
-  it('remembers a stop for a day after the end, also where its task is pruned', async () => {
+  it('remembers a stop for a day after the end, also if its task is pruned', async () => {
     at(5_000);
     const { add, authority, close } = await opened();
     await add(task(1), task(2));

@@ -103,7 +103,7 @@ describe('taken', () => {
     expect(taken({ use: useOf(), spent: () => 0 }, { spends: twice }, 1_000)).toBe('exhausted');
   });
 
-  it('answers `history-full` and takes nothing where the history has no room', () => {
+  it('answers `history-full` and takes nothing if the history has no room', () => {
     const actions = Array.from({ length: 256 }, (_, n) => `a.${n}`);
     const use = useOf({}, { version: 256, actions, labels: [] });
     const entry = { version: 256, action: 'b.read', labels: [] };

@@ -83,7 +83,7 @@ const risk = (facts: { readonly risk: Task['risk'] }) =>
 
 describe('taskAmended', () => {
   const deed = { by: 'operator', nowMs: 5_000, floorMs: 5_000 };
-  it('gives the row with a record of what changed, and `null` where nothing did', () => {
+  it('gives the row with a record of what changed, and `null` if nothing did', () => {
     expect(taskAmended(taskNumber(1), risk({ risk: 'high' }), deed)).toMatchObject({
       task: { risk: 'high', state: 'active', generation: 1 },
       record: { kind: 'event', event: 'risk', details: { from: 'low', to: 'high' } },

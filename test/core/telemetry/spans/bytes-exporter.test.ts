@@ -34,7 +34,7 @@ const listening = (answer: ExportResult | null = { code: 0 }) => {
 const nameOf = ({ name }: { readonly name: string }): string => name;
 
 describe(bytesExporter, () => {
-  it('sends each batch whole and alone, also where another had its memory before', async () => {
+  it('sends each batch whole and alone, also if another had its memory before', async () => {
     const { requests, batchOf } = listening();
     const long = batchOf('one', 'two', 'three');
     expect(await long.send()).toBe('taken');

@@ -199,7 +199,7 @@ describe('SpanRouter', () => {
     expect([Math.max(...batches) <= settings.batchSpans, sumOf(batches)]).toEqual([true, 50]);
   });
 
-  it('begins another batch where one reaches the size that a collector accepts', async () => {
+  it('begins another batch if one reaches the size that a collector accepts', async () => {
     const { batches, exporter } = counting(1024 * 128);
     const router = new SpanRouter(exporter, { settings, after, onDropped: () => undefined });
     for (let n = 0; n < 20; n += 1) router.add(allow);
@@ -207,7 +207,7 @@ describe('SpanRouter', () => {
     expect([batches.length > 1, sumOf(batches)]).toEqual([true, 20]);
   });
 
-  it('drops new spans where large ones use up all bytes, and has room again once they are sent', async () => {
+  it('drops new spans if large ones use up all bytes, and has room again once they are sent', async () => {
     const { batches, exporter } = counting(1000);
     const dropped: (readonly [string, number, string])[] = [];
     const router = new SpanRouter(exporter, {

@@ -173,7 +173,7 @@ describe('traceCheck', () => {
     expect(nameOf(unknown, unknown)).toEqual(['deny', undefined]);
   });
 
-  it('gives a use its ids where tracing is off', () => {
+  it('gives a use its ids if tracing is off', () => {
     expect(placeOfCheck({ ports }, null)).toEqual({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8), parent: null });
     const child = traceUnderEnvoy({ spans: null, ports }, judgementOf(deny('token.expired', '')));
     expect(child).toEqual(placeOfCheck({ ports }, envoySpan));
@@ -206,7 +206,7 @@ describe('issuerTracer', () => {
     expect([spans[0]?.name, spans[0]?.status.code]).toEqual([name, status]);
   });
 
-  it('gives a span its ids where tracing is off', () => {
+  it('gives a span its ids if tracing is off', () => {
     const span = issuerTracer({ tracer: null, ports }).start('task.end', {}, null);
     expect(span).toMatchObject({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8) });
     expect(() => span.end({})).not.toThrow();

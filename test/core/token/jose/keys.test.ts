@@ -145,7 +145,7 @@ describe('KeyRing.keyFor', () => {
     expect(denied(ring.keyFor(iss, kid, alg))).toEqual([reason, detail]);
   });
 
-  it('chooses a key without a key id only where there is a single one', () => {
+  it('chooses a key without a key id only if there is a single one', () => {
     expect(isDeny(ring.keyFor(issuer, undefined, 'ES256'))).toBe(false);
     expect(denied(ringOf([one, two]).keyFor(issuer, undefined, 'ES256'))).toEqual([
       'token.signature',
@@ -195,7 +195,7 @@ describe('KeyRing.agesMs', () => {
 });
 
 describe('KeyRing.replace', () => {
-  it('replaces static keys atomically, and keeps the old ones where it refuses', () => {
+  it('replaces static keys atomically, and keeps the old ones if it refuses', () => {
     const problems: string[] = [];
     const ring = new KeyRing([{ issuer, algorithms: ['ES256'], source: { kind: 'static', jwks: { keys: [] } } }], {
       ports: stillPorts,
@@ -492,7 +492,7 @@ describe('keys that an authority announces', () => {
   const announced = jwksOf(one);
   const denial = ['token.signature', unknown];
 
-  it('are all keys of the issuer, also where there are none', () => {
+  it('are all keys of the issuer, also if there are none', () => {
     const { ring, keyFor } = ringWith(down);
     expect(ring.announce(issuer, announced)).toBeNull();
     expect([keyFor(one), ring.isHeld(issuer, 'one')]).toEqual(['key', true]);

@@ -52,7 +52,7 @@ describe('possessionFrom', () => {
     expect(answers.filter((each) => !Array.isArray(each))).toHaveLength(1);
   });
 
-  it('ignores proofs where the token was sent as `Bearer`', async () => {
+  it('ignores proofs if the token was sent as `Bearer`', async () => {
     const { memory, answer } = session();
     expect(await answer([], { scheme: 'Bearer' })).toBeNull();
     expect(await answer(['rubbish', 'more'], { scheme: 'Bearer' })).toBeNull();

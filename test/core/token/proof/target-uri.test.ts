@@ -71,7 +71,7 @@ describe('targetUriFrom', () => {
     );
   });
 
-  it('agrees with the URL standard where that is unambiguous', () => {
+  it('agrees with the URL standard if that is unambiguous', () => {
     const segment = fc.stringMatching(/^[A-Za-z0-9_~!$&'()*+,;=:@-]{0,8}$/);
     fc.assert(
       fc.property(

@@ -112,7 +112,7 @@ describe('servedCallFrom', () => {
     expect(callOf({ request }).isFailureModeAllowed).toBe(true);
   });
 
-  it('counts an attempt where bytes went upstream although Envoy counts none', () => {
+  it('counts an attempt if bytes went upstream although Envoy counts none', () => {
     expect(callOf({ common: { upstream_request_attempt_count: 0 } }).attempts).toBe(1);
   });
 

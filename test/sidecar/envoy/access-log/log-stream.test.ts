@@ -97,7 +97,7 @@ describe('a stream of the access log', () => {
     expect([textOf(client), server.heldBytes, taken]).toEqual(['', 0, 5]);
   });
 
-  it('is ended where it brings only what another process decided, and what still comes on it is read', async () => {
+  it('is ended if it brings only what another process decided, and what still comes on it is read', async () => {
     await sends(MESSAGE);
     expect([textOf(client), taken]).toEqual(['', 1]);
     await sends(Buffer.concat([messageFor('remit-2'), MESSAGE]));
@@ -110,7 +110,7 @@ describe('a stream of the access log', () => {
     expect([server.heldBytes, left]).toEqual([0, 1]);
   });
 
-  it('stays where it has brought what this process decided, as a log that all processes share', async () => {
+  it('stays if it has brought what this process decided, as a log that all processes share', async () => {
     await sends(Buffer.concat([messageFor('remit-1'), messageFor('remit-2'), messageFor('remit-2')]));
     await elapse(60_000);
     expect([textOf(client), taken, left]).toEqual(['', 3, 0]);
@@ -123,7 +123,7 @@ describe('a stream of the access log', () => {
     expect([textOf(client), taken, left]).toEqual(['', 1, 0]);
   });
 
-  it('is reset where its client does not leave it', async () => {
+  it('is reset if its client does not leave it', async () => {
     await sends(messageFor('remit-2'));
     await elapse(60_000);
     expect(left).toBe(1);

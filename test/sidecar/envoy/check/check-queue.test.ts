@@ -119,7 +119,7 @@ describe('CheckQueue', () => {
     expect([events, queue.length]).toEqual([['over late', 'good'], 0]);
   });
 
-  it('yields to the event loop where thousands are too late', async () => {
+  it('yields to the event loop if thousands are too late', async () => {
     const { clock, events, add } = setUp();
     for (let n = 0; n < 5_000; n += 1) add('late', { takesMs: 0.1 });
     clock.nowMs += 200;

@@ -66,7 +66,7 @@ describe('checkFactsFrom', () => {
     });
   });
 
-  it('keeps repeated headers separate where they arrive separately', () => {
+  it('keeps repeated headers separate if they arrive separately', () => {
     const facts = checkFactsFrom(
       asList([
         ['authorization', 'Bearer a'],
@@ -151,7 +151,7 @@ describe('checkFactsFrom', () => {
     expect(checkFactsFrom(request, null)).toEqual(denial('request.not-canonical', detail));
   });
 
-  it('accepts a `!` where the raw bytes are known, and in a query', () => {
+  it('accepts a `!` if the raw bytes are known, and in a query', () => {
     expect(checkFactsFrom(asList([['a', '']], { path: '/a!' }), null)).toMatchObject({ call: { path: '/a!' } });
     expect(checkFactsFrom(asMap({ a: '' }, { path: '/a?b!' }), null)).toMatchObject({ call: { query: 'b!' } });
   });
@@ -340,7 +340,7 @@ describe('checkFactsFrom', () => {
     expect(checkFactsFrom(twice, null)).toMatchObject({ reason: 'request.not-canonical' });
   });
 
-  it('returns no body where Envoy does not report it as complete', () => {
+  it('returns no body if Envoy does not report it as complete', () => {
     expect(checkFactsFrom(asMap({ a: '' }, { body: 'a' }), null)).toMatchObject({ call: { body: null } });
   });
 

@@ -51,7 +51,7 @@ describe('checkResponseFrom an allow', () => {
     expect(response.ok_response?.headers_to_remove).toEqual([...CREDENTIAL_HEADERS, 'txn-token']);
   });
 
-  it('names the ledger of the decision where there are several processes', () => {
+  it('names the ledger of the decision if there are several processes', () => {
     expect(metadataOf(options)).not.toHaveProperty('ledger');
     for (const ledger of ['remit-1', 'remit-2']) {
       expect(metadataOf({ ...options, ledger })).toMatchObject({ ledger: { stringValue: ledger } });
@@ -78,7 +78,7 @@ describe('checkResponseFrom an allow', () => {
     expect(Object.keys(valuesOf(response.ok_response?.headers))).not.toContain('authorization');
   });
 
-  it('throws where a required transaction token is missing', () => {
+  it('throws if a required transaction token is missing', () => {
     expect(() => checkResponseFrom(answerFor({ transactionToken: 'a\r\nb' }), options)).toThrow('compact JWS');
   });
 

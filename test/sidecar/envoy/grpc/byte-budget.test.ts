@@ -6,7 +6,7 @@ import { GrpcMessages } from '../../../../src/sidecar/envoy/grpc/grpc-messages.t
 import { HELD_BYTES } from '../../../../src/sidecar/envoy/limits.ts';
 
 describe('ByteBudget', () => {
-  it('takes bytes from child and parent, or nothing where either has too few', () => {
+  it('takes bytes from child and parent, or nothing if either has too few', () => {
     const whole = new ByteBudget(100);
     const [one, other] = [new ByteBudget(80, whole), new ByteBudget(80, whole)];
     expect([one.take(81), one.take(80), one.take(1), other.take(21), other.take(20)]).toEqual([

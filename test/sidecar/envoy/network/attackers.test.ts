@@ -201,7 +201,7 @@ describe('checks of one caller go on', () => {
 });
 
 describe('a connection', () => {
-  it('ends where no call comes in time, before or after the handshake', async () => {
+  it('ends if no call comes in time, before or after the handshake', async () => {
     // Ten seconds pass in a tenth of one, until both have ended.
     let speed = 100;
     const at = await stage(decideAlike(), { after: (ms, run) => after(ms / speed, run) });

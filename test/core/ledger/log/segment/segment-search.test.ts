@@ -365,7 +365,7 @@ describe('the index of a segment', () => {
     });
   });
 
-  it('treats records of a failed commit as not written, even where they would have filled a block', () => {
+  it('treats records of a failed commit as not written, even if they would have filled a block', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     appendAll(log, 4_000);
