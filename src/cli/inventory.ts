@@ -9,14 +9,14 @@ import type { InventoryRow } from '../tools/learn/inventory/inventory.ts';
 import { ledgerSource, receivedSource, recordsIn } from '../tools/learn/record-window.ts';
 import type { ReadCounts, RecordSource } from '../tools/learn/record-window.ts';
 import { withoutUnused } from '../tools/learn/inventory/unused-grants.ts';
-import { EXIT } from './command.ts';
+import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger/ledger-source.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './ledger/received-source.ts';
 import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy/policy-operand.ts';
 import { instantFrom } from './task/instant.ts';
-import { isCommandRefusal, refused, taskRefusal } from './task/task-source.ts';
+import { isCommandRefusal, taskRefusal } from './task/task-source.ts';
 import type { CommandRefusal } from './task/task-source.ts';
 
 const help = `remit inventory: list agents, users, servers, tools and grants, and when each was last used

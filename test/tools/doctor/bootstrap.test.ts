@@ -115,7 +115,9 @@ describe('remit doctor -f of a bootstrap', () => {
     expect(findings.filter(({ level }) => level === 'error')).toEqual([
       expect.objectContaining({
         where: `${file}: file/${bundle}`,
-        message: expect.stringMatching(/`trust_domains\.trust_bundle\.filename`: .* has mode 0666: anybody who adds a CA/),
+        message: expect.stringMatching(
+          /`trust_domains\.trust_bundle\.filename`: .* has mode 0666: anybody who adds a CA/,
+        ),
         fix: expect.stringContaining('chmod go-w'),
       }),
     ]);
