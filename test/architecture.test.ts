@@ -140,10 +140,11 @@ describe('the structure of src', () => {
   });
 
   it.each([
+    ['an Allow is built in one place', /kind: 'allow'(?! \|)/, ['core/decision/decision.ts', 'core/decision/allow.ts']],
     [
-      'an Allow is built only in core/policy/authorize',
-      /kind: 'allow'(?! \|)/,
-      ['core/decision/decision.ts', 'core/policy/authorize.ts'],
+      'that place is used only where policies permit, and where a denial is only observed',
+      /decision\/allow\.ts|\ballowBy\b/,
+      ['core/decision/decision.ts', 'core/decision/allow.ts', 'core/policy/authorize.ts', 'core/decide/enforce.ts'],
     ],
     [
       'the process is read only in main, and measured in telemetry/process-usage',

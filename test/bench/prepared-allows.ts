@@ -7,7 +7,7 @@ const decisionId = '0198f6c1-0000-7000-8000-000000000000';
 export const allowOf = (allowMetadata: 'ids' | 'all'): Buffer =>
   checkResponseFrom(
     {
-      decision: { kind: 'allow', policyIds: [] },
+      decision: { kind: 'allow', policyIds: [], observed: null },
       decisionId,
       taskId: decisionId,
       agent: 'spiffe://acme.test/ns/agents/sa/planner',

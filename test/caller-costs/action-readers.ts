@@ -324,6 +324,7 @@ export const actionReaders: Readers = {
 
 /** Files and exports of `src/core/action` that read no caller's text, with what they read. */
 export const notOfCallers: Readonly<Record<string, string>> = {
+  'core/action/catalog/catalog-file.ts isHost': 'the operator’s file',
   'core/action/a2a/a2a-carriers.ts carrierProblem': 'called by a2aActionFrom',
   'core/action/catalog/attributes.ts': 'the catalog, a file of the operator',
   'core/action/catalog/catalog-arguments.ts': 'the catalog',

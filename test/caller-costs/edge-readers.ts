@@ -44,6 +44,7 @@ import { callerFrom } from '../../src/core/identity/caller.ts';
 import { elementsIn, extensionsFrom, sequenceIn, uriNamesIn } from '../../src/core/identity/certificate-extensions.ts';
 import { leafFromDer, leafFromPem, leafFromUrlEncodedPem } from '../../src/core/identity/leaf-certificate.ts';
 import { refusedCallerFrom } from '../../src/core/identity/refused-caller.ts';
+import { matchesSpiffeId } from '../../src/core/identity/spiffe-id-pattern.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../../src/core/identity/spiffe-id.ts';
 import { xfccFrom } from '../../src/core/identity/xfcc.ts';
 import { canonicalFrom } from '../../src/core/ledger/canonical-json.ts';
@@ -242,6 +243,11 @@ export const edgeReaders: Readers = {
     principal: (text) => refusedCallerFrom({ principal: text, certificate: '', xfcc: [] }, rules, null),
     xfcc: (text) => refusedCallerFrom({ principal: '', certificate: text, xfcc: [text] }, { mode: 'xfcc' }, null),
   },
+  'core/identity/spiffe-id-pattern.ts matchesSpiffeId': (text) =>
+    matchesSpiffeId(
+      'spiffe://acme.test/*a*b*c*',
+      mustSpiffeId(`spiffe://acme.test/${text.replaceAll(/[^a-z]/g, 'a').slice(0, 1_900)}a`),
+    ),
   'core/identity/spiffe-id.ts spiffeIdFrom': {
     text: spiffeIdFrom,
     path: (text) => spiffeIdFrom(`spiffe://acme.test/${text}`),
@@ -277,6 +283,7 @@ export const edgeReaders: Readers = {
 export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent/forward/upstream/mesh-route.ts': 'the configuration of the Envoy of the own pod',
   'agent/forward/upstream/mesh-verdict.ts': 'the configuration of the Envoy of the own pod, at most 8 MiB',
+  'core/identity/spiffe-id-pattern.ts isSpiffeIdPattern': 'the operator’s file',
   'agent/forward/agent-card.ts agentCardUrls': 'an answer of the upstream, at most 1 MiB',
   'agent/forward/endpoint-event.ts': 'an answer of the upstream',
   'agent/forward/forward-option.ts': 'options of a command',

@@ -1,3 +1,4 @@
+import { claimedIssuer } from '../../src/core/token/jose/claimed-issuer.ts';
 import { formFrom } from '../../src/authority/issuer/form.ts';
 import { clientAddressOf } from '../../src/authority/issuer/bounds/address.ts';
 import { authorizationProblem } from '../../src/authority/issuer/client/client-authentication.ts';
@@ -98,6 +99,10 @@ const leaf = { id } as never;
 
 /** The readers of tokens, and those of the issuer, whose callers show a certificate. */
 export const tokenReaders: Readers = {
+  'core/token/jose/claimed-issuer.ts claimedIssuer': {
+    token: (text) => claimedIssuer(`a.${text}.b`, 65_536),
+    payload: (text) => claimedIssuer(`a.${Buffer.from(text).toString('base64url')}.b`, 131_072),
+  },
   'authority/issuer/bounds/address.ts clientAddressOf': clientAddressOf,
   'authority/issuer/client/client-authentication.ts authorizationProblem': (text) => authorizationProblem([text], id),
   'authority/issuer/client/client.ts clientFrom': (text) =>

@@ -58,7 +58,10 @@ describe('foreignCallers', () => {
     times(100, borrowed('spiffe://acme.test/ns/agents/sa/thief'));
     times(100, refused('CN=planner', 'identity.invalid'));
     times(100, refused('spiffe://acme.test/ns/agents/sa/planner', 'identity.invalid'));
-    times(100, { ...borrowed(MESH), decision: { kind: 'allow', policyIds: [] } as unknown as Decision });
+    times(100, {
+      ...borrowed(MESH),
+      decision: { kind: 'allow', policyIds: [], observed: null } as unknown as Decision,
+    });
     expect(lines).toEqual([]);
   });
 

@@ -244,6 +244,7 @@ async function readingOf(
     },
     received: received?.seen ?? null,
     records: counts.records,
+    observed: counts.observed,
     classes: classesOf(counts),
     controls: controlsOf(framework, counts),
     policySets: policySetsIn(folder, { counts, loads, fromMs }),

@@ -1,3 +1,4 @@
+import { routedAction } from '../action/action.ts';
 import type { Action } from '../action/http/http.ts';
 import { coveringDetail } from '../action/intent-scope.ts';
 import { forbiddenSecret } from '../action/secrets/excepted-secret.ts';
@@ -15,7 +16,9 @@ import { bindingProblem } from '../token/proof/binding.ts';
 import type { BindingMode } from '../token/proof/binding.ts';
 import type { TaskToken } from '../token/claims.ts';
 import type { CallFacts } from './facts.ts';
+import { workloadIdentity } from '../token/credential.ts';
 import type { Credential } from '../token/credential.ts';
+import { noHistory } from '../task/history.ts';
 import { taskPermits } from '../task/task.ts';
 import type { Task } from '../task/task.ts';
 
@@ -68,6 +71,35 @@ function permitted(
   if (isDeny(covered)) return covered;
   const question = useQuestion({ ...asked, action }, policies.catalog);
   return authorize(policies, question, keepOf({ credential, task, action, nowMs }, rules));
+}
+
+/**
+ * A forbid with `@always("true")` that a denied call runs into, which `decide` refused before its policies were asked; `null` if there is none. It
+ * is asked as for the identity alone, and if the arguments of the call cannot be read, without them. A call without a verified caller or a route has
+ * no question.
+ */
+export function alwaysForbidden(facts: CallFacts, rules: Rules): Deny | null {
+  const { call, caller, use, reuse, nowMs } = facts;
+  const { binding, policies } = rules;
+  if (isDeny(call) || isDeny(caller) || isDeny(policies)) return null;
+  const action = isDeny(facts.action) ? routedAction(call, policies.catalog) : facts.action;
+  if (isDeny(action)) return null;
+  const alone = {
+    call,
+    caller,
+    credential: workloadIdentity,
+    task: null,
+    history: noHistory,
+    binding,
+    use,
+    reuse,
+    nowMs,
+  };
+  for (const reading of [action, ...(action.further ?? [])]) {
+    const decision = authorize(policies, useQuestion({ ...alone, action: reading }, policies.catalog));
+    if (isDeny(decision) && decision.isAlways === true) return decision;
+  }
+  return null;
 }
 
 /**

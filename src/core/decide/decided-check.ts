@@ -1,3 +1,4 @@
+import type { CallShape } from '../action/call-shape.ts';
 import type { HttpCall } from '../action/http/call.ts';
 import type { Action } from '../action/http/http.ts';
 import { taskTokenOf } from './facts.ts';
@@ -6,6 +7,7 @@ import { shownText } from '../action/secrets/static-secret.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
+import type { ObserveEntry } from '../policy/enforcement.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 
@@ -19,6 +21,10 @@ export interface DecidedCheck {
    */
   readonly withdraws?: string;
   readonly decision: Decision;
+  /** The entry that covers the call, which is only observed. Absent if the call is enforced. */
+  readonly mode?: ObserveEntry;
+  /** Of an observed call that the catalog does not know: its names and types. Absent otherwise. */
+  readonly shape?: CallShape;
   readonly facts: CallFacts;
   /** Hash of the policy set; `null` if none is loaded. */
   readonly policySet: string | null;
@@ -27,6 +33,10 @@ export interface DecidedCheck {
   /** The cache result of the policy question; `bypass` if no question was asked. */
   readonly cache: CacheResult;
 }
+
+/** Whether policies permit the call: not if it is denied, and not if it passes because it is only observed. */
+export const isPermitted = ({ decision }: Pick<DecidedCheck, 'decision'>): boolean =>
+  !isDeny(decision) && decision.observed === null;
 
 /** Reasons for denying a token whose task is over or which was itself revoked. */
 const AFTER_END: ReadonlySet<ReasonCode> = new Set([
@@ -86,7 +96,7 @@ export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
     return made;
   };
   const shownParts = {
-    decision: isDeny(decision) ? { ...decision, detail: shown(decision.detail) } : decision,
+    decision: shownDenial(decision, shown),
     call: isDeny(call) ? call : shownCall(call, shown),
     action: isDeny(action) ? action : shownAction(action, shown),
   };
@@ -97,9 +107,15 @@ export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
 
 /** A decision without credentials in its detail. */
 export const shownDecision = (decision: Decision, digestOf: (secret: string) => string): Decision =>
-  isDeny(decision) ? { ...decision, detail: shownText(decision.detail, digestOf) } : decision;
+  shownDenial(decision, (text) => shownText(text, digestOf));
 
 type Show = (text: string) => string;
+
+function shownDenial(decision: Decision, shown: Show): Decision {
+  if (isDeny(decision)) return { ...decision, detail: shown(decision.detail) };
+  const { observed } = decision;
+  return observed === null ? decision : { ...decision, observed: { ...observed, detail: shown(observed.detail) } };
+}
 
 const shownCall = (call: HttpCall, shown: Show): HttpCall => ({
   ...call,

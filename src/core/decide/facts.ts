@@ -28,6 +28,11 @@ export interface CallFacts {
   readonly caller: Caller | Deny;
   /** What a caller that was refused showed of itself, for records alone: no decision reads it. */
   readonly refusedCaller?: RefusedCaller;
+  /**
+   * What a request that was refused when it was read shows of its caller and host, `null` if it names no single host: whether it is observed is
+   * judged by it, and nothing else.
+   */
+  readonly seen?: { readonly caller: Caller | Deny; readonly host: string | null };
   /** The long-lived credentials in the call. */
   readonly secrets: readonly StaticSecret[];
   /** Headers with a single credential, which may pass: it is for the upstream, so the call is not authenticated by it. */

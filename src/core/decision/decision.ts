@@ -1,11 +1,13 @@
 import type { DenialFacts } from './denial-facts.ts';
 import type { ReasonCode } from './reasons.ts';
 
-/** The call may pass. INVARIANT: built in `core/policy/authorize.ts` and nowhere else. */
+/** The call may pass. INVARIANT: built by `allowBy` and nowhere else. */
 export interface Allow {
   readonly kind: 'allow';
   /** Ids of the policies that permitted the call, sorted. */
   readonly policyIds: readonly string[];
+  /** The denial that enforcing would have answered, of a call that is only observed; `null` if the call is permitted. */
+  readonly observed: Deny | null;
 }
 
 /** The call is refused. */
@@ -20,20 +22,32 @@ export interface Deny {
   readonly advice: string | null;
   /** Facts that a verified caller gets besides the reason; absent if there are none. */
   readonly told?: DenialFacts;
+  /** Set if one of the deciding policies is a forbid with `@always("true")`: it holds also while the call is observed. */
+  readonly isAlways?: true;
+  /** Set if the refused token names an issuer of Remit. */
+  readonly isOfRemit?: true;
 }
 
 /** The answer to one check. It has no default. */
 export type Decision = Allow | Deny;
 
 /** The policies that denied, and what a verified caller gets besides the reason. */
-type Because = Partial<Pick<Deny, 'policyIds' | 'advice' | 'told'>>;
+type Because = Partial<Pick<Deny, 'policyIds' | 'advice' | 'told' | 'isAlways'>>;
 
 /** Makes a denial. A stage that cannot go on returns it. */
 export const deny = (
   reason: ReasonCode,
   detail: string,
-  { policyIds = [], advice = null, told }: Because = {},
-): Deny => ({ kind: 'deny', reason, detail, policyIds, advice, ...(told === undefined ? {} : { told }) });
+  { policyIds = [], advice = null, told, isAlways }: Because = {},
+): Deny => ({
+  kind: 'deny',
+  reason,
+  detail,
+  policyIds,
+  advice,
+  ...(told === undefined ? {} : { told }),
+  ...(isAlways === undefined ? {} : { isAlways }),
+});
 
 /** Whether a stage's result is a denial. */
 export const isDeny = (value: unknown): value is Deny =>

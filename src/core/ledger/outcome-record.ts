@@ -13,6 +13,8 @@ export interface OutcomeRecord {
   readonly agent: string | null;
   readonly action: string | null;
   readonly decision: 'allow' | 'deny' | null;
+  /** `observe` if this process decided the call and it was only observed. Absent otherwise. */
+  readonly mode?: 'observe';
   /** HTTP status of the answer; `null` if there was none. */
   readonly status: number | null;
   /** Envoy's `response_code_details`. */

@@ -74,7 +74,7 @@ function withoutCaller(record: LedgerRecord): readonly string[] {
       return [`token for ${record.audience} until ${until}${by}`, NONE, NONE, NONE, record.traceId];
     }
     case 'use':
-      return [useText(record), ...decided(record, null), record.traceId];
+      return [useText(record), ...usedAs(record), record.traceId];
     case 'settled':
       return [`  recorded by an authority with the settlement of use ${record.decisionId}`, NONE, NONE, NONE, NONE];
     case 'end':
@@ -106,6 +106,17 @@ function withoutCaller(record: LedgerRecord): readonly string[] {
     default:
       return [`unknown record ${String(record satisfies never)}`];
   }
+}
+
+/** Decision, reason and policies of a use; of an observed use what it would have been. */
+function usedAs(record: UseRecord): readonly string[] {
+  const { mode, would } = record;
+  if (mode === undefined || would === undefined) return decided(record, null);
+  return [
+    `${record.decision}, observed: would ${would.decision}`,
+    would.reason ?? NONE,
+    would.policyIds.join(' ') || NONE,
+  ];
 }
 
 /** Empty for a version that did not record it. */

@@ -45,9 +45,9 @@ export class UseFates {
 
   /** Takes a record; any but that of a use or an outcome is skipped. */
   see(record: Members): void {
-    const { kind, decision, decisionId, withdraws } = record;
+    const { kind, decision, decisionId, mode, withdraws } = record;
     if (typeof decisionId !== 'string') return;
-    if (kind === 'use' && decision === 'allow') this.#allowed(decisionId);
+    if (kind === 'use' && decision === 'allow' && mode !== 'observe') this.#allowed(decisionId);
     else if (kind === 'use' && typeof withdraws === 'string') this.#withdrawn(withdraws);
     else if (kind === 'outcome' && decision !== 'deny') this.#ended(decisionId, record);
   }

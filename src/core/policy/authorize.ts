@@ -1,3 +1,4 @@
+import { allowBy } from '../decision/allow.ts';
 import { deny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { Keep } from './engine.ts';
@@ -5,8 +6,8 @@ import type { PolicySet } from './loading/load.ts';
 import type { Question } from './question.ts';
 
 /**
- * Decides a question: allowed only if a policy permits, none forbids and none fails. INVARIANT: the only place that builds
- * an `Allow`. An empty set denies with `policy.unavailable`. Never throws.
+ * Decides a question: allowed only if a policy permits, none forbids and none fails. INVARIANT: the only place that permits
+ * a call. An empty set denies with `policy.unavailable`. Never throws.
  *
  * @param keep lets the answer come from the cache; without it the engine is called
  */
@@ -15,13 +16,14 @@ export function authorize(policies: PolicySet, question: Question, keep?: Keep):
   const answer = policies.ask(question, keep);
   switch (answer.kind) {
     case 'permitted':
-      return { kind: 'allow', policyIds: answer.policyIds };
+      return allowBy(answer.policyIds);
     case 'forbidden': {
       const { policyIds } = answer;
       const advice = policyIds.map((id) => policies.adviceOf(id)).find((text) => text !== null) ?? null;
       return deny('policy.forbidden', `forbidden by ${policyIds.map((id) => `\`${id}\``).join(', ')}`, {
         policyIds,
         advice,
+        ...(policyIds.some((id) => policies.isAlways(id)) ? { isAlways: true } : {}),
       });
     }
     case 'not-permitted':

@@ -14,6 +14,7 @@ import {
   type VerificationKeys,
 } from './jose/jwt.ts';
 import type { TokenCache, VerifiedToken } from './token-cache.ts';
+import { claimedIssuer } from './jose/claimed-issuer.ts';
 import { liveTaskToken, signedTaskClaims, type TokenRules } from './verify.ts';
 
 /** No token: the caller's SPIFFE ID is its only credential. */
@@ -69,10 +70,10 @@ export function tokenCredentialFrom(
   const held = digest === null ? null : (verified?.get(digest, (token) => isHeld(token, keys)) ?? null);
   if (held !== null) return live(held, rules, nowMs);
   const jwt = unverifiedJwtFrom(compact, maxBytes);
-  if (isDeny(jwt)) return jwt;
+  if (isDeny(jwt)) return keys.kindOf(claimedIssuer(compact, maxBytes) ?? '') === 'remit' ? ofRemit(jwt) : jwt;
   const verifiedBy = digest === null ? null : (verified?.verifiedBy(digest) ?? null);
   const signed = signedToken({ ...jwt, verifiedBy }, rules, keys);
-  if (isDeny(signed)) return signed;
+  if (isDeny(signed)) return keys.kindOf(jwt.issuer) === 'remit' ? ofRemit(signed) : signed;
   const credential = live(signed, rules, nowMs);
   if (digest !== null && !isDeny(credential)) verified?.set(digest, signed, nowMs);
   return credential;
@@ -98,7 +99,11 @@ function signedToken(jwt: UnverifiedJwt, { external }: CredentialRules, keys: Cr
 const isHeld = ({ kind, issuer, keyId, algorithm, key }: VerifiedToken, keys: CredentialKeys): boolean =>
   keys.kindOf(issuer) === kind && keys.keyFor(issuer, keyId, algorithm, kind) === key;
 
-const live = (token: VerifiedToken, rules: CredentialRules, nowMs: number): TaskToken | ExternalToken | Deny =>
-  token.kind === 'remit'
-    ? liveTaskToken(token.claims, rules.task, nowMs)
-    : liveExternalToken(token.claims, rules.external, nowMs);
+function live(token: VerifiedToken, rules: CredentialRules, nowMs: number): TaskToken | ExternalToken | Deny {
+  if (token.kind !== 'remit') return liveExternalToken(token.claims, rules.external, nowMs);
+  const task = liveTaskToken(token.claims, rules.task, nowMs);
+  return isDeny(task) ? ofRemit(task) : task;
+}
+
+/** The denial of a token that names an issuer of Remit. */
+const ofRemit = (refused: Deny): Deny => ({ ...refused, isOfRemit: true });

@@ -9,6 +9,8 @@ import { traceWithdrawal } from './observe.ts';
 import type { AnsweredCheck } from './observe.ts';
 import { isHandedToken, transactionToken } from './transaction-token.ts';
 import { allReadings } from '../../core/action/http/http.ts';
+import { isPermitted } from '../../core/decide/decided-check.ts';
+import { enforce } from '../../core/decide/enforce.ts';
 import { taskTokenOf } from '../../core/decide/facts.ts';
 import type { CallFacts } from '../../core/decide/facts.ts';
 import { isDeny } from '../../core/decision/decision.ts';
@@ -36,7 +38,7 @@ export function answerUse(
 
 function answerNow(services: AnsweringServices, decided: DecidedUse): AnsweredCheck {
   const isRecorded = services.ledger.append(useRecord(decided.check, decided.use.place));
-  return isRecorded || isDeny(decided.check.decision)
+  return isRecorded || !isPermitted(decided.check)
     ? answeredWith(services, decided, null)
     : withdrawn(services, decided, unrecorded);
 }
@@ -52,7 +54,7 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
   const recording = recorded(services, decided);
   services.loop?.held('answer', services.ports.monotonicMs() - beganMs, check.decisionId);
   const isRecorded = await recording;
-  if (isDeny(check.decision)) return answeredWith(services, decided, null);
+  if (!isPermitted(check)) return answeredWith(services, decided, null);
   if (!isRecorded) return withdrawn(services, decided, unrecorded);
   const { facts } = read.asked;
   const requestIp = isDeny(facts) ? null : facts.sourceAddress;
@@ -65,14 +67,14 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
 }
 
 /** Whether a use was allowed only after its check had been abandoned. Its call was not let through. */
-const isTooLate = ({ check, read }: DecidedUse): boolean => !isDeny(check.decision) && read.asked.call.signal.aborted;
+const isTooLate = ({ check, read }: DecidedUse): boolean => isPermitted(check) && read.asked.call.signal.aborted;
 
 /** A denial of a call that was already answered at its deadline: the record gets the id and the reason of that answer. */
 function asAnswered(decided: DecidedUse): DecidedUse {
   const { refusedAs } = decided.read.asked.call.signal;
-  return refusedAs === undefined || !isDeny(decided.check.decision)
-    ? decided
-    : { ...decided, check: { ...decided.check, decision: outOfTime, decisionId: refusedAs } };
+  if (refusedAs === undefined || isPermitted(decided.check)) return decided;
+  const decision = isDeny(decided.check.decision) ? outOfTime : enforce(outOfTime, decided.check.mode ?? null);
+  return { ...decided, check: { ...decided.check, decision, decisionId: refusedAs } };
 }
 
 /** Records a use. If an authority has committed the record, the ledger gets a link to it. */
@@ -87,7 +89,7 @@ function recorded(
 
 function answeredWith(services: AnsweringServices, decided: DecidedUse, handed: string | null): AnsweredCheck {
   const { check, use } = decided;
-  if (!isDeny(check.decision)) rememberCall(services, check.facts);
+  if (isPermitted(check)) rememberCall(services, check.facts);
   const answer = answerTo(services, check, { traceId: use.place.traceId, transactionToken: handed });
   return { decided, check, answer, answeredMs: services.ports.monotonicMs() };
 }
@@ -102,7 +104,7 @@ function rememberCall(
 }
 
 /**
- * Replaces an allow by a denial with its own decision id, span and record. The allow may already be on disk, and one id must not name two
+ * Replaces an allow by a denial, or if the call is only observed by an allow without effect, with its own decision id, span and record. The allow may already be on disk, and one id must not name two
  * decisions. Outcomes are joined with the denial, since that is what was answered. If the call was answered at its deadline, the denial has
  * the id of that answer.
  */
@@ -111,7 +113,8 @@ function withdrawn(services: AnsweringServices, decided: DecidedUse, why: Deny):
   const { refusedAs } = decided.read.asked.call.signal;
   const decisionId = refusedAs ?? uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
   const problem = refusedAs === undefined ? why : outOfTime;
-  const check = { ...decided.check, decision: problem, decisionId, withdraws: decided.check.decisionId };
+  const decision = enforce(problem, decided.check.mode ?? null);
+  const check = { ...decided.check, decision, decisionId, withdraws: decided.check.decisionId };
   const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
   traceWithdrawal(services, check, { decided, place });
   services.ledger.append(useRecord(check, place));

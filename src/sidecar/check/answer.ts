@@ -18,6 +18,8 @@ import { agentOf } from '../../core/policy/use-question.ts';
 /** The answer to a check, from which the proxy's response is made. */
 export interface Answer {
   readonly decision: Decision;
+  /** Set if the call is only observed. */
+  readonly mode?: 'observe';
   /** UUIDv7. It joins Envoy's access log, the record and the span. */
   readonly decisionId: string;
   readonly taskId: string | null;
@@ -47,10 +49,11 @@ export type AnswerServices = Pick<CheckServices, 'policies' | 'binding' | 'denia
 /** Builds the answer to a decided check. */
 export const answerTo = (
   services: AnswerServices,
-  { decision, decisionId, facts }: DecidedCheck,
+  { decision, decisionId, facts, mode }: DecidedCheck,
   { traceId, transactionToken }: Pick<Answer, 'traceId' | 'transactionToken'>,
 ): Answer => ({
   decision,
+  ...(mode === undefined ? {} : { mode: 'observe' }),
   decisionId,
   taskId: taskTokenOf(facts)?.taskId ?? null,
   agent: agentIn(facts),

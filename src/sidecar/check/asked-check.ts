@@ -4,10 +4,16 @@ import type { PeerFacts } from '../../core/identity/caller.ts';
 
 /** A check as asked. If the request could not be read, `facts` is the `Deny` with the reason; it is recorded and traced like any other. */
 export interface AskedCheck {
-  readonly facts: CheckFacts | Deny;
+  readonly facts: CheckFacts | RefusedRequest;
   readonly call: CheckCall;
   /** Time spent on decoding the message, in milliseconds. */
   readonly decodeMs?: number;
+}
+
+/** Why a request is refused before it is decided, and what is known of it all the same. */
+export interface RefusedRequest extends Deny {
+  /** Absent if its peer could not be read; `host` is `null` if it names no single host. */
+  readonly seen?: { readonly peer: PeerFacts; readonly host: string | null };
 }
 
 /** One call as the proxy described it, parsed once and canonical. Later stages do not read the message again. */

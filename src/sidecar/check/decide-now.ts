@@ -2,7 +2,12 @@ import type { CheckCall, CheckFacts } from './asked-check.ts';
 import type { CheckServices } from './services.ts';
 import { credentialNow, taskFactsOf, noTask } from './task-facts.ts';
 import type { ReadCheck } from './read.ts';
-import { decide } from '../../core/decide/decide.ts';
+import { callShapeOf } from '../../core/action/call-shape.ts';
+import { alwaysForbidden, decide } from '../../core/decide/decide.ts';
+import type { Rules } from '../../core/decide/decide.ts';
+import { enforce } from '../../core/decide/enforce.ts';
+import { modeOf } from '../../core/decide/mode.ts';
+import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import type { DecidedCheck } from '../../core/decide/decided-check.ts';
 import type { CallFacts } from '../../core/decide/facts.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
@@ -45,7 +50,7 @@ export interface DecidedUse {
 }
 
 /** The services that count a use, and decide it by the state of its task. */
-export type CountingServices = Pick<CheckServices, 'ports' | 'states' | 'binding' | 'uses' | 'sharing'>;
+export type CountingServices = Pick<CheckServices, 'ports' | 'states' | 'binding' | 'uses' | 'sharing' | 'digestOf'>;
 
 /** Counts the use of a token: its number, how it compares with the uses before it, and the span that the next use links to. */
 export function countUse(services: CountingServices, { asked, reading, clocks }: ReadCheck): CountedUse {
@@ -69,15 +74,34 @@ export function decideNow(services: CountingServices, read: ReadCheck, use: Coun
   const facts = factsOf(services, read, use);
   const gatheredMs = monotonicMs();
   let cache: CacheResult = 'bypass';
-  const decision = isLate(asked.call, gatheredMs)
-    ? outOfTime
-    : decide(facts, { binding: services.binding, policies, onCache: (result) => (cache = result) });
+  const rules = { binding: services.binding, policies, onCache: (result: CacheResult) => (cache = result) };
+  const first = isLate(asked.call, gatheredMs) ? outOfTime : decide(facts, rules);
+  const mode = modeOf(facts, policies);
+  const decision = mode === null ? first : alwaysOr(first, { facts, mode, rules });
   const decidedMs = monotonicMs();
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
   const decisionId = asked.call.signal.refusedAs ?? uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
-  const check = { decisionId, decision, facts, policySet, policyGeneration, cache };
+  const shape =
+    mode !== null && isDeny(facts.action) && !isDeny(facts.call) ? callShapeOf(facts.call, services.digestOf) : null;
+  const check = {
+    decisionId,
+    decision,
+    facts,
+    policySet,
+    policyGeneration,
+    cache,
+    ...(mode === null ? {} : { mode }),
+    ...(shape === null ? {} : { shape }),
+  };
   return { read, use, check, byPolicy: decision, beganMs, gatheredMs, decidedMs };
 }
+
+/** The denial of a policy that always holds, in place of a denial that would pass because the call is only observed. */
+const alwaysOr = (
+  decision: Decision,
+  { facts, mode, rules }: { readonly facts: CallFacts; readonly mode: ObserveEntry; readonly rules: Rules },
+): Decision =>
+  isDeny(enforce(decision, mode)) || !isDeny(decision) ? decision : (alwaysForbidden(facts, rules) ?? decision);
 
 /** The trace contexts of a check. A request that could not be read has only that of the gRPC call. */
 export const traceOf = ({ facts, call }: ReadCheck['asked']): CheckFacts['trace'] =>
@@ -106,7 +130,7 @@ function factsOf(
   { reading, clocks }: ReadCheck,
   { credential, before }: CountedUse,
 ): CallFacts {
-  const { call, caller, refusedCaller, secrets, passing, presented, action } = reading;
+  const { call, caller, refusedCaller, seen, secrets, passing, presented, action } = reading;
   const state = !isDeny(credential) && credential.kind === 'task-token' ? taskFactsOf(services, credential) : noTask;
   return {
     call,
@@ -122,6 +146,7 @@ function factsOf(
     floorMs: clocks.floorMs,
     ...(before?.isTold === true && before.previous !== null ? { usedElsewhere: before.previous } : {}),
     ...(refusedCaller === undefined ? {} : { refusedCaller }),
+    ...(seen === undefined ? {} : { seen }),
     ...state,
   };
 }

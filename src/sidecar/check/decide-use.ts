@@ -10,6 +10,7 @@ import { isCurrentEnough } from './current-enough.ts';
 import { recordToSend, unrecorded } from './sent-record.ts';
 import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
+import { enforce } from '../../core/decide/enforce.ts';
 import { shownCheck } from '../../core/decide/decided-check.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
 import type { Decision, Deny } from '../../core/decision/decision.ts';
@@ -140,9 +141,15 @@ const withDecision = (
   decided: DecidedUse,
 ): DecidedUse => ({ ...decided, check: shownCheck({ ...decided.check, decision }, digestOf) });
 
+/** The use as it is answered: a denial of a call that is only observed is an allow. It has taken nothing, and is not remembered. */
+const enforced = (final: DecidedUse): DecidedUse => ({
+  ...final,
+  check: { ...final.check, decision: enforce(final.check.decision, final.check.mode ?? null) },
+});
+
 /** Lists the static secrets that the call carried, and revokes a token that was presented by another workload. */
 function reportSecretsAndRevokeStolenToken(services: DecidingServices, final: DecidedUse): DecidedUse {
   reportSecrets(services, final.check);
   revokeStolenToken(services, final.check, final.read.reading);
-  return final;
+  return enforced(final);
 }

@@ -6,9 +6,10 @@ import type { FollowUp } from '../../core/action/mcp/mcp-follow-up.ts';
 import { passingHeaders } from '../../core/action/secrets/excepted-secret.ts';
 import { noPriorCalls } from '../../core/action/mcp/prior-calls.ts';
 import { staticSecretsIn } from '../../core/action/secrets/static-secret.ts';
-import type { AskedCheck, CheckFacts } from './asked-check.ts';
+import type { AskedCheck, CheckFacts, RefusedRequest } from './asked-check.ts';
 import type { AskingAgent, CheckServices } from './services.ts';
 import type { CallFacts, Presented } from '../../core/decide/facts.ts';
+import { modeOf } from '../../core/decide/mode.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
 import { callerFrom } from '../../core/identity/caller.ts';
@@ -31,7 +32,7 @@ import { isExpired } from '../../core/token/verify.ts';
 /** What the call itself contains: the facts that no other check changes. */
 export interface CallReading extends Pick<
   CallFacts,
-  'call' | 'caller' | 'refusedCaller' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
+  'call' | 'caller' | 'refusedCaller' | 'seen' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
 > {
   readonly circumstances: Circumstances;
 }
@@ -63,7 +64,9 @@ export function readCheck(services: ReadingServices, asked: AskedCheck): ReadChe
   const clocks = services.states.clocks();
   const policies = services.policies();
   const { facts } = asked;
-  const reading = isDeny(facts) ? unreadable(facts) : readingOf(services, facts, { policies, clocks });
+  const reading = isDeny(facts)
+    ? readingOfRefusedRequest(services, facts, clocks.wallMs)
+    : readingOf(services, facts, { policies, clocks });
   return { asked, reading, policies, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
 }
 
@@ -75,7 +78,7 @@ function readingOf(
   const nowMs = by.clocks.wallMs;
   const { call, peer } = facts;
   const caller = callerFrom(peer, services.identity, nowMs);
-  if (isDeny(caller)) return readingOfRefused(services, facts, { caller, policies: by.policies });
+  if (isDeny(caller)) return readingOfRefused(services, facts, { caller, ...by });
   const attempt = isDeny(by.policies) ? by.policies : attemptFrom(call, by.policies.catalog);
   const secrets = staticSecretsIn(call, { nowMs, digestOf: services.digestOf });
   const passing = passingHeaders(call, secrets, { exceptions: exceptionsOf(attempt), nowMs });
@@ -90,20 +93,29 @@ function readingOf(
 
 /**
  * The reading of a call whose caller is refused: what its record needs. No body, header or argument of it is looked at, and nothing that
- * follows can, since the call is without its body from here on.
+ * follows can, since the call is without its body from here on. A call that is only observed is read, since what it does is to be learnt.
  */
 function readingOfRefused(
   { identity }: Pick<ReadingServices, 'identity'>,
   facts: CheckFacts,
-  { caller, policies }: { readonly caller: Deny; readonly policies: PolicySet | Deny },
+  { caller, policies, clocks }: { readonly caller: Deny; readonly policies: PolicySet | Deny; readonly clocks: Clocks },
 ): CallReading {
   const { sourceAddress, peer } = facts;
-  const call = { ...facts.call, body: null };
-  const action = isDeny(policies) ? policies : routedAction(call, policies.catalog);
+  const routed = isDeny(policies) ? policies : routedAction(facts.call, policies.catalog);
+  const { wallMs: nowMs, floorMs } = clocks;
+  const isObserved = modeOf({ call: facts.call, caller, action: routed, nowMs, floorMs }, policies) !== null;
+  const call = isObserved ? facts.call : { ...facts.call, body: null };
+  const action = isObserved && !isDeny(policies) ? observedAction(call, policies, caller) : routed;
   const refusedCaller = refusedCallerFrom(peer, identity, sourceAddress);
   const circumstances = circumstancesOf(facts, caller, action);
   const reading = { ...unreadable(caller), call, action, circumstances };
   return refusedCaller === null ? reading : { ...reading, refusedCaller };
+}
+
+/** The action of an observed call without a verified caller: it continues nobody's call. */
+function observedAction(call: HttpCall, { catalog }: PolicySet, caller: Deny): Action | Deny {
+  const attempt = attemptFrom(call, catalog);
+  return isFollowUp(attempt) ? caller : attempt;
 }
 
 /** The long-lived credentials that may pass: those of the action, or of the session that the call continues. */
@@ -136,6 +148,16 @@ const unreadable = (why: Deny): CallReading => ({
   action: why,
   circumstances: { traceId: null, connection: null, address: null, certificate: null, server: null, risk: null },
 });
+
+/** Nothing of it is judged, but whether it is observed. */
+function readingOfRefusedRequest(
+  { identity }: Pick<ReadingServices, 'identity'>,
+  { seen, ...why }: RefusedRequest,
+  nowMs: number,
+): CallReading {
+  if (seen === undefined) return unreadable(why);
+  return { ...unreadable(why), seen: { caller: callerFrom(seen.peer, identity, nowMs), host: seen.host } };
+}
 
 /** Where and for what a token is used. Behind a hop, the remote address is that of the hop and does not identify the caller. */
 function circumstancesOf(

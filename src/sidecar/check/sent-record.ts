@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { shownCheck } from '../../core/decide/decided-check.ts';
+import { isPermitted, shownCheck } from '../../core/decide/decided-check.ts';
 import type { DecidedCheck } from '../../core/decide/decided-check.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
@@ -13,7 +13,7 @@ import type { CheckServices } from './services.ts';
 
 /** Whether a check is an allowed use of high risk, whose record must be durable before the answer. */
 export const isHighRiskUse = ({ decision, facts: { action } }: Pick<DecidedCheck, 'decision' | 'facts'>): boolean =>
-  !isDeny(decision) && !isDeny(action) && action.risk === 'high';
+  isPermitted({ decision }) && !isDeny(action) && action.risk === 'high';
 
 /** The denial of a use that could not be recorded. */
 export const unrecorded = deny('ledger.unavailable', 'the use could not be recorded');

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ArgumentValue } from '../../core/action/http/http.ts';
 import type { CheckServices } from './services.ts';
+import { isPermitted } from '../../core/decide/decided-check.ts';
 import type { DecidedCheck } from '../../core/decide/decided-check.ts';
 import { taskTokenOf } from '../../core/decide/facts.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
@@ -12,7 +13,7 @@ import type { SpanReference } from '../../core/token/claims.ts';
 
 /** Whether the call is allowed and its server asks for a transaction token. */
 export const isHandedToken = ({ decision, facts: { action } }: DecidedCheck): boolean =>
-  !isDeny(decision) && !isDeny(action) && action.server.transactionToken;
+  isPermitted({ decision }) && !isDeny(action) && action.server.transactionToken;
 
 /** Signs the transaction token of an allowed call; `null` if its server asks for none, a denial if signing fails. */
 export async function transactionToken(

@@ -2,9 +2,8 @@
 import { isTooOften } from '../check/check.ts';
 import type { Checks } from '../check/check.ts';
 import type { Answer } from '../check/answer.ts';
-import type { CheckFacts } from '../check/asked-check.ts';
+import type { CheckFacts, RefusedRequest } from '../check/asked-check.ts';
 import { isDeny } from '../../core/decision/decision.ts';
-import type { Deny } from '../../core/decision/decision.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import { decodedCheckRequestFrom } from './check/check-request.ts';
 import { checkFactsFrom, type RequestRules } from './check/request.ts';
@@ -53,7 +52,7 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
   };
 }
 
-function factsOf({ message, traceparent }: CheckMessage, rules: RequestRules): CheckFacts | Deny {
+function factsOf({ message, traceparent }: CheckMessage, rules: RequestRules): CheckFacts | RefusedRequest {
   const request = decodedCheckRequestFrom(message);
   return isDeny(request) ? request : checkFactsFrom(request, traceparent, rules);
 }

@@ -55,6 +55,7 @@ function recordOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): Outc
     flags: call.flags,
     kind: 'outcome',
     known: use !== null,
+    ...(use?.mode === undefined ? {} : { mode: use.mode }),
     requestBytes: call.requestBytes,
     responseBytes: call.responseBytes,
     status: call.status,

@@ -8,6 +8,7 @@ export interface AwaitedUse {
   readonly agent: string | null;
   readonly action: string | null;
   readonly decision: { readonly kind: 'allow' | 'deny' };
+  readonly mode?: 'observe';
 }
 
 /** A pending use, and since when it has been waiting. */

@@ -27,6 +27,8 @@ const isKind = (record: RecordMembers, ...kinds: readonly string[]): boolean =>
   kinds.includes(fieldText(record, 'kind') ?? '');
 const isUse = (record: RecordMembers, decision: 'allow' | 'deny'): boolean =>
   isKind(record, 'use') && record['decision'] === decision;
+/** Whether a call was only observed: it was let through by no policy. */
+export const isObserved = (record: RecordMembers): boolean => record['mode'] === 'observe';
 const reasonOf = (record: RecordMembers): string =>
   fieldText(record, 'reason') ?? fieldText(record, 'error') ?? 'no reason';
 const isFinding = (record: RecordMembers, ...findings: readonly string[]): boolean =>
@@ -73,7 +75,7 @@ export const evidenceClasses = [
     id: 'E3',
     title: 'calls allowed',
     shows: 'each allowed call was decided by itself, against task, intent and policy set, and recorded with all three',
-    matches: (record) => isUse(record, 'allow'),
+    matches: (record) => isUse(record, 'allow') && !isObserved(record),
     exceptionOf: () => null,
   },
   {

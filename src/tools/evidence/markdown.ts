@@ -29,12 +29,13 @@ export const markdownOf = (report: EvidenceReport): string =>
     '',
   ].join('\n');
 
-function headOf({ framework, from, to, madeAt, madeBy, records }: EvidenceReport): readonly string[] {
+function headOf({ framework, from, to, madeAt, madeBy, observed, records }: EvidenceReport): readonly string[] {
   return [
     `# Evidence for ${framework.title} ${framework.version}`,
     '',
     `- period: ${from} to ${to}, end exclusive`,
     `- records in it: ${records.count}${records.first === null || records.last === null ? '' : `, ${refOf(records.first)} (${isoOf(records.first.at)}) to ${refOf(records.last)} (${isoOf(records.last.at)})`}`,
+    ...(observed.count === 0 ? [] : [`- only observed, let through by no policy: ${observed.count} calls`]),
     `- controls as in: ${framework.source}`,
     `- made: ${madeAt} by ${cell(madeBy)}`,
     '',

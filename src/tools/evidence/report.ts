@@ -118,6 +118,8 @@ export interface EvidenceReport {
   /** The logs of sidecars that the ledger names, with what was counted of each; `null` if they were not asked for. */
   readonly received: readonly ReceivedSeen[] | null;
   readonly records: CountedRecords;
+  /** Calls of the period that were only observed: let through by no policy, and counted by no control. */
+  readonly observed: CountedRecords;
   /** All classes, even those that no control of the framework names, so that no exception of the period is left out. */
   readonly classes: readonly ClassSeen[];
   readonly controls: readonly ControlEvidence[];

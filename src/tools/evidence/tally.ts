@@ -1,5 +1,5 @@
 import { type CountedRecords, CountedByName, none, oneMore, refOf, type LedgerPlace } from './counted.ts';
-import { type ClassId, evidenceClasses, type RecordMembers, fieldText } from './evidence-class.ts';
+import { type ClassId, evidenceClasses, isObserved, type RecordMembers, fieldText } from './evidence-class.ts';
 import { UseFates, type UsesByFate } from '../../core/ledger/use-fates.ts';
 import type { OpenPermits } from './open-permits.ts';
 import { sampleOf, scoreOf } from './sample.ts';
@@ -41,6 +41,8 @@ export interface RecordedArgument {
 /** The records of a period. */
 export interface Tally {
   readonly records: CountedRecords;
+  /** Calls that were only observed, whatever their answer. */
+  readonly observed: CountedRecords;
   readonly classes: ReadonlyMap<ClassId, ClassTally>;
   /** Who ended, suspended, resumed and changed tasks, and loaded policies. */
   readonly actors: ReturnType<CountedByName['found']>;
@@ -68,6 +70,7 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
   readonly found: () => Tally;
 } {
   let records = none;
+  let observed = none;
   const classes = evidenceClasses.map((entry) => new ClassCount(entry, perClass));
   const [actors, agents, actions, policySets] = Array.from({ length: 4 }, () => new CountedByName(MAX_NAMES));
   const args = new ArgumentTally();
@@ -83,10 +86,12 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
       if (kind === 'use') addNamed(agents, fieldText(record, 'agent'), place);
       if (kind === 'use') addNamed(actions, fieldText(record, 'action'), place);
       if (kind === 'use' || kind === 'intent') addNamed(policySets, fieldText(record, 'policySet'), place);
-      if (kind === 'use' && record['decision'] === 'allow') args.add(record);
+      if (kind === 'use' && isObserved(record)) observed = oneMore(observed, place);
+      else if (kind === 'use' && record['decision'] === 'allow') args.add(record);
     },
     found: () => ({
       records,
+      observed,
       classes: new Map(classes.map((one) => [one.id, one.found(openPermits)])),
       actors: foundIn(actors),
       agents: foundIn(agents),
@@ -108,7 +113,7 @@ interface Judgement {
 
 function judgementIn(record: RecordMembers, openPermits: TallyOptions['openPermits']): Judgement {
   const deciding = decidingOf(record);
-  const isAllowed = record['decision'] === 'allow' && deciding.length > 0;
+  const isAllowed = record['decision'] === 'allow' && !isObserved(record) && deciding.length > 0;
   const isUnrestricted = isAllowed && deciding.some(({ set, id }) => openPermits.has(set, id) === true);
   return { deciding, isAllowed, isUnrestricted };
 }

@@ -146,7 +146,7 @@ const facts: CallFacts = {
 };
 
 const answering = (answer: EngineAnswer, ready = true): PolicySet =>
-  ({ ready, ask: () => answer, adviceOf: () => 'ask a person' }) as unknown as PolicySet;
+  ({ ready, ask: () => answer, adviceOf: () => 'ask a person', isAlways: () => false }) as unknown as PolicySet;
 
 const rules: Rules = { binding: 'certificate', policies: answering({ kind: 'permitted', policyIds: ['p'] }) };
 
@@ -154,7 +154,7 @@ const change = (changed: Partial<CallFacts>): CallFacts => ({ ...facts, ...chang
 
 describe('decide', () => {
   it('allows what every stage lets through', () => {
-    expect(decide(facts, rules)).toEqual({ kind: 'allow', policyIds: ['p'] });
+    expect(decide(facts, rules)).toEqual({ kind: 'allow', policyIds: ['p'], observed: null });
   });
 
   it.each([

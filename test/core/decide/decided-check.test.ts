@@ -24,7 +24,7 @@ const withCertificates = (caller: string, { bound, shown }: { bound: string; sho
     reuse: ['same-trace'],
   }) as unknown as CallFacts;
 
-const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
+const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never, observed: null };
 
 describe('reuseOf', () => {
   it.each<readonly [string, Decision, CallFacts, CallFacts['reuse']]>([

@@ -26,7 +26,7 @@ async function decisionBy(policies: string, ttlSeconds = 1) {
 describe('authorize', () => {
   const overflow = 'context.ttlSeconds * 9223372036854775807 > 0';
   const rows: readonly (readonly [string, string, unknown])[] = [
-    ['a permit', issue('permit', 'b') + issue('permit', 'a'), { kind: 'allow', policyIds: ['a', 'b'] }],
+    ['a permit', issue('permit', 'b') + issue('permit', 'a'), { kind: 'allow', policyIds: ['a', 'b'], observed: null }],
     [
       'no permit',
       issue('permit', 'a', 'false'),
@@ -59,7 +59,7 @@ describe('authorize', () => {
     [
       'a forbid in shadow',
       issue('permit', 'a') + issue('forbid', 'f', 'true', '@shadow("true")'),
-      { kind: 'allow', policyIds: ['a'] },
+      { kind: 'allow', policyIds: ['a'], observed: null },
     ],
     [
       'a permit in shadow',

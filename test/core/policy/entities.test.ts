@@ -132,6 +132,6 @@ describe('entities are taken', () => {
       },
       set.catalog,
     );
-    expect(authorize(set, question)).toEqual({ kind: 'allow', policyIds: ['p'] });
+    expect(authorize(set, question)).toEqual({ kind: 'allow', policyIds: ['p'], observed: null });
   });
 });

@@ -295,7 +295,7 @@ const denials: readonly Row[] = [
 
 describe('the example policies', () => {
   it.each(permits)('%s permits %s', (_policy, _what, question, expected) => {
-    expect(authorize(set, question())).toEqual({ kind: 'allow', policyIds: [expected] });
+    expect(authorize(set, question())).toEqual({ kind: 'allow', policyIds: [expected], observed: null });
   });
 
   it.each(denials)('%s denies %s', (_policy, _what, question, expected) => {

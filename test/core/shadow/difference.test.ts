@@ -3,7 +3,7 @@ import { deny } from '../../../src/core/decision/decision.ts';
 import type { Decision } from '../../../src/core/decision/decision.ts';
 import { differenceOf, isOfPolicies } from '../../../src/core/shadow/difference.ts';
 
-const allowBy = (id: string): Decision => ({ kind: 'allow', policyIds: [id] });
+const allowBy = (id: string): Decision => ({ kind: 'allow', policyIds: [id], observed: null });
 const forbiddenBy = (id: string): Decision => deny('policy.forbidden', '', { policyIds: [id], advice: null });
 const unknown = deny('action.unknown', '');
 

@@ -22,7 +22,7 @@ export const checkTrace: Omit<CheckTrace, 'place'> = {
 };
 
 /** An allow. */
-export const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
+export const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never, observed: null };
 
 /** A decided check: the second use of a task token. */
 export const judgementOf = (decision: Decision, mcp?: Action['mcp']): DecidedCheck =>

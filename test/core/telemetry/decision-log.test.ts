@@ -5,7 +5,12 @@ import type { Decision } from '../../../src/core/decision/decision.ts';
 import { decisionLine, decisionLog } from '../../../src/core/telemetry/decision-log.ts';
 import type { FinishedCheck } from '../../../src/core/telemetry/finished-check.ts';
 
-const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never, policyIds: ['payments-read'] };
+const allow: Decision = {
+  ...deny('internal', ''),
+  kind: 'allow' as never,
+  observed: null,
+  policyIds: ['payments-read'],
+};
 const unread = deny('request.malformed', 'no `:path`');
 
 const facts = {

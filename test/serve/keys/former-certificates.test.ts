@@ -4,7 +4,7 @@ import { formerCertificates } from '../../../src/serve/keys/former-certificates.
 import type { FinishedCheck } from '../../../src/core/telemetry/finished-check.ts';
 
 const PLANNER = 'spiffe://acme.test/ns/agents/sa/planner';
-const ALLOWED = { kind: 'allow', policyIds: [] } as Decision;
+const ALLOWED = { kind: 'allow', policyIds: [], observed: null } as Decision;
 
 const checkOf = (decision: Decision, { caller = PLANNER, shown = 'renewed' } = {}): FinishedCheck =>
   ({

@@ -7,7 +7,8 @@ import type { HttpCall } from '../../../src/core/action/http/call.ts';
 import { checksWith } from '../../../src/sidecar/check/check.ts';
 import type { Answer } from '../../../src/sidecar/check/answer.ts';
 import type { CheckServices, SidecarRecords, UseLedger } from '../../../src/sidecar/check/services.ts';
-import { isDeny } from '../../../src/core/decision/decision.ts';
+import { deny, isDeny } from '../../../src/core/decision/decision.ts';
+import type { ObserveEntry } from '../../../src/core/policy/enforcement.ts';
 import { checkResponseFrom } from '../../../src/sidecar/envoy/check/response.ts';
 import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
 import type { SettledRecord, UseRecord } from '../../../src/core/ledger/record.ts';
@@ -978,5 +979,206 @@ describe('telemetry, records and answers of a call', () => {
       }),
       { numRuns: 150 },
     );
+  });
+});
+
+const bytesOf = (answer: Answer): string => checkResponseFrom(answer, { helpUrl: null }).toString('latin1');
+
+// Issue 41, point 2.
+describe('an observed call', () => {
+  const untilMs = nowMs + 1;
+  const entry: ObserveEntry = {
+    id: 'legacy',
+    agents: [agent],
+    servers: ['payments', 'old.acme.test'],
+    untilMs,
+    owner: 'us',
+    because: 'CHG-1',
+    place: { file: 'enforcement.yaml', line: 2, column: 5 },
+  };
+  const forbidding = `@id("all") permit (principal, action, resource);
+@id("no-read") forbid (principal, action == Remit::Action::"payments.read", resource);
+@always("true") @id("never") forbid (principal, action == Remit::Action::"payments.create", resource);`;
+
+  /** Services under a set that observes, with the records that they make. */
+  const observing = async (of: Partial<ObserveEntry> = {}, over: Partial<CheckServices> = {}, text = POLICIES) => {
+    const set = { ...(await mustLoad(folderWith(text))), observed: [{ ...entry, ...of }] };
+    const records: UseRecord[] = [];
+    return { records, services: servicesWith({ policies: () => set, ledger: noting(ledger, records), ...over }) };
+  };
+  const forged = (): HttpCall => {
+    const headers = new Map([['authorization', [`Bearer ${mint(es256Key())}`]]]);
+    return { ...callOf(uses.list), headers };
+  };
+
+  it('passes without a token, is recorded as what it would be, and keeps the headers of its caller', async () => {
+    const { services, records } = await observing();
+    const headers = new Map([['authorization', ['Bearer of-the-upstream']]]);
+    const [plain, bearing] = await answersTo(services, [
+      withoutToken(callOf(uses.list)),
+      { ...callOf(uses.list), headers },
+    ]);
+    expect(plain?.decision).toMatchObject({ kind: 'allow', policyIds: [], observed: { reason: 'token.missing' } });
+    expect(bearing?.decision).toMatchObject({ kind: 'allow', observed: { reason: 'token.malformed' } });
+    for (const answer of [plain, bearing])
+      expect(bytesOf(mustFind(answer))).not.toMatch(/authorization|dpop|forwarded/);
+    expect(records).toMatchObject([
+      {
+        decision: 'allow',
+        reason: null,
+        policyIds: [],
+        action: 'payments.list',
+        mode: 'observe',
+        entry: 'legacy',
+        would: { decision: 'deny', reason: 'token.missing', policyIds: [] },
+      },
+      { mode: 'observe', would: { reason: 'token.malformed' } },
+    ]);
+    for (const record of records) expect(record).not.toHaveProperty('shape');
+  });
+
+  it('is denied from the end of its entry on', async () => {
+    const { services, records } = await observing({ untilMs: nowMs });
+    const [answer] = await answersTo(services, [withoutToken(callOf(uses.list))]);
+    expect(answer?.decision).toMatchObject({ kind: 'deny', reason: 'token.missing' });
+    expect(records[0]).not.toHaveProperty('mode');
+  });
+
+  it('that would be allowed is allowed, by its policies', async () => {
+    const { services, records } = await observing();
+    expect((await check(services, 'list')).decision).toEqual({ kind: 'allow', policyIds: ['all'], observed: null });
+    expect(records).toMatchObject([
+      { decision: 'allow', policyIds: ['all'], would: { decision: 'allow', reason: null, policyIds: ['all'] } },
+    ]);
+  });
+
+  it('that the catalog does not know is recorded with its shape, and no value', async () => {
+    const { services, records } = await observing();
+    const secret = 'AKIAIOSFODNN7EXAMPLE';
+    const call = httpCall({
+      method: 'POST',
+      host: 'old.acme.test',
+      path: `/v1/${secret}`,
+      query: `page=hunter2&${secret}=1`,
+      headers: new Map([['x-api-key', ['hunter2']]]),
+      body: Buffer.from(JSON.stringify({ iban: 'hunter2', [secret]: { pin: secret } })),
+    });
+    const lines: string[] = [];
+    const [answer] = await answersTo({ ...services, onChecked: (told) => lines.push(decisionLine(told)) }, [call]);
+    expect(answer?.decision).toMatchObject({ kind: 'allow', observed: { reason: 'token.static-secret' } });
+    expect(records).toMatchObject([
+      {
+        action: null,
+        shape: { protocol: 'http', query: expect.arrayContaining(['page']), members: { iban: 'string' } },
+      },
+    ]);
+    for (const text of [JSON.stringify(records), ...lines, bytesOf(mustFind(answer))])
+      expect(text).not.toMatch(/AKIAIOSFODNN7EXAMPLE|hunter2/);
+  });
+
+  it.each<[string, () => Promise<Answer>]>([
+    [
+      'stolen',
+      async () =>
+        mustFind(
+          (
+            await answersTo(
+              (await observing({ agents: ['*'] })).services,
+              [callOf(uses.list)],
+              'spiffe://acme.test/thief',
+            )
+          )[0],
+        ),
+    ],
+    ['forged', async () => mustFind((await answersTo((await observing()).services, [forged()]))[0])],
+    [
+      'ended',
+      async () => {
+        store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
+        return check((await observing()).services, 'list');
+      },
+    ],
+    [
+      'replayed',
+      async () => {
+        const { services } = await observing();
+        await check(services, 'list', { single_use: true });
+        return check(services, 'list', { single_use: true });
+      },
+    ],
+    ['always forbidden', async () => check((await observing({}, {}, forbidding)).services, 'create')],
+    [
+      'always forbidden without a token',
+      async () =>
+        mustFind(
+          (await answersTo((await observing({}, {}, forbidding)).services, [withoutToken(callOf(uses.create))]))[0],
+        ),
+    ],
+  ])('is denied if it is %s', async (_name, answered) => {
+    expect((await answered()).decision.kind).toBe('deny');
+  });
+
+  it('passes if a policy without `@always` forbids it', async () => {
+    const { services } = await observing({}, {}, forbidding);
+    expect((await check(services, 'read')).decision).toMatchObject({ observed: { policyIds: ['no-read'] } });
+  });
+
+  it.each<[string, keyof typeof uses, () => Partial<CheckServices>, string]>([
+    [
+      'its state fails',
+      'read',
+      () => ({
+        settling: { ...directAuthority(store).settling, settle: async () => storeFailure('full', 'the disk is full') },
+      }),
+      'task.state-unavailable',
+    ],
+    [
+      'its ledger fails',
+      'list',
+      () => ({ ledger: { append: () => false, durable: async () => false } }),
+      'ledger.unavailable',
+    ],
+  ])('passes if %s, and takes nothing', async (_name, use, over, reason) => {
+    const { services } = await observing({}, over());
+    expect((await check(services, use)).decision).toMatchObject({ kind: 'allow', observed: { reason } });
+  });
+
+  it('takes nothing from a budget that it exceeds', async () => {
+    const { services } = await observing();
+    for (let n = 0; n < 2; n += 1) await check(services, 'list', { max_calls: 1 });
+    expect((await check(services, 'list', { max_calls: 1 })).decision).toMatchObject({
+      kind: 'allow',
+      observed: { reason: 'task.exhausted' },
+    });
+  });
+
+  it('passes if its request could not be read whole, by its caller and host', async () => {
+    const { services } = await observing();
+    const why = deny('request.body-incomplete', 'a part of the body was sent to the check');
+    const asked = (host: string | null) => ({ facts: { ...why, seen: { peer, host } }, call: askedCall });
+    const checks = checksWith(services);
+    const answers = checks.answers([asked('payments.acme.test'), asked('other.acme.test'), asked(null)]);
+    expect(answers).toMatchObject([
+      { decision: { kind: 'allow', observed: why } },
+      { decision: { kind: 'deny' } },
+      { decision: { kind: 'deny' } },
+    ]);
+  });
+
+  it('without an identity passes by its server alone, and is read to be learnt', async () => {
+    const { services, records } = await observing({ agents: null });
+    const body = Buffer.from(
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"a":1}}}',
+    );
+    const call = httpCall({ method: 'POST', host: 'old.acme.test', path: '/mcp', body });
+    const [known, unknown] = await answersTo(services, [withoutToken(callOf(uses.list)), call], '');
+    expect([known, unknown]).toMatchObject([
+      { decision: { kind: 'allow', observed: { reason: 'identity.missing' } } },
+      { decision: { kind: 'allow', observed: { reason: 'identity.missing' } } },
+    ]);
+    expect(records).toMatchObject([
+      { action: 'payments.list' },
+      { action: null, shape: { protocol: 'mcp', rpc: { tool: 'pay' }, members: { a: 'integer' } } },
+    ]);
   });
 });

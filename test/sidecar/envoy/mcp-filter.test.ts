@@ -121,7 +121,7 @@ for (const version of envoyVersions.filter((one) => one !== '1.36.4')) {
         const action = actionFrom(facts.call, catalog);
         return isDeny(action)
           ? answerWith({ decision: action })
-          : answerWith({ decision: { kind: 'allow', policyIds: [] }, taskId: action.id });
+          : answerWith({ decision: { kind: 'allow', policyIds: [], observed: null }, taskId: action.id });
       });
     });
 

@@ -453,7 +453,7 @@ const handlerOf = (check: Check, onFault?: (error: unknown) => void) => {
 
 describe('authorizationHandler', () => {
   it("encodes the check's answer", async () => {
-    const handler = handlerOf(async () => ({ ...answer, decision: { kind: 'allow', policyIds: [] } }));
+    const handler = handlerOf(async () => ({ ...answer, decision: { kind: 'allow', policyIds: [], observed: null } }));
     expect(readAsEnvoy(await handler(request, call)).ok_response).toBeDefined();
   });
 

@@ -44,7 +44,12 @@ for (const version of envoyVersions) {
       it('passes an allowed request with headers set or removed, and without the credential', async () => {
         const decisionId = newDecisionId();
         wire.handler = handlerOf(async () =>
-          answerWith({ decision: { kind: 'allow', policyIds: [] }, decisionId, taskId: 'task-1', action: 'a.b' }),
+          answerWith({
+            decision: { kind: 'allow', policyIds: [], observed: null },
+            decisionId,
+            taskId: 'task-1',
+            action: 'a.b',
+          }),
         );
         const forged = ['x-remit-decision: forged', 'x-remit-task: forged', 'x-remit-agent: forged'];
         const credentials = [

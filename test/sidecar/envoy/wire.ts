@@ -37,7 +37,7 @@ export const newDecisionId = () => uuidV7(systemPorts.nowMs(), systemPorts.rando
 /** Denials of the server. */
 export const refuse = refusalsFrom({ response, newDecisionId });
 /** A check that allows everything. */
-export const allow: Check = async () => answerWith({ decision: { kind: 'allow', policyIds: ['p'] } });
+export const allow: Check = async () => answerWith({ decision: { kind: 'allow', policyIds: ['p'], observed: null } });
 
 /** An answer with the given members. */
 export const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): Answer => ({

@@ -6,6 +6,8 @@ export interface Annotations {
   readonly reason: string | null;
   /** `@shadow("true")`: evaluated and reported, never enforced. */
   readonly shadow: boolean;
+  /** `@always("true")` of a forbid: it denies also calls that are only observed. Absent otherwise. */
+  readonly always?: true;
   /** `@accept`: rules of `remit policy lint` and mutants of `remit policy test --mutate` that the author accepts. */
   readonly accepts: readonly string[];
 }
@@ -22,7 +24,7 @@ const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
 const ACCEPTED = String.raw`(?:mutant-[0-9a-f]{8}|[a-z]+(?:-[a-z]+)*)`;
 // oxlint-disable-next-line remit/linear-expression -- the operator’s text, with `-` and blanks between the repetitions
 const ACCEPT = new RegExp(`^${ACCEPTED}(?: ${ACCEPTED})*$`);
-const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept'];
+const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept', 'always'];
 const MAX_SHOWN = 128;
 
 /** Parses annotations by name; `null` is an annotation without a value. All but `@id` are optional. */
@@ -41,6 +43,12 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
     given.has('shadow') && given.get('shadow') !== 'true'
       ? problem('shadow', 'the only value of `@shadow` is `"true"`')
       : null,
+    given.has('always') && given.get('always') !== 'true'
+      ? problem('always', 'the only value of `@always` is `"true"`')
+      : null,
+    given.has('always') && given.has('shadow')
+      ? problem('always', '`@always` and `@shadow` exclude each other: a shadow policy denies nothing')
+      : null,
     given.has('accept') && !ACCEPT.test(given.get('accept') ?? '')
       ? problem(
           'accept',
@@ -49,7 +57,8 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
       : null,
   ].filter((found) => found !== null);
   const accepts = (given.get('accept') ?? '').split(' ').filter((name) => name !== '');
-  return { annotations: { id, reason, shadow: given.get('shadow') === 'true', accepts }, problems };
+  const always = given.get('always') === 'true' ? ({ always: true } as const) : {};
+  return { annotations: { id, reason, shadow: given.get('shadow') === 'true', accepts, ...always }, problems };
 }
 
 const problem = (name: string, message: string, help: string | null = null): AnnotationProblem => ({

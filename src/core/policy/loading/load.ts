@@ -55,6 +55,8 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   readonly keyReads: (question: Question) => readonly string[] | null;
   /** The `@reason` of a policy. */
   readonly adviceOf: (policyId: string) => string | null;
+  /** Whether a policy is a forbid with `@always("true")`. */
+  readonly isAlways: (policyId: string) => boolean;
 }
 
 /** What a set is made with. */
@@ -149,6 +151,7 @@ export function policySetOf(
 ): PolicySet {
   const enforced = enforcedOf({ policies });
   const advice = new Map(enforced.map((policy) => [policy.id, policy.reason]));
+  const always = new Set(enforced.filter((policy) => policy.always).map(({ id }) => id));
   const actionGroups = new Map<string, readonly string[]>([
     ['issue', []],
     ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
@@ -180,5 +183,6 @@ export function policySetOf(
       return asked.length === 0 ? null : readsAsLines(readsTogether(asked.map(({ reads }) => reads)));
     },
     adviceOf: (policyId) => advice.get(policyId) ?? null,
+    isAlways: (policyId) => always.has(policyId),
   };
 }

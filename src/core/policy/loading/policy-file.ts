@@ -128,7 +128,7 @@ function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Policy
   const answer = cedar.readPolicy?.(statement) ?? readingFrom(cedar.policyToJson(statement.text));
   if (answer.type === 'failure') return refusedBy(answer.errors, source, statement);
   const { given, ...facts } = answer.reading;
-  const { annotations, findings } = annotated(source, statement, given);
+  const { annotations, findings } = annotated(source, statement, { given, effect: facts.effect });
   const policy = { ...annotations, ...facts, text: statement.text, ...place(source, statement) };
   return { policies: [policy], templates: [], findings };
 }
@@ -143,7 +143,10 @@ function templateOf(
   const answer = cedar.templateToJson(statement.text);
   if (answer.type === 'failure') return refusedBy(answer.errors, source, statement);
   const { json } = answer;
-  const { annotations, findings } = annotated(source, statement, json.annotations ?? {});
+  const { annotations, findings } = annotated(source, statement, {
+    given: json.annotations ?? {},
+    effect: json.effect,
+  });
   const given = new Map(Object.entries(json.annotations ?? {}));
   const { effect } = json;
   const template = { ...annotations, given, effect, text: statement.text, json, slots, ...place(source, statement) };
@@ -163,12 +166,16 @@ const refusedBy = (
 function annotated(
   source: PlacedSource,
   statement: CedarStatement,
-  given: PolicyReading['given'],
+  { given, effect }: Pick<PolicyReading, 'given' | 'effect'>,
 ): { readonly annotations: Annotations; readonly findings: readonly SourceFinding[] } {
   const { annotations, problems } = annotationsFrom(new Map(Object.entries(given)));
   const findings = problems.map(({ name, message, help }) =>
     findingAt(source, offsetOfAnnotation(statement, name), message, help),
   );
+  if (annotations.always === true && effect === 'permit') {
+    const message = '`@always` is for a `forbid`: a permit always permits';
+    findings.push(findingAt(source, offsetOfAnnotation(statement, 'always'), message));
+  }
   return { annotations, findings };
 }
 

@@ -1,4 +1,5 @@
 import { isDeny } from '../../decision/decision.ts';
+import type { Decision } from '../../decision/decision.ts';
 import { reuseOf } from '../../decide/decided-check.ts';
 import { mainClass } from '../../token/reuse.ts';
 import { totalMs } from '../finished-check.ts';
@@ -7,7 +8,13 @@ import type { MetricFamilies } from './metrics.ts';
 
 type Counted = Pick<
   MetricFamilies,
-  'decisions' | 'checkDuration' | 'stageDuration' | 'cacheRequests' | 'tokenUses' | 'staticSecrets'
+  | 'decisions'
+  | 'checkDuration'
+  | 'stageDuration'
+  | 'cacheRequests'
+  | 'tokenUses'
+  | 'staticSecrets'
+  | 'observedDecisions'
 >;
 
 /** Counts checks. Series that never change are looked up once, since this runs for every check. */
@@ -27,6 +34,7 @@ export function checkMetrics(metrics: Counted): CheckObserver {
     const { kind } = decision;
     const reason = isDeny(decision) ? decision.reason : 'none';
     metrics.decisions.of({ decision: kind, reason, action: isDeny(action) ? 'none' : action.id }).inc();
+    if (check.mode !== undefined) countObserved(metrics, decision);
     duration.observe(totalMs(took) / 1000, traceId === null ? undefined : { traceId, atMs: nowMs });
     gather.observe(took.gatherMs / 1000);
     decide.observe(took.decideMs / 1000);
@@ -36,4 +44,9 @@ export function checkMetrics(metrics: Counted): CheckObserver {
     if (reuse !== null) metrics.tokenUses.of({ class: reuse }).inc();
     for (const secret of secrets) metrics.staticSecrets.of({ kind: secret.kind, decision: kind }).inc();
   };
+}
+
+function countObserved({ observedDecisions }: Counted, decision: Decision): void {
+  const would = isDeny(decision) ? decision : (decision.observed ?? decision);
+  observedDecisions.of({ would: would.kind, reason: isDeny(would) ? would.reason : 'none' }).inc();
 }

@@ -23,6 +23,11 @@ export const metricTable = {
     'Checks by decision, reason (none for an allow) and action of the catalog (none for an unknown action)',
     { decision, reason: null, action: null },
   ),
+  observedDecisions: counter(
+    'remit_observed_decisions_total',
+    'Checks of calls that are only observed, by what enforcing would have answered and its reason (none for an allow)',
+    { would: decision, reason: null },
+  ),
   checkDuration: histogram(
     'remit_check_duration_seconds',
     'Duration of a check from the decoded request to its answer, with its trace as exemplar',

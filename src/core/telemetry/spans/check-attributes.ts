@@ -2,6 +2,7 @@ import type { Action } from '../../action/http/http.ts';
 import { taskTokenOf } from '../../decide/facts.ts';
 import type { CallFacts } from '../../decide/facts.ts';
 import { isDeny } from '../../decision/decision.ts';
+import type { Decision } from '../../decision/decision.ts';
 import { reasons } from '../../decision/reasons.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { RefusedCaller } from '../../identity/refused-caller.ts';
@@ -47,11 +48,23 @@ function tellDecision(judgement: DecidedCheck, tell: Tell): void {
   tell('remit.cache', cache);
   if (policySet !== null) tell('remit.policy.set', policySet);
   if (policyGeneration !== null) tell('remit.policy.generation', policyGeneration);
+  if (judgement.mode !== undefined) tellObserved(judgement.mode.id, decision, tell);
   if (!isDeny(decision)) return;
   tell('remit.reason', decision.reason);
   tell('remit.detail', decision.detail);
   const fault = faultOf(judgement);
   if (fault !== null) tell('error.type', fault);
+}
+
+/** What enforcing would have answered to a call that is only observed. */
+function tellObserved(entry: string, decision: Decision, tell: Tell): void {
+  const would = isDeny(decision) ? decision : (decision.observed ?? decision);
+  tell('remit.mode', 'observe');
+  tell('remit.mode.entry', entry);
+  tell('remit.would.decision', would.kind);
+  if (!isDeny(would)) return;
+  tell('remit.would.reason', would.reason);
+  tell('remit.would.detail', would.detail);
 }
 
 function tellAction({ id, kind, isDecidedOnHeaders, template, mcp }: Action, tell: Tell): void {

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { HttpCall } from '../../../core/action/http/call.ts';
 import { type Deny, deny, isDeny } from '../../../core/decision/decision.ts';
-import type { CheckFacts } from '../../check/asked-check.ts';
+import type { CheckFacts, RefusedRequest } from '../../check/asked-check.ts';
 import type { PeerFacts } from '../../../core/identity/caller.ts';
 import { authorityFrom, methodFrom, targetFrom } from './canonical.ts';
 import { callNameOf } from '../grpc/call-name.ts';
@@ -36,7 +36,7 @@ export function checkFactsFrom(
   request: DecodedCheckRequest,
   traceparent: string | null,
   rules: RequestRules = { partialBodyBytes: null },
-): CheckFacts | Deny {
+): CheckFacts | RefusedRequest {
   const http = request.attributes?.request?.http;
   if (http === undefined) return deny('request.unsupported', 'the request is not HTTP');
   const lines = headerLinesFrom(http);
@@ -46,7 +46,7 @@ export function checkFactsFrom(
   const peer = peerFrom(request, headers.byName, rules);
   if (isDeny(peer)) return peer;
   const call = callFrom(http, headers, rules);
-  if (isDeny(call)) return call;
+  if (isDeny(call)) return { ...call, seen: { peer, host: hostIn(http, headers) } };
   const mcpReadings = mcpReadingsFrom(request.attributes?.metadata_context?.filter_metadata);
   const trace = {
     parent: traceparentFrom(traceparent),
@@ -58,6 +58,14 @@ export function checkFactsFrom(
     trace,
     ...sourceFrom(request),
   };
+}
+
+/** The host of a request that is refused; `null` if it has several, or none that can be read. */
+function hostIn({ host = '' }: DecodedHttpRequest, { byName, pseudo }: Headers): string | null {
+  const authority = authorityFrom(host);
+  const isAmbiguous =
+    differenceProblem(':authority', pseudo, host) !== null || differenceProblem('host', byName, host) !== null;
+  return isDeny(authority) || isAmbiguous ? null : authority.host;
 }
 
 function headerLinesFrom(http: DecodedHttpRequest): readonly HeaderLine[] | Deny {

@@ -106,7 +106,8 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 function preparedAllow(answer: Answer, options: ResponseOptions): Buffer | null {
   const { decision, decisionId, taskId, agent, action, transactionToken, passing } = answer;
   const traceId = traceIdOf(answer);
-  if (decision.kind !== 'allow' || transactionToken !== null || passing.length > 0) return null;
+  if (decision.kind !== 'allow' || decision.observed !== null || transactionToken !== null || passing.length > 0)
+    return null;
   if (traceId === null || taskId === null || agent === null || action === null) return null;
   if (!UUID.test(decisionId) || !UUID.test(taskId)) return null;
   const template = templateFor(answer, { agent, action }, options);
@@ -149,6 +150,8 @@ function transactionTokenOf({ transactionToken }: Answer): string | null {
   throw new Error('the transaction token must be a compact JWS');
 }
 
+const isObserved = ({ decision }: Answer): boolean => decision.kind === 'allow' && decision.observed !== null;
+
 function allowed(answer: Answer): CheckedAnswer {
   const values: Readonly<Record<(typeof OWNED_HEADERS)[number], string | null>> = {
     'x-remit-decision': `allow${decisionIds(answer)}`,
@@ -163,7 +166,8 @@ function allowed(answer: Answer): CheckedAnswer {
   // INVARIANT: set or removed, never both: Envoy removes last, which would drop the header.
   const unset = OWNED_HEADERS.filter((name) => values[name] === null);
   const passing: ReadonlySet<string> = new Set(answer.passing);
-  const withheld = CREDENTIAL_HEADERS.filter((name) => !passing.has(name));
+  // Of a call that is only observed, the caller's headers stay as they are.
+  const withheld = isObserved(answer) ? [] : CREDENTIAL_HEADERS.filter((name) => !passing.has(name));
   return { kind: 'ok', headers, headersToRemove: [...withheld, ...unset] };
 }
 

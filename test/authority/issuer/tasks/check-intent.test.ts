@@ -78,7 +78,7 @@ describe('POST /intents/check', () => {
   });
 
   it('says of what would be granted why every use would be denied', async () => {
-    const at = await startBench(folder(), { grant: () => ({ kind: 'allow', policyIds: ['all'] }) });
+    const at = await startBench(folder(), { grant: () => ({ kind: 'allow', policyIds: ['all'], observed: null }) });
     const actions = ['payments.list', 'payments.refund'];
     const { json } = await check({ authorization_details: details({ actions }) }, at.reporter, at);
     expect([json['granted'], json['actions']]).toEqual([

@@ -92,7 +92,9 @@ describe('a scope alone', () => {
     let questions = 0;
     instead.grant = () => {
       questions += 1;
-      return questions === 1 ? { kind: 'allow', policyIds: ['p'] } : deny('policy.not-permitted', 'not alone');
+      return questions === 1
+        ? { kind: 'allow', policyIds: ['p'], observed: null }
+        : deny('policy.not-permitted', 'not alone');
     };
     expect(refused(await withScope('payments.list payments.read'))[1]).toBe('invalid_scope');
     expect(questions).toBe(3);
@@ -111,7 +113,7 @@ describe('a scope alone', () => {
     let questions = 0;
     instead.grant = () => {
       questions += 1;
-      return questions === 1 ? { kind: 'allow', policyIds: ['p'] } : deny('policy.error', 'broken');
+      return questions === 1 ? { kind: 'allow', policyIds: ['p'], observed: null } : deny('policy.error', 'broken');
     };
     expect(refused(await withScope('payments.list payments.read'))[1]).toBe('temporarily_unavailable');
   });

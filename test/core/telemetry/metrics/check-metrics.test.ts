@@ -5,7 +5,7 @@ import { checkMetrics } from '../../../../src/core/telemetry/metrics/check-metri
 import type { FinishedCheck } from '../../../../src/core/telemetry/finished-check.ts';
 import { newMetrics } from '../../../../src/core/telemetry/metrics/metrics.ts';
 
-const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
+const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never, observed: null };
 const unknown = deny('action.unknown', 'no route');
 const traceId = 'a'.repeat(32);
 

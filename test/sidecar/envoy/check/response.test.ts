@@ -18,7 +18,7 @@ import { readAsEnvoy, valuesOf } from '../protos.ts';
 const options = { helpUrl: 'https://remit.test/reasons' };
 const id = '0198f6c1-0000-7000-8000-000000000000';
 const traceId = 'ab'.repeat(16);
-const allow = { kind: 'allow', policyIds: ['p'] } as const;
+const allow = { kind: 'allow', policyIds: ['p'], observed: null } as const;
 const answerFor = (over: Partial<Answer>): Answer => ({
   decision: allow,
   decisionId: id,

@@ -32,7 +32,10 @@ const refuse = refusalsFrom({ response, newDecisionId: () => decisionId });
 export const decideAlike = (): CheckHandler =>
   authorizationHandler(
     checksBy(async (facts) =>
-      answerWith({ decisionId, decision: 'kind' in facts ? facts : { kind: 'allow', policyIds: ['p'] } }),
+      answerWith({
+        decisionId,
+        decision: 'kind' in facts ? facts : { kind: 'allow', policyIds: ['p'], observed: null },
+      }),
     ),
     { rules: { partialBodyBytes: 65_536 }, response, refuse },
   );

@@ -107,7 +107,7 @@ describe('allowedReuse', () => {
       ask: () => ({ kind: 'not-permitted' }),
       keyReads: () => [],
     };
-    const decision = { kind: 'allow', policyIds: [] } as const;
+    const decision = { kind: 'allow', policyIds: [], observed: null } as const;
     expect(allowedReuse({ decision, question: null, target: null }, { policies, nowMs: 0 })).toBeNull();
   });
 });

@@ -1,0 +1,87 @@
+import { allowBy } from '../decision/allow.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { Decision, Deny } from '../decision/decision.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import type { ObserveEntry } from '../policy/enforcement.ts';
+
+/**
+ * What becomes of a denial while its call is observed: `passes`, `denied`, or denied only if it is about a token that names an issuer of Remit
+ * (`remit-token`), or by a forbid with `@always("true")` (`always`).
+ */
+type WhileObserved = 'passes' | 'denied' | 'remit-token' | 'always';
+
+/**
+ * By reason: what is denied also while observing is a token of Remit that is ended, revoked, suspended, stolen, forged or replayed, and a forbid
+ * that always holds. Everything else passes as if Remit were not there, its own faults too. A new reason does not compile without its row.
+ */
+export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Object.freeze({
+  'request.malformed': 'passes',
+  'request.not-canonical': 'passes',
+  'request.unsupported': 'passes',
+  'request.body-incomplete': 'passes',
+  'request.too-large': 'passes',
+  'identity.missing': 'passes',
+  'identity.invalid': 'passes',
+  'identity.untrusted-domain': 'passes',
+  'identity.conflict': 'passes',
+  'token.missing': 'passes',
+  // Forged, if it names an issuer of Remit: tokens of others are the upstream's.
+  'token.malformed': 'remit-token',
+  'token.algorithm': 'remit-token',
+  'token.signature': 'remit-token',
+  'token.issuer': 'passes',
+  'token.audience': 'passes',
+  // Ended: tokens of tasks that are no longer known have expired.
+  'token.expired': 'remit-token',
+  'token.not-yet-valid': 'passes',
+  'token.lifetime': 'remit-token',
+  // Stolen.
+  'token.binding': 'denied',
+  // Replayed, or stolen without its key.
+  'token.proof': 'denied',
+  'token.proof-nonce': 'denied',
+  'token.replay-memory-full': 'passes',
+  'token.revoked': 'denied',
+  'token.static-secret': 'passes',
+  'token.keys-unavailable': 'passes',
+  'task.unknown': 'denied',
+  'task.suspended': 'denied',
+  'task.completed': 'denied',
+  'task.cancelled': 'denied',
+  'task.revoked': 'denied',
+  'task.expired': 'denied',
+  'task.stopped': 'denied',
+  'task.exhausted': 'passes',
+  'task.replayed': 'denied',
+  'task.state-unavailable': 'passes',
+  'action.unknown': 'passes',
+  'action.unasked': 'passes',
+  'action.outside-intent': 'passes',
+  'action.arguments': 'passes',
+  'policy.forbidden': 'always',
+  'policy.not-permitted': 'passes',
+  'policy.error': 'passes',
+  'policy.unavailable': 'passes',
+  'policy.expired': 'passes',
+  'policy.stale': 'passes',
+  'ledger.unavailable': 'passes',
+  'check.deadline': 'passes',
+  overloaded: 'passes',
+  internal: 'passes',
+});
+
+/** Whether a denial holds also while its call is observed. */
+export function holdsWhileObserved({ reason, isAlways, isOfRemit }: Deny): boolean {
+  const what = WHILE_OBSERVED[reason];
+  if (what === 'always') return isAlways === true;
+  return what === 'denied' || (what === 'remit-token' && isOfRemit === true);
+}
+
+/**
+ * The answer to a decided call: the decision, but for a denial of a call that is only observed. Such a call is allowed, by no policy, and the
+ * denial is kept beside. Pure and total.
+ *
+ * @param mode the entry that covers the call; `null` if it is enforced
+ */
+export const enforce = (decision: Decision, mode: ObserveEntry | null): Decision =>
+  mode === null || !isDeny(decision) || holdsWhileObserved(decision) ? decision : allowBy([], decision);
