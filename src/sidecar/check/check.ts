@@ -4,6 +4,7 @@ import { decideUse } from './decide-use.ts';
 import { askingAgentOf, readCheck } from './read.ts';
 import type { ReadCheck } from './read.ts';
 import type { AskedCheck } from './asked-check.ts';
+import { modeOfRead, passingFault } from './passing-fault.ts';
 import type { CheckServices } from './services.ts';
 import { observe, traceUse } from './observe.ts';
 import type { AnsweredCheck, ObservingServices } from './observe.ts';
@@ -17,6 +18,8 @@ export type CheckAnswers = readonly Isolated<Answer | Promise<Answer>>[];
 export interface Checks {
   /** Answers the checks of one turn of the event loop. An exception in one check affects that check alone. */
   answers(asked: readonly Isolated<AskedCheck>[]): CheckAnswers;
+  /** The answer to a check that threw, if its call is only observed; `null` if it is enforced. Never throws. */
+  passing(asked: Isolated<AskedCheck>): Answer | null;
   /** Writes spans and metrics of the checks answered synchronously. Call it in the same turn, after those answers are sent. */
   afterwards(): void;
 }
@@ -35,6 +38,12 @@ export function checksWith(services: CheckServices): Checks {
       answered = answered.concat(done.filter((one) => !('then' in one) && !isTooOften(one)) as typeof answered);
       return mapIsolated(done, (one) => ('then' in one ? late(services, one) : one.answer));
     },
+    passing: (asked) => {
+      const [answer] = mapIsolated([asked], (one) =>
+        passingFault(services, one, (again) => readCheck(services, again)),
+      );
+      return answer === undefined || answer instanceof Fault ? null : answer;
+    },
     afterwards: () => {
       const over = answered;
       answered = [];
@@ -46,14 +55,18 @@ export function checksWith(services: CheckServices): Checks {
   };
 }
 
-/** Marks a check whose agent exceeds its rate limit. Such a check is neither decided nor recorded. */
+/** Marks a check whose agent exceeds its rate limit. Such a check is neither decided nor recorded, unless its call is only observed. */
 const tooOften = new Error('an agent asks too often');
 
 /** Whether a check was rejected because its agent exceeds its rate limit. */
 export const isTooOften = (one: unknown): boolean => one instanceof Fault && one.error === tooOften;
 
 const admitted = ({ admits }: Pick<CheckServices, 'admits'>, read: ReadCheck): Isolated<ReadCheck> =>
-  admits?.(askingAgentOf(read.reading)) === false ? new Fault(tooOften) : read;
+  admits?.(askingAgentOf(read.reading)) === false ? tooOftenRead(read) : read;
+
+/** Above its rate, an agent whose calls are only observed is decided all the same, and passes unless it is denied while observing too. */
+const tooOftenRead = (read: ReadCheck): Isolated<ReadCheck> =>
+  modeOfRead(read) === null ? new Fault(tooOften) : { ...read, isTooOften: true };
 
 /** Writes span and metrics of a check that waited, as soon as it is answered. */
 async function late(services: ObservingServices, waiting: Promise<AnsweredCheck>): Promise<Answer> {

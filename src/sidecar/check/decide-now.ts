@@ -75,7 +75,7 @@ export function decideNow(services: CountingServices, read: ReadCheck, use: Coun
   const gatheredMs = monotonicMs();
   let cache: CacheResult = 'bypass';
   const rules = { binding: services.binding, policies, onCache: (result: CacheResult) => (cache = result) };
-  const first = isLate(asked.call, gatheredMs) ? outOfTime : decide(facts, rules);
+  const first = isLate(asked.call, gatheredMs) ? outOfTime : limited(read, decide(facts, rules));
   const mode = modeOf(facts, policies);
   const decision = mode === null ? first : alwaysOr(first, { facts, mode, rules });
   const decidedMs = monotonicMs();
@@ -95,6 +95,12 @@ export function decideNow(services: CountingServices, read: ReadCheck, use: Coun
   };
   return { read, use, check, byPolicy: decision, beganMs, gatheredMs, decidedMs };
 }
+
+/** What policies permit is denied above the rate of the agent. */
+const limited = ({ isTooOften }: ReadCheck, decision: Decision): Decision =>
+  isTooOften === true && !isDeny(decision) ? aboveRate : decision;
+
+const aboveRate = deny('overloaded', 'the agent asks more often than its rate');
 
 /** The denial of a policy that always holds, in place of a denial that would pass because the call is only observed. */
 const alwaysOr = (

@@ -46,6 +46,8 @@ export interface ReadCheck {
   readonly clocks: Clocks;
   /** Time spent on reading, in milliseconds. */
   readonly readMs: number;
+  /** Set if the agent is above its rate, and the call only observed. */
+  readonly isTooOften?: true;
 }
 
 const MAX_TOKEN_BYTES = 8192;

@@ -2,13 +2,14 @@
 import { isTooOften } from '../check/check.ts';
 import type { Checks } from '../check/check.ts';
 import type { Answer } from '../check/answer.ts';
-import type { CheckFacts, RefusedRequest } from '../check/asked-check.ts';
+import type { AskedCheck, CheckFacts, RefusedRequest } from '../check/asked-check.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import { decodedCheckRequestFrom } from './check/check-request.ts';
 import { checkFactsFrom, type RequestRules } from './check/request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './check/response.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
+import type { Isolated } from '../../core/runtime/collections/map-isolated.ts';
 import type { RefusalCause, Refuse } from './check/refusal.ts';
 import type { CheckHandler, CheckMessage } from './server-options.ts';
 
@@ -27,25 +28,36 @@ export interface AuthorizationOptions {
 /** Decodes, checks and encodes. Never throws or rejects: every error ends in a denial. */
 export function authorizationHandler(checks: Checks, options: AuthorizationOptions): CheckHandler {
   const { rules, response, monotonicMs = () => 0 } = options;
-  const failed = (error: unknown): Uint8Array => {
+  const failed = (error: unknown, asked: Isolated<AskedCheck> | undefined): Uint8Array => {
     options.onFault?.(error);
-    return options.refuse('failed');
+    return passingBytes(asked) ?? options.refuse('failed');
   };
-  const encode = (answer: Answer | Promise<Answer>): Uint8Array | Promise<Uint8Array> =>
+  const passingBytes = (asked: Isolated<AskedCheck> | undefined): Uint8Array | null => {
+    try {
+      const passing = asked === undefined ? null : checks.passing(asked);
+      return passing === null ? null : checkResponseFrom(passing, response);
+    } catch {
+      return null;
+    }
+  };
+  const encode = (
+    answer: Answer | Promise<Answer>,
+    asked: Isolated<AskedCheck> | undefined,
+  ): Uint8Array | Promise<Uint8Array> =>
     'then' in answer
-      ? answer.then((late) => checkResponseFrom(late, response)).catch(failed)
+      ? answer.then((late) => checkResponseFrom(late, response)).catch((error: unknown) => failed(error, asked))
       : checkResponseFrom(answer, response);
   return {
     answers: (calls) => {
-      const asked = mapIsolated(calls, (call) => {
+      const asked: readonly Isolated<AskedCheck>[] = mapIsolated(calls, (call) => {
         const beganMs = monotonicMs();
         const facts = factsOf(call, rules);
         return { facts, call, decodeMs: monotonicMs() - beganMs };
       });
-      const encoded = mapIsolated(checks.answers(asked), encode);
-      return encoded.map((bytes) => {
+      const encoded = mapIsolated(checks.answers(asked), (answer, index) => encode(answer, asked[index]));
+      return encoded.map((bytes, index) => {
         if (isTooOften(bytes)) return options.refuse('agent');
-        return bytes instanceof Fault ? failed(bytes.error) : bytes;
+        return bytes instanceof Fault ? failed(bytes.error, asked[index]) : bytes;
       });
     },
     afterwards: () => checks.afterwards(),

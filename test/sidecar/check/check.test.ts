@@ -1165,6 +1165,36 @@ describe('an observed call', () => {
     ]);
   });
 
+  it('passes above the rate of its agent, which has no effect on what is denied while observing', async () => {
+    const { services } = await observing({}, { admits: () => false }, forbidding);
+    expect((await check(services, 'list')).decision).toMatchObject({ observed: { reason: 'overloaded' } });
+    expect((await check(services, 'create')).decision).toMatchObject({ kind: 'deny', policyIds: ['never'] });
+    const { services: enforcing } = await observing({ untilMs: nowMs }, { admits: () => false });
+    await expect(check(enforcing, 'list')).rejects.toThrow('too often');
+  });
+
+  it('passes if its check throws, unless it carries a token that is to be judged', async () => {
+    const fault = (): never => {
+      throw new Error('a bug');
+    };
+    const { services, records } = await observing({}, { uses: { ...new TokenUses(1), next: fault } as never });
+    const plain = await observing({}, { outcomes: { answered: () => undefined, decided: () => undefined } });
+    const passing = (call: HttpCall, of: CheckServices = services) =>
+      checksWith(of).passing({ facts: { peer, call, ...quiet }, call: askedCall });
+    expect(passing(withoutToken(callOf(uses.list)))).toMatchObject({
+      decision: { kind: 'allow', observed: { reason: 'internal' } },
+    });
+    expect(records).toMatchObject([{ mode: 'observe', would: { decision: 'deny', reason: 'internal' } }]);
+    for (const call of [callOf(uses.list), forged()]) expect(passing(call, plain.services)).toBeNull();
+    const { services: enforcing } = await observing({ untilMs: nowMs });
+    expect(passing(withoutToken(callOf(uses.list)), enforcing)).toBeNull();
+    const { services: broken } = await observing(
+      {},
+      { digestOf: fault, states: { ...services.states, clocks: fault } },
+    );
+    expect(passing(withoutToken(callOf(uses.list)), broken)).toBeNull();
+  });
+
   it('without an identity passes by its server alone, and is read to be learnt', async () => {
     const { services, records } = await observing({ agents: null });
     const body = Buffer.from(

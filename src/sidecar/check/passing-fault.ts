@@ -1,0 +1,64 @@
+import { answerTo } from './answer.ts';
+import type { Answer, AnswerServices } from './answer.ts';
+import type { AskedCheck } from './asked-check.ts';
+import { traceOf } from './decide-now.ts';
+import type { ReadCheck } from './read.ts';
+import type { CheckServices } from './services.ts';
+import { shownCheck } from '../../core/decide/decided-check.ts';
+import type { DecidedCheck } from '../../core/decide/decided-check.ts';
+import { enforce } from '../../core/decide/enforce.ts';
+import { modeOf } from '../../core/decide/mode.ts';
+import { deny, isDeny } from '../../core/decision/decision.ts';
+import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
+import type { ObserveEntry } from '../../core/policy/enforcement.ts';
+import { useRecord } from '../../core/ledger/use.ts';
+import { placeOfCheck } from '../../core/telemetry/spans/span.ts';
+import { noTask } from './task-facts.ts';
+
+/** The entry that covers a check that was read; `null` if it is enforced. */
+export const modeOfRead = ({ reading, clocks, policies }: ReadCheck): ObserveEntry | null =>
+  modeOf({ ...reading, nowMs: clocks.wallMs, floorMs: clocks.floorMs }, policies);
+
+/** The services that answer an observed check that threw. */
+export type FaultServices = AnswerServices & Pick<CheckServices, 'ports' | 'ledger' | 'digestOf' | 'spans'>;
+
+const failed = deny('internal', 'the check failed');
+
+/**
+ * The answer to a check that threw while it was decided, if its call is only observed: a fault of Remit must not be an outage. `null` if it is
+ * enforced, or carries a token that Remit would have had to judge.
+ *
+ * @param read reads the check again; what it throws is the caller's
+ */
+export function passingFault(
+  services: FaultServices,
+  asked: AskedCheck,
+  read: (asked: AskedCheck) => ReadCheck,
+): Answer | null {
+  const again = read(asked);
+  const mode = modeOfRead(again);
+  const decision = enforce(failed, mode);
+  if (mode === null || isDeny(decision) || isToJudge(again)) return null;
+  const { reading, clocks, policies } = again;
+  const { circumstances: _circumstances, ...facts } = reading;
+  const place = placeOfCheck(services, traceOf(asked).parent);
+  const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
+  const check: DecidedCheck = shownCheck(
+    {
+      decisionId: uuidV7(clocks.wallMs, services.ports.randomBytes(UUID_RANDOM_BYTES)),
+      decision,
+      mode,
+      facts: { ...facts, ...noTask, use: 0, reuse: [], nowMs: clocks.wallMs, floorMs: clocks.floorMs },
+      policySet,
+      policyGeneration,
+      cache: 'bypass',
+    },
+    services.digestOf,
+  );
+  services.ledger.append(useRecord(check, place));
+  return answerTo(services, check, { traceId: place.traceId, transactionToken: null });
+}
+
+/** Whether a call carries a token that is Remit's to judge: ended and stolen ones are denied also while observing. */
+const isToJudge = ({ reading: { credential } }: ReadCheck): boolean =>
+  isDeny(credential) ? credential.isOfRemit === true : credential.kind !== 'workload-identity';
