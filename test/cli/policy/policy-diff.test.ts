@@ -113,7 +113,7 @@ describe('remit policy diff', () => {
       '  such as p/tests/payments.test.yaml:12 the planner pays, p/tests/payments.test.yaml:17 a payment without a currency is one in euros',
     ];
     const one = await diff('p', 'limit', '--cases', 'p/tests/payments.test.yaml'.replace('p/', `${example.path}/`));
-    expect([one.code, ...one.out.slice(5)]).toEqual([
+    expect([one.code, ...one.out.slice(6)]).toEqual([
       1,
       ...lines,
       '18 decisions compared, 0 not repeatable, 0 skipped: 1 kind of difference',
@@ -127,7 +127,7 @@ describe('remit policy diff', () => {
     const plain = { name: 'c', request, entities: [], decision: 'deny', reason: [], num_errors: 0 };
     writeFileSync(join(example.path, 'tests/a.cedartests.json'), JSON.stringify([plain]));
     const all = await diff('p', 'limit', '--cases', 'p');
-    expect([all.code, ...all.out.slice(5)]).toEqual([
+    expect([all.code, ...all.out.slice(6)]).toEqual([
       1,
       ...lines,
       '72 decisions compared, 0 not repeatable, 0 skipped: 1 kind of difference',
