@@ -74,7 +74,7 @@ describe('remit policy lint', () => {
       'per-use-value note',
       'permit-any-agent warning',
     ]);
-    expect(tool.driver.rules).toHaveLength(17);
+    expect(tool.driver.rules).toHaveLength(18);
   });
 
   it.each([
