@@ -44,7 +44,7 @@ import { callerFrom } from '../../src/core/identity/caller.ts';
 import { elementsIn, extensionsFrom, sequenceIn, uriNamesIn } from '../../src/core/identity/certificate-extensions.ts';
 import { leafFromDer, leafFromPem, leafFromUrlEncodedPem } from '../../src/core/identity/leaf-certificate.ts';
 import { refusedCallerFrom } from '../../src/core/identity/refused-caller.ts';
-import { matchesSpiffeId } from '../../src/core/identity/spiffe-id-pattern.ts';
+import { coversSpiffeId, matchesSpiffeId } from '../../src/core/identity/spiffe-id-pattern.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../../src/core/identity/spiffe-id.ts';
 import { xfccFrom } from '../../src/core/identity/xfcc.ts';
 import { canonicalFrom } from '../../src/core/ledger/canonical-json.ts';
@@ -243,6 +243,16 @@ export const edgeReaders: Readers = {
     principal: (text) => refusedCallerFrom({ principal: text, certificate: '', xfcc: [] }, rules, null),
     xfcc: (text) => refusedCallerFrom({ principal: '', certificate: text, xfcc: [text] }, { mode: 'xfcc' }, null),
   },
+  'core/identity/spiffe-id-pattern.ts coversSpiffeId': (text) =>
+    coversSpiffeId(
+      'spiffe://acme.test/a/*',
+      mustSpiffeId(
+        `spiffe://acme.test/a${text
+          .replaceAll(/[^a-z]/g, 'a')
+          .slice(0, 900)
+          .replaceAll(/(?=a)/g, '/')}a`,
+      ),
+    ),
   'core/identity/spiffe-id-pattern.ts matchesSpiffeId': (text) =>
     matchesSpiffeId(
       'spiffe://acme.test/*a*b*c*',

@@ -232,6 +232,7 @@ export const tokenReaders: Readers = {
 export const notOfTokens: Readonly<Record<string, string>> = {
   'authority/issuer/body.ts': 'counts bytes up to 64 KiB',
   'authority/issuer/bounds/connections.ts': 'counts',
+  'authority/issuer/bounds/handshakes.ts': 'connections before a byte of them is read',
   'authority/issuer/bounds/requests.ts': 'counts',
   'authority/issuer/bounds/turns.ts': 'a queue',
   'authority/issuer/token/decide-anew.ts': 'our own values',

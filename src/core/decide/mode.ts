@@ -1,7 +1,7 @@
 import type { Catalog } from '../action/catalog/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
-import { matchesSpiffeId } from '../identity/spiffe-id-pattern.ts';
+import { coversSpiffeId } from '../identity/spiffe-id-pattern.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { EVERY_AGENT } from '../policy/enforcement.ts';
 import type { ObserveEntry } from '../policy/enforcement.ts';
@@ -39,7 +39,7 @@ function callerOf({ caller, seen }: CoveredFacts): SpiffeId | null {
 
 const isOfAgents = (agents: ObserveEntry['agents'], caller: SpiffeId | null): boolean => {
   if (agents === null) return caller === null;
-  return caller !== null && agents.some((agent) => agent === EVERY_AGENT || matchesSpiffeId(agent, caller));
+  return caller !== null && agents.some((agent) => agent === EVERY_AGENT || coversSpiffeId(agent, caller));
 };
 
 /** What a call can be said to go to. */

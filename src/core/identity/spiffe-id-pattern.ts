@@ -19,6 +19,18 @@ export function matchesSpiffeId(pattern: string, id: SpiffeId): boolean {
   );
 }
 
+/**
+ * Whether an ID is of the agents of a pattern. It matches as in {@link matchesSpiffeId}, but a last segment that is `*` alone stands for all that
+ * follows: `spiffe://acme.test/ns/legacy/*` is the whole namespace.
+ */
+export function coversSpiffeId(pattern: string, id: SpiffeId): boolean {
+  if (!pattern.endsWith('/*')) return matchesSpiffeId(pattern, id);
+  const depth = pattern.split('/').length;
+  const found = id.split('/');
+  // Safe: the beginning of an ID up to a whole segment is one.
+  return found.length >= depth && matchesSpiffeId(pattern, found.slice(0, depth).join('/') as SpiffeId);
+}
+
 /** Compares the texts between the stars from left to right, in linear time. */
 function segmentMatches(pattern: string, segment: string): boolean {
   const [head = '', ...rest] = pattern.split('*');

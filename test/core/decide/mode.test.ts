@@ -63,13 +63,39 @@ const refused = (seen?: CallFacts['seen']): Facts => ({
 const fitsAgent = (named: readonly string[] | null, id: string | null): boolean =>
   named === null
     ? id === null
-    : id !== null && named.some((one) => one === '*' || new RegExp(`^${one.replaceAll('*', '[^/]*')}$`).test(id));
+    : id !== null &&
+      named.some(
+        (one) => one === '*' || new RegExp(`^${one.replace(/\/\*$/, '/.+').replaceAll('*', '[^/]*')}$`).test(id),
+      );
 
 describe('modeOf', () => {
   it.each<[string, Facts, Partial<ObserveEntry>, boolean]>([
     ['its agent, at every server', to('anywhere.test'), {}, true],
+    [
+      'an agent of its namespace with the ID of a pod',
+      to('anywhere.test', '/', { caller: callerOf('spiffe://acme.test/ns/legacy/sa/batch') }),
+      {},
+      true,
+    ],
+    [
+      'any agent of its trust domain',
+      to('tools.acme.test'),
+      { agents: ['spiffe://acme.test/*'], servers: ['tools'] },
+      true,
+    ],
+    [
+      'not what a pattern names only in part: the namespace itself',
+      to('anywhere.test', '/', { caller: callerOf('spiffe://acme.test/ns/legacy') }),
+      {},
+      false,
+    ],
+    [
+      'not what lies deeper than a star within the path',
+      to('anywhere.test', '/', { caller: callerOf('spiffe://acme.test/ns/legacy/sa/batch') }),
+      { agents: ['spiffe://acme.test/ns/*/batch'] },
+      false,
+    ],
     ['another agent', to('tools.acme.test', '/items', { caller: callerOf('spiffe://acme.test/ns/new/a') }), {}, false],
-    ['a longer id', to('a.test', '/', { caller: callerOf('spiffe://acme.test/ns/legacy/a/b') }), {}, false],
     [
       'the same path in another domain',
       to('a.test', '/', { caller: callerOf('spiffe://evil.test/ns/legacy/a') }),
@@ -136,7 +162,12 @@ describe('modeOf', () => {
   });
 
   it('covers a call only by an entry whose agents, servers and end all fit: for random entries and calls', () => {
-    const agents = ['spiffe://acme.test/ns/legacy/a', 'spiffe://acme.test/ns/new/a', 'spiffe://other.test/ns/legacy/a'];
+    const agents = [
+      'spiffe://acme.test/ns/legacy/sa/a',
+      'spiffe://acme.test/ns/legacy/a',
+      'spiffe://acme.test/ns/new/a',
+      'spiffe://other.test/ns/legacy/a',
+    ];
     const patterns = [...agents, 'spiffe://acme.test/ns/legacy/*', 'spiffe://acme.test/ns/*/a', '*'];
     const hosts = ['tools.acme.test', 'shared.acme.test', 'old.test', 'a.old.test'];
     const names = ['tools', 'crm', 'old.test', '*.old.test', 'tools.acme.test'];
