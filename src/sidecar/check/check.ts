@@ -8,6 +8,8 @@ import { modeOfRead, passingFault } from './passing-fault.ts';
 import type { CheckServices } from './services.ts';
 import { observe, traceUse } from './observe.ts';
 import type { AnsweredCheck, ObservingServices } from './observe.ts';
+import { isDeny } from '../../core/decision/decision.ts';
+import type { Deny } from '../../core/decision/decision.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
 import type { Isolated } from '../../core/runtime/collections/map-isolated.ts';
 
@@ -18,8 +20,12 @@ export type CheckAnswers = readonly Isolated<Answer | Promise<Answer>>[];
 export interface Checks {
   /** Answers the checks of one turn of the event loop. An exception in one check affects that check alone. */
   answers(asked: readonly Isolated<AskedCheck>[]): CheckAnswers;
-  /** The answer to a check that threw, if its call is only observed; `null` if it is enforced. Never throws. */
-  passing(asked: Isolated<AskedCheck>): Answer | null;
+  /** Whether any call is only observed now. */
+  isObserving(): boolean;
+  /**
+   * The answer to a check that threw, or that is not decided for `why`, if its call is only observed; `null` if it is enforced. Never throws.
+   */
+  passing(asked: Isolated<AskedCheck>, why?: Deny): Answer | null;
   /** Writes spans and metrics of the checks answered synchronously. Call it in the same turn, after those answers are sent. */
   afterwards(): void;
 }
@@ -38,9 +44,13 @@ export function checksWith(services: CheckServices): Checks {
       answered = answered.concat(done.filter((one) => !('then' in one) && !isTooOften(one)) as typeof answered);
       return mapIsolated(done, (one) => ('then' in one ? late(services, one) : one.answer));
     },
-    passing: (asked) => {
+    isObserving: () => {
+      const policies = services.policies();
+      return !isDeny(policies) && policies.observed.length > 0;
+    },
+    passing: (asked, why) => {
       const [answer] = mapIsolated([asked], (one) =>
-        passingFault(services, one, (again) => readCheck(services, again)),
+        passingFault(services, one, { read: (again) => readCheck(services, again), why }),
       );
       return answer === undefined || answer instanceof Fault ? null : answer;
     },

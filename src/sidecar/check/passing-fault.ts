@@ -9,6 +9,7 @@ import type { DecidedCheck } from '../../core/decide/decided-check.ts';
 import { enforce } from '../../core/decide/enforce.ts';
 import { modeOf } from '../../core/decide/mode.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
+import type { Deny } from '../../core/decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
 import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import { useRecord } from '../../core/ledger/use.ts';
@@ -25,19 +26,20 @@ export type FaultServices = AnswerServices & Pick<CheckServices, 'ports' | 'ledg
 const failed = deny('internal', 'the check failed');
 
 /**
- * The answer to a check that threw while it was decided, if its call is only observed: a fault of Remit must not be an outage. `null` if it is
- * enforced, or carries a token that Remit would have had to judge.
+ * The answer to a check that threw while it was decided, or that is not decided, if its call is only observed: a fault of Remit must not be an
+ * outage. `null` if it is enforced, or carries a token that Remit would have had to judge.
  *
- * @param read reads the check again; what it throws is the caller's
+ * @param by.read reads the check, again if it threw; what it throws is the caller's
+ * @param by.why why it is not decided; default `internal`
  */
 export function passingFault(
   services: FaultServices,
   asked: AskedCheck,
-  read: (asked: AskedCheck) => ReadCheck,
+  { read, why = failed }: { readonly read: (asked: AskedCheck) => ReadCheck; readonly why?: Deny | undefined },
 ): Answer | null {
   const again = read(asked);
   const mode = modeOfRead(again);
-  const decision = enforce(failed, mode);
+  const decision = enforce(why, mode);
   if (mode === null || isDeny(decision) || isToJudge(again)) return null;
   const { reading, clocks, policies } = again;
   const { circumstances: _circumstances, ...facts } = reading;

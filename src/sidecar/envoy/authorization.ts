@@ -3,13 +3,15 @@ import { isTooOften } from '../check/check.ts';
 import type { Checks } from '../check/check.ts';
 import type { Answer } from '../check/answer.ts';
 import type { AskedCheck, CheckFacts, RefusedRequest } from '../check/asked-check.ts';
-import { isDeny } from '../../core/decision/decision.ts';
+import { deny, isDeny } from '../../core/decision/decision.ts';
+import type { Deny } from '../../core/decision/decision.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import { decodedCheckRequestFrom } from './check/check-request.ts';
 import { checkFactsFrom, type RequestRules } from './check/request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './check/response.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
 import type { Isolated } from '../../core/runtime/collections/map-isolated.ts';
+import { TokenBucket } from '../../core/runtime/collections/token-bucket.ts';
 import type { RefusalCause, Refuse } from './check/refusal.ts';
 import type { CheckHandler, CheckMessage } from './server-options.ts';
 
@@ -25,6 +27,12 @@ export interface AuthorizationOptions {
   readonly onFault?: (error: unknown) => void;
 }
 
+/**
+ * Refused checks of a second that are read to see if their calls are only observed. Reading costs about as much as deciding: without a bound,
+ * refusing would no longer relieve an overloaded process.
+ */
+const UNJUDGED = { burst: 500, perSecond: 1_000 } as const;
+
 /** Decodes, checks and encodes. Never throws or rejects: every error ends in a denial. */
 export function authorizationHandler(checks: Checks, options: AuthorizationOptions): CheckHandler {
   const { rules, response, monotonicMs = () => 0 } = options;
@@ -32,9 +40,10 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
     options.onFault?.(error);
     return passingBytes(asked) ?? options.refuse('failed');
   };
-  const passingBytes = (asked: Isolated<AskedCheck> | undefined): Uint8Array | null => {
+  const unjudged = new TokenBucket({ ...UNJUDGED, monotonicMs });
+  const passingBytes = (asked: Isolated<AskedCheck> | undefined, why?: Deny): Uint8Array | null => {
     try {
-      const passing = asked === undefined ? null : checks.passing(asked);
+      const passing = asked === undefined ? null : checks.passing(asked, why);
       return passing === null ? null : checkResponseFrom(passing, response);
     } catch {
       return null;
@@ -59,6 +68,11 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
         if (isTooOften(bytes)) return options.refuse('agent');
         return bytes instanceof Fault ? failed(bytes.error, asked[index]) : bytes;
       });
+    },
+    passing: (call, cause) => {
+      if (!checks.isObserving() || !unjudged.take()) return null;
+      const why = deny(REASONS[cause], 'the check was refused without being decided');
+      return passingBytes({ facts: factsOf(call, rules), call, decodeMs: 0 }, why);
     },
     afterwards: () => checks.afterwards(),
   };

@@ -2,7 +2,7 @@
 import type { AccessLogSink } from './access-log/access-log.ts';
 import type { GrpcMethod } from './grpc/grpc-call.ts';
 import type { BindProblem } from './grpc/grpc-server.ts';
-import type { Refuse } from './check/refusal.ts';
+import type { RefusalCause, Refuse } from './check/refusal.ts';
 
 /** A check with the used parts of its gRPC call. */
 export interface CheckMessage {
@@ -20,6 +20,11 @@ export interface CheckMessage {
 export interface CheckHandler {
   /** The bytes of a CheckResponse for each check, in order. Synchronous if nothing must be awaited. */
   answers(checks: readonly CheckMessage[]): readonly (Uint8Array | Promise<Uint8Array>)[];
+  /**
+   * The bytes that let a call pass whose check the server refuses, if the call is only observed; `null` if it is enforced. Absent: no call is
+   * observed.
+   */
+  passing?(check: CheckMessage, cause: RefusalCause): Uint8Array | null;
   /** Work that may follow after ready answers were sent, in the same turn of the event loop. */
   afterwards(): void;
 }

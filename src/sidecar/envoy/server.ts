@@ -12,7 +12,7 @@ import { type BindProblem, GrpcServer, tcpAddress } from './grpc/grpc-server.ts'
 import { Health } from './health.ts';
 import { ownCopyOf } from './check/own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
-import { refusalCause, type Refuse, surely } from './check/refusal.ts';
+import { type RefusalCause, refusalCause, type Refuse, surely } from './check/refusal.ts';
 import type { CheckHandler, ExtAuthzServerOptions, NetworkTransport, TransportParts } from './server-options.ts';
 import { SharedRoom } from '../../core/runtime/collections/shared-room.ts';
 
@@ -82,7 +82,7 @@ export class AuthorizationServer {
       monotonicMs,
       onTurn: () => options.turn?.begins(),
       run: this.#decide,
-      shed: (call, cause) => call.answer(this.#refusal(cause)),
+      shed: (call, cause) => call.answer(this.#refused(call, call.message, cause)),
       onTurnOver: () => {
         options.turn?.over();
         server.flush();
@@ -187,7 +187,7 @@ export class AuthorizationServer {
   readonly #expired = (call: IncomingCheck): void => {
     // A check that was asked records its decision, under the id of this answer.
     const isUnderWay = call.message !== NO_MESSAGE && call.queued.queue === null;
-    call.answer(this.#refusal('deadline', isUnderWay ? call.signal : undefined));
+    call.answer(isUnderWay ? this.#refusal('deadline', call.signal) : this.#refused(call, call.message, 'deadline'));
     call.signal.aborted = true;
   };
 
@@ -203,9 +203,21 @@ export class AuthorizationServer {
 
   #asks(call: IncomingCheck, message: Buffer): void {
     const agent = this.#admitted(message);
-    if (agent === null) call.answer(this.#refusal('agent'));
-    else if (!this.#hasRoomFor(message, agent)) call.answer(this.#refusal('full'));
+    if (agent === null) call.answer(this.#refused(call, message, 'agent'));
+    else if (!this.#hasRoomFor(message, agent)) call.answer(this.#refused(call, message, 'full'));
     else this.#enqueue(call, { message, agent });
+  }
+
+  /** The answer to a check that is not decided: a refusal, unless its call is only observed. */
+  #refused({ traceparent, deadlineMs, signal }: IncomingCheck, message: Buffer, cause: RefusalCause): Uint8Array {
+    if (message.length === 0) return this.#refusal(cause);
+    try {
+      const passing = this.#handler.passing?.({ message, traceparent, deadlineMs, signal }, cause) ?? null;
+      if (passing !== null && passing.length > 0) return passing;
+    } catch (error) {
+      this.#tellFault(error);
+    }
+    return this.#refusal(cause);
   }
 
   /** Whether there is room for a check of an agent, and for its message, which are then taken. */

@@ -1,3 +1,5 @@
+import { authorizationHandler } from '../../../src/sidecar/envoy/authorization.ts';
+import { envoyCheckRequestType, readAsEnvoy } from '../envoy/protos.ts';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -988,6 +990,26 @@ const fault = (): never => {
 const bytesOf = (answer: Answer): string => checkResponseFrom(answer, { helpUrl: null }).toString('latin1');
 
 // Issue 41, point 2.
+/** A header as Envoy sends it. */
+const raw = (key: string, value: string) => ({ key, raw_value: Buffer.from(value) });
+
+/** A request of the agent, as Envoy sends it. */
+const checkRequestTo = (host: string) =>
+  envoyCheckRequestType.serialize({
+    attributes: {
+      source: { principal: agent },
+      request: {
+        http: {
+          method: 'GET',
+          path: '/v1/payments',
+          host,
+          scheme: 'http',
+          header_map: { headers: [raw(':path', '/v1/payments'), raw(':authority', host), raw(':method', 'GET')] },
+        },
+      },
+    },
+  });
+
 describe('an observed call', () => {
   const untilMs = nowMs + 1;
   const entry: ObserveEntry = {
@@ -1193,6 +1215,30 @@ describe('an observed call', () => {
       { digestOf: fault, states: { ...services.states, clocks: fault } },
     );
     expect(passing(withoutToken(callOf(uses.list)), broken)).toBeNull();
+  });
+
+  it('passes if its check is refused without being decided, for the reason of the refusal', async () => {
+    const { services, records } = await observing();
+    const handler = authorizationHandler(checksWith(services), {
+      rules: { partialBodyBytes: null },
+      response: { helpUrl: null },
+      refuse: () => Buffer.from('refused'),
+    });
+    const call = { traceparent: null, deadlineMs: 1, signal: { aborted: false } };
+    const passing = (host: string) => handler.passing?.({ message: checkRequestTo(host), ...call }, 'full') ?? null;
+    expect(readAsEnvoy(passing('payments.acme.test') ?? Buffer.alloc(0)).ok_response).toBeDefined();
+    expect(records).toMatchObject([{ mode: 'observe', would: { decision: 'deny', reason: 'overloaded' } }]);
+    expect(passing('files.acme.test')).toBeNull();
+    // A bound on what is read of refused checks: otherwise refusing would cost as much as deciding.
+    const answers = Array.from({ length: 600 }, () => passing('payments.acme.test'));
+    expect(answers.filter((bytes) => bytes !== null)).toHaveLength(498);
+  });
+
+  it('reads no refused check if nothing is observed', async () => {
+    const set = await mustLoad(folderWith(POLICIES));
+    expect(checksWith(servicesWith({ policies: () => set })).isObserving()).toBe(false);
+    const { services } = await observing();
+    expect(checksWith(services).isObserving()).toBe(true);
   });
 
   it('without an identity passes by its server alone, and is read to be learnt', async () => {

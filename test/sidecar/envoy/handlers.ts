@@ -20,6 +20,7 @@ export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Answer | Prom
 /** Checks answered by a function of the test. */
 export const checksBy = (check: Check): Checks => ({
   answers: (asked) => mapIsolated(asked, ({ facts, call }) => check(facts, call)),
+  isObserving: () => false,
   passing: () => null,
   afterwards: () => undefined,
 });

@@ -70,6 +70,12 @@ const started = async (handler: OneHandler, over: Partial<ExtAuthzServerOptions>
   return { server, client, address: String(addresses[0]) };
 };
 
+const mustListen = async (server: AuthorizationServer): Promise<readonly string[]> => {
+  const addresses = await server.listen(['localhost:0']);
+  if ('problem' in addresses) throw new Error(addresses.problem);
+  return addresses;
+};
+
 const problemAt = async (address: string) => new AuthorizationServer(oneByOne(never), options).listen([address]);
 const bug = () => {
   throw new Error('bug');
@@ -319,6 +325,45 @@ describe('AuthorizationServer answering', () => {
     await until(() => waiting.length === 1);
     waiting[0]?.();
     expect(String(await last)).toBe('done');
+  });
+
+  it.each<[string, Partial<ExtAuthzServerOptions>, string]>([
+    ['beyond the bound', { maxInFlight: 1 }, 'full'],
+    ['above the rate of its agent', { admit: (bytes) => (bytes.includes('.test') ? null : '') }, 'agent'],
+  ])('lets a call pass that is only observed, %s', async (_name, over, why) => {
+    const asked: string[] = [];
+    const server = new AuthorizationServer(
+      {
+        ...oneByOne(never),
+        passing: ({ message }, cause) => {
+          asked.push(cause);
+          return Buffer.from(message).includes('observed.test') ? Buffer.from('passes') : null;
+        },
+      },
+      { ...options, ...over },
+    );
+    closing.push(() => server.close(0));
+    const [address] = await mustListen(server);
+    const client = checkClient(String(address));
+    closing.unshift(client.close);
+    const first = client.check(request).catch(() => undefined);
+    await until(() => server.inFlight === 1);
+    expect(String(await client.check(requestOf('observed.test')))).toBe('passes');
+    expect(reasonOf(await client.check(requestOf('enforced.test')))).toBe('overloaded');
+    expect(new Set(asked)).toEqual(new Set([why]));
+    await server.close(0);
+    await first;
+  });
+
+  it('refuses if the answer for an observed call throws or is empty', async () => {
+    for (const passing of [bug, () => Buffer.alloc(0)]) {
+      const server = new AuthorizationServer({ ...oneByOne(never), passing }, { ...options, admit: () => null });
+      closing.push(() => server.close(0));
+      const [address] = await mustListen(server);
+      const client = checkClient(String(address));
+      closing.unshift(client.close);
+      expect(reasonOf(await client.check(request))).toBe('overloaded');
+    }
   });
 
   it('reports `deadline` for a check that waited until its deadline, which a few slow checks do without overload', async () => {
