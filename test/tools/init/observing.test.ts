@@ -13,7 +13,7 @@ import { envoyConfigProblem } from '../../../src/dev/envoy.ts';
 import { describeWith, envoyPart } from '../../parts.ts';
 import { envoyVersions } from '../../parts/cache.ts';
 
-const shippedFile = resolve(import.meta.dirname, '../../../deploy/envoy/envoy-observe.yaml');
+const shippedFile = resolve(import.meta.dirname, '../../../deploy/observe/envoy.yaml');
 const withFiles = await shippedEnvoyConfig();
 const withSpire = await shippedSpireConfig();
 
@@ -25,7 +25,7 @@ const answersFor = (host: Host): Answers => {
 };
 
 describe('observingEnvoyConfig', () => {
-  it('is the shipped envoy-observe.yaml', async () => {
+  it('is the shipped observe/envoy.yaml', async () => {
     expect(parse(await readFile(shippedFile, 'utf8'))).toEqual(parse(observingEnvoyConfig(withSpire)));
   });
 
