@@ -73,7 +73,11 @@ describe('unlistedAllows', () => {
     const [test] = mustCases(`cases: [{ name: a, agent: ${planner}, action: read, expect: deny }]`);
     const action = set.catalog.actions.get('read');
     if (test === undefined || action === undefined) throw new Error('no case');
-    const many = Array.from({ length: MAX_ATTEMPTS + 1 }, () => ({ test, target: { action, isIssue: false } }));
+    // Each is of another time, since equal calls are tried once.
+    const many = Array.from({ length: MAX_ATTEMPTS + 1 }, (_, n) => ({
+      test: { ...test, circumstances: { ...test.circumstances, nowMs: n } },
+      target: { action, isIssue: false },
+    }));
     expect(unlistedAllows(many, set)).toEqual({
       problem: `there are ${MAX_ATTEMPTS + 5} unlisted calls, more than ${MAX_ATTEMPTS}: name fewer agents`,
     });
