@@ -62,6 +62,8 @@ const tools = spawn(
     stdio: ['pipe', 'pipe', 'ignore'],
   },
 );
+// `unshare` ignores other signals while its child runs.
+process.once('exit', () => tools.kill('SIGKILL'));
 const arrived: { readonly over: string; readonly authorization?: string | null }[] = [];
 createInterface({ input: tools.stdout }).on('line', (line) => arrived.push(JSON.parse(line)));
 const waited = async (what: string, is: () => boolean | Promise<boolean>): Promise<void> => {
@@ -212,5 +214,4 @@ const thief = createServer((socket) => socket.on('data', () => arrived.push({ ov
 await new Promise<void>((done) => thief.listen(15_001, '0.0.0.0', () => done()));
 await tried('redirected to another process', gone.call);
 await gone.close();
-tools.kill();
 process.stdout.write(`${JSON.stringify(outcome)}\n`, () => process.exit());
