@@ -8,7 +8,6 @@ import type { CommandEntry } from './cli/command-table.ts';
 import { faultText } from './cli/fault-text.ts';
 import { nodeProblem } from './core/config/required-node.ts';
 import { yieldToOthers } from './core/runtime/system/thread-priority.ts';
-import { limitThreadsByThemselves } from './core/runtime/system/v8-flags.ts';
 
 const help = `remit: is this call within the remit of the task this workload was given?
 
@@ -60,7 +59,6 @@ async function main(words: readonly string[], asked: CommandLine, io: CommandIo)
     io.err(`remit: ${problem}`);
     return EXIT.bad;
   }
-  if (entry.isServer === true && !asksHelp) limitThreadsByThemselves();
   if (!asksHelp && entry.isBesideServer) yieldToOthers();
   try {
     const command = await entry.load();

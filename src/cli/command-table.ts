@@ -5,8 +5,6 @@ export interface CommandEntry {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
-  /** Long-running: its threads have heaps of their own sizes. */
-  readonly isServer?: true;
   /** Busy for minutes with the files of a running server: runs at low priority, so that its checks come first. */
   readonly isBesideServer?: true;
 }
@@ -27,7 +25,6 @@ export const commandTable: readonly CommandEntry[] = [
     name: 'serve',
     summary: 'run the roles named in the configuration',
     load: async () => (await import('./serve.ts')).serve,
-    isServer: true,
   },
   {
     name: 'healthcheck',

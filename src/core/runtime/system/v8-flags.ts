@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
-
 /**
  * V8 flags for a process that answers checks, whatever the defaults of the Node version (measured in `test/bench/README.md`). Image and
  * units of systemd pass them: V8 and the allocator read most settings only at start.
@@ -40,15 +38,6 @@ export const SERVING_ALLOCATOR: Readonly<Record<string, string>> = {
   MALLOC_TRIM_THRESHOLD_: '131072',
   MALLOC_MMAP_THRESHOLD_: '32768',
 };
-
-/**
- * Gives each thread that starts from now on the heap of its `resourceLimits`, which the flags `--max-semi-space-size` and
- * `--initial-old-space-size` of the process would override. The thread that calls this keeps what it has.
- */
-export function limitThreadsByThemselves(): void {
-  setFlagsFromString('--max-semi-space-size=0');
-  setFlagsFromString('--initial-old-space-size=0');
-}
 
 /** How a process was started. */
 export interface StartedWith {
