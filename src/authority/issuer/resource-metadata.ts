@@ -48,7 +48,7 @@ export function answerResourceMetadata({ serverId }: IssuerRequest, services: Is
   );
 }
 
-/** The audience at the port, without a slash that it does not have itself; `null` for a number that is no port. */
+/** The audience with this port. It ends in a slash only if the audience does. `null` if the port is not a valid number. */
 function audienceAt(audience: string, port: string | undefined): string | null {
   if (port === undefined) return audience;
   if (Number(port) > MAX_PORT) return null;

@@ -45,7 +45,7 @@ export const receivedSource = ({ stored }: { readonly stored: StoredLog }): Reco
     for (const entry of stored.entries()) if ('seq' in entry) yield entry;
   };
 
-/** Where what is read is counted, and who is told of it. */
+/** The counts of what is read, and who gets its progress. */
 export interface Reading {
   readonly counts: ReadCounts;
   /** Called with the number of records read so far. */

@@ -31,7 +31,7 @@ export function hasBody({ headers, body }: Pick<HttpCall, 'headers' | 'body'>): 
   return (body?.length ?? 0) > 0 || headers.has('transfer-encoding') || length.some((value) => !/^0+$/.test(value));
 }
 
-/** Why a body is refused, and what its caller is told of it. */
+/** Why a body is refused, and the facts of it that its caller gets. */
 export type BodyRefusal = Problem & Required<Pick<DenialFacts, 'argument'>>;
 
 /** Why a body that will not be read is not acceptable; `null` if it is, or will be read. */

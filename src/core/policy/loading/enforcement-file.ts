@@ -188,7 +188,10 @@ function serversOf(
 
 const serverName = textOf<string>('the id of a server, or a host', (value) => value);
 
-/** A host of several labels, so that a mistyped id is none; of a suffix, so that it is not all of a top-level domain. */
+/**
+ * Whether a text is a host that the catalog may lack. It has at least two labels, so that a mistyped server id is not taken for a host, and
+ * `*.test` does not cover a whole top-level domain.
+ */
 const isForeignHost = (value: string): boolean =>
   value.startsWith('*.') ? isForeignHost(value.slice(2)) : isHost(value) && /[.:]/.test(value);
 

@@ -69,7 +69,7 @@ function pastEnvoy(service: HostObject, { guarded, workload }: ToolPod): readonl
     .map((port) => ({
       code: 'kubernetes.around' as const,
       where: placeOf(service),
-      message: `it leads to the port \`${String(port)}\` of \`${placeOf(workload.object)}\`, which is none of its Envoy: nobody is asked about those calls`,
+      message: `it leads to the port \`${String(port)}\` of \`${placeOf(workload.object)}\`, which is not a port of its Envoy: Remit is not asked about those calls`,
       fix: 'let `targetPort` be the port of Envoy, and let Envoy declare it in `ports`',
     }));
 }

@@ -137,7 +137,7 @@ export const policyAccess = check('nobody else can write the policies', ({ polic
         {
           code: 'policy.writable',
           where: `folder/${policies.folder}`,
-          message: `${policies.writable.split(': remove')[0] ?? ''}: whoever does decides what agents may do`,
+          message: `${policies.writable.split(': remove')[0] ?? ''}: others can then decide what agents may do`,
           fix: 'give the folder and its files to root or the user of Remit, and `chmod -R go-w`',
         },
       ],
