@@ -64,7 +64,7 @@ function indexed(document: Parsed, path: YamlChange['path']): readonly (string |
   const found: (string | number)[] = [];
   for (const step of path) {
     const isLast = found.length === path.length - 1;
-    const at = typeof step === 'string' && step.startsWith(BY_NAME) ? indexOf(document.getIn(found), step) : step;
+    const at = indexOfStep(document.getIn(found), step);
     const isThere = document.hasIn([...found, at]) || (isLast && isMap(document.getIn(found)));
     if (!isThere) throw new Error(`the shipped file has no \`${path.join('.')}\``);
     found.push(at);
@@ -74,5 +74,9 @@ function indexed(document: Parsed, path: YamlChange['path']): readonly (string |
 
 const BY_NAME = 'name=';
 
-const indexOf = (list: unknown, step: string): number =>
-  isSeq(list) ? list.items.findIndex((item) => isMap(item) && item.get('name') === step.slice(BY_NAME.length)) : -1;
+/** A step of a path with the index of the element in place of its name, -1 if there is none: `name=x` is the element whose `name` is `x`. */
+export function indexOfStep(parent: unknown, step: string | number): string | number {
+  if (typeof step === 'number' || !step.startsWith(BY_NAME)) return step;
+  const name = step.slice(BY_NAME.length);
+  return isSeq(parent) ? parent.items.findIndex((item) => isMap(item) && item.get('name') === name) : -1;
+}

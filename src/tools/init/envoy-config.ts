@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { productFile } from '../../core/runtime/system/product-file.ts';
-import { isMap, isSeq, parseDocument, type Document } from 'yaml';
+import { parseDocument, type Document } from 'yaml';
+import { indexOfStep } from './changed-yaml.ts';
 
 /** A host and port; port 0 picks a free port when listening. */
 export interface HostPort {
@@ -77,9 +78,8 @@ export function envoyConfigWithSpire(text: string, addresses: EnvoyAddresses, sp
 
 type ReplacedValue = readonly [path: Path, value: unknown];
 
-/** A path step that selects a sequence element by `name`. */
-const byName = 'name=';
-const named = (name: string): string => `${byName}${name}`;
+/** A path step that selects a sequence element by its `name`. */
+const named = (name: string): string => `name=${name}`;
 
 const listener: Path = ['static_resources', 'listeners', named('agents')];
 const tls: Path = [...listener, 'filter_chains', 0, 'transport_socket', 'typed_config', 'common_tls_context'];
@@ -112,12 +112,9 @@ function rendered(text: string, places: readonly ReplacedValue[]): string {
 function existing(document: Document, path: Path): Path {
   const found: (string | number)[] = [];
   for (const step of path) {
-    const at = typeof step === 'string' && step.startsWith(byName) ? indexOf(document.getIn(found), step) : step;
+    const at = indexOfStep(document.getIn(found), step);
     if (!document.hasIn([...found, at])) throw new Error(`the envoy configuration has no \`${path.join('.')}\``);
     found.push(at);
   }
   return found;
 }
-
-const indexOf = (list: unknown, step: string): number =>
-  isSeq(list) ? list.items.findIndex((item) => isMap(item) && item.get('name') === step.slice(byName.length)) : -1;
