@@ -29,6 +29,7 @@ const rank: Readonly<Record<string, number>> = {
   'core/runtime': 0,
   'core/sqlite': 1,
   'core/identity': 1,
+  'core/order': 2,
   'core/token': 2,
   'core/config': 3,
   'core/task': 3,
