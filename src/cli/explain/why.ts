@@ -2,6 +2,7 @@
 import { cures } from '../../core/decision/cures.ts';
 import { reasons } from '../../core/decision/reasons.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
+import { stageOf } from '../../sidecar/check/trace/stages.ts';
 import type { StageName } from '../../sidecar/check/trace/stages.ts';
 
 /** A decision, as a record, a trace or a rehearsal has it. */
@@ -31,17 +32,6 @@ export interface Why {
   readonly page: string | null;
 }
 
-const STAGES: Readonly<Partial<Record<string, StageName>>> = {
-  request: 'asked',
-  identity: 'identity',
-  token: 'token',
-  task: 'task',
-  action: 'action',
-  policy: 'policy',
-  ledger: 'answer',
-  check: 'answer',
-};
-
 /** Why a decision was made. */
 export function whyOf({ decision, reason, error = null, detail = null, policyIds = [] }: DecidedSo): Why {
   const shown = reason ?? error;
@@ -49,7 +39,7 @@ export function whyOf({ decision, reason, error = null, detail = null, policyIds
   return {
     decision,
     reason: shown,
-    stage: of === null ? null : (STAGES[of.split('.')[0] ?? ''] ?? null),
+    stage: of === null ? null : stageOf(of),
     meaning: of === null ? null : reasons[of].text,
     cause: detail,
     policies: policyIds,

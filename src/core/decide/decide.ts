@@ -4,6 +4,7 @@ import { coveringDetail } from '../action/intent-scope.ts';
 import { forbiddenSecret } from '../action/secrets/excepted-secret.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
+import { stateUnavailable } from '../decision/unavailable.ts';
 import type { Caller } from '../identity/caller.ts';
 import { authorize } from '../policy/authorize.ts';
 import { RISK_CEILING_MS } from '../policy/answers/cache.ts';
@@ -16,6 +17,7 @@ import { bindingProblem } from '../token/proof/binding.ts';
 import type { BindingMode } from '../token/proof/binding.ts';
 import type { TaskToken } from '../token/claims.ts';
 import type { CallFacts } from './facts.ts';
+import { stoppedCall, stoppedCredential } from './stopped.ts';
 import { workloadIdentity } from '../token/credential.ts';
 import type { Credential } from '../token/credential.ts';
 import { noHistory } from '../task/history.ts';
@@ -31,13 +33,15 @@ export interface Rules {
 }
 
 /**
- * Decides a call by identity, credential, binding, task, action, intent, policy, in the order of the data path. The first stage that
+ * Decides a call by identity, stops, credential, binding, task, action, intent, policy, in the order of the data path. The first stage that
  * refuses gives the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: CallFacts, rules: Rules): Decision {
   const { call, caller, credential, action, history, use, reuse, nowMs } = facts;
   if (isDeny(call)) return call;
   if (isDeny(caller)) return caller;
+  const stopped = stoppedCall(facts, rules.policies);
+  if (stopped !== null) return stopped;
   const secret = staticSecret(facts);
   if (secret !== null) return secret;
   if (isDeny(credential)) return credential;
@@ -45,6 +49,9 @@ export function decide(facts: CallFacts, rules: Rules): Decision {
   if (unbound !== null) return unbound;
   const task = credential.kind === 'task-token' ? liveTask(credential, facts) : null;
   if (isDeny(task)) return task;
+  const stoppedFor = stoppedCredential(facts);
+  if (stoppedFor !== null) return stoppedFor;
+  if (facts.orders.stale !== null) return stateUnavailable(facts.orders.stale);
   if (isDeny(rules.policies)) return rules.policies;
   const refused = refusedCredential(credential, action, rules);
   if (refused !== null) return refused;
@@ -71,6 +78,22 @@ function permitted(
   if (isDeny(covered)) return covered;
   const question = useQuestion({ ...asked, action }, policies.catalog);
   return authorize(policies, question, keepOf({ credential, task, action, nowMs }, rules));
+}
+
+/**
+ * Why a denied call does not pass although it is only observed: a stop that concerns it, which a stage before it hid, or a forbid with
+ * `@always("true")`; `null` if it passes.
+ */
+export const heldWhileObserved = (facts: CallFacts, rules: Rules): Deny | null =>
+  stoppedWhileObserved(facts, rules) ?? alwaysForbidden(facts, rules);
+
+/** The stop that concerns a call, whatever else it is denied for; `null` if there is none. A credential of somebody else says nothing. */
+export function stoppedWhileObserved(facts: CallFacts, { binding, policies }: Rules): Deny | null {
+  const stopped = stoppedCall(facts, policies);
+  const { caller, credential } = facts;
+  if (stopped !== null || isDeny(caller) || isDeny(credential) || credential.kind === 'workload-identity')
+    return stopped;
+  return heldBy(caller, credential, facts, { binding }) === null ? stoppedCredential(facts) : null;
 }
 
 /**

@@ -11,8 +11,8 @@ import type { ObserveEntry } from '../policy/enforcement.ts';
 type WhileObserved = 'passes' | 'denied' | 'remit-token' | 'always';
 
 /**
- * By reason: what is denied also while observing is a token of Remit that is ended, revoked, suspended, stolen, forged or replayed, and a forbid
- * that always holds. Everything else passes as if Remit were not there, its own faults too. A new reason does not compile without its row.
+ * By reason: what is denied also while observing is a token of Remit that is ended, revoked, suspended, stolen, forged or replayed, what an
+ * operator stopped, and a forbid that always holds. Everything else passes as if Remit were not there, its own faults too. A new reason does not compile without its row.
  */
 export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Object.freeze({
   'request.malformed': 'passes',
@@ -44,6 +44,12 @@ export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Objec
   'token.revoked': 'denied',
   'token.static-secret': 'passes',
   'token.keys-unavailable': 'passes',
+  // Whatever the credential.
+  'stopped.all': 'denied',
+  'stopped.agent': 'denied',
+  'stopped.server': 'denied',
+  'stopped.action': 'denied',
+  'stopped.user': 'denied',
   'task.unknown': 'denied',
   'task.suspended': 'denied',
   'task.completed': 'denied',

@@ -6,6 +6,7 @@ import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { Caller } from '../identity/caller.ts';
 import type { RefusedCaller } from '../identity/refused-caller.ts';
+import type { Orders } from '../order/orders.ts';
 import type { TaskHistory } from '../task/history.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { Task } from '../task/task.ts';
@@ -46,6 +47,8 @@ export interface CallFacts {
   /** The earlier allowed uses of the task; empty without a task. */
   readonly history: TaskHistory;
   readonly action: Action | Deny;
+  /** The orders in force: what operators stopped. */
+  readonly orders: Orders;
   /** Which use of its token this is, from 1; 0 without a token. */
   readonly use: number;
   /** How this use differs from earlier allowed uses of the token; empty without a token. */

@@ -44,6 +44,16 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
     'A long-lived secret was sent. Use a task token, or have the operator write an exception with an end date.',
   'token.keys-unavailable':
     'The key server of the issuer cannot be reached, or this sidecar has not heard its authority yet. Keep the token and try again; the operator sees it at `/readyz`.',
+  'stopped.all':
+    'An operator stopped everything (`remit stop all`). Operators alone lift it: `remit stop list` names it, by whom and why, and `remit stop lift ID` ends it.',
+  'stopped.agent':
+    'An operator or a signal stopped this agent, or an agent above it in its chain of delegation (`remit stop agent`). No new token or task helps. `remit stop list` says by whom and why; operators alone lift it.',
+  'stopped.server':
+    'An operator stopped every call to this server of the catalog (`remit stop server`). Operators alone lift it.',
+  'stopped.action':
+    'An operator stopped this action of the catalog (`remit stop action`), for all agents. Operators alone lift it.',
+  'stopped.user':
+    'An operator or a signal stopped all that is done on behalf of this user (`remit stop user`), by all agents. No new token or task helps. Operators alone lift it.',
   'task.unknown': 'The task is not known here: another issuer, another state file, or a token that was never issued.',
   'task.suspended':
     'An operator, a signal, a changed context or its own agent suspended the task. Wait until it is resumed, then get a new token: `POST /tasks/{id}/token`.',

@@ -53,7 +53,7 @@ const token = (text: string, next: NextStep = 'new_token') =>
     retryable: false,
     next,
   }) as const;
-/** The task was stopped. No challenge: a new token of that task would not help. */
+/** The task was stopped, or an operator stopped more than it. No challenge: a new token would not help. */
 const stopped = (text: string, next: NextStep) =>
   ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false, next }) as const;
 const scope = (text: string) =>
@@ -116,6 +116,12 @@ export const reasons = {
   'token.revoked': token('the token was revoked'),
   'token.static-secret': policy('a long-lived secret was sent where a task token is required', 'new_token'),
   'token.keys-unavailable': fault('the keys to verify the token are not available'),
+
+  'stopped.all': stopped('an operator stopped all calls', 'stop'),
+  'stopped.agent': stopped('an operator stopped the agent, or an agent that it works for', 'stop'),
+  'stopped.server': stopped('an operator stopped all calls to the server', 'stop'),
+  'stopped.action': stopped('an operator stopped the action', 'stop'),
+  'stopped.user': stopped('an operator stopped what is done for the user', 'stop'),
 
   'task.unknown': token('the task of the token is not known', 'declare_again'),
   'task.suspended': stopped('the task is suspended', 'stop'),

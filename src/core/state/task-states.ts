@@ -1,3 +1,4 @@
+import type { Orders } from '../order/orders.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { TaskStanding, TaskKey, UseState } from './store.ts';
@@ -13,6 +14,8 @@ export interface TaskStates {
   of(key: TaskKey, jtiDigest: string): UseState | undefined | StoreFailure;
   /** The same without the history, for the last look before an answer: a use that has just added to the history reads nothing again. */
   standing(key: TaskKey, jtiDigest: string): TaskStanding | undefined | StoreFailure;
+  /** The orders in force, with why later ones may be missing. The same object until they change. */
+  orders(): Orders;
   /**
    * Treats a token as revoked in this process from now on, before that is written. It cannot fail. Of more than 16,384 tokens, the least
    * recently used are forgotten.

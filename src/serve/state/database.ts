@@ -3,6 +3,7 @@ import type { PostgresTarget } from '../../core/config/postgres-url.ts';
 import { LOST_COMMITS } from '../../core/fleet/fleet-report.ts';
 import type { DatabaseReport } from '../../core/fleet/fleet-report.ts';
 import { addressText } from '../../core/config/values.ts';
+import { Orders } from '../../core/order/orders.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { repeatedly } from '../../core/runtime/repeatedly.ts';
@@ -93,6 +94,7 @@ export async function openDatabase(
 const noStates: Omit<State['states'], 'clocks'> = {
   of: () => noChecks,
   standing: () => noChecks,
+  orders: () => Orders.none,
   refuse: () => undefined,
   open: () => null,
   turn: () => undefined,

@@ -10,11 +10,13 @@ import type { AnsweredCheck } from './observe.ts';
 import { isHandedToken, transactionToken } from './transaction-token.ts';
 import { allReadings } from '../../core/action/http/http.ts';
 import { isPermitted } from '../../core/decide/decided-check.ts';
-import { enforce } from '../../core/decide/enforce.ts';
+import { stoppedWhileObserved } from '../../core/decide/decide.ts';
+import { enforce, holdsWhileObserved } from '../../core/decide/enforce.ts';
 import { taskTokenOf } from '../../core/decide/facts.ts';
 import type { CallFacts } from '../../core/decide/facts.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
+import { stateUnavailable } from '../../core/decision/unavailable.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
 import { useRecord } from '../../core/ledger/use.ts';
 import { placeOfCheck } from '../../core/telemetry/spans/span.ts';
@@ -54,7 +56,11 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
   const recording = recorded(services, decided);
   services.loop?.held('answer', services.ports.monotonicMs() - beganMs, check.decisionId);
   const isRecorded = await recording;
-  if (!isPermitted(check)) return answeredWith(services, decided, null);
+  if (isDeny(check.decision)) return answeredWith(services, decided, null);
+  if (!isPermitted(check)) {
+    const stopped = heldMeanwhile(services, decided);
+    return stopped === null ? answeredWith(services, decided, null) : withdrawn(services, decided, stopped);
+  }
   if (!isRecorded) return withdrawn(services, decided, unrecorded);
   const { facts } = read.asked;
   const requestIp = isDeny(facts) ? null : facts.sourceAddress;
@@ -62,8 +68,25 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
   if (isDeny(handed)) return withdrawn(services, decided, handed);
   const token = taskTokenOf(check.facts);
   const ended = token === null ? null : currentProblem(services, token);
-  const problem = isTooLate(decided) ? outOfTime : ended;
+  const problem = isTooLate(decided) ? outOfTime : (ended ?? stoppedMeanwhile(services, decided));
   return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
+}
+
+/** Why an allowed call is denied by the orders of this moment: a stop that concerns it, or that later orders may be missing; `null` if none. */
+function stoppedMeanwhile(
+  { states, binding }: Pick<AnsweringServices, 'states' | 'binding'>,
+  { check: { facts }, read: { policies } }: DecidedUse,
+): Deny | null {
+  const orders = states.orders();
+  if (orders === facts.orders) return null;
+  const stopped = stoppedWhileObserved({ ...facts, orders }, { binding, policies });
+  return stopped ?? (orders.stale === null ? null : stateUnavailable(orders.stale));
+}
+
+/** A stop of this moment that holds also for an observed call; `null` if there is none. */
+function heldMeanwhile(services: Pick<AnsweringServices, 'states' | 'binding'>, decided: DecidedUse): Deny | null {
+  const stopped = stoppedMeanwhile(services, decided);
+  return stopped !== null && holdsWhileObserved(stopped) ? stopped : null;
 }
 
 /** Whether a use was allowed only after its check had been abandoned. Its call was not let through. */
@@ -113,7 +136,8 @@ function withdrawn(services: AnsweringServices, decided: DecidedUse, why: Deny):
   const { refusedAs } = decided.read.asked.call.signal;
   const decisionId = refusedAs ?? uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
   const problem = refusedAs === undefined ? why : outOfTime;
-  const decision = enforce(problem, decided.check.mode ?? null);
+  const enforced = enforce(problem, decided.check.mode ?? null);
+  const decision = isDeny(enforced) ? enforced : (heldMeanwhile(services, decided) ?? enforced);
   const check = { ...decided.check, decision, decisionId, withdraws: decided.check.decisionId };
   const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
   traceWithdrawal(services, check, { decided, place });

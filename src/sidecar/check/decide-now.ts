@@ -3,7 +3,7 @@ import type { CheckServices } from './services.ts';
 import { credentialNow, taskFactsOf, noTask } from './task-facts.ts';
 import type { ReadCheck } from './read.ts';
 import { callShapeOf } from '../../core/action/call-shape.ts';
-import { alwaysForbidden, decide } from '../../core/decide/decide.ts';
+import { decide, heldWhileObserved } from '../../core/decide/decide.ts';
 import type { Rules } from '../../core/decide/decide.ts';
 import { enforce } from '../../core/decide/enforce.ts';
 import { modeOf } from '../../core/decide/mode.ts';
@@ -77,7 +77,7 @@ export function decideNow(services: CountingServices, read: ReadCheck, use: Coun
   const rules = { binding: services.binding, policies, onCache: (result: CacheResult) => (cache = result) };
   const first = isLate(asked.call, gatheredMs) ? outOfTime : limited(read, decide(facts, rules));
   const mode = modeOf(facts, policies);
-  const decision = mode === null ? first : alwaysOr(first, { facts, mode, rules });
+  const decision = mode === null ? first : heldOr(first, { facts, mode, rules });
   const decidedMs = monotonicMs();
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
   const decisionId = asked.call.signal.refusedAs ?? uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
@@ -102,12 +102,12 @@ const limited = ({ isTooOften }: ReadCheck, decision: Decision): Decision =>
 
 const aboveRate = deny('overloaded', 'the agent asks more often than its rate');
 
-/** The denial of a policy that always holds, in place of a denial that would pass because the call is only observed. */
-const alwaysOr = (
+/** What denies also while observing, in place of a denial that would pass because the call is only observed. */
+const heldOr = (
   decision: Decision,
   { facts, mode, rules }: { readonly facts: CallFacts; readonly mode: ObserveEntry; readonly rules: Rules },
 ): Decision =>
-  isDeny(enforce(decision, mode)) || !isDeny(decision) ? decision : (alwaysForbidden(facts, rules) ?? decision);
+  isDeny(enforce(decision, mode)) || !isDeny(decision) ? decision : (heldWhileObserved(facts, rules) ?? decision);
 
 /** The trace contexts of a check. A request that could not be read has only that of the gRPC call. */
 export const traceOf = ({ facts, call }: ReadCheck['asked']): CheckFacts['trace'] =>
@@ -146,6 +146,7 @@ function factsOf(
     presented,
     action,
     credential,
+    orders: services.states.orders(),
     use: before?.use ?? 0,
     reuse: before?.reuse ?? [],
     nowMs: clocks.wallMs,

@@ -6,6 +6,7 @@ import type { ReadCheck } from './read.ts';
 import type { CheckServices } from './services.ts';
 import { shownCheck } from '../../core/decide/decided-check.ts';
 import type { DecidedCheck } from '../../core/decide/decided-check.ts';
+import { stoppedWhileObserved } from '../../core/decide/decide.ts';
 import { enforce } from '../../core/decide/enforce.ts';
 import { modeOf } from '../../core/decide/mode.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
@@ -21,13 +22,13 @@ export const modeOfRead = ({ reading, clocks, policies }: ReadCheck): ObserveEnt
   modeOf({ ...reading, nowMs: clocks.wallMs, floorMs: clocks.floorMs }, policies);
 
 /** The services that answer an observed check that threw. */
-export type FaultServices = AnswerServices & Pick<CheckServices, 'ports' | 'ledger' | 'digestOf' | 'spans'>;
+export type FaultServices = AnswerServices & Pick<CheckServices, 'ports' | 'ledger' | 'digestOf' | 'spans' | 'states'>;
 
 const failed = deny('internal', 'the check failed');
 
 /**
  * The answer to a check that threw while it was decided, or that is not decided, if its call is only observed: a fault of Remit must not be an
- * outage. `null` if it is enforced, or carries a token that Remit would have had to judge.
+ * outage. `null` if it is enforced or stopped, or carries a token that Remit would have had to judge.
  *
  * @param by.read reads the check, again if it threw; what it throws is the caller's
  * @param by.why why it is not decided; default `internal`
@@ -42,7 +43,17 @@ export function passingFault(
   const decision = enforce(why, mode);
   if (mode === null || isDeny(decision) || isToJudge(again)) return null;
   const { reading, clocks, policies } = again;
-  const { circumstances: _circumstances, ...facts } = reading;
+  const { circumstances: _circumstances, ...known } = reading;
+  const facts = {
+    ...known,
+    ...noTask,
+    orders: services.states.orders(),
+    use: 0,
+    reuse: [],
+    nowMs: clocks.wallMs,
+    floorMs: clocks.floorMs,
+  };
+  if (stoppedWhileObserved(facts, { binding: services.binding, policies }) !== null) return null;
   const place = placeOfCheck(services, traceOf(asked).parent);
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
   const check: DecidedCheck = shownCheck(
@@ -50,7 +61,7 @@ export function passingFault(
       decisionId: uuidV7(clocks.wallMs, services.ports.randomBytes(UUID_RANDOM_BYTES)),
       decision,
       mode,
-      facts: { ...facts, ...noTask, use: 0, reuse: [], nowMs: clocks.wallMs, floorMs: clocks.floorMs },
+      facts,
       policySet,
       policyGeneration,
       cache: 'bypass',

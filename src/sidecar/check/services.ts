@@ -53,7 +53,7 @@ export interface CheckServices {
   /** The policy set in force, or why there is none. */
   readonly policies: () => PolicySet | Deny;
   /** The current state of tasks. Its clocks are the clocks of a check. */
-  readonly states: Pick<TaskStates, 'clocks' | 'of' | 'standing' | 'open'>;
+  readonly states: Pick<TaskStates, 'clocks' | 'of' | 'standing' | 'open' | 'orders'>;
   /** Settles uses that take something from their task. */
   readonly settling: Settling;
   /**

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { usesFrom } from '../../core/fleet/token-uses.ts';
 import type { Moment } from '../../core/fleet/lease.ts';
 import type { Down, SidecarStatus } from '../../core/fleet/messages.ts';
+import { Orders } from '../../core/order/orders.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import type { After } from '../../core/runtime/timers.ts';
 import { storeFailure } from '../../core/runtime/store-failure.ts';
@@ -136,6 +137,7 @@ export class SidecarState {
       clocks: () => clock.read(),
       of: (key, jtiDigest) => this.#of(key, jtiDigest),
       standing: (key, jtiDigest) => this.#of(key, jtiDigest),
+      orders: () => Orders.none,
       refuse: (jtiDigest) => this.#refused.add(jtiDigest, clock.read().floorMs),
       turn: () => undefined,
       turnOver: () => undefined,

@@ -1,124 +1,26 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { CredentialKind } from '../../../src/core/action/catalog/catalog.ts';
-import type { Action } from '../../../src/core/action/http/http.ts';
 import { decide } from '../../../src/core/decide/decide.ts';
-import type { Rules } from '../../../src/core/decide/decide.ts';
-import type { CallFacts } from '../../../src/core/decide/facts.ts';
 import { deny, isDeny } from '../../../src/core/decision/decision.ts';
-import type { Caller } from '../../../src/core/identity/caller.ts';
 import { RISK_CEILING_MS } from '../../../src/core/policy/answers/cache.ts';
-import type { EngineAnswer, Keep } from '../../../src/core/policy/engine.ts';
+import type { Keep } from '../../../src/core/policy/engine.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
-import { noHistory } from '../../../src/core/task/history.ts';
-import { unconstrained } from '../../../src/core/token/authorization-details.ts';
-import type { TaskToken } from '../../../src/core/token/claims.ts';
 import { workloadIdentity } from '../../../src/core/token/credential.ts';
-import type { ExternalToken } from '../../../src/core/token/external-token.ts';
-import { mustSpiffeId, mustTrustDomain } from '../../builders/spiffe-id.ts';
-import { httpCall } from '../../builders/http-call.ts';
-import { taskNumber } from '../../builders/task.ts';
-
-const nowMs = Date.UTC(2026, 10, 24, 12);
-const agent = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
-const server = {
-  id: 'payments',
-  hosts: new Set(['payments.acme.test']),
-  audience: 'https://payments.acme.test',
-  transactionToken: false,
-  exactPaths: false,
-  paths: [],
-  attributes: new Map(),
-  externalUrl: 'https://a.test',
-};
-const call = httpCall();
-const caller: Caller = {
-  id: agent,
-  trustDomain: mustTrustDomain('acme.test'),
-  source: 'peer',
-  certificateSha256: 'c'.repeat(43),
-  certificateNotAfterMs: nowMs + 1,
-};
-const action: Action = {
-  id: 'payments.list',
-  risk: 'low',
+import {
+  accepting,
+  action,
+  answering,
+  caller,
+  change,
+  external,
+  facts,
+  issued,
+  nowMs,
+  rules,
   server,
-  template: '/v1/payments',
-  endpoint: 'GET /v1/payments',
-  kind: 'http',
-  isSession: false,
-  isDecidedOnHeaders: true,
-  accepts: new Set(['task-token']),
-  labels: new Set(),
-  staticSecrets: [],
-  jsonRpcId: null,
-  args: new Map(),
-};
-const token: TaskToken = {
-  kind: 'task-token',
-  issuer: 'https://issuer.acme.test',
-  keyId: 'k',
-  audience: server.audience,
-  subject: agent,
-  clientId: agent,
-  actors: [],
-  issuedAtSeconds: nowMs / 1000 - 10,
-  expiresAtSeconds: nowMs / 1000 + 290,
-  tokenId: 'j'.repeat(16),
-  taskId: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a',
-  scope: [],
-  details: [
-    {
-      type: 'urn:remit:task',
-      locations: [server.audience],
-      actions: ['payments.list'],
-      constraints: unconstrained,
-      purpose: 'look',
-    },
-  ],
-  confirmation: { kind: 'x5t#S256', thumbprint: 'c'.repeat(43) },
-  delegate: null,
-  intentHash: 'sha-256:x',
-  issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
-  useKey: 'd',
-};
-const task = taskNumber(1, {
-  id: token.taskId,
-  issuer: token.issuer,
-  agent,
-  subject: agent,
-  purpose: 'look',
-  intentHash: token.intentHash,
-  createdAtMs: nowMs - 10_000,
-  deadlineMs: nowMs + 10_000,
-  issuance: token.issuance,
-  lastUsedMs: nowMs - 10_000,
-});
-
-const issued = {
-  jtiDigest: 'd',
-  audience: server.audience,
-  issuedAtMs: nowMs,
-  expiresAtMs: nowMs + 1,
-  generation: 1,
-  revokedAtMs: null,
-  boundTo: 'c'.repeat(43),
-};
-const presented = { scheme: 'Bearer', proof: null } as const;
-const external: ExternalToken = {
-  kind: 'external-token',
-  issuer: 'https://idp.acme.test',
-  audience: server.audience,
-  subject: 'alice',
-  clientId: null,
-  scope: ['payments'],
-  issuedAtSeconds: 0,
-  expiresAtSeconds: nowMs,
-  tokenId: null,
-  useKey: 'x',
-  confirmation: null,
-};
-const accepting = (...kinds: readonly CredentialKind[]): Action => ({ ...action, accepts: new Set(kinds) });
+  task,
+  token,
+} from '../../builders/decided-call.ts';
 
 const secret = {
   kind: 'api-key',
@@ -127,30 +29,6 @@ const secret = {
   digest: 'hmac-sha-256:x',
   sha256: 'sha-256:x',
 } as const;
-
-const facts: CallFacts = {
-  call,
-  caller,
-  secrets: [],
-  passing: [],
-  credential: token,
-  presented,
-  task,
-  issued,
-  history: noHistory,
-  action,
-  use: 1,
-  reuse: ['first'],
-  nowMs,
-  floorMs: nowMs,
-};
-
-const answering = (answer: EngineAnswer, ready = true): PolicySet =>
-  ({ ready, ask: () => answer, adviceOf: () => 'ask a person', isAlways: () => false }) as unknown as PolicySet;
-
-const rules: Rules = { binding: 'certificate', policies: answering({ kind: 'permitted', policyIds: ['p'] }) };
-
-const change = (changed: Partial<CallFacts>): CallFacts => ({ ...facts, ...changed });
 
 describe('decide', () => {
   it('allows what every stage lets through', () => {

@@ -30,6 +30,9 @@ const HARD: readonly (readonly [string, Deny])[] = [
   ['revoked', deny('token.revoked', '')],
   ['suspended', deny('task.suspended', '')],
   ['stopped', deny('task.stopped', '')],
+  ...(['stopped.all', 'stopped.agent', 'stopped.server', 'stopped.action', 'stopped.user'] as const).map(
+    (code) => ['stopped by an operator', deny(code, '')] as const,
+  ),
   ['stolen', deny('token.binding', '')],
   ...(['token.signature', 'token.malformed', 'token.algorithm', 'token.lifetime'] as const).map(
     (code) => ['forged', { ...deny(code, ''), isOfRemit: true } as const] as const,

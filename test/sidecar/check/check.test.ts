@@ -18,6 +18,7 @@ import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
 import { Fault } from '../../../src/core/runtime/collections/map-isolated.ts';
 import { Reports } from '../../../src/core/state/reports.ts';
+import { Orders } from '../../../src/core/order/orders.ts';
 import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { AnsweredCall } from '../../../src/sidecar/outcome/unsent-calls.ts';
 import type { SettledUse, Settlement, Settling } from '../../../src/core/state/settling.ts';
@@ -35,6 +36,7 @@ import { HeldTimers } from '../../core/identity/held-timers.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
+import { stopOrder } from '../../builders/order.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { agent, audience, es256Key, issuer, jwksOf, mint, nowMs, ringOf, soundClaims } from '../../builders/tokens.ts';
 import { must, mustFind } from '../../builders/must.ts';
@@ -816,6 +818,17 @@ const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
   },
 });
 
+/** Services whose orders a test changes, and a ledger during whose durable write everything is stopped. */
+const stoppedMeanwhile = (writer: UseLedger): Pick<CheckServices, 'states' | 'ledger'> => {
+  let orders = Orders.none;
+  const states = { ...directAuthority(store).states, orders: () => orders };
+  const durable: UseLedger['durable'] = (record) => {
+    orders = Orders.of([stopOrder({ kind: 'all', what: '' })]);
+    return writer.durable(record);
+  };
+  return { states, ledger: { append: (record) => writer.append(record), durable } };
+};
+
 /** The keys of the services below, and a ledger that writes a record durably while the key of its token is revoked. */
 const revocable = ringOf([key]);
 const revokedMeanwhile = (writer: UseLedger): UseLedger => ({
@@ -899,6 +912,26 @@ it('a use is denied whose key is revoked while it waits for the disk', async () 
   expect((await check(services, 'create', {})).decision).toMatchObject({
     reason: 'token.signature',
     detail: 'the key of the token was revoked while the use was decided',
+  });
+});
+
+// Issue 42, point 2.
+it('a use is denied that is stopped while it waits for the disk', async () => {
+  const services = servicesWith(stoppedMeanwhile(ledger));
+  expect((await check(services, 'create', {})).decision).toMatchObject({ reason: 'stopped.all' });
+});
+
+it('a use is denied if it is not known any more, once it is on disk, whether it is stopped', async () => {
+  let orders = Orders.none;
+  const durable: UseLedger['durable'] = (record) => {
+    orders = orders.staleBecause(storeFailure('busy', 'the lease is over'));
+    return ledger.durable(record);
+  };
+  const states = { ...directAuthority(store).states, orders: () => orders };
+  const services = servicesWith({ states, ledger: { append: (record) => ledger.append(record), durable } });
+  expect((await check(services, 'create', {})).decision).toMatchObject({
+    reason: 'task.state-unavailable',
+    detail: 'the lease is over',
   });
 });
 
@@ -1141,6 +1174,48 @@ describe('an observed call', () => {
     ],
   ])('is denied if it is %s', async (_name, answered) => {
     expect((await answered()).decision.kind).toBe('deny');
+  });
+
+  // Issue 42, point 2.
+  describe('that is stopped', () => {
+    const stopped = Orders.of([stopOrder({ kind: 'agent', what: agent })]);
+    const states = () => ({ ...directAuthority(store).states, orders: () => stopped });
+
+    it.each<[string, (call: HttpCall) => HttpCall]>([
+      ['with a task token', (call) => call],
+      ['without a token', withoutToken],
+      ['at a host that the catalog lacks', (call) => ({ ...call, host: 'old.acme.test' })],
+    ])('is denied, %s', async (_how, call) => {
+      const { services, records } = await observing({}, { states: states() });
+      const [answer] = await answersTo(services, [call(callOf(uses.list))]);
+      expect(answer?.decision).toMatchObject({ kind: 'deny', reason: 'stopped.agent' });
+      expect(records).toMatchObject([{ decision: 'deny', reason: 'stopped.agent' }]);
+    });
+
+    it('is denied above the rate of its agent, and if its request could not be read', async () => {
+      const { services } = await observing({}, { states: states(), admits: () => false });
+      expect((await check(services, 'list')).decision).toMatchObject({ reason: 'stopped.agent' });
+      const why = deny('request.body-incomplete', 'a part of the body was sent to the check');
+      const seen = { peer, host: 'payments.acme.test' };
+      const [answer] = checksWith(services).answers([{ facts: { ...why, seen }, call: askedCall }]);
+      expect(answer).toMatchObject({ decision: { kind: 'deny', reason: 'stopped.agent' } });
+    });
+
+    it('is denied if its check threw, or was not made', async () => {
+      const { services } = await observing({}, { states: states() });
+      const asked = { facts: { peer, call: withoutToken(callOf(uses.list)), ...quiet }, call: askedCall };
+      expect(checksWith(services).passing(asked)).toBeNull();
+      const { services: free } = await observing();
+      expect(checksWith(free).passing(asked)).toMatchObject({ decision: { kind: 'allow' } });
+    });
+
+    it('is denied if that happens while it waits for the disk, also if it cannot be recorded', async () => {
+      const { services } = await observing({}, stoppedMeanwhile(ledger));
+      expect((await check(services, 'create')).decision).toMatchObject({ reason: 'stopped.all' });
+      const failing = stoppedMeanwhile({ append: () => false, durable: async () => false });
+      const { services: full } = await observing({}, failing);
+      expect((await check(full, 'create')).decision).toMatchObject({ reason: 'stopped.all' });
+    });
   });
 
   it('passes if a policy without `@always` forbids it', async () => {

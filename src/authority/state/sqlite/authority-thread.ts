@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { EncodedRecord } from '../../../core/ledger/encoded-record.ts';
+import { Orders } from '../../../core/order/orders.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Authority, Upkeep } from '../../../core/state/authority.ts';
@@ -143,6 +144,7 @@ export class AuthorityThread implements StateAccess {
       clocks: () => reader.clocks(),
       of: (key, jtiDigest) => this.#broken ?? reader.useStateOf(key.issuer, key.id, jtiDigest),
       standing: (key, jtiDigest) => this.#broken ?? reader.standingOf(key.issuer, key.id, jtiDigest),
+      orders: () => Orders.none,
       refuse: (jtiDigest) => reader.refuseToken(jtiDigest),
       open: () => null,
       turn: () => reader.turn(),

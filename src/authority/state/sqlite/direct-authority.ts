@@ -2,6 +2,7 @@ import type { Authority, Upkeep } from '../../../core/state/authority.ts';
 import type { Feed } from '../../../core/state/feed.ts';
 import type { Settling } from '../../../core/state/settling.ts';
 import type { Store } from '../../../core/state/store.ts';
+import { Orders } from '../../../core/order/orders.ts';
 import type { TaskStates } from '../../../core/state/task-states.ts';
 
 /** Everything that a process does with a state file. */
@@ -21,6 +22,7 @@ export function directAuthority(store: Store): StateAccess {
     clocks: () => store.clocks(),
     of: (key, jtiDigest) => store.useStateOf(key.issuer, key.id, jtiDigest),
     standing: (key, jtiDigest) => store.standingOf(key.issuer, key.id, jtiDigest),
+    orders: () => Orders.none,
     refuse: (jtiDigest) => store.refuseToken(jtiDigest),
     open: () => null,
     turn: () => store.turn(),

@@ -1,6 +1,6 @@
 import { isDeny } from '../../../core/decision/decision.ts';
 import type { UseRecord } from '../../../core/ledger/record.ts';
-import { STAGE_NAMES } from './stages.ts';
+import { stageOf, STAGE_NAMES } from './stages.ts';
 import type { StageName } from './stages.ts';
 import { askedDetails } from './asked-details.ts';
 import type { CheckToTrace } from './check-to-trace.ts';
@@ -80,8 +80,7 @@ export function tracedCheckFrom(traced: CheckToTrace, record: UseRecord, shown: 
 function decidingStage({ check: { decision }, byPolicy }: CheckToTrace): StageName | null {
   if (!isDeny(decision)) return null;
   if (!isDeny(byPolicy)) return 'answer';
-  const [stage = ''] = decision.reason.split('.');
-  return stage === 'request' ? 'asked' : (STAGE_NAMES.find((name) => name === stage) ?? 'answer');
+  return stageOf(decision.reason) ?? 'answer';
 }
 
 function resultOf(name: StageName, decidedBy: StageName | null): TracedStage['result'] {

@@ -12,6 +12,7 @@ import { DecodedHeader } from '../../../sidecar/envoy/check/decoded-header.ts';
 import { checkFactsFrom } from '../../../sidecar/envoy/check/request.ts';
 import type { Caller } from '../../../core/identity/caller.ts';
 import { trustDomainOf } from '../../../core/identity/spiffe-id.ts';
+import { Orders } from '../../../core/order/orders.ts';
 import type { IssuedTokenState } from '../../../core/task/issued-token.ts';
 import type { Task } from '../../../core/task/task.ts';
 import { AUTHORIZATION_DETAILS_TYPE } from '../../../core/token/authorization-details.ts';
@@ -53,6 +54,7 @@ export function caseFacts(written: WrittenCall, circumstances: CaseCircumstances
     issued: token === null ? undefined : issuedOf(token),
     history: { version: history.actions.length, ...history },
     action,
+    orders: Orders.none,
     use: credential.kind === 'workload-identity' ? 0 : sent.uses,
     reuse:
       credential.kind === 'workload-identity' ? [] : (sent.reuse ?? (sent.uses === 1 ? ['first'] : ['same-trace'])),
