@@ -14,8 +14,10 @@ import { placesText } from './dev.ts';
 import { openDemoLog } from './demo-log.ts';
 import { cacheFolderOf, EXAMPLE_POLICIES, withDomain } from './domain.ts';
 import { optionsFrom } from '../options.ts';
+import { playObserved } from './observe-demo.ts';
 
 const help = `usage: remit demo [--keep]
+       remit demo --observe
        remit demo --fleet [--postgres FOLDER]
 
 Plays the story of one task through a real Envoy: an intent is declared, its token is used, stolen and refused, the task
@@ -23,6 +25,8 @@ is completed, and the same token is refused from the very next call. Everything 
 
   remit demo            play it and clean up
   remit demo --keep     leave it running afterwards; Ctrl-C ends it
+  remit demo --observe  play how Remit is brought into a fleet that runs: agents that know nothing of Remit are observed, learnt
+                        from and enforced, and a call that is off their work is denied. It prints what each command prints
   remit demo --fleet    play the story of many machines instead: three nodes of PostgreSQL, two authorities and three Envoys, each
                         with its sidecar. A task ends everywhere, a budget is spent across sidecars, the primary and an authority
                         are killed, and a sidecar is cut off
@@ -47,7 +51,8 @@ export const demo: Command = {
       io.err(`remit demo: ${refused}`);
       return EXIT.bad;
     }
-    const { fleet, postgres } = options.values;
+    const { fleet, observe, postgres } = options.values;
+    if (observe === true) return playObserved(io);
     if (fleet === true) return withFleet(io, { postgres, play: (started) => playFleet(io, started) });
     const logs = await openDemoLog(cacheFolderOf(io));
     try {
@@ -62,14 +67,21 @@ export const demo: Command = {
   },
 };
 
-const known = { keep: { type: 'boolean' }, fleet: { type: 'boolean' }, postgres: { type: 'string' } } as const;
+const known = {
+  keep: { type: 'boolean' },
+  observe: { type: 'boolean' },
+  fleet: { type: 'boolean' },
+  postgres: { type: 'string' },
+} as const;
 
 const conflictIn = ({
   fleet = false,
   keep = false,
+  observe = false,
   postgres,
 }: Readonly<Partial<Record<keyof typeof known, string | boolean>>>): string | null => {
   if (fleet && keep) return '`--keep` does not go with `--fleet`';
+  if (observe && (keep || fleet)) return `\`--${keep ? 'keep' : 'fleet'}\` does not go with \`--observe\``;
   return !fleet && postgres !== undefined ? '`--postgres` goes with `--fleet`' : null;
 };
 

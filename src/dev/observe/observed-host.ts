@@ -1,0 +1,205 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Ports } from '../../core/runtime/ports.ts';
+import { Agent } from '../agent.ts';
+import { createAuthority, writeBundle, writeCredential } from '../authority.ts';
+import type { CertificateAuthority, CredentialFiles } from '../authority.ts';
+import { isBinaryProblem } from '../envoy-binary.ts';
+import { EnvoyProcess } from '../envoy.ts';
+import { ServedRemit } from '../fleet/served-remit.ts';
+import { freePortSource } from '../free-port-source.ts';
+import { until } from '../until.ts';
+import { DeskServer } from './desk-server.ts';
+import { envoyWithFiles, remitWithFiles } from './file-identities.ts';
+import { ranRemit } from './ran-command.ts';
+import type { RanCommand } from './ran-command.ts';
+
+/** What to start, and where. */
+export interface ObservedHostOptions {
+  /** An empty folder, which the caller removes. Its path must be at most 70 bytes. */
+  readonly folder: string;
+  /** Envoy's binary. */
+  readonly envoy: string;
+  /** Program and first arguments that run `remit`. */
+  readonly remit: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly ports: Ports;
+  /** Interrupts what runs. */
+  readonly signal: AbortSignal;
+}
+
+const TRUST_DOMAIN = 'acme.test';
+/** The host name of the tool server. */
+export const TOOLS = 'tools.acme.test';
+const WITHIN_MS = 60_000;
+
+/** The agents by the names of their files. */
+export const AGENTS = ['triage-1', 'triage-2', 'digest'] as const;
+/** The name of an agent. */
+export type AgentName = (typeof AGENTS)[number];
+
+interface Identities {
+  readonly ca: CertificateAuthority;
+  readonly bundle: string;
+  readonly remit: CredentialFiles;
+  readonly envoy: CredentialFiles;
+}
+
+interface FreePorts {
+  readonly listen: number;
+  readonly issuer: number;
+  readonly admin: number;
+}
+
+/**
+ * A host into which Remit is brought: a tool server that nobody guarded, agents with SVIDs, and the folder of `remit init`, of which Envoy and
+ * `remit serve` run as processes.
+ *
+ * Lifecycle: `open`; `stop` ends all that was started.
+ */
+export class ObservedHost {
+  readonly desk: DeskServer;
+  readonly agents: ReadonlyMap<AgentName, Agent>;
+  readonly ports: FreePorts;
+  readonly #options: ObservedHostOptions;
+  readonly #identities: Identities;
+  #envoy: EnvoyProcess | null = null;
+  #remit: ServedRemit | null = null;
+
+  private constructor(
+    parts: Pick<ObservedHost, 'desk' | 'agents' | 'ports'>,
+    own: { readonly options: ObservedHostOptions; readonly identities: Identities },
+  ) {
+    this.desk = parts.desk;
+    this.agents = parts.agents;
+    this.ports = parts.ports;
+    this.#options = own.options;
+    this.#identities = own.identities;
+  }
+
+  /** Makes identities and starts the tool server; Remit and Envoy are not there yet. */
+  static async open(options: ObservedHostOptions): Promise<ObservedHost> {
+    const { folder, ports } = options;
+    const ca = await createAuthority(TRUST_DOMAIN, ports);
+    const svids = join(folder, 'svids');
+    await mkdir(svids, { recursive: true, mode: 0o700 });
+    const names = { dns: ['localhost', TOOLS], ips: ['127.0.0.1'] };
+    const identities = {
+      ca,
+      bundle: await writeBundle(svids, 'bundle', ca),
+      remit: await writeCredential(svids, 'remit', await ca.svid('/remit', names)),
+      envoy: await writeCredential(svids, 'envoy', await ca.svid('/envoy', names)),
+    };
+    const nextPort = freePortSource(Buffer.from(ports.randomBytes(4)).readUInt32BE());
+    const agents = new Map<AgentName, Agent>();
+    for (const name of AGENTS) {
+      const svid = await ca.svid(`/agents/${name}`);
+      await writeCredential(svids, name, svid);
+      agents.set(name, new Agent(svid, ca.bundlePem));
+    }
+    const free = { listen: await nextPort(), issuer: await nextPort(), admin: await nextPort() };
+    return new ObservedHost({ desk: await DeskServer.start(), agents, ports: free }, { options, identities });
+  }
+
+  /** The program of Node.js that runs `remit`, for agents too. */
+  get node(): string {
+    return this.#options.remit[0] ?? 'node';
+  }
+
+  /** A path in the folder of the host. */
+  at(...names: readonly string[]): string {
+    return join(this.#options.folder, ...names);
+  }
+
+  /** Runs a `remit` command beside the folder that `remit init` wrote. */
+  ran(words: readonly string[]): Promise<RanCommand> {
+    const { remit, environment, folder, signal } = this.#options;
+    return ranRemit(words, { command: remit, environment, folder, signal });
+  }
+
+  /** Puts certificates from files in the place of those of SPIRE, which this machine may not have. */
+  async useFiles(): Promise<void> {
+    const { remit, bundle } = this.#identities;
+    const file = this.at('remit-host', 'remit.yaml');
+    const changed = remitWithFiles(await readFile(file, 'utf8'), {
+      svid: { ...remit, bundle },
+      adminPort: this.ports.admin,
+    });
+    await writeFile(file, changed, { mode: 0o600 });
+  }
+
+  /** Starts `remit serve`; resolves once it is ready. */
+  async serve(): Promise<void> {
+    const { remit } = this.#options;
+    const file = this.at('remit-host', 'remit.yaml');
+    this.#remit = ServedRemit.start(remit, { file, adminPort: this.ports.admin });
+    await this.#remit.ready('remit serve');
+  }
+
+  /** Starts Envoy by a file of the folder, in place of the one that runs. */
+  async startEnvoy(file: string): Promise<void> {
+    await this.#envoy?.stop();
+    const { envoy, bundle } = this.#identities;
+    const text = await readFile(this.at('remit-host', file), 'utf8');
+    const files = { ...envoy, bundles: new Map([[TRUST_DOMAIN, bundle]]) };
+    const started = await EnvoyProcess.start({
+      binary: this.#options.envoy,
+      config: (adminSocket) => envoyWithFiles(text, { files, adminSocket }),
+    });
+    if (isBinaryProblem(started)) throw new Error(started.problem);
+    this.#envoy = started;
+  }
+
+  /** Puts a folder in the place of the policy folder, with its `enforcement.yaml`; resolves once it is in force. */
+  async applyPolicies(folder: string): Promise<void> {
+    const policies = this.at('remit-host', 'policies');
+    const generation = await this.#generation();
+    const enforcement = await readFile(join(policies, 'enforcement.yaml'), 'utf8');
+    await writeFile(join(folder, 'enforcement.yaml'), enforcement);
+    await rename(policies, this.at('remit-host', 'first-policies'));
+    await rename(folder, policies);
+    await this.#reloaded(generation);
+  }
+
+  /** Changes `enforcement.yaml`; resolves once the change is in force. */
+  async changeEnforcement(change: (text: string) => string): Promise<void> {
+    const file = this.at('remit-host', 'policies', 'enforcement.yaml');
+    const generation = await this.#generation();
+    const next = this.at('remit-host', '.enforcement.yaml');
+    await writeFile(next, change(await readFile(file, 'utf8')));
+    await rename(next, file);
+    await this.#reloaded(generation);
+  }
+
+  /** Observed decisions so far, by what they would have been. */
+  async observed(): Promise<ReadonlyMap<string, number>> {
+    const counted = new Map<string, number>();
+    for (const [, would = '', reason = '', count = '0'] of (await this.#metrics()).matchAll(
+      /^remit_observed_decisions_total\{would="(\w+)",reason="([\w.-]*)"\} (\d+)$/gm,
+    ))
+      counted.set(`${would}${reason === '' || reason === 'none' ? '' : ` ${reason}`}`, Number(count));
+    return counted;
+  }
+
+  async stop(): Promise<void> {
+    for (const agent of this.agents.values()) agent.close();
+    await this.#envoy?.stop();
+    await this.#remit?.kill();
+    await this.desk.close();
+  }
+
+  async #metrics(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.ports.admin}/metrics`)).text();
+  }
+
+  async #generation(): Promise<number> {
+    return Number(/^remit_policy_generation (\d+)$/m.exec(await this.#metrics())?.[1] ?? 0);
+  }
+
+  #reloaded(before: number): Promise<true> {
+    return until(async () => (await this.#generation()) > before, {
+      what: 'the changed policies are in force',
+      withinMs: WITHIN_MS,
+    });
+  }
+}
