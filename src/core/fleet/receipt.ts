@@ -1,4 +1,6 @@
+import { orderDetails } from '../ledger/order-record.ts';
 import type { EventRecord } from '../ledger/record.ts';
+import type { Order } from '../order/order.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { TaskState } from '../task/task.ts';
@@ -65,4 +67,20 @@ export const receiptRecord = (
   note: `${of.change} ${receiptText({ enforced, holders, acknowledged, fenced, ms })}`,
   by: 'remit',
   details: { change: of.change, enforced, holders, acknowledged, fenced, ms, tasks: of.tasks ?? 1 },
+});
+
+/** The record of a receipt of an order. It follows the record of its change. */
+export const orderReceipt = (
+  order: Order,
+  { enforced, holders, acknowledged, fenced, ms }: TimedReceipt,
+  { change, at }: { readonly change: 'order-made' | 'order-lifted'; readonly at: number },
+): EventRecord => ({
+  kind: 'event',
+  at,
+  task: null,
+  event: 'receipt',
+  cause: null,
+  note: `${change} ${receiptText({ enforced, holders, acknowledged, fenced, ms })}`,
+  by: 'remit',
+  details: { ...orderDetails(order), change, enforced, holders, acknowledged, fenced, ms },
 });

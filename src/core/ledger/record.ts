@@ -177,6 +177,9 @@ export interface EventRecord {
     | 'stop-lifted'
     | 'key-revoked'
     | 'receipt'
+    | 'order-made'
+    | 'order-lifted'
+    | 'order-over'
     | 'records-missing';
   /**
    * Why, as a code; `null` for `refused`, whose `details` have the causes, for `receipt`, which follows a change with its own, and for
@@ -191,6 +194,7 @@ export interface EventRecord {
    * Details: the level of a risk, the digest of a `jti`; for `context` the `kind` of writer (`agent`, `writer`, `operator` or
    * `signal`) and the changed values, `claimed` by name or `attested` with their attesters; for `restored` the backup and the
    * ledger positions it contains; for `key-revoked` the id of the key; for `receipt` the change and what became of it at the sidecars;
+   * for an order of an operator (`order-made`, `order-lifted`, `order-over`) its id, what it is about and until when it holds;
    * for `records-missing` the `database` and the numbers `from` and `to` of its records that this ledger never got.
    */
   readonly details: { readonly [name: string]: JsonValue };

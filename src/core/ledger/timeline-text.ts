@@ -82,7 +82,13 @@ function withoutCaller(record: LedgerRecord): readonly string[] {
     case 'event':
       if (record.event === 'binding-violation')
         return [`token presented by ${record.by}, to whom it was not issued`, NONE, NONE, NONE, NONE];
-      return [`${eventText[record.event]} by ${record.by}: ${record.note || NONE}`, NONE, NONE, NONE, NONE];
+      return [
+        `${eventText[record.event]}${orderText(record)} by ${record.by}: ${record.note || NONE}`,
+        NONE,
+        NONE,
+        NONE,
+        NONE,
+      ];
     case 'policy': {
       const what = `policy set of ${record.policies} policies and ${record.actions} actions in force${originText(record.origin)}`;
       return [what, NONE, NONE, record.policySet, NONE];
@@ -143,8 +149,15 @@ const eventText: Readonly<Record<Exclude<EventRecord['event'], 'binding-violatio
   'stop-lifted': 'like tasks allowed again',
   'key-revoked': 'signing key revoked',
   receipt: 'receipt',
+  'order-made': 'order given',
+  'order-lifted': 'order lifted',
+  'order-over': 'order ended',
   'records-missing': 'records of the database missing',
 };
+
+/** The kind, id and scope of the order that an event is about, such as ` stop 0123456789abcdef`; empty for other events. */
+const orderText = ({ event, details: { of, order } }: EventRecord): string =>
+  event.startsWith('order-') && typeof of === 'string' && typeof order === 'string' ? ` ${of} ${order}` : '';
 
 const emitterText: Readonly<Record<EmitterRecord['event'], string>> = {
   joined: 'sidecar joined',

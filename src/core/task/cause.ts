@@ -66,6 +66,9 @@ const own = {
   'operator.suspended': 'suspended by an operator',
   'operator.resumed': 'resumed by an operator',
   'operator.allowed': 'an operator let the agent declare like tasks again',
+  'operator.stopped': 'stopped by an operator',
+  'operator.observed': 'only observed, by the order of an operator',
+  'operator.lifted': 'an order was lifted by an operator',
   'operator.restored': 'ended when an operator restored the state file from a backup',
 } as const;
 
