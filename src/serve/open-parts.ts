@@ -52,7 +52,7 @@ export async function openParts(
   closers.push(measureProcess(metrics));
   const telemetry = await openTelemetry(options, metrics, closers);
   if (isStartProblem(telemetry)) return telemetry;
-  const openingSvid = beginSvid(config, opening);
+  const openingSvid = beginSvid(config, { ...opening, noSvid: options.noSvid });
   const missing = await awaitNeededSvid(openingSvid, config, { waits, stop: options.stop });
   if (missing !== null) return missing;
   const later: LaterParts = { svid: null, policies: null, ledger: null };

@@ -11,6 +11,7 @@ import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import type { State } from './state/state.ts';
 import type { Waits } from './waits.ts';
+import { NoSvid } from './keys/no-svid.ts';
 import { followOwnSvid } from './keys/own-svid.ts';
 
 /** How long to wait for an SVID before this is logged. */
@@ -24,14 +25,17 @@ export function beginSvid(
     log,
     faults,
     closers,
+    noSvid = null,
   }: {
     readonly ports: Ports;
     readonly log: Log;
     readonly faults: Faults;
     readonly closers: Closers;
+    readonly noSvid?: string | null | undefined;
   },
 ): Promise<SvidSource> | null {
   if (svid === null) return null;
+  if (noSvid !== null) return Promise.resolve(new NoSvid(noSvid));
   const opening = openSvidSource(svid, {
     ports,
     after,

@@ -10,6 +10,7 @@ import { openPostgresState } from '../authority/state/postgres/postgres-state.ts
 import type { Ports } from '../core/runtime/ports.ts';
 import { isStoreFailure } from '../core/runtime/store-failure.ts';
 import { inspected } from './inspection.ts';
+import { missingWorkloadApi } from './keys/no-svid.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import { startRemit } from './remit.ts';
 import type { RemitOptions } from './remit-options.ts';
@@ -46,6 +47,7 @@ export async function rehearseStart(
     ...database.problems,
   ];
   const isTampered = places.some((place) => place.isTampered === true);
+  const noSvid = await missingWorkloadApi(config);
   const folder = await mkdtemp(join(tmpdir(), 'remit-check-'));
   try {
     await mkdir(join(folder, KEYS), { mode: 0o700 });
@@ -59,6 +61,7 @@ export async function rehearseStart(
       // The folder is this process's own, even below a folder that others may write: an `emptyDir` of Kubernetes has mode 2777.
       guard: (path) => (isWithin(path, folder) ? Promise.resolve(null) : guard(path)),
       isRehearsal: true,
+      noSvid,
       // Nothing is exported.
       environment: {},
       log: (line) => said.push(line),
@@ -74,7 +77,7 @@ export async function rehearseStart(
         ? { problems, waits: [...away, ...lines], warnings: warnings(), isTampered }
         : { problems: [...problems, ...lines], waits: away, warnings: [], isTampered };
     }
-    const unmet = await unmetAfter(() => remit.unmet(), ports.monotonicMs);
+    const unmet = await unmetAfter(() => remit.unmet(), { monotonicMs: ports.monotonicMs, hasSvid: noSvid === null });
     await remit.close();
     return { problems, waits: away, warnings: [...warnings(), ...unmet.map(notReady)], isTampered };
   } finally {
@@ -122,10 +125,17 @@ const rehearsedIssuer = (issuer: NonNullable<Config['issuer']>, folder: string):
   signals: issuer.signals === null ? null : { ...issuer.signals, listen: issuer.signals.listen === null ? null : FREE },
 });
 
-/** The gates that are still unmet once all are met or the time is over. */
-async function unmetAfter(unmet: () => readonly string[], monotonicMs: () => number): Promise<readonly string[]> {
+/** Gates that are never met without an SVID. */
+const OF_SVID = /^(?:svid|lease): /;
+
+/** The gates that are still unmet once all that can be met are, or the time is over. */
+async function unmetAfter(
+  unmet: () => readonly string[],
+  { monotonicMs, hasSvid }: { readonly monotonicMs: () => number; readonly hasSvid: boolean },
+): Promise<readonly string[]> {
   const endMs = monotonicMs() + READY_MS;
-  while (unmet().length > 0 && monotonicMs() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  const mayBeMet = (gate: string): boolean => hasSvid || !OF_SVID.test(gate);
+  while (unmet().some(mayBeMet) && monotonicMs() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   return unmet();
 }
 

@@ -155,6 +155,11 @@ describe('remit serve --check of a sidecar', () => {
         async () => ({ ...at.sidecar, ...onSocket(at.folder, 'none.sock') }),
         'the authority `unix:.*none\\.sock` cannot be followed: UNAVAILABLE',
       ],
+      [
+        'if it has no SVID, since the Workload API is not there',
+        async () => ({ ...at.sidecar, svid: { workloadApi: 'unix:///nowhere/agent.sock' } }),
+        'svid: there is no Workload API at `/nowhere/agent\\.sock`',
+      ],
     ];
     let results: Awaited<ReturnType<typeof at.checkAll>>;
     // Each waits 10 s to become ready: together.

@@ -79,6 +79,14 @@ describe('remit serve --check', () => {
     expect(err).toContain('warning: it would start, but not become ready: keys: no keys of https://iam.acme.test');
   });
 
+  // Issue 39: each install by the chart waited 20 s for an SVID that nothing in that pod can have.
+  it('does not wait for a Workload API that is not there', async () => {
+    const { code, err } = await check({ svid: { workloadApi: `unix://${scratch.folder}/agent.sock` } });
+    expect(code).toBe(0);
+    const missing = `there is no Workload API at \`${scratch.folder}/agent.sock\``;
+    expect(err).toContain(`warning: it would start, but wait: the issuer has no SVID: ${missing}`);
+  });
+
   it('works beside a serving process', async () => {
     const file = join(scratch.folder, 'serving.yaml');
     await writeFile(file, stringify({ ...sound, state: 'sqlite:state.db' }));

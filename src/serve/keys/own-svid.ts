@@ -3,6 +3,7 @@ import type { Config } from '../../core/config/config.ts';
 import { firstSvid } from '../../core/identity/first-svid.ts';
 import type { Svid, SvidProblem, SvidSource } from '../../core/identity/svid.ts';
 import { after } from '../../core/runtime/timers.ts';
+import { NoSvid } from './no-svid.ts';
 import { trustDomainOf } from '../../core/identity/spiffe-id.ts';
 
 /** Why a process must not serve with this SVID and this configuration, in one line; `null` if it may. */
@@ -48,5 +49,5 @@ export function followOwnSvid(
 const FIRST_SVID_MS = 10_000;
 
 /** The SVID of this process, once its source has an SVID, or why it has none. For roles that cannot serve without an SVID. */
-export const awaitedSvid = (source: SvidSource): Promise<Svid | SvidProblem> =>
-  firstSvid(source, { withinMs: FIRST_SVID_MS, after });
+export const awaitedSvid = async (source: SvidSource): Promise<Svid | SvidProblem> =>
+  source instanceof NoSvid ? { problem: source.problem() } : firstSvid(source, { withinMs: FIRST_SVID_MS, after });
