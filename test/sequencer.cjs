@@ -1,4 +1,6 @@
 'use strict';
+const { execFileSync } = require('node:child_process');
+const { join } = require('node:path');
 const Sequencer = require('@jest/test-sequencer').default;
 
 /**
@@ -45,9 +47,16 @@ const SECONDS = new Map([
 
 const secondsOf = ({ path }) => SECONDS.get(path.replace(/^.*\/test\//, '').replace(/\.test\.ts$/, '')) ?? 0;
 
+/** The image that clusters run takes minutes to build: once, before the first file and not in the time of its hooks. */
+function buildImage() {
+  const program = join(__dirname, 'cluster/build-release.ts');
+  execFileSync(process.execPath, ['--no-warnings', program], { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
 /** Long files come first, so that no worker waits for one at the end. */
 module.exports = class LongFirst extends Sequencer {
   sort(tests) {
+    if (process.env.REMIT_PARTS === 'all' && tests.some(({ path }) => path.includes('/test/cluster/'))) buildImage();
     return super.sort(tests).toSorted((a, b) => secondsOf(b) - secondsOf(a));
   }
 };

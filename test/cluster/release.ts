@@ -18,7 +18,7 @@ const { name, version } = manifestIn(root);
 /** The version of this tree. */
 export const VERSION = version;
 const SECONDS = 1_700_000_000;
-/** What the image and the chart are made from. */
+/** What the image and the chart are made from. Pages are in the image too, but nothing in a cluster reads them. */
 const SOURCES = [
   '.ci',
   'src',
@@ -115,6 +115,8 @@ export async function publish(cluster: Cluster, { chart, image }: Release): Prom
   await cluster.run(['helm', 'push', chart, `oci://${REGISTRY}/charts`]);
 }
 
+const isPage = (name: string): boolean => name.endsWith('.md');
+
 function digestOfSources(): string {
   const hash = createHash('sha256');
   for (const source of SOURCES) {
@@ -122,7 +124,7 @@ function digestOfSources(): string {
     const names = statSync(path).isDirectory()
       ? readdirSync(path, { recursive: true, encoding: 'utf8' }).map((one) => join(source, one))
       : [source];
-    for (const one of names.toSorted())
+    for (const one of names.filter((name) => !isPage(name)).toSorted())
       if (statSync(join(root, one)).isFile()) hash.update(one).update(readFileSync(join(root, one)));
   }
   return hash.digest('hex').slice(0, 12);
