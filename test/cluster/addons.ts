@@ -1,4 +1,3 @@
-import { until } from '../until.ts';
 import { dns } from './addons/dns.ts';
 import {
   NODE_ID,
@@ -21,26 +20,20 @@ export async function startAddons(cluster: Cluster, say: (line: string) => void)
     cluster.apply(...dns, ...storage(volumes), ...spireServer, ...spireDriver),
   ]);
   // The agent starts with it, and would not wait.
-  await until(
-    async () => (await cluster.kubectl(`-n ${SPIRE_NAMESPACE} get configmap spire-bundle -o jsonpath={.data}`)) !== '',
-    { what: 'the bundle of SPIRE' },
-  );
+  await cluster.kubectl(`-n ${SPIRE_NAMESPACE} wait configmap/spire-bundle --for=jsonpath={.data.bundle\\.crt} --timeout=600s`);
   say('SPIRE server: ready');
-  await cluster.apply(...spireAgent);
+  const asNode = { id: NODE_ID, parent: `spiffe://${TRUST_DOMAIN}/spire/server`, selectors: ['k8s_psat:cluster:test'] };
+  await Promise.all([cluster.apply(...spireAgent), register(cluster, [asNode])]);
   await Promise.all(
     [
       '-n kube-system rollout status deployment/coredns',
       `-n ${SPIRE_NAMESPACE} rollout status daemonset/spire-agent`,
       `-n ${SPIRE_NAMESPACE} rollout status daemonset/csi`,
-      'wait --for=condition=Ready node --all',
-    ].map((words) => cluster.kubectl(`${words} --timeout=120s`)),
+      'wait node --all --for=condition=Ready',
+      // A driver that the kubelet knows.
+      'wait csinode --all --for=jsonpath={.spec.drivers[0].name}',
+    ].map((words) => cluster.kubectl(`${words} --timeout=600s`)),
   );
-  await until(async () => (await cluster.kubectl('get csinode -o jsonpath={..drivers[*].name}')) !== '', {
-    what: 'a driver that the kubelet knows',
-  });
-  await register(cluster, [
-    { id: NODE_ID, parent: `spiffe://${TRUST_DOMAIN}/spire/server`, selectors: ['k8s_psat:cluster:test'] },
-  ]);
   say('SPIRE: ready');
 }
 

@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { IMAGES } from '../parts/cluster.ts';
@@ -40,7 +41,11 @@ const NOWHERE = tracesOf('/no-cluster');
 describeWith(longClusterPart(), 'a cluster', (parts) => {
   let cluster: Cluster;
   beforeAll(async () => {
-    cluster = await startCluster(parts);
+    const started = performance.now();
+    const seconds = (): string => ((performance.now() - started) / 1_000).toFixed(1);
+    const say = (line: string): void => void process.stdout.write(`after ${seconds()} s: ${line}\n`);
+    say(`a start at a load of ${loadavg()[0]?.toFixed(1)}`);
+    cluster = await startCluster(parts, { say });
   });
   afterAll(async () => {
     await cluster?.close();
@@ -76,7 +81,7 @@ describeWith(longClusterPart(), 'a cluster', (parts) => {
         volumes: [{ name: 'spiffe', csi: { driver: 'csi.spiffe.io', readOnly: true } }],
       },
     });
-    await cluster.kubectl('wait pod/mounts --for=condition=Ready --timeout=90s');
+    await cluster.kubectl('wait pod/mounts --for=condition=Ready --timeout=600s');
   });
 
   it('changes nothing of the machine while it runs, but for its control groups and its folder', () => {
