@@ -11,7 +11,6 @@ const SLOW = [
   'chart',
   'cli/ledger',
   'clients',
-  'cluster',
   'compose',
   'core/ledger',
   'core/policy',
@@ -39,3 +38,5 @@ const SLOW = [
 
 const path = expect.getState().testPath?.slice(import.meta.dirname.length + 1) ?? '';
 if (SLOW.some((begin) => path.startsWith(begin))) jest.setTimeout(300_000);
+// Commands in a cluster have up to 10 minutes, and say then what they waited for.
+if (path.startsWith('cluster/')) jest.setTimeout(900_000);

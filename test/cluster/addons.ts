@@ -20,7 +20,9 @@ export async function startAddons(cluster: Cluster, say: (line: string) => void)
     cluster.apply(...dns, ...storage(volumes), ...spireServer, ...spireDriver),
   ]);
   // The agent starts with it, and would not wait.
-  await cluster.kubectl(`-n ${SPIRE_NAMESPACE} wait configmap/spire-bundle --for=jsonpath={.data.bundle\\.crt} --timeout=600s`);
+  await cluster.kubectl(
+    `-n ${SPIRE_NAMESPACE} wait configmap/spire-bundle --for=jsonpath={.data.bundle\\.crt} --timeout=600s`,
+  );
   say('SPIRE server: ready');
   const asNode = { id: NODE_ID, parent: `spiffe://${TRUST_DOMAIN}/spire/server`, selectors: ['k8s_psat:cluster:test'] };
   await Promise.all([cluster.apply(...spireAgent), register(cluster, [asNode])]);

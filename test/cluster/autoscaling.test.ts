@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart, postgresPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { longClusterPart } from './cluster-part.ts';
@@ -13,9 +13,6 @@ import { pageInstall, permit, prepare } from './installed.ts';
 import { endLoad, startLoad } from './load.ts';
 import { startMetricsApi } from './metrics-api.ts';
 import type { MetricsApi } from './metrics-api.ts';
-
-// The image is built once, and images are pulled.
-jest.setTimeout(900_000);
 
 const PODS = [0, 1, 2].map((at) => `remit-authority-${at}`);
 const VALUES = {
@@ -42,7 +39,7 @@ describeWith(parts, 'autoscaling of authorities (issue 38, point 6)', ([[found],
     writeFileSync(join(folder, 'values.yaml'), JSON.stringify(VALUES));
     const [install = '', label = '', restart = ''] = pageInstall();
     await cluster.run(['sh', '-c', `${install} -f values.yaml && ${label} && ${restart}`], { cwd: folder });
-    await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+    await cluster.kubectl('-n demo rollout status deployment/tools');
     await permit(cluster, folder);
   });
   afterAll(async () => {
@@ -62,7 +59,7 @@ describeWith(parts, 'autoscaling of authorities (issue 38, point 6)', ([[found],
       what: 'more authorities',
       withinMs: 300_000,
     });
-    await cluster.kubectl('-n remit rollout status statefulset/remit-authority --timeout=170s');
+    await cluster.kubectl('-n remit rollout status statefulset/remit-authority');
     const active = '{.status.conditions[?(@.type=="ScalingActive")].status}';
     const words = ['-n', 'remit', 'get', 'hpa', 'remit-authority', '-o', `jsonpath=${active}`];
     expect(await cluster.run(['kubectl', ...words])).toBe('True');
@@ -76,7 +73,7 @@ describeWith(parts, 'autoscaling of authorities (issue 38, point 6)', ([[found],
     await cluster.run(['kubectl', '-n', 'remit', ...patch]);
     metrics.say('1m');
     await until(async () => (await replicas()) === '1', { what: 'fewer authorities', withinMs: 300_000 });
-    for (const pod of PODS.slice(1)) await cluster.kubectl(`-n remit wait pod/${pod} --for=delete --timeout=170s`);
+    for (const pod of PODS.slice(1)) await cluster.kubectl(`-n remit wait pod/${pod} --for=delete --timeout=600s`);
     const { answers, failures, made } = await endLoad(cluster, load);
     process.stdout.write(`| authorities taken away, 3 to 1 | ${made} calls | ${JSON.stringify(answers)} |\n`);
     expect(failures.filter(({ answer }) => !SLOW.test(answer))).toEqual([]);

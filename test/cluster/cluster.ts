@@ -7,6 +7,7 @@ import { startAddons } from './addons.ts';
 import { layoutOf } from './machine/layout.ts';
 import type { Layout } from './machine/layout.ts';
 import type { ClusterParts } from './cluster-parts.ts';
+import { limitMsOf, progressAfter } from './limits.ts';
 import { preparedImages } from './prepared-images.ts';
 
 /** What a command did. */
@@ -25,7 +26,7 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Further variables. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** When it is ended. Default 3 minutes. */
+  /** When it is ended. Default by what it does: `limits.ts`. */
   readonly timeoutMs?: number;
 }
 
@@ -96,7 +97,7 @@ export class Cluster {
   }
 
   #once(command: readonly string[], options: RunOptions): Promise<Ran> {
-    const { input, timeoutMs = 180_000 } = options;
+    const { input, timeoutMs = limitMsOf(command) } = options;
     const [enter = '', ...words] = this.wordsFor(command, options);
     return new Promise((done) => {
       const child = execFile(
@@ -105,18 +106,20 @@ export class Cluster {
         { timeout: timeoutMs, maxBuffer: 64 * 1024 * 1024, killSignal: 'SIGKILL' },
         (error, stdout, stderr) => {
           const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
-          done({ status, stdout, stderr: stderr === '' && error !== null ? error.message : stderr });
+          const late = error?.killed === true ? `\nended after ${timeoutMs / 1_000} s` : '';
+          done({ status, stdout, stderr: (stderr === '' && error !== null ? error.message : stderr) + late });
         },
       );
       child.stdin?.on('error', () => {}).end(typeof input === 'object' ? listOf(input) : (input ?? ''));
     });
   }
 
-  /** Runs a command in the cluster and returns what it wrote on stdout. Rejects with what it wrote on stderr if it fails. */
+  /** Runs a command in the cluster and returns what it wrote on stdout. Rejects with what it wrote, and with what is not ready if it waited. */
   async run(command: readonly string[], options?: RunOptions): Promise<string> {
     const { status, stderr, stdout } = await this.tried(command, options);
-    if (status !== 0) throw new Error(`\`${command.join(' ')}\` ended with ${status}: ${stderr}${stdout}`);
-    return stdout;
+    if (status === 0) return stdout;
+    const progress = await progressAfter(command, (words) => this.tried(words));
+    throw new Error(`\`${command.join(' ')}\` ended with ${status}: ${stderr}${stdout}${progress}`);
   }
 
   /** Runs `kubectl` with these words, as {@link run} does. */

@@ -111,7 +111,7 @@ export async function startAgent(
 
 /** Waits until an agent has ended, and returns the lines of its program: one for each call, which begins with the status. */
 export async function linesOf(cluster: Cluster, name: string): Promise<readonly string[]> {
-  const words = ['wait', `pod/${name}`, '--for=jsonpath={.status.phase}=Succeeded', '--timeout=170s'];
+  const words = ['wait', `pod/${name}`, '--for=jsonpath={.status.phase}=Succeeded', '--timeout=600s'];
   await cluster.run(['kubectl', '-n', 'agents', ...words]);
   const log = await cluster.kubectl(`-n agents logs ${name}`);
   return log.split('\n').filter((line) => /^\d{3} /.test(line));

@@ -37,7 +37,7 @@ const CALLS = ['DELETE /items/7', 'GET /items/7'];
 const ANSWERS = ['403', '200'];
 /** Answers that no Remit gave. */
 const UNDELIVERED = /^50[24] .*forward\./;
-const TIMEOUT = '--timeout=280s';
+const TIMEOUT = '--timeout=600s';
 const GUARD = "ValidatingAdmissionPolicy 'remit-guard'";
 
 /** A row of a table of Markdown. */
@@ -76,7 +76,7 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
       'sidecar.audiences={https://tools.acme.test}',
       'policies.existingConfigMap=remit-policies',
     ].flatMap((value) => ['--set', value]);
-    await cluster.run(['helm', 'install', 'remit', CHART, '-n', 'remit', '--wait', ...values], { timeoutMs: 400_000 });
+    await cluster.run(['helm', 'install', 'remit', CHART, '-n', 'remit', '--wait', ...values]);
     for (const one of own) await cluster.apply(...(await toolFiles(one)));
     await cluster.apply(...workloads());
   });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart } from '../parts.ts';
 import { clusterPart } from './cluster-part.ts';
 import { startCluster } from './cluster.ts';
@@ -9,9 +9,6 @@ import type { Cluster } from './cluster.ts';
 import { linesOf, startAgent } from './demo.ts';
 import { installByPage, pageInstall, permit, prepare } from './installed.ts';
 import { currentRelease, IMAGE } from './release.ts';
-
-// The image is built once, and images are pulled.
-jest.setTimeout(900_000);
 
 const CALLS = ['GET /', 'GET /items/7', 'POST /items {"amount":50}', 'POST /items {"amount":500}', 'DELETE /items/7'];
 const ANSWERS = ['200', '200', '200', '403', '403'];
@@ -48,7 +45,7 @@ describeWith(both(clusterPart(), imagePart()), 'Remit in a cluster', ([parts]) =
     const metadata = { name: 'from-archive', namespace: 'default' };
     const spec = { restartPolicy: 'Never', containers: [container] };
     await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata, spec });
-    const isOver = ['--for=jsonpath={.status.phase}=Succeeded', '--timeout=120s'];
+    const isOver = ['--for=jsonpath={.status.phase}=Succeeded', '--timeout=600s'];
     await cluster.run(['kubectl', 'wait', 'pod/from-archive', ...isOver]);
     expect(await cluster.kubectl('logs from-archive')).toContain(IMAGE.split(':').at(-1));
   });

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart } from '../parts.ts';
 import { until } from '../until.ts';
 import { register } from './addons.ts';
@@ -13,9 +13,6 @@ import { linesOf, startAgent, TOOLS } from './demo.ts';
 import { installByPage, permit, prepare } from './installed.ts';
 import { endLoad, startLoad } from './load.ts';
 import { IMAGE } from './release.ts';
-
-// The image is built once, images are pulled, and pods are made again several times.
-jest.setTimeout(900_000);
 
 const PAGE = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/install/kubernetes.md'), 'utf8');
 const CALLS = ['GET /', 'GET /items/7', 'POST /items {"amount":50}', 'POST /items {"amount":500}', 'DELETE /items/7'];
@@ -43,9 +40,9 @@ describeWith(both(longClusterPart(), imagePart()), 'an installed Remit in a clus
   });
 
   const rolledOut = async (): Promise<void> => {
-    await cluster.kubectl('-n remit rollout status statefulset/remit-authority --timeout=170s');
+    await cluster.kubectl('-n remit rollout status statefulset/remit-authority');
     await cluster.kubectl('-n demo rollout restart deployment/tools');
-    await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+    await cluster.kubectl('-n demo rollout status deployment/tools');
   };
 
   it('goes on when the pod of its authority is deleted and has another address (issue 37, point 5)', async () => {
@@ -150,7 +147,7 @@ describeWith(both(longClusterPart(), imagePart()), 'an installed Remit in a clus
       })),
     );
     for (const { name } of hostile) {
-      const isOver = ['--for=jsonpath={.status.phase}=Succeeded', '--timeout=120s'];
+      const isOver = ['--for=jsonpath={.status.phase}=Succeeded', '--timeout=600s'];
       await cluster.run(['kubectl', 'wait', `pod/${name}`, ...isOver]);
       expect(await cluster.kubectl(`logs ${name}`)).toBe('evil\n');
     }

@@ -53,7 +53,7 @@ export async function installByPage(cluster: Cluster, folder: string): Promise<r
   const commands = pageInstall();
   const ran: Ran[] = [];
   for (const [at, command] of commands.entries()) {
-    if (at === commands.length - 1) await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+    if (at === commands.length - 1) await cluster.kubectl('-n demo rollout status deployment/tools');
     ran.push(await cluster.tried(['sh', '-c', command], { cwd: folder }));
   }
   return ran;
@@ -62,6 +62,6 @@ export async function installByPage(cluster: Cluster, folder: string): Promise<r
 /** Puts the policies of the folder in force, by the commands of the page: the sidecars are made again, since their volume has another name. */
 export async function permit(cluster: Cluster, folder: string): Promise<void> {
   for (const command of pageCommands(PAGE, 'Policies')) await cluster.run(['sh', '-c', command], { cwd: folder });
-  await cluster.kubectl('-n remit rollout status statefulset/remit-authority --timeout=170s');
-  await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+  await cluster.kubectl('-n remit rollout status statefulset/remit-authority');
+  await cluster.kubectl('-n demo rollout status deployment/tools');
 }

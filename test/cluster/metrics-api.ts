@@ -73,6 +73,6 @@ export async function startMetricsApi(
       },
     },
   );
-  await cluster.kubectl('wait apiservice/v1beta1.metrics.k8s.io --for=condition=Available --timeout=60s');
+  await cluster.kubectl('wait apiservice/v1beta1.metrics.k8s.io --for=condition=Available --timeout=600s');
   return { say: (cpu) => writeFileSync(usage, cpu), close: () => void child.kill() };
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart, prometheusOperatorPart, prometheusPart } from '../parts.ts';
 import { alertRules } from '../prometheus/dashboards.ts';
 import { until } from '../until.ts';
@@ -11,9 +11,6 @@ import type { Cluster } from './cluster.ts';
 import { toolPod } from './figures/tools.ts';
 import { pageInstall, prepare } from './installed.ts';
 import { generateConfiguration, installMonitoringKinds, startPrometheus } from './monitoring.ts';
-
-// The image is built once, and images are pulled.
-jest.setTimeout(900_000);
 
 const parts = both(both(longClusterPart(), imagePart()), both(prometheusPart(), prometheusOperatorPart()));
 
@@ -28,7 +25,7 @@ describeWith(parts, 'monitoring of injected pods (issue 38, point 6)', ([[found]
     await cluster.run(['sh', '-c', `${install} --set monitoring.enabled=true && ${label} && ${restart}`], {
       cwd: folder,
     });
-    await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+    await cluster.kubectl('-n demo rollout status deployment/tools');
   });
   afterAll(async () => {
     await cluster?.close();

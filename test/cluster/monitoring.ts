@@ -54,7 +54,7 @@ export async function installMonitoringKinds(cluster: Cluster): Promise<void> {
   for (const kind of ['podmonitors', 'servicemonitors', 'prometheusrules'])
     await cluster.kubectl(`create -f ${join(prometheusOperatorFolder, `${GROUP}_${kind}.yaml`)}`);
   await cluster.apply(anyKind('Prometheus', 'prometheuses'), anyKind('Probe', 'probes'));
-  await cluster.kubectl('wait --for=condition=Established crd --all --timeout=60s');
+  await cluster.kubectl('wait --for=condition=Established crd --all --timeout=600s');
 }
 
 /** Runs the operator, with a Prometheus that selects every PodMonitor and rule, until it has made its configuration. */

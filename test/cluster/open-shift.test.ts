@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart } from '../parts.ts';
 import { until } from '../until.ts';
 import { longClusterPart } from './cluster-part.ts';
@@ -11,9 +11,6 @@ import { linesOf, startAgent, TOOLS } from './demo.ts';
 import { toolPod } from './figures/tools.ts';
 import { pageInstall, permit, prepare } from './installed.ts';
 import { HAS_RANGE, securityContextConstraints, UID_RANGE } from './security-context-constraints.ts';
-
-// The image is built once, images are pulled, and pods are made again several times.
-jest.setTimeout(900_000);
 
 /** The first user of each namespace. */
 const USERS = { remit: 1_000_650_000, demo: 1_000_660_000 } as const;
@@ -61,7 +58,7 @@ describeWith(both(longClusterPart(), imagePart()), 'OpenShift (issue 38, point 6
       cwd: folder,
     });
     await cluster.run(['sh', '-c', `${label} && ${restart}`]);
-    await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+    await cluster.kubectl('-n demo rollout status deployment/tools');
     await permit(cluster, folder);
     const { remit, demo } = USERS;
     expect(await idsIn('remit', 'remit-authority-0', 'remit')).toBe(`${remit} 0,${remit}\n`);

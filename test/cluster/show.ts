@@ -53,8 +53,8 @@ class Story {
   }
 
   async rolledOut(): Promise<void> {
-    await this.run('kubectl -n remit rollout status statefulset/remit-authority --timeout=170s', { last: 1 });
-    await this.run('kubectl -n demo rollout status deployment/tools --timeout=170s', { last: 1 });
+    await this.run('kubectl -n remit rollout status statefulset/remit-authority', { last: 1 });
+    await this.run('kubectl -n demo rollout status deployment/tools', { last: 1 });
   }
 }
 

@@ -77,14 +77,14 @@ export async function measureContention(
   // Two sidecars of the largest request have room: that which is watched, and that which starts.
   const free = Math.floor((await freeMilliCores(cluster)) - 2 * most);
   await cluster.apply(hogs(Math.floor(free / HOG_COUNT)));
-  await cluster.kubectl(`rollout status deployment/${HOGS} --timeout=170s`);
+  await cluster.kubectl(`rollout status deployment/${HOGS}`);
   const figures: ContentionFigure[] = [];
   try {
     for (const request of requests) figures.push(await measureRequest(cluster, request, seconds));
     return figures;
   } finally {
     await cluster.kubectl(`delete deployment ${HOGS}`);
-    await cluster.kubectl(`wait pod -l app=${HOGS} --for=delete --timeout=60s`);
+    await cluster.kubectl(`wait pod -l app=${HOGS} --for=delete --timeout=600s`);
   }
 }
 
@@ -102,9 +102,7 @@ async function watchLease(cluster: Cluster, request: string, seconds: number) {
   const pod = `lease-${request}`;
   const { namespace } = TOOLS;
   await cluster.apply(idlePod(pod, request));
-  await cluster.run(['kubectl', '-n', namespace, 'wait', `pod/${pod}`, '--for=condition=Ready', '--timeout=300s'], {
-    timeoutMs: 310_000,
-  });
+  await cluster.run(['kubectl', '-n', namespace, 'wait', `pod/${pod}`, '--for=condition=Ready', '--timeout=600s']);
   const leases: number[] = [];
   const startedMs = performance.now();
   while (performance.now() - startedMs < seconds * 1_000) {

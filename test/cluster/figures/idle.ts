@@ -68,7 +68,7 @@ export async function measureIdle(
   const names = Array.from({ length: count }, (_, at) => `idle-${at}`);
   await cluster.apply(...names.map((name) => idlePod(name, '10m')));
   const ready = ['wait', 'pod', '-l', `app=${LABEL}`, '--for=condition=Ready', '--timeout=600s'];
-  await cluster.run(['kubectl', '-n', TOOLS.namespace, ...ready], { timeoutMs: 620_000 });
+  await cluster.run(['kubectl', '-n', TOOLS.namespace, ...ready]);
   await delay(RESTED_MS);
   const meters = Object.fromEntries(
     await Promise.all(

@@ -46,8 +46,8 @@ export async function measureNode(
   ];
   const chart = 'oci://ghcr.io/remit-dev/charts/remit';
   await cluster.run(['helm', 'upgrade', 'remit', chart, '-n', NAMESPACE, '--reuse-values', ...values]);
-  await cluster.kubectl(`-n ${NAMESPACE} rollout status statefulset/remit-authority --timeout=170s`);
-  await cluster.kubectl(`-n ${NAMESPACE} rollout status daemonset/remit-node --timeout=170s`);
+  await cluster.kubectl(`-n ${NAMESPACE} rollout status statefulset/remit-authority`);
+  await cluster.kubectl(`-n ${NAMESPACE} rollout status daemonset/remit-node`);
   const start = await rounds('node', count, () => startNode(cluster));
   await startTools(cluster, { socket: { hostPath: { path: '/run/remit' } } });
   await restartTools(cluster);
@@ -73,8 +73,8 @@ const podOf = async (cluster: Cluster): Promise<string> =>
 async function startNode(cluster: Cluster): Promise<Start> {
   const former = await podOf(cluster);
   await cluster.kubectl(`-n ${NAMESPACE} delete pod ${former} --wait=false`);
-  await cluster.kubectl(`-n ${NAMESPACE} wait pod/${former} --for=delete --timeout=60s`);
-  await cluster.kubectl(`-n ${NAMESPACE} rollout status daemonset/remit-node --timeout=170s`);
+  await cluster.kubectl(`-n ${NAMESPACE} wait pod/${former} --for=delete --timeout=600s`);
+  await cluster.kubectl(`-n ${NAMESPACE} rollout status daemonset/remit-node`);
   const pod = await podOf(cluster);
   const usage = await meterOf(cluster, { namespace: NAMESPACE, pod, container: 'remit' });
   // The next one was made before the former one had ended. Its own times have whole seconds.

@@ -49,7 +49,7 @@ export async function startSidecar(cluster: Cluster, name: string, cpuRequest: s
   const startedMs = performance.now();
   const wait = ['wait', `pod/${name}`, SIDECAR_STARTED, '--timeout=180s'];
   try {
-    await cluster.run(['kubectl', '-n', TOOLS.namespace, ...wait], { timeoutMs: 190_000 });
+    await cluster.run(['kubectl', '-n', TOOLS.namespace, ...wait]);
     const readySeconds = (performance.now() - startedMs) / 1_000;
     const usage = await meterOf(cluster, { namespace: TOOLS.namespace, pod: name, container: 'remit' });
     return { readySeconds, cpuSeconds: usage().cpuSeconds };
@@ -68,11 +68,11 @@ export const measureAuthorityStart = (cluster: Cluster, { rounds: count }: Start
     const scale = (replicas: number) =>
       cluster.kubectl(`-n ${namespace} scale statefulset/remit-authority --replicas=${replicas}`);
     await scale(0);
-    await cluster.kubectl(`-n ${namespace} wait pod/${pod} --for=delete --timeout=120s`);
+    await cluster.kubectl(`-n ${namespace} wait pod/${pod} --for=delete --timeout=600s`);
     await scale(1);
     const startedMs = performance.now();
-    await cluster.kubectl(`-n ${namespace} wait pod/${pod} --for=create --timeout=60s`);
-    await cluster.kubectl(`-n ${namespace} wait pod/${pod} --for=condition=Ready --timeout=170s`);
+    await cluster.kubectl(`-n ${namespace} wait pod/${pod} --for=create --timeout=600s`);
+    await cluster.kubectl(`-n ${namespace} wait pod/${pod} --for=condition=Ready --timeout=600s`);
     return {
       readySeconds: (performance.now() - startedMs) / 1_000,
       cpuSeconds: (await meterOf(cluster, AUTHORITY))().cpuSeconds,

@@ -4,7 +4,7 @@ import { TOOLS } from '../demo.ts';
 /** Makes the pods of the tool server again, and waits until the new ones are ready. */
 export async function restartTools(cluster: Cluster): Promise<void> {
   await cluster.kubectl(`-n ${TOOLS.namespace} rollout restart deployment/${TOOLS.name}`);
-  await cluster.kubectl(`-n ${TOOLS.namespace} rollout status deployment/${TOOLS.name} --timeout=170s`);
+  await cluster.kubectl(`-n ${TOOLS.namespace} rollout status deployment/${TOOLS.name}`);
 }
 
 /** The pod of the tool server that is not about to end. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import { register } from '../addons.ts';
@@ -10,9 +10,6 @@ import type { Authority } from './mesh.ts';
 import { cameOf, endAgent, meshTools, startMeshAgent, tokenOf } from './mesh-pods.ts';
 import type { Call, Came } from './mesh-pods.ts';
 import { startFirstAgent } from './page.ts';
-
-// The image is built once, and images are pulled.
-jest.setTimeout(900_000);
 
 const FORGED = 'By=spiffe://acme.test/ns/demo/sa/default;Hash=00;URI=spiffe://acme.test/ns/agents/sa/boss';
 const read = { method: 'GET', path: '/items/7' };
@@ -114,7 +111,7 @@ describeWith(
     describe.each<Authority>(['istio', 'spire'])('with certificates of %s', (authority) => {
       beforeAll(async () => {
         await cluster.apply(...meshTools({ authority }));
-        await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+        await cluster.kubectl('-n demo rollout status deployment/tools');
       });
 
       it('decides each call as the page says', async () => {

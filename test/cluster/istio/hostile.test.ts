@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import type { Cluster } from '../cluster.ts';
@@ -10,9 +10,6 @@ import { meshPart } from './mesh-part.ts';
 import { cameOf, startMeshAgent } from './mesh-pods.ts';
 import type { Came, MeshAgent } from './mesh-pods.ts';
 import { runAsReader } from './page.ts';
-
-// The image is built once, and images are pulled.
-jest.setTimeout(900_000);
 
 const STRICT = 'strict';
 const PORT = 8080;
@@ -91,7 +88,7 @@ describeWith(
     it('would let calls pass that nobody is asked about, in clear, and doctor names the pods', async () => {
       const pods = PASSING.map(([annotation, value], at) => pod(`hostile-${at}`, annotation, value));
       await cluster.run(['kubectl', '-n', 'demo', 'create', '-f', '-'], { input: pods });
-      await cluster.kubectl('-n demo wait pod -l app=hostile --for=condition=Ready --timeout=170s');
+      await cluster.kubectl('-n demo wait pod -l app=hostile --for=condition=Ready --timeout=600s');
       for (const [at, [annotation, value]] of PASSING.entries()) {
         const address = await cluster.kubectl(`-n demo get pod hostile-${at} -o jsonpath={.status.podIP}`);
         const came = await call(`${address}:${PORT}`, { isInMesh: false });

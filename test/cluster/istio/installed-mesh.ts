@@ -64,5 +64,5 @@ async function limitSvids(cluster: Cluster, seconds: number): Promise<void> {
   const data = JSON.stringify({ data: { 'server.conf': text } });
   await cluster.run(['kubectl', '-n', SPIRE_NAMESPACE, 'patch', 'configmap', 'spire-server', '-p', data]);
   await cluster.kubectl(`-n ${SPIRE_NAMESPACE} rollout restart deployment/spire-server`);
-  await cluster.kubectl(`-n ${SPIRE_NAMESPACE} rollout status deployment/spire-server --timeout=120s`);
+  await cluster.kubectl(`-n ${SPIRE_NAMESPACE} rollout status deployment/spire-server`);
 }

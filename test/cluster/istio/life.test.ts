@@ -30,7 +30,7 @@ const RENEWED = /"svid-renewed"/g;
 /** Makes the pods of a workload anew, and waits until they are ready. */
 async function restarted(cluster: Cluster, namespace: string, workload: string): Promise<void> {
   await cluster.kubectl(`-n ${namespace} rollout restart ${workload}`);
-  await cluster.kubectl(`-n ${namespace} rollout status ${workload} --timeout=170s`);
+  await cluster.kubectl(`-n ${namespace} rollout status ${workload}`);
 }
 
 describeWith(
@@ -49,7 +49,7 @@ describeWith(
       await mesh?.close();
     });
 
-    const toolsReady = (): Promise<string> => cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+    const toolsReady = (): Promise<string> => cluster.kubectl('-n demo rollout status deployment/tools');
 
     /** Makes calls while something happens. Returns how each that was refused was answered, and whether few others had no answer. */
     async function during(name: string, calls: number, happens: () => Promise<void>) {
@@ -97,7 +97,7 @@ describeWith(
                 'wait',
                 'pod/remit-authority-0',
                 '--for=condition=Ready',
-                '--timeout=60s',
+                '--timeout=600s',
               ])
             ).status === 0,
           { what: 'an authority that is ready again' },

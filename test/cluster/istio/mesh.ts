@@ -102,7 +102,7 @@ export async function configureIstio(cluster: Cluster, folder: string, options: 
   await install('istio-base', 'base', { defaultRevision: 'default' });
   if (options.hasCni === true) {
     await install('istio-cni', 'cni', cniValues(cluster));
-    await cluster.kubectl(`-n ${ISTIO_NAMESPACE} rollout status daemonset/istio-cni-node --timeout=120s`);
+    await cluster.kubectl(`-n ${ISTIO_NAMESPACE} rollout status daemonset/istio-cni-node`);
   }
   await install('istiod', 'istiod', istiodValues(options));
   // The image of a release names its user; this one, which is a program and a C library, does not.
@@ -113,7 +113,7 @@ export async function configureIstio(cluster: Cluster, folder: string, options: 
 
 /** Waits until istiod serves. */
 export const istiodReady = (cluster: Cluster): Promise<string> =>
-  cluster.kubectl(`-n ${ISTIO_NAMESPACE} rollout status deployment/istiod --timeout=170s`);
+  cluster.kubectl(`-n ${ISTIO_NAMESPACE} rollout status deployment/istiod`);
 
 /** Links the charts by the names that they have in Istio's repository. */
 function linkCharts(charts: string, folder: string): void {

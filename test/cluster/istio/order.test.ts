@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import { register } from '../addons.ts';
@@ -12,9 +12,6 @@ import { meshPart } from './mesh-part.ts';
 import type { MeshOptions } from './mesh.ts';
 import { cameOf, meshTools, startMeshAgent } from './mesh-pods.ts';
 import { runAsReader } from './page.ts';
-
-// The image is built once, and many pods are made.
-jest.setTimeout(900_000);
 
 const root = resolve(import.meta.dirname, '../../..');
 const EXCLUDED = 'traffic.sidecar.istio.io/excludeInboundPorts';
@@ -112,7 +109,7 @@ describeWith(
         '--set',
         namespaces,
       ];
-      await cluster.run(upgrade, { timeoutMs: 400_000 });
+      await cluster.run(upgrade);
       for (const name of others)
         for (const file of ['policy', 'envoyfilter']) {
           const text = readFileSync(join(mesh.folder, `mesh/istio/${file}.yaml`), 'utf8');
@@ -142,7 +139,7 @@ describeWith(
       const templates = way === 'template' ? ['remit'] : [];
       const tools = meshTools({ authority: 'istio', namespace, annotations, templates, replicas: REPLICAS });
       await (way === 'command' ? applyInjected(tools) : cluster.apply(...tools));
-      await cluster.kubectl(`-n ${namespace} rollout status deployment/tools --timeout=170s`);
+      await cluster.kubectl(`-n ${namespace} rollout status deployment/tools`);
     }
 
     async function applyInjected(items: readonly object[]): Promise<void> {
@@ -202,7 +199,7 @@ describeWith(
             for (const name of pods) ended.add(name);
             // The calls of just before are among their last records.
             await cluster.kubectl(`-n ${namespace} delete pods ${pods.join(' ')}`);
-            await cluster.kubectl(`-n ${namespace} rollout status deployment/tools --timeout=170s`);
+            await cluster.kubectl(`-n ${namespace} rollout status deployment/tools`);
           }
           const isThere = async () => (await leftOf(ended)).size === ended.size;
           await until(isThere, { what: 'the end of each log', withinMs: 60_000 }).catch(() => {});

@@ -57,7 +57,7 @@ export async function installByIstioPage(
     const file = join(folder, 'mesh/istio/mesh.yaml');
     if (command.startsWith('remit init')) writeFileSync(file, change(readFileSync(file, 'utf8')));
   }
-  await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+  await cluster.kubectl('-n demo rollout status deployment/tools');
 }
 
 /** Starts the agent of the page: the pod `planner` in the namespace `agents`. */

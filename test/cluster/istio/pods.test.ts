@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { both, describeWith, imagePart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import type { Cluster } from '../cluster.ts';
@@ -7,9 +7,6 @@ import type { Mesh } from './installed-mesh.ts';
 import { meshPart } from './mesh-part.ts';
 import { cameOf, startMeshAgent, TOOLS_HOST } from './mesh-pods.ts';
 import type { Came, MeshAgent } from './mesh-pods.ts';
-
-// The image is built once, and images are pulled.
-jest.setTimeout(900_000);
 
 const READ = { what: 'read', method: 'GET', path: '/items/7' };
 const CALLS = [READ];
@@ -82,7 +79,7 @@ describeWith(
 
     it('ends a Job with its agent where the sidecar is native', async () => {
       expect(await came('job', { isJob: true })).toEqual(ALLOWED);
-      await cluster.kubectl('-n agents wait job/job --for=condition=Complete --timeout=170s');
+      await cluster.kubectl('-n agents wait job/job --for=condition=Complete --timeout=600s');
     });
 
     it.each([
@@ -114,7 +111,7 @@ describeWith(
     it('injects nothing into an authority, also if its namespace is a part of the mesh', async () => {
       await cluster.kubectl('label namespace remit istio-injection=enabled');
       await cluster.kubectl('-n remit delete pod remit-authority-0');
-      await cluster.kubectl('-n remit rollout status statefulset/remit-authority --timeout=170s');
+      await cluster.kubectl('-n remit rollout status statefulset/remit-authority');
       expect(await containersOf('remit', 'remit-authority-0')).toBe(',remit');
     });
 
@@ -152,7 +149,7 @@ describeWith(
       const chart = 'oci://ghcr.io/remit-dev/charts/remit';
       const without = '--set injection.enabled=false,injection.guard=false';
       const upgrade = `helm upgrade remit ${chart} -n remit --reset-then-reuse-values ${without}`;
-      await cluster.run(upgrade.split(' '), { timeoutMs: 400_000 });
+      await cluster.run(upgrade.split(' '));
       const kinds = ['mutating', 'validating'].flatMap((verb) =>
         ['policies', 'policybindings'].map((kind) => `${verb}admission${kind}`),
       );
@@ -160,7 +157,7 @@ describeWith(
       // The API server takes a moment to see it.
       const last = async (): Promise<string> => {
         await cluster.kubectl('-n demo rollout restart deployment/tools');
-        await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+        await cluster.kubectl('-n demo rollout status deployment/tools');
         const running = '-l app=tools --sort-by=.metadata.creationTimestamp -o jsonpath={.items[-1:].metadata.name}';
         return containersOf('demo', await cluster.kubectl(`-n demo get pods ${running}`));
       };

@@ -158,7 +158,7 @@ describeWith(
         await cluster.run(['sh', '-c', `rm -rf ${join(cluster.layout.volumes, name)}/*`]);
       }
       await cluster.run(
-        `helm install remit ${CHART} -n remit --wait --timeout 170s -f values.yaml --set policies.existingConfigMap=remit-acme`.split(
+        `helm install remit ${CHART} -n remit --wait --timeout 540s -f values.yaml --set policies.existingConfigMap=remit-acme`.split(
           ' ',
         ),
         { cwd: folder },

@@ -18,7 +18,7 @@ const RATE_OF_EACH = 7;
 const AFTER_MS = 3_000;
 /** An answer of Envoy whose server had no processor time for 15 s; no event has it. */
 const SLOW = /^504 forward\.upstream-slow/;
-const TIMEOUT = '--timeout=170s';
+const TIMEOUT = '--timeout=600s';
 
 /** The chart of this tree. */
 export const CHART = resolve(import.meta.dirname, '../../../deploy/chart');
