@@ -1,7 +1,4 @@
 /** `remit explain`: say in plain words why a call was denied. */
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { configFrom } from '../../core/config/config.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import { compileInWorker } from '../../core/policy/loading/compile.ts';
 import { loadPolicies } from '../../core/policy/loading/load.ts';
@@ -17,7 +14,8 @@ import { explainedCase } from './explained-case.ts';
 import { foundDecision } from './found-decision.ts';
 import { explainedDecision, explainedLines } from './explain-text.ts';
 import { optionsFrom } from '../options.ts';
-import { DEFAULT_CONFIG, isCommandRefusal, sourceOf } from '../task/task-source.ts';
+import { configuredFolder } from '../policy/policy-operand.ts';
+import { isCommandRefusal, sourceOf } from '../task/task-source.ts';
 
 const help = `remit explain: say in plain words why a call was denied, from what its client was shown
 
@@ -77,7 +75,7 @@ async function neededChanges(
   task: RecordedTask | null,
   { values, io }: { readonly values: Values; readonly io: Io },
 ): Promise<readonly string[]> {
-  const folder = values.policies ?? (await folderIn(values, io));
+  const folder = values.policies ?? (await configuredFolder(values, io));
   if (folder === null) return ['which change of the policies: name their folder with --policies'];
   const policies = await loadPolicies(folder, { disk: systemDisk, compile: compileInWorker() });
   if ('findings' in policies) return [`which change of the policies: those in \`${folder}\` cannot be loaded`];
@@ -86,17 +84,4 @@ async function neededChanges(
   if (isProblem(explained) || explained.explanation === null) return [];
   if (explained.decision.kind === 'allow') return ['nothing: the policies as they are now allow such a call'];
   return explained.explanation.needed;
-}
-
-/** The policy folder of the configuration; `null` if the policies come from a bundle, or no configuration is read. */
-async function folderIn(
-  { config, state }: Values,
-  { environment }: Pick<CommandIo, 'environment'>,
-): Promise<string | null> {
-  if (state !== undefined) return null;
-  const file = resolve(config ?? DEFAULT_CONFIG);
-  const text = await readFile(file, 'utf8').catch(() => null);
-  const read = text === null ? null : configFrom(text, { file, folder: dirname(file), environment });
-  if (read === null || 'problems' in read) return null;
-  return read.value.policies.bundle === null ? read.value.policies.folder : null;
 }

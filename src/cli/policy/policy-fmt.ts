@@ -1,5 +1,5 @@
 /** `remit policy fmt`: formats each policy to 80 columns as the Cedar formatter does. */
-import { readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SourceFinding } from '../../core/action/catalog/finding.ts';
 import { freshCedar } from '../../core/policy/cedar.ts';
@@ -11,6 +11,7 @@ import { textWithLines } from './excerpt.ts';
 import type { ShownText } from './excerpt.ts';
 import { findingCounts, findingLines } from './finding-lines.ts';
 import { optionsFrom } from '../options.ts';
+import { replaceFile } from '../replaced-file.ts';
 
 const help = `remit policy fmt: format policies in Cedar's own style
 
@@ -54,7 +55,7 @@ async function format(args: readonly string[], io: Io): Promise<number> {
       if ('findings' in result) findings.push(...result.findings);
       else if (result.text !== text) {
         changed.push(file);
-        if (!check) await replaceFile(file, result.text);
+        if (!check) await replaceFile(file, result.text, '.remit-fmt');
       }
     }
   } catch (error) {
@@ -83,18 +84,6 @@ async function readUtf8(file: string): Promise<string> {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     throw new Error(`\`${file}\` must be valid UTF-8`);
-  }
-}
-
-/** Replaces the file atomically, so that a concurrent reader never sees half a file. */
-async function replaceFile(file: string, text: string): Promise<void> {
-  const beside = `${file}.remit-fmt`;
-  try {
-    await writeFile(beside, text, { flag: 'wx', mode: (await stat(file)).mode });
-    await rename(beside, file);
-  } catch (error) {
-    await unlink(beside).catch(() => undefined);
-    throw error;
   }
 }
 

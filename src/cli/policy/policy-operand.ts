@@ -1,9 +1,12 @@
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { configFrom } from '../../core/config/config.ts';
 import { loadPolicies, policySetFrom } from '../../core/policy/loading/load.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { signedBundleAt } from './bundle-file.ts';
 import { EXIT } from '../command.ts';
-import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
+import type { CommandIo } from '../command.ts';
+import { DEFAULT_CONFIG, isCommandRefusal, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 
 /** The policy set at a path: a folder, or a signed bundle verified with a JWK Set. */
@@ -21,4 +24,17 @@ function loadedOr(set: Awaited<ReturnType<typeof loadPolicies>>): PolicySet | Co
   return taskRefusal(
     set.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`).join('\n'),
   );
+}
+
+/** The policy folder of the configuration; `null` if the policies come from a bundle, or no configuration is read. */
+export async function configuredFolder(
+  { config, state }: { readonly config?: string | undefined; readonly state?: string | undefined },
+  { environment }: Pick<CommandIo, 'environment'>,
+): Promise<string | null> {
+  if (state !== undefined) return null;
+  const file = resolve(config ?? DEFAULT_CONFIG);
+  const text = await readFile(file, 'utf8').catch(() => null);
+  const read = text === null ? null : configFrom(text, { file, folder: dirname(file), environment });
+  if (read === null || 'problems' in read) return null;
+  return read.value.policies.bundle === null ? read.value.policies.folder : null;
 }
