@@ -64,6 +64,7 @@ const rank: Readonly<Record<string, number>> = {
   'tools/evidence': 0,
   'tools/learn': 1,
   'tools/doctor': 1,
+  'tools/observe': 2,
 
   dev: 0,
   cli: 0,

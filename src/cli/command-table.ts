@@ -100,6 +100,12 @@ export const commandTable: readonly CommandEntry[] = [
     isBesideServer: true,
   },
   {
+    name: 'observe',
+    summary: 'list what is observed and whether it is ready to be enforced, or end it',
+    load: async () => (await import('./observe.ts')).observeCommand,
+    isBesideServer: true,
+  },
+  {
     name: 'doctor',
     summary: 'find why calls are not checked, or why none gets through',
     load: async () => (await import('./doctor.ts')).doctorCommand,

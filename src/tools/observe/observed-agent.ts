@@ -1,0 +1,129 @@
+import type { UseRecord } from '../../core/ledger/record.ts';
+import type { ReasonCode } from '../../core/decision/reasons.ts';
+import { dayOf } from '../../core/runtime/day.ts';
+import { seenAgain } from '../learn/sightings.ts';
+import type { Sightings } from '../learn/sightings.ts';
+
+/** A call that would be denied, as an example. */
+export interface DeniedExample {
+  readonly decisionId: string;
+  readonly atMs: number;
+  /** The action, or the call if the catalog does not know it. */
+  readonly what: string;
+  readonly detail: string | null;
+}
+
+/** Would-be denials of one reason. */
+export interface WouldBeDenials {
+  readonly reason: ReasonCode;
+  readonly seen: Sightings;
+  /** Of them those that are decided: a forbid denies them, or the caller says that they are meant. */
+  readonly decided: number;
+  /** Those of the last time that are not decided. */
+  readonly recent: number;
+  /** The last ones, newest first; of those that are not decided, if there are any. */
+  readonly examples: readonly DeniedExample[];
+}
+
+/** By what would-be denials count. */
+export interface DenialRule {
+  /** Denials before this instant do not keep an agent from being ready; milliseconds since the Unix epoch. */
+  readonly recentFromMs: number;
+  /** Reasons, and actions or calls as they are listed, whose denials are meant. */
+  readonly decided: ReadonlySet<string>;
+}
+
+/** Most days that are kept: an entry ends after 90, and may be given a later day. */
+const MAX_DAYS = 400;
+const MAX_EXAMPLES = 3;
+
+interface Counted {
+  seen: Sightings;
+  decided: number;
+  recent: number;
+  open: readonly DeniedExample[];
+  meant: readonly DeniedExample[];
+}
+
+/** What the records of one observed agent show under one entry. Bounded: of each reason it keeps counts and three examples. */
+export class ObservedAgent {
+  /** Id of the entry. */
+  readonly entry: string;
+  /** SPIFFE ID; `null` for calls without an identity. */
+  readonly agent: string | null;
+  readonly #rule: DenialRule;
+  #seen: Sightings | undefined = undefined;
+  readonly #days = new Map<string, number>();
+  readonly #would = new Map<ReasonCode, Counted>();
+  /** Calls that were denied although they are observed, by reason. */
+  readonly denied = new Map<ReasonCode, number>();
+  /** Set if calls were not told apart for want of room. */
+  isCut = false;
+
+  constructor(entry: string, agent: string | null, rule: DenialRule) {
+    this.entry = entry;
+    this.agent = agent;
+    this.#rule = rule;
+  }
+
+  /** Adds a use of this agent. */
+  add(use: UseRecord): void {
+    this.#seen = seenAgain(this.#seen, use.at);
+    const day = dayOf(use.at);
+    if (this.#days.has(day) || this.#days.size < MAX_DAYS) this.#days.set(day, (this.#days.get(day) ?? 0) + 1);
+    if (use.decision === 'deny' && use.reason !== null)
+      this.denied.set(use.reason, (this.denied.get(use.reason) ?? 0) + 1);
+    else if (use.would?.decision === 'deny' && use.would.reason !== null) this.#addDenial(use, use.would.reason);
+  }
+
+  /** All its calls. */
+  get seen(): Sightings {
+    return this.#seen ?? { count: 0, firstMs: 0, lastMs: 0 };
+  }
+
+  /** Number of calls by day (UTC). */
+  get days(): ReadonlyMap<string, number> {
+    return this.#days;
+  }
+
+  /** What would be denied, by reason, most often first. */
+  get would(): readonly WouldBeDenials[] {
+    return [...this.#would]
+      .map(([reason, { seen, decided, recent, open, meant }]) => ({
+        reason,
+        seen,
+        decided,
+        recent,
+        examples: open.length > 0 ? open : meant,
+      }))
+      .toSorted((one, other) => other.seen.count - one.seen.count);
+  }
+
+  #addDenial(use: UseRecord, reason: ReasonCode): void {
+    const what = callText(use);
+    const { decided, recentFromMs } = this.#rule;
+    const isDecided =
+      (reason === 'policy.forbidden' && (use.would?.policyIds.length ?? 0) > 0) ||
+      decided.has(reason) ||
+      decided.has(what);
+    const known = this.#would.get(reason);
+    const counted = known ?? { seen: seenAgain(undefined, use.at), decided: 0, recent: 0, open: [], meant: [] };
+    if (known !== undefined) known.seen = seenAgain(known.seen, use.at);
+    const example = { decisionId: use.decisionId, atMs: use.at, what, detail: use.would?.detail ?? null };
+    if (isDecided) {
+      counted.decided += 1;
+      counted.meant = latest(counted.meant, example);
+    } else {
+      if (use.at >= recentFromMs) counted.recent += 1;
+      counted.open = latest(counted.open, example);
+    }
+    this.#would.set(reason, counted);
+  }
+}
+
+const latest = (examples: readonly DeniedExample[], one: DeniedExample): readonly DeniedExample[] =>
+  [...examples, one].toSorted((a, b) => b.atMs - a.atMs).slice(0, MAX_EXAMPLES);
+
+/** A call in words: its action, or what it was. */
+export const callText = ({ action, method, host, path }: UseRecord): string =>
+  action ?? (host === '' ? 'a request that could not be read' : `${method} ${host}${path}`);
