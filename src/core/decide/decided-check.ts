@@ -3,11 +3,11 @@ import type { HttpCall } from '../action/http/call.ts';
 import type { Action } from '../action/http/http.ts';
 import { taskTokenOf } from './facts.ts';
 import type { CallFacts } from './facts.ts';
+import type { Mode } from './mode.ts';
 import { shownText } from '../action/secrets/static-secret.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import type { ObserveEntry } from '../policy/enforcement.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import type { ReuseClass } from '../token/reuse.ts';
 
@@ -21,8 +21,8 @@ export interface DecidedCheck {
    */
   readonly withdraws?: string;
   readonly decision: Decision;
-  /** The entry that covers the call, which is only observed. Absent if the call is enforced. */
-  readonly mode?: ObserveEntry;
+  /** What covers the call, which is only observed. Absent if the call is enforced. */
+  readonly mode?: Mode;
   /** Of an observed call that the catalog does not know: its names and types. Absent otherwise. */
   readonly shape?: CallShape;
   readonly facts: CallFacts;

@@ -2,7 +2,7 @@ import { allowBy } from '../decision/allow.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import type { ObserveEntry } from '../policy/enforcement.ts';
+import type { Mode } from './mode.ts';
 
 /**
  * What becomes of a denial while its call is observed: `passes`, `denied`, or denied only if it is about a token that names an issuer of Remit
@@ -87,7 +87,7 @@ export function holdsWhileObserved({ reason, isAlways, isOfRemit }: Deny): boole
  * The answer to a decided call: the decision, but for a denial of a call that is only observed. Such a call is allowed, by no policy, and the
  * denial is kept beside. Pure and total.
  *
- * @param mode the entry that covers the call; `null` if it is enforced
+ * @param mode what covers the call; `null` if it is enforced
  */
-export const enforce = (decision: Decision, mode: ObserveEntry | null): Decision =>
+export const enforce = (decision: Decision, mode: Mode | null): Decision =>
   mode === null || !isDeny(decision) || holdsWhileObserved(decision) ? decision : allowBy([], decision);

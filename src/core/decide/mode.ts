@@ -2,6 +2,7 @@ import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { coversSpiffeId } from '../identity/spiffe-id-pattern.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { ObserveOrder } from '../order/order.ts';
 import { EVERY_AGENT } from '../policy/enforcement.ts';
 import type { ObserveEntry } from '../policy/enforcement.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
@@ -10,25 +11,32 @@ import type { CalledServers } from './called-servers.ts';
 import type { CallFacts } from './facts.ts';
 
 /** The facts by which a call is covered. */
-type CoveredFacts = Pick<CallFacts, 'call' | 'caller' | 'action' | 'seen' | 'nowMs' | 'floorMs'>;
+type CoveredFacts = Pick<CallFacts, 'call' | 'caller' | 'action' | 'seen' | 'orders' | 'nowMs' | 'floorMs'>;
+
+/** Why a call is only observed: an entry of `enforcement.yaml`, or the order of an operator in an emergency. */
+export type Mode = ObserveEntry | ObserveOrder;
+
+/** Whether a call is observed because of an emergency. */
+export const isEmergency = (mode: Mode): mode is ObserveOrder => 'of' in mode;
 
 /**
- * The entry that covers a call: the first of the file whose agents, servers and end fit; `null` if the call is enforced. The end is judged by
- * the later of clock and floor, so that a clock that is set back opens no entry again. Without a policy set nothing is observed. Pure, total.
+ * What covers a call: the first entry of the file whose agents, servers and end fit, else the first emergency; `null` if the call is enforced.
+ * The end is judged by the later of clock and floor, so that a clock that is set back opens no entry again. Without a policy set nothing is
+ * observed. An emergency covers no call of the operator who gave the order: nobody decides for himself. Pure, total.
  */
-export function modeOf(
-  facts: CoveredFacts,
-  policies: Pick<PolicySet, 'observed' | 'catalog'> | Deny,
-): ObserveEntry | null {
-  if (isDeny(policies) || policies.observed.length === 0) return null;
+export function modeOf(facts: CoveredFacts, policies: Pick<PolicySet, 'observed' | 'catalog'> | Deny): Mode | null {
+  if (isDeny(policies)) return null;
+  const emergencies = facts.orders.observing({ wallMs: facts.nowMs, floorMs: facts.floorMs });
+  if (policies.observed.length === 0 && emergencies.length === 0) return null;
   const nowMs = Math.max(facts.nowMs, facts.floorMs);
   const caller = callerOf(facts);
   const servers = calledServers(facts, policies.catalog);
+  const isCoveredBy = ({ agents, servers: named }: Pick<Mode, 'agents' | 'servers'>): boolean =>
+    isOfAgents(agents, caller) && (named === null || isOfServers(named, servers));
   return (
-    policies.observed.find(
-      ({ agents, servers: named, untilMs }) =>
-        nowMs < untilMs && isOfAgents(agents, caller) && (named === null || isOfServers(named, servers)),
-    ) ?? null
+    policies.observed.find((entry) => nowMs < entry.untilMs && isCoveredBy(entry)) ??
+    emergencies.find((order) => order.by !== caller && isCoveredBy(order)) ??
+    null
   );
 }
 

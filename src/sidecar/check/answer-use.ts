@@ -12,6 +12,7 @@ import { allReadings } from '../../core/action/http/http.ts';
 import { isPermitted } from '../../core/decide/decided-check.ts';
 import { stoppedWhileObserved } from '../../core/decide/decide.ts';
 import { enforce, holdsWhileObserved } from '../../core/decide/enforce.ts';
+import { isEmergency } from '../../core/decide/mode.ts';
 import { taskTokenOf } from '../../core/decide/facts.ts';
 import type { CallFacts } from '../../core/decide/facts.ts';
 import { isDeny } from '../../core/decision/decision.ts';
@@ -58,6 +59,8 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
   const isRecorded = await recording;
   if (isDeny(check.decision)) return answeredWith(services, decided, null);
   if (!isPermitted(check)) {
+    const ended = endedMeanwhile(services, decided);
+    if (ended !== null) return withdrawn(services, enforcedAgain(decided), ended);
     const stopped = heldMeanwhile(services, decided);
     return stopped === null ? answeredWith(services, decided, null) : withdrawn(services, decided, stopped);
   }
@@ -87,6 +90,22 @@ function stoppedMeanwhile(
 function heldMeanwhile(services: Pick<AnsweringServices, 'states' | 'binding'>, decided: DecidedUse): Deny | null {
   const stopped = stoppedMeanwhile(services, decided);
   return stopped !== null && holdsWhileObserved(stopped) ? stopped : null;
+}
+
+/** The denial of a call that passed because of an emergency which has ended meanwhile; `null` if there is none. */
+function endedMeanwhile({ states }: Pick<AnsweringServices, 'states'>, { check }: DecidedUse): Deny | null {
+  const { decision, mode, facts } = check;
+  if (isDeny(decision) || mode === undefined || !isEmergency(mode)) return null;
+  const orders = states.orders();
+  if (orders === facts.orders) return null;
+  const running = orders.observing({ wallMs: facts.nowMs, floorMs: facts.floorMs });
+  return running.some(({ id }) => id === mode.id) ? null : decision.observed;
+}
+
+/** The use as of a call that is not observed. */
+function enforcedAgain(decided: DecidedUse): DecidedUse {
+  const { mode: _ended, ...check } = decided.check;
+  return { ...decided, check };
 }
 
 /** Whether a use was allowed only after its check had been abandoned. Its call was not let through. */

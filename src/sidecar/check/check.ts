@@ -10,6 +10,7 @@ import { observe, traceUse } from './observe.ts';
 import type { AnsweredCheck, ObservingServices } from './observe.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
+import type { Orders } from '../../core/order/orders.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
 import type { Isolated } from '../../core/runtime/collections/map-isolated.ts';
 
@@ -46,7 +47,8 @@ export function checksWith(services: CheckServices): Checks {
     },
     isObserving: () => {
       const policies = services.policies();
-      return !isDeny(policies) && policies.observed.length > 0;
+      if (isDeny(policies)) return false;
+      return policies.observed.length > 0 || services.states.orders().observing(services.states.clocks()).length > 0;
     },
     passing: (asked, why) => {
       const [answer] = mapIsolated([asked], (one) =>
@@ -71,12 +73,15 @@ const tooOften = new Error('an agent asks too often');
 /** Whether a check was rejected because its agent exceeds its rate limit. */
 export const isTooOften = (one: unknown): boolean => one instanceof Fault && one.error === tooOften;
 
-const admitted = ({ admits }: Pick<CheckServices, 'admits'>, read: ReadCheck): Isolated<ReadCheck> =>
-  admits?.(askingAgentOf(read.reading)) === false ? tooOftenRead(read) : read;
+const admitted = (
+  { admits, states }: Pick<CheckServices, 'admits' | 'states'>,
+  read: ReadCheck,
+): Isolated<ReadCheck> =>
+  admits?.(askingAgentOf(read.reading)) === false ? tooOftenRead(read, states.orders()) : read;
 
 /** Above its rate, an agent whose calls are only observed is decided all the same, and passes unless it is denied while observing too. */
-const tooOftenRead = (read: ReadCheck): Isolated<ReadCheck> =>
-  modeOfRead(read) === null ? new Fault(tooOften) : { ...read, isTooOften: true };
+const tooOftenRead = (read: ReadCheck, orders: Orders): Isolated<ReadCheck> =>
+  modeOfRead(read, orders) === null ? new Fault(tooOften) : { ...read, isTooOften: true };
 
 /** Writes span and metrics of a check that waited, as soon as it is answered. */
 async function late(services: ObservingServices, waiting: Promise<AnsweredCheck>): Promise<Answer> {

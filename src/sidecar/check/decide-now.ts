@@ -7,7 +7,7 @@ import { decide, heldWhileObserved } from '../../core/decide/decide.ts';
 import type { Rules } from '../../core/decide/decide.ts';
 import { enforce } from '../../core/decide/enforce.ts';
 import { modeOf } from '../../core/decide/mode.ts';
-import type { ObserveEntry } from '../../core/policy/enforcement.ts';
+import type { Mode } from '../../core/decide/mode.ts';
 import type { DecidedCheck } from '../../core/decide/decided-check.ts';
 import type { CallFacts } from '../../core/decide/facts.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
@@ -105,7 +105,7 @@ const aboveRate = deny('overloaded', 'the agent asks more often than its rate');
 /** What denies also while observing, in place of a denial that would pass because the call is only observed. */
 const heldOr = (
   decision: Decision,
-  { facts, mode, rules }: { readonly facts: CallFacts; readonly mode: ObserveEntry; readonly rules: Rules },
+  { facts, mode, rules }: { readonly facts: CallFacts; readonly mode: Mode; readonly rules: Rules },
 ): Decision =>
   isDeny(enforce(decision, mode)) || !isDeny(decision) ? decision : (heldWhileObserved(facts, rules) ?? decision);
 

@@ -9,17 +9,18 @@ import type { DecidedCheck } from '../../core/decide/decided-check.ts';
 import { stoppedWhileObserved } from '../../core/decide/decide.ts';
 import { enforce } from '../../core/decide/enforce.ts';
 import { modeOf } from '../../core/decide/mode.ts';
+import type { Mode } from '../../core/decide/mode.ts';
+import type { Orders } from '../../core/order/orders.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
-import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import { useRecord } from '../../core/ledger/use.ts';
 import { placeOfCheck } from '../../core/telemetry/spans/span.ts';
 import { noTask } from './task-facts.ts';
 
-/** The entry that covers a check that was read; `null` if it is enforced. */
-export const modeOfRead = ({ reading, clocks, policies }: ReadCheck): ObserveEntry | null =>
-  modeOf({ ...reading, nowMs: clocks.wallMs, floorMs: clocks.floorMs }, policies);
+/** What covers a check that was read; `null` if it is enforced. */
+export const modeOfRead = ({ reading, clocks, policies }: ReadCheck, orders: Orders): Mode | null =>
+  modeOf({ ...reading, orders, nowMs: clocks.wallMs, floorMs: clocks.floorMs }, policies);
 
 /** The services that answer an observed check that threw. */
 export type FaultServices = AnswerServices & Pick<CheckServices, 'ports' | 'ledger' | 'digestOf' | 'spans' | 'states'>;
@@ -39,7 +40,8 @@ export function passingFault(
   { read, why = failed }: { readonly read: (asked: AskedCheck) => ReadCheck; readonly why?: Deny | undefined },
 ): Answer | null {
   const again = read(asked);
-  const mode = modeOfRead(again);
+  const orders = services.states.orders();
+  const mode = modeOfRead(again, orders);
   const decision = enforce(why, mode);
   if (mode === null || isDeny(decision) || isToJudge(again)) return null;
   const { reading, clocks, policies } = again;
@@ -47,7 +49,7 @@ export function passingFault(
   const facts = {
     ...known,
     ...noTask,
-    orders: services.states.orders(),
+    orders,
     use: 0,
     reuse: [],
     nowMs: clocks.wallMs,

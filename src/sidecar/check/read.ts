@@ -10,6 +10,7 @@ import type { AskedCheck, CheckFacts, RefusedRequest } from './asked-check.ts';
 import type { AskingAgent, CheckServices } from './services.ts';
 import type { CallFacts, Presented } from '../../core/decide/facts.ts';
 import { modeOf } from '../../core/decide/mode.ts';
+import { Orders } from '../../core/order/orders.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
 import { callerFrom } from '../../core/identity/caller.ts';
@@ -105,7 +106,9 @@ function readingOfRefused(
   const { sourceAddress, peer } = facts;
   const routed = isDeny(policies) ? policies : routedAction(facts.call, policies.catalog);
   const { wallMs: nowMs, floorMs } = clocks;
-  const isObserved = modeOf({ call: facts.call, caller, action: routed, nowMs, floorMs }, policies) !== null;
+  // An emergency covers verified callers alone.
+  const seen = { call: facts.call, caller, action: routed, orders: Orders.none, nowMs, floorMs };
+  const isObserved = modeOf(seen, policies) !== null;
   const call = isObserved ? facts.call : { ...facts.call, body: null };
   const action = isObserved && !isDeny(policies) ? observedAction(call, policies, caller) : routed;
   const refusedCaller = refusedCallerFrom(peer, identity, sourceAddress);

@@ -5,7 +5,11 @@ import { modeOf } from '../../../src/core/decide/mode.ts';
 import type { CallFacts } from '../../../src/core/decide/facts.ts';
 import { deny } from '../../../src/core/decision/decision.ts';
 import type { Caller } from '../../../src/core/identity/caller.ts';
+import type { ObserveOrder } from '../../../src/core/order/order.ts';
+import { Orders } from '../../../src/core/order/orders.ts';
 import type { ObserveEntry } from '../../../src/core/policy/enforcement.ts';
+import { observeOrder, stopOrder } from '../../builders/order.ts';
+import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
 import { mustCatalog } from '../../builders/catalog.ts';
 import { httpCall } from '../../builders/http-call.ts';
 import { mustSpiffeId, mustTrustDomain } from '../../builders/spiffe-id.ts';
@@ -46,7 +50,15 @@ const nobody = deny('identity.missing', 'no certificate');
 type Facts = Parameters<typeof modeOf>[0];
 const to = (host: string, path = '/items', changed: Partial<Facts> = {}): Facts => {
   const call = httpCall({ host, path });
-  return { call, caller: legacy, action: actionFrom(call, catalog), nowMs, floorMs: nowMs, ...changed };
+  return {
+    call,
+    caller: legacy,
+    action: actionFrom(call, catalog),
+    orders: Orders.none,
+    nowMs,
+    floorMs: nowMs,
+    ...changed,
+  };
 };
 const modeIn = (facts: Facts, ...observed: readonly ObserveEntry[]): string | null =>
   modeOf(facts, { observed, catalog })?.id ?? null;
@@ -55,6 +67,7 @@ const refused = (seen?: CallFacts['seen']): Facts => ({
   call: unread,
   caller: unread,
   action: unread,
+  orders: Orders.none,
   nowMs,
   floorMs: nowMs,
   ...(seen === undefined ? {} : { seen }),
@@ -161,7 +174,48 @@ describe('modeOf', () => {
     expect(modeOf(to('a.test'), deny('policy.unavailable', 'no policies are loaded'))).toBeNull();
   });
 
-  it('covers a call only by an entry whose agents, servers and end all fit: for random entries and calls', () => {
+  const emergency = (changed: Partial<ObserveOrder> = {}): ObserveOrder =>
+    observeOrder({
+      madeAtMs: nowMs - 1_000,
+      untilMs: nowMs + 1,
+      agents: ['spiffe://acme.test/ns/legacy/*'],
+      ...changed,
+    });
+  const inForce = (order: ObserveOrder, changed: Partial<Facts> = {}): Facts =>
+    to('tools.acme.test', '/items', { orders: Orders.of([order, stopOrder()]), ...changed });
+
+  // Issue 41, point 7.
+  it.each<[string, Facts, boolean]>([
+    ['its agent, at every server', inForce(emergency()), true],
+    ['every agent at its server', inForce(emergency({ agents: ['*'], servers: ['tools'] })), true],
+    ['every agent at another server', inForce(emergency({ agents: ['*'], servers: ['crm'] })), false],
+    ['another agent', inForce(emergency({ agents: ['spiffe://acme.test/ns/new/*'] })), false],
+    [
+      'a caller that is not verified',
+      inForce(emergency({ agents: ['*'], servers: ['tools'] }), { caller: nobody }),
+      false,
+    ],
+    ['the end', inForce(emergency({ untilMs: nowMs })), false],
+    ['a clock that was set back over the end', inForce(emergency(), { floorMs: nowMs + 1 }), false],
+    ['a clock that is ahead of the floor, over the end', inForce(emergency(), { nowMs: nowMs + 1 }), false],
+    ['the operator who gave the order', inForce(emergency({ by: legacy.id })), false],
+    [
+      'orders of which the later ones may be missing',
+      inForce(emergency(), {
+        orders: Orders.of([emergency()]).staleBecause(storeFailure('busy', 'the lease is over')),
+      }),
+      false,
+    ],
+  ])('by an emergency: %s', (_name, facts, isCovered) => {
+    expect(modeIn(facts)).toBe(isCovered ? emergency().id : null);
+  });
+
+  it('names an entry of the file before an emergency', () => {
+    expect(modeIn(inForce(emergency()), entry())).toBe('legacy');
+    expect(modeOf(inForce(emergency()), deny('policy.unavailable', 'no policies are loaded'))).toBeNull();
+  });
+
+  it('covers a call only by an entry or an emergency whose agents, servers and end all fit: for random ones and calls', () => {
     const agents = [
       'spiffe://acme.test/ns/legacy/sa/a',
       'spiffe://acme.test/ns/legacy/a',
@@ -176,6 +230,12 @@ describe('modeOf', () => {
       servers: fc.option(fc.uniqueArray(fc.constantFrom(...names), { minLength: 1 })),
       untilMs: fc.integer({ min: nowMs - 2, max: nowMs + 2 }),
     });
+    const anyEmergency = fc.record({
+      agents: fc.uniqueArray(fc.constantFrom(...patterns), { minLength: 1 }),
+      servers: fc.option(fc.uniqueArray(fc.constantFrom(...names), { minLength: 1 })),
+      untilMs: fc.integer({ min: nowMs - 2, max: nowMs + 2 }),
+      by: fc.constantFrom(...agents, 'spiffe://acme.test/ns/people/sa/operator'),
+    });
     const serverOf: Readonly<Record<string, readonly string[]>> = {
       'tools.acme.test': ['tools'],
       'shared.acme.test': [],
@@ -185,19 +245,21 @@ describe('modeOf', () => {
     fc.assert(
       fc.property(
         fc.array(anyEntry, { maxLength: 4 }),
+        fc.array(anyEmergency, { maxLength: 3 }),
         fc.option(fc.constantFrom(...agents)),
         fc.constantFrom(...hosts),
         fc.integer({ min: nowMs - 3, max: nowMs + 3 }),
-        (entries, id, host, floorMs) => {
+        (entries, emergencies, id, host, floorMs) => {
           const observed = entries.map((one, at) => entry({ ...one, id: `e${at}` }));
+          const orders = emergencies.map((one, at) => emergency({ ...one, id: `${at}`.padStart(16, '0') }));
           const caller = id === null ? nobody : callerOf(id);
-          const wanted = observed.find(
-            (one) =>
-              Math.max(nowMs, floorMs) < one.untilMs &&
-              fitsAgent(one.agents, id) &&
-              (one.servers === null || (serverOf[host] ?? []).some((name) => one.servers?.includes(name))),
-          );
-          expect(modeIn(to(host, '/items', { caller, floorMs }), ...observed)).toBe(wanted?.id ?? null);
+          const fits = (one: Pick<ObserveEntry, 'agents' | 'servers' | 'untilMs'>): boolean =>
+            Math.max(nowMs, floorMs) < one.untilMs &&
+            fitsAgent(one.agents, id) &&
+            (one.servers === null || (serverOf[host] ?? []).some((name) => one.servers?.includes(name)));
+          const wanted = observed.find(fits) ?? orders.find((one) => one.by !== id && fits(one));
+          const facts = to(host, '/items', { caller, floorMs, orders: Orders.of(orders) });
+          expect(modeIn(facts, ...observed)).toBe(wanted?.id ?? null);
         },
       ),
       { numRuns: 1_000 },

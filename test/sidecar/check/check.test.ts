@@ -36,7 +36,7 @@ import { HeldTimers } from '../../core/identity/held-timers.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
-import { stopOrder } from '../../builders/order.ts';
+import { observeOrder, stopOrder } from '../../builders/order.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { agent, audience, es256Key, issuer, jwksOf, mint, nowMs, ringOf, soundClaims } from '../../builders/tokens.ts';
 import { must, mustFind } from '../../builders/must.ts';
@@ -1215,6 +1215,79 @@ describe('an observed call', () => {
       const failing = stoppedMeanwhile({ append: () => false, durable: async () => false });
       const { services: full } = await observing({}, failing);
       expect((await check(full, 'create')).decision).toMatchObject({ reason: 'stopped.all' });
+    });
+  });
+
+  // Issue 41, point 7.
+  describe('by an emergency', () => {
+    const emergency = observeOrder({ agents: [agent], servers: ['payments'], madeAtMs: nowMs - 1_000, untilMs });
+    const running = Orders.of([emergency]);
+    const states = () => ({ ...directAuthority(store).states, orders: () => running });
+    /** Services under a set of which nothing is observed but by the emergency. */
+    const inEmergency = async (over: Partial<CheckServices> = {}, text = POLICIES) => {
+      const set = await mustLoad(folderWith(text));
+      const records: UseRecord[] = [];
+      const services = servicesWith({
+        policies: () => set,
+        ledger: noting(ledger, records),
+        states: states(),
+        ...over,
+      });
+      return { records, services };
+    };
+
+    it('passes, and is recorded with the id of the order', async () => {
+      const { services, records } = await inEmergency();
+      const [answer] = await answersTo(services, [withoutToken(callOf(uses.list))]);
+      expect(answer?.decision).toMatchObject({ kind: 'allow', observed: { reason: 'token.missing' } });
+      expect(records).toMatchObject([
+        { decision: 'allow', mode: 'observe', entry: emergency.id, would: { reason: 'token.missing' } },
+      ]);
+    });
+
+    it('passes also above the rate of its agent, and if its check threw', async () => {
+      const { services } = await inEmergency({ admits: () => false });
+      expect((await check(services, 'list')).decision).toMatchObject({ observed: { reason: 'overloaded' } });
+      const asked = { facts: { peer, call: withoutToken(callOf(uses.list)), ...quiet }, call: askedCall };
+      expect(checksWith(services).passing(asked)).toMatchObject({ decision: { kind: 'allow' } });
+      expect(checksWith(services).isObserving()).toBe(true);
+    });
+
+    it('frees no token that is ended, revoked, stolen, forged or replayed, no stop, and nothing that is always forbidden', async () => {
+      const denied = async (over: Partial<CheckServices>, calls: readonly HttpCall[], by = agent) => {
+        const { services } = await inEmergency(over, forbidding);
+        return (await answersTo(services, calls, by)).map(({ decision }) => decision.kind);
+      };
+      const again = await inEmergency();
+      expect((await check(again.services, 'list', { single_use: true })).decision.kind).toBe('allow');
+      expect((await check(again.services, 'list', { single_use: true })).decision.kind).toBe('deny');
+      expect(await denied({}, [forged()])).toEqual(['deny']);
+      expect(await denied({}, [withoutToken(callOf(uses.create))])).toEqual(['deny']);
+      const stopping = Orders.of([emergency, stopOrder({ kind: 'agent', what: agent })]);
+      const stoppedStates = { ...directAuthority(store).states, orders: () => stopping };
+      expect(await denied({ states: stoppedStates }, [withoutToken(callOf(uses.list))])).toEqual(['deny']);
+      store.applyTaskEvent(task, { kind: 'revoke', cause: causeOf('operator.revoked', '') }, 'operator');
+      expect(await denied({}, [callOf(uses.list)])).toEqual(['deny']);
+    });
+
+    it('is denied if the emergency ends while the call waits', async () => {
+      let orders = running;
+      const { services, records } = await inEmergency({
+        states: { ...directAuthority(store).states, orders: () => orders },
+        settling: {
+          ...directAuthority(store).settling,
+          settle: async () => {
+            orders = Orders.none;
+            return storeFailure('full', 'the disk is full');
+          },
+        },
+      });
+      const answer = await check(services, 'read');
+      expect(answer.decision).toMatchObject({ kind: 'deny', reason: 'task.state-unavailable' });
+      expect(records.map(({ decision, mode }) => [decision, mode])).toEqual([
+        ['allow', 'observe'],
+        ['deny', undefined],
+      ]);
     });
   });
 
