@@ -47,8 +47,15 @@ describeWith(envoyPart(), 'remit demo --observe', (envoy) => {
     expect(step('when each was last used')).toMatch(/agent +spiffe:\/\/acme\.test\/agents\/digest/);
   });
 
+  it('says which agents are ready, and ends their entry by the command for it', () => {
+    expect(step('ready to be enforced')).toMatch(/agents\/triage-1\n(?:.*\n)*.*not ready: seen on 1 of 7 days/);
+    expect(step('command 6 of 6')).toMatch(
+      /\$ remit observe end agents --write .*\n(?:.*\n)* +- {2}- id: agents\n(?:.*\n)*.*all its calls are enforced/,
+    );
+  });
+
   it('goes on once the agents are enforced, over HTTP and MCP, in tasks of their learnt intents', () => {
-    const seen = step('goes on');
+    const seen = step('the work of the agents goes on');
     expect(seen).toMatch(/triage-1, task [0-9a-f-]{36}: GET \/tickets 200, .*POST \/tickets\/102\/notes 200/);
     expect(seen).toMatch(/digest, task .*MCP tool search_tickets 200/);
   });

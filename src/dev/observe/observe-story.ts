@@ -1,6 +1,5 @@
 /** The story of how Remit is brought in: observed, learnt from, enforced. */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { parseDocument, isMap, isSeq } from 'yaml';
 import { AGENT_PROGRAM } from './agent-program.ts';
 import { STRAYS, throughEnvoy, workOf } from './desk-calls.ts';
 import type { DeskCall } from './desk-calls.ts';
@@ -143,6 +142,10 @@ const acts: readonly Act[] = [
     play: (story) => workInTasks(story, 1),
   },
   {
+    title: 'to look at it: which agents are ready to be enforced; by the rule of a week none is, and the demo goes on',
+    play: async ({ host }) => shownCommand(await host.ran(['observe', ...CONFIG]), 'agents/triage-1'),
+  },
+  {
     title: 'before anything is enforced Envoy refuses calls while Remit is away',
     play: async ({ host }) => {
       await host.startEnvoy('enforcing/envoy.yaml');
@@ -152,8 +155,8 @@ const acts: readonly Act[] = [
   {
     title: 'command 6 of 6: the entry of the agents ends: from now on they are enforced',
     play: async ({ host }) => {
-      await host.changeEnforcement(withoutAgents);
-      return good('remit serve has loaded it: calls without an identity are still observed');
+      const ended = await host.reloadedAfter(() => host.ran(['observe', 'end', 'agents', '--write', ...CONFIG]));
+      return shownCommand(ended, '-  - id: agents');
     },
   },
   {
@@ -289,13 +292,4 @@ function denialOf(answer: Answered | undefined): {
   const reason = /"reason":"([a-z.-]+)"/.exec(body)?.[1] ?? '';
   const [, decision = '', trace = ''] = /;id="([^"]+)";trace="([0-9a-f]{32})"/.exec(header ?? '') ?? [];
   return { denied: `${name} ${status} ${reason}`, decision: reason === '' ? '' : decision, trace };
-}
-
-/** `enforcement.yaml` without the entry `agents`. */
-function withoutAgents(text: string): string {
-  const document = parseDocument(text);
-  const entries = document.get('observe');
-  if (!isSeq(entries)) throw new Error('enforcement.yaml has no entry');
-  entries.items = entries.items.filter((item) => !isMap(item) || item.get('id') !== 'agents');
-  return document.toString({ lineWidth: 0 });
 }

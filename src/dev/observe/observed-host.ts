@@ -153,22 +153,20 @@ export class ObservedHost {
   /** Puts a folder in the place of the policy folder, with its `enforcement.yaml`; resolves once it is in force. */
   async applyPolicies(folder: string): Promise<void> {
     const policies = this.at('remit-host', 'policies');
-    const generation = await this.#generation();
     const enforcement = await readFile(join(policies, 'enforcement.yaml'), 'utf8');
     await writeFile(join(folder, 'enforcement.yaml'), enforcement);
-    await rename(policies, this.at('remit-host', 'first-policies'));
-    await rename(folder, policies);
-    await this.#reloaded(generation);
+    await this.reloadedAfter(async () => {
+      await rename(policies, this.at('remit-host', 'first-policies'));
+      await rename(folder, policies);
+    });
   }
 
-  /** Changes `enforcement.yaml`; resolves once the change is in force. */
-  async changeEnforcement(change: (text: string) => string): Promise<void> {
-    const file = this.at('remit-host', 'policies', 'enforcement.yaml');
+  /** Does what changes the policies; resolves once the change is in force. */
+  async reloadedAfter<T>(change: () => Promise<T>): Promise<T> {
     const generation = await this.#generation();
-    const next = this.at('remit-host', '.enforcement.yaml');
-    await writeFile(next, change(await readFile(file, 'utf8')));
-    await rename(next, file);
+    const done = await change();
     await this.#reloaded(generation);
+    return done;
   }
 
   /** Observed decisions so far, by what they would have been. */
