@@ -280,7 +280,7 @@ describe('a stop', () => {
           const passing = isDeny(decided) ? (heldWhileObserved({ ...without, orders }, by) ?? decided) : decided;
           return [decided, enforce(passing, observing)];
         };
-        const agents = [asked.id, ...(isTask ? [given.subject] : [])];
+        const agents = [asked.id, ...(given.credential === 'none' ? [] : [given.subject])];
         const of = { agents, subject, issuer: isTask ? null : external.issuer };
         const held = list.filter((order) => concerns(order, of));
         const [enforced, observed] = answer(Orders.of(list));
