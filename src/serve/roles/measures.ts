@@ -8,6 +8,7 @@ import type { Fate } from '../../core/ledger/use-fates.ts';
 import type { FindingKind } from '../../sidecar/outcome/finding-budget.ts';
 import type { OutcomeClass } from '../../core/ledger/outcome-class.ts';
 import type { OutcomeObserver } from '../../sidecar/outcome/outcomes.ts';
+import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import type { LoadPolicySet } from '../../core/policy/policy-in-force.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
@@ -23,7 +24,7 @@ import { setTaskCounts } from './task-counts.ts';
 
 interface Measuring {
   readonly metrics: Metrics;
-  readonly ports: Pick<Ports, 'monotonicMs'>;
+  readonly ports: Pick<Ports, 'monotonicMs' | 'nowMs'>;
 }
 
 /**
@@ -35,6 +36,7 @@ export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring):
   let set: PolicySet | null = null;
   metrics.beforeScrape(() => {
     if (set !== null) measurePolicySet(metrics, set);
+    measureObserved(metrics, set?.observed ?? [], ports.nowMs());
     if (loadedAtMs !== null) metrics.policyAge.of({}).set((ports.monotonicMs() - loadedAtMs) / 1000);
   });
   return async () => {
@@ -58,6 +60,17 @@ function measurePolicySet(metrics: Metrics, set: PolicySet): void {
   metrics.policiesParsed.of({}).set(parsed.policies);
   metrics.cacheEntries.of({ cache: 'allow' }).set(cached.allows);
   metrics.cacheEntries.of({ cache: 'deny' }).set(cached.denials);
+}
+
+function measureObserved(
+  { observeEntries, observeUntil }: Metrics,
+  entries: readonly ObserveEntry[],
+  nowMs: number,
+): void {
+  const open = entries.filter(({ untilMs }) => nowMs < untilMs);
+  observeEntries.of({}).set(open.length);
+  observeUntil.clear();
+  for (const { id, untilMs } of open) observeUntil.of({ entry: id }).set(untilMs / 1_000);
 }
 
 /** Counts outcomes of calls and findings. */

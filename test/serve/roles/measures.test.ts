@@ -8,14 +8,15 @@ const counting = () => {
   const metrics = newMetrics();
   const clock = { nowMs: 0 };
   const lines = () => metrics.scrape('text').body.split('\n');
-  return { at: { metrics, ports: { monotonicMs: () => clock.nowMs } }, clock, lines };
+  return { at: { metrics, ports: { monotonicMs: () => clock.nowMs, nowMs: () => clock.nowMs } }, clock, lines };
 };
 
-const setOf = (hash: string, slices: number) =>
+const setOf = (hash: string, slices: number, untilMs: Readonly<Record<string, number>> = {}) =>
   ({
     hash,
+    observed: Object.entries(untilMs).map(([id, until]) => ({ id, untilMs: until })),
     sizes: () => ({ slices, parsed: { slices: 2, policies: 5 }, cached: { allows: 7, denials: 1 } }),
-  }) as PolicySet;
+  }) as unknown as PolicySet;
 
 describe('measuredSink', () => {
   it('times each commit and counts those that failed', async () => {
@@ -61,5 +62,21 @@ describe('countedLoad', () => {
     expect(lines()).toContain('remit_policy_slices{state="known"} 4');
     expect(lines()).toContain('remit_policy_age_seconds 0');
     expect(lines()).not.toContain('remit_policy_info{hash="sha-256:one"} 1');
+  });
+
+  it('shows what is observed until when, by entry, and no more of an entry that has ended or is gone', async () => {
+    const { at, clock, lines } = counting();
+    const loads = [setOf('sha-256:one', 1, { legacy: 5_000_000, old: 1_000 }), setOf('sha-256:two', 1)];
+    const load = countedLoad(() => Promise.resolve(loads.shift() ?? { findings: [] }), at);
+    expect(lines()).toContain('remit_observe_entries 0');
+    await load();
+    expect(lines()).toContain('remit_observe_entries 2');
+    expect(lines()).toContain('remit_observe_entry_until_timestamp_seconds{entry="legacy"} 5000');
+    clock.nowMs = 1_000;
+    expect(lines()).toContain('remit_observe_entries 1');
+    expect(lines().join('\n')).not.toContain('entry="old"');
+    await load();
+    expect(lines()).toContain('remit_observe_entries 0');
+    expect(lines().join('\n')).not.toContain('entry="legacy"');
   });
 });

@@ -4,6 +4,7 @@ import { reuseOf } from '../../decide/decided-check.ts';
 import { mainClass } from '../../token/reuse.ts';
 import { totalMs } from '../finished-check.ts';
 import type { CheckObserver } from '../finished-check.ts';
+import { KnownShapes } from './known-shapes.ts';
 import type { MetricFamilies } from './metrics.ts';
 
 type Counted = Pick<
@@ -15,6 +16,7 @@ type Counted = Pick<
   | 'tokenUses'
   | 'staticSecrets'
   | 'observedDecisions'
+  | 'observedShapes'
 >;
 
 /** Counts checks. Series that never change are looked up once, since this runs for every check. */
@@ -28,13 +30,16 @@ export function checkMetrics(metrics: Counted): CheckObserver {
     miss: metrics.cacheRequests.of({ cache: 'decision', result: 'miss' }),
     bypass: metrics.cacheRequests.of({ cache: 'decision', result: 'bypass' }),
   };
+  const shapes = new KnownShapes();
+  const newShapes = metrics.observedShapes.of({});
   return (check) => {
     const { decision, facts, traceId, took } = check;
-    const { action, nowMs, secrets } = facts;
+    const { action, call, nowMs, secrets } = facts;
     const { kind } = decision;
     const reason = isDeny(decision) ? decision.reason : 'none';
     metrics.decisions.of({ decision: kind, reason, action: isDeny(action) ? 'none' : action.id }).inc();
     if (check.mode !== undefined) countObserved(metrics, decision);
+    if (check.shape !== undefined && !isDeny(call) && shapes.add(call, check.shape)) newShapes.inc();
     duration.observe(totalMs(took) / 1000, traceId === null ? undefined : { traceId, atMs: nowMs });
     gather.observe(took.gatherMs / 1000);
     decide.observe(took.decideMs / 1000);

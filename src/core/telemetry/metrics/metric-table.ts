@@ -14,7 +14,7 @@ const TRIAL_SOURCES = ['candidate', 'shadow'] as const;
 const decision = ['allow', 'deny'] as const;
 
 /**
- * All metrics. A label is a closed list or `null`; values of an open label come from configuration, catalog and issuer routes,
+ * All metrics. A label is a closed list or `null`; values of an open label come from configuration, policy folder and issuer routes,
  * never from a request. Task, token, agent, host and path are never labels.
  */
 export const metricTable = {
@@ -27,6 +27,21 @@ export const metricTable = {
     'remit_observed_decisions_total',
     'Checks of calls that are only observed, by what enforcing would have answered and its reason (none for an allow)',
     { would: decision, reason: null },
+  ),
+  observedShapes: counter(
+    'remit_observed_new_shapes_total',
+    'Shapes of observed calls that the catalog does not know, each once in the life of a process: host, method and names; at most 4,096',
+    {},
+  ),
+  observeEntries: gauge(
+    'remit_observe_entries',
+    'Entries of the policy set in force whose calls are only observed and have not ended',
+    {},
+  ),
+  observeUntil: gauge(
+    'remit_observe_entry_until_timestamp_seconds',
+    'End of an entry whose calls are only observed, by its id, in Unix time: from then on they are enforced; no sample of an entry that has ended',
+    { entry: null },
   ),
   checkDuration: histogram(
     'remit_check_duration_seconds',

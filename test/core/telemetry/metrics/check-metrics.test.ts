@@ -67,4 +67,38 @@ describe('checkMetrics', () => {
     expect(body).toContain('\nremit_static_secrets_total{kind="api-key",decision="deny"} 1\n');
     expect(body).not.toContain('sha-256:d');
   });
+
+  it('counts each shape of an observed call that the catalog does not know once, whatever its path and values', () => {
+    const call = (path: string, query: readonly string[], protocol = 'http') =>
+      Object.assign(finished(unknown, { action: unknown, call: { host: 'old.acme.test', method: 'GET', path } }), {
+        mode: { id: 'legacy' },
+        shape: { protocol, query },
+      });
+    const body = countedAfter(
+      call('/orders/1', []),
+      call('/orders/2', []),
+      call('/orders/2', ['page']),
+      call('/a.B/C', [], 'grpc'),
+      call('/a.B/D', [], 'grpc'),
+      finished(allow),
+    );
+    expect(body).toContain('\nremit_observed_new_shapes_total 4\n');
+    const flood = Array.from({ length: 5_000 }, (_, n) => call('/', [`key-${n}`]));
+    expect(countedAfter(...flood)).toContain('\nremit_observed_new_shapes_total 4096\n');
+  });
+
+  it('counts an observed call by what enforcing would have answered', () => {
+    const observed = (decision: Decision) => Object.assign(finished(decision), { mode: { id: 'legacy' } });
+    const passed = { ...allow, observed: unknown } as Decision;
+    const body = countedAfter(
+      observed(passed),
+      observed(allow),
+      observed(deny('task.revoked', 'ended')),
+      finished(allow),
+    );
+    expect(body).toContain('\nremit_observed_decisions_total{would="deny",reason="action.unknown"} 1\n');
+    expect(body).toContain('\nremit_observed_decisions_total{would="allow",reason="none"} 1\n');
+    expect(body).toContain('\nremit_observed_decisions_total{would="deny",reason="task.revoked"} 1\n');
+    expect(body).toContain('\nremit_decisions_total{decision="allow",reason="none",action="payments.read"} 3\n');
+  });
 });
