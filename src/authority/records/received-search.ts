@@ -1,6 +1,7 @@
 import { isProblem } from '../../core/runtime/problem.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
+import { isOfMode, isOfReason } from '../../core/ledger/log/segment/record-filter.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import type { ReceivedLog } from './received-logs.ts';
 
@@ -31,16 +32,23 @@ export function foundInReceived(
   order: ReceivedOrder,
 ): readonly ReceivedRecord[] {
   let found: ReceivedRecord[] = [];
+  for (const record of matchingInReceived(logs, filter)) {
+    found.push(record);
+    if (found.length >= 2 * order.limit + SLACK) found = byTime(found, order);
+  }
+  return byTime(found, order);
+}
+
+/** The matching records of received logs, log by log; nothing of them is kept. */
+export function* matchingInReceived(logs: Iterable<ReceivedLog>, filter: RecordFilter): Generator<ReceivedRecord> {
   for (const { origin, stored } of logs) {
     for (const entry of stored.entries()) {
       if (!('seq' in entry) || !mayMatch(entry.bytes, filter)) continue;
       const leaf = leafFrom(entry.bytes);
       if (isProblem(leaf) || !isMatch(leaf, filter)) continue;
-      found.push({ log: origin, seq: leaf.seq, bytes: entry.bytes, at: instantOf(leaf) });
-      if (found.length >= 2 * order.limit + SLACK) found = byTime(found, order);
+      yield { log: origin, seq: leaf.seq, bytes: entry.bytes, at: instantOf(leaf) };
     }
   }
-  return byTime(found, order);
 }
 
 /** The first of these records in an order, at most `limit`. */
@@ -65,15 +73,16 @@ const mayMatch = (bytes: Uint8Array, { task, decisionId, traceId, agent }: Recor
 const PLAIN = /^[\w:/.-]*$/;
 
 const compared = ['task', 'agent', 'action', 'decision', 'decisionId', 'kind', 'traceId'] as const;
-const REASONS = ['reason', 'error', 'finding'] as const;
 
 function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): boolean {
   const { sinceMs, untilMs, reason, fromSeq = 1 } = filter;
   const { at } = record;
+  const members = new Map<string, unknown>(Object.entries(record));
   return (
     seq >= fromSeq &&
     compared.every((name) => filter[name] === undefined || record[name] === filter[name]) &&
-    (reason === undefined || REASONS.some((name) => record[name] === reason)) &&
+    isOfReason(members, reason) &&
+    isOfMode(members, filter) &&
     (sinceMs === undefined || (typeof at === 'number' && at >= sinceMs)) &&
     (untilMs === undefined || (typeof at === 'number' && at < untilMs))
   );

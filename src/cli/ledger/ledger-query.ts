@@ -1,6 +1,7 @@
 /** `remit ledger query`: find records by task, agent, decision, time or trace. */
+import { countTable, RecordCounts } from '../../core/ledger/record-counts.ts';
 import { recordLine, recordTable } from '../../core/ledger/record-table.ts';
-import { byTime, foundInReceived } from '../../authority/records/received-search.ts';
+import { byTime, foundInReceived, matchingInReceived } from '../../authority/records/received-search.ts';
 import type { ReceivedRecord } from '../../authority/records/received-search.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
@@ -44,8 +45,10 @@ ${RECEIVED_HELP}
 ${FILTER_HELP}
   --limit N           at most N records, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
   --oldest-first      the first N, in log order; default the last N, newest first
+  --count             print how many records match instead, by kind, decision, reason and mode: observed uses apart, by what
+                      enforcing would have answered
   --json              one line of JSON for each: the members of the record, with its number as \`seq\`, and
-                      for the record of a sidecar the origin of its log as \`log\`
+                      for the record of a sidecar the origin of its log as \`log\`; with --count of each group
   --as-test           print the uses among them as a suite of test cases for \`remit policy test\`, with notes of what each record
                       lacks; records that make no case are counted on standard error
   --policies FOLDER   with --as-test: the policies whose catalog says which arguments a case lacks, and which labels its history has
@@ -58,6 +61,7 @@ standard error says so.
 With --received the records of sidecars are among them, all by time, with the log of each before its number.
 
   remit ledger query --decision deny --since -2h
+  remit ledger query --mode observe --would deny --since -1d --count
   remit ledger query --task 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --oldest-first
   remit ledger query --ledger /mnt/copy/ledger --reason token.binding --json
   remit ledger query --since -1d --decision deny --as-test --policies cedar-policies > cedar-policies/tests/denied.test.yaml
@@ -84,6 +88,7 @@ const OPTIONS = {
   ...filterOptions,
   limit: { type: 'string' },
   'oldest-first': { type: 'boolean' },
+  count: { type: 'boolean' },
   json: { type: 'boolean' },
   'as-test': { type: 'boolean' },
   policies: { type: 'string' },
@@ -94,6 +99,7 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   if (typeof options === 'string') return taskRefusal(options);
   const {
     limit: size = DEFAULT_LIMIT,
+    count: isCount,
     json,
     policies,
     'as-test': isTest,
@@ -102,6 +108,8 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
   if (limit < 1 || limit > MAX_LIMIT) return taskRefusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
   if (isTest === true && json === true) return taskRefusal('--as-test and --json exclude each other');
+  if (isCount === true && (isTest === true || options.values.limit !== undefined))
+    return taskRefusal('--count counts all records: it excludes --as-test and --limit');
   if (isTest !== true && policies !== undefined) return taskRefusal('--policies goes with --as-test');
   if (isTest === true && options.values.received !== undefined)
     return taskRefusal('--as-test and --received exclude each other');
@@ -118,6 +126,7 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
   return withLedger<null>(folder, async (log) => {
+    if (isCount === true) return printCounts(log, filter, { io, received, isJson: json === true });
     const shown = foundIn(log, asked, { io, received });
     if (json === true) for (const leaf of shown) io.out(recordLine(leaf));
     else if (shown.length === 0) io.out('no records');
@@ -153,6 +162,29 @@ function timed(leaf: PlacedLeaf): PlacedLeaf & { readonly at: number } {
   const read = leafFrom(leaf.bytes);
   const at = isProblem(read) ? undefined : read.record['at'];
   return { ...leaf, at: typeof at === 'number' ? at : 0 };
+}
+
+interface Counting {
+  readonly io: Io;
+  readonly received: ReadonlyMap<string, ReceivedLog>;
+  readonly isJson: boolean;
+}
+
+const COUNTED_EVERY = 10_000;
+
+/** Counts all matching records; none is kept. */
+function printCounts(log: LogReader, filter: RecordFilter, { io, received, isJson }: Counting): null {
+  const counts = new RecordCounts();
+  const add = (leaf: { readonly bytes: Uint8Array }): void => {
+    counts.add(leaf);
+    if (counts.all % COUNTED_EVERY === 0) io.progress?.(`${counts.all} records`);
+  };
+  for (const leaf of log.found(filter, { isNewestFirst: false })) add(leaf);
+  for (const record of matchingInReceived(received.values(), filter)) add(record);
+  io.progress?.('');
+  if (isJson) for (const group of counts.groups) io.out(printable(JSON.stringify(group)));
+  else for (const line of countTable(counts)) io.out(line);
+  return null;
 }
 
 const PROGRESS_EVERY = 100;

@@ -1,3 +1,4 @@
+import { reasons } from '../../core/decision/reasons.ts';
 import type { CommandIo } from '../command.ts';
 import { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
@@ -25,6 +26,8 @@ export const filterOptions = {
   action: { type: 'string' },
   decision: { type: 'string' },
   reason: { type: 'string' },
+  mode: { type: 'string' },
+  would: { type: 'string' },
   kind: { type: 'string' },
   since: { type: 'string' },
   until: { type: 'string' },
@@ -43,6 +46,8 @@ export const FILTER_HELP = `  --task ID           records of this task
   --action ID         records of this action of the catalog
   --decision WORD     allow or deny
   --reason CODE       with this reason, OAuth error, or finding
+  --mode WORD         observe: uses that were only observed; enforce: all other uses
+  --would WORD        observed uses that enforcing would have answered so: allow, deny, or a reason
   --kind KIND         intent, token, use, settled, end, event, outcome, finding, policy, checkpoint, pruned or emitter
   --since TIME        start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or -2h for two hours ago (s, m, h, d)
   --until TIME        end, exclusive
@@ -64,6 +69,8 @@ const kinds = [
   'emitter',
 ];
 
+const WOULD: ReadonlySet<string> = new Set(['allow', 'deny', ...Object.keys(reasons)]);
+
 /** The words of a command with `filterOptions`, prepared for the option parser. */
 export const filterWords = (args: readonly string[]): readonly string[] => withInstants(args, ['--since', '--until']);
 
@@ -72,17 +79,32 @@ export function filterFrom(
   values: { readonly [name in keyof typeof filterOptions]?: string | undefined },
   nowMs: number,
 ): RecordFilter | CommandRefusal {
-  const { task, agent, action, decision, reason, kind, trace: traceId, 'decision-id': decisionId } = values;
+  const {
+    task,
+    agent,
+    action,
+    decision,
+    reason,
+    mode,
+    would,
+    kind,
+    trace: traceId,
+    'decision-id': decisionId,
+  } = values;
   if (decision !== undefined && decision !== 'allow' && decision !== 'deny') {
     return taskRefusal('--decision must be allow or deny');
   }
+  if (mode !== undefined && mode !== 'observe' && mode !== 'enforce') {
+    return taskRefusal('--mode must be observe or enforce');
+  }
+  if (would !== undefined && !WOULD.has(would)) return taskRefusal('--would must be allow, deny or a reason code');
   if (kind !== undefined && !kinds.includes(kind)) return taskRefusal(`--kind must be one of ${kinds.join(', ')}`);
   const [sinceMs, untilMs] = [values.since, values.until].map((text) =>
     text === undefined ? undefined : instantFrom(text, nowMs),
   );
   if (sinceMs === null) return taskRefusal(`--since must be ${INSTANT_RULE}`);
   if (untilMs === null) return taskRefusal(`--until must be ${INSTANT_RULE}`);
-  return { task, agent, action, decision, reason, kind, sinceMs, untilMs, traceId, decisionId };
+  return { task, agent, action, decision, reason, mode, would, kind, sinceMs, untilMs, traceId, decisionId };
 }
 
 /** The ledger folder that the options name. */

@@ -1,10 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ReasonCode } from '../../../src/core/decision/reasons.ts';
+import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { ledgerQuery } from '../../../src/cli/ledger/ledger-query.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
+import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { taskNumber } from '../../builders/task.ts';
+import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
+import { observedUse } from '../../tools/learn/learning.ts';
 import { examplePolicies, mustCases, planner } from '../../tools/policy/cases/folder.ts';
 import { exampleFolder } from '../example-folder.ts';
 import type { ExampleFolder } from '../example-folder.ts';
@@ -100,6 +105,9 @@ describe('remit ledger query', () => {
       ['--kind', 'x'],
       '--kind must be one of intent, token, use, settled, end, event, outcome, finding, policy, checkpoint, pruned, emitter',
     ],
+    [['--mode', 'shadow'], '--mode must be observe or enforce'],
+    [['--would', 'perhaps'], '--would must be allow, deny or a reason code'],
+    [['--count', '--limit', '3'], '--count counts all records: it excludes --as-test and --limit'],
     [['--limit', '0'], '--limit must be a whole number from 1 to 100000'],
     [
       ['--since', 'yesterday'],
@@ -121,6 +129,70 @@ describe('remit ledger query', () => {
 
   it('treats a quote in a value literally', async () => {
     expect(await found('--task', "x' OR 1=1 --")).toEqual([]);
+  });
+});
+
+const would = (reason: ReasonCode | null) =>
+  ({ decision: reason === null ? 'allow' : 'deny', reason, detail: null, policyIds: [] }) as const;
+
+describe('remit ledger query of observed uses', () => {
+  let observed: string;
+  beforeAll(() => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    const { mode: _mode, entry: _entry, would: _would, shape: _shape, ...enforced } = observedUse({ entry: 'legacy' });
+    const records: readonly UseRecord[] = [
+      observedUse({ entry: 'legacy', would: would('action.unknown') }),
+      observedUse({ entry: 'legacy', would: would('action.unknown') }),
+      observedUse({ entry: 'legacy', would: would(null) }),
+      observedUse({ entry: 'legacy', decision: 'deny', reason: 'task.revoked', would: would('task.revoked') }),
+      enforced,
+      { ...enforced, decision: 'deny', reason: 'action.unknown' },
+    ];
+    log.append(
+      records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
+      'f'.repeat(32),
+    );
+    log.close();
+    observed = settings.folder;
+  });
+  const inObserved = async (...args: readonly string[]) => ran(ledgerQuery, '--ledger', observed, ...args);
+
+  it.each([
+    ['all that is observed', ['--mode', 'observe'], [1, 2, 3, 4]],
+    ['all that is enforced, and no record of another kind', ['--mode', 'enforce'], [5, 6]],
+    ['what would be denied', ['--would', 'deny'], [1, 2, 4]],
+    ['what would be allowed', ['--would', 'allow'], [3]],
+    ['a reason of would', ['--would', 'action.unknown'], [1, 2]],
+    ['a reason that was answered', ['--mode', 'observe', '--reason', 'task.revoked'], [4]],
+    ['a reason of an enforced use', ['--reason', 'action.unknown'], [6]],
+  ])('finds by mode: %s', async (_name, args, seqs) => {
+    const { out } = await inObserved('--oldest-first', '--json', ...args);
+    expect(out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).seq as number]))).toEqual(seqs);
+  });
+
+  it('counts observed uses apart', async () => {
+    const table = await inObserved('--count', '--kind', 'use');
+    expect(table.out.split('\n').map((line) => line.split(/ {2,}/))).toEqual(
+      expect.arrayContaining([
+        ['use', 'allow', '-', 'observed, would deny', 'action.unknown', '2'],
+        ['use', 'allow', '-', 'observed, would allow', '-', '1'],
+        ['use', 'deny', 'task.revoked', 'observed, would deny', 'task.revoked', '1'],
+        ['use', 'allow', '-', '-', '-', '1'],
+        ['use', 'deny', 'action.unknown', '-', '-', '1'],
+      ]),
+    );
+    expect(table.out).toMatch(/ all +6\n$/);
+    const json = await inObserved('--count', '--mode', 'observe', '--would', 'action.unknown', '--json');
+    expect(JSON.parse(json.out)).toEqual({
+      kind: 'use',
+      decision: 'allow',
+      reason: null,
+      mode: 'observe',
+      would: 'deny',
+      wouldReason: 'action.unknown',
+      count: 2,
+    });
   });
 });
 

@@ -12,6 +12,10 @@ export interface RecordFilter {
   readonly traceId?: string | undefined;
   /** Of a decision, the error of an OAuth answer, or the subject of a finding. */
   readonly reason?: string | undefined;
+  /** `observe`: uses that were only observed; `enforce`: all other uses. */
+  readonly mode?: 'observe' | 'enforce' | undefined;
+  /** What enforcing would have answered to an observed use: `allow`, `deny` or a reason. */
+  readonly would?: string | undefined;
   /** Start inclusive, end exclusive: milliseconds since the Unix epoch. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
@@ -80,15 +84,39 @@ export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly nu
   ];
 }
 
-/** Whether a leaf that meets the SQL condition matches: the reason can be in several members. */
-export function isAskedFor({ reason }: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
-  if (reason === undefined) return true;
+/** Whether a leaf that meets the SQL condition matches: the reason can be in several members, and observing is in none if it is not so. */
+export function isAskedFor(filter: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
+  const { reason, mode, would } = filter;
+  if (reason === undefined && mode === undefined && would === undefined) return true;
   try {
     const record: unknown = JSON.parse(Buffer.from(recordBytesIn(bytes)).toString('utf8'));
     if (typeof record !== 'object' || record === null) return false;
     const members = new Map<string, unknown>(Object.entries(record));
-    return ['reason', 'error', 'finding'].some((name) => members.get(name) === reason);
+    return isOfReason(members, reason) && isOfMode(members, filter);
   } catch {
     return false;
   }
+}
+
+const REASONS = ['reason', 'error', 'finding'] as const;
+
+/** The members of a record, by name. */
+export type RecordMembersByName = ReadonlyMap<string, unknown>;
+
+/** Whether a record has a reason, in one of its members. */
+export const isOfReason = (members: RecordMembersByName, reason: string | undefined): boolean =>
+  reason === undefined || REASONS.some((name) => members.get(name) === reason);
+
+/** Whether a record is of a use in a mode, and would have been answered so. */
+export function isOfMode(members: RecordMembersByName, { mode, would }: RecordFilter): boolean {
+  const isObserved = members.get('mode') === 'observe';
+  if (mode !== undefined && (members.get('kind') !== 'use' || isObserved !== (mode === 'observe'))) return false;
+  if (would === undefined) return true;
+  const answer: unknown = members.get('would');
+  return (
+    isObserved &&
+    typeof answer === 'object' &&
+    answer !== null &&
+    (('decision' in answer && answer.decision === would) || ('reason' in answer && answer.reason === would))
+  );
 }
