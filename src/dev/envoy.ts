@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -77,21 +76,6 @@ export class EnvoyProcess {
   /** Ends Envoy: SIGTERM, then SIGKILL after the grace period. */
   stop(): Promise<void> {
     return end(this.#running);
-  }
-}
-
-/** Runs `envoy --mode validate` on `config`: null if it is valid, else Envoy's message. */
-export async function envoyConfigProblem(binary: string, config: string): Promise<string | null> {
-  const folder = await mkdtemp(join(tmpdir(), 'remit-envoy-'));
-  try {
-    await writeFile(join(folder, 'envoy.yaml'), config, { mode: 0o600 });
-    return await new Promise((resolve) => {
-      execFile(binary, ['--mode', 'validate', ...argumentsFor(folder)], (error, _, stderr) => {
-        resolve(error === null && stderr === '' ? null : stderr || (error?.message ?? 'envoy failed'));
-      });
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,10 +1,9 @@
 import type { IssuedSvid } from '../../src/dev/authority.ts';
-import { systemPorts } from '../../src/core/runtime/ports.ts';
-import { after } from '../../src/core/runtime/timers.ts';
 import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
-import { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
 import { svidOf } from '../authority/feed/serving.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
+import { openSidecar } from '../builders/sidecar-state.ts';
 
 /** A token, as sidecars know it. */
 export interface BenchToken {
@@ -25,18 +24,10 @@ const MAX_CARDS = 1_024;
 /** The state of a sidecar as the product has it, over mutual TLS. */
 export function benchSidecar({ bundlePem, port, svid: issued }: SidecarPlace, maxCards = MAX_CARDS): SidecarState {
   const svid = svidOf(issued, { bundlePem });
-  return SidecarState.open({
-    targets: [`127.0.0.1:${port}`],
+  return openSidecar([`127.0.0.1:${port}`], {
     maxCards,
     placeOf: (target) => ({ target, tls: { svid, authorityId: mustSpiffeId('spiffe://acme.test/remit') } }),
     hello: () => ({ version: '0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
-    onKeys: () => undefined,
-    onProblem: () => undefined,
-    onOpened: () => undefined,
-    onSettled: () => undefined,
   });
 }
 

@@ -11,22 +11,14 @@ import { noHistory } from '../../src/core/task/history.ts';
 import { unconstrained } from '../../src/core/token/authorization-details.ts';
 import type { TaskToken } from '../../src/core/token/claims.ts';
 import type { ExternalToken } from '../../src/core/token/external-token.ts';
+import { actionOf, serverOf } from './action.ts';
 import { httpCall } from './http-call.ts';
 import { mustSpiffeId, mustTrustDomain } from './spiffe-id.ts';
 import { taskNumber } from './task.ts';
 
 export const nowMs = Date.UTC(2026, 10, 24, 12);
 export const agent = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
-export const server = {
-  id: 'payments',
-  hosts: new Set(['payments.acme.test']),
-  audience: 'https://payments.acme.test',
-  transactionToken: false,
-  exactPaths: false,
-  paths: [],
-  attributes: new Map(),
-  externalUrl: 'https://a.test',
-};
+export const server = serverOf();
 const call = httpCall();
 export const caller: Caller = {
   id: agent,
@@ -35,21 +27,7 @@ export const caller: Caller = {
   certificateSha256: 'c'.repeat(43),
   certificateNotAfterMs: nowMs + 1,
 };
-export const action: Action = {
-  id: 'payments.list',
-  risk: 'low',
-  server,
-  template: '/v1/payments',
-  endpoint: 'GET /v1/payments',
-  kind: 'http',
-  isSession: false,
-  isDecidedOnHeaders: true,
-  accepts: new Set(['task-token']),
-  labels: new Set(),
-  staticSecrets: [],
-  jsonRpcId: null,
-  args: new Map(),
-};
+export const action = actionOf({ id: 'payments.list', risk: 'low', endpoint: 'GET /v1/payments' });
 export const token: TaskToken = {
   kind: 'task-token',
   issuer: 'https://issuer.acme.test',

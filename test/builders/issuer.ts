@@ -10,7 +10,7 @@ import type { Question } from '../../src/core/policy/question.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import { after } from '../../src/core/runtime/timers.ts';
 import { Reports } from '../../src/core/state/reports.ts';
-import { directAuthority } from '../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from './direct-authority.ts';
 import type { Store } from '../../src/core/state/store.ts';
 import { mustTrustDomain } from './spiffe-id.ts';
 

@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AdminServer } from '../../src/serve/admin/server.ts';
 import { fleetCommand } from '../../src/cli/fleet.ts';
-import { systemPorts } from '../../src/core/runtime/ports.ts';
-import { after } from '../../src/core/runtime/timers.ts';
-import { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
 import { digestOf, keyOf, serving } from '../authority/feed/serving.ts';
 import type { Serving } from '../authority/feed/serving.ts';
 import { scratch } from '../builders/scratch.ts';
 import { until } from '../until.ts';
+import { openSidecar } from '../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -42,22 +41,13 @@ describe('remit fleet', () => {
       fleet: async () => ({ ...authority.report(), database: null }),
     });
     url = `http://127.0.0.1:${await admin.listen({ host: '127.0.0.1', port: 0 })}`;
-    sidecar = SidecarState.open({
-      targets: [`unix:${join(at, 'authority.sock')}`],
-      placeOf: (target) => ({ target, tls: null }),
-      hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
+    sidecar = openSidecar([`unix:${join(at, 'authority.sock')}`], {
       status: () => ({
         policy_set: 'sha-256:abc',
         policy_generation: 3,
         unacknowledged_records: waiting,
         last_error: 'a \u001b[31mred error',
       }),
-      ports: systemPorts,
-      after,
-      onKeys: () => undefined,
-      onProblem: () => undefined,
-      onOpened: () => undefined,
-      onSettled: () => undefined,
     });
     await until(() => sidecar.problem() === null, { what: 'a lease' });
   });

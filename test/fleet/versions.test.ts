@@ -2,9 +2,6 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { heldTaskOf, cardOf } from '../../src/core/fleet/card.ts';
 import { versionGap } from '../../src/core/fleet/version-gap.ts';
 import { bundleDigestOf } from '../../src/core/policy/bundle/bundle-feed.ts';
-import { systemPorts } from '../../src/core/runtime/ports.ts';
-import { after } from '../../src/core/runtime/timers.ts';
-import { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
 import { noHistory } from '../../src/core/task/history.ts';
 import { endOf, hello, RawClient, welcomed } from '../authority/feed/raw-client.ts';
 import { digestOf, keyOf, serving } from '../authority/feed/serving.ts';
@@ -14,6 +11,7 @@ import { isExhausted, byOperator, taskNumber, tokenNumber } from '../builders/ta
 import { until } from '../until.ts';
 import { replaced, versionProxy } from './version-proxy.ts';
 import type { OtherVersion } from './version-proxy.ts';
+import { openSidecar } from '../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -74,17 +72,9 @@ describe.each<[string, OtherVersion, { readonly isOlder: boolean }]>([
     closers.push(proxy.close);
     const problems: unknown[] = [];
     const keys: unknown[] = [];
-    const state = SidecarState.open({
-      targets: [proxy.target],
-      placeOf: (target) => ({ target, tls: null }),
-      hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-      status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-      ports: systemPorts,
-      after,
+    const state = openSidecar([proxy.target], {
       onKeys: (...of) => keys.push(of),
       onProblem: (problem) => problems.push(problem),
-      onOpened: () => undefined,
-      onSettled: () => undefined,
     });
     closers.push(() => state.close());
     await until(() => state.problem() === null, { what: 'a lease' });

@@ -5,7 +5,7 @@ import { migrateFile, pendingVersion } from '../../authority/state/sqlite/migrat
 import { stateFormat } from '../../authority/state/sqlite/schema.ts';
 import { AuthorityThread } from '../../authority/state/sqlite/authority-thread.ts';
 import type { AuthorityThreadOptions } from '../../authority/state/sqlite/authority-thread.ts';
-import type { StateAccess } from '../../authority/state/sqlite/direct-authority.ts';
+import type { StateAccess } from '../../authority/state/sqlite/state-access.ts';
 import type { FileLock } from '../../core/sqlite/file-lock.ts';
 import { lockState } from '../../authority/state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';

@@ -8,14 +8,13 @@ import { signedBundle } from '../../../src/core/policy/bundle/bundle.ts';
 import { policySetFrom } from '../../../src/core/policy/loading/load.ts';
 import { isProblem } from '../../../src/core/runtime/problem.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { after } from '../../../src/core/runtime/timers.ts';
 import { AuthorityLink } from '../../../src/sidecar/state/authority-link.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { compileHere, folderWith } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { keyPair } from '../../core/policy/bundle/key-pair.ts';
 import { until } from '../../until.ts';
 import { heldSvid, serving, svidOf, trustDomain } from './serving.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -48,18 +47,7 @@ async function authority(bundle: () => ServedBundle | null, change: Parameters<t
 
 /** A sidecar whose policies are the bundle of its authority. */
 async function sidecar(targets: readonly string[]) {
-  const state = SidecarState.open({
-    targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
-    onKeys: () => undefined,
-    onProblem: () => undefined,
-    onOpened: () => undefined,
-    onSettled: () => undefined,
-  });
+  const state = openSidecar(targets);
   closers.push(() => state.close());
   const fetched: string[] = [];
   const feed = new BundleFeed({

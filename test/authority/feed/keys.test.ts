@@ -6,7 +6,6 @@ import { ReplicaKeys } from '../../../src/authority/issuer/keys/replica-keys.ts'
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { KEYS_ROOT } from '../../../src/core/state/shared-keys.ts';
 import { KeyRing } from '../../../src/core/token/jose/keys.ts';
 import { keyRevocation } from '../../builders/key-revocation.ts';
@@ -17,6 +16,7 @@ import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { servingPostgres } from './serving.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 const LEASE_MS = 2_000;
@@ -28,18 +28,7 @@ afterEach(async () => {
 /** A sidecar, with the keys by which it verifies tokens. */
 async function sidecar(targets: readonly string[]) {
   const keys = new KeyRing([], { ports: systemPorts, after, onProblem: () => undefined });
-  const state = SidecarState.open({
-    targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
-    onKeys: (of, jwks) => void keys.announce(of, jwks),
-    onProblem: () => undefined,
-    onOpened: () => undefined,
-    onSettled: () => undefined,
-  });
+  const state = openSidecar(targets, { onKeys: (of, jwks) => void keys.announce(of, jwks) });
   closers.push(() => state.close());
   await until(() => state.problem() === null, { what: 'a lease' });
   return { state, holds: (keyId: string) => keys.isHeld(issuer, keyId) };

@@ -3,16 +3,16 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { sqliteEngine } from '../../../src/authority/feed/engine.ts';
 import type { AuthorityEngine } from '../../../src/authority/feed/engine.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { after } from '../../../src/core/runtime/timers.ts';
 import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
 import { AuthorityThread } from '../../../src/authority/state/sqlite/authority-thread.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { byOperator, taskNumber } from '../../builders/task.ts';
 import { until } from '../../until.ts';
 import { keyOf, serving } from './serving.ts';
 import type { Serving } from './serving.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -55,18 +55,7 @@ async function authorityOver(engine: AuthorityEngine): Promise<Serving> {
 }
 
 function sidecarOf(targets: readonly string[]): SidecarState {
-  const state = SidecarState.open({
-    targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
-    onKeys: () => undefined,
-    onProblem: () => undefined,
-    onOpened: () => undefined,
-    onSettled: () => undefined,
-  });
+  const state = openSidecar(targets);
   closers.push(() => state.close());
   return state;
 }

@@ -2,9 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { after } from '../../../src/core/runtime/timers.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { isExhausted, byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
@@ -12,6 +11,7 @@ import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { digestOf, keyOf, servingPostgres } from './serving.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 const HOUR_MS = 3_600_000;
@@ -25,18 +25,7 @@ const lookAt = ({ states }: SidecarState) => states.of(keyOf(1), digestOf(1));
 
 /** A sidecar with a lease that holds task 1. */
 async function holder(targets: readonly string[]): Promise<SidecarState> {
-  const state = SidecarState.open({
-    targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
-    onKeys: () => undefined,
-    onProblem: () => undefined,
-    onOpened: () => undefined,
-    onSettled: () => undefined,
-  });
+  const state = openSidecar(targets);
   closers.push(() => state.close());
   await until(() => state.problem() === null, { what: 'a lease' });
   // A loaded machine may miss the deadline of an open.

@@ -1,9 +1,7 @@
 import { statSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { after } from '../../../src/core/runtime/timers.ts';
 import type { SocketAccess } from '../../../src/core/runtime/system/unix-socket.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import type { SidecarStateOptions } from '../../../src/sidecar/state/sidecar-state.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { byOperator } from '../../builders/task.ts';
@@ -12,6 +10,7 @@ import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 import type { Serving } from './serving.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -28,17 +27,9 @@ async function authority(change: Parameters<typeof serving>[1] = {}): Promise<Se
 
 function sidecar(targets: readonly string[], options: Partial<SidecarStateOptions> = {}) {
   const told: { keys: unknown[]; problems: unknown[] } = { keys: [], problems: [] };
-  const state = SidecarState.open({
-    targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
+  const state = openSidecar(targets, {
     onKeys: (...keys) => told.keys.push(keys),
     onProblem: (problem) => told.problems.push(problem),
-    onOpened: () => undefined,
-    onSettled: () => undefined,
     ...options,
   });
   closers.push(() => state.close());

@@ -13,7 +13,7 @@ import type { IssuerRequest, IssuerServices } from '../../../src/authority/issue
 import { answerSignal } from '../../../src/authority/issuer/signals/receiver.ts';
 import { answerEvent, answerFurtherToken, answerResume } from '../../../src/authority/issuer/tasks/task-api.ts';
 import type { Authority } from '../../../src/core/state/authority.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import type { Task } from '../../../src/core/task/task.ts';
 import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';

@@ -6,8 +6,8 @@ import type { ServingAuthority } from '../../../src/authority/feed/start-authori
 import type { SpiffeId } from '../../../src/core/identity/spiffe-id.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import { openStoreForReading } from '../../../src/authority/state/sqlite/open-store.ts';
 import type { Task } from '../../../src/core/task/task.ts';
 import { must, mustFind } from '../../builders/must.ts';
@@ -18,6 +18,7 @@ import { until } from '../../until.ts';
 import { audience, issuerUrl, startBench } from './bench.ts';
 import type { Answer, Bench } from './bench.ts';
 import { eventUri, newTask, push, setOf, signalServices } from './signals/transmitter.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 const closers: (() => unknown)[] = [];
@@ -54,18 +55,7 @@ beforeAll(async () => {
     enforcement: { enforced: serving.enforced, monotonicMs },
     settings: { operators: new Set(['spiffe://acme.test/ns/agents/sa/reporter' as SpiffeId]) },
   });
-  sidecar = SidecarState.open({
-    targets: serving.targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
-    onKeys: () => undefined,
-    onProblem: () => undefined,
-    onOpened: () => undefined,
-    onSettled: () => undefined,
-  });
+  sidecar = openSidecar(serving.targets);
   closers.push(
     () => reader.close(),
     () => bench.close(),

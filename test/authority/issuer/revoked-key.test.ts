@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { deny } from '../../../src/core/decision/decision.ts';
 import type { TokenKeys } from '../../../src/authority/issuer/keys/signing-keys.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { startBench } from './bench.ts';

@@ -1,33 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Action } from '../../../src/core/action/http/http.ts';
 import { coveringDetail } from '../../../src/core/action/intent-scope.ts';
 import { unconstrained } from '../../../src/core/token/authorization-details.ts';
 import type { AuthorizationDetail } from '../../../src/core/token/authorization-details.ts';
+import { actionOf } from '../../builders/action.ts';
 
-const action: Action = {
-  id: 'payments.create',
-  risk: 'high',
-  server: {
-    id: 'payments',
-    hosts: new Set(['payments.acme.test']),
-    audience: 'https://payments.acme.test',
-    transactionToken: false,
-    exactPaths: false,
-    paths: [],
-    attributes: new Map(),
-    externalUrl: 'https://a.test',
-  },
-  template: '/v1/payments',
-  endpoint: 'POST /v1/payments',
-  kind: 'http',
-  isSession: false,
-  isDecidedOnHeaders: true,
-  accepts: new Set(['task-token']),
-  labels: new Set(),
-  staticSecrets: [],
-  jsonRpcId: null,
-  args: new Map(),
-};
+const action = actionOf();
 const detail = (actions: readonly string[], more: Partial<AuthorizationDetail> = {}): AuthorizationDetail => ({
   type: 'urn:remit:task',
   locations: ['https://payments.acme.test'],

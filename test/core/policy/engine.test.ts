@@ -7,18 +7,10 @@ import type { Entity } from '../../../src/core/policy/entities.ts';
 import type { CedarRecord, Question } from '../../../src/core/policy/question.ts';
 import { policyFrom } from './policies.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
+import { serverOf } from '../../builders/action.ts';
 
 const planner = mustSpiffeId('spiffe://acme.test/planner');
-const server = {
-  id: 'payments',
-  hosts: new Set(['a.test']),
-  audience: 'https://a.test',
-  transactionToken: false,
-  exactPaths: false,
-  paths: [],
-  attributes: new Map(),
-  externalUrl: 'https://a.test',
-};
+const server = serverOf({ hosts: new Set(['a.test']), audience: 'https://a.test' });
 const ask = (action: string, context: CedarRecord = {}): Question => ({
   principal: planner,
   action,

@@ -10,20 +10,13 @@ import { SlicePool } from '../../../src/core/policy/pool.ts';
 import type { CedarRecord, CedarValue, Question } from '../../../src/core/policy/question.ts';
 import { policyFrom } from './policies.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
+import { serverOf } from '../../builders/action.ts';
 
 const agent = mustSpiffeId('spiffe://acme.test/a');
 const agents = [agent, ...['spiffe://acme.test/b', 'spiffe://other.test/a'].map(mustSpiffeId)];
-const serverOf = (id: string): Question['server'] => ({
-  id,
-  hosts: new Set([`${id}.test`]),
-  audience: `https://${id}.test`,
-  transactionToken: false,
-  exactPaths: false,
-  paths: [],
-  attributes: new Map(),
-  externalUrl: 'https://a.test',
-});
-const [one, two] = [serverOf('one'), serverOf('two')];
+const serverAt = (id: string): Question['server'] =>
+  serverOf({ id, hosts: new Set([`${id}.test`]), audience: `https://${id}.test` });
+const [one, two] = [serverAt('one'), serverAt('two')];
 /** A question to read at an endpoint of a server. */
 const readAt = (server: Question['server'], endpoint: string | null): Question => ({
   principal: agent,

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { missingRecords } from '../../../src/core/ledger/relayed.ts';
 import type { HandedRecord } from '../../../src/core/ledger/writer.ts';
 import { OutboxRelay } from '../../../src/core/state/outbox-relay.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { HeldPromises } from '../../held-promises.ts';

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { Reports } from '../../../src/core/state/reports.ts';
 import type { ReportTarget } from '../../../src/core/state/reports.ts';
 import type { Store } from '../../../src/core/state/store.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import { HeldPromises } from '../../held-promises.ts';
 import { HeldTimers } from '../identity/held-timers.ts';

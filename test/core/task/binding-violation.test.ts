@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import type { SpiffeId } from '../../../src/core/identity/spiffe-id.ts';
 import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import { Reports } from '../../../src/core/state/reports.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../../src/core/task/binding-violation.ts';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { keyOf, servingPostgres } from '../../authority/feed/serving.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -12,9 +12,10 @@ import { describeWith, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../../src/dev/postgres/failover.ts';
 import { until } from '../../until.ts';
-import { sidecarOptions, watch, type Watch } from './watched-state.ts';
+import { watch, type Watch } from './watched-state.ts';
 import { migrate, openReplica } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 /** Long enough for a loaded machine to connect anew within half of it. */
 const LEASE_MS = 8_000;
@@ -93,11 +94,7 @@ describeWith(postgresPart(), 'failure matrix: authorities on a cluster', (binari
   /** A sidecar with a lease, which follows the first of the authorities. */
   const sidecar = async (...authorities: readonly Authority[]): Promise<SidecarState> => {
     const targets = authorities.flatMap(({ serving }) => serving.targets);
-    const state = SidecarState.open({
-      ...sidecarOptions('', null),
-      targets,
-      placeOf: (target) => ({ target, tls: null }),
-    });
+    const state = openSidecar(targets);
     closers.push(() => state.close());
     await until(() => state.problem() === null, { what: 'a lease' });
     return state;

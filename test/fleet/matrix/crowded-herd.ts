@@ -2,9 +2,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { svidFrom } from '../../../src/core/identity/svid.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
-import { sidecarOptions } from './watched-state.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 /**
  * Many sidecars in one process: `node crowded-herd.ts COUNT FOLDER TARGET…`, with the credentials of a `RealFleet` in its folder. Writes how
@@ -24,7 +23,7 @@ const svid = svidFrom(
 if ('problem' in svid) throw new Error(svid.problem);
 const tls = { svid, authorityId: mustSpiffeId('spiffe://acme.test/authority') };
 const sidecars = Array.from({ length: Number(count) }, () =>
-  SidecarState.open({ ...sidecarOptions('', null), targets, placeOf: (target) => ({ target, tls }) }),
+  openSidecar(targets, { placeOf: (target) => ({ target, tls }) }),
 );
 /** Looks each 50 ms took a tenth of the processor time of the herd. */
 const LOOK_MS = 250;

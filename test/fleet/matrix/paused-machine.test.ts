@@ -1,11 +1,11 @@
 import { afterAll, expect, it } from '@jest/globals';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { serving } from '../../authority/feed/serving.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { until } from '../../until.ts';
 import { seen, titleOf } from './rows.ts';
-import { sidecarOptions, watch } from './watched-state.ts';
+import { watch } from './watched-state.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -15,8 +15,7 @@ it(titleOf('D-21'), async () => {
   const leaseMs = 120_000;
   const authority = await serving(folder(), { leaseMs });
   let stoodMs = 0;
-  const sidecar = SidecarState.open({
-    ...sidecarOptions(authority.targets[0] ?? '', null),
+  const sidecar = openSidecar(authority.targets, {
     // Its monotonic clock does not tell that it stood still.
     ports: { ...systemPorts, nowMs: () => systemPorts.nowMs() + stoodMs },
   });

@@ -1,6 +1,4 @@
-import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { after } from '../../../src/core/runtime/timers.ts';
-import { SidecarState, type SidecarStateOptions } from '../../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import { digestOf, keyOf } from '../../authority/feed/serving.ts';
 import { until } from '../../until.ts';
 
@@ -17,23 +15,6 @@ export interface Watch {
 }
 
 const LOOK_MS = 2;
-
-/** The options of a sidecar of one authority. */
-export const sidecarOptions = (
-  target: string,
-  tls: Exclude<ReturnType<SidecarStateOptions['placeOf']>, string>['tls'],
-): SidecarStateOptions => ({
-  targets: [target],
-  placeOf: () => ({ target, tls }),
-  hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-  status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-  ports: systemPorts,
-  after,
-  onKeys: () => undefined,
-  onProblem: () => undefined,
-  onOpened: () => undefined,
-  onSettled: () => undefined,
-});
 
 /** Opens task number `n` at a sidecar, and looks at it all the time from then on, until `stop`. */
 export async function watch(state: SidecarState, n: number): Promise<Watch & { readonly stop: () => void }> {

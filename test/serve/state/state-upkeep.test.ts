@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { keepState } from '../../../src/serve/state/state-upkeep.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
 import { scratch } from '../../builders/scratch.ts';

@@ -22,7 +22,7 @@ import { Orders } from '../../../src/core/order/orders.ts';
 import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { AnsweredCall } from '../../../src/sidecar/outcome/unsent-calls.ts';
 import type { SettledUse, Settlement, Settling } from '../../../src/core/state/settling.ts';
-import { directAuthority } from '../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import type { TaskHistory } from '../../../src/core/task/history.ts';
 import { decisionLine } from '../../../src/core/telemetry/decision-log.ts';

@@ -5,8 +5,7 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import { svidFrom } from '../../../src/core/identity/svid.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
-import { after } from '../../../src/core/runtime/timers.ts';
-import { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../../src/sidecar/state/sidecar-state.ts';
 import type { SidecarStateOptions } from '../../../src/sidecar/state/sidecar-state.ts';
 import type { SettledUse } from '../../../src/core/state/settling.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
@@ -18,6 +17,7 @@ import { freePort } from '../../free-port.ts';
 import { until } from '../../until.ts';
 import { AuthorityServer, REFUSED } from './authority-server.ts';
 import { digestOf, taskOf } from './model-hub.ts';
+import { openSidecar } from '../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -33,17 +33,9 @@ async function authority(): Promise<AuthorityServer & { readonly target: string 
 
 function sidecarOf(targets: readonly string[], options: Partial<SidecarStateOptions> = {}) {
   const told: { problems: (string | null)[]; keys: unknown[] } = { problems: [], keys: [] };
-  const state = SidecarState.open({
-    targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
+  const state = openSidecar(targets, {
     onKeys: (...keys) => told.keys.push(keys),
     onProblem: (problem) => told.problems.push(problem),
-    onOpened: () => undefined,
-    onSettled: () => undefined,
     ...options,
   });
   closers.push(() => state.close());

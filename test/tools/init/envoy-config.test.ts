@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../../src/dev/authority.ts';
-import { envoyConfigProblem } from '../../../src/dev/envoy.ts';
+import { envoyConfigProblem } from './envoy-config-problem.ts';
 import {
   envoyConfigWithFiles,
   envoyConfigWithSpire,

@@ -9,7 +9,7 @@ import { changedYaml } from '../../../src/tools/init/changed-yaml.ts';
 import { shippedEnvoyConfig, shippedSpireConfig } from '../../../src/tools/init/envoy-config.ts';
 import { folderFiles } from '../../../src/tools/init/folder-files.ts';
 import { observingEnvoyConfig, observingHostFiles } from '../../../src/tools/init/observing.ts';
-import { envoyConfigProblem } from '../../../src/dev/envoy.ts';
+import { envoyConfigProblem } from './envoy-config-problem.ts';
 import { describeWith, envoyPart } from '../../parts.ts';
 import { envoyVersions } from '../../parts/cache.ts';
 

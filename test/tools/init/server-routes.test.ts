@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../../src/dev/authority.ts';
-import { envoyConfigProblem } from '../../../src/dev/envoy.ts';
+import { envoyConfigProblem } from './envoy-config-problem.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../../src/tools/init/envoy-config.ts';
 import { STREAMED, withServers } from '../../../src/tools/init/server-routes.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';

@@ -19,7 +19,7 @@ import type {
   WriteCall,
   WriteName,
 } from './authority-messages.ts';
-import type { StateAccess } from './direct-authority.ts';
+import type { StateAccess } from './state-access.ts';
 import { openStoreForReading } from './open-store.ts';
 import type { StateReader } from './state-reader.ts';
 

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
 
 /** Appends a signed note and an empty line, synced before it returns. Throws the system's error. */
@@ -12,16 +12,13 @@ export function appendNote(path: string, note: string): void {
   }
 }
 
-/**
- * The notes of a file written by `appendNote`, in order. The rest of an interrupted write comes last and is not a valid note.
- * Throws the system's error.
- */
-export const notesIn = (path: string): readonly string[] => notesOf(readFileSync(path, 'utf8'));
-
 /** Bytes read from the end of a file for its last notes: about 3,000 notes. */
 const TAIL_BYTES = 1024 ** 2;
 
-/** The last notes of such a file in order, however large it is; the first may be incomplete. Throws the system's error. */
+/**
+ * The last notes of a file written by `appendNote`, in order, however large it is; the first may be incomplete. The rest of an interrupted
+ * write comes last and is not a valid note. Throws the system's error.
+ */
 export function lastNotesIn(path: string): readonly string[] {
   const file = openSync(path, 'r');
   try {

@@ -58,16 +58,6 @@ export function packedLeaves({ from, leaves }: WrittenLeaves, room?: Buffer): Pa
   return { from, count: leaves.length, bytes: bytes.subarray(0, at) };
 }
 
-/** Unpacks leaves as views of the buffer. */
-export function unpackedLeaves({ count, bytes }: Omit<PackedLeaves, 'from'>): readonly Uint8Array[] {
-  let end = 0;
-  return Array.from({ length: count }, () => {
-    const at = end;
-    end = leafEnd(bytes, at);
-    return bytes.subarray(afterHead(bytes, at), end);
-  });
-}
-
 /** The end of the leaf whose tag is at an offset: the offset of the next leaf's tag. */
 export function leafEnd(bytes: Uint8Array, at: number): number {
   const start = afterHead(bytes, at);

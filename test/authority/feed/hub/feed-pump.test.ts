@@ -1,14 +1,13 @@
 import { afterAll, expect, it } from '@jest/globals';
 import type { AuthorityEngine } from '../../../../src/authority/feed/engine.ts';
-import { systemPorts } from '../../../../src/core/runtime/ports.ts';
-import { after } from '../../../../src/core/runtime/timers.ts';
 import { storeFailure } from '../../../../src/core/runtime/store-failure.ts';
-import { SidecarState } from '../../../../src/sidecar/state/sidecar-state.ts';
+import type { SidecarState } from '../../../../src/sidecar/state/sidecar-state.ts';
 import { must } from '../../../builders/must.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { byOperator } from '../../../builders/task.ts';
 import { until } from '../../../until.ts';
 import { digestOf, keyOf, serving } from '../serving.ts';
+import { openSidecar } from '../../../builders/sidecar-state.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -28,18 +27,7 @@ it('reads cards that fail once a poll, and sends them once they can be read', as
     },
   });
   const authority = await serving(folder(), { around });
-  const sidecar = SidecarState.open({
-    targets: authority.targets,
-    placeOf: (target) => ({ target, tls: null }),
-    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-    ports: systemPorts,
-    after,
-    onKeys: () => undefined,
-    onProblem: () => undefined,
-    onOpened: () => undefined,
-    onSettled: () => undefined,
-  });
+  const sidecar = openSidecar(authority.targets);
   try {
     await until(() => sidecar.problem() === null, { what: 'a lease' });
     await authority.declared(1);
@@ -78,20 +66,7 @@ it('reads a card that many sidecars hold once for some of them, and each gets wh
     },
   });
   const authority = await serving(folder(), { around });
-  const sidecars = Array.from({ length: 6 }, () =>
-    SidecarState.open({
-      targets: authority.targets,
-      placeOf: (target) => ({ target, tls: null }),
-      hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
-      status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
-      ports: systemPorts,
-      after,
-      onKeys: () => undefined,
-      onProblem: () => undefined,
-      onOpened: () => undefined,
-      onSettled: () => undefined,
-    }),
-  );
+  const sidecars = Array.from({ length: 6 }, () => openSidecar(authority.targets));
   try {
     await until(() => sidecars.every((one) => one.problem() === null), { what: 'leases' });
     await authority.declared(1);

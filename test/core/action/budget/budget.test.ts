@@ -3,6 +3,7 @@ import { mostSpent, spendsOf } from '../../../../src/core/action/budget/budget.t
 import type { Action, ArgumentValue } from '../../../../src/core/action/http/http.ts';
 import { unconstrained } from '../../../../src/core/token/authorization-details.ts';
 import type { AuthorizationDetail, Constraints } from '../../../../src/core/token/authorization-details.ts';
+import { actionOf } from '../../../builders/action.ts';
 
 const detail = (constraints: Partial<Constraints>): AuthorizationDetail => ({
   type: 'urn:remit:task',
@@ -12,30 +13,8 @@ const detail = (constraints: Partial<Constraints>): AuthorizationDetail => ({
   purpose: null,
 });
 
-const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
-  id: 'payments.create',
-  risk: 'high',
-  server: {
-    id: 'payments',
-    hosts: new Set(['payments.acme.test']),
-    audience: 'https://payments.acme.test',
-    transactionToken: false,
-    exactPaths: false,
-    paths: [],
-    attributes: new Map(),
-    externalUrl: 'https://a.test',
-  },
-  template: '/v1/payments',
-  endpoint: 'POST /v1/payments',
-  kind: 'http',
-  isSession: false,
-  isDecidedOnHeaders: true,
-  accepts: new Set(['task-token']),
-  labels: new Set(),
-  staticSecrets: [],
-  jsonRpcId: null,
-  args: new Map(Object.entries(args)),
-});
+const action = (args: Readonly<Record<string, ArgumentValue>>): Action =>
+  actionOf({ args: new Map(Object.entries(args)) });
 
 const maxAmount = { argument: 'amount', limit: 500, currency: null };
 const decimalLimit = { argument: 'amount', limit: 5_000_001, isDecimal: true, currency: null } as const;

@@ -8,7 +8,7 @@ import { openLedger } from '../../../../src/serve/ledger/ledger.ts';
 import { Waits } from '../../../../src/serve/waits.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { after } from '../../../../src/core/runtime/timers.ts';
-import { directAuthority } from '../../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../../builders/direct-authority.ts';
 import { openStore } from '../../../../src/authority/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { endRecord } from '../../../builders/ledger-record.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { newRing, RingReader, RingWriter } from '../../../../src/core/ledger/log/leaf-ring.ts';
 import type { RingPart } from '../../../../src/core/ledger/log/leaf-ring.ts';
-import { unpackedLeaves } from '../../../../src/core/ledger/log/written-leaves.ts';
+import { unpackedLeaves } from '../../../builders/unpacked-leaves.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 
 const leavesOf = (lengths: readonly number[], fill: number): readonly Uint8Array[] =>

@@ -7,7 +7,7 @@ import { appended, emptyRange } from '../../../../src/core/ledger/proof/compact-
 import { leafHash, rootOf } from '../../../../src/core/ledger/proof/merkle.ts';
 import { noteKeyFrom } from '../../../../src/core/ledger/proof/note-key.ts';
 import { isProblem } from '../../../../src/core/runtime/problem.ts';
-import { lastNotesIn, notesIn } from '../../../../src/core/ledger/log/checkpoint-file.ts';
+import { lastNotesIn } from '../../../../src/core/ledger/log/checkpoint-file.ts';
 import { SegmentLog } from '../../../../src/core/ledger/log/log.ts';
 import { readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
@@ -15,6 +15,7 @@ import { encoded } from '../../../builders/ledger-record.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 import { mustFind } from '../../../builders/must.ts';
+import { notesIn } from './verified.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);

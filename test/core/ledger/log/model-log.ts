@@ -2,8 +2,9 @@ import { newRing, RingWriter } from '../../../../src/core/ledger/log/leaf-ring.t
 import type { RingPart } from '../../../../src/core/ledger/log/leaf-ring.ts';
 import type { LogPage } from '../../../../src/core/ledger/log/log-pages.ts';
 import { RecentLeaves } from '../../../../src/core/ledger/log/recent-leaves.ts';
-import { packedLeaves, unpackedLeaves } from '../../../../src/core/ledger/log/written-leaves.ts';
+import { packedLeaves } from '../../../../src/core/ledger/log/written-leaves.ts';
 import { must } from '../../../builders/must.ts';
+import { unpackedLeaves } from '../../../builders/unpacked-leaves.ts';
 
 /** Most records of a page from the files. */
 const FILE_PAGE_LEAVES = 7;

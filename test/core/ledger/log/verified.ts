@@ -1,10 +1,15 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { noteKeyFrom } from '../../../../src/core/ledger/proof/note-key.ts';
 import type { Verdict } from '../../../../src/core/ledger/proof/verdict.ts';
-import { notesIn } from '../../../../src/core/ledger/log/checkpoint-file.ts';
 import { folderVerdict } from '../../../../src/core/ledger/log/folder-verdict.ts';
 import { isProblem } from '../../../../src/core/runtime/problem.ts';
 import { mustFind } from '../../../builders/must.ts';
+
+/** The signed notes of a file of checkpoints. */
+export const notesIn = (path: string): readonly string[] =>
+  readFileSync(path, 'utf8')
+    .split(/(?<=\n— [^\n]*\n)\n/u)
+    .filter((note) => note !== '');
 
 /** The verdict on the log and the files of a folder, by the pinned key and the published checkpoints. */
 export function verdictIn(

@@ -16,6 +16,7 @@ import { PER_CALL } from '../../../../src/core/policy/use-question.ts';
 import type { CedarRecord } from '../../../../src/core/policy/question.ts';
 import { policyFrom } from '../policies.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
+import { serverOf } from '../../../builders/action.ts';
 
 /** A context of a call with one argument. */
 const named = (name: string, risk = 'low'): CedarRecord => ({ args: { name }, risk });
@@ -111,16 +112,7 @@ describe('combinedAnswer', () => {
 
 describe('Engine with slices split by volatility', () => {
   const planner = mustSpiffeId('spiffe://acme.test/planner');
-  const server = {
-    id: 'files',
-    hosts: new Set(['a.test']),
-    audience: 'https://a.test',
-    transactionToken: false,
-    exactPaths: false,
-    paths: [],
-    attributes: new Map(),
-    externalUrl: 'https://a.test',
-  };
+  const server = serverOf({ id: 'files', hosts: new Set(['a.test']), audience: 'https://a.test' });
   const policies = [
     policyOn('true', 'permit', 'everyone'),
     policyOn('context.args.name like "private-*"', 'forbid', 'private'),

@@ -18,6 +18,7 @@ import { must } from '../../../builders/must.ts';
 import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { mustCatalog } from '../../../builders/catalog.ts';
 import { thoroughly } from '../../../thoroughly.ts';
+import { serverOf } from '../../../builders/action.ts';
 
 const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
 const AGENT = 'spiffe://acme.test/a';
@@ -278,16 +279,7 @@ describe('linking', () => {
   it("gives the decision, reasons and errors of Cedar's own linking", () => {
     const cedar = freshCedar();
     const principal = mustSpiffeId(AGENT);
-    const server = {
-      id: 'a',
-      hosts: new Set(['a.test']),
-      audience: 'https://a.test',
-      transactionToken: false,
-      exactPaths: false,
-      paths: [],
-      attributes: new Map(),
-      externalUrl: 'https://a.test',
-    };
+    const server = serverOf({ id: 'a', hosts: new Set(['a.test']), audience: 'https://a.test' });
     const entity = (type: string, id: string, ...parents: readonly EntityUid[]) => ({
       uid: uid(type, id),
       attrs: {},

@@ -5,10 +5,10 @@ import type { StoreFailure } from '../../../../src/core/runtime/store-failure.ts
 import type { ClockSources } from '../../../../src/core/state/clock-floor.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { AuthorityThread } from '../../../../src/authority/state/sqlite/authority-thread.ts';
-import { directAuthority } from '../../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../../builders/direct-authority.ts';
 import type { StateReader } from '../../../../src/authority/state/sqlite/state-reader.ts';
 import type { ReportedUses } from '../../../../src/core/state/reported-uses.ts';
-import type { StateAccess } from '../../../../src/authority/state/sqlite/direct-authority.ts';
+import type { StateAccess } from '../../../../src/authority/state/sqlite/state-access.ts';
 import { openStore } from '../../../../src/authority/state/sqlite/open-store.ts';
 import type { TaskKey, UseState } from '../../../../src/core/state/store.ts';
 import { must } from '../../../builders/must.ts';

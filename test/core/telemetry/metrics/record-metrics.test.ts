@@ -9,7 +9,7 @@ import { Connection } from '../../../../src/authority/state/sqlite/connection.ts
 import { insertRecords } from '../../../../src/authority/state/sqlite/tables/outbox-table.ts';
 import { createState, stateFormat } from '../../../../src/authority/state/sqlite/schema.ts';
 import { openSqlite } from '../../../../src/core/sqlite/sqlite-file.ts';
-import { directAuthority } from '../../../../src/authority/state/sqlite/direct-authority.ts';
+import { directAuthority } from '../../../builders/direct-authority.ts';
 import { Reports } from '../../../../src/core/state/reports.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';

@@ -1,22 +1,12 @@
-import type { Authority, Upkeep } from '../../../core/state/authority.ts';
-import type { Feed } from '../../../core/state/feed.ts';
-import type { Settling } from '../../../core/state/settling.ts';
-import type { Store } from '../../../core/state/store.ts';
-import { Orders } from '../../../core/order/orders.ts';
-import type { TaskStates } from '../../../core/state/task-states.ts';
+import type { Authority, Upkeep } from '../../src/core/state/authority.ts';
+import type { StateAccess } from '../../src/authority/state/sqlite/state-access.ts';
+import type { Feed } from '../../src/core/state/feed.ts';
+import type { Settling } from '../../src/core/state/settling.ts';
+import type { Store } from '../../src/core/state/store.ts';
+import { Orders } from '../../src/core/order/orders.ts';
+import type { TaskStates } from '../../src/core/state/task-states.ts';
 
-/** Everything that a process does with a state file. */
-export interface StateAccess {
-  readonly states: TaskStates;
-  readonly settling: Settling;
-  readonly authority: Authority & Upkeep;
-  readonly feed: Feed;
-}
-
-/**
- * Runs the methods of a store in this thread. Each write blocks until it is on disk. For commands, and for tests of code that uses the
- * state.
- */
+/** Runs the methods of a store in this thread: each write blocks until it is on disk. */
 export function directAuthority(store: Store): StateAccess {
   const states: TaskStates = {
     clocks: () => store.clocks(),
