@@ -93,3 +93,16 @@ export function allowedFrom(text: string | null): AllowedUses | null {
   const { traces, ...places } = JSON.parse(text);
   return { traces, places: { ...places, connections: [] } };
 }
+
+/** Reads a row of the table of either store. */
+export function reportedUsesFrom(row: Readonly<Record<string, unknown>>): ReportedUses {
+  const { trace_id: traceId, span_id: spanId, allowed } = row;
+  return {
+    jtiDigest: String(row['jti_digest']),
+    firstMs: Number(row['first_ms']),
+    lastMs: Number(row['last_ms']),
+    uses: Number(row['uses']),
+    last: typeof traceId === 'string' && typeof spanId === 'string' ? { traceId, spanId } : null,
+    allowed: allowedFrom(typeof allowed === 'string' ? allowed : null),
+  };
+}

@@ -23,3 +23,15 @@ export interface SecretSighting extends SeenSecret {
   readonly lastSeenMs: number;
   readonly count: number;
 }
+
+/** Reads a row of the table of either store. */
+export const sightingFrom = (row: Readonly<Record<string, unknown>>): SecretSighting => ({
+  digest: String(row['digest']),
+  agent: String(row['agent']),
+  action: String(row['action']),
+  kind: String(row['kind']),
+  place: String(row['place']),
+  firstSeenMs: Number(row['first_seen_ms']),
+  lastSeenMs: Number(row['last_seen_ms']),
+  count: Number(row['count']),
+});

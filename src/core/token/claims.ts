@@ -3,7 +3,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { ownTextOf, BoundedMemo } from '../runtime/collections/bounded-memo.ts';
 import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './jose/base64url.ts';
-import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './jose/claim-readers.ts';
+import { actorChain, audience, name, scope, spiffeId, taskId, tokenId } from './jose/claim-readers.ts';
 import { type Confirmation, confirmation } from './proof/confirmation.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { made, members, optional, type Reader, seconds, text } from '../runtime/fields.ts';
@@ -117,28 +117,7 @@ function delegationProblem(subject: string, agent: SpiffeId, actors: readonly st
   return actor === agent ? null : 'claim `act` must name `client_id` as the outermost actor';
 }
 
-const nobody: readonly string[] = Object.freeze([]);
-
-const actors: Reader<readonly string[]> = (value) => {
-  if (value === undefined) return nobody;
-  const chain: string[] = [];
-  let next: unknown = value;
-  while (next !== undefined) {
-    if (chain.length === claimLimits.maxActors) return { problem: `must nest at most ${claimLimits.maxActors} actors` };
-    const actor = actorMembers(next);
-    if (isProblem(actor)) return actor;
-    chain.push(actor.sub);
-    next = actor.act.value;
-  }
-  return chain;
-};
-
 const delegate = members({ sub: spiffeId });
-
-/** Passes a member on unparsed, wrapped so that its own `problem` member is not mistaken for a problem. */
-const nested = (value: unknown): { readonly value: unknown } => ({ value });
-
-const actorMembers = members({ sub: name, act: nested });
 
 const INTENT_HASH_PREFIX = 'sha-256:';
 
@@ -182,7 +161,7 @@ const taskClaims = members(
     aud: audience,
     sub: name,
     client_id: spiffeId,
-    act: actors,
+    act: actorChain({ others: 'refused' }),
     may_act: optional(delegate),
     iat: seconds,
     nbf: optional(seconds),

@@ -9,7 +9,7 @@ import {
 } from '../../../core/token/authorization-details.ts';
 import { subjectAttributesFrom } from '../../../core/task/subject-attributes.ts';
 import type { SubjectAttributes, SubjectAttributeType } from '../../../core/task/subject-attributes.ts';
-import { audience, claimLimits, name, scope, spiffeId } from '../../../core/token/jose/claim-readers.ts';
+import { actorChain, audience, claimLimits, name, scope, spiffeId } from '../../../core/token/jose/claim-readers.ts';
 import { type CompactJws, compactJwsFrom, signatureProblem } from '../../../core/token/jose/compact-jws.ts';
 import { type Confirmation, confirmation } from '../../../core/token/proof/confirmation.ts';
 import type { VerificationKeys } from '../../../core/token/jose/jwt.ts';
@@ -189,7 +189,7 @@ function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules)
 const limitOf = (scopes: readonly string[], issuer: SubjectIssuer): readonly string[] | null =>
   issuer.scope === 'limits' ? scopes : null;
 
-const wrongAudience = (): Deny => deny('token.audience', 'claim `aud` is not the one for this issuer');
+const wrongAudience = (): Deny => deny('token.audience', 'claim `aud` is not that of this issuer');
 
 const liveProblem = (
   { exp, nbf, iat }: { readonly exp: number; readonly nbf: number | null; readonly iat: number | null },
@@ -224,24 +224,6 @@ function actorProblem(
   return held === cnf.thumbprint ? null : deny('token.binding', 'claim `cnf` is not the key of this client');
 }
 
-/** Parses the chain of actors, outermost first. Other members of an actor are ignored. */
-const actors: Reader<readonly string[]> = (value) => {
-  const chain: string[] = [];
-  let next = value;
-  while (next !== undefined) {
-    if (chain.length === claimLimits.maxActors) return { problem: `must nest at most ${claimLimits.maxActors} actors` };
-    const actor = actorMembers(next);
-    if (isProblem(actor)) return actor;
-    chain.push(actor.sub);
-    next = actor.act.value;
-  }
-  return chain;
-};
-
-const unread = (value: unknown): { readonly value: unknown } => ({ value });
-
-const actorMembers = members({ sub: name, act: unread }, { others: 'ignored' });
-
 /** Parses the entries of Remit's type; others are ignored. */
 const details: Reader<readonly AuthorizationDetail[] | null> = (value) => {
   if (value === undefined) return null;
@@ -258,7 +240,7 @@ const delegatorClaims = members(
     iat: seconds,
     jti: text({ max: claimLimits.maxTokenIdCharacters }),
     client_id: name,
-    act: actors,
+    act: actorChain({ others: 'ignored' }),
     may_act: optional(members({ sub: name })),
     cnf: optional(confirmation),
     scope,

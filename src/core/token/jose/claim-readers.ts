@@ -2,7 +2,8 @@
 import { isDeny } from '../../decision/decision.ts';
 import { spiffeIdFrom, type SpiffeId } from '../../identity/spiffe-id.ts';
 import { BoundedMemo, ownTextOf } from '../../runtime/collections/bounded-memo.ts';
-import { made, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
+import { made, type MemberRules, members, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
+import { isProblem } from '../../runtime/problem.ts';
 
 /** Limits of the claims, in characters or entries. */
 export const claimLimits = Object.freeze({
@@ -53,3 +54,29 @@ export const scope: Reader<readonly string[]> = made(optional(scopeText), (value
 
 /** Parses `jti`, which must be long enough not to be guessed. @see RFC 7519 section 4.1.7 */
 export const tokenId = text({ min: minTokenIdCharacters, max: maxTokenIdCharacters });
+
+/** Passes a member on unparsed, wrapped so that its own `problem` member is not mistaken for a problem. */
+const nested = (value: unknown): { readonly value: unknown } => ({ value });
+
+/**
+ * Makes a reader of the chain of actors in `act`, outermost first, at most `maxActors`; empty if there is none.
+ *
+ * @param rules whether an actor may have other members
+ * @see RFC 8693 section 4.1
+ */
+export function actorChain(rules: Required<Pick<MemberRules, 'others'>>): Reader<readonly string[]> {
+  const actor = members({ sub: name, act: nested }, rules);
+  return (value) => {
+    const chain: string[] = [];
+    let next = value;
+    while (next !== undefined) {
+      if (chain.length === claimLimits.maxActors)
+        return { problem: `must nest at most ${claimLimits.maxActors} actors` };
+      const read = actor(next);
+      if (isProblem(read)) return read;
+      chain.push(read.sub);
+      next = read.act.value;
+    }
+    return chain;
+  };
+}

@@ -15,7 +15,7 @@ import type {
   UseState,
   WaitingRecord,
 } from '../../../../core/state/store.ts';
-import type { SecretSighting } from '../../../../core/state/secret-sighting.ts';
+import { sightingFrom, type SecretSighting } from '../../../../core/state/secret-sighting.ts';
 import type { Database } from '../database.ts';
 import { cardsOf } from './cards.ts';
 import type { RowReader } from './row-seal.ts';
@@ -102,16 +102,7 @@ export class PostgresReads {
     const sql = 'SELECT * FROM remit.static_secrets ORDER BY last_seen_ms DESC, digest, agent, action LIMIT $1';
     const rows = await this.#rows(sql, [Math.max(0, Math.min(MAX_SECRETS, Math.trunc(limit)))]);
     if (isStoreFailure(rows)) return rows;
-    return rows.map((row) => ({
-      digest: String(row['digest']),
-      agent: String(row['agent']),
-      action: String(row['action']),
-      kind: String(row['kind']),
-      place: String(row['place']),
-      firstSeenMs: Number(row['first_seen_ms']),
-      lastSeenMs: Number(row['last_seen_ms']),
-      count: Number(row['count']),
-    }));
+    return rows.map(sightingFrom);
   }
 
   /** `StoreReader.restoredAtMs`. */

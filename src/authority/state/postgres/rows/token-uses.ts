@@ -1,6 +1,6 @@
 import { isStoreFailure } from '../../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../core/runtime/store-failure.ts';
-import { allowedFrom, allowedText, MAX_REPORTERS } from '../../../../core/state/reported-uses.ts';
+import { allowedText, MAX_REPORTERS, reportedUsesFrom } from '../../../../core/state/reported-uses.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from '../../../../core/state/reported-uses.ts';
 import { isStorable } from '../../../../core/state/writes/stored-text.ts';
 import type { Database } from '../database.ts';
@@ -58,18 +58,6 @@ export async function reportedUsesOf(
 ): Promise<readonly (readonly ReportedUses[])[] | StoreFailure> {
   const result = await database.read(REPORTS, [jtiDigests.filter(isStorable)]);
   if (isStoreFailure(result)) return result;
-  const byToken = Map.groupBy(result.rows.map(reportFrom), ({ jtiDigest }) => jtiDigest);
+  const byToken = Map.groupBy(result.rows.map(reportedUsesFrom), ({ jtiDigest }) => jtiDigest);
   return jtiDigests.map((digest) => byToken.get(digest) ?? []);
-}
-
-function reportFrom(row: Readonly<Record<string, unknown>>): ReportedUses {
-  const { trace_id: traceId, span_id: spanId, allowed } = row;
-  return {
-    jtiDigest: String(row['jti_digest']),
-    firstMs: Number(row['first_ms']),
-    lastMs: Number(row['last_ms']),
-    uses: Number(row['uses']),
-    last: typeof traceId === 'string' && typeof spanId === 'string' ? { traceId, spanId } : null,
-    allowed: allowedFrom(typeof allowed === 'string' ? allowed : null),
-  };
 }

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { MAX_SECRETS } from '../../../../core/state/secret-notes.ts';
 import type { Connection } from '../connection.ts';
-import type { DueSecret, SecretSighting } from '../../../../core/state/secret-sighting.ts';
+import { sightingFrom, type DueSecret, type SecretSighting } from '../../../../core/state/secret-sighting.ts';
 
 /**
  * Digests secrets with the key of the state file: HMAC-SHA-256, as `hmac-sha-256:` and base64url. A secret has the same digest for every
@@ -52,14 +52,5 @@ export function writeSightings(connection: Connection, due: readonly DueSecret[]
 export function sightings(connection: Connection, limit: number): readonly SecretSighting[] {
   const sql = 'SELECT * FROM static_secrets ORDER BY last_seen_ms DESC, digest, agent, action LIMIT ?';
   const rows = connection.statement(sql).all(Math.max(0, Math.min(MAX_SECRETS, Math.trunc(limit))));
-  return rows.map((row) => ({
-    digest: String(row['digest']),
-    agent: String(row['agent']),
-    action: String(row['action']),
-    kind: String(row['kind']),
-    place: String(row['place']),
-    firstSeenMs: Number(row['first_seen_ms']),
-    lastSeenMs: Number(row['last_seen_ms']),
-    count: Number(row['count']),
-  }));
+  return rows.map(sightingFrom);
 }

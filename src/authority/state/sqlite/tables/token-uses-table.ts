@@ -1,6 +1,5 @@
 /** The table of uses of tokens that sidecars report. */
-import type { SQLOutputValue } from 'node:sqlite';
-import { allowedFrom, allowedText, MAX_REPORTERS } from '../../../../core/state/reported-uses.ts';
+import { allowedText, MAX_REPORTERS, reportedUsesFrom } from '../../../../core/state/reported-uses.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from '../../../../core/state/reported-uses.ts';
 import type { Connection } from '../connection.ts';
 
@@ -36,16 +35,4 @@ export const reportedUsesAt = (connection: Connection, jtiDigest: string): reado
   connection
     .statement(`SELECT * FROM token_uses WHERE jti_digest = ? ORDER BY ${ORDER}`)
     .all(jtiDigest)
-    .map(reportFrom);
-
-function reportFrom(row: Readonly<Record<string, SQLOutputValue>>): ReportedUses {
-  const { trace_id: traceId, span_id: spanId, allowed } = row;
-  return {
-    jtiDigest: String(row['jti_digest']),
-    firstMs: Number(row['first_ms']),
-    lastMs: Number(row['last_ms']),
-    uses: Number(row['uses']),
-    last: typeof traceId === 'string' && typeof spanId === 'string' ? { traceId, spanId } : null,
-    allowed: allowedFrom(typeof allowed === 'string' ? allowed : null),
-  };
-}
+    .map(reportedUsesFrom);
