@@ -56,11 +56,11 @@ export interface Played {
 }
 
 /** Plays the story with real calls, step by step, reporting each. */
-export async function playStory(stage: Stage, told: (step: Step) => void): Promise<Played> {
+export async function playStory(stage: Stage, onStep: (step: Step) => void): Promise<Played> {
   const steps: Step[] = [];
   const tell = (step: Step): void => {
     steps.push(step);
-    told(step);
+    onStep(step);
   };
   const issued = await declare(stage, stage.planner, {
     purpose: 'settle payment p-1',

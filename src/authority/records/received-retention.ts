@@ -98,7 +98,7 @@ class Deletion {
   /** The logs as far as they were read. */
   readonly #logs = new Map<string, RecomputedLog>();
   #examined: readonly Examined[] = [];
-  #told: string | null = null;
+  #problem: string | null = null;
   #done: PrunedRecords = { objects: 0, bytes: 0 };
 
   /** @param before instant before which an object is deleted for its age */
@@ -113,7 +113,7 @@ class Deletion {
     if (text === null) return null;
     if (isProblem(text)) {
       if (!('isDamaged' in text)) return text.problem;
-      this.#tell(text.problem);
+      this.#report(text.problem);
       return null;
     }
     const { sections, problem } = sectionsFrom(text);
@@ -131,7 +131,7 @@ class Deletion {
   }
 
   async end(): Promise<PrunedRecords | Problem> {
-    const problem = (await this.#flush()) ?? this.#told;
+    const problem = (await this.#flush()) ?? this.#problem;
     return problem === null ? this.#done : { problem };
   }
 
@@ -145,7 +145,7 @@ class Deletion {
       return;
     }
     if (log.gap > 0)
-      this.#tell(`${log.gap} records of \`${origin}\` before those in \`${examined.object.name}\` are missing`);
+      this.#report(`${log.gap} records of \`${origin}\` before those in \`${examined.object.name}\` are missing`);
     this.#logs.set(origin, log);
     examined.logs.set(origin, log);
   }
@@ -158,8 +158,8 @@ class Deletion {
         examined.problem ??= `is followed by an object that ${problem}`;
   }
 
-  #tell(problem: string): void {
-    this.#told ??= problem;
+  #report(problem: string): void {
+    this.#problem ??= problem;
   }
 
   /** Deletes what is whole and covered. The rest waits for the checkpoints of later objects, in this run or the next. */
@@ -169,7 +169,7 @@ class Deletion {
     for (const examined of this.#examined) {
       const { object, problem, logs } = examined;
       if (problem !== null) {
-        this.#tell(`\`${object.name}\` is kept: it ${problem}`);
+        this.#report(`\`${object.name}\` is kept: it ${problem}`);
         continue;
       }
       const isOver = beginOf(object.name) <= newest - ENDED_MS;

@@ -21,7 +21,7 @@ export interface Deny {
   /** The `@reason` of a deciding policy: text of the operator, shown to the caller. */
   readonly advice: string | null;
   /** Facts that a verified caller gets besides the reason; absent if there are none. */
-  readonly told?: DenialFacts;
+  readonly clientFacts?: DenialFacts;
   /** Set if one of the deciding policies is a forbid with `@always("true")`: it holds also while the call is observed. */
   readonly isAlways?: true;
   /** Set if the refused token names an issuer of Remit. */
@@ -32,20 +32,20 @@ export interface Deny {
 export type Decision = Allow | Deny;
 
 /** The policies that denied, and what a verified caller gets besides the reason. */
-type Because = Partial<Pick<Deny, 'policyIds' | 'advice' | 'told' | 'isAlways'>>;
+type Because = Partial<Pick<Deny, 'policyIds' | 'advice' | 'clientFacts' | 'isAlways'>>;
 
 /** Makes a denial. A stage that cannot go on returns it. */
 export const deny = (
   reason: ReasonCode,
   detail: string,
-  { policyIds = [], advice = null, told, isAlways }: Because = {},
+  { policyIds = [], advice = null, clientFacts, isAlways }: Because = {},
 ): Deny => ({
   kind: 'deny',
   reason,
   detail,
   policyIds,
   advice,
-  ...(told === undefined ? {} : { told }),
+  ...(clientFacts === undefined ? {} : { clientFacts }),
   ...(isAlways === undefined ? {} : { isAlways }),
 });
 

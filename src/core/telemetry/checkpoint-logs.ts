@@ -8,13 +8,13 @@ import type { Destination, Protocol } from './destinations.ts';
 import { wholeNumberFrom } from './environment.ts';
 import type { OtelVariables } from './environment.ts';
 import { otlpTransport } from './spans/otlp-transport.ts';
-import { toldExporter } from './spans/told-exporter.ts';
+import { withFailureNotice } from './spans/failure-notice.ts';
 
 /** Queue limits by default. A lost checkpoint does little harm: each later checkpoint covers it. */
 const DEFAULTS = { queue: 1_000, batch: 100, delayMs: 1_000, timeoutMs: 30_000 } as const;
 
 const UNTAKEN =
-  'checkpoints: the collector rejected them as log records; set `OTEL_LOGS_EXPORTER=none` for one that accepts no logs';
+  'checkpoints: the collector rejected them as log records; set `OTEL_LOGS_EXPORTER=none` for a collector that accepts no logs';
 
 /**
  * The processors that export log records to a destination, with the queue limits of the `OTEL_BLRP_*` variables. A failing collector
@@ -29,7 +29,7 @@ export function logProcessorsTo(
   const maxQueueSize = number('MAX_QUEUE_SIZE', DEFAULTS.queue);
   const collected = (protocol: Protocol): LogRecordProcessor =>
     new BatchLogRecordProcessor({
-      exporter: toldExporter(otlpTransport('LOGS', protocol, encodingFor(protocol)), () => log(UNTAKEN)),
+      exporter: withFailureNotice(otlpTransport('LOGS', protocol, encodingFor(protocol)), () => log(UNTAKEN)),
       maxQueueSize,
       maxExportBatchSize: Math.min(maxQueueSize, number('MAX_EXPORT_BATCH_SIZE', DEFAULTS.batch)),
       scheduledDelayMillis: number('SCHEDULE_DELAY', DEFAULTS.delayMs),

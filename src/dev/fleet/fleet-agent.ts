@@ -18,7 +18,7 @@ export interface FleetTask {
 export interface FleetEnd {
   readonly seen: StoryOutcome;
   /** Such as `3 of 3 holders have applied it`. */
-  readonly told: string;
+  readonly acknowledgement: string;
   /** From the request to the acknowledgement. */
   readonly ms: number;
   /** When it was acknowledged, by `performance.now()`. */
@@ -61,7 +61,7 @@ export async function completeTask(fleet: DevFleet, at: AuthorityNumber, { id }:
   const { enforced, holders, acknowledged, fenced } = objectOf(enforcement);
   return {
     seen: { status: reply.status, reason: enforced === true ? 'enforced' : 'not enforced' },
-    told: `${Number(acknowledged)} of ${Number(holders)} sidecars have applied it${fenced === 0 ? '' : `, the lease of ${Number(fenced)} is over`}`,
+    acknowledgement: `${Number(acknowledged)} of ${Number(holders)} sidecars have applied it${fenced === 0 ? '' : `, the lease of ${Number(fenced)} is over`}`,
     ms: acknowledgedMs - beganMs,
     acknowledgedMs,
   };

@@ -24,12 +24,12 @@ const unavailable: StoryOutcome = { status: 503, reason: 'task.state-unavailable
  * Plays the story of a fleet with real calls, and reports each step: an end that holds everywhere, a budget over all sidecars, and three
  * faults. Rejects if a part of it cannot be played.
  */
-export async function playFleetStory(fleet: DevFleet, told: (step: Step) => void): Promise<readonly Step[]> {
+export async function playFleetStory(fleet: DevFleet, onStep: (step: Step) => void): Promise<readonly Step[]> {
   const steps: Step[] = [];
   const tell: Tell = (step) => {
     const whole = { ...step, decision: null };
     steps.push(whole);
-    told(whole);
+    onStep(whole);
   };
   const first = await usedEverywhere(fleet, tell, 'authority 1 grants a task');
   await endEverywhere(fleet, tell, first);
@@ -56,7 +56,7 @@ async function endEverywhere(fleet: DevFleet, tell: Tell, task: FleetTask): Prom
     title: 'the agent completes it at authority 2',
     expected: enforced,
     seen: end.seen,
-    because: `acknowledged after ${whole(end.ms)}: ${end.told}`,
+    because: `acknowledged after ${whole(end.ms)}: ${end.acknowledgement}`,
   });
   await refused(fleet, tell, { task, end, sidecars: SIDECARS });
 }
@@ -147,7 +147,7 @@ async function authorityKilled(fleet: DevFleet, tell: Tell): Promise<void> {
     title: 'the agent completes it at authority 2',
     expected: enforced,
     seen: end.seen,
-    because: `acknowledged after ${whole(end.ms)}: ${end.told}`,
+    because: `acknowledged after ${whole(end.ms)}: ${end.acknowledgement}`,
   });
   await refused(fleet, tell, { task, end, sidecars: SIDECARS });
 }
@@ -170,7 +170,7 @@ async function sidecarCutOff(fleet: DevFleet, tell: Tell): Promise<void> {
     title: 'the agent completes it at authority 2',
     expected: enforced,
     seen: isInTime ? end.seen : { ...end.seen, reason: 'enforced late' },
-    because: `acknowledged after ${whole(end.ms)}: ${end.told}`,
+    because: `acknowledged after ${whole(end.ms)}: ${end.acknowledgement}`,
   });
   tell({
     title: 'the same token at sidecar 3',

@@ -135,7 +135,7 @@ export class AdminServer {
     if (url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
     if (url === '/policies/trial')
       return reach === 'public' && this.#hasSocket
-        ? answer(response, 403, 'policies on trial are told of on a loopback address or `admin.socket` alone')
+        ? answer(response, 403, 'policies on trial are shown on a loopback address or `admin.socket` only')
         : answerJson(response, trial());
     return void answerFleet(response, fleet());
   }

@@ -5,12 +5,12 @@ import type { Problem } from '../../core/runtime/problem.ts';
 /** A source of traced checks. */
 export interface TraceSource {
   /**
-   * Subscribes to checks that match filters; `told` receives each as a line of JSON. Returns a function that unsubscribes, the problem of a
+   * Subscribes to checks that match filters; `onLine` receives each as a line of JSON. Returns a function that unsubscribes, the problem of a
    * filter, or `full`.
    */
   readonly begin: (
     filters: Iterable<readonly [string, string]>,
-    told: (line: string) => void,
+    onLine: (line: string) => void,
   ) => (() => void) | Problem | 'full';
 }
 

@@ -185,10 +185,10 @@ function loopWatch({ log, metrics, ports: { monotonicMs } }: Parts): LoopWatch {
   const watch = new LoopWatch({
     monotonicMs,
     onLong: (stage) => metrics.checkLongTurns.of({ stage }).inc(),
-    tell: ({ stage, tookMs, decisionId, untold }) => {
+    tell: ({ stage, tookMs, decisionId, suppressed }) => {
       const ms = Math.round(tookMs);
       const what = `one check held the event loop for \`${ms}\` ms, and all others waited: stage \`${stage}\``;
-      log(what, 'long-turn', { stage, ms, decisionId, untold });
+      log(what, 'long-turn', { stage, ms, decisionId, suppressed });
     },
   });
   metrics.beforeScrape(() => metrics.checkLongestTurn.of({}).set(watch.longestMs / 1_000));
@@ -197,9 +197,9 @@ function loopWatch({ log, metrics, ports: { monotonicMs } }: Parts): LoopWatch {
 
 /** Begins to wait for checks, by the filters of a query. */
 const traceSource = (traces: TraceWaits): TraceSource => ({
-  begin: (filters, told) => {
+  begin: (filters, onLine) => {
     const filter = traceFilterFrom(filters);
-    return isProblem(filter) ? filter : traces.begin({ filter, told });
+    return isProblem(filter) ? filter : traces.begin({ filter, onLine });
   },
 });
 

@@ -40,7 +40,7 @@ export interface Answer {
   /**
    * The details of a denial that a verified caller gets besides its reason. Absent for other callers, and if the operator switched it off.
    */
-  readonly told?: DenialFacts;
+  readonly clientFacts?: DenialFacts;
 }
 
 /** The services that an answer is made with. */
@@ -89,7 +89,7 @@ function serverOf(
 }
 
 /** The form of a denial, and the details for its caller. */
-function denialIn(services: AnswerServices, decision: Deny, facts: CallFacts): Pick<Answer, 'form' | 'told'> {
+function denialIn(services: AnswerServices, decision: Deny, facts: CallFacts): Pick<Answer, 'form' | 'clientFacts'> {
   const inForce = services.policies();
   const { call, action } = facts;
   if (isDeny(call) || isDeny(inForce)) return {};
@@ -98,7 +98,7 @@ function denialIn(services: AnswerServices, decision: Deny, facts: CallFacts): P
   const form = denialFormOf(denied, reasons[decision.reason]);
   if (services.denialDetails === 'none' || !isVerified(facts, decision, services)) return form === null ? {} : { form };
   const called = isDeny(action) ? (isOfAction(decision) ? deniedActionOf(denied, catalog) : {}) : { action: action.id };
-  return { ...(form === null ? {} : { form }), told: { ...called, ...decision.told } };
+  return { ...(form === null ? {} : { form }), clientFacts: { ...called, ...decision.clientFacts } };
 }
 
 const isOfAction = ({ reason }: Deny): boolean => reason === 'action.unknown' || reason === 'action.arguments';

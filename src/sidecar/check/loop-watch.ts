@@ -10,8 +10,8 @@ export interface LongTurn {
   readonly tookMs: number;
   /** `null` if the check has none yet, or failed. */
   readonly decisionId: string | null;
-  /** Long turns since the last report. */
-  readonly untold: number;
+  /** Long turns since the last report, which were not reported. */
+  readonly suppressed: number;
 }
 
 /** What a watch needs. */
@@ -23,7 +23,7 @@ export interface LoopWatchOptions {
   readonly tell: (turn: LongTurn) => void;
 }
 
-const TELL_EACH_MS = 1_000;
+const REPORT_EACH_MS = 1_000;
 const WINDOW_MS = 60_000;
 
 /**
@@ -33,8 +33,8 @@ const WINDOW_MS = 60_000;
 export class LoopWatch {
   readonly #options: LoopWatchOptions;
   #longest = { untilMs: -Infinity, nowMs: 0, beforeMs: 0 };
-  #toldMs = -Infinity;
-  #untold = 0;
+  #reportedMs = -Infinity;
+  #suppressed = 0;
 
   constructor(options: LoopWatchOptions) {
     this.#options = options;
@@ -47,14 +47,14 @@ export class LoopWatch {
     this.#longest.nowMs = Math.max(this.#longest.nowMs, tookMs);
     if (tookMs <= LONG_TURN_MS) return;
     this.#options.onLong(stage);
-    if (nowMs - this.#toldMs < TELL_EACH_MS) {
-      this.#untold += 1;
+    if (nowMs - this.#reportedMs < REPORT_EACH_MS) {
+      this.#suppressed += 1;
       return;
     }
-    const untold = this.#untold;
-    this.#toldMs = nowMs;
-    this.#untold = 0;
-    this.#options.tell({ stage, tookMs, decisionId, untold });
+    const suppressed = this.#suppressed;
+    this.#reportedMs = nowMs;
+    this.#suppressed = 0;
+    this.#options.tell({ stage, tookMs, decisionId, suppressed });
   }
 
   /** The longest part of a check in the last minute or two, in milliseconds. */

@@ -85,8 +85,8 @@ export async function settle(
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
   if (settlement === 'ended') return currentProblem(services, token) ?? endedMeanwhile;
   if (typeof settlement === 'string') return refusals[settlement];
-  const told = settlement.budget === null ? {} : { told: { budget: inOwnUnit(settlement.budget) } };
-  return deny('task.exhausted', 'the use takes more than the constraint has left', told);
+  const clientFacts = settlement.budget === null ? {} : { clientFacts: { budget: inOwnUnit(settlement.budget) } };
+  return deny('task.exhausted', 'the use takes more than the constraint has left', clientFacts);
 }
 
 /** Exact: limits of decimals have 11 digits before the point (`token/authorization-details`). */

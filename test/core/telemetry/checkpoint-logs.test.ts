@@ -73,7 +73,7 @@ describe('emitCheckpoint', () => {
     logs.emitCheckpoint({ size: 7, note, atMs: 1_000 });
     await logs.close();
     expect(lines).toEqual([
-      'checkpoints: the collector rejected them as log records; set `OTEL_LOGS_EXPORTER=none` for one that accepts no logs',
+      'checkpoints: the collector rejected them as log records; set `OTEL_LOGS_EXPORTER=none` for a collector that accepts no logs',
     ]);
     collector = await otlpReceiver();
   });

@@ -273,7 +273,7 @@ describe('a refused caller', () => {
 /** The reason of the second of two calls, and what its caller is told. */
 const toldOf = async (over: Partial<CheckServices>, call: HttpCall, principal?: string) => {
   const answer = (await answersTo(servicesWith(over), [call, call], principal)).at(-1);
-  return { reason: answer?.decision.kind === 'deny' ? answer.decision.reason : null, told: answer?.told };
+  return { reason: answer?.decision.kind === 'deny' ? answer.decision.reason : null, clientFacts: answer?.clientFacts };
 };
 
 describe('a check that is decided too late (issue 37, point 14)', () => {

@@ -20,7 +20,7 @@ describe('LoopWatch', () => {
     const { watch, told, counted } = watched();
     watch.held('decide', LONG_TURN_MS, 'a');
     watch.held('read', LONG_TURN_MS + 1, 'b');
-    expect(told).toEqual([{ stage: 'read', tookMs: LONG_TURN_MS + 1, decisionId: 'b', untold: 0 }]);
+    expect(told).toEqual([{ stage: 'read', tookMs: LONG_TURN_MS + 1, decisionId: 'b', suppressed: 0 }]);
     expect(counted).toEqual(['read']);
   });
 
@@ -31,7 +31,7 @@ describe('LoopWatch', () => {
       watch.held('read', 80, String(nowMs));
     }
     expect(counted).toHaveLength(4);
-    expect(told.map(({ decisionId, untold }) => [decisionId, untold])).toEqual([
+    expect(told.map(({ decisionId, suppressed }) => [decisionId, suppressed])).toEqual([
       ['0', 0],
       ['1000', 2],
     ]);

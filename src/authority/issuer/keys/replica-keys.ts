@@ -78,7 +78,8 @@ export class ReplicaKeys implements OwnKeys {
   static async open(options: ReplicaKeysOptions): Promise<ReplicaKeys> {
     const keys = new ReplicaKeys(options);
     await keys.#step();
-    const onFault = (fault: string): void => keys.#told('read', `the signing keys could not be looked after: ${fault}`);
+    const onFault = (fault: string): void =>
+      keys.#report('read', `the signing keys could not be looked after: ${fault}`);
     keys.#stop = repeatedly(() => keys.#step(), { everyMs: STEP_MS, after: options.after, onFault });
     return keys;
   }
@@ -166,10 +167,10 @@ export class ReplicaKeys implements OwnKeys {
       const { keyId, publicJwk } = own.key;
       const key = { keyId, jwk: JSON.stringify(publicJwk) };
       const proof = this.#proofOf(key);
-      if (proof === undefined) return this.#told('write', NO_SVID);
+      if (proof === undefined) return this.#report('write', NO_SVID);
       const done = await store.publish({ ...key, proof });
-      if (done !== 'published') return this.#told('write', isStoreFailure(done) ? done.detail : TOO_MANY);
-      this.#told('write', null);
+      if (done !== 'published') return this.#report('write', isStoreFailure(done) ? done.detail : TOO_MANY);
+      this.#report('write', null);
       own.publishedMs = ports.monotonicMs();
       this.#touchedMs = Math.max(this.#touchedMs, own.publishedMs);
       await this.#read(0);
@@ -187,8 +188,8 @@ export class ReplicaKeys implements OwnKeys {
         proof: this.#proofOf({ keyId, jwk: JSON.stringify(publicJwk) }) ?? null,
       })),
     );
-    if (isStoreFailure(held)) return this.#told('write', held.detail);
-    this.#told('write', null);
+    if (isStoreFailure(held)) return this.#report('write', held.detail);
+    this.#report('write', null);
     this.#drop(({ keyId }) => !held.has(keyId));
     this.#touchedMs = beganMs;
     if (!(await this.#read(0))) return;
@@ -198,12 +199,12 @@ export class ReplicaKeys implements OwnKeys {
 
   async #read(atLeast: number): Promise<boolean> {
     const read = await this.#options.store.all();
-    if (isStoreFailure(read)) this.#told('read', read.detail);
+    if (isStoreFailure(read)) this.#report('read', read.detail);
     if (isStoreFailure(read) || read.seq < atLeast) return false;
     // Reads may overtake each other.
     if (read.seq < this.#readSeq) return true;
     this.#readSeq = read.seq;
-    this.#told('read', this.#apply(read.keys));
+    this.#report('read', this.#apply(read.keys));
     return true;
   }
 
@@ -244,7 +245,7 @@ export class ReplicaKeys implements OwnKeys {
   }
 
   /** Notes what is wrong with the writes or the reads; `null` once nothing is. */
-  #told(of: 'write' | 'read', problem: string | null): void {
+  #report(of: 'write' | 'read', problem: string | null): void {
     this.#problems[of] = problem;
     const now = this.#problems.write ?? this.#problems.read;
     if (now !== this.#lastProblem) this.#options.onProblem(now);

@@ -7,14 +7,18 @@ import type { Unfit } from './argument.ts';
 import type { ArgumentSpec, CatalogAction } from '../catalog/catalog.ts';
 import { cutText } from '../secrets/static-secret.ts';
 
-/** Why the arguments of a call are refused, as a clause. `argument`: what the caller is told, if it is about one argument. */
+/** Why the arguments of a call are refused, as a clause. `argument`: what the client learns, if the refusal is about a single argument. */
 export interface ArgumentRefusal extends Problem {
   readonly argument?: NonNullable<DenialFacts['argument']>;
 }
 
 /** Denies a call to this action for its arguments. */
 export const refusedArguments = ({ id }: Pick<CatalogAction, 'id'>, { problem, argument }: ArgumentRefusal): Deny =>
-  deny('action.arguments', `arguments of \`${id}\`: ${problem}`, argument === undefined ? {} : { told: { argument } });
+  deny(
+    'action.arguments',
+    `arguments of \`${id}\`: ${problem}`,
+    argument === undefined ? {} : { clientFacts: { argument } },
+  );
 
 /** A required argument was not sent. */
 export const missingArgument = (spec: ArgumentSpec): ArgumentRefusal => ({

@@ -104,7 +104,7 @@ function memberOf(value: unknown, name: string, names: Names): { readonly value:
   if (typeof value !== 'object' || value === null) return NOT_IN_OBJECT;
   const isThere = Object.hasOwn(value, name);
   if ((names.of(value).get(names.folded(name)) ?? 0) > (isThere ? 1 : 0))
-    return { problem: 'cannot be told from a member that is spelt differently' };
+    return { problem: 'cannot be distinguished from a member that is spelt differently' };
   return { value: isThere ? (value as Readonly<Record<string, unknown>>)[name] : undefined };
 }
 

@@ -39,13 +39,13 @@ export function spendsOf({ constraints }: AuthorizationDetail, action: Action): 
   if (amount === null) {
     const expected = isDecimal ? 'a number of 0 or more' : 'a whole number of 0 or more';
     return deny('action.outside-intent', `\`max_amount\` needs \`${name}\`, ${expected}`, {
-      told: { argument: { name, expected } },
+      clientFacts: { argument: { name, expected } },
     });
   }
   if (currency !== null && action.args.get(currency.argument) !== currency.value) {
-    const told = { argument: { name: currency.argument, expected: 'the currency that the intent declares' } };
+    const clientFacts = { argument: { name: currency.argument, expected: 'the currency that the intent declares' } };
     return deny('action.outside-intent', `\`max_amount\` is granted for one value of \`${currency.argument}\` alone`, {
-      told,
+      clientFacts,
     });
   }
   spends.push({ kind: isDecimal ? 'decimal' : 'amount', name, amount, limit });

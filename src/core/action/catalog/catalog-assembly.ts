@@ -67,7 +67,7 @@ function assemble({ servers: entries, timeZones, subjectAttributes }: CatalogEnt
   }
   remarks.push(...placeRemarks(placed, { servers, places, yaml }));
   if (actions.size > MAX_ACTIONS)
-    yaml.report(0, `a catalog has at most ${MAX_ACTIONS} actions, this one ${actions.size}`);
+    yaml.report(0, `a catalog has at most ${MAX_ACTIONS} actions, this catalog ${actions.size}`);
   return {
     servers,
     actions,

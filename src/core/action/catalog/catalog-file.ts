@@ -203,7 +203,7 @@ function bodyRuleOf(
   if (word === 'opaque' && !takesOthers)
     yaml.report(
       node.offset,
-      'with `otherArguments: deny` the body is `json` or `none`: nothing is known of one that is not read',
+      'with `otherArguments: deny` the body is `json` or `none`: nothing is known of a body that is not read',
     );
   if (isRead && word !== 'json') yaml.report(node.offset, 'an argument comes from the body, so it is `json`');
   return word;

@@ -35,8 +35,8 @@ export function grpcActionFrom(call: HttpCall, entry: CatalogAction): Action | D
   const args = messageValues(message, entry.message);
   if ('problem' in args) {
     const { reason, problem, argument } = args;
-    const told = argument === undefined ? {} : { told: { argument } };
-    return deny(reason, `the message of \`${entry.id}\` ${problem}`, told);
+    const clientFacts = argument === undefined ? {} : { clientFacts: { argument } };
+    return deny(reason, `the message of \`${entry.id}\` ${problem}`, clientFacts);
   }
   if (areTooLong(args)) return refusedArguments(entry, TOO_LONG);
   const missing = missingOf(entry, args);

@@ -12,13 +12,13 @@ import type { OtelVariables } from '../environment.ts';
 import type { Family } from './metric-family.ts';
 import { otlpTransport } from '../spans/otlp-transport.ts';
 import { pushedMetrics } from './pushed-metrics.ts';
-import { toldExporter } from '../spans/told-exporter.ts';
+import { withFailureNotice } from '../spans/failure-notice.ts';
 
 const INTERVAL_MS = 60_000;
 const TIMEOUT_MS = 30_000;
 
 const UNTAKEN =
-  'metrics: the collector rejected them; set `OTEL_METRICS_EXPORTER=none` for one that accepts no metrics';
+  'metrics: the collector rejected them; set `OTEL_METRICS_EXPORTER=none` for a collector that accepts no metrics';
 
 /** What a push needs. */
 export interface MetricPushOptions {
@@ -64,7 +64,7 @@ export class MetricPush {
     this.readers = [
       ...(otlp === null
         ? []
-        : [reader(toldExporter(otlpTransport('METRICS', otlp, encodingFor(otlp)), () => log(UNTAKEN)))]),
+        : [reader(withFailureNotice(otlpTransport('METRICS', otlp, encodingFor(otlp)), () => log(UNTAKEN)))]),
       ...(isConsole ? [reader(new ConsoleMetricExporter())] : []),
     ];
   }

@@ -177,7 +177,7 @@ export const metricTable = {
   ),
   bindingViolations: counter(
     'remit_binding_violations_total',
-    'Verified tokens presented by another workload than the one they were issued to; each token once',
+    'Verified tokens presented by another workload than that they were issued to; each token once',
     {},
   ),
   peerCertificatesMissing: counter(
@@ -228,7 +228,7 @@ export const metricTable = {
   policyInfo: gauge('remit_policy_info', 'Hash of the policy set in force, as a label; always 1', { hash: null }),
   policyGeneration: gauge(
     'remit_policy_generation',
-    'Number of policy sets in force since the start, including the current one',
+    'Number of policy sets in force since the start, including the current set',
     {},
   ),
   policyAge: gauge('remit_policy_age_seconds', 'Time since the policy set in force was loaded', {}),
@@ -257,7 +257,7 @@ export const metricTable = {
   ),
   policyCandidateFailures: counter(
     'remit_policy_candidate_failures_total',
-    'Failed loads of a candidate set, after which nothing or an earlier one is on trial',
+    'Failed loads of a candidate set, after which nothing or an earlier set is on trial',
     {},
   ),
   cacheRequests: counter(

@@ -13,7 +13,7 @@ import type { TracedCheck } from './traced-check.ts';
 export interface TraceWait {
   readonly filter: TraceFilter;
   /** Receives each matching check as one line of JSON, a `TracedCheck`. */
-  readonly told: (line: string) => void;
+  readonly onLine: (line: string) => void;
 }
 
 /** A check that was refused without a decision. */
@@ -82,7 +82,7 @@ export class TraceWaits {
     ];
     const stages = [{ name: 'answer', result: 'denied', ms: null, details }] as const;
     const refused: TracedCheck = { decisionId, traceId: null, atMs, decision: 'deny', reason, totalMs: 0, stages };
-    for (const one of wanted) one.told(JSON.stringify(refused));
+    for (const one of wanted) one.onLine(JSON.stringify(refused));
   }
 
   #wanted(record: FilteredRecord, traceIds: readonly (string | null)[]): readonly TraceWait[] {
@@ -97,6 +97,6 @@ export class TraceWaits {
     const wanted = this.#wanted(record, traceIds);
     if (wanted.length === 0) return;
     const line = printable(JSON.stringify(tracedCheckFrom(traced, record, this.#shown)));
-    for (const { told } of wanted) told(line);
+    for (const { onLine } of wanted) onLine(line);
   }
 }

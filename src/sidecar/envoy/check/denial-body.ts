@@ -125,7 +125,7 @@ function toolResult({ message, data }: Content): object {
 function contentOf(answer: Answer, decision: Deny, helpUrl: string | null): Content {
   const reason: Reason = reasons[decision.reason];
   const trace = traceIdOf(answer);
-  const details = bounded(answer.told ?? {});
+  const details = bounded(answer.clientFacts ?? {});
   const advice = decision.advice === null ? null : cut(decision.advice, MAX_TEXT_CHARS);
   const help = plain(helpUrl);
   const isTooMuch = decision.reason === 'task.exhausted' && hasLeft(details);
@@ -166,7 +166,7 @@ function inWords({ argument, budget, nearest }: DenialFacts): string {
     const { limit, used } = budget;
     return used < limit ? `: ${difference(limit, used)} left of ${limit}` : `: ${used} of ${limit} are used`;
   }
-  return nearest === undefined ? '' : `: the most similar one is \`${nearest}\``;
+  return nearest === undefined ? '' : `: the most similar is \`${nearest}\``;
 }
 
 /** Exact for whole numbers, and for decimals of 4 places with 11 digits before the point, which floating point alone is not. */

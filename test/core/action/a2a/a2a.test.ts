@@ -146,7 +146,7 @@ describe('a2aActionFrom denies', () => {
         [
           `an argument that protobuf finds in ${params}`,
           request('named', JSON.parse(params)),
-          'action.arguments: arguments of `booker.named`: `url` cannot be told from a member that is spelt differently',
+          'action.arguments: arguments of `booker.named`: `url` cannot be distinguished from a member that is spelt differently',
         ] as [string, object, string],
     ),
     ['a missing argument', request('must', {}), 'action.arguments: arguments of `booker.must`: `taskId` is missing'],

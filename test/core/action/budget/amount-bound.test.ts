@@ -59,7 +59,7 @@ describe('isAmountBound', () => {
       amount('amount', 'cents'),
       { problem: 'the currency of max_amount is a string, and cents of pay is a bool' },
     ],
-  ])('is told of %s', (_name, id, maxAmount, expected) => {
+  ])('answers for %s', (_name, id, maxAmount, expected) => {
     expect(isAmountBound(action(id), maxAmount)).toEqual(expected);
   });
 });

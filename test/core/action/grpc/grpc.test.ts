@@ -62,7 +62,7 @@ const outcome = (given: HttpCall): unknown => {
 const order = encoded({ customer: 'ada', order: { amount_cents: '1250' } });
 const closed = (message: object): unknown => {
   const action = actionFrom({ ...call(framed(encoded(message))), host: 'closed.acme.test' }, catalog);
-  return isDeny(action) ? [`${action.reason}: ${action.detail}`, action.told] : Object.fromEntries(action.args);
+  return isDeny(action) ? [`${action.reason}: ${action.detail}`, action.clientFacts] : Object.fromEntries(action.args);
 };
 
 const other = (name: string) => [
@@ -77,7 +77,7 @@ describe('grpcActionFrom with `otherArguments: deny`', () => {
     expect(closed({ ...sent, tags: ['x'] })).toEqual(other('tags'));
     const unknown = Buffer.concat([encoded(sent), Buffer.of(0xa2, 0x06, 1, 120)]);
     const action = actionFrom({ ...call(framed(unknown)), host: 'closed.acme.test' }, catalog);
-    expect(isDeny(action) && [action.detail.includes('the field `100`'), action.told?.argument?.name]).toEqual([
+    expect(isDeny(action) && [action.detail.includes('the field `100`'), action.clientFacts?.argument?.name]).toEqual([
       true,
       '100',
     ]);

@@ -128,7 +128,7 @@ describe('actionFrom and the body of a call', () => {
 /** What the caller is told. */
 const told = (action: string, sent: Sent): unknown => {
   const read = readOf(action, '', sent);
-  return isDeny(read) ? read.told?.argument : null;
+  return isDeny(read) ? read.clientFacts?.argument : null;
 };
 
 // Issue 37, point 19.

@@ -297,7 +297,7 @@ describe('actionFrom with `otherArguments: deny`', () => {
 
   it('names the argument to a verified caller', () => {
     expect(actionFrom(call('GET', '/v1/search', 'limit=9'), catalog)).toMatchObject({
-      told: { argument: { name: 'limit', expected: 'left out: the action has no such argument' } },
+      clientFacts: { argument: { name: 'limit', expected: 'left out: the action has no such argument' } },
     });
   });
 });

@@ -266,7 +266,7 @@ describe('mcpActionFrom denies', () => {
     [
       'an argument in other case',
       call(create({ title: 'x', Title: 'y' })),
-      'action.arguments: arguments of `tickets.create`: `title` cannot be told from a member that is spelt differently',
+      'action.arguments: arguments of `tickets.create`: `title` cannot be distinguished from a member that is spelt differently',
     ],
     ['a tool without name', call(message('tools/call', {})), 'request.malformed: the tool has no name'],
     [

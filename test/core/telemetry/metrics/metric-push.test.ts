@@ -142,7 +142,7 @@ describe('beginPush', () => {
     await until(async () => collector.pushes.length >= 3);
     await end();
     expect(lines).toEqual([
-      'metrics: the collector rejected them; set `OTEL_METRICS_EXPORTER=none` for one that accepts no metrics',
+      'metrics: the collector rejected them; set `OTEL_METRICS_EXPORTER=none` for a collector that accepts no metrics',
     ]);
   });
 

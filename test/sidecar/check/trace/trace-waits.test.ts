@@ -15,7 +15,7 @@ const withWaits = () => {
   );
   const begun = (filter: TraceFilter = {}) => {
     const lines: string[] = [];
-    const stop = waits.begin({ filter, told: (line) => lines.push(line) });
+    const stop = waits.begin({ filter, onLine: (line) => lines.push(line) });
     return { lines, stop: stop === 'full' ? () => undefined : stop, isFull: stop === 'full' };
   };
   return { waits, begun, faults };

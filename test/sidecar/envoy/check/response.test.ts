@@ -260,7 +260,7 @@ const bodyOf = (over: Partial<Answer>): Record<string, unknown> =>
   JSON.parse(readAsEnvoy(checkResponseFrom(answerFor(over), { helpUrl: null })).denied_response?.body ?? '');
 
 describe('checkResponseFrom a denial with facts', () => {
-  const told: DenialFacts = {
+  const clientFacts: DenialFacts = {
     action: 'payments.create',
     argument: { name: 'amount', expected: 'a whole number of 0 or more' },
   };
@@ -268,7 +268,7 @@ describe('checkResponseFrom a denial with facts', () => {
     [
       'the argument',
       'action.arguments',
-      told,
+      clientFacts,
       `the arguments of the action are not valid: \`amount\` must be a whole number of 0 or more. ${nextSteps.change_arguments}`,
     ],
     [
@@ -281,18 +281,18 @@ describe('checkResponseFrom a denial with facts', () => {
       'the most similar action',
       'action.unknown',
       { nearest: 'payments.read' },
-      `the action is not known: the most similar one is \`payments.read\`. ${nextSteps.change_arguments}`,
+      `the action is not known: the most similar is \`payments.read\`. ${nextSteps.change_arguments}`,
     ],
     ['the action alone', 'task.suspended', { action: 'a.b' }, `the task is suspended. ${nextSteps.stop}`],
   ])('names %s in the body and in its message', (_name, code, facts, message) => {
-    const body = bodyOf({ decision: deny(code, 'the inner cause'), told: facts });
+    const body = bodyOf({ decision: deny(code, 'the inner cause'), clientFacts: facts });
     expect(body).toMatchObject({ ...facts, message, next: reasons[code].next });
   });
 
   // Issue 37, point 19.
   it('says what is left of a budget, and that a smaller call has room', () => {
     const budget = { limit: 1_000, used: 500 };
-    expect(bodyOf({ decision: deny('task.exhausted', ''), told: { budget } })).toMatchObject({
+    expect(bodyOf({ decision: deny('task.exhausted', ''), clientFacts: { budget } })).toMatchObject({
       budget,
       message: `the call takes more than the budget of the task has: 500 left of 1000. ${nextSteps.change_arguments}`,
       next: 'change_arguments',
@@ -301,15 +301,15 @@ describe('checkResponseFrom a denial with facts', () => {
 
   it('says exactly what is left of a budget of decimals', () => {
     const budget = { limit: 99_999_999_999.9999, used: 99_999_999_999.9998 };
-    const { message } = bodyOf({ decision: deny('task.exhausted', ''), told: { budget } });
+    const { message } = bodyOf({ decision: deny('task.exhausted', ''), clientFacts: { budget } });
     expect(message).toContain(': 0.0001 left of 99999999999.9999. ');
     const tenths = { limit: 0.3, used: 0.1 };
-    const { message: second } = bodyOf({ decision: deny('task.exhausted', ''), told: { budget: tenths } });
+    const { message: second } = bodyOf({ decision: deny('task.exhausted', ''), clientFacts: { budget: tenths } });
     expect(second).toContain(': 0.2 left of 0.3. ');
   });
 
   it('says whom to ask, if the agent cannot declare tasks itself', () => {
-    const { message } = bodyOf({ decision: deny('action.outside-intent', ''), told: {} });
+    const { message } = bodyOf({ decision: deny('action.outside-intent', ''), clientFacts: {} });
     expect(message).toMatch(/ Below `remit run` ask the person who started you\.$/);
   });
 
@@ -317,7 +317,7 @@ describe('checkResponseFrom a denial with facts', () => {
     const long = `${'\u{1F600}'.repeat(200)}x`;
     const body = bodyOf({
       decision: deny('action.arguments', ''),
-      told: { action: long, nearest: long, argument: { name: `a${long}`, expected: long } },
+      clientFacts: { action: long, nearest: long, argument: { name: `a${long}`, expected: long } },
     });
     expect(body['action']).toBe('\u{1F600}'.repeat(128));
     expect(JSON.stringify(body)).not.toMatch(/\\ud/);
@@ -327,7 +327,7 @@ describe('checkResponseFrom a denial with facts', () => {
 
 describe('checkResponseFrom a denial in the form of a protocol', () => {
   const decision = deny('action.outside-intent', 'not in it', { advice: 'Declare it.' });
-  const told = { action: 'files.share' };
+  const clientFacts = { action: 'files.share' };
   const message = `${reasons['action.outside-intent'].text}. Declare it.`;
   const data = {
     reason: 'action.outside-intent',
@@ -339,7 +339,7 @@ describe('checkResponseFrom a denial in the form of a protocol', () => {
     help: 'https://remit.test/reasons#action.outside-intent',
   };
   const responseIn = (form: DenialForm, over: Partial<Answer> = {}) =>
-    readAsEnvoy(checkResponseFrom(answerFor({ decision, told, form, ...over }), options));
+    readAsEnvoy(checkResponseFrom(answerFor({ decision, clientFacts, form, ...over }), options));
   const media = 'application/json' as const;
 
   it.each(['r-7', 7, null, '\u0000\u202e\ud800"\n'])('is a JSON-RPC error under the id %j', (requestId) => {
@@ -389,7 +389,10 @@ describe('checkResponseFrom a denial in the form of a protocol', () => {
   it('is a `google.rpc.Status` for A2A over HTTP and JSON', () => {
     const budget = { limit: 3, used: 3 };
     const argument = { name: 'amount', expected: 'a whole number' };
-    const response = responseIn({ kind: 'a2a-http' }, { told: { ...told, argument, budget } }).denied_response;
+    const response = responseIn(
+      { kind: 'a2a-http' },
+      { clientFacts: { ...clientFacts, argument, budget } },
+    ).denied_response;
     expect(response?.status).toEqual({ code: 403 });
     const metadata = { ...data, argument: 'amount', expected: 'a whole number', limit: '3', used: '3' };
     expect(JSON.parse(response?.body ?? '')).toEqual({
@@ -455,7 +458,7 @@ describe('checkResponseFrom anything', () => {
       { kind: 'tool-result', id: '\ud800\u0000', media: 'application/json' },
       { kind: 'json-rpc-error', id: null, code: -1, status: 'ok', media: 'text/event-stream' },
     ),
-    told: fc.record({ action: fc.string({ unit: anyCharacter }), nearest: fc.string({ unit: anyCharacter }) }),
+    clientFacts: fc.record({ action: fc.string({ unit: anyCharacter }), nearest: fc.string({ unit: anyCharacter }) }),
   });
 
   it('is code 0 only for an allow, never empty, and safe in every header', () => {

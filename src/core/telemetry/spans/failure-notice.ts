@@ -1,12 +1,15 @@
 import type { ExportResult } from './span-exporter.ts';
 import type { BatchTransport } from './transport.ts';
 
-/** The exporter, calling `tell` on the first failure after each success. */
-export function toldExporter<Batch>(exporter: BatchTransport<Batch>, tell: () => void): BatchTransport<Batch> {
-  let isTold = false;
+/** The exporter; it calls `onFailure` on the first failure after each success. */
+export function withFailureNotice<Batch>(
+  exporter: BatchTransport<Batch>,
+  onFailure: () => void,
+): BatchTransport<Batch> {
+  let isFailing = false;
   const heard = ({ error }: ExportResult): void => {
-    if (error !== undefined && !isTold) tell();
-    isTold = error !== undefined;
+    if (error !== undefined && !isFailing) onFailure();
+    isFailing = error !== undefined;
   };
   return {
     export: (batch, done) =>
