@@ -60,10 +60,10 @@ const cures: ReadonlyMap<string, string> = new Map([
   ],
   [
     'access_denied',
-    'stop: somebody else stopped a like task. Do not declare another one, nor other actions for the same end; ask the operator',
+    'stop: somebody else stopped a like task. Do not declare another, nor other actions for the same end; ask the operator',
   ],
   ['not_found', 'this SPIFFE ID has no such task at this issuer, or the issuer is older than this command'],
-  ['task_ended', 'a task that has ended stays ended: declare a new one'],
+  ['task_ended', 'a task that has ended stays ended: declare a new task'],
   ['task_suspended', 'an operator must resume the task first'],
   ['slow_down', 'try again later; the operator bounds each SPIFFE ID by `issuer.limits`'],
   ['server_error', 'the log of the issuer says why'],

@@ -135,7 +135,7 @@ export const reasons = {
   'task.state-unavailable': fault('the state of the task is not available'),
 
   'action.unknown': policy('the action is not known', 'change_arguments'),
-  'action.unasked': policy('the call that this one continues is not known here', 'call_again'),
+  'action.unasked': policy('the call that this call continues is not known here', 'call_again'),
   'action.outside-intent': scope('the action is outside the declared intent of the task'),
   'action.arguments': policy('the arguments of the action are not valid', 'change_arguments'),
 

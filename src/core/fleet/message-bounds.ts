@@ -7,7 +7,7 @@ import { MAX_REMEMBERED_USES } from '../token/reuse.ts';
  */
 export const KEEPERS = {
   call: 'nothing of it is kept after the call, and an identity has at most 512 calls in progress',
-  stream: 'the last one of each stream is kept, and an identity has its share of all streams',
+  stream: 'the last message of each stream is kept, and an identity has its share of all streams',
   claims: 'the rate of tasks that Hello names; what it names counts as held',
   held: 'the share of an identity in the room for held tasks and tokens',
   opens: 'the rate of opened tokens; what they name counts as held',

@@ -165,7 +165,7 @@ function isForwarder(principal: string, rules: IdentityRules): boolean {
 const hashDiffers = (element: XfccElement, leaf: LeafCertificate): boolean =>
   element.sha256 !== null && element.sha256 !== leaf.sha256;
 
-const hashConflict = (): Deny => deny('identity.conflict', 'the peer certificate is not the one of `Hash` in xfcc');
+const hashConflict = (): Deny => deny('identity.conflict', 'the peer certificate is not that of `Hash` in xfcc');
 
 const callerOf = (
   id: SpiffeId,

@@ -46,7 +46,7 @@ export function givenUpWatch(carried: CompactRange): GivenUpWatch {
       // Files that survive a crash leave a seam at the cut, whose tree is covered by later heads.
       const isOther = lastSigned.to === carried.size && lastSigned.root !== base64Of(rootOf(carried.nodes));
       return isOther
-        ? broken('record', lastSigned.seq, 'names other pruned records than the missing ones')
+        ? broken('record', lastSigned.seq, 'names other pruned records than those missing')
         : lastSigned.seq;
     },
   };

@@ -49,7 +49,7 @@ export function versionFailure(version: number, path: string, format: FileFormat
   const { name, version: own, ifOlder } = format;
   const isLater = version > own;
   const wayOut = isLater
-    ? 'run that build or a later one'
+    ? 'run that build or a later build'
     : isMigratable(version, format)
       ? '`remit serve` of this build brings it up to date when it starts, and keeps a copy'
       : ifOlder;

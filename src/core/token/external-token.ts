@@ -107,7 +107,7 @@ export function signedExternalClaims(
   if (types === undefined) return deny('token.issuer', 'claim `iss` is not an issuer of external tokens');
   const type = typeOf(jwt.jws.type);
   if (type === null || !types.has(type)) {
-    return deny('token.malformed', 'header member `typ` is not one its issuer is configured with');
+    return deny('token.malformed', 'header member `typ` is not configured for its issuer');
   }
   const key = verifyingKey(jwt, keys, 'external');
   if (isDeny(key)) return key;

@@ -492,7 +492,7 @@ describe('self-exchange of a live task token', () => {
     const thief = await bench.exchange(tokenOf(first), {}, bench.reporter);
     expect(thief.json).toEqual({
       error: 'invalid_request',
-      error_description: 'the subject_token was issued to another client and does not name this one in may_act',
+      error_description: 'the subject_token was issued to another client and does not name this client in may_act',
       ...recordedAs,
     });
     expect(bench.refusals).toContainEqual(

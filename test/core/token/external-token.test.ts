@@ -100,7 +100,7 @@ describe('externalTokenFrom accepts', () => {
 });
 
 describe('externalTokenFrom denies', () => {
-  const type = 'header member `typ` is not one its issuer is configured with';
+  const type = 'header member `typ` is not configured for its issuer';
 
   it.each<[string, Record<string, unknown>, string, string]>([
     ...['sub', 'aud', 'iat', 'exp'].map((name): [string, Record<string, unknown>, string, string] => [

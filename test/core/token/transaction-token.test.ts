@@ -250,7 +250,7 @@ describe('a transaction token and a task token never pass for each other', () =>
     const token = minted({ aud: audience });
     expect(denied(externalTokenFrom(token, { ...externalRules, types }, ring, nowMs))).toEqual([
       'token.malformed',
-      'header member `typ` is not one its issuer is configured with',
+      'header member `typ` is not configured for its issuer',
     ]);
     expect(denied(proofFrom([token], request))).toEqual([
       'token.proof',

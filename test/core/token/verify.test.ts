@@ -541,7 +541,7 @@ describe('verifyTaskToken refuses the attack', () => {
     const ring = ringOf([es, rs], ['ES256']);
     expect(denied(verifyTaskToken(mint(rs), rules, ring, nowMs))).toEqual([
       'token.algorithm',
-      'header member `alg` is not one its issuer may use',
+      'header member `alg` is not permitted for its issuer',
     ]);
   });
 

@@ -126,9 +126,9 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: far away', ([en
     await client.connect();
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM remit.feed');
     const seconds = await until(async () => (await state.report()).transaction_open_s ?? 0, {
-      what: 'the transaction is told of',
+      what: 'the transaction is reported',
     });
-    seen('D-25', { 'transactions told of': seconds > 0 ? 1 : 0 });
+    seen('D-25', { 'transactions reported': seconds > 0 ? 1 : 0 });
     await client.end();
     await state.close();
   });

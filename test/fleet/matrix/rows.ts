@@ -50,7 +50,7 @@ export const rows = {
     bound: 'the primary is found, and a use that is denied for lateness takes nothing from a budget once that is known',
   },
   'D-24': { fault: 'the clock of an authority is ahead', bound: 'no settled use is forgotten before its time' },
-  'D-25': { fault: 'a transaction is held open in the database', bound: 'it is told of' },
+  'D-25': { fault: 'a transaction is held open in the database', bound: 'it is reported' },
   'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
   'S-02': {
     fault: 'the primary is stopped',

@@ -250,7 +250,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
     await Promise.all(standbys.map((name) => cluster.nodes[name].kill()));
     try {
       await fleet.kill('authority-2');
-      const missing = 'no synchronous standby is connected: commits wait until one is';
+      const missing = 'no synchronous standby is connected: commits wait until it is';
       const checked = await ran(['serve', '--check', '--config', fleet.config('authority-2')]);
       expect([checked.code, `${checked.out}${checked.err}`]).toEqual([0, expect.stringContaining(missing)]);
       // It waits, alive and not ready: a standby that comes back must not need somebody who starts the authority.

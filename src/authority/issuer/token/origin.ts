@@ -289,7 +289,7 @@ async function handedOn(
     await settleStolenCredential(own, client.leaf.id, services);
     return oauthError(
       'invalid_request',
-      'the subject_token was issued to another client and does not name this one in may_act',
+      'the subject_token was issued to another client and does not name this client in may_act',
     );
   }
   if (request.delegate !== null) {

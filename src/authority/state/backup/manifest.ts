@@ -83,7 +83,7 @@ export function manifestIn(folder: string): Manifest | Problem {
   }
   const format = anyFormat(value);
   if (!isProblem(format) && format.format > FORMAT)
-    return { problem: 'was made by a later build of Remit: restore it with that build or a later one' };
+    return { problem: 'was made by a later build of Remit: restore it with that build or a later build' };
   const manifest = manifestFrom(value);
   return isProblem(manifest) ? { problem: `has a \`${NAME}\` whose ${manifest.problem}` } : manifest;
 }

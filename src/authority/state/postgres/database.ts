@@ -209,7 +209,7 @@ const oldPrimary = ({ host, timeline }: Primary, highest: number): StoreFailure 
   storeFailure(
     'busy',
     `the primary \`${host.host}:${host.port}\` has timeline ${timeline}, and this process has seen ${highest}: it is an old primary; ` +
-      'name the servers of the new one, or restart this process if a backup was restored',
+      'name the servers of the new database, or restart this process if a backup was restored',
   );
 
 const closed = (): StoreFailure => storeFailure('broken', 'the database is closed');

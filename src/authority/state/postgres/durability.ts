@@ -85,7 +85,7 @@ export function durabilityProblems(facts: ServerFacts, durability: Durability, n
     ),
     ...always(
       durability === 'quorum' && standbyNames !== '' && facts.synchronousStandbys === 0,
-      'no synchronous standby is connected: commits wait until one is',
+      'no synchronous standby is connected: commits wait until it is',
     ),
     ...always(
       clockMs > MAX_CLOCK_MS,

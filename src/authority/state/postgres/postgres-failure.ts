@@ -10,7 +10,7 @@ const codes: ReadonlyMap<string, { readonly code: StoreFailure['code']; readonly
   ['22021', { code: 'refused', text: 'the database does not store a text of the input' }],
   ['22P05', { code: 'refused', text: 'the database does not store a text of the input' }],
   ['53100', { code: 'full', text: 'the disk of the database is full' }],
-  ['40', { code: 'busy', text: 'the transaction met another one' }],
+  ['40', { code: 'busy', text: 'a conflict with another transaction' }],
   ['55P03', { code: 'busy', text: 'a row is locked by another transaction' }],
   ['53', { code: 'busy', text: 'the database has no room for the call' }],
   ['57', { code: 'busy', text: 'the database ended the call' }],

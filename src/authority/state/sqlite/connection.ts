@@ -165,7 +165,7 @@ export class Connection {
       return this.#undoing(work);
     } catch (error) {
       group.failure =
-        failureOfSqlite(error) ?? storeFailure('refused', 'a write that goes to disk together with this one failed');
+        failureOfSqlite(error) ?? storeFailure('refused', 'a write that goes to disk together with this write failed');
       throw error;
     }
   }

@@ -259,7 +259,7 @@ export const stateFormat: FileFormat = {
   version: SCHEMA_VERSION,
   steps,
   ifOlder:
-    'this build migrates from version 8 or later: let the tasks in the file end under the build that wrote it, move the file and its ledger away, and start with a new one; agents declare their tasks again',
+    'this build migrates from version 8 or later: let the tasks in the file end under the build that wrote it, move the file and its ledger away, and start with a new file; agents declare their tasks again',
   isShrinking: true,
 };
 

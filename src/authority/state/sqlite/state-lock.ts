@@ -15,7 +15,7 @@ export function lockState(path: string): FileLock | StoreFailure {
       lockFile(`${path}.lock`) ??
       storeFailure(
         'busy',
-        `another process serves with the state file \`${path}\`: stop it, or make this one a sidecar of it with \`state: authority:unix:/path\``,
+        `another process serves with the state file \`${path}\`: stop it, or make this process a sidecar of it with \`state: authority:unix:/path\``,
       )
     );
   } catch (error) {

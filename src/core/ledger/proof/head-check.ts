@@ -104,7 +104,11 @@ function* headsInOrder(
       return;
     }
     if (checkpoint.size < last) {
-      yield broken('checkpoint', checkpoint.size, `the checkpoint is smaller than the one before it, of size ${last}`);
+      yield broken(
+        'checkpoint',
+        checkpoint.size,
+        `the checkpoint is smaller than the checkpoint before it, of size ${last}`,
+      );
       return;
     }
     last = checkpoint.size;

@@ -49,7 +49,8 @@ export function tornSeam({ origin, carried }: Seam, end: PartEnd): TornSeam | nu
 /** Why a tree cannot cover the records before a part; `null` if it can. */
 export function carriedProblem(carried: CarriedTree): string | null {
   if (!isRange(carried)) return 'what is left of the pruned records is not a compact range';
-  if (carried.size === 0) return carried.prev === null ? null : 'no record was pruned, but the part links to one';
+  if (carried.size === 0)
+    return carried.prev === null ? null : 'no record was pruned, but the part links to a record before it';
   if (carried.prev?.length !== HASH_BYTES) return 'the hash of the last pruned record is missing';
   const last = carried.nodes.at(-1);
   const isOwnNode = carried.size % 2 === 1 && last !== undefined;

@@ -103,11 +103,11 @@ function leafInPlace(
   entry: StoredEntry,
   { seq, prev }: { readonly seq: number; readonly prev: string },
 ): LedgerLeaf | Problem {
-  if (entry.seq !== seq) return { problem: `is missing: the next one is ${entry.seq}` };
+  if (entry.seq !== seq) return { problem: `is missing: the next is ${entry.seq}` };
   const leaf = leafFrom(entry.bytes);
   if (isProblem(leaf)) return leaf;
   if (leaf.seq !== seq) return { problem: `has the bytes of record ${leaf.seq}` };
-  return leaf.prev === prev ? leaf : { problem: 'does not follow from the one before it: either was changed' };
+  return leaf.prev === prev ? leaf : { problem: 'does not follow from the record before it: either was changed' };
 }
 
 function coverage(

@@ -14,7 +14,7 @@ export const unlessEmptied =
   async () => {
     const loaded = await load();
     if ('findings' in loaded || loaded.ready || !isReady()) return loaded;
-    const message = 'the set has no policy that is enforced, so the one in force is kept';
+    const message = 'the set has no policy that is enforced, so the set in force is kept';
     const help =
       'put the policies back; to deny everything write `@id("deny-all") forbid (principal, action, resource);`';
     return { findings: [{ file: source, line: 1, column: 1, message, help }] };

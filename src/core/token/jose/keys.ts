@@ -102,7 +102,7 @@ export class KeyRing implements VerificationKeys {
     if (held === undefined) return this.#unknown('token.issuer', 'claim `iss` is not a trusted issuer');
     if (held.kind !== kind) return deny('token.issuer', `claim \`iss\` is not an issuer of ${tokensOf[kind]}`);
     if (!isOneOf(held.algorithms, algorithm)) {
-      return deny('token.algorithm', 'header member `alg` is not one its issuer may use');
+      return deny('token.algorithm', 'header member `alg` is not permitted for its issuer');
     }
     const keys = held.current();
     if (keys === null) return deny('token.keys-unavailable', 'the keys of the issuer are not available');
@@ -120,7 +120,7 @@ export class KeyRing implements VerificationKeys {
 
   #unknown(reason: 'token.issuer' | 'token.signature', detail: string): Deny {
     return this.#options.mayBeBehind?.() === true
-      ? deny('token.keys-unavailable', 'the authority has not told its issuer and its keys for now')
+      ? deny('token.keys-unavailable', 'the authority has not sent its current issuer and keys yet')
       : deny(reason, detail);
   }
 

@@ -66,14 +66,14 @@ function proofProblem({ thumbprint }: Confirmation, { proof, scheme }: Presentat
 
 /** What is missing, and which setting turns it on. */
 const WITHOUT_CERTIFICATE: Readonly<Record<Caller['source'], string>> = {
-  peer: 'Envoy sends no peer certificate, so a token that is bound to one cannot be used: set `include_peer_certificate: true` in its ext_authz filter',
+  peer: 'Envoy sends no peer certificate, so a token that is bound to a certificate cannot be used: set `include_peer_certificate: true` in its ext_authz filter',
   xfcc: 'xfcc has no `Hash`, so a token that is bound to a certificate cannot be used: let the proxy that writes the header forward it',
 };
 
 /** The caller has the SPIFFE ID of a task token's agent; an external token's client is not compared with it. */
 const OTHER_CERTIFICATE = {
   'task-token':
-    'claim `cnf` is another certificate than the caller shows, whose SPIFFE ID is the right one: its agent exchanges the token after a renewal of its SVID; a proxy that keeps connections of the former certificate needs `extAuthz.binding: spiffe-id`',
+    'claim `cnf` is another certificate than the caller shows, whose SPIFFE ID is right: its agent exchanges the token after a renewal of its SVID; a proxy that keeps connections of the former certificate needs `extAuthz.binding: spiffe-id`',
   'external-token': 'claim `cnf` is not the certificate of the caller',
 } as const;
 

@@ -150,7 +150,7 @@ function claimsFrom(payload: Uint8Array): ProofClaims | Problem {
 }
 
 const nonceProblem = ({ nonce }: ProofClaims): string =>
-  nonce === null ? 'proof claim `nonce` is required' : 'proof claim `nonce` is not one of this process, or is too old';
+  nonce === null ? 'proof claim `nonce` is required' : 'proof claim `nonce` is not of this process, or is too old';
 
 function requestProblem({ htm, htu, iat, ath }: ProofClaims, request: ProvenRequest): string | null {
   const { accessToken, method, nowMs, rules, url } = request;

@@ -80,7 +80,7 @@ export const envoyGatewayPolicies: readonly HostRule[] = [
     group: GROUP,
     path: 'spec.extAuth.headersToExtAuth',
     code: 'envoy-gateway.headers-hidden',
-    message: 'Remit gets some of the headers, and the tool all: it may obey one that policies cannot see',
+    message: 'Remit gets some of the headers, and the tool all: it may obey a header that policies cannot see',
     fix: REMOVE,
   },
   {
@@ -112,9 +112,9 @@ export const envoyGatewayPolicies: readonly HostRule[] = [
   },
   ...(
     [
-      ['spec.clientIPDetection', 'the address in records is one that a header claims'],
-      ['spec.enableProxyProtocol', 'the address in records is one that a hop before claims'],
-      ['spec.proxyProtocol', 'the address in records is one that a hop before claims'],
+      ['spec.clientIPDetection', 'the address in records is what a header claims'],
+      ['spec.enableProxyProtocol', 'the address in records is what a hop before claims'],
+      ['spec.proxyProtocol', 'the address in records is what a hop before claims'],
       ['spec.headers.earlyRequestHeaders', 'headers are changed before the check, maybe the token'],
       ['spec.headers.preserveXRequestID', 'the client chooses the ids of its calls in records'],
       ['spec.http3', 'over QUIC callers are not verified by SDS or the SPIFFE validator'],

@@ -9,7 +9,7 @@ const BESIDE = 'give the tool no route but an HTTPRoute or GRPCRoute that a Secu
 /** Protocols of listeners that no filter of HTTP reads. */
 const RAW: ReadonlySet<string> = new Set(['TCP', 'UDP', 'TLS']);
 
-const REWRITING = 'the tool gets another call than the one that was decided';
+const REWRITING = 'the tool gets another call than was decided';
 const KNOWN_FILTERS: ReadonlySet<string> = new Set([
   'RequestHeaderModifier',
   'ResponseHeaderModifier',

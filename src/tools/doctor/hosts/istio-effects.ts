@@ -16,7 +16,7 @@ const isRetrying = (value: unknown): boolean =>
   retryLevel(textAt(value, 'retryOn') || '5xx') === 'error';
 
 const REMOVE = 'remove it';
-const REWRITTEN = 'at a gateway or waypoint the tool gets another call than the one that was decided';
+const REWRITTEN = 'at a gateway or waypoint the tool gets another call than was decided';
 const MIRRORED = 'a second server gets each call too, after one decision and with one record';
 const REPEATED =
   'a call is sent again that the tool may have carried out, or that Remit has counted: one decision and several effects, or two uses';

@@ -68,7 +68,7 @@ function refused({ samples }: LiveRemit): readonly Finding[] {
       {
         code: 'identity.refused',
         where: `svid/${known}`,
-        message: `the SVID that Remit was given last ${what}; an earlier one serves until it expires`,
+        message: `the SVID that Remit was given last ${what}; an earlier SVID serves until it expires`,
         fix,
       },
     ];
@@ -104,7 +104,7 @@ function svidFile({ svidFile: file }: RemitHost, nowMs: number): readonly Findin
 function workloadApi({ workloadApi: api }: RemitHost): readonly Finding[] {
   if (api === null || api.found.kind === 'socket') return [];
   const other = api.others[0];
-  const elsewhere = other === undefined ? '' : `; there is one at \`${other}\``;
+  const elsewhere = other === undefined ? '' : `; there is a socket at \`${other}\``;
   return [
     {
       code: 'identity.no-socket',

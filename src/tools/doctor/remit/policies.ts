@@ -72,7 +72,7 @@ function differing({ host, live }: RemitFacts): readonly Finding[] {
     {
       code: 'policy.not-in-force',
       where: whereOf(folder),
-      message: `the set in force is ${inForce}, the one on disk ${folder.hash}`,
+      message: `the set in force is ${inForce}, the set on disk ${folder.hash}`,
       fix: 'wait for `policies.lookSeconds`, or reload with SIGHUP; see `policies-refused` in the log',
     },
   ];

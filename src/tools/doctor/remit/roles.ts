@@ -75,7 +75,7 @@ const lostSidecars = ({ fleet }: LiveRemit): readonly Finding[] =>
       code: 'lease.sidecar-gone',
       where: `sidecar/${peer}/${instance}`,
       message: `it does not follow any more; its lease ends in ${leftMs} ms${error === '' ? '' : `; its last error: ${error}`}`,
-      fix: 'look at the log of that sidecar; one that was stopped is listed until its lease is over',
+      fix: 'look at the log of that sidecar; a sidecar that was stopped is listed until its lease is over',
     }));
 
 /** Spans and log lines arrive. */

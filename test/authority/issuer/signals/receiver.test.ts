@@ -633,7 +633,7 @@ describe('POST /signals refuses', () => {
       'an algorithm that is not allowed',
       () => setOf({}, { alg: 'Ed25519' }),
       'invalid_key',
-      'header member `alg` is not one its issuer may use',
+      'header member `alg` is not permitted for its issuer',
     ],
     [
       'an unknown key',

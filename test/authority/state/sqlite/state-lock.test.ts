@@ -41,7 +41,7 @@ describe('lockState', () => {
     const kill = await holder(file);
     expect(lockState(file)).toMatchObject({
       code: 'busy',
-      detail: `another process serves with the state file \`${file}\`: stop it, or make this one a sidecar of it with \`state: authority:unix:/path\``,
+      detail: `another process serves with the state file \`${file}\`: stop it, or make this process a sidecar of it with \`state: authority:unix:/path\``,
     });
     await kill();
     expect(outcomeOf(lockState(file))).toBe('taken');

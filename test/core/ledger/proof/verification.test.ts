@@ -139,13 +139,13 @@ describe('verdictOn', () => {
       'that does not follow',
       withEntries([...chained([{ at: 0 }]), two]),
       2,
-      'does not follow from the one before it: either was changed',
+      'does not follow from the record before it: either was changed',
     ],
     [
       'that does not follow from what was pruned',
       { ...stored(log, 4), carried: { ...stored(log, 4).carried, prev: Buffer.alloc(32) } },
       5,
-      'does not follow from the one before it: either was changed',
+      'does not follow from the record before it: either was changed',
     ],
   ])('names the first record %s', (_name, wrong, at, problem) => {
     expect(verdictOn(wrong, trust)).toEqual({ kind: 'broken', part: 'record', at, problem });
@@ -184,7 +184,7 @@ describe('verdictOn', () => {
       'that is smaller than the one before',
       withNotes(headOf(log.entries, 5), headOf(log.entries, 4)),
       4,
-      'the checkpoint is smaller than the one before it, of size 5',
+      'the checkpoint is smaller than the checkpoint before it, of size 5',
     ],
     [
       'signed by another key',
@@ -251,7 +251,7 @@ describe('verdictOn', () => {
     [
       'one where none was pruned',
       { ...stored(log), carried: { size: 0, nodes: [], prev: Buffer.alloc(32) } },
-      'no record was pruned, but the part links to one',
+      'no record was pruned, but the part links to a record before it',
     ],
   ])('refuses %s', (_name, wrong, problem) => {
     expect(verdictOn(wrong, trust)).toEqual({ kind: 'broken', part: 'log', at: null, problem });
@@ -399,7 +399,7 @@ describe('givenUpWatch, as verdictOn uses it', () => {
       after({ ...record, root: prunedRecordOf(whole, 5)['root'] ?? '' }, use),
       [8],
       6,
-      { kind: 'broken', part: 'record', at: 7, problem: 'names other pruned records than the missing ones' },
+      { kind: 'broken', part: 'record', at: 7, problem: 'names other pruned records than those missing' },
     ],
     ['nothing is missing yet', after(record, use), [8], 0, { kind: 'sound', pruned: 0, prunedBy: null }],
   ])('where %s', (_name, entries, sizes, pruned, verdict) => {

@@ -129,7 +129,7 @@ describe('KeyRing.keyFor', () => {
       'one',
       'HS256',
       'token.algorithm',
-      'header member `alg` is not one its issuer may use',
+      'header member `alg` is not permitted for its issuer',
     ],
     [
       'a key of another algorithm',

@@ -92,7 +92,7 @@ describe('bindingProblem denies', () => {
   const asDpop = { scheme: 'DPoP', proof } as const;
   const identity = 'claim `client_id` is not the caller';
   const certificate =
-    'claim `cnf` is another certificate than the caller shows, whose SPIFFE ID is the right one: its agent exchanges the token after a renewal of its SVID; a proxy that keeps connections of the former certificate needs `extAuthz.binding: spiffe-id`';
+    'claim `cnf` is another certificate than the caller shows, whose SPIFFE ID is right: its agent exchanges the token after a renewal of its SVID; a proxy that keeps connections of the former certificate needs `extAuthz.binding: spiffe-id`';
   const mustBearer = 'a token that is not bound to a DPoP key must be sent as `Bearer`';
   it.each<[string, BindingMode, object, Arrival, string, string]>([
     ['another workload', 'certificate', x5t, { id: thief }, 'token.binding', identity],
@@ -109,7 +109,7 @@ describe('bindingProblem denies', () => {
       { certificate: null },
       // Issue 15: it looked like theft, and took the token from its own agent.
       'identity.missing',
-      'Envoy sends no peer certificate, so a token that is bound to one cannot be used: set `include_peer_certificate: true` in its ext_authz filter',
+      'Envoy sends no peer certificate, so a token that is bound to a certificate cannot be used: set `include_peer_certificate: true` in its ext_authz filter',
     ],
     [
       'a certificate behind a hop',

@@ -40,7 +40,7 @@ describe('the nonces of proofs', () => {
     expect(await answer(undefined)).toEqual(['token.proof-nonce', 'proof claim `nonce` is required']);
     expect(await answer('stale')).toEqual([
       'token.proof-nonce',
-      'proof claim `nonce` is not one of this process, or is too old',
+      'proof claim `nonce` is not of this process, or is too old',
     ]);
     expect(await answer(undefined, { htm: 'PUT' })).toEqual(['token.proof', expect.stringContaining('`htm`')]);
     expect(await answer(5)).toEqual(['token.proof', expect.stringContaining('`nonce`')]);

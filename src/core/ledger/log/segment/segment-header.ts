@@ -62,7 +62,7 @@ export function columnProblem(segment: Segment, before: BeforeSegment): string |
   let checked: CompactRange | null = null;
   for (const row of segment.checkpoints.all()) {
     const { size } = row;
-    if (!isOwnTree(row)) return `the tree beside its checkpoint of ${size} records is not the signed one`;
+    if (!isOwnTree(row)) return `the tree beside its checkpoint of ${size} records is not the signed tree`;
     if (checked === null && carried.range.size > 0 && size !== carried.range.size) break;
     const isCarried = size === carried.range.size;
     const record = isCarried ? before.last : checkpointRecordIn(segment.leaf(size), size);

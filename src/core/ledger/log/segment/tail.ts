@@ -33,7 +33,7 @@ export function tailProblem(
     if ('problem' in signed)
       return logCannotContinue(`its last checkpoint ${signed.problem}, read with \`${settings.keyFile}\``);
     if (!isCheckpointOf(signed, last.range))
-      return logCannotContinue('its last checkpoint differs from the signed one');
+      return logCannotContinue('its last checkpoint differs from the signed checkpoint');
   }
   const from = last?.range ?? segment.carried.range;
   let range = from;

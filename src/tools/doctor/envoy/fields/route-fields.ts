@@ -46,7 +46,7 @@ export const routerHeaders = {
     fix: 'add them before the check (Envoy: a filter before ext_authz), or remove them',
   }),
   ...found('request_headers_to_remove', 'envoy.rewritten', 'warning', {
-    message: 'headers are removed after the check, so the tool gets another call than the one that was decided',
+    message: 'headers are removed after the check, so the tool gets another call than was decided',
     fix: 'remove them before the check, or not at all',
   }),
   ...harmless('it changes answers alone', 'response_headers_to_add response_headers_to_remove'),
