@@ -144,7 +144,7 @@ describe('the structure of src', () => {
   it.each([
     ['an Allow is built in one place', /kind: 'allow'(?! \|)/, ['core/decision/decision.ts', 'core/decision/allow.ts']],
     [
-      'that place is used only where policies permit, and where a denial is only observed',
+      'that place is used only if policies permit, and if a denial is only observed',
       /decision\/allow\.ts|\ballowBy\b/,
       ['core/decision/decision.ts', 'core/decision/allow.ts', 'core/policy/authorize.ts', 'core/decide/enforce.ts'],
     ],
@@ -166,7 +166,7 @@ describe('the structure of src', () => {
       ['core/runtime/ports.ts'],
     ],
     [
-      'the gRPC and protobuf libraries stay where a network is crossed',
+      'the gRPC and protobuf libraries stay if a network is crossed',
       /@grpc\/|grpc-health-check|protobufjs/,
       [
         'core/identity/workload-api',

@@ -345,7 +345,7 @@ describe('a record hidden by the index, although every record is intact', () => 
       },
     ],
     ['records have another column', (path) => void tamper(path, 'ALTER TABLE records ADD COLUMN task TEXT')],
-  ])('is detected where %s', async (_name, attack) => {
+  ])('is detected if %s', async (_name, attack) => {
     await attacked({ min: 1, max: SIZE - 2 }, async (drawn) => {
       const at = copyOf();
       attack(homeOf(at, drawn), drawn);

@@ -7,7 +7,7 @@ describe('operatorOf', () => {
     ['the caller of sudo', undefined, 'ada', 'operator ada (account root)'],
     ['a name', ' Ada Lovelace ', 'grace', 'operator Ada Lovelace (account root)'],
     ['the name of the account', 'root', undefined, 'operator root'],
-    ['the account, where SUDO_USER is not a valid name', undefined, 'a\nb', 'operator root'],
+    ['the account, if SUDO_USER is not a valid name', undefined, 'a\nb', 'operator root'],
   ])('names %s', (_name, by, sudo, operator) => {
     expect(operatorOf(by, { environment: { SUDO_USER: sudo }, account: 'root' })).toBe(operator);
   });

@@ -160,7 +160,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
       403,
       'action.arguments',
     ],
-    ['a body where the catalog permits none', () => post('/v1/payments/p-1/refund', '{}'), 403, 'action.arguments'],
+    ['a body if the catalog permits none', () => post('/v1/payments/p-1/refund', '{}'), 403, 'action.arguments'],
     [
       'an upgrade',
       () => call({ authorization: `Bearer ${mint()}`, connection: 'upgrade', upgrade: 'websocket' }),

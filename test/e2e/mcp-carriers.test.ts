@@ -87,7 +87,7 @@ const CARRIERS: readonly (readonly [string, Sent, string])[] = [
     'action.arguments',
   ],
   [
-    '1: an answer beyond the policies where the catalog names the question',
+    '1: an answer beyond the policies if the catalog names the question',
     at26('tools/call', { ...paying, name: 'transfer', inputResponses: { limit: much } }),
     'policy.forbidden',
   ],

@@ -171,7 +171,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       'a tool that is misspelt',
       () => callTool('read_fille', { name: 'x' }),
       { reason: 'action.unknown', nearest: 'files.read' },
-      'the most similar one is `files.read`',
+      'the most similar is `files.read`',
     ],
     [
       'a tool outside the intent',

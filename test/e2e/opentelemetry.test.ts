@@ -80,7 +80,7 @@ describe('remit serve with OpenTelemetry', () => {
       'every exporter is none',
       { OTEL_TRACES_EXPORTER: 'none', OTEL_LOGS_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none' },
     ],
-  ])('loads nothing of the SDK where %s', async (_name, environment) => {
+  ])('loads nothing of the SDK if %s', async (_name, environment) => {
     expect([...(await packagesOf(environment))]).toEqual(['@opentelemetry/api']);
   });
 

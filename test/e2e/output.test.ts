@@ -9,8 +9,8 @@ const shell = (command: string) =>
 describe('the output of a command', () => {
   it.each([
     ['exits with 0', 'remit --help > /dev/null', 0],
-    ['exits with 1 where output could not be written', 'remit --help > /dev/full', 1],
-    ['exits with 0 where the reader closed the pipe', 'remit --help | true', 0],
+    ['exits with 1 if output could not be written', 'remit --help > /dev/full', 1],
+    ['exits with 0 if the reader closed the pipe', 'remit --help | true', 0],
   ])('%s', (_name, command, code) => {
     const { status, stderr } = shell(command);
     expect([status, String(stderr)]).toEqual([code, '']);

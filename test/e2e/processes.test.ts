@@ -324,6 +324,6 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
       REMIT_LEDGER_FOLDER: 'ledger-other',
     });
     expect(code).toBe(2);
-    expect(err).toContain('make this one a sidecar of it with `state: authority:unix:/path`');
+    expect(err).toContain('make this process a sidecar of it with `state: authority:unix:/path`');
   });
 });

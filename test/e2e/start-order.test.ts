@@ -210,7 +210,7 @@ describe('a state file of an earlier release', () => {
       },
       'has mode 0644, open to others',
     ],
-  ])('stays as it is where %s', async (_which, change, breakIt, problem) => {
+  ])('stays as it is if %s', async (_which, change, breakIt, problem) => {
     await breakIt();
     const { exit, err } = await serve(change);
     expect(await exit).toBe(2);

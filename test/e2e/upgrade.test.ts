@@ -103,7 +103,7 @@ describe('a state file of schema version 8', () => {
       'this build migrates from version 8 or later: let the tasks in the file end under the build that wrote it',
     ],
     ['of a later build', VERSION + 1, 'run that build or a later build'],
-  ])('is refused where it is %s, also by `--check`, with the way out', async (_name, of, wayOut) => {
+  ])('is refused if it is %s, also by `--check`, with the way out', async (_name, of, wayOut) => {
     setVersion(of);
     for (const words of [serve('--check'), serve()]) {
       const { code, err } = await ran(words);

@@ -127,7 +127,7 @@ describe('RecordShipper', () => {
   });
 
   it.concurrent(
-    'calls again where the host of the authority is gone without a word, and sends what was not acknowledged',
+    'calls again if the host of the authority is gone without a word, and sends what was not acknowledged',
     async () => {
       const [pod, place] = [folder(), folder()];
       const port = await freePort();
@@ -229,8 +229,8 @@ describe('handleAppend', () => {
 
 describe('the end of a stream that has sent a whole signed log', () => {
   it.each([
-    ['is the end of the log where the sidecar says so', true, ['joined', 'left']],
-    ['is not where it does not: that of a killed sidecar looks the same, which is lost', false, ['joined', 'lost']],
+    ['is the end of the log if the sidecar says so', true, ['joined', 'left']],
+    ['is not if it does not: that of a killed sidecar looks the same, which is lost', false, ['joined', 'lost']],
   ])('%s', async (_case, ended, events) => {
     const [pod, place] = [folder(), folder()];
     const address = `unix:${join(place, 'a.sock')}`;

@@ -413,7 +413,7 @@ describe('the forwarder: tokens that are refused, and tasks that are over', () =
     ['task_suspended', 'the task is suspended', 403, 'stop'],
     ['not_found', 'no such task', 403, 'stop'],
     ['unreachable', 'no answer', 503, 'retry_later'],
-  ])('answers for itself where the issuer says %s', async (error, description, status, next) => {
+  ])('answers for itself if the issuer says %s', async (error, description, status, next) => {
     let asked = 0;
     forwarder.answer((_request, response) => {
       asked += 1;
@@ -468,7 +468,7 @@ describe('the forwarder: tokens that are refused, and tasks that are over', () =
     ['a notification: nothing', { jsonrpc: '2.0', method: 'notifications/initialized' }, 202, null],
     ['an answer of the client: nothing', { jsonrpc: '2.0', id: 1, result: {} }, 202, null],
     ['other JSON: the plain answer', { amount: 1 }, 403, { next: 'stop' }],
-  ])('answers JSON-RPC for itself where the task is over, %s', async (_name, message, status, expected) => {
+  ])('answers JSON-RPC for itself if the task is over, %s', async (_name, message, status, expected) => {
     forwarder.keep({ current: async () => issuerProblem('task_ended', 'the task is already revoked') });
     const headers = { 'content-type': 'application/json' };
     const answer = await ask({ method: 'POST', headers, body: JSON.stringify(message) });

@@ -81,7 +81,7 @@ describe('remit run: the end of the command', () => {
   it.each([
     ['there is no such command', '/nowhere/agent', 127, '`/nowhere/agent` cannot be started: no such command'],
     ['the command cannot be run', import.meta.dirname, 126, 'cannot be started: EACCES'],
-  ])('cancels where %s', async (_name, command, code, message) => {
+  ])('cancels if %s', async (_name, command, code, message) => {
     const ended = await run([command]).ended;
     expect([ended.code, domain.stateOf(taskIn(ended.err))]).toEqual([code, 'cancelled']);
     expect(ended.err).toContain(message);

@@ -593,22 +593,19 @@ describe('bad input', () => {
 describe('a connection that is of no use', () => {
   afterAll(closeAll);
 
-  it.concurrent.each(transports)(
-    'over %s is closed where it makes no call, and others are kept',
-    async (_over, start) => {
-      const { target, using, open } = await start();
-      const honest = await follower(target, 'honest-one', await using('honest'));
-      let closed = 0;
-      for (let n = 0; n < 3; n += 1) {
-        const socket = open();
-        closers.push(() => socket.destroy());
-        socket.on('error', () => undefined).on('close', () => (closed += 1));
-        socket.resume();
-      }
-      await until(() => closed === 3, { what: 'the end of all three' });
-      expect(honest.stream.ended()).toBeNull();
-    },
-  );
+  it.concurrent.each(transports)('over %s is closed if it makes no call, and others are kept', async (_over, start) => {
+    const { target, using, open } = await start();
+    const honest = await follower(target, 'honest-one', await using('honest'));
+    let closed = 0;
+    for (let n = 0; n < 3; n += 1) {
+      const socket = open();
+      closers.push(() => socket.destroy());
+      socket.on('error', () => undefined).on('close', () => (closed += 1));
+      socket.resume();
+    }
+    await until(() => closed === 3, { what: 'the end of all three' });
+    expect(honest.stream.ended()).toBeNull();
+  });
 
   it.concurrent('is not waited for if the message of a call does not come', async () => {
     const { target, session } = await transports[0][1]();
@@ -621,7 +618,7 @@ describe('a connection that is of no use', () => {
   });
 
   it.concurrent.each(transports)(
-    'over %s is closed where its sidecar never reads, and nobody waits for it',
+    'over %s is closed if its sidecar never reads, and nobody waits for it',
     async (_over, start) => {
       const { target, using, session, declared, state, enforced, sidecars } = await start();
       const tasks = await Promise.all(

@@ -91,7 +91,7 @@ describe('a stream that breaks and comes again (issue 37, point 13)', () => {
     ['it was at another life of the database', { resume: { ...at(10), epoch: 'other' } }, ['1', '2', '3']],
     ['it holds another token of a task', { held: [{ ...heldNumber(1), jti_digests: ['more'] }, ...held(2, 3)] }, ['1']],
     ['it holds another task', { held: held(1, 2, 3, 4) }, ['4']],
-  ])('reads anew where %s', (_what, change, expected) => {
+  ])('reads anew if %s', (_what, change, expected) => {
     const { hub, read } = stage();
     hub.disconnect(ONE, 100);
     hub.connect(ONE, { resume: at(10), held: held(1, 2, 3), ...change }, 200);

@@ -100,9 +100,14 @@ describe('token exchange of a subject token of a configured issuer', () => {
 
   const now = Math.floor(Date.now() / 1_000);
   it.each<[string, () => Promise<string>, string, RegExp]>([
-    ['an expired one', () => idp.accessToken({ exp: now - 1 }), jwt, /claim `exp` has passed$/],
-    ['one from the future', () => idp.accessToken({ nbf: now + 600 }), jwt, /claim `nbf` is in the future$/],
-    ['one for another audience', () => idp.accessToken({ aud: 'https://x.test' }), jwt, /claim `aud` is not the one/],
+    ['an expired token', () => idp.accessToken({ exp: now - 1 }), jwt, /claim `exp` has passed$/],
+    ['a token from the future', () => idp.accessToken({ nbf: now + 600 }), jwt, /claim `nbf` is in the future$/],
+    [
+      'a token for another audience',
+      () => idp.accessToken({ aud: 'https://x.test' }),
+      jwt,
+      /claim `aud` is not that of/,
+    ],
     ['an ID-JAG for two audiences', () => idp.idJag({ aud: [issuerUrl, 'https://x.test'] }), jwt, /claim `aud` is not/],
     ['an unknown issuer', () => idp.accessToken({ iss: 'https://evil.test' }), jwt, /its issuer is not accepted/],
     ['an unknown trust domain', () => idp.jwtSvid({ sub: 'spiffe://evil.test/x' }), jwt, /its issuer is not accepted/],
@@ -256,7 +261,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
   it.each<[string, 'limits' | 'ignored', readonly string[] | null]>([
     ['limits', 'limits', []],
     ['is ignored', 'ignored', null],
-  ])('gives a JWT-SVID without scope nothing where scope limits: %s', async (_name, scope, expected) => {
+  ])('gives a JWT-SVID without scope nothing if scope limits: %s', async (_name, scope, expected) => {
     const leaf = must(leafFromPem(bench.planner.certPem));
     const issuers = idp.subjectIssuers.map((issuer) => ({ ...issuer, scope }));
     const rules = {

@@ -559,9 +559,9 @@ describe('the lifetime of a token', () => {
   });
 
   it.each<[string, Record<string, unknown>, number]>([
-    ['15 minutes where the intent names none', {}, 900_000],
+    ['15 minutes if the intent names none', {}, 900_000],
     [
-      'a day where the intent asks for a year',
+      'a day if the intent asks for a year',
       { constraints: { not_after: Math.floor(Date.now() / 1_000) + 31_536_000 } },
       86_400_000,
     ],

@@ -54,7 +54,7 @@ describe('remit ledger verify', () => {
     expect(await verify(...words)).toEqual({
       exit: 64,
       out: '',
-      err: `remit ledger verify: ledger segment \`${second}\` was written by a later build of Remit: it has schema version 4, this build has version 3: run that build or a later one\n`,
+      err: `remit ledger verify: ledger segment \`${second}\` was written by a later build of Remit: it has schema version 4, this build has version 3: run that build or a later build\n`,
     });
   });
 
@@ -194,7 +194,7 @@ describe('remit ledger verify', () => {
       ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE log SET carried = x'00'"),
       /BROKEN: ledger segment `.*` is damaged/,
     ],
-  ])('exits with 3 where %s', async (_name, attack, said) => {
+  ])('exits with 3 if %s', async (_name, attack, said) => {
     const ledger = diskLedger(folder(), 9);
     attack(ledger);
     const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder);

@@ -131,7 +131,7 @@ describe('remit task, if the configuration serves sidecars', () => {
   it.each([
     ['fails', 'answered 500: the receipt failed'],
     ['does not answer', 'did not answer'],
-  ])('exits with 1 where the running authority %s, and has done it', async (what, problem) => {
+  ])('exits with 1 if the running authority %s, and has done it', async (what, problem) => {
     receipt = new Error('no database');
     if (what === 'does not answer') await admin.close();
     const { exit, out, err } = await run('end', root.id, '--json');

@@ -77,7 +77,7 @@ describeWith(
       );
     });
 
-    it('ends a Job with its agent where the sidecar is native', async () => {
+    it('ends a Job with its agent if the sidecar is native', async () => {
       expect(await came('job', { isJob: true })).toEqual(ALLOWED);
       await cluster.kubectl('-n agents wait job/job --for=condition=Complete --timeout=600s');
     });
@@ -85,14 +85,14 @@ describeWith(
     it.each([
       ['holds the agent until it has started', HOLDS],
       ['may start later than the agent, which waits for its issuer', NOT_NATIVE],
-    ])('starts an agent once where the sidecar %s', async (what, annotations) => {
+    ])('starts an agent once if the sidecar %s', async (what, annotations) => {
       const name = `started-${what.replace(/\W.*/, '')}`;
       expect(await came(name, { annotations })).toEqual(ALLOWED);
       const restarts = 'jsonpath={.status.containerStatuses[?(@.name=="agent")].restartCount}';
       expect(await cluster.run(['kubectl', '-n', 'agents', 'get', 'pod', name, '-o', restarts])).toBe('0');
     });
 
-    it('leaves a Job running where the sidecar is not native', async () => {
+    it('leaves a Job running if the sidecar is not native', async () => {
       expect(await came('endless', { isJob: true, annotations: NOT_NATIVE })).toEqual(ALLOWED);
       const pod = await podOf('endless');
       const ended = 'jsonpath={.status.containerStatuses[?(@.name=="agent")].state.terminated.reason}';

@@ -31,7 +31,7 @@ describe('writablePathProblem', () => {
     ['its folder', [['a/b', 0o775]], 'a/b/file', 'a/b'],
     ['a folder above', [['a', 0o757]], 'a/b/file', 'a'],
     ['a sticky folder above it', [['a', 0o1777]], 'a/b/file', null],
-    ['a sticky folder itself, where all can add files', [['a/b', 0o1777]], 'a/b', 'a/b'],
+    ['a sticky folder itself, if all can add files', [['a/b', 0o1777]], 'a/b', 'a/b'],
     ['a path with dots', [['a/b', 0o777]], 'a/./b/../b/file', 'a/b'],
   ])('checks %s', async (_name, modes, path, expected) => {
     for (const [changed, mode] of modes) await chmod(join(folder, changed), mode);

@@ -84,9 +84,9 @@ describe('decide', () => {
   });
 
   it.each([
-    ['an external token where the action takes one', { credential: external, action: accepting('external-token') }],
+    ['an external token if the action takes one', { credential: external, action: accepting('external-token') }],
     [
-      'an identity alone where the action takes one',
+      'an identity alone if the action takes one',
       { credential: workloadIdentity, action: accepting('workload-identity') },
     ],
   ] as const)('asks the policies about %s, without a task', (_name, changed) => {
@@ -95,8 +95,8 @@ describe('decide', () => {
 
   it.each([
     ['a proof that is not good', { presented: { scheme: 'DPoP', proof: deny('token.proof', 'old') } }, 'token.proof'],
-    ['an external token where the action takes a task token', { credential: external }, 'token.issuer'],
-    ['an identity alone where the action takes a task token', { credential: workloadIdentity }, 'token.missing'],
+    ['an external token if the action takes a task token', { credential: external }, 'token.issuer'],
+    ['an identity alone if the action takes a task token', { credential: workloadIdentity }, 'token.missing'],
     [
       'an identity alone at an unknown action',
       { credential: workloadIdentity, action: deny('action.unknown', '') },

@@ -14,19 +14,19 @@ describe('refusedCallerFrom', () => {
     ['nothing', 'peer', {}, null],
     ['an untrusted header', 'peer', { xfcc: [`URI=${evil}`] }, null],
     [
-      'the header, where it is trusted',
+      'the header, if it is trusted',
       'xfcc',
       { principal: 'spiffe://acme.test/hop', xfcc: [`By=spiffe://acme.test/hop;URI=${evil}`] },
       evil,
     ],
     [
-      'the hop, where its header is none',
+      'the hop, if its header is none',
       'xfcc',
       { principal: 'spiffe://acme.test/hop', xfcc: ['"'] },
       'spiffe://acme.test/hop',
     ],
     [
-      'the hop, where there are two headers',
+      'the hop, if there are two headers',
       'xfcc',
       { principal: 'spiffe://acme.test/hop', xfcc: ['a', 'b'] },
       'spiffe://acme.test/hop',

@@ -65,7 +65,7 @@ describeWith(corpus, 'the Cedar corpus', (file) => {
   );
 
   it(
-    'is answered without its schemas as by the engine alone, where the engine is handed what policies read',
+    'is answered without its schemas as by the engine alone, if the engine is handed what policies read',
     () => {
       const pool = new SlicePool();
       const cache = new DecisionCache();

@@ -194,7 +194,7 @@ describe('Engine.ask with its cache', () => {
     ['an extension that is none', { __extn: { fn: 'datetime', arg: '2026-02-30' } }],
     ['a record that claims to be an entity', { __entity: { type: 'Remit::Agent', id: 'x' } }],
     ['a value nested beyond what the engine reads', JSON.parse(`${'[['.repeat(70)}${']]'.repeat(70)}`)],
-  ])('answers what the engine refuses as without, where %s is in what no policy reads', (_name, unread) => {
+  ])('answers what the engine refuses as without, if %s is in what no policy reads', (_name, unread) => {
     const engine = engineWith(policies);
     const at = keep();
     const good = ask('read', { n: 6, s: '', unread: 1 });

@@ -125,12 +125,12 @@ describe('Trial', () => {
       [],
     ],
     [
-      'a permit in shadow where none permits',
+      'a permit in shadow if none permits',
       '@id("n") permit (principal, action, resource) when { context.risk == "high" };' + permitShadow,
       ['deny-to-allow s'],
     ],
     ['no permit in shadow against a forbid', forbid() + permitShadow, []],
-    ['no permit in shadow where one permits', permit + permitShadow, []],
+    ['no permit in shadow if one permits', permit + permitShadow, []],
     [
       'each in shadow by itself',
       `${permit}${forbid('', '@shadow("true") ')}@id("g") @shadow("true") forbid (principal, action, resource);${permitShadow}`,

@@ -35,7 +35,7 @@ const { MAX_SAFE_INTEGER } = Number;
 describe('Store.spend', () => {
   it.each<[string, readonly (readonly Spend[])[], readonly (string | null)[]]>([
     ['calls up to their limit', [[calls(2)], [calls(2)], [calls(2)]], [null, null, 'exhausted']],
-    ['no call where the limit is 0', [[calls(0)]], ['exhausted']],
+    ['no call if the limit is 0', [[calls(0)]], ['exhausted']],
     [
       'a narrower limit on the same counter',
       [[calls(9)], [calls(9)], [calls(1)], [calls(3)]],
@@ -193,7 +193,7 @@ describe('Store.insertPart', () => {
       (store) => store.revokeToken('digest-1', causeOf('agent.revoked'), 'x'),
       'ended',
     ],
-  ])('spends nothing and writes nothing where the part %s', (name, change, before, expected) => {
+  ])('spends nothing and writes nothing if the part %s', (name, change, before, expected) => {
     const store = withTask();
     before(store);
     const result = store.insertPart({ ...part, ...change }, tokenNumber(2), [], handed(calls(5, { count: 3 })));

@@ -60,7 +60,7 @@ describe('emitCheckpoint', () => {
   it.each<[string, Readonly<Record<string, string>>]>([
     ['no collector is configured', {}],
     ['the exporter is none', { OTEL_LOGS_EXPORTER: 'none', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }],
-  ])('sends nothing where %s', async (_name, variables) => {
+  ])('sends nothing if %s', async (_name, variables) => {
     const logs = await started(variables);
     logs.emitCheckpoint({ size: 7, note, atMs: 1_000 });
     await logs.close();

@@ -114,7 +114,7 @@ describe('startTelemetry', () => {
   it.each([
     ['is disabled', { OTEL_SDK_DISABLED: 'true' }],
     ['has no exporter', { OTEL_TRACES_EXPORTER: 'none' }],
-  ])('makes no span where it %s', async (_name, more) => {
+  ])('makes no span if it %s', async (_name, more) => {
     const running = await started(more);
     expect(running.spans).toBeNull();
     expect(running.tracer).toBeNull();

@@ -68,7 +68,7 @@ describe('externalTokenFrom accepts', () => {
     ['a plain JWT of an issuer configured for those', {}, { typ: 'JWT' }, {}],
     ['the long form of its type', {}, { typ: 'application/at+jwt' }, {}],
     ['one without a type, of an issuer configured for those', {}, { typ: undefined }, {}],
-    ['a key id left out where there is one key', {}, { kid: undefined }, {}],
+    ['a key id left out if there is one key', {}, { kid: undefined }, {}],
     ['more audiences, one of them guarded here', { aud: ['https://a.test', audience, 'portal'] }, {}, { audience }],
     ['an audience that is named twice', { aud: [audience, audience] }, {}, { audience }],
     ['no client', { client_id: undefined }, {}, { clientId: null }],

@@ -108,7 +108,7 @@ describe('AdminServer', () => {
       ['with an unknown filter', '/trace?agnet=x', mark, 400],
       ['for too long', '/trace?seconds=601', mark, 400],
       ['for no check', '/trace?count=0', mark, 400],
-      ['where too many wait', '/trace?full=1', mark, 503],
+      ['if too many wait', '/trace?full=1', mark, 503],
       ['on another path', '/traces', mark, 404],
     ])('refuses it %s', async (_name, path, headers, status) => {
       server = new AdminServer([], { ...noMetrics, traces: source().traces });

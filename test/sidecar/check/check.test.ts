@@ -270,8 +270,8 @@ describe('a refused caller', () => {
   });
 });
 
-/** The reason of the second of two calls, and what its caller is told. */
-const toldOf = async (over: Partial<CheckServices>, call: HttpCall, principal?: string) => {
+/** The reason of the second of two calls, and the facts that its caller gets. */
+const factsFor = async (over: Partial<CheckServices>, call: HttpCall, principal?: string) => {
   const answer = (await answersTo(servicesWith(over), [call, call], principal)).at(-1);
   return { reason: answer?.decision.kind === 'deny' ? answer.decision.reason : null, clientFacts: answer?.clientFacts };
 };
@@ -392,7 +392,7 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
   });
 });
 
-describe('what a denied caller is told', () => {
+describe('the facts that a denied caller gets', () => {
   const once = callOf(uses.list, { max_calls: 1 });
   const dear = callOf(uses.create, { max_calls: 20, max_amount: { argument: 'amount', limit: 1 } });
   const misspelt: HttpCall = { ...callOf(uses.list), path: '/v1/paymets', segments: ['v1', 'paymets'] };
@@ -407,8 +407,8 @@ describe('what a denied caller is told', () => {
       { action: 'payments.create', budget: { limit: 1.25, used: 1 } },
     ],
     ['the nearest action', misspelt, 'action.unknown', { nearest: 'payments.list' }],
-  ])('is %s, where the token is verified and its own', async (_name, call, reason, told) => {
-    expect(await toldOf({}, call)).toEqual({ reason, told });
+  ])('is %s, if the token is verified and its own', async (_name, call, reason, clientFacts) => {
+    expect(await factsFor({}, call)).toEqual({ reason, clientFacts });
   });
 
   it.each<[string, Partial<CheckServices>, HttpCall, string, string]>([
@@ -416,8 +416,8 @@ describe('what a denied caller is told', () => {
     ['there is no token', {}, withoutToken(misspelt), agent, 'token.missing'],
     ['the token belongs to another workload', {}, misspelt, 'spiffe://acme.test/other', 'token.binding'],
     ['the caller has no identity', {}, misspelt, '', 'identity.missing'],
-  ])('is nothing where %s', async (_name, over, call, principal, reason) => {
-    expect(await toldOf(over, call, principal)).toEqual({ reason, told: undefined });
+  ])('is nothing if %s', async (_name, over, call, principal, reason) => {
+    expect(await factsFor(over, call, principal)).toEqual({ reason, clientFacts: undefined });
   });
 });
 
@@ -725,7 +725,7 @@ describe('background writes of checks of one turn', () => {
   it.each([
     ['the inventory of secrets', 'INSERT ON static_secrets'],
     ['the revocation of a stolen token', 'UPDATE OF revoked_ms ON tokens'],
-  ])('deny no other check where %s cannot be written, and keep a stolen token refused', async (_name, on) => {
+  ])('deny no other check if %s cannot be written, and keep a stolen token refused', async (_name, on) => {
     const token = { ...tokenNumber(2), jtiDigest: jtiDigestOf(stolen.jti), expiresAtMs: nowMs + 290_000 };
     expect(store.insertTask(another, token, [])).toBeNull();
     const beside = new DatabaseSync(file);
@@ -869,7 +869,7 @@ describe('a use that is denied after it was settled', () => {
       'ledger.unavailable',
     ],
     ['finds its task suspended once it is on disk', 'create', () => suspendedMeanwhile(ledger), 'task.suspended'],
-  ])('stays spent and in the history where it %s', async (_name, use, writer, reason) => {
+  ])('stays spent and in the history if it %s', async (_name, use, writer, reason) => {
     const recorded: UseRecord[] = [];
     const spans: EndedSpan[] = [];
     const services = servicesWith({

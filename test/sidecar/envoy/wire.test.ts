@@ -225,7 +225,7 @@ for (const version of envoyVersions) {
         handlerOf(async () => ({ ...answerWith({ decision: {} as never }) })),
         'internal',
       ],
-    ])('denies a request whose handler %s, even where errors let requests pass', async (_name, handler, reason) => {
+    ])('denies a request whose handler %s, even if errors let requests pass', async (_name, handler, reason) => {
       wire.handler = handler;
       const listeners = ['raw', 'merged', 'open'] as const;
       const asked = async () => {

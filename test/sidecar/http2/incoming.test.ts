@@ -75,7 +75,7 @@ describe('Incoming', () => {
     ['is reset by the client', (client) => client.send(reset(1))],
     ['is reset here', (_client, stream) => stream.reset(ErrorCode.cancel)],
     ['is gone with its connection', (client) => client.close()],
-  ])('ends where the stream %s, and reports that once', async (_how, end) => {
+  ])('ends if the stream %s, and reports that once', async (_how, end) => {
     const { client, incoming, read, stream } = await begun();
     await client.send(data('there'));
     await client.settled();

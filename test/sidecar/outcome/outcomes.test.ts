@@ -170,7 +170,7 @@ describe('Outcomes.served', () => {
     'upgrade_failed',
     'ext_authz_error',
     'downstream_remote_disconnect',
-  ])('reports no bypass where Envoy answered by itself: %s', async (details) => {
+  ])('reports no bypass if Envoy answered by itself: %s', async (details) => {
     const { outcomes, records, observed } = heldOutcomes();
     await outcomes.served(servedCall({ details, attempts: 0, upstreamCluster: null, status: 400 }));
     expect(records).toEqual([]);

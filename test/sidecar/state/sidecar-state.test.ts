@@ -225,7 +225,7 @@ describe('the state of a sidecar', () => {
   it.each<[string, (first: AuthorityServer) => void]>([
     ['has not answered in 80 ms', (first) => (first.settles = () => new Promise(() => undefined))],
     ['has failed', (first) => (first.settles = () => REFUSED)],
-  ])('settles at a second authority where the first %s', async (_what, breaks) => {
+  ])('settles at a second authority if the first %s', async (_what, breaks) => {
     const [first, second] = [await authority(), await authority()];
     const { state, ready } = sidecarOf([first.target, second.target]);
     await ready();

@@ -53,7 +53,7 @@ describe('remit doctor and the admin interface of Envoy', () => {
       'is not the admin interface',
     ],
     ['a cut answer', () => envoy({ '/config_dump': '{"configs":[' }), 'is not the admin interface'],
-  ])('says so where %s answers, and exits with 3', async (_name, address, problem) => {
+  ])('says so if %s answers, and exits with 3', async (_name, address, problem) => {
     const { exit, report } = await diagnosed(['--only', 'envoy', '--envoy', await address(), '--json']);
     expect(report.not_examined).toEqual([expect.stringContaining(problem)]);
     expect(exit).toBe(3);

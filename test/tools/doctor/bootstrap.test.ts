@@ -98,7 +98,7 @@ describe('remit doctor -f of a bootstrap', () => {
   });
 
   it.each(['pipe', 'a\u0000b', 'x'.repeat(9_000), 'envoy.yaml/x', ''])(
-    'goes on where a bootstrap names %j as a source',
+    'goes on if a bootstrap names %j as a source',
     async (name) => {
       const file = broken(({ config, folder: at }) => {
         if (name === 'pipe') execFileSync('mkfifo', [join(at, name)]);

@@ -29,8 +29,8 @@ describe('the files of frameworks', () => {
 
   it.each<[string, object]>([
     ['an unknown coverage', { coverage: 'most' }],
-    ['evidence where nothing is covered', { coverage: 'none', classes: ['E1'] }],
-    ['no evidence where something is covered', { coverage: 'partial', classes: [] }],
+    ['evidence if nothing is covered', { coverage: 'none', classes: ['E1'] }],
+    ['no evidence if something is covered', { coverage: 'partial', classes: [] }],
     ['no limit', { limit: '' }],
     ['a field that nobody reads', { weight: 1 }],
   ])('with %s are refused', (_name, changed) => {

@@ -186,11 +186,11 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
         ['istio-init', 'istio-proxy', 'remit', 'migrate'],
       ],
       [
-        'after the validation of the plug-in, also where it was first',
+        'after the validation of the plug-in, also if it was first',
         [native('remit'), { ...app, name: 'istio-validation' }, native('istio-proxy')],
         ['istio-validation', 'istio-proxy', 'remit'],
       ],
-      ['first, where the sidecar of Istio is no native one', [{ ...app, name: 'istio-init' }], ['remit', 'istio-init']],
+      ['first, if the sidecar of Istio is no native one', [{ ...app, name: 'istio-init' }], ['remit', 'istio-init']],
     ])('puts the container %s', async (_row, initContainers, expected) => {
       const made = await admitted(pod('injected', { spec: { initContainers } }), dry);
       expect(namesOf(made.spec.initContainers)).toEqual(expected);
@@ -301,7 +301,7 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
         `${mesh.unknown}: remove them, or let this namespace not require Remit: made-up`,
       ],
     ])(
-      'refuses what takes calls past the sidecar of Istio, where Remit is required: %s: %s',
+      'refuses what takes calls past the sidecar of Istio, if Remit is required: %s: %s',
       async (name, value, problem) => {
         const made = { spec: {}, annotations: { [name]: value } };
         expect((await tried(pod('required', made), dry)).stderr).toContain(problem);

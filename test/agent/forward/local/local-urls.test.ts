@@ -110,7 +110,7 @@ describe('the local URL of a forwarder, in headers of a request', () => {
   it.each([
     ['the query', (hidden: string) => `/a?key=${hidden}`],
     ['the path', (hidden: string) => `/a/${hidden}`],
-  ])('is refused where the secret alone is in %s', async (_name, targetOf) => {
+  ])('is refused if the secret alone is in %s', async (_name, targetOf) => {
     const head = `host: 127.0.0.1:${forwarder.port}\r\nconnection: close\r\n\r\n`;
     const text = await raw(forwarder.port, `GET ${forwarder.prefix}${targetOf(secret())} HTTP/1.1\r\n${head}`);
     expect(text).toMatch(/^HTTP\/1.1 400 /);

@@ -14,12 +14,12 @@ const listening = row('00000000:3A99', '00000000:0000', '0A', 1_337);
 describe('capturerOf', () => {
   it.each([
     ['the process that has the other end', [ours, peer, listening], 1_337],
-    ['none where nobody here has it', [ours, listening], null],
-    ['none where the peer does not listen', [ours, peer], null],
-    ['none where two users listen there', [ours, peer, listening, { ...listening, uid: 5 }], null],
-    ['none where two connections have our end', [ours, peer, { ...peer, local: '0100007F:0050' }, listening], null],
+    ['none if nobody here has it', [ours, listening], null],
+    ['none if the peer does not listen', [ours, peer], null],
+    ['none if two users listen there', [ours, peer, listening, { ...listening, uid: 5 }], null],
+    ['none if two connections have our end', [ours, peer, { ...peer, local: '0100007F:0050' }, listening], null],
     ['none whose handshake is not over', [ours, { ...peer, state: '03' }, listening], null],
-    ['none where the kernel does not tell', [], null],
+    ['none if the kernel does not tell', [], null],
     ['none by a connection of another port', [ours, { ...peer, remote: '0200010A:9C41' }, listening], null],
   ])('gives %s', (_what, rows, user) => {
     const found = capturerOf(own, rows);

@@ -56,7 +56,7 @@ describe('the configured effect of an event', () => {
     ['ask', 'policy.forbidden', 'revoked', 'low'],
     ['ask', 'policy.error', 'suspended', 'low'],
     ['ask', 'policy.unavailable', 'suspended', 'low'],
-  ])('%s, where the policies answer %s, leaves the task %s with risk %s', async (effect, refusal, state, risk) => {
+  ])('%s, if the policies answer %s, leaves the task %s with risk %s', async (effect, refusal, state, risk) => {
     const bench = await start(effect, refusal);
     const { task } = await withEffect(effect, bench);
     const now = taskNow(bench.store, task);

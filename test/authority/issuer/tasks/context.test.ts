@@ -86,7 +86,7 @@ describe('PUT /tasks/{id}/context', () => {
     ['a new name', { region: 'eu' }, null, 'revoked'],
     ['a name that is gone', { posture: undefined }, null, 'revoked'],
     ['a name to suspend by that is gone', { node: undefined }, null, 'suspended'],
-  ])('with %s changed (%j), where the policies answer %s: %s', async (_name, change, answer, state) => {
+  ])('with %s changed (%j), if the policies answer %s: %s', async (_name, change, answer, state) => {
     refusal = answer;
     const task = accepted();
     const reply = await putContext(task, { ...context, ...change });

@@ -153,7 +153,7 @@ describe('migrateFile', () => {
       'unusable',
       /version 7, this build has version 12: this build migrates from version 8 or later: let the tasks/,
     ],
-    ['of a later build', 13, 'later', /version 13, this build has version 12: run that build or a later one$/],
+    ['of a later build', 13, 'later', /version 13, this build has version 12: run that build or a later build$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
     const file = fileOf8();
     const db = new DatabaseSync(file);

@@ -121,7 +121,7 @@ describe('Store.prune', () => {
         pass(500_000);
       },
     ],
-  ])('keeps a task where %s', (_name, change) => {
+  ])('keeps a task if %s', (_name, change) => {
     const at = stage();
     file = at.file;
     const now = at.clock.wallMs;

@@ -62,7 +62,7 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'later',
-      /was written by a later build of Remit: it has schema version 99, this build has version 12: run that build or a later one$/,
+      /was written by a later build of Remit: it has schema version 99, this build has version 12: run that build or a later build$/,
     ],
     [
       'an earlier schema',

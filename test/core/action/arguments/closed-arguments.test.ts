@@ -31,7 +31,7 @@ describe('otherPlaceIn', () => {
     ['an argument in other case', { A: 1 }, ['/a'], '/A'],
     ['a member of every object', JSON.parse('{"__proto__":1}'), ['/a'], '/__proto__'],
     ['a name of steps', { 'a/b~': 1 }, ['/a'], '/a~1b~0'],
-    ['anything, where there is no argument', { a: 1 }, [], '/a'],
+    ['anything, if there is no argument', { a: 1 }, [], '/a'],
   ])('finds %s', (_name, value, pointers, expected) => {
     expect(other(value, ...pointers)).toBe(expected);
   });

@@ -78,14 +78,14 @@ describe('actionFrom and the body of a call', () => {
       outcome('default', 'amount=1', { headers: new Map([['transfer-encoding', ['chunked']]]) }),
       refused('default', NONE),
     ],
-    ['denies a body where the entry says none', outcome('none', 'amount=1', json('{}')), refused('none', NONE)],
+    ['denies a body if the entry says none', outcome('none', 'amount=1', json('{}')), refused('none', NONE)],
     [
-      'denies a body where the entry says none and has no arguments',
+      'denies a body if the entry says none and has no arguments',
       outcome('closed', '', json('{}')),
       refused('closed', NONE),
     ],
     ['takes JSON that has other members', outcome('json', 'amount=1', json('{"note":"x"}')), { amount: 1 }],
-    ['takes no body where JSON may be', outcome('json', 'amount=1'), { amount: 1 }],
+    ['takes no body if JSON may be', outcome('json', 'amount=1'), { amount: 1 }],
     ['denies a member that is the argument', outcome('json', 'amount=1', json('{"amount":1}')), refused('json', TAKEN)],
     ['denies a member that looks like it', outcome('json', 'amount=1', json('{"_Amount":1}')), refused('json', TAKEN)],
     [
@@ -147,7 +147,7 @@ describe('catalogFrom and `body`', () => {
   it.each<[string, string, readonly string[]]>([
     ['an unknown word', route('a', 'body: form'), ['`body` `form` must be one of `none`, `json`, `opaque`']],
     [
-      'no body, where an argument comes from it',
+      'no body, if an argument comes from it',
       route('a', 'body: none, args: { x: { from: body } }'),
       ['an argument comes from the body, so it is `json`'],
     ],

@@ -221,7 +221,7 @@ describe('a carrier of MCP beside `arguments` is denied', () => {
       'request.malformed: the parameter `reason` of `notifications/cancelled` is not valid',
     ],
     [
-      '13: the id of an event of a stream, where there is none',
+      '13: the id of an event of a stream, if there is none',
       post(request('ping', {}), { ...AT_11, 'last-event-id': 'x' }),
       'request.malformed: the header `last-event-id` does not resume a stream',
     ],
@@ -241,21 +241,21 @@ describe('a carrier of MCP beside `arguments` is denied', () => {
       'request.not-canonical: the header `mcp-protocol-version` differs from the message',
     ],
     [
-      '14: a body where a session ends',
+      '14: a body if a session ends',
       post({ amount: 1_000_000 }, AT_11, { method: 'DELETE' }),
       'request.unsupported: a `DELETE` of MCP with a body is not supported',
     ],
     [
-      '14: the name of a tool where a session ends',
+      '14: the name of a tool if a session ends',
       ending({ 'mcp-name': 'pay' }),
       'request.not-canonical: a `DELETE` of MCP has the header `mcp-name`',
     ],
     [
-      '14: the header of an argument where a session ends',
+      '14: the header of an argument if a session ends',
       ending({ 'mcp-param-amount': '1' }),
       'request.not-canonical: a `DELETE` of MCP has the header `mcp-param-amount`',
     ],
-    ['14: the query where a session ends', ending({}, 'amount=1'), unnamed('bank.mcp.session', 'amount')],
+    ['14: the query if a session ends', ending({}, 'amount=1'), unnamed('bank.mcp.session', 'amount')],
     ['14: a session id of 3,000 characters', ending({ 'mcp-session-id': 'x'.repeat(3_000) }), NO_SESSION],
     ['14: a session id that is a text', ending({ 'mcp-session-id': 'pay 1000000' }), NO_SESSION],
     [

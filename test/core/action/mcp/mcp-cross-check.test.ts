@@ -85,7 +85,7 @@ describe('mcpReadingProblem denies', () => {
     ['another name', [reading(head, { params: { name: 'drop' } })], tool, another('params.name')],
     ['a name in other case', [reading(head, { params: { name: 'Read' } })], tool, another('params.name')],
     [
-      'a name where there is none',
+      'a name if there is none',
       [reading({ ...head, method: 'ping' }, { params: { name: 'a' } })],
       call('ping'),
       another('params.name'),
@@ -127,7 +127,7 @@ describe('mcpReadingProblem denies', () => {
       another('method'),
     ],
     [
-      'a message where there is none',
+      'a message if there is none',
       [reading(head)],
       null,
       'request.not-canonical: the MCP filter of the proxy read a message where there is none',

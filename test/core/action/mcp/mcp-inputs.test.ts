@@ -156,7 +156,7 @@ describe('what the catalog names is read', () => {
       'action.unasked: the question of the server was answered before',
     ],
     [
-      'an answer where calls were forgotten',
+      'an answer if calls were forgotten',
       answer(accepted({ amount: 1 })),
       { ...transferred, isCut: true },
       'action.unasked: more calls of the session than are remembered may be meant',
@@ -167,7 +167,7 @@ describe('what the catalog names is read', () => {
       reported,
       'action.arguments: arguments of `bank.report`: the answer is not of the kind `content`',
     ],
-    ['a task where no call can have begun one', at11('tasks/get', { taskId: 't' }), transferred, noTask],
+    ['a task if no call can have begun one', at11('tasks/get', { taskId: 't' }), transferred, noTask],
     [
       'an answer to a task with an unnamed question',
       at26('tasks/update', { taskId: 't', inputResponses: { sum: accepted({}) } }),

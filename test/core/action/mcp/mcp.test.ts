@@ -349,7 +349,7 @@ describe('mcpActionFrom denies', () => {
       'request.not-canonical: the header `mcp-name` differs from the message',
     ],
     [
-      'no method header where the revision has it',
+      'no method header if the revision has it',
       call(message('ping'), { 'mcp-protocol-version': '2026-07-28' }),
       'request.malformed: revision 2026-07-28 requires the header `mcp-method`',
     ],

@@ -331,7 +331,7 @@ describe('Log.open', () => {
       (settings) => writeFileSync(settings.keyFile, readFileSync(settings.checkpointFile ?? '')),
       /^ledger key `.*` is not an Ed25519 key in PKCS#8 PEM$/,
     ],
-  ])('where %s', (_name, harm, detail) => {
+  ])('if %s', (_name, harm, detail) => {
     const settings = killed();
     harm(settings);
     const opened = SegmentLog.open(settings, portsAt(1));

@@ -130,8 +130,8 @@ describe('verdictOn', () => {
   const [one, two, three] = log.entries as [(typeof log.entries)[0], (typeof log.entries)[0], (typeof log.entries)[0]];
   const withEntries = (entries: typeof log.entries): StoredLog => stored({ ...log, entries });
   it.each<[string, StoredLog, number, string]>([
-    ['that is missing', withEntries([one, three]), 2, 'is missing: the next one is 3'],
-    ['that is there twice', withEntries([one, one]), 2, 'is missing: the next one is 1'],
+    ['that is missing', withEntries([one, three]), 2, 'is missing: the next is 3'],
+    ['that is there twice', withEntries([one, one]), 2, 'is missing: the next is 1'],
     ['with the bytes of another', withEntries([one, { seq: 2, bytes: three.bytes }]), 2, 'has the bytes of record 3'],
     ['whose bytes are not canonical', withEntries([{ seq: 1, bytes: Buffer.from('{ }') }]), 1, 'is not canonical JSON'],
     ['that is too long', withEntries([{ seq: 1, bytes: Buffer.alloc(65_536) }]), 1, 'has 65536 bytes, more than 65535'],
@@ -249,7 +249,7 @@ describe('verdictOn', () => {
       'the last pruned record has two hashes',
     ],
     [
-      'one where none was pruned',
+      'one if none was pruned',
       { ...stored(log), carried: { size: 0, nodes: [], prev: Buffer.alloc(32) } },
       'no record was pruned, but the part links to a record before it',
     ],
@@ -334,7 +334,7 @@ describe('verdictOn at seams', () => {
       { origin, carried: { ...seamAt(7).carried, prev: null } },
       'the part after record 7 cannot be continued: the hash of the last pruned record is missing',
     ],
-  ])('is broken where a part carries %s', (_name, seam, problem) => {
+  ])('is broken if a part carries %s', (_name, seam, problem) => {
     const lost = seam.carried.size === 9 ? { lost: { from: 8, to: 9 } } : {};
     expect(verdictOn(withSeam(seam), trust)).toEqual({ kind: 'broken', part: 'log', at: 7, problem, ...lost });
   });
@@ -402,7 +402,7 @@ describe('givenUpWatch, as verdictOn uses it', () => {
       { kind: 'broken', part: 'record', at: 7, problem: 'names other pruned records than those missing' },
     ],
     ['nothing is missing yet', after(record, use), [8], 0, { kind: 'sound', pruned: 0, prunedBy: null }],
-  ])('where %s', (_name, entries, sizes, pruned, verdict) => {
+  ])('if %s', (_name, entries, sizes, pruned, verdict) => {
     expect(verdictOn(stored(logWith(entries, sizes), pruned), { key: pinned, anchors: [] })).toMatchObject(verdict);
     // An anchor is as good as a checkpoint.
     const anchored = { key: pinned, anchors: anchorsOf(logWith(entries, []), sizes) };

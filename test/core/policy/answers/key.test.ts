@@ -22,7 +22,7 @@ describe('keyFunction', () => {
     ['the order of members', { a: 1, b: { c: 2 } }, { b: { c: 2 }, a: 1 }],
     ['the order of a set, and how often it has an element', { a: ['x', 'y'] }, { a: ['y', 'x', 'y'] }],
     ['a number on the same side', { n: 6 }, { n: 600 }],
-    ['a value where only its presence is read', { p: 1 }, { p: [2] }],
+    ['a value if only its presence is read', { p: 1 }, { p: [2] }],
     ['a member that is not there', { a: 1 }, { a: 1, b: undefined }],
   ];
   it.each(same)('is equal for questions that differ in %s', (_name, one, other) => {
@@ -264,7 +264,7 @@ describe('keyFunction', () => {
       ['at the first', datetime('2026-01-01T00:00:00Z'), Date.UTC(2026, 2, 1)],
       ['between', datetime('2026-02-01'), Date.UTC(2026, 2, 1)],
       ['after the last', datetime('2026-03-01T00:00:01Z'), Infinity],
-      ['where there is no time', undefined, Infinity],
+      ['if there is no time', undefined, Infinity],
     ])('is the next time of a policy: %s', (_name, now, until) => {
       expect(end(now)).toBe(until);
     });

@@ -89,7 +89,7 @@ describe('splitByVolatility', () => {
     ['all vary', [1, 2], () => true],
     ['none does', [1, 2], () => false],
     ['there are none', [], () => true],
-  ])('has none where %s', (_name, members: readonly number[], isVarying) => {
+  ])('has none if %s', (_name, members: readonly number[], isVarying) => {
     expect(splitByVolatility(members, isVarying)).toBeNull();
   });
 });

@@ -67,11 +67,11 @@ describe('trimmerFor', () => {
     ['an attribute of an entity in the text', 'User::"x".name == ""'],
     ['what an entity in the text is in', 'User::"x" in Group::"y"'],
     ['an attribute of an entity in the context', 'context.args.who.name == ""'],
-    ['the same, where the record around it is read whole too', 'context.args == {} || context.args.who.name == ""'],
+    ['the same, if the record around it is read whole too', 'context.args == {} || context.args.who.name == ""'],
     ['what an entity in the context is in', 'context.args.who in Group::"x"'],
     ['a tag of it', 'context.args.who.hasTag("x")'],
     ['a member of what might be one', 'context.pair.type == ""'],
-  ])('leaves the question whole where %s is read', (_name, condition) => {
+  ])('leaves the question whole if %s is read', (_name, condition) => {
     expect(left(condition)).toBeNull();
   });
 

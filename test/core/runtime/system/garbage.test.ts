@@ -32,7 +32,7 @@ describe('collectOnceIdle', () => {
     ['the first second is idle', [900, 910], { collections: 1, looks: 1 }],
     ['two seconds are busy', [0, 400, 800, 820, 840], { collections: 1, looks: 3 }],
     ['a minute is busy', busy, { collections: 0, looks: 60 }],
-  ])('collects once or never where %s', (_name, worked, expected) => {
+  ])('collects once or never if %s', (_name, worked, expected) => {
     expect(collectionsWith(worked)).toEqual(expected);
   });
 

@@ -17,7 +17,7 @@ describe(settingsMissing, () => {
     ['one is set in NODE_OPTIONS', [], { NODE_OPTIONS: '--a  --max-semi-space-size=2' }, without('--max-semi')],
     ['one of the allocator is set', [], { MALLOC_TRIM_THRESHOLD_: '0' }, SERVING_FLAGS],
     ['GLIBC_TUNABLES is set', [], { GLIBC_TUNABLES: 'glibc.malloc.arena_max=1' }, SERVING_FLAGS],
-  ])('names the settings that are not there, where %s', (_name, execArgv, environment, missing) => {
+  ])('names the settings that are not there, if %s', (_name, execArgv, environment, missing) => {
     expect(settingsMissing({ execArgv, environment })).toEqual(missing);
   });
 });

@@ -78,7 +78,7 @@ describeEach('stops', ({ name, open, place, outbox }) => {
     ['its own suspension', event('suspend', 'agent.suspended'), agent, null],
     ['its deadline', event('expire', 'deadline'), 'remit', null],
     ['the end of all tasks of a restored state', event('revoke', 'operator.restored'), 'operator', null],
-  ])('finds %s, where it is a stop', async (_what, given, by, expected) => {
+  ])('finds %s, if it is a stop', async (_what, given, by, expected) => {
     at(5_000);
     const { add, authority, close } = await opened();
     await add(task(1, given.kind === 'expire' ? { deadlineMs: 4_000 } : {}));

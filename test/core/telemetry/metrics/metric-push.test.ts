@@ -159,7 +159,7 @@ describe('beginPush', () => {
     ['the exporter is none', { OTEL_METRICS_EXPORTER: 'none' }],
     ['a scraper fetches them', { OTEL_METRICS_EXPORTER: 'prometheus' }],
     ['the SDK is disabled', { OTEL_SDK_DISABLED: 'true' }],
-  ])('pushes nothing where %s', async (_name, variables) => {
+  ])('pushes nothing if %s', async (_name, variables) => {
     const running = await started(variables);
     await running.beginPush(counted().read)();
     expect([running.destinations.metrics, collector.pushes]).toEqual([null, []]);

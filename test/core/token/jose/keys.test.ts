@@ -278,7 +278,7 @@ describe('KeyRing in the background', () => {
     ['31 s, with jitter', 31, 255, 30_000],
     ['a day', 86_400, 0, 3_600_000],
     ['no number', Number.NaN, 0, 300_000],
-  ])('waits, where the server names a max-age of %s', async (_name, maxAgeSeconds, jitter, expectedMs) => {
+  ])('waits, if the server names a max-age of %s', async (_name, maxAgeSeconds, jitter, expectedMs) => {
     const { ring, time, startsAtMs } = ringWith(() => Promise.resolve(answer(jwksOf(one), { maxAgeSeconds })), jitter);
     await ring.start();
     await time.pass(3_600_000);
@@ -518,7 +518,7 @@ describe('keys that an authority announces', () => {
     ['is no key set', 'nonsense'],
     ['has a key that cannot be used', { keys: [{ kty: 'EC' }] }],
     ['is absent', undefined],
-  ])('withdraw all where the set %s', (_name, jwks) => {
+  ])('withdraw all if the set %s', (_name, jwks) => {
     const { ring, keyFor, problems } = ringWith(down);
     ring.announce(issuer, announced);
     expect(ring.announce(issuer, jwks)).toContain('the key set of the authority');

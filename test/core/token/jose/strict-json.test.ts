@@ -55,7 +55,7 @@ describe('strictJsonFrom', () => {
     ['no members', '{}', 0],
     ['one member', '{"a":{"b":[{}]}}', 0],
     ['two members', '{"a":1,"b":2}', 1000],
-  ])('makes a set only where an object has two members: %s', (_name, object, expected) => {
+  ])('makes a set only if an object has two members: %s', (_name, object, expected) => {
     const text = `[${Array.from({ length: 1000 }, () => object).join(',')}]`;
     const Original = globalThis.Set;
     let made = 0;

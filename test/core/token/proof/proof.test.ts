@@ -69,8 +69,8 @@ describe('proofFrom accepts', () => {
     ['another spelling of the call', {}, {}, { url: 'https://gateway.acme.test:443/v1/%70ayments' }],
     ['the oldest', { iat: nowSeconds - 60 }, {}, {}],
     ['one of a clock that is ahead', { iat: nowSeconds + 5 }, {}, {}],
-    ['no access token where there is none', { ath: undefined }, {}, { accessToken: null }],
-    ['another access token where there is none', {}, {}, { accessToken: null }],
+    ['no access token if there is none', { ath: undefined }, {}, { accessToken: null }],
+    ['another access token if there is none', {}, {}, { accessToken: null }],
     ['the shortest identifier', { jti: 'a'.repeat(16) }, {}, {}],
     ['the longest identifier', { jti: 'a'.repeat(256) }, {}, {}],
   ])('%s', async (_name, claims, header, at) => {

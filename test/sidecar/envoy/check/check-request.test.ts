@@ -201,7 +201,7 @@ describe('decodedCheckRequestFrom', () => {
     ['the name of a header', inHttp(field(3, field(1, 0xff)))],
     ['the principal', inAttributes(field(1, field(4, 0xc0, 0xaf)))],
     ['a long body', withHttp({ body: 'a'.repeat(200) }).fill(0xff, 100, 101)],
-  ])('denies %s where it is not UTF-8', (_name, bytes) => {
+  ])('denies %s if it is not UTF-8', (_name, bytes) => {
     expect(decodedCheckRequestFrom(bytes)).toMatchObject({
       reason: 'request.not-canonical',
       detail: 'a text of the request is not UTF-8',

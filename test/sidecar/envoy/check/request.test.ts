@@ -308,7 +308,7 @@ describe('checkFactsFrom', () => {
     ['chunks', { ...inspected, 'transfer-encoding': 'Chunked' }, { ...posted, body: '{}' }],
     ['the announced length', { ...inspected, 'content-length': '3' }, { ...posted, body: 'é!' }],
     ['a DELETE with a body', { ...inspected, 'content-length': '2' }, { method: 'DELETE', body: '{}' }],
-    ['a length where no body is seen', { 'content-length': '3' }, posted],
+    ['a length if no body is seen', { 'content-length': '3' }, posted],
     ['a body that is not compressed', { 'content-encoding': 'Identity' }, posted],
     ['an expectation that is known', { expect: '100-Continue' }, posted],
   ])('accepts %s', (_name, headers, over) => {

@@ -291,7 +291,7 @@ when { context.args has unit && context.args.unit == "hours" };`;
       'allow by small',
     ],
     ['arguments beyond what is permitted', 'action: order\nargs: { amount: 10001 }', 'deny policy.not-permitted'],
-    ['no arguments, made up where required', 'action: order', 'allow by small'],
+    ['no arguments, made up if required', 'action: order', 'allow by small'],
     [
       'a message that does not fit',
       'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { custmer: ada } }',

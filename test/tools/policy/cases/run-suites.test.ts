@@ -39,7 +39,7 @@ describe('runSuites', () => {
       ['expected the policies payments-limit, got payments-euro-only, payments-limit'],
     ],
     [
-      'policies where none was asked',
+      'policies if none was asked',
       "{ call: { method: GET, url: 'https://a.test/' }, expect: deny, policies: [a], shadow: [b] }",
       ['expected the policies a, got none', 'expected the shadow policies b, got none'],
     ],

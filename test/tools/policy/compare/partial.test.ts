@@ -46,7 +46,7 @@ describe('partialAsker', () => {
       {},
       { kind: 'permitted', policyIds: ['all'] },
     ],
-    ['all of it where all is known', all + limit, { unknown: [] }, { kind: 'forbidden', policyIds: ['limit'] }],
+    ['all of it if all is known', all + limit, { unknown: [] }, { kind: 'forbidden', policyIds: ['limit'] }],
     [
       'what a policy is known to have said',
       all + limit,
@@ -65,10 +65,10 @@ describe('partialAsker', () => {
       { unknown: [binding] },
       expect.objectContaining({ kind: 'error', policyIds: ['bad'] }),
     ],
-    ['no answer where a forbid may match', all + limit, {}, undecided('argument amount')],
-    ['no answer where a permit may match', high, {}, undecided('argument amount')],
+    ['no answer if a forbid may match', all + limit, {}, undecided('argument amount')],
+    ['no answer if a permit may match', high, {}, undecided('argument amount')],
     [
-      'no answer where a policy errs by what was made up',
+      'no answer if a policy errs by what was made up',
       all + policy('bad', 'forbid', OVERFLOW),
       {},
       undecided('argument amount'),

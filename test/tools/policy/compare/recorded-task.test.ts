@@ -58,7 +58,7 @@ describe('recordedWith', () => {
   });
 
   it.each<[string, Partial<RecordedTask>, string]>([
-    ['as it is now where it never changed', { stored: storedTask({ risk: 'medium' }) }, 'medium'],
+    ['as it is now if it never changed', { stored: storedTask({ risk: 'medium' }) }, 'medium'],
     [
       'as it was before the next change',
       {
@@ -76,7 +76,7 @@ describe('recordedWith', () => {
       'medium',
     ],
     [
-      'as the last change left it where no store has the task',
+      'as the last change left it if no store has the task',
       { stored: undefined, records: [intentOf(), eventOf(4, 'risk', { from: 'low', to: 'high' })] },
       'high',
     ],
@@ -89,16 +89,16 @@ describe('doubtsAbout', () => {
   it.each<[string, Partial<RecordedTask>, readonly string[]]>([
     ['nothing, of a task with all its records', {}, []],
     [
-      'its context, where that changed since',
+      'its context, if that changed since',
       { records: [intentOf(), eventOf(12, 'context', { model: 'm' })] },
       ['context'],
     ],
     ['nothing, of a context that changed before', { records: [intentOf(), eventOf(4, 'context', { model: 'm' })] }, []],
-    ['its history, where parts of it were handed on', { hasParts: () => true }, ['history']],
-    ['its history, where its first records were given up', { records: [] }, ['history']],
+    ['its history, if parts of it were handed on', { hasParts: () => true }, ['history']],
+    ['its history, if its first records were given up', { records: [] }, ['history']],
     ['actors and history of a part', { stored: storedTask({ parentId: 'p' }) }, ['actors', 'history']],
-    ['what may have changed, where records are missing', { isCut: true }, ['risk', 'context', 'history']],
-    ['its context, where no store has it', { stored: undefined }, ['context']],
+    ['what may have changed, if records are missing', { isCut: true }, ['risk', 'context', 'history']],
+    ['its context, if no store has it', { stored: undefined }, ['context']],
     [
       'the risk of a part that no store has',
       { stored: undefined, records: [intentOf({ parent: 'p' })] },

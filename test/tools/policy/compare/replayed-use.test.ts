@@ -100,7 +100,7 @@ describe('useReplayer', () => {
       ['action.unknown', 'allow list'],
     ],
     [
-      'an identity alone, where a token was wanted',
+      'an identity alone, if a token was wanted',
       {
         record: { ...denied, ...alone, reason: 'token.missing' },
         task: null,
@@ -185,7 +185,7 @@ describe('useReplayer', () => {
       ['age of the task', 'purpose of the task', 'risk of the task'],
     ],
     [
-      'the grant of a task that nobody knows, where the other catalog has the action elsewhere',
+      'the grant of a task that nobody knows, if the other catalog has the action elsewhere',
       {
         task: recordedTask({ stored: undefined, records: [] }),
         catalog: exampleCatalog.replace('audience: https://payments.acme.test', 'audience: https://pay.acme.test'),
@@ -198,12 +198,12 @@ describe('useReplayer', () => {
       ['history of the task'],
     ],
     [
-      'the context of a task, where it changed since',
+      'the context of a task, if it changed since',
       { task: recordedTask({ isCut: true }), policies: forbid('context.claimed.contains("model=m")') },
       ['claims of the agent'],
     ],
     [
-      'what was attested of a task, where it changed since',
+      'what was attested of a task, if it changed since',
       {
         task: recordedTask({ isCut: true }),
         policies: forbid('context.attested.contains({name: "a", value: "b", by: "spiffe://acme.test/w"})'),
@@ -216,7 +216,7 @@ describe('useReplayer', () => {
       ['actors of the token'],
     ],
     [
-      'secrets in the call, where others may pass',
+      'secrets in the call, if others may pass',
       {
         catalog: exampleCatalog.replace(
           'path: /v1/payments, risk: low }',
@@ -227,7 +227,7 @@ describe('useReplayer', () => {
     ],
     ['what OLD reads too, in a record of another set', { record: { ...created, policySet: 'x' } }, ['argument amount']],
     [
-      'the set that decided, where OLD decides otherwise',
+      'the set that decided, if OLD decides otherwise',
       { record: { ...denied, policySet: 'x', reason: 'policy.not-permitted' } },
       ['policy set that decided it'],
     ],
@@ -245,13 +245,9 @@ describe('useReplayer', () => {
       ['query and body'],
     ],
     ['what was granted', { record: { ...denied, reason: 'action.outside-intent' } }, ['grant of the task']],
+    ['the policies, if there were none', { record: { ...denied, reason: 'policy.stale' } }, ['state of the policies']],
     [
-      'the policies, where there were none',
-      { record: { ...denied, reason: 'policy.stale' } },
-      ['state of the policies'],
-    ],
-    [
-      'something, where a record is not what its set decides',
+      'something, if a record is not what its set decides',
       { record: { policyIds: ['x'] } },
       ['query, headers and body'],
     ],

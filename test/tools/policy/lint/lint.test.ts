@@ -185,13 +185,13 @@ describe('lintFindings', () => {
       ['high-risk-any-intent p 1:1', 'per-use-value p 1:110'],
     ],
     [
-      'no high risk where a forbid asks for the intent',
+      'no high risk if a forbid asks for the intent',
       policy('permit', 'p', { to: create }) +
         policy('forbid', 'f', { of: 'principal', to: high, rest: 'unless { context.intent.purpose == "pay" }' }),
       [],
     ],
     [
-      'high risk where a forbid asks some agents for it',
+      'high risk if a forbid asks some agents for it',
       policy('permit', 'p', { to: create }) +
         policy('forbid', 'f', { of: payers, to: high, rest: 'unless { context.intent.purpose == "pay" }' }),
       ['high-risk-any-intent p 1:1'],
@@ -218,7 +218,7 @@ describe('lintFindings', () => {
       ['token-life p 1:111'],
     ],
     [
-      'nothing where the life of the task is read too',
+      'nothing if the life of the task is read too',
       policy('permit', 'p', {
         to: 'action == Remit::Action::"issue"',
         rest: 'when { context.ttlSeconds <= 300 && context.taskSeconds <= 900 }',
