@@ -54,9 +54,9 @@ export class PendingUses {
   }
 
   /** Adds a use; copies its fields, so that nothing else of it stays in memory. */
-  add({ decisionId, taskId, agent, action, decision }: AwaitedUse, nowMs: number): void {
+  add({ decisionId, taskId, agent, action, decision, mode }: AwaitedUse, nowMs: number): void {
     const use = { decisionId, taskId, agent, action, decision: { kind: decision.kind }, sinceMs: nowMs };
-    this.#waiting.set(decisionId, use);
+    this.#waiting.set(decisionId, mode === undefined ? use : { ...use, mode });
   }
 
   /** The call of a use is still running: restarts its wait. */

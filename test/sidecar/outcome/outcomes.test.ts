@@ -31,6 +31,19 @@ describe('Outcomes.served', () => {
     expect(fates).toEqual(['executed']);
   });
 
+  it('says of the outcome of an observed call that it was only observed, and of no other', async () => {
+    const { outcomes, records } = heldOutcomes();
+    outcomes.answered({ ...useNumber(1), mode: 'observe' });
+    outcomes.answered(useNumber(2));
+    await outcomes.served(servedCall({ decision: logged(1) }));
+    await outcomes.served(servedCall({ decision: logged(2) }));
+    expect(records).toMatchObject([
+      { kind: 'outcome', decisionId: decisionId(1), decision: 'allow', mode: 'observe' },
+      { kind: 'outcome', decisionId: decisionId(2), decision: 'allow' },
+    ]);
+    expect(records[1]).not.toHaveProperty('mode');
+  });
+
   it('records an unknown decision as Envoy was told it', async () => {
     const { outcomes, records } = heldOutcomes();
     await outcomes.served(servedCall({ decision: logged(7) }));
