@@ -54,6 +54,22 @@ const lineOf = (check: FinishedCheck): Record<string, unknown> =>
   JSON.parse(decisionLine(check)) as Record<string, unknown>;
 
 describe('decisionLine', () => {
+  it('says of an observed call its entry, its shape and what enforcing would have answered', () => {
+    const shape = { protocol: 'http', query: ['page'] };
+    const passed = { ...allow, observed: deny('action.unknown', 'no route'), policyIds: [] } as Decision;
+    const line = lineOf(Object.assign(finished(passed, { action: unread }), { mode: { id: 'legacy' }, shape }));
+    expect(line).toMatchObject({
+      decision: 'allow',
+      reason: null,
+      policyIds: [],
+      mode: 'observe',
+      entry: 'legacy',
+      would: { decision: 'deny', reason: 'action.unknown', detail: 'no route', policyIds: [] },
+      shape,
+    });
+    for (const name of ['mode', 'entry', 'would', 'shape']) expect(lineOf(finished(allow))).not.toHaveProperty(name);
+  });
+
   it('contains caller, call, task, decision and duration', () => {
     expect(lineOf(finished(allow))).toEqual({
       kind: 'decision',

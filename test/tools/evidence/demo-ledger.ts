@@ -1,4 +1,5 @@
-import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
+import type { ReasonCode } from '../../../src/core/decision/reasons.ts';
+import type { LedgerRecord, WouldBe } from '../../../src/core/ledger/record.ts';
 import { setHashOf } from '../../../src/core/policy/loading/set-hash.ts';
 import { keepPolicies } from '../../../src/core/ledger/log/kept-policies.ts';
 import { diskLedger, type DiskLedger, START_MS } from '../../cli/ledgers.ts';
@@ -134,11 +135,33 @@ const records: readonly LedgerRecord[] = [
   },
 ];
 
-/** A closed ledger like that of the demo, in its own folder, with the texts of its policies. */
-export async function demoLedger(folder: string, policies = source): Promise<DiskLedger> {
+/** Observed uses: one that would be allowed, one that would be denied, and one that was denied all the same. */
+export const observedUses: readonly LedgerRecord[] = [
+  use(8, { mode: 'observe', entry: 'legacy', args: { amount: 7_000 }, would: wouldBe(null, ['pay']) }),
+  use(9, { mode: 'observe', entry: 'legacy', policyIds: [], args: { amount: 9_000 }, would: wouldBe('token.missing') }),
+  use(10, {
+    mode: 'observe',
+    entry: 'legacy',
+    decision: 'deny',
+    reason: 'task.revoked',
+    policyIds: [],
+    would: wouldBe('task.revoked'),
+  }),
+];
+
+function wouldBe(reason: ReasonCode | null, policyIds: readonly string[] = []): WouldBe {
+  return { decision: reason === null ? 'allow' : 'deny', reason, detail: null, policyIds };
+}
+
+/** A closed ledger like that of the demo, in its own folder, with the texts of its policies, and further records after it. */
+export async function demoLedger(
+  folder: string,
+  policies = source,
+  more: readonly LedgerRecord[] = [],
+): Promise<DiskLedger> {
   const hash = setHashOf(policies);
   const ledger = diskLedger(folder, 0, { isClosed: false });
-  for (const record of records) {
+  for (const record of [...records, ...more]) {
     const own = 'policySet' in record ? { ...record, policySet: hash } : record;
     const failure = ledger.log.append([{ bytes: encoded(own).bytes, outbox: null }], 'f'.repeat(32));
     if (failure !== null) throw new Error(failure.detail);

@@ -10,7 +10,7 @@ import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts'
 import { type DiskLedger, ran, segmentsOf, tamper } from '../../cli/ledgers.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
-import { demoLedger, policySet } from './demo-ledger.ts';
+import { demoLedger, observedUses, policySet } from './demo-ledger.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -96,6 +96,22 @@ describe('remit ledger evidence', () => {
     // Allowed is not executed: no outcome says that the two calls were.
     expect(report.uses).toMatchObject({ allowed: 2, executed: 0, unknown: 2 });
     expect(report.ledger).toMatchObject({ verdict: { kind: 'sound', bare: null, anchored: { from: 1 } } });
+  });
+
+  it('counts calls that were only observed apart: never as allowed by policy', async () => {
+    const observing = await demoLedger(folder(), undefined, observedUses);
+    const asked = ['--ledger', observing.folder, '--key', observing.key, '--framework', 'csf-2.0', ...period];
+    const { out } = await ran(ledgerEvidence, ...asked, '--format', 'json');
+    const report = JSON.parse(out) as EvidenceReport;
+    expect(report.observed).toMatchObject({ count: 3, first: { seq: 11 }, last: { seq: 13 } });
+    const pay = { id: 'pay', set: policySet, count: 2, isOpen: false };
+    expect(controlIn(report, 'PR.AA-05')).toMatchObject({ policies: [pay], allowed: 2, unrestricted: 0 });
+    expect(report.classes.find(({ id }) => id === 'E3')).toMatchObject({ count: 2 });
+    expect(report.args).toMatchObject([{ argument: 'amount', uses: 2, sum: '550', largest: 300 }]);
+    expect(report.uses).toMatchObject({ allowed: 2 });
+    const page = await ran(ledgerEvidence, ...asked);
+    expect(page.out).toContain('- only observed, let through by no policy: 3 calls');
+    expect((await evidence('csf-2.0')).out).not.toContain('only observed');
   });
 
   it('says by which policies a control was enforced, and that it was not by a permit of everything', async () => {

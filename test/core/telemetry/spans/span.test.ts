@@ -5,6 +5,7 @@ import { AlwaysOnSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { deny } from '../../../../src/core/decision/decision.ts';
 import type { Decision, Deny } from '../../../../src/core/decision/decision.ts';
+import type { DecidedCheck } from '../../../../src/core/decide/decided-check.ts';
 import type { SpanSink } from '../../../../src/core/telemetry/spans/ended-span.ts';
 import { UNFINISHED } from '../../../../src/authority/issuer/tracer.ts';
 import { HandedSpans } from '../../../../src/core/telemetry/spans/handed-spans.ts';
@@ -58,7 +59,40 @@ const nameOf = (decision: Decision, action?: Deny) => {
   return [spans[0]?.name, spans[0]?.attributes['http.route']];
 };
 
+/** Attributes of the span of a call that is only observed. */
+const observedAttributes = (decision: Decision) => {
+  const judged = { ...judgementOf(decision), mode: { id: 'legacy' } } as DecidedCheck;
+  const { spans, sink } = recorder(() => true);
+  traceUnderEnvoy({ spans: sink, ports }, judged);
+  return spans[0]?.attributes ?? {};
+};
+
 describe('traceCheck', () => {
+  it('says of an observed call what was answered, and apart what enforcing would have answered', () => {
+    const passed = observedAttributes({ ...allow, observed: deny('action.unknown', 'no route') } as Decision);
+    expect(passed).toMatchObject({
+      'remit.decision': 'allow',
+      'remit.mode': 'observe',
+      'remit.mode.entry': 'legacy',
+      'remit.would.decision': 'deny',
+      'remit.would.reason': 'action.unknown',
+      'remit.would.detail': 'no route',
+    });
+    expect(passed).not.toHaveProperty('remit.reason');
+    expect(passed).not.toHaveProperty('error.type');
+    const allowed = observedAttributes(allow);
+    expect(allowed).toMatchObject({ 'remit.mode': 'observe', 'remit.would.decision': 'allow' });
+    expect(allowed).not.toHaveProperty('remit.would.reason');
+    const denied = observedAttributes(deny('task.revoked', 'ended'));
+    expect(denied).toMatchObject({
+      'remit.decision': 'deny',
+      'remit.reason': 'task.revoked',
+      'remit.would.reason': 'task.revoked',
+    });
+    const [enforced] = traced(deny('policy.forbidden', 'by `x`')).spans;
+    expect(Object.keys(enforced?.attributes ?? {}).filter((name) => /^remit\.(?:mode|would)/.test(name))).toEqual([]);
+  });
+
   it('links a use to the issuance in the token, to the previous use, and to the application', () => {
     const [span] = traced(deny('policy.forbidden', 'by `x`')).spans;
     expect(

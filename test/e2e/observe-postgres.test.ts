@@ -1,0 +1,141 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { ledgerFetch } from '../../src/cli/ledger/ledger-fetch.ts';
+import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
+import { runObserve } from '../../src/cli/observe.ts';
+import { dayOf, DAY_MS } from '../../src/core/runtime/day.ts';
+import { ran } from '../cli/ledgers.ts';
+import { describeWith, envoyPart, postgresPart } from '../parts.ts';
+import { PostgresPlaces } from '../postgres/places.ts';
+import { until } from '../until.ts';
+import { scratchFolder } from './domain.ts';
+import { Fleet } from './fleet.ts';
+
+/** A record of a use, as far as it is looked at here. */
+interface FoundUse {
+  readonly seq: number;
+  readonly log?: string;
+  readonly decisionId: string;
+  readonly path: string;
+  readonly mode?: string;
+  readonly would?: { readonly decision: string };
+}
+
+const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
+const enforcement = `observe:
+  - id: planners
+    agents: ['spiffe://acme.test/ns/agents/*']
+    servers: [payments]
+    until: ${dayOf(Date.now() + 30 * DAY_MS)}
+    owner: team-payments
+    because: CHG-1
+`;
+
+/** The observed uses among the records that the options name. */
+async function observedUsesIn(...args: readonly string[]): Promise<readonly FoundUse[]> {
+  const { out } = await ran(ledgerQuery, ...args, '--mode', 'observe', '--limit', '1000', '--json');
+  return out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as FoundUse] : []));
+}
+
+// Issue 41, point 4: sidecars and PostgreSQL alike.
+describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a PostgreSQL', (envoy) => {
+  describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
+    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    let places: PostgresPlaces;
+    let fleet: Fleet;
+    beforeAll(async () => {
+      scratch = await scratchFolder('remit-observe-pg-');
+      // The user of the database reads its folder.
+      await chmod(scratch.folder, 0o755);
+      await mkdir(join(scratch.folder, 'pg'));
+      places = new PostgresPlaces(binaries, join(scratch.folder, 'pg'));
+      await places.start();
+      fleet = await Fleet.start(envoy, join(scratch.folder, 'fleet'), { database: await places.next() });
+      await writeFile(join(fleet.folder, 'policies', 'enforcement.yaml'), enforcement);
+      await fleet.policies.publish(2);
+      const isObserved = async () => (await fleet.call('remote', 'of-the-upstream')) === '200';
+      await until(isObserved, { what: 'the sidecar observes' });
+    });
+    afterAll(async () => {
+      await fleet?.stop();
+      await places?.stop();
+      await scratch?.remove();
+    });
+
+    it('arrive in the database as the sidecar recorded them: mode, entry, would and shape', async () => {
+      const { token } = await fleet.declare();
+      expect(await fleet.call('remote', token)).toBe('200');
+      const strange = {
+        host: 'payments.acme.test',
+        path: '/v1/unheard/17?page=2',
+        method: 'POST',
+        headers: { authorization: 'Bearer of-the-upstream', 'content-type': 'application/json' },
+        body: JSON.stringify({ amount: 12, to: { iban: 'DE02' } }),
+      };
+      const { body } = await fleet.agent.call(fleet.envoyPort('remote'), strange);
+      expect(body).not.toContain('"reason"');
+      const own = await observedUsesIn('--ledger', join(fleet.folder, 'ledger-remote'));
+      const [unheard, allowed] = own;
+      expect(unheard).toMatchObject({
+        decision: 'allow',
+        mode: 'observe',
+        entry: 'planners',
+        policyIds: [],
+        reason: null,
+        would: { decision: 'deny', policyIds: [] },
+        shape: {
+          protocol: 'http',
+          query: ['page'],
+          members: { amount: 'integer', to: { iban: 'string' } },
+        },
+      });
+      expect(allowed).toMatchObject({ mode: 'observe', entry: 'planners', would: { decision: 'allow', reason: null } });
+      expect(JSON.stringify(unheard)).not.toMatch(/DE02|of-the-upstream/);
+
+      const config = ['--config', join(fleet.folder, 'authority.yaml')];
+      const out = join(scratch.folder, 'fetched');
+      const fetched = async (): Promise<readonly FoundUse[]> => {
+        expect((await ran(ledgerFetch, ...config, '--out', out)).err).toBe('');
+        return (await observedUsesIn(...config, '--received', out)).filter(
+          ({ log }) => log?.split('/')[1] === 'remote',
+        );
+      };
+      const isThere = async () => (await fetched()).some(({ decisionId }) => decisionId === unheard?.decisionId);
+      await until(isThere, { what: 'the use in the database' });
+      const received = new Map((await fetched()).map(({ log: _log, ...use }) => [use.decisionId, use]));
+      for (const use of own) expect(received.get(use.decisionId)).toEqual(use);
+
+      const observed = await ran(
+        runObserve,
+        ...config,
+        '--received',
+        out,
+        '--agent',
+        AGENT,
+        '--json',
+        '--policies',
+        join(fleet.folder, 'policies'),
+      );
+      expect(observed).toMatchObject({ exit: 1, err: '' });
+      expect(JSON.parse(observed.out)).toMatchObject({
+        read: { foreign: 0, missing: 0 },
+        entries: [
+          {
+            id: 'planners',
+            agents: [
+              {
+                agent: AGENT,
+                calls: received.size,
+                actions: expect.arrayContaining([
+                  expect.objectContaining({ name: 'POST payments.acme.test/v1/unheard/{unheard:int}', calls: 1 }),
+                  expect.objectContaining({ name: 'payments.read' }),
+                ]),
+              },
+            ],
+          },
+        ],
+      });
+    });
+  });
+});
