@@ -3,7 +3,7 @@ import type { StateAccess } from '../../src/authority/state/sqlite/state-access.
 import type { Feed } from '../../src/core/state/feed.ts';
 import type { Settling } from '../../src/core/state/settling.ts';
 import type { Store } from '../../src/core/state/store.ts';
-import { Orders } from '../../src/core/order/orders.ts';
+import { knownOrders } from '../../src/core/order/known-orders.ts';
 import type { TaskStates } from '../../src/core/state/task-states.ts';
 
 /** Runs the methods of a store in this thread: each write blocks until it is on disk. */
@@ -12,7 +12,7 @@ export function directAuthority(store: Store): StateAccess {
     clocks: () => store.clocks(),
     of: (key, jtiDigest) => store.useStateOf(key.issuer, key.id, jtiDigest),
     standing: (key, jtiDigest) => store.standingOf(key.issuer, key.id, jtiDigest),
-    orders: () => Orders.none,
+    orders: knownOrders(() => store.ordersInForce()),
     refuse: (jtiDigest) => store.refuseToken(jtiDigest),
     open: () => null,
     turn: () => store.turn(),
@@ -32,6 +32,9 @@ export function directAuthority(store: Store): StateAccess {
     openTasks: async (...input) => store.openTasks(...input),
     restoredAtMs: async () => store.restoredAtMs(),
     stopOf: async (query) => store.stopOf(query),
+    ordersInForce: async () => store.ordersInForce(),
+    putOrder: async (...input) => store.putOrder(...input),
+    liftOrder: async (...input) => store.liftOrder(...input),
     insertTask: async (...input) => store.insertTask(...input),
     insertPart: async (...input) => store.insertPart(...input),
     insertToken: async (...input) => store.insertToken(...input),

@@ -117,6 +117,15 @@ export function orderFrom(value: unknown): Order | Problem {
     : { problem: 'member `untilMs` must be at most 60 minutes after `madeAtMs`' };
 }
 
+/** The order in a text of JSON, as states and authorities have it: `JSON.stringify` of an order. */
+export function storedOrder(text: string): Order | Problem {
+  try {
+    return orderFrom(JSON.parse(text));
+  } catch {
+    return { problem: 'is no JSON' };
+  }
+}
+
 function stopFrom(value: unknown): StopOrder | Problem {
   const order = stop(value);
   if (isProblem(order)) return order;

@@ -19,13 +19,25 @@ type NowClocks = Pick<Clocks, 'wallMs' | 'floorMs'>;
 /** The kinds of stops whose text is compared as it is. */
 type ExactKind = Exclude<StopKind, 'user'>;
 
+/** Orders by what they name. Of stops of the same thing only the one that lasts longest is kept, since it covers the others. */
+interface OrderIndex {
+  readonly hasStops: boolean;
+  readonly exact: Readonly<Record<ExactKind, ReadonlyMap<string, StopOrder>>>;
+  /** By the subject, longest first. */
+  readonly users: ReadonlyMap<string, readonly StopOrder[]>;
+  /** Longest first. */
+  readonly patterns: readonly StopOrder[];
+  /** The first pattern that an agent is of, since each costs a comparison of texts. */
+  readonly patternOf: BoundedMemo<StopOrder | null>;
+  readonly observing: readonly ObserveOrder[];
+}
+
 /**
- * The orders in force, indexed. Immutable. A look costs one probe for each kind of stop, and one comparison if there are no stops. Of stops of
- * the same thing only the one that lasts longest is kept, since it covers the others.
+ * The orders in force, indexed. Immutable. A look costs one probe for each kind of stop, and one comparison if there are no stops.
  */
 export class Orders {
   /** No orders, of which that is certain. */
-  static readonly none: Orders = new Orders([], null);
+  static readonly none: Orders = new Orders([], indexOf([]), null);
 
   /** All of them, as given. */
   readonly list: readonly Order[];
@@ -34,47 +46,34 @@ export class Orders {
    * concerns is not allowed then, whatever its credential.
    */
   readonly stale: StoreFailure | null;
-  /** Whether there is any stop. */
-  readonly hasStops: boolean;
-  readonly #exact: Readonly<Record<ExactKind, Map<string, StopOrder>>> = {
-    all: new Map(),
-    agent: new Map(),
-    server: new Map(),
-    action: new Map(),
-  };
-  /** By the subject, longest first. */
-  readonly #users = new Map<string, StopOrder[]>();
-  /** Longest first. */
-  readonly #patterns: readonly StopOrder[];
-  /** The first pattern that an agent is of, since each costs a comparison of texts. */
-  readonly #patternOf = new BoundedMemo<StopOrder | null>({ maxKeyChars: 2_048 });
-  readonly #observing: readonly ObserveOrder[];
+  readonly #index: OrderIndex;
 
-  private constructor(list: readonly Order[], stale: StoreFailure | null) {
+  private constructor(list: readonly Order[], index: OrderIndex, stale: StoreFailure | null) {
     this.list = list;
     this.stale = stale;
-    const stops = list.filter((order) => order.of === 'stop').toSorted((a, b) => endOf(b) - endOf(a));
-    this.hasStops = stops.length > 0;
-    this.#observing = list.filter((order) => order.of === 'observe');
-    this.#patterns = stops.filter(isOfPattern);
-    for (const stop of stops) this.#add(stop);
+    this.#index = index;
   }
 
   static of(list: readonly Order[]): Orders {
-    return list.length === 0 ? Orders.none : new Orders(list, null);
+    return list.length === 0 ? Orders.none : new Orders(list, indexOf(list), null);
+  }
+
+  /** Whether there is any stop. */
+  get hasStops(): boolean {
+    return this.#index.hasStops;
   }
 
   /** The same orders, of which it is not known whether there are later ones. */
   staleBecause(failure: StoreFailure): Orders {
-    return new Orders(this.list, failure);
+    return new Orders(this.list, this.#index, failure);
   }
 
   /** The stop of one kind that holds for a text; `null` if there is none. */
   stopOf(kind: ExactKind, what: string, now: NowClocks): StopOrder | null {
     if (!this.hasStops) return null;
-    const exact = this.#exact[kind].get(what);
+    const exact = this.#index.exact[kind].get(what);
     if (exact !== undefined && isInForce(exact, now)) return exact;
-    return kind === 'agent' && this.#patterns.length > 0 ? this.#stopOfPattern(what, now) : null;
+    return kind === 'agent' && this.#index.patterns.length > 0 ? this.#stopOfPattern(what, now) : null;
   }
 
   /**
@@ -83,7 +82,7 @@ export class Orders {
    */
   stopOfUser(subject: string, issuer: string | null, now: NowClocks): StopOrder | null {
     if (!this.hasStops) return null;
-    const found = this.#users.get(subject)?.find((stop) => {
+    const found = this.#index.users.get(subject)?.find((stop) => {
       const { issuer: named } = stoppedUser(stop);
       return (named === null || issuer === null || named === issuer) && isInForce(stop, now);
     });
@@ -104,29 +103,46 @@ export class Orders {
 
   /** The orders by which calls are only observed now. INVARIANT: none while `stale`, since their end may be missing. */
   observing(now: NowClocks): readonly ObserveOrder[] {
-    if (this.#observing.length === 0 || this.stale !== null) return NO_ORDERS;
-    return this.#observing.filter((order) => isInForce(order, now));
+    const { observing } = this.#index;
+    if (observing.length === 0 || this.stale !== null) return NO_ORDERS;
+    return observing.filter((order) => isInForce(order, now));
   }
 
   #stopOfPattern(what: string, now: NowClocks): StopOrder | null {
+    const { patternOf, patterns } = this.#index;
     // Safe: no text but a SPIFFE ID is of a pattern.
     const find = (agent: string): StopOrder | null =>
-      this.#patterns.find((stop) => stopsAgent(stop, agent as SpiffeId)) ?? null;
-    const found = this.#patternOf.of(what, find);
+      patterns.find((stop) => stopsAgent(stop, agent as SpiffeId)) ?? null;
+    const found = patternOf.of(what, find);
     return found !== null && isInForce(found, now) ? found : null;
   }
+}
 
-  #add(stop: StopOrder): void {
-    if (stop.kind === 'user') {
-      const { subject } = stoppedUser(stop);
-      const others = this.#users.get(subject);
-      if (others === undefined) this.#users.set(subject, [stop]);
-      else others.push(stop);
-      return;
-    }
-    const exact = this.#exact[stop.kind];
-    if (!exact.has(stop.what)) exact.set(stop.what, stop);
-  }
+function indexOf(list: readonly Order[]): OrderIndex {
+  const stops = list.filter((order) => order.of === 'stop').toSorted((a, b) => endOf(b) - endOf(a));
+  const exact = {
+    all: byWhat(stops, 'all'),
+    agent: byWhat(stops, 'agent'),
+    server: byWhat(stops, 'server'),
+    action: byWhat(stops, 'action'),
+  };
+  return {
+    hasStops: stops.length > 0,
+    exact,
+    users: Map.groupBy(
+      stops.filter(({ kind }) => kind === 'user'),
+      (stop) => stoppedUser(stop).subject,
+    ),
+    patterns: stops.filter(isOfPattern),
+    patternOf: new BoundedMemo({ maxKeyChars: 2_048 }),
+    observing: list.filter((order) => order.of === 'observe'),
+  };
+}
+
+/** The stops of a kind, of which the last of the same thing counts. */
+function byWhat(stops: readonly StopOrder[], of: ExactKind): ReadonlyMap<string, StopOrder> {
+  const named = stops.filter(({ kind }) => kind === of).toReversed();
+  return new Map(named.map((stop) => [stop.what, stop]));
 }
 
 const NO_ORDERS: readonly ObserveOrder[] = [];

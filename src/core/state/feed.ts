@@ -1,10 +1,24 @@
 import type { StoreFailure } from '../runtime/store-failure.ts';
+import { KEYS_ROOT } from './shared-keys.ts';
 
 /**
- * What changed of a root task: a task or token of its family, or only their common history. `keys`: the keys by which tokens are
- * verified, and no task.
+ * What changed of a root task: a task or token of its family, or only their common history. `keys` and `orders` are of no task, and concern
+ * all sidecars: the keys by which tokens are verified, and the orders of operators.
  */
-export type ChangedPart = 'task' | 'history' | 'keys';
+export type ChangedPart = 'task' | 'history' | 'keys' | 'orders';
+
+/** The root task of feed changes that are of the orders. No task has this id. */
+export const ORDERS_ROOT = 'orders';
+
+/** The root tasks of changes that concern all sidecars. */
+export const ROOTS_OF_ALL: readonly string[] = [KEYS_ROOT, ORDERS_ROOT];
+
+/** The part of a change as it is stored. */
+export const changedPartOf = (root: string, isHistory: boolean): ChangedPart => {
+  if (root === KEYS_ROOT) return 'keys';
+  if (root === ORDERS_ROOT) return 'orders';
+  return isHistory ? 'history' : 'task';
+};
 
 /** One change. */
 export interface FeedChange {

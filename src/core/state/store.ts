@@ -1,6 +1,8 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Saying } from '../task/context-change.ts';
+import type { Order } from '../order/order.ts';
+import type { Orders } from '../order/orders.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Cause } from '../task/cause.ts';
@@ -166,6 +168,8 @@ export interface StoreReader {
   restoredAtMs(): number | null | StoreFailure;
   /** The stop that lasts longest of those that concern a declaration; `null` if there is none. */
   stopOf(query: StopQuery): Stop | null | StoreFailure;
+  /** The orders of operators. A check of a turn sees those that were committed before the turn, as with `useStateOf`. */
+  ordersInForce(): Orders | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure;
   /** The first records of a task that wait in the outbox; at most `limit`. */
@@ -237,6 +241,13 @@ export interface Store extends StoreReader {
    * suspended tasks stay until those are resumed. `undefined` if the task does not exist.
    */
   liftStops(key: TaskKey, cause: Cause, by: string): Task | undefined | StoreFailure;
+  /**
+   * Puts an order in force, with its records. Idempotent by its id for 10 minutes, also if it was lifted meanwhile. `full` if as many are in
+   * force as there may be (`orderLimits`).
+   */
+  putOrder(order: Order, records: readonly EncodedRecord[]): null | StoreFailure;
+  /** Lifts an order and writes the records. Returns the order; `undefined`, without the records, if there is none with that id. */
+  liftOrder(id: string, records: readonly EncodedRecord[]): Order | undefined | StoreFailure;
   /** Sets the risk of an open task. A conflict if it has ended, `undefined` if it does not exist; `changed` as in `insertToken`. */
   setRisk(
     key: TaskKey,

@@ -17,6 +17,11 @@ export interface TaskStates {
   /** The orders in force, with why later ones may be missing. The same object until they change. */
   orders(): Orders;
   /**
+   * The orders in force, for the check and for the last look before its answer. If they cannot be read, those that were known last, as
+   * `stale`.
+   */
+  orders(): Orders;
+  /**
    * Treats a token as revoked in this process from now on, before that is written. It cannot fail. Of more than 16,384 tokens, the least
    * recently used are forgotten.
    */

@@ -94,7 +94,7 @@ export async function openDatabase(
 const noStates: Omit<State['states'], 'clocks'> = {
   of: () => noChecks,
   standing: () => noChecks,
-  orders: () => Orders.none,
+  orders: () => NO_ORDERS,
   refuse: () => undefined,
   open: () => null,
   turn: () => undefined,
@@ -182,3 +182,4 @@ function sharedFor<T>(everyMs: number, monotonicMs: () => number, ask: () => Pro
 }
 
 const noChecks = storeFailure('busy', 'this process decides no checks: its state is in a database');
+const NO_ORDERS = Orders.none.staleBecause(noChecks);

@@ -17,6 +17,7 @@ import {
   TOKEN_USES,
 } from './schema.ts';
 import { KEYS_SCHEMA } from './keys-schema.ts';
+import { ORDERS_SCHEMA } from './orders-schema.ts';
 import { RIGHTS_SCHEMA } from './rights-schema.ts';
 import { sealRows } from './rows/seal-rows.ts';
 import type { SealedRows } from './rows/seal-rows.ts';
@@ -44,6 +45,7 @@ const steps: readonly string[] = [
   STOPS,
   RIGHTS_SCHEMA,
   GIVEN,
+  ORDERS_SCHEMA,
 ];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
@@ -59,7 +61,7 @@ const grantsTo = (role: string): string => `
   GRANT TRUNCATE ON ${SETTLED} TO ${role};
   REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.version, ${SCHEMA_NAME}.digest_key FROM ${role};
   REVOKE UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.fleet FROM ${role};
-  REVOKE INSERT, DELETE, TRUNCATE ON ${SCHEMA_NAME}.feed_head, ${SCHEMA_NAME}.outbox_head FROM ${role};
+  REVOKE INSERT, DELETE, TRUNCATE ON ${SCHEMA_NAME}.feed_head, ${SCHEMA_NAME}.outbox_head, ${SCHEMA_NAME}.orders_head FROM ${role};
   REVOKE UPDATE ON ${SCHEMA_NAME}.received FROM ${role};
   REVOKE ALL ON ${SCHEMA_NAME}.revoked_keys FROM ${role}`;
 

@@ -3,6 +3,7 @@ import type { Clocks } from '../../../core/runtime/ports.ts';
 import { storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Authority } from '../../../core/state/authority.ts';
+import { liftOrder, nameOfPut, putOrder } from '../../../core/state/writes/order-writes.ts';
 import { liftStops } from '../../../core/state/writes/note-stops.ts';
 import type { Premises } from '../../../core/state/writes/premises.ts';
 import { namesOf, spendsProblem } from '../../../core/state/writes/settlement.ts';
@@ -24,6 +25,7 @@ import {
   settleUse,
 } from '../../../core/state/writes/writes.ts';
 import type { NeededRows } from './rows/needed-rows.ts';
+import type { PostgresOrders } from './postgres-orders.ts';
 import type { PostgresReads } from './rows/postgres-reads.ts';
 import type { LaneCall, WriteLane } from './write-lane.ts';
 
@@ -31,13 +33,14 @@ import type { LaneCall, WriteLane } from './write-lane.ts';
 export interface PostgresParts {
   readonly lane: WriteLane;
   readonly reads: PostgresReads;
+  readonly orders: Pick<PostgresOrders, 'inForce'>;
   /** Reads the clocks of this process. */
   readonly clocks: () => Clocks;
   readonly nowMs: () => number;
 }
 
 /** The authority: reads of the primary, and writes of the lane, each with the rows that it needs. */
-export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts): Authority {
+export function postgresAuthority({ clocks, lane, nowMs, orders, reads }: PostgresParts): Authority {
   const run: StorableWrite = (texts, call) =>
     texts.every(isStorableValue) ? lane.run(call) : Promise.resolve(notStorable());
   return {
@@ -50,8 +53,10 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
     openTasks: (...input) => reads.openTasks(...input),
     restoredAtMs: () => reads.restoredAtMs(),
     stopOf: (query) => reads.stopOf(query),
+    ordersInForce: () => orders.inForce(),
     ...issuanceWrites(run),
     ...taskChanges(run),
+    ...orderWrites(run),
     rememberOnce: (kind, key, untilMs) =>
       run([key], { needs: { remembered: [{ kind, key }] }, write: (rows) => rows.remember({ kind, key, untilMs }) }),
     ...recordWrites(run),
@@ -122,6 +127,20 @@ const taskChanges = (
     run([jtiDigest, cause.note, by], {
       needs: { tokens: [jtiDigest] },
       write: (rows) => revokeToken(rows, jtiDigest, { cause, by }),
+    }),
+});
+
+/** Orders of operators. */
+const orderWrites = (run: StorableWrite): Pick<Authority, 'putOrder' | 'liftOrder'> => ({
+  putOrder: (order, records) =>
+    run([JSON.stringify(order)], {
+      needs: { orders: true, decisions: [nameOfPut(order.id)], used: usedIn(records) },
+      write: (rows) => putOrder(rows, order, records),
+    }),
+  liftOrder: (id, records) =>
+    run([id], {
+      needs: { orders: true, used: usedIn(records) },
+      write: (rows) => liftOrder(rows, id, records),
     }),
 });
 

@@ -26,9 +26,9 @@ export interface Beat extends FeedHead {
   readonly marks: ReadonlyMap<number, string>;
 }
 
-const BEAT = `UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_seq = $3, details = $4, lease_ms = $5 WHERE id = $1
+const BEAT = `UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_seq = $3, details = $4, lease_ms = $5, knows_orders = true WHERE id = $1
   RETURNING beat`;
-const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, details, lease_ms) VALUES ($1, $2, 0, 0, $3, $4)
+const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, details, lease_ms, knows_orders) VALUES ($1, $2, 0, 0, $3, $4, true)
   ON CONFLICT DO NOTHING`;
 /** Only for that life of the database: the statement may arrive after a restore has begun the next life. */
 const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL AND epoch::text = $2';

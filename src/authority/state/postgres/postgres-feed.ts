@@ -1,8 +1,8 @@
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import { changedPartOf } from '../../../core/state/feed.ts';
 import type { Feed, FeedChange, FeedChanges } from '../../../core/state/feed.ts';
 import { cardsOf } from './rows/cards.ts';
-import { KEYS_ROOT } from '../../../core/state/shared-keys.ts';
 import type { AskedCard, CardsAtHead } from './rows/cards.ts';
 import type { Database } from './database.ts';
 import { headFrom } from './feed-head.ts';
@@ -94,7 +94,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     if (unsynced !== null) return unsynced;
     const changes = rows.map((row): FeedChange => {
       const root = String(row['root']);
-      return { root, part: root === KEYS_ROOT ? 'keys' : row['is_history'] === true ? 'history' : 'task' };
+      return { root, part: changedPartOf(root, row['is_history'] === true) };
     });
     return { changes, position: end, mark: this.#sealed(end, mark) };
   }

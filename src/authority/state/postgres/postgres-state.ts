@@ -20,6 +20,7 @@ import { encodingProblem, versionProblem } from './migrate.ts';
 import { postgresAuthority, postgresSettling } from './postgres-authority.ts';
 import { PostgresFeed } from './postgres-feed.ts';
 import { PostgresKeys } from './postgres-keys.ts';
+import { PostgresOrders } from './postgres-orders.ts';
 import { PostgresReads } from './rows/postgres-reads.ts';
 import { readerOf, RowSeal } from './rows/row-seal.ts';
 import { PositionSeal } from './rows/position-seal.ts';
@@ -57,6 +58,8 @@ export interface PostgresState {
   readonly guard: DatabaseGuard;
   /** The public keys of all authorities. */
   readonly keys: PostgresKeys;
+  /** The orders of operators. */
+  readonly orders: PostgresOrders;
   /** Lists, and the outbox as it is shown now. */
   readonly reader: PostgresReads;
   /** The outbox for a ledger. */
@@ -127,13 +130,15 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   database.guardedBy(guard);
   const lane = new WriteLane(database, { ...options, seal, clocks, newId, refusal: () => feed.lost });
   const reads = new PostgresReads(database, { nowMs, rows });
-  const parts = { clocks, database, lane, nowMs, reads };
+  const orders = new PostgresOrders(database, { feed, rows });
+  const parts = { clocks, database, lane, nowMs, orders, reads };
   return {
     authority: { ...postgresAuthority(parts), ...postgresUpkeep(parts) },
     settling: postgresSettling(lane),
     feed,
     guard,
     keys: new PostgresKeys(database, feed),
+    orders,
     reader: reads,
     outbox: new SyncedOutbox({ beats: feed, database, reads }),
     replica,

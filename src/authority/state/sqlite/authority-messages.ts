@@ -13,6 +13,8 @@ export const WRITES = [
   'setContext',
   'setRisk',
   'liftStops',
+  'putOrder',
+  'liftOrder',
   'revokeToken',
   'rememberOnce',
   'appendRecords',

@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { EncodedRecord } from '../../../core/ledger/encoded-record.ts';
-import { Orders } from '../../../core/order/orders.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Authority, Upkeep } from '../../../core/state/authority.ts';
 import type { ClockSources } from '../../../core/state/clock-floor.ts';
 import type { Feed } from '../../../core/state/feed.ts';
+import { knownOrders } from '../../../core/order/known-orders.ts';
 import { refusedPremise } from '../../../core/state/writes/premises.ts';
 import type { Settlement, Settling } from '../../../core/state/settling.ts';
 import type { Store } from '../../../core/state/store.ts';
@@ -144,7 +144,7 @@ export class AuthorityThread implements StateAccess {
       clocks: () => reader.clocks(),
       of: (key, jtiDigest) => this.#broken ?? reader.useStateOf(key.issuer, key.id, jtiDigest),
       standing: (key, jtiDigest) => this.#broken ?? reader.standingOf(key.issuer, key.id, jtiDigest),
-      orders: () => Orders.none,
+      orders: knownOrders(() => this.#broken ?? reader.ordersInForce()),
       refuse: (jtiDigest) => reader.refuseToken(jtiDigest),
       open: () => null,
       turn: () => reader.turn(),
@@ -164,6 +164,7 @@ export class AuthorityThread implements StateAccess {
       openTasks: (...input) => read(() => reader.openTasks(...input)),
       restoredAtMs: () => read(() => reader.restoredAtMs()),
       stopOf: (query) => read(() => reader.stopOf(query)),
+      ordersInForce: () => read(() => reader.ordersInForce()),
       insertTask: (task, token, records, ...decidedBy) =>
         this.#write('insertTask', task, token, records.map(handedOver), ...decidedBy),
       insertPart: async (part, token, records, handed, ...decidedBy) =>
@@ -176,6 +177,8 @@ export class AuthorityThread implements StateAccess {
       applyTaskEvent: (key, ...input) => this.#write('applyTaskEvent', keyOf(key), ...input),
       setContext: (key, ...input) => this.#write('setContext', keyOf(key), ...input),
       liftStops: (key, ...input) => this.#write('liftStops', keyOf(key), ...input),
+      putOrder: (order, records) => this.#write('putOrder', order, records.map(handedOver)),
+      liftOrder: (id, records) => this.#write('liftOrder', id, records.map(handedOver)),
       setRisk: (key, ...input) => this.#write('setRisk', keyOf(key), ...input),
       revokeToken: (...input) => this.#write('revokeToken', ...input),
       rememberOnce: (...input) => this.#write('rememberOnce', ...input),

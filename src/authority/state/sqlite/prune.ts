@@ -1,6 +1,7 @@
 /** Deletes ended tasks once no token of theirs can be used and the ledger has their records. */
 import type { Connection } from './connection.ts';
 import type { Pruned, TaskKey } from '../../../core/state/store.ts';
+import { forgetOrders, hasOldOrders } from './tables/order-table.ts';
 import { forgetSettled, hasOldSettled } from './tables/settled-table.ts';
 import { forgetStops, hasOldStops } from './tables/stop-table.ts';
 
@@ -10,7 +11,7 @@ export const PRUNE_SKEW_MS = 60_000;
 const MAX_ROWS = 128;
 /** Most root tasks that a step looks at. */
 const MAX_ROOTS = 32;
-/** Most replay keys, most settled decisions and most stops that a step deletes. */
+/** Most replay keys, most settled decisions, most stops and most orders that a step deletes. */
 const MAX_KEYS = 128;
 
 const ROOTS = `SELECT issuer, id, ended_ms FROM tasks INDEXED BY tasks_ended
@@ -48,10 +49,11 @@ interface Due {
   readonly roots: readonly Root[];
   /** The start of the next look. */
   readonly next: Root;
-  /** Whether replay keys, settled decisions or stops are due for deletion. */
+  /** Whether replay keys, settled decisions, stops or orders are due for deletion. */
   readonly hasKeys: boolean;
   readonly hasSettled: boolean;
   readonly hasStops: boolean;
+  readonly hasOrders: boolean;
 }
 
 /**
@@ -84,18 +86,21 @@ export class Pruning {
     const hasKeys = this.#connection.statement(HAS_KEYS).get(this.#connection.floorMs()) !== undefined;
     const hasSettled = hasOldSettled(this.#connection);
     const hasStops = hasOldStops(this.#connection, this.#nowMs());
-    if (roots.length > 0 || hasKeys || hasSettled || hasStops) return { roots, next, hasKeys, hasSettled, hasStops };
+    const hasOrders = hasOldOrders(this.#connection, this.#nowMs());
+    if (roots.length > 0 || hasKeys || hasSettled || hasStops || hasOrders)
+      return { roots, next, hasKeys, hasSettled, hasStops, hasOrders };
     this.#seen = next;
     return null;
   }
 
   /** Deletes what `due` returned, as far as a step goes. Within a transaction. */
-  step({ roots, next, hasKeys, hasSettled, hasStops }: Due): Pruned {
+  step({ roots, next, hasKeys, hasSettled, hasStops, hasOrders }: Due): Pruned {
     this.#left = MAX_ROWS;
     this.#deleted = 0;
     const keys = hasKeys ? this.#connection.statement(FORGET_KEYS).run(this.#connection.floorMs()).changes : 0;
     const settled = hasSettled ? forgetSettled(this.#connection, MAX_KEYS) : 0;
     const stops = hasStops ? forgetStops(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
+    const orders = hasOrders ? forgetOrders(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
     let last = this.#seen;
     for (const root of roots) {
       if (this.#left <= 0) break;
@@ -107,7 +112,7 @@ export class Pruning {
     if (isDone) this.#seen = next;
     else if (this.#deleted === 0) this.#seen = last;
     const isMore = isDone ? next !== START : this.#deleted > 0;
-    return { tasks: this.#deleted, isMore: isMore || Math.max(Number(keys), settled, stops) === MAX_KEYS };
+    return { tasks: this.#deleted, isMore: isMore || Math.max(Number(keys), settled, stops, orders) === MAX_KEYS };
   }
 
   /** INVARIANT: uses the earlier of both clocks, so that a clock that is ahead deletes nothing. */

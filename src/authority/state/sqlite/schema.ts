@@ -4,7 +4,7 @@ import type { FileFormat, SchemaStep } from '../../../core/sqlite/file-format.ts
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 12;
+const SCHEMA_VERSION = 13;
 
 /**
  * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row if it never was. Since version
@@ -65,6 +65,17 @@ CREATE TABLE stops (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX stops_task ON stops (task, issuer) WHERE task > '';
 CREATE INDEX stops_ended ON stops (ended_ms) WHERE ended_ms IS NOT NULL;
+`;
+
+/** The orders of operators (`core/order/order.ts`), as JSON. Since version 13. */
+const ORDERS = `
+CREATE TABLE orders (
+  id TEXT PRIMARY KEY,
+  of TEXT NOT NULL CHECK (of IN ('stop', 'observe')),
+  until_ms INTEGER,
+  body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orders_until ON orders (until_ms) WHERE until_ms IS NOT NULL;
 `;
 
 /** The stops of tasks that were suspended before. When is not known: the instant is that of their acceptance. */
@@ -237,6 +248,7 @@ ${RESTORED}
 ${FEED_AND_SETTLED}
 ${TOKEN_USES}
 ${STOPS}
+${ORDERS}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -250,6 +262,7 @@ const steps: readonly SchemaStep[] = [
   { from: 9, run: (db) => db.exec(FEED_AND_SETTLED) },
   { from: 10, run: (db) => db.exec(TOKEN_USES) },
   { from: 11, run: (db) => db.exec(STOPS + STOPS_OF_SUSPENDED) },
+  { from: 12, run: (db) => db.exec(ORDERS) },
 ];
 
 /** The state file. */

@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts';
 import { writeHistory } from './tables/history-table.ts';
 import { insertRecords } from './tables/outbox-table.ts';
 import { isSettled, noteSettled } from './tables/settled-table.ts';
+import { deleteOrder, insertOrder, ordersIn } from './tables/order-table.ts';
 import { addStops, endStops, deleteStops, removeStops, stopAt } from './tables/stop-table.ts';
 import { countOpenParts, insertTaskRow, openPartsOf, taskAt, updateTaskRow } from './tables/task-table.ts';
 import { insertTokenRow, setRevoked, tokenAt, useStateAt } from './tables/token-table.ts';
@@ -39,5 +40,8 @@ export const sqliteRows = (
   endStops: (key, endedAtMs) => endStops(connection, key, endedAtMs),
   liftStops: (query) => deleteStops(connection, query),
   removeStops: (key) => removeStops(connection, key),
+  orders: () => ordersIn(connection),
+  addOrder: (order) => insertOrder(connection, order),
+  removeOrder: (id) => deleteOrder(connection, id),
   addRecords: (records) => insertRecords(connection, records),
 });

@@ -22,6 +22,8 @@ import {
   settleUse,
   takeFrom,
 } from '../../../core/state/writes/writes.ts';
+import type { Order } from '../../../core/order/order.ts';
+import { liftOrder, putOrder } from '../../../core/state/writes/order-writes.ts';
 import { liftStops } from '../../../core/state/writes/note-stops.ts';
 import { sqliteRows } from './sqlite-rows.ts';
 import { Connection } from './connection.ts';
@@ -146,6 +148,14 @@ export class SqliteStore extends SqliteReader implements Store {
 
   liftStops(key: TaskKey, cause: Cause, by: string): Task | undefined | StoreFailure {
     return this.connection.write([key.issuer, key.id, cause.note, by], () => liftStops(this.#rows, key, { cause, by }));
+  }
+
+  putOrder(order: Order, records: readonly EncodedRecord[]): null | StoreFailure {
+    return this.connection.write([JSON.stringify(order)], () => putOrder(this.#rows, order, records));
+  }
+
+  liftOrder(id: string, records: readonly EncodedRecord[]): Order | undefined | StoreFailure {
+    return this.connection.write([id], () => liftOrder(this.#rows, id, records));
   }
 
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {

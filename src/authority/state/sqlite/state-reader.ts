@@ -3,6 +3,7 @@ import type { Task } from '../../../core/task/task.ts';
 import type { Clocks } from '../../../core/runtime/ports.ts';
 import type { FloorMark } from '../../../core/state/clock-floor.ts';
 import type { HeldTask } from '../../../core/fleet/card.ts';
+import type { Orders } from '../../../core/order/orders.ts';
 import { Connection } from './connection.ts';
 import { sizeOfFile } from './file-space.ts';
 import { fileIdOf, outboxAfter, outboxEnd, waitingRecordsOf } from './tables/outbox-table.ts';
@@ -12,7 +13,7 @@ import { digestKeyOf, secretDigests, sightings } from './tables/secret-table.ts'
 import { changesAfter, endOfFeed } from './tables/feed-table.ts';
 import type { FeedChanges } from '../../../core/state/feed.ts';
 import type { ReportedUses } from '../../../core/state/reported-uses.ts';
-import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type {
   OutboxRecord,
@@ -31,6 +32,7 @@ import type {
 import type { SecretSighting } from '../../../core/state/secret-sighting.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './tables/task-table.ts';
 import { stopAt } from './tables/stop-table.ts';
+import { UnreadableOrder } from './tables/order-table.ts';
 import { tokenAt, useStateAt } from './tables/token-table.ts';
 import { reportedUsesAt } from './tables/token-uses-table.ts';
 import { UseStates } from './use-states.ts';
@@ -143,6 +145,17 @@ export class SqliteReader implements StateReader {
 
   restoredAtMs(): number | null | StoreFailure {
     return this.connection.read([], () => restoredAt(this.connection));
+  }
+
+  ordersInForce(): Orders | StoreFailure {
+    return this.connection.read([], () => {
+      try {
+        return this.useStates.orders();
+      } catch (error) {
+        if (!(error instanceof UnreadableOrder)) throw error;
+        return storeFailure('unusable', `an order in the state file cannot be read: ${error.message}`);
+      }
+    });
   }
 
   stopOf(query: StopQuery): Stop | null | StoreFailure {

@@ -2,8 +2,10 @@ import { LRUCache } from 'lru-cache';
 import { dropWhere } from '../../../core/runtime/collections/drop-where.ts';
 import type { Connection } from './connection.ts';
 import { changesAfter, endOfFeed } from './tables/feed-table.ts';
+import { Orders } from '../../../core/order/orders.ts';
 import { stateAt } from '../../../core/task/task.ts';
 import type { ChangedPart } from '../../../core/state/feed.ts';
+import { ordersIn } from './tables/order-table.ts';
 import type { TaskStanding, TaskKey, UseState } from '../../../core/state/store.ts';
 import { useStateAt } from './tables/token-table.ts';
 
@@ -57,6 +59,8 @@ export class UseStates {
   #isTurn = false;
   /** Number of states that were cached. */
   #cached = 0;
+  /** `null` if they may have changed since they were read. */
+  #orders: Orders | null = null;
 
   /** @param maxStates tokens whose state is cached, with 2 KiB for each on average. The state of any other is read from the file again. */
   constructor(connection: Connection, maxStates: number) {
@@ -79,6 +83,13 @@ export class UseStates {
   /** The cached task and token, even if the history was written to since. Within `read`. */
   standing(key: TaskKey, jtiDigest: string): TaskStanding | undefined {
     return this.#standing(key, jtiDigest)?.state;
+  }
+
+  /** The orders in force, read again if they have changed. Within `read`. */
+  orders(): Orders {
+    if (!this.#isTurn) this.#ask();
+    this.#orders ??= Orders.of(ordersIn(this.#connection));
+    return this.#orders;
   }
 
   /**
@@ -116,6 +127,7 @@ export class UseStates {
   /** Invalidates everything: after writes of another connection that the feed cannot name, and after writes that were rolled back. */
   forgetAll(): void {
     this.#states.clear();
+    this.#orders = null;
   }
 
   #standing({ issuer, id }: TaskKey, jtiDigest: string): CachedState | undefined {
@@ -134,6 +146,7 @@ export class UseStates {
   }
 
   #apply(root: string, part: ChangedPart): void {
+    if (part === 'orders') this.#orders = null;
     const family = this.#families.get(root);
     if (family === undefined) return;
     if (part === 'task') family.taskChanges += 1;

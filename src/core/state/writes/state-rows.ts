@@ -1,6 +1,7 @@
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { encodedRecord } from '../../ledger/encoded-record.ts';
 import type { LedgerRecord } from '../../ledger/record.ts';
+import type { Order } from '../../order/order.ts';
 import type { TaskHistory } from '../../task/history.ts';
 import type { Stop, StopQuery, StopRow } from '../../task/stop.ts';
 import type { Task } from '../../task/task.ts';
@@ -47,6 +48,11 @@ export interface StateRows {
   liftStops(query: Omit<StopQuery, 'subject'>): void;
   /** Deletes the stops of a suspended task. */
   removeStops(key: TaskKey): void;
+  /** All orders that were not lifted, also those that are over. */
+  orders(): readonly Order[];
+  /** Adds an order, or removes it, and announces the change to the feed. */
+  addOrder(order: Order): void;
+  removeOrder(id: string): void;
   /** Adds records to the outbox, in order, and restarts the idle time of tasks with allowed uses. */
   addRecords(records: readonly EncodedRecord[]): void;
 }

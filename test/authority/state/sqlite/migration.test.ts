@@ -12,6 +12,7 @@ import { openStore, openStoreForReading } from '../../../../src/authority/state/
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../../builders/state-file.ts';
+import { stopOrder } from '../../../builders/order.ts';
 import { byOperator, issuer, taskNumber } from '../../../builders/task.ts';
 import { compiledOnce } from '../../../core/state/writer-process.ts';
 
@@ -22,7 +23,7 @@ const environment = compiledOnce(folder());
 const fileOf8 = () => fileOf(8);
 
 /** A file as written by the last build with that version of the schema. */
-function fileOf(version: 8 | 9 | 10 | 11): string {
+function fileOf(version: 8 | 9 | 10 | 11 | 12): string {
   const file = join(folder(), 'state.db');
   const db = new DatabaseSync(file);
   db.exec(readFileSync(resolve(import.meta.dirname, `../../../core/state/state-schema-${version}.sql`), 'utf8'));
@@ -124,6 +125,19 @@ describe('migrateFile', () => {
     store.close();
   });
 
+  it('migrates a file of version 12 to exactly the schema of a new one, if operators give orders', () => {
+    const file = fileOf(12);
+    expect(migrate(file)).toEqual({ from: 12, to: stateFormat.version, copy: `${file}.schema-12` });
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    const store = mustOpen(file, { nowMs: () => 3_000 });
+    const { agent, subject } = taskNumber(3);
+    expect(store.stopOf({ issuer, agent, subject, actions: ['payments.read'] })).toMatchObject({ sinceMs: 3 });
+    expect(store.ordersInForce()).toMatchObject({ list: [] });
+    expect(store.putOrder(stopOrder(), [])).toBeNull();
+    expect(store.ordersInForce()).toMatchObject({ list: [stopOrder()] });
+    store.close();
+  });
+
   it('keeps a copy of the former file beside it, readable by its owner only', () => {
     const file = fileOf8();
     migrate(file);
@@ -139,7 +153,7 @@ describe('migrateFile', () => {
       expect(opened).toMatchObject({
         code: 'unusable',
         detail: expect.stringMatching(
-          /has schema version 8, this build has version 12: `remit serve` of this build brings it up to date/,
+          /has schema version 8, this build has version 13: `remit serve` of this build brings it up to date/,
         ),
       });
     }
@@ -151,9 +165,9 @@ describe('migrateFile', () => {
       'earlier than the first release',
       7,
       'unusable',
-      /version 7, this build has version 12: this build migrates from version 8 or later: let the tasks/,
+      /version 7, this build has version 13: this build migrates from version 8 or later: let the tasks/,
     ],
-    ['of a later build', 13, 'later', /version 13, this build has version 12: run that build or a later build$/],
+    ['of a later build', 14, 'later', /version 14, this build has version 13: run that build or a later build$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
     const file = fileOf8();
     const db = new DatabaseSync(file);
@@ -185,7 +199,7 @@ describe('migrateFile', () => {
       further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
     );
     expect(isStoreFailure(failing) && failing.detail).toMatch(
-      /could not be migrated from schema version 8 to 13; no step is half done/,
+      /could not be migrated from schema version 8 to 14; no step is half done/,
     );
     expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();

@@ -6,6 +6,7 @@ import type { TaskKey } from '../../../../core/state/store.ts';
 import type { RowReader } from './row-seal.ts';
 import { historyFromRow } from './rows-read.ts';
 import { RowSet } from './row-set.ts';
+import { LOCK_ORDERS, SELECT_ORDERS } from './order-statements.ts';
 import { lockAgents, selectStops, stopFrom } from './stop-statements.ts';
 import type { StopQuery } from '../../../../core/task/stop.ts';
 
@@ -26,6 +27,8 @@ export interface NeededRows {
   readonly stops?: readonly StopQuery[];
   /** Tasks that may be stopped or resumed, with their families. */
   readonly stopping?: readonly TaskKey[];
+  /** Whether the orders are read, and locked. */
+  readonly orders?: true;
   /** Ids of tasks with allowed uses, whose idle time may be restarted. */
   readonly used?: readonly string[];
 }
@@ -80,7 +83,7 @@ interface LockedRows {
 export async function lockedRows(
   client: PoolClient,
   needs: readonly NeededRows[],
-  { taskIn, tokenIn, spentIn }: RowReader,
+  { taskIn, tokenIn, spentIn, orderIn }: RowReader,
 ): Promise<LockedRows> {
   const keysOf = (name: 'tasks' | 'families' | 'uses' | 'stopping') => needs.flatMap((need) => need[name] ?? []);
   const textsOf = (name: 'tokens' | 'decisions' | 'used') => [...new Set(needs.flatMap((need) => need[name] ?? []))];
@@ -90,9 +93,11 @@ export async function lockedRows(
   const kinds = remembered.map(({ kind }) => kind);
   const keys = columnsOf([...keysOf('tasks'), ...keysOf('families'), ...keysOf('uses')]);
   const [stops, stopping] = [needs.flatMap((need) => need.stops ?? []), keysOf('stopping')];
+  const needsOrders = needs.some(({ orders }) => orders === true);
   const readStops = isEmpty(stops) ? null : selectStops(stops);
   const reads: readonly (Statement | null)[] = [
     isEmpty(stops) && isEmpty(stopping) ? null : lockAgents(stopping, stops),
+    ...(needsOrders ? [LOCK_ORDERS, SELECT_ORDERS] : []),
     { text: LOCK, values: [...keys, tokens, used] },
     { text: TASKS, values: [...keys, tokens] },
     isEmpty(families[0]) && isEmpty(used) ? null : { text: FAMILIES, values: [...families, used] },
@@ -127,6 +132,10 @@ export async function lockedRows(
     rows.loadRemembered({ kind: String(row['kind']), key: String(row['key']) }, Number(row['until_ms']));
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
   if (readStops !== null) for (const row of found(readStops.text)) rows.loadStop(stopFrom(row));
+  for (const row of found(SELECT_ORDERS.text)) {
+    const order = orderIn(row);
+    if (order !== null) rows.loadOrder(order);
+  }
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
   const { lost, now_ms: nowMs } = found(HEAD)[0] ?? {};
   return { rows, lost: typeof lost === 'string' ? lost : null, databaseMs: Number(nowMs) };

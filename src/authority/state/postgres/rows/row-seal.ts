@@ -1,8 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
+import type { Order } from '../../../../core/order/order.ts';
 import type { TokenOfTask } from '../../../../core/state/store.ts';
 import type { RootedTask, SpentRow } from './row-set.ts';
-import { tokenFrom } from './rows-read.ts';
+import { orderFromRow, tokenFrom } from './rows-read.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -59,6 +60,19 @@ export class RowSeal {
     return this.#isAsWritten({ seal: row['given_seal'] }, this.ofGiven(read), what) ? read : { ...read, given: 0 };
   }
 
+  ofOrder(order: Order): string {
+    return this.#code(['order', JSON.stringify(order)]);
+  }
+
+  /**
+   * The order in a row; `null` if it only lets calls be observed and no authority wrote it so. A stop counts whoever wrote it: it gives no
+   * right.
+   */
+  orderIn(row: Row): Order | null {
+    const order = orderFromRow(row);
+    return order.of === 'stop' || this.#isAsWritten(row, this.ofOrder(order), `order ${order.id}`) ? order : null;
+  }
+
   #isAsWritten({ seal }: Row, expected: string, what: string): boolean {
     const [given, code] = [Buffer.from(typeof seal === 'string' ? seal : ''), Buffer.from(expected)];
     const isAsWritten = given.length === code.length && timingSafeEqual(given, code);
@@ -90,14 +104,16 @@ export interface RowReader {
   readonly taskIn: (row: Row) => RootedTask | null;
   readonly tokenIn: (row: Row) => TokenOfTask | null;
   readonly spentIn: (row: Row) => SpentRow;
+  readonly orderIn: (row: Row) => Order | null;
 }
 
 /** The reader of a seal; without a seal, all rows count. */
 export const readerOf = (seal: RowSeal | null): RowReader =>
   seal === null
-    ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom }
+    ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom, orderIn: orderFromRow }
     : {
         taskIn: (row) => seal.taskIn(row),
         tokenIn: (row) => seal.tokenIn(row),
         spentIn: (row) => seal.spentIn(row),
+        orderIn: (row) => seal.orderIn(row),
       };

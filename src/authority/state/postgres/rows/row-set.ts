@@ -8,11 +8,15 @@ import type { TaskHistory } from '../../../../core/task/history.ts';
 import { longestOf } from '../../../../core/task/stop.ts';
 import type { Stop, StopQuery, StopRow } from '../../../../core/task/stop.ts';
 import type { Task } from '../../../../core/task/task.ts';
+import { ORDERS_ROOT } from '../../../../core/state/feed.ts';
 import type { ChangedPart } from '../../../../core/state/feed.ts';
 import { MAX_REPLAY_ROWS, replayRowsFull } from '../../../../core/state/replay-memory.ts';
+import type { Order } from '../../../../core/order/order.ts';
 import type { StateRows } from '../../../../core/state/writes/state-rows.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../../../../core/state/store.ts';
 import { keyText } from './key-text.ts';
+import { OrderRows } from './order-rows.ts';
+import type { StopChange } from './stop-statements.ts';
 import { UndoLog } from './undo-log.ts';
 
 /** A task with the id of its root task. */
@@ -41,13 +45,6 @@ export interface SpentRow {
   /** What of it was given back. */
   readonly given: number;
 }
-
-/** A change of stops. They are written in order. */
-export type StopChange =
-  | { readonly kind: 'add'; readonly stops: readonly StopRow[] }
-  | { readonly kind: 'end'; readonly key: TaskKey; readonly endedAtMs: number }
-  | { readonly kind: 'remove'; readonly key: TaskKey }
-  | { readonly kind: 'lift'; readonly query: Omit<StopQuery, 'subject'> };
 
 /** A key that exists: thrown by an insert, and returned by `attempt`. */
 class Conflict extends Error {}
@@ -80,6 +77,7 @@ export class RowSet implements StateRows {
   #stopChanges: readonly StopChange[] = [];
   #clocks: Clocks = { wallMs: 0, floorMs: 0, monotonicMs: 0 };
   readonly #undo = new UndoLog();
+  readonly #orders = new OrderRows(this.#undo, () => this.#announce(ORDERS_ROOT, 'orders'));
 
   loadTask(rooted: RootedTask): void {
     this.#tasks.set(keyText(rooted.task), rooted);
@@ -113,6 +111,10 @@ export class RowSet implements StateRows {
     this.#stops = [...this.#stops, stop];
   }
 
+  loadOrder(order: Order): void {
+    this.#orders.load(order);
+  }
+
   /** Runs a write by the clock readings of its call. Undoes all of it if it gives a failure, or meets a key that exists. */
   attempt<T>(clocks: Clocks, write: (rows: RowSet) => T): T | StoreFailure {
     this.#clocks = clocks;
@@ -140,6 +142,7 @@ export class RowSet implements StateRows {
       histories: valuesOf(this.#histories, histories),
       settled: [...settled],
       remembered: valuesOf(this.#remembered, remembered),
+      orders: this.#orders.changed(),
       feed: [...feed],
       stops: this.#stopChanges,
       records: this.#records,
@@ -275,6 +278,10 @@ export class RowSet implements StateRows {
   liftStops(query: Omit<StopQuery, 'subject'>): void {
     this.#changeStops({ kind: 'lift', query });
   }
+
+  readonly orders = (): readonly Order[] => this.#orders.all();
+  readonly addOrder = (order: Order): void => this.#orders.set(order.id, order);
+  readonly removeOrder = (id: string): void => this.#orders.set(id, null);
 
   /** `Store.rememberOnce`. */
   remember({ kind, key, untilMs }: Omit<Remembered, 'isNew'>): 'new' | 'seen' | StoreFailure {

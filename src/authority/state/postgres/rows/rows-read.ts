@@ -1,3 +1,6 @@
+import { storedOrder } from '../../../../core/order/order.ts';
+import type { Order } from '../../../../core/order/order.ts';
+import { isProblem } from '../../../../core/runtime/problem.ts';
 import type { TaskHistory } from '../../../../core/task/history.ts';
 import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
 import type { TokenOfTask } from '../../../../core/state/store.ts';
@@ -17,6 +20,16 @@ export const tokenFrom = (row: Row): TokenOfTask => ({
   revokedAtMs: numberOrNull(row['revoked_ms']),
   boundTo: String(row['bound_to']),
 });
+
+/** A row of orders that cannot be read: an operator gave an order, and it is not known which. */
+export class UnreadableOrderRow extends Error {}
+
+/** The order in a row of `orders`. Throws if it is not one. */
+export function orderFromRow(row: Row): Order {
+  const order = storedOrder(String(row['body']));
+  if (isProblem(order)) throw new UnreadableOrderRow(`an order in the database cannot be read: ${order.problem}`);
+  return order;
+}
 
 /** The same without its task. */
 export function issuedOf({ issuer: _issuer, taskId: _taskId, ...issued }: TokenOfTask): IssuedTokenState {

@@ -3,9 +3,15 @@ import type { StopQuery, StopRow } from '../../../../core/task/stop.ts';
 import type { TaskKey } from '../../../../core/state/store.ts';
 import { numberOrNull } from '../../../../core/state/writes/task-row.ts';
 import type { Statement } from '../flight.ts';
-import type { StopChange } from './row-set.ts';
 
 type Row = Readonly<Record<string, unknown>>;
+
+/** A change of stops. They are written in order. */
+export type StopChange =
+  | { readonly kind: 'add'; readonly stops: readonly StopRow[] }
+  | { readonly kind: 'end'; readonly key: TaskKey; readonly endedAtMs: number }
+  | { readonly kind: 'remove'; readonly key: TaskKey }
+  | { readonly kind: 'lift'; readonly query: Omit<StopQuery, 'subject'> };
 
 /**
  * For each action the stop of a suspended task, else that of ended tasks, whose column `task` is empty: a single seek in the primary key

@@ -19,6 +19,13 @@ export class UndoLog {
     map.set(key, value);
   }
 
+  /** Removes a key of a map. */
+  delete<K, V>(map: Map<K, V>, key: K): void {
+    const before = map.get(key);
+    if (before !== undefined) this.#undo.push(() => map.set(key, before));
+    map.delete(key);
+  }
+
   /** Adds a text to a set. */
   mark(set: Set<string>, text: string): void {
     if (set.has(text)) return;

@@ -6,6 +6,7 @@ import type { Statement } from '../flight.ts';
 import type { Remembered, RootedTask, RowSet, SpentRow } from './row-set.ts';
 import type { RowSeal } from './row-seal.ts';
 import type { SettledPlace } from './settled-parts.ts';
+import { orderStatements } from './order-statements.ts';
 import { stopStatements } from './stop-statements.ts';
 
 const SET_TASKS = `UPDATE remit.tasks t SET state = r.state, ended_ms = r.ended_ms, cause = r.cause, cause_note = r.cause_note,
@@ -52,7 +53,7 @@ export function statementsOf(
   rows: RowSet,
   { place, floorMs, seal }: { readonly place: SettledPlace; readonly floorMs: number; readonly seal: RowSeal | null },
 ): readonly Statement[] {
-  const { newTasks, tasks, newTokens, revoked, spent, histories, remembered, settled, stops, feed, records } =
+  const { newTasks, tasks, newTokens, revoked, spent, histories, remembered, settled, stops, orders, feed, records } =
     rows.changed();
   const taskRow = (rooted: RootedTask): object => taskRowOf({ ...rooted, revision: rooted.revision + 1 }, seal);
   const tokens = newTokens.map((token) => tokenRow(token, seal));
@@ -79,7 +80,7 @@ export function statementsOf(
   const statements: Statement[] = batches
     .filter(([, batch]) => batch.length > 0)
     .map(([text, batch]) => ({ text, values: [JSON.stringify(batch)] }));
-  statements.push(...stopStatements(stops));
+  statements.push(...stopStatements(stops), ...orderStatements(orders, seal));
   if (records.length > 0) statements.push(addingRecords(records));
   if (feed.length > 0) {
     const values = [feed.map(([root]) => root), feed.map(([, part]) => part === 'history'), feed.length, floorMs];

@@ -1,5 +1,6 @@
 /** The table of changes that sidecars follow. */
 import type { StatementSync } from 'node:sqlite';
+import { changedPartOf } from '../../../../core/state/feed.ts';
 import type { ChangedPart, FeedChange, FeedChanges } from '../../../../core/state/feed.ts';
 
 /** The part of a connection that this file uses. */
@@ -39,9 +40,9 @@ export function changesAfter(connection: Statements, position: number): FeedChan
   const [first] = rows;
   if (first === undefined) return { changes: [], position };
   if (Number(first['seq']) !== position + 1) return null;
-  const changes = rows.map((row): FeedChange => ({
-    root: String(row['root']),
-    part: row['is_history'] === 1 ? 'history' : 'task',
-  }));
+  const changes = rows.map((row): FeedChange => {
+    const root = String(row['root']);
+    return { root, part: changedPartOf(root, row['is_history'] === 1) };
+  });
   return { changes, position: position + rows.length };
 }

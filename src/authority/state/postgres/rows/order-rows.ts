@@ -1,0 +1,43 @@
+import type { Order } from '../../../../core/order/order.ts';
+import type { UndoLog } from './undo-log.ts';
+
+/** A change of an order; `order` is `null` if it was removed. */
+export interface OrderChange {
+  readonly id: string;
+  readonly order: Order | null;
+}
+
+/** The orders of a transaction in memory: as read, and as changed since. */
+export class OrderRows {
+  readonly #undo: UndoLog;
+  readonly #announce: () => void;
+  readonly #orders = new Map<string, Order>();
+  readonly #changed = new Map<string, OrderChange>();
+
+  /** @param announce called with each change */
+  constructor(undo: UndoLog, announce: () => void) {
+    this.#undo = undo;
+    this.#announce = announce;
+  }
+
+  load(order: Order): void {
+    this.#orders.set(order.id, order);
+  }
+
+  all(): readonly Order[] {
+    return [...this.#orders.values()];
+  }
+
+  /** Adds an order; `null` removes that of the id. */
+  set(id: string, order: Order | null): void {
+    if (order === null) this.#undo.delete(this.#orders, id);
+    else this.#undo.set(this.#orders, id, order);
+    this.#undo.set(this.#changed, id, { id, order });
+    this.#announce();
+  }
+
+  /** What to write: the last change of each. */
+  changed(): readonly OrderChange[] {
+    return [...this.#changed.values()];
+  }
+}
