@@ -258,6 +258,7 @@ export class Authority {
         digest_key: Buffer.alloc(0),
         issuer: '',
         now_ms: this.party.wallMs(),
+        orders: false,
       },
     });
   }

@@ -1,6 +1,7 @@
 /** The database of an authority. */
 import type { HeldTask } from '../../core/fleet/card.ts';
 import type { Position } from '../../core/fleet/messages.ts';
+import type { Orders } from '../../core/order/orders.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import type { Authority, Upkeep } from '../../core/state/authority.ts';
@@ -21,6 +22,12 @@ export interface WantedCard {
 export interface ReadCards {
   /** In the order of the question; `null` if there is no such task. */
   readonly cards: readonly (HeldTask | null)[];
+  readonly seq: number;
+}
+
+/** The orders at a head of the feed. */
+export interface OrdersAtHead {
+  readonly orders: Orders;
   readonly seq: number;
 }
 
@@ -58,6 +65,8 @@ export interface AuthorityEngine {
   readonly proofs?: PositionProofs;
   /** Why the database is known to lack commits; `null` if it is not. Absent if the feed alone shows it. */
   lost?(): string | null;
+  /** The orders in force, with every change up to a number of the feed: none that a failover may take back. */
+  orders(): Promise<OrdersAtHead | StoreFailure>;
   /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later head. */
   beat(): Promise<number | StoreFailure>;
   readonly settling: Settling;
@@ -76,7 +85,7 @@ export function sqliteEngine({
 }: {
   readonly authority: Pick<Authority & Upkeep, 'appendRecords' | 'keepRecord'>;
   readonly feed: Feed;
-  readonly reader: Pick<StateReader, 'fileId' | 'restoredAtMs' | 'heldTask' | 'reportedUses'>;
+  readonly reader: Pick<StateReader, 'fileId' | 'restoredAtMs' | 'heldTask' | 'reportedUses' | 'ordersInForce'>;
   readonly settling: Settling;
 }): AuthorityEngine {
   return {
@@ -116,6 +125,13 @@ export function sqliteEngine({
     feedAfter: async (position) => {
       const found = await feed.feedAfter(position);
       return found === null || isStoreFailure(found) ? found : { ...found, mark: '' };
+    },
+    orders: async () => {
+      // INVARIANT: as with cards.
+      const seq = await feed.feedEnd();
+      if (isStoreFailure(seq)) return seq;
+      const orders = reader.ordersInForce();
+      return isStoreFailure(orders) ? orders : { orders, seq };
     },
     // An empty write is a commit too: it moves the clock mark of the file.
     beat: async () => (await authority.appendRecords([])) ?? feed.feedEnd(),

@@ -8,8 +8,9 @@ import type { AuthorityEngine } from './engine.ts';
 export function postgresEngine({
   authority,
   feed,
+  orders,
   settling,
-}: Pick<PostgresState, 'authority' | 'feed' | 'settling'>): AuthorityEngine {
+}: Pick<PostgresState, 'authority' | 'feed' | 'orders' | 'settling'>): AuthorityEngine {
   return {
     epoch: async () => {
       const head = await feed.syncedHead();
@@ -24,6 +25,7 @@ export function postgresEngine({
       return isStoreFailure(found) ? found : { cards: found.cards.map(heldFrom), seq: found.head.seq };
     },
     reportedUses: (jtiDigests) => feed.reportedUses(jtiDigests),
+    orders: () => orders.atHead(),
     feedAfter: (position) => feed.markedAfter(position),
     proofs: feed,
     lost: () => feed.lost?.detail ?? null,

@@ -82,6 +82,7 @@ const messages: Readonly<Record<MessageName, Fields>> = {
     held: list(TASKS, each('HeldCard'), 'claims'),
     policy_set: text(NAME, 'call', 'cut'),
     log: message('LogHead', 'call'),
+    orders: flag('stream'),
   },
   Position: { epoch: text(256, 'stream'), seq: number('stream'), mark: text(1_024, 'stream') },
   HeldCard: {

@@ -36,6 +36,7 @@ export interface Hello {
   readonly held: readonly HeldCard[];
   readonly policy_set: string;
   readonly log: LogHead | null;
+  readonly orders: boolean;
 }
 
 export interface SidecarStatus {
@@ -112,6 +113,7 @@ export interface Welcome {
   readonly digest_key: Buffer;
   readonly issuer: string;
   readonly now_ms: number;
+  readonly orders: boolean;
 }
 
 export interface Changes {
@@ -134,6 +136,14 @@ export interface Keys {
   readonly jwks: Buffer;
 }
 
+export interface OrdersMessage {
+  readonly whole: boolean;
+  readonly given: readonly string[];
+  readonly lifted: readonly string[];
+  readonly continues: boolean;
+  readonly in_force: number;
+}
+
 /** Authority to sidecar. */
 export type Down =
   | { readonly of: 'welcome'; readonly welcome: Welcome }
@@ -143,7 +153,8 @@ export type Down =
   | { readonly of: 'policy'; readonly policy: { readonly serial: number; readonly digest: string } }
   | { readonly of: 'resync'; readonly resync: { readonly reason: string } }
   | { readonly of: 'drain'; readonly drain: { readonly within_ms: number } }
-  | { readonly of: 'reported'; readonly reported: { readonly id: number; readonly problem: string } };
+  | { readonly of: 'reported'; readonly reported: { readonly id: number; readonly problem: string } }
+  | { readonly of: 'orders'; readonly orders: OrdersMessage };
 
 export interface Elsewhere {
   readonly sidecars: number;

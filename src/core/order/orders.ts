@@ -65,7 +65,7 @@ export class Orders {
 
   /** The same orders, of which it is not known whether there are later ones. */
   staleBecause(failure: StoreFailure): Orders {
-    return new Orders(this.list, this.#index, failure);
+    return this.stale?.detail === failure.detail ? this : new Orders(this.list, this.#index, failure);
   }
 
   /** The stop of one kind that holds for a text; `null` if there is none. */

@@ -14,11 +14,9 @@ export interface TaskStates {
   of(key: TaskKey, jtiDigest: string): UseState | undefined | StoreFailure;
   /** The same without the history, for the last look before an answer: a use that has just added to the history reads nothing again. */
   standing(key: TaskKey, jtiDigest: string): TaskStanding | undefined | StoreFailure;
-  /** The orders in force, with why later ones may be missing. The same object until they change. */
-  orders(): Orders;
   /**
    * The orders in force, for the check and for the last look before its answer. If they cannot be read, those that were known last, as
-   * `stale`.
+   * `stale`. The same object until they change.
    */
   orders(): Orders;
   /**

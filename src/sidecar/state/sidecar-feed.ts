@@ -20,9 +20,11 @@ import type {
   Up,
   Welcome,
 } from '../../core/fleet/messages.ts';
+import type { Orders } from '../../core/order/orders.ts';
 import type { TaskKey } from '../../core/state/store.ts';
 import { HeldCards, nameOf } from './held-cards.ts';
 import type { CardState } from './held-cards.ts';
+import { HeldOrders } from './held-orders.ts';
 
 /** An open whose reply may still come. */
 interface Opening {
@@ -46,6 +48,7 @@ export class SidecarFeed {
   readonly #instance: string;
   readonly #lease = new Lease();
   readonly #cards: HeldCards;
+  readonly #orders = new HeldOrders();
   /** Tokens that an authority does not have for this sidecar. A token is written before it is handed out, so it will not come later. */
   readonly #absent: LRUCache<string, true>;
   /** The opens of this stream, by number. */
@@ -73,6 +76,11 @@ export class SidecarFeed {
     return this.#position;
   }
 
+  /** The orders that are known. They may be old once the lease is over. */
+  get orders(): Orders {
+    return this.#orders.orders;
+  }
+
   /** Number of cards held. */
   get cards(): number {
     return this.#cards.size;
@@ -92,7 +100,7 @@ export class SidecarFeed {
   hello(own: Pick<Hello, 'version' | 'policy_set' | 'log'>): Hello {
     this.disconnected();
     this.#dropped.clear();
-    return { ...own, instance: this.#instance, resume: this.#position, held: this.#cards.listed() };
+    return { ...own, instance: this.#instance, resume: this.#position, held: this.#cards.listed(), orders: true };
   }
 
   ping(at: Moment, status: SidecarStatus | null): Ping {
@@ -116,6 +124,8 @@ export class SidecarFeed {
         return this.#changed(down.changes) ?? this.#gap();
       case 'fresh':
         return this.#refreshed(down.fresh) ?? this.#gap();
+      case 'orders':
+        return this.#orders.heard(down.orders) ? [] : this.#gap();
       case 'resync':
         return 'resync';
       case 'keys':
@@ -203,12 +213,13 @@ export class SidecarFeed {
     return this.#lastOpen;
   }
 
-  #welcomed({ position, lease_ms: leaseMs }: Welcome): readonly Up[] {
+  #welcomed({ position, lease_ms: leaseMs, orders }: Welcome): readonly Up[] {
     if (this.#position !== null && this.#position.epoch !== position.epoch) {
       // Another life of the database: nothing from before is known to be true in it.
       for (const key of this.#cards.keys()) this.#drop(key);
       this.#lease.end();
     }
+    this.#orders.began(orders);
     this.#leaseMs = leaseMs;
     this.#position = position;
     return [];
@@ -235,6 +246,7 @@ export class SidecarFeed {
   /** As `#changed`. */
   #refreshed({ n, position }: Fresh): readonly Up[] | null {
     if (this.#leaseMs === null || !this.#isHere(position) || position.seq !== this.#position?.seq) return null;
+    if (!this.#orders.mayRenew()) return null;
     this.#lease.renew(n, this.#leaseMs);
     return [];
   }

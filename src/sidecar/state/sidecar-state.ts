@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { usesFrom } from '../../core/fleet/token-uses.ts';
 import type { Moment } from '../../core/fleet/lease.ts';
 import type { Down, SidecarStatus } from '../../core/fleet/messages.ts';
-import { Orders } from '../../core/order/orders.ts';
+import type { Orders } from '../../core/order/orders.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import type { After } from '../../core/runtime/timers.ts';
 import { storeFailure } from '../../core/runtime/store-failure.ts';
@@ -137,7 +137,7 @@ export class SidecarState {
       clocks: () => clock.read(),
       of: (key, jtiDigest) => this.#of(key, jtiDigest),
       standing: (key, jtiDigest) => this.#of(key, jtiDigest),
-      orders: () => Orders.none,
+      orders: () => this.#orders(),
       refuse: (jtiDigest) => this.#refused.add(jtiDigest, clock.read().floorMs),
       turn: () => undefined,
       turnOver: () => undefined,
@@ -207,6 +207,13 @@ export class SidecarState {
       : 'no authority has answered yet';
   }
 
+  /** INVARIANT: without a lease they are stale, since an authority acknowledges an order once the lease of this sidecar is over. */
+  #orders(): Orders {
+    const { orders } = this.#feed;
+    const stale = this.#feed.leaseLeftMs(this.#now()) > 0 ? null : this.#stale();
+    return stale === null ? orders : orders.staleBecause(storeFailure('busy', stale));
+  }
+
   #of(key: TaskKey, jtiDigest: string): UseState | undefined | ReturnType<typeof storeFailure> {
     const held = this.#feed.of(key, jtiDigest, this.#now());
     if (held === undefined) return undefined;
@@ -243,6 +250,7 @@ export class SidecarState {
       case 'policy':
         return this.bundle.announced(down.policy.digest);
       case 'changes':
+      case 'orders':
       case 'resync':
       case 'drain':
         return undefined;

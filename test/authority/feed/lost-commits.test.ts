@@ -31,6 +31,7 @@ function switched(first: AuthorityEngine): AuthorityEngine & { to: (next: Partia
     cards: (wanted) => now.cards(wanted),
     reportedUses: (digests) => now.reportedUses(digests),
     feedAfter: (position) => now.feedAfter(position),
+    orders: () => now.orders(),
     beat: () => now.beat(),
     settling: { settle: (use) => now.settling.settle(use), giveBack: (use) => now.settling.giveBack(use) },
     keepRecord: (...record) => now.keepRecord(...record),

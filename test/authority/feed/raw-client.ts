@@ -71,7 +71,7 @@ export class RawClient {
 
 export const hello = (instance: string, of: Partial<Extract<Up, { of: 'hello' }>['hello']> = {}): Up => ({
   of: 'hello',
-  hello: { version: '0.2.0', instance, resume: null, held: [], policy_set: '', log: null, ...of },
+  hello: { version: '0.2.0', instance, resume: null, held: [], policy_set: '', log: null, orders: true, ...of },
 });
 
 /** An HTTP/2 connection to `host:port` as a client with an SVID, from a local address. It trusts the server blindly. */

@@ -35,6 +35,7 @@ const welcome: Down = {
     digest_key: Buffer.alloc(32),
     issuer: 'https://issuer.acme.test',
     now_ms: 0,
+    orders: false,
   },
 };
 

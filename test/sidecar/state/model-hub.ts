@@ -63,7 +63,16 @@ export class ModelHub {
     // Before its cards a sidecar is where it was.
     this.#sent = resume?.seq ?? this.head;
     const position = { epoch: EPOCH, seq: this.#sent, mark: '' };
-    return { version: '1', position, lease_ms: 1, ping_ms: 1, digest_key: Buffer.alloc(32), issuer, now_ms: 0 };
+    return {
+      version: '1',
+      position,
+      lease_ms: 1,
+      ping_ms: 1,
+      digest_key: Buffer.alloc(32),
+      issuer,
+      now_ms: 0,
+      orders: false,
+    };
   }
 
   changes(): Changes {

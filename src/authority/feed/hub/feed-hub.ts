@@ -1,6 +1,5 @@
 import type { Card, Down, Hello, TaskKeyMessage, TokenKey } from '../../../core/fleet/messages.ts';
-import type { FeedChange } from '../../../core/state/feed.ts';
-import { KEYS_ROOT } from '../../../core/state/shared-keys.ts';
+import { ROOTS_OF_ALL, type FeedChange } from '../../../core/state/feed.ts';
 import { DueCards } from './due-cards.ts';
 import type { FeedPlace } from './feed-place.ts';
 import type { FeedHubOptions } from './feed-hub-options.ts';
@@ -296,9 +295,10 @@ export class FeedHub {
     if (part !== 'history') this.#receipts.changed(seq, root, { holders: holders.keys(), fencedMs });
   }
 
-  /** The sidecars that a change of a root task concerns, each with its tasks. A change of keys concerns all sidecars. */
+  /** The sidecars that a change of a root task concerns, each with its tasks. Keys and orders concern all sidecars. */
   #holdersOf(root: string): ReadonlyMap<StreamId, Iterable<string>> {
-    return root === KEYS_ROOT ? new Map([...this.#streams.keys()].map((id) => [id, []])) : this.#holders.of(root);
+    const isOfAll = ROOTS_OF_ALL.includes(root);
+    return isOfAll ? new Map([...this.#streams.keys()].map((id) => [id, []])) : this.#holders.of(root);
   }
 
   /** Some changes are not known: everything held is sent again. */
@@ -307,7 +307,7 @@ export class FeedHub {
       stream.allChanged(this.#place.seq);
       if (stream.due.size > 0) this.#withDue.add(stream);
     }
-    for (const root of [KEYS_ROOT, ...this.#holders.roots]) {
+    for (const root of [...ROOTS_OF_ALL, ...this.#holders.roots]) {
       this.#receipts.changed(this.#place.seq, root, { holders: this.#holdersOf(root).keys(), fencedMs });
     }
   }

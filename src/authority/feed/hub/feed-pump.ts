@@ -4,7 +4,7 @@ import type { Down } from '../../../core/fleet/messages.ts';
 import type { Ports } from '../../../core/runtime/ports.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { SidecarRights } from '../authorize.ts';
-import type { AuthorityEngine } from '../engine.ts';
+import type { AuthorityEngine, OrdersAtHead } from '../engine.ts';
 import type { FeedHub } from './feed-hub.ts';
 import { feedPlaceOf } from './feed-place.ts';
 import { permittedCard } from './permitted-card.ts';
@@ -25,6 +25,8 @@ export interface FeedPumpOptions {
   readonly readKeys: ((position: number) => Promise<boolean>) | undefined;
   /** Sends the keys to all sidecars. */
   readonly keysChanged: () => void;
+  /** Sends what has changed of the orders to all sidecars. */
+  readonly ordersChanged: (at: OrdersAtHead) => void;
 }
 
 /** Passes the feed and the cards from the database to the hub, and the hub's messages to the streams. */
@@ -62,15 +64,19 @@ export class FeedPump {
   }
 
   async #readFeed(): Promise<boolean> {
-    const { hub, engine, keysChanged, ports, readKeys } = this.#options;
+    const { hub, engine, keysChanged, ordersChanged, ports, readKeys } = this.#options;
     const found = await engine.feedAfter(hub.position);
     if (isStoreFailure(found)) return false;
     const to = found === null ? await feedPlaceOf(engine) : { seq: found.position, mark: found.mark };
     if (isStoreFailure(to)) return false;
-    // INVARIANT: sidecars get keys before the position that an acknowledgement of them names.
+    // INVARIANT: sidecars get keys and orders before the position that an acknowledgement of them names.
     const isOfKeys = found === null || found.changes.some(({ part }) => part === 'keys');
     if (isOfKeys && (await readKeys?.(to.seq)) === false) return false;
+    const isOfOrders = found === null || found.changes.some(({ part }) => part === 'orders');
+    const atHead = isOfOrders ? await engine.orders() : null;
+    if (isStoreFailure(atHead) || (atHead !== null && atHead.seq < to.seq)) return false;
     if (isOfKeys) keysChanged();
+    if (atHead !== null) ordersChanged(atHead);
     hub.changed(found?.changes ?? null, to, ports.monotonicMs());
     this.advance();
     return true;

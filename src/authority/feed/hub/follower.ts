@@ -20,6 +20,8 @@ export interface FollowingSidecar {
   readonly rights: SidecarRights;
   readonly limits: ClientLimits;
   readonly call: SidecarCall;
+  /** Whether it applies orders: those of earlier releases do not. */
+  readonly knowsOrders: boolean;
   /** Ends its connection. */
   readonly hangUp: () => void;
   /** Since when it has not read what it was sent; `null` if it has. */

@@ -28,6 +28,7 @@ import type { FollowersOptions } from './followers-options.ts';
 import { reportProblem } from '../report-admission.ts';
 import { BEHIND, standingRefusal, UNPROVEN } from './standing.ts';
 import type { StandingRefusal } from './standing.ts';
+import { SentOrders } from './sent-orders.ts';
 import { SidecarReports } from '../sidecar-reports.ts';
 import { endStream } from '../stream-end.ts';
 import { welcomeOf } from './welcome.ts';
@@ -62,6 +63,7 @@ export class Followers {
   readonly pump: FeedPump;
   readonly #reports = new SidecarReports();
   readonly #announcements: Announcements;
+  readonly #orders: SentOrders;
   #isDraining = false;
   #isClosed = false;
   #cancelPoll: () => void = () => undefined;
@@ -82,6 +84,7 @@ export class Followers {
       inheritedUntilMs,
     });
     this.#announcements = new Announcements({ ...options, issuer: options.welcome.issuer });
+    this.#orders = new SentOrders(engine, clockMs);
     this.#turns = new HelloTurns({ ...ports, after });
     this.#warnings = new TokenBucket({ burst: 4, perSecond: 0.1, ...ports });
     this.pump = new FeedPump({
@@ -97,6 +100,7 @@ export class Followers {
       },
       readKeys: options.readKeys,
       keysChanged: () => this.keysChanged(),
+      ordersChanged: (at) => this.#orders.changed(at, this.#followers.values(), (...of) => this.#write(...of)),
     });
     this.#beats = new Beats({
       hub: this.hub,
@@ -212,8 +216,9 @@ export class Followers {
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
     await this.pump.pollTo(head);
+    if (!(await this.#orders.areKnown())) return ended(call, status.UNAVAILABLE, 'the orders are not available');
     if (call.cancelled || this.halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
-    const refusal = await this.#standing(hello.resume, id);
+    const refusal = (await this.#standing(hello.resume, id)) ?? this.#orders.refusalOf(hello.orders);
     if (refusal !== null) return ended(call, refusal.code, refusal.details);
     if (call.cancelled || this.halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
     const before = this.#followers.get(id);
@@ -221,13 +226,15 @@ export class Followers {
     const position = this.hub.connect(id, { ...hello, rights: audiences }, ports.monotonicMs());
     if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
     if (position === 'ahead') return ended(call, BEHIND.code, BEHIND.details);
-    const follower: FollowingSidecar = { ...peer, id, limits: limits.ofSidecar(rights.peer), stalledMs: null };
+    const own = { id, limits: limits.ofSidecar(rights.peer), knowsOrders: hello.orders, stalledMs: null };
+    const follower: FollowingSidecar = { ...peer, ...own };
     this.#followers.set(id, follower);
     this.#reports.began(id, hello.version);
     if (before !== undefined) endStream(before.call, status.ABORTED, 'another stream of this sidecar began');
-    this.#write(follower, welcomeOf(this.#options, position));
-    this.#write(follower, this.#announcements.keys());
-    this.#write(follower, this.#announcements.policy());
+    const announced = [this.#announcements.keys(), this.#announcements.policy()];
+    // INVARIANT: the orders before any `Fresh`, so that a sidecar allows nothing before it has them.
+    for (const down of [welcomeOf(this.#options, position), ...announced, ...this.#orders.whole(follower)])
+      this.#write(follower, down);
     if (!this.#isAlone) {
       const ageMs = MAX_AGE_MS * (0.8 + 0.4 * randomOf(ports));
       onceOpenFor(call, ageMs, { after, act: () => this.#write(follower, MOVE) });

@@ -14,5 +14,6 @@ export const welcomeOf = (
     lease_ms: leaseMs,
     ping_ms: Math.max(50, Math.min(1_000, Math.floor(leaseMs / 5))),
     now_ms: clockMs(),
+    orders: true,
   },
 });

@@ -98,8 +98,8 @@ interface DatabaseFacts {
  * that lacks commits. Weak durability is reported by `problems` and refuses nothing here.
  */
 export async function openPostgresState(options: PostgresStateOptions): Promise<PostgresState | StoreFailure> {
-  const { durability, target } = options;
-  const database = new Database({ ...options, target, hasQuorum: durability === 'quorum' });
+  const { target } = options;
+  const database = new Database({ ...options, target, hasQuorum: options.durability === 'quorum' });
   const facts = await databaseFacts(database);
   const opened = isStoreFailure(facts) || facts.lost === null ? facts : storeFailure('lost', facts.lost);
   if (isStoreFailure(opened)) {
@@ -145,10 +145,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     digestOf: (secret) =>
       `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`,
     digestKey: opened.digestKey,
-    problems: async () => {
-      const facts = await serverFacts(database);
-      return isStoreFailure(facts) ? facts : durabilityProblems(facts, durability, options.clocks.nowMs());
-    },
+    problems: () => problemsOf(database, options),
     claim: (fleet) => claimDatabase(database, fleet),
     fleetProblem: (fleet) => fleetProblem(database, fleet),
     report: () => databaseReport(database, { target, askMs: options.askMs }),
@@ -158,6 +155,14 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
       await database.close();
     },
   };
+}
+
+async function problemsOf(
+  database: Database,
+  { clocks, durability }: Pick<PostgresStateOptions, 'clocks' | 'durability'>,
+): Promise<readonly string[] | StoreFailure> {
+  const facts = await serverFacts(database);
+  return isStoreFailure(facts) ? facts : durabilityProblems(facts, durability, clocks.nowMs());
 }
 
 /** What a process needs to know of a database before it uses it. Refuses another encoding, and tables of another version. */

@@ -1,0 +1,65 @@
+import type { OrdersMessage } from '../../core/fleet/messages.ts';
+import { orderLimits, storedOrder } from '../../core/order/order.ts';
+import type { Order } from '../../core/order/order.ts';
+import { Orders } from '../../core/order/orders.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+
+/** Most orders that are taken of an authority: those that are over may still be among them. */
+const MAX_ORDERS = 2 * orderLimits.maxInForce;
+
+/**
+ * The orders of a sidecar, as the authority sends them: the whole list on each stream, and what changes of it. What is known stays in force
+ * until something later is known whole.
+ */
+export class HeldOrders {
+  #inForce: ReadonlyMap<string, Order> = new Map();
+  #orders = Orders.none;
+  /** What is being received; `null` between changes. */
+  #next: Map<string, Order> | null = null;
+  /** `sent` once the whole list of this stream has come; `none` if the authority sends no orders, since it is of an earlier release. */
+  #stream: 'awaited' | 'sent' | 'none' = 'awaited';
+
+  /** The orders in force, as of the last position that the sidecar acknowledged or later. */
+  get orders(): Orders {
+    return this.#orders;
+  }
+
+  /** A stream begins. @param areSent whether the authority sends orders */
+  began(areSent: boolean): void {
+    this.#next = null;
+    this.#stream = areSent ? 'awaited' : 'none';
+  }
+
+  /** Takes a message. `false` if it is malformed, or something is missing before it. */
+  heard({ whole, given, lifted, continues, in_force: inForce }: OrdersMessage): boolean {
+    if (!whole && this.#next === null && this.#stream !== 'sent') return false;
+    const next = whole ? new Map<string, Order>() : (this.#next ?? new Map(this.#inForce));
+    for (const id of lifted) next.delete(id);
+    for (const text of given) {
+      const order = storedOrder(text);
+      if (isProblem(order)) return false;
+      next.set(order.id, order);
+    }
+    if (next.size > MAX_ORDERS) return false;
+    this.#next = continues ? next : null;
+    if (continues) return true;
+    if (next.size !== inForce) return false;
+    this.#take(next);
+    this.#stream = 'sent';
+    return true;
+  }
+
+  /**
+   * Whether the lease may be renewed: the whole list of this stream has come. An authority that sends no orders renews a lease only while no
+   * stop is in force: then none is.
+   */
+  mayRenew(): boolean {
+    if (this.#stream === 'none' && this.#inForce.size > 0) this.#take(new Map());
+    return this.#stream !== 'awaited' && this.#next === null;
+  }
+
+  #take(next: ReadonlyMap<string, Order>): void {
+    this.#inForce = next;
+    this.#orders = Orders.of([...next.values()]);
+  }
+}
