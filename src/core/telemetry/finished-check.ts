@@ -7,6 +7,8 @@ export interface FinishedCheck extends DecidedCheck {
   readonly decided: Decision;
   /** Trace id of its span. */
   readonly traceId: string | null;
+  /** Set if the call passed without a record, because it is only observed. */
+  readonly isUnrecorded?: true;
   /** Duration of its stages, by the monotonic clock. */
   readonly took: CheckDurations;
 }

@@ -15,6 +15,8 @@ export interface AnsweredCheck {
   /** The check as answered: `decided.check`, or the denial that replaced its allow. */
   readonly check: DecidedCheck;
   readonly answer: Answer;
+  /** Set if the call passed without a record, because it is only observed. */
+  readonly isUnrecorded?: true;
   /** Milliseconds on the monotonic clock. */
   readonly answeredMs: number;
 }
@@ -69,7 +71,7 @@ export function observe(services: ObservingServices, answered: AnsweredCheck): v
 
 function observed(services: ObservingServices, answered: AnsweredCheck): void {
   const { outcomes, onChecked, digestOf, traces } = services;
-  const { decided, check, answer, answeredMs } = answered;
+  const { decided, check, answer, answeredMs, isUnrecorded } = answered;
   const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
   // If the client is gone, the answer is discarded and the proxy's log cannot name it.
   if (!read.asked.call.signal.aborted) outcomes.answered(answer);
@@ -78,7 +80,8 @@ function observed(services: ObservingServices, answered: AnsweredCheck): void {
   if (callName !== null || undo !== null)
     outcomes.decided({ decisionId: check.decisionId, callName, span: decided.use.place, undo });
   const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: answeredMs - decidedMs };
-  onChecked({ ...check, decided: shownDecision(byPolicy, digestOf), traceId: answer.traceId, took });
+  const finished = { ...check, decided: shownDecision(byPolicy, digestOf), traceId: answer.traceId, took };
+  onChecked(isUnrecorded === true ? { ...finished, isUnrecorded } : finished);
   if (traces?.isAwaited === true) traces.checked(toTrace(services, answered));
 }
 

@@ -1,9 +1,11 @@
 import { isDeny } from '../../decision/decision.ts';
 import type { Decision } from '../../decision/decision.ts';
+import { reasons } from '../../decision/reasons.ts';
+import type { ReasonCode } from '../../decision/reasons.ts';
 import { reuseOf } from '../../decide/decided-check.ts';
 import { mainClass } from '../../token/reuse.ts';
 import { totalMs } from '../finished-check.ts';
-import type { CheckObserver } from '../finished-check.ts';
+import type { CheckObserver, FinishedCheck } from '../finished-check.ts';
 import { KnownShapes } from './known-shapes.ts';
 import type { MetricFamilies } from './metrics.ts';
 
@@ -17,6 +19,7 @@ type Counted = Pick<
   | 'staticSecrets'
   | 'observedDecisions'
   | 'observedShapes'
+  | 'observedFaults'
 >;
 
 /** Counts checks. Series that never change are looked up once, since this runs for every check. */
@@ -38,7 +41,7 @@ export function checkMetrics(metrics: Counted): CheckObserver {
     const { kind } = decision;
     const reason = isDeny(decision) ? decision.reason : 'none';
     metrics.decisions.of({ decision: kind, reason, action: isDeny(action) ? 'none' : action.id }).inc();
-    if (check.mode !== undefined) countObserved(metrics, decision);
+    if (check.mode !== undefined) countObserved(metrics, check);
     if (check.shape !== undefined && !isDeny(call) && shapes.add(call, check.shape)) newShapes.inc();
     duration.observe(totalMs(took) / 1000, traceId === null ? undefined : { traceId, atMs: nowMs });
     gather.observe(took.gatherMs / 1000);
@@ -51,7 +54,19 @@ export function checkMetrics(metrics: Counted): CheckObserver {
   };
 }
 
-function countObserved({ observedDecisions }: Counted, decision: Decision): void {
+function countObserved(
+  { observedDecisions, observedFaults }: Counted,
+  { decision, isUnrecorded }: FinishedCheck,
+): void {
   const would = isDeny(decision) ? decision : (decision.observed ?? decision);
   observedDecisions.of({ would: would.kind, reason: isDeny(would) ? would.reason : 'none' }).inc();
+  const fault = isUnrecorded === true ? 'ledger.unavailable' : faultIn(decision);
+  if (fault !== null) observedFaults.of({ reason: fault }).inc();
+}
+
+/** The fault of Remit for which a call would be denied that passes; `null` without one. */
+function faultIn(decision: Decision): ReasonCode | null {
+  if (isDeny(decision) || decision.observed === null) return null;
+  const { reason } = decision.observed;
+  return reasons[reason].httpStatus === 503 ? reason : null;
 }

@@ -43,6 +43,11 @@ export const metricTable = {
     'End of an entry whose calls are only observed, by its id, in Unix time: from then on they are enforced; no sample of an entry that has ended',
     { entry: null },
   ),
+  observedFaults: counter(
+    'remit_observed_faults_total',
+    'Calls that passed because they are only observed, and that Remit could not decide or record, by the reason',
+    { reason: null },
+  ),
   checkDuration: histogram(
     'remit_check_duration_seconds',
     'Duration of a check from the decoded request to its answer, with its trace as exemplar',
