@@ -1,8 +1,7 @@
-import { routedAction } from '../action/action.ts';
 import type { Action } from '../action/http/http.ts';
 import { coveringDetail } from '../action/intent-scope.ts';
 import { forbiddenSecret } from '../action/secrets/excepted-secret.ts';
-import { deny, isDeny } from '../decision/decision.ts';
+import { deny, isDeny, ofRemit } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import { stateUnavailable } from '../decision/unavailable.ts';
 import type { Caller } from '../identity/caller.ts';
@@ -18,9 +17,7 @@ import type { BindingMode } from '../token/proof/binding.ts';
 import type { TaskToken } from '../token/claims.ts';
 import type { CallFacts } from './facts.ts';
 import { stoppedCall, stoppedCredential } from './stopped.ts';
-import { workloadIdentity } from '../token/credential.ts';
 import type { Credential } from '../token/credential.ts';
-import { noHistory } from '../task/history.ts';
 import { taskPermits } from '../task/task.ts';
 import type { Task } from '../task/task.ts';
 
@@ -81,51 +78,6 @@ function permitted(
 }
 
 /**
- * Why a denied call does not pass although it is only observed: a stop that concerns it, which a stage before it hid, or a forbid with
- * `@always("true")`; `null` if it passes.
- */
-export const heldWhileObserved = (facts: CallFacts, rules: Rules): Deny | null =>
-  stoppedWhileObserved(facts, rules) ?? alwaysForbidden(facts, rules);
-
-/** The stop that concerns a call, whatever else it is denied for; `null` if there is none. A credential of somebody else says nothing. */
-export function stoppedWhileObserved(facts: CallFacts, { binding, policies }: Rules): Deny | null {
-  const stopped = stoppedCall(facts, policies);
-  const { caller, credential } = facts;
-  if (stopped !== null || isDeny(caller) || isDeny(credential) || credential.kind === 'workload-identity')
-    return stopped;
-  return heldBy(caller, credential, facts, { binding }) === null ? stoppedCredential(facts) : null;
-}
-
-/**
- * A forbid with `@always("true")` that a denied call runs into, which `decide` refused before its policies were asked; `null` if there is none. It
- * is asked as for the identity alone, and if the arguments of the call cannot be read, without them. A call without a verified caller or a route has
- * no question.
- */
-export function alwaysForbidden(facts: CallFacts, rules: Rules): Deny | null {
-  const { call, caller, use, reuse, nowMs } = facts;
-  const { binding, policies } = rules;
-  if (isDeny(call) || isDeny(caller) || isDeny(policies)) return null;
-  const action = isDeny(facts.action) ? routedAction(call, policies.catalog) : facts.action;
-  if (isDeny(action)) return null;
-  const alone = {
-    call,
-    caller,
-    credential: workloadIdentity,
-    task: null,
-    history: noHistory,
-    binding,
-    use,
-    reuse,
-    nowMs,
-  };
-  for (const reading of [action, ...(action.further ?? [])]) {
-    const decision = authorize(policies, useQuestion({ ...alone, action: reading }, policies.catalog));
-    if (isDeny(decision) && decision.isAlways === true) return decision;
-  }
-  return null;
-}
-
-/**
  * Whether the caller of a denied call was verified: its identity, and a credential that belongs to it. A denial of the token itself verifies
  * nobody.
  */
@@ -154,16 +106,19 @@ function staticSecret({ secrets, action, nowMs }: CallFacts): Deny | null {
   return deny('token.static-secret', `a long-lived secret (\`${kind}\`) in the ${where} \`${name}\``);
 }
 
-function heldBy(
+/** Why a token is not its caller's to use; `null` if it is. */
+export function heldBy(
   caller: Caller,
   token: Exclude<Credential, { readonly kind: 'workload-identity' }>,
-  { presented: { proof, scheme } }: CallFacts,
+  { presented: { proof, scheme } }: Pick<CallFacts, 'presented'>,
   { binding }: Pick<Rules, 'binding'>,
 ): Deny | null {
-  return isDeny(proof) ? proof : bindingProblem(token, { caller, proof, scheme }, binding);
+  const refused = isDeny(proof) ? proof : bindingProblem(token, { caller, proof, scheme }, binding);
+  return refused !== null && token.kind === 'task-token' ? ofRemit(refused) : refused;
 }
 
-const liveTask = (token: TaskToken, { task, issued, nowMs, floorMs }: CallFacts): Task | Deny =>
+/** The task of a verified token, or why it no longer permits the use of that token. */
+export const liveTask = (token: TaskToken, { task, issued, nowMs, floorMs }: CallFacts): Task | Deny =>
   isDeny(task) ? task : taskPermits(task, token, issued, { wallMs: nowMs, floorMs });
 
 /**

@@ -6,7 +6,7 @@ import type { Mode } from './mode.ts';
 
 /**
  * What becomes of a denial while its call is observed: `passes`, `denied`, or denied only if it is about a token that names an issuer of Remit
- * (`remit-token`), or by a forbid with `@always("true")` (`always`).
+ * (`remit-token`, but for a token that its own agent presents with another certificate), or by a forbid with `@always("true")` (`always`).
  */
 type WhileObserved = 'passes' | 'denied' | 'remit-token' | 'always';
 
@@ -16,7 +16,8 @@ type WhileObserved = 'passes' | 'denied' | 'remit-token' | 'always';
  */
 export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Object.freeze({
   'request.malformed': 'passes',
-  'request.not-canonical': 'passes',
+  // An `authorization` header with several tokens, of which one names an issuer of Remit: which of them is meant cannot be judged.
+  'request.not-canonical': 'remit-token',
   'request.unsupported': 'passes',
   'request.body-incomplete': 'passes',
   'request.too-large': 'passes',
@@ -35,11 +36,11 @@ export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Objec
   'token.expired': 'remit-token',
   'token.not-yet-valid': 'passes',
   'token.lifetime': 'remit-token',
-  // Stolen.
-  'token.binding': 'denied',
+  // Stolen. Tokens of others are bound by the rules of their issuers.
+  'token.binding': 'remit-token',
   // Replayed, or stolen without its key.
-  'token.proof': 'denied',
-  'token.proof-nonce': 'denied',
+  'token.proof': 'remit-token',
+  'token.proof-nonce': 'remit-token',
   'token.replay-memory-full': 'passes',
   'token.revoked': 'denied',
   'token.static-secret': 'passes',
@@ -77,10 +78,10 @@ export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Objec
 });
 
 /** Whether a denial holds also while its call is observed. */
-export function holdsWhileObserved({ reason, isAlways, isOfRemit }: Deny): boolean {
+export function holdsWhileObserved({ reason, isAlways, isOfRemit, isOtherCertificate }: Deny): boolean {
   const what = WHILE_OBSERVED[reason];
   if (what === 'always') return isAlways === true;
-  return what === 'denied' || (what === 'remit-token' && isOfRemit === true);
+  return what === 'denied' || (what === 'remit-token' && isOfRemit === true && isOtherCertificate !== true);
 }
 
 /**

@@ -24,8 +24,10 @@ export interface Deny {
   readonly clientFacts?: DenialFacts;
   /** Set if one of the deciding policies is a forbid with `@always("true")`: it holds also while the call is observed. */
   readonly isAlways?: true;
-  /** Set if the refused token names an issuer of Remit. */
+  /** Set if a token is refused that names an issuer of Remit. */
   readonly isOfRemit?: true;
+  /** Set if its own agent presents the token, with another certificate than it is bound to: no theft. */
+  readonly isOtherCertificate?: true;
 }
 
 /** The answer to one check. It has no default. */
@@ -52,3 +54,6 @@ export const deny = (
 /** Whether a stage's result is a denial. */
 export const isDeny = (value: unknown): value is Deny =>
   typeof value === 'object' && value !== null && (value as Partial<Deny>).kind === 'deny';
+
+/** The denial of a token that names an issuer of Remit. */
+export const ofRemit = (refused: Deny): Deny => ({ ...refused, isOfRemit: true });

@@ -1,4 +1,4 @@
-import { deny, isDeny, type Deny } from '../decision/decision.ts';
+import { deny, isDeny, ofRemit, type Deny } from '../decision/decision.ts';
 import type { TaskToken } from './claims.ts';
 import {
   type ExternalToken,
@@ -104,6 +104,3 @@ function live(token: VerifiedToken, rules: CredentialRules, nowMs: number): Task
   const task = liveTaskToken(token.claims, rules.task, nowMs);
   return isDeny(task) ? ofRemit(task) : task;
 }
-
-/** The denial of a token that names an issuer of Remit. */
-const ofRemit = (refused: Deny): Deny => ({ ...refused, isOfRemit: true });

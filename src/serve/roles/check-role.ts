@@ -8,6 +8,7 @@ import { TraceWaits } from '../../sidecar/check/trace/trace-waits.ts';
 import type { Config } from '../../core/config/config.ts';
 import { addressText } from '../../core/config/values.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
+import { askingAgentIn } from '../../sidecar/envoy/check/asking-agent.ts';
 import { authorizationHandler, refusalsFrom } from '../../sidecar/envoy/authorization.ts';
 import type { ResponseOptions } from '../../sidecar/envoy/check/response.ts';
 import { AuthorizationServer } from '../../sidecar/envoy/server.ts';
@@ -76,10 +77,11 @@ export async function startChecks(
   const checks = checksWith({ ...services, ...admitting, outcomes, uses, asking, sharing, traces, loop });
   const network = await networkOf(parts);
   if (isStartProblem(network)) return network;
-  const { certificateFrom, maxBodyBytes: partialBodyBytes } = config.extAuthz;
+  const { certificateFrom, identity, maxBodyBytes: partialBodyBytes } = config.extAuthz;
   const rules = { partialBodyBytes, certificateFrom };
+  const agentIn = (message: Uint8Array): string => askingAgentIn(message, identity);
   const server = new AuthorizationServer(
-    authorizationHandler(checks, { rules, response, refuse, onFault, monotonicMs: ports.monotonicMs }),
+    authorizationHandler(checks, { rules, response, refuse, onFault, agentIn, monotonicMs: ports.monotonicMs }),
     {
       ...transportOptions(parts),
       refuse,

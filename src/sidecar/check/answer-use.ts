@@ -10,13 +10,13 @@ import type { AnsweredCheck } from './observe.ts';
 import { isHandedToken, transactionToken } from './transaction-token.ts';
 import { allReadings } from '../../core/action/http/http.ts';
 import { isPermitted } from '../../core/decide/decided-check.ts';
-import { stoppedWhileObserved } from '../../core/decide/decide.ts';
 import { enforce, holdsWhileObserved } from '../../core/decide/enforce.ts';
+import { stoppedWhileObserved } from '../../core/decide/held-while-observed.ts';
 import { isEmergency } from '../../core/decide/mode.ts';
 import { taskTokenOf } from '../../core/decide/facts.ts';
 import type { CallFacts } from '../../core/decide/facts.ts';
 import { isDeny } from '../../core/decision/decision.ts';
-import type { Deny } from '../../core/decision/decision.ts';
+import type { Decision, Deny } from '../../core/decision/decision.ts';
 import { stateUnavailable } from '../../core/decision/unavailable.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
 import { useRecord } from '../../core/ledger/use.ts';
@@ -41,10 +41,13 @@ export function answerUse(
 
 function answerNow(services: AnsweringServices, decided: DecidedUse): AnsweredCheck {
   const isRecorded = services.ledger.append(useRecord(decided.check, decided.use.place));
-  return isRecorded || !isPermitted(decided.check)
-    ? answeredWith(services, decided, null)
-    : withdrawn(services, decided, unrecorded);
+  if (isPermitted(decided.check) && !isRecorded) return withdrawn(services, decided, unrecorded);
+  return noted(answeredWith(services, decided, null), isRecorded);
 }
+
+/** Notes that a call passed without a record. */
+const noted = (answered: AnsweredCheck, isRecorded: boolean): AnsweredCheck =>
+  isRecorded || isDeny(answered.check.decision) ? answered : { ...answered, isUnrecorded: true };
 
 /** INVARIANT: nothing is awaited between the last look at the task and the answer. */
 async function answerLate(services: AnsweringServices, settled: DecidedUse): Promise<AnsweredCheck> {
@@ -58,12 +61,7 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
   services.loop?.held('answer', services.ports.monotonicMs() - beganMs, check.decisionId);
   const isRecorded = await recording;
   if (isDeny(check.decision)) return answeredWith(services, decided, null);
-  if (!isPermitted(check)) {
-    const ended = endedMeanwhile(services, decided);
-    if (ended !== null) return withdrawn(services, enforcedAgain(decided), ended);
-    const stopped = heldMeanwhile(services, decided);
-    return stopped === null ? answeredWith(services, decided, null) : withdrawn(services, decided, stopped);
-  }
+  if (!isPermitted(check)) return noted(answeredUnpermitted(services, decided), isRecorded);
   if (!isRecorded) return withdrawn(services, decided, unrecorded);
   const { facts } = read.asked;
   const requestIp = isDeny(facts) ? null : facts.sourceAddress;
@@ -86,11 +84,33 @@ function stoppedMeanwhile(
   return stopped ?? (orders.stale === null ? null : stateUnavailable(orders.stale));
 }
 
-/** A stop of this moment that holds also for an observed call; `null` if there is none. */
-function heldMeanwhile(services: Pick<AnsweringServices, 'states' | 'binding'>, decided: DecidedUse): Deny | null {
-  const stopped = stoppedMeanwhile(services, decided);
-  return stopped !== null && holdsWhileObserved(stopped) ? stopped : null;
+/** The answer to a use that passes only because it is observed, by its task and the orders of this moment. */
+function answeredUnpermitted(services: AnsweringServices, decided: DecidedUse): AnsweredCheck {
+  const ended = endedMeanwhile(services, decided);
+  if (ended !== null) return withdrawn(services, enforcedAgain(decided), ended);
+  const held = heldMeanwhile(services, decided);
+  return held === null ? answeredWith(services, decided, null) : withdrawn(services, decided, held);
 }
+
+/** What denies an observed call at this moment: its token, which may have ended while it waited, or a stop; `null` if nothing does. */
+function heldMeanwhile(
+  services: Pick<AnsweringServices, 'states' | 'binding' | 'keys'>,
+  decided: DecidedUse,
+): Deny | null {
+  const token = taskTokenOf(decided.check.facts);
+  const problems = [token === null ? null : currentProblem(services, token), stoppedMeanwhile(services, decided)];
+  return problems.find((problem): problem is Deny => problem !== null && holdsWhileObserved(problem)) ?? null;
+}
+
+/** A denial as it is answered: while its call is only observed it passes, unless something else denies it at this moment. */
+function answeredAs(services: AnsweringServices, decided: DecidedUse, why: Deny): Decision {
+  const decision = enforce(why, decided.check.mode ?? null);
+  return isDeny(decision) ? decision : (heldMeanwhile(services, decided) ?? decision);
+}
+
+/** The decision that was sent at the deadline. */
+const sentAtDeadline = ({ check, read }: DecidedUse): Decision =>
+  read.asked.call.signal.isPassed === true ? enforce(outOfTime, check.mode ?? null) : outOfTime;
 
 /** The denial of a call that passed because of an emergency which has ended meanwhile; `null` if there is none. */
 function endedMeanwhile({ states }: Pick<AnsweringServices, 'states'>, { check }: DecidedUse): Deny | null {
@@ -115,8 +135,7 @@ const isTooLate = ({ check, read }: DecidedUse): boolean => isPermitted(check) &
 function asAnswered(decided: DecidedUse): DecidedUse {
   const { refusedAs } = decided.read.asked.call.signal;
   if (refusedAs === undefined || isPermitted(decided.check)) return decided;
-  const decision = isDeny(decided.check.decision) ? outOfTime : enforce(outOfTime, decided.check.mode ?? null);
-  return { ...decided, check: { ...decided.check, decision, decisionId: refusedAs } };
+  return { ...decided, check: { ...decided.check, decision: sentAtDeadline(decided), decisionId: refusedAs } };
 }
 
 /** Records a use. If an authority has committed the record, the ledger gets a link to it. */
@@ -154,9 +173,7 @@ function withdrawn(services: AnsweringServices, decided: DecidedUse, why: Deny):
   const { nowMs, randomBytes, monotonicMs } = services.ports;
   const { refusedAs } = decided.read.asked.call.signal;
   const decisionId = refusedAs ?? uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
-  const problem = refusedAs === undefined ? why : outOfTime;
-  const enforced = enforce(problem, decided.check.mode ?? null);
-  const decision = isDeny(enforced) ? enforced : (heldMeanwhile(services, decided) ?? enforced);
+  const decision = refusedAs === undefined ? answeredAs(services, decided, why) : sentAtDeadline(decided);
   const check = { ...decided.check, decision, decisionId, withdraws: decided.check.decisionId };
   const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
   traceWithdrawal(services, check, { decided, place });

@@ -12,8 +12,14 @@ export interface AskedCheck {
 
 /** Why a request is refused before it is decided, and what is known of it all the same. */
 export interface RefusedRequest extends Deny {
-  /** Absent if its peer could not be read; `host` is `null` if it names no single host. */
-  readonly seen?: { readonly peer: PeerFacts; readonly host: string | null };
+  /** Absent if its peer could not be read. By it alone it is judged whether the call is observed, and a token that it carries. */
+  readonly seen?: {
+    readonly peer: PeerFacts;
+    /** `null` if it names no single host. */
+    readonly host: string | null;
+    /** The values of `authorization`. */
+    readonly authorization: readonly string[];
+  };
 }
 
 /** One call as the proxy described it, parsed once and canonical. Later stages do not read the message again. */
@@ -41,8 +47,17 @@ export interface CallTrace {
 export interface CheckCall {
   /** Milliseconds on the monotonic clock; `Infinity` if the proxy set no deadline. */
   readonly deadlineMs: number;
-  /** `refusedAs` is the decision id with which the call was answered at its deadline; absent while it was not. */
-  readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
+  readonly signal: CheckSignal;
   /** The `traceparent` of the gRPC call, as sent. */
   readonly traceparent: string | null;
+}
+
+/** What became of a check while it is decided. */
+export interface CheckSignal {
+  /** Whether the answer is no longer awaited. */
+  readonly aborted: boolean;
+  /** The decision id with which the call was answered at its deadline; absent while it was not. */
+  readonly refusedAs?: string;
+  /** Set if that answer let the call pass, because it is only observed. */
+  readonly isPassed?: true;
 }

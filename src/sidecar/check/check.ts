@@ -5,11 +5,11 @@ import { askingAgentOf, readCheck } from './read.ts';
 import type { ReadCheck } from './read.ts';
 import type { AskedCheck } from './asked-check.ts';
 import { modeOfRead, passingFault } from './passing-fault.ts';
+import type { PassingOptions } from './passing-fault.ts';
 import type { CheckServices } from './services.ts';
 import { observe, traceUse } from './observe.ts';
 import type { AnsweredCheck, ObservingServices } from './observe.ts';
 import { isDeny } from '../../core/decision/decision.ts';
-import type { Deny } from '../../core/decision/decision.ts';
 import type { Orders } from '../../core/order/orders.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
 import type { Isolated } from '../../core/runtime/collections/map-isolated.ts';
@@ -24,9 +24,10 @@ export interface Checks {
   /** Whether any call is only observed now. */
   isObserving(): boolean;
   /**
-   * The answer to a check that threw, or that is not decided for `why`, if its call is only observed; `null` if it is enforced. Never throws.
+   * The answer to a check that threw, or that is not decided for `why`, or not in time, if its call is only observed; `null` if it is refused.
+   * Never throws.
    */
-  passing(asked: Isolated<AskedCheck>, why?: Deny): Answer | null;
+  passing(asked: Isolated<AskedCheck>, of?: Omit<PassingOptions, 'read'>): Answer | null;
   /** Writes spans and metrics of the checks answered synchronously. Call it in the same turn, after those answers are sent. */
   afterwards(): void;
 }
@@ -50,9 +51,9 @@ export function checksWith(services: CheckServices): Checks {
       if (isDeny(policies)) return false;
       return policies.observed.length > 0 || services.states.orders().observing(services.states.clocks()).length > 0;
     },
-    passing: (asked, why) => {
+    passing: (asked, of = {}) => {
       const [answer] = mapIsolated([asked], (one) =>
-        passingFault(services, one, { read: (again) => readCheck(services, again), why }),
+        passingFault(services, one, { ...of, read: (again) => readCheck(services, again) }),
       );
       return answer === undefined || answer instanceof Fault ? null : answer;
     },

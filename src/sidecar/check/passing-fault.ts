@@ -4,10 +4,13 @@ import type { AskedCheck } from './asked-check.ts';
 import { traceOf } from './decide-now.ts';
 import type { ReadCheck } from './read.ts';
 import type { CheckServices } from './services.ts';
-import { shownCheck } from '../../core/decide/decided-check.ts';
+import { taskFactsOf, noTask } from './task-facts.ts';
+import { shownCheck, shownDecision } from '../../core/decide/decided-check.ts';
 import type { DecidedCheck } from '../../core/decide/decided-check.ts';
-import { stoppedWhileObserved } from '../../core/decide/decide.ts';
 import { enforce } from '../../core/decide/enforce.ts';
+import { taskTokenOf } from '../../core/decide/facts.ts';
+import type { CallFacts } from '../../core/decide/facts.ts';
+import { heldWhileObserved } from '../../core/decide/held-while-observed.ts';
 import { modeOf } from '../../core/decide/mode.ts';
 import type { Mode } from '../../core/decide/mode.ts';
 import type { Orders } from '../../core/order/orders.ts';
@@ -15,65 +18,82 @@ import { deny, isDeny } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../../core/decision/uuid.ts';
 import { useRecord } from '../../core/ledger/use.ts';
-import { placeOfCheck } from '../../core/telemetry/spans/span.ts';
-import { noTask } from './task-facts.ts';
+import { placeOfCheck, traceCheck } from '../../core/telemetry/spans/span.ts';
+import type { CheckPlace } from '../../core/telemetry/spans/span.ts';
 
 /** What covers a check that was read; `null` if it is enforced. */
 export const modeOfRead = ({ reading, clocks, policies }: ReadCheck, orders: Orders): Mode | null =>
   modeOf({ ...reading, orders, nowMs: clocks.wallMs, floorMs: clocks.floorMs }, policies);
 
-/** The services that answer an observed check that threw. */
-export type FaultServices = AnswerServices & Pick<CheckServices, 'ports' | 'ledger' | 'digestOf' | 'spans' | 'states'>;
+/** The services that answer an observed check which is not decided. */
+export type PassingServices = AnswerServices &
+  Pick<CheckServices, 'ports' | 'ledger' | 'digestOf' | 'spans' | 'states' | 'outcomes' | 'onChecked'>;
+
+/** How a check is passed without its decision. */
+export interface PassingOptions {
+  /** Reads the check, again if it threw; what it throws is the caller's. */
+  readonly read: (asked: AskedCheck) => ReadCheck;
+  /** Why it is not decided; default `internal`. */
+  readonly why?: Deny | undefined;
+  /** Whether the check goes on being decided, and is recorded then. */
+  readonly isUnderWay?: boolean;
+}
 
 const failed = deny('internal', 'the check failed');
 
 /**
  * The answer to a check that threw while it was decided, or that is not decided, if its call is only observed: a fault of Remit must not be an
- * outage. `null` if it is enforced or stopped, or carries a token that Remit would have had to judge.
- *
- * @param by.read reads the check, again if it threw; what it throws is the caller's
- * @param by.why why it is not decided; default `internal`
+ * outage. `null` if it is enforced; if it is stopped or its token refused also while observing, by what this process knows; and if it carries a proof of possession,
+ * which can be judged only once. It is recorded, traced and counted like a check that was decided.
  */
 export function passingFault(
-  services: FaultServices,
+  services: PassingServices,
   asked: AskedCheck,
-  { read, why = failed }: { readonly read: (asked: AskedCheck) => ReadCheck; readonly why?: Deny | undefined },
+  { read, why = failed, isUnderWay = false }: PassingOptions,
 ): Answer | null {
   const again = read(asked);
-  const orders = services.states.orders();
-  const mode = modeOfRead(again, orders);
+  const facts = factsOf(services, again);
+  const mode = modeOfRead(again, facts.orders);
   const decision = enforce(why, mode);
-  if (mode === null || isDeny(decision) || isToJudge(again)) return null;
-  const { reading, clocks, policies } = again;
-  const { circumstances: _circumstances, ...known } = reading;
-  const facts = {
-    ...known,
-    ...noTask,
-    orders,
-    use: 0,
-    reuse: [],
-    nowMs: clocks.wallMs,
-    floorMs: clocks.floorMs,
-  };
-  if (stoppedWhileObserved(facts, { binding: services.binding, policies }) !== null) return null;
+  if (mode === null || isDeny(decision) || facts.presented.proof !== null) return null;
+  const { clocks, policies } = again;
+  const { binding } = services;
+  if (heldWhileObserved(facts, { binding, policies }) !== null) return null;
   const place = placeOfCheck(services, traceOf(asked).parent);
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
-  const check: DecidedCheck = shownCheck(
-    {
-      decisionId: uuidV7(clocks.wallMs, services.ports.randomBytes(UUID_RANDOM_BYTES)),
-      decision,
-      mode,
-      facts,
-      policySet,
-      policyGeneration,
-      cache: 'bypass',
-    },
-    services.digestOf,
-  );
-  services.ledger.append(useRecord(check, place));
-  return answerTo(services, check, { traceId: place.traceId, transactionToken: null });
+  const decisionId = uuidV7(clocks.wallMs, services.ports.randomBytes(UUID_RANDOM_BYTES));
+  const undecided = { decisionId, decision, mode, facts, policySet, policyGeneration, cache: 'bypass' } as const;
+  const check: DecidedCheck = shownCheck(undecided, services.digestOf);
+  const answer = answerTo(services, check, { traceId: place.traceId, transactionToken: null });
+  if (!isUnderWay) tell(services, check, { again, place });
+  services.outcomes.answered(answer);
+  return answer;
 }
 
-/** Whether a call carries a token that is Remit's to judge: ended and stolen ones are denied also while observing. */
-const isToJudge = ({ reading: { credential } }: ReadCheck): boolean =>
-  isDeny(credential) ? credential.isOfRemit === true : credential.kind !== 'workload-identity';
+/** The facts by which a token is judged at once. Its use is not counted, since nothing is decided by it. */
+function factsOf({ states }: Pick<PassingServices, 'states'>, { reading, clocks }: ReadCheck): CallFacts {
+  const { circumstances: _circumstances, ...facts } = reading;
+  const token = taskTokenOf(reading);
+  const state = token === null ? noTask : taskFactsOf({ states }, token);
+  const orders = states.orders();
+  return { ...facts, ...state, orders, use: 0, reuse: [], nowMs: clocks.wallMs, floorMs: clocks.floorMs };
+}
+
+/** Records, traces and counts a check that passes. */
+function tell(
+  services: PassingServices,
+  check: DecidedCheck,
+  { again, place }: { readonly again: ReadCheck; readonly place: CheckPlace },
+): void {
+  const isRecorded = services.ledger.append(useRecord(check, place));
+  const { application } = traceOf(again.asked);
+  const startedMs = again.clocks.monotonicMs;
+  traceCheck(services, check, { place, application, previousUse: null, startedMs });
+  services.onChecked({
+    ...check,
+    decided: shownDecision(check.decision, services.digestOf),
+    traceId: place.traceId,
+    took: { gatherMs: again.readMs, decideMs: 0, settleMs: 0 },
+    ...(isRecorded ? {} : { isUnrecorded: true }),
+  });
+}

@@ -11,7 +11,7 @@ import type { AskingAgent, CheckServices } from './services.ts';
 import type { CallFacts, Presented } from '../../core/decide/facts.ts';
 import { modeOf } from '../../core/decide/mode.ts';
 import { Orders } from '../../core/order/orders.ts';
-import { isDeny } from '../../core/decision/decision.ts';
+import { isDeny, ofRemit } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
 import { callerFrom } from '../../core/identity/caller.ts';
 import type { Caller } from '../../core/identity/caller.ts';
@@ -23,6 +23,7 @@ import type { PresentedToken } from '../../core/token/authorization-header.ts';
 import type { TaskToken } from '../../core/token/claims.ts';
 import { tokenCredentialFrom, workloadIdentity } from '../../core/token/credential.ts';
 import type { Credential } from '../../core/token/credential.ts';
+import { claimedIssuer } from '../../core/token/jose/claimed-issuer.ts';
 import type { ExternalToken } from '../../core/token/external-token.ts';
 import { possessionFrom } from '../../core/token/proof/possession.ts';
 import type { Proof } from '../../core/token/proof/proof.ts';
@@ -68,7 +69,7 @@ export function readCheck(services: ReadingServices, asked: AskedCheck): ReadChe
   const policies = services.policies();
   const { facts } = asked;
   const reading = isDeny(facts)
-    ? readingOfRefusedRequest(services, facts, clocks.wallMs)
+    ? readingOfRefusedRequest(services, facts, { policies, clocks })
     : readingOf(services, facts, { policies, clocks });
   return { asked, reading, policies, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
 }
@@ -99,10 +100,11 @@ function readingOf(
  * follows can, since the call is without its body from here on. A call that is only observed is read, since what it does is to be learnt.
  */
 function readingOfRefused(
-  { identity }: Pick<ReadingServices, 'identity'>,
+  services: ReadingServices,
   facts: CheckFacts,
   { caller, policies, clocks }: { readonly caller: Deny; readonly policies: PolicySet | Deny; readonly clocks: Clocks },
 ): CallReading {
+  const { identity } = services;
   const { sourceAddress, peer } = facts;
   const routed = isDeny(policies) ? policies : routedAction(facts.call, policies.catalog);
   const { wallMs: nowMs, floorMs } = clocks;
@@ -113,8 +115,22 @@ function readingOfRefused(
   const action = isObserved && !isDeny(policies) ? observedAction(call, policies, caller) : routed;
   const refusedCaller = refusedCallerFrom(peer, identity, sourceAddress);
   const circumstances = circumstancesOf(facts, caller, action);
-  const reading = { ...unreadable(caller), call, action, circumstances };
+  const values = call.headers.get('authorization') ?? [];
+  const credential = isObserved ? tokenOfRemit(services, values, { policies, clocks }) : null;
+  const reading = { ...unreadable(caller), call, action, circumstances, credential: credential ?? caller };
   return refusedCaller === null ? reading : { ...reading, refusedCaller };
+}
+
+/** The token of Remit that an observed call carries, or why it is refused; `null` if it carries none. Its proof is not read. */
+function tokenOfRemit(
+  services: ReadingServices,
+  values: readonly string[],
+  { policies, clocks }: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
+): TaskToken | Deny | null {
+  const sent = sentToken(services, values);
+  const credential = isDeny(sent) || isDeny(policies) ? sent : verifiedCredential(services, sent, { policies, clocks });
+  if (isDeny(credential)) return credential.isOfRemit === true ? credential : null;
+  return 'kind' in credential && credential.kind === 'task-token' ? credential : null;
 }
 
 /** The action of an observed call without a verified caller: it continues nobody's call. */
@@ -154,14 +170,19 @@ const unreadable = (why: Deny): CallReading => ({
   circumstances: { traceId: null, connection: null, address: null, certificate: null, server: null, risk: null },
 });
 
-/** Nothing of it is judged, but whether it is observed. */
+/** Nothing of it is judged, but whether it is observed, and then a token of Remit that it carries. */
 function readingOfRefusedRequest(
-  { identity }: Pick<ReadingServices, 'identity'>,
-  { seen, ...why }: RefusedRequest,
-  nowMs: number,
+  services: ReadingServices,
+  { seen: shown, ...why }: RefusedRequest,
+  by: { readonly policies: PolicySet | Deny; readonly clocks: Clocks },
 ): CallReading {
-  if (seen === undefined) return unreadable(why);
-  return { ...unreadable(why), seen: { caller: callerFrom(seen.peer, identity, nowMs), host: seen.host } };
+  if (shown === undefined) return unreadable(why);
+  const { wallMs: nowMs, floorMs } = by.clocks;
+  const seen = { caller: callerFrom(shown.peer, services.identity, nowMs), host: shown.host };
+  const reading = { ...unreadable(why), seen };
+  const orders = services.states.orders();
+  if (modeOf({ ...reading, orders, nowMs, floorMs }, by.policies) === null) return reading;
+  return { ...reading, credential: tokenOfRemit(services, shown.authorization, by) ?? why };
 }
 
 /** Where and for what a token is used. Behind a hop, the remote address is that of the hop and does not identify the caller. */
@@ -203,10 +224,32 @@ function credentialOf(
 ): PresentedCredential | Deny {
   const values = call.headers.get('authorization') ?? [];
   if (values.length === 0 || isUpstreams) return { credential: workloadIdentity, presented: plain };
-  const sent = credentialFrom(values);
+  const sent = sentToken(services, values);
   if (isDeny(sent)) return sent;
   if (isDeny(policies)) return policies;
-  const { audiences } = policies.catalog;
+  const credential = verifiedCredential(services, sent, { policies, clocks });
+  const token = isDeny(credential) ? (isExpired(credential) ? credential.expired : null) : credential;
+  if (token === null) return { credential, presented: plain };
+  const proof = proofOf(services, call, { sent, credential: token, policies, clocks });
+  return { credential, presented: { scheme: sent.scheme, proof } };
+}
+
+/** The token in the values of an `authorization` header. A denial says if any of them names an issuer of Remit. */
+function sentToken({ keys }: Pick<ReadingServices, 'keys'>, values: readonly string[]): PresentedToken | Deny {
+  const sent = credentialFrom(values);
+  if (!isDeny(sent)) return sent;
+  const tokens = values.flatMap((value) => value.split(',')).map((part) => part.trim().split(' ').at(-1) ?? '');
+  const isRemits = tokens.some((token) => keys.kindOf(claimedIssuer(token, MAX_TOKEN_BYTES) ?? '') === 'remit');
+  return isRemits ? ofRemit(sent) : sent;
+}
+
+/** The credential of a token that was sent, without its proof. */
+function verifiedCredential(
+  services: ReadingServices,
+  sent: PresentedToken,
+  { policies: { catalog }, clocks }: { readonly policies: PolicySet; readonly clocks: Clocks },
+): TaskToken | ExternalToken | Deny {
+  const { audiences } = catalog;
   const task = {
     audiences,
     maxLifetimeSeconds: services.maxTokenSeconds,
@@ -214,15 +257,11 @@ function credentialOf(
     maxBytes: MAX_TOKEN_BYTES,
   };
   const external = { ...services.externalTokens, audiences };
-  const credential = tokenCredentialFrom(
+  return tokenCredentialFrom(
     sent.token,
     { task, external },
     { keys: services.keys, verified: services.verified, nowMs: clocks.wallMs, digest: sent.digest },
   );
-  const token = isDeny(credential) ? (isExpired(credential) ? credential.expired : null) : credential;
-  if (token === null) return { credential, presented: plain };
-  const proof = proofOf(services, call, { sent, credential: token, policies, clocks });
-  return { credential, presented: { scheme: sent.scheme, proof } };
 }
 
 /** The proof of possession of a call, checked against its target URI as callers know it. This uses the proof up. */

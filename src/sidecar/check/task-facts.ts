@@ -1,7 +1,7 @@
 import type { CheckServices } from './services.ts';
 import type { CallReading } from './read.ts';
 import type { CallFacts } from '../../core/decide/facts.ts';
-import { deny, isDeny } from '../../core/decision/decision.ts';
+import { deny, isDeny, ofRemit } from '../../core/decision/decision.ts';
 import type { Deny } from '../../core/decision/decision.ts';
 import { jtiDigestOf } from '../../core/token/jti-digest.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
@@ -37,7 +37,7 @@ export function openTask({ states }: Pick<CheckServices, 'states'>, { credential
 /** The reason why a verified token may no longer be used: its key was revoked, or its task does not permit it; `null` if it may. */
 export function currentProblem(services: Pick<CheckServices, 'states' | 'keys'>, token: TaskToken): Deny | null {
   if (!services.keys.isHeld(token.issuer, token.keyId)) {
-    return deny('token.signature', 'the key of the token was revoked while the use was decided');
+    return ofRemit(deny('token.signature', 'the key of the token was revoked while the use was decided'));
   }
   const standing = services.states.standing({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
   if (isStoreFailure(standing)) return stateUnavailable(standing);

@@ -4,14 +4,14 @@ import type { Checks } from '../check/check.ts';
 import type { Answer } from '../check/answer.ts';
 import type { AskedCheck, CheckFacts, RefusedRequest } from '../check/asked-check.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
-import type { Deny } from '../../core/decision/decision.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import { decodedCheckRequestFrom } from './check/check-request.ts';
 import { checkFactsFrom, type RequestRules } from './check/request.ts';
+import { refusedRequest } from './check/refused-request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './check/response.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
 import type { Isolated } from '../../core/runtime/collections/map-isolated.ts';
-import { TokenBucket } from '../../core/runtime/collections/token-bucket.ts';
+import { FairRate } from '../../core/runtime/collections/fair-rate.ts';
 import type { RefusalCause, Refuse } from './check/refusal.ts';
 import type { CheckHandler, CheckMessage } from './server-options.ts';
 
@@ -21,6 +21,8 @@ export interface AuthorizationOptions {
   readonly response: ResponseOptions;
   /** The bytes of a denial for a check that threw; see `refusalsFrom`. */
   readonly refuse: Refuse;
+  /** The agent of a CheckRequest according to the proxy, by which the reading of refused checks is shared. Default: all are one agent. */
+  readonly agentIn?: (message: Uint8Array) => string;
   /** Default: decoding is not timed. */
   readonly monotonicMs?: () => number;
   /** Called with what a check threw. */
@@ -28,23 +30,27 @@ export interface AuthorizationOptions {
 }
 
 /**
- * Refused checks of a second that are read to see if their calls are only observed. Reading costs about as much as deciding: without a bound,
- * refusing would no longer relieve an overloaded process.
+ * Refused checks of a second that are read to see if their calls are only observed, of all agents; they share them, so that none takes them from
+ * the others. Reading costs about as much as deciding: without a bound, refusing would no longer relieve an overloaded process.
  */
-const UNJUDGED = { burst: 500, perSecond: 1_000 } as const;
+const UNDECIDED_PER_SECOND = 1_000;
 
 /** Decodes, checks and encodes. Never throws or rejects: every error ends in a denial. */
 export function authorizationHandler(checks: Checks, options: AuthorizationOptions): CheckHandler {
-  const { rules, response, monotonicMs = () => 0 } = options;
+  const { rules, response, monotonicMs = () => 0, agentIn = () => '' } = options;
   const failed = (error: unknown, asked: Isolated<AskedCheck> | undefined): Uint8Array => {
     options.onFault?.(error);
-    return passingBytes(asked) ?? options.refuse('failed');
+    return (asked === undefined ? null : passed(asked)?.bytes) ?? options.refuse('failed');
   };
-  const unjudged = new TokenBucket({ ...UNJUDGED, monotonicMs });
-  const passingBytes = (asked: Isolated<AskedCheck> | undefined, why?: Deny): Uint8Array | null => {
+  const reading = new FairRate({ perSecond: UNDECIDED_PER_SECOND, monotonicMs });
+  /** The answer that lets an observed call pass, with its decision id; `null` if it is refused. */
+  const passed = (
+    asked: Isolated<AskedCheck>,
+    of?: Parameters<Checks['passing']>[1],
+  ): { readonly bytes: Uint8Array; readonly decisionId: string } | null => {
     try {
-      const passing = asked === undefined ? null : checks.passing(asked, why);
-      return passing === null ? null : checkResponseFrom(passing, response);
+      const answer = checks.passing(asked, of);
+      return answer === null ? null : { bytes: checkResponseFrom(answer, response), decisionId: answer.decisionId };
     } catch {
       return null;
     }
@@ -69,10 +75,17 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
         return bytes instanceof Fault ? failed(bytes.error, asked[index]) : bytes;
       });
     },
-    passing: (call, cause) => {
-      if (!checks.isObserving() || !unjudged.take()) return null;
+    passing: (call, cause, underWay) => {
+      if (!checks.isObserving() || !reading.take(agentIn(call.message))) return null;
       const why = deny(REASONS[cause], 'the check was refused without being decided');
-      return passingBytes({ facts: factsOf(call, rules), call, decodeMs: 0 }, why);
+      const asked = { facts: factsOf(call, rules), call, decodeMs: 0 };
+      const passing = passed(asked, { why, isUnderWay: underWay !== undefined });
+      if (passing === null) return null;
+      if (underWay !== undefined) {
+        underWay.refusedAs = passing.decisionId;
+        underWay.isPassed = true;
+      }
+      return passing.bytes;
     },
     afterwards: () => checks.afterwards(),
   };
@@ -80,7 +93,9 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
 
 function factsOf({ message, traceparent }: CheckMessage, rules: RequestRules): CheckFacts | RefusedRequest {
   const request = decodedCheckRequestFrom(message);
-  return isDeny(request) ? request : checkFactsFrom(request, traceparent, rules);
+  if (!isDeny(request)) return checkFactsFrom(request, traceparent, rules);
+  const { rest, ...why } = request;
+  return rest === undefined ? why : refusedRequest(why, rest, rules);
 }
 
 const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {

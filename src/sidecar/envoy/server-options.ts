@@ -2,7 +2,8 @@
 import type { AccessLogSink } from './access-log/access-log.ts';
 import type { GrpcMethod } from './grpc/grpc-call.ts';
 import type { BindProblem } from './grpc/grpc-server.ts';
-import type { RefusalCause, Refuse } from './check/refusal.ts';
+import type { RefusalCause, Refuse, RefusedCall } from './check/refusal.ts';
+import type { CheckSignal } from '../check/asked-check.ts';
 
 /** A check with the used parts of its gRPC call. */
 export interface CheckMessage {
@@ -12,8 +13,7 @@ export interface CheckMessage {
   readonly traceparent: string | null;
   /** When the answer must be ready, monotonic. Always finite. */
   readonly deadlineMs: number;
-  /** Aborted when the answer is no longer awaited; `refusedAs` once it was answered at its deadline instead. */
-  readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
+  readonly signal: CheckSignal;
 }
 
 /** The handler behind the transport. */
@@ -21,10 +21,12 @@ export interface CheckHandler {
   /** The bytes of a CheckResponse for each check, in order. Synchronous if nothing must be awaited. */
   answers(checks: readonly CheckMessage[]): readonly (Uint8Array | Promise<Uint8Array>)[];
   /**
-   * The bytes that let a call pass whose check the server refuses, if the call is only observed; `null` if it is enforced. Absent: no call is
+   * The bytes that let a call pass whose check the server refuses, if the call is only observed; `null` if it is refused. Absent: no call is
    * observed.
+   *
+   * @param underWay of a check that goes on being decided: the decision id is noted in it
    */
-  passing?(check: CheckMessage, cause: RefusalCause): Uint8Array | null;
+  passing?(check: CheckMessage, cause: RefusalCause, underWay?: RefusedCall): Uint8Array | null;
   /** Work that may follow after ready answers were sent, in the same turn of the event loop. */
   afterwards(): void;
 }

@@ -12,7 +12,7 @@ import { type BindProblem, GrpcServer, tcpAddress } from './grpc/grpc-server.ts'
 import { Health } from './health.ts';
 import { ownCopyOf } from './check/own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
-import { type RefusalCause, refusalCause, type Refuse, surely } from './check/refusal.ts';
+import { type RefusalCause, refusalCause, type Refuse, type RefusedCall, surely } from './check/refusal.ts';
 import type { CheckHandler, ExtAuthzServerOptions, NetworkTransport, TransportParts } from './server-options.ts';
 import { SharedRoom } from '../../core/runtime/collections/shared-room.ts';
 
@@ -187,7 +187,7 @@ export class AuthorizationServer {
   readonly #expired = (call: IncomingCheck): void => {
     // A check that was asked records its decision, under the id of this answer.
     const isUnderWay = call.message !== NO_MESSAGE && call.queued.queue === null;
-    call.answer(isUnderWay ? this.#refusal('deadline', call.signal) : this.#refused(call, call.message, 'deadline'));
+    call.answer(this.#refused(call, call.message, 'deadline', isUnderWay ? call.signal : undefined));
     call.signal.aborted = true;
   };
 
@@ -209,15 +209,19 @@ export class AuthorizationServer {
   }
 
   /** The answer to a check that is not decided: a refusal, unless its call is only observed. */
-  #refused({ traceparent, deadlineMs, signal }: IncomingCheck, message: Buffer, cause: RefusalCause): Uint8Array {
-    if (message.length === 0) return this.#refusal(cause);
+  #refused(
+    { traceparent, deadlineMs, signal }: IncomingCheck,
+    message: Buffer,
+    ...why: [cause: RefusalCause, underWay?: RefusedCall | undefined]
+  ): Uint8Array {
+    if (message.length === 0) return this.#refusal(...why);
     try {
-      const passing = this.#handler.passing?.({ message, traceparent, deadlineMs, signal }, cause) ?? null;
+      const passing = this.#handler.passing?.({ message, traceparent, deadlineMs, signal }, ...why) ?? null;
       if (passing !== null && passing.length > 0) return passing;
     } catch (error) {
       this.#tellFault(error);
     }
-    return this.#refusal(cause);
+    return this.#refusal(...why);
   }
 
   /** Whether there is room for a check of an agent, and for its message, which are then taken. */
@@ -264,28 +268,28 @@ export class AuthorizationServer {
       return this.#handler.answers(calls);
     } catch (error) {
       this.#tellFault(error);
-      return calls.map(() => this.#refusal('failed'));
+      return calls.map((call) => this.#refused(call, call.message, 'failed'));
     }
   }
 
   #answerWith(call: IncomingCheck, answer: unknown): void {
-    if (!(answer instanceof Promise)) return call.answer(this.#answerOr(answer));
+    if (!(answer instanceof Promise)) return call.answer(this.#answerOr(call, answer));
     answer.then(
-      (bytes) => call.answer(this.#answerOr(bytes)),
+      (bytes) => call.answer(this.#answerOr(call, bytes)),
       (error: unknown) => this.#failed(call, error),
     );
   }
 
   #failed(call: IncomingCheck, error: unknown): void {
     this.#tellFault(error);
-    call.answer(this.#refusal('failed'));
+    call.answer(this.#refused(call, call.message, 'failed'));
   }
 
   /** The handler's answer, or else a refusal; never empty. */
-  #answerOr(bytes: unknown): Uint8Array {
+  #answerOr(call: IncomingCheck, bytes: unknown): Uint8Array {
     if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
     this.#tellFault(new Error('the handler returned no answer'));
-    return this.#refusal('failed');
+    return this.#refused(call, call.message, 'failed');
   }
 
   #tellFault(error: unknown): void {

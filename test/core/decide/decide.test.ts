@@ -1,10 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { decide } from '../../../src/core/decide/decide.ts';
+import { heldWhileObserved } from '../../../src/core/decide/held-while-observed.ts';
+import { holdsWhileObserved } from '../../../src/core/decide/enforce.ts';
+import type { CallFacts } from '../../../src/core/decide/facts.ts';
 import { deny, isDeny } from '../../../src/core/decision/decision.ts';
 import { RISK_CEILING_MS } from '../../../src/core/policy/answers/cache.ts';
 import type { Keep } from '../../../src/core/policy/engine.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
+import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { workloadIdentity } from '../../../src/core/token/credential.ts';
 import {
   accepting,
@@ -187,5 +191,48 @@ describe('decide', () => {
         expect(kept).toMatchObject([{ nowMs, untilMs: Math.min(...ends) }]);
       }),
     );
+  });
+});
+
+// Issue 41, point 2: what is wrong with a call besides its token must not let a token pass that is denied also while observing.
+describe('heldWhileObserved', () => {
+  const ended = { ...task, state: 'cancelled', endedAtMs: nowMs } as const;
+  const unread = deny('request.body-incomplete', 'cut');
+  const nobody = deny('identity.missing', 'no certificate');
+  const thief = { ...caller, id: mustSpiffeId('spiffe://acme.test/thief') };
+  const renewed = { ...caller, certificateSha256: 'd'.repeat(43) };
+  const forged = { ...deny('token.signature', 'forged'), isOfRemit: true } as const;
+
+  it.each<[string, Partial<CallFacts>, string]>([
+    ['an ended token beside a static secret', { secrets: [secret], task: ended }, 'task.cancelled'],
+    ['a stolen token beside a static secret', { secrets: [secret], caller: thief }, 'token.binding'],
+    ['a forged token beside a static secret', { secrets: [secret], credential: forged }, 'token.signature'],
+    ['an ended token of an unread request', { call: unread, caller: unread, task: ended }, 'task.cancelled'],
+    [
+      'a stolen token of an unread request',
+      { call: unread, caller: unread, seen: { caller: thief, host: null } },
+      'token.binding',
+    ],
+    ['an ended token of nobody', { caller: nobody, task: ended }, 'task.cancelled'],
+    ['an ended token with another certificate of its agent', { caller: renewed, task: ended }, 'task.cancelled'],
+  ])('finds %s', (_name, changed, reason) => {
+    const asked = change(changed);
+    const first = decide(asked, rules);
+    expect(isDeny(first) && !holdsWhileObserved(first)).toBe(true);
+    expect(heldWhileObserved(asked, rules)).toMatchObject({ reason });
+  });
+
+  it.each<[string, Partial<CallFacts>]>([
+    ['a live token beside a static secret', { secrets: [secret] }],
+    ['a live token of an unread request', { call: unread, caller: unread, seen: { caller, host: null } }],
+    ['a live token of nobody', { caller: nobody }],
+    ['a live token with another certificate of its agent', { caller: renewed }],
+    ['no token', { credential: workloadIdentity, task: undefined, issued: undefined }],
+    [
+      'a token of another issuer that is bound to another certificate',
+      { credential: { ...external, confirmation: { kind: 'x5t#S256', thumbprint: 'd'.repeat(43) } } },
+    ],
+  ])('finds nothing wrong with %s', (_name, changed) => {
+    expect(heldWhileObserved(change(changed), rules)).toBeNull();
   });
 });

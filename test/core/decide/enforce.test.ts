@@ -33,12 +33,13 @@ const HARD: readonly (readonly [string, Deny])[] = [
   ...(['stopped.all', 'stopped.agent', 'stopped.server', 'stopped.action', 'stopped.user'] as const).map(
     (code) => ['stopped by an operator', deny(code, '')] as const,
   ),
-  ['stolen', deny('token.binding', '')],
+  ['stolen', { ...deny('token.binding', ''), isOfRemit: true }],
   ...(['token.signature', 'token.malformed', 'token.algorithm', 'token.lifetime'] as const).map(
     (code) => ['forged', { ...deny(code, ''), isOfRemit: true } as const] as const,
   ),
-  ['replayed', deny('token.proof', '')],
-  ['replayed', deny('token.proof-nonce', '')],
+  ['replayed', { ...deny('token.proof', ''), isOfRemit: true }],
+  ['replayed', { ...deny('token.proof-nonce', ''), isOfRemit: true }],
+  ['not to be judged, among several tokens', { ...deny('request.not-canonical', ''), isOfRemit: true }],
   ['replayed', deny('task.replayed', '')],
   ['always forbidden', deny('policy.forbidden', '', { isAlways: true })],
 ];
@@ -59,12 +60,25 @@ describe('enforce', () => {
     },
   );
 
-  it.each(['token.signature', 'token.malformed', 'token.algorithm', 'token.lifetime', 'token.expired'] as const)(
-    'lets `%s` of a token of somebody else pass',
-    (code) => {
-      expect(enforce(deny(code, ''), entry)).toMatchObject({ kind: 'allow', policyIds: [] });
-    },
-  );
+  it.each([
+    'token.signature',
+    'token.malformed',
+    'token.algorithm',
+    'token.lifetime',
+    'token.expired',
+    'token.binding',
+    'token.proof',
+    'token.proof-nonce',
+    'request.not-canonical',
+  ] as const)('lets `%s` of a token of somebody else pass', (code) => {
+    expect(enforce(deny(code, ''), entry)).toMatchObject({ kind: 'allow', policyIds: [] });
+  });
+
+  // Issue 39, point 1: that is no theft.
+  it('lets a token pass that its own agent presents with another certificate', () => {
+    const other = { ...deny('token.binding', ''), isOfRemit: true, isOtherCertificate: true } as const;
+    expect(enforce(other, entry)).toMatchObject({ kind: 'allow', observed: other });
+  });
 
   it('lets a forbid without `@always` pass', () => {
     expect(enforce(deny('policy.forbidden', ''), entry)).toMatchObject({ kind: 'allow' });

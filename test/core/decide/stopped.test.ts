@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { actionFrom } from '../../../src/core/action/action.ts';
-import { decide, heldWhileObserved } from '../../../src/core/decide/decide.ts';
+import { decide } from '../../../src/core/decide/decide.ts';
+import { heldWhileObserved } from '../../../src/core/decide/held-while-observed.ts';
 import { enforce } from '../../../src/core/decide/enforce.ts';
 import type { CallFacts } from '../../../src/core/decide/facts.ts';
 import { deny, isDeny } from '../../../src/core/decision/decision.ts';

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../../../src/core/action/http/call.ts';
+import type { CheckSignal } from '../../../src/sidecar/check/asked-check.ts';
 import { checksWith } from '../../../src/sidecar/check/check.ts';
 import type { Answer } from '../../../src/sidecar/check/answer.ts';
 import type { CheckServices, SidecarRecords, UseLedger } from '../../../src/sidecar/check/services.ts';
@@ -13,6 +14,10 @@ import { deny, isDeny } from '../../../src/core/decision/decision.ts';
 import type { ObserveEntry } from '../../../src/core/policy/enforcement.ts';
 import { checkResponseFrom } from '../../../src/sidecar/envoy/check/response.ts';
 import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
+import type { RefusedCall } from '../../../src/sidecar/envoy/check/refusal.ts';
+import { checkMetrics } from '../../../src/core/telemetry/metrics/check-metrics.ts';
+import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
+import type { FinishedCheck } from '../../../src/core/telemetry/finished-check.ts';
 import type { SettledRecord, UseRecord } from '../../../src/core/ledger/record.ts';
 import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
@@ -1043,6 +1048,56 @@ const checkRequestTo = (host: string) =>
     },
   });
 
+/** A request of the agent with other headers and metadata than can be read, as Envoy sends it. */
+const unreadableRequest = (parts: {
+  readonly headers?: readonly object[];
+  readonly values?: number;
+  readonly host?: string;
+  /** A `~` is sent as a byte that is not UTF-8. */
+  readonly path?: string;
+  readonly source?: object;
+}): Buffer => {
+  const { headers = [], values = 0, host = 'payments.acme.test', path = '/v1/payments' } = parts;
+  const { source = { principal: agent } } = parts;
+  const pseudo = [raw(':path', path), raw(':authority', host), raw(':method', 'GET')];
+  const fields = Object.fromEntries(Array.from({ length: values }, (_, n) => [`k${n}`, { stringValue: 'v' }]));
+  const message = envoyCheckRequestType.serialize({
+    attributes: {
+      source,
+      request: {
+        http: {
+          method: 'GET',
+          path,
+          host,
+          scheme: 'http',
+          header_map: { headers: [...pseudo, ...headers] },
+        },
+      },
+      ...(values === 0 ? {} : { metadata_context: { filter_metadata: { 'envoy.filters.http.mcp': { fields } } } }),
+    },
+  });
+  return Buffer.from(message.map((byte) => (byte === 0x7e ? 0xfc : byte)));
+};
+
+const secretive = (call: HttpCall): HttpCall => ({
+  ...call,
+  headers: new Map([...call.headers, ['x-api-key', ['AKIAIOSFODNN7EXAMPLE']]]),
+});
+const end = (): void => {
+  expect(store.applyTaskEvent(task, { kind: 'cancel', cause: causeOf('agent.cancelled', '') }, agent)).not.toBeNull();
+};
+const refusedAt = (call: HttpCall) => ({
+  ...deny('request.body-incomplete', 'a part of the body was sent to the check'),
+  seen: { peer, host: 'payments.acme.test', authorization: call.headers.get('authorization') ?? [] },
+});
+
+/** The answer to a check of a call that is refused without being decided, since too many wait. */
+const undecided = (services: CheckServices, call: HttpCall): Answer | null =>
+  checksWith(services).passing(
+    { facts: { peer, call, ...quiet }, call: askedCall },
+    { why: deny('overloaded', 'the check was refused without being decided') },
+  );
+
 describe('an observed call', () => {
   const untilMs = nowMs + 1;
   const entry: ObserveEntry = {
@@ -1164,6 +1219,24 @@ describe('an observed call', () => {
         return check(services, 'list', { single_use: true });
       },
     ],
+    [
+      'of a task that ends while its use is settled',
+      async () => {
+        const { services } = await observing();
+        return check({ ...services, settling: { ...services.settling, settle: async () => 'ended' } }, 'read');
+      },
+    ],
+    [
+      'of a stopped task whose token has expired',
+      async () => {
+        end();
+        const { services } = await observing({ untilMs: nowMs + 3_600_000 });
+        const later = { ...services.states, clocks: () => ({ ...services.states.clocks(), wallMs: nowMs + 400_000 }) };
+        const answer = await check({ ...services, states: later }, 'list');
+        expect(answer.decision).toMatchObject({ reason: 'task.cancelled' });
+        return answer;
+      },
+    ],
     ['always forbidden', async () => check((await observing({}, {}, forbidding)).services, 'create')],
     [
       'always forbidden without a token',
@@ -1196,7 +1269,7 @@ describe('an observed call', () => {
       const { services } = await observing({}, { states: states(), admits: () => false });
       expect((await check(services, 'list')).decision).toMatchObject({ reason: 'stopped.agent' });
       const why = deny('request.body-incomplete', 'a part of the body was sent to the check');
-      const seen = { peer, host: 'payments.acme.test' };
+      const seen = { peer, host: 'payments.acme.test', authorization: [] };
       const [answer] = checksWith(services).answers([{ facts: { ...why, seen }, call: askedCall }]);
       expect(answer).toMatchObject({ decision: { kind: 'deny', reason: 'stopped.agent' } });
     });
@@ -1291,6 +1364,98 @@ describe('an observed call', () => {
     });
   });
 
+  // Something else that is wrong with a call must not let its token pass.
+  it.each<[string, (services: CheckServices) => Parameters<ReturnType<typeof checksWith>['answers']>[0][number]]>([
+    [
+      'beside a static secret',
+      () => ({ facts: { peer, call: secretive(callOf(uses.list)), ...quiet }, call: askedCall }),
+    ],
+    [
+      'after its deadline',
+      () => ({ facts: { peer, call: callOf(uses.list), ...quiet }, call: { ...askedCall, deadlineMs: -1 } }),
+    ],
+    ['in a request that cannot be read', () => ({ facts: refusedAt(callOf(uses.list)), call: askedCall })],
+    [
+      'without a verified caller',
+      () => ({ facts: { peer: { ...peer, principal: '' }, call: callOf(uses.list), ...quiet }, call: askedCall }),
+    ],
+  ])('with an ended token is denied %s, with a live one it passes', async (_name, askedOf) => {
+    const { services } = await observing({ agents: _name.includes('caller') ? null : [agent] });
+    const answered = async () => {
+      const [answer] = checksWith(services).answers([askedOf(services)]);
+      if (answer === undefined || answer instanceof Fault) throw new Error('no answer');
+      return (await answer).decision;
+    };
+    expect(await answered()).toMatchObject({ kind: 'allow', observed: { kind: 'deny' } });
+    end();
+    expect(await answered()).toMatchObject({ kind: 'deny', reason: 'task.cancelled' });
+  });
+
+  it('with two tokens is denied if one of them names an issuer of Remit', async () => {
+    const { services } = await observing();
+    const [token = ''] = callOf(uses.list).headers.get('authorization') ?? [];
+    const bearing = (...values: readonly string[]): HttpCall => ({
+      ...callOf(uses.list),
+      headers: new Map([['authorization', values]]),
+    });
+    const answers = await answersTo(services, [
+      bearing('Bearer of-the-upstream', token),
+      bearing(`Bearer of-the-upstream, ${token}`),
+      bearing('Bearer of-the-upstream', 'Basic dXNlcjpw'),
+    ]);
+    expect(answers.map(({ decision }) => decision.kind)).toEqual(['deny', 'deny', 'allow']);
+  });
+
+  /** Answers a use whose settlement fails after something happened meanwhile. */
+  const answeredAfter = async (
+    meanwhile: () => void,
+    { keys, ...over }: Partial<CheckServices> = {},
+    signal: CheckSignal = askedCall.signal,
+  ) => {
+    const { services, records } = await observing({}, over);
+    const settle = async () => {
+      meanwhile();
+      return storeFailure('busy', 'no answer');
+    };
+    const waiting = { ...services, keys: keys ?? services.keys, settling: { ...services.settling, settle } };
+    const facts = { peer, call: callOf(uses.read), ...quiet };
+    const [answer] = checksWith(waiting).answers([{ facts, call: { ...askedCall, signal } }]);
+    if (answer === undefined || answer instanceof Fault) throw new Error('no answer');
+    return { decision: (await answer).decision, records };
+  };
+
+  it('is denied if its token ends, or its key is revoked, while it waits for a state that fails', async () => {
+    expect((await answeredAfter(() => undefined)).decision).toMatchObject({
+      observed: { reason: 'task.state-unavailable' },
+    });
+    const ring = ringOf([key]);
+    let isHeld = true;
+    const keys: CheckServices['keys'] = {
+      kindOf: (name) => ring.kindOf(name),
+      keyFor: (...asked) => ring.keyFor(...asked),
+      isHeld: () => isHeld,
+    };
+    expect((await answeredAfter(() => (isHeld = false), { keys })).decision).toMatchObject({
+      kind: 'deny',
+      reason: 'token.signature',
+    });
+    expect((await answeredAfter(end)).decision).toMatchObject({ kind: 'deny', reason: 'task.cancelled' });
+  });
+
+  it.each<[string, { readonly isPassed?: true }, string]>([
+    ['that passed', { isPassed: true }, 'allow'],
+    ['that was refused', {}, 'deny'],
+  ])('%s at its deadline is recorded so, under the id of that answer', async (_name, sent, decision) => {
+    const refusedAs = '01990000-0000-7000-8000-00000000abc1';
+    const signal: { aborted: boolean } & RefusedCall = { aborted: false };
+    const { records } = await answeredAfter(
+      () => Object.assign(signal, { aborted: true, refusedAs, ...sent }),
+      {},
+      signal,
+    );
+    expect(records).toMatchObject([{ decisionId: refusedAs, decision, would: { reason: 'check.deadline' } }]);
+  });
+
   it('passes if a policy without `@always` forbids it', async () => {
     const { services } = await observing({}, {}, forbidding);
     expect((await check(services, 'read')).decision).toMatchObject({ observed: { policyIds: ['no-read'] } });
@@ -1316,6 +1481,18 @@ describe('an observed call', () => {
     expect((await check(services, use)).decision).toMatchObject({ kind: 'allow', observed: { reason } });
   });
 
+  it('passes without its transaction token if none can be signed', async () => {
+    const audienceLine = `    audience: ${audience}\n`;
+    expect(exampleCatalog).toContain(audienceLine);
+    const catalog = exampleCatalog.replace(audienceLine, `${audienceLine}    transactionToken: true\n`);
+    const set = { ...(await mustLoad(folderWith(POLICIES, { catalog }))), observed: [entry] };
+    for (const transactionToken of [null, fault]) {
+      const services = servicesWith({ policies: () => set, transactionToken });
+      const answer = await check(services, 'list');
+      expect(answer).toMatchObject({ decision: { observed: { reason: 'internal' } }, transactionToken: null });
+    }
+  });
+
   it('takes nothing from a budget that it exceeds', async () => {
     const { services } = await observing();
     for (let n = 0; n < 2; n += 1) await check(services, 'list', { max_calls: 1 });
@@ -1328,7 +1505,10 @@ describe('an observed call', () => {
   it('passes if its request could not be read whole, by its caller and host', async () => {
     const { services } = await observing();
     const why = deny('request.body-incomplete', 'a part of the body was sent to the check');
-    const asked = (host: string | null) => ({ facts: { ...why, seen: { peer, host } }, call: askedCall });
+    const asked = (host: string | null) => ({
+      facts: { ...why, seen: { peer, host, authorization: [] } },
+      call: askedCall,
+    });
     const checks = checksWith(services);
     const answers = checks.answers([asked('payments.acme.test'), asked('other.acme.test'), asked(null)]);
     expect(answers).toMatchObject([
@@ -1355,7 +1535,7 @@ describe('an observed call', () => {
       decision: { kind: 'allow', observed: { reason: 'internal' } },
     });
     expect(records).toMatchObject([{ mode: 'observe', would: { decision: 'deny', reason: 'internal' } }]);
-    for (const call of [callOf(uses.list), forged()]) expect(passing(call, plain.services)).toBeNull();
+    expect(passing(forged(), plain.services)).toBeNull();
     const { services: enforcing } = await observing({ untilMs: nowMs });
     expect(passing(withoutToken(callOf(uses.list)), enforcing)).toBeNull();
     const { services: broken } = await observing(
@@ -1378,8 +1558,149 @@ describe('an observed call', () => {
     expect(records).toMatchObject([{ mode: 'observe', would: { decision: 'deny', reason: 'overloaded' } }]);
     expect(passing('files.acme.test')).toBeNull();
     // A bound on what is read of refused checks: otherwise refusing would cost as much as deciding.
-    const answers = Array.from({ length: 600 }, () => passing('payments.acme.test'));
-    expect(answers.filter((bytes) => bytes !== null)).toHaveLength(498);
+    const answers = Array.from({ length: 1_200 }, () => passing('payments.acme.test'));
+    expect(answers.filter((bytes) => bytes !== null)).toHaveLength(798);
+  });
+
+  it('that is refused without a decision passes with a live token, and not with what is denied while observing', async () => {
+    const { services } = await observing({}, {}, forbidding);
+    expect(undecided(services, callOf(uses.list))?.decision).toMatchObject({ observed: { reason: 'overloaded' } });
+    const unknown = { ...services.states, of: () => undefined };
+    // What is not known here cannot be judged at once.
+    expect(undecided({ ...services, states: unknown }, callOf(uses.list))).toBeNull();
+    expect(undecided(services, forged())).toBeNull();
+    expect(undecided(services, withoutToken(callOf(uses.create)))).toBeNull();
+    end();
+    expect(undecided(services, callOf(uses.list))).toBeNull();
+    expect(undecided(services, withoutToken(callOf(uses.list)))).not.toBeNull();
+  });
+
+  it('that passes undecided, or unrecorded, is counted with its reason, traced and logged', async () => {
+    const spans: EndedSpan[] = [];
+    const counted = newMetrics();
+    const lines: string[] = [];
+    const count = checkMetrics(counted);
+    const told = {
+      spans: { samplesAllow: () => true, add: (span: EndedSpan) => void spans.push(span) },
+      onChecked: (finished: FinishedCheck) => {
+        count(finished);
+        lines.push(decisionLine(finished));
+      },
+    };
+    const { services } = await observing({}, told);
+    undecided(services, withoutToken(callOf(uses.list)));
+    const unrecorded = { ...services, ledger: { append: () => false, durable: async () => false } };
+    await answersTo(unrecorded, [withoutToken(callOf(uses.list))]);
+    await answersTo(services, [withoutToken(callOf(uses.list))]);
+    expect(spans.map((span) => attributesOf(span)['remit.would.reason'])).toEqual([
+      'overloaded',
+      'token.missing',
+      'token.missing',
+    ]);
+    expect(lines.map((line) => JSON.parse(line).would.reason)).toEqual([
+      'overloaded',
+      'token.missing',
+      'token.missing',
+    ]);
+    const { body } = counted.scrape('openmetrics');
+    expect(body).toContain('remit_observed_decisions_total{would="deny",reason="overloaded"} 1');
+    expect(body.match(/remit_observed_faults_total\{.*/g)).toEqual([
+      'remit_observed_faults_total{reason="overloaded"} 1',
+      'remit_observed_faults_total{reason="ledger.unavailable"} 1',
+    ]);
+  });
+
+  it('finds its answer while another agent floods with refused checks', async () => {
+    const { services } = await observing();
+    const handler = authorizationHandler(checksWith(services), {
+      rules: { partialBodyBytes: null },
+      response: { helpUrl: null },
+      refuse: () => Buffer.from('refused'),
+      agentIn: (message) => (Buffer.from(message).includes('files.acme.test') ? 'flood' : agent),
+    });
+    const call = { traceparent: null, deadlineMs: 1, signal: { aborted: false } };
+    const passing = (host: string) => handler.passing?.({ message: checkRequestTo(host), ...call }, 'full') ?? null;
+    for (let n = 0; n < 2_000; n += 1) passing('files.acme.test');
+    const answers = Array.from({ length: 100 }, () => passing('payments.acme.test'));
+    expect(answers.filter((bytes) => bytes === null)).toEqual([]);
+  });
+
+  it('passes at its deadline while it is under way, and notes the id of that answer', async () => {
+    const { services, records } = await observing();
+    const handler = authorizationHandler(checksWith(services), {
+      rules: { partialBodyBytes: null },
+      response: { helpUrl: null },
+      refuse: () => Buffer.from('refused'),
+    });
+    const signal: RefusedCall & { aborted: boolean } = { aborted: false };
+    const message = checkRequestTo('payments.acme.test');
+    const passed = handler.passing?.({ message, traceparent: null, deadlineMs: 1, signal }, 'deadline', signal);
+    const id = readAsEnvoy(passed ?? Buffer.alloc(0)).dynamic_metadata?.fields?.['decision_id']?.stringValue;
+    expect(signal).toEqual({ aborted: false, refusedAs: id, isPassed: true });
+    expect(records).toEqual([]);
+  });
+
+  it.each<[string, Parameters<typeof unreadableRequest>[0]]>([
+    ['asks for an upgrade', { headers: [raw('upgrade', 'websocket'), raw('connection', 'upgrade')] }],
+    ['has a header in Latin-1', { headers: [{ key: 'x-name', raw_value: Buffer.from([0x4d, 0xfc]) }] }],
+    ['has a header twice', { headers: [raw('content-type', 'a/b'), raw('content-type', 'a/c')] }],
+    ['has a header with an underscore', { headers: [raw('x_name', 'a')] }],
+    ['has much metadata of other filters', { values: 600 }],
+    ['has a path in Latin-1', { path: '/v1/~~' }],
+  ])('passes if its request %s, but not with a forged token', async (_name, parts) => {
+    const { services } = await observing();
+    const handler = authorizationHandler(checksWith(services), {
+      rules: { partialBodyBytes: null },
+      response: { helpUrl: null },
+      refuse: () => Buffer.from('refused'),
+    });
+    const answered = async (message: Buffer) => {
+      const [bytes] = handler.answers([{ message, traceparent: null, deadlineMs: 1, signal: { aborted: false } }]);
+      return readAsEnvoy((await bytes) ?? Buffer.alloc(0)).ok_response === undefined ? 'deny' : 'allow';
+    };
+    expect(await answered(unreadableRequest(parts))).toBe('allow');
+    const bearing = raw('authorization', mustFind(forged().headers.get('authorization')?.[0]));
+    expect(await answered(unreadableRequest({ ...parts, headers: [...(parts.headers ?? []), bearing] }))).toBe('deny');
+    expect(await answered(unreadableRequest({ ...parts, host: 'files.acme.test' }))).toBe('deny');
+  });
+
+  it('whose peer cannot be read passes as one without an identity', async () => {
+    const { services } = await observing({ agents: null });
+    for (const [source, certificateFrom] of [
+      [{ principal: agent, certificate: 'c'.repeat(40_000) }, 'peer'],
+      [{ principal: `${agent}\0` }, 'peer'],
+      [{ principal: agent, certificate: 'c' }, 'metadata'],
+    ] as const) {
+      const handler = authorizationHandler(checksWith(services), {
+        rules: { partialBodyBytes: null, certificateFrom },
+        response: { helpUrl: null },
+        refuse: () => Buffer.from('refused'),
+      });
+      const message = unreadableRequest({ source });
+      const [bytes] = handler.answers([{ message, traceparent: null, deadlineMs: 1, signal: { aborted: false } }]);
+      expect(readAsEnvoy((await bytes) ?? Buffer.alloc(0)).ok_response).toBeDefined();
+    }
+  });
+
+  it('is denied, since it shows no call', async () => {
+    const { services } = await observing({ agents: null });
+    const handler = authorizationHandler(checksWith(services), {
+      rules: { partialBodyBytes: null },
+      response: { helpUrl: null },
+      refuse: () => Buffer.from('refused'),
+    });
+    const messages = [
+      Buffer.from([0xff]),
+      Buffer.alloc(0),
+      envoyCheckRequestType.serialize({ attributes: { source: { principal: agent } } }),
+      unreadableRequest({ headers: Array.from({ length: 300 }, (_, n) => raw(`x-${n}`, 'a')) }),
+    ];
+    for (const message of messages) {
+      const call = { message, traceparent: null, deadlineMs: 1, signal: { aborted: false } };
+      const [bytes] = handler.answers([call]);
+      expect(readAsEnvoy((await bytes) ?? Buffer.alloc(0)).ok_response).toBeUndefined();
+      expect(handler.passing?.(call, 'full') ?? null).toBeNull();
+    }
   });
 
   it('reads no refused check if nothing is observed', async () => {

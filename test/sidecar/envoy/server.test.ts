@@ -12,6 +12,7 @@ import { authorizationHandler, refusalsFrom } from '../../../src/sidecar/envoy/a
 import { framed } from '../../../src/sidecar/envoy/grpc/grpc-messages.ts';
 import { AUTHORIZATION_SERVICE } from '../../../src/sidecar/envoy/proto.ts';
 import { AuthorizationServer } from '../../../src/sidecar/envoy/server.ts';
+import type { CheckHandler } from '../../../src/sidecar/envoy/server-options.ts';
 import type { CheckMessage, ExtAuthzServerOptions } from '../../../src/sidecar/envoy/server-options.ts';
 import { Flag } from '../../../src/sidecar/http2/frame.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
@@ -353,6 +354,46 @@ describe('AuthorizationServer answering', () => {
     expect(new Set(asked)).toEqual(new Set([why]));
     await server.close(0);
     await first;
+  });
+
+  it('lets an observed call pass at its deadline, while it waits and while it is under way', async () => {
+    const underWay: unknown[] = [];
+    const signals: unknown[] = [];
+    const passing: CheckHandler['passing'] = (_check, _cause, call) => {
+      underWay.push(call !== undefined);
+      return Buffer.from('passes');
+    };
+    const server = new AuthorizationServer(
+      { ...oneByOne((_message, { signal }) => (signals.push(signal), never())), passing },
+      { ...options, maxCheckMs: 30 },
+    );
+    closing.push(() => server.close(0));
+    const [address] = await mustListen(server);
+    const client = checkClient(String(address));
+    closing.unshift(client.close);
+    expect(String(await client.check(request))).toBe('passes');
+    expect(underWay).toEqual([true]);
+    expect(signals).toMatchObject([{ aborted: true }]);
+  });
+
+  it('lets an observed call pass if the handler fails', async () => {
+    const fails: readonly (() => CheckHandler['answers'])[] = [
+      () => bug,
+      () => () => [Promise.reject(new Error('bug'))],
+      () => () => [],
+      () => () => [Buffer.alloc(0)],
+    ];
+    for (const failing of fails) {
+      const causes: string[] = [];
+      const passing: CheckHandler['passing'] = (_check, cause) => (causes.push(cause), Buffer.from('passes'));
+      const server = new AuthorizationServer({ answers: failing(), passing, afterwards: () => undefined }, options);
+      closing.push(() => server.close(0));
+      const [address] = await mustListen(server);
+      const client = checkClient(String(address));
+      closing.unshift(client.close);
+      expect(String(await client.check(request))).toBe('passes');
+      expect(causes).toEqual(['failed']);
+    }
   });
 
   it('refuses if the answer for an observed call throws or is empty', async () => {

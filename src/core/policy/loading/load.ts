@@ -57,6 +57,8 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   readonly adviceOf: (policyId: string) => string | null;
   /** Whether a policy is a forbid with `@always("true")`. */
   readonly isAlways: (policyId: string) => boolean;
+  /** Whether any is. */
+  readonly hasAlways: boolean;
 }
 
 /** What a set is made with. */
@@ -184,5 +186,6 @@ export function policySetOf(
     },
     adviceOf: (policyId) => advice.get(policyId) ?? null,
     isAlways: (policyId) => always.has(policyId),
+    hasAlways: always.size > 0,
   };
 }

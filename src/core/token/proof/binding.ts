@@ -87,5 +87,7 @@ function certificateProblem(
   if (mode === 'spiffe-id' && kind === 'task-token') return null;
   // Not evidence of theft: without a certificate the caller's cannot be compared, so no token is revoked.
   if (caller.certificateSha256 === null) return deny('identity.missing', WITHOUT_CERTIFICATE[caller.source]);
-  return thumbprint === caller.certificateSha256 ? null : deny('token.binding', OTHER_CERTIFICATE[kind]);
+  if (thumbprint === caller.certificateSha256) return null;
+  const other = deny('token.binding', OTHER_CERTIFICATE[kind]);
+  return kind === 'task-token' ? { ...other, isOtherCertificate: true } : other;
 }

@@ -2,6 +2,7 @@ import type { ByteBudget } from '../grpc/byte-budget.ts';
 import type { StreamEvents } from '../../http2/stream.ts';
 import type { GrpcCall, GrpcHead } from '../grpc/grpc-call.ts';
 import { GrpcMessages, type MessageProblem } from '../grpc/grpc-messages.ts';
+import type { RefusedCall } from './refusal.ts';
 import { QueueNode } from '../../../core/runtime/collections/linked-queue.ts';
 
 /** Largest CheckRequest: Envoy’s largest body, headers and a certificate. */
@@ -55,7 +56,7 @@ export class IncomingCheck implements StreamEvents {
   readonly openedMs: number;
   readonly deadlineMs: number;
   /** Aborted when the answer is no longer awaited. */
-  readonly signal: { aborted: boolean; refusedAs?: string } = { aborted: false };
+  readonly signal: { aborted: boolean } & RefusedCall = { aborted: false };
   /** Its message while it waits to be answered, else `NO_MESSAGE`. */
   message: Buffer = NO_MESSAGE;
   /** Its node in `CallWatch`. */

@@ -1,5 +1,12 @@
 import { type Deny, deny, isDeny } from '../../../core/decision/decision.ts';
-import { readDelimited, type FieldReaders, fieldReaders, fixed64, varint } from '../../../core/protobuf/reader.ts';
+import {
+  readDelimited,
+  type FieldReaders,
+  fieldReaders,
+  fixed64,
+  varint,
+  type WireFault,
+} from '../../../core/protobuf/reader.ts';
 import type { BeganAt } from '../grpc/call-name.ts';
 import { type DecodedHeader, decodedHeaderFrom } from './decoded-header.ts';
 import { MESSAGE_LIMITS } from '../limits.ts';
@@ -46,15 +53,39 @@ export interface DecodedHttpRequest {
  * @param bytes a serialised CheckRequest, within the server's limit; the result refers to it
  * @see proto/envoy/service/auth/v3/attribute_context.proto
  */
-export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | Deny {
+export function decodedCheckRequestFrom(bytes: Uint8Array): DecodedCheckRequest | UnreadMessage {
   const reader = new RequestReader(bytes);
   const request = reader.whole(checkRequest, {});
-  return reader.problem ?? request;
+  const { problem, unreadText } = reader;
+  if (problem !== null) return reader.hasTooManyValues ? { ...problem, rest: request } : problem;
+  return unreadText === null ? request : { ...unreadText, rest: request };
+}
+
+/** Why a message could not be decoded. */
+export interface UnreadMessage extends Deny {
+  /** What could be decoded, if only a text or its metadata could not. Such a text is empty. */
+  readonly rest?: DecodedCheckRequest;
 }
 
 class RequestReader extends WireReader {
   #headers = 0;
   #values = 0;
+  #unreadText: Deny | null = null;
+
+  /** The problem of a text that is not UTF-8. Reading goes on, for the sake of what it shows otherwise. */
+  get unreadText(): Deny | null {
+    return this.#unreadText;
+  }
+
+  override broken(fault: WireFault): void {
+    if (fault === 'not-utf8') this.#unreadText = deny('request.not-canonical', 'a text of the request is not UTF-8');
+    else super.broken(fault);
+  }
+
+  /** Whether it is refused for its metadata alone, which come after the request. */
+  get hasTooManyValues(): boolean {
+    return this.#values > MESSAGE_LIMITS.metadataValues;
+  }
 
   /** Counts a header in either form. Returns whether the limit allows it. */
   isHeaderWithin(): boolean {

@@ -1,4 +1,4 @@
-import { type Deny, deny } from '../../../core/decision/decision.ts';
+import { type Deny, deny, isDeny } from '../../../core/decision/decision.ts';
 import { readDelimited, type FieldReaders, fieldReaders } from '../../../core/protobuf/reader.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
 import { utf8From } from '../../../core/protobuf/utf8.ts';
@@ -15,11 +15,19 @@ export interface HeaderFields {
 export class DecodedHeader {
   /** The parsed line, or why it is invalid. */
   readonly line: HeaderLine | Deny;
+  /** Its lower-case name and its values as they were sent, bytes as Latin-1, if it is invalid; `null` otherwise. */
+  readonly refused: { readonly name: string; readonly values: readonly string[] } | null;
 
   constructor(fields: HeaderFields) {
     this.line = lineOf(fields);
+    this.refused = isDeny(this.line) ? refusedFields(fields) : null;
   }
 }
+
+const refusedFields = ({ key = '', value = '', raw_value: raw }: HeaderFields): DecodedHeader['refused'] => ({
+  name: key.toLowerCase(),
+  values: [value, raw?.toString('latin1') ?? ''].filter((text) => text !== ''),
+});
 
 function lineOf({ key = '', value = '', raw_value: raw }: HeaderFields): HeaderLine | Deny {
   if (raw === undefined || raw.length === 0) return headerLineFrom(key, value);

@@ -12,6 +12,8 @@ export type RefusalCause = 'full' | 'late' | 'agent' | 'deadline' | 'failed' | '
 export interface RefusedCall {
   /** The decision id of that answer; absent before it. */
   refusedAs?: string;
+  /** Set if that answer let the call pass, because it is only observed. */
+  isPassed?: true;
 }
 
 /** Gives the bytes of a denial. Its decision id is noted in `call`, if given. */

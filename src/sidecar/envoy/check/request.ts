@@ -2,7 +2,6 @@ import { isIP } from 'node:net';
 import type { HttpCall } from '../../../core/action/http/call.ts';
 import { type Deny, deny, isDeny } from '../../../core/decision/decision.ts';
 import type { CheckFacts, RefusedRequest } from '../../check/asked-check.ts';
-import type { PeerFacts } from '../../../core/identity/caller.ts';
 import { authorityFrom, methodFrom, targetFrom } from './canonical.ts';
 import { callNameOf } from '../grpc/call-name.ts';
 import type { DecodedCheckRequest, DecodedHttpRequest } from './check-request.ts';
@@ -10,7 +9,9 @@ import { framingProblem } from '../grpc/framing.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
 import { type Headers, headersFrom } from './headers.ts';
 import { mcpReadingsFrom } from './mcp-metadata.ts';
-import { type CertificateSource, peerCertificateFrom } from './peer-certificate.ts';
+import type { CertificateSource } from './peer-certificate.ts';
+import { peerFrom } from './peer-facts.ts';
+import { refusedRequest } from './refused-request.ts';
 
 /** Settings of the ext_authz filter. */
 export interface RequestRules {
@@ -22,9 +23,6 @@ export interface RequestRules {
   /** Default `peer`. */
   readonly certificateFrom?: CertificateSource;
 }
-
-/** Longest URL-encoded PEM of one leaf certificate. */
-const MAX_CERTIFICATE_CHARS = 32_768;
 
 /**
  * The facts of one check, or why its request is refused. Accepts both forms of headers and bodies. Never throws.
@@ -40,13 +38,13 @@ export function checkFactsFrom(
   const http = request.attributes?.request?.http;
   if (http === undefined) return deny('request.unsupported', 'the request is not HTTP');
   const lines = headerLinesFrom(http);
-  if (isDeny(lines)) return lines;
+  if (isDeny(lines)) return refusedRequest(lines, request, rules);
   const headers = headersFrom(lines);
-  if (isDeny(headers)) return headers;
+  if (isDeny(headers)) return refusedRequest(headers, request, rules);
   const peer = peerFrom(request, headers.byName, rules);
-  if (isDeny(peer)) return peer;
+  if (isDeny(peer)) return refusedRequest(peer, request, rules);
   const call = callFrom(http, headers, rules);
-  if (isDeny(call)) return { ...call, seen: { peer, host: hostIn(http, headers) } };
+  if (isDeny(call)) return refusedRequest(call, request, rules);
   const mcpReadings = mcpReadingsFrom(request.attributes?.metadata_context?.filter_metadata);
   const trace = {
     parent: traceparentFrom(traceparent),
@@ -58,14 +56,6 @@ export function checkFactsFrom(
     trace,
     ...sourceFrom(request),
   };
-}
-
-/** The host of a request that is refused; `null` if it has several, or none that can be read. */
-function hostIn({ host = '' }: DecodedHttpRequest, { byName, pseudo }: Headers): string | null {
-  const authority = authorityFrom(host);
-  const isAmbiguous =
-    differenceProblem(':authority', pseudo, host) !== null || differenceProblem('host', byName, host) !== null;
-  return isDeny(authority) || isAmbiguous ? null : authority.host;
 }
 
 function headerLinesFrom(http: DecodedHttpRequest): readonly HeaderLine[] | Deny {
@@ -80,24 +70,6 @@ function headerLinesFrom(http: DecodedHttpRequest): readonly HeaderLine[] | Deny
     lines.push(line);
   }
   return lines;
-}
-
-function peerFrom(
-  request: DecodedCheckRequest,
-  headers: ReadonlyMap<string, readonly string[]>,
-  { certificateFrom = 'peer' }: RequestRules,
-): PeerFacts | Deny {
-  const { source: { principal = '', certificate: sent = '' } = {}, metadata_context: context } =
-    request.attributes ?? {};
-  const certificate = peerCertificateFrom(sent, context?.filter_metadata, certificateFrom);
-  if (isDeny(certificate)) return certificate;
-  if (certificate.length > MAX_CERTIFICATE_CHARS) {
-    return deny('request.too-large', `a certificate of more than ${MAX_CERTIFICATE_CHARS} characters`);
-  }
-  if (principal.includes('\0') || certificate.includes('\0')) {
-    return deny('request.not-canonical', 'the peer has a NUL character');
-  }
-  return { principal, certificate, xfcc: headers.get('x-forwarded-client-cert') ?? [] };
 }
 
 function callFrom(http: DecodedHttpRequest, all: Headers, rules: RequestRules): HttpCall | Deny {

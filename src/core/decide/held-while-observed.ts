@@ -1,0 +1,76 @@
+/** What is denied of a call also while it is only observed, whatever else is wrong with the call. */
+import { routedAction } from '../action/action.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { Deny } from '../decision/decision.ts';
+import { authorize } from '../policy/authorize.ts';
+import { useQuestion } from '../policy/use-question.ts';
+import { noHistory } from '../task/history.ts';
+import { workloadIdentity } from '../token/credential.ts';
+import { heldBy, liveTask } from './decide.ts';
+import type { Rules } from './decide.ts';
+import { holdsWhileObserved } from './enforce.ts';
+import { taskTokenOf } from './facts.ts';
+import type { CallFacts } from './facts.ts';
+import { stoppedCall, stoppedCredential } from './stopped.ts';
+
+/**
+ * A denial that holds also while the call is only observed, and that `decide` did not come to because it refused the call before, such as for a
+ * static secret or a request that cannot be read: a stop, its token, a forbid with `@always("true")`; `null` if there is none. Pure and total.
+ */
+export const heldWhileObserved = (facts: CallFacts, rules: Rules): Deny | null =>
+  stoppedWhileObserved(facts, rules) ?? refusedToken(facts, rules) ?? alwaysForbidden(facts, rules);
+
+/** The stop that concerns a call, whatever else it is denied for; `null` if there is none. A credential of somebody else says nothing. */
+export function stoppedWhileObserved(facts: CallFacts, { binding, policies }: Rules): Deny | null {
+  const stopped = stoppedCall(facts, policies);
+  const { caller, credential } = facts;
+  if (stopped !== null || isDeny(caller) || isDeny(credential) || credential.kind === 'workload-identity')
+    return stopped;
+  return heldBy(caller, credential, facts, { binding }) === null ? stoppedCredential(facts) : null;
+}
+
+/** Judges the token of a call by itself: its signature and times, its caller, its task. */
+function refusedToken(facts: CallFacts, rules: Rules): Deny | null {
+  const { credential } = facts;
+  if (isDeny(credential)) return holdsWhileObserved(credential) ? credential : null;
+  const token = taskTokenOf(facts);
+  if (token === null) return null;
+  const problems = [unheld(facts, rules), liveTask(token, facts)];
+  return problems.find((problem): problem is Deny => isDeny(problem) && holdsWhileObserved(problem)) ?? null;
+}
+
+/** Why a token is not its caller's. Without a verified caller that is unknown; of a request that was not read its proof is. */
+function unheld({ call, caller, seen, credential, presented }: CallFacts, rules: Rules): Deny | null {
+  const known = isDeny(caller) ? (seen?.caller ?? caller) : caller;
+  if (isDeny(known) || isDeny(credential) || credential.kind === 'workload-identity') return null;
+  const problem = heldBy(known, credential, { presented }, rules);
+  return isDeny(call) && problem?.reason !== 'token.binding' ? null : problem;
+}
+
+/**
+ * A forbid with `@always("true")` that a denied call runs into. It is asked as for the identity alone, and if the arguments of the call cannot be
+ * read, without them. A call without a verified caller or a route has no question.
+ */
+function alwaysForbidden(facts: CallFacts, rules: Rules): Deny | null {
+  const { call, caller, use, reuse, nowMs } = facts;
+  const { binding, policies } = rules;
+  if (isDeny(call) || isDeny(caller) || isDeny(policies) || !policies.hasAlways) return null;
+  const action = isDeny(facts.action) ? routedAction(call, policies.catalog) : facts.action;
+  if (isDeny(action)) return null;
+  const alone = {
+    call,
+    caller,
+    credential: workloadIdentity,
+    task: null,
+    history: noHistory,
+    binding,
+    use,
+    reuse,
+    nowMs,
+  };
+  for (const reading of [action, ...(action.further ?? [])]) {
+    const decision = authorize(policies, useQuestion({ ...alone, action: reading }, policies.catalog));
+    if (isDeny(decision) && decision.isAlways === true) return decision;
+  }
+  return null;
+}
