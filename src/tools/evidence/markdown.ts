@@ -225,6 +225,7 @@ const argumentsOf = ({ args }: EvidenceReport): readonly string[] => [
             ({ action, argument, uses, sum, largest }) =>
               `| ${cell(action)} | ${cell(argument)} | ${uses} | ${sum ?? '-'} | ${largest ?? '-'} |`,
           ),
+        ...(args.length > MAX_ROWS ? [`| ${args.length - MAX_ROWS} more | | | | |`] : []),
       ]),
   '',
 ];

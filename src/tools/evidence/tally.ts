@@ -28,7 +28,7 @@ export interface DecidingPolicy {
   readonly isOpen: boolean | null;
 }
 
-/** The recorded values of one argument in the allowed uses of an action. */
+/** The recorded values of one argument in the allowed uses of an action; those beyond 1,000 arguments together, as `(others)`. */
 export interface RecordedArgument {
   readonly action: string;
   readonly argument: string;
@@ -57,6 +57,8 @@ export interface Tally {
 
 const MAX_CODES = 64;
 const MAX_NAMES = 1_000;
+/** The name of what is beyond the bound. */
+const OTHERS = '(others)';
 
 interface TallyOptions {
   readonly seed: string;
@@ -205,6 +207,7 @@ class ArgumentTally {
     string,
     { action: string; argument: string; uses: number; sum: bigint | null; largest: number | null }
   >();
+  #others = 0;
 
   add(record: RecordMembers): void {
     const action = fieldText(record, 'action');
@@ -213,7 +216,10 @@ class ArgumentTally {
     for (const [argument, value] of Object.entries(args)) {
       const key = JSON.stringify([action, argument]);
       const before = this.#byName.get(key);
-      if (before === undefined && this.#byName.size >= MAX_NAMES) continue;
+      if (before === undefined && this.#byName.size >= MAX_NAMES) {
+        this.#others += 1;
+        continue;
+      }
       const { uses, sum, largest } = before ?? { uses: 0, sum: 0n, largest: null };
       const whole = typeof value === 'number' && Number.isSafeInteger(value) ? value : null;
       this.#byName.set(key, {
@@ -227,10 +233,12 @@ class ArgumentTally {
   }
 
   found(): readonly RecordedArgument[] {
-    return Array.from(this.#byName.values(), ({ sum, largest, ...rest }) => ({
+    const named = Array.from(this.#byName.values(), ({ sum, largest, ...rest }) => ({
       ...rest,
       sum: sum === null ? null : String(sum),
       largest: sum === null ? null : largest,
     }));
+    const others = { action: OTHERS, argument: OTHERS, uses: this.#others, sum: null, largest: null };
+    return this.#others === 0 ? named : [...named, others];
   }
 }
