@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util';
 import { writeArchive } from './archive.ts';
 import { writeImage } from './image.ts';
 import { manifestIn } from './manifest.ts';
-import { releaseNotes } from './notes.ts';
+import { notesProblem, releaseNotes } from './notes.ts';
 import { signingSteps } from './signing.ts';
 import { HOST_FOLDERS, writeChart, writePackage, writeTree } from './tree.ts';
 
@@ -106,6 +106,8 @@ try {
     const out = resolve(values.out ?? `release-${version}`);
     const sums = release(out);
     const steps = signingSteps({ name, version });
+    const problem = notesProblem(readFileSync(join(root, 'CHANGELOG.md'), 'utf8'), version);
+    if (problem !== null) process.stderr.write(`release: ${problem}\n`);
     process.stdout.write(`${[`${name} ${version} in ${out}:`, ...sums, '', ...steps].join('\n')}\n`);
   } else writeTree(root, resolve(values.tree), { seconds: releaseSeconds() });
 } catch (error) {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { refusedLicence } from '../../.ci/release/licences.ts';
 import { productionPackages } from '../../.ci/release/lock-file.ts';
 import { manifestIn } from '../../.ci/release/manifest.ts';
-import { releaseNotes } from '../../.ci/release/notes.ts';
+import { notesProblem, releaseNotes } from '../../.ci/release/notes.ts';
 import { scratch } from '../builders/scratch.ts';
 import { describeWith, helmPart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -196,5 +196,13 @@ describe('releaseNotes', () => {
     expect(releaseNotes(changelog, '0.2.0')).toBe('## 0.2.0 - 2026-12-01\n\n- second\n');
     expect(releaseNotes(changelog, '0.3.0')).toBe('## Unreleased\n\n- new\n');
     expect(() => releaseNotes('# Changelog\n', '0.1.0')).toThrow(/no section `0.1.0`/);
+  });
+
+  it('lack the changes that are unreleased if the version has a section', () => {
+    expect(notesProblem(changelog, '0.2.0')).toMatch(
+      /^CHANGELOG.md has 1 change under `Unreleased`, .* move them to `0.2.0`/,
+    );
+    expect(notesProblem(changelog, '0.3.0')).toBeNull();
+    expect(notesProblem(changelog.replace('- new', ''), '0.2.0')).toBeNull();
   });
 });
