@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { postgresTargetFrom } from '../../core/config/postgres-url.ts';
 import { accountName } from '../../core/runtime/system/account-name.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
+import { restoredOrdersText } from '../../core/state/restored-orders.ts';
 import { restoreBackup } from '../../authority/state/backup/restore-backup.ts';
 import type { Restored } from '../../authority/state/backup/restore-backup.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
@@ -109,10 +110,10 @@ async function restoredDatabase(
   const restored = await restoreDatabase(target, { clocks: systemPorts, randomBytes: systemPorts.randomBytes, by });
   if (isStoreFailure(restored)) return taskRefusal(restored.detail, EXIT.no);
   if (isJson) return JSON.stringify(restored);
-  return `${restored.ended} open tasks were ended; agents declare theirs again. Authorities start again; sidecars refuse these tasks once their leases are over`;
+  return `${restored.ended} open tasks were ended; agents declare theirs again. Authorities start again; sidecars refuse these tasks once their leases are over\n${restoredOrdersText(restored)}`;
 }
 
-function restoredText({ state, ended, ledgers, keys }: Restored): string {
+function restoredText({ state, ended, ledgers, keys, ...orders }: Restored): string {
   return [
     `state file ${state}: ${ended} open tasks were ended; agents declare theirs again`,
     ...ledgers.map((ledger) => `ledger ${ledger}: for reading; \`remit serve\` starts a new one`),
@@ -120,5 +121,6 @@ function restoredText({ state, ended, ledgers, keys }: Restored): string {
       ? []
       : [`timelines include it if the configuration has \`ledger: { others: [${ledgers.join(', ')}] }\``]),
     ...keys.map((key) => `keys ${key}`),
+    restoredOrdersText(orders),
   ].join('\n');
 }

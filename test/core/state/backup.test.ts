@@ -22,6 +22,8 @@ import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { Problem } from '../../../src/core/runtime/problem.ts';
 import { isProblem } from '../../../src/core/runtime/problem.ts';
 import { contents, incoming, mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
+import { observeOrder, stopOrder } from '../../builders/order.ts';
+import { restoredOrdersText } from '../../../src/core/state/restored-orders.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
@@ -129,6 +131,8 @@ describe('restoreBackup', () => {
     expect(await restore(join(at, 'backup'), to)).toEqual({
       state: join(to, 'state.db'),
       ended: 3,
+      stops: 0,
+      stopsUntilMs: 2_000,
       ledgers: [join(to, 'ledger-until-19700101T000001Z')],
       keys: [],
     });
@@ -167,6 +171,31 @@ describe('restoreBackup', () => {
       },
     });
     store.close();
+  });
+
+  it('keeps the stops of the backup, says until when they are known, and brings no order to observe back', async () => {
+    const { at, state, ledger } = served();
+    const store = mustOpen(state, { nowMs: () => 2_000 });
+    expect([store.putOrder(stopOrder(), []), store.putOrder(observeOrder({ untilMs: 3_600_000 }), [])]).toEqual([
+      null,
+      null,
+    ]);
+    store.close();
+    await backup(join(at, 'backup'), { state, ledgers: [ledger] });
+    const later = mustOpen(state, { nowMs: () => 3_000 });
+    later.putOrder(stopOrder({ id: '00000000000000cc' }), []);
+    later.close();
+    const to = folder();
+    const restored = await restore(join(at, 'backup'), to);
+    expect(restored).toMatchObject({ stops: 1, stopsUntilMs: 2_000 });
+    const again = mustOpen(join(to, 'state.db'), { nowMs: () => 4_000 });
+    expect(again.ordersInForce()).toMatchObject({ list: [stopOrder()] });
+    const record = must(again.outbox(0, 100)).at(-1)?.bytes ?? new Uint8Array();
+    expect(JSON.parse(Buffer.from(record).toString())).toMatchObject({ details: { stops: 1, stopsUntilMs: 2_000 } });
+    again.close();
+    expect(restoredOrdersText({ stops: 1, stopsUntilMs: 2_000 })).toBe(
+      '1 stop of the backup is in force; what was stopped or lifted after 1970-01-01T00:00:02.000Z is not known: stop it again',
+    );
   });
 
   it('restores the ledgers of several processes, each to its own path, and drops records that any of them has', async () => {

@@ -16,6 +16,7 @@ import { fileSha256 } from './manifest.ts';
 import type { BackedUpFile } from './manifest.ts';
 import { backupAt, movesOf, takenProblem } from './restore-plan.ts';
 import type { Backup, Move, Moves, RestorePlaces } from './restore-plan.ts';
+import type { RestoredOrders } from '../../../core/state/restored-orders.ts';
 import { restoreState } from './restored-state.ts';
 import type { RestoreFacts } from './restored-state.ts';
 
@@ -26,7 +27,7 @@ export type RestoreOptions = Pick<RestoreFacts, 'clocks' | 'randomBytes' | 'by'>
 };
 
 /** Result of a restore. */
-export interface Restored {
+export interface Restored extends RestoredOrders {
   readonly state: string;
   /** Number of open tasks that were ended. */
   readonly ended: number;
@@ -115,6 +116,8 @@ async function putBack({ folder, manifest }: Backup, { places, moves, options }:
   return {
     state: state.place,
     ended: restored.ended,
+    stops: restored.stops,
+    stopsUntilMs: restored.stopsUntilMs,
     ledgers: moves.ledgers.map(({ place }) => place),
     keys: moves.keys.map(({ place }) => place),
   };

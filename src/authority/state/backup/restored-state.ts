@@ -8,10 +8,12 @@ import type { ClockSources } from '../../../core/state/clock-floor.ts';
 import { Connection } from '../sqlite/connection.ts';
 import { tableProblem } from '../../../core/sqlite/file-format.ts';
 import { migrateFile } from '../sqlite/migration.ts';
+import { keepStops } from '../sqlite/tables/order-table.ts';
 import { fileIdOf, insertRecords } from '../sqlite/tables/outbox-table.ts';
 import { markRestored } from '../sqlite/tables/restored-mark.ts';
 import { createState, stateFormat } from '../sqlite/schema.ts';
 import { openSqlite } from '../../../core/sqlite/sqlite-file.ts';
+import type { RestoredOrders } from '../../../core/state/restored-orders.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { MAX_ROWS } from '../sqlite/tables/task-table.ts';
@@ -28,8 +30,8 @@ export interface RestoreFacts {
   readonly details: EventRecord['details'];
 }
 
-/** What happened to the tasks of a copy. */
-export interface RestoredState {
+/** What happened to the tasks and orders of a copy. */
+export interface RestoredState extends RestoredOrders {
   /** Number of open tasks that were ended, including parts. */
   readonly ended: number;
 }
@@ -43,6 +45,7 @@ const MAX_BYTES = 64 * 1024 ** 3;
  * - The file is migrated, checked for damage, and its schema is compared with ours.
  * - It gets a new id, so that a ledger does not mistake its records for those it has.
  * - Each open task ends with a record (`operator.restored`, or as expired), so every earlier token is refused.
+ * - Its stops stay in force, and its orders to observe are deleted.
  * - The instant of the restore is stored: security events from before it no longer have an effect, unless they take something away.
  * - Records that a ledger has are dropped from the outbox, and a record of the restore is added.
  *
@@ -78,6 +81,7 @@ function made(connection: Connection, { by, details }: RestoreFacts, taken: numb
   connection.statement('UPDATE file SET file_id = lower(hex(randomblob(16)))').run();
   markRestored(connection);
   const before = openCount(connection);
+  const orders = { stops: keepStops(connection), stopsUntilMs: knownUntil(connection) };
   endOpenTasks(connection, by);
   const cause = causeOf('operator.restored', '');
   const record = encodedRecord({
@@ -88,12 +92,16 @@ function made(connection: Connection, { by, details }: RestoreFacts, taken: numb
     cause: cause.code,
     note: `${before} open tasks were ended`,
     by: recordText(by),
-    details: { ...details, fileId: of, endedTasks: before },
+    details: { ...details, fileId: of, endedTasks: before, ...orders },
   });
   if ('problem' in record) throw new Error(`the record of a restore cannot be encoded: ${record.problem}`);
   insertRecords(connection, [record]);
-  return { ended: before };
+  return { ended: before, ...orders };
 }
+
+/** The clock mark of the last commit before the restore. Within a transaction, which writes its own only at its end. */
+const knownUntil = (connection: Connection): number =>
+  Number(connection.statement('SELECT floor_ms FROM clock').get()?.['floor_ms']);
 
 /** Ends root tasks first, each with its parts. */
 function endOpenTasks(connection: Connection, by: string): void {

@@ -8,6 +8,7 @@ import { causeOf } from '../../../core/task/cause.ts';
 import { ClockFloor } from '../../../core/state/clock-floor.ts';
 import type { ClockSources } from '../../../core/state/clock-floor.ts';
 import { endRestored } from '../../../core/state/end-restored.ts';
+import type { RestoredOrders } from '../../../core/state/restored-orders.ts';
 import type { TaskKey } from '../../../core/state/store.ts';
 import { Database } from './database.ts';
 import { BEGIN, commit, flight, ROLLBACK } from './flight.ts';
@@ -26,12 +27,20 @@ export interface RestoreDatabaseOptions {
 }
 
 /** What was done. */
-export interface RestoredDatabase {
+export interface RestoredDatabase extends RestoredOrders {
   /** Number of open tasks that were ended, including parts. */
   readonly ended: number;
   /** The life of the database that has begun. */
   readonly epoch: string;
 }
+
+/** The orders of a database as it was restored. Later steps move the floor. */
+const ORDERS = `SELECT (SELECT count(*) FROM remit.orders WHERE of = 'stop') AS stops, floor_ms FROM remit.feed_head WHERE part = 0`;
+/** An authority reads the orders anew: the number of their changes is another. */
+const DROP_OBSERVING: readonly Statement[] = [
+  { text: 'UPDATE remit.orders_head SET version = version + 1 WHERE part = 0' },
+  { text: "DELETE FROM remit.orders WHERE of = 'observe'" },
+];
 
 const UNFINISHED =
   'the database is being restored, or a restore was not finished: run `remit restore --state URL` to its end';
@@ -81,18 +90,28 @@ interface Work {
 async function restored({ database, lane, by, clocks }: Work): Promise<RestoredDatabase | StoreFailure> {
   const before = await database.read('SELECT epoch::text AS epoch FROM remit.feed_head WHERE part = 0');
   if (isStoreFailure(before)) return before;
-  const stopped = await committed(database, [STOP]);
+  const found = await database.read(ORDERS);
+  if (isStoreFailure(found)) return found;
+  const { stops, floor_ms: stopsUntilMs } = found.rows[0] ?? {};
+  const orders = { stops: Number(stops), stopsUntilMs: Number(stopsUntilMs) };
+  const stopped = await committed(database, [...DROP_OBSERVING, STOP]);
   if (stopped !== null) return stopped;
   let ended = 0;
   for (;;) {
     const count = await endOpenTasks({ database, lane, by });
     if (isStoreFailure(count)) return count;
     ended += count;
-    const noted = await note(lane, { by, ended, epoch: String(before.rows[0]?.['epoch']), atMs: clocks().floorMs });
+    const noted = await note(lane, {
+      by,
+      ended,
+      epoch: String(before.rows[0]?.['epoch']),
+      atMs: clocks().floorMs,
+      orders,
+    });
     if (noted !== null) return noted;
     const epoch = await begun(database, clocks().floorMs);
     // An authority that had not noticed yet has declared a task meanwhile.
-    if (epoch !== null) return isStoreFailure(epoch) ? epoch : { ended, epoch };
+    if (epoch !== null) return isStoreFailure(epoch) ? epoch : { ended, epoch, ...orders };
   }
 }
 
@@ -130,7 +149,14 @@ async function note(
     ended,
     epoch,
     atMs,
-  }: { readonly by: string; readonly ended: number; readonly epoch: string; readonly atMs: number },
+    orders,
+  }: {
+    readonly by: string;
+    readonly ended: number;
+    readonly epoch: string;
+    readonly atMs: number;
+    readonly orders: RestoredOrders;
+  },
 ): Promise<StoreFailure | null> {
   const record = encodedRecord({
     kind: 'event',
@@ -140,7 +166,7 @@ async function note(
     cause: causeOf('operator.restored').code,
     note: `${ended} open tasks were ended`,
     by: recordText(by),
-    details: { fileId: epoch, endedTasks: ended },
+    details: { fileId: epoch, endedTasks: ended, ...orders },
   });
   if ('problem' in record) throw new Error(`the record of a restore cannot be encoded: ${record.problem}`);
   return lane.run({

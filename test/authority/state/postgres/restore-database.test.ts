@@ -8,6 +8,7 @@ import { openPostgresState } from '../../../../src/authority/state/postgres/post
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { restoreDatabase } from '../../../../src/authority/state/postgres/restore-database.ts';
 import { must } from '../../../builders/must.ts';
+import { observeOrder, stopOrder } from '../../../builders/order.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -56,9 +57,11 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     let restarts = 0;
     const former = must(await open(url, () => (restarts += 1)));
     await withTasks(former);
+    const observe = observeOrder({ madeAtMs: NOW_MS, untilMs: NOW_MS + 60_000 });
+    for (const order of [stopOrder(), observe]) expect(await former.authority.putOrder(order, [])).toBeNull();
     const { epoch, seq } = must(await former.feed.beat());
     const restored = must(await restore(url));
-    expect(restored).toMatchObject({ ended: 4 });
+    expect(restored).toMatchObject({ ended: 4, stops: 1, stopsUntilMs: NOW_MS });
     const ids = [1, 2, 3, 4, 5].map((n) => taskNumber(n).id);
     expect(await places.sql(url, STATES)).toEqual([
       { id: ids[0], state: 'revoked', cause: 'operator.restored' },
@@ -77,13 +80,18 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     expect(restored.epoch).not.toBe(epoch);
     expect(must(await next.feed.head()).seq).toBeGreaterThan(seq);
     expect(await next.authority.restoredAtMs()).toBe(NOW_MS);
+    expect(must(await next.authority.ordersInForce()).list).toEqual([stopOrder()]);
     const records = must(await next.reader.outbox(0, 100)).map(({ bytes }) =>
       JSON.parse(Buffer.from(bytes).toString()),
     );
     expect(records.filter(({ cause }) => cause === 'operator.restored')).toEqual([
       expect.objectContaining({ kind: 'end', task: ids[0], by: 'Ada' }),
       expect.objectContaining({ kind: 'end', task: ids[2], by: 'Ada' }),
-      expect.objectContaining({ event: 'restored', by: 'Ada', details: { fileId: epoch, endedTasks: 4 } }),
+      expect.objectContaining({
+        event: 'restored',
+        by: 'Ada',
+        details: { fileId: epoch, endedTasks: 4, stops: 1, stopsUntilMs: NOW_MS },
+      }),
     ]);
     expect(await next.authority.insertTask(taskNumber(6), tokenNumber(6), [])).toBeNull();
     // An older copy is put in place, from before this life.
@@ -157,6 +165,6 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
       'remit restore: a PostgreSQL is restored with its own tools: give only its URL here, with --by and --json',
     ]);
     expect(await restoreCommand.run(['--state', url, '--json', '--by', 'Ada'], io)).toBe(0);
-    expect(JSON.parse(said.at(-1) ?? '')).toEqual({ ended: 0, epoch: expect.any(String) });
+    expect(JSON.parse(said.at(-1) ?? '')).toEqual({ ended: 0, epoch: expect.any(String), stops: 0, stopsUntilMs: 0 });
   });
 });

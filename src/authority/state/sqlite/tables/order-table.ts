@@ -32,6 +32,13 @@ export function deleteOrder(connection: Connection, id: string): void {
   connection.changed(ORDERS_ROOT, 'orders');
 }
 
+/** Within a transaction: `RestoredOrders.stops` of a file that is restored. Orders to observe are deleted. */
+export function keepStops(connection: Connection): number {
+  connection.statement("DELETE FROM orders WHERE of = 'observe'").run();
+  connection.changed(ORDERS_ROOT, 'orders');
+  return Number(connection.statement('SELECT count(*) AS count FROM orders').get()?.['count']);
+}
+
 const OVER = 'FROM orders INDEXED BY orders_until WHERE until_ms IS NOT NULL AND until_ms <= ?';
 
 /** Whether there are orders that are over. @param nowMs the earlier of both clocks */
