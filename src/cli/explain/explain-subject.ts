@@ -92,23 +92,29 @@ async function fromRecord(
   if (isCommandRefusal(source)) return source;
   const found = foundDecision(id, source);
   if (isCommandRefusal(found)) return found;
-  const { record, task } = found;
+  const { record, task, hasPassed } = found;
   const isTestWanted = options['as-test'];
   if (record.kind === 'intent')
     return isTestWanted
       ? taskRefusal('the decision about an intent makes no test case', EXIT.no)
-      : { record, lines: recordedLines(record, policies, []) };
+      : { record, lines: recordedLines(record, { policies, hasPassed, notes: [] }) };
   const read = readCaseOf(record, recordedWith(record, task, policies.catalog));
   if (isProblem(read)) return taskRefusal(`${read.problem}: ${record.reason ?? record.decision}`, EXIT.no);
   if (isTestWanted) return recordedSuiteText([read.made]).trimEnd();
-  return { test: read.test, recorded: { record, lines: recordedLines(record, policies, read.made.notes) } };
+  return {
+    test: read.test,
+    recorded: { record, lines: recordedLines(record, { policies, hasPassed, notes: read.made.notes }) },
+  };
 }
 
 /** What was decided, why and by what, and what differs from such a call now. */
 function recordedLines(
   record: PlacedUse | IntentRecord,
-  { hash }: PolicySet,
-  notes: readonly string[],
+  {
+    policies: { hash },
+    hasPassed,
+    notes,
+  }: { readonly policies: PolicySet; readonly hasPassed: boolean; readonly notes: readonly string[] },
 ): readonly string[] {
   const what =
     record.kind === 'intent'
@@ -116,7 +122,7 @@ function recordedLines(
       : `${record.method} https://${record.host}${record.path}, trace ${record.traceId}`;
   const isChanged = record.kind === 'use' && record.policySet !== hash && record.policySet !== null;
   return [
-    `recorded ${new Date(record.at).toISOString()}: ${whyLine(whyOf(record))}`,
+    `recorded ${new Date(record.at).toISOString()}: ${hasPassed ? 'passed, only observed; enforced it would be ' : ''}${whyLine(whyOf(record))}`,
     ...[what, ...(isChanged ? ['the policies have changed since'] : []), ...notes].map((line) => `  ${line}`),
   ];
 }

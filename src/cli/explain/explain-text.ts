@@ -12,6 +12,8 @@ export interface ExplainedDecision {
   readonly decisionId: string;
   readonly decision: 'allow' | 'deny';
   readonly reason: string | null;
+  /** Whether it was observed, and passed although enforcing would have decided so. */
+  readonly hasPassed: boolean;
   /** What was asked. */
   readonly asked: readonly string[];
   /** What was decided, why and by what. */
@@ -24,7 +26,7 @@ export interface ExplainedDecision {
 
 /** @param needed what would change the answer of the policies, each tried */
 export function explainedDecision(
-  { record, task, others }: FoundDecision,
+  { record, hasPassed, task, others }: FoundDecision,
   needed: readonly string[],
 ): ExplainedDecision {
   const why = whyOf(record);
@@ -33,8 +35,9 @@ export function explainedDecision(
     decisionId: record.decisionId,
     decision,
     reason,
+    hasPassed,
     asked: record.kind === 'use' ? askedOf(record, purposeOf(task)) : intentAsked(record),
-    decided: decidedOf(record, why),
+    decided: [...(hasPassed ? passedOf(record) : []), ...decidedOf(record, why)],
     differ: [...(cure === null ? [] : [cure]), ...needed],
     next: nextOf(record, why, others),
   };
@@ -76,6 +79,10 @@ function askedOf(record: PlacedUse, purpose: string | null): readonly string[] {
     ...(task === null ? [] : [`in task ${task}${purpose === null || purpose === '' ? '' : `: ${purpose}`}`]),
   ];
 }
+
+const passedOf = (record: PlacedUse | IntentRecord): readonly string[] => [
+  `it passed: its calls are only observed${record.kind === 'use' && record.entry !== undefined ? `, by the entry \`${record.entry}\` of \`enforcement.yaml\`` : ''}. Enforced it would be:`,
+];
 
 const intentAsked = ({ at, agent, purpose, parent }: IntentRecord): readonly string[] => [
   `${new Date(at).toISOString()}: a task for an intent${parent === null ? '' : `, below task ${parent}`}`,

@@ -26,11 +26,12 @@ usage: remit explain ID [--config FILE | --state FILE] [--ledger DIR] [--policie
   --config, --state where the records are: the configuration (default /etc/remit/remit.yaml), or the state file
   --ledger DIR      the folder of the ledger, if it is another
   --policies FOLDER the policies by which a change is tried; default those of the configuration
-  --json            one object: decisionId, decision, reason, asked, decided, differ, next
+  --json            one object: decisionId, decision, reason, hasPassed, asked, decided, differ, next
 
 Prints what was asked, what was decided and why, which policies decided, what would have to differ, and how to go on. Where the policies
-denied, each change it names was tried with the policies as they are now. \`remit policy explain ID\` has every near miss. On an authority,
-records of sidecars are found with \`remit ledger query --decision-id ID\`.
+denied, each change it names was tried with the policies as they are now. \`remit policy explain ID\` has every near miss. Of a call that
+passed because it is only observed, it explains what enforcing would have decided. On an authority, records of sidecars are found with
+\`remit ledger query --decision-id ID\`.
 
   remit explain 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55
   remit explain 4bf92f3577b34da6a3ce929d0e0e4736 --state /var/lib/remit/state.db --policies cedar-policies

@@ -2,6 +2,7 @@ import { isUuid } from '../../core/decision/uuid.ts';
 import { recordBytesIn } from '../../core/ledger/proof/leaf.ts';
 import { readLog } from '../../core/ledger/log/log-reader.ts';
 import type { PlacedLeaf } from '../../core/ledger/log/segment/segment.ts';
+import { enforcedUse } from '../../core/ledger/enforced-use.ts';
 import { recordedUseFrom } from '../../core/ledger/recorded-use.ts';
 import type { PlacedUse } from '../../core/ledger/recorded-use.ts';
 import type { IntentRecord } from '../../core/ledger/record.ts';
@@ -20,7 +21,10 @@ type Recorded = PlacedUse | IntentRecord;
 
 /** A recorded decision with what is known around it. */
 export interface FoundDecision {
+  /** Of an observed use with what enforcing would have decided. */
   readonly record: Recorded;
+  /** Whether it was observed, and passed although enforcing would have denied it. */
+  readonly hasPassed: boolean;
   /** Its task with the records of it; `null` if it has none. */
   readonly task: RecordedTask | null;
   /** Other decisions of the same trace, the newest first; empty for a decision id. */
@@ -62,8 +66,10 @@ export function foundDecision(id: string, source: Source): FoundDecision | Comma
     try {
       const others = new Set(records.map(({ decisionId }) => decisionId));
       others.delete(record.decisionId);
+      const enforced = record.kind === 'use' ? enforcedUse(record) : record;
       return {
-        record,
+        record: enforced,
+        hasPassed: record.decision === 'allow' && enforced.decision === 'deny',
         task: recordedTasks({ log, store })(record.task),
         others: isTraceId(id) ? [...others].slice(0, MAX_OTHERS) : [],
       };

@@ -1,5 +1,6 @@
 import type { Catalog } from '../../core/action/catalog/catalog.ts';
 import { MAX_YAML_BYTES } from '../../core/runtime/yaml-text.ts';
+import { enforcedUse } from '../../core/ledger/enforced-use.ts';
 import { recordedUseFrom } from '../../core/ledger/recorded-use.ts';
 import type { PlacedLeaf } from '../../core/ledger/log/segment/segment.ts';
 import { MAX_CASES } from '../../tools/policy/cases/case-file.ts';
@@ -63,5 +64,6 @@ function caseFrom(
   if (isProblem(record)) return record;
   const read = readCaseOf(record, recordedWith(record, taskOf(record.task), catalog));
   if (isProblem(read)) return read;
-  return isReasonOfCase(record.reason) ? read.made : { problem: `no case can result in ${record.reason}` };
+  const { reason } = enforcedUse(record);
+  return isReasonOfCase(reason) ? read.made : { problem: `no case can result in ${reason}` };
 }

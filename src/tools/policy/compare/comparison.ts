@@ -1,5 +1,6 @@
 import { deny } from '../../../core/decision/decision.ts';
 import type { Decision } from '../../../core/decision/decision.ts';
+import { enforcedUse } from '../../../core/ledger/enforced-use.ts';
 import type { PlacedUse } from '../../../core/ledger/recorded-use.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import { setChanges } from './set-changes.ts';
@@ -68,7 +69,8 @@ export class Comparison {
     const example = { decisionId: record.decisionId, atMs: record.at };
     const replayed = this.#replay(record, task);
     if (isProblem(replayed)) return this.skip(replayed.problem, example);
-    if (!isOfPolicies(record.reason)) return this.skip(`denied before the policies: ${record.reason}`, example);
+    const { reason } = enforcedUse(record);
+    if (!isOfPolicies(reason)) return this.skip(`denied before the policies: ${reason}`, example);
     const { action, agent, decisions, missing } = replayed;
     if (missing.length > 0) this.#notRepeatable.add({ action, missing }, example);
     else this.#compare(decisions, { source: 'ledger', action, agent, intent: null }, example);

@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import type { ToStringOptions } from 'yaml';
 import type { ArgumentSpec, Catalog, CatalogAction } from '../../../core/action/catalog/catalog.ts';
 import type { ReasonCode } from '../../../core/decision/reasons.ts';
+import { enforcedUse } from '../../../core/ledger/enforced-use.ts';
 import type { UseRecord } from '../../../core/ledger/record.ts';
 import type { Task } from '../../../core/task/task.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
@@ -66,14 +67,14 @@ const OF_DECISION = new Set(['after-end', 'other-identity', 'other-certificate']
 
 /**
  * The test case of a recorded use: the same call by the same agent at the same instant, with the recorded decision as
- * expectation. Query, headers, body and binding are not recorded and may have mattered: `notes` lists what is missing. A
+ * expectation, of an observed use with what enforcing would have answered. Query, headers, body and binding are not recorded and may have mattered: `notes` lists what is missing. A
  * problem if the caller or the request was not recorded.
  */
 export function recordedCase(
   record: UseRecord,
   { task, history, catalog }: RecordedWith = {},
 ): RecordedCase | { readonly problem: string } {
-  const { host, method, path, decision, decisionId, reason, policyIds } = record;
+  const { host, method, path, decision, decisionId, reason, policyIds } = enforcedUse(record);
   const agent = agentOf(record, task);
   if (agent === null) return { problem: 'the caller of the recorded call was not known' };
   if (host === '') return { problem: 'the recorded call could not be read' };

@@ -1,4 +1,5 @@
 import type { Catalog } from '../../../core/action/catalog/catalog.ts';
+import { enforcedUse } from '../../../core/ledger/enforced-use.ts';
 import type { EventRecord, IntentRecord } from '../../../core/ledger/record.ts';
 import type { PlacedUse } from '../../../core/ledger/recorded-use.ts';
 import type { TimelineEntry } from '../../../core/ledger/timeline.ts';
@@ -57,7 +58,9 @@ export function doubtsAbout(record: PlacedUse, task: RecordedTask | null): Reado
 }
 
 function allowedBefore({ seq }: PlacedUse, { records }: RecordedTask): readonly string[] {
-  const before = records.filter((one) => one.kind === 'use' && one.decision === 'allow' && (one.seq ?? Infinity) < seq);
+  const before = records.filter(
+    (one) => one.kind === 'use' && enforcedUse(one).decision === 'allow' && (one.seq ?? Infinity) < seq,
+  );
   return [...new Set(before.flatMap((one) => ('action' in one && one.action !== null ? [one.action] : [])))];
 }
 

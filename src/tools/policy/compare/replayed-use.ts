@@ -1,5 +1,6 @@
 import { isDeny } from '../../../core/decision/decision.ts';
 import type { Decision } from '../../../core/decision/decision.ts';
+import { enforcedUse } from '../../../core/ledger/enforced-use.ts';
 import type { ReasonCode } from '../../../core/decision/reasons.ts';
 import type { PlacedUse } from '../../../core/ledger/recorded-use.ts';
 import { callFrom } from '../../../core/policy/engine.ts';
@@ -39,7 +40,8 @@ export function useReplayer(
 ): (record: PlacedUse, task: RecordedTask | null) => ReplayedUse | Problem {
   const [byFormer, byOther] = [partialRehearser(former), partialRehearser(other)];
   const touched = new Set([...changes.policies.added, ...changes.policies.changed]);
-  return (record, task) => {
+  return (recorded, task) => {
+    const record = enforcedUse(recorded);
     const read = readCaseOf(record, recordedWith(record, task, former.catalog));
     if (isProblem(read)) return read;
     const { circumstances } = read.test;

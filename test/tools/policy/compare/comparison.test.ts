@@ -66,6 +66,20 @@ describe('Comparison', () => {
     });
   });
 
+  it('takes an observed use for what enforcing would have decided, not for the allow that was answered', () => {
+    const comparison = new Comparison(old, other);
+    const passed = { decision: 'allow', reason: null, policyIds: [], mode: 'observe', entry: 'legacy' } as const;
+    const files = { action: 'files.list', host: 'files.acme.test', path: '/v1/files' };
+    const would = (reason: 'policy.not-permitted' | 'token.expired') =>
+      ({ decision: 'deny', reason, detail: null, policyIds: [] }) as const;
+    comparison.addUse(use('a', { ...passed, ...files, would: would('policy.not-permitted') }), recordedTask());
+    comparison.addUse(use('b', { ...passed, would: would('token.expired') }), recordedTask());
+    const { groups, skipped, notRepeatable } = comparison.report();
+    expect(notRepeatable.groups).toEqual([]);
+    expect(groups).toMatchObject([{ change: 'deny-to-allow', reason: 'policy.not-permitted', count: 1 }]);
+    expect(skipped.groups).toMatchObject([{ why: 'denied before the policies: token.expired', count: 1 }]);
+  });
+
   it('counts separately what cannot be repeated and what is skipped', () => {
     const comparison = new Comparison(old, other);
     comparison.addUse(use('a', { decision: 'deny', reason: 'policy.stale', policyIds: [] }), recordedTask());

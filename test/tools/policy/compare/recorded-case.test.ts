@@ -131,6 +131,18 @@ describe('recordedCase', () => {
     ]);
   });
 
+  it('expects of an observed use what enforcing would have decided: what passed is no example of what is permitted', () => {
+    const { item } = made({
+      decision: 'allow',
+      reason: null,
+      policyIds: [],
+      mode: 'observe',
+      entry: 'legacy',
+      would: { decision: 'deny', reason: 'policy.forbidden', detail: null, policyIds: ['payments-limit'] },
+    });
+    expect(item).toMatchObject({ expect: 'deny', reason: 'policy.forbidden', policies: ['payments-limit'] });
+  });
+
   it('makes one suite from several cases, and an empty suite from none', () => {
     const text = recordedSuiteText([
       made({ decisionId: 'a' }),

@@ -1,0 +1,61 @@
+import { dirname } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { explainCommand } from '../../../src/cli/explain/explain.ts';
+import type { CommandIo } from '../../../src/cli/command.ts';
+import { encoded } from '../../builders/ledger-record.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
+import { observedUse } from '../../tools/learn/learning.ts';
+import { ran } from '../ledgers.ts';
+import { recordedUses } from '../recorded-uses.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const [passed, revoked] = ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e56'];
+
+let state: string;
+beforeAll(() => {
+  state = recordedUses(folder(), 'sha-256:set');
+  const log = mustOpenLog(settingsIn(dirname(state)));
+  const would = (reason: 'action.unknown' | 'task.revoked') =>
+    ({ decision: 'deny', reason, detail: 'because', policyIds: [] }) as const;
+  const records = [
+    observedUse({ decisionId: passed, entry: 'legacy', would: would('action.unknown') }),
+    observedUse({
+      decisionId: revoked,
+      entry: 'legacy',
+      decision: 'deny',
+      reason: 'task.revoked',
+      would: would('task.revoked'),
+    }),
+  ];
+  log.append(
+    records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
+    'f'.repeat(32),
+  );
+  log.close();
+});
+
+const explain = async (id: string, ...more: readonly string[]) =>
+  ran(async (args, io) => explainCommand.run(args, io as CommandIo), id, '--state', state, ...more);
+
+describe('remit explain', () => {
+  it('explains of a call that passed as observed what enforcing would have decided, and says that it passed', async () => {
+    const { exit, out } = await explain(passed);
+    expect(exit).toBe(0);
+    expect(out).toContain(
+      'it passed: its calls are only observed, by the entry `legacy` of `enforcement.yaml`. Enforced it would be:',
+    );
+    expect(out).toMatch(/^ {2}denied, action\.unknown: /m);
+    expect(out).toContain('the cause: because');
+    const json = JSON.parse((await explain(passed, '--json')).out) as object;
+    expect(json).toMatchObject({ decision: 'deny', reason: 'action.unknown', hasPassed: true });
+  });
+
+  it('says of a call that was denied although observed that it was denied', async () => {
+    const { out } = await explain(revoked);
+    expect(out).toMatch(/^ {2}denied, task\.revoked: /m);
+    expect(out).not.toContain('it passed');
+  });
+});
