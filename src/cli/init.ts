@@ -71,7 +71,8 @@ export const init: Command = {
       suffix,
       privateFolders: answers.host === 'envoy' ? ['run', 'state'] : [],
     });
-    if (problem === null) return printWritten(io, answers, [...files.keys()]);
+    if (problem === null)
+      return printWritten(io, answers, { names: [...files.keys()], isObserving: observing !== null });
     if ('failed' in problem) return refused(io, 'remit init', `\`${folder}\` could not be written: ${problem.failed}`);
     const existing = problem.existing.map((name) => `\`${name}\``).join(', ');
     return refused(io, 'remit init', `nothing was written: \`${folder}\` has ${existing}; --force replaces them`);
@@ -121,7 +122,16 @@ async function asked(
   }
 }
 
-function printWritten(io: CommandIo, { folder, selector, host }: Answers, names: readonly string[]): number {
+const WAY_IN =
+  'remit help start/bring-it-in  # deploy/guide/start/bring-it-in.md: what to look at each day, and how to enforce';
+
+interface Written {
+  readonly names: readonly string[];
+  /** Whether all calls are observed. */
+  readonly isObserving: boolean;
+}
+
+function printWritten(io: CommandIo, { folder, selector, host }: Answers, { names, isObserving }: Written): number {
   const place = relative('.', folder);
   const shown = place === '' ? '.' : place.startsWith('..') ? folder : place;
   for (const name of names) io.out(`${shown}/${name}`);
@@ -142,6 +152,6 @@ function printWritten(io: CommandIo, { folder, selector, host }: Answers, names:
           `remit serve --check --config ${at('remit.yaml')}`,
           `see deploy/guide/install/hosts/${host}.md for ${at(host)}`,
         ];
-  io.err(['next:', ...next].join('\n  '));
+  io.err(['next:', ...next, ...(isObserving ? [WAY_IN] : [])].join('\n  '));
   return EXIT.good;
 }

@@ -75,19 +75,30 @@ const NOT_TOLD_APART: NotReady = {
   help: 'look at less time with `--since`',
 };
 
-const helpFor = (reason: ReasonCode): string =>
-  (reasons[reason].httpStatus === 503 ? undefined : HELP.get(reason.slice(0, reason.indexOf('.')))) ??
-  'a fault of Remit: its log says more';
+/** The stage of a reason: the part of its code before the dot. */
+type Stage = ReasonCode extends infer Code ? (Code extends `${infer Part}.${string}` ? Part : never) : never;
 
-/** What to do about would-be denials, by the stage of the reason. */
-const HELP: ReadonlyMap<string, string> = new Map([
-  ['request', 'mend the request: no policy can permit what has no single reading'],
-  ['identity', 'give the agent a SPIFFE ID of the trust domain, and let it show its certificate'],
-  ['token', 'let the agent declare its task and send the token, as `remit run` does'],
-  ['task', 'see `remit task show`: a larger intent, or a new task'],
-  ['action', '`remit learn` writes its catalog entry and intent; or say with `--decided` that it is meant'],
-  ['policy', 'permit it, or forbid it: a forbid decides that it is denied'],
-]);
+const FAULT = 'a fault of Remit: its log says more';
+
+/** What to do about would-be denials, by stage. A new stage does not compile without its line. */
+const HELP: Readonly<Record<Stage, string>> = {
+  request: 'mend the request: no policy can permit what has no single reading',
+  identity: 'give the agent a SPIFFE ID of the trust domain, and let it show its certificate',
+  token: 'let the agent declare its task and send the token, as `remit run` does',
+  task: 'see `remit task show`: a larger intent, or a new task',
+  action: '`remit learn` writes its catalog entry and intent; or say with `--decided` that it is meant',
+  policy: 'permit it, or forbid it: a forbid decides that it is denied',
+  stopped: '`remit stop list` says who stopped it and until when',
+  ledger: FAULT,
+  check: FAULT,
+};
+
+function helpFor(reason: ReasonCode): string {
+  const stage = reason.slice(0, Math.max(0, reason.indexOf('.')));
+  return reasons[reason].httpStatus !== 503 && isStage(stage) ? HELP[stage] : FAULT;
+}
+
+const isStage = (stage: string): stage is Stage => Object.hasOwn(HELP, stage);
 
 /** A length of time as options write it, in words: `24 h`, `3 d`. */
 export function timeText(ms: number): string {

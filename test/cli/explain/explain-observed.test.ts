@@ -14,12 +14,13 @@ afterAll(remove);
 
 const [passed, revoked] = ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e56'];
 
+const would = (reason: 'action.unknown' | 'task.revoked') =>
+  ({ decision: 'deny', reason, detail: 'because', policyIds: [] }) as const;
+
 let state: string;
 beforeAll(() => {
   state = recordedUses(folder(), 'sha-256:set');
   const log = mustOpenLog(settingsIn(dirname(state)));
-  const would = (reason: 'action.unknown' | 'task.revoked') =>
-    ({ decision: 'deny', reason, detail: 'because', policyIds: [] }) as const;
   const records = [
     observedUse({ decisionId: passed, entry: 'legacy', would: would('action.unknown') }),
     observedUse({

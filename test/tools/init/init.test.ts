@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from '@jest/globals';
@@ -94,6 +94,14 @@ describe('remit init', () => {
     expect(err).toMatch(/next:\n {2}sh .*register\.sh\n {2}remit policy test /);
     expect(textOf('envoy.yaml')).not.toMatch(/\bpayments\b|\bfiles\.|\.\.\/guide/);
     for (const name of ['run', 'state']) expect(statSync(join(at, name)).mode & 0o777).toBe(0o700);
+  });
+
+  it.each(['envoy', 'istio'])('ends with the page about the way in if all is observed: %s', async (host) => {
+    const { err } = await made([...DOMAIN, '--yes', '--host', host, '--observe', '--owner', 'us']);
+    const page = /remit help (start\/[\w-]+)/.exec(err)?.[1] ?? '';
+    expect(err.trimEnd().split('\n').at(-1)).toContain('deploy/guide/start/bring-it-in.md');
+    expect(existsSync(join('deploy/guide', `${page}.md`))).toBe(true);
+    expect((await made([...DOMAIN, '--yes', '--host', host])).err).not.toContain('bring-it-in');
   });
 
   it('writes policies that pass their tests with full coverage and no surviving mutant, formatted, without findings', async () => {

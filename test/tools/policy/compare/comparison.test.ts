@@ -24,6 +24,9 @@ const use = (decisionId: string, change: Parameters<typeof useOf>[0] = {}) =>
 const cases = (...items: readonly string[]) =>
   mustCases(`defaults: { agent: ${planner} }\ncases:\n${items.map((item) => `  - ${item}\n`).join('')}`);
 
+const would = (reason: 'policy.not-permitted' | 'token.expired') =>
+  ({ decision: 'deny', reason, detail: null, policyIds: [] }) as const;
+
 describe('Comparison', () => {
   it('groups uses with different decisions', () => {
     const comparison = new Comparison(old, other);
@@ -70,8 +73,6 @@ describe('Comparison', () => {
     const comparison = new Comparison(old, other);
     const passed = { decision: 'allow', reason: null, policyIds: [], mode: 'observe', entry: 'legacy' } as const;
     const files = { action: 'files.list', host: 'files.acme.test', path: '/v1/files' };
-    const would = (reason: 'policy.not-permitted' | 'token.expired') =>
-      ({ decision: 'deny', reason, detail: null, policyIds: [] }) as const;
     comparison.addUse(use('a', { ...passed, ...files, would: would('policy.not-permitted') }), recordedTask());
     comparison.addUse(use('b', { ...passed, would: would('token.expired') }), recordedTask());
     const { groups, skipped, notRepeatable } = comparison.report();
