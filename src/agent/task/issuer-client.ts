@@ -8,7 +8,7 @@ import type { OAuthDeclaration } from './declaration.ts';
 import { askIssuer } from './issuer-call.ts';
 import type { IssuerAnswer, IssuerPlace, OutgoingRequest } from './issuer-call.ts';
 import type { OwnSvid } from '../run/own-svid.ts';
-import { isIssuerProblem, issuerProblem, type IssuerProblem } from './issuer-problem.ts';
+import { isIssuerProblem, issuerProblem, type IssuerProblem, isStopReason } from './issuer-problem.ts';
 
 /** A token from the issuer. */
 export interface TaskCredential {
@@ -192,7 +192,7 @@ const taskMembers = members(
 );
 
 const errorMembers = members(
-  { error: text({ max: 64 }), error_description: optional(text({ max: 2_048 })) },
+  { error: text({ max: 64 }), error_description: optional(text({ max: 2_048 })), reason: optional(text({ max: 64 })) },
   ignoringOthers,
 );
 
@@ -205,5 +205,6 @@ function valueOf<T>({ status, body }: IssuerAnswer, reader: Reader<T>) {
   }
   const read = isProblem(json) ? json : errorMembers(json.value);
   if (isProblem(read)) return issuerProblem('unexpected-answer', `status ${status} without an OAuth error`);
-  return issuerProblem(read.error, read.error_description ?? `status ${status}`);
+  const problem = issuerProblem(read.error, read.error_description ?? `status ${status}`);
+  return isStopReason(read.reason) ? { ...problem, reason: read.reason } : problem;
 }

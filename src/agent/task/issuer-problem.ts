@@ -1,3 +1,5 @@
+import type { ReasonCode } from '../../core/decision/reasons.ts';
+import { reasons } from '../../core/decision/reasons.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 
 /** A failed request to the issuer. */
@@ -11,9 +13,18 @@ export interface IssuerProblem {
   readonly isTransient: boolean;
   /** Whether no connection was made, so that the issuer has received nothing. Absent otherwise. */
   readonly isUnsent?: true;
+  /** The stop because of which it is refused. Absent otherwise. */
+  readonly reason?: StopReason;
   /** The state of the task, if that is the reason and is known. */
   readonly taskState?: string;
 }
+
+/** A reason of Remit for what an operator stopped. */
+export type StopReason = Extract<ReasonCode, `stopped.${string}`>;
+
+/** Whether a word is a reason of Remit for what an operator stopped. */
+export const isStopReason = (word: string | null): word is StopReason =>
+  word !== null && word.startsWith('stopped.') && Object.hasOwn(reasons, word);
 
 /** Whether a request failed. */
 export const isIssuerProblem = (value: unknown): value is IssuerProblem =>
@@ -70,8 +81,10 @@ const cures: ReadonlyMap<string, string> = new Map([
   ['temporarily_unavailable', 'try again; the log of the issuer says why'],
 ]);
 
+const STOPPED = 'stop: an operator must lift it (`remit stop list` names it). No new token, task or other action helps';
+
 /** A problem in at most two lines for people: what the issuer said, and what to do. */
-export function problemLines({ error, description }: IssuerProblem): readonly string[] {
-  const cure = cures.get(error);
+export function problemLines({ error, description, reason }: IssuerProblem): readonly string[] {
+  const cure = reason === undefined ? cures.get(error) : STOPPED;
   return [`${error}: ${description}`, ...(cure === undefined ? [] : [`to do: ${cure}`])];
 }

@@ -1,6 +1,7 @@
 /** Errors of OAuth: the closed list of codes with their HTTP status. */
 import type { Deny } from '../../core/decision/decision.ts';
 import type { NextStep } from '../../core/decision/next-step.ts';
+import type { ReasonCode } from '../../core/decision/reasons.ts';
 
 /** The issuer's `error` codes with their HTTP statuses. */
 const statusOf = {
@@ -38,6 +39,8 @@ export interface OAuthError {
   readonly nonce?: string;
   /** The header `WWW-Authenticate`, for a client that sent the header `authorization`. @see RFC 6749 section 5.2 */
   readonly challenge?: string;
+  /** The reason of Remit, if a denied call would have the same; absent otherwise. */
+  readonly reason?: ReasonCode;
   /** What the client can do now, as the member `next` of a denied call; absent if the `error` implies it. */
   readonly next?: NextStep;
 }

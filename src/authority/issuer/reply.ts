@@ -36,6 +36,7 @@ export const errorReply = (
     {
       error: refusal.error,
       error_description: refusal.description,
+      ...(refusal.reason === undefined ? {} : { reason: refusal.reason }),
       ...(refusal.next === undefined ? {} : { next: refusal.next }),
       ...recorded,
     },

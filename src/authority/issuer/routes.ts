@@ -9,6 +9,7 @@ import { errorReply, type Reply } from './reply.ts';
 import { answerResourceMetadata } from './resource-metadata.ts';
 import { answerRevocation } from './revoke/revoke.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
+import { answerLift, answerStop, answerStops } from './stops/stops-api.ts';
 import { answerSignal } from './signals/receiver.ts';
 import { answerEvent, answerFurtherToken, answerResume, answerTask, answerTimeline } from './tasks/task-api.ts';
 
@@ -16,9 +17,9 @@ import { answerEvent, answerFurtherToken, answerResume, answerTask, answerTimeli
 export type IssuerRoute = (request: IssuerRequest, services: IssuerServices) => Reply | Promise<Reply>;
 
 interface Route {
-  /** Path below that of the issuer; `{id}` is a task id. */
+  /** Path below that of the issuer; `{id}` is a task id, `{order}` the id of an order. */
   readonly path: string;
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly endpoint: IssuerRoute;
   /** Default `ordinary`. */
   readonly kind?: RequestKind;
@@ -44,10 +45,14 @@ const routes: readonly Route[] = [
   { path: '/tasks/{id}/resume', method: 'POST', endpoint: answerResume },
   { path: '/tasks/{id}/token', method: 'POST', endpoint: answerFurtherToken },
   { path: '/tasks/{id}/context', method: 'PUT', endpoint: answerContext, kind: 'withdrawal' },
+  { path: '/stops', method: 'GET', endpoint: answerStops },
+  { path: '/stops', method: 'POST', endpoint: answerStop, kind: 'withdrawal' },
+  { path: '/stops/{order}', method: 'DELETE', endpoint: answerLift, kind: 'withdrawal' },
   signals,
 ];
 
 const TASK_ID = '(?<taskId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
+const ORDER_ID = '(?<orderId>[0-9a-f]{16})';
 /** With the port that the client called, if given. */
 const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63}(?::[1-9][0-9]{0,4})?)';
 
@@ -59,6 +64,7 @@ export interface FoundEndpoint {
   /** Its path in the table, such as `/tasks/{id}/complete`. */
   readonly route: string;
   readonly taskId: string;
+  readonly orderId: string;
   readonly serverId: string;
 }
 
@@ -88,8 +94,8 @@ export function routerOf(
       endpoint: answerResourceMetadata,
     },
   ];
-  const served = serves === 'all' ? [...after, ...before] : after;
-  const table = served.map(({ path, route = path, method, endpoint, kind = 'ordinary', ignoresQuery = false }) => ({
+  const known = serves === 'all' ? [...after, ...before] : after;
+  const table = known.map(({ path, route = path, method, endpoint, kind = 'ordinary', ignoresQuery = false }) => ({
     pattern: patternOf(path),
     route,
     method,
@@ -98,22 +104,18 @@ export function routerOf(
     ignoresQuery,
   }));
   return (method, path) => {
+    const served = new Set<Route['method']>();
     for (const route of table) {
       const match = route.pattern.exec(path);
       if (match === null) continue;
       const isServed = method === route.method || (method === 'HEAD' && route.method === 'GET');
-      const { taskId = '', serverId = '' } = match.groups ?? {};
-      return isServed
-        ? {
-            endpoint: route.endpoint,
-            kind: route.kind,
-            ignoresQuery: route.ignoresQuery,
-            route: route.route,
-            taskId,
-            serverId,
-          }
-        : notAllowed(route.method);
+      served.add(route.method);
+      if (!isServed) continue;
+      const { endpoint, kind, ignoresQuery, route: shown } = route;
+      const { taskId = '', orderId = '', serverId = '' } = match.groups ?? {};
+      return { endpoint, kind, ignoresQuery, route: shown, taskId, orderId, serverId };
     }
+    if (served.size > 0) return notAllowed([...served]);
     return errorReply(oauthError('not_found', 'no such path'));
   };
 }
@@ -124,10 +126,11 @@ const patternOf = (path: string): RegExp =>
     `^${path
       .replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`)
       .replace('{id}', TASK_ID)
+      .replace('{order}', ORDER_ID)
       .replace('{server}', SERVER_ID)}$`,
   );
 
-const notAllowed = (method: Route['method']): Reply =>
-  errorReply(oauthError('method_not_allowed', `this path supports ${method} only`), {
-    headers: { allow: method === 'GET' ? 'GET, HEAD' : method },
+const notAllowed = (methods: readonly Route['method'][]): Reply =>
+  errorReply(oauthError('method_not_allowed', `this path supports ${methods.join(' and ')} only`), {
+    headers: { allow: methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ') },
   });

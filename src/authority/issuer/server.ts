@@ -236,6 +236,7 @@ export class IssuerServer {
         certificate: request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate()?.raw : undefined,
         dpop: request.headersDistinct['dpop'] ?? [],
         taskId: found.taskId,
+        orderId: found.orderId,
         serverId: found.serverId,
         wait,
       },

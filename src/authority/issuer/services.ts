@@ -137,6 +137,8 @@ export interface IssuerRequest {
   readonly dpop: readonly string[];
   /** The value of `{id}` in the path; `''` if absent. */
   readonly taskId: string;
+  /** The value of `{order}` in the path; `''` if absent. */
+  readonly orderId: string;
   /** The value of `{server}` in the path; `''` if absent. */
   readonly serverId: string;
   /** Default `enforced`. */

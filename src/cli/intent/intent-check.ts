@@ -17,6 +17,7 @@ import { everyUseDenied } from '../../core/policy/every-use.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { DEFAULT_LIVES } from '../../tools/policy/cases/test-case.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
+import { Orders } from '../../core/order/orders.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { authorizationDetailsFrom } from '../../core/token/authorization-details.ts';
 import { EXIT, refused } from '../command.ts';
@@ -166,9 +167,10 @@ async function offline(
         stoppedTaskWaitSeconds: null,
       },
       authority: {
-        clocks: () => ({ wallMs: nowMs, floorMs: nowMs }),
+        clocks: () => ({ wallMs: nowMs, floorMs: nowMs, monotonicMs: 0 }),
         floorMs: () => nowMs,
         stopOf: () => Promise.resolve(null),
+        ordersInForce: () => Promise.resolve(Orders.none),
       },
       nextTurn: () => Promise.resolve(),
     },

@@ -2,10 +2,18 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { IssuerClient } from '../../../src/agent/task/issuer-client.ts';
 import type { TaskCredential } from '../../../src/agent/task/issuer-client.ts';
-import { isIssuerProblem, type IssuerProblem, issuerProblem } from '../../../src/agent/task/issuer-problem.ts';
+import {
+  isIssuerProblem,
+  type IssuerProblem,
+  issuerProblem,
+  problemLines,
+} from '../../../src/agent/task/issuer-problem.ts';
 import { OwnSvid } from '../../../src/agent/run/own-svid.ts';
 import { TokenKeeper } from '../../../src/agent/task/token-keeper.ts';
 import type { TaskEvent } from '../../../src/core/task/task.ts';
+import { withoutToken } from '../../../src/agent/forward/local/local-answer.ts';
+import { must, mustFind } from '../../builders/must.ts';
+import { stopOrder } from '../../builders/order.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { byOperator } from '../../builders/task.ts';
 import { audience, issuerUrl } from '../../authority/issuer/bench.ts';
@@ -52,8 +60,8 @@ async function keeping(): Promise<{ readonly keeper: TokenKeeper; readonly id: s
       client: {
         further: async (id) => {
           if (isDown) return issuerProblem('unreachable', 'the line is cut');
-          const given = mustBe(await client.further(id));
-          return { ...given, expiresAtMs: Math.min(given.expiresAtMs, capMs) };
+          const given = await client.further(id);
+          return isIssuerProblem(given) ? given : { ...given, expiresAtMs: Math.min(given.expiresAtMs, capMs) };
         },
         task: (id) => client.task(id),
       },
@@ -128,6 +136,24 @@ describe('TokenKeeper', () => {
       expect.stringContaining('the token could not be renewed: to do: is `remit serve` running there'),
       'the token is renewed again',
     ]);
+    keeper.close();
+  });
+
+  // Issue 42, point 2.
+  it('asks for nothing more once the agent is stopped, says so, and gives calls that reason', async () => {
+    const { keeper } = await keeping();
+    const agent = String(must(domain.store.tasks({ limit: 1 }))[0]?.agent);
+    must(domain.store.putOrder(stopOrder({ kind: 'agent', what: agent }), []));
+    await pass(210);
+    expect(told).toEqual([
+      'the command gets no further token: access_denied: an operator stopped the agent, or an agent that it works for',
+    ]);
+    const problem = await keeper.current();
+    expect(problem).toMatchObject({ error: 'access_denied', isTransient: false, reason: 'stopped.agent' });
+    if (!isIssuerProblem(problem)) throw new Error('there is a token');
+    expect(problemLines(problem)[1]).toMatch(/an operator must lift it/);
+    expect(withoutToken(problem)).toMatchObject({ status: 403, reason: 'stopped.agent', next: 'stop' });
+    mustFind(domain.store.liftOrder(stopOrder().id, []));
     keeper.close();
   });
 

@@ -130,6 +130,7 @@ const empty: IssuerRequest = {
   certificate: undefined,
   dpop: [],
   taskId: '',
+  orderId: '',
   serverId: '',
 };
 

@@ -1,6 +1,6 @@
 import { type NextStep, nextSteps } from '../../../core/decision/next-step.ts';
 import { type ReasonCode, reasons } from '../../../core/decision/reasons.ts';
-import type { IssuerProblem } from '../../task/issuer-problem.ts';
+import type { IssuerProblem, StopReason } from '../../task/issuer-problem.ts';
 
 /** An answer of the forwarder itself, in the form of Remit's denials. */
 export interface LocalAnswer {
@@ -64,9 +64,10 @@ export const withoutSvid = (why: string): LocalAnswer => ({
   next: 'retry_later',
 });
 
-/** There is no token: the task was stopped, or the issuer cannot be asked now. Codes of the issuer are for the terminal alone. */
+/** There is no token: an operator stopped the agent, the task was stopped, or the issuer cannot be asked now. Codes of the issuer are for the terminal alone. */
 export function withoutToken(problem: IssuerProblem): LocalAnswer {
-  const { error, description, isTransient } = problem;
+  const { error, description, isTransient, reason: stop } = problem;
+  if (stop !== undefined) return stopped(stop);
   if (error === 'task_suspended') return stopped('task.suspended');
   if (isTransient) {
     return {
@@ -89,7 +90,7 @@ export function withoutToken(problem: IssuerProblem): LocalAnswer {
 }
 
 /** As Remit denies a call of such a task. */
-function stopped(reason: (typeof endReasons)[number] | 'task.suspended'): LocalAnswer {
+function stopped(reason: (typeof endReasons)[number] | 'task.suspended' | StopReason): LocalAnswer {
   const { httpStatus, text, next } = reasons[reason];
   return { status: httpStatus, reason, error: 'access_denied', message: text, next };
 }

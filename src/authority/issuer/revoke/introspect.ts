@@ -2,6 +2,9 @@ import { isDeny } from '../../../core/decision/decision.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import { clientFormFrom } from '../client/client-form.ts';
 import type { ClientForm } from '../client/client-form.ts';
+import type { Task } from '../../../core/task/task.ts';
+import { ancestorsOf } from '../token/ancestors.ts';
+import { taskRefused } from '../token/stopped-order.ts';
 import { isOAuthError, oauthError } from '../oauth-error.ts';
 import { type LiveToken, liveToken, ownTokenFrom, UNAVAILABLE } from '../token/own-token.ts';
 import { refreshedTask, refreshedTaskId } from '../token/refresh-token.ts';
@@ -43,7 +46,7 @@ export async function answerIntrospection(request: IssuerRequest, services: Issu
   const mayKnow = own.token.clientId === asked.leaf.id || services.settings.introspectors.has(asked.leaf.id);
   if (!mayKnow) return inactive();
   const live = await liveToken(own, services);
-  if (!isDeny(live)) return jsonReply(200, activeResponse(live));
+  if (!isDeny(live)) return (await stoppedReply(live.task, services)) ?? jsonReply(200, activeResponse(live));
   return UNAVAILABLE.has(live.reason) ? unavailable() : inactive();
 }
 
@@ -52,9 +55,20 @@ async function introspectedRefresh({ leaf, token }: ClientForm, services: Issuer
   const task = await refreshedTask(token, leaf, services);
   if (isStoreFailure(task)) return unavailable();
   if (isOAuthError(task)) return inactive();
+  const stopped = await stoppedReply(task, services);
+  if (stopped !== null) return stopped;
   const { agent, deadlineMs, id, issuer, subject } = task;
   const exp = Math.floor(deadlineMs / 1_000);
   return jsonReply(200, { active: true, iss: issuer, sub: subject, client_id: agent, exp, txn: id });
+}
+
+/** The reply for a token of a task that a stop concerns: it is not alive while that lasts. `null` if none does. */
+async function stoppedReply(task: Task, services: IssuerServices): Promise<Reply | null> {
+  const above = await ancestorsOf(task, services.authority);
+  if (isStoreFailure(above)) return unavailable();
+  const refusal = await taskRefused(task, above, services);
+  if (refusal === null) return null;
+  return refusal.error === 'temporarily_unavailable' ? unavailable() : inactive();
 }
 
 const unavailable = (): Reply =>

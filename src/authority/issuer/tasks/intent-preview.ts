@@ -13,6 +13,8 @@ import { autonomous } from '../token/origin.ts';
 import { answersOf } from '../token/policy-answers.ts';
 import { audienceFrom } from '../token/resource.ts';
 import type { GrantPolicies, IssuerServices } from '../services.ts';
+import { orderRefusal } from '../token/stopped-order.ts';
+import type { OrderServices } from '../token/stopped-order.ts';
 import { admittedStop } from '../token/stopped-task.ts';
 import type { StopServices } from '../token/stopped-task.ts';
 import type { AskedDetails } from '../token/token-request.ts';
@@ -48,7 +50,7 @@ export interface IntentPreview {
 export interface PreviewServices {
   readonly policies: Pick<GrantPolicies, 'catalog' | 'preview' | 'everyUseDenied'>;
   readonly settings: LifetimeServices['settings'] & StopServices['settings'];
-  readonly authority: LifetimeServices['authority'] & StopServices['authority'];
+  readonly authority: LifetimeServices['authority'] & StopServices['authority'] & OrderServices['authority'];
   readonly nextTurn: IssuerServices['nextTurn'];
 }
 
@@ -79,6 +81,8 @@ export async function intentPreview(
   const intent = intentFrom({ resource: audience, details: known, scope: null }, catalog, by);
   if (isOAuthError(intent)) return refused(intent, unknown);
   const origin = autonomous(leaf);
+  const stopped = await orderRefusal({ intent, origin, above: [] }, services);
+  if (stopped !== null) return failed(stopped) ?? refused(stopped, unknown);
   const lifetime = lifetimeOf(leaf, { intent, origin }, services);
   if (isOAuthError(lifetime)) return failed(lifetime) ?? refused(lifetime, unknown);
   const stop = await admittedStop(intent, origin, services);

@@ -34,3 +34,10 @@ export function delegationFrom(above: readonly Task[]): IssueFacts['delegation']
     ? undefined
     : { parent: parent.agent, depth: above.length, attested: above.flatMap(({ attested }) => attested) };
 }
+
+/** The actors of a task, outermost first: its agent, then the agents that delegated it, up to the subject. */
+export function actorsOf(task: Task, above: readonly Task[]): readonly string[] {
+  const agents = [task, ...above].map(({ agent }) => agent);
+  const subject = agents.findIndex((agent) => agent === task.subject);
+  return agents.slice(0, subject === -1 ? claimLimits.maxActors : subject).slice(0, claimLimits.maxActors);
+}

@@ -10,7 +10,7 @@ import type { Task } from '../../../core/task/task.ts';
 import { authorizationDetailsFrom } from '../../../core/token/authorization-details.ts';
 import { claimLimits } from '../../../core/token/jose/claim-readers.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
-import { ancestorsOf } from './ancestors.ts';
+import { actorsOf, ancestorsOf } from './ancestors.ts';
 import { clientFrom } from '../client/client.ts';
 import { authorizationProblem } from '../client/client-authentication.ts';
 import { declarationFrom } from './declaration.ts';
@@ -26,6 +26,7 @@ import { refreshedTask } from './refresh-token.ts';
 import { audienceFrom } from './resource.ts';
 import { isScopeAlone, scopeRefusal } from './scope-alone.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
+import { orderRefusal } from './stopped-order.ts';
 import { admittedStop, type ReadStop } from './stopped-task.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
@@ -61,7 +62,7 @@ const MIN_CERTIFICATE_SECONDS = 10;
 export type Judge = () => Promise<Judged | StoreFailure>;
 
 /**
- * Judges a token request: client, form, key, subject token, intent, lifetimes, policies, in this order; the first refusal is
+ * Judges a token request: client, form, key, subject token, intent, stops, lifetimes, policies, in this order; the first refusal is
  * final. The first three are judged once, here, because a DPoP proof can be used only once.
  */
 export async function judgeOf(request: IssuerRequest, services: IssuerServices): Promise<Judge | Judged> {
@@ -136,13 +137,6 @@ function originOfTask(task: Task, above: readonly Task[]): Origin | OAuthError {
       ofTask(task, actorsOf(task, above), { values, json: json as readonly JsonValue[] });
 }
 
-/** The actors of a task, outermost first: its agent, then the agents that delegated it, up to the subject. */
-function actorsOf(task: Task, above: readonly Task[]): readonly string[] {
-  const agents = [task, ...above].map(({ agent }) => agent);
-  const subject = agents.findIndex((agent) => agent === task.subject);
-  return agents.slice(0, subject === -1 ? claimLimits.maxActors : subject).slice(0, claimLimits.maxActors);
-}
-
 /** A request with the facts it is judged by. */
 interface Case {
   readonly client: Client;
@@ -159,6 +153,8 @@ async function judge(of: Case, services: IssuerServices): Promise<Judged> {
   const { leaf } = client;
   const intent = declared(of, services);
   if (isOAuthError(intent)) return { leaf, intent: null, outcome: intent };
+  const stopped = await orderRefusal({ intent, origin, above }, services);
+  if (stopped !== null) return { leaf, intent, outcome: stopped };
   const lifetime = lifetimeOf(leaf, { intent, origin }, services);
   if (isOAuthError(lifetime)) return { leaf, intent, outcome: lifetime };
   const stop = await admittedStop(intent, origin, services);

@@ -14,6 +14,7 @@ import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import { refreshTokenOf } from './refresh-token.ts';
 import { policyHashOf } from '../services.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
+import { orderRefusal } from './stopped-order.ts';
 import { tokenTypes } from './subject-issuer.ts';
 import { audienceOf, isIssuable, scopeOf, tokenClaims } from './token-claims.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
@@ -54,6 +55,12 @@ export async function answerWithToken(
     const { judged, recorded } = await issuedBy(judge, decided, services);
     attributes = attributesOf(judged, recorded, services);
     if (isOAuthError(recorded)) return refuse(recorded, judged, { span: decided, services });
+    // A stop that was committed meanwhile: what is recorded is never signed.
+    const stopped = await orderRefusal(recorded.grant, services);
+    if (stopped !== null) {
+      attributes = attributesOf(judged, stopped, services);
+      return refuse(stopped, judged, { span: decided, services });
+    }
     return replyOf(recorded, await key.sign(recorded.claims));
   } finally {
     span.end(attributes);

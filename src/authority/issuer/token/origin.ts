@@ -10,7 +10,10 @@ import { claimLimits } from '../../../core/token/jose/claim-readers.ts';
 import type { TaskToken } from '../../../core/token/claims.ts';
 import type { Confirmation } from '../../../core/token/proof/confirmation.ts';
 import { isExpired } from '../../../core/token/verify.ts';
+import { stateUnavailable } from '../../../core/decision/unavailable.ts';
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
+import { actorsOf, ancestorsOf } from './ancestors.ts';
 import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
 import {
   isOwn,
@@ -187,10 +190,13 @@ async function inTransaction(
   const live = await liveTransactionFrom(asked.token, services);
   if (isDeny(live)) return unusable(live);
   const { transaction, parent } = live;
-  const { agent, expiresAtSeconds, scope, subject } = transaction;
+  const { expiresAtSeconds, scope, subject } = transaction;
+  const above = await ancestorsOf(parent.task, services.authority);
+  if (isStoreFailure(above)) return unusable(stateUnavailable(above));
   const within = authorizationDetailsFrom(JSON.parse(parent.task.detailsJson));
   if (isProblem(within)) return oauthError('server_error', 'the task of the subject_token could not be read');
-  const actors = actorsAfter({ id: subject, actors: subject === agent ? [] : [agent] }, leaf);
+  // The whole chain, so that a stop of any agent in it holds.
+  const actors = actorsAfter({ id: subject, actors: actorsOf(parent.task, above) }, leaf);
   if (isOAuthError(actors)) return actors;
   const place = { kind: 'part', parent } as const;
   const { deadlineMs } = parent.task;
