@@ -75,9 +75,14 @@ export interface IssuerConfig {
     readonly listen: Address | null;
     readonly transmitters: readonly TransmitterConfig[];
     /** Effects by event name, overriding the defaults. */
-    readonly effects: ReadonlyMap<string, 'revoke' | 'suspend' | 'ask' | 'risk' | 'attest' | 'ignore'>;
+    readonly effects: ReadonlyMap<string, (typeof SIGNAL_EFFECTS)[number]>;
+    /** How long a stop by a signal holds, in minutes; `null` until an operator lifts it, the default. */
+    readonly stopMinutes: number | null;
   } | null;
 }
+
+/** What an event can do. */
+const SIGNAL_EFFECTS = ['revoke', 'suspend', 'ask', 'risk', 'attest', 'stop-agent', 'stop-user', 'ignore'] as const;
 
 /** The parsed section `issuer`; `null` is the default beside the state file. */
 export type IssuerFields = Omit<IssuerConfig, 'signingKey'> & { readonly signingKey: string | null };
@@ -130,7 +135,8 @@ export const issuerSection = (folder: string) => {
             subjectIssuers: optional(listed(identifier), null),
           }),
         ),
-        effects: optional(named(oneOf(['revoke', 'suspend', 'ask', 'risk', 'attest', 'ignore'])), new Map()),
+        effects: optional(named(oneOf(SIGNAL_EFFECTS)), new Map()),
+        stopMinutes: optional(integer(1, 525_600), null),
       }),
       null,
     ),

@@ -299,6 +299,7 @@ async function signalServices(parts: Parts, config: IssuerConfig): Promise<Signa
         { issuer, audience: audience ?? config.url, subjectIssuers: new Set(subjectIssuers ?? [issuer]) },
       ]),
     ),
+    stopMinutes: config.signals.stopMinutes,
     effects: { ...defaultSignalEffects, ...Object.fromEntries(config.signals.effects) },
     underWay: new SignalsUnderWay(),
     maxAgeSeconds: SIGNAL_MAX_AGE_SECONDS,

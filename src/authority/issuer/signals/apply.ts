@@ -62,6 +62,8 @@ function effectOn({ task, jtiDigest }: SignalTarget, applied: Applied, services:
       return ask(task, applied, services);
     case 'attest':
       return attest(task, applied, services);
+    case 'stop-agent':
+    case 'stop-user':
     case 'ignore':
       return Promise.resolve(null);
     default:

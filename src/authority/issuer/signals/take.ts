@@ -5,14 +5,18 @@ import type { EventRecord } from '../../../core/ledger/record.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { causeOf } from '../../../core/task/cause.ts';
+import type { StopOrder } from '../../../core/order/order.ts';
 import type { Task } from '../../../core/task/task.ts';
 import { waitForAll } from '../tasks/enforcement.ts';
 import type { IssuerServices } from '../services.ts';
 import { type Applied, applyTo, hasEffect } from './apply.ts';
+import { isStopEffect } from './effects.ts';
 import type { SignalEffects } from './effects.ts';
 import type { SecurityEvent } from './set.ts';
 import type { SignalServices } from './signal-services.ts';
 import { isAboutAgent } from './subject.ts';
+import { stopBySignal, stopsEnforced } from './stop.ts';
+import { stopTargetsOf } from './stop-subject.ts';
 import { type SignalTarget, targetPages } from './targets.ts';
 import type { TakenSignal } from './under-way.ts';
 
@@ -48,17 +52,35 @@ async function take(
   if (before === 'seen') return { kind: 'taken', isReplay: true, effect: applied.effect, tasks: 0 };
   const claimed = services.isShared === true ? await claim(signal, services) : null;
   if (claimed !== null) return claimed;
+  const stops = await stopsOf(signal, applied, { signals, services });
+  if (isStoreFailure(stops)) return stops;
   const changed: Task[] = [];
-  const tasks = hasEffect(applied) ? await applyToAll(signal, applied, { services, changed }) : 0;
+  // What names nobody who can be stopped takes away the tasks that it is about.
+  const ofTasks =
+    isStopEffect(applied.effect) && stops.length === 0 ? { ...applied, effect: 'revoke' as const } : applied;
+  const tasks = stops.length === 0 && hasEffect(ofTasks) ? await applyToAll(signal, ofTasks, { services, changed }) : 0;
   if (isStoreFailure(tasks)) return tasks;
   const failure = tasks === 0 ? await record(signal, applied, { targets: [null], services }) : null;
   if (failure !== null) return failure;
   const untilSeconds = signal.issuedAtSeconds + signals.maxAgeSeconds + signals.clockSkewSeconds;
   const after = await authority.rememberOnce('signal', memoryKeyOf(signal), untilSeconds * 1_000);
   if (isStoreFailure(after)) return after;
-  const isEnforced = await waitForAll(changed, 'signal', services);
+  const isEnforced = (await waitForAll(changed, 'signal', services)) && (await stopsEnforced(stops, services));
   if (!isEnforced) return storeFailure('busy', 'it is not known that every sidecar has the effect');
   return { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
+}
+
+/** The stops that a signal makes; none if its effect is another one. */
+async function stopsOf(
+  signal: SecurityEvent,
+  applied: Applied,
+  { signals, services }: { readonly signals: SignalServices; readonly services: IssuerServices },
+): Promise<readonly StopOrder[] | StoreFailure> {
+  if (!isStopEffect(applied.effect) || !hasEffect(applied)) return [];
+  const targets = await stopTargetsOf(applied.effect, signal, services);
+  if (isStoreFailure(targets)) return targets;
+  const stop = { key: memoryKeyOf(signal), minutes: signals.stopMinutes, applied };
+  return stopBySignal(targets, stop, services);
 }
 
 /** How long a process may take a signal exclusively. */

@@ -54,6 +54,7 @@ export const signalServices = (effects: Partial<SignalEffects> = {}): SignalServ
     keys,
     maxAgeSeconds: 86_400,
     clockSkewSeconds: 60,
+    stopMinutes: null,
     effects: { ...defaultSignalEffects, ...effects },
     underWay: new SignalsUnderWay(),
   };

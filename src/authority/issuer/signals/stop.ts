@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { orderReceipt, receiptOf } from '../../../core/fleet/receipt.ts';
+import { orderMade } from '../../../core/ledger/order-record.ts';
+import { newStop } from '../../../core/order/new-stop.ts';
+import type { StopOrder } from '../../../core/order/order.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import { ORDERS_ROOT } from '../../../core/state/feed.ts';
+import { orderRecords } from '../orders/changed-order.ts';
+import type { IssuerServices } from '../services.ts';
+import type { Applied } from './apply.ts';
+import type { StopTarget } from './stop-subject.ts';
+
+/** How a signal stops. */
+export interface SignalStop {
+  /** The signal, unique; a repeated delivery makes no further stop. */
+  readonly key: string;
+  readonly minutes: number | null;
+  readonly applied: Pick<Applied, 'cause' | 'by'>;
+}
+
+/** Puts the stops of a signal in force, with their records. Returns them. */
+export async function stopBySignal(
+  targets: readonly StopTarget[],
+  { key, minutes, applied }: SignalStop,
+  { authority }: IssuerServices,
+): Promise<readonly StopOrder[] | StoreFailure> {
+  const orders: StopOrder[] = [];
+  for (const { kind, what } of targets) {
+    const digest = createHash('sha256')
+      .update(JSON.stringify([key, kind, what]), 'utf8')
+      .digest();
+    const order = newStop(
+      { kind, what, minutes, because: applied.cause.note.slice(0, MAX_BECAUSE) },
+      {
+        by: applied.by,
+        nowMs: authority.nowMs(),
+        floorMs: authority.floorMs(),
+        // Derived, so that the same signal makes the same stop.
+        randomBytes: (length) => digest.subarray(0, length),
+      },
+    );
+    if (isProblem(order)) return storeFailure('refused', order.problem);
+    const failure = await authority.putOrder(order, orderRecords(orderMade(order)));
+    if (isStoreFailure(failure)) return failure;
+    orders.push(order);
+  }
+  return orders;
+}
+
+const MAX_BECAUSE = 200;
+
+/** Waits until no sidecar can decide without these stops, and records it. Returns whether that is so. */
+export async function stopsEnforced(
+  orders: readonly StopOrder[],
+  { authority, enforcement }: IssuerServices,
+): Promise<boolean> {
+  if (orders.length === 0 || enforcement === undefined) return true;
+  const receipt = await receiptOf(enforcement, [ORDERS_ROOT]);
+  const of = { change: 'order-made', at: authority.nowMs() } as const;
+  // The receipt holds, whatever becomes of its records.
+  await authority.appendRecords(orders.flatMap((order) => orderRecords(orderReceipt(order, receipt, of))));
+  return receipt.enforced;
+}
