@@ -11,6 +11,8 @@ import type { OutcomeObserver } from '../../sidecar/outcome/outcomes.ts';
 import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import type { LoadPolicySet } from '../../core/policy/policy-in-force.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
+import { STOP_KINDS } from '../../core/order/order.ts';
+import type { Orders } from '../../core/order/orders.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { SidecarState } from '../../sidecar/state/sidecar-state.ts';
@@ -112,7 +114,7 @@ interface Roles {
 
 /** Reads gauges before each scrape. */
 export function measureRoles(
-  { config, database, ledger, metrics, sidecar, stateFile, svid }: Parts,
+  { config, database, ledger, metrics, sidecar, stateFile, states, svid }: Parts,
   { authority, checks, gates, keys }: Roles,
 ): void {
   metrics.beforeScrape(() => {
@@ -132,12 +134,20 @@ export function measureRoles(
       metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
       metrics.svidLifetime.of({}).set((current.notAfterMs - current.notBeforeMs) / 1000);
     }
+    measureStops(metrics, states.orders());
     if (stateFile !== null) measureState(metrics, stateFile.reader);
     if (sidecar !== null) measureSidecar(metrics, sidecar);
     if (authority !== null) measureAuthority(metrics, authority.measures());
     if (database !== null) measureDatabase(metrics, database.lastReport());
     measureDisks(metrics, config);
   });
+}
+
+function measureStops({ stops }: Metrics, { list }: Orders): void {
+  stops.clear();
+  for (const kind of STOP_KINDS) {
+    stops.of({ kind }).set(list.filter((order) => order.of === 'stop' && order.kind === kind).length);
+  }
 }
 
 function measureDisks({ diskFree }: Metrics, { state, ledger }: Parts['config']): void {

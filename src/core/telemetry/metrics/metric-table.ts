@@ -162,6 +162,9 @@ export const metricTable = {
     'Age of the oldest transaction that is open in the database, of any client; it makes commits slow. 0 if there is none',
     {},
   ),
+  stops: gauge('remit_stops', 'Stops of operators in force, by kind', {
+    kind: ['all', 'agent', 'user', 'server', 'action'],
+  }),
   tasks: gauge('remit_tasks', 'Open tasks, by state', { state: ['active', 'suspended'] }),
   endedTasks: gauge('remit_ended_tasks', 'Ended tasks that are kept', {}),
   prunedTasks: counter('remit_pruned_tasks_total', 'Ended tasks deleted from the state file', {}),
