@@ -57,6 +57,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./task/task.ts')).taskCommand,
   },
   {
+    name: 'stop',
+    summary: 'stop an agent, a user, a server, an action or everything, or lift that',
+    load: async () => (await import('./stop/stop.ts')).stopCommand,
+  },
+  {
     name: 'key',
     summary: 'list or revoke the signing keys of authorities on a PostgreSQL',
     load: async () => (await import('./key.ts')).keyCommand,

@@ -75,6 +75,7 @@ const commandOf = (words: readonly string[]): Command | undefined =>
 const READS = [
   ['task', 'list'],
   ['task', 'show'],
+  ['stop', 'list'],
   ['secrets', 'list'],
   ['ledger', 'query'],
 ];

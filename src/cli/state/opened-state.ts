@@ -18,6 +18,7 @@ export interface OpenedState {
   nowMs(): number;
   readonly tasks: Waited<StoreReader['tasks']>;
   readonly staticSecrets: Waited<StoreReader['staticSecrets']>;
+  readonly ordersInForce: Authority['ordersInForce'];
   /** The records of a task that wait for a ledger, and the id of the state by which ledgers say what they have taken. */
   readonly waitingOf: (
     taskId: string,
@@ -26,7 +27,11 @@ export interface OpenedState {
 }
 
 /** A state that a command may change. */
-export type WritableState = OpenedState & Pick<Authority, 'applyTaskEvent' | 'appendRecords' | 'liftStops'>;
+export type WritableState = OpenedState &
+  Pick<Authority, 'applyTaskEvent' | 'appendRecords' | 'liftStops' | 'putOrder' | 'liftOrder'> & {
+    /** `Store.floorMs`. */
+    floorMs(): number;
+  };
 
 /** Opens the state for reading, passes it to `use` and closes it. */
 export async function reading<T>(
@@ -69,6 +74,7 @@ const readsOf = (store: StoreReader): OpenedState => ({
   nowMs: () => store.nowMs(),
   tasks: async (filter) => store.tasks(filter),
   staticSecrets: async (limit) => store.staticSecrets(limit),
+  ordersInForce: async () => store.ordersInForce(),
   waitingOf: async () => store,
 });
 
@@ -77,6 +83,9 @@ const writesOf = (store: Store): WritableState => ({
   applyTaskEvent: async (...args) => store.applyTaskEvent(...args),
   liftStops: async (...args) => store.liftStops(...args),
   appendRecords: async (records) => store.appendRecords(records),
+  floorMs: () => store.floorMs(),
+  putOrder: async (...args) => store.putOrder(...args),
+  liftOrder: async (...args) => store.liftOrder(...args),
 });
 
 const withDatabase = <T>(
@@ -94,6 +103,10 @@ const withDatabase = <T>(
         const waiting = await reader.recordsOf(taskId, limit);
         return isStoreFailure(waiting) ? waiting : { fileId: () => head.epoch, recordsOf: () => waiting };
       },
+      ordersInForce: () => authority.ordersInForce(),
+      floorMs: () => authority.floorMs(),
+      putOrder: (...args) => authority.putOrder(...args),
+      liftOrder: (...args) => authority.liftOrder(...args),
       applyTaskEvent: (...args) => authority.applyTaskEvent(...args),
       liftStops: (...args) => authority.liftStops(...args),
       appendRecords: (records) => authority.appendRecords(records),

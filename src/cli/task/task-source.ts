@@ -47,6 +47,8 @@ export interface Source {
   readonly received: RecordsPlace | null;
   /** The authority to ask whether a change reached the sidecars; `null` if the configuration serves no sidecars, or is not given. */
   readonly sidecars: AskedAuthority | null;
+  /** The policy folder; `null` if the policies are a bundle, or no configuration is given. */
+  readonly policyFolder: string | null;
 }
 
 /** The authority of a configuration. */
@@ -76,6 +78,7 @@ export async function sourceOf(
       others: [],
       received: null,
       sidecars: null,
+      policyFolder: null,
     };
   }
   const file = resolve(values.config ?? DEFAULT_CONFIG);
@@ -94,9 +97,10 @@ function sourceIn(config: Config, named: string | undefined): Source | CommandRe
   if (isCommandRefusal(state)) return state;
   const { folder, others } = config.ledger;
   const sidecars = authorityIn(config);
+  const policyFolder = config.policies.bundle === null ? config.policies.folder : null;
   return named === undefined
-    ? { state, ledger: folder, others, received: receivedIn(config), sidecars }
-    : { state, ledger: named, others: [], received: null, sidecars };
+    ? { state, ledger: folder, others, received: receivedIn(config), sidecars, policyFolder }
+    : { state, ledger: named, others: [], received: null, sidecars, policyFolder };
 }
 
 /** The authority of a configuration that serves sidecars. An authority that listens on all addresses is asked on this host. */

@@ -1,0 +1,101 @@
+// Issue 42, points 1 to 3.
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { stop } from '../../src/cli/stop/stop.ts';
+import { ran } from '../cli/ledgers.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
+import { scratchFolder } from './domain.ts';
+import { Fleet, SIDECARS } from './fleet.ts';
+import type { SidecarName } from './fleet.ts';
+
+const PLANNER = 'spiffe://acme.test/ns/agents/sa/planner';
+const STOPPED = '403 stopped.agent';
+/** Calls of each caller that must begin after the acknowledgement. */
+const LATE = 10;
+
+interface Call {
+  readonly startedMs: number;
+  readonly answer: string;
+}
+
+/** `remit stop` of the operator ada, in this process, on the state that the authority serves. */
+const asAda = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
+  stop(args, { ...io, environment: { SUDO_USER: 'ada' } } as never);
+
+describeWith(envoyPart(), 'an agent that runs wild at two sidecars', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let fleet: Fleet;
+  let token = '';
+  let id = '';
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-stops-');
+    fleet = await Fleet.start(envoy, scratch.folder);
+    ({ token } = await fleet.declare());
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await scratch?.remove();
+  });
+
+  const answered = (name: SidecarName, answer: string) =>
+    until(async () => (await fleet.call(name, token)) === answer, { what: `${answer} at ${name}` });
+  const command = async (...args: readonly string[]) => {
+    const { exit, out, err } = await ran(asAda, ...args, '--config', join(fleet.folder, 'authority.yaml'), '--json');
+    expect({ exit, err }).toEqual({ exit: 0, err: '' });
+    return JSON.parse(out) as { readonly id: string; readonly enforcement: object };
+  };
+  const declared = async () => {
+    const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.read'] };
+    const { status, body } = await fleet.ask('authority', '/oauth/token', {
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: 'https://payments.acme.test',
+        authorization_details: JSON.stringify([{ ...detail, purpose: 'look at payments' }]),
+      }).toString(),
+    });
+    return { status, ...(JSON.parse(body) as { readonly reason?: string; readonly next?: string }) };
+  };
+
+  it('is denied every call from the receipt of `remit stop agent` on, and declares no task', async () => {
+    for (const name of SIDECARS) await answered(name, '200');
+    const over = new AbortController();
+    const calls: Call[] = [];
+    const caller = async (name: SidecarName): Promise<void> => {
+      while (!over.signal.aborted) {
+        const startedMs = performance.now();
+        calls.push({ startedMs, answer: await fleet.call(name, token) });
+      }
+    };
+    const callers = SIDECARS.flatMap((name) => [caller(name), caller(name)]);
+    await until(() => calls.filter(({ answer }) => answer === '200').length > 10);
+    const made = await command('agent', PLANNER, '--because', 'INC-42');
+    const acknowledgedMs = performance.now();
+    id = made.id;
+    expect(made.enforcement).toMatchObject({ enforced: true, holders: 2 });
+    const late = () => calls.filter(({ startedMs }) => startedMs > acknowledgedMs);
+    await until(() => late().length >= LATE * callers.length);
+    over.abort();
+    await Promise.all(callers);
+    expect(late().filter(({ answer }) => answer === '200')).toEqual([]);
+    for (const name of SIDECARS) await answered(name, STOPPED);
+    expect(await declared()).toMatchObject({ status: 403, reason: 'stopped.agent', next: 'stop' });
+  });
+
+  it('is still denied after the authority and a sidecar were killed and started again', async () => {
+    fleet.signal('authority', 'SIGKILL');
+    fleet.signal('remote', 'SIGKILL');
+    await Promise.all([fleet.serve('authority'), fleet.serve('remote')]);
+    for (const name of SIDECARS) await answered(name, STOPPED);
+    expect(await declared()).toMatchObject({ status: 403, reason: 'stopped.agent' });
+  });
+
+  it('goes on once `remit stop lift` says that it is lifted', async () => {
+    const lifted = await command('lift', id, '--because', 'all clear');
+    expect(lifted.enforcement).toMatchObject({ enforced: true, holders: 2 });
+    for (const name of SIDECARS) await answered(name, '200');
+    expect((await declared()).status).toBe(200);
+  });
+});
