@@ -109,7 +109,7 @@ const columns: Readonly<Record<string, readonly Way[]>> = {
   ],
   'records.seq': [
     [
-      'the last one further on',
+      'the last record further on',
       change('UPDATE records SET seq = seq + 100 WHERE seq = (SELECT max(seq) FROM records)'),
     ],
   ],
@@ -141,7 +141,7 @@ const columns: Readonly<Record<string, readonly Way[]>> = {
     ['in the year 2099', change('UPDATE checkpoints SET at_ms = 4070908800000')],
     ['a millisecond later', change('UPDATE checkpoints SET at_ms = at_ms + 1')],
     [
-      'of the one before, a millisecond later',
+      'of the record before, a millisecond later',
       change('UPDATE checkpoints SET at_ms = at_ms + 1 WHERE size = (SELECT min(size) FROM checkpoints)'),
       LATER,
     ],
@@ -176,7 +176,7 @@ const rows: Readonly<Record<string, readonly Way[]>> = {
   ],
   checkpoints: [
     [
-      'the first one deleted',
+      'the first record deleted',
       change('DELETE FROM checkpoints WHERE size = (SELECT min(size) FROM checkpoints)'),
       LATER,
     ],

@@ -286,7 +286,7 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
       timeoutMs: 400_000,
     });
 
-  it('keeps injected pods as they are in an upgrade of their configuration alone, and gives new ones the new one', async () => {
+  it('keeps injected pods as they are in an upgrade of their configuration alone, and gives new pods the new configuration', async () => {
     const { deployment, statefulSet } = WORKLOADS;
     const former = await podOf(deployment);
     await upgrade(`sidecar.config.extAuthz.helpUrl=${HELP}`);
@@ -304,7 +304,7 @@ describeWith(both(longClusterPart(), imagePart()), 'injection into pods that run
     printRow('upgrade of the configuration', 'pods of before go on with theirs', 'new ones have the next');
   });
 
-  it('keeps injected pods as they are in an upgrade, and gives new ones the new sidecar', async () => {
+  it('keeps injected pods as they are in an upgrade, and gives new pods the new sidecar', async () => {
     const next = IMAGE.replace(/:[^:]*$/, `:${NEXT}`);
     const { deployment, statefulSet } = WORKLOADS;
     await cluster.run([join(clusterProgramsFolder, 'registry'), 'push', join(cluster.layout.state, 'layout'), next]);

@@ -84,7 +84,7 @@ describeWith(
       await scratch?.remove();
     });
 
-    it('lead to one call that is allowed and one that is denied', async () => {
+    it('lead to a call that is allowed and a call that is denied', async () => {
       const { services } = composeProject(compose, file);
       const places = await placesIn(scratch.folder);
       const here = (text: string): string => [...places].reduce((done, [from, to]) => done.replaceAll(from, to), text);

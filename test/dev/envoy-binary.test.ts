@@ -52,7 +52,7 @@ describe('findEnvoy', () => {
     expect(found).toEqual({ path: named, version: '1.39.2', warning: null });
   });
 
-  it('uses the first one on the path', async () => {
+  it('uses the first Envoy on the path', async () => {
     const onPath = await script('b/envoy', answersVersion('1.40.1'));
     await script('c/envoy', answersVersion('1.38.4'));
     const folders = ['a', 'b', 'c'].map((name) => join(folder, name));

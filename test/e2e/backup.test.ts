@@ -145,7 +145,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect([late.code, late.out]).toEqual([3, expect.stringMatching(/the log ends at \d+, an anchor says \d+/)]);
   });
 
-  it('serves again: tokens from before the restore are refused, new ones are accepted', async () => {
+  it('serves again: tokens from before the restore are refused, new tokens are accepted', async () => {
     await processes.serve(1);
     for (const { token } of [before, spent]) expect(await call(token)).toBe('403 task.revoked');
     expect(await call(after.token)).toMatch(/^40[13] task\.unknown$/);
@@ -153,7 +153,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect(await call(token)).toBe('200');
   });
 
-  it('has a new, whole ledger that records who restored what, and the end of the old one', async () => {
+  it('has a new, whole ledger that records who restored what, and the end of the old ledger', async () => {
     const fresh = verifierKey();
     expect(fresh).not.toBe(key);
     await processes.end(1, 'SIGTERM');

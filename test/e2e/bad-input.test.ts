@@ -84,7 +84,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     ['another issuer', () => mint({ iss: 'https://evil.test' }), 401, 'token.issuer'],
     ['another key', () => mint({}, {}, es256Key('other')), 401, 'token.signature'],
     [
-      'another key under the id of the right one',
+      'another key under the id of the right key',
       () => mint({}, {}, { ...es256Key(), keyId: key.keyId }),
       401,
       'token.signature',

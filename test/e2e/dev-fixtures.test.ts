@@ -22,7 +22,7 @@ const snippets = (language: string, at: string): readonly string[] =>
 const { folder, remove } = scratch();
 afterAll(remove);
 
-it('refuses an upstream that is no address, and one that the catalog does not name', async () => {
+it('refuses an upstream that is no address, and an upstream that the catalog does not name', async () => {
   const bad = await ran(['dev', '--upstream', 'payments']);
   expect([bad.code, bad.err]).toEqual([
     2,

@@ -203,7 +203,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     expect((await ran(ledgerQuery, ...of, '--decision-id', link.decisionId)).out).toContain('recorded by an authority');
   });
 
-  it('classify a use by those at the other sidecar, and link it with the last one that is known', async () => {
+  it('classify a use by those at the other sidecar, and link it with the last use that is known', async () => {
     const { token, taskId } = await fleet.declare();
     const told = await fleet.toldUses('remote');
     await allowed('remote', token);

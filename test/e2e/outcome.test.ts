@@ -196,7 +196,7 @@ for (const version of envoyVersions) {
       expect(outcome).toMatchObject({ status: 200, details: 'downstream_remote_disconnect', flags: ['DC'] });
     });
 
-    it('a route without a check is a bypass, but not one that Envoy answers itself', async () => {
+    it('a route without a check is a bypass, but not a route that Envoy answers itself', async () => {
       expect(await call('/v1/files/open-direct')).toBe(404);
       expect(await call('/v1/files/open?secret=s3cret')).toBe(200);
       expect(await findingOf('bypass')).toMatchObject({

@@ -234,7 +234,7 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     expect(new Set(answered)).toEqual(new Set(['403 task.revoked']));
   });
 
-  it('lose only calls in progress when one is killed, and none of its records once it is back', async () => {
+  it('lose only calls in progress when a process is killed, and none of its records once it is back', async () => {
     const declared = await processes.declare();
     await warm(declared);
     await calling(declared.token, async (callers) => {

@@ -94,7 +94,7 @@ describe('remit serve on SIGHUP', () => {
     ]);
   });
 
-  it('reloads key sets: an invalid one is a fault, and the old one stays in use', async () => {
+  it('reloads key sets: an invalid set is a fault, and the old set stays in use', async () => {
     const file = join(scratch.folder, 'iam.json');
     await writeFile(file, JSON.stringify(jwksOf(es256Key('two'))));
     const read = await reloaded(/keys-read/);

@@ -70,7 +70,7 @@ describe('remit serve with checks over the network', () => {
     ]);
   });
 
-  it('serves the callers of now: one that a reload removes is refused, one that it adds is answered', async () => {
+  it('serves the current callers: a caller that a reload removes is refused, a caller that it adds is answered', async () => {
     const file = await write('served', { listen: `0.0.0.0:${port}`, callers: GATEWAY });
     const serving = remit(['serve', '--config', file]);
     const clientOf = async (path: string): Promise<Client> =>

@@ -185,7 +185,7 @@ describe('remit serve', () => {
     await started.said(`candidate: ${folder}/next/policies/payments.cedar:1:`);
   });
 
-  it('accepts signed bundles, but no older one after a restart', async () => {
+  it('accepts signed bundles, but no older bundle after a restart', async () => {
     const [key, keys, out] = [join(folder, 'key.pem'), join(folder, 'keys.json'), join(folder, 'b.jws')];
     await writeFile(key, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await writeFile(keys, (await ran(['policy', 'bundle', '--public', key])).out);
@@ -224,7 +224,7 @@ describe('remit serve', () => {
     await again.said('checks on');
   });
 
-  it('keeps the last good policies when a reload meets invalid ones, and applies valid ones', async () => {
+  it('keeps the last good policies when a reload meets invalid policies, and applies valid policies', async () => {
     const started = serve(await config());
     await started.said('checks on');
     const policy = join(folder, 'policies/policies/payments.cedar');

@@ -295,7 +295,7 @@ describe('`remit serve --check` and `remit serve`', () => {
       3,
       /the ledger cannot be continued/,
     ],
-    ['the state file is not one', {}, written('state.db', 'no database'), 2, /state file `.*`/],
+    ['the state file is no state file', {}, written('state.db', 'no database'), 2, /state file `.*`/],
     [
       'the folder of a socket is missing',
       { extAuthz: { listen: 'unix:/nowhere/check.sock' } },

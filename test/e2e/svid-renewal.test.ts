@@ -39,7 +39,7 @@ describeWith(envoyPart(), 'the SVID of Remit in files', (envoy) => {
     return /^remit_svid_refused\{cause="([\w-]+)"\} 1$/m.exec(text)?.[1];
   };
 
-  it('stays the good one for each that is not, with one event, a sample and a line of the doctor; clients notice nothing', async () => {
+  it('stays the good SVID for each that is not, with one event, a sample and a line of the doctor; clients notice nothing', async () => {
     const { authority } = domain;
     const names = { dns: ['localhost', 'issuer.acme.test'], ips: ['127.0.0.1'] };
     for (const [cause, { svid, bundlePem }] of await refusedRenewals(Date.now(), {
@@ -60,7 +60,7 @@ describeWith(envoyPart(), 'the SVID of Remit in files', (envoy) => {
     }
   });
 
-  it('is the new one once that is valid, without another change of the files', async () => {
+  it('is the new SVID once that is valid, without another change of the files', async () => {
     clock.offMs = HOUR_MS + 1_000;
     await until(async () => (await refused()) === undefined, { what: 'the new one is taken over' });
     expect(said.filter((line) => line.includes('is valid until'))).toHaveLength(1);

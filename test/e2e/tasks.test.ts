@@ -185,7 +185,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect(client.declared).toHaveLength(1);
   });
 
-  it('a stock OAuth client with a token from before a resume gets a new one', async () => {
+  it('a stock OAuth client with a token from before a resume gets a new token', async () => {
     const { planner } = domain.stage;
     const client = stockClient(planner);
     expect(await client.call()).toBe(200);

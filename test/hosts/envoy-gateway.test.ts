@@ -155,7 +155,7 @@ describeWith(
         await answers(401);
       });
 
-      it('lets every call pass if a SecurityPolicy of a route takes the place of the one of the Gateway', async () => {
+      it('lets every call pass if a SecurityPolicy of a route takes the place of that of the Gateway', async () => {
         await gateway.apply('security', (text) => `${text}---\n${ofRoute}`);
         await answers(200);
         expect(await doctorCodes(await gateway.admin())).toEqual(['envoy.never-asked']);

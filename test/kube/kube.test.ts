@@ -10,7 +10,7 @@ describeWith(kubernetesPart(), 'the API server that tests start', (binaries) => 
   });
   afterAll(async () => kube?.close());
 
-  it('keeps a Pod, and refuses one that Pod Security does not admit', async () => {
+  it('keeps a Pod, and refuses a Pod that Pod Security does not admit', async () => {
     await kube.namespace('strict', { 'pod-security.kubernetes.io/enforce': 'restricted' });
     const pod = {
       apiVersion: 'v1',

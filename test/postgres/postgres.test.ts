@@ -19,7 +19,7 @@ describeWith(postgresPart(), 'PostgreSQL of the tests', (binaries) => {
     remove();
   });
 
-  it('takes a password over TLS, refuses a wrong one, and refuses TCP without TLS', async () => {
+  it('takes a password over TLS, refuses a wrong password, and refuses TCP without TLS', async () => {
     await postgres.sql("CREATE ROLE app LOGIN PASSWORD 'right'");
     const ssl = { ca: readFileSync(postgres.tls.ca) };
     const at = { host: 'localhost', port: postgres.port, user: 'app', database: 'postgres' };

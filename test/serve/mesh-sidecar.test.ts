@@ -39,7 +39,7 @@ describe('takenPort', () => {
     ['in STRICT mode of another port', infoOf(portAnnotation('excludeInboundPorts', '9472')), strict, 9474],
     ['none that is excluded', infoOf(portAnnotation('excludeInboundPorts', '9471, 9472,9474')), strict, null],
     ['none that is not included', infoOf(portAnnotation('includeInboundPorts', '8080')), strict, null],
-    ['one if all are included', infoOf(portAnnotation('includeInboundPorts', '*')), strict, 9472],
+    ['an info if all are included', infoOf(portAnnotation('includeInboundPorts', '*')), strict, 9472],
     ['none without interception', infoOf({}, 'NONE'), strict, null],
     ['none in PERMISSIVE mode', infoOf(), permissive, null],
     ['one that is STRICT by itself', infoOf(), [...permissive, ofPort(tls)], 9472],

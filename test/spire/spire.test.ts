@@ -97,7 +97,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     }
   });
 
-  it('gives the svid up when its registration entry is deleted, and has it again with a new one', async () => {
+  it('gives the svid up when its registration entry is deleted, and has it again with a new entry', async () => {
     await spire.unregister('spiffe://acme.test/ns/agents/sa/planner');
     await until(() => source.current() === null);
     expect(source.problem()).toContain('the workload api gives 1 svids, none with id');
@@ -108,7 +108,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
   });
 
   // Issue 37, point 5.
-  it('leaves a connection on which the agent answers no ping, and follows it over another one', async () => {
+  it('leaves a connection on which the agent answers no ping, and follows it over another connection', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'remit-spire-'));
     const socket = join(folder, 'agent.sock');
     const proxy = await FaultProxy.startAt(socket, spire.workloadSocket);

@@ -117,7 +117,7 @@ const peers = (forwarder: ForwarderUnderTest): string[] => {
 };
 
 describe('the forwarder: rotation of the SVID', () => {
-  it('calls with the new one at once; streams under way go on', async () => {
+  it('calls with the new SVID at once; streams under way go on', async () => {
     const forwarder = await started();
     const seen = peers(forwarder);
     const stream = await get(`${forwarder.url}/stream`);

@@ -189,7 +189,7 @@ describe('an authority on SQLite', () => {
     expect([stats.mode & 0o777, stats.gid]).toEqual([mode, group]);
   });
 
-  it('as the only authority keeps its sidecars, and takes new ones, while it is about to stop', async () => {
+  it('as the only authority keeps its sidecars, and takes new sidecars, while it is about to stop', async () => {
     const { targets, declared, drain } = await authority();
     const { state: one } = await readySidecar(targets);
     await declared(1);

@@ -483,7 +483,7 @@ describe('self-exchange of a live task token', () => {
     expect((await bench.exchange(tokenOf(resumed))).status).toBe(200);
   });
 
-  it('refuses a revoked token, and one that the issuer signed but never issued', async () => {
+  it('refuses a revoked token, and a token that the issuer signed but never issued', async () => {
     const first = await bench.token();
     await bench.form('/oauth/revoke', { token: tokenOf(first) });
     expect((await bench.exchange(tokenOf(first))).json['error_description']).toMatch(/the token was revoked$/);
@@ -506,7 +506,7 @@ describe('self-exchange of a live task token', () => {
     expect((await bench.exchange(tokenOf(first))).json['error_description']).toMatch(/the token was revoked$/);
   });
 
-  it('records that another workload presents one that has expired (issue 37)', async () => {
+  it('records that another workload presents a token that has expired (issue 37)', async () => {
     const first = await bench.token();
     const now = Math.floor(Date.now() / 1_000);
     const claims = { ...claimsOf(first), iat: now - 600, exp: now - 300 };

@@ -164,7 +164,7 @@ describe('a stock OAuth client (oauth4webapi) over mutual TLS', () => {
     });
   });
 
-  it('exchanges its own token for a narrower one, and delegates a part to another client', async () => {
+  it('exchanges its own token for a narrower token, and delegates a part to another client', async () => {
     const issued = await credentials();
     const narrow = await exchange({ subject_token: issued.access_token, scope: 'payments.read' });
     expect(narrow['txn']).toBe(issued['txn']);

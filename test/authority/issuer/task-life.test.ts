@@ -80,7 +80,7 @@ describe('a task that is accepted', () => {
 });
 
 describe('POST /tasks/{id}/suspend and resume', () => {
-  it('suspends the task, and resumes it with a new token while the old one stays dead', async () => {
+  it('suspends the task, and resumes it with a new token while the old token stays dead', async () => {
     const issued = await bench.token();
     const suspended = await post(issued, 'suspend');
     expect([suspended.status, suspended.json['state']]).toEqual([200, 'suspended']);

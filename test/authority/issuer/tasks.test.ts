@@ -54,7 +54,7 @@ describe('POST /tasks/{id}/complete and cancel', () => {
     ]);
   });
 
-  it('hides the tasks of other agents like unknown ones', async () => {
+  it('hides the tasks of other agents like unknown tasks', async () => {
     const id = await newTask();
     const absent = '0198c0de-0000-7000-8000-000000000001';
     const answers = await Promise.all([

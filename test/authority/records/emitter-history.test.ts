@@ -18,24 +18,24 @@ const record = (at: number, event: string, size: number) => ({
 
 describe('emitterHistories', () => {
   it.each([
-    ['one that joined', [record(1, 'joined', 0)], 'open', 1],
-    ['one that left', [record(1, 'joined', 0), record(2, 'checkpoint', 5), record(3, 'left', 5)], 'left', 3],
-    ['one that was lost', [record(1, 'joined', 0), record(2, 'lost', 5)], 'lost', 2],
-    ['one that returned', [record(1, 'joined', 0), record(2, 'lost', 5), record(3, 'joined', 5)], 'open', 3],
+    ['a log that joined', [record(1, 'joined', 0)], 'open', 1],
+    ['a log that left', [record(1, 'joined', 0), record(2, 'checkpoint', 5), record(3, 'left', 5)], 'left', 3],
+    ['a log that was lost', [record(1, 'joined', 0), record(2, 'lost', 5)], 'lost', 2],
+    ['a log that returned', [record(1, 'joined', 0), record(2, 'lost', 5), record(3, 'joined', 5)], 'open', 3],
     [
-      'one that is lost for the authority that it left for another',
+      'a log that is lost for the authority that it left for another',
       [record(1, 'joined', 0), record(2, 'joined', 0), record(3, 'checkpoint', 9), record(4, 'lost', 5)],
       'open',
       2,
     ],
     [
-      'one that left at another authority than the one that lost it',
+      'a log that left at another authority than that which lost it',
       [record(1, 'joined', 0), record(2, 'joined', 0), record(3, 'left', 9), record(4, 'lost', 9)],
       'left',
       3,
     ],
     [
-      'one that goes on elsewhere, with as many records as the authority that lost it',
+      'a log that goes on elsewhere, with as many records as the authority that lost it',
       [record(1, 'joined', 0), record(2, 'lost', 5), record(3, 'checkpoint', 6)],
       'open',
       3,

@@ -92,7 +92,7 @@ describe('Receiver', () => {
     expect(verdictIn(later.records, name)).toMatchObject({ kind: 'sound', size: 22 });
   });
 
-  it('keeps a part that came before a reconnect, and gives the stream over to the newer one', async () => {
+  it('keeps a part that came before a reconnect, and gives the log over to the newer stream', async () => {
     const { pod, name, receiver, timers, ...own } = await both();
     const first = await connected(receiver, name, 11);
     await first.stream.receive(cut(partFrom(pod, 0), 7));
@@ -231,7 +231,7 @@ describe('Receiver', () => {
   it.each([
     ['in all', { logs: 2 }, 'the authority already receives 2 logs'],
     ['of one identity', { logsOfOne: 2 }, `the authority already receives 2 logs of \`${sidecarId}\``],
-  ])('refuses more logs %s than it can follow, until one of them ended', async (_case, limits, problem) => {
+  ])('refuses more logs %s than it can follow, until one ended', async (_case, limits, problem) => {
     const { receiver, ...own } = await authority(folder(), { limits });
     const logs = [1, 2, 3].map(() => sidecarLog(folder(), 0));
     const [first, second, third] = logs.map((log) => nameOf(log));

@@ -58,7 +58,7 @@ describeWith(
 
     it('loses no call that needs no authority while its pod is deleted', async () => {
       const lost = await life.event(
-        'pod of the one authority deleted',
+        'pod of the only authority deleted',
         async () => {
           await life.cluster.kubectl('-n remit delete pod remit-authority-0');
           await life.authorityReady();
@@ -72,7 +72,7 @@ describeWith(
       const claim = '-n remit get pvc state-remit-authority-0 -o jsonpath={.spec.volumeName}';
       const fill = join(life.cluster.layout.volumes, await life.cluster.kubectl(claim), 'fill');
       const lost = await life.event(
-        `volume of the one authority full for ${FULL_MS / 1_000} s`,
+        `volume of the only authority full for ${FULL_MS / 1_000} s`,
         async () => {
           await life.cluster.tried(['dd', 'if=/dev/zero', `of=${fill}`, 'bs=1M']);
           await new Promise((done) => setTimeout(done, FULL_MS));
@@ -89,7 +89,7 @@ describeWith(
 
     it('starts when the kubelet has opened its volume to another group (point 6)', async () => {
       const lost = await life.event(
-        'volume of the one authority opened to another group (`fsGroup`)',
+        'volume of the only authority opened to another group (`fsGroup`)',
         async () => {
           await life.upgrade('--set podSecurityContext.fsGroup=2000');
           await life.authorityReady();

@@ -63,7 +63,7 @@ describe('joinedReports', () => {
     ]);
   });
 
-  it('lists each authority as seen by who heard of it last, silent ones first, then those that are behind', () => {
+  it('lists each authority as seen by who heard of it last, silent authorities first, then those that are behind', () => {
     const joined = joinedReports([
       report('a', {
         replicas: [replica('a'), replica('b', { beat_age_ms: 6_000 }), replica('c', { beat_age_ms: 9_000 })],
@@ -77,7 +77,7 @@ describe('joinedReports', () => {
     ]);
   });
 
-  it('takes the position of the one that is furthest, and says what is wrong with any', () => {
+  it('takes the position of the authority that is furthest, and says what is wrong with any', () => {
     const other = report('b', { position: 9, problem: 'commits were lost' });
     expect(joinedReports([report('a'), other])).toMatchObject({ id: 'b', position: 9, problem: 'commits were lost' });
     expect(joinedReports([report('a'), report('b', { epoch: 'f' })])?.problem).toContain('different databases');

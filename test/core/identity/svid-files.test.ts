@@ -278,7 +278,7 @@ describe('SvidFileSource', () => {
     expect(problems).toContain(problem());
   });
 
-  it('keeps the good svid for each that may not replace it, tells each once, and takes over one that becomes valid', async () => {
+  it('keeps the good svid for each that may not replace it, tells each once, and takes over an SVID that becomes valid', async () => {
     await write(planner);
     const from = await opened();
     const told: Svid[] = [];
@@ -304,7 +304,7 @@ describe('SvidFileSource', () => {
     expect([told.length, from.refusal(), from.problem()]).toEqual([1, null, null]);
   });
 
-  it('keeps the last good svid if an expired one is restored', async () => {
+  it('keeps the last good svid if an expired SVID is restored', async () => {
     const ended = await acme.svid('/ns/agents/sa/planner', { notBeforeMs: NOW_MS - 20_000, ttlSeconds: 10 });
     await write(planner);
     const from = await opened();

@@ -45,7 +45,7 @@ describe('svidFrom', () => {
 });
 
 describe('tlsMaterialOf', () => {
-  it('has the bundle of the own trust domain and no foreign one', () => {
+  it('has the bundle of the own trust domain and no foreign bundle', () => {
     expect(tlsMaterialOf(svidOf())).toEqual({
       certificate: planner.certPem,
       key: planner.keyPem,
@@ -73,7 +73,7 @@ describe('certificatesFromDer and certificatesFromPem', () => {
     expect([certificatesFromDer(Buffer.alloc(0)), certificatesFromPem('')]).toEqual([[], []]);
   });
 
-  it('read a list at its bound and refuse a longer one', () => {
+  it('read a list at its bound and refuse a longer list', () => {
     const full = Array.from({ length: MAX_CERTIFICATES }, der);
     expect(certificatesFromDer(Buffer.concat(full))?.length).toBe(MAX_CERTIFICATES);
     expect(certificatesFromDer(Buffer.concat([...full, der()]))).toBeNull();

@@ -120,7 +120,7 @@ describe('WorkloadApiSource', () => {
     }
   });
 
-  it('keeps the good svid for each that may not replace it, tells each once, and takes over one that becomes valid', async () => {
+  it('keeps the good svid for each that may not replace it, tells each once, and takes over an SVID that becomes valid', async () => {
     const from = await serving(responseOf(entry(planner)));
     const told: Svid[] = [];
     from.onChange((svid) => told.push(svid));
@@ -140,7 +140,7 @@ describe('WorkloadApiSource', () => {
     expect([told.length, from.refusal()]).toEqual([1, null]);
   });
 
-  it('stays the workload that it is if the agent lists another one first', async () => {
+  it('stays the workload that it is if the agent lists another SVID first', async () => {
     const from = await serving(responseOf(entry(planner)));
     server.push(responseOf(entry(reporter), entry(renewed)));
     await eventually(() => from.current()?.certificatePem === renewed.certPem, 'its own svid is renewed');

@@ -31,7 +31,7 @@ const pruned = fc.integer({ min: 1, max: MOST }).chain((size) =>
 );
 
 describe('inclusionProof', () => {
-  it('equals the path of the naive tree and is valid, in a whole log and a pruned one', () => {
+  it('equals the path of the naive tree and is valid, in a whole log and a pruned log', () => {
     fc.assert(
       fc.property(pruned, ({ size, gone, index }) => {
         const proof = inclusionProof(logPrunedAt(gone), index, size);
@@ -124,7 +124,7 @@ describe('inclusionProblem', () => {
 });
 
 describe('consistencyProof', () => {
-  it('equals the proof of the naive tree and is valid, in a whole log and a pruned one', () => {
+  it('equals the proof of the naive tree and is valid, in a whole log and a pruned log', () => {
     fc.assert(
       fc.property(pruned, ({ size, gone, index }) => {
         const oldSize = index === 0 ? 1 : index;

@@ -48,7 +48,7 @@ describe('PolicyInForce', () => {
     expect(policies.get()).toEqual(set('b', null, 2));
   });
 
-  it('swaps no set for an equal one, and one that expires later', async () => {
+  it('swaps no set for an equal set, and a set that expires later', async () => {
     const { policies } = following([set('a', 2_000_000), set('a', 2_000_000), set('a', 3_000_000)]);
     await policies.reload();
     const inForce = policies.get();

@@ -124,7 +124,7 @@ describe('makeBackup', () => {
 });
 
 describe('restoreBackup', () => {
-  it('ends open tasks, keeps ended ones, and drops outbox records that the ledger has', async () => {
+  it('ends open tasks, keeps ended tasks, and drops outbox records that the ledger has', async () => {
     const { at, state, ledger } = served();
     const to = folder();
     await backup(join(at, 'backup'), { state, ledgers: [ledger] });

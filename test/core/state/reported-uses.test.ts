@@ -27,7 +27,7 @@ describe('usesElsewhere', () => {
     expect(usesElsewhere([])).toBeNull();
   });
 
-  it('has the highest number, the span of the latest report and the node of the first one', () => {
+  it('has the highest number, the span of the latest report and the node of the first report', () => {
     const reports = [report(3, { firstMs: 1, lastMs: 9 }), report(5, { firstMs: 2, lastMs: 4 })];
     expect(usesElsewhere(reports)).toEqual({
       reporters: 2,
@@ -106,7 +106,7 @@ describe('uses of a token', () => {
   it.each([
     ['no token', { jti_digest: '' }],
     ['no number', { uses: 0 }],
-    ['a number that leaves no room for later ones', { uses: 2 ** 53 - 1 }],
+    ['a number that leaves no room for later reports', { uses: 2 ** 53 - 1 }],
     ['a long address', { allowed: { ...place, address: 'a'.repeat(513) } }],
     ['many servers', { allowed: { ...place, servers: Array.from({ length: 9 }, (_, n) => `s-${n}`) } }],
     ['an empty name', { allowed: { ...place, risks: [''] } }],

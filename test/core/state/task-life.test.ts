@@ -363,7 +363,7 @@ describe('Store.setContext', () => {
     store.close();
   });
 
-  it('refuses attested values beyond the bound, and keeps the existing ones', () => {
+  it('refuses attested values beyond the bound, and keeps the existing values', () => {
     const { store, insert } = stage();
     const task = insert(1);
     const many = Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`n${n}`, 'x']));

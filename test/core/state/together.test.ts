@@ -58,7 +58,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('rolls everything back if one write fails, and fails the later ones in the same way', () => {
+  it('rolls everything back if one write fails, and fails the later writes in the same way', () => {
     const records: number[] = [];
     const { file, store } = opened({ onRecords: (batch) => void records.push(batch.length) });
     const answers: unknown[] = [];

@@ -39,7 +39,7 @@ describe('subjectAttributesFrom', () => {
       'groups',
       'makes the attributes of the subject longer than 8192 characters',
     ],
-  ])('refuses %s, so that no policy takes it for an absent one', (_what, sent, name, problem) => {
+  ])('refuses %s, so that no policy takes it for an absent attribute', (_what, sent, name, problem) => {
     expect(from(sent)).toEqual({ name, problem: expect.stringContaining(problem) });
   });
 

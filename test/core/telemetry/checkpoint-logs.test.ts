@@ -27,7 +27,7 @@ describe('emitCheckpoint', () => {
     ['the endpoint of logs', () => ({ OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${collector.endpoint}/v1/logs` })],
     ['the general endpoint', () => ({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })],
     ['an exporter', () => ({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_LOGS_EXPORTER: 'otlp' })],
-  ])('sends each note to %s, and the last ones when it is closed', async (_name, variables) => {
+  ])('sends each note to %s, and the last notes when it is closed', async (_name, variables) => {
     const logs = await started(variables());
     logs.emitCheckpoint({ size: 7, note, atMs: 1_000 });
     await logs.close();

@@ -128,7 +128,7 @@ describe('TokenUses', () => {
     expect([first.use, tried.use, again.use]).toEqual([1, 2, 3]);
   });
 
-  it('still classifies a use after a denied one as `first`', () => {
+  it('still classifies a use after a denied use as `first`', () => {
     const uses = new TokenUses(10);
     uses.next(keyOf('token'), at({ address: '10.6.6.6' }));
     const own = uses.next(keyOf('token'), home);
@@ -137,7 +137,7 @@ describe('TokenUses', () => {
     expect(uses.next(keyOf('token'), home).reuse).toEqual(['same-trace']);
   });
 
-  it('links a use with the one before, for any spans', () => {
+  it('links a use with the use before, for any spans', () => {
     fc.assert(
       fc.property(
         fc.array(fc.record({ traceId: hex(32), spanId: hex(16) }), { minLength: 1, maxLength: 5 }),

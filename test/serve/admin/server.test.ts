@@ -68,7 +68,7 @@ describe('AdminServer', () => {
 
   it.each([
     ['liveness', 'GET', '/livez', 200],
-    ['a path that only contains a known one', 'GET', '/x/livez', 404],
+    ['a path that only contains a known path', 'GET', '/x/livez', 404],
     ['a query after a known path', 'GET', '/livez?x', 404],
     ['a method other than GET', 'POST', '/livez', 405],
     ['metrics with a query', 'GET', '/metrics?x', 404],
@@ -164,7 +164,7 @@ describe('AdminServer', () => {
   it.each<[string, Record<string, string>, number]>([
     ['a foreign name', { host: 'evil.test' }, 421],
     ['a foreign name with the port', { host: 'evil.test:PORT' }, 421],
-    ['a name that begins with an accepted one', { host: 'localhost.evil.test' }, 421],
+    ['a name that begins with an accepted name', { host: 'localhost.evil.test' }, 421],
     ['a name that begins with an address', { host: '127.0.0.1.evil.test' }, 421],
     ['an address in a short form', { host: '127.1' }, 421],
     ['a malformed host', { host: 'localhost@evil.test' }, 421],
@@ -187,7 +187,7 @@ describe('AdminServer', () => {
 
   it.each([
     ['with a socket', true, 403],
-    ['without one', false, 200],
+    ['without a token', false, 200],
   ])('%s, tells the network of policies on trial as little as it can (issue 37, found)', async (_what, has, status) => {
     server = new AdminServer([], noMetrics);
     const folder = mkdtempSync(join(tmpdir(), 'admin-'));

@@ -46,7 +46,7 @@ const statusOf = (client: RawClient, stream: number): string =>
     .join(' ');
 
 describe('AuthorizationServer and the memory of messages', () => {
-  it('denies incomplete checks beyond its budget, from one connection or many, and serves complete ones', async () => {
+  it('denies incomplete checks beyond its budget, from one connection or many, and serves complete checks', async () => {
     const { server, client } = await serving();
     const before = await heldBytes();
     const clients = await Promise.all([1, 2, 3].map(client));

@@ -129,7 +129,7 @@ describe('HeaderBlocks', () => {
   it.each([
     ['of 64 pieces', 62, 32_000],
     ['of 2 pieces', 1, 20_000],
-  ])('%s are read, and later ones are intact', async (_name, empty, bytes) => {
+  ])('%s are read, and later blocks are intact', async (_name, empty, bytes) => {
     const client = await paths();
     const kept = literal('x-kept', 'yes', Literal.kept);
     const path = Buffer.concat([indexed(2), indexed(6), literal(':path', '/')]);
@@ -147,7 +147,7 @@ describe('HeaderBlocks', () => {
     expect(String(client.content(3))).toBe('/ x-kept');
   });
 
-  it('that are too large end only their stream, and later ones can refer to their entries', async () => {
+  it('that are too large end only their stream, and later blocks can refer to their entries', async () => {
     const client = await paths();
     const many = Array.from({ length: 130 }, (_, n) => literal(`a${n}`, '', Literal.kept));
     await client.send(

@@ -114,7 +114,7 @@ describe('HeaderDecoder', () => {
     );
   });
 
-  it('never throws, and decodes the next block after any valid one', () => {
+  it('never throws, and decodes the next block after any valid block', () => {
     const damaged = fc.tuple(block, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }));
     fc.assert(
       fc.property(fc.array(damaged, { maxLength: 6 }), fc.uint8Array({ maxLength: 100 }), (blocks, noise) => {

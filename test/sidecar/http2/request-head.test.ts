@@ -13,7 +13,7 @@ const PSEUDO: readonly Line[] = [
 const whole = (...lines: readonly Line[]) => head(...PSEUDO, ...lines);
 
 describe('requestHeadFrom', () => {
-  it('returns method, path and headers, with repeated ones joined', () => {
+  it('returns method, path and headers, with repeated headers joined', () => {
     const lines: readonly Line[] = [
       ['a', '1'],
       ['b', ''],

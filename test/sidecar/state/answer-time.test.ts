@@ -19,7 +19,7 @@ const timeOf = (mostMs: number) => {
 
 // Issue 37, point 13 (b).
 describe('AnswerTime', () => {
-  it('waits as long as configured at first, so that a restarted sidecar loses no call to one that is slow (point 21)', async () => {
+  it('waits as long as configured at first, so that a restarted sidecar loses no call to an authority that is slow (point 21)', async () => {
     const { time, call } = timeOf(400);
     expect(time.boundMs).toBe(400);
     expect(await call(390)).toBe(true);
@@ -33,7 +33,7 @@ describe('AnswerTime', () => {
     expect(time.boundMs).toBe(400);
   });
 
-  it('never waits longer than configured, and soon no longer than before for one that is fast again', async () => {
+  it('never waits longer than configured, and soon no longer than before for an authority that is fast again', async () => {
     const { time, call } = timeOf(2_000);
     for (let n = 0; n < 10; n += 1) await call(5_000);
     expect(time.boundMs).toBe(2_000);

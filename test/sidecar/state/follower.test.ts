@@ -151,7 +151,7 @@ describe('a follower of a starved authority (issue 37, point 13)', () => {
     expect(streams()).toBe(1);
   });
 
-  it('asks an authority again over the connection there is, if it has asked another one meanwhile', async () => {
+  it('asks an authority again over the connection there is, if it has asked another authority meanwhile', async () => {
     const { streams, connections } = await followed(20, () => undefined, 2);
     await until(() => streams() >= 4, { what: 'a second stream at each' });
     expect(connections()).toBe(2);

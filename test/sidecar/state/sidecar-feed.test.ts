@@ -201,7 +201,7 @@ describe('the feed of a sidecar', () => {
     expect(lookAt(feed, 1)).toMatchObject({ task: { state: 'revoked' } });
   });
 
-  it('drops the least recently used card, and keeps one that is being opened at the authority', () => {
+  it('drops the least recently used card, and keeps a card that is being opened at the authority', () => {
     const { feed, hub } = following(1);
     openAt(feed, hub, 1);
     openAt(feed, hub, 2);

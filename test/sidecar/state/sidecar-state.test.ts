@@ -294,7 +294,7 @@ describe('the state of a sidecar', () => {
     expect(one.told.keys).toEqual([['https://issuer.acme.test', { keys: [] }]]);
   });
 
-  it('says why no authority is followed, and that one is again', async () => {
+  it('says why no authority is followed, and that an authority is followed again', async () => {
     const places: (string | null)[] = ['this process has no SVID yet', null];
     const server = await authority();
     const { told, ready } = sidecarOf([server.target], {

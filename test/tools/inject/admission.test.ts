@@ -190,7 +190,11 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
         [native('remit'), { ...app, name: 'istio-validation' }, native('istio-proxy')],
         ['istio-validation', 'istio-proxy', 'remit'],
       ],
-      ['first, if the sidecar of Istio is no native one', [{ ...app, name: 'istio-init' }], ['remit', 'istio-init']],
+      [
+        'first, if the sidecar of Istio is no native sidecar',
+        [{ ...app, name: 'istio-init' }],
+        ['remit', 'istio-init'],
+      ],
     ])('puts the container %s', async (_row, initContainers, expected) => {
       const made = await admitted(pod('injected', { spec: { initContainers } }), dry);
       expect(namesOf(made.spec.initContainers)).toEqual(expected);

@@ -87,7 +87,7 @@ describe('injectedInto', () => {
   });
 
   // Issue 39, point 2.
-  it('puts the container after those of Istio, if its sidecar is a native one', () => {
+  it('puts the container after those of Istio, if its sidecar is a native sidecar', () => {
     const istio = `${POD}  initContainers:\n  - name: istio-init\n    image: x\n  - name: istio-proxy\n    image: x\n    restartPolicy: Always\n  - name: migrate\n    image: x\n`;
     const { text, outcomes } = injected(workload('Deployment', istio));
     expect(outcomes).toEqual([{ object: 'Deployment/web', kind: 'injected', warnings: [] }]);
@@ -110,7 +110,7 @@ describe('injectedInto', () => {
     expect(injected(text)).toEqual({ text, outcomes: [{ object: 'Deployment/web', kind: 'current', warnings: [] }] });
   });
 
-  it('warns of a sidecar of Istio that is no native one, and says the way out', () => {
+  it('warns of a sidecar of Istio that is no native sidecar, and says the way out', () => {
     const { outcomes } = injected(workload('Pod', `${POD}  - name: istio-proxy\n    image: x\n`));
     expect(outcomes[0]?.warnings).toEqual([expect.stringContaining('`ENABLE_NATIVE_SIDECARS=true`')]);
   });
@@ -166,7 +166,7 @@ describe('injectedInto', () => {
     expect(printed.items[1]).toEqual(list.items[1]);
   });
 
-  it('takes settings from annotations of the pod, and names the nearest of an unknown one', () => {
+  it('takes settings from annotations of the pod, and names the nearest of an unknown annotation', () => {
     const annotations = `metadata:\n  annotations:\n    remit.dev/log-level: debug\n    remit.dev/cpu-request: 250m\n    remit.dev/memory-limits: 1Gi\n    remit.dev/mode: shadow\n`;
     const { text, outcomes } = injected(workload('Deployment', annotations + POD));
     expect(text).toContain('value: debug');

@@ -141,7 +141,7 @@ describe('Places', () => {
     expect([many[0], many.at(-1)].map((one) => one?.socket.destroyed)).toEqual([true, false]);
   });
 
-  it('end the oldest of the own user, or of unknown ones, if there are no others, and the new one if all showed the secret', async () => {
+  it('end the oldest of the own user, or of unknown users, if there are no others, and the new connection if all showed the secret', async () => {
     for (const own of [7, null]) {
       const { come, held } = await places(3, own);
       const taken = [await come(own), await come(own), await come(own), await come(own)];

@@ -4,7 +4,7 @@ import { ReplicaMarks } from '../../../../src/authority/feed/hub/replica-marks.t
 const mark = (id: string, beat: number, enforcedSeq: number, leaseMs = 900) => ({ id, beat, enforcedSeq, leaseMs });
 
 describe('ReplicaMarks', () => {
-  it('waits for every other authority until it has enforced a change, and for this one not', () => {
+  it('waits for every other authority until it has enforced a change, and for this authority not', () => {
     const marks = new ReplicaMarks('me', 100);
     marks.seen([mark('me', 1, 0), mark('a', 1, 5), mark('b', 1, 4)], 0);
     expect(marks.isEnforced(4, 0)).toBe(true);
@@ -23,7 +23,7 @@ describe('ReplicaMarks', () => {
     expect(marks.isEnforced(1, 2_000)).toBe(false);
   });
 
-  it('does not mistake one that comes back with the same beat for one that was silent all the time', () => {
+  it('does not mistake an authority that comes back with the same beat for an authority that was silent all the time', () => {
     const marks = new ReplicaMarks('me', 100);
     marks.seen([mark('a', 1, 0)], 0);
     marks.seen([], 500);
@@ -33,7 +33,7 @@ describe('ReplicaMarks', () => {
     expect(marks.silentFor(1, 1_900)).toEqual(['a']);
   });
 
-  it('counts one with a longer lease as fenced only after that lease, and as gone only after many of them', () => {
+  it('counts an authority with a longer lease as fenced only after that lease, and as gone only after many of them', () => {
     const marks = new ReplicaMarks('me', 100);
     marks.seen([mark('former', 7, 0, 60_000), mark('gone', 7, 0)], 0);
     expect(marks.isEnforced(1, 60_099)).toBe(false);

@@ -38,7 +38,7 @@ describe('ReplicaReports', () => {
     ]);
   });
 
-  it('forgets one that has left the list', () => {
+  it('forgets an authority that has left the list', () => {
     const reports = new ReplicaReports();
     reports.seen([mark('a'), mark('b')], 0);
     reports.seen([mark('b')], 10);

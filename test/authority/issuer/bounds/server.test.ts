@@ -52,7 +52,7 @@ describe('connections', () => {
     expect(bench.refused).toContainEqual(['client-connections', 'spiffe://acme.test/ns/agents/sa/planner']);
   });
 
-  it('cuts a connection of the client with the most idle ones at the total limit', async () => {
+  it('cuts a connection of the client with the most idle connections at the total limit', async () => {
     const full = await start({ connections: 16, connectionsPerClient: 16 });
     const planner = await Promise.all(Array.from({ length: 15 }, () => open(full, full.planner)));
     const reporter = await open(full, full.reporter);
@@ -98,7 +98,7 @@ describe('requests', () => {
     ]);
   });
 
-  it('serves another agent, and withdrawals of the same one, during a flood by one', async () => {
+  it('serves another agent, and withdrawals of the same agent, during a flood', async () => {
     const { json } = await bench.token();
     const flooding = flood(bench, bench.planner, bench.limits.connectionsPerClient);
     await until(() => (flooding.answers.get(429) ?? 0) > 0);

@@ -109,7 +109,7 @@ describeWith(postgresPart(), 'ReplicaKeys over a PostgreSQL', (binaries) => {
     expect(keys.problem()).toBeNull();
   });
 
-  it('verifies by the keys of all authorities, also of one that is gone, until its last token has expired', async () => {
+  it('verifies by the keys of all authorities, also of an authority that is gone, until its last token has expired', async () => {
     const url = await places.next();
     const one = await authority(url);
     const two = await authority(url);
@@ -153,7 +153,7 @@ describeWith(postgresPart(), 'ReplicaKeys over a PostgreSQL', (binaries) => {
     expect(keys.problem()).toBeNull();
   });
 
-  it('a revoked key verifies nothing once its change is read, and its authority goes on with a new one', async () => {
+  it('a revoked key verifies nothing once its change is read, and its authority goes on with a new key', async () => {
     const url = await places.next();
     const [one, two] = [await authority(url), await authority(url)];
     await two.step(WAIT_MS);

@@ -81,7 +81,7 @@ describe('SigningKeys in a folder', () => {
     expect(readFileSync(join(path, 'published.json'), 'utf8')).not.toContain('"d"');
   });
 
-  it('publishes the next key before it signs, and the old one until its last token expired', async () => {
+  it('publishes the next key before it signs, and the old key until its last token expired', async () => {
     const { clock, options, seen } = held();
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, options);
@@ -126,7 +126,7 @@ describe('SigningKeys in a folder', () => {
     expect(second.current().keyId).toBe(published[0]);
   });
 
-  it('loads an added file at the next reload, and withdraws a removed one', async () => {
+  it('loads an added file at the next reload, and withdraws a removed file', async () => {
     const { clock, options, waiting } = held();
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, options);

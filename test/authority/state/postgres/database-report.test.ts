@@ -49,7 +49,7 @@ describeWith(postgresPart(), 'what `remit fleet` shows of a PostgreSQL', (binari
     }
   });
 
-  it('says that a killed primary does not answer, and which timeline the new one has', async () => {
+  it('says that a killed primary does not answer, and which timeline the new primary has', async () => {
     await cluster.nodes.a.kill();
     const { to } = await failover(cluster);
     const { hosts } = await reported();

@@ -72,7 +72,7 @@ describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) =
     expect(records).toEqual([Buffer.from(keyRevocation('a').bytes).toString('utf8')]);
   });
 
-  it('an authority says only of its own keys that it has them, and of no revoked one', async () => {
+  it('an authority says only of its own keys that it has them, and of no revoked key', async () => {
     const url = await places.next();
     const [one, two] = [await replica(url), await replica(url)];
     for (const keyId of ['a', 'b']) await one.keys.publish(key(keyId));

@@ -424,7 +424,7 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     await Promise.all([state.close(), other.close()]);
   });
 
-  it('holds in the tables that an ended task does not change and an open one is not deleted', async () => {
+  it('holds in the tables that an ended task does not change and an open task is not deleted', async () => {
     const { state, url } = await opened();
     await expect(places.sql(url, 'DELETE FROM remit.tokens')).rejects.toThrow('a token of an open task is not deleted');
     await expect(places.sql(url, 'DELETE FROM remit.tasks')).rejects.toThrow('an open task is not deleted');

@@ -112,7 +112,7 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
   const trustOf = (authorities: readonly Started[]): readonly string[] =>
     authorities.flatMap(({ log, folder: at }) => ['--key', log.verifierKey, '--ledger', join(at, 'ledger')]);
 
-  it('continue at another authority if one is killed, without a gap, and the ledgers of both verify them', async () => {
+  it('continue at another authority if the first is killed, without a gap, and the ledgers of both verify them', async () => {
     const url = await places.next();
     const [first, second] = await both(url);
     const pod = folder();
@@ -348,7 +348,7 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
   });
 
   describeWith(seaweedfsPart(), 'and a real S3-compatible store', (weed) => {
-    it('are sound if an authority that stood still writes what another one has taken over', async () => {
+    it('are sound if an authority that stood still writes what another has taken over', async () => {
       const store = await startSeaweedfs(weed, folder());
       const proxy = await FaultProxy.start(store.port);
       const objectsAt = (port: number) =>

@@ -52,7 +52,7 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     remove();
   });
 
-  it('ends every open task with its record, begins another life, and ends the authorities of the one before', async () => {
+  it('ends every open task with its record, begins another life, and ends the authorities of the life before', async () => {
     const url = await places.next();
     let restarts = 0;
     const former = must(await open(url, () => (restarts += 1)));

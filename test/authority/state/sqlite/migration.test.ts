@@ -54,7 +54,7 @@ const further = (run: (db: DatabaseSync) => void): FileFormat => ({
 });
 
 describe('migrateFile', () => {
-  it('migrates a file of version 8 to exactly the schema of a new one, and loses nothing', () => {
+  it('migrates a file of version 8 to exactly the schema of a new file, and loses nothing', () => {
     const file = fileOf8();
     expect(pendingVersion(file, stateFormat)).toBe(8);
     expect(migrate(file)).toEqual({ from: 8, to: stateFormat.version, copy: `${file}.schema-8` });
@@ -74,7 +74,7 @@ describe('migrateFile', () => {
     expect([pendingVersion(file, stateFormat), migrate(file)]).toEqual([null, null]);
   });
 
-  it('migrates a file of version 9 to exactly the schema of a new one, with a feed from then on', () => {
+  it('migrates a file of version 9 to exactly the schema of a new file, with a feed from then on', () => {
     const file = fileOf(9);
     expect(migrate(file)).toEqual({ from: 9, to: stateFormat.version, copy: `${file}.schema-9` });
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
@@ -96,7 +96,7 @@ describe('migrateFile', () => {
     store.close();
   });
 
-  it('migrates a file of version 10 to exactly the schema of a new one, if uses of tokens are reported', () => {
+  it('migrates a file of version 10 to exactly the schema of a new file, if uses of tokens are reported', () => {
     const file = fileOf(10);
     expect(migrate(file)).toEqual({ from: 10, to: stateFormat.version, copy: `${file}.schema-10` });
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
@@ -111,7 +111,7 @@ describe('migrateFile', () => {
     store.close();
   });
 
-  it('migrates a file of version 11 to exactly the schema of a new one, if suspended tasks stop their agents', () => {
+  it('migrates a file of version 11 to exactly the schema of a new file, if suspended tasks stop their agents', () => {
     const file = fileOf(11);
     expect(migrate(file)).toEqual({ from: 11, to: stateFormat.version, copy: `${file}.schema-11` });
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();

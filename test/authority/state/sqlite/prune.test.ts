@@ -61,7 +61,7 @@ const rowsIn = (file: string, table: string): number => {
 const taken = (store: Store): void => void must(store.forget(Number.MAX_SAFE_INTEGER));
 
 describe('Store.prune', () => {
-  it('deletes an ended task with its parts, tokens, budgets and history, and none of an open one', () => {
+  it('deletes an ended task with its parts, tokens, budgets and history, and none of an open task', () => {
     const { store, file, clock, pass } = stage();
     const now = clock.wallMs;
     const [one, part, open] = [taskAt(1, now), taskAt(2, now, { parentId: taskNumber(1).id }), taskAt(3, now)];

@@ -39,7 +39,7 @@ const rootOfLog = (ledger: string): Uint8Array =>
   );
 
 describe('Log.append', () => {
-  it('numbers records from 1, links each to the one before, and frames them as canonical JSON', () => {
+  it('numbers records from 1, links each to the record before, and frames them as canonical JSON', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings, portsAt(1_234));
     expect(log.append([incoming(1), incoming(2)], FILE)).toBeNull();
@@ -304,7 +304,7 @@ describe('Log.open', () => {
       /its records since the last checkpoint do not match its stored state/,
     ],
     [
-      'the key is another one',
+      'the key is another',
       (settings) => rmSync(settings.keyFile),
       /its last checkpoint is not signed by a known key, read with `.*ledger-key\.pem`/,
     ],

@@ -153,7 +153,7 @@ describe('RecentLeaves', () => {
     );
   });
 
-  it('takes no part that lies outside of its ring or before the last one', () => {
+  it('takes no part that lies outside of its ring or before the last part', () => {
     const ring = newRing(10_000);
     const recent = new RecentLeaves(unread, ring);
     const [part] = new RingWriter(ring).write({ from: 5, leaves: [new Uint8Array(10), new Uint8Array(10)] }) ?? [];

@@ -85,7 +85,7 @@ describe('pruned records', () => {
     expect(verdictOf(ledger)).toMatchObject({ kind: 'sound', size: 11, pruned: 2, prunedBy: 10, bare: null });
   });
 
-  it('are pruned by size too, and each pruning record continues from the previous one', () => {
+  it('are pruned by size too, and each pruning record continues from the previous pruning record', () => {
     const ledger = dailyLog(1, { maxBytes: 1, maxAgeMs: 400 * DAY_MS });
     const last = () => recordsIn(ledger.settings.folder).findLast((record) => record.kind === 'pruned');
     for (const [from, to] of [
@@ -180,7 +180,7 @@ describe('missing records that were not pruned', () => {
     expect(ledger.opened.log.append([incoming(1)], FILE)).toMatchObject({ code: 'broken' });
   });
 
-  it('are distinguished from pruned ones', () => {
+  it('are distinguished from pruned records', () => {
     const ledger = dailyLog(6, threeDays);
     const { settings, ports } = ledger;
     ledger.opened.log.close();

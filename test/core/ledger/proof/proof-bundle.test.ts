@@ -20,7 +20,7 @@ function proofOf(index: number, size: number, gone = 0): string {
 }
 
 describe('provedRecord', () => {
-  it('returns the record of a proof from proofText, from a whole log and a pruned one', () => {
+  it('returns the record of a proof from proofText, from a whole log and a pruned log', () => {
     const cases = fc
       .integer({ min: 1, max: 20 })
       .chain((size) =>
@@ -108,7 +108,7 @@ describe('provedRecord', () => {
     expect(provedRecord(text, pinned)).toEqual({ problem: 'has record 4 at the index of record 5' });
   });
 
-  it('refuses the proof of another log, and one of another key under the pinned name', () => {
+  it('refuses the proof of another log, and a proof of another key under the pinned name', () => {
     const other = noteKeyOf('remit.other.example/a/b', pinned.publicKey);
     expect(provedRecord(proof, other)).toEqual({
       problem: 'has an invalid checkpoint: it is not signed by a known key',

@@ -257,7 +257,7 @@ describe('verdictOn', () => {
     expect(verdictOn(wrong, trust)).toEqual({ kind: 'broken', part: 'log', at: null, problem });
   });
 
-  it('refuses carried nodes of other records than the pruned ones', () => {
+  it('refuses carried nodes of other records than the pruned records', () => {
     const forged = { ...carried, nodes: carried.nodes.with(0, Buffer.alloc(32)) };
     expect(verdictOn({ ...pruned, carried: forged }, trust)).toMatchObject({ part: 'checkpoint', at: 5 });
     const later = stored(log, 6);
@@ -316,7 +316,7 @@ const withSeam = (seam: Seam): StoredLog => ({
 });
 
 describe('verdictOn at seams', () => {
-  it('continues if a part begins with the end of the one before it', () => {
+  it('continues if a part begins with the end of the part before it', () => {
     expect(verdictOn(withSeam(seamAt(7)), trust)).toMatchObject({ kind: 'sound', size: 20 });
   });
 

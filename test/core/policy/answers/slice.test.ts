@@ -170,7 +170,7 @@ describe('SliceIndex.sliceFor', () => {
     );
   });
 
-  it('keeps 4,096 slices and builds evicted ones again', () => {
+  it('keeps 4,096 slices and builds evicted slices again', () => {
     const index = ofGroups(13);
     for (let bits = 0; bits < 2 ** 13; bits += 1) index.sliceFor(inGroups(subset(bits)));
     expect(index.size).toBe(4096);

@@ -169,7 +169,7 @@ describe('Engine with slices split by volatility', () => {
     expect(asked()).toEqual([3, 3]);
   });
 
-  it('caches no answer longer than the one it derives from', () => {
+  it('caches no answer longer than the answer it derives from', () => {
     const { ask, asked } = watched();
     ask(named('a'), 0, 60_000);
     expect(asked()).toEqual([2, 1]);

@@ -65,7 +65,7 @@ async function feedOf(keys = () => signer.keys) {
 }
 
 describe('BundleFeed', () => {
-  it('loads a bundle and newer ones, and keeps the last in a file for its owner only', async () => {
+  it('loads a bundle and newer bundles, and keeps the last in a file for its owner only', async () => {
     const { publish } = await feedOf();
     expect(await publish(await bundle(1))).toBe(1000);
     const second = await bundle(2, { expiresAtMs: 2000 });
@@ -105,7 +105,7 @@ describe('BundleFeed', () => {
     expect(await publish(await bundle(6))).toBe(1000);
   });
 
-  it('refuses a bundle older than one that another process has kept in the same file', async () => {
+  it('refuses a bundle older than a bundle that another process has kept in the same file', async () => {
     const [one, other] = [await feedOf(), await feedOf()];
     const [first, second, third] = [await bundle(1), await bundle(2), await bundle(3)];
     expect([await one.publish(first), await other.publish(first)]).toEqual([1000, 1000]);
@@ -132,7 +132,7 @@ describe('BundleFeed', () => {
     expect(await feed.load()).toMatchObject({ ready: true, expiresAtMs: 1000 });
   });
 
-  it('falls back to the kept bundle if the fetched one is refused, once', async () => {
+  it('falls back to the kept bundle if the fetched bundle is refused, once', async () => {
     await (await feedOf()).publish(await bundle(5));
     const { feed, publish } = await feedOf();
     expect(feed.fallBack()).toBe(false);
@@ -155,7 +155,7 @@ describe('BundleFeed', () => {
     expect(await feed.load()).toMatchObject({ findings: [{ message: 'the bundle has not been fetched yet' }] });
   });
 
-  it('keeps the set in force if a newer bundle has expired, and loads an expired one only if there is none', async () => {
+  it('keeps the set in force if a newer bundle has expired, and loads an expired bundle only if there is none', async () => {
     const { publish, clock } = await feedOf();
     clock.nowMs = 1000;
     expect(await publish(await bundle(1))).toBe(1000);

@@ -53,7 +53,7 @@ describe('readPolicySource', () => {
     });
   });
 
-  it('reads the descriptor sets that the catalog names, with the problem of an unreadable one', async () => {
+  it('reads the descriptor sets that the catalog names, with the problem of an unreadable set', async () => {
     const more = Array.from({ length: 14 }, (_, index) => `s${index}: ${grpc(`s${index}.binpb`)}`);
     mkdirSync(join(folder, 'protos'));
     write('protos/a.binpb', new Uint8Array([0, 255]));

@@ -17,7 +17,7 @@ describe('BoundedMemo', () => {
     expect(made).toEqual(['a', '__proto__']);
   });
 
-  it('evicts unused keys, and keeps used ones', () => {
+  it('evicts unused keys, and keeps used keys', () => {
     const remembered = new BoundedMemo<number>({ maxKeys: 20 });
     remembered.set('kept', 1);
     remembered.set('forgotten', 2);

@@ -39,7 +39,7 @@ describe('FairQueue', () => {
     expect(drained(queue)).toBe('a0 b9 c8 a1 b2');
   });
 
-  it('is left by nodes in any order, also by one that joins again', () => {
+  it('is left by nodes in any order, also by a node that joins again', () => {
     const { queue, nodes } = filled('ab');
     nodes[0]?.leave();
     nodes[0]?.leave();

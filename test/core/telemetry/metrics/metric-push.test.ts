@@ -87,7 +87,7 @@ describe('beginPush', () => {
   });
 
   // Issue 37, point 5.
-  it('leaves a collector over gRPC whose connection does not answer, and pushes over another one', async () => {
+  it('leaves a collector over gRPC whose connection does not answer, and pushes over another connection', async () => {
     const grpc = await grpcCollector();
     const proxy = await FaultProxy.start(Number(new URL(grpc.url).port));
     const running = await started({

@@ -73,7 +73,7 @@ describe('newMetrics', () => {
     expect(metrics.scrape('text').body).toContain('\nremit_ledger_queued 2\n');
   });
 
-  it('shows rare events as zero before the first one, so that it is an increase', () => {
+  it('shows rare events as zero before the first event, so that it is an increase', () => {
     const { body } = newMetrics().scrape('text');
     for (const line of [
       'remit_failure_mode_allowed_total 0',

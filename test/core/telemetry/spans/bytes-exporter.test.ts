@@ -45,7 +45,7 @@ describe(bytesExporter, () => {
     expect(requests).toEqual([['one', 'two', 'three'], ['four'], ['five']]);
   });
 
-  it('sends a batch again as it was, while the next one is filled', async () => {
+  it('sends a batch again as it was, while the next batch is filled', async () => {
     const { requests, batchOf } = listening({ code: 1, error: Object.assign(new Error('away'), { code: 14 }) });
     const batch = batchOf('one');
     expect(await batch.send()).toBe('again');

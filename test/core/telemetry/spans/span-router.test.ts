@@ -207,7 +207,7 @@ describe('SpanRouter', () => {
     expect([batches.length > 1, sumOf(batches)]).toEqual([true, 20]);
   });
 
-  it('drops new spans if large ones use up all bytes, and has room again once they are sent', async () => {
+  it('drops new spans if large spans use up all bytes, and has room again once they are sent', async () => {
     const { batches, exporter } = counting(1000);
     const dropped: (readonly [string, number, string])[] = [];
     const router = new SpanRouter(exporter, {

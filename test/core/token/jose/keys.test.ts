@@ -145,7 +145,7 @@ describe('KeyRing.keyFor', () => {
     expect(denied(ring.keyFor(iss, kid, alg))).toEqual([reason, detail]);
   });
 
-  it('chooses a key without a key id only if there is a single one', () => {
+  it('chooses a key without a key id only if there is a single key', () => {
     expect(isDeny(ring.keyFor(issuer, undefined, 'ES256'))).toBe(false);
     expect(denied(ringOf([one, two]).keyFor(issuer, undefined, 'ES256'))).toEqual([
       'token.signature',
@@ -195,7 +195,7 @@ describe('KeyRing.agesMs', () => {
 });
 
 describe('KeyRing.replace', () => {
-  it('replaces static keys atomically, and keeps the old ones if it refuses', () => {
+  it('replaces static keys atomically, and keeps the old keys if it refuses', () => {
     const problems: string[] = [];
     const ring = new KeyRing([{ issuer, algorithms: ['ES256'], source: { kind: 'static', jwks: { keys: [] } } }], {
       ports: stillPorts,

@@ -22,7 +22,7 @@ const withWaits = () => {
 };
 
 describe('TraceWaits', () => {
-  it('takes four subscriptions, and another one when one of them is over', () => {
+  it('takes four subscriptions, and another when one is over', () => {
     const { waits, begun } = withWaits();
     expect(waits.isAwaited).toBe(false);
     const all = Array.from({ length: MAX_WAITS }, () => begun());
@@ -32,7 +32,7 @@ describe('TraceWaits', () => {
     expect([begun().isFull, begun().isFull]).toEqual([false, true]);
   });
 
-  it('is awaited until the last one has left', () => {
+  it('is awaited until the last subscription has left', () => {
     const { waits, begun } = withWaits();
     const [one, two] = [begun(), begun()];
     one.stop();

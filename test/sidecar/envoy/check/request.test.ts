@@ -424,7 +424,7 @@ describe('checkFactsFrom', () => {
     expect(isDeny(facts)).toBe(true);
   });
 
-  it('denies a partial body that is marked as a whole one', () => {
+  it('denies a partial body that is marked as a whole body', () => {
     const headers = { ...pseudo, 'x-envoy-auth-partial-body': 'false' };
     expect(checkFactsFrom(asMap(headers, { size: -1, raw_body: Buffer.from('abc') }), null)).toEqual(
       denial('request.body-incomplete', 'a part of the body was sent to the check'),

@@ -21,7 +21,7 @@ describe('ByteBudget', () => {
     expect([whole.held, whole.take(2), other.take(1), whole.held]).toEqual([99, false, true, 100]);
   });
 
-  it('has room for the largest check, and for complete ones beside everything else', () => {
+  it('has room for the largest check, and for complete checks beside everything else', () => {
     expect(HELD_BYTES.unfinishedChecks).toBeGreaterThanOrEqual(2 * MAX_CHECK_BYTES);
     const { all, unfinishedChecks, accessLogs } = messageBudgets();
     expect([unfinishedChecks.take(HELD_BYTES.unfinishedChecks), accessLogs.take(HELD_BYTES.accessLogs)]).toEqual([

@@ -41,7 +41,7 @@ describe('GrpcMessages', () => {
     expect(reader.only()).toBe(problem);
   });
 
-  it('returns the only message, even an empty one', () => {
+  it('returns the only message, even an empty message', () => {
     for (const hex of ['0000000000', '0000000003010203']) {
       const reader = new GrpcMessages(8);
       reader.add(Buffer.from(hex, 'hex'));

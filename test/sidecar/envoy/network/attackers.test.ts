@@ -131,7 +131,7 @@ describe('a client that does not speak TLS 1.2', () => {
     expect(await isAnswered(at)).toBe(true);
   });
 
-  it('gets no connection with TLS 1.1, and one with 1.2', async () => {
+  it('gets no connection with TLS 1.1, and a connection with 1.2', async () => {
     const at = await stage();
     const tls = tlsOf(await at.svid('/gateway'), at);
     const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
@@ -238,7 +238,7 @@ describe('a connection', () => {
     held.destroy();
   });
 
-  it('stays open over a renewal of our SVID, and new ones have the new one', async () => {
+  it('stays open over a renewal of our SVID, and new connections have the new SVID', async () => {
     const at = await stage();
     const caller = await at.caller();
     expect((await exchange(caller, CHECK_PATH, [EMPTY])).answers).toHaveLength(1);
