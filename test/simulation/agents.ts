@@ -1,8 +1,10 @@
 import { isOpen } from '../../src/core/task/task.ts';
 import type { Authority } from './authority.ts';
+import { ORDERS_ROOT } from '../../src/core/state/feed.ts';
+import { ordered, orderLifted, serverOf, stopNumber } from './order-rows.ts';
 import { recordOfEnd } from './outbox-rows.ts';
 import type { UseKind } from './promise.ts';
-import { declaring, happening, issuing, riskRaised, tokenRevoked } from './rows.ts';
+import { declaring, happening, issuing, riskRaised, rootOf, tokenRevoked } from './rows.ts';
 import type { HeldByAgent, Sidecar } from './sidecar.ts';
 import type { World } from './world.ts';
 
@@ -20,6 +22,9 @@ export class Agents {
   #roots = 0;
   #parts = 0;
   #issued = 0;
+  #orders = 0;
+  /** Ids of stops that are acknowledged. */
+  readonly #stops: string[] = [];
   #isOver = false;
   /** Whether the proof after all faults is complete. */
   isProven = false;
@@ -32,6 +37,7 @@ export class Agents {
     this.#each([2, 14], () => this.#use());
     const rarely = world.random.pick([20, 80, 200]) ?? 80;
     this.#each([rarely / 4, rarely * 1.5], () => this.#operate());
+    if (world.hasOrders) this.#each([rarely / 4, rarely * 1.5], () => this.#order());
   }
 
   /** No more of them. */
@@ -128,7 +134,10 @@ export class Agents {
     const sidecar = random.pick(sidecars)?.now;
     const kind = random.pick(KINDS);
     if (token !== undefined && sidecar !== undefined && kind !== undefined)
-      sidecar.party.run(() => sidecar.use({ ...token, kind }));
+      sidecar.party.run(() => {
+        sidecar.use({ ...token, kind });
+        if (this.#world.hasOrders) sidecar.bare(serverOf(rootOf(token.taskId)));
+      });
   }
 
   #operate(): void {
@@ -159,6 +168,35 @@ export class Agents {
       if (operation === 'risk') enforced(head, () => promise.taskRisky(taskId));
       else if (result.state === 'active') this.#issue(taskId);
       else enforced(head, () => promise.taskEnded(taskId, result.state === 'suspended' ? result.generation : Infinity));
+    });
+  }
+
+  /** An operator stops a server, or lifts a stop. */
+  #order(): void {
+    const { mistake, promise, random, schedule, sidecars } = this.#world;
+    const authority = this.#authority();
+    if (authority === null) return;
+    const askedMs = schedule.nowMs;
+    const lifted = random.chance(0.4) ? this.#stops.shift() : undefined;
+    if (lifted !== undefined) {
+      promise.lifting(lifted);
+      return authority.change(orderLifted(lifted), () => undefined);
+    }
+    this.#orders += 1;
+    const stop = stopNumber(this.#orders, random.whole(0, 3));
+    const callEverywhere = (withinMs: number): void => {
+      for (const { now } of sidecars) schedule.after(random.between(0, withinMs), () => now.bare(stop.what), now.party);
+    };
+    const acknowledge = (): void => {
+      promise.stopped(stop.id, stop.what, askedMs);
+      this.#stops.push(stop.id);
+      for (const withinMs of [0, 60, 600, 2_000]) callEverywhere(withinMs);
+    };
+    callEverywhere(30);
+    authority.change(ordered(stop), (done) => {
+      if (done === null) return;
+      if (mistake === 'stop-acknowledged-at-commit') acknowledge();
+      else authority.enforce(ORDERS_ROOT, { seq: done.head, done: acknowledge });
     });
   }
 

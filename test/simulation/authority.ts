@@ -1,8 +1,11 @@
 import { FeedHub } from '../../src/authority/feed/hub/feed-hub.ts';
 import { ReplicaMarks } from '../../src/authority/feed/hub/replica-marks.ts';
+import { changedOrders, wholeOrders } from '../../src/authority/feed/order-messages.ts';
 import { cardOf } from '../../src/core/fleet/card.ts';
 import { LOST_COMMITS } from '../../src/core/fleet/fleet-report.ts';
 import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/core/fleet/messages.ts';
+import type { Order } from '../../src/core/order/order.ts';
+import { Orders } from '../../src/core/order/orders.ts';
 import type { SettledUse } from '../../src/core/state/settling.ts';
 import type { SpendProblem } from '../../src/core/state/spend.ts';
 import { DatabaseClient } from './database-client.ts';
@@ -13,6 +16,7 @@ import type { Rows } from './database-node.ts';
 import { Ledger } from './ledger.ts';
 import { Stream } from './network.ts';
 import type { StreamEnd, Writer } from './network.ts';
+import { ordersIn } from './order-rows.ts';
 import { recordsEnd } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import { leaving, listing, markOf, marksIn, nextBeat } from './replica-list.ts';
@@ -50,6 +54,8 @@ interface Beat {
   /** Sidecars that said Hello whose position is not of this database. */
   readonly strangers: ReadonlySet<Greeting>;
   readonly changes: ReturnType<typeof feedAfter>['changes'];
+  /** The orders in force, with every change up to the head. */
+  readonly orders: readonly Order[];
   /** The number of the last record for the ledgers. */
   readonly records: number;
 }
@@ -81,6 +87,8 @@ export class Authority {
   #isBeating = false;
   /** The life of the database that this authority serves; empty before the first beat. */
   #epoch = '';
+  /** The orders, as the sidecars that are connected have them. */
+  #orders = Orders.none;
   /** The last change that a beat has seen. */
   #seen = { seq: 0, mark: '', beat: 0 };
   /** Whether commits were lost, so that nobody is served. */
@@ -243,6 +251,7 @@ export class Authority {
   #welcome(hub: FeedHub, { hello, writer }: Greeting): void {
     if (writer.isClosed) return;
     const { instance } = hello;
+    const hasOrders = this.#world.hasOrders && this.#world.mistake !== 'joined-without-orders';
     const seq = hub.connect(instance, hello, this.party.monotonicMs());
     if (seq === 'ahead') this.#world.promise.broken('an authority takes a sidecar to be ahead of the database');
     if (typeof seq === 'string') return writer.close();
@@ -258,9 +267,10 @@ export class Authority {
         digest_key: Buffer.alloc(0),
         issuer: '',
         now_ms: this.party.wallMs(),
-        orders: false,
+        orders: hasOrders,
       },
     });
+    if (hasOrders) for (const down of wholeOrders(this.#orders)) writer.send(down);
   }
 
   #heard(
@@ -301,6 +311,7 @@ export class Authority {
       epoch: epochOf(rows),
       isSame: this.#isSame(rows),
       records: recordsEnd(rows),
+      orders: ordersIn(rows),
       strangers: new Set(hellos.filter(({ hello }) => !this.#isKnown(rows, hello))),
     });
     const committed = (got: Beat | null): void => {
@@ -325,7 +336,7 @@ export class Authority {
   }
 
   #beaten(
-    { beats, head, changes, mark, epoch, isSame, records, strangers }: Beat,
+    { beats, head, changes, mark, epoch, isSame, orders, records, strangers }: Beat,
     {
       beat,
       begunMs,
@@ -347,10 +358,19 @@ export class Authority {
     const nowMs = this.party.monotonicMs();
     if (this.#hub === null && this.#world.hasLedgers) this.#newLedger().start();
     this.#hub ??= this.#newHub(head);
+    this.#sendOrders(Orders.of(orders));
     this.#hub.changed(changes, { seq: head, mark }, nowMs);
     this.#hub.beatCommitted(beat, head, this.party.wallMs());
     for (const greeting of hellos) this.#welcome(this.#hub, greeting);
     this.#send();
+  }
+
+  /** Before the position of their change. */
+  #sendOrders(orders: Orders): void {
+    const downs = changedOrders(this.#orders, orders);
+    this.#orders = orders;
+    if (this.#world.mistake === 'order-lost') return;
+    for (const writer of this.#streams.values()) for (const down of downs) writer.send(down);
   }
 
   /** Whether rows are of the database that this authority has seen, with all of its changes. */

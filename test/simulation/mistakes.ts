@@ -37,6 +37,10 @@ export const MISTAKES = {
   'seal-key-in-database':
     'the key that seals the rows of tasks and tokens is known to who has the login of the database',
   'rows-go-back': 'the database lets an earlier row of a task be put back',
+  'stop-acknowledged-at-commit': 'a stop is acknowledged once it is committed',
+  'joined-without-orders': 'a sidecar that connects gets a lease before it has the orders',
+  'order-lost': 'a change of the orders is not sent before its position',
+  'stale-orders-used': 'a call without a task is allowed by the orders of a lease that is over',
   'history-unchecked': 'a use is settled although the history has changed since its decision',
 } as const;
 
@@ -53,6 +57,17 @@ const WITH_LEDGERS: ReadonlySet<Mistake> = new Set([
   'unsynced-record',
   'missing-untold',
 ]);
+
+/** Mistakes that show if operators give orders. */
+const WITH_ORDERS: ReadonlySet<Mistake> = new Set([
+  'stop-acknowledged-at-commit',
+  'joined-without-orders',
+  'order-lost',
+  'stale-orders-used',
+]);
+
+/** Whether a mistake shows there alone. */
+export const isWithOrders = (mistake: Mistake | null): boolean => mistake !== null && WITH_ORDERS.has(mistake);
 
 /** Whether a mistake shows there alone. */
 export const isWithLedgers = (mistake: Mistake | null): boolean => mistake !== null && WITH_LEDGERS.has(mistake);

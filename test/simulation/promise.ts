@@ -1,3 +1,4 @@
+import { serverOf } from './order-rows.ts';
 import type { Schedule } from './schedule.ts';
 
 /** What an agent does with a token. `send` is forbidden once the history has what `read` adds. */
@@ -48,6 +49,9 @@ export class FleetPromise {
   /** Texts of the records of what was acknowledged. */
   readonly #records = new Set<string>();
   #recordsLostMs = -Infinity;
+  /** Servers of the stops that are acknowledged, and not being lifted, by the ids of the stops. */
+  readonly #stopped = new Map<string, string>();
+  #stopsLostMs = -Infinity;
   /** Tasks whose end is committed, in a database that was not restored since, with when that was acknowledged. */
   readonly #ends = new Map<string, number>();
   /** The same of tasks that are declared. */
@@ -97,6 +101,29 @@ export class FleetPromise {
   taskRisky(taskId: string): void {
     this.acknowledged += 1;
     this.#risky.add(taskId);
+  }
+
+  /** It is acknowledged that a server is stopped; it was asked for at an instant. */
+  stopped(id: string, server: string, askedMs: number): void {
+    this.acknowledged += 1;
+    if (askedMs > this.#stopsLostMs) this.#stopped.set(id, server);
+  }
+
+  /** An operator asks to lift a stop. */
+  lifting(id: string): void {
+    this.#stopped.delete(id);
+  }
+
+  /** A backup is put in place, which may lack stops: also those that are acknowledged a little later. */
+  stopsLost(): void {
+    this.#stopsLostMs = this.#schedule.nowMs;
+    this.#stopped.clear();
+  }
+
+  /** A call to a server without a task is allowed. */
+  bareUse(sidecar: string, server: string): void {
+    this.allowed += 1;
+    this.#checkStop(server, () => `${sidecar} allows a call to \`${server}\` without a task`);
   }
 
   /** A token that no authority has issued. */
@@ -176,9 +203,15 @@ export class FleetPromise {
     if (this.#revoked.has(jtiDigest)) this.broken(`${by()} after the revocation of the token was acknowledged`);
     if (kind === 'plain' && this.#risky.has(taskId))
       this.broken(`${by()} after the risk of task \`${taskId}\` was acknowledged`);
+    this.#checkStop(serverOf(root), by);
     const silentMs = this.#schedule.nowMs - (this.#reached.get(sidecar) ?? -Infinity);
     if (silentMs > leaseMs) this.broken(`${by()} ${Math.round(silentMs)} ms after it last heard from an authority`);
     this.#count(use, by);
+  }
+
+  #checkStop(server: string, by: () => string): void {
+    const isStopped = [...this.#stopped.values()].includes(server);
+    if (isStopped) this.broken(`${by()} after the stop of server \`${server}\` was acknowledged`);
   }
 
   #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: () => string): void {

@@ -8,6 +8,7 @@ import { stateAt, tokenProblem } from '../../src/core/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
 import { Call } from './call.ts';
 import type { Stream, Writer } from './network.ts';
+import { serverOf } from './order-rows.ts';
 import { recordOfUse } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import { MAX_CALLS } from './promise.ts';
@@ -78,6 +79,14 @@ export class Sidecar {
     this.#decide(attempt, state, then);
   }
 
+  /** A call to a server without a task: allowed with a lease, unless the server is stopped. */
+  bare(server: string): void {
+    const isStale = this.#feed.leaseLeftMs(this.#now()) <= 0;
+    if (isStale && this.#world.mistake !== 'stale-orders-used') return;
+    if (this.#isStopped(server)) return;
+    this.#world.promise.bareUse(this.#name, server);
+  }
+
   /** The process ends. The kernel closes its connections. */
   end(): void {
     this.party.end();
@@ -116,12 +125,18 @@ export class Sidecar {
     });
   }
 
-  #permits({ kind }: Attempt, state: Known): state is UseState {
+  #isStopped(server: string): boolean {
+    const wallMs = this.party.wallMs();
+    return this.#feed.orders.stopOf('server', server, { wallMs, floorMs: wallMs }) !== null;
+  }
+
+  #permits({ kind, taskId }: Attempt, state: Known): state is UseState {
     if (state === undefined || typeof state === 'string' || state.issued === undefined) return false;
     const { task, issued } = state;
     return (
       stateAt(task, this.party.wallMs()) === 'active' &&
       tokenProblem(task, issued) === null &&
+      !this.#isStopped(serverOf(rootOf(taskId))) &&
       (kind !== 'plain' || task.risk !== 'high')
     );
   }

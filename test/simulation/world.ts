@@ -3,7 +3,7 @@ import { Authority } from './authority.ts';
 import { headOf, markAt } from './database-node.ts';
 import { Database } from './database.ts';
 import { Disk, textOf } from './disk.ts';
-import { isWithLedgers } from './mistakes.ts';
+import { isWithLedgers, isWithOrders } from './mistakes.ts';
 import type { Mistake } from './mistakes.ts';
 import { Network } from './network.ts';
 import type { Party } from './party.ts';
@@ -42,6 +42,8 @@ export class World {
    * what they show, run as before.
    */
   readonly hasLedgers: boolean;
+  /** Whether operators stop servers, in other seeds, likewise. */
+  readonly hasOrders: boolean;
   /** How many ledgers must have a record before the database forgets it. */
   readonly copies: number;
   readonly #disks = new Map<string, Disk>();
@@ -59,6 +61,7 @@ export class World {
     this.random = new Random(seed);
     this.mistake = mistake;
     this.hasLedgers = seed % 4 === 2 || isWithLedgers(mistake);
+    this.hasOrders = seed % 4 === 3 || isWithOrders(mistake);
     this.network = new Network(this);
     this.database = new Database(this);
     this.maxCards = this.random.whole(1, 8);
@@ -129,6 +132,7 @@ export class World {
     this.isPutBack = true;
     database.putBack(length);
     promise.recordsLost();
+    promise.stopsLost();
     if (!isSeen) return this.restore();
     // What was spent since is spent again until somebody notices; only the command ends that.
     promise.loss(true);
