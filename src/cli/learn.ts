@@ -11,6 +11,9 @@ import type { ReadDescriptions } from '../tools/learn/descriptions/read-descript
 import { boundsOf, bothSpans, ledgerBounds, ledgerSource, receivedSource } from '../tools/learn/record-window.ts';
 import type { RecordSource, Span } from '../tools/learn/record-window.ts';
 import { writeLearntFolder } from '../tools/learn/write-folder.ts';
+import { copiedFiles, KnownSet } from '../tools/learn/beside/known-set.ts';
+import { suiteTexts } from '../tools/policy/cases/suite-source.ts';
+import { policySetAt } from './policy/policy-operand.ts';
 import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger/ledger-source.ts';
@@ -36,10 +39,12 @@ usage: remit learn --out DIR [--since TIME] [--until TIME] [--agents PATTERN]...
   --openapi FILE      an OpenAPI 3 document, or \`HOST=FILE\` if it names no host; repeatable
   --tools FILE        the answer of an MCP server to \`tools/list\`, JSON; repeatable
   --proto FILE        a .proto file, repeatable; one of them may be a descriptor set, which also has the arguments
+  --policies FOLDER   learn beside a policy folder: what its catalog has is not learnt anew, and what its policies permit gets
+                      no further permit. DIR gets all of its files, with what was learnt added
 ${LEDGER_HELP}
 ${RECEIVED_HELP}
-  --json              print the report as one object: from, to, judgedFrom, read, judged, toDecide, alone, groups, servers,
-                      refusedServers, agents, files
+  --json              print the report as one object: from, to, judgedFrom, read, judged, toDecide, alone, widened, groups,
+                      servers, refusedServers, agents, files
 
 Writes a policy folder of what was seen: \`actions.yaml\`, groups of agents that do alike, permits by group, an intent for each
 agent with half as many calls again as it ever made, test cases, and \`report.md\`, which takes five minutes to read. Each line
@@ -74,6 +79,7 @@ const OPTIONS = {
   openapi: { type: 'string', multiple: true },
   tools: { type: 'string', multiple: true },
   proto: { type: 'string', multiple: true },
+  policies: { type: 'string' },
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -87,7 +93,7 @@ export async function runLearn(args: readonly string[], io: Io): Promise<number>
 async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const options = optionsFrom(withInstants(args, ['--since', '--until']), OPTIONS, 0);
   if (typeof options === 'string') return taskRefusal(options);
-  const { out, since, until, agents = [], openapi = [], tools = [], proto = [], json } = options.values;
+  const { out, since, until, agents = [], openapi = [], tools = [], proto = [], policies, json } = options.values;
   if (out === undefined) return taskRefusal('--out is required: the folder to write');
   if (agents.length > MAX_PATTERNS) return taskRefusal(`--agents can be given at most ${MAX_PATTERNS} times`);
   const asked = spanFrom({ since, until });
@@ -98,6 +104,8 @@ async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal |
   if (isCommandRefusal(received)) return received;
   const read = await readDescriptions({ openapi, tools, proto });
   if (isProblem(read)) return taskRefusal(read.problem);
+  const beside = policies === undefined ? null : await knownSetAt(policies);
+  if (isCommandRefusal(beside)) return beside;
   return withLedger<null>(folder, async (log) => {
     const others = [...received.values()].map(receivedSource);
     const sources: readonly RecordSource[] = [ledgerSource(log), ...others];
@@ -108,11 +116,18 @@ async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal |
       span,
       agents,
       ...read,
+      beside,
       onProgress: progressOf(io),
     });
     if (isProblem(made)) return taskRefusal(made.problem, EXIT.no);
-    return write(made, { out, isJson: json, io, read });
+    return write(made, { out, isJson: json, io, read, beside });
   });
+}
+
+/** The policy folder beside which is learnt. */
+async function knownSetAt(folder: string): Promise<KnownSet | CommandRefusal> {
+  const set = await policySetAt(folder, undefined);
+  return isCommandRefusal(set) ? set : new KnownSet(set, await suiteTexts(folder));
 }
 
 function spanFrom({
@@ -143,11 +158,12 @@ interface Written {
   readonly isJson: boolean;
   readonly io: Io;
   readonly read: ReadDescriptions;
+  readonly beside: KnownSet | null;
 }
 
 async function write(
   made: Learnt,
-  { out, isJson, io, read: { descriptorFiles } }: Written,
+  { out, isJson, io, read: { descriptorFiles }, beside }: Written,
 ): Promise<CommandRefusal | null> {
   const report = learnReport(made);
   const files = new Map<string, string | Uint8Array>([
@@ -156,7 +172,8 @@ async function write(
     ['report.md', learnMarkdown(report)],
     ['report.json', `${JSON.stringify(report, null, 2)}\n`],
   ]);
-  const problem = await writeLearntFolder(out, files);
+  const copied = beside === null ? undefined : copiedFiles(beside, new Set(files.keys()));
+  const problem = await writeLearntFolder(out, files, copied);
   if (problem !== null) return taskRefusal(problem.problem);
   io.progress?.('');
   if (isJson) {

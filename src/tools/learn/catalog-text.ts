@@ -25,79 +25,115 @@ export const flowYaml = (value: unknown): string => {
 
 const escapedUnit = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-/** The lines of `actions.yaml`: each action with how often and when it was seen. */
-export function catalogLines(servers: readonly LearntServer[]): readonly CatalogLine[] {
-  const lines = servers.flatMap(serverLines);
-  const isEmpty = lines.every(({ text }) => text.trimStart().startsWith('#'));
-  return [plain(isEmpty ? 'servers: {}' : 'servers:'), ...lines];
+/** A line, and the lines inside it, as a mapping in a mapping. */
+export interface CatalogBlock {
+  /** The key of a mapping; `null` for an item of a list. */
+  readonly key: string | null;
+  /** The line, without indentation. */
+  readonly text: string;
+  readonly action: string | null;
+  readonly isInForce: boolean;
+  readonly inside: readonly CatalogBlock[];
 }
 
-const plain = (text: string): CatalogLine => ({ text, action: null, server: null });
+/** The lines of a new `actions.yaml`: each action with how often and when it was seen. */
+export function catalogLines(servers: readonly LearntServer[]): readonly CatalogLine[] {
+  const lines = servers.flatMap((server) => blockLines(serverBlock(server), { depth: 1, server: server.id }));
+  const isEmpty = lines.every(({ text }) => text.trimStart().startsWith('#'));
+  return [{ text: isEmpty ? 'servers: {}' : 'servers:', action: null, server: null }, ...lines];
+}
+
+/** A block as lines of a file, at a depth of two spaces each. */
+export const blockLines = (
+  { text, action, isInForce, inside }: CatalogBlock,
+  { depth, server }: { readonly depth: number; readonly server: string },
+): readonly CatalogLine[] => [
+  { text: `${'  '.repeat(depth)}${isInForce ? '' : TO_DECIDE}${text}`, action, server },
+  ...inside.flatMap((block) => blockLines(block, { depth: depth + 1, server })),
+];
 
 const inForce = (actions: readonly LearntAction[]): boolean => actions.some(({ undecided }) => undecided === null);
 
-function serverLines(server: LearntServer): readonly CatalogLine[] {
+/** A mapping of actions: in force if one of them is. */
+const mapping = (key: string, of: readonly LearntAction[], inside: readonly CatalogBlock[]): readonly CatalogBlock[] =>
+  of.length === 0 ? [] : [{ key, text: `${flowYaml(key)}:`, action: null, isInForce: inForce(of), inside }];
+
+const value = (key: string, of: unknown, isInForce: boolean): CatalogBlock => ({
+  key,
+  text: `${key}: ${flowYaml(of)}`,
+  action: null,
+  isInForce,
+  inside: [],
+});
+
+/** Entries by the name of what is called. */
+const named = (all: readonly LearntAction[]): readonly CatalogBlock[] =>
+  all.map((action) => actionBlock(action, action.name));
+
+/** The entry of a server, without what its actions do not need. */
+export function serverBlock(server: LearntServer): CatalogBlock {
   const { id, host, path, actions } = server;
-  const isOn = inForce(actions);
-  const line = (depth: number, text: string, isUsed = isOn): CatalogLine => ({
-    text: `${'  '.repeat(depth)}${isUsed ? '' : TO_DECIDE}${text}`,
-    action: null,
-    server: id,
-  });
+  const isInForce = inForce(actions);
   const of = (...sections: readonly LearntAction['section'][]): readonly LearntAction[] =>
     actions.filter(({ section }) => sections.includes(section));
   const [routes, tools, grpc, methods, send] = [of('routes'), of('tools'), of('grpc'), of('methods'), of('send')];
   const families = of('resources', 'prompts');
   const mcp = [...tools, ...families, ...of('session')];
   const a2a = [...methods, ...send];
-  return [
-    line(1, `${id}:`),
-    line(2, `hosts: ${flowYaml([host])}`),
-    ...(path === null ? [] : [line(2, `paths: ${flowYaml([path])}`)]),
-    line(2, `audience: ${flowYaml(serverAudience(server))}`),
-    ...(routes.length === 0 ? [] : [line(2, 'routes:', inForce(routes))]),
-    ...routes.map((action) => actionLine(3, action, '- ')),
-    ...(mcp.length === 0
-      ? []
-      : [line(2, 'mcp:', inForce(mcp)), line(3, `path: ${flowYaml(server.mcpPath)}`, inForce(mcp))]),
-    ...(tools.length === 0 ? [] : [line(3, 'tools:', inForce(tools))]),
-    ...tools.map((action) => actionLine(4, action, `${flowYaml(action.name)}: `)),
-    ...families.map((action) => actionLine(3, action, `${action.section}: `)),
-    ...(a2a.length === 0
-      ? []
-      : [line(2, 'a2a:', inForce(a2a)), line(3, `path: ${flowYaml(server.a2aPath)}`, inForce(a2a))]),
-    ...send.map((action) => actionLine(3, action, 'send: ')),
-    ...(methods.length === 0 ? [] : [line(3, 'methods:', inForce(methods))]),
-    ...methods.map((action) => actionLine(4, action, `${flowYaml(action.name)}: `)),
-    ...(grpc.length === 0 ? [] : [line(2, 'grpc:', inForce(grpc))]),
-    ...(grpc.length === 0 || server.descriptorSet === null
-      ? []
-      : [line(3, `descriptorSet: ${flowYaml(server.descriptorSet)}`, inForce(grpc))]),
-    ...(grpc.length === 0 ? [] : [line(3, 'services:', inForce(grpc))]),
-    ...[...Map.groupBy(grpc, serviceOf)].flatMap(([service, all]) => serviceLines(service, all, line)),
-  ];
+  return {
+    key: id,
+    text: `${id}:`,
+    action: null,
+    isInForce,
+    inside: [
+      value('hosts', [host], isInForce),
+      ...(path === null ? [] : [value('paths', [path], isInForce)]),
+      value('audience', serverAudience(server), isInForce),
+      ...mapping(
+        'routes',
+        routes,
+        routes.map((action) => actionBlock(action, null)),
+      ),
+      ...mapping('mcp', mcp, [
+        value('path', server.mcpPath, inForce(mcp)),
+        ...mapping('tools', tools, named(tools)),
+        ...families.map((action) => actionBlock(action, action.section)),
+      ]),
+      ...mapping('a2a', a2a, [
+        value('path', server.a2aPath, inForce(a2a)),
+        ...send.map((action) => actionBlock(action, 'send')),
+        ...mapping('methods', methods, named(methods)),
+      ]),
+      ...mapping('grpc', grpc, [
+        ...(server.descriptorSet === null ? [] : [value('descriptorSet', server.descriptorSet, inForce(grpc))]),
+        ...mapping('services', grpc, servicesOf(grpc)),
+      ]),
+    ],
+  };
 }
 
-const serviceOf = ({ name }: LearntAction): string => name.slice(0, name.indexOf('/'));
+const servicesOf = (grpc: readonly LearntAction[]): readonly CatalogBlock[] =>
+  [...Map.groupBy(grpc, ({ name }) => name.slice(0, name.indexOf('/')))].flatMap(([service, all]) =>
+    mapping(
+      service,
+      all,
+      mapping(
+        'methods',
+        all,
+        all.map((action) => actionBlock(action, action.name.slice(action.name.indexOf('/') + 1))),
+      ),
+    ),
+  );
 
-const methodOf = ({ name }: LearntAction): string => name.slice(name.indexOf('/') + 1);
-
-type Line = (depth: number, text: string, isUsed: boolean) => CatalogLine;
-
-function serviceLines(service: string, all: readonly LearntAction[], line: Line): readonly CatalogLine[] {
-  const head = [line(4, `${flowYaml(service)}:`, inForce(all)), line(5, 'methods:', inForce(all))];
-  return head.concat(all.map((action) => actionLine(6, action, `${flowYaml(methodOf(action))}: `)));
-}
-
-function actionLine(
-  depth: number,
-  { id, risk, entry, calls, undecided, server, isDescribed }: LearntAction,
-  key: string,
-): CatalogLine {
+/** @param key `null` for an item of a list */
+function actionBlock(
+  { id, risk, entry, calls, undecided, isDescribed }: LearntAction,
+  key: string | null,
+): CatalogBlock {
   const { method, path, ...rest } = entry;
   const placed: Entry = method === undefined ? { action: id, risk } : { action: id, method, path, risk };
   const seen = `${sightingsText(calls.all)}, ${calls.agents.size} agent${calls.agents.size === 1 ? '' : 's'}`;
   const why = [seen, ...(isDescribed ? ['as described'] : []), ...(undecided === null ? [] : [undecided])].join('; ');
-  const prefix = `${'  '.repeat(depth)}${undecided === null ? '' : TO_DECIDE}${key}`;
-  return { text: `${prefix}${flowYaml({ ...placed, ...rest })} ${yamlComment(printable(why))}`, action: id, server };
+  const text = `${key === null ? '- ' : `${flowYaml(key)}: `}${flowYaml({ ...placed, ...rest })} ${yamlComment(printable(why))}`;
+  return { key, text, action: id, isInForce: undecided === null, inside: [] };
 }

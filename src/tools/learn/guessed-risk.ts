@@ -12,8 +12,8 @@ const LOW = new Set(
     ' ',
   ),
 );
-/** Members of a body that move money. */
-const AMOUNTS = new Set(['amount', 'amount_cents', 'price', 'iban', 'total']);
+/** Names of arguments, and of members of a body, that move money. */
+export const AMOUNTS: ReadonlySet<string> = new Set(['amount', 'amount_cents', 'price', 'iban', 'total']);
 
 const wordsOf = (name: string): readonly string[] =>
   name

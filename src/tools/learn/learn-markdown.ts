@@ -1,9 +1,14 @@
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { LearnReport, OpenDecision } from './learn-report.ts';
-import { sightingsText } from './sightings.ts';
+import { allSeen, sightingsText } from './sightings.ts';
 
-/** Most rows of a table: a reviewer reads the page in five minutes. The JSON report has all. */
+/** Most rows of a table about risks, and of others: a reviewer reads the page in five minutes. The JSON report has all. */
 const MAX_ROWS = 25;
+const MAX_PLAIN_ROWS = 10;
+/** From this number on, decisions about the same agents, of the same risk and for the same reason share a row. */
+const ALIKE = 4;
+/** Most names in a cell. */
+const MAX_NAMES = 3;
 
 /** The report as a page, greatest risk first. */
 export const learnMarkdown = (report: LearnReport): string =>
@@ -13,6 +18,8 @@ export const learnMarkdown = (report: LearnReport): string =>
     `From ${report.from} to ${report.judgedFrom}; what came then until ${report.to} was not learnt but judged.`,
     '',
     ...verdictOf(report),
+    ...summaryOf(report),
+    ...widenedOf(report),
     ...toDecideOf(report),
     ...aloneOf(report),
     ...deniedOf(report),
@@ -41,13 +48,36 @@ function verdictOf({ judged }: LearnReport): readonly string[] {
   ];
 }
 
+/** What there is to read, in four lines. */
+function summaryOf({ toDecide, alone, widened, agents, groups, servers, read }: LearnReport): readonly string[] {
+  const of = (risk: OpenDecision['risk']): number => toDecide.filter((one) => one.risk === risk).length;
+  const actions = servers.reduce((sum, one) => sum + one.actions - one.undecided, 0);
+  const left = read.left.reduce((sum, { count }) => sum + count, 0);
+  return [
+    `- **To decide: ${number(toDecide.length)}**, of high risk ${number(of('high'))}, medium ${number(of('medium'))}, low ${number(of('low'))}. Denied until then.`,
+    `- **Agents that do what no other of their group does: ${number(new Set(alone.map(({ agent }) => agent)).size)}.** That is in force.`,
+    ...(widened.length === 0
+      ? []
+      : [
+          `- **Agents that other policies of the folder permit what nobody was seen to do: ${number(new Set(widened.map(({ agent }) => agent)).size)}.** That is in force.`,
+        ]),
+    `- In the catalog: ${number(actions)} actions of ${number(servers.length)} servers, for ${number(agents.length)} agents in ${number(groups.length)} groups.`,
+    `- Calls that taught nothing: ${number(left)} of ${number(read.uses)} (the end of the page says why).`,
+    '',
+  ];
+}
+
 const number = (count: number): string => count.toLocaleString('en-US');
 
 const cell = (text: string): string =>
   `\`${printable(text).replaceAll('`', "'").replaceAll('|', '\\|').slice(0, 200)}\``;
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
-  const shown = rows.slice(0, MAX_ROWS).map((row) => `| ${row.join(' | ')} |`);
+function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  most = MAX_PLAIN_ROWS,
+): readonly string[] {
+  const shown = rows.slice(0, most).map((row) => `| ${row.join(' | ')} |`);
   const more = rows.length - shown.length;
   return [
     `| ${head.join(' | ')} |`,
@@ -61,14 +91,28 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): r
 const who = (agents: readonly string[]): string =>
   agents.length === 1 ? cell(agents[0] ?? '') : `${agents.length} agents, such as ${cell(agents[0] ?? '')}`;
 
-const decisionRow = ({ what, risk, agents, why, seen, file }: OpenDecision): readonly string[] => [
-  risk,
-  cell(what),
-  who(agents),
-  cell(why),
-  sightingsText(seen),
-  cell(file),
-];
+const names = (all: readonly string[]): string =>
+  all.length <= MAX_NAMES
+    ? all.map(cell).join(' ')
+    : `${number(all.length)}, such as ${all.slice(0, MAX_NAMES).map(cell).join(' ')}`;
+
+/** A row for each decision; many about the same agents, of the same risk and for the same reason share one. */
+function decisionRows(toDecide: readonly OpenDecision[]): readonly (readonly string[])[] {
+  const alike = Map.groupBy(toDecide, ({ risk, agents, why }) => JSON.stringify([risk, agents, why]));
+  return [...alike.values()].flatMap((all) => (all.length < ALIKE ? all.map((one) => [one]) : [all])).map(decisionRow);
+}
+
+function decisionRow(all: readonly OpenDecision[]): readonly string[] {
+  const [first] = all;
+  return [
+    first?.risk ?? '',
+    names(all.map(({ what }) => what)),
+    who(first?.agents ?? []),
+    cell(first?.why ?? ''),
+    sightingsText(allSeen(all.map(({ seen }) => seen))),
+    names([...new Set(all.map(({ file }) => file))]),
+  ];
+}
 
 function toDecideOf({ toDecide }: LearnReport): readonly string[] {
   if (toDecide.length === 0) return ['## To decide', '', 'Nothing: all that was seen is in force.', ''];
@@ -77,7 +121,26 @@ function toDecideOf({ toDecide }: LearnReport): readonly string[] {
     '',
     'These are comments in the files, and denied until somebody decides otherwise.',
     '',
-    ...table(['risk', 'action', 'who', 'why', 'seen', 'file'], toDecide.map(decisionRow)),
+    ...table(['risk', 'action', 'who', 'why', 'seen', 'file'], decisionRows(toDecide), MAX_ROWS),
+  ];
+}
+
+function widenedOf({ widened }: LearnReport): readonly string[] {
+  if (widened.length === 0) return [];
+  return [
+    '## In force by other policies, and never seen',
+    '',
+    'A policy that the folder had permits actions that were added to its catalog. Narrow it, or their risk.',
+    '',
+    ...table(
+      ['agent', 'may', 'actions'],
+      widened.map(({ agent, kind, actions }) => [
+        cell(agent),
+        kind === 'use' ? 'use' : 'get tokens for',
+        names(actions),
+      ]),
+      MAX_ROWS,
+    ),
   ];
 }
 
@@ -86,23 +149,32 @@ function aloneOf({ alone }: LearnReport): readonly string[] {
   return [
     '## In force, and unlike others of the group',
     '',
-    'An agent that goes astray looks like this. Ask its owner.',
+    'An agent that goes astray looks like this, most of it first. Ask its owner.',
     '',
     ...table(
-      ['agent', 'actions', 'seen most'],
-      alone.map(({ agent, actions, seen }) => [cell(agent), cell(actions.join(' ')), sightingsText(seen)]),
+      ['agent', 'actions', 'seen'],
+      alone.map(({ agent, actions, seen }) => [cell(agent), names(actions), sightingsText(seen)]),
+      MAX_ROWS,
     ),
   ];
 }
 
-function deniedOf({ judged: { denied } }: LearnReport): readonly string[] {
+function deniedOf({ judged: { denied }, toDecide }: LearnReport): readonly string[] {
   if (denied.length === 0) return [];
+  const open = new Set(toDecide.flatMap(({ what, agents }) => agents.map((agent) => `${agent} ${what}`)));
   return [
     '## Judged, and denied',
     '',
     ...table(
-      ['agent', 'what', 'reason', 'seen'],
-      denied.map(({ agent, what, reason, seen }) => [cell(agent), cell(what), cell(reason), sightingsText(seen)]),
+      ['agent', 'what', 'reason', 'why', 'seen'],
+      denied.map(({ agent, what, reason, seen }) => [
+        cell(agent),
+        cell(what),
+        cell(reason),
+        open.has(`${agent} ${what}`) ? 'to be decided, above' : 'never seen before',
+        sightingsText(seen),
+      ]),
+      MAX_ROWS,
     ),
   ];
 }
@@ -132,7 +204,7 @@ function serversOf({ servers, refusedServers }: LearnReport): readonly string[] 
         String(one.undecided),
       ]),
     ),
-    ...refusedServers.map(({ server, why }) => `- left out: ${cell(server)}: ${cell(why)}`),
+    ...refusedServers.slice(0, MAX_PLAIN_ROWS).map(({ server, why }) => `- left out: ${cell(server)}: ${cell(why)}`),
     ...(refusedServers.length === 0 ? [] : ['']),
   ];
 }

@@ -1,8 +1,11 @@
 import { serverAudience } from './learnt-action.ts';
 import type { LearntAction } from './learnt-action.ts';
+import type { Widened } from './beside/widened.ts';
 import type { Learnt } from './learn.ts';
 import type { DeniedCalls } from './judge.ts';
+import type { LearntFolder } from './learnt-folder.ts';
 import type { LearntPermit } from './learnt-permits.ts';
+import { allSeen } from './sightings.ts';
 import type { Sightings } from './sightings.ts';
 
 /** Something that a person has to decide. */
@@ -34,8 +37,10 @@ export interface LearnReport {
   readonly judged: { readonly calls: number; readonly allowed: number; readonly denied: readonly DeniedCalls[] };
   /** Greatest risk first. */
   readonly toDecide: readonly OpenDecision[];
-  /** Permits in force for a single agent that no other agent of its group shares. */
+  /** What is in force for a single agent, and no other agent of its group does. */
   readonly alone: readonly { readonly agent: string; readonly actions: readonly string[]; readonly seen: Sightings }[];
+  /** What other policies of the folder beside which was learnt permit of actions that were added: nobody was seen to do it. */
+  readonly widened: readonly Widened[];
   readonly groups: readonly { readonly id: string; readonly agents: readonly string[]; readonly actions: number }[];
   readonly servers: readonly {
     readonly id: string;
@@ -59,7 +64,7 @@ const RANK = { high: 0, medium: 1, low: 2 } as const;
 const isoOf = (ms: number): string => new Date(ms).toISOString();
 
 /** The report of what was learnt. */
-export function learnReport({ span, judgedFromMs, counts, seen, folder, judge }: Learnt): LearnReport {
+export function learnReport({ span, judgedFromMs, counts, seen, folder, judge, widened }: Learnt): LearnReport {
   const { permits, groups, accepted, files, intents } = folder;
   return {
     from: isoOf(span.fromMs),
@@ -71,17 +76,14 @@ export function learnReport({ span, judgedFromMs, counts, seen, folder, judge }:
       left: Array.from(seen.left, ([why, count]) => ({ why, count })).toSorted((one, other) => other.count - one.count),
     },
     judged: { calls: judge.calls, allowed: judge.allowed, denied: judge.denied },
-    toDecide: permits.flatMap(openDecision).toSorted(byRisk),
-    alone: permits.filter(isAloneInGroup(groups)).map(({ agents, lines }) => ({
-      agent: agents[0] ?? '',
-      actions: lines.map(({ action }) => action.id),
-      seen: lines.map((line) => line.seen).reduce((most, one) => (one.count > most.count ? one : most)),
-    })),
+    toDecide: permits.flatMap((permit) => openDecision(permit, folder.policyFiles)).toSorted(byRisk),
+    alone: aloneIn(permits.filter(isAloneInGroup(groups))),
+    widened,
     groups: groups.map(({ id, agents }) => ({ id, agents, actions: actionsOf(id, permits) })),
     servers: accepted.servers.map((server) => ({
       id: server.id,
       audience: serverAudience(server),
-      actions: server.actions.length,
+      actions: server.actions.filter(({ section }) => section !== 'known').length,
       described: server.actions.filter(({ isDescribed }) => isDescribed).length,
       undecided: server.actions.filter(({ undecided }) => undecided !== null).length,
     })),
@@ -98,7 +100,10 @@ export function learnReport({ span, judgedFromMs, counts, seen, folder, judge }:
   };
 }
 
-function openDecision({ agents, group, lines, undecided, server }: LearntPermit): readonly OpenDecision[] {
+function openDecision(
+  { agents, group, lines, undecided, server }: LearntPermit,
+  policyFiles: LearntFolder['policyFiles'],
+): readonly OpenDecision[] {
   if (undecided === null) return [];
   return lines.map(({ action, seen }) => ({
     what: action.id,
@@ -107,8 +112,18 @@ function openDecision({ agents, group, lines, undecided, server }: LearntPermit)
     why: undecided,
     seen,
     isAlone: group === null,
-    file: `policies/${server}.cedar`,
+    file: policyFiles.get(server) ?? '',
   }));
+}
+
+/** By agent: whoever does most that no other does comes first, and of that what is of greatest risk. */
+function aloneIn(permits: readonly LearntPermit[]): LearnReport['alone'] {
+  return [...Map.groupBy(permits, ({ agents }) => agents[0] ?? '')]
+    .map(([agent, own]) => {
+      const lines = own.flatMap((permit) => permit.lines).toSorted((a, b) => RANK[a.action.risk] - RANK[b.action.risk]);
+      return { agent, actions: lines.map(({ action }) => action.id), seen: allSeen(lines.map(({ seen }) => seen)) };
+    })
+    .toSorted((one, other) => other.actions.length - one.actions.length || (one.agent < other.agent ? -1 : 1));
 }
 
 /** High risk first; then what an agent did alone, then what was seen most seldom. */
@@ -120,8 +135,11 @@ const byRisk = (one: OpenDecision, other: OpenDecision): number =>
 
 const isAloneInGroup =
   (groups: Learnt['folder']['groups']) =>
-  ({ group, agents, undecided }: LearntPermit): boolean =>
-    group === null && undecided === null && groups.some((one) => one.agents.includes(agents[0] ?? ''));
+  ({ group, agents, undecided, isGiven }: LearntPermit): boolean =>
+    group === null &&
+    undecided === null &&
+    isGiven !== true &&
+    groups.some((one) => one.agents.includes(agents[0] ?? ''));
 
 const actionsOf = (group: string, permits: readonly LearntPermit[]): number =>
   permits

@@ -9,15 +9,18 @@ import type { AuthorizationDetail } from '../../core/token/authorization-details
 import { isProblem } from '../../core/runtime/problem.ts';
 import { intentFileFrom } from '../../agent/task/intent.ts';
 import { matchesGlob } from '../policy/import/selection.ts';
+import type { KnownSet } from './beside/known-set.ts';
+import type { Widened } from './beside/widened.ts';
+import { suitesFor } from './learnt-suites.ts';
 import type { ApiDescriptions } from './descriptions/api-descriptions.ts';
 import { CallJudge } from './judge.ts';
 import { learntCallFrom } from './learnt-call.ts';
 import type { LearntCall } from './learnt-call.ts';
 import { learntFolder } from './learnt-folder.ts';
 import type { LearntFolder } from './learnt-folder.ts';
-import { Observations } from './observations.ts';
-import type { OperationOf } from './observations.ts';
-import { usesIn } from './record-window.ts';
+import { Observations } from './seen/observations.ts';
+import type { OperationOf } from './seen/observations.ts';
+import { answeredUsesIn } from './answered-uses.ts';
 import type { ReadCounts, RecordSource, Span } from './record-window.ts';
 
 /** What to learn from. */
@@ -30,6 +33,8 @@ export interface LearnRequest {
   readonly described: ApiDescriptions;
   readonly descriptorFiles: DescriptorFiles;
   readonly operationOf: OperationOf;
+  /** The policy folder beside which is learnt; `null` for none. */
+  readonly beside: KnownSet | null;
   /** Called with what is done and how many records were read. */
   readonly onProgress: (what: string, records: number) => void;
 }
@@ -45,6 +50,8 @@ export interface Learnt {
   /** The ids of the policies in force, as the engine read them. */
   readonly policies: readonly string[];
   readonly judge: CallJudge;
+  /** What other policies of the folder permit of the actions that were learnt. */
+  readonly widened: readonly Widened[];
 }
 
 /** The part of the span that is judged. */
@@ -55,22 +62,24 @@ const JUDGED = 5;
  * should never happen, if what was made does not load.
  */
 export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
-  const { sources, span, described, descriptorFiles, operationOf, onProgress } = request;
+  const { sources, span, described, descriptorFiles, operationOf, beside, onProgress } = request;
   const judgedFromMs = Math.floor(span.toMs - (span.toMs - span.fromMs) / JUDGED);
   const counts: ReadCounts = { records: 0, uses: 0, foreign: 0, missing: 0 };
-  const seen = new Observations(operationOf);
+  const seen = new Observations({ ...span, toMs: judgedFromMs }, operationOf);
   const learning = { counts, onRecord: (records: number) => onProgress('learning from', records) };
-  for (const record of usesIn(sources, { ...span, toMs: judgedFromMs }, learning)) {
+  for (const { record, fate } of answeredUsesIn(sources, { ...span, toMs: judgedFromMs }, learning)) {
     const call = learntCallFrom(record);
     if (call === 'foreign') counts.foreign += 1;
+    else if (fate === 'failed') seen.leaveOut('that failed upstream: refused, unknown there, or not answered');
+    else if (fate === 'withdrawn') seen.leaveOut('whose allow was withdrawn');
     else if ('left' in call) seen.leaveOut(call.left);
-    else if (isAsked(call, request.agents)) seen.add(call);
-    else seen.leaveOut('of agents that --agents does not name');
+    else if (!isAsked(call, request.agents)) seen.leaveOut('of agents that --agents does not name');
+    else addTo(seen, call, beside);
   }
-  const folder = await learntFolder(seen, described, descriptorFiles);
+  const folder = await learntFolder(seen, { described, descriptorFiles, beside });
   if (folder === null) return { problem: 'the catalog of what was seen does not load: nothing is written' };
   if (folder.permits.length === 0) return { problem: 'no call was seen from which something can be learnt' };
-  const set = await policySetFrom(sourceOf(folder, descriptorFiles), { compile: compileForTool() });
+  const set = await policySetFrom(sourceOf(folder, descriptorFiles, beside), { compile: compileForTool() });
   if ('findings' in set) {
     const [first] = set.findings;
     return {
@@ -79,28 +88,44 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
   }
   const judge = new CallJudge(set, grantsIn(folder));
   const judging = { counts, onRecord: (records: number) => onProgress('judging', records) };
-  for (const record of usesIn(sources, { ...span, fromMs: judgedFromMs }, judging)) {
+  for (const { record, fate } of answeredUsesIn(sources, { ...span, fromMs: judgedFromMs }, judging)) {
     const call = learntCallFrom(record);
     if (call === 'foreign') counts.foreign += 1;
-    else if (!('left' in call) && isAsked(call, request.agents)) judge.add(call);
+    else if (!('left' in call) && fate !== 'failed' && fate !== 'withdrawn' && isAsked(call, request.agents))
+      judge.add(call);
   }
-  return { span, judgedFromMs, counts, seen, folder, policies: set.policies.map(({ id }) => id), judge };
+  const { files: suites, widened } = suitesFor(folder, set, beside);
+  const files = new Map([...folder.files, ...suites]);
+  const policies = set.policies.map(({ id }) => id);
+  return { span, judgedFromMs, counts, seen, folder: { ...folder, files }, policies, judge, widened };
+}
+
+/** Adds a call as one of an action that the folder has, or as one that no catalog knows. */
+function addTo(seen: Observations, call: LearntCall, beside: KnownSet | null): void {
+  const action = beside?.actionOf(call) ?? null;
+  if (beside !== null && action !== null) seen.addKnown(call, action, beside.answerTo(call, action));
+  else if (call.action === null) seen.add(call);
+  else if (beside === null) seen.leaveOut('of an action that the catalog of that time had: learn with --policies');
+  else seen.leaveOut('of an action that the policy folder does not have any more');
 }
 
 const isAsked = ({ agent }: LearntCall, patterns: readonly string[]): boolean =>
   patterns.length === 0 || patterns.some((pattern) => matchesGlob(pattern, agent));
 
-/** The learnt folder as if it were read from a disk. */
-function sourceOf({ files }: LearntFolder, descriptorSets: DescriptorFiles): PolicySource {
+/** The learnt folder as if it were read from a disk, with what is beside it. */
+function sourceOf({ files }: LearntFolder, descriptorFiles: DescriptorFiles, beside: KnownSet | null): PolicySource {
   const file = (name: string): SourceFile => ({ name, file: name, text: files.get(name) ?? '' });
   const names = [...files.keys()];
+  const source = beside?.set.source;
+  const enforcement = files.has('enforcement.yaml') ? file('enforcement.yaml') : source?.enforcement;
   return {
     folder: '',
     catalog: file('actions.yaml'),
-    descriptorSets,
-    schema: builtInSchema(''),
-    policies: names.filter((name) => name.endsWith('.cedar')).map(file),
-    entities: names.filter((name) => name.endsWith('.cedarentities.json')).map(file),
+    descriptorSets: new Map([...(source?.descriptorSets ?? []), ...descriptorFiles]),
+    schema: source?.schema ?? builtInSchema(''),
+    policies: [...(source?.policies ?? []), ...names.filter((name) => name.endsWith('.cedar')).map(file)],
+    entities: [...(source?.entities ?? []), ...names.filter((name) => name.endsWith('.cedarentities.json')).map(file)],
+    ...(enforcement === undefined ? {} : { enforcement }),
   };
 }
 

@@ -1,9 +1,15 @@
 import type { Risk } from '../../core/action/catalog/catalog-head.ts';
+import type { Server } from '../../core/action/catalog/catalog.ts';
+import type { KnownCalls } from './beside/known-calls.ts';
 import type { Entry } from '../policy/import/entry.ts';
-import type { SeenCalls } from './seen-calls.ts';
+import type { SeenCalls } from './seen/seen-calls.ts';
 
-/** The part of a server's entry that an action is written in. `session` is written nowhere: each MCP server has one. */
-export type EntrySection = 'routes' | 'tools' | 'resources' | 'prompts' | 'session' | 'grpc' | 'send' | 'methods';
+/**
+ * The part of a server's entry that an action is written in. `session` is written nowhere: each MCP server has one. `known` is an action that the
+ * catalog beside which is learnt has.
+ */
+export type EntrySection =
+  'routes' | 'tools' | 'resources' | 'prompts' | 'session' | 'grpc' | 'send' | 'methods' | 'known';
 
 /** An action that calls showed. */
 export interface LearntAction {
@@ -20,6 +26,8 @@ export interface LearntAction {
   readonly undecided: string | null;
   /** Whether its entry is that of an API description, and not a guess. */
   readonly isDescribed: boolean;
+  /** Of an action that the catalog has: how the policies beside it answer its calls. Absent otherwise. */
+  readonly known?: KnownCalls;
 }
 
 /** A server that calls showed. */
@@ -32,9 +40,11 @@ export interface LearntServer {
   readonly a2aPath: string | null;
   /** The file of its descriptor set, beside the catalog; `null` for none. */
   readonly descriptorSet: string | null;
+  /** The server of the catalog beside which is learnt, whose entry gets these actions; `null` for a new server. */
+  readonly known: Server | null;
   readonly actions: readonly LearntAction[];
 }
 
 /** The audience of a server: what its tokens are for. */
-export const serverAudience = ({ host, path }: Pick<LearntServer, 'host' | 'path'>): string =>
-  `https://${host}${path ?? ''}`;
+export const serverAudience = ({ host, path, known }: Pick<LearntServer, 'host' | 'path' | 'known'>): string =>
+  known?.audience ?? `https://${host}${path ?? ''}`;

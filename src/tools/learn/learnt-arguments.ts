@@ -2,7 +2,7 @@ import type { JsonKind } from '../../core/action/call-shape.ts';
 import { pointerOf } from '../../core/action/arguments/json-pointer.ts';
 import { looseKey } from '../../core/action/http/query-key.ts';
 import type { Entry } from '../policy/import/entry.ts';
-import type { SeenCalls } from './seen-calls.ts';
+import type { SeenCalls } from './seen/seen-calls.ts';
 
 const TYPES: ReadonlyMap<string, Entry> = new Map([
   ['string', { maxBytes: 16_384 }],

@@ -1,4 +1,5 @@
 import { yamlComment } from '../policy/write/comment.ts';
+import type { AttemptKind } from './beside/widened.ts';
 import { flowYaml, TO_DECIDE } from './catalog-text.ts';
 import type { LearntAction, LearntServer } from './learnt-action.ts';
 import type { LearntPermit } from './learnt-permits.ts';
@@ -12,6 +13,17 @@ const ATTEMPTS_AN_ACTION = 4;
 /** Actions of others that an agent is tried at. */
 const CROSSED = 5;
 
+/** Whether an agent may use an action, or may be given a token for it. */
+export type Allows = (agent: string, action: string, kind: AttemptKind) => boolean;
+
+/** What suites are made by. */
+export interface SuiteRules {
+  /** How many actions the catalog beside which is learnt has. */
+  readonly otherActions: number;
+  /** What the loaded policies allow: those beside which is learnt have permits and forbids of their own. */
+  readonly allows: Allows;
+}
+
 /**
  * The suites of a learnt folder by server: what was seen is allowed, and tokens for it are issued; what an agent never did, and others do, is
  * denied. If there are too many agents and actions for `remit policy test`, fewer agents of each group are named.
@@ -19,15 +31,17 @@ const CROSSED = 5;
 export function learntSuites(
   servers: readonly LearntServer[],
   permits: readonly LearntPermit[],
+  { otherActions, allows }: SuiteRules,
 ): ReadonlyMap<string, string> {
+  const written = permits.filter(({ isGiven }) => isGiven !== true);
   const actions = servers.flatMap((server) => server.actions.filter(({ undecided }) => undecided === null));
-  const named = namedAgents(permits, actions.length);
+  const named = namedAgents(written, actions.length + otherActions);
   const suites = new Map<string, string>();
   for (const server of servers) {
-    const own = permits.filter((permit) => permit.server === server.id);
+    const own = written.filter((permit) => permit.server === server.id);
     const lines = [
-      ...own.flatMap((permit) => allowedCases(permit, { server, named })),
-      ...crossedCases(server, { permits, named }),
+      ...own.flatMap((permit) => allowedCases(permit, { server, named, allows })),
+      ...crossedCases(server, { permits, named, allows, isAlone: otherActions === 0 }),
     ];
     if (lines.some((line) => !line.trimStart().startsWith('#')))
       suites.set(server.id, [yamlComment(HEAD), 'cases:', ...lines, ''].join('\n'));
@@ -55,19 +69,29 @@ function namedAgents(permits: readonly LearntPermit[], actions: number): Readonl
 interface Suite {
   readonly server: LearntServer;
   readonly named: ReadonlySet<string>;
+  readonly allows: Allows;
 }
 
-function allowedCases({ id, agents, lines, undecided }: LearntPermit, { server, named }: Suite): readonly string[] {
+function allowedCases(
+  { id, agents, lines, undecided }: LearntPermit,
+  { server, named, allows }: Suite,
+): readonly string[] {
   const who = agents.filter((agent) => named.has(agent));
   const prefix = undecided === null ? '' : TO_DECIDE;
-  const ids = lines.map(({ action }) => action.id);
   return chunksOf(who).flatMap((chunk) => {
+    const kept = lines.filter(
+      ({ action }) =>
+        undecided !== null ||
+        chunk.every((agent) => allows(agent, action.id, 'use') && allows(agent, action.id, 'issue')),
+    );
+    const ids = kept.map(({ action }) => action.id);
+    if (ids.length === 0) return [];
     const together = [
       caseLine(prefix, { name: `${id}: what was seen`, agents: chunk, action: ids, expect: 'allow' }),
       caseLine(prefix, { name: `${id}: tokens for it`, agents: chunk, issue: ids, expect: 'allow' }),
     ];
     return together.concat(
-      lines.flatMap(({ action }) => {
+      kept.flatMap(({ action }) => {
         const attempt = attemptOf(action, server);
         const name = `${action.id} as it was seen`;
         return attempt === null ? [] : [caseLine(prefix, { name, agents: chunk, ...attempt, expect: 'allow' })];
@@ -86,19 +110,22 @@ const chunksOf = (agents: readonly string[]): readonly (readonly string[])[] =>
 /** The last call as its record has it, with made-up values; `null` for what is called by its action. */
 function attemptOf({ section, calls, entry, name }: LearntAction, { id, host }: LearntServer): object | null {
   if (section === 'tools') return { mcp: { server: id, tool: name, arguments: sampleOfCalls(calls) } };
-  if (section !== 'routes') return null;
+  if (section !== 'routes' || calls.path === '') return null;
   const body = calls.members.size === 0 ? {} : { body: sampleOfCalls(calls) };
   return {
     call: { method: entry['method'], url: `https://${host}${calls.path}${sampleQuery(calls.query)}`, ...body },
   };
 }
 
+interface Crossing extends Omit<Suite, 'server'> {
+  readonly permits: readonly LearntPermit[];
+  /** Whether there are no policies but the learnt ones, which forbid nothing. */
+  readonly isAlone: boolean;
+}
+
 /** What an agent never did at a server, and others do. */
-function crossedCases(
-  { id, actions }: LearntServer,
-  { permits, named }: { readonly permits: readonly LearntPermit[]; readonly named: ReadonlySet<string> },
-): readonly string[] {
-  const usable = actions.filter(({ undecided }) => undecided === null);
+function crossedCases({ id, actions }: LearntServer, { permits, named, allows, isAlone }: Crossing): readonly string[] {
+  const usable = actions.filter(({ undecided, section }) => undecided === null && section !== 'known');
   return [...named].toSorted().flatMap((agent, at) => {
     const mine = new Set(
       permits
@@ -107,14 +134,15 @@ function crossedCases(
     );
     const others = usable.filter((action) => !mine.has(action.id)).map((action) => action.id);
     // Each agent begins at another action, so that together they try all.
-    const turned = [...others.slice(at % Math.max(1, others.length)), ...others].slice(
-      0,
-      Math.min(CROSSED, others.length),
-    );
+    const start = at % Math.max(1, others.length);
+    const turned = [...others.slice(start), ...others.slice(0, start)]
+      .values()
+      .filter((action) => !allows(agent, action, 'use'))
+      .take(CROSSED)
+      .toArray();
     if (turned.length === 0) return [];
     const name = `${id}: what ${agent} never did`;
-    return [
-      `  - ${flowYaml({ name, agent, action: [...new Set(turned)], expect: 'deny', reason: 'policy.not-permitted' })}`,
-    ];
+    const reason = isAlone ? { reason: 'policy.not-permitted' } : {};
+    return [`  - ${flowYaml({ name, agent, action: turned, expect: 'deny', ...reason })}`];
   });
 }

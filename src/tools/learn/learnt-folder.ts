@@ -1,51 +1,79 @@
 import { descriptorSetsIn } from '../../core/action/catalog/catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from '../../core/action/catalog/catalog-descriptor-sets.ts';
+import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { yamlComment } from '../policy/write/comment.ts';
 import { intentText } from '../policy/write/new-intent.ts';
 import { acceptedCatalog } from './accepted-catalog.ts';
 import type { AcceptedCatalog } from './accepted-catalog.ts';
+import type { KnownSet } from './beside/known-set.ts';
+import { withLearntServers } from './beside/observed-servers.ts';
 import type { ApiDescriptions } from './descriptions/api-descriptions.ts';
 import { TO_DECIDE } from './catalog-text.ts';
 import { isIntentInForce, learntIntent } from './learnt-intents.ts';
 import { learntPermits } from './learnt-permits.ts';
 import type { LearntPermits } from './learnt-permits.ts';
 import { learntServers } from './learnt-servers.ts';
-import { learntSuites } from './learnt-cases.ts';
-import type { Observations } from './observations.ts';
+import type { Observations } from './seen/observations.ts';
 import { entitiesText, policyFileText } from './permit-text.ts';
-import { safeFileName } from './safe-name.ts';
+import { freeFileName, safeFileName } from './safe-name.ts';
+import { withinCatalog } from './within-catalog.ts';
 
-/** All that was learnt, as files of a policy folder beside each other. */
+/** All that was learnt, as files of a policy folder beside each other; tests come once the policies are loaded. */
 export interface LearntFolder extends LearntPermits {
   readonly accepted: AcceptedCatalog;
   /** Texts by name; names have only letters, digits, `-`, `.`, `_` and one `/`. */
   readonly files: ReadonlyMap<string, string>;
   /** The intent file of each agent. */
   readonly intents: ReadonlyMap<string, string>;
+  /** The policy file of each server. */
+  readonly policyFiles: ReadonlyMap<string, string>;
+}
+
+/** What a folder is made with. */
+export interface FolderInputs {
+  readonly described: ApiDescriptions;
+  readonly descriptorFiles: DescriptorFiles;
+  /** The policy folder beside which is learnt; `null` for none. */
+  readonly beside: KnownSet | null;
 }
 
 /**
- * Makes a policy folder of what calls showed: catalog, entities, policies by server, tests by server, and an intent of each agent. The same calls
- * make the same files. `null` if the catalog of what was seen cannot be made to load.
+ * Makes a policy folder of what calls showed: catalog, entities, policies by server, and an intent of each agent. The same calls make the same
+ * files. `null` if the catalog of what was seen cannot be made to load.
  */
 export async function learntFolder(
   seen: Observations,
-  described: ApiDescriptions,
-  descriptorFiles: DescriptorFiles = new Map(),
+  { described, descriptorFiles, beside }: FolderInputs,
 ): Promise<LearntFolder | null> {
-  const accepted = acceptedCatalog(learntServers(seen, described), await descriptorSetsIn(descriptorFiles));
+  const source = beside?.set.source ?? null;
+  const all = learntServers(seen, described, beside?.set.catalog ?? null);
+  const { servers: given, left } = withinCatalog(all, source?.catalog.text.length ?? 0);
+  if (left > 0) seen.leaveOut('to actions that are called seldom, for which a catalog has no room', left);
+  const sets = await descriptorSetsIn(new Map([...(source?.descriptorSets ?? []), ...descriptorFiles]));
+  const accepted = acceptedCatalog(given, sets, beside?.catalog ?? null);
   if (accepted === null) return null;
   const { servers } = accepted;
-  const learnt = learntPermits(servers);
-  const byId = new Map(servers.map((server) => [server.id, server]));
-  const intents = new Map<string, string>();
+  const policies = new Set(beside?.set.policies.map(({ id }) => id));
+  const agents = beside?.entities ?? new Set<string>();
+  const learnt = learntPermits(servers, { policies, agents });
+  const taken = namesIn(source);
+  const head = beside === null ? [CATALOG_HEAD, DECIDE_HEAD] : [DECIDE_HEAD];
+  const newAgents = [...seen.agents.keys()].filter((agent) => !agents.has(agent));
   const files = new Map<string, string>([
-    ['actions.yaml', `${CATALOG_HEAD.map(yamlComment).join('\n')}\n${accepted.text}`],
-    ['learnt.cedarentities.json', entitiesText(learnt.groups, seen.agents.keys())],
+    ['actions.yaml', `${head.map(yamlComment).join('\n')}\n${accepted.text}`],
+    [freeFileName('learnt.cedarentities.json', taken), entitiesText(learnt.groups, newAgents)],
   ]);
-  for (const [server, permits] of Map.groupBy(learnt.permits, (permit) => permit.server))
-    files.set(`policies/${server}.cedar`, policyFileText(server, permits));
-  for (const [server, text] of learntSuites(servers, learnt.permits)) files.set(`tests/${server}.test.yaml`, text);
+  const observed = source?.enforcement === undefined ? null : withLearntServers(source.enforcement.text, accepted);
+  if (observed !== null) files.set('enforcement.yaml', observed);
+  const policyFiles = new Map<string, string>();
+  const written = learnt.permits.filter(({ isGiven }) => isGiven !== true);
+  for (const [server, permits] of Map.groupBy(written, (permit) => permit.server)) {
+    const name = freeFileName(`policies/${server}.cedar`, taken);
+    policyFiles.set(server, name);
+    files.set(name, policyFileText(server, permits));
+  }
+  const intents = new Map<string, string>();
+  const byId = new Map(servers.map((server) => [server.id, server]));
   for (const agent of [...seen.agents.values()].toSorted((one, other) => (one.id < other.id ? -1 : 1))) {
     const intent = learntIntent(agent, learnt.permits, byId);
     if (intent === null) continue;
@@ -54,13 +82,16 @@ export async function learntFolder(
     files.set(name, isIntentInForce(intent) ? text : commented(text));
     intents.set(agent.id, name);
   }
-  return { ...learnt, accepted, files, intents };
+  return { ...learnt, accepted, files, intents, policyFiles };
 }
 
-const CATALOG_HEAD = [
-  'What was seen, as a catalog. Made by `remit learn`; the risk of each action is a guess by its name: correct it.',
-  'A line that begins with `decide:` is not in force: take these words away to take it over.',
-];
+/** The names that a policy folder has for what is written beside them. */
+const namesIn = (source: PolicySource | null): ReadonlySet<string> =>
+  new Set([...(source?.policies ?? []), ...(source?.entities ?? [])].map(({ name }) => name));
+
+const CATALOG_HEAD =
+  'What was seen, as a catalog. Made by `remit learn`; the risk of each action is a guess by its name: correct it.';
+const DECIDE_HEAD = 'A line that begins with `decide:` is not in force: take these words away to take it over.';
 
 /** An intent without an action in force, all of it to be decided. */
 const commented = (text: string): string =>

@@ -1,79 +1,106 @@
+import type { Catalog, Server } from '../../core/action/catalog/catalog.ts';
 import { actionIds } from '../policy/import/action-ids.ts';
 import type { Entry } from '../policy/import/entry.ts';
 import { riskOfName, riskOfRoute } from './guessed-risk.ts';
 import { learntArguments } from './learnt-arguments.ts';
 import type { LearntAction, LearntServer, EntrySection } from './learnt-action.ts';
 import type { ApiDescriptions } from './descriptions/api-descriptions.ts';
-import type { Observations } from './observations.ts';
-import type { SeenRoute } from './path-trie.ts';
-import { safeIds } from './safe-name.ts';
-import { SeenCalls } from './seen-calls.ts';
-import type { EndpointPart, SeenEndpoint, SeenHost } from './seen-host.ts';
+import type { KnownCalls } from './beside/known-calls.ts';
+import type { Observations } from './seen/observations.ts';
+import type { SeenRoute } from './seen/path-trie.ts';
+import { safeIds, shortDigest } from './safe-name.ts';
+import { SeenCalls } from './seen/seen-calls.ts';
+import type { EndpointPart, SeenEndpoint } from './seen/seen-host.ts';
+import { placesOf } from './server-places.ts';
+import type { Place } from './server-places.ts';
 
 /** An action before it has its id. */
 type Nameless = Omit<LearntAction, 'id' | 'server'>;
 
-/** A place of a host that becomes a server: all of it, or a further endpoint. */
-interface Place {
-  readonly key: string;
-  readonly host: string;
-  readonly path: string | null;
-  readonly mcp: SeenEndpoint | null;
-  readonly a2a: SeenEndpoint | null;
-  readonly seen: SeenHost | null;
-}
-
-/** The servers that calls showed, with their actions: entries of API descriptions where there are any, otherwise guesses. */
-export function learntServers({ hosts }: Observations, described: ApiDescriptions): readonly LearntServer[] {
-  const places = [...hosts].toSorted(([one], [other]) => (one < other ? -1 : 1)).flatMap(placesOf);
-  const ids = safeIds(
-    places.map(({ key }) => key),
+/**
+ * The servers that calls showed, with their actions: entries of API descriptions where there are any, otherwise guesses. What is at a server of the
+ * catalog beside which is learnt is added to that.
+ */
+export function learntServers(
+  { hosts, known }: Observations,
+  described: ApiDescriptions,
+  catalog: Catalog | null = null,
+): readonly LearntServer[] {
+  const places = [...hosts]
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .flatMap(([host, seen]) => placesOf(host, seen, catalog));
+  const wanted = safeIds(
+    places.flatMap(({ key, owner }) => (owner === null ? [key] : [])),
     (key) => key.replace(/^https:\/\//, '').replace(/^([^./]+)\.[^/]*/, '$1'),
   );
-  return places.map((place) => serverOf(place, ids.get(place.key) ?? place.key, described));
+  const taken = catalog === null ? [] : [...catalog.actions.keys()];
+  const learnt = places.map((place) => {
+    const id = wanted.get(place.key) ?? place.key;
+    const free = catalog?.servers.has(id) === true ? `${id}-${shortDigest(place.key)}` : id;
+    return serverOf(place, { id: place.owner?.id ?? free, described, taken });
+  });
+  return withKnown(learnt, known);
 }
 
-/** The endpoint with most calls of each protocol belongs to the server of the whole host: a server has one of each. */
-function placesOf([host, seen]: readonly [string, SeenHost]): readonly Place[] {
-  const byProtocol = Map.groupBy(seen.endpoints, ({ protocol }) => protocol);
-  const [mcps, a2as] = (['mcp', 'a2a'] as const).map((protocol) =>
-    (byProtocol.get(protocol) ?? []).toSorted((a, b) => callsTo(b) - callsTo(a)),
-  );
-  const whole = { key: `https://${host}`, host, path: null, mcp: mcps?.[0] ?? null, a2a: a2as?.[0] ?? null, seen };
-  const further = [...(mcps ?? []).slice(1), ...(a2as ?? []).slice(1)];
-  return [
-    whole,
-    ...further.map((endpoint) => ({
-      key: `https://${host}${endpoint.path}#${endpoint.protocol}`,
-      host,
-      path: endpoint.path,
-      mcp: endpoint.protocol === 'mcp' ? endpoint : null,
-      a2a: endpoint.protocol === 'a2a' ? endpoint : null,
-      seen: null,
-    })),
-  ];
+/** The servers with the actions that were called and that the catalog has. */
+function withKnown(learnt: readonly LearntServer[], known: ReadonlyMap<string, KnownCalls>): readonly LearntServer[] {
+  const servers = new Map(learnt.map((server) => [server.id, server]));
+  for (const calls of known.values()) {
+    const { id, risk, server } = calls.action;
+    const action: LearntAction = {
+      id,
+      server: server.id,
+      section: 'known',
+      name: id,
+      risk,
+      calls: calls.calls,
+      entry: {},
+      undecided: null,
+      isDescribed: false,
+      known: calls,
+    };
+    const { actions, ...rest } = servers.get(server.id) ?? emptyServer(server);
+    servers.set(server.id, { ...rest, actions: [...actions, action] });
+  }
+  return [...servers.values()];
 }
 
-const callsTo = ({ parts }: SeenEndpoint): number =>
-  [...parts.values()].reduce((sum, calls) => sum + calls.all.count, 0);
+const emptyServer = (known: Server): LearntServer => ({
+  id: known.id,
+  host: [...known.hosts][0] ?? '',
+  path: null,
+  mcpPath: null,
+  a2aPath: null,
+  descriptorSet: null,
+  known,
+  actions: [],
+});
 
-function serverOf({ host, path, mcp, a2a, seen }: Place, id: string, described: ApiDescriptions): LearntServer {
-  const routes = seen?.routes ?? [];
+interface ServerIds {
+  readonly id: string;
+  readonly described: ApiDescriptions;
+  /** Ids of actions that are not available. */
+  readonly taken: readonly string[];
+}
+
+function serverOf(
+  { host, path, mcp, a2a, routes, operations, grpc, owner }: Place,
+  { id, described, taken }: ServerIds,
+): LearntServer {
   const found: Nameless[] = [
     ...routes.filter((route) => !isStreamOf(mcp, route)).map(routeAction),
-    ...Array.from(seen?.operations ?? [], ([operation, calls]) => operationAction(operation, calls, described)),
+    ...operations.map(([operation, calls]) => operationAction(operation, calls, described)),
     ...Array.from(mcpPartsOf(mcp, routes), ([part, calls]) => mcpAction(part, calls, described)),
     ...Array.from(a2a?.parts ?? [], ([part, calls]) => a2aAction(part, calls)),
-    ...Array.from(seen?.grpc ?? [], ([method, calls]) => grpcAction(method, calls, described)),
+    ...grpc.map(([method, calls]) => grpcAction(method, calls, described)),
   ].filter((one) => one !== null);
-  const taken = [`${id}.mcp.session`];
+  const session = `${id}.mcp.session`;
   const named = found.filter(({ section }) => section !== 'session');
   const { ids } = actionIds(
     named.map((one) => ({ key: keyOf(one), name: nameOf(one) })),
-    { prefix: `${id}.`, taken },
+    { prefix: `${id}.`, taken: [...taken, session] },
   );
-  const idOf = (one: Nameless): string =>
-    one.section === 'session' ? `${id}.mcp.session` : (ids.get(keyOf(one)) ?? '');
+  const idOf = (one: Nameless): string => (one.section === 'session' ? session : (ids.get(keyOf(one)) ?? ''));
   const actions = found.map((one): LearntAction => Object.assign({}, one, { server: id, id: idOf(one) }));
   return {
     id,
@@ -84,6 +111,7 @@ function serverOf({ host, path, mcp, a2a, seen }: Place, id: string, described: 
     descriptorSet: actions.some(({ section, isDescribed }) => section === 'grpc' && isDescribed)
       ? described.descriptorSet
       : null,
+    known: owner,
     actions,
   };
 }

@@ -30,13 +30,15 @@ export type RecordSource = (span: Span) => Iterable<PlacedLeaf>;
 
 /** How far a record may lie outside its place by time: a clock may have been set. */
 const SLACK_MS = 24 * 3_600_000;
+/** So many records in a row after the span end the reading. One alone does not: a clock was wrong, or its writer lies. */
+const LATE_RECORDS = 10_000;
 
-/** The records of a ledger, from the first in the span on. */
+/** The records of a ledger, from the first in the span on, read a few at a time: no statement is left open beside the writer. */
 export const ledgerSource =
   (log: LogReader): RecordSource =>
   ({ fromMs }) => {
     const [first] = log.found({ sinceMs: fromMs }, { isNewestFirst: false }).take(1);
-    return first === undefined ? [] : log.leaves(first.seq);
+    return first === undefined ? [] : log.found({ fromSeq: first.seq }, { isNewestFirst: false });
   };
 
 /** The records of the log of a sidecar. */
@@ -60,6 +62,7 @@ export function* recordsIn(
 ): Generator<ReadRecord> {
   for (const source of sources) {
     let next: number | null = null;
+    let late = 0;
     for (const { seq, bytes } of source(span)) {
       if (next !== null && seq > next) counts.missing += seq - next;
       next = seq + 1;
@@ -69,7 +72,8 @@ export function* recordsIn(
         counts.foreign += 1;
         continue;
       }
-      if (at >= span.toMs + SLACK_MS) break;
+      late = at >= span.toMs + SLACK_MS ? late + 1 : 0;
+      if (late >= LATE_RECORDS) break;
       if (at < span.fromMs || at >= span.toMs) continue;
       counts.records += 1;
       onRecord(counts.records);
@@ -105,6 +109,12 @@ export function ledgerBounds(log: LogReader, { fromMs, toMs }: Span): Span | nul
   );
   const instants = ends.filter((at) => typeof at === 'number');
   return instants.length === 0 ? null : { fromMs: Math.min(...instants), toMs: Math.max(...instants) + 1 };
+}
+
+/** The instant of the record in a leaf; `null` if it has none. */
+export function instantOf(leaf: Uint8Array): number | null {
+  const at = recordFrom(leaf)?.['at'];
+  return typeof at === 'number' ? at : null;
 }
 
 /** The span of both. */

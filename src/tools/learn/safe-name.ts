@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { withoutEnd } from '../../core/runtime/without-end.ts';
 
-const DIGITS = 8;
+/** So many that nobody finds a second text for a given digest. */
+const DIGITS = 12;
 const MAX_WORDS = 40;
 
-/** Eight hex digits of the SHA-256 of a text. */
+/** Twelve hex digits of the SHA-256 of a text. */
 export const shortDigest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, DIGITS);
 
 /** The letters, digits and single hyphens of a text, in lower case: at most 40. Never empty, never beginning with a digit. */
@@ -22,7 +23,7 @@ export function safeWords(text: string): string {
 export const safeFileName = (text: string): string => `${safeWords(text.slice(-MAX_WORDS))}-${shortDigest(text)}`;
 
 /** Words that end like a digest, which would take the id of another text. */
-const LIKE_DIGEST = /-[0-9a-f]{8}$/;
+const LIKE_DIGEST = /-[0-9a-f]{12}$/;
 
 /** A free id for each text: its safe words, with a digest if they are another text’s too. */
 export function safeIds(texts: readonly string[], wordsOf: (text: string) => string): ReadonlyMap<string, string> {
@@ -35,4 +36,14 @@ export function safeIds(texts: readonly string[], wordsOf: (text: string) => str
       ),
     ),
   );
+}
+
+/** A name of a file that is not taken: the name itself, or with `-learnt` and a number before its first dot. */
+export function freeFileName(name: string, taken: ReadonlySet<string>): string {
+  const slash = name.lastIndexOf('/') + 1;
+  const dot = name.indexOf('.', slash);
+  let free = name;
+  for (let number = 1; taken.has(free); number += 1)
+    free = `${name.slice(0, dot)}-learnt${number === 1 ? '' : `-${number}`}${name.slice(dot)}`;
+  return free;
 }

@@ -1,6 +1,6 @@
 import type { JsonKind } from '../../core/action/call-shape.ts';
 import type { ShapeMember } from './read-shape.ts';
-import type { SeenCalls } from './seen-calls.ts';
+import type { SeenCalls } from './seen/seen-calls.ts';
 
 const SAMPLES: Readonly<Record<JsonKind, unknown>> = {
   string: 'x',

@@ -6,16 +6,24 @@ import type { Problem } from '../../core/runtime/problem.ts';
 /** A name of a file in a learnt folder: at most one folder deep, no name that is hidden or leads out. */
 const NAME = /^(?:[a-z]+\/)?[a-z0-9][A-Za-z0-9_-]*(?:\.[a-z]+){1,2}$/;
 
+/** A name of a file of a policy folder, of any depth, that leads nowhere else. */
+const COPIED = /^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[^\0\\]+$/;
+
 /**
  * Writes files into a folder, which is made if it is missing. It overwrites nothing: if one of the files exists, nothing is written, and the
  * problem names it. A subfolder that is a link is refused, so that nothing is written outside.
+ *
+ * @param copied files of the policy folder beside which was learnt
  */
 export async function writeLearntFolder(
   folder: string,
-  files: ReadonlyMap<string, string | Uint8Array>,
+  learnt: ReadonlyMap<string, string | Uint8Array>,
+  copied: ReadonlyMap<string, string | Uint8Array> = new Map(),
 ): Promise<Problem | null> {
-  const wrong = [...files.keys()].find((name) => !NAME.test(name));
+  const wrong =
+    [...learnt.keys()].find((name) => !NAME.test(name)) ?? [...copied.keys()].find((name) => !COPIED.test(name));
   if (wrong !== undefined) return { problem: `\`${wrong}\` is no name of a learnt file` };
+  const files = new Map([...copied, ...learnt]);
   const folders = new Set([...files.keys()].map((name) => join(folder, dirname(name))));
   try {
     for (const within of [folder, ...folders]) {

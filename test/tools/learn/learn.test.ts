@@ -14,8 +14,7 @@ import { writeLearntFolder } from '../../../src/tools/learn/write-folder.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { thoroughly } from '../../thoroughly.ts';
-import { ran } from '../../cli/ledgers.ts';
-import { learnFrom, learningFrom, leafOf, observedUse, times } from './learning.ts';
+import { learnFrom, learningFrom, leafOf, logOf, observedUse, ranOn, times } from './learning.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -38,6 +37,13 @@ const tool = (name: string) =>
   }) as const;
 
 const day = (n: number, change: object) => observedUse({ ...change, at: Date.UTC(2026, 10, 1 + n) });
+
+const outcome = (status: number | null) => (use: { readonly decisionId: string; readonly at: number }) => ({
+  kind: 'outcome',
+  at: use.at,
+  decisionId: use.decisionId,
+  status,
+});
 
 const whatBothDo = (agent: string) => [
   ...times(3, { agent, path: '/orders/17' }),
@@ -85,22 +91,8 @@ describe('learn', () => {
     const made = await learnFrom(traffic);
     const out = folder();
     expect(await writeLearntFolder(out, made.folder.files)).toBeNull();
-    for (const { run } of [policyValidateCommand, policyLint, policyTestCommand]) {
-      const result = await ran(
-        async (args, io) =>
-          run(args, {
-            ...io,
-            command: [],
-            runtimeVersion: '26.0.0',
-            ended: () => new Promise(() => {}),
-            onHurry: () => () => undefined,
-            onReload: () => undefined,
-            onSignal: () => () => undefined,
-          }),
-        out,
-      );
-      expect(result).toMatchObject({ exit: 0 });
-    }
+    for (const command of [policyValidateCommand, policyLint, policyTestCommand])
+      expect(await ranOn(command, out)).toMatchObject({ exit: 0 });
     for (const [, name] of made.folder.intents)
       expect(intentFileFrom(made.folder.files.get(name) ?? '', name)).toHaveProperty('access');
   });
@@ -141,6 +133,34 @@ describe('learn', () => {
     expect(learnMarkdown(learnReport(made))).toContain('**Of 4 calls 2 would be allowed; these 2 not (below).**');
   });
 
+  it('makes a report that fits five minutes, with the greatest risk first, of 2,000 actions too', async () => {
+    const astray = 'spiffe://acme.test/ns/a/sa/astray';
+    const made = await learnFrom([
+      ...traffic,
+      ...whatBothDo(astray),
+      ...Array.from({ length: 2 }, (_, n) => times(3, { agent: astray, path: `/secrets/room${n}x` })).flat(),
+    ]);
+    const whole = learnReport(made);
+    const [open] = whole.toDecide;
+    if (open === undefined) throw new Error('nothing is to be decided');
+    const risks = { high: other, low: one } as const;
+    const toDecide = (['high', 'low'] as const).flatMap((risk) =>
+      Array.from({ length: 1_000 }, (_, n) => ({ ...open, risk, what: `tools.${risk}_${n}`, agents: [risks[risk]] })),
+    );
+    const report = learnMarkdown({ ...whole, toDecide });
+    const lines = report.split('\n');
+    expect(lines.length).toBeLessThan(150);
+    expect(report.length).toBeLessThan(20_000);
+    // Decisions about one agent that are alike share a row, and what is of high risk comes first.
+    const decide = lines.slice(lines.findIndex((line) => line.startsWith('## To decide')));
+    expect(decide.slice(6, 8)).toEqual([
+      expect.stringMatching(/^\| high \| 1,000, such as `tools.high_0/),
+      expect.stringMatching(/^\| low \| 1,000, such as `tools.low_0/),
+    ]);
+    const alone = lines.slice(lines.findIndex((line) => line.startsWith('## In force, and unlike')));
+    expect(alone[6]).toContain(`| \`${astray}\` | \`shop.GET-secrets-room0x\``);
+  });
+
   it('gives each agent an intent with half as many calls again as it ever made', async () => {
     const { folder: made } = await learnFrom([
       ...times(5, { task: 'T1', path: '/a' }),
@@ -169,11 +189,63 @@ describe('learn', () => {
       leafOf(observedUse(), 5),
       { seq: 6, bytes: Buffer.from('not a leaf') },
       leafOf({ kind: 'use' }, 7),
+      // A clock that stood a year ahead: what comes after it counts.
+      leafOf(observedUse({ at: Number.MAX_SAFE_INTEGER }), 8),
+      leafOf(observedUse(), 9),
     ];
     const counts = { records: 0, uses: 0, foreign: 0, missing: 0 };
-    const span = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER };
-    expect([...usesIn([() => log], span, { counts, onRecord: () => undefined })]).toHaveLength(2);
-    expect(counts).toEqual({ records: 2, uses: 2, foreign: 2, missing: 3 });
+    const span = { fromMs: 0, toMs: Date.UTC(2100, 0, 1) };
+    expect([...usesIn([() => log], span, { counts, onRecord: () => undefined })]).toHaveLength(3);
+    expect(counts).toEqual({ records: 3, uses: 3, foreign: 2, missing: 3 });
+  });
+
+  it('counts no call as a habit that failed upstream, or whose allow was withdrawn', async () => {
+    const calls = times(5, { path: '/works' });
+    const failed = times(4, { path: '/fails' });
+    const withdrawn = times(4, { path: '/withdrawn' });
+    const records = [
+      ...calls,
+      ...failed,
+      ...withdrawn,
+      ...calls.map(outcome(200)),
+      ...failed.map((use, n) => outcome([404, 403, 503, null][n] ?? null)(use)),
+      ...withdrawn.map((use) => ({
+        ...use,
+        decision: 'deny',
+        reason: 'ledger.unavailable',
+        withdraws: use.decisionId,
+      })),
+    ];
+    const made = await learnFrom([...calls, ...failed, ...withdrawn], { sources: [logOf(records)] });
+    expect(made.folder.accepted.servers.flatMap(({ actions }) => actions.map(({ name }) => name))).toEqual([
+      'GET /works',
+    ]);
+    expect(Object.fromEntries(made.seen.left)).toMatchObject({
+      'that failed upstream: refused, unknown there, or not answered': 4,
+      'whose allow was withdrawn': 4,
+    });
+  });
+
+  it('adds the calls that an agent makes in one hour through several sidecars', async () => {
+    const logs = [0, 1, 2].map(() => times(6, { path: '/a' }));
+    const made = await learnFrom(logs.flat(), { sources: logs.map((records) => logOf(records)) });
+    const [name = ''] = made.folder.intents.values();
+    expect(made.folder.files.get(name)).toContain('max_calls: 27 # 18 calls were the most');
+  });
+
+  it('leaves room for what others call if one agent calls more hosts, tools and paths than a catalog has', async () => {
+    const flood = 'spiffe://acme.test/ns/b/sa/flood';
+    const made = await learnFrom([
+      ...Array.from({ length: 200 }, (_, n) => observedUse({ agent: flood, host: `h${n}.acme.test`, path: '/a' })),
+      ...Array.from({ length: 12_000 }, (_, n) => observedUse({ agent: flood, ...tool(`tool_${n}`) })),
+      ...times(3, { path: '/orders' }),
+      ...times(3, tool('search_orders')),
+    ]);
+    const permitted = made.folder.permits.filter(({ agents, undecided }) => agents.includes(one) && undecided === null);
+    expect(permitted.flatMap(({ lines }) => lines.map(({ action }) => action.name)).toSorted()).toEqual([
+      'GET /orders',
+      'search_orders',
+    ]);
   });
 
   it('takes what collides with another route out of force, as the catalog says', async () => {

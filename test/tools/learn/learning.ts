@@ -1,10 +1,12 @@
 /** Learning from records that a test makes. */
+import type { Command } from '../../../src/cli/command.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
 import { NO_DESCRIPTIONS } from '../../../src/tools/learn/descriptions/api-descriptions.ts';
 import { learn } from '../../../src/tools/learn/learn.ts';
 import type { Learnt, LearnRequest } from '../../../src/tools/learn/learn.ts';
 import type { RecordSource } from '../../../src/tools/learn/record-window.ts';
 import { must } from '../../builders/must.ts';
+import { ran } from '../../cli/ledgers.ts';
 
 /** The leaf of a record as a ledger has it. */
 export const leafOf = (record: object, seq: number): { readonly seq: number; readonly bytes: Uint8Array } => ({
@@ -36,6 +38,7 @@ export const learningFrom = (
     described: NO_DESCRIPTIONS,
     descriptorFiles: new Map(),
     operationOf: () => null,
+    beside: null,
     onProgress: () => undefined,
     ...change,
   });
@@ -79,3 +82,19 @@ export const observedUse = (change: Partial<UseRecord> = {}): UseRecord => {
 /** The same call several times. */
 export const times = (count: number, change: Partial<UseRecord>): readonly UseRecord[] =>
   Array.from({ length: count }, () => observedUse(change));
+
+/** Runs a command on a folder, as a user would. */
+export const ranOn = ({ run }: Pick<Command, 'run'>, folder: string): ReturnType<typeof ran> =>
+  ran(
+    async (args, io) =>
+      run(args, {
+        ...io,
+        command: [],
+        runtimeVersion: '26.0.0',
+        ended: () => new Promise(() => {}),
+        onHurry: () => () => undefined,
+        onReload: () => undefined,
+        onSignal: () => () => undefined,
+      }),
+    folder,
+  );

@@ -1,21 +1,29 @@
 import { describe, expect, it } from '@jest/globals';
-import { PathTrie } from '../../../src/tools/learn/path-trie.ts';
+import type { LearntCall } from '../../../src/tools/learn/learnt-call.ts';
+import { PathTrie } from '../../../src/tools/learn/seen/path-trie.ts';
 import { NO_SHAPE } from '../../../src/tools/learn/read-shape.ts';
-import { Room } from '../../../src/tools/learn/seen-calls.ts';
+import { NODE_BYTES, Room } from '../../../src/tools/learn/seen/room.ts';
 
-const routesOf = (paths: readonly string[], room = new Room()): readonly string[] => {
-  const trie = new PathTrie(room);
-  for (const path of paths)
-    trie.add({
-      agent: 'spiffe://acme.test/a',
-      at: 1,
-      task: null,
-      host: 'a.test',
-      method: 'GET',
-      path,
-      shape: NO_SHAPE,
-    });
-  return trie.routes().map(({ template, isUnknown }) => `${template}${isUnknown ? ' ?' : ''}`);
+const callOf = (path: string, agent = 'spiffe://acme.test/a'): LearntCall => ({
+  agent,
+  at: 1,
+  task: null,
+  host: 'a.test',
+  method: 'GET',
+  path,
+  shape: NO_SHAPE,
+  action: null,
+  would: 'action.unknown',
+  policySet: null,
+});
+
+const shown = (trie: PathTrie): readonly string[] =>
+  trie.routes().map(({ template, isUnknown }) => `${template}${isUnknown ? ' ?' : ''}`);
+
+const routesOf = (paths: readonly string[]): readonly string[] => {
+  const trie = new PathTrie(new Room());
+  for (const path of paths) trie.add(callOf(path));
+  return shown(trie);
 };
 
 const many = (count: number, of: (n: number) => string): readonly string[] =>
@@ -54,10 +62,46 @@ describe('PathTrie', () => {
     expect(routesOf([...names, ...names, ...names, ...names])).toHaveLength(30);
   });
 
-  it('takes no more than there is room for', () => {
-    const paths = many(500, (n) => `/${'x'.repeat(n % 50)}a/${'y'.repeat(Math.floor(n / 50))}b`);
-    const room = new Room(60);
-    routesOf(paths, room);
-    expect(room.take(5)).toBe(false);
+  it('takes no more than there is room for, and of one agent a tenth of it', () => {
+    const room = new Room(1_000 * NODE_BYTES);
+    const trie = new PathTrie(room);
+    const added = (agent: string) =>
+      many(500, (n) => `/${'x'.repeat(n % 50)}a/${'y'.repeat(Math.floor(n / 50))}b`).filter((path) =>
+        trie.add(callOf(`${path}/${agent}`, agent)),
+      ).length;
+    const first = added('spiffe://acme.test/flood');
+    expect(first).toBeLessThan(40);
+    expect(added('spiffe://acme.test/other')).toBeGreaterThan(10);
+  });
+
+  // Issue 41: no policy that widens.
+  it('makes no parameter of what one agent calls by what another calls', () => {
+    const trie = new PathTrie(new Room());
+    for (const path of ['/orders/7', '/orders/8', '/orders/9', '/payments/7', '/admin/users'])
+      for (let n = 0; n < 5; n += 1) trie.add(callOf(path, 'spiffe://acme.test/honest'));
+    for (const path of many(300, (n) => `/random-${n}/7`)) trie.add(callOf(path, 'spiffe://acme.test/astray'));
+    for (const path of many(40, (n) => `/orders/x-${n}`)) trie.add(callOf(path, 'spiffe://acme.test/astray'));
+    for (const path of ['/tickets/7', '/notes/7']) trie.add(callOf(path, 'spiffe://acme.test/honest'));
+    const of = (agent: string) =>
+      trie
+        .routes()
+        .filter(({ calls }) => calls.agents.has(`spiffe://acme.test/${agent}`))
+        .map(({ template }) => template);
+    expect(of('honest')).toEqual([
+      '/admin/users',
+      '/notes/{note:int}',
+      '/orders/{order:int}',
+      '/payments/{payment:int}',
+      '/tickets/{ticket:int}',
+    ]);
+    expect(of('astray')).toEqual(['/orders/{order:[a-z0-9-]{1,64}}', '/{id:[a-z0-9-]{1,64}}/{id-2:int}']);
+  });
+
+  it('takes words of a second agent that varies them too as values', () => {
+    const trie = new PathTrie(new Room());
+    for (const path of many(40, (n) => `/c/acme-${n}`)) trie.add(callOf(path, 'spiffe://acme.test/one'));
+    for (const path of many(5, (n) => `/c/beta-${n}`)) trie.add(callOf(path, 'spiffe://acme.test/two'));
+    for (const path of many(3, () => '/c/export')) trie.add(callOf(path, 'spiffe://acme.test/three'));
+    expect(shown(trie)).toEqual(['/c/export', '/c/{id:[a-z0-9-]{1,64}}']);
   });
 });

@@ -13,7 +13,7 @@ import { importedMcpTools } from '../../policy/import/mcp-tools.ts';
 import { importedOpenApi } from '../../policy/import/openapi.ts';
 import { importedProto } from '../../policy/import/proto.ts';
 import type { ApiDescriptions } from './api-descriptions.ts';
-import type { OperationOf } from '../observations.ts';
+import type { OperationOf } from '../seen/observations.ts';
 
 /** Files that describe APIs, as they are named on a command line. */
 export interface DescriptionFiles {

@@ -45,6 +45,16 @@ export async function readSuites(
   return findings.length > 0 ? { findings } : { files: names.length, cases, cedarTests };
 }
 
+/** The texts of the suites of a policy folder, by name; those that cannot be read are left out. */
+export async function suiteTexts(folder: string, disk: PolicyDisk = systemDisk): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>();
+  for (const name of await suiteNames(folder, disk)) {
+    const text = await textFrom(join(folder, name), disk);
+    if (typeof text === 'string') texts.set(name, text);
+  }
+  return texts;
+}
+
 function take<T>(
   read: readonly T[] | { readonly findings: readonly SourceFinding[] },
   into: T[],

@@ -1,11 +1,14 @@
-import { SEND_METHODS } from '../../core/action/a2a/a2a-methods.ts';
-import type { LearntCall } from './learnt-call.ts';
+import { SEND_METHODS } from '../../../core/action/a2a/a2a-methods.ts';
+import type { LearntCall } from '../learnt-call.ts';
 import { PathTrie } from './path-trie.ts';
+import { CALLS_BYTES, textBytes } from './room.ts';
+import type { Room } from './room.ts';
 import { SeenCalls } from './seen-calls.ts';
-import type { Room } from './seen-calls.ts';
 
-/** Most endpoints of MCP servers or A2A agents at one host. */
+/** Most endpoints of MCP servers or A2A agents at one host, and most that one agent is the first to call. */
 const MAX_ENDPOINTS = 16;
+const MAX_ENDPOINTS_AN_AGENT = 4;
+const MAX_ENDPOINT_PATH = 256;
 
 /** What a JSON-RPC call is to its endpoint: the session, a tool, or a method by name. */
 export type EndpointPart = 'session' | 'send' | `tool ${string}` | `method ${string}`;
@@ -22,6 +25,8 @@ export class SeenHost {
   readonly #room: Room;
   readonly #trie: PathTrie;
   readonly #endpoints = new Map<string, SeenEndpoint>();
+  /** How many of them each agent was the first to call. */
+  readonly #founded = new Map<string, number>();
   readonly #grpc = new Map<string, SeenCalls>();
   readonly #operations = new Map<string, SeenCalls>();
 
@@ -70,16 +75,24 @@ export class SeenHost {
     if (protocol === 'a2a' && part === 'session') return 'to an A2A agent, without a method';
     if (!WIRE_NAME.test(part) || HIDDEN.test(part)) return NAMELESS;
     const key = `${protocol} ${path}`;
-    const known = this.#endpoints.get(key);
-    if (known === undefined && this.#endpoints.size >= MAX_ENDPOINTS) return FULL;
-    const endpoint = known ?? { protocol, path, parts: new Map<EndpointPart, SeenCalls>() };
-    this.#endpoints.set(key, endpoint);
-    return this.#addTo(endpoint.parts, part, call);
+    const endpoint = this.#endpoints.get(key) ?? this.#founding(call, protocol);
+    return endpoint === null ? FULL : this.#addTo(endpoint.parts, part, call);
   }
 
-  #addTo<Key>(calls: Map<Key, SeenCalls>, key: Key, call: LearntCall): string | null {
+  /** A new endpoint; `null` if there is no room for it. */
+  #founding({ agent, path }: LearntCall, protocol: 'mcp' | 'a2a'): SeenEndpoint | null {
+    const founded = this.#founded.get(agent) ?? 0;
+    if (this.#endpoints.size >= MAX_ENDPOINTS || founded >= MAX_ENDPOINTS_AN_AGENT || path.length > MAX_ENDPOINT_PATH)
+      return null;
+    this.#founded.set(agent, founded + 1);
+    const endpoint: SeenEndpoint = { protocol, path, parts: new Map() };
+    this.#endpoints.set(`${protocol} ${path}`, endpoint);
+    return endpoint;
+  }
+
+  #addTo<Key extends string>(calls: Map<Key, SeenCalls>, key: Key, call: LearntCall): string | null {
     const known = calls.get(key);
-    if (known === undefined && !this.#room.take()) return FULL;
+    if (known === undefined && !this.#room.take(call.agent, CALLS_BYTES + textBytes(key))) return FULL;
     const seen = known ?? new SeenCalls();
     calls.set(key, seen);
     return seen.add(call, this.#room) ? null : FULL;

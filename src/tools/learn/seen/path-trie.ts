@@ -1,31 +1,18 @@
 import { areSlugs, isSlug, parameterTypeOf, segmentKindOf } from './segment-kind.ts';
 import type { ParameterKind, ParameterValues, SegmentKind } from './segment-kind.ts';
-import type { LearntCall } from './learnt-call.ts';
+import type { LearntCall } from '../learnt-call.ts';
+import { CALLS_BYTES, NODE_BYTES, ownText, textBytes } from './room.ts';
+import type { Room } from './room.ts';
 import { SeenCalls } from './seen-calls.ts';
-import type { Room } from './seen-calls.ts';
+import { agentsBelow, emptyNode } from './trie-node.ts';
+import type { TrieNode } from './trie-node.ts';
+import { areAmong, wordsThatVary } from './varying-words.ts';
 
-/** From this number of words on, of which half were seen at most twice, they are values of a parameter. */
-const MANY_WORDS = 12;
-/** Most words at one place that are kept apart while calls are read. */
+/** After each so many words at one place, those that vary become a parameter. */
 const MOST_WORDS = 32;
-/** Most words at one place, however often each was seen. */
+/** Most words at one place. */
 const MOST_TEXTS = 256;
 const MAX_SEGMENTS = 32;
-
-interface TrieNode {
-  hits: number;
-  readonly words: Map<string, TrieNode>;
-  readonly parameters: Map<ParameterKind, Parameter>;
-  /** By HTTP method. */
-  readonly ends: Map<string, SeenCalls>;
-}
-
-interface Parameter {
-  readonly node: TrieNode;
-  values: ParameterValues;
-}
-
-const emptyNode = (): TrieNode => ({ hits: 0, words: new Map(), parameters: new Map(), ends: new Map() });
 
 /** A path with a method, as the calls to it showed. */
 export interface SeenRoute {
@@ -37,7 +24,10 @@ export interface SeenRoute {
   readonly isUnknown: boolean;
 }
 
-/** The calls to one host as a tree of path segments, of bounded width: values of a parameter share a branch. */
+/**
+ * The calls to one host as a tree of path segments, of bounded width: values of a parameter share a branch. What one agent calls never makes a
+ * parameter of what another calls: whoever tries a thousand names must not widen what others are permitted.
+ */
 export class PathTrie {
   readonly #root = emptyNode();
   readonly #room: Room;
@@ -49,10 +39,12 @@ export class PathTrie {
   /** Adds a call. `false` if it has too many segments, or there is no room for another route. */
   add(call: LearntCall): boolean {
     const segments = call.path.slice(1).split('/');
-    if (segments.length > MAX_SEGMENTS || !this.#room.take(missingIn(this.#root, segments, call.method))) return false;
+    if (segments.length > MAX_SEGMENTS) return false;
+    const bytes = missingBytes(this.#root, segments, call);
+    if (bytes === null || (bytes > 0 && !this.#room.take(call.agent, bytes))) return false;
     let node = this.#root;
     for (const segment of segments) {
-      node = childOf(node, segment);
+      node = childOf(node, segment, call.agent);
       node.hits += 1;
     }
     const end = node.ends.get(call.method) ?? new SeenCalls();
@@ -60,26 +52,51 @@ export class PathTrie {
     return end.add(call, this.#room);
   }
 
-  /** The routes, in the order of their templates. Ends the reading: words with many values become parameters. */
+  /** The routes, in the order of their templates. Ends the reading: words that vary become parameters. */
   routes(): readonly SeenRoute[] {
     settle(this.#root);
-    const routes = [...routesFrom(this.#root, [], { names: [], isUnknown: false })];
-    return routes.toSorted((a, b) =>
-      a.template === b.template ? (a.method < b.method ? -1 : 1) : a.template < b.template ? -1 : 1,
-    );
+    return [...routesFrom(this.#root, [], { names: [], isUnknown: false })].toSorted(byTemplate);
   }
 }
 
-/** How many nodes and ends a path lacks. */
-function missingIn(root: TrieNode, segments: readonly string[], method: string): number {
+/** Of two kinds of values at one place the one of more agents comes first: the catalog refuses the second if they overlap. */
+const byTemplate = (one: SeenRoute, other: SeenRoute): number => {
+  const [a, b] = [typeless(one.template), typeless(other.template)];
+  if (a !== b) return a < b ? -1 : 1;
+  const [mine, others] = [one.calls.agents.size, other.calls.agents.size];
+  if (one.template !== other.template && mine !== others) return others - mine;
+  return one.template === other.template
+    ? one.method < other.method
+      ? -1
+      : 1
+    : one.template < other.template
+      ? -1
+      : 1;
+};
+
+const typeless = (template: string): string =>
+  template
+    .split('/')
+    .map((piece) => (piece.startsWith('{') ? piece.slice(0, piece.indexOf(':')) : piece))
+    .join('/');
+
+/** How many bytes a path lacks; `null` if a place of it can have no further word. */
+function missingBytes(
+  root: TrieNode,
+  segments: readonly string[],
+  { method, agent }: Pick<LearntCall, 'method' | 'agent'>,
+): number | null {
   let node = root;
   for (const [index, segment] of segments.entries()) {
-    const kind = parameterKindOf(node, segment);
+    const kind = parameterKindOf(node, segment, agent);
     const next = kind === null ? node.words.get(segment) : node.parameters.get(kind)?.node;
-    if (next === undefined) return segments.length - index + 1;
+    if (next === undefined) {
+      if (kind === null && node.words.size >= MOST_TEXTS && !canFold(node)) return null;
+      return segments.slice(index).reduce((sum, one) => sum + NODE_BYTES + textBytes(one), CALLS_BYTES);
+    }
     node = next;
   }
-  return node.ends.has(method) ? 0 : 1;
+  return node.ends.has(method) ? 0 : CALLS_BYTES;
 }
 
 const KIND_OF: Readonly<Record<Exclude<SegmentKind, 'word'>, ParameterKind>> = {
@@ -92,25 +109,28 @@ const KIND_OF: Readonly<Record<Exclude<SegmentKind, 'word'>, ParameterKind>> = {
   other: 'unknown',
 };
 
-/** The kind of the parameter that a segment is a value of; `null` if it is text of the path. */
-function parameterKindOf({ words, parameters }: TrieNode, segment: string): ParameterKind | null {
+/** The kind of the parameter that a segment is a value of, if this agent calls it; `null` if it is text of the path. */
+function parameterKindOf({ words, parameters }: TrieNode, segment: string, agent: string): ParameterKind | null {
   if (segment === '') return null;
   const kind = segmentKindOf(segment);
   if (kind !== 'word') return KIND_OF[kind];
   if (words.has(segment)) return null;
-  if (parameters.has('slug') && isSlug(segment)) return 'slug';
-  return parameters.has('unknown') ? 'unknown' : null;
+  const own = (of: ParameterKind): boolean => parameters.get(of)?.agents.has(agent) === true;
+  if (own('slug') && isSlug(segment)) return 'slug';
+  return own('unknown') ? 'unknown' : null;
 }
 
-function childOf(node: TrieNode, segment: string): TrieNode {
-  const kind = parameterKindOf(node, segment);
+function childOf(node: TrieNode, segment: string, agent: string): TrieNode {
+  const kind = parameterKindOf(node, segment, agent);
   if (kind !== null) return branchOf(node, kind, valuesOf([segment]));
   const known = node.words.get(segment);
   if (known !== undefined) return known;
+  // Looked at now and then: each look reads all that is below.
+  if (node.words.size > 0 && node.words.size % MOST_WORDS === 0 && foldWords(node))
+    return childOf(node, segment, agent);
   const next = emptyNode();
-  node.words.set(segment, next);
-  if (node.words.size <= MOST_WORDS || (!areRare(node) && node.words.size <= MOST_TEXTS)) return next;
-  return foldWords(node);
+  node.words.set(ownText(segment), next);
+  return next;
 }
 
 const valuesOf = (texts: readonly string[]): ParameterValues => ({
@@ -132,24 +152,25 @@ function branchOf({ parameters }: TrieNode, kind: ParameterKind, values: Paramet
     return known.node;
   }
   const node = emptyNode();
-  parameters.set(kind, { node, values });
+  parameters.set(kind, { node, values, agents: new Set() });
   return node;
 }
 
-/** Whether at least half of the words at a place were seen at most twice. Names of collections are seen again and again. */
-const areRare = ({ words }: TrieNode): boolean =>
-  [...words.values()].filter(({ hits }) => hits <= 2).length * 2 >= words.size;
+const canFold = (node: TrieNode): boolean => wordsThatVary(node).words.length > 0;
 
-/** Makes the words at a place the values of one parameter; text that ends the path with `/` stays. */
-function foldWords(node: TrieNode): TrieNode {
-  const words = [...node.words].filter(([word]) => word !== '');
-  const texts = words.map(([word]) => word);
-  const into = branchOf(node, areSlugs(texts) ? 'slug' : 'unknown', valuesOf(texts));
-  for (const [word, child] of words) {
-    merge(into, child);
+/** Makes the words at a place that vary the values of one parameter; `false` if none do. Text that ends the path with `/` stays. */
+function foldWords(node: TrieNode): boolean {
+  const { words, agents } = wordsThatVary(node);
+  if (words.length === 0) return false;
+  const kind = areSlugs(words) ? 'slug' : 'unknown';
+  const into = branchOf(node, kind, valuesOf(words));
+  for (const agent of agents) node.parameters.get(kind)?.agents.add(agent);
+  for (const word of words) {
+    const child = node.words.get(word);
+    if (child !== undefined) merge(into, child);
     node.words.delete(word);
   }
-  return into;
+  return true;
 }
 
 function merge(into: TrieNode, from: TrieNode): void {
@@ -159,12 +180,13 @@ function merge(into: TrieNode, from: TrieNode): void {
     if (known === undefined) into.words.set(word, child);
     else merge(known, child);
   }
-  for (const [kind, { node, values }] of from.parameters) {
+  for (const [kind, parameter] of from.parameters) {
     const known = into.parameters.get(kind);
-    if (known === undefined) into.parameters.set(kind, { node, values });
+    if (known === undefined) into.parameters.set(kind, parameter);
     else {
-      known.values = bothValues(known.values, values);
-      merge(known.node, node);
+      known.values = bothValues(known.values, parameter.values);
+      for (const agent of parameter.agents) known.agents.add(agent);
+      merge(known.node, parameter.node);
     }
   }
   for (const [method, calls] of from.ends) {
@@ -174,7 +196,7 @@ function merge(into: TrieNode, from: TrieNode): void {
   }
 }
 
-/** Kinds whose values are also values of the kind that absorbs them, where a place has both. */
+/** Kinds whose values are also values of the kind that absorbs them, if a place has both. */
 const ABSORBED: readonly (readonly [ParameterKind, readonly ParameterKind[]])[] = [
   ['slug', ['integer', 'digits', 'uuid', 'date', 'hex']],
   ['hex', ['integer', 'digits']],
@@ -182,14 +204,15 @@ const ABSORBED: readonly (readonly [ParameterKind, readonly ParameterKind[]])[] 
 ];
 
 function settle(node: TrieNode): void {
-  const words = [...node.words.keys()].filter((word) => word !== '');
-  if (words.length >= MANY_WORDS && areRare(node) && areSlugs(words)) foldWords(node);
+  foldWords(node);
   for (const [kind, absorbed] of ABSORBED) {
     const whole = node.parameters.get(kind);
     if (whole === undefined) continue;
+    const agents = agentsBelow(whole.node);
     for (const other of absorbed) {
       const part = node.parameters.get(other);
-      if (part === undefined) continue;
+      // An agent that was seen with whole numbers alone is permitted no more than these.
+      if (part === undefined || !areAmong(agentsBelow(part.node), agents)) continue;
       whole.values = bothValues(whole.values, part.values);
       merge(whole.node, part.node);
       node.parameters.delete(other);

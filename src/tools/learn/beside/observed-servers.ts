@@ -1,0 +1,30 @@
+import { isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import type { AcceptedCatalog } from '../accepted-catalog.ts';
+
+/**
+ * The text of `enforcement.yaml` with the ids of new servers in place of the hosts that they take over, and beside patterns of hosts; `null` if nothing
+ * changes. An entry that names a host covers no call of a server that the catalog has: without this, taking the learnt catalog over would enforce
+ * all of them at once.
+ */
+export function withLearntServers(text: string, { servers, catalog }: AcceptedCatalog): string | null {
+  const document = parseDocument(text);
+  const entries = document.get('observe', true);
+  const made = servers.filter(({ id, known }) => known === null && catalog.servers.has(id));
+  let isChanged = false;
+  for (const entry of isSeq(entries) ? entries.items : []) {
+    const named = isMap(entry) ? entry.get('servers', true) : null;
+    if (!isSeq(named)) continue;
+    const names = named.items.flatMap((item) => (isScalar(item) && typeof item.value === 'string' ? [item.value] : []));
+    const covered = made.filter(({ host }) => names.some((name) => isOf(name, host)));
+    if (covered.length === 0) continue;
+    const hosts = new Set(covered.map(({ host }) => host));
+    named.items = named.items.filter((item) => !(isScalar(item) && hosts.has(String(item.value))));
+    for (const { id } of covered) if (!names.includes(id)) named.add(id);
+    isChanged = true;
+  }
+  return isChanged ? document.toString({ lineWidth: 0 }) : null;
+}
+
+/** Whether a host is one that an entry names: `legacy.acme.test`, or below `*.acme.test`. */
+const isOf = (name: string, host: string): boolean =>
+  name === host || (name.startsWith('*.') && host.endsWith(name.slice(1)));

@@ -1,0 +1,13 @@
+import type { ArgumentSpec } from '../../../core/action/catalog/catalog-arguments.ts';
+import type { CatalogAction } from '../../../core/action/catalog/catalog.ts';
+import { AMOUNTS } from '../guessed-risk.ts';
+
+/**
+ * The argument whose sum `max_amount` bounds: a `long` or a `decimal` that is named like an amount, or of an action of high risk the first that
+ * is not in its path. `null` if it has none.
+ */
+export function summedArgument({ args, risk }: Pick<CatalogAction, 'args' | 'risk'>): ArgumentSpec | null {
+  const numbers = args.filter(({ type, from }) => (type === 'long' || type === 'decimal') && from !== 'path');
+  const named = numbers.find(({ name }) => AMOUNTS.has(name.toLowerCase()));
+  return named ?? (risk === 'high' ? (numbers[0] ?? null) : null);
+}

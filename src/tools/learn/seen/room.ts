@@ -1,0 +1,40 @@
+/** Bytes that one node of a path takes, with its maps. */
+export const NODE_BYTES = 800;
+/** Bytes that one action takes. */
+export const CALLS_BYTES = 1_200;
+/** Bytes that one agent at one action takes, with what is written of it: its lines of a policy, an intent and tests. */
+export const AGENT_BYTES = 1_600;
+
+const MIB = 1_024 * 1_024;
+/** The part of the room that one agent can take: a tenth. */
+const SHARES = 10;
+
+/** Bytes that a text takes beside what holds it. */
+export const textBytes = (text: string): number => 64 + 2 * text.length;
+
+/**
+ * Room for what is kept of calls, in bytes as estimated, 64 MiB by default. It bounds the memory of all hosts together. One agent takes at most a
+ * tenth: whoever calls all there is takes no room from others.
+ */
+export class Room {
+  #left: number;
+  readonly #share: number;
+  readonly #taken = new Map<string, number>();
+
+  constructor(bytes = 64 * MIB) {
+    this.#left = bytes;
+    this.#share = bytes / SHARES;
+  }
+
+  /** Takes room for an agent; `false` if there is too little left, or the agent has its share. */
+  take(agent: string, bytes: number): boolean {
+    const taken = (this.#taken.get(agent) ?? 0) + bytes;
+    if (this.#left < bytes || taken > this.#share) return false;
+    this.#left -= bytes;
+    this.#taken.set(agent, taken);
+    return true;
+  }
+}
+
+/** A text that holds no other in memory: a piece of a text holds the whole of it. */
+export const ownText = (text: string): string => Buffer.from(text, 'utf8').toString('utf8');

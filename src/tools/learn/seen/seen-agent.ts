@@ -1,0 +1,54 @@
+import type { LearntCall } from '../learnt-call.ts';
+import type { Span } from '../record-window.ts';
+import { ownText } from './room.ts';
+import { seenAgain } from '../sightings.ts';
+import type { Sightings } from '../sightings.ts';
+
+const HOUR_MS = 3_600_000;
+/** Most hours that are counted apart: of a span above 90 days each count is of several hours. */
+const MAX_HOURS = 2_160;
+/** Tasks of one agent that are counted at the same time. */
+const MAX_TASKS = 64;
+
+/** What was seen of one agent: how often, and how many calls one piece of its work took. */
+export class SeenAgent {
+  readonly id: string;
+  sightings: Sightings | undefined = undefined;
+  /** Most calls in one task, and of calls without a task in one hour. */
+  mostCalls = 0;
+  readonly #fromMs: number;
+  readonly #hourMs: number;
+  /** Calls without a task by the hour: the logs of several sidecars are read one after the other. */
+  readonly #hours: Uint32Array;
+  /** Calls of its last tasks. */
+  readonly #tasks = new Map<string, number>();
+
+  /** @param span of the calls that are added */
+  constructor(id: string, { fromMs, toMs }: Span) {
+    this.id = ownText(id);
+    this.#fromMs = fromMs;
+    const hours = Math.max(1, Math.ceil((toMs - fromMs) / HOUR_MS));
+    this.#hourMs = HOUR_MS * Math.ceil(hours / MAX_HOURS);
+    this.#hours = new Uint32Array(Math.min(hours, MAX_HOURS));
+  }
+
+  add({ at, task }: LearntCall): void {
+    this.sightings = seenAgain(this.sightings, at);
+    this.mostCalls = Math.max(this.mostCalls, task === null ? this.#countedInHour(at) : this.#countedInTask(task));
+  }
+
+  #countedInHour(at: number): number {
+    const hour = Math.min(this.#hours.length - 1, Math.max(0, Math.floor((at - this.#fromMs) / this.#hourMs)));
+    const count = (this.#hours[hour] ?? 0) + 1;
+    this.#hours[hour] = count;
+    return count;
+  }
+
+  #countedInTask(task: string): number {
+    const count = (this.#tasks.get(task) ?? 0) + 1;
+    this.#tasks.delete(task);
+    this.#tasks.set(task, count);
+    if (this.#tasks.size > MAX_TASKS) this.#tasks.delete(this.#tasks.keys().next().value ?? '');
+    return count;
+  }
+}

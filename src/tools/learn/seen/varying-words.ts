@@ -1,0 +1,65 @@
+import { areSlugs, isSlug } from './segment-kind.ts';
+import { agentsBelow } from './trie-node.ts';
+import type { TrieNode } from './trie-node.ts';
+
+/** From this number of words on that were seen at most twice, words at one place may be values of a parameter. */
+const MANY_WORDS = 12;
+/** From this number on of such words of its own, an agent calls a parameter. */
+const OWN_WORDS = 3;
+const RARE = 2;
+/** From this number on, plain words may be values too: of unknown kind. */
+const MANY_PLAIN_WORDS = 32;
+
+/** Words at one place that are values, and the agents all of whose new words there are values too. */
+export interface VaryingWords {
+  readonly words: readonly string[];
+  readonly agents: ReadonlySet<string>;
+}
+
+const NONE: VaryingWords = { words: [], agents: new Set() };
+
+interface PlacedWord {
+  readonly word: string;
+  /** Whether it was seen at most twice. */
+  readonly isRare: boolean;
+  readonly agents: ReadonlySet<string>;
+}
+
+/**
+ * The words at a place that are values of a parameter: those seen at most twice that have a digit (`acme-17`), and all words of agents that call at
+ * least three such words, if these are many. A plain word of another agent stays text, however much others vary theirs: it may be the name of a
+ * collection.
+ */
+export function wordsThatVary(node: TrieNode): VaryingWords {
+  const isKnown = node.parameters.has('slug') || node.parameters.has('unknown');
+  const placed = [...node.words]
+    .filter(([word]) => word !== '')
+    .map(([word, child]): PlacedWord => ({ word, isRare: child.hits <= RARE, agents: agentsBelow(child) }));
+  const users = usersOf(placed);
+  const values = placed.filter(
+    ({ word, isRare, agents }) => areAmong(agents, users) || (isRare && isSlug(word) && /[0-9]/.test(word)),
+  );
+  const rare = values.filter(({ isRare }) => isRare).length;
+  const words = values.map(({ word }) => word);
+  if (isKnown ? words.length === 0 : rare < MANY_WORDS || rare * 2 < callsBeside(placed, users)) return NONE;
+  // Plain words may as well be names of collections: only very many are taken together, for a person to decide.
+  return areSlugs(words) || words.length >= MANY_PLAIN_WORDS ? { words, agents: users } : NONE;
+}
+
+/** Agents that call at least three words that were seen at most twice. */
+function usersOf(placed: readonly PlacedWord[]): ReadonlySet<string> {
+  const counts = new Map<string, number>();
+  for (const { isRare, agents } of placed)
+    if (isRare) for (const agent of agents) counts.set(agent, (counts.get(agent) ?? 0) + 1);
+  return new Set([...counts].flatMap(([agent, count]) => (count >= OWN_WORDS ? [agent] : [])));
+}
+
+/** How many words these agents call; all words if there are none. */
+const callsBeside = (placed: readonly PlacedWord[], users: ReadonlySet<string>): number =>
+  users.size === 0
+    ? placed.length
+    : placed.filter(({ agents }) => [...agents].some((agent) => users.has(agent))).length;
+
+/** Whether all of some agents are among others. */
+export const areAmong = (some: ReadonlySet<string>, others: ReadonlySet<string>): boolean =>
+  [...some].every((agent) => others.has(agent));
