@@ -1,4 +1,5 @@
 /** `remit inventory`: list agents, users, servers, tools and grants, and when each was last used. */
+import type { LogReader } from '../core/ledger/log/log-reader.ts';
 import { aligned, printable } from '../core/ledger/timeline-text.ts';
 import { compileForTool } from '../core/policy/loading/compile.ts';
 import { policySetFrom } from '../core/policy/loading/load.ts';
@@ -6,9 +7,11 @@ import type { PolicySet } from '../core/policy/loading/load.ts';
 import { systemPorts } from '../core/runtime/ports.ts';
 import { Inventory } from '../tools/learn/inventory/inventory.ts';
 import type { InventoryRow } from '../tools/learn/inventory/inventory.ts';
-import { ledgerSource, receivedSource, recordsIn } from '../tools/learn/record-window.ts';
+import { instantOf, ledgerSource, receivedSource, recordsIn } from '../tools/learn/record-window.ts';
 import type { ReadCounts, RecordSource } from '../tools/learn/record-window.ts';
 import { withoutUnused } from '../tools/learn/inventory/unused-grants.ts';
+import { runSuites } from '../tools/policy/cases/run-suites.ts';
+import { readSuites } from '../tools/policy/cases/suite-source.ts';
 import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger/ledger-source.ts';
@@ -26,7 +29,8 @@ usage: remit inventory [FOLDER] [--unused TIME] [--patch] [OPTION ...]
   FOLDER              the policy folder; default \`cedar-policies\`
   --unused TIME       only what was not used for so long: 30d, 12h, or since an instant
   --patch             print a patch for FOLDER instead: permits that permitted nothing in that time are taken out, and of the
-                      others the actions that they list and never permitted. It only narrows, and what it leaves loads
+                      others the actions that they list and never permitted. It only narrows, and what it leaves loads.
+                      Refused if the records do not reach back so far, or some are missing
 ${LEDGER_HELP}
 ${RECEIVED_HELP}
   --json              one object: since, read {records, uses, foreign, missing}, rows; each {kind, id, uses, first, last, known}
@@ -86,7 +90,11 @@ async function listed(args: readonly string[], io: Io): Promise<CommandRefusal |
     for (const record of recordsIn(sources, span, { counts, onRecord: progressOf(io) })) inventory.add(record, set);
     if (counts.missing > 0) io.err(`${NAME}: ${counts.missing} records are missing between others`);
     if (counts.foreign > 0) io.err(`${NAME}: ${counts.foreign} records could not be parsed`);
-    if (patch) return printPatch(set, inventory, io);
+    if (inventory.left > 0) io.err(`${NAME}: ${inventory.left} names found no room, or were too long`);
+    if (patch) {
+      const why = whyUnknown(log, sinceMs, counts);
+      return why === null ? printPatch(set, inventory, io) : taskRefusal(why, EXIT.no);
+    }
     const rows = inventory
       .rows(set)
       .filter(({ seen }) => unused === undefined || seen === null || seen.lastMs < sinceMs);
@@ -94,6 +102,16 @@ async function listed(args: readonly string[], io: Io): Promise<CommandRefusal |
     else for (const line of aligned([HEAD, ...rows.map(cellsOf)])) io.out(line);
     return null;
   });
+}
+
+/** Why records do not show what was unused; `null` if they do. A patch made of a part would take away what is used. */
+function whyUnknown(log: LogReader, sinceMs: number, { missing, foreign }: ReadCounts): string | null {
+  if (missing > 0 || foreign > 0) return 'no patch: records are missing or cannot be parsed, and may be of uses';
+  const [first] = log.found({}, { isNewestFirst: false }).take(1);
+  const firstMs = first === undefined ? null : instantOf(first.bytes);
+  if (firstMs !== null && firstMs <= sinceMs) return null;
+  const begin = firstMs === null ? 'there are no records' : `the records begin at ${new Date(firstMs).toISOString()}`;
+  return `no patch: ${begin}, and --unused names an earlier time`;
 }
 
 const PROGRESS_EVERY = 10_000;
@@ -113,8 +131,27 @@ async function printPatch(set: PolicySet, inventory: Inventory, io: Io): Promise
   if ('findings' in left)
     return taskRefusal(`what is left would not load: ${left.findings[0]?.message ?? ''}`, EXIT.no);
   for (const { patch } of narrowed) io.out(patch);
+  for (const line of await brokenCases(set, left)) io.err(line);
   return null;
 }
+
+/** The test cases of a folder that passed, and fail once it is narrowed: they expect what is taken out to be allowed. */
+async function brokenCases(set: PolicySet, left: PolicySet): Promise<readonly string[]> {
+  const suites = await readSuites(set.source.folder);
+  if ('findings' in suites) return [];
+  const failedUnder = (policies: PolicySet): ReadonlySet<string> => {
+    const result = runSuites(suites, policies, { isUnlistedTried: false, onProgress: () => undefined });
+    const cases = 'problem' in result ? [] : result.cases.filter(({ status }) => status === 'failed');
+    return new Set(cases.map(({ file, line, name }) => `${file}:${line}: ${name}`));
+  };
+  const before = failedUnder(set);
+  const broken = [...failedUnder(left)].filter((one) => !before.has(one));
+  const shown = broken.slice(0, MAX_CASES).map((one) => printable(`${NAME}: expects what is taken out: ${one}`));
+  return broken.length > shown.length ? [...shown, `${NAME}: and ${broken.length - shown.length} cases more`] : shown;
+}
+
+/** Most test cases that are named. */
+const MAX_CASES = 20;
 
 const HEAD = ['KIND', 'NAME', 'USES', 'LAST USED', ''] as const;
 

@@ -2,6 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { policyLint } from '../../../src/cli/policy/policy-lint.ts';
+import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
+import { policyValidateCommand } from '../../../src/cli/policy/policy-validate.ts';
+import { isDeny } from '../../../src/core/decision/decision.ts';
+import { spiffeIdFrom } from '../../../src/core/identity/spiffe-id.ts';
+import { loadPolicies } from '../../../src/core/policy/loading/load.ts';
+import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
+import { isProblem } from '../../../src/core/runtime/problem.ts';
+import { rehearse } from '../../../src/tools/policy/cases/rehearse.ts';
+import { plainCircumstances } from '../../../src/tools/policy/cases/test-case.ts';
 import { runInventory } from '../../../src/cli/inventory.ts';
 import { Inventory } from '../../../src/tools/learn/inventory/inventory.ts';
 import type { ReadRecord } from '../../../src/tools/learn/record-window.ts';
@@ -11,7 +21,7 @@ import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { ran } from '../../cli/ledgers.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
-import { observedUse } from './learning.ts';
+import { observedUse, ranOn } from './learning.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -79,6 +89,8 @@ describe('Inventory', () => {
   });
 });
 
+const ago = (days: number) => encoded(used({ at: Date.now() - days * 86_400_000 })).bytes;
+
 const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line.trim() !== '');
 
 describe('withoutUnused', () => {
@@ -112,7 +124,10 @@ describe('remit inventory', () => {
   it('prints a list, and a patch for what was not used', async () => {
     const within = folder();
     const log = mustOpenLog(settingsIn(within));
-    log.append([{ bytes: encoded(used({ at: Date.now() - 3_600_000 })).bytes, outbox: null }], 'f'.repeat(32));
+    log.append(
+      [40, 1].map((days) => ({ bytes: ago(days), outbox: null })),
+      'f'.repeat(32),
+    );
     log.close();
     const set = folder();
     await writeFile(join(set, 'actions.yaml'), await readFile('cedar-policies/actions.yaml'));
@@ -126,5 +141,60 @@ describe('remit inventory', () => {
     expect(patch).toMatchObject({ exit: 0, err: '' });
     expect(patch.out).toContain('-@id("pays")');
     expect(await ran(runInventory, set, ...ledger, '--patch')).toMatchObject({ exit: 2 });
+    // Nobody knows what was used before the first record.
+    expect(await ran(runInventory, set, ...ledger, '--unused', '90d', '--patch')).toMatchObject({
+      exit: 1,
+      out: '',
+      err: expect.stringContaining('the records begin at'),
+    });
   });
+
+  it('makes a patch that denies the unused and nothing else, and leaves a folder that passes', async () => {
+    const within = folder();
+    const log = mustOpenLog(settingsIn(within));
+    const records = [
+      used({ at: Date.now() - 40 * 86_400_000, action: 'payments.create', policyIds: ['pays'] }),
+      used({ at: Date.now() - 86_400_000 }),
+      // What would be allowed while observing is used too.
+      used({ at: Date.now() - 86_400_000, action: 'files.list', agent: 'spiffe://acme.test/x' }),
+    ];
+    log.append(
+      records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
+      'f'.repeat(32),
+    );
+    log.close();
+    const set = folder();
+    await writeFile(join(set, 'actions.yaml'), await readFile('cedar-policies/actions.yaml'));
+    await writeFile(join(set, 'all.cedar'), policies);
+    const listed = `cases:\n  - { name: lists, agent: '${agent}', action: files.list, expect: allow }\n`;
+    const pays = `  - { name: pays, agent: '${agent}', action: payments.create, expect: allow }\n`;
+    const reads = `  - { name: reads, agent: '${agent}', action: files.read, expect: allow }\n`;
+    await writeFile(join(set, 'all.test.yaml'), `${listed}${pays}${reads}`);
+    const args = [set, '--ledger', join(within, 'ledger'), '--unused', '30d', '--patch'];
+    const patch = await ran(runInventory, ...args);
+    expect(patch.exit).toBe(0);
+    expect(lines(patch.err)).toEqual([
+      expect.stringMatching(/expects what is taken out: .*all\.test\.yaml:3: pays/),
+      expect.stringMatching(/expects what is taken out: .*all\.test\.yaml:4: reads/),
+    ]);
+    const before = await loadPolicies(set);
+    execFileSync('git', ['apply', '-'], { cwd: set, input: patch.out });
+    const after = await loadPolicies(set);
+    if ('findings' in before || 'findings' in after) throw new Error('a set does not load');
+    const allowed = (policySet: PolicySet): readonly string[] =>
+      [...policySet.catalog.actions.keys()].filter((action) => {
+        const caller = spiffeIdFrom(agent);
+        const rehearsal = isDeny(caller)
+          ? null
+          : rehearse({ kind: 'action', action, args: {} }, plainCircumstances(caller), policySet);
+        return rehearsal !== null && !isProblem(rehearsal) && !isDeny(rehearsal.decision);
+      });
+    expect([allowed(before), allowed(after)]).toEqual([
+      expect.arrayContaining(['files.list', 'files.read', 'payments.create']),
+      ['files.list'],
+    ]);
+    await writeFile(join(set, 'all.test.yaml'), listed);
+    for (const command of [policyValidateCommand, policyLint, policyTestCommand])
+      expect([command.name, await ranOn(command, set)]).toEqual([command.name, expect.objectContaining({ exit: 0 })]);
+  }, 600_000);
 });

@@ -17,8 +17,9 @@ export interface InventoryRow {
   readonly isKnown: boolean;
 }
 
-/** Most names of each kind. */
-const MAX_NAMES = 50_000;
+/** Most names of each kind, and the longest: 40 MiB in all. A SPIFFE ID has at most 2,048 bytes, and is seldom above 100. */
+const MAX_NAMES = 25_000;
+const MAX_NAME = 512;
 
 /** What records show as used, and which policies permitted it. Bounded: further names are counted in `left`. */
 export class Inventory {
@@ -28,6 +29,7 @@ export class Inventory {
     INVENTORY_KINDS.map((kind) => [kind, new Map()]),
   );
   readonly #byPolicy = new Map<string, Set<string>>();
+  #permits: ReadonlySet<string> | null = null;
 
   /** Adds a record: a use or an intent that was allowed; others show nothing. */
   add(record: ReadRecord, set: PolicySet): void {
@@ -36,9 +38,13 @@ export class Inventory {
     const policies = Array.isArray(record['policyIds']) ? record['policyIds'] : [];
     this.#note('agent', agent, at);
     if (subject !== agent) this.#note('user', subject, at);
-    for (const policy of policies) this.#note('grant', policy, at);
     const actions = kind === 'intent' ? actionsIn(details) : [action];
-    for (const policy of policies) for (const one of actions) this.#noteBy(policy, one);
+    for (const policy of policies) {
+      // Only what the folder has: texts of records take no room.
+      if (typeof policy !== 'string' || !this.#permitsOf(set).has(policy)) continue;
+      this.#note('grant', policy, at);
+      for (const one of actions) if (typeof one === 'string' && set.catalog.actions.has(one)) this.#noteBy(policy, one);
+    }
     if (kind === 'intent') return;
     const known = typeof action === 'string' ? set.catalog.actions.get(action) : undefined;
     this.#note('server', known?.server.id ?? host, at);
@@ -76,15 +82,19 @@ export class Inventory {
   #note(kind: InventoryRow['kind'], name: unknown, atMs: number): void {
     if (typeof name !== 'string' || name === '') return;
     const names = this.#used.get(kind);
-    if (names === undefined || (!names.has(name) && names.size >= MAX_NAMES)) this.left += 1;
+    if (names === undefined || name.length > MAX_NAME || (!names.has(name) && names.size >= MAX_NAMES)) this.left += 1;
     else names.set(name, seenAgain(names.get(name), atMs));
   }
 
-  #noteBy(policy: unknown, action: unknown): void {
-    if (typeof policy !== 'string' || typeof action !== 'string') return;
+  #noteBy(policy: string, action: string): void {
     const known = this.#byPolicy.get(policy);
-    if (known !== undefined) known.add(action);
-    else if (this.#byPolicy.size < MAX_NAMES) this.#byPolicy.set(policy, new Set([action]));
+    if (known === undefined) this.#byPolicy.set(policy, new Set([action]));
+    else known.add(action);
+  }
+
+  #permitsOf(set: PolicySet): ReadonlySet<string> {
+    this.#permits ??= new Set(set.policies.map(({ id }) => id));
+    return this.#permits;
   }
 }
 
