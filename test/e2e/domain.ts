@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Agent, AgentCall, AgentReply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
 import type { HostPort } from '../../src/tools/init/envoy-config.ts';
+import type { RoutedServer } from '../../src/tools/init/server-routes.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
 import type { LineSink } from '../../src/core/telemetry/decision-log.ts';
 import type { Ports } from '../../src/core/runtime/ports.ts';
@@ -27,6 +28,7 @@ export async function startDomain(
     readonly stdout?: LineSink;
     readonly settings?: Readonly<Record<string, unknown>>;
     readonly policies?: string;
+    readonly servers?: readonly RoutedServer[];
     readonly filesServer?: HostPort;
     readonly envoyConfig?: (shipped: string) => string;
     readonly collector?: HostPort;
