@@ -8,8 +8,8 @@ import type { CallShape } from '../../core/action/call-shape.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import { NO_SHAPE } from './read-shape.ts';
 
-/** A recorded call that can be learnt from. */
-export interface LearntCall {
+/** What of a recorded call says where it went. */
+export interface SeenCall {
   /** SPIFFE ID of its agent. */
   readonly agent: string;
   /** Milliseconds since the Unix epoch. */
@@ -20,6 +20,10 @@ export interface LearntCall {
   /** Raw and canonical, without the query. */
   readonly path: string;
   readonly shape: CallShape;
+}
+
+/** A recorded call that can be learnt from. */
+export interface LearntCall extends SeenCall {
   /** The action that the catalog of that time had for it; `null` for none. */
   readonly action: string | null;
   /** Its recorded arguments. */

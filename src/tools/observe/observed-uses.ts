@@ -2,8 +2,8 @@ import type { UseRecord } from '../../core/ledger/record.ts';
 import { useFrom } from '../../core/ledger/recorded-use.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { ReadRecord } from '../learn/record-window.ts';
-import { Room } from '../learn/seen-calls.ts';
-import { SeenHost } from '../learn/seen-host.ts';
+import { Room } from '../learn/seen/room.ts';
+import { SeenHost } from '../learn/seen/seen-host.ts';
 import { seenAgain } from '../learn/sightings.ts';
 import type { Sightings } from '../learn/sightings.ts';
 import { ObservedAgent } from './observed-agent.ts';
@@ -19,6 +19,8 @@ export interface ActionSeen {
 /** Most pairs of an entry and an agent, and most hosts that the catalog lacks. */
 const MAX_AGENTS = 5_000;
 const MAX_HOSTS = 1_000;
+/** Bytes that an agent at an action takes. */
+const PAIR_BYTES = 250;
 
 /**
  * What the records of observed uses show, by entry and agent. Calls that the catalog does not know are told apart as `remit learn` tells them
@@ -80,7 +82,7 @@ export class ObservedUses {
 
   #note(name: string, key: string, at: number): boolean {
     const agents = this.#known.get(name) ?? new Map<string, Sightings>();
-    if (!agents.has(key) && !this.#room.take()) return false;
+    if (!agents.has(key) && !this.#room.take(key, PAIR_BYTES)) return false;
     agents.set(key, seenAgain(agents.get(key), at));
     this.#known.set(name, agents);
     return true;

@@ -4,7 +4,7 @@ import { observeReport } from '../../../src/tools/observe/observe-report.ts';
 import type { ReportedAgent } from '../../../src/tools/observe/observe-report.ts';
 import { ObservedUses } from '../../../src/tools/observe/observed-uses.ts';
 import type { ReadRecord } from '../../../src/tools/learn/record-window.ts';
-import { Room } from '../../../src/tools/learn/seen-calls.ts';
+import { Room } from '../../../src/tools/learn/seen/room.ts';
 import { observedUse } from '../learn/learning.ts';
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 import { areSlugs, isSlug, parameterTypeOf, segmentKindOf } from './segment-kind.ts';
 import type { ParameterKind, ParameterValues, SegmentKind } from './segment-kind.ts';
-import type { LearntCall } from '../learnt-call.ts';
+import type { SeenCall } from '../learnt-call.ts';
 import { CALLS_BYTES, NODE_BYTES, ownText, textBytes } from './room.ts';
 import type { Room } from './room.ts';
 import { SeenCalls } from './seen-calls.ts';
@@ -37,7 +37,7 @@ export class PathTrie {
   }
 
   /** Adds a call. `false` if it has too many segments, or there is no room for another route. */
-  add(call: LearntCall): boolean {
+  add(call: SeenCall): boolean {
     const segments = call.path.slice(1).split('/');
     if (segments.length > MAX_SEGMENTS) return false;
     const bytes = missingBytes(this.#root, segments, call);
@@ -84,7 +84,7 @@ const typeless = (template: string): string =>
 function missingBytes(
   root: TrieNode,
   segments: readonly string[],
-  { method, agent }: Pick<LearntCall, 'method' | 'agent'>,
+  { method, agent }: Pick<SeenCall, 'method' | 'agent'>,
 ): number | null {
   let node = root;
   for (const [index, segment] of segments.entries()) {

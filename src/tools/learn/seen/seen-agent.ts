@@ -1,4 +1,4 @@
-import type { LearntCall } from '../learnt-call.ts';
+import type { SeenCall } from '../learnt-call.ts';
 import type { Span } from '../record-window.ts';
 import { ownText } from './room.ts';
 import { seenAgain } from '../sightings.ts';
@@ -32,7 +32,7 @@ export class SeenAgent {
     this.#hours = new Uint32Array(Math.min(hours, MAX_HOURS));
   }
 
-  add({ at, task }: LearntCall): void {
+  add({ at, task }: SeenCall): void {
     this.sightings = seenAgain(this.sightings, at);
     this.mostCalls = Math.max(this.mostCalls, task === null ? this.#countedInHour(at) : this.#countedInTask(task));
   }

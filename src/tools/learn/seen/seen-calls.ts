@@ -1,5 +1,5 @@
 import type { JsonKind } from '../../../core/action/call-shape.ts';
-import type { LearntCall } from '../learnt-call.ts';
+import type { SeenCall } from '../learnt-call.ts';
 import { membersIn } from '../read-shape.ts';
 import { allSeen, bothSeen, seenAgain } from '../sightings.ts';
 import { AGENT_BYTES, ownText, textBytes } from './room.ts';
@@ -27,7 +27,7 @@ export class SeenCalls {
   path = '';
 
   /** Adds a call. `false` if it is of another agent and there is no room for that. */
-  add({ agent, at, path, shape }: LearntCall, room: Room): boolean {
+  add({ agent, at, path, shape }: SeenCall, room: Room): boolean {
     if (!this.agents.has(agent) && !room.take(agent, AGENT_BYTES)) return false;
     this.agents.set(agent, seenAgain(this.agents.get(agent), at));
     if (this.path === '' && path.length <= MAX_PATH) this.path = ownText(path);

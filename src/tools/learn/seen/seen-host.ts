@@ -1,5 +1,5 @@
 import { SEND_METHODS } from '../../../core/action/a2a/a2a-methods.ts';
-import type { LearntCall } from '../learnt-call.ts';
+import type { SeenCall } from '../learnt-call.ts';
 import { PathTrie } from './path-trie.ts';
 import { CALLS_BYTES, textBytes } from './room.ts';
 import type { Room } from './room.ts';
@@ -36,7 +36,7 @@ export class SeenHost {
   }
 
   /** Adds a call; why it is left out, if it is. */
-  add(call: LearntCall): string | null {
+  add(call: SeenCall): string | null {
     const { protocol } = call.shape;
     if (protocol === 'mcp' || protocol === 'a2a') return this.#addRpc(call, protocol);
     if (protocol !== 'grpc') return this.#trie.add(call) ? null : FULL;
@@ -44,7 +44,7 @@ export class SeenHost {
   }
 
   /** Adds a call to an operation of an API description. */
-  addOperation(id: string, call: LearntCall): string | null {
+  addOperation(id: string, call: SeenCall): string | null {
     return this.#addTo(this.#operations, id, call);
   }
 
@@ -68,7 +68,7 @@ export class SeenHost {
     return this.#operations;
   }
 
-  #addRpc(call: LearntCall, protocol: 'mcp' | 'a2a'): string | null {
+  #addRpc(call: SeenCall, protocol: 'mcp' | 'a2a'): string | null {
     const { path, shape } = call;
     // Streams and the end of a session have no message.
     const part = shape.rpc === undefined ? 'session' : partOf(protocol, shape.rpc);
@@ -80,7 +80,7 @@ export class SeenHost {
   }
 
   /** A new endpoint; `null` if there is no room for it. */
-  #founding({ agent, path }: LearntCall, protocol: 'mcp' | 'a2a'): SeenEndpoint | null {
+  #founding({ agent, path }: SeenCall, protocol: 'mcp' | 'a2a'): SeenEndpoint | null {
     const founded = this.#founded.get(agent) ?? 0;
     if (this.#endpoints.size >= MAX_ENDPOINTS || founded >= MAX_ENDPOINTS_AN_AGENT || path.length > MAX_ENDPOINT_PATH)
       return null;
@@ -90,7 +90,7 @@ export class SeenHost {
     return endpoint;
   }
 
-  #addTo<Key extends string>(calls: Map<Key, SeenCalls>, key: Key, call: LearntCall): string | null {
+  #addTo<Key extends string>(calls: Map<Key, SeenCalls>, key: Key, call: SeenCall): string | null {
     const known = calls.get(key);
     if (known === undefined && !this.#room.take(call.agent, CALLS_BYTES + textBytes(key))) return FULL;
     const seen = known ?? new SeenCalls();
