@@ -44,10 +44,8 @@ export function placesOf(host: string, seen: SeenHost, catalog: Catalog | null):
       grpc: grpc.get(owner) ?? [],
       owner,
     };
-    return [
-      whole,
-      ...[...mcps, ...a2as].flatMap((endpoint) => (endpoint === null ? [] : furtherPlace(host, endpoint))),
-    ];
+    const further = mcps.concat(a2as).filter((endpoint) => endpoint !== null);
+    return [whole].concat(further.map((endpoint) => furtherPlace(host, endpoint)));
   });
 }
 
