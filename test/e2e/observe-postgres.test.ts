@@ -65,7 +65,13 @@ describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a Postgr
 
     it('arrive in the database as the sidecar recorded them: mode, entry, would and shape', async () => {
       const { token } = await fleet.declare();
-      expect(await fleet.call('remote', token)).toBe('200');
+      const ownUses = async () => observedUsesIn('--ledger', join(fleet.folder, 'ledger-remote'));
+      // A call that comes while the sidecar waits for its authority is recorded as such.
+      const isAllowed = async (): Promise<boolean> => {
+        await fleet.call('remote', token);
+        return (await ownUses()).some(({ would }) => would?.decision === 'allow');
+      };
+      await until(isAllowed, { what: 'an observed use that enforcing would allow' });
       const strange = {
         host: 'payments.acme.test',
         path: '/v1/unheard/17?page=2',
@@ -75,8 +81,11 @@ describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a Postgr
       };
       const { body } = await fleet.agent.call(fleet.envoyPort('remote'), strange);
       expect(body).not.toContain('"reason"');
-      const own = await observedUsesIn('--ledger', join(fleet.folder, 'ledger-remote'));
-      const [unheard, allowed] = own;
+      const isUnheard = ({ path }: FoundUse): boolean => path === '/v1/unheard/17';
+      await until(async () => (await ownUses()).some(isUnheard), { what: 'the record of the call that is not known' });
+      const own = await ownUses();
+      const unheard = own.find(isUnheard);
+      const allowed = own.find(({ would }) => would?.decision === 'allow');
       expect(unheard).toMatchObject({
         decision: 'allow',
         mode: 'observe',
@@ -101,8 +110,11 @@ describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a Postgr
           ({ log }) => log?.split('/')[1] === 'remote',
         );
       };
-      const isThere = async () => (await fetched()).some(({ decisionId }) => decisionId === unheard?.decisionId);
-      await until(isThere, { what: 'the use in the database' });
+      const isThere = async (): Promise<boolean> => {
+        const ids = new Set((await fetched()).map(({ decisionId }) => decisionId));
+        return own.every(({ decisionId }) => ids.has(decisionId));
+      };
+      await until(isThere, { what: 'the uses in the database' });
       const received = new Map((await fetched()).map(({ log: _log, ...use }) => [use.decisionId, use]));
       for (const use of own) expect(received.get(use.decisionId)).toEqual(use);
 
