@@ -11,6 +11,7 @@ import { logMessageFrom } from '../../src/sidecar/envoy/access-log/access-log-me
 import { askingAgentIn, carriesProof } from '../../src/sidecar/envoy/check/asking-agent.ts';
 import { authorityFrom, methodFrom, targetFrom } from '../../src/sidecar/envoy/check/canonical.ts';
 import { decodedCheckRequestFrom } from '../../src/sidecar/envoy/check/check-request.ts';
+import type { DecodedCheckRequest } from '../../src/sidecar/envoy/check/check-request.ts';
 import { decodedHeaderFrom } from '../../src/sidecar/envoy/check/decoded-header.ts';
 import { framingProblem } from '../../src/sidecar/envoy/grpc/framing.ts';
 import { GrpcMessages } from '../../src/sidecar/envoy/grpc/grpc-messages.ts';
@@ -31,8 +32,10 @@ import type { MadeOf } from '../../src/sidecar/envoy/access-log/log-text.ts';
 import { mcpReadingsFrom } from '../../src/sidecar/envoy/check/mcp-metadata.ts';
 import { ownCopyOf } from '../../src/sidecar/envoy/check/own-copy.ts';
 import { peerCertificateFrom } from '../../src/sidecar/envoy/check/peer-certificate.ts';
+import { peerFrom } from '../../src/sidecar/envoy/check/peer-facts.ts';
+import { refusedRequest } from '../../src/sidecar/envoy/check/refused-request.ts';
 import { checkFactsFrom } from '../../src/sidecar/envoy/check/request.ts';
-import { isDeny } from '../../src/core/decision/decision.ts';
+import { deny, isDeny } from '../../src/core/decision/decision.ts';
 import { FrameReader } from '../../src/sidecar/http2/frame-reader.ts';
 import { HeaderDecoder } from '../../src/sidecar/http2/header-decoder.ts';
 import { fieldNamedAs, fieldOf } from '../../src/sidecar/http2/header-field.ts';
@@ -76,6 +79,11 @@ const http = (text: string, over: object): Buffer => {
 const facts = (text: string, over: object): unknown => {
   const request = decodedCheckRequestFrom(http('', over));
   return isDeny(request) ? request : checkFactsFrom(request, text, { partialBodyBytes: null });
+};
+const REFUSED = deny('request.malformed', 'refused');
+const shown = (text: string, over: object, read: (request: DecodedCheckRequest) => unknown): unknown => {
+  const request = decodedCheckRequestFrom(http(text, over));
+  return isDeny(request) ? request : read(request);
 };
 /** Text in place of bytes. */
 const bytes =
@@ -178,6 +186,19 @@ export const edgeReaders: Readers = {
     mcpReadingsFrom({ mcp_proxy: { fields: { status: { stringValue: text }, [text]: { stringValue: text } } } }),
   'sidecar/envoy/check/own-copy.ts ownCopyOf': bytes(ownCopyOf),
   'sidecar/envoy/check/peer-certificate.ts peerCertificateFrom': (text) => peerCertificateFrom(text, undefined, 'peer'),
+  'sidecar/envoy/check/peer-facts.ts peerFrom': {
+    principal: (text) => shown(text, {}, (request) => peerFrom(request, new Map(), {})),
+    forwarded: (text) =>
+      shown('', {}, (request) => peerFrom(request, new Map([['x-forwarded-client-cert', [text]]]), {})),
+  },
+  'sidecar/envoy/check/refused-request.ts refusedRequest': {
+    principal: (text) => shown(text, {}, (request) => refusedRequest(REFUSED, request, {})),
+    host: (text) => shown('', { host: text }, (request) => refusedRequest(REFUSED, request, {})),
+    header: (text) =>
+      shown('', { headers: { ...asking, authorization: text } }, (request) => refusedRequest(REFUSED, request, {})),
+    'header names': (text) =>
+      shown('', { headers: { ...asking, [`x-${text}`]: 'a' } }, (request) => refusedRequest(REFUSED, request, {})),
+  },
   'sidecar/envoy/check/request.ts checkFactsFrom': {
     header: (text) => facts('', { headers: { ...asking, 'x-a': text } }),
     'header names': (text) => facts('', { headers: { ...asking, [`x-${text}`]: 'a' } }),
