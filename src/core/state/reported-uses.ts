@@ -95,7 +95,7 @@ export function allowedFrom(text: string | null): AllowedUses | null {
 }
 
 /** Reads a row of the table of either store. */
-export function reportedUsesFrom(row: Readonly<Record<string, unknown>>): ReportedUses {
+export function reportedUsesIn(row: Readonly<Record<string, unknown>>): ReportedUses {
   const { trace_id: traceId, span_id: spanId, allowed } = row;
   return {
     jtiDigest: String(row['jti_digest']),

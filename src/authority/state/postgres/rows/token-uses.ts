@@ -1,6 +1,6 @@
 import { isStoreFailure } from '../../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../../core/runtime/store-failure.ts';
-import { allowedText, MAX_REPORTERS, reportedUsesFrom } from '../../../../core/state/reported-uses.ts';
+import { allowedText, MAX_REPORTERS, reportedUsesIn } from '../../../../core/state/reported-uses.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from '../../../../core/state/reported-uses.ts';
 import { isStorable } from '../../../../core/state/writes/stored-text.ts';
 import type { Database } from '../database.ts';
@@ -58,6 +58,6 @@ export async function reportedUsesOf(
 ): Promise<readonly (readonly ReportedUses[])[] | StoreFailure> {
   const result = await database.read(REPORTS, [jtiDigests.filter(isStorable)]);
   if (isStoreFailure(result)) return result;
-  const byToken = Map.groupBy(result.rows.map(reportedUsesFrom), ({ jtiDigest }) => jtiDigest);
+  const byToken = Map.groupBy(result.rows.map(reportedUsesIn), ({ jtiDigest }) => jtiDigest);
   return jtiDigests.map((digest) => byToken.get(digest) ?? []);
 }

@@ -1,5 +1,5 @@
 /** The table of uses of tokens that sidecars report. */
-import { allowedText, MAX_REPORTERS, reportedUsesFrom } from '../../../../core/state/reported-uses.ts';
+import { allowedText, MAX_REPORTERS, reportedUsesIn } from '../../../../core/state/reported-uses.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from '../../../../core/state/reported-uses.ts';
 import type { Connection } from '../connection.ts';
 
@@ -35,4 +35,4 @@ export const reportedUsesAt = (connection: Connection, jtiDigest: string): reado
   connection
     .statement(`SELECT * FROM token_uses WHERE jti_digest = ? ORDER BY ${ORDER}`)
     .all(jtiDigest)
-    .map(reportedUsesFrom);
+    .map(reportedUsesIn);
