@@ -32,6 +32,8 @@ const enforcement = `observe:
     because: CHG-1
 `;
 
+const isUnheard = ({ path }: FoundUse): boolean => path === '/v1/unheard/17';
+
 /** The observed uses among the records that the options name. */
 async function observedUsesIn(...args: readonly string[]): Promise<readonly FoundUse[]> {
   const { out } = await ran(ledgerQuery, ...args, '--mode', 'observe', '--limit', '1000', '--json');
@@ -81,7 +83,6 @@ describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a Postgr
       };
       const { body } = await fleet.agent.call(fleet.envoyPort('remote'), strange);
       expect(body).not.toContain('"reason"');
-      const isUnheard = ({ path }: FoundUse): boolean => path === '/v1/unheard/17';
       await until(async () => (await ownUses()).some(isUnheard), { what: 'the record of the call that is not known' });
       const own = await ownUses();
       const unheard = own.find(isUnheard);
