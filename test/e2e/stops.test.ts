@@ -85,9 +85,16 @@ describeWith(envoyPart(), 'an agent that runs wild at two sidecars', (envoy) => 
   });
 
   it('is still denied after the authority and a sidecar were killed and started again', async () => {
-    fleet.signal('authority', 'SIGKILL');
-    fleet.signal('remote', 'SIGKILL');
-    await Promise.all([fleet.serve('authority'), fleet.serve('remote')]);
+    const killed = ['authority', 'remote'] as const;
+    for (const name of killed) fleet.signal(name, 'SIGKILL');
+    const isGone = (name: (typeof killed)[number]) =>
+      fleet.readiness(name).then(
+        () => false,
+        () => true,
+      );
+    // Until then the address is in use.
+    for (const name of killed) await until(() => isGone(name), { what: `the end of ${name}` });
+    await Promise.all(killed.map((name) => fleet.serve(name)));
     for (const name of SIDECARS) await answered(name, STOPPED);
     expect(await declared()).toMatchObject({ status: 403, reason: 'stopped.agent' });
   });
