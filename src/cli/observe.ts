@@ -1,18 +1,26 @@
 /** `remit observe`: list what is observed and whether it is ready to be enforced, and end it. */
 import { refused } from './command.ts';
 import type { Command } from './command.ts';
+import { placeHelp } from './intent/issuer-options.ts';
 import { LEDGER_HELP } from './ledger/ledger-source.ts';
 import { RECEIVED_HELP } from './ledger/received-source.ts';
+import { isEmergencyId, observeEmergencies, observeEmergencyEnd, observeStart } from './observe/emergency.ts';
 import { observeEnd } from './observe/observe-end.ts';
 import { observeList } from './observe/observe-list.ts';
 import type { ObserveIo } from './observe/observed-records.ts';
 import type { CommandRefusal } from './task/task-source.ts';
 
-const help = `remit observe: list what is observed and whether it is ready to be enforced, or end it
+/** Without the life of a task, which is none of its. */
+const ISSUER_HELP = placeHelp.slice(placeHelp.indexOf('  --issuer URL'));
+
+const help = `remit observe: list what is observed and whether it is ready to be enforced, end it, or observe in an emergency
 
 usage: remit observe [--agent SPIFFE-ID] [--since TIME] [OPTION ...]
        remit observe end ENTRY [--agent SPIFFE-ID | --server NAME] [--write] [OPTION ...]
        remit observe end --agent SPIFFE-ID [--write] [OPTION ...]
+       remit observe start --agents PATTERN... [--servers NAME...] [--minutes N] --because TEXT [ISSUER OPTION ...]
+       remit observe end EMERGENCY [ISSUER OPTION ...]
+       remit observe emergencies [ISSUER OPTION ...]
 
   --agent SPIFFE-ID   only this agent, with each action, and each reason for which its calls would be denied
   --since TIME        start of the records that are read: 14d for fourteen days ago (s, m, h, d), 2026-01-02, or
@@ -29,6 +37,17 @@ ${RECEIVED_HELP}
   --write             end: also write it to \`enforcement.yaml\`
   --json              one object: from, to, rule, read, left, entries
 
+In an emergency, at the running authority and so at every sidecar, with the SVID of an identity in \`enforcement.emergency.operators\`:
+
+  --agents PATTERN    start: whose calls are only observed, as in \`enforcement.yaml\`: a SPIFFE ID, a pattern, or '*' with --servers;
+                      repeatable
+  --servers NAME      start: at which servers: an id of the catalog, or a host that it lacks; repeatable; default every server
+  --minutes N         start: for how long, 1 to 60; default 15
+  --because TEXT      start: why, such as INC-42, for readers of the record
+  EMERGENCY           end: the id that \`start\` printed, 16 hexadecimal digits
+${ISSUER_HELP}
+  --json              the emergency, with \`enforcement\`: the receipt; emergencies: a list
+
 Of each entry of \`enforcement.yaml\` it prints the end and the owner, and of each agent that records show under it: on how many days it was
 seen, its calls and distinct actions, how many actions were first seen on each of the last seven days, for which reasons its calls would be
 denied with an example of each (\`remit explain ID\` says more), and whether it is ready, or why not and what to do. Calls that the catalog does
@@ -44,8 +63,9 @@ Records are read beside a running \`remit serve\`, and not verified; gaps and re
   remit observe --agent spiffe://acme.test/ns/legacy/sa/biller --since 30d
   remit observe end --agent spiffe://acme.test/ns/legacy/sa/biller > enforce.patch
   remit observe end payments-legacy --server files --write
+  remit observe start --agents 'spiffe://acme.test/ns/billing/*' --servers payments --minutes 30 --because INC-42 --config operator.yaml
 
-exit codes: 0 printed, 1 with --agent: not ready, or not seen; end: nothing to end; 2 bad use, a policy folder with findings, or a ledger that cannot be read`;
+exit codes: 0 printed, 1 with --agent: not ready, or not seen; end: nothing to end; start, end: not allowed, or sidecars may still decide by the older state; 2 bad use, a policy folder with findings, or a ledger that cannot be read`;
 
 /** `remit observe`. */
 export const observeCommand: Command = { name: 'observe', help, run: runObserve };
@@ -54,7 +74,11 @@ export const observeCommand: Command = { name: 'observe', help, run: runObserve 
 type Subcommand = (args: readonly string[], io: ObserveIo) => Promise<number | CommandRefusal>;
 
 /** By the first word; without one of them the list. */
-const subcommands: ReadonlyMap<string, Subcommand> = new Map([['end', observeEnd]]);
+const subcommands: ReadonlyMap<string, Subcommand> = new Map([
+  ['start', observeStart],
+  ['end', (args, io) => (args.some(isEmergencyId) ? observeEmergencyEnd : observeEnd)(args, io)],
+  ['emergencies', observeEmergencies],
+]);
 
 /** Runs `remit observe`; the exit code is the answer. */
 export async function runObserve(args: readonly string[], io: ObserveIo): Promise<number> {

@@ -58,6 +58,7 @@ export function issuerServices(
       bindingEffect: 'revoke-token',
       introspectors: new Set(),
       operators: new Set(),
+      emergencyOperators: new Set(),
       ...settings,
     },
     ports: systemPorts,

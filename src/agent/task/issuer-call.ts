@@ -24,6 +24,8 @@ export interface OutgoingRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** How long the answer may take. Default 10 s. */
+  readonly timeoutMs?: number;
 }
 
 /** An HTTP answer of any status. */
@@ -38,7 +40,7 @@ const TIMEOUT_MS = 10_000;
 const MAX_BODY_BYTES = 262_144;
 
 /**
- * Sends one request with `svid` over its own connection. Times out after 10 s; refuses an answer of more than 256 KiB.
+ * Sends one request with `svid` over its own connection. Times out; refuses an answer of more than 256 KiB.
  *
  * @returns `unreachable` if there was no answer
  */
@@ -53,7 +55,8 @@ export async function askIssuer(
   try {
     return { ...(await exchange(place, asked, { tls: { cert, key, ca }, onSecure })), boundTo: thumbprintOf(svid) };
   } catch (error) {
-    const problem = issuerProblem('unreachable', `no answer from \`${place.url}\`: ${reasonOf(error)}`);
+    const reason = reasonOf(error, asked.timeoutMs ?? TIMEOUT_MS);
+    const problem = issuerProblem('unreachable', `no answer from \`${place.url}\`: ${reason}`);
     const code = failureCode(error);
     return UNSENT.has(code) || (!isSecure && ENDED.has(code)) ? { ...problem, isUnsent: true } : problem;
   }
@@ -66,7 +69,7 @@ const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 async function exchange(
   { url, id }: Pick<IssuerPlace, 'url' | 'id'>,
-  { method, path, headers, body }: OutgoingRequest,
+  { method, path, headers, body, timeoutMs = TIMEOUT_MS }: OutgoingRequest,
   { tls, onSecure }: { readonly tls: Readonly<Record<'cert' | 'key' | 'ca', string>>; readonly onSecure: () => void },
 ): Promise<Omit<IssuerAnswer, 'boundTo'>> {
   const named =
@@ -78,7 +81,7 @@ async function exchange(
     headers: { accept: 'application/json', ...headers },
     body,
     maxBytes: MAX_BODY_BYTES,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(timeoutMs),
     tls: { ...tls, ...named },
     onSecure,
   });
@@ -87,5 +90,5 @@ async function exchange(
   return { status: answer.status, body: answer.body };
 }
 
-const reasonOf = (error: unknown): string =>
-  failureCode(error) === 'ABORT_ERR' ? `nothing within ${TIMEOUT_MS / 1_000} s` : failureWords(error);
+const reasonOf = (error: unknown, timeoutMs: number): string =>
+  failureCode(error) === 'ABORT_ERR' ? `nothing within ${timeoutMs / 1_000} s` : failureWords(error);

@@ -70,7 +70,7 @@ export class IssuerClient {
       path: '/intents/check',
       ...declared(declaration, traceparent),
     });
-    return isIssuerProblem(answer) ? answer : valueOf(answer, checkedIntent);
+    return isIssuerProblem(answer) ? answer : issuerValueOf(answer, checkedIntent);
   }
 
   /** Another token of an active task, bound to the current certificate. */
@@ -108,7 +108,7 @@ export class IssuerClient {
     const askedAtMs = this.#options.nowMs();
     const answer = await this.#ask({ method: 'POST', path, ...sent });
     if (isIssuerProblem(answer)) return answer;
-    const read = valueOf(answer, tokenMembers);
+    const read = issuerValueOf(answer, tokenMembers);
     if (isIssuerProblem(read)) return read;
     return {
       taskId: read.txn,
@@ -123,7 +123,7 @@ export class IssuerClient {
   async #view(asked: OutgoingRequest): Promise<TaskView | IssuerProblem> {
     const answer = await this.#ask(asked);
     if (isIssuerProblem(answer)) return answer;
-    const read = valueOf(answer, taskMembers);
+    const read = issuerValueOf(answer, taskMembers);
     if (isIssuerProblem(read)) return read;
     const isTraced = read.trace_id !== null && read.span_id !== null;
     return {
@@ -196,10 +196,10 @@ const errorMembers = members(
   ignoringOthers,
 );
 
-/** The members of an answer with status 200; otherwise the error it contains. */
-function valueOf<T>({ status, body }: IssuerAnswer, reader: Reader<T>) {
+/** The members of an answer with status 200 or 201; otherwise the error it contains. */
+export function issuerValueOf<T>({ status, body }: IssuerAnswer, reader: Reader<T>) {
   const json = strictJsonFrom(body);
-  if (status === 200) {
+  if (status === 200 || status === 201) {
     const read = isProblem(json) ? json : reader(json.value);
     return isProblem(read) ? issuerProblem('unexpected-answer', `the answer ${read.problem}`) : read;
   }

@@ -2,6 +2,7 @@ import type { RequestKind } from './bounds/limits.ts';
 import { answerIntentCheck } from './tasks/check-intent.ts';
 import { answerContext } from './tasks/context.ts';
 import { answerIntrospection } from './revoke/introspect.ts';
+import { answerEmergencies, answerEmergency, answerEmergencyEnd } from './emergencies/emergencies-api.ts';
 import { answerTokenRequest } from './token/issue.ts';
 import { answerAuthorization, answerJwks, answerMetadata, answerTransactionJwks } from './metadata.ts';
 import { oauthError } from './oauth-error.ts';
@@ -48,6 +49,9 @@ const routes: readonly Route[] = [
   { path: '/stops', method: 'GET', endpoint: answerStops },
   { path: '/stops', method: 'POST', endpoint: answerStop, kind: 'withdrawal' },
   { path: '/stops/{order}', method: 'DELETE', endpoint: answerLift, kind: 'withdrawal' },
+  { path: '/emergencies', method: 'GET', endpoint: answerEmergencies },
+  { path: '/emergencies', method: 'POST', endpoint: answerEmergency, kind: 'withdrawal' },
+  { path: '/emergencies/{order}/end', method: 'POST', endpoint: answerEmergencyEnd, kind: 'withdrawal' },
   signals,
 ];
 

@@ -54,6 +54,8 @@ export interface IssuerSettings {
   readonly introspectors: ReadonlySet<SpiffeId>;
   /** Workloads that may read, suspend, resume and cancel all tasks. Default none. */
   readonly operators: ReadonlySet<SpiffeId>;
+  /** Workloads that may have calls only observed for up to an hour. Default none. */
+  readonly emergencyOperators: ReadonlySet<SpiffeId>;
   /** Workloads, besides `operators`, that may attest named values of other agents' tasks. Default none. */
   readonly contextWriters?: ReadonlySet<SpiffeId>;
 }

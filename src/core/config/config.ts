@@ -4,6 +4,8 @@ import type { TrustDomain } from '../identity/spiffe-id.ts';
 import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
 import { authority, authorityConfigOf } from './authority.ts';
 import type { AuthorityConfig, AuthorityFields } from './authority.ts';
+import { enforcement } from './enforcement.ts';
+import type { EnforcementConfig } from './enforcement.ts';
 import { extAuthzSection, networkContradiction } from './ext-authz.ts';
 import type { ExtAuthzConfig } from './ext-authz.ts';
 import { integer, made, oneOf, optional, textOf } from '../runtime/fields.ts';
@@ -71,6 +73,8 @@ export interface Config {
   readonly log: LogConfig;
   /** Source of the policies. A folder alone is short for `folder`. */
   readonly policies: PoliciesConfig;
+  /** Who may change what is enforced while the process serves. */
+  readonly enforcement: EnforcementConfig;
   /** Tasks, tokens and budgets. Default the SQLite file `/var/lib/remit/state.db`. */
   readonly state: StatePlace;
   readonly authority: AuthorityConfig;
@@ -154,6 +158,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     decisionLog: optional(oneOf(['none', 'denials', 'stdout']), 'denials'),
     log,
     policies: policiesSection(folder),
+    enforcement,
     state: optional(statePlace(folder), defaultState),
     authority: authority(folder),
     durability: optional(oneOf(['quorum', 'managed', 'single']), 'quorum'),

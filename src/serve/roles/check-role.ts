@@ -72,6 +72,9 @@ export async function startChecks(
   const sharing = sharingOf(parts, uses);
   closers.push(() => sharing?.close());
   const services = checkServicesOf(parts, { keys, nonces, transactionToken });
+  parts.metrics.beforeScrape(() =>
+    parts.metrics.observeEmergencies.of({}).set(parts.states.orders().observing(parts.states.clocks()).length),
+  );
   const loop = loopWatch(parts);
   const asking = new AskingCalls();
   const checks = checksWith({ ...services, ...admitting, outcomes, uses, asking, sharing, traces, loop });

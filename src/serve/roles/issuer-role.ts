@@ -6,6 +6,7 @@ import { isDeny } from '../../core/decision/decision.ts';
 import { tlsMaterialOf } from '../../core/identity/svid.ts';
 import type { Svid, SvidSource } from '../../core/identity/svid.ts';
 import type { OnRefused } from '../../authority/issuer/bounds/limits.ts';
+import { watchEndedOrders } from '../../authority/issuer/orders/ended-orders.ts';
 import { Turns } from '../../authority/issuer/bounds/turns.ts';
 import type { Enforcement } from '../../core/fleet/receipt.ts';
 import { IssuerServer } from '../../authority/issuer/server.ts';
@@ -74,6 +75,8 @@ export async function startIssuer(
   const unfit = ownSvidProblem(first, parts.config);
   if (unfit !== null) return { problem: unfit };
   const settings = liveSettings(parts, config);
+  const clocks = () => ({ wallMs: parts.ports.nowMs(), floorMs: authority.floorMs() });
+  closers.push(watchEndedOrders({ authority, clocks, after }));
   const services = {
     ...sharedServices(parts, authority),
     get settings() {
@@ -232,7 +235,11 @@ function liveSettings(
     const now = live();
     if (settings === null || now !== from) {
       from = now;
-      settings = { ...settingsOf(now.issuer ?? started, domains), bindingEffect: extAuthz.onBindingViolation };
+      settings = {
+        ...settingsOf(now.issuer ?? started, domains),
+        bindingEffect: extAuthz.onBindingViolation,
+        emergencyOperators: new Set(now.enforcement.emergency.operators),
+      };
     }
     return settings;
   };
@@ -241,7 +248,7 @@ function liveSettings(
 const settingsOf = (
   config: IssuerConfig,
   trustDomains: IssuerSettings['trustDomains'],
-): Omit<IssuerSettings, 'bindingEffect'> => ({
+): Omit<IssuerSettings, 'bindingEffect' | 'emergencyOperators'> => ({
   url: config.url,
   trustDomains,
   tokenSeconds: config.tokenSeconds,

@@ -53,6 +53,10 @@ const misuseOf = (record: RecordMembers): string | null => {
   return found === undefined ? null : `reuse ${found}`;
 };
 
+/** The record of an emergency that an operator started. */
+const isEmergencyStart = (record: RecordMembers): boolean =>
+  isEvent(record, 'order-made') && record['cause'] === 'operator.observed';
+
 /** All evidence classes. A record can belong to several. */
 export const evidenceClasses = [
   {
@@ -132,8 +136,11 @@ export const evidenceClasses = [
     title: 'failing closed',
     shows: 'where a check could not be done the call was denied',
     matches: (record) =>
-      (isUse(record, 'deny') && FAULTS.has(reasonOf(record))) || isFinding(record, 'failure-mode-allowed'),
-    exceptionOf: (record) => fieldText(record, 'finding') ?? reasonOf(record),
+      (isUse(record, 'deny') && FAULTS.has(reasonOf(record))) ||
+      isFinding(record, 'failure-mode-allowed') ||
+      isEmergencyStart(record),
+    exceptionOf: (record) =>
+      fieldText(record, 'finding') ?? (isEmergencyStart(record) ? 'emergency: calls only observed' : reasonOf(record)),
   },
   {
     id: 'E11',

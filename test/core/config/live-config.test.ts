@@ -30,6 +30,7 @@ describe('LiveConfig.take', () => {
     ['decisionLog', `${BASE}decisionLog: stdout`],
     ['drainSeconds', `${BASE}drainSeconds: 7`],
     ['endedTasks.keepSeconds', `${BASE}endedTasks: { keepSeconds: 60 }`],
+    ['enforcement.emergency.operators', `${BASE}enforcement: { emergency: { operators: spiffe://acme.test/ops } }`],
   ])('applies `%s` at once', (key, yaml) => {
     const { applied, waiting, live } = taken(BASE, yaml);
     expect([applied, waiting]).toEqual([[key], []]);
@@ -86,9 +87,17 @@ describe('LiveConfig.take', () => {
   ])('names `%s`, which needs a restart, and keeps its value', (key, after, before) => {
     const { applied, waiting, live } = taken(before, after);
     expect([applied, waiting]).toEqual([[], [key]]);
-    const { log, decisionLog, drainSeconds, endedTasks, issuer, extAuthz } = read(before).value;
+    const { log, decisionLog, drainSeconds, endedTasks, enforcement, issuer, extAuthz } = read(before).value;
     const { callers } = extAuthz;
-    expect(live.now).toEqual({ log, decisionLog, drainSeconds, endedTasks, issuer, extAuthz: { callers } });
+    expect(live.now).toEqual({
+      log,
+      decisionLog,
+      drainSeconds,
+      endedTasks,
+      enforcement,
+      issuer,
+      extAuthz: { callers },
+    });
   });
 
   it('names waiting keys each time until they have their old value, and applied ones once', () => {

@@ -41,6 +41,11 @@ const FAULTS: readonly SettingFault[] = [
     found: 'error issuer.operator-agent',
   },
   {
+    name: 'an agent that may start emergencies (issue 41, point 7)',
+    sections: { issuer, enforcement: { emergency: { operators: [PLANNER] } } },
+    found: 'error issuer.operator-agent',
+  },
+  {
     name: 'an agent that may be a sidecar (issue 37, point 8)',
     sections: {
       issuer,

@@ -80,8 +80,8 @@ const FORGET_STOPS = `DELETE FROM remit.stops WHERE (issuer, agent, subject, act
   SELECT issuer, agent, subject, action, task FROM remit.stops
   WHERE ended_ms IS NOT NULL AND ended_ms <= $1::bigint ORDER BY ended_ms LIMIT ${MAX_DELETED})`;
 
-/** Orders that are over, which changes nothing for anybody. */
-const FORGET_ORDERS = `DELETE FROM remit.orders WHERE id IN (SELECT id FROM remit.orders WHERE until_ms <= ${DUE_BY} LIMIT ${MAX_DELETED})`;
+/** Orders that have been over for ten minutes: an authority removes them before, with a record of their end. */
+const FORGET_ORDERS = `DELETE FROM remit.orders WHERE id IN (SELECT id FROM remit.orders WHERE until_ms <= ${DUE_BY} - 600000 LIMIT ${MAX_DELETED})`;
 
 const FORGET_CHANGES = `DELETE FROM remit.feed WHERE part = 0 AND seq IN (
   SELECT seq FROM remit.feed WHERE part = 0 AND seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES}

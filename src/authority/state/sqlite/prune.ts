@@ -5,6 +5,8 @@ import { forgetOrders, hasOldOrders } from './tables/order-table.ts';
 import { forgetSettled, hasOldSettled } from './tables/settled-table.ts';
 import { forgetStops, hasOldStops } from './tables/stop-table.ts';
 
+/** How long an order that is over is kept: the authority removes it before, with a record of its end. */
+const ENDED_ORDERS_MS = 600_000;
 /** The largest configurable clock skew between this machine and a verifier: 60 s. */
 export const PRUNE_SKEW_MS = 60_000;
 /** Most rows that a step reads to delete. A step blocks the process and all other writers. */
@@ -86,7 +88,7 @@ export class Pruning {
     const hasKeys = this.#connection.statement(HAS_KEYS).get(this.#connection.floorMs()) !== undefined;
     const hasSettled = hasOldSettled(this.#connection);
     const hasStops = hasOldStops(this.#connection, this.#nowMs());
-    const hasOrders = hasOldOrders(this.#connection, this.#nowMs());
+    const hasOrders = hasOldOrders(this.#connection, this.#nowMs() - ENDED_ORDERS_MS);
     if (roots.length > 0 || hasKeys || hasSettled || hasStops || hasOrders)
       return { roots, next, hasKeys, hasSettled, hasStops, hasOrders };
     this.#seen = next;
@@ -100,7 +102,7 @@ export class Pruning {
     const keys = hasKeys ? this.#connection.statement(FORGET_KEYS).run(this.#connection.floorMs()).changes : 0;
     const settled = hasSettled ? forgetSettled(this.#connection, MAX_KEYS) : 0;
     const stops = hasStops ? forgetStops(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
-    const orders = hasOrders ? forgetOrders(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
+    const orders = hasOrders ? forgetOrders(this.#connection, this.#nowMs() - ENDED_ORDERS_MS, MAX_KEYS) : 0;
     let last = this.#seen;
     for (const root of roots) {
       if (this.#left <= 0) break;

@@ -1,14 +1,19 @@
 /** Reads `enforcement.yaml` of a policy folder. */
-import { isHost } from '../../action/catalog/catalog-file.ts';
 import type { Catalog } from '../../action/catalog/catalog.ts';
 import type { SourceFinding } from '../../action/catalog/finding.ts';
 import { itemsOf, openYaml, placedOf, valueOf, yamlFields } from '../../action/catalog/yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from '../../action/catalog/yaml-file.ts';
-import { isSpiffeIdPattern, NO_SPIFFE_ID_PATTERN } from '../../identity/spiffe-id-pattern.ts';
+import { NO_SPIFFE_ID_PATTERN } from '../../identity/spiffe-id-pattern.ts';
 import { DAY_MS, dayMs, dayOf } from '../../runtime/day.ts';
 import { textLike, textOf } from '../../runtime/fields.ts';
-import { EVERY_AGENT } from '../enforcement.ts';
 import type { ObserveEntry } from '../enforcement.ts';
+import {
+  isObservedAgent,
+  isObservedServer,
+  isOfEverybody,
+  MAX_OBSERVED_NAMES as MAX_NAMES,
+  serversHelp,
+} from '../observed-names.ts';
 import type { SourceFile } from './source.ts';
 
 /** What the file says: its entries in the order of the file, what is wrong, and what is probably a mistake. */
@@ -21,8 +26,6 @@ export interface ReadEnforcement {
 /** The longest time that calls are observed. */
 const MAX_DAYS = 90;
 const MAX_ENTRIES = 200;
-/** Most agents, and most servers, of an entry. */
-const MAX_NAMES = 64;
 const MAX_WORDS = 200;
 
 const KEYS = ['id', 'agents', 'unidentified', 'servers', 'until', 'owner', 'because'] as const;
@@ -148,7 +151,7 @@ const onlyTrue = (value: unknown): true | { readonly problem: string } =>
   value === true ? value : { problem: 'must be `true`: leave it out otherwise' };
 
 const agentPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/ns/legacy/*`', (value) =>
-  value === EVERY_AGENT || isSpiffeIdPattern(value) ? value : { problem: NO_SPIFFE_ID_PATTERN },
+  isObservedAgent(value) ? value : { problem: NO_SPIFFE_ID_PATTERN },
 );
 
 interface Names {
@@ -175,25 +178,14 @@ function serversOf(
   if (node === undefined) return null;
   const servers = namesOf(yaml, node, { what: '`servers`', noun: 'the server', reader: serverName });
   for (const { value, offset } of servers) {
-    if (catalog === null || catalog.servers.has(value) || isForeignHost(value)) continue;
-    const known = [...catalog.servers.keys()].slice(0, 20).join(', ');
-    yaml.report(
-      offset,
-      `the server \`${value.slice(0, 100)}\` is neither in the catalog nor a host`,
-      `servers of the catalog: ${known}; a host that it lacks is written like \`legacy.acme.test\` or \`*.acme.test\``,
-    );
+    if (catalog === null || isObservedServer(value, catalog)) continue;
+    const message = `the server \`${value.slice(0, 100)}\` is neither in the catalog nor a host`;
+    yaml.report(offset, message, serversHelp(catalog));
   }
   return servers;
 }
 
 const serverName = textOf<string>('the id of a server, or a host', (value) => value);
-
-/**
- * Whether a text is a host that the catalog may lack. It has at least two labels, so that a mistyped server id is not taken for a host, and
- * `*.test` does not cover a whole top-level domain.
- */
-const isForeignHost = (value: string): boolean =>
-  value.startsWith('*.') ? isForeignHost(value.slice(2)) : isHost(value) && /[.:]/.test(value);
 
 /** An entry for every caller must name servers: otherwise nothing at all would be enforced. */
 function reportTooWide(
@@ -212,14 +204,6 @@ function reportTooWide(
   if (wide !== undefined)
     yaml.report(wide.offset, `the agents \`${wide.value}\` are all, at every server`, `${help}, or the agents`);
 }
-
-/** A pattern without any name of its own: `ns` and `sa` are in every ID that SPIRE gives to a pod. */
-const isOfEverybody = (pattern: string): boolean =>
-  pattern === EVERY_AGENT ||
-  pattern
-    .split('/')
-    .slice(3)
-    .every((segment) => segment === 'ns' || segment === 'sa' || /^\*+$/.test(segment));
 
 function reportRepeated(yaml: YamlFile, entries: readonly PlacedEntry[]): void {
   const seen = new Set<string>();

@@ -48,6 +48,11 @@ export const metricTable = {
     'Calls that passed because they are only observed, and that Remit could not decide or record, by the reason',
     { reason: null },
   ),
+  observeEmergencies: gauge(
+    'remit_observe_emergencies',
+    'Emergencies in force (remit observe start): their calls are only observed',
+    {},
+  ),
   checkDuration: histogram(
     'remit_check_duration_seconds',
     'Duration of a check from the decoded request to its answer, with its trace as exemplar',

@@ -57,15 +57,30 @@ function otherPort({ issuer }: Config): readonly Finding[] {
       ];
 }
 
-const operatingAgents = ({ issuer }: Config, agents: readonly string[]): readonly Finding[] =>
-  (issuer?.operators ?? [])
-    .map(String)
+const operatingAgents = ({ issuer, enforcement }: Config, agents: readonly string[]): readonly Finding[] => [
+  ...operatorFindings(
+    issuer?.operators ?? [],
+    'it is an operator (`issuer.operators`) and an agent that the policies name: an agent can then resume and cancel the tasks of others, and its own after a stop',
+    agents,
+  ),
+  ...operatorFindings(
+    enforcement.emergency.operators,
+    'it may start emergencies (`enforcement.emergency.operators`) and is an agent that the policies name: an agent can then have the calls of other agents pass that policies deny',
+    agents,
+  ),
+];
+
+const operatorFindings = (
+  operators: readonly string[],
+  message: string,
+  agents: readonly string[],
+): readonly Finding[] =>
+  operators
     .filter((operator) => agents.includes(operator))
     .map((operator) => ({
       code: 'issuer.operator-agent',
       where: `operator/${operator}`,
-      message:
-        'it is an operator (`issuer.operators`) and an agent that the policies name: an agent can then resume and cancel the tasks of others, and its own after a stop',
+      message,
       fix: 'give operators SPIFFE IDs of their own, which no policy names',
     }));
 

@@ -97,16 +97,19 @@ describeEach('orders', ({ open, place, outbox }) => {
     await close();
   });
 
-  it('are deleted once they are over by both clocks', async () => {
+  it('are deleted once they have been over for ten minutes by both clocks, so that their end is recorded before', async () => {
     nowMs = Date.now();
     const { authority, inForce, close } = await opened();
-    const short = stop(1, { madeAtMs: nowMs - 2_000, untilMs: nowMs - 1_000 });
+    const short = stop(1, { madeAtMs: nowMs - 700_000, untilMs: nowMs - 602_000 });
+    const recent = stop(4, { madeAtMs: nowMs - 2_000, untilMs: nowMs - 1_000 });
     await authority.putOrder(short, []);
+    await authority.putOrder(recent, []);
     await authority.putOrder(stop(2), []);
     await authority.putOrder(stop(3, { madeAtMs: nowMs, untilMs: nowMs + 3_600_000 }), []);
     await authority.prune(0);
     expect(isStoreFailure(await authority.prune(0))).toBe(false);
     expect(await authority.liftOrder(short.id, [])).toBeUndefined();
+    expect(await authority.liftOrder(recent.id, [])).toEqual(recent);
     expect((await inForce()).map(({ id }) => id)).toEqual(expect.arrayContaining([idOf(2), idOf(3)]));
     nowMs = 5_000;
     await close();

@@ -1,0 +1,47 @@
+import { orderOver } from '../../../core/ledger/order-record.ts';
+import { isInForce } from '../../../core/order/order.ts';
+import type { Clocks } from '../../../core/runtime/ports.ts';
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { After } from '../../../core/runtime/timers.ts';
+import type { Authority } from '../../../core/state/authority.ts';
+import { orderRecords } from './changed-order.ts';
+
+/** What the end of orders needs. */
+export interface EndedOrdersServices {
+  readonly authority: Pick<Authority, 'ordersInForce' | 'liftOrder'>;
+  readonly clocks: () => Pick<Clocks, 'wallMs' | 'floorMs'>;
+  readonly after: After;
+}
+
+/** How late the record of an end may be. Nobody waits for it: each sidecar ends an order by its own clocks. */
+const EVERY_MS = 5_000;
+
+/**
+ * Removes each order whose time is over, in one transaction with the record of that: once, whichever authority does it, and also after a restart.
+ * A state that cannot be written is tried again 5 s later. The returned function ends it.
+ */
+export function watchEndedOrders(services: EndedOrdersServices): () => void {
+  let isClosed = false;
+  let cancel: (() => void) | null = null;
+  const look = async (): Promise<void> => {
+    await removeEnded(services);
+    // It may have been ended meanwhile.
+    if (!isClosed) cancel = services.after(EVERY_MS, () => void look());
+  };
+  cancel = services.after(EVERY_MS, () => void look());
+  return () => {
+    isClosed = true;
+    cancel?.();
+  };
+}
+
+async function removeEnded({ authority, clocks }: EndedOrdersServices): Promise<void> {
+  const orders = await authority.ordersInForce();
+  if (isStoreFailure(orders)) return;
+  const now = clocks();
+  for (const order of orders.list) {
+    if (isInForce(order, now)) continue;
+    const removed = await authority.liftOrder(order.id, orderRecords(orderOver(order, now.floorMs)));
+    if (isStoreFailure(removed)) return;
+  }
+}
