@@ -61,6 +61,29 @@ describe('remit doctor -f', () => {
     expect(findings).toEqual([]);
   });
 
+  // Issue 39, point 5: agents, authority and node pods are out of the mesh.
+  it('leaves pods out of the mesh alone that no policy of Remit selects', async () => {
+    const copy = folder();
+    cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });
+    const deployment = (app: string, namespace: string, labels: object = { 'sidecar.istio.io/inject': 'false' }) => ({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: app, namespace },
+      spec: {
+        template: {
+          metadata: { labels: { app, ...labels } },
+          spec: { containers: [{ name: app, image: 'acme/app:1' }] },
+        },
+      },
+    });
+    writeFileSync(join(copy, 'agent.json'), JSON.stringify(deployment('planner', 'demo')));
+    writeFileSync(join(copy, 'elsewhere.json'), JSON.stringify(deployment('tools', 'other')));
+    writeFileSync(join(copy, 'tools.json'), JSON.stringify(deployment('tools', 'demo', {})));
+    expect((await diagnosed(['-f', copy, '--json'])).findings).toEqual([]);
+    writeFileSync(join(copy, 'tools.json'), JSON.stringify(deployment('tools', 'demo')));
+    expect((await diagnosed(['-f', copy, '--json'])).findings).toMatchObject([{ code: 'istio.past-sidecar' }]);
+  });
+
   it('leaves other providers of an Istio alone', async () => {
     const copy = folder();
     cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });

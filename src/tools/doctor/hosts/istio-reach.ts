@@ -225,9 +225,18 @@ function runningFindings(objects: readonly HostObject[]): readonly Finding[] | n
   return found.length === 0 ? null : found;
 }
 
+/** Whether a policy of Remit holds for a workload, or may by way of a waypoint. Others, such as agents alone, take no calls that are checked. */
+const isGuarded = (workload: Workload, policies: readonly HostObject[], objects: readonly HostObject[]): boolean =>
+  hasRemit(workload) ||
+  policies.some((policy) => {
+    const isInScope = policy.namespace === rootOf(objects) || policy.namespace === workload.object.namespace;
+    return isInScope && (targetsOf(policy).length > 0 || isSelected(workload.labels, selectorOf(policy)));
+  });
+
 /** Pods and namespaces whose calls do not come to the sidecar or waypoint that asks. */
-function pastFindings(objects: readonly HostObject[]): readonly Finding[] {
-  const pods = workloadsIn(objects).flatMap(({ annotations, labels, object, spec }) =>
+function pastFindings(policies: readonly HostObject[], objects: readonly HostObject[]): readonly Finding[] {
+  const workloads = workloadsIn(objects).filter((workload) => isGuarded(workload, policies, objects));
+  const pods = workloads.flatMap(({ annotations, labels, object, spec }) =>
     pastOf(new Map([...annotations, ...labels]))
       .concat(isTrueAt(spec, 'hostNetwork') ? [['hostNetwork: true', 'its pods have no sidecar']] : [])
       .map(([text, message]) => past(object, text, message)),
@@ -260,7 +269,7 @@ function pastFindings(objects: readonly HostObject[]): readonly Finding[] {
       .filter((name) => listAt(object.value, 'spec', name).length > 0)
       .map((name) => past(object, name, 'its connections are not read')),
   );
-  const templates = workloadsIn(objects).flatMap(furtherTemplates);
+  const templates = workloads.flatMap(furtherTemplates);
   return [...pods, ...templates, ...others, ...sidecars, ...gateways, ...services];
 }
 
@@ -275,7 +284,10 @@ export const istioReachChecks = (policies: Policies): readonly Check[] => [
   {
     category: 'istio',
     title: 'no call goes past the sidecar or waypoint that asks',
-    run: ({ objects }) => (policies(objects).length === 0 ? runningFindings(objects) : pastFindings(objects)),
+    run: ({ objects }) => {
+      const found = policies(objects);
+      return found.length === 0 ? runningFindings(objects) : pastFindings(found, objects);
+    },
   },
   {
     category: 'istio',
