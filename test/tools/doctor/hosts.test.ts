@@ -29,6 +29,19 @@ async function codesAfter(host: string, changes: readonly (readonly [file: strin
   return [...new Set(findings.filter(({ level }) => level !== 'info').map(({ code }) => code))];
 }
 
+/** A Deployment, by default without Istio's sidecar. */
+const deployment = (app: string, namespace: string, labels: object = { 'sidecar.istio.io/inject': 'false' }) => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: app, namespace },
+  spec: {
+    template: {
+      metadata: { labels: { app, ...labels } },
+      spec: { containers: [{ name: app, image: 'acme/app:1' }] },
+    },
+  },
+});
+
 describe('remit doctor -f', () => {
   it.each(['hosts', 'hosts/istio', 'hosts/envoy-gateway', 'hosts/agentgateway', 'envoy'])(
     'finds nothing in deploy/%s',
@@ -65,17 +78,6 @@ describe('remit doctor -f', () => {
   it('leaves pods out of the mesh alone that no policy of Remit selects', async () => {
     const copy = folder();
     cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });
-    const deployment = (app: string, namespace: string, labels: object = { 'sidecar.istio.io/inject': 'false' }) => ({
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name: app, namespace },
-      spec: {
-        template: {
-          metadata: { labels: { app, ...labels } },
-          spec: { containers: [{ name: app, image: 'acme/app:1' }] },
-        },
-      },
-    });
     writeFileSync(join(copy, 'agent.json'), JSON.stringify(deployment('planner', 'demo')));
     writeFileSync(join(copy, 'elsewhere.json'), JSON.stringify(deployment('tools', 'other')));
     writeFileSync(join(copy, 'tools.json'), JSON.stringify(deployment('tools', 'demo', {})));
