@@ -45,6 +45,9 @@ ${issuerHelp}
                     not tell; ca=bundle|system|FILE what verifies the upstream's certificate, default the bundle of the SVID;
                     id=spiffe://… its SPIFFE ID instead of the host of the URL; upgrade=websocket pass WebSocket on. An http: URL
                     is for a service of a mesh: each connection is made sure to end at the sidecar of this pod, which speaks TLS
+  --dpop            bind the tokens to a key that this process makes and keeps (DPoP, RFC 9449) instead of the certificate; each call
+                    by a forwarder is signed with it, so a token that gets out is of no use. Takes --forward: the command itself
+                    cannot use such tokens
   --wait DURATION   how long to wait for an issuer to which no connection can be made yet, such as one behind a proxy of the pod
                     that starts later: default 30s; 0: end at once
   --mcp-servers FILE
@@ -83,6 +86,7 @@ const options = {
   forward: { type: 'string', multiple: true },
   'mcp-servers': { type: 'string' },
   wait: { type: 'string' },
+  dpop: { type: 'boolean' },
 } as const;
 
 const DEFAULT_WAIT_SECONDS = 30;
@@ -124,9 +128,10 @@ async function runWith(
   const unfit = [...keep, ...take].find((pattern) => !isNamePattern(pattern));
   if (unfit !== undefined) return taskRefusal(`--keep and --take: \`${printable(unfit)}\` is not ${NAME_PATTERN_RULE}`);
   if (scrub !== 'default' && scrub !== 'off') return taskRefusal('--scrub must be `default` or `off`');
-  const { wait } = values;
+  const { dpop: hasProofs = false, wait } = values;
   const waitSeconds = wait === undefined ? DEFAULT_WAIT_SECONDS : wait === '0' ? 0 : secondsFrom(wait);
   if (waitSeconds === null) return taskRefusal(`--wait must be 0 or ${DURATION_RULE}`);
+  const waitMs = waitSeconds * 1_000;
   const folder = values['svid-folder'];
   const svidFolder = folder === undefined ? null : resolve(folder);
   const issuer = await issuerFrom(values, io);
@@ -150,7 +155,7 @@ async function runWith(
     tell('warning: REMIT_TOKEN is not renewed and every process of the command can read it; the endpoint is better');
   }
   return runTask(
-    { issuer, ...planned, waitMs: waitSeconds * 1_000, command, environment, handover, svidFolder, mcpServers },
+    { issuer, ...planned, waitMs, hasProofs, command, environment, handover, svidFolder, mcpServers },
     { ports: systemPorts, after, onSignal: io.onSignal, tell },
   );
 }
@@ -198,8 +203,13 @@ function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isCh
 function handoverFrom(values: {
   readonly env?: boolean | undefined;
   readonly 'token-file'?: string | undefined;
+  readonly dpop?: boolean | undefined;
+  readonly forward?: readonly string[] | undefined;
 }): HandoverForm | CommandRefusal {
   const file = values['token-file'];
+  const { dpop = false, env = false, forward = [] } = values;
+  if (dpop && (env || file !== undefined || forward.length === 0))
+    return taskRefusal('--dpop needs --forward, and no --env or --token-file: only a forwarder can use the tokens');
   if (values.env === true)
     return file === undefined ? 'variable' : taskRefusal('--env and --token-file exclude each other');
   return file === undefined ? 'endpoint' : { file: resolve(file) };

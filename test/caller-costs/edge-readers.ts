@@ -1,4 +1,5 @@
 import { isAgentCard } from '../../src/agent/forward/agent-card.ts';
+import { shownToken } from '../../src/agent/forward/shown-token.ts';
 import { requestLines } from '../../src/agent/forward/http1-request.ts';
 import { jsonRpcAnswer } from '../../src/agent/forward/json-rpc-answer.ts';
 import { gated } from '../../src/agent/forward/local/local-gate.ts';
@@ -114,8 +115,18 @@ export const edgeReaders: Readers = {
   'agent/forward/http1-request.ts requestLines': (text) =>
     requestLines(
       { rawHeaders: [text, text, 'connection', text], method: 'GET' } as never,
-      { target: { origin: 'https://a.test' } as never, localUrls },
+      {
+        target: { origin: 'https://a.test', base: '', resource: 'https://a.test' } as never,
+        localUrls,
+        proofKey: null,
+      },
+      { token: 'x', rest: `/${text}` },
+    ),
+  'agent/forward/shown-token.ts shownToken': (text) =>
+    shownToken(
       'x',
+      { proofKey: { proofFor: ({ url }) => url }, target: { resource: `https://a.test/${text}` } as never },
+      { method: 'GET', path: `/${text}` },
     ),
   'agent/forward/json-rpc-answer.ts jsonRpcAnswer': (text) =>
     jsonRpcAnswer(refusal(403, 'x', 'x'), Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: text, method: text }))),

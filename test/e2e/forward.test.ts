@@ -22,6 +22,12 @@ mode = lambda at: oct(os.stat(at).st_mode & 0o777)
 print('files', list(json.load(open(path))['mcpServers']), mode(path), mode(os.path.dirname(path)))
 `;
 
+/** Prints the token of the run. */
+const TOKEN = `
+url = urllib.request.Request(os.environ['REMIT_TOKEN_URL'], headers={'authorization': 'Bearer ' + os.environ['REMIT_TOKEN_URL_AUTH']})
+print('token', json.load(urllib.request.urlopen(url))['access_token'])
+`;
+
 /** Reads a payment until it is told to end; prints each answer that is not 200, and counts the others. */
 const POLLING_AGENT = `
 import os, sys, time, urllib.error, urllib.request
@@ -70,12 +76,19 @@ describeWith(envoyPart(), 'remit run --forward through Envoy', (envoy) => {
 
   const at = (name: string): string => join(scratch.folder, name);
   /** Starts a command with a forwarder for payments. */
-  const forwarded = (command: readonly string[], environment: Record<string, string> = {}): Running => {
+  const forwarded = (
+    command: readonly string[],
+    environment: Record<string, string> = {},
+    more: readonly string[] = [],
+  ): Running => {
     const { envoyPort, issuerPort } = domain.stage;
     const issuer = ['--issuer', `https://localhost:${issuerPort}`, '--bundle', at('bundle.pem')];
     const svid = ['--svid-cert', at('planner.pem'), '--svid-key', at('planner.key')];
     const forward = ['--forward', `payments=https://payments.acme.test,connect=127.0.0.1:${envoyPort}`];
-    return remit(['run', '--intent', at('intent.yaml'), ...issuer, ...svid, ...forward, '--', ...command], environment);
+    return remit(
+      ['run', '--intent', at('intent.yaml'), ...issuer, ...svid, ...forward, ...more, '--', ...command],
+      environment,
+    );
   };
 
   it('carries the calls of an agent that knows nothing of tokens and certificates, past its proxy', async () => {
@@ -86,6 +99,25 @@ describeWith(envoyPart(), 'remit run --forward through Envoy', (envoy) => {
     expect(running.out()).toMatch(/^create 403 action\.outside-intent$/m);
     expect(running.out()).toMatch(/^files \['payments'\] 0o600 0o700$/m);
     expect(code).toBe(0);
+  });
+
+  // Issue 39, point 1.
+  it('with --dpop carries calls that are signed, and the token is of no use to whoever has it', async () => {
+    const running = forwarded(['python3', '-c', STOCK_AGENT + TOKEN], {}, ['--dpop']);
+    const code = await running.exit;
+    expect(running.out() + running.err()).toMatch(/^read 200 p-1$/m);
+    expect([code, running.out().match(/^create .*/m)?.[0]]).toEqual([0, 'create 403 action.outside-intent']);
+    const [, token = ''] = /^token (\S+)$/m.exec(running.out()) ?? [];
+    // The same workload, with its own certificate, but without the key of the run.
+    const answers = ['Bearer', 'DPoP'].map((scheme) =>
+      domain.stage.planner.call(domain.stage.envoyPort, {
+        host: 'payments.acme.test',
+        path: '/v1/payments/p-1',
+        headers: { authorization: `${scheme} ${token}` },
+      }),
+    );
+    for (const { body, status } of await Promise.all(answers))
+      expect([status, JSON.parse(body).reason]).toEqual([401, 'token.proof']);
   });
 
   it('answers curl over HTTP/1.1, with an offer of h2c, over HTTP/2, and at the socket', async () => {

@@ -14,6 +14,10 @@ export interface ForwardTarget extends Omit<ForwardOption, 'url' | 'resource'> {
 /** The host of the URL, with the port that is written. */
 export const authorityOf = ({ origin }: Pick<ForwardTarget, 'origin'>): string => origin.replace(/^https?:\/\//, '');
 
+/** The path of a call at the upstream. @param rest what the client wrote after the local URL */
+export const upstreamPath = ({ base }: Pick<ForwardTarget, 'base'>, rest: string): string =>
+  `${base}${rest}`.replace(/^(?=$|\?)/, '/');
+
 /**
  * Resolves each `--forward` to a resource of the intent: the resource it names, else the longest resource that is a prefix of
  * its URL, else the only resource. Without a URL, the upstream is the resource whose host begins with the name, else the only resource.

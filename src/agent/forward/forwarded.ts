@@ -1,4 +1,5 @@
 import type { TaskCredential } from '../task/issuer-client.ts';
+import type { ProofKey } from '../task/proof-key.ts';
 import type { IssuerProblem } from '../task/issuer-problem.ts';
 import type { ForwardTarget } from './forward-target.ts';
 import type { LocalUrls } from './local/local-urls.ts';
@@ -11,6 +12,8 @@ export interface Forwarded {
   readonly bounds: UpstreamBounds;
   /** All local URLs of the run, which must not reach an upstream. */
   readonly localUrls: Pick<LocalUrls, 'hidden' | 'hiddenTarget'>;
+  /** The key that signs each call; `null` if the tokens are bound to the certificate. */
+  readonly proofKey: Pick<ProofKey, 'proofFor'> | null;
   /** The current token for the upstream. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
   /** A token other than `refused`, which the upstream has refused; the same token if no other is available now. */

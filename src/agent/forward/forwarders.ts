@@ -7,6 +7,7 @@ import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import type { Handover } from '../task/handover.ts';
 import { type McpServers, withVariables } from '../run/mcp-servers.ts';
 import type { OwnSvid } from '../run/own-svid.ts';
+import type { ProofKey } from '../task/proof-key.ts';
 import type { TokenKeeper } from '../task/token-keeper.ts';
 import { forwardVariables } from './forward-option.ts';
 import type { ForwardTarget } from './forward-target.ts';
@@ -25,6 +26,8 @@ export interface ForwardersOptions {
   readonly svid: Pick<OwnSvid, 'now' | 'onChange'>;
   /** The keeper of the task that is for a resource. */
   readonly keeperOf: (resource: string) => Pick<TokenKeeper, 'current' | 'another'>;
+  /** The key to which the tokens are bound. Default none: that is the certificate. */
+  readonly proofKey?: ProofKey | null;
   readonly ports: Pick<Ports, 'randomBytes'>;
   readonly tell: (line: string) => void;
   /** Called with the private folder once it exists, so that it is removed whatever happens. */
@@ -92,6 +95,7 @@ async function openForwarder(
   {
     svid,
     keeperOf,
+    proofKey = null,
     ports,
     tell,
     folder,
@@ -124,6 +128,7 @@ async function openForwarder(
     connections,
     bounds,
     localUrls,
+    proofKey,
     current: () => keeper.current(),
     another: (refused) => keeper.another(refused),
     onOwnAuthorization: () => {

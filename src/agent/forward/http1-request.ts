@@ -20,9 +20,10 @@ import {
   withoutSvid,
   withoutToken,
 } from './local/local-answer.ts';
-import { authorityOf } from './forward-target.ts';
+import { authorityOf, upstreamPath } from './forward-target.ts';
 import { passedRequestLines, valuesOf } from './passed-headers.ts';
 import { RequestBody } from './request-body.ts';
+import { shownToken } from './shown-token.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
 import type { CertificateConnections } from './upstream/upstream-connections.ts';
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream/upstream-failure.ts';
@@ -145,8 +146,8 @@ function asked(
   const sent = requestHttp({
     ...('agent' in connections ? { agent: connections.agent } : connections),
     method: request.method,
-    path: `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
-    headers: requestLines(request, forwarded, credential.token),
+    path: upstreamPath(target, rest),
+    headers: requestLines(request, forwarded, { token: credential.token, rest }),
     timeout: bounds.idleMs,
     maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
   });
@@ -160,13 +161,14 @@ const MAX_ANSWER_HEADER_BYTES = 65_536;
 /** The request's lines as the upstream gets them. The framing is that of this connection's own parser. */
 export function requestLines(
   request: IncomingMessage,
-  { target, localUrls }: Pick<Forwarded, 'target' | 'localUrls'>,
-  token: string,
+  { target, localUrls, proofKey }: Pick<Forwarded, 'target' | 'localUrls' | 'proofKey'>,
+  { token, rest }: { readonly token: string; readonly rest: string },
 ): string[] {
   const { rawHeaders, method = '' } = request;
   const lines = passedRequestLines(rawHeaders, localUrls);
   const [length] = valuesOf(rawHeaders, 'content-length');
-  lines.push('host', authorityOf(target), 'authorization', `Bearer ${token}`);
+  const shown = shownToken(token, { proofKey, target }, { method, path: upstreamPath(target, rest) });
+  lines.push('host', authorityOf(target), ...Object.entries(shown).flat());
   if (valuesOf(rawHeaders, 'origin').length > 0) lines.push('origin', target.origin);
   if (valuesOf(rawHeaders, 'transfer-encoding').length > 0) lines.push('transfer-encoding', 'chunked');
   else if (length !== undefined) lines.push('content-length', length);

@@ -35,7 +35,8 @@ import {
   valuesOf,
 } from './passed-headers.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
-import { authorityOf } from './forward-target.ts';
+import { authorityOf, upstreamPath } from './forward-target.ts';
+import { shownToken } from './shown-token.ts';
 import { isInMesh } from './upstream/mesh-connection.ts';
 import type { SessionLease } from './upstream/upstream-sessions.ts';
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream/upstream-failure.ts';
@@ -181,7 +182,7 @@ const resetBy = ({ rstCode }: ClientHttp2Stream): Error => new Error(`it reset t
 
 function asked(
   { method, lines, rest, isEnded }: Http2Call,
-  { target, localUrls }: Forwarded,
+  { target, localUrls, proofKey }: Forwarded,
   { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
 ): ClientHttp2Stream {
   const headers: OutgoingHttpHeaders = objectOf(passedRequestLines(lines, localUrls));
@@ -190,14 +191,15 @@ function asked(
   // gRPC servers require it. @see RFC 9110 section 10.1.4
   if (valuesOf(lines, 'te').includes('trailers')) headers['te'] = 'trailers';
   if (valuesOf(lines, 'origin').length > 0) headers['origin'] = target.origin;
+  const path = upstreamPath(target, rest);
   return lease.session.request(
     {
       ...headers,
       ':method': method,
       ':scheme': isInMesh(target) ? 'http' : 'https',
       ':authority': authorityOf(target),
-      ':path': `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
-      authorization: `Bearer ${credential.token}`,
+      ':path': path,
+      ...shownToken(credential.token, { proofKey, target }, { method, path }),
     },
     { endStream: isEnded, waitForTrailers: !isEnded },
   );

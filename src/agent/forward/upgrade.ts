@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { isIssuerProblem } from '../task/issuer-problem.ts';
+import { upstreamPath } from './forward-target.ts';
 import type { Forwarded } from './forwarded.ts';
 import { passAnswer } from './http1-answer.ts';
 import type { Http1Call } from './http1-call.ts';
@@ -34,11 +35,11 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
   if (isIssuerProblem(credential)) return answerUpgrade(call, withoutToken(credential));
   const connections = await forwarded.connections.boundTo(credential.boundTo);
   if (isProblem(connections)) return answerUpgrade(call, withoutSvid(connections.problem));
-  const lines = requestLines(request, forwarded, credential.token);
+  const lines = requestLines(request, forwarded, { token: credential.token, rest: call.rest });
   const sent = requestHttp({
     createConnection: (_options, done) => connections.connect(done),
     method: request.method,
-    path: `${target.base}${call.rest}`.replace(/^(?=$|\?)/, '/'),
+    path: upstreamPath(target, call.rest),
     headers: [...lines, 'connection', 'Upgrade', 'upgrade', 'websocket'],
   });
   socket.once('close', () => sent.destroy());

@@ -9,6 +9,7 @@ import { askIssuer } from './issuer-call.ts';
 import type { IssuerAnswer, IssuerPlace, OutgoingRequest } from './issuer-call.ts';
 import type { OwnSvid } from '../run/own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem, isStopReason } from './issuer-problem.ts';
+import type { ProofKey } from './proof-key.ts';
 
 /** A token from the issuer. */
 export interface TaskCredential {
@@ -42,6 +43,8 @@ export interface ClientOptions {
   /** The agent's SVID, read before each connection. */
   readonly svid: Pick<OwnSvid, 'now'>;
   readonly nowMs: () => number;
+  /** The key to which tokens are bound. Default none: they are bound to the certificate. */
+  readonly proofKey?: ProofKey | null;
 }
 
 /**
@@ -52,6 +55,8 @@ export interface ClientOptions {
 export class IssuerClient {
   readonly #place: Pick<IssuerPlace, 'url' | 'id'>;
   readonly #options: ClientOptions;
+  /** The issuer's own URL, once it was asked for. */
+  #ownUrl: string | null = null;
 
   constructor(place: Pick<IssuerPlace, 'url' | 'id'>, options: ClientOptions) {
     this.#place = place;
@@ -98,18 +103,24 @@ export class IssuerClient {
     return this.#token(`/tasks/${taskId}/resume`, { body: '', headers: {} });
   }
 
-  async #ask(asked: OutgoingRequest): Promise<IssuerAnswer | IssuerProblem> {
+  async #ask(asked: OutgoingRequest, place = this.#place): Promise<IssuerAnswer | IssuerProblem> {
     const svid = await this.#options.svid.now();
-    return 'problem' in svid ? issuerProblem('svid', svid.problem) : askIssuer(this.#place, svid, asked);
+    return 'problem' in svid ? issuerProblem('svid', svid.problem) : askIssuer(place, svid, asked);
   }
 
   async #token(path: string, sent: Pick<OutgoingRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
+    const { nowMs, proofKey = null } = this.#options;
+    const proof = proofKey === null ? {} : await this.#proof(path, proofKey);
+    if (isIssuerProblem(proof)) return proof;
     // Read before sending, so that the token never lives longer here than at the issuer.
-    const askedAtMs = this.#options.nowMs();
-    const answer = await this.#ask({ method: 'POST', path, ...sent });
+    const askedAtMs = nowMs();
+    const answer = await this.#ask({ method: 'POST', path, body: sent.body, headers: { ...sent.headers, ...proof } });
     if (isIssuerProblem(answer)) return answer;
     const read = issuerValueOf(answer, tokenMembers);
     if (isIssuerProblem(read)) return read;
+    // INVARIANT: a run that was to have tokens of its key never uses others.
+    if (proofKey !== null && read.token_type !== 'DPoP')
+      return issuerProblem('unexpected-answer', 'the issuer gave a token that is not bound to the key of the run');
     return {
       taskId: read.txn,
       token: read.access_token,
@@ -118,6 +129,24 @@ export class IssuerClient {
       expiresAtMs: askedAtMs + read.expires_in * 1_000,
       boundTo: answer.boundTo,
     };
+  }
+
+  /** A proof for a request for a token: at the URL that the issuer has for itself, which may be another one than it is reached at. */
+  async #proof(path: string, proofKey: ProofKey): Promise<Readonly<Record<'dpop', string>> | IssuerProblem> {
+    const own = this.#ownUrl ?? (await this.#askOwnUrl());
+    if (typeof own !== 'string') return own;
+    this.#ownUrl = own;
+    return { dpop: proofKey.proofFor({ method: 'POST', url: `${own}${path}`, token: null }) };
+  }
+
+  /** @see RFC 8414 section 3 */
+  async #askOwnUrl(): Promise<string | IssuerProblem> {
+    const { origin, pathname } = new URL(this.#place.url);
+    const path = `/.well-known/oauth-authorization-server${pathname.replace(/\/$/, '')}`;
+    const answer = await this.#ask({ method: 'GET', path, headers: {}, body: '' }, { ...this.#place, url: origin });
+    if (isIssuerProblem(answer)) return answer;
+    const read = issuerValueOf(answer, metadataMembers);
+    return isIssuerProblem(read) ? read : read.issuer.replace(/\/$/, '');
   }
 
   async #view(asked: OutgoingRequest): Promise<TaskView | IssuerProblem> {
@@ -177,6 +206,8 @@ const tokenMembers = members(
   },
   ignoringOthers,
 );
+
+const metadataMembers = members({ issuer: text({ max: 2_048 }) }, ignoringOthers);
 
 const taskMembers = members(
   {

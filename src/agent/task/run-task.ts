@@ -17,6 +17,7 @@ import type { McpServers } from '../run/mcp-servers.ts';
 import { OwnSvid } from '../run/own-svid.ts';
 import { RunGroup } from '../run/run-group.ts';
 import { SignalRelay, type OnSignal } from '../run/signal-relay.ts';
+import { ProofKey } from './proof-key.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { tracedBy } from '../run/trace.ts';
 import { Watcher } from '../run/watched.ts';
@@ -28,6 +29,8 @@ export interface RunPlan {
   readonly declarations: readonly OAuthDeclaration[];
   /** How long to wait for an issuer that cannot be reached yet; 0: not at all. */
   readonly waitMs: number;
+  /** Whether tokens are bound to a key of the run, by which the forwarders sign each call. */
+  readonly hasProofs: boolean;
   /** The command and its arguments. */
   readonly command: readonly string[];
   /** The inherited environment; the run's variables are added. */
@@ -67,9 +70,10 @@ export async function runTask(plan: RunPlan, world: RunWorld): Promise<number> {
     world.tell('the watcher has ended: if this process is killed now, only the deadline ends the task'),
   );
   const svid = await OwnSvid.open(plan.issuer.svid, world.ports);
-  const client = new IssuerClient(plan.issuer, { svid, nowMs: world.ports.nowMs });
+  const proofKey = plan.hasProofs ? new ProofKey(world.ports) : null;
+  const client = new IssuerClient(plan.issuer, { svid, nowMs: world.ports.nowMs, proofKey });
   try {
-    return await runUnderTasks({ plan, world, relay, watcher, svid, client });
+    return await runUnderTasks({ plan, world, relay, watcher, svid, client, proofKey });
   } finally {
     svid.close();
     watcher.dismiss();
@@ -84,6 +88,7 @@ interface Run {
   readonly watcher: Watcher;
   readonly svid: OwnSvid;
   readonly client: IssuerClient;
+  readonly proofKey: ProofKey | null;
 }
 
 /** A task of a run. */
@@ -237,7 +242,7 @@ async function tokenHandover(
 }
 
 const forwarderHandover = (
-  { plan, world, watcher, svid }: Run,
+  { plan, world, watcher, svid, proofKey }: Run,
   {
     keepers,
     variables,
@@ -248,6 +253,7 @@ const forwarderHandover = (
     variables,
     svid,
     keeperOf: (resource) => keepers.get(resource) ?? noTask(),
+    proofKey,
     ports: world.ports,
     tell: world.tell,
     onFolder: (privateFolder) => watcher.tell({ privateFolder }),

@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { isDeny } from '../../../src/core/decision/decision.ts';
+import { defaultProofRules, proofFrom } from '../../../src/core/token/proof/proof.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { byOperator } from '../../builders/task.ts';
 import { issuerUrl } from '../../authority/issuer/bench.ts';
@@ -31,12 +33,31 @@ beforeAll(async () => {
   upstream = createServer(
     { key: own.keyPem, cert: own.certPem, ca: domain.authority.bundlePem, requestCert: true, rejectUnauthorized: true },
     (request, response) => {
-      const claims = claimsOf((request.headers.authorization ?? '').slice('Bearer '.length));
+      const [scheme, token = ''] = (request.headers.authorization ?? '').split(' ');
+      const claims = claimsOf(token);
       const peer = createHash('sha256')
         .update((request.socket as TLSSocket).getPeerCertificate().raw)
         .digest('base64url');
-      const { 'x5t#S256': bound } = claims['cnf'] as Record<string, string>;
-      response.end(JSON.stringify({ task: claims['txn'], audience: claims['aud'], peer, isBound: bound === peer }));
+      const { 'x5t#S256': bound, jkt } = claims['cnf'] as Record<string, string>;
+      const { method = '', url = '' } = request;
+      const proof = proofFrom([request.headers['dpop'] ?? []].flat(), {
+        method,
+        url: `${String(claims['aud'])}${url}`,
+        accessToken: token,
+        nowMs: Date.now(),
+        rules: defaultProofRules,
+      });
+      response.end(
+        JSON.stringify({
+          task: claims['txn'],
+          audience: claims['aud'],
+          peer,
+          isBound: bound === peer,
+          scheme,
+          isProven: !isDeny(proof) && proof.thumbprint === jkt,
+          proofId: isDeny(proof) ? null : proof.proofId,
+        }),
+      );
     },
   );
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
@@ -61,7 +82,7 @@ const both = (): string =>
     ),
   );
 
-const run = (intent: string, forwards: readonly string[], script: string): Started => {
+const run = (intent: string, forwards: readonly string[], script: string, more: readonly string[] = []): Started => {
   const connect = `connect=127.0.0.1:${(upstream.address() as AddressInfo).port}`;
   const words = forwards.flatMap((forward) => ['--forward', `${forward},${connect}`]);
   return startCommand([
@@ -70,6 +91,7 @@ const run = (intent: string, forwards: readonly string[], script: string): Start
     intent,
     ...domain.options,
     ...words,
+    ...more,
     '--',
     'python3',
     '-u',
@@ -111,6 +133,32 @@ print(os.environ['REMIT_TASK_ID'], os.environ['no_proxy'])
     const states = [one, two].map((seen) => domain.stateOf(String(seen?.['task'])));
     expect([ended.code, states]).toEqual([0, ['completed', 'completed']]);
     expect(ended.err).toContain(`for ${FILES}, until`);
+  });
+
+  // Issue 39, point 1: behind the sidecars of a mesh a token cannot be bound to the certificate of the agent.
+  it('with --dpop binds the tokens to a key of its own, and signs each call for its method, URL and token', async () => {
+    const script = `
+for name in ('PAYMENTS', 'PAYMENTS', 'FILES'): print(json.dumps(get(name)))
+url = urllib.request.Request(os.environ['REMIT_TOKEN_URL'], headers={'authorization': 'Bearer ' + os.environ['REMIT_TOKEN_URL_AUTH']})
+with urllib.request.urlopen(url) as answer: print(json.load(answer)['token_type'])
+`;
+    const ended = await run(both(), [`payments=${PAYMENTS}`, `files=${FILES}`], script, ['--dpop']).ended;
+    const [one, two, files, type] = ended.out.split('\n');
+    const seen = [one, two, files].map((line) => JSON.parse(line ?? '{}') as Record<string, unknown>);
+    expect(seen.map(({ scheme, isProven, isBound }) => [scheme, isProven, isBound])).toEqual(
+      seen.map(() => ['DPoP', true, false]),
+    );
+    expect(new Set(seen.map(({ proofId }) => proofId)).size).toBe(3);
+    expect([ended.code, type]).toEqual([0, 'DPoP']);
+  });
+
+  it.each([
+    ['without --forward', [], []],
+    ['with --env', [`payments=${PAYMENTS}`], ['--env']],
+  ])('refuses --dpop %s, since nothing could sign', async (_which, forwards, more) => {
+    const ended = await run(both(), forwards, 'print("ran")', ['--dpop', ...more]).ended;
+    expect([ended.code, ended.out]).toEqual([2, '']);
+    expect(ended.err).toContain('--dpop needs --forward');
   });
 
   it('declares none for a resource without a forwarder, and says so', async () => {

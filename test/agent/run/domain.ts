@@ -9,6 +9,7 @@ import type { SpiffeId } from '../../../src/core/identity/spiffe-id.ts';
 import type { IssuerPlace } from '../../../src/agent/task/issuer-call.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { Store } from '../../../src/core/state/store.ts';
+import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
 import { stateAt } from '../../../src/core/task/task.ts';
 import type { Task } from '../../../src/core/task/task.ts';
 import { audience, type Bench, issuerUrl, startBench } from '../../authority/issuer/bench.ts';
@@ -43,7 +44,11 @@ export async function startRunDomain(
   folder: string,
   { tokenSeconds = 300, waitSeconds = null }: RunDomainOptions = {},
 ): Promise<RunDomain> {
-  const bench = await startBench(folder, { settings: { tokenSeconds, stoppedTaskWaitSeconds: waitSeconds } });
+  const bench = await startBench(folder, {
+    settings: { tokenSeconds, stoppedTaskWaitSeconds: waitSeconds },
+    // As a process has them: no proof from before its start.
+    proofs: new ProofMemory({ pastSeconds: 60, startedAtMs: Date.now() - 60_000 }),
+  });
   const bundle = await writeBundle(folder, 'bundle', bench.authority);
   const planner = await writeCredential(folder, 'planner', bench.planner);
   await writeCredential(folder, 'reporter', bench.reporter);

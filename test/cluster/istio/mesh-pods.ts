@@ -119,6 +119,8 @@ export interface MeshAgent {
   readonly isInMesh?: boolean;
   /** What `remit run` forwards for it. Default nothing: it calls with its token. */
   readonly forward?: string;
+  /** Further options of `remit run`. Default none. */
+  readonly options?: readonly string[];
   /** Further annotations. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** Whether it is a Job and no pod. Default no. */
@@ -134,6 +136,7 @@ export async function startMeshAgent(cluster: Cluster, agent: MeshAgent): Promis
     '--issuer=https://remit-authority.remit.svc:9472',
     '--workload-api=unix:/spiffe-workload-api/spire-agent.sock',
     ...(forward === undefined ? [] : [`--forward=${forward}`]),
+    ...(agent.options ?? []),
     '--',
   ];
   const words = ['/usr/bin/node', `/agent/${program}`];

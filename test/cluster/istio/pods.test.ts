@@ -77,6 +77,11 @@ describeWith(
       );
     });
 
+    it('forwards calls that are signed by the key of the run with --dpop', async () => {
+      const [first] = await came('signed', { forward: FORWARD, options: ['--dpop'] });
+      expect(first?.status).toBe(200);
+    });
+
     it('ends a Job with its agent if the sidecar is native', async () => {
       expect(await came('job', { isJob: true })).toEqual(ALLOWED);
       await cluster.kubectl('-n agents wait job/job --for=condition=Complete --timeout=600s');
