@@ -55,7 +55,7 @@ export interface AgentPod {
   readonly program: 'agent.mjs' | 'load.mjs';
   readonly environment: Readonly<Record<string, string>>;
   /** The Service of the tool servers that it calls. Default that of the Deployment. */
-  readonly server?: { readonly namespace: string; readonly name: string };
+  readonly server?: { readonly namespace: string; readonly name: string; readonly id?: string };
   /** Default that of this tree. */
   readonly image?: string;
 }
@@ -65,7 +65,8 @@ export async function startAgent(
   cluster: Cluster,
   { environment, image = IMAGE, name, program, server = TOOLS }: AgentPod,
 ): Promise<void> {
-  const connect = `connect=${server.name}.${server.namespace}.svc:${LISTENER},id=${idIn(server.namespace)}`;
+  const { id = idIn(server.namespace), name: service, namespace } = server;
+  const connect = `connect=${service}.${namespace}.svc:${LISTENER},id=${id}`;
   const forward = `tools=https://tools.acme.test,${connect}`;
   await cluster.apply(
     configMap('agents', name, { [program]: textOf(`test/cluster/demo/${program}`), 'intent.yaml': INTENT }),

@@ -1,4 +1,5 @@
 import { startAgent } from './demo.ts';
+import type { AgentPod } from './demo.ts';
 import type { Cluster } from './cluster.ts';
 import { until } from '../until.ts';
 
@@ -18,7 +19,7 @@ let count = 0;
 /** Starts a pod that makes calls at a steady rate until {@link endLoad}, 10 minutes at most, and waits until it does. Returns its name. */
 export async function startLoad(
   cluster: Cluster,
-  { image, rate }: { readonly rate: number; readonly image?: string },
+  { image, rate, server }: { readonly rate: number } & Pick<AgentPod, 'image' | 'server'>,
 ): Promise<string> {
   const name = `load-${(count += 1)}`;
   await startAgent(cluster, {
@@ -26,6 +27,7 @@ export async function startLoad(
     program: 'load.mjs',
     environment: { RATE: String(rate), SECONDS: '600' },
     ...(image === undefined ? {} : { image }),
+    ...(server === undefined ? {} : { server }),
   });
   await until(async () => (await cluster.tried(['kubectl', '-n', 'agents', 'logs', name])).stdout.includes('calling'), {
     what: 'a load that calls',

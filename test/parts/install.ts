@@ -27,6 +27,7 @@ import { helm, installChartTools } from './chart-tools.ts';
 import { installClients } from './clients.ts';
 import { installCluster } from './cluster.ts';
 import { installOauth2Agent } from './go-client.ts';
+import { installGatewayCluster } from './gateway-cluster.ts';
 import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { makeImageBases } from './image-bases.ts';
@@ -40,8 +41,8 @@ import { prometheusOperator } from './prometheus-operator.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
- * long tests run against. `npm run parts -- cluster` installs what a cluster runs and nothing else, and `npm run parts -- istio-cluster` also what Istio
- * takes there. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
+ * long tests run against. `npm run parts -- cluster` installs what a cluster runs and nothing else, and `npm run parts -- istio-cluster` or `gateway-cluster` also
+ * what Istio or Envoy Gateway takes there. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
  */
 
 const say = (line: string): void => {
@@ -139,9 +140,9 @@ const composeGo: GoPart = {
 };
 
 const [only] = process.argv.slice(2);
-if (only !== undefined && !['cluster', 'istio-cluster'].includes(only)) {
+if (only !== undefined && !['cluster', 'istio-cluster', 'gateway-cluster'].includes(only)) {
   process.stderr.write(
-    `parts: unknown part \`${only}\`: \`cluster\` installs what a cluster runs, \`istio-cluster\` also Istio in it, no word everything else\n`,
+    `parts: unknown part \`${only}\`: \`cluster\` installs what a cluster runs, \`istio-cluster\` also Istio in it, \`gateway-cluster\` also Envoy Gateway, no word everything else\n`,
   );
   process.exit(2);
 }
@@ -159,6 +160,12 @@ async function installClusterWhole(): Promise<void> {
 async function installIstioWhole(): Promise<void> {
   await installClusterWhole();
   results.push(await installIstiod(say), ...(await installIstioCluster(say)));
+}
+
+/** What Envoy Gateway takes in a cluster. */
+async function installGatewayWhole(): Promise<void> {
+  await installClusterWhole();
+  results.push(await installEnvoyGateway(say), await installGatewayCluster(say));
 }
 
 async function installAll(): Promise<void> {
@@ -182,6 +189,7 @@ async function installAll(): Promise<void> {
   if (process.env['REMIT_PARTS'] === 'all') {
     results.push(await installPatroni(say));
     await installIstioWhole();
+    results.push(await installGatewayCluster(say));
   }
 
   // What it is for is skipped without it.
@@ -192,6 +200,7 @@ async function installAll(): Promise<void> {
 const installs: Readonly<Record<string, () => Promise<void>>> = {
   cluster: installClusterWhole,
   'istio-cluster': installIstioWhole,
+  'gateway-cluster': installGatewayWhole,
 };
 await (installs[only ?? ''] ?? installAll)();
 
