@@ -210,7 +210,7 @@ export const metricTable = {
   ),
   sideWritesQueued: gauge('remit_side_writes_queued', 'Background writes in the queue', {}),
   signals: counter('remit_signals_total', 'Accepted security events by effect, once for each task concerned', {
-    effect: ['revoke', 'suspend', 'risk', 'ask', 'ignore'],
+    effect: ['revoke', 'suspend', 'risk', 'ask', 'attest', 'stop-agent', 'stop-user', 'ignore'],
   }),
   staticSecrets: counter(
     'remit_static_secrets_total',

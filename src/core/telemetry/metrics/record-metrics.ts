@@ -54,7 +54,7 @@ function countEvent({ bindingViolations, signals }: Counted, { event, details }:
   if (event === 'signal') signals.of({ effect: effectIn(details) }).inc();
 }
 
-const effects = ['revoke', 'suspend', 'risk', 'ask'] as const;
+const effects = ['revoke', 'suspend', 'risk', 'ask', 'attest', 'stop-agent', 'stop-user'] as const;
 
 const effectIn = (details: EventRecord['details']) =>
   effects.find((effect) => effect === details['effect']) ?? 'ignore';

@@ -131,3 +131,12 @@ describe('recordMetrics', () => {
     connection.close();
   });
 });
+
+// Issue 42, point 4.
+it.each(['attest', 'stop-agent', 'stop-user'])('counts a signal with the effect `%s` by that', (effect) => {
+  const { store, body } = open();
+  const signal = { kind: 'event', at: 1, task: null, event: 'signal', cause: 'signal.session-revoked' } as const;
+  must(store.appendRecords([encoded({ ...signal, note: '', by: 'https://idp.acme.test', details: { effect } })]));
+  expect(body()).toContain(`remit_signals_total{effect="${effect}"} 1`);
+  store.close();
+});
