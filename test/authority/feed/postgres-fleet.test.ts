@@ -218,6 +218,10 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     const { serving } = await authority(url, place);
     await until(() => serving.problem()?.startsWith('the database lacks change 1') === true, { what: 'the halt' });
     await until(() => serving.problem() !== null && sidecar.problem() !== null, { what: 'the sidecar denies' });
+    const isMarked = async () =>
+      (await places.sql(url, 'SELECT FROM remit.feed_head WHERE lost IS NOT NULL')).length > 0;
+    // Else the mark would be written into the copy that is put back.
+    await until(isMarked, { what: 'the mark in the older copy' });
     await places.sql(
       url,
       'DELETE FROM remit.feed; INSERT INTO remit.feed SELECT * FROM newer; DELETE FROM remit.feed_head; INSERT INTO remit.feed_head SELECT * FROM head',
