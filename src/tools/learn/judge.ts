@@ -36,19 +36,24 @@ export class CallJudge {
   calls = 0;
   allowed = 0;
   readonly #set: PolicySet;
+  readonly #arePlain: boolean;
   readonly #intents: ReadonlyMap<string, readonly AuthorizationDetail[]>;
   readonly #memory = new RememberedAnswers<JudgedCall>();
   readonly #denied = new Map<string, DeniedCalls>();
 
-  /** @param intents what the intent of each agent grants */
-  constructor(set: PolicySet, intents: ReadonlyMap<string, readonly AuthorizationDetail[]>) {
+  /**
+   * @param intents what the intent of each agent grants
+   * @param arePlain whether all policies are learnt ones, which read no value of a path
+   */
+  constructor(set: PolicySet, intents: ReadonlyMap<string, readonly AuthorizationDetail[]>, arePlain = false) {
     this.#set = set;
     this.#intents = intents;
+    this.#arePlain = arePlain;
   }
 
   add(call: LearntCall): JudgedCall {
-    const { agent, at, method, host, path, shape, action, args } = call;
-    const key = JSON.stringify([agent, method, host, path, shape, action, args]);
+    const { agent, at, method, host, shape, action, args } = call;
+    const key = JSON.stringify([agent, method, host, this.#placeOf(call), shape, action, args]);
     const judged = this.#memory.of(key, () => this.#judged(call));
     this.calls += 1;
     if (judged.reason === null) this.allowed += 1;
@@ -59,6 +64,16 @@ export class CallJudge {
   /** What would be denied, most often first. */
   get denied(): readonly DeniedCalls[] {
     return [...this.#denied.values()].toSorted((one, other) => other.seen.count - one.seen.count);
+  }
+
+  /** The template that a path matches, if no policy can read its values: else the path. */
+  #placeOf({ host, method, path }: LearntCall): string {
+    if (!this.#arePlain) return path;
+    const { catalog } = this.#set;
+    const segments = path.slice(1).split('/');
+    const found = catalog.serverAt(host, segments);
+    const target = found.kind === 'server' ? catalog.find(found.server, method, segments) : undefined;
+    return target?.kind === 'http' && !path.includes('%') ? target.action.id : path;
   }
 
   #note(of: Omit<DeniedCalls, 'seen'>, atMs: number): void {

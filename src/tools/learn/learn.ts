@@ -86,7 +86,7 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
       problem: `what was learnt does not load: ${first?.file ?? ''}:${first?.line ?? 0}: ${first?.message ?? ''}`,
     };
   }
-  const judge = new CallJudge(set, grantsIn(folder));
+  const judge = new CallJudge(set, grantsIn(folder), beside === null);
   const judging = { counts, onRecord: (records: number) => onProgress('judging', records) };
   for (const { record, fate } of answeredUsesIn(sources, { ...span, fromMs: judgedFromMs }, judging)) {
     const call = learntCallFrom(record);

@@ -7,6 +7,9 @@ const MANY_WORDS = 12;
 /** From this number on of such words of its own, an agent calls a parameter. */
 const OWN_WORDS = 3;
 const RARE = 2;
+/** From this number of words on that end in a number after a sign (`acme-17`), they are values, however few. */
+const MANY_NUMBERED = 4;
+const NUMBERED = /[_-][0-9]{1,12}$/;
 /** From this number on, plain words may be values too: of unknown kind. */
 const MANY_PLAIN_WORDS = 32;
 
@@ -41,7 +44,9 @@ export function wordsThatVary(node: TrieNode): VaryingWords {
   );
   const rare = values.filter(({ isRare }) => isRare).length;
   const words = values.map(({ word }) => word);
-  if (isKnown ? words.length === 0 : rare < MANY_WORDS || rare * 2 < callsBeside(placed, users)) return NONE;
+  const numbered = values.filter(({ word, isRare }) => isRare && NUMBERED.test(word)).length;
+  const isMany = rare >= MANY_WORDS || (numbered >= MANY_NUMBERED && numbered === rare);
+  if (isKnown ? words.length === 0 : !isMany || rare * 2 < callsBeside(placed, users)) return NONE;
   // Plain words may as well be names of collections: only very many are taken together, for a person to decide.
   return areSlugs(words) || words.length >= MANY_PLAIN_WORDS ? { words, agents: users } : NONE;
 }
