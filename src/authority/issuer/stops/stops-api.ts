@@ -1,5 +1,6 @@
 import { isDeny } from '../../../core/decision/decision.ts';
 import { stopTargetProblem } from '../../../core/decide/stop-target.ts';
+import { coversSpiffeId } from '../../../core/identity/spiffe-id-pattern.ts';
 import type { SpiffeId } from '../../../core/identity/spiffe-id.ts';
 import { orderLifted, orderMade } from '../../../core/ledger/order-record.ts';
 import { newStop } from '../../../core/order/new-stop.ts';
@@ -37,7 +38,7 @@ export const answerStop = (request: IssuerRequest, services: IssuerServices): Pr
   });
 
 /**
- * `DELETE /stops/{id}`: lifts a stop, acknowledged as it was made. For operators, and never for the agent that it stops: nobody decides for
+ * `DELETE /stops/{id}`: lifts a stop, acknowledged as it was made. For operators, and never for an agent that it covers: nobody decides for
  * himself.
  */
 export const answerLift = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
@@ -47,8 +48,8 @@ export const answerLift = (request: IssuerRequest, services: IssuerServices): Pr
     if (isOAuthError(stops)) return stops;
     const order = stops.find(({ id }) => id === request.orderId);
     if (order === undefined) return noStop();
-    if (order.kind === 'agent' && order.what === by) {
-      return oauthError('access_denied', 'a workload cannot lift a stop of itself: another operator must');
+    if (order.kind === 'agent' && coversSpiffeId(order.what, by)) {
+      return oauthError('access_denied', 'a workload cannot lift a stop that covers it: another operator must');
     }
     const lifted = orderLifted(order, { by, because: 'lifted by an operator', at: authority.nowMs() });
     const done = await authority.liftOrder(order.id, orderRecords(lifted));

@@ -107,8 +107,11 @@ describe('the endpoints of stops', () => {
     expect((await list()).json['stops']).toHaveLength(1);
   });
 
-  it('let no operator lift a stop of itself', async () => {
-    put({ kind: 'agent', what: operatorId });
+  it.each([
+    ['itself', operatorId],
+    ['a pattern that covers it', operatorId.replace(/[^/]+$/, '*')],
+  ])('let no operator lift a stop of %s', async (_what, what) => {
+    put({ kind: 'agent', what });
     expect(await lift(stopOrder().id)).toMatchObject({ status: 403, json: { error: 'access_denied' } });
   });
 
