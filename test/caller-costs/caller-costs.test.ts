@@ -1,9 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { thoroughly } from '../thoroughly.ts';
 import { growthFor, growthOf, MOST_GROWTH } from './cost-growth.ts';
+import type { Growth } from './cost-growth.ts';
 import { exportedReaders } from './exported-readers.ts';
 import { hostileText, TAILS, UNITS } from './hostile-texts.ts';
 import { namedReaders, otherReaders, readerTable } from './reader-table.ts';
+
+/** How often a reader is looked at that seems to cost too much. */
+const LOOKS = 4;
 
 const fileOf = (name: string): string => name.split(' ')[0] ?? '';
 
@@ -34,11 +38,19 @@ describe('readers of callers’ texts', () => {
 
   it.each([...readerTable.keys()])('%s costs as much as its text is long', (name) => {
     const read = readerTable.get(name) ?? ((): void => undefined);
-    const { growth, unit, tail, chars } = growthOf(read, { of });
-    const worst = `${growth.toFixed(1)} with ${JSON.stringify([unit, tail])} of ${chars} characters`;
-    expect(growth < MOST_GROWTH ? 'linear' : worst).toBe('linear');
+    expect(verdictOf(growthOf(read, { of }), () => growthOf(read, { of }))).toBe('linear');
   });
 });
+
+/** Other work on the machine can make a text look costly, but not each time; what grows is seen whenever it is looked at. */
+function verdictOf(seen: Growth, again: () => Growth): string {
+  let worst = seen;
+  for (let look = 1; look < LOOKS && worst.growth >= MOST_GROWTH; look += 1) worst = again();
+  const { growth, unit, tail, chars } = worst;
+  return growth < MOST_GROWTH
+    ? 'linear'
+    : `${growth.toFixed(1)} with ${JSON.stringify([unit, tail])} of ${chars} characters`;
+}
 
 describe('growthFor', () => {
   it.each([

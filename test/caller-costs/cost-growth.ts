@@ -79,17 +79,14 @@ export function growthFor(
   read: Reader,
   { short, long, times, doubted }: Texts,
 ): { readonly growth: number; readonly longMs: number } {
-  let [longMs, shortMs] = [msOf(read, long, 1), fastest(() => msOf(read, short, 1)) * times];
+  let [longMs, shortMs] = [msOf(read, long, 1), msOf(read, short, 1) * times];
   for (let n = 1; n < ROUNDS && longMs > doubted * shortMs; n += 1) {
     longMs = Math.min(longMs, msOf(read, long, 1));
     // The first short text was read once, which is too short a time to multiply.
-    shortMs = n === 1 ? fastest(() => msOf(read, short, times)) : Math.min(shortMs, msOf(read, short, times));
+    shortMs = n === 1 ? msOf(read, short, times) : Math.min(shortMs, msOf(read, short, times));
   }
   return { growth: longMs / shortMs, longMs };
 }
-
-/** The fastest of a few looks: one look at a short text that was interrupted would hide the growth. */
-const fastest = (look: () => number): number => Math.min(...Array.from({ length: 4 }, look));
 
 /** Reads a text so many times, each time another one, so that nothing that remembers texts helps. */
 function msOf(read: Reader, text: string, times: number): number {
