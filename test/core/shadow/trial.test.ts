@@ -11,6 +11,7 @@ import { workloadIdentity } from '../../../src/core/token/credential.ts';
 import { Trial } from '../../../src/core/shadow/trial.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { unconstrained } from '../../../src/core/token/authorization-details.ts';
+import { Orders } from '../../../src/core/order/orders.ts';
 import { mustFind } from '../../builders/must.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { httpCall } from '../../builders/http-call.ts';
@@ -156,6 +157,7 @@ describe('Trial', () => {
       task: undefined,
       issued: undefined,
       history: noHistory,
+      orders: Orders.none,
       action,
       use: 0,
       reuse: [],
