@@ -72,7 +72,8 @@ describe('tracedCheckFrom', () => {
     const results = resultsOf(deny(reason, 'why'));
     const at = results.indexOf('denied');
     const [room = ''] = reason.split('.');
-    const stage = room === 'request' ? 'asked' : room;
+    // A stop is looked for once the caller is known, that of a user once the task is.
+    const stage = { request: 'asked', stopped: reason === 'stopped.user' ? 'task' : 'identity' }[room] ?? room;
     expect(STAGE_NAMES[at]).toBe((STAGE_NAMES as readonly string[]).includes(stage) ? stage : 'answer');
     const after = STAGE_NAMES.slice(at + 1).map((name) => (name === 'answer' ? 'passed' : 'unused'));
     expect(results).toEqual([...STAGE_NAMES.slice(0, at).map(() => 'passed'), 'denied', ...after]);
