@@ -66,6 +66,7 @@ describe('the sessions to an upstream', () => {
       const forwarded = {
         target,
         localUrls: { hidden: (value: string) => value },
+        proofKey: null,
         bounds: { idleMs: 60_000 },
         current: async () => ({ token: 'token', boundTo: '' }),
         connections: { boundTo: async () => ({ sessions: { lease: async () => lease } }) },
