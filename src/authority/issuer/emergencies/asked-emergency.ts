@@ -10,8 +10,8 @@ import {
 } from '../../../core/policy/observed-names.ts';
 import { integer, listOf, members, optional, textLike } from '../../../core/runtime/fields.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
-import { strictJsonFrom } from '../../../core/token/jose/strict-json.ts';
-import { type OAuthError, oauthError } from '../oauth-error.ts';
+import { jsonBodyFrom } from '../json-body.ts';
+import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
 import type { IssuerRequest } from '../services.ts';
 
 /** What an operator asks to be only observed, for how long, and why. */
@@ -23,9 +23,6 @@ export interface AskedEmergency {
   readonly because: string;
 }
 
-const CONTENT_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
-/** 64 patterns of the longest SPIFFE IDs do not fit: an order goes to every sidecar. */
-const MAX_BODY_BYTES = 16_384;
 const MAX_MINUTES = 60;
 const DEFAULT_MINUTES = 15;
 
@@ -50,16 +47,9 @@ const asked = members({
  * The emergency in the body of a request: `agents`, `servers` (absent for every server), `minutes` (1 to 60, default 15) and `because`. Names
  * have the bounds of `enforcement.yaml`: all agents only at named servers, which the catalog has or which are hosts that it may lack.
  */
-export function askedEmergencyFrom(
-  { body, contentType }: IssuerRequest,
-  catalog: Catalog,
-): AskedEmergency | OAuthError {
-  if (!CONTENT_TYPE.test(contentType?.trim() ?? ''))
-    return oauthError('invalid_request', 'the content-type must be application/json');
-  if (body.length > MAX_BODY_BYTES)
-    return oauthError('invalid_request', `the body is larger than ${MAX_BODY_BYTES} bytes`);
-  const json = strictJsonFrom(body);
-  if (isProblem(json)) return oauthError('invalid_request', `the body ${json.problem}`);
+export function askedEmergencyFrom(request: IssuerRequest, catalog: Catalog): AskedEmergency | OAuthError {
+  const json = jsonBodyFrom(request);
+  if (isOAuthError(json)) return json;
   const read = asked(json.value);
   if (isProblem(read)) return oauthError('invalid_request', `the body ${read.problem}`);
   const { agents, servers } = read;

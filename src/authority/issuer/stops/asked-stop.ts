@@ -3,14 +3,9 @@ import { MAX_STOP_MINUTES } from '../../../core/order/new-stop.ts';
 import type { AskedStop } from '../../../core/order/new-stop.ts';
 import { integer, members, oneOf, optional, text } from '../../../core/runtime/fields.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
-import { strictJsonFrom } from '../../../core/token/jose/strict-json.ts';
-import { type OAuthError, oauthError } from '../oauth-error.ts';
+import { jsonBodyFrom } from '../json-body.ts';
+import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
 import type { IssuerRequest } from '../services.ts';
-
-const CONTENT_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
-
-/** Longest body read, in bytes. */
-const MAX_BODY_BYTES = 16_384;
 
 const askedMembers = members({
   kind: oneOf(STOP_KINDS),
@@ -20,14 +15,9 @@ const askedMembers = members({
 });
 
 /** The stop in the body of a request: `kind`, `what` (absent for `all`), `minutes` (absent until it is lifted) and `because`. */
-export function askedStopFrom({ body, contentType }: IssuerRequest): AskedStop | OAuthError {
-  if (!CONTENT_TYPE.test(contentType?.trim() ?? '')) {
-    return oauthError('invalid_request', 'the content-type must be application/json');
-  }
-  if (body.length > MAX_BODY_BYTES)
-    return oauthError('invalid_request', `the body is larger than ${MAX_BODY_BYTES} bytes`);
-  const json = strictJsonFrom(body);
-  if (isProblem(json)) return oauthError('invalid_request', `the body ${json.problem}`);
+export function askedStopFrom(request: IssuerRequest): AskedStop | OAuthError {
+  const json = jsonBodyFrom(request);
+  if (isOAuthError(json)) return json;
   const read = askedMembers(json.value);
   return isProblem(read)
     ? oauthError('invalid_request', `the body ${read.problem}`)

@@ -10,12 +10,12 @@ import { taskJson } from '../../../core/task/task-json.ts';
 import { spiffeId } from '../../../core/token/jose/claim-readers.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import { listOf, members, optional } from '../../../core/runtime/fields.ts';
-import { strictJsonFrom } from '../../../core/token/jose/strict-json.ts';
 import { ancestorsOf } from '../token/ancestors.ts';
 import { clientFrom } from '../client/client.ts';
 import { decidedAnew, isChanged } from '../token/decide-anew.ts';
 import { contextEvent } from './context-event.ts';
 import { enforcementOf } from './enforcement.ts';
+import { jsonBodyFrom } from '../json-body.ts';
 import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
@@ -102,11 +102,6 @@ async function writableTask(
     : { task, kind: isOperator ? 'operator' : 'writer', above };
 }
 
-const CONTENT_TYPE = /^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i;
-
-/** Longest body read, in bytes. */
-const MAX_BODY_BYTES = 16_384;
-
 interface Body {
   readonly values: NamedValues;
   /** `null` if it was not sent. */
@@ -120,14 +115,9 @@ const bodyMembers = members({
   withdraw: optional(listOf(spiffeId, { max: MAX_WITHDRAW })),
 });
 
-function bodyFrom({ body, contentType }: IssuerRequest): Body | OAuthError {
-  if (!CONTENT_TYPE.test(contentType?.trim() ?? '')) {
-    return oauthError('invalid_request', 'the content-type must be application/json');
-  }
-  if (body.length > MAX_BODY_BYTES)
-    return oauthError('invalid_request', `the body is larger than ${MAX_BODY_BYTES} bytes`);
-  const json = strictJsonFrom(body);
-  if (isProblem(json)) return oauthError('invalid_request', `the body ${json.problem}`);
+function bodyFrom(request: IssuerRequest): Body | OAuthError {
+  const json = jsonBodyFrom(request);
+  if (isOAuthError(json)) return json;
   const read = bodyMembers(json.value);
   return isProblem(read)
     ? oauthError('invalid_request', `the body ${read.problem}`)
