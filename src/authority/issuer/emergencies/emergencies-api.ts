@@ -10,11 +10,11 @@ import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { clientFrom } from '../client/client.ts';
 import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
-import { enforcementOfOrder, orderRecords } from '../orders/changed-order.ts';
+import { answerChange } from '../orders/answer-change.ts';
+import type { AnsweredOrder } from '../orders/answer-change.ts';
+import { orderRecords } from '../orders/changed-order.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
-import { UNFINISHED } from '../tracer.ts';
-import type { SpanAttributes } from '../tracer.ts';
 import { askedEmergencyFrom } from './asked-emergency.ts';
 
 const MINUTE_MS = 60_000;
@@ -51,7 +51,7 @@ export const answerEmergency = (request: IssuerRequest, services: IssuerServices
     return isStoreFailure(failure) ? unavailable(failure) : { order, change: 'order-made', status: 201 };
   });
 
-/** `DELETE /emergencies/{id}`: ends one before its time, acknowledged as it was started. For the same operators. */
+/** `POST /emergencies/{id}/end`: ends an emergency before its time, acknowledged as it was started. For the same operators. */
 export const answerEmergencyEnd = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
   changed('emergency.end', request, services, async (by) => {
     const { authority } = services;
@@ -73,35 +73,20 @@ export async function answerEmergencies(request: IssuerRequest, services: Issuer
   return isOAuthError(running) ? errorReply(running) : jsonReply(200, { emergencies: running.map(emergencyJson) });
 }
 
-/** An emergency that was started or ended. */
-interface ChangedEmergency {
-  readonly order: ObserveOrder;
-  readonly change: 'order-made' | 'order-lifted';
-  readonly status: number;
-}
-
 /** Changes an emergency for an operator, and replies with it and its receipt. */
-async function changed(
+const changed = (
   name: 'emergency.start' | 'emergency.end',
   request: IssuerRequest,
   services: IssuerServices,
-  change: (by: SpiffeId) => Promise<ChangedEmergency | OAuthError>,
-): Promise<Reply> {
-  const span = services.tracer.start(name, {}, request.traceparent);
-  let attributes: SpanAttributes = UNFINISHED;
-  try {
-    const operator = operatorOf(request, services);
-    const done = isOAuthError(operator) ? operator : await change(operator);
-    attributes = isOAuthError(done)
-      ? { 'error.type': done.error, 'http.response.status_code': done.status }
-      : { 'remit.emergency.id': done.order.id, 'http.response.status_code': done.status };
-    if (isOAuthError(done)) return errorReply(done);
-    const enforced = await enforcementOfOrder(done, request, services);
-    return jsonReply(done.status, { ...emergencyJson(done.order), ...enforced });
-  } finally {
-    span.end(attributes);
-  }
-}
+  change: (by: SpiffeId) => Promise<AnsweredOrder<ObserveOrder> | OAuthError>,
+): Promise<Reply> =>
+  answerChange(request, services, {
+    name,
+    operator: operatorOf(request, services),
+    change,
+    json: emergencyJson,
+    attributes: ({ id }) => ({ 'remit.emergency.id': id }),
+  });
 
 /** The operator, if it may; an emergency is impossible unless it is configured. */
 function operatorOf(request: IssuerRequest, { ports, settings }: IssuerServices): SpiffeId | OAuthError {

@@ -11,12 +11,11 @@ import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { clientFrom } from '../client/client.ts';
 import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
-import { enforcementOfOrder, orderRecords } from '../orders/changed-order.ts';
-import type { ChangedOrder } from '../orders/changed-order.ts';
+import { answerChange } from '../orders/answer-change.ts';
+import type { AnsweredOrder } from '../orders/answer-change.ts';
+import { orderRecords } from '../orders/changed-order.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
-import { UNFINISHED } from '../tracer.ts';
-import type { SpanAttributes } from '../tracer.ts';
 import { askedStopFrom } from './asked-stop.ts';
 
 /**
@@ -65,32 +64,20 @@ export async function answerStops(request: IssuerRequest, services: IssuerServic
   return isOAuthError(stops) ? errorReply(stops) : jsonReply(200, { stops: stops.map(stopJson) });
 }
 
-/** A stop that was made or lifted, and the status of the reply. */
-interface ChangedStop extends ChangedOrder {
-  readonly order: StopOrder;
-  readonly status: number;
-}
-
 /** Changes a stop for an operator, and replies with it and its receipt. */
-async function changed(
+const changed = (
   name: 'stop.make' | 'stop.lift',
   request: IssuerRequest,
   services: IssuerServices,
-  change: (by: SpiffeId) => Promise<ChangedStop | OAuthError>,
-): Promise<Reply> {
-  const span = services.tracer.start(name, {}, request.traceparent);
-  let attributes: SpanAttributes = UNFINISHED;
-  try {
-    const operator = operatorOf(request, services);
-    const done = isOAuthError(operator) ? operator : await change(operator);
-    attributes = attributesOf(done);
-    if (isOAuthError(done)) return errorReply(done);
-    const enforced = await enforcementOfOrder(done, request, services);
-    return jsonReply(done.status, { ...stopJson(done.order), ...enforced });
-  } finally {
-    span.end(attributes);
-  }
-}
+  change: (by: SpiffeId) => Promise<AnsweredOrder<StopOrder> | OAuthError>,
+): Promise<Reply> =>
+  answerChange(request, services, {
+    name,
+    operator: operatorOf(request, services),
+    change,
+    json: stopJson,
+    attributes: ({ id, kind }) => ({ 'remit.stop.id': id, 'remit.stop.kind': kind }),
+  });
 
 function operatorOf(request: IssuerRequest, { ports, settings }: IssuerServices): SpiffeId | OAuthError {
   const client = clientFrom(request.certificate, settings.trustDomains, ports.nowMs());
@@ -106,11 +93,6 @@ async function stopsNow({ authority }: IssuerServices): Promise<readonly StopOrd
 }
 
 const noStop = (): OAuthError => oauthError('not_found', 'there is no stop with this id in force');
-
-const attributesOf = (done: ChangedStop | OAuthError): SpanAttributes =>
-  isOAuthError(done)
-    ? { 'error.type': done.error, 'http.response.status_code': done.status }
-    : { 'remit.stop.id': done.order.id, 'remit.stop.kind': done.order.kind, 'http.response.status_code': done.status };
 
 const unavailable = (failure: StoreFailure): OAuthError =>
   failure.code === 'refused' || failure.code === 'full'
