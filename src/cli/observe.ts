@@ -10,7 +10,7 @@ import { observeList } from './observe/observe-list.ts';
 import type { ObserveIo } from './observe/observed-records.ts';
 import type { CommandRefusal } from './task/task-source.ts';
 
-/** Without the life of a task, which is none of its. */
+/** The options of an issuer, without those for the life of a task. */
 const ISSUER_HELP = placeHelp.slice(placeHelp.indexOf('  --issuer URL'));
 
 const help = `remit observe: list what is observed and whether it is ready to be enforced, end it, or observe in an emergency

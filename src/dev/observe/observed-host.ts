@@ -117,7 +117,7 @@ export class ObservedHost {
     return ranRemit(words, { command: remit, environment, folder, signal });
   }
 
-  /** Puts certificates from files in the place of those of SPIRE, which this machine may not have. */
+  /** Makes Remit use certificates from files, since this machine may have no SPIRE. */
   async useFiles(): Promise<void> {
     const { remit, bundle } = this.#identities;
     const file = this.at('remit-host', 'remit.yaml');
@@ -150,7 +150,7 @@ export class ObservedHost {
     this.#envoy = started;
   }
 
-  /** Puts a folder in the place of the policy folder, with its `enforcement.yaml`; resolves once it is in force. */
+  /** Replaces the policy folder, but for its `enforcement.yaml`; resolves once the new folder is in force. */
   async applyPolicies(folder: string): Promise<void> {
     const policies = this.at('remit-host', 'policies');
     const enforcement = await readFile(join(policies, 'enforcement.yaml'), 'utf8');

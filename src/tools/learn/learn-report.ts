@@ -116,7 +116,7 @@ function openDecision(
   }));
 }
 
-/** By agent: whoever does most that no other does comes first, and of that what is of greatest risk. */
+/** By agent: the agent with the most actions that no other calls comes first, and its actions of the greatest risk before others. */
 function aloneIn(permits: readonly LearntPermit[]): LearnReport['alone'] {
   return [...Map.groupBy(permits, ({ agents }) => agents[0] ?? '')]
     .map(([agent, own]) => {

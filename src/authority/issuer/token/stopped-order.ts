@@ -79,7 +79,7 @@ function stopOfChain(
   );
 }
 
-/** The stop because of which no use of an intent would be allowed, whoever declares it. */
+/** The stop that denies every use of an intent, whichever agent declares it. */
 function stopOfIntent({ server, actions }: StoppableRequest['intent'], orders: Orders, now: Clocks): StopOrder | null {
   const ofServer = orders.stopOf('server', server.id, now);
   const ofActions = actions.map(({ id }) => orders.stopOf('action', id, now));

@@ -26,7 +26,7 @@ export interface SeenRoute {
 
 /**
  * The calls to one host as a tree of path segments, of bounded width: values of a parameter share a branch. What one agent calls never makes a
- * parameter of what another calls: whoever tries a thousand names must not widen what others are permitted.
+ * parameter of what another calls: an agent that tries a thousand names must not widen what others are permitted.
  */
 export class PathTrie {
   readonly #root = emptyNode();

@@ -14,7 +14,7 @@ export const textBytes = (text: string): number => 64 + 2 * text.length;
 
 /**
  * Room for what is kept of calls, in bytes as estimated, 64 MiB by default. It bounds the memory of all hosts together. One agent takes at most a
- * tenth: whoever calls all there is takes no room from others.
+ * tenth, so that an agent that calls everything leaves room for others.
  */
 export class Room {
   #left: number;

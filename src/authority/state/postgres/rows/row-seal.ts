@@ -65,8 +65,7 @@ export class RowSeal {
   }
 
   /**
-   * The order in a row; `null` if it only lets calls be observed and no authority wrote it so. A stop counts whoever wrote it: it gives no
-   * right.
+   * The order in a row; `null` for an emergency that no authority wrote so. A stop counts also if another login wrote it, since it gives no right.
    */
   orderIn(row: Row): Order | null {
     const order = orderFromRow(row);
