@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http2';
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
 import type { HostPort } from '../tools/init/envoy-config.ts';
+import { boundedBody } from './bounded-body.ts';
 
-const MAX_BODY_BYTES = 65_536;
 const MAX_SESSIONS = 64;
 /** An empty gRPC message consists of its prefix. */
 const EMPTY_MESSAGE_BYTES = 5;
@@ -52,7 +52,7 @@ export class AnyServer {
 }
 
 async function answer(request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
-  const body = await bodyOf(request);
+  const body = await boundedBody(request);
   if (response.stream.destroyed) return;
   if (body === null) {
     response.writeHead(413).end();
@@ -87,20 +87,6 @@ function resultOf(rpc: object): object {
     };
   if (method === 'tools/list') return { tools: [] };
   return { content: [{ type: 'text', text: `${String(method)} with ${JSON.stringify(params)}` }] };
-}
-
-async function bodyOf(request: Http2ServerRequest): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length <= MAX_BODY_BYTES) chunks.push(chunk);
-    }
-  } catch {
-    return null;
-  }
-  return length > MAX_BODY_BYTES ? null : Buffer.concat(chunks);
 }
 
 function jsonFrom(body: Buffer): object {

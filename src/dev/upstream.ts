@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { once } from 'node:events';
 import type { HostPort } from '../tools/init/envoy-config.ts';
+import { boundedBody } from './bounded-body.ts';
 
 /** The two tool servers. */
 export type ToolServerName = 'payments' | 'files';
@@ -31,7 +32,6 @@ type Route = readonly [method: string, path: RegExp, answer: (segment: string, f
 
 const maxCalls = 100;
 const maxEntries = 1000;
-const maxBodyBytes = 65_536;
 
 /**
  * A small tool server with in-memory JSON data, for the demo, `remit dev` and tests. It trusts every client, since Envoy and
@@ -85,8 +85,9 @@ export class ToolServer {
 }
 
 async function answerTo(request: IncomingMessage, routes: readonly Route[], received: ReceivedCall[]): Promise<Answer> {
-  const body = await bodyOf(request);
-  if (body === null) return [413, { error: 'the body is too long' }];
+  const bytes = await boundedBody(request);
+  if (bytes === null) return [413, { error: 'the body is too long' }];
+  const body = bytes.toString('utf8');
   const { method = '', url = '', headers } = request;
   received.push({ method, path: url, headers, body });
   if (received.length > maxCalls) received.shift();
@@ -97,21 +98,6 @@ async function answerTo(request: IncomingMessage, routes: readonly Route[], rece
     if (match !== null) return answer(match[1] ?? '', fields);
   }
   return [404, { error: 'no such resource' }];
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length <= maxBodyBytes) chunks.push(chunk);
-    }
-  } catch {
-    // The client disconnected: nobody reads the answer.
-    return null;
-  }
-  return length > maxBodyBytes ? null : Buffer.concat(chunks).toString('utf8');
 }
 
 /** The members of a JSON object; empty for other bodies. */

@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { HostPort } from '../../tools/init/envoy-config.ts';
-
-const MAX_BODY_BYTES = 65_536;
+import { boundedBody } from '../bounded-body.ts';
 
 /**
  * A tool server that knows nothing of Remit: tickets over HTTP, and MCP at `/mcp`. It answers any call with 200 and counts what reached it. It
@@ -61,18 +60,12 @@ const said = ({ method, url }: IncomingMessage, message: object): object =>
 
 /** The JSON object of a body; empty for other bodies, `null` for one that is too long. */
 async function messageOf(request: IncomingMessage): Promise<object | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
+  const body = await boundedBody(request);
+  if (body === null) return null;
   try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length <= MAX_BODY_BYTES) chunks.push(chunk);
-    }
-    if (length > MAX_BODY_BYTES) return null;
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    const value: unknown = JSON.parse(body.toString('utf8'));
     return typeof value === 'object' && value !== null ? value : {};
   } catch {
-    // No JSON, or the client disconnected.
     return {};
   }
 }
