@@ -76,16 +76,22 @@ const settleOrDeny = (
 ): DecidedUse | Promise<DecidedUse> =>
   isDeny(toSettle) ? withDecision(services, toSettle, decided) : settleUse(services, decided, toSettle);
 
-/** Settles a use. If the history of its task changed after the decision, the use is decided again, once. */
+/**
+ * Settles a use. If the history of its task changed after the decision, the use is decided again by the new history. A change means that another
+ * use of the task was settled, so of uses that are made at the same time one is settled in each round.
+ */
 async function settleUse(services: DecidingServices, decided: DecidedUse, toSettle: UseToSettle): Promise<DecidedUse> {
-  const first = await settleOnce(services, decided, toSettle);
-  if (first !== 'history-changed') return first;
-  const again = decideNow(services, decided.read, decided.use);
-  const toSettleAgain = useToSettle(again.check, (facts) => isCurrentEnough(services, decided.read, facts));
-  if (toSettleAgain === null || isDeny(toSettleAgain))
-    return withDecision(services, toSettleAgain ?? again.check.decision, again);
-  const second = await settleOnce(services, again, toSettleAgain);
-  return second === 'history-changed' ? withDecision(services, changedTwice, again) : second;
+  let current = { decided, toSettle };
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    const settled = await settleOnce(services, current.decided, current.toSettle);
+    if (settled !== 'history-changed') return settled;
+    const again = decideNow(services, decided.read, decided.use);
+    const toSettleAgain = useToSettle(again.check, (facts) => isCurrentEnough(services, decided.read, facts));
+    if (toSettleAgain === null || isDeny(toSettleAgain))
+      return withDecision(services, toSettleAgain ?? again.check.decision, again);
+    current = { decided: again, toSettle: toSettleAgain };
+  }
+  return withDecision(services, changedTooOften, current.decided);
 }
 
 /** Settles a decided use; at a sidecar, a use of high risk together with its record. */
@@ -116,7 +122,13 @@ const unsentUseOf = ({ decisionId, key, jtiDigest, spends }: SettledUse): Unsent
   spends,
 });
 
-const changedTwice = deny('task.state-unavailable', 'the history of the task changed twice while the use was decided');
+/** How often a use is settled, each time by a newer history, before it is denied. An agent rarely begins more calls of one task at once. */
+const MAX_ROUNDS = 32;
+
+const changedTooOften = deny(
+  'task.state-unavailable',
+  `the history of the task changed ${MAX_ROUNDS} times while the use was decided`,
+);
 
 /**
  * Remembers where an allowed token was used. INVARIANT: call it synchronously after the use was counted, so that no second use is
