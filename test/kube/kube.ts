@@ -11,6 +11,9 @@ import { freePorts } from '../free-port.ts';
 import type { KubernetesBinaries } from '../parts.ts';
 import { until } from '../until.ts';
 
+/** Beside two busy loops an API server has taken over 90 s. */
+const READY_MS = 240_000;
+
 /** What a command did. */
 export interface Ran {
   /** Its exit code. */
@@ -101,7 +104,7 @@ export class Kube {
   }
 }
 
-/** Starts both and waits until the API server is ready. Rejects, with what they said last, where it is not in 90 s. */
+/** Starts both and waits until the API server is ready. Rejects, with what they said last, if it is not in 240 s. */
 export async function startKube(binaries: KubernetesBinaries): Promise<Kube> {
   const folder = await mkdtemp(join(tmpdir(), 'kube-'));
   const children: DevProcess[] = [];
@@ -122,7 +125,7 @@ export async function startKube(binaries: KubernetesBinaries): Promise<Kube> {
         if (server.ended) throw new Error('the API server ended');
         return isReady({ port, token, authority });
       },
-      { what: 'an API server that is ready' },
+      { what: 'an API server that is ready', withinMs: READY_MS },
     );
     return new Kube({ folder, binaries, children });
   } catch (error) {
