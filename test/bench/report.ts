@@ -1,6 +1,7 @@
 import { cpus, release } from 'node:os';
 import { execFileSync } from 'node:child_process';
 import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
+import { budgets } from './budgets.ts';
 import { names } from './contenders.ts';
 import { roles } from './cost-contenders.ts';
 import { costRows } from './cost-table.ts';
@@ -45,6 +46,10 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     cold_vs_opa_envoy: rate([names.remit, cold], [names.opaPlugin, cold]),
     reuse_vs_noop_go: rate(remit, [names.go, reuse]),
     reuse_vs_floor: rate(remit, [names.floor, reuse]),
+    budgets_vs_unbudgeted: rate(budgets.embedded.with, budgets.embedded.without),
+    budgets_vs_unbudgeted_sidecar: rate(budgets.sidecar.with, budgets.sidecar.without),
+    budgets_p99_vs_unbudgeted: results.latencyRatio('p99Ms', budgets.embedded.with, budgets.embedded.without),
+    budgets_p99_vs_unbudgeted_sidecar: results.latencyRatio('p99Ms', budgets.sidecar.with, budgets.sidecar.without),
     p50_vs_opa_jwt_1k: atSpeed('p50Ms', 1_000),
     p99_vs_opa_jwt_1k: atSpeed('p99Ms', 1_000),
     p99_vs_opa_jwt_2k: atSpeed('p99Ms', 2_000),

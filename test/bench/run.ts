@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { openBench } from './bench.ts';
 import type { Bench, Effort } from './bench.ts';
 import { measureBodies } from './bodies.ts';
+import { measureBudgets } from './budgets.ts';
 import { measureCollections } from './collector.ts';
 import { startContenders } from './contenders.ts';
 import type { Contenders } from './contenders.ts';
@@ -36,7 +37,8 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: start, memory (\`cost\` is both), throughput, socket, rates, policies, tasks,
-              bodies, collector, soak, sidecar-soak, overload, issuer, fleet, network, denials, roles; default all
+              bodies, collector, soak, sidecar-soak, overload, issuer, fleet, network, denials, roles,
+              budgets; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --roles     some of: ${roleNames.join(', ')}; default all
@@ -72,6 +74,7 @@ const sections: Readonly<Record<string, Section>> = {
   network: measureNetwork,
   denials: measureDenials,
   roles: measureRoles,
+  budgets: measureBudgets,
 };
 
 /** Names for several sections. */
