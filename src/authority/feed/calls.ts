@@ -6,6 +6,7 @@ import { isProblem } from '../../core/runtime/problem.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import { usesElsewhere } from '../../core/state/reported-uses.ts';
+import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse, Settlement } from '../../core/state/settling.ts';
 import type { Spend } from '../../core/state/spend.ts';
 import type { SidecarRights } from './authorize.ts';
@@ -158,7 +159,7 @@ export class SidecarCalls {
     const spends = budgetedSpends(use.spends, held.task.detailsJson);
     if (spends === null) return unsettled('exhausted', 'the task has no such budget');
     const settlement: Settlement = await this.#engine.settling.settle({ ...use, spends, by: rights.peer });
-    if (settlement === null) return SETTLED;
+    if (isSettlement(settlement)) return SETTLED;
     if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
     const [problem, budget] =
       typeof settlement === 'string' ? [settlement, null] : [settlement.problem, settlement.budget];

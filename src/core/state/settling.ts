@@ -1,7 +1,7 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { SettleProblem, Spend } from './spend.ts';
+import type { Lent, SettleProblem, Spend } from './spend.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
 
 /**
@@ -18,15 +18,24 @@ export interface SettledUse {
   readonly entry?: HistoryEntry;
   /** Its record, which goes to the outbox in the same commit: of a use of high risk at a sidecar. */
   readonly record?: EncodedRecord;
+  /**
+   * For each spend, how much more than its own amount is wanted: a share that the process spends by itself. A counter lends at most an eighth
+   * of what it has left.
+   */
+  readonly ahead?: readonly number[];
   /** Who decided it: the identity of a sidecar. Absent if this process did. */
   readonly by?: string;
 }
 
 /**
- * Result of settling: `null` if the use is settled and on disk; a problem, and nothing was taken; or a failure, after which the result
+ * Result of settling: `null`, or what was lent, if the use is settled and on disk; a problem, and nothing was taken; or a failure, after which the result
  * is unknown until the same use is settled again.
  */
-export type Settlement = null | SettleProblem | StoreFailure;
+export type Settlement = null | Lent | SettleProblem | StoreFailure;
+
+/** Whether a use is settled. */
+export const isSettlement = (settlement: Settlement): settlement is null | Lent =>
+  settlement === null || (typeof settlement === 'object' && 'lent' in settlement);
 
 /** Settles uses. The uses of one turn of the event loop share a transaction, in call order. */
 export interface Settling {

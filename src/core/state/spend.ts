@@ -39,6 +39,11 @@ export interface Exhausted {
 /** Why a use was not settled. */
 export type SettleProblem = Exclude<SpendProblem, 'exhausted'> | Exhausted;
 
+/** A settled use that wanted more than it takes: what it got of each spend beyond its own amount. It counts as spent until it is given back. */
+export interface Lent {
+  readonly lent: readonly number[];
+}
+
 /** What a new part takes from its parent, and with which token of the parent. */
 export interface HandedOn {
   readonly jtiDigest: string;

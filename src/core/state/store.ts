@@ -14,7 +14,7 @@ import type { FeedChanges } from './feed.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
 import type { DueSecret, SecretSighting } from './secret-sighting.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { HandedOn, SettleProblem, Spend, SpendProblem } from './spend.ts';
+import type { HandedOn, Lent, SettleProblem, Spend, SpendProblem } from './spend.ts';
 import type { RememberedKind } from './replay-memory.ts';
 
 /** A token that is about to be issued, with the generation of the task at the decision. */
@@ -112,7 +112,10 @@ export interface UnsentUse {
   readonly decisionId: string;
   readonly key: TaskKey;
   readonly jtiDigest: string;
+  /** With what was lent beyond them. */
   readonly spends: readonly Spend[];
+  /** How much of each is given back, at most its amount; absent, all of it. */
+  readonly left?: readonly number[];
   readonly by?: string;
 }
 
@@ -281,7 +284,7 @@ export interface Store extends StoreReader {
   /** `Settling.giveBack`: within 10 minutes of the settlement. */
   giveBack(use: UnsentUse): boolean | StoreFailure;
   /**
-   * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes nothing. A problem takes
+   * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes and lends nothing. A problem takes
    * nothing and is not remembered, so the use may be settled later under the same id. The record, if any, goes to the outbox with what
    * the use takes, once.
    */
@@ -293,9 +296,10 @@ export interface Store extends StoreReader {
       readonly spends: readonly Spend[];
       readonly entry?: HistoryEntry | undefined;
       readonly record?: EncodedRecord | undefined;
+      readonly ahead?: readonly number[] | undefined;
       readonly by?: string | undefined;
     },
-  ): null | SettleProblem | StoreFailure;
+  ): null | Lent | SettleProblem | StoreFailure;
   /**
    * Commits everything written in `work` together: one sync for many uses. `work` must neither await nor throw. Answers given within it are
    * valid only if this returns `null`.

@@ -15,6 +15,7 @@ import type { DenialFacts } from '../../core/decision/denial-facts.ts';
 import { jtiDigestOf } from '../../core/token/jti-digest.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { stateUnavailable } from '../../core/decision/unavailable.ts';
+import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse } from '../../core/state/settling.ts';
 import type { ExceededBudget } from '../../core/state/spend.ts';
 import { historyWith } from '../../core/task/history.ts';
@@ -81,7 +82,8 @@ export async function settle(
   { use, token }: UseToSettle,
 ): Promise<Settled> {
   const settlement = await services.settling.settle(use);
-  if (settlement === null || settlement === 'history-changed') return settlement;
+  if (isSettlement(settlement)) return null;
+  if (settlement === 'history-changed') return settlement;
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
   if (settlement === 'ended') return currentProblem(services, token) ?? endedMeanwhile;
   if (typeof settlement === 'string') return refusals[settlement];

@@ -3,6 +3,7 @@ import type { After } from '../../core/runtime/timers.ts';
 import type { EncodedRecord } from '../../core/ledger/encoded-record.ts';
 import { isStoreFailure, storeFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
+import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse, Settlement, Settling } from '../../core/state/settling.ts';
 import type { UnsentUse } from '../../core/state/store.ts';
 import type { ExceededBudget, SettleProblem, Spend } from '../../core/state/spend.ts';
@@ -61,7 +62,8 @@ export class RemoteSettling implements Settling {
     const record = Buffer.from(bytes);
     const nothing = { key: null, jti_digest: '', generation: 0, spends: [], entry: null };
     const kept = await this.#enqueue({ ...nothing, decision_id: decisionId, record });
-    if (kept === null || isStoreFailure(kept)) return kept;
+    if (isSettlement(kept)) return null;
+    if (isStoreFailure(kept)) return kept;
     return storeFailure('busy', `the record is refused: ${typeof kept === 'string' ? kept : kept.problem}`);
   }
 

@@ -167,8 +167,8 @@ export const postgresSettling = (lane: WriteLane): Settling => ({
 });
 
 async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
-  const { decisionId, key, jtiDigest, spends, entry, record, by = '' } = use;
-  const problem = spendsProblem(spends);
+  const { decisionId, key, jtiDigest, spends, entry, record, ahead, by = '' } = use;
+  const problem = spendsProblem(spends, ahead);
   if (problem !== null) return storeFailure('refused', problem);
   const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
   if (![key.issuer, key.id, jtiDigest, decisionId, by, ...namesOf(spends), ...texts].every(isStorable))
@@ -186,8 +186,8 @@ async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
 }
 
 async function giveBack(lane: WriteLane, use: UnsentUse): Promise<boolean | StoreFailure> {
-  const { decisionId, key, spends, by = '' } = use;
-  const problem = spendsProblem(spends);
+  const { decisionId, key, spends, left, by = '' } = use;
+  const problem = spendsProblem(spends, left);
   if (problem !== null) return storeFailure('refused', problem);
   if (![key.issuer, key.id, decisionId, by, ...namesOf(spends)].every(isStorable)) return notStorable();
   return lane.run({

@@ -201,10 +201,10 @@ export class AuthorityThread implements StateAccess {
   }
 
   async #settle({ decisionId, key, record, ...use }: Parameters<Settling['settle']>[0]): Promise<Settlement> {
-    const { jtiDigest, spends, entry, by } = use;
+    const { jtiDigest, spends, entry, ahead, by } = use;
     if (this.reader.isRefused(jtiDigest)) return 'ended';
     const recorded = record === undefined ? undefined : handedOver(record);
-    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry, record: recorded, by });
+    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry, record: recorded, ahead, by });
   }
 
   #write<N extends WriteName>(name: N, ...input: Parameters<Store[N]>): Promise<ReturnType<Store[N]> | StoreFailure> {

@@ -34,7 +34,7 @@ import { Pruning } from './prune.ts';
 import { writeSightings } from './tables/secret-table.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
-import type { HandedOn, Spend, SettleProblem, SpendProblem } from '../../../core/state/spend.ts';
+import type { HandedOn, Lent, Spend, SettleProblem, SpendProblem } from '../../../core/state/spend.ts';
 import type { IssuedToken, Pruned, Store, TaskEnd, TaskKey, UnsentUse } from '../../../core/state/store.ts';
 import type { DueSecret } from '../../../core/state/secret-sighting.ts';
 import { refusedPremise } from '../../../core/state/writes/premises.ts';
@@ -177,15 +177,15 @@ export class SqliteStore extends SqliteReader implements Store {
     );
   }
 
-  settle(decisionId: string, key: TaskKey, use: Parameters<Store['settle']>[2]): null | SettleProblem | StoreFailure {
-    return this.#take<SettleProblem>([decisionId, use.by ?? ''], key, use, () =>
+  settle(decisionId: string, key: TaskKey, use: Parameters<Store['settle']>[2]): ReturnType<Store['settle']> {
+    return this.#take<SettleProblem | Lent>([decisionId, use.by ?? ''], key, use, () =>
       settleUse(this.#rows, decisionId, { ...use, key }),
     );
   }
 
   giveBack(use: UnsentUse): boolean | StoreFailure {
-    const { decisionId, key, spends, by = '' } = use;
-    const problem = spendsProblem(spends);
+    const { decisionId, key, spends, left, by = '' } = use;
+    const problem = spendsProblem(spends, left);
     if (problem !== null) return storeFailure('refused', problem);
     return this.connection.write([decisionId, key.issuer, key.id, by, ...namesOf(spends)], () =>
       giveBackUse(this.#rows, use),
@@ -275,10 +275,10 @@ export class SqliteStore extends SqliteReader implements Store {
   #take<Problem>(
     ids: readonly string[],
     key: TaskKey,
-    { jtiDigest, spends, entry }: Parameters<Store['settle']>[2],
+    { jtiDigest, spends, entry, ahead }: Parameters<Store['settle']>[2],
     work: () => Problem | null,
   ): Problem | 'ended' | null | StoreFailure {
-    const problem = spendsProblem(spends);
+    const problem = spendsProblem(spends, ahead);
     if (problem !== null) return storeFailure('refused', problem);
     if (this.refused.has(jtiDigest)) return 'ended';
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];

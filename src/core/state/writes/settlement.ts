@@ -13,26 +13,31 @@ interface Charge {
   readonly amount: number;
   readonly limit: number;
   readonly problem: SpendProblem;
+  /** Whether more than a use takes can be lent ahead. */
+  readonly isLent: boolean;
 }
 
 function chargeOf(spend: Spend): Charge {
   const counter = `${spend.kind}:${spend.name ?? ''}`;
   switch (spend.kind) {
     case 'calls':
-      return { counter, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted' };
+      return { counter, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted', isLent: true };
     case 'amount':
     case 'decimal':
-      return { counter, amount: spend.amount, limit: spend.limit, problem: 'exhausted' };
+      return { counter, amount: spend.amount, limit: spend.limit, problem: 'exhausted', isLent: true };
     case 'single-use':
-      return { counter, amount: 1, limit: 1, problem: 'replayed' };
+      return { counter, amount: 1, limit: 1, problem: 'replayed', isLent: false };
     default:
       return spend satisfies never;
   }
 }
 
-/** Why spends cannot be counted at all; `null` if they can. */
-export function spendsProblem(spends: readonly Spend[]): string | null {
-  const numbers = spends.map(chargeOf).flatMap(({ amount, limit }) => [amount, limit]);
+/**
+ * Why spends cannot be counted at all; `null` if they can.
+ * @param more what is wanted ahead of each, or given back of each
+ */
+export function spendsProblem(spends: readonly Spend[], more: readonly number[] = []): string | null {
+  const numbers = [...spends.map(chargeOf).flatMap(({ amount, limit }) => [amount, limit]), ...more];
   return numbers.every((number) => Number.isSafeInteger(number) && number >= 0)
     ? null
     : 'an amount of a budget must be a whole number from 0 to 2^53 - 1';
@@ -50,6 +55,8 @@ export interface UseRows {
 export interface Taking {
   readonly spends: readonly Spend[];
   readonly entry?: HistoryEntry | undefined;
+  /** `SettledUse.ahead`. */
+  readonly ahead?: readonly number[] | undefined;
 }
 
 /** The rows that a use changes. */
@@ -58,6 +65,19 @@ export interface TakenRows {
   readonly spent: ReadonlyMap<string, number>;
   /** The new history; `null` if the use adds nothing to it. */
   readonly history: TaskHistory | null;
+  /** How much each counter got beyond the amount of its spend, in the order of the spends. */
+  readonly lent: readonly number[];
+}
+
+/** A counter lends at most this part of what it has left, so that shares shrink as the limit comes near. */
+const LENT_PART = 8;
+/** A counter that could lend no more than this lends nothing: every use is settled by itself. So nothing is lent of less than 16. */
+const TOO_LITTLE = 1;
+
+/** What a counter lends to a process that wants so much ahead. */
+function lentOf(left: number, wanted: number): number {
+  const most = Math.floor(left / LENT_PART);
+  return most <= TOO_LITTLE ? 0 : Math.min(wanted, most);
 }
 
 /**
@@ -66,32 +86,57 @@ export interface TakenRows {
  * function: every implementation of the state calls it within its transaction.
  * @param nowMs `Store.nowMs`
  */
-export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs: number): TakenRows | SpendProblem {
+export function taken(
+  { use, spent }: UseRows,
+  { spends, entry, ahead }: Taking,
+  nowMs: number,
+): TakenRows | SpendProblem {
   if (use?.issued === undefined || stateAt(use.task, nowMs) !== 'active') return 'ended';
   if (tokenProblem(use.task, use.issued) !== null) return 'ended';
   const totals = new Map<string, number>();
-  for (const { counter, amount, limit, problem } of spends.map(chargeOf)) {
+  const lent: number[] = [];
+  for (const [at, { counter, amount, limit, problem, isLent }] of spends.map(chargeOf).entries()) {
     const before = totals.get(counter) ?? spent(counter);
     // Not `before + amount > limit`: the sum may exceed the largest exact integer.
     if (before > limit - amount) return problem;
-    totals.set(counter, before + amount);
+    const more = isLent ? lentOf(limit - before - amount, ahead?.[at] ?? 0) : 0;
+    lent.push(more);
+    totals.set(counter, before + amount + more);
   }
-  if (entry === undefined) return { spent: totals, history: null };
+  if (entry === undefined) return { spent: totals, history: null, lent };
   if (entry.version !== use.history.version) return 'history-changed';
-  if (entry.action === '') return { spent: totals, history: null };
+  if (entry.action === '') return { spent: totals, history: null, lent };
   const history = historyWith(use.history, entry);
   if (history === 'full') return 'history-full';
-  return { spent: totals, history: history === 'same' ? null : history };
+  return { spent: totals, history: history === 'same' ? null : history, lent };
 }
 
-/** New values of counters once spends are given back: never below 0. A pure function. */
-export function givenBack(spent: UseRows['spent'], spends: readonly Spend[]): TakenRows['spent'] {
+/**
+ * New values of counters once spends are given back: never below 0. A pure function.
+ * @param left how much of each is given back, at most its amount; absent, all of it
+ */
+export function givenBack(
+  spent: UseRows['spent'],
+  spends: readonly Spend[],
+  left?: readonly number[],
+): TakenRows['spent'] {
   const totals = new Map<string, number>();
-  for (const { counter, amount } of spends.map(chargeOf)) {
-    totals.set(counter, Math.max(0, (totals.get(counter) ?? spent(counter)) - amount));
+  for (const [at, { counter, amount }] of spends.map(chargeOf).entries()) {
+    const back = left === undefined ? amount : Math.min(amount, left[at] ?? 0);
+    totals.set(counter, Math.max(0, (totals.get(counter) ?? spent(counter)) - back));
   }
   return totals;
 }
+
+/** The spends with what was lent beyond them: what a process that has a share gives back from. */
+export const withLent = (spends: readonly Spend[], lent: readonly number[]): readonly Spend[] =>
+  spends.map((spend, at) => {
+    const more = lent[at] ?? 0;
+    if (more === 0 || spend.kind === 'single-use') return spend;
+    return spend.kind === 'calls'
+      ? { ...spend, count: (spend.count ?? 1) + more }
+      : { ...spend, amount: spend.amount + more };
+  });
 
 /**
  * The key under which the spends of a use are stored, so that they can be given back. For a sidecar, a digest of the spends and of who

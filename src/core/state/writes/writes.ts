@@ -13,11 +13,11 @@ import { amendTask, changeTask } from './family-change.ts';
 import { partProblem } from './part-admission.ts';
 import { changedSince, EXCHANGED, isAsDecided, isSameStop } from './premises.ts';
 import type { Premises } from './premises.ts';
-import { taken, exceededBudget, givenBack, takenName } from './settlement.ts';
+import { taken, exceededBudget, givenBack, takenName, withLent } from './settlement.ts';
 import type { Taking } from './settlement.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
-import type { HandedOn, SettleProblem, SpendProblem } from '../spend.ts';
+import type { HandedOn, Lent, SettleProblem, SpendProblem } from '../spend.ts';
 import type { IssuedToken, TaskEnd, TaskKey, UnsentUse } from '../store.ts';
 
 // What each write of `Store` decides and changes, within a transaction. Every implementation of the state calls these with its rows.
@@ -150,20 +150,22 @@ export function revokeToken(rows: StateRows, jtiDigest: string, { cause, by }: R
 export function settleUse(
   rows: StateRows,
   decisionId: string,
-  { key, jtiDigest, spends, entry, record, by }: SettledTaking,
-): SettleProblem | null {
+  { key, jtiDigest, spends, entry, record, ahead, by }: SettledTaking,
+): SettleProblem | Lent | null {
   if (rows.isSettled(decisionId)) return null;
-  const changed = changedBy(rows, { key, jtiDigest }, { spends, entry });
-  if (changed === 'exhausted')
-    return { problem: changed, budget: exceededBudget(spends, (counter) => rows.spent(key, counter)) };
-  if (typeof changed === 'string') return changed;
+  const changes = changesBy(rows, { key, jtiDigest }, { spends, entry, ahead });
+  if (changes === 'exhausted')
+    return { problem: changes, budget: exceededBudget(spends, (counter) => rows.spent(key, counter)) };
+  if (typeof changes === 'string') return changes;
+  const { changed, lent } = changes;
   // INVARIANT: with what the use takes, in one transaction: a settled use always has its record on disk.
   if (record !== undefined) rows.addRecords([record]);
   // A use that changes nothing is already idempotent: sent again, it is evaluated again. So the stored uses are bounded by budgets,
   // histories and records, whatever a sidecar sends.
   if (changed || record !== undefined) rows.setSettled(decisionId);
-  if (changed && by !== undefined && spends.length > 0) rows.setSettled(takenName({ decisionId, by, key, spends }));
-  return null;
+  if (changed && by !== undefined && spends.length > 0)
+    rows.setSettled(takenName({ decisionId, by, key, spends: withLent(spends, lent) }));
+  return ahead === undefined ? null : { lent };
 }
 
 /** The keys under which `giveBackUse` finds the spends of a use, and whether they were given back. */
@@ -174,10 +176,11 @@ export const namesOfUnsent = (use: UnsentUse): readonly [taken: string, undone: 
 
 /** `Store.giveBack`. INVARIANT: once, and only what was settled under that id, so that no budget is given back that was not taken. */
 export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
-  const { key, spends } = use;
+  const { key, spends, left } = use;
   const [taken, undone] = namesOfUnsent(use);
   if (!rows.isSettled(taken) || rows.isSettled(undone)) return false;
-  for (const [counter, left] of givenBack((name) => rows.spent(key, name), spends)) rows.setSpent(key, counter, left);
+  for (const [counter, spent] of givenBack((name) => rows.spent(key, name), spends, left))
+    rows.setSpent(key, counter, spent);
   rows.setSettled(undone);
   return true;
 }
@@ -205,23 +208,23 @@ export function takeFrom(
   { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
   taking: Taking,
 ): SpendProblem | null {
-  const changed = changedBy(rows, { key, jtiDigest }, taking);
-  return typeof changed === 'string' ? changed : null;
+  const changes = changesBy(rows, { key, jtiDigest }, taking);
+  return typeof changes === 'string' ? changes : null;
 }
 
-/** As `takeFrom`, and whether any row changed. */
-function changedBy(
+/** As `takeFrom`, and whether any row changed, and what was lent. */
+function changesBy(
   rows: StateRows,
   { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
   taking: Taking,
-): SpendProblem | boolean {
+): SpendProblem | (Lent & { readonly changed: boolean }) {
   const use = rows.useState(key, jtiDigest);
   const after = taken({ use, spent: (counter) => rows.spent(key, counter) }, taking, rows.nowMs());
   if (typeof after === 'string') return after;
   const spent = [...after.spent].filter(([counter, total]) => rows.spent(key, counter) !== total);
   for (const [counter, total] of spent) rows.setSpent(key, counter, total);
   if (after.history !== null) rows.setHistory(key, after.history);
-  return spent.length > 0 || after.history !== null;
+  return { changed: spent.length > 0 || after.history !== null, lent: after.lent };
 }
 
 function writeTask(rows: StateRows, { task, token, records }: NewTask): null {

@@ -186,6 +186,34 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
     await state.close();
   });
 
+  it('lends ahead once, counts it as spent, and takes back at most what it lent, from who has it', async () => {
+    const { state, file } = await opened();
+    const { settling } = state;
+    const [one, two] = ['spiffe://acme.test/one', 'spiffe://acme.test/two'];
+    const share = { ...use('d-1', calls(100, 0)), ahead: [50], by: one };
+    expect(await settling.settle(share)).toEqual({ lent: [12] });
+    expect(await spent(file, key.id)).toBe(12);
+    // What became of a share whose answer was lost is not known: it stays spent.
+    expect(await settling.settle(share)).toBeNull();
+    expect(await spent(file, key.id)).toBe(12);
+    expect(await settling.settle({ ...use('d-2', calls(100, 1)), ahead: [3] })).toEqual({ lent: [3] });
+    expect(await spent(file, key.id)).toBe(16);
+    const back = (count: number, left: number, by: string) =>
+      settling.giveBack({ ...use('d-1', calls(100, count)), left: [left], by });
+    expect(await Promise.all([back(12, 5, two), back(11, 5, one), back(13, 5, one)])).toEqual([false, false, false]);
+    expect(await settling.giveBack({ ...use('d-1', calls(100, 12)), left: [-5], by: one })).toMatchObject({
+      code: 'refused',
+    });
+    expect(await settling.settle({ ...use('d-3'), ahead: [0.5] })).toMatchObject({ code: 'refused' });
+    expect(await back(12, 99, one)).toBe(true);
+    expect(await back(12, 99, one)).toBe(false);
+    expect(await spent(file, key.id)).toBe(4);
+    // Of what one process lent itself, part is spent.
+    expect(await settling.giveBack({ ...use('d-2', calls(100, 4)), left: [2] })).toBe(true);
+    expect(await spent(file, key.id)).toBe(2);
+    await state.close();
+  });
+
   it('gives a use back for ten minutes', async () => {
     const { state, file } = await opened();
     const by = 'spiffe://acme.test/one';

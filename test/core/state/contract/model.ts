@@ -9,8 +9,8 @@ import { must, mustFind } from '../../../builders/must.ts';
 
 /** Tasks of a run. Each has one token at first. */
 export const TASKS = [1, 2, 3] as const;
-/** Limit of calls of each task. */
-const LIMIT = 6;
+/** Limit of calls of each task. From 16 on, some are lent. */
+const LIMIT = 20;
 
 interface ModelTask {
   state: TaskState;
@@ -61,9 +61,13 @@ const look = async (real: Real, n: number): Promise<UseState> =>
   mustFind(await real.state.look({ issuer, id: taskNumber(n).id }, `digest-${n}`));
 
 /** A use that takes calls and adds to the history, decided by the history of the last look. */
-const settleUse = (n: number, decision: number, count: number, action: string | null): Command => ({
+const settleUse = (
+  n: number,
+  decision: number,
+  { count, ahead, action }: Pick<ModelUse, 'count' | 'ahead' | 'action'>,
+): Command => ({
   check: () => true,
-  toString: () => `settle task ${n} decision ${decision} count ${count} action ${action ?? '-'}`,
+  toString: () => `settle task ${n} decision ${decision} count ${count} ahead ${ahead ?? '-'} action ${action ?? '-'}`,
   async run(model, real) {
     const decisionId = `decision-${decision}`;
     const { version } = (await look(real, n)).history;
@@ -74,25 +78,26 @@ const settleUse = (n: number, decision: number, count: number, action: string | 
       jtiDigest: `digest-${n}`,
       spends: [{ kind: 'calls', limit: LIMIT, count }],
       ...entry,
+      ...(ahead === null ? {} : { ahead: [ahead] }),
     });
     real.waiting.push({
       answer,
-      expected: settledInModel(model, n, { decisionId, count, action, version }),
+      expected: settledInModel(model, n, { decisionId, count, ahead, action, version }),
       what: this.toString(),
     });
   },
 });
 
-function settledInModel(
-  model: Model,
-  n: number,
-  use: {
-    readonly decisionId: string;
-    readonly count: number;
-    readonly action: string | null;
-    readonly version: number;
-  },
-): unknown {
+interface ModelUse {
+  readonly decisionId: string;
+  readonly count: number;
+  /** How many calls more are wanted; `null` if nothing is to be lent. */
+  readonly ahead: number | null;
+  readonly action: string | null;
+  readonly version: number;
+}
+
+function settledInModel(model: Model, n: number, use: ModelUse): unknown {
   const task = taskOf(model, n);
   if (model.settled.has(use.decisionId)) return null;
   if (task.state !== 'active' || task.revoked || task.generation !== 1) return 'ended';
@@ -106,10 +111,12 @@ function settledInModel(
       model.feed.push(taskNumber(n).id);
     }
   }
-  task.spent += use.count;
+  const most = Math.floor((LIMIT - task.spent - use.count) / 8);
+  const lent = most < 2 ? 0 : Math.min(most, use.ahead ?? 0);
+  task.spent += use.count + lent;
   // What changes nothing is judged again if it is sent again.
-  if (isNew || use.count > 0) model.settled.add(use.decisionId);
-  return null;
+  if (isNew || use.count + lent > 0) model.settled.add(use.decisionId);
+  return use.ahead === null ? null : { lent: [lent] };
 }
 
 const change = (n: number, kind: TaskEvent['kind'] & ('complete' | 'suspend' | 'resume')): Command => ({
@@ -226,8 +233,16 @@ const task = fc.constantFrom(...TASKS);
 /** Calls of all kinds, many of which wait concurrently. */
 export const commands = (): fc.Arbitrary<Iterable<Command>> => {
   const settles = fc
-    .tuple(task, fc.nat(12), fc.integer({ min: 0, max: 3 }), fc.constantFrom(null, 'a.read', 'a.write', 'b.read'))
-    .map(([n, decision, count, action]) => settleUse(n, decision, count, action));
+    .tuple(
+      task,
+      fc.nat(12),
+      fc.record({
+        count: fc.integer({ min: 0, max: 3 }),
+        ahead: fc.constantFrom(null, null, 0, 1, 5),
+        action: fc.constantFrom(null, 'a.read', 'a.write', 'b.read'),
+      }),
+    )
+    .map(([n, decision, use]) => settleUse(n, decision, use));
   return fc.commands(
     [
       settles,

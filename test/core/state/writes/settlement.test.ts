@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { noHistory } from '../../../../src/core/task/history.ts';
 import type { TaskHistory } from '../../../../src/core/task/history.ts';
-import { spendsProblem, taken } from '../../../../src/core/state/writes/settlement.ts';
+import { givenBack, spendsProblem, taken, withLent } from '../../../../src/core/state/writes/settlement.ts';
 import type { Taking } from '../../../../src/core/state/writes/settlement.ts';
 import type { Spend } from '../../../../src/core/state/spend.ts';
 import type { UseState } from '../../../../src/core/state/store.ts';
@@ -112,6 +112,7 @@ describe('taken', () => {
     expect(taken({ use, spent: () => 0 }, { spends: [], entry: known }, 1_000)).toEqual({
       spent: new Map(),
       history: null,
+      lent: [],
     });
   });
 
@@ -119,12 +120,68 @@ describe('taken', () => {
     const use = useOf({}, { version: 2, actions: ['a.read'], labels: [] });
     const entry = { version: 2, action: '', labels: [] };
     const rows = { use, spent: () => 0 };
-    expect(taken(rows, { spends: [], entry }, 1_000)).toEqual({ spent: new Map(), history: null });
+    expect(taken(rows, { spends: [], entry }, 1_000)).toEqual({ spent: new Map(), history: null, lent: [] });
     expect(taken(rows, { spends: [], entry: { ...entry, version: 1 } }, 1_000)).toBe('history-changed');
   });
 });
 
+describe('taken, with shares', () => {
+  /** Uses and loans of several processes, by one budget of calls; a share that is lost is never given back. */
+  const steps = fc.array(
+    fc.record({ ahead: fc.nat(40), count: fc.nat(3), back: fc.option(fc.nat(40), { nil: null }) }),
+    { maxLength: 40 },
+  );
+
+  it('lends at most an eighth of what is left, nothing of less than 16, and never more than the limit in all', () => {
+    fc.assert(
+      fc.property(fc.nat(200), steps, (limit, all) => {
+        let spent = 0;
+        for (const { ahead, count, back } of all) {
+          const spends: readonly Spend[] = [{ kind: 'calls', limit, count }];
+          const rows = taken({ use: useOf(), spent: () => spent }, { spends, ahead: [ahead] }, 1_000);
+          if (typeof rows === 'string') {
+            expect([rows, spent + count > limit]).toEqual(['exhausted', true]);
+            continue;
+          }
+          const [lent = NaN] = rows.lent;
+          const left = limit - spent - count;
+          expect(lent).toBe(left < 16 ? 0 : Math.min(ahead, Math.floor(left / 8)));
+          expect(rows.spent.get('calls:')).toBe(spent + count + lent);
+          spent += count + lent;
+          if (back === null) continue;
+          const after = givenBack(() => spent, withLent(spends, rows.lent), [back]).get('calls:');
+          expect(after).toBe(spent - Math.min(back, count + lent));
+          spent = after ?? NaN;
+        }
+      }),
+    );
+  });
+
+  it('lends of each budget of calls or an amount by itself, and never the single use of a token', () => {
+    const spends: readonly Spend[] = [
+      { kind: 'calls', limit: 81 },
+      { kind: 'amount', name: 'eur', amount: 20, limit: 100 },
+      { kind: 'decimal', name: 'usd', amount: 0, limit: 15 },
+      { kind: 'single-use' },
+    ];
+    const rows = taken({ use: useOf(), spent: () => 0 }, { spends, ahead: [99, 4, 99, 99] }, 1_000);
+    expect(rows).toMatchObject({ lent: [10, 4, 0, 0] });
+    expect([...(typeof rows === 'string' ? [] : rows.spent.values())]).toEqual([11, 24, 0, 1]);
+    expect(withLent(spends, [10, 4, 0, 0])).toMatchObject([{ count: 11 }, { amount: 24 }, { amount: 0 }, spends[3]]);
+  });
+
+  it('lends nothing of an ended task', () => {
+    const ended = useOf({ state: 'completed', endedAtMs: 5 });
+    const spends: readonly Spend[] = [{ kind: 'calls', limit: 100, count: 0 }];
+    expect(taken({ use: ended, spent: () => 0 }, { spends, ahead: [5] }, 1_000)).toBe('ended');
+  });
+});
+
 describe('spendsProblem', () => {
+  it.each([-1, 1.5, Number.NaN, 2 ** 53])('refuses to lend or give back %p', (more) => {
+    expect(spendsProblem([{ kind: 'calls', limit: 1 }], [more])).not.toBeNull();
+  });
+
   it.each([-1, 1.5, Number.NaN, 2 ** 53])('refuses %p', (amount) => {
     const spends: readonly Spend[] = [{ kind: 'amount', name: 'eur', amount, limit: 1 }];
     expect(spendsProblem(spends)).toBe('an amount of a budget must be a whole number from 0 to 2^53 - 1');
