@@ -7,6 +7,7 @@ import { reportSecrets, revokeStolenToken } from './report.ts';
 import type { ReportingServices } from './report.ts';
 import type { CheckServices } from './services.ts';
 import { isCurrentEnough } from './current-enough.ts';
+import { replayedWhileObserved } from './replayed-use.ts';
 import { recordToSend, unrecorded } from './sent-record.ts';
 import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
@@ -53,9 +54,16 @@ function goOn(services: DecidingServices, decided: DecidedUse): DecidedUse | Pro
   shareUse(services, decided, rememberPlace(services, decided));
   const toSettle = useToSettle(decided.check, (facts) => isCurrentEnough(services, read, facts));
   const final = toSettle === null ? keepUse(services, decided) : settleOrDeny(services, decided, toSettle);
-  return 'then' in final
-    ? final.then((one) => reportSecretsAndRevokeStolenToken(services, one))
-    : reportSecretsAndRevokeStolenToken(services, final);
+  return 'then' in final ? final.then((one) => finish(services, one)) : finish(services, final);
+}
+
+/** The last look at a use whose decision is final but for a replay that only the state knows of. */
+function finish(services: DecidingServices, final: DecidedUse): DecidedUse | Promise<DecidedUse> {
+  const asked = replayedWhileObserved(services, final.check);
+  if (asked === null) return reportSecretsAndRevokeStolenToken(services, final);
+  return asked.then((replayed) =>
+    reportSecretsAndRevokeStolenToken(services, replayed === null ? final : withDecision(services, replayed, final)),
+  );
 }
 
 /** A use that settles nothing. At a sidecar, an authority commits the record of a use of high risk (which has no task here). */

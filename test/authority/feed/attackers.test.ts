@@ -461,6 +461,11 @@ describe('bad input', () => {
     expect(await settled(spend('amount', 'amount', 1, 2 ** 50))).toBe('exhausted');
     expect(await settled(spend('calls', '', 1, 1_000))).toBe('');
     expect(await settled(spend('calls', '', 1, 1_000))).toBe('exhausted');
+    // A sidecar asks whether the single use was made.
+    const asking = [spend('single-use', '', 1, 1), spend('calls', '', 1, 0)];
+    expect(await settled(...asking)).toBe('exhausted');
+    expect(await settled(spend('single-use', '', 1, 1))).toBe('');
+    expect(await settled(...asking)).toBe('replayed');
   });
 
   it('sums decimals exactly, and takes none for an amount in whole numbers (issue 37, point 19)', async () => {

@@ -72,6 +72,11 @@ describe('Store.spend', () => {
     ],
     ['a single use once', [[{ kind: 'single-use' }], [{ kind: 'single-use' }]], [null, 'replayed']],
     [
+      'nothing if it only asks whether the single use was made',
+      [[{ kind: 'single-use' }, calls(0)], [{ kind: 'single-use' }], [{ kind: 'single-use' }, calls(0)]],
+      ['exhausted', null, 'replayed'],
+    ],
+    [
       'all or nothing',
       [
         [calls(5), amount(101, 100), { kind: 'single-use' }],

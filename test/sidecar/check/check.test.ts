@@ -1224,6 +1224,25 @@ describe('an observed call', () => {
       },
     ],
     [
+      'replayed, and denied by policies',
+      async () => {
+        const { services } = await observing({}, {}, forbidding);
+        expect((await check(services, 'list', { single_use: true })).decision.kind).toBe('allow');
+        return check(services, 'read', { single_use: true });
+      },
+    ],
+    [
+      'replayed at an action that the catalog lacks',
+      async () => {
+        const { services } = await observing();
+        expect((await check(services, 'list', { single_use: true })).decision.kind).toBe('allow');
+        const [answer] = await answersTo(services, [
+          { ...callOf(uses.list, { single_use: true }), host: 'old.acme.test' },
+        ]);
+        return mustFind(answer);
+      },
+    ],
+    [
       'of a task that ends while its use is settled',
       async () => {
         const { services } = await observing();
@@ -1251,6 +1270,25 @@ describe('an observed call', () => {
     ],
   ])('is denied if it is %s', async (_name, answered) => {
     expect((await answered()).decision.kind).toBe('deny');
+  });
+
+  // Issue 41, point 2: what is asked of the state takes nothing.
+  it.each([
+    ['before its token was used', false],
+    ['if the state cannot say whether its token was used', true],
+  ])('with a token for a single use that policies deny passes %s, and takes nothing', async (_when, isFailing) => {
+    const failing: Settling = {
+      ...directAuthority(store).settling,
+      settle: async () => storeFailure('busy', 'no answer'),
+    };
+    const { services } = await observing({}, isFailing ? { settling: failing } : {}, forbidding);
+    for (let n = 0; n < 2; n += 1)
+      expect((await check(services, 'read', { single_use: true })).decision).toMatchObject({
+        kind: 'allow',
+        observed: { reason: 'policy.forbidden' },
+      });
+    const { services: whole } = await observing({}, {}, forbidding);
+    expect((await check(whole, 'list', { single_use: true })).decision).toMatchObject({ observed: null });
   });
 
   // Issue 42, point 2.
