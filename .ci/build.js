@@ -22,6 +22,7 @@ const STARTED_BY_PATH = [
   'src/core/ledger/log/log-worker.ts',
   'src/authority/state/sqlite/authority-worker.ts',
   'src/agent/run/watcher-process.ts',
+  'src/cli/thread/command-worker.ts',
 ];
 
 /** What `dist/main.js` loads to serve, and its source. */

@@ -61,6 +61,8 @@ async function main(words: readonly string[], asked: CommandLine, io: CommandIo)
   }
   if (!asksHelp && entry.isBesideServer) yieldToOthers();
   try {
+    if (!asksHelp && entry.inThread !== undefined)
+      return await (await import('./cli/thread/command-thread.ts')).runInThread(entry.inThread, rest, io);
     const command = await entry.load();
     if (!asksHelp) return await command.run(rest, io);
     io.out(command.help);

@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import type { ThreadInput } from './thread/thread-commands.ts';
 
 /** A command and the words that name it. Its code is loaded only when it is called. */
 export interface CommandEntry {
@@ -7,6 +8,8 @@ export interface CommandEntry {
   readonly load: () => Promise<Command>;
   /** Busy for minutes with the files of a running server: runs at low priority, so that its checks come first. */
   readonly isBesideServer?: true;
+  /** Runs in a thread of its own, which takes less memory for very many records. */
+  readonly inThread?: ThreadInput['name'];
 }
 
 /** Every command, in the order of `remit --help`. */
@@ -97,18 +100,21 @@ export const commandTable: readonly CommandEntry[] = [
     summary: 'write catalog, policies, intents and tests from recorded calls, for review',
     load: async () => (await import('./learn.ts')).learnCommand,
     isBesideServer: true,
+    inThread: 'learn',
   },
   {
     name: 'inventory',
     summary: 'list agents, users, servers, tools and grants, and when each was last used',
     load: async () => (await import('./inventory.ts')).inventoryCommand,
     isBesideServer: true,
+    inThread: 'inventory',
   },
   {
     name: 'observe',
     summary: 'list what is observed and whether it is ready to be enforced, or end it',
     load: async () => (await import('./observe.ts')).observeCommand,
     isBesideServer: true,
+    inThread: 'observe',
   },
   {
     name: 'doctor',

@@ -47,7 +47,7 @@ describe('what the build loads', () => {
     expect(builtSources(files).filter((source) => source.includes('node_modules'))).toEqual([]);
   });
 
-  it.each(['compile-worker', 'log-worker', 'authority-worker', 'watcher-process'])(
+  it.each(['compile-worker', 'log-worker', 'authority-worker', 'watcher-process', 'command-worker'])(
     'the thread %s with one file',
     (name) => {
       const files = loadedWith(join(program, `${name}.js`));
