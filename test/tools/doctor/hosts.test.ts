@@ -42,6 +42,14 @@ const deployment = (app: string, namespace: string, labels: object = { 'sidecar.
   },
 });
 
+/** A Service of the pods of an app. */
+const service = (app: string) => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: app, namespace: 'demo' },
+  spec: { selector: { app }, ports: [{ port: 80 }] },
+});
+
 describe('remit doctor -f', () => {
   it.each(['hosts', 'hosts/istio', 'hosts/envoy-gateway', 'hosts/agentgateway', 'envoy'])(
     'finds nothing in deploy/%s',
@@ -85,6 +93,33 @@ describe('remit doctor -f', () => {
     writeFileSync(join(copy, 'tools.json'), JSON.stringify(deployment('tools', 'demo')));
     expect((await diagnosed(['-f', copy, '--json'])).findings).toMatchObject([{ code: 'istio.past-sidecar' }]);
   });
+
+  // Issue 39, point 7: a policy without a selector covers the agents of its namespace too.
+  it.each([
+    ['a workload without ports', [], 'warning'],
+    ['a workload that no Service leads to', [service('other')], 'info'],
+    ['a workload that a Service leads to', [service('planner')], 'error'],
+  ])('weighs %s by whether it takes calls', async (_what, others, level) => {
+    const copy = folder();
+    cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });
+    const path = join(copy, 'policy.yaml');
+    const text = readFileSync(path, 'utf8');
+    expect(text).toContain('  selector: { matchLabels: { app: tools } }\n');
+    writeFileSync(path, text.replace('  selector: { matchLabels: { app: tools } }\n', ''));
+    const items = [deployment('planner', 'demo'), deployment('tools', 'demo', {}), ...others];
+    writeFileSync(join(copy, 'all.json'), JSON.stringify({ kind: 'List', items }));
+    const { findings } = await diagnosed(['-f', copy, '--only', 'istio', '--json']);
+    expect(findings).toMatchObject([{ code: 'istio.past-sidecar', level }]);
+  });
+
+  it.each(['sidecars', 'node', 'node-by-network', 'postgres'])(
+    "finds nothing wrong with Remit's own pods without a sidecar: the chart's %s",
+    async (golden) => {
+      const chart = join(import.meta.dirname, '../../chart/golden', `${golden}.yaml`);
+      const { findings } = await diagnosed(['-f', chart, '-f', join(shipped, 'hosts/istio'), '--json']);
+      expect(findings).toEqual([]);
+    },
+  );
 
   it('leaves other providers of an Istio alone', async () => {
     const copy = folder();

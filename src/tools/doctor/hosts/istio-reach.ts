@@ -1,8 +1,9 @@
 import type { Check } from '../check.ts';
 import type { Finding } from '../finding.ts';
-import { at, isTrueAt, listAt, textAt } from '../tree.ts';
+import { isTrueAt, listAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { guardOf, isRemitAlone, selectedBy, selectorOf, targetsOf } from './istio-selection.ts';
 import { waypointFindings } from './istio-waypoint.ts';
 import { hasRemit } from './socket-mounts.ts';
 import { isSelected, textsAt, workloadsIn } from './workloads.ts';
@@ -46,28 +47,6 @@ function asksFindings(policy: HostObject): readonly Finding[] {
     : [];
 }
 
-const ROOT = 'istio-system';
-
-const rootOf = (objects: readonly HostObject[]): string =>
-  ofKind(objects, 'MeshConfig')
-    .map(({ value }) => textAt(value, 'rootNamespace'))
-    .find((name) => name !== '') ?? ROOT;
-
-const selectorOf = ({ value }: HostObject): unknown => at(value, 'spec', 'selector');
-const targetsOf = ({ value }: HostObject): readonly unknown[] => [
-  ...listAt(value, 'spec', 'targetRefs'),
-  ...[at(value, 'spec', 'targetRef')].filter((one) => one !== undefined),
-];
-
-/** The workloads that a policy holds for. */
-const selectedBy = (policy: HostObject, objects: readonly HostObject[]): readonly Workload[] => {
-  const isOfMesh = policy.namespace === rootOf(objects);
-  return workloadsIn(objects).filter(
-    ({ labels, object }) =>
-      (isOfMesh || object.namespace === policy.namespace) && isSelected(labels, selectorOf(policy)),
-  );
-};
-
 const WAYPOINT = 'istio-waypoint';
 
 function selectsFindings(policy: HostObject, objects: readonly HostObject[]): readonly Finding[] {
@@ -82,7 +61,7 @@ function selectsFindings(policy: HostObject, objects: readonly HostObject[]): re
       textAt(value, 'spec', 'gatewayClassName') === WAYPOINT && namespace === policy.namespace && !targeted.has(name),
   );
   if (targetsOf(policy).length > 0) return missingTargets(policy, objects);
-  const workloads = workloadsIn(objects);
+  const workloads = workloadsIn(objects).filter((workload) => !isRemitAlone(workload));
   if (workloads.length === 0) {
     return waypoints.length > 0 && selectorOf(policy) !== undefined
       ? [
@@ -215,32 +194,35 @@ const past = (object: HostObject, text: string, message: string): Finding => ({
   fix: 'remove it',
 });
 
-/** Running pods with Remit whose annotations let calls bypass Istio's sidecar, found without the policy; `null` if there are none. */
+/** Running tools with Remit whose annotations let calls bypass Istio's sidecar, found without the policy; `null` if there are none. */
 function runningFindings(objects: readonly HostObject[]): readonly Finding[] | null {
   const found = workloadsIn(objects)
-    .filter(hasRemit)
+    .filter((workload) => hasRemit(workload) && !isRemitAlone(workload))
     .flatMap(({ annotations, labels, object }) =>
       pastOf(new Map([...annotations, ...labels])).map(([text, message]) => past(object, text, message)),
     );
   return found.length === 0 ? null : found;
 }
 
-/** Whether a policy of Remit holds for a workload, or may by way of a waypoint. Others, such as agents alone, take no calls that are checked. */
-const isGuarded = (workload: Workload, policies: readonly HostObject[], objects: readonly HostObject[]): boolean =>
-  hasRemit(workload) ||
-  policies.some((policy) => {
-    const isInScope = policy.namespace === rootOf(objects) || policy.namespace === workload.object.namespace;
-    return isInScope && (targetsOf(policy).length > 0 || isSelected(workload.labels, selectorOf(policy)));
-  });
+/** A finding about a workload of which the files do not say that it takes calls; it weighs more if they have no Services that could say so. */
+const unsure = (finding: Finding, { namespace }: HostObject, objects: readonly HostObject[]): Finding => ({
+  ...finding,
+  level: ofKind(objects, 'Service').some((service) => service.namespace === namespace) ? 'info' : 'warning',
+  message: `${finding.message}, if it takes any: no Service of the files leads to it, and it declares no port`,
+  fix: 'remove it if the workload takes calls; an agent that takes none may keep it',
+});
 
 /** Pods and namespaces whose calls do not come to the sidecar or waypoint that asks. */
 function pastFindings(policies: readonly HostObject[], objects: readonly HostObject[]): readonly Finding[] {
-  const workloads = workloadsIn(objects).filter((workload) => isGuarded(workload, policies, objects));
-  const pods = workloads.flatMap(({ annotations, labels, object, spec }) =>
-    pastOf(new Map([...annotations, ...labels]))
+  const workloads = workloadsIn(objects).filter((workload) => guardOf(workload, policies, objects) !== 'none');
+  const pods = workloads.flatMap((workload) => {
+    const { annotations, labels, object, spec } = workload;
+    const isUnsure = guardOf(workload, policies, objects) === 'unsure';
+    return pastOf(new Map([...annotations, ...labels]))
       .concat(isTrueAt(spec, 'hostNetwork') ? [['hostNetwork: true', 'its pods have no sidecar']] : [])
-      .map(([text, message]) => past(object, text, message)),
-  );
+      .map(([text, message]) => past(object, text, message))
+      .map((finding) => (isUnsure ? unsure(finding, object, objects) : finding));
+  });
   const others = [...ofKind(objects, 'Namespace'), ...ofKind(objects, 'Service')].flatMap((object) =>
     pastOf(textsAt(object.value, 'labels'))
       .concat(
