@@ -53,6 +53,32 @@ describeWith(
       );
       await until(async () => (await doctorCodes(istio.admin)).includes('envoy.direct-path'));
     });
+
+    it('is before an authority, and asks nobody, without an error for each of its filter chains', async () => {
+      await istio.kube.kubectl(['delete', 'authorizationpolicy', '--all', '-n', 'demo']);
+      const levels = async (...words: readonly string[]): Promise<readonly string[]> => {
+        const { findings } = await diagnosed(['--envoy', istio.admin, ...words, '--json']);
+        return findings.flatMap(({ code, level, where }) =>
+          code === 'envoy.never-asked' && where.includes('virtualInbound') ? [level] : [],
+        );
+      };
+      await until(async () => (await levels()).includes('error'));
+      const config = join(domain.folder, 'authority.yaml');
+      // 8080 is a port of this workload that the mesh knows.
+      const sidecars = '{ id: spiffe://acme.test/tools, audiences: https://payments.acme.test }';
+      await writeFile(
+        config,
+        `trustDomains: [acme.test]
+svid: { workloadApi: unix:///run/spire.sock }
+issuer: { url: https://issuer.acme.test, listen: 0.0.0.0:9472 }
+authority: { listen: 0.0.0.0:8080, sidecars: ${sidecars} }
+policies: { folder: policies }
+`,
+      );
+      const asOfAuthority = await levels('--config', config);
+      expect(asOfAuthority).toHaveLength((await levels()).length);
+      expect(new Set(asOfAuthority)).toEqual(new Set(['info']));
+    });
   },
 );
 

@@ -4,6 +4,7 @@ import type { Finding } from '../finding.ts';
 import { closedAdmin, steadyRuntime } from './reach/admin-reach.ts';
 import { agentLimit } from './agent-limit.ts';
 import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
+import { beforeAuthority } from './before-authority.ts';
 import { acceptedDomains, commonDomain, verifiedCaller } from './reach/caller-tls.ts';
 import { everyCallRouted } from './catch-all.ts';
 import { ownControlPlane } from './reach/control-plane.ts';
@@ -36,7 +37,6 @@ import { guardedOf } from './remit-filter.ts';
 import { enforcedCallsOf, whileObserved } from '../observed.ts';
 
 const perEnvoy: readonly EnvoyCheck[] = [
-  neverAsked,
   askedOnEachRoute,
   alwaysAsked,
   everyCallRouted,
@@ -78,6 +78,10 @@ const perEnvoy: readonly EnvoyCheck[] = [
 
 /** The checks of what Envoy is configured to do and does. */
 export const envoyChecks: readonly Check[] = [
+  check(
+    neverAsked.title,
+    (facts, { remit }) => neverAsked.run(facts)?.map((one) => beforeAuthority(one, facts, remit?.host ?? null)) ?? null,
+  ),
   ...perEnvoy.map(({ run, title }) => check(title, (facts) => run(facts))),
   check('streams of MCP and A2A last as long as their tools', (facts, { remit }) =>
     shortStreams(facts, remit?.host?.policies?.streamed ?? []),
