@@ -10,11 +10,12 @@ import { KEYS_ROOT } from '../core/state/shared-keys.ts';
 import type { SharedKey } from '../core/state/shared-keys.ts';
 import { causeOf } from '../core/task/cause.ts';
 import { askedReceipt } from './task/asked-receipt.ts';
-import { EXIT, refused } from './command.ts';
+import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { usingPostgres } from './state/opened-state.ts';
 import { operationOf, operatorOptions } from './operator.ts';
 import { optionsFrom } from './options.ts';
+import { withSubcommands } from './subcommands.ts';
 import { isCommandRefusal, taskRefusal, sourceOf } from './task/task-source.ts';
 import type { CommandRefusal } from './task/task-source.ts';
 
@@ -39,44 +40,22 @@ meanwhile. The ledger has an event \`key-revoked\`. Run it again if the receipt 
 
 exit codes: 0 good, 1 no such key, or not enforced in time, 2 bad use or a database that cannot be used`;
 
-/** `remit key`. */
-export const keyCommand: Command = {
-  name: 'key',
-  help,
-  run: async ([name = '', ...args], io) => {
-    const subcommand = subcommands.get(name);
-    if (subcommand === undefined) {
-      io.err('remit key: `list` or `revoke` is required; see `remit key --help`');
-      return EXIT.bad;
-    }
-    const done = await subcommand(args, io);
-    if (isCommandRefusal(done)) return refused(io, `remit key ${name}`, done);
-    for (const line of done.lines) io.out(line);
-    return done.code;
-  },
-};
-
-interface Done {
-  readonly lines: readonly string[];
-  readonly code: number;
-}
-
 const options = { config: { type: 'string', short: 'c' }, json: { type: 'boolean', default: false } } as const;
 
-async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<Done | CommandRefusal> {
+async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
   const asked = optionsFrom(args, options, 0);
   if (typeof asked === 'string') return taskRefusal(asked);
   const source = await databaseOf(asked.values, io);
   if (isCommandRefusal(source)) return source;
-  return usingPostgres<Done>(source.database, async ({ keys }) => {
+  return usingPostgres<string>(source.database, async ({ keys }) => {
     const found = await keys.listed();
     if (isStoreFailure(found)) return taskRefusal(found.detail);
-    if (asked.values.json) return { lines: [JSON.stringify(found.map(keyJson))], code: EXIT.good };
-    return { lines: found.length === 0 ? ['no keys'] : found.map(lineOf), code: EXIT.good };
+    if (asked.values.json) return JSON.stringify(found.map(keyJson));
+    return found.length === 0 ? 'no keys' : found.map(lineOf).join('\n');
   });
 }
 
-async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<Done | CommandRefusal> {
+async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
   const asked = optionsFrom(args, { ...options, ...operatorOptions, wait: { type: 'string', default: 'enforced' } }, 1);
   if (typeof asked === 'string') return taskRefusal(asked);
   const [kid] = asked.operands;
@@ -88,7 +67,7 @@ async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'
   const source = await databaseOf(asked.values, io);
   if (isCommandRefusal(source)) return source;
   const { database, sidecars } = source;
-  return usingPostgres<Done>(database, async ({ authority, keys }) => {
+  return usingPostgres<string>(database, async ({ authority, keys }) => {
     const revoked = await keys.revoke(kid, revocationOf(kid, { ...operation, atMs: authority.nowMs() }));
     if (isStoreFailure(revoked)) return taskRefusal(revoked.detail);
     if (!revoked) return taskRefusal(`there is no key \`${printable(kid)}\``, EXIT.no);
@@ -96,10 +75,10 @@ async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'
     if (isProblem(receipt))
       return taskRefusal(`${kid} is revoked, but whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no);
     const line = receipt === null ? `${kid} is revoked` : `${kid} is revoked, ${receiptText(receipt)}`;
-    return {
-      lines: [json ? JSON.stringify({ kid, enforcement: receipt }) : line],
-      code: receipt === null || receipt.enforced ? EXIT.good : EXIT.no,
-    };
+    const done = json ? JSON.stringify({ kid, enforcement: receipt }) : line;
+    return receipt === null || receipt.enforced
+      ? done
+      : { ...taskRefusal('sidecars may still accept its tokens', EXIT.no), done };
   });
 }
 
@@ -147,7 +126,15 @@ const lineOf = ({ keyId, replica, publishedAtMs, seenAtMs, revokedAtMs }: Shared
   return printable(`${keyId}  ${replica}  published ${instant(publishedAtMs)}  ${state}`);
 };
 
-const subcommands = new Map([
-  ['list', list],
-  ['revoke', revoke],
-]);
+/** `remit key`. */
+export const keyCommand: Command = {
+  name: 'key',
+  help,
+  run: withSubcommands(
+    'key',
+    new Map([
+      ['list', list],
+      ['revoke', revoke],
+    ]),
+  ),
+};

@@ -2,9 +2,9 @@
 import { printable } from '../core/ledger/timeline-text.ts';
 import { isStoreFailure } from '../core/runtime/store-failure.ts';
 import type { SecretSighting } from '../core/state/secret-sighting.ts';
-import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
+import { withSubcommands } from './subcommands.ts';
 import { reading } from './state/opened-state.ts';
 import { isCommandRefusal, taskRefusal, sourceOptions, stateOf } from './task/task-source.ts';
 import type { CommandRefusal } from './task/task-source.ts';
@@ -29,19 +29,6 @@ owner and the last day.
 
 exit codes: 0 success, 2 bad use or a state file that cannot be used`;
 
-/** `remit secrets`. */
-export const secrets: Command = { name: 'secrets', help, run };
-
-async function run(words: readonly string[], io: Pick<CommandIo, 'out' | 'err' | 'environment'>): Promise<number> {
-  const [name, ...args] = words;
-  const result = name === 'list' ? await list(args, io) : taskRefusal('`list` is required; see `remit secrets --help`');
-  if (!isCommandRefusal(result)) {
-    io.out(result);
-    return EXIT.good;
-  }
-  return refused(io, 'remit secrets', result);
-}
-
 async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, sourceOptions, 0);
   if (typeof options === 'string') return taskRefusal(options);
@@ -59,3 +46,6 @@ const lineOf = ({ digest, kind, place, agent, action, firstSeenMs, lastSeenMs, c
   const [first, last] = [firstSeenMs, lastSeenMs].map((ms) => new Date(ms).toISOString());
   return printable(`${digest}  ${kind}  ${place}  ${agent}  ${action || '-'}  ${first}  ${last}  ${count}`);
 };
+
+/** `remit secrets`. */
+export const secrets: Command = { name: 'secrets', help, run: withSubcommands('secrets', new Map([['list', list]])) };

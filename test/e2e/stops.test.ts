@@ -21,7 +21,7 @@ interface Call {
 
 /** `remit stop` of the operator ada, in this process, on the state that the authority serves. */
 const asAda = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
-  stop(args, { ...io, environment: { SUDO_USER: 'ada' } } as never);
+  stop(args, { ...io, environment: { SUDO_USER: 'ada' } });
 
 describeWith(envoyPart(), 'an agent that runs wild at two sidecars', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;

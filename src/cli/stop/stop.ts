@@ -1,7 +1,7 @@
 /** `remit stop`: stops an agent, a user, a server, an action or everything, and lifts that. */
-import { EXIT, refused } from '../command.ts';
-import type { Command, CommandIo } from '../command.ts';
-import type { CommandRefusal } from '../task/task-source.ts';
+import type { Command } from '../command.ts';
+import { withSubcommands } from '../subcommands.ts';
+import type { Subcommand } from '../subcommands.ts';
 import type { StopIo } from './stop-options.ts';
 import { stopLift } from './stop-lift.ts';
 import { stopList } from './stop-list.ts';
@@ -42,29 +42,15 @@ it. An open stream lives until Envoy ends it: deploy/guide/operate/stop.md.
 
 exit codes: 0 done, 1 no such stop, not confirmed, or sidecars may still decide without it, 2 bad use or a state that cannot be used`;
 
+/** Runs `remit stop` with the words after its name; the exit code is the answer. */
+export const stop = withSubcommands<StopIo>(
+  'stop',
+  new Map<string, Subcommand<StopIo>>([
+    ...(['agent', 'user', 'server', 'action', 'all'] as const).map((kind) => [kind, stopMake(kind)] as const),
+    ['list', stopList],
+    ['lift', stopLift],
+  ]),
+);
+
 /** `remit stop`. */
 export const stopCommand: Command = { name: 'stop', help, run: stop };
-
-type Subcommand = (args: readonly string[], io: StopIo) => Promise<string | CommandRefusal>;
-
-const subcommands: ReadonlyMap<string, Subcommand> = new Map<string, Subcommand>([
-  ...(['agent', 'user', 'server', 'action', 'all'] as const).map((kind) => [kind, stopMake(kind)] as const),
-  ['list', stopList],
-  ['lift', stopLift],
-]);
-
-/** Runs `remit stop` with the words after its name; the exit code is the answer. */
-export async function stop([name = '', ...args]: readonly string[], io: CommandIo): Promise<number> {
-  const subcommand = subcommands.get(name);
-  if (subcommand === undefined) {
-    io.err(`remit stop: one of ${[...subcommands.keys()].join(', ')} is required; see \`remit stop --help\``);
-    return EXIT.bad;
-  }
-  const result = await subcommand(args, io);
-  if (typeof result === 'string') {
-    io.out(result);
-    return EXIT.good;
-  }
-  if (result.done !== undefined) io.out(result.done);
-  return refused(io, `remit stop ${name}`, result);
-}

@@ -1,6 +1,6 @@
 /** `remit task`: list, show, suspend, resume or end tasks. */
-import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
+import { withSubcommands } from '../subcommands.ts';
 import { taskAllow } from './task-allow.ts';
 import { taskChange, taskEnd } from './task-change.ts';
 import { taskList } from './task-list.ts';
@@ -28,7 +28,7 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
   --wait WORD     committed: once it is on disk; enforced, the default: once no sidecar can use the older state either
 
 A task that is ended or suspended here is refused from the very next call, even while \`remit serve\` runs, and
-so are all of its parts. Where the configuration serves sidecars (\`authority.listen\`), the running authority is asked at its admin address
+so are all of its parts. If the configuration serves sidecars (\`authority.listen\`), the running authority is asked at its admin address
 for the receipt: how many sidecars held the task, acknowledged the change, or lost their lease instead. It is recorded, too. After a resume earlier tokens stay revoked: the agent asks for a new one. Parts that were suspended
 with a task must be resumed separately.
 
@@ -41,37 +41,18 @@ After the end of a task that somebody else stopped, its agent waits before it de
 
 exit codes: 0 success, 1 no such task, its state does not allow it, or sidecars may still use the older state, 2 bad use or a state that cannot be used`;
 
-/** `remit task`. */
-export const taskCommand: Command = {
-  name: 'task',
-  help,
-  run: task,
-};
-
-const subcommands = new Map([
-  ['list', taskList],
-  ['show', taskShow],
-  ['end', taskEnd],
-  ['suspend', taskChange('suspend')],
-  ['resume', taskChange('resume')],
-  ['allow', taskAllow],
-]);
-
 /** Runs `remit task` with the words after its name; the exit code is the answer. */
-export async function task(
-  [name = '', ...args]: readonly string[],
-  io: Pick<CommandIo, 'out' | 'err' | 'environment'>,
-): Promise<number> {
-  const subcommand = subcommands.get(name);
-  if (subcommand === undefined) {
-    io.err('remit task: `list`, `show`, `end`, `suspend`, `resume` or `allow` is required; see `remit task --help`');
-    return EXIT.bad;
-  }
-  const result = await subcommand(args, io);
-  if (typeof result === 'string') {
-    io.out(result);
-    return EXIT.good;
-  }
-  if (result.done !== undefined) io.out(result.done);
-  return refused(io, `remit task ${name}`, result);
-}
+export const task = withSubcommands<Pick<CommandIo, 'err' | 'environment'>>(
+  'task',
+  new Map([
+    ['list', taskList],
+    ['show', taskShow],
+    ['end', taskEnd],
+    ['suspend', taskChange('suspend')],
+    ['resume', taskChange('resume')],
+    ['allow', taskAllow],
+  ]),
+);
+
+/** `remit task`. */
+export const taskCommand: Command = { name: 'task', help, run: task };

@@ -184,7 +184,11 @@ describe('remit stop', () => {
     ['minutes that are none', ['all', '--minutes', '0', ...because], /--minutes/],
     ['an unknown wait', ['agent', planner, '--wait', 'long', ...because], /--wait/],
     ['no id to lift', ['lift', 'x'], /16 hexadecimal digits/],
-    ['an unknown word', ['tool', 'x'], /one of agent, user, server, action, all, list, lift/],
+    [
+      'an unknown word',
+      ['tool', 'x'],
+      /`agent`, `user`, `server`, `action`, `all`, `list` or `lift` is required; see `remit stop --help`/,
+    ],
   ])('refuses %s', async (_what, args, message) => {
     const { exit, err } = await withConfig(...args);
     expect(exit).toBe(2);
