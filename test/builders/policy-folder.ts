@@ -22,6 +22,7 @@ export const folderWith = (
     readonly base?: string;
     readonly entities?: string;
     readonly enforcement?: string;
+    readonly limits?: string;
     readonly descriptorSets?: PolicySource['descriptorSets'];
   } = {},
 ): PolicySource => ({
@@ -32,6 +33,7 @@ export const folderWith = (
   policies: [file('a.cedar', policies)],
   entities: others.entities === undefined ? [] : [file('e.cedarentities.json', others.entities)],
   ...(others.enforcement === undefined ? {} : { enforcement: file('enforcement.yaml', others.enforcement) }),
+  ...(others.limits === undefined ? {} : { limits: file('limits.yaml', others.limits) }),
 });
 
 /** Proves on this thread: quicker, and enough where nothing can trap. */

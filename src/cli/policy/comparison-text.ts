@@ -44,7 +44,9 @@ export function comparedLines({ paths, sets, report }: Compared): readonly strin
 }
 
 const changeLines = (changes: SetChanges): readonly string[] =>
-  (['policies', 'actions', 'entities', 'observed'] as const).map((what) => `${what}: ${changesText(changes[what])}`);
+  (['policies', 'actions', 'entities', 'observed', 'limits'] as const).map(
+    (what) => `${what}: ${changesText(changes[what])}`,
+  );
 
 function changesText(changes: PolicySetChanges): string {
   const said = (['added', 'removed', 'changed'] as const).flatMap((how) =>

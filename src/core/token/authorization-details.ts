@@ -110,7 +110,7 @@ const purpose = text({
 });
 
 /** Printable, and not a key with a meaning in Cedar's JSON format: the argument names of the catalog. */
-const argument = text({
+export const argumentName = text({
   max: maxArgumentCharacters,
   grammar: {
     matches: (name) => /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(name) && !name.startsWith('__'),
@@ -118,14 +118,15 @@ const argument = text({
   },
 });
 
-const argumentValue = text({
+/** A value that an argument must have, such as that of a currency. */
+export const argumentValue = text({
   max: maxCharacters,
   grammar: { matches: (value) => /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value), words: 'printable' },
 });
 
-const currency = members({ argument, value: argumentValue });
+const currency = members({ argument: argumentName, value: argumentValue });
 
-interface Limit {
+interface WrittenLimit {
   readonly limit: number;
   readonly isDecimal?: true;
 }
@@ -134,7 +135,8 @@ const wholeLimit = integer(0, Number.MAX_SAFE_INTEGER);
 /** With the point, as Cedar writes a decimal. 11 digits before it keep each sum far below 2^53 ten-thousandths. */
 const DECIMAL_LIMIT = /^(0|[1-9]\d{0,10})\.(\d{1,4})$/;
 
-const limit: Reader<Limit> = (value) => {
+/** The `limit` of a `max_amount`: a whole number, or a decimal as text, then in ten-thousandths. */
+export const amountLimit: Reader<WrittenLimit> = (value) => {
   if (typeof value !== 'string') {
     const whole = wholeLimit(value);
     if (!isProblem(whole)) return { limit: whole };
@@ -146,7 +148,7 @@ const limit: Reader<Limit> = (value) => {
   return { limit: Number(`${whole}${places.padEnd(4, '0')}`), isDecimal: true };
 };
 
-const amountMembers = members({ argument, limit, currency: optional(currency) });
+const amountMembers = members({ argument: argumentName, limit: amountLimit, currency: optional(currency) });
 
 const maxAmount: Reader<MaxAmount> = (value) => {
   const read = amountMembers(value);

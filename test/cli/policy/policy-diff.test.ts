@@ -67,6 +67,7 @@ describe('remit policy diff', () => {
         'actions: the same',
         'entities: the same',
         'observed: the same',
+        'limits: the same',
         '1 x allow to deny (allow by payments-read to policy.not-permitted) in the ledger',
         `  payments.list by ${planner}`,
         '  such as 2026-01-15T12:00:00.000Z list',
@@ -86,6 +87,7 @@ describe('remit policy diff', () => {
       'actions: the same',
       'entities: the same',
       'observed: the same',
+      'limits: the same',
       ...BY_ANOTHER,
       'not repeatable: 1 x payments.create, missing: argument amount',
       '  such as 2026-01-15T12:00:00.000Z create',
@@ -102,6 +104,7 @@ describe('remit policy diff', () => {
       'actions: added payments.undo; removed payments.refund',
       'entities: added Remit::Agent::"spiffe://acme.test/ns/agents/sa/teller"; removed Remit::Agent::"spiffe://acme.test/ns/agents/sa/reporter"',
       'observed: the same',
+      'limits: the same',
       '2 decisions compared, 0 not repeatable, 0 skipped: 0 kinds of difference',
     ]);
   });
@@ -113,7 +116,7 @@ describe('remit policy diff', () => {
       '  such as p/tests/payments.test.yaml:12 the planner pays, p/tests/payments.test.yaml:17 a payment without a currency is one in euros',
     ];
     const one = await diff('p', 'limit', '--cases', 'p/tests/payments.test.yaml'.replace('p/', `${example.path}/`));
-    expect([one.code, ...one.out.slice(6)]).toEqual([
+    expect([one.code, ...one.out.slice(7)]).toEqual([
       1,
       ...lines,
       '18 decisions compared, 0 not repeatable, 0 skipped: 1 kind of difference',
@@ -127,7 +130,7 @@ describe('remit policy diff', () => {
     const plain = { name: 'c', request, entities: [], decision: 'deny', reason: [], num_errors: 0 };
     writeFileSync(join(example.path, 'tests/a.cedartests.json'), JSON.stringify([plain]));
     const all = await diff('p', 'limit', '--cases', 'p');
-    expect([all.code, ...all.out.slice(6)]).toEqual([
+    expect([all.code, ...all.out.slice(7)]).toEqual([
       1,
       ...lines,
       '72 decisions compared, 0 not repeatable, 0 skipped: 1 kind of difference',
@@ -147,6 +150,7 @@ describe('remit policy diff', () => {
           actions: { added: [], removed: [], changed: [] },
           entities: { added: [], removed: [], changed: [] },
           observed: { added: [], removed: [], changed: [] },
+          limits: { added: [], removed: [], changed: [] },
         },
         compared: 1,
         groups: [],

@@ -28,6 +28,8 @@ export interface KeptPolicies {
   readonly entities: readonly KeptFile[];
   /** Absent if the set has none. */
   readonly enforcement?: KeptFile;
+  /** Absent if the set has none. */
+  readonly limits?: KeptFile;
   readonly descriptorSets: readonly { readonly name: string; readonly data: string }[];
 }
 
@@ -115,12 +117,14 @@ const keptFrom = ({
   entities,
   descriptorSets,
   enforcement,
+  limits,
 }: PolicySource): KeptPolicies => ({
   catalog: fileOf(catalog),
   schema: fileOf(schema),
   policies: policies.map(fileOf),
   entities: entities.map(fileOf),
   ...(enforcement === undefined ? {} : { enforcement: fileOf(enforcement) }),
+  ...(limits === undefined ? {} : { limits: fileOf(limits) }),
   descriptorSets: Array.from(descriptorSets).flatMap(([name, bytes]) =>
     isProblem(bytes) ? [] : [{ name, data: Buffer.from(bytes).toString('base64url') }],
   ),
@@ -135,6 +139,7 @@ const sourceFrom = ({
   entities,
   descriptorSets,
   enforcement,
+  limits,
 }: KeptPolicies): PolicySource => {
   return {
     folder: '',
@@ -143,6 +148,7 @@ const sourceFrom = ({
     policies: policies.map(placed),
     entities: entities.map(placed),
     ...(enforcement === undefined ? {} : { enforcement: placed(enforcement) }),
+    ...(limits === undefined ? {} : { limits: placed(limits) }),
     descriptorSets: new Map(descriptorSets.map(({ name, data }) => [name, Buffer.from(data, 'base64url')])),
   };
 };
@@ -183,8 +189,9 @@ const keptMembers = members({
   schema: file,
   policies: listOf(file, { min: 0, max: MAX_FILES }),
   entities: listOf(file, { min: 0, max: MAX_FILES }),
-  // Absent in sets without it, and those of earlier versions.
+  // Absent in sets without them, and those of earlier versions.
   enforcement: optional(file),
+  limits: optional(file),
   descriptorSets: listOf(members({ name: text({ max: 1024 }), data: text({ min: 0, max: MAX_SET_BYTES }) }), {
     min: 0,
     max: 16,
@@ -194,6 +201,6 @@ const keptMembers = members({
 function keptPoliciesFrom(value: unknown): KeptPolicies | Problem {
   const read = keptMembers(value);
   if (isProblem(read)) return read;
-  const { enforcement, ...rest } = read;
-  return enforcement === null ? rest : { ...rest, enforcement };
+  const { enforcement, limits, ...rest } = read;
+  return { ...rest, ...(enforcement === null ? {} : { enforcement }), ...(limits === null ? {} : { limits }) };
 }

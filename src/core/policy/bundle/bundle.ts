@@ -10,7 +10,7 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/jose/strict-json.ts';
 import { hasSetHash, setHashOf } from '../loading/set-hash.ts';
-import { CATALOG, ENFORCEMENT, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from '../loading/source-names.ts';
+import { CATALOG, ENFORCEMENT, isEntitiesFile, isPolicyFile, LIMITS, SCHEMA_FILE } from '../loading/source-names.ts';
 import { sourceTexts } from '../loading/source.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 import { maySign } from './bundle-keys.ts';
@@ -220,7 +220,8 @@ function sourceOf(
   if (catalog === undefined || schema === undefined)
     return { problem: 'is signed, but lacks the catalog or the base schema' };
   const enforcement = all.find((file) => file.name === ENFORCEMENT);
-  const single = new Set([catalog, schema, enforcement]);
+  const limits = all.find((file) => file.name === LIMITS);
+  const single = new Set([catalog, schema, enforcement, limits]);
   const unread = all.find((file) => !single.has(file) && !isPolicyFile(file.name) && !isEntitiesFile(file.name));
   if (unread !== undefined) return { problem: `is signed, but has \`${unread.name}\`, which is not read` };
   return {
@@ -231,5 +232,6 @@ function sourceOf(
     policies: all.filter((file) => isPolicyFile(file.name)),
     entities: all.filter((file) => isEntitiesFile(file.name)),
     ...(enforcement === undefined ? {} : { enforcement }),
+    ...(limits === undefined ? {} : { limits }),
   };
 }

@@ -3,17 +3,11 @@ import type { Catalog } from '../../action/catalog/catalog.ts';
 import type { SourceFinding } from '../../action/catalog/finding.ts';
 import { itemsOf, openYaml, placedOf, valueOf, yamlFields } from '../../action/catalog/yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from '../../action/catalog/yaml-file.ts';
-import { NO_SPIFFE_ID_PATTERN } from '../../identity/spiffe-id-pattern.ts';
 import { DAY_MS, dayMs, dayOf } from '../../runtime/day.ts';
 import { textLike, textOf } from '../../runtime/fields.ts';
 import type { ObserveEntry } from '../enforcement.ts';
-import {
-  isObservedAgent,
-  isObservedServer,
-  isOfEverybody,
-  MAX_OBSERVED_NAMES as MAX_NAMES,
-  serversHelp,
-} from '../observed-names.ts';
+import { isObservedServer, isOfEverybody, serversHelp } from '../observed-names.ts';
+import { agentPattern, entryId, isEmptyNode, nameListOf, reportMissing, reportRepeated } from './named-entries.ts';
 import type { SourceFile } from './source.ts';
 
 /** What the file says: its entries in the order of the file, what is wrong, and what is probably a mistake. */
@@ -55,7 +49,7 @@ export function enforcementFrom(
   const yaml = openYaml(source.text, source.file);
   if (yaml.root.value === null) return { ...NOTHING, findings: yaml.findings };
   const list = yamlFields(yaml, yaml.root, { what: 'the file', required: [], optional: ['observe'] }).get('observe');
-  const items = list === undefined || isEmpty(list) ? [] : itemsOf(yaml, list, '`observe`');
+  const items = list === undefined || isEmptyNode(list) ? [] : itemsOf(yaml, list, '`observe`');
   if (items.length > MAX_ENTRIES)
     yaml.report(
       yaml.root.offset,
@@ -63,12 +57,13 @@ export function enforcementFrom(
       `at most ${MAX_ENTRIES}: join entries of one owner`,
     );
   const entries = items.slice(0, MAX_ENTRIES).flatMap((item) => entryFrom(yaml, item, by) ?? []);
-  reportRepeated(yaml, entries);
+  reportRepeated(
+    yaml,
+    entries.map(({ id }) => id),
+  );
   const warnings = entries.flatMap((entry) => warningsOf(yaml, entry, by));
   return { observed: entries.map(({ entry }) => entry), findings: yaml.findings, warnings };
 }
-
-const isEmpty = ({ value }: PlacedNode): boolean => value !== null && 'value' in value && value.value === null;
 
 interface PlacedEntry {
   readonly entry: ObserveEntry;
@@ -84,10 +79,7 @@ function entryFrom(
 ): PlacedEntry | null {
   const what = 'an entry of `observe`';
   const fields: Fields = yamlFields(yaml, node, { what, required: [], optional: KEYS });
-  for (const [key, help] of Object.entries(REQUIRED)) {
-    // Safe: a key of the table.
-    if (!fields.has(key as keyof typeof REQUIRED)) yaml.report(node.offset, `${what} lacks the key \`${key}\``, help);
-  }
+  reportMissing(yaml, node, { what, fields, help: REQUIRED });
   const id = placedOf(yaml, fields.get('id'), { what: '`id`', reader: entryId });
   const until = untilOf(yaml, fields.get('until'), nowMs);
   const owner = valueOf(yaml, fields.get('owner'), { what: '`owner`', reader: words });
@@ -108,10 +100,6 @@ function entryFrom(
   };
   return { entry, id, until, servers: servers ?? [] };
 }
-
-const entryId = textLike('letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 64', (value) =>
-  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value),
-);
 
 const words = textLike(`printable, 1 to ${MAX_WORDS} characters`, (value) => /^[^\p{C}]+$/u.test(value), {
   max: MAX_WORDS,
@@ -144,30 +132,11 @@ function agentsOf(yaml: YamlFile, node: PlacedNode, fields: Fields): readonly Pl
     yaml.report(node.offset, 'an entry of `observe` names no callers', help);
     return undefined;
   }
-  return namesOf(yaml, agents, { what: '`agents`', noun: 'the agent', reader: agentPattern });
+  return nameListOf(yaml, agents, { what: '`agents`', noun: 'the agent', reader: agentPattern });
 }
 
 const onlyTrue = (value: unknown): true | { readonly problem: string } =>
   value === true ? value : { problem: 'must be `true`: leave it out otherwise' };
-
-const agentPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/ns/legacy/*`', (value) =>
-  isObservedAgent(value) ? value : { problem: NO_SPIFFE_ID_PATTERN },
-);
-
-interface Names {
-  readonly what: string;
-  readonly noun: string;
-  readonly reader: typeof agentPattern;
-}
-
-function namesOf(yaml: YamlFile, node: PlacedNode, { what, noun, reader }: Names): readonly Placed<string>[] {
-  const items = itemsOf(yaml, node, what);
-  if (items.length === 0)
-    yaml.report(node.offset, `${what} names none`, `leave the entry out, or name 1 to ${MAX_NAMES}`);
-  if (items.length > MAX_NAMES)
-    yaml.report(node.offset, `${what} names ${items.length}`, `at most ${MAX_NAMES}: write several entries`);
-  return items.slice(0, MAX_NAMES).flatMap((item) => placedOf(yaml, item, { what: noun, reader }) ?? []);
-}
 
 /** The servers of an entry; `null` if it names none, for every server. */
 function serversOf(
@@ -176,7 +145,7 @@ function serversOf(
   catalog: Catalog | null,
 ): readonly Placed<string>[] | null {
   if (node === undefined) return null;
-  const servers = namesOf(yaml, node, { what: '`servers`', noun: 'the server', reader: serverName });
+  const servers = nameListOf(yaml, node, { what: '`servers`', noun: 'the server', reader: serverName });
   for (const { value, offset } of servers) {
     if (catalog === null || isObservedServer(value, catalog)) continue;
     const message = `the server \`${value.slice(0, 100)}\` is neither in the catalog nor a host`;
@@ -203,15 +172,6 @@ function reportTooWide(
   const wide = agents.find(({ value }) => isOfEverybody(value));
   if (wide !== undefined)
     yaml.report(wide.offset, `the agents \`${wide.value}\` are all, at every server`, `${help}, or the agents`);
-}
-
-function reportRepeated(yaml: YamlFile, entries: readonly PlacedEntry[]): void {
-  const seen = new Set<string>();
-  for (const { id } of entries) {
-    if (seen.has(id.value))
-      yaml.report(id.offset, `the id \`${id.value}\` is of another entry too`, 'give each its own');
-    seen.add(id.value);
-  }
 }
 
 function warningsOf(

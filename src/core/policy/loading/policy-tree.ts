@@ -5,6 +5,7 @@ import {
   GENERATED_SCHEMA,
   isPolicyFile,
   isEntitiesFile,
+  LIMITS,
   POLICIES,
   SCHEMA_FILE,
 } from './source-names.ts';
@@ -25,12 +26,15 @@ export interface PolicyTree {
 
 /** Folders that are skipped: tests, and examples that are policy folders of their own. */
 const OTHER_FOLDERS: ReadonlySet<string> = new Set(['examples', 'tests', 'node_modules']);
+/** Files of which a policy folder has one, in the folder itself. */
+const SINGLE_FILES: ReadonlySet<string> = new Set([CATALOG, SCHEMA_FILE, ENFORCEMENT, LIMITS]);
 const MAX_DEPTH = 8;
 /** So that a link to a large disk is not walked through. */
 const MAX_ENTRIES = 10_000;
 
 /**
- * What is to be read of a policy folder: catalog, base schema, entities and enforcement in it; policies and links in it, and in `policies` at any depth.
+ * What is to be read of a policy folder: catalog, base schema, entities, enforcement and limits in it; policies and links in it, and in `policies` at
+ * any depth.
  * INVARIANT: no file that looks like one of these is skipped silently: a forbid that is not read would permit. Names that begin with a
  * dot, and the folders `examples`, `tests` and `node_modules` of the policy folder, are skipped.
  */
@@ -71,8 +75,7 @@ const byName = ([one]: readonly [string, string], [other]: readonly [string, str
 
 /** Whether a file of that name is read. Others may be folders. */
 const isSource = (name: string, isTop: boolean): boolean =>
-  isPolicyFile(name) ||
-  (isTop && (name === CATALOG || name === ENFORCEMENT || name === SCHEMA_FILE || isEntitiesFile(name)));
+  isPolicyFile(name) || (isTop && (SINGLE_FILES.has(name) || isEntitiesFile(name)));
 
 /** Why a file that looks like a policy file is not read; `null` if it is read, or is something else. */
 function unreadProblem(
@@ -92,6 +95,9 @@ function unreadProblem(
   const isEnforcement = lower === ENFORCEMENT || lower === 'enforcement.yml';
   if (isEnforcement && !(isTop && name === ENFORCEMENT))
     return `is not read: what is observed is in \`${ENFORCEMENT}\` of the policy folder itself`;
+  const isLimits = lower === LIMITS || lower === 'limits.yml';
+  if (isLimits && !(isTop && name === LIMITS))
+    return `is not read: limits over all tasks are in \`${LIMITS}\` of the policy folder itself`;
   const isSchema = lower.endsWith('.cedarschema') && name !== GENERATED_SCHEMA;
   if (isSchema && !(isTop && name === SCHEMA_FILE))
     return `is not read: the base schema is \`${SCHEMA_FILE}\` of the policy folder itself`;

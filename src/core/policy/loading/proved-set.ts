@@ -7,9 +7,11 @@ import type { Entity } from '../entities.ts';
 import { replacedFindings, staleSchemaFindings } from '../generated-schema.ts';
 import { schemaFrom } from '../schema.ts';
 import { systemPorts } from '../../runtime/ports.ts';
+import type { Limit } from '../../limit/limit.ts';
 import type { ObserveEntry } from '../enforcement.ts';
 import type { Compile } from './compile.ts';
 import { enforcementFrom } from './enforcement-file.ts';
+import { limitsFrom } from './limits-file.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { PolicyTemplate } from './policy-template.ts';
 import type { ProofInput, ReadPolicies } from './proof.ts';
@@ -37,6 +39,8 @@ export interface ReadSet {
   readonly entities: ReadonlyMap<string, Entity>;
   /** Which calls are observed, in the order of the file; empty if all are enforced. */
   readonly observed: readonly ObserveEntry[];
+  /** Limits over all tasks, in the order of the file; empty without one. */
+  readonly limits: readonly Limit[];
   /** The files it was loaded from. */
   readonly source: PolicySource;
 }
@@ -94,8 +98,10 @@ async function prepared(source: PolicySource, nowMs: number): Promise<PreparedPr
   const files = source.entities.map(entitiesFrom);
   const entities = files.flatMap((file) => file.entities);
   const rest = { base: source.schema, policies: source.policies, entities };
-  const enforcement = enforcementFrom(source.enforcement, { catalog: 'findings' in catalog ? null : catalog, nowMs });
-  const ofFiles = [...files.flatMap((file) => file.findings), ...enforcement.findings];
+  const readCatalog = 'findings' in catalog ? null : catalog;
+  const enforcement = enforcementFrom(source.enforcement, { catalog: readCatalog, nowMs });
+  const limits = limitsFrom(source.limits, readCatalog);
+  const ofFiles = [...files.flatMap((file) => file.findings), ...enforcement.findings, ...limits.findings];
   if ('findings' in catalog) {
     const input = { ...rest, schema: null, samples: [] };
     return { input, given: null, found: [...catalog.findings, ...ofFiles], schemaProblem: null };
@@ -114,12 +120,14 @@ async function prepared(source: PolicySource, nowMs: number): Promise<PreparedPr
     schema: schema.text,
     entities: withCatalogEntities(written, catalog),
     observed: enforcement.observed,
+    limits: limits.limits,
   };
   const remarks = [
     ...catalog.remarks.map(({ rule: _rule, ...finding }) => finding),
     ...replacedFindings(source.schema, schema),
     ...staleSchemaFindings(source.generated ?? null, schema),
     ...enforcement.warnings,
+    ...limits.warnings,
   ];
   const given = ofFiles.length > 0 ? null : { set, remarks };
   return { input: { ...rest, schema, samples }, given, found: ofFiles, schemaProblem: null };

@@ -4,17 +4,28 @@ import { isEntitiesFile, isPolicyFile } from './source-names.ts';
 import type { PolicySource } from './source.ts';
 
 /** What is hashed of a policy folder. */
-type Hashed = Pick<PolicySource, 'catalog' | 'schema' | 'policies' | 'entities' | 'descriptorSets' | 'enforcement'>;
+type Hashed = Pick<
+  PolicySource,
+  'catalog' | 'schema' | 'policies' | 'entities' | 'descriptorSets' | 'enforcement' | 'limits'
+>;
 
 /** Does not begin with a digit, so that no input of the former form is equal. */
 const DOMAIN = 'remit policy set, version 2\n';
 
 /**
  * The hash of a policy set: `sha-256:` and the base64url digest of all files with their names, without the folder's name. Each kind of files is
- * preceded by its name and their number, each name and content by its length, so that different sets have different input. Enforcement is a kind
- * of its own only if the set has it: a set without it has the hash that it had before there was any.
+ * preceded by its name and their number, each name and content by its length, so that different sets have different input. Enforcement and limits
+ * are each a kind of their own only if the set has them: a set without has the hash that it had before there were any.
  */
-export function setHashOf({ catalog, schema, policies, entities, descriptorSets, enforcement }: Hashed): string {
+export function setHashOf({
+  catalog,
+  schema,
+  policies,
+  entities,
+  descriptorSets,
+  enforcement,
+  limits,
+}: Hashed): string {
   const hash = createHash('sha256').update(DOMAIN);
   const kinds = { catalog: [catalog], schema: [schema], entities, policies };
   for (const [kind, files] of Object.entries(kinds)) {
@@ -23,9 +34,10 @@ export function setHashOf({ catalog, schema, policies, entities, descriptorSets,
   }
   hash.update(`descriptorSets ${descriptorSets.size}\n`);
   for (const part of descriptorParts(descriptorSets)) hash.update(lengthOf(part)).update(part);
-  if (enforcement !== undefined) {
-    hash.update('enforcement 1\n');
-    for (const part of [enforcement.name, enforcement.text]) hash.update(lengthOf(part)).update(part);
+  for (const [kind, file] of Object.entries({ enforcement, limits })) {
+    if (file === undefined) continue;
+    hash.update(`${kind} 1\n`);
+    for (const part of [file.name, file.text]) hash.update(lengthOf(part)).update(part);
   }
   return `sha-256:${hash.digest('base64url')}`;
 }
@@ -37,9 +49,10 @@ export function setHashOf({ catalog, schema, policies, entities, descriptorSets,
 export const hasSetHash = (set: Hashed, hash: string): boolean =>
   setHashOf(set) === hash || (areKindsNamed(set) && formerHashOf(set) === hash);
 
-/** The earlier version knows no enforcement. */
-const areKindsNamed = ({ policies, entities, descriptorSets, enforcement }: Hashed): boolean =>
+/** The earlier version knows no enforcement and no limits. */
+const areKindsNamed = ({ policies, entities, descriptorSets, enforcement, limits }: Hashed): boolean =>
   enforcement === undefined &&
+  limits === undefined &&
   policies.every(({ name }) => isPolicyFile(name)) &&
   entities.every(({ name }) => isEntitiesFile(name)) &&
   [...descriptorSets.keys()].every((name) => !isPolicyFile(name) && !isEntitiesFile(name));

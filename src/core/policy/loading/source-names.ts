@@ -5,6 +5,8 @@ export const SCHEMA_FILE = 'base.cedarschema';
 export const GENERATED_SCHEMA = 'remit.cedarschema';
 /** The file of what is observed before it is enforced. */
 export const ENFORCEMENT = 'enforcement.yaml';
+/** The file of limits over all tasks. */
+export const LIMITS = 'limits.yaml';
 /** The folder of policies, besides those of the policy folder itself. */
 export const POLICIES = 'policies';
 const POLICY_SUFFIX = '.cedar';

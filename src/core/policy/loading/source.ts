@@ -10,7 +10,15 @@ import type { Problem } from '../../runtime/problem.ts';
 import { builtInBase } from '../built-in-base.ts';
 import { policyTree } from './policy-tree.ts';
 import type { PolicyTree } from './policy-tree.ts';
-import { CATALOG, ENFORCEMENT, GENERATED_SCHEMA, isEntitiesFile, isPolicyFile, SCHEMA_FILE } from './source-names.ts';
+import {
+  CATALOG,
+  ENFORCEMENT,
+  GENERATED_SCHEMA,
+  isEntitiesFile,
+  isPolicyFile,
+  LIMITS,
+  SCHEMA_FILE,
+} from './source-names.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
 
 /** One file of a policy folder. */
@@ -35,24 +43,34 @@ export interface PolicySource {
   readonly entities: readonly SourceFile[];
   /** Which calls are observed; absent if all are enforced. */
   readonly enforcement?: SourceFile;
+  /** Limits over all tasks; absent if there are none. */
+  readonly limits?: SourceFile;
   /** The generated schema beside the base, if present; not part of the set. */
   readonly generated?: SourceFile;
 }
 
-/** Every text of a set, as one list: catalog, schema, policies, entities and enforcement. */
+/** Every text of a set, as one list: catalog, schema, policies, entities, enforcement and limits. */
 export const sourceTexts = <File>({
   catalog,
   schema,
   policies,
   entities,
   enforcement,
+  limits,
 }: {
   readonly catalog: File;
   readonly schema: File;
   readonly policies: readonly File[];
   readonly entities: readonly File[];
   readonly enforcement?: File;
-}): readonly File[] => [catalog, schema, ...policies, ...entities, ...(enforcement === undefined ? [] : [enforcement])];
+  readonly limits?: File;
+}): readonly File[] => [
+  catalog,
+  schema,
+  ...policies,
+  ...entities,
+  ...[enforcement, limits].flatMap((file) => file ?? []),
+];
 
 /** The file operations that reading policies needs. `list`, `read` and `stamp` reject for an unreadable path. */
 export interface PolicyDisk {
@@ -88,7 +106,7 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml`, `base.cedarschema`, `enforcement.yaml`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the
+ * Reads a policy folder: `actions.yaml`, `base.cedarschema`, `enforcement.yaml`, `limits.yaml`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the
  * folder, and of its folder `policies` at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema`
  * gets that of this build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is a file that cannot
  * be read. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be read is `unreadable`, with the
@@ -122,6 +140,7 @@ export async function readPolicySource(
   const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
   const generated = await generatedIn(folder, disk);
   const enforcement = files.find(({ name }) => name === ENFORCEMENT);
+  const limits = files.find(({ name }) => name === LIMITS);
   return {
     folder,
     catalog,
@@ -130,6 +149,7 @@ export async function readPolicySource(
     policies,
     entities,
     ...(enforcement === undefined ? {} : { enforcement }),
+    ...(limits === undefined ? {} : { limits }),
     ...(generated === null ? {} : { generated }),
   };
 }

@@ -19,6 +19,8 @@ export interface SetChanges {
   readonly entities: PolicySetChanges;
   /** Entries of `enforcement.yaml`, by id. */
   readonly observed: PolicySetChanges;
+  /** Entries of `limits.yaml`, by id. */
+  readonly limits: PolicySetChanges;
 }
 
 /** The differences from one policy set to another. */
@@ -26,7 +28,8 @@ export const setChanges = (from: PolicySet, to: PolicySet): SetChanges => ({
   policies: changesIn(policyTexts(from), policyTexts(to)),
   actions: changesIn(actionTexts(from), actionTexts(to)),
   entities: changesIn(entityTexts(from), entityTexts(to)),
-  observed: changesIn(observedTexts(from), observedTexts(to)),
+  observed: changesIn(placedTexts(from.observed), placedTexts(to.observed)),
+  limits: changesIn(placedTexts(from.limits), placedTexts(to.limits)),
 });
 
 function changesIn(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, string>): PolicySetChanges {
@@ -64,5 +67,6 @@ const entityTexts = ({ facts }: PolicySet): ReadonlyMap<string, string> =>
     ]),
   );
 
-const observedTexts = ({ observed }: PolicySet): ReadonlyMap<string, string> =>
-  new Map(observed.map(({ id, place: _place, ...rest }) => [id, JSON.stringify(rest)]));
+/** Entries of a file by id, without their places in it. */
+const placedTexts = (entries: PolicySet['observed'] | PolicySet['limits']): ReadonlyMap<string, string> =>
+  new Map(entries.map(({ id, place: _place, ...rest }) => [id, JSON.stringify(rest)]));

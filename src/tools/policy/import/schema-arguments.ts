@@ -12,11 +12,11 @@ const MAX_PROPERTIES = 1000;
 const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
 
 /** Why the catalog denies, or reads differently, some calls that the document allows. */
-export type Limit = Beyond | 'null';
+export type ImportLimit = Beyond | 'null';
 
 /** An argument with such a limit. */
 export interface Limited {
-  readonly limit: Limit;
+  readonly limit: ImportLimit;
   /** Its name. */
   readonly label: string;
 }
@@ -119,7 +119,7 @@ function headerOf(header: unknown, type: ArgumentType, notes: string[]): Entry {
   return {};
 }
 
-const LIMITS: Readonly<Record<Limit, string>> = {
+const LIMITS: Readonly<Record<ImportLimit, string>> = {
   text: 'strings that can exceed 4,096 bytes, or the `maxBytes` written; longer strings are denied with `action.arguments` (write a greater `maxBytes`, or remove arguments that are free text)',
   integer: '64-bit integers; values beyond ±(2^53 - 1) are denied',
   number:

@@ -55,14 +55,17 @@ describe('keptPolicies', () => {
     expect(keptPolicies(ledger, FORMER)).toEqual({ problem: 'does not have the hash it is kept under' });
   });
 
-  it('returns the enforcement of a set', async () => {
+  it.each([
+    ['enforcement', 'observe: []\n'],
+    ['limits', 'limits: []\n'],
+  ])('returns the %s of a set', async (kind, text) => {
     const ledger = folder();
-    const observing = { ...source, enforcement: { name: 'enforcement.yaml', file: 'p', text: 'observe: []\n' } };
+    const observing = { ...source, [kind]: { name: `${kind}.yaml`, file: 'p', text } };
     const own = setHashOf(observing);
     await keepPolicies(ledger, { hash: own, source: observing });
-    expect(keptPolicies(ledger, own)).toMatchObject({ enforcement: { text: 'observe: []\n' } });
+    expect(keptPolicies(ledger, own)).toMatchObject({ [kind]: { text } });
     const file = keptPoliciesFile(ledger, own);
-    writeFileSync(file, readFileSync(file, 'utf8').replace('observe: []', 'observe:   '));
+    writeFileSync(file, readFileSync(file, 'utf8').replace(': []', ':   '));
     expect(keptPolicies(ledger, own)).toEqual({ problem: 'does not have the hash it is kept under' });
   });
 

@@ -14,6 +14,7 @@ const head = { name: 'prod', version: 'v1', serial: 7, issuedAtMs: 1, expiresAtM
 const source = folderWith('@id("p") permit (principal, action, resource);\n', {
   entities: '[]',
   enforcement: '# nothing is observed\n',
+  limits: '# nothing is limited\n',
   descriptorSets: new Map([['a.binpb', Uint8Array.of(0, 255)]]),
 });
 

@@ -47,6 +47,15 @@ describe('setHashOf', () => {
     expect(setHashOf({ ...set, enforcement: file('enforcement.yaml', 'observe: []') })).not.toBe(setHashOf(observing));
   });
 
+  it('is that of a set without limits only if there are none', () => {
+    const limited = { ...set, limits: file('limits.yaml', '') };
+    expect(setHashOf(limited)).not.toBe(NOW);
+    expect([hasSetHash(limited, NOW), hasSetHash(limited, FORMER)]).toEqual([false, false]);
+    expect(setHashOf({ ...set, limits: file('limits.yaml', 'limits: []') })).not.toBe(setHashOf(limited));
+    // What is a limit is no entry of enforcement, whatever the file is called.
+    expect(setHashOf({ ...set, enforcement: file('limits.yaml', '') })).not.toBe(setHashOf(limited));
+  });
+
   // Issue 37, point 3: these had the same hash.
   it.each<[string, Source]>([
     ['policies are among the entities', moved],

@@ -102,6 +102,21 @@ describe('readPolicySource', () => {
       'enforcement.yml',
       'is not read: what is observed is in `enforcement.yaml` of the policy folder itself',
     ],
+    [
+      'limits in a folder',
+      'policies/limits.yaml',
+      'is not read: limits over all tasks are in `limits.yaml` of the policy folder itself',
+    ],
+    [
+      'limits with another case',
+      'Limits.yaml',
+      'is not read: limits over all tasks are in `limits.yaml` of the policy folder itself',
+    ],
+    [
+      'limits with another extension',
+      'limits.yml',
+      'is not read: limits over all tasks are in `limits.yaml` of the policy folder itself',
+    ],
     ['links with another case', 'a.cedarLinks.json', 'is not read: write its extension in lower case'],
     ['policies in JSON', 'policies/a.cedar.json', 'policies in JSON are not read: write them in `.cedar` files'],
     [

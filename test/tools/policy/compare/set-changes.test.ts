@@ -13,6 +13,9 @@ const agent = (name: string, group: string): string =>
     },
   ]);
 const none = { added: [], removed: [], changed: [] };
+const limit = (id: string, calls: number): string =>
+  `  - { id: ${id}, agents: ['*'], per: [agent], window: 1d, calls: ${calls} }\n`;
+const limited = (limits: string) => mustLoad(folderWith(permit('a'), { limits: `limits:\n${limits}` }));
 
 describe('setChanges', () => {
   it('lists added, removed and changed names', async () => {
@@ -37,13 +40,26 @@ describe('setChanges', () => {
         changed: ['Remit::Agent::"spiffe://acme.test/x"'],
       },
       observed: none,
+      limits: none,
     });
+  });
+
+  it('names limits, whatever their places in the file', async () => {
+    const from = await limited(limit('a', 1) + limit('b', 1) + limit('c', 1));
+    const to = await limited(`# moved\n${limit('c', 1)}${limit('b', 2)}${limit('d', 1)}`);
+    expect(setChanges(from, to).limits).toEqual({ added: ['d'], removed: ['a'], changed: ['b'] });
   });
 
   it('ignores white space, comments and the order of policies', async () => {
     const from = await mustLoad(folderWith(permit('a') + permit('b')));
     const to = await mustLoad(folderWith(`${permit('b', '\n // so it is\n')}${permit('a')}`));
-    expect(setChanges(from, to)).toEqual({ policies: none, actions: none, entities: none, observed: none });
+    expect(setChanges(from, to)).toEqual({
+      policies: none,
+      actions: none,
+      entities: none,
+      observed: none,
+      limits: none,
+    });
   });
 
   it.each([
