@@ -134,6 +134,17 @@ describe('lintFindings', () => {
       ['expired-policy p 1:147', 'per-use-value p 1:147'],
     ],
     [
+      'an `@until` that is over (issue 43, point 4)',
+      policy('permit', 'p', { annotation: '@until("2026-07-01") ' }),
+      ['expired-policy p 1:10'],
+    ],
+    [
+      'an `@until` within 30 days, which says nothing of values that change',
+      policy('permit', 'p', { annotation: '@until("2026-07-31") ', rest: `when { ${conjunct} }` }),
+      ['ends-soon p 1:10'],
+    ],
+    ['an `@until` later than that', policy('permit', 'p', { annotation: '@until("2026-08-01") ' }), []],
+    [
       'an instant to come',
       policy('permit', 'p', { rest: 'when { context.now < datetime("2026-07-02") }' }),
       ['per-use-value p 1:116'],
