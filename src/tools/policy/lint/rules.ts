@@ -12,11 +12,15 @@ import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
 import { unknownValue } from './unknown-value.ts';
 
 /** Rules about the catalog by id, reported by the catalog itself as `remarks`. */
-export const catalogRules = new Map<CatalogRemark['rule'] | 'expired-exception' | 'observed-nothing', string>([
+export const catalogRules = new Map<
+  CatalogRemark['rule'] | 'expired-exception' | 'observed-nothing' | 'unlimited-amount',
+  string
+>([
   ['query-arguments', 'an entry that reads query arguments and does not declare its body'],
   ['lookalike-path', 'a path parameter that matches another spelling of another route'],
   ['expired-exception', 'an exception of `staticSecrets` whose last day is over'],
   ['observed-nothing', 'an entry of `enforcement.yaml` that has ended, or names a host of a server of the catalog'],
+  ['unlimited-amount', 'an action of high risk with an amount that no entry of `limits.yaml` sums'],
 ]);
 
 /** The rule about templates, by id. */
