@@ -48,17 +48,18 @@ describe('closedAdmin', () => {
   });
 });
 
+const live = (runtime: Readonly<Record<string, string>>): EnvoyLive => ({
+  version: '1.40.0',
+  stats: new Map(),
+  runtime: new Map(Object.entries(runtime)),
+  hosts: new Map(),
+  user: null,
+  adminAddress: 'unix:/admin.sock',
+});
+
 describe('steadyRuntime', () => {
   const KEY = 'check.enabled';
   const enabled = { filter_enabled: { runtime_key: KEY, default_value: { numerator: 100 } } };
-  const live = (runtime: Readonly<Record<string, string>>): EnvoyLive => ({
-    version: '1.40.0',
-    stats: new Map(),
-    runtime: new Map(Object.entries(runtime)),
-    hosts: new Map(),
-    user: null,
-    adminAddress: 'unix:/admin.sock',
-  });
 
   /** Where the filter is found to be switched off by layers of the runtime, the last of which counts. */
   function offAt(layers: readonly object[], running: EnvoyLive | null = null): readonly string[] {

@@ -82,8 +82,9 @@ describe('retryLevel', () => {
   });
 });
 
+const header = (key: string, value: string): object => ({ header: { key, value } });
+
 describe('addedLevel', () => {
-  const header = (key: string, value: string): object => ({ header: { key, value } });
   it.each<[string, unknown, Level | null]>([
     ['no list', undefined, null],
     ['an empty list', [], null],
