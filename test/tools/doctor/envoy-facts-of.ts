@@ -21,8 +21,12 @@ export const routerFilter = {
 };
 
 interface Parts {
+  /** Of the only virtual host, for all domains. */
   readonly routes?: readonly object[];
-  readonly domains?: readonly string[];
+  /** The virtual hosts, instead of that one. */
+  readonly hosts?: readonly object[];
+  /** Further members of the route table. */
+  readonly table?: object;
   readonly filters?: readonly object[];
   readonly clusters?: readonly object[];
   /** Further members of the bootstrap. */
@@ -38,15 +42,16 @@ export const clusterAt = (name: string, address: string, port: number): object =
   },
 });
 
-/** A connection manager of one virtual host, as the `Any` of a network filter. */
-export const managerOf = ({
-  domains = ['*'],
+/** A connection manager, as the `Any` of a network filter. */
+const managerOf = ({
   filters = [askingFilter(), routerFilter],
   routes = [],
+  hosts = [{ name: 'all', domains: ['*'], routes }],
+  table = {},
 }: Parts): object => ({
   '@type': `${NETWORK}.http_connection_manager.v3.HttpConnectionManager`,
   stat_prefix: 'agents',
-  route_config: { name: 'agents', virtual_hosts: [{ name: 'all', domains, routes }] },
+  route_config: { name: 'agents', virtual_hosts: hosts, ...table },
   http_filters: filters,
 });
 
