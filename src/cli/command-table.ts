@@ -40,6 +40,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./run.ts')).run,
   },
   {
+    name: 'agent',
+    summary: 'help a service: a task for each of its requests',
+    load: async () => (await import('./agent/agent.ts')).agentCommand,
+  },
+  {
     name: 'token',
     summary: 'print one token for other tools',
     load: async () => (await import('./token.ts')).token,

@@ -2,11 +2,15 @@ import { isAgentCard } from '../../src/agent/forward/agent-card.ts';
 import { shownToken } from '../../src/agent/forward/shown-token.ts';
 import { requestLines } from '../../src/agent/forward/http1-request.ts';
 import { jsonRpcAnswer } from '../../src/agent/forward/json-rpc-answer.ts';
-import { gated } from '../../src/agent/forward/local/local-gate.ts';
+import { gated, passedRest, strangerRefusal } from '../../src/agent/forward/local/local-gate.ts';
 import { refusal } from '../../src/agent/forward/local/local-answer.ts';
 import { localReference } from '../../src/agent/forward/local/local-reference.ts';
 import { LocalUrls } from '../../src/agent/forward/local/local-urls.ts';
 import { valuesOf } from '../../src/agent/forward/passed-headers.ts';
+import { holdsSecret, secretKey, segmentOf } from '../../src/agent/service/local-secret.ts';
+import { taskRequestFrom } from '../../src/agent/service/task-request.ts';
+import { requestedIntent } from '../../src/agent/service/templates.ts';
+import { userOf } from '../../src/agent/service/user-places.ts';
 import { servedCallFrom } from '../../src/sidecar/envoy/access-log/access-log-entry.ts';
 import { logMessageFrom } from '../../src/sidecar/envoy/access-log/access-log-message.ts';
 import { askingAgentIn, carriesProof } from '../../src/sidecar/envoy/check/asking-agent.ts';
@@ -135,6 +139,28 @@ export const edgeReaders: Readers = {
       { method: 'GET', target: `/${text}`, hosts: ['127.0.0.1:1'], lines: ['origin', text] },
       { kind: 'tcp', port: 1, secret: Buffer.from('x') },
     ),
+  'agent/forward/local/local-gate.ts passedRest': (text) => passedRest('GET', `/${text}`),
+  'agent/forward/local/local-gate.ts strangerRefusal': (text) =>
+    strangerRefusal({ method: 'GET', target: '/', hosts: [text], lines: ['origin', text] }, 1),
+  'agent/service/local-secret.ts holdsSecret': (text) => holdsSecret(`remit_${text}`),
+  'agent/service/local-secret.ts secretKey': secretKey,
+  'agent/service/local-secret.ts segmentOf': (text) => segmentOf(`/${text}`),
+  'agent/service/task-request.ts taskRequestFrom': (text) =>
+    taskRequestFrom(Buffer.from(JSON.stringify({ intent: text, purpose: text, subject_token: text }))),
+  'agent/service/templates.ts requestedIntent': (text) =>
+    requestedIntent(
+      {
+        intent: { purpose: text, access: [{ resource: text, actions: [text] }] },
+        purpose: text,
+        constraints: { [text]: text },
+        subject: null,
+        expiresInSeconds: null,
+        idleSeconds: null,
+        hold: false,
+      },
+      new Map(),
+    ),
+  'agent/service/user-places.ts userOf': (text) => userOf(`a.${Buffer.from(text).toString('base64url')}.b`),
   'agent/forward/local/local-reference.ts localReference': (text) =>
     localReference(text, { origin: 'https://a.test', base: '/' }, '/s'),
   'agent/forward/local/local-urls.ts LocalUrls': (text) => localUrls.hidden(`http://127.0.0.1:4100${text}`),
@@ -323,6 +349,17 @@ export const edgeReaders: Readers = {
 
 /** Files and exports of these rooms that read no caller's text by themselves, with what they read or who reads for them. */
 export const notAtTheEdge: Readonly<Record<string, string>> = {
+  'agent/service/api-answer.ts': 'texts of our own and of the issuer',
+  'agent/service/issuer-lane.ts': 'no text',
+  'agent/service/journal.ts': 'a file of our own',
+  'agent/service/private-folder.ts': 'a file of our own, and options of a command',
+  'agent/service/svid-rounds.ts': 'certificates of our own',
+  'agent/service/task-ends.ts': 'answers of the issuer',
+  'agent/service/task-service.ts': 'requests that taskRequestFrom has read',
+  'agent/service/task-unit.ts': 'answers of the issuer',
+  'agent/service/tasks-api.ts': 'sockets; requests are read by segmentOf and taskRequestFrom',
+  'agent/service/templates.ts templatesIn': 'files of the operator',
+  'agent/service/upstream-door.ts': 'options of a command; requests are read by segmentOf',
   'agent/forward/upstream/mesh-route.ts': 'the configuration of the Envoy of the own pod',
   'agent/forward/upstream/mesh-verdict.ts': 'the configuration of the Envoy of the own pod, at most 8 MiB',
   'core/identity/spiffe-id-pattern.ts isSpiffeIdPattern': 'the operator’s file',

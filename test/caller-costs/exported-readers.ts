@@ -7,6 +7,7 @@ const src = resolve(import.meta.dirname, '../../src');
 const PLACES = [
   'core/action/',
   'agent/forward/',
+  'agent/service/',
   'core/decide/',
   'sidecar/envoy/',
   'sidecar/http2/',

@@ -12,7 +12,8 @@ import type { TokenKeeper } from '../task/token-keeper.ts';
 import { forwardVariables } from './forward-option.ts';
 import type { ForwardTarget } from './forward-target.ts';
 import type { Forwarded } from './forwarded.ts';
-import { ForwardListener } from './local/listener.ts';
+import { type Admit, type AdmittedRequest, ForwardListener } from './local/listener.ts';
+import { gated, type LocalGate } from './local/local-gate.ts';
 import { isInMesh, meshProblem, meshRouteTo } from './upstream/mesh-connection.ts';
 import { LocalUrls } from './local/local-urls.ts';
 import { defaultUpstreamBounds, type UpstreamBounds, UpstreamConnections } from './upstream/upstream-connections.ts';
@@ -137,11 +138,9 @@ async function openForwarder(
       isTold = true;
     },
   };
-  tcp.serve(forwarded, {
-    gate: { kind: 'tcp', port: tcp.port, secret: Buffer.from(secret, 'utf8') },
-    prefix: `/${secret}`,
-  });
-  socket.serve(forwarded, { gate: { kind: 'socket' }, prefix: '' });
+  const gate = { kind: 'tcp', port: tcp.port, secret: Buffer.from(secret, 'utf8') } as const;
+  tcp.serve(admitting(gate, { forwarded, prefix: `/${secret}` }));
+  socket.serve(admitting({ kind: 'socket' }, { forwarded, prefix: '' }));
   const [urlVariable, socketVariable] = forwardVariables(target.name);
   return {
     variables: { [urlVariable]: `http://127.0.0.1:${tcp.port}/${secret}`, [socketVariable]: path },
@@ -152,7 +151,16 @@ async function openForwarder(
   };
 }
 
-async function authoritiesIn({ authorities }: ForwardTarget): Promise<readonly string[] | Problem> {
+/** Lets pass to one upstream what passes a gate. */
+function admitting(gate: LocalGate, to: Pick<AdmittedRequest, 'forwarded' | 'prefix'>): Admit {
+  return (request) => {
+    const passed = gated(request, gate);
+    return 'status' in passed ? passed : { ...passed, ...to };
+  };
+}
+
+/** The certificates of the `ca` file of an upstream; none if it has no file. */
+export async function authoritiesIn({ authorities }: ForwardTarget): Promise<readonly string[] | Problem> {
   if (typeof authorities === 'string') return [];
   const text = await readFile(authorities.file, 'utf8').catch((error: NodeJS.ErrnoException) => ({
     problem: `the CA file \`${authorities.file}\` cannot be read: ${error.code ?? 'unknown error'}`,

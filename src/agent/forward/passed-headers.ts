@@ -23,6 +23,7 @@ const CREDENTIALS: ReadonlySet<string> = new Set([
   'x-real-ip',
   'x-envoy-external-address',
   'txn-token',
+  'remit-task',
 ]);
 const CREDENTIAL_PREFIX = 'x-forwarded-';
 

@@ -7,6 +7,7 @@ import type { IssuerPlace } from '../task/issuer-call.ts';
 export type WatcherNote =
   | { readonly issuer: IssuerPlace }
   | { readonly tasks: readonly string[] }
+  | { readonly journal: string }
   | { readonly pid: number }
   | { readonly file: string }
   | { readonly svidFiles: readonly string[] }

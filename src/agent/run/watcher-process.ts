@@ -13,6 +13,8 @@ import type { WatcherNote } from './watched.ts';
 interface Known {
   issuer: IssuerPlace | null;
   tasks: readonly string[];
+  /** The file with the tasks of a helper. */
+  journal: string | null;
   file: string | null;
   svidFiles: readonly string[];
   privateFolder: string | null;
@@ -24,6 +26,7 @@ interface Known {
 const known: Known = {
   issuer: null,
   tasks: [],
+  journal: null,
   file: null,
   svidFiles: [],
   privateFolder: null,
@@ -37,15 +40,23 @@ for await (const line of createInterface({ input: process.stdin })) {
   Object.assign(known, note, 'pid' in note ? { startedAt: startOf(note.pid) } : {});
 }
 if (known.pid !== null && startOf(known.pid) === known.startedAt) terminate(known.pid);
+const { issuer, journal } = known;
+// Read before the folder is removed that it may be in.
+const tasks = journal === null ? known.tasks : await leftIn(journal);
 for (const path of [...(known.file === null ? [] : [known.file]), ...known.svidFiles])
   await rm(path, { force: true }).catch(() => undefined);
 if (known.privateFolder !== null)
   await rm(known.privateFolder, { recursive: true, force: true }).catch(() => undefined);
-const { issuer, tasks } = known;
 if (issuer !== null && tasks.length > 0) {
   // Loaded on demand: a waiting watcher, which is nearly all of its life, should be small.
-  const { cancelTask } = await import('../task/cancel-task.ts');
-  await Promise.all(tasks.map((task) => cancelTask(issuer, task)));
+  const { cancelTasks } = await import('../task/cancel-task.ts');
+  await cancelTasks(issuer, tasks);
+}
+
+/** The tasks that a helper has left open. If a restart has taken the file over, it ends them itself. */
+async function leftIn(path: string): Promise<readonly string[]> {
+  const { leftIn: read } = await import('../service/journal.ts');
+  return [...(await read(path))];
 }
 
 /** Only the wrapper writes here, and only notes; its death may truncate the last note. */

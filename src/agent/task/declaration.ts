@@ -6,6 +6,16 @@ export interface OAuthDeclaration {
   readonly resource: string;
   /** The value of `authorization_details`. */
   readonly details: readonly Readonly<Record<string, unknown>>[];
+  /** The token of the user on whose behalf the task is, which is exchanged; absent or `null`: the agent itself is the subject. */
+  readonly subject?: SubjectToken | null;
+}
+
+/** A token that names a user. @see RFC 8693 section 2.1 */
+export interface SubjectToken {
+  /** A secret. */
+  readonly token: string;
+  /** Its `subject_token_type`. */
+  readonly type: string;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https';
 import type { PeerCertificate } from 'node:tls';
 import type { SpiffeId } from '../../core/identity/spiffe-id.ts';
 import { type Svid, tlsMaterialOf } from '../../core/identity/svid.ts';
@@ -26,6 +27,8 @@ export interface OutgoingRequest {
   readonly body: string;
   /** How long the answer may take. Default 10 s. */
   readonly timeoutMs?: number;
+  /** Keeps connections for further requests. Default none: each request has a connection of its own. */
+  readonly agent?: Agent;
 }
 
 /** An HTTP answer of any status. */
@@ -40,7 +43,7 @@ const TIMEOUT_MS = 10_000;
 const MAX_BODY_BYTES = 262_144;
 
 /**
- * Sends one request with `svid` over its own connection. Times out; refuses an answer of more than 256 KiB.
+ * Sends one request with `svid`. Times out; refuses an answer of more than 256 KiB.
  *
  * @returns `unreachable` if there was no answer
  */
@@ -69,7 +72,7 @@ const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 async function exchange(
   { url, id }: Pick<IssuerPlace, 'url' | 'id'>,
-  { method, path, headers, body, timeoutMs = TIMEOUT_MS }: OutgoingRequest,
+  { agent, method, path, headers, body, timeoutMs = TIMEOUT_MS }: OutgoingRequest,
   { tls, onSecure }: { readonly tls: Readonly<Record<'cert' | 'key' | 'ca', string>>; readonly onSecure: () => void },
 ): Promise<Omit<IssuerAnswer, 'boundTo'>> {
   const named =
@@ -84,6 +87,7 @@ async function exchange(
     signal: AbortSignal.timeout(timeoutMs),
     tls: { ...tls, ...named },
     onSecure,
+    ...(agent === undefined ? {} : { agent }),
   });
   if (answer.fault === 'content-coding') throw new Error('an answer in a content coding');
   if (answer.fault === 'too-long') throw new Error(`more than ${MAX_BODY_BYTES} bytes`);

@@ -1,3 +1,4 @@
+import type { Agent } from 'node:https';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { taskId } from '../../core/token/jose/claim-readers.ts';
@@ -45,10 +46,12 @@ export interface ClientOptions {
   readonly nowMs: () => number;
   /** The key to which tokens are bound. Default none: they are bound to the certificate. */
   readonly proofKey?: ProofKey | null;
+  /** Keeps connections to the issuer. Default none: each request has a connection of its own. */
+  readonly agent?: Agent;
 }
 
 /**
- * The issuer's API for the agent of one task: OAuth over mTLS, one connection per request.
+ * The issuer's API for an agent: OAuth over mTLS.
  *
  * @see RFC 6749 section 4.4, RFC 8705, RFC 8707, RFC 9396
  */
@@ -104,8 +107,10 @@ export class IssuerClient {
   }
 
   async #ask(asked: OutgoingRequest, place = this.#place): Promise<IssuerAnswer | IssuerProblem> {
-    const svid = await this.#options.svid.now();
-    return 'problem' in svid ? issuerProblem('svid', svid.problem) : askIssuer(place, svid, asked);
+    const { agent, svid: source } = this.#options;
+    const svid = await source.now();
+    if ('problem' in svid) return issuerProblem('svid', svid.problem);
+    return askIssuer(place, svid, agent === undefined ? asked : { ...asked, agent });
   }
 
   async #token(path: string, sent: Pick<OutgoingRequest, 'body' | 'headers'>): Promise<TaskCredential | IssuerProblem> {
@@ -168,11 +173,17 @@ export class IssuerClient {
 
 /** The form of a declaration. */
 const declared = (
-  { resource, details }: OAuthDeclaration,
+  { resource, details, subject = null }: OAuthDeclaration,
   traceparent: string | null,
 ): Pick<OutgoingRequest, 'body' | 'headers'> => ({
   body: new URLSearchParams({
-    grant_type: 'client_credentials',
+    ...(subject === null
+      ? { grant_type: 'client_credentials' }
+      : {
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token: subject.token,
+          subject_token_type: subject.type,
+        }),
     resource,
     authorization_details: JSON.stringify(details),
   }).toString(),

@@ -17,13 +17,15 @@ export interface KeeperOptions {
   readonly onToken: (credential: TaskCredential) => Promise<void>;
   /** Prints a line for the person at the terminal. Never a token. */
   readonly tell: (line: string) => void;
+  /** Interval for asking the issuer about the task, in milliseconds; `Infinity`: never. Default 10 s. */
+  readonly heartbeatMs?: () => number;
   /** Called each time the state of the task changes. */
   readonly onState?: (taskId: string, state: KeptState) => void;
 }
 
 /** Interval for checking certificate and clock. */
 const LOOK_MS = 1_000;
-/** Interval for asking the issuer about the task. */
+/** Default interval for asking the issuer about the task. */
 const HEARTBEAT_MS = 10_000;
 /** A token this close to its expiry is not given out. */
 const MARGIN_MS = 1_000;
@@ -59,7 +61,7 @@ export class TokenKeeper {
     this.#options = options;
     this.#held = first.credential;
     this.#generation = first.generation;
-    this.#heartbeatAtMs = options.nowMs() + HEARTBEAT_MS;
+    this.#heartbeatAtMs = options.nowMs() + this.#heartbeatMs();
     this.#stop = options.after(LOOK_MS, () => void this.#look());
   }
 
@@ -94,6 +96,10 @@ export class TokenKeeper {
     if (this.#isUnbound() || this.#isDue()) await this.#renew();
     if (!this.#isEnded && this.#options.nowMs() >= this.#heartbeatAtMs) await this.#heartbeat();
     if (!this.#isEnded) this.#stop = this.#options.after(LOOK_MS, () => void this.#look());
+  }
+
+  #heartbeatMs(): number {
+    return this.#options.heartbeatMs?.() ?? HEARTBEAT_MS;
   }
 
   #isDue(): boolean {
@@ -153,7 +159,7 @@ export class TokenKeeper {
   }
 
   async #heartbeat(): Promise<void> {
-    this.#heartbeatAtMs = this.#options.nowMs() + HEARTBEAT_MS;
+    this.#heartbeatAtMs = this.#options.nowMs() + this.#heartbeatMs();
     const task = await this.#options.client.task(this.#held.taskId);
     // The renewal fails for the same reason and reports it.
     if (this.#isEnded || isIssuerProblem(task)) return;

@@ -2,7 +2,7 @@
 import { TERMINATION_MESSAGE } from '../runtime/system/termination-message.ts';
 import { GUIDE_URL } from './guide.ts';
 
-/** `REMIT_…` variables that are not fields of the configuration: those of `remit run` and its command, of tools, and of the tests. */
+/** `REMIT_…` variables that are not fields of the configuration: those of `remit run`, `remit agent` and their commands, of tools, and of the tests. */
 const OTHERS: ReadonlySet<string> = new Set([
   'REMIT_BUNDLE',
   'REMIT_CACHE',
@@ -10,6 +10,8 @@ const OTHERS: ReadonlySet<string> = new Set([
   'REMIT_MCP_SERVERS',
   'REMIT_REQUIRE_PARTS',
   'REMIT_SVID',
+  'REMIT_TASKS',
+  'REMIT_TASKS_SOCKET',
   'REMIT_TASK_ID',
   TERMINATION_MESSAGE,
   'REMIT_TOKEN',

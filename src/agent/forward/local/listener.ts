@@ -14,7 +14,7 @@ import type { Forwarded } from '../forwarded.ts';
 import { answerLocally, forwardHttp1 } from '../http1-request.ts';
 import { answerStream, forwardHttp2 } from '../http2-request.ts';
 import { type LocalAnswer, localAnswerBytes, refusal } from './local-answer.ts';
-import { gated, type LocalGate, type PassedRequest } from './local-gate.ts';
+import type { GatedRequest, PassedRequest } from './local-gate.ts';
 import { type HeaderLines, valuesOf } from '../passed-headers.ts';
 import { ownUser, peerUsers } from './peer-users.ts';
 import { Places } from './places.ts';
@@ -29,6 +29,7 @@ const limits = {
   maxHeaderSize: 32_768,
   connectionsCheckingInterval: 1_000,
 } as const;
+/** Most connections by default. */
 const MAX_CONNECTIONS = 512;
 const http2Limits = {
   maxSessionMemory: 16,
@@ -38,15 +39,20 @@ const http2Limits = {
 /** The address of a listener: a port of 127.0.0.1 (0: any free port), or the path of a Unix socket. */
 export type ListenerPlace = { readonly port: number } | { readonly path: string };
 
-/** How a listener guards and names what it forwards. */
-export interface ListenerRules {
-  readonly gate: LocalGate;
-  /** Path of this listener before that of the upstream. */
+/** A request that may be forwarded, with what it is forwarded to. */
+export interface AdmittedRequest extends PassedRequest {
+  readonly forwarded: Forwarded;
+  /** Path of the listener before that of the upstream. */
   readonly prefix: string;
+  /** Called once it is let pass. @param answer emits `close` when the call is over */
+  readonly onCall?: (answer: { readonly once: (event: 'close', listener: () => void) => unknown }) => void;
 }
 
+/** Finds what a request is forwarded to, or refuses it. Synchronous: each request is judged by itself, whatever its connection carried before. */
+export type Admit = (request: GatedRequest) => AdmittedRequest | LocalAnswer;
+
 /**
- * A local address of one upstream, for one command. It speaks HTTP/1.1, and HTTP/2 with prior knowledge.
+ * A local address of one upstream. It speaks HTTP/1.1, and HTTP/2 with prior knowledge.
  *
  * Lifecycle: `open`, `serve` once, `close`.
  */
@@ -59,14 +65,14 @@ export class ForwardListener {
   /** 0 on a Unix socket. */
   readonly port: number;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, max: number) {
     this.#server = server;
     this.#http2 = createHttp2Server(http2Limits).on('sessionError', () => undefined);
     const address = server.address();
     this.port = typeof address === 'object' ? (address?.port ?? 0) : 0;
     // The folder of a Unix socket keeps other users out.
     const own = this.port === 0 ? null : ownUser();
-    this.#places = new Places({ max: MAX_CONNECTIONS, own, usersOf: peerUsers });
+    this.#places = new Places({ max, own, usersOf: peerUsers });
     const [http1] = server.listeners('connection') as ((socket: Socket) => void)[];
     server.removeAllListeners('connection').on('connection', (socket: Socket) => {
       if (!this.#places.taken(socket)) return;
@@ -80,30 +86,31 @@ export class ForwardListener {
     });
   }
 
-  /** Listens, without answering yet. */
-  static async open(place: ListenerPlace): Promise<ForwardListener | Problem> {
+  /** Listens, without answering yet. @param max most connections */
+  static async open(place: ListenerPlace, max = MAX_CONNECTIONS): Promise<ForwardListener | Problem> {
     // Others go on as plain requests: a client that offers h2c is content with HTTP/1.1. @see RFC 9110 section 7.8
     const server = createServer({ ...limits, shouldUpgradeCallback: isForUpgrade });
     const failed = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
       server.once('error', resolve);
       server.listen('path' in place ? place : { host: '127.0.0.1', port: place.port }, () => resolve(null));
     });
-    if (failed === null) return new ForwardListener(server);
+    if (failed === null) return new ForwardListener(server, max);
     const where = 'path' in place ? `the socket \`${place.path}\`` : `port ${place.port} of 127.0.0.1`;
     const why = failed.code === 'EADDRINUSE' ? 'it is already in use' : (failed.code ?? 'unknown error');
     return { problem: `cannot listen at ${where}: ${why}` };
   }
 
   /** Answers requests. */
-  serve(forwarded: Forwarded, rules: ListenerRules): void {
-    const { prefix } = rules;
+  serve(admit: Admit): void {
     const last = new WeakMap<Socket, ServerResponse>();
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
       last.set(request.socket, response);
-      const passed = admitted(request, { forwarded, rules });
+      const passed = admitted(request, admit);
       if ('status' in passed) return answerLocally(response, passed);
       this.#places.admit(request.socket);
-      const call = { request, response, rest: passed.rest, prefix };
+      passed.onCall?.(response);
+      const { forwarded, rest, prefix } = passed;
+      const call = { request, response, rest, prefix };
       // What Node.js refuses to send on, such as characters outside of ASCII in a path.
       return void forwardHttp1(call, forwarded).catch(() => answerLocally(response, malformed));
     };
@@ -113,12 +120,14 @@ export class ForwardListener {
       .on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
         // Node.js has removed its own error listener; an `error` event without a listener would end the process.
         socket.on('error', () => socket.destroy());
-        const passed = admitted(request, { forwarded, rules });
+        const passed = admitted(request, admit);
         if ('status' in passed) return answerUpgrade({ request, socket }, passed);
         this.#places.admit(socket);
         // Node.js that cannot ask which requests to upgrade gives all of them.
         if (!isForUpgrade(request)) return answerUpgrade({ request, socket }, noUpgrade);
-        const call = { request, socket, head, rest: passed.rest, prefix };
+        passed.onCall?.(socket);
+        const { forwarded, rest, prefix } = passed;
+        const call = { request, socket, head, rest, prefix };
         return void forwardUpgrade(call, forwarded).catch(() => socket.destroy());
       })
       .on('clientError', (_error: Error, socket: Socket) => {
@@ -134,11 +143,13 @@ export class ForwardListener {
       (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, lines: HeaderLines) => {
         // A reset by the client may come at any time.
         stream.on('error', () => undefined);
-        const passed = admittedStream(lines, { forwarded, rules });
+        const passed = admittedStream(lines, admit);
         if ('status' in passed) return void answerStream({ stream, lines }, passed);
         this.#places.admit(stream.session && this.#sessions.get(stream.session));
+        passed.onCall?.(stream);
         const isEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-        const call = { stream, method: headers[':method'] ?? '', lines, isEnded, rest: passed.rest, prefix };
+        const { forwarded, rest, prefix } = passed;
+        const call = { stream, method: headers[':method'] ?? '', lines, isEnded, rest, prefix };
         return void forwardHttp2(call, forwarded).catch(() => stream.destroy());
       },
     );
@@ -159,15 +170,10 @@ const noUpgrade = refusal(
   'connections are not upgraded here; `--forward …,upgrade=websocket` passes WebSocket',
 );
 
-interface Admission {
-  readonly forwarded: Forwarded;
-  readonly rules: ListenerRules;
-}
-
 /** Lets a request of HTTP/1.1 pass, or says why not. */
-function admitted(request: IncomingMessage, { forwarded, rules }: Admission): PassedRequest | LocalAnswer {
+function admitted(request: IncomingMessage, admit: Admit): AdmittedRequest | LocalAnswer {
   const { rawHeaders: lines, method = '', url: target = '' } = request;
-  const passed = gated({ method, target, lines, hosts: valuesOf(lines, 'host') }, rules.gate);
+  const passed = admit({ method, target, lines, hosts: valuesOf(lines, 'host') });
   if ('status' in passed) return passed;
   // INVARIANT: a request with several lines of a coding or a protocol, or with an empty line, is refused.
   const codings = valuesOf(lines, 'transfer-encoding');
@@ -175,28 +181,28 @@ function admitted(request: IncomingMessage, { forwarded, rules }: Admission): Pa
     return refusal(400, 'malformed', 'the only transfer coding is chunked');
   const protocols = valuesOf(lines, 'upgrade');
   const protocol = protocols.join().toLowerCase();
-  if (protocols.length > 0 && protocol !== 'h2c' && !(forwarded.target.upgrades && protocol === 'websocket'))
+  if (protocols.length > 0 && protocol !== 'h2c' && !(passed.forwarded.target.upgrades && protocol === 'websocket'))
     return noUpgrade;
-  tellOwnAuthorization(lines, forwarded);
-  return withoutLocalUrls(passed, forwarded);
+  tellOwnAuthorization(lines, passed.forwarded);
+  return withoutLocalUrls(passed);
 }
 
 /** Lets a stream of HTTP/2 pass, or says why not. */
-function admittedStream(lines: HeaderLines, { forwarded, rules }: Admission): PassedRequest | LocalAnswer {
+function admittedStream(lines: HeaderLines, admit: Admit): AdmittedRequest | LocalAnswer {
   const [method = ''] = valuesOf(lines, ':method');
   const [target = ''] = valuesOf(lines, ':path');
   const hosts = new Set([...valuesOf(lines, ':authority'), ...valuesOf(lines, 'host')]);
-  const passed = gated({ method, target, lines, hosts: [...hosts] }, rules.gate);
+  const passed = admit({ method, target, lines, hosts: [...hosts] });
   if ('status' in passed) return passed;
-  tellOwnAuthorization(lines, forwarded);
-  return withoutLocalUrls(passed, forwarded);
+  tellOwnAuthorization(lines, passed.forwarded);
+  return withoutLocalUrls(passed);
 }
 
-function withoutLocalUrls({ rest }: PassedRequest, { localUrls }: Forwarded): PassedRequest | LocalAnswer {
-  const hidden = localUrls.hiddenTarget(rest);
+function withoutLocalUrls(admitted: AdmittedRequest): AdmittedRequest | LocalAnswer {
+  const hidden = admitted.forwarded.localUrls.hiddenTarget(admitted.rest);
   return hidden === null
     ? refusal(400, 'local-url', 'the secret of the local address must not be in the rest of the path or in the query')
-    : { rest: hidden };
+    : { ...admitted, rest: hidden };
 }
 
 function tellOwnAuthorization(lines: HeaderLines, { onOwnAuthorization }: Forwarded): void {

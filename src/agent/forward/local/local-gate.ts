@@ -27,23 +27,35 @@ export interface PassedRequest {
 
 /** Lets a request pass to the upstream, or refuses it. */
 export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | LocalAnswer {
-  const { method, target, hosts } = request;
-  if (gate.kind === 'tcp') {
-    const local = [`127.0.0.1:${gate.port}`, `localhost:${gate.port}`];
-    const [host = '', ...others] = hosts;
-    // INVARIANT: a page that had its own name resolve to 127.0.0.1 sends that name.
-    if (others.length > 0 || !local.includes(host)) return refusal(421, 'host', `the host must be ${local[0]}`);
-    const origins = valuesOf(request.lines, 'origin');
-    if (origins.some((origin) => !local.some((at) => origin === `http://${at}`)))
-      return refusal(403, 'origin', 'web pages may not use this address');
-  } else if (hosts.length > 1) return refusal(400, 'host', 'more than one host');
-  const rest = gate.kind === 'tcp' ? afterSecret(target, gate.secret) : target;
-  if (rest === null || !/^(?:$|[/?])/.test(rest))
-    return refusal(404, 'path', 'not found; use the address as it is in the variable, with its path');
+  const stranger = strangerRefusal(request, gate.kind === 'tcp' ? gate.port : null);
+  if (stranger !== null) return stranger;
+  return passedRest(request.method, gate.kind === 'tcp' ? afterSecret(request.target, gate.secret) : request.target);
+}
+
+/**
+ * Refuses a request that no program sends which was given the local address, such as that of a web page; `null` if it may be one.
+ *
+ * @param port of 127.0.0.1; `null` for a Unix socket
+ */
+export function strangerRefusal({ hosts, lines }: GatedRequest, port: number | null): LocalAnswer | null {
+  if (port === null) return hosts.length > 1 ? refusal(400, 'host', 'more than one host') : null;
+  const local = [`127.0.0.1:${port}`, `localhost:${port}`];
+  const [host = '', ...others] = hosts;
+  // INVARIANT: a page that had its own name resolve to 127.0.0.1 sends that name.
+  if (others.length > 0 || !local.includes(host)) return refusal(421, 'host', `the host must be ${local[0]}`);
+  const isPage = valuesOf(lines, 'origin').some((origin) => !local.some((at) => origin === `http://${at}`));
+  return isPage ? refusal(403, 'origin', 'web pages may not use this address') : null;
+}
+
+/** Lets pass what follows the secret of an address, or refuses it. @param rest `null` if there was no secret, or another */
+export function passedRest(method: string, rest: string | null): PassedRequest | LocalAnswer {
+  if (rest === null || !/^(?:$|[/?])/.test(rest)) return noSuchPath;
   // TRACE would answer with the token; CONNECT would leave the path unchecked.
   if (method === 'TRACE' || method === 'CONNECT') return refusal(405, 'method', `${method} is not passed on`);
   return { rest };
 }
+
+const noSuchPath = refusal(404, 'path', 'not found; use the address as it is in the variable, with its path');
 
 /** What follows `/secret`; `null` if the secret does not match. */
 function afterSecret(target: string, secret: Uint8Array): string | null {

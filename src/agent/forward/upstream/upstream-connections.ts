@@ -112,6 +112,11 @@ export class UpstreamConnections {
     return isProblem(svid) ? svid : { problem: 'the token is bound to another certificate than that of this workload' };
   }
 
+  /** Whether connections with this certificate can be opened although it was renewed. @param boundTo its thumbprint */
+  holds(boundTo: string): boolean {
+    return this.#current?.thumbprint === boundTo;
+  }
+
   /** Closes all connections at once. */
   close(): void {
     void this.#stopLooking();
@@ -121,13 +126,7 @@ export class UpstreamConnections {
   #replacedBy(svid: Svid, thumbprint: string): CertificateConnections {
     this.#isRenewed = false;
     this.#current?.retire();
-    const { certificate: cert, key, bundle } = tlsMaterialOf(svid);
-    const secureContext = createSecureContext({
-      cert,
-      key,
-      ca: this.#authorities === null ? bundle : [...this.#authorities],
-      minVersion: 'TLSv1.2',
-    });
+    const secureContext = contextOf(svid, this.#authorities);
     this.#current = new CertificateConnections(thumbprint, {
       target: this.#target,
       route: this.#route,
@@ -138,9 +137,27 @@ export class UpstreamConnections {
   }
 }
 
+/** By the SVID, then by the CA certificates; `null` for those of its bundle. */
+const contexts = new WeakMap<Svid, Map<readonly string[] | null, SecureContext>>();
+
+/** Keys and CA certificates for TLS. Many tasks share one, which has some 100 KB; connections and sessions of TLS are not in it. */
+function contextOf(svid: Svid, authorities: readonly string[] | null): SecureContext {
+  const made = contexts.get(svid) ?? new Map<readonly string[] | null, SecureContext>();
+  contexts.set(svid, made);
+  const known = made.get(authorities);
+  if (known !== undefined) return known;
+  const { certificate: cert, key, bundle } = tlsMaterialOf(svid);
+  const ca = authorities === null ? bundle : [...authorities];
+  const context = createSecureContext({ cert, key, ca, minVersion: 'TLSv1.2' });
+  made.set(authorities, context);
+  return context;
+}
+
+let systemAuthorities: readonly string[] | null = null;
+
 function authoritiesOf({ authorities }: ForwardTarget, file: readonly string[]): readonly string[] | null {
   if (authorities === 'bundle') return null;
-  return authorities === 'system' ? getCACertificates('system') : file;
+  return authorities === 'system' ? (systemAuthorities ??= getCACertificates('system')) : file;
 }
 
 interface Connecting {

@@ -1,4 +1,4 @@
-import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { type Agent, request as requestHttp, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as requestHttps, type RequestOptions } from 'node:https';
 import { types } from 'node:util';
 
@@ -18,6 +18,8 @@ export interface HttpExchange {
   readonly onSecure?: () => void;
   /** Path of the Unix socket to connect to instead of the host of the URL. */
   readonly socketPath?: string;
+  /** Keeps connections for further exchanges. Default none: each has a connection of its own. */
+  readonly agent?: Agent;
 }
 
 /** An answer of any status. */
@@ -31,19 +33,20 @@ export interface HttpAnswer {
 }
 
 /**
- * Makes one request to an `http:` or `https:` URL over its own connection, with TLS 1.2 or later. It follows no redirect and accepts no
+ * Makes one request to an `http:` or `https:` URL, with TLS 1.2 or later. It follows no redirect and accepts no
  * content coding. Rejects if no whole answer arrives, with an error for {@link failureWords}, which contains no header and no body.
  */
 export async function httpExchange(url: string | URL, exchange: HttpExchange): Promise<HttpAnswer> {
-  const { method = 'GET', headers, body, maxBytes, onSecure, signal, socketPath, tls } = exchange;
+  const { agent = false, method = 'GET', headers, body, maxBytes, onSecure, signal, socketPath, tls } = exchange;
   const target = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const options = { agent: false, method, signal, headers: { 'accept-encoding': 'identity', ...headers }, socketPath };
+  const options = { agent, method, signal, headers: { 'accept-encoding': 'identity', ...headers }, socketPath };
   const asked =
     target.protocol === 'https:'
       ? requestHttps(target, { ...options, minVersion: 'TLSv1.2', ...tls })
       : requestHttp(target, options);
-  if (onSecure !== undefined) asked.once('socket', (socket) => socket.once('secureConnect', onSecure));
+  if (onSecure !== undefined)
+    asked.once('socket', (socket) => (asked.reusedSocket ? onSecure() : socket.once('secureConnect', onSecure)));
   asked.once('response', resolve).on('error', reject).end(body);
   const answer = await promise;
   const isCoded = (answer.headers['content-encoding'] ?? 'identity') !== 'identity';

@@ -1,0 +1,307 @@
+import { Agent } from 'node:https';
+import { LRUCache } from 'lru-cache';
+import { upTo } from '../../core/runtime/collections/up-to.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { repeatedly } from '../../core/runtime/repeatedly.ts';
+import { after } from '../../core/runtime/timers.ts';
+import type { OwnSvid } from '../run/own-svid.ts';
+import { type OAuthDeclaration, oauthDeclarationFrom } from '../task/declaration.ts';
+import type { IntentFile } from '../task/intent.ts';
+import type { IssuerPlace } from '../task/issuer-call.ts';
+import { IssuerClient } from '../task/issuer-client.ts';
+import { isIssuerProblem } from '../task/issuer-problem.ts';
+import type { ProofKey } from '../task/proof-key.ts';
+import { type ApiAnswer, isApiAnswer, noRoom, refusedByIssuer, badRequest } from './api-answer.ts';
+import type { TaskJournal } from './journal.ts';
+import { IssuerLane } from './issuer-lane.ts';
+import { secretKey } from './local-secret.ts';
+import { SvidRounds } from './svid-rounds.ts';
+import type { TaskRequest } from './task-request.ts';
+import { type DeclaredTask, TaskUnit, type UnitParts, type UnitWay } from './task-unit.ts';
+import { type EndedTask, TaskEnds } from './task-ends.ts';
+import { requestedIntent, type Templates } from './templates.ts';
+import type { UpstreamDoor } from './upstream-door.ts';
+import { userOf } from './user-places.ts';
+
+/** Bounds of a helper. */
+export interface ServiceBounds {
+  /** Most tasks at once; a further one is answered 503. */
+  readonly maxTasks: number;
+  /** Most tasks at once for one user. */
+  readonly maxTasksPerUser: number;
+  /** Longest time without a call, in seconds, unless a request asks for less. */
+  readonly idleSeconds: number;
+}
+
+/** What a service works with. */
+export interface ServiceParts {
+  readonly issuer: IssuerPlace;
+  readonly svid: OwnSvid;
+  readonly proofKey: ProofKey | null;
+  readonly templates: Templates;
+  /** Whether a request may bring an intent of its own. */
+  readonly takesOwnIntents: boolean;
+  readonly bounds: ServiceBounds;
+  readonly journal: TaskJournal;
+  readonly ports: Ports;
+  readonly tell: (line: string) => void;
+}
+
+/** Connections to the issuer, within the 64 that it grants one client by default. */
+const ISSUER_CONNECTIONS = 24;
+/** An idle connection is kept for less than the issuer keeps it, so that none is used as it closes. */
+const ISSUER_IDLE_MS = 4_000;
+/** Requests under way at the issuer: new tasks and ends do not wait for renewals. */
+const LANES = { declare: 12, end: 8, renew: 4 } as const;
+/** New tasks that may wait for the issuer; a further one is answered 503. */
+const MAX_WAITING = 1_024;
+/** Between two looks for tasks that are idle or over. */
+const LOOK_MS = 500;
+const HEARTBEAT_MS = 10_000;
+/** With more tasks each is asked about more rarely, so that all together ask this often. */
+const HEARTBEAT_EACH_MS = 40;
+/** Secrets of ended tasks, some three for each, that are still answered with what became of them. */
+const MAX_ENDED = 20_000;
+
+/** A way into a live task, by the key of its secret. */
+type Opened =
+  | { readonly kind: 'way'; readonly unit: TaskUnit; readonly way: UnitWay }
+  | { readonly kind: 'header'; readonly unit: TaskUnit }
+  | { readonly kind: 'end'; readonly unit: TaskUnit };
+
+/** What a secret opened until its task ended. */
+interface EndedSecret {
+  readonly what: 'calls' | 'end';
+  readonly ended: EndedTask;
+}
+
+/**
+ * The tasks of a service: declares, holds and ends them. A secret of a URL opens one thing of one task.
+ *
+ * Lifecycle: from the constructor to `close`, which cancels all.
+ */
+export class TaskService {
+  readonly #parts: ServiceParts;
+  readonly #client: IssuerClient;
+  readonly #agent: Agent;
+  readonly #declaring = new IssuerLane(LANES.declare);
+  readonly #units = new Set<TaskUnit>();
+  readonly #secrets = new Map<string, Opened>();
+  readonly #ended = new LRUCache<string, EndedSecret>(upTo(MAX_ENDED));
+  readonly #endOf = new WeakMap<TaskUnit, EndedTask>();
+  readonly #users = new Map<string, number>();
+  readonly #ends: TaskEnds;
+  readonly #shared: UnitParts;
+  readonly #stopLooking: () => Promise<void>;
+  #doors: readonly UpstreamDoor[] = [];
+  /** Places taken by requests that are being declared. */
+  #taken = 0;
+  #isClosing = false;
+
+  constructor(parts: ServiceParts) {
+    const { issuer, journal, ports, proofKey, svid, tell } = parts;
+    this.#parts = parts;
+    // A resumed session of TLS would show the certificate of its first connection.
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: ISSUER_CONNECTIONS,
+      timeout: ISSUER_IDLE_MS,
+      maxCachedSessions: 0,
+    });
+    this.#client = new IssuerClient(issuer, { svid, nowMs: ports.nowMs, proofKey, agent: this.#agent });
+    const [ends, renewals] = [new IssuerLane(LANES.end), new IssuerLane(LANES.renew)];
+    this.#ends = new TaskEnds({ end: (taskId, by) => ends.run(() => this.#client.end(taskId, by)), journal, tell });
+    this.#shared = {
+      client: {
+        further: (taskId) => renewals.run(() => this.#client.further(taskId)),
+        task: (taskId) => renewals.run(() => this.#client.task(taskId)),
+        end: (taskId, by) => ends.run(() => this.#client.end(taskId, by)),
+        suspend: (taskId) => ends.run(() => this.#client.suspend(taskId)),
+        resume: (taskId) => renewals.run(() => this.#client.resume(taskId)),
+      },
+      svid: new SvidRounds(svid, ports, () => this.#units.size),
+      proofKey,
+      ports,
+      heartbeatMs: () => Math.max(HEARTBEAT_MS, HEARTBEAT_EACH_MS * this.#units.size),
+      tell,
+    };
+    this.#stopLooking = repeatedly(
+      () => {
+        this.#endOverdue();
+        return Promise.resolve();
+      },
+      { everyMs: LOOK_MS, after, onFault: () => undefined },
+    );
+  }
+
+  /** The local addresses of its upstreams; once, before the first task. */
+  serve(doors: readonly UpstreamDoor[]): void {
+    this.#doors = doors;
+  }
+
+  /** How many tasks there are, of how many. */
+  get counts(): { readonly open: number; readonly max: number } {
+    return { open: this.#units.size, max: this.#parts.bounds.maxTasks };
+  }
+
+  /** What a secret opens; `null` for none. */
+  opened(secret: string): Opened | null {
+    return this.#secrets.get(secretKey(secret)) ?? null;
+  }
+
+  /** The ended task that a secret opened, for calls or for its end; `null` if it is not known, or not any more. */
+  endedBy(secret: string, what: 'calls' | 'end'): EndedTask | null {
+    const found = this.#ended.get(secretKey(secret));
+    return found?.what === what ? found.ended : null;
+  }
+
+  /** Declares the tasks of a request. */
+  async declare(request: TaskRequest, traceparent: string | null): Promise<TaskUnit | ApiAnswer> {
+    const { bounds, ports, takesOwnIntents, templates } = this.#parts;
+    if (typeof request.intent !== 'string' && !takesOwnIntents)
+      return badRequest(403, 'access_denied', 'an intent must be the name of one of the folder of this helper');
+    const intent = requestedIntent(request, templates);
+    if (isProblem(intent)) return badRequest(400, 'invalid_request', intent.problem);
+    const declarations = this.#declarationsOf(intent, request);
+    if (isApiAnswer(declarations)) return declarations;
+    const user = request.subject === null ? null : userOf(request.subject.token);
+    const full = this.#problemOfRoom(user);
+    if (full !== null) return full;
+    this.#taken += 1;
+    if (user !== null) this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
+    const startedMs = ports.monotonicMs();
+    const tasks = await this.#declared(declarations, traceparent).finally(() => (this.#taken -= 1));
+    if (isApiAnswer(tasks)) {
+      this.#leave(user);
+      return tasks;
+    }
+    const { expiresInSeconds } = intent;
+    const idleSeconds = Math.min(request.idleSeconds ?? Infinity, bounds.idleSeconds);
+    const unit = new TaskUnit(
+      tasks,
+      {
+        doors: this.#doorsOf(declarations),
+        life: {
+          idleMs: request.hold ? Infinity : idleSeconds * 1_000,
+          deadlineMs: expiresInSeconds === null ? Infinity : startedMs + expiresInSeconds * 1_000,
+        },
+        user,
+        onEnded: (over) => void this.end(over, 'cancel'),
+      },
+      this.#shared,
+    );
+    this.#add(unit);
+    // The helper was asked to end while the issuer was: nobody gets this task.
+    if (!this.#isClosing) return unit;
+    await this.end(unit, 'cancel');
+    return noRoom('this helper is ending');
+  }
+
+  /**
+   * Ends the tasks of a unit. Its URLs are dead at once; resolves with what the issuer says, or once it could not be asked: then it is asked
+   * again until it answers.
+   */
+  end(unit: TaskUnit, by: 'complete' | 'cancel'): Promise<EndedTask> {
+    const known = this.#endOf.get(unit);
+    if (known !== undefined) return known.settled;
+    this.#units.delete(unit);
+    const ended = this.#ends.begin(unit, by);
+    this.#endOf.set(unit, ended);
+    const forget = (secret: string, what: EndedSecret['what']): void => {
+      this.#secrets.delete(secretKey(secret));
+      this.#ended.set(secretKey(secret), { what, ended });
+    };
+    forget(unit.endSecret, 'end');
+    for (const secret of [unit.headerSecret, ...unit.ways.map((way) => way.secret)]) forget(secret, 'calls');
+    this.#leave(unit.user);
+    return ended.settled;
+  }
+
+  /** Cancels tasks that an earlier process has left. */
+  endLeft(taskIds: readonly string[]): Promise<void> {
+    return this.#ends.cancelLeft(taskIds);
+  }
+
+  /** Takes no further task and cancels all. Resolves when the issuer has answered for each, or `withinMs` is over. @returns how many are not ended */
+  async close(withinMs: number): Promise<number> {
+    this.#isClosing = true;
+    await this.#stopLooking();
+    for (const unit of this.#units) void this.end(unit, 'cancel');
+    const left = await this.#ends.settledWithin(withinMs);
+    this.#agent.destroy();
+    return left;
+  }
+
+  /** A declaration for each resource of the intent, or why one cannot be used here. */
+  #declarationsOf(intent: IntentFile, { subject }: TaskRequest): readonly OAuthDeclaration[] | ApiAnswer {
+    const declarations: OAuthDeclaration[] = [];
+    for (const resource of new Set(intent.access.map((entry) => entry.resource))) {
+      if (!this.#doors.some(({ target }) => target.resource === resource))
+        return badRequest(400, 'invalid_target', `no --forward of this helper is for the resource ${resource}`);
+      const choice = { resource, ttlSeconds: null, nowMs: this.#parts.ports.nowMs() };
+      const declaration = oauthDeclarationFrom(intent, choice);
+      if (isProblem(declaration)) return badRequest(400, 'invalid_request', declaration.problem);
+      declarations.push({ ...declaration, subject });
+    }
+    return declarations;
+  }
+
+  #doorsOf(declarations: readonly OAuthDeclaration[]): readonly UpstreamDoor[] {
+    return this.#doors.filter(({ target }) => declarations.some(({ resource }) => resource === target.resource));
+  }
+
+  #problemOfRoom(user: string | null): ApiAnswer | null {
+    const { maxTasks, maxTasksPerUser } = this.#parts.bounds;
+    if (this.#isClosing) return noRoom('this helper is ending');
+    if (this.#units.size + this.#taken >= maxTasks) return noRoom(`this helper has ${maxTasks} tasks, its most`);
+    if (user !== null && (this.#users.get(user) ?? 0) >= maxTasksPerUser)
+      return noRoom(`this user has ${maxTasksPerUser} tasks at this helper, the most for one user`);
+    return this.#declaring.waiting >= MAX_WAITING ? noRoom('too many tasks wait for the issuer') : null;
+  }
+
+  /** Declares all of them at once. If one is refused, the others are cancelled. */
+  async #declared(
+    declarations: readonly OAuthDeclaration[],
+    traceparent: string | null,
+  ): Promise<readonly DeclaredTask[] | ApiAnswer> {
+    const { journal } = this.#parts;
+    const asked = await Promise.all(
+      declarations.map(async (declaration) => {
+        const credential = await this.#declaring.run(() => this.#client.declare(declaration, traceparent));
+        return { resource: declaration.resource, credential };
+      }),
+    );
+    const tasks = asked.flatMap(({ resource, credential }) =>
+      isIssuerProblem(credential) ? [] : [{ resource, credential }],
+    );
+    const ids = tasks.map(({ credential }) => credential.taskId);
+    const isKept = await Promise.all(ids.map((taskId) => journal.declared(taskId))).then(
+      () => true,
+      () => false,
+    );
+    const refused = asked.map(({ credential }) => credential).find(isIssuerProblem);
+    if (refused === undefined && isKept) return tasks;
+    void this.#ends.cancelLeft(ids);
+    return refused === undefined ? noRoom('the journal of this helper cannot be written') : refusedByIssuer(refused);
+  }
+
+  #add(unit: TaskUnit): void {
+    this.#units.add(unit);
+    for (const way of unit.ways) this.#secrets.set(secretKey(way.secret), { kind: 'way', unit, way });
+    this.#secrets.set(secretKey(unit.headerSecret), { kind: 'header', unit });
+    this.#secrets.set(secretKey(unit.endSecret), { kind: 'end', unit });
+  }
+
+  #leave(user: string | null): void {
+    if (user === null) return;
+    const left = (this.#users.get(user) ?? 1) - 1;
+    if (left > 0) this.#users.set(user, left);
+    else this.#users.delete(user);
+  }
+
+  #endOverdue(): void {
+    const nowMs = this.#parts.ports.monotonicMs();
+    for (const unit of this.#units) if (unit.overBy(nowMs) !== null) void this.end(unit, 'cancel');
+  }
+}

@@ -1,0 +1,168 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { scratch } from '../../builders/scratch.ts';
+import { until } from '../../until.ts';
+import { comesTrue, startCommand, type Started } from '../run/domain.ts';
+import { declaredAt, seenAt, type ServiceDomain, startServiceDomain } from './service-domain.ts';
+
+const { folder, remove } = scratch();
+let domain: ServiceDomain;
+beforeAll(async () => {
+  domain = await startServiceDomain(folder());
+});
+afterAll(async () => {
+  await domain.close();
+  remove();
+});
+
+const isCancelled = (task: string): Promise<boolean> => comesTrue(() => domain.run.stateOf(task) === 'cancelled');
+
+/** `remit agent` as a process of its own. */
+const agentProcess = (words: readonly string[], command: readonly string[] = []): Started =>
+  startCommand([
+    'agent',
+    '--intents',
+    domain.intents,
+    '--forward',
+    `tools=https://payments.acme.test,connect=127.0.0.1:${domain.upstreamPort}`,
+    '--forward',
+    `files=https://files.acme.test,connect=127.0.0.1:${domain.upstreamPort}`,
+    ...domain.run.options,
+    ...words,
+    ...(command.length === 0 ? [] : ['--', ...command]),
+  ]);
+
+/** The URL of its API, once it is ready. */
+async function urlIn(at: string, running: Started): Promise<string> {
+  await until(() => running.err().includes('ready') || running.process.exitCode !== null);
+  expect(running.err()).toContain('ready');
+  return /^REMIT_TASKS=(.*)$/m.exec(readFileSync(join(at, 'environment'), 'utf8'))?.[1] ?? '';
+}
+
+// Issue 44, point 3.
+describe('the life of a task of a service', () => {
+  it('ends by idle time, but not while a call is under way', async () => {
+    const helper = await domain.helper();
+    const open: (() => void)[] = [];
+    domain.answer((_request, response) => void open.push(() => response.end('{}')));
+    const [idle, busy] = [
+      await helper.declare({ intent: 'look.yaml', idle: '1s' }),
+      await helper.declare({ intent: 'look.yaml', idle: '1s' }),
+    ];
+    const call = fetch(`${busy.forward['tools']}/slow`);
+    await until(() => open.length === 1);
+    expect(await isCancelled(idle.task)).toBe(true);
+    expect(domain.run.stateOf(busy.task)).toBe('active');
+    domain.answer(null);
+    for (const end of open) end();
+    expect((await call).status).toBe(200);
+    expect(await isCancelled(busy.task)).toBe(true);
+    const late = await fetch(`${idle.forward['tools']}/x`);
+    expect([late.status, await late.json()]).toMatchObject([403, { reason: 'task.cancelled' }]);
+  });
+
+  it('ends at its deadline', async () => {
+    const helper = await domain.helper();
+    const { task } = await helper.declare({ intent: 'look.yaml', expires_in: '2s' });
+    expect(await comesTrue(() => ['cancelled', 'expired'].includes(domain.run.stateOf(task)))).toBe(true);
+    await until(
+      async () => ((await (await fetch(helper.variables['REMIT_TASKS'] ?? '')).json()) as { open: number }).open === 0,
+    );
+  });
+
+  it('with `hold` is the connection of the request', async () => {
+    const helper = await domain.helper();
+    const stop = new AbortController();
+    const held = await fetch(helper.variables['REMIT_TASKS'] ?? '', {
+      method: 'POST',
+      body: JSON.stringify({ intent: 'look.yaml', hold: true, idle: '1s' }),
+      signal: stop.signal,
+    });
+    const first = await held.body?.getReader().read();
+    const made = JSON.parse(Buffer.from(first?.value ?? []).toString()) as {
+      readonly task: string;
+      readonly forward: Readonly<Record<string, string>>;
+    };
+    expect([held.status, (await seenAt(`${made.forward['tools']}/x`)).task]).toEqual([201, made.task]);
+    // It has no idle time: the connection is its life.
+    const other = await helper.declare({ intent: 'look.yaml', idle: '1s' });
+    expect(await isCancelled(other.task)).toBe(true);
+    expect(domain.run.stateOf(made.task)).toBe('active');
+    stop.abort();
+    expect(await isCancelled(made.task)).toBe(true);
+  });
+
+  it('does not begin if the request is gone before its answer', async () => {
+    const helper = await domain.helper();
+    const before = domain.run.spans.length;
+    const { port, pathname } = new URL(helper.variables['REMIT_TASKS'] ?? '');
+    const asked = httpRequest({ host: '127.0.0.1', port, path: pathname, method: 'POST' });
+    asked.on('error', () => undefined).end('{"intent":"look.yaml"}');
+    await new Promise((resolve) => asked.once('finish', resolve));
+    asked.destroy();
+    // Declared or not, nobody has its URL, and it does not stay open.
+    await helper.declare({ intent: 'look.yaml' });
+    await until(() => domain.run.spans.length > before);
+    await until(
+      async () => ((await (await fetch(helper.variables['REMIT_TASKS'] ?? '')).json()) as { open: number }).open === 1,
+    );
+  });
+
+  it('ends with the helper: all are cancelled, and its folder is private', async () => {
+    const helper = await domain.helper();
+    const made = await Promise.all(Array.from({ length: 20 }, () => helper.declare()));
+    expect(statSync(helper.folder).mode & 0o777).toBe(0o700);
+    expect(statSync(join(helper.folder, 'environment')).mode & 0o777).toBe(0o600);
+    await helper.close();
+    expect(made.map(({ task }) => domain.run.stateOf(task))).toEqual(made.map(() => 'cancelled'));
+    expect(existsSync(helper.folder)).toBe(false);
+  });
+
+  it('ends if the helper is killed, by its watcher', async () => {
+    const at = join(folder(), 'killed');
+    const running = agentProcess(['--folder', at]);
+    const { task } = await declaredAt(await urlIn(at, running));
+    running.process.kill('SIGKILL');
+    expect(await isCancelled(task)).toBe(true);
+  });
+
+  it('ends if helper and watcher are killed, by a restart, which keeps the URL of the API', async () => {
+    const at = join(folder(), 'restarted');
+    mkdirSync(at, { mode: 0o700 });
+    const first = agentProcess(['--folder', at]);
+    const url = await urlIn(at, first);
+    const { task } = await declaredAt(url, { intent: 'both.yaml' });
+    const children = readFileSync(`/proc/${first.process.pid}/task/${first.process.pid}/children`, 'utf8').trim();
+    for (const child of children.split(' ').filter(Boolean)) process.kill(Number(child), 'SIGKILL');
+    first.process.kill('SIGKILL');
+    await first.ended;
+    expect(domain.run.stateOf(task)).toBe('active');
+    const second = agentProcess(['--folder', at]);
+    expect(await urlIn(at, second)).toBe(url);
+    expect(await isCancelled(task)).toBe(true);
+    expect(second.err()).toContain('ends 2 tasks that an earlier process has left');
+    // A second helper of this folder would cancel the tasks of the first.
+    const third = await agentProcess(['--folder', at]).ended;
+    expect([third.code, third.err]).toEqual([1, expect.stringContaining('address in use')]);
+    const next = await declaredAt(url);
+    second.process.kill('SIGTERM');
+    expect((await second.ended).code).toBe(0);
+    expect(domain.run.stateOf(next.task)).toBe('cancelled');
+    expect(readdirSync(at).filter((name) => name.endsWith('.journal'))).toEqual([]);
+  });
+
+  it('ends with the command that the helper runs around, whose exit code it has', async () => {
+    const script = `
+import json, os, urllib.request
+made = json.load(urllib.request.urlopen(urllib.request.Request(os.environ['REMIT_TASKS'], b'{"intent": "look.yaml"}')))
+print(json.load(urllib.request.urlopen(made['forward']['tools'] + '/x'))['task'] == made['task'], made['task'])
+exit(3)
+`;
+    const ended = await agentProcess([], ['python3', '-c', script]).ended;
+    const [, same, task = ''] = /^(\w+) (\S+)$/m.exec(ended.out) ?? [];
+    expect([ended.code, same, domain.run.stateOf(task)]).toEqual([3, 'True', 'cancelled']);
+    expect(ended.err).not.toMatch(/remit_/);
+  });
+});
