@@ -32,6 +32,7 @@ export function directAuthority(store: Store): StateAccess {
     openTasks: async (...input) => store.openTasks(...input),
     restoredAtMs: async () => store.restoredAtMs(),
     stopOf: async (query) => store.stopOf(query),
+    limitUses: async (filter) => store.limitUses(filter),
     ordersInForce: async () => store.ordersInForce(),
     putOrder: async (...input) => store.putOrder(...input),
     liftOrder: async (...input) => store.liftOrder(...input),

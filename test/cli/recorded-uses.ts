@@ -29,7 +29,7 @@ export function recordedUses(folder: string, policySet: string, path = '', more 
   const state = join(folder, 'state.db');
   const store = mustOpen(state);
   const failure = store.insertTask(storedTask(), tokenNumber(1), []);
-  if (failure !== null) throw new Error(failure.detail);
+  if (failure !== null) throw new Error(JSON.stringify(failure));
   store.close();
   const log = mustOpenLog(settingsIn(dirname(state)));
   // Record numbers come from the log and are not members of a record.

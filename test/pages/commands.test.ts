@@ -57,7 +57,7 @@ beforeAll(async () => {
   state = join(folder(), 'state.db');
   const store = mustOpen(state);
   const failure = store.insertTask(taskNumber(1), tokenNumber(1), []);
-  if (failure !== null) throw new Error(failure.detail);
+  if (failure !== null) throw new Error(JSON.stringify(failure));
   store.close();
   const log = mustOpenLog(settingsIn(dirname(state)));
   log.append([{ bytes: allowedUse(1, 1_700_000_000_000).bytes, outbox: null }], 'f'.repeat(32));

@@ -6,7 +6,6 @@ import { LOST_COMMITS } from '../../src/core/fleet/fleet-report.ts';
 import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/core/fleet/messages.ts';
 import type { Order } from '../../src/core/order/order.ts';
 import { Orders } from '../../src/core/order/orders.ts';
-import type { SettledUse } from '../../src/core/state/settling.ts';
 import type { SpendProblem } from '../../src/core/state/spend.ts';
 import { DatabaseClient } from './database-client.ts';
 import { feedAfter } from './database.ts';
@@ -21,6 +20,7 @@ import { recordsEnd } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import { leaving, listing, markOf, marksIn, nextBeat } from './replica-list.ts';
 import { heldTask, losing, rootOf, settling, stateIn } from './rows.ts';
+import type { TaskUse } from './rows.ts';
 import { LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
 
@@ -180,7 +180,7 @@ export class Authority {
     read(0);
   }
 
-  settle(use: SettledUse, reply: (settled: Settled) => void): void {
+  settle(use: TaskUse, reply: (settled: Settled) => void): void {
     if (this.#isHalted) return reply({ problem: 'unavailable', card: null, position: null });
     this.#database.commit(settling(use, this.#world.mistake), (outcome) => {
       if (typeof outcome === 'string') return reply({ problem: 'unavailable', card: null, position: null });

@@ -4,8 +4,8 @@ import type { FeedChange } from '../../src/core/state/feed.ts';
 import { partProblem } from '../../src/core/state/writes/part-admission.ts';
 import { taken } from '../../src/core/state/writes/settlement.ts';
 import type { SettledUse } from '../../src/core/state/settling.ts';
-import type { SpendProblem } from '../../src/core/state/spend.ts';
-import type { UseState } from '../../src/core/state/store.ts';
+import type { SpendProblem, TaskSpend } from '../../src/core/state/spend.ts';
+import type { TaskKey, UseState } from '../../src/core/state/store.ts';
 import { familyAfter, taskAmended } from '../../src/core/state/writes/task-event.ts';
 import type { Deed } from '../../src/core/state/writes/task-event.ts';
 import { causeOf } from '../../src/core/task/cause.ts';
@@ -232,11 +232,14 @@ export const losing = (epoch: string): Transaction<null> => ({
   run: (rows) => ({ result: null, writes: epochOf(rows) === epoch ? [['lost', true]] : [], changes: [] }),
 });
 
+/** A use of a task, which takes from no limit over all tasks. */
+export type TaskUse = SettledUse & { readonly key: TaskKey; readonly spends: readonly TaskSpend[] };
+
 /** Whether the record of a use is committed with it. */
-const isOfHighRisk = ({ spends }: SettledUse): boolean => spends.some(({ kind }) => kind === 'single-use');
+const isOfHighRisk = ({ spends }: TaskUse): boolean => spends.some(({ kind }) => kind === 'single-use');
 
 /** Settles a use, once for each decision. */
-export const settling = (use: SettledUse, mistake: Mistake | null): Transaction<SpendProblem | null> => ({
+export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<SpendProblem | null> => ({
   locks: locked(use.key.id),
   run: (rows, nowMs) => {
     const { id } = use.key;

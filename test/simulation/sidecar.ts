@@ -1,8 +1,8 @@
 import type { Moment } from '../../src/core/fleet/lease.ts';
 import type { Down, OpenReply, TokenKey, Up } from '../../src/core/fleet/messages.ts';
 import { SidecarFeed } from '../../src/sidecar/state/sidecar-feed.ts';
-import type { SettledUse } from '../../src/core/state/settling.ts';
-import type { Spend } from '../../src/core/state/spend.ts';
+import type { TaskUse } from './rows.ts';
+import type { TaskSpend } from '../../src/core/state/spend.ts';
 import type { UseState } from '../../src/core/state/store.ts';
 import { stateAt, tokenProblem } from '../../src/core/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
@@ -167,7 +167,7 @@ export class Sidecar {
   }
 
   /** The same use to a second authority where the first is slow: it counts once. */
-  #settle(use: SettledUse, then: (settled: Settled) => void): void {
+  #settle(use: TaskUse, then: (settled: Settled) => void): void {
     const unavailable: Settled = { problem: 'unavailable', card: null, position: null };
     let open = 1;
     let isDone = false;
@@ -280,8 +280,8 @@ export class Sidecar {
 function useOf(
   { kind, taskId, jtiDigest }: Attempt,
   { decisionId, version }: { readonly decisionId: string; readonly version: number },
-): SettledUse {
-  const spends: readonly Spend[] =
+): TaskUse {
+  const spends: readonly TaskSpend[] =
     kind === 'call'
       ? [{ kind: 'calls', limit: MAX_CALLS }]
       : kind === 'once'

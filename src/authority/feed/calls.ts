@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { AuthorityCalls, Card, TaskKeyMessage, TokenMessage, UseMessage } from '../../core/fleet/messages.ts';
+import { limitSpendFrom, overMessage } from '../../core/fleet/limit-message.ts';
 import { elsewhereMessage } from '../../core/fleet/token-uses.ts';
 import type { EncodedRecord } from '../../core/ledger/encoded-record.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
@@ -9,6 +10,7 @@ import { usesElsewhere } from '../../core/state/reported-uses.ts';
 import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse, Settlement } from '../../core/state/settling.ts';
 import type { Spend } from '../../core/state/spend.ts';
+import { limitSpendsOf, taskSpendsOf } from '../../core/state/writes/settlement.ts';
 import type { SidecarRights } from './authorize.ts';
 import type { PeerLimits } from './client-limits.ts';
 import type { AuthorityEngine } from './engine.ts';
@@ -106,7 +108,7 @@ export class SidecarCalls {
     const wrong = read.find((use) => typeof use === 'string');
     if (typeof wrong === 'string') return invalid(wrong);
     const valid = read.filter((use) => typeof use !== 'string');
-    const settled = valid.map((use) => ('key' in use ? this.#settled(use, rights) : this.#kept(use)));
+    const settled = valid.map((use) => ('spends' in use ? this.#settled(use, rights) : this.#kept(use)));
     return { settled: await Promise.all(settled) };
   }
 
@@ -123,10 +125,12 @@ export class SidecarCalls {
   }
 
   async #givenBack(use: SettledUse, rights: SidecarRights): Promise<GiveBackReply['uses'][number]> {
-    const read = await this.#engine.cards([{ key: use.key, jtiDigests: [use.jtiDigest] }]);
-    if (isStoreFailure(read)) return { problem: 'unavailable' };
-    // Nothing is locked for a sidecar that may not see the task.
-    if (!read.cards[0] || permittedCard(read.cards[0], rights) === null) return { problem: 'not-taken' };
+    if (use.key !== null) {
+      const read = await this.#engine.cards([{ key: use.key, jtiDigests: [use.jtiDigest] }]);
+      if (isStoreFailure(read)) return { problem: 'unavailable' };
+      // Nothing is locked for a sidecar that may not see the task.
+      if (!read.cards[0] || permittedCard(read.cards[0], rights) === null) return { problem: 'not-taken' };
+    }
     const given = await this.#engine.settling.giveBack({ ...use, by: rights.peer });
     if (isStoreFailure(given)) return { problem: 'unavailable' };
     return { problem: given ? '' : 'not-taken' };
@@ -139,7 +143,7 @@ export class SidecarCalls {
     if (use !== null && message.record.length === 0) return use;
     const { decision_id: decisionId } = message;
     if (!UUID.test(decisionId)) return NO_UUID;
-    const of = { decisionId, task: use?.key.id ?? null, jtiDigest: use?.jtiDigest ?? null };
+    const of = { decisionId, task: use?.key?.id ?? null, jtiDigest: use?.key ? use.jtiDigest : null };
     const record = useRecordFrom(message.record, of, { peer, records: this.#records });
     if (isProblem(record)) return `the record of use \`${decisionId}\` is refused: ${record.problem}`;
     return use === null ? { decisionId, record } : { ...use, record };
@@ -151,22 +155,33 @@ export class SidecarCalls {
   }
 
   async #settled(use: SettledUse, rights: SidecarRights): Promise<SettleReply['settled'][number]> {
-    const wanted = [{ key: use.key, jtiDigests: [use.jtiDigest] }];
+    const { key } = use;
+    if (key === null) return this.#settledWithoutTask(use, rights);
+    const wanted = [{ key, jtiDigests: [use.jtiDigest] }];
     const before = await this.#engine.cards(wanted);
     if (isStoreFailure(before)) return unsettled('unavailable', before.detail);
     const [held] = before.cards;
     if (!held || permittedCard(held, rights) === null) return unsettled('ended', 'there is no such task');
-    const spends = budgetedSpends(use.spends, held.task.detailsJson);
-    if (spends === null) return unsettled('exhausted', 'the task has no such budget');
-    const settlement: Settlement = await this.#engine.settling.settle({ ...use, spends, by: rights.peer });
-    if (isSettlement(settlement)) return SETTLED;
-    if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
-    const [problem, budget] =
-      typeof settlement === 'string' ? [settlement, null] : [settlement.problem, settlement.budget];
+    const budgets = budgetedSpends(taskSpendsOf(use.spends), held.task.detailsJson);
+    if (budgets === null) return unsettled('exhausted', 'the task has no such budget');
+    // The agent is the authority's, so that no sidecar has another one stopped.
+    const spends = [...budgets, ...limitSpendsOf(use.spends)];
+    const settlement: Settlement = await this.#engine.settling.settle({
+      ...use,
+      spends,
+      agent: held.task.agent,
+      by: rights.peer,
+    });
+    const reply = settledReply(settlement);
+    if (reply.problem === '' || reply.problem === 'unavailable') return reply;
     const after = await this.#engine.cards(wanted);
-    if (isStoreFailure(after)) return { ...unsettled(problem, ''), budget };
+    if (isStoreFailure(after)) return reply;
     const card = permittedCard(after.cards[0], rights);
-    return { problem, budget, detail: '', card, position: { epoch: this.#epoch, seq: after.seq, mark: '' } };
+    return { ...reply, card, position: { epoch: this.#epoch, seq: after.seq, mark: '' } };
+  }
+
+  async #settledWithoutTask(use: SettledUse, rights: SidecarRights): Promise<SettleReply['settled'][number]> {
+    return settledReply(await this.#engine.settling.settle({ ...use, by: rights.peer }));
   }
 
   /** The cards, completed with where their tokens were used before. */
@@ -194,23 +209,34 @@ const isRecordOnly = ({ key, jti_digest, spends, entry, record }: UseMessage): b
   key === null && jti_digest === '' && spends.length === 0 && entry === null && record.length > 0;
 
 /** The use of a message; what is wrong with it. */
-function usedFrom({ decision_id, key, jti_digest, spends, entry }: UseMessage): SettledUse | string {
+function usedFrom({ agent = '', decision_id, key, jti_digest, spends, entry }: UseMessage): SettledUse | string {
   if (!UUID.test(decision_id)) return NO_UUID;
-  if (!isKey(key) || !isText(jti_digest)) return 'a use has no task or token';
   const taken = spends.map(spendFrom);
   const wrong = taken.find((spend) => spend === null);
   if (wrong === null) return 'a use takes something unknown';
-  return {
+  const use = {
     decisionId: decision_id,
+    spends: taken.flatMap((spend) => spend ?? []),
+    ...(agent === '' ? {} : { agent }),
+  };
+  if (key === null && jti_digest === '') {
+    const isOfLimits = entry === null && spends.length > 0 && spends.every(({ kind }) => kind === 'limit');
+    return isOfLimits ? { ...use, key: null, jtiDigest: '' } : 'a use has no task or token';
+  }
+  if (!isKey(key) || !isText(jti_digest)) return 'a use has no task or token';
+  return {
+    ...use,
     key: { issuer: key.issuer, id: key.id },
     jtiDigest: jti_digest,
-    spends: taken.flatMap((spend) => spend ?? []),
     ...(entry === null ? {} : { entry: { version: entry.version, action: entry.action, labels: [...entry.labels] } }),
   };
 }
 
-function spendFrom({ kind, name, amount, limit }: UseMessage['spends'][number]): Spend | null {
+function spendFrom(spend: UseMessage['spends'][number]): Spend | null {
+  const { kind, name, amount, limit } = spend;
   switch (kind) {
+    case 'limit':
+      return limitSpendFrom(spend);
     case 'calls':
       return { kind, name, count: amount, limit };
     case 'amount':
@@ -230,6 +256,17 @@ const isText = (text: string): boolean => text.length > 0;
 
 const NO_UUID = 'the id of a decision must be a UUID';
 const SETTLED: SettleReply['settled'][number] = { problem: '', detail: '', card: null, position: null };
+
+/** The reply to a settlement, without the state after it. */
+function settledReply(settlement: Settlement): SettleReply['settled'][number] {
+  if (isSettlement(settlement)) return SETTLED;
+  if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
+  if (typeof settlement === 'string') return { ...unsettled(settlement, ''), budget: null };
+  return settlement.problem === 'limit'
+    ? { ...unsettled('limit', ''), over: overMessage(settlement.over) }
+    : { ...unsettled(settlement.problem, ''), budget: settlement.budget };
+}
+
 const unsettled = (problem: string, detail: string): SettleReply['settled'][number] => ({
   problem,
   detail,

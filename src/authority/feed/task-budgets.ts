@@ -1,6 +1,6 @@
 import { BoundedMemo } from '../../core/runtime/collections/bounded-memo.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import type { Spend } from '../../core/state/spend.ts';
+import type { TaskSpend } from '../../core/state/spend.ts';
 import { authorizationDetailsFrom, authorizationDetailsLimits } from '../../core/token/authorization-details.ts';
 import type { AuthorizationDetail } from '../../core/token/authorization-details.ts';
 
@@ -20,12 +20,12 @@ const budgets = new BoundedMemo<TaskBudgets>({ maxKeyChars: 16_384, maxChars: 4 
  *
  * @param detailsJson `Task.detailsJson`
  */
-export function budgetedSpends(spends: readonly Spend[], detailsJson: string): readonly Spend[] | null {
+export function budgetedSpends(spends: readonly TaskSpend[], detailsJson: string): readonly TaskSpend[] | null {
   if (spends.length === 0) return spends;
   const { calls, amounts } = budgets.of(detailsJson, budgetsFrom);
   const counters = new Set(spends.map(({ kind, name = '' }) => `${kind}:${name}`));
   if (counters.size < spends.length) return null;
-  const budgeted = spends.flatMap((spend): readonly Spend[] => {
+  const budgeted = spends.flatMap((spend): readonly TaskSpend[] => {
     const { name = '' } = spend;
     if (spend.kind === 'amount' || spend.kind === 'decimal') {
       const limit = amounts.get(amountKey(spend.kind, name));

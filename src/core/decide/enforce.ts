@@ -61,6 +61,7 @@ export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Objec
   'task.exhausted': 'passes',
   'task.replayed': 'denied',
   'task.state-unavailable': 'passes',
+  'limit.exceeded': 'passes',
   'action.unknown': 'passes',
   'action.unasked': 'passes',
   'action.outside-intent': 'passes',

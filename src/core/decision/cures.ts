@@ -69,6 +69,8 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
     'The intent says `single_use`, and its only use was made, with whichever token of the task. Declare a new task, or without it.',
   'task.state-unavailable':
     'The state file cannot be read or written, too many writes wait for it, or another process kept it locked for too long. Try again; the operator must look.',
+  'limit.exceeded':
+    'An entry of `limits.yaml` has too little left for this call or this task: the answer says which, what it counts and when its window ends. A new task or token refills nothing. `remit limits` shows what is used; the owner of the limit decides whether there is more.',
   'action.unknown': 'No entry of the catalog (`actions.yaml`) matches host, method and path.',
   'action.unasked':
     'Nobody asked; or the call that asked was made at another process of Remit, before its restart, or more than an hour ago. Make that call again. If it happens often, let the calls of a session of MCP arrive at one process: see the sessions of MCP at several processes.',

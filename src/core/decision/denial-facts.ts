@@ -11,6 +11,14 @@ export interface DenialFacts {
   readonly argument?: { readonly name: string; readonly expected: string };
   /** The constraint that the use exceeds: what it allows, and how much of that was used before. In its own unit; sums of decimals have up to 4 places. */
   readonly budget?: { readonly limit: number; readonly used: number };
+  /** The limit over all tasks that the use exceeds: its id, what it counts (`calls`, `amount EUR`), what it allows, how much of that was used before, and when its window ends (RFC 3339). */
+  readonly limit?: {
+    readonly id: string;
+    readonly counts: string;
+    readonly max: number;
+    readonly used: number;
+    readonly ends: string;
+  };
   /** Id of the catalogued action of the same server that is most like the unknown action. */
   readonly nearest?: string;
 }

@@ -134,6 +134,8 @@ export const reasons = {
   'task.replayed': stopped('the token was used before and allows a single use', 'declare_again'),
   'task.state-unavailable': fault('the state of the task is not available'),
 
+  'limit.exceeded': budget('a limit over all tasks is used up'),
+
   'action.unknown': policy('the action is not known', 'change_arguments'),
   'action.unasked': policy('the call that this call continues is not known here', 'call_again'),
   'action.outside-intent': scope('the action is outside the declared intent of the task'),

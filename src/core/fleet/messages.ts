@@ -234,7 +234,7 @@ export interface OpenReply {
 
 export interface UseMessage {
   readonly decision_id: string;
-  /** `null` for a use without a task, of which only the record is kept. */
+  /** `null` for a use without a task, of which the record is kept, and what it takes from limits is settled. */
   readonly key: TaskKeyMessage | null;
   readonly jti_digest: string;
   readonly generation: number;
@@ -243,9 +243,17 @@ export interface UseMessage {
     readonly name: string;
     readonly amount: number;
     readonly limit: number;
+    /** The rest with the kind `limit` alone; a field that was not sent is absent or empty. */
+    readonly measure?: string;
+    readonly who?: string;
+    readonly window_ms?: number;
+    readonly value?: string;
+    readonly effect?: string;
   }[];
   readonly entry: { readonly version: number; readonly action: string; readonly labels: readonly string[] } | null;
   readonly record: Buffer;
+  /** The caller, where a limit concerns the use. */
+  readonly agent?: string;
 }
 
 export interface SettleRequest {
@@ -261,6 +269,14 @@ export interface SettleReply {
     readonly position: Position | null;
     /** What the use exceeds, if that is `exhausted`; authorities of earlier versions do not say. */
     readonly budget?: { readonly limit: number; readonly used: number; readonly decimal?: boolean } | null;
+    /** The limit that has too little left, if the problem is `limit`. */
+    readonly over?: {
+      readonly limit: string;
+      readonly measure: string;
+      readonly max: number;
+      readonly used: number;
+      readonly ends_ms: number;
+    } | null;
   }[];
 }
 

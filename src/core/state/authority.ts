@@ -21,6 +21,7 @@ export interface Authority extends Promised<
     | 'openTasks'
     | 'restoredAtMs'
     | 'stopOf'
+    | 'limitUses'
     | 'ordersInForce'
     | 'insertTask'
     | 'insertPart'

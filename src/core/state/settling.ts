@@ -5,14 +5,18 @@ import type { Lent, SettleProblem, Spend } from './spend.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
 
 /**
- * A use that takes something from its task: budget, the single use of its token, or a new history entry. At a sidecar also a use that
- * must be decided by the current state: of high risk, or by the history.
+ * A use that takes something: from its task a budget, the single use of its token, or a new history entry; or from a limit over all tasks. At
+ * a sidecar also a use that must be decided by the current state: of high risk, or by the history.
  */
 export interface SettledUse {
   /** Id of the decision, a UUID. It is the idempotency key: the same id settles once. A use that changes nothing is evaluated each time. */
   readonly decisionId: string;
-  readonly key: TaskKey;
+  /** Its task; `null` for a credential without a task, which takes from limits alone and has no history. */
+  readonly key: TaskKey | null;
+  /** `''` without a task. */
   readonly jtiDigest: string;
+  /** The SPIFFE ID of the caller, who is stopped if a limit says so. Absent if no limit concerns the use. */
+  readonly agent?: string;
   readonly spends: readonly Spend[];
   /** The history entry, with the version of the history used for the decision. */
   readonly entry?: HistoryEntry;
@@ -40,11 +44,6 @@ export const isSettlement = (settlement: Settlement): settlement is null | Lent 
 /** Settles uses. The uses of one turn of the event loop share a transaction, in call order. */
 export interface Settling {
   settle(use: SettledUse): Promise<Settlement>;
-  /**
-   * Settles a use without waiting, from what this process was lent of its budgets; `false` if that does not cover all of it, and nothing
-   * was taken. For uses with neither a history entry nor a record. Absent, nothing is lent to this process.
-   */
-  settleNow?(use: SettledUse): boolean;
   /**
    * Gives back the spends of a settled use whose call was not sent, once and within ten minutes; its history entry stays. Returns whether
    * it did: only if the same use was settled for the same sidecar, so that no sidecar gives back what another took, or more than it took itself.

@@ -1,8 +1,10 @@
+import type { LimitSpend, OverLimit } from '../limit/limit-spend.ts';
+
 /**
  * What one use takes from the budgets of its task, counted for the whole task: a further token resets nothing. Each `name` (default
  * `''`) is a separate counter within its kind. Numbers are whole, from 0 to 2^53 - 1.
  */
-export type Spend =
+export type TaskSpend =
   | {
       readonly kind: 'calls';
       readonly name?: string;
@@ -14,6 +16,9 @@ export type Spend =
   /** Both numbers are ten-thousandths. */
   | { readonly kind: 'decimal'; readonly name: string; readonly amount: number; readonly limit: number }
   | { readonly kind: 'single-use'; readonly name?: string };
+
+/** What one use takes: from the budgets of its task, and from the limits over all tasks. */
+export type Spend = TaskSpend | LimitSpend;
 
 /**
  * Why nothing was spent: a limit is reached (`exhausted`), a single-use token was used (`replayed`), the task is not active or the token is
@@ -37,7 +42,7 @@ export interface Exhausted {
 }
 
 /** Why a use was not settled. */
-export type SettleProblem = Exclude<SpendProblem, 'exhausted'> | Exhausted;
+export type SettleProblem = Exclude<SpendProblem, 'exhausted'> | Exhausted | OverLimit;
 
 /** A settled use that wanted more than it takes: what it got of each spend beyond its own amount. It counts as spent until it is given back. */
 export interface Lent {
@@ -47,5 +52,5 @@ export interface Lent {
 /** What a new part takes from its parent, and with which token of the parent. */
 export interface HandedOn {
   readonly jtiDigest: string;
-  readonly spends: readonly Spend[];
+  readonly spends: readonly TaskSpend[];
 }

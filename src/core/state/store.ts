@@ -2,7 +2,9 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Saying } from '../task/context-change.ts';
 import type { Order } from '../order/order.ts';
+import type { LimitUse, LimitUseFilter } from './limit-use.ts';
 import type { Orders } from '../order/orders.ts';
+import type { OverLimit } from '../limit/limit-spend.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Cause } from '../task/cause.ts';
@@ -14,7 +16,7 @@ import type { FeedChanges } from './feed.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
 import type { DueSecret, SecretSighting } from './secret-sighting.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { HandedOn, Lent, SettleProblem, Spend, SpendProblem } from './spend.ts';
+import type { HandedOn, Lent, SettleProblem, Spend, SpendProblem, TaskSpend } from './spend.ts';
 import type { RememberedKind } from './replay-memory.ts';
 
 /** A token that is about to be issued, with the generation of the task at the decision. */
@@ -110,14 +112,12 @@ export interface Pruned {
 /** A settled use whose call was not sent to its upstream, as it was settled (`SettledUse`). */
 export interface UnsentUse {
   readonly decisionId: string;
-  readonly key: TaskKey;
+  readonly key: TaskKey | null;
   readonly jtiDigest: string;
   /** With what was lent beyond them. */
   readonly spends: readonly Spend[];
   /** How much of each is given back, at most its amount; absent, all of it. */
   readonly left?: readonly number[];
-  /** Whether it was settled from shares of this process (`Settling.settleNow`). */
-  readonly isOfShare?: boolean;
   readonly by?: string;
 }
 
@@ -173,6 +173,8 @@ export interface StoreReader {
   restoredAtMs(): number | null | StoreFailure;
   /** The stop that lasts longest of those that concern a declaration; `null` if there is none. */
   stopOf(query: StopQuery): Stop | null | StoreFailure;
+  /** What is used of limits over all tasks in the windows of now; at most `MAX_LIMIT_USES`, those with the most used first. */
+  limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure;
   /** The orders of operators. A check of a turn sees those that were committed before the turn, as with `useStateOf`. */
   ordersInForce(): Orders | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */
@@ -190,14 +192,14 @@ export interface Store extends StoreReader {
   /**
    * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` if its parent is not active or
    * the root task has 1,000 open parts, and `refused` if it would outlive its parent by deadline or idle limit; `changed` as in
-   * `insertToken`.
+   * `insertToken`. An `OverLimit` if a limit over all tasks has no room for it; what that does beside is written.
    */
   insertTask(
     task: Task,
     token: IssuedToken,
     records: readonly EncodedRecord[],
     decidedBy?: Premises,
-  ): null | StoreFailure;
+  ): null | OverLimit | StoreFailure;
   /**
    * Writes a part like `insertTask`, paid for by the budgets of its parent in the same transaction: both happen, or neither. `ended` also
    * if the parent's token is revoked; `changed` as in `insertToken`.
@@ -208,7 +210,7 @@ export interface Store extends StoreReader {
     records: readonly EncodedRecord[],
     handed: HandedOn,
     decidedBy?: Premises,
-  ): null | SpendProblem | StoreFailure;
+  ): null | SpendProblem | OverLimit | StoreFailure;
   /**
    * Writes a further token of a task and its records, before it is signed. A `conflict` if the task does not exist, is not active, or has
    * another generation than the token; `changed` if a premise of the write no longer holds.
@@ -280,7 +282,7 @@ export interface Store extends StoreReader {
   spend(
     key: TaskKey,
     jtiDigest: string,
-    spends: readonly Spend[],
+    spends: readonly TaskSpend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
   /** `Settling.giveBack`: within 10 minutes of the settlement. */
@@ -292,7 +294,7 @@ export interface Store extends StoreReader {
    */
   settle(
     decisionId: string,
-    key: TaskKey,
+    key: TaskKey | null,
     use: {
       readonly jtiDigest: string;
       readonly spends: readonly Spend[];
@@ -300,6 +302,7 @@ export interface Store extends StoreReader {
       readonly record?: EncodedRecord | undefined;
       readonly ahead?: readonly number[] | undefined;
       readonly by?: string | undefined;
+      readonly agent?: string | undefined;
     },
   ): null | Lent | SettleProblem | StoreFailure;
   /**

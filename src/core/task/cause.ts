@@ -28,7 +28,17 @@ export type SignalName = (typeof SIGNAL_NAMES)[number];
  * Kinds of cause with their rank: a suspension of higher rank replaces a suspension of lower rank, never the reverse. Deadlines, idle
  * limits and stolen tokens do not suspend.
  */
-const ranks = { agent: 0, parent: 1, deadline: 2, idle: 2, binding: 2, context: 2, signal: 3, operator: 4 } as const;
+const ranks = {
+  agent: 0,
+  parent: 1,
+  deadline: 2,
+  idle: 2,
+  binding: 2,
+  context: 2,
+  limit: 2,
+  signal: 3,
+  operator: 4,
+} as const;
 
 /** The part of a code before the dot. A closed set, so it can be a metric label. */
 export type CauseKind = keyof typeof ranks;
@@ -41,6 +51,7 @@ export const CAUSE_KINDS = [
   'idle',
   'binding',
   'context',
+  'limit',
   'signal',
   'operator',
 ] as const satisfies readonly CauseKind[];
@@ -60,6 +71,7 @@ const own = {
   idle: 'idle limit reached',
   'binding.violation': 'a token was presented by another workload',
   'context.changed': 'the context changed',
+  'limit.exceeded': 'a limit over all tasks is used up',
   'operator.completed': 'completed by an operator',
   'operator.cancelled': 'cancelled by an operator',
   'operator.revoked': 'revoked by an operator',
@@ -106,7 +118,13 @@ export function kindOf(code: CauseCode): CauseKind {
 }
 
 /** The kinds of cause by which somebody other than the agent stops a task. */
-export const STOPPING_KINDS = ['binding', 'context', 'signal', 'operator'] as const satisfies readonly CauseKind[];
+export const STOPPING_KINDS = [
+  'binding',
+  'context',
+  'limit',
+  'signal',
+  'operator',
+] as const satisfies readonly CauseKind[];
 
 const others: ReadonlySet<CauseKind> = new Set<CauseKind>(STOPPING_KINDS);
 

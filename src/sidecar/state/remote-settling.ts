@@ -1,3 +1,4 @@
+import { limitSpendMessage, overFrom } from '../../core/fleet/limit-message.ts';
 import type { SettleReply, SettleRequest, UseMessage } from '../../core/fleet/messages.ts';
 import type { After } from '../../core/runtime/timers.ts';
 import type { EncodedRecord } from '../../core/ledger/encoded-record.ts';
@@ -127,7 +128,7 @@ async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[
   }
 }
 
-const messageOf = ({ decisionId, key, jtiDigest, spends, entry, record }: SettledUse): UseMessage => ({
+const messageOf = ({ agent, decisionId, key, jtiDigest, spends, entry, record }: SettledUse): UseMessage => ({
   decision_id: decisionId,
   key,
   jti_digest: jtiDigest,
@@ -135,9 +136,11 @@ const messageOf = ({ decisionId, key, jtiDigest, spends, entry, record }: Settle
   spends: spends.map(spendOf),
   entry: entry ?? null,
   record: Buffer.from(record?.bytes ?? []),
+  ...(agent === undefined ? {} : { agent }),
 });
 
 function spendOf(spend: Spend): UseMessage['spends'][number] {
+  if (spend.kind === 'limit') return limitSpendMessage(spend);
   const { kind } = spend;
   const name = spend.name ?? '';
   switch (kind) {
@@ -158,8 +161,16 @@ const problems: ReadonlyMap<string, SettleProblem> = new Map(
 );
 
 /** The problem of a use; `undefined` if it is unknown whether the use is settled. */
-const settleProblemOf = ({ problem, budget = null }: SettleReply['settled'][number]): SettleProblem | undefined =>
-  problem === 'exhausted' ? { problem, budget: budget === null ? null : budgetOf(budget) } : problems.get(problem);
+function settleProblemOf({
+  problem,
+  budget = null,
+  over: message,
+}: SettleReply['settled'][number]): SettleProblem | undefined {
+  if (problem === 'exhausted') return { problem, budget: budget === null ? null : budgetOf(budget) };
+  if (problem !== 'limit') return problems.get(problem);
+  const over = overFrom(message);
+  return over === undefined ? undefined : { problem, over };
+}
 
 /** A field that was not sent is `false`. */
 const budgetOf = ({ limit, used, decimal = false }: ExceededBudget): ExceededBudget =>

@@ -1,19 +1,19 @@
 import type { UseMessage } from '../../core/fleet/messages.ts';
 
-/** Most uses of a request, and bytes of their records: a message of more than 4 MiB is refused. */
+/** Most uses of a request, and about so many bytes of what they carry: a message of more than 4 MiB is refused. */
 const MAX_USES = 256;
-const MAX_RECORD_BYTES = 1_024 * 1_024;
+const MAX_CARRIED_BYTES = 1_024 * 1_024;
 
 /** Uses in as few requests as may be, in order. */
-export function batchesOf<T extends { readonly use: Pick<UseMessage, 'record'> }>(
+export function batchesOf<T extends { readonly use: Pick<UseMessage, 'record' | 'spends'> }>(
   waiting: readonly T[],
 ): readonly (readonly T[])[] {
   const batches: T[][] = [];
   let bytes = 0;
   for (const one of waiting) {
-    const more = one.use.record.length;
+    const more = one.use.record.length + bytesOfSpends(one.use);
     const last = batches.at(-1);
-    if (last === undefined || last.length === MAX_USES || bytes + more > MAX_RECORD_BYTES) {
+    if (last === undefined || last.length === MAX_USES || bytes + more > MAX_CARRIED_BYTES) {
       batches.push([one]);
       bytes = more;
     } else {
@@ -23,3 +23,7 @@ export function batchesOf<T extends { readonly use: Pick<UseMessage, 'record'> }
   }
   return batches;
 }
+
+/** An upper bound of the bytes of texts that name the counters of limits. */
+const bytesOfSpends = ({ spends }: Pick<UseMessage, 'spends'>): number =>
+  spends.reduce((sum, { who = '' }) => sum + 3 * who.length, 0);

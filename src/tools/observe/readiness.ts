@@ -86,6 +86,7 @@ const HELP: Readonly<Record<Stage, string>> = {
   identity: 'give the agent a SPIFFE ID of the trust domain, and let it show its certificate',
   token: 'let the agent declare its task and send the token, as `remit run` does',
   task: 'see `remit task show`: a larger intent, or a new task',
+  limit: '`remit limits` shows what is used: a larger limit, or fewer calls',
   action: '`remit learn` writes its catalog entry and intent; or say with `--decided` that it is meant',
   policy: 'permit it, or forbid it: a forbid decides that it is denied',
   stopped: '`remit stop list` says who stopped it and until when',

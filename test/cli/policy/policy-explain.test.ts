@@ -105,7 +105,7 @@ beforeAll(() => {
     use({ decisionId: '00000000-0000-7000-8000-000000000002', agent: null, reason: 'identity.missing', task: null }),
   ];
   const failure = store.insertTask(task, tokenNumber(1), []);
-  if (failure !== null) throw new Error(failure.detail);
+  if (failure !== null) throw new Error(JSON.stringify(failure));
   store.close();
   const log = mustOpenLog(settingsIn(dirname(state)));
   log.append(

@@ -34,7 +34,7 @@ function places() {
   const state = join(root, 'state.db');
   const store = mustOpen(state);
   const failure = store.insertTask(storedTask(), tokenNumber(1), [encoded(end(TASK_ID, 'waits'))]);
-  if (failure !== null) throw new Error(failure.detail);
+  if (failure !== null) throw new Error(JSON.stringify(failure));
   store.close();
   const settings = settingsIn(root);
   const log = mustOpenLog(settings);

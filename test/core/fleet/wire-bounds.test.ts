@@ -1,3 +1,4 @@
+import { limitSpendMessage } from '../../../src/core/fleet/limit-message.ts';
 import { describe, expect, it } from '@jest/globals';
 import { MESSAGE_BOUNDS } from '../../../src/core/fleet/message-bounds.ts';
 import { boundedMethodOf, fieldNamesOf, methodOf } from '../../../src/core/fleet/service.ts';
@@ -60,6 +61,8 @@ describe('wireProblem', () => {
   });
 });
 
+const NO_LIMIT = { measure: '', who: '', window_ms: 0, value: '', effect: '' };
+
 describe('boundedMethodOf', () => {
   it('decodes what a sidecar sends', () => {
     const { requestSerialize } = methodOf('Settle');
@@ -68,9 +71,23 @@ describe('boundedMethodOf', () => {
       key: { issuer: 'i', id: 't' },
       jti_digest: 'j',
       generation: 1,
-      spends: [{ kind: 'decimal', name: 'price', amount: 2 ** 53 - 1, limit: 2 ** 53 - 1 }],
+      spends: [
+        { kind: 'decimal', name: 'price', amount: 2 ** 53 - 1, limit: 2 ** 53 - 1, ...NO_LIMIT },
+        limitSpendMessage({
+          kind: 'limit',
+          limit: 'a',
+          measure: 'distinct',
+          who: '[]',
+          windowMs: 86_400_000,
+          amount: 1,
+          max: 5,
+          value: 'v',
+          effect: 'stop',
+        }),
+      ],
       entry: { version: 1, action: 'a', labels: ['b', 'c'] },
       record: Buffer.from('{}'),
+      agent: 'spiffe://acme.test/a',
     };
     const request = { instance: 'one', uses: Array.from({ length: 256 }, () => use) };
     expect(boundedMethodOf('Settle').requestDeserialize(requestSerialize(request))).toEqual(request);

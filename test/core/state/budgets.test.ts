@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Spend } from '../../../src/core/state/spend.ts';
+import type { TaskSpend } from '../../../src/core/state/spend.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { causeOf } from '../../../src/core/task/cause.ts';
 import type { Task } from '../../../src/core/task/task.ts';
@@ -18,13 +18,13 @@ const withTask = (file = join(folder(), 'state.db')): Store => {
   store.insertTask(key, tokenNumber(1), []);
   return store;
 };
-const spend = (store: Store, ...spends: readonly Spend[]) => store.spend(key, 'digest-1', spends);
-const calls = (limit: number, more: { name?: string; count?: number } = {}): Spend => ({
+const spend = (store: Store, ...spends: readonly TaskSpend[]) => store.spend(key, 'digest-1', spends);
+const calls = (limit: number, more: { name?: string; count?: number } = {}): TaskSpend => ({
   kind: 'calls',
   limit,
   ...more,
 });
-const amount = (value: number, limit: number, name = 'amount'): Spend => ({
+const amount = (value: number, limit: number, name = 'amount'): TaskSpend => ({
   kind: 'amount',
   name,
   amount: value,
@@ -33,7 +33,7 @@ const amount = (value: number, limit: number, name = 'amount'): Spend => ({
 const { MAX_SAFE_INTEGER } = Number;
 
 describe('Store.spend', () => {
-  it.each<[string, readonly (readonly Spend[])[], readonly (string | null)[]]>([
+  it.each<[string, readonly (readonly TaskSpend[])[], readonly (string | null)[]]>([
     ['calls up to their limit', [[calls(2)], [calls(2)], [calls(2)]], [null, null, 'exhausted']],
     ['no call if the limit is 0', [[calls(0)]], ['exhausted']],
     [
@@ -91,7 +91,7 @@ describe('Store.spend', () => {
     store.close();
   });
 
-  it.each<[string, Spend]>([
+  it.each<[string, TaskSpend]>([
     ['a fraction', amount(0.5, 100)],
     ['a negative amount', amount(-1, 100)],
     ['no number', amount(Number.NaN, 100)],
@@ -117,7 +117,7 @@ describe('Store.spend', () => {
     store.close();
     const again = mustOpen(file);
     again.insertToken(key, { ...tokenNumber(2), generation: 2 }, []);
-    const next = (...spends: readonly Spend[]) => again.spend(key, 'digest-2', spends);
+    const next = (...spends: readonly TaskSpend[]) => again.spend(key, 'digest-2', spends);
     expect([next({ kind: 'single-use' }), next(calls(2)), next(calls(2))]).toEqual(['replayed', null, 'exhausted']);
     again.close();
   });
@@ -173,7 +173,7 @@ describe('Store.spend', () => {
   });
 });
 
-const handed = (...spends: readonly Spend[]) => ({ jtiDigest: 'digest-1', spends });
+const handed = (...spends: readonly TaskSpend[]) => ({ jtiDigest: 'digest-1', spends });
 /** Whether all 5 calls are left. */
 const left = (store: Store): unknown => spend(store, calls(5, { count: 5 }));
 

@@ -36,7 +36,7 @@ describeWith(part, 'a state file on a full disk', (at) => {
     const store = mustOpen(join(at, 'state.db'), { onFatal: (failure) => fatal.push(failure) });
     writeFileSync(join(at, 'ballast'), Buffer.alloc(1024 ** 2));
     let acknowledged = 0;
-    let failure: StoreFailure | null = null;
+    let failure: ReturnType<typeof store.insertTask> = null;
     for (let n = 1; failure === null; n++) {
       failure = store.insertTask(taskNumber(n), tokenNumber(n), [endRecord(n, 'x'.repeat(4_000))]);
       if (failure === null) acknowledged++;

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { batchesOf } from '../../../src/sidecar/state/settle-batches.ts';
 
-const useWith = (n: number, bytes: number | null) => ({ n, use: { record: Buffer.alloc(bytes ?? 0) } });
+const useWith = (n: number, bytes: number | null) => ({ n, use: { record: Buffer.alloc(bytes ?? 0), spends: [] } });
 
 it.each([
   ['no use', [], []],

@@ -1,4 +1,4 @@
-import type { Spend } from '../../../core/state/spend.ts';
+import type { TaskSpend } from '../../../core/state/spend.ts';
 import type { AuthorizationDetail, Constraints } from '../../../core/token/authorization-details.ts';
 import { isProblem, type Problem } from '../../../core/runtime/problem.ts';
 import { grantingEntry } from './narrowing.ts';
@@ -20,8 +20,8 @@ const MAX_CALLS = 10_000;
 export function handedBudget(
   details: readonly AuthorizationDetail[],
   own: readonly AuthorizationDetail[],
-): readonly Spend[] | Problem {
-  const spends = new Map<string, Spend>();
+): readonly TaskSpend[] | Problem {
+  const spends = new Map<string, TaskSpend>();
   for (const detail of details) {
     for (const outer of budgetsAround(detail, own)) {
       const taken = spendsOf(detail.constraints, outer);
@@ -45,8 +45,8 @@ function budgetsAround(detail: AuthorizationDetail, own: readonly AuthorizationD
 }
 
 /** INVARIANT: `inner` is within `outer`, so every limit of `outer` has a limit in `inner`. */
-function spendsOf(inner: Constraints, outer: Constraints): readonly Spend[] | Problem {
-  const spends: Spend[] = [];
+function spendsOf(inner: Constraints, outer: Constraints): readonly TaskSpend[] | Problem {
+  const spends: TaskSpend[] = [];
   if (outer.singleUse) spends.push({ kind: 'single-use' });
   if (outer.maxCalls !== null) {
     const calls = inner.maxCalls ?? outer.maxCalls;

@@ -5,6 +5,9 @@ import { recordText } from '../../../core/ledger/record.ts';
 import type { IntentRecord, TokenRecord } from '../../../core/ledger/record.ts';
 import type { Authority } from '../../../core/state/authority.ts';
 import type { Premises } from '../../../core/state/writes/premises.ts';
+import { isOverLimit } from '../../../core/limit/limit-spend.ts';
+import type { ExceededLimit, OverLimit } from '../../../core/limit/limit-spend.ts';
+import { deny } from '../../../core/decision/decision.ts';
 import type { HandedOn, SpendProblem } from '../../../core/state/spend.ts';
 import type { IssuedToken } from '../../../core/state/store.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
@@ -71,6 +74,7 @@ async function written(
   const { place } = draft.grant.origin;
   const problem = await inserted(draft, records, authority);
   if (problem === null || isOAuthError(problem)) return problem;
+  if (isOverLimit(problem)) return overLimitError(problem.over);
   if (!isStoreFailure(problem)) return handOnProblem(problem);
   if (isChanged(problem)) return problem;
   // State or generation of the task changed: judging again finds out which.
@@ -84,7 +88,7 @@ async function inserted(
   { grant, task, token }: Draft,
   records: readonly EncodedRecord[],
   authority: Authority,
-): Promise<null | SpendProblem | StoreFailure | OAuthError> {
+): Promise<null | SpendProblem | OverLimit | StoreFailure | OAuthError> {
   const { place } = grant.origin;
   switch (place.kind) {
     case 'same-task':
@@ -122,6 +126,18 @@ const handOnProblem = (problem: SpendProblem): OAuthError =>
   problem === 'ended'
     ? oauthError('invalid_request', 'the subject_token cannot be used: it was revoked, or its task has ended')
     : oauthError('invalid_authorization_details', 'the budget left of the task is too small to delegate this much');
+
+/** The refusal of a task that a limit has no room for. */
+function overLimitError({ endsMs, limit, max, measure }: ExceededLimit): OAuthError {
+  const counts = measure === 'openTasks' ? 'open tasks' : 'declared tasks';
+  const until = endsMs === null ? 'a task ends' : new Date(endsMs).toISOString().replace('.000Z', 'Z');
+  const description = `limit \`${limit}\` allows ${max} ${counts}: not before ${until}`;
+  return {
+    ...oauthError('access_denied', description, deny('limit.exceeded', description)),
+    reason: 'limit.exceeded',
+    next: 'ask_person',
+  };
+}
 
 const tokenRecord = (
   { grant, task, token }: Draft,

@@ -68,6 +68,7 @@ const stoppers: Readonly<Record<CauseKind, string>> = {
   idle: 'its idle limit',
   binding: 'a token presented by another workload',
   context: 'a changed context',
+  limit: 'a limit over all tasks',
   signal: 'a security event',
   operator: 'an operator',
 };

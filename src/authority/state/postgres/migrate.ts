@@ -17,6 +17,7 @@ import {
   TOKEN_USES,
 } from './schema.ts';
 import { KEYS_SCHEMA } from './keys-schema.ts';
+import { LIMITS_SCHEMA } from './limits-schema.ts';
 import { ORDERS_SCHEMA } from './orders-schema.ts';
 import { RIGHTS_SCHEMA } from './rights-schema.ts';
 import { sealRows } from './rows/seal-rows.ts';
@@ -46,6 +47,7 @@ const steps: readonly string[] = [
   RIGHTS_SCHEMA,
   GIVEN,
   ORDERS_SCHEMA,
+  LIMITS_SCHEMA,
 ];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};

@@ -6,10 +6,13 @@ import type { Authority } from '../../../core/state/authority.ts';
 import { liftOrder, nameOfPut, putOrder } from '../../../core/state/writes/order-writes.ts';
 import { liftStops } from '../../../core/state/writes/note-stops.ts';
 import type { Premises } from '../../../core/state/writes/premises.ts';
-import { namesOf, spendsProblem } from '../../../core/state/writes/settlement.ts';
+import { withDigests } from '../../../core/state/writes/limit-settlement.ts';
+import { stopIdOf } from '../../../core/state/writes/limit-effects.ts';
+import { limitSpendsOf, namesOf, spendsProblem } from '../../../core/state/writes/settlement.ts';
 import type { SettledUse, Settlement, Settling } from '../../../core/state/settling.ts';
 import { isStorable, notStorable, saidIn, textsOf } from '../../../core/state/writes/stored-text.ts';
 import type { IssuedToken, TaskKey, UnsentUse } from '../../../core/state/store.ts';
+import type { Task } from '../../../core/task/task.ts';
 import { taskValues } from '../../../core/state/writes/task-row.ts';
 import {
   addPart,
@@ -24,6 +27,8 @@ import {
   revokeToken,
   settleUse,
 } from '../../../core/state/writes/writes.ts';
+import { isOverLimit } from '../../../core/limit/limit-spend.ts';
+import { neededCounters } from './rows/limit-statements.ts';
 import type { NeededRows } from './rows/needed-rows.ts';
 import type { PostgresOrders } from './postgres-orders.ts';
 import type { PostgresReads } from './rows/postgres-reads.ts';
@@ -53,6 +58,7 @@ export function postgresAuthority({ clocks, lane, nowMs, orders, reads }: Postgr
     openTasks: (...input) => reads.openTasks(...input),
     restoredAtMs: () => reads.restoredAtMs(),
     stopOf: (query) => reads.stopOf(query),
+    limitUses: (filter) => reads.limitUses(filter),
     ordersInForce: () => orders.inForce(),
     ...issuanceWrites(run),
     ...taskChanges(run),
@@ -71,7 +77,7 @@ const issuanceWrites = (run: StorableWrite): Pick<Authority, 'insertTask' | 'ins
   insertTask: (task, token, records, decidedBy) => {
     const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
     return run([...taskValues(task), ...textsOf(token)], {
-      needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [task, ...parents], families: parents }),
+      needs: withLimits(task, decidedBy, { ...ofNew(token, records), tasks: [task, ...parents], families: parents }),
       write: (rows) => addTask(rows, { task, token, records }, decidedBy),
     });
   },
@@ -81,7 +87,7 @@ const issuanceWrites = (run: StorableWrite): Pick<Authority, 'insertTask' | 'ins
     const problem = spendsProblem(handed.spends);
     if (problem !== null) return storeFailure('refused', problem);
     const parents = [{ issuer, id: parentId }];
-    const needs = withPremises(decidedBy, {
+    const needs = withLimits(task, decidedBy, {
       ...ofNew(token, records, handed.jtiDigest),
       tasks: [task, ...parents],
       families: parents,
@@ -160,26 +166,41 @@ const recordWrites = (run: StorableWrite): Pick<Authority, 'keepRecord' | 'appen
     }),
 });
 
-/** Settles uses: those within 2 ms in a single transaction, in call order. */
-export const postgresSettling = (lane: WriteLane): Settling => ({
-  settle: (use) => settle(lane, use),
+/**
+ * Settles uses: those within 2 ms in a single transaction, in call order.
+ * @param digestOf `Store.digestOf`
+ */
+export const postgresSettling = (lane: WriteLane, digestOf: (secret: string) => string): Settling => ({
+  settle: (use) => settle(lane, { ...use, spends: withDigests(use.spends, digestOf) }, use.spends),
   giveBack: (use) => giveBack(lane, use),
 });
 
-async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
-  const { decisionId, key, jtiDigest, spends, entry, record, ahead, by = '' } = use;
-  const problem = spendsProblem(spends, ahead);
+/** @param given the spends as they were given */
+async function settle(lane: WriteLane, use: SettledUse, given: SettledUse['spends']): Promise<Settlement> {
+  const { agent = '', decisionId, key, jtiDigest, spends, entry, record, ahead, by = '' } = use;
+  const problem = spendsProblem(given, ahead);
   if (problem !== null) return storeFailure('refused', problem);
   const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
-  if (![key.issuer, key.id, jtiDigest, decisionId, by, ...namesOf(spends), ...texts].every(isStorable))
-    return notStorable();
+  const ids = [key?.issuer ?? '', key?.id ?? '', jtiDigest, decisionId, by, agent];
+  if (![...ids, ...namesOf(spends), ...texts].every(isStorable)) return notStorable();
+  const ofTask = key === null ? {} : { tasks: [key], uses: [key], tokens: [jtiDigest] };
+  const needs = (nowMs: number): NeededRows => ({
+    ...ofTask,
+    decisions: [decisionId],
+    used: record === undefined ? [] : usedIn([record]),
+    counters: neededCounters(limitSpendsOf(spends), nowMs),
+  });
+  const settled = await lane.run({ needs, write: (rows) => settleUse(rows, decisionId, use, { acts: false }) });
+  if (!isOverLimit(settled)) return settled;
+  const effect = limitSpendsOf(spends).find(({ limit }) => limit === settled.over.limit)?.effect ?? 'deny';
+  if (effect === 'deny') return settled;
+  // Decided again, with what is suspended or stopped in the same transaction: most uses need none of those rows.
   return lane.run({
-    needs: {
-      tasks: [key],
-      uses: [key],
-      tokens: [jtiDigest],
-      decisions: [decisionId],
-      used: record === undefined ? [] : usedIn([record]),
+    needs: (nowMs) => {
+      const needed = needs(nowMs);
+      return effect === 'stop'
+        ? { ...needed, orders: true, decisions: [decisionId, nameOfPut(stopIdOf(settled.over.limit, use))] }
+        : { ...needed, ...(key === null ? {} : ofFamily(key)) };
     },
     write: (rows) => settleUse(rows, decisionId, use),
   });
@@ -189,9 +210,15 @@ async function giveBack(lane: WriteLane, use: UnsentUse): Promise<boolean | Stor
   const { decisionId, key, spends, left, by = '' } = use;
   const problem = spendsProblem(spends, left);
   if (problem !== null) return storeFailure('refused', problem);
-  if (![key.issuer, key.id, decisionId, by, ...namesOf(spends)].every(isStorable)) return notStorable();
+  const ids = [key?.issuer ?? '', key?.id ?? '', decisionId, by];
+  if (![...ids, ...namesOf(spends)].every(isStorable)) return notStorable();
+  const ofTask = key === null ? {} : { tasks: [key], uses: [key] };
   return lane.run({
-    needs: { tasks: [key], uses: [key], decisions: namesOfUnsent(use) },
+    needs: (nowMs) => ({
+      ...ofTask,
+      decisions: namesOfUnsent(use, nowMs),
+      counters: neededCounters(limitSpendsOf(spends), nowMs),
+    }),
     write: (rows) => giveBackUse(rows, use),
   });
 }
@@ -219,4 +246,23 @@ function withPremises(premises: Premises | undefined, needs: NeededRows): Needed
     tasks: [...(needs.tasks ?? []), ...tasks],
     tokens: [...(needs.tokens ?? []), ...(jtiDigest === undefined ? [] : [jtiDigest])],
   };
+}
+
+/** As `withPremises`, with the rows of the limits that a new task must be within, and of what those do if they refuse it. */
+function withLimits(task: Task, premises: Premises | undefined, needs: NeededRows): LaneCall<unknown>['needs'] {
+  const needed = withPremises(premises, needs);
+  const limits = premises?.limits;
+  if (limits === undefined) return needed;
+  const effects = new Set([...limits.spends, ...limits.open].map(({ effect }) => effect));
+  const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
+  const names = [...limits.spends, ...limits.open].map(({ limit }) =>
+    nameOfPut(stopIdOf(limit, { agent: task.agent, decisionId: task.id })),
+  );
+  return (nowMs) => ({
+    ...needed,
+    counters: neededCounters(limits.spends, nowMs),
+    openTasks: limits.open,
+    ...(effects.has('suspend') ? { stopping: parents } : {}),
+    ...(effects.has('stop') ? { orders: true as const, decisions: names } : {}),
+  });
 }

@@ -132,9 +132,11 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   const reads = new PostgresReads(database, { nowMs, rows });
   const orders = new PostgresOrders(database, { feed, rows });
   const parts = { clocks, database, lane, nowMs, orders, reads };
+  const digestOf = (secret: string): string =>
+    `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`;
   return {
     authority: { ...postgresAuthority(parts), ...postgresUpkeep(parts) },
-    settling: postgresSettling(lane),
+    settling: postgresSettling(lane, digestOf),
     feed,
     guard,
     keys: new PostgresKeys(database, feed),
@@ -142,8 +144,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     reader: reads,
     outbox: new SyncedOutbox({ beats: feed, database, reads }),
     replica,
-    digestOf: (secret) =>
-      `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`,
+    digestOf,
     digestKey: opened.digestKey,
     problems: () => problemsOf(database, options),
     claim: (fleet) => claimDatabase(database, fleet),

@@ -2,6 +2,7 @@ import { STOP_MEMORY_MS } from '../../../core/task/stop.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Clocks } from '../../../core/runtime/ports.ts';
+import { LIMITS_KEPT_MS } from '../../../core/state/limit-use.ts';
 import type { Upkeep } from '../../../core/state/authority.ts';
 import type { Pruned, TaskKey } from '../../../core/state/store.ts';
 import type { DueSecret } from '../../../core/state/secret-sighting.ts';
@@ -82,6 +83,13 @@ const FORGET_STOPS = `DELETE FROM remit.stops WHERE (issuer, agent, subject, act
 
 /** Orders that have been over for ten minutes: an authority removes them before, with a record of their end. */
 const FORGET_ORDERS = `DELETE FROM remit.orders WHERE id IN (SELECT id FROM remit.orders WHERE until_ms <= ${DUE_BY} - 600000 LIMIT ${MAX_DELETED})`;
+
+const FORGET_LIMITS: readonly string[] = [
+  `DELETE FROM remit.limit_counts WHERE counter IN (
+    SELECT counter FROM remit.limit_counts WHERE ends_ms <= ${DUE_BY} - ${LIMITS_KEPT_MS} LIMIT ${MAX_DELETED})`,
+  `DELETE FROM remit.limit_values WHERE (counter, digest) IN (
+    SELECT counter, digest FROM remit.limit_values WHERE ends_ms <= ${DUE_BY} - ${LIMITS_KEPT_MS} LIMIT ${MAX_DELETED})`,
+];
 
 const FORGET_CHANGES = `DELETE FROM remit.feed WHERE part = 0 AND seq IN (
   SELECT seq FROM remit.feed WHERE part = 0 AND seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES}
@@ -183,6 +191,7 @@ async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: nu
       { text: FORGET_KEYS, values: [floorMs] },
       { text: FORGET_STOPS, values: [nowMs - STOP_MEMORY_MS] },
       { text: FORGET_ORDERS, values: [nowMs] },
+      ...FORGET_LIMITS.map((text) => ({ text, values: [nowMs] })),
       { text: FORGET_CHANGES },
       { text: FORGET_RECEIPTS },
     ]);

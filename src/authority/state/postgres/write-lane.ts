@@ -1,3 +1,4 @@
+import { laterOf } from '../../../core/runtime/ports.ts';
 import type { Clocks } from '../../../core/runtime/ports.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
@@ -40,7 +41,8 @@ export interface LaneOptions {
 
 /** A write: what it reads, and what it does. */
 export interface LaneCall<T> {
-  readonly needs: NeededRows;
+  /** A function is given `nowMs` of the clock reading by which the call is decided. */
+  readonly needs: NeededRows | ((nowMs: number) => NeededRows);
   readonly write: (rows: RowSet) => T;
 }
 
@@ -89,11 +91,12 @@ export class WriteLane {
       return Promise.resolve(storeFailure('full', 'too many writes wait for the database'));
     }
     return new Promise((resolve, reject) => {
+      const clocks = this.#options.clocks();
       // `#answer` resolves with the result of `write`.
       this.#waiting.push({
-        needs,
+        needs: typeof needs === 'function' ? needs(laterOf(clocks)) : needs,
         write,
-        clocks: this.#options.clocks(),
+        clocks,
         resolve: resolve as PendingWrite['resolve'],
         reject,
       });

@@ -83,7 +83,7 @@ export class AuthorityThread implements StateAccess {
     this.states = this.#statesOf(reader);
     this.settling = {
       settle: (use) => this.#settle(use),
-      giveBack: ({ key, ...use }) => this.#write('giveBack', { ...use, key: keyOf(key) }),
+      giveBack: ({ key, ...use }) => this.#write('giveBack', { ...use, key: key === null ? null : keyOf(key) }),
     };
     this.authority = this.#authorityOf(reader);
     worker.on('message', (message: AuthorityMessage) => this.#hear(message));
@@ -164,6 +164,7 @@ export class AuthorityThread implements StateAccess {
       openTasks: (...input) => read(() => reader.openTasks(...input)),
       restoredAtMs: () => read(() => reader.restoredAtMs()),
       stopOf: (query) => read(() => reader.stopOf(query)),
+      limitUses: (filter) => read(() => reader.limitUses(filter)),
       ordersInForce: () => read(() => reader.ordersInForce()),
       insertTask: (task, token, records, ...decidedBy) =>
         this.#write('insertTask', task, token, records.map(handedOver), ...decidedBy),
@@ -201,10 +202,11 @@ export class AuthorityThread implements StateAccess {
   }
 
   async #settle({ decisionId, key, record, ...use }: Parameters<Settling['settle']>[0]): Promise<Settlement> {
-    const { jtiDigest, spends, entry, ahead, by } = use;
+    const { agent, jtiDigest, spends, entry, ahead, by } = use;
     if (this.reader.isRefused(jtiDigest)) return 'ended';
     const recorded = record === undefined ? undefined : handedOver(record);
-    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry, record: recorded, ahead, by });
+    const taking = { agent, jtiDigest, spends, entry, record: recorded, ahead, by };
+    return this.#write('settle', decisionId, key === null ? null : keyOf(key), taking);
   }
 
   #write<N extends WriteName>(name: N, ...input: Parameters<Store[N]>): Promise<ReturnType<Store[N]> | StoreFailure> {

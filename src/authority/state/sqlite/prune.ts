@@ -1,6 +1,8 @@
 /** Deletes ended tasks once no token of theirs can be used and the ledger has their records. */
 import type { Connection } from './connection.ts';
 import type { Pruned, TaskKey } from '../../../core/state/store.ts';
+import { forgetLimits, hasOldLimits } from './tables/limit-table.ts';
+import { LIMITS_KEPT_MS } from '../../../core/state/limit-use.ts';
 import { forgetOrders, hasOldOrders } from './tables/order-table.ts';
 import { forgetSettled, hasOldSettled } from './tables/settled-table.ts';
 import { forgetStops, hasOldStops } from './tables/stop-table.ts';
@@ -13,7 +15,7 @@ export const PRUNE_SKEW_MS = 60_000;
 const MAX_ROWS = 128;
 /** Most root tasks that a step looks at. */
 const MAX_ROOTS = 32;
-/** Most replay keys, most settled decisions, most stops and most orders that a step deletes. */
+/** Most replay keys, most settled decisions, most stops, most orders and most windows of limits that a step deletes. */
 const MAX_KEYS = 128;
 
 const ROOTS = `SELECT issuer, id, ended_ms FROM tasks INDEXED BY tasks_ended
@@ -56,6 +58,8 @@ interface Due {
   readonly hasSettled: boolean;
   readonly hasStops: boolean;
   readonly hasOrders: boolean;
+  /** Whether windows of limits are. */
+  readonly hasLimits: boolean;
 }
 
 /**
@@ -89,20 +93,22 @@ export class Pruning {
     const hasSettled = hasOldSettled(this.#connection);
     const hasStops = hasOldStops(this.#connection, this.#nowMs());
     const hasOrders = hasOldOrders(this.#connection, this.#nowMs() - ENDED_ORDERS_MS);
-    if (roots.length > 0 || hasKeys || hasSettled || hasStops || hasOrders)
-      return { roots, next, hasKeys, hasSettled, hasStops, hasOrders };
+    const hasLimits = hasOldLimits(this.#connection, this.#nowMs() - LIMITS_KEPT_MS);
+    if (roots.length > 0 || hasKeys || hasSettled || hasStops || hasOrders || hasLimits)
+      return { roots, next, hasKeys, hasSettled, hasStops, hasOrders, hasLimits };
     this.#seen = next;
     return null;
   }
 
   /** Deletes what `due` returned, as far as a step goes. Within a transaction. */
-  step({ roots, next, hasKeys, hasSettled, hasStops, hasOrders }: Due): Pruned {
+  step({ roots, next, hasKeys, hasSettled, hasStops, hasOrders, hasLimits }: Due): Pruned {
     this.#left = MAX_ROWS;
     this.#deleted = 0;
     const keys = hasKeys ? this.#connection.statement(FORGET_KEYS).run(this.#connection.floorMs()).changes : 0;
     const settled = hasSettled ? forgetSettled(this.#connection, MAX_KEYS) : 0;
     const stops = hasStops ? forgetStops(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
     const orders = hasOrders ? forgetOrders(this.#connection, this.#nowMs() - ENDED_ORDERS_MS, MAX_KEYS) : 0;
+    const limits = hasLimits ? forgetLimits(this.#connection, this.#nowMs() - LIMITS_KEPT_MS, MAX_KEYS) : 0;
     let last = this.#seen;
     for (const root of roots) {
       if (this.#left <= 0) break;
@@ -114,7 +120,10 @@ export class Pruning {
     if (isDone) this.#seen = next;
     else if (this.#deleted === 0) this.#seen = last;
     const isMore = isDone ? next !== START : this.#deleted > 0;
-    return { tasks: this.#deleted, isMore: isMore || Math.max(Number(keys), settled, stops, orders) === MAX_KEYS };
+    return {
+      tasks: this.#deleted,
+      isMore: isMore || Math.max(Number(keys), settled, stops, orders, limits) === MAX_KEYS,
+    };
   }
 
   /** INVARIANT: uses the earlier of both clocks, so that a clock that is ahead deletes nothing. */

@@ -4,7 +4,7 @@ import type { FileFormat, SchemaStep } from '../../../core/sqlite/file-format.ts
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 13;
+const SCHEMA_VERSION = 14;
 
 /**
  * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row if it never was. Since version
@@ -76,6 +76,31 @@ CREATE TABLE orders (
   body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX orders_until ON orders (until_ms) WHERE until_ms IS NOT NULL;
+`;
+
+/**
+ * The counters of limits over all tasks (`core/limit`), and the values of those that count different ones, by their digests. Since version 14.
+ */
+const LIMITS = `
+CREATE TABLE limit_counts (
+  limit_id TEXT NOT NULL,
+  measure TEXT NOT NULL,
+  who TEXT NOT NULL,
+  starts_ms INTEGER NOT NULL,
+  ends_ms INTEGER NOT NULL,
+  used INTEGER NOT NULL CHECK (used >= 0),
+  PRIMARY KEY (limit_id, measure, who, starts_ms, ends_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX limit_counts_ended ON limit_counts (ends_ms);
+CREATE TABLE limit_values (
+  limit_id TEXT NOT NULL,
+  who TEXT NOT NULL,
+  starts_ms INTEGER NOT NULL,
+  ends_ms INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY (limit_id, who, starts_ms, ends_ms, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX limit_values_ended ON limit_values (ends_ms);
 `;
 
 /** The stops of tasks that were suspended before. When is not known: the instant is that of their acceptance. */
@@ -249,6 +274,7 @@ ${FEED_AND_SETTLED}
 ${TOKEN_USES}
 ${STOPS}
 ${ORDERS}
+${LIMITS}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -263,6 +289,7 @@ const steps: readonly SchemaStep[] = [
   { from: 10, run: (db) => db.exec(TOKEN_USES) },
   { from: 11, run: (db) => db.exec(STOPS + STOPS_OF_SUSPENDED) },
   { from: 12, run: (db) => db.exec(ORDERS) },
+  { from: 13, run: (db) => db.exec(LIMITS) },
 ];
 
 /** The state file. */

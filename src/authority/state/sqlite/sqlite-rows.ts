@@ -3,7 +3,9 @@ import type { TaskKey, UseState } from '../../../core/state/store.ts';
 import { setSpent, spentOf } from './tables/budget-table.ts';
 import type { Connection } from './connection.ts';
 import { writeHistory } from './tables/history-table.ts';
+import { addLimitValue, hasLimitValue, limitUsed, openTasksByAgent, setLimitUsed } from './tables/limit-table.ts';
 import { insertRecords } from './tables/outbox-table.ts';
+import { restoredAt } from './tables/restored-mark.ts';
 import { isSettled, noteSettled } from './tables/settled-table.ts';
 import { deleteOrder, insertOrder, ordersIn } from './tables/order-table.ts';
 import { addStops, endStops, deleteStops, removeStops, stopAt } from './tables/stop-table.ts';
@@ -32,6 +34,12 @@ export const sqliteRows = (
   addToken: (key, token) => insertTokenRow(connection, key, token),
   setRevoked: (token, atMs) => setRevoked(connection, token, atMs),
   setSpent: (key, counter, spent) => setSpent(connection, key, { name: counter, spent }),
+  limitUsed: (counter) => limitUsed(connection, counter),
+  setLimitUsed: (counter, used) => setLimitUsed(connection, counter, used),
+  hasLimitValue: (counter, digest) => hasLimitValue(connection, counter, digest),
+  addLimitValue: (counter, digest) => addLimitValue(connection, counter, digest),
+  openTasks: (of) => openTasksByAgent(connection, of),
+  restoredAtMs: () => restoredAt(connection),
   isSettled: (decisionId) => isSettled(connection, decisionId),
   setSettled: (decisionId) => noteSettled(connection, decisionId),
   setHistory: (key, history) => writeHistory(connection, key, history),

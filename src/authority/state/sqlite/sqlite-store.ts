@@ -3,6 +3,7 @@ import type { Cause } from '../../../core/task/cause.ts';
 import type { Saying } from '../../../core/task/context-change.ts';
 import type { HistoryEntry } from '../../../core/task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../../../core/task/task.ts';
+import { withDigests } from '../../../core/state/writes/limit-settlement.ts';
 import { namesOf, spendsProblem } from '../../../core/state/writes/settlement.ts';
 import { textsOfUses } from '../../../core/state/reported-uses.ts';
 import type { Reporter, UsesOfToken } from '../../../core/state/reported-uses.ts';
@@ -34,7 +35,8 @@ import { Pruning } from './prune.ts';
 import { writeSightings } from './tables/secret-table.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
-import type { HandedOn, Lent, Spend, SettleProblem, SpendProblem } from '../../../core/state/spend.ts';
+import type { OverLimit } from '../../../core/limit/limit-spend.ts';
+import type { HandedOn, Lent, SettleProblem, SpendProblem, TaskSpend } from '../../../core/state/spend.ts';
 import type { IssuedToken, Pruned, Store, TaskEnd, TaskKey, UnsentUse } from '../../../core/state/store.ts';
 import type { DueSecret } from '../../../core/state/secret-sighting.ts';
 import { refusedPremise } from '../../../core/state/writes/premises.ts';
@@ -74,7 +76,7 @@ export class SqliteStore extends SqliteReader implements Store {
     token: IssuedToken,
     records: readonly EncodedRecord[],
     decidedBy?: Premises,
-  ): null | StoreFailure {
+  ): null | OverLimit | StoreFailure {
     return this.connection.write([...taskValues(task), ...textsOf(token)], () =>
       addTask(this.#rows, { task, token, records }, decidedBy),
     );
@@ -86,7 +88,7 @@ export class SqliteStore extends SqliteReader implements Store {
     records: readonly EncodedRecord[],
     handed: HandedOn,
     decidedBy?: Premises,
-  ): null | SpendProblem | StoreFailure {
+  ): null | SpendProblem | OverLimit | StoreFailure {
     const { parentId } = task;
     if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
     const problem = spendsProblem(handed.spends);
@@ -169,7 +171,7 @@ export class SqliteStore extends SqliteReader implements Store {
   spend(
     key: TaskKey,
     jtiDigest: string,
-    spends: readonly Spend[],
+    spends: readonly TaskSpend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure {
     return this.#take<SpendProblem>([], key, { jtiDigest, spends, entry }, () =>
@@ -177,9 +179,9 @@ export class SqliteStore extends SqliteReader implements Store {
     );
   }
 
-  settle(decisionId: string, key: TaskKey, use: Parameters<Store['settle']>[2]): ReturnType<Store['settle']> {
-    return this.#take<SettleProblem | Lent>([decisionId, use.by ?? ''], key, use, () =>
-      settleUse(this.#rows, decisionId, { ...use, key }),
+  settle(decisionId: string, key: TaskKey | null, use: Parameters<Store['settle']>[2]): ReturnType<Store['settle']> {
+    return this.#take<SettleProblem | Lent>([decisionId, use.by ?? '', use.agent ?? ''], key, use, () =>
+      settleUse(this.#rows, decisionId, { ...use, spends: withDigests(use.spends, this.digestOf), key }),
     );
   }
 
@@ -187,7 +189,7 @@ export class SqliteStore extends SqliteReader implements Store {
     const { decisionId, key, spends, left, by = '' } = use;
     const problem = spendsProblem(spends, left);
     if (problem !== null) return storeFailure('refused', problem);
-    return this.connection.write([decisionId, key.issuer, key.id, by, ...namesOf(spends)], () =>
+    return this.connection.write([decisionId, key?.issuer ?? '', key?.id ?? '', by, ...namesOf(spends)], () =>
       giveBackUse(this.#rows, use),
     );
   }
@@ -274,7 +276,7 @@ export class SqliteStore extends SqliteReader implements Store {
   /** Takes from a task what `work` takes. Takes nothing if the numbers or texts cannot be stored, or the token is refused here. */
   #take<Problem>(
     ids: readonly string[],
-    key: TaskKey,
+    key: TaskKey | null,
     { jtiDigest, spends, entry, ahead }: Parameters<Store['settle']>[2],
     work: () => Problem | null,
   ): Problem | 'ended' | null | StoreFailure {
@@ -282,6 +284,9 @@ export class SqliteStore extends SqliteReader implements Store {
     if (problem !== null) return storeFailure('refused', problem);
     if (this.refused.has(jtiDigest)) return 'ended';
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
-    return this.connection.write([key.issuer, key.id, jtiDigest, ...ids, ...namesOf(spends), ...texts], work);
+    return this.connection.write(
+      [key?.issuer ?? '', key?.id ?? '', jtiDigest, ...ids, ...namesOf(spends), ...texts],
+      work,
+    );
   }
 }

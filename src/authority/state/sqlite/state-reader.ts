@@ -29,6 +29,8 @@ import type {
   UseState,
   WaitingRecord,
 } from '../../../core/state/store.ts';
+import type { LimitUse, LimitUseFilter } from '../../../core/state/limit-use.ts';
+import { listLimitUses } from './tables/limit-table.ts';
 import type { SecretSighting } from '../../../core/state/secret-sighting.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './tables/task-table.ts';
 import { stopAt } from './tables/stop-table.ts';
@@ -161,6 +163,11 @@ export class SqliteReader implements StateReader {
   stopOf(query: StopQuery): Stop | null | StoreFailure {
     const { issuer, agent, subject, actions } = query;
     return this.connection.read([issuer, agent, subject, ...actions], () => stopAt(this.connection, query));
+  }
+
+  limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure {
+    const { limit = null, who = null } = filter;
+    return this.connection.read([limit, who], () => listLimitUses(this.connection, filter));
   }
 
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {

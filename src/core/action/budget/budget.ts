@@ -56,7 +56,7 @@ export function spendsOf({ constraints }: AuthorizationDetail, action: Action): 
  * The amount in the unit of its limit, `null` if it has none. A `long` under a decimal limit counts as its ten-thousandths; a decimal under
  * a whole limit, which an intent gets only while the catalog calls its argument a `long`, is never allowed.
  */
-function amountOf(value: ArgumentValue | undefined, isDecimal: boolean): number | null {
+export function amountOf(value: ArgumentValue | undefined, isDecimal: boolean): number | null {
   if (typeof value === 'number') {
     if (value < 0) return null;
     return isDecimal ? Math.min(value * TEN_THOUSANDTHS, Number.MAX_SAFE_INTEGER) : value;

@@ -1,3 +1,4 @@
+import type { TaskLimits } from '../../limit/limit-spend.ts';
 import { storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Stop, StopQuery } from '../../task/stop.ts';
@@ -14,6 +15,8 @@ export interface Premises {
   readonly jtiDigest?: string;
   /** The stop that concerns a newly declared task. It must be the same. */
   readonly stop?: { readonly query: StopQuery; readonly was: Stop | null };
+  /** The limits over all tasks that a newly declared task must be within. */
+  readonly limits?: TaskLimits;
 }
 
 /**

@@ -4,8 +4,10 @@ import { historyWith } from '../../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../../task/history.ts';
 import { stateAt, tokenProblem } from '../../task/task.ts';
 import type { SettledUse } from '../settling.ts';
-import type { ExceededBudget, Spend, SpendProblem } from '../spend.ts';
-import type { UseState } from '../store.ts';
+import { limitSpendProblem } from '../../limit/limit-spend.ts';
+import type { LimitSpend } from '../../limit/limit-spend.ts';
+import type { ExceededBudget, Spend, SpendProblem, TaskSpend } from '../spend.ts';
+import type { TaskKey, UseState } from '../store.ts';
 
 /** How much a spend adds to which counter, and the limit of that counter. */
 interface Charge {
@@ -17,14 +19,8 @@ interface Charge {
   readonly isLent: boolean;
 }
 
-/** The counter of a spend, among those of its task. */
-export const counterOf = ({ kind, name = '' }: Spend): string => `${kind}:${name}`;
-
-/** How much a spend takes from its counter. */
-export const amountOf = (spend: Spend): number => chargeOf(spend).amount;
-
-function chargeOf(spend: Spend): Charge {
-  const counter = counterOf(spend);
+function chargeOf(spend: TaskSpend): Charge {
+  const counter = `${spend.kind}:${spend.name ?? ''}`;
   switch (spend.kind) {
     case 'calls':
       return { counter, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted', isLent: true };
@@ -38,12 +34,37 @@ function chargeOf(spend: Spend): Charge {
   }
 }
 
+const isOfTask = (spend: Spend): spend is TaskSpend => spend.kind !== 'limit';
+const isOfLimit = (spend: Spend): spend is LimitSpend => spend.kind === 'limit';
+
+/** What of it is taken from the budgets of the task. */
+export const taskSpendsOf = (spends: readonly Spend[]): readonly TaskSpend[] => spends.filter(isOfTask);
+
+/** What of it is taken from limits over all tasks. */
+export const limitSpendsOf = (spends: readonly Spend[]): readonly LimitSpend[] => spends.filter(isOfLimit);
+
+/** Numbers that belong to spends, one each: those of the budgets, and those of the limits. */
+export function numbersOf(
+  spends: readonly Spend[],
+  numbers: readonly number[] | undefined,
+): { readonly ofTask: readonly number[] | undefined; readonly ofLimits: readonly number[] | undefined } {
+  if (numbers === undefined) return { ofTask: undefined, ofLimits: undefined };
+  const of = (is: (spend: Spend) => boolean): readonly number[] =>
+    spends.flatMap((spend, at) => (is(spend) ? [numbers[at] ?? 0] : []));
+  return { ofTask: of(isOfTask), ofLimits: of(isOfLimit) };
+}
+
 /**
  * Why spends cannot be counted at all; `null` if they can.
  * @param more what is wanted ahead of each, or given back of each
  */
 export function spendsProblem(spends: readonly Spend[], more: readonly number[] = []): string | null {
-  const numbers = [...spends.map(chargeOf).flatMap(({ amount, limit }) => [amount, limit]), ...more];
+  for (const spend of limitSpendsOf(spends)) {
+    const problem = limitSpendProblem(spend);
+    if (problem !== null) return problem;
+  }
+  const charges = taskSpendsOf(spends).map(chargeOf);
+  const numbers = [...charges.flatMap(({ amount, limit }) => [amount, limit]), ...more];
   return numbers.every((number) => Number.isSafeInteger(number) && number >= 0)
     ? null
     : 'an amount of a budget must be a whole number from 0 to 2^53 - 1';
@@ -59,7 +80,7 @@ export interface UseRows {
 
 /** What a use takes from its task. */
 export interface Taking {
-  readonly spends: readonly Spend[];
+  readonly spends: readonly TaskSpend[];
   readonly entry?: HistoryEntry | undefined;
   /** `SettledUse.ahead`. */
   readonly ahead?: readonly number[] | undefined;
@@ -81,7 +102,7 @@ const LENT_PART = 8;
 const TOO_LITTLE = 1;
 
 /** What a counter lends to a process that wants so much ahead. */
-function lentOf(left: number, wanted: number): number {
+export function lentOf(left: number, wanted: number): number {
   const most = Math.floor(left / LENT_PART);
   return most <= TOO_LITTLE ? 0 : Math.min(wanted, most);
 }
@@ -123,7 +144,7 @@ export function taken(
  */
 export function givenBack(
   spent: UseRows['spent'],
-  spends: readonly Spend[],
+  spends: readonly TaskSpend[],
   left?: readonly number[],
 ): TakenRows['spent'] {
   const totals = new Map<string, number>();
@@ -148,15 +169,22 @@ export const withLent = (spends: readonly Spend[], lent: readonly number[]): rea
  * The key under which the spends of a use are stored, so that they can be given back. For a sidecar, a digest of the spends and of who
  * settled them: a sidecar must not give back more than it took, or what another sidecar took. For this process, the id of its decision.
  */
-export function takenName({ decisionId, by, key, spends }: Omit<SettledUse, 'jtiDigest'>): string {
+export function takenName({
+  decisionId,
+  by,
+  key,
+  spends,
+}: Pick<SettledUse, 'decisionId' | 'by' | 'spends'> & { readonly key: TaskKey }): string {
   if (by === undefined) return decisionId;
-  const taken = spends.map(chargeOf).map(({ counter, amount }) => [counter, amount]);
+  const taken = taskSpendsOf(spends)
+    .map(chargeOf)
+    .map(({ counter, amount }) => [counter, amount]);
   const digest = createHash('sha256').update(JSON.stringify([decisionId, by, key.issuer, key.id, taken]));
   return `${decisionId} took ${digest.digest('hex')}`;
 }
 
 /** The first budget that has less left than is taken, before it is taken; `null` if all have enough. */
-export function exceededBudget(spends: readonly Spend[], spent: UseRows['spent']): ExceededBudget | null {
+export function exceededBudget(spends: readonly TaskSpend[], spent: UseRows['spent']): ExceededBudget | null {
   const totals = new Map<string, number>();
   for (const spend of spends) {
     const { counter, amount, limit } = chargeOf(spend);
@@ -168,4 +196,7 @@ export function exceededBudget(spends: readonly Spend[], spent: UseRows['spent']
 }
 
 /** Texts in spends that a state must validate before it stores them. */
-export const namesOf = (spends: readonly Spend[]): readonly string[] => spends.map(({ name = '' }) => name);
+export const namesOf = (spends: readonly Spend[]): readonly string[] =>
+  spends.flatMap((spend) =>
+    spend.kind === 'limit' ? [spend.limit, spend.who, spend.value ?? ''] : [spend.name ?? ''],
+  );

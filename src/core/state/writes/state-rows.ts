@@ -1,6 +1,7 @@
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { encodedRecord } from '../../ledger/encoded-record.ts';
 import type { LedgerRecord } from '../../ledger/record.ts';
+import type { LimitCounter, OpenTasksLimit } from '../../limit/limit-spend.ts';
 import type { Order } from '../../order/order.ts';
 import type { TaskHistory } from '../../task/history.ts';
 import type { Stop, StopQuery, StopRow } from '../../task/stop.ts';
@@ -32,6 +33,18 @@ export interface StateRows {
   /** Marks a token as revoked, and announces the change of its task to the feed. */
   setRevoked(token: TokenOfTask, atMs: number): void;
   setSpent(key: TaskKey, counter: string, spent: number): void;
+  /** The value of a counter of a limit; 0 if there is no such counter. */
+  limitUsed(counter: LimitCounter): number;
+  setLimitUsed(counter: LimitCounter, used: number): void;
+  /** Whether a counter of different values has a value, by the digest under the key of this state. */
+  hasLimitValue(counter: LimitCounter, digest: string): boolean;
+  addLimitValue(counter: LimitCounter, digest: string): void;
+  /** How many tasks are open, by agent: of one agent and of one subject, or of all. */
+  openTasks(
+    of: Pick<OpenTasksLimit, 'agent' | 'subject'>,
+  ): readonly { readonly agent: string; readonly count: number }[];
+  /** When the state was restored from a backup; `null` if it never was. */
+  restoredAtMs(): number | null;
   /** Whether the use of that decision is settled. */
   isSettled(decisionId: string): boolean;
   /** Remembers that it is, for 10 minutes. */

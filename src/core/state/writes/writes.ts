@@ -13,11 +13,30 @@ import { amendTask, changeTask } from './family-change.ts';
 import { partProblem } from './part-admission.ts';
 import { changedSince, EXCHANGED, isAsDecided, isSameStop } from './premises.ts';
 import type { Premises } from './premises.ts';
-import { taken, exceededBudget, givenBack, takenName, withLent } from './settlement.ts';
-import type { Taking } from './settlement.ts';
+import {
+  taken,
+  exceededBudget,
+  givenBack,
+  limitSpendsOf,
+  numbersOf,
+  takenName,
+  taskSpendsOf,
+  withLent,
+} from './settlement.ts';
+import type { TakenRows, Taking } from './settlement.ts';
+import { carryOut } from './limit-effects.ts';
+import {
+  giveBackLimits,
+  isLimitRefusal,
+  limitNames,
+  limitsTaken,
+  taskLimitsTaken,
+  writeLimits,
+} from './limit-settlement.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
-import type { HandedOn, Lent, SettleProblem, SpendProblem } from '../spend.ts';
+import type { OverLimit } from '../../limit/limit-spend.ts';
+import type { HandedOn, Lent, SettleProblem, Spend, SpendProblem } from '../spend.ts';
 import type { IssuedToken, TaskEnd, TaskKey, UnsentUse } from '../store.ts';
 
 // What each write of `Store` decides and changes, within a transaction. Every implementation of the state calls these with its rows.
@@ -35,18 +54,26 @@ export interface Reasoned {
   readonly by: string;
 }
 
-/** What a use of a token takes, with its record if that is committed with it. */
-interface SettledTaking extends Taking {
-  readonly key: TaskKey;
+/** What a use takes, with its record if that is committed with it. */
+interface SettledTaking extends Omit<Taking, 'spends'> {
+  readonly spends: readonly Spend[];
+  readonly key: TaskKey | null;
   readonly jtiDigest: string;
+  readonly agent?: string | undefined;
   readonly record?: EncodedRecord | undefined;
   /** `SettledUse.by`. */
   readonly by?: string | undefined;
 }
 
 /** `Store.insertTask`. */
-export function addTask(rows: StateRows, made: NewTask, decidedBy: Premises | undefined): null | StoreFailure {
-  return placeProblem(rows, made.task) ?? premiseProblem(rows, decidedBy) ?? writeTask(rows, made);
+export function addTask(
+  rows: StateRows,
+  made: NewTask,
+  decidedBy: Premises | undefined,
+): null | OverLimit | StoreFailure {
+  const unfit = placeProblem(rows, made.task) ?? premiseProblem(rows, decidedBy);
+  if (unfit !== null) return unfit;
+  return withinLimits(rows, made, decidedBy, () => null);
 }
 
 /** `Store.insertPart`. The caller has refused tokens and spends that cannot be counted (`spendsProblem`). */
@@ -55,13 +82,39 @@ export function addPart(
   made: NewTask & { readonly parentId: string },
   { jtiDigest, spends }: HandedOn,
   decidedBy: Premises | undefined,
-): null | SpendProblem | StoreFailure {
+): null | SpendProblem | OverLimit | StoreFailure {
   const unfit = placeProblem(rows, made.task) ?? premiseProblem(rows, decidedBy);
   if (unfit !== null) return unfit;
   // INVARIANT: the spends are the last step that can refuse, so that nothing is taken for a part that is not written.
   const key = { issuer: made.task.issuer, id: made.parentId };
-  return takeFrom(rows, { key, jtiDigest }, { spends }) ?? writeTask(rows, made);
+  return withinLimits(rows, made, decidedBy, () => takeFrom(rows, { key, jtiDigest }, { spends }));
 }
+
+/**
+ * Writes a task if limits over all tasks have room for it, and `take` takes what it needs.
+ * @param take the last step that can refuse, so that nothing is taken for a task that is not written
+ */
+function withinLimits<Problem>(
+  rows: StateRows,
+  made: NewTask,
+  decidedBy: Premises | undefined,
+  take: () => Problem | null,
+): null | Problem | OverLimit {
+  const taking = taskLimitsTaken(rows, decidedBy?.limits ?? NO_LIMITS);
+  if (isLimitRefusal(taking)) {
+    // There is no task yet that could be suspended, but a part has a parent.
+    const { agent, id, issuer, parentId } = made.task;
+    const key = parentId === null ? null : { issuer, id: parentId };
+    carryOut(rows, taking, { decisionId: id, key, agent });
+    return taking.over;
+  }
+  const problem = take();
+  if (problem !== null) return problem;
+  writeLimits(rows, taking);
+  return writeTask(rows, made);
+}
+
+const NO_LIMITS = { spends: [], open: [] };
 
 /** `Store.insertToken`. */
 export function addToken(
@@ -146,41 +199,75 @@ export function revokeToken(rows: StateRows, jtiDigest: string, { cause, by }: R
   return true;
 }
 
-/** `Store.settle`. The caller has refused spends that cannot be counted (`spendsProblem`). */
+/**
+ * `Store.settle`. The caller has refused spends that cannot be counted (`spendsProblem`).
+ * @param acts whether a limit that refuses also suspends or stops, if it says so; the rows for that are needed
+ */
 export function settleUse(
   rows: StateRows,
   decisionId: string,
-  { key, jtiDigest, spends, entry, record, ahead, by }: SettledTaking,
+  { key, jtiDigest, spends, entry, record, ahead, by, agent }: SettledTaking,
+  { acts = true }: { readonly acts?: boolean } = {},
 ): SettleProblem | Lent | null {
   if (rows.isSettled(decisionId)) return null;
-  const changes = changesBy(rows, { key, jtiDigest }, { spends, entry, ahead });
-  if (changes === 'exhausted')
-    return { problem: changes, budget: exceededBudget(spends, (counter) => rows.spent(key, counter)) };
-  if (typeof changes === 'string') return changes;
-  const { changed, lent } = changes;
+  const limits = limitSpendsOf(spends);
+  const budgets = taskSpendsOf(spends);
+  const wanted = numbersOf(spends, ahead);
+  const after =
+    key === null ? null : takenBy(rows, { key, jtiDigest }, { spends: budgets, entry, ahead: wanted.ofTask });
+  if (after === 'exhausted')
+    return { problem: after, budget: exceededBudget(budgets, (name) => (key === null ? 0 : rows.spent(key, name))) };
+  if (typeof after === 'string') return after;
+  const taking = limitsTaken(rows, limits, wanted.ofLimits);
+  if (isLimitRefusal(taking)) {
+    if (acts) carryOut(rows, taking, { decisionId, key, agent });
+    return taking.over;
+  }
+  // INVARIANT: nothing is written before this line, so that all of it is taken or none.
+  const isTaken = key !== null && after !== null && writeTaken(rows, key, after);
+  const isCounted = writeLimits(rows, taking);
   // INVARIANT: with what the use takes, in one transaction: a settled use always has its record on disk.
   if (record !== undefined) rows.addRecords([record]);
   // A use that changes nothing is already idempotent: sent again, it is evaluated again. So the stored uses are bounded by budgets,
   // histories and records, whatever a sidecar sends.
-  if (changed || record !== undefined) rows.setSettled(decisionId);
-  if (changed && by !== undefined && spends.length > 0)
-    rows.setSettled(takenName({ decisionId, by, key, spends: withLent(spends, lent) }));
+  if (isTaken || isCounted || record !== undefined) rows.setSettled(decisionId);
+  const lent = lentOfAll(spends, after?.lent ?? [], taking.lent);
+  const got = { decisionId, spends: withLent(spends, lent), ...(by === undefined ? {} : { by }) };
+  if (isTaken && key !== null && by !== undefined && budgets.length > 0) rows.setSettled(takenName({ ...got, key }));
+  if (isCounted) for (const name of limitNames(got, rows.nowMs())) rows.setSettled(name);
   return ahead === undefined ? null : { lent };
 }
 
-/** The keys under which `giveBackUse` finds the spends of a use, and whether they were given back. */
-export const namesOfUnsent = (use: UnsentUse): readonly [taken: string, undone: string] => [
-  takenName(use),
-  `${use.decisionId} given back`,
-];
+/** What was lent for each spend, in their order. */
+function lentOfAll(
+  spends: readonly Spend[],
+  ofTask: readonly number[],
+  ofLimits: readonly number[],
+): readonly number[] {
+  const [task, limits] = [[...ofTask], [...ofLimits]];
+  return spends.map(({ kind }) => (kind === 'limit' ? limits.shift() : task.shift()) ?? 0);
+}
 
-/** `Store.giveBack`. INVARIANT: once, and only what was settled under that id, so that no budget is given back that was not taken. */
+/** The keys under which `giveBackUse` finds the spends of a use, and whether they were given back. */
+export function namesOfUnsent(use: UnsentUse, nowMs: number): readonly [taken: string, undone: string, ...string[]] {
+  const { decisionId, key } = use;
+  // Without a task nothing was taken from one.
+  const taken = key === null ? `${decisionId} took nothing` : takenName({ ...use, key });
+  return [taken, `${decisionId} given back`, ...limitNames(use, nowMs)];
+}
+
+/** `Store.giveBack`. INVARIANT: once, and only what was settled under that id, so that nothing is given back that was not taken. */
 export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
-  const { key, spends, left } = use;
-  const [taken, undone] = namesOfUnsent(use);
-  if (!rows.isSettled(taken) || rows.isSettled(undone)) return false;
-  for (const [counter, spent] of givenBack((name) => rows.spent(key, name), spends, left))
-    rows.setSpent(key, counter, spent);
+  const { key } = use;
+  const [taken, undone] = namesOfUnsent(use, rows.nowMs());
+  if (rows.isSettled(undone)) return false;
+  const { ofTask, ofLimits } = numbersOf(use.spends, use.left);
+  const isTaken = key !== null && rows.isSettled(taken);
+  if (isTaken)
+    for (const [counter, spent] of givenBack((name) => rows.spent(key, name), taskSpendsOf(use.spends), ofTask))
+      rows.setSpent(key, counter, spent);
+  const isGiven = giveBackLimits(rows, use, ofLimits);
+  if (!isTaken && !isGiven) return false;
   rows.setSettled(undone);
   return true;
 }
@@ -208,23 +295,28 @@ export function takeFrom(
   { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
   taking: Taking,
 ): SpendProblem | null {
-  const changes = changesBy(rows, { key, jtiDigest }, taking);
-  return typeof changes === 'string' ? changes : null;
+  const after = takenBy(rows, { key, jtiDigest }, taking);
+  if (typeof after === 'string') return after;
+  writeTaken(rows, key, after);
+  return null;
 }
 
-/** As `takeFrom`, and whether any row changed, and what was lent. */
-function changesBy(
+/** The rows of a task after what is taken; nothing is written. */
+function takenBy(
   rows: StateRows,
   { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
   taking: Taking,
-): SpendProblem | (Lent & { readonly changed: boolean }) {
+): SpendProblem | TakenRows {
   const use = rows.useState(key, jtiDigest);
-  const after = taken({ use, spent: (counter) => rows.spent(key, counter) }, taking, rows.nowMs());
-  if (typeof after === 'string') return after;
+  return taken({ use, spent: (counter) => rows.spent(key, counter) }, taking, rows.nowMs());
+}
+
+/** Writes what was taken from a task. Returns whether any row changed. */
+function writeTaken(rows: StateRows, key: TaskKey, after: TakenRows): boolean {
   const spent = [...after.spent].filter(([counter, total]) => rows.spent(key, counter) !== total);
   for (const [counter, total] of spent) rows.setSpent(key, counter, total);
   if (after.history !== null) rows.setHistory(key, after.history);
-  return { changed: spent.length > 0 || after.history !== null, lent: after.lent };
+  return spent.length > 0 || after.history !== null;
 }
 
 function writeTask(rows: StateRows, { task, token, records }: NewTask): null {

@@ -1,6 +1,5 @@
 import { cedarTokens } from '../../../core/policy/cedar-text.ts';
 import type { CedarToken } from '../../../core/policy/cedar-text.ts';
-import { writtenClauses } from '../../../core/policy/loading/policy-end.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
 import type { PolicyForms } from '../../../core/policy/loading/policy-json.ts';
 import { conjuncts, expressionReads, recordExpression } from './expression.ts';
@@ -11,7 +10,7 @@ export interface LintedPolicy extends PolicyEntry {
   readonly principal: LintedScope;
   readonly action: LintedScope;
   readonly resource: LintedScope;
-  /** `when` and `unless` as written, without the clause of `@until`; their bodies in Cedar's JSON form. */
+  /** `when` and `unless`, their bodies in Cedar's JSON form. */
   readonly clauses: readonly { readonly kind: 'when' | 'unless'; readonly body: unknown }[];
   /** The bodies of all of them. */
   readonly bodies: readonly unknown[];
@@ -35,8 +34,7 @@ export function lintedPolicy(policy: PolicyEntry, cedar: Pick<PolicyForms, 'poli
   const tokens = cedarTokens(policy.text);
   const answer = cedar.policyToJson(policy.text, tokens);
   if (answer.type === 'failure') return null;
-  const { principal, action, resource } = answer.json;
-  const conditions = writtenClauses(policy, answer.json.conditions);
+  const { principal, action, resource, conditions } = answer.json;
   return {
     ...policy,
     principal: scopeOf(principal),

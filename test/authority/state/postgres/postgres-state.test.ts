@@ -5,7 +5,7 @@ import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts'
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState, PostgresStateOptions } from '../../../../src/authority/state/postgres/postgres-state.ts';
-import type { Spend } from '../../../../src/core/state/spend.ts';
+import type { TaskSpend } from '../../../../src/core/state/spend.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { allowedUse, endRecord } from '../../../builders/ledger-record.ts';
 import { must, mustFind } from '../../../builders/must.ts';
@@ -18,7 +18,7 @@ import { until } from '../../../until.ts';
 
 const { folder, remove } = scratch();
 const key = { issuer, id: taskNumber(1).id };
-const calls = (limit: number): readonly Spend[] => [{ kind: 'calls', limit }];
+const calls = (limit: number): readonly TaskSpend[] => [{ kind: 'calls', limit }];
 const use = (decisionId: string, limit = 1_000) => ({ decisionId, key, jtiDigest: 'digest-1', spends: calls(limit) });
 
 const defaults = {

@@ -23,7 +23,7 @@ const environment = compiledOnce(folder());
 const fileOf8 = () => fileOf(8);
 
 /** A file as written by the last build with that version of the schema. */
-function fileOf(version: 8 | 9 | 10 | 11 | 12): string {
+function fileOf(version: 8 | 9 | 10 | 11 | 12 | 13): string {
   const file = join(folder(), 'state.db');
   const db = new DatabaseSync(file);
   db.exec(readFileSync(resolve(import.meta.dirname, `../../../core/state/state-schema-${version}.sql`), 'utf8'));
@@ -138,6 +138,27 @@ describe('migrateFile', () => {
     store.close();
   });
 
+  it('migrates a file of version 13 to exactly the schema of a new one, if limits over all tasks are counted', () => {
+    const file = fileOf(13);
+    expect(migrate(file)).toEqual({ from: 13, to: stateFormat.version, copy: `${file}.schema-13` });
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    const store = mustOpen(file, { nowMs: () => 3_000 });
+    const spend = {
+      kind: 'limit',
+      limit: 'a',
+      measure: 'calls',
+      who: '[]',
+      windowMs: 60_000,
+      amount: 1,
+      max: 1,
+    } as const;
+    const settle = (id: string) =>
+      store.settle(id, null, { jtiDigest: '', spends: [{ ...spend, effect: 'deny' }], agent: taskNumber(1).agent });
+    expect([settle('d-1'), settle('d-2')]).toMatchObject([null, { problem: 'limit' }]);
+    expect(store.limitUses({})).toMatchObject([{ limit: 'a', used: 1 }]);
+    store.close();
+  });
+
   it('keeps a copy of the former file beside it, readable by its owner only', () => {
     const file = fileOf8();
     migrate(file);
@@ -153,7 +174,7 @@ describe('migrateFile', () => {
       expect(opened).toMatchObject({
         code: 'unusable',
         detail: expect.stringMatching(
-          /has schema version 8, this build has version 13: `remit serve` of this build brings it up to date/,
+          /has schema version 8, this build has version 14: `remit serve` of this build brings it up to date/,
         ),
       });
     }
@@ -165,9 +186,9 @@ describe('migrateFile', () => {
       'earlier than the first release',
       7,
       'unusable',
-      /version 7, this build has version 13: this build migrates from version 8 or later: let the tasks/,
+      /version 7, this build has version 14: this build migrates from version 8 or later: let the tasks/,
     ],
-    ['of a later build', 14, 'later', /version 14, this build has version 13: run that build or a later build$/],
+    ['of a later build', 15, 'later', /version 15, this build has version 14: run that build or a later build$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
     const file = fileOf8();
     const db = new DatabaseSync(file);
@@ -199,7 +220,7 @@ describe('migrateFile', () => {
       further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
     );
     expect(isStoreFailure(failing) && failing.detail).toMatch(
-      /could not be migrated from schema version 8 to 14; no step is half done/,
+      /could not be migrated from schema version 8 to 15; no step is half done/,
     );
     expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();

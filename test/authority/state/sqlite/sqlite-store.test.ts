@@ -62,13 +62,13 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'later',
-      /was written by a later build of Remit: it has schema version 99, this build has version 13: run that build or a later build$/,
+      /was written by a later build of Remit: it has schema version 99, this build has version 14: run that build or a later build$/,
     ],
     [
       'an earlier schema',
       (file) => (mustOpen(file).close(), setVersion(file, 7)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 7, this build has version 13: this build migrates from version 8 or later: let the tasks/,
+      /was written by an earlier build of Remit: it has schema version 7, this build has version 14: this build migrates from version 8 or later: let the tasks/,
     ],
     [
       'a file damaged in the middle, after an unclean end',
@@ -336,7 +336,7 @@ describe('a full disk', () => {
     const file = newFile();
     const store = mustOpen(file, { maxBytes: 256 * 1024 });
     const acknowledged: number[] = [];
-    let failure: StoreFailure | null = null;
+    let failure: ReturnType<typeof store.insertTask> = null;
     for (let n = 1; failure === null; n++) {
       failure = store.insertTask(taskNumber(n), tokenNumber(n), [endRecord(n, 'x'.repeat(4_000))]);
       if (failure === null) acknowledged.push(n);

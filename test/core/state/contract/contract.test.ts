@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Spend } from '../../../../src/core/state/spend.ts';
+import type { TaskSpend } from '../../../../src/core/state/spend.ts';
 import type { UseState } from '../../../../src/core/state/store.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { allowedUse, endRecord } from '../../../builders/ledger-record.ts';
@@ -21,8 +21,8 @@ import { thoroughly } from '../../../thoroughly.ts';
 
 const key = { issuer, id: taskNumber(1).id };
 const exhausted = (used: number, limit: number) => ({ problem: 'exhausted', budget: { limit, used } });
-const calls = (limit: number, count = 1): readonly Spend[] => [{ kind: 'calls', limit, count }];
-const use = (decisionId: string, spends: readonly Spend[] = calls(9)) => ({
+const calls = (limit: number, count = 1): readonly TaskSpend[] => [{ kind: 'calls', limit, count }];
+const use = (decisionId: string, spends: readonly TaskSpend[] = calls(9)) => ({
   decisionId,
   key,
   jtiDigest: 'digest-1',
@@ -132,12 +132,12 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
   it('sums decimals exactly, and says that they are some (issue 37, point 19)', async () => {
     const { state } = await opened();
     const { settling } = state;
-    const tenth: readonly Spend[] = [{ kind: 'decimal', name: 'price', amount: 1_000, limit: 3_000 }];
+    const tenth: readonly TaskSpend[] = [{ kind: 'decimal', name: 'price', amount: 1_000, limit: 3_000 }];
     expect(await settling.settle(use('d-1', tenth))).toBeNull();
     expect(await settling.settle(use('d-2', tenth))).toBeNull();
     expect(await settling.settle(use('d-3', [{ kind: 'amount', name: 'price', amount: 1, limit: 1 }]))).toBeNull();
     expect(await settling.settle(use('d-4', tenth))).toBeNull();
-    const least: readonly Spend[] = [{ kind: 'decimal', name: 'price', amount: 1, limit: 3_000 }];
+    const least: readonly TaskSpend[] = [{ kind: 'decimal', name: 'price', amount: 1, limit: 3_000 }];
     expect(await settling.settle(use('d-5', least))).toEqual({
       problem: 'exhausted',
       budget: { limit: 3_000, used: 3_000, decimal: true },
@@ -303,7 +303,7 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
 
   it('takes nothing for a use that exceeds one of its budgets', async () => {
     const { state, file } = await opened();
-    const both: readonly Spend[] = [
+    const both: readonly TaskSpend[] = [
       { kind: 'calls', limit: 5 },
       { kind: 'amount', name: 'eur', amount: 11, limit: 10 },
     ];

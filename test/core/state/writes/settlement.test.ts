@@ -2,9 +2,15 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { noHistory } from '../../../../src/core/task/history.ts';
 import type { TaskHistory } from '../../../../src/core/task/history.ts';
-import { givenBack, spendsProblem, taken, withLent } from '../../../../src/core/state/writes/settlement.ts';
+import {
+  givenBack,
+  spendsProblem,
+  taken,
+  withLent,
+  taskSpendsOf,
+} from '../../../../src/core/state/writes/settlement.ts';
 import type { Taking } from '../../../../src/core/state/writes/settlement.ts';
-import type { Spend } from '../../../../src/core/state/spend.ts';
+import type { TaskSpend } from '../../../../src/core/state/spend.ts';
 import type { UseState } from '../../../../src/core/state/store.ts';
 import type { Task } from '../../../../src/core/task/task.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -17,7 +23,7 @@ const useOf = (change: Partial<Task> = {}, history: TaskHistory = noHistory): Us
 
 const LIMITS = { calls: 5, amount: 100 } as const;
 
-const spend: fc.Arbitrary<Spend> = fc.oneof(
+const spend: fc.Arbitrary<TaskSpend> = fc.oneof(
   fc.record({
     kind: fc.constant('calls' as const),
     name: fc.constantFrom('', 'a'),
@@ -96,7 +102,7 @@ describe('taken', () => {
   });
 
   it('adds up the spends of one use on one counter', () => {
-    const twice: readonly Spend[] = [
+    const twice: readonly TaskSpend[] = [
       { kind: 'calls', limit: 1 },
       { kind: 'calls', limit: 1 },
     ];
@@ -137,7 +143,7 @@ describe('taken, with shares', () => {
       fc.property(fc.nat(200), steps, (limit, all) => {
         let spent = 0;
         for (const { ahead, count, back } of all) {
-          const spends: readonly Spend[] = [{ kind: 'calls', limit, count }];
+          const spends: readonly TaskSpend[] = [{ kind: 'calls', limit, count }];
           const rows = taken({ use: useOf(), spent: () => spent }, { spends, ahead: [ahead] }, 1_000);
           if (typeof rows === 'string') {
             expect([rows, spent + count > limit]).toEqual(['exhausted', true]);
@@ -149,7 +155,7 @@ describe('taken, with shares', () => {
           expect(rows.spent.get('calls:')).toBe(spent + count + lent);
           spent += count + lent;
           if (back === null) continue;
-          const after = givenBack(() => spent, withLent(spends, rows.lent), [back]).get('calls:');
+          const after = givenBack(() => spent, taskSpendsOf(withLent(spends, rows.lent)), [back]).get('calls:');
           expect(after).toBe(spent - Math.min(back, count + lent));
           spent = after ?? NaN;
         }
@@ -158,7 +164,7 @@ describe('taken, with shares', () => {
   });
 
   it('lends of each budget of calls or an amount by itself, and never the single use of a token', () => {
-    const spends: readonly Spend[] = [
+    const spends: readonly TaskSpend[] = [
       { kind: 'calls', limit: 81 },
       { kind: 'amount', name: 'eur', amount: 20, limit: 100 },
       { kind: 'decimal', name: 'usd', amount: 0, limit: 15 },
@@ -172,7 +178,7 @@ describe('taken, with shares', () => {
 
   it('lends nothing of an ended task', () => {
     const ended = useOf({ state: 'completed', endedAtMs: 5 });
-    const spends: readonly Spend[] = [{ kind: 'calls', limit: 100, count: 0 }];
+    const spends: readonly TaskSpend[] = [{ kind: 'calls', limit: 100, count: 0 }];
     expect(taken({ use: ended, spent: () => 0 }, { spends, ahead: [5] }, 1_000)).toBe('ended');
   });
 });
@@ -183,7 +189,7 @@ describe('spendsProblem', () => {
   });
 
   it.each([-1, 1.5, Number.NaN, 2 ** 53])('refuses %p', (amount) => {
-    const spends: readonly Spend[] = [{ kind: 'amount', name: 'eur', amount, limit: 1 }];
+    const spends: readonly TaskSpend[] = [{ kind: 'amount', name: 'eur', amount, limit: 1 }];
     expect(spendsProblem(spends)).toBe('an amount of a budget must be a whole number from 0 to 2^53 - 1');
   });
 });

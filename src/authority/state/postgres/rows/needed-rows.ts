@@ -6,6 +6,9 @@ import type { TaskKey } from '../../../../core/state/store.ts';
 import type { RowReader } from './row-seal.ts';
 import { historyFromRow } from './rows-read.ts';
 import { RowSet } from './row-set.ts';
+import type { OpenTasksLimit } from '../../../../core/limit/limit-spend.ts';
+import { limitReads } from './limit-statements.ts';
+import type { FoundRows, NeededCounter } from './limit-statements.ts';
 import { LOCK_ORDERS, SELECT_ORDERS } from './order-statements.ts';
 import { lockAgents, selectStops, stopFrom } from './stop-statements.ts';
 import type { StopQuery } from '../../../../core/task/stop.ts';
@@ -29,6 +32,9 @@ export interface NeededRows {
   readonly stopping?: readonly TaskKey[];
   /** Whether the orders are read, and locked. */
   readonly orders?: true;
+  /** Counters of limits over all tasks, and the limits of open tasks. */
+  readonly counters?: readonly NeededCounter[];
+  readonly openTasks?: readonly OpenTasksLimit[];
   /** Ids of tasks with allowed uses, whose idle time may be restarted. */
   readonly used?: readonly string[];
 }
@@ -83,7 +89,7 @@ interface LockedRows {
 export async function lockedRows(
   client: PoolClient,
   needs: readonly NeededRows[],
-  { taskIn, tokenIn, spentIn, orderIn }: RowReader,
+  reader: RowReader,
 ): Promise<LockedRows> {
   const keysOf = (name: 'tasks' | 'families' | 'uses' | 'stopping') => needs.flatMap((need) => need[name] ?? []);
   const textsOf = (name: 'tokens' | 'decisions' | 'used') => [...new Set(needs.flatMap((need) => need[name] ?? []))];
@@ -94,10 +100,15 @@ export async function lockedRows(
   const keys = columnsOf([...keysOf('tasks'), ...keysOf('families'), ...keysOf('uses')]);
   const [stops, stopping] = [needs.flatMap((need) => need.stops ?? []), keysOf('stopping')];
   const needsOrders = needs.some(({ orders }) => orders === true);
+  const ofLimits = limitReads(
+    needs.flatMap(({ counters }) => counters ?? []),
+    needs.flatMap(({ openTasks }) => openTasks ?? []),
+  );
   const readStops = isEmpty(stops) ? null : selectStops(stops);
   const reads: readonly (Statement | null)[] = [
     isEmpty(stops) && isEmpty(stopping) ? null : lockAgents(stopping, stops),
     ...(needsOrders ? [LOCK_ORDERS, SELECT_ORDERS] : []),
+    ...ofLimits.statements,
     { text: LOCK, values: [...keys, tokens, used] },
     { text: TASKS, values: [...keys, tokens] },
     isEmpty(families[0]) && isEmpty(used) ? null : { text: FAMILIES, values: [...families, used] },
@@ -113,8 +124,16 @@ export async function lockedRows(
   const sent = reads.filter((read) => read !== null);
   const results = await flight(client, [BEGIN, ...sent]);
   // What was not sent is found at the place of BEGIN, which has no rows.
-  const found = (text: string): readonly Readonly<Record<string, unknown>>[] =>
-    results[1 + sent.findIndex((read) => read.text === text)]?.rows ?? [];
+  const found: FoundRows = (text) => results[1 + sent.findIndex((read) => read.text === text)]?.rows ?? [];
+  const rows = loadedRows(found, reader);
+  ofLimits.load(rows.limits, found, reader.limitIn);
+  if (readStops !== null) for (const row of found(readStops.text)) rows.loadStop(stopFrom(row));
+  const { lost, now_ms: nowMs } = found(HEAD)[0] ?? {};
+  return { rows, lost: typeof lost === 'string' ? lost : null, databaseMs: Number(nowMs) };
+}
+
+/** The rows that statements found, but for stops and limits. */
+function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn }: RowReader): RowSet {
   const rows = new RowSet();
   for (const row of [...found(TASKS), ...found(FAMILIES)]) {
     const rooted = taskIn(row);
@@ -131,14 +150,12 @@ export async function lockedRows(
   for (const row of found(REMEMBERED))
     rows.loadRemembered({ kind: String(row['kind']), key: String(row['key']) }, Number(row['until_ms']));
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
-  if (readStops !== null) for (const row of found(readStops.text)) rows.loadStop(stopFrom(row));
   for (const row of found(SELECT_ORDERS.text)) {
     const order = orderIn(row);
     if (order !== null) rows.loadOrder(order);
   }
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
-  const { lost, now_ms: nowMs } = found(HEAD)[0] ?? {};
-  return { rows, lost: typeof lost === 'string' ? lost : null, databaseMs: Number(nowMs) };
+  return rows;
 }
 
 const isEmpty = (list: readonly unknown[]): boolean => list.length === 0;

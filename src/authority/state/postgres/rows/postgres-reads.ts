@@ -16,8 +16,11 @@ import type {
   WaitingRecord,
 } from '../../../../core/state/store.ts';
 import { sightingFrom, type SecretSighting } from '../../../../core/state/secret-sighting.ts';
+import { MAX_LIMIT_USES } from '../../../../core/state/limit-use.ts';
+import type { LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
 import type { Database } from '../database.ts';
 import { cardsOf } from './cards.ts';
+import { limitUseOf } from './limit-rows.ts';
 import type { RowReader } from './row-seal.ts';
 
 /** Most rows of a listing. */
@@ -111,6 +114,15 @@ export class PostgresReads {
     if (isStoreFailure(rows)) return rows;
     const atMs = rows[0]?.['restored_ms'] ?? null;
     return atMs === null ? null : Number(atMs);
+  }
+
+  /** `StoreReader.limitUses`. */
+  async limitUses({ limit, who }: LimitUseFilter): Promise<readonly LimitUse[] | StoreFailure> {
+    const sql = `SELECT * FROM remit.limit_counts WHERE ends_ms > $1 AND starts_ms <= $1
+      AND ($2::text IS NULL OR limit_id = $2) AND ($3::text IS NULL OR who = $3) ORDER BY used - given DESC LIMIT ${MAX_LIMIT_USES}`;
+    const rows = await this.#rows(sql, [this.#nowMs(), limit ?? null, who ?? null]);
+    if (isStoreFailure(rows)) return rows;
+    return rows.map((row) => limitUseOf(this.#reader.limitIn(row)));
   }
 
   /** `StoreReader.stopOf`. */

@@ -1,7 +1,10 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { counterText } from '../../../../core/limit/limit-spend.ts';
 import { taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
 import type { Order } from '../../../../core/order/order.ts';
 import type { TokenOfTask } from '../../../../core/state/store.ts';
+import { limitRowFrom } from './limit-rows.ts';
+import type { LimitRow } from './limit-rows.ts';
 import type { RootedTask, SpentRow } from './row-set.ts';
 import { orderFromRow, tokenFrom } from './rows-read.ts';
 
@@ -60,6 +63,19 @@ export class RowSeal {
     return this.#isAsWritten({ seal: row['given_seal'] }, this.ofGiven(read), what) ? read : { ...read, given: 0 };
   }
 
+  /** Of what was given back of a limit. */
+  ofLimitGiven({ counter, given }: LimitRow): string {
+    return this.#code(['limit given', counterText(counter), given]);
+  }
+
+  /** The counter of a row of `limit_counts`. What no authority has given back counts as taken. */
+  limitIn(row: Row): LimitRow {
+    const read = limitRowFrom(row);
+    if (read.given === 0) return read;
+    const what = `what was given back of limit ${read.counter.limit}`;
+    return this.#isAsWritten({ seal: row['given_seal'] }, this.ofLimitGiven(read), what) ? read : { ...read, given: 0 };
+  }
+
   ofOrder(order: Order): string {
     return this.#code(['order', JSON.stringify(order)]);
   }
@@ -104,15 +120,17 @@ export interface RowReader {
   readonly tokenIn: (row: Row) => TokenOfTask | null;
   readonly spentIn: (row: Row) => SpentRow;
   readonly orderIn: (row: Row) => Order | null;
+  readonly limitIn: (row: Row) => LimitRow;
 }
 
 /** The reader of a seal; without a seal, all rows count. */
 export const readerOf = (seal: RowSeal | null): RowReader =>
   seal === null
-    ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom, orderIn: orderFromRow }
+    ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom, orderIn: orderFromRow, limitIn: limitRowFrom }
     : {
         taskIn: (row) => seal.taskIn(row),
         tokenIn: (row) => seal.tokenIn(row),
         spentIn: (row) => seal.spentIn(row),
         orderIn: (row) => seal.orderIn(row),
+        limitIn: (row) => seal.limitIn(row),
       };

@@ -15,6 +15,8 @@ import type { Order } from '../../../../core/order/order.ts';
 import type { StateRows } from '../../../../core/state/writes/state-rows.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../../../../core/state/store.ts';
 import { keyText } from './key-text.ts';
+import type { LimitCounter } from '../../../../core/limit/limit-spend.ts';
+import { LimitRows } from './limit-rows.ts';
 import { OrderRows } from './order-rows.ts';
 import type { StopChange } from './stop-statements.ts';
 import { UndoLog } from './undo-log.ts';
@@ -78,6 +80,8 @@ export class RowSet implements StateRows {
   #clocks: Clocks = { wallMs: 0, floorMs: 0, monotonicMs: 0 };
   readonly #undo = new UndoLog();
   readonly #orders = new OrderRows(this.#undo, () => this.#announce(ORDERS_ROOT, 'orders'));
+
+  readonly limits = new LimitRows(this.#undo);
 
   loadTask(rooted: RootedTask): void {
     this.#tasks.set(keyText(rooted.task), rooted);
@@ -143,6 +147,7 @@ export class RowSet implements StateRows {
       settled: [...settled],
       remembered: valuesOf(this.#remembered, remembered),
       orders: this.#orders.changed(),
+      limits: this.limits.changed(),
       feed: [...feed],
       stops: this.#stopChanges,
       records: this.#records,
@@ -207,6 +212,7 @@ export class RowSet implements StateRows {
     const root = parentId === null ? task.id : this.#rootOf({ issuer, id: parentId }).id;
     this.#undo.set(this.#tasks, key, { task, root, revision: 0 });
     this.#undo.mark(this.#changed.newTasks, key);
+    this.limits.opened(task.agent, task.subject);
   }
 
   setTask(task: Task): void {
@@ -282,6 +288,14 @@ export class RowSet implements StateRows {
   readonly orders = (): readonly Order[] => this.#orders.all();
   readonly addOrder = (order: Order): void => this.#orders.set(order.id, order);
   readonly removeOrder = (id: string): void => this.#orders.set(id, null);
+
+  readonly limitUsed = (counter: LimitCounter): number => this.limits.used(counter);
+  readonly setLimitUsed = (counter: LimitCounter, used: number): void => this.limits.setUsed(counter, used);
+  readonly hasLimitValue = (counter: LimitCounter, digest: string): boolean => this.limits.has(counter, digest);
+  readonly addLimitValue = (counter: LimitCounter, digest: string): void => this.limits.add(counter, digest);
+  /** A task that a write of the same transaction ended still counts: a new one comes too early by that. */
+  readonly openTasks: StateRows['openTasks'] = (of) => this.limits.open(of);
+  readonly restoredAtMs = (): number | null => this.limits.restoredAtMs;
 
   /** `Store.rememberOnce`. */
   remember({ kind, key, untilMs }: Omit<Remembered, 'isNew'>): 'new' | 'seen' | StoreFailure {

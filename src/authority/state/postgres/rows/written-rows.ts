@@ -6,6 +6,7 @@ import type { Statement } from '../flight.ts';
 import type { Remembered, RootedTask, RowSet, SpentRow } from './row-set.ts';
 import type { RowSeal } from './row-seal.ts';
 import type { SettledPlace } from './settled-parts.ts';
+import { limitStatements } from './limit-statements.ts';
 import { orderStatements } from './order-statements.ts';
 import { stopStatements } from './stop-statements.ts';
 
@@ -53,8 +54,21 @@ export function statementsOf(
   rows: RowSet,
   { place, floorMs, seal }: { readonly place: SettledPlace; readonly floorMs: number; readonly seal: RowSeal | null },
 ): readonly Statement[] {
-  const { newTasks, tasks, newTokens, revoked, spent, histories, remembered, settled, stops, orders, feed, records } =
-    rows.changed();
+  const {
+    newTasks,
+    tasks,
+    newTokens,
+    revoked,
+    spent,
+    histories,
+    remembered,
+    settled,
+    stops,
+    orders,
+    limits,
+    feed,
+    records,
+  } = rows.changed();
   const taskRow = (rooted: RootedTask): object => taskRowOf({ ...rooted, revision: rooted.revision + 1 }, seal);
   const tokens = newTokens.map((token) => tokenRow(token, seal));
   const batches: readonly (readonly [text: string, rows: readonly object[]])[] = [
@@ -80,7 +94,7 @@ export function statementsOf(
   const statements: Statement[] = batches
     .filter(([, batch]) => batch.length > 0)
     .map(([text, batch]) => ({ text, values: [JSON.stringify(batch)] }));
-  statements.push(...stopStatements(stops), ...orderStatements(orders, seal));
+  statements.push(...stopStatements(stops), ...orderStatements(orders, seal), ...limitStatements(limits, seal));
   if (records.length > 0) statements.push(addingRecords(records));
   if (feed.length > 0) {
     const values = [feed.map(([root]) => root), feed.map(([, part]) => part === 'history'), feed.length, floorMs];

@@ -1,0 +1,295 @@
+import { expect, it } from '@jest/globals';
+import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
+import type { Limit } from '../../../../src/core/limit/limit.ts';
+import type { SettledUse } from '../../../../src/core/state/settling.ts';
+import { must } from '../../../builders/must.ts';
+import { agreeing } from '../../../builders/state-file.ts';
+import { issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
+import { describeEach } from './each-implementation.ts';
+
+const DAY = 86_400_000;
+const AGENT = taskNumber(1).agent;
+const who = JSON.stringify([AGENT]);
+const spend = (of: Partial<LimitSpend> = {}): LimitSpend => ({
+  kind: 'limit',
+  limit: 'payments-a-day',
+  measure: 'calls',
+  who,
+  windowMs: DAY,
+  amount: 1,
+  max: 3,
+  effect: 'deny',
+  ...of,
+});
+const digest = (value: string): string => Buffer.from(value.padEnd(32, '0')).toString('base64url').slice(0, 43);
+const distinct = (value: string, of: Partial<LimitSpend> = {}): LimitSpend =>
+  spend({ measure: 'distinct', max: 2, value: digest(value), ...of });
+const over = (used: number, of: Partial<LimitSpend> = {}, endsMs = DAY) => {
+  const { limit, measure, max } = spend(of);
+  return { problem: 'limit', over: { limit, measure, max, used, endsMs } };
+};
+
+const ofTask = (n: number, decisionId: string, spends: SettledUse['spends'] = [spend()]): SettledUse => ({
+  decisionId,
+  key: { issuer, id: taskNumber(n).id },
+  jtiDigest: `digest-${n}`,
+  agent: AGENT,
+  spends,
+});
+/** Of a caller without a task. */
+const alone = (decisionId: string, spends: SettledUse['spends'] = [spend()], by?: string): SettledUse => ({
+  decisionId,
+  key: null,
+  jtiDigest: '',
+  agent: AGENT,
+  spends,
+  ...(by === undefined ? {} : { by }),
+});
+
+describeEach('limits over all tasks', ({ open, place, outbox }) => {
+  let nowMs = 1_000;
+  const clock = agreeing(() => nowMs);
+
+  async function opened(file?: string) {
+    if (file === undefined) nowMs = 1_000;
+    const where = file ?? (await place());
+    const state = await open(where, clock);
+    if (file === undefined) {
+      for (const n of [1, 2]) {
+        must(await state.authority.insertTask(taskNumber(n), tokenNumber(n), []));
+      }
+    }
+    const used = async () =>
+      must(await state.authority.limitUses({})).map(({ measure, who: of, used: count }) => [measure, of, count]);
+    return { ...state, file: where, used };
+  }
+
+  it('counts over all tasks and credentials of an agent, each decision once, and never more than there is', async () => {
+    const { settling, used, close } = await opened();
+    expect(await settling.settle(ofTask(1, 'd-1'))).toBeNull();
+    expect(await settling.settle(ofTask(1, 'd-1'))).toBeNull();
+    expect(await settling.settle(alone('d-2'))).toBeNull();
+    expect(await Promise.all([settling.settle(ofTask(2, 'd-3')), settling.settle(ofTask(1, 'd-4'))])).toEqual([
+      null,
+      over(3),
+    ]);
+    expect(await settling.settle(alone('d-5'))).toEqual(over(3));
+    // Another key has a counter of its own.
+    expect(await settling.settle(alone('d-6', [spend({ who: '["x"]' })]))).toBeNull();
+    expect(await used()).toEqual([
+      ['calls', who, 3],
+      ['calls', '["x"]', 1],
+    ]);
+    await close();
+  });
+
+  it('takes budgets and limits together, or none of them', async () => {
+    const { settling, used, close } = await opened();
+    const both = (id: string, limit: number, of: Partial<LimitSpend> = {}) =>
+      settling.settle(ofTask(1, id, [{ kind: 'calls', limit }, spend(of), spend({ limit: 'other', max: 9, ...of })]));
+    expect(await both('d-1', 2)).toBeNull();
+    expect(await both('d-2', 1)).toMatchObject({ problem: 'exhausted' });
+    expect(await both('d-3', 2, { max: 1 })).toEqual(over(1, { max: 1 }));
+    expect(await used()).toEqual([
+      ['calls', who, 1],
+      ['calls', who, 1],
+    ]);
+    // The second call of the budget is still there.
+    expect(await both('d-4', 2)).toBeNull();
+    await close();
+  });
+
+  it('begins anew with each window by its own clock, and refills nothing by a restart or a clock that goes back', async () => {
+    const { settling, close, file } = await opened();
+    for (const id of ['d-1', 'd-2', 'd-3']) expect(await settling.settle(alone(id))).toBeNull();
+    await close();
+    const again = await opened(file);
+    expect(await again.settling.settle(alone('d-4'))).toEqual(over(3));
+    nowMs = DAY - 1;
+    expect(await again.settling.settle(alone('d-5'))).toEqual(over(3));
+    nowMs = DAY;
+    expect(await again.settling.settle(alone('d-6'))).toBeNull();
+    expect(await again.settling.settle(alone('d-7', [spend({ amount: 3 })]))).toEqual(over(1, {}, 2 * DAY));
+    await again.close();
+  });
+
+  it('sums amounts exactly, also where their sum is beyond exact numbers, and applies a new maximum to what was counted', async () => {
+    const { settling, close } = await opened();
+    const amount = (id: string, of: Partial<LimitSpend>) =>
+      settling.settle(alone(id, [spend({ measure: 'amount', ...of })]));
+    const MAX = Number.MAX_SAFE_INTEGER;
+    expect(await amount('d-1', { amount: MAX, max: MAX })).toBeNull();
+    expect(await amount('d-2', { amount: 2, max: MAX })).toMatchObject({ problem: 'limit', over: { used: MAX } });
+    expect(await amount('d-3', { amount: 0, max: 5 })).toBeNull();
+    expect(await amount('d-4', { amount: 1, max: 5 })).toMatchObject({ problem: 'limit', over: { used: MAX, max: 5 } });
+    expect(await settling.settle(alone('d-5', [spend({ measure: 'decimal', amount: 5, max: 5 })]))).toBeNull();
+    await close();
+  });
+
+  it('counts each different value once, and stores no more values than its maximum', async () => {
+    const { settling, used, close } = await opened();
+    const take = (id: string, value: string) => settling.settle(alone(id, [distinct(value)]));
+    expect([await take('d-1', 'a'), await take('d-2', 'a'), await take('d-3', 'b')]).toEqual([null, null, null]);
+    expect(await take('d-4', 'c')).toEqual(over(2, { measure: 'distinct', max: 2 }));
+    expect(await take('d-5', 'b')).toBeNull();
+    // A call with several readings brings several.
+    const two = [distinct('x', { limit: 'two' }), distinct('y', { limit: 'two' }), distinct('x', { limit: 'two' })];
+    expect(await settling.settle(alone('d-6', two))).toBeNull();
+    expect(await used()).toEqual([
+      ['distinct', who, 2],
+      ['distinct', who, 2],
+    ]);
+    await close();
+  });
+
+  it('gives back what was not sent: once, to who took it, within its window', async () => {
+    const { settling, used, close } = await opened();
+    const one = 'spiffe://acme.test/one';
+    const spends = [spend({ amount: 2 }), distinct('a'), spend({ limit: 'a-minute', windowMs: 60_000 })];
+    expect(await settling.settle(alone('d-1', spends, one))).toBeNull();
+    expect(await settling.giveBack(alone('d-1', spends, 'spiffe://acme.test/two'))).toBe(false);
+    expect(await settling.giveBack(alone('d-1', spends))).toBe(false);
+    expect(await settling.giveBack(alone('d-1', [spend({ amount: 3 })], one))).toBe(false);
+    nowMs = 61_000;
+    // The minute is over, the day is not.
+    expect(await settling.giveBack(alone('d-1', spends, one))).toBe(true);
+    expect(await settling.giveBack(alone('d-1', spends, one))).toBe(false);
+    expect(await used()).toEqual([
+      ['distinct', who, 1],
+      ['calls', who, 0],
+    ]);
+    expect(await settling.settle(alone('d-2', [spend({ amount: 3 })]))).toBeNull();
+    nowMs = DAY;
+    expect(await settling.giveBack(alone('d-2', [spend({ amount: 3 })]))).toBe(false);
+    await close();
+  });
+
+  it('gives back budgets of a task also when the window is over', async () => {
+    const { settling, close } = await opened();
+    const spends = [{ kind: 'calls', limit: 1 } as const, spend({ limit: 'a-minute', windowMs: 60_000 })];
+    expect(await settling.settle(ofTask(1, 'd-1', spends))).toBeNull();
+    nowMs = 61_000;
+    expect(await settling.giveBack(ofTask(1, 'd-1', spends))).toBe(true);
+    expect(await settling.settle(ofTask(1, 'd-2', spends))).toBeNull();
+    await close();
+  });
+
+  it('lends of a counter ahead, less as it comes near, and gives back what is left', async () => {
+    const { settling, used, close } = await opened();
+    const spends = [spend({ max: 100 }), distinct('a')];
+    expect(await settling.settle({ ...alone('d-1', spends), ahead: [50, 50] })).toEqual({ lent: [12, 0] });
+    const share = [spend({ max: 100, amount: 13 }), distinct('a')];
+    expect(await settling.giveBack({ ...alone('d-1', share), left: [5, 0] })).toBe(true);
+    expect(await used()).toEqual([
+      ['calls', who, 8],
+      ['distinct', who, 1],
+    ]);
+    await close();
+  });
+
+  it('suspends the task in the transaction that refuses, and the agent cannot resume it', async () => {
+    const { authority, settling, close } = await opened();
+    const spends = [spend({ effect: 'suspend', max: 1 })];
+    expect(await settling.settle(ofTask(1, 'd-1', spends))).toBeNull();
+    expect(await settling.settle(ofTask(1, 'd-2', spends))).toMatchObject({ problem: 'limit' });
+    expect(await authority.taskOf(issuer, taskNumber(1).id)).toMatchObject({
+      state: 'suspended',
+      cause: { code: 'limit.exceeded', note: 'limit `payments-a-day` is used up' },
+    });
+    expect(await authority.taskOf(issuer, taskNumber(2).id)).toMatchObject({ state: 'active' });
+    expect(await settling.settle(ofTask(1, 'd-3', spends))).toBe('ended');
+    expect(await settling.settle(alone('d-4', spends))).toMatchObject({ problem: 'limit' });
+    await close();
+  });
+
+  it('stops the agent in the transaction that refuses, once, with a record', async () => {
+    const { authority, settling, file, close } = await opened();
+    const spends = [spend({ effect: 'stop', max: 1 })];
+    expect(await settling.settle(alone('d-1', spends))).toBeNull();
+    for (const id of ['d-2', 'd-3', 'd-3'])
+      expect(await settling.settle(alone(id, spends))).toMatchObject(over(1, { max: 1 }));
+    const stops = must(await authority.ordersInForce()).list;
+    expect(stops).toMatchObject([
+      { of: 'stop', kind: 'agent', what: AGENT, by: 'remit', because: 'limit payments-a-day', untilMs: null },
+    ]);
+    expect((await outbox(file)).map(({ event, cause }) => [event, cause])).toEqual([['order-made', 'limit.exceeded']]);
+    // Lifted, a decision that is sent again does not bring it back.
+    await authority.liftOrder(stops[0]?.id ?? '', []);
+    expect(await settling.settle(alone('d-2', spends))).toMatchObject({ problem: 'limit' });
+    expect(must(await authority.ordersInForce()).list).toEqual([]);
+    // A text that is a pattern stops nobody.
+    const hostile = { ...alone('d-9', spends), agent: 'spiffe://acme.test/*' };
+    expect(await settling.settle(hostile)).toMatchObject({ problem: 'limit' });
+    expect(must(await authority.ordersInForce()).list).toEqual([]);
+    await close();
+  });
+
+  it('bounds the tasks that are declared in a window, and those that are open', async () => {
+    const { authority, close } = await opened();
+    const agents: Limit['agents'] = ['spiffe://acme.test/ns/agents/*'];
+    const declare = (
+      n: number,
+      limits: { readonly tasks?: number; readonly open?: number; readonly agent?: string | null },
+    ) =>
+      authority.insertTask(taskNumber(n, { deadlineMs: 10 * DAY }), tokenNumber(n), [], {
+        tasks: [],
+        limits: {
+          spends: limits.tasks === undefined ? [] : [spend({ measure: 'tasks', max: limits.tasks })],
+          open:
+            limits.open === undefined
+              ? []
+              : [
+                  {
+                    limit: 'open',
+                    who,
+                    max: limits.open,
+                    effect: 'deny',
+                    agents,
+                    agent: limits.agent ?? null,
+                    subject: null,
+                  },
+                ],
+        },
+      });
+    expect(await Promise.all([declare(3, { tasks: 2 }), declare(4, { tasks: 2 }), declare(5, { tasks: 2 })])).toEqual([
+      null,
+      null,
+      over(2, { measure: 'tasks', max: 2 }),
+    ]);
+    expect(await authority.taskOf(issuer, taskNumber(5).id)).toBeUndefined();
+    // Four are open.
+    expect(await Promise.all([declare(6, { open: 5 }), declare(7, { open: 5 })])).toEqual([
+      null,
+      { problem: 'limit', over: { limit: 'open', measure: 'openTasks', max: 5, used: 5, endsMs: null } },
+    ]);
+    expect(await declare(8, { open: 5, agent: 'spiffe://acme.test/ns/agents/sa/other' })).toBeNull();
+    await close();
+  });
+
+  it('refuses what cannot be counted', async () => {
+    const { settling, close } = await opened();
+    for (const wrong of [
+      spend({ amount: 1.5 }),
+      spend({ amount: -1 }),
+      spend({ windowMs: 1 }),
+      spend({ who: 'x'.repeat(4_097) }),
+      spend({ limit: '' }),
+      spend({ value: digest('a') }),
+      distinct('a', { amount: 2 }),
+      distinct('a', { max: 10_001 }),
+      distinct('a', { value: 'short' }),
+    ])
+      expect([wrong, await settling.settle(alone('d-1', [wrong]))]).toMatchObject([wrong, { code: 'refused' }]);
+    await close();
+  });
+
+  it('forgets windows once they have been over for a day', async () => {
+    const { authority, settling, used, close } = await opened();
+    expect(await settling.settle(alone('d-1', [spend(), distinct('a')]))).toBeNull();
+    nowMs = 2 * DAY + 1;
+    for (let isMore = true; isMore;) ({ isMore } = must(await authority.prune(DAY)));
+    nowMs = 1_000;
+    expect((await used()).length).toBeLessThanOrEqual(2);
+    await close();
+  });
+});
