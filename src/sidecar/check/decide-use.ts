@@ -12,6 +12,7 @@ import { recordToSend, unrecorded } from './sent-record.ts';
 import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
 import { enforce } from '../../core/decide/enforce.ts';
+import type { Limit } from '../../core/limit/limit.ts';
 import { shownCheck } from '../../core/decide/decided-check.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
 import type { Decision, Deny } from '../../core/decision/decision.ts';
@@ -52,7 +53,7 @@ function decideCheck(services: DecidingServices, read: ReadCheck): DecidedUse | 
 function goOn(services: DecidingServices, decided: DecidedUse): DecidedUse | Promise<DecidedUse> {
   const { read } = decided;
   shareUse(services, decided, rememberPlace(services, decided));
-  const toSettle = useToSettle(decided.check, (facts) => isCurrentEnough(services, read, facts));
+  const toSettle = useToSettle(decided.check, settlingRules(services, read));
   const final = toSettle === null ? keepUse(services, decided) : settleOrDeny(services, decided, toSettle);
   return 'then' in final ? final.then((one) => finish(services, one)) : finish(services, final);
 }
@@ -82,19 +83,7 @@ const settleOrDeny = (
   decided: DecidedUse,
   toSettle: UseToSettle | Deny,
 ): DecidedUse | Promise<DecidedUse> =>
-  isDeny(toSettle)
-    ? withDecision(services, toSettle, decided)
-    : (settleNow(services, decided, toSettle) ?? settleUse(services, decided, toSettle));
-
-/** Settles a use from shares of this process. INVARIANT: in the turn in which it was decided; `null` if it must be settled by the state. */
-function settleNow(services: DecidingServices, decided: DecidedUse, { use }: UseToSettle): DecidedUse | null {
-  if (use.entry !== undefined || recordToSend(services, decided) !== null) return null;
-  if (services.settling.settleNow?.(use) !== true) return null;
-  return withDecision(services, decided.check.decision, {
-    ...decided,
-    taken: { ...unsentUseOf(use), isOfShare: true },
-  });
-}
+  isDeny(toSettle) ? withDecision(services, toSettle, decided) : settleUse(services, decided, toSettle);
 
 /**
  * Settles a use. If the history of its task changed after the decision, the use is decided again by the new history. A change means that another
@@ -106,7 +95,7 @@ async function settleUse(services: DecidingServices, decided: DecidedUse, toSett
     const settled = await settleOnce(services, current.decided, current.toSettle);
     if (settled !== 'history-changed') return settled;
     const again = decideNow(services, decided.read, decided.use);
-    const toSettleAgain = useToSettle(again.check, (facts) => isCurrentEnough(services, decided.read, facts));
+    const toSettleAgain = useToSettle(again.check, settlingRules(services, decided.read));
     if (toSettleAgain === null || isDeny(toSettleAgain))
       return withDecision(services, toSettleAgain ?? again.check.decision, again);
     current = { decided: again, toSettle: toSettleAgain };
@@ -122,7 +111,11 @@ async function settleOnce(
 ): Promise<DecidedUse | 'history-changed'> {
   const record = recordToSend(services, decided);
   if (record !== null && isDeny(record)) return withDecision(services, record, decided);
-  const settled = await settle(services, { token, use: record === null ? use : { ...use, record } });
+  const settled = await settle(
+    services,
+    { token, use: record === null ? use : { ...use, record } },
+    limitsIn(decided.read),
+  );
   if (settled === 'history-changed') return settled;
   const problem = settled !== null && 'unknown' in settled ? settled.unknown : null;
   const refusal = settled !== null && isDeny(settled) ? settled : null;
@@ -134,10 +127,18 @@ async function settleOnce(
   return { ...withDecision(services, done.check.decision, done), sent: { record, problem } };
 }
 
+/** The limits over all tasks of the policy set that decided. */
+const limitsIn = ({ policies }: ReadCheck): readonly Limit[] => (isDeny(policies) ? [] : policies.limits);
+
+const settlingRules = (services: DecidingServices, read: ReadCheck): Parameters<typeof useToSettle>[1] => ({
+  isCurrent: (facts) => isCurrentEnough(services, read, facts),
+  limits: limitsIn(read),
+});
+
 /** What a use takes, without its record. */
 const unsentUseOf = ({ decisionId, key, jtiDigest, spends }: SettledUse): UnsentUse => ({
   decisionId,
-  key: { issuer: key.issuer, id: key.id },
+  key: key === null ? null : { issuer: key.issuer, id: key.id },
   jtiDigest,
   spends,
 });

@@ -32,7 +32,7 @@ export function replayedWhileObserved(
   if (isSettledOrLate(decision) || !isForSingleUse(token, facts)) return null;
   const key = { issuer: token.issuer, id: token.taskId };
   const use = { decisionId, key, jtiDigest: jtiDigestOf(token.tokenId), spends: ASKING };
-  return settle(services, { token, use }).then((settled) =>
+  return settle(services, { token, use }, []).then((settled) =>
     settled !== null && isDeny(settled) && holdsWhileObserved(settled) ? settled : null,
   );
 }

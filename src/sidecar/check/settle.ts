@@ -4,6 +4,8 @@ import { allReadings } from '../../core/action/http/http.ts';
 import { TEN_THOUSANDTHS } from '../../core/action/budget/decimal.ts';
 import type { Action } from '../../core/action/http/http.ts';
 import { coveringDetail } from '../../core/action/intent-scope.ts';
+import { exceededFacts, limitSpends } from '../../core/limit/limit-spends.ts';
+import type { Limit } from '../../core/limit/limit.ts';
 import type { CheckServices } from './services.ts';
 import { currentProblem } from './task-facts.ts';
 import type { DecidedCheck } from '../../core/decide/decided-check.ts';
@@ -17,35 +19,59 @@ import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { stateUnavailable } from '../../core/decision/unavailable.ts';
 import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse } from '../../core/state/settling.ts';
-import type { ExceededBudget } from '../../core/state/spend.ts';
+import type { ExceededBudget, Spend } from '../../core/state/spend.ts';
 import { historyWith } from '../../core/task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../../core/task/history.ts';
 import type { TaskToken } from '../../core/token/claims.ts';
 
-/** What an allowed use takes from its task, and the token it is used with. */
+/** What an allowed use takes, and the token it is used with; `null` for a credential without a task. */
 export interface UseToSettle {
   readonly use: SettledUse;
-  readonly token: TaskToken;
+  readonly token: TaskToken | null;
 }
 
-/**
- * What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` if the amount cannot be counted.
- * @param isCurrent whether a use that takes nothing needs no settlement
- */
+/** By what it is judged what a use takes. */
+interface SettlingRules {
+  /** Whether a use that takes nothing needs no settlement. */
+  readonly isCurrent: (facts: CallFacts) => boolean;
+  /** The limits over all tasks of the policy set that decided. */
+  readonly limits: readonly Limit[];
+}
+
+/** What a use takes: `null` for a denial and for a use that takes nothing; a `Deny` if the amount cannot be counted. */
 export function useToSettle(
-  { decision, decisionId, facts }: DecidedCheck,
-  isCurrent: (facts: CallFacts) => boolean,
+  check: DecidedCheck,
+  { isCurrent, limits: inForce }: SettlingRules,
 ): UseToSettle | null | Deny {
+  const { decision, decisionId, facts } = check;
   const token = taskTokenOf(facts);
-  if (isDeny(decision) || token === null || isDeny(facts.action)) return null;
-  const spends = spentBy(facts.action, token, facts.nowMs);
-  if (isDeny(spends)) return spends;
+  // Of a call that passes only because it is observed nothing was allowed.
+  if (isDeny(decision) || decision.observed !== null || isDeny(facts.action)) return null;
+  const limits = limitsOf(check, inForce);
+  if (isDeny(limits)) return limits;
+  if (token === null)
+    return limits === null ? null : { token, use: { decisionId, key: null, jtiDigest: '', ...limits } };
+  const budgets = spentBy(facts.action, token, facts.nowMs);
+  if (isDeny(budgets)) return budgets;
+  const spends: readonly Spend[] = limits === null ? budgets : [...budgets, ...limits.spends];
   const added = entryOf(facts.history, facts.action);
   if (spends.length === 0 && added === undefined && isCurrent(facts)) return null;
   const entry = added ?? (isCurrent(facts) ? undefined : { version: facts.history.version, action: '', labels: [] });
   const key = { issuer: token.issuer, id: token.taskId };
-  const use = { decisionId, key, jtiDigest: jtiDigestOf(token.tokenId), spends };
+  const use = { decisionId, key, jtiDigest: jtiDigestOf(token.tokenId), ...limits, spends };
   return { token, use: entry === undefined ? use : { ...use, entry } };
+}
+
+/** What the call of a verified caller takes from limits over all tasks, whatever its credential; `null` if no limit concerns it. */
+function limitsOf(
+  { facts: { action, caller, credential }, mode }: DecidedCheck,
+  limits: readonly Limit[],
+): Pick<SettledUse, 'agent' | 'spends'> | null | Deny {
+  if (limits.length === 0 || isDeny(action) || isDeny(caller) || isDeny(credential)) return null;
+  const user = credential.kind === 'workload-identity' ? caller.id : credential.subject;
+  const spends = limitSpends(limits, { agent: caller.id, user, action, isObserved: mode !== undefined });
+  if (isDeny(spends)) return spends;
+  return spends.length === 0 ? null : { agent: caller.id, spends };
 }
 
 /** What a use spends, whichever of its readings is meant. */
@@ -80,13 +106,18 @@ export type Settled = null | 'history-changed' | Deny | { readonly unknown: Deny
 export async function settle(
   services: Pick<CheckServices, 'settling' | 'states' | 'keys'>,
   { use, token }: UseToSettle,
+  limits: readonly Limit[],
 ): Promise<Settled> {
   const settlement = await services.settling.settle(use);
   if (isSettlement(settlement)) return null;
   if (settlement === 'history-changed') return settlement;
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
-  if (settlement === 'ended') return currentProblem(services, token) ?? endedMeanwhile;
+  if (settlement === 'ended') return (token === null ? null : currentProblem(services, token)) ?? endedMeanwhile;
   if (typeof settlement === 'string') return refusals[settlement];
+  if (settlement.problem === 'limit') {
+    const limit = exceededFacts(settlement.over, limits);
+    return deny('limit.exceeded', `limit \`${limit.id}\` has too little left`, { clientFacts: { limit } });
+  }
   const clientFacts = settlement.budget === null ? {} : { clientFacts: { budget: inOwnUnit(settlement.budget) } };
   return deny('task.exhausted', 'the use takes more than the constraint has left', clientFacts);
 }

@@ -75,11 +75,20 @@ export function denialBody(
  * @see https://a2a-protocol.org/latest/specification/, HTTP+JSON error handling
  */
 function rpcStatus({ httpStatus, grpcStatus }: Reason, { message, data }: Content): object {
-  const { argument, budget, ...texts } = data;
+  const { argument, budget, limit, ...texts } = data;
   const metadata = {
     ...texts,
     ...(argument === undefined ? {} : { argument: argument.name, expected: argument.expected }),
     ...(budget === undefined ? {} : { limit: String(budget.limit), used: String(budget.used) }),
+    ...(limit === undefined
+      ? {}
+      : {
+          limitId: limit.id,
+          counts: limit.counts,
+          limit: String(limit.max),
+          used: String(limit.used),
+          ends: limit.ends,
+        }),
   };
   const info = {
     '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
@@ -128,8 +137,8 @@ function contentOf(answer: Answer, decision: Deny, helpUrl: string | null): Cont
   const details = bounded(answer.clientFacts ?? {});
   const advice = decision.advice === null ? null : cut(decision.advice, MAX_TEXT_CHARS);
   const help = plain(helpUrl);
-  const isTooMuch = decision.reason === 'task.exhausted' && hasLeft(details);
-  const text = isTooMuch ? 'the call takes more than the budget of the task has' : reason.text;
+  const isTooMuch = TOO_MUCH.has(decision.reason) && hasLeft(details);
+  const text = isTooMuch ? (TOO_MUCH.get(decision.reason) ?? reason.text) : reason.text;
   const next = isTooMuch ? 'change_arguments' : reason.next;
   return {
     message: `${text}${inWords(details)}. ${advice ?? nextSteps[next]}`,
@@ -145,26 +154,42 @@ function contentOf(answer: Answer, decision: Deny, helpUrl: string | null): Cont
   };
 }
 
-const bounded = ({ action, argument, budget, nearest }: DenialFacts): DenialFacts => ({
+/** What is said in place of the reason's text if a smaller call has room. */
+const TOO_MUCH: ReadonlyMap<ReasonCode, string> = new Map<ReasonCode, string>([
+  ['task.exhausted', 'the call takes more than the budget of the task has'],
+  ['limit.exceeded', 'the call takes more than a limit over all tasks has'],
+]);
+
+const bounded = ({ action, argument, budget, limit, nearest }: DenialFacts): DenialFacts => ({
   ...(action === undefined ? {} : { action: cut(action, MAX_FACT_CHARS) }),
   ...(argument === undefined
     ? {}
     : { argument: { name: cut(argument.name, MAX_FACT_CHARS), expected: cut(argument.expected, MAX_FACT_CHARS) } }),
   ...(budget === undefined ? {} : { budget }),
+  ...(limit === undefined
+    ? {}
+    : { limit: { ...limit, id: cut(limit.id, MAX_FACT_CHARS), counts: cut(limit.counts, MAX_FACT_CHARS) } }),
   ...(nearest === undefined ? {} : { nearest: cut(nearest, MAX_FACT_CHARS) }),
 });
 
-/** Whether a call that takes less has room in its budget. */
-const hasLeft = ({ budget }: DenialFacts): boolean => budget !== undefined && budget.used < budget.limit;
+/** Whether a call that takes less has room in its budget, or in the limit. */
+const hasLeft = ({ budget, limit }: DenialFacts): boolean =>
+  limit === undefined
+    ? budget !== undefined && budget.used < budget.limit
+    : limit.used < limit.max && limit.counts.startsWith('amount');
 
 const cut = (text: string, chars: number): string => text.slice(0, chars).toWellFormed();
 
 /** The facts that help to mend the call, as the end of a sentence: frameworks show a model the message alone. */
-function inWords({ argument, budget, nearest }: DenialFacts): string {
+function inWords({ argument, budget, limit: over, nearest }: DenialFacts): string {
   if (argument !== undefined) return `: \`${argument.name}\` must be ${argument.expected}`;
   if (budget !== undefined) {
     const { limit, used } = budget;
     return used < limit ? `: ${difference(limit, used)} left of ${limit}` : `: ${used} of ${limit} are used`;
+  }
+  if (over !== undefined) {
+    const { counts, ends, id, max, used } = over;
+    return `: ${used} of ${max} (${counts}) of \`${id}\` are used until ${ends}`;
   }
   return nearest === undefined ? '' : `: the most similar is \`${nearest}\``;
 }

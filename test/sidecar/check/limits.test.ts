@@ -1,0 +1,244 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { HttpCall } from '../../../src/core/action/http/call.ts';
+import { isDeny } from '../../../src/core/decision/decision.ts';
+import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
+import type { ObserveEntry } from '../../../src/core/policy/enforcement.ts';
+import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
+import { Fault } from '../../../src/core/runtime/collections/map-isolated.ts';
+import { Reports } from '../../../src/core/state/reports.ts';
+import type { Store } from '../../../src/core/state/store.ts';
+import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
+import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
+import { defaultProofRules } from '../../../src/core/token/proof/proof.ts';
+import { TokenCache } from '../../../src/core/token/token-cache.ts';
+import { TokenUses } from '../../../src/core/token/uses.ts';
+import type { Answer } from '../../../src/sidecar/check/answer.ts';
+import { checksWith } from '../../../src/sidecar/check/check.ts';
+import type { CheckServices } from '../../../src/sidecar/check/services.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
+import { httpCall } from '../../builders/http-call.ts';
+import { must } from '../../builders/must.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustTrustDomain } from '../../builders/spiffe-id.ts';
+import { mustOpen } from '../../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../../builders/tokens.ts';
+import { HeldTimers } from '../../core/identity/held-timers.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const key = es256Key();
+const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };
+const WINDOW = 86_400_000;
+const ends = new Date((Math.floor(nowMs / WINDOW) + 1) * WINDOW).toISOString().replace('.000Z', 'Z');
+
+const LIMITS = `
+limits:
+  - id: lists
+    agents: ['spiffe://acme.test/ns/agents/*']
+    actions: [payments.list]
+    per: [agent]
+    window: 1d
+    calls: 3
+  - id: paid
+    agents: ['*']
+    actions: [payments.create]
+    per: [user, server]
+    window: 1d
+    amount: { argument: amount, limit: 100, currency: { argument: currency, value: EUR } }
+  - id: payees
+    agents: ['*']
+    actions: [payments.create]
+    per: []
+    window: 1h
+    distinct: { argument: currency, limit: 1 }
+`;
+
+let policies: PolicySet;
+let store: Store;
+let ledger: LedgerWriter;
+
+beforeAll(async () => {
+  const all = 'accepts: [task-token, workload-identity]';
+  const catalog = exampleCatalog
+    .replace('path: /v1/payments, risk: low', `path: /v1/payments, risk: low, ${all}`)
+    .replace('path: /v1/payments\n        risk: high\n', `path: /v1/payments\n        risk: medium\n        ${all}\n`);
+  const permit = '@id("all") permit (principal, action, resource);';
+  policies = await mustLoad(folderWith(permit, { catalog, limits: LIMITS }));
+});
+beforeEach(() => {
+  store = mustOpen(join(folder(), 'state.db'), { nowMs: ports.nowMs });
+  for (const n of [1, 2]) {
+    const task = taskNumber(n, { ...taskTimes, id: idOf(n), issuer });
+    must(
+      store.insertTask(task, { ...tokenNumber(n), jtiDigest: jtiDigestOf(jtiOf(n)), expiresAtMs: nowMs + 290_000 }, []),
+    );
+  }
+  ledger = new LedgerWriter(store);
+});
+afterEach(async () => {
+  await ledger.close();
+  store.close();
+});
+
+const taskTimes = { deadlineMs: nowMs + 600_000, createdAtMs: nowMs - 10_000 };
+const idOf = (n: number): string => `${soundClaims.txn.slice(0, -1)}${n}`;
+const jtiOf = (n: number): string => `${soundClaims.jti.slice(0, -1)}${n}`;
+
+const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
+  ports,
+  identity: {
+    mode: 'peer',
+    trustDomains: new Set([mustTrustDomain('acme.test')]),
+    proxyIds: [],
+    forwarders: new Set(),
+  },
+  binding: 'spiffe-id',
+  onBindingViolation: 'revoke-token',
+  maxTokenSeconds: 900,
+  clockSkewSeconds: 5,
+  externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
+  keys: ringOf([key]),
+  verified: new TokenCache({ tokens: 10, signatures: 10 }),
+  proofs: {
+    externalUrl: null,
+    rules: defaultProofRules,
+    memory: new ProofMemory({ pastSeconds: defaultProofRules.pastSeconds, startedAtMs: nowMs }),
+  },
+  policies: () => policies,
+  states: directAuthority(store).states,
+  settling: directAuthority(store).settling,
+  sidecar: null,
+  digestOf: (secret) => store.digestOf(secret),
+  reports: new Reports(directAuthority(store), { after: new HeldTimers().after, log: () => undefined }),
+  uses: new TokenUses(10),
+  ledger,
+  spans: null,
+  transactionToken: null,
+  denialDetails: 'verified',
+  resourceMetadataUrl: () => null,
+  outcomes: { answered: () => undefined, decided: () => undefined },
+  onChecked: () => undefined,
+  ...over,
+});
+
+/** A call with the token of a task; `null` shows the identity alone. */
+function callOf(task: number | null, body: object | null = null): HttpCall {
+  const actions = ['payments.list', 'payments.create'];
+  const headers = new Map<string, readonly string[]>(body === null ? [] : [['content-type', ['application/json']]]);
+  if (task !== null) {
+    const token = mint(key, {
+      txn: idOf(task),
+      jti: jtiOf(task),
+      authorization_details: [{ type: 'urn:remit:task', locations: [audience], actions }],
+      cnf: { 'x5t#S256': 'c'.repeat(43) },
+    });
+    headers.set('authorization', [`Bearer ${token}`]);
+  }
+  const text = body === null ? null : Buffer.from(JSON.stringify(body));
+  return httpCall({ method: body === null ? 'GET' : 'POST', path: '/v1/payments', headers, body: text });
+}
+
+const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
+
+async function answersTo(
+  services: CheckServices,
+  calls: readonly HttpCall[],
+  principal = agent,
+): Promise<readonly Answer[]> {
+  const checks = checksWith(services);
+  const asked = calls.map((call) => ({
+    facts: { peer: { principal, certificate: '', xfcc: [] }, call, ...quiet },
+    call: { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null },
+  }));
+  const answers = checks.answers(asked).map((answer) => {
+    if (answer instanceof Fault) throw answer.error;
+    return answer;
+  });
+  checks.afterwards();
+  return Promise.all(answers.map(async (answer) => answer));
+}
+
+const words = (answers: readonly Answer[]) =>
+  answers.map(({ decision }) => (isDeny(decision) ? decision.reason : decision.kind));
+
+const pay = (task: number | null, amount: unknown, currency: unknown = 'EUR') => callOf(task, { amount, currency });
+
+describe('limits over all tasks, at a check', () => {
+  it('count every credential of a caller, over all its tasks', async () => {
+    const services = servicesWith();
+    const answers = await answersTo(services, [callOf(1), callOf(null), callOf(2), callOf(1), callOf(null), callOf(2)]);
+    expect(words(answers)).toEqual(['allow', 'allow', 'allow', 'limit.exceeded', 'limit.exceeded', 'limit.exceeded']);
+    // Another agent has a counter of its own.
+    const other = 'spiffe://acme.test/ns/agents/sa/other';
+    expect(words(await answersTo(services, [callOf(null)], other))).toEqual(['allow']);
+  });
+
+  it('tell a verified caller which limit, what it counts, and when its window ends', async () => {
+    const services = servicesWith();
+    await answersTo(services, [callOf(1), callOf(1), callOf(1)]);
+    const [answer] = await answersTo(services, [callOf(2)]);
+    expect(answer).toMatchObject({
+      decision: { reason: 'limit.exceeded' },
+      clientFacts: { limit: { id: 'lists', counts: 'calls', max: 3, used: 3, ends } },
+    });
+    const untold = servicesWith({ denialDetails: 'none' });
+    expect((await answersTo(untold, [callOf(2)]))[0]).not.toHaveProperty('clientFacts');
+  });
+
+  it('sum amounts of one currency, and let no other pass by', async () => {
+    const services = servicesWith();
+    expect(words(await answersTo(services, [pay(1, 60), pay(2, 41), pay(null, 40)]))).toEqual([
+      'allow',
+      'limit.exceeded',
+      'allow',
+    ]);
+    expect((await answersTo(services, [pay(1, 1)]))[0]).toMatchObject({
+      clientFacts: { limit: { id: 'paid', counts: 'amount EUR', max: 100, used: 100 } },
+    });
+    for (const wrong of [pay(1, 1, 'USD'), callOf(1, { amount: 1 }), pay(1, -1)])
+      expect(words(await answersTo(services, [wrong]))).toEqual(['action.arguments']);
+  });
+
+  it('take nothing of a call that is denied, and give back nothing else', async () => {
+    const services = servicesWith();
+    await answersTo(services, [pay(1, 60)]);
+    expect(words(await answersTo(services, [pay(1, 99), pay(1, 'x'), pay(1, 40)]))).toEqual([
+      'limit.exceeded',
+      'action.arguments',
+      'allow',
+    ]);
+    expect(must(store.limitUses({ limit: 'paid' }))).toMatchObject([
+      { who: JSON.stringify([agent, 'payments']), used: 100 },
+    ]);
+  });
+
+  it('are counted while a call is observed, which passes, and suspends and stops nothing', async () => {
+    const entry: ObserveEntry = {
+      id: 'watched',
+      agents: [agent],
+      servers: ['payments'],
+      untilMs: nowMs + 1_000_000,
+      owner: 'us',
+      because: 'CHG-1',
+      place: { file: 'enforcement.yaml', line: 2, column: 5 },
+    };
+    const stopping = policies.limits.map((limit) => ({ ...limit, effect: 'stop' as const }));
+    const observed = { ...policies, limits: stopping, observed: [entry] };
+    const services = servicesWith({ policies: () => observed });
+    const answers = await answersTo(services, [callOf(1), callOf(1), callOf(1), callOf(1)]);
+    expect(words(answers)).toEqual(['allow', 'allow', 'allow', 'allow']);
+    expect(answers[3]?.decision).toMatchObject({ observed: { reason: 'limit.exceeded' } });
+    expect(must(store.limitUses({ limit: 'lists' }))).toMatchObject([{ used: 3 }]);
+    expect(must(store.ordersInForce()).list).toEqual([]);
+    // The same, enforced.
+    const enforced = servicesWith({ policies: () => ({ ...policies, limits: stopping }) });
+    expect(words(await answersTo(enforced, [callOf(1)]))).toEqual(['limit.exceeded']);
+    expect(must(store.ordersInForce()).list).toMatchObject([{ kind: 'agent', what: agent, because: 'limit lists' }]);
+    expect(words(await answersTo(enforced, [callOf(null)]))).toEqual(['stopped.agent']);
+  });
+});
