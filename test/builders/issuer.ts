@@ -21,6 +21,8 @@ export type IssuerChange = Partial<Omit<IssuerParts, 'settings' | 'policies'>> &
   readonly catalog?: Catalog | Deny;
   /** Decides. Default by the set. */
   readonly grant?: (question: Question) => Decision;
+  /** The limits over all tasks. Default those of the set. */
+  readonly taskLimits?: PolicySet['limits'];
 };
 
 /** What an issuer is made with: a state file, a policy set and keys; told of problems, a line each. */
@@ -39,6 +41,7 @@ export function issuerServices(
     settings = {},
     catalog = set.catalog,
     grant = (question) => authorize(set, question),
+    taskLimits = set.limits,
     ...change
   }: IssuerChange = {},
 ): IssuerParts {
@@ -72,7 +75,14 @@ export function issuerServices(
     policies: () =>
       isDeny(catalog)
         ? catalog
-        : { catalog, hash: set.hash, grant, preview: grant, everyUseDenied: (uses) => everyUseDenied(set, uses) },
+        : {
+            catalog,
+            hash: set.hash,
+            grant,
+            preview: grant,
+            limits: taskLimits,
+            everyUseDenied: (uses) => everyUseDenied(set, uses),
+          },
     tracer: { start: () => ({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), end: () => undefined }) },
     ...change,
   };

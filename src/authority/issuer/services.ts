@@ -4,6 +4,7 @@ import type { Decision, Deny } from '../../core/decision/decision.ts';
 import type { IntendedUses } from '../../core/policy/every-use.ts';
 import type { SpiffeId, TrustDomain } from '../../core/identity/spiffe-id.ts';
 import type { Enforcement } from '../../core/fleet/receipt.ts';
+import type { Limit } from '../../core/limit/limit.ts';
 import type { LedgerRecord } from '../../core/ledger/record.ts';
 import type { Question } from '../../core/policy/question.ts';
 import type { StoredRecord } from '../../core/ledger/timeline.ts';
@@ -69,6 +70,8 @@ export interface GrantPolicies {
   readonly grant: (question: Question) => Decision;
   /** As `grant`, for a dry run: policies on trial do not count it. */
   readonly preview: (question: Question) => Decision;
+  /** The limits over all tasks, which a new task must be within. */
+  readonly limits: readonly Limit[];
   /** Why every use of an action would be denied; `null` if some use may pass. */
   readonly everyUseDenied: (uses: IntendedUses) => Deny | null;
 }

@@ -216,6 +216,7 @@ function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>
         hash: set.hash,
         grant,
         preview,
+        limits: set.limits,
         everyUseDenied: (uses: IntendedUses) => everyUseDenied(set, uses),
       };
     },

@@ -3,11 +3,11 @@ import { encodedRecord } from '../../../core/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../../core/ledger/encoded-record.ts';
 import { recordText } from '../../../core/ledger/record.ts';
 import type { IntentRecord, TokenRecord } from '../../../core/ledger/record.ts';
-import type { Authority } from '../../../core/state/authority.ts';
 import type { Premises } from '../../../core/state/writes/premises.ts';
 import { isOverLimit } from '../../../core/limit/limit-spend.ts';
 import type { ExceededLimit, OverLimit } from '../../../core/limit/limit-spend.ts';
-import { deny } from '../../../core/decision/decision.ts';
+import { taskLimitsFor } from '../../../core/limit/limit-spends.ts';
+import { deny, isDeny } from '../../../core/decision/decision.ts';
 import type { HandedOn, SpendProblem } from '../../../core/state/spend.ts';
 import type { IssuedToken } from '../../../core/state/store.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
@@ -63,16 +63,18 @@ export async function record(
     }
     records.push(encoded);
   }
-  return (await written(draft, records, services.authority)) ?? draft;
+  return (await written(draft, records, services)) ?? draft;
 }
+
+type RecordingServices = Pick<IssuerServices, 'authority' | 'policies'>;
 
 async function written(
   draft: Draft,
   records: readonly EncodedRecord[],
-  authority: Authority,
+  services: RecordingServices,
 ): Promise<OAuthError | StoreFailure | null> {
   const { place } = draft.grant.origin;
-  const problem = await inserted(draft, records, authority);
+  const problem = await inserted(draft, records, services);
   if (problem === null || isOAuthError(problem)) return problem;
   if (isOverLimit(problem)) return overLimitError(problem.over);
   if (!isStoreFailure(problem)) return handOnProblem(problem);
@@ -87,22 +89,40 @@ async function written(
 async function inserted(
   { grant, task, token }: Draft,
   records: readonly EncodedRecord[],
-  authority: Authority,
+  { authority, policies }: RecordingServices,
 ): Promise<null | SpendProblem | OverLimit | StoreFailure | OAuthError> {
   const { place } = grant.origin;
   switch (place.kind) {
     case 'same-task':
       return authority.insertToken(task, token, records, premisesOf(place, grant.above));
     case 'new-task':
-      return authority.insertTask(task, token, records, { tasks: [], ...stopIn(grant) });
+      return authority.insertTask(task, token, records, {
+        tasks: [],
+        ...stopIn(grant),
+        ...limitsOn({ grant, task }, policies),
+      });
     case 'part': {
       const handed = handedOn(place.parent, grant);
       if (isOAuthError(handed)) return handed;
-      return authority.insertPart(task, token, records, handed, { tasks: grant.above, ...stopIn(grant) });
+      return authority.insertPart(task, token, records, handed, {
+        tasks: grant.above,
+        ...stopIn(grant),
+        ...limitsOn({ grant, task }, policies),
+      });
     }
     default:
       return place satisfies never;
   }
+}
+
+/** The limits over all tasks that a new task must be within: a part of a task counts as a task. */
+function limitsOn(
+  { grant, task }: Pick<Draft, 'grant' | 'task'>,
+  policies: RecordingServices['policies'],
+): Pick<Premises, 'limits'> {
+  if (isDeny(policies) || policies.limits.length === 0) return {};
+  const server = grant.intent.server.id;
+  return { limits: taskLimitsFor(policies.limits, { agent: task.agent, user: task.subject, server }) };
 }
 
 const stopIn = ({ stop }: Grant): Pick<Premises, 'stop'> => (stop === null ? {} : { stop });
