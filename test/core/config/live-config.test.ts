@@ -100,7 +100,7 @@ describe('LiveConfig.take', () => {
     });
   });
 
-  it('names waiting keys each time until they have their old value, and applied ones once', () => {
+  it('names waiting keys each time until they have their old value, and applied keys once', () => {
     const live = new LiveConfig(read(BASE));
     const both = `${BASE}decisionLog: none\nadmin: { listen: '127.0.0.1:1' }\n`;
     expect(live.take(read(both))).toEqual({ applied: ['decisionLog'], waiting: ['admin.listen'] });

@@ -88,7 +88,7 @@ describe('the state of a configuration', () => {
     expect(read(yaml)).toMatchObject({ value: { records: { place: records } } });
   });
 
-  it('keeps the records of sidecars for 400 days, or as long and as many as it is told', () => {
+  it('keeps the records of sidecars for 400 days, or as long and as many as are configured', () => {
     const authority = `${svid}${issuer}authority: { listen: unix:/a, ${rule} }\n`;
     const place = { kind: 'file', folder: '/etc/remit/r' };
     expect(read(`${authority}records: file:r\n`)).toMatchObject({

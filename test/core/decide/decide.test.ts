@@ -88,9 +88,12 @@ describe('decide', () => {
   });
 
   it.each([
-    ['an external token if the action takes one', { credential: external, action: accepting('external-token') }],
     [
-      'an identity alone if the action takes one',
+      'an external token if the action accepts external tokens',
+      { credential: external, action: accepting('external-token') },
+    ],
+    [
+      'an identity alone if the action accepts it',
       { credential: workloadIdentity, action: accepting('workload-identity') },
     ],
   ] as const)('asks the policies about %s, without a task', (_name, changed) => {

@@ -200,7 +200,7 @@ describe('modeOf', () => {
     ['a clock that is ahead of the floor, over the end', inForce(emergency(), { nowMs: nowMs + 1 }), false],
     ['the operator who gave the order', inForce(emergency({ by: legacy.id })), false],
     [
-      'orders of which the later ones may be missing',
+      'orders of which later orders may be missing',
       inForce(emergency(), {
         orders: Orders.of([emergency()]).staleBecause(storeFailure('busy', 'the lease is over')),
       }),
@@ -215,7 +215,7 @@ describe('modeOf', () => {
     expect(modeOf(inForce(emergency()), deny('policy.unavailable', 'no policies are loaded'))).toBeNull();
   });
 
-  it('covers a call only by an entry or an emergency whose agents, servers and end all fit: for random ones and calls', () => {
+  it('covers a call only by an entry or an emergency whose agents, servers and end all fit: for random entries and calls', () => {
     const agents = [
       'spiffe://acme.test/ns/legacy/sa/a',
       'spiffe://acme.test/ns/legacy/a',

@@ -77,7 +77,7 @@ describe('a stop', () => {
       'stopped.agent',
     ],
     [
-      'the agent on whose behalf another one works',
+      'the agent on whose behalf another agent works',
       { kind: 'agent', what: parent },
       { credential: { ...token, subject: parent, actors: [agent] } },
       'stopped.agent',
@@ -127,7 +127,7 @@ describe('a stop', () => {
     );
   });
 
-  it('is not told to a caller without an identity, nor that of a user to whoever shows a token of somebody else', () => {
+  it('is not named to a caller without an identity, and that of a user not to a caller with a stolen token', () => {
     const noIdentity = deny('identity.missing', 'no certificate');
     expect(decide(change({ caller: noIdentity, orders: stops(all) }), rules)).toBe(noIdentity);
     const stolen = { caller: { ...caller, certificateSha256: 'e'.repeat(43) }, credential: alice };

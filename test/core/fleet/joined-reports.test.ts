@@ -42,7 +42,7 @@ const report = (id: string, more: Partial<FleetReport> = {}): FleetReport => ({
 });
 
 describe('joinedReports', () => {
-  it('gives null for none, and a single one as it is', () => {
+  it('gives null without a report, and a single report as it is', () => {
     expect(joinedReports([])).toBeNull();
     const one = report('a', { sidecars: [sidecar('x')], replicas: [replica('a')] });
     expect(joinedReports([one])).toEqual(one);

@@ -36,7 +36,7 @@ describe('keyProofProblem', () => {
       'has a proof of `spiffe://acme.test/ns/pay/sa/tools-1`, which is no authority',
     ],
     [
-      'one of another CA of that name',
+      'a proof of another CA of that name',
       () => verified('key 1', proofOf(stranger)),
       'has a proof that the trust bundle does not verify',
     ],

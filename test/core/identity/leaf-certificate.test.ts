@@ -198,7 +198,7 @@ describe('leafCache', () => {
     expect(again).toEqual(first);
   });
 
-  it('does not confuse two certificates of one workload', () => {
+  it('does not confuse two certificates of the same workload', () => {
     const read = leafCache(2);
     const rotated = authority.issue({ uris });
     expect(read(planner.urlEncodedPem)).toMatchObject({ sha256: planner.sha256 });

@@ -73,7 +73,7 @@ const onPeer: readonly Row[] = [
   ['a dns name for a principal', { principal: 'planner.acme.test' }, 'identity.invalid', BEGIN],
   ['a subject for a principal', { principal: `CN=${PLANNER}` }, 'identity.invalid', BEGIN],
   ['an https principal', { principal: PLANNER.replace('spiffe', 'https') }, 'identity.invalid', BEGIN],
-  ['two principals in one', { principal: `${PLANNER},${THIEF}` }, 'identity.invalid', SEGMENT],
+  ['two principals in one text', { principal: `${PLANNER},${THIEF}` }, 'identity.invalid', SEGMENT],
   ['an upper-case trust domain', { principal: PLANNER.replace('acme', 'ACME') }, 'identity.invalid', TRUST_DOMAIN],
   ['a trust domain alone', { principal: 'spiffe://acme.test' }, 'identity.invalid', NO_PATH],
   ['a NUL after the id', { principal: `${PLANNER}\0` }, 'identity.invalid', SEGMENT],

@@ -120,7 +120,7 @@ describe('L-1, inside the log', () => {
         }),
     ],
     [
-      'a record edited, in its canonical form and linked to the one before',
+      'a record edited, in its canonical form and linked to the record before it',
       ({ entries }, at) => {
         const before = entries[at - 1];
         const prev = before === undefined ? null : leafHash(before.bytes);
@@ -298,7 +298,7 @@ describe('L-5, rewritten by the holder of the key', () => {
 });
 
 describe('L-6, two views of one log', () => {
-  it('each is sound by itself, and the one that was not anchored is detected', () => {
+  it('each is sound by itself, and the view that was not anchored is detected', () => {
     attacked(({ log, anchored, any }) => {
       const fork = signedAgain(rewritten(log, 1 + (any % anchored)));
       expect([bare(fork).kind, withCheckpoints(fork).kind, withCheckpoints(log).kind]).toEqual([

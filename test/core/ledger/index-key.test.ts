@@ -50,7 +50,7 @@ describe('indexKeysOf', () => {
     ['members that are not text', { decisionId: null, task: 1, traceId: ['x'] }, []],
     ['a member of an object inside', { details: { task: 'x' } }, []],
     ['a name in a text', { path: '"task":"x"' }, []],
-    ['a name that ends like one', { subtask: 'x' }, []],
+    ['a name that ends like an index key', { subtask: 'x' }, []],
     ['an empty text', { task: '' }, [indexKey('task', '')]],
     ['text that is not ASCII', { task: 'é€😀' }, [indexKey('task', 'é€😀')]],
     ['a brace in another text', { path: '/{id}', task: 'x' }, [indexKey('task', 'x')]],

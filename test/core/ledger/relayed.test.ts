@@ -23,20 +23,20 @@ describe('lostToAll', () => {
 
   it.each([
     ['a ledger alone', [away], [[31, 100]]],
-    ['with one that has all of them', [away, ledger(checkpoint(100))], []],
-    ['with one that ends in the middle', [away, ledger(checkpoint(60))], [[61, 100]]],
-    ['with one that begins in the middle', [away, ledger(gap(1, 49), checkpoint(140))], [[31, 49]]],
+    ['with a ledger that has all of them', [away, ledger(checkpoint(100))], []],
+    ['with a ledger that ends in the middle', [away, ledger(checkpoint(60))], [[61, 100]]],
+    ['with a ledger that begins in the middle', [away, ledger(gap(1, 49), checkpoint(140))], [[31, 49]]],
     [
       'with two that lack the same',
       [away, ledger(gap(40, 70), checkpoint(140)), ledger(gap(60, 80), checkpoint(140))],
       [[60, 70]],
     ],
     [
-      'with one of another database',
+      'with a ledger of another database',
       [away, ledger({ kind: 'checkpoint', relayed: { database: 'x', to: 200 } })],
       [[31, 100]],
     ],
-    ['one that joined later', [ledger(gap(1, 20), checkpoint(30))], []],
+    ['a ledger that joined later', [ledger(gap(1, 20), checkpoint(30))], []],
     [
       'with records of another version',
       [ledger({ kind: 'checkpoint' }, { kind: 'event', event: 'records-missing' })],

@@ -17,7 +17,7 @@ const found = (...records: readonly Readonly<Record<string, unknown>>[]) => {
 const none = { allowed: 0, executed: 0, unanswered: 0, notSent: 0, withdrawn: 0, unknown: 0 };
 
 describe('UseFates', () => {
-  it('tells seven allowed calls from the one that was executed', () => {
+  it('tells seven allowed calls from the only call that was executed', () => {
     const uses = Array.from({ length: 7 }, (_, index) => allowed(`d${index}`));
     const counts = found(...uses, outcome('d3'));
     expect(counts).toEqual({ ...none, allowed: 7, executed: 1, unknown: 6 });

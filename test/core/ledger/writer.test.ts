@@ -96,21 +96,24 @@ describe('LedgerWriter.append', () => {
   it.each<[string, AppendFailure | Error, string]>([
     ['a sink that fails', full, 'the last commit failed: the disk under the state file is full'],
     ['a sink that throws', new Error('boom'), 'the last commit failed: boom'],
-  ])('refuses after a failed commit until one succeeds, and loses nothing: %s', async (_name, failure, problem) => {
-    const { writer, sink, tick, written } = bench();
-    writer.append(end(1));
-    sink.failure = failure;
-    await tick();
-    expect(writer.problem).toBe(problem);
-    expect(writer.append(end(2))).toBe(false);
-    expect(await tick()).toEqual([50]);
-    sink.failure = null;
-    await tick();
-    expect(writer.problem).toBeNull();
-    expect(writer.append(end(3))).toBe(true);
-    await tick();
-    expect(written()).toEqual([1, 3]);
-  });
+  ])(
+    'refuses after a failed commit until a commit succeeds, and loses nothing: %s',
+    async (_name, failure, problem) => {
+      const { writer, sink, tick, written } = bench();
+      writer.append(end(1));
+      sink.failure = failure;
+      await tick();
+      expect(writer.problem).toBe(problem);
+      expect(writer.append(end(2))).toBe(false);
+      expect(await tick()).toEqual([50]);
+      sink.failure = null;
+      await tick();
+      expect(writer.problem).toBeNull();
+      expect(writer.append(end(3))).toBe(true);
+      await tick();
+      expect(written()).toEqual([1, 3]);
+    },
+  );
 });
 
 describe('LedgerWriter.durable', () => {

@@ -98,7 +98,7 @@ describe('attributes of resources from the catalog', () => {
     );
   });
 
-  it('are type-checked: an optional one needs `has`, an unknown one is an error', async () => {
+  it('are type-checked: an optional attribute needs `has`, an unknown attribute is an error', async () => {
     expect(await findingsOf(permit('resource.tier == "open"'))).toEqual([]);
     expect(await findingsOf(permit('resource.level > 2'))).toEqual(
       ['Endpoint', 'Server'].map((type) =>

@@ -82,9 +82,9 @@ describe('entities are refused', () => {
     ],
     ['with an entity that is not written as such', withAttrs({ owner: { type: 'Remit::Agent', id } }), implicit],
     ['with an extension value that is not written as such', withAttrs({ limit: '1.5' }), implicit],
-    ['with one in a set', withAttrs({ zones: ['10.0.0.1'] }), implicit],
-    ['with one in a record', withAttrs({ home: { net: '10.0.0.1' } }), implicit],
-    ['with one in a tag', [agent({ tags: { t: { type: 'Remit::Agent', id } } })], implicit],
+    ['with such a value in a set', withAttrs({ zones: ['10.0.0.1'] }), implicit],
+    ['with such a value in a record', withAttrs({ home: { net: '10.0.0.1' } }), implicit],
+    ['with such an entity in a tag', [agent({ tags: { t: { type: 'Remit::Agent', id } } })], implicit],
     ['in a circle', [group('a', 'b'), group('b', 'a')], 'p/e.cedarentities.json:1:1: '],
   ];
   it.each(rows)('%s', async (_name, entities, expected) => {

@@ -138,7 +138,7 @@ const permits: readonly Row[] = [
   ['payments-read', 'the reporter to list', () => use('reporter', 'payments.list'), 'payments-read'],
   [
     'payments-read',
-    'the reporter to read one',
+    'the reporter to read a payment',
     () => use('reporter', 'payments.read', { args: { id: '1' } }),
     'payments-read',
   ],

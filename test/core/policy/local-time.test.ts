@@ -126,7 +126,7 @@ describe('an answer by local time', () => {
     expect(hits).toBeGreaterThan(100);
   });
 
-  it('has a key of sides of bounds only, and no time if no policy reads one', async () => {
+  it('has a key of sides of bounds only, and no time if no policy reads a time', async () => {
     const set = await mustLoad(folderWith(policies, { catalog }));
     expect(set.keyReads(asked(set, 0))).toEqual([
       'context.requested.action',

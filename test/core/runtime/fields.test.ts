@@ -57,7 +57,7 @@ describe('readers of untrusted fields', () => {
     ['nothing', pair, undefined, 'is required', [' is required']],
     ['a list for members', pair, [], 'must be an object', [' must be an object']],
     [
-      'an unknown member beside a bad one',
+      'an unknown member beside a bad member',
       pair,
       { nam: 'a', size: 0 },
       'has an unknown member `nam`',

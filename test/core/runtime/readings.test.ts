@@ -7,7 +7,7 @@ const MAX = 4;
 const MAX_OF_CLIENT = 2;
 
 describe('Readings', () => {
-  it('never read more than they may, of all clients and of one, and leave out nobody', () => {
+  it('never read more than they may, of all clients and of each client, and leave out nobody', () => {
     const steps = fc.array(
       fc.oneof(
         fc.record({ of: fc.constant('add' as const), client: fc.constantFrom(...CLIENTS) }),

@@ -131,7 +131,7 @@ describe('Trial', () => {
       ['deny-to-allow s'],
     ],
     ['no permit in shadow against a forbid', forbid() + permitShadow, []],
-    ['no permit in shadow if one permits', permit + permitShadow, []],
+    ['no permit in shadow if the policies in force permit', permit + permitShadow, []],
     [
       'each in shadow by itself',
       `${permit}${forbid('', '@shadow("true") ')}@id("g") @shadow("true") forbid (principal, action, resource);${permitShadow}`,

@@ -46,7 +46,7 @@ describe('credentialFrom', () => {
     ['U+0000', ['Bearer a\0'], 'token.malformed', form],
     ['a letter that is not ASCII', ['Bearer ａ'], 'token.malformed', form],
     [
-      'a huge one',
+      'a huge header',
       [`Bearer ${'a'.repeat(MAX_AUTHORIZATION_CHARACTERS)}`],
       'token.malformed',
       'the `authorization` header is longer than 16384 bytes',

@@ -49,7 +49,7 @@ describe('tokenCredentialFrom', () => {
       'header member `typ` must be `at+jwt`',
     ],
     [
-      'one that is too long',
+      'a credential that is too long',
       `${mint(remitKey)}${'A'.repeat(8192)}`,
       'token.malformed',
       'the token is longer than 8192 bytes',

@@ -67,7 +67,7 @@ describe('externalTokenFrom accepts', () => {
   it.each<[string, Record<string, unknown>, Record<string, unknown>, Record<string, unknown>]>([
     ['a plain JWT of an issuer configured for those', {}, { typ: 'JWT' }, {}],
     ['the long form of its type', {}, { typ: 'application/at+jwt' }, {}],
-    ['one without a type, of an issuer configured for those', {}, { typ: undefined }, {}],
+    ['a token without a type, of an issuer configured for those', {}, { typ: undefined }, {}],
     ['a key id left out if there is one key', {}, { kid: undefined }, {}],
     ['more audiences, one of them guarded here', { aud: ['https://a.test', audience, 'portal'] }, {}, { audience }],
     ['an audience that is named twice', { aud: [audience, audience] }, {}, { audience }],
@@ -140,7 +140,7 @@ describe('externalTokenFrom denies', () => {
     ['a binding of null', { cnf: null }, 'token.malformed', 'claim `cnf` must be an object'],
     ['an event', { events: {} }, 'token.malformed', 'claim `events` must not be present'],
     [
-      'a scope that is not one',
+      'a scope of another form',
       { scope: 'a  b' },
       'token.malformed',
       'claim `scope` must be scope tokens separated by single spaces',

@@ -256,7 +256,7 @@ const stricter: readonly { readonly name: string; readonly applies: (sample: Sam
       way.isSubject === true && (Number(claims['exp']) <= nowSeconds || Number(claims['iat']) > nowSeconds + 60),
   },
   {
-    name: 'an audience beside the one, where there must be one alone',
+    name: 'an audience beside the expected audience, which must be alone',
     applies: ({ claims, way }) =>
       [claims['aud']].flat().length > 1 && (way.kind === 'remit' || way.type === 'oauth-id-jag+jwt'),
   },

@@ -164,7 +164,7 @@ describe('TokenUses', () => {
   const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
   const told = (change: Partial<UsesSoFar> = {}): UsesSoFar => ({ uses: 4, last: span, allowed: once, ...change });
 
-  it('compares the first use here with those that others have told of', () => {
+  it('compares the first use here with those that other sidecars have reported', () => {
     const uses = new TokenUses(10);
     const thief = at({ address: '10.6.6.6', connection: '10.6.6.6:1', certificate: 'd' });
     const first = uses.next(keyOf('token'), thief, () => told());
@@ -179,7 +179,7 @@ describe('TokenUses', () => {
     });
   });
 
-  it('asks again until it is known what others have told, and counts what it has seen meanwhile', () => {
+  it('asks again until the reports of other sidecars are known, and counts what it has seen meanwhile', () => {
     const uses = new TokenUses(10);
     expect(uses.next(keyOf('token'), home, () => undefined)).toMatchObject({ use: 1, isTold: false, reuse: [] });
     expect(uses.next(keyOf('token'), home, () => told())).toMatchObject({

@@ -164,7 +164,7 @@ describe('a2aActionFrom with `send`', () => {
     outcome(request(method, { message, ...more }), sender);
   const hello = { role: 'user', messageId: 'm', parts: [{ kind: 'text', text: 'hello' }] };
   it.each(['message/send', 'message/stream', 'SendMessage', 'SendStreamingMessage'])(
-    'takes `%s` for the one action, with the text of its first part',
+    'takes `%s` for the single action, with the text of its first part',
     (method) => {
       const args = { role: 'user', messageId: 'm', kind: 'text', text: 'hello' };
       expect(says(method, hello)).toEqual(['sender.ask', args]);

@@ -132,7 +132,7 @@ describe('jsonArguments', () => {
     ['U+0000', '{"a":"\\u0000"}', spec('string'), 'has U+0000 in a string'],
     ['33 levels', `{"a":${'['.repeat(33)}${']'.repeat(33)}}`, strings, 'nests deeper than 32'],
     [
-      'a large number beside a string that looks like one',
+      'a large number beside a string that looks like a number',
       '{"9007199254740993":"9007199254740993","a":1e3}',
       long,
       { a: 1000 },

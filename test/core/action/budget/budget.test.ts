@@ -25,7 +25,7 @@ describe('spendsOf', () => {
     ['nothing without constraints', {}, { amount: 5 }, []],
     ['nothing for times, which are judged before', { notBeforeMs: 1, notAfterMs: 2 }, {}, []],
     ['a call', { maxCalls: 3 }, {}, [{ kind: 'calls', limit: 3 }]],
-    ['the one use', { singleUse: true }, {}, [{ kind: 'single-use' }]],
+    ['the only use', { singleUse: true }, {}, [{ kind: 'single-use' }]],
     ['an amount', { maxAmount }, { amount: 5 }, [{ kind: 'amount', name: 'amount', amount: 5, limit: 500 }]],
     ['an amount of nothing', { maxAmount }, { amount: 0 }, [{ kind: 'amount', name: 'amount', amount: 0, limit: 500 }]],
     [

@@ -75,7 +75,7 @@ describe('the attributes of a catalog', () => {
     ['many of them', text(`{ ${names(17)} }`), ['5: there are at most 16 attributes']],
     ['no mapping', text('[a]'), ['5: `attributes` must be a mapping']],
     [
-      'two types of one name, told once',
+      'two types of one name, reported once',
       text(
         '{ a: x }',
         ', attributes: { a: 1 }',

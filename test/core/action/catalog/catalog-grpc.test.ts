@@ -110,7 +110,7 @@ describe('catalogFrom finds in a descriptor set', () => {
       '20:13: the service `acme.shop.v1.Shop` of the descriptor set has no method `Look`',
     ],
     [
-      'a set without a message below the one it is about',
+      'a set without a message below its own message',
       'protos/shop',
       'cut',
       '14:17: the descriptor set does not have the message `acme.shop.v1.Card`',
@@ -170,7 +170,7 @@ describe('catalogFrom finds in a descriptor set', () => {
       '`priority` is of type `enum`: the type of the argument',
     ],
     [
-      'a repeated string as one',
+      'a repeated string as a single string',
       ' type: strings ',
       ' ',
       '`tags` is of type `repeated string`: the type of the argument must',
@@ -209,7 +209,7 @@ describe('catalogFrom finds in a descriptor set', () => {
     expect(found(text.replace('protos/shop', 'none'))).toHaveLength(1);
   });
 
-  it('an unknown field, and lists the known ones', () => {
+  it('an unknown field, and lists the known fields', () => {
     const catalog = catalogFrom(text.replace('order.amount_cents', 'order.x'), 'actions.yaml', sets);
     expect('findings' in catalog ? catalog.findings.map(({ help }) => help) : []).toEqual([
       'known: amount_cents, first, numbers, next',

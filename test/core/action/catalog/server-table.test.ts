@@ -166,7 +166,7 @@ describe('catalogFrom refuses', () => {
       ['the path `/crmx/1` is not below `/crm` of its server'],
     ],
     [
-      'a route whose parameter stands where its path should',
+      'a route whose parameter is in the place of its path',
       [server('b', { paths: '/crm', route: '/{any}/1' })],
       ['the path `/{any}/1` is not below `/crm` of its server'],
     ],
@@ -176,7 +176,7 @@ describe('catalogFrom refuses', () => {
       ['the path `/crm/list` is one of the server `crm` at `gw.acme.test`'],
     ],
     [
-      'a route whose every call could be taken for one of another server',
+      'a route whose every call could be taken for a call of another server',
       [crm, server('b', { route: '/CRM/list', audience: 'https://gw.acme.test' })],
       ['the path `/CRM/list` can be taken for one of the server `crm` at `gw.acme.test`'],
     ],

@@ -71,7 +71,7 @@ const other = (name: string) => [
 ];
 
 describe('grpcActionFrom with `otherArguments: deny`', () => {
-  it('takes the named fields, and refuses every other one, unknown ones too', () => {
+  it('takes the named fields, and refuses every other field, unknown fields too', () => {
     const sent = { customer: 'ada', order: { amount_cents: '1250' } };
     expect(closed(sent)).toEqual({ customer: 'ada', amount: 1250 });
     expect(closed({ ...sent, tags: ['x'] })).toEqual(other('tags'));

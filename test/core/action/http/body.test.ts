@@ -132,7 +132,7 @@ const told = (action: string, sent: Sent): unknown => {
 };
 
 // Issue 37, point 19.
-describe('what the caller of a refused body is told', () => {
+describe('the answer to the caller of a refused body', () => {
   it.each<[string, unknown, string, string]>([
     ['a body without a content type', told('json', { body: '{}' }), 'content-type', '`application/json`'],
     ['another type', told('json', { type: 'text/plain', body: '{}' }), 'content-type', '`application/json`'],

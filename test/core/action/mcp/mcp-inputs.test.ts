@@ -150,7 +150,7 @@ describe('what the catalog names is read', () => {
       unasked,
     ],
     [
-      'an answer after one to the same request',
+      'a second answer to the same request',
       answer(accepted({ amount: 1 })),
       { ...transferred, isAnswered: (id) => id === 0 },
       'action.unasked: the question of the server was answered before',
@@ -167,7 +167,7 @@ describe('what the catalog names is read', () => {
       reported,
       'action.arguments: arguments of `bank.report`: the answer is not of the kind `content`',
     ],
-    ['a task if no call can have begun one', at11('tasks/get', { taskId: 't' }), transferred, noTask],
+    ['a task if no call can have begun a task', at11('tasks/get', { taskId: 't' }), transferred, noTask],
     [
       'an answer to a task with an unnamed question',
       at26('tasks/update', { taskId: 't', inputResponses: { sum: accepted({}) } }),

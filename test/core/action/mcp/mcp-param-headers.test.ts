@@ -43,7 +43,7 @@ describe('mcpParamProblem lets pass', () => {
     ['an older revision without a header that it names', {}, { where: { region: 'eu' } }, { region: 'eu' }],
     ['the latest revision with it', { ...latest, 'mcp-param-area': 'eu' }, {}, { region: 'eu' }],
     ['the latest revision without it and without its argument', latest, {}],
-    ['the latest revision without one that nobody names', latest, { count: 1 }, { count: 1 }],
+    ['the latest revision without a header that the catalog does not name', latest, { count: 1 }, { count: 1 }],
   ])('%s', (_name, headers, sent, ...[args]) => {
     expect(outcome(headers, sent, args)).toBeNull();
   });

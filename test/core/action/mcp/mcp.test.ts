@@ -185,7 +185,7 @@ describe('mcpActionFrom denies', () => {
       'completion/complete',
       (uri: string) => ({ ref: { type: 'ref/resource', uri }, argument: { name: 'x', value: '' } }),
     ],
-  ])('denies a %s of 257 characters in %s, and reads one of 256 (issue 37, point 1)', (what, method, params) => {
+  ])('denies a %s of 257 characters in %s, and reads 256 characters (issue 37, point 1)', (what, method, params) => {
     const named = (chars: number): unknown =>
       outcome(call(message(method, params('x'.repeat(chars))), { 'mcp-protocol-version': '2025-11-25' }));
     expect(named(257)).toBe(`request.malformed: the name of the ${what} is longer than 256 characters`);
@@ -391,12 +391,12 @@ describe('mcpActionFrom with `otherArguments: deny`', () => {
 
   it.each<[string, unknown, string]>([
     ['another argument', { id: 7, force: true }, '/force'],
-    ['one that is `null`', { id: 7, force: null }, '/force'],
-    ['one below', { note: { text: 'x', to: 'all' } }, '/note/to'],
-    ['one in other case', { ID: 7 }, '/ID'],
-    ['one with the name of what every object has', JSON.parse('{"__proto__":{}}'), '/__proto__'],
-    ['one of lines and quotes', { 'a`\n\u2028"': 1 }, '/a\\u{60}\\u{a}\\u{2028}"'],
-    ['one of 5,000 characters', { ['k'.repeat(5000)]: 1 }, `/${'k'.repeat(99)}`],
+    ['another argument that is `null`', { id: 7, force: null }, '/force'],
+    ['another argument within a named argument', { note: { text: 'x', to: 'all' } }, '/note/to'],
+    ['the name of an argument in other case', { ID: 7 }, '/ID'],
+    ['the name of a member that every object has', JSON.parse('{"__proto__":{}}'), '/__proto__'],
+    ['a name of lines and quotes', { 'a`\n\u2028"': 1 }, '/a\\u{60}\\u{a}\\u{2028}"'],
+    ['a name of 5,000 characters', { ['k'.repeat(5000)]: 1 }, `/${'k'.repeat(99)}`],
   ])('denies %s', (_name, args, name) => {
     expect(outcome(close(args))).toBe(
       `action.arguments: arguments of \`tickets.close\`: the catalog does not name \`${name}\`, and the action takes no other arguments`,

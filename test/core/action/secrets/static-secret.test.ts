@@ -54,7 +54,7 @@ describe('shownText', () => {
     ['a key in a path', `/v1/${github}/x`, `/v1/<${github.length}>/x`],
     ['a JWT of a short life, as a task token is', `/v1/${short}`, `/v1/<${short.length}>`],
     [
-      'two, one of them twice',
+      'two secrets, the first of them twice',
       `/${github}/${eternal}/${github}`,
       `/<${github.length}>/<${eternal.length}>/<${github.length}>`,
     ],

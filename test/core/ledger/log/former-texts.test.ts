@@ -78,7 +78,7 @@ describe('policy texts that an earlier version deleted without a record', () => 
       'and a later start looks again',
       (ledger, log) => load(log, third, { textsMissing: [...formerTextsMissing(ledger)] }),
     ],
-  ])('cannot be pretended: one that is deleted after that record is missing, %s', async (_how, then) => {
+  ])('cannot be pretended: a text that is deleted after that record is missing, %s', async (_how, then) => {
     const { log, ledger, verify } = await former();
     load(log, third, { textsMissing: [...formerTextsMissing(ledger)] });
     rmSync(keptPoliciesFile(ledger, second));

@@ -101,7 +101,7 @@ describe('RingReader', () => {
     ['without bytes', { length: 0 }, false],
     ['without leaves', { count: 0 }, false],
     ['before the first record', { from: -1 }, false],
-  ])('knows whether a part lies in the ring: one %s', (_where, change, isIn) => {
+  ])('knows whether a part is in the ring: a part %s', (_where, change, isIn) => {
     expect(new RingReader(newRing(1_000)).has({ ...part, ...change })).toBe(isIn);
   });
 });

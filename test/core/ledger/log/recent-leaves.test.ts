@@ -44,7 +44,7 @@ const unread = {
 };
 
 describe('RecentLeaves', () => {
-  it('gives the pages that the files give, up to a gap of its ring, whatever it was told of and is asked for', () => {
+  it('gives the pages that the files give, up to a gap of its ring, whatever leaves were added and are read', () => {
     const steps = fc.array(
       fc.oneof(
         {

@@ -156,7 +156,7 @@ describe('missing records that were not pruned', () => {
     ],
     ['a segment in the middle', (names) => names.slice(2, 3), 'records 5 to 6 are missing'],
     ['the last closed segment', (names) => names.slice(-2, -1), 'records 15 to 16 are missing'],
-    ['all but the current one', (names) => names.slice(0, -1), 'records 1 to 16 are missing'],
+    ['all but the current segment', (names) => names.slice(0, -1), 'records 1 to 16 are missing'],
   ];
 
   it.each(cases)('prevent a log from being continued: %s', (_name, which, said) => {

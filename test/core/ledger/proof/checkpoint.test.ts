@@ -72,17 +72,17 @@ describe('openedCheckpoint', () => {
 
   it.each<[string, string, string]>([
     [
-      'one of another log, signed under its name',
+      'a checkpoint of another log, signed under its name',
       signedCheckpoint({ ...checkpoint, origin: 'other' }, privateKey),
       'is not signed by a known key',
     ],
     [
-      'one of another log, signed under this name',
+      'a checkpoint of another log, signed under this name',
       signedNote(checkpointText({ ...checkpoint, origin: 'other' }), { name: origin, privateKey }),
       `has the origin \`other\`, expected \`${origin}\``,
     ],
     [
-      'one of another key under this name',
+      'a checkpoint of another key under this name',
       signedCheckpoint(checkpoint, privateKeyOf(Buffer.alloc(32, 2))),
       'is not signed by a known key',
     ],

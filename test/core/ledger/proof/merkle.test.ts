@@ -18,7 +18,7 @@ describe('merkle', () => {
     expect(hex(hash)).toBe(expected);
   });
 
-  it('rootOf is the empty root without nodes, the node itself with one, and folds from the right', () => {
+  it('rootOf is the empty root without nodes, the node itself with a single node, and folds from the right', () => {
     const [a, b, c] = ['a', 'b', 'c'].map((text) => leafHash(Buffer.from(text))) as [Buffer, Buffer, Buffer];
     expect(rootOf([])).toEqual(EMPTY_ROOT);
     expect(rootOf([a])).toBe(a);

@@ -26,7 +26,7 @@ describe('noteKeyFrom', () => {
     }
   });
 
-  it('refuses it with any one character changed', () => {
+  it('refuses it with any single character changed', () => {
     for (let index = 0; index < peter.length; index++) {
       const changed = String.fromCharCode(peter.charCodeAt(index) + 1);
       expect(noteKeyFrom(peter.slice(0, index) + changed + peter.slice(index + 1))).toHaveProperty('problem');

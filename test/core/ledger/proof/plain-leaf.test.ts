@@ -43,7 +43,7 @@ describe('isPlainLeaf', () => {
     ['a line end', around('{"a":"\n"}')],
     ['white space', around('{"a": 1}')],
     ['members out of order', around('{"b":1,"a":1}')],
-    ['a name that begins as the one before and is shorter', around('{"aa":1,"a":1}')],
+    ['a name that begins like the name before it and is shorter', around('{"aa":1,"a":1}')],
     ['a member twice', around('{"a":1,"a":1}')],
     ['a needless escape', around('{"a":"\\u0041"}')],
     ['a zero in front', around('{"a":01}')],

@@ -47,14 +47,14 @@ describe('signedNote', () => {
 
 describe('openedNote', () => {
   it.each<[string, string, readonly NoteKey[], readonly NoteKey[]]>([
-    ['the one known key', byPeter, [peter], [peter]],
-    ['one of two, the other unknown', byPeter + byEnoch, [peter], [peter]],
-    ['both', byPeter + byEnoch, [enoch, peter], [peter, enoch]],
-    ['one, twice', byPeter + byPeter, [peter], [peter]],
-    ['one, of two known', byEnoch, [enoch, peter], [enoch]],
-    ['one, after 15 others', byEnoch.repeat(15) + byPeter, [peter], [peter]],
-    ['one, beside another of its name', byPeter + byPeter.replace('x08g', 'x18g'), [peter], [peter]],
-    ['one, beside another of its id', byPeter + byPeter.replace('PeterN', 'PaulN'), [peter], [peter]],
+    ['the only known key', byPeter, [peter], [peter]],
+    ['a known key and an unknown key', byPeter + byEnoch, [peter], [peter]],
+    ['both known keys', byPeter + byEnoch, [enoch, peter], [peter, enoch]],
+    ['a known key, twice', byPeter + byPeter, [peter], [peter]],
+    ['the second of two known keys', byEnoch, [enoch, peter], [enoch]],
+    ['a known key, after 15 others', byEnoch.repeat(15) + byPeter, [peter], [peter]],
+    ['a known key, beside another of its name', byPeter + byPeter.replace('x08g', 'x18g'), [peter], [peter]],
+    ['a known key, beside another of its id', byPeter + byPeter.replace('PeterN', 'PaulN'), [peter], [peter]],
   ])('opens a text signed by %s', (_name, signatures, keys, signers) => {
     expect(openedNote(`${text}\n${signatures}`, keys)).toEqual({ text, signers });
   });
@@ -70,7 +70,7 @@ describe('openedNote', () => {
     ['no known key', `${text}\n${byEnoch}`, 'is not signed by a known key'],
     ['a wrong signature', `${text}\n${broken}`, 'has a wrong signature of `PeterNeumann+c74f20a3`'],
     [
-      'a wrong one after a right one',
+      'a wrong signature after a right signature',
       `${text}\n${byPeter}${broken}`,
       'has a wrong signature of `PeterNeumann+c74f20a3`',
     ],

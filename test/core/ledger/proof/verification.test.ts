@@ -181,7 +181,7 @@ describe('verdictOn', () => {
       'the log ends at 12, a checkpoint says 15',
     ],
     [
-      'that is smaller than the one before',
+      'that is smaller than the checkpoint before',
       withNotes(headOf(log.entries, 5), headOf(log.entries, 4)),
       4,
       'the checkpoint is smaller than the checkpoint before it, of size 5',
@@ -249,7 +249,7 @@ describe('verdictOn', () => {
       'the last pruned record has two hashes',
     ],
     [
-      'one if none was pruned',
+      'a link to pruned records if none was pruned',
       { ...stored(log), carried: { size: 0, nodes: [], prev: Buffer.alloc(32) } },
       'no record was pruned, but the part links to a record before it',
     ],
@@ -302,7 +302,7 @@ describe('clockWatch, as verdictOn uses it', () => {
       [ahead(2, 10, -minute), ahead(3, 20, -minute)],
     ],
     ['an anchor received after the next record, once', trustOf([2, 21 + minute]), [behind(3, 20, 21 + minute)]],
-    ['the earliest receipt of one size', trustOf([2, 10], [2, 10 * minute]), []],
+    ['the earliest receipt of a size', trustOf([2, 10], [2, 10 * minute]), []],
     ['an anchor of all records', trustOf([4, 10 * minute]), []],
   ])('compares claims with %s', (_name, trust, remarks) => {
     expect(verdictOn(stored(logAt(0, 10, 20, 30)), trust)).toMatchObject({ kind: 'sound', remarks });
@@ -374,28 +374,28 @@ describe('givenUpWatch, as verdictOn uses it', () => {
       nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record says that they were pruned'),
     ],
     [
-      'a signed record says so, and an unsigned one prunes more',
+      'a signed record says so, and an unsigned record prunes more',
       after(record, { ...record, to: 7 }),
       [7],
       6,
       { kind: 'sound', prunedBy: 7 },
     ],
     [
-      'one prunes fewer records',
+      'an unsigned record prunes fewer records',
       after({ ...prunedRecordOf(whole, 5) }, use),
       [8],
       6,
       nobody({ from: 6, to: 6 }, 'record 6 is missing, and no signed record says that it was pruned'),
     ],
     [
-      'one prunes more records, some of which are left',
+      'an unsigned record prunes more records, some of which are left',
       after(use, { ...record, to: 7 }),
       [8],
       6,
       { kind: 'sound', pruned: 6, prunedBy: 8 },
     ],
     [
-      'one names other records as pruned',
+      'an unsigned record names other records as pruned',
       after({ ...record, root: prunedRecordOf(whole, 5)['root'] ?? '' }, use),
       [8],
       6,

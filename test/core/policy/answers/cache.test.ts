@@ -142,7 +142,7 @@ describe('DecisionCache', () => {
     expect(turns[2]).toBe(turns[0]);
   });
 
-  it('has a ceiling for each risk, lower if the risk is higher, and one for denials', () => {
+  it('has a ceiling for each risk, lower if the risk is higher, and a ceiling for denials', () => {
     expect(RISK_CEILING_MS).toEqual({ low: 60_000, medium: 10_000, high: 1_000 });
     expect(DENIAL_CEILING_MS).toBe(5_000);
   });

@@ -38,7 +38,7 @@ describe('keyFunction', () => {
     ['an empty value and none', { a: '' }, {}],
     ['an empty set and an empty record', { a: [] }, { a: {} }],
     ['how values are nested', { a: [['x'], 'y'] }, { a: [['x', 'y']] }],
-    ['where one text ends', { a: ['ab', 'c'] }, { a: ['a', 'bc'] }],
+    ['the end of a text', { a: ['ab', 'c'] }, { a: ['a', 'bc'] }],
     ['a name and a value', { a: { x: 'y' } }, { a: { y: 'x' } }],
     ['the side of a number', { n: 5 }, { n: 6 }],
     ['a number that is the bound', { n: 4 }, { n: 5 }],
@@ -50,7 +50,7 @@ describe('keyFunction', () => {
     ['a record that is none', { b: 'x' }, { b: {} }],
     ['what is no record', { b: 'x' }, { b: 'y' }],
     ['a number below and what is no number', { n: 3 }, { n: 'x' }],
-    ['a number below and an absent one', { n: 3 }, {}],
+    ['a number within and an absent number', { n: 3 }, {}],
     ['the sign of a number of 64 bits', { n: exactJson('9007199254740993') }, { n: exactJson('-9007199254740993') }],
     ['a record and an extension', { b: {} }, { b: decimal('1.0') }],
     ['a record and the short form of an extension', { b: {} }, { b: { fn: 'decimal', arg: '1.0' } }],
@@ -210,7 +210,7 @@ describe('keyFunction', () => {
     ['the type of the principal', { principal: { type: 'Robot', id: 'alice' } }],
     ['action', { action: { type: 'Action', id: 'b' } }],
     ['resource', { resource: { type: 'File', id: 'g' } }],
-    ['where a type ends', { principal: { type: 'U', id: 'ser alice' } }],
+    ['the end of a type', { principal: { type: 'U', id: 'ser alice' } }],
   ])('is another for another %s', (_name, names) => {
     const keyOf = keysOf('true');
     expect(keyOf(question({}, names))).not.toEqual(keyOf(question({})));

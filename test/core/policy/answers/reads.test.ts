@@ -159,8 +159,11 @@ describe('readsOf', () => {
     ['a record that is nothing', { Record: null }],
     ['an operand that is not there', { '!': {} }],
     ['an access on what is not there', { '.': { attr: 'a' } }],
-    ['one inside another', { '&&': { left: { Value: true }, right: { now: [] } } }],
-    ['one in a branch', JSON.parse('{"if-then-else":{"if":{"Value":true},"then":{"Value":true},"else":{"x":[]}}}')],
+    ['an unknown expression inside another', { '&&': { left: { Value: true }, right: { now: [] } } }],
+    [
+      'an unknown expression in a branch',
+      JSON.parse('{"if-then-else":{"if":{"Value":true},"then":{"Value":true},"else":{"x":[]}}}'),
+    ],
   ];
   it.each(unknown)('reads everything for %s', (_name, body) => {
     expect(withBody(body)).toEqual(['everything']);
@@ -243,7 +246,7 @@ describe('readsOf', () => {
 const of = (condition: string) => readsOf(mustJson(`permit (principal, action, resource) when { ${condition} };`));
 
 describe('readsTogether', () => {
-  it('merges reads, and reads everything if one policy does', () => {
+  it('merges reads, and reads everything if any policy does', () => {
     const all = [
       of('context.a > 1'),
       of('context.a > 2 && context has b'),

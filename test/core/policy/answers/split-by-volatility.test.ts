@@ -97,8 +97,8 @@ describe('splitByVolatility', () => {
 describe('combinedAnswer', () => {
   const rows: readonly (readonly [string, FullAnswer, FullAnswer, FullAnswer])[] = [
     ['both permit', answer('allow', ['c', 'd']), answer('allow', ['a']), answer('allow', ['a', 'c', 'd'])],
-    ['one permits', answer('allow', ['a']), answer('deny', []), answer('allow', ['a'])],
-    ['one forbids', answer('allow', ['a']), answer('deny', ['b']), answer('deny', ['b'])],
+    ['only the first permits', answer('allow', ['a']), answer('deny', []), answer('allow', ['a'])],
+    ['only the second forbids', answer('allow', ['a']), answer('deny', ['b']), answer('deny', ['b'])],
     ['both forbid', answer('deny', ['b']), answer('deny', ['a']), answer('deny', ['a', 'b'])],
     ['nothing holds', answer('deny', []), answer('deny', []), answer('deny', [])],
     ['both err', answer('allow', ['a'], ['z']), answer('deny', [], ['y']), answer('allow', ['a'], ['y', 'z'])],

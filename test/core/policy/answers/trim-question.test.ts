@@ -79,7 +79,7 @@ describe('trimmerFor', () => {
     expect(trimmerFor({ everything: true, roots: new Map() })(asked)).toBeNull();
   });
 
-  it('reads members one by one if available, and never the whole context', () => {
+  it('reads members singly if available, and never the whole context', () => {
     const names: string[] = [];
     const question = {
       ...asked,

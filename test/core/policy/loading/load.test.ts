@@ -193,7 +193,7 @@ describe('policySetFrom finds', () => {
     ['lacks what actions need', 'namespace Remit { entity Agent; }', '`Endpoint`'],
     ['has a context that is not what Remit fills', baseSchema.replace('uses: Long', 'uses: String'), '`Credential`'],
     [
-      'is of an earlier build, in which claimed and attested were one',
+      'is of an earlier build, in which claimed and attested values were not told apart',
       baseSchema.replace(/claimed: .*|attested: .*|type Attested = [^]*?};/g, ''),
       '`Attested`',
     ],

@@ -36,7 +36,7 @@ const moved: Source = {
 };
 
 describe('setHashOf', () => {
-  it('is written down: another one would need a new version mark', () => {
+  it('is written down: another hash would need a new version mark', () => {
     expect(setHashOf(set)).toBe(NOW);
   });
 
@@ -71,7 +71,7 @@ describe('setHashOf', () => {
         ]),
       },
     ],
-  ])('differs where %s', (_where, other) => {
+  ])('differs if %s', (_where, other) => {
     expect(setHashOf(other)).not.toBe(setHashOf(set));
     expect([hasSetHash(other, NOW), hasSetHash(other, FORMER)]).toEqual([false, false]);
   });

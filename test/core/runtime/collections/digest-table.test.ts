@@ -45,7 +45,7 @@ describe('DigestTable', () => {
     expect(named.gone).toEqual([]);
   });
 
-  it('lets the least recently used one give way', () => {
+  it('evicts the least recently used entry', () => {
     const named = new Named(3);
     for (const name of [0, 1, 2]) named.put(digest(`${name}`), name);
     named.get(digest('0'));
@@ -56,7 +56,7 @@ describe('DigestTable', () => {
     expect(named.table.size).toBe(3);
   });
 
-  it('begins with columns of 0, also in a place that another one had', () => {
+  it('begins with columns of 0, also in a place that another entry had', () => {
     const table = new DigestTable(1, { words: 2, doubles: 1 });
     for (const name of ['a', 'b', 'c']) {
       const place = table.take(digest(name));

@@ -19,7 +19,7 @@ describe('SharedRoom', () => {
     expect(takenBy(new SharedRoom(max), 'a')).toBe(most);
   });
 
-  it('has room for others beside one that takes all it can', () => {
+  it('has room for others beside a party that takes all it can', () => {
     const room = new SharedRoom(256);
     takenBy(room, 'noisy');
     expect([takenBy(room, 'b'), takenBy(room, 'c')]).toEqual([41, 8]);

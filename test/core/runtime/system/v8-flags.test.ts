@@ -12,10 +12,10 @@ describe(settingsMissing, () => {
     ['nothing is set', [], {}, all],
     ['other things are set', ['--no-warnings'], { NODE_OPTIONS: '--enable-source-maps', PATH: '/bin' }, all],
     ['it was started as by the image', SERVING_FLAGS, SERVING_ALLOCATOR, []],
-    ['one has another value', ['--max-semi-space-size=16'], {}, without('--max-semi')],
-    ['one is set with underscores', ['--max_semi_space_size=16'], {}, without('--max-semi')],
-    ['one is set in NODE_OPTIONS', [], { NODE_OPTIONS: '--a  --max-semi-space-size=2' }, without('--max-semi')],
-    ['one of the allocator is set', [], { MALLOC_TRIM_THRESHOLD_: '0' }, SERVING_FLAGS],
+    ['a flag has another value', ['--max-semi-space-size=16'], {}, without('--max-semi')],
+    ['a flag is set with underscores', ['--max_semi_space_size=16'], {}, without('--max-semi')],
+    ['a flag is set in NODE_OPTIONS', [], { NODE_OPTIONS: '--a  --max-semi-space-size=2' }, without('--max-semi')],
+    ['a setting of the allocator is set', [], { MALLOC_TRIM_THRESHOLD_: '0' }, SERVING_FLAGS],
     ['GLIBC_TUNABLES is set', [], { GLIBC_TUNABLES: 'glibc.malloc.arena_max=1' }, SERVING_FLAGS],
   ])('names the settings that are not there, if %s', (_name, execArgv, environment, missing) => {
     expect(settingsMissing({ execArgv, environment })).toEqual(missing);
@@ -23,7 +23,7 @@ describe(settingsMissing, () => {
 });
 
 describe('a server has all settings', () => {
-  it('where the image starts it', async () => {
+  it('if the image starts it', async () => {
     const { command, environment } = await entryPointOf(process.cwd());
     expect(command).toEqual(['/usr/bin/node', ...SERVING_FLAGS, '/usr/lib/remit/dist/main.js']);
     expect(environment).toEqual(SERVING_ALLOCATOR);

@@ -199,7 +199,7 @@ describe('SpanRouter', () => {
     expect([Math.max(...batches) <= settings.batchSpans, sumOf(batches)]).toEqual([true, 50]);
   });
 
-  it('begins another batch if one reaches the size that a collector accepts', async () => {
+  it('begins another batch if a batch reaches the size that a collector accepts', async () => {
     const { batches, exporter } = counting(1024 * 128);
     const router = new SpanRouter(exporter, { settings, after, onDropped: () => undefined });
     for (let n = 0; n < 20; n += 1) router.add(allow);

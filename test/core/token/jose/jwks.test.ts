@@ -55,9 +55,9 @@ describe('verificationKeysFrom', () => {
       [es.jwk, { ...rs.jwk, use: 'enc', p: 'AA' }],
       'member `keys` entry 1 has the secret member `p`',
     ],
-    ['one id twice', [es.jwk, { ...ed.jwk, kid: 'es-1' }], 'has two keys with the same `kid`'],
+    ['an id twice', [es.jwk, { ...ed.jwk, kid: 'es-1' }], 'has two keys with the same `kid`'],
     [
-      'one id twice, one of them for encryption',
+      'an id twice, once for encryption',
       [es.jwk, { ...rs.jwk, kid: 'es-1', use: 'enc' }],
       'has two keys with the same `kid`',
     ],

@@ -15,7 +15,7 @@ describe('VerifiedSignatures', () => {
     expect([a, b, c].map((digest) => signatures.keyOf(digest))).toEqual([first, second, null]);
   });
 
-  it('keeps the latest key of a token, also if the same one comes again', () => {
+  it('keeps the latest key of a token, also if the same key comes again', () => {
     const signatures = new VerifiedSignatures(10);
     signatures.add(a, first);
     signatures.add(a, first);

@@ -233,7 +233,7 @@ describe('proofFrom denies', () => {
       { url: 'gateway/v1/payments' },
       'the external URL of the call must be an absolute `http` or `https` URI',
     ],
-    ['one too old', { iat: nowSeconds - 61 }, {}, 'proof claim `iat` is more than 60 s ago'],
+    ['a proof that is too old', { iat: nowSeconds - 61 }, {}, 'proof claim `iat` is more than 60 s ago'],
     [
       'a proof that became too old this moment',
       { iat: nowSeconds - 60 },

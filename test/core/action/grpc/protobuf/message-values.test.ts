@@ -170,7 +170,7 @@ describe('messageValues', () => {
     expect(read(hex('1200'), edition)).toEqual({ amount: 0, currency: '' });
   });
 
-  it('skips other fields: unknown ones, other messages, packed and unpacked numbers', () => {
+  it('skips other fields: unknown fields, other messages, packed and unpacked numbers', () => {
     const wanted = shapeOf([['customer', 'string']]);
     const others = [
       delimited(999, 'unknown'),
@@ -226,7 +226,7 @@ describe('messageValues', () => {
       'has a second member of the oneof that `free` is in',
     ],
     [
-      'a member that is no argument beside one that is',
+      'a member that is no argument beside a member that is an argument',
       joined(delimited(5, ''), delimited(6, 'DE')),
       'has a second member of the oneof that `iban` is in',
     ],
@@ -254,7 +254,11 @@ describe('messageValues', () => {
       joined(...Array(257).fill(delimited(3, ''))),
       '`tags`, which must be a list of at most 256 strings',
     ],
-    ['one string of many that is none', joined(delimited(3, 'a'), delimited(3, hex('ff'))), 'which must be UTF-8'],
+    [
+      'a value among many strings that is not a string',
+      joined(delimited(3, 'a'), delimited(3, hex('ff'))),
+      'which must be UTF-8',
+    ],
     ['2^53', amount(2n ** 53n), 'has the argument `order.amount_cents`, which must be a safe integer'],
     ['the least int64', amount(-(2n ** 63n)), 'which must be a safe integer'],
     ['2^53 + 1, which rounds', amount(2n ** 53n + 1n), 'which must be a safe integer'],
@@ -296,9 +300,17 @@ describe('messageValues', () => {
     ['an end of a group', hex('0c'), 'has a group, or an unknown wire type'],
     ['the wire type 6', hex('0e'), 'has a group, or an unknown wire type'],
     ['the wire type 7', hex('0f'), 'has a group, or an unknown wire type'],
-    ['a tag in two bytes for one', hex('8a00 00'), 'has a number that is not written as protobuf writes it'],
-    ['a length in two bytes for one', hex('0a 8100 61'), 'has a number that is not written as protobuf writes it'],
-    ['a value in two bytes for one', hex('70 8100'), 'has a number that is not written as protobuf writes it'],
+    ['a tag in two bytes that fits one byte', hex('8a00 00'), 'has a number that is not written as protobuf writes it'],
+    [
+      'a length in two bytes that fits one byte',
+      hex('0a 8100 61'),
+      'has a number that is not written as protobuf writes it',
+    ],
+    [
+      'a value in two bytes that fits one byte',
+      hex('70 8100'),
+      'has a number that is not written as protobuf writes it',
+    ],
     ['a value of 65 bits', hex('70 ffffffffffffffffff02'), 'has a number that is not written as protobuf writes it'],
     ['a value of 11 bytes', hex('70 8080808080808080808001'), 'has a number that is not written as protobuf'],
     ['a cut tag', hex('80'), 'has a number that is not written as protobuf writes it'],

@@ -338,7 +338,7 @@ describe('the index of a segment', () => {
     log.close();
   });
 
-  it('is incomplete without a filled block, or with a truncated one', () => {
+  it('is incomplete without a filled block, or with a truncated block', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     appendAll(log, 4_096);
