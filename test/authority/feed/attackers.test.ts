@@ -229,7 +229,7 @@ describe('a sidecar of another audience', () => {
     expect(await state.settling.settle({ ...takenOf(1), spends: [{ kind: 'calls', limit: 1 }] })).toBeNull();
   });
 
-  it('is told that a card it claims to hold does not exist, with or without the digest of a token', async () => {
+  it('learns that a card it claims to hold does not exist, with or without the digest of a token', async () => {
     const { target, declared } = await authority({ sidecars: ofFiles });
     await Promise.all([declared(1), declared(2)]);
     const stream = client(target).follow();

@@ -83,7 +83,7 @@ const bounds = { maxBytes: 16 * 1024 ** 2, timeoutMs: 30_000 };
 // Those that mostly wait run concurrently; the others come after them.
 describe('the signed policy bundle of an authority', () => {
   it.concurrent(
-    'is in force at a sidecar that trusts its key, and is asked for only if another one was announced',
+    'is in force at a sidecar that trusts its key, and is asked for only if another bundle was announced',
     async () => {
       let bundle = served(await signed(1));
       const { targets } = await authority(() => bundle);
@@ -97,7 +97,7 @@ describe('the signed policy bundle of an authority', () => {
   );
 
   it.concurrent(
-    'is refused if another key has signed it, or its serial is older, and the last good one stays',
+    'is refused if another key has signed it, or its serial is older, and the last good bundle stays',
     async () => {
       let bundle = served(await signed(2), 2);
       const { targets } = await authority(() => bundle);

@@ -130,7 +130,7 @@ describe('orders at sidecars of an authority', () => {
 });
 
 describe('a sidecar of an earlier release', () => {
-  it('is refused while a stop is in force, and loses its stream to one, with the reason', async () => {
+  it('is refused while a stop is in force, and loses its stream once a stop is ordered, with the reason', async () => {
     const { enforced, state, targets } = await settledAuthority();
     const client = new RawClient(targets[0] ?? '');
     closers.push(() => client.close());
@@ -219,7 +219,7 @@ describeWith(postgresPart(), 'orders on one PostgreSQL', (binaries) => {
     expect(await beatOfOlder()).toBeDefined();
   });
 
-  it('count if they stop, whoever wrote them, and if they only observe, by the key of the authorities', async () => {
+  it('count if they stop, whoever wrote the row, and if they only observe, by the key of the authorities', async () => {
     const url = await places.next();
     const forged: string[] = [];
     const target = must(postgresTargetFrom(url));

@@ -77,7 +77,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     await until(async () => must(await serving.enforced(['none'])).enforced, { what: 'leases from before the start' });
   };
 
-  it('refuses an ended task at the sidecars of all of them once the receipt of one says so', async () => {
+  it('refuses an ended task at the sidecars of all authorities once the receipt of any authority says so', async () => {
     const url = await places.next();
     const [a, b] = [await authority(url), await authority(url)];
     const task = await declared(a.state, 1);
@@ -94,7 +94,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     expect(receipt).toEqual({ enforced: true, holders: 3, acknowledged: 3, fenced: 0 });
   });
 
-  it('tells a sidecar of one where a token was used at a sidecar of the other', async () => {
+  it('tells a sidecar of one authority where a token was used at a sidecar of the other authority', async () => {
     const url = await places.next();
     const [a, b] = [await authority(url), await authority(url)];
     await declared(a.state, 1);
@@ -115,7 +115,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     expect(other.usesBefore(keyOf(1), digestOf(1))).toEqual(soFar);
   });
 
-  it('sees the other one with its sidecars, and says so once its database takes no commits', async () => {
+  it('sees the other authority with its sidecars, and says so once its database takes no commits', async () => {
     const url = await places.next();
     const [a, b] = [await authority(url), await authority(url)];
     await declared(a.state, 1);

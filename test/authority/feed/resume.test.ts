@@ -118,7 +118,7 @@ describe('a stream that breaks and comes again (issue 37, point 13)', () => {
 });
 
 describe('what sidecars say that they hold (issue 37, point 7)', () => {
-  it('is read after changes, and in turns of identities, whatever one of them names', () => {
+  it('is read after changes, and in turns of identities, whatever an identity claims to hold', () => {
     const { hub, changes } = stage();
     const range = Array.from({ length: 200 }, (_, n) => 1_000 + n);
     for (let n = 0; n < 3; n += 1)

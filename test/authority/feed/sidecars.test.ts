@@ -85,7 +85,7 @@ describe('an authority on SQLite', () => {
     expect(await enforced([task.id])).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
   });
 
-  it('sums decimals of all sidecars exactly, and says that the exceeded budget is one (issue 37, point 19)', async () => {
+  it('sums decimals of all sidecars exactly, and names the exceeded budget (issue 37, point 19)', async () => {
     const { targets, declared } = await authority();
     const [{ state: one }, { state: two }] = [await readySidecar(targets), await readySidecar(targets)];
     const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };

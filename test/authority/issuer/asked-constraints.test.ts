@@ -109,7 +109,7 @@ describe('requested constraints', () => {
     requested();
   });
 
-  it('are no member if `max_amount` was the only one and does not bound the action', async () => {
+  it('are absent if `max_amount` was the only constraint and does not bound the action', async () => {
     const constraints = { max_amount: { argument: 'amount', limit: 500 } };
     const { json } = await bench.token({
       authorization_details: JSON.stringify([entry(constraints, ['payments.list', 'payments.create'])]),

@@ -68,7 +68,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
       { act: { sub: plannerId, act: { sub: 'portal' } } },
     ],
     ['a may_act that names the client', () => idp.accessToken({ may_act: { sub: plannerId } }), jwt, {}],
-    ['one of several audiences', () => idp.accessToken({ aud: ['https://x.test', issuerUrl] }), jwt, {}],
+    ['a single audience of several', () => idp.accessToken({ aud: ['https://x.test', issuerUrl] }), jwt, {}],
   ])('takes %s', async (_name, token, type, claims) => {
     const answer = await bench.exchange(await token(), { ...asking, subject_token_type: type });
     expect([answer.status, answer.json['error_description']]).toEqual([200, undefined]);

@@ -283,7 +283,7 @@ describe('POST /oauth/token', () => {
       /^every location must be the requested resource$/,
     ],
     [
-      'one more location',
+      'an additional location',
       { authorization_details: details({ locations: [audience, 'https://files.acme.test'] }) },
       'invalid_authorization_details',
       /^every location must be/,
@@ -537,7 +537,7 @@ describe('POST /oauth/token', () => {
 });
 
 describe('the lifetime of a token', () => {
-  it('ends with the certificate, and none is issued for one about to expire', async () => {
+  it('ends with the certificate, and no token is issued for a certificate that is about to expire', async () => {
     const short = await bench.authority.svid('/ns/agents/sa/planner', { ttlSeconds: 250 });
     const answer = await bench.token({}, short);
     expect(answer.json['expires_in']).toBeGreaterThan(140);

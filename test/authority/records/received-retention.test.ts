@@ -269,7 +269,7 @@ describe('pruneReceived, of the log of a sidecar that was killed', () => {
     ['as it was sent', 0, { exit: 0, says: /^((?!deleted the records).)*$/s }],
     ['with a changed record', 1, { exit: 3, says: /records that the retention deleted are not those that were kept/ }],
     [
-      'with a changed record and one more',
+      'with a changed record and an additional record',
       2,
       { exit: 0, says: /remark +record 11: the retention deleted the records from 6 on as they lay there/ },
     ],

@@ -71,7 +71,7 @@ describe('Receiver', () => {
     expect(verdictIn(records, name)).toMatchObject({ kind: 'sound', size: 11, signed: { from: 1, to: 11 } });
   });
 
-  it('continues after a restart of either side where it stood', async () => {
+  it('continues after a restart of either side from the same position', async () => {
     const { pod, sidecar, name, receiver, timers, ...own } = await both();
     const first = await connected(receiver, name, 11);
     await first.stream.receive(cut(partFrom(pod, 0), 7));
@@ -231,7 +231,7 @@ describe('Receiver', () => {
   it.each([
     ['in all', { logs: 2 }, 'the authority already receives 2 logs'],
     ['of one identity', { logsOfOne: 2 }, `the authority already receives 2 logs of \`${sidecarId}\``],
-  ])('refuses more logs %s than it can follow, until one ended', async (_case, limits, problem) => {
+  ])('refuses more logs %s than it can follow, until a log has ended', async (_case, limits, problem) => {
     const { receiver, ...own } = await authority(folder(), { limits });
     const logs = [1, 2, 3].map(() => sidecarLog(folder(), 0));
     const [first, second, third] = logs.map((log) => nameOf(log));

@@ -126,7 +126,7 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
     await own.close();
   });
 
-  it('writes an object once: the same again counts as kept, other content of one name does not', async () => {
+  it('writes an object once: the same again counts as kept, other content under the same name does not', async () => {
     const bucket = new S3Bucket(must(s3PlaceFrom(address('once'))));
     expect(await bucket.put('a', Buffer.from('one'))).toBeNull();
     expect(await bucket.put('a', Buffer.from('one'))).toBeNull();

@@ -137,7 +137,7 @@ describeWith(seaweedfsPart(), 'objects of received records that somebody changed
     ],
     ['with its sections gone', async (names, index) => put(mustAt(names, index), gzipSync('')), false, false],
     [
-      'in place of which another one is',
+      'replaced by another segment',
       async (names, index) => put(mustAt(names, index), await bytesIn(mustAt(names, (index + 1) % names.length))),
       false,
       false,

@@ -21,7 +21,7 @@ const useAt = (at: number) => {
 };
 
 describe('recordsOfTask, of several ledgers', () => {
-  it('merges the records of all by time, waiting ones last, each once', () => {
+  it('merges the records of all sidecars by time, waiting records last, each once', () => {
     const place = folder();
     const store = mustOpen(join(place, 'state.db'));
     const fileId = must(store.fileId());

@@ -26,7 +26,7 @@ function stage() {
   return { say, pass, began };
 }
 
-it('HelloTurns lets identities take turns, so that a flood delays another by one of its own (issue 37, point 7)', async () => {
+it('HelloTurns lets identities take turns, so that a flood delays another identity by one turn (issue 37, point 7)', async () => {
   const { say, pass, began } = stage();
   for (let n = 0; n < 1_000; n += 1) void say('hostile');
   await pass(1);

@@ -24,7 +24,7 @@ function hubWithHolder(): FeedHub {
 }
 
 describe('FeedHub.receipt', () => {
-  it('does not take an acknowledgement of an earlier change of a task for one of a later change', () => {
+  it('does not take an acknowledgement of an earlier change of a task for that of a later change', () => {
     const hub = hubWithHolder();
     hub.changed([change], { seq: 9, mark: '' }, 10);
     for (const [id, cards] of hub.due()) hub.send(id, cards, { cards: cards.map(() => null), head: 9 });

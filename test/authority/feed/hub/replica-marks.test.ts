@@ -13,7 +13,7 @@ describe('ReplicaMarks', () => {
     expect(marks.isEnforced(5, 10)).toBe(true);
   });
 
-  it('counts one as fenced once its beat has not changed for lease and margin since it was first seen', () => {
+  it('counts a replica as fenced once its beat has not changed for lease and margin since it was first seen', () => {
     const marks = new ReplicaMarks('me', 100);
     marks.seen([mark('a', 7, 0)], 0);
     marks.seen([mark('a', 7, 0)], 999);

@@ -54,7 +54,7 @@ const recorded = (): readonly Record<string, unknown>[] =>
   must(bench.store.outbox(0, 100)).map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
 
 describe('the endpoints of emergencies', () => {
-  it('start, list and end one for a configured operator, with a receipt each', async () => {
+  it('start, list and end an emergency for a configured operator, with a receipt each', async () => {
     const started = await begin({ servers: ['payments'], minutes: 30 });
     expect(started).toMatchObject({
       status: 201,

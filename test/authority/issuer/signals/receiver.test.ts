@@ -574,7 +574,7 @@ describe('POST /signals refuses', () => {
       'claim `sub_id` member `device` must have a supported `format`',
     ],
     [
-      'a complex subject in a complex one',
+      'a complex subject within a complex subject',
       { sub_id: { format: 'complex', user: { format: 'complex', user: issSub('alice') } } },
       'invalid_request',
       'claim `sub_id` member `user` must have a supported `format`',
@@ -679,7 +679,7 @@ describe('POST /signals refuses', () => {
     ['no token', () => 'hello', 'invalid_request', 'the token is not three parts of base64url'],
     ['nothing', () => '', 'invalid_request', 'the token is not three parts of base64url'],
     ['a line end', () => `${setOf()}\n`, 'invalid_request', 'the token is not three parts of base64url'],
-    ['a long one', () => 'a'.repeat(20_000), 'invalid_request', 'the token is longer than 16384 bytes'],
+    ['a long text', () => 'a'.repeat(20_000), 'invalid_request', 'the token is longer than 16384 bytes'],
   ])('%s', async (_name, body, err, description) => {
     expect(await refusal(body())).toEqual([400, err, description]);
   });

@@ -111,7 +111,7 @@ describe('a signal', () => {
     });
   });
 
-  it('makes one stop, however often it is delivered, and none once that is lifted', async () => {
+  it('makes a single stop, however often it is delivered, and no further stop once that is lifted', async () => {
     await withStops('stop-user', async (bench) => {
       const set = setOf();
       await Promise.all([push(bench, set), push(bench, set)]);

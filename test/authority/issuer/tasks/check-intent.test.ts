@@ -60,7 +60,7 @@ describe('POST /intents/check', () => {
     expect(bench.answered.at(-1)).toEqual(['/intents/check', 200]);
   });
 
-  it('says of each action why it is not granted, and which one is meant', async () => {
+  it('says of each action why it is not granted, and which action is meant', async () => {
     const actions = ['payments.raed', 'payments.refund', 'payments.list', 'customers.*', 'files.read'];
     const { status, json } = await check({ authorization_details: details({ actions }) }, bench.reporter);
     expect([status, json['granted'], json['actions']]).toEqual([

@@ -40,7 +40,7 @@ describe('the reply to an end', () => {
     expect(asked).toEqual([[idOf(issued)]]);
   });
 
-  it('names the root of a part, by which sidecars are told', async () => {
+  it('names the root of a part, which is what sidecars acknowledge', async () => {
     const { bench, asked } = await issuerWith(RECEIPT);
     const issued = await bench.token();
     const forReporter = { delegate: 'spiffe://acme.test/ns/agents/sa/reporter' };

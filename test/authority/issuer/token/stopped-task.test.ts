@@ -204,7 +204,7 @@ describe('a task that somebody else stopped', () => {
     expect(seen.secondsSince >= 300 && seen.secondsSince <= 1_060).toBe(true);
   });
 
-  it('is not declared while the operator stops it: one of the two is decided anew', async () => {
+  it('is not declared while the operator stops it: whichever commits second is decided anew', async () => {
     const id = idOf(await bench.token());
     const { authority } = bench.services;
     const insert = authority.insertTask.bind(authority);

@@ -30,7 +30,7 @@ describe('durabilityProblems', () => {
     ['no fsync', { fsync: 'off' }, '`fsync` is `off`: set it to `on`'],
     ['no full pages', { fullPageWrites: 'off' }, '`full_page_writes` is `off`'],
     ['commits that are not written', { synchronousCommit: 'off' }, '`synchronous_commit` is `off`'],
-    ['commits of one server', { synchronousCommit: 'local' }, '`synchronous_commit` is `local`'],
+    ['commits of a single server', { synchronousCommit: 'local' }, '`synchronous_commit` is `local`'],
     [
       'standbys that may lose a commit',
       { synchronousCommit: 'remote_write' },

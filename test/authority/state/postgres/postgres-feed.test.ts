@@ -37,7 +37,7 @@ describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
     remove();
   });
 
-  it('gives out no change and no card that another primary does not have, though that one has as many changes', async () => {
+  it('gives out no change and no card that another primary does not have, though that primary has as many changes', async () => {
     const url = await places.next();
     const target = must(postgresTargetFrom(url));
     const clocks = agreeing(() => 1_000);
@@ -80,7 +80,7 @@ describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
     await state.close();
   });
 
-  it('tells a position that it gave from one that it did not, and whether it still has its change', async () => {
+  it('tells a position that it gave from other positions, and whether it still has its change', async () => {
     const url = await places.next();
     const open = () =>
       openPostgresState({

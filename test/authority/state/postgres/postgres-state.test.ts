@@ -70,7 +70,7 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     await state.close();
   });
 
-  it('keeps a record until as many ledgers have it as the most careful one asks for, however long others are away (issue 37, point 13)', async () => {
+  it('keeps a record until as many ledgers have it as the most careful authority asks for, however long others are away (issue 37, point 13)', async () => {
     const { url, state } = await opened();
     const { authority } = state;
     const waiting = async () => (await places.outbox(url)).length;

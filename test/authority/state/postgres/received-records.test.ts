@@ -150,7 +150,7 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
     ['gives their log to another authority', 'UPDATE remit.emitters SET term = term + 1', false],
     ['forgets their log', 'DELETE FROM remit.emitters', false],
     ['forgets their log before it is sent again', 'DELETE FROM remit.emitters', true],
-  ])('are missed if who can write the database %s, and deletes the last ones (issue 37, found)', async (...of) => {
+  ])('are missed if a writer of the database %s, and deletes the last records (issue 37, found)', async (...of) => {
     const [, change, isSentAgain] = of;
     const url = await places.next();
     const first = await started(url, REPLICAS[0]);

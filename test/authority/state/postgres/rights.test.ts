@@ -163,7 +163,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
 
   it.each([
     ['counts without a key of the state', false],
-    ['does not count with one, and is named', true],
+    ['does not count with a key of the state, and is named', true],
   ])('what the login gives back of a budget %s', async (_what, hasKey) => {
     const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
     const use = (n: number, count = 1) => ({

@@ -125,7 +125,7 @@ describe('migrateFile', () => {
     store.close();
   });
 
-  it('migrates a file of version 12 to exactly the schema of a new one, if operators give orders', () => {
+  it('migrates a file of version 12 to exactly the schema of a new file, if operators give orders', () => {
     const file = fileOf(12);
     expect(migrate(file)).toEqual({ from: 12, to: stateFormat.version, copy: `${file}.schema-12` });
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();

@@ -271,7 +271,7 @@ describe('Store.tasks', () => {
 });
 
 describe('the clock of a store', () => {
-  it('never revives an expired task: not by a step back, not by a restart after one', () => {
+  it('never revives an expired task: neither by a step back of the clock, nor by a restart after it', () => {
     const file = newFile();
     const clock = { nowMs: 90_000 };
     const store = mustOpen(file, { nowMs: () => clock.nowMs });

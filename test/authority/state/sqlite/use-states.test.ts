@@ -102,7 +102,7 @@ const step = fc.record({
 });
 
 describe('Store.useStateOf', () => {
-  it('agrees with the file, whatever this store and another one write to it', () => {
+  it('agrees with the file, whatever this store and another store write to it', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (history) => {
         const file = join(folder(), 'state.db');
@@ -318,7 +318,7 @@ describe('Store.useStateOf', () => {
       return { store, reader, close };
     };
 
-    it(`keeps ${held} states through ends, touches, risks and histories of other tasks, and reads only changed ones again`, () => {
+    it(`keeps ${held} states through ends, touches, risks and histories of other tasks, and reads only changed states again`, () => {
       const { store, reader, close } = opened();
       const [idle, part] = [{ idleMs: 50_000 }, { parentId: taskNumber(held).id }];
       const failure = store.inOneCommit(() => {
