@@ -15,7 +15,7 @@ describe('guidePage', () => {
     expect(await page(topic)).toBe(readFileSync(resolve(GUIDE_FOLDER, 'fix/reasons.md'), 'utf8'));
   });
 
-  it('prints one section, with those below it', async () => {
+  it('prints a section, with the sections below it', async () => {
     const section = await page('quick-starts#docker-compose');
     if (typeof section !== 'string') throw new Error(section.problem);
     const text = section.replaceAll(/^```[^]*?^```$/gm, '');
@@ -62,7 +62,7 @@ describe('links into the guide', () => {
     );
   });
 
-  it('are commands, or URLs below the one setting', () => {
+  it('are commands, or URLs below the single setting', () => {
     expect(guideLink('fix/reasons#tokenbinding', undefined)).toBe('remit help fix/reasons#tokenbinding');
     expect(guideLink('fix/reasons#tokenbinding', 'https://docs.acme.test/remit/')).toBe(
       'https://docs.acme.test/remit/fix/reasons.md#tokenbinding',

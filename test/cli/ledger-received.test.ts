@@ -225,7 +225,7 @@ const reported = async (received: string, ...more: readonly string[]) => {
 const usesOf = ({ classes }: EvidenceReport): number => classes.find(({ id }) => id === 'E1')?.count ?? 0;
 
 describe('remit ledger evidence --received', () => {
-  it('counts the uses of all sidecars with those of the ledger, and names the one that is lost', async () => {
+  it('counts the uses of all sidecars with those of the ledger, and names the use that is lost', async () => {
     const { exit, report: found } = await reported(whole.records);
     expect([exit, usesOf(found)]).toEqual([0, 17]);
     expect(new Map(found.received?.map(({ origin, state, counted }) => [origin, [state, counted]]))).toEqual(

@@ -331,7 +331,7 @@ const rows: readonly Row[] = [
     /the part after record 4 belongs to/,
   ],
   [
-    'a segment deleted, and the end of the one before it changed',
+    'a segment deleted, and the end of the segment before it changed',
     ofWhole,
     (found) => {
       hideSegment(found, 2);
@@ -461,7 +461,7 @@ const rows: readonly Row[] = [
     /records 1 to 12 are missing/,
   ],
   [
-    'such a record in place of a signed one',
+    'such a record in place of a signed record',
     ofWhole,
     (found) => {
       removeSegments(found, 0, 3);

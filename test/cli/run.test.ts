@@ -140,7 +140,7 @@ describe('remit run', () => {
     expect([code, domain.task(task)?.agent]).toEqual([0, 'spiffe://acme.test/ns/agents/sa/reporter']);
   });
 
-  it('refuses to run on Windows, and says where it does', async () => {
+  it('refuses to run on Windows, and says on which systems it runs', async () => {
     const words = ['--intent', domain.intent, ...domain.options, '--', 'true'];
     const { code, err } = await print(words, {}, { command: run, platform: 'win32' });
     expect([code, err]).toEqual([

@@ -128,7 +128,7 @@ describeWith(envoyPart(), 'stock clients', (envoy) => {
       expect(seen).toMatchObject({ secret: 'invalid_client', updated: 1 });
     });
 
-    it('Authlib neither renews a task that an operator cancelled, nor gets a like one', async () => {
+    it('Authlib neither renews a task that an operator cancelled, nor gets a task like it', async () => {
       const before = Number(tasks());
       const states: string[] = [];
       const { issuerHost: host, issuerPort } = domain.stage;

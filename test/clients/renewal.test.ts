@@ -45,7 +45,7 @@ describeWith(both(clientPart('mcp-python-1'), envoyPart()), 'tokens that end wit
     expect(new Set(headers.map((one) => one['x-remit-task'])).size).toBe(1);
   });
 
-  it('are not had any more once the task is suspended, and the model is told so by the forwarder', () => {
+  it('are not had any more once the task is suspended, and the forwarder tells the model so', () => {
     for (const text of handed.slice(2))
       expect(text).toMatch(/task\.suspended[^]*Stop this task|Stop this task[^]*task\.suspended/);
     expect(end.code).toBe(0);

@@ -53,7 +53,7 @@ describe('Authority.svid', () => {
     expect(certificate.serialNumber).toBe(`7F${'FF'.repeat(15)}`);
   });
 
-  it('starts its validity when told to', async () => {
+  it('starts its validity at the given time', async () => {
     const svid = await acme.svid('/a', { notBeforeMs: nowMs + 60_000, ttlSeconds: 60 });
     expect(new X509Certificate(svid.certPem).validFromDate.toISOString()).toBe('2026-11-24T12:01:00.000Z');
   });

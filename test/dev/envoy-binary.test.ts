@@ -45,7 +45,7 @@ const search = (python = join(folder, 'no-python')) => ({
 });
 
 describe('findEnvoy', () => {
-  it('prefers the named binary to one on the path', async () => {
+  it('prefers the named binary to a binary on the path', async () => {
     const named = await script('mine', answersVersion('1.39.2'));
     await script('bin/envoy', answersVersion('1.40.0'));
     const found = await findEnvoy({ ...search(), explicit: named, path: join(folder, 'bin') });

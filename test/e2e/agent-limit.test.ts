@@ -145,7 +145,7 @@ for (const version of envoyVersions) {
       expect(await statuses(CALLS, of('other'))).toEqual({ 503: CALLS });
     });
 
-    it('gives way to the bound on memory, whose refusals have the form of denials too', async () => {
+    it('yields to the bound on memory, whose refusals have the form of denials too', async () => {
       const envoy = await startEnvoy(withoutHeap(await shippedEnvoyConfig()));
       const agent = await agentOf('early');
       // Envoy looks at its heap once a second.

@@ -87,7 +87,7 @@ const paths: readonly (readonly [name: string, path: () => string])[] = [
 ];
 const others: readonly (readonly [name: string, path: () => string])[] = [
   ['a folder', () => scratch.folder],
-  ['a file of one NUL', file],
+  ['a file of a single NUL', file],
   ['a name that is too long', () => `/${'x'.repeat(300)}`],
 ];
 

@@ -50,7 +50,7 @@ describeWith(envoyPart(), 'remit dev in front of a server of the user', (envoy) 
   });
   afterAll(() => payments.close());
 
-  it('prints one line of JSON, with a policy folder relative to where it is called', async () => {
+  it('prints one line of JSON, with a policy folder relative to the folder where it is called', async () => {
     const args = ['dev', '--policies', 'my-policies', '--upstream', `payments=${at}`, '--json'];
     const running = remit(args, environment, ['env', '-C', work]);
     await running.said('"envoy"');

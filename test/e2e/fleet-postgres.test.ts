@@ -55,7 +55,7 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       await scratch?.remove();
     });
 
-    it('use a task that was declared at one, and refuse it once it ended at the other', async () => {
+    it('use a task that was declared at one authority, and refuse it once it ended at the other', async () => {
       const { token, taskId } = await fleet.declare();
       for (const name of SIDECARS) await answers(name, token, '200');
       // The answer waits until no sidecar can use the older state, also where it follows the other authority.
@@ -152,7 +152,7 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       expect(lines.at(-1)).toBe('2 sidecars');
     });
 
-    it('go on at the other if one is killed', async () => {
+    it('go on at the other authority if an authority is killed', async () => {
       const { token, taskId } = await fleet.declare({ max_calls: 1_000 });
       await answers('remote', token, '200');
       fleet.signal('authority', 'SIGKILL');

@@ -102,7 +102,7 @@ describeWith(envoyPart(), 'remit run --forward through Envoy', (envoy) => {
   });
 
   // Issue 39, point 1.
-  it('with --dpop carries calls that are signed, and the token is of no use to whoever has it', async () => {
+  it('with --dpop carries calls that are signed, and the token is of no use to anybody else', async () => {
     const running = forwarded(['python3', '-c', STOCK_AGENT + TOKEN], {}, ['--dpop']);
     const code = await running.exit;
     expect(running.out() + running.err()).toMatch(/^read 200 p-1$/m);

@@ -235,7 +235,7 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
       stream.on('end', () => resolve([got, outcomeOf(null)]));
     });
 
-  it('a stream of answers is decided by its one request message', async () => {
+  it('a stream of answers is decided by its only request message', async () => {
     expect(await watch('ada')).toMatchObject([[{ id: 'o-1' }, { id: 'o-2' }], { code: status.OK }]);
     expect(await watch('eve')).toMatchObject([[], { code: status.PERMISSION_DENIED, reason: 'policy.forbidden' }]);
   });

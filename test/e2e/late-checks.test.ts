@@ -124,7 +124,7 @@ describeWith(envoyPart(), 'a use that is decided too late, through Envoy', (envo
       what: 'the budget is back',
     });
     await until(async () => (await callPayments(planner, domain, { token }))[1] === 'task.exhausted', {
-      what: 'it is used up by the one call that was let through',
+      what: 'it is used up by the only call that was let through',
     });
     expect(domain.payments.received().length).toBe(1);
   });

@@ -135,7 +135,7 @@ describeWith(envoyPart(), 'an observed agent at a sidecar whose authority is awa
     return status === 200 ? '200' : `${status} ${JSON.parse(body).reason}`;
   };
 
-  it('passes without a token of Remit and with a live one', async () => {
+  it('passes without a token of Remit and with a live token', async () => {
     const { token } = await processes.declare();
     await until(async () => (await call(token)) === '200', { what: 'a use' });
     await processes.end('authority', 'SIGKILL');

@@ -37,7 +37,7 @@ describeWith(envoyPart(), 'an agent that is observed, through Envoy', (envoy) =>
     await scratch?.remove();
   });
 
-  it('passes with a token of its upstream, but not with an ended one, and another is denied from its day on', async () => {
+  it('passes with a token of its upstream, but not with an ended token, and another call is denied from its day on', async () => {
     const { planner, reporter, thief } = domain.stage;
     expect((await callPayments(planner, domain, UPSTREAMS))[0]).toBe(200);
     expect(await callPayments(reporter, domain, UPSTREAMS)).toEqual([401, 'token.malformed']);

@@ -170,7 +170,7 @@ describe('remit ledger export --to', () => {
       { status: 200, body: '{"partialSuccess":{"rejectedLogRecords":"3"}}' },
       'it rejected 3 log records of a request',
     ],
-  ])('exits with 1 and names where to continue for a collector that %s', async (_name, answer, detail) => {
+  ])('exits with 1 and names the position to continue from for a collector that %s', async (_name, answer, detail) => {
     answers = [answer];
     expect(await exported('--to', `${url()}/v1/logs`, '--from', '3')).toEqual({
       exit: 1,

@@ -121,7 +121,7 @@ describe('remit ledger verify', () => {
       /BROKEN: records 5 to 8 are missing$/m,
     ],
     [
-      'a segment begins with another tree than the end of the one before it',
+      'a segment begins with another tree than the end of the segment before it',
       ({ folder: at }) => {
         expect(tamper(segmentsOf(at)[2] ?? '', 'UPDATE log SET carried_head = zeroblob(32)')).toBe(1);
       },
@@ -244,7 +244,7 @@ describe('remit ledger verify', () => {
     expect([exit, out]).toEqual([0, expect.stringContaining('anchored   1 to 6\n')]);
   });
 
-  it('verifies an export by its anchors, and exits with 3 for one that lacks a line', async () => {
+  it('verifies an export by its anchors, and exits with 3 for an export that lacks a line', async () => {
     const ledger = diskLedger(folder(), 7);
     const file = join(ledger.folder, '../export.jsonl');
     expect((await ran(ledgerExport, '--ledger', ledger.folder, '--out', file)).exit).toBe(0);

@@ -50,7 +50,7 @@ const start = (...args: readonly string[]) => ranObserve('start', ...args, ...pl
 
 /** Issue 41, point 7. */
 describe('remit observe start, end and emergencies', () => {
-  it('start one, list it and end it, and print how many sidecars know it', async () => {
+  it('start an emergency, list it and end it, and print how many sidecars know it', async () => {
     const started = await start('--agents', AGENTS, '--servers', 'payments', '--minutes', '30', '--because', 'INC-42');
     expect(started.err).toEqual([]);
     expect(started.code).toBe(0);

@@ -77,7 +77,7 @@ describe('remit observe end', () => {
     );
   });
 
-  it('takes an agent out of one entry, without reading records if it is named', async () => {
+  it('takes an agent out of an entry, without reading records if it is named', async () => {
     const { policies } = await given();
     const ended = await ran(runObserve, 'end', 'named', '--agent', a, '--policies', policies, '--ledger', '/nowhere');
     expect(ended).toMatchObject({ exit: 0, err: '' });
@@ -135,7 +135,7 @@ describe('remit observe end', () => {
     expect(ended.err).toContain('the entry `legacy` would name 70 agents, at most 64');
   });
 
-  it('refuses a folder with findings, and one that is not named', async () => {
+  it('refuses a folder with findings, and a missing name of a folder', async () => {
     const { end, file } = await given();
     await writeFile(file, 'observe:\n  - id: x\n');
     expect(await end('x')).toMatchObject({ exit: 2, out: '' });

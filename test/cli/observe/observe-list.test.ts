@@ -49,7 +49,7 @@ const records = [
 ];
 
 describe('remit observe', () => {
-  it('lists entries and agents: days, calls, actions, the curve of new ones, would-be denials, ready or not and why', async () => {
+  it('lists entries and agents: days, calls, actions, the curve of new actions, would-be denials, ready or not and why', async () => {
     const ledger = ledgerOf(folder(), records);
     const policies = await policiesWith(folder(), enforcement);
     const list = await ran(runObserve, '--ledger', ledger, '--policies', policies);
@@ -75,7 +75,7 @@ describe('remit observe', () => {
     expect(list.out).toContain(`unused: until ${dayFromNow(3)} (in 3 days), team-files, CHG-2\n  no call in that time`);
   });
 
-  it('says of one agent each action and each example, and exits 1 while it is not ready', async () => {
+  it('lists of a named agent each action and each example, and exits 1 while it is not ready', async () => {
     const ledger = ledgerOf(folder(), records);
     const detail = await ran(runObserve, '--ledger', ledger, '--agent', curious);
     expect(detail.exit).toBe(1);

@@ -160,7 +160,7 @@ describe('policyEval', () => {
     ['a schema that does not parse', { policies, schema: 'entity', requests: [request({})] }],
     ['invalid entities', { policies, entities: [{ uid: 1 }], requests: [request({})] }],
     [
-      'one policy that would trap the engine',
+      'a policy that would trap the engine',
       {
         policies: `permit (principal, action, resource) when { ${'('.repeat(400)}true${')'.repeat(400)} };`,
         requests: [request({})],

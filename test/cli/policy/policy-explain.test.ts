@@ -453,7 +453,7 @@ describe('remit policy explain', () => {
     expect(result.err.join('\n')).toContain(message);
   });
 
-  it('reports an unknown decision, and one that makes no case', async () => {
+  it('reports an unknown decision, and a decision that makes no case', async () => {
     expect(await run('00000000-0000-7000-8000-000000000009', '--state', state)).toEqual({
       code: 1,
       out: [],

@@ -443,7 +443,13 @@ service Empty {}
       ['* /tickets*'],
       ['GET /tickets', 'POST /tickets', 'PATCH /tickets/{ticket_id:uuid}'],
     ],
-    ['more than one', helpdesk, 'openapi', ['list_*', 'PATCH *'], ['GET /tickets', 'PATCH /tickets/{ticket_id:uuid}']],
+    [
+      'more than one pattern',
+      helpdesk,
+      'openapi',
+      ['list_*', 'PATCH *'],
+      ['GET /tickets', 'PATCH /tickets/{ticket_id:uuid}'],
+    ],
   ])('imports what --only selects by %s, under the prefix', async (_name, text, kind, patterns, expected) => {
     const only = patterns.flatMap((pattern) => ['--only', pattern]);
     const { code, servers } = await run(text, kind, '--server', 'helpdesk', '--prefix', 'desk.v2.', ...only);

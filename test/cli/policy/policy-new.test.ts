@@ -48,7 +48,7 @@ when
     expect((await folder.run(policyFmt, '--check', file)).code).toBe(0);
   });
 
-  it('uses a free id, or the given one', async () => {
+  it('uses a free id, or the given id', async () => {
     writeFileSync(join(folder.path, 'x.cedar'), '@id("files-list") permit (principal, action, resource);\n');
     const { out } = await folder.run(policyNew, 'files.list', folder.path, '--group', 'agents', '--json');
     expect(JSON.parse(out.join(''))).toMatchObject({

@@ -81,7 +81,7 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     expect(await places.sql(runtime, "SELECT to_regclass('remit.tasks') AS tasks")).toEqual([{ tasks: null }]);
   });
 
-  it('refuses tables of a later version, and so does an authority, which also names the command for earlier ones', async () => {
+  it('refuses tables of a later version, and so does an authority, which also names the command for earlier versions', async () => {
     const { owner, runtime } = await empty('later');
     await migrate('--state', owner, '--grant', RUNTIME);
     await places.sql(owner, 'UPDATE remit.version SET version = 99');
@@ -140,7 +140,7 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     expect(await places.sql(owner, rights)).toEqual([{ adds: true, changes: false }]);
   });
 
-  it('keeps a database for the fleet that claimed it, until it is told to forget it', async () => {
+  it('keeps a database for the fleet that claimed it, until `--forget-fleet`', async () => {
     const { owner, runtime } = await empty('claimed');
     await migrate('--state', owner, '--grant', RUNTIME);
     const state = must(await open(runtime));

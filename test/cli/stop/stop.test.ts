@@ -114,7 +114,7 @@ describe('remit stop', () => {
     expect(shown['by']).toMatch(/^operator Ada/);
   });
 
-  it('lists the stops, and lifts one by its id', async () => {
+  it('lists the stops, and lifts a stop by its id', async () => {
     expect((await withConfig('list')).out).toBe('nothing is stopped');
     await withConfig('agent', planner, ...because);
     const id = stops()[0]?.id ?? '';

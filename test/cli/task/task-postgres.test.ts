@@ -123,7 +123,7 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
     });
   });
 
-  it('`remit key` lists and revokes keys, and says so if there is none, or no authority that could use one', async () => {
+  it('`remit key` lists and revokes keys, and says so if there is no key, or no authority that could use a key', async () => {
     const cause = ['--cause', 'its memory was read', '--by', 'Ada'];
     expect(await run(keyCommand, 'list')).toEqual({ exit: 0, said: 'no keys' });
     expect(await state.keys.publish({ keyId: 'kid-1', jwk: '{"kty":"EC"}', proof: null })).toBe('published');

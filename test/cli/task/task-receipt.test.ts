@@ -98,7 +98,7 @@ describe('remit task, if the configuration serves sidecars', () => {
     expect([exit, JSON.parse(out)]).toMatchObject([0, { id: root.id, state: 'active', enforcement: ENFORCED }]);
   });
 
-  it('asks for the root of a part, by which sidecars are told, and records the receipt for the part', async () => {
+  it('asks for the root of a part, which is what sidecars acknowledge, and records the receipt for the part', async () => {
     receipt = ENFORCED;
     expect((await run('end', part.id)).exit).toBe(0);
     expect([asked, receipts(root.id)]).toEqual([[root.id], []]);
