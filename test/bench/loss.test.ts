@@ -23,7 +23,7 @@ describe('verdictsOf', () => {
     ['the same', [1, 0.99, 1.02], 'as before', 'as before'],
     ['a tenth less', [0.9, 0.91, 0.89], 'loss', 'as before'],
     ['a tenth more', [1.1, 1.11, 1.09], 'as before', 'loss'],
-    ['less, but for one run within what was kept', [0.9, 0.97, 0.89], 'as before', 'as before'],
+    ['less, except for a run within what was kept', [0.9, 0.97, 0.89], 'as before', 'as before'],
     ['less in the only run yet', [0.9], 'suspect', 'as before'],
     ['less in two runs', [0.9, 0.9], 'suspect', 'as before'],
   ] as const)('%s', (_, runs, rate, memory) => {

@@ -19,7 +19,7 @@ describeWith(helmPart(), 'deploy/guide/install/kubernetes.md', ([helm]) => {
     expect(first.match(/^\$ /gm)).toHaveLength(4);
   });
 
-  it('lists for a mirror the one image that all objects of the chart run', async () => {
+  it('lists for a mirror the only image that objects of the chart run', async () => {
     const [, listed] = /^\| `([^`]+)` \| every pod:/m.exec(page) ?? [];
     for (const name of cases) {
       const own = ['--set', 'image.registry=ghcr.io,image.digest='];

@@ -162,7 +162,7 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       expect(maps).not.toContain('remit-sidecar');
     });
 
-    it('is uninstalled, and stands in the way of no pod afterwards', async () => {
+    it('is uninstalled, and blocks no pod afterwards', async () => {
       await ok(kube.run(helm, ['uninstall', 'remit', '-n', namespace]));
       const left = ['mutatingadmissionpolicies', 'validatingadmissionpolicies', 'statefulsets', 'networkpolicies'];
       expect(await kube.kubectl(['get', left.join(','), '-n', namespace, '-o', 'name'])).toBe('');

@@ -171,7 +171,7 @@ describeWith(
       expect(lost).toEqual({});
     });
 
-    it('loses no call when three authorities on a PostgreSQL are replaced one by one', async () => {
+    it('loses no call when three authorities on a PostgreSQL are replaced one after the other', async () => {
       const lost = await life.event('three authorities on PostgreSQL replaced, one by one', async () => {
         await life.cluster.kubectl('-n remit rollout restart statefulset/remit-authority');
         await life.authorityReady();

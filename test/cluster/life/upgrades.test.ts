@@ -92,7 +92,7 @@ describeWith(
       expect([authority, sidecars]).toEqual([{}, {}]);
     });
 
-    it('runs the authority as any user of group 0, as OpenShift chooses one (issue 38, point 6)', async () => {
+    it('runs the authority as any user of group 0, as OpenShift chooses a user (issue 38, point 6)', async () => {
       const namespace = 'any-user';
       const name = `spiffe://acme.test/ns/${namespace}/sa/remit-authority`;
       const selectors = [`k8s:ns:${namespace}`, 'k8s:sa:remit-authority'];
