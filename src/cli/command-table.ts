@@ -195,6 +195,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./policy/policy-lint.ts')).policyLint,
   },
   {
+    name: 'policy list',
+    summary: 'list policies with owner, end and last use',
+    load: async () => (await import('./policy/policy-list.ts')).policyList,
+  },
+  {
     name: 'policy fmt',
     summary: "format policies in Cedar's own style",
     load: async () => (await import('./policy/policy-fmt.ts')).policyFmt,

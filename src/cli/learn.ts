@@ -49,8 +49,8 @@ ${RECEIVED_HELP}
 Writes a policy folder of what was seen: \`actions.yaml\`, groups of agents that do alike, permits by group, an intent for each
 agent with half as many calls again as it ever made, test cases, and \`report.md\`, which takes five minutes to read. Each line
 says how often it was seen, first and last. A permit is never wider than what was seen, except for a parameter of a path whose
-kind is stated. What was seen fewer than three times, is of high risk, or has a parameter of unknown kind is a comment that
-begins with \`decide:\`: it is denied until a person takes these words away.
+kind is stated. What was seen fewer than three times, is of high risk, or has a parameter of unknown or guessed kind is a
+comment that begins with \`decide:\`: it is denied until a person takes these words away.
 
 What a description has wins over guesses: path, arguments, risk. Only what was called is written.
 

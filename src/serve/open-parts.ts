@@ -14,9 +14,7 @@ import type { Closers } from './closers.ts';
 import { KeyFiles } from './keys/key-files.ts';
 import { LogThread } from '../core/ledger/log/log-thread.ts';
 import type { LoadingLogThread } from '../core/ledger/log/log-thread.ts';
-import type { Reports } from '../core/state/reports.ts';
 import { openLedger } from './ledger/ledger.ts';
-import type { Ledger } from './ledger/ledger.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
 import { beginFolder, openPolicies } from './roles/policies.ts';
@@ -29,6 +27,8 @@ import { beforeMigration } from './state/before-migration.ts';
 import type { Waits } from './waits.ts';
 import { followState } from './follow-state.ts';
 import { openState } from './open-state.ts';
+import { Shares } from '../core/state/shares.ts';
+import { after } from '../core/runtime/timers.ts';
 import type { LaterParts } from './open-state.ts';
 import { awaitNeededSvid, beginSvid, followSvid } from './open-svid.ts';
 
@@ -66,7 +66,7 @@ export async function openParts(
     later,
   });
   if (isStartProblem(kept)) return kept;
-  const { state, announced, reports, ledger } = kept;
+  const { state, announced, reports, ledger, shares } = kept;
   const { sidecar } = state;
   const svid = await openingSvid;
   later.svid = svid;
@@ -80,6 +80,7 @@ export async function openParts(
     config,
     ...common,
     ...state,
+    shares,
     stateHealth,
     announced,
     reports,
@@ -112,10 +113,7 @@ interface OpeningRecords extends RemitOptions {
 async function openStateAndLedger(
   config: Config,
   opening: OpeningRecords,
-): Promise<
-  | { readonly state: State; readonly announced: AnnouncedKeys; readonly reports: Reports; readonly ledger: Ledger }
-  | StartProblem
-> {
+): Promise<(Pick<Parts, 'announced' | 'reports' | 'ledger' | 'shares'> & { readonly state: State }) | StartProblem> {
   const { faults, waits, closers, stateHealth, telemetry, logThread, later } = opening;
   const outdated = await beforeMigration(config, { rehearse: opening.rehearse, waits });
   if (outdated !== null) return outdated;
@@ -140,11 +138,13 @@ async function openStateAndLedger(
     onUsed: (used) => reports.used(used),
   });
   if (isStartProblem(ledger)) return ledger;
+  const shares = new Shares(state.settling, { ports: opening.ports, after });
+  closers.push(() => shares.close());
   // Records of this flush still reach the ledger. `close` writes the rest.
   closers.push(() => reports.flush());
   relay = ledger.relay;
   later.ledger = ledger;
-  return { state, announced, reports, ledger };
+  return { state: { ...state, settling: shares }, announced, reports, ledger, shares };
 }
 
 async function openTelemetry(

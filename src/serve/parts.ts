@@ -8,6 +8,7 @@ import type { Ports } from '../core/runtime/ports.ts';
 import type { AnnouncedKeys } from './keys/announced-keys.ts';
 import type { CheckActivity } from './roles/check-activity.ts';
 import type { Reports } from '../core/state/reports.ts';
+import type { Shares } from '../core/state/shares.ts';
 import type { KeyFiles } from './keys/key-files.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { StateHealth } from './state/state-health.ts';
@@ -26,6 +27,8 @@ export interface Parts extends Pick<
 > {
   readonly config: Config;
   readonly ports: Ports;
+  /** `settling`: what this process was lent of budgets. */
+  readonly shares: Pick<Shares, 'close'>;
   /** Background writes. */
   readonly reports: Reports;
   readonly ledger: Ledger;

@@ -150,7 +150,7 @@ async function pinKeyFiles({ keyFiles, config }: Parts): Promise<void> {
 }
 
 const remitOf = (
-  { stateFile, ledger, live, keyFiles, policyLoads }: Parts,
+  { stateFile, ledger, live, keyFiles, policyLoads, shares }: Parts,
   { authority, issuer, signingKeys }: StartedRoles,
   { gates, drain, adminPort }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly adminPort: number },
 ): Omit<Remit, 'close'> => ({
@@ -162,6 +162,7 @@ const remitOf = (
   drain: (hurry) => {
     // Sidecars move while their requests are still answered.
     authority?.drain((live().drainSeconds * 1_000) / 2);
+    void shares.close();
     return drain.begin(hurry);
   },
   unmet: () => unmetGateTexts(gates),

@@ -32,7 +32,7 @@ usage: remit policy lint [FOLDER] [--json | --sarif]
 
 ${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
 
-Findings of validation are errors, \`per-use-value\` is a note, all others are warnings. Accept findings of a policy with
+Findings of validation are errors, \`per-use-value\` and \`unlimited-amount\` are notes, all others are warnings. Accept findings of a policy with
 \`@accept("rule rule")\`; an \`@accept\` that no longer matches a finding is reported as one.
 
   remit policy lint

@@ -45,6 +45,11 @@ export const isSettlement = (settlement: Settlement): settlement is null | Lent 
 export interface Settling {
   settle(use: SettledUse): Promise<Settlement>;
   /**
+   * Settles a use without waiting, from what this process was lent of its budgets; `false` if that does not cover all of it, and nothing
+   * was taken. For uses with neither a history entry nor a record. Absent, nothing is lent to this process.
+   */
+  settleNow?(use: SettledUse): boolean;
+  /**
    * Gives back the spends of a settled use whose call was not sent, once and within ten minutes; its history entry stays. Returns whether
    * it did: only if the same use was settled for the same sidecar, so that no sidecar gives back what another took, or more than it took itself.
    */

@@ -118,6 +118,8 @@ export interface UnsentUse {
   readonly spends: readonly Spend[];
   /** How much of each is given back, at most its amount; absent, all of it. */
   readonly left?: readonly number[];
+  /** Whether it was settled from shares of this process (`Settling.settleNow`). */
+  readonly isOfShare?: boolean;
   readonly by?: string;
 }
 

@@ -83,7 +83,19 @@ const settleOrDeny = (
   decided: DecidedUse,
   toSettle: UseToSettle | Deny,
 ): DecidedUse | Promise<DecidedUse> =>
-  isDeny(toSettle) ? withDecision(services, toSettle, decided) : settleUse(services, decided, toSettle);
+  isDeny(toSettle)
+    ? withDecision(services, toSettle, decided)
+    : (settleNow(services, decided, toSettle) ?? settleUse(services, decided, toSettle));
+
+/** Settles a use from shares of this process. INVARIANT: in the turn in which it was decided; `null` if it must be settled by the state. */
+function settleNow(services: DecidingServices, decided: DecidedUse, { use }: UseToSettle): DecidedUse | null {
+  if (use.entry !== undefined || recordToSend(services, decided) !== null) return null;
+  if (services.settling.settleNow?.(use) !== true) return null;
+  return withDecision(services, decided.check.decision, {
+    ...decided,
+    taken: { ...unsentUseOf(use), isOfShare: true },
+  });
+}
 
 /**
  * Settles a use. If the history of its task changed after the decision, the use is decided again by the new history. A change means that another

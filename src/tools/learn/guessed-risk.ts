@@ -1,4 +1,5 @@
 import type { Risk } from '../../core/action/catalog/catalog-head.ts';
+import { AMOUNTS } from '../policy/lint/amount-names.ts';
 
 /** Words of names that destroy, pay, send out or run something. */
 const HIGH = new Set(
@@ -12,8 +13,6 @@ const LOW = new Set(
     ' ',
   ),
 );
-/** Names of arguments, and of members of a body, that move money. */
-export const AMOUNTS: ReadonlySet<string> = new Set(['amount', 'amount_cents', 'price', 'iban', 'total']);
 
 const wordsOf = (name: string): readonly string[] =>
   name

@@ -24,6 +24,8 @@ export interface LearntAction {
   readonly entry: Entry;
   /** Why its entry is a comment, for a person to decide; `null` if it is in force. */
   readonly undecided: string | null;
+  /** Why each permit of it is a comment, although its entry is in force; absent if nothing speaks against it. */
+  readonly doubt?: string;
   /** Whether its entry is that of an API description, and not a guess. */
   readonly isDescribed: boolean;
   /** Of an action that the catalog has: how the policies beside it answer its calls. Absent otherwise. */

@@ -2,7 +2,7 @@ import { decimalText } from '../../core/action/budget/decimal.ts';
 import { inlineYaml } from '../policy/write/new-intent.ts';
 import type { NewEntry, NewIntent } from '../policy/write/new-intent.ts';
 import { summedArgument } from './beside/summed-argument.ts';
-import { AMOUNTS } from './guessed-risk.ts';
+import { AMOUNTS } from '../policy/lint/amount-names.ts';
 import { serverAudience } from './learnt-action.ts';
 import type { LearntAction, LearntServer } from './learnt-action.ts';
 import type { LearntPermit, PermitLine } from './learnt-permits.ts';

@@ -164,6 +164,7 @@ function permitsOf({ group, agents, who }: Grantee, lines: readonly PermitLine[]
 function whyUndecided({ action, seen, doubt }: PermitLine): string | null {
   if (doubt !== undefined) return doubt;
   if (action.undecided !== null) return action.undecided;
+  if (action.doubt !== undefined) return action.doubt;
   if (action.risk === 'high') return 'of high risk';
   return seen.count < SEEN_ENOUGH ? `seen ${seen.count === 1 ? 'once' : `${seen.count} times`}` : null;
 }

@@ -144,7 +144,7 @@ const parameterName = (piece: string): string =>
 
 const argsIn = (args: Entry): Entry => (Object.keys(args).length === 0 ? {} : { args });
 
-function routeAction({ method, template, calls, isUnknown }: SeenRoute): Nameless {
+function routeAction({ method, template, calls, isUnknown, isGuess }: SeenRoute): Nameless {
   const parameters = [...template.matchAll(/\{([^:}]+)/g)].map(([, name]) => name ?? '');
   const isBodied = method === 'POST' || method === 'PUT' || method === 'PATCH';
   const { args } = isBodied ? learntArguments(calls, [...parameters, ...calls.query]) : { args: {} };
@@ -163,6 +163,7 @@ function routeAction({ method, template, calls, isUnknown }: SeenRoute): Nameles
       : calls.isRpc
         ? 'its JSON-RPC methods are not told apart'
         : null,
+    ...(isGuess ? { doubt: 'a parameter of its path is guessed from a few values' } : {}),
     isDescribed: false,
   };
 }

@@ -23,6 +23,8 @@ import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
 import { Fault } from '../../../src/core/runtime/collections/map-isolated.ts';
 import { Reports } from '../../../src/core/state/reports.ts';
+import { Shares } from '../../../src/core/state/shares.ts';
+import { after } from '../../../src/core/runtime/timers.ts';
 import { Orders } from '../../../src/core/order/orders.ts';
 import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
 import type { AnsweredCall } from '../../../src/sidecar/outcome/unsent-calls.ts';
@@ -47,6 +49,8 @@ import { agent, audience, es256Key, issuer, jwksOf, mint, nowMs, ringOf, soundCl
 import { must, mustFind } from '../../builders/must.ts';
 import { mustTrustDomain } from '../../builders/spiffe-id.ts';
 import { httpCall } from '../../builders/http-call.ts';
+import { spentIn } from '../../core/state/state-file.ts';
+import { until } from '../../until.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -394,6 +398,31 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
     const call = { deadlineMs: -1, signal: { aborted: false }, traceparent: null };
     const [answer] = checksWith(servicesWith()).answers([{ facts: { peer, call: callOf(uses.list), ...quiet }, call }]);
     expect(answer).toMatchObject({ decision: { kind: 'deny', reason: 'check.deadline' } });
+  });
+});
+
+describe('a use with a budget', () => {
+  it('is answered at once within a share, and put back into it if its call was not sent', async () => {
+    const shares = new Shares(directAuthority(store).settling, { ports, after });
+    const calls: AnsweredCall[] = [];
+    const services = servicesWith({
+      settling: shares,
+      outcomes: { answered: () => undefined, decided: (call) => void calls.push(call) },
+    });
+    const answerNow = () => {
+      const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
+      const facts = { peer, call: callOf(uses.list, { max_calls: 90 }), ...quiet };
+      return checksWith(services).answers([{ facts, call }])[0];
+    };
+    // The first answer adds to the history of the task; the others take from its budget alone.
+    for (let n = 0; n < 20; n += 1) expect(await answerNow()).toMatchObject({ decision: { kind: 'allow' } });
+    await until(() => spentIn(file, task.id) > 20, { what: 'calls are lent' });
+    expect(answerNow()).toMatchObject({ decision: { kind: 'allow' } });
+    const spent = spentIn(file, task.id);
+    calls.at(-1)?.undo?.();
+    await shares.close();
+    expect(spentIn(file, task.id)).toBe(20);
+    expect(spent).toBeGreaterThan(21);
   });
 });
 

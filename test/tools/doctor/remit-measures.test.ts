@@ -110,6 +110,8 @@ describe('what a Remit says of itself', () => {
     ],
     [`remit_svid_expiry_timestamp_seconds ${NOW / 1_000 + 899}`, 'identity.not-renewed at svid'],
     [`remit_svid_expiry_timestamp_seconds ${NOW / 1_000}`, 'identity.expired at svid'],
+    [`remit_svid_expiry_timestamp_seconds ${NOW / 1_000}\nremit_svid_lifetime_seconds 0`, 'identity.expired at svid'],
+    ['remit_svid_refused{cause="of-a-later-version"} 1', 'identity.refused at svid/of-a-later-version'],
     ['remit_svid_refused{cause="not-yet-valid"} 1', 'identity.refused at svid/not-yet-valid'],
     ...SVID_REFUSALS.map((cause): [string, string] => [
       `remit_svid_refused{cause="${cause}"} 1`,
@@ -142,6 +144,31 @@ describe('what a Remit says of itself', () => {
     ['remit_build_info{version="0.2.0",node="26.1.0"} 1', 'version.doctor at remit'],
   ])('finds in `%s` that there is %s', (metrics, finding) => {
     expect(found({ metrics })).toEqual([finding]);
+  });
+
+  // Each bound itself is good: one more is a finding, above.
+  it.each([
+    'remit_clock_lead_seconds 5',
+    'remit_clock_lead_seconds -5',
+    'remit_peer_certificates_missing_total 0',
+    'remit_decisions_total{decision="deny",reason="identity.untrusted-domain"} 20',
+    'remit_decisions_total{decision="deny",reason="budget.exhausted"} 9999',
+    'remit_token_uses_total{class="other-certificate"} 20',
+    'remit_token_uses_total{class="same"} 9999',
+    `remit_svid_expiry_timestamp_seconds ${NOW / 1_000 + 900}`,
+    'remit_svid_refused{cause="expired"} 0',
+    'remit_keys_age_seconds{issuer="x"} 21600',
+    'remit_policy_unconfirmed_seconds 300',
+    `remit_disk_free_bytes{of="ledger"} ${GIB / 4}`,
+    'remit_ledger_unsigned_seconds 60',
+    'remit_ledger_unacknowledged 512',
+    'remit_ledger_failures_total 0',
+    'remit_authority_behind 100',
+    'remit_event_loop_delay_seconds{stat="p99"} 0.1',
+    'remit_event_loop_delay_seconds{stat="max"} 9',
+    'remit_server_refusals_total{cause="closing"} 9',
+  ])('takes `%s`', (metrics) => {
+    expect(found({ metrics })).toEqual([]);
   });
 
   it.each([

@@ -118,6 +118,22 @@ describe('learn', () => {
     expect(made.files.get('policies/shop.cedar')).toContain('// 6 calls, 2026-11-20; risk low');
   });
 
+  // Issue 41: an errand that is seldom done was denied for its next value, also after a person had decided.
+  it('guesses a parameter from two values, of which each permit is a comment', async () => {
+    const made = await learnFrom([
+      ...traffic,
+      ...['/notes/acme-17', '/notes/acme-24'].flatMap((path) => times(2, { agent: other, path })),
+    ]);
+    const { files, permits } = made.folder;
+    expect(files.get('actions.yaml')).toMatch(/^ {6}- .*\/notes\/\{note:\[a-z0-9-\]\{1,64\}\}/m);
+    const permit = permits.find(({ lines }) => lines.some(({ action }) => action.name.includes('/notes/')));
+    expect(permit).toMatchObject({ agents: [other], undecided: expect.stringContaining('guessed') });
+    const target = folder();
+    expect(await writeLearntFolder(target, files)).toBeNull();
+    for (const command of [policyValidateCommand, policyLint, policyTestCommand])
+      expect(await ranOn(command, target)).toMatchObject({ exit: 0 });
+  });
+
   it('judges the last fifth by the written set, and says what would be denied', async () => {
     const records = [
       ...Array.from({ length: 10 }, (_, n) => day(n, { path: `/orders/${n}` })),

@@ -18,7 +18,9 @@ const callOf = (path: string, agent = 'spiffe://acme.test/a'): LearntCall => ({
 });
 
 const shown = (trie: PathTrie): readonly string[] =>
-  trie.routes().map(({ template, isUnknown }) => `${template}${isUnknown ? ' ?' : ''}`);
+  trie
+    .routes()
+    .map(({ template, isUnknown, isGuess }) => `${template}${isUnknown ? ' ?' : ''}${isGuess ? ' guessed' : ''}`);
 
 const routesOf = (paths: readonly string[]): readonly string[] => {
   const trie = new PathTrie(new Room());
@@ -45,7 +47,14 @@ describe('PathTrie', () => {
     ['two parameters after equal text', ['/a/1/a/2'], ['/a/{id:int}/a/{id-2:int}']],
     ['a slash at the end', ['/orders/'], ['/orders/']],
     ['text that no template can have', ['/files/a%20b'], ['/files/{file:text} ?']],
-    ['few slugs', ['/c/acme-1', '/c/acme-2'], ['/c/acme-1', '/c/acme-2']],
+    ['one slug', ['/c/acme-1', '/c/acme-1'], ['/c/acme-1']],
+    [
+      'two slugs that end in a number, as a guess',
+      ['/c/acme-1/x', '/c/acme-2/x'],
+      ['/c/{id:[a-z0-9-]{1,64}}/x guessed'],
+    ],
+    ['two such slugs, each seen often', many(6, (n) => `/c/acme-${n % 2}`), ['/c/acme-0', '/c/acme-1']],
+    ['two words without a number', ['/c/acme-a', '/c/acme-b'], ['/c/acme-a', '/c/acme-b']],
     ['many slugs, each seldom', many(40, (n) => `/c/acme-${n}/x`), ['/c/{id:[a-z0-9-]{1,64}}/x']],
     ['twelve slugs, each once', many(12, (n) => `/c/acme-${n}`), ['/c/{id:[a-z0-9-]{1,64}}']],
     [
@@ -95,6 +104,13 @@ describe('PathTrie', () => {
       '/tickets/{ticket:int}',
     ]);
     expect(of('astray')).toEqual(['/orders/{order:[a-z0-9-]{1,64}}', '/{id:[a-z0-9-]{1,64}}/{id-2:int}']);
+  });
+
+  it('guesses no parameter from words of two agents that call one each', () => {
+    const trie = new PathTrie(new Room());
+    trie.add(callOf('/c/acme-1', 'spiffe://acme.test/one'));
+    trie.add(callOf('/c/acme-2', 'spiffe://acme.test/two'));
+    expect(shown(trie)).toEqual(['/c/acme-1', '/c/acme-2']);
   });
 
   it('takes words of a second agent that varies them too as values', () => {

@@ -1,3 +1,5 @@
+import { cedarInstantFrom } from '../answers/literals.ts';
+
 /** The annotations of a policy. */
 export interface Annotations {
   /** `@id`; `''` if missing. */
@@ -8,6 +10,8 @@ export interface Annotations {
   readonly shadow: boolean;
   /** `@always("true")` of a forbid: it denies also calls that are only observed. Absent otherwise. */
   readonly always?: true;
+  /** `@until` of a permit: from this instant on it counts as absent; milliseconds since the Unix epoch. Absent without an end. */
+  readonly untilMs?: number;
   /** `@accept`: rules of `remit policy lint` and mutants of `remit policy test --mutate` that the author accepts. */
   readonly accepts: readonly string[];
 }
@@ -24,7 +28,7 @@ const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
 const ACCEPTED = String.raw`(?:mutant-[0-9a-f]{8}|[a-z]+(?:-[a-z]+)*)`;
 // oxlint-disable-next-line remit/linear-expression -- the operator’s text, with `-` and blanks between the repetitions
 const ACCEPT = new RegExp(`^${ACCEPTED}(?: ${ACCEPTED})*$`);
-const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept', 'always'];
+const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept', 'always', 'until'];
 const MAX_SHOWN = 128;
 
 /** Parses annotations by name; `null` is an annotation without a value. All but `@id` are optional. */
@@ -34,6 +38,7 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
 } {
   const id = given.get('id') ?? '';
   const reason = given.get('reason') ?? null;
+  const untilMs = cedarInstantFrom(given.get('until'));
   const problems = [
     ...unknownNames(given),
     idProblem(given.get('id') ?? null),
@@ -49,6 +54,13 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
     given.has('always') && given.has('shadow')
       ? problem('always', '`@always` and `@shadow` exclude each other: a shadow policy denies nothing')
       : null,
+    given.has('until') && untilMs === null
+      ? problem(
+          'until',
+          '`@until` is the day from which the permit is absent, such as `"2027-01-31"`, or an instant, such as `"2027-01-31T12:00:00Z"`',
+          'both in UTC',
+        )
+      : null,
     given.has('accept') && !ACCEPT.test(given.get('accept') ?? '')
       ? problem(
           'accept',
@@ -58,7 +70,11 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
   ].filter((found) => found !== null);
   const accepts = (given.get('accept') ?? '').split(' ').filter((name) => name !== '');
   const always = given.get('always') === 'true' ? ({ always: true } as const) : {};
-  return { annotations: { id, reason, shadow: given.get('shadow') === 'true', accepts, ...always }, problems };
+  const until = untilMs === null ? {} : { untilMs };
+  return {
+    annotations: { id, reason, shadow: given.get('shadow') === 'true', accepts, ...always, ...until },
+    problems,
+  };
 }
 
 const problem = (name: string, message: string, help: string | null = null): AnnotationProblem => ({

@@ -8,6 +8,7 @@ import { cedarStatements, offsetOfByte } from '../cedar-text.ts';
 import type { CedarStatement } from '../cedar-text.ts';
 import { MAX_POLICY_DEPTH, policyDepth } from './depth.ts';
 import type { PolicyFacts } from '../evaluator.ts';
+import { withEnd } from './policy-end.ts';
 import { offsetInTemplate, slotsIn } from './policy-template.ts';
 import type { PolicyTemplate, Replaced, Slot } from './policy-template.ts';
 import { readsOf } from '../answers/reads.ts';
@@ -129,7 +130,7 @@ function policyOf(source: PlacedSource, statement: CedarStatement, cedar: Policy
   if (answer.type === 'failure') return refusedBy(answer.errors, source, statement);
   const { given, ...facts } = answer.reading;
   const { annotations, findings } = annotated(source, statement, { given, effect: facts.effect });
-  const policy = { ...annotations, ...facts, text: statement.text, ...place(source, statement) };
+  const policy = withEnd({ ...annotations, ...facts, text: statement.text, ...place(source, statement) });
   return { policies: [policy], templates: [], findings };
 }
 
@@ -175,6 +176,11 @@ function annotated(
   if (annotations.always === true && effect === 'permit') {
     const message = '`@always` is for a `forbid`: a permit always permits';
     findings.push(findingAt(source, offsetOfAnnotation(statement, 'always'), message));
+  }
+  if (annotations.untilMs !== undefined && effect === 'forbid') {
+    const message = '`@until` is for a `permit`: a forbid that ends would permit, without anybody deciding it';
+    const help = 'write `when { context.now < datetime("…") }` if that is meant';
+    findings.push(findingAt(source, offsetOfAnnotation(statement, 'until'), message, help));
   }
   return { annotations, findings };
 }

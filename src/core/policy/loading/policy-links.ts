@@ -8,6 +8,7 @@ import { jsonListFrom } from '../json-list.ts';
 import type { PlacedItem } from '../json-list.ts';
 import { readingOf } from './policy-file.ts';
 import type { PolicyEntry } from './policy-file.ts';
+import { withEnd } from './policy-end.ts';
 import { linkedJson, linkedText } from './policy-template.ts';
 import type { PolicyTemplate, Slot } from './policy-template.ts';
 import type { SourceFile } from './source.ts';
@@ -113,7 +114,7 @@ function linked(
   const { file, line, column, offset } = template;
   const from = { template: template.id, text: template.text, replaced, ...item.at };
   return {
-    policy: {
+    policy: withEnd({
       ...annotations,
       ...facts,
       text,
@@ -122,7 +123,7 @@ function linked(
       column,
       offset,
       link: from,
-    },
+    }),
   };
 }
 

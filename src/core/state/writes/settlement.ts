@@ -19,8 +19,14 @@ interface Charge {
   readonly isLent: boolean;
 }
 
+/** The counter of a spend, among those of its task. */
+export const counterOf = ({ kind, name = '' }: TaskSpend): string => `${kind}:${name}`;
+
+/** How much a spend takes from its counter. */
+export const amountOf = (spend: TaskSpend): number => chargeOf(spend).amount;
+
 function chargeOf(spend: TaskSpend): Charge {
-  const counter = `${spend.kind}:${spend.name ?? ''}`;
+  const counter = counterOf(spend);
   switch (spend.kind) {
     case 'calls':
       return { counter, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted', isLent: true };

@@ -15,6 +15,13 @@ export const answersAllPaths = ({ bootstrap }: Pick<EnvoyConfig, 'bootstrap'>): 
 
 const SCRAPED = /^\/(?:stats|ready|healthz)(?:[/?]|$)/;
 
-/** Whether a route to it matches nothing but paths that are read. */
-export const isScrape = (match: unknown): boolean =>
-  ['path', 'prefix', 'path_separated_prefix'].some((name) => SCRAPED.test(textAt(match, name)));
+/** Rewrites of a path whose result is not known. */
+const REWRITES = ['regex_rewrite', 'path_rewrite_policy', 'path_rewrite'] as const;
+
+/** Whether a route to it leads to nothing but paths that are read: as they are matched, or as the route rewrites them. */
+export function isScrape(match: unknown, action: unknown): boolean {
+  if (REWRITES.some((name) => at(action, name) !== undefined)) return false;
+  const matched = ['path', 'prefix', 'path_separated_prefix'].map((name) => textAt(match, name));
+  const rewrite = textAt(action, 'prefix_rewrite');
+  return rewrite === '' ? matched.some((path) => SCRAPED.test(path)) : SCRAPED.test(rewrite);
+}

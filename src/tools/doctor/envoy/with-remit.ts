@@ -159,14 +159,21 @@ type Routes = ReturnType<typeof guardedOf>[number]['routes'];
 /** Of the virtual hosts that match a host Envoy takes the most specific. */
 function isServed(host: string, routes: Routes): boolean {
   const fitting = [...new Set(routes.flatMap(({ domains }) => domains))]
-    .filter((domain) => matches(domain.replace(/:(?:\d+|\*)$/, '').toLowerCase(), host))
-    .toSorted((a, b) => specificity(b) - specificity(a));
+    .filter((domain) => matches(plain(domain), host))
+    .toSorted((a, b) => specificity(plain(b)) - specificity(plain(a)));
   const [best] = fitting;
   return best !== undefined && routes.some((route) => route.domains.includes(best) && isForwarding(route));
 }
 
-const specificity = (domain: string): number =>
-  domain === '*' ? 0 : domain.includes('*') ? domain.length : 1_000 + domain.length;
+/** A domain without its port, in lower case. */
+const plain = (domain: string): string => domain.replace(/:(?:\d+|\*)$/, '').toLowerCase();
+
+/** Envoy takes an exact domain before the longest `*END`, that before the longest `BEGIN*`, and `*` last. No domain has 1,000 characters. */
+const specificity = (domain: string): number => {
+  if (domain === '*') return 0;
+  if (domain.endsWith('*')) return domain.length;
+  return domain.length + (domain.startsWith('*') ? 1_000 : 2_000);
+};
 
 const matches = (domain: string, host: string): boolean =>
   domain === '*' ||

@@ -101,18 +101,19 @@ function content({ fields, where }: ExtAuthz): readonly Finding[] {
   return found;
 }
 
-/** Routes without the policy, if other routes of the configuration have it. */
+/** Routes without the policy. Routes of TCP cannot have it: nobody reads the calls in their connections. */
 function neverAsked(object: HostObject): readonly Finding[] {
   return listAt(object.value, 'binds').flatMap((bind, index) =>
     listAt(bind, 'listeners').flatMap((listener) => {
-      if (at(listener, 'policies', 'extAuthz') !== undefined) return [];
-      return listAt(listener, 'routes')
-        .filter((route) => at(route, 'policies', 'extAuthz') === undefined && listAt(route, 'backends').length > 0)
+      const isAsking = (route: unknown): boolean =>
+        [listener, route].some((one) => at(one, 'policies', 'extAuthz') !== undefined);
+      return [...listAt(listener, 'routes').filter((route) => !isAsking(route)), ...listAt(listener, 'tcpRoutes')]
+        .filter((route) => listAt(route, 'backends').length > 0)
         .map((route) => ({
           code: 'agentgateway.never-asked' as const,
           where: `${placeOf(object)}/binds/${index}/${textAt(listener, 'name')}/${textAt(route, 'name')}`,
           message: 'the route has no `extAuthz`: its calls reach the tool unchecked',
-          fix: 'give it the `extAuthz` of deploy/hosts/agentgateway/config.yaml',
+          fix: 'give it the `extAuthz` of deploy/hosts/agentgateway/config.yaml; let tools have no `tcpRoutes`',
         }));
     }),
   );

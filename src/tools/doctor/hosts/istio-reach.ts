@@ -117,6 +117,8 @@ const entriesOf = (list: string): readonly string[] => list.split(',').map((entr
 const hasOther = (list: string, known: readonly string[]): boolean =>
   entriesOf(list).some((entry) => !known.includes(entry));
 
+const INJECT = 'sidecar.istio.io/inject';
+
 /** What lets calls bypass the sidecar of a pod, or a waypoint: labels and annotations with the values that do so. */
 const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean, message: string])[] = [
   // 9471 is the port of Remit itself, which injection adds; 15020 the status port of Istio's agent, which its CNI adds.
@@ -147,7 +149,7 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
     'calls to other addresses go past the sidecar',
   ],
   ['sidecar.istio.io/interceptionMode', (value) => value === 'NONE', 'no call is taken to the sidecar'],
-  ['sidecar.istio.io/inject', (value) => value === 'false', 'its pods have no sidecar'],
+  [INJECT, (value) => value === 'false', 'its pods have no sidecar'],
   [
     'inject.istio.io/templates',
     (value) => !entriesOf(value).includes('sidecar'),
@@ -166,8 +168,8 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
 ];
 
 /** Templates that change the sidecar, such as a template for certificates of SPIRE: only a warning. */
-const furtherTemplates = ({ annotations, labels, object }: Workload): readonly Finding[] => {
-  const value = new Map([...annotations, ...labels]).get(TEMPLATES) ?? '';
+const furtherTemplates = ({ annotations, object }: Workload): readonly Finding[] => {
+  const value = annotations.get(TEMPLATES) ?? '';
   return entriesOf(value).includes('sidecar') && hasOther(value, ['sidecar', 'remit'])
     ? [
         {
@@ -181,11 +183,20 @@ const furtherTemplates = ({ annotations, labels, object }: Workload): readonly F
 
 const TEMPLATES = 'inject.istio.io/templates';
 
-const pastOf = (texts: ReadonlyMap<string, string>): readonly (readonly [text: string, message: string])[] =>
-  PAST.flatMap(([name, isBad, message]) => {
-    const value = texts.get(name);
-    return value !== undefined && isBad(value) ? [[`${name}: ${value}`, message] as const] : [];
-  });
+/** Annotations and labels of pods. Neither hides the other, but that Istio takes the label first by which a pod has a sidecar. */
+const settingsOf = ({ annotations, labels }: Workload): readonly (readonly [name: string, value: string])[] => [
+  ...[...annotations].filter(([name]) => name !== INJECT || !labels.has(name)),
+  ...labels,
+];
+
+const pastOf = (
+  settings: Iterable<readonly [name: string, value: string]>,
+): readonly (readonly [text: string, message: string])[] =>
+  [...settings].flatMap(([name, value]) =>
+    PAST.flatMap(([known, isBad, message]) =>
+      known === name && isBad(value) ? [[`${name}: ${value}`, message] as const] : [],
+    ),
+  );
 
 const past = (object: HostObject, text: string, message: string): Finding => ({
   code: 'istio.past-sidecar',
@@ -198,9 +209,7 @@ const past = (object: HostObject, text: string, message: string): Finding => ({
 function runningFindings(objects: readonly HostObject[]): readonly Finding[] | null {
   const found = workloadsIn(objects)
     .filter((workload) => hasRemit(workload) && !isRemitAlone(workload))
-    .flatMap(({ annotations, labels, object }) =>
-      pastOf(new Map([...annotations, ...labels])).map(([text, message]) => past(object, text, message)),
-    );
+    .flatMap((workload) => pastOf(settingsOf(workload)).map(([text, message]) => past(workload.object, text, message)));
   return found.length === 0 ? null : found;
 }
 
@@ -216,9 +225,9 @@ const unsure = (finding: Finding, { namespace }: HostObject, objects: readonly H
 function pastFindings(policies: readonly HostObject[], objects: readonly HostObject[]): readonly Finding[] {
   const workloads = workloadsIn(objects).filter((workload) => guardOf(workload, policies, objects) !== 'none');
   const pods = workloads.flatMap((workload) => {
-    const { annotations, labels, object, spec } = workload;
+    const { object, spec } = workload;
     const isUnsure = guardOf(workload, policies, objects) === 'unsure';
-    return pastOf(new Map([...annotations, ...labels]))
+    return pastOf(settingsOf(workload))
       .concat(isTrueAt(spec, 'hostNetwork') ? [['hostNetwork: true', 'its pods have no sidecar']] : [])
       .map(([text, message]) => past(object, text, message))
       .map((finding) => (isUnsure ? unsure(finding, object, objects) : finding));

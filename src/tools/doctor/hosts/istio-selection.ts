@@ -24,7 +24,7 @@ export const targetsOf = ({ value }: HostObject): readonly unknown[] => [
 ];
 
 /** Whether a policy holds in a namespace: its own, or any if it is in the root namespace of the mesh. */
-const isInScope = (policy: HostObject, namespace: string, objects: readonly HostObject[]): boolean =>
+export const isInScope = (policy: HostObject, namespace: string, objects: readonly HostObject[]): boolean =>
   policy.namespace === namespace || policy.namespace === rootOf(objects);
 
 /** The workloads that a policy holds for. */

@@ -8,6 +8,7 @@ import { istioEffectChecks } from './istio-effects.ts';
 import { istioDomainCheck } from './istio-domain.ts';
 import { istioMeshCheck } from './istio-mesh.ts';
 import { istioReachChecks } from './istio-reach.ts';
+import { isInScope } from './istio-selection.ts';
 import { providerFindings } from './istio-provider.ts';
 import type { IstioProvider } from './istio-provider.ts';
 
@@ -109,7 +110,10 @@ function nameFindings(policy: HostObject, objects: readonly HostObject[]): reado
 /** Two CUSTOM policies with different providers on the same workload. */
 function twoProviders(policy: HostObject, objects: readonly HostObject[]): readonly Finding[] {
   const other = policiesIn(objects).find(
-    (one) => providerOf(one) !== providerOf(policy) && one.namespace === policy.namespace && mayOverlap(one, policy),
+    (one) =>
+      providerOf(one) !== providerOf(policy) &&
+      (isInScope(one, policy.namespace, objects) || isInScope(policy, one.namespace, objects)) &&
+      mayOverlap(one, policy),
   );
   return other === undefined
     ? []
@@ -146,16 +150,27 @@ function mtlsFindings({ namespace, value, ...rest }: HostObject): readonly Findi
     : [];
 }
 
-/** Without a PeerAuthentication sidecars accept calls in plaintext. A waypoint gets calls from ztunnel alone. */
-const permissive = (policy: HostObject): readonly Finding[] =>
-  listAt(policy.value, 'spec', 'targetRefs').length > 0
+const MODES: ReadonlySet<string> = new Set(['STRICT', 'PERMISSIVE', 'DISABLE']);
+
+/** Whether a PeerAuthentication that holds for the workloads of a policy sets a mode, and does not leave it to the mesh. */
+const hasMode = (policy: HostObject, objects: readonly HostObject[]): boolean =>
+  ofKind(objects, 'PeerAuthentication', 'istio.io').some(
+    (one) =>
+      MODES.has(textAt(one.value, 'spec', 'mtls', 'mode')) &&
+      isInScope(one, policy.namespace, objects) &&
+      mayOverlap(policy, one),
+  );
+
+/** Without a mode of a PeerAuthentication sidecars accept calls in plaintext. A waypoint gets calls from ztunnel alone. */
+const permissive = (policy: HostObject, objects: readonly HostObject[]): readonly Finding[] =>
+  listAt(policy.value, 'spec', 'targetRefs').length > 0 || hasMode(policy, objects)
     ? []
     : [
         {
           code: 'istio.mtls-optional',
           where: placeOf(policy),
           message:
-            'the files have no PeerAuthentication, and by default calls in clear are accepted: Remit denies them',
+            'no PeerAuthentication of the files sets a mode for its workloads, and by default calls in clear are accepted: Remit denies them',
           fix: 'add the PeerAuthentication of deploy/hosts/istio/policy.yaml',
         },
       ];
@@ -184,7 +199,7 @@ export const istioChecks: readonly Check[] = [
       const found = ofKind(objects, 'PeerAuthentication', 'istio.io');
       const asking = remitPoliciesIn(objects);
       if (asking.length === 0) return null;
-      return found.length === 0 ? asking.flatMap(permissive) : found.flatMap(mtlsFindings);
+      return [...asking.flatMap((policy) => permissive(policy, objects)), ...found.flatMap(mtlsFindings)];
     },
   },
   ...istioReachChecks(namingRemit),

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
 
 /** A container of a pod. */
@@ -60,12 +61,19 @@ export function sharedVolumesOf(spec: unknown): ReadonlyMap<string, string | nul
       const name = textAt(volume, 'name');
       const path = textAt(volume, 'hostPath', 'path');
       const claim = textAt(volume, 'persistentVolumeClaim', 'claimName');
-      if (path !== '') return [[name, `hostPath ${path.replace(/\/{1,64}$/, '')}`]];
+      if (path !== '') return [[name, `hostPath ${folderOf(path)}`]];
       if (claim !== '') return [[name, `claim ${claim}`]];
       return READ_ONLY.some((kind) => at(volume, kind) !== undefined) ? [] : [[name, null]];
     }),
   );
 }
+
+/** A folder of a node under one name: `/var/run` is a link to `/run` on every current Linux. Without a slash at its end. */
+const folderOf = (path: string): string =>
+  posix
+    .normalize(path)
+    .replace(/^\/var\/run(?=\/|$)/, '/run')
+    .replace(/\/$/, '');
 
 /** Volumes that no container can write. */
 const READ_ONLY = ['configMap', 'secret', 'downwardAPI', 'projected', 'csi', 'image'] as const;

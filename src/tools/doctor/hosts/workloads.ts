@@ -18,6 +18,9 @@ const TEMPLATES: ReadonlyMap<string, readonly string[]> = new Map([
   ['ReplicaSet', ['spec', 'template']],
   ['ReplicationController', ['spec', 'template']],
   ['Job', ['spec', 'template']],
+  // Of Argo and of OpenShift, in place of a Deployment.
+  ['Rollout', ['spec', 'template']],
+  ['DeploymentConfig', ['spec', 'template']],
   ['CronJob', ['spec', 'jobTemplate', 'spec', 'template']],
 ]);
 

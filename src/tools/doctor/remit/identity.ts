@@ -26,7 +26,8 @@ function expiry({ samples }: LiveRemit, nowMs: RemitFacts['nowMs']): readonly Fi
   const notAfterMs = (samples.get('remit_svid_expiry_timestamp_seconds')?.[0]?.value ?? Number.NaN) * 1_000;
   const lifetimeMs = (samples.get('remit_svid_lifetime_seconds')?.[0]?.value ?? Number.NaN) * 1_000;
   const leftMs = notAfterMs - nowMs;
-  if (Number.isNaN(leftMs) || !(leftMs < lifetimeMs / 4)) return [];
+  // An SVID that has expired is a finding whatever its lifetime was.
+  if (Number.isNaN(leftMs) || (leftMs > 0 && !(leftMs < lifetimeMs / 4))) return [];
   const fix = 'look at the agent of SPIRE, or at what renews the files of `svid`';
   const where = 'svid';
   return leftMs <= 0
@@ -60,18 +61,16 @@ const refusals: Readonly<Record<SvidRefusalCause, readonly [what: string, fix: s
 /** A renewed SVID that Remit did not accept, so the earlier SVID is still in use. */
 function refused({ samples }: LiveRemit): readonly Finding[] {
   const given = (samples.get('remit_svid_refused') ?? []).filter(({ value }) => value === 1);
-  return given.flatMap(({ labels }) => {
-    const known = SVID_REFUSALS.find((name) => name === labels.get('cause'));
-    if (known === undefined) return [];
-    const [what, fix] = refusals[known];
-    return [
-      {
-        code: 'identity.refused',
-        where: `svid/${known}`,
-        message: `the SVID that Remit was given last ${what}; an earlier SVID serves until it expires`,
-        fix,
-      },
-    ];
+  return given.map(({ labels }) => {
+    const cause = labels.get('cause') ?? '';
+    // A cause of a later version of Remit is a refusal too.
+    const [what, fix] = refusals[SVID_REFUSALS.find((name) => name === cause) ?? 'invalid'];
+    return {
+      code: 'identity.refused',
+      where: `svid/${cause}`,
+      message: `the SVID that Remit was given last ${what}; an earlier SVID serves until it expires`,
+      fix,
+    };
   });
 }
 

@@ -1,6 +1,6 @@
 import type { ArgumentSpec } from '../../../core/action/catalog/catalog-arguments.ts';
 import type { CatalogAction } from '../../../core/action/catalog/catalog.ts';
-import { AMOUNTS } from '../guessed-risk.ts';
+import { AMOUNTS } from '../../policy/lint/amount-names.ts';
 
 /**
  * The argument whose sum `max_amount` bounds: a `long` or a `decimal` that is named like an amount, or of an action of high risk the first that

@@ -5,8 +5,9 @@ import { CALLS_BYTES, NODE_BYTES, ownText, textBytes } from './room.ts';
 import type { Room } from './room.ts';
 import { SeenCalls } from './seen-calls.ts';
 import { agentsBelow, emptyNode } from './trie-node.ts';
-import type { TrieNode } from './trie-node.ts';
-import { areAmong, wordsThatVary } from './varying-words.ts';
+import type { Parameter, TrieNode } from './trie-node.ts';
+import { areAmong, fewThatVary, wordsThatVary } from './varying-words.ts';
+import type { VaryingWords } from './varying-words.ts';
 
 /** After each so many words at one place, those that vary become a parameter. */
 const MOST_WORDS = 32;
@@ -22,6 +23,8 @@ export interface SeenRoute {
   readonly calls: SeenCalls;
   /** Whether the kind of one of its parameters is unknown. */
   readonly isUnknown: boolean;
+  /** Whether one of its parameters is guessed from a few values. */
+  readonly isGuess: boolean;
 }
 
 /**
@@ -55,7 +58,7 @@ export class PathTrie {
   /** The routes, in the order of their templates. Ends the reading: words that vary become parameters. */
   routes(): readonly SeenRoute[] {
     settle(this.#root);
-    return [...routesFrom(this.#root, [], { names: [], isUnknown: false })].toSorted(byTemplate);
+    return [...routesFrom(this.#root, [], { names: [], isUnknown: false, isGuess: false })].toSorted(byTemplate);
   }
 }
 
@@ -122,7 +125,7 @@ function parameterKindOf({ words, parameters }: TrieNode, segment: string, agent
 
 function childOf(node: TrieNode, segment: string, agent: string): TrieNode {
   const kind = parameterKindOf(node, segment, agent);
-  if (kind !== null) return branchOf(node, kind, valuesOf([segment]));
+  if (kind !== null) return branchOf(node, kind, valuesOf([segment])).node;
   const known = node.words.get(segment);
   if (known !== undefined) return known;
   // Looked at now and then: each look reads all that is below.
@@ -145,32 +148,33 @@ const bothValues = (one: ParameterValues, other: ParameterValues): ParameterValu
   hasUnderscore: one.hasUnderscore || other.hasUnderscore,
 });
 
-function branchOf({ parameters }: TrieNode, kind: ParameterKind, values: ParameterValues): TrieNode {
+function branchOf({ parameters }: TrieNode, kind: ParameterKind, values: ParameterValues): Parameter {
   const known = parameters.get(kind);
   if (known !== undefined) {
     known.values = bothValues(known.values, values);
-    return known.node;
+    return known;
   }
-  const node = emptyNode();
-  parameters.set(kind, { node, values, agents: new Set() });
-  return node;
+  const made = { node: emptyNode(), values, agents: new Set<string>(), isGuess: false };
+  parameters.set(kind, made);
+  return made;
 }
 
 const canFold = (node: TrieNode): boolean => wordsThatVary(node).words.length > 0;
 
 /** Makes the words at a place that vary the values of one parameter; `false` if none do. Text that ends the path with `/` stays. */
-function foldWords(node: TrieNode): boolean {
-  const { words, agents } = wordsThatVary(node);
-  if (words.length === 0) return false;
-  const kind = areSlugs(words) ? 'slug' : 'unknown';
-  const into = branchOf(node, kind, valuesOf(words));
-  for (const agent of agents) node.parameters.get(kind)?.agents.add(agent);
+const foldWords = (node: TrieNode): boolean => foldInto(node, wordsThatVary(node)) !== null;
+
+/** Makes words at a place the values of one parameter, which is returned; `null` if there are none. */
+function foldInto(node: TrieNode, { words, agents }: VaryingWords): Parameter | null {
+  if (words.length === 0) return null;
+  const into = branchOf(node, areSlugs(words) ? 'slug' : 'unknown', valuesOf(words));
+  for (const agent of agents) into.agents.add(agent);
   for (const word of words) {
     const child = node.words.get(word);
-    if (child !== undefined) merge(into, child);
+    if (child !== undefined) merge(into.node, child);
     node.words.delete(word);
   }
-  return true;
+  return into;
 }
 
 function merge(into: TrieNode, from: TrieNode): void {
@@ -186,6 +190,7 @@ function merge(into: TrieNode, from: TrieNode): void {
     else {
       known.values = bothValues(known.values, parameter.values);
       for (const agent of parameter.agents) known.agents.add(agent);
+      known.isGuess &&= parameter.isGuess;
       merge(known.node, parameter.node);
     }
   }
@@ -205,9 +210,11 @@ const ABSORBED: readonly (readonly [ParameterKind, readonly ParameterKind[]])[] 
 
 function settle(node: TrieNode): void {
   foldWords(node);
+  const guess = foldInto(node, fewThatVary(node));
+  if (guess !== null) guess.isGuess = true;
   for (const [kind, absorbed] of ABSORBED) {
     const whole = node.parameters.get(kind);
-    if (whole === undefined) continue;
+    if (whole === undefined || whole.isGuess) continue;
     const agents = agentsBelow(whole.node);
     for (const other of absorbed) {
       const part = node.parameters.get(other);
@@ -226,17 +233,21 @@ interface Way {
   /** Names of the parameters so far. */
   readonly names: readonly string[];
   readonly isUnknown: boolean;
+  readonly isGuess: boolean;
 }
 
 function* routesFrom(node: TrieNode, pieces: readonly string[], way: Way): Generator<SeenRoute> {
   for (const [method, calls] of node.ends)
-    yield { method, template: `/${pieces.join('/')}`, calls, isUnknown: way.isUnknown };
+    yield { method, template: `/${pieces.join('/')}`, calls, isUnknown: way.isUnknown, isGuess: way.isGuess };
   for (const [word, child] of node.words) yield* routesFrom(child, [...pieces, word], way);
-  for (const [kind, { node: child, values }] of node.parameters) {
+  for (const [kind, { node: child, values, isGuess }] of node.parameters) {
     const name = parameterNameOf(pieces.at(-1), way.names);
     const type = parameterTypeOf[kind](values);
-    const isUnknown = way.isUnknown || kind === 'unknown';
-    yield* routesFrom(child, [...pieces, `{${name}:${type}}`], { names: [...way.names, name], isUnknown });
+    yield* routesFrom(child, [...pieces, `{${name}:${type}}`], {
+      names: [...way.names, name],
+      isUnknown: way.isUnknown || kind === 'unknown',
+      isGuess: way.isGuess || isGuess,
+    });
   }
 }
 

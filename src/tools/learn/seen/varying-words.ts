@@ -10,6 +10,8 @@ const RARE = 2;
 /** From this number of words on that end in a number after a sign (`acme-17`), they are values, however few. */
 const MANY_NUMBERED = 4;
 const NUMBERED = /[_-][0-9]{1,12}$/;
+/** From this number of such words of its own on, which are fewer, an agent may call a parameter: a person decides. */
+const FEW_NUMBERED = 2;
 /** From this number on, plain words may be values too: of unknown kind. */
 const MANY_PLAIN_WORDS = 32;
 
@@ -51,12 +53,26 @@ export function wordsThatVary(node: TrieNode): VaryingWords {
   return areSlugs(words) || words.length >= MANY_PLAIN_WORDS ? { words, agents: users } : NONE;
 }
 
-/** Agents that call at least three words that were seen at most twice. */
-function usersOf(placed: readonly PlacedWord[]): ReadonlySet<string> {
+/**
+ * The words at a place that may be values of a parameter, although they are few: those that end in a number (`acme-17`), were seen at most twice, and
+ * of which an agent calls two or more. An errand that is done now and then shows no more in weeks. None if a parameter is known there.
+ */
+export function fewThatVary({ words, parameters }: TrieNode): VaryingWords {
+  if (parameters.has('slug') || parameters.has('unknown')) return NONE;
+  const numbered = [...words]
+    .filter(([word, { hits }]) => hits <= RARE && NUMBERED.test(word))
+    .map(([word, child]): PlacedWord => ({ word, isRare: true, agents: agentsBelow(child) }));
+  const agents = usersOf(numbered, FEW_NUMBERED);
+  const own = numbered.filter((one) => areAmong(one.agents, agents));
+  return own.length >= FEW_NUMBERED ? { words: own.map(({ word }) => word), agents } : NONE;
+}
+
+/** Agents that call at least so many words that were seen at most twice. */
+function usersOf(placed: readonly PlacedWord[], least = OWN_WORDS): ReadonlySet<string> {
   const counts = new Map<string, number>();
   for (const { isRare, agents } of placed)
     if (isRare) for (const agent of agents) counts.set(agent, (counts.get(agent) ?? 0) + 1);
-  return new Set([...counts].flatMap(([agent, count]) => (count >= OWN_WORDS ? [agent] : [])));
+  return new Set([...counts].flatMap(([agent, count]) => (count >= least ? [agent] : [])));
 }
 
 /** How many words these agents call; all words if there are none. */

@@ -2,6 +2,7 @@ import type { TextPlace } from '../../../core/runtime/text-place.ts';
 import { placeInPolicy } from '../explain/probe.ts';
 import type { CutPolicy, Observation } from '../explain/probe.ts';
 import type { PolicyClause } from '../explain/policy-parts.ts';
+import { writtenClauses } from '../../../core/policy/loading/policy-end.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
 
 /** The coverage of one clause. */
@@ -52,7 +53,7 @@ export class CoverageCount {
   /** Adds the observations of one question. A policy always has the same pieces. */
   add(observations: readonly Observation[]): void {
     for (const { policy, matches, clauses } of observations) {
-      const count = this.#counts.get(policy.id) ?? emptyCount(policy, clauses);
+      const count = this.#counts.get(policy.id) ?? emptyCount(policy, writtenClauses(policy, clauses));
       this.#counts.set(policy.id, count);
       count.matched += Number(matches);
       for (const [index, clause] of clauses.entries()) {
@@ -67,7 +68,7 @@ export class CoverageCount {
   /** The coverage of these policies so far. */
   of(all: readonly CutPolicy[]): Coverage {
     const policies = all.map(({ policy, parts }): PolicyCoverage => {
-      const count = this.#counts.get(policy.id) ?? emptyCount(policy, parts.clauses);
+      const count = this.#counts.get(policy.id) ?? emptyCount(policy, writtenClauses(policy, parts.clauses));
       const { id, effect, file, line, column, shadow } = policy;
       return {
         id,

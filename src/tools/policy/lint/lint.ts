@@ -19,6 +19,7 @@ import { lintedPolicy } from './linted-policy.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import { Reach } from './reach.ts';
 import { lintRules } from './rules.ts';
+import { unlimitedAmounts } from './unlimited-amounts.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
 /** Something valid but probably a mistake. */
@@ -77,7 +78,12 @@ export function lintingOf(
     return { policy, found };
   });
   const remarks = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
-  const ofCatalog = [...remarks, ...expiredExceptions(catalog, nowMs), ...ofEnforcement(source, catalog, nowMs)];
+  const ofCatalog = [
+    ...remarks,
+    ...expiredExceptions(catalog, nowMs),
+    ...ofEnforcement(source, catalog, nowMs),
+    ...ofLimits(source, catalog),
+  ];
   const ofTemplates = unlinkedTemplates(read).map(unlinked);
   return (warnings) => {
     const warningsAt = Map.groupBy(warnings, placeText);
@@ -113,6 +119,12 @@ const ofEnforcement = ({ enforcement }: PolicySource, catalog: Catalog, nowMs: n
   enforcementFrom(enforcement, { catalog, nowMs }).warnings.map(
     ({ file, line, column, message, help }) =>
       ({ rule: 'observed-nothing', level: 'warning', policy: null, file, line, column, message, help }) as const,
+  );
+
+const ofLimits = (source: PolicySource, catalog: Catalog): readonly LintFinding[] =>
+  unlimitedAmounts(source, catalog).map(
+    ({ file, line, column, message, help }) =>
+      ({ rule: 'unlimited-amount', level: 'note', policy: null, file, line, column, message, help }) as const,
   );
 
 /** A template without links decides nothing. */

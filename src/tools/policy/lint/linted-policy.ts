@@ -1,5 +1,6 @@
 import { cedarTokens } from '../../../core/policy/cedar-text.ts';
 import type { CedarToken } from '../../../core/policy/cedar-text.ts';
+import { writtenClauses } from '../../../core/policy/loading/policy-end.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
 import type { PolicyForms } from '../../../core/policy/loading/policy-json.ts';
 import { conjuncts, expressionReads, recordExpression } from './expression.ts';
@@ -10,7 +11,7 @@ export interface LintedPolicy extends PolicyEntry {
   readonly principal: LintedScope;
   readonly action: LintedScope;
   readonly resource: LintedScope;
-  /** `when` and `unless`, their bodies in Cedar's JSON form. */
+  /** `when` and `unless` as written, without the clause of `@until`; their bodies in Cedar's JSON form. */
   readonly clauses: readonly { readonly kind: 'when' | 'unless'; readonly body: unknown }[];
   /** The bodies of all of them. */
   readonly bodies: readonly unknown[];
@@ -34,7 +35,8 @@ export function lintedPolicy(policy: PolicyEntry, cedar: Pick<PolicyForms, 'poli
   const tokens = cedarTokens(policy.text);
   const answer = cedar.policyToJson(policy.text, tokens);
   if (answer.type === 'failure') return null;
-  const { principal, action, resource, conditions } = answer.json;
+  const { principal, action, resource } = answer.json;
+  const conditions = writtenClauses(policy, answer.json.conditions);
   return {
     ...policy,
     principal: scopeOf(principal),

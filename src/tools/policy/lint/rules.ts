@@ -12,11 +12,15 @@ import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
 import { unknownValue } from './unknown-value.ts';
 
 /** Rules about the catalog by id, reported by the catalog itself as `remarks`. */
-export const catalogRules = new Map<CatalogRemark['rule'] | 'expired-exception' | 'observed-nothing', string>([
+export const catalogRules = new Map<
+  CatalogRemark['rule'] | 'expired-exception' | 'observed-nothing' | 'unlimited-amount',
+  string
+>([
   ['query-arguments', 'an entry that reads query arguments and does not declare its body'],
   ['lookalike-path', 'a path parameter that matches another spelling of another route'],
   ['expired-exception', 'an exception of `staticSecrets` whose last day is over'],
   ['observed-nothing', 'an entry of `enforcement.yaml` that has ended, or names a host of a server of the catalog'],
+  ['unlimited-amount', 'an action of high risk with an amount that no entry of `limits.yaml` sums'],
 ]);
 
 /** The rule about templates, by id. */
@@ -78,6 +82,7 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
     'expired-policy',
     { about: 'a policy that matches until an instant, which is over', level: 'warning', check: expiredPolicy },
   ],
+  ['ends-soon', { about: 'a permit that ends within 30 days by its `@until`', level: 'note', check: endsSoon }],
   [
     'per-use-value',
     {
@@ -214,8 +219,14 @@ function tokenLife(policy: LintedPolicy): readonly Complaint[] {
 
 const NOW: Path = ['context', 'now'];
 
-/** `when { context.now < datetime("…") }`, alone or joined by `&&` with others. */
+/** `@until("…")`, or `when { context.now < datetime("…") }`, alone or joined by `&&` with others. */
 function expiredPolicy(policy: LintedPolicy, { nowMs }: LintedSet): readonly Complaint[] {
+  if (policy.untilMs !== undefined && policy.untilMs <= nowMs)
+    return complaint(
+      `ended on ${dayOf(policy.untilMs)} by its \`@until\`: it counts as absent`,
+      'delete it, or let its owner answer for a later day',
+      policyOffset(policy, UNTIL),
+    );
   for (const condition of policy.conditions) {
     const until = condition.startsWith('unless ') ? null : untilOf(JSON.parse(condition));
     if (until === null || !(Date.parse(until) <= nowMs)) continue;
@@ -226,6 +237,23 @@ function expiredPolicy(policy: LintedPolicy, { nowMs }: LintedSet): readonly Com
     );
   }
   return [];
+}
+
+/** Days before its end from which a permit is reported. */
+const SOON_DAYS = 30;
+const UNTIL = ['@', 'until'];
+const DAY_MS = 86_400_000;
+const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+
+function endsSoon(policy: LintedPolicy, { nowMs }: LintedSet): readonly Complaint[] {
+  const { untilMs = Infinity } = policy;
+  if (untilMs <= nowMs || untilMs - nowMs > SOON_DAYS * DAY_MS) return [];
+  const days = Math.ceil((untilMs - nowMs) / DAY_MS);
+  return complaint(
+    `ends on ${dayOf(untilMs)}, ${days === 1 ? 'within a day' : `within ${days} days`}: from then on it counts as absent`,
+    'let its owner answer for a later day, or let it end',
+    policyOffset(policy, UNTIL),
+  );
 }
 
 /** The instant before which `context.now` must be; `null` if a condition asks something else. */

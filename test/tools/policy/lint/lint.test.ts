@@ -45,7 +45,9 @@ async function found(policies: string) {
   const catalog = catalogFrom(exampleCatalog, 'actions.yaml');
   const set = await policySetFrom(source, { compile: compileHere });
   if ('findings' in catalog) throw new Error('the shipped catalog must load');
-  return lintFindings(source, catalog, { warnings: 'findings' in set ? [] : set.warnings, nowMs: NOW_MS });
+  const warnings = 'findings' in set ? [] : set.warnings;
+  // The shipped catalog has an amount of high risk, and the folder no limits.
+  return lintFindings(source, catalog, { warnings, nowMs: NOW_MS }).filter(({ rule }) => rule !== 'unlimited-amount');
 }
 const short = async (policies: string) =>
   (await found(policies)).map(({ rule, policy: id, line, column }) => `${rule} ${id} ${line}:${column}`);
@@ -133,6 +135,17 @@ describe('lintFindings', () => {
       policy('permit', 'p', { rest: `when { ${conjunct} && context.now <= datetime("2026-06-30T23:59:59Z") }` }),
       ['expired-policy p 1:147', 'per-use-value p 1:147'],
     ],
+    [
+      'an `@until` that is over (issue 43, point 4)',
+      policy('permit', 'p', { annotation: '@until("2026-07-01") ' }),
+      ['expired-policy p 1:10'],
+    ],
+    [
+      'an `@until` within 30 days, which says nothing of values that change',
+      policy('permit', 'p', { annotation: '@until("2026-07-31") ', rest: `when { ${conjunct} }` }),
+      ['ends-soon p 1:10'],
+    ],
+    ['an `@until` later than that', policy('permit', 'p', { annotation: '@until("2026-08-01") ' }), []],
     [
       'an instant to come',
       policy('permit', 'p', { rest: 'when { context.now < datetime("2026-07-02") }' }),
@@ -393,6 +406,29 @@ describe('lintFindings', () => {
     expect(findings.filter(({ rule }) => rule === 'observed-nothing')).toEqual([
       expect.objectContaining({ line: 2, message: 'the entry `old` ended on 2026-06-01: its calls are enforced' }),
     ]);
+  });
+
+  it.each<[string, string, readonly string[]]>([
+    [
+      'no limits',
+      '',
+      ['12:17: `payments.create` is of high risk, and no limit sums its `amount` over the tasks of an agent'],
+    ],
+    [
+      'a limit of its calls',
+      'calls: 9',
+      ['12:17: `payments.create` is of high risk, and no limit sums its `amount` over the tasks of an agent'],
+    ],
+    ['a limit that sums it', 'amount: { argument: amount, limit: 5000 }', []],
+  ])('finds an amount of high risk by %s', (_name, measure, lines) => {
+    const entry = `{ id: l, agents: ['*'], actions: [payments.create], per: [agent], window: 1d, ${measure} }`;
+    const limits = measure === '' ? '' : `limits:\n  - ${entry}\n`;
+    const source = folderWith(permit, { entities, limits });
+    const catalog = must(catalogFrom(exampleCatalog, 'actions.yaml'));
+    const findings = lintFindings(source, catalog, { warnings: [], nowMs: NOW_MS });
+    const notes = findings.filter(({ rule }) => rule === 'unlimited-amount');
+    expect(notes.map(({ line, column, message }) => `${line}:${column}: ${message}`)).toEqual(lines);
+    expect(notes.every(({ level, help }) => level === 'note' && help?.includes('limits.yaml') === true)).toBe(true);
   });
 
   it('advises attested values in place of a claim', async () => {

@@ -1,4 +1,5 @@
-import { at, membersAt, numberAt, textAt } from '../../tree.ts';
+import { isObject } from '../../../../core/runtime/fields.ts';
+import { at, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
 import type { Level } from '../../codes.ts';
 import { found, harmless, inside, judged, message, unseen } from './field.ts';
 import type { Message } from './field.ts';
@@ -123,11 +124,21 @@ export const bootstrap: Message = message(
   ),
 );
 
-/** The layers of a runtime that the bootstrap itself has, by name. */
-export const staticLayersOf = (value: unknown): readonly (readonly [name: string, layer: unknown])[] => {
-  const found = at(value, 'layered_runtime', 'layers');
-  return (Array.isArray(found) ? (found as readonly unknown[]) : []).map((one) => [
+/** The layers of a runtime that the bootstrap itself has, by name, with the whole name of each key. */
+export const staticLayersOf = (value: unknown): readonly (readonly [name: string, layer: unknown])[] =>
+  listAt(value, 'layered_runtime', 'layers').map((one) => [
     textAt(one, 'name'),
-    at(one, 'static_layer'),
+    Object.fromEntries(keysOf(at(one, 'static_layer'), '')),
   ]);
-};
+
+const MAX_DEPTH = 20;
+
+/** The keys of a layer: `{ a: { b: 1 } }` is `a.b`, as Envoy reads it. A fraction is a value. */
+function keysOf(layer: unknown, prefix: string, depth = 0): readonly (readonly [key: string, value: unknown])[] {
+  return membersAt(layer).flatMap(([name, value]) => {
+    const isGroup = isObject(value) && at(value, 'numerator') === undefined && at(value, 'denominator') === undefined;
+    return isGroup && depth < MAX_DEPTH
+      ? keysOf(value, `${prefix}${name}.`, depth + 1)
+      : [[`${prefix}${name}`, value] as const];
+  });
+}

@@ -4,7 +4,9 @@ import { shareOf } from '../values.ts';
 
 /** Headers whose value lets others act as the agent. */
 const SECRET = new Set(['authorization', 'dpop', 'cookie', 'proxy-authorization', 'x-forwarded-client-cert']);
-const SECRET_COMMAND = /%(?:REQ|REQUEST_HEADER)\((authorization|dpop|cookie|proxy-authorization)\b/i;
+/** A header of the request in a format: `%REQ(X?Y)%` gives Y if there is no X. */
+const SECRET_COMMAND =
+  /%(?:REQ|REQUEST_HEADER)\((?:[^?)%]{0,256}\?)?(?:authorization|dpop|cookie|proxy-authorization)[?)]/i;
 const MAX_DEPTH = 30;
 
 /** Whether a log or span has a token in it: by a format, or by the name of a header. */
@@ -60,4 +62,5 @@ export const upgradeLevel = (value: unknown): Level | null =>
   typeof value === 'string' && value.toLowerCase() === 'websocket' ? 'info' : 'warning';
 
 /** Whether an address is of this host: a Unix socket, loopback, or a listener of this Envoy. */
-export const isOfHost = (endpoint: string): boolean => /^(?:unix:|internal:|127\.|\[::1\]:|localhost:)/.test(endpoint);
+export const isOfHost = (endpoint: string): boolean =>
+  /^(?:unix:|internal:|127(?:\.\d{1,3}){3}:|\[::1\]:|localhost:)/.test(endpoint);

@@ -8,6 +8,7 @@ import { reachedClusters } from './reached-clusters.ts';
 import { askingsOf, managersOf } from '../remit-filter.ts';
 import type { Asking } from '../remit-filter.ts';
 import { at, numberAt, textAt } from '../../tree.ts';
+import { shareOf } from '../values.ts';
 
 /** No listener leads to the admin interface, but for what a scraper reads. */
 export const closedAdmin: EnvoyCheck = {
@@ -29,7 +30,7 @@ function routesTo(address: string, facts: EnvoyFacts): readonly Finding[] {
   const fix = 'remove it, or match the exact paths that are scraped: `path: /stats/prometheus`, `path: /ready`';
   const routes = managersOf(facts).flatMap((manager) =>
     manager.routes
-      .filter((route) => isForwarding(route) && !isScrape(route.match) && leads(route.clusters))
+      .filter((route) => isForwarding(route) && !isScrape(route.match, route.action) && leads(route.clusters))
       .map((route) => `${manager.where}/route/${route.where}`),
   );
   const proxies = facts.config.listeners.flatMap(({ chains }) =>
@@ -67,7 +68,7 @@ export const steadyRuntime: EnvoyCheck = {
           fix: 'remove the key',
         })),
       ),
-      ...askingsOf(facts).flatMap((asking) => switchedOff(asking, layers)),
+      ...askingsOf(facts).flatMap((asking) => switchedOff(asking, facts)),
     ];
   },
 };
@@ -78,17 +79,26 @@ const layersOf = ({ config, live }: EnvoyFacts): ReturnType<typeof staticLayersO
   return live === null || live.runtime.size === 0 ? written : [['in-force', Object.fromEntries(live.runtime)]];
 };
 
-function switchedOff({ filter, manager }: Asking, layers: ReturnType<typeof staticLayersOf>): readonly Finding[] {
+function switchedOff({ filter, manager }: Asking, { config, live }: EnvoyFacts): readonly Finding[] {
   const key = textAt(filter.fields, 'filter_enabled', 'runtime_key');
-  const share = layers.map(([, layer]) => at(layer, key)).find((value) => value !== undefined);
-  const number = numberAt(share) ?? numberAt(share, 'numerator');
-  if (key === '' || number === null || number >= 100) return [];
+  if (key === '') return [];
+  // Of layers the last counts. A running Envoy shows numbers alone: a fraction is looked up in the bootstrap.
+  const written = staticLayersOf(config.bootstrap).flatMap(([, layer]) => at(layer, key) ?? []);
+  const share = shareIn(live?.runtime.get(key)) ?? shareIn(written.at(-1));
+  if (share === null || share >= 1) return [];
   return [
     {
       code: 'envoy.runtime',
       where: manager.where,
-      message: `the runtime key \`${key}\` of \`filter_enabled\` is ${number} %: the other calls pass unchecked`,
+      message: `the runtime key \`${key}\` of \`filter_enabled\` is ${Number((share * 100).toFixed(4))} %: the other calls pass unchecked`,
       fix: 'remove `filter_enabled` from the filter, and the key',
     },
   ];
+}
+
+/** The share that a runtime value says: a percentage, or a fraction. `null` if it is neither. */
+function shareIn(value: unknown): number | null {
+  const percent = numberAt(value);
+  if (percent !== null) return percent / 100;
+  return ['numerator', 'denominator'].some((name) => at(value, name) !== undefined) ? shareOf(value) : null;
 }

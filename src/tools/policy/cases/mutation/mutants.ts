@@ -3,6 +3,7 @@ import { closingBracket, split } from '../../explain/brackets.ts';
 import type { Tokens } from '../../explain/brackets.ts';
 import { cedarTokens } from '../../../../core/policy/cedar-text.ts';
 import type { CedarToken } from '../../../../core/policy/cedar-text.ts';
+import { writtenClauses } from '../../../../core/policy/loading/policy-end.ts';
 import { conditionIn, outside } from './condition.ts';
 import type { Condition } from './condition.ts';
 import type { PolicyClause, PolicyPiece } from '../../explain/policy-parts.ts';
@@ -46,7 +47,7 @@ export function mutantsOf({ policy, parts }: CutPolicy): readonly Mutant[] {
   };
   const changes = [
     ...(['principal', 'action', 'resource'] as const).flatMap((name) => scopeChanges(name, parts[name])),
-    ...parts.clauses.flatMap((clause) => clauseChanges(text, clause)),
+    ...writtenClauses(policy, parts.clauses).flatMap((clause) => clauseChanges(text, clause)),
   ];
   const made = changes.map((change) => mutantFrom(change, { text, from: parts.effect.offset }));
   return [whole, ...new Map(made.map((mutant) => [mutant.text, mutant])).values()];

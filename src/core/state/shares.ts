@@ -1,0 +1,219 @@
+import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { After } from '../runtime/timers.ts';
+import { Share } from './share.ts';
+import type { SettledUse, Settlement, Settling } from './settling.ts';
+import type { Spend, TaskSpend } from './spend.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
+import type { TaskKey, UnsentUse } from './store.ts';
+import { amountOf, counterOf, withLent } from './writes/settlement.ts';
+
+/** Most counters of which a share is held, or the uses are counted. Beyond it the least recently used is given back. */
+const MAX_SHARES = 16_384;
+/** Loans are asked for together: no check waits for them. */
+const ASK_MS = 10;
+/** A share that was not used for so long is given back. */
+const IDLE_MS = 10_000;
+const SWEEP_MS = 2_000;
+/** Longest wait for what is given back, before a use is tried again or the process ends. */
+const RETURN_MS = 400;
+
+/** Options of shares. */
+export interface SharesOptions {
+  readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'randomBytes'>;
+  readonly after: After;
+}
+
+/** Whose counter it is, and by which token of the task loans are asked for: the one that was used last. */
+interface Counter {
+  readonly key: TaskKey;
+  jtiDigest: string;
+  /** A spend of nothing on it. */
+  readonly spend: TaskSpend;
+  readonly share: Share;
+}
+
+/**
+ * Settles uses from what this process was lent of their budgets, without waiting, and all others by the state. A share counts as spent at the
+ * authority until it is given back, so a budget is never exceeded. What a process has not spent when it is killed stays spent: the budget is
+ * short by that. Shares shrink as a budget comes near its limit, and nothing is lent of less than 16.
+ *
+ * Lifecycle: `close` once, which gives all shares back; from then on each use is settled by itself.
+ */
+export class Shares implements Settling {
+  readonly #settling: Settling;
+  readonly #options: SharesOptions;
+  /** By task, counter and limit, least recently used first, to about a second. */
+  readonly #counters = new Map<string, Counter>();
+  #due = new Set<Counter>();
+  #isClosed = false;
+  #cancelSweep: () => void;
+
+  constructor(settling: Settling, options: SharesOptions) {
+    this.#settling = settling;
+    this.#options = options;
+    this.#cancelSweep = options.after(SWEEP_MS, () => this.#sweep());
+  }
+
+  settleNow(use: SettledUse): boolean {
+    const { key, jtiDigest, spends } = use;
+    if (this.#isClosed || key === null || spends.length === 0 || !isLendable(spends)) return false;
+    const nowMs = this.#options.ports.monotonicMs();
+    const taken = spends.map((spend) => ({
+      amount: amountOf(spend),
+      counter: this.#counter({ key, jtiDigest }, spend),
+    }));
+    for (const { amount, counter } of taken) this.#used(counter, amount, nowMs);
+    // A use may take twice from one counter.
+    const isCovered =
+      taken.every(({ amount, counter }) => counter.share.left >= amount) &&
+      new Set(taken.map(({ counter }) => counter)).size === taken.length;
+    if (isCovered) for (const { amount, counter } of taken) counter.share.spend(amount);
+    for (const { counter } of taken) this.#ask(counter, nowMs);
+    return isCovered;
+  }
+
+  /** Settles a use by the state. If a budget has too little left, what this process holds of it is given back first. */
+  async settle(use: SettledUse): Promise<Settlement> {
+    const settled = await this.#settling.settle(use);
+    if (typeof settled !== 'object' || settled === null || !('budget' in settled)) return settled;
+    const { key, spends } = use;
+    if (key === null) return settled;
+    const held = spends.filter(isOfTask).flatMap((spend) => this.#counters.get(nameOf(key, spend)) ?? []);
+    if (held.every(({ share }) => share.left === 0)) return settled;
+    await this.#returned(held);
+    return this.#settling.settle(use);
+  }
+
+  async giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
+    if (use.isOfShare !== true) return this.#settling.giveBack(use);
+    // What a closed process has spent of its shares stays spent: their ids were given back.
+    const { key, jtiDigest, spends } = use;
+    if (this.#isClosed || key === null) return false;
+    for (const spend of spends.filter(isOfTask)) {
+      this.#counter({ key, jtiDigest }, spend).share.putBack(amountOf(spend));
+    }
+    return true;
+  }
+
+  /** Gives all shares back, and lends no more. Waits a moment for it. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#cancelSweep();
+    const all = [...this.#counters.values()];
+    this.#counters.clear();
+    await this.#returned(all);
+  }
+
+  #counter({ key, jtiDigest }: Pick<Counter, 'key' | 'jtiDigest'>, spend: TaskSpend): Counter {
+    const name = nameOf(key, spend);
+    const known = this.#counters.get(name);
+    if (known !== undefined) {
+      known.jtiDigest = jtiDigest;
+      return known;
+    }
+    const [oldest] = this.#counters.size >= MAX_SHARES ? this.#counters : [];
+    if (oldest !== undefined) {
+      this.#counters.delete(oldest[0]);
+      void this.#returned([oldest[1]]);
+    }
+    const counter = { key: { issuer: key.issuer, id: key.id }, jtiDigest, spend: ofNothing(spend), share: new Share() };
+    this.#counters.set(name, counter);
+    return counter;
+  }
+
+  #used(counter: Counter, amount: number, nowMs: number): void {
+    if (!counter.share.used(amount, nowMs)) return;
+    const name = nameOf(counter.key, counter.spend);
+    this.#counters.delete(name);
+    this.#counters.set(name, counter);
+  }
+
+  /** Asks for a loan, if one is due, together with others. */
+  #ask(counter: Counter, nowMs: number): void {
+    if (counter.share.wanted(nowMs) === 0) return;
+    counter.share.isAsked = true;
+    this.#due.add(counter);
+    if (this.#due.size === 1) this.#options.after(ASK_MS, () => this.#askAll());
+  }
+
+  #askAll(): void {
+    const due = this.#due;
+    this.#due = new Set();
+    for (const counter of due) void this.#borrow(counter);
+  }
+
+  async #borrow(counter: Counter): Promise<void> {
+    const { monotonicMs, nowMs, randomBytes } = this.#options.ports;
+    const { key, jtiDigest, spend, share } = counter;
+    share.isAsked = false;
+    const atMs = monotonicMs();
+    const wanted = share.wanted(atMs);
+    if (wanted === 0 || this.#isClosed) return;
+    share.isAsked = true;
+    const id = uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
+    const settled = await this.#settling.settle({ decisionId: id, key, jtiDigest, spends: [spend], ahead: [wanted] });
+    const isLent = typeof settled === 'object' && settled !== null && 'lent' in settled;
+    if (isLent) share.lent({ id, amount: settled.lent[0] ?? 0, atMs }, wanted);
+    else share.refused(monotonicMs());
+    // It was given back meanwhile.
+    if (this.#counters.get(nameOf(key, spend)) !== counter) await this.#returned([counter]);
+  }
+
+  #sweep(): void {
+    const nowMs = this.#options.ports.monotonicMs();
+    const idle: Counter[] = [];
+    for (const [name, counter] of this.#counters) {
+      if (nowMs - counter.share.usedMs < IDLE_MS) break;
+      this.#counters.delete(name);
+      idle.push(counter);
+    }
+    void this.#returned(idle);
+    this.#cancelSweep = this.#options.after(SWEEP_MS, () => this.#sweep());
+  }
+
+  /** Gives back what is left of shares. Waits until it is, but not long. */
+  async #returned(counters: readonly Counter[]): Promise<void> {
+    const nowMs = this.#options.ports.monotonicMs();
+    const back = counters.flatMap(({ key, jtiDigest, spend, share }) =>
+      share.returned(nowMs).map(({ loan, left }) =>
+        this.#settling.giveBack({
+          decisionId: loan.id,
+          key,
+          jtiDigest,
+          spends: withLent([spend], [loan.amount]),
+          left: [left],
+        }),
+      ),
+    );
+    if (back.length === 0) return;
+    // What is not given back stays spent.
+    const pause = new Promise<void>((resolve) => void this.#options.after(RETURN_MS, resolve));
+    await Promise.race([Promise.allSettled(back), pause]);
+  }
+}
+
+const isOfTask = (spend: Spend): spend is TaskSpend => spend.kind !== 'limit';
+
+const isLendable = (spends: readonly Spend[]): spends is readonly TaskSpend[] =>
+  spends.every(({ kind }) => kind === 'calls' || kind === 'amount' || kind === 'decimal');
+
+/** INVARIANT: with the limit by which it was lent, since a token may have a smaller one than another token of its task. */
+const nameOf = ({ issuer, id }: TaskKey, spend: TaskSpend): string =>
+  `${issuer}\n${id}\n${counterOf(spend)}\n${'limit' in spend ? spend.limit : 1}`;
+
+/** A spend on the same counter that takes nothing. */
+function ofNothing(spend: TaskSpend): TaskSpend {
+  switch (spend.kind) {
+    case 'calls':
+      return { ...spend, count: 0 };
+    case 'amount':
+    case 'decimal':
+      return { ...spend, amount: 0 };
+    case 'single-use':
+      return spend;
+    default:
+      return spend satisfies never;
+  }
+}

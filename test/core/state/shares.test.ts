@@ -1,0 +1,262 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { isSettlement } from '../../../src/core/state/settling.ts';
+import type { SettledUse, Settling } from '../../../src/core/state/settling.ts';
+import { Shares } from '../../../src/core/state/shares.ts';
+import type { Spend } from '../../../src/core/state/spend.ts';
+import type { After } from '../../../src/core/runtime/timers.ts';
+import { directAuthority } from '../../builders/direct-authority.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustOpen } from '../../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { thoroughly } from '../../thoroughly.ts';
+import { spentIn } from './state-file.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const calls = (limit: number, count = 1): Spend => ({ kind: 'calls', limit, count });
+const euros = (amount: number): Spend => ({ kind: 'decimal', name: 'eur', amount, limit: 1_000_000 });
+
+/** A clock that stands still until time is let pass, with timers that go by it. */
+class Clock {
+  nowMs = 1_000;
+  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
+
+  readonly after: After = (delayMs, run) => {
+    const timer = { atMs: this.nowMs + delayMs, run };
+    this.#timers.push(timer);
+    return () => void (this.#timers = this.#timers.filter((one) => one !== timer));
+  };
+
+  async pass(ms: number): Promise<void> {
+    const untilMs = this.nowMs + ms;
+    for (;;) {
+      const [next] = this.#timers.filter(({ atMs }) => atMs <= untilMs).toSorted((a, b) => a.atMs - b.atMs);
+      if (next === undefined) break;
+      this.#timers = this.#timers.filter((one) => one !== next);
+      this.nowMs = next.atMs;
+      next.run();
+      await settled();
+    }
+    this.nowMs = untilMs;
+    await settled();
+  }
+}
+
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A state file with one task, and processes that settle uses of it. */
+function opened(): {
+  readonly clock: Clock;
+  readonly process: () => Shares;
+  readonly settling: Settling;
+  readonly spent: () => number;
+  readonly close: () => void;
+} {
+  const clock = new Clock();
+  const file = join(folder(), 'state.db');
+  const store = mustOpen(file, { nowMs: () => clock.nowMs });
+  store.insertTask(taskNumber(1, { deadlineMs: 10_000_000 }), tokenNumber(1), []);
+  const { settling } = directAuthority(store);
+  const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };
+  return {
+    clock,
+    settling,
+    process: () => new Shares(settling, { ports, after: clock.after }),
+    spent: () => spentIn(file, taskNumber(1).id),
+    close: () => store.close(),
+  };
+}
+
+const useOf = (...spends: readonly Spend[]): SettledUse => ({
+  decisionId: randomUUID(),
+  key: taskNumber(1),
+  jtiDigest: 'digest-1',
+  spends,
+});
+
+const ofTask = (n: number): SettledUse => ({ ...useOf(calls(1_000)), key: taskNumber(n) });
+
+/** How a use was settled: from a share, by the state, or not at all. */
+async function made(shares: Shares, use: SettledUse): Promise<'share' | 'state' | 'refused'> {
+  if (shares.settleNow(use)) return 'share';
+  return isSettlement(await shares.settle(use)) ? 'state' : 'refused';
+}
+
+async function madeOften(shares: Shares, clock: Clock, { times, use }: { times: number; use: () => SettledUse }) {
+  const all: string[] = [];
+  for (let n = 0; n < times; n += 1) {
+    all.push(await made(shares, use()));
+    await clock.pass(20);
+  }
+  return { share: count(all, 'share'), state: count(all, 'state'), refused: count(all, 'refused') };
+}
+
+const count = (all: readonly string[], one: string): number => all.filter((other) => other === one).length;
+
+describe('Shares', () => {
+  it('settles most uses of a frequently used budget at once, and allows exactly as many as it has', async () => {
+    const { clock, process, spent, close } = opened();
+    const shares = process();
+    const { share, state, refused } = await madeOften(shares, clock, { times: 500, use: () => useOf(calls(400)) });
+    expect([share + state, refused, spent()]).toEqual([400, 100, 400]);
+    // The last 16 and those before the budget is known to be used frequently are settled by the state.
+    expect(state).toBeLessThan(60);
+    await shares.close();
+    close();
+  });
+
+  it('asks for no share of a budget that is used rarely, or has less than 16 left', async () => {
+    const { clock, process, close } = opened();
+    const shares = process();
+    for (let n = 0; n < 20; n += 1) {
+      expect(await made(shares, useOf(calls(1_000)))).toBe('state');
+      await clock.pass(200);
+    }
+    expect(await madeOften(shares, clock, { times: 30, use: () => useOf(calls(35)) })).toEqual({
+      share: 0,
+      state: 15,
+      refused: 15,
+    });
+    await shares.close();
+    close();
+  });
+
+  it('never allows more than a budget has in all processes, whatever is lent, given back, withdrawn or lost', async () => {
+    const step = fc.record({
+      process: fc.nat(2),
+      does: fc.constantFrom('use', 'use', 'use', 'use', 'use', 'dear', 'withdraw', 'idle', 'close', 'kill'),
+      times: fc.integer({ min: 1, max: 30 }),
+      passMs: fc.constantFrom(0, 1, 15, 60),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 400 }),
+        fc.array(step, { minLength: 5, maxLength: 30 }),
+        async (limit, steps) => {
+          const { clock, process, settling, spent, close } = opened();
+          const processes = [process(), process(), process()];
+          const unsent: { readonly by: Shares; readonly use: SettledUse; readonly isOfShare: boolean }[] = [];
+          let used = 0;
+          let lost = false;
+          for (const { process: which, does, times, passMs } of steps) {
+            const shares = processes[which] ?? process();
+            if (does === 'close') await shares.close();
+            if (does === 'close' || does === 'kill') processes[which] = process();
+            lost ||= does === 'kill';
+            if (does === 'idle') await clock.pass(13_000);
+            if (does === 'withdraw') {
+              const [one] = unsent.splice(0, 1);
+              const isGiven =
+                one !== undefined && (await one.by.giveBack({ ...one.use, isOfShare: one.isOfShare })) === true;
+              if (isGiven) used -= 1;
+            }
+            if (does !== 'use' && does !== 'dear') continue;
+            for (let n = 0; n < times; n += 1) {
+              const amount = does === 'dear' ? 7 : 1;
+              const use = useOf(calls(limit, amount));
+              const how = await made(shares, use);
+              if (how !== 'refused') used += amount;
+              if (how !== 'refused' && amount === 1) unsent.push({ by: shares, use, isOfShare: how === 'share' });
+              await clock.pass(passMs);
+              expect(used).toBeLessThanOrEqual(limit);
+              expect(used).toBeLessThanOrEqual(spent());
+            }
+          }
+          for (const shares of processes) await shares.close();
+          // What a process has lost stays spent, and a use of its share that is withdrawn after it has ended.
+          const mayBeShort = lost || steps.some(({ does }) => does === 'withdraw');
+          expect(mayBeShort || spent() === used).toBe(true);
+          while (isSettlement(await settling.settle(useOf(calls(limit))))) used += 1;
+          expect(used).toBeLessThanOrEqual(limit);
+          close();
+        },
+      ),
+      { numRuns: thoroughly(400, 20) },
+    );
+  });
+
+  it('loses with a process that is killed at most a quarter of what the budget had left', async () => {
+    const { clock, process, settling, spent, close } = opened();
+    const killed = process();
+    const before = await madeOften(killed, clock, { times: 300, use: () => useOf(calls(1_000)) });
+    const lost = spent() - before.share - before.state;
+    expect(lost).toBeGreaterThan(0);
+    expect(lost).toBeLessThanOrEqual((1_000 - 300) / 4);
+    let after = 0;
+    while (isSettlement(await settling.settle(useOf(calls(1_000))))) after += 1;
+    expect(300 + after).toBe(1_000 - lost);
+    close();
+  });
+
+  it('spends nothing for a token of a smaller limit from what was lent by a larger one', async () => {
+    const { clock, process, close } = opened();
+    const shares = process();
+    await madeOften(shares, clock, { times: 50, use: () => useOf(calls(1_000)) });
+    expect(await made(shares, useOf(calls(50)))).toBe('refused');
+    expect(await made(shares, useOf(calls(1_000)))).toBe('share');
+    await shares.close();
+    close();
+  });
+
+  it('takes from all budgets of a use or from none, and never the single use of a token from a share', async () => {
+    const { clock, process, spent, close } = opened();
+    const shares = process();
+    await madeOften(shares, clock, { times: 50, use: () => useOf(calls(1_000)) });
+    const usedBefore = spent();
+    const both = useOf(calls(1_000), { kind: 'amount', name: 'eur', amount: 5, limit: 4 });
+    expect(await made(shares, both)).toBe('refused');
+    expect(spent()).toBeLessThanOrEqual(usedBefore);
+    expect(await made(shares, useOf(calls(1_000), { kind: 'single-use' }))).toBe('state');
+    expect(await made(shares, useOf(calls(1_000), { kind: 'single-use' }))).toBe('refused');
+    await shares.close();
+    close();
+  });
+
+  it('lends amounts and decimals, and gives back what is left of a share that lies idle', async () => {
+    const { clock, process, close, settling } = opened();
+    const shares = process();
+    const { share } = await madeOften(shares, clock, { times: 100, use: () => useOf(euros(2_500)) });
+    expect(share).toBeGreaterThan(60);
+    await clock.pass(13_000);
+    expect(await settling.settle(useOf(euros(750_001)))).toMatchObject({ budget: { used: 250_000 } });
+    expect(await settling.settle(useOf(euros(750_000)))).toBeNull();
+    await shares.close();
+    close();
+  });
+
+  it('gives everything back when its process drains, and settles each use by itself from then on', async () => {
+    const { clock, process, spent, close } = opened();
+    const shares = process();
+    await madeOften(shares, clock, { times: 60, use: () => useOf(calls(1_000)) });
+    expect(spent()).toBeGreaterThan(60);
+    await shares.close();
+    expect(spent()).toBe(60);
+    expect(await madeOften(shares, clock, { times: 40, use: () => useOf(calls(1_000)) })).toEqual({
+      share: 0,
+      state: 40,
+      refused: 0,
+    });
+    close();
+  });
+
+  it('holds a bounded number of shares, and gives the least recently used back for another', async () => {
+    const clock = new Clock();
+    const given: string[] = [];
+    const lending: Settling = {
+      settle: async ({ ahead }) => (ahead === undefined ? null : { lent: ahead }),
+      giveBack: async ({ key }) => given.push(key?.id ?? '') > 0,
+    };
+    const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };
+    const shares = new Shares(lending, { ports, after: clock.after });
+    await madeOften(shares, clock, { times: 20, use: () => ofTask(1) });
+    await madeOften(shares, clock, { times: 20, use: () => ofTask(2) });
+    for (let n = 3; n < 16_384 + 2; n += 1) shares.settleNow(ofTask(n));
+    await settled();
+    expect(new Set(given)).toEqual(new Set([taskNumber(1).id]));
+    await shares.close();
+  });
+});
