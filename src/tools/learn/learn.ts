@@ -66,9 +66,9 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
   const judgedFromMs = Math.floor(span.toMs - (span.toMs - span.fromMs) / JUDGED);
   const counts: ReadCounts = { records: 0, uses: 0, foreign: 0, missing: 0 };
   const seen = new Observations({ ...span, toMs: judgedFromMs }, operationOf);
-  const learning = { counts, onRecord: (records: number) => onProgress('learning from', records) };
-  for (const { record, fate } of answeredUsesIn(sources, { ...span, toMs: judgedFromMs }, learning)) {
-    const call = learntCallFrom(record);
+  const keep = learntCallFrom;
+  const learning = { counts, keep, onRecord: (records: number) => onProgress('learning from', records) };
+  for (const { use: call, fate } of answeredUsesIn(sources, { ...span, toMs: judgedFromMs }, learning)) {
     if (call === 'foreign') counts.foreign += 1;
     else if (fate === 'failed') seen.leaveOut('that failed upstream: refused, unknown there, or not answered');
     else if (fate === 'withdrawn') seen.leaveOut('whose allow was withdrawn');
@@ -77,6 +77,8 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
     else addTo(seen, call, beside);
   }
   const folder = await learntFolder(seen, { described, descriptorFiles, beside });
+  // The folder has what is to be known of hosts: their trees of paths take as much room again as all that follows.
+  seen.hosts.clear();
   if (folder === null) return { problem: 'the catalog of what was seen does not load: nothing is written' };
   if (folder.permits.length === 0) return { problem: 'no call was seen from which something can be learnt' };
   const set = await policySetFrom(sourceOf(folder, descriptorFiles, beside), { compile: compileForTool() });
@@ -87,9 +89,8 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
     };
   }
   const judge = new CallJudge(set, grantsIn(folder), beside === null);
-  const judging = { counts, onRecord: (records: number) => onProgress('judging', records) };
-  for (const { record, fate } of answeredUsesIn(sources, { ...span, fromMs: judgedFromMs }, judging)) {
-    const call = learntCallFrom(record);
+  const judging = { counts, keep, onRecord: (records: number) => onProgress('judging', records) };
+  for (const { use: call, fate } of answeredUsesIn(sources, { ...span, fromMs: judgedFromMs }, judging)) {
     if (call === 'foreign') counts.foreign += 1;
     else if (!('left' in call) && fate !== 'failed' && fate !== 'withdrawn' && isAsked(call, request.agents))
       judge.add(call);

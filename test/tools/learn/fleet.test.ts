@@ -132,9 +132,10 @@ describe('learning from a fleet of 30 agents, 400 actions and 12 servers', () =>
 
       const injected = offTask(fleet, thoroughly(10_000, 1_000), new Draw(seed + 7));
       const passed = injected.filter((call) => after.add(call).reason === null);
-      // What is denied before a person decides is what that person is asked: some of it, never most.
+      // What is denied before a person decides is what that person is asked: some of it, never most. What deletes is asked always.
       expect(deniedBefore.length).toBeGreaterThan(0);
-      expect(deniedBefore.length).toBeLessThan(legitimate.length / 20);
+      const asked = deniedBefore.filter(({ action }) => !action.id.endsWith('.delete'));
+      expect(asked.length).toBeLessThan(legitimate.length / 20);
       expect(passed.length).toBeLessThanOrEqual(injected.length / 100);
     },
     600_000,

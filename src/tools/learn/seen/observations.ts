@@ -11,7 +11,7 @@ import type { Span } from '../record-window.ts';
 const MAX_AGENTS = 5_000;
 const MAX_HOSTS = 1_000;
 const MAX_HOSTS_AN_AGENT = 100;
-const TOO_MANY_AGENTS = `of more than ${MAX_AGENTS} agents`;
+const TOO_MANY_AGENTS = `of more agents than there is room for, of which there are at most ${MAX_AGENTS}`;
 /** A host that a catalog can name. */
 const HOST = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62}))*$/;
 
@@ -63,7 +63,15 @@ export class Observations {
   #agentOf({ agent }: LearntCall): SeenAgent | null {
     const known = this.agents.get(agent);
     if (known !== undefined) return known;
-    return this.agents.size >= MAX_AGENTS ? null : new SeenAgent(agent, this.#span);
+    const made = new SeenAgent(agent, this.#span);
+    return this.agents.size >= MAX_AGENTS || !this.#room.has(made.id, made.bytes) ? null : made;
+  }
+
+  /** Notes a call of an agent, which is new or known. */
+  #noteOf(agent: SeenAgent, call: LearntCall): void {
+    if (!this.agents.has(agent.id)) this.#room.take(agent.id, agent.bytes);
+    this.agents.set(agent.id, agent);
+    agent.add(call, this.#room);
   }
 
   #addedKnown(given: LearntCall, action: CatalogAction, answer: GivenAnswer): string | null {
@@ -73,8 +81,7 @@ export class Observations {
     const known = this.known.get(action.id) ?? new KnownCalls(action);
     if (!known.add(call, answer, this.#room)) return 'of more different kinds than there is room for';
     this.known.set(action.id, known);
-    this.agents.set(agent.id, agent);
-    agent.add(call);
+    this.#noteOf(agent, call);
     return null;
   }
 
@@ -95,8 +102,7 @@ export class Observations {
     if (why !== null) return why;
     if (host === undefined) this.#founded.set(call.agent, founded + 1);
     this.hosts.set(call.host, seen);
-    this.agents.set(agent.id, agent);
-    agent.add(call);
+    this.#noteOf(agent, call);
     return null;
   }
 }

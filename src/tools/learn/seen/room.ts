@@ -28,11 +28,15 @@ export class Room {
 
   /** Takes room for an agent; `false` if there is too little left, or the agent has its share. */
   take(agent: string, bytes: number): boolean {
-    const taken = (this.#taken.get(agent) ?? 0) + bytes;
-    if (this.#left < bytes || taken > this.#share) return false;
+    if (!this.has(agent, bytes)) return false;
     this.#left -= bytes;
-    this.#taken.set(agent, taken);
+    this.#taken.set(agent, (this.#taken.get(agent) ?? 0) + bytes);
     return true;
+  }
+
+  /** Whether there is so much room for an agent. */
+  has(agent: string, bytes: number): boolean {
+    return this.#left >= bytes && (this.#taken.get(agent) ?? 0) + bytes <= this.#share;
   }
 }
 

@@ -1,14 +1,19 @@
 import type { SeenCall } from '../learnt-call.ts';
 import type { Span } from '../record-window.ts';
-import { ownText } from './room.ts';
+import { ownText, textBytes } from './room.ts';
+import type { Room } from './room.ts';
 import { seenAgain } from '../sightings.ts';
 import type { Sightings } from '../sightings.ts';
 
 const HOUR_MS = 3_600_000;
 /** Most hours that are counted apart: of a span above 90 days each count is of several hours. */
 const MAX_HOURS = 2_160;
-/** Tasks of one agent that are counted at the same time. */
+/** Tasks of one agent that are counted at the same time, as far as there is room. */
 const MAX_TASKS = 64;
+/** Bytes that one of them takes. */
+const TASK_BYTES = 200;
+/** Bytes of an agent beside its hours and its name. */
+const SEEN_AGENT_BYTES = 600;
 
 /** What was seen of one agent: how often, and how many calls one piece of its work took. */
 export class SeenAgent {
@@ -22,6 +27,8 @@ export class SeenAgent {
   readonly #hours: Uint32Array;
   /** Calls of its last tasks. */
   readonly #tasks = new Map<string, number>();
+  /** How many tasks it has room for. */
+  #mostTasks = 1;
 
   /** @param span of the calls that are added */
   constructor(id: string, { fromMs, toMs }: Span) {
@@ -32,9 +39,21 @@ export class SeenAgent {
     this.#hours = new Uint32Array(Math.min(hours, MAX_HOURS));
   }
 
-  add({ at, task }: SeenCall): void {
+  /** Bytes that it takes before its first call. */
+  get bytes(): number {
+    return SEEN_AGENT_BYTES + textBytes(this.id) + this.#hours.byteLength;
+  }
+
+  add({ at, task }: SeenCall, room: Room): void {
+    if (task !== null) this.#makeRoomFor(task, room);
     this.sightings = seenAgain(this.sightings, at);
     this.mostCalls = Math.max(this.mostCalls, task === null ? this.#countedInHour(at) : this.#countedInTask(task));
+  }
+
+  /** Room for one more task at the same time, up to the most; without it the oldest is forgotten. */
+  #makeRoomFor(task: string, room: Room): void {
+    if (this.#tasks.has(task) || this.#tasks.size < this.#mostTasks || this.#mostTasks >= MAX_TASKS) return;
+    if (room.take(this.id, TASK_BYTES)) this.#mostTasks += 1;
   }
 
   #countedInHour(at: number): number {
@@ -48,7 +67,7 @@ export class SeenAgent {
     const count = (this.#tasks.get(task) ?? 0) + 1;
     this.#tasks.delete(task);
     this.#tasks.set(task, count);
-    if (this.#tasks.size > MAX_TASKS) this.#tasks.delete(this.#tasks.keys().next().value ?? '');
+    if (this.#tasks.size > this.#mostTasks) this.#tasks.delete(this.#tasks.keys().next().value ?? '');
     return count;
   }
 }
