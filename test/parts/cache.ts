@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { cachedPostgres, POSTGRES_VERSION } from '../../src/dev/postgres/binaries.ts';
+import { analysisFolderIn } from '../../src/tools/policy/analyze/programs.ts';
 
 /** The Envoys the wire is held against, oldest first. */
 export const envoyVersions = ['1.36.4', '1.37.0', '1.38.3', '1.39.3', ENVOY_VERSION] as const;
@@ -53,6 +54,9 @@ export const CEDAR_VERSION = '4.13.0';
 
 /** Where that is installed, whether it is there or not. */
 export const cedarFolder = join(cacheFolder, `cedar-${CEDAR_VERSION}`);
+
+/** Where the symbolic analysis of policies is installed, whether it is there or not: `cedar`, `cvc5` and the solver's Python package. */
+export const analysisFolder = analysisFolderIn(cacheFolder);
 
 /** Where PostgreSQL is installed, whether it is there or not. */
 export const postgresFolder = join(cacheFolder, `postgres-${POSTGRES_VERSION}`);

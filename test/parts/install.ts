@@ -22,6 +22,7 @@ import {
   SPIRE_VERSION,
   spireFolder,
 } from './cache.ts';
+import { installAnalysis } from './analysis.ts';
 import { installCedar } from './cedar.ts';
 import { helm, installChartTools } from './chart-tools.ts';
 import { installClients } from './clients.ts';
@@ -42,7 +43,7 @@ import { prometheusOperator } from './prometheus-operator.ts';
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
  * long tests run against. `npm run parts -- cluster` installs what a cluster runs and nothing else, and `npm run parts -- istio-cluster` or `gateway-cluster` also
- * what Istio or Envoy Gateway takes there. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
+ * what Istio or Envoy Gateway takes there. `npm run parts -- analysis` installs what `remit policy analyze` runs. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
  */
 
 const say = (line: string): void => {
@@ -140,9 +141,9 @@ const composeGo: GoPart = {
 };
 
 const [only] = process.argv.slice(2);
-if (only !== undefined && !['cluster', 'istio-cluster', 'gateway-cluster'].includes(only)) {
+if (only !== undefined && !['cluster', 'istio-cluster', 'gateway-cluster', 'analysis'].includes(only)) {
   process.stderr.write(
-    `parts: unknown part \`${only}\`: \`cluster\` installs what a cluster runs, \`istio-cluster\` also Istio in it, \`gateway-cluster\` also Envoy Gateway, no word everything else\n`,
+    `parts: unknown part \`${only}\`: \`cluster\` installs what a cluster runs, \`istio-cluster\` also Istio in it, \`gateway-cluster\` also Envoy Gateway, \`analysis\` the symbolic analysis of policies, no word everything else\n`,
   );
   process.exit(2);
 }
@@ -160,6 +161,11 @@ async function installClusterWhole(): Promise<void> {
 async function installIstioWhole(): Promise<void> {
   await installClusterWhole();
   results.push(await installIstiod(say), ...(await installIstioCluster(say)));
+}
+
+/** What `remit policy analyze` takes. */
+async function installAnalysisWhole(): Promise<void> {
+  results.push(await installAnalysis(say));
 }
 
 /** What Envoy Gateway takes in a cluster. */
@@ -190,6 +196,7 @@ async function installAll(): Promise<void> {
     results.push(await installPatroni(say));
     await installIstioWhole();
     results.push(await installGatewayCluster(say));
+    await installAnalysisWhole();
   }
 
   // What it is for is skipped without it.
@@ -201,6 +208,7 @@ const installs: Readonly<Record<string, () => Promise<void>>> = {
   cluster: installClusterWhole,
   'istio-cluster': installIstioWhole,
   'gateway-cluster': installGatewayWhole,
+  analysis: installAnalysisWhole,
 };
 await (installs[only ?? ''] ?? installAll)();
 

@@ -1,0 +1,62 @@
+import { keysOfConstraint, keysOfEntity } from '../../../core/policy/answers/scope.ts';
+import type { Constraint } from '../../../core/policy/answers/scope.ts';
+import { cedarTokens } from '../../../core/policy/cedar-text.ts';
+import { entityKey } from '../../../core/policy/entities.ts';
+import type { EntityUid } from '../../../core/policy/entities.ts';
+import type { PolicySet } from '../../../core/policy/loading/load.ts';
+import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
+import { NAMESPACE } from '../../../core/policy/namespace.ts';
+import { policyPartsOf } from '../explain/policy-parts.ts';
+
+/** The enforced policies of a set that can decide about an action; no other can match. */
+export function sliceOf({ policies, facts, catalog }: PolicySet, action: string): readonly PolicyEntry[] {
+  const groups = (facts.actionGroups.get(action) ?? []).map((group) => uid('Action', group));
+  const used = uid('Action', action);
+  const isUsed = matcher(used, [used, ...groups].map(entityKey));
+  const entry = catalog.actions.get(action);
+  const isThere = entry === undefined ? () => true : resourceMatcher(entry, facts.entities);
+  return policies.filter(({ shadow, scope }) => !shadow && isUsed(scope.action) && isThere(scope.resource));
+}
+
+const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
+
+/** Whether a constraint lets an entity with these ancestors through. */
+function matcher(entity: EntityUid, lineage: readonly string[]): (constraint: Constraint) => boolean {
+  const keys = new Set(keysOfEntity(entity, lineage));
+  return (constraint) => keysOfConstraint(constraint).some((key) => keys.has(key));
+}
+
+function resourceMatcher(
+  { server, endpoint }: { readonly server: { readonly id: string }; readonly endpoint: string },
+  entities: PolicySet['facts']['entities'],
+): (constraint: Constraint) => boolean {
+  const own = uid('Endpoint', `${server.id}:${endpoint}`);
+  const lineage = new Set<string>();
+  const pending = [own, uid('Server', server.id)];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const key = entityKey(next);
+    if (lineage.has(key)) continue;
+    lineage.add(key);
+    pending.push(...(entities.get(key)?.parents ?? []));
+  }
+  return matcher(own, [...lineage]);
+}
+
+/** What a policy decides, as text: without annotations, so that equal texts decide the same. */
+export const decidingText = ({ text }: PolicyEntry): string => text.slice(policyPartsOf(text)?.effect.offset ?? 0);
+
+/** The policies of a list whose texts decide otherwise than all of another list. */
+export function withoutAlike(policies: readonly PolicyEntry[], others: readonly PolicyEntry[]): readonly PolicyEntry[] {
+  const alike = new Set(others.map(decidingText));
+  return policies.filter((policy) => !alike.has(decidingText(policy)));
+}
+
+/** Policies as the text of a set. */
+export const policiesText = (policies: readonly PolicyEntry[]): string => policies.map(({ text }) => text).join('\n');
+
+/** Words and signs of operations that can fail on values of the right types, because a number or an instant is too large. */
+const CAN_FAIL: ReadonlySet<string> = new Set('+ - * offset durationSince toDate toTime getTag'.split(' '));
+
+/** Whether evaluating a policy might fail. */
+export const mightFail = ({ text }: PolicyEntry): boolean =>
+  cedarTokens(text).some((token) => CAN_FAIL.has(token.text));

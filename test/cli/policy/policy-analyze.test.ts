@@ -1,0 +1,184 @@
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { Command, CommandIo } from '../../../src/cli/command.ts';
+import { policyAnalyze } from '../../../src/cli/policy/policy-analyze.ts';
+import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
+import { analysisPart, describeWith } from '../../parts.ts';
+
+jest.setTimeout(600_000);
+
+let parent: string;
+beforeAll(() => {
+  parent = mkdtempSync(join(tmpdir(), 'remit-analysed-'));
+});
+afterAll(() => rmSync(parent, { recursive: true }));
+
+/** Adds a policy that tests what somebody attested. */
+const ATTESTED = `
+@id("big-refunds")
+permit (principal in Remit::AgentGroup::"payers", action == Remit::Action::"payments.refund", resource)
+when { context.attested.contains({name: "approval", value: "finance", by: "spiffe://acme.test/w"}) };
+`;
+
+const sum = (text: string): string => text.replace('amount > 500', 'amount + 1 > 501');
+
+/** A copy of the shipped policies with a change of one file. */
+function folder(name: string, file = 'payments', edit: (text: string) => string = (text) => text): string {
+  const path = join(parent, name);
+  cpSync('cedar-policies', path, { recursive: true });
+  const policies = join(path, 'policies', `${file}.cedar`);
+  const before = readFileSync(policies, 'utf8');
+  const after = edit(before);
+  if (name !== 'old' && before === after) throw new Error(`nothing is changed in \`${name}\``);
+  writeFileSync(policies, after);
+  return path;
+}
+
+async function ran(command: Command, args: readonly string[], environment: CommandIo['environment'] = process.env) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const io = { out: (line: string) => out.push(line), err: (line: string) => err.push(line), environment };
+  const code = await command.run(args, io as unknown as CommandIo);
+  return { code, out, err };
+}
+
+describe('remit policy analyze', () => {
+  it('says how to have its programs, where they are missing', async () => {
+    const { code, err } = await ran(policyAnalyze, ['cedar-policies', 'cedar-policies'], {
+      PATH: '/usr/bin',
+      REMIT_CACHE: parent,
+    });
+    expect(code).toBe(2);
+    expect(err.join(' ')).toContain('`npm run parts -- analysis` builds and installs both');
+  });
+
+  it.each([
+    ['no set', [], 'OLD and NEW are required, or a set with --spec'],
+    ['one set without a specification', ['a'], 'NEW is required, or --spec'],
+    ['a time-out of 0', ['a', 'b', '--timeout', '0'], '--timeout must be a whole number of seconds from 1 to 3600'],
+    ['two formats', ['a', 'b', '--json', '--sarif'], '`--json` and `--sarif` exclude each other'],
+    ['a name that tests are not read from', ['a', 'b', '--cases', 'c.json'], '--cases must end in `.cedartests.json`'],
+  ])('refuses %s', async (_what, args, message) => {
+    const { code, err } = await ran(policyAnalyze, args);
+    expect({ code, err: err.join('\n') }).toEqual({ code: 2, err: expect.stringContaining(message) });
+  });
+});
+
+describeWith(analysisPart(), 'remit policy analyze with Cedar and cvc5', (engine) => {
+  let old: string;
+  beforeAll(() => {
+    old = folder('old', 'payments', (text) => text + ATTESTED);
+  });
+  const analyze = (...args: readonly string[]) => ran(policyAnalyze, [...args, '--engine', engine]);
+  const holes: readonly (readonly [string, string, string, (text: string) => string])[] = [
+    ['a forbid removed', 'payments.create', 'payments', (text) => text.replace(/@id\("payments-limit"\)[^;]*;/, '')],
+    ['a limit loosened by one', 'payments.create', 'payments', (text) => text.replace('amount > 500', 'amount > 501')],
+    ['an `||`', 'payments.create', 'payments', (text) => text.replace('!= "" && context', '!= "" || context')],
+    ['a wildcard', 'files.delete', 'files', (text) => text.replace('"draft-*"', '"*draft-*"')],
+    [
+      'a claim taken for an attested value',
+      'payments.refund',
+      'payments',
+      (text) => text.replace(/context\.attested\.contains\([^)]*\)/, 'context.claimed.contains("approval=finance")'),
+    ],
+  ];
+
+  it.each(holes)(
+    'finds %s, with a case that `remit policy test` reproduces (issue 43, point 1)',
+    async (what, action, file, edit) => {
+      const base = folder(`${what}-base`, 'payments', (text) => text + ATTESTED);
+      const next = folder(what, 'payments', (text) => text + ATTESTED);
+      const policies = join(next, 'policies', `${file}.cedar`);
+      const before = readFileSync(policies, 'utf8');
+      writeFileSync(policies, edit(before));
+      expect(edit(before)).not.toBe(before);
+      const cases = 'tests/found.cedartests.json';
+      const { code, out } = await analyze(base, next, '--json', '--cases', join(next, cases));
+      const { findings } = JSON.parse(out.join('')) as {
+        readonly findings: readonly { readonly action: string; readonly direction: string; readonly verdict: string }[];
+      };
+      expect(code).toBe(1);
+      expect(findings.filter(({ verdict }) => verdict === 'undecided')).toEqual([]);
+      expect(findings).toContainEqual(
+        expect.objectContaining({ action, direction: 'newly-allowed', verdict: 'refuted' }),
+      );
+      const filter = ['--filter', `counter-example: ${action}: newly allowed`];
+      const reproduced = await ran(policyTestCommand, [next, ...filter]);
+      expect(reproduced.code).toBe(1);
+      expect(reproduced.out.join('\n')).toContain('expected deny, got allow');
+      cpSync(join(next, cases), join(base, cases));
+      expect((await ran(policyTestCommand, [base, ...filter])).out.join('\n')).toContain('1 passed, 0 failed');
+    },
+  );
+
+  it('proves that a tightened limit permits nothing new, and shows what it takes away', async () => {
+    const next = folder('tight', 'payments', (text) => text.replace('amount > 500', 'amount > 200') + ATTESTED);
+    const { code, out } = await analyze(old, next);
+    expect(code).toBe(1);
+    expect(out).toContain('proved: payments.create: newly allowed: nothing');
+    expect(out.join('\n')).toContain('refuted: payments.create: no longer allowed, by `payments-write`');
+    expect(out.at(-1)).toBe('2 questions: 1 proved, 1 refuted, 0 undecided');
+  });
+
+  it('asks nothing about sets that decide alike, and leaves no text behind', async () => {
+    const next = folder(
+      'reworded',
+      'payments',
+      (text) => `// moved\n${text.replace('a person', 'someone')}${ATTESTED}`,
+    );
+    const before = new Set(readdirSync(tmpdir()));
+    expect(await analyze(old, next)).toEqual({
+      code: 0,
+      out: ['0 questions: 0 proved, 0 refuted, 0 undecided'],
+      err: [],
+    });
+    const left = readdirSync(tmpdir()).filter((name) => name.startsWith('remit-analyze-') && !before.has(name));
+    expect(left).toEqual([]);
+  });
+
+  it('holds a set to a specification, each invariant with its reason', async () => {
+    const spec = join(parent, 'spec.cedar');
+    writeFileSync(
+      spec,
+      `@id("never-above-500") @reason("nobody pays more than 500")
+       forbid (principal, action == Remit::Action::"payments.create", resource) when { context.args.amount > 500 };
+       @id("drafts-by-anyone")
+       permit (principal, action == Remit::Action::"files.delete", resource) when { context.args.name like "draft-*" };
+       @id("small") @reason("only small payments")
+       forbid (principal, action == Remit::Action::"payments.create", resource) when { context.args.amount > 499 };`,
+    );
+    const { code, out } = await analyze(old, '--spec', spec);
+    expect(code).toBe(1);
+    expect(out).toContain('proved: payments.create: against `never-above-500` (nobody pays more than 500): holds');
+    expect(out).toContain('proved: files.delete: against `drafts-by-anyone`: holds');
+    expect(out.join('\n')).toContain(
+      'refuted: payments.create: against `small` (only small payments), by `payments-write`',
+    );
+    const sarif = await analyze(old, '--spec', spec, '--sarif');
+    const [{ results } = { results: [] }] = (
+      JSON.parse(sarif.out.join('')) as { readonly runs: readonly { readonly results: readonly unknown[] }[] }
+    ).runs;
+    expect(results).toEqual([expect.objectContaining({ ruleId: 'invariant', level: 'warning' })]);
+  });
+
+  it('does not take a policy for proved that can fail, since Remit denies then', async () => {
+    const next = folder('sum', 'payments', (text) => text + ATTESTED);
+    const base = folder('sum-base', 'payments', (text) => sum(text) + ATTESTED);
+    const { out } = await analyze(base, next, '--action', 'payments.create');
+    expect(out.join('\n')).toContain('tried: `payments-limit` can fail for extreme values, and Remit denies then');
+  });
+
+  it('says of a question that was ended at its bounds what was tried', async () => {
+    const slow = join(parent, 'slow');
+    mkdirSync(slow);
+    for (const name of ['cedar', 'cvc5'])
+      writeFileSync(join(slow, name), '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 });
+    const next = folder('slow-new', 'payments', (text) => text.replace('amount > 500', 'amount > 200') + ATTESTED);
+    const { code, out } = await ran(policyAnalyze, [old, next, '--engine', slow, '--timeout', '1']);
+    expect(code).toBe(1);
+    expect(out.join('\n')).toMatch(/undecided: payments\.create: newly allowed\n {2}tried: .*no answer within 1 s/);
+    expect(existsSync(slow)).toBe(true);
+  });
+});
