@@ -7,6 +7,7 @@ import { refusal } from '../../src/agent/forward/local/local-answer.ts';
 import { localReference } from '../../src/agent/forward/local/local-reference.ts';
 import { LocalUrls } from '../../src/agent/forward/local/local-urls.ts';
 import { valuesOf } from '../../src/agent/forward/passed-headers.ts';
+import { TaskMark } from '../../src/agent/forward/task-mark.ts';
 import { holdsSecret, secretKey, segmentOf } from '../../src/agent/service/local-secret.ts';
 import { taskRequestFrom } from '../../src/agent/service/task-request.ts';
 import { requestedIntent } from '../../src/agent/service/templates.ts';
@@ -109,6 +110,7 @@ function literal(text: string): Buffer {
   }
 }
 
+const mark = new TaskMark('secret');
 const localUrls = new LocalUrls();
 localUrls.add({ port: 4_100, secret: 'secret', target: { origin: 'https://a.test', base: '/b' } });
 
@@ -164,6 +166,11 @@ export const edgeReaders: Readers = {
   'agent/forward/local/local-reference.ts localReference': (text) =>
     localReference(text, { origin: 'https://a.test', base: '/' }, '/s'),
   'agent/forward/local/local-urls.ts LocalUrls': (text) => localUrls.hidden(`http://127.0.0.1:4100${text}`),
+  'agent/forward/task-mark.ts TaskMark': (text) => [
+    mark.request(['cookie', text, 'mcp-session-id', text]),
+    mark.answer(['set-cookie', text], { base: '/b' }, '/s'),
+    mark.isForeign(['mcp-session-id', text]),
+  ],
   'agent/forward/passed-headers.ts valuesOf': (text) => valuesOf([text, text], 'origin'),
   'sidecar/envoy/access-log/access-log-entry.ts servedCallFrom': bytes(servedCallFrom),
   'sidecar/envoy/access-log/access-log-message.ts logMessageFrom': bytes(logMessageFrom),

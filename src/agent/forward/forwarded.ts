@@ -1,6 +1,7 @@
 import type { TaskCredential } from '../task/issuer-client.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import type { IssuerProblem } from '../task/issuer-problem.ts';
+import type { TaskMark } from './task-mark.ts';
 import type { ForwardTarget } from './forward-target.ts';
 import type { LocalUrls } from './local/local-urls.ts';
 import type { UpstreamBounds, UpstreamConnections } from './upstream/upstream-connections.ts';
@@ -14,6 +15,8 @@ export interface Forwarded {
   readonly localUrls: Pick<LocalUrls, 'hidden' | 'hiddenTarget'>;
   /** The key that signs each call; `null` if the tokens are bound to the certificate. */
   readonly proofKey: Pick<ProofKey, 'proofFor'> | null;
+  /** Ties cookies and sessions of the upstream to the task, if its clients may serve other tasks too; absent in a run, which has one task. */
+  readonly mark?: TaskMark;
   /** The current token for the upstream. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
   /** A token other than `refused`, which the upstream has refused; the same token if no other is available now. */

@@ -10,7 +10,7 @@ import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-head
 export function passAnswer(
   answer: IncomingMessage,
   { request, response, rest, prefix }: Http1Call,
-  { target }: Forwarded,
+  { mark, target }: Forwarded,
 ): void {
   const { statusCode = 502, statusMessage = '', rawHeaders } = answer;
   const localised = (url: string): string => localReference(url, target, prefix);
@@ -21,7 +21,9 @@ export function passAnswer(
     valuesOf(rawHeaders, 'content-encoding').length === 0;
   const isCard = request.method === 'GET' && isAgentCard(rest, answer);
   // A rewritten URL changes the length.
-  const lines = isCard || isEvents ? withoutLength(answerLines(answer, localised)) : answerLines(answer, localised);
+  const passed = answerLines(answer, localised);
+  const marked = mark?.answer(passed, target, prefix) ?? passed;
+  const lines = isCard || isEvents ? withoutLength(marked) : marked;
   // The client cannot get another token; a 401 would make it try.
   const status = statusCode === 401 ? 403 : statusCode;
   response.sendDate = false;

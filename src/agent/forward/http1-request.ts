@@ -161,11 +161,12 @@ const MAX_ANSWER_HEADER_BYTES = 65_536;
 /** The request's lines as the upstream gets them. The framing is that of this connection's own parser. */
 export function requestLines(
   request: IncomingMessage,
-  { target, localUrls, proofKey }: Pick<Forwarded, 'target' | 'localUrls' | 'proofKey'>,
+  { target, localUrls, mark, proofKey }: Pick<Forwarded, 'target' | 'localUrls' | 'mark' | 'proofKey'>,
   { token, rest }: { readonly token: string; readonly rest: string },
 ): string[] {
   const { rawHeaders, method = '' } = request;
-  const lines = passedRequestLines(rawHeaders, localUrls);
+  const passed = passedRequestLines(rawHeaders, localUrls);
+  const lines = mark?.request(passed) ?? passed;
   const [length] = valuesOf(rawHeaders, 'content-length');
   const shown = shownToken(token, { proofKey, target }, { method, path: upstreamPath(target, rest) });
   lines.push('host', authorityOf(target), ...Object.entries(shown).flat());

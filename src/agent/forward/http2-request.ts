@@ -182,10 +182,11 @@ const resetBy = ({ rstCode }: ClientHttp2Stream): Error => new Error(`it reset t
 
 function asked(
   { method, lines, rest, isEnded }: Http2Call,
-  { target, localUrls, proofKey }: Forwarded,
+  { target, localUrls, mark, proofKey }: Forwarded,
   { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
 ): ClientHttp2Stream {
-  const headers: OutgoingHttpHeaders = objectOf(passedRequestLines(lines, localUrls));
+  const passed = passedRequestLines(lines, localUrls);
+  const headers: OutgoingHttpHeaders = objectOf(mark?.request(passed) ?? passed);
   const [length] = valuesOf(lines, 'content-length');
   if (length !== undefined) headers['content-length'] = length;
   // gRPC servers require it. @see RFC 9110 section 10.1.4
@@ -209,7 +210,7 @@ function passAnswer(
   sent: ClientHttp2Stream,
   {
     call: { stream, prefix },
-    forwarded: { target },
+    forwarded: { mark, target },
     headers,
     isEnded,
   }: {
@@ -220,7 +221,8 @@ function passAnswer(
   },
 ): void {
   if (stream.destroyed || stream.closed) return;
-  const passed = objectOf(passedAnswerLines(flatHeaders(headers)));
+  const lines = passedAnswerLines(flatHeaders(headers));
+  const passed = objectOf(mark?.answer(lines, target, prefix) ?? lines);
   for (const name of ['location', 'content-location']) {
     const written = passed[name];
     if (typeof written === 'string') passed[name] = localReference(written, target, prefix);

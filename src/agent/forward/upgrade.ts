@@ -30,7 +30,7 @@ export function answerUpgrade({ request, socket }: Pick<UpgradeCall, 'request' |
  */
 export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): Promise<void> {
   const { request, socket } = call;
-  const { target, bounds } = forwarded;
+  const { target } = forwarded;
   const credential = await forwarded.current();
   if (isIssuerProblem(credential)) return answerUpgrade(call, withoutToken(credential));
   const connections = await forwarded.connections.boundTo(credential.boundTo);
@@ -44,7 +44,7 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
   });
   socket.once('close', () => sent.destroy());
   sent
-    .once('upgrade', (answer, upstream, head) => joined(call, { answer, upstream, head, idleMs: bounds.idleMs }))
+    .once('upgrade', (answer, upstream, head) => joined(call, { answer, upstream, head, forwarded }))
     .once('response', (answer) => {
       const response = responseOn(request, socket);
       try {
@@ -66,15 +66,20 @@ interface Upgraded {
   readonly answer: IncomingMessage;
   readonly upstream: Duplex;
   readonly head: Buffer;
-  readonly idleMs: number;
+  readonly forwarded: Forwarded;
 }
 
-function joined({ socket, head: sentFirst }: UpgradeCall, { answer, upstream, head, idleMs }: Upgraded): void {
-  const lines = passedAnswerLines(answer.rawHeaders);
+function joined(
+  { prefix, socket, head: sentFirst }: UpgradeCall,
+  { answer, upstream, head, forwarded }: Upgraded,
+): void {
+  const { bounds, mark, target } = forwarded;
+  const passed = passedAnswerLines(answer.rawHeaders);
+  const lines = mark?.answer(passed, target, prefix) ?? passed;
   lines.push('Connection', 'Upgrade', 'Upgrade', answer.headers.upgrade ?? 'websocket');
   const text = lines.map((name, at) => (at % 2 === 0 ? `${name}: ${lines[at + 1] ?? ''}\r\n` : '')).join('');
   socket.write(`HTTP/1.1 101 Switching Protocols\r\n${text}\r\n`, 'latin1');
-  socket.setTimeout(idleMs, () => socket.destroy());
+  socket.setTimeout(bounds.idleMs, () => socket.destroy());
   for (const [one, other] of [
     [socket, upstream],
     [upstream, socket],

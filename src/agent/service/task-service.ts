@@ -1,4 +1,3 @@
-import { Agent } from 'node:https';
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../core/runtime/collections/up-to.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
@@ -9,12 +8,11 @@ import type { OwnSvid } from '../run/own-svid.ts';
 import { type OAuthDeclaration, oauthDeclarationFrom } from '../task/declaration.ts';
 import type { IntentFile } from '../task/intent.ts';
 import type { IssuerPlace } from '../task/issuer-call.ts';
-import { IssuerClient } from '../task/issuer-client.ts';
 import { isIssuerProblem } from '../task/issuer-problem.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import { type ApiAnswer, isApiAnswer, noRoom, refusedByIssuer, badRequest } from './api-answer.ts';
 import type { TaskJournal } from './journal.ts';
-import { IssuerLane } from './issuer-lane.ts';
+import { type ServiceIssuer, serviceIssuer } from './service-issuer.ts';
 import { secretKey } from './local-secret.ts';
 import { SvidRounds } from './svid-rounds.ts';
 import type { TaskRequest } from './task-request.ts';
@@ -48,12 +46,6 @@ export interface ServiceParts {
   readonly tell: (line: string) => void;
 }
 
-/** Connections to the issuer, within the 64 that it grants one client by default. */
-const ISSUER_CONNECTIONS = 24;
-/** An idle connection is kept for less than the issuer keeps it, so that none is used as it closes. */
-const ISSUER_IDLE_MS = 4_000;
-/** Requests under way at the issuer: new tasks and ends do not wait for renewals. */
-const LANES = { declare: 12, end: 8, renew: 4 } as const;
 /** New tasks that may wait for the issuer; a further one is answered 503. */
 const MAX_WAITING = 1_024;
 /** Between two looks for tasks that are idle or over. */
@@ -83,9 +75,7 @@ interface EndedSecret {
  */
 export class TaskService {
   readonly #parts: ServiceParts;
-  readonly #client: IssuerClient;
-  readonly #agent: Agent;
-  readonly #declaring = new IssuerLane(LANES.declare);
+  readonly #issuer: ServiceIssuer;
   readonly #units = new Set<TaskUnit>();
   readonly #secrets = new Map<string, Opened>();
   readonly #ended = new LRUCache<string, EndedSecret>(upTo(MAX_ENDED));
@@ -102,24 +92,10 @@ export class TaskService {
   constructor(parts: ServiceParts) {
     const { issuer, journal, ports, proofKey, svid, tell } = parts;
     this.#parts = parts;
-    // A resumed session of TLS would show the certificate of its first connection.
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: ISSUER_CONNECTIONS,
-      timeout: ISSUER_IDLE_MS,
-      maxCachedSessions: 0,
-    });
-    this.#client = new IssuerClient(issuer, { svid, nowMs: ports.nowMs, proofKey, agent: this.#agent });
-    const [ends, renewals] = [new IssuerLane(LANES.end), new IssuerLane(LANES.renew)];
-    this.#ends = new TaskEnds({ end: (taskId, by) => ends.run(() => this.#client.end(taskId, by)), journal, tell });
+    this.#issuer = serviceIssuer(issuer, { svid, proofKey, ports });
+    this.#ends = new TaskEnds({ end: this.#issuer.end, journal, tell });
     this.#shared = {
-      client: {
-        further: (taskId) => renewals.run(() => this.#client.further(taskId)),
-        task: (taskId) => renewals.run(() => this.#client.task(taskId)),
-        end: (taskId, by) => ends.run(() => this.#client.end(taskId, by)),
-        suspend: (taskId) => ends.run(() => this.#client.suspend(taskId)),
-        resume: (taskId) => renewals.run(() => this.#client.resume(taskId)),
-      },
+      client: this.#issuer,
       svid: new SvidRounds(svid, ports, () => this.#units.size),
       proofKey,
       ports,
@@ -229,7 +205,7 @@ export class TaskService {
     await this.#stopLooking();
     for (const unit of this.#units) void this.end(unit, 'cancel');
     const left = await this.#ends.settledWithin(withinMs);
-    this.#agent.destroy();
+    this.#issuer.close();
     return left;
   }
 
@@ -257,7 +233,7 @@ export class TaskService {
     if (this.#units.size + this.#taken >= maxTasks) return noRoom(`this helper has ${maxTasks} tasks, its most`);
     if (user !== null && (this.#users.get(user) ?? 0) >= maxTasksPerUser)
       return noRoom(`this user has ${maxTasksPerUser} tasks at this helper, the most for one user`);
-    return this.#declaring.waiting >= MAX_WAITING ? noRoom('too many tasks wait for the issuer') : null;
+    return this.#issuer.waiting() >= MAX_WAITING ? noRoom('too many tasks wait for the issuer') : null;
   }
 
   /** Declares all of them at once. If one is refused, the others are cancelled. */
@@ -268,7 +244,7 @@ export class TaskService {
     const { journal } = this.#parts;
     const asked = await Promise.all(
       declarations.map(async (declaration) => {
-        const credential = await this.#declaring.run(() => this.#client.declare(declaration, traceparent));
+        const credential = await this.#issuer.declare(declaration, traceparent);
         return { resource: declaration.resource, credential };
       }),
     );

@@ -3,6 +3,7 @@ import { after } from '../../core/runtime/timers.ts';
 import type { Forwarded } from '../forward/forwarded.ts';
 import { LocalUrls } from '../forward/local/local-urls.ts';
 import { defaultUpstreamBounds, UpstreamConnections } from '../forward/upstream/upstream-connections.ts';
+import { TaskMark } from '../forward/task-mark.ts';
 import { RunGroup } from '../run/run-group.ts';
 import type { IssuerClient, TaskCredential } from '../task/issuer-client.ts';
 import type { ProofKey } from '../task/proof-key.ts';
@@ -183,6 +184,7 @@ export class TaskUnit {
         hiddenTarget: (value) => withoutSecrets(localUrls.hiddenTarget(value)),
       },
       proofKey,
+      mark: new TaskMark(secret),
       current: async () => {
         // Without a connection of the certificate before, only the new certificate can be used.
         if (!connections.holds(turn.boundTo)) turn.hasten();

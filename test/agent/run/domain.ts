@@ -12,7 +12,7 @@ import type { Store } from '../../../src/core/state/store.ts';
 import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
 import { stateAt } from '../../../src/core/task/task.ts';
 import type { Task } from '../../../src/core/task/task.ts';
-import { audience, type Bench, issuerUrl, startBench } from '../../authority/issuer/bench.ts';
+import { audience, type Bench, type BenchChange, issuerUrl, startBench } from '../../authority/issuer/bench.ts';
 
 const issuerId = 'spiffe://acme.test/ns/remit/sa/issuer' as SpiffeId;
 
@@ -37,15 +37,18 @@ interface RunDomainOptions {
   readonly tokenSeconds?: number;
   /** `stoppedTaskWaitSeconds` of the issuer. */
   readonly waitSeconds?: number | null;
+  /** Further differences from a plain issuer. */
+  readonly change?: BenchChange;
 }
 
 /** Starts the issuer, with tokens that live for `tokenSeconds`. Its certificate names another host. */
 export async function startRunDomain(
   folder: string,
-  { tokenSeconds = 300, waitSeconds = null }: RunDomainOptions = {},
+  { tokenSeconds = 300, waitSeconds = null, change = {} }: RunDomainOptions = {},
 ): Promise<RunDomain> {
   const bench = await startBench(folder, {
-    settings: { tokenSeconds, stoppedTaskWaitSeconds: waitSeconds },
+    ...change,
+    settings: { tokenSeconds, stoppedTaskWaitSeconds: waitSeconds, ...change.settings },
     // As a process has them: no proof from before its start.
     proofs: new ProofMemory({ pastSeconds: 60, startedAtMs: Date.now() - 60_000 }),
   });

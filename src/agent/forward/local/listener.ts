@@ -164,6 +164,8 @@ export class ForwardListener {
 }
 
 const malformed = refusal(400, 'malformed', 'the request could not be read');
+/** With this status clients of MCP begin a session of their own. */
+const foreignSession = refusal(404, 'session', 'this session is not of this task: begin one at the URL of the task');
 const noUpgrade = refusal(
   403,
   'upgrade',
@@ -184,7 +186,7 @@ function admitted(request: IncomingMessage, admit: Admit): AdmittedRequest | Loc
   if (protocols.length > 0 && protocol !== 'h2c' && !(passed.forwarded.target.upgrades && protocol === 'websocket'))
     return noUpgrade;
   tellOwnAuthorization(lines, passed.forwarded);
-  return withoutLocalUrls(passed);
+  return passed.forwarded.mark?.isForeign(lines) === true ? foreignSession : withoutLocalUrls(passed);
 }
 
 /** Lets a stream of HTTP/2 pass, or says why not. */
@@ -195,7 +197,7 @@ function admittedStream(lines: HeaderLines, admit: Admit): AdmittedRequest | Loc
   const passed = admit({ method, target, lines, hosts: [...hosts] });
   if ('status' in passed) return passed;
   tellOwnAuthorization(lines, passed.forwarded);
-  return withoutLocalUrls(passed);
+  return passed.forwarded.mark?.isForeign(lines) === true ? foreignSession : withoutLocalUrls(passed);
 }
 
 function withoutLocalUrls(admitted: AdmittedRequest): AdmittedRequest | LocalAnswer {

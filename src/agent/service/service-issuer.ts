@@ -1,0 +1,53 @@
+import { Agent } from 'node:https';
+import type { Ports } from '../../core/runtime/ports.ts';
+import type { OwnSvid } from '../run/own-svid.ts';
+import type { IssuerPlace } from '../task/issuer-call.ts';
+import { IssuerClient } from '../task/issuer-client.ts';
+import type { ProofKey } from '../task/proof-key.ts';
+import { IssuerLane } from './issuer-lane.ts';
+
+/** Connections to the issuer, within the 64 that it grants one client by default. */
+const CONNECTIONS = 24;
+/** An idle connection is kept for less than the issuer keeps it, so that none is used as it closes. */
+const IDLE_MS = 4_000;
+/** Requests under way: new tasks and ends do not wait for renewals. */
+const LANES = { declare: 12, end: 8, renew: 4 } as const;
+
+/** The issuer as the tasks of one helper ask it: over kept connections, with few requests at once. */
+export interface ServiceIssuer extends Pick<
+  IssuerClient,
+  'declare' | 'further' | 'task' | 'end' | 'suspend' | 'resume'
+> {
+  /** Declarations that wait for their turn. */
+  readonly waiting: () => number;
+  /** Closes all connections. */
+  readonly close: () => void;
+}
+
+export function serviceIssuer(
+  place: IssuerPlace,
+  {
+    svid,
+    proofKey,
+    ports,
+  }: { readonly svid: OwnSvid; readonly proofKey: ProofKey | null; readonly ports: Pick<Ports, 'nowMs'> },
+): ServiceIssuer {
+  // A resumed session of TLS would show the certificate of its first connection.
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, timeout: IDLE_MS, maxCachedSessions: 0 });
+  const client = new IssuerClient(place, { svid, nowMs: ports.nowMs, proofKey, agent });
+  const lanes = {
+    declaring: new IssuerLane(LANES.declare),
+    ending: new IssuerLane(LANES.end),
+    renewing: new IssuerLane(LANES.renew),
+  };
+  return {
+    declare: (declaration, traceparent) => lanes.declaring.run(() => client.declare(declaration, traceparent)),
+    end: (taskId, by) => lanes.ending.run(() => client.end(taskId, by)),
+    suspend: (taskId) => lanes.ending.run(() => client.suspend(taskId)),
+    further: (taskId) => lanes.renewing.run(() => client.further(taskId)),
+    task: (taskId) => lanes.renewing.run(() => client.task(taskId)),
+    resume: (taskId) => lanes.renewing.run(() => client.resume(taskId)),
+    waiting: () => lanes.declaring.waiting,
+    close: () => agent.destroy(),
+  };
+}
