@@ -83,7 +83,7 @@ describe('FaultProxy', () => {
     },
   );
 
-  it('cut resets connections and refuses new ones until it is healed', async () => {
+  it('cut resets connections and refuses new connections until it is healed', async () => {
     client.write('one');
     await answered('one');
     proxy.cut();

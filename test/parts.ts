@@ -415,7 +415,7 @@ export function describeWith<T>(part: Part<T>, title: string, suite: (found: T) 
     return;
   }
   describe.skip(`${title} (skipped: ${missing})`, () => {
-    it('runs where the part is there', () => {});
+    it('runs if the part is there', () => {});
   });
 }
 

@@ -57,7 +57,7 @@ describeWith(envoyPart(), 'the readiness of a sidecar in a pod (issue 38, point 
     expect([await probed(READINESS), await call()]).toEqual([200, '503 task.state-unavailable']);
   });
 
-  it('leaves it there when it must write no more records until an authority has the ones before', async () => {
+  it('leaves it there when it must write no more records until an authority has the records before', async () => {
     let calls = 0;
     // Denied without a look at a task, which would be waited for.
     const fill = async (): Promise<void> => {

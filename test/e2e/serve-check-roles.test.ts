@@ -117,7 +117,7 @@ describe('remit serve --check of a sidecar', () => {
   it.each([
     ['over TLS', () => at.sidecar],
     ['on a Unix socket', () => ({ ...at.sidecar, ...onSocket(at.folder) })],
-  ])('says that one %s would start', async (_over, settings) => {
+  ])('says that a sidecar %s would start', async (_over, settings) => {
     const { code, out, err } = await at.check(settings());
     expect([code, out]).toEqual([0, `${at.folder}/checked-0.yaml: it would start\n`]);
     expect(err).not.toContain('not become ready');
@@ -133,7 +133,7 @@ describe('remit serve --check of a sidecar', () => {
     expect(serving.child.exitCode).toBeNull();
   });
 
-  describe('says why one would not be ready', () => {
+  describe('says why a sidecar would not be ready', () => {
     const unready: readonly (readonly [which: string, settings: () => Promise<Settings>, problem: string])[] = [
       [
         'that cannot be reached',
@@ -193,7 +193,7 @@ describe('remit serve --check of a sidecar', () => {
   });
 
   describe('and of its authority', () => {
-    it('says that it would start, beside the one that serves', async () => {
+    it('says that it would start, beside the process that serves', async () => {
       const { code, err } = await at.check(at.authority);
       expect([code, err.includes('not become ready')]).toEqual([0, false]);
       expect(serving.child.exitCode).toBeNull();

@@ -130,7 +130,7 @@ describeWith(postgresPart(), 'an authority that starts before its database', (bi
   it.each([
     ['that cannot be reached yet', (port: number) => `localhost:${port}`, 'no primary among'],
     ['whose name is not in DNS yet', () => 'database.invalid', 'no primary among `database.invalid'],
-  ])('waits for one %s', async (_which, host, problem) => {
+  ])('waits for a database %s', async (_which, host, problem) => {
     const url = await places.next();
     const [port = 0, grpc = 0] = await freePorts(2);
     const real = places.postgres.port;
@@ -303,7 +303,7 @@ describe('`remit serve --check` and `remit serve`', () => {
       2,
       /the folder `\/nowhere` of the socket does not exist/,
     ],
-    ['a file is where a socket should be', {}, written('check.sock', 'x'), 2, /exists and is not a socket/],
+    ['a file is at the path of a socket', {}, written('check.sock', 'x'), 2, /exists and is not a socket/],
     [
       'the admin socket cannot be',
       { admin: { listen: '127.0.0.1:0', socket: 'unix:/nowhere/admin.sock' } },

@@ -128,7 +128,7 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
     expect(check.stages.slice(at + 1, -1).every(({ result }) => result === 'unused')).toBe(true);
   });
 
-  it('shows no token, no secret, and no value of an argument or of a header that may hold one', async () => {
+  it('shows no token, no secret, and no value of an argument or of a header that may hold a secret', async () => {
     const { token } = await mustDeclare(planner, domain);
     const { out } = await traced(['--json'], () =>
       callPayments(planner, domain, {

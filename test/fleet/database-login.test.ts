@@ -101,7 +101,7 @@ describeWith(both(envoyPart(), postgresPart()), 'the login of the authorities al
   );
 
   it(
-    'makes no key sign, not with the proof of another one either',
+    'makes no key sign, not with the proof of another key either',
     withClosers(async (closers) => {
       const { fleet, attack, call, allowed } = await attacked(closers);
       const { token, taskId } = await fleet.declare();

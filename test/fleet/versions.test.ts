@@ -116,7 +116,7 @@ describe.each<[string, OtherVersion, { readonly isOlder: boolean }]>([
 });
 
 describe('values of a later version', () => {
-  it('have the meaning of the most restrictive one that is known', () => {
+  it('have the meaning of the most restrictive value that is known', () => {
     const token = { ...tokenNumber(1), revokedAtMs: null, elsewhere: null };
     const task = taskNumber(1);
     const card = cardOf({ task, root: task.id, tokens: new Map([[token.jtiDigest, token]]), history: noHistory });

@@ -35,7 +35,7 @@ describeWith(spirePart(), 'checks as agentgateway makes them', (spire) => {
     expect(await asked(domain, agentgatewayShape(), { by, call })).toEqual([403, 'identity.conflict']);
   });
 
-  it('denies the beginning of a body, also with the mark of a whole one that the client wrote', async () => {
+  it('denies the beginning of a body, also with the mark of a whole body that the client wrote', async () => {
     const cut = agentgatewayShape({ sentBytes: 10 });
     expect(await asks(cut, payment(100))).toEqual([413, 'request.body-incomplete']);
     const marked = { ...payment(100), headers: { ...payment(100).headers, 'x-envoy-auth-partial-body': 'false' } };

@@ -37,7 +37,7 @@ export function itDecidesCalls(
     expect(headers).not.toHaveProperty('x-forwarded-client-cert');
   });
 
-  it('denies a call without a token, and one outside the task, with their reasons', async () => {
+  it('denies a call without a token, and a call outside the task, with their reasons', async () => {
     const { domain, port } = host();
     expect(statusAndReason(await domain.planner.agent.call(port, { host: HOST, path: '/v1/payments/p-1' }))).toEqual([
       401,

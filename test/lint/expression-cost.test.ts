@@ -74,7 +74,7 @@ describe('the lint rule remit/linear-expression', () => {
     expect(linted(text)).toContain(message);
   });
 
-  it('accepts linear ones', () => {
+  it('accepts linear expressions', () => {
     expect(linted("export const a = [/^x+$/, new RegExp('^x+$'), new RegExp(/y/g)];")).not.toContain('linear');
   });
 

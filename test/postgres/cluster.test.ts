@@ -17,7 +17,7 @@ describeWith(postgresPart(), 'PostgresCluster', (binaries) => {
     remove();
   });
 
-  it('replicates over TLS to two standbys, any one of which a commit waits for', async () => {
+  it('replicates over TLS to two standbys, of which a commit waits for any', async () => {
     const standbys = await cluster.sql(
       'SELECT application_name AS name, sync_state, ssl FROM pg_stat_replication JOIN pg_stat_ssl USING (pid) ORDER BY 1',
     );

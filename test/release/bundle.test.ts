@@ -48,7 +48,7 @@ describe('what the build loads', () => {
   });
 
   it.each(['compile-worker', 'log-worker', 'authority-worker', 'watcher-process', 'command-worker'])(
-    'the thread %s with one file',
+    'the thread %s with a single file',
     (name) => {
       const files = loadedWith(join(program, `${name}.js`));
       expect(files.size).toBe(1);

@@ -41,9 +41,9 @@ const setUp = (trustDomains: readonly string[], proxyId: readonly string[] = [])
 describe('foreignCallers', () => {
   it.each([
     ['whose trust domain is not accepted', ['acme.test'], refused(MESH, 'identity.untrusted-domain')],
-    ['whose proxy is another one', ['acme.test'], refused(MESH, 'identity.invalid')],
-    ['with tokens of agents of another one', ['acme.test', 'cluster.local'], borrowed(MESH)],
-  ])('tells once of a trust domain %s', (_what, trustDomains, check) => {
+    ['of another proxy', ['acme.test'], refused(MESH, 'identity.invalid')],
+    ['with tokens of agents of another trust domain', ['acme.test', 'cluster.local'], borrowed(MESH)],
+  ])('reports once a trust domain %s', (_what, trustDomains, check) => {
     const { lines, times } = setUp(trustDomains);
     times(19, check);
     expect(lines).toEqual([]);

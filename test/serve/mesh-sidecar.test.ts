@@ -42,7 +42,7 @@ describe('takenPort', () => {
     ['an info if all are included', infoOf(portAnnotation('includeInboundPorts', '*')), strict, 9472],
     ['none without interception', infoOf({}, 'NONE'), strict, null],
     ['none in PERMISSIVE mode', infoOf(), permissive, null],
-    ['one that is STRICT by itself', infoOf(), [...permissive, ofPort(tls)], 9472],
+    ['a port that is STRICT by itself', infoOf(), [...permissive, ofPort(tls)], 9472],
     [
       'none that is passed on by itself',
       infoOf(portAnnotation('excludeInboundPorts', '9474')),

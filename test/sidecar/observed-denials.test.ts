@@ -36,7 +36,7 @@ const FATES: Readonly<Record<string, readonly Row[]>> = {
       CHECK,
       'passes above the rate of its agent, which has no effect on what is denied while observing',
     ],
-    ["deny('check.deadline'", 'passes', CHECK, 'with an ended token is denied %s, with a live one it passes'],
+    ["deny('check.deadline'", 'passes', CHECK, 'with an ended token is denied %s, with a live token it passes'],
   ],
   'sidecar/check/decide-use.ts': [
     ["deny('task.state-unavailable'", 'passes', CHECK, 'passes if %s, and takes nothing'],
@@ -120,8 +120,8 @@ const FATES: Readonly<Record<string, readonly Row[]>> = {
     ],
   ],
   'sidecar/envoy/check/peer-facts.ts': [
-    ["deny('request.too-large'", 'passes', CHECK, 'whose peer cannot be read passes as one without an identity'],
-    ["deny('request.not-canonical'", 'passes', CHECK, 'whose peer cannot be read passes as one without an identity'],
+    ["deny('request.too-large'", 'passes', CHECK, 'whose peer cannot be read passes as a call without an identity'],
+    ["deny('request.not-canonical'", 'passes', CHECK, 'whose peer cannot be read passes as a call without an identity'],
   ],
   'sidecar/envoy/check/refusal.ts': [
     ["preparedDenial('internal'", 'passes on', SERVER, 'refuses if the answer for an observed call throws or is empty'],

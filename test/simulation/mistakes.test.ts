@@ -15,7 +15,7 @@ describe('a simulated fleet with a deliberate mistake', () => {
     expect(lines).toContainEqual(expect.stringMatching(new RegExp(`^${name}: seed \\d+: at \\d+ ms `)));
   });
 
-  it('is told as the last line', () => {
+  it('is reported in the last line', () => {
     expect(lines.at(-1)).toBe(`simulate: ${Object.keys(MISTAKES).length} mistakes, 0 not found`);
   });
 });

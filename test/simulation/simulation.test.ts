@@ -28,7 +28,7 @@ describe('the simulated fleet', () => {
     expect([...met].sort()).toEqual(FAULT_KINDS.toSorted());
   });
 
-  it('keeps its promise if a backup is put in place of a restored one', () => {
+  it('keeps its promise if a backup is put in place of a restored database', () => {
     // New authorities on a backup from before the list of authorities: nothing in it tells of leases that still run.
     expect(simulate(883_273)).toMatchObject({
       violations: [],

@@ -58,7 +58,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     await spire?.stop();
   });
 
-  it('says that no registration entry matches, and has its svid once one does', async () => {
+  it('says that no registration entry matches, and has its svid once an entry matches', async () => {
     await until(() => source.problem()?.includes('no registration entry matches it') === true);
     await spire.register(planner, { ttlSeconds: 20 });
     const svid = must(await firstSvid(source, { withinMs: 60_000, after }));

@@ -117,7 +117,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: the ledgers of 
   );
 
   it.concurrent(
-    'finds the records that are lost if one ledger was to be enough',
+    'finds the records that are lost if a single ledger was to be enough',
     withClosers(async (closers) => {
       const { fleet, waiting } = await lossOf(closers, 1);
       await until(async () => (await waiting()) === 0, { what: 'the records leave the database' });

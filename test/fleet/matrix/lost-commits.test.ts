@@ -165,7 +165,7 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
 
   // Issue 37, point 12: new tasks are no change of the feed.
   it(
-    `${titleOf('D-05')}, and tells nothing from one that lacks new tasks alone`,
+    `${titleOf('D-05')}, and does not report a primary that lacks new tasks alone`,
     withClosers(async (closers) => {
       const { replica, putBack } = await withBackup(closers, endAndSee);
       const n = next++;

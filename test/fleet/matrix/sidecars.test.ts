@@ -314,7 +314,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
       }
     });
 
-    it(`${titleOf('D-12')}, of one authority by -1h and of the other by +1h`, async () => {
+    it(`${titleOf('D-12')}, of the first authority by -1h and of the second by +1h`, async () => {
       // They settle nothing of tasks that are over by their clock, so these uses settle nothing.
       const rounds = [
         { at: 'authority-1', other: 'authority-2', by: '-1h', ...(await used()) },

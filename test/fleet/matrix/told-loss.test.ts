@@ -113,7 +113,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
   );
 
   it(
-    `${titleOf('D-20')}, also where they start after it, and only their ledgers have what is missing`,
+    `${titleOf('D-20')}, also if they start after it, and only their ledgers have what is missing`,
     withClosers(async (closers) => {
       const { fleet, putBack } = await withBackup(closers);
       for (const at of AUTHORITIES) {

@@ -54,7 +54,7 @@ export function itDecidesRecorded(
     expect(await asks(callWith(token))).toEqual([200, null]);
   });
 
-  it('denies a call without a token, and one outside the task, with their reasons', async () => {
+  it('denies a call without a token, and a call outside the task, with their reasons', async () => {
     expect(await asks(callWith(null))).toEqual([401, 'token.missing']);
     expect(await asks(callWith(token, { method: 'POST', path: '/v1/payments/p-1/refund' }))).toEqual([
       403,

@@ -64,7 +64,7 @@ describe('GET /trace', () => {
     await until(() => stopped === 1, { what: 'it unsubscribes' });
   });
 
-  it('ends after one check unless more are asked for', async () => {
+  it('ends after one check unless the request names more', async () => {
     const response = await asked('');
     told('one');
     told('two');
@@ -88,7 +88,7 @@ describe('GET /trace', () => {
     ['for too many seconds', '?seconds=601', MARKED, 400, '`seconds` must be from 1 to 600'],
     ['for what is no number', '?count=1e1', MARKED, 400, '`count` must be from 1 to 100'],
     ['for too many checks', '?count=101', MARKED, 400, '`count` must be from 1 to 100'],
-  ])('refuses one %s, and subscribes to nothing', async (_name, query, headers, status, text) => {
+  ])('refuses a request %s, and subscribes to nothing', async (_name, query, headers, status, text) => {
     const response = await asked(query, headers);
     expect([response.statusCode, await textOf(response), begun]).toEqual([status, text, []]);
   });
@@ -96,7 +96,7 @@ describe('GET /trace', () => {
   it.each<[string, 'full' | { readonly problem: string }, number, string]>([
     ['if too many wait', 'full', 503, 'too many wait for checks: try again'],
     ['with the problem of a filter', { problem: 'unknown filter `x`' }, 400, 'unknown filter `x`'],
-  ])('refuses one %s', async (_name, problem, status, text) => {
+  ])('refuses a request %s', async (_name, problem, status, text) => {
     answer = problem;
     const response = await asked('?x=1');
     expect([response.statusCode, await textOf(response)]).toEqual([status, text]);

@@ -19,7 +19,7 @@ const setUp = () => {
 };
 
 describe('RefusedChecks', () => {
-  it('writes one record for each second with refusals, and none for a second without', () => {
+  it('writes one record for each second with refusals, and no record for a second without', () => {
     const { refused, records, second } = setUp();
     for (let n = 0; n < 3; n += 1) refused.add('full');
     for (const agent of ['spiffe://acme.test/a', 'spiffe://acme.test/a', 'no agent\u0000']) {

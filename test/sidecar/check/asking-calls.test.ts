@@ -67,7 +67,7 @@ describe('AskingCalls', () => {
     expect(known(calls, session, HOUR_MS * 1.5)).toEqual([]);
   });
 
-  it('is cut by more calls than it remembers, or too long ones, until those are over', () => {
+  it('is cut by more calls than it remembers, or by longer calls, until those are over', () => {
     const many = new AskingCalls();
     for (let amount = 0; amount < 17; amount += 1) many.allowed(transfer(amount), of, amount);
     expect([many.of(session, 16).calls.length, many.of(session, 16).isCut]).toEqual([16, true]);

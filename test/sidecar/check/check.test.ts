@@ -229,7 +229,7 @@ describe('what a check holds the event loop for', () => {
     ['read', 'policies'],
     ['answer', 'ledger'],
     ['report', 'onChecked'],
-  ] as const)('is told with the stage `%s` and the decision id (issue 37, point 1)', async (stage, part) => {
+  ] as const)('is reported with the stage `%s` and the decision id (issue 37, point 1)', async (stage, part) => {
     const clock = { nowMs: 0 };
     const held: unknown[] = [];
     const { states, settling } = directAuthority(store);
@@ -1450,7 +1450,7 @@ describe('an observed call', () => {
       'without a verified caller',
       () => ({ facts: { peer: { ...peer, principal: '' }, call: callOf(uses.list), ...quiet }, call: askedCall }),
     ],
-  ])('with an ended token is denied %s, with a live one it passes', async (_name, askedOf) => {
+  ])('with an ended token is denied %s, with a live token it passes', async (_name, askedOf) => {
     const { services } = await observing({ agents: _name.includes('caller') ? null : [agent] });
     const answered = async () => {
       const [answer] = checksWith(services).answers([askedOf(services)]);
@@ -1462,7 +1462,7 @@ describe('an observed call', () => {
     expect(await answered()).toMatchObject({ kind: 'deny', reason: 'task.cancelled' });
   });
 
-  it('with two tokens is denied if one of them names an issuer of Remit', async () => {
+  it('with two tokens is denied if either of them names an issuer of Remit', async () => {
     const { services } = await observing();
     const [token = ''] = callOf(uses.list).headers.get('authorization') ?? [];
     const bearing = (...values: readonly string[]): HttpCall => ({
@@ -1735,7 +1735,7 @@ describe('an observed call', () => {
     expect(await answered(unreadableRequest({ ...parts, host: 'files.acme.test' }))).toBe('deny');
   });
 
-  it('whose peer cannot be read passes as one without an identity', async () => {
+  it('whose peer cannot be read passes as a call without an identity', async () => {
     const { services } = await observing({ agents: null });
     for (const [source, certificateFrom] of [
       [{ principal: agent, certificate: 'c'.repeat(40_000) }, 'peer'],

@@ -16,7 +16,7 @@ function watched() {
 
 /** Issue 37, point 1: checks that held the event loop for seconds were in no metric and in no log. */
 describe('LoopWatch', () => {
-  it('tells of a long turn with its stage and decision id, and of no short one', () => {
+  it('reports a long turn with its stage and decision id, and no short turn', () => {
     const { watch, told, counted } = watched();
     watch.held('decide', LONG_TURN_MS, 'a');
     watch.held('read', LONG_TURN_MS + 1, 'b');
@@ -24,7 +24,7 @@ describe('LoopWatch', () => {
     expect(counted).toEqual(['read']);
   });
 
-  it('counts each, and tells of one a second with the number of the others', () => {
+  it('counts each, and reports one a second with the number of the others', () => {
     const { clock, watch, told, counted } = watched();
     for (const nowMs of [0, 10, 999, 1_000]) {
       clock.nowMs = nowMs;
@@ -37,7 +37,7 @@ describe('LoopWatch', () => {
     ]);
   });
 
-  it('knows the longest of the last one to two minutes, short ones too', () => {
+  it('knows the longest of the last one to two minutes, short turns too', () => {
     const { clock, watch } = watched();
     watch.held('read', 3, null);
     watch.held('report', 2, null);

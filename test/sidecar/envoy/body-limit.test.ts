@@ -45,7 +45,7 @@ describeWith(envoyPart(), 'a body at the limit, through Envoy', (binary) => {
     ['a byte below it, in chunks', 'raw', chunked, -1, 200, [MAX_REQUEST_BYTES - 1]],
     ['exactly at it, in chunks', 'raw', chunked, 0, 413, ['request.body-incomplete']],
     ['a byte above it, in chunks', 'partial', chunked, 1, 413, ['request.body-incomplete']],
-  ])('answers one %s', async (_name, listener, framed, over, status, expected) => {
+  ])('answers a body %s', async (_name, listener, framed, over, status, expected) => {
     const { head, body } = framed('x'.repeat(MAX_REQUEST_BYTES + over));
     expect((await wire.to(listener, head, body)).status).toBe(status);
     expect(seen).toEqual(expected);

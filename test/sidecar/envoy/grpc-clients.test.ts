@@ -31,7 +31,7 @@ describeWith(both(grpcurlPart(), ghzPart()), 'AuthorizationServer asked by grpc-
   });
   afterAll(() => server.close(100));
 
-  it('answers grpcurl, with a small message and with one beyond the windows', async () => {
+  it('answers grpcurl, with a small message and with a message beyond the windows', async () => {
     const call = ['-plaintext', '-import-path', protos, '-proto', FILE];
     for (const data of ['{}', JSON.stringify(body)]) {
       const child = run(grpcurl, [...call, '-d', '@', address, `${METHOD}/Check`]);

@@ -161,7 +161,7 @@ describe('AuthorizationServer.listen', () => {
     expect(await problemAt(`unix:${path}`)).toEqual({ problem: problemOf(path) });
   });
 
-  it('opens nothing if one address cannot be bound', async () => {
+  it('opens nothing if an address cannot be bound', async () => {
     const path = join(folder, 'first.sock');
     const server = new AuthorizationServer(oneByOne(never), options);
     expect(await server.listen([`unix:${path}`, 'unix:relative'])).toHaveProperty('problem');

@@ -162,7 +162,7 @@ describe('Http2Connection', () => {
     expect((await client.ended())?.code).toBe(ErrorCode.streamClosed);
   });
 
-  it('refuses the 1,025th stream as retryable, and accepts one more for each that ends', async () => {
+  it('refuses the 1,025th stream as retryable, and accepts another stream for each that ends', async () => {
     const { onStream, told } = noting();
     const client = await raw(await serve(onStream));
     const open = Array.from({ length: 1_026 }, (_, n) => ask(1 + 2 * n, 0, requestOf(`/${1 + 2 * n}`)));

@@ -214,8 +214,8 @@ describe('HeaderDecoder', () => {
 
   it.each([
     ['a repeated large field', indexed(62)],
-    ['fields with the name of a large one', literal(62, '')],
-    ['indexed fields with the name of a large one', literal(62, '', Literal.kept)],
+    ['fields with the name of a large field', literal(62, '')],
+    ['indexed fields with the name of a large field', literal(62, '', Literal.kept)],
     ['small indexed fields', literal('a', '', Literal.kept)],
     ['sizes of the table', tableSize(0)],
   ])('has bounded cost for a block of %s', (_name, piece) => {

@@ -38,7 +38,7 @@ describe('decodeHuffman', () => {
 
   it.each([
     ['nothing', Buffer.alloc(0), Buffer.alloc(0)],
-    ['seven ones after a byte of five bits and one of four', huffman(Buffer.from('0'), '111'), Buffer.from('0')],
+    ['seven ones after a byte of five bits and a byte of four', huffman(Buffer.from('0'), '111'), Buffer.from('0')],
     ['zeros at the end', huffman(Buffer.from('0'), '000'), null],
     ['a zero among the ones', huffman(Buffer.from('0'), '101'), null],
     ['a byte of ones', Buffer.of(0xff), null],

@@ -44,7 +44,7 @@ describe('Outcomes.served', () => {
     expect(records[1]).not.toHaveProperty('mode');
   });
 
-  it('records an unknown decision as Envoy was told it', async () => {
+  it('records an unknown decision as Envoy reports it', async () => {
     const { outcomes, records } = heldOutcomes();
     await outcomes.served(servedCall({ decision: logged(7) }));
     expect(records).toMatchObject([
@@ -158,7 +158,7 @@ describe('Outcomes.served', () => {
     ['bypass', { isFailureModeAllowed: false }],
     ['bypass', { status: 503, details: 'upstream_reset_before_response_started{}' }],
     ['failure-mode-allowed', { isFailureModeAllowed: true }],
-  ] as const)('finds a %s where a call without a decision went to an upstream: %o', async (kind, call) => {
+  ] as const)('finds a %s if a call without a decision went to an upstream: %o', async (kind, call) => {
     const { outcomes, records, observed } = heldOutcomes();
     await outcomes.served(servedCall(call));
     expect(records).toMatchObject([
@@ -294,7 +294,7 @@ describe('missing outcomes', () => {
     ]);
   });
 
-  it('are reported without an access log if one is always expected', async () => {
+  it('are reported without an access log if an access log is always expected', async () => {
     const { outcomes, found, pass } = heldOutcomes({ expected: 'always' });
     outcomes.answered(useNumber(1));
     await pass(62_000);
@@ -367,7 +367,7 @@ describe('missing outcomes', () => {
 });
 
 describe('a flood of findings', () => {
-  it('is 20 records, then one a second, and the rest a summary every 10 s that counts all', async () => {
+  it('is 20 records, then a record a second, and the rest a summary every 10 s that counts all', async () => {
     const { outcomes, found, lines, observed, pass } = heldOutcomes();
     for (let second = 0; second < 30; second += 1) {
       for (let n = 0; n < 1_000; n += 1) await outcomes.served(servedCall());
@@ -383,7 +383,7 @@ describe('a flood of findings', () => {
     expect(lines.find((line) => / \(\d+ times more\)/.test(line))).toMatch(/^finding bypass: /);
   });
 
-  it('of one kind leaves room for another', async () => {
+  it('of any kind leaves room for another', async () => {
     const { outcomes, found } = heldOutcomes();
     for (let n = 0; n < 1_000; n += 1) await outcomes.served(servedCall());
     await outcomes.served(servedCall({ isFailureModeAllowed: true }));

@@ -25,7 +25,7 @@ describe('AnswerTime', () => {
     expect(await call(390)).toBe(true);
   });
 
-  it('waits for an authority that answers in 300 ms, after one call in vain', async () => {
+  it('waits for an authority that answers in 300 ms, after a call that failed', async () => {
     const { time, call } = timeOf(400);
     for (let n = 0; n < 60; n += 1) await call(5);
     expect(time.boundMs).toBe(250);

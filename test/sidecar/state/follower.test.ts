@@ -121,7 +121,7 @@ describe('a follower of a starved authority (issue 37, point 13)', () => {
     expect(streams()).toBe(1);
   });
 
-  it('has as much patience after one answer, so that the fleet does not leave again and again', async () => {
+  it('waits as long after one answer, so that the fleet does not leave again and again', async () => {
     let began = 0;
     let pings = 0;
     const { streams } = await followed(10, (call, up) => {

@@ -62,13 +62,13 @@ describe('HeldOrders', () => {
       'an earlier change is missing',
       [...wholeOrders(Orders.none), ...changedOrders(Orders.of(stops(1)), Orders.of(stops(2)))],
     ],
-  ])('refuses a message where %s', (_, downs) => {
+  ])('refuses a message if %s', (_, downs) => {
     const held = new HeldOrders();
     held.began(true);
     expect(heard(held, downs)).toBeNull();
   });
 
-  it('refuses an order that it cannot read, such as one of a later version', () => {
+  it('refuses an order that it cannot read, such as an order of a later version', () => {
     const held = new HeldOrders();
     held.began(true);
     const later = JSON.stringify({ ...stopOrder(), except: 'x' });

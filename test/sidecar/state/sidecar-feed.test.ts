@@ -75,7 +75,7 @@ describe('the feed of a sidecar', () => {
     expect(lookAt(feed, 1)).toMatchObject({ issued: { revokedAtMs: 3 } });
   });
 
-  it('takes no card of a reply that was read before the task was told to be gone', () => {
+  it('takes no card of a reply that was read before the feed said that the task is gone', () => {
     const { feed, hub } = following();
     const request = feed.open([token(1)]);
     const late = hub.open(request);

@@ -92,7 +92,7 @@ describe('the state of a sidecar', () => {
     expect(lookAt(state, 1)).toMatchObject({ task: {} });
   });
 
-  it('follows another authority if one stops, keeps its cards, and opens there', async () => {
+  it('follows another authority if an authority stops, keeps its cards, and opens there', async () => {
     const [first, second] = [await authority(), await authority()];
     const { state, ready } = sidecarOf([first.target, second.target]);
     await ready();
@@ -172,7 +172,7 @@ describe('the state of a sidecar', () => {
     expect(state.problem()).toBeNull();
   });
 
-  it('settles the uses of a turn in one request, and takes over the card of one that was refused', async () => {
+  it('settles the uses of a turn in one request, and takes the card of a use that was refused', async () => {
     const server = await authority();
     const { state, ready } = sidecarOf([server.target]);
     await ready();

@@ -27,7 +27,7 @@ describe('closedAdmin', () => {
 
   it.each<[string, object, object]>([
     ['to all paths', { prefix: '/' }, {}],
-    ['to a path that only begins like one that is read', { prefix: '/readyz' }, {}],
+    ['to a path that only begins like a path that is read', { prefix: '/readyz' }, {}],
     ['to a path that changes Envoy', { path: '/quitquitquit' }, {}],
     ['that matches by an expression', { safe_regex: { regex: '/stats.*' } }, {}],
     ['that takes away the prefix', { prefix: '/stats/' }, { prefix_rewrite: '/' }],
@@ -80,7 +80,7 @@ describe('steadyRuntime', () => {
     ['almost all', [{ [KEY]: { numerator: 9_999, denominator: 'TEN_THOUSAND' } }]],
     ['none, by the parts of the key', [{ check: { enabled: 0 } }]],
     ['half as a fraction, by the parts of the key', [{ check: { enabled: { numerator: 50 } } }]],
-    ['all in one layer and none in a later one', [{ [KEY]: 100 }, { [KEY]: 0 }]],
+    ['all in a layer and none in a later layer', [{ [KEY]: 100 }, { [KEY]: 0 }]],
   ])('finds a key by which of all calls are checked: %s', (_what, layers) => {
     expect(offAt(layers)).toEqual(['listener/agents']);
   });

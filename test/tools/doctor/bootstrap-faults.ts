@@ -222,7 +222,7 @@ export const BOOTSTRAP_FAULTS: readonly BootstrapFault[] = [
     'envoy.unseen',
   ),
   fault(
-    'virtual hosts that arrive in place of one for all',
+    'virtual hosts that arrive in place of a virtual host for all',
     ({ manager }) => {
       manager.route_config.vhds = { config_source: { ads: {} } };
       manager.route_config.virtual_hosts.pop();
@@ -276,7 +276,7 @@ export const BOOTSTRAP_FAULTS: readonly BootstrapFault[] = [
     'envoy.direct-path',
   ),
   fault(
-    'outgoing calls of a sidecar where the client names the destination',
+    'outgoing calls of a sidecar if the client names the destination',
     (parts) => {
       withTools(parts, 'INBOUND');
       const virtual: Yaml = outbound({ cluster: 'ORIGINAL', bind: true, virtual: true });
@@ -310,7 +310,7 @@ export const BOOTSTRAP_FAULTS: readonly BootstrapFault[] = [
     'envoy.direct-path',
   ),
   fault(
-    'connections to the tools that another one is asked about',
+    'connections to the tools that another service is asked about',
     (parts) => asksAboutTcp(parts, { grpc_service: { envoy_grpc: { cluster_name: 'otel_collector' } } }),
     'envoy.direct-path',
   ),

@@ -7,7 +7,7 @@ import { bundleOf } from '../../../src/tools/doctor/bundle.ts';
 import { redacted } from '../../../src/tools/doctor/redacted.ts';
 
 describe('a bundle of the doctor', () => {
-  it('is unpacked by tar, whatever the names are, into one folder', () => {
+  it('is unpacked by tar, whatever the names are, into a single folder', () => {
     const folder = mkdtempSync(join(tmpdir(), 'remit-bundle-'));
     try {
       const long = 'x'.repeat(5_000);

@@ -118,7 +118,7 @@ describe('fieldFindings', () => {
     ).toEqual([]);
   });
 
-  it('takes a field or type that it does not know for one that matters', () => {
+  it('takes a field or type that it does not know for a field that matters', () => {
     expect(found({ later: 1 })).toEqual(['envoy.unseen `later` is a field that this doctor does not know']);
     expect(found({ inner: { later: {} } })).toEqual([
       'envoy.unseen `inner.later` is a field that this doctor does not know',

@@ -112,7 +112,7 @@ describeWith(envoyPart(), 'remit doctor on a process of Envoy that others can re
     );
   });
 
-  it('does not take connections that failed before a restart of Remit for those of now (issue 37, point 17)', async () => {
+  it('does not take connections that failed before a restart of Remit for current failures (issue 37, point 17)', async () => {
     expect(await statusOf(await portOf(admin))).toBe(503);
     const remit = createServer().listen(join(folder, 'check.sock'));
     await once(remit, 'listening');

@@ -55,9 +55,9 @@ describe('isAny', () => {
     ['what is not true', { any: 'true' }, false],
     ['a path', path, false],
     ['all of which each is any', { and_rules: { rules: [any, any] } }, true],
-    ['all of which one is a path', { and_rules: { rules: [any, path] } }, false],
+    ['all rules, with a path among them', { and_rules: { rules: [any, path] } }, false],
     ['all of nothing', { and_rules: { rules: [] } }, false],
-    ['some of which one is any', { or_ids: { ids: [path, any] } }, true],
+    ['some rules, with any among them', { or_ids: { ids: [path, any] } }, true],
     ['some of which none is any', { or_rules: { rules: [path] } }, false],
     ['nothing', null, false],
   ])('of %s', (_name, rule, expected) => {

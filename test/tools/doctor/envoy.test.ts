@@ -132,7 +132,7 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
     expect([...new Set(codesFound)].toSorted()).toEqual(found.toSorted());
   });
 
-  it('and if it says that calls pass, one without a token passes', () => {
+  it('and if it says that calls pass, a call without a token passes', () => {
     expect(statuses.get('as-shipped')).toBe(401);
     statuses.delete('as-shipped');
     expect([...statuses]).toEqual(ENVOY_FAULTS.flatMap(({ isOpen, name }) => (isOpen ? [[name, 200]] : [])));

@@ -88,7 +88,7 @@ export const GATEWAY_FAULTS: readonly HostFault[] = [
   beside('a Service that others reach', 'envoy-gateway.around', object('v1', 'Service', { type: 'NodePort' })),
   [
     GATEWAY,
-    'a policy of one listener',
+    'a policy of a single listener',
     ['security.yaml', 'name: agents }', 'name: agents, sectionName: https }'],
     'envoy-gateway.never-asked',
   ],

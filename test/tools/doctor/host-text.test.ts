@@ -8,7 +8,7 @@ const { folder, remove } = scratch();
 afterAll(remove);
 
 describe('the documents of a file', () => {
-  it('are all of its values, of YAML and of JSON, but for empty ones', () => {
+  it('are all of its values, of YAML and of JSON, except empty values', () => {
     expect(documentsFrom('a: 1\n---\n---\n- 2\n---\n{"b": 3}\n')).toEqual([{ a: 1 }, [2], { b: 3 }]);
     expect(documentsFrom('')).toEqual([]);
   });

@@ -260,7 +260,7 @@ export const KUBERNETES_FAULTS: readonly KubernetesFault[] = [
   ),
   fault(
     'gateway',
-    'a NetworkPolicy for gateways of one namespace',
+    'a NetworkPolicy for gateways of a named namespace',
     ({ policy }) =>
       void (policy.spec.ingress[0].from[0].namespaceSelector = {
         matchLabels: { 'kubernetes.io/metadata.name': 'envoy-gateway-system' },

@@ -191,7 +191,7 @@ describe('isSelected', () => {
     ['an empty selector', {}, true],
     ['its label', { matchLabels: { app: 'tools' } }, true],
     ['another value', { matchLabels: { app: 'tool' } }, false],
-    ['one label of two', { matchLabels: { app: 'tools', tier: 'a' } }, false],
+    ['only the first of two labels', { matchLabels: { app: 'tools', tier: 'a' } }, false],
     ['a label of every object', { matchLabels: { constructor: 'x' } }, false],
   ])('by %s', (_what, selector, expected) => {
     expect(isSelected(labels, selector)).toBe(expected);

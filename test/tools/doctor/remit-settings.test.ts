@@ -263,7 +263,7 @@ describe('Envoy and the Remit beside it', () => {
       ['one process', OWN, []],
       ['two processes in turn', `${OWN}${SECOND_PROCESS}`, ['warning envoy.split-sessions cluster/remit']],
       [
-        'one process and one that stands by',
+        'a process and a process in reserve',
         `${OWN}          - priority: 1\n            lb_endpoints:\n${SECOND_PROCESS}`,
         [],
       ],

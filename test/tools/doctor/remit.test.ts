@@ -285,14 +285,14 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
   });
 
   it.each([
-    ['a port where nobody listens', () => '127.0.0.1:1', 'did not answer'],
+    ['a port on which nobody listens', () => '127.0.0.1:1', 'did not answer'],
     ['an address of something else', () => `unix:${socket()}`, 'did not answer'],
   ])('says that it could not examine %s', async (_name, address, problem) => {
     const { exit, report } = await diagnosed(['--json', '--remit', address(), '--only', OWN]);
     expect([exit, report.not_examined.join('\n')]).toEqual([3, expect.stringContaining(problem)]);
   });
 
-  it('says that there is none, if one was asked for', async () => {
+  it('says that there is no Remit, if it was to be examined', async () => {
     const { exit, report } = await diagnosed(['--json', '--only', OWN]);
     expect([exit, report.not_examined.join('\n')]).toEqual([3, expect.stringContaining('no Remit')]);
   });

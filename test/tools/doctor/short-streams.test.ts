@@ -83,7 +83,7 @@ describe('remit doctor about streams of MCP', () => {
       'streams end after 30s',
     ],
     ['a route for the folder', [route({}, { path_separated_prefix: '/mcp' })], 'answers end after 15s'],
-    ['one that comes too late', [catchAll, route(streamed)], 'answers end after 15s'],
+    ['a route that comes too late', [catchAll, route(streamed)], 'answers end after 15s'],
   ])('finds %s', (_name, routes, expected) => {
     const findings = found(routes);
     expect(findings).toEqual(expect.arrayContaining([expect.stringContaining(`its ${expected}: a tool`)]));

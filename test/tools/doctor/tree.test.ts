@@ -72,7 +72,10 @@ describe('an `Any`', () => {
       'a struct with its type',
       { '@type': 'type.googleapis.com/xds.type.v3.TypedStruct', type_url: lua, value: { x: 1 } },
     ],
-    ['an older one', { '@type': 'type.googleapis.com/udpa.type.v1.TypedStruct', type_url: lua, value: { x: 1 } }],
+    [
+      'an older struct with its type',
+      { '@type': 'type.googleapis.com/udpa.type.v1.TypedStruct', type_url: lua, value: { x: 1 } },
+    ],
   ])('has its type and its fields as %s', (_name, any) => {
     expect([typeOf(any), typeNameOf(any)]).toEqual(['Lua', 'envoy.extensions.filters.http.lua.v3.Lua']);
     expect(at(fieldsOf(any), 'x')).toBe(1);

@@ -20,7 +20,7 @@ describe('a count of records', () => {
     expect(countedOf([received, own])).toEqual({ count: 2, first: own, last: received });
   });
 
-  it('of one log is the same in any order, and in any parts', () => {
+  it('of the same log is the same in any order, and in any parts', () => {
     const numbers = fc.uniqueArray(fc.integer({ min: 1, max: 1_000 }), { minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(numbers, fc.nat(20), (seqs, cut) => {

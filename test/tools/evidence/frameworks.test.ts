@@ -17,7 +17,7 @@ describe('the files of frameworks', () => {
     expect([validate(jsonIn(name)), validate.errors]).toEqual([true, null]);
   });
 
-  it('are named by the id of their framework, and each is one that a report can be asked for', () => {
+  it('are named by the id of their framework, and a report can be made of each', () => {
     expect([...frameworks.keys()].map((id) => `${id}.json`).toSorted()).toEqual(files.toSorted());
   });
 

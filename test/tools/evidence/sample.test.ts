@@ -41,7 +41,7 @@ describe('a sample of records', () => {
     expect(Math.max(...times.values())).toBeLessThan(90);
   });
 
-  it('shares nothing with one of another seed but by chance', () => {
+  it('shares nothing with a sample of another seed but by chance', () => {
     expect(sampled(10, 'a')).not.toEqual(sampled(10, 'b'));
   });
 });

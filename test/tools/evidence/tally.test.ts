@@ -52,7 +52,7 @@ describe('the calls that policies allowed', () => {
     expect([classIn(found, 'E3')?.count, classIn(found, 'E3')?.allowed, found.observed.count]).toEqual([3, 1, 1]);
   });
 
-  it('are unrestricted if one of their policies permits everything', () => {
+  it('are unrestricted if any of their policies permits everything', () => {
     const open = used({ policyIds: ['pay', 'everything'] });
     expect(classIn(tallyOf(used(), open, open), 'E3')).toMatchObject({ allowed: 3, unrestricted: 2 });
   });

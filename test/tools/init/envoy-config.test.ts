@@ -150,11 +150,11 @@ const socketsOf = (cluster: object): readonly string[] =>
 describe('the shipped configuration for several processes', () => {
   const [one, many] = [apart(withFiles), apart(ofProcesses)];
 
-  it('differs from the one for a single process only in clusters and access logs for Remit', () => {
+  it('differs from that for a single process only in clusters and access logs for Remit', () => {
     expect(many.rest).toEqual(one.rest);
   });
 
-  it('asks both processes, never a dead one, and retries only if a check reached none', () => {
+  it('asks both processes, never a dead process, and retries only if a check reached no process', () => {
     expect(socketsOf(many.clusters[0])).toEqual(['/run/remit/check-1.sock', '/run/remit/check-2.sock']);
     expect(many.clusters[0].common_lb_config.healthy_panic_threshold).toEqual({ value: 0 });
     expect([one.retryPolicy.retry_on, many.retryPolicy.retry_on]).toEqual([
@@ -163,7 +163,7 @@ describe('the shipped configuration for several processes', () => {
     ]);
   });
 
-  it('sends each process the outcomes of its decisions, and the first one those without a decision', () => {
+  it('sends each process the outcomes of its decisions, and the first process those without a decision', () => {
     const told = many.logs.map((log: { filter: { metadata_filter: object }; typed_config: object }) => {
       const at = [...leaves(log)];
       const of = (end: string): unknown => at.find(([path]) => path.endsWith(end))?.[1];

@@ -299,7 +299,7 @@ describe('remit init with hostile values', () => {
   });
 });
 
-it('register.sh makes the other entries if one cannot be made, and says so by its exit code', async () => {
+it('register.sh makes the other entries if an entry cannot be made, and says so by its exit code', async () => {
   const { at } = await made([...DOMAIN, '--yes']);
   const server = join(at, 'server');
   writeFileSync(server, '#!/bin/sh\necho "$6"\n[ "$6" != spiffe://acme.test/remit ]\n', { mode: 0o755 });
@@ -333,7 +333,10 @@ describeWith(helmPart(), 'remit init, and the chart', ([helm]) => {
 describeWith(envoyPart(), 'remit init, and Envoy', (envoy) => {
   it.each([
     ['a tool server on loopback', []],
-    ['one by name, over mutual TLS', ['--upstream', 'crm.internal:8443', '--tool', 'spiffe://acme.test/crm']],
+    [
+      'a tool server by its name, over mutual TLS',
+      ['--upstream', 'crm.internal:8443', '--tool', 'spiffe://acme.test/crm'],
+    ],
     ['IPv6', ['--upstream', '[::1]:8080', '--listen', '[::1]:8443']],
   ])('writes a configuration that Envoy accepts for %s', async (_name, args) => {
     const { at } = await made([...DOMAIN, '--yes', ...args]);

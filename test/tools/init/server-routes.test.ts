@@ -66,7 +66,7 @@ describe('withServers', () => {
     expect(files?.routes[0]).toEqual({ match: { path: '/mcp' }, route: { cluster: 'files', ...STREAMED } });
   });
 
-  it('routes the hosts of a server to one of the user, over HTTP/1.1, or HTTP/2 for gRPC', () => {
+  it('routes the hosts of a server to an upstream of the user, over HTTP/1.1, or HTTP/2 for gRPC', () => {
     const own = [
       {
         hosts: ['payments.acme.test'],

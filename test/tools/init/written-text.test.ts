@@ -48,7 +48,7 @@ describe('yamlText', () => {
 });
 
 describe('shellWord', () => {
-  it('is one argument with the same text', () => {
+  it('is a single argument with the same text', () => {
     fc.assert(
       fc.property(fc.array(texts, { minLength: 1, maxLength: 20 }), (words) => {
         const script = `printf '%s\\n' ${words.map((word) => shellWord(`x${word}`)).join(' ')}`;

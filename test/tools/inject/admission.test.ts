@@ -203,9 +203,9 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
     const PORTS = 'traffic.sidecar.istio.io/excludeInboundPorts';
     it.each([
       ['none', {}, '9471'],
-      ['an empty one', { [PORTS]: '' }, '9471'],
-      ['one without it', { [PORTS]: '8080', other: 'kept' }, '8080,9471'],
-      ['one with it', { [PORTS]: '8080, 9471' }, '8080, 9471'],
+      ['an empty list', { [PORTS]: '' }, '9471'],
+      ['a list without it', { [PORTS]: '8080', other: 'kept' }, '8080,9471'],
+      ['a list with it', { [PORTS]: '8080, 9471' }, '8080, 9471'],
     ])('adds its port to those that Istio leaves alone: %s', async (_row, annotations, expected) => {
       const { metadata } = await admitted(pod('injected', { annotations }), dry);
       expect(metadata.annotations).toEqual({ ...annotations, [PORTS]: expected });
@@ -373,7 +373,7 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       expect({ status, stderr }).toEqual(denied);
     });
 
-    it('lets Envoy mount the socket read-only, and make its admin socket where `remit doctor` looks for it', async () => {
+    it('lets Envoy mount the socket read-only, and make its admin socket at the path that `remit doctor` asks', async () => {
       const volumeMounts = [
         { name: 'remit-run', mountPath: '/run/remit', readOnly: true },
         { name: 'remit-envoy', mountPath: '/run/remit-envoy' },

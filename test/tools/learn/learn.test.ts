@@ -249,7 +249,7 @@ describe('learn', () => {
     expect(made.folder.files.get(name)).toContain('max_calls: 27 # 18 calls were the most');
   });
 
-  it('leaves room for what others call if one agent calls more hosts, tools and paths than a catalog has', async () => {
+  it('leaves room for what others call if an agent calls more hosts, tools and paths than a catalog has', async () => {
     const flood = 'spiffe://acme.test/ns/b/sa/flood';
     const made = await learnFrom([
       ...Array.from({ length: 200 }, (_, n) => observedUse({ agent: flood, host: `h${n}.acme.test`, path: '/a' })),

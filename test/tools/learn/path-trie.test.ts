@@ -47,7 +47,7 @@ describe('PathTrie', () => {
     ['two parameters after equal text', ['/a/1/a/2'], ['/a/{id:int}/a/{id-2:int}']],
     ['a slash at the end', ['/orders/'], ['/orders/']],
     ['text that no template can have', ['/files/a%20b'], ['/files/{file:text} ?']],
-    ['one slug', ['/c/acme-1', '/c/acme-1'], ['/c/acme-1']],
+    ['a single slug', ['/c/acme-1', '/c/acme-1'], ['/c/acme-1']],
     [
       'two slugs that end in a number, as a guess',
       ['/c/acme-1/x', '/c/acme-2/x'],
@@ -71,7 +71,7 @@ describe('PathTrie', () => {
     expect(routesOf([...names, ...names, ...names, ...names])).toHaveLength(30);
   });
 
-  it('takes no more than there is room for, and of one agent a tenth of it', () => {
+  it('takes no more than there is room for, and of each agent a tenth of it', () => {
     const room = new Room(1_000 * NODE_BYTES);
     const trie = new PathTrie(room);
     const added = (agent: string) =>
@@ -84,7 +84,7 @@ describe('PathTrie', () => {
   });
 
   // Issue 41: no policy that widens.
-  it('makes no parameter of what one agent calls by what another calls', () => {
+  it('makes no parameter of what an agent calls by what another calls', () => {
     const trie = new PathTrie(new Room());
     for (const path of ['/orders/7', '/orders/8', '/orders/9', '/payments/7', '/admin/users'])
       for (let n = 0; n < 5; n += 1) trie.add(callOf(path, 'spiffe://acme.test/honest'));
@@ -106,7 +106,7 @@ describe('PathTrie', () => {
     expect(of('astray')).toEqual(['/orders/{order:[a-z0-9-]{1,64}}', '/{id:[a-z0-9-]{1,64}}/{id-2:int}']);
   });
 
-  it('guesses no parameter from words of two agents that call one each', () => {
+  it('guesses no parameter from words of two agents that call one word each', () => {
     const trie = new PathTrie(new Room());
     trie.add(callOf('/c/acme-1', 'spiffe://acme.test/one'));
     trie.add(callOf('/c/acme-2', 'spiffe://acme.test/two'));

@@ -101,7 +101,7 @@ describe('observeReport', () => {
     ]);
   });
 
-  it('counts enforced calls nowhere, malformed ones as foreign, and calls that were denied all the same apart', () => {
+  it('counts enforced calls nowhere, malformed calls as foreign, and calls that were denied all the same apart', () => {
     const { mode: _, entry: __, would: ___, ...enforced } = use(1);
     const report = reportOf([
       ...week,

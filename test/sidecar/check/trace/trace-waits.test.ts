@@ -22,7 +22,7 @@ const withWaits = () => {
 };
 
 describe('TraceWaits', () => {
-  it('takes four subscriptions, and another when one is over', () => {
+  it('takes four subscriptions, and another when a subscription has ended', () => {
     const { waits, begun } = withWaits();
     expect(waits.isAwaited).toBe(false);
     const all = Array.from({ length: MAX_WAITS }, () => begun());

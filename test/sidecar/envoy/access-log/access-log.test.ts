@@ -150,7 +150,7 @@ describe('the access log service', () => {
     clearInterval(timer);
   });
 
-  it('waits for one entry of many, and processes the others in order', async () => {
+  it('waits for a single entry of many, and processes the others in order', async () => {
     const held: (() => void)[] = [];
     take = (call) => {
       calls.push(call);
@@ -215,7 +215,7 @@ describe('the access log service', () => {
     expect(faults).toEqual([]);
   });
 
-  it('refuses a stream beyond the bound, and accepts one again when another has ended', async () => {
+  it('refuses a stream beyond the bound, and accepts a stream again when another has ended', async () => {
     const logs = Array.from({ length: 256 }, open);
     for (const { stream } of logs) stream.write(messageBytes([entryOf()], 'g'));
     await until(() => names.length === 256);

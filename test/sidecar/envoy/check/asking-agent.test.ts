@@ -47,7 +47,7 @@ describe('askingAgentIn', () => {
     expect(askingAgentIn(envoyCheckRequestType.serialize(message), mode)).toBe(agent);
   });
 
-  it('costs no more for a header without a `URI` than for one with it', () => {
+  it('costs no more for a header without a `URI` than for a header with it', () => {
     const named = asking(`URI=${A};`.padEnd(2_048, 'a'));
     expect(costRatio(asking('a'.repeat(2_048)), named)).toBeLessThan(20);
     expect(costRatio(asking('URI '.repeat(512)), named)).toBeLessThan(20);

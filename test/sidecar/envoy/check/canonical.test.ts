@@ -126,7 +126,7 @@ describe('targetFrom', () => {
     expect(targetFrom(`${longest}a`)).toEqual(denial('request.too-large', 'the path is longer than 8192 characters'));
   });
 
-  it('gives segments that join to the path they came from, and never a dot or an empty one in the middle', () => {
+  it('gives segments that join to the path they came from, and never a dot or an empty segment in the middle', () => {
     const text = fc.array(fc.constantFrom('/', '.', '%', '2', 'e', 'f', 'a', ';', '\\', '?', '%2e', '%61'), {
       maxLength: 12,
     });

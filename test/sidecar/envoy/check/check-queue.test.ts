@@ -99,7 +99,7 @@ describe('CheckQueue', () => {
     expect(turns).toEqual({ begun: 2, over: 2 });
   });
 
-  it('lets agents take turns, so that one does not wait for the checks of another', async () => {
+  it('lets agents take turns, so that no agent waits for the checks of another', async () => {
     const { events, add } = setUp();
     for (let n = 0; n < 100; n += 1) add(`noisy-${n}`, { agent: 'noisy' });
     add('modest', { agent: 'modest' });
@@ -108,7 +108,7 @@ describe('CheckQueue', () => {
     expect(events).toHaveLength(101);
   });
 
-  it('skips a check that nobody waits for, and sheds one at its deadline', async () => {
+  it('skips a check that nobody waits for, and sheds a check at its deadline', async () => {
     const { clock, events, add, queue } = setUp();
     add('gone').leave();
     add('late', { deadlineMs: clock.nowMs + 10 });

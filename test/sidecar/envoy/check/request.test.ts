@@ -402,7 +402,7 @@ describe('checkFactsFrom', () => {
       });
     });
 
-    it('denies one beside it', () => {
+    it('denies a certificate beside it', () => {
       expect(checkFactsFrom(withPeer({ principal, certificate: 'PEM' }), null, rules)).toEqual(
         denial('identity.conflict', 'the peer certificate was sent, though it is configured to be in the metadata'),
       );
@@ -413,7 +413,7 @@ describe('checkFactsFrom', () => {
     ['its whole size', { size: 3 }, 'abc'],
     ['no size', {}, null],
     ['another size', { size: 4 }, null],
-    ['the size of a partial one', { size: -1 }, null],
+    ['the size of a partial body', { size: -1 }, null],
   ])('takes a body without a mark for whole with %s alone', (_name, size, expected) => {
     const facts = checkFactsFrom(asMap(pseudo, { ...size, method: 'GET', raw_body: Buffer.from('abc') }), null);
     const post = { ...pseudo, ':method': 'POST' };

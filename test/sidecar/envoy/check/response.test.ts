@@ -362,7 +362,7 @@ describe('checkResponseFrom a denial in the form of a protocol', () => {
     expect(responseIn(form).denied_response?.status).toEqual({ code: 403 });
   });
 
-  it('is one server-sent event', () => {
+  it('is a single server-sent event', () => {
     const form = { kind: 'json-rpc-error', id: 1, code: -32_099, status: 'ok', media: 'text/event-stream' } as const;
     const response = responseIn(form).denied_response;
     expect(valuesOf(response?.headers)['content-type']).toBe('text/event-stream');

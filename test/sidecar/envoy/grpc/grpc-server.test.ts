@@ -63,7 +63,7 @@ describe('GrpcServer with calls answered before their clients half-close', () =>
     expect([1, 3, 5].map((stream) => client.resetCode(stream))).toEqual([null, null, ErrorCode.none]);
   });
 
-  it('does not reset one whose client has not read the answer yet', async () => {
+  it('does not reset a stream whose client has not read the answer yet', async () => {
     await client.send(ask(1, 0, requestOf('/large', TYPE)));
     await turns();
     await elapse(1_000);

@@ -110,7 +110,7 @@ describe('a caller that is not pinned', () => {
   it.each<[string, { readonly uris: readonly string[] }, string]>([
     ['no SPIFFE ID', { uris: [] }, 'the certificate must have exactly one uri name, it has 0'],
     ['two', { uris: ['spiffe://acme.test/gateway', 'spiffe://acme.test/x'] }, 'must have exactly one uri name'],
-    ['one of another trust domain', { uris: ['spiffe://other.test/gateway'] }, 'is not of the trust domain'],
+    ['a SPIFFE ID of another trust domain', { uris: ['spiffe://other.test/gateway'] }, 'is not of the trust domain'],
   ])('is refused with a certificate of our CA that names %s', async (_what, options, problem) => {
     const at = await stage();
     const certificate = await at.acme.certificate(options);
@@ -256,7 +256,7 @@ describe('a connection', () => {
     expect((await exchange(caller, CHECK_PATH, [EMPTY])).answers).toHaveLength(1);
   });
 
-  it('is verified with the bundle of now: a CA that was replaced admits nobody', async () => {
+  it('is verified with the current bundle: a CA that was replaced admits nobody', async () => {
     const at = await stage();
     const former = await at.svid('/gateway');
     const next = await trustDomain('acme.test');
@@ -283,7 +283,7 @@ describe('a connection', () => {
     await closed;
   });
 
-  it('is not told of errors: a method that throws ends its call alone', async () => {
+  it('gets no text of errors: a method that throws ends its call alone', async () => {
     const at = await stage({
       answers: () => {
         throw new Error('broken');
