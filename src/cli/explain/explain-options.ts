@@ -26,6 +26,8 @@ export interface AttemptOptions {
   readonly 'subject-attributes'?: string | undefined;
   /** JSON, as in `authorization_details`. */
   readonly constraints?: string | undefined;
+  /** JSON object: what limits counted before, as in a test case. */
+  readonly limits?: string | undefined;
   /** The instant, with a time zone. */
   readonly now?: string | undefined;
   /** Each `name=value`. */
@@ -61,6 +63,8 @@ export function attemptFromOptions(
   const said = options['subject-attributes'];
   const attributes = said === undefined ? {} : objectFrom(said, '--subject-attributes');
   if (isProblem(attributes)) return attributes;
+  const limits = options.limits === undefined ? {} : objectFrom(options.limits, '--limits');
+  if (isProblem(limits)) return limits;
   const task = {
     purpose,
     subject: options.subject,
@@ -71,7 +75,7 @@ export function attemptFromOptions(
     attested: attested.map(([name, value, by]) => ({ name, value, by })),
   };
   const read = caseFileFrom(
-    JSON.stringify({ cases: [{ name: 'call', agent, task, now, expect: 'allow', ...attempt }] }),
+    JSON.stringify({ cases: [{ name: 'call', agent, task, now, limits, expect: 'allow', ...attempt }] }),
     '',
   );
   if ('findings' in read) return { problem: read.findings.map(({ message }) => message).join('; ') };

@@ -6,6 +6,7 @@ import { printable } from '../../core/ledger/timeline-text.ts';
 import { pieceText } from '../../tools/policy/explain/explained-piece.ts';
 import { borrowingDisk } from '../../core/policy/loading/borrowed-source.ts';
 import { compileInWorker } from '../../core/policy/loading/compile.ts';
+import type { CounterUse } from '../../tools/policy/cases/limited-case.ts';
 import type { ExplainedPolicy } from '../../tools/policy/explain/explanation.ts';
 import { loadPolicies } from '../../core/policy/loading/load.ts';
 import { systemDisk } from '../../core/policy/loading/source.ts';
@@ -44,6 +45,7 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
   --constraints JSON the limits of the task, as in \`authorization_details\`: \`{"max_calls": 3}\`
   --subject NAME, --subject-attributes JSON
                      the subject, and its attributes by the issuer of its token: \`{"groups": ["finance"]}\`
+  --limits JSON      what limits over all tasks counted before, as in a test case: \`{"payments-a-day": {"calls": 199}}\`
   --now INSTANT      the time of the call, such as 2026-01-15T08:30:00+01:00; default a Thursday at noon, UTC
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
                      values claimed by the agent, and values attested by others; repeatable
@@ -52,7 +54,8 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
                      now; if that depends on arguments that are not recorded, only the record is shown
   --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file
   --as-test          print only the test case that the record makes
-  --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads, keptMs, notKept
+  --json             one object: decision, reason, target, asked, matched, nearMisses, needed, limits {limit,
+                     counts, who, used, takes, max, ends}, keyReads, keptMs, notKept
 
 Every policy for the action is evaluated piece by piece. A near miss is a policy that did not match, shown with each piece that
 prevented the match and its values. Each suggested change is tried before it is shown, together with the values it was tried
@@ -83,6 +86,7 @@ const OPTIONS = {
   risk: { type: 'string' },
   now: { type: 'string' },
   constraints: { type: 'string' },
+  limits: { type: 'string' },
   subject: { type: 'string' },
   'subject-attributes': { type: 'string' },
   claimed: { type: 'string', multiple: true },
@@ -148,7 +152,7 @@ function recordedAlone(
   io: Io,
 ): number {
   const { decision, reason, detail, policyIds: policies } = record;
-  const nothing = { target: null, asked: null, matched: [], nearMisses: [], needed: [] };
+  const nothing = { target: null, asked: null, matched: [], nearMisses: [], needed: [], limits: [] };
   const unkept = { keyReads: null, keptMs: null, notKept: because };
   if (json) io.out(JSON.stringify({ decision, reason, detail, policies, ...nothing, ...unkept, recorded: lines }));
   else for (const line of [...lines, because]) io.out(printable(line));
@@ -164,7 +168,7 @@ interface Shown {
 }
 
 function jsonOf({ explained, why, recorded, reuse }: Shown): unknown {
-  const { question, target, explanation } = explained;
+  const { question, target, explanation, counters } = explained;
   return {
     decision: why.decision,
     reason: why.reason,
@@ -174,6 +178,7 @@ function jsonOf({ explained, why, recorded, reuse }: Shown): unknown {
     asked:
       question === null ? null : { principal: question.principal, action: question.action, context: question.context },
     ...(explanation ?? { matched: [], nearMisses: [], needed: [] }),
+    limits: counters,
     keyReads: reuse?.kind === 'kept' ? reuse.keyReads : null,
     keptMs: reuse?.kind === 'kept' ? reuse.forMs : null,
     notKept: reuse?.kind === 'not-kept' ? reuse.because : null,
@@ -182,7 +187,7 @@ function jsonOf({ explained, why, recorded, reuse }: Shown): unknown {
 }
 
 function explainedLines({ explained, why, recorded, reuse }: Shown): readonly string[] {
-  const { question, target, explanation } = explained;
+  const { question, target, explanation, counters } = explained;
   const what = target === null ? 'no action of the catalog' : `${target.isIssue ? 'issue ' : ''}${target.action.id}`;
   const head = [
     ...recorded,
@@ -194,13 +199,15 @@ function explainedLines({ explained, why, recorded, reuse }: Shown): readonly st
     return [...head, `no policy was evaluated: ${why.meaning ?? ''}`, ...section('for another decision', cure)];
   }
   const { matched, nearMisses, needed } = explanation;
+  const isLimited = why.reason === 'limit.exceeded';
   return [
     ...head,
     `agent: ${question.principal}`,
     ...section('matched', matched.map(policyLine)),
     ...section('near misses, each with what prevented a match', nearMisses.flatMap(nearMissLines)),
+    ...(counters.length === 0 ? [] : section('limits over all tasks', counters.map(counterLine))),
     ...reuseLines(reuse),
-    ...section('for another decision', needed),
+    ...section('for another decision', isLimited && why.cure !== null ? [why.cure] : needed),
   ];
 }
 
@@ -216,6 +223,13 @@ function reuseLines(reuse: Reuse | null): readonly string[] {
 
 const policyLine = ({ id, effect, file, line, column, shadow }: ExplainedPolicy): string =>
   `${id} (${effect}${shadow ? ', on trial' : ''}), ${file}:${line}:${column}`;
+
+function counterLine({ limit, counts, who, used, takes, max, ends }: CounterUse): string {
+  const total = used + takes > max ? `which is more than its ${max}` : `of ${max}`;
+  const until = ends === null ? '' : ` until ${ends}`;
+  const of = who === '[]' ? 'all together' : who;
+  return `${limit}: ${counts}, ${used} before and ${takes} by this, ${total}${until}, counted for ${of}`;
+}
 
 function nearMissLines(policy: ExplainedPolicy): readonly string[] {
   const lines = [policyLine(policy)];

@@ -214,6 +214,54 @@ describe('remit policy explain', () => {
     ]);
   });
 
+  it('explains what limits over all tasks count, and a denial by one', async () => {
+    const limited = join(folder(), 'limited');
+    cpSync('cedar-policies', limited, { recursive: true });
+    writeFileSync(
+      join(limited, 'limits.yaml'),
+      `limits:
+  - id: a-day
+    agents: ['*']
+    actions: [payments.create]
+    per: [agent]
+    window: 1d
+    amount: { argument: amount, limit: 500, currency: { argument: currency, value: EUR } }
+`,
+    );
+    const pay = ['--action', 'payments.create', '--args', '{"amount": 20, "currency": "EUR"}', '--agent', planner];
+    const at = (amount: number) => ['--policies', limited, '--limits', `{"a-day": {"amount": ${amount}}}`];
+    const section = async (...args: readonly string[]) => {
+      const { code, out } = await run(...pay, ...args);
+      const from = out.indexOf('limits over all tasks:');
+      return [
+        code,
+        out[0],
+        ...out.slice(from, from + 2),
+        ...out.slice(out.indexOf('for another decision:')).slice(0, 2),
+      ];
+    };
+    expect((await section(...at(480))).slice(0, 4)).toEqual([
+      0,
+      'allow by payments-write',
+      'limits over all tasks:',
+      `  a-day: amount EUR, 480 before and 20 by this, of 500 until 2026-01-16T00:00:00Z, counted for ["${planner}"]`,
+    ]);
+    expect(await section(...at(481))).toEqual([
+      1,
+      'deny limit.exceeded (limit `a-day` has too little left)',
+      'limits over all tasks:',
+      `  a-day: amount EUR, 481 before and 20 by this, which is more than its 500 until 2026-01-16T00:00:00Z, counted for ["${planner}"]`,
+      'for another decision:',
+      `  ${cures['limit.exceeded']}`,
+    ]);
+    expect(JSON.parse((await run(...pay, ...at(1), '--json')).out.join(''))).toMatchObject({
+      limits: [{ limit: 'a-day', counts: 'amount EUR', used: 1, takes: 20, max: 500, ends: '2026-01-16T00:00:00Z' }],
+    });
+    expect((await run(...pay, '--policies', limited, '--limits', '{"a-week": {"calls": 1}}')).err).toEqual([
+      'remit policy explain: `limits.yaml` has no limit `a-week`',
+    ]);
+  });
+
   it('accepts a body and a purpose', async () => {
     const base = ['--policies', 'cedar-policies/examples/least-privilege', '--base', 'cedar-policies'];
     expect(await run(...LIST, '--agent', reporter, '--purpose', 'report: May', ...base)).toMatchObject({ code: 0 });

@@ -18,7 +18,7 @@ export type Reuse =
 
 /** Whether an equal call gets a cached answer, determined by asking the engine twice. `null` if no policies were asked. */
 export function allowedReuse(
-  { decision, question, target }: Rehearsal,
+  { decision, question, target }: Pick<Rehearsal, 'decision' | 'question' | 'target'>,
   { policies, nowMs }: { readonly policies: Pick<PolicySet, 'ask' | 'keyReads'>; readonly nowMs: number },
 ): Reuse | null {
   if (question === null || target === null) return null;

@@ -11,11 +11,12 @@ import { REUSE_CLASSES } from '../../../core/token/reuse.ts';
 import { subjectAttributesFrom } from '../../../core/task/subject-attributes.ts';
 import type { SubjectAttributes, SubjectAttributeType } from '../../../core/task/subject-attributes.ts';
 import { anyObject, attestedValues, caseInstant, textByName } from './case-leaf.ts';
+import { countedFrom } from './limit-fields.ts';
 import { DEFAULT_NOW_MS, plainCredential, plainTask } from './test-case.ts';
 import type { CaseCredential, CaseTask, CaseCircumstances } from './test-case.ts';
 
 /** Keys of a case, and of a file's defaults, that describe circumstances. */
-export const CIRCUMSTANCES = ['agent', 'agents', 'now', 'task', 'credential', 'history'] as const;
+export const CIRCUMSTANCES = ['agent', 'agents', 'now', 'task', 'credential', 'history', 'limits'] as const;
 
 type Fields = ReadonlyMap<string, PlacedNode>;
 
@@ -35,7 +36,8 @@ export function circumstancesFrom(yaml: YamlFile, fields: Fields, at: number): r
   const task = taskFrom(yaml, fields.get('task'));
   const credential = credentialFrom(yaml, fields.get('credential'));
   const history = historyFrom(yaml, fields.get('history'));
-  return agents.map((agent) => ({ agent, nowMs: nowMs ?? DEFAULT_NOW_MS, task, credential, history }));
+  const limits = countedFrom(yaml, fields.get('limits'));
+  return agents.map((agent) => ({ agent, nowMs: nowMs ?? DEFAULT_NOW_MS, task, credential, history, limits }));
 }
 
 function agentsFrom(yaml: YamlFile, fields: Fields, at: number): readonly SpiffeId[] {

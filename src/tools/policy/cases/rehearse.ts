@@ -1,8 +1,10 @@
 import { constraintsOn } from '../../../core/action/budget/amount-bound.ts';
 import type { CatalogAction } from '../../../core/action/catalog/catalog.ts';
+import type { Action } from '../../../core/action/http/http.ts';
 import { decide } from '../../../core/decide/decide.ts';
 import { isDeny } from '../../../core/decision/decision.ts';
 import type { Decision } from '../../../core/decision/decision.ts';
+import type { SpiffeId } from '../../../core/identity/spiffe-id.ts';
 import { authorize } from '../../../core/policy/authorize.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import { issueQuestion } from '../../../core/policy/issue-question.ts';
@@ -21,7 +23,14 @@ export interface Rehearsal {
   readonly question: Question | null;
   /** The attempted action; `null` if the call matches none. */
   readonly target: CaseTarget | null;
+  /** What limits over all tasks count; `null` if the call has no single reading. */
+  readonly limited: LimitedAttempt | null;
 }
+
+/** An attempt as limits over all tasks see it: a call, or a task that is declared. */
+export type LimitedAttempt = { readonly agent: SpiffeId; readonly user: string } & (
+  { readonly kind: 'use'; readonly action: Action } | { readonly kind: 'issue'; readonly server: string }
+);
 
 /** An action of the catalog, used or requested. */
 export interface CaseTarget {
@@ -50,7 +59,12 @@ function rehearseCall(
   const listening = listeningTo(policies);
   const decision = decide(facts, { binding: caseBindingOf(circumstances), policies: listening.policies });
   const action = isDeny(facts.action) ? undefined : policies.catalog.actions.get(facts.action.id);
-  return { decision, question: listening.asked(), target: action === undefined ? null : { action, isIssue: false } };
+  return {
+    decision,
+    question: listening.asked(),
+    target: action === undefined ? null : { action, isIssue: false },
+    limited: isDeny(facts.action) ? null : { kind: 'use', ...whoOf(circumstances), action: facts.action },
+  };
 }
 
 function rehearseIssue(
@@ -83,14 +97,26 @@ function rehearseIssue(
       policies.catalog,
     );
   const target = { action, isIssue: true };
+  const limited: LimitedAttempt = {
+    kind: 'issue',
+    agent,
+    user: task.subject ?? agent,
+    server: action.server.id,
+  };
   // Like the issuer: either all constraints are granted, or none.
   const rehearsed = (constraints: Constraints): Rehearsal => {
     const asked = question(constraints);
-    return { decision: authorize(policies, asked), question: asked, target };
+    return { decision: authorize(policies, asked), question: asked, target, limited };
   };
   const [first, ...more] = constraintsOf(task, id);
   return more.map(rehearsed).find(({ decision }) => isDeny(decision)) ?? rehearsed(first);
 }
+
+/** Whose call it is: an identity alone acts for itself. */
+const whoOf = ({ agent, task, credential }: CaseCircumstances): Pick<LimitedAttempt, 'agent' | 'user'> => ({
+  agent,
+  user: credential.kind === 'workload-identity' ? agent : (task.subject ?? agent),
+});
 
 /** The constraints of each entry of the task that has the action. */
 function constraintsOf({ details, constraints }: CaseTask, id: string): readonly [Constraints, ...Constraints[]] {

@@ -8,7 +8,7 @@ import { cedarTestProblems } from './cedar-tests.ts';
 import type { CedarTest } from './cedar-tests.ts';
 import { CoverageCount } from './coverage.ts';
 import type { Coverage } from './coverage.ts';
-import { rehearse } from './rehearse.ts';
+import { countedProblem, rehearseLimited } from './limited-case.ts';
 import type { Suites } from './suite-source.ts';
 import type { TestCase } from './test-case.ts';
 import { unlistedAllows } from './unlisted.ts';
@@ -85,7 +85,7 @@ function resultOf(
   { probe, count }: { readonly probe: Probe; readonly count: CoverageCount },
 ): RehearsedCase {
   const { file, line, column, name } = test;
-  const rehearsal = rehearse(test.attempt, test.circumstances, policies);
+  const rehearsal = rehearsedCase(test, policies);
   if (isProblem(rehearsal)) {
     const messages = [rehearsal.problem];
     return { result: { file, line, column, name, status: 'failed', messages, decision: null }, target: null };
@@ -106,6 +106,11 @@ function resultOf(
   );
   const status = messages.length === 0 ? 'passed' : 'failed';
   return { result: { file, line, column, name, status, messages, decision: decisionText(decision) }, target };
+}
+
+function rehearsedCase({ attempt, circumstances }: TestCase, policies: PolicySet): ReturnType<typeof rehearseLimited> {
+  const problem = countedProblem(circumstances.limits, policies.limits);
+  return problem === null ? rehearseLimited(attempt, circumstances, policies) : { problem };
 }
 
 const cedarResult = ({ file, line, column, name }: CedarTest, messages: readonly string[]): CaseResult => ({

@@ -87,6 +87,19 @@ export interface CaseCircumstances {
   readonly credential: CaseCredential;
   /** What the task was allowed before. */
   readonly history: { readonly actions: readonly string[]; readonly labels: readonly string[] };
+  /** What was counted by limits over all tasks before, by the id of the limit; of those that are not named nothing. */
+  readonly limits: ReadonlyMap<string, CountedBefore>;
+}
+
+/** What was counted of a limit in its window, by the counter of the call. */
+export interface CountedBefore {
+  readonly calls: number;
+  /** With `isDecimal` in ten-thousandths, otherwise as it is written. */
+  readonly amount: { readonly limit: number; readonly isDecimal?: true };
+  /** How many values, or which. */
+  readonly distinct: number | readonly string[];
+  readonly tasks: number;
+  readonly openTasks: number;
 }
 
 /** The expected outcome; `null` accepts anything. */
@@ -145,6 +158,7 @@ export const plainCircumstances = (agent: SpiffeId): CaseCircumstances => ({
   task: plainTask,
   credential: plainCredential,
   history: { actions: [], labels: [] },
+  limits: new Map(),
 });
 
 /** Default lifetimes of a requested token and of its task, as those of the issuer. */

@@ -12,7 +12,7 @@ import type { Difference, DifferenceGroup } from '../../../core/shadow/differenc
 import { Groups } from '../../../core/shadow/groups.ts';
 import type { Group } from '../../../core/shadow/groups.ts';
 import type { RecordedTask } from './recorded-task.ts';
-import { rehearse } from '../cases/rehearse.ts';
+import { rehearseLimited } from '../cases/limited-case.ts';
 import type { Rehearsal } from '../cases/rehearse.ts';
 import { useReplayer } from './replayed-use.ts';
 import type { ReplayedUse } from './replayed-use.ts';
@@ -82,8 +82,8 @@ export class Comparison {
     if (skip !== null) return this.skip('skipped by its suite', example);
     const [former, other] = this.#sets;
     const call = sameFor(attempt, this.#sets);
-    const before = isProblem(call) ? call : rehearse(call, circumstances, former);
-    const after = isProblem(call) ? call : rehearse(call, circumstances, other);
+    const before = isProblem(call) ? call : rehearseLimited(call, circumstances, former);
+    const after = isProblem(call) ? call : rehearseLimited(call, circumstances, other);
     if (isProblem(before) && isProblem(after)) {
       return this.skip(`it cannot be attempted: ${before.problem}`, example);
     }

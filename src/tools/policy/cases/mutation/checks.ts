@@ -4,9 +4,9 @@ import { isProblem } from '../../../../core/runtime/problem.ts';
 import type { Problem } from '../../../../core/runtime/problem.ts';
 import { cedarTestProblems } from '../cedar-tests.ts';
 import type { CedarTest } from '../cedar-tests.ts';
+import { rehearseLimited } from '../limited-case.ts';
 import { rehearse } from '../rehearse.ts';
-import type { Rehearsal } from '../rehearse.ts';
-import type { Attempt, CaseCircumstances, TestCase } from '../test-case.ts';
+import type { TestCase } from '../test-case.ts';
 import { circumstancesOf, openTargets } from '../unlisted.ts';
 import type { Rehearsed } from '../unlisted.ts';
 import { mismatches } from '../case-verdict.ts';
@@ -22,9 +22,8 @@ export function* caseChecks(cases: readonly TestCase[], policies: PolicySet): It
   for (const { name, attempt, circumstances, expected, skip } of cases) {
     const rehearsal = skip === null ? rehearse(attempt, circumstances, policies) : null;
     if (rehearsal === null || isProblem(rehearsal) || rehearsal.question === null) continue;
-    const again = decidedBy(attempt, circumstances, policies);
     const isNoticed = (matching: Matching): boolean => {
-      const decided = again(matching);
+      const decided = rehearseLimited(attempt, circumstances, withAnswers(policies, matching));
       return isProblem(decided) || mismatches(expected, decided.decision, answerOf(matching).shadow).length > 0;
     };
     yield { name, asked: { question: rehearsal.question }, isNoticed };
@@ -47,9 +46,8 @@ function* checksOf(open: Exclude<ReturnType<typeof openTargets>, Problem>, polic
       const circumstances = circumstancesOf(agent, trial);
       const rehearsal = rehearse(trial.attempt, circumstances, policies);
       if (isProblem(rehearsal) || rehearsal.question === null) continue;
-      const again = decidedBy(trial.attempt, circumstances, policies);
       const isNoticed = (matching: Matching): boolean => {
-        const decided = again(matching);
+        const decided = rehearse(trial.attempt, circumstances, withAnswers(policies, matching));
         return !isProblem(decided) && !isDeny(decided.decision);
       };
       yield { asked: { question: rehearsal.question }, isNoticed };
@@ -65,8 +63,8 @@ export function* cedarChecks(tests: readonly CedarTest[]): Iterable<CaseCheck> {
   }
 }
 
-/** Decides an attempt again with other matching policies; all other stages stay the same. */
-const decidedBy =
-  (attempt: Attempt, circumstances: CaseCircumstances, policies: PolicySet) =>
-  (matching: Matching): Rehearsal | Problem =>
-    rehearse(attempt, circumstances, { ...policies, ask: () => answerOf(matching).answer });
+/** The same set, by which an attempt is decided again with other matching policies; all other stages stay the same. */
+const withAnswers = (policies: PolicySet, matching: Matching): PolicySet => ({
+  ...policies,
+  ask: () => answerOf(matching).answer,
+});

@@ -1,0 +1,163 @@
+/** Judges an attempt by the limits over all tasks, beside the policies. */
+import { TEN_THOUSANDTHS, decimalFrom } from '../../../core/action/budget/decimal.ts';
+import type { ArgumentValue } from '../../../core/action/http/http.ts';
+import { deny, isDeny } from '../../../core/decision/decision.ts';
+import type { Deny } from '../../../core/decision/decision.ts';
+import { counterAt } from '../../../core/limit/limit-spend.ts';
+import type { ExceededLimit, LimitSpend } from '../../../core/limit/limit-spend.ts';
+import { limitCountsOf, exceededFacts, limitSpends, taskLimitsFor } from '../../../core/limit/limit-spends.ts';
+import type { Limit } from '../../../core/limit/limit.ts';
+import type { PolicySet } from '../../../core/policy/loading/load.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
+import { rehearse } from './rehearse.ts';
+import type { LimitedAttempt, Rehearsal } from './rehearse.ts';
+import type { Attempt, CaseCircumstances, CountedBefore } from './test-case.ts';
+
+/** What an attempt takes from one counter of a limit. Numbers are in the unit of the limit as it is written. */
+export interface CounterUse {
+  readonly limit: string;
+  /** `calls`, `amount EUR`, `different account`, `tasks`, `open tasks` */
+  readonly counts: string;
+  /** JSON of the values of `per`. */
+  readonly who: string;
+  /** Before the attempt. */
+  readonly used: number;
+  readonly takes: number;
+  readonly max: number;
+  /** RFC 3339; `null` for open tasks. */
+  readonly ends: string | null;
+}
+
+/** An attempt as policies and limits decide it. */
+export interface LimitedRehearsal extends Rehearsal {
+  /** What it takes from limits; empty if none concerns it, or it is denied before. */
+  readonly counters: readonly CounterUse[];
+}
+
+/**
+ * As `rehearse`, then by the limits of the set: of what was counted before, the circumstances say how much; nothing by default. Counts of limits
+ * that the set lacks are ignored.
+ */
+export function rehearseLimited(
+  attempt: Attempt,
+  circumstances: CaseCircumstances,
+  policies: PolicySet,
+): LimitedRehearsal | Problem {
+  const rehearsal = rehearse(attempt, circumstances, policies);
+  if (isProblem(rehearsal)) return rehearsal;
+  if (isDeny(rehearsal.decision) || rehearsal.limited === null) return { ...rehearsal, counters: [] };
+  const { limits } = policies;
+  const taken = takenBy(rehearsal.limited, { limits, circumstances });
+  if (isDeny(taken)) return { ...rehearsal, decision: taken, counters: [] };
+  const over = taken.find(({ takes, exceeded: { used, max } }) => used + takes > max);
+  const counters = taken.map(({ who, takes, exceeded }) => counterUse({ who, takes, exceeded }, limits));
+  if (over === undefined) return { ...rehearsal, counters };
+  const limit = exceededFacts(over.exceeded, limits);
+  const detail = `limit \`${limit.id}\` has too little left`;
+  return { ...rehearsal, decision: deny('limit.exceeded', detail, { clientFacts: { limit } }), counters };
+}
+
+/** Why what a case says was counted cannot be true of these limits; `null` if it can. */
+export function countedProblem(counted: CaseCircumstances['limits'], limits: readonly Limit[]): string | null {
+  const byId = new Map(limits.map((limit) => [limit.id, limit]));
+  for (const [id, before] of counted) {
+    const limit = byId.get(id);
+    if (limit === undefined) return `\`limits.yaml\` has no limit \`${id}\``;
+    const unread = (Object.keys(before) as (keyof CountedBefore)[]).find(
+      (key) => isCounted(before[key]) && !limit.measures.some(({ of }) => of === key),
+    );
+    if (unread !== undefined) return `the limit \`${id}\` does not count \`${unread}\``;
+    const amount = limit.measures.find(({ of }) => of === 'amount');
+    if (amount?.of === 'amount' && !amount.isDecimal && before.amount.isDecimal === true)
+      return `the \`amount\` of the limit \`${id}\` is a whole number`;
+  }
+  return null;
+}
+
+const isCounted = (value: CountedBefore[keyof CountedBefore]): boolean =>
+  Array.isArray(value) ? value.length > 0 : (typeof value === 'object' && 'limit' in value ? value.limit : value) !== 0;
+
+/** What is taken of one counter, as a denial would say it. */
+interface Taken {
+  readonly who: string;
+  readonly takes: number;
+  readonly exceeded: ExceededLimit;
+}
+
+interface Judged {
+  readonly limits: readonly Limit[];
+  readonly circumstances: Pick<CaseCircumstances, 'limits' | 'nowMs'>;
+}
+
+function takenBy(attempt: LimitedAttempt, { limits, circumstances }: Judged): readonly Taken[] | Deny {
+  const { limits: before, nowMs } = circumstances;
+  if (attempt.kind === 'use') {
+    const spends = limitSpends(limits, { ...attempt, isObserved: false });
+    const valueOf = (limit: string): ArgumentValue | undefined => {
+      const measure = limits.find(({ id }) => id === limit)?.measures.find(({ of }) => of === 'distinct');
+      return measure?.of === 'distinct' ? attempt.action.args.get(measure.argument) : undefined;
+    };
+    return isDeny(spends)
+      ? spends
+      : spends.map((spend) => takenOf(spend, { before: before.get(spend.limit), nowMs, value: valueOf(spend.limit) }));
+  }
+  const { spends, open } = taskLimitsFor(limits, attempt);
+  return [
+    ...spends.map((spend) => takenOf(spend, { before: before.get(spend.limit), nowMs, value: undefined })),
+    ...open.map(({ limit, who, max }): Taken => {
+      const used = before.get(limit)?.openTasks ?? 0;
+      return { who, takes: 1, exceeded: { limit, measure: 'openTasks', max, used, endsMs: null } };
+    }),
+  ];
+}
+
+function takenOf(
+  spend: LimitSpend,
+  {
+    before,
+    nowMs,
+    value,
+  }: { readonly before: CountedBefore | undefined; readonly nowMs: number; readonly value: ArgumentValue | undefined },
+): Taken {
+  const { limit, measure, max, who, amount } = spend;
+  const { endsMs } = counterAt(spend, nowMs);
+  const isKnown =
+    measure === 'distinct' && Array.isArray(before?.distinct) && before.distinct.includes(textOfValue(value));
+  return {
+    who,
+    takes: isKnown ? 0 : amount,
+    exceeded: { limit, measure, max, used: usedBefore(measure, before), endsMs },
+  };
+}
+
+function usedBefore(measure: LimitSpend['measure'], before: CountedBefore | undefined): number {
+  if (before === undefined) return 0;
+  if (measure === 'calls' || measure === 'tasks') return before[measure];
+  if (measure === 'distinct') return typeof before.distinct === 'number' ? before.distinct : before.distinct.length;
+  const { limit, isDecimal } = before.amount;
+  return measure === 'decimal' && isDecimal !== true ? limit * TEN_THOUSANDTHS : limit;
+}
+
+/** A value as a case writes it. */
+function textOfValue(value: ArgumentValue | undefined): string {
+  const plain = typeof value === 'object' && 'decimal' in value ? value.decimal : String(value);
+  return decimalFrom(plain) === null ? plain : plain.replace(/\.0$/, '');
+}
+
+function counterUse({ who, takes, exceeded }: Taken, limits: readonly Limit[]): CounterUse {
+  const { limit, measure, max, used, endsMs } = exceeded;
+  const unit = measure === 'decimal' ? TEN_THOUSANDTHS : 1;
+  return {
+    limit,
+    counts: limitCountsOf(
+      measure,
+      limits.find(({ id }) => id === limit),
+    ),
+    who,
+    used: used / unit,
+    takes: takes / unit,
+    max: max / unit,
+    ends: endsMs === null ? null : new Date(endsMs).toISOString().replace('.000Z', 'Z'),
+  };
+}
