@@ -70,6 +70,13 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./stop/stop.ts')).stopCommand,
   },
   {
+    // Before any command that is called by its first word alone.
+    name: 'limits try',
+    summary: 'say what limits over all tasks would have denied, on recorded uses',
+    load: async () => (await import('./limits/limits-try.ts')).limitsTryCommand,
+    isBesideServer: true,
+  },
+  {
     name: 'key',
     summary: 'list or revoke the signing keys of authorities on a PostgreSQL',
     load: async () => (await import('./key.ts')).keyCommand,

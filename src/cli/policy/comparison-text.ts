@@ -1,6 +1,8 @@
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import type { PolicySetChanges, SetChanges } from '../../tools/policy/compare/set-changes.ts';
 import type { ComparedExample, ComparisonReport, CountedAlike } from '../../tools/policy/compare/comparison.ts';
+import { limitDiffLines } from './diffed-limits.ts';
+import type { DiffedLimits } from './diffed-limits.ts';
 import { decisionExample, differenceLines, examplesLine } from './difference-lines.ts';
 import { findingCounts } from './finding-lines.ts';
 
@@ -9,20 +11,22 @@ export interface Compared {
   readonly paths: readonly [string, string];
   readonly sets: readonly [PolicySet, PolicySet];
   readonly report: ComparisonReport;
+  /** What limits would have denied; `null` if there are none, or no records were read. */
+  readonly limits: DiffedLimits | null;
 }
 
 /** A comparison as one JSON object. */
-export function comparedJson({ paths, sets, report }: Compared): unknown {
+export function comparedJson({ paths, sets, report, limits }: Compared): unknown {
   const [before, after] = sets.map(({ hash, policies }, index) => ({
     path: paths[index],
     hash,
     policies: policies.length,
   }));
-  return { old: before, new: after, ...report };
+  return { old: before, new: after, ...report, limits };
 }
 
 /** A comparison for people: differences between the sets, then between their decisions, then what was not compared. */
-export function comparedLines({ paths, sets, report }: Compared): readonly string[] {
+export function comparedLines({ paths, sets, report, limits }: Compared): readonly string[] {
   const { changes, compared, groups, ungrouped, notRepeatable, skipped } = report;
   const more = ungrouped === 0 ? '' : ` and ${ungrouped} more differences of other kinds`;
   return [
@@ -32,6 +36,7 @@ export function comparedLines({ paths, sets, report }: Compared): readonly strin
     ),
     ...changeLines(changes),
     ...groups.flatMap((group) => differenceLines(group, exampleText)),
+    ...limitDiffLines(limits),
     ...groupLines(
       'not repeatable',
       notRepeatable,

@@ -23,6 +23,8 @@ import {
   ledgerOptions,
   withRecords,
 } from '../ledger/ledger-source.ts';
+import { diffedLimits, isLimitedOtherwise, limitSpan } from './diffed-limits.ts';
+import type { DiffedLimits } from './diffed-limits.ts';
 import { findingCounts } from './finding-lines.ts';
 import { optionsFrom } from '../options.ts';
 import { policySetAt } from './policy-operand.ts';
@@ -45,16 +47,20 @@ ${LEDGER_HELP}
                       a state file also knows the context of a task, which its records do not have
 ${FILTER_HELP}
   --limit N           the newest N uses at most, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
-  --json              one object: old, new {path, hash, policies}, changes {policies, actions, entities}, each {added, removed,
-                      changed}; compared, groups, ungrouped, notRepeatable {count, groups}, skipped {count, groups}. A group has
+  --json              one object: old, new {path, hash, policies}, changes {policies, actions, entities, observed, limits}, each {added,
+                      removed, changed}; compared, groups, ungrouped, notRepeatable {count, groups}, skipped {count, groups}. A group has
                       count and examples: {decisionId, atMs}, {file, line, name} of a case, {seq} of a damaged record; one of
-                      differences has source, change, action, agent, reason, otherwise, formerIds, policyIds too
+                      differences has source, change, action, agent, reason, otherwise, formerIds, policyIds too. limits {old, new} has
+                      what \`remit limits try --json\` has of both; \`null\` without limits or records
 
 Both sets decide each recorded use, as \`remit serve\` does: the same call by the same agent at the same instant, in its
 task as it was then. A record has no query, headers or body of the call, and of its token only the kind, the number of the
 use and the reuse. A use is compared only where what is missing does not matter: no policy reads it, or OLD made the
 decision and NEW has the same policy. Any other use is counted as not repeatable, by what is missing; so is a use that OLD
 decides otherwise than its record says. Skipped are uses on which no policy was asked, and records that cannot be read.
+
+The limits of both sets (\`limits.yaml\`) are tried on the records of the last 30 days, or of --since and --until, as \`remit limits try\` does:
+how much each would have denied, and for how many keys. The other options do not narrow that: a counter needs every use.
 
   remit policy diff /etc/remit/policies cedar-policies --since -7d
   remit policy diff policies.jws cedar-policies --keys bundle-keys.json --ledger /mnt/copy/ledger --decision deny
@@ -82,11 +88,12 @@ async function diff(args: readonly string[], io: Io): Promise<number> {
   const compared = await comparedBy(options.operands, options.values, io);
   io.progress?.('');
   if (isCommandRefusal(compared)) return refused(io, NAME, compared);
-  const { report } = compared;
+  const { report, limits } = compared;
   if (options.values.json) io.out(JSON.stringify(comparedJson(compared)));
   else for (const line of comparedLines(compared)) io.out(printable(line));
-  if (report.compared === 0) return refused(io, NAME, taskRefusal('nothing could be compared'));
-  return report.groups.length === 0 ? EXIT.good : EXIT.no;
+  const isTried = limits !== null && limits.old.counted + limits.new.counted > 0;
+  if (report.compared === 0 && !isTried) return refused(io, NAME, taskRefusal('nothing could be compared'));
+  return report.groups.length === 0 && !isLimitedOtherwise(limits) ? EXIT.good : EXIT.no;
 }
 
 const NAME = 'remit policy diff';
@@ -111,11 +118,16 @@ async function comparedBy(
   if (isCommandRefusal(cases)) return cases;
   const comparison = new Comparison(former, other);
   for (const test of cases) comparison.addCase(test);
-  const read = isLedgerRead
-    ? await withRecords(values, io, (records) => addUses(comparison, records, { ...asked, io }))
+  const sets = [former, other] as const;
+  const onProgress = (read: number): void => io.progress?.(`limits: read record ${read}`);
+  const limits = isLedgerRead
+    ? await withRecords<DiffedLimits | null>(values, io, async (records) => {
+        await addUses(comparison, records, { ...asked, io });
+        return diffedLimits(sets, records.log, { span: limitSpan(asked.filter, systemPorts.nowMs()), onProgress });
+      })
     : null;
-  if (isCommandRefusal(read)) return read;
-  return { paths: [before, after], sets: [former, other], report: comparison.report() };
+  if (isCommandRefusal(limits)) return limits;
+  return { paths: [before, after], sets, report: comparison.report(), limits };
 }
 
 /** The selected uses, and how many. */
@@ -159,7 +171,7 @@ async function addUses(
   comparison: Comparison,
   records: RecordedIn,
   { filter, limit, io }: { readonly filter: RecordFilter; readonly limit: number; readonly io: Io },
-): Promise<null> {
+): Promise<void> {
   const taskOf = recordedTasks(records);
   let count = 0;
   for (const { seq, bytes } of records.log.found(filter, { isNewestFirst: true })) {
@@ -175,7 +187,6 @@ async function addUses(
     io.progress?.(`${count} uses`);
     await turn();
   }
-  return null;
 }
 
 /** Yields, so that signals are handled. */

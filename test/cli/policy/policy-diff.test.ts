@@ -20,7 +20,8 @@ const edited = (file: string, edit: (text: string) => string): void =>
 beforeAll(async () => {
   example = exampleFolder();
   parent = dirname(example.path);
-  for (const name of ['limit', 'gone', 'renamed']) cpSync(example.path, join(parent, name), { recursive: true });
+  for (const name of ['limit', 'gone', 'renamed', 'limited', 'wider'])
+    cpSync(example.path, join(parent, name), { recursive: true });
   edited('limit/policies/payments.cedar', (text) => text.replace('amount > 500', 'amount > 100'));
   edited('gone/policies/payments.cedar', (text) =>
     text.replace('@id("payments-read")', '@id("read")\n@shadow("true")'),
@@ -28,6 +29,14 @@ beforeAll(async () => {
   edited('renamed/actions.yaml', (text) => text.replace('action: payments.refund', 'action: payments.undo'));
   edited('renamed/policies/payments.cedar', (text) => text.replace('"payments.refund"', '"payments.undo"'));
   edited('renamed/entities.cedarentities.json', (text) => text.replace('sa/reporter', 'sa/teller'));
+  for (const [name, calls] of [
+    ['limited', 1],
+    ['wider', 9],
+  ] as const)
+    writeFileSync(
+      join(parent, name, 'limits.yaml'),
+      `limits:\n  - { id: lists, agents: ['*'], actions: [payments.list, payments.create], per: [agent], window: 1d, calls: ${calls} }\n`,
+    );
   mkdirSync(join(parent, 'set.empty'));
   writeFileSync(join(parent, 'keys.json'), '{"keys":[]}');
   state = recordedUses(parent, (await examplePolicies()).hash);
@@ -39,7 +48,9 @@ const shown = (lines: readonly string[]) =>
 
 /** Runs the command in the folder of the sets. Returns its output without the hashes of sets. */
 async function diff(...args: readonly string[]) {
-  const named = args.map((word) => (/^(?:p|limit|gone|renamed)$|^[a-z]+\./.test(word) ? join(parent, word) : word));
+  const named = args.map((word) =>
+    /^(?:p|limit|gone|renamed|limited|wider)$|^[a-z]+\./.test(word) ? join(parent, word) : word,
+  );
   const { code, out, err } = await example.run(policyDiff, ...named);
   return { code, out: shown(out), err: shown(err) };
 }
@@ -138,6 +149,39 @@ describe('remit policy diff', () => {
     expect(all.err).toEqual(['remit policy diff: 1 test of `cedar run-tests` left out']);
   });
 
+  it('tries the limits of both sets on the records', async () => {
+    const span = ['--since', '2026-01-01', '--until', '2026-02-01'];
+    const limitLines = async (from: string, to: string) => {
+      const { code, out } = await diff(from, to, ...ofState(...span));
+      return [code, ...out.filter((line) => line.startsWith('limit'))];
+    };
+    expect(await limitLines('p', 'limited')).toEqual([
+      1,
+      'limits: added lists',
+      'limit lists, calls, 1 in 1d: would have denied 1 for 1 key (old: 0)',
+    ]);
+    expect(await limitLines('limited', 'wider')).toEqual([
+      1,
+      'limits: changed lists',
+      'limit lists, calls, 9 in 1d: would have denied 0 for 0 keys (old: 1)',
+    ]);
+    expect(await limitLines('limited', 'p')).toEqual([
+      1,
+      'limits: removed lists',
+      'limit lists, calls, 1 in 1d: no longer in force (old: 1)',
+    ]);
+    expect(await limitLines('wider', 'wider')).toEqual([
+      0,
+      'limits: the same',
+      'limit lists, calls, 9 in 1d: would have denied 0 for 0 keys (old: 0)',
+    ]);
+    const json = await diff('p', 'limited', ...ofState('--json', ...span));
+    expect(JSON.parse(json.out.join('')).limits).toMatchObject({
+      old: { limits: [], denied: 0 },
+      new: { limits: [{ limit: 'lists', keys: [{ who: JSON.stringify([planner]), denied: 1 }] }] },
+    });
+  });
+
   it('prints one object with --json', async () => {
     const { code, out } = await example.run(policyDiff, example.path, join(parent, 'limit'), ...ofState('--json'));
     expect([code, JSON.parse(out.join(''))]).toEqual([
@@ -152,6 +196,7 @@ describe('remit policy diff', () => {
           observed: { added: [], removed: [], changed: [] },
           limits: { added: [], removed: [], changed: [] },
         },
+        limits: null,
         compared: 1,
         groups: [],
         ungrouped: 0,

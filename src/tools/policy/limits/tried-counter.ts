@@ -1,0 +1,92 @@
+/** One counter of a limit while records are tried: what its windows had, and what they would have denied. */
+
+/** What became of one key of a limit. Numbers are in the unit in which the state counts. */
+export interface TriedKey {
+  /** JSON of the values of `per`. */
+  readonly who: string;
+  /** Windows in which something would have been denied; of open tasks always 0. */
+  readonly windows: number;
+  /** Uses or declarations that would have been denied. */
+  readonly denied: number;
+  /** The most that a window had, and of open tasks that were open at once. */
+  readonly most: number;
+  /** When the first would have been denied, and its decision; `null` if none. */
+  readonly first: { readonly atMs: number; readonly decisionId: string } | null;
+}
+
+/** What is taken, by whom and when. */
+export interface TriedAttempt {
+  readonly atMs: number;
+  readonly decisionId: string;
+}
+
+/** A counter in its current window. Records come in the order of their instants; one that comes late counts in the current window. */
+export class TriedCounter {
+  readonly #who: string;
+  #startsMs = -Infinity;
+  #used = 0;
+  #isOver = false;
+  #most = 0;
+  #windows = 0;
+  #denied = 0;
+  #first: TriedKey['first'] = null;
+  readonly #values = new Set<string>();
+  readonly #open = new Map<string, number>();
+
+  constructor(who: string) {
+    this.#who = who;
+  }
+
+  /** Whether there is room for an amount in the window of an instant; of different values, whether the value is among them or finds room. */
+  hasRoom(
+    {
+      amount,
+      max,
+      value,
+      windowMs,
+    }: { readonly amount: number; readonly max: number; readonly value?: string; readonly windowMs: number },
+    atMs: number,
+  ): boolean {
+    const startsMs = Math.floor(atMs / windowMs) * windowMs;
+    if (startsMs > this.#startsMs) {
+      this.#startsMs = startsMs;
+      this.#used = 0;
+      this.#isOver = false;
+      this.#values.clear();
+    }
+    return (value !== undefined && this.#values.has(value)) || this.#used + amount <= max;
+  }
+
+  take(amount: number, value: string | undefined): void {
+    if (value !== undefined && this.#values.has(value)) return;
+    if (value !== undefined) this.#values.add(value);
+    this.#used += amount;
+    this.#most = Math.max(this.#most, this.#used);
+  }
+
+  /** Whether another task may be open at an instant. */
+  hasPlace(max: number, atMs: number): boolean {
+    for (const [task, deadlineMs] of this.#open) if (deadlineMs <= atMs) this.#open.delete(task);
+    return this.#open.size < max;
+  }
+
+  open(task: string, deadlineMs: number): void {
+    this.#open.set(task, deadlineMs);
+    this.#most = Math.max(this.#most, this.#open.size);
+  }
+
+  end(task: string): void {
+    this.#open.delete(task);
+  }
+
+  deny({ atMs, decisionId }: TriedAttempt): void {
+    this.#denied += 1;
+    if (!this.#isOver && this.#startsMs > -Infinity) this.#windows += 1;
+    this.#isOver = true;
+    this.#first ??= { atMs, decisionId };
+  }
+
+  result(): TriedKey {
+    return { who: this.#who, windows: this.#windows, denied: this.#denied, most: this.#most, first: this.#first };
+  }
+}
