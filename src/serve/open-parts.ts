@@ -140,6 +140,7 @@ async function openStateAndLedger(
   if (isStartProblem(ledger)) return ledger;
   const shares = new Shares(state.settling, { ports: opening.ports, after });
   closers.push(() => shares.close());
+  if (state.sidecar !== null) state.sidecar.onOtherLife = () => shares.forget();
   // Records of this flush still reach the ledger. `close` writes the rest.
   closers.push(() => reports.flush());
   relay = ledger.relay;

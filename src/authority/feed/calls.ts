@@ -10,6 +10,7 @@ import { usesElsewhere } from '../../core/state/reported-uses.ts';
 import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse, Settlement } from '../../core/state/settling.ts';
 import type { Spend } from '../../core/state/spend.ts';
+import type { UnsentUse } from '../../core/state/store.ts';
 import { limitSpendsOf, taskSpendsOf } from '../../core/state/writes/settlement.ts';
 import type { SidecarRights } from './authorize.ts';
 import type { PeerLimits } from './client-limits.ts';
@@ -124,7 +125,7 @@ export class SidecarCalls {
     return { uses: await Promise.all(valid.map((use) => this.#givenBack(use, rights))) };
   }
 
-  async #givenBack(use: SettledUse, rights: SidecarRights): Promise<GiveBackReply['uses'][number]> {
+  async #givenBack(use: UnsentUse, rights: SidecarRights): Promise<GiveBackReply['uses'][number]> {
     if (use.key !== null) {
       const read = await this.#engine.cards([{ key: use.key, jtiDigests: [use.jtiDigest] }]);
       if (isStoreFailure(read)) return { problem: 'unavailable' };
@@ -162,7 +163,8 @@ export class SidecarCalls {
     if (isStoreFailure(before)) return unsettled('unavailable', before.detail);
     const [held] = before.cards;
     if (!held || permittedCard(held, rights) === null) return unsettled('ended', 'there is no such task');
-    const budgets = budgetedSpends(taskSpendsOf(use.spends), held.task.detailsJson);
+    const isLoan = use.ahead !== undefined;
+    const budgets = budgetedSpends(taskSpendsOf(use.spends), held.task.detailsJson, { isLoan });
     if (budgets === null) return unsettled('exhausted', 'the task has no such budget');
     // The agent is the authority's, so that no sidecar has another one stopped.
     const spends = [...budgets, ...limitSpendsOf(use.spends)];
@@ -209,15 +211,23 @@ const isRecordOnly = ({ key, jti_digest, spends, entry, record }: UseMessage): b
   key === null && jti_digest === '' && spends.length === 0 && entry === null && record.length > 0;
 
 /** The use of a message; what is wrong with it. */
-function usedFrom({ agent = '', decision_id, key, jti_digest, spends, entry }: UseMessage): SettledUse | string {
+function usedFrom(message: UseMessage): (SettledUse & Pick<UnsentUse, 'left'>) | string {
+  const { agent = '', decision_id, key, jti_digest, spends, entry, ahead = [], left = [] } = message;
   if (!UUID.test(decision_id)) return NO_UUID;
   const taken = spends.map(spendFrom);
   const wrong = taken.find((spend) => spend === null);
   if (wrong === null) return 'a use takes something unknown';
+  if (![0, spends.length].includes(ahead.length) || ![0, spends.length].includes(left.length))
+    return 'a use wants or gives back more than it has spends';
+  // What is wanted belongs to the spends in their order.
+  if (ahead.length > 0 && key !== null && spends.some(({ kind }) => kind === 'limit'))
+    return 'a loan is of a task or of limits';
   const use = {
     decisionId: decision_id,
     spends: taken.flatMap((spend) => spend ?? []),
     ...(agent === '' ? {} : { agent }),
+    ...(ahead.length === 0 ? {} : { ahead: [...ahead] }),
+    ...(left.length === 0 ? {} : { left: [...left] }),
   };
   if (key === null && jti_digest === '') {
     const isOfLimits = entry === null && spends.length > 0 && spends.every(({ kind }) => kind === 'limit');
@@ -259,7 +269,7 @@ const SETTLED: SettleReply['settled'][number] = { problem: '', detail: '', card:
 
 /** The reply to a settlement, without the state after it. */
 function settledReply(settlement: Settlement): SettleReply['settled'][number] {
-  if (isSettlement(settlement)) return SETTLED;
+  if (isSettlement(settlement)) return settlement === null ? SETTLED : { ...SETTLED, lent: settlement.lent };
   if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
   if (typeof settlement === 'string') return { ...unsettled(settlement, ''), budget: null };
   return settlement.problem === 'limit'

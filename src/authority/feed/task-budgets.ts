@@ -19,8 +19,13 @@ const budgets = new BoundedMemo<TaskBudgets>({ maxKeyChars: 16_384, maxChars: 4 
  * that a use takes from, and how much. `null` if it takes from a budget that the task does not have, or twice from the same budget.
  *
  * @param detailsJson `Task.detailsJson`
+ * @param options.isLoan whether something is lent ahead, so that no call is taken yet
  */
-export function budgetedSpends(spends: readonly TaskSpend[], detailsJson: string): readonly TaskSpend[] | null {
+export function budgetedSpends(
+  spends: readonly TaskSpend[],
+  detailsJson: string,
+  { isLoan }: { readonly isLoan: boolean },
+): readonly TaskSpend[] | null {
   if (spends.length === 0) return spends;
   const { calls, amounts } = budgets.of(detailsJson, budgetsFrom);
   const counters = new Set(spends.map(({ kind, name = '' }) => `${kind}:${name}`));
@@ -33,7 +38,8 @@ export function budgetedSpends(spends: readonly TaskSpend[], detailsJson: string
     }
     if (name !== '') return [];
     if (spend.kind === 'single-use') return [{ kind: 'single-use' }];
-    return spend.count === 1 ? [{ kind: 'calls', count: 1, limit: Math.min(spend.limit, calls) }] : [];
+    const count = isLoan ? 0 : 1;
+    return spend.count === count ? [{ kind: 'calls', count, limit: Math.min(spend.limit, calls) }] : [];
   });
   return budgeted.length === spends.length ? budgeted : null;
 }

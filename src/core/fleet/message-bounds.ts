@@ -61,6 +61,8 @@ const NAME = 128;
 const ISSUER = 512;
 /** Most tasks that one Hello or Dropped names. A list of a sidecar has at most 3 MiB, of at least 48 bytes each. */
 const TASKS = 65_536;
+/** Most spends of one use. */
+const SPENDS = 64;
 /** Most entries of each kind in one report. */
 const ENTRIES = 1_024;
 
@@ -159,10 +161,12 @@ const messages: Readonly<Record<MessageName, Fields>> = {
     key: message('TaskKey', 'call'),
     jti_digest: text(NAME, 'call'),
     generation: number('call'),
-    spends: list(64, each('Spend'), 'budgets'),
+    spends: list(SPENDS, each('Spend'), 'budgets'),
     entry: message('HistoryEntry', 'history'),
     record: bytes(MAX_RECORD_BYTES, 'records'),
     agent: text(2_048, 'limits'),
+    ahead: list(SPENDS, { kind: 'number' }, 'budgets'),
+    left: list(SPENDS, { kind: 'number' }, 'budgets'),
   },
   Spend: {
     kind: text(16, 'budgets'),

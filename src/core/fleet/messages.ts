@@ -254,6 +254,8 @@ export interface UseMessage {
   readonly record: Buffer;
   /** The caller, where a limit concerns the use. */
   readonly agent?: string;
+  readonly ahead?: readonly number[];
+  readonly left?: readonly number[];
 }
 
 export interface SettleRequest {
@@ -277,6 +279,8 @@ export interface SettleReply {
       readonly used: number;
       readonly ends_ms: number;
     } | null;
+    /** Authorities of earlier versions lend nothing. */
+    readonly lent?: readonly number[];
   }[];
 }
 

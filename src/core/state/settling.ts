@@ -24,7 +24,7 @@ export interface SettledUse {
   readonly record?: EncodedRecord;
   /**
    * For each spend, how much more than its own amount is wanted: a share that the process spends by itself. A counter lends at most an eighth
-   * of what it has left.
+   * of what it has left: what is wanted, or a half, a quarter and so on of that.
    */
   readonly ahead?: readonly number[];
   /** Who decided it: the identity of a sidecar. Absent if this process did. */
@@ -45,10 +45,11 @@ export const isSettlement = (settlement: Settlement): settlement is null | Lent 
 export interface Settling {
   settle(use: SettledUse): Promise<Settlement>;
   /**
-   * Settles a use without waiting, from what this process was lent of its budgets; `false` if that does not cover all of it, and nothing
-   * was taken. For uses with neither a history entry nor a record. Absent, nothing is lent to this process.
+   * Settles a use without waiting, from what this process was lent of its budgets, and gives what to give back if its call is not sent; `null`
+   * if that does not cover all of it, and nothing was taken. For uses with neither a history entry nor a record. Absent, nothing is lent to
+   * this process.
    */
-  settleNow?(use: SettledUse): boolean;
+  settleNow?(use: SettledUse): UnsentUse | null;
   /**
    * Gives back the spends of a settled use whose call was not sent, once and within ten minutes; its history entry stays. Returns whether
    * it did: only if the same use was settled for the same sidecar, so that no sidecar gives back what another took, or more than it took itself.

@@ -4,9 +4,10 @@ import type { After } from '../runtime/timers.ts';
 import { Share } from './share.ts';
 import type { SettledUse, Settlement, Settling } from './settling.ts';
 import type { Spend, TaskSpend } from './spend.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
-import { amountOf, counterOf, withLent } from './writes/settlement.ts';
+import { chargedBy, counterOf, withLent } from './writes/settlement.ts';
 
 /** Most counters of which a share is held, or the uses are counted. Beyond it the least recently used is given back. */
 const MAX_SHARES = 16_384;
@@ -15,7 +16,9 @@ const ASK_MS = 10;
 /** A share that was not used for so long is given back. */
 const IDLE_MS = 10_000;
 const SWEEP_MS = 2_000;
-/** Longest wait for what is given back, before a use is tried again or the process ends. */
+/** Waits before a loan whose result is unknown is asked for again by the same id. */
+const PAUSES_MS: readonly number[] = [250, 1_000, 2_000, 4_000];
+/** Longest wait for what is lent or given back, before a use is tried again or the process ends. */
 const RETURN_MS = 400;
 
 /** Options of shares. */
@@ -31,6 +34,8 @@ interface Counter {
   /** A spend of nothing on it. */
   readonly spend: TaskSpend;
   readonly share: Share;
+  /** Until the loan that is asked for has come. */
+  borrowing: Promise<void> | null;
 }
 
 /**
@@ -47,6 +52,8 @@ export class Shares implements Settling {
   readonly #counters = new Map<string, Counter>();
   #due = new Set<Counter>();
   #isClosed = false;
+  /** Raised once all shares are forgotten. */
+  #life = 0;
   #cancelSweep: () => void;
 
   constructor(settling: Settling, options: SharesOptions) {
@@ -55,12 +62,12 @@ export class Shares implements Settling {
     this.#cancelSweep = options.after(SWEEP_MS, () => this.#sweep());
   }
 
-  settleNow(use: SettledUse): boolean {
-    const { key, jtiDigest, spends } = use;
-    if (this.#isClosed || key === null || spends.length === 0 || !isLendable(spends)) return false;
+  settleNow(use: SettledUse): UnsentUse | null {
+    const { decisionId, key, jtiDigest, spends } = use;
+    if (this.#isClosed || key === null || spends.length === 0 || !isLendable(spends)) return null;
     const nowMs = this.#options.ports.monotonicMs();
     const taken = spends.map((spend) => ({
-      amount: amountOf(spend),
+      amount: chargedBy(spend),
       counter: this.#counter({ key, jtiDigest }, spend),
     }));
     for (const { amount, counter } of taken) this.#used(counter, amount, nowMs);
@@ -70,7 +77,7 @@ export class Shares implements Settling {
       new Set(taken.map(({ counter }) => counter)).size === taken.length;
     if (isCovered) for (const { amount, counter } of taken) counter.share.spend(amount);
     for (const { counter } of taken) this.#ask(counter, nowMs);
-    return isCovered;
+    return isCovered ? { decisionId, key, jtiDigest, spends, sharesOf: this.#life } : null;
   }
 
   /** Settles a use by the state. If a budget has too little left, what this process holds of it is given back first. */
@@ -80,20 +87,28 @@ export class Shares implements Settling {
     const { key, spends } = use;
     if (key === null) return settled;
     const held = spends.filter(isOfTask).flatMap((spend) => this.#counters.get(nameOf(key, spend)) ?? []);
+    const borrowing = held.flatMap((counter) => counter.borrowing ?? []);
+    if (borrowing.length > 0) await Promise.race([Promise.all(borrowing), this.#pause(RETURN_MS)]);
     if (held.every(({ share }) => share.left === 0)) return settled;
     await this.#returned(held);
     return this.#settling.settle(use);
   }
 
   async giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
-    if (use.isOfShare !== true) return this.#settling.giveBack(use);
-    // What a closed process has spent of its shares stays spent: their ids were given back.
+    if (use.sharesOf === undefined) return this.#settling.giveBack(use);
+    // It stays spent: what was lent was given back by its id, or the state no longer knows of it.
     const { key, jtiDigest, spends } = use;
-    if (this.#isClosed || key === null) return false;
+    if (this.#isClosed || use.sharesOf !== this.#life || key === null) return false;
     for (const spend of spends.filter(isOfTask)) {
-      this.#counter({ key, jtiDigest }, spend).share.putBack(amountOf(spend));
+      this.#counter({ key, jtiDigest }, spend).share.putBack(chargedBy(spend));
     }
     return true;
+  }
+
+  /** Forgets all shares: this is another database, or an earlier state of it, which may not know what was lent. */
+  forget(): void {
+    this.#life += 1;
+    this.#counters.clear();
   }
 
   /** Gives all shares back, and lends no more. Waits a moment for it. */
@@ -118,7 +133,8 @@ export class Shares implements Settling {
       this.#counters.delete(oldest[0]);
       void this.#returned([oldest[1]]);
     }
-    const counter = { key: { issuer: key.issuer, id: key.id }, jtiDigest, spend: ofNothing(spend), share: new Share() };
+    const ownKey = { issuer: key.issuer, id: key.id };
+    const counter = { key: ownKey, jtiDigest, spend: ofNothing(spend), share: new Share(), borrowing: null };
     this.#counters.set(name, counter);
     return counter;
   }
@@ -141,7 +157,7 @@ export class Shares implements Settling {
   #askAll(): void {
     const due = this.#due;
     this.#due = new Set();
-    for (const counter of due) void this.#borrow(counter);
+    for (const counter of due) counter.borrowing = this.#borrow(counter).then(() => void (counter.borrowing = null));
   }
 
   async #borrow(counter: Counter): Promise<void> {
@@ -153,10 +169,16 @@ export class Shares implements Settling {
     if (wanted === 0 || this.#isClosed) return;
     share.isAsked = true;
     const id = uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
-    const settled = await this.#settling.settle({ decisionId: id, key, jtiDigest, spends: [spend], ahead: [wanted] });
-    const isLent = typeof settled === 'object' && settled !== null && 'lent' in settled;
-    if (isLent) share.lent({ id, amount: settled.lent[0] ?? 0, atMs }, wanted);
-    else share.refused(monotonicMs());
+    const loan = { decisionId: id, key, jtiDigest, spends: [spend], ahead: [wanted] };
+    let settled = await this.#settling.settle(loan);
+    for (const pauseMs of PAUSES_MS) {
+      if (!isStoreFailure(settled) || this.#isClosed) break;
+      await this.#pause(pauseMs);
+      settled = await this.#settling.settle(loan);
+    }
+    const lent = typeof settled === 'object' && settled !== null && 'lent' in settled ? settled.lent : null;
+    if (lent === null) share.refused(monotonicMs());
+    else share.lent({ id, amount: lent[0] ?? 0, atMs }, wanted);
     // It was given back meanwhile.
     if (this.#counters.get(nameOf(key, spend)) !== counter) await this.#returned([counter]);
   }
@@ -189,8 +211,11 @@ export class Shares implements Settling {
     );
     if (back.length === 0) return;
     // What is not given back stays spent.
-    const pause = new Promise<void>((resolve) => void this.#options.after(RETURN_MS, resolve));
-    await Promise.race([Promise.allSettled(back), pause]);
+    await Promise.race([Promise.allSettled(back), this.#pause(RETURN_MS)]);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#options.after(ms, resolve));
   }
 }
 

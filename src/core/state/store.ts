@@ -118,8 +118,8 @@ export interface UnsentUse {
   readonly spends: readonly Spend[];
   /** How much of each is given back, at most its amount; absent, all of it. */
   readonly left?: readonly number[];
-  /** Whether it was settled from shares of this process (`Settling.settleNow`). */
-  readonly isOfShare?: boolean;
+  /** Of a use that was settled from shares of this process (`Settling.settleNow`): from which of them. */
+  readonly sharesOf?: number;
   readonly by?: string;
 }
 
@@ -290,7 +290,7 @@ export interface Store extends StoreReader {
   /** `Settling.giveBack`: within 10 minutes of the settlement. */
   giveBack(use: UnsentUse): boolean | StoreFailure;
   /**
-   * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes and lends nothing. A problem takes
+   * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers the same again and takes and lends nothing more. A problem takes
    * nothing and is not remembered, so the use may be settled later under the same id. The record, if any, goes to the outbox with what
    * the use takes, once.
    */

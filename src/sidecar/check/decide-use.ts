@@ -90,11 +90,8 @@ const settleOrDeny = (
 /** Settles a use from shares of this process. INVARIANT: in the turn in which it was decided; `null` if it must be settled by the state. */
 function settleNow(services: DecidingServices, decided: DecidedUse, { use }: UseToSettle): DecidedUse | null {
   if (use.entry !== undefined || recordToSend(services, decided) !== null) return null;
-  if (services.settling.settleNow?.(use) !== true) return null;
-  return withDecision(services, decided.check.decision, {
-    ...decided,
-    taken: { ...unsentUseOf(use), isOfShare: true },
-  });
+  const taken = services.settling.settleNow?.(use) ?? null;
+  return taken === null ? null : withDecision(services, decided.check.decision, { ...decided, taken });
 }
 
 /**

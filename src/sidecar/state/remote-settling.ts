@@ -18,6 +18,8 @@ import { UnsentUses } from './unsent-uses.ts';
 const HEDGED = 0.32;
 /** Most uses that wait. */
 const MAX_WAITING = 16_384;
+/** Longest wait for a loan, which is then asked for again. No check waits for it. */
+const LOAN_MS = 2_000;
 
 /** Options of settling. */
 export interface RemoteSettlingOptions {
@@ -43,6 +45,7 @@ export class RemoteSettling implements Settling {
   readonly #options: RemoteSettlingOptions;
   readonly #unsent: UnsentUses;
   #queued: PendingSettlement[] = [];
+  #loans: PendingSettlement[] = [];
   #waiting = 0;
 
   constructor(options: RemoteSettlingOptions) {
@@ -51,11 +54,11 @@ export class RemoteSettling implements Settling {
   }
 
   settle(use: SettledUse): Promise<Settlement> {
-    return this.#enqueue(messageOf(use));
+    return use.ahead === undefined ? this.#enqueue(messageOf(use)) : this.#borrow(messageOf(use));
   }
 
   giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
-    return this.#unsent.giveBack(messageOf(use));
+    return this.#unsent.giveBack({ ...messageOf(use), left: use.left ?? [] });
   }
 
   /** Has the record of a use without a task committed. A failure leaves it unknown whether it is. */
@@ -78,25 +81,47 @@ export class RemoteSettling implements Settling {
   }
 
   #flush(): void {
+    const { answerTime, onSettled } = this.#options;
     const queued = this.#queued;
     this.#queued = [];
-    for (const batch of batchesOf(queued)) void this.#ask(batch);
+    const inTime = (request: SettleRequest): Promise<SettleReply | CallProblem> =>
+      answerTime.measured((boundMs) => this.#hedged(request, boundMs));
+    for (const batch of batchesOf(queued)) void this.#ask(batch, inTime, (result) => onSettled(result, 1));
   }
 
-  async #ask(waiting: readonly PendingSettlement[]): Promise<void> {
-    const { answerTime, instance, feed, onSettled } = this.#options;
-    const request = { instance, uses: waiting.map(({ use }) => use) };
-    const reply = await answerTime.measured((boundMs) => this.#hedged(request, boundMs));
-    this.#waiting -= waiting.length;
-    waiting.forEach(({ resolve }, at) => {
+  /**
+   * Asks for loans at one authority alone, since no check waits. They are no uses, so they are not counted.
+   */
+  #borrow(use: UseMessage): Promise<Settlement> {
+    return new Promise((resolve) => {
+      if (this.#loans.push({ use, resolve }) > 1) return;
+      queueMicrotask(() => {
+        const loans = this.#loans;
+        this.#loans = [];
+        const ask = async (request: SettleRequest): Promise<SettleReply | CallProblem> =>
+          this.#options.links()[0]?.call('Settle', request, LOAN_MS) ?? { problem: 'no authority can be reached' };
+        for (const batch of batchesOf(loans)) void this.#ask(batch, ask);
+      });
+    });
+  }
+
+  async #ask(
+    waiting: readonly PendingSettlement[],
+    ask: (request: SettleRequest) => Promise<SettleReply | CallProblem>,
+    onResult?: (result: 'settled' | 'refused' | 'unknown') => void,
+  ): Promise<void> {
+    const { instance, feed } = this.#options;
+    const reply = await ask({ instance, uses: waiting.map(({ use }) => use) });
+    if (onResult !== undefined) this.#waiting -= waiting.length;
+    waiting.forEach(({ use, resolve }, at) => {
       const settled = 'problem' in reply ? undefined : reply.settled[at];
       if (settled?.problem === '') {
-        onSettled('settled', 1);
-        return resolve(null);
+        onResult?.('settled');
+        return resolve(use.ahead === undefined ? null : { lent: settled.lent ?? [] });
       }
       if (settled?.card && settled.position !== null) feed.settled(settled.card, settled.position);
       const problem = settled === undefined ? undefined : settleProblemOf(settled);
-      onSettled(problem === undefined ? 'unknown' : 'refused', 1);
+      onResult?.(problem === undefined ? 'unknown' : 'refused');
       const detail = 'problem' in reply ? reply.problem : settled?.detail;
       resolve(problem ?? storeFailure('busy', `whether the use counts is unknown: ${detail ?? 'no answer'}`));
     });
@@ -128,7 +153,7 @@ async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[
   }
 }
 
-const messageOf = ({ agent, decisionId, key, jtiDigest, spends, entry, record }: SettledUse): UseMessage => ({
+const messageOf = ({ agent, decisionId, key, jtiDigest, spends, entry, record, ahead }: SettledUse): UseMessage => ({
   decision_id: decisionId,
   key,
   jti_digest: jtiDigest,
@@ -137,6 +162,7 @@ const messageOf = ({ agent, decisionId, key, jtiDigest, spends, entry, record }:
   entry: entry ?? null,
   record: Buffer.from(record?.bytes ?? []),
   ...(agent === undefined ? {} : { agent }),
+  ...(ahead === undefined ? {} : { ahead }),
 });
 
 function spendOf(spend: Spend): UseMessage['spends'][number] {

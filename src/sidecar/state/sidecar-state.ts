@@ -89,6 +89,10 @@ export class SidecarState {
   /** The issuer of the tasks of the authority. */
   #issuer = '';
   #hasBegun = false;
+  /** Of the database that was followed last. */
+  #epoch = '';
+  /** Called once another life of the database is followed: nothing from before is known to be true in it. */
+  onOtherLife: () => void = () => undefined;
   /** Why no authority is followed; `null` once an authority is. */
   #unfollowed: string | null = null;
   #isRepeatDue = false;
@@ -232,6 +236,8 @@ export class SidecarState {
       case 'welcome':
         this.#clock.heard(down.welcome.now_ms);
         this.#issuer = down.welcome.issuer;
+        if (this.#epoch !== '' && this.#epoch !== down.welcome.position.epoch) this.onOtherLife();
+        this.#epoch = down.welcome.position.epoch;
         this.bundle.forget();
         if (down.welcome.digest_key.length === 32) this.#digestKey = down.welcome.digest_key;
         this.#isRepeatDue = true;

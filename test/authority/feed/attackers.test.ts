@@ -519,6 +519,40 @@ describe('bad input', () => {
     expect(await ask(two, 'Settle', use(5), use(6))).toEqual(['', 'exhausted']);
   });
 
+  it('lends an identity an eighth of a budget of the task, and takes back from it what it was lent, and no more (issue 42)', async () => {
+    const { acme, target, declared } = await overTls();
+    const constraints = { max_calls: 80, max_amount: { argument: 'amount', limit: 160 } };
+    const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
+    await declared(1, { detailsJson: JSON.stringify([{ ...detail, constraints }]) });
+    const named = async (name: string) =>
+      client(target, tlsWith(await acme.svid(`/ns/prod/sa/tools-${name}`), acme.bundlePem));
+    const [one, two] = [await named('1'), await named('2')];
+    const loan = (n: number, amount: number, more: object) => ({
+      ...use(n),
+      spends: [spend('calls', '', amount, 1_000_000), spend('amount', 'amount', amount, 1_000_000)],
+      ...more,
+    });
+    const ask = async (made: RawClient, method: 'Settle' | 'GiveBack', one: ReturnType<typeof loan>) => {
+      const reply = await made.call(method, { instance: 'instance-1', uses: [one] });
+      if (typeof reply === 'string') return reply;
+      return 'uses' in reply ? reply.uses[0]?.problem : (reply.settled[0]?.lent ?? reply.settled[0]?.problem);
+    };
+    expect(await ask(one, 'Settle', loan(1, 0, { ahead: [10, 7] }))).toEqual([10, 7]);
+    expect(await ask(two, 'Settle', loan(2, 0, { ahead: [1_000_000, 1_000_000] }))).toEqual([7, 15]);
+    expect(await ask(one, 'Settle', loan(2, 0, { ahead: [5] }))).toBe('INVALID_ARGUMENT');
+    expect(await ask(one, 'Settle', loan(2, 0, { ahead: [2 ** 60, 1] }))).toBe('INVALID_ARGUMENT');
+    expect(await ask(one, 'Settle', loan(3, 0, { spends: [spend('calls', 'other', 0, 9)], ahead: [9] }))).toEqual([]);
+    const taken = { spends: [spend('calls', '', 10, 80), spend('amount', 'amount', 7, 160)] };
+    expect(await ask(two, 'GiveBack', loan(1, 0, { ...taken, left: [10, 7] }))).toBe('not-taken');
+    expect(await ask(one, 'GiveBack', loan(1, 0, { left: [10, 7] }))).toBe('not-taken');
+    expect(await ask(one, 'GiveBack', loan(1, 0, { ...taken, left: [10] }))).toBe('INVALID_ARGUMENT');
+    expect(await ask(one, 'GiveBack', loan(1, 0, { ...taken, left: [4, 1_000] }))).toBe('');
+    expect(await ask(one, 'GiveBack', loan(1, 0, { ...taken, left: [4, 7] }))).toBe('not-taken');
+    // 80 and 160, less 7 and 15, and 6 and 0.
+    expect(await ask(two, 'Settle', loan(4, 0, { ahead: [8, 18] }))).toEqual([8, 18]);
+    expect(await ask(two, 'Settle', loan(5, 0, { ahead: [8, 16] }))).toEqual([4, 8]);
+  });
+
   it('bounds the secrets that one identity reports, and what it says of itself', async () => {
     const { target, state, report } = await authority();
     const { stream } = await follower(target);

@@ -8,6 +8,11 @@ import { byOperator } from '../../builders/task.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Shares } from '../../../src/core/state/shares.ts';
+import { systemPorts } from '../../../src/core/runtime/ports.ts';
+import { after } from '../../../src/core/runtime/timers.ts';
+import { mustFind } from '../../builders/must.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 import type { Serving } from './serving.ts';
 import { openSidecar } from '../../builders/sidecar-state.ts';
@@ -98,6 +103,41 @@ describe('an authority on SQLite', () => {
       settled.push(await each.settling.settle({ ...useOf(1, n, 7), spends }));
     const exhausted = { problem: 'exhausted', budget: { limit: 3_000, used: 3_000, decimal: true } };
     expect(settled).toEqual([null, null, null, exhausted]);
+  });
+
+  it('lets sidecars spend shares of one budget at once, never more than it has in all, and takes back what is left', async () => {
+    const { targets, declared } = await authority();
+    const patient = { answerMs: 60_000 };
+    const [{ state: one }, { state: two }] = [
+      await readySidecar(targets, patient),
+      await readySidecar(targets, patient),
+    ];
+    await declared(1);
+    for (const each of [one, two]) await each.states.open(keyOf(1), digestOf(1));
+    const shares = [one, two].map(({ settling }) => new Shares(settling, { ports: systemPorts, after }));
+    const allowed = { share: 0, state: 0 };
+    for (let n = 0; n < 700; n += 1) {
+      const by = mustFind(shares[n % 2]);
+      const use = useOf(1, n, 600);
+      if (by.settleNow(use) !== null) allowed.share += 1;
+      else if ((await by.settle(use)) === null) allowed.state += 1;
+      // As checks do, each in a turn of its own.
+      await delay(1);
+    }
+    expect(allowed.share).toBeGreaterThan(0);
+    expect(allowed.share + allowed.state).toBeLessThanOrEqual(600);
+    for (const each of shares) await each.close();
+    // All that is left is given back: what was not allowed before is allowed now.
+    let last = 700;
+    const settled = () => one.settling.settle(useOf(1, (last += 1), 600));
+    await until(
+      async () => {
+        if ((await settled()) === null) allowed.state += 1;
+        return allowed.share + allowed.state === 600;
+      },
+      { what: '600 allowed uses' },
+    );
+    expect(await settled()).toMatchObject({ problem: 'exhausted' });
   });
 
   it('settles the uses of all sidecars from one budget, each once, and gives the state with a problem', async () => {

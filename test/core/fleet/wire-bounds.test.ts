@@ -31,7 +31,8 @@ describe('wireProblem', () => {
   it.each(lists)('refuses %s with more %s than %d, before it is decoded', (message, name, max) => {
     const one = field(numberOf(message, name), EMPTY);
     // An empty packed list of numbers has none.
-    const isOfNumbers = MESSAGE_BOUNDS[message]?.[name]?.kind === 'list' && name === 'traces';
+    const bound = MESSAGE_BOUNDS[message]?.[name];
+    const isOfNumbers = bound?.kind === 'list' && bound.of.kind === 'number';
     const entry = isOfNumbers ? field(numberOf(message, name), Buffer.from([1])) : one;
     expect(wireProblem(message, many(max, entry), fieldNamesOf)).toBeNull();
     expect(wireProblem(message, many(max + 1, entry), fieldNamesOf)).toBe(
@@ -88,6 +89,8 @@ describe('boundedMethodOf', () => {
       entry: { version: 1, action: 'a', labels: ['b', 'c'] },
       record: Buffer.from('{}'),
       agent: 'spiffe://acme.test/a',
+      ahead: [2 ** 53 - 1],
+      left: [7],
     };
     const request = { instance: 'one', uses: Array.from({ length: 256 }, () => use) };
     expect(boundedMethodOf('Settle').requestDeserialize(requestSerialize(request))).toEqual(request);

@@ -6,6 +6,7 @@ import { isSettlement } from '../../../src/core/state/settling.ts';
 import type { SettledUse, Settling } from '../../../src/core/state/settling.ts';
 import { Shares } from '../../../src/core/state/shares.ts';
 import type { Spend } from '../../../src/core/state/spend.ts';
+import type { UnsentUse } from '../../../src/core/state/store.ts';
 import type { After } from '../../../src/core/runtime/timers.ts';
 import { directAuthority } from '../../builders/direct-authority.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -82,7 +83,7 @@ const ofTask = (n: number): SettledUse => ({ ...useOf(calls(1_000)), key: taskNu
 
 /** How a use was settled: from a share, by the state, or not at all. */
 async function made(shares: Shares, use: SettledUse): Promise<'share' | 'state' | 'refused'> {
-  if (shares.settleNow(use)) return 'share';
+  if (shares.settleNow(use) !== null) return 'share';
   return isSettlement(await shares.settle(use)) ? 'state' : 'refused';
 }
 
@@ -139,7 +140,7 @@ describe('Shares', () => {
         async (limit, steps) => {
           const { clock, process, settling, spent, close } = opened();
           const processes = [process(), process(), process()];
-          const unsent: { readonly by: Shares; readonly use: SettledUse; readonly isOfShare: boolean }[] = [];
+          const unsent: { readonly by: Shares; readonly use: UnsentUse }[] = [];
           let used = 0;
           let lost = false;
           for (const { process: which, does, times, passMs } of steps) {
@@ -150,17 +151,16 @@ describe('Shares', () => {
             if (does === 'idle') await clock.pass(13_000);
             if (does === 'withdraw') {
               const [one] = unsent.splice(0, 1);
-              const isGiven =
-                one !== undefined && (await one.by.giveBack({ ...one.use, isOfShare: one.isOfShare })) === true;
+              const isGiven = one !== undefined && (await one.by.giveBack(one.use)) === true;
               if (isGiven) used -= 1;
             }
             if (does !== 'use' && does !== 'dear') continue;
             for (let n = 0; n < times; n += 1) {
               const amount = does === 'dear' ? 7 : 1;
               const use = useOf(calls(limit, amount));
-              const how = await made(shares, use);
-              if (how !== 'refused') used += amount;
-              if (how !== 'refused' && amount === 1) unsent.push({ by: shares, use, isOfShare: how === 'share' });
+              const taken = shares.settleNow(use) ?? (isSettlement(await shares.settle(use)) ? use : null);
+              if (taken !== null) used += amount;
+              if (taken !== null && amount === 1) unsent.push({ by: shares, use: taken });
               await clock.pass(passMs);
               expect(used).toBeLessThanOrEqual(limit);
               expect(used).toBeLessThanOrEqual(spent());
@@ -240,6 +240,19 @@ describe('Shares', () => {
       state: 40,
       refused: 0,
     });
+    close();
+  });
+
+  it('forgets all shares of another database, also what a use took from them', async () => {
+    const { clock, process, close } = opened();
+    const shares = process();
+    await madeOften(shares, clock, { times: 60, use: () => useOf(calls(1_000)) });
+    const taken = shares.settleNow(useOf(calls(1_000)));
+    expect(taken).not.toBeNull();
+    shares.forget();
+    expect(taken && (await shares.giveBack(taken))).toBe(false);
+    expect(shares.settleNow(useOf(calls(1_000)))).toBeNull();
+    await shares.close();
     close();
   });
 

@@ -6,6 +6,7 @@ import type { Authority } from '../../../core/state/authority.ts';
 import { liftOrder, nameOfPut, putOrder } from '../../../core/state/writes/order-writes.ts';
 import { liftStops } from '../../../core/state/writes/note-stops.ts';
 import type { Premises } from '../../../core/state/writes/premises.ts';
+import { possibleLoans } from '../../../core/state/writes/possible-loans.ts';
 import { withDigests } from '../../../core/state/writes/limit-settlement.ts';
 import { stopIdOf } from '../../../core/state/writes/limit-effects.ts';
 import { limitSpendsOf, namesOf, spendsProblem } from '../../../core/state/writes/settlement.ts';
@@ -186,7 +187,7 @@ async function settle(lane: WriteLane, use: SettledUse, given: SettledUse['spend
   const ofTask = key === null ? {} : { tasks: [key], uses: [key], tokens: [jtiDigest] };
   const needs = (nowMs: number): NeededRows => ({
     ...ofTask,
-    decisions: [decisionId],
+    decisions: [decisionId, ...possibleLoans(use, nowMs).map(({ name }) => name)],
     used: record === undefined ? [] : usedIn([record]),
     counters: neededCounters(limitSpendsOf(spends), nowMs),
   });

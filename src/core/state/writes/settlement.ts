@@ -23,7 +23,7 @@ interface Charge {
 export const counterOf = ({ kind, name = '' }: TaskSpend): string => `${kind}:${name}`;
 
 /** How much a spend takes from its counter. */
-export const amountOf = (spend: TaskSpend): number => chargeOf(spend).amount;
+export const chargedBy = (spend: TaskSpend): number => chargeOf(spend).amount;
 
 function chargeOf(spend: TaskSpend): Charge {
   const counter = counterOf(spend);
@@ -107,10 +107,17 @@ const LENT_PART = 8;
 /** A counter that could lend no more than this lends nothing: every use is settled by itself. So nothing is lent of less than 16. */
 const TOO_LITTLE = 1;
 
+/** What may be lent of what is wanted: that, or a half of it, or a half of that, and so on. So few amounts are possible, which a state can look up. */
+export function lendableOf(wanted: number): readonly number[] {
+  const amounts: number[] = [];
+  for (let amount = wanted; amount > 0; amount = Math.floor(amount / 2)) amounts.push(amount);
+  return amounts;
+}
+
 /** What a counter lends to a process that wants so much ahead. */
 export function lentOf(left: number, wanted: number): number {
   const most = Math.floor(left / LENT_PART);
-  return most <= TOO_LITTLE ? 0 : Math.min(wanted, most);
+  return most <= TOO_LITTLE ? 0 : (lendableOf(wanted).find((amount) => amount <= most) ?? 0);
 }
 
 /**

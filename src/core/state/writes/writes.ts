@@ -33,6 +33,7 @@ import {
   taskLimitsTaken,
   writeLimits,
 } from './limit-settlement.ts';
+import { possibleLoans } from './possible-loans.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
 import type { OverLimit } from '../../limit/limit-spend.ts';
@@ -209,7 +210,8 @@ export function settleUse(
   { key, jtiDigest, spends, entry, record, ahead, by, agent }: SettledTaking,
   { acts = true }: { readonly acts?: boolean } = {},
 ): SettleProblem | Lent | null {
-  if (rows.isSettled(decisionId)) return null;
+  if (rows.isSettled(decisionId))
+    return lentBefore(rows, { decisionId, key, spends, ...(by === undefined ? {} : { by }), ...(ahead && { ahead }) });
   const limits = limitSpendsOf(spends);
   const budgets = taskSpendsOf(spends);
   const wanted = numbersOf(spends, ahead);
@@ -236,6 +238,12 @@ export function settleUse(
   if (isTaken && key !== null && by !== undefined && budgets.length > 0) rows.setSettled(takenName({ ...got, key }));
   if (isCounted) for (const name of limitNames(got, rows.nowMs())) rows.setSettled(name);
   return ahead === undefined ? null : { lent };
+}
+
+/** A loan that is asked for again: what it lent; `null` if that is not known, or nothing was wanted. */
+function lentBefore(rows: StateRows, use: Parameters<typeof possibleLoans>[0]): Lent | null {
+  const loan = possibleLoans(use, rows.nowMs()).find(({ name }) => rows.isSettled(name));
+  return loan === undefined ? null : { lent: [loan.lent] };
 }
 
 /** What was lent for each spend, in their order. */
