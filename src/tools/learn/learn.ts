@@ -127,6 +127,7 @@ function sourceOf({ files }: LearntFolder, descriptorFiles: DescriptorFiles, bes
     policies: [...(source?.policies ?? []), ...names.filter((name) => name.endsWith('.cedar')).map(file)],
     entities: [...(source?.entities ?? []), ...names.filter((name) => name.endsWith('.cedarentities.json')).map(file)],
     ...(enforcement === undefined ? {} : { enforcement }),
+    ...(source?.limits === undefined ? {} : { limits: source.limits }),
   };
 }
 

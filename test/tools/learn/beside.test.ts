@@ -81,6 +81,10 @@ observe:
     because: CHG-1
 `;
 
+const limits = `limits:
+  - { id: pays, agents: ['spiffe://acme.test/*'], actions: [shop.pay], per: [agent], window: 1d, calls: 9 }
+`;
+
 async function policyFolder(): Promise<string> {
   const within = folder();
   await mkdir(join(within, 'tests'));
@@ -90,6 +94,7 @@ async function policyFolder(): Promise<string> {
   await writeFile(join(within, 'policies/deep/empty.cedar'), '// Nothing yet.\n');
   await writeFile(join(within, 'tests/shop.test.yaml'), suite);
   await writeFile(join(within, 'enforcement.yaml'), enforcement);
+  await writeFile(join(within, 'limits.yaml'), limits);
   return within;
 }
 
@@ -190,6 +195,8 @@ describe('remit learn --policies', () => {
     ]);
     expect(await readFile(join(out, 'policies/deep/empty.cedar'), 'utf8')).toBe('// Nothing yet.\n');
     expect(await readFile(join(out, 'tests/shop.test.yaml'), 'utf8')).toBe(suite);
+    // Issue 42, point 5: a folder that replaces another without its limits would limit nothing.
+    expect(await readFile(join(out, 'limits.yaml'), 'utf8')).toBe(limits);
     expect(report.read.left).toContainEqual({
       why: 'of an action that the policy folder does not have any more',
       count: 3,

@@ -3,7 +3,7 @@ import { spiffeIdFrom } from '../../../core/identity/spiffe-id.ts';
 import type { CatalogAction } from '../../../core/action/catalog/catalog.ts';
 import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
-import { builtInSchema } from '../../../core/policy/loading/source.ts';
+import { builtInSchema, sourceTexts } from '../../../core/policy/loading/source.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import { caseFileFrom } from '../../policy/cases/case-file.ts';
 import { rehearse } from '../../policy/cases/rehearse.ts';
@@ -104,15 +104,9 @@ export function copiedFiles(
   { set: { source }, suites }: KnownSet,
   written: ReadonlySet<string>,
 ): ReadonlyMap<string, string | Uint8Array> {
-  const { schema, policies, entities, enforcement, descriptorSets, catalog } = source;
+  const { schema, descriptorSets } = source;
   const isOwnSchema = schema.text !== builtInSchema('').text;
-  const texts = [
-    catalog,
-    ...(isOwnSchema ? [schema] : []),
-    ...policies,
-    ...entities,
-    ...(enforcement === undefined ? [] : [enforcement]),
-  ];
+  const texts = sourceTexts(source).filter((file) => file !== schema || isOwnSchema);
   const all: readonly (readonly [string, string | Uint8Array])[] = [
     ...texts.map(({ name, text }) => [name, text] as const),
     ...[...descriptorSets].flatMap(([name, bytes]) => (bytes instanceof Uint8Array ? [[name, bytes] as const] : [])),
