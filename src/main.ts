@@ -22,7 +22,7 @@ exit codes: 0 success, 1 the answer is no, 2 bad use or bad input; run exits as 
 
 /** What a command line asks for. */
 interface CommandLine {
-  /** `undefined` where the command is not known, or none is named. */
+  /** `undefined` if the command is not known, or none is named. */
   readonly entry: CommandEntry | undefined;
   /** The words after those of the command. */
   readonly rest: readonly string[];

@@ -40,7 +40,7 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
                          {code, level, where, message, fix, see}
   --only CATEGORIES      ${CATEGORIES.join(', ')}
   --suppress CODE=WHERE  leave out this finding at this place; \`*\` in WHERE stands for any characters
-  --fail-level warning   exit 2 where there are warnings and no errors
+  --fail-level warning   exit 2 if there are warnings and no errors
   --wait DURATION        examine again until nothing fails, at most so long: \`90s\`, \`2m\`
   --bundle FILE          write report and configuration to FILE (.tar.gz) for a bug report, without secrets; FILE must not exist
 

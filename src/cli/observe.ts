@@ -51,7 +51,7 @@ ${ISSUER_HELP}
 Of each entry of \`enforcement.yaml\` it prints the end and the owner, and of each agent that records show under it: on how many days it was
 seen, its calls and distinct actions, how many actions were first seen on each of the last seven days, for which reasons its calls would be
 denied with an example of each (\`remit explain ID\` says more), and whether it is ready, or why not and what to do. Calls that the catalog does
-not know are told apart by method and path, where values in a path are one action. An action is new once more when the catalog learns it.
+not know are told apart by method and path; values in a path count as one action. An action is new once more when the catalog learns it.
 
 \`end\` prints the change of \`enforcement.yaml\` that enforces an entry, an agent, or a server of an entry, as \`git apply\` takes it in the policy
 folder; only lines that change are touched. An entry without agents or servers goes. A pattern cannot leave one agent out, so it becomes the agents

@@ -92,7 +92,7 @@ const options = {
 const DEFAULT_WAIT_SECONDS = 30;
 
 const WINDOWS =
-  'remit run does not work on Windows, where modes of files and signals do not hold what it promises: use it in WSL or in a container';
+  'remit run does not work on Windows: modes of files and signals do not hold what it promises there: use it in WSL or in a container';
 
 /** `remit run`. */
 export const run: Command = {

@@ -23,7 +23,7 @@ which stays open until somebody ends it or until its deadline: prefer \`remit ru
 
   --format FORM     raw      the token (default)
                     headers  {"Authorization":"Bearer …"}
-                    json     {"access_token", "token_type", "expires_in", "txn"}, where known
+                    json     {"access_token", "token_type", "expires_in", "txn"}, if known
                     env      REMIT_TOKEN=… and REMIT_TASK_ID=…, one a line
 ${issuerHelp}
 

@@ -83,7 +83,7 @@ export interface IssuerServerOptions {
  * without a certificate of the bundle fails in the handshake.
  *
  * `limits` apply per client: by SPIFFE ID, or by address if that is unknown. A request over a limit is answered 429 with
- * `retry-after`, where possible. Handshakes and requests are scheduled by `turns`.
+ * `retry-after`, if possible. Handshakes and requests are scheduled by `turns`.
  */
 export class IssuerServer {
   readonly #services: IssuerParts;

@@ -45,7 +45,7 @@ export function linkedVerdict(
   const linked = { ...verdict, links: fates.length, unlinked };
   if (changed === undefined) return linked;
   const { seq, decisionId } = changed;
-  const problem = `record ${seq} stands for use ${decisionId}, of which the ledger of the authority has another record than was sent`;
+  const problem = `record ${seq} is of use ${decisionId}, of which the ledger of the authority has another record than was sent`;
   return { ...linked, verdict: broken('log', seq, problem) };
 }
 

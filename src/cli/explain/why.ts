@@ -22,7 +22,7 @@ export interface Why {
   readonly reason: string | null;
   /** The stage that denied; `null` for an allow and for a reason without a stage. */
   readonly stage: StageName | null;
-  /** What the client was told by the reason. */
+  /** What the reason said to the client. */
   readonly meaning: string | null;
   readonly cause: string | null;
   readonly policies: readonly string[];

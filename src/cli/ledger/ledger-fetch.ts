@@ -22,7 +22,7 @@ usage: remit ledger fetch [s3://BUCKET/PREFIX | postgres://USER@HOST/DATABASE] -
                       than AWS
   postgres://…        what \`state\` of the authority says, if \`records\` is \`postgres\`; a role that may read its tables will do
   --config FILE       without an address: the configuration of the authority that says it; default /etc/remit/remit.yaml
-  --out DIR           a folder, made where missing; what is there already is not copied again
+  --out DIR           a folder, created if missing; what is there already is not copied again
 
 The folder is what --received of \`remit ledger verify\`, \`query\`, \`prove\` and \`evidence\` takes. Credentials of an object store come from
 the environment, as the tools of AWS find them: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the web identity of a pod, or the

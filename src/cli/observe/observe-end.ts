@@ -104,7 +104,7 @@ interface Given {
   readonly io: ObserveIo;
 }
 
-/** What is left of the entries. Records are read only if a pattern has to give way to the names that were seen. */
+/** What is left of the entries. Records are read only if a pattern must be replaced by the names that were seen. */
 async function narrowedBy(
   entries: readonly ObserveEntry[],
   { agent, server }: Asked,

@@ -31,7 +31,7 @@ interface Reading {
 
 /**
  * Reads the uses of a span, of the ledger and of the logs of its sidecars, and passes each to `onUse`, which says if it is malformed. Gaps and
- * what could not be parsed are told.
+ * what could not be parsed are reported.
  */
 export async function readingUses(
   values: PlaceValues,

@@ -55,7 +55,7 @@ ${FILTER_HELP}
 
 Both sets decide each recorded use, as \`remit serve\` does: the same call by the same agent at the same instant, in its
 task as it was then. A record has no query, headers or body of the call, and of its token only the kind, the number of the
-use and the reuse. A use is compared only where what is missing does not matter: no policy reads it, or OLD made the
+use and the reuse. A use is compared only if what is missing does not matter: no policy reads it, or OLD made the
 decision and NEW has the same policy. Any other use is counted as not repeatable, by what is missing; so is a use that OLD
 decides otherwise than its record says. Skipped are uses on which no policy was asked, and records that cannot be read.
 

@@ -23,7 +23,7 @@ usage: remit policy new ACTION [FOLDER] (--agent ID | --group NAME) [--id ID] [-
   FOLDER        the policy folder it is for; default \`cedar-policies\`
   --agent ID    the SPIFFE ID of the agent that the policy permits
   --group NAME  a group of the entities whose agents the policy permits
-  --id ID       the id of the policy; default the action with \`-\` for \`.\`, and \`-new\` where that is taken
+  --id ID       the id of the policy; default the action with \`-\` for \`.\`, and \`-new\` if that is taken
   --json        one object: id, action, risk, args, policy
 
 Prints a policy with a condition for each argument, as narrow as its type allows: edit it, then add it to a file of the folder.

@@ -17,7 +17,7 @@ usage: remit policy validate [FOLDER] [--json | --sarif]
   FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/**/*.cedar;
             default \`cedar-policies\`
   --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, shadow.
-            A finding is {file, line, column, message, help}, and where known end: {line, column} and policy:
+            A finding is {file, line, column, message, help}, and, if known, end: {line, column} and policy:
             line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 

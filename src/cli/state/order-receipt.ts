@@ -25,11 +25,11 @@ export async function orderReceiptOf(
   { progress }: Pick<CommandIo, 'progress'>,
 ): Promise<TimedReceipt | Problem> {
   const beganMs = systemPorts.monotonicMs();
-  const told = () => {
+  const showProgress = () => {
     const seconds = Math.floor((systemPorts.monotonicMs() - beganMs) / 1_000);
     progress?.(`waiting until every sidecar has it, or its lease is over: ${seconds} s`);
   };
-  const ticking = setInterval(told, EVERY_MS);
+  const ticking = setInterval(showProgress, EVERY_MS);
   try {
     const receipt = await askedReceipt(authority, ORDERS_ROOT);
     if (isProblem(receipt)) return receipt;

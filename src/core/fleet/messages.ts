@@ -252,7 +252,7 @@ export interface UseMessage {
   }[];
   readonly entry: { readonly version: number; readonly action: string; readonly labels: readonly string[] } | null;
   readonly record: Buffer;
-  /** The caller, where a limit concerns the use. */
+  /** The caller, if a limit concerns the use. */
   readonly agent?: string;
   readonly ahead?: readonly number[];
   readonly left?: readonly number[];

@@ -34,7 +34,7 @@ const POLICIES = 'remit-host/policies';
 const CONFIG = ['--config', 'remit-host/remit.yaml'] as const;
 
 /** Plays the way in, step by step, reporting each; ends after the first step that is not as it should be. */
-export async function playObserveStory(host: ObservedHost, told: (step: ShownStep) => void): Promise<ObserveStory> {
+export async function playObserveStory(host: ObservedHost, show: (step: ShownStep) => void): Promise<ObserveStory> {
   const story: Playing = { host, observedCalls: 0, enforcedCalls: 0, denied: [] };
   const steps: ShownStep[] = [];
   for (const { title, play } of acts) {
@@ -44,7 +44,7 @@ export async function playObserveStory(host: ObservedHost, told: (step: ShownSte
     }));
     const step = { title, ...shown };
     steps.push(step);
-    told(step);
+    show(step);
     if (step.problem !== null) break;
   }
   const { observedCalls, enforcedCalls, denied } = story;
@@ -164,7 +164,7 @@ const acts: readonly Act[] = [
     play: (story) => workInTasks(story, 2),
   },
   {
-    title: 'an agent that goes astray is denied, and told why',
+    title: 'an agent that goes astray is denied, with the reason',
     play: goAstray,
   },
 ];

@@ -134,7 +134,7 @@ export const evidenceClasses = [
   {
     id: 'E10',
     title: 'failing closed',
-    shows: 'where a check could not be done the call was denied',
+    shows: 'if a check could not be done, the call was denied',
     matches: (record) =>
       (isUse(record, 'deny') && FAULTS.has(reasonOf(record))) ||
       isFinding(record, 'failure-mode-allowed') ||

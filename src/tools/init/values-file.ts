@@ -27,5 +27,5 @@ export function valuesFile(answers: Answers, policies: ReadonlyMap<string, strin
 
 const HEAD = `# Values of the chart, written by \`remit init\`: helm install remit deploy/chart --namespace remit --create-namespace --values values.yaml
 # Pods of \`sidecar.namespaces\` get Remit. \`helm show values deploy/chart\` prints all values.
-# The authority is one pod on a SQLite file: while it restarts, sidecars go on for \`authority.leaseSeconds\`, 15 where it is not set.
+# The authority is one pod on a SQLite file: while it restarts, sidecars go on for \`authority.leaseSeconds\`, 15 by default.
 `;

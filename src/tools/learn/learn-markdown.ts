@@ -29,7 +29,7 @@ export const learnMarkdown = (report: LearnReport): string =>
     ...readOf(report),
     '## How to go on',
     '',
-    '1. Decide the lines above: where it is right, take `decide:` away from its whole policy, and from its lines in `actions.yaml`, `intents/` and `tests/`.',
+    '1. Decide the lines above: if it is right, take `decide:` away from its whole policy, and from its lines in `actions.yaml`, `intents/` and `tests/`.',
     '2. Correct the risks in `actions.yaml`: they are guesses by name, except those of API descriptions.',
     '3. `remit policy validate`, `remit policy lint` and `remit policy test` with this folder.',
     '4. Give each agent its intent from `intents/`, with a purpose of its own.',

@@ -18,7 +18,7 @@ import type { Place } from './server-places.ts';
 type Nameless = Omit<LearntAction, 'id' | 'server'>;
 
 /**
- * The servers that calls showed, with their actions: entries of API descriptions where there are any, otherwise guesses. What is at a server of the
+ * The servers that calls showed, with their actions: entries of API descriptions if there are any, otherwise guesses. What is at a server of the
  * catalog beside which is learnt is added to that.
  */
 export function learntServers(

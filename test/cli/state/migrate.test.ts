@@ -161,7 +161,7 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
         detail:
           `the database belongs to the fleet of issuer \`${acme.issuer}\` in \`acme.test\`, and this process to that of issuer ` +
           `\`${other.issuer}\` in ${other.trustDomains.map((domain) => `\`${domain}\``).join(', ')}: give each fleet a database of its own, ` +
-          'or run `remit migrate --forget-fleet` where the fleet itself has changed',
+          'or run `remit migrate --forget-fleet` if the fleet itself has changed',
       };
       expect([await state.claim(other), await state.fleetProblem(other)]).toMatchObject([refused, refused]);
     }

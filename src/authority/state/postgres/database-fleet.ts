@@ -51,7 +51,7 @@ function difference(found: Fleet, fleet: Fleet): StoreFailure | null {
   return storeFailure(
     'unusable',
     `the database belongs to the fleet of ${fleetText(found)}, and this process to that of ${fleetText(fleet)}: ` +
-      'give each fleet a database of its own, or run `remit migrate --forget-fleet` where the fleet itself has changed',
+      'give each fleet a database of its own, or run `remit migrate --forget-fleet` if the fleet itself has changed',
   );
 }
 

@@ -23,7 +23,7 @@ function queryArguments({ id, method, args, body, saysBody }: RouteEntry, yaml: 
   if (names.length === 0) return null;
   const message = `\`${id.value}\` is a \`${method}\`, and its arguments ${names.join(', ')} are read from the query`;
   const help =
-    'take them `from: body` if the upstream does; if it reads the query alone, write `body: none`, or `json` or `opaque` where a call has a body';
+    'take them `from: body` if the upstream does; if it reads the query alone, write `body: none`, or `json` or `opaque` if a call has a body';
   return { rule: 'query-arguments', ...yaml.findingAt(id.offset, message, help) };
 }
 

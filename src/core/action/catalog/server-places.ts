@@ -30,7 +30,7 @@ export function claimPlaces<Server extends ServerAtPath>(
       yaml.report(path.offset, `${what} already belongs to the server \`${owner}\``);
     } else {
       const problem = `the path \`${path.value.text}\` can be taken for \`${same}\` of the server \`${owner}\``;
-      yaml.report(path.offset, problem, 'write `exactPaths: true` at both where what routes them tells case apart');
+      yaml.report(path.offset, problem, 'write `exactPaths: true` at both if what routes them tells case apart');
     }
   }
   return taken.length === 0;

@@ -33,7 +33,7 @@ export function inputValues(responses: ReadonlyMap<string, unknown>, { inputs }:
   return { values };
 }
 
-/** The arguments in one answer. @param at where its content is, for what the caller is told */
+/** The arguments in one answer. @param at the pointer of its content, for messages to the caller */
 export function answerValues(answer: McpAnswer, { kind, args }: InputSpec, at: string): Carried {
   if (answer.kind === 'nothing') return { values: NOTHING };
   if (answer.kind !== kind) return { problem: `the answer is not of the kind \`${kind}\`` };

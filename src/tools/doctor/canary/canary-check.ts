@@ -48,7 +48,7 @@ const passed = (status: number, where: string): readonly Finding[] =>
           code: 'canary.allowed',
           where,
           message: `a call without a token was answered ${status}`,
-          fix: 'look at the record of this call; where a policy permits callers without a task, suppress this finding',
+          fix: 'look at the record of this call; if a policy permits callers without a task, suppress this finding',
         },
       ]
     : [];

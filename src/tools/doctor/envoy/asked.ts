@@ -60,7 +60,7 @@ function missingFrom(manager: HttpManager, facts: EnvoyFacts): Finding {
   return {
     ...finding,
     message: `${others.length === 0 ? 'it has no ext_authz filter that asks Remit' : `its ext_authz filters ask ${asked} and not Remit`}, so its calls reach the upstream unchecked`,
-    fix: others.length === 0 ? ADD_IT : `${ADD_IT}; where one of those is Remit, name its cluster with --cluster`,
+    fix: others.length === 0 ? ADD_IT : `${ADD_IT}; if one of those is Remit, name its cluster with --cluster`,
   };
 }
 

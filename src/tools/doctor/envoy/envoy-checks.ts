@@ -113,7 +113,7 @@ function check(title: string, run: (facts: EnvoyFacts, all: Facts) => readonly F
   };
 }
 
-/** Where all calls of a listener are observed, what lets them pass is a warning. */
+/** If all calls of a listener are observed, what lets them pass is a warning. */
 function judged(finding: Finding, facts: EnvoyFacts, { remit }: Facts): Finding {
   const manager = guardedOf(facts).find(
     ({ where }) => finding.where === where || finding.where.startsWith(`${where}/`),

@@ -80,7 +80,7 @@ function deadline({ filter, manager }: Asking): readonly Finding[] {
     const message =
       ms === 0
         ? 'a check has no deadline: calls wait for ever if Remit hangs'
-        : `a check may take ${text}: where Remit hangs, calls pile up in Envoy for so long`;
+        : `a check may take ${text}: if Remit hangs, calls pile up in Envoy for so long`;
     return [{ ...finding, where, message }];
   });
 }
@@ -184,7 +184,7 @@ function bodySettings(settings: unknown, where: string): readonly Finding[] {
     code: 'envoy.body-as-text',
     where,
     message: 'bodies arrive as text: bytes that are not UTF-8 are replaced before Remit sees them',
-    fix: 'set `pack_as_bytes: true`, where the host has it',
+    fix: 'set `pack_as_bytes: true`, if the host has it',
   };
   return [
     ...(isTrueAt(settings, 'allow_partial_message') ? [partial] : []),
@@ -224,7 +224,7 @@ export const strictAnswers: EnvoyCheck = {
               code: 'envoy.lenient-answers',
               where,
               message: 'a header that Envoy may not set is dropped in silence, and the call goes on without it',
-              fix: 'set `validate_mutations: true` and `decoder_header_mutation_rules: { disallow_is_error: true }`, where the host has them',
+              fix: 'set `validate_mutations: true` and `decoder_header_mutation_rules: { disallow_is_error: true }`, if the host has them',
             },
           ],
     ),

@@ -110,7 +110,7 @@ export const knownBootstrap: EnvoyCheck = {
 
 /** The destinations of all other listeners are known. */
 export const knownBeside: EnvoyCheck = {
-  title: 'it is known where each other listener leads',
+  title: 'the targets of each other listener are known',
   run: (facts) => {
     const guarded = new Set(guardedOf(facts).map(({ where }) => where));
     if (guarded.size === 0) return null;

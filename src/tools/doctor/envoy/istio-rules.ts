@@ -28,7 +28,7 @@ function conditions({ filter, manager }: Asking): readonly Finding[] {
     {
       code: 'envoy.conditional',
       where: manager.where,
-      message: `Remit is asked only where ${by}: \`//v1/x\` and \`/v1%2Fx\` do not match a rule for \`/v1/*\`, and pass unchecked`,
+      message: `Remit is asked only if ${by}: \`//v1/x\` and \`/v1%2Fx\` do not match a rule for \`/v1/*\`, and pass unchecked`,
       fix: UNCONDITIONAL,
     },
   ];

@@ -128,7 +128,7 @@ const claimedAddress = ({ fields, where }: HttpManager): readonly Finding[] =>
           where,
           level: 'info',
           message: 'the address in records is the one that `x-forwarded-for` of the client says',
-          fix: 'set `use_remote_address: true`, where the host lets you',
+          fix: 'set `use_remote_address: true`, if the host lets you',
         },
       ];
 

@@ -86,7 +86,7 @@ function strengthFindings(policy: HostObject): readonly Finding[] {
     found.push({
       code: 'envoy-gateway.long-timeout',
       where,
-      message: `a check may take ${timeout === '' ? '10 s, the default' : `\`${timeout}\``}: where Remit hangs, calls pile up for so long`,
+      message: `a check may take ${timeout === '' ? '10 s, the default' : `\`${timeout}\``}: if Remit hangs, calls pile up for so long`,
       fix: 'set `timeout: 500ms`',
     });
   if (isTrueAt(extAuth, 'recomputeRoute'))

@@ -55,7 +55,7 @@ function answerFindings(fields: unknown, where: string): readonly Finding[] {
     found.push({
       code: 'istio.long-timeout',
       where,
-      message: `a check may take ${timeout === '' ? '600 s, the default' : `\`${timeout}\``}: where Remit hangs, calls pile up for so long`,
+      message: `a check may take ${timeout === '' ? '600 s, the default' : `\`${timeout}\``}: if Remit hangs, calls pile up for so long`,
       fix: 'set `timeout: 0.5s`',
     });
   if (ms !== null && ms > 0 && ms < MIN_CHECK_MS)

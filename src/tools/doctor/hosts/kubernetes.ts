@@ -29,7 +29,7 @@ const askedIn = (objects: readonly HostObject[]): ReadonlySet<string> =>
     ),
   ]);
 
-/** A Service of Remit without a selector, or with an external name: others can write where it leads. */
+/** A Service of Remit without a selector, or with an external name: others can write its endpoints. */
 const impostors = (service: HostObject): readonly Finding[] => {
   const isNamed = textAt(service.value, 'spec', 'type') === 'ExternalName';
   if (!isNamed && membersAt(service.value, 'spec', 'selector').length > 0) return [];

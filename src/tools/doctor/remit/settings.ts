@@ -15,7 +15,7 @@ const check = (title: string, find: (host: RemitHost) => readonly Finding[]): Re
 
 /** Tokens live no longer than this process accepts, and the issuer answers at its URL. */
 export const issuerSettings = check(
-  'the tokens of the issuer are accepted, and it is where its URL says',
+  'the tokens of the issuer are accepted, and it answers at its URL',
   ({ config, policies }) => [
     ...tokenLife(config),
     ...otherPort(config),

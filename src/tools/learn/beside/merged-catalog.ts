@@ -21,7 +21,7 @@ export function mergedLines(text: string, servers: readonly LearntServer[]): rea
     .flatMap((line) => marks.linesFor(line));
 }
 
-/** Words that stand for learnt lines while the file is written. None of them is in it. */
+/** Placeholders of learnt lines while the file is written. None of them is in it. */
 class Marks {
   readonly #word: string;
   readonly #lines: (readonly CatalogLine[])[] = [];
