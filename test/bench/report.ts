@@ -10,6 +10,7 @@ import { sidecarReuse } from './fleet-reuse.ts';
 import { goModuleVersions } from './go-servers.ts';
 import { issuerFlood } from './issuer-flood.ts';
 import { NEIGHBOUR, NEIGHBOUR_TAIL, SOCKET_NEIGHBOUR } from './neighbour.ts';
+import { observing } from './observe.ts';
 import { overload, RECOVERY } from './overload.ts';
 import { POLICIES_CONTENDER, withPolicies } from './policies.ts';
 import { medianOf } from './results.ts';
@@ -48,6 +49,9 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     reuse_vs_floor: rate(remit, [names.floor, reuse]),
     budgets_vs_unbudgeted: rate(budgets.embedded.with, budgets.embedded.without),
     budgets_vs_unbudgeted_sidecar: rate(budgets.sidecar.with, budgets.sidecar.without),
+    observe_vs_enforce: rate(observing.allowed, observing.enforced),
+    observe_denied_vs_enforce: rate(observing.denied, observing.enforced),
+    observe_unknown_vs_enforce: rate(observing.unknown, observing.enforced),
     budgets_p99_vs_unbudgeted: results.latencyRatio('p99Ms', budgets.embedded.with, budgets.embedded.without),
     budgets_p99_vs_unbudgeted_sidecar: results.latencyRatio('p99Ms', budgets.sidecar.with, budgets.sidecar.without),
     p50_vs_opa_jwt_1k: atSpeed('p50Ms', 1_000),

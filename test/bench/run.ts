@@ -16,6 +16,7 @@ import { measureFixedRates } from './fixed-rate.ts';
 import { measureMemory } from './memory-cost.ts';
 import { gate, keep } from './gate.ts';
 import { measureNetwork } from './network.ts';
+import { measureObserving } from './observe.ts';
 import { measureOverload } from './overload.ts';
 import { measureIssuer } from './issuer-flood.ts';
 import { measurePolicies } from './policies.ts';
@@ -38,7 +39,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --seconds   how long one takes; default 3
   --only      some of: start, memory (\`cost\` is both), throughput, socket, rates, policies, tasks,
               bodies, collector, soak, sidecar-soak, overload, issuer, fleet, network, denials, roles,
-              budgets; default all
+              budgets, observe; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --roles     some of: ${roleNames.join(', ')}; default all
@@ -75,6 +76,7 @@ const sections: Readonly<Record<string, Section>> = {
   denials: measureDenials,
   roles: measureRoles,
   budgets: measureBudgets,
+  observe: measureObserving,
 };
 
 /** Names for several sections. */
