@@ -19,7 +19,7 @@ usage: remit observe [--agent SPIFFE-ID] [--since TIME] [OPTION ...]
        remit observe end ENTRY [--agent SPIFFE-ID | --server NAME] [--write] [OPTION ...]
        remit observe end --agent SPIFFE-ID [--write] [OPTION ...]
        remit observe start --agents PATTERN... [--servers NAME...] [--minutes N] --because TEXT [ISSUER OPTION ...]
-       remit observe end EMERGENCY [ISSUER OPTION ...]
+       remit observe end EMERGENCY [--because TEXT] [ISSUER OPTION ...]
        remit observe emergencies [ISSUER OPTION ...]
 
   --agent SPIFFE-ID   only this agent, with each action, and each reason for which its calls would be denied
@@ -43,7 +43,7 @@ In an emergency, at the running authority and so at every sidecar, with the SVID
                       repeatable
   --servers NAME      start: at which servers: an id of the catalog, or a host that it lacks; repeatable; default every server
   --minutes N         start: for how long, 1 to 60; default 15
-  --because TEXT      start: why, such as INC-42, for readers of the record
+  --because TEXT      why, such as INC-42, for readers of the record; end: default \`ended by an operator\`
   EMERGENCY           end: the id that \`start\` printed, 16 hexadecimal digits
 ${ISSUER_HELP}
   --json              the emergency, with \`enforcement\`: the receipt; emergencies: a list

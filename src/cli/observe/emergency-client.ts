@@ -43,9 +43,16 @@ export const startEmergency = (
     io,
   });
 
-/** Ends an emergency before its time. */
-export const endEmergency = (place: IssuerPlace, id: string, io: Io): Promise<ChangedEmergency | CommandRefusal> =>
-  asked({ method: 'POST', path: `/emergencies/${id}/end`, headers: {}, body: '' }, changed, { place, io });
+/** Ends an emergency before its time, for a reason if one is given. */
+export const endEmergency = (
+  place: IssuerPlace,
+  { id, because }: { readonly id: string; readonly because: string | undefined },
+  io: Io,
+): Promise<ChangedEmergency | CommandRefusal> => {
+  const why =
+    because === undefined ? { headers: {}, body: '' } : { headers: JSON_BODY, body: JSON.stringify({ because }) };
+  return asked({ method: 'POST', path: `/emergencies/${id}/end`, ...why }, changed, { place, io });
+};
 
 /** The emergencies in force. */
 export const emergenciesAt = (

@@ -24,6 +24,8 @@ const startOptions = {
   because: { type: 'string' },
 } as const;
 
+const endOptions = { ...common, because: { type: 'string' } } as const;
+
 /** `remit observe start`: from now on the calls of these agents are only observed, for at most an hour. */
 export async function observeStart(args: readonly string[], io: Io): Promise<number | CommandRefusal> {
   const options = optionsFrom(args, startOptions, 0);
@@ -57,14 +59,15 @@ export const isEmergencyId = (operand: string | undefined): operand is string =>
 
 /** `remit observe end ID` of an emergency: its calls are enforced again. */
 export async function observeEmergencyEnd(args: readonly string[], io: Io): Promise<number | CommandRefusal> {
-  const options = optionsFrom(args, common, 1);
+  const options = optionsFrom(args, endOptions, 1);
   if (typeof options === 'string') return taskRefusal(options);
-  const { json, ...values } = options.values;
+  const { json, because, ...values } = options.values;
   const [id] = options.operands;
   if (!isEmergencyId(id)) return taskRefusal('the id of an emergency is required: 16 hexadecimal digits');
+  if (because?.trim() === '') return taskRefusal('--because must be the reason, such as `INC-42 is over`');
   const place = await issuerFrom(values, io);
   if (isCommandRefusal(place)) return place;
-  const ended = await endEmergency(place, id, io);
+  const ended = await endEmergency(place, { id, because }, io);
   if (isCommandRefusal(ended)) return ended;
   return shown(ended, {
     io,

@@ -1,8 +1,13 @@
 import { printable } from '../ledger/timeline-text.ts';
 import { useRecord } from '../ledger/use.ts';
+import { isPermitted } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
 import { totalMs } from './finished-check.ts';
 import type { CheckObserver, FinishedCheck } from './finished-check.ts';
+
+/** Whether a check is logged: with `denials` also a call that passes only because it is observed, since it would be denied. */
+export const isLogged = (check: Pick<FinishedCheck, 'decision'>, which: 'none' | 'denials' | 'stdout'): boolean =>
+  which === 'stdout' || (which === 'denials' && !isPermitted(check));
 
 /** A destination of lines, such as the standard output of a process. */
 export interface LineSink {

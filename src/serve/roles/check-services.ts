@@ -1,12 +1,11 @@
 /** The services of checks, made of the parts of a process and its configuration. */
 import type { CheckServices } from '../../sidecar/check/services.ts';
-import { isDeny } from '../../core/decision/decision.ts';
 import { AgentRate } from '../../core/runtime/collections/agent-rate.ts';
 import { askingAgentIn, carriesProof } from '../../sidecar/envoy/check/asking-agent.ts';
 import { leafCache } from '../../core/identity/leaf-certificate.ts';
 import { resourceMetadataUrl } from '../../authority/issuer/resource-metadata.ts';
 import { checkMetrics } from '../../core/telemetry/metrics/check-metrics.ts';
-import { decisionLog } from '../../core/telemetry/decision-log.ts';
+import { decisionLog, isLogged } from '../../core/telemetry/decision-log.ts';
 import { after } from '../../core/runtime/timers.ts';
 import type { KeyRing } from '../../core/token/jose/keys.ts';
 import type { ProofNonces } from '../../core/token/proof/proof-nonce.ts';
@@ -82,8 +81,7 @@ function observerOf(parts: Parts): CheckServices['onChecked'] {
   const log = decisionLog(decisionStream, () => dropped.inc());
   return (check) => {
     count(check);
-    const { decisionLog: logged } = live();
-    if (logged === 'stdout' || (logged === 'denials' && isDeny(check.decision))) log(check);
+    if (isLogged(check, live().decisionLog)) log(check);
   };
 }
 

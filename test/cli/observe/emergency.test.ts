@@ -62,7 +62,10 @@ describe('remit observe start, end and emergencies', () => {
     const id = /remit observe end ([0-9a-f]{16})$/.exec(next)?.[1] ?? '';
     const listed = await ranObserve('emergencies', ...place);
     expect(listed.out.join('\n')).toMatch(new RegExp(`${id} .*at payments .*${operatorId} +INC-42`));
-    const ended = await ranObserve('end', id, ...place);
+    expect(await ranObserve('end', id, '--because', ' ', ...place)).toMatchObject({ code: 2 });
+    const ended = await ranObserve('end', id, '--because', 'INC-42 is over', ...place);
+    const notes = must(bench.store.outbox(0, 100)).map(({ bytes }) => Buffer.from(bytes).toString('utf8'));
+    expect(notes.filter((text) => text.includes('"INC-42 is over"'))).toHaveLength(1);
     expect(ended.out[0]).toBe(`emergency ${id} has ended: its calls are enforced`);
     expect((await ranObserve('emergencies', ...place)).out).toEqual(['no emergency is in force']);
     expect(await ranObserve('end', id, ...place)).toMatchObject({

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { deny } from '../../../src/core/decision/decision.ts';
 import type { Decision } from '../../../src/core/decision/decision.ts';
-import { decisionLine, decisionLog } from '../../../src/core/telemetry/decision-log.ts';
+import { decisionLine, decisionLog, isLogged } from '../../../src/core/telemetry/decision-log.ts';
 import type { FinishedCheck } from '../../../src/core/telemetry/finished-check.ts';
 
 const allow: Decision = {
@@ -145,6 +145,21 @@ describe('decisionLine', () => {
     expect(line.length).toBeLessThan(3_000);
     expect(line).toMatch(/x… sha-256:[\w-]{43}"/);
   });
+});
+
+// Issue 41: what is observed and would be denied was in no log.
+describe('isLogged', () => {
+  const passed = { ...allow, observed: deny('action.unknown', 'no route'), policyIds: [] } as Decision;
+  it.each<['none' | 'denials' | 'stdout', readonly boolean[]]>([
+    ['none', [false, false, false]],
+    ['denials', [true, true, false]],
+    ['stdout', [true, true, true]],
+  ])(
+    'with `decisionLog: %s` says so of a denial, of a would-be denial that passes, and of an allow',
+    (which, logged) => {
+      expect([unread, passed, allow].map((decision) => isLogged({ decision }, which))).toEqual(logged);
+    },
+  );
 });
 
 describe('decisionLog', () => {

@@ -68,15 +68,18 @@ describe('Inventory', () => {
       used({ at: 1_000 }),
       used({ at: 2_000 }),
       used({ action: null, policyIds: [], host: 'old.acme.test', agent: 'spiffe://acme.test/x', at: 3_000 }),
+      // Observed before the catalog had its server, and at a path that it still lacks.
+      used({ action: null, policyIds: [], host: 'files.acme.test', path: '/v1/files', at: 1_500 }),
+      used({ action: null, policyIds: [], host: 'payments.acme.test', path: '/v9/x', at: 4_000 }),
       { ...used({}), decision: 'deny', agent: 'spiffe://acme.test/denied' },
     ]);
     const rows = inventory.rows(set).map(({ kind, id, seen, isKnown }) => [kind, id, seen?.lastMs ?? null, isKnown]);
     expect(rows).toEqual(
       expect.arrayContaining([
-        ['agent', agent, 2_000, false],
+        ['agent', agent, 4_000, false],
         ['agent', 'spiffe://acme.test/x', 3_000, false],
         ['server', 'files', 2_000, true],
-        ['server', 'payments', null, true],
+        ['server', 'payments', 4_000, true],
         ['server', 'old.acme.test', 3_000, false],
         ['tool', 'files.list', 2_000, true],
         ['tool', 'files.read', null, true],
@@ -86,6 +89,7 @@ describe('Inventory', () => {
     );
     expect(rows.map(([, id]) => id)).not.toContain('spiffe://acme.test/denied');
     expect(rows.map(([, id]) => id)).not.toContain('never');
+    expect(rows.filter(([kind]) => kind === 'server').map(([, id]) => id)).not.toContain('files.acme.test');
   });
 });
 

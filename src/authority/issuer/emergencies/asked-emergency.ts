@@ -67,3 +67,14 @@ export function askedEmergencyFrom(request: IssuerRequest, catalog: Catalog): As
         `the server ${unknown} is neither in the catalog nor a host: ${serversHelp(catalog)}`,
       );
 }
+
+const askedEnd = members({ because: words });
+
+/** Why an emergency is ended, in the body of a request: `because`; without a body that its operator ended it. */
+export function endReasonFrom(request: IssuerRequest): string | OAuthError {
+  if (request.body.length === 0) return 'ended by an operator';
+  const json = jsonBodyFrom(request);
+  if (isOAuthError(json)) return json;
+  const read = askedEnd(json.value);
+  return isProblem(read) ? oauthError('invalid_request', `the body ${read.problem}`) : read.because;
+}

@@ -15,7 +15,7 @@ import type { AnsweredOrder } from '../orders/answer-change.ts';
 import { orderRecords } from '../orders/changed-order.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
-import { askedEmergencyFrom } from './asked-emergency.ts';
+import { askedEmergencyFrom, endReasonFrom } from './asked-emergency.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -55,11 +55,13 @@ export const answerEmergency = (request: IssuerRequest, services: IssuerServices
 export const answerEmergencyEnd = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
   changed('emergency.end', request, services, async (by) => {
     const { authority } = services;
+    const because = endReasonFrom(request);
+    if (isOAuthError(because)) return because;
     const running = await emergenciesNow(services);
     if (isOAuthError(running)) return running;
     const order = running.find(({ id }) => id === request.orderId);
     if (order === undefined) return noEmergency();
-    const lifted = orderLifted(order, { by, because: 'ended by an operator', at: authority.nowMs() });
+    const lifted = orderLifted(order, { by, because, at: authority.nowMs() });
     const done = await authority.liftOrder(order.id, orderRecords(lifted));
     if (isStoreFailure(done)) return unavailable(done);
     return done === undefined ? noEmergency() : { order, change: 'order-lifted', status: 200 };

@@ -47,7 +47,7 @@ export class Inventory {
     }
     if (kind === 'intent') return;
     const known = typeof action === 'string' ? set.catalog.actions.get(action) : undefined;
-    this.#note('server', known?.server.id ?? host, at);
+    this.#note('server', known?.server.id ?? serverAt(set, record) ?? host, at);
     this.#note('tool', action, at);
   }
 
@@ -96,6 +96,13 @@ export class Inventory {
     this.#permits ??= new Set(set.policies.map(({ id }) => id));
     return this.#permits;
   }
+}
+
+/** The server of the catalog that has the place of a call: the catalog may have learnt it later; `null` if it lacks the place. */
+function serverAt({ catalog }: PolicySet, { host, path }: ReadRecord): string | null {
+  if (typeof host !== 'string' || host === '' || typeof path !== 'string') return null;
+  const found = catalog.serverAt(host, path.slice(1).split('/'));
+  return found.kind === 'server' || found.kind === 'lookalike' ? found.server.id : null;
 }
 
 /** The actions of a recorded `authorization_details`. */

@@ -87,6 +87,17 @@ describe('the endpoints of emergencies', () => {
     ]);
   });
 
+  it('end with a reason, which is recorded, and refuse one that is malformed', async () => {
+    const { json: started } = await begin({});
+    const path = `/emergencies/${String(started['id'])}/end`;
+    const ending = (body: string) => bench.ask(path, { method: 'POST', as: operator, headers: json, body });
+    for (const body of ['{"because":""}', '{"because":7}', `{"because":"${'x'.repeat(201)}"}`, '{"why":"x"}', 'x'])
+      expect(await ending(body)).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+    expect((await list()).json).toMatchObject({ emergencies: [{}] });
+    expect((await ending('{"because":"INC-42 is over"}')).status).toBe(200);
+    expect(recorded().filter(({ event }) => event === 'order-lifted')).toMatchObject([{ note: 'INC-42 is over' }]);
+  });
+
   it('observe 15 minutes by default, and answer after the commit alone with `?wait=committed`', async () => {
     const { json: started } = await begin({}, operator, '?wait=committed');
     expect(Date.parse(String(started['until'])) - Date.parse(String(started['made']))).toBe(15 * 60_000);
