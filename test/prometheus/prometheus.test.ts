@@ -15,6 +15,7 @@ const needing: ReadonlyMap<string, string> = new Map([
   ['remit_spans_taken', 'a collector of spans'],
   ['remit_observed_decisions_total', 'an `enforcement.yaml`'],
   ['remit_observe_entry_until_timestamp_seconds', 'an `enforcement.yaml`'],
+  ['remit_policy_permit_until_timestamp_seconds', 'a permit with `@until`'],
   ['remit_observed_faults_total', 'an `enforcement.yaml`, and a fault'],
   ['remit_svid_refused', 'a renewed SVID that is not taken over'],
   ['remit_ledger_room_seconds', 'ten minutes of growth'],

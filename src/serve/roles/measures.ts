@@ -36,9 +36,11 @@ interface Measuring {
 export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring): LoadPolicySet {
   let loadedAtMs: number | null = null;
   let set: PolicySet | null = null;
+  let ending: readonly EndingPermit[] = [];
   metrics.beforeScrape(() => {
     if (set !== null) measurePolicySet(metrics, set);
     measureObserved(metrics, set?.observed ?? [], ports.nowMs());
+    measurePermits(metrics, ending, ports.nowMs());
     if (loadedAtMs !== null) metrics.policyAge.of({}).set((ports.monotonicMs() - loadedAtMs) / 1000);
   });
   return async () => {
@@ -49,6 +51,7 @@ export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring):
     }
     loadedAtMs = ports.monotonicMs();
     set = loaded;
+    ending = endingPermits(loaded);
     metrics.policyInfo.clear();
     metrics.policyInfo.of({ hash: loaded.hash }).set(1);
     return loaded;
@@ -73,6 +76,27 @@ function measureObserved(
   observeEntries.of({}).set(open.length);
   observeUntil.clear();
   for (const { id, untilMs } of open) observeUntil.of({ entry: id }).set(untilMs / 1_000);
+}
+
+/** A permit with its end, in milliseconds since the Unix epoch. */
+interface EndingPermit {
+  readonly id: string;
+  readonly untilMs: number;
+}
+
+/** The enforced permits of a set that have an end, the first to end first. */
+const endingPermits = ({ policies }: PolicySet): readonly EndingPermit[] =>
+  policies
+    .flatMap(({ id, shadow, untilMs }) => (shadow || untilMs === undefined ? [] : [{ id, untilMs }]))
+    .toSorted((one, other) => one.untilMs - other.untilMs);
+
+/** Most permits whose end is shown: each is a series. */
+const MAX_ENDING = 100;
+
+function measurePermits({ permitUntil }: Metrics, ending: readonly EndingPermit[], nowMs: number): void {
+  permitUntil.clear();
+  const open = ending.filter(({ untilMs }) => nowMs < untilMs).slice(0, MAX_ENDING);
+  for (const { id, untilMs } of open) permitUntil.of({ policy: id }).set(untilMs / 1_000);
 }
 
 /** Counts outcomes of calls and findings. */

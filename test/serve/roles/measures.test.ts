@@ -11,9 +11,15 @@ const counting = () => {
   return { at: { metrics, ports: { monotonicMs: () => clock.nowMs, nowMs: () => clock.nowMs } }, clock, lines };
 };
 
-const setOf = (hash: string, slices: number, untilMs: Readonly<Record<string, number>> = {}) =>
+const setOf = (
+  hash: string,
+  slices: number,
+  untilMs: Readonly<Record<string, number>> = {},
+  policies: readonly Partial<PolicySet['policies'][number]>[] = [],
+) =>
   ({
     hash,
+    policies,
     observed: Object.entries(untilMs).map(([id, until]) => ({ id, untilMs: until })),
     sizes: () => ({ slices, parsed: { slices: 2, policies: 5 }, cached: { allows: 7, denials: 1 } }),
   }) as unknown as PolicySet;
@@ -78,5 +84,21 @@ describe('countedLoad', () => {
     await load();
     expect(lines()).toContain('remit_observe_entries 0');
     expect(lines().join('\n')).not.toContain('entry="legacy"');
+  });
+
+  it('shows when permits end, the first 100, and nothing of one that has ended (issue 43, point 4)', async () => {
+    const { at, clock, lines } = counting();
+    const shown = () => lines().filter((line) => line.startsWith('remit_policy_permit_until_timestamp_seconds{'));
+    const many = Array.from({ length: 150 }, (_, n) => ({ id: `p${n}`, shadow: false, untilMs: 200_000 - n * 1_000 }));
+    const others = [
+      { id: 'always', shadow: false },
+      { id: 'tried', shadow: true, untilMs: 5_000 },
+    ];
+    const load = countedLoad(() => Promise.resolve(setOf('sha-256:one', 1, {}, [...others, ...many])), at);
+    await load();
+    expect(shown()).toHaveLength(100);
+    expect(shown()).toContain('remit_policy_permit_until_timestamp_seconds{policy="p149"} 51');
+    clock.nowMs = 199_000;
+    expect(shown()).toEqual(['remit_policy_permit_until_timestamp_seconds{policy="p0"} 200']);
   });
 });

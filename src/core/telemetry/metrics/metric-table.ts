@@ -43,6 +43,11 @@ export const metricTable = {
     'End of an entry whose calls are only observed, by its id, in Unix time: from then on they are enforced; no sample of an entry that has ended',
     { entry: null },
   ),
+  permitUntil: gauge(
+    'remit_policy_permit_until_timestamp_seconds',
+    'End of a permit with `@until`, by its id, in Unix time: from then on it counts as absent; the 100 that end first, no sample of one that has ended',
+    { policy: null },
+  ),
   observedFaults: counter(
     'remit_observed_faults_total',
     'Calls that passed because they are only observed, and that Remit could not decide or record, by the reason',

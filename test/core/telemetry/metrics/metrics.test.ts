@@ -40,6 +40,8 @@ describe('metricTable', () => {
       'node',
       'endpoint',
       'status',
+      // Ids of permits of the operator, at most 100.
+      'policy',
     ]);
     expect(open.map(([name]) => name).filter((name) => !bounded.has(name))).toEqual([]);
   });
