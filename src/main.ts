@@ -94,7 +94,7 @@ let ended: Promise<string> | null = null;
 
 /**
  * The first SIGINT or SIGTERM, for a command that shuts down by itself. INVARIANT: nothing listens before a command asks, nor
- * after the first signal, so that a signal ends every other command at once, and a second signal ends one that hangs.
+ * after the first signal, so that a signal ends every other command at once, and a second signal ends a command that hangs.
  */
 const endedBySignal = (): Promise<string> => (ended ??= new Promise<string>((resolve) => void onNextEnd(resolve)));
 

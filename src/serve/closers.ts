@@ -20,7 +20,7 @@ export class Closers {
     this.#open.push(closer);
   }
 
-  /** Closes each part once, last opened first. If one throws, the others are still closed. Never rejects. */
+  /** Closes each part once, last opened first. If a part throws, the others are still closed. Never rejects. */
   async close(): Promise<void> {
     for (let closer = this.#open.pop(); closer !== undefined; closer = this.#open.pop()) {
       try {
@@ -33,7 +33,7 @@ export class Closers {
 }
 
 /**
- * Starts parts one after the other. If one has a problem or throws, everything opened before is closed in reverse order. A thrown error
+ * Starts parts one after the other. If a part has a problem or throws, everything opened before is closed in reverse order. A thrown error
  * becomes a problem.
  *
  * @returns the result of `start`, with a function that closes all of it

@@ -29,7 +29,7 @@ export interface RemitOptions {
   readonly rehearse?: () => Promise<StartRehearsal>;
   /** Whether nothing may be left elsewhere: a sidecar then sends no records to its authority. Default false. */
   readonly isRehearsal?: boolean;
-  /** Why this process gets no SVID, if that is certain: it then asks for none. Default: it asks for the configured one. */
+  /** Why this process gets no SVID, if that is certain: it then asks for none. Default: it asks for the configured SVID. */
   readonly noSvid?: string | null;
   /** Called once when the state file fails. Everything is denied from then on, and the process must exit. */
   readonly onFatal: (detail: string) => void;

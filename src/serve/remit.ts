@@ -56,7 +56,7 @@ export interface Remit {
   close(): Promise<void>;
 }
 
-/** Starts every role that the configuration names, or none: if one cannot start, everything opened before is closed. */
+/** Starts every role that the configuration names, or none: if a role cannot start, everything opened before is closed. */
 export const startRemit = (config: Config, options: RemitOptions): Promise<Remit | StartProblem> =>
   startedOrClosed(options.log, async (closers) => {
     const { ports, log, stop = null } = options;

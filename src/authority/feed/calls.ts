@@ -166,7 +166,7 @@ export class SidecarCalls {
     const isLoan = use.ahead !== undefined;
     const budgets = budgetedSpends(taskSpendsOf(use.spends), held.task.detailsJson, { isLoan });
     if (budgets === null) return unsettled('exhausted', 'the task has no such budget');
-    // The agent is the authority's, so that no sidecar has another one stopped.
+    // The agent is the authority's, so that no sidecar has another agent stopped.
     const spends = [...budgets, ...limitSpendsOf(use.spends)];
     const settlement: Settlement = await this.#engine.settling.settle({
       ...use,

@@ -4,7 +4,7 @@ import type { TaskCard } from '../state/postgres/rows/cards.ts';
 import type { PostgresState } from '../state/postgres/postgres-state.ts';
 import type { AuthorityEngine } from './engine.ts';
 
-/** A PostgreSQL as the database of an authority, which may be one of several. */
+/** A PostgreSQL as the database of an authority, or of several. */
 export function postgresEngine({
   authority,
   feed,

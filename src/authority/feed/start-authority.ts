@@ -223,7 +223,7 @@ function fleetEnforcement(
   });
 }
 
-/** The proofs used at all sidecars of this authority. Authorities of a database keep none: another one would not know them. */
+/** The proofs used at all sidecars of this authority. Authorities of a database keep none: another authority would not know them. */
 const proofUses = ({ ports, reports }: AuthorityParts, limits: PeerLimits): ProofUses =>
   new ProofUses({
     pastSeconds: defaultProofRules.pastSeconds,
@@ -231,7 +231,7 @@ const proofUses = ({ ports, reports }: AuthorityParts, limits: PeerLimits): Proo
     admits: ({ peer }, count) => limits.of(peer).proofs.take(count),
   });
 
-/** Listens at each address. With a problem at one, the others are still to be closed. */
+/** Listens at each address. With a problem at an address, the others are still to be closed. */
 async function listenAt(
   { listen, sidecars, svid, socket = OWN_USER, records, ports, after }: AuthorityParts,
   serving: Pick<AuthorityServerOptions, 'followers' | 'calls' | 'bundles' | 'proofs'>,

@@ -26,7 +26,7 @@ export interface RecordedAs {
   readonly trace: string;
 }
 
-/** The response for a refusal, with the ids of its record if there is one. @see RFC 6749 section 5.2 */
+/** The response for a refusal, with the ids of its record if it has a record. @see RFC 6749 section 5.2 */
 export const errorReply = (
   refusal: OAuthError,
   { headers = {}, recorded }: { readonly headers?: Reply['headers']; readonly recorded?: RecordedAs } = {},

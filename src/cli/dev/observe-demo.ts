@@ -14,7 +14,7 @@ import { cacheFolderOf } from './domain.ts';
 /**
  * `remit demo --observe`: plays how Remit is brought in, in a temporary folder that is removed afterwards.
  *
- * @returns 0 if every step was as it should be, 1 if one was not or a signal interrupted it, 2 if it could not be started
+ * @returns 0 if every step was as it should be, 1 if a step was not or a signal interrupted it, 2 if it could not be started
  */
 export async function playObserved(io: CommandIo): Promise<number> {
   const envoy = await findEnvoy({

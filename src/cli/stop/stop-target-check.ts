@@ -31,7 +31,7 @@ export async function targetProblem(target: Target, folder: string | null): Prom
 /** Most tasks that are looked at, the newest. */
 const LOOKED_AT = 1_000;
 
-/** A warning if none of the newest tasks is one that a stop of an agent or a user is about: it may be mistyped. `null` otherwise. */
+/** A warning if a stop of an agent or a user concerns none of the newest tasks: it may be mistyped. `null` otherwise. */
 export async function unseenWarning(target: Target, state: Pick<OpenedState, 'tasks'>): Promise<string | null> {
   if (target.kind !== 'agent' && target.kind !== 'user') return null;
   const tasks = await state.tasks({ limit: LOOKED_AT });

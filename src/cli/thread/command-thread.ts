@@ -5,7 +5,7 @@ import type { ThreadInput, ThreadIo, ThreadMessage } from './thread-commands.ts'
 
 /**
  * V8 lets the young generation of a process that makes much garbage grow to 64 MiB and more; its size is set at the start of a process
- * or of a thread. Measured with 1,000,000 records: a smaller one takes no longer.
+ * or of a thread. Measured with 1,000,000 records: a smaller thread takes no longer.
  */
 const LIMITS = { maxYoungGenerationSizeMb: 12 };
 

@@ -48,7 +48,7 @@ const PLAIN_RPC_NAME = /^[\p{L}_$][\p{L}\p{N}_$.:/-]{0,127}$/u;
 
 const A2A_HEADER = 'a2a-version';
 const MCP_HEADERS = ['mcp-protocol-version', 'mcp-session-id', 'mcp-method'] as const;
-/** Methods of MCP, by the word before their first `/`, of those without one, the word itself. */
+/** Methods of MCP, by the word before their first `/`, of those without `/`, the word itself. */
 const MCP_FAMILIES: ReadonlySet<string> = new Set([
   'completion',
   'initialize',

@@ -9,7 +9,7 @@ export const GUIDE_URL = 'REMIT_GUIDE_URL';
 /**
  * A link to a page of the guide: its URL if `base` is given, else the command that prints the installed page.
  *
- * @param page its path in the guide without `.md`, with the anchor of a section if one is meant, such as `fix/reasons#tokenbinding`
+ * @param page its path in the guide without `.md`, with the anchor of a section, if any, such as `fix/reasons#tokenbinding`
  * @param base the value of `REMIT_GUIDE_URL`, or `undefined`
  */
 export function guideLink(page: string, base: string | undefined): string {

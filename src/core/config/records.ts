@@ -17,7 +17,7 @@ export type RecordsPlace =
 
 /** The section `records`. */
 export interface RecordsConfig {
-  /** Default `null`: in the database of the state if there is one, else in the folder `records` beside the state file. */
+  /** Default `null`: in the database of the state, if any, else in the folder `records` beside the state file. */
   readonly place: RecordsPlace | null;
   /** Age in days at which records are deleted. Default 400. */
   readonly retainDays: number;

@@ -49,5 +49,5 @@ export const statePlace = (folder: string) =>
     },
   );
 
-/** The path beside which files are, unless they are named: the state file, if there is one. */
+/** The path beside which files are, unless they are named: the state file, if any. */
 export const statePathOf = (state: StatePlace): string => (state.kind === 'sqlite' ? state.path : DEFAULT_PATH);

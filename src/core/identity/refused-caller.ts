@@ -7,7 +7,7 @@ import { xfccFrom } from './xfcc.ts';
 export interface RefusedCaller {
   /** At most 512 characters of printable ASCII; quotes, backslashes and others become `?`; truncated with `…`. */
   readonly id: string;
-  /** Peer IP address of the connection (of the hop, if there is one); `null` if not known. */
+  /** Peer IP address of the connection (of the hop, if any); `null` if not known. */
   readonly address: string | null;
 }
 

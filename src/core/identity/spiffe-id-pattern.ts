@@ -27,7 +27,7 @@ export function coversSpiffeId(pattern: string, id: SpiffeId): boolean {
   if (!pattern.endsWith('/*')) return matchesSpiffeId(pattern, id);
   const depth = pattern.split('/').length;
   const found = id.split('/');
-  // Safe: the beginning of an ID up to a whole segment is one.
+  // Safe: the beginning of an ID up to a whole segment is an ID.
   return found.length >= depth && matchesSpiffeId(pattern, found.slice(0, depth).join('/') as SpiffeId);
 }
 

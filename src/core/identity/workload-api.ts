@@ -37,7 +37,7 @@ const MAX_SILENCE_MS = 86_400_000;
  * Near the end of the SVID, and once it has ended, the wait is a quarter of the remaining life, and 2 s at least: so the process gets a new
  * SVID soon after an absent agent returns. A stream is also reopened when it is silent for three quarters of the SVID's remaining life,
  * because the agent renews at half of it. Meanwhile, and after an invalid message, the last good SVID serves until it expires. When the
- * agent says that this process has no identity (any more), or not the wanted one, the SVID is dropped at once.
+ * agent says that this process has no identity (any more), or not the wanted identity, the SVID is dropped at once.
  *
  * Lifecycle: the constructor opens the stream without waiting; `close` once.
  *

@@ -5,7 +5,7 @@ export interface CheckpointRecord {
   readonly kind: 'checkpoint';
   readonly at: number;
   readonly task: null;
-  /** Number of records with this one: the signed size. */
+  /** Number of records, this record included: the signed size. */
   readonly size: number;
   /** The first record kept; earlier records were pruned. */
   readonly first: number;

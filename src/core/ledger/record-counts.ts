@@ -15,7 +15,7 @@ export interface RecordCount {
   readonly count: number;
 }
 
-/** Most groups; records of further ones are of the kind `other`. */
+/** Most groups; records of further groups are of the kind `other`. */
 const MAX_GROUPS = 1_000;
 const MAX_TEXT = 64;
 

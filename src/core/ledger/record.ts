@@ -85,7 +85,7 @@ export interface UseRecord extends Decided, Traced {
   readonly kind: 'use';
   readonly at: number;
   /**
-   * On a denial that withdrew an allow before it was answered: the id of that allow, whose record precedes this one unless the
+   * On a denial that withdrew an allow before it was answered: the id of that allow, whose record precedes this record unless the
    * queue was full. The call was not allowed. Absent otherwise.
    */
   readonly withdraws?: string;

@@ -57,7 +57,7 @@ interface PendingRecord {
 
 /**
  * Queues records and writes them in group commits. Nothing is dropped silently: a record that cannot be queued is refused, and
- * its caller denies with `ledger.unavailable`. After a failed commit appends are refused until one succeeds; accepted records
+ * its caller denies with `ledger.unavailable`. After a failed commit appends are refused until a commit succeeds; accepted records
  * stay queued and are retried. Lives until `close`, which writes the rest.
  */
 export class LedgerWriter {

@@ -19,7 +19,7 @@ type NowClocks = Pick<Clocks, 'wallMs' | 'floorMs'>;
 /** The kinds of stops whose text is compared as it is. */
 type ExactKind = Exclude<StopKind, 'user'>;
 
-/** Orders by what they name. Of stops of the same thing only the one that lasts longest is kept, since it covers the others. */
+/** Orders by what they name. Of stops of the same thing only the stop that lasts longest is kept, since it covers the others. */
 interface OrderIndex {
   readonly hasStops: boolean;
   readonly exact: Readonly<Record<ExactKind, ReadonlyMap<string, StopOrder>>>;
@@ -63,7 +63,7 @@ export class Orders {
     return this.#index.hasStops;
   }
 
-  /** The same orders, of which it is not known whether there are later ones. */
+  /** The same orders, of which it is not known whether there are later orders. */
   staleBecause(failure: StoreFailure): Orders {
     return this.stale?.detail === failure.detail ? this : new Orders(this.list, this.#index, failure);
   }

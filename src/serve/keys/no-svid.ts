@@ -31,7 +31,7 @@ export class NoSvid implements SvidSource {
 
 const SOCKET = /^unix:(?:\/\/)?(\/.*)$/;
 
-/** Why no SVID can come at the moment: the Workload API is at a Unix socket that does not exist. `null` if one may come. */
+/** Why no SVID can come at the moment: the Workload API is at a Unix socket that does not exist. `null` if an SVID may come. */
 export async function missingWorkloadApi({ svid }: Pick<Config, 'svid'>): Promise<string | null> {
   const [, path] = (svid?.kind === 'workload-api' ? SOCKET.exec(svid.target) : null) ?? [];
   if (path === undefined) return null;

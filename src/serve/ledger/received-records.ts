@@ -116,7 +116,7 @@ export async function openReceivedRecords(
 /** Connections for records: a pool of their own, so that ending a task never waits for records. */
 const MAX_CONNECTIONS = 4;
 
-/** The database that all authorities share, if there is one. */
+/** The database that all authorities share, if any. */
 async function openRecordsDatabase(
   { state, durability }: Pick<Config, 'state' | 'durability'>,
   { guard, closers }: Pick<ReceivingServices, 'guard' | 'closers'>,

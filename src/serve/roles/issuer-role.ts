@@ -91,7 +91,7 @@ export async function startIssuer(
   return serveIssuer(parts, config, { services, svid, first, closers });
 }
 
-/** Serves the issuer, and signals at an address of their own if one is configured. The certificate follows the SVID. */
+/** Serves the issuer, and signals at an address of their own if it is configured. The certificate follows the SVID. */
 async function serveIssuer(
   parts: Parts,
   config: IssuerConfig,

@@ -185,7 +185,7 @@ async function firstLoad(
   });
 }
 
-/** The trial of shadow policies, and of a candidate set if the configuration names one. */
+/** The trial of shadow policies, and of a candidate set if the configuration names it. */
 async function openTrial(
   policies: PolicyInForce,
   { policies: settings, extAuthz: { binding } }: Pick<Config, 'policies' | 'extAuthz'>,

@@ -96,7 +96,7 @@ function settleNow(services: DecidingServices, decided: DecidedUse, { use }: Use
 
 /**
  * Settles a use. If the history of its task changed after the decision, the use is decided again by the new history. A change means that another
- * use of the task was settled, so of uses that are made at the same time one is settled in each round.
+ * use of the task was settled, so each round settles one of the uses that are made at the same time.
  */
 async function settleUse(services: DecidingServices, decided: DecidedUse, toSettle: UseToSettle): Promise<DecidedUse> {
   let current = { decided, toSettle };

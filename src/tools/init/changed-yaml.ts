@@ -9,7 +9,7 @@ export interface YamlChange {
   readonly path: readonly (string | number)[];
   /** The new value; `undefined` removes the key or the element. */
   readonly value: unknown;
-  /** The comment above it, in place of the one that is there; absent: none. */
+  /** The comment above it, in place of the existing comment; absent: none. */
   readonly because?: string;
 }
 
@@ -17,7 +17,7 @@ export interface YamlChange {
  * The YAML file with these changes; all else, with its comments, stays as it is. Throws if a place does not exist and its parent has no room for
  * it, which means that the shipped file and the list of changes differ.
  *
- * @param head the comment at the top in place of the one that is there
+ * @param head the comment at the top in place of the existing comment
  */
 export function changedYaml(text: string, changes: readonly YamlChange[], head: string | null = null): string {
   const documents = parseAllDocuments(text);

@@ -62,7 +62,7 @@ const ENVOY: readonly YamlChange[] = [
  * A shipped configuration of Envoy while all its calls are observed, with a second listener at the next port for agents without a certificate:
  * Envoy's SPIFFE validator lets nobody connect who has none (tried with 1.40).
  *
- * @param head the comment at its top; `null` keeps the one that is there
+ * @param head the comment at its top; `null` keeps the existing comment
  */
 export function observingEnvoyConfig(text: string, head: string | null = null): string {
   const document = parseDocument(changedYaml(text, ENVOY, head));

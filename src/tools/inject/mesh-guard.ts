@@ -96,7 +96,7 @@ export function meshGuard({ portLists }: Fragment): string {
   });
 }
 
-/** Whether a setting `k` of Istio is one that is harmless, or one that is checked by its value. */
+/** Whether a setting `k` of Istio is harmless, or is checked by its value. */
 function knownSettings(portLists: Fragment['portLists']): string {
   const known = [
     ...HARMLESS,

@@ -77,7 +77,7 @@ function withoutFound(
     else if (about.action !== null && isPatient) actions.set(about.action, why);
     else whole.set(about.server, why);
   }
-  // A finding about an entry that the folder has: one that was learnt beside it is the cause, and no line says which.
+  // A finding about an entry that the folder has: an entry that was learnt beside it is the cause, and no line says which.
   if (actions.size === 0 && whole.size === 0 && others !== '')
     for (const { id, known } of servers) if (known !== null) whole.set(id, others);
   const left = servers.filter(({ id }) => !whole.has(id)).map((server) => outOfForce(server, actions));

@@ -43,7 +43,7 @@ export class CallJudge {
 
   /**
    * @param intents what the intent of each agent grants
-   * @param arePlain whether all policies are learnt ones, which read no value of a path
+   * @param arePlain whether all policies are learnt, and so read no value of a path
    */
   constructor(set: PolicySet, intents: ReadonlyMap<string, readonly AuthorizationDetail[]>, arePlain = false) {
     this.#set = set;

@@ -96,7 +96,7 @@ const names = (all: readonly string[]): string =>
     ? all.map(cell).join(' ')
     : `${number(all.length)}, such as ${all.slice(0, MAX_NAMES).map(cell).join(' ')}`;
 
-/** A row for each decision; many about the same agents, of the same risk and for the same reason share one. */
+/** A row for each decision; many about the same agents, of the same risk and for the same reason share a row. */
 function decisionRows(toDecide: readonly OpenDecision[]): readonly (readonly string[])[] {
   const alike = Map.groupBy(toDecide, ({ risk, agents, why }) => JSON.stringify([risk, agents, why]));
   return [...alike.values()].flatMap((all) => (all.length < ALIKE ? all.map((one) => [one]) : [all])).map(decisionRow);

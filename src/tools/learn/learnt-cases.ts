@@ -119,7 +119,7 @@ function attemptOf({ section, calls, entry, name }: LearntAction, { id, host }: 
 
 interface Crossing extends Omit<Suite, 'server'> {
   readonly permits: readonly LearntPermit[];
-  /** Whether there are no policies but the learnt ones, which forbid nothing. */
+  /** Whether there are no policies but the learnt policies, which forbid nothing. */
   readonly isAlone: boolean;
 }
 

@@ -30,7 +30,7 @@ export type RecordSource = (span: Span) => Iterable<PlacedLeaf>;
 
 /** How far a record may lie outside its place by time: a clock may have been set. */
 const SLACK_MS = 24 * 3_600_000;
-/** So many records in a row after the span end the reading. One alone does not: a clock was wrong, or its writer lies. */
+/** So many records in a row after the span end the reading. A single record does not: a clock was wrong, or its writer lies. */
 const LATE_RECORDS = 10_000;
 
 /** The records of a ledger, from the first in the span on, read a few at a time: no statement is left open beside the writer. */

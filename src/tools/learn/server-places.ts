@@ -14,13 +14,13 @@ export interface Place {
   readonly routes: readonly SeenRoute[];
   readonly operations: readonly (readonly [string, SeenCalls])[];
   readonly grpc: readonly (readonly [string, SeenCalls])[];
-  /** The server of the catalog that it belongs to; `null` for a new one. */
+  /** The server of the catalog that it belongs to; `null` for a new server. */
   readonly owner: Server | null;
 }
 
 /**
  * The places of a host. What is at a path of a server of the catalog belongs to that; the rest is a new server. Of each protocol a server has one
- * endpoint, the one that the catalog has or the one with most calls; each further one is a server of its own path.
+ * endpoint, the server that the catalog has or that with most calls; each further endpoint is a server of its own path.
  */
 export function placesOf(host: string, seen: SeenHost, catalog: Catalog | null): readonly Place[] {
   const ownerOf = (path: string): Server | null => ownerIn(catalog, host, path);

@@ -6,7 +6,7 @@ export interface Sightings {
   readonly lastMs: number;
 }
 
-/** Sightings so far and one at an instant. */
+/** Sightings so far and a sighting at an instant. */
 export const seenAgain = (seen: Sightings | undefined, atMs: number): Sightings =>
   seen === undefined
     ? { count: 1, firstMs: atMs, lastMs: atMs }

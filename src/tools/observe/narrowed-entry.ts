@@ -9,7 +9,7 @@ export interface NarrowedEntry {
   readonly id: string;
   readonly key: 'agents' | 'servers';
   readonly names: readonly string[];
-  /** Patterns that gave way to the names that were seen, since a pattern cannot leave one out. */
+  /** Patterns that were replaced by the names that were seen, since a pattern cannot leave a name out. */
   readonly replaced: readonly string[];
 }
 
@@ -39,7 +39,7 @@ export function withoutAgent(
   return { id, key: 'agents', replaced, names: narrowed(agents, covering, others) };
 }
 
-/** Whether the server of an entry is one, or a pattern of its host. */
+/** Whether an entry names a server, or is a pattern of its host. */
 const isOfServer = (named: string, server: string): boolean =>
   named.startsWith('*.') ? server.endsWith(named.slice(1)) : named === server;
 

@@ -21,7 +21,7 @@ export interface WouldBeDenials {
   readonly decided: number;
   /** Those of the last time that are not decided. */
   readonly recent: number;
-  /** The last ones, newest first; of those that are not decided, if there are any. */
+  /** The last calls, newest first; of those that are not decided, if there are any. */
   readonly examples: readonly DeniedExample[];
 }
 

@@ -11,7 +11,7 @@ export interface ReadinessRule {
   readonly days: number;
   /** How long it must have done nothing new. */
   readonly quietMs: number;
-  /** How long no call of it must have been one that would be denied, unless that is decided. */
+  /** How long none of its calls may have been a would-be denial, unless that is decided. */
   readonly cleanMs: number;
   readonly nowMs: number;
 }

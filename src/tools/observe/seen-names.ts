@@ -7,7 +7,7 @@ import type { ReadRecord } from '../learn/record-window.ts';
 /** Most agents, and most servers. An entry can name 64. */
 const MAX_NAMES = 5_000;
 
-/** The agents and servers of observed calls, by name. Bounded: of further ones nothing is known, and `isCut` is set. */
+/** The agents and servers of observed calls, by name. Bounded: of further names nothing is known, and `isCut` is set. */
 export class SeenNames {
   readonly agents = new Set<SpiffeId>();
   /** Ids of servers of the catalog, and hosts that it lacks. */

@@ -12,7 +12,7 @@ export function unifiedDiff(name: string, before: string, after: string): string
   return [`--- a/${name}`, `+++ b/${name}`, ...hunksOf(lines).flatMap((hunk) => hunkLines(lines, hunk))].join('\n');
 }
 
-/** With a line end in each but possibly the last, so that a missing one at the end is a difference. */
+/** With a line end in each but possibly the last, so that a missing line end is a difference. */
 const linesOf = (text: string): readonly string[] => {
   const lines = text.split('\n');
   const last = lines.pop() ?? '';

@@ -70,7 +70,7 @@ async function take(
   return { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
 }
 
-/** The stops that a signal makes; none if its effect is another one. */
+/** The stops that a signal makes; none if it has another effect. */
 async function stopsOf(
   signal: SecurityEvent,
   applied: Applied,

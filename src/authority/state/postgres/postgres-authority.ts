@@ -226,7 +226,7 @@ async function giveBack(lane: WriteLane, use: UnsentUse): Promise<boolean | Stor
 
 const isStorableValue = (value: unknown): boolean => typeof value !== 'string' || isStorable(value);
 
-/** The rows of a task, of the tasks that end with it, and of what stops new ones. */
+/** The rows of a task, of the tasks that end with it, and of what stops new tasks. */
 const ofFamily = (key: TaskKey): NeededRows => ({ tasks: [key], families: [key], stopping: [key] });
 
 const ofNew = (token: IssuedToken, records: readonly EncodedRecord[], ...more: readonly string[]): NeededRows => ({

@@ -38,7 +38,7 @@ const DECIDING: readonly (readonly [place: readonly string[], names: readonly st
   [['configuration'], ['taskPushNotificationConfig', 'pushNotificationConfig']],
 ];
 
-/** `request.not-canonical` for a member that is spelt like a deciding one; `null` if there is none. */
+/** `request.not-canonical` for a member that is spelt like a deciding member; `null` if there is none. */
 export function twoSpellings({ params }: Pick<Sent, 'params'>): Deny | null {
   for (const [place, names] of DECIDING) {
     const taken = lookalike(membersAt(params, place)?.keys() ?? [], names);

@@ -21,7 +21,7 @@ export interface GrpcEntry extends MessageEntry {
   readonly input: MessageType | null;
 }
 
-/** What all methods of a server share, and the descriptor set if there is one. */
+/** What all methods of a server share, and the descriptor set, if any. */
 interface Rules {
   readonly defaults: Defaults;
   readonly set: DescriptorSet | null;

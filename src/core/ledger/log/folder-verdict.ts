@@ -109,7 +109,7 @@ function accessProblem(folder: string): Problem | null {
     accessSync(folder, constants.R_OK | constants.X_OK);
     for (const { path } of segmentsIn(folder)) {
       accessSync(path, constants.R_OK);
-      // SQLite needs the shared-memory file of a WAL, or creates one.
+      // SQLite needs the shared-memory file of a WAL, or creates it.
       if (existsSync(`${path}-wal`) && !existsSync(`${path}-shm`)) accessSync(folder, constants.W_OK);
     }
     return null;

@@ -80,7 +80,7 @@ export function discardBefore(folder: string, first: number): string | null {
 export const sizeOf = (folder: string, but: string): number =>
   segmentsIn(folder).reduce((sum, { path }) => (path === but ? sum : sum + bytesOf(path)), 0);
 
-/** Disk space of a segment. Holes in a file do not count, since anyone could create one as large as the retention. */
+/** Disk space of a segment. Holes in a file do not count, since anyone could create a file as large as the retention. */
 const bytesOf = (path: string): number =>
   filesOf(path).reduce((sum, file) => {
     const stats = statSync(file, { throwIfNoEntry: false });

@@ -131,7 +131,7 @@ function afterList(bytes: Uint8Array, at: number, depthLeft: number): number {
   }
 }
 
-/** Whether the string at one index sorts before that at another. Both are plain, so that a quote ends each. */
+/** Whether the string at an index sorts before that at another. Both are plain, so that a quote ends each. */
 function isBefore(bytes: Uint8Array, one: number, other: number): boolean {
   for (let index = 1; ; index += 1) {
     const [left = 0, right = 0] = [bytes[one + index], bytes[other + index]];

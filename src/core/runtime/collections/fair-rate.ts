@@ -26,7 +26,7 @@ export class FairRate {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Takes one for a party. Returns whether there was one. */
+  /** Takes a place for a party. Returns whether there was a place. */
   take(name: string): boolean {
     const { taken } = this.#partAt(this.#monotonicMs());
     if (!this.#room.take(name)) return false;

@@ -56,7 +56,7 @@ export async function unixSocketProblem(path: string): Promise<string | null> {
   );
 }
 
-/** Why no Unix socket can be at a path, whether one is there or not; `null` if it can. It changes nothing. */
+/** Why no Unix socket can be at a path, whether a file is there or not; `null` if it can. It changes nothing. */
 export async function unixPathProblem(path: string): Promise<string | null> {
   if (!isAbsolute(path)) return `the socket path \`${path}\` must be absolute`;
   if (Buffer.byteLength(path) > MAX_PATH_BYTES)

@@ -48,7 +48,7 @@ export interface StartedWith {
 
 /**
  * The settings for serving that a process was started without, as an operator would write them. A flag that is set to another value counts
- * as given, also in `NODE_OPTIONS`; so do all settings of the allocator if one is set.
+ * as given, also in `NODE_OPTIONS`; so do all settings of the allocator if any is set.
  */
 export function settingsMissing({ execArgv, environment }: StartedWith): readonly string[] {
   const inOptions = (environment['NODE_OPTIONS'] ?? '').split(/\s+/);

@@ -198,7 +198,7 @@ function inWords({ argument, budget, limit: over, nearest }: DenialFacts): strin
 const difference = (limit: number, used: number): number =>
   Number.isInteger(limit) && Number.isInteger(used) ? limit - used : Number((limit - used).toFixed(4));
 
-/** The `error` of the body: the error of the challenge if there is one, else the nearest in RFC 6749. */
+/** The `error` of the body: the error of the challenge, if any, else the nearest in RFC 6749. */
 const errorOf = (reason: Reason): string => {
   if (reason.challenge !== null) return reason.challenge === '' ? 'unauthorized' : reason.challenge;
   if (reason.retryable) return 'temporarily_unavailable';

@@ -82,7 +82,7 @@ export async function configuredAdmin(
   return admin === null ? null : admin.socketPath === null ? admin.url : admin.text;
 }
 
-/** The private socket if there is one, else the address; loopback if it listens on all interfaces. */
+/** The private socket, if any, else the address; loopback if it listens on all interfaces. */
 function adminIn({ admin: { listen, socket } }: Config): AdminAddress | null {
   const own =
     listen.kind === 'tcp' && (listen.host === '0.0.0.0' || listen.host === '::')

@@ -25,6 +25,6 @@ export function withLearntServers(text: string, { servers, catalog }: AcceptedCa
   return isChanged ? document.toString({ lineWidth: 0 }) : null;
 }
 
-/** Whether a host is one that an entry names: `legacy.acme.test`, or below `*.acme.test`. */
+/** Whether an entry names a host: `legacy.acme.test`, or below `*.acme.test`. */
 const isOf = (name: string, host: string): boolean =>
   name === host || (name.startsWith('*.') && host.endsWith(name.slice(1)));

@@ -4,7 +4,7 @@ import type { Room } from '../seen/room.ts';
 const HOUR_MS = 3_600_000;
 const SUM_BYTES = 160;
 
-/** The sums of an amount in pieces of work of one agent: tasks, or hours of calls without one. */
+/** The sums of an amount in pieces of work of one agent: tasks, or hours of calls without a task. */
 export class SeenSums {
   /** Calls that had the amount. */
   values = 0;

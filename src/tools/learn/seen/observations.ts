@@ -59,7 +59,7 @@ export class Observations {
     this.left.set(why, (this.left.get(why) ?? 0) + count);
   }
 
-  /** The agent of a call, new or known; `null` if there is no room for a new one. */
+  /** The agent of a call, new or known; `null` if there is no room for a new agent. */
   #agentOf({ agent }: LearntCall): SeenAgent | null {
     const known = this.agents.get(agent);
     if (known !== undefined) return known;

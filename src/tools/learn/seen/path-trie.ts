@@ -62,7 +62,7 @@ export class PathTrie {
   }
 }
 
-/** Of two kinds of values at one place the one of more agents comes first: the catalog refuses the second if they overlap. */
+/** Of two kinds of values at the same place that of more agents comes first: the catalog refuses the second if they overlap. */
 const byTemplate = (one: SeenRoute, other: SeenRoute): number => {
   const [a, b] = [typeless(one.template), typeless(other.template)];
   if (a !== b) return a < b ? -1 : 1;

@@ -34,7 +34,7 @@ export const areSlugs = (words: readonly string[]): boolean =>
 /** Whether a word can be a further value of a parameter whose kind is `slug`. */
 export const isSlug = (word: string): boolean => SLUG.test(word);
 
-/** Lengths of the values of a parameter, and whether one has `_`. */
+/** Lengths of the values of a parameter, and whether any of them has `_`. */
 export interface ParameterValues {
   readonly least: number;
   readonly most: number;

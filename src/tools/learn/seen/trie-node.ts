@@ -16,7 +16,7 @@ export interface Parameter {
   values: ParameterValues;
   /** Agents whose words are its values, if it was made of words. A word of another agent is text, whatever they call. */
   readonly agents: Set<string>;
-  /** Whether it was made of so few words that a person decides whether it is one. */
+  /** Whether it was made of so few words that a person decides whether it is a parameter. */
   isGuess: boolean;
 }
 

@@ -293,7 +293,7 @@ export class RowSet implements StateRows {
   readonly setLimitUsed = (counter: LimitCounter, used: number): void => this.limits.setUsed(counter, used);
   readonly hasLimitValue = (counter: LimitCounter, digest: string): boolean => this.limits.has(counter, digest);
   readonly addLimitValue = (counter: LimitCounter, digest: string): void => this.limits.add(counter, digest);
-  /** A task that a write of the same transaction ended still counts: a new one comes too early by that. */
+  /** A task that a write of the same transaction ended still counts: a new task comes too early by that. */
   readonly openTasks: StateRows['openTasks'] = (of) => this.limits.open(of);
   readonly restoredAtMs = (): number | null => this.limits.restoredAtMs;
 

@@ -24,7 +24,7 @@ export const tokenFrom = (row: Row): TokenOfTask => ({
 /** A row of orders that cannot be read: an operator gave an order, and it is not known which. */
 export class UnreadableOrderRow extends Error {}
 
-/** The order in a row of `orders`. Throws if it is not one. */
+/** The order in a row of `orders`. Throws if it is not an order. */
 export function orderFromRow(row: Row): Order {
   const order = storedOrder(String(row['body']));
   if (isProblem(order)) throw new UnreadableOrderRow(`an order in the database cannot be read: ${order.problem}`);

@@ -5,7 +5,7 @@ import { isProblem } from '../../../../core/runtime/problem.ts';
 import { ORDERS_ROOT } from '../../../../core/state/feed.ts';
 import type { Connection } from '../connection.ts';
 
-/** All orders. Throws if a row is not an order: an operator gave one, and it is not known which. */
+/** All orders. Throws if a row is not an order: an operator gave an order, and it is not known which. */
 export const ordersIn = (connection: Connection): readonly Order[] =>
   connection
     .statement('SELECT body FROM orders ORDER BY id')

@@ -8,7 +8,7 @@ import type { WireField } from '../../../protobuf/fields.ts';
 const MAX_DEPTH = 64;
 
 /**
- * Finds what decoders read differently in a message or a nested one; returns it as a clause, or `null`. Refuses what `eachField`
+ * Finds what decoders read differently in a message or a nested message; returns it as a clause, or `null`. Refuses what `eachField`
  * refuses, a known field with another wire type, a repeated singular field, groups, and more than 64 levels. Unknown fields are
  * skipped by their length. Linear time; never throws.
  */
