@@ -70,6 +70,7 @@ export class Fleet {
    * @param options.database URL of a PostgreSQL; default a state file
    * @param options.issuer more settings of the issuer of each authority
    * @param options.envoyConfig changes the shipped configuration of each Envoy
+   * @param options.limits the text of `limits.yaml`; default none
    * @param options.checkSocket where each Envoy asks; default the socket of its sidecar
    */
   static async start(
@@ -80,17 +81,20 @@ export class Fleet {
       issuer = {},
       envoyConfig = (text) => text,
       checkSocket = (socket) => socket,
+      limits = null,
     }: {
       readonly database?: string | null;
       readonly issuer?: Readonly<Record<string, unknown>>;
       readonly envoyConfig?: (text: string) => string;
       readonly checkSocket?: (socket: string) => string;
+      readonly limits?: string | null;
     } = {},
   ): Promise<Fleet> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await cp(examples, join(folder, 'policies'), { recursive: true });
     // It reads the history in every use, so that every use would be settled.
     await rm(join(folder, 'policies', 'policies', 'history.cedar'));
+    if (limits !== null) await writeFile(join(folder, 'policies', 'limits.yaml'), limits);
     const policies = await BundlePublisher.create(folder);
     await policies.publish(1);
     const acme = await createAuthority('acme.test', systemPorts);

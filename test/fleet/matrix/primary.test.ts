@@ -9,7 +9,7 @@ import { describeWith, postgresPart } from '../../parts.ts';
 import { startCluster, type NodeName, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../../src/dev/postgres/failover.ts';
 import { until } from '../../until.ts';
-import { keyOf, lostEnds, migrate, openReplica, startEnders, startRace } from './replicas.ts';
+import { keyOf, lostEnds, migrate, openReplica, startEnders, startLimitRace, startRace } from './replicas.ts';
 import { failovers, seen, titleOf, type RowName } from './rows.ts';
 
 // Each failover takes seconds, and the table asks for 50.
@@ -79,19 +79,29 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
     expect(lost).toEqual([]);
   };
 
-  // The same failovers show both.
-  it(`${titleOf('D-01')}; ${titleOf('D-15')}`, async () => {
+  // The same failovers show all three.
+  it(`${titleOf('D-01')}; ${titleOf('D-15')}; ${titleOf('D-26')}`, async () => {
+    const limited = { allowed: 0, over: 0, uncounted: 0 };
     let allowed = 0;
     let over = 0;
     let uncounted = 0;
     await lose('D-01', failovers(), async (old, round) => {
       const budget = await newBudget(BUDGET + round);
       const race = startRace(replicas, { ...budget, limit: LIMIT });
-      await until(() => race.allowed() > LIMIT / 4, { what: 'the first quarter of the budget is used' });
+      const limit = `race-${round}`;
+      const limitRace = startLimitRace(replicas, limit, LIMIT);
+      await until(() => Math.min(race.allowed(), limitRace.allowed()) > LIMIT / 4, {
+        what: 'the first quarter is used',
+      });
       await cluster.nodes[old].kill();
       return async () => {
         await until(async () => (await spentOf(budget.key.id)) === LIMIT, { what: 'the budget is used up' });
-        await race.stop();
+        await until(async () => (await limitUsed(limit)) === LIMIT, { what: 'the limit is used up' });
+        await Promise.all([race.stop(), limitRace.stop()]);
+        const used = await limitUsed(limit);
+        limited.allowed += limitRace.allowed();
+        limited.over += Math.max(0, limitRace.allowed() - LIMIT, used - LIMIT);
+        limited.uncounted += Math.max(0, limitRace.allowed() - used);
         const spent = await spentOf(budget.key.id);
         allowed += race.allowed();
         over += Math.max(0, race.allowed() - LIMIT, spent - LIMIT);
@@ -99,7 +109,9 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
       };
     });
     seen('D-15', { failovers: failovers(), 'uses allowed': allowed, 'uses over the budget': over });
+    seen('D-26', { failovers: failovers(), 'uses allowed': limited.allowed, 'uses over the limit': limited.over });
     expect({ over, uncounted }).toEqual({ over: 0, uncounted: 0 });
+    expect(limited).toMatchObject({ over: 0, uncounted: 0 });
   });
 
   it(titleOf('D-02'), () =>
@@ -222,6 +234,10 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
     const { jtiDigest } = tokenNumber(n);
     expect(await replicas[0]?.authority.insertTask(taskNumber(n), tokenNumber(n), [])).toBeNull();
     return { key: keyOf(n), jtiDigest };
+  };
+  const limitUsed = async (limit: string): Promise<number> => {
+    const [row] = await cluster.sql('SELECT sum(used) AS used FROM remit.limit_counts WHERE limit_id = $1', [limit]);
+    return Number(row?.['used'] ?? 0);
   };
   const spentOf = async (task: string): Promise<number> => {
     const [row] = await cluster.sql('SELECT sum(spent) AS spent FROM remit.budgets WHERE task = $1', [task]);

@@ -1,3 +1,4 @@
+import type { SettledUse } from '../../../src/core/state/settling.ts';
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
@@ -121,19 +122,28 @@ export interface Budget {
   readonly limit: number;
 }
 
+/** Starts a race for a budget. */
+export const startRace = (replicas: readonly PostgresState[], { key, jtiDigest, limit }: Budget): Race =>
+  racing(replicas, { key, jtiDigest, spends: [{ kind: 'calls', limit, count: 1 }] });
+
+/** Starts a race for a limit over all tasks, of callers without a task. */
+export const startLimitRace = (replicas: readonly PostgresState[], limit: string, max: number): Race =>
+  racing(replicas, {
+    key: null,
+    jtiDigest: '',
+    spends: [
+      { kind: 'limit', limit, measure: 'calls', who: '[]', windowMs: 86_400_000, amount: 1, max, effect: 'deny' },
+    ],
+  });
+
 /** Starts five callers on each replica. As sidecars do, each sends a use without an answer once more, to another replica. */
-export function startRace(replicas: readonly PostgresState[], { key, jtiDigest, limit }: Budget): Race {
+function racing(replicas: readonly PostgresState[], taking: Omit<SettledUse, 'decisionId'>): Race {
   let allowed = 0;
   const stopping = new AbortController();
-  const racing = replicas.flatMap((replica, at) =>
+  const callers = replicas.flatMap((replica, at) =>
     Array.from({ length: 5 }, async () => {
       while (!stopping.signal.aborted) {
-        const use = {
-          decisionId: crypto.randomUUID(),
-          key,
-          jtiDigest,
-          spends: [{ kind: 'calls', limit, count: 1 }] as const,
-        };
+        const use = { ...taking, decisionId: crypto.randomUUID() };
         const first = await replica.settling.settle(use);
         const other = replicas[(at + 1) % replicas.length];
         const settled = isStoreFailure(first) ? await other?.settling.settle(use) : first;
@@ -146,7 +156,7 @@ export function startRace(replicas: readonly PostgresState[], { key, jtiDigest, 
     allowed: () => allowed,
     stop: async () => {
       stopping.abort();
-      await Promise.all(racing);
+      await Promise.all(callers);
     },
   };
 }

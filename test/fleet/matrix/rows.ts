@@ -51,6 +51,10 @@ export const rows = {
   },
   'D-24': { fault: 'the clock of an authority is ahead', bound: 'no settled use is forgotten before its time' },
   'D-25': { fault: 'a transaction is held open in the database', bound: 'it is reported' },
+  'D-26': {
+    fault: 'callers at several authorities race on one limit over all tasks through failovers',
+    bound: 'the limit is never over',
+  },
   'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
   'S-02': {
     fault: 'the primary is stopped',
