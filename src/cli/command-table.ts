@@ -70,11 +70,16 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./stop/stop.ts')).stopCommand,
   },
   {
-    // Before any command that is called by its first word alone.
+    // Before `limits`, which is called by its first word alone.
     name: 'limits try',
     summary: 'say what limits over all tasks would have denied, on recorded uses',
     load: async () => (await import('./limits/limits-try.ts')).limitsTryCommand,
     isBesideServer: true,
+  },
+  {
+    name: 'limits',
+    summary: 'show what is used of limits over all tasks',
+    load: async () => (await import('./limits/limits.ts')).limitsCommand,
   },
   {
     name: 'key',

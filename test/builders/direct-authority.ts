@@ -33,6 +33,7 @@ export function directAuthority(store: Store): StateAccess {
     restoredAtMs: async () => store.restoredAtMs(),
     stopOf: async (query) => store.stopOf(query),
     limitUses: async (filter) => store.limitUses(filter),
+    limitPeaks: async () => store.limitPeaks(),
     ordersInForce: async () => store.ordersInForce(),
     putOrder: async (...input) => store.putOrder(...input),
     liftOrder: async (...input) => store.liftOrder(...input),

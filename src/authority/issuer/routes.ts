@@ -3,6 +3,7 @@ import { answerIntentCheck } from './tasks/check-intent.ts';
 import { answerContext } from './tasks/context.ts';
 import { answerIntrospection } from './revoke/introspect.ts';
 import { answerEmergencies, answerEmergency, answerEmergencyEnd } from './emergencies/emergencies-api.ts';
+import { answerLimits } from './limits/limits-api.ts';
 import { answerTokenRequest } from './token/issue.ts';
 import { answerAuthorization, answerJwks, answerMetadata, answerTransactionJwks } from './metadata.ts';
 import { oauthError } from './oauth-error.ts';
@@ -49,6 +50,7 @@ const routes: readonly Route[] = [
   { path: '/stops', method: 'GET', endpoint: answerStops },
   { path: '/stops', method: 'POST', endpoint: answerStop, kind: 'withdrawal' },
   { path: '/stops/{order}', method: 'DELETE', endpoint: answerLift, kind: 'withdrawal' },
+  { path: '/limits', method: 'GET', endpoint: answerLimits },
   { path: '/emergencies', method: 'GET', endpoint: answerEmergencies },
   { path: '/emergencies', method: 'POST', endpoint: answerEmergency, kind: 'withdrawal' },
   { path: '/emergencies/{order}/end', method: 'POST', endpoint: answerEmergencyEnd, kind: 'withdrawal' },

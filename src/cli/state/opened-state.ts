@@ -19,6 +19,7 @@ export interface OpenedState {
   readonly tasks: Waited<StoreReader['tasks']>;
   readonly staticSecrets: Waited<StoreReader['staticSecrets']>;
   readonly ordersInForce: Authority['ordersInForce'];
+  readonly limitUses: Authority['limitUses'];
   /** The records of a task that wait for a ledger, and the id of the state by which ledgers say what they have taken. */
   readonly waitingOf: (
     taskId: string,
@@ -75,6 +76,7 @@ const readsOf = (store: StoreReader): OpenedState => ({
   tasks: async (filter) => store.tasks(filter),
   staticSecrets: async (limit) => store.staticSecrets(limit),
   ordersInForce: async () => store.ordersInForce(),
+  limitUses: async (filter) => store.limitUses(filter),
   waitingOf: async () => store,
 });
 
@@ -104,6 +106,7 @@ const withDatabase = <T>(
         return isStoreFailure(waiting) ? waiting : { fileId: () => head.epoch, recordsOf: () => waiting };
       },
       ordersInForce: () => authority.ordersInForce(),
+      limitUses: (filter) => authority.limitUses(filter),
       floorMs: () => authority.floorMs(),
       putOrder: (...args) => authority.putOrder(...args),
       liftOrder: (...args) => authority.liftOrder(...args),

@@ -22,6 +22,7 @@ export interface Authority extends Promised<
     | 'restoredAtMs'
     | 'stopOf'
     | 'limitUses'
+    | 'limitPeaks'
     | 'ordersInForce'
     | 'insertTask'
     | 'insertPart'

@@ -1,4 +1,5 @@
 /** What is used of limits, as it is shown. */
+import { TEN_THOUSANDTHS } from '../action/budget/decimal.ts';
 import type { LimitCounter } from '../limit/limit-spend.ts';
 
 /** How long a window is kept once it is over: a day. */
@@ -18,4 +19,45 @@ export interface LimitUseFilter {
 /** A counter with what is used of it. */
 export interface LimitUse extends LimitCounter {
   readonly used: number;
+  /** What the limit allowed when it was last used. */
+  readonly max: number;
+}
+
+/** How far the fullest counter of a limit is used, by what it counts: 1 is all of it. */
+export interface LimitPeak extends Pick<LimitCounter, 'limit' | 'measure'> {
+  readonly ratio: number;
+}
+
+/** What a counter counts, in words. */
+const COUNTS: Readonly<Record<LimitCounter['measure'], string>> = {
+  calls: 'calls',
+  amount: 'amount',
+  decimal: 'amount',
+  distinct: 'different values',
+  tasks: 'tasks',
+};
+
+/** A counter as the issuer and `--json` show it: `who` by the keys of `per`, amounts in their own unit, instants in RFC 3339. */
+export function limitUseJson({ endsMs, limit, max, measure, startsMs, used, who }: LimitUse) {
+  const unit = measure === 'decimal' ? TEN_THOUSANDTHS : 1;
+  return {
+    limit,
+    counts: COUNTS[measure],
+    who: whoIn(who),
+    max: max / unit,
+    used: used / unit,
+    left: Math.max(0, max - used) / unit,
+    starts: new Date(startsMs).toISOString(),
+    ends: new Date(endsMs).toISOString(),
+  };
+}
+
+/** The values of the keys of a counter. A sidecar sent the text: if it is no list of texts, it is shown as it is. */
+function whoIn(who: string): readonly string[] {
+  try {
+    const values: unknown = JSON.parse(who);
+    return Array.isArray(values) && values.every((value) => typeof value === 'string') ? values : [who];
+  } catch {
+    return [who];
+  }
 }

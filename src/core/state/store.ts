@@ -2,7 +2,7 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Saying } from '../task/context-change.ts';
 import type { Order } from '../order/order.ts';
-import type { LimitUse, LimitUseFilter } from './limit-use.ts';
+import type { LimitPeak, LimitUse, LimitUseFilter } from './limit-use.ts';
 import type { Orders } from '../order/orders.ts';
 import type { OverLimit } from '../limit/limit-spend.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
@@ -177,6 +177,8 @@ export interface StoreReader {
   stopOf(query: StopQuery): Stop | null | StoreFailure;
   /** What is used of limits over all tasks in the windows of now; at most `MAX_LIMIT_USES`, those with the most used first. */
   limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure;
+  /** How far limits are used in the windows of now. */
+  limitPeaks(): readonly LimitPeak[] | StoreFailure;
   /** The orders of operators. A check of a turn sees those that were committed before the turn, as with `useStateOf`. */
   ordersInForce(): Orders | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */

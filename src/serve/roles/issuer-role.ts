@@ -6,6 +6,8 @@ import { isDeny } from '../../core/decision/decision.ts';
 import { tlsMaterialOf } from '../../core/identity/svid.ts';
 import type { Svid, SvidSource } from '../../core/identity/svid.ts';
 import type { OnRefused } from '../../authority/issuer/bounds/limits.ts';
+import { watchLimits } from '../../authority/issuer/limits/watch-limits.ts';
+import { setLimitPeaks } from './measures.ts';
 import { watchEndedOrders } from '../../authority/issuer/orders/ended-orders.ts';
 import { Turns } from '../../authority/issuer/bounds/turns.ts';
 import type { Enforcement } from '../../core/fleet/receipt.ts';
@@ -77,6 +79,7 @@ export async function startIssuer(
   const settings = liveSettings(parts, config);
   const clocks = () => ({ wallMs: parts.ports.nowMs(), floorMs: authority.floorMs() });
   closers.push(watchEndedOrders({ authority, clocks, after }));
+  closers.push(watchLimits({ authority, after, onPeaks: (peaks) => setLimitPeaks(parts, peaks) }));
   const services = {
     ...sharedServices(parts, authority),
     get settings() {

@@ -16,6 +16,8 @@ import type { Orders } from '../../core/order/orders.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { SidecarState } from '../../sidecar/state/sidecar-state.ts';
+import { isDeny } from '../../core/decision/decision.ts';
+import type { LimitPeak } from '../../core/state/limit-use.ts';
 import type { StoreReader } from '../../core/state/store.ts';
 import type { CounterSeries } from '../../core/telemetry/metrics/counter.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
@@ -165,6 +167,17 @@ export function measureRoles(
     if (database !== null) measureDatabase(metrics, database.lastReport());
     measureDisks(metrics, config);
   });
+}
+
+/** Sets how far limits over all tasks are used: those of the policies in force, since a sidecar may send any name. */
+export function setLimitPeaks(
+  { metrics: { limitUsed }, policies }: Pick<Parts, 'metrics' | 'policies'>,
+  peaks: readonly LimitPeak[],
+): void {
+  const set = policies.get();
+  const known = new Set(isDeny(set) ? [] : set.limits.map(({ id }) => id));
+  limitUsed.clear();
+  for (const { limit, measure, ratio } of peaks) if (known.has(limit)) limitUsed.of({ limit, measure }).set(ratio);
 }
 
 function measureStops({ stops }: Metrics, { list }: Orders): void {

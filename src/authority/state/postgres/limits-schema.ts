@@ -20,6 +20,7 @@ CREATE TABLE limit_counts (
   starts_ms bigint NOT NULL,
   ends_ms bigint NOT NULL,
   used bigint NOT NULL CHECK (used >= 0),
+  max bigint NOT NULL CHECK (max >= 0),
   given bigint NOT NULL DEFAULT 0 CHECK (given BETWEEN 0 AND used),
   given_seal text
 ) WITH (fillfactor = 50);

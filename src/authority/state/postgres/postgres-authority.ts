@@ -60,6 +60,7 @@ export function postgresAuthority({ clocks, lane, nowMs, orders, reads }: Postgr
     restoredAtMs: () => reads.restoredAtMs(),
     stopOf: (query) => reads.stopOf(query),
     limitUses: (filter) => reads.limitUses(filter),
+    limitPeaks: () => reads.limitPeaks(),
     ordersInForce: () => orders.inForce(),
     ...issuanceWrites(run),
     ...taskChanges(run),

@@ -165,6 +165,7 @@ export class AuthorityThread implements StateAccess {
       restoredAtMs: () => read(() => reader.restoredAtMs()),
       stopOf: (query) => read(() => reader.stopOf(query)),
       limitUses: (filter) => read(() => reader.limitUses(filter)),
+      limitPeaks: () => read(() => reader.limitPeaks()),
       ordersInForce: () => read(() => reader.ordersInForce()),
       insertTask: (task, token, records, ...decidedBy) =>
         this.#write('insertTask', task, token, records.map(handedOver), ...decidedBy),

@@ -89,6 +89,7 @@ CREATE TABLE limit_counts (
   starts_ms INTEGER NOT NULL,
   ends_ms INTEGER NOT NULL,
   used INTEGER NOT NULL CHECK (used >= 0),
+  max INTEGER NOT NULL CHECK (max >= 0),
   PRIMARY KEY (limit_id, measure, who, starts_ms, ends_ms)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX limit_counts_ended ON limit_counts (ends_ms);

@@ -29,8 +29,8 @@ import type {
   UseState,
   WaitingRecord,
 } from '../../../core/state/store.ts';
-import type { LimitUse, LimitUseFilter } from '../../../core/state/limit-use.ts';
-import { listLimitUses } from './tables/limit-table.ts';
+import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../core/state/limit-use.ts';
+import { listLimitPeaks, listLimitUses } from './tables/limit-table.ts';
 import type { SecretSighting } from '../../../core/state/secret-sighting.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './tables/task-table.ts';
 import { stopAt } from './tables/stop-table.ts';
@@ -168,6 +168,10 @@ export class SqliteReader implements StateReader {
   limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure {
     const { limit = null, who = null } = filter;
     return this.connection.read([limit, who], () => listLimitUses(this.connection, filter));
+  }
+
+  limitPeaks(): readonly LimitPeak[] | StoreFailure {
+    return this.connection.read([], () => listLimitPeaks(this.connection));
   }
 
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {

@@ -12,7 +12,7 @@ import type { StateRows } from './state-rows.ts';
 /** The counters after a use, the values that they have more, and what was lent for each spend. */
 interface LimitTaking {
   readonly lent: readonly number[];
-  readonly used: readonly (readonly [LimitCounter, number])[];
+  readonly used: readonly (readonly [counter: LimitCounter, used: number, max: number])[];
   readonly values: readonly (readonly [LimitCounter, string])[];
 }
 
@@ -34,7 +34,7 @@ export function limitsTaken(
   spends: readonly LimitSpend[],
   ahead?: readonly number[],
 ): LimitTaking | LimitRefusal {
-  const used = new Map<string, readonly [LimitCounter, number]>();
+  const used = new Map<string, readonly [LimitCounter, number, number]>();
   const values = new Map<string, readonly [LimitCounter, string]>();
   if (spends.length === 0) return { used: [], values: [], lent: [] };
   const [nowMs, restoredAtMs] = [rows.nowMs(), rows.restoredAtMs()];
@@ -60,7 +60,7 @@ export function limitsTaken(
     // A value is counted once, whoever uses it: there is nothing to lend.
     const more = value === undefined ? lentOf(Math.max(0, max - before - amount), ahead?.[at] ?? 0) : 0;
     lent[at] = more;
-    used.set(text, [counter, counted + amount + more]);
+    used.set(text, [counter, counted + amount + more, max]);
   }
   return { used: [...used.values()], values: [...values.values()], lent };
 }
@@ -71,7 +71,7 @@ export const isLimitRefusal = (taking: LimitTaking | LimitRefusal): taking is Li
 /** Writes what was taken. Returns whether any row changed. */
 export function writeLimits(rows: StateRows, { used, values }: LimitTaking): boolean {
   const changed = used.filter(([counter, total]) => rows.limitUsed(counter) !== total);
-  for (const [counter, total] of changed) rows.setLimitUsed(counter, total);
+  for (const [counter, total, max] of changed) rows.setLimitUsed(counter, total, max);
   for (const [counter, value] of values) rows.addLimitValue(counter, value);
   return changed.length > 0 || values.length > 0;
 }
@@ -138,7 +138,7 @@ export function giveBackLimits(rows: StateRows, use: UnsentUse, left?: readonly 
     for (const spend of of) {
       const counter = counterAt(spend, nowMs);
       const back = left === undefined ? spend.amount : Math.min(spend.amount, left[limits.indexOf(spend)] ?? 0);
-      rows.setLimitUsed(counter, Math.max(0, rows.limitUsed(counter) - back));
+      rows.setLimitUsed(counter, Math.max(0, rows.limitUsed(counter) - back), spend.max);
     }
   }
   return isGiven;

@@ -35,7 +35,8 @@ export interface StateRows {
   setSpent(key: TaskKey, counter: string, spent: number): void;
   /** The value of a counter of a limit; 0 if there is no such counter. */
   limitUsed(counter: LimitCounter): number;
-  setLimitUsed(counter: LimitCounter, used: number): void;
+  /** @param max what the limit allows now, for those who look */
+  setLimitUsed(counter: LimitCounter, used: number, max: number): void;
   /** Whether a counter of different values has a value, by the digest under the key of this state. */
   hasLimitValue(counter: LimitCounter, digest: string): boolean;
   addLimitValue(counter: LimitCounter, digest: string): void;

@@ -175,6 +175,11 @@ export const metricTable = {
   stops: gauge('remit_stops', 'Stops of operators in force, by kind', {
     kind: ['all', 'agent', 'user', 'server', 'action'],
   }),
+  limitUsed: gauge(
+    'remit_limit_used_ratio',
+    'How far the fullest counter of a limit over all tasks is used in its window, by the id of the limit and what it counts: 1 is all of it',
+    { limit: null, measure: ['calls', 'amount', 'decimal', 'distinct', 'tasks'] },
+  ),
   tasks: gauge('remit_tasks', 'Open tasks, by state', { state: ['active', 'suspended'] }),
   endedTasks: gauge('remit_ended_tasks', 'Ended tasks that are kept', {}),
   prunedTasks: counter('remit_pruned_tasks_total', 'Ended tasks deleted from the state file', {}),

@@ -2,6 +2,7 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import type { Limit } from '../../../../src/core/limit/limit.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { must } from '../../../builders/must.ts';
+import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { type Answer, type Bench, startBench } from '../bench.ts';
 
@@ -73,6 +74,34 @@ describe('limits over all tasks, at the issuer', () => {
     const id = String(first.json['txn']);
     expect((await bench.ask(`/tasks/${id}/complete`, { method: 'POST' })).status).toBe(200);
     expect((await bench.token()).status).toBe(200);
+  });
+
+  it('are shown to operators alone', async () => {
+    const operatorId = mustSpiffeId('spiffe://acme.test/ns/ops/sa/operator');
+    bench = await startBench(folder(), {
+      ports: { ...systemPorts, nowMs: () => nowMs },
+      taskLimits: [limit({})],
+      settings: { operators: new Set([operatorId]) },
+    });
+    const operator = await bench.authority.svid('/ns/ops/sa/operator');
+    expect((await bench.ask('/limits', { as: operator })).json).toEqual({ limits: [] });
+    expect((await bench.token()).status).toBe(200);
+    const startsMs = Math.floor(nowMs / MINUTE) * MINUTE;
+    expect((await bench.ask('/limits', { as: operator })).json).toEqual({
+      limits: [
+        {
+          limit: 'a-minute',
+          counts: 'tasks',
+          who: ['spiffe://acme.test/ns/agents/sa/planner'],
+          max: 2,
+          used: 1,
+          left: 1,
+          starts: new Date(startsMs).toISOString(),
+          ends: new Date(startsMs + MINUTE).toISOString(),
+        },
+      ],
+    });
+    expect((await bench.ask('/limits')).status).toBe(403);
   });
 
   it('stop the agent if they say so, and issue nothing to it from then on', async () => {

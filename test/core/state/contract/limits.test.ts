@@ -266,6 +266,26 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
     await close();
   });
 
+  it('says how far the fullest counter of each limit is used, in the windows of now', async () => {
+    const { authority, settling, close } = await opened();
+    expect(await authority.limitPeaks()).toEqual([]);
+    const spends = [spend({ amount: 3, max: 4 }), spend({ measure: 'amount', amount: 1, max: 10 })];
+    expect(await settling.settle(alone('d-1', spends))).toBeNull();
+    expect(await settling.settle(alone('d-2', [spend({ who: '[]', max: 4 })]))).toBeNull();
+    const peaks = must(await authority.limitPeaks()).toSorted((a, b) => a.ratio - b.ratio);
+    expect(peaks).toEqual([
+      { limit: 'payments-a-day', measure: 'amount', ratio: 0.1 },
+      { limit: 'payments-a-day', measure: 'calls', ratio: 0.75 },
+    ]);
+    expect(must(await authority.limitUses({ limit: 'payments-a-day', who: '[]' }))).toMatchObject([
+      { used: 1, max: 4 },
+    ]);
+    expect(await authority.limitUses({ limit: 'other' })).toEqual([]);
+    nowMs = DAY;
+    expect([await authority.limitPeaks(), await authority.limitUses({})]).toEqual([[], []]);
+    await close();
+  });
+
   it('refuses what cannot be counted', async () => {
     const { settling, close } = await opened();
     for (const wrong of [

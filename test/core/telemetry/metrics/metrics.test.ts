@@ -33,6 +33,7 @@ describe('metricTable', () => {
       'action',
       'entry',
       'kind',
+      'limit',
       'hash',
       'issuer',
       'name',

@@ -11,6 +11,8 @@ export interface LimitRow {
   readonly taken: number;
   /** What of it was given back. */
   readonly given: number;
+  /** What the limit allowed when it was last used. */
+  readonly max: number;
 }
 
 /** A value of a counter that counts different ones. */
@@ -42,10 +44,15 @@ export const limitRowFrom = (row: Readonly<Record<string, unknown>>): LimitRow =
   },
   taken: Number(row['used']),
   given: Number(row['given']),
+  max: Number(row['max']),
 });
 
 /** A counter as it is listed. */
-export const limitUseOf = ({ counter, taken, given }: LimitRow): LimitUse => ({ ...counter, used: taken - given });
+export const limitUseOf = ({ counter, taken, given, max }: LimitRow): LimitUse => ({
+  ...counter,
+  used: taken - given,
+  max,
+});
 
 /** The rows of limits in a transaction in memory: as read, and as changed since. */
 export class LimitRows {
@@ -78,12 +85,12 @@ export class LimitRows {
     return row === undefined ? 0 : row.taken - row.given;
   }
 
-  setUsed(counter: LimitCounter, used: number): void {
+  setUsed(counter: LimitCounter, used: number, max: number): void {
     const key = counterKey(counter);
     const { taken, given } = this.#counts.get(key) ?? { taken: 0, given: 0 };
     const more = used - (taken - given);
     const row = more >= 0 ? { taken: taken + more, given } : { taken, given: given - more };
-    this.#undo.set(this.#counts, key, { counter, ...row });
+    this.#undo.set(this.#counts, key, { counter, ...row, max });
     this.#undo.mark(this.#changed.counts, key);
   }
 

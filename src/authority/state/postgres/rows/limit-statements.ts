@@ -84,7 +84,7 @@ export function limitReads(counters: readonly NeededCounter[], open: readonly Op
 }
 
 const SET_COUNTS = `INSERT INTO remit.limit_counts SELECT * FROM json_populate_recordset(NULL::remit.limit_counts, $1::json)
-  ON CONFLICT (counter) DO UPDATE SET used = excluded.used, given = excluded.given, given_seal = excluded.given_seal`;
+  ON CONFLICT (counter) DO UPDATE SET used = excluded.used, max = excluded.max, given = excluded.given, given_seal = excluded.given_seal`;
 const ADD_VALUES =
   'INSERT INTO remit.limit_values SELECT * FROM json_populate_recordset(NULL::remit.limit_values, $1::json)';
 
@@ -101,6 +101,7 @@ export function limitStatements(
     starts_ms: row.counter.startsMs,
     ends_ms: row.counter.endsMs,
     used: row.taken,
+    max: row.max,
     given: row.given,
     given_seal: row.given === 0 ? null : (seal?.ofLimitGiven(row) ?? null),
   }));

@@ -16,8 +16,9 @@ import type {
   WaitingRecord,
 } from '../../../../core/state/store.ts';
 import { sightingFrom, type SecretSighting } from '../../../../core/state/secret-sighting.ts';
+import type { LimitCount } from '../../../../core/limit/limit-spend.ts';
 import { MAX_LIMIT_USES } from '../../../../core/state/limit-use.ts';
-import type { LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
+import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
 import type { Database } from '../database.ts';
 import { cardsOf } from './cards.ts';
 import { limitUseOf } from './limit-rows.ts';
@@ -123,6 +124,20 @@ export class PostgresReads {
     const rows = await this.#rows(sql, [this.#nowMs(), limit ?? null, who ?? null]);
     if (isStoreFailure(rows)) return rows;
     return rows.map((row) => limitUseOf(this.#reader.limitIn(row)));
+  }
+
+  /** `StoreReader.limitPeaks`. */
+  async limitPeaks(): Promise<readonly LimitPeak[] | StoreFailure> {
+    const sql = `SELECT limit_id, measure, max(CASE WHEN max = 0 THEN 1 ELSE (used - given)::float8 / max END) AS ratio
+      FROM remit.limit_counts WHERE ends_ms > $1 AND starts_ms <= $1 GROUP BY limit_id, measure`;
+    const rows = await this.#rows(sql, [this.#nowMs()]);
+    if (isStoreFailure(rows)) return rows;
+    return rows.map((row) => ({
+      limit: String(row['limit_id']),
+      // `limitStatements` wrote it.
+      measure: String(row['measure']) as LimitCount,
+      ratio: Number(row['ratio']),
+    }));
   }
 
   /** `StoreReader.stopOf`. */

@@ -290,7 +290,8 @@ export class RowSet implements StateRows {
   readonly removeOrder = (id: string): void => this.#orders.set(id, null);
 
   readonly limitUsed = (counter: LimitCounter): number => this.limits.used(counter);
-  readonly setLimitUsed = (counter: LimitCounter, used: number): void => this.limits.setUsed(counter, used);
+  readonly setLimitUsed = (counter: LimitCounter, used: number, max: number): void =>
+    this.limits.setUsed(counter, used, max);
   readonly hasLimitValue = (counter: LimitCounter, digest: string): boolean => this.limits.has(counter, digest);
   readonly addLimitValue = (counter: LimitCounter, digest: string): void => this.limits.add(counter, digest);
   /** A task that a write of the same transaction ended still counts: a new task comes too early by that. */

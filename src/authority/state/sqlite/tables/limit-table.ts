@@ -1,7 +1,7 @@
 /** The tables of limits over all tasks: counters by window, and the values of those that count different ones. */
 import type { LimitCount, LimitCounter, OpenTasksLimit } from '../../../../core/limit/limit-spend.ts';
 import { MAX_LIMIT_USES } from '../../../../core/state/limit-use.ts';
-import type { LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
+import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
 import type { Connection } from '../connection.ts';
 
 const KEY = 'limit_id = ? AND measure = ? AND who = ? AND starts_ms = ? AND ends_ms = ?';
@@ -13,10 +13,15 @@ export function limitUsed(connection: Connection, { limit, measure, who, startsM
 }
 
 /** Within a transaction: sets a counter. */
-export function setLimitUsed(connection: Connection, counter: LimitCounter, used: number): void {
+export function setLimitUsed(
+  connection: Connection,
+  counter: LimitCounter,
+  { used, max }: Pick<LimitUse, 'used' | 'max'>,
+): void {
   const { limit, measure, who, startsMs, endsMs } = counter;
-  const sql = 'INSERT INTO limit_counts VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET used = excluded.used';
-  connection.statement(sql).run(limit, measure, who, startsMs, endsMs, used);
+  const sql =
+    'INSERT INTO limit_counts VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET used = excluded.used, max = excluded.max';
+  connection.statement(sql).run(limit, measure, who, startsMs, endsMs, used, max);
 }
 
 /** `StoreReader.limitUses`. */
@@ -38,8 +43,24 @@ export function listLimitUses(connection: Connection, { limit, who }: LimitUseFi
       startsMs: Number(row['starts_ms']),
       endsMs: Number(row['ends_ms']),
       used: Number(row['used']),
+      max: Number(row['max']),
     }));
 }
+
+/** `StoreReader.limitPeaks`. */
+export const listLimitPeaks = (connection: Connection): readonly LimitPeak[] =>
+  connection
+    .statement(
+      `SELECT limit_id, measure, max(CASE WHEN max = 0 THEN 1.0 ELSE CAST(used AS REAL) / max END) AS ratio FROM limit_counts
+        WHERE ends_ms > ?1 AND starts_ms <= ?1 GROUP BY limit_id, measure`,
+    )
+    .all(connection.nowMs())
+    .map((row) => ({
+      limit: String(row['limit_id']),
+      // `setLimitUsed` wrote it.
+      measure: String(row['measure']) as LimitCount,
+      ratio: Number(row['ratio']),
+    }));
 
 /** Whether a counter has a value. */
 export function hasLimitValue(connection: Connection, counter: LimitCounter, digest: string): boolean {

@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { afterAll, expect, it } from '@jest/globals';
+import { limits } from '../../../src/cli/limits/limits.ts';
+import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
+import { systemPorts } from '../../../src/core/runtime/ports.ts';
+import { must } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { mustOpen } from '../../builders/state-file.ts';
+import { ran } from '../ledgers.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
+const spend = (of: Partial<LimitSpend>): LimitSpend => ({
+  kind: 'limit',
+  limit: 'paid',
+  measure: 'decimal',
+  who: JSON.stringify([AGENT, 'alice']),
+  windowMs: 86_400_000,
+  amount: 125_000,
+  max: 50_000_000,
+  effect: 'deny',
+  ...of,
+});
+
+it('`remit limits` shows each counter: whose it is, how much of what is used, and until when', async () => {
+  const state = join(folder(), 'state.db');
+  const show = (...args: readonly string[]) => ran(limits, '--state', state, ...args);
+  const store = mustOpen(state, systemPorts);
+  expect((await show()).out).toBe('nothing is used of any limit\n');
+  const spends = [spend({}), spend({ limit: 'calls', measure: 'calls', who: '[]', amount: 1, max: 3 })];
+  must(store.settle('d-1', null, { jtiDigest: '', spends }));
+  store.close();
+  const { exit, out } = await show();
+  const ends = /until (.*Z)$/m.exec(out)?.[1] ?? '';
+  expect(Date.parse(ends) % 86_400_000).toBe(0);
+  expect([exit, out.trimEnd().split('\n')]).toEqual([
+    0,
+    [`paid  amount  ${AGENT} alice  12.5 of 5000  until ${ends}`, `calls  calls  all together  1 of 3  until ${ends}`],
+  ]);
+  const json = await show('--limit', 'paid', '--json');
+  expect(JSON.parse(json.out)).toMatchObject([
+    { limit: 'paid', counts: 'amount', who: [AGENT, 'alice'], max: 5000, used: 12.5, left: 4987.5, ends },
+  ]);
+  expect(await show('--nonsense')).toMatchObject({ exit: 2, err: expect.stringContaining('remit limits: ') });
+});
