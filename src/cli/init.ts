@@ -137,7 +137,7 @@ function printWritten(io: CommandIo, { folder, selector, host }: Answers, { name
   for (const name of names) io.out(`${shown}/${name}`);
   const at = (name: string): string => shellWord(`${shown}/${name}`);
   if (selector === null && host === 'envoy')
-    io.err('register.sh gives Remit, Envoy and the agent a user each: --selector has one for all, to try it');
+    io.err('register.sh gives Remit, Envoy and the agent a user each: --selector is the same for all, to try it');
   const common = [`sh ${at('register.sh')}`, `remit policy test ${at('policies')}`];
   const next =
     host === 'envoy'

@@ -188,7 +188,7 @@ function logReread(
 ): void {
   if ('problem' in read) {
     for (const line of read.problem.split('\n'))
-      log(`configuration: ${line}; the previous one stays`, 'config-refused');
+      log(`configuration: ${line}; the previous configuration stays`, 'config-refused');
     return;
   }
   const { applied, waiting } = live.take(read);

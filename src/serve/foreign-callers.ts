@@ -12,7 +12,7 @@ const CALLS = 20;
 const MAX_DOMAINS = 16;
 
 const WAY_OUT =
-  'if that is the trust domain of your mesh, give SPIRE and the mesh one name (`meshConfig.trustDomain` of Istio), which `trustDomains` has: agents have their tokens by the one and call by the other';
+  'if that is the trust domain of your mesh, give SPIRE and the mesh one name (`meshConfig.trustDomain` of Istio), which `trustDomains` has: agents have their tokens by the first and call by the second';
 
 /**
  * Logs once for each trust domain that calls of it are refused again and again: its callers are of another domain than those that Remit accepts,

@@ -85,7 +85,7 @@ describe('remit serve on SIGHUP', () => {
     const events = of(await reloaded(/config-refused .*decisionLog/), /^config-/);
     expect(events.map(([event]) => event)).toEqual(['config-refused', 'config-refused']);
     expect(events.map(([, message]) => message).join('\n')).toMatch(
-      /remit\.yaml:\d+:\d+: .*decisionLog.*the previous one stays/,
+      /remit\.yaml:\d+:\d+: .*decisionLog.*the previous configuration stays/,
     );
     await write({});
     // A refused configuration was never in force, so this key counts as changed back.

@@ -44,7 +44,7 @@ export class ProofUses {
     const isSound = proofs.every(
       ({ thumbprint, proof_id, agent }) => isText(thumbprint) && isText(proof_id) && isText(agent, MAX_AGENT),
     );
-    if (!isSound) return invalid('a proof has no key, id or agent, or one that is too long');
+    if (!isSound) return invalid('a proof has no key, id or agent, or a value that is too long');
     if (!this.#options.admits(rights, proofs.length)) {
       return { code: status.RESOURCE_EXHAUSTED, details: 'too many proofs' };
     }

@@ -69,7 +69,7 @@ const stepLines = (number: number, { title, lines, problem }: ShownStep): readon
 function lastLine(story: ObserveStory): string {
   const { steps, observedCalls, enforcedCalls, denied } = story;
   const asExpected = steps.filter(({ problem }) => problem === null).length;
-  if (!isWhole(story)) return `demo: ${asExpected} steps as expected, then one was not`;
+  if (!isWhole(story)) return `demo: ${asExpected} steps as expected, then a step was not`;
   return (
     `demo: ${asExpected} of ${steps.length} steps as expected: from nothing to enforced in ${SIX_COMMANDS.length} commands; ` +
     `${observedCalls} calls observed, none blocked; ${enforcedCalls} calls allowed by what was learnt; ${denied.length} off-task calls denied`

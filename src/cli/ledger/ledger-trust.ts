@@ -11,7 +11,7 @@ const MAX_KEY_BYTES = 65_536;
 const MAX_ANCHOR_BYTES = 256 * 1024 ** 2;
 
 /** The help for `--key`. */
-export const KEY_HELP = `  --key VKEY|@FILE    the verifier key you pinned, \`name+id+base64\`, or a file with one a line; \`remit serve\` prints it
+export const KEY_HELP = `  --key VKEY|@FILE    the verifier key you pinned, \`name+id+base64\`, or a file with a key on each line; \`remit serve\` prints it
                       when it starts a ledger. Never take it from where the ledger comes from. Repeatable, for several ledgers`;
 
 /** The pinned keys in the values of `--key`. */

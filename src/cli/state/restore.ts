@@ -116,7 +116,7 @@ async function restoredDatabase(
 function restoredText({ state, ended, ledgers, keys, ...orders }: Restored): string {
   return [
     `state file ${state}: ${ended} open tasks were ended; agents declare theirs again`,
-    ...ledgers.map((ledger) => `ledger ${ledger}: for reading; \`remit serve\` starts a new one`),
+    ...ledgers.map((ledger) => `ledger ${ledger}: for reading; \`remit serve\` starts a new ledger`),
     ...(ledgers.length === 0
       ? []
       : [`timelines include it if the configuration has \`ledger: { others: [${ledgers.join(', ')}] }\``]),

@@ -124,7 +124,7 @@ const acts: readonly Act[] = [
     },
   },
   {
-    title: 'command 5 of 6: the reviewed folder takes the place of the first one; all is still observed',
+    title: 'command 5 of 6: the reviewed folder replaces the first folder; all is still observed',
     play: async ({ host }) => {
       await host.applyPolicies(host.at('learnt'));
       return good(

@@ -304,9 +304,7 @@ describe('a sidecar that lies', () => {
       expect(await endOf(stream)).toBe('FAILED_PRECONDITION');
     }
     expect(problem()).toBeNull();
-    expect(problems[0]).toMatch(
-      /^the sidecar `.* instance-1` is refused: its position is not one that this database gave/,
-    );
+    expect(problems[0]).toMatch(/^the sidecar `.* instance-1` is refused: its position was not given by this database/);
     other.send({ of: 'ping', ping: { n: 1, status: null } });
     await until(() => other.downs.some((down) => down.of === 'fresh'), { what: 'a lease of the other sidecar' });
   });

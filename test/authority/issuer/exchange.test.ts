@@ -388,7 +388,7 @@ describe('self-exchange of a live task token', () => {
         }),
       },
       'invalid_authorization_details',
-      /^the task has no budget of `amount`: a token may lower a limit of its task, and not add one$/,
+      /^the task has no budget of `amount`: a token may lower a limit of its task, and not add a limit$/,
     ],
     [
       'another purpose',

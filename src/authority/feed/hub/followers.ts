@@ -145,7 +145,7 @@ export class Followers {
    */
   follow(call: SidecarCall, rights: SidecarRights, hangUp: () => void): void {
     if (this.#isDraining)
-      return endStream(call, status.UNAVAILABLE, 'the authority is stopping: connect to another one');
+      return endStream(call, status.UNAVAILABLE, 'the authority is stopping: connect to another authority');
     const { halted } = this;
     if (halted !== null) return endStream(call, status.FAILED_PRECONDITION, halted);
     if (!this.#room.take(rights.peer)) return endStream(call, status.RESOURCE_EXHAUSTED, 'too many streams');

@@ -52,12 +52,12 @@ export interface StandingRefusal {
 
 export const BEHIND: StandingRefusal = {
   code: status.UNAVAILABLE,
-  details: 'this authority is behind the sidecar: connect to another one',
+  details: 'this authority is behind the sidecar: connect to another authority',
 };
 export const UNPROVEN: StandingRefusal = {
   code: status.FAILED_PRECONDITION,
   details:
-    'its position is not one that this database gave: bring back the database that gave it, or start the sidecar again',
+    'its position was not given by this database: bring back the database that gave it, or start the sidecar again',
 };
 
 /**

@@ -98,7 +98,7 @@ function operatorOf(request: IssuerRequest, { ports, settings }: IssuerServices)
   if (emergencyOperators.size === 0)
     return oauthError(
       'access_denied',
-      'emergencies are not configured: the key enforcement.emergency.operators of the authority names who may start one',
+      'emergencies are not configured: the key enforcement.emergency.operators of the authority names who may start an emergency',
     );
   return emergencyOperators.has(client.id)
     ? client.id

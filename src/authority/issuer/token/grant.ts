@@ -214,7 +214,7 @@ function declared(of: Case, services: IssuerServices): Intent | OAuthError {
   if (origin.place.kind !== 'same-task') return intent;
   const added = origin.within === null ? null : addedBudget(intent.authority, origin.within);
   if (added !== null) {
-    const problem = `the task has no budget of \`${added}\`: a token may lower a limit of its task, and not add one`;
+    const problem = `the task has no budget of \`${added}\`: a token may lower a limit of its task, and not add a limit`;
     return oauthError('invalid_authorization_details', problem);
   }
   const { purpose, intentHash } = origin.place.task;

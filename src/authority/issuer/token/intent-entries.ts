@@ -53,7 +53,7 @@ export function intentEntries(
   return entries.length <= maxEntries
     ? entries
     : refused(
-        `an intent has at most ${maxEntries} entries, one more for each with actions that its max_amount does not bound`,
+        `an intent has at most ${maxEntries} entries, and another for each with actions that its max_amount does not bound`,
       );
 }
 

@@ -45,7 +45,7 @@ export const metricTable = {
   ),
   permitUntil: gauge(
     'remit_policy_permit_until_timestamp_seconds',
-    'End of a permit with `@until`, by its id, in Unix time: from then on it counts as absent; the 100 that end first, no sample of one that has ended',
+    'End of a permit with `@until`, by its id, in Unix time: from then on it counts as absent; the 100 that end first, no sample of a permit that has ended',
     { policy: null },
   ),
   observedFaults: counter(

@@ -125,7 +125,7 @@ function certificate({ filter, manager: { fields, where } }: Asking): readonly F
       level: hasHash ? 'info' : 'warning',
       message: hasHash
         ? 'Remit gets no certificate; with `identity: xfcc` it uses the hash in the header'
-        : 'Remit does not get the certificate of the caller, and denies tokens that are bound to one',
+        : 'Remit does not get the certificate of the caller, and denies tokens that are bound to a certificate',
       fix: 'set `include_peer_certificate: true`',
     },
   ];

@@ -127,7 +127,7 @@ const claimedAddress = ({ fields, where }: HttpManager): readonly Finding[] =>
           code: 'envoy.false-records',
           where,
           level: 'info',
-          message: 'the address in records is the one that `x-forwarded-for` of the client says',
+          message: 'the address in records is what `x-forwarded-for` of the client says',
           fix: 'set `use_remote_address: true`, if the host lets you',
         },
       ];

@@ -81,7 +81,8 @@ function content({ fields, where }: ExtAuthz): readonly Finding[] {
     found.push({
       code: 'agentgateway.no-certificate',
       where,
-      message: 'it does not send the certificate of the caller, and Remit denies tokens that are bound to one',
+      message:
+        'it does not send the certificate of the caller, and Remit denies tokens that are bound to a certificate',
       fix: 'set `metadata: { remit: \'{"peer_certificate": source.certificate}\' }`, and `extAuthz.certificateFrom: metadata` in Remit',
     });
   if (grpc !== undefined && body === undefined)

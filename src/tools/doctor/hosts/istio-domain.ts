@@ -28,7 +28,7 @@ export const istioDomainCheck: Check = {
           where: placeOf(mesh),
           level: isCommon ? 'warning' : 'error',
           message: isCommon
-            ? `its trust domain is \`${domain}\`${by}, and \`trustDomains\` of Remit has \`${others.join('`, `')}\` too: an agent with an SVID of that one calls by a certificate of the mesh, and its token is refused (\`token.binding\`)`
+            ? `its trust domain is \`${domain}\`${by}, and \`trustDomains\` of Remit has \`${others.join('`, `')}\` too: an agent with an SVID of that domain calls by a certificate of the mesh, and its token is refused (\`token.binding\`)`
             : `its trust domain is \`${domain}\`${by}, and \`trustDomains\` of Remit has \`${own.join('`, `')}\`: every caller is refused`,
           fix: `set \`trustDomain: ${others[0] ?? domain}\` in the mesh configuration, or give SPIRE the name of the mesh`,
         },

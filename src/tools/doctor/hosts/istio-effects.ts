@@ -106,7 +106,7 @@ const rules: readonly HostRule[] = [
     group: '',
     path: 'trustDomainAliases',
     code: 'istio.weak-identity',
-    message: 'identities of another trust domain count as those of this one',
+    message: 'identities of another trust domain count as those of this domain',
     fix: 'remove it, or list those domains in `trustDomains` of Remit',
   },
   {

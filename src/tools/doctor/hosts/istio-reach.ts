@@ -175,7 +175,7 @@ const furtherTemplates = ({ annotations, object }: Workload): readonly Finding[]
         {
           ...past(object, `${TEMPLATES}: ${value}`, 'another template may change the sidecar so that calls go past it'),
           level: 'warning',
-          fix: 'look at what the template changes; one that gives the sidecar certificates of SPIRE may stay',
+          fix: 'look at what the template changes; a template that gives the sidecar certificates of SPIRE may stay',
         },
       ]
     : [];

@@ -63,7 +63,7 @@ const otherWaypoint = (object: HostObject, place: string): Finding => ({
   code: 'istio.past-sidecar',
   where: placeOf(object),
   message: `\`istio.io/use-waypoint\`: its calls go to the waypoint \`${place}\`, which no policy of Remit targets, and reach the tool unchecked`,
-  fix: 'name that waypoint in `targetRefs` of the AuthorizationPolicy of Remit, or use the one that it names',
+  fix: 'name that waypoint in `targetRefs` of the AuthorizationPolicy of Remit, or use the waypoint that it names',
 });
 
 /** A gateway of Istio sends calls to the tool itself, unless it is configured to use the waypoint. */

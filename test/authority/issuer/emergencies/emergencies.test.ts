@@ -121,7 +121,7 @@ describe('the endpoints of emergencies', () => {
       status: 403,
       json: {
         error_description:
-          'emergencies are not configured: the key enforcement.emergency.operators of the authority names who may start one',
+          'emergencies are not configured: the key enforcement.emergency.operators of the authority names who may start an emergency',
       },
     });
   });

@@ -96,7 +96,7 @@ export const bootstrap: Message = message(
   inside('dynamic_resources', () => dynamic),
   judged(['envoy.never-asked'], 'static_resources'),
   found('stats_config', 'envoy.unseen', (value) => (isFiltered(at(value, 'stats_matcher')) ? 'warning' : null), {
-    message: '`stats_matcher` leaves out counters, and one that is missing reads as 0: failed checks may not be seen',
+    message: '`stats_matcher` leaves out counters, and a missing counter reads as 0: failed checks may not be seen',
     fix: 'remove `stats_matcher`; suppress this if it keeps the counters of `ext_authz` and of the cluster of Remit',
   }),
   unseen('bootstrap_extensions fatal_actions', 'info', 'it is code that runs in the process of Envoy'),

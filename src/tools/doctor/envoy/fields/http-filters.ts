@@ -88,7 +88,7 @@ const entries: Readonly<Record<string, FilterEntry>> = {
   'gcp_authn.v3.GcpAuthnFilterConfig': changing('warning', HEADERS),
   'on_demand.v3.OnDemand': changing(
     'error',
-    'finds routes while a call waits: a call without one at the check is not checked. It belongs first',
+    'finds routes while a call waits: a call without a route at the check is not checked. It belongs first',
   ),
   'custom_response.v3.CustomResponse': {
     before: early('warning', 'can answer otherwise than Remit did: a denial becomes success, or another call'),

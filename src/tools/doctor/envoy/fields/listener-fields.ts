@@ -9,7 +9,7 @@ const LISTENER = 'envoy.config.listener.v3';
 const NETWORK = 'envoy.extensions.filters.network.';
 
 const CLAIMED = {
-  message: 'the address in records is one that the client, or a hop before it, claims',
+  message: 'the address in records is what the client, or a hop before it, claims',
   fix: 'remove it, unless every caller comes through a hop that you trust',
 };
 

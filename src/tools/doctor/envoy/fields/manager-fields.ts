@@ -9,7 +9,7 @@ const CORE = 'envoy.config.core.v3';
 
 const SMUGGLED = {
   message:
-    'messages that break the protocol are answered on a connection that stays open: the next call may be read from the middle of one',
+    'messages that break the protocol are answered on a connection that stays open: the next call may be read from the middle of a message',
   fix: 'remove it: Envoy then closes the connection',
 };
 const smuggling = (names: string) => found(names, 'envoy.two-readings', 'warning', SMUGGLED);
@@ -32,7 +32,7 @@ const http1: Message = message(
   `${CORE}.Http1ProtocolOptions`,
   smuggling('override_stream_error_on_invalid_http_message allow_chunked_length'),
   found('default_host_for_http_10', 'envoy.two-readings', 'info', {
-    message: 'a call without a host is decided for this one',
+    message: 'a call without a host is decided for this host',
     fix: 'remove it, and `accept_http_10`',
   }),
   found('enable_trailers', 'envoy.two-readings', 'info', NEVER_CHECKED),
@@ -137,7 +137,7 @@ export const httpConnectionManager: Message = message(
   judged(XFCC, 'forward_client_cert_details'),
   found('forward_client_cert_matcher', 'envoy.xfcc-forwarded', 'error', {
     message:
-      'what becomes of the header `x-forwarded-client-cert` depends on the call: a client may keep the one that it sent',
+      'what becomes of the header `x-forwarded-client-cert` depends on the call: a client may keep the header that it sent',
     fix: 'set `forward_client_cert_details` alone',
   }),
   judged(['envoy.fails-calls'], 'set_current_client_cert_details'),
@@ -153,7 +153,7 @@ export const httpConnectionManager: Message = message(
   inside('http3_protocol_options', () => http3),
   smuggling('stream_error_on_invalid_http_message'),
   found('xff_num_trusted_hops original_ip_detection_extensions', 'envoy.false-records', 'warning', {
-    message: 'the address in records is one that a header or a hop claims',
+    message: 'the address in records is what a header or a hop claims',
     fix: 'set `use_remote_address: true` alone, unless every caller comes through hops that you trust',
   }),
   found('preserve_external_request_id', 'envoy.false-records', 'info', {
@@ -178,7 +178,7 @@ export const httpConnectionManager: Message = message(
     fix: 'let it leave `authorization` and `dpop` alone',
   }),
   found('scheme_header_transformation forward_proto_config', 'envoy.fails-calls', 'info', {
-    message: 'a DPoP proof for another scheme than this one is refused',
+    message: 'a DPoP proof for another scheme is refused',
     fix: 'remove it, or set `extAuthz.externalUrl`',
   }),
   found('tracing', 'envoy.leak', (value) => (namesSecret(value) ? 'warning' : null), {

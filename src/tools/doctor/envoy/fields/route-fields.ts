@@ -11,7 +11,7 @@ const OTHER_UPSTREAM = {
   fix: 'name the cluster of the route: `cluster`',
 };
 const REWRITTEN = {
-  message: 'the tool gets another path or host than the one that Remit decided on, and policies do not see it',
+  message: 'the tool gets another path or host than Remit decided on, and policies do not see it',
   fix: 'remove it, and let the catalog of Remit have the paths and hosts that the tool has',
 };
 const MIRRORED = {
@@ -42,7 +42,7 @@ const literalHost = found('host_rewrite_literal', 'envoy.rewritten', 'warning', 
 export const routerHeaders = {
   ...found('request_headers_to_add', 'envoy.rewritten', addedLevel, {
     message:
-      'headers are added after the check: one that says who calls, what for, how, or which is made of headers of the client gives the tool another call than the one that was decided',
+      'headers are added after the check: a header that says who calls, what for or how, or that is made of headers of the client, gives the tool another call than was decided',
     fix: 'add them before the check (Envoy: a filter before ext_authz), or remove them',
   }),
   ...found('request_headers_to_remove', 'envoy.rewritten', 'warning', {
@@ -63,7 +63,7 @@ export const retryPolicy: Message = message(
     fix: 'remove the policy, or retry on `connect-failure,refused-stream,reset-before-request` alone',
   }),
   found('refresh_cluster_on_retry', 'envoy.repeated', 'error', {
-    message: 'a call is repeated at another upstream than the one that was decided',
+    message: 'a call is repeated at another upstream than was decided',
     fix: 'remove it',
   }),
   harmless(
@@ -243,7 +243,7 @@ export const routeConfiguration: Message = message(
     () => virtualHost,
     (value) => textAt(value, 'name') || 'host',
   ),
-  unseen('vhds', 'warning', 'virtual hosts arrive while calls are made: a call without one is not checked'),
+  unseen('vhds', 'warning', 'virtual hosts arrive while calls are made: a call without a virtual host is not checked'),
   found('vhost_header', 'envoy.route-by-client', 'error', {
     message: 'calls are routed by another header than the host that Remit decides on',
     fix: 'remove `vhost_header`',

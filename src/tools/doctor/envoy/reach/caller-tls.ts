@@ -135,7 +135,7 @@ export function commonDomain(facts: EnvoyFacts, own: readonly string[] | null): 
         message: isCommon
           ? `it lets callers of \`${other}\` in too, which \`trustDomains\` of Remit does not have: each of their calls is refused`
           : `it lets callers of \`${other}\` in alone, and \`trustDomains\` of Remit has \`${own.join('`, `')}\`: every call is refused`,
-        fix: 'give SPIRE and the mesh one trust domain (`meshConfig.trustDomain`): agents have their tokens by the one, and call by the other',
+        fix: 'give SPIRE and the mesh one trust domain (`meshConfig.trustDomain`): agents have their tokens by the first, and call by the second',
       },
     ];
   });
