@@ -14,9 +14,9 @@ const help = `remit policy validate: check that remit would load this policy fol
 
 usage: remit policy validate [FOLDER] [--json | --sarif]
 
-  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/**/*.cedar;
-            default \`cedar-policies\`
-  --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, shadow.
+  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, enforcement.yaml, limits.yaml, *.cedar and
+            policies/**/*.cedar; default \`cedar-policies\`
+  --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, limits, shadow.
             A finding is {file, line, column, message, help}, and, if known, end: {line, column} and policy:
             line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
@@ -76,11 +76,12 @@ function sarifResults(result: ProvedSet | Findings): unknown {
 
 function summaryOf(folder: string, result: ProvedSet | Findings): unknown {
   if ('findings' in result) return { valid: false, folder, findings: result.findings, warnings: [] };
-  const { hash, policies, catalog, warnings } = result;
+  const { hash, policies, catalog, limits, warnings } = result;
   const counts = {
     policies: policies.length,
     actions: catalog.actions.size,
     servers: catalog.servers.size,
+    limits: limits.length,
   };
   return { valid: true, folder, hash, ...counts, shadow: shadowIds(result), findings: [], warnings };
 }
@@ -108,6 +109,7 @@ function countsOf(set: ProvedSet): string {
     `${findingCounts(set.policies.length, 'policy', 'policies')}${shadow}`,
     findingCounts(set.catalog.actions.size, 'action'),
     findingCounts(set.catalog.servers.size, 'server'),
+    ...(set.limits.length === 0 ? [] : [findingCounts(set.limits.length, 'limit')]),
   ].join(', ');
 }
 

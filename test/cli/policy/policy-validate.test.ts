@@ -58,6 +58,25 @@ describe('remit policy validate', () => {
     });
   });
 
+  it('prints the findings of `limits.yaml`, and how many limits there are', async () => {
+    const limits = join(folder, 'limits.yaml');
+    const entry = "  - { id: a, agents: ['*'], actions: [payments.create], per: [agent], window: 1d, calls: 9 }\n";
+    writeFileSync(limits, `limits:\n${entry.replace('payments.create', 'payments.creat')}`);
+    expect(await run(folder)).toEqual({
+      code: 1,
+      out: [
+        'p/limits.yaml:2:39: unknown action `payments.creat`',
+        "  2 |   - { id: a, agents: ['*'], actions: [payments.creat], per: [agent], window: 1d, calls: 9 }",
+        '    |                                       ^',
+        '  help: did you mean `payments.create`?',
+        'p: 1 finding',
+      ],
+      err: [],
+    });
+    writeFileSync(limits, `limits:\n${entry}`);
+    expect((await run(folder)).out).toEqual(['p: 19 policies (1 in shadow), 10 actions, 3 servers, 1 limit: valid']);
+  });
+
   it('prints every finding of one place, with its range and policy', async () => {
     const actions = '[Remit::Action::"payments.list", Remit::Action::"payments.create"]';
     writeFileSync(
@@ -128,6 +147,7 @@ describe('remit policy validate', () => {
       policies: 19,
       actions: 10,
       servers: 3,
+      limits: 0,
       shadow: ['night-freeze'],
       findings: [],
       warnings: [],
