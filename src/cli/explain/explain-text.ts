@@ -124,6 +124,7 @@ function nextOf(record: PlacedUse | IntentRecord, { page }: Why, others: readonl
   return [
     ...(page === null ? [] : [page]),
     ...(isOfPolicies ? [`remit policy explain ${decisionId}`, `remit policy explain ${decisionId} --as-test`] : []),
+    ...(reason === 'limit.exceeded' ? ['remit limits'] : []),
     ...(task === null ? [] : [`remit task show ${task}`]),
     `remit ledger query --decision-id ${decisionId}`,
     ...others.map((other) => `remit explain ${other}, of the same trace`),

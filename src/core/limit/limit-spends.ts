@@ -159,8 +159,17 @@ const isOfPattern = (pattern: string, agent: SpiffeId): boolean => pattern === '
 
 const NONE: readonly never[] = [];
 
-/** A limit that has too little left, as its caller is told. @param limits those of the set by which the call was decided */
-export function exceededFacts(
+/**
+ * The denial by a limit that has too little left: its cause has what the caller is told, so that records say it too.
+ * @param limits those of the set by which the call was decided
+ */
+export function limitExceeded(over: ExceededLimit, limits: readonly Limit[]): Deny {
+  const limit = exceededFacts(over, limits);
+  const detail = `limit \`${limit.id}\` of ${limit.counts}: ${limit.used} of ${limit.max} used, until ${limit.ends}`;
+  return deny('limit.exceeded', detail, { clientFacts: { limit } });
+}
+
+function exceededFacts(
   { endsMs, limit: id, max, measure, used }: ExceededLimit,
   limits: readonly Limit[],
 ): NonNullable<DenialFacts['limit']> {

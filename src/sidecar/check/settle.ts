@@ -4,7 +4,7 @@ import { allReadings } from '../../core/action/http/http.ts';
 import { TEN_THOUSANDTHS } from '../../core/action/budget/decimal.ts';
 import type { Action } from '../../core/action/http/http.ts';
 import { coveringDetail } from '../../core/action/intent-scope.ts';
-import { exceededFacts, limitSpends } from '../../core/limit/limit-spends.ts';
+import { limitExceeded, limitSpends } from '../../core/limit/limit-spends.ts';
 import type { Limit } from '../../core/limit/limit.ts';
 import type { CheckServices } from './services.ts';
 import { currentProblem } from './task-facts.ts';
@@ -114,10 +114,7 @@ export async function settle(
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
   if (settlement === 'ended') return (token === null ? null : currentProblem(services, token)) ?? endedMeanwhile;
   if (typeof settlement === 'string') return refusals[settlement];
-  if (settlement.problem === 'limit') {
-    const limit = exceededFacts(settlement.over, limits);
-    return deny('limit.exceeded', `limit \`${limit.id}\` has too little left`, { clientFacts: { limit } });
-  }
+  if (settlement.problem === 'limit') return limitExceeded(settlement.over, limits);
   const clientFacts = settlement.budget === null ? {} : { clientFacts: { budget: inOwnUnit(settlement.budget) } };
   return deny('task.exhausted', 'the use takes more than the constraint has left', clientFacts);
 }

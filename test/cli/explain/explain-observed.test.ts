@@ -12,7 +12,17 @@ import { recordedUses } from '../recorded-uses.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-const [passed, revoked] = ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e56'];
+const [passed, revoked, limited] = [
+  '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
+  '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e56',
+  '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e57',
+];
+const overLimit = {
+  decision: 'deny',
+  reason: 'limit.exceeded',
+  detail: 'limit `a-day` of calls: 200 of 200 used, until 2026-01-16T00:00:00Z',
+  policyIds: [],
+} as const;
 
 const would = (reason: 'action.unknown' | 'task.revoked') =>
   ({ decision: 'deny', reason, detail: 'because', policyIds: [] }) as const;
@@ -30,6 +40,7 @@ beforeAll(() => {
       reason: 'task.revoked',
       would: would('task.revoked'),
     }),
+    observedUse({ decisionId: limited, ...overLimit, entry: 'legacy', would: overLimit }),
   ];
   log.append(
     records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
@@ -52,6 +63,13 @@ describe('remit explain', () => {
     expect(out).toContain('the cause: because');
     const json = JSON.parse((await explain(passed, '--json')).out) as object;
     expect(json).toMatchObject({ decision: 'deny', reason: 'action.unknown', hasPassed: true });
+  });
+
+  it('says of a call that a limit denied which it was, and where its counters are', async () => {
+    const { out } = await explain(limited);
+    expect(out).toMatch(/^ {2}denied, limit\.exceeded: /m);
+    expect(out).toContain('the cause: limit `a-day` of calls: 200 of 200 used, until 2026-01-16T00:00:00Z');
+    expect(out).toMatch(/^ {2}remit limits$/m);
   });
 
   it('says of a call that was denied although observed that it was denied', async () => {

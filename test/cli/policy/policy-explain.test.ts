@@ -248,7 +248,7 @@ describe('remit policy explain', () => {
     ]);
     expect(await section(...at(481))).toEqual([
       1,
-      'deny limit.exceeded (limit `a-day` has too little left)',
+      'deny limit.exceeded (limit `a-day` of amount EUR: 481 of 500 used, until 2026-01-16T00:00:00Z)',
       'limits over all tasks:',
       `  a-day: amount EUR, 481 before and 20 by this, which is more than its 500 until 2026-01-16T00:00:00Z, counted for ["${planner}"]`,
       'for another decision:',

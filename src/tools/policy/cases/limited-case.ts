@@ -1,11 +1,11 @@
 /** Judges an attempt by the limits over all tasks, beside the policies. */
 import { TEN_THOUSANDTHS, decimalFrom } from '../../../core/action/budget/decimal.ts';
 import type { ArgumentValue } from '../../../core/action/http/http.ts';
-import { deny, isDeny } from '../../../core/decision/decision.ts';
+import { isDeny } from '../../../core/decision/decision.ts';
 import type { Deny } from '../../../core/decision/decision.ts';
 import { counterAt } from '../../../core/limit/limit-spend.ts';
 import type { ExceededLimit, LimitSpend } from '../../../core/limit/limit-spend.ts';
-import { limitCountsOf, exceededFacts, limitSpends, taskLimitsFor } from '../../../core/limit/limit-spends.ts';
+import { limitCountsOf, limitExceeded, limitSpends, taskLimitsFor } from '../../../core/limit/limit-spends.ts';
 import type { Limit } from '../../../core/limit/limit.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
@@ -53,9 +53,7 @@ export function rehearseLimited(
   const over = taken.find(({ takes, exceeded: { used, max } }) => used + takes > max);
   const counters = taken.map(({ who, takes, exceeded }) => counterUse({ who, takes, exceeded }, limits));
   if (over === undefined) return { ...rehearsal, counters };
-  const limit = exceededFacts(over.exceeded, limits);
-  const detail = `limit \`${limit.id}\` has too little left`;
-  return { ...rehearsal, decision: deny('limit.exceeded', detail, { clientFacts: { limit } }), counters };
+  return { ...rehearsal, decision: limitExceeded(over.exceeded, limits), counters };
 }
 
 /** Why what a case says was counted cannot be true of these limits; `null` if it can. */

@@ -59,7 +59,10 @@ const text = (item: string): string => {
   return isProblem(rehearsal) ? rehearsal.problem : decisionText(rehearsal.decision);
 };
 
-const over = (id: string): string => `deny limit.exceeded (limit \`${id}\` has too little left)`;
+const over = (id: string, used: string, until: string): string =>
+  `deny limit.exceeded (limit \`${id}\` of ${used} used, until ${until})`;
+const DAY = '2026-01-16T00:00:00Z';
+const HOUR = '2026-01-15T13:00:00Z';
 const messages = (item: string): readonly string[] => {
   const cases = mustCases(`cases:\n  - { name: a, agent: '${PAYER}', ${item} }\n`);
   const options = { isUnlistedTried: false, onProgress: () => undefined };
@@ -70,24 +73,52 @@ describe('rehearseLimited', () => {
   it.each<[string, string, string]>([
     ['nothing was counted', PAY, 'allow by all'],
     ['one call is left', `${PAY}, limits: { a-day: { calls: 199 } }`, 'allow by all'],
-    ['no call is left', `${PAY}, limits: { a-day: { calls: 200 } }`, over('a-day')],
+    ['no call is left', `${PAY}, limits: { a-day: { calls: 200 } }`, over('a-day', 'calls: 200 of 200', DAY)],
     ['the amount is left exactly', `${PAY}, limits: { a-day: { amount: 4990 } }`, 'allow by all'],
-    ['a part of the amount is left', `${PAY}, limits: { a-day: { amount: 4991 } }`, over('a-day')],
+    [
+      'a part of the amount is left',
+      `${PAY}, limits: { a-day: { amount: 4991 } }`,
+      over('a-day', 'amount EUR: 4991 of 5000', DAY),
+    ],
     ['decimals are left exactly', `${PAY}, limits: { prices: { amount: '98.45' } }`, 'allow by all'],
-    ['a part of the decimals is left', `${PAY}, limits: { prices: { amount: '98.4501' } }`, over('prices')],
-    ['decimals were counted as a whole number', `${PAY}, limits: { prices: { amount: 99 } }`, over('prices')],
+    [
+      'a part of the decimals is left',
+      `${PAY}, limits: { prices: { amount: '98.4501' } }`,
+      over('prices', 'amount: 98.4501 of 99.95', HOUR),
+    ],
+    [
+      'decimals were counted as a whole number',
+      `${PAY}, limits: { prices: { amount: 99 } }`,
+      over('prices', 'amount: 99 of 99.95', HOUR),
+    ],
     ['another value has room', `${PAY}, limits: { a-day: { distinct: 1 } }`, 'allow by all'],
-    ['no other value has room', `${PAY}, limits: { a-day: { distinct: 2 } }`, over('a-day')],
+    [
+      'no other value has room',
+      `${PAY}, limits: { a-day: { distinct: 2 } }`,
+      over('a-day', 'different account: 2 of 2', DAY),
+    ],
     ['the value was counted', `${PAY}, limits: { a-day: { distinct: [a, b] } }`, 'allow by all'],
-    ['other values were counted', `${PAY}, limits: { a-day: { distinct: [b, c] } }`, over('a-day')],
+    [
+      'other values were counted',
+      `${PAY}, limits: { a-day: { distinct: [b, c] } }`,
+      over('a-day', 'different account: 2 of 2', DAY),
+    ],
     [
       'the call lacks what is summed',
       'action: payments.create, args: { amount: 10, currency: EUR, account: a }',
       'deny action.arguments (limit `prices` needs `price`, a number of 0 or more)',
     ],
     ['a token is asked for', 'issue: payments.create, limits: { tasks: { tasks: 2, openTasks: 4 } }', 'allow by all'],
-    ['no task may be declared', 'issue: payments.create, limits: { tasks: { tasks: 3 } }', over('tasks')],
-    ['no further task may be open', 'issue: payments.create, limits: { tasks: { openTasks: 5 } }', over('tasks')],
+    [
+      'no task may be declared',
+      'issue: payments.create, limits: { tasks: { tasks: 3 } }',
+      over('tasks', 'tasks: 3 of 3', HOUR),
+    ],
+    [
+      'no further task may be open',
+      'issue: payments.create, limits: { tasks: { openTasks: 5 } }',
+      over('tasks', 'open tasks: 5 of 5', 'a task ends'),
+    ],
     [
       'the policies deny before',
       "call: { method: GET, url: 'https://payments.acme.test/v1/payments' }, limits: { a-day: { calls: 200 } }",
