@@ -5,6 +5,7 @@ import type { ActionComparison } from '../../tools/policy/analyze/analysis.ts';
 import { exampleCase } from '../../tools/policy/analyze/example-case.ts';
 import type { ExampleCase } from '../../tools/policy/analyze/example-case.ts';
 import type { CounterExample, AnalysisVerdict } from '../../tools/policy/analyze/implication.ts';
+import type { GrantResult } from '../../tools/policy/analyze/grants.ts';
 import type { InvariantResult } from '../../tools/policy/analyze/invariants.ts';
 import { findingCounts } from './finding-lines.ts';
 import { sarifOf } from './sarif.ts';
@@ -14,13 +15,15 @@ export const ANALYSIS_RULES: ReadonlyMap<string, string> = new Map([
   ['newly-allowed', 'the new set allows what the old set does not'],
   ['no-longer-allowed', 'the old set allows what the new set does not'],
   ['invariant', 'the set allows what its specification excludes'],
+  ['granted-unusable', 'a token may be granted for an action of which no use can be allowed'],
+  ['usable-ungranted', 'uses of an action may be allowed for which no token can be granted'],
   ['undecided', 'the solver gave no answer in its bounds'],
 ]);
 
 /** The answer to one question. */
 export interface AnalysisFinding {
   readonly verdict: AnalysisVerdict;
-  readonly rule: 'newly-allowed' | 'no-longer-allowed' | 'invariant';
+  readonly rule: 'newly-allowed' | 'no-longer-allowed' | 'invariant' | GrantResult['mismatch'];
   /** What is asked, in words: `payments.create: newly allowed`. */
   readonly what: string;
   readonly place: Pick<SourceFinding, 'file' | 'line' | 'column' | 'policy'>;
@@ -62,6 +65,23 @@ export const invariantFindings = (results: readonly InvariantResult[], set: Poli
       other: 'deny',
     });
   });
+
+const MISMATCHES: Readonly<Record<GrantResult['mismatch'], string>> = {
+  'granted-unusable': 'granted, and no use can be allowed',
+  'usable-ungranted': 'uses are allowed, and no token can be granted',
+};
+
+/** The findings about grants and uses: two for each action. */
+export const grantFindings = (results: readonly GrantResult[], set: PolicySet): readonly AnalysisFinding[] =>
+  results.map(({ action, mismatch, verdict }) =>
+    findingOf(verdict, {
+      rule: mismatch,
+      about: { action },
+      what: `${action}: ${MISMATCHES[mismatch]}`,
+      set,
+      other: 'deny',
+    }),
+  );
 
 interface Asked {
   readonly rule: AnalysisFinding['rule'];

@@ -5,6 +5,7 @@ import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { compareSets } from '../../tools/policy/analyze/analysis.ts';
 import type { AnalysisOptions } from '../../tools/policy/analyze/analysis.ts';
+import { grantsAgainstUses } from '../../tools/policy/analyze/grants.ts';
 import { heldTo } from '../../tools/policy/analyze/invariants.ts';
 import { analysisPrograms } from '../../tools/policy/analyze/programs.ts';
 import type { AnalysisPrograms } from '../../tools/policy/analyze/programs.ts';
@@ -22,6 +23,7 @@ import {
   analysisSarif,
   casesOf,
   comparisonFindings,
+  grantFindings,
   invariantFindings,
 } from './analysis-report.ts';
 import type { AnalysisFinding } from './analysis-report.ts';
@@ -32,11 +34,13 @@ const help = `remit policy analyze: prove what a change of policies allows, for 
 
 usage: remit policy analyze OLD NEW [OPTION ...]
        remit policy analyze SET --spec FILE.cedar [OPTION ...]
+       remit policy analyze SET --grants [OPTION ...]
 
   OLD, NEW, SET    policy folders, or signed bundles with --keys
   --spec FILE      hold the set (NEW, or SET) to policies that say what must be: a \`forbid\`, of which nothing that it matches may be
                    allowed; \`permit\`s, beyond which nothing may be allowed of the actions that they name. Each with @id and @reason
-  --action ID      only this action of the catalog, or \`issue\`; may be repeated. Default: all that differ, with --spec all
+  --grants         find actions for which a token may be granted and no use can be allowed, and the reverse
+  --action ID      only this action of the catalog, or \`issue\`; may be repeated. Default: all that differ, with --spec or --grants all
   --cases FILE     write the counter-examples as tests for \`remit policy test\`: a file that ends in \`.cedartests.json\`
   --engine FOLDER  has \`cedar\`, built with its feature \`analyze\`, and \`cvc5\`; default: where \`npm run parts -- analysis\` puts them
                    ($REMIT_CACHE, default ~/.cache/remit), then the path
@@ -67,6 +71,7 @@ const flag = { type: 'boolean', default: false } as const;
 const text = { type: 'string' } as const;
 const OPTIONS = {
   spec: text,
+  grants: flag,
   action: { type: 'string', multiple: true },
   cases: text,
   engine: text,
@@ -109,8 +114,9 @@ async function findingsOf(
   values: Values,
   io: Io,
 ): Promise<readonly AnalysisFinding[] | CommandRefusal> {
-  if (before === undefined) return taskRefusal('OLD and NEW are required, or a set with --spec');
-  if (after === undefined && values.spec === undefined) return taskRefusal('NEW is required, or --spec');
+  if (before === undefined) return taskRefusal('OLD and NEW are required, or a set with --spec or --grants');
+  if (after === undefined && values.spec === undefined && !values.grants)
+    return taskRefusal('NEW is required, or --spec, or --grants');
   const bounds = boundsIn(values);
   if (typeof bounds === 'string') return taskRefusal(bounds);
   const programs = await analysisPrograms({
@@ -139,7 +145,9 @@ async function findingsOf(
       found.push(...comparisonFindings(compared, [former, other]));
     }
     const [set, prover] = [sets.at(-1), provers.at(-1)];
-    if (values.spec === undefined || set === undefined || prover === undefined) return found;
+    if (set === undefined || prover === undefined) return found;
+    if (values.grants) found.push(...grantFindings(await grantsAgainstUses(set, prover, asked), set));
+    if (values.spec === undefined) return found;
     const spec = await specificationAt(values.spec, set);
     if (isCommandRefusal(spec)) return spec;
     return [...found, ...invariantFindings(await heldTo(spec, set, prover, asked), set)];

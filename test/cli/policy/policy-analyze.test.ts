@@ -22,6 +22,8 @@ permit (principal in Remit::AgentGroup::"payers", action == Remit::Action::"paym
 when { context.attested.contains({name: "approval", value: "finance", by: "spiffe://acme.test/w"}) };
 `;
 
+const gone = (text: string): string => text.replace(/@id\("payments-write"\)[^;]*;/, '');
+const none = (text: string): string => text.replace('taskSeconds <= 900', 'taskSeconds < 0');
 const sum = (text: string): string => text.replace('amount > 500', 'amount + 1 > 501');
 
 /** A copy of the shipped policies with a change of one file. */
@@ -55,8 +57,8 @@ describe('remit policy analyze', () => {
   });
 
   it.each([
-    ['no set', [], 'OLD and NEW are required, or a set with --spec'],
-    ['one set without a specification', ['a'], 'NEW is required, or --spec'],
+    ['no set', [], 'OLD and NEW are required, or a set with --spec or --grants'],
+    ['one set without a specification', ['a'], 'NEW is required, or --spec, or --grants'],
     ['a time-out of 0', ['a', 'b', '--timeout', '0'], '--timeout must be a whole number of seconds from 1 to 3600'],
     ['two formats', ['a', 'b', '--json', '--sarif'], '`--json` and `--sarif` exclude each other'],
     ['a name that tests are not read from', ['a', 'b', '--cases', 'c.json'], '--cases must end in `.cedartests.json`'],
@@ -161,6 +163,28 @@ describeWith(analysisPart(), 'remit policy analyze with Cedar and cvc5', (engine
       JSON.parse(sarif.out.join('')) as { readonly runs: readonly { readonly results: readonly unknown[] }[] }
     ).runs;
     expect(results).toEqual([expect.objectContaining({ ruleId: 'invariant', level: 'warning' })]);
+  });
+
+  it('finds what is granted and cannot be used, and the reverse', async () => {
+    expect(await analyze(old, '--grants', '--action', 'payments.create', '--action', 'files.delete')).toEqual({
+      code: 0,
+      out: [
+        'proved: payments.create: granted, and no use can be allowed: nothing',
+        'proved: payments.create: uses are allowed, and no token can be granted: nothing',
+        'proved: files.delete: granted, and no use can be allowed: nothing',
+        'proved: files.delete: uses are allowed, and no token can be granted: nothing',
+        '4 questions: 4 proved, 0 refuted, 0 undecided',
+      ],
+      err: [],
+    });
+    const unusable = await analyze(folder('unusable', 'payments', gone), '--grants', '--action', 'payments.create');
+    expect(unusable.out.join('\n')).toContain(
+      'refuted: payments.create: granted, and no use can be allowed, by `issue-high-risk`',
+    );
+    const ungranted = await analyze(folder('ungranted', 'issue', none), '--grants', '--action', 'payments.create');
+    expect(ungranted.out.join('\n')).toContain(
+      'refuted: payments.create: uses are allowed, and no token can be granted, by `payments-write`',
+    );
   });
 
   it('does not take a policy for proved that can fail, since Remit denies then', async () => {

@@ -27,6 +27,9 @@ const wholeNumber = (path: string): string =>
   `${path} >= -${Number.MAX_SAFE_INTEGER} && ${path} <= ${Number.MAX_SAFE_INTEGER}`;
 const naturalNumber = (path: string): string => `${path} >= 0 && ${path} <= ${Number.MAX_SAFE_INTEGER}`;
 
+/** As Cedar's types follow it: an optional value is safe to read only below a test of its presence. */
+const ifPresent = (test: string, condition: string): string => `if (${test}) then (${condition}) else true`;
+
 const RISKS = (path: string): string => oneOfTexts(path, ['low', 'medium', 'high']);
 
 const localTime = (path: string): readonly string[] => [
@@ -46,7 +49,7 @@ function ofUse(action: CatalogAction, catalog: Catalog): readonly string[] {
     ...action.args.flatMap(({ name, type, required }) => {
       const path = `context.args[${cedarString(name)}]`;
       if (type !== 'long') return [];
-      return required ? wholeNumber(path) : `!(context.args has ${cedarString(name)}) || (${wholeNumber(path)})`;
+      return required ? wholeNumber(path) : ifPresent(`context.args has ${cedarString(name)}`, wholeNumber(path));
     }),
     'context.credential.kind == "task-token" || context.intent.actions.isEmpty()',
     'context.credential.kind != "workload-identity" || (context.credential.scope.isEmpty() && context.credential.uses == 0)',
@@ -65,10 +68,16 @@ function ofIssue({ actions, servers }: Catalog): readonly string[] {
   return [
     ...['context.ttlSeconds', 'context.taskSeconds'].map(naturalNumber),
     RISKS('context.requested.risk'),
-    `!(context has delegation) || (context.delegation.depth >= 1 && ${naturalNumber('context.delegation.depth')})`,
-    `!(context has stopped) || (${naturalNumber('context.stopped.secondsSince')})`,
-    `!(context.requested.constraints has maxCalls) || (${naturalNumber('context.requested.constraints.maxCalls')})`,
-    `!(context.requested.constraints has maxAmount) || (${wholeNumber('context.requested.constraints.maxAmount.limit')})`,
+    ifPresent(
+      'context has delegation',
+      `context.delegation.depth >= 1 && ${naturalNumber('context.delegation.depth')}`,
+    ),
+    ifPresent('context has stopped', naturalNumber('context.stopped.secondsSince')),
+    ifPresent('context.requested.constraints has maxCalls', naturalNumber('context.requested.constraints.maxCalls')),
+    ifPresent(
+      'context.requested.constraints has maxAmount',
+      wholeNumber('context.requested.constraints.maxAmount.limit'),
+    ),
     ...(requests.length > 0 && requests.length <= MAX_TIED ? [requests.join(' || ')] : []),
     ...(servers.size > 0 && servers.size <= MAX_TIED
       ? [[...servers.keys()].map((id) => `resource == Remit::Server::${cedarString(id)}`).join(' || ')]
@@ -98,10 +107,10 @@ const equalsSet = (path: string, texts: readonly string[]): string =>
   texts.length === 0 ? `${path}.isEmpty()` : `${path} == [${texts.map(cedarString).join(', ')}]`;
 
 /** Conditions as policies that keep a set from allowing what does not meet them. */
-export const assumptionPolicies = (conditions: readonly string[]): string =>
+export const assumptionPolicies = (action: string, conditions: readonly string[]): string =>
   conditions
     .map(
       (condition, index) =>
-        `@id("remit-assumption-${index}") forbid (principal, action, resource) unless { ${condition} };`,
+        `@id("remit-assumption-${index}") forbid (principal, action == Remit::Action::${cedarString(action)}, resource) unless { ${condition} };`,
     )
     .join('\n');

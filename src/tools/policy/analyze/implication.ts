@@ -88,7 +88,7 @@ async function asksSolver(
   { action, resourceType, to, assumptions, ...asked }: Implication,
   policies: readonly PolicyEntry[],
 ): Promise<AnalysisVerdict> {
-  const texts = [`${policiesText(policies)}\n${assumptionPolicies(assumptions)}`, policiesText(to.policies)];
+  const texts = [`${policiesText(policies)}\n${assumptionPolicies(action, assumptions)}`, policiesText(to.policies)];
   const answer = await prover.ask({ property: 'implies', action, resourceType, policies: texts });
   const what = `${policies.length} policies against ${to.policies.length}`;
   if (answer.kind === 'holds') return { kind: 'proved', by: 'solver' };

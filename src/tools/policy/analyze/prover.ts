@@ -147,6 +147,8 @@ function collected(stream: NodeJS.ReadableStream): () => string {
 }
 
 const EXAMPLE = '  Counterexample found:\n';
+/** Lines of every failure. */
+const GENERIC = /^(?:Error:|Analysis failed|Failed to compile|Verification failed|input policy \(set\) is not)/;
 /** Of `timeout`, if it killed its group. */
 const KILLED = 137;
 
@@ -161,6 +163,9 @@ function answerFrom(
   const at = out.indexOf(EXAMPLE);
   if (code === 0 && /^✗ [^:]+: DOES NOT HOLD$/.test(verdict) && at !== -1)
     return { kind: 'fails', example: out.slice(at + EXAMPLE.length).trimEnd() };
-  const said = err.split('\n').flatMap((line) => line.replace(/^[\s│╰├─▶×]+/u, '').trim() || []);
+  const said = err
+    .split('\n')
+    .map((line) => line.replace(/^[\s│╰├─▶×]{0,16}/u, '').trim())
+    .filter((line) => line !== '' && !GENERIC.test(line));
   return { kind: 'undecided', why: said.slice(0, 4).join('; ').slice(0, 400) || `\`cedar\` ended with ${code}` };
 }

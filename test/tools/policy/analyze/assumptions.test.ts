@@ -3,7 +3,7 @@ import { freshCedar } from '../../../../src/core/policy/cedar.ts';
 import type { PolicySet } from '../../../../src/core/policy/loading/load.ts';
 import type { Question } from '../../../../src/core/policy/question.ts';
 import { namesIn } from '../../../../src/core/policy/question-names.ts';
-import { assumptionsOf } from '../../../../src/tools/policy/analyze/assumptions.ts';
+import { assumptionPolicies, assumptionsOf } from '../../../../src/tools/policy/analyze/assumptions.ts';
 import { rehearse } from '../../../../src/tools/policy/cases/rehearse.ts';
 import { readSuites } from '../../../../src/tools/policy/cases/suite-source.ts';
 import { plainCircumstances } from '../../../../src/tools/policy/cases/test-case.ts';
@@ -61,6 +61,14 @@ function unmet(conditions: readonly string[], question: Question): readonly stri
 }
 
 describe('assumptionsOf', () => {
+  it('is well typed for every action, since the solver is asked nothing otherwise', () => {
+    const texts = ['issue', ...set.catalog.actions.keys()].map((action) =>
+      assumptionPolicies(action, assumptionsOf(action, set.catalog)).replaceAll('remit-assumption', action),
+    );
+    const answer = freshCedar().validate({ schema: set.schema, policies: { staticPolicies: texts.join('\n') } });
+    expect(answer).toMatchObject({ type: 'success', validationErrors: [] });
+  });
+
   it('holds for every question that Remit asks (issue 43, point 1)', () => {
     expect(questions.length).toBeGreaterThan(100);
     const byAction = Map.groupBy(questions, ({ action }) => action);
