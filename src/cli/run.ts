@@ -20,6 +20,7 @@ import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from './task/task-source.ts';
 
 const help = `usage: remit run --intent FILE [OPTION ...] -- COMMAND [ARGUMENT ...]
+       remit run --tasks --intents DIR --forward NAME[=URL] ... [OPTION ...] -- COMMAND [ARGUMENT ...]
 
 Runs a command under a task of its own: declares the intent with the SVID of this workload, hands the command the tokens of
 the task while it runs, completes the task when the command exits with 0, and cancels it otherwise.
@@ -53,6 +54,8 @@ ${issuerHelp}
   --mcp-servers FILE
                     a file {"mcpServers": {…}} of an MCP host: $REMIT_MCP_SERVERS has its servers too, and each that is a program
                     gets the variables of the run in its \`env\`, which the MCP SDKs do not pass on
+  --tasks           for a service with many users: no task for the command, but $REMIT_TASKS, where it gets a task for each of its
+                    requests; with the options of \`remit agent\`
   --child           inside another run: take part of its task (not supported yet)
 
 The command finds REMIT_TASK_ID, TRACEPARENT, and one of
@@ -113,6 +116,12 @@ async function runWith(
   tell: (line: string) => void,
 ): Promise<number | CommandRefusal> {
   const split = args.includes('--') ? args.indexOf('--') : args.length;
+  if (args.indexOf('--tasks') !== -1 && args.indexOf('--tasks') < split) {
+    const nested = nestingProblem(io.environment, false);
+    if (nested !== null) return nested;
+    const { withTasks } = await import('./agent/agent.ts');
+    return withTasks(args.toSpliced(args.indexOf('--tasks'), 1), { io, name: 'run' });
+  }
   const command = args.slice(split + 1);
   const read = optionsFrom(args.slice(0, split), options, 0);
   if (typeof read === 'string')

@@ -20,9 +20,13 @@ afterAll(async () => {
 const isCancelled = (task: string): Promise<boolean> => comesTrue(() => domain.run.stateOf(task) === 'cancelled');
 
 /** `remit agent` as a process of its own. */
-const agentProcess = (words: readonly string[], command: readonly string[] = []): Started =>
+const agentProcess = (
+  words: readonly string[],
+  command: readonly string[] = [],
+  as: readonly string[] = ['agent'],
+): Started =>
   startCommand([
-    'agent',
+    ...as,
     '--intents',
     domain.intents,
     '--forward',
@@ -153,14 +157,14 @@ describe('the life of a task of a service', () => {
     expect(readdirSync(at).filter((name) => name.endsWith('.journal'))).toEqual([]);
   });
 
-  it('ends with the command that the helper runs around, whose exit code it has', async () => {
+  it.each(['agent', 'run --tasks'])('of `remit %s` ends with its command, whose exit code it has', async (as) => {
     const script = `
 import json, os, urllib.request
 made = json.load(urllib.request.urlopen(urllib.request.Request(os.environ['REMIT_TASKS'], b'{"intent": "look.yaml"}')))
 print(json.load(urllib.request.urlopen(made['forward']['tools'] + '/x'))['task'] == made['task'], made['task'])
 exit(3)
 `;
-    const ended = await agentProcess([], ['python3', '-c', script]).ended;
+    const ended = await agentProcess([], ['python3', '-c', script], as.split(' ')).ended;
     const [, same, task = ''] = /^(\w+) (\S+)$/m.exec(ended.out) ?? [];
     expect([ended.code, same, domain.run.stateOf(task)]).toEqual([3, 'True', 'cancelled']);
     expect(ended.err).not.toMatch(/remit_/);

@@ -1,9 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer, type Server } from 'node:https';
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
 import { forwardOptionsFrom } from '../../../src/agent/forward/forward-option.ts';
 import { forwardTargetsFrom } from '../../../src/agent/forward/forward-target.ts';
 import { type Helper, type HelperPlan, openHelper } from '../../../src/agent/service/helper.ts';
@@ -30,10 +29,12 @@ export interface SeenCall {
 export interface ServiceDomain {
   readonly run: RunDomain;
   readonly intents: string;
-  readonly upstream: Server;
+  readonly upstream: Http2SecureServer;
   readonly upstreamPort: number;
   /** Answers every later request instead. */
   readonly answer: (handler: ((request: IncomingMessage, response: ServerResponse) => void) | null) => void;
+  /** The number of the connection of a request. */
+  readonly connectionOf: (request: IncomingMessage) => number;
   readonly plan: (change?: Partial<HelperPlan>) => Promise<HelperPlan>;
   /** Starts a helper in this process, which `close` ends. */
   readonly helper: (change?: Partial<HelperPlan>) => Promise<StartedHelper>;
@@ -81,18 +82,38 @@ export async function startServiceDomain(
     `purpose: look at both\naccess:\n${access(PAYMENTS, 'payments.read')}${access(FILES, 'files.read')}`,
   );
   const own = await run.authority.svid('/ns/tools/sa/server', { dns: ['payments.acme.test', 'files.acme.test'] });
-  const connections = new WeakMap<Socket, number>();
+  const connections = new WeakMap<object, number>();
   let count = 0;
+  const connectionOf = (request: IncomingMessage): number => {
+    // A request of HTTP/2 has a stand-in for its socket.
+    const held = 'stream' in request ? (request.stream as ServerHttp2Stream).session : request.socket;
+    const known = connections.get(held ?? request) ?? (count += 1);
+    connections.set(held ?? request, known);
+    return known;
+  };
   const saying = (request: IncomingMessage, response: ServerResponse): void => {
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify(seenOf(request, connections.get(request.socket) ?? 0)));
+    response.end(JSON.stringify(seenOf(request, connectionOf(request))));
   };
   let handler = saying;
-  const upstream = createServer(
-    { key: own.keyPem, cert: own.certPem, ca: run.authority.bundlePem, requestCert: true, rejectUnauthorized: true },
-    (request, response) => handler(request, response),
+  const upstream = createSecureServer({
+    key: own.keyPem,
+    cert: own.certPem,
+    ca: run.authority.bundlePem,
+    requestCert: true,
+    rejectUnauthorized: true,
+    allowHTTP1: true,
+  });
+  upstream.on('request', (request, response) =>
+    // Its objects for HTTP/2 have what is used of those for HTTP/1.1.
+    handler(request as unknown as IncomingMessage, response as unknown as ServerResponse),
   );
-  upstream.on('secureConnection', (socket: TLSSocket) => connections.set(socket, (count += 1)));
+  const sockets = new Set<Socket>();
+  upstream.on('secureConnection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).once('close', () => sockets.delete(socket));
+  });
+  upstream.on('sessionError', () => undefined).on('tlsClientError', () => undefined);
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
   const upstreamPort = (upstream.address() as AddressInfo).port;
   const helpers: Helper[] = [];
@@ -120,6 +141,7 @@ export async function startServiceDomain(
     upstream,
     upstreamPort,
     answer: (next) => (handler = next ?? saying),
+    connectionOf,
     plan,
     helper: async (change = {}) => {
       const told: string[] = [];
@@ -135,7 +157,7 @@ export async function startServiceDomain(
     },
     close: async () => {
       for (const helper of helpers) await helper.close();
-      upstream.closeAllConnections();
+      for (const socket of sockets) socket.destroy();
       upstream.close();
       await run.close();
     },
@@ -158,7 +180,8 @@ export async function declaredAt(
   return { ...((await answer.json()) as Declared), headers, status };
 }
 
-function seenOf(request: IncomingMessage, connection: number): SeenCall {
+/** Parses what a request shows of its task, as its upstream sees it. */
+export function seenOf(request: IncomingMessage, connection: number): SeenCall {
   const claims = claimsOf((request.headers.authorization ?? '').split(' ')[1] ?? '');
   return {
     task: String(claims['txn']),
