@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { JsonValue } from '../../../../src/core/ledger/canonical-json.ts';
 import type { PolicySet } from '../../../../src/core/policy/loading/load.ts';
@@ -223,6 +224,38 @@ describe('LimitTrial', () => {
     expect(tried('user', [use({ credential: 'external-token', task: null })]).untried).toEqual([
       { limit: 'user', action: 'payments.create', lacks: 'the user', count: 1 },
     ]);
+  });
+
+  it('counts any sequence of calls as a count by hand does, and never more than the maximum', () => {
+    const call = fc.record({
+      agent: fc.constantFrom(PAYER, OTHER),
+      amount: fc.nat({ max: 12 }),
+      after: fc.nat({ max: DAY_MS / 3 }),
+    });
+    fc.assert(
+      fc.property(fc.array(call, { maxLength: 40 }), (calls) => {
+        const used = new Map<string, number>();
+        const [denied, most] = [new Map<string, number>(), new Map<string, number>()];
+        let at = DAY;
+        const records = calls.map(({ agent, amount, after }) => {
+          at += after;
+          const key = `${agent} ${Math.floor(at / DAY_MS)}`;
+          const sum = (used.get(key) ?? 0) + amount;
+          if (sum > 25) denied.set(agent, (denied.get(agent) ?? 0) + 1);
+          else {
+            used.set(key, sum);
+            most.set(agent, Math.max(most.get(agent) ?? 0, sum));
+          }
+          return use({ at, agent, args: { amount, price: '1.5', currency: 'EUR' } });
+        });
+        for (const key of tried('amount', records).limits.flatMap(({ keys }) => keys)) {
+          const [agent = ''] = JSON.parse(key.who) as readonly string[];
+          expect([key.denied, key.most]).toEqual([denied.get(agent) ?? 0, most.get(agent) ?? 0]);
+          expect(key.most).toBeLessThanOrEqual(25);
+        }
+      }),
+      { numRuns: 50 },
+    );
   });
 
   it('reports a record that it cannot read', () => {
