@@ -12,6 +12,8 @@ const KINDS: readonly UseKind[] = ['plain', 'plain', 'plain', 'call', 'once', 'r
 const OPERATIONS = ['complete', 'revoke', 'suspend', 'suspend', 'resume', 'resume', 'risk', 'token'] as const;
 
 const MAX_TASKS = 20;
+/** Each so many tokens another one is used frequently. */
+const HOT_EACH = 6;
 
 /** Agents that declare tasks and use their tokens at any sidecar, and operators that end, suspend and resume them at any authority. */
 export class Agents {
@@ -38,6 +40,7 @@ export class Agents {
     const rarely = world.random.pick([20, 80, 200]) ?? 80;
     this.#each([rarely / 4, rarely * 1.5], () => this.#operate());
     if (world.hasOrders) this.#each([rarely / 4, rarely * 1.5], () => this.#order());
+    if (world.hasShares) this.#each([1, 8], () => this.#spend());
   }
 
   /** No more of them. */
@@ -138,6 +141,14 @@ export class Agents {
         sidecar.use({ ...token, kind });
         if (this.#world.hasOrders) sidecar.bare(serverOf(rootOf(token.taskId)));
       });
+  }
+
+  /** A call of the same task for a while, so frequently that sidecars are lent shares of its budget. */
+  #spend(): void {
+    const { random, sidecars } = this.#world;
+    const token = this.#tokens[Math.floor(this.#tokens.length / HOT_EACH) * HOT_EACH - 1] ?? this.#tokens[0];
+    const sidecar = random.pick(sidecars)?.now;
+    if (token !== undefined && sidecar !== undefined) sidecar.party.run(() => sidecar.use({ ...token, kind: 'call' }));
   }
 
   #operate(): void {

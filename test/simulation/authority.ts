@@ -19,13 +19,15 @@ import { ordersIn } from './order-rows.ts';
 import { recordsEnd } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import { leaving, listing, markOf, marksIn, nextBeat } from './replica-list.ts';
-import { heldTask, losing, rootOf, settling, stateIn } from './rows.ts';
+import { heldTask, losing, rootOf, returning, settling, stateIn } from './rows.ts';
 import type { TaskUse } from './rows.ts';
 import { LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
 
 /** The answer to a settle. */
 export interface Settled {
+  /** What was lent, if it is settled and something was wanted ahead. */
+  readonly lent?: number;
   readonly problem: SpendProblem | 'unavailable' | null;
   readonly card: Card | null;
   readonly position: Position | null;
@@ -184,17 +186,23 @@ export class Authority {
     if (this.#isHalted) return reply({ problem: 'unavailable', card: null, position: null });
     this.#database.commit(settling(use, this.#world.mistake), (outcome) => {
       if (typeof outcome === 'string') return reply({ problem: 'unavailable', card: null, position: null });
-      if (outcome.result === null) return reply({ problem: null, card: null, position: null });
+      const { result } = outcome;
+      if (typeof result !== 'string') return reply({ problem: null, lent: result.lent, card: null, position: null });
       this.#readCards(
         (rows) => ({ head: headOf(rows), held: heldTask(rows, use.key.id, [use.jtiDigest]) }),
         (got) =>
           reply({
-            problem: outcome.result,
+            problem: result,
             card: got === null || got.held === null ? null : cardOf(got.held),
             position: got === null ? null : { epoch: this.#epoch, seq: got.head, mark: '' },
           }),
       );
     });
+  }
+
+  /** Takes back what is left of a share. */
+  giveBack(use: TaskUse, left: number): void {
+    if (!this.#isHalted) this.#database.commit(returning(use, left), () => undefined);
   }
 
   /** Tells an operator the state of a task; `null` where it cannot, as where the database is an older copy. */

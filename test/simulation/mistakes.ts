@@ -41,6 +41,9 @@ export const MISTAKES = {
   'joined-without-orders': 'a sidecar that connects gets a lease before it has the orders',
   'order-lost': 'a change of the orders is not sent before its position',
   'stale-orders-used': 'a call without a task is allowed by the orders of a lease that is over',
+  'share-given-twice': 'what a sidecar is lent of a budget is not counted as spent, so another one gets it too',
+  'share-over-lease': 'a use is allowed from a share although the lease is over',
+  'share-refilled': 'a sidecar that starts again has the shares that its earlier life was lent',
   'history-unchecked': 'a use is settled although the history has changed since its decision',
 } as const;
 
@@ -65,6 +68,12 @@ const WITH_ORDERS: ReadonlySet<Mistake> = new Set([
   'order-lost',
   'stale-orders-used',
 ]);
+
+/** Mistakes that show if sidecars have shares of budgets. */
+const WITH_SHARES: ReadonlySet<Mistake> = new Set(['share-given-twice', 'share-over-lease', 'share-refilled']);
+
+/** Whether a mistake shows there alone. */
+export const isWithShares = (mistake: Mistake | null): boolean => mistake !== null && WITH_SHARES.has(mistake);
 
 /** Whether a mistake shows there alone. */
 export const isWithOrders = (mistake: Mistake | null): boolean => mistake !== null && WITH_ORDERS.has(mistake);

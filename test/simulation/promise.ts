@@ -21,7 +21,9 @@ export interface AllowedUse {
 const UNENDED: ReadonlySet<string> = new Set(['active', 'suspended', 'none']);
 
 /** Most calls of a task. */
-export const MAX_CALLS = 4;
+const MAX_CALLS = 4;
+/** The same if sidecars are lent shares of them. */
+export const SHARED_CALLS = 120;
 
 /** An authority, as far as it can notice a loss. */
 interface Witness {
@@ -64,6 +66,8 @@ export class FleetPromise {
   #lossyUntilMs = -Infinity;
   allowed = 0;
   acknowledged = 0;
+  /** Most calls of a task. */
+  maxCalls = MAX_CALLS;
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
@@ -219,7 +223,7 @@ export class FleetPromise {
     if (kind === 'call') {
       const calls = (this.#calls.get(taskId) ?? 0) + 1;
       this.#calls.set(taskId, calls);
-      if (calls > MAX_CALLS) this.broken(`${by()}, which is call ${calls} of ${MAX_CALLS}`);
+      if (calls > this.maxCalls) this.broken(`${by()}, which is call ${calls} of ${this.maxCalls}`);
     }
     if (kind === 'once') {
       if (this.#once.has(jtiDigest)) this.broken(`${by()}, which was used before`);

@@ -2,7 +2,7 @@ import type { HeldTask, HeldToken } from '../../src/core/fleet/card.ts';
 import type { SpiffeId } from '../../src/core/identity/spiffe-id.ts';
 import type { FeedChange } from '../../src/core/state/feed.ts';
 import { partProblem } from '../../src/core/state/writes/part-admission.ts';
-import { taken } from '../../src/core/state/writes/settlement.ts';
+import { givenBack, taken, withLent } from '../../src/core/state/writes/settlement.ts';
 import type { SettledUse } from '../../src/core/state/settling.ts';
 import type { SpendProblem, TaskSpend } from '../../src/core/state/spend.ts';
 import type { TaskKey, UseState } from '../../src/core/state/store.ts';
@@ -238,12 +238,18 @@ export type TaskUse = SettledUse & { readonly key: TaskKey; readonly spends: rea
 /** Whether the record of a use is committed with it. */
 const isOfHighRisk = ({ spends }: TaskUse): boolean => spends.some(({ kind }) => kind === 'single-use');
 
+/** Why a use is not settled; else what was lent, which is nothing to most. */
+export type SettledRows = SpendProblem | { readonly lent: number };
+
+const NOTHING_LENT: SettledRows = { lent: 0 };
+
 /** Settles a use, once for each decision. */
-export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<SpendProblem | null> => ({
+export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<SettledRows> => ({
   locks: locked(use.key.id),
   run: (rows, nowMs) => {
     const { id } = use.key;
-    if (rows.has(`settled:${use.decisionId}`)) return nothing(null);
+    // A loan that is asked for again lends the same.
+    if (rows.has(`settled:${use.decisionId}`)) return nothing({ lent: lentIn(rows, use.decisionId) });
     const root = rootOf(id);
     const held = heldTask(rows, id, [use.jtiDigest]);
     const issued = held?.tokens.get(use.jtiDigest);
@@ -254,19 +260,37 @@ export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<Spe
         : use.entry;
     const after = taken(
       { use: state, spent: (counter) => spentOf(rows, `${id}:${counter}`) },
-      { spends: use.spends, entry },
+      { spends: use.spends, entry, ahead: use.ahead },
       nowMs,
     );
-    if (typeof after === 'string') return nothing(after);
+    if (typeof after === 'string') return nothing<SettledRows>(after);
+    const [lent = 0] = after.lent;
+    const isUncounted = mistake === 'share-given-twice' && lent > 0;
     return {
-      result: null,
+      result: lent === 0 ? NOTHING_LENT : { lent },
       writes: [
         [`settled:${use.decisionId}`, true],
-        ...[...after.spent].map(([counter, value]): Write => [`spent:${id}:${counter}`, value]),
+        ...(lent > 0 ? [[`lent:${use.decisionId}`, lent] as const] : []),
+        ...[...(isUncounted ? [] : after.spent)].map(([counter, value]): Write => [`spent:${id}:${counter}`, value]),
         ...(after.history === null ? [] : [[`history:${root}`, after.history] as const]),
       ],
       changes: after.history === null ? [] : changed(id, 'history'),
       records: () => (isOfHighRisk(use) ? [recordOfUse(use.decisionId)] : []),
     };
+  },
+});
+
+const lentIn = (rows: Rows, id: string): number => (rows.get(`lent:${id}`) as number | undefined) ?? 0;
+
+/** Gives back what is left of a loan, once. */
+export const returning = (use: TaskUse, left: number): Transaction<boolean> => ({
+  locks: locked(use.key.id),
+  run: (rows) => {
+    const lent = lentIn(rows, use.decisionId);
+    if (lent === 0 || rows.has(`returned:${use.decisionId}`)) return nothing(false);
+    const spends = withLent(use.spends, [lent]).filter((spend) => spend.kind !== 'limit');
+    const after = givenBack((counter) => spentOf(rows, `${use.key.id}:${counter}`), spends, [left]);
+    const spent = [...after].map(([counter, value]): Write => [`spent:${use.key.id}:${counter}`, value]);
+    return { result: true, writes: [[`returned:${use.decisionId}`, true], ...spent], changes: [] };
   },
 });

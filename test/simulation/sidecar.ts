@@ -11,7 +11,7 @@ import type { Stream, Writer } from './network.ts';
 import { serverOf } from './order-rows.ts';
 import { recordOfUse } from './outbox-rows.ts';
 import { Party } from './party.ts';
-import { MAX_CALLS } from './promise.ts';
+import { SidecarShares } from './sidecar-shares.ts';
 import type { UseKind } from './promise.ts';
 import { ISSUER, rootOf } from './rows.ts';
 import { LEASE_MS, PING_MS } from './terms.ts';
@@ -53,12 +53,23 @@ export class Sidecar {
   /** With the mistake `lease-from-answer`: how much longer the lease is taken to be. */
   #lagMs = 0;
   #decisions = 0;
+  readonly #shares: SidecarShares;
+  /** Of the database that it followed last. */
+  #epoch = '';
 
   constructor(world: World, place: string, life: number) {
     this.#world = world;
     this.#name = `${place}#${life}`;
     this.party = new Party(place, world);
     this.#feed = new SidecarFeed({ instance: this.#name, maxCards: world.maxCards });
+    this.#shares = new SidecarShares(world, {
+      name: this.#name,
+      party: this.party,
+      lender: {
+        settle: (use, then) => this.#settle(use, then),
+        giveBack: (use, left) => this.#giveBack(use, left),
+      },
+    });
     this.#connect();
     this.party.every(PING_MS, () => this.#ping());
   }
@@ -106,7 +117,18 @@ export class Sidecar {
   }
 
   #decide(attempt: Attempt, state: Known, then: (isAllowed: boolean) => void): void {
+    const isOfShares = this.#world.hasShares && attempt.kind === 'call';
+    const isLeaseIgnored = isOfShares && state === 'stale' && this.#world.mistake === 'share-over-lease';
+    if (isLeaseIgnored && this.#shares.spend(attempt.taskId, attempt.jtiDigest)) {
+      this.#allowed(attempt, this.#world.schedule.nowMs);
+      return then(true);
+    }
     if (!this.#permits(attempt, state)) return then(false);
+    // Within a share nothing is asked.
+    if (isOfShares && this.#shares.spend(attempt.taskId, attempt.jtiDigest)) {
+      this.#allowed(attempt, this.#world.schedule.nowMs);
+      return then(true);
+    }
     if (attempt.kind === 'plain') {
       this.#allowed(attempt, this.#world.schedule.nowMs);
       return then(true);
@@ -115,14 +137,18 @@ export class Sidecar {
     const decidedMs = this.#world.schedule.nowMs;
     this.#decisions += 1;
     const decisionId = `${this.#name}/${this.#decisions}`;
-    this.#settle(useOf(attempt, { decisionId, version: state.history.version }), ({ problem, card, position }) => {
-      if (card !== null && position !== null) this.#feed.settled(card, position);
-      if (problem === null && attempt.kind === 'once') this.#world.recorded(() => recordOfUse(decisionId), decidedMs);
-      // The last look before the answer: the task may have ended meanwhile.
-      if (problem !== null || !this.#permits(attempt, this.#of(attempt))) return then(false);
-      this.#allowed(attempt, decidedMs);
-      then(true);
-    });
+    const { maxCalls } = this.#world.promise;
+    this.#settle(
+      useOf(attempt, { decisionId, version: state.history.version, maxCalls }),
+      ({ problem, card, position }) => {
+        if (card !== null && position !== null) this.#feed.settled(card, position);
+        if (problem === null && attempt.kind === 'once') this.#world.recorded(() => recordOfUse(decisionId), decidedMs);
+        // The last look before the answer: the task may have ended meanwhile.
+        if (problem !== null || !this.#permits(attempt, this.#of(attempt))) return then(false);
+        this.#allowed(attempt, decidedMs);
+        then(true);
+      },
+    );
   }
 
   #isStopped(server: string): boolean {
@@ -185,6 +211,13 @@ export class Sidecar {
       open += 1;
       ask(this.#world.anyAuthority());
     });
+  }
+
+  /** A share that does not arrive stays spent. */
+  #giveBack(use: TaskUse, left: number): void {
+    const authority = this.#authority;
+    if (authority === null) return;
+    this.#world.network.send(this.party.place, authority.party, () => authority.giveBack(use, left));
   }
 
   #call<T>({
@@ -255,8 +288,14 @@ export class Sidecar {
     const ups = this.#feed.heard(down);
     if (ups === 'resync') return this.#disconnected();
     for (const up of ups) this.#writer?.send(up);
-    if (down.of === 'welcome') this.#ping();
+    if (down.of === 'welcome') this.#welcomed(down.welcome.position.epoch);
     if (down.of === 'fresh') this.#refreshed(down.fresh.n);
+  }
+
+  #welcomed(epoch: string): void {
+    if (this.#epoch !== '' && this.#epoch !== epoch) this.#shares.forget();
+    this.#epoch = epoch;
+    this.#ping();
   }
 
   #refreshed(n: number): void {
@@ -279,11 +318,15 @@ export class Sidecar {
 
 function useOf(
   { kind, taskId, jtiDigest }: Attempt,
-  { decisionId, version }: { readonly decisionId: string; readonly version: number },
+  {
+    decisionId,
+    version,
+    maxCalls,
+  }: { readonly decisionId: string; readonly version: number; readonly maxCalls: number },
 ): TaskUse {
   const spends: readonly TaskSpend[] =
     kind === 'call'
-      ? [{ kind: 'calls', limit: MAX_CALLS }]
+      ? [{ kind: 'calls', limit: maxCalls }]
       : kind === 'once'
         ? [{ kind: 'single-use', name: jtiDigest }]
         : [];

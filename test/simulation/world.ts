@@ -3,11 +3,11 @@ import { Authority } from './authority.ts';
 import { headOf, markAt } from './database-node.ts';
 import { Database } from './database.ts';
 import { Disk, textOf } from './disk.ts';
-import { isWithLedgers, isWithOrders } from './mistakes.ts';
+import { isWithLedgers, isWithOrders, isWithShares } from './mistakes.ts';
 import type { Mistake } from './mistakes.ts';
 import { Network } from './network.ts';
 import type { Party } from './party.ts';
-import { FleetPromise } from './promise.ts';
+import { FleetPromise, SHARED_CALLS } from './promise.ts';
 import { Random } from './random.ts';
 import { restoring, taskIdsIn } from './rows.ts';
 import { Schedule } from './schedule.ts';
@@ -44,6 +44,10 @@ export class World {
   readonly hasLedgers: boolean;
   /** Whether operators stop servers, in other seeds, likewise. */
   readonly hasOrders: boolean;
+  /** Whether tasks have larger budgets, of which sidecars are lent shares, in other seeds, likewise. */
+  readonly hasShares: boolean;
+  /** By sidecar and task: what it was lent last, which the mistake of a refill gives to its next life. */
+  readonly lentLast = new Map<string, number>();
   /** How many ledgers must have a record before the database forgets it. */
   readonly copies: number;
   readonly #disks = new Map<string, Disk>();
@@ -62,6 +66,8 @@ export class World {
     this.mistake = mistake;
     this.hasLedgers = seed % 4 === 2 || isWithLedgers(mistake);
     this.hasOrders = seed % 4 === 3 || isWithOrders(mistake);
+    this.hasShares = seed % 4 === 0 || isWithShares(mistake);
+    if (this.hasShares) this.promise.maxCalls = SHARED_CALLS;
     this.network = new Network(this);
     this.database = new Database(this);
     this.maxCards = this.random.whole(1, 8);
