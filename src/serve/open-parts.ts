@@ -138,7 +138,7 @@ async function openStateAndLedger(
     onUsed: (used) => reports.used(used),
   });
   if (isStartProblem(ledger)) return ledger;
-  const shares = new Shares(state.settling, { ports: opening.ports, after });
+  const shares = new Shares(state.settling, { ports: opening.ports, clocks: () => state.states.clocks(), after });
   closers.push(() => shares.close());
   if (state.sidecar !== null) state.sidecar.onOtherLife = () => shares.forget();
   // Records of this flush still reach the ledger. `close` writes the rest.

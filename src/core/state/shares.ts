@@ -2,13 +2,17 @@ import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import { Share } from './share.ts';
+import { isLendable, ofNothing, shareEndOf, shareName, takenFromShare } from './share-counter.ts';
+import type { ShareClocks } from './share-counter.ts';
 import type { SettledUse, Settlement, Settling } from './settling.ts';
-import type { Spend, TaskSpend } from './spend.ts';
+import type { Spend } from './spend.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
-import { chargedBy, counterOf, withLent } from './writes/settlement.ts';
+import { withLent } from './writes/settlement.ts';
 
+/** Whose loans those of limits over all tasks are. */
+const withoutTask = { key: null, jtiDigest: '' } as const;
 /** Most counters of which a share is held, or the uses are counted. Beyond it the least recently used is given back. */
 const MAX_SHARES = 16_384;
 /** Loans are asked for together: no check waits for them. */
@@ -24,15 +28,20 @@ const RETURN_MS = 400;
 /** Options of shares. */
 export interface SharesOptions {
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'randomBytes'>;
+  /** The clocks by which uses are decided: they say in which window of a limit a share may be spent. */
+  readonly clocks: () => ShareClocks;
   readonly after: After;
 }
 
-/** Whose counter it is, and by which token of the task loans are asked for: the one that was used last. */
+/** A counter of a task, or of a limit over all tasks in one window. */
 interface Counter {
-  readonly key: TaskKey;
+  readonly name: string;
+  /** `null` of a limit. */
+  readonly key: TaskKey | null;
+  /** By which token of the task loans are asked for: the one that was used last. */
   jtiDigest: string;
   /** A spend of nothing on it. */
-  readonly spend: TaskSpend;
+  readonly spend: Spend;
   readonly share: Share;
   /** Until the loan that is asked for has come. */
   borrowing: Promise<void> | null;
@@ -64,12 +73,15 @@ export class Shares implements Settling {
 
   settleNow(use: SettledUse): UnsentUse | null {
     const { decisionId, key, jtiDigest, spends } = use;
-    if (this.#isClosed || key === null || spends.length === 0 || !isLendable(spends)) return null;
+    if (this.#isClosed || spends.length === 0 || !spends.every(isLendable)) return null;
     const nowMs = this.#options.ports.monotonicMs();
-    const taken = spends.map((spend) => ({
-      amount: chargedBy(spend),
-      counter: this.#counter({ key, jtiDigest }, spend),
-    }));
+    const taken: { readonly amount: number; readonly counter: Counter }[] = [];
+    const clocks = this.#options.clocks();
+    for (const spend of spends) {
+      const counter = this.#counter(use, spend, clocks);
+      if (counter === null) return null;
+      taken.push({ amount: takenFromShare(spend), counter });
+    }
     for (const { amount, counter } of taken) this.#used(counter, amount, nowMs);
     // A use may take twice from one counter.
     const isCovered =
@@ -77,16 +89,16 @@ export class Shares implements Settling {
       new Set(taken.map(({ counter }) => counter)).size === taken.length;
     if (isCovered) for (const { amount, counter } of taken) counter.share.spend(amount);
     for (const { counter } of taken) this.#ask(counter, nowMs);
-    return isCovered ? { decisionId, key, jtiDigest, spends, sharesOf: this.#life } : null;
+    const sharesOf = { life: this.#life, untilMs: shareEndOf(spends, clocks) };
+    return isCovered ? { decisionId, key, jtiDigest, spends, sharesOf } : null;
   }
 
   /** Settles a use by the state. If a budget has too little left, what this process holds of it is given back first. */
   async settle(use: SettledUse): Promise<Settlement> {
     const settled = await this.#settling.settle(use);
-    if (typeof settled !== 'object' || settled === null || !('budget' in settled)) return settled;
-    const { key, spends } = use;
-    if (key === null) return settled;
-    const held = spends.filter(isOfTask).flatMap((spend) => this.#counters.get(nameOf(key, spend)) ?? []);
+    if (typeof settled !== 'object' || settled === null || !('problem' in settled)) return settled;
+    const clocks = this.#options.clocks();
+    const held = use.spends.flatMap((spend) => this.#counters.get(shareName(use.key, spend, clocks) ?? '') ?? []);
     const borrowing = held.flatMap((counter) => counter.borrowing ?? []);
     if (borrowing.length > 0) await Promise.race([Promise.all(borrowing), this.#pause(RETURN_MS)]);
     if (held.every(({ share }) => share.left === 0)) return settled;
@@ -97,10 +109,13 @@ export class Shares implements Settling {
   async giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
     if (use.sharesOf === undefined) return this.#settling.giveBack(use);
     // It stays spent: what was lent was given back by its id, or the state no longer knows of it.
-    const { key, jtiDigest, spends } = use;
-    if (this.#isClosed || use.sharesOf !== this.#life || key === null) return false;
-    for (const spend of spends.filter(isOfTask)) {
-      this.#counter({ key, jtiDigest }, spend).share.putBack(chargedBy(spend));
+    const { life, untilMs } = use.sharesOf;
+    if (this.#isClosed || life !== this.#life) return false;
+    const clocks = this.#options.clocks();
+    for (const spend of use.spends) {
+      // Nothing goes into a later window of a limit.
+      if (spend.kind === 'limit' && Math.max(clocks.wallMs, clocks.floorMs) >= untilMs) continue;
+      this.#counter(use, spend, clocks)?.share.putBack(takenFromShare(spend));
     }
     return true;
   }
@@ -121,8 +136,11 @@ export class Shares implements Settling {
     await this.#returned(all);
   }
 
-  #counter({ key, jtiDigest }: Pick<Counter, 'key' | 'jtiDigest'>, spend: TaskSpend): Counter {
-    const name = nameOf(key, spend);
+  /** `null` if the clocks do not agree on the window of a limit. */
+  #counter(use: Pick<SettledUse, 'key' | 'jtiDigest'>, spend: Spend, clocks: ShareClocks): Counter | null {
+    const name = shareName(use.key, spend, clocks);
+    if (name === null) return null;
+    const { key, jtiDigest } = spend.kind === 'limit' || use.key === null ? withoutTask : { ...use, key: use.key };
     const known = this.#counters.get(name);
     if (known !== undefined) {
       known.jtiDigest = jtiDigest;
@@ -133,17 +151,16 @@ export class Shares implements Settling {
       this.#counters.delete(oldest[0]);
       void this.#returned([oldest[1]]);
     }
-    const ownKey = { issuer: key.issuer, id: key.id };
-    const counter = { key: ownKey, jtiDigest, spend: ofNothing(spend), share: new Share(), borrowing: null };
+    const ownKey = key && { issuer: key.issuer, id: key.id };
+    const counter = { name, key: ownKey, jtiDigest, spend: ofNothing(spend), share: new Share(), borrowing: null };
     this.#counters.set(name, counter);
     return counter;
   }
 
   #used(counter: Counter, amount: number, nowMs: number): void {
     if (!counter.share.used(amount, nowMs)) return;
-    const name = nameOf(counter.key, counter.spend);
-    this.#counters.delete(name);
-    this.#counters.set(name, counter);
+    this.#counters.delete(counter.name);
+    this.#counters.set(counter.name, counter);
   }
 
   /** Asks for a loan, if one is due, together with others. */
@@ -157,7 +174,10 @@ export class Shares implements Settling {
   #askAll(): void {
     const due = this.#due;
     this.#due = new Set();
-    for (const counter of due) counter.borrowing = this.#borrow(counter).then(() => void (counter.borrowing = null));
+    for (const counter of due)
+      counter.borrowing = this.#borrow(counter)
+        .catch(() => undefined)
+        .then(() => void (counter.borrowing = null));
   }
 
   async #borrow(counter: Counter): Promise<void> {
@@ -180,7 +200,7 @@ export class Shares implements Settling {
     if (lent === null) share.refused(monotonicMs());
     else share.lent({ id, amount: lent[0] ?? 0, atMs }, wanted);
     // It was given back meanwhile.
-    if (this.#counters.get(nameOf(key, spend)) !== counter) await this.#returned([counter]);
+    if (this.#counters.get(counter.name) !== counter) await this.#returned([counter]);
   }
 
   #sweep(): void {
@@ -216,29 +236,5 @@ export class Shares implements Settling {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => void this.#options.after(ms, resolve));
-  }
-}
-
-const isOfTask = (spend: Spend): spend is TaskSpend => spend.kind !== 'limit';
-
-const isLendable = (spends: readonly Spend[]): spends is readonly TaskSpend[] =>
-  spends.every(({ kind }) => kind === 'calls' || kind === 'amount' || kind === 'decimal');
-
-/** INVARIANT: with the limit by which it was lent, since a token may have a smaller one than another token of its task. */
-const nameOf = ({ issuer, id }: TaskKey, spend: TaskSpend): string =>
-  `${issuer}\n${id}\n${counterOf(spend)}\n${'limit' in spend ? spend.limit : 1}`;
-
-/** A spend on the same counter that takes nothing. */
-function ofNothing(spend: TaskSpend): TaskSpend {
-  switch (spend.kind) {
-    case 'calls':
-      return { ...spend, count: 0 };
-    case 'amount':
-    case 'decimal':
-      return { ...spend, amount: 0 };
-    case 'single-use':
-      return spend;
-    default:
-      return spend satisfies never;
   }
 }

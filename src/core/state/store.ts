@@ -118,8 +118,8 @@ export interface UnsentUse {
   readonly spends: readonly Spend[];
   /** How much of each is given back, at most its amount; absent, all of it. */
   readonly left?: readonly number[];
-  /** Of a use that was settled from shares of this process (`Settling.settleNow`): from which of them. */
-  readonly sharesOf?: number;
+  /** Of a use that was settled from shares of this process (`Settling.settleNow`): from which, and until when they are of this window. */
+  readonly sharesOf?: { readonly life: number; readonly untilMs: number };
   readonly by?: string;
 }
 

@@ -114,7 +114,9 @@ describe('an authority on SQLite', () => {
     ];
     await declared(1);
     for (const each of [one, two]) await each.states.open(keyOf(1), digestOf(1));
-    const shares = [one, two].map(({ settling }) => new Shares(settling, { ports: systemPorts, after }));
+    const shares = [one, two].map(
+      ({ settling }) => new Shares(settling, { ports: systemPorts, clocks: () => one.states.clocks(), after }),
+    );
     const allowed = { share: 0, state: 0 };
     for (let n = 0; n < 700; n += 1) {
       const by = mustFind(shares[n % 2]);

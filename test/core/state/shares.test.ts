@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 import { isSettlement } from '../../../src/core/state/settling.ts';
 import type { SettledUse, Settling } from '../../../src/core/state/settling.ts';
 import { Shares } from '../../../src/core/state/shares.ts';
+import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
 import type { Spend } from '../../../src/core/state/spend.ts';
 import type { UnsentUse } from '../../../src/core/state/store.ts';
 import type { After } from '../../../src/core/runtime/timers.ts';
@@ -31,6 +32,11 @@ class Clock {
     this.#timers.push(timer);
     return () => void (this.#timers = this.#timers.filter((one) => one !== timer));
   };
+
+  /** Both clocks of a process. */
+  read(): { readonly wallMs: number; readonly floorMs: number } {
+    return { wallMs: this.nowMs, floorMs: this.nowMs };
+  }
 
   async pass(ms: number): Promise<void> {
     const untilMs = this.nowMs + ms;
@@ -66,7 +72,7 @@ function opened(): {
   return {
     clock,
     settling,
-    process: () => new Shares(settling, { ports, after: clock.after }),
+    process: () => new Shares(settling, { ports, clocks: () => clock.read(), after: clock.after }),
     spent: () => spentIn(file, taskNumber(1).id),
     close: () => store.close(),
   };
@@ -97,6 +103,19 @@ async function madeOften(shares: Shares, clock: Clock, { times, use }: { times: 
 }
 
 const count = (all: readonly string[], one: string): number => all.filter((other) => other === one).length;
+
+const limit = (max: number, more: Partial<LimitSpend> = {}): LimitSpend => ({
+  kind: 'limit',
+  limit: 'a-minute',
+  measure: 'calls',
+  who: '["spiffe://acme.test/a"]',
+  windowMs: 60_000,
+  amount: 1,
+  max,
+  effect: 'deny',
+  ...more,
+});
+const limited = (spend: LimitSpend): SettledUse => ({ ...useOf(spend), key: null, jtiDigest: '' });
 
 describe('Shares', () => {
   it('settles most uses of a frequently used budget at once, and allows exactly as many as it has', async () => {
@@ -175,7 +194,7 @@ describe('Shares', () => {
           close();
         },
       ),
-      { numRuns: thoroughly(400, 20) },
+      { numRuns: thoroughly(400, 12) },
     );
   });
 
@@ -243,6 +262,79 @@ describe('Shares', () => {
     close();
   });
 
+  describe('of a limit over all tasks', () => {
+    it('are spent without a task, up to the maximum of each window, and from no share of the window before', async () => {
+      const { clock, process, close } = opened();
+      const [one, two] = [process(), process()];
+      await clock.pass(60_000 - clock.nowMs - 5_000);
+      const race = async () => {
+        const all: string[] = [];
+        while (clock.nowMs % 60_000 > 30_000 || all.length < 700) {
+          all.push(await made(all.length % 2 === 0 ? one : two, limited(limit(500))));
+          await clock.pass(10);
+        }
+        return all;
+      };
+      const before = await madeOften(one, clock, { times: 100, use: () => limited(limit(500)) });
+      expect([before.share > 50, before.refused]).toEqual([true, 0]);
+      await clock.pass(60_000 - (clock.nowMs % 60_000));
+      // What was lent in the window before is not spent in this one.
+      expect(one.settleNow(limited(limit(500)))).toBeNull();
+      const all = await race();
+      expect(count(all, 'share') + count(all, 'state')).toBe(500);
+      expect(count(all, 'share')).toBeGreaterThan(300);
+      await Promise.all([one.close(), two.close()]);
+      close();
+    });
+
+    it('are taken together with the budgets of a task, or not at all', async () => {
+      const { clock, process, spent, close } = opened();
+      const shares = process();
+      const { share, state, refused } = await madeOften(shares, clock, {
+        times: 100,
+        use: () => useOf(calls(1_000), limit(60)),
+      });
+      expect([share + state, refused]).toEqual([60, 40]);
+      await shares.close();
+      expect(spent()).toBe(60);
+      close();
+    });
+
+    it.each<[string, Partial<LimitSpend>]>([
+      ['that suspends at its maximum', { effect: 'suspend' }],
+      ['of different values', { measure: 'distinct', value: 'x'.repeat(43) }],
+    ])('are not held %s', async (_what, more) => {
+      const { clock, process, close } = opened();
+      const shares = process();
+      expect(await madeOften(shares, clock, { times: 40, use: () => limited(limit(500, more)) })).toEqual({
+        share: 0,
+        state: 40,
+        refused: 0,
+      });
+      await shares.close();
+      close();
+    });
+
+    it('are not spent while the clocks of the process disagree on the window, and put nothing back into a later one', async () => {
+      const { clock, settling, close } = opened();
+      let aheadMs = 0;
+      const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };
+      const clocks = () => ({ wallMs: clock.nowMs + aheadMs, floorMs: clock.nowMs });
+      const shares = new Shares(settling, { ports, clocks, after: clock.after });
+      await madeOften(shares, clock, { times: 60, use: () => limited(limit(500)) });
+      aheadMs = 3_600_000;
+      expect(shares.settleNow(limited(limit(500)))).toBeNull();
+      aheadMs = 0;
+      const taken = shares.settleNow(limited(limit(500)));
+      expect(taken).not.toBeNull();
+      await clock.pass(60_000);
+      expect(taken && (await shares.giveBack(taken))).toBe(true);
+      expect(shares.settleNow(limited(limit(500)))).toBeNull();
+      await shares.close();
+      close();
+    });
+  });
+
   it('forgets all shares of another database, also what a use took from them', async () => {
     const { clock, process, close } = opened();
     const shares = process();
@@ -264,7 +356,7 @@ describe('Shares', () => {
       giveBack: async ({ key }) => given.push(key?.id ?? '') > 0,
     };
     const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };
-    const shares = new Shares(lending, { ports, after: clock.after });
+    const shares = new Shares(lending, { ports, clocks: () => clock.read(), after: clock.after });
     await madeOften(shares, clock, { times: 20, use: () => ofTask(1) });
     await madeOften(shares, clock, { times: 20, use: () => ofTask(2) });
     for (let n = 3; n < 16_384 + 2; n += 1) shares.settleNow(ofTask(n));

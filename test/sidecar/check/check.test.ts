@@ -403,7 +403,7 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
 
 describe('a use with a budget', () => {
   it('is answered at once within a share, and put back into it if its call was not sent', async () => {
-    const shares = new Shares(directAuthority(store).settling, { ports, after });
+    const shares = new Shares(directAuthority(store).settling, { ports, clocks: () => store.clocks(), after });
     const calls: AnsweredCall[] = [];
     const services = servicesWith({
       settling: shares,

@@ -1,0 +1,54 @@
+/** The counters of which shares are held: of the budgets of tasks, and of limits over all tasks in one window. */
+import { counterAt, counterText } from '../limit/limit-spend.ts';
+import type { Clocks } from '../runtime/ports.ts';
+import type { Spend } from './spend.ts';
+import type { TaskKey } from './store.ts';
+import { chargedBy, counterOf } from './writes/settlement.ts';
+
+/** The clocks that say in which window of a limit a share may be spent. */
+export type ShareClocks = Pick<Clocks, 'wallMs' | 'floorMs'>;
+
+/**
+ * Whether a share of it can be held. Of a limit that suspends or stops at its maximum none is: it would do so while a process has some of it left.
+ */
+export const isLendable = (spend: Spend): boolean =>
+  spend.kind === 'limit'
+    ? spend.effect === 'deny' && ['calls', 'amount', 'decimal'].includes(spend.measure)
+    : spend.kind !== 'single-use';
+
+/** How much a spend takes from its counter. */
+export const takenFromShare = (spend: Spend): number => (spend.kind === 'limit' ? spend.amount : chargedBy(spend));
+
+/**
+ * The counter of a spend. INVARIANT: with the limit by which it was lent, since a token may have a smaller one than another token of its task, and
+ * with the window of a limit over all tasks, in which both clocks are; `null` if they are not in one.
+ */
+export function shareName(key: TaskKey | null, spend: Spend, { wallMs, floorMs }: ShareClocks): string | null {
+  if (spend.kind !== 'limit')
+    return key && `${key.issuer}\n${key.id}\n${counterOf(spend)}\n${'limit' in spend ? spend.limit : 1}`;
+  const counter = counterAt(spend, wallMs);
+  return counter.startsMs === counterAt(spend, floorMs).startsMs ? `${spend.max}\n${counterText(counter)}` : null;
+}
+
+/** The end of the first window of limits that ends; `Infinity` without limits. */
+export const shareEndOf = (spends: readonly Spend[], { wallMs }: ShareClocks): number =>
+  spends.reduce(
+    (ends, spend) => (spend.kind === 'limit' ? Math.min(ends, counterAt(spend, wallMs).endsMs) : ends),
+    Infinity,
+  );
+
+/** A spend on the same counter that takes nothing. */
+export function ofNothing(spend: Spend): Spend {
+  switch (spend.kind) {
+    case 'calls':
+      return { ...spend, count: 0 };
+    case 'amount':
+    case 'decimal':
+    case 'limit':
+      return { ...spend, amount: 0 };
+    case 'single-use':
+      return spend;
+    default:
+      return spend satisfies never;
+  }
+}
