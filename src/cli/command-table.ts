@@ -212,6 +212,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./policy/policy-list.ts')).policyList,
   },
   {
+    name: 'policy owners',
+    summary: 'write CODEOWNERS from the owners of policies',
+    load: async () => (await import('./policy/policy-owners.ts')).policyOwners,
+  },
+  {
     name: 'policy fmt',
     summary: "format policies in Cedar's own style",
     load: async () => (await import('./policy/policy-fmt.ts')).policyFmt,

@@ -2,12 +2,15 @@
 import { printable } from '../../core/ledger/timeline-text.ts';
 import { compileForTool } from '../../core/policy/loading/compile.ts';
 import { whileProved } from '../../core/policy/loading/proved-set.ts';
+import type { PolicyEntry } from '../../core/policy/loading/policy-file.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { lintingOf } from '../../tools/policy/lint/lint.ts';
 import { endsWithin, isUnused, listedPolicies } from '../../tools/policy/list/listed-policies.ts';
 import type { ListedPolicy } from '../../tools/policy/list/listed-policies.ts';
 import { PolicyUses } from '../../tools/policy/list/policy-uses.ts';
+import { ownerFinder } from '../../tools/policy/owners/ownership.ts';
+import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import {
@@ -110,7 +113,10 @@ async function listedIn(folder: string, values: Values, io: Io): Promise<Listed 
   const uses = isLedgerNamed ? await usesIn(values, filter, io) : null;
   if (uses !== null && isCommandRefusal(uses)) return uses;
   const findings = result.done(result.set.warnings);
-  const policies = listedPolicies(result.set.policies, { nowMs, ownerOf: () => null, findings, uses });
+  const owned = await ownersIn(folder);
+  const teamOf = ownerFinder(owned?.owners ?? [], result.set.source);
+  const ownerOf = (policy: PolicyEntry): string | null => teamOf(policy)?.team ?? null;
+  const policies = listedPolicies(result.set.policies, { nowMs, ownerOf, findings, uses });
   return { policies, sinceMs: uses?.sinceMs ?? null, nowMs };
 }
 

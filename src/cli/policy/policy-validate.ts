@@ -3,6 +3,9 @@ import { compileForTool } from '../../core/policy/loading/compile.ts';
 import { provedSetFrom } from '../../core/policy/loading/proved-set.ts';
 import type { Findings, ProvedSet } from '../../core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
+import type { PolicySource } from '../../core/policy/loading/source.ts';
+import { ownershipFindings } from '../../tools/policy/owners/ownership.ts';
+import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
@@ -20,6 +23,8 @@ usage: remit policy validate [FOLDER] [--json | --sarif]
             A finding is {file, line, column, message, help}, and, if known, end: {line, column} and policy:
             line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
+
+If the folder has \`owners.yaml\`, policies whose heads reach beyond what their teams may speak of are findings; \`remit serve\` does not read it.
 
 Prints every finding as \`file:line:column: message\` with its source line. Warnings do not prevent loading.
 
@@ -59,11 +64,19 @@ export async function policyValidate(args: readonly string[], io: Io): Promise<n
       'remit policy validate',
       `the policy folder \`${folder}\` could not be read: ${source.unreadable}`,
     );
-  const result = 'findings' in source ? source : await provedSetFrom(source, compileForTool());
+  const result = 'findings' in source ? source : await ownedSetFrom(source);
   if (json) io.out(JSON.stringify(summaryOf(folder, result)));
   else if (sarif) io.out(JSON.stringify(sarifResults(result)));
   else print(io, folder, { result, files: shownFiles('findings' in source ? null : source) });
   return 'findings' in result ? EXIT.no : EXIT.good;
+}
+
+/** As `remit serve` would load it, and held to its owners. */
+async function ownedSetFrom(source: PolicySource): Promise<ProvedSet | Findings> {
+  const [set, owned] = await Promise.all([provedSetFrom(source, compileForTool()), ownersIn(source.folder)]);
+  if ('findings' in set || owned === null) return set;
+  const findings = [...owned.findings, ...(owned.findings.length > 0 ? [] : ownershipFindings(owned.owners, set))];
+  return findings.length === 0 ? set : { findings };
 }
 
 function sarifResults(result: ProvedSet | Findings): unknown {

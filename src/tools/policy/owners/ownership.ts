@@ -1,0 +1,176 @@
+/** Holds policies to what their owners may speak of. */
+import type { Catalog } from '../../../core/action/catalog/catalog.ts';
+import type { SourceFinding } from '../../../core/action/catalog/finding.ts';
+import type { Constraint, Test } from '../../../core/policy/answers/scope.ts';
+import { entityKey, uidOfKey } from '../../../core/policy/entities.ts';
+import type { Entity } from '../../../core/policy/entities.ts';
+import { NAMESPACE } from '../../../core/policy/namespace.ts';
+import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
+import type { PolicySource } from '../../../core/policy/loading/source.ts';
+import type { Owner } from './owners-file.ts';
+
+/** The set that is held to its owners. */
+export interface OwnedSet {
+  readonly source: Pick<PolicySource, 'policies'>;
+  readonly catalog: Catalog;
+  readonly policies: readonly PolicyEntry[];
+  /** By `entityKey`; they may give an endpoint further ancestors. */
+  readonly entities: ReadonlyMap<string, Entity>;
+}
+
+/** A function that finds the team of a policy, by the file that it, or its link, is written in. */
+export function ownerFinder(
+  owners: readonly Owner[],
+  { policies }: Pick<PolicySource, 'policies'>,
+): (policy: Pick<PolicyEntry, 'file' | 'link'>) => Owner | null {
+  const names = new Map(policies.map(({ file, name }) => [file, name]));
+  // The longest path that has a file counts, so a file within a folder of another team can be given to one.
+  const byPath = owners
+    .flatMap((owner) => owner.paths.map((path) => ({ path, owner })))
+    .toSorted((one, other) => other.path.length - one.path.length);
+  return ({ file, link }) => {
+    const name = names.get(link?.file ?? file) ?? '';
+    return byPath.find(({ path }) => (path.endsWith('/') ? name.startsWith(path) : name === path))?.owner ?? null;
+  };
+}
+
+/**
+ * What is outside of its owner's reach, by the heads of policies alone: conditions only narrow what a head can match, so a head within the
+ * reach keeps its policy there. A policy without an owner is a finding too.
+ */
+export function ownershipFindings(
+  owners: readonly Owner[],
+  { source, catalog, policies, entities }: OwnedSet,
+): readonly SourceFinding[] {
+  const ownerOf = ownerFinder(owners, source);
+  const requests = requestsOf(catalog, entities);
+  return policies.flatMap((policy) => {
+    const { file, line, column } = policy.link ?? policy;
+    const owner = ownerOf(policy);
+    if (owner === null)
+      return [
+        {
+          file,
+          line,
+          column,
+          policy: policy.id,
+          message: 'no team owns this file',
+          help: 'give its path to a team in `owners.yaml`',
+        },
+      ];
+    return outsideOf(owner, policy, requests).map((what) => ({
+      file,
+      line,
+      column,
+      policy: policy.id,
+      message: `the team \`${owner.team}\` may not speak of ${what}`,
+      help: 'name in its head what it is about, or give that to the team in `owners.yaml`',
+    }));
+  });
+}
+
+/** The first action, server and agent of a policy's head that are not its owner's. */
+function outsideOf(owner: Owner, { scope }: PolicyEntry, requests: ReturnType<typeof requestsOf>): readonly string[] {
+  const reached = requests.filter(
+    ({ action, groups, resource, within }) =>
+      meets(scope.action, { type: 'Action', id: action, within: groups }) &&
+      meets(scope.resource, { ...resource, within }),
+  );
+  const action = reached.find((request) => !isNamed(owner.actions, request.action))?.action;
+  const server = reached.find((request) => !isNamed(owner.servers, request.server.id))?.server.id;
+  const agents = scope.principal.find((test) => !isOwnAgent(owner, test));
+  return [
+    ...(action === undefined ? [] : [`the action \`${action}\``]),
+    ...(server === undefined ? [] : [`the server \`${server}\``]),
+    ...(agents === undefined ? [] : [agentText(agents)]),
+  ];
+}
+
+interface Name {
+  readonly type: string;
+  readonly id: string;
+}
+
+/** What can be asked of policies: each action at its endpoint, and tokens for each server. */
+const requestsOf = ({ actions, servers }: Catalog, entities: OwnedSet['entities']) => [
+  ...Array.from(actions.values(), ({ id, risk, server, endpoint }) => ({
+    action: id,
+    groups: [{ type: 'Action', id: risk }],
+    resource: { type: 'Endpoint', id: `${server.id}:${endpoint}` },
+    server,
+    within: ancestorsOf(
+      [`${NAMESPACE}::Endpoint ${server.id}:${endpoint}`, `${NAMESPACE}::Server ${server.id}`],
+      entities,
+    ),
+  })),
+  ...Array.from(servers.values(), (server) => ({
+    action: 'issue',
+    groups: [],
+    resource: { type: 'Server', id: server.id },
+    server,
+    within: ancestorsOf([`${NAMESPACE}::Server ${server.id}`], entities),
+  })),
+];
+
+/** These entities and all their ancestors. */
+function ancestorsOf(keys: readonly string[], entities: OwnedSet['entities']): readonly Name[] {
+  const found = new Set<string>();
+  const pending = [...keys];
+  for (let key = pending.pop(); key !== undefined; key = pending.pop()) {
+    if (found.has(key)) continue;
+    found.add(key);
+    pending.push(...(entities.get(key)?.parents ?? []).map(entityKey));
+  }
+  return Array.from(found, (key) => {
+    const { type, id } = uidOfKey(key);
+    return { type: type.replace(`${NAMESPACE}::`, ''), id };
+  });
+}
+
+/** Whether a constraint lets a name through. A group of a kind that no ancestor is of counts as reached. */
+function meets(constraint: Constraint, { within, ...name }: Name & { readonly within: readonly Name[] }): boolean {
+  return constraint.some((test) => {
+    if (test.kind === 'any') return true;
+    if (test.kind === 'equal') return isSame(test.uid, name);
+    if (test.kind === 'is' && test.type !== `${NAMESPACE}::${name.type}`) return false;
+    const group = test.kind === 'is' ? test.within : test.uid;
+    if (group === null) return true;
+    const isKnownKind = [name, ...within].some(({ type }) => group.type === `${NAMESPACE}::${type}`);
+    return !isKnownKind || [name, ...within].some((one) => isSame(group, one));
+  });
+}
+
+const isSame = (uid: Name, { type, id }: Name): boolean => uid.type === `${NAMESPACE}::${type}` && uid.id === id;
+
+const isNamed = (names: readonly string[], id: string): boolean =>
+  names.some((name) => name === '*' || name === id || (name.endsWith('.*') && id.startsWith(name.slice(0, -1))));
+
+function isOwnAgent({ agents, groups }: Owner, test: Test): boolean {
+  if (agents.includes('*')) return true;
+  const uid = test.kind === 'any' ? null : test.kind === 'is' ? test.within : test.uid;
+  if (uid === null) return false;
+  if (uid.type === `${NAMESPACE}::AgentGroup`) return groups.includes(uid.id);
+  if (uid.type === `${NAMESPACE}::TrustDomain`) return agents.includes(`spiffe://${uid.id}/*`);
+  if (uid.type !== `${NAMESPACE}::Agent`) return false;
+  return agents.some((agent) => agent === uid.id || (agent.endsWith('*') && uid.id.startsWith(agent.slice(0, -1))));
+}
+
+function agentText(test: Test): string {
+  const uid = test.kind === 'any' ? null : test.kind === 'is' ? test.within : test.uid;
+  return uid === null ? 'every agent' : `\`${uid.type}::${JSON.stringify(uid.id)}\``;
+}
+
+/**
+ * The lines of a CODEOWNERS file, in which the last line that has a file counts.
+ *
+ * @param prefix the policy folder from the root of the repository, with a final `/`
+ */
+export const codeownersText = (owners: readonly Owner[], prefix: string): string =>
+  [
+    '# Written by `remit policy owners` from owners.yaml. Change that.',
+    ...owners
+      .flatMap(({ paths, reviewers }) => paths.map((path) => ({ path, reviewers })))
+      .toSorted((one, other) => one.path.length - other.path.length || (one.path < other.path ? -1 : 1))
+      .map(({ path, reviewers }) => `/${prefix}${path} ${reviewers.join(' ')}`),
+    '',
+  ].join('\n');

@@ -1,0 +1,91 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { policyList } from '../../../src/cli/policy/policy-list.ts';
+import { policyOwners } from '../../../src/cli/policy/policy-owners.ts';
+import { policyValidateCommand } from '../../../src/cli/policy/policy-validate.ts';
+import { exampleFolder } from '../example-folder.ts';
+import type { ExampleFolder } from '../example-folder.ts';
+
+const OWNERS = `owners:
+  - team: platform
+    reviewers: ['@acme/platform']
+    paths: [policies/]
+    servers: ['*']
+    actions: ['*']
+    agents: ['*']
+  - team: payments
+    reviewers: ['@acme/payments']
+    paths: [policies/payments.cedar]
+    servers: [payments]
+    actions: ['payments.*']
+    agents: ['*']
+`;
+
+let example: ExampleFolder;
+let file: string;
+beforeAll(() => {
+  example = exampleFolder();
+  file = join(example.path, 'policies/payments.cedar');
+  writeFileSync(join(example.path, 'owners.yaml'), OWNERS);
+});
+afterAll(() => example.remove());
+
+describe('a folder with `owners.yaml`', () => {
+  it('validates as long as each team speaks of what is its own (issue 43, point 2)', async () => {
+    const { code, out } = await example.run(policyValidateCommand, example.path);
+    expect({ code, out }).toEqual({ code: 0, out: [expect.stringMatching(/: valid$/)] });
+    const before = readFileSync(file, 'utf8');
+    writeFileSync(file, `${before}\n@id("sneaked") permit (principal, action, resource in Remit::Server::"files");\n`);
+    const refused = await example.run(policyValidateCommand, example.path, '--json');
+    writeFileSync(file, before);
+    expect(refused.code).toBe(1);
+    expect(JSON.parse(refused.out.join(''))).toMatchObject({
+      valid: false,
+      findings: [
+        { policy: 'sneaked', message: 'the team `payments` may not speak of the action `files.list`' },
+        { policy: 'sneaked', message: 'the team `payments` may not speak of the server `files`' },
+      ],
+    });
+  });
+
+  it('names the team of each policy', async () => {
+    const { out } = await example.run(policyList, example.path);
+    expect(out).toContain('p/policies/payments.cedar:3:1: permit `payments-read`: owner payments');
+    expect(out).toContain('p/policies/files.cedar:3:1: permit `files-read`: owner platform');
+  });
+
+  it('gives CODEOWNERS, and says whether a file has them', async () => {
+    const { code, out } = await example.run(policyOwners, example.path, '--prefix', './cedar-policies');
+    expect(code).toBe(0);
+    expect(out.join('\n').split('\n').slice(1)).toEqual([
+      '/cedar-policies/policies/ @acme/platform',
+      '/cedar-policies/policies/payments.cedar @acme/payments',
+    ]);
+    const codeowners = join(dirname(example.path), 'CODEOWNERS');
+    writeFileSync(codeowners, `* @acme/all\n${out.join('\n')}\n`);
+    const check = ['--prefix', 'cedar-policies', '--check', codeowners];
+    expect((await example.run(policyOwners, example.path, ...check)).code).toBe(0);
+    writeFileSync(codeowners, '* @acme/all\n');
+    expect((await example.run(policyOwners, example.path, ...check)).code).toBe(1);
+  });
+
+  it('is no part of the set: its hash does not change', async () => {
+    const hash = async () =>
+      (
+        JSON.parse((await example.run(policyValidateCommand, example.path, '--json')).out.join('')) as {
+          readonly hash: string;
+        }
+      ).hash;
+    const before = await hash();
+    writeFileSync(join(example.path, 'owners.yaml'), OWNERS.replace('team: platform', 'team: base'));
+    expect(await hash()).toBe(before);
+  });
+
+  it('refuses an `owners.yaml` that cannot be read', async () => {
+    writeFileSync(join(example.path, 'owners.yaml'), 'owners: [{ team: x }]');
+    expect((await example.run(policyOwners, example.path)).code).toBe(1);
+    expect((await example.run(policyValidateCommand, example.path)).code).toBe(1);
+    expect((await example.run(policyOwners, 'test')).code).toBe(2);
+  });
+});
