@@ -1,5 +1,6 @@
 /** What an entry of `limits.yaml` counts, checked against the arguments of its actions. */
 import type { Catalog, CatalogAction } from '../../action/catalog/catalog.ts';
+import type { SourceFinding } from '../../action/catalog/finding.ts';
 import { placedOf, valueOf, yamlFields } from '../../action/catalog/yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from '../../action/catalog/yaml-file.ts';
 import type { LimitMeasure } from '../../limit/limit.ts';
@@ -17,6 +18,8 @@ interface Counted {
   /** `null` for every action. */
   readonly actions: readonly Placed<string>[] | null;
   readonly catalog: Pick<Catalog, 'actions'> | null;
+  /** Called with what is valid and probably a mistake. */
+  readonly warn: (finding: SourceFinding) => void;
 }
 
 /** The measures that can be read; a finding for each other, and if the entry has none. */
@@ -70,6 +73,7 @@ function amountIn(yaml: YamlFile, node: PlacedNode, entry: Counted): LimitMeasur
   checkType(yaml, argument, {
     ...entry,
     what,
+    isNeeded: true,
     accepts: (type) => type === 'long' || (type === 'decimal' && isDecimal),
     expected: (type) =>
       type === 'decimal'
@@ -96,10 +100,11 @@ function currencyIn(
   const argument = placedOf(yaml, fields.get('argument'), { what: '`argument`', reader: argumentName });
   const value = valueOf(yaml, fields.get('value'), { what: '`value`', reader: argumentValue });
   if (argument === null || value === null) return undefined;
-  checkType(yaml, argument, { ...entry, what, accepts: (type) => type === 'string', expected: currencyType });
+  checkType(yaml, argument, { ...entry, what, isNeeded: true, accepts: isText, expected: currencyType });
   return { argument: argument.value, value };
 }
 
+const isText = (type: ArgumentType): boolean => type === 'string';
 const currencyType = (): string => 'a currency is a `string`';
 
 const DISTINCT = {
@@ -114,7 +119,8 @@ function distinctIn(yaml: YamlFile, node: PlacedNode, entry: Counted): LimitMeas
   const argument = placedOf(yaml, fields.get('argument'), { what: '`argument`', reader: argumentName });
   const max = valueOf(yaml, fields.get('limit'), { what: '`limit`', reader: integer(1, MAX_DISTINCT) });
   if (argument === null || max === null) return null;
-  checkType(yaml, argument, { ...entry, what, accepts: (type) => DISTINCT_TYPES.has(type), expected: distinctType });
+  const accepts = (type: ArgumentType): boolean => DISTINCT_TYPES.has(type);
+  checkType(yaml, argument, { ...entry, what, isNeeded: false, accepts, expected: distinctType });
   return { of: 'distinct', argument: argument.value, max };
 }
 
@@ -126,6 +132,8 @@ const DISTINCT_TYPES: ReadonlySet<ArgumentType> = new Set(['string', 'long', 'de
 
 interface TypeCheck extends Counted {
   readonly what: string;
+  /** Whether a call without the argument is denied. */
+  readonly isNeeded: boolean;
   readonly accepts: (type: ArgumentType) => boolean;
   readonly expected: (type: ArgumentType) => string;
 }
@@ -134,7 +142,7 @@ interface TypeCheck extends Counted {
 function checkType(
   yaml: YamlFile,
   { value: name, offset }: Placed<string>,
-  { what, actions, catalog, accepts, expected }: TypeCheck,
+  { what, actions, catalog, accepts, expected, isNeeded, warn }: TypeCheck,
 ): void {
   if (actions === null) {
     const help = 'name the `actions` that have it: every other action would be denied for want of it';
@@ -143,13 +151,16 @@ function checkType(
   for (const { value: id } of actions) {
     const action = catalog?.actions.get(id);
     if (action === undefined) continue;
-    const type = action.args.find((spec) => spec.name === name)?.type;
-    if (type === undefined) {
-      const names = action.args.map((spec) => `\`${spec.name}\``);
+    const spec = action.args.find((one) => one.name === name);
+    if (spec === undefined) {
+      const names = action.args.map((one) => `\`${one.name}\``);
       const help = names.length === 0 ? 'it has none' : `it has ${names.slice(0, 20).join(', ')}`;
       yaml.report(offset, `the action \`${id}\` has no argument \`${name}\``, help);
-    } else if (!accepts(type)) {
-      yaml.report(offset, `the argument \`${name}\` of \`${id}\` is a \`${type}\``, expected(type));
+    } else if (!accepts(spec.type)) {
+      yaml.report(offset, `the argument \`${name}\` of \`${id}\` is a \`${spec.type}\``, expected(spec.type));
+    } else if (isNeeded && !spec.required && spec.from !== 'input') {
+      const message = `the argument \`${name}\` of \`${id}\` is optional, and a call without it is denied by this limit`;
+      warn(yaml.findingAt(offset, message, 'write `required: true` in the catalog, so that agents are told'));
     }
   }
 }

@@ -78,7 +78,8 @@ function entryFrom(yaml: YamlFile, node: PlacedNode, catalog: Pick<Catalog, 'act
   const agents = listOf(yaml, fields.get('agents'), { what: '`agents`', noun: 'the agent', reader: agentPattern });
   const actions = actionsOf(yaml, fields.get('actions'), catalog);
   const per = perOf(yaml, fields);
-  const measures = limitMeasures(yaml, node, { fields, actions, catalog });
+  const warnings: SourceFinding[] = [];
+  const measures = limitMeasures(yaml, node, { fields, actions, catalog, warn: (finding) => warnings.push(finding) });
   const windowMs = windowOf(yaml, node, fields);
   const effect = effectOf(yaml, fields);
   reportUnread(yaml, fields);
@@ -94,7 +95,7 @@ function entryFrom(yaml: YamlFile, node: PlacedNode, catalog: Pick<Catalog, 'act
     effect,
     place: { file, line, column },
   };
-  return { limit, id, warnings: warningsOf(yaml, fields, limit) };
+  return { limit, id, warnings: [...warnings, ...warningsOf(yaml, fields, limit)] };
 }
 
 const listOf = (

@@ -14,8 +14,10 @@ const catalog = mustCatalog(`servers:
         risk: high
         args:
           amount: { from: body, type: long, required: true }
-          price: { from: body, type: decimal }
-          currency: { from: body }
+          price: { from: body, type: decimal, required: true }
+          currency: { from: body, required: true }
+          fee: { from: body, type: long }
+          unit: { from: body }
           account: { from: body }
           tags: { from: body, type: strings }
           urgent: { from: body, type: bool }
@@ -242,7 +244,7 @@ describe('limitsFrom', () => {
     [
       'an amount of an argument that the action lacks',
       entry({ amount: '{ argument: amout, limit: 5 }' }),
-      '8:25: the action `payments.create` has no argument `amout`. it has `amount`, `price`, `currency`, `account`, `tags`, `urgent`',
+      '8:25: the action `payments.create` has no argument `amout`. it has `amount`, `price`, `currency`, `fee`, `unit`, `account`, `tags`, `urgent`',
     ],
     [
       'an amount of an action without arguments',
@@ -316,6 +318,21 @@ describe('limitsFrom', () => {
     expect(found(`limits:\n${entries(201)}`)).toEqual([
       'p/limits.yaml:1:1: `limits` has 201 entries. at most 200: join limits',
     ]);
+  });
+
+  it('warns of what is summed and calls may lack, since such calls are denied', () => {
+    const of = (amount: string) =>
+      read(`limits:\n${entry({ amount })}`).warnings.map(
+        ({ line, column, message, help }) => `${line}:${column}: ${message}. ${help}`,
+      );
+    const told = 'write `required: true` in the catalog, so that agents are told';
+    expect(of('{ argument: fee, limit: 5, currency: { argument: unit, value: EUR } }')).toEqual([
+      `8:62: the argument \`unit\` of \`payments.create\` is optional, and a call without it is denied by this limit. ${told}`,
+      `8:25: the argument \`fee\` of \`payments.create\` is optional, and a call without it is denied by this limit. ${told}`,
+    ]);
+    expect(of('{ argument: amount, limit: 5, currency: { argument: currency, value: EUR } }')).toEqual([]);
+    // That there is no value is a value too.
+    expect(read(`limits:\n${entry({ distinct: '{ argument: account, limit: 5 }' })}`).warnings).toEqual([]);
   });
 
   it('warns of an agent that is stopped for what others used', () => {
