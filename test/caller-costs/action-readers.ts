@@ -7,6 +7,7 @@ import { callShapeOf } from '../../src/core/action/call-shape.ts';
 import type { HttpCall } from '../../src/core/action/http/call.ts';
 import { textOfBytes } from '../../src/core/action/arguments/bytes-text.ts';
 import { isAllNamed, otherPlaceIn } from '../../src/core/action/arguments/closed-arguments.ts';
+import { amountOf } from '../../src/core/action/budget/budget.ts';
 import { decimalFrom } from '../../src/core/action/budget/decimal.ts';
 import { denialFormOf } from '../../src/core/action/denial-form.ts';
 import { deniedActionOf } from '../../src/core/action/denied-action.ts';
@@ -170,6 +171,7 @@ export const actionReaders: Readers = {
   },
   'core/action/arguments/closed-arguments.ts otherPlaceIn': (text) =>
     otherPlaceIn({ [text]: { [text]: 1 } }, [['a'], [text, 'b']]),
+  'core/action/budget/budget.ts amountOf': (text) => amountOf({ decimal: text }, true),
   'core/action/budget/decimal.ts decimalFrom': (text) => decimalFrom(text),
   'core/action/denial-form.ts denialFormOf': (text) =>
     denialFormOf(deniedCallFrom(web({ headers: header('accept')(text) }), catalog), reasons['action.unknown']),

@@ -119,11 +119,11 @@ function distinctIn(yaml: YamlFile, node: PlacedNode, entry: Counted): LimitMeas
   const argument = placedOf(yaml, fields.get('argument'), { what: '`argument`', reader: argumentName });
   const max = valueOf(yaml, fields.get('limit'), { what: '`limit`', reader: integer(1, MAX_DISTINCT) });
   if (argument === null || max === null) return null;
-  const accepts = (type: ArgumentType): boolean => DISTINCT_TYPES.has(type);
-  checkType(yaml, argument, { ...entry, what, isNeeded: false, accepts, expected: distinctType });
+  checkType(yaml, argument, { ...entry, what, isNeeded: false, accepts: isDistinct, expected: distinctType });
   return { of: 'distinct', argument: argument.value, max };
 }
 
+const isDistinct = (type: ArgumentType): boolean => DISTINCT_TYPES.has(type);
 const distinctType = (): string => 'tell values of a `string`, `long` or `decimal` apart';
 
 type ArgumentType = CatalogAction['args'][number]['type'];
