@@ -1,6 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import type { AuthorityCalls, Card, TaskKeyMessage, TokenMessage, UseMessage } from '../../core/fleet/messages.ts';
 import { limitSpendFrom, overMessage } from '../../core/fleet/limit-message.ts';
+import type { LimitSpend } from '../../core/limit/limit-spend.ts';
+import type { Limit } from '../../core/limit/limit.ts';
 import { elsewhereMessage } from '../../core/fleet/token-uses.ts';
 import type { EncodedRecord } from '../../core/ledger/encoded-record.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
@@ -45,6 +47,8 @@ interface SidecarCallsOptions {
   /** What receives the logs of sidecars; without it a record that comes with a use is refused. */
   readonly records: ReceivedRecords | null;
   readonly limits: PeerLimits;
+  /** `AuthorityParts.taskLimits`. */
+  readonly taskLimits: () => readonly Limit[];
 }
 
 /** The calls of sidecars besides their streams. */
@@ -54,13 +58,15 @@ export class SidecarCalls {
   readonly #records: ReceivedRecords | null;
   readonly #followers: Followers;
   readonly #limits: PeerLimits;
+  readonly #taskLimits: () => readonly Limit[];
 
-  constructor(followers: Followers, { engine, epoch, records, limits }: SidecarCallsOptions) {
+  constructor(followers: Followers, { engine, epoch, records, limits, taskLimits }: SidecarCallsOptions) {
     this.#followers = followers;
     this.#engine = engine;
     this.#epoch = epoch;
     this.#records = records;
     this.#limits = limits;
+    this.#taskLimits = taskLimits;
   }
 
   /**
@@ -167,7 +173,7 @@ export class SidecarCalls {
     const budgets = budgetedSpends(taskSpendsOf(use.spends), held.task.detailsJson, { isLoan });
     if (budgets === null) return unsettled('exhausted', 'the task has no such budget');
     // The agent is the authority's, so that no sidecar has another agent stopped.
-    const spends = [...budgets, ...limitSpendsOf(use.spends)];
+    const spends = [...budgets, ...this.#limitSpends(use)];
     const settlement: Settlement = await this.#engine.settling.settle({
       ...use,
       spends,
@@ -183,7 +189,15 @@ export class SidecarCalls {
   }
 
   async #settledWithoutTask(use: SettledUse, rights: SidecarRights): Promise<SettleReply['settled'][number]> {
-    return settledReply(await this.#engine.settling.settle({ ...use, by: rights.peer }));
+    const spends = this.#limitSpends(use);
+    return settledReply(await this.#engine.settling.settle({ ...use, spends, by: rights.peer }));
+  }
+
+  /** What is taken from limits. What a limit does beside its refusal, this authority knows itself: no sidecar has an agent stopped by a word. */
+  #limitSpends({ spends }: SettledUse): readonly LimitSpend[] {
+    const limits = this.#taskLimits();
+    const effectOf = (id: string): LimitSpend['effect'] => limits.find((limit) => limit.id === id)?.effect ?? 'deny';
+    return limitSpendsOf(spends).map((spend) => withEffect(spend, spend.effect === 'deny' ? 'deny' : effectOf(spend.limit)));
   }
 
   /** The cards, completed with where their tokens were used before. */
@@ -266,6 +280,8 @@ const isText = (text: string): boolean => text.length > 0;
 
 const NO_UUID = 'the id of a decision must be a UUID';
 const SETTLED: SettleReply['settled'][number] = { problem: '', detail: '', card: null, position: null };
+
+const withEffect = (spend: LimitSpend, effect: LimitSpend['effect']): LimitSpend => ({ ...spend, effect });
 
 /** The reply to a settlement, without the state after it. */
 function settledReply(settlement: Settlement): SettleReply['settled'][number] {

@@ -9,6 +9,7 @@ import { BundleSender } from './bundle-handler.ts';
 import type { ServedBundle } from './bundle-handler.ts';
 import { SidecarCalls } from './calls.ts';
 import { PeerLimits } from './client-limits.ts';
+import type { Limit } from '../../core/limit/limit.ts';
 import type { AuthorityEngine } from './engine.ts';
 import { Followers, MARGIN_MS } from './hub/followers.ts';
 import type { FollowersOptions } from './hub/followers-options.ts';
@@ -44,6 +45,8 @@ export interface AuthorityParts {
   readonly bundle?: () => ServedBundle | null;
   /** `FollowersOptions.readKeys`. */
   readonly readKeys?: (position: number) => Promise<boolean>;
+  /** The limits over all tasks of the policies in force here: they say whether a limit suspends or stops. Default: none does. */
+  readonly taskLimits?: () => readonly Limit[];
   /** Receives the logs of sidecars. Default: their records are refused. */
   readonly records?: ReceivedRecords;
   /** Needed to listen on TCP. */
@@ -109,7 +112,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   const running = fleet?.run();
   const servers = await listenAt(parts, {
     followers,
-    calls: new SidecarCalls(followers, { engine, epoch: head.epoch, records: parts.records ?? null, limits }),
+    calls: new SidecarCalls(followers, { engine, epoch: head.epoch, records: parts.records ?? null, limits, taskLimits: parts.taskLimits ?? noLimits }),
     bundles: new BundleSender(parts.bundle ?? noBundle, parts.after),
     proofs: engine.replicas === undefined ? proofUses(parts, limits) : null,
   });
@@ -146,6 +149,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   };
 }
 
+const noLimits = (): readonly Limit[] => [];
 const noBundle = (): null => null;
 
 /** The state that the first follower gets: its epoch, and the changes from which the feed continues. */

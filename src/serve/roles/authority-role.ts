@@ -1,3 +1,5 @@
+import { isDeny } from '../../core/decision/decision.ts';
+import type { Limit } from '../../core/limit/limit.ts';
 import { sqliteEngine } from '../../authority/feed/engine.ts';
 import type { AuthorityEngine } from '../../authority/feed/engine.ts';
 import { postgresEngine } from '../../authority/feed/postgres-engine.ts';
@@ -41,6 +43,7 @@ type RoleParts = Pick<
   | 'metrics'
   | 'guard'
   | 'bundle'
+  | 'policies'
 >;
 
 /** The tokens that sidecars accept, and their keys. */
@@ -83,6 +86,7 @@ export async function startAuthorityRole(
     ...from,
     reports: authority,
     bundle: parts.bundle,
+    taskLimits: () => limitsInForce(parts),
     records,
     issuer: issuer.url,
     jwks: () => signingKeys.jwks(),
@@ -100,6 +104,11 @@ export async function startAuthorityRole(
   log(`sidecars on ${serving.targets.join(', ')}`, 'authority');
   return serving;
 }
+
+const limitsInForce = ({ policies }: Pick<Parts, 'policies'>): readonly Limit[] => {
+  const set = policies.get();
+  return isDeny(set) ? [] : set.limits;
+};
 
 /** Waits for what the addresses need, an SVID over TCP and a safe folder over a socket. Gives who may connect to the sockets. */
 async function addressesReady({

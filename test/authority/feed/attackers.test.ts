@@ -5,7 +5,9 @@ import { rightsOf } from '../../../src/authority/feed/authorize.ts';
 import type { AuthorityParts } from '../../../src/authority/feed/start-authority.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
-import { byOperator } from '../../builders/task.ts';
+import type { Limit } from '../../../src/core/limit/limit.ts';
+import { must } from '../../builders/must.ts';
+import { byOperator, taskNumber } from '../../builders/task.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { until } from '../../until.ts';
@@ -434,6 +436,46 @@ describe('bad input', () => {
     const stream = client(target, honest).follow();
     stream.send(hello('honest-one'));
     expect(await until(() => stream.ended() ?? stream.downs[0]?.of, { what: 'an answer' })).toBe('welcome');
+  });
+
+  it('takes from limits what it says, and has an agent stopped by the policies of the authority alone', async () => {
+    const known: Limit = {
+      id: 'known',
+      agents: ['*'],
+      actions: null,
+      per: [],
+      windowMs: 86_400_000,
+      measures: [{ of: 'calls', max: 1 }],
+      effect: 'stop',
+      place: { file: 'limits.yaml', line: 2, column: 5 },
+    };
+    const { target, declared, state } = await authority({ taskLimits: () => [known] });
+    await declared(1);
+    const { client: made, instance } = await follower(target);
+    let last = 0;
+    const settled = async (name: string, change: object = {}, of: object = {}) => {
+      const id = String((last += 1)).padStart(12, '0');
+      const spends = [
+        { ...spend('limit', name, 1, 1), measure: 'calls', who: '[]', window_ms: 86_400_000, effect: 'stop', ...change },
+      ];
+      const alone = { key: null, jti_digest: '', agent: 'spiffe://acme.test/ns/agents/sa/other' };
+      const use = { ...useOf(1), ...alone, decision_id: `0198c0de-0000-7000-8000-${id}`, spends, ...of };
+      const reply = await made.call('Settle', { instance, uses: [use] });
+      return typeof reply === 'string' ? reply : reply.settled[0]?.problem;
+    };
+    const stopped = () => must(state.reader.ordersInForce()).list.map((order) => order.of === 'stop' && order.what);
+    expect([await settled('made-up'), await settled('made-up'), stopped()]).toEqual(['', 'limit', []]);
+    // Of a task the agent is that of the task, whatever it says.
+    const ofTask = { key: useOf(1).key, jti_digest: useOf(1).jti_digest };
+    expect([await settled('known', {}, ofTask), await settled('known', {}, ofTask)]).toEqual(['', 'limit']);
+    expect(stopped()).toEqual([taskNumber(1).agent]);
+    for (const wrong of [{ measure: 'money' }, { effect: 'burn' }])
+      expect(await settled('odd', wrong)).toBe('INVALID_ARGUMENT');
+    for (const wrong of [{ window_ms: 1 }, { who: 'x'.repeat(4_096), name: '' }, { value: 'short' }])
+      expect(await settled('odd', wrong)).toBe('unavailable');
+    // Without a task there are no budgets and no history.
+    expect(await settled('x', { kind: 'calls', name: '' })).toBe('INVALID_ARGUMENT');
+    expect(await settled('x', {}, { entry: { version: 0, action: 'a', labels: [] } })).toBe('INVALID_ARGUMENT');
   });
 
   it('takes no budget that the task does not have, and no limit above its own (issue 37, point 7)', async () => {
