@@ -12,6 +12,8 @@ import {
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
+import type { Store } from '../../../src/core/state/store.ts';
 import { makeBackup } from '../../../src/authority/state/backup/make-backup.ts';
 import type { BackupPlaces } from '../../../src/authority/state/backup/make-backup.ts';
 import { restoreBackup } from '../../../src/authority/state/backup/restore-backup.ts';
@@ -124,6 +126,37 @@ describe('makeBackup', () => {
 });
 
 describe('restoreBackup', () => {
+  it('refills no limit over all tasks: nothing is left of the windows in which it was restored', async () => {
+    const { at, state } = served();
+    const spend: LimitSpend = {
+      kind: 'limit',
+      limit: 'a-minute',
+      measure: 'calls',
+      who: '[]',
+      windowMs: 60_000,
+      amount: 1,
+      max: 9,
+      effect: 'deny',
+    };
+    const settle = (store: Store, id: string, of: Partial<LimitSpend> = {}) =>
+      store.settle(id, null, { jtiDigest: '', spends: [{ ...spend, ...of }] });
+    const before = mustOpen(state, { nowMs: () => 1_000 });
+    expect(settle(before, 'd-1')).toBeNull();
+    before.close();
+    await backup(join(at, 'backup'), { state });
+    const to = folder();
+    must(await restore(join(at, 'backup'), to));
+    let nowMs = 6_000;
+    const store = mustOpen(join(to, 'state.db'), { nowMs: () => nowMs });
+    const used = (max: number) => ({ problem: 'limit', over: { used: max, max, endsMs: 60_000 } });
+    expect(settle(store, 'd-2')).toMatchObject(used(9));
+    // Neither of a limit that the backup does not know.
+    expect(settle(store, 'd-3', { limit: 'other', max: 5 })).toMatchObject(used(5));
+    nowMs = 60_000;
+    expect(settle(store, 'd-4')).toBeNull();
+    store.close();
+  });
+
   it('ends open tasks, keeps ended tasks, and drops outbox records that the ledger has', async () => {
     const { at, state, ledger } = served();
     const to = folder();

@@ -1,3 +1,4 @@
+import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
@@ -12,6 +13,19 @@ import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeWith, postgresPart } from '../../../parts.ts';
 import { OWNER, PostgresPlaces } from '../../../postgres/places.ts';
+
+const limitSpend = (of: Partial<LimitSpend>): LimitSpend => ({
+  kind: 'limit',
+  limit: 'a-day',
+  measure: 'calls',
+  who: '[]',
+  windowMs: 86_400_000,
+  amount: 1,
+  max: 9,
+  effect: 'deny',
+  ...of,
+});
+const ofLimits = (decisionId: string) => ({ decisionId, key: null, jtiDigest: '' });
 
 const { folder, remove } = scratch();
 const HOUR_MS = 3_600_000;
@@ -64,6 +78,8 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const entry = { version: 0, action: 'a.read', labels: ['seen'] };
     const use = { decisionId: 'd-1', key, jtiDigest: token.jtiDigest, spends: [{ kind: 'calls', limit: 9 }] as const };
     expect(await state.settling.settle({ ...use, entry })).toBeNull();
+    const distinct = limitSpend({ measure: 'distinct', value: 'v'.repeat(43) });
+    expect(await state.settling.settle({ ...ofLimits('d-0'), spends: [limitSpend({}), distinct] })).toBeNull();
     expect(await state.authority.rememberOnce('signal', 'one', nowMs + HOUR_MS)).toBe('new');
     const target = must(postgresTargetFrom(url));
     const client = new Client(connectionOf(target, mustFind(target.hosts[0])));
@@ -90,6 +106,11 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     ['delete a task', 'DELETE FROM remit.tasks', 'an open task is not deleted'],
     ['refund a budget', 'UPDATE remit.budgets SET spent = 0', 'what was spent stays spent'],
     ['delete a budget', 'DELETE FROM remit.budgets', 'what was used of a task is kept'],
+    ['refund a limit', 'UPDATE remit.limit_counts SET used = 0', 'what was used of a limit stays used'],
+    ['move a limit', `UPDATE remit.limit_counts SET counter = 'x'`, 'what was used of a limit stays used'],
+    ['delete a limit', 'DELETE FROM remit.limit_counts', 'what was used of a limit is kept'],
+    ['change a value of a limit', `UPDATE remit.limit_values SET digest = 'x'`, 'a value of a limit does not change'],
+    ['delete a value of a limit', 'DELETE FROM remit.limit_values', 'what was used of a limit is kept'],
     ['forget a label', `UPDATE remit.histories SET version = version + 1, labels = '[]'`, 'a history only grows'],
     ['delete a history', 'DELETE FROM remit.histories', 'what was used of a task is kept'],
     ['forget a signal', 'DELETE FROM remit.remembered', 'a key is remembered until its time'],
@@ -182,6 +203,23 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'exhausted' }) : null);
     expect(forged).toEqual(hasKey ? [`what was given back of task ${key.id}`] : []);
     expect(await attack('UPDATE remit.budgets SET given = spent + 1')).toContain('budgets_given');
+  });
+
+  it.each([
+    ['counts without a key of the state', false],
+    ['does not count with a key of the state, and is named', true],
+  ])('what the login gives back of a limit %s', async (_what, hasKey) => {
+    const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
+    // One is used before.
+    const use = (n: number, amount = 1) => ({ ...ofLimits(`d-${n}`), spends: [limitSpend({ amount, max: 3 })] });
+    expect(await state.settling.settle(use(2, 2))).toBeNull();
+    expect(await state.settling.settle(use(3))).toMatchObject({ problem: 'limit' });
+    expect(await state.settling.giveBack(use(2, 2))).toBe(true);
+    expect(await state.settling.settle(use(4, 2))).toBeNull();
+    expect(await attack(`UPDATE remit.limit_counts SET given = given + 1 WHERE measure = 'calls'`)).toBe('1 rows');
+    const settled = await state.settling.settle(use(5));
+    expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'limit' }) : null);
+    expect(forged).toEqual(hasKey ? ['what was given back of limit a-day'] : []);
   });
 
   it('with a key of the state: no earlier row is put back', async () => {
