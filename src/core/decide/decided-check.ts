@@ -26,6 +26,8 @@ export interface DecidedCheck {
   /** Of an observed call that the catalog does not know: its names and types. Absent otherwise. */
   readonly shape?: CallShape;
   readonly facts: CallFacts;
+  /** Ids of the limits over all tasks that concern the use. Absent if there are none. */
+  readonly limits?: readonly string[];
   /** Hash of the policy set; `null` if none is loaded. */
   readonly policySet: string | null;
   /** Its generation (1 = the first set this process loaded); `null` if none is loaded. */

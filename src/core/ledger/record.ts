@@ -112,6 +112,10 @@ export interface UseRecord extends Decided, Traced {
   readonly args?: { readonly [name: string]: JsonValue };
   /** What a call carried beside its arguments, from `recordedCarried`; absent if that was nothing. */
   readonly carried?: { readonly [name: string]: JsonValue };
+  /**
+   * The limits over all tasks that concern the use, by their ids; `left` of the limit that refused it, in its own unit. Absent if there are none.
+   */
+  readonly limits?: readonly { readonly id: string; readonly left?: number }[];
   /** Number of this use of the token, from 1; `null` without a verified token. */
   readonly tokenUse: number | null;
   /** Reuse classes of this use, those that follow from the decision included; empty without a verified token. */

@@ -29,7 +29,7 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
 export function useFrom(record: { readonly [name: string]: JsonValue }): UseRecord | Problem {
   const use = useMembers(record);
   if (isProblem(use)) return use;
-  const { usedElsewhere, withdraws, mode, entry, would, shape, args, carried, origin, by, ...rest } = use;
+  const { usedElsewhere, withdraws, mode, entry, would, shape, args, carried, limits, origin, by, ...rest } = use;
   return {
     kind: 'use',
     ...rest,
@@ -41,6 +41,7 @@ export function useFrom(record: { readonly [name: string]: JsonValue }): UseReco
     ...(shape === null ? {} : { shape: shapeOf(shape) }),
     ...(args === null ? {} : { args }),
     ...(carried === null ? {} : { carried }),
+    ...(limits === null ? {} : { limits: limits.map(limitOf) }),
     ...(origin === null ? {} : { origin }),
     ...(by === null ? {} : { by }),
   };
@@ -100,6 +101,22 @@ const shapeOf = ({ protocol, query, rpc, members: named, cut }: ReadShape): Call
 const kindsIn = (of: JsonKind | ReadonlyMap<string, JsonKind>): MemberKinds[string] =>
   typeof of === 'string' ? of : Object.fromEntries(of);
 
+const limit = members(
+  {
+    id: words,
+    left: optional((value): number | Problem =>
+      typeof value === 'number' && value >= 0 ? value : { problem: 'must be a number of 0 or more' },
+    ),
+  },
+  { others: 'ignored' },
+);
+
+const limitOf = ({
+  id,
+  left,
+}: Exclude<ReturnType<typeof limit>, Problem>): { readonly id: string; readonly left?: number } =>
+  left === null ? { id } : { id, left };
+
 const useMembers = members(
   {
     // The range of `Date`.
@@ -111,6 +128,7 @@ const useMembers = members(
     entry: optional(words),
     would: optional(would),
     shape: optional(shape),
+    limits: optional(listOf(limit, { min: 0, max: MAX_NAMES })),
     // Absent in records of earlier versions.
     detail: optional(orNull(words)),
     task: orNull(words),

@@ -10,6 +10,7 @@ export function plainUseText(record: UseRecord): string | null {
     record.args !== undefined ||
     record.carried !== undefined ||
     record.shape !== undefined ||
+    record.limits !== undefined ||
     record.origin !== undefined ||
     record.by !== undefined
   )

@@ -21,6 +21,13 @@ function wouldBe(decision: Decision): WouldBe {
   };
 }
 
+/** The limits over all tasks that counted the use, or would have: what is left is known of the limit that refused it. */
+function recordedLimits(ids: readonly string[], decision: Decision): NonNullable<UseRecord['limits']> {
+  const denial = isDeny(decision) ? decision : decision.observed;
+  const over = denial?.clientFacts?.limit;
+  return ids.map((id) => (over?.id === id ? { id, left: Math.max(0, over.max - over.used) } : { id }));
+}
+
 /** The record of one check, with the same fields on allow and deny. */
 export function useRecord(judgement: DecidedCheck, span: SpanReference): UseRecord {
   const { decision, decisionId, facts, mode = null, policySet, policyGeneration } = judgement;
@@ -41,6 +48,7 @@ export function useRecord(judgement: DecidedCheck, span: SpanReference): UseReco
     host: isDeny(call) ? '' : recordText(call.host),
     jtiDigest: token === null ? null : jtiDigestOf(token.tokenId),
     kind: 'use',
+    ...(judgement.limits === undefined ? {} : { limits: recordedLimits(judgement.limits, decision) }),
     method: isDeny(call) ? '' : recordText(call.method),
     ...(mode === null ? {} : { mode: 'observe' }),
     path: isDeny(call) ? '' : recordText(call.path),

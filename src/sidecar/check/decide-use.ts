@@ -12,6 +12,7 @@ import { recordToSend, unrecorded } from './sent-record.ts';
 import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
 import { enforce } from '../../core/decide/enforce.ts';
+import { limitSpendsOf } from '../../core/state/writes/settlement.ts';
 import type { Limit } from '../../core/limit/limit.ts';
 import { shownCheck } from '../../core/decide/decided-check.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
@@ -85,7 +86,8 @@ const settleOrDeny = (
 ): DecidedUse | Promise<DecidedUse> =>
   isDeny(toSettle)
     ? withDecision(services, toSettle, decided)
-    : (settleNow(services, decided, toSettle) ?? settleUse(services, decided, toSettle));
+    : (settleNow(services, withLimits(decided, toSettle), toSettle) ??
+      settleUse(services, withLimits(decided, toSettle), toSettle));
 
 /** Settles a use from shares of this process. INVARIANT: in the turn in which it was decided; `null` if it must be settled by the state. */
 function settleNow(services: DecidingServices, decided: DecidedUse, { use }: UseToSettle): DecidedUse | null {
@@ -107,7 +109,7 @@ async function settleUse(services: DecidingServices, decided: DecidedUse, toSett
     const toSettleAgain = useToSettle(again.check, settlingRules(services, decided.read));
     if (toSettleAgain === null || isDeny(toSettleAgain))
       return withDecision(services, toSettleAgain ?? again.check.decision, again);
-    current = { decided: again, toSettle: toSettleAgain };
+    current = { decided: withLimits(again, toSettleAgain), toSettle: toSettleAgain };
   }
   return withDecision(services, changedTooOften, current.decided);
 }
@@ -143,6 +145,12 @@ const settlingRules = (services: DecidingServices, read: ReadCheck): Parameters<
   isCurrent: (facts) => isCurrentEnough(services, read, facts),
   limits: limitsIn(read),
 });
+
+/** With the limits that concern the use, for its record and its span. */
+function withLimits(decided: DecidedUse, { use }: UseToSettle): DecidedUse {
+  const limits = [...new Set(limitSpendsOf(use.spends).map(({ limit }) => limit))];
+  return limits.length === 0 ? decided : { ...decided, check: { ...decided.check, limits } };
+}
 
 /** What a use takes, without its record. */
 const unsentUseOf = ({ decisionId, key, jtiDigest, spends }: SettledUse): UnsentUse => ({

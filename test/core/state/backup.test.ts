@@ -125,6 +125,8 @@ describe('makeBackup', () => {
   });
 });
 
+const usedUp = (max: number) => ({ problem: 'limit', over: { used: max, max, endsMs: 60_000 } });
+
 describe('restoreBackup', () => {
   it('refills no limit over all tasks: nothing is left of the windows in which it was restored', async () => {
     const { at, state } = served();
@@ -148,10 +150,9 @@ describe('restoreBackup', () => {
     must(await restore(join(at, 'backup'), to));
     let nowMs = 6_000;
     const store = mustOpen(join(to, 'state.db'), { nowMs: () => nowMs });
-    const used = (max: number) => ({ problem: 'limit', over: { used: max, max, endsMs: 60_000 } });
-    expect(settle(store, 'd-2')).toMatchObject(used(9));
+    expect(settle(store, 'd-2')).toMatchObject(usedUp(9));
     // Neither of a limit that the backup does not know.
-    expect(settle(store, 'd-3', { limit: 'other', max: 5 })).toMatchObject(used(5));
+    expect(settle(store, 'd-3', { limit: 'other', max: 5 })).toMatchObject(usedUp(5));
     nowMs = 60_000;
     expect(settle(store, 'd-4')).toBeNull();
     store.close();

@@ -3,12 +3,16 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HttpCall } from '../../../src/core/action/http/call.ts';
 import { isDeny } from '../../../src/core/decision/decision.ts';
+import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
+import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
+import { useFrom } from '../../../src/core/ledger/recorded-use.ts';
 import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
 import type { ObserveEntry } from '../../../src/core/policy/enforcement.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
 import { Fault } from '../../../src/core/runtime/collections/map-isolated.ts';
 import { Reports } from '../../../src/core/state/reports.ts';
 import type { Store } from '../../../src/core/state/store.ts';
+import type { EndedSpan, SpanAttributeValue } from '../../../src/core/telemetry/spans/ended-span.ts';
 import { jtiDigestOf } from '../../../src/core/token/jti-digest.ts';
 import { ProofMemory } from '../../../src/core/token/proof/proof-memory.ts';
 import { defaultProofRules } from '../../../src/core/token/proof/proof.ts';
@@ -168,6 +172,12 @@ const words = (answers: readonly Answer[]) =>
 
 const pay = (task: number | null, amount: unknown, currency: unknown = 'EUR') => callOf(task, { amount, currency });
 
+function attributesOf(span: EndedSpan): Readonly<Record<string, SpanAttributeValue>> {
+  const attributes: Record<string, SpanAttributeValue> = {};
+  span.attributes((name, value) => (attributes[name] = value));
+  return attributes;
+}
+
 describe('limits over all tasks, at a check', () => {
   it('count every credential of a caller, over all its tasks', async () => {
     const services = servicesWith();
@@ -188,6 +198,30 @@ describe('limits over all tasks, at a check', () => {
     });
     const untold = servicesWith({ denialDetails: 'none' });
     expect((await answersTo(untold, [callOf(2)]))[0]).not.toHaveProperty('clientFacts');
+  });
+
+  it('are in the record and the span of a use, with what is left of the limit that refused it', async () => {
+    const records: LedgerRecord[] = [];
+    const spans: EndedSpan[] = [];
+    const services = servicesWith({
+      ledger: {
+        append: (record) => records.push(record) > 0,
+        durable: async (record) => records.push(record) > 0,
+      },
+      spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
+    });
+    await answersTo(services, [pay(1, 60), pay(1, 41)]);
+    const written = records.map((record) =>
+      must(useFrom(JSON.parse(Buffer.from(must(encodedRecord(record)).bytes).toString('utf8')))),
+    );
+    expect(written.map(({ limits }) => limits)).toEqual([
+      [{ id: 'paid' }, { id: 'payees' }],
+      [{ id: 'paid', left: 40 }, { id: 'payees' }],
+    ]);
+    expect(spans.map((span) => attributesOf(span)['remit.limits'])).toEqual([
+      ['paid', 'payees'],
+      ['paid', 'payees'],
+    ]);
   });
 
   it('sum amounts of one currency, and let no other pass by', async () => {

@@ -48,6 +48,7 @@ function tellDecision(judgement: DecidedCheck, tell: Tell): void {
   tell('remit.cache', cache);
   if (policySet !== null) tell('remit.policy.set', policySet);
   if (policyGeneration !== null) tell('remit.policy.generation', policyGeneration);
+  if (judgement.limits !== undefined) tell('remit.limits', judgement.limits);
   if (judgement.mode !== undefined) tellObserved(judgement.mode.id, decision, tell);
   if (!isDeny(decision)) return;
   tell('remit.reason', decision.reason);

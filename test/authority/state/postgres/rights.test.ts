@@ -26,6 +26,7 @@ const limitSpend = (of: Partial<LimitSpend>): LimitSpend => ({
   ...of,
 });
 const ofLimits = (decisionId: string) => ({ decisionId, key: null, jtiDigest: '' });
+const limited = (n: number, amount = 1) => ({ ...ofLimits(`d-${n}`), spends: [limitSpend({ amount, max: 3 })] });
 
 const { folder, remove } = scratch();
 const HOUR_MS = 3_600_000;
@@ -211,13 +212,12 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
   ])('what the login gives back of a limit %s', async (_what, hasKey) => {
     const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
     // One is used before.
-    const use = (n: number, amount = 1) => ({ ...ofLimits(`d-${n}`), spends: [limitSpend({ amount, max: 3 })] });
-    expect(await state.settling.settle(use(2, 2))).toBeNull();
-    expect(await state.settling.settle(use(3))).toMatchObject({ problem: 'limit' });
-    expect(await state.settling.giveBack(use(2, 2))).toBe(true);
-    expect(await state.settling.settle(use(4, 2))).toBeNull();
+    expect(await state.settling.settle(limited(2, 2))).toBeNull();
+    expect(await state.settling.settle(limited(3))).toMatchObject({ problem: 'limit' });
+    expect(await state.settling.giveBack(limited(2, 2))).toBe(true);
+    expect(await state.settling.settle(limited(4, 2))).toBeNull();
     expect(await attack(`UPDATE remit.limit_counts SET given = given + 1 WHERE measure = 'calls'`)).toBe('1 rows');
-    const settled = await state.settling.settle(use(5));
+    const settled = await state.settling.settle(limited(5));
     expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'limit' }) : null);
     expect(forged).toEqual(hasKey ? ['what was given back of limit a-day'] : []);
   });

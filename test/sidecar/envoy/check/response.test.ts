@@ -278,6 +278,12 @@ describe('checkResponseFrom a denial with facts', () => {
       `the budget of the task is used up: 3 of 3 are used. ${nextSteps.ask_person}`,
     ],
     [
+      'the limit',
+      'limit.exceeded',
+      { limit: { id: 'reads', counts: 'calls', max: 3, used: 3, ends: '2026-12-02T00:00:00Z' } },
+      `a limit over all tasks is used up: 3 of 3 (calls) of \`reads\` are used until 2026-12-02T00:00:00Z. ${nextSteps.ask_person}`,
+    ],
+    [
       'the most similar action',
       'action.unknown',
       { nearest: 'payments.read' },
@@ -287,6 +293,15 @@ describe('checkResponseFrom a denial with facts', () => {
   ])('names %s in the body and in its message', (_name, code, facts, message) => {
     const body = bodyOf({ decision: deny(code, 'the inner cause'), clientFacts: facts });
     expect(body).toMatchObject({ ...facts, message, next: reasons[code].next });
+  });
+
+  it('says what is used of a limit, and that a smaller call has room', () => {
+    const limit = { id: 'paid', counts: 'amount EUR', max: 100, used: 60, ends: '2026-12-02T00:00:00Z' };
+    expect(bodyOf({ decision: deny('limit.exceeded', ''), clientFacts: { limit } })).toMatchObject({
+      limit,
+      next: 'change_arguments',
+      message: `the call takes more than a limit over all tasks has: 60 of 100 (amount EUR) of \`paid\` are used until 2026-12-02T00:00:00Z. ${nextSteps.change_arguments}`,
+    });
   });
 
   // Issue 37, point 19.
