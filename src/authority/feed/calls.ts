@@ -197,7 +197,9 @@ export class SidecarCalls {
   #limitSpends({ spends }: SettledUse): readonly LimitSpend[] {
     const limits = this.#taskLimits();
     const effectOf = (id: string): LimitSpend['effect'] => limits.find((limit) => limit.id === id)?.effect ?? 'deny';
-    return limitSpendsOf(spends).map((spend) => withEffect(spend, spend.effect === 'deny' ? 'deny' : effectOf(spend.limit)));
+    return limitSpendsOf(spends).map((spend) =>
+      withEffect(spend, spend.effect === 'deny' ? 'deny' : effectOf(spend.limit)),
+    );
   }
 
   /** The cards, completed with where their tokens were used before. */

@@ -112,7 +112,13 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   const running = fleet?.run();
   const servers = await listenAt(parts, {
     followers,
-    calls: new SidecarCalls(followers, { engine, epoch: head.epoch, records: parts.records ?? null, limits, taskLimits: parts.taskLimits ?? noLimits }),
+    calls: new SidecarCalls(followers, {
+      engine,
+      epoch: head.epoch,
+      records: parts.records ?? null,
+      limits,
+      taskLimits: parts.taskLimits ?? noLimits,
+    }),
     bundles: new BundleSender(parts.bundle ?? noBundle, parts.after),
     proofs: engine.replicas === undefined ? proofUses(parts, limits) : null,
   });

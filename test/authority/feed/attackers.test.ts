@@ -456,7 +456,14 @@ describe('bad input', () => {
     const settled = async (name: string, change: object = {}, of: object = {}) => {
       const id = String((last += 1)).padStart(12, '0');
       const spends = [
-        { ...spend('limit', name, 1, 1), measure: 'calls', who: '[]', window_ms: 86_400_000, effect: 'stop', ...change },
+        {
+          ...spend('limit', name, 1, 1),
+          measure: 'calls',
+          who: '[]',
+          window_ms: 86_400_000,
+          effect: 'stop',
+          ...change,
+        },
       ];
       const alone = { key: null, jti_digest: '', agent: 'spiffe://acme.test/ns/agents/sa/other' };
       const use = { ...useOf(1), ...alone, decision_id: `0198c0de-0000-7000-8000-${id}`, spends, ...of };
