@@ -81,7 +81,7 @@ function headers(n: number): Buffer {
     const known = [67, 66, 65, 64, 63, 62].map(indexed);
     return Buffer.concat([indexed(3), indexed(6), ...known, timeout, trace]);
   }
-  const told = {
+  const fields = {
     ':path': '/envoy.service.auth.v3.Authorization/Check',
     ':authority': 'remit',
     te: 'trailers',
@@ -89,7 +89,7 @@ function headers(n: number): Buffer {
     'x-envoy-internal': 'true',
     'x-forwarded-for': '10.0.0.7',
   };
-  const kept = Object.entries(told).map(([name, value]) => literal(name, value, Literal.kept));
+  const kept = Object.entries(fields).map(([name, value]) => literal(name, value, Literal.kept));
   return Buffer.concat([indexed(3), indexed(6), ...kept, timeout, trace]);
 }
 

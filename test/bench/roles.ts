@@ -182,8 +182,8 @@ async function startProcess(
     child.kill('SIGKILL');
     await ended;
   });
-  let told: NoiseMade = { made: 0, failure: null };
-  child.on('message', (made: NoiseMade) => (told = made));
+  let latest: NoiseMade = { made: 0, failure: null };
+  child.on('message', (made: NoiseMade) => (latest = made));
   const ledger = join(remit.folder, 'ledger');
   const order: NoiseOrder = {
     role,
@@ -200,7 +200,7 @@ async function startProcess(
   return async () => {
     child.send('end');
     await ended;
-    say(`  ${told.made} turns of ${role}`);
-    if (told.failure !== null) throw new Error(`${role}: ${told.failure}`);
+    say(`  ${latest.made} turns of ${role}`);
+    if (latest.failure !== null) throw new Error(`${role}: ${latest.failure}`);
   };
 }

@@ -53,7 +53,11 @@ export async function measureStarts(bench: Bench, builds: readonly Build[]): Pro
 async function measureBuild(bench: Bench, build: Build, round: number): Promise<void> {
   const began = performance.now();
   await exec(build.installation.node, [join(build.installation.program, 'dist/main.js'), '--help']);
-  told(bench, { contender: `${COMMAND}${build.name}`, measure: HELP, unit: 's' }, (performance.now() - began) / 1_000);
+  record(
+    bench,
+    { contender: `${COMMAND}${build.name}`, measure: HELP, unit: 's' },
+    (performance.now() - began) / 1_000,
+  );
   await measureContender(bench, build.embedded, round);
   await measureContender(bench, build.exporting, round);
   await measureContender(bench, build.authority, round);
@@ -90,13 +94,13 @@ async function measureStart(
   const process = await contender.start(life);
   const [processorUs, readMiB] = [cpuMicroseconds(process.pid), readFromDiskMiB(process.pid)];
   const of = { contender: contender.name };
-  told(bench, { ...of, measure, unit: 's' }, process.readyMs / 1_000);
-  told(bench, { ...of, measure: `${measure}: processor time`, unit: 's' }, processorUs / 1_000_000);
-  if (isCold) told(bench, { ...of, measure: `${measure}: read from disk`, unit: 'MiB' }, readMiB);
+  record(bench, { ...of, measure, unit: 's' }, process.readyMs / 1_000);
+  record(bench, { ...of, measure: `${measure}: processor time`, unit: 's' }, processorUs / 1_000_000);
+  if (isCold) record(bench, { ...of, measure: `${measure}: read from disk`, unit: 'MiB' }, readMiB);
   await process.end();
 }
 
-function told(
+function record(
   { results, say }: Bench,
   of: { readonly contender: string; readonly measure: string; readonly unit: string },
   value: number,

@@ -25,8 +25,8 @@ export function exampleFolder(): ExampleFolder {
       const out: string[] = [];
       const err: string[] = [];
       const code = await command.run(args, io(out, err));
-      const [named, told] = [out, err].map((lines) => lines.map((line) => line.replaceAll(path, 'p')));
-      return { code, out: named ?? [], err: told ?? [] };
+      const [named, messages] = [out, err].map((lines) => lines.map((line) => line.replaceAll(path, 'p')));
+      return { code, out: named ?? [], err: messages ?? [] };
     },
     remove: () => rmSync(parent, { recursive: true }),
   };

@@ -3,13 +3,13 @@ import { getPriority } from 'node:os';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 
-const told = `data:text/javascript,${encodeURIComponent(
+const preloaded = `data:text/javascript,${encodeURIComponent(
   `import { getPriority } from 'node:os'; process.on('exit', () => console.log('priority', getPriority()));`,
 )}`;
 
 /** The priority with which a command ends. What the command itself says does not matter. */
 async function priorityOf(words: readonly string[]): Promise<number> {
-  const ended = promisify(execFile)(process.execPath, ['--import', told, 'src/main.ts', ...words]);
+  const ended = promisify(execFile)(process.execPath, ['--import', preloaded, 'src/main.ts', ...words]);
   const { stdout } = await ended.catch((error: { readonly stdout: string }) => error);
   return Number(/^priority (-?\d+)$/m.exec(stdout)?.[1]);
 }

@@ -103,10 +103,14 @@ export async function startBank2(packages: string): Promise<Bank> {
   const port = await new Promise<number>((settle, fail) => {
     child.once('exit', () => fail(new Error('the bank ended')));
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const told = JSON.parse(line) as { readonly port?: number; readonly paid?: unknown; readonly received?: string };
-      if (told.port !== undefined) settle(told.port);
-      if ('paid' in told) paid.push(told.paid);
-      if (told.received !== undefined && told.received !== '') received.push(told.received);
+      const parsed = JSON.parse(line) as {
+        readonly port?: number;
+        readonly paid?: unknown;
+        readonly received?: string;
+      };
+      if (parsed.port !== undefined) settle(parsed.port);
+      if ('paid' in parsed) paid.push(parsed.paid);
+      if (parsed.received !== undefined && parsed.received !== '') received.push(parsed.received);
     });
   });
   return {

@@ -40,10 +40,10 @@ describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
   });
 
   it('has one line for each check, with the id in the answer', async () => {
-    const told = [await call('/v1/payments/p-1'), await call('/nothing')];
+    const answers = [await call('/v1/payments/p-1'), await call('/nothing')];
     await dev.running.said(/"path":"\/nothing"/);
     expect(lines().map(({ decisionId, reason }) => [decisionId, reason])).toEqual(
-      told.map(([, header]) => [/id="([^"]+)"/.exec(header)?.[1], /reason=([\w.-]+)/.exec(header)?.[1]]),
+      answers.map(([, header]) => [/id="([^"]+)"/.exec(header)?.[1], /reason=([\w.-]+)/.exec(header)?.[1]]),
     );
   });
 

@@ -205,9 +205,9 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
 
   it('classify a use by those at the other sidecar, and link it with the last use that is known', async () => {
     const { token, taskId } = await fleet.declare();
-    const told = await fleet.toldUses('remote');
+    const reported = await fleet.toldUses('remote');
     await allowed('remote', token);
-    await until(async () => (await fleet.toldUses('remote')) > told, { what: 'the first use is told' });
+    await until(async () => (await fleet.toldUses('remote')) > reported, { what: 'the first use is told' });
     await allowed('local', token);
     // Another process under the same identity, as on another node. Then a workload that the token was not issued to.
     const twin = await fleet.workload('/ns/agents/sa/planner');

@@ -125,13 +125,13 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     expect((await connection.client.listTools()).tools).not.toEqual([]);
     if (got instanceof McpError) {
       expect(got.code).toBe(-32_010);
-      return { told: got.data as Record<string, unknown>, text: got.message, response };
+      return { denial: got.data as Record<string, unknown>, text: got.message, response };
     }
     const { isError, content, _meta } = CallToolResultSchema.parse(got);
     expect(isError).toBe(true);
     const [first] = content;
     const text = first?.type === 'text' ? first.text : '';
-    return { told: _meta?.['remit.dev/denial'] as Record<string, unknown>, text, response };
+    return { denial: _meta?.['remit.dev/denial'] as Record<string, unknown>, text, response };
   }
 
   const callTool = (name: string, args: Record<string, unknown> = {}): Promise<unknown> =>
@@ -215,17 +215,17 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       'the action is not known',
     ],
   ])('the client shows its caller the denial of %s, and its session lives on', async (_name, run, expected, words) => {
-    const { told, text, response } = await denied(run);
+    const { denial, text, response } = await denied(run);
     expect(response?.status).toBe(200);
-    expect(told).toMatchObject(expected);
+    expect(denial).toMatchObject(expected);
     expect(text).toContain(words);
     const decided = response?.headers.get('x-remit-decision');
     expect(decided).toContain(`deny;reason=${String(expected['reason'])};`);
-    expect(decided).toContain(String(told['decision']));
+    expect(decided).toContain(String(denial['decision']));
   });
 
   it('a denial with HTTP 200 is a denial in the outcome, and no finding', async () => {
-    const { told } = await denied(() => callTool('delete_file', { name: 'y' }));
+    const { denial } = await denied(() => callTool('delete_file', { name: 'y' }));
     const outcome = await until(async () => {
       await domain.remit.flush();
       const all = mustFind(
@@ -234,7 +234,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
         ),
       );
       expect(all.filter(({ kind }) => kind === 'finding')).toEqual([]);
-      return all.find((record) => record.kind === 'outcome' && record.decisionId === told['decision']);
+      return all.find((record) => record.kind === 'outcome' && record.decisionId === denial['decision']);
     });
     expect(outcome).toMatchObject({
       kind: 'outcome',
@@ -343,8 +343,8 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     const before = server.requests.length;
     const reply = await post(body, headers);
     const { id: answered, error, result } = JSON.parse(reply.body);
-    const told = error === undefined ? result['_meta']['remit.dev/denial'] : error.data;
-    expect([reply.status, answered, told.reason]).toEqual([status, id, reason]);
+    const denial = error === undefined ? result['_meta']['remit.dev/denial'] : error.data;
+    expect([reply.status, answered, denial.reason]).toEqual([status, id, reason]);
     expect(error?.code ?? (result.isError ? -32_010 : null)).toBe(-32_010);
     expect(server.requests.length).toBe(before);
   });

@@ -168,8 +168,8 @@ describeWith(envoyPart(), 'an Envoy that sends no peer certificate', (envoy) => 
       for (let call = 0; call < 3; call += 1) {
         expect(await callPayments(planner, domain, { token })).toEqual([403, 'identity.missing']);
       }
-      const told = said.filter((line) => lineOf('Envoy sends no peer certificate').test(plain(line)));
-      expect(told).toHaveLength(1);
+      const warnings = said.filter((line) => lineOf('Envoy sends no peer certificate').test(plain(line)));
+      expect(warnings).toHaveLength(1);
       await domain.remit.flush();
       const records = await domain.remit.recordsOf(taskId, 100);
       expect(

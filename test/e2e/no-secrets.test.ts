@@ -286,8 +286,8 @@ describeWith(envoyPart(), 'no output contains a secret', (envoy) => {
     });
 
     it('finds no other token and no private key either', () => {
-      const told = new Map([...outputs].filter(([name]) => name !== HEAP));
-      expect(outputsWithKeyOrToken(told)).toEqual([]);
+      const written = new Map([...outputs].filter(([name]) => name !== HEAP));
+      expect(outputsWithKeyOrToken(written)).toEqual([]);
     });
   });
 });

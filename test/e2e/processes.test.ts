@@ -132,13 +132,13 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     const declared = await processes.declare();
     await warm(declared);
     for (const uses of decided(declared.taskId)) expect(uses.length).toBeGreaterThan(5);
-    const told = () => decided(declared.taskId).flat().length;
-    let uses = told();
+    const decidedUses = () => decided(declared.taskId).flat().length;
+    let uses = decidedUses();
     // The line of a decision may reach this process after its answer; none has come for a second by then.
     await until(async () => {
       const before = uses;
       await delay(1_000);
-      uses = told();
+      uses = decidedUses();
       return uses === before;
     });
     const count = async () => (await recorded(declared.taskId)).length;

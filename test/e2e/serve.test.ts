@@ -56,12 +56,12 @@ describe('remit serve', () => {
   it('says in one line which settings of a server it was started without, and nothing as the image starts it', async () => {
     const lacking = serve(await config());
     await lacking.said('checks on');
-    const told = lacking
+    const warnings = lacking
       .err()
       .split('\n')
       .filter((line) => line.includes('started without settings'));
-    expect(told).toEqual([expect.stringContaining('MALLOC_ARENA_MAX=2')]);
-    expect(told).toEqual([expect.stringContaining('--heap-growing-percent=50')]);
+    expect(warnings).toEqual([expect.stringContaining('MALLOC_ARENA_MAX=2')]);
+    expect(warnings).toEqual([expect.stringContaining('--heap-growing-percent=50')]);
     const file = await config({ state: 'sqlite:other.db', ledger: { folder: 'other-ledger' } }, 'set.yaml');
     await writeFile(file, (await readFile(file, 'utf8')).replace('check.sock', 'other.sock'));
     const { command, environment } = await entryPointOf(root);

@@ -36,9 +36,9 @@ function tableOf(lines: readonly string[]): string {
   const table = Object.entries(rows).map(([name, { bound, fault }]) => {
     // The keys of `rows`.
     const figures = worst.get(name as RowName);
-    const told =
+    const shown =
       figures === undefined ? 'not run' : [...figures].map(([what, figure]) => `${figure} ${what}`).join(', ');
-    return `| ${name} | ${fault} | ${bound} | ${told} |`;
+    return `| ${name} | ${fault} | ${bound} | ${shown} |`;
   });
   return ['| row | fault | bound | worst seen |', '|---|---|---|---|', ...table].join('\n');
 }

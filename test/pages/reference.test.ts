@@ -154,8 +154,8 @@ describe('test-files.md', () => {
   const page = pageOf('test-files');
 
   it('has every key of a case', () => {
-    const told = named(page);
-    expect([...ATTEMPTS, ...CIRCUMSTANCES, 'name', 'skip', 'expect'].filter((key) => !told.has(key))).toEqual([]);
+    const documented = named(page);
+    expect([...ATTEMPTS, ...CIRCUMSTANCES, 'name', 'skip', 'expect'].filter((key) => !documented.has(key))).toEqual([]);
   });
 
   it('has every key within them', () => {

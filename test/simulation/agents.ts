@@ -216,7 +216,7 @@ export class Agents {
     const { promise, schedule } = this.#world;
     const askedMs = schedule.nowMs;
     authority.show(taskId, (state) => {
-      if (state !== null) promise.told(taskId, state, { askedMs, authority });
+      if (state !== null) promise.onAnswer(taskId, state, { askedMs, authority });
     });
   }
 

@@ -41,10 +41,10 @@ function untold(
   { epoch, end, waiting }: { readonly epoch: string; readonly end: number; readonly waiting: readonly number[] },
 ): readonly number[] {
   const all = disks.map((disk) => disk.of(epoch));
-  const told = lostToAll(disks.map((disk) => disk.relayed(epoch)));
+  const lost = lostToAll(disks.map((disk) => disk.relayed(epoch)));
   return Array.from({ length: end }, (_, at) => at + 1).filter((seq) => {
     const isKept = waiting.includes(seq) || all.some((records) => (records.get(seq)?.kind ?? 'event') !== 'event');
-    const isTold = told.some(({ records: { from, to } }) => from <= seq && seq <= to);
+    const isTold = lost.some(({ records: { from, to } }) => from <= seq && seq <= to);
     return (
       !isKept &&
       !isTold &&

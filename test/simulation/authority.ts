@@ -206,12 +206,12 @@ export class Authority {
   }
 
   /** Tells an operator the state of a task; `null` where it cannot, as where the database is an older copy. */
-  show(taskId: string, told: (state: string | null) => void): void {
-    if (this.#isHalted) return told(null);
+  show(taskId: string, onAnswer: (state: string | null) => void): void {
+    if (this.#isHalted) return onAnswer(null);
     const isAny = this.#world.mistake === 'older-copy-shown';
     this.#database.read(
       (rows) => (isAny || this.#isOfThisLife(rows) ? stateIn(rows, taskId) : null),
-      (state) => told(this.#isHalted && !isAny ? null : state),
+      (state) => onAnswer(this.#isHalted && !isAny ? null : state),
     );
   }
 
@@ -476,12 +476,12 @@ export class Authority {
     );
   }
 
-  #readCards<T extends { readonly head: number }>(rows: (rows: Rows) => T, told: (got: T | null) => void): void {
+  #readCards<T extends { readonly head: number }>(rows: (rows: Rows) => T, onAnswer: (got: T | null) => void): void {
     const isCareless = this.#world.mistake === 'unsynced-card';
     this.#database.readSynced(rows, {
       syncedTo: isCareless ? Infinity : (this.#hub?.position ?? 0),
       isSame: (all) => this.#isOfThisLife(all),
-      told,
+      onAnswer,
     });
   }
 
@@ -509,7 +509,7 @@ export class Authority {
     this.#database.readSynced((rows) => ({ head: Infinity, marks: marksIn(rows) }), {
       syncedTo: 0,
       isSame: (rows) => this.#isOfThisLife(rows),
-      told: (got) => {
+      onAnswer: (got) => {
         if (got === null) return;
         if (!this.#world.isAlone) this.#marks.seen(got.marks, this.party.monotonicMs());
         this.#answer(before);

@@ -5,23 +5,27 @@ import { Deadline } from './schedule.ts';
 export class Call<T> extends Deadline {
   readonly #party: Party;
   readonly #lost: T;
-  readonly #told: (answer: T) => void;
+  readonly #onAnswer: (answer: T) => void;
 
   constructor(
     party: Party,
-    { patienceMs, lost, told }: { readonly patienceMs: number; readonly lost: T; readonly told: (answer: T) => void },
+    {
+      patienceMs,
+      lost,
+      onAnswer,
+    }: { readonly patienceMs: number; readonly lost: T; readonly onAnswer: (answer: T) => void },
   ) {
     super();
     this.#party = party;
     this.#lost = lost;
-    this.#told = told;
+    this.#onAnswer = onAnswer;
     party.deadline(patienceMs, this);
   }
 
   tell(answer: T): void {
     if (this.isDropped) return;
     this.isDropped = true;
-    this.#told(answer);
+    this.#onAnswer(answer);
   }
 
   /** The connection is lost: the party will notice. */

@@ -25,14 +25,14 @@ export class DatabaseClient {
   }
 
   /** Reads rows; `null` where there was no answer. */
-  read<T>(rows: (rows: Rows) => T, told: (got: T | null) => void): void {
+  read<T>(rows: (rows: Rows) => T, onAnswer: (got: T | null) => void): void {
     const node = this.#primary();
-    if (node === null) return this.#party.after(POLL_MS, () => told(null));
+    if (node === null) return this.#party.after(POLL_MS, () => onAnswer(null));
     this.#database.read(this.#party, node, {
       rows,
-      told: (got) => {
+      onAnswer: (got) => {
         if (got === null) this.#lost(node);
-        told(got);
+        onAnswer(got);
       },
     });
   }
@@ -48,11 +48,11 @@ export class DatabaseClient {
     {
       syncedTo,
       isSame,
-      told,
+      onAnswer,
     }: {
       readonly syncedTo: number;
       readonly isSame: (rows: Rows) => boolean;
-      readonly told: (got: T | null) => void;
+      readonly onAnswer: (got: T | null) => void;
     },
   ): void {
     // INVARIANT: noted before the read. Meanwhile a failover may lose what was read, and another primary be found.
@@ -61,23 +61,23 @@ export class DatabaseClient {
       (all) => ({ got: isSame(all) ? rows(all) : null }),
       (read) => {
         const got = read?.got ?? null;
-        if (got === null) return told(null);
-        if (got.head <= syncedTo) return told(got);
+        if (got === null) return onAnswer(null);
+        if (got.head <= syncedTo) return onAnswer(got);
         this.commit(syncing(isSame), (outcome) =>
-          told(typeof outcome === 'string' || !outcome.result || this.#node !== node ? null : got),
+          onAnswer(typeof outcome === 'string' || !outcome.result || this.#node !== node ? null : got),
         );
       },
     );
   }
 
-  commit<T>(transaction: Transaction<T>, told: (outcome: Outcome<T>) => void): void {
+  commit<T>(transaction: Transaction<T>, onAnswer: (outcome: Outcome<T>) => void): void {
     const node = this.#primary();
-    if (node === null) return this.#party.after(POLL_MS, () => told('refused'));
+    if (node === null) return this.#party.after(POLL_MS, () => onAnswer('refused'));
     this.#database.commit(this.#party, node, {
       transaction,
-      told: (outcome) => {
+      onAnswer: (outcome) => {
         if (typeof outcome === 'string') this.#lost(node);
-        told(outcome);
+        onAnswer(outcome);
       },
     });
   }

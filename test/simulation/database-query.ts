@@ -15,9 +15,9 @@ export class Query<T> extends Call<T> {
   constructor(
     client: Party,
     node: DatabaseNode,
-    { network, lost, told }: { readonly network: Network; readonly lost: T; readonly told: (got: T) => void },
+    { network, lost, onAnswer }: { readonly network: Network; readonly lost: T; readonly onAnswer: (got: T) => void },
   ) {
-    super(client, { patienceMs: PATIENCE_MS, lost, told });
+    super(client, { patienceMs: PATIENCE_MS, lost, onAnswer });
     this.node = node;
     this.#client = client;
     this.#network = network;

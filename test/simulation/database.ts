@@ -103,9 +103,9 @@ export class Database {
   read<T>(
     client: Party,
     node: DatabaseNode,
-    of: { readonly rows: (rows: Rows) => T; readonly told: (got: T | null) => void },
+    of: { readonly rows: (rows: Rows) => T; readonly onAnswer: (got: T | null) => void },
   ): void {
-    const query = this.#query<T | null>(client, node, { lost: null, told: of.told });
+    const query = this.#query<T | null>(client, node, { lost: null, onAnswer: of.onAnswer });
     this.#arrive(client, node, () => query.answer(node.isPrimary ? of.rows(node.rows) : null));
   }
 
@@ -113,9 +113,12 @@ export class Database {
   commit<T>(
     client: Party,
     node: DatabaseNode,
-    { transaction, told }: { readonly transaction: Transaction<T>; readonly told: (outcome: Outcome<T>) => void },
+    {
+      transaction,
+      onAnswer,
+    }: { readonly transaction: Transaction<T>; readonly onAnswer: (outcome: Outcome<T>) => void },
   ): void {
-    const query = this.#query<Outcome<T>>(client, node, { lost: 'unknown', told });
+    const query = this.#query<Outcome<T>>(client, node, { lost: 'unknown', onAnswer });
     this.#arrive(client, node, () => {
       if (node.isPrimary) this.#begin(transaction, query);
       else query.answer('refused');
@@ -332,9 +335,9 @@ export class Database {
   #query<T>(
     client: Party,
     node: DatabaseNode,
-    { lost, told }: { readonly lost: T; readonly told: (got: T) => void },
+    { lost, onAnswer }: { readonly lost: T; readonly onAnswer: (got: T) => void },
   ): Query<T> {
-    const query = new Query(client, node, { network: this.#parts.network, lost, told });
+    const query = new Query(client, node, { network: this.#parts.network, lost, onAnswer });
     if (this.#queries.push(query) > this.#mostQueries) {
       this.#queries = this.#queries.filter(({ isDropped }) => !isDropped);
       this.#mostQueries = 2 * this.#queries.length + 100;

@@ -67,7 +67,7 @@ export class Ledger {
     database.readSynced((rows) => ({ head: recordsEnd(rows), waiting: waitingAfter(rows, after) }), {
       syncedTo: world.mistake === 'unsynced-record' ? Infinity : after,
       isSame,
-      told: (got) => {
+      onAnswer: (got) => {
         this.#isReading = false;
         if (got === null || !this.#options.isServing()) return;
         this.#cursor.hand(got.waiting);

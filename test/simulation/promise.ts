@@ -162,7 +162,7 @@ export class FleetPromise {
   }
 
   /** An operator who asked at an instant is told the state of a task by an authority. */
-  told(
+  onAnswer(
     taskId: string,
     state: string,
     { askedMs, authority }: { readonly askedMs: number; readonly authority: Witness },
@@ -183,11 +183,11 @@ export class FleetPromise {
    * @param options.isWitnessed whether a process is left that has seen what is lost
    */
   toldCauses(
-    told: readonly (readonly [authority: string, cause: string | null])[],
+    onAnswer: readonly (readonly [authority: string, cause: string | null])[],
     { isWitnessed }: { readonly isWitnessed: boolean },
   ): void {
-    const silent = told.filter(([, cause]) => cause === null).map(([name]) => name);
-    if (silent.length > 0 && (isWitnessed || silent.length < told.length))
+    const silent = onAnswer.filter(([, cause]) => cause === null).map(([name]) => name);
+    if (silent.length > 0 && (isWitnessed || silent.length < onAnswer.length))
       this.broken(`${silent.join(', ')} does not tell that the database lacks commits`);
   }
 

@@ -182,7 +182,7 @@ export class Sidecar {
       authority: mistake === 'opened-elsewhere' ? this.#world.anyAuthority() : this.#authority,
       ask: (authority, reply) => authority.open(request, reply),
       lost: null,
-      told: (reply) => {
+      onAnswer: (reply) => {
         if (mistake === 'older-card-applied' && reply !== null)
           this.#feed.opened(request, { ...reply, position: this.#feed.position });
         else this.#feed.opened(request, reply);
@@ -204,7 +204,7 @@ export class Sidecar {
       then(settled);
     };
     const ask = (authority: Authority | null): void =>
-      this.#call({ authority, ask: (to, reply) => to.settle(use, reply), lost: unavailable, told: answered });
+      this.#call({ authority, ask: (to, reply) => to.settle(use, reply), lost: unavailable, onAnswer: answered });
     ask(this.#authority);
     this.party.after(HEDGED_MS, () => {
       if (isDone) return;
@@ -224,14 +224,14 @@ export class Sidecar {
     authority,
     ask,
     lost,
-    told,
+    onAnswer,
   }: {
     readonly authority: Authority | null;
     readonly ask: (authority: Authority, reply: (answer: T) => void) => void;
     readonly lost: T;
-    readonly told: (answer: T) => void;
+    readonly onAnswer: (answer: T) => void;
   }): void {
-    const call = new Call(this.party, { patienceMs: DEADLINE_MS, lost, told });
+    const call = new Call(this.party, { patienceMs: DEADLINE_MS, lost, onAnswer });
     if (authority === null) return;
     const { network } = this.#world;
     const { place } = authority.party;

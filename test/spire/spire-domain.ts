@@ -164,8 +164,8 @@ function askingOverNetwork(
   return stringify(config, { aliasDuplicateObjects: false });
 }
 
-function sourceFor(spire: Spire, path: string, told: (problem: string) => void): WorkloadApiSource {
-  const onProblem = (problem: string | null): void => void (problem !== null && told(problem));
+function sourceFor(spire: Spire, path: string, report: (problem: string) => void): WorkloadApiSource {
+  const onProblem = (problem: string | null): void => void (problem !== null && report(problem));
   const target = workloadApiTargetFrom(`unix://${spire.workloadSocket}`);
   const id = mustSpiffeId(`spiffe://${spire.trustDomain}${path}`);
   if (typeof target !== 'string') throw new Error('no source of an svid');

@@ -107,9 +107,9 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
         places: { address: '10.0.0.1', certificate: 'c', connections: [], servers: ['payments'], risks: ['low'] },
       },
     };
-    const told = async (): Promise<boolean> =>
+    const isReported = async (): Promise<boolean> =>
       (await one.reports.writeUses([{ jtiDigest: digestOf(1), ...soFar }])) === null;
-    await until(told, { what: 'a report' });
+    await until(isReported, { what: 'a report' });
     expect(one.usesBefore(keyOf(1), digestOf(1))).toBeNull();
     const other = await holder(b.serving.targets);
     expect(other.usesBefore(keyOf(1), digestOf(1))).toEqual(soFar);

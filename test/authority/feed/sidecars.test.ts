@@ -31,21 +31,21 @@ async function authority(change: Parameters<typeof serving>[1] = {}): Promise<Se
 }
 
 function sidecar(targets: readonly string[], options: Partial<SidecarStateOptions> = {}) {
-  const told: { keys: unknown[]; problems: unknown[] } = { keys: [], problems: [] };
+  const reported: { keys: unknown[]; problems: unknown[] } = { keys: [], problems: [] };
   const state = openSidecar(targets, {
-    onKeys: (...keys) => told.keys.push(keys),
-    onProblem: (problem) => told.problems.push(problem),
+    onKeys: (...keys) => reported.keys.push(keys),
+    onProblem: (problem) => reported.problems.push(problem),
     ...options,
   });
   closers.push(() => state.close());
-  return { state, told };
+  return { state, reported };
 }
 
 /** A sidecar with a lease. */
 async function readySidecar(...input: Parameters<typeof sidecar>) {
-  const { state, told } = sidecar(...input);
+  const { state, reported } = sidecar(...input);
   await until(() => state.problem() === null, { what: 'a lease' });
-  return { state, told };
+  return { state, reported };
 }
 
 const ownGroup = (): number => process.getgid?.() ?? 0;
@@ -163,11 +163,11 @@ describe('an authority on SQLite', () => {
   it('sends keys, and the same digest key to all', async () => {
     let keys = [{ kid: 'one' }];
     const { targets, keysChanged, state } = await authority({ jwks: () => ({ keys }) });
-    const { state: one, told } = await readySidecar(targets);
-    expect(told.keys).toEqual([[keyOf(1).issuer, { keys: [{ kid: 'one' }] }]]);
+    const { state: one, reported } = await readySidecar(targets);
+    expect(reported.keys).toEqual([[keyOf(1).issuer, { keys: [{ kid: 'one' }] }]]);
     keys = [{ kid: 'two' }];
     keysChanged();
-    await until(() => told.keys.length === 2, { what: 'the new key' });
+    await until(() => reported.keys.length === 2, { what: 'the new key' });
     expect(one.digestOf('secret')).toBe(state.reader.digestOf('secret'));
   });
 
@@ -260,12 +260,12 @@ describe('an authority over mutual TLS', () => {
     if (authorityId === undefined) throw new Error('no svid');
     const tools = svidOf(await acme.svid('/ns/prod/sa/tools-1'), acme);
     const placeOf = (target: string) => ({ target, tls: { svid: tools, authorityId } });
-    const { told } = await readySidecar(targets, { placeOf });
+    const { reported } = await readySidecar(targets, { placeOf });
     own.renew(svidOf(await issued(), acme));
     const { state: two } = await readySidecar(targets, { placeOf });
     expect(two.problem()).toBeNull();
     expect(sidecars()).toBe(2);
-    expect(told.problems.filter((problem) => problem !== null)).toEqual([]);
+    expect(reported.problems.filter((problem) => problem !== null)).toEqual([]);
   });
 
   // Issue 37, point 13 (c): each handshake was given up after 2 s, so that none of them ever ended.

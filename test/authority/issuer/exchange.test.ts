@@ -593,8 +593,8 @@ describe('a chain of agents', () => {
     const { parent, made } = await chained();
     const child = await bench.exchange(tokenOf(made), {}, bench.reporter);
     await bench.ask(`/tasks/${String(parent.json['txn'])}/complete`, { method: 'POST' });
-    const told = await bench.form('/oauth/introspect', { token: tokenOf(child) }, bench.reporter);
-    expect(told.json).toEqual({ active: false });
+    const introspected = await bench.form('/oauth/introspect', { token: tokenOf(child) }, bench.reporter);
+    expect(introspected.json).toEqual({ active: false });
     expect(taskOf(child).state).toBe('cancelled');
     expect((await bench.exchange(tokenOf(made), {}, bench.reporter)).json['error_description']).toMatch(/`completed`/);
   });

@@ -290,8 +290,8 @@ describe('what counts once', () => {
       );
       expect(replies.map(({ status }) => status)).toEqual([202, 202, 202]);
       expect(recordsOf(bench.store, id).filter(({ event }) => event === 'signal')).toHaveLength(1);
-      const told = bench.spans.slice(before).map(({ attributes }) => attributes['remit.signal.replay']);
-      expect(told.filter((isReplay) => isReplay === true)).toHaveLength(2);
+      const replays = bench.spans.slice(before).map(({ attributes }) => attributes['remit.signal.replay']);
+      expect(replays.filter((isReplay) => isReplay === true)).toHaveLength(2);
       expect(taskNow(bench.store, { id }).state).toBe('revoked');
     });
   });

@@ -266,8 +266,8 @@ describe('a token request with a DPoP proof', () => {
     expect([answer.status, answer.json['token_type']]).toEqual([200, 'DPoP']);
     const jkt = await calculateJwkThumbprint(await exportJWK(key.publicKey));
     expect(claimsOf(answer)['cnf']).toEqual({ jkt });
-    const told = await bench.form('/oauth/introspect', { token: String(answer.json['access_token']) });
-    expect(told.json).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt } });
+    const introspected = await bench.form('/oauth/introspect', { token: String(answer.json['access_token']) });
+    expect(introspected.json).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt } });
   });
 
   it('accepts a proof once', async () => {

@@ -61,16 +61,16 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
   });
 
   const run = async (command: typeof taskCommand, ...args: readonly string[]) => {
-    const [said, told]: [string[], string[]] = [[], []];
+    const [said, messages]: [string[], string[]] = [[], []];
     const say = (line: string): void => void said.push(line);
     // These commands use no more of the world outside.
     const io = {
       out: say,
-      err: (line: string) => void told.push(line),
+      err: (line: string) => void messages.push(line),
       environment: { SUDO_USER: 'ada' },
     } as unknown as Parameters<typeof command.run>[1];
     const exit = await command.run([...args, '--config', config], io);
-    return { exit, said: (exit === 0 ? said : told).join('\n') };
+    return { exit, said: (exit === 0 ? said : messages).join('\n') };
   };
 
   it('`remit task` lists, shows, suspends, resumes and ends a task, and its parts with it', async () => {

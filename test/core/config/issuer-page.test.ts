@@ -17,8 +17,8 @@ const read = (limits: string) =>
 
 describe('deploy/guide/operate/issuer-limits.md', () => {
   it('lists the limits with their defaults', () => {
-    const told = Object.fromEntries(rows.map(([, key = '', value]) => [key.replaceAll('`', ''), Number(value)]));
-    expect(told).toEqual(defaultLimits());
+    const documented = Object.fromEntries(rows.map(([, key = '', value]) => [key.replaceAll('`', ''), Number(value)]));
+    expect(documented).toEqual(defaultLimits());
     expect(read('')).toMatchObject({ value: { issuer: { limits: defaultLimits() } } });
   });
 

@@ -20,8 +20,8 @@ describe('reasons', () => {
   it('have the cures of that page, without its links', () => {
     const page = readFileSync(resolve(import.meta.dirname, '../../../deploy/guide/fix/reasons.md'), 'utf8');
     const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`[^`]+` \| \d+ \| .*? \| `\w+` \| (.+) \|$/gm)];
-    const told = rows.map(([, code = '', cure = '']) => [code, cure.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, '$1')]);
-    expect(Object.fromEntries(told)).toEqual(cures);
+    const documented = rows.map(([, code = '', cure = '']) => [code, cure.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, '$1')]);
+    expect(Object.fromEntries(documented)).toEqual(cures);
   });
 
   it('tell on that page what each next step asks of a client', () => {
@@ -44,7 +44,9 @@ describe('reasons', () => {
       const deploy = resolve(import.meta.dirname, '../../../deploy');
       const page = readFileSync(resolve(deploy, 'guide/fix/reasons.md'), 'utf8');
       const shipped = readFileSync(resolve(deploy, 'envoy', file), 'utf8');
-      const told = [...page.matchAll(/^- <a id="(envoy\.[a-z-]+)"><\/a>`([^`]+)`, (\d+)/gm)].map(([, ...row]) => row);
+      const documented = [...page.matchAll(/^- <a id="(envoy\.[a-z-]+)"><\/a>`([^`]+)`, (\d+)/gm)].map(
+        ([, ...row]) => row,
+      );
       const { mappers } =
         parse(shipped).static_resources.listeners[0].filter_chains[0].filters[0].typed_config.local_reply_config;
       const said = mappers.map((mapper: { readonly body_format_override: Readonly<Record<string, unknown>> }) => {
@@ -52,7 +54,7 @@ describe('reasons', () => {
         // A reply in the place of a decision is for whatever status the filter gives, which is 503.
         return [reason, reason, /"default_value":(\d+)/.exec(JSON.stringify(mapper))?.[1] ?? '503'];
       });
-      expect(new Set(told.map(String))).toEqual(new Set(said.map(String)));
+      expect(new Set(documented.map(String))).toEqual(new Set(said.map(String)));
       expect(said).toHaveLength(4);
     },
   );

@@ -95,13 +95,13 @@ describe('SvidFileSource', () => {
   it('applies the next change after a listener or a reading threw', async () => {
     await write(planner);
     const from = await opened();
-    const told: Svid[] = [];
+    const changes: Svid[] = [];
     from.onChange(() => {
       throw new Error('no such key');
     });
-    from.onChange((svid) => told.push(svid));
+    from.onChange((svid) => changes.push(svid));
     await write(renewed);
-    await eventually(() => told.length === 1, 'the one after it is told all the same');
+    await eventually(() => changes.length === 1, 'the one after it is told all the same');
     const problem = 'the svid was renewed, but a user of it failed to take it over: Error: no such key';
     expect(from.problem()).toBe(problem);
     let isBroken = true;
@@ -113,7 +113,7 @@ describe('SvidFileSource', () => {
     await eventually(() => problems.includes('the svid could not be read: Error: no clock'), 'the fault is told');
     isBroken = false;
     polls.fire();
-    await eventually(() => told.length === 2, 'the poll comes all the same, and the change is taken');
+    await eventually(() => changes.length === 2, 'the poll comes all the same, and the change is taken');
     expect(polls.delays).toEqual([POLL_MS]);
   });
 
@@ -136,13 +136,13 @@ describe('SvidFileSource', () => {
   it('applies overwritten files, and notifies once', async () => {
     await write(planner);
     const from = await opened();
-    const told: Svid[] = [];
-    from.onChange((svid) => told.push(svid));
+    const changes: Svid[] = [];
+    from.onChange((svid) => changes.push(svid));
     await write(renewed);
     await serves(from, renewed);
     await write(renewed);
     await delay(100);
-    expect(told.map(({ certificatePem }) => certificatePem)).toEqual([renewed.certPem]);
+    expect(changes.map(({ certificatePem }) => certificatePem)).toEqual([renewed.certPem]);
   });
 
   it('applies files that are renamed into place', async () => {
@@ -281,8 +281,8 @@ describe('SvidFileSource', () => {
   it('keeps the good svid for each that may not replace it, tells each once, and takes over an SVID that becomes valid', async () => {
     await write(planner);
     const from = await opened();
-    const told: Svid[] = [];
-    from.onChange((svid) => told.push(svid));
+    const changes: Svid[] = [];
+    from.onChange((svid) => changes.push(svid));
     const given = { authority: acme, path: '/ns/agents/sa/planner' };
     let last = planner.certPem;
     for (const [cause, { svid }] of await refusedRenewals(NOW_MS, given)) {
@@ -290,7 +290,7 @@ describe('SvidFileSource', () => {
       await write(svid);
       await eventually(() => from.refusal()?.cause === cause, `${cause} is refused, not ${from.refusal()?.cause}`);
       await delay(50);
-      expect([from.current()?.certificatePem, told.length]).toEqual([planner.certPem, 0]);
+      expect([from.current()?.certificatePem, changes.length]).toEqual([planner.certPem, 0]);
       expect(problems.filter((problem) => problem === from.problem())).toHaveLength(1);
       last = svid.certPem;
     }
@@ -301,7 +301,7 @@ describe('SvidFileSource', () => {
     nowMs += 15_001;
     polls.fire();
     await eventually(() => from.current()?.certificatePem === last, 'it is taken over');
-    expect([told.length, from.refusal(), from.problem()]).toEqual([1, null, null]);
+    expect([changes.length, from.refusal(), from.problem()]).toEqual([1, null, null]);
   });
 
   it('keeps the last good svid if an expired SVID is restored', async () => {

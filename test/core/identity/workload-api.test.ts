@@ -122,22 +122,22 @@ describe('WorkloadApiSource', () => {
 
   it('keeps the good svid for each that may not replace it, tells each once, and takes over an SVID that becomes valid', async () => {
     const from = await serving(responseOf(entry(planner)));
-    const told: Svid[] = [];
-    from.onChange((svid) => told.push(svid));
+    const changes: Svid[] = [];
+    from.onChange((svid) => changes.push(svid));
     const given = { authority: acme, path: '/ns/agents/sa/planner' };
     let last = planner.certPem;
     for (const [cause, { svid, bundlePem }] of await refusedRenewals(NOW_MS, given)) {
       problems.length = 0;
       server.push(responseOf(entryOf(svid, bundlePem)));
       await eventually(() => from.refusal()?.cause === cause, `${cause} is refused, not ${from.refusal()?.cause}`);
-      expect([from.current()?.certificatePem, told.length]).toEqual([planner.certPem, 0]);
+      expect([from.current()?.certificatePem, changes.length]).toEqual([planner.certPem, 0]);
       expect(problems).toEqual([from.problem()]);
       last = svid.certPem;
     }
     nowMs += HOUR_MS;
     timers.fire();
     await eventually(() => from.current()?.certificatePem === last, 'it is taken over');
-    expect([told.length, from.refusal()]).toEqual([1, null]);
+    expect([changes.length, from.refusal()]).toEqual([1, null]);
   });
 
   it('stays the workload that it is if the agent lists another SVID first', async () => {
@@ -149,21 +149,21 @@ describe('WorkloadApiSource', () => {
 
   it('applies each renewal, and notifies once', async () => {
     const from = await serving(responseOf(entry(planner)));
-    const told: Svid[] = [];
-    const end = from.onChange((svid) => told.push(svid));
+    const changes: Svid[] = [];
+    const end = from.onChange((svid) => changes.push(svid));
     server.push(responseOf(entry(planner)));
     server.push(responseOf(entry(renewed)));
     await eventually(() => from.current()?.certificatePem === renewed.certPem, 'the renewed svid is served');
-    expect(told.map(({ certificatePem }) => certificatePem)).toEqual([renewed.certPem]);
+    expect(changes.map(({ certificatePem }) => certificatePem)).toEqual([renewed.certPem]);
 
     server.push({ svids: [entry(renewed)], federated_bundles: { 'spiffe://other.test': derOf(other.bundlePem) } });
-    await eventually(() => told.length === 2, 'a bundle that is new was told');
-    expect(told[1]?.bundles.size).toBe(2);
+    await eventually(() => changes.length === 2, 'a bundle that is new was told');
+    expect(changes[1]?.bundles.size).toBe(2);
 
     end();
     server.push(responseOf(entry(planner)));
     await eventually(() => from.current()?.certificatePem === planner.certPem, 'the next svid is served');
-    expect(told.length).toBe(2);
+    expect(changes.length).toBe(2);
     expect(from.current()?.bundles.size).toBe(1);
   });
 

@@ -24,15 +24,15 @@ const pair = members({ name: text({ max: 8 }), size: optional(integer(1, 9), 1) 
 function reportedBy<T>(
   reader: Reader<T>,
   value: unknown,
-): { readonly read: unknown; readonly told: readonly string[] } {
-  const told: string[] = [];
+): { readonly read: unknown; readonly reported: readonly string[] } {
+  const reported: string[] = [];
   const placeOf = (path: string): FieldPlace => ({
     at: (name) => placeOf(`${path}/${name}`),
     given: (written) => written,
-    report: (problem) => told.push(`${path} ${problem}`),
-    reportUnknown: (name, known) => told.push(`${path}/${name} unknown, known: ${known.join(', ')}`),
+    report: (problem) => reported.push(`${path} ${problem}`),
+    reportUnknown: (name, known) => reported.push(`${path}/${name} unknown, known: ${known.join(', ')}`),
   });
-  return { read: readAt(reader, value, placeOf('')), told };
+  return { read: readAt(reader, value, placeOf('')), reported };
 }
 
 describe('readers of untrusted fields', () => {
@@ -50,7 +50,7 @@ describe('readers of untrusted fields', () => {
     ],
   ])('read %s', (_name, reader, value, expected) => {
     expect(reader(value)).toEqual(expected);
-    expect(reportedBy(reader, value)).toEqual({ read: expected, told: [] });
+    expect(reportedBy(reader, value)).toEqual({ read: expected, reported: [] });
   });
 
   it.each<[string, Reader<unknown>, unknown, string, readonly string[]]>([
@@ -106,9 +106,9 @@ describe('readers of untrusted fields', () => {
       [' must be one of `on`, `off`: got `maybe`'],
     ],
     ['a text with U+0000', textOf<string>('a path', (value) => value), 'a\0', 'must be a path', [' must be a path']],
-  ])('refuse %s', (_name, reader, value, problem, told) => {
+  ])('refuse %s', (_name, reader, value, problem, reported) => {
     expect(reader(value)).toEqual({ problem });
-    expect(reportedBy(reader, value).told).toEqual(told);
+    expect(reportedBy(reader, value).reported).toEqual(reported);
   });
 
   it('`made` asks nothing of a value that is refused', () => {
@@ -139,8 +139,8 @@ describe('readers of untrusted fields', () => {
         const read = reader(value);
         expect(isProblem(read) ? read.problem : '').not.toContain(secret);
         // Alike with and without places, but for how much is told.
-        const { read: placed, told } = reportedBy(reader, value);
-        expect(isProblem(placed) || told.length > 0).toBe(isProblem(read));
+        const { read: placed, reported } = reportedBy(reader, value);
+        expect(isProblem(placed) || reported.length > 0).toBe(isProblem(read));
       }),
     );
   });

@@ -6,7 +6,7 @@ import type { After } from '../../../src/core/runtime/timers.ts';
 const setUp = (max = 100) => {
   const clock = { ms: 0 };
   const timers = new Map<() => void, number>();
-  const told: [number, string][] = [];
+  const timedOut: [number, string][] = [];
   const after: After = (delayMs, run) => {
     timers.set(run, clock.ms + delayMs);
     return () => void timers.delete(run);
@@ -14,7 +14,7 @@ const setUp = (max = 100) => {
   const timeouts = new SharedTimeout<string>({
     ms: 200,
     max,
-    onTimeout: (value) => told.push([clock.ms, value]),
+    onTimeout: (value) => timedOut.push([clock.ms, value]),
     monotonicMs: () => clock.ms,
     after,
   });
@@ -28,19 +28,19 @@ const setUp = (max = 100) => {
     }
     clock.ms = ms;
   };
-  return { timeouts, timers, told, goTo };
+  return { timeouts, timers, timedOut, goTo };
 };
 
 describe('SharedTimeout', () => {
   it('times out each value in time, with one timer for all', () => {
-    const { timeouts, timers, told, goTo } = setUp();
+    const { timeouts, timers, timedOut, goTo } = setUp();
     timeouts.add('a');
     goTo(50);
     timeouts.add('b');
     timeouts.add('c');
     expect([timers.size, timeouts.size]).toEqual([1, 3]);
     goTo(1_000);
-    expect(told).toEqual([
+    expect(timedOut).toEqual([
       [200, 'a'],
       [250, 'b'],
       [250, 'c'],
@@ -49,7 +49,7 @@ describe('SharedTimeout', () => {
   });
 
   it('does not time out a cancelled value, and keeps nothing of it', () => {
-    const { timeouts, told, goTo } = setUp();
+    const { timeouts, timedOut, goTo } = setUp();
     const isThere = timeouts.add('a');
     timeouts.add('b');
     isThere();
@@ -57,31 +57,31 @@ describe('SharedTimeout', () => {
     expect(timeouts.size).toBe(1);
     goTo(1_000);
     isThere();
-    expect(told).toEqual([[200, 'b']]);
+    expect(timedOut).toEqual([[200, 'b']]);
   });
 
   it('times out the oldest value at once beyond its bound', () => {
-    const { timeouts, told, goTo } = setUp(2);
+    const { timeouts, timedOut, goTo } = setUp(2);
     for (const value of ['a', 'b', 'c', 'd']) timeouts.add(value);
-    expect(told).toEqual([
+    expect(timedOut).toEqual([
       [0, 'a'],
       [0, 'b'],
     ]);
     goTo(1_000);
-    expect(told.slice(2)).toEqual([
+    expect(timedOut.slice(2)).toEqual([
       [200, 'c'],
       [200, 'd'],
     ]);
   });
 
   it('leaves no timer once it is closed, and times out nothing', () => {
-    const { timeouts, timers, told, goTo } = setUp();
+    const { timeouts, timers, timedOut, goTo } = setUp();
     timeouts.add('a');
     timeouts.close();
     timeouts.add('b')();
     timeouts.add('c');
     expect([timers.size, timeouts.size]).toEqual([0, 0]);
     goTo(1_000);
-    expect(told).toEqual([]);
+    expect(timedOut).toEqual([]);
   });
 });

@@ -16,9 +16,9 @@ const general = (name: string): string => {
 
 describe('deploy/guide/watch/opentelemetry.md', () => {
   it('lists each variable that is read, and no other', () => {
-    const told = Array.from(page.matchAll(/`(OTEL|…)(_[A-Z_]+)/g), ([, start, rest = '']) =>
+    const documented = Array.from(page.matchAll(/`(OTEL|…)(_[A-Z_]+)/g), ([, start, rest = '']) =>
       general(`${start === 'OTEL' ? start : 'OTEL_EXPORTER_OTLP'}${rest}`),
     );
-    expect(new Set(told)).toEqual(new Set([...otelVariables.map(general), NEVER_REFUSED]));
+    expect(new Set(documented)).toEqual(new Set([...otelVariables.map(general), NEVER_REFUSED]));
   });
 });

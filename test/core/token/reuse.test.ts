@@ -162,17 +162,17 @@ describe('TokenUses', () => {
   });
 
   const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
-  const told = (change: Partial<UsesSoFar> = {}): UsesSoFar => ({ uses: 4, last: span, allowed: once, ...change });
+  const reported = (change: Partial<UsesSoFar> = {}): UsesSoFar => ({ uses: 4, last: span, allowed: once, ...change });
 
   it('compares the first use here with those that other sidecars have reported', () => {
     const uses = new TokenUses(10);
     const thief = at({ address: '10.6.6.6', connection: '10.6.6.6:1', certificate: 'd' });
-    const first = uses.next(keyOf('token'), thief, () => told());
+    const first = uses.next(keyOf('token'), thief, () => reported());
     expect(first).toMatchObject({ use: 5, previous: span, isTold: true });
     expect(first.reuse).toEqual(['other-node', 'other-connection', 'same-trace']);
     uses.allowed(keyOf('token'), first);
     // The node stays that of the first use anywhere.
-    expect(uses.next(keyOf('token'), thief, () => told({ uses: 99 }))).toMatchObject({
+    expect(uses.next(keyOf('token'), thief, () => reported({ uses: 99 }))).toMatchObject({
       use: 6,
       isTold: false,
       reuse: ['other-node', 'same-trace'],
@@ -182,22 +182,22 @@ describe('TokenUses', () => {
   it('asks again until the reports of other sidecars are known, and counts what it has seen meanwhile', () => {
     const uses = new TokenUses(10);
     expect(uses.next(keyOf('token'), home, () => undefined)).toMatchObject({ use: 1, isTold: false, reuse: [] });
-    expect(uses.next(keyOf('token'), home, () => told())).toMatchObject({
+    expect(uses.next(keyOf('token'), home, () => reported())).toMatchObject({
       use: 6,
       isTold: true,
       reuse: ['same-trace'],
     });
     expect(uses.next(keyOf('other'), home, () => null)).toMatchObject({ use: 1, isTold: false });
-    expect(uses.next(keyOf('other'), home, () => told())).toMatchObject({ use: 2, isTold: false });
+    expect(uses.next(keyOf('other'), home, () => reported())).toMatchObject({ use: 2, isTold: false });
   });
 
   it('keeps the last of more traces than it has room for, and nothing of them with another token', () => {
     const uses = new TokenUses(10);
     const traces = Array.from({ length: MAX_REMEMBERED_USES + 3 }, (_trace, index) => index);
-    uses.next(keyOf('other'), home, () => told({ allowed: { ...once, traces: [7] } }));
-    uses.next(keyOf('token'), home, () => told({ allowed: { ...once, traces } }));
-    uses.next(keyOf('next'), home, () => told({ allowed: { ...once, traces: [9] } }));
-    uses.next(keyOf('token'), home, () => told());
+    uses.next(keyOf('other'), home, () => reported({ allowed: { ...once, traces: [7] } }));
+    uses.next(keyOf('token'), home, () => reported({ allowed: { ...once, traces } }));
+    uses.next(keyOf('next'), home, () => reported({ allowed: { ...once, traces: [9] } }));
+    uses.next(keyOf('token'), home, () => reported());
     expect(['other', 'token', 'next'].map((name) => uses.soFar(keyOf(name))?.allowed?.traces)).toEqual([
       [7],
       traces.slice(-MAX_REMEMBERED_USES),
@@ -219,7 +219,7 @@ describe('TokenUses', () => {
 
   it('counts more than fit into 32 bits, as others may tell', () => {
     const uses = new TokenUses(1);
-    expect(uses.next(keyOf('token'), home, () => told({ uses: 2 ** 48 })).use).toBe(2 ** 48 + 1);
+    expect(uses.next(keyOf('token'), home, () => reported({ uses: 2 ** 48 })).use).toBe(2 ** 48 + 1);
     expect(uses.next(keyOf('token'), home).use).toBe(2 ** 48 + 2);
   });
 

@@ -27,10 +27,10 @@ const sidecars = Array.from({ length: Number(count) }, () =>
 );
 /** Looks each 50 ms took a tenth of the processor time of the herd. */
 const LOOK_MS = 250;
-let told = -1;
+let shown = -1;
 setInterval(() => {
   const leases = sidecars.filter((sidecar) => sidecar.problem() === null).length;
-  if (leases !== told) process.stdout.write(`${leases}\n`);
-  told = leases;
+  if (leases !== shown) process.stdout.write(`${leases}\n`);
+  shown = leases;
 }, LOOK_MS);
 process.stdin.resume().on('end', () => process.exit());

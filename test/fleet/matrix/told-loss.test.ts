@@ -67,7 +67,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
         return reply === null ? 'none' : `${reply.status} ${/"state":"(\w+)"/.exec(reply.body)?.[1] ?? ''}`.trim();
       };
       const wrong: string[] = [];
-      const told = async (at: AuthorityParty): Promise<boolean> => {
+      const isNamed = async (at: AuthorityParty): Promise<boolean> => {
         for (const id of [taskId, later.taskId]) {
           const answer = await stateAt(at, id);
           if (answer !== 'none' && !answer.startsWith('503')) wrong.push(`${at} ${answer}`);
@@ -76,7 +76,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
         return readiness.includes('database-lost-commits') && readiness.includes('remit restore --state');
       };
       for (const at of AUTHORITIES)
-        await until(() => told(at), { what: `${at} says in /readyz what happened`, withinMs: 60_000 });
+        await until(() => isNamed(at), { what: `${at} says in /readyz what happened`, withinMs: 60_000 });
       seen('D-20', { 'answers from the older copy': wrong.length });
       expect(wrong).toEqual([]);
       const admins = AUTHORITIES.flatMap((at) => ['--admin', `http://127.0.0.1:${fleet.port(at)}`]);

@@ -11,16 +11,16 @@ const noMetrics = { scrape: () => ({ contentType: 'text/plain', body: '' }), tri
 
 /** Where checks are waited for; the filters `full` and others are refused. */
 const source = () => {
-  const told: ((line: string) => void)[] = [];
+  const listeners: ((line: string) => void)[] = [];
   let stopped = 0;
   const begin = (filters: Iterable<readonly [string, string]>, tell: (line: string) => void) => {
     const [[name, value] = ['', '']] = [...filters];
     if (name === 'full') return 'full' as const;
     if (name !== '') return { problem: `unknown filter \`${name}\` of \`${value}\`` };
-    told.push(tell);
+    listeners.push(tell);
     return () => void (stopped += 1);
   };
-  return { traces: { begin }, told, stopped: () => stopped };
+  return { traces: { begin }, listeners, stopped: () => stopped };
 };
 
 describe('AdminServer', () => {
@@ -83,11 +83,11 @@ describe('AdminServer', () => {
   describe('GET /trace', () => {
     const mark = { 'x-remit-trace': '1' };
     it('sends its head at once and a line for each check, and stops after as many as asked', async () => {
-      const { traces, told, stopped } = source();
+      const { traces, listeners, stopped } = source();
       server = new AdminServer([], { ...noMetrics, traces });
       const port = await server.listen({ host: '127.0.0.1', port: 0 });
       const response = await fetch(`http://127.0.0.1:${port}/trace?count=2`, { headers: mark });
-      for (const line of ['1', '2', '3']) told[0]?.(line);
+      for (const line of ['1', '2', '3']) listeners[0]?.(line);
       expect([response.status, await response.text()]).toEqual([200, '1\n2\n']);
       await until(() => stopped() === 1 || undefined);
     });

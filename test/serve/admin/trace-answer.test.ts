@@ -14,13 +14,13 @@ const textOf = async (response: IncomingMessage): Promise<string> => (await resp
 describe('GET /trace', () => {
   let server: Server;
   /** What the source was asked for, and how to tell of a check. */
-  const begun: { readonly filters: readonly (readonly [string, string])[]; readonly told: (line: string) => void }[] =
+  const begun: { readonly filters: readonly (readonly [string, string])[]; readonly send: (line: string) => void }[] =
     [];
   let stopped = 0;
   let answer: 'full' | { readonly problem: string } | null = null;
   const source: TraceSource = {
-    begin: (filters, told) => {
-      begun.push({ filters: [...filters], told });
+    begin: (filters, send) => {
+      begun.push({ filters: [...filters], send });
       return answer ?? (() => void (stopped += 1));
     },
   };
@@ -46,8 +46,8 @@ describe('GET /trace', () => {
     );
     return response as IncomingMessage;
   };
-  const told = (line: string): void => {
-    for (const each of begun) each.told(line);
+  const send = (line: string): void => {
+    for (const each of begun) each.send(line);
   };
 
   it('answers the head at once, a line for each check, and the end after as many as were asked for', async () => {
@@ -59,15 +59,15 @@ describe('GET /trace', () => {
         ['reason', 'a*'],
       ],
     ]);
-    for (const line of ['one', 'two', 'three']) told(line);
+    for (const line of ['one', 'two', 'three']) send(line);
     expect(await textOf(response)).toBe('one\ntwo\n');
     await until(() => stopped === 1, { what: 'it unsubscribes' });
   });
 
   it('ends after one check unless the request names more', async () => {
     const response = await asked('');
-    told('one');
-    told('two');
+    send('one');
+    send('two');
     expect(await textOf(response)).toBe('one\n');
   });
 

@@ -144,7 +144,7 @@ describe('timeouts of Http2Connection', () => {
   });
 
   it('waits a second for a client that does not read and has half-closed', async () => {
-    const { told, onStream } = noting({ ended: ({ stream }) => stream.respond(headerBlock({ ':status': '200' })) });
+    const { noted, onStream } = noting({ ended: ({ stream }) => stream.respond(headerBlock({ ':status': '200' })) });
     const { port, listening } = await serve(onStream);
     const accepted = once(listening, 'connection');
     const client = await raw({ port });
@@ -154,7 +154,7 @@ describe('timeouts of Http2Connection', () => {
     // Not enough to stop reading from it, but more than the system accepts.
     for (let turns = 0; turns < 50; turns += 1) {
       if (near.writableLength === 0) {
-        told.get('/')?.stream.send(Buffer.alloc(16_384));
+        noted.get('/')?.stream.send(Buffer.alloc(16_384));
         turns = 0;
       }
       await turn();

@@ -17,8 +17,8 @@ const priority = (stream: number, dependsOn: number, length = 5): Buffer =>
   });
 const ping = (flags = 0, length = 8): Buffer =>
   frame(FrameType.ping, { flags, payload: Buffer.alloc(length, 'pingpong') });
-const settings = (...told: readonly (readonly [number, number])[]): Buffer =>
-  frame(FrameType.settings, { payload: settingsBytes(told) });
+const settings = (...noted: readonly (readonly [number, number])[]): Buffer =>
+  frame(FrameType.settings, { payload: settingsBytes(noted) });
 /** Answers each request with the number of its stream. */
 const numbered = () => {
   let count = 0;
@@ -119,13 +119,13 @@ describe('Http2Connection', () => {
     ['a GOAWAY on a stream', frame(FrameType.goAway, { stream: 1, payload: Buffer.alloc(8) }), ErrorCode.protocol],
     ['a push', frame(FrameType.pushPromise, { stream: 1, payload: Buffer.alloc(4) }), ErrorCode.protocol],
   ])('ends a connection at %s, and reads nothing afterwards', async (_name, bytes, code) => {
-    const { onStream, told, eventsOf } = noting();
+    const { onStream, noted, eventsOf } = noting();
     const client = await raw(await serve(onStream));
     await client.send(ask(1), bytes, ask(3), ping(), bytes);
     expect(await client.ended()).toEqual({ last: 1, code });
     while (eventsOf('/') !== 'ended closed') await turn();
     // One stream of one path; one GOAWAY.
-    expect([told.size, client.of(3), client.frames.filter(({ type }) => type === FrameType.goAway).length]).toEqual([
+    expect([noted.size, client.of(3), client.frames.filter(({ type }) => type === FrameType.goAway).length]).toEqual([
       1,
       [],
       1,
@@ -163,12 +163,12 @@ describe('Http2Connection', () => {
   });
 
   it('refuses the 1,025th stream as retryable, and accepts another stream for each that ends', async () => {
-    const { onStream, told } = noting();
+    const { onStream, noted } = noting();
     const client = await raw(await serve(onStream));
     const open = Array.from({ length: 1_026 }, (_, n) => ask(1 + 2 * n, 0, requestOf(`/${1 + 2 * n}`)));
     await client.send(...open);
     await client.settled();
-    expect([told.size, client.resetCode(2_047), client.resetCode(2_049), client.resetCode(2_051)]).toEqual([
+    expect([noted.size, client.resetCode(2_047), client.resetCode(2_049), client.resetCode(2_051)]).toEqual([
       1_024,
       null,
       ErrorCode.refusedStream,
@@ -201,11 +201,11 @@ describe('Http2Connection', () => {
   });
 
   it('ends all its streams if the client disconnects at any moment', async () => {
-    const { onStream, told, eventsOf } = noting();
+    const { onStream, noted, eventsOf } = noting();
     const { port } = await serve(onStream);
     for (const last of [ask(3, 0).subarray(0, 5), frame(1, { stream: 3, payload: SHORT_REQUEST }), Buffer.alloc(0)]) {
       for (const end of ['end', 'destroy', 'resetAndDestroy'] as const) {
-        told.clear();
+        noted.clear();
         const client = await raw({ port });
         await client.send(ask(1), last);
         while (eventsOf('/') !== 'ended') await turn();

@@ -15,7 +15,7 @@ const turns = async (count: number): Promise<void> => {
 };
 
 /** Events of streams, each one letter: `d`, `e` and `c`. */
-const told: string[] = [];
+const noted: string[] = [];
 const CONTENT = Buffer.alloc(90_000, 97);
 const OK = headerBlock({ ':status': '200' });
 
@@ -38,10 +38,10 @@ const DOINGS: readonly ((stream: AnswerableStream) => unknown)[] = [
 
 /** Acts on each stream depending on its number and earlier events. */
 const anything = (stream: AnswerableStream): StreamEvents => {
-  const at = told.push('') - 1;
+  const at = noted.push('') - 1;
   let seed = at * 7;
   const tell = (letter: string, bytes = 0): void => {
-    told[at] += letter;
+    noted[at] += letter;
     seed += 3;
     if (bytes > 0 && seed % 2 === 0) stream.took(bytes);
     DOINGS[seed % DOINGS.length]?.(stream);
@@ -133,7 +133,7 @@ const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 });
 
 /** Sends bytes in pieces, then checks the server. */
 const endure = async (port: number, sent: Buffer, sizes: readonly number[]): Promise<void> => {
-  told.length = 0;
+  noted.length = 0;
   const client = await RawClient.to(port, Buffer.alloc(0));
   for (let at = 0, n = 0; at < sent.length && !client.isClosed; n += 1) {
     const size = sizes[n % sizes.length] ?? 1;
@@ -146,8 +146,8 @@ const endure = async (port: number, sent: Buffer, sizes: readonly number[]): Pro
   const other = await RawClient.to(port, Buffer.concat([PREFACE, frame(FrameType.settings)]));
   expect(await other.settled()).toBe(true);
   other.close();
-  for (let tries = 0; tries < 100 && !told.every((events) => events.endsWith('c')); tries += 1) await turn();
-  for (const [at, events] of told.entries())
+  for (let tries = 0; tries < 100 && !noted.every((events) => events.endsWith('c')); tries += 1) await turn();
+  for (const [at, events] of noted.entries())
     expect([at, events]).toEqual([at, expect.stringMatching(at % 50 === 49 ? /^$/ : /^d*e?c$/)]);
 };
 

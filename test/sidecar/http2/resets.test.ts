@@ -56,7 +56,7 @@ describe('a flood of resets', () => {
     '%s is permitted in a burst of 100,000, holds no memory, and ends its connection beyond that',
     async (_name, provoke) => {
       // Complete requests are not answered, so that they are open when they are reset.
-      const { onStream, told } = noting();
+      const { onStream, noted } = noting();
       const { port, othersAreServed } = await serving(onStream);
       const client = await raw({ port });
       // Answers are counted and not kept.
@@ -74,7 +74,7 @@ describe('a flood of resets', () => {
       const ended = isLarge ? ErrorCode.enhanceYourCalm : (await client.ended())?.code;
       expect(ended).toBe(ErrorCode.enhanceYourCalm);
       await othersAreServed();
-      expect(told.size).toBeLessThanOrEqual(1);
+      expect(noted.size).toBeLessThanOrEqual(1);
     },
   );
 
@@ -104,7 +104,7 @@ describe('a flood of resets', () => {
   });
 
   it('on a full connection is refused, and keeps no memory', async () => {
-    const { onStream, told } = noting();
+    const { onStream, noted } = noting();
     const { port, othersAreServed } = await serving(onStream);
     const client = await raw({ port });
     await client.send(times(BOUNDS.streams, (n) => ask(1 + 2 * n, 0)));
@@ -112,6 +112,6 @@ describe('a flood of resets', () => {
     await othersAreServed();
     expect(await client.settled()).toBe(true);
     const resets = client.frames.filter(({ type }) => type === FrameType.reset);
-    expect([resets.length, told.size]).toEqual([20_000, 1]);
+    expect([resets.length, noted.size]).toEqual([20_000, 1]);
   });
 });

@@ -22,7 +22,7 @@ const later = () => new Promise((resolve) => setTimeout(resolve, 30));
 
 describe('Http2Server', () => {
   it('finishes calls in progress, sends GOAWAY first, and refuses later streams', async () => {
-    const { onStream, told } = noting();
+    const { onStream, noted } = noting();
     const { port, server } = await serve(onStream, { noticeMs: 2_000 });
     const client = await raw({ port });
     await client.send(ask(1));
@@ -37,7 +37,7 @@ describe('Http2Server', () => {
     await client.send(ask(5));
     expect(await client.settled()).toBe(true);
     expect(client.resetCode(5)).toBe(ErrorCode.refusedStream);
-    const one = told.get('/');
+    const one = noted.get('/');
     if (one === undefined) throw new Error('no stream came');
     one.stream.respond(headerBlock({ ':status': '200' }));
     one.stream.send(Buffer.from('late'));
@@ -78,12 +78,12 @@ describe('Http2Server', () => {
   });
 
   it('ends a connection once its last stream is over, and the rest after the grace', async () => {
-    const { onStream, told } = noting();
+    const { onStream, noted } = noting();
     const { port, server } = await serve(onStream);
     const [ends, stays] = [await raw({ port }), await raw({ port })];
     await ends.send(ask(1));
     await ends.settled();
-    const { stream } = told.get('/') ?? {};
+    const { stream } = noted.get('/') ?? {};
     await stays.send(ask(1, 0));
     await stays.settled();
     const closed = server.close(300);
@@ -93,7 +93,7 @@ describe('Http2Server', () => {
     // The whole answer, then the end.
     expect([ends.content(1).length, stays.isClosed]).toEqual([40_000, false]);
     await closed;
-    expect(told.get('/')?.events).toEqual(['closed']);
+    expect(noted.get('/')?.events).toEqual(['closed']);
   });
 
   it('waits a second for clients that do not close their connection, not for the whole grace', async () => {
@@ -204,12 +204,12 @@ describe('Http2Server', () => {
   });
 
   it('sends buffered frames at the end of a turn, or on `flush`', async () => {
-    const { onStream, told } = noting();
+    const { onStream, noted } = noting();
     const { port, server } = await serve(onStream);
     const client = await raw({ port });
     await client.send(ask(1));
     await client.settled();
-    const one = told.get('/');
+    const one = noted.get('/');
     if (one === undefined) throw new Error('no stream came');
     answer(one.stream, Buffer.from('first'));
     server.flush();

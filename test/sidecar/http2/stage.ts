@@ -80,7 +80,7 @@ export function brief(stream: AnswerableStream): StreamEvents {
 }
 
 /** A stream and its events. */
-export interface Told {
+export interface Noted {
   readonly stream: AnswerableStream;
   readonly path: string;
   /** `data:` with the number of bytes, `ended` and `closed`. */
@@ -91,12 +91,12 @@ export interface Told {
 
 /** Notes the events of each stream by path; `then` reacts to them. */
 export function noting(
-  then: Partial<{ [K in keyof StreamEvents | 'begun']: (told: Told, length: number) => void }> = {},
+  then: Partial<{ [K in keyof StreamEvents | 'begun']: (noted: Noted, length: number) => void }> = {},
 ) {
-  const told = new Map<string, Told>();
+  const noted = new Map<string, Noted>();
   const onStream = (stream: AnswerableStream, { path }: RequestHead): StreamEvents => {
-    const one: Told = { stream, path, events: [], pieces: [] };
-    told.set(path, one);
+    const one: Noted = { stream, path, events: [], pieces: [] };
+    noted.set(path, one);
     then.begun?.(one, 0);
     return {
       data: (bytes) => {
@@ -115,6 +115,6 @@ export function noting(
     };
   };
   /** The events of a path. */
-  const eventsOf = (path: string): string => (told.get(path)?.events ?? []).join(' ');
-  return { told, onStream, eventsOf };
+  const eventsOf = (path: string): string => (noted.get(path)?.events ?? []).join(' ');
+  return { noted, onStream, eventsOf };
 }

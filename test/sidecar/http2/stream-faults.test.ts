@@ -1,27 +1,32 @@
 import { describe, expect, it } from '@jest/globals';
 import { ErrorCode, Flag } from '../../../src/sidecar/http2/frame.ts';
-import { answer, noting, stage, type Told } from './stage.ts';
+import { answer, noting, stage, type Noted } from './stage.ts';
 import { ask, data, requestOf } from './requests.ts';
 
 const { raw, serve } = stage();
 const END = Flag.endStream;
 const askOf = (stream: number, flags = 0): Buffer => ask(stream, flags, requestOf(`/${stream}`));
-const all = (told: Told): void => answer(told.stream, Buffer.concat(told.pieces));
+const all = (noted: Noted): void => answer(noted.stream, Buffer.concat(noted.pieces));
 
 const fault = (): never => {
   throw new Error('a fault');
 };
-const isOne = (told: Told): boolean => told.path === '/1';
+const isOne = (noted: Noted): boolean => noted.path === '/1';
 
 describe("an exception of a stream's listener", () => {
   it.each<[string, Parameters<typeof noting>[0], string, number | null]>([
-    ['as it begins', { begun: (told) => isOne(told) && fault() }, '', ErrorCode.internal],
-    ['at its content', { data: (told) => isOne(told) && fault() }, 'data:2 closed', ErrorCode.internal],
-    ['at its end', { ended: (told) => (isOne(told) ? fault() : all(told)) }, 'data:2 ended closed', ErrorCode.internal],
-    ['once it is over', { ended: all, closed: (told) => isOne(told) && fault() }, 'data:2 ended closed', null],
+    ['as it begins', { begun: (noted) => isOne(noted) && fault() }, '', ErrorCode.internal],
+    ['at its content', { data: (noted) => isOne(noted) && fault() }, 'data:2 closed', ErrorCode.internal],
+    [
+      'at its end',
+      { ended: (noted) => (isOne(noted) ? fault() : all(noted)) },
+      'data:2 ended closed',
+      ErrorCode.internal,
+    ],
+    ['once it is over', { ended: all, closed: (noted) => isOne(noted) && fault() }, 'data:2 ended closed', null],
     [
       'at its content, and again once it is over',
-      { data: (told) => isOne(told) && fault(), closed: (told) => isOne(told) && fault() },
+      { data: (noted) => isOne(noted) && fault(), closed: (noted) => isOne(noted) && fault() },
       'data:2 closed',
       ErrorCode.internal,
     ],

@@ -3,7 +3,7 @@ import { ErrorCode, Flag, FrameType } from '../../../src/sidecar/http2/frame.ts'
 import { headerBlock } from '../../../src/sidecar/http2/header-block.ts';
 import { literals } from './hpack.ts';
 import { frame, type RawClient, reset, widened } from './raw-client.ts';
-import { answer, noting, stage, type Told } from './stage.ts';
+import { answer, noting, stage, type Noted } from './stage.ts';
 import { ask, data, requestOf, SHORT_REQUEST } from './requests.ts';
 
 const { raw, serve } = stage();
@@ -28,8 +28,8 @@ const credit = (client: RawClient, stream: number): number =>
     .filter(({ type }) => type === FrameType.windowUpdate)
     .reduce((sum, { payload }) => sum + payload.readUInt32BE(0), stream === 0 ? -(16 * 1_048_576 - 65_535) : 0);
 
-const all = (told: Told): void => answer(told.stream, Buffer.concat(told.pieces));
-const takes = ({ stream }: Told, bytes: number): void => stream.took(bytes);
+const all = (noted: Noted): void => answer(noted.stream, Buffer.concat(noted.pieces));
+const takes = ({ stream }: Noted, bytes: number): void => stream.took(bytes);
 
 describe('Http2Stream', () => {
   it.each<[string, readonly Buffer[], string]>([
@@ -66,7 +66,7 @@ describe('Http2Stream', () => {
     ['a second end', [askOf(1), data(1, 0, END), data(1, 0, END)], 'ended closed', ErrorCode.streamClosed],
   ])('ends a stream with %s, and no other', async (_name, bytes, events, code) => {
     // Ended requests are answered later, so that their streams are open.
-    const { eventsOf, onStream } = noting({ ended: (told) => told.path === '/3' && all(told) });
+    const { eventsOf, onStream } = noting({ ended: (noted) => noted.path === '/3' && all(noted) });
     const client = await raw(await serve(onStream));
     await client.send(...bytes, askOf(3), data(3, 3, END));
     expect(await client.settled()).toBe(true);
@@ -101,13 +101,13 @@ describe('Http2Stream', () => {
 
 describe('the windows of Http2Stream', () => {
   it('permit 256 KiB of unconsumed data, and not a byte more', async () => {
-    const { told, onStream } = noting();
+    const { noted, onStream } = noting();
     const client = await raw(await serve(onStream));
     const pieces = Array.from({ length: 16 }, () => data(1, 16_384));
     await client.send(askOf(1), ...pieces, askOf(3));
     expect(await client.settled()).toBe(true);
     expect([credit(client, 1), client.resetCode(1)]).toEqual([0, null]);
-    told.get('/1')?.stream.took(200_000);
+    noted.get('/1')?.stream.took(200_000);
     await client.until(() => credit(client, 1) === 200_000);
     await client.send(...pieces.slice(0, 12), data(1, 200_000 - 12 * 16_384));
     expect(await client.settled()).toBe(true);
@@ -118,7 +118,7 @@ describe('the windows of Http2Stream', () => {
   });
 
   it('credit the connection for unconsumed data of a closed stream, padding and late data', async () => {
-    const { told, onStream } = noting();
+    const { noted, onStream } = noting();
     const client = await raw(await serve(onStream));
     let sent = 0;
     for (let n = 0; n < 40; n += 1) {
@@ -132,7 +132,7 @@ describe('the windows of Http2Stream', () => {
       );
       await client.settled();
       if (n % 2 === 1) {
-        told.get(`/${stream}`)?.stream.reset(ErrorCode.cancel);
+        noted.get(`/${stream}`)?.stream.reset(ErrorCode.cancel);
         await client.send(data(stream, 7));
         await client.settled();
       }
@@ -191,11 +191,11 @@ describe('the windows of Http2Stream', () => {
   });
 
   it('get no credit for a stream that is half-closed', async () => {
-    const { told, onStream } = noting();
+    const { noted, onStream } = noting();
     const client = await raw(await serve(onStream));
     await client.send(askOf(1), ...Array.from({ length: 15 }, () => data(1, 16_384)), data(1, 0, END));
     await client.settled();
-    told.get('/1')?.stream.took(15 * 16_384);
+    noted.get('/1')?.stream.took(15 * 16_384);
     await client.settled();
     expect(credit(client, 1)).toBe(0);
   });
@@ -203,7 +203,7 @@ describe('the windows of Http2Stream', () => {
 
 describe('the answer of Http2Stream', () => {
   it('may precede the end of a request, whose rest still arrives', async () => {
-    const { eventsOf, onStream } = noting({ data: (told) => all(told) });
+    const { eventsOf, onStream } = noting({ data: (noted) => all(noted) });
     const client = await raw(await serve(onStream));
     await client.send(askOf(1), data(1, 3));
     await client.settled();
@@ -215,14 +215,14 @@ describe('the answer of Http2Stream', () => {
 
   it('is ignored in the wrong order, twice, or on a closed stream', async () => {
     const block = headerBlock({ ':status': '200' });
-    const everything = ({ stream }: Told): void => {
+    const everything = ({ stream }: Noted): void => {
       stream.respond(block);
       stream.send(Buffer.from('no'));
       stream.end(block);
       stream.took(1_000);
       stream.reset(ErrorCode.cancel);
     };
-    const { told, onStream } = noting({
+    const { noted, onStream } = noting({
       begun: ({ stream }) => {
         stream.send(Buffer.from('early'));
         stream.end(block);
@@ -237,7 +237,7 @@ describe('the answer of Http2Stream', () => {
     const client = await raw(await serve(onStream));
     await client.send(askOf(1), data(1, 2, END), askOf(3), reset(3));
     await client.settled();
-    for (const one of told.values()) everything(one);
+    for (const one of noted.values()) everything(one);
     expect(await client.settled()).toBe(true);
     expect(client.of(1).map(({ type }) => type)).toEqual([FrameType.headers, FrameType.data, FrameType.headers]);
     expect(client.of(3)).toEqual([]);

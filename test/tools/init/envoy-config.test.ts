@@ -164,12 +164,12 @@ describe('the shipped configuration for several processes', () => {
   });
 
   it('sends each process the outcomes of its decisions, and the first process those without a decision', () => {
-    const told = many.logs.map((log: { filter: { metadata_filter: object }; typed_config: object }) => {
+    const described = many.logs.map((log: { filter: { metadata_filter: object }; typed_config: object }) => {
       const at = [...leaves(log)];
       const of = (end: string): unknown => at.find(([path]) => path.endsWith(end))?.[1];
       return [of('/string_match/exact'), of('/cluster_name'), of('/match_if_key_not_found')];
     });
-    expect(told).toEqual([
+    expect(described).toEqual([
       ['remit-1', 'remit-1', true],
       ['remit-2', 'remit-2', false],
     ]);

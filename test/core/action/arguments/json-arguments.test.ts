@@ -21,7 +21,7 @@ function read(json: string, ...specs: readonly BodyArgument[]): unknown {
   return 'problem' in result ? result.problem : Object.fromEntries(result.args);
 }
 
-const told = (json: object, of: BodyArgument) => jsonArguments([of], json);
+const argumentOf = (json: object, of: BodyArgument) => jsonArguments([of], json);
 
 /** Each place of a value that a pointer of 1 to 8 steps leads to, with what is there. */
 function placesIn(value: unknown, way: readonly string[] = []): readonly (readonly [readonly string[], unknown])[] {
@@ -229,12 +229,12 @@ describe('jsonArguments', () => {
 
   it('tells a verified caller which argument was refused and what it must be', () => {
     const expected = 'a string of at most 4096 bytes';
-    expect(told({}, spec('string'))).toMatchObject({ argument: { name: 'a', expected } });
-    expect(told({ a: 5 }, spec('string'))).toMatchObject({ argument: { name: 'a', expected: 'a string' } });
-    expect(told({ a: 'xx' }, spec('string', { maxBytes: 1 }))).toMatchObject({
+    expect(argumentOf({}, spec('string'))).toMatchObject({ argument: { name: 'a', expected } });
+    expect(argumentOf({ a: 5 }, spec('string'))).toMatchObject({ argument: { name: 'a', expected: 'a string' } });
+    expect(argumentOf({ a: 'xx' }, spec('string', { maxBytes: 1 }))).toMatchObject({
       argument: { name: 'a', expected: 'a string of at most 1 bytes' },
     });
-    expect(told({ 'a/b': 'x' }, spec('string', { pointer: ['a/b', 'c'] }))).toMatchObject({
+    expect(argumentOf({ 'a/b': 'x' }, spec('string', { pointer: ['a/b', 'c'] }))).toMatchObject({
       argument: { name: 'a', expected: `${expected}, at \`/a~1b/c\` alone` },
     });
   });

@@ -126,7 +126,7 @@ describe('actionFrom and the body of a call', () => {
 });
 
 /** What the caller is told. */
-const told = (action: string, sent: Sent): unknown => {
+const denied = (action: string, sent: Sent): unknown => {
   const read = readOf(action, '', sent);
   return isDeny(read) ? read.clientFacts?.argument : null;
 };
@@ -134,10 +134,10 @@ const told = (action: string, sent: Sent): unknown => {
 // Issue 37, point 19.
 describe('the answer to the caller of a refused body', () => {
   it.each<[string, unknown, string, string]>([
-    ['a body without a content type', told('json', { body: '{}' }), 'content-type', '`application/json`'],
-    ['another type', told('json', { type: 'text/plain', body: '{}' }), 'content-type', '`application/json`'],
-    ['a POST that can be a form', told('unstated', { body: 'a=1' }), 'content-type', 'named, and not that of a form'],
-    ['a body that is not taken', told('none', json('{}')), 'body', 'empty'],
+    ['a body without a content type', denied('json', { body: '{}' }), 'content-type', '`application/json`'],
+    ['another type', denied('json', { type: 'text/plain', body: '{}' }), 'content-type', '`application/json`'],
+    ['a POST that can be a form', denied('unstated', { body: 'a=1' }), 'content-type', 'named, and not that of a form'],
+    ['a body that is not taken', denied('none', json('{}')), 'body', 'empty'],
   ])('names %s', (_name, seen, name, expected) => {
     expect(seen).toEqual({ name, expected });
   });
