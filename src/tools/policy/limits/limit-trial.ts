@@ -45,6 +45,8 @@ export interface LimitTrialReport {
 
 /** Most counters that are kept. */
 const MAX_COUNTERS = 100_000;
+/** Most uses that can be withdrawn: the record that withdraws one follows it closely. */
+const MAX_RECENT = 1_024;
 /** Most open tasks that are followed. */
 const MAX_TASKS = 100_000;
 
@@ -60,6 +62,8 @@ export class LimitTrial {
   readonly #counters = new Map<string, { readonly counter: TriedCounter; readonly of: CounterOf }>();
   readonly #recorded: RecordedLimits;
   readonly #open = new Map<string, readonly TriedCounter[]>();
+  /** What gives back what an allowed use took, by its decision. */
+  readonly #recent = new Map<string, () => void>();
   readonly #subjects = new Map<string, string>();
   #counted = 0;
   #denied = 0;
@@ -111,6 +115,7 @@ export class LimitTrial {
   }
 
   #use(use: UseRecord): void {
+    if (use.withdraws !== undefined) this.#giveBack(use.withdraws);
     if (use.decision === 'deny' && use.reason !== 'limit.exceeded') return;
     const agent = use.agent === null ? null : spiffeIdFrom(use.agent);
     const entry = use.action === null ? undefined : this.#set.catalog.actions.get(use.action);
@@ -173,8 +178,21 @@ export class LimitTrial {
     const over = counters.filter(({ spend, counter }) => counter?.hasRoom(spend, attempted.atMs) === false);
     for (const { counter } of over) counter?.deny(attempted);
     if (over.length > 0) this.#denied += 1;
-    else for (const { spend, counter } of counters) counter?.take(spend.amount, spend.value);
+    else {
+      for (const { spend, counter } of counters) counter?.take(spend.amount, spend.value);
+      this.#recent.set(attempted.decisionId, () => {
+        for (const { spend, counter } of counters) counter?.giveBack(spend, attempted.atMs);
+      });
+      const [oldest] = this.#recent.keys().take(1);
+      if (this.#recent.size > MAX_RECENT && oldest !== undefined) this.#recent.delete(oldest);
+    }
     return over.length === 0;
+  }
+
+  /** An allow that was withdrawn before it was answered took nothing. */
+  #giveBack(decisionId: string): void {
+    this.#recent.get(decisionId)?.();
+    this.#recent.delete(decisionId);
   }
 
   #counter(of: CounterOf): TriedCounter | null {

@@ -64,6 +64,15 @@ export class TriedCounter {
     this.#most = Math.max(this.#most, this.#used);
   }
 
+  /** Gives an amount back that was taken at an instant of this window; different values are not given back, as by the state. */
+  giveBack(
+    { amount, value, windowMs }: { readonly amount: number; readonly value?: string; readonly windowMs: number },
+    atMs: number,
+  ): void {
+    const isOfWindow = Math.floor(atMs / windowMs) * windowMs === this.#startsMs;
+    if (value === undefined && isOfWindow) this.#used -= amount;
+  }
+
   /** Whether another task may be open at an instant. */
   hasPlace(max: number, atMs: number): boolean {
     for (const [task, deadlineMs] of this.#open) if (deadlineMs <= atMs) this.#open.delete(task);

@@ -146,6 +146,21 @@ describe('LimitTrial', () => {
       ['calls', [use({ agent: 'spiffe://evil.test/a' }), use({ action: 'x' }), use({ action: 'payments.list' })]],
       [],
     ],
+    [
+      'no allow that was withdrawn, in its window alone',
+      [
+        'calls',
+        [
+          use({ decisionId: 'w' }),
+          ...times(2),
+          use({ decision: 'deny', reason: 'task.revoked', withdraws: 'w' }),
+          ...times(1),
+          use({ decision: 'deny', reason: 'task.revoked', withdraws: 'w' }),
+          use(),
+        ],
+      ],
+      [`${of(PAYER)}: 1 in 1, most 3`],
+    ],
     ['amounts', ['amount', times(4)], [`${of(PAYER)}: 2 in 1, most 20`]],
     ['decimals in ten-thousandths', ['price', times(3)], [`${of(PAYER)}: 1 in 1, most 30000`]],
     [
