@@ -44,6 +44,7 @@ export const MISTAKES = {
   'share-given-twice': 'what a sidecar is lent of a budget is not counted as spent, so another one gets it too',
   'share-over-lease': 'a use is allowed from a share although the lease is over',
   'share-refilled': 'a sidecar that starts again has the shares that its earlier life was lent',
+  'share-of-other-window': 'what was lent of a limit in one window is spent in a later one',
   'history-unchecked': 'a use is settled although the history has changed since its decision',
 } as const;
 
@@ -70,10 +71,18 @@ const WITH_ORDERS: ReadonlySet<Mistake> = new Set([
 ]);
 
 /** Mistakes that show if sidecars have shares of budgets. */
-const WITH_SHARES: ReadonlySet<Mistake> = new Set(['share-given-twice', 'share-over-lease', 'share-refilled']);
+const WITH_SHARES: ReadonlySet<Mistake> = new Set([
+  'share-given-twice',
+  'share-over-lease',
+  'share-refilled',
+  'share-of-other-window',
+]);
 
 /** Whether a mistake shows there alone. */
 export const isWithShares = (mistake: Mistake | null): boolean => mistake !== null && WITH_SHARES.has(mistake);
+
+/** Whether a mistake shows if a limit over all tasks has windows. */
+export const isWithWindows = (mistake: Mistake | null): boolean => mistake === 'share-of-other-window';
 
 /** Whether a mistake shows there alone. */
 export const isWithOrders = (mistake: Mistake | null): boolean => mistake !== null && WITH_ORDERS.has(mistake);

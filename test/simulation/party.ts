@@ -1,5 +1,6 @@
 import type { Random } from './random.ts';
 import type { Deadline, Schedule } from './schedule.ts';
+import { EPOCH_MS } from './terms.ts';
 
 /** Clocks differ in rate by up to this much in each direction. The margin of a fence must cover twice that. */
 const DRIFT = 0.024;
@@ -41,7 +42,7 @@ export class Party {
   }
 
   wallMs(): number {
-    return Math.floor(1_000_000 + this.#schedule.nowMs + this.wallOffsetMs);
+    return Math.floor(EPOCH_MS + this.#schedule.nowMs + this.wallOffsetMs);
   }
 
   /** Runs work in this process: later if it is stopped, never if it has ended. */

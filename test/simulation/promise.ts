@@ -1,5 +1,6 @@
 import { serverOf } from './order-rows.ts';
 import type { Schedule } from './schedule.ts';
+import { EPOCH_MS, WINDOW_CALLS, windowAt } from './terms.ts';
 
 /** What an agent does with a token. `send` is forbidden once the history has what `read` adds. */
 export type UseKind = 'plain' | 'call' | 'once' | 'read' | 'send';
@@ -42,6 +43,8 @@ export class FleetPromise {
   readonly #forged = new Set<string>();
   readonly #risky = new Set<string>();
   readonly #calls = new Map<string, number>();
+  /** Calls of all tasks, by window. */
+  readonly #inWindows = new Map<number, number>();
   readonly #once = new Set<string>();
   /** By root task: when the first `read` was allowed. */
   readonly #read = new Map<string, number>();
@@ -218,8 +221,18 @@ export class FleetPromise {
     if (isStopped) this.broken(`${by()} after the stop of server \`${server}\` was acknowledged`);
   }
 
+  /** A use that is decided in one window and allowed in the next may count in either. */
+  #countInWindow(decidedMs: number, by: () => string): void {
+    const window = windowAt(EPOCH_MS + this.#schedule.nowMs);
+    if (windowAt(EPOCH_MS + decidedMs) !== window) return;
+    const calls = (this.#inWindows.get(window) ?? 0) + 1;
+    this.#inWindows.set(window, calls);
+    if (calls > WINDOW_CALLS) this.broken(`${by()}, which is call ${calls} of ${WINDOW_CALLS} in a window`);
+  }
+
   #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: () => string): void {
     if (this.#isLossy || decidedMs <= this.#lossyUntilMs) return;
+    if (kind === 'call' && this.maxCalls === Infinity) this.#countInWindow(decidedMs, by);
     if (kind === 'call') {
       const calls = (this.#calls.get(taskId) ?? 0) + 1;
       this.#calls.set(taskId, calls);

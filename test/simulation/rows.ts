@@ -18,6 +18,7 @@ import type { Rows, Write } from './database-node.ts';
 import type { Done, Transaction } from './database.ts';
 import type { Mistake } from './mistakes.ts';
 import { numberedRecords, recordOfUse, recordsOfEnds } from './outbox-rows.ts';
+import { EPOCH_MS, windowAt } from './terms.ts';
 import { taskOf, taskWritten, tokenOf, tokenWritten } from './sealed-rows.ts';
 import type { TaskRow } from './sealed-rows.ts';
 
@@ -233,7 +234,20 @@ export const losing = (epoch: string): Transaction<null> => ({
 });
 
 /** A use of a task, which takes from no limit over all tasks. */
-export type TaskUse = SettledUse & { readonly key: TaskKey; readonly spends: readonly TaskSpend[] };
+export type TaskUse = SettledUse & {
+  readonly key: TaskKey;
+  readonly spends: readonly TaskSpend[];
+  /** Whether its calls are those of the limit over all tasks, in the window of the transaction. */
+  readonly isOfLimit?: boolean;
+};
+
+/** Whose counters a use takes from. */
+const countersOf = ({ key, isOfLimit = false }: TaskUse, nowMs: number): string =>
+  isOfLimit ? `limit-${windowAt(EPOCH_MS + nowMs)}` : key.id;
+
+/** A limit over all tasks has a lock of its own. */
+const lockedBy = ({ key, isOfLimit = false }: TaskUse): readonly string[] =>
+  isOfLimit ? [...locked(key.id), 'limit'] : locked(key.id);
 
 /** Whether the record of a use is committed with it. */
 const isOfHighRisk = ({ spends }: TaskUse): boolean => spends.some(({ kind }) => kind === 'single-use');
@@ -245,12 +259,13 @@ const NOTHING_LENT: SettledRows = { lent: 0 };
 
 /** Settles a use, once for each decision. */
 export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<SettledRows> => ({
-  locks: locked(use.key.id),
+  locks: lockedBy(use),
   run: (rows, nowMs) => {
     const { id } = use.key;
     // A loan that is asked for again lends the same.
     if (rows.has(`settled:${use.decisionId}`)) return nothing({ lent: lentIn(rows, use.decisionId) });
     const root = rootOf(id);
+    const counters = countersOf(use, nowMs);
     const held = heldTask(rows, id, [use.jtiDigest]);
     const issued = held?.tokens.get(use.jtiDigest);
     const state: UseState | undefined = held === null ? undefined : { task: held.task, issued, history: held.history };
@@ -259,7 +274,7 @@ export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<Set
         ? { ...use.entry, version: historyOf(rows, root).version }
         : use.entry;
     const after = taken(
-      { use: state, spent: (counter) => spentOf(rows, `${id}:${counter}`) },
+      { use: state, spent: (counter) => spentOf(rows, `${counters}:${counter}`) },
       { spends: use.spends, entry, ahead: use.ahead },
       nowMs,
     );
@@ -270,8 +285,13 @@ export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<Set
       result: lent === 0 ? NOTHING_LENT : { lent },
       writes: [
         [`settled:${use.decisionId}`, true],
-        ...(lent > 0 ? [[`lent:${use.decisionId}`, lent] as const] : []),
-        ...[...(isUncounted ? [] : after.spent)].map(([counter, value]): Write => [`spent:${id}:${counter}`, value]),
+        ...(lent > 0
+          ? [[`lent:${use.decisionId}`, lent] as const, [`lent by:${use.decisionId}`, counters] as const]
+          : []),
+        ...[...(isUncounted ? [] : after.spent)].map(([counter, value]): Write => [
+          `spent:${counters}:${counter}`,
+          value,
+        ]),
         ...(after.history === null ? [] : [[`history:${root}`, after.history] as const]),
       ],
       changes: after.history === null ? [] : changed(id, 'history'),
@@ -284,13 +304,16 @@ const lentIn = (rows: Rows, id: string): number => (rows.get(`lent:${id}`) as nu
 
 /** Gives back what is left of a loan, once. */
 export const returning = (use: TaskUse, left: number): Transaction<boolean> => ({
-  locks: locked(use.key.id),
-  run: (rows) => {
+  locks: lockedBy(use),
+  run: (rows, nowMs) => {
     const lent = lentIn(rows, use.decisionId);
+    const counters = countersOf(use, nowMs);
+    // Nothing is given back to a later window.
+    if (rows.get(`lent by:${use.decisionId}`) !== counters) return nothing(false);
     if (lent === 0 || rows.has(`returned:${use.decisionId}`)) return nothing(false);
     const spends = withLent(use.spends, [lent]).filter((spend) => spend.kind !== 'limit');
-    const after = givenBack((counter) => spentOf(rows, `${use.key.id}:${counter}`), spends, [left]);
-    const spent = [...after].map(([counter, value]): Write => [`spent:${use.key.id}:${counter}`, value]);
+    const after = givenBack((counter) => spentOf(rows, `${counters}:${counter}`), spends, [left]);
+    const spent = [...after].map(([counter, value]): Write => [`spent:${counters}:${counter}`, value]);
     return { result: true, writes: [[`returned:${use.decisionId}`, true], ...spent], changes: [] };
   },
 });

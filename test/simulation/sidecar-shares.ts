@@ -1,8 +1,11 @@
 import { Share } from '../../src/core/state/share.ts';
+import type { TaskSpend } from '../../src/core/state/spend.ts';
+import { SidecarClock } from '../../src/sidecar/state/sidecar-clock.ts';
 import type { Party } from './party.ts';
 import type { TaskUse } from './rows.ts';
 import { ISSUER } from './rows.ts';
 import type { Settled } from './authority.ts';
+import { WINDOW_CALLS, windowAt } from './terms.ts';
 import type { World } from './world.ts';
 
 /** Loans are asked for together, a moment later. */
@@ -19,8 +22,10 @@ interface Lender {
 }
 
 interface Held {
+  readonly name: string;
   share: Share;
-  readonly taskId: string;
+  /** Its task; of a limit the task of the last use. */
+  taskId: string;
   jtiDigest: string;
   usedMs: number;
 }
@@ -31,6 +36,7 @@ export class SidecarShares {
   readonly #name: string;
   readonly #party: Party;
   readonly #lender: Lender;
+  readonly #clock: SidecarClock;
   readonly #held = new Map<string, Held>();
   #loans = 0;
 
@@ -42,13 +48,16 @@ export class SidecarShares {
     this.#name = name;
     this.#party = party;
     this.#lender = lender;
+    this.#clock = new SidecarClock({ nowMs: () => party.wallMs(), monotonicMs: () => party.monotonicMs() });
     if (world.hasShares) party.every(IDLE_MS, () => this.#sweep());
   }
 
   /** Whether a call of a task is within a share, which it then takes from. */
   spend(taskId: string, jtiDigest: string): boolean {
     const nowMs = this.#party.monotonicMs();
-    const held = this.#of(taskId, jtiDigest);
+    const name = this.#nameOf(taskId);
+    if (name === null) return false;
+    const held = this.#of(name, { taskId, jtiDigest });
     held.usedMs = nowMs;
     held.share.used(1, nowMs);
     const isCovered = held.share.left > 0;
@@ -60,22 +69,37 @@ export class SidecarShares {
     return isCovered;
   }
 
+  /** The clock of an authority, a moment ago. */
+  heard(nowMs: number): void {
+    this.#clock.heard(nowMs);
+  }
+
   /** The database is another one, or an earlier state of it. */
   forget(): void {
     this.#held.clear();
   }
 
-  #of(taskId: string, jtiDigest: string): Held {
-    const known = this.#held.get(taskId);
+  /** What is held for a task, or for a limit in the window in which both clocks are; `null` if they are not in one. */
+  #nameOf(taskId: string): string | null {
+    const { hasWindows, mistake } = this.#world;
+    if (!hasWindows) return taskId;
+    if (mistake === 'share-of-other-window') return 'limit';
+    const { wallMs, floorMs } = this.#clock.read();
+    return windowAt(wallMs) === windowAt(floorMs) ? `limit-${windowAt(wallMs)}` : null;
+  }
+
+  #of(name: string, { taskId, jtiDigest }: Pick<Held, 'taskId' | 'jtiDigest'>): Held {
+    const known = this.#held.get(name);
     if (known !== undefined) {
+      known.taskId = taskId;
       known.jtiDigest = jtiDigest;
       return known;
     }
-    const held: Held = { share: new Share(), taskId, jtiDigest, usedMs: 0 };
-    const lentLast = this.#world.lentLast.get(`${this.#party.place} ${taskId}`);
+    const held: Held = { name, share: new Share(), taskId, jtiDigest, usedMs: 0 };
+    const lentLast = this.#world.lentLast.get(`${this.#party.place} ${name}`);
     if (this.#world.mistake === 'share-refilled' && lentLast !== undefined)
       held.share.lent({ id: 'earlier', amount: lentLast, atMs: 0 }, lentLast);
-    this.#held.set(taskId, held);
+    this.#held.set(name, held);
     return held;
   }
 
@@ -85,7 +109,8 @@ export class SidecarShares {
       decisionId: id,
       key,
       jtiDigest,
-      spends: [{ kind: 'calls', limit: this.#world.promise.maxCalls, count: 0 }],
+      spends: [{ ...callOf(this.#world), count: 0 }],
+      isOfLimit: this.#world.hasWindows,
       ahead: [ahead],
     };
   }
@@ -104,9 +129,9 @@ export class SidecarShares {
         if (problem === 'unavailable' && tries > 1) return ask(tries - 1);
         if (problem !== null) return held.share.refused(this.#party.monotonicMs());
         held.share.lent({ id, amount: lent, atMs }, wanted);
-        if (lent > 0) this.#world.lentLast.set(`${this.#party.place} ${held.taskId}`, lent);
+        if (lent > 0) this.#world.lentLast.set(`${this.#party.place} ${held.name}`, lent);
         // It was given back, or forgotten, meanwhile.
-        if (this.#held.get(held.taskId) !== held) this.#return(held);
+        if (this.#held.get(held.name) !== held) this.#return(held);
       });
     ask(TRIES);
   }
@@ -115,7 +140,7 @@ export class SidecarShares {
     const nowMs = this.#party.monotonicMs();
     for (const held of this.#held.values()) {
       if (nowMs - held.usedMs < IDLE_MS) continue;
-      this.#held.delete(held.taskId);
+      this.#held.delete(held.name);
       this.#return(held);
     }
   }
@@ -125,3 +150,9 @@ export class SidecarShares {
       this.#lender.giveBack(this.#loan(held, loan.id, 0), left);
   }
 }
+
+/** What a call takes: from the budget of its task, or from the limit over all tasks. */
+export const callOf = ({ hasWindows, promise }: World): Extract<TaskSpend, { readonly kind: 'calls' }> => ({
+  kind: 'calls',
+  limit: hasWindows ? WINDOW_CALLS : promise.maxCalls,
+});

@@ -11,7 +11,7 @@ import type { Stream, Writer } from './network.ts';
 import { serverOf } from './order-rows.ts';
 import { recordOfUse } from './outbox-rows.ts';
 import { Party } from './party.ts';
-import { SidecarShares } from './sidecar-shares.ts';
+import { callOf, SidecarShares } from './sidecar-shares.ts';
 import type { UseKind } from './promise.ts';
 import { ISSUER, rootOf } from './rows.ts';
 import { LEASE_MS, PING_MS } from './terms.ts';
@@ -137,9 +137,10 @@ export class Sidecar {
     const decidedMs = this.#world.schedule.nowMs;
     this.#decisions += 1;
     const decisionId = `${this.#name}/${this.#decisions}`;
-    const { maxCalls } = this.#world.promise;
+    const call = callOf(this.#world);
+    const isOfLimit = attempt.kind === 'call' && this.#world.hasWindows;
     this.#settle(
-      useOf(attempt, { decisionId, version: state.history.version, maxCalls }),
+      { ...useOf(attempt, { decisionId, version: state.history.version, call }), isOfLimit },
       ({ problem, card, position }) => {
         if (card !== null && position !== null) this.#feed.settled(card, position);
         if (problem === null && attempt.kind === 'once') this.#world.recorded(() => recordOfUse(decisionId), decidedMs);
@@ -289,7 +290,10 @@ export class Sidecar {
     if (ups === 'resync') return this.#disconnected();
     for (const up of ups) this.#writer?.send(up);
     if (down.of === 'welcome') this.#welcomed(down.welcome.position.epoch);
-    if (down.of === 'fresh') this.#refreshed(down.fresh.n);
+    if (down.of === 'fresh') {
+      this.#shares.heard(down.fresh.now_ms);
+      this.#refreshed(down.fresh.n);
+    }
   }
 
   #welcomed(epoch: string): void {
@@ -318,18 +322,10 @@ export class Sidecar {
 
 function useOf(
   { kind, taskId, jtiDigest }: Attempt,
-  {
-    decisionId,
-    version,
-    maxCalls,
-  }: { readonly decisionId: string; readonly version: number; readonly maxCalls: number },
+  { decisionId, version, call }: { readonly decisionId: string; readonly version: number; readonly call: TaskSpend },
 ): TaskUse {
   const spends: readonly TaskSpend[] =
-    kind === 'call'
-      ? [{ kind: 'calls', limit: maxCalls }]
-      : kind === 'once'
-        ? [{ kind: 'single-use', name: jtiDigest }]
-        : [];
+    kind === 'call' ? [call] : kind === 'once' ? [{ kind: 'single-use', name: jtiDigest }] : [];
   const labels = kind === 'read' ? ['secret'] : [];
   const entry = kind === 'read' || kind === 'send' ? { entry: { version, action: kind, labels } } : {};
   return { decisionId, key: { issuer: ISSUER, id: taskId }, jtiDigest, spends, ...entry };

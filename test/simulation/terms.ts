@@ -3,6 +3,14 @@ export const LEASE_MS = 1_000;
 export const MARGIN_MS = 50;
 export const PING_MS = 200;
 export const POLL_MS = 25;
+/** A window of a limit over all tasks. */
+export const WINDOW_MS = 500;
+/** Most calls of all tasks in a window: about as many as are tried. */
+export const WINDOW_CALLS = 100;
+/** The wall clock at the start of a run, if it is right. */
+export const EPOCH_MS = 1_000_000;
+/** The window of an instant of a wall clock. */
+export const windowAt = (wallMs: number): number => Math.floor(wallMs / WINDOW_MS);
 
 /** How often a ledger looks for records, and each so many looks it tells the others how far it is. */
 export const LOOK_MS = 60;

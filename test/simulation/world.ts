@@ -3,7 +3,7 @@ import { Authority } from './authority.ts';
 import { headOf, markAt } from './database-node.ts';
 import { Database } from './database.ts';
 import { Disk, textOf } from './disk.ts';
-import { isWithLedgers, isWithOrders, isWithShares } from './mistakes.ts';
+import { isWithLedgers, isWithOrders, isWithShares, isWithWindows } from './mistakes.ts';
 import type { Mistake } from './mistakes.ts';
 import { Network } from './network.ts';
 import type { Party } from './party.ts';
@@ -46,6 +46,8 @@ export class World {
   readonly hasOrders: boolean;
   /** Whether tasks have larger budgets, of which sidecars are lent shares, in other seeds, likewise. */
   readonly hasShares: boolean;
+  /** Whether calls are counted by a limit over all tasks, in place of budgets. */
+  readonly hasWindows: boolean;
   /** By sidecar and task: what it was lent last, which the mistake of a refill gives to its next life. */
   readonly lentLast = new Map<string, number>();
   /** How many ledgers must have a record before the database forgets it. */
@@ -67,7 +69,8 @@ export class World {
     this.hasLedgers = seed % 4 === 2 || isWithLedgers(mistake);
     this.hasOrders = seed % 4 === 3 || isWithOrders(mistake);
     this.hasShares = seed % 4 === 0 || isWithShares(mistake);
-    if (this.hasShares) this.promise.maxCalls = SHARED_CALLS;
+    this.hasWindows = isWithWindows(mistake) || (this.hasShares && seed % 8 === 0);
+    if (this.hasShares) this.promise.maxCalls = this.hasWindows ? Infinity : SHARED_CALLS;
     this.network = new Network(this);
     this.database = new Database(this);
     this.maxCards = this.random.whole(1, 8);

@@ -5,9 +5,9 @@ export interface Loan {
   readonly atMs: number;
 }
 
-/** A share is asked for once a counter is used so often within a second. Rarer uses are settled one by one. */
-const FREQUENT = 8;
-const SECOND_MS = 1_000;
+/** A share is asked for once a counter is used so often within a span of time. Rarer uses are settled one by one. */
+const FREQUENT = 4;
+const SPAN_MS = 4_000;
 /** After a loan that was refused, or whose result is unknown, the next one is asked for after so long. */
 const PAUSE_MS = 1_000;
 /** An authority forgets after ten minutes what it has lent under which id. */
@@ -21,10 +21,10 @@ export class Share {
   #left = 0;
   /** Oldest first. Together at least as much as is left, unless the oldest can no longer be given back. */
   #loans: Loan[] = [];
-  #secondMs = -Infinity;
+  #spanMs = -Infinity;
   #used = { uses: 0, amount: 0 };
   #usedBefore = { uses: 0, amount: 0 };
-  /** The most that is held; less than the uses of a second once less than that was lent. */
+  /** The most that is held; less than the uses of a span once less than that was lent. */
   #most = Infinity;
   #pausedUntilMs = -Infinity;
   /** Whether a loan is asked for. */
@@ -34,19 +34,19 @@ export class Share {
     return this.#left;
   }
 
-  /** When it was used last, to about a second. */
+  /** When it was used last, to about a span. */
   get usedMs(): number {
-    return this.#secondMs;
+    return this.#spanMs;
   }
 
-  /** Counts a use, whoever settles it. Returns whether a second has passed since it last did. */
+  /** Counts a use, whoever settles it. Returns whether a span has passed since it last did. */
   used(amount: number, nowMs: number): boolean {
-    const passedMs = nowMs - this.#secondMs;
-    const isNext = passedMs >= SECOND_MS;
+    const passedMs = nowMs - this.#spanMs;
+    const isNext = passedMs >= SPAN_MS;
     if (isNext) {
-      this.#usedBefore = passedMs < 2 * SECOND_MS ? this.#used : { uses: 0, amount: 0 };
+      this.#usedBefore = passedMs < 2 * SPAN_MS ? this.#used : { uses: 0, amount: 0 };
       this.#used = { uses: 0, amount: 0 };
-      this.#secondMs = nowMs;
+      this.#spanMs = nowMs;
     }
     this.#used.uses += 1;
     this.#used.amount += amount;
@@ -63,7 +63,7 @@ export class Share {
     this.#left += amount;
   }
 
-  /** How much more to ask for: up to the uses of a second, once half of that is spent; 0 for nothing. */
+  /** How much more to ask for: up to the uses of a span, once half of that is spent; 0 for nothing. */
   wanted(nowMs: number): number {
     if (this.isAsked || nowMs < this.#pausedUntilMs) return 0;
     if (Math.max(this.#used.uses, this.#usedBefore.uses) < FREQUENT) return 0;

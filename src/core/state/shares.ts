@@ -57,7 +57,7 @@ interface Counter {
 export class Shares implements Settling {
   readonly #settling: Settling;
   readonly #options: SharesOptions;
-  /** By task, counter and limit, least recently used first, to about a second. */
+  /** By task, counter and limit, least recently used first, to about four seconds. */
   readonly #counters = new Map<string, Counter>();
   #due = new Set<Counter>();
   #isClosed = false;

@@ -134,7 +134,7 @@ describe('Shares', () => {
     const shares = process();
     for (let n = 0; n < 20; n += 1) {
       expect(await made(shares, useOf(calls(1_000)))).toBe('state');
-      await clock.pass(200);
+      await clock.pass(1_500);
     }
     expect(await madeOften(shares, clock, { times: 30, use: () => useOf(calls(35)) })).toEqual({
       share: 0,
