@@ -7,13 +7,11 @@ import { compareSets } from '../../tools/policy/analyze/analysis.ts';
 import type { AnalysisOptions } from '../../tools/policy/analyze/analysis.ts';
 import { grantsAgainstUses } from '../../tools/policy/analyze/grants.ts';
 import { heldTo } from '../../tools/policy/analyze/invariants.ts';
-import { analysisPrograms } from '../../tools/policy/analyze/programs.ts';
 import type { AnalysisPrograms } from '../../tools/policy/analyze/programs.ts';
 import { DEFAULT_BOUNDS, Prover } from '../../tools/policy/analyze/prover.ts';
 import type { ProverBounds } from '../../tools/policy/analyze/prover.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
-import { cacheFolderOf } from '../dev/domain.ts';
 import { optionsFrom } from '../options.ts';
 import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
@@ -27,6 +25,7 @@ import {
   invariantFindings,
 } from './analysis-report.ts';
 import type { AnalysisFinding } from './analysis-report.ts';
+import { programsFor } from './analysis-programs.ts';
 import { policySetAt } from './policy-operand.ts';
 import { specificationAt } from './specification.ts';
 
@@ -119,11 +118,7 @@ async function findingsOf(
     return taskRefusal('NEW is required, or --spec, or --grants');
   const bounds = boundsIn(values);
   if (typeof bounds === 'string') return taskRefusal(bounds);
-  const programs = await analysisPrograms({
-    folder: values.engine ?? null,
-    cacheFolder: cacheFolderOf(io),
-    path: io.environment['PATH'] ?? '',
-  });
+  const programs = await programsFor(values.engine, io);
   if (isProblem(programs)) return taskRefusal(programs.problem);
   const sets: PolicySet[] = [];
   for (const path of after === undefined ? [before] : [before, after]) {

@@ -1,7 +1,15 @@
 /** `remit policy lint`: find what is valid but probably a mistake. */
 import type { SourceFinding } from '../../core/action/catalog/finding.ts';
-import { lintFindings, lintingOf } from '../../tools/policy/lint/lint.ts';
+import { lintFindings, lintingOf, PROVED_RULE } from '../../tools/policy/lint/lint.ts';
 import { catalogRules, lintRules, templateRules } from '../../tools/policy/lint/rules.ts';
+import { uselessPolicies } from '../../tools/policy/analyze/useless.ts';
+import type { UselessPolicy } from '../../tools/policy/analyze/useless.ts';
+import { Prover } from '../../tools/policy/analyze/prover.ts';
+import { policySetFrom } from '../../core/policy/loading/load.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
+import type { CommandRefusal } from '../task/task-source.ts';
+import { programsFor } from './analysis-programs.ts';
 import { compileForTool } from '../../core/policy/loading/compile.ts';
 import { whileProved } from '../../core/policy/loading/proved-set.ts';
 import { catalogOf } from '../../core/policy/loading/source-catalog.ts';
@@ -19,16 +27,19 @@ const RULES = new Map<string, string>([
   ...catalogRules,
   ...Array.from(lintRules, ([id, { about }]) => [id, about] as const),
   ...templateRules,
+  [PROVED_RULE, 'with `--prove`: a policy that can match nothing, or a permit of which forbids cover all'],
   ['useless-accept', 'an `@accept` without a matching finding'],
 ]);
 
 const help = `remit policy lint: find what is valid but probably a mistake
 
-usage: remit policy lint [FOLDER] [--json | --sarif]
+usage: remit policy lint [FOLDER] [--prove [--engine FOLDER]] [--json | --sarif]
 
   FOLDER    a policy folder; default \`cedar-policies\`
   --json    one object: folder, findings; each {rule, level, policy, file, line, column, message, help}
   --sarif   SARIF 2.1.0, for code hosts
+  --prove   also find policies that decide nothing by proof, as \`remit policy analyze\` does: a question for each policy and more
+  --engine  the folder of its programs, as for \`remit policy analyze\`
 
 ${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
 
@@ -43,7 +54,7 @@ exit codes: 0 only notes or nothing, 1 warnings or errors, 2 bad use or an unrea
 /** `remit policy lint`. */
 export const policyLint: Command = { name: 'policy lint', help, run: lint };
 
-type Io = Pick<CommandIo, 'out' | 'err'>;
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
 
 interface Shown extends SourceFinding {
   readonly rule: string;
@@ -54,7 +65,7 @@ interface Shown extends SourceFinding {
 const flag = { type: 'boolean', default: false } as const;
 
 async function lint(args: readonly string[], io: Io): Promise<number> {
-  const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
+  const options = optionsFrom(args, { json: flag, sarif: flag, prove: flag, engine: { type: 'string' } }, 1);
   if (typeof options === 'string') return refused(io, 'remit policy lint', options);
   const { json, sarif } = options.values;
   if (json && sarif) return refused(io, 'remit policy lint', '`--json` and `--sarif` exclude each other');
@@ -62,7 +73,12 @@ async function lint(args: readonly string[], io: Io): Promise<number> {
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
     return refused(io, 'remit policy lint', `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
-  const findings = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
+  const linted = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
+  const isProved = options.values.prove && !('findings' in source) && linted.every(({ level }) => level !== 'error');
+  const useless = isProved ? await provedUseless(source, options.values.engine, io) : [];
+  io.progress?.('');
+  if (isCommandRefusal(useless)) return refused(io, 'remit policy lint', useless);
+  const findings = [...linted, ...useless];
   if (json) io.out(JSON.stringify({ folder, findings }));
   else if (sarif)
     io.out(
@@ -91,6 +107,42 @@ async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
     ...errorsOf(result.findings),
     ...('findings' in catalog ? [] : lintFindings(source, catalog, { warnings: [], nowMs })),
   ];
+}
+
+const WHY: Readonly<Record<UselessPolicy['why'], string>> = {
+  never: 'the policy can match no request: its conditions contradict each other',
+  forbidden: 'the permit has no effect: forbids cover all that it matches',
+};
+
+/** What decides nothing by proof, but for policies that accept the rule. */
+async function provedUseless(
+  source: PolicySource,
+  engine: string | undefined,
+  io: Io,
+): Promise<readonly Shown[] | CommandRefusal> {
+  const programs = await programsFor(engine, io);
+  if (isProblem(programs)) return taskRefusal(programs.problem);
+  const set = await policySetFrom(source);
+  if ('findings' in set) return errorsOf(set.findings);
+  const prover = await Prover.open(programs, set.schema);
+  try {
+    const onProgress = (done: number, all: number): void => io.progress?.(`${done} of ${all} policies`);
+    const found = await uselessPolicies(set, prover, { atOnce: 2, onProgress });
+    return found
+      .filter(({ policy }) => !policy.accepts.includes(PROVED_RULE))
+      .map(({ policy: { id, file, line, column }, why }) => ({
+        rule: PROVED_RULE,
+        level: 'warning',
+        policy: id,
+        file,
+        line,
+        column,
+        message: WHY[why],
+        help: 'mend its conditions, or delete it',
+      }));
+  } finally {
+    await prover.close();
+  }
 }
 
 function print(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Command, CommandIo } from '../../../src/cli/command.ts';
 import { policyAnalyze } from '../../../src/cli/policy/policy-analyze.ts';
+import { policyLint } from '../../../src/cli/policy/policy-lint.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
 import { analysisPart, describeWith } from '../../parts.ts';
 
@@ -24,6 +25,13 @@ when { context.attested.contains({name: "approval", value: "finance", by: "spiff
 
 const gone = (text: string): string => text.replace(/@id\("payments-write"\)[^;]*;/, '');
 const none = (text: string): string => text.replace('taskSeconds <= 900', 'taskSeconds < 0');
+const dead = (text: string): string => `${text}
+  @id("dead") permit (principal in Remit::AgentGroup::"payers", action == Remit::Action::"payments.create", resource)
+  when { context.args.amount > 5 && !(context.args.amount > 4) };
+  @id("covered") permit (principal in Remit::AgentGroup::"payers", action == Remit::Action::"payments.create", resource)
+  when { context.args.amount > 1000 };
+  @id("dead-forbid") forbid (principal, action == Remit::Action::"payments.create", resource)
+  when { context.intent.ageSeconds < 0 };`;
 const sum = (text: string): string => text.replace('amount > 500', 'amount + 1 > 501');
 
 /** A copy of the shipped policies with a change of one file. */
@@ -185,6 +193,27 @@ describeWith(analysisPart(), 'remit policy analyze with Cedar and cvc5', (engine
     expect(ungranted.out.join('\n')).toContain(
       'refuted: payments.create: uses are allowed, and no token can be granted, by `payments-write`',
     );
+  });
+
+  it('lets `policy lint --prove` find what decides nothing, and nothing else', async () => {
+    const { code, out } = await ran(policyLint, [
+      folder('dead', 'payments', dead),
+      '--prove',
+      '--engine',
+      engine,
+      '--json',
+    ]);
+    const { findings } = JSON.parse(out.join('')) as {
+      readonly findings: readonly { readonly rule: string; readonly policy: string; readonly message: string }[];
+    };
+    expect(code).toBe(1);
+    expect(
+      findings.filter(({ rule }) => rule === 'proved-useless').map(({ policy, message }) => [policy, message]),
+    ).toEqual([
+      ['dead', 'the policy can match no request: its conditions contradict each other'],
+      ['covered', 'the permit has no effect: forbids cover all that it matches'],
+      ['dead-forbid', 'the policy can match no request: its conditions contradict each other'],
+    ]);
   });
 
   it('does not take a policy for proved that can fail, since Remit denies then', async () => {

@@ -79,7 +79,7 @@ describe('remit policy lint', () => {
       'per-use-value note',
       'permit-any-agent warning',
     ]);
-    expect(tool.driver.rules).toHaveLength(20);
+    expect(tool.driver.rules).toHaveLength(21);
   });
 
   it.each([

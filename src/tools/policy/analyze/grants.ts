@@ -6,8 +6,8 @@ import { mapSeveral } from '../../../core/runtime/collections/map-several.ts';
 import { analysed, ISSUE, resourceTypeOf } from './analysis.ts';
 import type { AnalysisOptions } from './analysis.ts';
 import { assumptionsOf } from './assumptions.ts';
-import { impliedBy } from './implication.ts';
-import type { AnalysedSet, AnalysisVerdict } from './implication.ts';
+import { impliedBy, NOTHING } from './implication.ts';
+import type { AnalysisVerdict } from './implication.ts';
 import type { Prover } from './prover.ts';
 
 /** Whether tokens are granted for an action that no use of can be allowed, or the reverse. */
@@ -17,12 +17,6 @@ export interface GrantResult {
   /** `refuted` with a request of the possible side, if the other side is proved to be impossible. */
   readonly verdict: AnalysisVerdict;
 }
-
-/** A set that allows nothing. */
-const NOTHING: AnalysedSet = {
-  policies: [],
-  answerOf: () => ({ decision: 'deny', policyIds: [], erring: [] }),
-};
 
 /**
  * For each action of the catalog: if some agent may be given a token for it, can any use of it with a task token be allowed, and the

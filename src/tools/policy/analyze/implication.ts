@@ -15,6 +15,12 @@ export interface AnalysedSet {
   readonly answerOf: (question: RawQuestion) => RawAnswer;
 }
 
+/** A set that allows nothing. */
+export const NOTHING: AnalysedSet = {
+  policies: [],
+  answerOf: () => ({ decision: 'deny', policyIds: [], erring: [] }),
+};
+
 /** A request that one set allows and the other does not, as the real engine answered it. */
 export interface CounterExample {
   readonly question: RawQuestion;

@@ -22,6 +22,9 @@ import { lintRules } from './rules.ts';
 import { unlimitedAmounts } from './unlimited-amounts.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
+/** The rule of findings by proof, which other means than this file's find. */
+export const PROVED_RULE = 'proved-useless';
+
 /** Something valid but probably a mistake. */
 export interface LintFinding extends SourceFinding {
   /** An id of the rule table, or `useless-accept`. */
@@ -172,9 +175,13 @@ function accepted(
   found: readonly LintFinding[],
   { accepts, id, file, line, column, link }: LintedPolicy,
 ): readonly LintFinding[] {
-  // Mutants belong to `remit policy test --mutate`; what a template accepts may be found in another link.
+  // Mutants belong to `remit policy test --mutate`, and proofs to `--prove`; what a template accepts may be found in another link.
   const useless = accepts.filter(
-    (accept) => link === undefined && !accept.startsWith('mutant-') && found.every(({ rule }) => rule !== accept),
+    (accept) =>
+      link === undefined &&
+      !accept.startsWith('mutant-') &&
+      accept !== PROVED_RULE &&
+      found.every(({ rule }) => rule !== accept),
   );
   return [
     ...found.filter(({ rule }) => !accepts.includes(rule)),
