@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect } from '@jest/globals';
+import type { SettledUse } from '../../../../src/core/state/settling.ts';
 import type { UseState } from '../../../../src/core/state/store.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import type { TaskEvent, TaskState } from '../../../../src/core/task/task.ts';
@@ -11,6 +12,9 @@ import { must, mustFind } from '../../../builders/must.ts';
 export const TASKS = [1, 2, 3] as const;
 /** Limit of calls of each task. From 16 on, some are lent. */
 const LIMIT = 20;
+/** Calls, and different values, of the limit over all tasks. */
+const LIMITED_CALLS = 8;
+const LIMITED_VALUES = 2;
 
 interface ModelTask {
   state: TaskState;
@@ -26,6 +30,12 @@ interface ModelTask {
 export interface Model {
   readonly tasks: Map<number, ModelTask>;
   readonly settled: Set<string>;
+  /** The limit over all tasks: calls, different values, and the uses by decision, with whether they were given back. */
+  readonly limit: {
+    used: number;
+    readonly values: Set<string>;
+    readonly uses: Map<number, { readonly use: SettledUse; readonly amount: number; isGiven: boolean }>;
+  };
   /** Root tasks in the order of their changes, including calls that are not awaited yet. */
   readonly feed: string[];
 }
@@ -45,6 +55,7 @@ export const newModel = (): Model => ({
     ]),
   ),
   settled: new Set(),
+  limit: { used: 0, values: new Set(), uses: new Map() },
   feed: [],
 });
 
@@ -85,6 +96,77 @@ const settleUse = (
       expected: settledInModel(model, n, { decisionId, count, ahead, action, version }),
       what: this.toString(),
     });
+  },
+});
+
+const counter = { kind: 'limit', limit: 'over-all', who: '[]', windowMs: 86_400_000, effect: 'deny' } as const;
+
+/** A use that takes calls and a value from a limit over all tasks, with the token of a task or without. */
+const settleLimited = (
+  n: number | null,
+  decision: number,
+  { amount, value }: { readonly amount: number; readonly value: string },
+): Command => ({
+  check: () => true,
+  toString: () => `settle decision limited-${decision} of task ${n ?? '-'} amount ${amount} value ${value}`,
+  async run(model, real) {
+    const use: SettledUse = {
+      decisionId: `limited-${decision}`,
+      key: n === null ? null : { issuer, id: taskNumber(n).id },
+      jtiDigest: n === null ? '' : `digest-${n}`,
+      spends: [
+        { ...counter, measure: 'calls', amount, max: LIMITED_CALLS },
+        { ...counter, measure: 'distinct', amount: 1, max: LIMITED_VALUES, value: value.repeat(43) },
+      ],
+    };
+    const answer = real.state.settling.settle(use);
+    real.waiting.push({
+      answer,
+      expected: limitedInModel(model, use, { n, decision, amount, value }),
+      what: this.toString(),
+    });
+  },
+});
+
+function limitedInModel(
+  model: Model,
+  use: SettledUse,
+  {
+    n,
+    decision,
+    amount,
+    value,
+  }: { readonly n: number | null; readonly decision: number; readonly amount: number; readonly value: string },
+): unknown {
+  if (model.settled.has(use.decisionId)) return null;
+  const task = n === null ? null : taskOf(model, n);
+  if (task !== null && (task.state !== 'active' || task.revoked || task.generation !== 1)) return 'ended';
+  const { limit } = model;
+  if (amount > 0 && limit.used + amount > LIMITED_CALLS) {
+    return { problem: 'limit', over: { measure: 'calls', max: LIMITED_CALLS, used: limit.used } };
+  }
+  const isNew = !limit.values.has(value);
+  if (isNew && limit.values.size === LIMITED_VALUES) {
+    return { problem: 'limit', over: { measure: 'distinct', max: LIMITED_VALUES, used: LIMITED_VALUES } };
+  }
+  limit.used += amount;
+  limit.values.add(value);
+  if (amount === 0 && !isNew) return null;
+  model.settled.add(use.decisionId);
+  limit.uses.set(decision, { use, amount, isGiven: false });
+  return null;
+}
+
+/** Gives back what a use took from the limit: its calls, once, and not its value. */
+const giveBackLimited = (decision: number): Command => ({
+  check: (model) => model.limit.uses.has(decision),
+  toString: () => `give back decision limited-${decision}`,
+  async run({ limit }, real) {
+    const found = mustFind(limit.uses.get(decision));
+    const answer = real.state.settling.giveBack(found.use);
+    real.waiting.push({ answer, expected: !found.isGiven, what: this.toString() });
+    if (!found.isGiven) limit.used -= found.amount;
+    found.isGiven = true;
   },
 });
 
@@ -197,6 +279,9 @@ export async function settleAll(model: Model, real: Real): Promise<void> {
     expect({ version: history.version, actions: history.actions }).toEqual({ version, actions });
     expect(issued?.revokedAtMs === null).toBe(!revoked);
   }
+  const uses = must(await real.state.authority.limitUses({ limit: 'over-all' }));
+  const used = (measure: string): number => uses.find((use) => use.measure === measure)?.used ?? 0;
+  expect([used('calls'), used('distinct')]).toEqual([model.limit.used, model.limit.values.size]);
   const changes = must(await real.state.feed.feedAfter(0))?.changes ?? [];
   // A transaction announces a task once, however often it changes in it.
   const roots = changes.map(({ root }) => root);
@@ -244,11 +329,21 @@ export const commands = (): fc.Arbitrary<Iterable<Command>> => {
       }),
     )
     .map(([n, decision, use]) => settleUse(n, decision, use));
+  const limited = fc
+    .tuple(
+      fc.constantFrom(null, ...TASKS),
+      fc.nat(6),
+      fc.record({ amount: fc.integer({ min: 0, max: 3 }), value: fc.constantFrom('a', 'b', 'c') }),
+    )
+    .map(([n, decision, of]) => settleLimited(n, decision, of));
   return fc.commands(
     [
       settles,
       settles,
       settles,
+      limited,
+      limited,
+      fc.nat(6).map(giveBackLimited),
       fc.tuple(task, fc.constantFrom('complete', 'suspend', 'resume')).map(([n, kind]) => change(n, kind)),
       fc.tuple(task, fc.constantFrom('low', 'high')).map(([n, risk]) => setRisk(n, risk)),
       task.map(revoke),
