@@ -2,6 +2,7 @@ import { expect, it } from '@jest/globals';
 import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import type { Limit } from '../../../../src/core/limit/limit.ts';
 import type { SettledUse } from '../../../../src/core/state/settling.ts';
+import { causeOf } from '../../../../src/core/task/cause.ts';
 import { must } from '../../../builders/must.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -197,6 +198,8 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
       cause: { code: 'limit.exceeded', note: 'limit `payments-a-day` is used up' },
     });
     expect(await authority.taskOf(issuer, taskNumber(2).id)).toMatchObject({ state: 'active' });
+    const resume = { kind: 'resume', cause: causeOf('agent.resumed') } as const;
+    expect(await authority.applyTaskEvent(taskNumber(1), resume, AGENT)).toMatchObject({ problem: 'held' });
     expect(await settling.settle(ofTask(1, 'd-3', spends))).toBe('ended');
     expect(await settling.settle(alone('d-4', spends))).toMatchObject({ problem: 'limit' });
     await close();
