@@ -328,7 +328,6 @@ export const actionReaders: Readers = {
 export const notOfCallers: Readonly<Record<string, string>> = {
   'core/action/catalog/catalog-file.ts isHost': 'the operator’s file',
   'core/action/a2a/a2a-carriers.ts carrierProblem': 'called by a2aActionFrom',
-  'core/action/budget/budget.ts amountOf': 'an argument that was read; a decimal has at most 21 characters',
   'core/action/catalog/attributes.ts': 'the catalog, a file of the operator',
   'core/action/catalog/catalog-arguments.ts': 'the catalog',
   'core/action/catalog/catalog-assembly.ts': 'the catalog',
