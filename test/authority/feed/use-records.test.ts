@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { limitSpendMessage } from '../../../src/core/fleet/limit-message.ts';
 import type { UseMessage } from '../../../src/core/fleet/messages.ts';
 import { canonicalJson } from '../../../src/core/ledger/canonical-json.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
@@ -46,6 +47,25 @@ const alone = (record: Buffer): UseMessage => ({
   key: null,
   jti_digest: '',
   spends: [],
+});
+
+/** The use of no task that a limit counts. */
+const limited = (record: Buffer, decision: string): UseMessage => ({
+  ...alone(record),
+  decision_id: decision,
+  agent: 'spiffe://acme.test/ns/agents/sa/planner',
+  spends: [
+    limitSpendMessage({
+      kind: 'limit',
+      limit: 'a-day',
+      measure: 'calls',
+      who: '[]',
+      windowMs: 86_400_000,
+      amount: 1,
+      max: 1,
+      effect: 'deny',
+    }),
+  ],
 });
 
 /** An authority over TLS that receives records, with a declared task, and a sidecar with a valid SVID. */
@@ -111,6 +131,20 @@ describe('the record of a use of high risk without a task token', () => {
       expect(await settle([alone(bytesOf(bare))])).toMatchObject({ settled: [settled] });
     }
     expect(outbox()).toEqual([{ ...bare, by: SIDECAR }]);
+  });
+
+  it('is in the outbox with what the use takes from a limit over all tasks, and not if it takes too much', async () => {
+    const { settle, outbox } = await served();
+    for (let times = 0; times < 2; times += 1) {
+      expect(await settle([limited(bytesOf(bare), DECISION)])).toMatchObject({ settled: [settled] });
+    }
+    const other = '0198c0de-0000-7000-8000-000000000002';
+    expect(await settle([limited(bytesOf({ ...bare, decisionId: other }), other)])).toMatchObject({
+      settled: [{ problem: 'limit', over: { limit: 'a-day', measure: 'calls', max: 1, used: 1 } }],
+    });
+    expect(outbox()).toEqual([{ ...bare, by: SIDECAR }]);
+    // No record of a task comes with such a use.
+    expect(await settle([limited(bytesOf(recordWith()), DECISION)])).toBe('INVALID_ARGUMENT');
   });
 
   it('is refused if it names a task or token, whose use would have to be settled', async () => {
