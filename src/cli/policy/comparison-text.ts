@@ -48,7 +48,8 @@ export function comparedLines({ paths, sets, report, limits }: Compared): readon
   ];
 }
 
-const changeLines = (changes: SetChanges): readonly string[] =>
+/** How two sets differ, a line for each kind of things. */
+export const changeLines = (changes: SetChanges): readonly string[] =>
   (['policies', 'actions', 'entities', 'observed', 'limits'] as const).map(
     (what) => `${what}: ${changesText(changes[what])}`,
   );

@@ -9,6 +9,10 @@ import { readPolicySource } from '../../core/policy/loading/source.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { signedBundleAt, bundleFileText } from './bundle-file.ts';
+import { printable } from '../../core/ledger/timeline-text.ts';
+import { setChanges } from '../../tools/policy/compare/set-changes.ts';
+import type { SetChanges } from '../../tools/policy/compare/set-changes.ts';
+import { changeLines } from './comparison-text.ts';
 import { EXIT, refused as refusalSaid } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
@@ -21,23 +25,25 @@ import { errorCode } from '../../core/runtime/system/error-code.ts';
 const help = `remit policy bundle: sign a policy folder, or check a signed one
 
 usage: remit policy bundle [FOLDER] --name NAME --key FILE --serial N --out FILE [--version TEXT] [--days N] [--json]
-       remit policy bundle [FOLDER] --sign FILE --key FILE --out FILE [--json]
+       remit policy bundle sign FILE [FOLDER] --key FILE --out FILE [--keys FILE] [--against OLD] [--json]
        remit policy bundle --verify FILE --keys FILE [--name NAME] [--signatures N] [--json]
        remit policy bundle --public FILE [--for NAME ...]
 
-  FOLDER         a policy folder that validates; default \`cedar-policies\`. With \`--sign\` it is optional, and must be what the bundle has
+  FOLDER         a policy folder that validates; default \`cedar-policies\`. With \`sign\` it is optional, and must be what the bundle has
   --name NAME    what the policies are for, such as \`prod/payments\`: \`policies.bundle.name\` of each Remit that takes them
   --key FILE     the private key, PEM: P-256, Ed25519 or RSA
   --serial N     a number that never decreases: a Remit refuses a bundle whose serial is below that of the last one in force
   --out FILE     the file to write
   --version TEXT any text; default the serial
   --days N       lifetime in days, 1 to 366; default 30. Afterwards every check is denied with \`policy.expired\`
-  --sign FILE    add a signature to this bundle, for a Remit with \`policies.bundle.signatures: 2\`
+  sign FILE      add a signature to this bundle, for a Remit with \`policies.bundle.signatures: 2\`, and show what was signed; also --sign
+  --keys FILE    with \`sign\`: refuse a bundle that none of these keys signed before, and name all who signed
+  --against OLD  with \`sign\`: show how it differs from this folder, or bundle of the same keys, such as the set in force
   --verify FILE  a bundle to verify with the JWK Set of \`--keys\`
   --signatures N how many keys must have signed it, 1 to ${MAX_SIGNATURES}; default 1
   --public FILE  print the JWK Set of a private key, for \`policies.bundle.keys\`
   --for NAME     limit that key to bundles of this name, or with a final \`*\` to names that begin so; may be repeated
-  --json         one object: name, version, serial, issuedAt, expiresAt, hash, policyFiles, signers
+  --json         one object: name, version, serial, issuedAt, expiresAt, hash, policyFiles, signers, and with --against changes
 
 A bundle is a JWS (RFC 7515) of type \`remit-policies+jws\` over all files of the folder. Its hash is the hash of the
 policy set, which each decision names.
@@ -46,7 +52,7 @@ policy set, which each decision names.
   remit policy bundle --public bundle.pem --for 'prod/*' > bundle-keys.json
   remit policy bundle --name prod/payments --key bundle.pem --serial 42 --out policies.jws
   remit policy bundle --verify policies.jws --keys bundle-keys.json
-  remit policy bundle cedar-policies --sign policies.jws --key second.pem --out policies.jws
+  remit policy bundle sign policies.jws cedar-policies --keys bundle-keys.json --against in-force.jws --key second.pem --out policies.jws
 
 exit codes: 0 success, 1 the folder has findings, differs from the bundle to sign, or the bundle is invalid, 2 bad use or an unreadable file`;
 
@@ -61,13 +67,14 @@ const one = { type: 'string' } as const;
 
 async function bundle(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(
-    args,
+    args[0] === 'sign' ? ['--sign', ...args.slice(1)] : args,
     {
       key: one,
       serial: one,
       name: one,
       out: one,
       sign: one,
+      against: one,
       signatures: { type: 'string', default: '1' },
       for: { type: 'string', multiple: true },
       version: one,
@@ -86,8 +93,9 @@ async function bundle(args: readonly string[], io: Io): Promise<number> {
   if (verify !== undefined) return check(io, verify, { keys, name, signatures: options.values.signatures, json });
   if (options.values.sign !== undefined) {
     if (key === undefined || out === undefined) return refused(io, '`--sign` needs `--key` and `--out`');
-    return cosign(io, options.values.sign, { folder, key, out, json });
+    return cosign(io, options.values.sign, { folder, key, out, keys, against: options.values.against, json });
   }
+  if (options.values.against !== undefined) return refused(io, '`--against` goes with `sign`');
   if (name === undefined || key === undefined || serial === undefined || out === undefined)
     return refused(io, 'expected `--name`, `--key`, `--serial` and `--out`, or `--sign`, or `--verify`, or `--public`');
   const named = bundleName(name);
@@ -145,12 +153,23 @@ async function cosign(
     folder,
     key: keyFile,
     out,
+    keys: keysFile,
+    against,
     json,
-  }: { readonly folder: string | undefined; readonly key: string; readonly out: string; readonly json: boolean },
+  }: {
+    readonly folder: string | undefined;
+    readonly key: string;
+    readonly out: string;
+    readonly keys: string | undefined;
+    readonly against: string | undefined;
+    readonly json: boolean;
+  },
 ): Promise<number> {
   const [content, key] = [await bundleFileText(file), await keyAt(keyFile)];
   if (isCommandRefusal(content)) return refusedWith(io, content);
   if (isCommandRefusal(key)) return refusedWith(io, key);
+  const before = keysFile === undefined ? null : await signedBundleAt(file, keysFile);
+  if (before !== null && isCommandRefusal(before)) return refusedWith(io, before);
   const signed = await cosignedBundle(content.text, key);
   if (isProblem(signed)) return no(io, `\`${file}\` ${signed.problem}`);
   // Verified with the key that signed just now. All signatures cover the same payload; if it differs, the others fail at the reader.
@@ -163,10 +182,27 @@ async function cosign(
     if (own.hash !== bundle.hash)
       return no(io, `\`${file}\` has the set ${bundle.hash}, and \`${folder}\` the set ${own.hash}: not signed`);
   }
+  const changes = against === undefined ? null : await changesSince(against, bundle, keysFile);
+  if (changes !== null && isCommandRefusal(changes)) return refusedWith(io, changes);
   const unwritten = await written(out, signed);
   if (unwritten !== null) return refusedWith(io, unwritten);
-  print(io, bundle, json);
+  if (changes !== null && !json) for (const line of changeLines(changes)) io.out(printable(line));
+  const signers = [...new Set([...(before?.signers ?? []), ...bundle.signers])];
+  print(io, { ...bundle, signers }, json, changes);
   return EXIT.good;
+}
+
+/** How a bundle differs from the set at a path. */
+async function changesSince(
+  path: string,
+  { source }: Bundle,
+  keysFile: string | undefined,
+): Promise<SetChanges | CommandRefusal> {
+  const former = await policySetAt(path, keysFile);
+  if (isCommandRefusal(former)) return former;
+  const set = await policySetFrom(source);
+  if ('findings' in set) return taskRefusal('the bundle would not load: not signed', EXIT.no);
+  return setChanges(former, set);
 }
 
 async function check(
@@ -227,11 +263,24 @@ async function written(out: string, bundle: string): Promise<CommandRefusal | nu
   }
 }
 
-function print(io: Io, bundle: Bundle, json: boolean): void {
+function print(io: Io, bundle: Bundle, json: boolean, changes: SetChanges | null = null): void {
   const { name, version, serial, hash, source, signers } = bundle;
   const [issuedAt, expiresAt] = [bundle.issuedAtMs, bundle.expiresAtMs].map((ms) => new Date(ms).toISOString());
   const files = source.policies.length;
-  if (json) io.out(JSON.stringify({ name, version, serial, issuedAt, expiresAt, hash, policyFiles: files, signers }));
+  if (json)
+    io.out(
+      JSON.stringify({
+        name,
+        version,
+        serial,
+        issuedAt,
+        expiresAt,
+        hash,
+        policyFiles: files,
+        signers,
+        ...(changes === null ? {} : { changes }),
+      }),
+    );
   else
     io.out(
       `${name}, version ${version}, serial ${serial}, until ${expiresAt}, ${findingCounts(files, 'policy file')}, set ${hash}, signed by ${signers.join(' and ')}`,

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { policyBundle } from '../../../src/cli/policy/policy-bundle.ts';
@@ -115,6 +115,27 @@ describe('remit policy bundle', () => {
       1,
       expect.stringMatching(/has the set sha-256:\S+, and .*: not signed$/),
     ]);
+  });
+
+  it('shows the second signer what differs from the set in force, and who signed before (issue 43, point 3)', async () => {
+    await folder.run(policyBundle, folder.path, '--name', 'prod', '--key', key, '--serial', '41', '--out', out);
+    const inForce = `${out}.old`;
+    cpSync(out, inForce);
+    writeFileSync(join(folder.path, 'more.cedar'), '@id("more") permit (principal, action, resource);\n');
+    await folder.run(policyBundle, folder.path, '--name', 'prod', '--key', key, '--serial', '42', '--out', out);
+    const second = `${key}.second`;
+    writeFileSync(second, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    const by = ['--key', second, '--out', out, '--keys', keys];
+    const { code, out: lines } = await folder.run(policyBundle, 'sign', out, folder.path, ...by, '--against', inForce);
+    expect(code).toBe(0);
+    expect(lines.slice(0, 2)).toEqual(['policies: added more', 'actions: the same']);
+    expect(lines.at(-1)).toMatch(/serial 42, .* signed by \S{43} and \S{43}$/);
+    const others = await folder.run(policyBundle, '--public', second);
+    writeFileSync(keys, others.out.join('\n'));
+    cpSync(inForce, out);
+    const refused = await folder.run(policyBundle, 'sign', out, ...by);
+    expect(refused.code).toBe(1);
+    expect(readFileSync(out, 'utf8')).toBe(readFileSync(inForce, 'utf8'));
   });
 
   it('exits with 1 for a changed bundle', async () => {
