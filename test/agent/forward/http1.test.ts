@@ -172,7 +172,7 @@ describe('the forwarder: requests', () => {
     expect(text).toMatch(/\r\n\r\nbegun$/);
   });
 
-  it('lets a stream go on when its token dies; the next call is told', async () => {
+  it('lets a stream go on when its token dies; the next call is denied', async () => {
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     forwarder.answer((_request, response) => {
       response.write('one ');
@@ -312,7 +312,7 @@ describe('the forwarder: answers', () => {
     ]);
   });
 
-  it('passes a whole answer of one endpoint event, whose length changes', async () => {
+  it('passes a whole answer of a single endpoint event, whose length changes', async () => {
     const event = 'event: endpoint\ndata: /messages\n\n';
     forwarder.answer((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'content-length': String(event.length) });

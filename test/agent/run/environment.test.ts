@@ -124,7 +124,7 @@ describe('remit run: variables', () => {
   };
   const show = ['sh', '-c', `tr '\\0' '\\n' < /proc/$$/environ`];
 
-  it('are kept and taken by the intent and by options, with names told and no value', async () => {
+  it('are kept and taken by the intent and by options, with names shown and no value', async () => {
     writeFileSync(domain.intent, `${intentText()}keep: [OPENAI_*]\ntake: [PLAIN]\n`);
     const { out, err, code } = await run(show, { environment, words: ['--keep', 'C*', '--take', 'GH_*'] });
     writeFileSync(domain.intent, intentText());

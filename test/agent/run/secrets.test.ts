@@ -226,7 +226,7 @@ describe('scrubbed', () => {
     ['a part of a name', ['GH', 'TOKEN'], [], ['OPENAI_MODEL'], []],
     ['all', ['*'], [], ['GH_TOKEN', 'NPM_TOKEN', 'OPENAI_API_KEY', 'OPENAI_MODEL'], expect.any(Array)],
     ['all but what is taken', ['*'], ['openai_*'], ['GH_TOKEN', 'NPM_TOKEN'], ['GH_TOKEN', 'NPM_TOKEN']],
-    ['nothing, and takes one', [], ['OPENAI_MODEL'], [], []],
+    ['nothing, and takes a value', [], ['OPENAI_MODEL'], [], []],
   ])('passes on %s that is named, and says so', (_what, keep, take, names, kept) => {
     const result = scrubbed(environment, { scrub: true, keep, take });
     expect([Object.keys(result.environment), result.kept]).toEqual([names, kept]);

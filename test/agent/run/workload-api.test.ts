@@ -58,7 +58,7 @@ describe('remit run with the SPIFFE Workload API', () => {
     expect(two['cnf']).not.toEqual(one['cnf']);
   });
 
-  it('picks one of several by --svid-id, and says which are there if none fits', async () => {
+  it('picks an SVID of several by --svid-id, and says which are there if none fits', async () => {
     const { authority } = domain;
     const both = ['/ns/agents/sa/other', '/ns/agents/sa/planner'];
     api.greeting = {

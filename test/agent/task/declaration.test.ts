@@ -16,7 +16,7 @@ const intent = (access: ReturnType<typeof entry>[], expiresInSeconds: number | n
 const plain = { resource: null, ttlSeconds: null, nowMs: 1_000_999 };
 
 describe('declarationFrom', () => {
-  it('declares all entries of the one resource', () => {
+  it('declares all entries of the only resource', () => {
     const one = entry('https://a.test');
     const two = entry('https://a.test', { max_calls: 2 });
     expect(oauthDeclarationFrom(intent([one, two]), plain)).toEqual({

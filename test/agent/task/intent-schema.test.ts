@@ -42,7 +42,7 @@ describe('intent.schema.json', () => {
     ['the largest decimal amount', amount({ limit: '99999999999.9999' })],
     ['an amount in euro', amount({ currency: { argument: 'currency', value: 'EUR' } })],
     ['an argument with a space', amount({ argument: 'the amount €' })],
-    ['one use', bound({ single_use: true })],
+    ['a single use', bound({ single_use: true })],
     ['times', bound({ not_before: 0, not_after: 253_402_300_799 })],
     ...['1', '90s', '15m', '2h', '30d', '0000001'].map((life): [string, unknown] => [
       `\`${life}\``,

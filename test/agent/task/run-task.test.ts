@@ -348,7 +348,7 @@ describe('remit run: refusals before the command starts', () => {
     ['a --wait of nothing', ['--wait', ''], {}, 2, '--wait must be 0 or a duration'],
     ['an unreachable issuer', ['--issuer', 'https://localhost:1', '--wait', '0'], {}, 1, 'unreachable: no answer from'],
     [
-      'one that stays so',
+      'an issuer that stays unreachable',
       ['--issuer', 'https://localhost:1', '--wait', '1s'],
       {},
       1,

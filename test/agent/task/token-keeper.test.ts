@@ -97,7 +97,7 @@ const event = (id: string, kind: TaskEvent['kind']): void =>
   void domain.store.applyTaskEvent({ issuer: issuerUrl, id }, byOperator(kind, 'by the test'), 'operator');
 
 describe('TokenKeeper', () => {
-  it('serves the first token for two thirds of its lifetime, then another one of the same task', async () => {
+  it('serves the first token for two thirds of its lifetime, then another token of the same task', async () => {
     const { keeper, id } = await keeping();
     const first = mustBe(await keeper.current());
     await pass(190);

@@ -65,7 +65,7 @@ const waitingIn = (store: Store): number => {
 };
 
 describe('OutboxRelay with a file that another thread writes', () => {
-  it('makes one `forget` call at a time, and one more at its end for what was committed meanwhile', async () => {
+  it('makes one `forget` call at a time, and another at its end for what was committed meanwhile', async () => {
     const { store, held, handed, timers, relay } = slowRelay(join(folder(), 'state.db'));
     store.appendRecords([endRecord(1)]);
     relay.start();

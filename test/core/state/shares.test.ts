@@ -211,7 +211,7 @@ describe('Shares', () => {
     close();
   });
 
-  it('spends nothing for a token of a smaller limit from what was lent by a larger one', async () => {
+  it('spends nothing for a token of a smaller limit from what was lent by a larger limit', async () => {
     const { clock, process, close } = opened();
     const shares = process();
     await madeOften(shares, clock, { times: 50, use: () => useOf(calls(1_000)) });
@@ -315,7 +315,7 @@ describe('Shares', () => {
       close();
     });
 
-    it('are not spent while the clocks of the process disagree on the window, and put nothing back into a later one', async () => {
+    it('are not spent while the clocks of the process disagree on the window, and put nothing back into a later window', async () => {
       const { clock, settling, close } = opened();
       let aheadMs = 0;
       const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };

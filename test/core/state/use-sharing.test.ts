@@ -70,7 +70,7 @@ describe('UseSharing', () => {
     expect([told(), timers.delays]).toEqual([[[jtiDigestOf('token-1'), 2]], []]);
   });
 
-  it('says what others have told of a token, and that nothing is known yet', () => {
+  it('says what others have reported of a token, and that nothing is known yet', () => {
     const { made } = sharing();
     expect(made.before(token(1))).toMatchObject({ uses: taskNumber(1).id.length });
     expect(made.before(token(9))).toBeUndefined();

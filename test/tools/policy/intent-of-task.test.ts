@@ -38,7 +38,7 @@ function textOf(records: readonly TimelineEntry[], isCut = false): string {
 }
 
 describe('intentOfTask', () => {
-  it('has what a task used, with half as much again and where it comes from', () => {
+  it('has what a task used, with half as much again and its origin', () => {
     const maxAmount = { argument: 'amount', limit: 5_000, currency: { argument: 'currency', value: 'EUR' } };
     const records = [
       granted([

@@ -38,7 +38,7 @@ const to = (action: object): object => ({ match: { prefix: '/' }, route: action 
 
 describe('routedClusters and clearWay', () => {
   it.each([
-    ['one cluster of TLS', {}],
+    ['a single cluster of TLS', {}],
     [
       'redirects and answers beside it',
       { change: routed({ redirect: {} }, { direct_response: {} }, to({ cluster: CLUSTER })) },
@@ -57,7 +57,7 @@ describe('routedClusters and clearWay', () => {
     ['an action that is not known', { change: routed({ match: {} }) }, 'by the call'],
     ['a cluster that is not there', { change: routed(to({ cluster: 'x' })) }, '`x`'],
     [
-      'a weighted one in clear',
+      'a weighted cluster in clear',
       { change: routed(to({ weighted_clusters: { clusters: [{ name: CLUSTER }, { name: 'PassthroughCluster' }] } })) },
       '`PassthroughCluster`',
     ],

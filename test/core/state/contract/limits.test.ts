@@ -114,7 +114,7 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
     await again.close();
   });
 
-  it('sums amounts exactly, also where their sum is beyond exact numbers, and applies a new maximum to what was counted', async () => {
+  it('sums amounts exactly, also if their sum is beyond exact numbers, and applies a new maximum to what was counted', async () => {
     const { settling, close } = await opened();
     const amount = (id: string, of: Partial<LimitSpend>) =>
       settling.settle(alone(id, [spend({ measure: 'amount', ...of })]));
@@ -269,7 +269,7 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
     await close();
   });
 
-  it('says how far the fullest counter of each limit is used, in the windows of now', async () => {
+  it('says how far the fullest counter of each limit is used, in the current windows', async () => {
     const { authority, settling, close } = await opened();
     expect(await authority.limitPeaks()).toEqual([]);
     const spends = [spend({ amount: 3, max: 4 }), spend({ measure: 'amount', amount: 1, max: 10 })];

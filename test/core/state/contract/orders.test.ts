@@ -79,7 +79,7 @@ describeEach('orders', ({ open, place, outbox }) => {
     await close();
   });
 
-  it('are as many as may be in force: more are refused, without a record, until one is over', async () => {
+  it('are as many as may be in force: more are refused, without a record, until an order is over', async () => {
     const { authority, inForce, notes, close } = await opened();
     const patterns = Array.from({ length: orderLimits.maxPatterns }, (_, n) =>
       stop(n, { what: `spiffe://acme.test/ns/n${n}/*`, untilMs: 6_000 }),

@@ -122,7 +122,7 @@ describe('taken', () => {
     });
   });
 
-  it('adds nothing to a history that was only read, and refuses a use that read an older one', () => {
+  it('adds nothing to a history that was only read, and refuses a use that read an older history', () => {
     const use = useOf({}, { version: 2, actions: ['a.read'], labels: [] });
     const entry = { version: 2, action: '', labels: [] };
     const rows = { use, spent: () => 0 };

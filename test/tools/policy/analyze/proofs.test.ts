@@ -80,10 +80,10 @@ const edits: readonly (readonly [string, (text: string) => string])[] = [
   ['a shorter life', (text) => text.replace('<= 3600', '< 3600')],
   ['a wider group', (text) => text.replace('AgentGroup::"payers"', 'AgentGroup::"agents"')],
   ['an `||`', (text) => text.replace('!= "" && context', '!= "" || context')],
-  ['one purpose alone', (text) => text.replace('purpose != ""', 'purpose == "pay"')],
+  ['a single purpose', (text) => text.replace('purpose != ""', 'purpose == "pay"')],
   ['a forbid as a condition of the permit', asCondition],
   ['an end', (text) => text.replace('@id("payments-write")', '@id("payments-write") @until("2027-01-31")')],
-  ['a permit that another one has', (text) => `${text}\n${SMALL}`],
+  ['a permit that another permit covers', (text) => `${text}\n${SMALL}`],
   ['a permit beside it', (text) => `${text}\n${SMALL.replace('amount < 100', 'amount < 600')}`],
 ];
 
@@ -100,7 +100,7 @@ function asCondition(text: string): string {
 const ALIKE: ReadonlySet<string> = new Set([
   'the same limit, written otherwise',
   'a forbid as a condition of the permit',
-  'a permit that another one has',
+  'a permit that another permit covers',
 ]);
 
 /** As Remit decides: a policy that fails denies. */

@@ -67,13 +67,13 @@ describe('allowedReuse', () => {
   const anew: readonly (readonly [string, string, Partial<Attempt>, string])[] = [
     ['no policy can match', permit('', CREATE), {}, none],
     [
-      'only one on trial can match',
+      'only a policy on trial can match',
       `${permit('', CREATE)}@id("s") @shadow("true") permit (principal, action, resource);`,
       {},
       none,
     ],
     [
-      'one errs',
+      'a policy errs',
       permit('when { context.args.amount * 9223372036854775807 == 9 }', CREATE),
       { ...create, args: { amount: 3 } },
       'a policy could not be evaluated, and errors are never cached',

@@ -22,7 +22,7 @@ const result = (cases: readonly CaseResult[], unlisted: SuiteResult['unlisted'] 
 });
 
 describe('junitXml', () => {
-  it('writes a suite for each file and one for what no case lists', () => {
+  it('writes a suite for each file and a suite for what no case lists', () => {
     const failed = { ...passed, name: 'b & <c>', status: 'failed', messages: ['expected "deny"', 'and more'] } as const;
     const skipped = { ...passed, file: 'd.yaml', status: 'skipped', messages: ['not yet'] } as const;
     const allowed = [{ agent: planner, what: 'issue x', policyIds: ['p', 'q'], as: null }];

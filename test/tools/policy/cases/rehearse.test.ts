@@ -276,12 +276,12 @@ when { context.args has unit && context.args.unit == "hours" };`;
       'allow by small',
     ],
     [
-      'one that is denied by a value in it',
+      'a call that is denied by a value in it',
       'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada, order: { amount_cents: 10001 } } }',
       'deny policy.not-permitted',
     ],
     [
-      'one without what is required',
+      'a call without what is required',
       'grpc: { method: acme.shop.v1.Shop/PlaceOrder, message: { customer: ada } }',
       'deny action.arguments (arguments of `order`: `amount` is missing)',
     ],

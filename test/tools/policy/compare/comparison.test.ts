@@ -134,7 +134,7 @@ describe('Comparison', () => {
     expect(skipped.groups).toMatchObject([{ why: 'skipped by its suite', count: 1 }]);
   });
 
-  it('makes the same call to both sets if one catalog lacks the action', () => {
+  it('makes the same call to both sets if either catalog lacks the action', () => {
     const comparison = new Comparison(old, other);
     const tests = cases(
       '{ name: a refund, action: payments.refund, args: { id: x }, expect: deny }',

@@ -136,7 +136,7 @@ describe('useReplayer', () => {
       ['argument amount'],
     ],
     [
-      'an argument whether there is one',
+      'the presence of an argument',
       { record: created, policies: forbid('context.args has currency', 'payments.create') },
       ['argument currency'],
     ],

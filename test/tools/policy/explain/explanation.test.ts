@@ -136,7 +136,7 @@ describe('explanationOf', () => {
     );
   });
 
-  it('tells that nothing permits an action, and that one is always forbidden', async () => {
+  it('tells that nothing permits an action, and that an action is always forbidden', async () => {
     const set = await mustLoad(folderWith(`@id("a") forbid (principal, ${CREATE}, resource);`));
     expect(explained(set).needed).toEqual([
       '`a` forbids this action whatever the call',

@@ -109,7 +109,7 @@ describe('probeOf', () => {
     expect([idsFor(list), idsFor(pay({})).includes('files-read'), idsFor(list)]).toEqual([files, false, files]);
   });
 
-  it('reaches a clause only if all earlier ones hold', async () => {
+  it('reaches a clause only if all earlier clauses hold', async () => {
     const policies =
       '@id("a") permit (principal, action == Remit::Action::"payments.list", resource) when { false } when { true };';
     const one = await mustLoad(folderWith(policies));

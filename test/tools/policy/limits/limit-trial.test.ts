@@ -112,7 +112,7 @@ const of = (...values: readonly string[]): string => JSON.stringify(values);
 describe('LimitTrial', () => {
   it.each<[string, Parameters<typeof tried>, readonly string[]]>([
     ['calls, to the last', ['calls', times(3)], [`${of(PAYER)}: 0 in 0, most 3`]],
-    ['calls that are one too many', ['calls', times(5)], [`${of(PAYER)}: 2 in 1, most 3`]],
+    ['calls above the limit', ['calls', times(5)], [`${of(PAYER)}: 2 in 1, most 3`]],
     [
       'each agent by itself, those that were denied first',
       ['calls', [...times(3), ...times(4, () => ({ agent: OTHER }))]],

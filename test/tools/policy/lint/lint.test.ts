@@ -152,7 +152,7 @@ describe('lintFindings', () => {
       ['per-use-value p 1:116'],
     ],
     [
-      'an instant to come after one that is over',
+      'an instant to come after an instant that is over',
       policy('permit', 'p', {
         rest: 'when { context.now < datetime("2026-01-01") || context.now < datetime("2027-01-01") }',
       }),
@@ -290,7 +290,7 @@ describe('lintFindings', () => {
       [],
     ],
     [
-      'a permit by a claim, where it stands',
+      'a permit by a claim, at its place',
       policy('permit', 'p', { rest: `when { ${claim} }` }),
       ['self-asserted p 1:116'],
     ],
@@ -465,7 +465,7 @@ describe('lintFindings', () => {
       }),
     );
     const covering: readonly (readonly [string, string])[] = [
-      ['conditions of which the permit has one more', policy('forbid', 'f', { rest: `when { ${conjunct} }` })],
+      ['conditions of which the permit has another', policy('forbid', 'f', { rest: `when { ${conjunct} }` })],
       ['no condition', policy('forbid', 'f')],
       ['any principal', policy('forbid', 'f', { of: 'principal', rest: `when { ${conjunct} }` })],
     ];

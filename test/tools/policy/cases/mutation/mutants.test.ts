@@ -68,7 +68,7 @@ describe('mutantsOf', () => {
       ['', 'unless { $d.lessThan(decimal("1.0")) }', 'when { $d.lessThanOrEqual(decimal("1.0")) }'],
     ],
     [
-      'each member of a list, but not the last one left',
+      'each member of a list, but not the last member left',
       'when { [1, 2, 3].contains($n) && [1].contains($n) }',
       [
         'unless { [1, 2, 3].contains($n) && [1].contains($n) }',

@@ -125,7 +125,7 @@ describe('mutate', () => {
     );
   });
 
-  it('honours `@accept`, and reports one for a mutant that does not survive', async () => {
+  it('honours `@accept`, and reports an `@accept` for a mutant that does not survive', async () => {
     const { survivors } = mutated(suitesOf(CASES), set);
     const [, purpose] = survivors;
     const accepting = POLICIES.replace('@id("pay")', `@id("pay") @accept("${purpose?.mutant} mutant-00000000")`);
