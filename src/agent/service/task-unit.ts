@@ -44,7 +44,7 @@ export interface UnitWay {
   readonly forwarded: Forwarded;
 }
 
-/** Between two looks of a keeper, in their own interval: looks of many keepers are rare, and spread. */
+/** Between two looks of a keeper, in its own interval: those of many tasks are rare, and spread. */
 const LOOKS_APART = 4;
 
 /**
@@ -147,13 +147,15 @@ export class TaskUnit {
   #kept({ credential }: DeclaredTask, onState: (taskId: string, state: KeptState) => void): Kept {
     const { client, heartbeatMs, ports, svid } = this.#parts;
     const turn = svid.turn(credential.boundTo);
+    // Several tasks must notice soon what happens to one of them.
+    const isAlone = this.#group === null;
     const keeper = new TokenKeeper(
       { credential, generation: 1 },
       {
         client,
         svid: turn,
         nowMs: ports.nowMs,
-        after: (delayMs, run) => after(delayMs * (LOOKS_APART + LOOKS_APART * svid.chance()), run),
+        after: (delayMs, run) => after(delayMs * (isAlone ? LOOKS_APART + LOOKS_APART * svid.chance() : 1), run),
         onToken: ({ boundTo }) => {
           turn.rebound(boundTo);
           return Promise.resolve();
@@ -161,7 +163,7 @@ export class TaskUnit {
         // A failure of the issuer would be told once for each task.
         tell: () => undefined,
         onState,
-        heartbeatMs: this.#group === null ? () => Infinity : heartbeatMs,
+        heartbeatMs: isAlone ? () => Infinity : heartbeatMs,
       },
     );
     return { keeper, turn };

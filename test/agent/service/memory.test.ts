@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { mapSeveral } from '../../../src/core/runtime/collections/map-several.ts';
+import { remit } from '../../e2e/process.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { thoroughly } from '../../thoroughly.ts';
+import { until } from '../../until.ts';
+import { declaredAt, seenAt, type ServiceDomain, startServiceDomain } from './service-domain.ts';
+
+const { folder, remove } = scratch();
+const TASKS = thoroughly(5_000, 300);
+let domain: ServiceDomain;
+beforeAll(async () => {
+  const limits = { requestsPerSecondPerClient: 100_000, withdrawalsPerSecondPerClient: 100_000 };
+  domain = await startServiceDomain(folder(), { tokenSeconds: 900, change: { limits } });
+});
+afterAll(async () => {
+  await domain.close();
+  remove();
+});
+
+/** Resident memory of a process, in MiB. */
+const residentMib = (pid: number | undefined): number =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
+
+// Issue 44, point 3.
+it(
+  `\`remit agent\` holds ${TASKS} tasks at once, each called, in 150 MiB`,
+  async () => {
+    const at = join(folder(), 'agent');
+    const running = remit([
+      'agent',
+      '--intents',
+      domain.intents,
+      '--folder',
+      at,
+      ...['tools=https://payments.acme.test', 'files=https://files.acme.test'].flatMap((one) => [
+        '--forward',
+        `${one},connect=127.0.0.1:${domain.upstreamPort}`,
+      ]),
+      ...domain.run.options,
+    ]);
+    await running.said('ready');
+    const url = /^REMIT_TASKS=(.*)$/m.exec(readFileSync(join(at, 'environment'), 'utf8'))?.[1] ?? '';
+    const tasks = await mapSeveral(Array.from({ length: TASKS }), 8, () =>
+      until(async () => {
+        const made = await declaredAt(url);
+        if (made.status !== 201) return false;
+        const seen = await seenAt(`${made.forward['tools']}/v1`);
+        return seen.task === made.task && made.task;
+      }),
+    );
+    expect(new Set(tasks).size).toBe(TASKS);
+    expect(await (await fetch(url)).json()).toEqual({ open: TASKS, max: 5_000 });
+    expect(residentMib(running.child.pid)).toBeLessThan(150);
+    running.child.kill('SIGTERM');
+    expect(await running.exit).toBe(0);
+    // What it had no time to cancel, its watcher does.
+    await until(() => tasks.every((task) => domain.run.stateOf(task) === 'cancelled'));
+  },
+  thoroughly(3_600_000, 300_000),
+);
