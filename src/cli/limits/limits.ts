@@ -19,7 +19,7 @@ usage: remit limits [--limit ID]
   --state FILE    the state file, instead of --config
   --json          an array: limit, counts, who, max, used, left, and starts and ends of the window
 
-Prints a line for each counter of the windows of now, the most used first, at most 1,000: the limit, what it counts and for whom (the values of
+Prints a line for each counter of the current windows, the most used first, at most 1,000: the limit, what it counts and for whom (the values of
 \`per\`, in its order), how much is used, and when the window ends. What sidecars were lent counts as used. Open tasks are not counters:
 \`remit task list\` shows them.
 

@@ -175,9 +175,9 @@ export interface StoreReader {
   restoredAtMs(): number | null | StoreFailure;
   /** The stop that lasts longest of those that concern a declaration; `null` if there is none. */
   stopOf(query: StopQuery): Stop | null | StoreFailure;
-  /** What is used of limits over all tasks in the windows of now; at most `MAX_LIMIT_USES`, those with the most used first. */
+  /** What is used of limits over all tasks in the current windows; at most `MAX_LIMIT_USES`, those with the most used first. */
   limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure;
-  /** How far limits are used in the windows of now. */
+  /** How far limits are used in the current windows. */
   limitPeaks(): readonly LimitPeak[] | StoreFailure;
   /** The orders of operators. A check of a turn sees those that were committed before the turn, as with `useStateOf`. */
   ordersInForce(): Orders | StoreFailure;

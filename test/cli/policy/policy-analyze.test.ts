@@ -55,7 +55,7 @@ async function ran(command: Command, args: readonly string[], environment: Comma
 }
 
 describe('remit policy analyze', () => {
-  it('says how to have its programs, where they are missing', async () => {
+  it('says how to have its programs, if they are missing', async () => {
     const { code, err } = await ran(policyAnalyze, ['cedar-policies', 'cedar-policies'], {
       PATH: '/usr/bin',
       REMIT_CACHE: parent,

@@ -7,7 +7,7 @@ import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
 
 /**
- * `GET /limits`: what is used of limits over all tasks in the windows of now, the most used first, at most 1,000 counters. For operators.
+ * `GET /limits`: what is used of limits over all tasks in the current windows, the most used first, at most 1,000 counters. For operators.
  */
 export async function answerLimits(
   { certificate }: IssuerRequest,
