@@ -1,6 +1,8 @@
 import type { UseRecord } from '../../core/ledger/record.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import { dayOf } from '../../core/runtime/day.ts';
+import { ownText, textBytes } from '../learn/seen/room.ts';
+import type { Room } from '../learn/seen/room.ts';
 import { seenAgain } from '../learn/sightings.ts';
 import type { Sightings } from '../learn/sightings.ts';
 
@@ -35,7 +37,14 @@ export interface DenialRule {
 
 /** Most days that are kept: an entry ends after 90, and may be given a later day. */
 const MAX_DAYS = 400;
+/** Of them so many without asking for room. */
+const FREE_DAYS = 31;
 const MAX_EXAMPLES = 3;
+/** Longest text of an example. */
+const MAX_SHOWN = 512;
+/** Bytes that a day takes, and a reason without examples. */
+const DAY_BYTES = 90;
+const REASON_BYTES = 400;
 
 interface Counted {
   seen: Sightings;
@@ -45,7 +54,7 @@ interface Counted {
   meant: readonly DeniedExample[];
 }
 
-/** What the records of one observed agent show under one entry. Bounded: of each reason it keeps counts and three examples. */
+/** What the records of one observed agent show under one entry. Bounded: of each reason it keeps counts, and three examples if there is room. */
 export class ObservedAgent {
   /** Id of the entry. */
   readonly entry: string;
@@ -57,10 +66,13 @@ export class ObservedAgent {
   readonly #would = new Map<ReasonCode, Counted>();
   /** Calls that were denied although they are observed, by reason. */
   readonly denied = new Map<ReasonCode, number>();
-  /** Set if calls were not told apart for want of room. */
+  /** Set if calls were not told apart, or not counted by day, for want of room. */
   isCut = false;
+  readonly #takes: (bytes: number) => boolean;
 
-  constructor(entry: string, agent: string | null, rule: DenialRule) {
+  constructor(entry: string, agent: string | null, { rule, room }: { readonly rule: DenialRule; readonly room: Room }) {
+    const key = `${entry}\0${agent ?? ''}`;
+    this.#takes = (bytes) => room.take(key, bytes);
     this.entry = entry;
     this.agent = agent;
     this.#rule = rule;
@@ -70,10 +82,15 @@ export class ObservedAgent {
   add(use: UseRecord): void {
     this.#seen = seenAgain(this.#seen, use.at);
     const day = dayOf(use.at);
-    if (this.#days.has(day) || this.#days.size < MAX_DAYS) this.#days.set(day, (this.#days.get(day) ?? 0) + 1);
+    if (this.#days.has(day) || this.#hasRoomForDay()) this.#days.set(day, (this.#days.get(day) ?? 0) + 1);
+    else this.isCut = true;
     if (use.decision === 'deny' && use.reason !== null)
       this.denied.set(use.reason, (this.denied.get(use.reason) ?? 0) + 1);
     else if (use.would?.decision === 'deny' && use.would.reason !== null) this.#addDenial(use, use.would.reason);
+  }
+
+  #hasRoomForDay(): boolean {
+    return this.#days.size < FREE_DAYS || (this.#days.size < MAX_DAYS && this.#takes(DAY_BYTES));
   }
 
   /** All its calls. */
@@ -109,20 +126,31 @@ export class ObservedAgent {
     const known = this.#would.get(reason);
     const counted = known ?? { seen: seenAgain(undefined, use.at), decided: 0, recent: 0, open: [], meant: [] };
     if (known !== undefined) known.seen = seenAgain(known.seen, use.at);
-    const example = { decisionId: use.decisionId, atMs: use.at, what, detail: use.would?.detail ?? null };
     if (isDecided) {
       counted.decided += 1;
-      counted.meant = latest(counted.meant, example);
+      counted.meant = this.#latest(counted.meant, use);
     } else {
       if (use.at >= recentFromMs) counted.recent += 1;
-      counted.open = latest(counted.open, example);
+      counted.open = this.#latest(counted.open, use);
     }
     this.#would.set(reason, counted);
   }
-}
 
-const latest = (examples: readonly DeniedExample[], one: DeniedExample): readonly DeniedExample[] =>
-  [...examples, one].toSorted((a, b) => b.atMs - a.atMs).slice(0, MAX_EXAMPLES);
+  /** The examples with a use, if it is among the latest and there is room. */
+  #latest(examples: readonly DeniedExample[], use: UseRecord): readonly DeniedExample[] {
+    const isFull = examples.length >= MAX_EXAMPLES;
+    if (isFull && examples.every(({ atMs }) => atMs > use.at)) return examples;
+    if (!isFull && !this.#takes(REASON_BYTES + textBytes(use.decisionId) + 2 * MAX_SHOWN)) return examples;
+    const detail = use.would?.detail ?? null;
+    const example = {
+      decisionId: ownText(use.decisionId.slice(0, MAX_SHOWN)),
+      atMs: use.at,
+      what: ownText(callText(use).slice(0, MAX_SHOWN)),
+      detail: detail === null ? null : ownText(detail.slice(0, MAX_SHOWN)),
+    };
+    return [...examples, example].toSorted((a, b) => b.atMs - a.atMs).slice(0, MAX_EXAMPLES);
+  }
+}
 
 /** A call in words: its action, or what it was. */
 export const callText = ({ action, method, host, path }: UseRecord): string =>

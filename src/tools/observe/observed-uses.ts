@@ -52,7 +52,7 @@ export class ObservedUses {
       this.left += 1;
       return null;
     }
-    const agent = known ?? new ObservedAgent(use.entry, use.agent, this.#rule);
+    const agent = known ?? new ObservedAgent(use.entry, use.agent, { rule: this.#rule, room: this.#room });
     this.#agents.set(key, agent);
     agent.add(use);
     if (!this.#placed(key, use)) agent.isCut = true;

@@ -172,6 +172,16 @@ describe('notReady', () => {
     for (const [index, text] of expected.entries()) expect(found[index]).toContain(text);
   });
 
+  // Issue 41, bad input: what is kept of a hostile ledger is bounded.
+  it('keeps no example without room, short ones with it, and counts in both cases', () => {
+    const long = { path: `/${'x'.repeat(3_000)}`, action: null, ...wouldDeny('action.unknown') };
+    const denials = (room: Room) => onlyAgent([...week, use(1, long)], { room }).wouldBeDenied;
+    expect(denials(new Room(1))).toMatchObject([{ reason: 'action.unknown', calls: 1, examples: [] }]);
+    const [denied] = denials(new Room());
+    expect(denied).toMatchObject({ calls: 1, examples: [{ what: expect.stringContaining('/xxx') }] });
+    expect(denied?.examples[0]?.what).toHaveLength(512);
+  });
+
   it('says what to do, by the kind of reason', () => {
     expect(helpOf('identity.missing')).toContain('give the agent a SPIFFE ID');
     expect(helpOf('action.unknown')).toContain('`remit learn`');
