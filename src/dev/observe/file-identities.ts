@@ -15,7 +15,7 @@ export function envoyWithFiles(
   text: string,
   { files, adminSocket }: { readonly files: EnvoyFiles; readonly adminSocket: string },
 ): string {
-  const document = parseDocument(text.replace('timeout: 0.5s', `timeout: ${PATIENCE}`));
+  const document = parseDocument(patient(text));
   document.setIn(['admin', 'address', 'pipe', 'path'], adminSocket);
   const second = [...LISTENERS, 1];
   const isObserving = document.hasIn(second);
@@ -24,6 +24,12 @@ export function envoyWithFiles(
   for (const at of isObserving ? [1, 0] : [0]) withCertificates(document, [...LISTENERS, at, ...TLS], files);
   return document.toString({ lineWidth: 0 });
 }
+
+/** `max_interval` of the retry policy also bounds each attempt: a check that takes longer would be made, and counted, twice. */
+const patient = (text: string): string =>
+  text
+    .replaceAll('timeout: 0.5s', `timeout: ${PATIENCE}`)
+    .replaceAll('max_interval: 0.5s', `max_interval: ${PATIENCE}`);
 
 function withCertificates(document: Document, tls: readonly (string | number)[], files: EnvoyFiles): void {
   const validated = [...tls, 'validation_context_sds_secret_config'];
