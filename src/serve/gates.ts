@@ -5,6 +5,7 @@ import type { ServingAuthority } from '../authority/feed/start-authority.ts';
 import type { AuthorizationServer } from '../sidecar/envoy/server.ts';
 import { LOST_COMMITS } from '../core/fleet/fleet-report.ts';
 import type { TokenKeys } from '../authority/issuer/keys/signing-keys.ts';
+import type { PolicySet } from '../core/policy/loading/load.ts';
 import type { Log } from '../core/telemetry/log.ts';
 import type { KeyRing } from '../core/token/jose/keys.ts';
 import { repeatedly } from '../core/runtime/repeatedly.ts';
@@ -17,7 +18,7 @@ const LOOK_MS = 500;
 
 /** The conditions for readiness of this process. Each names what is missing. */
 export const gatesOf = (
-  { config, policies, ledger, database, sidecar, stateHealth, svid }: Parts,
+  { config, ports, policies, ledger, database, sidecar, stateHealth, svid }: Parts,
   {
     keys,
     signingKeys,
@@ -36,7 +37,8 @@ export const gatesOf = (
     name: 'policies',
     problem: () => {
       const set = policies.get();
-      if (isDeny(set)) return set.detail;
+      // Not ready, it would be asked no more, and what the last set observes would meet the answer that Envoy has for that.
+      if (isDeny(set)) return isObserving(policies.last, ports.nowMs()) ? null : set.detail;
       return set.ready ? null : 'the policy set is empty';
     },
   },
@@ -74,6 +76,10 @@ export const gatesOf = (
   },
   { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to stop' : null) },
 ];
+
+/** Whether a set that has expired or is stale observes something at an instant. */
+const isObserving = (set: PolicySet | null, nowMs: number): boolean =>
+  set?.observed.some(({ untilMs }) => nowMs < untilMs) === true;
 
 /**
  * Keeps the gRPC health in step with readiness, and logs each change of which gates are unmet, not of their causes: a cause can change with

@@ -1,4 +1,4 @@
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
@@ -120,6 +120,9 @@ describeWith(envoyPart(), 'an observed agent at a sidecar whose authority is awa
     processes = await Processes.start(envoy, scratch.folder);
     const text = `observe:\n${entry('legacy', 'planner', inDays(10))}`;
     await writeFile(join(scratch.folder, 'policies', 'enforcement.yaml'), text);
+    const sidecar = join(scratch.folder, 'sidecar.yaml');
+    const aging = 'policies: { folder: policies, lookSeconds: 1, maxAgeSeconds: 10 }';
+    await writeFile(sidecar, (await readFile(sidecar, 'utf8')).replace('policies: policies', aging));
     await processes.serve('authority');
     await processes.serve(1);
   });
@@ -135,11 +138,42 @@ describeWith(envoyPart(), 'an observed agent at a sidecar whose authority is awa
     return status === 200 ? '200' : `${status} ${JSON.parse(body).reason}`;
   };
 
-  it('passes without a token of Remit and with a live token', async () => {
-    const { token } = await processes.declare();
+  const used = async (token: string): Promise<void> => {
     await until(async () => (await call(token)) === '200', { what: 'a use' });
+  };
+
+  /** Ends a task that the sidecar holds; resolves once that knows. */
+  const end = async ({ token, taskId }: { readonly token: string; readonly taskId: string }): Promise<void> => {
+    await processes.complete(taskId, 'committed');
+    await until(async () => (await call(token)) === '403 task.completed', { what: 'the end at the sidecar' });
+  };
+
+  // Issue 41: observing must never be the outage, also of the policies themselves.
+  it('passes once its policies are stale, but with an ended token it is denied', async () => {
+    const [live, ended] = [await processes.declare(), await processes.declare()];
+    await used(live.token);
+    await used(ended.token);
+    await end(ended);
+    const policies = join(scratch.folder, 'policies');
+    await rename(policies, `${policies}-away`);
+    const isStale = (): boolean =>
+      processes.decided(1).some((line) => Object(Reflect.get(line, 'would')).reason === 'policy.stale');
+    await until(async () => (await call(live.token)) === '200' && isStale(), { what: 'a stale set' });
+    expect(await call('of-the-upstream')).toBe('200');
+    expect(await call(ended.token)).toBe('403 task.completed');
+    await rename(`${policies}-away`, policies);
+  });
+
+  it('passes without a token of Remit, with a live token and one that nobody knows, but not with one that is known to be ended', async () => {
+    const [live, ended, unknown] = [await processes.declare(), await processes.declare(), await processes.declare()];
+    await used(live.token);
+    await used(ended.token);
+    await end(ended);
     await processes.end('authority', 'SIGKILL');
     expect(await call('of-the-upstream')).toBe('200');
-    expect(await call(token)).toBe('200');
+    expect(await call(live.token)).toBe('200');
+    expect(await call(ended.token)).toBe('403 task.completed');
+    // Only the authority knows whether its task has ended: what Remit cannot decide for want of itself passes.
+    expect(await call(unknown.token)).toBe('200');
   });
 });

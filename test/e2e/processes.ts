@@ -283,9 +283,12 @@ export class Processes {
     return { token: body.access_token, taskId: body.txn };
   }
 
-  /** Completes a task as its agent; gives the answer. */
-  async complete(taskId: string): Promise<Readonly<Record<string, unknown>>> {
-    const { status, body } = await this.#ask(`/tasks/${taskId}/complete`);
+  /** Completes a task as its agent; gives the answer, which comes with `committed` before the sidecars know. */
+  async complete(
+    taskId: string,
+    wait: 'enforced' | 'committed' = 'enforced',
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const { status, body } = await this.#ask(`/tasks/${taskId}/complete?wait=${wait}`);
     if (status !== 200) throw new Error(`the issuer refused: ${body}`);
     return JSON.parse(body);
   }

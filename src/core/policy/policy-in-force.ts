@@ -57,6 +57,11 @@ export class PolicyInForce {
     return set;
   }
 
+  /** The last set, also if it has expired or is stale; `null` before the first. It permits nothing then. */
+  get last(): PolicySet | null {
+    return this.#set;
+  }
+
   /** Notes that the source was asked and still has the set in force. */
   confirm(): void {
     this.#confirmedAtMs = this.#age.ports.monotonicMs();

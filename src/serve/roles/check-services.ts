@@ -140,6 +140,7 @@ export function checkServicesOf(
       ),
     },
     policies: () => policies.get(),
+    lastPolicies: () => policies.last,
     states,
     settling,
     sidecar:

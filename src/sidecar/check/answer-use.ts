@@ -76,11 +76,11 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
 /** Why an allowed call is denied by the orders of this moment: a stop that concerns it, or that later orders may be missing; `null` if none. */
 function stoppedMeanwhile(
   { states, binding }: Pick<AnsweringServices, 'states' | 'binding'>,
-  { check: { facts }, read: { policies } }: DecidedUse,
+  { check: { facts }, read: { knownBy } }: DecidedUse,
 ): Deny | null {
   const orders = states.orders();
   if (orders === facts.orders) return null;
-  const stopped = stoppedWhileObserved({ ...facts, orders }, { binding, policies });
+  const stopped = stoppedWhileObserved({ ...facts, orders }, { binding, policies: knownBy });
   return stopped ?? (orders.stale === null ? null : stateUnavailable(orders.stale));
 }
 

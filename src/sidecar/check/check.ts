@@ -1,7 +1,7 @@
 import { answerUse } from './answer-use.ts';
 import type { Answer } from './answer.ts';
 import { decideUse } from './decide-use.ts';
-import { askingAgentOf, readCheck } from './read.ts';
+import { askingAgentOf, knownPolicies, readCheck } from './read.ts';
 import type { ReadCheck } from './read.ts';
 import type { AskedCheck } from './asked-check.ts';
 import { modeOfRead, passingFault } from './passing-fault.ts';
@@ -47,7 +47,7 @@ export function checksWith(services: CheckServices): Checks {
       return mapIsolated(done, (one) => ('then' in one ? late(services, one) : one.answer));
     },
     isObserving: () => {
-      const policies = services.policies();
+      const policies = knownPolicies(services);
       if (isDeny(policies)) return false;
       return policies.observed.length > 0 || services.states.orders().observing(services.states.clocks()).length > 0;
     },

@@ -69,7 +69,7 @@ export function countUse(services: CountingServices, { asked, reading, clocks }:
 
 /** Decides a check by the state of its task at this moment, under a new decision id. */
 export function decideNow(services: CountingServices, read: ReadCheck, use: CountedUse): DecidedUse {
-  const { asked, policies, clocks } = read;
+  const { asked, policies, knownBy, clocks } = read;
   const { monotonicMs, randomBytes } = services.ports;
   const beganMs = monotonicMs() - read.readMs;
   const facts = factsOf(services, read, use);
@@ -77,8 +77,8 @@ export function decideNow(services: CountingServices, read: ReadCheck, use: Coun
   let cache: CacheResult = 'bypass';
   const rules = { binding: services.binding, policies, onCache: (result: CacheResult) => (cache = result) };
   const first = isLate(asked.call, gatheredMs) ? outOfTime : limited(read, decide(facts, rules));
-  const mode = modeOf(facts, policies);
-  const decision = mode === null ? first : heldOr(first, { facts, mode, rules });
+  const mode = modeOf(facts, knownBy);
+  const decision = mode === null ? first : heldOr(first, { facts, mode, rules: { ...rules, policies: knownBy } });
   const decidedMs = monotonicMs();
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
   const decisionId = asked.call.signal.refusedAs ?? uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));

@@ -22,8 +22,8 @@ import { placeOfCheck, traceCheck } from '../../core/telemetry/spans/span.ts';
 import type { CheckPlace } from '../../core/telemetry/spans/span.ts';
 
 /** What covers a check that was read; `null` if it is enforced. */
-export const modeOfRead = ({ reading, clocks, policies }: ReadCheck, orders: Orders): Mode | null =>
-  modeOf({ ...reading, orders, nowMs: clocks.wallMs, floorMs: clocks.floorMs }, policies);
+export const modeOfRead = ({ reading, clocks, knownBy }: ReadCheck, orders: Orders): Mode | null =>
+  modeOf({ ...reading, orders, nowMs: clocks.wallMs, floorMs: clocks.floorMs }, knownBy);
 
 /** The services that answer an observed check which is not decided. */
 export type PassingServices = AnswerServices &
@@ -56,9 +56,9 @@ export function passingFault(
   const mode = modeOfRead(again, facts.orders);
   const decision = enforce(why, mode);
   if (mode === null || isDeny(decision) || facts.presented.proof !== null) return null;
-  const { clocks, policies } = again;
+  const { clocks, policies, knownBy } = again;
   const { binding } = services;
-  if (heldWhileObserved(facts, { binding, policies }) !== null) return null;
+  if (heldWhileObserved(facts, { binding, policies: knownBy }) !== null) return null;
   const place = placeOfCheck(services, traceOf(asked).parent);
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
   const decisionId = uuidV7(clocks.wallMs, services.ports.randomBytes(UUID_RANDOM_BYTES));

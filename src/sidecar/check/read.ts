@@ -44,6 +44,8 @@ export interface ReadCheck {
   readonly asked: AskedCheck;
   readonly reading: CallReading;
   readonly policies: PolicySet | Deny;
+  /** The set by which it was read, and by which its call is observed: that in force, or the last one if that has expired or is stale. */
+  readonly knownBy: PolicySet | Deny;
   /** Read once, when the check began. Every later stage uses this reading. */
   readonly clocks: Clocks;
   /** Time spent on reading, in milliseconds. */
@@ -59,7 +61,7 @@ const plain: Presented = { scheme: 'Bearer', proof: null };
 /** The services that reading a call uses. */
 type ReadingServices = Pick<
   CheckServices,
-  'ports' | 'states' | 'policies' | 'identity' | 'digestOf' | 'asking' | 'keys' | 'verified' | 'proofs'
+  'ports' | 'states' | 'policies' | 'lastPolicies' | 'identity' | 'digestOf' | 'asking' | 'keys' | 'verified' | 'proofs'
 > &
   Pick<CheckServices, 'maxTokenSeconds' | 'clockSkewSeconds' | 'externalTokens'>;
 
@@ -67,11 +69,20 @@ type ReadingServices = Pick<
 export function readCheck(services: ReadingServices, asked: AskedCheck): ReadCheck {
   const clocks = services.states.clocks();
   const policies = services.policies();
+  const knownBy = knownPolicies(services);
   const { facts } = asked;
-  const reading = isDeny(facts)
-    ? readingOfRefusedRequest(services, facts, { policies, clocks })
-    : readingOf(services, facts, { policies, clocks });
-  return { asked, reading, policies, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
+  const by = { policies: knownBy, clocks };
+  const reading = isDeny(facts) ? readingOfRefusedRequest(services, facts, by) : readingOf(services, facts, by);
+  return { asked, reading, policies, knownBy, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
+}
+
+/** The set in force, else the last one, by which calls are observed and nothing is permitted; why there is none if there never was one. */
+export function knownPolicies({
+  policies,
+  lastPolicies,
+}: Pick<CheckServices, 'policies' | 'lastPolicies'>): PolicySet | Deny {
+  const inForce = policies();
+  return isDeny(inForce) ? (lastPolicies?.() ?? inForce) : inForce;
 }
 
 function readingOf(

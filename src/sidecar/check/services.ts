@@ -52,6 +52,11 @@ export interface CheckServices {
   };
   /** The policy set in force, or why there is none. */
   readonly policies: () => PolicySet | Deny;
+  /**
+   * The last set, also if it has expired or is stale: what it says of observing holds on, so that observing is never the outage, and nothing else of it
+   * permits. `null` before the first; absent if none outlives its time.
+   */
+  readonly lastPolicies?: () => PolicySet | null;
   /** The current state of tasks. Its clocks are the clocks of a check. */
   readonly states: Pick<TaskStates, 'clocks' | 'of' | 'standing' | 'open' | 'orders'>;
   /** Settles uses that take something from their task. */

@@ -68,6 +68,7 @@ describe('PolicyInForce', () => {
       reason: 'policy.expired',
       detail: 'the policy set expired at 1970-01-01T00:16:40.500Z',
     });
+    expect(policies.last).toEqual(set('a', 1_000_500, 1));
   });
 
   it('denies if its source has not confirmed the set for too long, until it does', async () => {
@@ -82,6 +83,7 @@ describe('PolicyInForce', () => {
       reason: 'policy.stale',
       detail: 'the source of the policies has not confirmed them for 10 s',
     });
+    expect(policies.last).toEqual(set('a', null, 1));
     policies.confirm();
     expect([policies.get(), policies.unconfirmedMs]).toEqual([set('a', null, 1), 0]);
   });

@@ -1320,6 +1320,59 @@ describe('an observed call', () => {
     expect((await check(whole, 'list', { single_use: true })).decision).toMatchObject({ observed: null });
   });
 
+  // Issue 41: a bundle that was not renewed in time must not be an outage of what is observed.
+  describe.each(['policy.expired', 'policy.stale'] as const)('under a set that is %s', (reason) => {
+    const lapsed = async (of: Partial<ObserveEntry> = {}, text = POLICIES, over: Partial<CheckServices> = {}) => {
+      const set = { ...(await mustLoad(folderWith(text))), observed: [{ ...entry, ...of }] };
+      return observing(of, { policies: () => deny(reason, 'no longer'), lastPolicies: () => set, ...over }, text);
+    };
+
+    it('passes, and is recorded with its action and why it would be denied', async () => {
+      const { services, records } = await lapsed();
+      expect((await check(services, 'list')).decision).toMatchObject({
+        kind: 'allow',
+        policyIds: [],
+        observed: { reason },
+      });
+      const [plain] = await answersTo(services, [withoutToken(callOf(uses.list))]);
+      expect(plain?.decision).toMatchObject({ kind: 'allow' });
+      expect(records[0]).toMatchObject({
+        mode: 'observe',
+        would: { reason },
+        action: 'payments.list',
+        policySet: null,
+      });
+      expect(checksWith(services).isObserving()).toBe(true);
+    });
+
+    it.each<[string, () => Promise<Answer | undefined>]>([
+      [
+        'by another agent',
+        async () => check((await lapsed({ agents: ['spiffe://acme.test/other'] })).services, 'list'),
+      ],
+      ['after the end of its entry', async () => check((await lapsed({ untilMs: nowMs })).services, 'list')],
+      ['with a forged token', async () => (await answersTo((await lapsed()).services, [forged()]))[0]],
+      [
+        'with an ended token',
+        async () => {
+          end();
+          return check((await lapsed()).services, 'list');
+        },
+      ],
+      ['that is always forbidden', async () => check((await lapsed({}, forbidding)).services, 'create')],
+      [
+        'of a stopped agent',
+        async () => {
+          const stopped = Orders.of([stopOrder({ kind: 'agent', what: agent })]);
+          const states = { ...directAuthority(store).states, orders: () => stopped };
+          return check((await lapsed({}, POLICIES, { states })).services, 'list');
+        },
+      ],
+    ])('is denied %s', async (_what, answered) => {
+      expect((await answered())?.decision.kind).toBe('deny');
+    });
+  });
+
   // Issue 42, point 2.
   describe('that is stopped', () => {
     const stopped = Orders.of([stopOrder({ kind: 'agent', what: agent })]);
