@@ -18,8 +18,8 @@ export const budgets = {
 } as const;
 
 const WARM_SECONDS = 5;
-/** Before each run: shares are lent once the uses of a task are known to be frequent. */
-const LEAD_SECONDS = 1;
+/** Before each run: a share is lent after four uses of its task, and given back once it lies idle, as it does while the others have their turn. */
+const LEAD_SECONDS = 4;
 /** The ratio within a round moves by a few percent on a shared machine: more rounds than those of other sections. */
 const ROUNDS_MORE = 2;
 
