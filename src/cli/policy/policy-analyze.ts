@@ -130,7 +130,9 @@ async function findingsOf(
     (action) => action !== 'issue' && !sets.some(({ catalog }) => catalog.actions.has(action)),
   );
   if (unknown !== undefined) return taskRefusal(`no catalog has the action \`${unknown}\``);
-  return withProvers(sets, { programs, bounds }, async (provers) => {
+  const { jobs: _jobs, ...ofQuestion } = bounds;
+  const opened = { programs, bounds: ofQuestion, within: io.environment['TMPDIR'] };
+  return withProvers(sets, opened, async (provers) => {
     const [former, other] = sets;
     const asked: AnalysisOptions = { atOnce: bounds.jobs, actions: values.action ?? null, onProgress: progressOf(io) };
     const found: AnalysisFinding[] = [];
@@ -157,12 +159,16 @@ const progressOf =
 /** Opens a prover for each set, passes them on and closes them. */
 async function withProvers<T>(
   sets: readonly PolicySet[],
-  { programs, bounds }: { readonly programs: AnalysisPrograms; readonly bounds: ProverBounds },
+  {
+    programs,
+    bounds,
+    within,
+  }: { readonly programs: AnalysisPrograms; readonly bounds: ProverBounds; readonly within: string | undefined },
   use: (provers: readonly Prover[]) => Promise<T>,
 ): Promise<T> {
   const provers: Prover[] = [];
   try {
-    for (const { schema } of sets) provers.push(await Prover.open(programs, schema, bounds));
+    for (const { schema } of sets) provers.push(await Prover.open(programs, schema, { ...bounds, within }));
     return await use(provers);
   } finally {
     await Promise.all(provers.map((prover) => prover.close()));

@@ -73,14 +73,18 @@ export class Prover {
     this.#schemaFile = join(folder, 'schema.cedarschema');
   }
 
-  /** @param schema in Cedar's text format */
+  /**
+   * @param schema in Cedar's text format
+   * @param options bounds, and the folder in which the temporary one is made
+   */
   static async open(
     programs: AnalysisPrograms,
     schema: string,
-    bounds: ProverBounds = DEFAULT_BOUNDS,
+    { within = tmpdir(), ...bounds }: Partial<ProverBounds> & { readonly within?: string | undefined } = {},
   ): Promise<Prover> {
     // Only this user can read it: `mkdtemp` gives mode 0700.
-    const prover = new Prover(programs, bounds, await mkdtemp(join(tmpdir(), 'remit-analyze-')));
+    const folder = await mkdtemp(join(within, 'remit-analyze-'));
+    const prover = new Prover(programs, { ...DEFAULT_BOUNDS, ...bounds }, folder);
     await writeFile(prover.#schemaFile, schema);
     return prover;
   }

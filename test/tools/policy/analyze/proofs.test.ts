@@ -120,7 +120,7 @@ describeWith(analysisPart(), 'what compareSets proves', (folder) => {
 
   async function compared(other: PolicySet): Promise<ActionComparison | undefined> {
     const programs = must(await analysisPrograms({ folder, cacheFolder: join(folder, '..'), path: '/usr/bin:/bin' }));
-    const prover = await Prover.open(programs, other.schema);
+    const prover = await Prover.open(programs, other.schema, { timeoutSeconds: 600 });
     try {
       const options = { atOnce: 1, actions: ['payments.create'], onProgress: () => undefined };
       const [comparison] = await compareSets([base, other], { former: prover, other: prover }, options);
