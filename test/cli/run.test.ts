@@ -145,7 +145,7 @@ describe('remit run', () => {
     const { code, err } = await print(words, {}, { command: run, platform: 'win32' });
     expect([code, err]).toEqual([
       2,
-      expect.stringMatching(/does not work on Windows, .*: use it in WSL or in a container$/),
+      expect.stringMatching(/does not work on Windows: .*: use it in WSL or in a container$/),
     ]);
   });
 
