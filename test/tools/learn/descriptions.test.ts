@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { runLearn } from '../../../src/cli/learn.ts';
@@ -133,5 +133,57 @@ describe('remit learn', () => {
       await ran(runLearn, '--ledger', join(within, 'ledger'), '--out', out, '--agents', 'spiffe://none/*'),
     ).toMatchObject({ exit: 1 });
     expect(await ran(runLearn, '--ledger', join(within, 'ledger'))).toMatchObject({ exit: 2 });
+  });
+
+  const HOUR_MS = 3_600_000;
+  /** A ledger of ten such calls, the last of them so many hours ago. */
+  const ledgerOf = (call: (n: number) => Parameters<typeof observedUse>[0], hoursAgo: number): string => {
+    const within = folder();
+    const log = mustOpenLog(settingsIn(within));
+    const lastMs = Date.now() - hoursAgo * HOUR_MS;
+    const uses = Array.from({ length: 10 }, (_, n) => observedUse({ ...call(n), at: lastMs - (9 - n) * HOUR_MS }));
+    log.append(
+      uses.map((use) => ({ bytes: encoded(use).bytes, outbox: null })),
+      'f'.repeat(32),
+    );
+    log.close();
+    return join(within, 'ledger');
+  };
+  const textsIn = async (at: string): Promise<ReadonlyMap<string, string>> => {
+    const found = await readdir(at, { recursive: true, withFileTypes: true });
+    const files = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    return new Map(await Promise.all(files.map(async (file) => [file, await readFile(file, 'latin1')] as const)));
+  };
+
+  it('learns a second time only what is new, and leaves the first folder as it is', async () => {
+    const [first, second] = [join(folder(), 'first'), join(folder(), 'second')];
+    const known = ledgerOf((n) => ({ path: `/orders/${n}` }), 40);
+    expect(await ran(runLearn, '--ledger', known, '--out', first)).toMatchObject({ exit: 0 });
+    const before = await textsIn(first);
+    const both = ledgerOf((n) => ({ path: n % 2 === 0 ? `/orders/${n}` : '/reports' }), 1);
+    const again = await ran(runLearn, '--ledger', both, '--policies', first, '--out', second);
+    expect(again).toMatchObject({ exit: 0 });
+    expect(await textsIn(first)).toEqual(before);
+    const paths = [...(await readFile(join(second, 'actions.yaml'), 'utf8')).matchAll(/path: ([^,]+),/g)];
+    expect(paths.map(([, path]) => path).toSorted()).toEqual(['"/orders/{order:int}"', '/reports']);
+    expect(await ran(runLearn, '--ledger', both, '--policies', first, '--out', first)).toMatchObject({ exit: 2 });
+    expect(await textsIn(first)).toEqual(before);
+  });
+
+  it('takes arguments and file of a descriptor set', async () => {
+    const set = join('test', 'core', 'action', 'grpc', 'protobuf', 'shop.binpb');
+    const shape = { protocol: 'grpc', query: [] } as const;
+    const call = { host: 'rpc.acme.test', method: 'POST', path: '/acme.shop.v1.Shop/PlaceOrder', shape };
+    const out = join(folder(), 'learnt');
+    const args = ['--ledger', ledgerOf(() => call, 1), '--out', out, '--proto', set];
+    expect(await ran(runLearn, ...args)).toMatchObject({ exit: 0, err: '' });
+    const catalog = await readFile(join(out, 'actions.yaml'), 'utf8');
+    const [, name = ''] = /descriptorSet: (\S+)/.exec(catalog) ?? [];
+    expect(await readFile(join(out, name))).toEqual(await readFile(set));
+    expect(catalog).toMatch(/PlaceOrder: .*customer/);
+    expect(await ran(runLearn, ...args, '--proto', set)).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('second descriptor set'),
+    });
   });
 });
