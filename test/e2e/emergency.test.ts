@@ -1,3 +1,4 @@
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
@@ -6,7 +7,9 @@ import { writeCredential } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../cli/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { Processes } from './processes.ts';
 
 const OPERATOR = 'spiffe://acme.test/ns/ops/sa/desk';
 const settings = { enforcement: { emergency: { operators: [OPERATOR] } } };
@@ -81,4 +84,48 @@ describeWith(envoyPart(), 'an emergency, through Envoy', (envoy) => {
     const uses = await ran(ledgerQuery, '--ledger', ledger, '--kind', 'use', '--json');
     expect(uses.out).toContain(`"entry":"${id}"`);
   });
+});
+
+/** The state has the order, so it outlives the process; its end is an instant, so it outlives no minute. */
+describeWith(envoyPart(), 'an emergency while `remit serve` is restarted, through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let processes: Processes;
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-emergency-restart-');
+    processes = await Processes.start(envoy, scratch.folder, { kind: 'alone' });
+    await appendFile(processes.config, `enforcement: { emergency: { operators: ['${OPERATOR}'] } }\n`);
+    await processes.serve(1);
+  });
+  afterAll(async () => {
+    await processes?.stop();
+    await scratch?.remove();
+  });
+
+  const call = async (): Promise<number> => {
+    const headers = { authorization: 'Bearer of-the-upstream' };
+    const asked = { host: 'payments.acme.test', path: '/v1/payments/p-1', headers };
+    return (await processes.agent.call(processes.envoyPort, asked)).status;
+  };
+  const observe = async (...words: readonly string[]): Promise<string> => {
+    const at = (name: string): string => join(scratch.folder, name);
+    const issuer = ['--issuer', `https://localhost:${processes.issuerPort}`, '--bundle', at('bundle.pem')];
+    const svid = ['--svid-cert', at('desk.pem'), '--svid-key', at('desk.key')];
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line);
+    await runObserve([...words, ...issuer, ...svid], { out: write, err: write, environment: {} });
+    return lines.join('\n');
+  };
+
+  it('holds after a crash of the whole process, and ends in time', async () => {
+    expect(await call()).toBe(401);
+    const agents = ['--agents', 'spiffe://acme.test/ns/agents/*', '--servers', 'payments'];
+    expect(await observe('start', ...agents, '--minutes', '2', '--because', 'INC-42')).toMatch(/^emergency /);
+    expect(await call()).toBe(200);
+    await processes.end(1, 'SIGKILL');
+    await processes.serve(1);
+    expect(await call()).toBe(200);
+    expect(await observe('emergencies')).toContain('INC-42');
+    await until(async () => (await call()) === 401, { what: 'the end of the emergency', withinMs: 240_000 });
+    expect(await observe('emergencies')).toBe('no emergency is in force');
+  }, 400_000);
 });

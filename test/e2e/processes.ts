@@ -102,6 +102,7 @@ export class Processes {
     const gateway = await writeCredential(folder, 'gateway', await acme.svid('/gateway', names));
     const own = await writeCredential(folder, 'remit', await acme.svid('/remit', names));
     const bundle = await writeBundle(folder, 'bundle', acme);
+    await writeCredential(folder, 'desk', await acme.svid('/ns/ops/sa/desk'));
     const config = join(folder, 'remit.yaml');
     const common = { trustDomains: ['acme.test'], decisionLog: 'stdout' };
     const withState = {
@@ -169,6 +170,10 @@ export class Processes {
 
   get envoyPort(): number {
     return this.#envoy?.address.port ?? 0;
+  }
+
+  get issuerPort(): number {
+    return this.#ports.issuer;
   }
 
   /** The admin socket of Envoy. */
