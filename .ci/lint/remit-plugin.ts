@@ -1,3 +1,4 @@
+import { isCastDouble } from './cast-double.ts';
 import { expressionProblem } from './expression-cost.ts';
 import { mayNotExpect } from './lone-expect.ts';
 
@@ -8,6 +9,8 @@ interface Node {
   readonly regex?: { readonly pattern: string; readonly flags: string };
   readonly callee?: Node & { readonly name?: string };
   readonly arguments?: readonly Node[];
+  readonly expression?: Node;
+  readonly typeAnnotation?: { readonly type: string };
 }
 
 interface Context {
@@ -19,10 +22,13 @@ const ADVICE =
 const LONE =
   'nothing is expected if this condition does not hold: expect one value that has the condition in it, or say in an `else` what holds then';
 
+const DOUBLE =
+  'a double whose type nothing checks fails only where what it lacks is read: make it whole by a builder of `test/builders/`, or type it as the `Pick` that is read';
+
 /**
  * Rules of this project for oxlint. `remit/linear-expression` refuses a regular expression that can take more than linear time, and one made
  * at run time, of which that is not known: one over a tool's name held the event loop for seconds. `remit/no-lone-expect` refuses an expectation
- * of a test that a condition may skip, with nothing in its place.
+ * of a test that a condition may skip, with nothing in its place. `remit/no-cast-double` refuses an object literal that a cast gives a type.
  */
 export default {
   meta: { name: 'remit' },
@@ -51,6 +57,13 @@ export default {
           CallExpression: examineMade,
         };
       },
+    },
+    'no-cast-double': {
+      create: (context: Context) => ({
+        TSAsExpression(node: Node) {
+          if (isCastDouble(node)) context.report({ node, message: DOUBLE });
+        },
+      }),
     },
     'no-lone-expect': {
       create: (context: Context) => ({
