@@ -106,8 +106,8 @@ describeWith(envoyPart(), 'an emergency while `remit serve` is restarted, throug
     const asked = { host: 'payments.acme.test', path: '/v1/payments/p-1', headers };
     return (await processes.agent.call(processes.envoyPort, asked)).status;
   };
+  const at = (name: string): string => join(scratch.folder, name);
   const observe = async (...words: readonly string[]): Promise<string> => {
-    const at = (name: string): string => join(scratch.folder, name);
     const issuer = ['--issuer', `https://localhost:${processes.issuerPort}`, '--bundle', at('bundle.pem')];
     const svid = ['--svid-cert', at('desk.pem'), '--svid-key', at('desk.key')];
     const lines: string[] = [];

@@ -5,9 +5,17 @@ import { isCastDouble } from '../../.ci/lint/cast-double.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
-const as = (expression: object, type: string): { readonly type: string } => ({
+const as = (
+  expression: { readonly type: string },
+  type: string,
+): {
+  readonly type: string;
+  readonly expression: typeof expression;
+  readonly typeAnnotation: { readonly type: string };
+} => ({
   type: 'TSAsExpression',
-  ...{ expression, typeAnnotation: { type } },
+  expression,
+  typeAnnotation: { type },
 });
 const literal = { type: 'ObjectExpression' };
 const name = { type: 'Identifier' };

@@ -102,6 +102,12 @@ describe('readDescriptions', () => {
   });
 });
 
+const textsIn = async (at: string): Promise<ReadonlyMap<string, string>> => {
+  const found = await readdir(at, { recursive: true, withFileTypes: true });
+  const files = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return new Map(await Promise.all(files.map(async (file) => [file, await readFile(file, 'latin1')] as const)));
+};
+
 describe('remit learn', () => {
   it('reads a ledger, writes a folder once, and prints the report', async () => {
     const files = await filesIn();
@@ -149,11 +155,6 @@ describe('remit learn', () => {
     log.close();
     return join(within, 'ledger');
   };
-  const textsIn = async (at: string): Promise<ReadonlyMap<string, string>> => {
-    const found = await readdir(at, { recursive: true, withFileTypes: true });
-    const files = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-    return new Map(await Promise.all(files.map(async (file) => [file, await readFile(file, 'latin1')] as const)));
-  };
 
   it('learns a second time only what is new, and leaves the first folder as it is', async () => {
     const [first, second] = [join(folder(), 'first'), join(folder(), 'second')];
@@ -165,7 +166,8 @@ describe('remit learn', () => {
     expect(again).toMatchObject({ exit: 0 });
     expect(await textsIn(first)).toEqual(before);
     const paths = [...(await readFile(join(second, 'actions.yaml'), 'utf8')).matchAll(/path: ([^,]+),/g)];
-    expect(paths.map(([, path]) => path).toSorted()).toEqual(['"/orders/{order:int}"', '/reports']);
+    const found = new Set(paths.map(([, path]) => path));
+    expect([paths.length, found]).toEqual([2, new Set(['"/orders/{order:int}"', '/reports'])]);
     expect(await ran(runLearn, '--ledger', both, '--policies', first, '--out', first)).toMatchObject({ exit: 2 });
     expect(await textsIn(first)).toEqual(before);
   });
