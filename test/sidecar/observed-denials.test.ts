@@ -46,12 +46,6 @@ const FATES: Readonly<Record<string, readonly Row[]>> = {
   ],
   'sidecar/check/sent-record.ts': [["deny('ledger.unavailable'", 'passes', CHECK, 'passes if %s, and takes nothing']],
   'sidecar/check/settle.ts': [
-    [
-      "deny('limit.exceeded'",
-      'passes',
-      'sidecar/check/limits.test.ts',
-      'are counted while a call is observed, which passes, and suspends and stops nothing',
-    ],
     ["deny('task.exhausted'", 'passes', CHECK, 'takes nothing from a budget that it exceeds'],
     ["deny('token.revoked'", 'denied', CHECK, 'is denied if it is %s'],
     ["deny('task.replayed'", 'denied', CHECK, 'is denied if it is %s'],
