@@ -34,6 +34,7 @@ const SLOW = [
   'systemd',
   'tools/doctor',
   'tools/inject',
+  'tools/policy',
 ];
 
 const path = expect.getState().testPath?.slice(import.meta.dirname.length + 1) ?? '';
