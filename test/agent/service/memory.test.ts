@@ -37,6 +37,9 @@ it(
       domain.intents,
       '--folder',
       at,
+      // Longer than it takes to declare them all.
+      '--idle',
+      '2h',
       ...['tools=https://payments.acme.test', 'files=https://files.acme.test'].flatMap((one) => [
         '--forward',
         `${one},connect=127.0.0.1:${domain.upstreamPort}`,
