@@ -113,7 +113,13 @@ export const facts: CallFacts = {
 };
 
 export const answering = (answer: EngineAnswer, ready = true): PolicySet =>
-  ({ ready, ask: () => answer, adviceOf: () => 'ask a person', isAlways: () => false }) as unknown as PolicySet;
+  ({
+    ready,
+    ask: () => answer,
+    adviceOf: () => 'ask a person',
+    isAlways: () => false,
+    alwaysForbids: null,
+  }) as unknown as PolicySet;
 
 export const rules: Rules = { binding: 'certificate', policies: answering({ kind: 'permitted', policyIds: ['p'] }) };
 

@@ -2,7 +2,7 @@
 import { routedAction } from '../action/action.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
-import { authorize } from '../policy/authorize.ts';
+import { forbiddenBy } from '../policy/authorize.ts';
 import { useQuestion } from '../policy/use-question.ts';
 import { noHistory } from '../task/history.ts';
 import { workloadIdentity } from '../token/credential.ts';
@@ -49,12 +49,13 @@ function unheld({ call, caller, seen, credential, presented }: CallFacts, rules:
 
 /**
  * A forbid with `@always("true")` that a denied call runs into. It is asked as for the identity alone, and if the arguments of the call cannot be
- * read, without them. A call without a verified caller or a route has no question.
+ * read, without them. It is asked without the other policies, of which one that reads what the call lacks would make the whole answer an error. A call
+ * without a verified caller or a route has no question.
  */
 function alwaysForbidden(facts: CallFacts, rules: Rules): Deny | null {
   const { call, caller, use, reuse, nowMs } = facts;
   const { binding, policies } = rules;
-  if (isDeny(call) || isDeny(caller) || isDeny(policies) || !policies.hasAlways) return null;
+  if (isDeny(call) || isDeny(caller) || isDeny(policies) || policies.alwaysForbids === null) return null;
   const action = isDeny(facts.action) ? routedAction(call, policies.catalog) : facts.action;
   if (isDeny(action)) return null;
   const alone = {
@@ -69,8 +70,8 @@ function alwaysForbidden(facts: CallFacts, rules: Rules): Deny | null {
     nowMs,
   };
   for (const reading of [action, ...(action.further ?? [])]) {
-    const decision = authorize(policies, useQuestion({ ...alone, action: reading }, policies.catalog));
-    if (isDeny(decision) && decision.isAlways === true) return decision;
+    const policyIds = policies.alwaysForbids(useQuestion({ ...alone, action: reading }, policies.catalog));
+    if (policyIds.length > 0) return forbiddenBy(policies, policyIds);
   }
   return null;
 }

@@ -1,6 +1,6 @@
 import { allowBy } from '../decision/allow.ts';
 import { deny } from '../decision/decision.ts';
-import type { Decision } from '../decision/decision.ts';
+import type { Decision, Deny } from '../decision/decision.ts';
 import type { Keep } from './engine.ts';
 import type { PolicySet } from './loading/load.ts';
 import type { Question } from './question.ts';
@@ -17,15 +17,8 @@ export function authorize(policies: PolicySet, question: Question, keep?: Keep):
   switch (answer.kind) {
     case 'permitted':
       return allowBy(answer.policyIds);
-    case 'forbidden': {
-      const { policyIds } = answer;
-      const advice = policyIds.map((id) => policies.adviceOf(id)).find((text) => text !== null) ?? null;
-      return deny('policy.forbidden', `forbidden by ${policyIds.map((id) => `\`${id}\``).join(', ')}`, {
-        policyIds,
-        advice,
-        ...(policyIds.some((id) => policies.isAlways(id)) ? { isAlways: true } : {}),
-      });
-    }
+    case 'forbidden':
+      return forbiddenBy(policies, answer.policyIds);
     case 'not-permitted':
       return deny('policy.not-permitted', `no policy permits \`${question.action}\``);
     case 'error':
@@ -33,4 +26,14 @@ export function authorize(policies: PolicySet, question: Question, keep?: Keep):
     default:
       return deny('policy.error', answer satisfies never);
   }
+}
+
+/** The denial by forbids that match. */
+export function forbiddenBy(policies: Pick<PolicySet, 'adviceOf' | 'isAlways'>, policyIds: readonly string[]): Deny {
+  const advice = policyIds.map((id) => policies.adviceOf(id)).find((text) => text !== null) ?? null;
+  return deny('policy.forbidden', `forbidden by ${policyIds.map((id) => `\`${id}\``).join(', ')}`, {
+    policyIds,
+    advice,
+    ...(policyIds.some((id) => policies.isAlways(id)) ? { isAlways: true } : {}),
+  });
 }

@@ -1585,6 +1585,16 @@ describe('an observed call', () => {
     expect((await check(services, 'read')).decision).toMatchObject({ observed: { policyIds: ['no-read'] } });
   });
 
+  it('is denied by a forbid with `@always` also if another policy cannot be evaluated, as of a body that cannot be read', async () => {
+    const failing = `${forbidding}
+@id("large") forbid (principal, action == Remit::Action::"payments.create", resource) when { context.args.amount > 5000 };`;
+    const { services } = await observing({}, {}, failing);
+    const unreadable = { ...callOf(uses.create), body: Buffer.from('{') };
+    const answers = await answersTo(services, [unreadable, withoutToken(unreadable)]);
+    for (const { decision } of answers)
+      expect(decision).toMatchObject({ kind: 'deny', reason: 'policy.forbidden', policyIds: ['never'] });
+  });
+
   it.each<[string, keyof typeof uses, () => Partial<CheckServices>, string]>([
     [
       'its state fails',

@@ -255,8 +255,10 @@ describe('AuthorizationServer and slow clients', () => {
       stream.end(framed(Buffer.from('a')));
     }
     await until(() => server.inFlight === 0);
-    expect((await other.check(Buffer.from('x'))).length).toBe(100_000);
+    // On a loaded machine a check may take more than the 50 ms that these have: then it is asked again.
+    const isServed = async () => (await other.check(Buffer.from('x'))).length === 100_000;
+    await until(isServed, { what: 'another client is served' });
     await until(() => closed.count === 100);
-    expect((await other.check(Buffer.from('x'))).length).toBe(100_000);
+    await until(isServed, { what: 'another client is served after them' });
   });
 });

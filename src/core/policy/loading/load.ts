@@ -57,8 +57,11 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   readonly adviceOf: (policyId: string) => string | null;
   /** Whether a policy is a forbid with `@always("true")`. */
   readonly isAlways: (policyId: string) => boolean;
-  /** Whether any is. */
-  readonly hasAlways: boolean;
+  /**
+   * Ids of the forbids with `@always("true")` that match, asked by themselves: also if another policy fails, such as one that reads arguments of a
+   * call that cannot be read. Not those that fail themselves. `null` if the set has none. Never throws.
+   */
+  readonly alwaysForbids: ((question: Question) => readonly string[]) | null;
 }
 
 /** What a set is made with. */
@@ -153,13 +156,18 @@ export function policySetOf(
 ): PolicySet {
   const enforced = enforcedOf({ policies });
   const advice = new Map(enforced.map((policy) => [policy.id, policy.reason]));
-  const always = new Set(enforced.filter((policy) => policy.always).map(({ id }) => id));
+  const always = enforced.filter((policy) => policy.always);
+  const alwaysIds = new Set(always.map(({ id }) => id));
   const actionGroups = new Map<string, readonly string[]>([
     ['issue', []],
     ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
   ]);
   const facts = { entities, actionGroups };
   const engine = new Engine({ generation: inputs.hash, policies: enforced, index, ...facts }, { pool }).warm();
+  const alwaysEngine =
+    always.length === 0
+      ? null
+      : new Engine({ generation: `${inputs.hash} always`, policies: always, ...facts }, { pool });
   const canMatch = (question: Question): readonly PolicyEntry[] =>
     engine.members(question).flatMap((index) => enforced[index] ?? []);
   return {
@@ -185,7 +193,7 @@ export function policySetOf(
       return asked.length === 0 ? null : readsAsLines(readsTogether(asked.map(({ reads }) => reads)));
     },
     adviceOf: (policyId) => advice.get(policyId) ?? null,
-    isAlways: (policyId) => always.has(policyId),
-    hasAlways: always.size > 0,
+    isAlways: (policyId) => alwaysIds.has(policyId),
+    alwaysForbids: alwaysEngine && ((question) => alwaysEngine.outcomes(question)?.reason.toSorted() ?? []),
   };
 }
