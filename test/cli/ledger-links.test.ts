@@ -82,7 +82,7 @@ describe('remit ledger verify: the links of sidecars to records in the ledger of
         verdict: {
           kind: 'broken',
           problem: expect.stringContaining(
-            'stands for use cheated-2, of which the ledger of the authority has another record than was sent',
+            'is of use cheated-2, of which the ledger of the authority has another record than was sent',
           ),
         },
       },
