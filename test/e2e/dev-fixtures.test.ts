@@ -80,11 +80,17 @@ describeWith(envoyPart(), 'remit dev in front of a server of the user', (envoy) 
       expect(fixture.trimEnd().split('\n').length).toBeLessThanOrEqual(10);
       writeFileSync(join(work, 'conftest.py'), fixture);
       writeFileSync(join(work, 'test_payments.py'), test);
-      const { stdout } = await promisify(execFile)('python3', ['-m', 'pytest', '-q', '-p', 'no:cacheprovider'], {
-        cwd: work,
-        env: { ...process.env, ...environment, PYTHONPATH: packages },
-      });
-      expect(stdout).toMatch(/1 passed/);
+      const tested = () =>
+        promisify(execFile)('python3', ['-m', 'pytest', '-q', '-p', 'no:cacheprovider'], {
+          cwd: work,
+          env: { ...process.env, ...environment, PYTHONPATH: packages },
+        }).then(
+          ({ stdout }) => stdout,
+          ({ stdout = '' }: { readonly stdout?: string }) => stdout,
+        );
+      // On a loaded machine its one call may meet the deadline of a check, 0.5 s.
+      const first = await tested();
+      expect(first.includes('503') ? await tested() : first).toMatch(/1 passed/);
       expect(payments.received().map(({ method, path }) => `${method} ${path}`)).toContain('GET /v1/payments/p-1');
     });
   });
