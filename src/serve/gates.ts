@@ -1,11 +1,9 @@
-import { unmetGateTexts } from './admin/readiness.ts';
+import { unmetGateTexts, waivedGateTexts } from './admin/readiness.ts';
 import type { Gate } from './admin/readiness.ts';
-import { isDeny } from '../core/decision/decision.ts';
 import type { ServingAuthority } from '../authority/feed/start-authority.ts';
 import type { AuthorizationServer } from '../sidecar/envoy/server.ts';
 import { LOST_COMMITS } from '../core/fleet/fleet-report.ts';
 import type { TokenKeys } from '../authority/issuer/keys/signing-keys.ts';
-import type { PolicySet } from '../core/policy/loading/load.ts';
 import type { Log } from '../core/telemetry/log.ts';
 import type { KeyRing } from '../core/token/jose/keys.ts';
 import { repeatedly } from '../core/runtime/repeatedly.ts';
@@ -13,35 +11,31 @@ import { after } from '../core/runtime/timers.ts';
 import type { Drain } from './drain.ts';
 import { ownSvidProblem } from './keys/own-svid.ts';
 import type { Parts } from './parts.ts';
+import { policyGate } from './policy-gate.ts';
 
 const LOOK_MS = 500;
 
 /** The conditions for readiness of this process. Each names what is missing. */
 export const gatesOf = (
-  { config, ports, policies, ledger, database, sidecar, stateHealth, svid }: Parts,
+  { config, policies, states, ledger, database, sidecar, stateHealth, svid }: Parts,
   {
     keys,
     signingKeys,
     drain,
     authority,
     mesh,
+    hasChecks,
   }: {
     readonly keys: KeyRing;
     readonly signingKeys: Pick<TokenKeys, 'problem'> | null;
     readonly drain: Drain;
     readonly authority: Pick<ServingAuthority, 'problem'> | null;
     readonly mesh: Pick<Gate, 'problem'>;
+    /** Whether this process answers checks. */
+    readonly hasChecks: boolean;
   },
 ): readonly Gate[] => [
-  {
-    name: 'policies',
-    problem: () => {
-      const set = policies.get();
-      // Not ready, it would be asked no more, and what the last set observes would meet the answer that Envoy has for that.
-      if (isDeny(set)) return isObserving(policies.last, ports.nowMs()) ? null : set.detail;
-      return set.ready ? null : 'the policy set is empty';
-    },
-  },
+  policyGate({ policies, states, hasChecks }),
   {
     name: 'keys',
     problem: () => {
@@ -77,20 +71,20 @@ export const gatesOf = (
   { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to stop' : null) },
 ];
 
-/** Whether a set that has expired or is stale observes something at an instant. */
-const isObserving = (set: PolicySet | null, nowMs: number): boolean =>
-  set?.observed.some(({ untilMs }) => nowMs < untilMs) === true;
-
 /**
  * Keeps the gRPC health in step with readiness, and logs each change of which gates are unmet, not of their causes: a cause can change with
- * each retry. The returned function stops it.
+ * each retry. Also logs why a gate is waived. The returned function stops it.
  */
 export function followGates(
   server: AuthorizationServer | null,
   { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
 ): () => Promise<void> {
   let loggedGates: string | null = null;
+  let loggedWaived = '';
   const look = (): void => {
+    const waived = waivedGateTexts(gates).join('; ');
+    if (waived !== loggedWaived && waived !== '') log(`gate waived: ${waived}`, 'gate-waived');
+    loggedWaived = waived;
     const unmet = unmetGateTexts(gates);
     server?.setServing(unmet.length === 0);
     const gatesUnmet = unmet.map((text) => text.slice(0, text.indexOf(':'))).join();

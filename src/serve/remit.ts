@@ -96,7 +96,7 @@ async function startRoles(
   if (isStartProblem(roles)) return roles;
   const { ring, signingKeys, authority, checks } = roles;
   const drain = new Drain(() => parts.live().drainSeconds, after);
-  const gates = gatesOf(parts, { keys: ring, signingKeys, drain, authority, mesh });
+  const gates = gatesOf(parts, { keys: ring, signingKeys, drain, authority, mesh, hasChecks: checks !== null });
   measureRoles(parts, { authority, checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
   serveAdmin(admin, parts, { gates, roles });
   // It reads parts that are closed after it.

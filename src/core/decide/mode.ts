@@ -3,9 +3,12 @@ import type { Deny } from '../decision/decision.ts';
 import { coversSpiffeId } from '../identity/spiffe-id-pattern.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { ObserveOrder } from '../order/order.ts';
+import type { Orders } from '../order/orders.ts';
 import { EVERY_AGENT } from '../policy/enforcement.ts';
 import type { ObserveEntry } from '../policy/enforcement.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
+import { laterOf } from '../runtime/ports.ts';
+import type { Clocks } from '../runtime/ports.ts';
 import { calledServers } from './called-servers.ts';
 import type { CalledServers } from './called-servers.ts';
 import type { CallFacts } from './facts.ts';
@@ -38,6 +41,17 @@ export function modeOf(facts: CoveredFacts, policies: Pick<PolicySet, 'observed'
     emergencies.find((order) => order.by !== caller && isCoveredBy(order)) ??
     null
   );
+}
+
+/** By what any call is only observed now: an entry that has not ended, else an emergency in force; `null` if every call is enforced. */
+export function observedBy(
+  { observed }: Pick<PolicySet, 'observed'>,
+  orders: Orders,
+  clocks: Pick<Clocks, 'wallMs' | 'floorMs'>,
+): 'entry' | 'emergency' | null {
+  const nowMs = laterOf(clocks);
+  if (observed.some(({ untilMs }) => nowMs < untilMs)) return 'entry';
+  return orders.observing(clocks).length > 0 ? 'emergency' : null;
 }
 
 /** The SPIFFE ID of the verified caller; `null` without one. */

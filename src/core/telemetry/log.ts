@@ -11,6 +11,7 @@ export const logEvents = {
   'start-waits': 'warn',
   ready: 'info',
   'not-ready': 'warn',
+  'gate-waived': 'warn',
   reload: 'info',
   'config-applied': 'info',
   'config-waiting': 'warn',

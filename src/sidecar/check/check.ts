@@ -9,6 +9,7 @@ import type { PassingOptions } from './passing-fault.ts';
 import type { CheckServices } from './services.ts';
 import { observe, traceUse } from './observe.ts';
 import type { AnsweredCheck, ObservingServices } from './observe.ts';
+import { observedBy } from '../../core/decide/mode.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { Orders } from '../../core/order/orders.ts';
 import { Fault, mapIsolated } from '../../core/runtime/collections/map-isolated.ts';
@@ -48,8 +49,8 @@ export function checksWith(services: CheckServices): Checks {
     },
     isObserving: () => {
       const policies = knownPolicies(services);
-      if (isDeny(policies)) return false;
-      return policies.observed.length > 0 || services.states.orders().observing(services.states.clocks()).length > 0;
+      const { states } = services;
+      return !isDeny(policies) && observedBy(policies, states.orders(), states.clocks()) !== null;
     },
     passing: (asked, of = {}) => {
       const [answer] = mapIsolated([asked], (one) =>
