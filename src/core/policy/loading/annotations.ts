@@ -61,6 +61,13 @@ export function annotationsFrom(given: ReadonlyMap<string, string | null>): {
           'both in UTC',
         )
       : null,
+    untilMs !== null && untilMs % 1000 !== 0
+      ? problem(
+          'until',
+          '`@until` is in whole seconds, as `context.now` is: within its second the permit would outlive it',
+          'leave the milliseconds out',
+        )
+      : null,
     given.has('accept') && !ACCEPT.test(given.get('accept') ?? '')
       ? problem(
           'accept',

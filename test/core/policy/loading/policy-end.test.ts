@@ -51,8 +51,8 @@ describe('a permit with `@until`', () => {
     ]);
   });
 
-  it('takes an instant too', async () => {
-    const set = await mustLoad(folderWith(ending('2027-01-31T12:00:00Z')));
+  it.each(['2027-01-31T12:00:00Z', '2027-01-31T12:00:00.000Z'])('takes the instant %s too', async (instant) => {
+    const set = await mustLoad(folderWith(ending(instant)));
     const noon = END + 12 * 3_600_000;
     expect([noon - 1000, noon].map((now) => answeredAt(set, now)[0])).toEqual(['permitted', 'not-permitted']);
   });
@@ -101,6 +101,8 @@ describe('policySetFrom refuses', () => {
   it.each([
     ['no day', ending('soon'), /^p\/a\.cedar:1:16: `@until` is the day from which the permit is absent/],
     ['a day that does not exist', ending('2027-02-30'), /^p\/a\.cedar:1:16: `@until` is the day/],
+    // `context.now` is in whole seconds: the permit would be alive until the next.
+    ['milliseconds', ending('2027-01-31T12:00:00.500Z'), /^p\/a\.cedar:1:16: `@until` is in whole seconds/],
     ['an offset, which the cache cannot read', ending('2027-01-31T12:00:00+0100'), /`@until` is the day/],
     ['a forbid', ending().replace('permit', 'forbid'), /^p\/a\.cedar:1:16: `@until` is for a `permit`/],
     ['a template of a forbid', ending().replace('permit (principal', 'forbid (principal == ?principal'), /is for a/],
