@@ -46,7 +46,7 @@ export async function learntFolder(
   { described, descriptorFiles, beside }: FolderInputs,
 ): Promise<LearntFolder | null> {
   const source = beside?.set.source ?? null;
-  const all = learntServers(seen, described, beside?.set.catalog ?? null);
+  const all = learntServers(seen, described, beside?.set ?? null);
   const { servers: given, left } = withinCatalog(all, source?.catalog.text.length ?? 0);
   if (left > 0) seen.leaveOut('to actions that are called seldom, for which a catalog has no room', left);
   const sets = await descriptorSetsIn(new Map([...(source?.descriptorSets ?? []), ...descriptorFiles]));

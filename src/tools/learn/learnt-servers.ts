@@ -1,4 +1,5 @@
-import type { Catalog, Server } from '../../core/action/catalog/catalog.ts';
+import type { Server } from '../../core/action/catalog/catalog.ts';
+import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { actionIds } from '../policy/import/action-ids.ts';
 import type { Entry } from '../policy/import/entry.ts';
 import { riskOfName, riskOfRoute } from './guessed-risk.ts';
@@ -6,6 +7,7 @@ import { learntArguments } from './learnt-arguments.ts';
 import type { LearntAction, LearntServer, EntrySection } from './learnt-action.ts';
 import type { ApiDescriptions } from './descriptions/api-descriptions.ts';
 import type { KnownCalls } from './beside/known-calls.ts';
+import { OPEN_GUESS, openGuesses } from './beside/open-guesses.ts';
 import type { Observations } from './seen/observations.ts';
 import type { SeenRoute } from './seen/path-trie.ts';
 import { safeIds, shortDigest } from './safe-name.ts';
@@ -24,8 +26,9 @@ type Nameless = Omit<LearntAction, 'id' | 'server'>;
 export function learntServers(
   { hosts, known }: Observations,
   described: ApiDescriptions,
-  catalog: Catalog | null = null,
+  beside: Pick<PolicySet, 'catalog' | 'policies'> | null = null,
 ): readonly LearntServer[] {
+  const catalog = beside?.catalog ?? null;
   const places = [...hosts]
     .toSorted(([one], [other]) => (one < other ? -1 : 1))
     .flatMap(([host, seen]) => placesOf(host, seen, catalog));
@@ -39,11 +42,18 @@ export function learntServers(
     const free = catalog?.servers.has(id) === true ? `${id}-${shortDigest(place.key)}` : id;
     return serverOf(place, { id: place.owner?.id ?? free, described, taken });
   });
-  return withKnown(learnt, known);
+  return withKnown(learnt, known, beside === null ? new Set() : openGuesses(beside));
 }
 
-/** The servers with the actions that were called and that the catalog has. */
-function withKnown(learnt: readonly LearntServer[], known: ReadonlyMap<string, KnownCalls>): readonly LearntServer[] {
+/**
+ * The servers with the actions that were called and that the catalog has.
+ * @param guesses the actions whose permits nobody has decided
+ */
+function withKnown(
+  learnt: readonly LearntServer[],
+  known: ReadonlyMap<string, KnownCalls>,
+  guesses: ReadonlySet<string>,
+): readonly LearntServer[] {
   const servers = new Map(learnt.map((server) => [server.id, server]));
   for (const calls of known.values()) {
     const { id, risk, server } = calls.action;
@@ -56,6 +66,7 @@ function withKnown(learnt: readonly LearntServer[], known: ReadonlyMap<string, K
       calls: calls.calls,
       entry: {},
       undecided: null,
+      ...(guesses.has(id) ? { doubt: OPEN_GUESS } : {}),
       isDescribed: false,
       known: calls,
     };

@@ -144,6 +144,13 @@ async function ledgerOf(uses: readonly UseRecord[]): Promise<string> {
   return join(within, 'ledger');
 }
 
+/** The lines of a policy file that are not comments. */
+const inForceOf = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => !line.startsWith('//'))
+    .join('\n');
+
 describe('remit learn --policies', () => {
   it('adds what the folder lacks, and neither learns anew what it knows nor lifts what it forbids', async () => {
     const base = await policyFolder();
@@ -169,10 +176,7 @@ describe('remit learn --policies', () => {
     expect(servers.legacy.hosts).toEqual(['legacy.acme.test']);
 
     const learnt = await readFile(join(out, 'policies/shop-learnt.cedar'), 'utf8');
-    const inForce = learnt
-      .split('\n')
-      .filter((line) => !line.startsWith('//'))
-      .join('\n');
+    const inForce = inForceOf(learnt);
     // What `lists` permits gets no second permit.
     expect(inForce).not.toMatch(/permit \(\n {2}principal == Remit::Agent::"[^"]*one"[^\]]*shop\.list/);
     expect(inForce).toMatch(/principal == Remit::Agent::"[^"]*one",\n {2}action in \[[^\]]*shop\.pay/);
@@ -215,5 +219,30 @@ describe('remit learn --policies', () => {
       exit: 2,
       err: expect.stringContaining('nothing is overwritten'),
     });
+  }, 600_000);
+
+  it('leaves what was guessed to a person, however often it is learnt', async () => {
+    const notes = ['acme-17', 'acme-24'].flatMap((id) =>
+      several(2, () => observedUse({ agent: one, path: `/notes/${id}` })),
+    );
+    const ledger = await ledgerOf([...several(3, () => observedUse({ agent: one, path: '/status' })), ...notes]);
+    const within = folder();
+    const first = join(within, 'first');
+    expect(await ran(runLearn, '--ledger', ledger, '--out', first)).toMatchObject({ exit: 0, err: '' });
+    const { servers } = parse(await readFile(join(first, 'actions.yaml'), 'utf8'));
+    const route = servers.shop.routes.find(({ path }: { path: string }) => path.startsWith('/notes/'));
+    expect(route.path).toBe('/notes/{note:[a-z0-9-]{1,64}}');
+    const again = async (name: string): Promise<string> => {
+      const out = join(within, name);
+      expect(await ran(runLearn, '--ledger', ledger, '--policies', first, '--out', out)).toMatchObject({ exit: 0 });
+      return readFile(join(out, 'policies/shop-learnt.cedar'), 'utf8');
+    };
+    const learnt = await again('second');
+    expect(learnt).toContain('may be guessed from a few values');
+    expect(inForceOf(learnt)).not.toContain(route.action);
+    // Once a person has permitted it to anybody, its kind is stated.
+    const decided = `@id("decided") permit (principal == Remit::Agent::"${two}", action == Remit::Action::"${route.action}", resource);\n`;
+    await writeFile(join(first, 'policies/decided.cedar'), decided);
+    expect(inForceOf(await again('third'))).toContain(route.action);
   }, 600_000);
 });

@@ -43,6 +43,12 @@ export interface ParameterValues {
 
 const times = ({ least, most }: ParameterValues): string => (least === most ? `{${least}}` : `{${least},${most}}`);
 
+const PLAIN_SLUG = '[a-z0-9-]{1,64}';
+const SLUG_WITH_UNDERSCORE = '[a-z0-9_-]{1,64}';
+
+/** The types of a parameter whose kind is `slug`. */
+export const SLUG_TYPES: readonly string[] = [PLAIN_SLUG, SLUG_WITH_UNDERSCORE];
+
 /** The type of a parameter in a template, for the values that were seen. */
 export const parameterTypeOf: Readonly<Record<ParameterKind, (values: ParameterValues) => string>> = {
   integer: () => 'int',
@@ -51,6 +57,6 @@ export const parameterTypeOf: Readonly<Record<ParameterKind, (values: ParameterV
   'upper-uuid': () => '[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}',
   date: () => '[0-9]{4}-[0-9]{2}-[0-9]{2}',
   hex: (values) => `[0-9a-f]${times(values)}`,
-  slug: ({ hasUnderscore }) => (hasUnderscore ? '[a-z0-9_-]{1,64}' : '[a-z0-9-]{1,64}'),
+  slug: ({ hasUnderscore }) => (hasUnderscore ? SLUG_WITH_UNDERSCORE : PLAIN_SLUG),
   unknown: () => 'text',
 };
