@@ -45,4 +45,10 @@ export function isUuid(text: string): boolean {
   return true;
 }
 
+const VERSION_AT = 14;
+
+/** When a UUIDv7 was made, by the clock of who made it, in milliseconds since the Unix epoch; `NaN` if the text is none. */
+export const uuidMs = (text: string): number =>
+  isUuid(text) && text[VERSION_AT] === '7' ? Number.parseInt(text.slice(0, 8) + text.slice(9, 13), 16) : Number.NaN;
+
 const isHexDigit = (char: number): boolean => (char >= 0x30 && char <= 0x39) || (char >= 0x61 && char <= 0x66);

@@ -27,7 +27,7 @@ const RETURN_MS = 400;
 
 /** Options of shares. */
 export interface SharesOptions {
-  readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'randomBytes'>;
+  readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   /** The clocks by which uses are decided: they say in which window of a limit a share may be spent. */
   readonly clocks: () => ShareClocks;
   readonly after: After;
@@ -181,14 +181,17 @@ export class Shares implements Settling {
   }
 
   async #borrow(counter: Counter): Promise<void> {
-    const { monotonicMs, nowMs, randomBytes } = this.#options.ports;
-    const { key, jtiDigest, spend, share } = counter;
+    const { clocks: clocksNow, ports } = this.#options;
+    const { monotonicMs, randomBytes } = ports;
+    const { name, key, jtiDigest, spend, share } = counter;
     share.isAsked = false;
     const atMs = monotonicMs();
     const wanted = share.wanted(atMs);
-    if (wanted === 0 || this.#isClosed) return;
+    const clocks = clocksNow();
+    if (wanted === 0 || this.#isClosed || shareName(key, spend, clocks) !== name) return;
     share.isAsked = true;
-    const id = uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
+    // INVARIANT: its time is in the window in which the loan is spent, since a state lends none of another window.
+    const id = uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
     const loan = { decisionId: id, key, jtiDigest, spends: [spend], ahead: [wanted] };
     let settled = await this.#settling.settle(loan);
     for (const pauseMs of PAUSES_MS) {
@@ -197,8 +200,10 @@ export class Shares implements Settling {
       settled = await this.#settling.settle(loan);
     }
     const lent = typeof settled === 'object' && settled !== null && 'lent' in settled ? settled.lent : null;
-    if (lent === null) share.refused(monotonicMs());
-    else share.lent({ id, amount: lent[0] ?? 0, atMs }, wanted);
+    const amount = lent?.[0] ?? 0;
+    // A limit also lends nothing while its state is in another window: it is asked again.
+    if (lent === null || (amount === 0 && spend.kind === 'limit')) share.refused(monotonicMs());
+    else share.lent({ id, amount, atMs }, wanted);
     // It was given back meanwhile.
     if (this.#counters.get(counter.name) !== counter) await this.#returned([counter]);
   }

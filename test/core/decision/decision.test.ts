@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { cures } from '../../../src/core/decision/cures.ts';
 import { nextSteps } from '../../../src/core/decision/next-step.ts';
 import { type Reason, type ReasonCode, reasons } from '../../../src/core/decision/reasons.ts';
-import { isUuid, uuidV7 } from '../../../src/core/decision/uuid.ts';
+import { isUuid, uuidMs, uuidV7 } from '../../../src/core/decision/uuid.ts';
 
 describe('reasons', () => {
   it('are documented, each with its status, its text and its next step, and nothing else is', () => {
@@ -85,11 +85,17 @@ describe('uuidV7', () => {
         const [a, b] = [uuidV7(nowMs, one), uuidV7(nowMs + 1, two)];
         expect(a).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
         expect(Number.parseInt(a.replaceAll('-', '').slice(0, 12), 16)).toBe(nowMs);
+        expect(uuidMs(a)).toBe(nowMs);
         expect(a < b).toBe(true);
       }),
     );
   });
 });
+
+it.each(['', 'd-1', '01990000-0000-4000-8000-00000000abcf', '01990000-0000-7000-8000-00000000abcf0'])(
+  'uuidMs gives no time of a text that is no UUIDv7: %j',
+  (text) => expect(uuidMs(text)).toBeNaN(),
+);
 
 describe('isUuid', () => {
   const pattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

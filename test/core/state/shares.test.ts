@@ -68,7 +68,7 @@ function opened(): {
   const store = mustOpen(file, { nowMs: () => clock.nowMs });
   store.insertTask(taskNumber(1, { deadlineMs: 10_000_000 }), tokenNumber(1), []);
   const { settling } = directAuthority(store);
-  const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };
+  const ports = { monotonicMs: () => clock.nowMs, randomBytes };
   return {
     clock,
     settling,
@@ -315,10 +315,28 @@ describe('Shares', () => {
       close();
     });
 
+    it('are lent for no window but that in which they are spent, if the clock of the process is ahead', async () => {
+      const { clock, settling, close } = opened();
+      const ports = { monotonicMs: () => clock.nowMs, randomBytes };
+      const clocks = () => ({ wallMs: clock.nowMs + 1_000, floorMs: clock.nowMs + 1_000 });
+      const shares = new Shares(settling, { ports, clocks, after: clock.after });
+      const madeTimes = (times: number) => madeOften(shares, clock, { times, use: () => limited(limit(500)) });
+      await clock.pass(60_000 - clock.nowMs - 200);
+      // The next window has begun for the process, and not yet for the state.
+      expect(await madeTimes(10)).toEqual({ share: 0, state: 10, refused: 0 });
+      expect(clock.nowMs).toBe(60_000);
+      const { share, state, refused } = await madeTimes(600);
+      expect([share + state, refused]).toEqual([500, 100]);
+      // It asks again, once both are in one window.
+      expect(share).toBeGreaterThan(200);
+      await shares.close();
+      close();
+    });
+
     it('are not spent while the clocks of the process disagree on the window, and put nothing back into a later window', async () => {
       const { clock, settling, close } = opened();
       let aheadMs = 0;
-      const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };
+      const ports = { monotonicMs: () => clock.nowMs, randomBytes };
       const clocks = () => ({ wallMs: clock.nowMs + aheadMs, floorMs: clock.nowMs });
       const shares = new Shares(settling, { ports, clocks, after: clock.after });
       await madeOften(shares, clock, { times: 60, use: () => limited(limit(500)) });
@@ -355,7 +373,7 @@ describe('Shares', () => {
       settle: async ({ ahead }) => (ahead === undefined ? null : { lent: ahead }),
       giveBack: async ({ key }) => given.push(key?.id ?? '') > 0,
     };
-    const ports = { nowMs: () => clock.nowMs, monotonicMs: () => clock.nowMs, randomBytes };
+    const ports = { monotonicMs: () => clock.nowMs, randomBytes };
     const shares = new Shares(lending, { ports, clocks: () => clock.read(), after: clock.after });
     await madeOften(shares, clock, { times: 20, use: () => ofTask(1) });
     await madeOften(shares, clock, { times: 20, use: () => ofTask(2) });

@@ -1,5 +1,6 @@
 /** What is taken from limits over all tasks, and given back: in a transaction of any implementation. */
 import { createHash } from 'node:crypto';
+import { uuidMs } from '../../decision/uuid.ts';
 import { coversSpiffeId } from '../../identity/spiffe-id-pattern.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { counterAt, counterText } from '../../limit/limit-spend.ts';
@@ -63,6 +64,16 @@ export function limitsTaken(
     used.set(text, [counter, counted + amount + more, max]);
   }
   return { used: [...used.values()], values: [...values.values()], lent };
+}
+
+/**
+ * Whether a borrower is in the same windows as this state, by the time in the id of its loan: it spends a loan in the window of its own clock.
+ * INVARIANT: else nothing is lent, or a clock that is ahead would spend what one window lent beside all that the next one has. An id can
+ * lie, but who sends it could as well allow calls that it counts nowhere.
+ */
+export function isInWindowsOf(decisionId: string, spends: readonly LimitSpend[], nowMs: number): boolean {
+  const askedMs = uuidMs(decisionId);
+  return spends.every((spend) => counterAt(spend, askedMs).startsMs === counterAt(spend, nowMs).startsMs);
 }
 
 /** Whether a limit refused. */

@@ -27,6 +27,7 @@ import type { TakenRows, Taking } from './settlement.ts';
 import { carryOut } from './limit-effects.ts';
 import {
   giveBackLimits,
+  isInWindowsOf,
   isLimitRefusal,
   limitNames,
   limitsTaken,
@@ -220,7 +221,8 @@ export function settleUse(
   if (after === 'exhausted')
     return { problem: after, budget: exceededBudget(budgets, (name) => (key === null ? 0 : rows.spent(key, name))) };
   if (typeof after === 'string') return after;
-  const taking = limitsTaken(rows, limits, wanted.ofLimits);
+  const isLent = ahead !== undefined && isInWindowsOf(decisionId, limits, rows.nowMs());
+  const taking = limitsTaken(rows, limits, isLent ? wanted.ofLimits : undefined);
   if (isLimitRefusal(taking)) {
     if (acts) carryOut(rows, taking, { decisionId, key, agent });
     return taking.over;

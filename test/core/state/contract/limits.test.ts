@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { expect, it } from '@jest/globals';
+import { uuidV7 } from '../../../../src/core/decision/uuid.ts';
 import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import type { Limit } from '../../../../src/core/limit/limit.ts';
 import type { SettledUse } from '../../../../src/core/state/settling.ts';
@@ -22,6 +24,9 @@ const spend = (of: Partial<LimitSpend> = {}): LimitSpend => ({
   effect: 'deny',
   ...of,
 });
+/** The id of a loan that is asked for at an instant. */
+const idAt = (ms: number): string => uuidV7(ms, randomBytes(16));
+const nothingOf = (windowMs: number): LimitSpend => spend({ windowMs, amount: 0, max: 100 });
 const digest = (value: string): string => Buffer.from(value.padEnd(32, '0')).toString('base64url').slice(0, 43);
 const distinct = (value: string, of: Partial<LimitSpend> = {}): LimitSpend =>
   spend({ measure: 'distinct', max: 2, value: digest(value), ...of });
@@ -178,13 +183,29 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
   it('lends of a counter ahead, less as it comes near, and gives back what is left', async () => {
     const { settling, used, close } = await opened();
     const spends = [spend({ max: 100 }), distinct('a')];
-    expect(await settling.settle({ ...alone('d-1', spends), ahead: [50, 50] })).toEqual({ lent: [12, 0] });
+    const id = idAt(nowMs);
+    expect(await settling.settle({ ...alone(id, spends), ahead: [50, 50] })).toEqual({ lent: [12, 0] });
     const share = [spend({ max: 100, amount: 13 }), distinct('a')];
-    expect(await settling.giveBack({ ...alone('d-1', share), left: [5, 0] })).toBe(true);
+    expect(await settling.giveBack({ ...alone(id, share), left: [5, 0] })).toBe(true);
     expect(await used()).toEqual([
       ['calls', who, 8],
       ['distinct', who, 1],
     ]);
+    await close();
+  });
+
+  it('lends nothing to a clock that is in another window, or is not known', async () => {
+    const { settling, used, close } = await opened();
+    const loan = (id: string, ...spends: readonly LimitSpend[]) =>
+      settling.settle({ ...alone(id, spends), ahead: spends.map(() => 50) });
+    nowMs = DAY - 50;
+    expect(await loan(idAt(DAY + 1), nothingOf(DAY))).toEqual({ lent: [0] });
+    expect(await loan('d-1', nothingOf(DAY))).toEqual({ lent: [0] });
+    expect(await loan(idAt(DAY - 60_001), nothingOf(DAY), nothingOf(60_000))).toEqual({ lent: [0, 0] });
+    expect(await used()).toEqual([]);
+    expect(await loan(idAt(DAY - 1), nothingOf(DAY), nothingOf(60_000))).toEqual({ lent: [12, 12] });
+    nowMs = DAY;
+    expect(await loan(idAt(DAY - 1), nothingOf(DAY))).toEqual({ lent: [0] });
     await close();
   });
 
