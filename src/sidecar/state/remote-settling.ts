@@ -1,4 +1,5 @@
 import { limitSpendMessage, overFrom } from '../../core/fleet/limit-message.ts';
+import { refusedField } from '../../core/fleet/message-bounds.ts';
 import type { SettleReply, SettleRequest, UseMessage } from '../../core/fleet/messages.ts';
 import type { After } from '../../core/runtime/timers.ts';
 import type { EncodedRecord } from '../../core/ledger/encoded-record.ts';
@@ -58,7 +59,9 @@ export class RemoteSettling implements Settling {
   }
 
   giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
-    return this.#unsent.giveBack({ ...messageOf(use), left: use.left ?? [] });
+    const message = { ...messageOf(use), left: use.left ?? [] };
+    const unfit = beyondBounds(message);
+    return unfit === null ? this.#unsent.giveBack(message) : Promise.resolve(unfit);
   }
 
   /** Has the record of a use without a task committed. A failure leaves it unknown whether it is. */
@@ -72,6 +75,8 @@ export class RemoteSettling implements Settling {
   }
 
   #enqueue(use: UseMessage): Promise<Settlement> {
+    const unfit = beyondBounds(use);
+    if (unfit !== null) return Promise.resolve(unfit);
     if (this.#waiting >= MAX_WAITING)
       return Promise.resolve(storeFailure('busy', 'too many uses wait for an authority'));
     this.#waiting += 1;
@@ -93,6 +98,8 @@ export class RemoteSettling implements Settling {
    * Asks for loans at one authority alone, since no check waits. They are no uses, so they are not counted.
    */
   #borrow(use: UseMessage): Promise<Settlement> {
+    const unfit = beyondBounds(use);
+    if (unfit !== null) return Promise.resolve(unfit);
     return new Promise((resolve) => {
       if (this.#loans.push({ use, resolve }) > 1) return;
       queueMicrotask(() => {
@@ -151,6 +158,15 @@ async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[
   } catch {
     return (await calls[0]) ?? { problem: 'no authority can be reached' };
   }
+}
+
+/**
+ * Why an authority would refuse a use; `null` if it would not for its size. INVARIANT: no such use is sent, since its whole request would be
+ * refused, with the uses of other agents.
+ */
+function beyondBounds(use: UseMessage): StoreFailure | null {
+  const field = refusedField('Use', use);
+  return field === null ? null : storeFailure('refused', `no authority takes the use: ${field}`);
 }
 
 const messageOf = ({ agent, decisionId, key, jtiDigest, spends, entry, record, ahead }: SettledUse): UseMessage => ({

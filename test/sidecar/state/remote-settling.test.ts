@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+import { expect, it } from '@jest/globals';
+import type { SettleRequest } from '../../../src/core/fleet/messages.ts';
+import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
+import type { SettledUse } from '../../../src/core/state/settling.ts';
+import { AnswerTime } from '../../../src/sidecar/state/answer-time.ts';
+import { RemoteSettling } from '../../../src/sidecar/state/remote-settling.ts';
+import type { RemoteSettlingOptions } from '../../../src/sidecar/state/remote-settling.ts';
+import { SidecarFeed } from '../../../src/sidecar/state/sidecar-feed.ts';
+import { HeldTimers } from '../../core/identity/held-timers.ts';
+
+const spend = (n: number, of: Partial<LimitSpend> = {}): LimitSpend => ({
+  kind: 'limit',
+  limit: `limit-${n}`,
+  measure: 'calls',
+  who: '["spiffe://acme.test/a"]',
+  windowMs: 60_000,
+  amount: 1,
+  max: 100,
+  effect: 'deny',
+  ...of,
+});
+const useOf = (spends: SettledUse['spends'], more: Partial<SettledUse> = {}): SettledUse => ({
+  decisionId: randomUUID(),
+  key: null,
+  jtiDigest: '',
+  spends,
+  ...more,
+});
+const spends = (count: number): SettledUse['spends'] => Array.from({ length: count }, (_, n) => spend(n));
+
+/** Settles at an authority that settles, and gives back, all that it is asked. */
+function settling() {
+  const asked: string[][] = [];
+  const call = async (name: string, request: unknown) => {
+    const { uses } = request as SettleRequest;
+    asked.push([name, ...uses.map(({ decision_id }) => decision_id)]);
+    return name === 'GiveBack'
+      ? { uses: uses.map(() => ({ problem: '' })) }
+      : { settled: uses.map(() => ({ problem: '', detail: '', card: null, position: null, lent: [7] })) };
+  };
+  // Only this method is called.
+  const links = (() => [{ call }]) as unknown as RemoteSettlingOptions['links'];
+  const remote = new RemoteSettling({
+    instance: 'instance-1',
+    feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
+    links,
+    after: new HeldTimers().after,
+    answerTime: new AnswerTime(1_000, () => 0),
+    onSettled: () => undefined,
+  });
+  return { remote, asked };
+}
+
+it.each<[string, SettledUse]>([
+  ['with more spends than a message has', useOf(spends(65))],
+  ['with a counter of too long a name', useOf([spend(1, { who: 'x'.repeat(4_097) })])],
+  ['with a number that is not exact', useOf([spend(1, { amount: 2 ** 53 })])],
+  ['that wants more than can be counted', useOf([spend(1)], { ahead: [2 ** 60] })],
+])('refuses a use %s alone, and settles the other uses of its turn', async (_what, unfit) => {
+  const { remote, asked } = settling();
+  const [most, loan] = [useOf(spends(64)), useOf([spend(1, { amount: 0 })], { ahead: [7] })];
+  const settled = await Promise.all([most, unfit, loan].map((use) => remote.settle(use)));
+  expect(settled).toMatchObject([null, { code: 'refused' }, { lent: [7] }]);
+  const given = await Promise.all([unfit, most].map(({ ahead: _ahead, ...use }) => remote.giveBack(use)));
+  const isOfLoan = unfit.ahead !== undefined;
+  expect(given).toMatchObject([isOfLoan ? true : { code: 'refused' }, true]);
+  expect(asked).toEqual([
+    ['Settle', most.decisionId],
+    ['Settle', loan.decisionId],
+    ['GiveBack', ...(isOfLoan ? [unfit.decisionId] : []), most.decisionId],
+  ]);
+});
