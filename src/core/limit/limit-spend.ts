@@ -19,6 +19,8 @@ export interface LimitSpend {
   /** With `distinct`: the SHA-256 of the value, base64url. */
   readonly value?: string;
   readonly effect: LimitEffect;
+  /** Whether no share of it may be held, although this use only denies: for other uses the limit suspends or stops. In this process alone. */
+  readonly isUnshared?: true;
 }
 
 /** A counter in one window. Instants are in milliseconds since the Unix epoch. */

@@ -63,6 +63,7 @@ function spendsOfReading(
       who: whoOf(limit.per, { agent, user, server }),
       windowMs: limit.windowMs,
       effect: isObserved ? ('deny' as const) : limit.effect,
+      ...(isObserved && limit.effect !== 'deny' ? { isUnshared: true as const } : {}),
     };
     for (const measure of limit.measures) {
       if (measure.of === 'tasks' || measure.of === 'openTasks') continue;

@@ -13,7 +13,7 @@ export type ShareClocks = Pick<Clocks, 'wallMs' | 'floorMs'>;
  */
 export const isLendable = (spend: Spend): boolean =>
   spend.kind === 'limit'
-    ? spend.effect === 'deny' && ['calls', 'amount', 'decimal'].includes(spend.measure)
+    ? spend.effect === 'deny' && spend.isUnshared !== true && ['calls', 'amount', 'decimal'].includes(spend.measure)
     : spend.kind !== 'single-use';
 
 /** How much a spend takes from its counter. */

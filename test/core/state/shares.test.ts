@@ -302,6 +302,7 @@ describe('Shares', () => {
 
     it.each<[string, Partial<LimitSpend>]>([
       ['that suspends at its maximum', { effect: 'suspend' }],
+      ['that suspends others at its maximum, and is only observed here', { isUnshared: true }],
       ['of different values', { measure: 'distinct', value: 'x'.repeat(43) }],
     ])('are not held %s', async (_what, more) => {
       const { clock, process, close } = opened();

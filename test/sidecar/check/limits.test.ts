@@ -10,6 +10,8 @@ import { LedgerWriter } from '../../../src/core/ledger/writer.ts';
 import type { ObserveEntry } from '../../../src/core/policy/enforcement.ts';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
 import { Fault } from '../../../src/core/runtime/collections/map-isolated.ts';
+import type { SettledUse } from '../../../src/core/state/settling.ts';
+import { isLendable } from '../../../src/core/state/share-counter.ts';
 import { Reports } from '../../../src/core/state/reports.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import type { EndedSpan, SpanAttributeValue } from '../../../src/core/telemetry/spans/ended-span.ts';
@@ -178,6 +180,16 @@ function attributesOf(span: EndedSpan): Readonly<Record<string, SpanAttributeVal
   return attributes;
 }
 
+const watched: ObserveEntry = {
+  id: 'watched',
+  agents: [agent],
+  servers: ['payments'],
+  untilMs: nowMs + 1_000_000,
+  owner: 'us',
+  because: 'CHG-1',
+  place: { file: 'enforcement.yaml', line: 2, column: 5 },
+};
+
 describe('limits over all tasks, at a check', () => {
   it('count every credential of a caller, over all its tasks', async () => {
     const services = servicesWith();
@@ -224,6 +236,28 @@ describe('limits over all tasks, at a check', () => {
     ]);
   });
 
+  it.each(['deny', 'suspend', 'stop'] as const)(
+    'are lent of an observed call only if they deny: %s',
+    async (effect) => {
+      const limits = policies.limits.map((limit) => ({ ...limit, effect }));
+      const observed = { ...policies, limits, observed: [watched] };
+      const settled: SettledUse[] = [];
+      const { settling } = directAuthority(store);
+      const services = servicesWith({
+        policies: () => observed,
+        settling: {
+          settle: (use) => {
+            settled.push(use);
+            return settling.settle(use);
+          },
+          giveBack: (use) => settling.giveBack(use),
+        },
+      });
+      await answersTo(services, [callOf(1)]);
+      expect(settled.flatMap(({ spends }) => spends.map(isLendable))).toEqual([effect === 'deny']);
+    },
+  );
+
   it('sum amounts of one currency, and let no other pass by', async () => {
     const services = servicesWith();
     expect(words(await answersTo(services, [pay(1, 60), pay(2, 41), pay(null, 40)]))).toEqual([
@@ -252,17 +286,8 @@ describe('limits over all tasks, at a check', () => {
   });
 
   it('are counted while a call is observed, which passes, and suspends and stops nothing', async () => {
-    const entry: ObserveEntry = {
-      id: 'watched',
-      agents: [agent],
-      servers: ['payments'],
-      untilMs: nowMs + 1_000_000,
-      owner: 'us',
-      because: 'CHG-1',
-      place: { file: 'enforcement.yaml', line: 2, column: 5 },
-    };
     const stopping = policies.limits.map((limit) => ({ ...limit, effect: 'stop' as const }));
-    const observed = { ...policies, limits: stopping, observed: [entry] };
+    const observed = { ...policies, limits: stopping, observed: [watched] };
     const services = servicesWith({ policies: () => observed });
     const answers = await answersTo(services, [callOf(1), callOf(1), callOf(1), callOf(1)]);
     expect(words(answers)).toEqual(['allow', 'allow', 'allow', 'allow']);
