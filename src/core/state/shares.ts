@@ -60,7 +60,8 @@ export class Shares implements Settling {
   /** By task, counter and limit, least recently used first, to about four seconds. */
   readonly #counters = new Map<string, Counter>();
   #due = new Set<Counter>();
-  #isClosed = false;
+  /** Until all shares are given back; `null` until `close`. */
+  #closing: Promise<void> | null = null;
   /** Raised once all shares are forgotten. */
   #life = 0;
   #cancelSweep: () => void;
@@ -73,7 +74,7 @@ export class Shares implements Settling {
 
   settleNow(use: SettledUse): UnsentUse | null {
     const { decisionId, key, jtiDigest, spends } = use;
-    if (this.#isClosed || spends.length === 0 || !spends.every(isLendable)) return null;
+    if (this.#closing !== null || spends.length === 0 || !spends.every(isLendable)) return null;
     const nowMs = this.#options.ports.monotonicMs();
     const taken: { readonly amount: number; readonly counter: Counter }[] = [];
     const clocks = this.#options.clocks();
@@ -110,7 +111,7 @@ export class Shares implements Settling {
     if (use.sharesOf === undefined) return this.#settling.giveBack(use);
     // It stays spent: what was lent was given back by its id, or the state no longer knows of it.
     const { life, untilMs } = use.sharesOf;
-    if (this.#isClosed || life !== this.#life) return false;
+    if (this.#closing !== null || life !== this.#life) return false;
     const clocks = this.#options.clocks();
     for (const spend of use.spends) {
       // Nothing goes into a later window of a limit.
@@ -126,14 +127,12 @@ export class Shares implements Settling {
     this.#counters.clear();
   }
 
-  /** Gives all shares back, and lends no more. Waits a moment for it. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  /** Gives all shares back, and lends no more. Waits a moment for it, however often it is called. */
+  close(): Promise<void> {
+    this.#closing ??= this.#returned([...this.#counters.values()]);
     this.#cancelSweep();
-    const all = [...this.#counters.values()];
     this.#counters.clear();
-    await this.#returned(all);
+    return this.#closing;
   }
 
   /** `null` if the clocks do not agree on the window of a limit. */
@@ -188,14 +187,14 @@ export class Shares implements Settling {
     const atMs = monotonicMs();
     const wanted = share.wanted(atMs);
     const clocks = clocksNow();
-    if (wanted === 0 || this.#isClosed || shareName(key, spend, clocks) !== name) return;
+    if (wanted === 0 || this.#closing !== null || shareName(key, spend, clocks) !== name) return;
     share.isAsked = true;
     // INVARIANT: its time is in the window in which the loan is spent, since a state lends none of another window.
     const id = uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
     const loan = { decisionId: id, key, jtiDigest, spends: [spend], ahead: [wanted] };
     let settled = await this.#settling.settle(loan);
     for (const pauseMs of PAUSES_MS) {
-      if (!isStoreFailure(settled) || this.#isClosed) break;
+      if (!isStoreFailure(settled) || this.#closing !== null) break;
       await this.#pause(pauseMs);
       settled = await this.#settling.settle(loan);
     }

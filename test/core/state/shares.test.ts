@@ -262,6 +262,26 @@ describe('Shares', () => {
     close();
   });
 
+  it('waits at each call of `close` until everything is given back', async () => {
+    const clock = new Clock();
+    const waiting: (() => void)[] = [];
+    const lending: Settling = {
+      settle: async ({ ahead }) => (ahead === undefined ? null : { lent: ahead }),
+      giveBack: () => new Promise((resolve) => void waiting.push(() => resolve(true))),
+    };
+    const ports = { monotonicMs: () => clock.nowMs, randomBytes };
+    const shares = new Shares(lending, { ports, clocks: () => clock.read(), after: clock.after });
+    await madeOften(shares, clock, { times: 20, use: () => useOf(calls(1_000)) });
+    const closed: string[] = [];
+    const first = shares.close().then(() => closed.push('first'));
+    const second = shares.close().then(() => closed.push('second'));
+    await settled();
+    expect([waiting.length > 0, closed]).toEqual([true, []]);
+    for (const give of waiting) give();
+    await Promise.all([first, second]);
+    expect(closed).toEqual(['first', 'second']);
+  });
+
   describe('of a limit over all tasks', () => {
     it('are spent without a task, up to the maximum of each window, and from no share of the window before', async () => {
       const { clock, process, close } = opened();
