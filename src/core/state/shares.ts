@@ -42,6 +42,8 @@ interface Counter {
   jtiDigest: string;
   /** A spend of nothing on it. */
   readonly spend: Spend;
+  /** The end of its window; `Infinity` of a budget. */
+  readonly endsMs: number;
   readonly share: Share;
   /** Until the loan that is asked for has come. */
   borrowing: Promise<void> | null;
@@ -151,7 +153,8 @@ export class Shares implements Settling {
       void this.#returned([oldest[1]]);
     }
     const ownKey = key && { issuer: key.issuer, id: key.id };
-    const counter = { name, key: ownKey, jtiDigest, spend: ofNothing(spend), share: new Share(), borrowing: null };
+    const ofCounter = { name, key: ownKey, spend: ofNothing(spend), endsMs: shareEndOf([spend], clocks) };
+    const counter = { ...ofCounter, jtiDigest, share: new Share(), borrowing: null };
     this.#counters.set(name, counter);
     return counter;
   }
@@ -221,8 +224,12 @@ export class Shares implements Settling {
 
   /** Gives back what is left of shares. Waits until it is, but not long. */
   async #returned(counters: readonly Counter[]): Promise<void> {
-    const nowMs = this.#options.ports.monotonicMs();
-    const back = counters.flatMap(({ key, jtiDigest, spend, share }) =>
+    const { clocks, ports } = this.#options;
+    const nowMs = ports.monotonicMs();
+    const { wallMs, floorMs } = clocks();
+    // A state takes nothing back for a window that is over.
+    const running = counters.filter(({ endsMs }) => Math.min(wallMs, floorMs) < endsMs);
+    const back = running.flatMap(({ key, jtiDigest, spend, share }) =>
       share.returned(nowMs).map(({ loan, left }) =>
         this.#settling.giveBack({
           decisionId: loan.id,

@@ -307,6 +307,32 @@ describe('Shares', () => {
       close();
     });
 
+    it('are given back while their window runs, and not once it is over', async () => {
+      const { clock, settling, close } = opened();
+      const given: string[] = [];
+      const noting: Settling = {
+        settle: (use) => settling.settle(use),
+        giveBack: (use) => {
+          given.push(use.decisionId);
+          return settling.giveBack(use);
+        },
+      };
+      const ports = { monotonicMs: () => clock.nowMs, randomBytes };
+      const shares = new Shares(noting, { ports, clocks: () => clock.read(), after: clock.after });
+      const use = () => limited(limit(500));
+      await clock.pass(1_000);
+      await madeOften(shares, clock, { times: 60, use });
+      await clock.pass(13_000);
+      expect(given.length).toBeGreaterThan(0);
+      given.length = 0;
+      await clock.pass(60_000 - (clock.nowMs % 60_000) - 2_000);
+      await madeOften(shares, clock, { times: 60, use });
+      await clock.pass(13_000);
+      await shares.close();
+      expect(given).toEqual([]);
+      close();
+    });
+
     it('are taken together with the budgets of a task, or not at all', async () => {
       const { clock, process, spent, close } = opened();
       const shares = process();
