@@ -20,6 +20,15 @@ export const isLendable = (spend: Spend): boolean =>
 export const takenFromShare = (spend: Spend): number => (spend.kind === 'limit' ? spend.amount : chargedBy(spend));
 
 /**
+ * How much of a use is counted towards the share that is asked for: at most an eighth of the maximum, which is the most that a loan can be.
+ * A use is counted before it is settled: one that is refused for its amount must not ask for all that is left.
+ */
+export function countedOf(spend: Spend): number {
+  const most = spend.kind === 'limit' ? spend.max : 'limit' in spend ? spend.limit : 1;
+  return Math.min(takenFromShare(spend), Math.floor(most / 8));
+}
+
+/**
  * The counter of a spend. INVARIANT: with the limit by which it was lent, since a token may have a smaller one than another token of its task, and
  * with the window of a limit over all tasks, in which both clocks are; `null` if they are not in one.
  */

@@ -67,7 +67,9 @@ export class Share {
   wanted(nowMs: number): number {
     if (this.isAsked || nowMs < this.#pausedUntilMs) return 0;
     if (Math.max(this.#used.uses, this.#usedBefore.uses) < FREQUENT) return 0;
-    const target = Math.min(this.#most, Math.max(this.#used.amount, this.#usedBefore.amount));
+    // More could not be asked for exactly.
+    const most = Math.min(this.#most, Number.MAX_SAFE_INTEGER);
+    const target = Math.min(most, Math.max(this.#used.amount, this.#usedBefore.amount));
     return this.#left * 2 > target ? 0 : target - this.#left;
   }
 

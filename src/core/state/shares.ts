@@ -2,7 +2,7 @@ import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import { Share } from './share.ts';
-import { isLendable, ofNothing, shareEndOf, shareName, takenFromShare } from './share-counter.ts';
+import { countedOf, isLendable, ofNothing, shareEndOf, shareName, takenFromShare } from './share-counter.ts';
 import type { ShareClocks } from './share-counter.ts';
 import type { SettledUse, Settlement, Settling } from './settling.ts';
 import type { Spend } from './spend.ts';
@@ -78,14 +78,14 @@ export class Shares implements Settling {
     const { decisionId, key, jtiDigest, spends } = use;
     if (this.#closing !== null || spends.length === 0 || !spends.every(isLendable)) return null;
     const nowMs = this.#options.ports.monotonicMs();
-    const taken: { readonly amount: number; readonly counter: Counter }[] = [];
+    const taken: { readonly amount: number; readonly counted: number; readonly counter: Counter }[] = [];
     const clocks = this.#options.clocks();
     for (const spend of spends) {
       const counter = this.#counter(use, spend, clocks);
       if (counter === null) return null;
-      taken.push({ amount: takenFromShare(spend), counter });
+      taken.push({ amount: takenFromShare(spend), counted: countedOf(spend), counter });
     }
-    for (const { amount, counter } of taken) this.#used(counter, amount, nowMs);
+    for (const { counted, counter } of taken) this.#used(counter, counted, nowMs);
     // A use may take twice from one counter.
     const isCovered =
       taken.every(({ amount, counter }) => counter.share.left >= amount) &&

@@ -22,6 +22,13 @@ afterAll(remove);
 const calls = (limit: number, count = 1): Spend => ({ kind: 'calls', limit, count });
 const euros = (amount: number): Spend => ({ kind: 'decimal', name: 'eur', amount, limit: 1_000_000 });
 
+const dearest = (of: number): Spend => ({
+  kind: 'amount',
+  name: 'eur',
+  amount: Number.MAX_SAFE_INTEGER,
+  limit: of,
+});
+
 /** A clock that stands still until time is let pass, with timers that go by it. */
 class Clock {
   nowMs = 1_000;
@@ -262,6 +269,28 @@ describe('Shares', () => {
     close();
   });
 
+  it('asks for no more than can be counted, however large the amounts are that are refused', async () => {
+    const clock = new Clock();
+    const wanted: number[] = [];
+    const refusing: Settling = {
+      settle: async ({ ahead }) => {
+        if (ahead === undefined) return { problem: 'exhausted', budget: null };
+        wanted.push(...ahead);
+        return { lent: [0] };
+      },
+      giveBack: async () => true,
+    };
+    const ports = { monotonicMs: () => clock.nowMs, randomBytes };
+    const shares = new Shares(refusing, { ports, clocks: () => clock.read(), after: clock.after });
+    for (const most of [8_000, Number.MAX_SAFE_INTEGER])
+      await madeOften(shares, clock, { times: 20, use: () => useOf(dearest(most)) });
+    expect(wanted.every((amount) => Number.isSafeInteger(amount))).toBe(true);
+    // Four uses, each counted as an eighth of what it is taken from.
+    expect(wanted[0]).toBe(4_000);
+    expect(wanted.length).toBe(2);
+    await shares.close();
+  });
+
   it('waits at each call of `close` until everything is given back', async () => {
     const clock = new Clock();
     const waiting: (() => void)[] = [];
@@ -319,14 +348,13 @@ describe('Shares', () => {
       };
       const ports = { monotonicMs: () => clock.nowMs, randomBytes };
       const shares = new Shares(noting, { ports, clocks: () => clock.read(), after: clock.after });
-      const use = () => limited(limit(500));
       await clock.pass(1_000);
-      await madeOften(shares, clock, { times: 60, use });
+      await madeOften(shares, clock, { times: 60, use: () => limited(limit(500)) });
       await clock.pass(13_000);
       expect(given.length).toBeGreaterThan(0);
       given.length = 0;
       await clock.pass(60_000 - (clock.nowMs % 60_000) - 2_000);
-      await madeOften(shares, clock, { times: 60, use });
+      await madeOften(shares, clock, { times: 60, use: () => limited(limit(500)) });
       await clock.pass(13_000);
       await shares.close();
       expect(given).toEqual([]);
