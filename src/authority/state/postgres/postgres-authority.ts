@@ -194,15 +194,17 @@ async function settle(lane: WriteLane, use: SettledUse, given: SettledUse['spend
   });
   const settled = await lane.run({ needs, write: (rows) => settleUse(rows, decisionId, use, { acts: false }) });
   if (!isOverLimit(settled)) return settled;
-  const effect = limitSpendsOf(spends).find(({ limit }) => limit === settled.over.limit)?.effect ?? 'deny';
-  if (effect === 'deny') return settled;
-  // Decided again, with what is suspended or stopped in the same transaction: most uses need none of those rows.
+  const limits = limitSpendsOf(spends);
+  if ((limits.find(({ limit }) => limit === settled.over.limit)?.effect ?? 'deny') === 'deny') return settled;
+  // Decided again, with what is suspended or stopped in the same transaction: most uses need none of those rows. Another limit may refuse then.
+  const stops = limits.filter(({ effect }) => effect === 'stop').map(({ limit }) => nameOfPut(stopIdOf(limit, use)));
+  const suspended = key !== null && limits.some(({ effect }) => effect === 'suspend') ? ofFamily(key) : {};
   return lane.run({
     needs: (nowMs) => {
-      const needed = needs(nowMs);
-      return effect === 'stop'
-        ? { ...needed, orders: true, decisions: [decisionId, nameOfPut(stopIdOf(settled.over.limit, use))] }
-        : { ...needed, ...(key === null ? {} : ofFamily(key)) };
+      const needed = { ...needs(nowMs), ...suspended };
+      return stops.length === 0
+        ? needed
+        : { ...needed, orders: true, decisions: [...(needed.decisions ?? []), ...stops] };
     },
     write: (rows) => settleUse(rows, decisionId, use),
   });

@@ -5,6 +5,7 @@ import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts'
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState, PostgresStateOptions } from '../../../../src/authority/state/postgres/postgres-state.ts';
+import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import type { TaskSpend } from '../../../../src/core/state/spend.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { allowedUse, endRecord } from '../../../builders/ledger-record.ts';
@@ -20,6 +21,18 @@ const { folder, remove } = scratch();
 const key = { issuer, id: taskNumber(1).id };
 const calls = (limit: number): readonly TaskSpend[] => [{ kind: 'calls', limit }];
 const use = (decisionId: string, limit = 1_000) => ({ decisionId, key, jtiDigest: 'digest-1', spends: calls(limit) });
+
+/** A call of a limit of one call a minute. */
+const limitCall = (limit: string, then: LimitSpend['effect']): LimitSpend => ({
+  kind: 'limit',
+  limit,
+  measure: 'calls',
+  who: '[]',
+  windowMs: 60_000,
+  amount: 1,
+  max: 1,
+  effect: then,
+});
 
 const defaults = {
   durability: 'single',
@@ -107,6 +120,36 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     expect(new Set(await Promise.all(both))).toEqual(new Set(['history-changed', null]));
     await Promise.all([state.close(), other.close()]);
   });
+
+  it.each(['suspend', 'stop'] as const)(
+    'does what a limit says that refuses a use after another limit has room again: %s',
+    async (effect) => {
+      const { state } = await opened();
+      const { authority, settling } = state;
+      expect(await authority.insertTask(taskNumber(2, { parentId: key.id }), tokenNumber(2), [])).toBeNull();
+      const one = limitCall('one', effect === 'stop' ? 'suspend' : 'stop');
+      const other = limitCall('other', effect);
+      const { agent } = taskNumber(1);
+      const limited = (decisionId: string, ...spends: readonly LimitSpend[]) => ({ ...use(decisionId), agent, spends });
+      expect(await settling.settle(limited('d-1', one))).toBeNull();
+      expect(await settling.settle(limited('d-2', other))).toBeNull();
+      // There is a stop already, which is found.
+      for (const id of effect === 'stop' ? ['d-0'] : [])
+        expect(await settling.settle(limited(id, other))).toMatchObject({ problem: 'limit' });
+      // In one transaction: refused by the first limit, which then gets back what it gave. So the second refuses.
+      const [settled, isGiven] = await Promise.all([
+        settling.settle(limited('d-3', one, other)),
+        settling.giveBack(limited('d-1', one)),
+      ]);
+      expect([settled, isGiven]).toMatchObject([{ problem: 'limit', over: { limit: 'other' } }, true]);
+      const states = await Promise.all([1, 2].map((n) => authority.taskOf(issuer, taskNumber(n).id)));
+      const stateOfAll = effect === 'suspend' ? 'suspended' : 'active';
+      expect(states).toMatchObject([{ state: stateOfAll }, { state: stateOfAll }]);
+      const stops = must(await authority.ordersInForce()).list;
+      expect(stops.map(({ id }) => id)).toHaveLength(effect === 'stop' ? 1 : 0);
+      await state.close();
+    },
+  );
 
   it('settles a decision once that two replicas get at the same time', async () => {
     const { state, url } = await opened();
