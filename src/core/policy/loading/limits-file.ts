@@ -4,6 +4,8 @@ import type { SourceFinding } from '../../action/catalog/finding.ts';
 import { nearestId } from '../../action/catalog/nearest.ts';
 import { itemsOf, openYaml, placedOf, valueOf, yamlFields } from '../../action/catalog/yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from '../../action/catalog/yaml-file.ts';
+import { coversSpiffeId } from '../../identity/spiffe-id-pattern.ts';
+import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { MAX_LIMITS } from '../../limit/limit.ts';
 import type { Limit, LimitEffect, LimitKey } from '../../limit/limit.ts';
 import { oneOf, textOf } from '../../runtime/fields.ts';
@@ -60,7 +62,7 @@ export function limitsFrom(
   return {
     limits: entries.map(({ limit }) => limit),
     findings: yaml.findings,
-    warnings: entries.flatMap(({ warnings }) => warnings),
+    warnings: [...entries.flatMap(({ warnings }) => warnings), ...crowdOf(yaml, entries)],
   };
 }
 
@@ -181,6 +183,36 @@ function reportUnread(yaml: YamlFile, fields: Fields): void {
   const actions = fields.get('actions');
   if (actions !== undefined && hasAny(fields, OF_TASKS) && !hasAny(fields, OF_CALLS))
     yaml.report(actions.offset, 'tasks are counted whatever their actions', 'leave `actions` out');
+}
+
+/** Most counters of limits that a call can take from: a use has at most 64 spends, with the budgets of its task. */
+const MAX_COUNTERS = 60;
+/** Most patterns of agents whose calls are looked at. */
+const MAX_JUDGED = 64;
+
+/** The first limit that is one too many for a call: at a sidecar, such a call is refused. */
+function crowdOf(yaml: YamlFile, entries: readonly PlacedLimit[]): readonly SourceFinding[] {
+  const agents = [...new Set(entries.flatMap(({ limit }) => limit.agents))].slice(0, MAX_JUDGED);
+  for (const agent of agents) {
+    let [ofEveryAction, most] = [0, 0];
+    const ofActions = new Map<string, number>();
+    for (const { id, limit } of entries) {
+      // The text of a pattern matches each wider pattern.
+      const isOfAgent = limit.agents.some((one) => one === '*' || coversSpiffeId(one, agent as SpiffeId));
+      if (!isOfAgent) continue;
+      const counters = OF_CALLS.filter((key) => limit.measures.some(({ of }) => of === key)).length;
+      if (limit.actions === null) ofEveryAction += counters;
+      for (const action of limit.actions ?? []) {
+        const ofAction = (ofActions.get(action) ?? 0) + counters;
+        ofActions.set(action, ofAction);
+        most = Math.max(most, ofAction);
+      }
+      if (ofEveryAction + most <= MAX_COUNTERS) continue;
+      const message = `with the limit \`${id.value}\` a call of \`${agent}\` takes from more than ${MAX_COUNTERS} counters`;
+      return [yaml.findingAt(id.offset, message, 'at a sidecar such calls are refused: join limits')];
+    }
+  }
+  return [];
 }
 
 /** Who is stopped by a limit that many share did not use it up alone. */

@@ -58,6 +58,14 @@ const many = (count: number, of: (n: number) => string): string =>
 const onlyTasks: Written = { actions: '', calls: '', tasks: '5' };
 const onlyOpen: Written = { actions: '', calls: '', window: '', openTasks: '50' };
 
+const warned = (count: number, of: (n: number) => Written): readonly (string | null)[] =>
+  read(`limits:\n${Array.from({ length: count }, (_, n) => entry({ id: `e${n}`, ...of(n) })).join('')}`).warnings.map(
+    ({ message }) => message,
+  );
+const crowded = (n: number, agent = 'spiffe://acme.test/*') => [
+  `with the limit \`e${n}\` a call of \`${agent}\` takes from more than 60 counters`,
+];
+
 describe('limitsFrom', () => {
   it('reads limits in the order of the file', () => {
     const text = `limits:
@@ -347,6 +355,21 @@ describe('limitsFrom', () => {
       },
     ]);
     expect(read(`limits:\n${entry({ per: '[user, agent]', effect: 'stop' })}`).warnings).toEqual([]);
+  });
+
+  it('warns of the first limit by which a call takes from more than 60 counters', () => {
+    expect(warned(60, () => ({}))).toEqual([]);
+    expect(warned(61, () => ({}))).toEqual(crowded(60));
+    expect(warned(100, () => ({ distinct: '{ argument: account, limit: 5 }' }))).toEqual(crowded(30));
+    // Those of other actions and agents, and of tasks, count for no call of these.
+    expect(warned(120, (n) => ({ actions: n % 2 === 0 ? '[payments.list]' : '[payments.create]' }))).toEqual([]);
+    expect(warned(120, (n) => ({ agents: `['spiffe://acme.test/${n % 2}/*']` }))).toEqual([]);
+    expect(warned(120, () => onlyTasks)).toEqual([]);
+    expect(warned(61, (n) => (n === 60 ? { actions: '', agents: "['*']" } : {}))).toEqual(crowded(60));
+    const one = 'spiffe://acme.test/one';
+    expect(warned(61, (n) => ({ agents: n === 60 ? `['${one}']` : "['spiffe://acme.test/*']" }))).toEqual(
+      crowded(60, one),
+    );
   });
 });
 
