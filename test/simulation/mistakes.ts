@@ -45,6 +45,8 @@ export const MISTAKES = {
   'share-over-lease': 'a use is allowed from a share although the lease is over',
   'share-refilled': 'a sidecar that starts again has the shares that its earlier life was lent',
   'share-of-other-window': 'what was lent of a limit in one window is spent in a later one',
+  'share-of-window-before':
+    'a sidecar whose clock is ahead spends in the next window of a limit what was lent of the one before',
   'history-unchecked': 'a use is settled although the history has changed since its decision',
 } as const;
 
@@ -76,13 +78,17 @@ const WITH_SHARES: ReadonlySet<Mistake> = new Set([
   'share-over-lease',
   'share-refilled',
   'share-of-other-window',
+  'share-of-window-before',
 ]);
+
+/** Mistakes that show if a limit over all tasks has windows. */
+const WITH_WINDOWS: ReadonlySet<Mistake> = new Set(['share-of-other-window', 'share-of-window-before']);
 
 /** Whether a mistake shows there alone. */
 export const isWithShares = (mistake: Mistake | null): boolean => mistake !== null && WITH_SHARES.has(mistake);
 
 /** Whether a mistake shows if a limit over all tasks has windows. */
-export const isWithWindows = (mistake: Mistake | null): boolean => mistake === 'share-of-other-window';
+export const isWithWindows = (mistake: Mistake | null): boolean => mistake !== null && WITH_WINDOWS.has(mistake);
 
 /** Whether a mistake shows there alone. */
 export const isWithOrders = (mistake: Mistake | null): boolean => mistake !== null && WITH_ORDERS.has(mistake);

@@ -20,6 +20,8 @@ export class Party {
   #isEnded = false;
   /** How far its wall clock is off. */
   wallOffsetMs = 0;
+  /** How far its wall clock is always ahead. */
+  leadMs = 0;
 
   constructor(place: string, { schedule, random }: { readonly schedule: Schedule; readonly random: Random }) {
     this.place = place;
@@ -42,7 +44,7 @@ export class Party {
   }
 
   wallMs(): number {
-    return Math.floor(EPOCH_MS + this.#schedule.nowMs + this.wallOffsetMs);
+    return Math.floor(EPOCH_MS + this.#schedule.nowMs + this.wallOffsetMs + this.leadMs);
   }
 
   /** Runs work in this process: later if it is stopped, never if it has ended. */

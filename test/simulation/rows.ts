@@ -239,11 +239,17 @@ export type TaskUse = SettledUse & {
   readonly spends: readonly TaskSpend[];
   /** Whether its calls are those of the limit over all tasks, in the window of the transaction. */
   readonly isOfLimit?: boolean;
+  /** Of a loan: the wall clock of the sidecar, which the id of a loan says. */
+  readonly askedMs?: number;
 };
 
 /** Whose counters a use takes from. */
 const countersOf = ({ key, isOfLimit = false }: TaskUse, nowMs: number): string =>
   isOfLimit ? `limit-${windowAt(EPOCH_MS + nowMs)}` : key.id;
+
+/** Whether a loan may be lent: of a limit only if the sidecar is in the window of the transaction. */
+const isLent = ({ askedMs, isOfLimit = false }: TaskUse, nowMs: number): boolean =>
+  !isOfLimit || askedMs === undefined || windowAt(askedMs) === windowAt(EPOCH_MS + nowMs);
 
 /** A limit over all tasks has a lock of its own. */
 const lockedBy = ({ key, isOfLimit = false }: TaskUse): readonly string[] =>
@@ -266,6 +272,7 @@ export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<Set
     if (rows.has(`settled:${use.decisionId}`)) return nothing({ lent: lentIn(rows, use.decisionId) });
     const root = rootOf(id);
     const counters = countersOf(use, nowMs);
+    const isAlwaysLent = mistake === 'share-of-window-before';
     const held = heldTask(rows, id, [use.jtiDigest]);
     const issued = held?.tokens.get(use.jtiDigest);
     const state: UseState | undefined = held === null ? undefined : { task: held.task, issued, history: held.history };
@@ -275,7 +282,7 @@ export const settling = (use: TaskUse, mistake: Mistake | null): Transaction<Set
         : use.entry;
     const after = taken(
       { use: state, spent: (counter) => spentOf(rows, `${counters}:${counter}`) },
-      { spends: use.spends, entry, ahead: use.ahead },
+      { spends: use.spends, entry, ahead: isAlwaysLent || isLent(use, nowMs) ? use.ahead : undefined },
       nowMs,
     );
     if (typeof after === 'string') return nothing<SettledRows>(after);

@@ -118,17 +118,18 @@ export class SidecarShares {
   #borrow(held: Held): void {
     held.share.isAsked = false;
     const wanted = held.share.wanted(this.#party.monotonicMs());
-    if (wanted === 0) return;
+    if (wanted === 0 || this.#nameOf(held.taskId) !== held.name) return;
     held.share.isAsked = true;
     this.#loans += 1;
     const id = `${this.#name}/loan-${this.#loans}`;
-    const use = this.#loan(held, id, wanted);
+    const use = { ...this.#loan(held, id, wanted), askedMs: this.#clock.read().wallMs };
     const atMs = this.#party.monotonicMs();
     const ask = (tries: number): void =>
       this.#lender.settle(use, ({ problem, lent = 0 }) => {
         if (problem === 'unavailable' && tries > 1) return ask(tries - 1);
         if (problem !== null) return held.share.refused(this.#party.monotonicMs());
-        held.share.lent({ id, amount: lent, atMs }, wanted);
+        if (lent === 0 && this.#world.hasWindows) held.share.refused(this.#party.monotonicMs());
+        else held.share.lent({ id, amount: lent, atMs }, wanted);
         if (lent > 0) this.#world.lentLast.set(`${this.#party.place} ${held.name}`, lent);
         // It was given back, or forgotten, meanwhile.
         if (this.#held.get(held.name) !== held) this.#return(held);

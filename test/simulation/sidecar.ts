@@ -14,7 +14,7 @@ import { Party } from './party.ts';
 import { callOf, SidecarShares } from './sidecar-shares.ts';
 import type { UseKind } from './promise.ts';
 import { ISSUER, rootOf } from './rows.ts';
-import { LEASE_MS, PING_MS } from './terms.ts';
+import { LEASE_MS, MOST_LEAD_MS, PING_MS } from './terms.ts';
 import type { World } from './world.ts';
 
 /** A token as an agent has it. */
@@ -61,6 +61,7 @@ export class Sidecar {
     this.#world = world;
     this.#name = `${place}#${life}`;
     this.party = new Party(place, world);
+    if (world.hasWindows && world.random.chance(0.5)) this.party.leadMs = world.random.between(0, MOST_LEAD_MS);
     this.#feed = new SidecarFeed({ instance: this.#name, maxCards: world.maxCards });
     this.#shares = new SidecarShares(world, {
       name: this.#name,

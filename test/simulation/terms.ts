@@ -5,6 +5,8 @@ export const PING_MS = 200;
 export const POLL_MS = 25;
 /** A window of a limit over all tasks. */
 export const WINDOW_MS = 500;
+/** A wall clock may be so far ahead, always, if limits have windows. */
+export const MOST_LEAD_MS = 250;
 /** Most calls of all tasks in a window: about as many as are tried. */
 export const WINDOW_CALLS = 100;
 /** The wall clock at the start of a run, if it is right. */
