@@ -44,13 +44,13 @@ export class TaskEnds {
     const { promise, resolve } = Promise.withResolvers<EndedTask>();
     const ended = { taskId: unit.id, by, state: 'ending', settled: promise };
     const ids = unit.tasks.map(({ credential }) => credential.taskId);
-    const withdrawn = unit.withdraw();
+    const asked = by === 'complete' ? 'completed' : 'cancelled';
+    const withdrawn = unit.withdraw(asked);
     const unanswered = (): void => resolve(ended);
     const settle = async (): Promise<void> => {
       const states = await Promise.all(ids.map((taskId) => this.#ended(taskId, { by, onUnanswered: unanswered })));
       await withdrawn;
       // Of several, the one that did not end as asked tells more.
-      const asked = by === 'complete' ? 'completed' : 'cancelled';
       ended.state = states.find((state) => state !== asked) ?? asked;
       resolve(ended);
     };

@@ -6,6 +6,7 @@ import { defaultUpstreamBounds, UpstreamConnections } from '../forward/upstream/
 import { TaskMark } from '../forward/task-mark.ts';
 import { RunGroup } from '../run/run-group.ts';
 import type { IssuerClient, TaskCredential } from '../task/issuer-client.ts';
+import { issuerProblem, type IssuerProblem } from '../task/issuer-problem.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import { type KeptState, TokenKeeper } from '../task/token-keeper.ts';
 import { holdsSecret, localSecret } from './local-secret.ts';
@@ -68,6 +69,8 @@ export class TaskUnit {
   readonly #group: RunGroup | null;
   readonly #stops: (() => void)[] = [];
   readonly #withdrawn: (() => void)[] = [];
+  /** What its calls are answered once it is withdrawn. */
+  #over: IssuerProblem | null = null;
   #openCalls = 0;
   #lastCallMs: number;
 
@@ -135,8 +138,13 @@ export class TaskUnit {
     this.#withdrawn.push(withdrawn);
   }
 
-  /** Ends its calls and its connections, and renews no token any more. Its tasks are not ended by that. */
-  async withdraw(): Promise<void> {
+  /**
+   * Ends its calls and its connections, and renews no token any more. Its tasks are not ended by that.
+   *
+   * @param taskState how its tasks are to end, which calls under way are told
+   */
+  async withdraw(taskState: 'completed' | 'cancelled'): Promise<void> {
+    this.#over = { ...issuerProblem('task_ended', `the task is ${taskState}`), taskState };
     for (const withdrawn of this.#withdrawn) withdrawn();
     for (const keeper of this.#keepers) keeper.close();
     for (const { forwarded } of this.ways) forwarded.connections.close();
@@ -190,12 +198,18 @@ export class TaskUnit {
       current: async () => {
         // Without a connection of the certificate before, only the new certificate can be used.
         if (!connections.holds(turn.boundTo)) turn.hasten();
-        return keeper.current();
+        return this.#unlessOver(keeper.current());
       },
-      another: (refused) => keeper.another(refused),
+      another: (refused) => this.#unlessOver(keeper.another(refused)),
       onOwnAuthorization: door.onOwnAuthorization,
     };
     return { door, secret, forwarded };
+  }
+
+  /** INVARIANT: a call that is sent again, or that waited for its token, gets none after the end, although that token may still be good. */
+  async #unlessOver(given: Promise<TaskCredential | IssuerProblem>): Promise<TaskCredential | IssuerProblem> {
+    const credential = await given;
+    return this.#over ?? credential;
   }
 }
 

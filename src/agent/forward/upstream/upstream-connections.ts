@@ -62,7 +62,10 @@ export class UpstreamConnections {
   /** The way by the sidecar of this pod; `null`: by TLS of our own. */
   readonly #route: MeshRoute | null;
   #current: CertificateConnections | null = null;
+  /** Those of earlier certificates, which serve the requests that they have. */
+  #retired: readonly CertificateConnections[] = [];
   #isRenewed = false;
+  #isClosed = false;
   #stopLooking: () => Promise<void> = () => Promise.resolve();
 
   /** @param authorities the content of the target's `ca` file; ignored for the others */
@@ -89,16 +92,13 @@ export class UpstreamConnections {
       this.#stopLooking = repeatedly(() => this.#lookAgain(route), {
         everyMs: LOOK_MS,
         after,
-        onFault: () => this.#current?.destroy(),
+        onFault: () => this.#drop(),
       });
   }
 
   /** Ends the connections to a sidecar that would no longer be opened: its configuration has changed. */
   async #lookAgain(route: MeshRoute): Promise<void> {
-    if (this.#current?.isUsed === true && (await meshProblem(route, this.#bounds)) !== null) {
-      this.#current.destroy();
-      this.#current = null;
-    }
+    if (this.#held.some(({ isUsed }) => isUsed) && (await meshProblem(route, this.#bounds)) !== null) this.#drop();
   }
 
   /** The connections of the certificate that a token is bound to. @param boundTo its thumbprint */
@@ -117,15 +117,28 @@ export class UpstreamConnections {
     return this.#current?.thumbprint === boundTo;
   }
 
-  /** Closes all connections at once. */
+  /** Closes all connections at once; none is opened any more. */
   close(): void {
+    this.#isClosed = true;
     void this.#stopLooking();
-    this.#current?.destroy();
+    this.#drop();
+  }
+
+  get #held(): readonly CertificateConnections[] {
+    return this.#current === null ? this.#retired : [...this.#retired, this.#current];
+  }
+
+  #drop(): void {
+    for (const held of this.#held) held.destroy();
+    this.#current = null;
+    this.#retired = [];
   }
 
   #replacedBy(svid: Svid, thumbprint: string): CertificateConnections {
     this.#isRenewed = false;
     this.#current?.retire();
+    // The last may be opening one for a request that it has; those before have had the time of a certificate.
+    this.#retired = this.#held.filter((held) => held === this.#current || held.isUsed);
     const secureContext = contextOf(svid, this.#authorities);
     this.#current = new CertificateConnections(thumbprint, {
       target: this.#target,
@@ -133,6 +146,8 @@ export class UpstreamConnections {
       bounds: this.#bounds,
       secureContext,
     });
+    // A request may have waited for this certificate.
+    if (this.#isClosed) this.#current.destroy();
     return this.#current;
   }
 }
@@ -176,11 +191,14 @@ export class CertificateConnections {
   /** Sessions of HTTP/2. */
   readonly sessions: UpstreamSessions;
   readonly #connecting: Connecting;
+  /** Connections outside of the pool. */
+  readonly #outside = new Set<Duplex>();
+  #isDestroyed = false;
 
   constructor(thumbprint: string, connecting: Connecting) {
     this.thumbprint = thumbprint;
     this.#connecting = connecting;
-    this.agent = new UpstreamAgent(connecting);
+    this.agent = new UpstreamAgent(connecting.bounds, (give) => this.#opened(give));
     const { bounds, route, target } = connecting;
     this.sessions = new UpstreamSessions(target.origin, () =>
       route === null ? secured(connected(connecting, 'h2')) : meshConnection(route, bounds),
@@ -190,12 +208,18 @@ export class CertificateConnections {
   /** Whether a connection is open. */
   get isUsed(): boolean {
     const { freeSockets, sockets } = this.agent;
-    return this.sessions.isUsed || [freeSockets, sockets].some((held) => Object.keys(held).length > 0);
+    const isOutside = this.#outside.size > 0;
+    return isOutside || this.sessions.isUsed || [freeSockets, sockets].some((held) => Object.keys(held).length > 0);
   }
 
   /** A new connection for HTTP/1.1 outside of the pool, given now or to `give`. */
   connect(give: Connected): Duplex | undefined {
-    return opened(this.#connecting, give);
+    const socket = this.#opened((error, later) => {
+      if (error === null) this.#keepOutside(later);
+      give(error, later);
+    });
+    if (socket !== undefined) this.#keepOutside(socket);
+    return socket;
   }
 
   retire(): void {
@@ -203,27 +227,58 @@ export class CertificateConnections {
     this.sessions.retire();
   }
 
+  /** Ends all at once; none is opened any more. */
   destroy(): void {
+    this.#isDestroyed = true;
+    for (const waiting of Object.values(this.agent.requests))
+      for (const request of waiting ?? []) request.destroy().emit('error', closed());
     this.agent.destroy();
     this.sessions.destroy();
+    for (const socket of this.#outside) socket.destroy();
+  }
+
+  #keepOutside(socket: Duplex): void {
+    this.#outside.add(socket);
+    socket.once('close', () => this.#outside.delete(socket));
+  }
+
+  /**
+   * INVARIANT: no connection after `destroy`: Node.js would open one for a request that waited in the pool, or that is sent again.
+   * INVARIANT: no caller gets a plaintext connection before its destination is verified.
+   */
+  #opened(give: Connected): Duplex | undefined {
+    const { bounds, route } = this.#connecting;
+    // With an error Node.js ignores the socket.
+    const refuse = (error: unknown): void =>
+      give(error instanceof Error ? error : new Error(String(error)), new Socket());
+    if (this.#isDestroyed) refuse(closed());
+    else if (route === null) return connected(this.#connecting, 'http/1.1');
+    else
+      meshConnection(route, bounds).then((socket) => {
+        if (!this.#isDestroyed) return give(null, socket);
+        socket.destroy();
+        return refuse(closed());
+      }, refuse);
+    return undefined;
   }
 }
 
+const closed = (): Error => new Error('its connections were closed');
+
 /** A pool of HTTP/1.1 connections. */
 class UpstreamAgent extends Agent {
-  readonly #connecting: Connecting;
+  readonly #opened: (give: Connected) => Duplex | undefined;
   #isRetired = false;
 
-  constructor(connecting: Connecting) {
-    const { maxSockets, unusedMs } = connecting.bounds;
+  constructor({ maxSockets, unusedMs }: UpstreamBounds, opened: (give: Connected) => Duplex | undefined) {
     const kept = { keepAlive: true, maxSockets, maxFreeSockets: maxSockets, scheduling: 'lifo' } as const;
     // Node.js works out a server name for each request that has none; `connected` knows it.
     super({ ...kept, timeout: unusedMs, servername: '' } as AgentOptions);
-    this.#connecting = connecting;
+    this.#opened = opened;
   }
 
   override createConnection(_options: ClientRequestArgs, give: Connected): Duplex | undefined {
-    return opened(this.#connecting, give);
+    return this.#opened(give);
   }
 
   override keepSocketAlive(socket: Duplex): boolean {
@@ -241,18 +296,6 @@ class UpstreamAgent extends Agent {
 
 /** Node.js's callback for a connection that is not open yet. */
 type Connected = (error: Error | null, socket: Duplex) => void;
-
-/** INVARIANT: no caller gets a plaintext connection before its destination is verified. */
-function opened(connecting: Connecting, give: Connected): Duplex | undefined {
-  const { bounds, route } = connecting;
-  if (route === null) return connected(connecting, 'http/1.1');
-  meshConnection(route, bounds).then(
-    (socket) => give(null, socket),
-    // With an error Node.js ignores the socket.
-    (error: unknown) => give(error instanceof Error ? error : new Error(String(error)), new Socket()),
-  );
-  return undefined;
-}
 
 function connected({ target, bounds, secureContext }: Connecting, protocol: 'h2' | 'http/1.1'): TLSSocket {
   const { hostname, port } = new URL(target.origin);

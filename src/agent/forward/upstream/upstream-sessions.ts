@@ -33,6 +33,7 @@ export class UpstreamSessions {
   readonly #held = new Set<Held>();
   #opening: Promise<Held> | null = null;
   #isRetired = false;
+  #isDestroyed = false;
 
   /** @param connected opens a connection for HTTP/2 that is ready */
   constructor(origin: string, connected: () => Promise<Duplex>) {
@@ -64,7 +65,7 @@ export class UpstreamSessions {
   }
 
   destroy(): void {
-    this.#isRetired = true;
+    this.#isDestroyed = true;
     for (const { session } of this.#held) session.destroy();
   }
 
@@ -81,6 +82,10 @@ export class UpstreamSessions {
 
   async #open(): Promise<Held> {
     const socket = await this.#connected();
+    if (this.#isDestroyed) {
+      socket.destroy();
+      throw new Error('its connections were closed');
+    }
     const session = connect(this.#origin, {
       createConnection: () => socket,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },

@@ -9,7 +9,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { forwardHttp2 } from '../../../../src/agent/forward/http2-request.ts';
 import { secured, UpstreamSessions } from '../../../../src/agent/forward/upstream/upstream-sessions.ts';
@@ -17,6 +17,7 @@ import { createAuthority } from '../../../../src/dev/authority.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 
 let server: Http2SecureServer;
+let open: () => Promise<TLSSocket>;
 let sessions: UpstreamSessions;
 beforeAll(async () => {
   const authority = await createAuthority('acme.test', systemPorts);
@@ -26,7 +27,7 @@ beforeAll(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  sessions = new UpstreamSessions('https://tools.acme.test', () =>
+  open = () =>
     secured(
       connectTls({
         host: '127.0.0.1',
@@ -35,8 +36,8 @@ beforeAll(async () => {
         servername: 'tools.acme.test',
         ALPNProtocols: ['h2'],
       }),
-    ),
-  );
+    );
+  sessions = new UpstreamSessions('https://tools.acme.test', open);
 });
 afterAll(async () => {
   sessions.destroy();
@@ -55,6 +56,17 @@ describe('the sessions to an upstream', () => {
     second.release();
     first.release();
     expect([headers[':status'], second.session === first.session]).toEqual([204, false]);
+  });
+
+  it('lease none of a connection that was under way at their end', async () => {
+    const made = Promise.withResolvers<TLSSocket>();
+    const ended = new UpstreamSessions('https://tools.acme.test', () => made.promise);
+    const lease = ended.lease();
+    ended.destroy();
+    const socket = await open();
+    made.resolve(socket);
+    await expect(lease).rejects.toThrow('its connections were closed');
+    expect(socket.destroyed).toBe(true);
   });
 
   it.each(['close', 'destroy'] as const)(
