@@ -12,6 +12,7 @@ import { TaskJournal } from './journal.ts';
 import { localSecret } from './local-secret.ts';
 import {
   earlierAddress,
+  forgetAddress,
   type PrivateFolder,
   privateFolder,
   removedFolder,
@@ -157,14 +158,18 @@ async function openApis(
   service: TaskService,
   { closers, folder, port, ports, socketPath }: Opening & { readonly socketPath: string; readonly port: number | null },
 ): Promise<{ readonly url: string } | Problem> {
-  const earlier = await earlierAddress(folder.path);
-  const secret = earlier?.secret ?? localSecret(ports);
-  const wanted = port ?? earlier?.port ?? 0;
-  const first = await TasksApi.open(service, { kind: 'tcp', port: wanted, secret });
-  // Another program may have the port of the time before.
-  const tcp =
-    isProblem(first) && port === null ? await TasksApi.open(service, { kind: 'tcp', port: 0, secret }) : first;
-  if (isProblem(tcp)) return tcp;
+  const known = await earlierAddress(folder.path);
+  const earlier = port === null || port === known?.port ? known : null;
+  let secret = earlier?.secret ?? localSecret(ports);
+  let tcp = await TasksApi.open(service, { kind: 'tcp', port: port ?? earlier?.port ?? 0, secret });
+  if (isProblem(tcp)) {
+    // INVARIANT: whoever has the port of the time before may be another user, to whom the service has sent the secret: it opens nothing any more.
+    await forgetAddress(folder.path);
+    if (port !== null) return tcp;
+    secret = localSecret(ports);
+    tcp = await TasksApi.open(service, { kind: 'tcp', port: 0, secret });
+    if (isProblem(tcp)) return tcp;
+  }
   closers.push(() => tcp.close());
   const origin = `http://127.0.0.1:${tcp.port}`;
   const socket = await TasksApi.open(service, { kind: 'socket', path: socketPath, origin });

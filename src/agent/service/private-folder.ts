@@ -52,9 +52,12 @@ export async function earlierAddress(folder: string): Promise<ApiAddress | null>
   return secret === undefined ? null : { port: Number(port), secret };
 }
 
+/** Makes the next process of the folder choose a new secret. */
+export const forgetAddress = (folder: string): Promise<void> => rm(environmentFile(folder), { force: true });
+
 /** Writes the variables as a file of mode 0600, as systemd and shells read it. */
 export async function writeEnvironment(folder: string, variables: Readonly<Record<string, string>>): Promise<void> {
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`);
-  await rm(environmentFile(folder), { force: true });
+  await forgetAddress(folder);
   await writeFile(environmentFile(folder), lines.join(''), { mode: PRIVATE_MODE, flag: 'wx' });
 }

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
@@ -156,6 +158,31 @@ describe('the life of a task of a service', () => {
     expect(domain.run.stateOf(next.task)).toBe('cancelled');
     expect(readdirSync(at).filter((name) => name.endsWith('.journal'))).toEqual([]);
   });
+
+  it.each([false, true])(
+    'has a new secret after its port was taken, since another user may have been sent the secret (with --port: %s)',
+    async (isFixed) => {
+      const at = join(folder(), `stolen-${isFixed}`);
+      const first = await domain.helper({ folder: at });
+      const url = new URL(first.variables['REMIT_TASKS'] ?? '');
+      await first.close();
+      const thief = createServer().listen(Number(url.port), '127.0.0.1');
+      await once(thief, 'listening');
+      const port = isFixed ? Number(url.port) : null;
+      const failed = isFixed ? await domain.helper({ folder: at, port }).then(() => '', String) : '';
+      if (isFixed) await once(thief.close(), 'close');
+      const next = new URL((await domain.helper({ folder: at, port })).variables['REMIT_TASKS'] ?? '');
+      thief.close();
+      expect([failed.includes('EADDRINUSE'), next.port === url.port, next.pathname === url.pathname]).toEqual([
+        isFixed,
+        isFixed,
+        false,
+      ]);
+      const body = '{"intent":"look.yaml"}';
+      expect((await fetch(new URL(url.pathname, next), { method: 'POST', body })).status).toBe(404);
+      expect((await fetch(next, { method: 'POST', body })).status).toBe(201);
+    },
+  );
 
   it.each(['agent', 'run --tasks'])('of `remit %s` ends with its command, whose exit code it has', async (as) => {
     const script = `
