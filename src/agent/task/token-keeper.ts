@@ -103,8 +103,10 @@ export class TokenKeeper {
   }
 
   #isDue(): boolean {
+    // At the end of the last token the issuer says that the task has ended.
+    if (this.#isLast) return this.#hasRunOut();
     const { askedAtMs, expiresAtMs } = this.#held;
-    return !this.#isLast && this.#options.nowMs() >= askedAtMs + (expiresAtMs - askedAtMs) * SERVED;
+    return this.#options.nowMs() >= askedAtMs + (expiresAtMs - askedAtMs) * SERVED;
   }
 
   #hasRunOut(): boolean {

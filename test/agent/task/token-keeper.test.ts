@@ -9,7 +9,7 @@ import {
   problemLines,
 } from '../../../src/agent/task/issuer-problem.ts';
 import { OwnSvid } from '../../../src/agent/run/own-svid.ts';
-import { TokenKeeper } from '../../../src/agent/task/token-keeper.ts';
+import { type KeptState, TokenKeeper } from '../../../src/agent/task/token-keeper.ts';
 import type { TaskEvent } from '../../../src/core/task/task.ts';
 import { withoutToken } from '../../../src/agent/forward/local/local-answer.ts';
 import { must, mustFind } from '../../builders/must.ts';
@@ -50,7 +50,10 @@ beforeEach(() => {
 const nowMs = (): number => systemPorts.nowMs() + aheadMs;
 
 /** A keeper with the real issuer. Its clock can run ahead of the issuer's, and its connection can be cut. */
-async function keeping(): Promise<{ readonly keeper: TokenKeeper; readonly id: string }> {
+async function keeping(
+  heartbeatMs = 10_000,
+): Promise<{ readonly keeper: TokenKeeper; readonly id: string; readonly states: readonly KeptState[] }> {
+  const states: KeptState[] = [];
   const client = new IssuerClient(domain.place, { svid, nowMs });
   const details = [{ type: 'urn:remit:task', locations: [audience], actions: ['payments.read'] }];
   const credential = mustBe(await client.declare({ resource: audience, details }, null));
@@ -74,9 +77,11 @@ async function keeping(): Promise<{ readonly keeper: TokenKeeper; readonly id: s
       },
       onToken: async (token) => void tokens.push(token),
       tell: (line) => void told.push(line),
+      heartbeatMs: () => heartbeatMs,
+      onState: (_taskId, state) => void states.push(state),
     },
   );
-  return { keeper, id: credential.taskId };
+  return { keeper, id: credential.taskId, states };
 }
 
 function mustBe<T>(value: T | IssuerProblem): T {
@@ -117,6 +122,18 @@ describe('TokenKeeper', () => {
     await pass(30);
     expect(tokens.map(({ expiresAtMs }) => expiresAtMs)).toEqual([capMs]);
     keeper.close();
+  });
+
+  it('learns at the end of its last token that the task has ended, also without a heartbeat', async () => {
+    const { keeper, id, states } = await keeping(Infinity);
+    capMs = mustBe(await keeper.current()).expiresAtMs;
+    await pass(210);
+    event(id, 'cancel');
+    await pass(60);
+    expect([tokens.length, states]).toEqual([1, []]);
+    await pass(30);
+    expect(states).toEqual(['ended']);
+    expect(await keeper.current()).toMatchObject({ error: 'task_ended', taskState: 'cancelled' });
   });
 
   it('keeps the old token while the issuer is unreachable, reports that once, and reports when it is back', async () => {
