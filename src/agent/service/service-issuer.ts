@@ -3,6 +3,7 @@ import type { Ports } from '../../core/runtime/ports.ts';
 import type { OwnSvid } from '../run/own-svid.ts';
 import type { IssuerPlace } from '../task/issuer-call.ts';
 import { IssuerClient } from '../task/issuer-client.ts';
+import { issuerProblem } from '../task/issuer-problem.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import { IssuerLane } from './issuer-lane.ts';
 
@@ -13,11 +14,21 @@ const IDLE_MS = 4_000;
 /** Requests under way: new tasks and ends do not wait for renewals. */
 const LANES = { declare: 12, end: 8, renew: 4 } as const;
 
+/** A new task that has waited for its turn for longer is not asked for: its client has given up, or tries again. */
+const LONGEST_WAIT_MS = 5_000;
+
+/** Who waits for a new task. */
+export interface Waiting {
+  readonly traceparent: string | null;
+  readonly isGone: () => boolean;
+}
+
 /** The issuer as the tasks of one helper ask it: over kept connections, with few requests at once. */
-export interface ServiceIssuer extends Pick<
-  IssuerClient,
-  'declare' | 'further' | 'task' | 'end' | 'suspend' | 'resume'
-> {
+export interface ServiceIssuer extends Pick<IssuerClient, 'further' | 'task' | 'end' | 'suspend' | 'resume'> {
+  readonly declare: (
+    declaration: Parameters<IssuerClient['declare']>[0],
+    waiting: Waiting,
+  ) => ReturnType<IssuerClient['declare']>;
   /** Declarations that wait for their turn. */
   readonly waiting: () => number;
   /** Closes all connections. */
@@ -30,7 +41,7 @@ export function serviceIssuer(
     svid,
     proofKey,
     ports,
-  }: { readonly svid: OwnSvid; readonly proofKey: ProofKey | null; readonly ports: Pick<Ports, 'nowMs'> },
+  }: { readonly svid: OwnSvid; readonly proofKey: ProofKey | null; readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'> },
 ): ServiceIssuer {
   // A resumed session of TLS would show the certificate of its first connection.
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, timeout: IDLE_MS, maxCachedSessions: 0 });
@@ -41,7 +52,14 @@ export function serviceIssuer(
     renewing: new IssuerLane(LANES.renew),
   };
   return {
-    declare: (declaration, traceparent) => lanes.declaring.run(() => client.declare(declaration, traceparent)),
+    declare: (declaration, { isGone, traceparent }) => {
+      const sinceMs = ports.monotonicMs();
+      return lanes.declaring.run(async () =>
+        isGone() || ports.monotonicMs() > sinceMs + LONGEST_WAIT_MS
+          ? issuerProblem('temporarily_unavailable', 'the issuer is slow, and too many tasks wait for it')
+          : client.declare(declaration, traceparent),
+      );
+    },
     end: (taskId, by) => lanes.ending.run(() => client.end(taskId, by)),
     suspend: (taskId) => lanes.ending.run(() => client.suspend(taskId)),
     further: (taskId) => lanes.renewing.run(() => client.further(taskId)),

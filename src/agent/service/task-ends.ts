@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { afterReading } from '../../core/runtime/timers.ts';
 import type { IssuerClient, TaskView } from '../task/issuer-client.ts';
 import { isIssuerProblem, type IssuerProblem } from '../task/issuer-problem.ts';
 import type { TaskJournal } from './journal.ts';
@@ -10,12 +11,15 @@ export interface EndedTask {
   readonly by: 'complete' | 'cancel';
   /** As the issuer has it; `ending` until it has answered. */
   readonly state: string;
-  /** Resolves with it once the issuer has answered, or could not be asked at first. */
+  /** Resolves with it once the issuer has answered, could not be asked at first, or takes too long. */
   readonly settled: Promise<EndedTask>;
 }
 
 /** Pauses between attempts, in milliseconds; the last is repeated. */
 const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
+
+/** A client waits for the issuer for so long. */
+const ANSWER_MS = 2_000;
 
 /** What ends need. */
 export interface EndsParts {
@@ -47,6 +51,7 @@ export class TaskEnds {
     const asked = by === 'complete' ? 'completed' : 'cancelled';
     const withdrawn = unit.withdraw(asked);
     const unanswered = (): void => resolve(ended);
+    const stopWaiting = afterReading(ANSWER_MS, unanswered);
     const settle = async (): Promise<void> => {
       const states = await Promise.all(ids.map((taskId) => this.#ended(taskId, { by, onUnanswered: unanswered })));
       await withdrawn;
@@ -54,7 +59,7 @@ export class TaskEnds {
       ended.state = states.find((state) => state !== asked) ?? asked;
       resolve(ended);
     };
-    void this.#track(settle());
+    void this.#track(settle().finally(stopWaiting));
     return ended;
   }
 

@@ -12,7 +12,7 @@ import { isIssuerProblem } from '../task/issuer-problem.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import { type ApiAnswer, isApiAnswer, noRoom, refusedByIssuer, badRequest } from './api-answer.ts';
 import type { TaskJournal } from './journal.ts';
-import { type ServiceIssuer, serviceIssuer } from './service-issuer.ts';
+import { type ServiceIssuer, serviceIssuer, type Waiting } from './service-issuer.ts';
 import { secretKey } from './local-secret.ts';
 import { SvidRounds } from './svid-rounds.ts';
 import type { TaskRequest } from './task-request.ts';
@@ -133,7 +133,7 @@ export class TaskService {
   }
 
   /** Declares the tasks of a request. */
-  async declare(request: TaskRequest, traceparent: string | null): Promise<TaskUnit | ApiAnswer> {
+  async declare(request: TaskRequest, waiting: Waiting): Promise<TaskUnit | ApiAnswer> {
     const { bounds, ports, takesOwnIntents, templates } = this.#parts;
     if (typeof request.intent !== 'string' && !takesOwnIntents)
       return badRequest(403, 'access_denied', 'an intent must be the name of one of the folder of this helper');
@@ -147,7 +147,7 @@ export class TaskService {
     this.#taken += 1;
     if (user !== null) this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
     const startedMs = ports.monotonicMs();
-    const tasks = await this.#declared(declarations, traceparent).finally(() => (this.#taken -= 1));
+    const tasks = await this.#declared(declarations, waiting).finally(() => (this.#taken -= 1));
     if (isApiAnswer(tasks)) {
       this.#leave(user);
       return tasks;
@@ -239,12 +239,12 @@ export class TaskService {
   /** Declares all of them at once. If one is refused, the others are cancelled. */
   async #declared(
     declarations: readonly OAuthDeclaration[],
-    traceparent: string | null,
+    waiting: Waiting,
   ): Promise<readonly DeclaredTask[] | ApiAnswer> {
     const { journal } = this.#parts;
     const asked = await Promise.all(
       declarations.map(async (declaration) => {
-        const credential = await this.#issuer.declare(declaration, traceparent);
+        const credential = await this.#issuer.declare(declaration, waiting);
         return { resource: declaration.resource, credential };
       }),
     );

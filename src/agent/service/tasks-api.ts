@@ -129,7 +129,8 @@ export class TasksApi {
     if (body === null) return answer(response, badRequest(413, 'invalid_request', `more than ${MAX_BODY_BYTES} bytes`));
     const asked = taskRequestFrom(body);
     if (isProblem(asked)) return answer(response, badRequest(400, 'invalid_request', asked.problem));
-    const unit = await this.#service.declare(asked, traceparentOf(request));
+    const waiting = { traceparent: traceparentOf(request), isGone: () => response.destroyed };
+    const unit = await this.#service.declare(asked, waiting);
     if (isApiAnswer(unit)) return answer(response, unit);
     // Nobody has its URL.
     if (response.destroyed) return void (await this.#service.end(unit, 'cancel'));
