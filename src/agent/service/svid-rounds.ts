@@ -13,7 +13,7 @@ export interface RebindTurn {
   readonly boundTo: string;
   /** Called with the thumbprint of each new token. */
   readonly rebound: (thumbprint: string) => void;
-  /** Its turn is now: the certificate before cannot be used any more. */
+  /** If the SVID was rotated, its turn is now: the certificate before cannot be used any more. */
   readonly hasten: () => void;
 }
 
@@ -85,7 +85,7 @@ export class SvidRounds {
         boundTo = thumbprint;
         isHasty = false;
       },
-      hasten: () => (isHasty = true),
+      hasten: () => (isHasty = this.#current() !== boundTo),
     };
   }
 
