@@ -41,7 +41,11 @@ export function serviceIssuer(
     svid,
     proofKey,
     ports,
-  }: { readonly svid: OwnSvid; readonly proofKey: ProofKey | null; readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'> },
+  }: {
+    readonly svid: OwnSvid;
+    readonly proofKey: ProofKey | null;
+    readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
+  },
 ): ServiceIssuer {
   // A resumed session of TLS would show the certificate of its first connection.
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, timeout: IDLE_MS, maxCachedSessions: 0 });

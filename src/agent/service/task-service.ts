@@ -87,6 +87,7 @@ export class TaskService {
   #doors: readonly UpstreamDoor[] = [];
   /** Places taken by requests that are being declared. */
   #taken = 0;
+  readonly #declaring = new Set<Promise<unknown>>();
   #isClosing = false;
 
   constructor(parts: ServiceParts) {
@@ -133,7 +134,14 @@ export class TaskService {
   }
 
   /** Declares the tasks of a request. */
-  async declare(request: TaskRequest, waiting: Waiting): Promise<TaskUnit | ApiAnswer> {
+  declare(request: TaskRequest, { isGone, traceparent }: Waiting): Promise<TaskUnit | ApiAnswer> {
+    const made = this.#declare(request, { traceparent, isGone: () => this.#isClosing || isGone() });
+    const tracked: Promise<TaskUnit | ApiAnswer> = made.finally(() => this.#declaring.delete(tracked));
+    this.#declaring.add(tracked);
+    return tracked;
+  }
+
+  async #declare(request: TaskRequest, waiting: Waiting): Promise<TaskUnit | ApiAnswer> {
     const { bounds, ports, takesOwnIntents, templates } = this.#parts;
     if (typeof request.intent !== 'string' && !takesOwnIntents)
       return badRequest(403, 'access_denied', 'an intent must be the name of one of the folder of this helper');
@@ -203,8 +211,13 @@ export class TaskService {
   async close(withinMs: number): Promise<number> {
     this.#isClosing = true;
     await this.#stopLooking();
+    const { monotonicMs } = this.#parts.ports;
+    const endMs = monotonicMs() + withinMs;
     for (const unit of this.#units) void this.end(unit, 'cancel');
-    const left = await this.#ends.settledWithin(withinMs);
+    // The issuer may have made a task whose id is still on its way here.
+    const late = new Promise<void>((resolve) => void after(withinMs, resolve));
+    await Promise.race([Promise.allSettled(this.#declaring), late]);
+    const left = await this.#ends.settledWithin(Math.max(0, endMs - monotonicMs()));
     this.#issuer.close();
     return left;
   }

@@ -28,7 +28,9 @@ interface HangingIssuer {
   readonly helper: StartedHelper;
   /** Ends the connections that there are; those after it are held. */
   readonly hang: () => void;
-  /** Serves those that are held. */
+  /** Holds what the issuer says from now on over the connections that there are. */
+  readonly mute: () => void;
+  /** Serves what is held. */
   readonly goOn: () => void;
   /** Connections that came while it hung. */
   readonly held: () => number;
@@ -36,14 +38,18 @@ interface HangingIssuer {
 
 async function hangingIssuer(): Promise<HangingIssuer> {
   const { hostname, port } = new URL(domain.run.place.url);
-  const passing = new Set<Socket>();
+  const passing = new Map<Socket, Socket>();
   const held = new Set<Socket>();
   let isHung = false;
   let count = 0;
   const pass = (socket: Socket): void => {
     const other = connect(Number(port), hostname === 'localhost' ? '127.0.0.1' : hostname);
     other.on('error', () => socket.destroy());
-    passing.add(socket.on('close', () => passing.delete(socket)));
+    passing.set(socket, other);
+    socket.once('close', () => {
+      passing.delete(socket);
+      other.destroy();
+    });
     socket.pipe(other).pipe(socket);
   };
   const proxy = createServer((socket) => {
@@ -59,10 +65,14 @@ async function hangingIssuer(): Promise<HangingIssuer> {
     helper: await domain.helper({ issuer: { ...domain.run.place, url: `https://localhost:${at}` } }),
     hang: () => {
       isHung = true;
-      for (const socket of passing) socket.destroy();
+      for (const socket of passing.keys()) socket.destroy();
+    },
+    mute: () => {
+      for (const [socket, other] of passing) other.unpipe(socket).pause();
     },
     goOn: () => {
       isHung = false;
+      for (const [socket, other] of passing) other.pipe(socket);
       for (const socket of held) pass(socket);
       held.clear();
     },
@@ -70,14 +80,14 @@ async function hangingIssuer(): Promise<HangingIssuer> {
   };
 }
 
-const tasks = (): number => must(domain.run.store.tasks({ limit: 1_000 })).length;
+const end = async (url: string): Promise<number> => (await fetch(url, { method: 'DELETE' })).status;
+const tasks = (): readonly string[] => must(domain.run.store.tasks({ limit: 1_000 })).map(({ id }) => id);
 
 describe('an issuer that hangs', () => {
   it('does not hold an end: it is answered 202 before its turn has come, and ended later', async () => {
     const { goOn, hang, held, helper } = await hangingIssuer();
     const made = await Promise.all(Array.from({ length: ENDS_AT_ONCE + 1 }, () => helper.declare()));
     hang();
-    const end = async (url: string): Promise<number> => (await fetch(url, { method: 'DELETE' })).status;
     const [last, ...before] = made.map((one) => one.end);
     const ends = before.map(end);
     await until(() => held() === ENDS_AT_ONCE);
@@ -101,7 +111,7 @@ describe('an issuer that hangs', () => {
 
   it('is not asked for a task whose client has gone meanwhile', async () => {
     const { goOn, hang, held, helper } = await hangingIssuer();
-    const before = tasks();
+    const before = tasks().length;
     hang();
     const waiting = Array.from({ length: NEW_AT_ONCE }, () => helper.declare());
     await until(() => held() === NEW_AT_ONCE);
@@ -117,6 +127,22 @@ describe('an issuer that hangs', () => {
     goOn();
     expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual(waiting.map(() => 201));
     expect((await helper.declare()).status).toBe(201);
-    expect(tasks() - before).toBe(NEW_AT_ONCE + 1);
+    expect(tasks().length - before).toBe(NEW_AT_ONCE + 1);
+  });
+
+  it('is waited for at the end of the helper: a task that it has made meanwhile is cancelled', async () => {
+    const { goOn, helper, mute } = await hangingIssuer();
+    const before = new Set(tasks());
+    const made = (): readonly string[] => tasks().filter((id) => !before.has(id));
+    await fetch((await helper.declare()).end, { method: 'DELETE' });
+    mute();
+    const asked = helper.declare().catch(() => null);
+    await until(() => made().length === 2);
+    let isClosed = false;
+    const closing = helper.close().finally(() => (isClosed = true));
+    await comesTrue(() => isClosed, 1_000);
+    goOn();
+    await Promise.all([asked, closing]);
+    expect(made().map(domain.run.stateOf).toSorted()).toEqual(['cancelled', 'completed']);
   });
 });
