@@ -291,6 +291,9 @@ export class TaskService {
 
   #endOverdue(): void {
     const nowMs = this.#parts.ports.monotonicMs();
-    for (const unit of this.#units) if (unit.overBy(nowMs) !== null) void this.end(unit, 'cancel');
+    for (const unit of this.#units) {
+      if (unit.overBy(nowMs) === null) unit.rest(nowMs);
+      else void this.end(unit, 'cancel');
+    }
   }
 }

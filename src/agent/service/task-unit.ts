@@ -47,6 +47,8 @@ export interface UnitWay {
 
 /** Between two looks of a keeper, in its own interval: those of many tasks are rare, and spread. */
 const LOOKS_APART = 4;
+/** Without a call for so long it keeps no connection. Longer than an unused connection over HTTP/1.1 is kept. */
+const REST_MS = 5_000;
 
 /**
  * One piece of work of a service: a task for each of its resources, each with its token, its connections and its local URL. They are one unit: what
@@ -131,6 +133,12 @@ export class TaskUnit {
   overBy(nowMs: number): 'idle' | 'deadline' | null {
     if (nowMs >= this.life.deadlineMs) return 'deadline';
     return this.#openCalls === 0 && nowMs >= this.#lastCallMs + this.life.idleMs ? 'idle' : null;
+  }
+
+  /** Closes its connections if it was not called for some time: many tasks wait for a model or a person, and a session of HTTP/2 has no idle time of its own. */
+  rest(nowMs: number): void {
+    if (this.#openCalls > 0 || nowMs < this.#lastCallMs + REST_MS) return;
+    for (const { forwarded } of this.ways) forwarded.connections.rest();
   }
 
   /** Calls back once it is withdrawn. */

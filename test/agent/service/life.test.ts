@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { connect as connectHttp2, type Http2Session } from 'node:http2';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -67,6 +68,25 @@ describe('the life of a task of a service', () => {
     expect(await isCancelled(busy.task)).toBe(true);
     const late = await fetch(`${idle.forward['tools']}/x`);
     expect([late.status, await late.json()]).toMatchObject([403, { reason: 'task.cancelled' }]);
+  });
+
+  it('keeps no connection to an upstream while it is not called, over HTTP/2 either', async () => {
+    const { forward, task } = await (await domain.helper()).declare();
+    const { origin, pathname } = new URL(forward['tools'] ?? '');
+    const session = connectHttp2(origin);
+    const called = async (): Promise<Http2Session> => {
+      const opened = once(domain.upstream, 'session') as Promise<[Http2Session]>;
+      const stream = session.request({ ':path': `${pathname}/x` }).setEncoding('utf8');
+      let text = '';
+      for await (const chunk of stream as AsyncIterable<string>) text += chunk;
+      expect(JSON.parse(text)).toMatchObject({ task });
+      return (await opened)[0];
+    };
+    const first = await called();
+    await until(() => first.destroyed);
+    expect(domain.run.stateOf(task)).toBe('active');
+    await called();
+    session.destroy();
   });
 
   it('ends at its deadline', async () => {

@@ -117,6 +117,11 @@ export class UpstreamConnections {
     return this.#current?.thumbprint === boundTo;
   }
 
+  /** Closes all connections while no request is under way. The next request opens one. */
+  rest(): void {
+    this.#drop();
+  }
+
   /** Closes all connections at once; none is opened any more. */
   close(): void {
     this.#isClosed = true;
