@@ -24,6 +24,8 @@ export interface TaskRequest {
 
 /** As long as the issuer takes. */
 const MAX_TOKEN = 8_192;
+/** As long as the URL of a request at a server of Node.js; it is cut to what the issuer records. */
+const MAX_PURPOSE = 16_384;
 /** The type of every token that names a user: of an access token, an ID-JAG and a JWT-SVID. @see RFC 8693 section 3 */
 const ANY_JWT = 'urn:ietf:params:oauth:token-type:jwt';
 
@@ -45,7 +47,7 @@ const intent: Reader<TaskRequest['intent']> = (value) =>
 
 const requestMembers = members({
   intent,
-  purpose: optional(text({ max: 256 })),
+  purpose: optional(text({ max: MAX_PURPOSE })),
   constraints: optional(object),
   subject_token: optional(
     text({ max: MAX_TOKEN, grammar: { matches: (token) => /^[\w.~+/=-]+$/.test(token), words: 'a token' } }),

@@ -1,7 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
-import { authorizationDetailsFrom, type Constraints, unconstrained } from '../../core/token/authorization-details.ts';
+import {
+  authorizationDetailsFrom,
+  authorizationDetailsLimits,
+  type Constraints,
+  unconstrained,
+} from '../../core/token/authorization-details.ts';
 import { type AccessEntry, type IntentFile, intentFileFrom } from '../task/intent.ts';
 import type { TaskRequest } from './task-request.ts';
 
@@ -69,9 +74,14 @@ function ownIntent(asked: Readonly<Record<string, unknown>>): IntentFile | Probl
     : intent;
 }
 
-/** The purpose of the template stays: a request says more, not something else. */
-const purposed = ({ resource, detail }: AccessEntry, own: string, more: string | null): AccessEntry =>
-  more === null ? { resource, detail } : { resource, detail: { ...detail, purpose: `${own}: ${more}` } };
+/** The purpose of the template stays: a request says more, not something else. What does not fit is cut off: it may be the URL that a user called. */
+function purposed({ resource, detail }: AccessEntry, own: string, more: string | null): AccessEntry {
+  const room = authorizationDetailsLimits.maxCharacters - own.length - ': '.length;
+  if (more === null || room < 1) return { resource, detail };
+  // No half of a character is left.
+  const fitting = more.length <= room ? more : `${more.slice(0, room - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;
+  return { resource, detail: { ...detail, purpose: `${own}: ${fitting}` } };
+}
 
 /** An entry with the limits of the request, or why one of them is wider. */
 function narrowedEntry(

@@ -101,6 +101,17 @@ describe('a request for a task', () => {
     await fetch(made.end, { method: 'DELETE' });
   });
 
+  it.each([
+    ['short enough', 'x'.repeat(243), 'x'.repeat(243)],
+    ['one character too long', 'x'.repeat(244), `${'x'.repeat(242)}…`],
+    ['the URL of a request', `show /?q=${'y'.repeat(8_000)}`, `show /?q=${'y'.repeat(233)}…`],
+    ['cut within a character', `${'x'.repeat(241)}😀😀`, `${'x'.repeat(241)}…`],
+  ])('has the purpose of its intent, and as much of its own as fits: %s', async (_name, purpose, fitting) => {
+    const made = await helper.declare({ intent: 'bounded.yaml', purpose });
+    expect([made.status, domain.run.task(made.task)?.purpose]).toEqual([201, `look at few: ${fitting}`]);
+    await fetch(made.end, { method: 'DELETE' });
+  });
+
   it('may bring its own intent if the helper takes that', async () => {
     const taking = await domain.helper({ takesOwnIntents: true, templates: new Map() });
     const access = [{ resource: 'https://payments.acme.test', actions: ['payments.read'] }];
