@@ -86,7 +86,7 @@ export class UpstreamConnections {
     this.#bounds = bounds;
     this.#authorities = authoritiesOf(target, authorities);
     svid.onChange(() => (this.#isRenewed = true));
-    const route = isInMesh(target) ? meshRouteTo(target, bounds) : null;
+    const route = isInMesh(target) ? routeOf(target, bounds) : null;
     this.#route = route;
     if (route !== null)
       this.#stopLooking = repeatedly(() => this.#lookAgain(route), {
@@ -155,6 +155,15 @@ export class UpstreamConnections {
     if (this.#isClosed) this.#current.destroy();
     return this.#current;
   }
+}
+
+/** What the sidecar says of a target holds for all tasks that are forwarded to it. */
+const routes = new WeakMap<ForwardTarget, MeshRoute>();
+
+function routeOf(target: ForwardTarget, bounds: UpstreamBounds): MeshRoute {
+  const known = routes.get(target) ?? meshRouteTo(target, bounds);
+  routes.set(target, known);
+  return known;
 }
 
 /** By the SVID, then by the CA certificates; `null` for those of its bundle. */

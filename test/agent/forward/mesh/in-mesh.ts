@@ -12,6 +12,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openForwarders } from '../../../../src/agent/forward/forwarders.ts';
 import { forwardOptionsFrom } from '../../../../src/agent/forward/forward-option.ts';
 import { forwardTargetsFrom } from '../../../../src/agent/forward/forward-target.ts';
+import {
+  defaultUpstreamBounds,
+  UpstreamConnections,
+} from '../../../../src/agent/forward/upstream/upstream-connections.ts';
 import { OwnSvid } from '../../../../src/agent/run/own-svid.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../../../src/dev/authority.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
@@ -115,12 +119,16 @@ await inEnvoy('"route_config"');
 
 const svid = await OwnSvid.open({ kind: 'files', ...files, bundle }, systemPorts);
 const told: string[] = [];
-/** A forwarder to a URL, and what it answers. */
-const forwarderTo = async (url: string, port = 80) => {
+const targetsFor = (url: string, port = 80) => {
   const options = forwardOptionsFrom([`tools=${url},connect=10.1.0.1:${port}`]);
   if ('problem' in options) throw new Error(options.problem);
   const targets = forwardTargetsFrom(options, [RESOURCE]);
   if ('problem' in targets) throw new Error(targets.problem);
+  return targets;
+};
+/** A forwarder to a URL, and what it answers. */
+const forwarderTo = async (url: string, port?: number) => {
+  const targets = targetsFor(url, port);
   const credential = async () => credentialOf('the-token', svid.thumbprint() ?? '');
   const opened = await openForwarders(targets, {
     mcpServers: null,
@@ -193,6 +201,20 @@ await tried('questions for twenty calls at once', async () => {
   return (await questions()) - asked;
 });
 await many.close();
+await tried('questions for twenty tasks', async () => {
+  const [target] = targetsFor(MESH);
+  if (target === undefined) throw new Error('no target');
+  const asked = await questions();
+  const opened = async (): Promise<void> => {
+    const connections = new UpstreamConnections(target, { svid, bounds: defaultUpstreamBounds, authorities: [] });
+    const bound = await connections.boundTo(svid.thumbprint() ?? '');
+    if ('problem' in bound) throw new Error(bound.problem);
+    await new Promise<void>((done, fail) => void bound.connect((error) => (error === null ? done() : fail(error))));
+    connections.close();
+  };
+  await Promise.all(Array.from({ length: 20 }, opened));
+  return (await questions()) - asked;
+});
 redirects('-D');
 await waited('an end', async () => (await before.call()).status !== 200);
 await tried('redirected no more', before.call);

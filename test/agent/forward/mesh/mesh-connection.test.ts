@@ -57,6 +57,10 @@ describeWith(
       expect(outcomes['questions for twenty calls at once']?.answer).toBeLessThan(10);
     });
 
+    it('asks Envoy once for the first calls of many tasks', () => {
+      expect(outcomes['questions for twenty tasks']?.answer).toBeLessThan(10);
+    });
+
     it('says at the start of a run that no call can be made yet, and why', () => {
       expect(outcomes['told without redirection']).toEqual([
         expect.stringMatching(/^tools: no call can be made yet: .* by no process of this pod/),
