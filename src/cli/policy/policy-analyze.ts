@@ -53,7 +53,8 @@ usage: remit policy analyze OLD NEW [OPTION ...]
 For each action whose policies or catalog entry differ: is all that NEW allows allowed by OLD, and the reverse? \`proved\` is for every agent,
 intent, argument and instant that the schema allows, with the facts that Remit always keeps (an agent has a name, ages are not negative, the
 resource is that of the catalog). \`refuted\` has a request that one set allows and the other does not; the engine of \`remit serve\` confirmed it.
-\`undecided\` says what was tried. Cedar's symbolic analysis and cvc5 run in processes of their own, in bounds, on texts in a temporary
+\`undecided\` says what was tried. Both sets are judged by the catalog of NEW: if its entry, or entities, time zones or subject attributes
+differ, an answer that would be \`proved\` is \`undecided\`. Cedar's symbolic analysis and cvc5 run in processes of their own, in bounds, on texts in a temporary
 folder. Not looked at: policies in shadow, what \`enforcement.yaml\` observes, limits, what Remit refuses before it asks policies (a call outside
 of its intent, a spent budget), and which entities exist: an example may have agents and groups that the folder does not have yet.
 

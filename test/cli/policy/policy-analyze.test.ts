@@ -46,6 +46,24 @@ function folder(name: string, file = 'payments', edit: (text: string) => string 
   return path;
 }
 
+/** A folder with programs that give no answer, for what is decided without them. */
+function mute(): string {
+  const path = join(parent, 'mute');
+  mkdirSync(path, { recursive: true });
+  for (const name of ['cedar', 'cvc5']) writeFileSync(join(path, name), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  return path;
+}
+
+/** A copy of the shipped policies with a text of one file replaced. */
+function replaced(name: string, file: string, [before, after]: readonly [string, string]): string {
+  const path = join(parent, name);
+  cpSync('cedar-policies', path, { recursive: true, filter: (from) => !from.endsWith('remit.cedarschema') });
+  const text = readFileSync(join(path, file), 'utf8');
+  if (!text.includes(before)) throw new Error(`\`${file}\` lacks \`${before}\``);
+  writeFileSync(join(path, file), text.replace(before, after));
+  return path;
+}
+
 async function ran(command: Command, args: readonly string[], environment: CommandIo['environment'] = process.env) {
   const out: string[] = [];
   const err: string[] = [];
@@ -73,6 +91,42 @@ describe('remit policy analyze', () => {
   ])('refuses %s', async (_what, args, message) => {
     const { code, err } = await ran(policyAnalyze, args);
     expect({ code, err: err.join('\n') }).toEqual({ code: 2, err: expect.stringContaining(message) });
+  });
+});
+
+describe('remit policy analyze of a catalog or entities that permit more', () => {
+  const refund = "path: '/v1/payments/{id}/refund', risk:";
+  const reporter = '"spiffe://acme.test/ns/agents/sa/reporter" },\n    "attrs": {},\n    "parents": [{ "type": "Remit::AgentGroup", "id": "';
+  const NEW = 'catalog or entities differ; both sets were judged by those of NEW';
+
+  it.each<readonly [string, string, string, readonly [string, string]]>([
+    ['a risk', 'issue', 'actions.yaml', [`${refund} high`, `${refund} low`]],
+    ['an attribute of a server', 'issue', 'actions.yaml', ['  files:\n', '  files:\n    attributes: { tier: open }\n']],
+    ['where an argument is read', 'payments.create', 'actions.yaml', ['amount: { from: body', 'amount: { from: query']],
+    ['a new member of a group', 'payments.read', 'entities.cedarentities.json', [`${reporter}agents`, `${reporter}payers`]],
+    ['a new member of a group', 'issue', 'entities.cedarentities.json', [`${reporter}agents`, `${reporter}payers`]],
+    ['a time zone', 'payments.read', 'actions.yaml', ['Europe/Berlin', 'Asia/Tokyo']],
+  ])('does not prove what %s does to %s (review of issue 43)', async (what, action, file, edit) => {
+    const next = replaced(`${what} ${action}`, file, edit);
+    const { code, out } = await ran(policyAnalyze, ['cedar-policies', next, '--engine', mute()]);
+    expect(code).toBe(1);
+    expect(out.join('\n')).toContain(`undecided: ${action}: newly allowed\n  tried: ${NEW}`);
+    expect(out.join('\n')).not.toContain(`proved by comparing policies: ${action}: newly allowed`);
+  });
+
+  it('still proves that a set without a permit of an action allows nothing', async () => {
+    const attributes = '  files:\n    attributes: { tier: open }\n';
+    const sets = [
+      replaced('nobody', 'actions.yaml', ['  files:\n', '  files:\n']),
+      replaced('nobody else', 'actions.yaml', ['  files:\n', attributes]),
+    ];
+    for (const set of sets) {
+      rmSync(join(set, 'policies'), { recursive: true });
+      writeFileSync(join(set, 'none.cedar'), '@id("none") forbid (principal, action, resource);\n');
+    }
+    const asked = ['--engine', mute(), '--action', 'files.read'];
+    const { out } = await ran(policyAnalyze, [...sets, ...asked]);
+    expect(out).toContain('proved by comparing policies: files.read: newly allowed: nothing');
   });
 });
 

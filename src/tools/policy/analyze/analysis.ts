@@ -4,12 +4,13 @@ import { freshCedar } from '../../../core/policy/cedar.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import { mapSeveral } from '../../../core/runtime/collections/map-several.ts';
+import { setChanges } from '../compare/set-changes.ts';
 import { rawAsker } from '../cases/raw-question.ts';
 import type { RawAnswer, RawQuestion } from '../cases/raw-question.ts';
 import { sliceOf, withoutAlike } from './action-slice.ts';
 import { assumptionsOf } from './assumptions.ts';
 import { impliedBy } from './implication.ts';
-import type { AnalysedSet, Implication, AnalysisVerdict } from './implication.ts';
+import type { AnalysedSet, AnalysisVerdict } from './implication.ts';
 import type { Prover } from './prover.ts';
 
 /** How the entry of an action differs between the catalogs of two sets; it is judged by that of the new set, if it has one. */
@@ -57,8 +58,9 @@ export function analysed(set: PolicySet): (action: string) => AnalysedSet {
 }
 
 /**
- * What may be allowed now that was not, and the reverse, action by action: those for which a policy or the entry of the catalog differs. Shadow
- * policies are left out; links of templates are the policies that they make.
+ * What may be allowed now that was not, and the reverse, action by action: those for which a policy, the entry of the catalog or what both share
+ * differs. Shadow policies are left out; links of templates are the policies that they make. A proof has one catalog and no entities, so
+ * between sets that differ in them only a set without a permit is proved to allow nothing more.
  */
 export function compareSets(
   [former, other]: readonly [PolicySet, PolicySet],
@@ -67,22 +69,28 @@ export function compareSets(
 ): Promise<readonly ActionComparison[]> {
   const [before, after] = [analysed(former), analysed(other)];
   const cedar = freshCedar();
+  const { entryOf, isShared } = factsBeside([former, other]);
+  const isAlike = (action: string): boolean => isShared && entryOf(action) === 'same';
   const all = [...new Set([...analysedActions(former.catalog), ...analysedActions(other.catalog)])];
   const asked = all.filter((action) =>
-    actions === null ? isTouched(action, [former, other]) : actions.includes(action),
+    actions === null ? !isAlike(action) || isTouched(action, [former, other]) : actions.includes(action),
   );
   let done = 0;
   return mapSeveral(asked, atOnce, async (action) => {
-    const entry = entryChange(action, [former, other]);
+    const entry = entryOf(action);
     const prover = entry === 'removed' ? provers.former : provers.other;
     const { catalog } = entry === 'removed' ? former : other;
     const shared = { action, resourceType: resourceTypeOf(action), assumptions: assumptionsOf(action, catalog), cedar };
-    const sides = (from: AnalysedSet, to: AnalysedSet): Implication => ({ ...shared, from, to });
+    const verdictOf = async (from: AnalysedSet, to: AnalysedSet): Promise<AnalysisVerdict> => {
+      const verdict = await impliedBy(prover, { ...shared, from, to });
+      const isSure = isAlike(action) || from.policies.every(({ effect }) => effect === 'forbid');
+      return verdict.kind === 'proved' && !isSure ? { kind: 'undecided', tried: [judgedBy(entry)] } : verdict;
+    };
     const result = {
       action,
       entry,
-      gained: await impliedBy(prover, sides(after(action), before(action))),
-      lost: await impliedBy(prover, sides(before(action), after(action))),
+      gained: await verdictOf(after(action), before(action)),
+      lost: await verdictOf(before(action), after(action)),
     };
     done += 1;
     onProgress(done, asked.length);
@@ -90,25 +98,39 @@ export function compareSets(
   });
 }
 
-/** Whether sets decide about an action by different policies, or have different entries of it. */
+const judgedBy = (entry: EntryChange): string =>
+  `catalog or entities differ; both sets were judged by those of ${entry === 'removed' ? 'OLD' : 'NEW'}`;
+
+/** Whether sets decide about an action by different policies. */
 function isTouched(action: string, [former, other]: readonly [PolicySet, PolicySet]): boolean {
-  if (entryChange(action, [former, other]) !== 'same') return true;
   const [before, after] = [sliceOf(former, action), sliceOf(other, action)];
   return withoutAlike(before, after).length + withoutAlike(after, before).length > 0;
 }
 
-function entryChange(action: string, sets: readonly [PolicySet, PolicySet]): EntryChange {
-  if (action === ISSUE) return 'same';
-  const [before, after] = sets.map(({ catalog }) => entryText(catalog, action));
-  if (before === after) return 'same';
-  return before === null ? 'added' : after === null ? 'removed' : 'changed';
+/** How two sets differ beside their policies: the entry of each action, and whether they share entities, time zones and subject attributes. */
+function factsBeside(sets: readonly [PolicySet, PolicySet]): {
+  readonly entryOf: (action: string) => EntryChange;
+  readonly isShared: boolean;
+} {
+  const { actions, entities } = setChanges(...sets);
+  const entries = new Map<string, EntryChange>(
+    (['added', 'removed', 'changed'] as const).flatMap((how) => actions[how].map((action) => [action, how] as const)),
+  );
+  const isSame = (textOf: (catalog: Catalog) => string): boolean => textOf(sets[0].catalog) === textOf(sets[1].catalog);
+  if (!isSame(grantedText)) entries.set(ISSUE, 'changed');
+  return {
+    entryOf: (action) => entries.get(action) ?? 'same',
+    isShared: Object.values(entities).every((names) => names.length === 0) && isSame(termsText),
+  };
 }
 
-/** What a question about an action takes from the catalog. */
-function entryText({ actions }: Catalog, id: string): string | null {
-  const action = actions.get(id);
-  if (action === undefined) return null;
-  const { server, endpoint, risk, labels, attributes, args } = action;
-  const given = args.map(({ name, type, required }) => [name, type, required]);
-  return JSON.stringify([server.id, endpoint, risk, [...labels].toSorted(), [...attributes], given]);
-}
+/** What a request for a token takes from the catalog. */
+const grantedText = ({ actions, servers }: Catalog): string =>
+  JSON.stringify([
+    Array.from(actions.values(), ({ id, risk, server }) => `${id} ${risk} ${server.id}`).toSorted(),
+    Array.from(servers.values(), ({ id, attributes }) => `${id} ${JSON.stringify([...attributes])}`).toSorted(),
+  ]);
+
+/** What every question takes from the catalog. */
+const termsText = ({ timeZones, subjectAttributes }: Catalog): string =>
+  JSON.stringify([[...timeZones], [...subjectAttributes]]);
