@@ -37,7 +37,7 @@ usage: remit policy analyze OLD NEW [OPTION ...]
 
   OLD, NEW, SET    policy folders, or signed bundles with --keys
   --spec FILE      hold the set (NEW, or SET) to policies that say what must be: a \`forbid\`, of which nothing that it matches may be
-                   allowed; \`permit\`s, beyond which nothing may be allowed of the actions that they name. Each with @id and @reason
+                   allowed; \`permit\`s, beyond which nothing may be allowed of the actions that they name, or of all. Each with @id and @reason
   --grants         find actions for which a token may be granted and no use can be allowed, and the reverse
   --action ID      only this action of the catalog, or \`issue\`; may be repeated. Default: all that differ, with --spec or --grants all
   --cases FILE     write the counter-examples as tests for \`remit policy test\`: a file that ends in \`.cedartests.json\`
@@ -54,9 +54,10 @@ For each action whose policies or catalog entry differ: is all that NEW allows a
 intent, argument and instant that the schema allows, with the facts that Remit always keeps (an agent has a name, ages are not negative, the
 resource is that of the catalog). \`refuted\` has a request that one set allows and the other does not; the engine of \`remit serve\` confirmed it.
 \`undecided\` says what was tried. Both sets are judged by the catalog of NEW: if its entry, or entities, time zones or subject attributes
-differ, an answer that would be \`proved\` is \`undecided\`. Cedar's symbolic analysis and cvc5 run in processes of their own, in bounds, on texts in a temporary
-folder. Not looked at: policies in shadow, what \`enforcement.yaml\` observes, limits, what Remit refuses before it asks policies (a call outside
-of its intent, a spent budget), and which entities exist: an example may have agents and groups that the folder does not have yet.
+differ, an answer that would be \`proved\` is \`undecided\`. Cedar's symbolic analysis and cvc5 run in processes of their own, in bounds, on
+texts in a temporary folder. Not looked at: policies in shadow, what \`enforcement.yaml\` observes, limits, what Remit refuses before it asks
+policies (a call outside of its intent, a spent budget), and which entities exist: an example may have agents and groups that the folder does
+not have yet.
 
   remit policy analyze main/cedar-policies cedar-policies
   remit policy analyze cedar-policies --spec invariants.cedar --sarif > remit.sarif
@@ -148,7 +149,9 @@ async function findingsOf(
     if (values.spec === undefined) return found;
     const spec = await specificationAt(values.spec, set);
     if (isCommandRefusal(spec)) return spec;
-    return [...found, ...invariantFindings(await heldTo(spec, set, prover, asked), set)];
+    const held = await heldTo(spec, set, prover, asked);
+    if (held.length === 0) return taskRefusal(`\`${values.spec}\` has no policy about an action that was asked about`);
+    return [...found, ...invariantFindings(held, set)];
   });
 }
 

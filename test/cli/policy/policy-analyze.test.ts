@@ -46,11 +46,11 @@ function folder(name: string, file = 'payments', edit: (text: string) => string 
   return path;
 }
 
-/** A folder with programs that give no answer, for what is decided without them. */
-function mute(): string {
-  const path = join(parent, 'mute');
+/** A folder with programs that always answer the same; by default they give no answer, for what is decided without them. */
+function constantEngine(folder = 'mute', answer = 'exit 1'): string {
+  const path = join(parent, folder);
   mkdirSync(path, { recursive: true });
-  for (const name of ['cedar', 'cvc5']) writeFileSync(join(path, name), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  for (const name of ['cedar', 'cvc5']) writeFileSync(join(path, name), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
   return path;
 }
 
@@ -99,16 +99,18 @@ describe('remit policy analyze of a catalog or entities that permit more', () =>
   const reporter = '"spiffe://acme.test/ns/agents/sa/reporter" },\n    "attrs": {},\n    "parents": [{ "type": "Remit::AgentGroup", "id": "';
   const NEW = 'catalog or entities differ; both sets were judged by those of NEW';
 
-  it.each<readonly [string, string, string, readonly [string, string]]>([
+  const changes: readonly (readonly [string, string, string, readonly [string, string]])[] = [
     ['a risk', 'issue', 'actions.yaml', [`${refund} high`, `${refund} low`]],
     ['an attribute of a server', 'issue', 'actions.yaml', ['  files:\n', '  files:\n    attributes: { tier: open }\n']],
     ['where an argument is read', 'payments.create', 'actions.yaml', ['amount: { from: body', 'amount: { from: query']],
     ['a new member of a group', 'payments.read', 'entities.cedarentities.json', [`${reporter}agents`, `${reporter}payers`]],
     ['a new member of a group', 'issue', 'entities.cedarentities.json', [`${reporter}agents`, `${reporter}payers`]],
     ['a time zone', 'payments.read', 'actions.yaml', ['Europe/Berlin', 'Asia/Tokyo']],
-  ])('does not prove what %s does to %s (review of issue 43)', async (what, action, file, edit) => {
+  ];
+
+  it.each(changes)('does not prove what %s does to %s (review of issue 43)', async (what, action, file, edit) => {
     const next = replaced(`${what} ${action}`, file, edit);
-    const { code, out } = await ran(policyAnalyze, ['cedar-policies', next, '--engine', mute()]);
+    const { code, out } = await ran(policyAnalyze, ['cedar-policies', next, '--engine', constantEngine()]);
     expect(code).toBe(1);
     expect(out.join('\n')).toContain(`undecided: ${action}: newly allowed\n  tried: ${NEW}`);
     expect(out.join('\n')).not.toContain(`proved by comparing policies: ${action}: newly allowed`);
@@ -124,9 +126,53 @@ describe('remit policy analyze of a catalog or entities that permit more', () =>
       rmSync(join(set, 'policies'), { recursive: true });
       writeFileSync(join(set, 'none.cedar'), '@id("none") forbid (principal, action, resource);\n');
     }
-    const asked = ['--engine', mute(), '--action', 'files.read'];
+    const asked = ['--engine', constantEngine(), '--action', 'files.read'];
     const { out } = await ran(policyAnalyze, [...sets, ...asked]);
     expect(out).toContain('proved by comparing policies: files.read: newly allowed: nothing');
+  });
+});
+
+describe('remit policy analyze --spec, with a server that the catalog lacks', () => {
+  /** What is said of the shipped policies, by a solver that proves everything. */
+  async function held(name: string, text: string, ...more: readonly string[]) {
+    const spec = join(parent, `${name}.cedar`);
+    writeFileSync(spec, text);
+    const proving = constantEngine('proving', "echo '\u2713 implies: VERIFIED'");
+    return ran(policyAnalyze, ['cedar-policies', '--spec', spec, '--engine', proving, ...more]);
+  }
+  const LACKED = 'resource in Remit::Server::"paymnts"';
+
+  it('does not skip a forbid, which would hold of every set (review of issue 43)', async () => {
+    const { code, out } = await held('idle', `@id("idle") forbid (principal, action, ${LACKED});`);
+    expect(code).toBe(1);
+    expect(out.join('\n')).toContain(
+      'undecided: payments.create: against `idle`\n  tried: no action of the catalog is at a resource of its head',
+    );
+    const issue = await held('issue', `@id("idle") forbid (principal, action == Remit::Action::"issue", ${LACKED});`);
+    expect([issue.code, issue.out.at(-1)]).toEqual([1, '1 question: 0 proved, 0 refuted, 1 undecided']);
+  });
+
+  it('asks about a permit, beyond which everything lies', async () => {
+    const create = 'action == Remit::Action::"payments.create"';
+    const { out } = await held('bound', `@id("bound") permit (principal, ${create}, ${LACKED});`);
+    expect(out.at(-1)).toBe('1 question: 1 proved, 0 refuted, 0 undecided');
+  });
+
+  it('takes a forbid of a server that is there for asked, at its endpoints and for `issue`', async () => {
+    const there = LACKED.replace('paymnts', 'payments');
+    const { code, out } = await held('there', `@id("there") forbid (principal, action, ${there});`);
+    expect([code, out.at(-1)]).toEqual([0, expect.stringMatching(/^\d+ questions: (\d+) proved, 0 refuted, 0 undecided$/)]);
+    const issue = await held('tokens', `@id("t") forbid (principal, action == Remit::Action::"issue", ${there});`);
+    expect(issue.code).toBe(0);
+  });
+
+  it('refuses a specification that says nothing about what is asked', async () => {
+    const create = '@id("c") forbid (principal, action == Remit::Action::"payments.create", resource);';
+    const { code, err } = await held('other', create, '--action', 'files.read');
+    expect({ code, err: err.join('\n') }).toEqual({
+      code: 2,
+      err: expect.stringContaining('has no policy about an action that was asked about'),
+    });
   });
 });
 

@@ -9,13 +9,37 @@ import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import { policyPartsOf } from '../explain/policy-parts.ts';
 
 /** The enforced policies of a set that can decide about an action; no other can match. */
-export function sliceOf({ policies, facts, catalog }: PolicySet, action: string): readonly PolicyEntry[] {
+export function sliceOf(set: PolicySet, action: string): readonly PolicyEntry[] {
+  const { catalog, facts } = set;
+  const entry = catalog.actions.get(action);
+  const isThere = entry === undefined ? () => true : endpointMatcher(entry, facts.entities);
+  return aboutAction(set, action).filter(({ scope }) => isThere(scope.resource));
+}
+
+/** The enforced policies of a set whose heads have an action, whatever their resources. */
+export function aboutAction(
+  { policies, facts }: Pick<PolicySet, 'policies' | 'facts'>,
+  action: string,
+): readonly PolicyEntry[] {
   const groups = (facts.actionGroups.get(action) ?? []).map((group) => uid('Action', group));
   const used = uid('Action', action);
   const isUsed = matcher(used, [used, ...groups].map(entityKey));
-  const entry = catalog.actions.get(action);
-  const isThere = entry === undefined ? () => true : resourceMatcher(entry, facts.entities);
-  return policies.filter(({ shadow, scope }) => !shadow && isUsed(scope.action) && isThere(scope.resource));
+  return policies.filter(({ shadow, scope }) => !shadow && isUsed(scope.action));
+}
+
+/** Whether the head of a policy of a set has an action of the catalog at its endpoint, or `issue` at a server. */
+export function hasRequest(set: PolicySet, policy: PolicyEntry): boolean {
+  const { catalog, facts } = set;
+  const alone = { ...set, policies: [policy] };
+  const isOfIssue = aboutAction(alone, 'issue').length > 0;
+  return (
+    [...catalog.actions.keys()].some((action) => sliceOf(alone, action).length > 0) ||
+    (isOfIssue &&
+      [...catalog.servers.keys()].some((id) => {
+        const server = uid('Server', id);
+        return matcher(server, lineageOf([server], facts.entities))(policy.scope.resource);
+      }))
+  );
 }
 
 const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
@@ -26,20 +50,25 @@ function matcher(entity: EntityUid, lineage: readonly string[]): (constraint: Co
   return (constraint) => keysOfConstraint(constraint).some((key) => keys.has(key));
 }
 
-function resourceMatcher(
+function endpointMatcher(
   { server, endpoint }: { readonly server: { readonly id: string }; readonly endpoint: string },
   entities: PolicySet['facts']['entities'],
 ): (constraint: Constraint) => boolean {
   const own = uid('Endpoint', `${server.id}:${endpoint}`);
-  const lineage = new Set<string>();
-  const pending = [own, uid('Server', server.id)];
+  return matcher(own, lineageOf([own, uid('Server', server.id)], entities));
+}
+
+/** The keys of these entities and of all their ancestors. */
+function lineageOf(uids: readonly EntityUid[], entities: PolicySet['facts']['entities']): readonly string[] {
+  const found = new Set<string>();
+  const pending = [...uids];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const key = entityKey(next);
-    if (lineage.has(key)) continue;
-    lineage.add(key);
+    if (found.has(key)) continue;
+    found.add(key);
     pending.push(...(entities.get(key)?.parents ?? []));
   }
-  return matcher(own, [...lineage]);
+  return [...found];
 }
 
 /** What a policy decides, as text: without annotations, so that equal texts decide the same. */

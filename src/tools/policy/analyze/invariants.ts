@@ -4,7 +4,7 @@ import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
 import { mapSeveral } from '../../../core/runtime/collections/map-several.ts';
 import { analysed, analysedActions, resourceTypeOf } from './analysis.ts';
 import type { AnalysisOptions } from './analysis.ts';
-import { sliceOf } from './action-slice.ts';
+import { aboutAction, hasRequest } from './action-slice.ts';
 import { assumptionsOf } from './assumptions.ts';
 import { impliedBy } from './implication.ts';
 import type { AnalysisVerdict } from './implication.ts';
@@ -20,7 +20,8 @@ export interface InvariantResult {
 
 /**
  * Holds a set to a specification, which is policies too. A forbid: the set allows nothing that it matches. Permits: of each action that they name,
- * the set allows nothing beyond them together.
+ * the set allows nothing beyond them together; a head that names no action names all. Resources are left to the solver, so that no invariant is
+ * skipped because its server is mistyped. A forbid that no request of the catalog can meet holds of every set: that is undecided.
  *
  * @param spec a set of the specification alone, with the catalog of `set`
  */
@@ -32,16 +33,17 @@ export function heldTo(
 ): Promise<readonly InvariantResult[]> {
   const of = analysed(set);
   const cedar = freshCedar();
+  const idle = new Set(spec.policies.filter((one) => one.effect === 'forbid' && !hasRequest(spec, one)));
   const asked = analysedActions(set.catalog)
     .filter((action) => actions === null || actions.includes(action))
-    .flatMap((action) => invariantsOf(sliceOf(spec, action)).map((invariants) => ({ action, invariants })));
+    .flatMap((action) => invariantsOf(aboutAction(spec, action)).map((invariants) => ({ action, invariants })));
   let done = 0;
   return mapSeveral(asked, atOnce, async ({ action, invariants }) => {
     const policies = invariants.some(({ effect }) => effect === 'permit')
       ? invariants
       : [anything(invariants), ...invariants];
     const bound = { policies, answerOf: analysed({ ...spec, policies })(action).answerOf };
-    const verdict = await impliedBy(prover, {
+    const found = await impliedBy(prover, {
       action,
       resourceType: resourceTypeOf(action),
       assumptions: assumptionsOf(action, set.catalog),
@@ -51,9 +53,12 @@ export function heldTo(
     });
     done += 1;
     onProgress(done, asked.length);
-    return { invariants, action, verdict };
+    const isIdle = found.kind === 'proved' && invariants.some((one) => idle.has(one));
+    return { invariants, action, verdict: isIdle ? { kind: 'undecided', tried: [IDLE] } : found };
   });
 }
+
+const IDLE = 'no action of the catalog is at a resource of its head: is its server or endpoint mistyped?';
 
 /** Each forbid by itself, and all permits together. */
 function invariantsOf(policies: readonly PolicyEntry[]): readonly (readonly PolicyEntry[])[] {
