@@ -1,6 +1,9 @@
 /** Holds policies to what their owners may speak of. */
 import type { Catalog } from '../../../core/action/catalog/catalog.ts';
 import type { SourceFinding } from '../../../core/action/catalog/finding.ts';
+import { isDeny } from '../../../core/decision/decision.ts';
+import { coversSpiffeId } from '../../../core/identity/spiffe-id-pattern.ts';
+import { spiffeIdFrom } from '../../../core/identity/spiffe-id.ts';
 import type { Constraint, Test } from '../../../core/policy/answers/scope.ts';
 import { entityKey, uidOfKey } from '../../../core/policy/entities.ts';
 import type { Entity } from '../../../core/policy/entities.ts';
@@ -152,7 +155,8 @@ function isOwnAgent({ agents, groups }: Owner, test: Test): boolean {
   if (uid.type === `${NAMESPACE}::AgentGroup`) return groups.includes(uid.id);
   if (uid.type === `${NAMESPACE}::TrustDomain`) return agents.includes(`spiffe://${uid.id}/*`);
   if (uid.type !== `${NAMESPACE}::Agent`) return false;
-  return agents.some((agent) => agent === uid.id || (agent.endsWith('*') && uid.id.startsWith(agent.slice(0, -1))));
+  const own = spiffeIdFrom(uid.id);
+  return !isDeny(own) && agents.some((agent) => coversSpiffeId(agent, own));
 }
 
 function agentText(test: Test): string {

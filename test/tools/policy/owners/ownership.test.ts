@@ -27,6 +27,14 @@ const found = async (policies: string) => {
   );
 };
 
+/** Whether a team whose agents have a pattern may name an agent. */
+const reached = async (agents: string, agent: string) => {
+  const set = await mustLoad(folderWith(head(`principal == Remit::Agent::"${agent}"`, read, 'resource')));
+  const given = ownersFrom(OWNERS.replace('spiffe://acme.test/ns/payments/*', agents), 'owners.yaml');
+  expect(given.findings).toEqual([]);
+  return ownershipFindings(given.owners, { ...set, entities: set.facts.entities }).length === 0;
+};
+
 describe('ownershipFindings', () => {
   it.each([
     ['an action', head(payers, read, 'resource')],
@@ -75,6 +83,14 @@ describe('ownershipFindings', () => {
     ],
   ])('refuses a head that reaches %s', async (_what, policy, outside) => {
     expect(await found(policy)).toEqual(outside.map((what) => `1:1: the team \`payments\` may not speak of ${what}`));
+  });
+
+  it('keeps a star of a pattern within its segment, unless it is the last alone (review of issue 43)', async () => {
+    expect(await reached('spiffe://acme.test/ns/pay*', 'spiffe://acme.test/ns/pay-eu')).toBe(true);
+    expect(await reached('spiffe://acme.test/ns/pay*', 'spiffe://acme.test/ns/payroll/sa/admin')).toBe(false);
+    expect(await reached('spiffe://acme.test/ns/pay*/sa/a', 'spiffe://acme.test/ns/payroll/sa/a')).toBe(true);
+    expect(await reached('spiffe://acme.test/ns/pay/*', 'spiffe://acme.test/ns/pay/sa/a')).toBe(true);
+    expect(await reached('spiffe://acme.test/ns/pay/*', 'spiffe://acme.test/ns/pay')).toBe(false);
   });
 
   it('takes no condition for a head, and holds forbids to the same', async () => {
