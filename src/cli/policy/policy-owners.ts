@@ -13,7 +13,7 @@ usage: remit policy owners [FOLDER] [--prefix PATH] [--check FILE]
 
   FOLDER         a policy folder with \`${OWNERS}\`; default \`cedar-policies\`
   --prefix PATH  the folder from the root of the repository; default FOLDER
-  --check FILE   print nothing, and say whether this file has the lines
+  --check FILE   say whether the rules of this file end with these lines, in this order: the last rule that has a file counts
 
 \`${OWNERS}\` names for each team its paths, its reviewers, and the servers, actions, agents and groups that its policies may speak of.
 \`remit policy validate\` refuses a policy whose head reaches beyond them.
@@ -49,8 +49,23 @@ async function owners(args: readonly string[], io: Io): Promise<number> {
   }
   const written = await readFile(check, 'utf8').catch((error: NodeJS.ErrnoException) => error);
   if (typeof written !== 'string') return refused(io, NAME, `\`${check}\` could not be read: ${written.code}`);
-  const lines = new Set(written.split('\n'));
-  const missing = text.split('\n').filter((line) => !lines.has(line));
-  for (const line of missing) io.out(`missing in ${check}: ${line}`);
-  return missing.length === 0 ? EXIT.good : EXIT.no;
+  const misplaced = misplacedLines(ruleLines(written), ruleLines(text));
+  for (const line of misplaced) io.out(`${check}: ${line}`);
+  return misplaced.length === 0 ? EXIT.good : EXIT.no;
+}
+
+/** The lines of a CODEOWNERS file that are not blank and no comments. */
+const ruleLines = (text: string): readonly string[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+
+/** Why rules do not end with the wanted ones: the last rule that has a file counts, so any rule between or after them could win. */
+function misplacedLines(rules: readonly string[], wanted: readonly string[]): readonly string[] {
+  const missing = wanted.filter((line) => !rules.includes(line));
+  if (missing.length > 0) return missing.map((line) => `missing: ${line}`);
+  // Backwards, so that it is the rule that wins.
+  const found = rules.slice(rules.length - wanted.length).findLast((line, at) => line !== wanted[at]);
+  return found === undefined ? [] : [`out of place: ${found}: the lines must be the last rules, together and in order`];
 }

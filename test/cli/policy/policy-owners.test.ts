@@ -70,6 +70,28 @@ describe('a folder with `owners.yaml`', () => {
     expect((await example.run(policyOwners, example.path, ...check)).code).toBe(1);
   });
 
+  it('sees a rule of CODEOWNERS that wins over its lines (review of issue 43)', async () => {
+    const { out } = await example.run(policyOwners, example.path, '--prefix', 'cedar-policies');
+    const [comment = '', ...lines] = out.join('\n').split('\n');
+    const codeowners = join(dirname(example.path), 'CODEOWNERS');
+    const checked = async (...written: readonly string[]) => {
+      writeFileSync(codeowners, `${written.join('\n')}\n`);
+      const args = ['--prefix', 'cedar-policies', '--check', codeowners];
+      const checking = await example.run(policyOwners, example.path, ...args);
+      return [checking.code, ...checking.out.map((line) => line.slice(codeowners.length + 2))];
+    };
+    const [first = '', ...others] = lines;
+    const rest = ': the lines must be the last rules, together and in order';
+    expect(await checked('* @acme/all', comment, ...lines, '', '# the end')).toEqual([0]);
+    expect(await checked(comment, ...lines, '* @acme/all')).toEqual([1, `out of place: * @acme/all${rest}`]);
+    expect(await checked(first, '*.cedar @acme/all', ...others)).toEqual([
+      1,
+      `out of place: *.cedar @acme/all${rest}`,
+    ]);
+    expect(await checked(...lines.toReversed())).toEqual([1, `out of place: ${first}${rest}`]);
+    expect(await checked(...lines.slice(1))).toEqual([1, `missing: ${first}`]);
+  });
+
   it('is no part of the set: its hash does not change', async () => {
     const hash = async () =>
       (
