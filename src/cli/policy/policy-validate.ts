@@ -4,7 +4,7 @@ import { provedSetFrom } from '../../core/policy/loading/proved-set.ts';
 import type { Findings, ProvedSet } from '../../core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
 import type { PolicySource } from '../../core/policy/loading/source.ts';
-import { ownershipFindings } from '../../tools/policy/owners/ownership.ts';
+import { ownershipFindings, unownedFiles } from '../../tools/policy/owners/ownership.ts';
 import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
@@ -24,7 +24,8 @@ usage: remit policy validate [FOLDER] [--json | --sarif]
             line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 
-If the folder has \`owners.yaml\`, policies whose heads reach beyond what their teams may speak of are findings; \`remit serve\` does not read it.
+If the folder has \`owners.yaml\`, policies whose heads reach beyond what their teams may speak of are findings, and so are policies, catalog,
+entities, enforcement, limits and \`owners.yaml\` that no team owns; \`remit serve\` does not read it.
 
 Prints every finding as \`file:line:column: message\` with its source line. Warnings do not prevent loading.
 
@@ -75,7 +76,9 @@ export async function policyValidate(args: readonly string[], io: Io): Promise<n
 async function ownedSetFrom(source: PolicySource): Promise<ProvedSet | Findings> {
   const [set, owned] = await Promise.all([provedSetFrom(source, compileForTool()), ownersIn(source.folder)]);
   if ('findings' in set || owned === null) return set;
-  const findings = [...owned.findings, ...(owned.findings.length > 0 ? [] : ownershipFindings(owned.owners, set))];
+  const { owners } = owned;
+  const findings =
+    owned.findings.length > 0 ? owned.findings : [...unownedFiles(owners, source), ...ownershipFindings(owners, set)];
   return findings.length === 0 ? set : { findings };
 }
 

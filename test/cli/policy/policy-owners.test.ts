@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyList } from '../../../src/cli/policy/policy-list.ts';
@@ -10,7 +10,7 @@ import type { ExampleFolder } from '../example-folder.ts';
 const OWNERS = `owners:
   - team: platform
     reviewers: ['@acme/platform']
-    paths: [policies/]
+    paths: [policies/, owners.yaml, actions.yaml, entities.cedarentities.json]
     servers: ['*']
     actions: ['*']
     agents: ['*']
@@ -49,6 +49,23 @@ describe('a folder with `owners.yaml`', () => {
     });
   });
 
+  it('has an owner of each file that decides something (review of issue 43)', async () => {
+    const files = ['enforcement.yaml', 'limits.yaml'].map((name) => join(example.path, name));
+    for (const own of files) writeFileSync(own, '# nothing\n');
+    writeFileSync(join(example.path, 'owners.yaml'), OWNERS.replace(/paths: \[policies\/,.*\]/, 'paths: [policies/]'));
+    const { code, out } = await example.run(policyValidateCommand, example.path, '--json');
+    for (const own of files) rmSync(own);
+    writeFileSync(join(example.path, 'owners.yaml'), OWNERS);
+    expect(code).toBe(1);
+    const { findings } = JSON.parse(out.join('')) as {
+      readonly findings: readonly { readonly file: string; readonly message: string }[];
+    };
+    const names = ['owners.yaml', 'actions.yaml', 'entities.cedarentities.json', 'enforcement.yaml', 'limits.yaml'];
+    expect(findings).toEqual(
+      names.map((name) => expect.objectContaining({ file: `p/${name}`, message: 'no team owns this file' })),
+    );
+  });
+
   it('names the team of each policy', async () => {
     const { out } = await example.run(policyList, example.path);
     expect(out).toContain('p/policies/payments.cedar:3:1: permit `payments-read`: owner payments');
@@ -60,7 +77,10 @@ describe('a folder with `owners.yaml`', () => {
     expect(code).toBe(0);
     expect(out.join('\n').split('\n').slice(1)).toEqual([
       '/cedar-policies/policies/ @acme/platform',
+      '/cedar-policies/owners.yaml @acme/platform',
+      '/cedar-policies/actions.yaml @acme/platform',
       '/cedar-policies/policies/payments.cedar @acme/payments',
+      '/cedar-policies/entities.cedarentities.json @acme/platform',
     ]);
     const codeowners = join(dirname(example.path), 'CODEOWNERS');
     writeFileSync(codeowners, `* @acme/all\n${out.join('\n')}\n`);
@@ -84,10 +104,7 @@ describe('a folder with `owners.yaml`', () => {
     const rest = ': the lines must be the last rules, together and in order';
     expect(await checked('* @acme/all', comment, ...lines, '', '# the end')).toEqual([0]);
     expect(await checked(comment, ...lines, '* @acme/all')).toEqual([1, `out of place: * @acme/all${rest}`]);
-    expect(await checked(first, '*.cedar @acme/all', ...others)).toEqual([
-      1,
-      `out of place: *.cedar @acme/all${rest}`,
-    ]);
+    expect(await checked(first, '*.cedar @acme/all', ...others)).toEqual([1, `out of place: *.cedar @acme/all${rest}`]);
     expect(await checked(...lines.toReversed())).toEqual([1, `out of place: ${first}${rest}`]);
     expect(await checked(...lines.slice(1))).toEqual([1, `missing: ${first}`]);
   });

@@ -1,4 +1,5 @@
 /** Holds policies to what their owners may speak of. */
+import { join } from 'node:path';
 import type { Catalog } from '../../../core/action/catalog/catalog.ts';
 import type { SourceFinding } from '../../../core/action/catalog/finding.ts';
 import { isDeny } from '../../../core/decision/decision.ts';
@@ -10,6 +11,7 @@ import type { Entity } from '../../../core/policy/entities.ts';
 import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
 import type { PolicySource } from '../../../core/policy/loading/source.ts';
+import { OWNERS } from './owners-file.ts';
 import type { Owner } from './owners-file.ts';
 
 /** The set that is held to its owners. */
@@ -27,15 +29,39 @@ export function ownerFinder(
   { policies }: Pick<PolicySource, 'policies'>,
 ): (policy: Pick<PolicyEntry, 'file' | 'link'>) => Owner | null {
   const names = new Map(policies.map(({ file, name }) => [file, name]));
-  // The longest path that has a file counts, so a file within a folder of another team can be given to one.
+  const ownerOf = ownerByName(owners);
+  return ({ file, link }) => ownerOf(names.get(link?.file ?? file) ?? '');
+}
+
+/** The longest path that has a file counts, so a file within a folder of another team can be given to one. */
+function ownerByName(owners: readonly Owner[]): (name: string) => Owner | null {
   const byPath = owners
     .flatMap((owner) => owner.paths.map((path) => ({ path, owner })))
     .toSorted((one, other) => other.path.length - one.path.length);
-  return ({ file, link }) => {
-    const name = names.get(link?.file ?? file) ?? '';
-    return byPath.find(({ path }) => (path.endsWith('/') ? name.startsWith(path) : name === path))?.owner ?? null;
-  };
+  return (name) =>
+    byPath.find(({ path }) => (path.endsWith('/') ? name.startsWith(path) : name === path))?.owner ?? null;
 }
+
+/**
+ * The files of a folder without an owner that decide what policies mean, or who owns them: the catalog, entities, enforcement, limits and
+ * `owners.yaml`. Who may change them unasked needs no policy. A policy without an owner is of `ownershipFindings`.
+ */
+export function unownedFiles(
+  owners: readonly Owner[],
+  { folder, catalog, entities, enforcement, limits }: PolicySource,
+): readonly SourceFinding[] {
+  const ownerOf = ownerByName(owners);
+  const own = { name: OWNERS, file: join(folder, OWNERS) };
+  return [own, catalog, ...entities, ...[enforcement, limits].flatMap((file) => file ?? [])]
+    .filter(({ name }) => ownerOf(name) === null)
+    .map(({ file }) => unowned({ file, line: 1, column: 1 }));
+}
+
+const unowned = (place: Pick<SourceFinding, 'file' | 'line' | 'column' | 'policy'>): SourceFinding => ({
+  ...place,
+  message: 'no team owns this file',
+  help: 'give its path to a team in `owners.yaml`',
+});
 
 /**
  * What is outside of its owner's reach, by the heads of policies alone: conditions only narrow what a head can match, so a head within the
@@ -50,17 +76,7 @@ export function ownershipFindings(
   return policies.flatMap((policy) => {
     const { file, line, column } = policy.link ?? policy;
     const owner = ownerOf(policy);
-    if (owner === null)
-      return [
-        {
-          file,
-          line,
-          column,
-          policy: policy.id,
-          message: 'no team owns this file',
-          help: 'give its path to a team in `owners.yaml`',
-        },
-      ];
+    if (owner === null) return [unowned({ file, line, column, policy: policy.id })];
     return outsideOf(owner, policy, requests).map((what) => ({
       file,
       line,
