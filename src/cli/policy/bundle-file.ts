@@ -16,14 +16,27 @@ import { errorCode } from '../../core/runtime/system/error-code.ts';
 export async function signedBundleAt(
   file: string,
   keysFile: string,
-  { name = null, signatures = 1 }: Partial<Pick<BundleTrust, 'name' | 'signatures'>> = {},
+  trust: Partial<Pick<BundleTrust, 'name' | 'signatures'>> = {},
 ): Promise<Bundle | CommandRefusal> {
-  const [content, keysText] = [await bundleFileText(file), await bundleFileText(keysFile)];
-  if (isCommandRefusal(content)) return content;
+  const content = await bundleFileText(file);
+  return isCommandRefusal(content) ? content : signedBundleFrom(content.text, { file, keysFile, ...trust });
+}
+
+/** As `signedBundleAt`, of a file whose text was read before: what is done with that text is done with what was verified. */
+export async function signedBundleFrom(
+  text: string,
+  {
+    file,
+    keysFile,
+    name = null,
+    signatures = 1,
+  }: Partial<Pick<BundleTrust, 'name' | 'signatures'>> & { readonly file: string; readonly keysFile: string },
+): Promise<Bundle | CommandRefusal> {
+  const keysText = await bundleFileText(keysFile);
   if (isCommandRefusal(keysText)) return keysText;
   const keys = signingKeysFrom(jsonOf(keysText.text));
   if (isProblem(keys)) return taskRefusal(`the key set \`${keysFile}\` ${keys.problem}`);
-  const found = bundleFrom(content.text, { keys, name, signatures }, file);
+  const found = bundleFrom(text, { keys, name, signatures }, file);
   return isProblem(found) ? taskRefusal(`\`${file}\` ${found.problem}`, EXIT.no) : found;
 }
 

@@ -8,7 +8,7 @@ import { policySetFrom } from '../../core/policy/loading/load.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { signedBundleAt, bundleFileText } from './bundle-file.ts';
+import { signedBundleAt, signedBundleFrom, bundleFileText } from './bundle-file.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import { setChanges } from '../../tools/policy/compare/set-changes.ts';
 import type { SetChanges } from '../../tools/policy/compare/set-changes.ts';
@@ -165,10 +165,11 @@ async function cosign(
     readonly json: boolean;
   },
 ): Promise<number> {
+  // Read once: what is signed is what was verified.
   const [content, key] = [await bundleFileText(file), await keyAt(keyFile)];
   if (isCommandRefusal(content)) return refusedWith(io, content);
   if (isCommandRefusal(key)) return refusedWith(io, key);
-  const before = keysFile === undefined ? null : await signedBundleAt(file, keysFile);
+  const before = keysFile === undefined ? null : await signedBundleFrom(content.text, { file, keysFile });
   if (before !== null && isCommandRefusal(before)) return refusedWith(io, before);
   const signed = await cosignedBundle(content.text, key);
   if (isProblem(signed)) return no(io, `\`${file}\` ${signed.problem}`);

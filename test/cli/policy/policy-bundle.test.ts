@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { policyBundle } from '../../../src/cli/policy/policy-bundle.ts';
@@ -136,6 +138,24 @@ describe('remit policy bundle', () => {
     const refused = await folder.run(policyBundle, 'sign', out, ...by);
     expect(refused.code).toBe(1);
     expect(readFileSync(out, 'utf8')).toBe(readFileSync(inForce, 'utf8'));
+  });
+
+  it('signs what it verified, also if the file changes meanwhile (review of issue 43)', async () => {
+    await folder.run(policyBundle, folder.path, '--name', 'prod', '--key', key, '--serial', '41', '--out', out);
+    const [good, other] = [readFileSync(out, 'utf8'), `${key}.other`];
+    writeFileSync(other, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    await folder.run(policyBundle, folder.path, '--name', 'prod', '--key', other, '--serial', '42', '--out', out);
+    // The private key is read after the bundle: a pipe lets the test wait for that.
+    const pipe = `${key}.pipe`;
+    execFileSync('mkfifo', [pipe]);
+    const made = `${out}.made`;
+    const signing = folder.run(policyBundle, 'sign', out, '--key', pipe, '--keys', keys, '--out', made);
+    const writer = await open(pipe, 'w');
+    writeFileSync(out, good);
+    await writer.writeFile(readFileSync(key));
+    await writer.close();
+    const sign = await signing;
+    expect([sign.code, existsSync(made)]).toEqual([1, false]);
   });
 
   it('exits with 1 for a changed bundle', async () => {
