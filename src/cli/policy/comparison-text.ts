@@ -48,17 +48,21 @@ export function comparedLines({ paths, sets, report, limits }: Compared): readon
   ];
 }
 
-/** How two sets differ, a line for each kind of things. */
-export const changeLines = (changes: SetChanges): readonly string[] =>
-  (['policies', 'actions', 'entities', 'observed', 'limits'] as const).map(
+/** How two sets differ, a line for each kind of things, and one for other files if any differs. */
+export const changeLines = (changes: SetChanges): readonly string[] => [
+  ...(['policies', 'actions', 'entities', 'observed', 'limits'] as const).map(
     (what) => `${what}: ${changesText(changes[what])}`,
-  );
+  ),
+  ...(changesText(changes.files) === SAME ? [] : [`other files: ${changesText(changes.files)}`]),
+];
+
+const SAME = 'the same';
 
 function changesText(changes: PolicySetChanges): string {
   const said = (['added', 'removed', 'changed'] as const).flatMap((how) =>
     changes[how].length === 0 ? [] : [`${how} ${namesText(changes[how])}`],
   );
-  return said.length === 0 ? 'the same' : said.join('; ');
+  return said.length === 0 ? SAME : said.join('; ');
 }
 
 const MAX_NAMES = 10;

@@ -47,8 +47,8 @@ ${LEDGER_HELP}
                       a state file also knows the context of a task, which its records do not have
 ${FILTER_HELP}
   --limit N           the newest N uses at most, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
-  --json              one object: old, new {path, hash, policies}, changes {policies, actions, entities, observed, limits}, each {added,
-                      removed, changed}; compared, groups, ungrouped, notRepeatable {count, groups}, skipped {count, groups}. A group has
+  --json              one object: old, new {path, hash, policies}, changes {policies, actions, entities, observed, limits, files}, each
+                      {added, removed, changed}; compared, groups, ungrouped, notRepeatable {count, groups}, skipped {count, groups}. A group has
                       count and examples: {decisionId, atMs}, {file, line, name} of a case, {seq} of a damaged record; one of
                       differences has source, change, action, agent, reason, otherwise, formerIds, policyIds too. limits {old, new} has
                       what \`remit limits try --json\` has of both; \`null\` without limits or records

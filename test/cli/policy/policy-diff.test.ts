@@ -116,6 +116,7 @@ describe('remit policy diff', () => {
       'entities: added Remit::Agent::"spiffe://acme.test/ns/agents/sa/teller"; removed Remit::Agent::"spiffe://acme.test/ns/agents/sa/reporter"',
       'observed: the same',
       'limits: the same',
+      'other files: changed actions.yaml',
       '2 decisions compared, 0 not repeatable, 0 skipped: 0 kinds of difference',
     ]);
   });
@@ -195,6 +196,7 @@ describe('remit policy diff', () => {
           entities: { added: [], removed: [], changed: [] },
           observed: { added: [], removed: [], changed: [] },
           limits: { added: [], removed: [], changed: [] },
+          files: { added: [], removed: [], changed: [] },
         },
         limits: null,
         compared: 1,

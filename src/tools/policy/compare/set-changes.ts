@@ -1,6 +1,8 @@
 import { cedarTokens } from '../../../core/policy/cedar-text.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
 
 /** Changes of one kind of things, by name, sorted. */
 export interface PolicySetChanges {
@@ -21,6 +23,11 @@ export interface SetChanges {
   readonly observed: PolicySetChanges;
   /** Entries of `limits.yaml`, by id. */
   readonly limits: PolicySetChanges;
+  /**
+   * What the others do not show, by content: the catalog as a file, and its time zones and subject attributes, the base schema, descriptor sets, and
+   * templates, which need not have links.
+   */
+  readonly files: PolicySetChanges;
 }
 
 /** The differences from one policy set to another. */
@@ -30,6 +37,7 @@ export const setChanges = (from: PolicySet, to: PolicySet): SetChanges => ({
   entities: changesIn(entityTexts(from), entityTexts(to)),
   observed: changesIn(placedTexts(from.observed), placedTexts(to.observed)),
   limits: changesIn(placedTexts(from.limits), placedTexts(to.limits)),
+  files: changesIn(otherTexts(from), otherTexts(to)),
 });
 
 function changesIn(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, string>): PolicySetChanges {
@@ -45,7 +53,7 @@ function changesIn(from: ReadonlyMap<string, string>, to: ReadonlyMap<string, st
 const policyTexts = ({ policies }: PolicySet): ReadonlyMap<string, string> =>
   new Map(policies.map((policy) => [policy.id, wordsOf(policy)]));
 
-const wordsOf = ({ text }: PolicyEntry): string =>
+const wordsOf = ({ text }: Pick<PolicyEntry, 'text'>): string =>
   cedarTokens(text)
     .map((token) => token.text)
     .join(' ');
@@ -70,3 +78,19 @@ const entityTexts = ({ facts }: PolicySet): ReadonlyMap<string, string> =>
 /** Entries of a file by id, without their places in it. */
 const placedTexts = (entries: PolicySet['observed'] | PolicySet['limits']): ReadonlyMap<string, string> =>
   new Map(entries.map(({ id, place: _place, ...rest }) => [id, JSON.stringify(rest)]));
+
+function otherTexts({ source, catalog, templates }: PolicySet): ReadonlyMap<string, string> {
+  const { timeZones, subjectAttributes } = catalog;
+  return new Map([
+    ...[source.catalog, source.schema].map(({ name, text }) => [name, text] as const),
+    ...Object.entries({ timeZones, subjectAttributes }).map(
+      ([name, values]) => [`${name} of ${source.catalog.name}`, JSON.stringify([...values])] as const,
+    ),
+    ...Array.from(source.descriptorSets, ([name, bytes]) => [name, contentOf(bytes)] as const),
+    ...templates.map((template) => [`template ${template.id}`, wordsOf(template)] as const),
+  ]);
+}
+
+/** In a set in force there are no problems. */
+const contentOf = (bytes: Uint8Array | Problem): string =>
+  isProblem(bytes) ? bytes.problem : Buffer.from(bytes).toString('base64');

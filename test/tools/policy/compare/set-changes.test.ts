@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { setChanges } from '../../../../src/tools/policy/compare/set-changes.ts';
-import { exampleCatalog, folderWith, mustLoad } from '../../../builders/policy-folder.ts';
+import { baseSchema, exampleCatalog, folderWith, mustLoad } from '../../../builders/policy-folder.ts';
 
 const permit = (id: string, rest = ''): string => `@id("${id}") permit (principal, action, resource)${rest};\n`;
 const agent = (name: string, group: string): string =>
@@ -12,10 +12,23 @@ const agent = (name: string, group: string): string =>
       parents: [{ type: 'Remit::AgentGroup', id: group }],
     },
   ]);
+const EMPTY = `servers:
+  empty:
+    hosts: [empty.acme.test]
+    audience: https://empty.acme.test
+    routes: []
+`;
 const none = { added: [], removed: [], changed: [] };
 const limit = (id: string, calls: number): string =>
   `  - { id: ${id}, agents: ['*'], per: [agent], window: 1d, calls: ${calls} }\n`;
 const limited = (limits: string) => mustLoad(folderWith(permit('a'), { limits: `limits:\n${limits}` }));
+
+const withTemplate = (server: string) =>
+  mustLoad(
+    folderWith(
+      `${permit('a')}@id("t") permit (principal == ?principal, action, resource in Remit::Server::"${server}");\n`,
+    ),
+  );
 
 describe('setChanges', () => {
   it('lists added, removed and changed names', async () => {
@@ -41,6 +54,7 @@ describe('setChanges', () => {
       },
       observed: none,
       limits: none,
+      files: { ...none, changed: ['actions.yaml'] },
     });
   });
 
@@ -59,7 +73,29 @@ describe('setChanges', () => {
       entities: none,
       observed: none,
       limits: none,
+      files: none,
     });
+  });
+
+  it.each([
+    ['a time zone', { catalog: exampleCatalog.replace('Europe/Berlin', 'Asia/Tokyo') }, 'timeZones of actions.yaml'],
+    [
+      'a subject attribute',
+      { catalog: exampleCatalog.replace('tenant: string', 'tenant: strings') },
+      'subjectAttributes of actions.yaml',
+    ],
+    ['a server without actions', { catalog: exampleCatalog.replace('servers:\n', EMPTY) }, 'actions.yaml'],
+    ['the base schema', { base: `${baseSchema}\n// changed\n` }, 'base.cedarschema'],
+  ])('names %s that no other list shows (review of issue 43)', async (_name, changed, name) => {
+    const from = await mustLoad(folderWith(permit('a')));
+    const { files, ...rest } = setChanges(from, await mustLoad(folderWith(permit('a'), changed)));
+    expect(files.changed).toContain(name);
+    expect(Object.values(rest)).toEqual(Object.values(rest).map(() => none));
+  });
+
+  it('names templates without links', async () => {
+    const { files } = setChanges(await withTemplate('payments'), await withTemplate('files'));
+    expect(files).toEqual({ ...none, changed: ['template t'] });
   });
 
   it.each([
