@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import type { Problem } from '../../../core/runtime/problem.ts';
 
 /** The `cedar` command whose symbolic analysis is used, and the solver. */
@@ -55,11 +55,11 @@ export async function analysisPrograms({
   };
 }
 
-/** The first folder that has all of these programs. */
+/** The first folder that has all of these programs, as an absolute path: they are started in another folder. */
 async function firstWith(folders: readonly string[], names: readonly string[]): Promise<string | null> {
   for (const folder of folders) {
     const found = await Promise.all(names.map((name) => isProgram(join(folder, name))));
-    if (found.every(Boolean)) return folder;
+    if (found.every(Boolean)) return resolve(folder);
   }
   return null;
 }
