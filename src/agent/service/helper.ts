@@ -163,7 +163,7 @@ async function openApis(
   let secret = earlier?.secret ?? localSecret(ports);
   let tcp = await TasksApi.open(service, { kind: 'tcp', port: port ?? earlier?.port ?? 0, secret });
   if (isProblem(tcp)) {
-    // INVARIANT: whoever has the port of the time before may be another user, to whom the service has sent the secret: it opens nothing any more.
+    // INVARIANT: the old secret is not used again. Another user may have taken the old port, and the service may have sent the secret there.
     await forgetAddress(folder.path);
     if (port !== null) return tcp;
     secret = localSecret(ports);

@@ -186,7 +186,7 @@ async function askedFrom(
   };
 }
 
-/** A whole number from 1; `null` if it is none, or more than `most`. */
+/** A whole number from 1 to `most`; `null` for any other word. */
 function countFrom(word: string | undefined, byDefault: number, most: number): number | null {
   if (word === undefined) return byDefault;
   return /^[1-9]\d{0,4}$/.test(word) && Number(word) <= most ? Number(word) : null;

@@ -47,7 +47,7 @@ export function isUuid(text: string): boolean {
 
 const VERSION_AT = 14;
 
-/** When a UUIDv7 was made, by the clock of who made it, in milliseconds since the Unix epoch; `NaN` if the text is none. */
+/** The instant in a UUIDv7, by the clock of its maker, in milliseconds since the Unix epoch; `NaN` if the text is not a UUIDv7. */
 export const uuidMs = (text: string): number =>
   isUuid(text) && text[VERSION_AT] === '7' ? Number.parseInt(text.slice(0, 8) + text.slice(9, 13), 16) : Number.NaN;
 

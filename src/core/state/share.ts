@@ -39,7 +39,7 @@ export class Share {
     return this.#spanMs;
   }
 
-  /** Counts a use, whoever settles it. Returns whether a span has passed since it last did. */
+  /** Counts a use, settled from this share or not. Returns whether this use begins a new span. */
   used(amount: number, nowMs: number): boolean {
     const passedMs = nowMs - this.#spanMs;
     const isNext = passedMs >= SPAN_MS;

@@ -58,7 +58,7 @@ export function limitsTaken(
         effect,
       };
     }
-    // A value is counted once, whoever uses it: there is nothing to lend.
+    // A value is counted once for all uses, so there is nothing to lend.
     const more = value === undefined ? lentOf(Math.max(0, max - before - amount), ahead?.[at] ?? 0) : 0;
     lent[at] = more;
     used.set(text, [counter, counted + amount + more, max]);
