@@ -22,12 +22,9 @@ import {
   applyEvent,
   changeContext,
   changeRisk,
-  giveBackUse,
-  keepRecord,
-  namesOfUnsent,
   revokeToken,
-  settleUse,
 } from '../../../core/state/writes/writes.ts';
+import { giveBackUse, keepRecord, namesOfUnsent, settleUse } from '../../../core/state/writes/use-writes.ts';
 import { isOverLimit } from '../../../core/limit/limit-spend.ts';
 import { neededCounters } from './rows/limit-statements.ts';
 import type { NeededRows } from './rows/needed-rows.ts';

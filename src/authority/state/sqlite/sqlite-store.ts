@@ -17,12 +17,9 @@ import {
   changeContext,
   changeRisk,
   expire,
-  keepRecord,
   revokeToken,
-  giveBackUse,
-  settleUse,
-  takeFrom,
 } from '../../../core/state/writes/writes.ts';
+import { keepRecord, giveBackUse, settleUse, takeFrom } from '../../../core/state/writes/use-writes.ts';
 import type { Order } from '../../../core/order/order.ts';
 import { liftOrder, putOrder } from '../../../core/state/writes/order-writes.ts';
 import { liftStops } from '../../../core/state/writes/note-stops.ts';

@@ -1,0 +1,156 @@
+/** What a use of a token or of a limit takes and gives back, in a transaction of any implementation. */
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
+import {
+  taken,
+  exceededBudget,
+  givenBack,
+  limitSpendsOf,
+  numbersOf,
+  takenName,
+  taskSpendsOf,
+  withLent,
+} from './settlement.ts';
+import type { TakenRows, Taking } from './settlement.ts';
+import { carryOut } from './limit-effects.ts';
+import {
+  giveBackLimits,
+  isInWindowsOf,
+  isLimitRefusal,
+  limitNames,
+  limitsTaken,
+  writeLimits,
+} from './limit-settlement.ts';
+import { possibleLoans } from './possible-loans.ts';
+import type { StateRows } from './state-rows.ts';
+import type { Lent, SettleProblem, Spend, SpendProblem } from '../spend.ts';
+import type { TaskKey, UnsentUse } from '../store.ts';
+
+/** What a use takes, with its record if that is committed with it. */
+interface SettledTaking extends Omit<Taking, 'spends'> {
+  readonly spends: readonly Spend[];
+  readonly key: TaskKey | null;
+  readonly jtiDigest: string;
+  readonly agent?: string | undefined;
+  readonly record?: EncodedRecord | undefined;
+  /** `SettledUse.by`. */
+  readonly by?: string | undefined;
+}
+
+/**
+ * `Store.settle`. The caller has refused spends that cannot be counted (`spendsProblem`).
+ * @param acts whether a limit that refuses also suspends or stops, if it says so; the rows for that are needed
+ */
+export function settleUse(
+  rows: StateRows,
+  decisionId: string,
+  { key, jtiDigest, spends, entry, record, ahead, by, agent }: SettledTaking,
+  { acts = true }: { readonly acts?: boolean } = {},
+): SettleProblem | Lent | null {
+  if (rows.isSettled(decisionId))
+    return lentBefore(rows, { decisionId, key, spends, ...(by === undefined ? {} : { by }), ...(ahead && { ahead }) });
+  const limits = limitSpendsOf(spends);
+  const budgets = taskSpendsOf(spends);
+  const wanted = numbersOf(spends, ahead);
+  const after =
+    key === null ? null : takenBy(rows, { key, jtiDigest }, { spends: budgets, entry, ahead: wanted.ofTask });
+  if (after === 'exhausted')
+    return { problem: after, budget: exceededBudget(budgets, (name) => (key === null ? 0 : rows.spent(key, name))) };
+  if (typeof after === 'string') return after;
+  const isLent = ahead !== undefined && isInWindowsOf(decisionId, limits, rows.nowMs());
+  const taking = limitsTaken(rows, limits, isLent ? wanted.ofLimits : undefined);
+  if (isLimitRefusal(taking)) {
+    if (acts) carryOut(rows, taking, { decisionId, key, agent });
+    return taking.over;
+  }
+  // INVARIANT: nothing is written before this line, so that all of it is taken or none.
+  const isTaken = key !== null && after !== null && writeTaken(rows, key, after);
+  const isCounted = writeLimits(rows, taking);
+  // INVARIANT: with what the use takes, in one transaction: a settled use always has its record on disk.
+  if (record !== undefined) rows.addRecords([record]);
+  // A use that changes nothing is already idempotent: sent again, it is evaluated again. So the stored uses are bounded by budgets,
+  // histories and records, whatever a sidecar sends.
+  if (isTaken || isCounted || record !== undefined) rows.setSettled(decisionId);
+  const lent = lentOfAll(spends, after?.lent ?? [], taking.lent);
+  const got = { decisionId, spends: withLent(spends, lent), ...(by === undefined ? {} : { by }) };
+  if (isTaken && key !== null && by !== undefined && budgets.length > 0) rows.setSettled(takenName({ ...got, key }));
+  if (isCounted) for (const name of limitNames(got, rows.nowMs())) rows.setSettled(name);
+  return ahead === undefined ? null : { lent };
+}
+
+/** A loan that is asked for again: what it lent; `null` if that is not known, or nothing was wanted. */
+function lentBefore(rows: StateRows, use: Parameters<typeof possibleLoans>[0]): Lent | null {
+  const loan = possibleLoans(use, rows.nowMs()).find(({ name }) => rows.isSettled(name));
+  return loan === undefined ? null : { lent: [loan.lent] };
+}
+
+/** What was lent for each spend, in their order. */
+function lentOfAll(
+  spends: readonly Spend[],
+  ofTask: readonly number[],
+  ofLimits: readonly number[],
+): readonly number[] {
+  const [task, limits] = [[...ofTask], [...ofLimits]];
+  return spends.map(({ kind }) => (kind === 'limit' ? limits.shift() : task.shift()) ?? 0);
+}
+
+/** The keys under which `giveBackUse` finds the spends of a use, and whether they were given back. */
+export function namesOfUnsent(use: UnsentUse, nowMs: number): readonly [taken: string, undone: string, ...string[]] {
+  const { decisionId, key } = use;
+  // Without a task nothing was taken from one.
+  const taken = key === null ? `${decisionId} took nothing` : takenName({ ...use, key });
+  return [taken, `${decisionId} given back`, ...limitNames(use, nowMs)];
+}
+
+/** `Store.giveBack`. INVARIANT: once, and only what was settled under that id, so that nothing is given back that was not taken. */
+export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
+  const { key } = use;
+  const [taken, undone] = namesOfUnsent(use, rows.nowMs());
+  if (rows.isSettled(undone)) return false;
+  const { ofTask, ofLimits } = numbersOf(use.spends, use.left);
+  const isTaken = key !== null && rows.isSettled(taken);
+  if (isTaken)
+    for (const [counter, spent] of givenBack((name) => rows.spent(key, name), taskSpendsOf(use.spends), ofTask))
+      rows.setSpent(key, counter, spent);
+  const isGiven = giveBackLimits(rows, use, ofLimits);
+  if (!isTaken && !isGiven) return false;
+  rows.setSettled(undone);
+  return true;
+}
+
+/** `Store.keepRecord`. */
+export function keepRecord(rows: StateRows, decisionId: string, record: EncodedRecord): null {
+  if (rows.isSettled(decisionId)) return null;
+  rows.addRecords([record]);
+  rows.setSettled(decisionId);
+  return null;
+}
+
+/** Counts every spend and adds the history entry, or does neither and gives the problem. */
+export function takeFrom(
+  rows: StateRows,
+  { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
+  taking: Taking,
+): SpendProblem | null {
+  const after = takenBy(rows, { key, jtiDigest }, taking);
+  if (typeof after === 'string') return after;
+  writeTaken(rows, key, after);
+  return null;
+}
+
+/** The rows of a task after what is taken; nothing is written. */
+function takenBy(
+  rows: StateRows,
+  { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
+  taking: Taking,
+): SpendProblem | TakenRows {
+  const use = rows.useState(key, jtiDigest);
+  return taken({ use, spent: (counter) => rows.spent(key, counter) }, taking, rows.nowMs());
+}
+
+/** Writes what was taken from a task. Returns whether any row changed. */
+function writeTaken(rows: StateRows, key: TaskKey, after: TakenRows): boolean {
+  const spent = [...after.spent].filter(([counter, total]) => rows.spent(key, counter) !== total);
+  for (const [counter, total] of spent) rows.setSpent(key, counter, total);
+  if (after.history !== null) rows.setHistory(key, after.history);
+  return spent.length > 0 || after.history !== null;
+}
