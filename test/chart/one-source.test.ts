@@ -11,6 +11,7 @@ const textOf = (path: string): string => readFileSync(resolve(root, path), 'utf8
 /** Files of the chart, which can hold none from outside its folder, and what they are copies of. */
 const copies = {
   'files/alerts.yaml': 'deploy/prometheus/alerts.yaml',
+  'files/dashboards/investigate.json': 'deploy/grafana/investigate.json',
   'files/dashboards/observe.json': 'deploy/grafana/observe.json',
   'files/dashboards/operators.json': 'deploy/grafana/operators.json',
   'files/dashboards/security.json': 'deploy/grafana/security.json',
@@ -49,7 +50,7 @@ describeWith(helmPart(), 'what the chart has from elsewhere', ([helm]) => {
 
   it('has the dashboards of deploy/grafana, with the label that Grafana looks for', async () => {
     const objects = await rendered();
-    for (const name of ['observe', 'operators', 'security']) {
+    for (const name of ['investigate', 'observe', 'operators', 'security']) {
       const found = objects.find(({ metadata }) => metadata.name === `remit-dashboard-${name}`);
       expect(found?.metadata.labels).toMatchObject({ grafana_dashboard: '1' });
       const json = found?.data?.[`remit-${name}.json`] ?? '';

@@ -11,6 +11,7 @@ import { until } from '../until.ts';
 import { startChromium } from './chromium.ts';
 import type { Page } from './chromium.ts';
 import { mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+import { handedOn } from './handed-on.ts';
 import { startJaeger, tagOf } from './jaeger.ts';
 import type { Jaeger, JaegerSpan } from './jaeger.ts';
 import { must } from '../builders/must.ts';
@@ -335,42 +336,6 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     expect(found.map((span) => String(tagOf(span, 'remit.decision'))).toSorted()).toEqual(['allow', 'deny']);
   });
 });
-
-/** A part of the planner's task for another agent: its token and its task. */
-async function handedOn(
-  { stage }: DevDomain,
-  token: string,
-  to: Agent,
-): Promise<{ readonly token: string; readonly taskId: string }> {
-  const exchange = async (by: Agent, fields: Readonly<Record<string, string>>) => {
-    const reply = await by.call(stage.issuerPort, {
-      host: stage.issuerHost,
-      method: 'POST',
-      path: '/oauth/token',
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({
-        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-        ...fields,
-      }).toString(),
-    });
-    if (reply.status !== 200) throw new Error(reply.body);
-    return JSON.parse(reply.body);
-  };
-  const detail = {
-    type: 'urn:remit:task',
-    locations: [`https://${HOST}`],
-    actions: ['payments.read'],
-    purpose: 'settle payment p-1',
-  };
-  const handed = await exchange(stage.planner, {
-    subject_token: token,
-    delegate: to.id,
-    authorization_details: JSON.stringify([detail]),
-  });
-  const taken = await exchange(to, { subject_token: handed.access_token });
-  return { token: taken.access_token, taskId: taken.txn };
-}
 
 /** Calls with the certificate of the planner from another address, over one connection. */
 async function fromElsewhere(folder: string, port: number) {

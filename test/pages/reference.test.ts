@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { ARGUMENT_PREFIX } from '../../src/core/telemetry/spans/argument-attributes.ts';
 import { oauthError } from '../../src/authority/issuer/oauth-error.ts';
 import { routerOf } from '../../src/authority/issuer/routes.ts';
 import { defaultSignalEffects } from '../../src/authority/issuer/signals/effects.ts';
@@ -94,7 +95,7 @@ describe('span-attributes.md', () => {
       ours,
     ).filter((name) => !['remit.ledger', 'remit.ledger.checkpoint'].includes(name));
     const told = [...named(pageOf('span-attributes'))].filter((name) => name.startsWith('remit.')).toSorted();
-    expect(told).toEqual(written);
+    expect(told).toEqual([...written, `${ARGUMENT_PREFIX}NAME`].toSorted());
   });
 });
 

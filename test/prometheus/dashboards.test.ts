@@ -2,10 +2,19 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { reasons } from '../../src/core/decision/reasons.ts';
+import { ARGUMENT_PREFIX } from '../../src/core/telemetry/spans/argument-attributes.ts';
 import { metricTable } from '../../src/core/telemetry/metrics/metric-table.ts';
-import { alertRules, dashboardQueries, dashboards } from './dashboards.ts';
+import { alertRules, dashboardQueries, dashboards, tagsIn, traceSearches } from './dashboards.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
+/** Where the attributes of spans are named. */
+const spanSource = [
+  'core/telemetry/spans/check-attributes.ts',
+  'core/telemetry/spans/argument-attributes.ts',
+  'authority/issuer/token/issue.ts',
+]
+  .map((file) => readFileSync(resolve(deploy, '../src', file), 'utf8'))
+  .join('\n');
 const runbooks = resolve(deploy, 'guide/watch/runbooks');
 const named = new Map<string, { readonly labels: Readonly<Record<string, readonly string[] | null>> }>(
   Object.values(metricTable).map((spec) => [spec.name, spec] as const),
@@ -58,8 +67,10 @@ describe('the dashboards and alert rules', () => {
     expect([...named.keys()].filter((name) => !shown.has(name))).toEqual(['process_start_time_seconds']);
   });
 
-  it.each([...dashboards])('%s has each panel once, and none over another', (_file, { panels, templating }) => {
-    expect(templating.list.map(({ name }) => name)).toEqual(['datasource', 'job', 'instance']);
+  it.each([...dashboards])('%s has each panel once, and none over another', (file, { panels, templating }) => {
+    const ofTraces = ['jaeger', 'argument', 'value', 'task', 'agent'];
+    const expected = file === 'investigate.json' ? ofTraces : ['datasource', 'job', 'instance'];
+    expect(templating.list.map(({ name }) => name)).toEqual(expected);
     const taken = new Set<string>();
     for (const { gridPos, title } of panels) {
       expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24);
@@ -90,6 +101,23 @@ describe('the dashboards and alert rules', () => {
   );
 });
 
+describe('deploy/grafana/investigate.json', () => {
+  it('searches by attributes that spans have, with variables that it has', () => {
+    const values = { argument: 'id', value: 'p-77', task: 't-1', agent: 'spiffe://acme.test/planner' };
+    expect([...traceSearches.keys()][0]).toBe('Calls with this argument');
+    expect(traceSearches.size).toBe(6);
+    for (const search of traceSearches.values()) {
+      expect(search.service).toBe('remit');
+      const tags = tagsIn(search, values);
+      expect(Object.keys(tags).length).toBe(search.tags.split('" ').length);
+      for (const [name, value] of Object.entries(tags)) {
+        expect(spanSource).toContain(name.replace(/^(remit\.argument\.)id$/, "'$1'"));
+        expect(value).not.toContain('$');
+      }
+    }
+  });
+});
+
 describe('deploy/guide/watch/runbooks', () => {
   it('has a page for each alert and no other', () => {
     const names = readdirSync(runbooks).map((name) => name.replace(/\.md$/, ''));
@@ -98,14 +126,22 @@ describe('deploy/guide/watch/runbooks', () => {
 });
 
 describe('deploy/jaeger/ui.json', () => {
-  const ui: { readonly linkPatterns: readonly { readonly key: string; readonly url: string }[] } = JSON.parse(
-    readFileSync(resolve(deploy, 'jaeger/ui.json'), 'utf8'),
-  );
+  const ui: {
+    readonly menu: readonly { readonly items: readonly { readonly label: string; readonly url: string }[] }[];
+    readonly linkPatterns: readonly { readonly key: string; readonly url: string }[];
+  } = JSON.parse(readFileSync(resolve(deploy, 'jaeger/ui.json'), 'utf8'));
+
+  it('begins with a search by an argument, in its menu', () => {
+    const [{ items } = { items: [] }] = ui.menu;
+    const tags = items.map(({ url }) => JSON.parse(new URL(url, 'http://jaeger').searchParams.get('tags') ?? ''));
+    expect(tags[0]).toEqual({ [`${ARGUMENT_PREFIX}id`]: 'p-77' });
+    const names = tags.flatMap((search) => Object.keys(search)).filter((name) => !name.startsWith(ARGUMENT_PREFIX));
+    expect(names.filter((name) => !spanSource.includes(`'${name}'`))).toEqual([]);
+  });
 
   it('links by attributes that spans have', () => {
-    const source = readFileSync(resolve(deploy, '../src/core/telemetry/spans/check-attributes.ts'), 'utf8');
     for (const { key, url } of ui.linkPatterns) {
-      expect(source).toContain(`'${key}'`);
+      expect(spanSource).toContain(`'${key}'`);
       expect(url).toContain(`#{${key}}`);
     }
   });

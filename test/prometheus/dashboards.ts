@@ -13,7 +13,15 @@ interface Panel {
   readonly title: string;
   readonly type: string;
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
-  readonly targets?: readonly { readonly expr: string }[];
+  readonly targets?: readonly (Partial<TraceSearch> & { readonly expr?: string })[];
+}
+
+/** A search of a Jaeger, as a panel makes it. */
+export interface TraceSearch {
+  readonly service: string;
+  readonly operation?: string;
+  /** `name="value"` each, with the dashboard's variables. */
+  readonly tags: string;
 }
 
 /** A dashboard of Grafana, as far as the tests read it. */
@@ -47,12 +55,44 @@ const variables: readonly (readonly [string, string])[] = [
 /** Every query of every dashboard. */
 export const dashboardQueries: readonly DashboardQuery[] = [...dashboards].flatMap(([file, { panels }]) =>
   panels.flatMap(({ title, targets = [] }) =>
-    targets.map(({ expr }) => ({
-      where: `${file}: ${title}`,
-      expression: variables.reduce((text, [name, value]) => text.replaceAll(name, value), expr),
-    })),
+    targets.flatMap(({ expr }) =>
+      expr === undefined
+        ? []
+        : [
+            {
+              where: `${file}: ${title}`,
+              expression: variables.reduce((text, [name, value]) => text.replaceAll(name, value), expr),
+            },
+          ],
+    ),
   ),
 );
+
+/** The searches of the dashboard that begins with a value, by the titles of their panels. */
+export const traceSearches: ReadonlyMap<string, TraceSearch> = new Map(
+  (dashboards.get('investigate.json')?.panels ?? []).flatMap(({ title, targets = [] }) =>
+    targets.flatMap(({ service, tags, operation }) =>
+      service === undefined || tags === undefined
+        ? []
+        : [[title, { service, tags, ...(operation === undefined ? {} : { operation }) }] as const],
+    ),
+  ),
+);
+
+/** The tags of a search by name, with values for the dashboard's variables. */
+export const tagsIn = (
+  { tags }: Pick<TraceSearch, 'tags'>,
+  values: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    [...tags.matchAll(/(\S+)="([^"]*)"/g)].map(([, name = '', value = '']) => [
+      filled(name, values),
+      filled(value, values),
+    ]),
+  );
+
+const filled = (text: string, values: Readonly<Record<string, string>>): string =>
+  text.replaceAll(/\$\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
 
 /** An alert rule. */
 export interface AlertRule {

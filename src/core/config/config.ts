@@ -27,6 +27,8 @@ import { roleContradiction } from './role.ts';
 import { socketContradiction } from './socket-access.ts';
 import { defaultState, statePathOf, statePlace } from './state.ts';
 import type { StatePlace } from './state.ts';
+import { telemetry } from './telemetry.ts';
+import type { TelemetryConfig } from './telemetry.ts';
 import { address, algorithmNames, hostName, identifier, jwksIn, pathIn, spiffeIdText, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -71,6 +73,7 @@ export interface Config {
    */
   readonly decisionLog: 'none' | 'denials' | 'stdout';
   readonly log: LogConfig;
+  readonly telemetry: TelemetryConfig;
   /** Source of the policies. A folder alone is short for `folder`. */
   readonly policies: PoliciesConfig;
   /** Who may change what is enforced while the process serves. */
@@ -157,6 +160,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     }),
     decisionLog: optional(oneOf(['none', 'denials', 'stdout']), 'denials'),
     log,
+    telemetry,
     policies: policiesSection(folder),
     enforcement,
     state: optional(statePlace(folder), defaultState),

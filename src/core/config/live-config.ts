@@ -1,7 +1,7 @@
 import { changedKeys } from './changed-keys.ts';
 import type { Config, ReadConfig } from './config.ts';
 
-const LIVE = ['log', 'decisionLog', 'drainSeconds', 'endedTasks', 'enforcement'] as const;
+const LIVE = ['log', 'decisionLog', 'drainSeconds', 'endedTasks', 'enforcement', 'telemetry'] as const;
 const LIVE_OF_ISSUER = [
   'tokenSeconds',
   'taskSeconds',

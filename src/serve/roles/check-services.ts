@@ -107,7 +107,7 @@ export function checkServicesOf(
   parts: Parts,
   { keys, nonces, transactionToken }: CheckKeys & { readonly nonces: ProofNonces | undefined },
 ): Omit<CheckServices, 'outcomes' | 'uses'> {
-  const { config, ports, digestOf, states, settling, reports, ledger, policies, telemetry, announced } = parts;
+  const { config, ports, digestOf, states, settling, reports, ledger, policies, telemetry, announced, live } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -151,6 +151,7 @@ export function checkServicesOf(
     reports,
     ledger: ledger.writer,
     spans: telemetry.spans,
+    spanArguments: () => live().telemetry.spanArguments,
     onChecked: observerOf(parts),
     transactionToken,
     denialDetails: config.extAuthz.denialDetails,

@@ -22,7 +22,7 @@ export interface AnsweredCheck {
 }
 
 /** The services that write the span of a check. */
-type TracingServices = Pick<CheckServices, 'ports' | 'spans'>;
+type TracingServices = Pick<CheckServices, 'ports' | 'spans' | 'spanArguments'>;
 
 /** The services that learn of an answered check. */
 export type ObservingServices = TracingServices &

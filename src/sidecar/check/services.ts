@@ -88,6 +88,8 @@ export interface CheckServices {
   };
   /** Receives the spans of checks; `null` if spans are not exported. */
   readonly spans: SpanSink | null;
+  /** Whether spans of checks have the recorded arguments. Default no. */
+  readonly spanArguments?: () => boolean;
   /** Receives each finished check, for metrics and the decision log. */
   readonly onChecked: CheckObserver;
   /** Called with how long each part of a check held the event loop. */

@@ -33,6 +33,7 @@ describe('configFrom', () => {
         issuer: null,
         decisionLog: 'denials',
         log: { format: 'text', level: 'info' },
+        telemetry: { spanArguments: false },
         acceptedIssuers: [],
         policies: {
           folder: '/etc/remit/cedar-policies',

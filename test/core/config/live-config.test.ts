@@ -28,6 +28,7 @@ describe('LiveConfig.take', () => {
     ['log.format', `${BASE}log: { format: json }`],
     ['log.level', `${BASE}log: { level: debug }`],
     ['decisionLog', `${BASE}decisionLog: stdout`],
+    ['telemetry.spanArguments', `${BASE}telemetry: { spanArguments: true }`],
     ['drainSeconds', `${BASE}drainSeconds: 7`],
     ['endedTasks.keepSeconds', `${BASE}endedTasks: { keepSeconds: 60 }`],
     ['enforcement.emergency.operators', `${BASE}enforcement: { emergency: { operators: spiffe://acme.test/ops } }`],
@@ -87,7 +88,7 @@ describe('LiveConfig.take', () => {
   ])('names `%s`, which needs a restart, and keeps its value', (key, after, before) => {
     const { applied, waiting, live } = taken(before, after);
     expect([applied, waiting]).toEqual([[], [key]]);
-    const { log, decisionLog, drainSeconds, endedTasks, enforcement, issuer, extAuthz } = read(before).value;
+    const { log, decisionLog, drainSeconds, endedTasks, enforcement, telemetry, issuer, extAuthz } = read(before).value;
     const { callers } = extAuthz;
     expect(live.now).toEqual({
       log,
@@ -95,6 +96,7 @@ describe('LiveConfig.take', () => {
       drainSeconds,
       endedTasks,
       enforcement,
+      telemetry,
       issuer,
       extAuthz: { callers },
     });

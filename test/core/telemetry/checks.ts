@@ -38,6 +38,8 @@ export const judgementOf = (decision: Decision, mcp?: Action['mcp']): DecidedChe
       credential: {
         kind: 'task-token',
         taskId: 't-1',
+        subject: 'spiffe://acme.test/planner',
+        actors: [],
         intentHash: 'sha-256:intent',
         issuance,
         tokenId: 'a-secret-jti',

@@ -212,6 +212,8 @@ const grantAttributes = ({ grant, task }: Draft): SpanAttributes => ({
   'remit.decision': 'allow',
   'remit.task.id': task.id,
   ...(task.parentId === null ? {} : { 'remit.task.parent_id': task.parentId }),
+  ...(grant.origin.place.kind === 'part' ? { 'remit.task.delegated_by': grant.origin.place.parent.task.agent } : {}),
+  ...(grant.delegate === null ? {} : { 'remit.token.delegate': grant.delegate }),
   'remit.task.deadline': new Date(task.deadlineMs).toISOString(),
   'remit.token.lifetime_seconds': grant.expiresAtSeconds - grant.issuedAtSeconds,
   'remit.policy.ids': [...grant.policyIds],

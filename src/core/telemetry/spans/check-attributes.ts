@@ -6,9 +6,11 @@ import type { Decision } from '../../decision/decision.ts';
 import { reasons } from '../../decision/reasons.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { RefusedCaller } from '../../identity/refused-caller.ts';
+import { recordText } from '../../ledger/record.ts';
 import { reuseOf } from '../../decide/decided-check.ts';
 import type { DecidedCheck } from '../../decide/decided-check.ts';
-import type { SpanReference } from '../../token/claims.ts';
+import type { Task } from '../../task/task.ts';
+import type { SpanReference, TaskToken } from '../../token/claims.ts';
 import { mainClass } from '../../token/reuse.ts';
 import type { Tell } from './ended-span.ts';
 
@@ -93,6 +95,16 @@ function tellCredential(facts: CallFacts, tell: Tell): void {
   tell('remit.intent.hash', token.intentHash);
   tell('remit.intent.trace_id', token.issuance.traceId);
   tell('remit.issued_by.span_id', token.issuance.spanId);
+  const { task } = facts;
+  if (task !== undefined && !isDeny(task)) tellTask(task, token, tell);
+}
+
+/** The purpose, which the agent claims, and who delegated a part of a task: the agent before this one in the chain of actors. */
+function tellTask({ parentId, purpose }: Task, { actors, subject }: TaskToken, tell: Tell): void {
+  tell('remit.intent.purpose', recordText(purpose));
+  if (parentId === null) return;
+  tell('remit.task.parent_id', parentId);
+  tell('remit.task.delegated_by', actors[1] ?? subject);
 }
 
 /** The previous use, also as attributes: for a link into another trace Jaeger shows only the span id. */

@@ -5,8 +5,8 @@ import type { SpanReference } from '../../token/claims.ts';
 export type SpanAttributeValue = string | number | boolean | readonly string[];
 
 /**
- * Receives an attribute. INVARIANT: names are constants of this program, never chosen by a caller, and unique within a span:
- * their encoded bytes are cached.
+ * Receives an attribute. INVARIANT: names are constants of this program or end in the name of an argument of the catalog, are never chosen by a
+ * caller, and are unique within a span: the encoded bytes of a bounded number of them are cached.
  */
 export type Tell = (name: string, value: SpanAttributeValue) => void;
 

@@ -1,7 +1,7 @@
 import { fieldsBy } from '../../protobuf/writer.ts';
 import type { ProtobufWriter } from '../../protobuf/writer.ts';
 
-/** What is kept of an attribute: its name as written, and its last value. Names come from this program, or from its variables at start. */
+/** What is kept of an attribute: its name as written, and its last value. Names come from this program, its variables at start, or the catalog. */
 interface Kept {
   readonly key: Uint8Array;
   value: unknown;
@@ -11,6 +11,9 @@ interface Kept {
 
 /** By name. Most attributes of a check have the same value as in the previous check. INVARIANT: an emitted array never changes. */
 const kept = new Map<string, Kept>();
+
+/** Most names whose values are kept: catalogs that are loaded one after another can have any number of arguments. */
+const MAX_KEPT = 512;
 
 /**
  * Writes attributes as fields of an OTLP message. A value other than text, boolean, number or array of these becomes empty.
@@ -34,7 +37,7 @@ export const attributesOf =
 
 function keptAs(name: string): Kept {
   const made = { key: fieldsBy((into) => into.text(1, name)), value: undefined, written: null };
-  kept.set(name, made);
+  if (kept.size < MAX_KEPT) kept.set(name, made);
   return made;
 }
 

@@ -6,6 +6,7 @@ import type { DecidedCheck } from '../../decide/decided-check.ts';
 import { exactMsOf } from '../../runtime/ports.ts';
 import type { Ports } from '../../runtime/ports.ts';
 import type { SpanReference } from '../../token/claims.ts';
+import { tellArguments } from './argument-attributes.ts';
 import { faultOf, tellCheck, tellPreviousUse } from './check-attributes.ts';
 import type { LinkKind, SpanLink, SpanSink } from './ended-span.ts';
 import { placeUnder, spanContextFrom } from './trace-context.ts';
@@ -14,6 +15,8 @@ import { placeUnder, spanContextFrom } from './trace-context.ts';
 export interface Tracing {
   /** Receives spans; `null` if tracing is off. */
   readonly spans: SpanSink | null;
+  /** Whether spans of checks have the recorded arguments. Default no. */
+  readonly spanArguments?: () => boolean;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
 }
 
@@ -54,7 +57,7 @@ export function placeOfCheck(
  * links to the span that issued the token, from the signed claim. A denial is always recorded, so that a caller cannot hide it with its
  * sampling flag.
  */
-export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, on: CheckTrace): void {
+export function traceCheck({ spans, spanArguments, ports }: Tracing, judgement: DecidedCheck, on: CheckTrace): void {
   const { traceId, spanId, parent } = on.place;
   const isAllowedCheck = !isDeny(judgement.decision);
   if (spans === null || (isAllowedCheck && !spans.samplesAllow(traceId, parent))) return;
@@ -70,6 +73,8 @@ export function traceCheck({ spans, ports }: Tracing, judgement: DecidedCheck, o
     attributes: (tell) => {
       tellCheck(judgement, tell);
       tellPreviousUse(on.previousUse, tell);
+      // Last: a limit on the number of attributes leaves them out first.
+      if (spanArguments?.() === true) tellArguments(judgement.facts, tell);
     },
     links: linksOf(judgement, on),
     isError: faultOf(judgement) !== null,

@@ -35,6 +35,12 @@ const asInUse = (spans: readonly EndedSpan[], { resource, scopeName, limits }: S
   return Buffer.from(exportRequest(into.bytes, requestFrame(resource, scopeName)));
 };
 
+/** A span with 400 attributes, named by numbers from the first on. */
+const named = (first: number) =>
+  endedSpan(
+    Object.fromEntries(Array.from({ length: 400 }, (_, n) => [`remit.argument.n${first + n}`, `v${(first + n) % 7}`])),
+  );
+
 const byOpenTelemetry = (spans: readonly EndedSpan[], as: SpanOrigin = origin): Buffer => {
   const readable = spans.map((span) => readableSpan(span, as));
   const scope = readable[0]?.instrumentationScope ?? { name: '' };
@@ -59,6 +65,11 @@ describe('exportRequest', () => {
     const sink = { samplesAllow: () => true, add: (span: EndedSpan) => void spans.push(span) };
     const judged = judgementOf(deny('policy.error', 'by `x`'), { method: 'tools/call', tool: 'create_ticket' });
     traceUnderEnvoy({ spans: sink, ports: systemPorts }, judged);
+    expect(asInUse(spans).equals(byOpenTelemetry(spans))).toBe(true);
+  });
+
+  it('equals it for more names than are kept, such as those of arguments in catalogs loaded one after another', () => {
+    const spans = [named(0), named(300), named(600), named(0)];
     expect(asInUse(spans).equals(byOpenTelemetry(spans))).toBe(true);
   });
 

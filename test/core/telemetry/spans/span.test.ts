@@ -4,6 +4,9 @@ import type { Tracer } from '@opentelemetry/api';
 import { AlwaysOnSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { deny } from '../../../../src/core/decision/decision.ts';
+import type { ArgumentValue } from '../../../../src/core/action/arguments/argument.ts';
+import type { Action } from '../../../../src/core/action/http/http.ts';
+import type { Task } from '../../../../src/core/task/task.ts';
 import type { Decision, Deny } from '../../../../src/core/decision/decision.ts';
 import type { DecidedCheck } from '../../../../src/core/decide/decided-check.ts';
 import type { SpanSink } from '../../../../src/core/telemetry/spans/ended-span.ts';
@@ -12,6 +15,8 @@ import { HandedSpans } from '../../../../src/core/telemetry/spans/handed-spans.t
 import { issuerTracer } from '../../../../src/core/telemetry/issuance.ts';
 import { readableSpan } from '../../../../src/core/telemetry/spans/readable-span.ts';
 import { placeOfCheck } from '../../../../src/core/telemetry/spans/span.ts';
+import { token } from '../../../builders/decided-call.ts';
+import { taskNumber } from '../../../builders/task.ts';
 import { allow, checkTrace, envoySpan, issuance, judgementOf, previousUse, traceUnderEnvoy } from '../checks.ts';
 
 const ports = {
@@ -145,6 +150,63 @@ describe('traceCheck', () => {
       'url.path': '/v1/payments',
       'server.address': 'payments.acme.test',
     });
+  });
+
+  it('says to what purpose a task is, and of a part whose it is a part of and who delegated it', () => {
+    const denied = deny('policy.forbidden', '');
+    const of = (change: Partial<Task>, actors: readonly string[]) => {
+      const judged = judgementOf(denied);
+      const credential = { ...token, subject: 'spiffe://acme.test/planner', actors };
+      const facts = { ...judged.facts, credential, task: taskNumber(1, change) };
+      const [span] = traced(denied, checkTrace, { ...judged, facts }).spans;
+      return Object.entries(span?.attributes ?? {}).filter(([name]) => /purpose|parent_id|delegated_by/.test(name));
+    };
+    expect(of({ purpose: 'settle p-1', parentId: null }, ['spiffe://acme.test/agent'])).toEqual([
+      ['remit.intent.purpose', 'settle p-1'],
+    ]);
+    const part = { purpose: 'report', parentId: 't-0' };
+    // The subject itself delegated: it is in no chain of actors.
+    expect(of(part, ['spiffe://acme.test/agent'])).toEqual([
+      ['remit.intent.purpose', 'report'],
+      ['remit.task.parent_id', 't-0'],
+      ['remit.task.delegated_by', 'spiffe://acme.test/planner'],
+    ]);
+    expect(of(part, ['spiffe://acme.test/agent', 'spiffe://acme.test/boss'])).toContainEqual([
+      'remit.task.delegated_by',
+      'spiffe://acme.test/boss',
+    ]);
+  });
+
+  it('has the arguments that the catalog lets be recorded if the configuration says so, and none otherwise', () => {
+    const denied = deny('policy.forbidden', '');
+    const judged = judgementOf(denied);
+    const args = new Map<string, ArgumentValue>([
+      ['id', 'p-77'],
+      ['amount', { decimal: '12.50' }],
+      ['count', 3],
+      ['tags', ['a', 'b']],
+      ['note', 'x'.repeat(300)],
+      ['password', 'hunter2hunter2'],
+      ['unmarked', 'u'],
+    ]);
+    const recorded = ['id', 'amount', 'count', 'tags', 'note', 'password', 'absent'];
+    const action = { ...(judged.facts.action as Action), args, recorded };
+    const shown = (spanArguments: (() => boolean) | undefined) => {
+      const { spans, sink } = recorder();
+      const tracing = { spans: sink, ports, ...(spanArguments === undefined ? {} : { spanArguments }) };
+      traceUnderEnvoy(tracing, { ...judged, facts: { ...judged.facts, action } });
+      return Object.entries(spans[0]?.attributes ?? {}).filter(([name]) => name.startsWith('remit.argument'));
+    };
+    expect(shown(undefined)).toEqual([]);
+    expect(shown(() => false)).toEqual([]);
+    expect(shown(() => true)).toEqual([
+      ['remit.argument.id', 'p-77'],
+      ['remit.argument.amount', '12.50'],
+      ['remit.argument.count', 3],
+      ['remit.argument.tags', ['a', 'b']],
+      ['remit.argument.note', expect.stringMatching(/^sha-256:[\w-]{43}$/)],
+      ['remit.argument.password', 'withheld'],
+    ]);
   });
 
   it('records what a refused caller presented, and names no agent', () => {

@@ -1,0 +1,14 @@
+import { bool, optional } from '../runtime/fields.ts';
+import { section } from './fields.ts';
+
+/** What spans show beside what they always have; where they go is said by the variables of OpenTelemetry. */
+export interface TelemetryConfig {
+  /**
+   * Whether the spans of checks have the arguments that the ledger records, those that the catalog marks `record: true`. Default `false`: whoever reads
+   * traces then reads these values.
+   */
+  readonly spanArguments: boolean;
+}
+
+/** Reads the section `telemetry`. */
+export const telemetry = section<TelemetryConfig>({ spanArguments: optional(bool, false) });

@@ -1,0 +1,38 @@
+import type { Agent } from '../../src/dev/agent.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+
+/** A part of the planner's task for another agent: its token and its task. It may read payments. */
+export async function handedOn(
+  { stage }: DevDomain,
+  token: string,
+  to: Agent,
+): Promise<{ readonly token: string; readonly taskId: string }> {
+  const exchange = async (by: Agent, fields: Readonly<Record<string, string>>) => {
+    const reply = await by.call(stage.issuerPort, {
+      host: stage.issuerHost,
+      method: 'POST',
+      path: '/oauth/token',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+        ...fields,
+      }).toString(),
+    });
+    if (reply.status !== 200) throw new Error(reply.body);
+    return JSON.parse(reply.body);
+  };
+  const detail = {
+    type: 'urn:remit:task',
+    locations: ['https://payments.acme.test'],
+    actions: ['payments.read'],
+    purpose: 'settle payment p-1',
+  };
+  const handed = await exchange(stage.planner, {
+    subject_token: token,
+    delegate: to.id,
+    authorization_details: JSON.stringify([detail]),
+  });
+  const taken = await exchange(to, { subject_token: handed.access_token });
+  return { token: taken.access_token, taskId: taken.txn };
+}
