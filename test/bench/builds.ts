@@ -12,6 +12,7 @@ import { RemitUnderTest } from './remit-under-test.ts';
 import type { Measure } from './results.ts';
 import { residentMiB, Stage } from './stage.ts';
 import { median } from './statistics.ts';
+import { tasks } from './task-load.ts';
 import { vegeta } from './vegeta.ts';
 import { wrk } from './wrk.ts';
 
@@ -50,6 +51,8 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     loop(bench, build, await newDecisions(bench, build.remit, bench.effort.seconds * NEW_DECISIONS_A_SECOND)),
   cold: async (bench, build) =>
     loop(bench, build, await cold(bench, build.remit, bench.effort.seconds * NEW_TOKENS_A_SECOND)),
+  'short tasks': (bench, build) => Promise.resolve(() => wholeTasks(bench, build, 16)),
+  'short tasks alone': (bench, build) => Promise.resolve(() => wholeTasks(bench, build, 1)),
   [`reuse at ${RATE}/s`]: async (bench, build) => atRate(bench, build, await reuse(bench, build.remit), RATE),
   [`reuse beside ${BUDGETED_RATE}/s with a budget`]: async (bench, build) => {
     const others = await budgeted(bench, build.remit);
@@ -96,6 +99,9 @@ const loop =
     if (load.isOnce === true && run.requests > load.calls.length) tell('  some calls were made a second time');
     return run;
   };
+
+const wholeTasks = (bench: Bench, { name, port, remit }: Build, width: number): Promise<Run> =>
+  tasks(bench, { name, port, from: remit, pids: [remit.pid] }, { width, seconds: bench.effort.seconds });
 
 const atRate =
   ({ stage, go, effort }: Bench, { port }: Build, load: Load, rate: number): (() => Promise<Run>) =>

@@ -18,6 +18,8 @@ export interface GoBinaries {
   readonly sink: string;
   /** Takes the files below folders out of the file cache. */
   readonly evict: string;
+  /** The load generator of whole tasks. */
+  readonly tasks: string;
   /** The load generator of fixed rates. */
   readonly vegeta: string;
 }
@@ -53,6 +55,7 @@ export async function goBinaries(say: (line: string) => void): Promise<GoBinarie
     opaPlugin: built('opa-envoy-plugin'),
     sink: built('sink'),
     evict: built('evict'),
+    tasks: built('tasks'),
     vegeta: join(vegeta, 'vegeta'),
   };
 }

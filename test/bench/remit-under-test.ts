@@ -148,7 +148,7 @@ export class RemitUnderTest {
 
   /** Issues `count` tokens, each of its own task. Throws where one is refused. */
   async tokens(count: number, intent: Intent): Promise<readonly string[]> {
-    const body = bodyOf(intent);
+    const body = tokenRequestOf(intent);
     const tokens: string[] = [];
     let asked = 0;
     const worker = async (): Promise<void> => {
@@ -292,7 +292,8 @@ const ownState = ({ ports, tokenSeconds, issuerLimits, ledger }: RemitOptions & 
   ...(ledger === undefined ? {} : { ledger }),
 });
 
-function bodyOf({ audience, actions, constraints }: Intent): string {
+/** The body of the request for the token of an intent. */
+export function tokenRequestOf({ audience, actions, constraints }: Intent): string {
   const limits = constraints === undefined ? {} : { constraints };
   const detail = { type: 'urn:remit:task', locations: [audience], actions, ...limits, purpose: 'load' };
   return new URLSearchParams({

@@ -19,6 +19,7 @@ import { anonymous, resident } from './memory-cost.ts';
 import { SOCKET_GOODPUT } from './socket-overload.ts';
 import { beside, roleNames } from './roles.ts';
 import { COMMAND, INSTALLED, starts } from './start-cost.ts';
+import { addedToShortTasks, shortTasks } from './short-tasks.ts';
 import { median } from './statistics.ts';
 import { table } from './table.ts';
 import { residentWith, restingWith } from './tasks.ts';
@@ -52,6 +53,10 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     observe_vs_enforce: rate(observing.allowed, observing.enforced),
     observe_denied_vs_enforce: rate(observing.denied, observing.enforced),
     observe_unknown_vs_enforce: rate(observing.unknown, observing.enforced),
+    short_tasks_per_second: results.median(...shortTasks.embedded, 'requestsPerSecond'),
+    short_tasks_per_second_sidecar: results.median(...shortTasks.sidecar, 'requestsPerSecond'),
+    short_tasks_added_ms: results.figure(addedToShortTasks.embedded),
+    short_tasks_added_ms_sidecar: results.figure(addedToShortTasks.sidecar),
     budgets_p99_vs_unbudgeted: results.latencyRatio('p99Ms', budgets.embedded.with, budgets.embedded.without),
     budgets_p99_vs_unbudgeted_sidecar: results.latencyRatio('p99Ms', budgets.sidecar.with, budgets.sidecar.without),
     p50_vs_opa_jwt_1k: atSpeed('p50Ms', 1_000),

@@ -55,6 +55,11 @@ export class Results {
     return runs.map((run) => run[measure] ?? NaN);
   }
 
+  /** The median over the rounds of one measure of a series; NaN where not measured. */
+  median(contender: string, scenario: string, measure: Measure): number {
+    return median(this.values(contender, scenario, measure));
+  }
+
   /** Like `ratio`, for latency: also NaN where more than 1 % of the calls of either failed. */
   latencyRatio(measure: Measure, of: readonly [string, string], to: readonly [string, string]): number {
     return this.#isKept(...of) && this.#isKept(...to) ? this.ratio(measure, of, to) : NaN;

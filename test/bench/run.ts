@@ -24,6 +24,7 @@ import { measureRoles, roleNames } from './roles.ts';
 import { resultObject, tables } from './report.ts';
 import { measureSidecarSoak, measureSoak } from './soak.ts';
 import { measureStarts } from './start-cost.ts';
+import { measureShortTasks } from './short-tasks.ts';
 import { Stage } from './stage.ts';
 import { measureTasks } from './tasks.ts';
 import { measureSockets, measureThroughput } from './throughput.ts';
@@ -39,7 +40,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --seconds   how long one takes; default 3
   --only      some of: start, memory (\`cost\` is both), throughput, socket, rates, policies, tasks,
               bodies, collector, soak, sidecar-soak, overload, issuer, fleet, network, denials, roles,
-              budgets, observe; default all
+              budgets, observe, short-tasks; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --roles     some of: ${roleNames.join(', ')}; default all
@@ -77,6 +78,7 @@ const sections: Readonly<Record<string, Section>> = {
   roles: measureRoles,
   budgets: measureBudgets,
   observe: measureObserving,
+  'short-tasks': measureShortTasks,
 };
 
 /** Names for several sections. */

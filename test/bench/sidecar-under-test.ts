@@ -22,13 +22,20 @@ export async function policiesWithoutHistory({ stage }: Bench, name: string): Pr
   return policies;
 }
 
-/** @param options.flags Node flags of the sidecar */
+/**
+ * @param options.flags Node flags of the sidecar
+ * @param options.collectorPort destination of spans; default none
+ */
 export async function startSidecar(
   { domain, stage }: Bench,
-  { policies, flags = [] }: { readonly policies: string; readonly flags?: readonly string[] },
+  {
+    collectorPort = null,
+    flags = [],
+    policies,
+  }: { readonly policies: string; readonly flags?: readonly string[]; readonly collectorPort?: number | null },
 ): Promise<SidecarUnderTest> {
   const listen = join(stage.folder, 'authority.sock');
-  const shared = { collectorPort: null, policies } as const;
+  const shared = { collectorPort, policies } as const;
   const authority = await RemitUnderTest.start(stage, domain, {
     ...shared,
     name: 'authority-of-sidecar',
