@@ -57,6 +57,7 @@ import {
 import { hasOwnNetwork } from './fleet/moved/in-own-network.ts';
 import { clientFolder, type ClientName } from './parts/clients.ts';
 import { oauth2AgentFolder, X_OAUTH2_VERSION } from './parts/go-client.ts';
+import { verifierFolder } from './parts/verifier.ts';
 
 /**
  * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, SeaweedFS, grpcurl, ghz, h2spec, the clients that agents are written with, and from
@@ -306,6 +307,13 @@ export const clientPart = (name: ClientName): Part<string> =>
 export const oauth2AgentPart = (): Part<string> => ({
   name: `the agent with x/oauth2 ${X_OAUTH2_VERSION}`,
   found: binariesIn(oauth2AgentFolder, { agent: 'agent' })?.agent ?? null,
+  enable: 'npm run parts',
+});
+
+/** The verifier of ledgers in Go, which has no code of Remit, as a part. */
+export const verifierPart = (): Part<string> => ({
+  name: 'the independent verifier of ledgers',
+  found: binariesIn(verifierFolder, { verifier: 'verifier' })?.verifier ?? null,
   enable: 'npm run parts',
 });
 

@@ -16,6 +16,7 @@ import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { policyLoad, policySet, source } from '../tools/evidence/demo-ledger.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../core/ledger/log/logs.ts';
+import { independentExit } from '../verifier/independent.ts';
 import { ran, segmentsOf, START_MS, tamper } from './ledgers.ts';
 
 /**
@@ -65,6 +66,8 @@ function machine(): { readonly at: string; readonly settings: LogSettings } {
 
 const verdict = async (at: string): Promise<readonly [number, string]> => {
   const { exit, out } = await ran(ledgerVerify, '--key', key, '--ledger', at);
+  // The verifier in Go, which has no code of ours, finds the same.
+  expect([out, independentExit({ key, folder: at }, exit)]).toEqual([out, exit]);
   return [exit, out];
 };
 

@@ -21,6 +21,7 @@ import type { LogSettings } from '../../src/core/ledger/log/log-settings.ts';
 import { isStoreFailure } from '../../src/core/runtime/store-failure.ts';
 import { mustOpenLog, portsAt } from '../core/ledger/log/logs.ts';
 import { scratch } from '../builders/scratch.ts';
+import { independentExit } from '../verifier/independent.ts';
 import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 import { must } from '../builders/must.ts';
 
@@ -96,6 +97,8 @@ const verdict = async (
 ): Promise<readonly [number, string]> => {
   const more = anchors === null ? [] : ['--anchors', anchors];
   const { exit, out } = await ran(ledgerVerify, '--key', key, '--ledger', found.at, ...more);
+  // The verifier in Go, which has no code of ours, finds the same.
+  expect([out, independentExit({ key, folder: found.at, anchors }, exit)]).toEqual([out, exit]);
   return [exit, out];
 };
 const matching = ([exit, text]: Said) => [exit, expect.stringMatching(text)];

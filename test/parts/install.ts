@@ -39,6 +39,7 @@ import { installEnvoyGateway, installIstiod } from './meshes.ts';
 import { installPatroni } from './patroni.ts';
 import { installPostgres } from './postgres.ts';
 import { prometheusOperator } from './prometheus-operator.ts';
+import { installVerifier } from './verifier.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
@@ -189,6 +190,7 @@ async function installAll(): Promise<void> {
     ...(await installChartTools(say)),
     ...(await installClients(say)),
     await installOauth2Agent(say),
+    await installVerifier(say),
     await makeImageBases(say),
   );
 
