@@ -156,8 +156,14 @@ export const commandTable: readonly CommandEntry[] = [
   },
   {
     name: 'ledger query',
-    summary: 'find records by task, agent, decision, time or trace',
+    summary: 'find records by task, agent, decision, argument, path, policy, time …',
     load: async () => (await import('./ledger/ledger-query.ts')).ledgerQueryCommand,
+  },
+  {
+    name: 'ledger index',
+    summary: 'make the index by which records of a ledger are found',
+    load: async () => (await import('./ledger/ledger-index.ts')).ledgerIndexCommand,
+    isBesideServer: true,
   },
   {
     name: 'ledger verify',

@@ -7,6 +7,7 @@ import { ledgerExport } from '../../src/cli/ledger/ledger-export.ts';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
 import { keepPolicies } from '../../src/core/ledger/log/kept-policies.ts';
+import { indexLedger } from '../../src/core/ledger/log/indexed-ledger.ts';
 import { SegmentLog } from '../../src/core/ledger/log/log.ts';
 import type { LogSettings } from '../../src/core/ledger/log/log-settings.ts';
 import { createSegment } from '../../src/core/ledger/log/segment/segment-format.ts';
@@ -46,6 +47,7 @@ beforeAll(async () => {
   const last = mustOpenLog(large, portsAt(clock.nowMs));
   last.append([{ bytes: allowedUse(10, clock.nowMs).bytes, outbox: 10 }], 'f'.repeat(32));
   last.close();
+  must(indexLedger(settings.folder, { nowMs: clock.nowMs, suffix: 'a', partRecords: 2 }));
 });
 
 /** A copy of all that is on the machine. */
@@ -295,7 +297,7 @@ describe('a reader of a period', () => {
 });
 
 /** The files of a machine, without what tells two of a kind apart. */
-const kindOf = (file: string): string => file.replace(/\d{16}/, 'N').replace(/sha-256_[\w-]+/, 'HASH');
+const kindOf = (file: string): string => file.replaceAll(/\d{16}/g, 'N').replace(/sha-256_[\w-]+/, 'HASH');
 
 const flipped = (path: string): void => {
   const bytes = readFileSync(path);
@@ -315,6 +317,7 @@ const needsAnchors = 0;
 const files: Readonly<Record<string, readonly [number, number, number]>> = {
   'ledger/segment-N.db': [isFound, isFound, isFound],
   'ledger/segment-N.db, the newest': [needsAnchors, needsAnchors, isFound],
+  'ledger/index/segment-N-N.index': [isNoEvidence, isFound, isFound],
   'ledger/policies/HASH.json': [isFound, isFound, isFound],
   'ledger/lock.db': [isNoEvidence, isNoEvidence, isNoEvidence],
   'ledger-key.pem': [isNoEvidence, isNoEvidence, isNoEvidence],

@@ -3,6 +3,7 @@ import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
 import { isOfMode, isOfReason } from '../../core/ledger/log/segment/record-filter.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
+import { allNeedlesOf, hasAsked, hasNeedles } from '../../core/ledger/search/record-query.ts';
 import type { ReceivedLog } from './received-logs.ts';
 
 /** A record of a received log. */
@@ -41,9 +42,11 @@ export function foundInReceived(
 
 /** The matching records of received logs, log by log; nothing of them is kept. */
 export function* matchingInReceived(logs: Iterable<ReceivedLog>, filter: RecordFilter): Generator<ReceivedRecord> {
+  const needles = allNeedlesOf(filter);
   for (const { origin, stored } of logs) {
     for (const entry of stored.entries()) {
-      if (!('seq' in entry) || !mayMatch(entry.bytes, filter)) continue;
+      // Compares bytes first: parsing every record would take ten times as long.
+      if (!('seq' in entry) || !hasNeedles(entry.bytes, needles)) continue;
       const leaf = leafFrom(entry.bytes);
       if (isProblem(leaf) || !isMatch(leaf, filter)) continue;
       yield { log: origin, seq: leaf.seq, bytes: entry.bytes, at: instantOf(leaf) };
@@ -60,29 +63,17 @@ export const byTime = <T extends { readonly at: number }>(
 /** Sorting now and then bounds the memory. */
 const SLACK = 1_000;
 
-/** Compares bytes first: parsing every record would take ten times as long. */
-const mayMatch = (bytes: Uint8Array, { task, decisionId, traceId, agent }: RecordFilter): boolean =>
-  [task, decisionId, traceId, agent].every(
-    (text) =>
-      text === undefined ||
-      !PLAIN.test(text) ||
-      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(text),
-  );
-
-/** JSON has no escape in it. */
-const PLAIN = /^[\w:/.-]*$/;
-
 const compared = ['task', 'agent', 'action', 'decision', 'decisionId', 'kind', 'traceId'] as const;
 
 function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): boolean {
   const { sinceMs, untilMs, reason, fromSeq = 1 } = filter;
   const { at } = record;
-  const members = new Map<string, unknown>(Object.entries(record));
   return (
     seq >= fromSeq &&
     compared.every((name) => filter[name] === undefined || record[name] === filter[name]) &&
-    isOfReason(members, reason) &&
-    isOfMode(members, filter) &&
+    isOfReason(record, reason) &&
+    isOfMode(record, filter) &&
+    hasAsked(record, filter) &&
     (sinceMs === undefined || (typeof at === 'number' && at >= sinceMs)) &&
     (untilMs === undefined || (typeof at === 'number' && at < untilMs))
   );

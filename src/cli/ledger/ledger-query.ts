@@ -1,4 +1,4 @@
-/** `remit ledger query`: find records by task, agent, decision, time or trace. */
+/** `remit ledger query`: find records by their members and by time. */
 import { countTable, RecordCounts } from '../../core/ledger/record-counts.ts';
 import { recordLine, recordTable } from '../../core/ledger/record-table.ts';
 import { byTime, foundInReceived, matchingInReceived } from '../../authority/records/received-search.ts';
@@ -26,6 +26,8 @@ import {
   withLedger,
   withRecords,
 } from './ledger-source.ts';
+import { MAX_TASKS, tasksOf, withParts } from './whole-tasks.ts';
+import type { RecordPlaces } from './whole-tasks.ts';
 import { optionsFrom } from '../options.ts';
 import { policySetAt } from '../policy/policy-operand.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
@@ -43,6 +45,8 @@ usage: remit ledger query [OPTION ...]
 ${LEDGER_HELP}
 ${RECEIVED_HELP}
 ${FILTER_HELP}
+  --whole-tasks       all records of the tasks that the matching records are of, at most ${MAX_TASKS} tasks
+  --parts-of ID       all records of this task, its parts, their parts and so on
   --limit N           at most N records, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
   --oldest-first      the first N, in log order; default the last N, newest first
   --count             print how many records match instead, by kind, decision, reason and mode: observed uses apart, by what
@@ -52,6 +56,9 @@ ${FILTER_HELP}
   --as-test           print the uses among them as a suite of test cases for \`remit policy test\`, with notes of what each record
                       lacks; records that make no case are counted on standard error
   --policies FOLDER   with --as-test: the policies whose catalog says which arguments a case lacks, and which labels its history has
+
+\`remit ledger index\` makes the index by which these options find records at once, all but --decision, --mode, --would, --since and --until; without
+it, and for records after its last part, every record is read. The answer is the same.
 
 Prints the records that match every given option. It reads beside a running \`remit serve\` and does not verify what it reads:
 \`remit ledger verify\` does. --since and --until go by the instants of records, and skip segments whose last checkpoint is more than a
@@ -63,6 +70,9 @@ With --received the records of sidecars are among them, all by time, with the lo
   remit ledger query --decision deny --since -2h
   remit ledger query --mode observe --would deny --since -1d --count
   remit ledger query --task 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --oldest-first
+  remit ledger query --value p-77
+  remit ledger query --arg payment=p-77 --whole-tasks --oldest-first
+  remit ledger query --path '/v1/payments/{id}' --not-executed --since -1d
   remit ledger query --ledger /mnt/copy/ledger --reason token.binding --json
   remit ledger query --since -1d --decision deny --as-test --policies cedar-policies > cedar-policies/tests/denied.test.yaml
 
@@ -88,6 +98,8 @@ const OPTIONS = {
   ...filterOptions,
   limit: { type: 'string' },
   'oldest-first': { type: 'boolean' },
+  'whole-tasks': { type: 'boolean' },
+  'parts-of': { type: 'string' },
   count: { type: 'boolean' },
   json: { type: 'boolean' },
   'as-test': { type: 'boolean' },
@@ -104,6 +116,8 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
     policies,
     'as-test': isTest,
     'oldest-first': isOldestFirst,
+    'whole-tasks': isWhole,
+    'parts-of': partsOf,
   } = options.values;
   const limit = /^\d{1,6}$/.test(size) ? Number(size) : 0;
   if (limit < 1 || limit > MAX_LIMIT) return taskRefusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
@@ -113,6 +127,8 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   if (isTest !== true && policies !== undefined) return taskRefusal('--policies goes with --as-test');
   if (isTest === true && options.values.received !== undefined)
     return taskRefusal('--as-test and --received exclude each other');
+  if (isTest === true && (isWhole === true || partsOf !== undefined))
+    return taskRefusal('--as-test excludes --whole-tasks and --parts-of');
   const filter = filterFrom(options.values, systemPorts.nowMs());
   if (isCommandRefusal(filter)) return filter;
   const asked = { filter, limit, isOldestFirst: isOldestFirst === true };
@@ -126,13 +142,31 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
   return withLedger<null>(folder, async (log) => {
-    if (isCount === true) return printCounts(log, filter, { io, received, isJson: json === true });
-    const shown = foundIn(log, asked, { io, received });
+    const wanted = widened(filter, { log, received }, { isWhole: isWhole === true, partsOf });
+    if (isCommandRefusal(wanted)) return wanted;
+    if (isCount === true) return printCounts(log, wanted, { io, received, isJson: json === true });
+    const shown = foundIn(log, { ...asked, filter: wanted }, { io, received });
+    for (const problem of log.indexProblems())
+      io.err(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`);
     if (json === true) for (const leaf of shown) io.out(recordLine(leaf));
     else if (shown.length === 0) io.out('no records');
     else for (const line of recordTable(shown)) io.out(line);
     return null;
   });
+}
+
+/** The filter for all records of the tasks that are asked for. */
+function widened(
+  filter: RecordFilter,
+  places: RecordPlaces,
+  { isWhole, partsOf }: { readonly isWhole: boolean; readonly partsOf: string | undefined },
+): RecordFilter | CommandRefusal {
+  const family = partsOf === undefined ? undefined : withParts(places, partsOf);
+  if (isCommandRefusal(family)) return family;
+  const own = family === undefined ? filter : { ...filter, tasks: family };
+  if (!isWhole) return own;
+  const tasks = tasksOf(places, own);
+  return isCommandRefusal(tasks) ? tasks : { tasks };
 }
 
 interface QueryOptions {

@@ -9,6 +9,8 @@ import type { StoreReader } from '../../core/state/store.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from '../task/instant.ts';
 import type { RecordedIn } from '../policy/recorded-tasks.ts';
+import { QUERY_HELP, queryFrom, queryOptions } from './query-options.ts';
+import type { QueryValues } from './query-options.ts';
 import type { StateSource } from '../state/state-source.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal, sourceOf, stateOf } from '../task/task-source.ts';
 
@@ -33,6 +35,7 @@ export const filterOptions = {
   until: { type: 'string' },
   trace: { type: 'string' },
   'decision-id': { type: 'string' },
+  ...queryOptions,
 } as const;
 
 /** The help for `ledgerOptions`. */
@@ -52,7 +55,8 @@ export const FILTER_HELP = `  --task ID           records of this task
   --since TIME        start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or -2h for two hours ago (s, m, h, d)
   --until TIME        end, exclusive
   --trace ID          records of this trace
-  --decision-id ID    the use with this decision id, its outcome and findings`;
+  --decision-id ID    the use with this decision id, its outcome and findings
+${QUERY_HELP}`;
 
 const kinds = [
   'intent',
@@ -76,7 +80,9 @@ export const filterWords = (args: readonly string[]): readonly string[] => withI
 
 /** The filter in the options, or what is wrong with them. */
 export function filterFrom(
-  values: { readonly [name in keyof typeof filterOptions]?: string | undefined },
+  values: QueryValues & {
+    readonly [name in Exclude<keyof typeof filterOptions, keyof typeof queryOptions>]?: string | undefined;
+  },
   nowMs: number,
 ): RecordFilter | CommandRefusal {
   const {
@@ -104,7 +110,9 @@ export function filterFrom(
   );
   if (sinceMs === null) return taskRefusal(`--since must be ${INSTANT_RULE}`);
   if (untilMs === null) return taskRefusal(`--until must be ${INSTANT_RULE}`);
-  return { task, agent, action, decision, reason, mode, would, kind, sinceMs, untilMs, traceId, decisionId };
+  const query = queryFrom(values);
+  if (isCommandRefusal(query)) return query;
+  return { task, agent, action, decision, reason, mode, would, kind, sinceMs, untilMs, traceId, decisionId, ...query };
 }
 
 /** The ledger folder that the options name. */

@@ -36,5 +36,24 @@ function recordedValue(name: string, value: ArgumentValue): JsonValue {
   return { bytes: Buffer.byteLength(whole), 'sha-256': hash('sha256', whole, 'base64url') };
 }
 
+/**
+ * The texts by which a recorded argument is found: its text, or those of the items of a list; `sha-256:` with the digest if it was too long to be
+ * recorded. A withheld secret has none.
+ */
+export function argTexts(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value];
+  if (typeof value === 'number' || typeof value === 'boolean') return [String(value)];
+  if (Array.isArray(value)) return value.flatMap((item) => (typeof item === 'object' ? [] : argTexts(item)));
+  const digest: unknown =
+    typeof value === 'object' && value !== null && 'sha-256' in value ? value['sha-256'] : undefined;
+  return typeof digest === 'string' ? [digestText(digest)] : [];
+}
+
+/** The text among `argTexts` of an argument that was sent with this text. */
+export const askedArgText = (text: string): string =>
+  Buffer.byteLength(JSON.stringify(text)) <= MAX_BYTES ? text : digestText(hash('sha256', text, 'base64url'));
+
+const digestText = (digest: string): string => `sha-256:${digest}`;
+
 const isDecimal = (value: ArgumentValue): value is { readonly decimal: string } =>
   typeof value === 'object' && 'decimal' in value;

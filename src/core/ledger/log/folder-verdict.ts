@@ -6,6 +6,7 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
 import { isStoreFailure } from '../../runtime/store-failure.ts';
 import { indexProblem } from './segment/index-check.ts';
+import { partsProblem } from './segment/index-parts.ts';
 import { LogReader } from './log-reader.ts';
 import { policyTextWatch, type PolicyTextWatch } from './policy-texts.ts';
 import type { PlacedLeaf, Segment } from './segment/segment.ts';
@@ -87,6 +88,7 @@ function damageOf({ segments }: LogReader, pruned: PlacedLeaf | undefined): Verd
     const found =
       segment.damage() ??
       indexProblem(segment, { isFollowed }) ??
+      partsProblem(segment) ??
       segment.atOnce(() => columnProblem(segment, { last, isFollowed }));
     if (typeof found === 'string') return broken('log', null, `\`${segment.path}\` is damaged: ${found}`);
     ({ last } = found);

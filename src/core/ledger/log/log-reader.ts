@@ -6,6 +6,10 @@ import type { StoredRecord } from '../timeline.ts';
 import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
 import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
+import { isExecution, recordMembersIn } from '../search/index-builder.ts';
+import { indexKeysFor } from '../search/record-query.ts';
+import { openParts } from './segment/index-parts.ts';
+import type { OpenParts } from './segment/index-parts.ts';
 import type { RecordFilter } from './segment/record-filter.ts';
 import { Segment } from './segment/segment.ts';
 import type { PlacedLeaf } from './segment/segment.ts';
@@ -15,6 +19,9 @@ import type { SearchOrder } from './segment/segment-search.ts';
 
 /** How far a record's instant may lie outside the time span of its segment: a clock may have been set, a record may have waited. */
 const TIME_SLACK_MS = 24 * 3_600_000;
+
+/** How many records before its use an outcome may be. */
+const MAX_EARLY = 10_000;
 
 /**
  * A log for readers, beside the writing process or from a copy: the segments that exist when it is opened. Generators throw
@@ -27,6 +34,7 @@ export class LogReader {
   /** The state before the first remaining record. */
   readonly carried: LogState;
   readonly segments: readonly Segment[];
+  readonly #parts = new Map<Segment, OpenParts>();
 
   private constructor(first: Segment, segments: readonly Segment[]) {
     this.origin = first.origin;
@@ -66,8 +74,17 @@ export class LogReader {
   /** The matching leaves, read a few at a time: no reader, however slow, blocks the writer. */
   *found(filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
     const segments = this.#within(filter);
-    for (const segment of order.isNewestFirst ? segments.toReversed() : segments)
-      yield* foundIn(segment, filter, order);
+    const isIndexed = indexKeysFor(filter).length > 0;
+    for (const segment of order.isNewestFirst ? segments.toReversed() : segments) {
+      const found = foundIn(segment, filter, order, isIndexed ? this.#partsOf(segment).parts : []);
+      if (filter.isUnexecuted === undefined) yield* found;
+      else for (const leaf of found) if (!this.#isExecuted(leaf)) yield leaf;
+    }
+  }
+
+  /** Why parts of indexes were not used so far: their records were read instead. */
+  indexProblems(): readonly string[] {
+    return [...this.#parts.values()].flatMap(({ problem }) => problem ?? []);
   }
 
   /** The first records of a task; at most `limit`. */
@@ -93,7 +110,27 @@ export class LogReader {
   }
 
   close(): void {
+    for (const { file } of [...this.#parts.values()].flatMap(({ parts }) => parts)) file.close();
+    this.#parts.clear();
     for (const segment of this.segments) segment.close();
+  }
+
+  #partsOf(segment: Segment): OpenParts {
+    const known = this.#parts.get(segment);
+    if (known !== undefined) return known;
+    const opened = openParts(segment);
+    this.#parts.set(segment, opened);
+    return opened;
+  }
+
+  /** Whether an outcome says that an upstream answered a call. An outcome may be written a little before its use. */
+  #isExecuted({ seq, bytes }: PlacedLeaf): boolean {
+    const decisionId = recordMembersIn(bytes)?.['decisionId'];
+    if (typeof decisionId !== 'string') return false;
+    const outcomes = { kind: 'outcome', decisionId, fromSeq: Math.max(1, seq - MAX_EARLY) };
+    return this.found(outcomes, { isNewestFirst: false }).some((leaf) =>
+      isExecution(recordMembersIn(leaf.bytes) ?? {}),
+    );
   }
 
   /** The segments that can contain records of the given time and number, so that a query for today does not read a year. */

@@ -1,8 +1,11 @@
 import { indexKey, keyBytes } from '../../index-key.ts';
-import { recordBytesIn } from '../../proof/leaf.ts';
+import { recordMembersIn } from '../../search/index-builder.ts';
+import { hasAsked, isQuery, needlesOf } from '../../search/record-query.ts';
+import type { RecordQuery } from '../../search/record-query.ts';
+import type { RecordMembers } from '../../search/query-member.ts';
 
 /** Which records match: those that match every given field. */
-export interface RecordFilter {
+export interface RecordFilter extends RecordQuery {
   readonly task?: string | undefined;
   readonly agent?: string | undefined;
   readonly action?: string | undefined;
@@ -31,6 +34,9 @@ export interface RecordCondition {
 
 const LEAF = 'CAST(bytes AS TEXT)';
 
+const IN_BYTES = 'instr(bytes, ?) > 0';
+const IN_BYTES_OR_PERCENT = `(${IN_BYTES} OR instr(bytes, x'25') > 0)`;
+
 /** SQL for a member of a record, NULL if it is of another type. */
 const member = (name: string, types: string): string => {
   const path = `'$.record.${name}'`;
@@ -40,7 +46,10 @@ const member = (name: string, types: string): string => {
 const text = (name: string): string => member(name, "'text'");
 const instant = member('at', "'integer', 'real'");
 
-const terms: readonly (readonly [keyof RecordFilter, string])[] = [
+type ComparedField =
+  'task' | 'agent' | 'action' | 'decision' | 'decisionId' | 'kind' | 'traceId' | 'sinceMs' | 'untilMs';
+
+const terms: readonly (readonly [ComparedField, string])[] = [
   ['task', `${text('task')} = ?`],
   ['agent', `${text('agent')} = ?`],
   ['action', `${text('action')} = ?`],
@@ -63,15 +72,22 @@ export function recordConditionOf(filter: RecordFilter): RecordCondition {
     return value === undefined ? [] : [{ sql, value }];
   });
   const asked = members.map(({ sql }) => sql).join(' AND ');
+  const needles = needlesOf(filter);
   const where = [
     'seq >= ?',
     // A prefilter that does not read the leaf. It can match across the boundary of two keys; the condition below decides.
     ...keys.map(() => 'instr(keys, ?) > 0'),
+    ...needles.map(({ orPercent }) => (orPercent ? IN_BYTES_OR_PERCENT : IN_BYTES)),
     ...(asked === '' ? [] : [`CASE WHEN json_valid(${LEAF}) THEN ${asked} ELSE TRUE END`]),
   ];
   return {
     where: where.join(' AND '),
-    values: [filter.fromSeq ?? 0, ...keys.map((key) => keyBytes([key])), ...members.map(({ value }) => value)],
+    values: [
+      filter.fromSeq ?? 0,
+      ...keys.map((key) => keyBytes([key])),
+      ...needles.map(({ text: needle }) => Buffer.from(needle, 'utf8')),
+      ...members.map(({ value }) => value),
+    ],
   };
 }
 
@@ -84,35 +100,32 @@ export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly nu
   ];
 }
 
-/** Whether a leaf that meets the SQL condition matches: the reason can be in several members, and observing is in none if it is not so. */
+/**
+ * Whether a leaf that meets the SQL condition matches: the reason can be in several members, and observing is in none if it is not so. A damaged leaf
+ * matches what is asked of members that only some records have, so that its reader reports it.
+ */
 export function isAskedFor(filter: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
   const { reason, mode, would } = filter;
-  if (reason === undefined && mode === undefined && would === undefined) return true;
-  try {
-    const record: unknown = JSON.parse(Buffer.from(recordBytesIn(bytes)).toString('utf8'));
-    if (typeof record !== 'object' || record === null) return false;
-    const members = new Map<string, unknown>(Object.entries(record));
-    return isOfReason(members, reason) && isOfMode(members, filter);
-  } catch {
-    return false;
-  }
+  const isPlain = reason === undefined && mode === undefined && would === undefined;
+  const isAsked = isQuery(filter);
+  if (isPlain && !isAsked) return true;
+  const record = recordMembersIn(bytes);
+  if (record === null) return isPlain;
+  return isOfReason(record, reason) && isOfMode(record, filter) && (!isAsked || hasAsked(record, filter));
 }
 
 const REASONS = ['reason', 'error', 'finding'] as const;
 
-/** The members of a record, by name. */
-export type RecordMembersByName = ReadonlyMap<string, unknown>;
-
 /** Whether a record has a reason, in one of its members. */
-export const isOfReason = (members: RecordMembersByName, reason: string | undefined): boolean =>
-  reason === undefined || REASONS.some((name) => members.get(name) === reason);
+export const isOfReason = (members: RecordMembers, reason: string | undefined): boolean =>
+  reason === undefined || REASONS.some((name) => members[name] === reason);
 
 /** Whether a record is of a use in a mode, and would have been answered so. */
-export function isOfMode(members: RecordMembersByName, { mode, would }: RecordFilter): boolean {
-  const isObserved = members.get('mode') === 'observe';
-  if (mode !== undefined && (members.get('kind') !== 'use' || isObserved !== (mode === 'observe'))) return false;
+export function isOfMode(members: RecordMembers, { mode, would }: RecordFilter): boolean {
+  const isObserved = members['mode'] === 'observe';
+  if (mode !== undefined && (members['kind'] !== 'use' || isObserved !== (mode === 'observe'))) return false;
   if (would === undefined) return true;
-  const answer: unknown = members.get('would');
+  const answer: unknown = members['would'];
   return (
     isObserved &&
     typeof answer === 'object' &&

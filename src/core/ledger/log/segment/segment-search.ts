@@ -1,4 +1,8 @@
 /** Finds records in segments, in the order that is asked for. */
+import { merged } from '../../search/index-file.ts';
+import { indexKeysFor } from '../../search/record-query.ts';
+import type { IndexKey } from '../../search/record-query.ts';
+import type { SegmentPart } from './index-parts.ts';
 import { recordConditionOf, isAskedFor, keysOf } from './record-filter.ts';
 import type { RecordCondition, RecordFilter } from './record-filter.ts';
 import { PAGE_LEAVES } from './segment.ts';
@@ -16,21 +20,62 @@ interface Search extends SearchOrder {
 }
 
 /**
- * The matching leaves of a segment. If the filter names an indexed value: through the index, then a scan of the unindexed rest; otherwise
- * a scan of all leaves. The index only gives candidates; the leaf decides.
+ * The matching leaves of a segment: through the parts of an index if there are any, then of the records after them, through the index of the segment
+ * if the filter names a value that it has; otherwise a scan. An index only gives candidates; the leaf decides.
+ *
+ * @param parts of this segment, in order
  */
-export function* foundIn(segment: Segment, filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
+export function* foundIn(
+  segment: Segment,
+  filter: RecordFilter,
+  order: SearchOrder,
+  parts: readonly SegmentPart[] = [],
+): Generator<PlacedLeaf> {
+  const keys = indexKeysFor(filter);
+  const used = keys.length === 0 ? [] : parts;
+  const fromSeq = filter.fromSeq ?? 1;
+  const from = Math.max(fromSeq, (used.at(-1)?.upto ?? 0) + 1);
   const search = { segment, condition: recordConditionOf(filter), ...order };
+  const rest = { ...search, condition: recordConditionOf({ ...filter, fromSeq: from }) };
   const [key] = keysOf(filter);
-  for (const leaf of key === undefined ? leavesFrom(search, filter.fromSeq ?? 1) : leavesUnder(search, key)) {
-    if (isAskedFor(filter, leaf)) yield leaf;
+  const sources = [
+    ...used.filter(({ upto }) => upto >= fromSeq).map((part) => leavesOfPart(search, part, keys)),
+    key === undefined ? leavesFrom(rest, from) : leavesUnder(rest, key, from),
+  ];
+  for (const source of inOrder(sources, order)) {
+    for (const leaf of source) if (isAskedFor(filter, leaf)) yield leaf;
   }
 }
 
-function* leavesUnder(search: Search, key: number): Generator<PlacedLeaf> {
+function* leavesOfPart(
+  { segment, condition, isNewestFirst }: Search,
+  { from, upto, file }: SegmentPart,
+  keys: readonly (readonly IndexKey[])[],
+): Generator<PlacedLeaf> {
+  let places = null as readonly number[] | null;
+  for (const alternatives of keys) {
+    const found = alternatives.map(([member, text]) => file.places(member, text)).reduce(merged, []);
+    places = places === null ? found : commonOf(places, found);
+    if (places.length === 0) return;
+  }
+  const leafAt = segment.leafAt(condition);
+  for (const place of inOrder(places ?? [], { isNewestFirst })) {
+    const leaf = from + place > upto ? undefined : leafAt(from + place);
+    if (leaf !== undefined) yield leaf;
+  }
+}
+
+function commonOf(one: readonly number[], other: readonly number[]): readonly number[] {
+  const [fewer, more] = one.length < other.length ? [one, other] : [other, one];
+  const known = new Set(more);
+  return fewer.filter((place) => known.has(place));
+}
+
+function* leavesUnder(search: Search, key: number, from: number): Generator<PlacedLeaf> {
   // INVARIANT: the extent of the index is read once, so that a record indexed meanwhile is neither missed nor returned twice.
-  const blocks = [...search.segment.index.blocks()];
-  const rest = leavesFrom(search, (blocks.at(-1)?.upto ?? 0) + 1);
+  const all = [...search.segment.index.blocks()];
+  const blocks = all.filter(({ upto }) => upto >= from);
+  const rest = leavesFrom(search, Math.max(from, (all.at(-1)?.upto ?? 0) + 1));
   const parts = [...blocks.map((block) => leavesOf(search, block, key)), rest];
   for (const part of inOrder(parts, search)) yield* part;
 }

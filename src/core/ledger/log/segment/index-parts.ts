@@ -1,0 +1,176 @@
+/** The parts of an index beside a segment: what its records are found by, besides what the segment itself has. */
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { integer, members, text } from '../../../runtime/fields.ts';
+import { isProblem } from '../../../runtime/problem.ts';
+import type { Problem } from '../../../runtime/problem.ts';
+import { errorCode } from '../../../runtime/system/error-code.ts';
+import { base64Of } from '../../proof/base64.ts';
+import { leafHash } from '../../proof/merkle.ts';
+import { IndexBuilder } from '../../search/index-builder.ts';
+import { MAX_PART_RECORDS } from '../../search/index-entries.ts';
+import { IndexFile, indexFileBytes } from '../../search/index-file.ts';
+import { writeIndexFile } from '../../search/index-write.ts';
+import type { Segment } from './segment.ts';
+
+/** What a part says of its records. */
+interface PartHead {
+  readonly origin: string;
+  /** Its first and its last record. */
+  readonly from: number;
+  readonly upto: number;
+  /** Leaf hash of the last record, in base64: it binds the part to these records, since each leaf has the hash of the leaf before. */
+  readonly last: string;
+}
+
+const headFrom = members({
+  origin: text({ max: 1_024 }),
+  from: integer(1, Number.MAX_SAFE_INTEGER),
+  upto: integer(1, Number.MAX_SAFE_INTEGER),
+  last: text({ max: 64 }),
+});
+
+/** A part of the index of a segment, open for reading. */
+export interface SegmentPart extends PartHead {
+  readonly file: IndexFile;
+}
+
+const FOLDER = 'index';
+
+/** The folder of the parts beside segments. */
+export const indexFolderOf = (ledger: string): string => join(ledger, FOLDER);
+
+const DIGITS = 16;
+const digitsOf = (number: number): string => String(number).padStart(DIGITS, '0');
+const stemOf = (segment: Segment): string => basename(segment.path, '.db');
+
+const pathOf = (segment: Segment, from: number): string =>
+  join(indexFolderOf(dirname(segment.path)), `${stemOf(segment)}-${digitsOf(from)}.index`);
+
+/** The files of parts of a segment in order, as their names say. Throws the system's error. */
+export function partFilesOf(segment: Segment): readonly string[] {
+  const folder = indexFolderOf(dirname(segment.path));
+  const stem = `${stemOf(segment)}-`;
+  return namesIn(folder)
+    .filter((name) => name.startsWith(stem) && name.endsWith('.index'))
+    .map((name) => join(folder, name));
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).toSorted();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** The parts of a segment that are one after the other from its first record on and are of these records, and why no more. */
+export interface OpenParts {
+  readonly parts: readonly SegmentPart[];
+  /** `null` if all files are parts. */
+  readonly problem: string | null;
+}
+
+/** Opens the parts of a segment. What is not a part of its records, and all after it, is not opened: its records are read instead. */
+export function openParts(segment: Segment): OpenParts {
+  const parts: SegmentPart[] = [];
+  for (const path of partFilesOf(segment)) {
+    const part = openPart(path, segment, (parts.at(-1)?.upto ?? segment.carried.range.size) + 1);
+    if (isProblem(part)) return { parts, problem: part.problem };
+    parts.push(part);
+  }
+  return { parts, problem: null };
+}
+
+function openPart(path: string, segment: Segment, from: number): SegmentPart | Problem {
+  const file = IndexFile.open(path);
+  if (isProblem(file)) return file;
+  const head = headFrom(file.head);
+  const problem = isProblem(head) ? `has a head that ${head.problem}` : headProblem(head, segment, from);
+  if (!isProblem(head) && problem === null) return { ...head, file };
+  file.close();
+  return { problem: `\`${path}\` ${problem ?? ''}` };
+}
+
+function headProblem({ origin, from, upto, last }: PartHead, segment: Segment, expected: number): string | null {
+  if (origin !== segment.origin) return `is of the ledger \`${origin}\``;
+  if (from !== expected || upto < from || upto - from >= MAX_PART_RECORDS)
+    return `is of records ${from} to ${upto}, expected from ${expected} on`;
+  const leaf = segment.leaf(upto);
+  return leaf !== undefined && base64Of(leafHash(leaf.bytes)) === last ? null : 'is of other records';
+}
+
+/** The bytes of the part that begins at a record and has at most so many records; `null` if there is no such record. */
+export function partBytes(
+  segment: Segment,
+  {
+    from,
+    upto,
+    onRecord,
+  }: { readonly from: number; readonly upto: number; readonly onRecord?: (() => void) | undefined },
+): Buffer | null {
+  const builder = new IndexBuilder();
+  let last: Uint8Array | null = null;
+  for (const { seq, bytes } of segment.leaves(from)) {
+    if (seq > upto) break;
+    builder.add(bytes);
+    last = bytes;
+    onRecord?.();
+  }
+  if (last === null) return null;
+  const head: PartHead = {
+    origin: segment.origin,
+    from,
+    upto: from + builder.records - 1,
+    last: base64Of(leafHash(last)),
+  };
+  return indexFileBytes({ ...head }, builder.finished());
+}
+
+/** Writes a part. A reader sees all of it or nothing; a file of this name is replaced. Throws the system's error. */
+export const writePart = (segment: Segment, from: number, { bytes, suffix }: WrittenPart): void =>
+  writeIndexFile(pathOf(segment, from), bytes, suffix);
+
+interface WrittenPart {
+  readonly bytes: Uint8Array;
+  /** Unique within the folder. */
+  readonly suffix: string;
+}
+
+/** How a part of the index of a segment differs from its records; `null` if none does. Makes each part again, and compares bytes. */
+export function partsProblem(segment: Segment): string | null {
+  for (const path of partFilesOf(segment)) {
+    const file = IndexFile.open(path);
+    if (isProblem(file)) return `its index ${file.problem}`;
+    const head = headFrom(file.head);
+    file.close();
+    if (isProblem(head)) return `its index \`${path}\` has a head that ${head.problem}`;
+    const { from, upto } = head;
+    const isSmall = upto - from < MAX_PART_RECORDS;
+    const own = isSmall && path === pathOf(segment, from) ? partBytes(segment, { from, upto }) : null;
+    if (own === null || !own.equals(readFileSync(path)))
+      return `its index \`${path}\` does not match records ${from} to ${upto}`;
+  }
+  return null;
+}
+
+/**
+ * Deletes the parts of segments that are gone, and what writes of an hour ago left behind. Returns how many files. Throws the system's error.
+ *
+ * @param nowMs milliseconds since the Unix epoch
+ */
+export function discardParts(ledger: string, segments: readonly Segment[], nowMs: number): number {
+  const folder = indexFolderOf(ledger);
+  const stems = segments.map((segment) => `${stemOf(segment)}-`);
+  const isGone = (name: string): boolean =>
+    name.endsWith('.tmp')
+      ? statSync(join(folder, name)).mtimeMs < nowMs - ABANDONED_MS
+      : !stems.some((stem) => name.startsWith(stem));
+  const gone = namesIn(folder).filter((name) => NAME.test(name) && isGone(name));
+  for (const name of gone) rmSync(join(folder, name), { force: true });
+  return gone.length;
+}
+
+const ABANDONED_MS = 3_600_000;
+const NAME = /^segment-\d{16}-\d{16}\.index(?:\.[0-9a-f]{1,16}\.tmp)?$/;
