@@ -81,6 +81,7 @@ export function issuerServices(
             grant,
             preview: grant,
             limits: taskLimits,
+            observed: set.observed,
             everyUseDenied: (uses) => everyUseDenied(set, uses),
           },
     tracer: { start: () => ({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), end: () => undefined }) },

@@ -2,6 +2,9 @@ import { isAgentCard } from '../../src/agent/forward/agent-card.ts';
 import { shownToken } from '../../src/agent/forward/shown-token.ts';
 import { requestLines } from '../../src/agent/forward/http1-request.ts';
 import { jsonRpcAnswer } from '../../src/agent/forward/json-rpc-answer.ts';
+import { EventCutter } from '../../src/agent/forward/listing/event-cutter.ts';
+import { isListRequest } from '../../src/agent/forward/listing/list-request.ts';
+import { isToolListAnswer, shownList } from '../../src/agent/forward/listing/shown-list.ts';
 import { gated, passedRest, strangerRefusal } from '../../src/agent/forward/local/local-gate.ts';
 import { refusal } from '../../src/agent/forward/local/local-answer.ts';
 import { localReference } from '../../src/agent/forward/local/local-reference.ts';
@@ -136,6 +139,16 @@ export const edgeReaders: Readers = {
     ),
   'agent/forward/json-rpc-answer.ts jsonRpcAnswer': (text) =>
     jsonRpcAnswer(refusal(403, 'x', 'x'), Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: text, method: text }))),
+  'agent/forward/listing/list-request.ts isListRequest': (text) =>
+    isListRequest(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: text, method: 'tools/list', params: text }))),
+  'agent/forward/listing/shown-list.ts shownList': (text) =>
+    shownList(
+      { result: { tools: [{ name: text, description: text }], text } },
+      { shown: new Map([[text, { limits: text }]]), hidden: new Set([text]) },
+    ),
+  'agent/forward/listing/shown-list.ts isToolListAnswer': (text) => isToolListAnswer({ result: { tools: [text] } }),
+  'agent/forward/listing/event-cutter.ts EventCutter': (text) =>
+    new EventCutter({ passesLong: true }).cut(Buffer.from(text)),
   'agent/forward/local/local-gate.ts gated': (text) =>
     gated(
       { method: 'GET', target: `/${text}`, hosts: ['127.0.0.1:1'], lines: ['origin', text] },
@@ -377,6 +390,13 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent/forward/held-start.ts': 'an answer of the upstream',
   'agent/forward/http1-answer.ts': 'an answer of the upstream',
   'agent/forward/http2-body.ts': 'keeps bytes and reads none',
+  'authority/issuer/tasks/readable-task.ts readableTask': 'the id of a path, or of a form that formFrom has read',
+  'authority/issuer/tasks/task-tools.ts': 'a task of the state',
+  'core/decide/mode.ts observesAgent': 'the operator’s file',
+  'agent/forward/listing/event-lists.ts': 'an answer of the upstream, cut by EventCutter',
+  'agent/forward/listing/list-stages.ts': 'an answer of the upstream; requests are read by isListRequest',
+  'agent/forward/listing/parsed-message.ts': 'an answer of the upstream, by JSON.parse',
+  'agent/forward/listing/whole-list.ts': 'an answer of the upstream, at most 4 MiB',
   'agent/forward/local/listener.ts': 'sockets; requests are read by gated',
   'agent/forward/local/local-answer.ts': 'texts of our own',
   'agent/forward/local/places.ts': 'sockets',

@@ -1,4 +1,5 @@
 import type { TaskCredential } from '../task/issuer-client.ts';
+import type { ListedTools } from '../task/listed-tools.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import type { IssuerProblem } from '../task/issuer-problem.ts';
 import type { TaskMark } from './task-mark.ts';
@@ -21,6 +22,8 @@ export interface Forwarded {
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
   /** A token other than `refused`, which the upstream has refused; the same token if no other is available now. */
   readonly another: (refused: TaskCredential) => Promise<TaskCredential | IssuerProblem>;
+  /** The tools that lists of the upstream may show; `null`, or absent: nothing is hidden. */
+  readonly listed?: () => Promise<ListedTools | null>;
   /** Called for each request that came with an `Authorization` of its own. */
   readonly onOwnAuthorization: () => void;
 }

@@ -7,6 +7,8 @@ import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import type { Handover } from '../task/handover.ts';
 import { type McpServers, withVariables } from '../run/mcp-servers.ts';
 import type { OwnSvid } from '../run/own-svid.ts';
+import { isIssuerProblem } from '../task/issuer-problem.ts';
+import type { ListedTools } from '../task/listed-tools.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import type { TokenKeeper } from '../task/token-keeper.ts';
 import { forwardVariables } from './forward-option.ts';
@@ -27,6 +29,8 @@ export interface ForwardersOptions {
   readonly svid: Pick<OwnSvid, 'now' | 'onChange'>;
   /** The keeper of the task that is for a resource. */
   readonly keeperOf: (resource: string) => Pick<TokenKeeper, 'current' | 'another'>;
+  /** The tools that lists of an upstream may show in its task. Default: nothing is hidden. */
+  readonly listedOf?: (resource: string, taskId: string) => Promise<ListedTools | null>;
   /** The key to which the tokens are bound. Default none: that is the certificate. */
   readonly proofKey?: ProofKey | null;
   readonly ports: Pick<Ports, 'randomBytes'>;
@@ -96,6 +100,7 @@ async function openForwarder(
   {
     svid,
     keeperOf,
+    listedOf,
     proofKey = null,
     ports,
     tell,
@@ -132,6 +137,7 @@ async function openForwarder(
     proofKey,
     current: () => keeper.current(),
     another: (refused) => keeper.another(refused),
+    ...(listedOf === undefined ? {} : { listed: listedIn(target, keeper, listedOf) }),
     onOwnAuthorization: () => {
       if (!isTold)
         tell(`${target.name}: a client sends an Authorization of its own; it is replaced by the task's token`);
@@ -150,6 +156,18 @@ async function openForwarder(
     },
   };
 }
+
+/** Asks for the tools of the task whose token is kept; `null` if it has no token any more. */
+const listedIn =
+  (
+    { resource }: ForwardTarget,
+    keeper: Pick<TokenKeeper, 'current'>,
+    listedOf: NonNullable<ForwardersOptions['listedOf']>,
+  ) =>
+  async (): Promise<ListedTools | null> => {
+    const credential = await keeper.current();
+    return isIssuerProblem(credential) ? null : listedOf(resource, credential.taskId);
+  };
 
 /** Lets pass to one upstream what passes a gate. */
 function admitting(gate: LocalGate, to: Pick<AdmittedRequest, 'forwarded' | 'prefix'>): Admit {

@@ -1,16 +1,21 @@
 import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import { agentCardUrls, isAgentCard } from './agent-card.ts';
 import { endpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import type { Http1Call } from './http1-call.ts';
+import { linesOfShown, listStages } from './listing/list-stages.ts';
 import { localReference } from './local/local-reference.ts';
 import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-headers.ts';
 
-/** Passes an answer on as it comes, with back-pressure. If the upstream aborts it, the connection of the client is aborted too. */
+/** Passes an answer on as it comes, with back-pressure. `asked` gives the body of the request, `null` if not all of it is known. If the upstream aborts it, the connection of the client is aborted too. */
 export function passAnswer(
   answer: IncomingMessage,
   { request, response, rest, prefix }: Http1Call,
-  { mark, target }: Forwarded,
+  {
+    forwarded: { listed, mark, target },
+    asked,
+  }: { readonly forwarded: Forwarded; readonly asked: () => Buffer | null },
 ): void {
   const { statusCode = 502, statusMessage = '', rawHeaders } = answer;
   const localised = (url: string): string => localReference(url, target, prefix);
@@ -23,7 +28,15 @@ export function passAnswer(
   // A rewritten URL changes the length.
   const passed = answerLines(answer, localised);
   const marked = mark?.answer(passed, target, prefix) ?? passed;
-  const lines = isCard || isEvents ? withoutLength(marked) : marked;
+  const stages = [
+    ...(isCard
+      ? [agentCardUrls((url) => absolute(localised(url), request))]
+      : isEvents
+        ? [endpointEvent(localised)]
+        : []),
+    ...listStages({ method: request.method, status: statusCode, lines: rawHeaders, asked }, listed),
+  ];
+  const lines = stages.length > 0 ? linesOfShown(marked) : marked;
   // The client cannot get another token; a 401 would make it try.
   const status = statusCode === 401 ? 403 : statusCode;
   response.sendDate = false;
@@ -32,11 +45,9 @@ export function passAnswer(
   answer.once('end', () => {
     if (answer.rawTrailers.length > 0) response.addTrailers(pairsOf(passedAnswerTrailers(answer.rawTrailers)));
   });
-  const source = isCard
-    ? answer.pipe(agentCardUrls((url) => absolute(localised(url), request)))
-    : isEvents
-      ? answer.pipe(endpointEvent(localised))
-      : answer;
+  const source = stages.reduce<Readable>((from, stage) => from.pipe(stage), answer);
+  // Bytes that are not what the headers say.
+  for (const stage of stages) stage.once('error', () => response.destroy());
   source.once('end', () => {
     if (!response.destroyed) response.end();
   });
@@ -69,11 +80,6 @@ function answerLines(answer: IncomingMessage, localised: (url: string) => string
   }
   return lines;
 }
-
-const withoutLength = (lines: string[]): string[] => {
-  const at = lines.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
-  return at === -1 ? lines : lines.toSpliced(at, 2);
-};
 
 const pairsOf = (lines: readonly string[]): [string, string][] =>
   lines.flatMap((name, at) => (at % 2 === 0 ? [[name, lines[at + 1] ?? ''] as [string, string]] : []));

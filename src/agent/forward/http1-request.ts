@@ -78,7 +78,7 @@ function answerRefused(
   { body, forwarded }: { readonly body: RequestBody; readonly forwarded: Forwarded },
 ): void {
   const form = isUndecided(refused) ? formOf(call, body.kept(), undecided) : null;
-  if (form === null) return passAnswer(refused, call, forwarded);
+  if (form === null) return passAnswer(refused, call, { forwarded, asked: () => body.kept() });
   refused.resume();
   call.response.writeHead(form.status, form.headers).end(form.body);
 }
@@ -204,7 +204,7 @@ function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Pro
       if (answer.statusCode === 401 || isUndecided(answer)) return resolve(answer);
       try {
         // Called here, not after an `await`: an awaiting caller runs after all events that the packet has queued.
-        passAnswer(answer, call, forwarded);
+        passAnswer(answer, call, { forwarded, asked: () => body.kept() });
         resolve(null);
       } catch (error) {
         reject(error);

@@ -7,6 +7,7 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import type { Readable } from 'node:stream';
 import { failureCode } from '../../core/runtime/system/http-exchange.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { TaskCredential } from '../task/issuer-client.ts';
@@ -25,6 +26,7 @@ import {
   withoutSvid,
   withoutToken,
 } from './local/local-answer.ts';
+import { linesOfShown, listStages } from './listing/list-stages.ts';
 import { localReference } from './local/local-reference.ts';
 import {
   type HeaderLines,
@@ -141,7 +143,7 @@ function exchanged(
       if (isNotDecided && !isLast && body.isReplayable()) refused = { rawHeaders };
       else isAnswered = isNotDecided && answeredInForm(call, body);
       if (refused !== null || isAnswered) sent.resume().close(NGHTTP2_CANCEL);
-      else passAnswer(sent, { call, forwarded, headers, isEnded: (flags & NGHTTP2_FLAG_END_STREAM) !== 0 });
+      else passAnswer(sent, { call, forwarded, headers, body, isEnded: (flags & NGHTTP2_FLAG_END_STREAM) !== 0 });
     })
     .once('close', () => {
       lease.release();
@@ -209,19 +211,25 @@ function asked(
 function passAnswer(
   sent: ClientHttp2Stream,
   {
-    call: { stream, prefix },
-    forwarded: { mark, target },
+    call: { method, stream, prefix },
+    forwarded: { listed, mark, target },
     headers,
+    body,
     isEnded,
   }: {
     readonly call: Http2Call;
     readonly forwarded: Forwarded;
     readonly headers: IncomingHttpHeaders & IncomingHttpStatusHeader;
+    readonly body: StreamBody;
     readonly isEnded: boolean;
   },
 ): void {
   if (stream.destroyed || stream.closed) return;
-  const lines = passedAnswerLines(flatHeaders(headers));
+  const received = flatHeaders(headers);
+  const exchange = { method, status: headers[':status'] ?? 0, lines: received, asked: () => body.kept() };
+  const stages = isEnded ? [] : listStages(exchange, listed);
+  const kept = passedAnswerLines(received);
+  const lines = stages.length > 0 ? linesOfShown(kept) : kept;
   const passed = objectOf(mark?.answer(lines, target, prefix) ?? lines);
   for (const name of ['location', 'content-location']) {
     const written = passed[name];
@@ -229,14 +237,13 @@ function passAnswer(
   }
   const status = headers[':status'] === 401 ? 403 : headers[':status'];
   let trailers: OutgoingHttpHeaders = {};
-  sent.once(
-    'trailers',
-    (received: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(flatHeaders(received)))),
-  );
+  sent.once('trailers', (last: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(flatHeaders(last)))));
   stream.once('wantTrailers', () => orReset(stream, () => stream.sendTrailers(trailers)));
   orReset(stream, () => {
     stream.respond({ ...passed, ':status': status }, { endStream: isEnded, waitForTrailers: !isEnded });
-    if (!isEnded) sent.pipe(stream);
+    if (!isEnded) stages.reduce<Readable>((from, stage) => from.pipe(stage), sent).pipe(stream);
+    // Bytes that are not what the headers say.
+    for (const stage of stages) stage.once('error', () => stream.close(NGHTTP2_INTERNAL_ERROR));
   });
 }
 

@@ -48,7 +48,11 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
     .once('response', (answer) => {
       const response = responseOn(request, socket);
       try {
-        passAnswer(answer, { request, response, rest: call.rest, prefix: call.prefix }, forwarded);
+        passAnswer(
+          answer,
+          { request, response, rest: call.rest, prefix: call.prefix },
+          { forwarded, asked: () => null },
+        );
       } catch {
         // What Node.js refuses to send on.
         socket.destroy();

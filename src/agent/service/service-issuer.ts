@@ -12,7 +12,7 @@ const CONNECTIONS = 24;
 /** An idle connection is kept for less than the issuer keeps it, so that none is used as it closes. */
 const IDLE_MS = 4_000;
 /** Requests under way: new tasks and ends do not wait for renewals. */
-const LANES = { declare: 12, end: 8, renew: 4 } as const;
+const LANES = { declare: 12, end: 8, renew: 4, tools: 4 } as const;
 
 /** A new task that has waited for its turn for longer is not asked for: its client has given up, or tries again. */
 const LONGEST_WAIT_MS = 5_000;
@@ -24,7 +24,7 @@ export interface Waiting {
 }
 
 /** The issuer as the tasks of one helper ask it: over kept connections, with few requests at once. */
-export interface ServiceIssuer extends Pick<IssuerClient, 'further' | 'task' | 'end' | 'suspend' | 'resume'> {
+export interface ServiceIssuer extends Pick<IssuerClient, 'further' | 'task' | 'tools' | 'end' | 'suspend' | 'resume'> {
   readonly declare: (
     declaration: Parameters<IssuerClient['declare']>[0],
     waiting: Waiting,
@@ -54,6 +54,7 @@ export function serviceIssuer(
     declaring: new IssuerLane(LANES.declare),
     ending: new IssuerLane(LANES.end),
     renewing: new IssuerLane(LANES.renew),
+    listing: new IssuerLane(LANES.tools),
   };
   return {
     declare: (declaration, { isGone, traceparent }) => {
@@ -68,6 +69,7 @@ export function serviceIssuer(
     suspend: (taskId) => lanes.ending.run(() => client.suspend(taskId)),
     further: (taskId) => lanes.renewing.run(() => client.further(taskId)),
     task: (taskId) => lanes.renewing.run(() => client.task(taskId)),
+    tools: (taskId) => lanes.listing.run(() => client.tools(taskId)),
     resume: (taskId) => lanes.renewing.run(() => client.resume(taskId)),
     waiting: () => lanes.declaring.waiting,
     close: () => agent.destroy(),

@@ -9,6 +9,8 @@ import { type OAuthDeclaration, oauthDeclarationFrom } from '../task/declaration
 import type { IntentFile } from '../task/intent.ts';
 import type { IssuerPlace } from '../task/issuer-call.ts';
 import { isIssuerProblem } from '../task/issuer-problem.ts';
+import { grantKey } from '../task/grant-key.ts';
+import { KeptTools } from '../task/kept-tools.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import { type ApiAnswer, isApiAnswer, noRoom, refusedByIssuer, badRequest } from './api-answer.ts';
 import type { TaskJournal } from './journal.ts';
@@ -97,6 +99,7 @@ export class TaskService {
     this.#ends = new TaskEnds({ end: this.#issuer.end, journal, tell });
     this.#shared = {
       client: this.#issuer,
+      tools: new KeptTools(this.#issuer, ports),
       svid: new SvidRounds(svid, ports, () => this.#units.size),
       proofKey,
       ports,
@@ -258,11 +261,11 @@ export class TaskService {
     const asked = await Promise.all(
       declarations.map(async (declaration) => {
         const credential = await this.#issuer.declare(declaration, waiting);
-        return { resource: declaration.resource, credential };
+        return { resource: declaration.resource, grant: grantKey(declaration), credential };
       }),
     );
-    const tasks = asked.flatMap(({ resource, credential }) =>
-      isIssuerProblem(credential) ? [] : [{ resource, credential }],
+    const tasks = asked.flatMap(({ credential, ...of }) =>
+      isIssuerProblem(credential) ? [] : [{ ...of, credential }],
     );
     const ids = tasks.map(({ credential }) => credential.taskId);
     const isKept = await Promise.all(ids.map((taskId) => journal.declared(taskId))).then(

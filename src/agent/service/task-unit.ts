@@ -7,6 +7,7 @@ import { TaskMark } from '../forward/task-mark.ts';
 import { RunGroup } from '../run/run-group.ts';
 import type { IssuerClient, TaskCredential } from '../task/issuer-client.ts';
 import { issuerProblem, type IssuerProblem } from '../task/issuer-problem.ts';
+import type { KeptTools } from '../task/kept-tools.ts';
 import type { ProofKey } from '../task/proof-key.ts';
 import { type KeptState, TokenKeeper } from '../task/token-keeper.ts';
 import { holdsSecret, localSecret } from './local-secret.ts';
@@ -16,12 +17,15 @@ import type { UpstreamDoor } from './upstream-door.ts';
 /** A declared task of a unit. */
 export interface DeclaredTask {
   readonly resource: string;
+  /** The same for tasks that may use the same tools. */
+  readonly grant: string;
   readonly credential: TaskCredential;
 }
 
 /** What the units of one helper share. */
 export interface UnitParts {
   readonly client: Pick<IssuerClient, 'further' | 'task' | 'end' | 'suspend' | 'resume'>;
+  readonly tools: Pick<KeptTools, 'of'>;
   readonly svid: SvidRounds;
   readonly proofKey: ProofKey | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'randomBytes'>;
@@ -160,8 +164,9 @@ export class TaskUnit {
     await this.#group?.close();
   }
 
-  #kept({ credential }: DeclaredTask, onState: (taskId: string, state: KeptState) => void): Kept {
+  #kept(task: DeclaredTask, onState: (taskId: string, state: KeptState) => void): Kept {
     const { client, heartbeatMs, ports, svid } = this.#parts;
+    const { credential } = task;
     const turn = svid.turn(credential.boundTo);
     // Several tasks must notice soon what happens to one of them.
     const isAlone = this.#group === null;
@@ -182,11 +187,11 @@ export class TaskUnit {
         heartbeatMs: isAlone ? () => Infinity : heartbeatMs,
       },
     );
-    return { keeper, turn };
+    return { task, keeper, turn };
   }
 
-  #way(door: UpstreamDoor, { keeper, turn }: Kept, localUrls: LocalUrls): UnitWay {
-    const { ports, proofKey, svid } = this.#parts;
+  #way(door: UpstreamDoor, { keeper, task: { credential, grant }, turn }: Kept, localUrls: LocalUrls): UnitWay {
+    const { ports, proofKey, svid, tools } = this.#parts;
     const { authorities, port, target } = door;
     const secret = localSecret(ports);
     localUrls.add({ port, secret, target });
@@ -209,6 +214,7 @@ export class TaskUnit {
         return this.#unlessOver(keeper.current());
       },
       another: (refused) => this.#unlessOver(keeper.another(refused)),
+      listed: () => tools.of(grant, credential.taskId),
       onOwnAuthorization: door.onOwnAuthorization,
     };
     return { door, secret, forwarded };
@@ -225,6 +231,7 @@ export class TaskUnit {
 const withoutSecrets = (text: string | null): string | null => (text === null || holdsSecret(text) ? null : text);
 
 interface Kept {
+  readonly task: DeclaredTask;
   readonly keeper: TokenKeeper;
   readonly turn: ReturnType<SvidRounds['turn']>;
 }

@@ -8,6 +8,7 @@ import { checkedIntent, type CheckedIntent } from './checked-intent.ts';
 import type { OAuthDeclaration } from './declaration.ts';
 import { askIssuer } from './issuer-call.ts';
 import type { IssuerAnswer, IssuerPlace, OutgoingRequest } from './issuer-call.ts';
+import { type ListedTools, listedTools } from './listed-tools.ts';
 import type { OwnSvid } from '../run/own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem, isStopReason } from './issuer-problem.ts';
 import type { ProofKey } from './proof-key.ts';
@@ -79,6 +80,17 @@ export class IssuerClient {
       ...declared(declaration, traceparent),
     });
     return isIssuerProblem(answer) ? answer : issuerValueOf(answer, checkedIntent);
+  }
+
+  /** The tools that a task may use; `null` if nothing is to be hidden of its upstream. */
+  async tools(taskId: string): Promise<ListedTools | null | IssuerProblem> {
+    const answer = await this.#ask({
+      method: 'POST',
+      path: '/intents/check',
+      body: new URLSearchParams({ task: taskId }).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    return isIssuerProblem(answer) ? answer : issuerValueOf(answer, listedTools);
   }
 
   /** Another token of an active task, bound to the current certificate. */

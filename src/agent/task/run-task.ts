@@ -17,6 +17,7 @@ import type { McpServers } from '../run/mcp-servers.ts';
 import { OwnSvid } from '../run/own-svid.ts';
 import { RunGroup } from '../run/run-group.ts';
 import { SignalRelay, type OnSignal } from '../run/signal-relay.ts';
+import { KeptTools } from './kept-tools.ts';
 import { ProofKey } from './proof-key.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { tracedBy } from '../run/trace.ts';
@@ -241,23 +242,27 @@ async function tokenHandover(
   };
 }
 
-const forwarderHandover = (
-  { plan, world, watcher, svid, proofKey }: Run,
+function forwarderHandover(
+  { plan, world, watcher, svid, client, proofKey }: Run,
   {
     keepers,
     variables,
   }: { readonly keepers: ReadonlyMap<string, TokenKeeper>; readonly variables: Handover['variables'] },
-): Promise<Handover | Problem> =>
-  openForwarders(plan.forwards, {
+): Promise<Handover | Problem> {
+  const tools = new KeptTools(client, world.ports);
+  return openForwarders(plan.forwards, {
     mcpServers: plan.mcpServers,
     variables,
     svid,
     keeperOf: (resource) => keepers.get(resource) ?? noTask(),
+    // A run has one task for each resource.
+    listedOf: (resource, taskId) => tools.of(resource, taskId),
     proofKey,
     ports: world.ports,
     tell: world.tell,
     onFolder: (privateFolder) => watcher.tell({ privateFolder }),
   });
+}
 
 /** The files of the SVID, if the plan wants them. The watcher removes them if this process is killed. */
 async function svidHandover({ plan: { svidFolder }, world, watcher, svid }: Run): Promise<Handover | Problem> {

@@ -1,6 +1,7 @@
 import type { Catalog } from '../../core/action/catalog/catalog.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { Decision, Deny } from '../../core/decision/decision.ts';
+import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import type { IntendedUses } from '../../core/policy/every-use.ts';
 import type { SpiffeId, TrustDomain } from '../../core/identity/spiffe-id.ts';
 import type { Enforcement } from '../../core/fleet/receipt.ts';
@@ -72,6 +73,8 @@ export interface GrantPolicies {
   readonly preview: (question: Question) => Decision;
   /** The limits over all tasks, which a new task must be within. */
   readonly limits: readonly Limit[];
+  /** Which calls are only observed. */
+  readonly observed: readonly ObserveEntry[];
   /** Why every use of an action would be denied; `null` if some use may pass. */
   readonly everyUseDenied: (uses: IntendedUses) => Deny | null;
 }

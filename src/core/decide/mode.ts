@@ -54,6 +54,21 @@ export function observedBy(
   return orders.observing(clocks).length > 0 ? 'emergency' : null;
 }
 
+/** Whether the calls of an agent to a server of the catalog are only observed now, by an entry that has not ended or an emergency. */
+export function observesAgent(
+  { agent, server }: { readonly agent: SpiffeId; readonly server: string },
+  { observed }: Pick<PolicySet, 'observed'>,
+  { orders, clocks }: { readonly orders: Orders; readonly clocks: Pick<Clocks, 'wallMs' | 'floorMs'> },
+): boolean {
+  const nowMs = laterOf(clocks);
+  const covers = ({ agents, servers }: Pick<Mode, 'agents' | 'servers'>): boolean =>
+    isOfAgents(agents, agent) && (servers === null || servers.includes(server));
+  return (
+    observed.some((entry) => nowMs < entry.untilMs && covers(entry)) ||
+    orders.observing(clocks).some((order) => order.by !== agent && covers(order))
+  );
+}
+
 /** The SPIFFE ID of the verified caller; `null` without one. */
 function callerOf({ caller, seen }: CoveredFacts): SpiffeId | null {
   const known = isDeny(caller) ? (seen?.caller ?? caller) : caller;

@@ -220,6 +220,7 @@ function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>
         grant,
         preview,
         limits: set.limits,
+        observed: set.observed,
         everyUseDenied: (uses: IntendedUses) => everyUseDenied(set, uses),
       };
     },

@@ -13,6 +13,7 @@ import {
 } from '../../../src/agent/forward/upstream/upstream-connections.ts';
 import type { TaskCredential } from '../../../src/agent/task/issuer-client.ts';
 import type { IssuerProblem } from '../../../src/agent/task/issuer-problem.ts';
+import type { ListedTools } from '../../../src/agent/task/listed-tools.ts';
 import { OwnSvid } from '../../../src/agent/run/own-svid.ts';
 import {
   type CertificateAuthority,
@@ -81,6 +82,7 @@ export async function startForwarder(
     server: names = { dns: ['tools.acme.test'] },
     allowHttp1 = true,
     connect: at,
+    listed,
   }: {
     readonly settings?: string;
     readonly url?: string;
@@ -88,6 +90,8 @@ export async function startForwarder(
     readonly server?: SvidOptions;
     readonly allowHttp1?: boolean;
     readonly connect?: string;
+    /** The tools that lists may show. Default: nothing is hidden. */
+    readonly listed?: () => Promise<ListedTools | null>;
   } = {},
 ): Promise<ForwarderUnderTest> {
   const authority = await createAuthority('acme.test', systemPorts);
@@ -139,6 +143,7 @@ export async function startForwarder(
     variables: {},
     svid,
     keeperOf: () => ({ current: () => kept.current(), another: (refused) => kept.another(refused) }),
+    ...(listed === undefined ? {} : { listedOf: listed }),
     ports: systemPorts,
     tell: (line) => void told.push(line),
     onFolder: (made) => (privateFolder = made),

@@ -81,7 +81,9 @@ export async function startServiceDomain(
     join(intents, 'both.yaml'),
     `purpose: look at both\naccess:\n${access(PAYMENTS, 'payments.read')}${access(FILES, 'files.read')}`,
   );
-  const own = await run.authority.svid('/ns/tools/sa/server', { dns: ['payments.acme.test', 'files.acme.test'] });
+  const own = await run.authority.svid('/ns/tools/sa/server', {
+    dns: ['payments.acme.test', 'files.acme.test', 'tickets.acme.test'],
+  });
   const connections = new WeakMap<object, number>();
   let count = 0;
   const connectionOf = (request: IncomingMessage): number => {

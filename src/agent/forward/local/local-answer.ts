@@ -46,6 +46,15 @@ export const undecided: LocalAnswer = {
   next: 'retry_later',
 };
 
+/** The upstream's list of tools cannot be read, so it is not known which of them the task may use. */
+export const unreadableList: LocalAnswer = {
+  status: 502,
+  reason: 'forward.unreadable-list',
+  error: 'temporarily_unavailable',
+  message: 'the list of tools of the upstream is too long or cannot be read, so it is not shown',
+  next: 'ask_person',
+};
+
 /** The connection to the upstream was closing before the call could be sent on it. */
 export const withoutSession = (origin: string): LocalAnswer => ({
   status: 503,

@@ -141,7 +141,11 @@ export const previewJson = (preview: IntentPreview): object => ({
       }),
 });
 
-const usesDeniedJson = ({ reason, advice }: Deny): object => ({ reason, ...(advice === null ? {} : { advice }) });
+/** Why every use would be denied, as the endpoint answers it. */
+export const usesDeniedJson = ({ reason, advice }: Deny): object => ({
+  reason,
+  ...(advice === null ? {} : { advice }),
+});
 
 const refused = (refusal: OAuthError, actions: readonly PreviewedAction[]): IntentPreview => ({
   actions,

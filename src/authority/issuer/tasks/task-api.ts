@@ -1,5 +1,3 @@
-import { isDeny } from '../../../core/decision/decision.ts';
-import type { LeafCertificate } from '../../../core/identity/leaf-certificate.ts';
 import { timelineFrom } from '../../../core/ledger/timeline.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
@@ -7,13 +5,13 @@ import type { Premises } from '../../../core/state/writes/premises.ts';
 import { causeOf } from '../../../core/task/cause.ts';
 import { isOpen, resumeConflict, stateAt, type Task, type TaskConflict } from '../../../core/task/task.ts';
 import { taskJson } from '../../../core/task/task-json.ts';
-import { clientFrom } from '../client/client.ts';
 import { isChanged } from '../token/decide-anew.ts';
 import { enforcementOf } from './enforcement.ts';
 import { grantAgain, type Judged } from '../token/grant.ts';
 import { answerWithToken } from '../token/issue.ts';
 import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
 import { bindingOf } from '../token/proof-of-key.ts';
+import { readableTask, type ReadableTask, taskClient, taskNotFound, taskUnavailable } from './readable-task.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
@@ -23,7 +21,7 @@ const MAX_TIMELINE = 999;
 
 /** `GET /tasks/{id}`: the current task, for its agent and for operators. */
 export async function answerTask(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const readable = await taskFor(request, services);
+  const readable = await readableTask(request, services);
   return isOAuthError(readable)
     ? errorReply(readable)
     : jsonReply(200, taskJson(readable.task, services.authority.nowMs()));
@@ -31,10 +29,10 @@ export async function answerTask(request: IssuerRequest, services: IssuerService
 
 /** `GET /tasks/{id}/timeline`: the records of the task in ledger order, for its agent and for operators. */
 export async function answerTimeline(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const readable = await taskFor(request, services);
+  const readable = await readableTask(request, services);
   if (isOAuthError(readable)) return errorReply(readable);
   const records = await services.recordsOf(readable.task.id, MAX_TIMELINE + 1);
-  if (isStoreFailure(records)) return errorReply(unavailable(records));
+  if (isStoreFailure(records)) return errorReply(taskUnavailable(records));
   return jsonReply(200, {
     task: taskJson(readable.task, services.authority.nowMs()),
     records: timelineFrom(records.slice(0, MAX_TIMELINE)),
@@ -54,7 +52,7 @@ export const answerEvent =
     const span = services.tracer.start(name, { 'remit.task.id': request.taskId }, request.traceparent);
     let attributes: SpanAttributes = UNFINISHED;
     try {
-      const readable = await taskFor(request, services);
+      const readable = await readableTask(request, services);
       const changed = isOAuthError(readable) ? readable : await changeTask(readable, kind, services);
       attributes = attributesOf(changed);
       if (isOAuthError(changed)) return errorReply(changed);
@@ -72,7 +70,7 @@ export const answerEvent =
  * operator can resume any task and receives the task, because tokens are issued to its agent only.
  */
 export async function answerResume(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const readable = await taskFor(request, services);
+  const readable = await readableTask(request, services);
   if (isOAuthError(readable)) return errorReply(readable);
   return readable.isAgent ? resumeByAgent(request, services) : resumeByOperator(readable, request, services);
 }
@@ -128,16 +126,16 @@ const answerAgain = (
 ): Promise<Reply> =>
   answerWithToken(
     async () => {
-      const leaf = clientOf(request, services);
+      const leaf = taskClient(request, services);
       if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
       const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
       if (request.body.length > 0) return refuse(oauthError('invalid_request', 'this path accepts no body'));
       const binding = await bindingOf(request, leaf, services);
       if (isOAuthError(binding)) return refuse(binding);
       return async () => {
-        const readable = await taskFor(request, services);
+        const readable = await readableTask(request, services);
         if (isOAuthError(readable)) return refuse(readable);
-        if (!readable.isAgent) return refuse(notFound());
+        if (!readable.isAgent) return refuse(taskNotFound());
         const step = admit(readable);
         if (isOAuthError(step)) return refuse(step);
         const judged = await grantAgain(readable.task, { leaf, binding }, services);
@@ -154,32 +152,6 @@ const answerAgain = (
     services,
   );
 
-/** A task and the client that may read it: its agent or an operator. */
-interface ReadableTask {
-  readonly task: Task;
-  readonly client: LeafCertificate;
-  readonly isAgent: boolean;
-}
-
-function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): LeafCertificate | OAuthError {
-  const leaf = clientFrom(request.certificate, settings.trustDomains, ports.nowMs());
-  return isDeny(leaf) ? oauthError('invalid_client', leaf.detail, leaf) : leaf;
-}
-
-/** The task, if the client may read it. Otherwise it is not found, so that clients cannot probe for ids. */
-async function taskFor(request: IssuerRequest, services: IssuerServices): Promise<ReadableTask | OAuthError> {
-  const client = clientOf(request, services);
-  if (isOAuthError(client)) return client;
-  const task = await services.authority.taskOf(services.settings.url, request.taskId);
-  if (isStoreFailure(task)) return unavailable(task);
-  const isAgent = task?.agent === client.id;
-  return task !== undefined && (isAgent || services.settings.operators.has(client.id))
-    ? { task, client, isAgent }
-    : notFound();
-}
-
-const notFound = (): OAuthError => oauthError('not_found', 'this client has no task with this id');
-
 const endedAlready = (state: Task['state']): OAuthError => oauthError('task_ended', `the task is already ${state}`);
 
 const verbs = {
@@ -195,7 +167,7 @@ async function changeTask(
   services: IssuerServices,
 ): Promise<Task | OAuthError> {
   const changed = await tryEvent(readable, kind, { services });
-  return isStoreFailure(changed) ? unavailable(changed) : changed;
+  return isStoreFailure(changed) ? taskUnavailable(changed) : changed;
 }
 
 /** Applies the event and returns the task. Fails with the code `changed` if the premises no longer hold. */
@@ -213,8 +185,8 @@ async function tryEvent(
     client.id,
     decidedBy,
   );
-  if (isStoreFailure(result)) return isChanged(result) ? result : unavailable(result);
-  if (result === undefined) return notFound();
+  if (isStoreFailure(result)) return isChanged(result) ? result : taskUnavailable(result);
+  if (result === undefined) return taskNotFound();
   return 'problem' in result ? conflictError(result) : result.task;
 }
 
@@ -240,8 +212,3 @@ const attributesOf = (task: Task | OAuthError): SpanAttributes =>
         'remit.agent': task.agent,
         'http.response.status_code': 200,
       };
-
-const unavailable = (failure: StoreFailure): OAuthError =>
-  failure.code === 'refused'
-    ? oauthError('invalid_request', failure.detail)
-    : oauthError('temporarily_unavailable', 'the state of the task is not available');

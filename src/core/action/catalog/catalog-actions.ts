@@ -43,7 +43,7 @@ function addRoute(route: RouteEntry, into: Into): void {
 const shownOf = ({ endpoint, id }: CatalogAction): string => `\`${endpoint}\` of \`${id}\``;
 
 function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
-  const { path, denials } = entry;
+  const { path, denials, describesLimits } = entry;
   const one = (message: MessageEntry, name = message.name.value): CatalogAction | null => {
     const isSession = message === entry.session;
     return added(
@@ -78,6 +78,7 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
     query,
     asking: new Map(asking.map((action) => [action.id, action])),
     isLowRisk: all.every(({ risk }) => risk === 'low'),
+    describesLimits,
     denials,
   };
   for (const method of ['POST', 'GET', 'DELETE']) {

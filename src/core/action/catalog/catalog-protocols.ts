@@ -1,4 +1,4 @@
-import { oneOf, textLike } from '../../runtime/fields.ts';
+import { bool, oneOf, textLike } from '../../runtime/fields.ts';
 import { SEND_METHODS } from '../a2a/a2a-methods.ts';
 import { familyArguments, messageArguments, toolArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
@@ -9,7 +9,7 @@ import type { ActionHead, Defaults } from './catalog-head.ts';
 import type { DenialStyle } from '../denial-style.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
-import { entriesOf, yamlFields, itemsOf, placedOf, valueOf } from './yaml-file.ts';
+import { entriesOf, yamlFields, itemsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** An action entry with its arguments. */
@@ -39,6 +39,8 @@ export interface McpEntry {
   readonly meta: ReadonlySet<string>;
   /** Keys that the query of its URL may have. */
   readonly query: ReadonlySet<string>;
+  /** Whether lists of tools say the limits of a task. Default false. */
+  readonly describesLimits: boolean;
   /** Default `result`. */
   readonly denials: DenialStyle;
 }
@@ -65,7 +67,7 @@ export function mcpEntry(
   const fields = yamlFields(yaml, node, {
     what: '`mcp`',
     required: ['path'],
-    optional: ['tools', 'resources', 'prompts', 'roots', 'other', 'meta', 'query', 'denials'],
+    optional: ['tools', 'resources', 'prompts', 'roots', 'other', 'meta', 'query', 'describeLimits', 'denials'],
   });
   const path = fixedPath(yaml, fields.get('path'));
   const tools = messages(yaml, fields.get('tools'), { what: 'a tool', all: '`tools`', entryOf: toolEntry, defaults });
@@ -79,6 +81,7 @@ export function mcpEntry(
   const other = one('other', fixedEntry([]));
   const meta = namesIn(yaml, fields.get('meta'), '`meta`');
   const query = namesIn(yaml, fields.get('query'), '`query`');
+  const limits = leafOf(yaml, fields.get('describeLimits'), { what: '`describeLimits`', reader: bool });
   const denials = denialsOf(yaml, fields.get('denials'), { words: ['result', 'error', 'http'], otherwise: 'result' });
   if (path === null) return null;
   const { offset } = path;
@@ -90,7 +93,8 @@ export function mcpEntry(
     args: [],
     takesOthers: true,
   };
-  return { path, session, tools, resources, prompts, roots, other, meta, query, denials };
+  const describesLimits = limits === true;
+  return { path, session, tools, resources, prompts, roots, other, meta, query, describesLimits, denials };
 }
 
 /** Reads how denied calls are answered; `otherwise` if the file does not say or is wrong. */

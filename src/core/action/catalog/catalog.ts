@@ -96,6 +96,8 @@ export interface McpServer {
   readonly asking: ReadonlyMap<string, CatalogAction>;
   /** Whether all of its actions are of low risk. */
   readonly isLowRisk: boolean;
+  /** Whether the forwarder adds the limits of a task to the descriptions of its tools. */
+  readonly describesLimits: boolean;
   readonly denials: DenialStyle;
 }
 

@@ -1,0 +1,58 @@
+import { Transform, type TransformCallback } from 'node:stream';
+import type { ListedTools } from '../../task/listed-tools.ts';
+import { parsedOrNull } from './parsed-message.ts';
+import { shownList } from './shown-list.ts';
+
+/** The longest list that is read, in bytes. */
+export const MAX_LIST_BYTES = 4_194_304;
+
+/** How a list is shown. */
+export interface ListRules {
+  /** The tools of the task; `null`: nothing is hidden. */
+  readonly listed: () => Promise<ListedTools | null>;
+  /** The answer, in JSON-RPC, in place of a list that cannot be read. */
+  readonly unreadable: () => string;
+}
+
+/**
+ * An answer to `tools/list` in JSON, with the tools alone that the task may use. INVARIANT: what the client gets is what was read here, written
+ * anew, so that no two parsers can see two lists; a list that cannot be read, or is longer than `MAX_LIST_BYTES`, is not passed on.
+ */
+export class WholeList extends Transform {
+  readonly #rules: ListRules;
+  #chunks: Buffer[] | null = [];
+  #bytes = 0;
+
+  constructor(rules: ListRules) {
+    super();
+    this.#rules = rules;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MAX_LIST_BYTES) this.#chunks = null;
+    this.#chunks?.push(chunk);
+    done();
+  }
+
+  override _flush(done: TransformCallback): void {
+    const bytes = this.#chunks === null ? null : Buffer.concat(this.#chunks);
+    this.#chunks = null;
+    if (bytes?.length === 0) return done();
+    void this.#shownBy(bytes, done);
+  }
+
+  async #shownBy(bytes: Buffer | null, done: TransformCallback): Promise<void> {
+    const tools = await listedOrNull(this.#rules);
+    done(null, tools === null && bytes !== null ? bytes : this.#shown(bytes, tools));
+  }
+
+  #shown(bytes: Buffer | null, tools: ListedTools | null): string {
+    const read = bytes === null ? null : parsedOrNull(bytes.toString());
+    return read === null || tools === null ? this.#rules.unreadable() : JSON.stringify(shownList(read.message, tools));
+  }
+}
+
+/** The tools of the task; `null`, and nothing is hidden, also if they cannot be had. */
+export const listedOrNull = ({ listed }: Pick<ListRules, 'listed'>): Promise<ListedTools | null> =>
+  listed().catch(() => null);

@@ -1,0 +1,15 @@
+import { createHash } from 'node:crypto';
+import { isObject } from '../../core/runtime/fields.ts';
+import type { OAuthDeclaration } from './declaration.ts';
+
+/** The same text for declarations whose tasks may use the same actions: all of them but its end. A digest, since a subject's token is a secret. */
+export function grantKey({ resource, details, subject = null }: OAuthDeclaration): string {
+  const lasting = details.map((detail) => {
+    const { constraints } = detail;
+    if (!isObject(constraints)) return detail;
+    const { not_after: _, ...others } = constraints;
+    return { ...detail, constraints: others };
+  });
+  const text = JSON.stringify([resource, lasting, subject?.token ?? null]);
+  return createHash('sha256').update(text).digest('base64url');
+}

@@ -1,0 +1,106 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { isListRequest } from '../../../../src/agent/forward/listing/list-request.ts';
+import { isToolListAnswer, shownList } from '../../../../src/agent/forward/listing/shown-list.ts';
+import { isObject } from '../../../../src/core/runtime/fields.ts';
+import type { ListedTools } from '../../../../src/agent/task/listed-tools.ts';
+
+const only = (...names: readonly string[]): ListedTools => ({
+  shown: new Map(names.map((name) => [name, { limits: null }])),
+  hidden: null,
+});
+const tool = (name: unknown, more: object = {}): object => ({ name, inputSchema: { type: 'object' }, ...more });
+const listOf = (tools: readonly unknown[], more: object = {}): object => ({
+  jsonrpc: '2.0',
+  id: 7,
+  result: { tools, ...more },
+});
+
+const isNamed = (value: unknown): value is { readonly name: string } =>
+  isObject(value) && typeof value['name'] === 'string';
+
+describe('shownList', () => {
+  it('keeps the tools of the task, in the order of the upstream, and all else of the answer', () => {
+    const list = listOf([tool('c'), tool('a', { title: 'A' }), tool('b')], { nextCursor: 'page 2', _meta: { x: 1 } });
+    expect(shownList(list, only('a', 'c', 'never listed'))).toEqual(
+      listOf([tool('c'), tool('a', { title: 'A' })], { nextCursor: 'page 2', _meta: { x: 1 } }),
+    );
+  });
+
+  it('takes names exactly', () => {
+    const names = ['A', ' a', 'a\u200b', '\u0430', '__proto__', 'constructor', 'a'];
+    expect(shownList(listOf(names.map((name) => tool(name))), only('a'))).toEqual(listOf([tool('a')]));
+  });
+
+  it('hides what is no tool, and is never more than the upstream lists', () => {
+    expect(shownList(listOf([null, 'a', tool(5), {}, [tool('a')]]), only('a'))).toEqual(listOf([]));
+    expect(shownList(listOf([]), only('a'))).toEqual(listOf([]));
+  });
+
+  it('shows what the catalog does not name, if the task may use all else', () => {
+    const tools: ListedTools = { shown: new Map([['a', { limits: null }]]), hidden: new Set(['drop']) };
+    expect(shownList(listOf([tool('a'), tool('drop'), tool('new')]), tools)).toEqual(listOf([tool('a'), tool('new')]));
+  });
+
+  it('adds the limits of the task to the description', () => {
+    const tools: ListedTools = {
+      shown: new Map([['a', { limits: 'Limits in this task: at most 5 calls in all.' }]]),
+      hidden: null,
+    };
+    expect(shownList(listOf([tool('a', { description: 'Does it.' }), tool('a')]), tools)).toEqual(
+      listOf([
+        tool('a', { description: 'Does it.\n\nLimits in this task: at most 5 calls in all.' }),
+        tool('a', { description: 'Limits in this task: at most 5 calls in all.' }),
+      ]),
+    );
+  });
+
+  it('keeps a shortened list of revision 2026-07-28 from caches of others', () => {
+    const list = listOf([tool('a')], { resultType: 'complete', ttlMs: 60_000, cacheScope: 'public' });
+    expect(shownList(list, only('a'))).toEqual(
+      listOf([tool('a')], { resultType: 'complete', ttlMs: 60_000, cacheScope: 'private' }),
+    );
+  });
+
+  it.each([
+    ['an error', { jsonrpc: '2.0', id: 1, error: { code: -32_601, message: 'no tools' } }],
+    ['the result of a call that has tools', { jsonrpc: '2.0', id: 1, result: { content: [], tools: [tool('x')] } }],
+    ['a notification', { jsonrpc: '2.0', method: 'notifications/tools/list_changed' }],
+    ['null', null],
+    ['text', 'tools'],
+  ])('leaves %s as it is', (_name, message) => {
+    expect([shownList(message, only()), isToolListAnswer(message)]).toEqual([message, false]);
+  });
+
+  it('reads the batches of revision 2025-03-26', () => {
+    expect(shownList([listOf([tool('a'), tool('b')]), { jsonrpc: '2.0', method: 'x' }], only('b'))).toEqual([
+      listOf([tool('b')]),
+      { jsonrpc: '2.0', method: 'x' },
+    ]);
+  });
+
+  it('never adds, renames or reorders, whatever an upstream sends', () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue()), fc.array(fc.string()), (tools, names) => {
+        const list = tools.map((one) => (typeof one === 'string' ? tool(one) : one));
+        const shown = shownList(listOf(list), only(...names));
+        const wanted = list.filter((one) => isNamed(one) && names.includes(one.name));
+        expect(shown).toEqual(listOf(wanted));
+      }),
+    );
+  });
+});
+
+describe('isListRequest', () => {
+  it.each([
+    ['a request for tools', '{"jsonrpc":"2.0","id":1,"method":"tools/list"}', true],
+    ['one with a cursor', '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}', true],
+    ['a batch with one', '[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]', true],
+    ['a call that mentions it', '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"tools/list"}}', false],
+    ['another list', '{"jsonrpc":"2.0","id":1,"method":"prompts/list"}', false],
+    ['no JSON', 'tools/list', false],
+    ['null', 'null', false],
+  ])('says of %s', (_name, body, expected) => {
+    expect(isListRequest(Buffer.from(body))).toBe(expected);
+  });
+});

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Server } from '@modelcontextprotocol/sdk/server/index.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import {
+  ListToolsRequestSchema,
+  type ListToolsResult,
+  ToolListChangedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { forwardOptionsFrom } from '../../../src/agent/forward/forward-option.ts';
+import { forwardTargetsFrom } from '../../../src/agent/forward/forward-target.ts';
+import { must } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { type ServiceDomain, type StartedHelper, startServiceDomain } from './service-domain.ts';
+
+const TICKETS = 'https://tickets.acme.test';
+
+/** An MCP server of many tools, in pages of two, whose list the test can change. */
+function pagedServer() {
+  let names = ['search_customers', 'delete_customers', 'create_ticket', 'drop_all', 'search_customers_v2'];
+  const servers = new Set<Server>();
+  const transports = new Map<string, StreamableHTTPServerTransport>();
+  const page = (cursor: string | undefined): ListToolsResult => {
+    const from = Number(cursor ?? 0);
+    const tools = names.slice(from, from + 2).map((name) => ({ name, inputSchema: { type: 'object' as const } }));
+    return { tools, ...(from + 2 < names.length ? { nextCursor: String(from + 2) } : {}) };
+  };
+  const opened = async (isJson: boolean): Promise<StreamableHTTPServerTransport> => {
+    const server = new Server({ name: 'tickets', version: '1' }, { capabilities: { tools: { listChanged: true } } });
+    server.setRequestHandler(ListToolsRequestSchema, ({ params }) => page(params?.cursor));
+    servers.add(server);
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      enableJsonResponse: isJson,
+      onsessioninitialized: (id) => void transports.set(id, transport),
+    });
+    await server.connect(transport);
+    return transport;
+  };
+  return {
+    handler: (isJson: boolean) => (request: IncomingMessage, response: ServerResponse) => {
+      const known = transports.get(String(request.headers['mcp-session-id']));
+      void (async () => (known ?? (await opened(isJson))).handleRequest(request, response))();
+    },
+    change: async (next: readonly string[]) => {
+      names = [...next];
+      for (const server of servers) await server.sendToolListChanged().catch(() => undefined);
+    },
+    close: async () => {
+      for (const server of servers) await server.close();
+    },
+  };
+}
+
+/** The names of all pages of a list. */
+const pages = async (client: Client): Promise<readonly (readonly string[])[]> => {
+  const all: string[][] = [];
+  for (let cursor: string | undefined; ;) {
+    const page = await client.listTools(cursor === undefined ? {} : { cursor });
+    all.push(page.tools.map(({ name }) => name));
+    cursor = page.nextCursor;
+    if (cursor === undefined) return all;
+  }
+};
+
+describe.each([
+  ['JSON', true],
+  ['events', false],
+])('what a model sees of a service, in %s', (_name, isJson) => {
+  const { folder, remove } = scratch();
+  let domain: ServiceDomain;
+  let helper: StartedHelper;
+  let upstream: ReturnType<typeof pagedServer>;
+  beforeAll(async () => {
+    domain = await startServiceDomain(folder());
+    upstream = pagedServer();
+    domain.answer(upstream.handler(isJson));
+    const access = (action: string): string =>
+      `purpose: tickets\naccess:\n  - resource: ${TICKETS}\n    actions: [${action}]\n`;
+    writeFileSync(join(domain.intents, 'search.yaml'), access('tickets.search-customers'));
+    writeFileSync(join(domain.intents, 'write.yaml'), access('tickets.search-customers, tickets.create'));
+    const options = must(forwardOptionsFrom([`tickets=${TICKETS},connect=127.0.0.1:${domain.upstreamPort}`]));
+    helper = await domain.helper({ ...(await domain.plan()), forwards: must(forwardTargetsFrom(options, [TICKETS])) });
+  });
+  afterAll(async () => {
+    await upstream.close();
+    await domain.close();
+    remove();
+  });
+
+  const session = async (intent: string): Promise<Client> => {
+    const { forward } = await helper.declare({ intent: `${intent}.yaml` });
+    const client = new Client({ name: 'model', version: '1' });
+    await client.connect(new StreamableHTTPClientTransport(new URL(`${forward['tickets']}/mcp`)));
+    return client;
+  };
+  it('is what each task could do, page by page, and again after the list has changed', async () => {
+    const [searching, writing] = [await session('search'), await session('write')];
+    expect(await pages(searching)).toEqual([['search_customers'], [], []]);
+    expect(await pages(writing)).toEqual([['search_customers'], ['create_ticket'], []]);
+    const changed = new Promise<void>((resolve) =>
+      searching.setNotificationHandler(ToolListChangedNotificationSchema, () => resolve()),
+    );
+    await upstream.change(['create_ticket', 'search_customers']);
+    await changed;
+    expect(await pages(searching)).toEqual([['search_customers']]);
+    expect(await pages(writing)).toEqual([['create_ticket', 'search_customers']]);
+    await Promise.all([searching.close(), writing.close()]);
+  });
+});
