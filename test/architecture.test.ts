@@ -62,7 +62,7 @@ const rank: Readonly<Record<string, number>> = {
   'tools/policy': 0,
   'tools/init': 0,
   'tools/inject': 0,
-  'tools/evidence': 0,
+  'tools/evidence': 1,
   'tools/learn': 1,
   'tools/doctor': 1,
   'tools/observe': 2,

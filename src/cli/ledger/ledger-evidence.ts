@@ -6,9 +6,19 @@ import { OpenPermits } from '../../tools/evidence/open-permits.ts';
 import { PolicyLoadsSeen, policySetsIn } from '../../tools/evidence/policy-sets.ts';
 import { frameworks } from '../../tools/evidence/frameworks.ts';
 import type { Framework } from '../../tools/evidence/framework.ts';
-import { markdownOf } from '../../tools/evidence/markdown.ts';
+import { markdownFrom } from '../../tools/evidence/document/markdown.ts';
+import { documentOf } from '../../tools/evidence/document/report-document.ts';
+import { SetTexts } from '../../tools/evidence/set-texts.ts';
+import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { oscalOf } from '../../tools/evidence/oscal.ts';
-import { classesOf, controlsOf, type EvidenceReport, REPORT_LIMITS, namedOf } from '../../tools/evidence/report.ts';
+import {
+  classesOf,
+  controlsOf,
+  type EvidenceReport,
+  REPORT_LIMITS,
+  namedOf,
+  oversightOf,
+} from '../../tools/evidence/report.ts';
 import { tally, type Tally } from '../../tools/evidence/tally.ts';
 import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
@@ -19,6 +29,7 @@ import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
+import { judgedIn, type JudgedPeriod, sourcesIn } from './evidence-sets.ts';
 import { fileSink, streamSink } from './export-sink.ts';
 import { INSTANT_RULE, instantFrom, withInstants } from '../task/instant.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
@@ -45,6 +56,8 @@ ${KEY_HELP}
 ${LEDGER_HELP}
                       Repeatable: the first is reported, the others are those of other authorities of the same sidecars
 ${RECEIVED_HELP}
+  --policies FOLDER   a policy folder, whose text is used if a set of the period has its very hash: for the sets of sidecars, which are not
+                      kept beside the ledger of their authority, and for the teams of \`owners.yaml\`. Repeatable
   --format FORMAT     markdown (default): for people; json: everything found; oscal: OSCAL assessment results
   --sample N          records drawn at random for each class of evidence, 0 to ${MAX_SAMPLE}; default ${DEFAULT_SAMPLE}
   --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
@@ -82,7 +95,7 @@ export async function ledgerEvidence(args: readonly string[], io: Io): Promise<n
 }
 
 const formats = {
-  markdown: markdownOf,
+  markdown: (report: EvidenceReport) => markdownFrom(documentOf(report)),
   json: (report: EvidenceReport) => `${JSON.stringify(report, null, 2)}\n`,
   oscal: (report: EvidenceReport) => `${JSON.stringify(oscalOf(report), null, 2)}\n`,
 } as const;
@@ -100,6 +113,8 @@ interface EvidenceOptions {
   readonly folder: string;
   /** Ledgers of other authorities. */
   readonly others: readonly string[];
+  /** The content of policy folders, for sets whose texts are not kept beside the ledger, and for owners. */
+  readonly policies: readonly PolicySource[];
   /** The folder of the records of sidecars. */
   readonly received: string | undefined;
   readonly keys: Exclude<Awaited<ReturnType<typeof keysFrom>>, CommandRefusal>;
@@ -118,6 +133,7 @@ async function askedBy(args: readonly string[], io: Io): Promise<EvidenceOptions
     sample: { type: 'string' },
     seed: { type: 'string' },
     out: { type: 'string' },
+    policies: { type: 'string', multiple: true },
   } as const;
   const options = optionsFrom(
     withInstants(args, ['--from', '--to']),
@@ -152,9 +168,11 @@ async function askedBy(args: readonly string[], io: Io): Promise<EvidenceOptions
   if (isCommandRefusal(folder)) return folder;
   const received = await receivedFolderOf(source, io);
   if (isCommandRefusal(received)) return received;
+  const policies = await sourcesIn(options.values.policies ?? []);
+  if (isCommandRefusal(policies)) return policies;
   const size = Number(sample);
   const { anchors } = outside;
-  return { framework, fromMs, toMs, format, size, seed, out, folder, others, received, keys, anchors };
+  return { framework, fromMs, toMs, format, size, seed, out, folder, others, received, policies, keys, anchors };
 }
 
 const PROGRESS_RECORDS = 10_000;
@@ -167,7 +185,8 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   if (isCommandRefusal(before)) return before;
   const { head, origin } = before;
   const seed = { text: asked.seed ?? head?.root ?? origin, isGiven: asked.seed !== undefined };
-  const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(folder) });
+  const texts = new SetTexts(folder, asked.policies);
+  const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(texts) });
   const loads = new PolicyLoadsSeen(asked.toMs);
   // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
   const found = verdictIn(folder, asked, ({ seq, record }) => {
@@ -192,7 +211,16 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
     loads.see(place, record);
     if (place.at >= asked.fromMs && place.at < asked.toMs) counting.add(place, record);
   }
-  const seen = { ...found, received, head, seed, loads, counts: counting.found() };
+  const counts = counting.found();
+  const sets = policySetsIn({ counts, loads, fromMs: asked.fromMs }, (hash) => texts.of(hash));
+  const seen = {
+    ...found,
+    received,
+    head,
+    seed,
+    counts,
+    ...(await judgedIn(sets, counts, { toMs: asked.toMs, texts, io })),
+  };
   const report = await withLedger(folder, (log) => readingOf(log, asked, seen));
   io.progress?.('');
   return report;
@@ -215,21 +243,22 @@ function verdictIn(
   return isProblem(found) ? taskRefusal(found.problem) : found;
 }
 
-interface Seen extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head'>, Pick<EvidenceReport, 'seed'> {
+interface Seen
+  extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head'>, Pick<EvidenceReport, 'seed'>, JudgedPeriod {
   readonly received: ReceivedEvidence | null;
-  readonly loads: PolicyLoadsSeen;
   readonly counts: Tally;
 }
 
 async function readingOf(
   log: LogReader,
   asked: EvidenceOptions,
-  { origin, verdict, received, head, seed, loads, counts }: Seen,
+  { origin, verdict, received, head, seed, counts, judged, policySets, exceptions }: Seen,
 ): Promise<EvidenceReport> {
   const { framework, fromMs, toMs, folder, keys } = asked;
+  const { id, title, version, source, date } = framework;
   const logs = received?.logs ?? new Map<string, ReceivedLog>();
   return {
-    framework: { id: framework.id, title: framework.title, version: framework.version, source: framework.source },
+    framework: { id, title, version, source, date },
     from: new Date(fromMs).toISOString(),
     to: new Date(toMs).toISOString(),
     madeAt: new Date(systemPorts.nowMs()).toISOString(),
@@ -246,8 +275,13 @@ async function readingOf(
     records: counts.records,
     observed: counts.observed,
     classes: classesOf(counts),
-    controls: controlsOf(framework, counts),
-    policySets: policySetsIn(folder, { counts, loads, fromMs }),
+    controls: controlsOf(framework, counts, {
+      verdicts: [verdict, ...(received?.seen ?? []).map((log) => log.verdict)],
+      sets: judged,
+    }),
+    policySets,
+    oversight: oversightOf(counts),
+    heldExceptions: exceptions,
     actors: namedOf(counts.actors),
     agents: namedOf(counts.agents),
     actions: namedOf(counts.actions),

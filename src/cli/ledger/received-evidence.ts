@@ -1,5 +1,5 @@
 import type { LedgerPlace } from '../../tools/evidence/counted.ts';
-import type { RecordMembers } from '../../tools/evidence/evidence-class.ts';
+import type { RecordMembers } from '../../tools/evidence/record-members.ts';
 import type { ReceivedSeen } from '../../tools/evidence/report.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';

@@ -1,11 +1,9 @@
 import { reasons } from '../../core/decision/reasons.ts';
-import type { JsonValue } from '../../core/ledger/canonical-json.ts';
+import { operatorAct } from './operator-act.ts';
+import { type RecordMembers, fieldText } from './record-members.ts';
 
 /** The id of an evidence class. */
 export type ClassId = (typeof evidenceClasses)[number]['id'];
-
-/** The members of a record of any version. */
-export type RecordMembers = { readonly [name: string]: JsonValue };
 
 /** An evidence class. `matches` selects records; `exceptionOf` returns a code for those an auditor should look at. */
 interface ClassEntry {
@@ -16,12 +14,6 @@ interface ClassEntry {
   readonly matches: (record: RecordMembers) => boolean;
   readonly exceptionOf: (record: RecordMembers) => string | null;
 }
-
-/** A text member; `null` if it has another type. */
-export const fieldText = (record: RecordMembers, name: string): string | null => {
-  const value = record[name];
-  return typeof value === 'string' ? value : null;
-};
 
 const isKind = (record: RecordMembers, ...kinds: readonly string[]): boolean =>
   kinds.includes(fieldText(record, 'kind') ?? '');
@@ -149,5 +141,13 @@ export const evidenceClasses = [
       "each decision is compared with Envoy's own access log: calls without a check, and denials that were served, are found",
     matches: (record) => isKind(record, 'outcome', 'finding'),
     exceptionOf: (record) => fieldText(record, 'finding'),
+  },
+  {
+    id: 'E12',
+    title: 'acts of operators',
+    shows:
+      'operators stopped agents, ended, suspended and resumed tasks, began and lifted emergencies; whether a SPIFFE ID stands for a person, the ledger does not know',
+    matches: (record) => operatorAct(record) !== null,
+    exceptionOf: () => null,
   },
 ] as const satisfies readonly ClassEntry[];

@@ -28,5 +28,7 @@ export interface Framework {
   readonly version: string;
   /** The publication from which ids and titles are taken. */
   readonly source: string;
+  /** When that publication appeared, ISO 8601, to the day, the month or the year. */
+  readonly date: string;
   readonly controls: readonly Control[];
 }

@@ -29,11 +29,12 @@ const written = [
   iso27001,
 ] as readonly WrittenFramework[];
 
-const frameworkFrom = ({ id, title, version, source, controls }: WrittenFramework): Framework => ({
+const frameworkFrom = ({ id, title, version, source, date, controls }: WrittenFramework): Framework => ({
   id,
   title,
   version,
   source,
+  date,
   controls: controls.map((control) => ({ aliases: [], ...control })),
 });
 

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { RecordRef } from './counted.ts';
-import { verdictText } from './markdown.ts';
+import { verdictText } from './document/ledger-sections.ts';
 import type { ControlEvidence, EvidenceReport } from './report.ts';
 import { withoutEnd } from '../../core/runtime/without-end.ts';
 

@@ -1,8 +1,8 @@
 import { sourceTexts } from '../../core/policy/loading/source.ts';
-import { keptPolicies, type KeptPolicies } from '../../core/ledger/log/kept-policies.ts';
+import type { KeptPolicies } from '../../core/ledger/log/kept-policies.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { type LedgerPlace, refOf } from './counted.ts';
-import { type RecordMembers, fieldText } from './evidence-class.ts';
+import { type RecordMembers, fieldText } from './record-members.ts';
 import { isoOf, type PolicySetSeen } from './report.ts';
 import type { Tally } from './tally.ts';
 
@@ -37,30 +37,43 @@ export class PolicyLoadsSeen {
   }
 }
 
-/** The policy sets that decided in a period or took effect in it. Their loads up to its end are included. */
+/**
+ * The policy sets that decided in a period, took effect in it, or were in force when it began. Their loads up to its end are included. With
+ * their texts, which are read from `textsOf`.
+ */
 export function policySetsIn(
-  folder: string,
   { counts, loads, fromMs }: { readonly counts: Tally; readonly loads: PolicyLoadsSeen; readonly fromMs: number },
-): readonly PolicySetSeen[] {
+  textsOf: (hash: string) => KeptPolicies | Problem | null,
+): readonly SetInPeriod[] {
   const inPeriod = new Set<string>(counts.policySets.named.map(({ name }) => name));
-  const byHash = new Map<string, PolicySetSeen['loads'][number][]>();
+  const byHash = new Map<string, SetInPeriod['loads'][number][]>();
+  /** By log: the last set that took effect before the period, and before its end. */
+  const [before, last] = [new Map<string | null, string>(), new Map<string | null, string>()];
   for (const { place, record } of loads.all()) {
     const hash = fieldText(record, 'policySet');
     if (hash === null) continue;
     if (place.at >= fromMs) inPeriod.add(hash);
+    else before.set(place.log, hash);
+    last.set(place.log, hash);
     const by = fieldText(record, 'by') ?? 'not recorded';
     const load = { ref: refOf(place), at: isoOf(place.at), origin: originText(record), by };
     byHash.set(hash, [...(byHash.get(hash) ?? []), load]);
   }
+  for (const hash of before.values()) inPeriod.add(hash);
+  const atEnd = new Set(last.values());
   let room = MAX_TEXT_BYTES;
   return [...inPeriod].map((hash) => {
-    const kept = keptPolicies(folder, hash);
+    const kept = textsOf(hash);
     const files = kept === null || isProblem(kept) ? [] : filesOf(kept, room);
     room -= files.reduce((sum, { bytes, text }) => sum + (text === null ? 0 : bytes), 0);
     const decisions = counts.policySets.named.find(({ name }) => name === hash)?.count ?? 0;
-    return { hash, decisions, loads: byHash.get(hash) ?? [], text: textState(kept), files };
+    const isInForce = atEnd.has(hash);
+    return { hash, decisions, isInForce, loads: byHash.get(hash) ?? [], text: textState(kept), files };
   });
 }
+
+/** A set before its policies are judged. */
+export type SetInPeriod = Omit<PolicySetSeen, 'judged'>;
 
 function originText(record: RecordMembers): string {
   const { origin } = record;

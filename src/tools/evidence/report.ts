@@ -3,9 +3,21 @@ import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts'
 import type { RecordRange, Verdict } from '../../core/ledger/proof/verdict.ts';
 import { type CountedRecords, type LedgerPlace, type RecordRef, refOf, totalOf } from './counted.ts';
 import { type ClassId, evidenceClasses } from './evidence-class.ts';
-import type { Control, ControlCoverage, Framework } from './framework.ts';
+import { byCount, type ClassTally, type DecidingPolicy } from './class-count.ts';
+import {
+  type AllowedOf,
+  allowedOf,
+  type ControlGap,
+  type ControlState,
+  type StateFacts,
+  stateOf,
+} from './control-state.ts';
+import type { ControlCoverage, Framework } from './framework.ts';
+import type { HeldException } from './held-exceptions.ts';
+import type { JudgedSet } from './judged-set.ts';
 import { byPlace } from './sample.ts';
-import type { ClassTally, DecidingPolicy, Tally } from './tally.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+import type { Tally } from './tally.ts';
 
 /** An anchor used for the verdict. */
 export interface AnchorSeen {
@@ -34,6 +46,8 @@ export interface PolicySetSeen {
   readonly hash: string;
   /** Number of decisions by it in the period. */
   readonly decisions: number;
+  /** Whether it was the last to take effect before the end of the period, in one of the logs. */
+  readonly isInForce: boolean;
   readonly loads: readonly {
     readonly ref: RecordRef;
     readonly at: string;
@@ -44,6 +58,8 @@ export interface PolicySetSeen {
   /** `kept` if its text is here and has its hash; else what is wrong. */
   readonly text: string;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
+  /** What its policies restrict; a problem if that is not known. */
+  readonly judged: Omit<JudgedSet, 'set' | 'hash' | 'observed'> | Problem;
 }
 
 /** A control and the evidence for it. */
@@ -53,17 +69,15 @@ export interface ControlEvidence {
   readonly aliases: Framework['controls'][number]['aliases'];
   readonly coverage: ControlCoverage;
   readonly limit: string;
-  /** Whether records of the period show anything of it. */
-  readonly state:
-    | 'evidenced'
-    | 'recorded, but a permit of everything allowed every call'
-    | 'no record in this period'
-    | 'not evidenced by this ledger';
-  /** The policies that decided the counted calls, most frequent first, those of two sets apart. */
+  readonly state: ControlState;
+  /** Why it is not evidenced, or in part only. */
+  readonly gaps: readonly ControlGap[];
+  /** The policies that decided the counted records, most frequent first, those of two sets apart. */
   readonly policies: readonly DecidingPolicy[];
-  /** Allowed calls, and those of them that a permit without a scope or a condition allowed. */
-  readonly allowed: number;
-  readonly unrestricted: number;
+  /** The calls, and intents, that were allowed; `null` if it counts neither. */
+  readonly allowed: AllowedOf | null;
+  /** What became of the allowed calls; `null` if it counts no allowed calls. */
+  readonly uses: Tally['uses'] | null;
   readonly enforced: readonly {
     readonly id: ClassId;
     readonly title: string;
@@ -101,7 +115,7 @@ export interface ReceivedSeen extends Omit<EmitterVerdict, 'verdict'> {
 
 /** Evidence of a period for one framework. */
 export interface EvidenceReport {
-  readonly framework: Pick<Framework, 'id' | 'title' | 'version' | 'source'>;
+  readonly framework: Pick<Framework, 'id' | 'title' | 'version' | 'source' | 'date'>;
   readonly from: string;
   readonly to: string;
   readonly madeAt: string;
@@ -124,6 +138,9 @@ export interface EvidenceReport {
   readonly classes: readonly ClassSeen[];
   readonly controls: readonly ControlEvidence[];
   readonly policySets: readonly PolicySetSeen[];
+  /** Acts of operators, and signatures of policy sets. */
+  readonly oversight: readonly (NamedCount & { readonly act: string })[];
+  readonly heldExceptions: readonly HeldException[];
   readonly actors: readonly NamedCount[];
   readonly agents: readonly NamedCount[];
   readonly actions: readonly NamedCount[];
@@ -144,22 +161,26 @@ export interface NamedCount {
 }
 
 /** The controls of a framework with their evidence from a tally. */
-export const controlsOf = (framework: Framework, { classes }: Tally): readonly ControlEvidence[] =>
+export const controlsOf = (
+  framework: Framework,
+  tally: Tally,
+  facts: Omit<StateFacts, 'tally'>,
+): readonly ControlEvidence[] =>
   framework.controls.map((control) => {
-    const tallies = control.classes.flatMap((id) => classes.get(id) ?? []);
+    const tallies = control.classes.flatMap((id) => tally.classes.get(id) ?? []);
     const all = totalOf(tallies);
-    // The class E3 has every call that policies allowed.
-    const calls = tallies.find(({ id }) => id === 'E3');
+    const allowed = allowedOf(tallies, facts);
     return {
       id: control.id,
       title: control.title,
       aliases: control.aliases,
       coverage: control.coverage,
       limit: control.limit,
-      state: stateOf(control, { count: all.count, calls }),
+      ...stateOf(control, tallies, { ...facts, tally }),
       policies: policiesOf(tallies),
-      allowed: calls?.allowed ?? 0,
-      unrestricted: calls?.unrestricted ?? 0,
+      allowed: allowed.allowed === 0 ? null : allowed,
+      // The class E3 has every call that policies allowed.
+      uses: control.classes.includes('E3') && tally.uses.allowed > 0 ? tally.uses : null,
       enforced: tallies.map(enforcedBy),
       exceptions: exceptionsOf(tallies),
       first: instantOf(all.first),
@@ -175,16 +196,6 @@ export const controlsOf = (framework: Framework, { classes }: Tally): readonly C
     };
   });
 
-function stateOf(
-  { coverage }: Control,
-  { count, calls }: { readonly count: number; readonly calls: ClassTally | undefined },
-): ControlEvidence['state'] {
-  if (coverage === 'none') return 'not evidenced by this ledger';
-  if (count === 0) return 'no record in this period';
-  const isOpen = calls !== undefined && calls.allowed > 0 && calls.unrestricted === calls.allowed;
-  return coverage === 'enforces' && isOpen ? 'recorded, but a permit of everything allowed every call' : 'evidenced';
-}
-
 /** A record can be of several classes, so the largest count of a policy is taken. */
 function policiesOf(tallies: readonly ClassTally[]): readonly DecidingPolicy[] {
   const byName = new Map<string, DecidingPolicy>();
@@ -192,7 +203,7 @@ function policiesOf(tallies: readonly ClassTally[]): readonly DecidingPolicy[] {
     const name = JSON.stringify([policy.set, policy.id]);
     if (policy.count > (byName.get(name)?.count ?? 0)) byName.set(name, policy);
   }
-  return [...byName.values()].toSorted((a, b) => b.count - a.count || (a.id < b.id ? -1 : 1));
+  return [...byName.values()].toSorted(byCount);
 }
 
 /** All classes of a tally. */
@@ -230,6 +241,16 @@ export const namedOf = ({ named, others }: Tally['actors']): readonly NamedCount
     last: last === null ? null : isoOf(last.at),
   }));
 
+/** The acts of people, most frequent first. */
+export const oversightOf = ({ acts }: Pick<Tally, 'acts'>): EvidenceReport['oversight'] =>
+  acts.map(({ act, by, count, first, last }) => ({
+    act,
+    name: by,
+    count,
+    first: first === null ? null : isoOf(first.at),
+    last: last === null ? null : isoOf(last.at),
+  }));
+
 /** What no report of a ledger can show, for every framework. */
 export const REPORT_LIMITS: readonly string[] = [
   'This report provides evidence for controls. It states no conformity: that is for an assessor, who knows the organization and its scope.',
@@ -237,6 +258,8 @@ export const REPORT_LIMITS: readonly string[] = [
   'Instants are those of the clock of the machine. Anchors that were received elsewhere bound them; the verdict names contradictions.',
   'Records without an anchor could have been rewritten by the holder of the signing key of the ledger.',
   'Counts are of one ledger and, with `--received`, of what its authority kept of the logs of sidecars. Run this for the ledger of each process or authority: together they count each record once.',
+  'A permit of everything is recognised by its text, and by trying each set with agents that nobody knows. Conditions that hold for every request in another disguise are found by proof alone: `remit policy analyze SET --spec`.',
+  'Results of analyses and tests are claimed for the very set, by its hash, that they name. Those from a file are what that file says.',
   'A name given with `--by` is what the holder of that account stated; the machine vouches only for the account.',
   'A sample shows only the records drawn. Anybody who can choose the head of the ledger can choose among samples: give a seed of your own with `--seed`.',
 ];

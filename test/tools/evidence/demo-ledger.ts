@@ -153,20 +153,22 @@ function wouldBe(reason: ReasonCode | null, policyIds: readonly string[] = []): 
   return { decision: reason === null ? 'allow' : 'deny', reason, detail: null, policyIds };
 }
 
-/** A closed ledger like that of the demo, in its own folder, with the texts of its policies, and further records after it. */
+/** A closed ledger like that of the demo, in its own folder, with the texts of its policies, and further records after it. @param load what differs in the record of its policy set */
 export async function demoLedger(
   folder: string,
   policies = source,
   more: readonly LedgerRecord[] = [],
+  load: Partial<Extract<LedgerRecord, { kind: 'policy' }>> = {},
 ): Promise<DiskLedger> {
   const hash = setHashOf(policies);
   const ledger = diskLedger(folder, 0, { isClosed: false });
   for (const record of [...records, ...more]) {
-    const own = 'policySet' in record ? { ...record, policySet: hash } : record;
+    const loaded = record.kind === 'policy' ? { ...record, ...load } : record;
+    const own = 'policySet' in loaded ? { ...loaded, policySet: hash } : loaded;
     const failure = ledger.log.append([{ bytes: encoded(own).bytes, outbox: null }], 'f'.repeat(32));
     if (failure !== null) throw new Error(failure.detail);
   }
   ledger.log.close();
-  must(await keepPolicies(ledger.folder, { hash, source: policies }));
+  if (load.isTextKept !== false) must(await keepPolicies(ledger.folder, { hash, source: policies }));
   return ledger;
 }

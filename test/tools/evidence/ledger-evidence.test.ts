@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Ajv } from 'ajv';
@@ -10,7 +10,8 @@ import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts'
 import { type DiskLedger, ran, segmentsOf, tamper } from '../../cli/ledgers.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
-import { demoLedger, observedUses, policySet } from './demo-ledger.ts';
+import { demoLedger, observedUses, policySet, source } from './demo-ledger.ts';
+import type { PolicySource } from '../../../src/core/policy/loading/source.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -42,6 +43,13 @@ const reportOf = async (framework: string, ...more: readonly string[]): Promise<
 const drawn = (report: EvidenceReport) => report.sample.map(({ ref }) => ref);
 const controlIn = ({ controls }: EvidenceReport, id: string) => controls.find((control) => control.id === id);
 
+/** The files of a set in a folder. */
+function writtenFolder(into: string, { catalog, schema, policies }: PolicySource): string {
+  mkdirSync(into, { recursive: true });
+  for (const { name, text } of [catalog, schema, ...policies]) writeFileSync(join(into, name), text);
+  return into;
+}
+
 /** Replaces what differs between runs: keys, hashes, proofs, folders and the time of the report. */
 const normalised = (text: string): string =>
   text
@@ -69,7 +77,9 @@ describe('remit ledger evidence', () => {
     expect(report.records.count).toBe(11);
     expect(controlIn(report, 'PR.AA-05')).toMatchObject({
       coverage: 'enforces',
-      state: 'evidenced',
+      state: 'evidenced in part',
+      gaps: [{ code: 'unchecked', text: 'calls reached an upstream without a check: 1 findings (`bypass`)' }],
+      uses: { allowed: 2, executed: 0, unknown: 2 },
       enforced: [
         { id: 'E3', count: 2 },
         { id: 'E4', count: 2 },
@@ -105,7 +115,12 @@ describe('remit ledger evidence', () => {
     const report = JSON.parse(out) as EvidenceReport;
     expect(report.observed).toMatchObject({ count: 3, first: { seq: 11 }, last: { seq: 13 } });
     const pay = { id: 'pay', set: policySet, count: 2, isOpen: false };
-    expect(controlIn(report, 'PR.AA-05')).toMatchObject({ policies: [pay], allowed: 2, unrestricted: 0 });
+    expect(controlIn(report, 'PR.AA-05')).toMatchObject({
+      state: 'evidenced in part',
+      gaps: [{ code: 'only-observed', isWhole: false }, { code: 'unchecked' }],
+      policies: [pay],
+      allowed: { allowed: 2, unrestricted: 0, unknown: 0 },
+    });
     expect(report.classes.find(({ id }) => id === 'E3')).toMatchObject({ count: 2 });
     expect(report.args).toMatchObject([{ argument: 'amount', uses: 2, sum: '550', largest: 300 }]);
     expect(report.uses).toMatchObject({ allowed: 2 });
@@ -117,7 +132,11 @@ describe('remit ledger evidence', () => {
   it('says by which policies a control was enforced, and that it was not by a permit of everything', async () => {
     const control = controlIn(await reportOf('csf-2.0'), 'PR.AA-05');
     const pay = { id: 'pay', set: policySet, count: 2, isOpen: false };
-    expect(control).toMatchObject({ state: 'evidenced', policies: [pay], allowed: 2, unrestricted: 0 });
+    expect(control).toMatchObject({
+      gaps: [{ code: 'unchecked' }],
+      policies: [pay],
+      allowed: { allowed: 2, unrestricted: 0, unknown: 0 },
+    });
 
     const open = await demoLedger(
       folder(),
@@ -127,15 +146,55 @@ describe('remit ledger evidence', () => {
     const report: EvidenceReport = JSON.parse((await ran(ledgerEvidence, ...asked, '--format', 'json')).out);
     expect(controlIn(report, 'PR.AA-05')).toMatchObject({
       coverage: 'enforces',
-      state: 'recorded, but a permit of everything allowed every call',
+      state: 'recorded, not evidenced',
+      gaps: [{ code: 'open-permit', isWhole: true }, { code: 'open-set', isWhole: true }, { code: 'unchecked' }],
       policies: [{ id: 'pay', count: 2, isOpen: true }],
-      allowed: 2,
-      unrestricted: 2,
+      allowed: { allowed: 2, unrestricted: 2, unknown: 0 },
     });
     const { out } = await ran(ledgerEvidence, ...asked);
-    expect(out).toMatch(/^- decided by: pay 2 \(set `sha-256:\S{8}`, \*\*permits everything\*\*\)$/m);
-    expect(out).toMatch(/^- \*\*not restricted\*\*: a permit without scope and conditions allowed 2 of 2 calls$/m);
-    expect(out).toMatch(/^- enforces: recorded, but a permit of everything allowed every call$/m);
+    expect(out).toMatch(/^- decided by: pay 2 \(set `sha-256:\S{8}`, allowed 2, \*\*permits everything\*\*\)$/m);
+    expect(out).toMatch(/^- \*\*gap\*\*: policies that permit everything allowed 2 of 2 calls and intents$/m);
+    expect(out).toMatch(/^- enforces: recorded, not evidenced$/m);
+  });
+
+  it('evidences nothing that policies decide if their text is not here, unless a folder has it by its hash', async () => {
+    const bare = await demoLedger(folder(), source, [], { isTextKept: false });
+    const asked = ['--ledger', bare.folder, '--key', bare.key, '--framework', 'csf-2.0', ...period, '--format', 'json'];
+    const stateIn = async (...more: readonly string[]) => {
+      const { out, err } = await ran(ledgerEvidence, ...asked, ...more);
+      expect(err).toBe('');
+      return controlIn(JSON.parse(out) as EvidenceReport, 'PR.AA-05');
+    };
+    expect(await stateIn()).toMatchObject({
+      state: 'recorded, not evidenced',
+      allowed: { allowed: 2, unrestricted: 0, unknown: 2 },
+      gaps: [{ code: 'text-unknown', isWhole: true }, { code: 'text-unknown', isWhole: true }, { code: 'unchecked' }],
+    });
+    // Another set does not help.
+    const other = writtenFolder(folder(), folderWith('permit (principal, action, resource);'));
+    expect(await stateIn('--policies', other)).toMatchObject({ state: 'recorded, not evidenced' });
+    const own = writtenFolder(folder(), source);
+    expect(await stateIn('--policies', other, '--policies', own)).toMatchObject({
+      state: 'evidenced in part',
+      gaps: [{ code: 'unchecked' }],
+    });
+  });
+
+  it('evidences no control by a broken ledger', async () => {
+    const broken = await demoLedger(folder());
+    const [segment = ''] = segmentsOf(broken.folder);
+    expect(
+      tamper(
+        segment,
+        "UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), '250', '950') AS BLOB) WHERE seq = 4",
+      ),
+    ).toBe(1);
+    const asked = ['--ledger', broken.folder, '--key', broken.key, '--framework', '800-53', ...period];
+    const { exit, out } = await ran(ledgerEvidence, ...asked, '--format', 'json');
+    expect(exit).toBe(1);
+    const states = (JSON.parse(out) as EvidenceReport).controls.map(({ state }) => state);
+    expect(states).not.toContain('evidenced');
+    expect(states).not.toContain('evidenced in part');
   });
 
   it('shows the policy text with its hash, origin and key, and refuses any other text', async () => {

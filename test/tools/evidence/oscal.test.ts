@@ -69,7 +69,8 @@ describe('oscalOf', () => {
 
   it('has the text of each file of a policy set, but of no empty file and of none that is not here', () => {
     const files = ['a', '', null].map((text, n) => ({ name: `f${n}.cedar`, bytes: 1, text }));
-    const policySets = [{ hash: 'h', decisions: 1, loads: [], text: 'kept', files }];
+    const judged = { problem: 'it was not looked at' };
+    const policySets = [{ hash: 'h', decisions: 1, isInForce: true, loads: [], text: 'kept', files, judged }];
     const titles = resultsOf({ controls, policySets })['back-matter'].resources.map(
       ({ title }: { title: string }) => title,
     );

@@ -25,9 +25,10 @@ export const controlWith = (change: Partial<ControlEvidence> = {}): ControlEvide
   coverage: 'enforces',
   limit: 'only calls through Envoy',
   state: 'evidenced',
+  gaps: [],
   policies: [],
-  allowed: 1,
-  unrestricted: 0,
+  allowed: { allowed: 1, unrestricted: 0, unknown: 0 },
+  uses: null,
   enforced: [{ id: 'E3', title: 'calls allowed', shows: 'each was decided', count: 1 }],
   exceptions: [],
   first: null,
@@ -38,7 +39,7 @@ export const controlWith = (change: Partial<ControlEvidence> = {}): ControlEvide
 
 /** The report of an empty period of a sound ledger. */
 export const reportWith = (change: Partial<EvidenceReport> = {}): EvidenceReport => ({
-  framework: { id: 'csf', title: 'CSF', version: '2.0', source: 'the publication' },
+  framework: { id: 'csf', title: 'CSF', version: '2.0', source: 'the publication', date: '2024-02-26' },
   from: '2026-01-01T00:00:00.000Z',
   to: '2026-01-02T00:00:00.000Z',
   madeAt: '2026-01-03T00:00:00.000Z',
@@ -57,6 +58,8 @@ export const reportWith = (change: Partial<EvidenceReport> = {}): EvidenceReport
   classes: [],
   controls: [],
   policySets: [],
+  oversight: [],
+  heldExceptions: [],
   actors: [],
   agents: [],
   actions: [],

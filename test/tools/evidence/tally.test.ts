@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { RecordMembers } from '../../../src/tools/evidence/evidence-class.ts';
+import type { RecordMembers } from '../../../src/tools/evidence/record-members.ts';
 import { tally, type Tally } from '../../../src/tools/evidence/tally.ts';
 
 const isOpen = (set: string, id: string): boolean | null => (set === 'unread' ? null : id === 'everything');
@@ -47,27 +47,37 @@ describe('the classes of a record', () => {
 });
 
 describe('the calls that policies allowed', () => {
-  it('leave out those that were only observed, and those without a policy', () => {
+  it('leave out those that were only observed, and are those of no set without a policy', () => {
     const found = tallyOf(used(), used({ mode: 'observe' }), used({ policyIds: [] }), used({ policySet: null }));
-    expect([classIn(found, 'E3')?.count, classIn(found, 'E3')?.allowed, found.observed.count]).toEqual([3, 1, 1]);
+    expect([classIn(found, 'E3')?.count, found.observed.count]).toEqual([3, 1]);
+    expect(classIn(found, 'E3')?.bySet).toEqual([
+      { set: 'set-1', allowed: 1, unrestricted: 0 },
+      { set: null, allowed: 2, unrestricted: 0 },
+    ]);
   });
 
   it('are unrestricted if any of their policies permits everything', () => {
     const open = used({ policyIds: ['pay', 'everything'] });
-    expect(classIn(tallyOf(used(), open, open), 'E3')).toMatchObject({ allowed: 3, unrestricted: 2 });
+    expect(classIn(tallyOf(used(), open, open), 'E3')).toMatchObject({
+      bySet: [{ set: 'set-1', allowed: 3, unrestricted: 2 }],
+    });
   });
 
   it('name a policy of two sets twice, the most frequent first, and say if the text of a set is not here', () => {
     const found = tallyOf(used(), used({ policySet: 'unread' }), used({ policySet: 'unread' }));
     expect(classIn(found, 'E3')?.policies).toEqual([
-      { id: 'pay', set: 'unread', count: 2, isOpen: null },
-      { id: 'pay', set: 'set-1', count: 1, isOpen: false },
+      { id: 'pay', set: 'unread', count: 2, allowed: 2, isOpen: null, denied: [] },
+      { id: 'pay', set: 'set-1', count: 1, allowed: 1, isOpen: false, denied: [] },
     ]);
   });
 
   it('take nothing from members of another type', () => {
     const found = tallyOf(used({ policyIds: 'pay', args: ['amount'] }), used({ policyIds: [1, null], action: 5 }));
-    expect(classIn(found, 'E3')).toMatchObject({ count: 2, allowed: 0, policies: [] });
+    expect(classIn(found, 'E3')).toMatchObject({
+      count: 2,
+      bySet: [{ set: null, allowed: 2, unrestricted: 0 }],
+      policies: [],
+    });
     expect([found.args, found.actions.named.map(({ name }) => name)]).toEqual([[], ['payments.create']]);
   });
 });

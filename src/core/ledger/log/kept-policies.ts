@@ -100,7 +100,7 @@ export function keptPolicies(ledger: string, hash: string): KeptPolicies | Probl
       return { problem: `must be a regular file of at most ${MAX_SET_BYTES} bytes` };
     const kept = keptPoliciesFrom(JSON.parse(readFileSync(file, 'utf8')));
     if (isProblem(kept)) return kept;
-    return hasSetHash(sourceFrom(kept), hash) ? kept : { problem: 'does not have the hash it is kept under' };
+    return hasSetHash(keptSource(kept), hash) ? kept : { problem: 'does not have the hash it is kept under' };
   } catch (error) {
     return {
       problem: `cannot be read: ${error instanceof SyntaxError ? 'it is not JSON' : (errorCode(error) ?? String(error))}`,
@@ -110,7 +110,8 @@ export function keptPolicies(ledger: string, hash: string): KeptPolicies | Probl
 
 const fileOf = ({ name, text: content }: KeptFile): KeptFile => ({ name, text: content });
 
-const keptFrom = ({
+/** What is kept of a set. */
+export const keptFrom = ({
   catalog,
   schema,
   policies,
@@ -132,7 +133,8 @@ const keptFrom = ({
 
 const placed = (kept: KeptFile) => ({ ...kept, file: kept.name });
 
-const sourceFrom = ({
+/** The kept files as the source of a set, in a folder without a name. */
+export const keptSource = ({
   catalog,
   schema,
   policies,

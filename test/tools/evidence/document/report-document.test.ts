@@ -1,8 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { broken } from '../../../src/core/ledger/proof/verdict.ts';
-import { markdownOf, verdictText } from '../../../src/tools/evidence/markdown.ts';
-import type { EvidenceReport, NamedCount, ReceivedSeen } from '../../../src/tools/evidence/report.ts';
-import { controlWith, reportWith, soundWith } from './report-with.ts';
+import { broken } from '../../../../src/core/ledger/proof/verdict.ts';
+import { verdictText } from '../../../../src/tools/evidence/document/ledger-sections.ts';
+import { markdownFrom } from '../../../../src/tools/evidence/document/markdown.ts';
+import { documentOf } from '../../../../src/tools/evidence/document/report-document.ts';
+import type { EvidenceReport, NamedCount, ReceivedSeen } from '../../../../src/tools/evidence/report.ts';
+import { controlWith, reportWith, soundWith } from '../report-with.ts';
+
+const markdownOf = (report: EvidenceReport): string => markdownFrom(documentOf(report));
 
 /** The section of a heading: what lies below it, up to the next heading. */
 const sectionOf = (report: EvidenceReport, heading: string): readonly string[] => {
@@ -30,10 +34,10 @@ const log = (change: Partial<ReceivedSeen> = {}): ReceivedSeen => ({
   counted: [{ from: 1, to: 5 }],
   ...change,
 });
-const policy = (id: string, isOpen: boolean | null) => ({ id, set: 's', count: 1, isOpen });
+const policy = (id: string, isOpen: boolean | null) => ({ id, set: 's', count: 1, allowed: 1, isOpen, denied: [] });
 const drawn = (isGiven: boolean) => markdownOf(reportWith({ seed: { text: 's', isGiven } }));
 
-describe('markdownOf', () => {
+describe('documentOf', () => {
   it('says of each empty part that there is none', () => {
     const report = reportWith();
     expect(sectionOf(report, '## Policies')).toEqual(['none']);
@@ -41,6 +45,8 @@ describe('markdownOf', () => {
     expect(sectionOf(report, '## Recorded arguments of allowed calls')).toEqual([
       'none: the catalog marks them `record: true`',
     ]);
+    expect(sectionOf(report, '## Exceptions, with owner and end')).toEqual(['none']);
+    expect(sectionOf(report, '## Oversight by people').at(-1)).toBe('none');
     expect(sectionOf(report, '## Ledger')).toEqual([
       '- origin: `remit.acme.test/main/0`, verified with the key `key`',
       '- verdict: whole',
@@ -128,14 +134,13 @@ describe('markdownOf', () => {
   it('marks a policy that permits everything, and a policy whose text is not here', () => {
     const control = controlWith({
       policies: [policy('all', true), policy('pay', false), policy('gone', null)],
-      allowed: 3,
-      unrestricted: 1,
+      gaps: [{ code: 'open-permit', isWhole: false, text: 'policies that permit everything allowed 1 of 3 calls' }],
     });
     const section = sectionOf(reportWith({ controls: [control] }), '### AC-3: Access Enforcement');
     expect(section).toContain(
-      '- decided by: all 1 (set `s`, **permits everything**), pay 1 (set `s`), gone 1 (set `s`, its text is not here)',
+      '- decided by: all 1 (set `s`, allowed 1, **permits everything**), pay 1 (set `s`, allowed 1), gone 1 (set `s`, allowed 1, its text is not here)',
     );
-    expect(section).toContain('- **not restricted**: a permit without scope and conditions allowed 1 of 3 calls');
+    expect(section).toContain('- **gap**: policies that permit everything allowed 1 of 3 calls');
   });
 
   it('names the seed it was given, and the root of the head otherwise', () => {
@@ -163,7 +168,8 @@ describe('markdownOf', () => {
 
   it('fences a policy text with more marks than it has', () => {
     const files = [{ name: 'a.cedar', bytes: 20, text: 'permit\n```\n# not a heading\n````' }];
-    const policySets = [{ hash: 'h', decisions: 0, loads: [], text: 'kept', files }];
+    const judged = { problem: 'it was not looked at' };
+    const policySets = [{ hash: 'h', decisions: 0, isInForce: true, loads: [], text: 'kept', files, judged }];
     const text = markdownOf(reportWith({ policySets }));
     expect(text).toContain('\n`````text\npermit\n```\n# not a heading\n````\n`````\n');
   });

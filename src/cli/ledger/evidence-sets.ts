@@ -1,0 +1,94 @@
+/** The policy sets of a period, for `remit ledger evidence`. */
+import { readPolicySource, type PolicySource } from '../../core/policy/loading/source.ts';
+import { isProblem, type Problem } from '../../core/runtime/problem.ts';
+import { heldExceptions } from '../../tools/evidence/held-exceptions.ts';
+import { judgedSets, type JudgedSet } from '../../tools/evidence/judged-set.ts';
+import type { SetInPeriod } from '../../tools/evidence/policy-sets.ts';
+import type { EvidenceReport } from '../../tools/evidence/report.ts';
+import type { SetTexts } from '../../tools/evidence/set-texts.ts';
+import type { Tally } from '../../tools/evidence/tally.ts';
+import { ownerFinder } from '../../tools/policy/owners/ownership.ts';
+import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
+import type { CommandIo } from '../command.ts';
+import { taskRefusal, type CommandRefusal } from '../task/task-source.ts';
+
+/** What the sets of a period restrict, and the exceptions from it. */
+export interface JudgedPeriod {
+  /** By hash. */
+  readonly judged: ReadonlyMap<string, JudgedSet | Problem>;
+  readonly policySets: EvidenceReport['policySets'];
+  readonly exceptions: EvidenceReport['heldExceptions'];
+}
+
+/** The content of policy folders. */
+export async function sourcesIn(folders: readonly string[]): Promise<readonly PolicySource[] | CommandRefusal> {
+  const sources: PolicySource[] = [];
+  for (const folder of folders) {
+    const source = await readPolicySource(folder);
+    if ('unreadable' in source)
+      return taskRefusal(`the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
+    if ('findings' in source) {
+      const [{ file, message } = { file: folder, message: 'it cannot be read' }] = source.findings;
+      return taskRefusal(`${file}: ${message}`);
+    }
+    sources.push(source);
+  }
+  return sources;
+}
+
+/** The sets of the period with what they restrict, and the exceptions that they and operators made. */
+export async function judgedIn(
+  sets: readonly SetInPeriod[],
+  counts: Tally,
+  { toMs, texts, io }: { readonly toMs: number; readonly texts: SetTexts; readonly io: Pick<CommandIo, 'progress'> },
+): Promise<JudgedPeriod> {
+  const { first, last } = counts.records;
+  const judged = await judgedSets(
+    sets.toSorted((a, b) => b.decisions - a.decisions).map(({ hash }) => hash),
+    {
+      texts,
+      trustDomains: trustDomainsOf(counts.agents.named.map(({ name }) => name)),
+      instants: [...new Set([first?.at ?? toMs - 1, last?.at ?? toMs - 1])],
+      onProgress: (done, all) => io.progress?.(`looked at ${done} of ${all} policy sets`),
+    },
+  );
+  const teams = await teamFinders(judged, texts);
+  return {
+    judged,
+    policySets: sets.map((set) => ({ ...set, judged: summaryOf(judged.get(set.hash)) })),
+    exceptions: heldExceptions({
+      sets: judged,
+      tally: counts,
+      toMs,
+      ownerOf: ({ hash }, id) => teams.get(hash)?.(id) ?? null,
+    }),
+  };
+}
+
+function summaryOf(judged: JudgedSet | Problem | undefined): EvidenceReport['policySets'][number]['judged'] {
+  if (judged === undefined) return { problem: 'it was not looked at' };
+  if (isProblem(judged)) return judged;
+  const { policies, openPermits, openTo } = judged;
+  return { policies, openPermits, openTo };
+}
+
+const trustDomainsOf = (agents: readonly string[]): readonly string[] => [
+  ...new Set(agents.flatMap((agent) => /^spiffe:\/\/([^/]{1,255})\//.exec(agent)?.[1] ?? [])),
+];
+
+/** By the hash of each set of a folder with `owners.yaml`: the team of a policy. */
+async function teamFinders(
+  sets: ReadonlyMap<string, JudgedSet | Problem>,
+  texts: SetTexts,
+): Promise<ReadonlyMap<string, (policyId: string) => string | null>> {
+  const finders = new Map<string, (policyId: string) => string | null>();
+  for (const [hash, judged] of sets) {
+    const folder = texts.folderOf(hash);
+    const owned = folder === null || isProblem(judged) ? null : await ownersIn(folder);
+    if (owned === null || isProblem(judged)) continue;
+    const teamOf = ownerFinder(owned.owners, judged.set.source);
+    const byId = new Map(judged.set.policies.map((policy) => [policy.id, teamOf(policy)?.team ?? null]));
+    finders.set(hash, (policyId) => byId.get(policyId) ?? null);
+  }
+  return finders;
+}
