@@ -1,27 +1,9 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { isProblem } from '../../core/runtime/problem.ts';
 import { emptyRange } from '../../core/ledger/proof/compact-range.ts';
 import type { StoredEntry, StoredLog } from '../../core/ledger/proof/verification.ts';
-import { linesIn, MAX_HEAD_BYTES, sectionHeadFrom } from './pack.ts';
-import type { SectionHead } from './pack.ts';
+import { countedSections, sectionLines, sectionsIn } from './placed-sections.ts';
+import type { CountedSection, DamagedFile, PlacedSection } from './placed-sections.ts';
 import { recordFilesIn } from './record-files.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
-
-/** The place of a section in a file. */
-interface PlacedSection extends SectionHead {
-  readonly file: string;
-  /** Offset of its first record. */
-  readonly at: number;
-  /** Its records after this number do not count. */
-  readonly end: number;
-}
-
-/** A file that is not what its writer wrote, from an offset on. */
-export interface DamagedFile {
-  readonly file: string;
-  readonly at: number;
-  readonly problem: string;
-}
 
 /** The claims of a section's head about the log. The retention signs them once the section is deleted, so they must be right before. */
 export interface SectionClaim {
@@ -76,48 +58,8 @@ function filesIn(folder: string): readonly string[] {
   }
 }
 
-function sectionsIn(file: string): { readonly found: readonly PlacedSection[]; readonly problem: DamagedFile | null } {
-  const found: PlacedSection[] = [];
-  const fd = openSync(file, 'r');
-  try {
-    const { size } = fstatSync(fd);
-    for (let at = 0; at < size;) {
-      const line = lineAt(fd, at);
-      if (line === null)
-        return { found, problem: size - at > MAX_HEAD_BYTES ? damage(file, at, 'has no line end') : null };
-      const head = sectionHeadFrom(line.toString('utf8'));
-      if (isProblem(head)) return { found, problem: damage(file, at, head.problem) };
-      const start = at + line.length + 1;
-      at = start + head.bytes;
-      if (at <= size) found.push({ ...head, file, at: start, end: head.from + head.leaves });
-    }
-    return { found, problem: null };
-  } finally {
-    closeSync(fd);
-  }
-}
-
-const damage = (file: string, at: number, problem: string): DamagedFile => ({ file, at, problem });
-
-const CHUNK_BYTES = 4_096;
-
-/** The line at an offset, without its end; `null` if it does not end within `MAX_HEAD_BYTES`. */
-function lineAt(fd: number, at: number): Buffer | null {
-  let line = Buffer.alloc(0);
-  while (line.length <= MAX_HEAD_BYTES) {
-    const chunk = Buffer.alloc(CHUNK_BYTES);
-    const length = readSync(fd, chunk, { position: at + line.length });
-    const end = chunk.subarray(0, length).indexOf('\n');
-    if (end !== -1) return Buffer.concat([line, chunk.subarray(0, end)]);
-    if (length === 0) return null;
-    line = Buffer.concat([line, chunk.subarray(0, length)]);
-  }
-  return null;
-}
-
 function receivedLog(origin: string, placed: readonly PlacedSection[]): ReceivedLog {
-  // Stable: sections from the same number on stay in the order of their files.
-  const sections = counted(placed).toSorted((a, b) => a.from - b.from);
+  const sections = countedSections(placed);
   return {
     origin,
     id: sections[0]?.id ?? '',
@@ -134,22 +76,8 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
   };
 }
 
-/**
- * The sections, each as far as it counts. Records that a process had received but not acknowledged when another process took the log over may
- * be kept by both, and may differ: a section ends where a section of a higher term begins.
- */
-function counted(placed: readonly PlacedSection[]): readonly PlacedSection[] {
-  let end = Number.POSITIVE_INFINITY;
-  const byTerm = [...Map.groupBy(placed, ({ term }) => term)].toSorted(([a], [b]) => b - a);
-  return byTerm.flatMap(([, sections]) => {
-    const own = sections.map((section) => ({ ...section, end: Math.min(section.end, end) }));
-    end = sections.reduce((least, { from }) => Math.min(least, from), end);
-    return own;
-  });
-}
-
 /** Each record once: what was kept and not acknowledged is sent, and kept, a second time. */
-function* entriesOf(sections: readonly PlacedSection[]): Generator<StoredEntry> {
+function* entriesOf(sections: readonly CountedSection<PlacedSection>[]): Generator<StoredEntry> {
   let size = 0;
   for (const section of sections) {
     if (section.end <= size) continue;
@@ -162,17 +90,7 @@ function* entriesOf(sections: readonly PlacedSection[]): Generator<StoredEntry> 
   }
 }
 
-function sectionLines({ file, at, bytes }: PlacedSection): readonly Uint8Array[] {
-  const text = Buffer.alloc(bytes);
-  const fd = openSync(file, 'r');
-  try {
-    return linesIn(text.subarray(0, readSync(fd, text, { position: at })));
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function* checkpointsOf(sections: readonly PlacedSection[]): Generator<{ readonly note: string }> {
+function* checkpointsOf(sections: readonly CountedSection<PlacedSection>[]): Generator<{ readonly note: string }> {
   let last = -1;
   for (const { checkpoints, end } of sections) {
     for (const note of checkpoints) {

@@ -65,7 +65,8 @@ const SLACK = 1_000;
 
 const compared = ['task', 'agent', 'action', 'decision', 'decisionId', 'kind', 'traceId'] as const;
 
-function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): boolean {
+/** Whether a record matches, in all but `isUnexecuted`, of which only whether it is an allowed use. */
+export function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): boolean {
   const { sinceMs, untilMs, reason, fromSeq = 1 } = filter;
   const { at } = record;
   return (
@@ -79,4 +80,5 @@ function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): boolean {
   );
 }
 
-const instantOf = ({ record: { at } }: LedgerLeaf): number => (typeof at === 'number' ? at : 0);
+/** When a record was made, in milliseconds since the Unix epoch; 0 if it does not say. */
+export const instantOf = ({ record: { at } }: LedgerLeaf): number => (typeof at === 'number' ? at : 0);

@@ -1,4 +1,5 @@
 /** `remit ledger fetch`: copy the records of sidecars from an object store. */
+import { indexReceived } from '../../authority/records/received-index.ts';
 import { fetchRecords } from '../../authority/records/fetched-records.ts';
 import type { Bucket } from '../../authority/records/record-objects.ts';
 import { postgresTargetFrom } from '../../core/config/postgres-url.ts';
@@ -23,6 +24,8 @@ usage: remit ledger fetch [s3://BUCKET/PREFIX | postgres://USER@HOST/DATABASE] -
   postgres://…        what \`state\` of the authority says, if \`records\` is \`postgres\`; a role that may read its tables will do
   --config FILE       without an address: the configuration of the authority that says it; default /etc/remit/remit.yaml
   --out DIR           a folder, created if missing; what is there already is not copied again
+
+The records in the folder are indexed, as by \`remit ledger index\`: run it again before a search, and only what is new is copied and indexed.
 
 The folder is what --received of \`remit ledger verify\`, \`query\`, \`prove\` and \`evidence\` takes. Credentials of an object store come from
 the environment, as the tools of AWS find them: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the web identity of a pod, or the
@@ -58,9 +61,9 @@ async function fetched(args: readonly string[], io: Pick<CommandIo, 'environment
   if (isCommandRefusal(store)) return store;
   try {
     const done = await fetchRecords(store.bucket, out, systemPorts);
-    return isProblem(done)
-      ? taskRefusal(`the records of ${store.name} cannot be read: ${done.problem}`, EXIT.no)
-      : `${done.copied} of ${done.all} objects copied to ${out}`;
+    if (isProblem(done)) return taskRefusal(`the records of ${store.name} cannot be read: ${done.problem}`, EXIT.no);
+    const { indexed } = indexReceived(out, { suffix: Buffer.from(systemPorts.randomBytes(4)).toString('hex') });
+    return `${done.copied} of ${done.all} objects copied to ${out}; ${indexed} records are indexed`;
   } catch (error) {
     const code = errorCode(error) ?? String(error);
     return taskRefusal(`\`${out}\` cannot be written: ${code}`);

@@ -1,16 +1,17 @@
 /** `remit ledger query`: find records by their members and by time. */
 import { countTable, RecordCounts } from '../../core/ledger/record-counts.ts';
 import { recordLine, recordTable } from '../../core/ledger/record-table.ts';
-import { byTime, foundInReceived, matchingInReceived } from '../../authority/records/received-search.ts';
+import { byTime } from '../../authority/records/received-search.ts';
 import type { ReceivedRecord } from '../../authority/records/received-search.ts';
-import type { ReceivedLog } from '../../authority/records/received-logs.ts';
+import { ReceivedRecords } from '../../authority/records/received-records.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
-import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
+import type { SearchOrder } from '../../core/ledger/log/segment/segment-search.ts';
+import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
 import type { PlacedLeaf } from '../../core/ledger/log/segment/segment.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
@@ -30,7 +31,7 @@ import { MAX_TASKS, tasksOf, withParts } from './whole-tasks.ts';
 import type { RecordPlaces } from './whole-tasks.ts';
 import { optionsFrom } from '../options.ts';
 import { policySetAt } from '../policy/policy-operand.ts';
-import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
+import { RECEIVED_HELP, receivedOptions, receivedRecordsOf } from './received-source.ts';
 import { recordedSuite } from '../policy/recorded-suite.ts';
 import type { RecordedIn } from '../policy/recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
@@ -139,20 +140,36 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   }
   const folder = await ledgerFolderOf(options.values, io);
   if (isCommandRefusal(folder)) return folder;
-  const received = await receivedOf(options.values, io);
+  const received = await receivedRecordsOf(options.values, io);
   if (isCommandRefusal(received)) return received;
-  return withLedger<null>(folder, async (log) => {
-    const wanted = widened(filter, { log, received }, { isWhole: isWhole === true, partsOf });
-    if (isCommandRefusal(wanted)) return wanted;
-    if (isCount === true) return printCounts(log, wanted, { io, received, isJson: json === true });
-    const shown = foundIn(log, { ...asked, filter: wanted }, { io, received });
-    for (const problem of log.indexProblems())
-      io.err(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`);
-    if (json === true) for (const leaf of shown) io.out(recordLine(leaf));
-    else if (shown.length === 0) io.out('no records');
-    else for (const line of recordTable(shown)) io.out(line);
-    return null;
-  });
+  const output = { isCount: isCount === true, isJson: json === true };
+  try {
+    return await withLedger<null>(folder, async (log) => {
+      const places = { log, received };
+      const wanted = widened(filter, places, { isWhole: isWhole === true, partsOf });
+      if (isCommandRefusal(wanted)) return wanted;
+      return print(places, { ...asked, filter: wanted }, { ...output, io });
+    });
+  } finally {
+    received.close();
+  }
+}
+
+/** Prints what is found, and why an index was not used. */
+function print(
+  places: RecordPlaces,
+  asked: QueryOptions,
+  { isCount, isJson, io }: { readonly isCount: boolean; readonly isJson: boolean; readonly io: Io },
+): null {
+  const { log, received } = places;
+  const shown = isCount ? null : foundIn(places, asked, io);
+  if (shown === null) printCounts(places, asked.filter, { io, isJson });
+  else if (isJson) for (const leaf of shown) io.out(recordLine(leaf));
+  else if (shown.length === 0) io.out('no records');
+  else for (const line of recordTable(shown)) io.out(line);
+  for (const problem of [...log.indexProblems(), ...received.problems])
+    io.err(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`);
+  return null;
 }
 
 /** The filter for all records of the tasks that are asked for. */
@@ -178,18 +195,22 @@ interface QueryOptions {
 type FoundRecord = PlacedLeaf & Partial<Pick<ReceivedRecord, 'log'>>;
 
 /** The matching records; reports if there are more. */
-function foundIn(
-  log: LogReader,
-  { filter, limit, isOldestFirst }: QueryOptions,
-  { io, received }: { readonly io: Io; readonly received?: ReadonlyMap<string, ReceivedLog> },
-): readonly FoundRecord[] {
+function foundIn(places: RecordPlaces, { filter, limit, isOldestFirst }: QueryOptions, io: Io): readonly FoundRecord[] {
   const order = { isNewestFirst: !isOldestFirst, limit: limit + 1 };
-  const own = [...log.found(filter, order).take(limit + 1)];
-  const others = received === undefined ? [] : foundInReceived(received.values(), filter, order);
+  const own = [...ownOf(places, filter, order).take(limit + 1)];
+  const others = places.received.found(filter, order);
   const found = others.length === 0 ? own : byTime([...own.map(timed), ...others], order);
   const which = isOldestFirst ? 'first' : 'last';
   if (found.length > limit) io.err(`${NAME}: the ${which} ${limit} are shown: --limit shows more`);
   return found.slice(0, limit);
+}
+
+/** The matching records of the ledger. The outcome of a use that an authority committed is in the log of the sidecar. */
+function* ownOf({ log, received }: RecordPlaces, filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
+  for (const leaf of log.found(filter, order)) {
+    const decisionId = filter.isUnexecuted === undefined ? null : recordMembersIn(leaf.bytes)?.['decisionId'];
+    if (typeof decisionId !== 'string' || !received.isExecuted(decisionId)) yield leaf;
+  }
 }
 
 function timed(leaf: PlacedLeaf): PlacedLeaf & { readonly at: number } {
@@ -200,25 +221,23 @@ function timed(leaf: PlacedLeaf): PlacedLeaf & { readonly at: number } {
 
 interface Counting {
   readonly io: Io;
-  readonly received: ReadonlyMap<string, ReceivedLog>;
   readonly isJson: boolean;
 }
 
 const COUNTED_EVERY = 10_000;
 
 /** Counts all matching records; none is kept. */
-function printCounts(log: LogReader, filter: RecordFilter, { io, received, isJson }: Counting): null {
+function printCounts(places: RecordPlaces, filter: RecordFilter, { io, isJson }: Counting): void {
   const counts = new RecordCounts();
   const add = (leaf: { readonly bytes: Uint8Array }): void => {
     counts.add(leaf);
     if (counts.all % COUNTED_EVERY === 0) io.progress?.(`${counts.all} records`);
   };
-  for (const leaf of log.found(filter, { isNewestFirst: false })) add(leaf);
-  for (const record of matchingInReceived(received.values(), filter)) add(record);
+  for (const leaf of ownOf(places, filter, { isNewestFirst: false })) add(leaf);
+  for (const record of places.received.matching(filter)) add(record);
   io.progress?.('');
   if (isJson) for (const group of counts.groups) io.out(printable(JSON.stringify(group)));
   else for (const line of countTable(counts)) io.out(line);
-  return null;
 }
 
 const PROGRESS_EVERY = 100;
@@ -228,10 +247,14 @@ function printSuite(
   asked: QueryOptions,
   { set, io }: { readonly set: PolicySet | null; readonly io: Io },
 ): null {
-  const { text, left } = recordedSuite(foundIn(records.log, asked, { io }), records, {
-    catalog: set?.catalog,
-    onProgress: (read) => void (read > 0 && read % PROGRESS_EVERY === 0 && io.progress?.(`${read} records`)),
-  });
+  const { text, left } = recordedSuite(
+    foundIn({ log: records.log, received: ReceivedRecords.none }, asked, io),
+    records,
+    {
+      catalog: set?.catalog,
+      onProgress: (read) => void (read > 0 && read % PROGRESS_EVERY === 0 && io.progress?.(`${read} records`)),
+    },
+  );
   io.progress?.('');
   io.out(text.trimEnd());
   for (const { count, why, examples } of left) {

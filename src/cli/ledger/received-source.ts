@@ -5,6 +5,8 @@ import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts'
 import { linkFateOf, linksIn } from '../../authority/records/linked-uses.ts';
 import type { LinkFate } from '../../authority/records/linked-uses.ts';
 import { emittersIn } from '../../authority/records/named-log.ts';
+import { receivedIndexProblem } from '../../authority/records/received-index.ts';
+import { ReceivedRecords } from '../../authority/records/received-records.ts';
 import { receivedLogsIn } from '../../authority/records/received-logs.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
@@ -58,6 +60,27 @@ export async function receivedOf(
   return isCommandRefusal(read) ? read : (read?.logs ?? new Map<string, ReceivedLog>());
 }
 
+/** Opens the received records that the options name, else those of the configuration, to find some of them. The caller closes them. */
+export async function receivedRecordsOf(
+  values: Parameters<typeof receivedFolderOf>[0],
+  io: Pick<CommandIo, 'environment' | 'err'>,
+): Promise<ReceivedRecords | CommandRefusal> {
+  const folder = await receivedFolderOf(values, io);
+  if (isCommandRefusal(folder)) return folder;
+  return folder === undefined ? ReceivedRecords.none : openedReceived(folder);
+}
+
+function openedReceived(folder: string): ReceivedRecords | CommandRefusal {
+  try {
+    return ReceivedRecords.open(folder);
+  } catch (error) {
+    return unreadable(folder, error);
+  }
+}
+
+const unreadable = (folder: string, error: unknown): CommandRefusal =>
+  taskRefusal(`the received records in \`${folder}\` cannot be read: ${errorCode(error) ?? String(error)}`);
+
 /**
  * Verifies the received logs of a folder by ledgers of authorities, which must be verified themselves. Each log that a ledger names is
  * expected here, and each log here must be named by a ledger.
@@ -74,6 +97,8 @@ export function receivedVerdicts(
   // A log that joined meanwhile: it was named before any of its records was kept.
   const after = [...read.logs.keys()].every((origin) => before.has(origin)) ? before : allHistories(ledgers);
   if (isCommandRefusal(after)) return after;
+  const index = indexProblems(folder);
+  if (isCommandRefusal(index)) return index;
   const heads = headProblems(folder, ledgers, () => besideHeads(folder, ledgers));
   if (isCommandRefusal(heads)) return heads;
   const verdicts: EmitterVerdict[] = [];
@@ -87,8 +112,16 @@ export function receivedVerdicts(
     ...verdicts,
     ...[...read.logs.values()].filter(({ origin }) => !after.has(origin)).map(unknownEmitter),
     ...read.damaged.map(({ file, at, problem }) => wrongFile(`\`${file}\` is damaged at byte ${at}: it ${problem}`)),
-    ...heads.map(wrongFile),
+    ...[...index, ...heads].map(wrongFile),
   ];
+}
+
+function indexProblems(folder: string): readonly string[] | CommandRefusal {
+  try {
+    return [receivedIndexProblem(folder)].filter((problem) => problem !== null);
+  } catch (error) {
+    return errorCode(error) === 'ENOENT' ? [] : unreadable(folder, error);
+  }
 }
 
 /** Compares what a sound log links to with the ledgers. */
@@ -151,7 +184,6 @@ export function readReceived(folder: string): ReturnType<typeof receivedLogsIn> 
   try {
     return receivedLogsIn(folder);
   } catch (error) {
-    const code = errorCode(error) ?? String(error);
-    return taskRefusal(`the received records in \`${folder}\` cannot be read: ${code}`);
+    return unreadable(folder, error);
   }
 }

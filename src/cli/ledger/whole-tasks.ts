@@ -1,6 +1,5 @@
 /** The tasks of which all records are asked for. */
-import type { ReceivedLog } from '../../authority/records/received-logs.ts';
-import { matchingInReceived } from '../../authority/records/received-search.ts';
+import type { ReceivedRecords } from '../../authority/records/received-records.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
@@ -10,7 +9,7 @@ import type { CommandRefusal } from '../task/task-source.ts';
 /** Where records are. */
 export interface RecordPlaces {
   readonly log: LogReader;
-  readonly received: ReadonlyMap<string, ReceivedLog>;
+  readonly received: ReceivedRecords;
 }
 
 /** Most tasks of which all records are asked for. */
@@ -46,5 +45,5 @@ const tooMany = taskRefusal(`the records are of more than ${MAX_TASKS} tasks: as
 
 function* allOf({ log, received }: RecordPlaces, filter: RecordFilter): Generator<{ readonly bytes: Uint8Array }> {
   yield* log.found(filter, { isNewestFirst: false });
-  yield* matchingInReceived(received.values(), filter);
+  yield* received.matching(filter);
 }

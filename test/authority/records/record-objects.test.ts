@@ -90,7 +90,9 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
     const { exit, out, folder: copy } = await verified(own, 'whole');
     expect([exit, out.includes('counted    17 anchored, 17 received, 0 missing')]).toEqual([0, true]);
     expect(readdirSync(copy)).toHaveLength(2);
-    expect((await ran(ledgerFetch, address('whole'), '--out', copy)).out).toBe(`0 of 2 objects copied to ${copy}\n`);
+    expect((await ran(ledgerFetch, address('whole'), '--out', copy)).out).toBe(
+      `0 of 2 objects copied to ${copy}; 0 records are indexed\n`,
+    );
   });
 
   it('acknowledges nothing while the store does not answer, tells why, and keeps all once it does', async () => {

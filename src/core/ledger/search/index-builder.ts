@@ -13,10 +13,17 @@ export class IndexBuilder {
   readonly #allowed = new Map<string, number>();
   readonly #executed = new Set<string>();
   #records = 0;
+  #firstMs = Number.POSITIVE_INFINITY;
+  #lastMs = Number.NEGATIVE_INFINITY;
 
   /** Number of records. */
   get records(): number {
     return this.#records;
+  }
+
+  /** The earliest and the latest instant of a record, in milliseconds since the Unix epoch; `null` if no record has one. */
+  get times(): readonly [firstMs: number, lastMs: number] | null {
+    return this.#firstMs <= this.#lastMs ? [this.#firstMs, this.#lastMs] : null;
   }
 
   /** Adds the next leaf. What cannot be parsed is a candidate for everything, so that no query passes it by. */
@@ -37,7 +44,11 @@ export class IndexBuilder {
 
   #addRecord(record: RecordMembers): void {
     for (const [member, textsOf] of readers.entries()) this.#entries.add(this.#records, member, textsOf(record));
-    const { decisionId } = record;
+    const { decisionId, at } = record;
+    if (typeof at === 'number') {
+      this.#firstMs = Math.min(this.#firstMs, at);
+      this.#lastMs = Math.max(this.#lastMs, at);
+    }
     if (typeof decisionId !== 'string') return;
     if (isAllowedUse(record)) this.#allowed.set(decisionId, this.#records);
     else if (isExecution(record)) this.#executed.add(decisionId);

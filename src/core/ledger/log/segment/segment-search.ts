@@ -1,5 +1,5 @@
 /** Finds records in segments, in the order that is asked for. */
-import { merged } from '../../search/index-file.ts';
+import { candidatesIn } from '../../search/candidates.ts';
 import { indexKeysFor } from '../../search/record-query.ts';
 import type { IndexKey } from '../../search/record-query.ts';
 import type { SegmentPart } from './index-parts.ts';
@@ -52,23 +52,11 @@ function* leavesOfPart(
   { from, upto, file }: SegmentPart,
   keys: readonly (readonly IndexKey[])[],
 ): Generator<PlacedLeaf> {
-  let places = null as readonly number[] | null;
-  for (const alternatives of keys) {
-    const found = alternatives.map(([member, text]) => file.places(member, text)).reduce(merged, []);
-    places = places === null ? found : commonOf(places, found);
-    if (places.length === 0) return;
-  }
   const leafAt = segment.leafAt(condition);
-  for (const place of inOrder(places ?? [], { isNewestFirst })) {
+  for (const place of inOrder(candidatesIn(file, keys), { isNewestFirst })) {
     const leaf = from + place > upto ? undefined : leafAt(from + place);
     if (leaf !== undefined) yield leaf;
   }
-}
-
-function commonOf(one: readonly number[], other: readonly number[]): readonly number[] {
-  const [fewer, more] = one.length < other.length ? [one, other] : [other, one];
-  const known = new Set(more);
-  return fewer.filter((place) => known.has(place));
 }
 
 function* leavesUnder(search: Search, key: number, from: number): Generator<PlacedLeaf> {

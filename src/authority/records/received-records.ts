@@ -1,0 +1,166 @@
+import { basename } from 'node:path';
+import { existsSync } from 'node:fs';
+import { leafFrom } from '../../core/ledger/proof/leaf.ts';
+import { isExecution, recordMembersIn } from '../../core/ledger/search/index-builder.ts';
+import { candidatesIn } from '../../core/ledger/search/candidates.ts';
+import { allNeedlesOf, hasNeedles, indexKeysFor } from '../../core/ledger/search/record-query.ts';
+import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { countedSections, sectionLines } from './placed-sections.ts';
+import type { CountedSection, SectionPlace } from './placed-sections.ts';
+import type { ReceivedPack } from './received-pack.ts';
+import { openPacks, uncoveredSections } from './received-index.ts';
+import { byTime, isMatch, instantOf } from './received-search.ts';
+import type { ReceivedOrder, ReceivedRecord } from './received-search.ts';
+
+/** The records of a section that count. */
+type Counted = Pick<CountedSection<SectionPlace>, 'first' | 'end'>;
+
+/**
+ * The received records in a folder, found through their index and, after its last pack, by reading them. The index gives candidates, and the record
+ * decides. Nothing is verified.
+ *
+ * Lifecycle: `close` once. Reads throw the system's error.
+ */
+export class ReceivedRecords {
+  /** Why packs are not used: their records are read instead. */
+  readonly problems: readonly string[];
+  readonly #packs: readonly ReceivedPack[];
+  readonly #rest: readonly SectionPlace[];
+  readonly #counted: ReadonlyMap<SectionPlace, Counted>;
+
+  private constructor(packs: readonly ReceivedPack[], rest: readonly SectionPlace[], problems: readonly string[]) {
+    this.#packs = packs;
+    this.#rest = rest;
+    this.problems = problems;
+    const all = [...packs.flatMap(({ sections }) => sections), ...rest].toSorted(byFile);
+    const counted = new Map<SectionPlace, Counted>();
+    for (const sections of Map.groupBy(all, ({ origin }) => origin).values()) {
+      for (const { of, first, end } of countedSections(sections.map(withSelf))) counted.set(of, { first, end });
+    }
+    this.#counted = counted;
+  }
+
+  /** Opens the records of a folder; a folder that does not exist has none. Throws the system's error. */
+  static open(folder: string): ReceivedRecords {
+    if (!existsSync(folder)) return ReceivedRecords.none;
+    const { packs, unused, covered } = openPacks(folder);
+    const rest = [...uncoveredSections(folder, covered)].map(({ section }) => section);
+    return new ReceivedRecords(
+      packs,
+      rest,
+      unused.map(({ problem }) => problem),
+    );
+  }
+
+  /** No records. */
+  static readonly none = new ReceivedRecords([], [], []);
+
+  /** The matching records by time: the last, newest first, or the first. Reads no more packs than these can be in. */
+  found(filter: RecordFilter, order: ReceivedOrder): readonly ReceivedRecord[] {
+    const { limit, isNewestFirst } = order;
+    let found: ReceivedRecord[] = [];
+    const sort = (): void => void (found = byTime(found, order));
+    const take = (record: ReceivedRecord): void => {
+      found.push(record);
+      if (found.length >= 2 * limit + SLACK) sort();
+    };
+    for (const record of this.#inRest(filter)) take(record);
+    const packs = this.#packs.toSorted((a, b) => (isNewestFirst ? b.times[1] - a.times[1] : a.times[0] - b.times[0]));
+    for (const pack of packs) {
+      sort();
+      const worst = found.length < limit ? undefined : found.at(-1);
+      const [firstMs, lastMs] = pack.times;
+      if (worst !== undefined && (isNewestFirst ? lastMs < worst.at : firstMs > worst.at)) break;
+      for (const record of this.#inPack(pack, filter)) take(record);
+    }
+    sort();
+    return found;
+  }
+
+  /** All matching records, in no order; nothing of them is kept. */
+  *matching(filter: RecordFilter): Generator<ReceivedRecord> {
+    for (const pack of this.#packs) yield* this.#inPack(pack, filter);
+    yield* this.#inRest(filter);
+  }
+
+  /** Whether an outcome here says that an upstream answered the call with a decision id. */
+  isExecuted(decisionId: string): boolean {
+    return this.matching({ decisionId, kind: 'outcome' }).some(({ bytes }) =>
+      isExecution(recordMembersIn(bytes) ?? {}),
+    );
+  }
+
+  close(): void {
+    for (const { index } of this.#packs) index.close();
+  }
+
+  *#inRest(filter: RecordFilter): Generator<ReceivedRecord> {
+    const search = this.#search(filter);
+    for (const section of this.#rest) {
+      const { first, end } = this.#counted.get(section) ?? { first: 1, end: 0 };
+      if (end >= first) yield* search(section, allPlaces(section));
+    }
+  }
+
+  *#inPack(pack: ReceivedPack, filter: RecordFilter): Generator<ReceivedRecord> {
+    const { sinceMs, untilMs } = filter;
+    const [firstMs, lastMs] = pack.times;
+    if ((sinceMs !== undefined && lastMs < sinceMs) || (untilMs !== undefined && firstMs >= untilMs)) return;
+    const search = this.#search(filter);
+    const keys = indexKeysFor(filter);
+    if (keys.length === 0) {
+      for (const section of pack.sections) yield* search(section, allPlaces(section));
+      return;
+    }
+    let next = 0;
+    const places = candidatesIn(pack.index, keys);
+    for (const section of pack.sections) {
+      const from = next;
+      while (next < places.length && (places[next] ?? 0) < section.before + section.leaves) next += 1;
+      if (next > from)
+        yield* search(
+          section,
+          places.slice(from, next).map((place) => place - section.before),
+        );
+    }
+  }
+
+  /** Reads lines of a section and gives those that match. */
+  #search(filter: RecordFilter): (section: SectionPlace, lines: Iterable<number>) => Generator<ReceivedRecord> {
+    const needles = allNeedlesOf(filter);
+    const counted = this.#counted;
+    const isOpen = (bytes: Uint8Array): boolean => {
+      const decisionId = recordMembersIn(bytes)?.['decisionId'];
+      return typeof decisionId !== 'string' || !this.isExecuted(decisionId);
+    };
+    return function* found(section, places) {
+      const { first, end } = counted.get(section) ?? { first: 1, end: 0 };
+      const lines = sectionLines(section);
+      for (const place of places) {
+        const seq = section.from + place + 1;
+        const bytes = lines[place];
+        if (bytes === undefined || seq < first || seq > end || !hasNeedles(bytes, needles)) continue;
+        const leaf = leafFrom(bytes);
+        if (isProblem(leaf) || leaf.seq !== seq || !isMatch(leaf, filter)) continue;
+        if (filter.isUnexecuted === undefined || isOpen(bytes))
+          yield { log: section.origin, seq, bytes, at: instantOf(leaf) };
+      }
+    };
+  }
+}
+
+/** Sorting now and then bounds the memory. */
+const SLACK = 1_000;
+
+const allPlaces = ({ leaves }: SectionPlace): readonly number[] => Array.from({ length: leaves }, (_, place) => place);
+
+const withSelf = (section: SectionPlace): SectionPlace & { readonly of: SectionPlace } =>
+  Object.assign({}, section, { of: section });
+
+/** In the order of files, and within a file. */
+function byFile(one: SectionPlace, other: SectionPlace): number {
+  const [a, b] = [basename(one.file), basename(other.file)];
+  if (a !== b) return a < b ? -1 : 1;
+  return one.at - other.at;
+}
