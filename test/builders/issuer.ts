@@ -84,6 +84,7 @@ export function issuerServices(
             observed: set.observed,
             everyUseDenied: (uses) => everyUseDenied(set, uses),
           },
+    lastCatalog: () => (isDeny(catalog) ? null : catalog),
     tracer: { start: () => ({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), end: () => undefined }) },
     ...change,
   };

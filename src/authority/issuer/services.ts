@@ -109,6 +109,8 @@ export interface IssuerParts {
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
   /** The policies in force, or a denial. */
   readonly policies: () => GrantPolicies | Deny;
+  /** The catalog of the last policy set, also if that set has expired or is stale; `null` before the first. Nothing is granted by it. */
+  readonly lastCatalog: () => Catalog | null;
   readonly tracer: IssuanceTracer;
   /** The sidecars of other processes, by which ends are enforced; absent if none are served. */
   readonly enforcement?: Enforcement;

@@ -224,6 +224,7 @@ function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>
         everyUseDenied: (uses: IntendedUses) => everyUseDenied(set, uses),
       };
     },
+    lastCatalog: () => policies.last?.catalog ?? null,
     tracer: issuerTracer({ tracer: telemetry.tracer, ports }),
   };
 }

@@ -25,11 +25,12 @@ const MINUTE_MS = 60_000;
  */
 export const answerEmergency = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
   changed('emergency.start', request, services, async (by) => {
-    const { authority, policies, ports } = services;
-    // Without a set nothing is observed, whatever an order says.
-    if (isDeny(policies))
-      return oauthError('temporarily_unavailable', 'no policy set is in force: nothing can be observed');
-    const asked = askedEmergencyFrom(request, policies.catalog);
+    const { authority, lastCatalog, ports } = services;
+    // A set that expired or is stale still observes, and is a likely cause of an emergency. Without any set nothing is observed.
+    const catalog = lastCatalog();
+    if (catalog === null)
+      return oauthError('temporarily_unavailable', 'no policy set was loaded yet: nothing can be observed');
+    const asked = askedEmergencyFrom(request, catalog);
     if (isOAuthError(asked)) return asked;
     const { agents, servers, minutes, because } = asked;
     // By the floor alone: a wall clock that is ahead would make it longer.

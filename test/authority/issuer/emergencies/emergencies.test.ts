@@ -132,6 +132,14 @@ describe('the endpoints of emergencies', () => {
     expect(await begin({})).toMatchObject({ status: 503, json: { error: 'temporarily_unavailable' } });
   });
 
+  it('start under a set that has expired, with the servers of its catalog', async () => {
+    const catalog = bench.services.lastCatalog();
+    await bench.close();
+    await start({ catalog: deny('policy.expired', 'the policy set expired'), lastCatalog: () => catalog });
+    expect(await begin({ servers: ['payments'] })).toMatchObject({ status: 201, json: { servers: ['payments'] } });
+    expect(await begin({ servers: ['paymets'] })).toMatchObject({ status: 400 });
+  });
+
   it.each<[string, object, RegExp]>([
     ['no agents', { agents: [] }, /agents/],
     ['65 agents', { agents: Array.from({ length: 65 }, (_, n) => `spiffe://acme.test/a${n}`) }, /agents/],
