@@ -21,6 +21,7 @@ import { SignalsUnderWay } from '../../authority/issuer/signals/under-way.ts';
 import type { TokenKeys } from '../../authority/issuer/keys/signing-keys.ts';
 import { authorize } from '../../core/policy/authorize.ts';
 import { issuerTracer } from '../../core/telemetry/issuance.ts';
+import { threadProcessorMs } from '../../core/telemetry/metrics/process-usage.ts';
 import { KeyRing } from '../../core/token/jose/keys.ts';
 import { after } from '../../core/runtime/timers.ts';
 import type { Closers } from '../closers.ts';
@@ -116,7 +117,12 @@ async function serveIssuer(
     tls: tlsMaterialOf(first),
     services,
     limits: config.limits,
-    turns: new Turns({ monotonicMs, after, areChecksComing: () => checkActivity.isRecent }),
+    turns: new Turns({
+      monotonicMs,
+      after,
+      areChecksComing: () => checkActivity.isRecent,
+      workMs: threadProcessorMs,
+    }),
     monotonicMs,
     onProblem: (line: string) => log(line, 'issuer-failed'),
     onRefused: countedRefusals(parts),

@@ -15,9 +15,9 @@ const settle = async (): Promise<void> => {
   for (let round = 0; round < 200; round += 1) await new Promise((next) => setImmediate(next));
 };
 
-/** A scheduler with a fake clock and timer, and a log of its turns. */
+/** A scheduler with a fake clock and timer, and a log of its turns. Its event loop is idle only while `pass` says so. */
 function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
-  const clock = { nowMs: 0 };
+  const clock = { nowMs: 0, idleMs: 0, othersMs: 0 };
   const timers: { readonly atMs: number; readonly run: () => void }[] = [];
   const done: string[] = [];
   const turns = new Turns({
@@ -28,6 +28,8 @@ function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
       return () => void timers.splice(timers.indexOf(timer), 1);
     },
     areChecksComing: () => areChecksComing,
+    idleMs: () => clock.idleMs,
+    workMs: () => clock.nowMs - clock.othersMs,
   });
   /** Work of this many milliseconds. */
   const work = (lane: Lane, client: string, tookMs = 0, isGone = false): void =>
@@ -41,8 +43,9 @@ function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
     clock.nowMs += tookMs;
     done.push(`${lane} ${client} ${outcome}`);
   };
-  const pass = async (ms: number): Promise<void> => {
+  const pass = async (ms: number, { idleMs = 0 } = {}): Promise<void> => {
     clock.nowMs += ms;
+    clock.idleMs += idleMs;
     for (const timer of timers.filter(({ atMs }) => atMs <= clock.nowMs)) {
       timers.splice(timers.indexOf(timer), 1);
       timer.run();
@@ -58,7 +61,14 @@ function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
       done.push(`ordinary ${client} next`);
     }
   };
-  return { done, work, workOn, pass };
+  /** Work during which the processor is left to another program for so long. */
+  const interruptedWork = async (client: string, tookMs: number, othersMs: number): Promise<void> => {
+    await turns.wait('ordinary', client, () => false);
+    clock.nowMs += tookMs + othersMs;
+    clock.othersMs += othersMs;
+    done.push(`ordinary ${client} interrupted`);
+  };
+  return { done, work, workOn, interruptedWork, pass };
 }
 
 describe('Turns', () => {
@@ -94,11 +104,52 @@ describe('Turns', () => {
     expect(done).toEqual(['ordinary loud turn', 'withdrawal loud turn', 'ordinary loud turn']);
   });
 
+  it('needs no pause after as much idle time as its last work took', async () => {
+    const { done, work, pass } = held({ areChecksComing: true });
+    for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud', 10);
+    await settle();
+    await pass(10, { idleMs: 9 });
+    expect(done).toHaveLength(1);
+    await pass(1, { idleMs: 1 });
+    expect(done).toHaveLength(2);
+    await pass(40, { idleMs: 5 });
+    expect(done).toHaveLength(2);
+    await pass(50, { idleMs: 0 });
+    expect(done).toHaveLength(3);
+  });
+
+  it('keeps idle time for a burst of 20 ms of work, shared by all lanes', async () => {
+    const { done, work, pass } = held({ areChecksComing: true });
+    work('ordinary', 'loud');
+    await settle();
+    await pass(1_000, { idleMs: 900 });
+    for (let asked = 0; asked < 10; asked += 1) work('ordinary', 'loud', 5);
+    await settle();
+    // Four take what was kept; a fifth begins with nothing owed.
+    expect(done).toHaveLength(1 + 5);
+    work('withdrawal', 'loud', 5);
+    await settle();
+    work('withdrawal', 'loud', 5);
+    await settle();
+    expect(done.slice(6)).toEqual(['withdrawal loud turn']);
+  });
+
   it('does not pause while no checks arrive', async () => {
     const { done, work } = held({ areChecksComing: false });
     for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud', 10);
     await settle();
     expect(done).toHaveLength(3);
+  });
+
+  it('charges the processor time of work, not that of other programs', async () => {
+    const { done, work, interruptedWork, pass } = held({ areChecksComing: true });
+    void interruptedWork('loud', 1, 100);
+    work('ordinary', 'loud');
+    await settle();
+    await pass(8);
+    expect(done).toEqual(['ordinary loud interrupted']);
+    await pass(1);
+    expect(done).toEqual(['ordinary loud interrupted', 'ordinary loud turn']);
   });
 
   it('pauses for at most a second', async () => {
