@@ -9,12 +9,13 @@ import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/core/runtime/system/
 import { openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
-import type { Load } from './load.ts';
+import type { Load, Run } from './load.ts';
 import { mustBeAllowedSoon } from './load.ts';
 import { budgeted, cold, highRisk, messages, newDecisions, newTokens, reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import { policiesWithoutHistory, startSidecar } from './sidecar-under-test.ts';
 import { Stage } from './stage.ts';
+import { tasks } from './task-load.ts';
 import { wrk } from './wrk.ts';
 
 /**
@@ -33,6 +34,9 @@ const loads: Readonly<Record<string, (bench: Bench, remit: RemitUnderTest) => Pr
   budget: budgeted,
   tokens: (bench, remit) => newTokens(bench, remit, 40_000),
 };
+
+/** Whole tasks, of which a request is one. */
+const WHOLE_TASKS = 'short-tasks';
 
 /** V8's profile format. Times are microseconds of the monotonic clock. */
 interface CpuProfile {
@@ -65,7 +69,8 @@ const { values } = parseArgs({
   },
 });
 const makeLoad = loads[values.load];
-if (makeLoad === undefined) throw new Error(`no load \`${values.load}\`: ${Object.keys(loads).join(', ')}`);
+if (makeLoad === undefined && values.load !== WHOLE_TASKS)
+  throw new Error(`no load \`${values.load}\`: ${[...Object.keys(loads), WHOLE_TASKS].join(', ')}`);
 const [seconds, top] = [Number(values.seconds), Number(values.top)];
 
 const monotonicMicroseconds = (): number => Number(process.hrtime.bigint() / 1_000n);
@@ -80,13 +85,13 @@ try {
   const { collectorPort } = bench;
   const { remit, issuer } = await profiled(bench, flags);
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
-  const load = await makeLoad(bench, issuer);
-  const { port } = envoy.address;
-  await mustBeAllowedSoon(port, load);
-  await wrk(stage, load, { port, seconds });
-  const fresh = await makeLoad(bench, issuer);
+  const asked = { issuer, remit, port: envoy.address.port };
+  await (
+    await prepared(bench, asked)
+  )();
+  const measured = await prepared(bench, asked);
   const fromUs = monotonicMicroseconds();
-  const run = await wrk(stage, fresh, { port, seconds });
+  const run = await measured();
   const untilUs = monotonicMicroseconds();
   await remit.end();
   const profile = await mainProfile(folder);
@@ -100,6 +105,18 @@ try {
   print('function', grouped(selves, functionOf), { busyUs, requests: run.requests });
 } finally {
   await stage.close();
+}
+
+/** A run of the load: of checks, or of whole tasks. */
+async function prepared(
+  bench: Bench,
+  { issuer, remit, port }: { readonly issuer: RemitUnderTest; readonly remit: RemitUnderTest; readonly port: number },
+): Promise<() => Promise<Run>> {
+  if (makeLoad === undefined)
+    return () => tasks(bench, { name: values.load, port, from: issuer, pids: [remit.pid] }, { seconds, width: 16 });
+  const load = await makeLoad(bench, issuer);
+  await mustBeAllowedSoon(port, load);
+  return () => wrk(bench.stage, load, { port, seconds });
 }
 
 /** The process that is profiled, and that which issues its tokens. */
