@@ -66,10 +66,12 @@ function machine(): { readonly at: string; readonly settings: LogSettings } {
   };
 }
 
-const verdict = async (at: string): Promise<readonly [number, string]> => {
+/** @param independently what the verifier in Go says, if that is not the same */
+const verdict = async (at: string, independently: number | null = null): Promise<readonly [number, string]> => {
   const { exit, out } = await ran(ledgerVerify, '--key', key, '--ledger', at);
   // The verifier in Go, which has no code of ours, finds the same.
-  expect([out, independentExit({ key, folder: at }, exit)]).toEqual([out, exit]);
+  const expected = independently ?? exit;
+  expect([out, independentExit({ key, folder: at }, expected)]).toEqual([out, expected]);
   return [exit, out];
 };
 
@@ -347,7 +349,9 @@ describe('a file of a ledger', () => {
     for (const file of all) {
       const { at } = machine();
       attack(join(dirname(at), file));
-      expect([file, (await verdict(at))[0]]).toEqual([file, files[named(all, file)]?.[column]]);
+      // What `remit ledger index` makes again at any time is no evidence, so an independent verifier does not read it.
+      const isDerived = file.startsWith('ledger/index/');
+      expect([file, (await verdict(at, isDerived ? 0 : null))[0]]).toEqual([file, files[named(all, file)]?.[column]]);
     }
   });
 });
