@@ -144,6 +144,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./trace/trace.ts')).traceCommand,
   },
   {
+    name: 'why',
+    summary: 'from a value in the log of an upstream to who, which intent, which policies, and what else',
+    load: async () => (await import('./why/why-command.ts')).whyCommand,
+  },
+  {
     name: 'explain',
     summary: 'say in plain words why a call was denied',
     load: async () => (await import('./explain/explain.ts')).explainCommand,

@@ -1,11 +1,13 @@
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import type { Declaration } from './domain.ts';
 
-/** A part of the planner's task for another agent: its token and its task. It may read payments. */
+/** A part of the planner's task for another agent: its token and its task. By default it may read payments. */
 export async function handedOn(
   { stage }: DevDomain,
   token: string,
   to: Agent,
+  { actions = ['payments.read'], purpose = 'settle payment p-1' }: Pick<Declaration, 'actions' | 'purpose'> = {},
 ): Promise<{ readonly token: string; readonly taskId: string }> {
   const exchange = async (by: Agent, fields: Readonly<Record<string, string>>) => {
     const reply = await by.call(stage.issuerPort, {
@@ -25,8 +27,8 @@ export async function handedOn(
   const detail = {
     type: 'urn:remit:task',
     locations: ['https://payments.acme.test'],
-    actions: ['payments.read'],
-    purpose: 'settle payment p-1',
+    actions,
+    purpose,
   };
   const handed = await exchange(stage.planner, {
     subject_token: token,

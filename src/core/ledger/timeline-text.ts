@@ -202,7 +202,7 @@ const useText = (use: UseRecord): string =>
   ].join(': ');
 
 /** Recorded arguments of a use, such as ` amount=250 currency="EUR"`. */
-const argsText = (args: UseRecord['args'] = {}): string =>
+export const argsText = (args: UseRecord['args'] = {}): string =>
   Object.entries(args)
     .map(([name, value]) => ` ${name}=${JSON.stringify(value)}`)
     .join('');

@@ -1,0 +1,110 @@
+/** Everything about a recorded call that its records say: who, by which intent, by whose delegation, by which policies, and what else. */
+import { fateOf } from '../../core/ledger/use-fates.ts';
+import type { Fate } from '../../core/ledger/use-fates.ts';
+import type { ProofOf } from '../../core/ledger/log/proof-of.ts';
+import type { UseRecord } from '../../core/ledger/record.ts';
+import { whyOf } from '../explain/why.ts';
+import type { Why } from '../explain/why.ts';
+import { policiesThen } from './policies-then.ts';
+import type { PoliciesThen } from './policies-then.ts';
+import { readAll, reading } from './read-record.ts';
+import type { Read, ReadOutcome, ReadToken } from './read-record.ts';
+import type { PlacedRecord, RecordPlaces } from './record-places.ts';
+import { taskChain } from './task-chain.ts';
+import type { ChainedTask } from './task-chain.ts';
+import { taskRest } from './task-rest.ts';
+import type { TaskRest } from './task-rest.ts';
+import type { Match } from './value-matches.ts';
+
+/** A record that the investigation relies on, with its proof. */
+export interface ProvedPart {
+  /** What the record is: `call`, `intent`, … */
+  readonly what: string;
+  readonly placed: PlacedRecord;
+  readonly proof: ProofOf;
+}
+
+/** What became of a call; `withdrawn` if its allow was taken back, `null` if no record says. */
+export type CallFate = Fate | 'withdrawn' | null;
+
+/** What is known about a call. */
+export interface Investigation {
+  readonly call: Match;
+  readonly why: Why;
+  readonly fate: CallFate;
+  readonly outcome: Read<ReadOutcome> | null;
+  /** Its task and those above it, nearest first; empty for a call without a task. */
+  readonly chain: readonly ChainedTask[];
+  /** The issuance of its token. */
+  readonly token: Read<ReadToken> | null;
+  /** The policies that decided the call. */
+  readonly policies: PoliciesThen | null;
+  /** The policies that granted the intent. */
+  readonly granting: PoliciesThen | null;
+  readonly rest: TaskRest | null;
+  readonly proofs: readonly ProvedPart[];
+}
+
+/** Investigates a recorded call. */
+export function investigated(call: Match, places: RecordPlaces): Investigation {
+  const { use } = call;
+  const { task, decisionId } = use;
+  const chain = task === null ? [] : taskChain(task, places);
+  const intent = chain[0]?.intent ?? null;
+  const token = tokenOf(use, places);
+  const policies = policiesThen(use, places);
+  const granting = intent === null ? null : policiesThen(intent.value, places);
+  const found = places.found({ decisionId, kind: 'outcome' }, { limit: 1, isNewestFirst: true });
+  const [outcome = null] = readAll(places, found, reading.outcome);
+  return {
+    call,
+    why: whyOf(use),
+    outcome,
+    fate: callFate(use, outcome, places),
+    chain,
+    token,
+    policies,
+    granting,
+    rest: task === null ? null : taskRest(task, use, places),
+    proofs: provedParts({ call, chain, token, policies }, places),
+  };
+}
+
+/** The record of the issuance of the token of a use. */
+function tokenOf({ task, jtiDigest }: UseRecord, places: RecordPlaces): Read<ReadToken> | null {
+  if (task === null || jtiDigest === null) return null;
+  const found = places.found({ task, kind: 'token', token: jtiDigest }, { limit: 1, isNewestFirst: false });
+  return readAll(places, found, reading.token)[0] ?? null;
+}
+
+/** Most records of one trace that are searched for the withdrawal of an allow. */
+const MAX_OF_TRACE = 1_000;
+
+function callFate(
+  { decision, decisionId, traceId }: UseRecord,
+  outcome: Read<ReadOutcome> | null,
+  places: RecordPlaces,
+): CallFate {
+  if (outcome !== null) return fateOf(outcome.value);
+  if (decision === 'deny') return null;
+  const ofTrace = places.found({ traceId, kind: 'use' }, { limit: MAX_OF_TRACE, isNewestFirst: true });
+  return ofTrace.some(({ record }) => record['withdraws'] === decisionId) ? 'withdrawn' : null;
+}
+
+function provedParts(
+  { call, chain, token, policies }: Pick<Investigation, 'call' | 'chain' | 'token' | 'policies'>,
+  places: RecordPlaces,
+): readonly ProvedPart[] {
+  const parts: (readonly [string, PlacedRecord | null | undefined])[] = [
+    ['call', call.placed],
+    ['token', token?.placed],
+    ...chain.flatMap(({ intent, delegated }, depth) => [
+      [depth === 0 ? 'intent' : `intent-above-${depth}`, intent?.placed] as const,
+      [`delegation-${depth}`, delegated?.placed] as const,
+    ]),
+    ['policy-set', policies?.inForce?.placed],
+  ];
+  return parts.flatMap(([what, placed]) =>
+    placed === null || placed === undefined ? [] : [{ what, placed, proof: places.proofOf(placed) }],
+  );
+}

@@ -1,0 +1,84 @@
+/** The policies that decided a call, as they were then. */
+import { freshCedar } from '../../core/policy/cedar.ts';
+import { keptPolicies } from '../../core/ledger/log/kept-policies.ts';
+import type { KeptFile, KeptPolicies } from '../../core/ledger/log/kept-policies.ts';
+import { cedarStatements } from '../../core/policy/cedar-text.ts';
+import type { PolicyEntry } from '../../core/policy/loading/policy-file.ts';
+import { policiesIn } from '../../core/policy/loading/policy-files.ts';
+import { isLinksFile } from '../../core/policy/loading/source-names.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import { readAll, reading } from './read-record.ts';
+import type { Read, ReadPolicySet } from './read-record.ts';
+import type { RecordPlaces } from './record-places.ts';
+
+/** A policy as it was. */
+export interface PolicyThen {
+  readonly id: string;
+  /** As written; `null` if it is not kept. */
+  readonly text: string | null;
+  readonly file: string | null;
+  readonly line: number | null;
+}
+
+/** A policy set as it was when something was decided by it. */
+export interface PoliciesThen {
+  /** Hash of the set. */
+  readonly set: string;
+  /** When it came into force last before the decision, and from where; `null` if no record says so. */
+  readonly inForce: Read<ReadPolicySet> | null;
+  readonly policies: readonly PolicyThen[];
+}
+
+interface DecidedBy {
+  readonly at: number;
+  readonly policySet: string | null;
+  readonly policyIds: readonly string[];
+}
+
+/**
+ * The policies that decided something, by the text that is kept beside a ledger under the hash of the set, which is verified. `null` if it was decided
+ * without policies.
+ */
+export function policiesThen({ at, policySet, policyIds }: DecidedBy, places: RecordPlaces): PoliciesThen | null {
+  if (policySet === null) return null;
+  const filter = { kind: 'policy', policySet, untilMs: at + 1 };
+  const [inForce = null] = readAll(places, places.found(filter, { limit: 1, isNewestFirst: true }), reading.policy);
+  const kept = policyIds.length === 0 ? null : keptIn(policySet, places);
+  return { set: policySet, inForce, policies: kept === null ? policyIds.map(unkept) : textsOf(policyIds, kept) };
+}
+
+const unkept = (id: string): PolicyThen => ({ id, text: null, file: null, line: null });
+
+function keptIn(set: string, places: RecordPlaces): KeptPolicies | null {
+  for (const folder of places.folders) {
+    const kept = keptPolicies(folder, set);
+    if (kept !== null && !isProblem(kept)) return kept;
+    if (kept !== null) places.fault(`the text of policy set \`${set}\` in \`${folder}\` ${kept.problem}`);
+  }
+  return null;
+}
+
+function textsOf(ids: readonly string[], { policies }: KeptPolicies): readonly PolicyThen[] {
+  const read = policiesIn(
+    policies.filter((file) => mayHave(file, ids)).map(({ name, text }) => ({ name, text, file: name })),
+    freshCedar(),
+  );
+  const byId = new Map(read.policies.map((policy) => [policy.id, policy]));
+  return ids.map((id) => {
+    const policy = byId.get(id);
+    if (policy === undefined) return unkept(id);
+    const { file, line } = policy.link ?? policy;
+    return { id, text: writtenIn(policies, policy), file, line };
+  });
+}
+
+/** Whether a file can have one of these policies, or the template of one: the others of a large set are not parsed. */
+const mayHave = ({ name, text }: KeptFile, ids: readonly string[]): boolean =>
+  isLinksFile(name) || /\?(?:principal|resource)/.test(text) || ids.some((id) => text.includes(id));
+
+/** Without the clause that the reader adds for `@until`. */
+const writtenIn = (policies: readonly KeptFile[], { file, offset, link }: PolicyEntry): string | null => {
+  if (link !== undefined) return link.text;
+  const text = policies.find(({ name }) => name === file)?.text ?? '';
+  return cedarStatements(text).find(({ start }) => start === offset)?.text ?? null;
+};

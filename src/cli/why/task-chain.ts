@@ -1,0 +1,52 @@
+import type { PlacedOrder, RecordPlaces } from './record-places.ts';
+import { readAll, reading } from './read-record.ts';
+import type { Read, ReadEnd, ReadIntent, ReadToken } from './read-record.ts';
+
+/** One task on the way from a call up to the task that no other delegated. */
+export interface ChainedTask {
+  readonly task: string;
+  /** Its intent; `null` if no record has it. */
+  readonly intent: Read<ReadIntent> | null;
+  /** Its end; `null` if no record has one. */
+  readonly end: Read<ReadEnd> | null;
+  /** The token by which it delegated the part below it; `null` of the task of the call, or if no record has it. */
+  readonly delegated: Read<ReadToken> | null;
+}
+
+/** Most tasks of a chain: more than a chain of actors can have. */
+const MAX_TASKS = 32;
+
+const OLDEST: PlacedOrder = { limit: 1, isNewestFirst: false };
+const NEWEST: PlacedOrder = { limit: 1, isNewestFirst: true };
+
+/** The task of a call and the tasks of which it is a part, nearest first. */
+export function taskChain(task: string, places: RecordPlaces): readonly ChainedTask[] {
+  const chain: ChainedTask[] = [];
+  const seen = new Set<string>();
+  let below: Read<ReadIntent> | null = null;
+  for (let id: string | null = task; id !== null && !seen.has(id) && chain.length < MAX_TASKS;) {
+    seen.add(id);
+    const linked: ChainedTask = chainedTask(id, below, places);
+    chain.push(linked);
+    below = linked.intent;
+    id = linked.intent?.value.parent ?? null;
+  }
+  return chain;
+}
+
+function chainedTask(task: string, below: Read<ReadIntent> | null, places: RecordPlaces): ChainedTask {
+  const [intent = null] = readAll(places, places.found({ task, kind: 'intent' }, OLDEST), reading.intent);
+  const [end = null] = readAll(places, places.found({ task, kind: 'end' }, NEWEST), reading.end);
+  return { task, intent, end, delegated: below === null ? null : delegatedTo(below.value, task, places) };
+}
+
+/** The newest token of a task that its delegate could exchange when it declared its part. */
+function delegatedTo(
+  { agent, at }: Pick<ReadIntent, 'agent' | 'at'>,
+  task: string,
+  places: RecordPlaces,
+): Read<ReadToken> | null {
+  if (agent === null) return null;
+  const filter = { task, kind: 'token', delegate: agent, untilMs: at + 1 };
+  return readAll(places, places.found(filter, NEWEST), reading.token)[0] ?? null;
+}
