@@ -2,6 +2,9 @@ import { carriedFrom } from '../../src/core/action/http/carried.ts';
 import { isPlainError, mcpAnswerFrom } from '../../src/core/action/mcp/mcp-answer.ts';
 import { mcpResumptionProblem, mcpRevisionOf, mcpSessionProblem } from '../../src/core/action/mcp/mcp-headers.ts';
 import { isActedOn, otherInitialization, otherMetaFrom } from '../../src/core/action/mcp/mcp-meta.ts';
+import { looksLike, nameSkeleton } from '../../src/core/action/mcp/name-skeleton.ts';
+import { shownTool } from '../../src/core/action/mcp/tool-changes.ts';
+import { canonicalText, isToolPin, toolPin } from '../../src/core/action/mcp/tool-pin.ts';
 import { paramsProblem } from '../../src/core/action/mcp/mcp-params.ts';
 import { shownName } from '../../src/core/action/arguments/argument-refusal.ts';
 import { headersOf } from '../builders/http-call.ts';
@@ -12,6 +15,12 @@ const members = (text: string): object => Object.fromEntries(pieces(text).map((p
 
 /** The readers of what an MCP message carries besides arguments. */
 export const mcpReaders: Readers = {
+  'core/action/mcp/name-skeleton.ts nameSkeleton': (text) => nameSkeleton(text),
+  'core/action/mcp/name-skeleton.ts looksLike': (text) => looksLike(text, `${text.slice(0, -1)}x`),
+  'core/action/mcp/tool-changes.ts shownTool': (text) => shownTool(text),
+  'core/action/mcp/tool-pin.ts canonicalText': (text) => canonicalText([text, members(text)]),
+  'core/action/mcp/tool-pin.ts isToolPin': (text) => isToolPin(`sha-256:${text}`),
+  'core/action/mcp/tool-pin.ts toolPin': (text) => toolPin({ name: text, inputSchema: members(text) }),
   'core/action/arguments/argument-refusal.ts shownName': (text) => shownName(text),
   'core/action/http/carried.ts carriedFrom': {
     name: (text) => carriedFrom(new Map([[text, text]])),

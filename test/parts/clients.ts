@@ -49,6 +49,26 @@ export const clientPackages = {
   pytest: { registry: 'pip', packages: ['pytest==9.2.0'] },
   vitest: { registry: 'npm', packages: ['vitest@5.1.2'] },
   'openid-client': { registry: 'npm', packages: ['openid-client@6.9.0'] },
+  'mcp-servers-npm': {
+    registry: 'npm',
+    packages: [
+      '@modelcontextprotocol/server-everything@2026.8.31',
+      '@modelcontextprotocol/server-filesystem@2026.8.31',
+      '@modelcontextprotocol/server-memory@2026.8.31',
+      '@modelcontextprotocol/server-sequential-thinking@2026.8.31',
+      '@modelcontextprotocol/server-github@2025.4.8',
+      '@modelcontextprotocol/server-gitlab@2025.4.25',
+      '@modelcontextprotocol/server-slack@2025.4.25',
+      '@modelcontextprotocol/server-brave-search@0.6.2',
+      '@modelcontextprotocol/server-google-maps@0.6.2',
+      '@modelcontextprotocol/server-everart@0.6.2',
+      '@modelcontextprotocol/server-postgres@0.6.2',
+    ],
+  },
+  'mcp-servers-python': {
+    registry: 'pip',
+    packages: ['mcp==1.30.0', 'mcp-server-git', 'mcp-server-time', 'mcp-server-fetch', 'mcp-server-calculator'],
+  },
   'mcp-remote': { registry: 'npm', packages: ['mcp-remote@0.15.1', '@modelcontextprotocol/sdk@1.32.2'] },
 } as const satisfies Readonly<Record<string, ClientPackages>>;
 

@@ -6,7 +6,7 @@ import type { SvidSettings } from '../../core/identity/svid-settings.ts';
 import { failureCode, failureWords, httpExchange } from '../../core/runtime/system/http-exchange.ts';
 import { issuerProblem, type IssuerProblem } from './issuer-problem.ts';
 import { thumbprintOf } from '../run/own-svid.ts';
-import { notServerId } from '../run/server-id.ts';
+import { notServerId } from '../../core/identity/server-id.ts';
 
 /** The issuer, and the identity to call it with. */
 export interface IssuerPlace {

@@ -1,3 +1,4 @@
+import { allReadings } from '../action/http/http.ts';
 import type { Action } from '../action/http/http.ts';
 import { coveringDetail } from '../action/intent-scope.ts';
 import { forbiddenSecret } from '../action/secrets/excepted-secret.ts';
@@ -53,6 +54,8 @@ export function decide(facts: CallFacts, rules: Rules): Decision {
   const refused = refusedCredential(credential, action, rules);
   if (refused !== null) return refused;
   if (isDeny(action)) return action;
+  const changed = changedTool(facts);
+  if (changed !== null) return changed;
   const { binding, policies } = rules;
   const asked = { call, caller, credential, task, history, binding, use, reuse, nowMs };
   const decision = permitted(action, asked, { policies, rules });
@@ -62,6 +65,16 @@ export function decide(facts: CallFacts, rules: Rules): Decision {
     if (isDeny(also)) return also;
   }
   return decision;
+}
+
+/** The denial of a call whose tool, by any of its readings, is not as it was reviewed; `null` if all are. */
+function changedTool({ action, orders, nowMs, floorMs }: CallFacts): Deny | null {
+  if (isDeny(action)) return null;
+  for (const { id } of allReadings(action)) {
+    const order = orders.changedTool(id, { wallMs: nowMs, floorMs });
+    if (order !== null) return deny('action.changed', `${order.because} (order \`${order.id}\`)`);
+  }
+  return null;
 }
 
 /** Whether intent and policies permit one reading of a call. A call that can be read in several ways needs each of them. */

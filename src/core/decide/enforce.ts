@@ -63,6 +63,7 @@ export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Objec
   'task.state-unavailable': 'passes',
   'limit.exceeded': 'passes',
   'action.unknown': 'passes',
+  'action.changed': 'passes',
   'action.unasked': 'passes',
   'action.outside-intent': 'passes',
   'action.arguments': 'passes',

@@ -137,6 +137,7 @@ export const reasons = {
   'limit.exceeded': budget('a limit over all tasks is used up'),
 
   'action.unknown': policy('the action is not known', 'change_arguments'),
+  'action.changed': policy('the tool is not as it was when it was reviewed', 'ask_person'),
   'action.unasked': policy('the call that this call continues is not known here', 'call_again'),
   'action.outside-intent': scope('the action is outside the declared intent of the task'),
   'action.arguments': policy('the arguments of the action are not valid', 'change_arguments'),

@@ -10,6 +10,12 @@ export const STOP_KINDS = ['all', 'agent', 'user', 'server', 'action'] as const;
 /** One of `STOP_KINDS`. */
 export type StopKind = (typeof STOP_KINDS)[number];
 
+/**
+ * Who gives the order that a tool is not as it was reviewed: a stop of its action, of which a call is denied as `action.changed`. An earlier version
+ * denies such a call as stopped.
+ */
+export const TOOL_PINS = 'remit tool-pins';
+
 /** What all orders have. Instants are in milliseconds since the Unix epoch. */
 interface GivenOrder {
   /** Random, 16 hexadecimal digits, so that a person can type it. */

@@ -2,7 +2,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { BoundedMemo } from '../runtime/collections/bounded-memo.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import { isInForce, isOfPattern, stoppedUser, stopsAgent } from './order.ts';
+import { isInForce, isOfPattern, stoppedUser, stopsAgent, TOOL_PINS } from './order.ts';
 import type { ObserveOrder, Order, StopKind, StopOrder } from './order.ts';
 
 /** What of a call can be stopped, as far as it is known. */
@@ -30,6 +30,8 @@ interface OrderIndex {
   /** The first pattern that an agent is of, since each costs a comparison of texts. */
   readonly patternOf: BoundedMemo<StopOrder | null>;
   readonly observing: readonly ObserveOrder[];
+  /** Tools that are not as they were reviewed, by their actions. */
+  readonly changed: ReadonlyMap<string, StopOrder>;
 }
 
 /**
@@ -101,6 +103,12 @@ export class Orders {
     );
   }
 
+  /** The order that says that the tool of an action is not as it was reviewed; `null` if there is none. It stops nothing else. */
+  changedTool(action: string, now: NowClocks): StopOrder | null {
+    const found = this.#index.changed.get(action);
+    return found !== undefined && isInForce(found, now) ? found : null;
+  }
+
   /** The orders by which calls are only observed now. INVARIANT: none while `stale`, since their end may be missing. */
   observing(now: NowClocks): readonly ObserveOrder[] {
     const { observing } = this.#index;
@@ -119,7 +127,9 @@ export class Orders {
 }
 
 function indexOf(list: readonly Order[]): OrderIndex {
-  const stops = list.filter((order) => order.of === 'stop').toSorted((a, b) => endOf(b) - endOf(a));
+  const given = list.filter((order) => order.of === 'stop').toSorted((a, b) => endOf(b) - endOf(a));
+  // Apart, so that none is in the place of a stop by an operator, which also holds of observed calls.
+  const stops = given.filter(({ by }) => by !== TOOL_PINS);
   const exact = {
     all: byWhat(stops, 'all'),
     agent: byWhat(stops, 'agent'),
@@ -136,6 +146,10 @@ function indexOf(list: readonly Order[]): OrderIndex {
     patterns: stops.filter(isOfPattern),
     patternOf: new BoundedMemo({ maxKeyChars: 2_048 }),
     observing: list.filter((order) => order.of === 'observe'),
+    changed: byWhat(
+      given.filter(({ by }) => by === TOOL_PINS),
+      'action',
+    ),
   };
 }
 

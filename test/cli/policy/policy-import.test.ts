@@ -81,6 +81,9 @@ const closed = (properties: object, more: object = {}) => ({
   ...more,
 });
 
+/** The digest of the definition of a tool. */
+const somePin: unknown = expect.stringMatching(/^sha-256:[\w-]{43}$/);
+
 describe('remit policy import', () => {
   it('puts a server below a path of a shared host', async () => {
     const shop = await run(openapi, 'openapi', '--server', 'shop', '--path', '/v1/orders');
@@ -193,10 +196,11 @@ describe('remit policy import', () => {
               create_ticket: {
                 action: 'tickets.create_ticket',
                 risk: 'medium',
+                pin: somePin,
                 args: { title: { required: true, header: 'Title' }, 'assigned to': {}, price: { type: 'decimal' } },
               },
-              'create ticket': { action: 'tickets.create-ticket', risk: 'low' },
-              'löschen!': { action: 'tickets.loschen', risk: 'high' },
+              'create ticket': { action: 'tickets.create-ticket', risk: 'low', pin: somePin },
+              'löschen!': { action: 'tickets.loschen', risk: 'high', pin: somePin },
             },
           },
         },
@@ -350,6 +354,7 @@ service Empty {}
     expect(imported.closed).toEqual({
       action: 'crm.closed',
       risk: 'medium',
+      pin: somePin,
       otherArguments: 'deny',
       args: { text: { maxBytes: 65_536 }, 'to.id': { pointer: '/to/id', type: 'long' } },
     });
@@ -389,6 +394,7 @@ service Empty {}
     expect(tools['issues.create']).toEqual({
       action: 'tracker.issues.create',
       risk: 'medium',
+      pin: somePin,
       args: {
         repository: { required: true },
         title: { required: true },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { TOOL_PINS } from '../../../src/core/order/order.ts';
 import { Orders } from '../../../src/core/order/orders.ts';
 import type { StoppableCall } from '../../../src/core/order/orders.ts';
 import { storeFailure } from '../../../src/core/runtime/store-failure.ts';
@@ -93,4 +94,23 @@ it('Orders.none has no order, and is not stale', () => {
   expect(Orders.none.stale).toBeNull();
   expect(Orders.none.stopFor(call, now)).toBeNull();
   expect(Orders.none.observing(now)).toEqual([]);
+});
+
+describe('Orders.changedTool', () => {
+  const changed = stopOrder({ id: '00000000000000cc', by: TOOL_PINS, kind: 'action', what: 'payments.create' });
+
+  it('finds the order about the tool of an action, which stops nothing else', () => {
+    const orders = Orders.of([changed]);
+    expect([orders.changedTool('payments.create', now), orders.changedTool('payments.list', now)]).toEqual([
+      changed,
+      null,
+    ]);
+    expect([orders.hasStops, orders.stopFor(call, now)]).toEqual([false, null]);
+  });
+
+  it('is never in the place of a stop of the same action by an operator', () => {
+    const stop = stopOrder({ kind: 'action', what: 'payments.create', untilMs: 9_000 });
+    const orders = Orders.of([changed, stop]);
+    expect([orders.stopFor(call, now), orders.changedTool('payments.create', now)]).toEqual([stop, changed]);
+  });
 });

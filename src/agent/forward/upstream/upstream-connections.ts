@@ -16,7 +16,7 @@ import { isProblem, type Problem } from '../../../core/runtime/problem.ts';
 import { repeatedly } from '../../../core/runtime/repeatedly.ts';
 import { after } from '../../../core/runtime/timers.ts';
 import { type OwnSvid, thumbprintOf } from '../../run/own-svid.ts';
-import { notServerId } from '../../run/server-id.ts';
+import { notServerId } from '../../../core/identity/server-id.ts';
 import type { ForwardTarget } from '../forward-target.ts';
 import { isInMesh, meshConnection, meshProblem, type MeshRoute, meshRouteTo } from './mesh-connection.ts';
 import { secured, UpstreamSessions } from './upstream-sessions.ts';

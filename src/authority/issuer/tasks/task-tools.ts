@@ -87,7 +87,8 @@ function toolsOf(mcp: McpServer, actions: readonly TaskAction[]): TaskTools {
     ),
   );
   const tools = Array.from(mcp.tools, ([name, action]) => ({ name, action, usable: usable.get(action) }));
-  const hasOthers = mcp.other !== null && usable.has(mcp.other);
+  // Beside pins, what the catalog does not name was not reviewed.
+  const hasOthers = mcp.other !== null && mcp.pins.size === 0 && usable.has(mcp.other);
   return {
     shown: tools.flatMap(({ name, action, usable: use }) =>
       use === undefined

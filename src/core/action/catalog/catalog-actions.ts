@@ -54,9 +54,12 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
   };
   const session = one(entry.session);
   const tools = new Map<string, CatalogAction>();
+  const pins = new Map<string, string>();
   for (const tool of entry.tools) {
     const action = one(tool, `tools/${tool.name.value}`);
-    if (action !== null) tools.set(tool.name.value, action);
+    if (action === null) continue;
+    tools.set(tool.name.value, action);
+    if (typeof tool.pin === 'string') pins.set(tool.name.value, tool.pin);
   }
   const resources = entry.resources === null ? null : one(entry.resources);
   const prompts = entry.prompts === null ? null : one(entry.prompts);
@@ -69,6 +72,7 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
   const mcp: McpServer = {
     path: path.value.text,
     tools,
+    pins,
     session,
     resources,
     prompts,

@@ -4,6 +4,7 @@ import { familyArguments, messageArguments, toolArguments } from './catalog-argu
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { CARRIES_KEYS, carriesIn } from './catalog-carries.ts';
 import type { Carries } from './catalog-carries.ts';
+import { isToolPin } from '../mcp/tool-pin.ts';
 import { actionFields, actionHead, otherArgumentsIn, takesOthersIn } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
 import type { DenialStyle } from '../denial-style.ts';
@@ -19,6 +20,8 @@ export interface MessageEntry extends ActionHead {
   readonly args: readonly ArgumentSpec[];
   /** Whether it takes arguments besides `args`. */
   readonly takesOthers: boolean;
+  /** The digest of the tool's definition that was reviewed; absent or `null` without one. */
+  readonly pin?: string | null;
   /** Whether `otherArguments: deny` is written. */
   readonly deniesOthers?: boolean;
   /** What its calls carry beside their arguments; absent for nothing. */
@@ -161,13 +164,19 @@ const fixedEntry =
   };
 
 const toolEntry: EntryReader = (yaml, node, { what, defaults }) => {
-  const fields = actionFields(yaml, node, what, CARRIES_KEYS);
+  const fields = actionFields(yaml, node, what, [...CARRIES_KEYS, 'pin']);
   const head = actionHead(yaml, fields, defaults);
+  const pin = valueOf(yaml, fields.get('pin'), { what: 'the pin', reader: toolPinText });
   const { carries, args } = carriesIn(yaml, fields, toolArguments(yaml, fields.get('args')));
   const others = otherArgumentsIn(yaml, fields.get('otherArguments'));
   if (head === null) return null;
-  return { ...head, args, carries, takesOthers: others !== 'deny', deniesOthers: others === 'deny' };
+  return { ...head, args, carries, pin, takesOthers: others !== 'deny', deniesOthers: others === 'deny' };
 };
+
+const toolPinText = textLike(
+  '`sha-256:` and 43 characters of base64url, as `remit policy import mcp-tools` writes it',
+  isToolPin,
+);
 
 /** Reads the `a2a` section of a server. */
 export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {

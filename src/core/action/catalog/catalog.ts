@@ -78,6 +78,8 @@ export interface McpServer {
   readonly path: string;
   /** Tools by exact name. Argument pointers start at `params.arguments`. */
   readonly tools: ReadonlyMap<string, CatalogAction>;
+  /** The pins of tools by name: digests of the definitions that were reviewed. */
+  readonly pins: ReadonlyMap<string, string>;
   /** `initialize`, `ping`, notifications, lists, streams and session end: `<server>.mcp.session`. */
   readonly session: CatalogAction;
   /** `null` if the catalog has none. Its first argument is `uri`. */

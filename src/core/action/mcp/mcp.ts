@@ -26,6 +26,8 @@ import { isMcpParamHeader, mcpParamProblem } from './mcp-param-headers.ts';
 import { mcpTargetFrom } from './mcp-target.ts';
 import type { McpTarget } from './mcp-target.ts';
 import { paramsProblem } from './mcp-params.ts';
+import { looksLike, nameSkeleton } from './name-skeleton.ts';
+import { shownTool } from './tool-changes.ts';
 import { queryValues } from '../http/query.ts';
 import { cutText } from '../secrets/static-secret.ts';
 
@@ -116,13 +118,40 @@ function called(
   }: { readonly message: Extract<JsonRpcMessage, { readonly kind: 'call' }>; readonly target: McpTarget },
   mcp: McpServer,
 ): Action | Deny | FollowUp {
-  const entry = entryOf(target, mcp) ?? mcp.other;
+  const known = entryOf(target, mcp);
+  const changed = known === null && target.kind === 'tool' ? unreviewedTool(target.name, mcp) : null;
+  if (changed !== null) return changed;
+  const entry = known ?? mcp.other;
   if (entry === null) return deny('action.unknown', `the catalog does not name ${shown(target)}`);
   const problem = paramsProblem(message.method, message.params, mcpRevisionOf(call.headers));
   if (problem !== null && problem.member !== null)
     return refusedArguments(entry, { problem: `the call has another parameter, \`${shownName(problem.member)}\`` });
   if (problem !== null) return deny('request.malformed', problem.problem);
   return mcpCallFrom(call, { message, target, entry }, mcp);
+}
+
+/**
+ * The denial of a tool that the catalog does not name at a server with pins: it looks like a pinned tool, or would be the action of everything else,
+ * as which a renamed tool would pass unreviewed; `null` for any other tool.
+ */
+function unreviewedTool(name: string, { pins, other }: McpServer): Deny | null {
+  if (pins.size === 0) return null;
+  const own = nameSkeleton(name);
+  const [like] = skeletonsOf(pins).find(([, pinned]) => looksLike(pinned, own)) ?? [];
+  if (like !== undefined)
+    return deny('action.changed', `the tool \`${shownTool(name)}\` looks like \`${shownTool(like)}\`, which has a pin`);
+  return other === null
+    ? null
+    : deny('action.changed', `the tool \`${shownTool(name)}\` was not reviewed, and the server has tools with pins`);
+}
+
+/** The pinned names with their skeletons, made once for a catalog. */
+const skeletons = new WeakMap<McpServer['pins'], readonly (readonly [string, string])[]>();
+
+function skeletonsOf(pins: McpServer['pins']): readonly (readonly [name: string, skeleton: string])[] {
+  const known = skeletons.get(pins) ?? Array.from(pins.keys(), (name) => [name, nameSkeleton(name)] as const);
+  skeletons.set(pins, known);
+  return known;
 }
 
 /** The entry of a target; `null` if the catalog has none. */

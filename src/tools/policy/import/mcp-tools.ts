@@ -1,3 +1,6 @@
+import { toolPin } from '../../../core/action/mcp/tool-pin.ts';
+import { isObject } from '../../../core/runtime/fields.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
 import { itemsIn, memberOf, printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { schemaReader } from './json-schema.ts';
@@ -34,7 +37,11 @@ export function importedMcpTools(document: unknown, options: ImportOptions): Imp
     const written = inTool.args.size === 0 ? {} : { args: Object.fromEntries(inTool.args) };
     const closed = inTool.isClosed ? { otherArguments: 'deny' } : {};
     const tasks = TASKS.has(memberOf(memberOf(tool, 'execution'), 'taskSupport')) ? { tasks: true } : {};
-    tools.set(name, { action: id, risk: riskOf(memberOf(tool, 'annotations')), ...closed, ...tasks, ...written });
+    const pin = isObject(tool) ? toolPin(tool) : { problem: 'it is no object' };
+    if (isProblem(pin)) notes.push(`the tool \`${printableName(name)}\` has no pin: ${pin.problem}`);
+    const pinned = isProblem(pin) ? {} : { pin };
+    const risk = riskOf(memberOf(tool, 'annotations'));
+    tools.set(name, { action: id, risk, ...pinned, ...closed, ...tasks, ...written });
   }
   return {
     server: { mcp: { path: '/mcp', tools: Object.fromEntries(tools) } },

@@ -1,7 +1,7 @@
 import type { PeerCertificate } from 'node:tls';
-import { isDeny } from '../../core/decision/decision.ts';
-import { leafFromDer } from '../../core/identity/leaf-certificate.ts';
-import type { SpiffeId } from '../../core/identity/spiffe-id.ts';
+import { isDeny } from '../decision/decision.ts';
+import { leafFromDer } from './leaf-certificate.ts';
+import type { SpiffeId } from './spiffe-id.ts';
 
 /** Why a server's certificate does not have the SPIFFE ID of `id`. TLS has verified the chain before. */
 export function notServerId(peer: PeerCertificate, { id, what }: ExpectedServer): Error | undefined {

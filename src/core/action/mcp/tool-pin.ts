@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+
+/** The members of a tool's definition that its pin covers: all that tells a model what a tool is and takes. */
+export const PINNED_MEMBERS = ['name', 'description', 'inputSchema', 'outputSchema', 'annotations'] as const;
+
+/** Whether a text is a pin: `sha-256:` and the base64url digest. */
+export const isToolPin = (text: string): boolean => /^sha-256:[\w-]{43}$/.test(text);
+
+/**
+ * The pin of a tool as an MCP server lists it: `sha-256:` and the base64url SHA-256 of the canonical JSON of its pinned members. A member that is
+ * `null` counts as absent, since servers of one SDK write either. A problem if the tool has no canonical JSON.
+ *
+ * @see RFC 8785
+ */
+export function toolPin(tool: Readonly<Record<string, unknown>>): string | Problem {
+  const pinned = Object.fromEntries(
+    PINNED_MEMBERS.flatMap((name) => ((tool[name] ?? null) === null ? [] : [[name, tool[name]]])),
+  );
+  const text = canonicalText(pinned);
+  if (isProblem(text)) return text;
+  return `sha-256:${createHash('sha256').update(text, 'utf8').digest('base64url')}`;
+}
+
+/** Deepest nesting of a definition, well below the stack limit. */
+const MAX_DEPTH = 64;
+
+/** The canonical JSON of a value that was read from JSON. */
+export function canonicalText(value: unknown): string | Problem {
+  const problem = canonicalProblem(value, MAX_DEPTH);
+  return problem === null ? (canonicalize(value) ?? 'null') : { problem };
+}
+
+function canonicalProblem(value: unknown, depthLeft: number): string | null {
+  if (typeof value === 'string') return value.isWellFormed() ? null : 'a string contains a lone surrogate';
+  if (typeof value === 'number') return Number.isFinite(value) ? null : 'a number is not finite';
+  if (typeof value !== 'object' || value === null) return null;
+  if (depthLeft === 0) return `it is nested deeper than ${MAX_DEPTH} levels`;
+  for (const [name, member] of Object.entries(value)) {
+    const problem = name.isWellFormed() ? canonicalProblem(member, depthLeft - 1) : 'a name contains a lone surrogate';
+    if (problem !== null) return problem;
+  }
+  return null;
+}
