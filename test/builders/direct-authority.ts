@@ -56,6 +56,9 @@ export function directAuthority(store: Store): StateAccess {
     shrink: async () => store.shrink(),
     markServing: async () => store.markServing(),
     forget: async (...input) => store.forget(...input),
+    signalQueue: async (receiver) => store.signalQueue(receiver),
+    claimSignals: async (receiver) => store.claimSignals(receiver),
+    dropSignals: async (...input) => store.dropSignals(...input),
   };
   const feed: Feed = {
     feedEnd: async () => store.feedEnd(),

@@ -36,6 +36,27 @@ export interface TransmitterConfig extends KeyedIssuer {
   readonly subjectIssuers: readonly string[] | null;
 }
 
+/** What receivers of signals can be told of. */
+export const SIGNALLED = ['ends', 'stops', 'stolen-tokens'] as const;
+
+/** One of `SIGNALLED`. */
+export type Signalled = (typeof SIGNALLED)[number];
+
+/** A receiver to which Security Event Tokens are pushed. */
+export interface SignalReceiverConfig {
+  /** Names it in metrics, the log and the state: lower-case letters, digits and `-`, at most 64. */
+  readonly name: string;
+  readonly url: string;
+  /** `aud` of its tokens. Default: `url`. */
+  readonly audience: string | null;
+  /** What it is told of. Default: everything. */
+  readonly events: readonly Signalled[];
+  /** File with a bearer token. Default none. */
+  readonly tokenFile: string | null;
+  /** PEM certificates that may vouch for its server. Default: those of Node.js. */
+  readonly ca: string | null;
+}
+
 /** The token issuer. */
 export interface IssuerConfig {
   /** Default `127.0.0.1:9472`. */
@@ -69,7 +90,7 @@ export interface IssuerConfig {
   readonly operators: readonly SpiffeId[];
   readonly subjectIssuers: readonly SubjectIssuerConfig[];
   readonly limits: IssuerLimits;
-  /** `null`: signals are not received. */
+  /** `null`: signals are neither received nor sent. */
   readonly signals: {
     /** A further address that accepts only signals, without a client certificate. Default none. */
     readonly listen: Address | null;
@@ -78,6 +99,8 @@ export interface IssuerConfig {
     readonly effects: ReadonlyMap<string, (typeof SIGNAL_EFFECTS)[number]>;
     /** How long a stop by a signal holds, in minutes; `null` until an operator lifts it, the default. */
     readonly stopMinutes: number | null;
+    /** Receivers of the signals of this issuer. Default none. */
+    readonly transmit: readonly SignalReceiverConfig[];
   } | null;
 }
 
@@ -95,6 +118,20 @@ export const issuerConfigOf = (fields: IssuerFields, state: string): IssuerConfi
 const claimName = textOf<string>('the name of a claim', (value) =>
   /^[\x21-\x7e]{1,256}$/.test(value) ? value : { problem: 'at most 256 characters of printable ASCII without spaces' },
 );
+
+const receiverName = textOf<string>('a name of lower-case letters, digits and `-`', (value) =>
+  /^[a-z0-9][a-z0-9-]{0,63}$/.test(value) ? value : { problem: `got \`${value}\`` },
+);
+
+const signalReceiver = (folder: string) =>
+  section<SignalReceiverConfig>({
+    name: receiverName,
+    url: httpsUrl,
+    audience: optional(identifier, null),
+    events: optional(listed(oneOf(SIGNALLED)), SIGNALLED),
+    tokenFile: optional(pathIn(folder), null),
+    ca: optional(pathIn(folder), null),
+  });
 
 /** Reads the section `issuer`. */
 export const issuerSection = (folder: string) => {
@@ -128,15 +165,19 @@ export const issuerSection = (folder: string) => {
     signals: optional(
       section({
         listen: optional(address, null),
-        transmitters: listed(
-          section<TransmitterConfig>({
-            ...keyed,
-            audience: optional(identifier, null),
-            subjectIssuers: optional(listed(identifier), null),
-          }),
+        transmitters: optional(
+          listed(
+            section<TransmitterConfig>({
+              ...keyed,
+              audience: optional(identifier, null),
+              subjectIssuers: optional(listed(identifier), null),
+            }),
+          ),
+          [],
         ),
         effects: optional(named(oneOf(SIGNAL_EFFECTS)), new Map()),
         stopMinutes: optional(integer(1, 525_600), null),
+        transmit: optional(listed(signalReceiver(folder)), []),
       }),
       null,
     ),

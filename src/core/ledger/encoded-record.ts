@@ -1,5 +1,6 @@
 import { canonicalJson } from './canonical-json.ts';
 import type { LedgerRecord } from './record.ts';
+import { signalledBy } from './signalled.ts';
 import { plainUseText } from './use-text.ts';
 
 /** A record as it is stored and hashed: serialised once. */
@@ -9,6 +10,8 @@ export interface EncodedRecord {
   readonly task: string | null;
   /** Whether it is an allowed use, which resets its task's idle time. */
   readonly isAllowedUse: boolean;
+  /** Whether receivers of signals are told of it (`signalledBy`). */
+  readonly isSignalled: boolean;
   /** Canonical JSON, UTF-8; at most `MAX_RECORD_BYTES`. */
   readonly bytes: Uint8Array;
 }
@@ -42,5 +45,6 @@ export const encodedRecordFrom = (bytes: Uint8Array): EncodedRecord =>
 
 function encodedAs(record: LedgerRecord, bytes: Uint8Array): EncodedRecord {
   const isAllowedUse = record.kind === 'use' && record.decision === 'allow';
-  return { kind: record.kind, at: record.at, task: record.task, isAllowedUse, bytes };
+  const isSignalled = signalledBy(record) !== null;
+  return { kind: record.kind, at: record.at, task: record.task, isAllowedUse, isSignalled, bytes };
 }

@@ -14,6 +14,7 @@ import type { Premises } from './writes/premises.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { FeedChanges } from './feed.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
+import type { SignalClaim, SignalQueue } from './signal-queue.ts';
 import type { DueSecret, SecretSighting } from './secret-sighting.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { HandedOn, Lent, SettleProblem, Spend, SpendProblem, TaskSpend } from './spend.ts';
@@ -179,6 +180,8 @@ export interface StoreReader {
   limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure;
   /** How far limits are used in the current windows. */
   limitPeaks(): readonly LimitPeak[] | StoreFailure;
+  /** What waits for a receiver of signals, oldest first. */
+  signalQueue(receiver: string): SignalQueue | StoreFailure;
   /** The orders of operators. A check of a turn sees those that were committed before the turn, as with `useStateOf`. */
   ordersInForce(): Orders | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */
@@ -339,6 +342,13 @@ export interface Store extends StoreReader {
    * them as the ledger asks for, and each ledger that was seen in the last ten minutes.
    */
   forget(upTo: number, ledger?: RelayingLedger): null | StoreFailure;
+  /**
+   * Makes this process the one that delivers signals to a receiver, for `signalLimits.claimMs`, unless another is. From its first claim on, each record
+   * that is signalled waits for the receiver, added in the transaction of the record. Deletes what is too much or too old.
+   */
+  claimSignals(receiver: string): SignalClaim | StoreFailure;
+  /** Deletes signals that a receiver has, or will never take. */
+  dropSignals(receiver: string, seqs: readonly number[]): null | StoreFailure;
   /** Notes when tasks were used, which restarts their idle time. Writes only if any of them has an idle limit. */
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
   /**

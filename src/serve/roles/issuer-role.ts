@@ -31,6 +31,7 @@ import { everyUseDenied } from '../../core/policy/every-use.ts';
 import type { IntendedUses } from '../../core/policy/every-use.ts';
 import { awaitedSvid, ownSvidProblem } from '../keys/own-svid.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
+import { transmitSignals } from './transmit.ts';
 import { isStartProblem } from '../start-problem.ts';
 import type { Parts } from '../parts.ts';
 import type { StartProblem } from '../start-problem.ts';
@@ -80,6 +81,8 @@ export async function startIssuer(
   const settings = liveSettings(parts, config);
   const clocks = () => ({ wallMs: parts.ports.nowMs(), floorMs: authority.floorMs() });
   closers.push(watchEndedOrders({ authority, clocks, after }));
+  const unsent = transmitSignals(parts, config, { authority, keys: signingKeys, closers });
+  if (unsent !== null) return unsent;
   closers.push(watchLimits({ authority, after, onPeaks: (peaks) => setLimitPeaks(parts, peaks) }));
   const services = {
     ...sharedServices(parts, authority),
@@ -283,7 +286,7 @@ const settingsOf = (
 
 /** The services that receive signals; `null` if none are received. */
 async function signalServices(parts: Parts, config: IssuerConfig): Promise<SignalServices | null | StartProblem> {
-  if (config.signals === null) return null;
+  if (config.signals === null || config.signals.transmitters.length === 0) return null;
   const unknown = [...config.signals.effects.keys()].find((name) => !Object.hasOwn(defaultSignalEffects, name));
   if (unknown !== undefined) {
     const known = Object.keys(defaultSignalEffects).join(', ');

@@ -180,6 +180,7 @@ const table = {
   'issuer.certificate': entry('error', 'an issuer with a certificate that clients refuse'),
   'issuer.keys-missing': entry('error', 'an accepted issuer whose keys are not known'),
   'issuer.keys-old': entry('warning', 'keys that were not read again for hours'),
+  'issuer.signals-behind': entry('warning', 'a receiver of signals that was not told for minutes'),
   'issuer.token-life': entry('error', 'tokens that live longer than is accepted'),
   'issuer.port': entry('warning', 'an issuer whose URL has another port'),
   'issuer.operator-agent': entry('error', 'an agent that is an operator'),

@@ -117,6 +117,10 @@ describe('what a Remit says of itself', () => {
       `remit_svid_refused{cause="${cause}"} 1`,
       `identity.refused at svid/${cause}`,
     ]),
+    [
+      'remit_signals_oldest_seconds{receiver="siem"} 301',
+      'issuer.signals-behind at metric/remit_signals_oldest_seconds{receiver=siem}',
+    ],
     ['remit_keys_age_seconds{issuer="x"} 21601', 'issuer.keys-old at metric/remit_keys_age_seconds{issuer=x}'],
     ['remit_policy_unconfirmed_seconds 301', 'policy.unconfirmed at metric/remit_policy_unconfirmed_seconds'],
     ['remit_disk_free_bytes{of="ledger"} 1000', 'ledger.disk at metric/remit_disk_free_bytes{of=ledger}'],

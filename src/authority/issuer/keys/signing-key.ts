@@ -14,8 +14,8 @@ export interface SigningKey {
   readonly algorithm: 'ES256' | 'Ed25519' | 'RS256';
   /** The public key with `kid`, `alg` and `use`. */
   readonly publicJwk: JWK;
-  /** Signs claims as an RFC 9068 access token. */
-  readonly sign: (claims: JWTPayload) => Promise<string>;
+  /** Signs claims: as an RFC 9068 access token, or with another `typ`, so that neither passes for the other. */
+  readonly sign: (claims: JWTPayload, type?: 'at+jwt' | 'secevent+jwt') => Promise<string>;
 }
 
 /** Why there is no key; names the file, never its content. */
@@ -71,7 +71,8 @@ async function signingKeyOf(key: KeyObject, algorithm: SigningKey['algorithm']):
     keyId,
     algorithm,
     publicJwk: { ...jwk, kid: keyId, alg: algorithm, use: 'sig' },
-    sign: (claims) => new SignJWT(claims).setProtectedHeader({ typ: 'at+jwt', alg: algorithm, kid: keyId }).sign(key),
+    sign: (claims, type = 'at+jwt') =>
+      new SignJWT(claims).setProtectedHeader({ typ: type, alg: algorithm, kid: keyId }).sign(key),
   };
 }
 

@@ -20,6 +20,7 @@ import { KEYS_SCHEMA } from './keys-schema.ts';
 import { LIMITS_SCHEMA } from './limits-schema.ts';
 import { ORDERS_SCHEMA } from './orders-schema.ts';
 import { RIGHTS_SCHEMA } from './rights-schema.ts';
+import { SIGNALS_SCHEMA } from './signals-schema.ts';
 import { sealRows } from './rows/seal-rows.ts';
 import type { SealedRows } from './rows/seal-rows.ts';
 import { PARTS_OF_SETTLED } from './rows/settled-parts.ts';
@@ -48,6 +49,7 @@ const steps: readonly string[] = [
   GIVEN,
   ORDERS_SCHEMA,
   LIMITS_SCHEMA,
+  SIGNALS_SCHEMA,
 ];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};

@@ -29,6 +29,7 @@ import { isOverLimit } from '../../../core/limit/limit-spend.ts';
 import { neededCounters } from './rows/limit-statements.ts';
 import type { NeededRows } from './rows/needed-rows.ts';
 import type { PostgresOrders } from './postgres-orders.ts';
+import type { PostgresSignals } from './postgres-signals.ts';
 import type { PostgresReads } from './rows/postgres-reads.ts';
 import type { LaneCall, WriteLane } from './write-lane.ts';
 
@@ -37,13 +38,14 @@ export interface PostgresParts {
   readonly lane: WriteLane;
   readonly reads: PostgresReads;
   readonly orders: Pick<PostgresOrders, 'inForce'>;
+  readonly signals: PostgresSignals;
   /** Reads the clocks of this process. */
   readonly clocks: () => Clocks;
   readonly nowMs: () => number;
 }
 
 /** The authority: reads of the primary, and writes of the lane, each with the rows that it needs. */
-export function postgresAuthority({ clocks, lane, nowMs, orders, reads }: PostgresParts): Authority {
+export function postgresAuthority({ clocks, lane, nowMs, orders, reads, signals }: PostgresParts): Authority {
   const run: StorableWrite = (texts, call) =>
     texts.every(isStorableValue) ? lane.run(call) : Promise.resolve(notStorable());
   return {
@@ -65,6 +67,7 @@ export function postgresAuthority({ clocks, lane, nowMs, orders, reads }: Postgr
     rememberOnce: (kind, key, untilMs) =>
       run([key], { needs: { remembered: [{ kind, key }] }, write: (rows) => rows.remember({ kind, key, untilMs }) }),
     ...recordWrites(run),
+    ...signals,
   };
 }
 

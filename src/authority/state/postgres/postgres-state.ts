@@ -24,6 +24,7 @@ import { PostgresOrders } from './postgres-orders.ts';
 import { PostgresReads } from './rows/postgres-reads.ts';
 import { readerOf, RowSeal } from './rows/row-seal.ts';
 import { PositionSeal } from './rows/position-seal.ts';
+import { postgresSignals } from './postgres-signals.ts';
 import { postgresUpkeep } from './postgres-upkeep.ts';
 import { uuidFrom } from './rows/uuid.ts';
 import { SyncedOutbox } from './synced-outbox.ts';
@@ -131,7 +132,8 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   const lane = new WriteLane(database, { ...options, seal, clocks, newId, refusal: () => feed.lost });
   const reads = new PostgresReads(database, { nowMs, rows });
   const orders = new PostgresOrders(database, { feed, rows });
-  const parts = { clocks, database, lane, nowMs, orders, reads };
+  const signals = postgresSignals({ beats: feed, database, rows });
+  const parts = { clocks, database, lane, nowMs, orders, reads, signals };
   const digestOf = (secret: string): string =>
     `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`;
   return {
@@ -151,10 +153,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     fleetProblem: (fleet) => fleetProblem(database, fleet),
     report: () => databaseReport(database, { target, askMs: options.askMs }),
     timeline: () => database.timeline,
-    close: async () => {
-      await lane.close();
-      await database.close();
-    },
+    close: () => lane.close().then(() => database.close()),
   };
 }
 

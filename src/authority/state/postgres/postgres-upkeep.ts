@@ -99,6 +99,14 @@ const FORGET_RECEIPTS = `DELETE FROM remit.receipts WHERE (seq, replica) IN (
   SELECT seq, replica FROM remit.receipts
   WHERE seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES} LIMIT ${MAX_DELETED})`;
 
+/** Receivers of signals that no authority has delivered to for a day, and what waits for them. */
+const FORGOTTEN = `SELECT name FROM remit.signal_receivers WHERE claimed_until <= clock_timestamp() - interval '1 day'`;
+const FORGET_SIGNALS: readonly string[] = [
+  `DELETE FROM remit.signals WHERE seq IN (SELECT seq FROM remit.signals WHERE receiver IN (${FORGOTTEN}) LIMIT ${MAX_DELETED})`,
+  `DELETE FROM remit.signal_receivers r WHERE name IN (${FORGOTTEN})
+    AND NOT EXISTS (SELECT 1 FROM remit.signals s WHERE s.receiver = r.name)`,
+];
+
 /**
  * Records how far a ledger has taken the outbox. Deletes records that enough ledgers have (the highest `copies` asked for) and that every
  * ledger seen in the last ten minutes has. So no record is lost with a single disk, however long an authority is away, and a restarted
@@ -192,6 +200,7 @@ async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: nu
       { text: FORGET_STOPS, values: [nowMs - STOP_MEMORY_MS] },
       { text: FORGET_ORDERS, values: [nowMs] },
       ...FORGET_LIMITS.map((text) => ({ text, values: [nowMs] })),
+      ...FORGET_SIGNALS.map((text) => ({ text })),
       { text: FORGET_CHANGES },
       { text: FORGET_RECEIPTS },
     ]);

@@ -35,7 +35,7 @@ export interface RestoredDatabase extends RestoredOrders {
 }
 
 /** The orders of a database as it was restored. Later steps move the floor. */
-const ORDERS = `SELECT (SELECT count(*) FROM remit.orders WHERE of = 'stop') AS stops, floor_ms FROM remit.feed_head WHERE part = 0`;
+const ORDERS = `SELECT (SELECT count(*) FROM remit.orders WHERE of = 'stop' AND lifted IS NULL) AS stops, floor_ms FROM remit.feed_head WHERE part = 0`;
 /** An authority reads the orders anew: the number of their changes is another. */
 const DROP_OBSERVING: readonly Statement[] = [
   { text: 'UPDATE remit.orders_head SET version = version + 1 WHERE part = 0' },

@@ -29,6 +29,8 @@ export const WRITES = [
   'shrink',
   'markServing',
   'forget',
+  'claimSignals',
+  'dropSignals',
 ] as const satisfies readonly (keyof Store)[];
 export type WriteName = (typeof WRITES)[number];
 

@@ -4,6 +4,7 @@ import type { Pruned, TaskKey } from '../../../core/state/store.ts';
 import { forgetLimits, hasOldLimits } from './tables/limit-table.ts';
 import { LIMITS_KEPT_MS } from '../../../core/state/limit-use.ts';
 import { forgetOrders, hasOldOrders } from './tables/order-table.ts';
+import { forgetReceivers, hasOldReceivers } from './tables/signal-table.ts';
 import { forgetSettled, hasOldSettled } from './tables/settled-table.ts';
 import { forgetStops, hasOldStops } from './tables/stop-table.ts';
 
@@ -15,7 +16,7 @@ export const PRUNE_SKEW_MS = 60_000;
 const MAX_ROWS = 128;
 /** Most root tasks that a step looks at. */
 const MAX_ROOTS = 32;
-/** Most replay keys, most settled decisions, most stops, most orders and most windows of limits that a step deletes. */
+/** Most replay keys, most settled decisions, most stops, most orders, most windows of limits and most signals that a step deletes. */
 const MAX_KEYS = 128;
 
 const ROOTS = `SELECT issuer, id, ended_ms FROM tasks INDEXED BY tasks_ended
@@ -60,6 +61,8 @@ interface Due {
   readonly hasOrders: boolean;
   /** Whether windows of limits are. */
   readonly hasLimits: boolean;
+  /** Whether receivers of signals are that nobody delivers to. */
+  readonly hasReceivers: boolean;
 }
 
 /**
@@ -94,14 +97,15 @@ export class Pruning {
     const hasStops = hasOldStops(this.#connection, this.#nowMs());
     const hasOrders = hasOldOrders(this.#connection, this.#nowMs() - ENDED_ORDERS_MS);
     const hasLimits = hasOldLimits(this.#connection, this.#nowMs() - LIMITS_KEPT_MS);
-    if (roots.length > 0 || hasKeys || hasSettled || hasStops || hasOrders || hasLimits)
-      return { roots, next, hasKeys, hasSettled, hasStops, hasOrders, hasLimits };
+    const hasReceivers = hasOldReceivers(this.#connection, this.#nowMs());
+    if (roots.length > 0 || hasKeys || hasSettled || hasStops || hasOrders || hasLimits || hasReceivers)
+      return { roots, next, hasKeys, hasSettled, hasStops, hasOrders, hasLimits, hasReceivers };
     this.#seen = next;
     return null;
   }
 
   /** Deletes what `due` returned, as far as a step goes. Within a transaction. */
-  step({ roots, next, hasKeys, hasSettled, hasStops, hasOrders, hasLimits }: Due): Pruned {
+  step({ roots, next, hasKeys, hasSettled, hasStops, hasOrders, hasLimits, hasReceivers }: Due): Pruned {
     this.#left = MAX_ROWS;
     this.#deleted = 0;
     const keys = hasKeys ? this.#connection.statement(FORGET_KEYS).run(this.#connection.floorMs()).changes : 0;
@@ -109,6 +113,7 @@ export class Pruning {
     const stops = hasStops ? forgetStops(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
     const orders = hasOrders ? forgetOrders(this.#connection, this.#nowMs() - ENDED_ORDERS_MS, MAX_KEYS) : 0;
     const limits = hasLimits ? forgetLimits(this.#connection, this.#nowMs() - LIMITS_KEPT_MS, MAX_KEYS) : 0;
+    const signals = hasReceivers ? forgetReceivers(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
     let last = this.#seen;
     for (const root of roots) {
       if (this.#left <= 0) break;
@@ -122,7 +127,7 @@ export class Pruning {
     const isMore = isDone ? next !== START : this.#deleted > 0;
     return {
       tasks: this.#deleted,
-      isMore: isMore || Math.max(Number(keys), settled, stops, orders, limits) === MAX_KEYS,
+      isMore: isMore || Math.max(Number(keys), settled, stops, orders, limits, signals) === MAX_KEYS,
     };
   }
 

@@ -4,7 +4,7 @@ import type { FileFormat, SchemaStep } from '../../../core/sqlite/file-format.ts
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 14;
+const SCHEMA_VERSION = 15;
 
 /**
  * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row if it never was. Since version
@@ -102,6 +102,21 @@ CREATE TABLE limit_values (
   PRIMARY KEY (limit_id, who, starts_ms, ends_ms, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX limit_values_ended ON limit_values (ends_ms);
+`;
+
+/** What waits to be sent to receivers of signals, and those receivers (`core/state/signal-queue.ts`). Since version 15. */
+const SIGNALS = `
+CREATE TABLE signal_receivers (
+  name TEXT PRIMARY KEY,
+  seen_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE signals (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  receiver TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+) STRICT;
+CREATE INDEX signals_receiver ON signals (receiver, seq);
 `;
 
 /** The stops of tasks that were suspended before. When is not known: the instant is that of their acceptance. */
@@ -276,6 +291,7 @@ ${TOKEN_USES}
 ${STOPS}
 ${ORDERS}
 ${LIMITS}
+${SIGNALS}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -291,6 +307,7 @@ const steps: readonly SchemaStep[] = [
   { from: 11, run: (db) => db.exec(STOPS + STOPS_OF_SUSPENDED) },
   { from: 12, run: (db) => db.exec(ORDERS) },
   { from: 13, run: (db) => db.exec(LIMITS) },
+  { from: 14, run: (db) => db.exec(SIGNALS) },
 ];
 
 /** The state file. */

@@ -29,12 +29,14 @@ import { giveBack, sparePages } from './file-space.ts';
 import { forgetOutbox, insertRecords } from './tables/outbox-table.ts';
 import { rememberKey } from './tables/replay-table.ts';
 import { Pruning } from './prune.ts';
+import { claimSignals, dropSignals } from './tables/signal-table.ts';
 import { writeSightings } from './tables/secret-table.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { OverLimit } from '../../../core/limit/limit-spend.ts';
 import type { HandedOn, Lent, SettleProblem, SpendProblem, TaskSpend } from '../../../core/state/spend.ts';
 import type { IssuedToken, Pruned, Store, TaskEnd, TaskKey, UnsentUse } from '../../../core/state/store.ts';
+import type { SignalClaim } from '../../../core/state/signal-queue.ts';
 import type { DueSecret } from '../../../core/state/secret-sighting.ts';
 import { refusedPremise } from '../../../core/state/writes/premises.ts';
 import type { Premises } from '../../../core/state/writes/premises.ts';
@@ -244,6 +246,14 @@ export class SqliteStore extends SqliteReader implements Store {
 
   forget(upTo: number): null | StoreFailure {
     return this.connection.write([], () => forgetOutbox(this.connection, upTo));
+  }
+
+  claimSignals(receiver: string): SignalClaim | StoreFailure {
+    return this.connection.write([receiver], () => claimSignals(this.connection, receiver));
+  }
+
+  dropSignals(receiver: string, seqs: readonly number[]): null | StoreFailure {
+    return this.connection.write([receiver], () => dropSignals(this.connection, receiver, seqs));
   }
 
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure {

@@ -31,6 +31,8 @@ import type {
 } from '../../../core/state/store.ts';
 import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../core/state/limit-use.ts';
 import { listLimitPeaks, listLimitUses } from './tables/limit-table.ts';
+import type { SignalQueue } from '../../../core/state/signal-queue.ts';
+import { signalQueueOf } from './tables/signal-table.ts';
 import type { SecretSighting } from '../../../core/state/secret-sighting.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './tables/task-table.ts';
 import { stopAt } from './tables/stop-table.ts';
@@ -172,6 +174,10 @@ export class SqliteReader implements StateReader {
 
   limitPeaks(): readonly LimitPeak[] | StoreFailure {
     return this.connection.read([], () => listLimitPeaks(this.connection));
+  }
+
+  signalQueue(receiver: string): SignalQueue | StoreFailure {
+    return this.connection.read([receiver], () => signalQueueOf(this.connection, receiver));
   }
 
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {

@@ -175,6 +175,26 @@ export const metricTable = {
   stops: gauge('remit_stops', 'Stops of operators in force, by kind', {
     kind: ['all', 'agent', 'user', 'server', 'action'],
   }),
+  signalsSent: counter(
+    'remit_signals_sent_total',
+    'Security events that were pushed, by receiver and result: taken, refused for good, or failed and to be sent again',
+    { receiver: null, result: ['taken', 'refused', 'failed'] },
+  ),
+  signalsDropped: counter(
+    'remit_signals_dropped_total',
+    'Security events that a receiver was never told of, since they were older than a week or more than 10,000 waited for it',
+    { receiver: null },
+  ),
+  signalsWaiting: gauge(
+    'remit_signals_waiting',
+    'Security events that wait for a receiver, at the process that sends them',
+    { receiver: null },
+  ),
+  signalsOldest: gauge(
+    'remit_signals_oldest_seconds',
+    'Age of the oldest event that waits for a receiver; 0 if none does',
+    { receiver: null },
+  ),
   limitUsed: gauge(
     'remit_limit_used_ratio',
     'How far the fullest counter of a limit over all tasks is used in its window, by the id of the limit and what it counts: 1 is all of it',

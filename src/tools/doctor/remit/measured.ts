@@ -60,6 +60,13 @@ const rules: readonly MetricRule[] = [
     fix: 'make its `jwks` reachable; a revoked key is accepted until then',
   },
   {
+    code: 'issuer.signals-behind',
+    metric: 'remit_signals_oldest_seconds',
+    isBad: over(300),
+    message: (value) => `this receiver of signals was not told of what happened ${Math.round(value / 60)} minutes ago`,
+    fix: 'see `signals-failed` in the log: deploy/guide/watch/runbooks/RemitSignalsBehind.md',
+  },
+  {
     code: 'policy.load-failed',
     metric: 'remit_policy_load_failures_total',
     isBad: isAny,

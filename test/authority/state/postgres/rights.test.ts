@@ -8,6 +8,7 @@ import type { PostgresState } from '../../../../src/authority/state/postgres/pos
 import { migratePostgres } from '../../../../src/authority/state/postgres/migrate.ts';
 import { connectionOf } from '../../../../src/authority/state/postgres/primary.ts';
 import { must, mustFind } from '../../../builders/must.ts';
+import { stopOrder } from '../../../builders/order.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -82,6 +83,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const distinct = limitSpend({ measure: 'distinct', value: 'v'.repeat(43) });
     expect(await state.settling.settle({ ...ofLimits('d-0'), spends: [limitSpend({}), distinct] })).toBeNull();
     expect(await state.authority.rememberOnce('signal', 'one', nowMs + HOUR_MS)).toBe('new');
+    expect(await state.authority.putOrder(stopOrder(), [])).toBeNull();
     const target = must(postgresTargetFrom(url));
     const client = new Client(connectionOf(target, mustFind(target.hosts[0])));
     await client.connect();
@@ -116,6 +118,14 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     ['delete a history', 'DELETE FROM remit.histories', 'what was used of a task is kept'],
     ['forget a signal', 'DELETE FROM remit.remembered', 'a key is remembered until its time'],
     ['let a signal be new', 'UPDATE remit.remembered SET until_ms = 0', 'a key is remembered until its time'],
+    ['delete a stop', 'DELETE FROM remit.orders', 'a stop is not deleted before its time is over'],
+    ['end a stop', 'UPDATE remit.orders SET until_ms = 0', 'an order does not change'],
+    [
+      'turn a stop to another',
+      `UPDATE remit.orders SET body = replace(body, 'planner', 'x')`,
+      'an order does not change',
+    ],
+    ['hide a stop by an earlier number', 'UPDATE remit.orders_head SET version = version', 'changes of orders rises'],
     ['empty a table', 'TRUNCATE remit.remembered', 'permission denied'],
     ['empty the records', 'TRUNCATE remit.outbox', 'permission denied'],
     ['forget revoked keys', 'DELETE FROM remit.revoked_keys', 'permission denied'],
@@ -220,6 +230,35 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const settled = await state.settling.settle(limited(5));
     expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'limit' }) : null);
     expect(forged).toEqual(hasKey ? ['what was given back of limit a-day'] : []);
+  });
+
+  // Issue 42: a row of orders could be deleted by the login.
+  it.each([
+    ['with a key of the state', true],
+    ['without a key', false],
+  ])('%s: a stop is lifted by an authority, and not by its login', async (_name, hasKey) => {
+    const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
+    expect(await attack(`UPDATE remit.orders SET lifted = ''`)).toBe('1 rows');
+    expect(await attack('UPDATE remit.orders_head SET version = version + 1')).toBe('1 rows');
+    const inForce = async () => must(await state.authority.ordersInForce()).list.map(({ id }) => id);
+    expect([await inForce(), forged]).toEqual(
+      hasKey ? [[stopOrder().id], [`the end of stop ${stopOrder().id}`]] : [[], []],
+    );
+    expect(await state.authority.liftOrder(stopOrder().id, [])).toEqual(hasKey ? stopOrder() : undefined);
+    expect(await inForce()).toEqual([]);
+    expect(await state.authority.liftOrder(stopOrder().id, [])).toBeUndefined();
+    expect(await attack('DELETE FROM remit.orders')).toContain('a stop is not deleted');
+  });
+
+  it('with a key of the state: nobody is told of a signal that no authority wrote', async () => {
+    const { state, attack, forged } = await opened(randomBytes(32));
+    await state.authority.claimSignals('siem');
+    await state.authority.applyTaskEvent(key, byOperator('cancel'), 'operator');
+    const copy = `INSERT INTO remit.signals (receiver, at_ms, bytes, seal) SELECT receiver, at_ms, bytes || ' ', seal FROM remit.signals`;
+    expect(await attack(copy)).toBe('1 rows');
+    expect(must(await state.authority.signalQueue('siem')).signals).toHaveLength(1);
+    expect(forged).toHaveLength(1);
+    expect(must(await state.authority.signalQueue('siem'))).toMatchObject({ waiting: 1 });
   });
 
   it('with a key of the state: no earlier row is put back', async () => {

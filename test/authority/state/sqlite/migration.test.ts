@@ -23,7 +23,7 @@ const environment = compiledOnce(folder());
 const fileOf8 = () => fileOf(8);
 
 /** A file as written by the last build with that version of the schema. */
-function fileOf(version: 8 | 9 | 10 | 11 | 12 | 13): string {
+function fileOf(version: 8 | 9 | 10 | 11 | 12 | 13 | 14): string {
   const file = join(folder(), 'state.db');
   const db = new DatabaseSync(file);
   db.exec(readFileSync(resolve(import.meta.dirname, `../../../core/state/state-schema-${version}.sql`), 'utf8'));
@@ -159,6 +159,18 @@ describe('migrateFile', () => {
     store.close();
   });
 
+  it('migrates a file of version 14 to exactly the schema of a new one, if signals are sent', () => {
+    const file = fileOf(14);
+    expect(migrate(file)).toEqual({ from: 14, to: stateFormat.version, copy: `${file}.schema-14` });
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    const store = mustOpen(file, { nowMs: () => 3_000 });
+    expect(store.limitUses({})).toMatchObject([{ limit: 'a', used: 1 }]);
+    expect(store.claimSignals('siem')).toEqual({ dropped: 0 });
+    expect(store.applyTaskEvent(key(1), byOperator('cancel'), 'operator')).toMatchObject({ changed: true });
+    expect(store.signalQueue('siem')).toMatchObject({ holder: 'this', waiting: 2 });
+    store.close();
+  });
+
   it('keeps a copy of the former file beside it, readable by its owner only', () => {
     const file = fileOf8();
     migrate(file);
@@ -174,7 +186,7 @@ describe('migrateFile', () => {
       expect(opened).toMatchObject({
         code: 'unusable',
         detail: expect.stringMatching(
-          /has schema version 8, this build has version 14: `remit serve` of this build brings it up to date/,
+          /has schema version 8, this build has version 15: `remit serve` of this build brings it up to date/,
         ),
       });
     }
@@ -186,9 +198,9 @@ describe('migrateFile', () => {
       'earlier than the first release',
       7,
       'unusable',
-      /version 7, this build has version 14: this build migrates from version 8 or later: let the tasks/,
+      /version 7, this build has version 15: this build migrates from version 8 or later: let the tasks/,
     ],
-    ['of a later build', 15, 'later', /version 15, this build has version 14: run that build or a later build$/],
+    ['of a later build', 16, 'later', /version 16, this build has version 15: run that build or a later build$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
     const file = fileOf8();
     const db = new DatabaseSync(file);
@@ -220,7 +232,7 @@ describe('migrateFile', () => {
       further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
     );
     expect(isStoreFailure(failing) && failing.detail).toMatch(
-      /could not be migrated from schema version 8 to 15; no step is half done/,
+      /could not be migrated from schema version 8 to 16; no step is half done/,
     );
     expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();

@@ -62,13 +62,13 @@ describe('openStore', () => {
       'a later schema',
       (file) => (mustOpen(file).close(), setVersion(file, 99)),
       'later',
-      /was written by a later build of Remit: it has schema version 99, this build has version 14: run that build or a later build$/,
+      /was written by a later build of Remit: it has schema version 99, this build has version 15: run that build or a later build$/,
     ],
     [
       'an earlier schema',
       (file) => (mustOpen(file).close(), setVersion(file, 7)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 7, this build has version 14: this build migrates from version 8 or later: let the tasks/,
+      /was written by an earlier build of Remit: it has schema version 7, this build has version 15: this build migrates from version 8 or later: let the tasks/,
     ],
     [
       'a file damaged in the middle, after an unclean end',

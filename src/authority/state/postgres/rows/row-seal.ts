@@ -1,4 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { encodedRecordFrom } from '../../../../core/ledger/encoded-record.ts';
+import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
 import { counterText } from '../../../../core/limit/limit-spend.ts';
 import { taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
 import type { Order } from '../../../../core/order/order.ts';
@@ -80,12 +82,34 @@ export class RowSeal {
     return this.#code(['order', JSON.stringify(order)]);
   }
 
+  /** In the row of a stop that was lifted. */
+  ofLifted(id: string): string {
+    return this.#code(['lifted', id]);
+  }
+
   /**
-   * The order in a row; `null` for an emergency that no authority wrote so. A stop counts also if another login wrote it, since it gives no right.
+   * The order in a row; `null` for an emergency that no authority wrote so, and for a stop that an authority lifted. A stop counts also if another
+   * login wrote it, since it gives no right.
    */
   orderIn(row: Row): Order | null {
     const order = orderFromRow(row);
+    const lifted = row['lifted'] ?? null;
+    if (lifted !== null && this.#isAsWritten({ seal: lifted }, this.ofLifted(order.id), `the end of stop ${order.id}`))
+      return null;
     return order.of === 'stop' || this.#isAsWritten(row, this.ofOrder(order), `order ${order.id}`) ? order : null;
+  }
+
+  /** Of a record that is told to receivers of signals. */
+  ofSignal(bytes: Uint8Array): string {
+    return this.#code(['signal', Buffer.from(bytes).toString('base64url')]);
+  }
+
+  /** The record in a row of `signals`; `null` if no authority wrote it so. */
+  signalIn(row: Row): EncodedRecord | null {
+    const bytes = signalBytes(row);
+    return this.#isAsWritten(row, this.ofSignal(bytes), `signal ${String(row['seq'])}`)
+      ? encodedRecordFrom(bytes)
+      : null;
   }
 
   #isAsWritten({ seal }: Row, expected: string, what: string): boolean {
@@ -99,6 +123,9 @@ export class RowSeal {
     return createHmac('sha256', this.#key).update(JSON.stringify(values)).digest('base64url');
   }
 }
+
+/** The column is `bytea`. */
+const signalBytes = (row: Row): Uint8Array => row['bytes'] as Uint8Array;
 
 /** How rows are read without authentication. */
 const rootedFrom = (row: Row): RootedTask => ({
@@ -121,16 +148,25 @@ export interface RowReader {
   readonly spentIn: (row: Row) => SpentRow;
   readonly orderIn: (row: Row) => Order | null;
   readonly limitIn: (row: Row) => LimitRow;
+  readonly signalIn: (row: Row) => EncodedRecord | null;
 }
 
 /** The reader of a seal; without a seal, all rows count. */
 export const readerOf = (seal: RowSeal | null): RowReader =>
   seal === null
-    ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom, orderIn: orderFromRow, limitIn: limitRowFrom }
+    ? {
+        taskIn: rootedFrom,
+        tokenIn: tokenFrom,
+        spentIn: spentFrom,
+        orderIn: (row) => ((row['lifted'] ?? null) === null ? orderFromRow(row) : null),
+        limitIn: limitRowFrom,
+        signalIn: (row) => encodedRecordFrom(signalBytes(row)),
+      }
     : {
         taskIn: (row) => seal.taskIn(row),
         tokenIn: (row) => seal.tokenIn(row),
         spentIn: (row) => seal.spentIn(row),
         orderIn: (row) => seal.orderIn(row),
         limitIn: (row) => seal.limitIn(row),
+        signalIn: (row) => seal.signalIn(row),
       };

@@ -28,7 +28,21 @@ export async function sealRows(client: Client, key: Uint8Array): Promise<SealedR
     return token === null ? null : seal.ofToken(token);
   });
   await client.query('ALTER TABLE tasks ENABLE TRIGGER tasks_end_for_good');
+  await deleteLifted(client, seal);
   return { tasks, tokens };
+}
+
+/** Deletes stops that were lifted: by an authority with the key, or when there was none. The login of the authorities may delete none. */
+async function deleteLifted(client: Client, seal: RowSeal): Promise<void> {
+  const { rows } = await client.query('SELECT id, lifted FROM orders WHERE lifted IS NOT NULL');
+  const ids = rows
+    .filter(({ id, lifted }) => lifted === '' || lifted === seal.ofLifted(String(id)))
+    .map(({ id }) => id);
+  if (ids.length === 0) return;
+  await client.query('ALTER TABLE orders DISABLE TRIGGER stops_stay');
+  await client.query('DELETE FROM orders WHERE id = ANY($1::text[])', [ids]);
+  await client.query('ALTER TABLE orders ENABLE TRIGGER stops_stay');
+  await client.query('UPDATE orders_head SET version = version + 1');
 }
 
 /** The columns that name a row, and what else is written with its seal. */

@@ -46,6 +46,22 @@ export function addingRecords(records: readonly EncodedRecord[]): Statement {
   return { text: ADD_RECORDS, values: [JSON.stringify(rows), rows.length] };
 }
 
+const QUEUE_SIGNALS = `INSERT INTO remit.signals (receiver, at_ms, bytes, seal)
+  SELECT v.name, (u.r->>'at')::bigint, decode(u.r->>'bytes', 'base64'), u.r->>'seal'
+  FROM remit.signal_receivers v, json_array_elements($1::json) WITH ORDINALITY u (r, n) ORDER BY u.n`;
+
+/** The statement that adds records for each receiver of signals; none if receivers are told of none of them. */
+function queueingSignals(records: readonly EncodedRecord[], seal: RowSeal | null): readonly Statement[] {
+  const rows = records
+    .filter(({ isSignalled }) => isSignalled)
+    .map(({ at, bytes }) => ({
+      at,
+      bytes: Buffer.from(bytes).toString('base64'),
+      seal: seal?.ofSignal(bytes) ?? null,
+    }));
+  return rows.length === 0 ? [] : [{ text: QUEUE_SIGNALS, values: [JSON.stringify(rows)] }];
+}
+
 /**
  * The statements that write what a transaction has changed, in an order in which each finds what it refers to. The heads of outbox and feed
  * come last, always in this order.
@@ -95,7 +111,7 @@ export function statementsOf(
     .filter(([, batch]) => batch.length > 0)
     .map(([text, batch]) => ({ text, values: [JSON.stringify(batch)] }));
   statements.push(...stopStatements(stops), ...orderStatements(orders, seal), ...limitStatements(limits, seal));
-  if (records.length > 0) statements.push(addingRecords(records));
+  if (records.length > 0) statements.push(...queueingSignals(records, seal), addingRecords(records));
   if (feed.length > 0) {
     const values = [feed.map(([root]) => root), feed.map(([, part]) => part === 'history'), feed.length, floorMs];
     statements.push({ text: ADD_CHANGES, values });

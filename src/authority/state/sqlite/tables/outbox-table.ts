@@ -3,6 +3,7 @@ import { encodedRecordFrom } from '../../../../core/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
 import type { Connection } from '../connection.ts';
 import type { OutboxRecord, WaitingRecord } from '../../../../core/state/store.ts';
+import { queueSignals } from './signal-table.ts';
 import { bounded, touchTask } from './task-table.ts';
 
 /** Within a transaction: writes records in order, and restarts the idle time of tasks with allowed uses. */
@@ -15,6 +16,10 @@ export function insertRecords(connection: Connection, records: readonly EncodedR
     if (isAllowedUse && task !== null) used.set(task, Math.max(at, used.get(task) ?? at));
   }
   for (const [task, at] of used) touchTask(connection, task, at);
+  queueSignals(
+    connection,
+    records.filter(({ isSignalled }) => isSignalled),
+  );
   connection.recorded(records);
 }
 

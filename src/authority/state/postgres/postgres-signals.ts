@@ -1,0 +1,87 @@
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { Authority } from '../../../core/state/authority.ts';
+import { signalLimits } from '../../../core/state/signal-queue.ts';
+import type { SignalQueue } from '../../../core/state/signal-queue.ts';
+import { isStorable, notStorable } from '../../../core/state/writes/stored-text.ts';
+import type { Database } from './database.ts';
+import type { PostgresBeats } from './postgres-beats.ts';
+import type { RowReader } from './rows/row-seal.ts';
+import { changed, written } from './rows/written.ts';
+
+const { claimMs, heldMs, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
+
+/** By the clock of the database: those of the authorities may differ. */
+const QUEUE = `SELECT r.owner = $2::uuid AS is_own, r.claimed_until > clock_timestamp() AS is_claimed,
+    r.claimed_until > clock_timestamp() + interval '${heldMs} milliseconds' AS is_held,
+    (SELECT count(*) FROM remit.signals s WHERE s.receiver = $1) AS waiting,
+    (SELECT min(at_ms) FROM remit.signals s WHERE s.receiver = $1) AS oldest_ms
+  FROM (SELECT 1) one LEFT JOIN remit.signal_receivers r ON r.name = $1`;
+
+const OLDEST = `SELECT seq, bytes, seal FROM remit.signals WHERE receiver = $1 ORDER BY seq LIMIT ${maxAtOnce}`;
+
+const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, clock_timestamp() + interval '${claimMs} milliseconds')
+  ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, claimed_until = excluded.claimed_until
+  WHERE signal_receivers.owner = excluded.owner OR signal_receivers.claimed_until <= clock_timestamp()`;
+
+const DROP_SURPLUS = `DELETE FROM remit.signals WHERE receiver = $1 AND (at_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${maxAgeMs}
+    OR seq <= (SELECT seq FROM remit.signals WHERE receiver = $1 ORDER BY seq DESC LIMIT 1 OFFSET ${maxWaiting}))
+  RETURNING seq`;
+
+const DROP = 'DELETE FROM remit.signals WHERE receiver = $1 AND seq = ANY($2::bigint[])';
+
+/** The queue of signals, as an authority has it. */
+export type PostgresSignals = Pick<Authority, 'signalQueue' | 'claimSignals' | 'dropSignals'>;
+
+/** What the queue of a database needs. */
+interface SignalParts {
+  readonly database: Database;
+  readonly rows: Pick<RowReader, 'signalIn'>;
+  /** The beats of this authority, by whose id it delivers. */
+  readonly beats: Pick<PostgresBeats, 'beat' | 'id'>;
+}
+
+/** The signals in a PostgreSQL. One of its authorities delivers to a receiver; another does once that has not renewed its claim. */
+export const postgresSignals = ({ beats, database, rows }: SignalParts): PostgresSignals => ({
+  signalQueue: async (receiver) => {
+    if (!isStorable(receiver)) return notStorable();
+    const queue = await queueOf(database, receiver, beats.id);
+    if (isStoreFailure(queue) || queue.holder !== 'this' || queue.waiting === 0) return queue;
+    const oldest = await database.read(OLDEST, [receiver]);
+    if (isStoreFailure(oldest)) return oldest;
+    // INVARIANT: nobody is told of a change whose commit may be lost with this primary.
+    const beat = await beats.beat();
+    if (isStoreFailure(beat)) return beat;
+    const read = oldest.rows.map((row) => ({ seq: Number(row['seq']), record: rows.signalIn(row) }));
+    const forged = read.filter(({ record }) => record === null).map(({ seq }) => seq);
+    const failure = forged.length === 0 ? null : await dropSignals(database, receiver, forged);
+    if (failure !== null) return failure;
+    const signals = read.flatMap(({ seq, record }) => (record === null ? [] : [{ seq, record }]));
+    return { ...queue, signals };
+  },
+  claimSignals: async (receiver) => {
+    if (!isStorable(receiver)) return notStorable();
+    const done = await changed(database, [
+      { text: CLAIM, values: [receiver, beats.id] },
+      { text: DROP_SURPLUS, values: [receiver] },
+    ]);
+    return isStoreFailure(done) ? done : { dropped: done[1]?.length ?? 0 };
+  },
+  dropSignals: (receiver, seqs) => dropSignals(database, receiver, seqs),
+});
+
+async function queueOf(database: Database, receiver: string, id: string): Promise<SignalQueue | StoreFailure> {
+  const found = await database.read(QUEUE, [receiver, id]);
+  if (isStoreFailure(found)) return found;
+  const { is_own: isOwn, is_claimed: isClaimed, is_held: isHeld, waiting, oldest_ms: oldestMs } = found.rows[0] ?? {};
+  const holder = isOwn === true ? (isHeld === true ? 'this' : 'none') : isClaimed === true ? 'other' : 'none';
+  return {
+    holder,
+    waiting: Number(waiting ?? 0),
+    oldestMs: oldestMs === null || oldestMs === undefined ? null : Number(oldestMs),
+    signals: [],
+  };
+}
+
+const dropSignals = (database: Database, receiver: string, seqs: readonly number[]): Promise<null | StoreFailure> =>
+  written(database, [{ text: DROP, values: [receiver, seqs] }]);

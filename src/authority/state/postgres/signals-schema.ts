@@ -1,0 +1,50 @@
+import { SCHEMA_NAME } from './schema.ts';
+
+/** The instant of a statement by the clock of the database, which no login can set. */
+const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
+
+/**
+ * Version 13: what waits to be sent to receivers of signals (`core/state/signal-queue.ts`), and how a stop is lifted.
+ *
+ * - A receiver has the authority that delivers to it now, and until when by the clock of the database.
+ * - A signal has a seal (\`row-seal.ts\`): the authorities would sign what any login wrote.
+ * - A stop stays as it was made until its time is over. It is lifted by a seal in its row, so the login alone lifts none. \`remit migrate\`
+ *   deletes stops that were lifted.
+ * - The number of changes of orders rises, so that no authority takes older orders for the current ones.
+ */
+export const SIGNALS_SCHEMA = `
+CREATE TABLE signal_receivers (
+  name text PRIMARY KEY,
+  owner uuid NOT NULL,
+  claimed_until timestamptz NOT NULL
+) WITH (fillfactor = 50);
+CREATE TABLE signals (
+  seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  receiver text NOT NULL,
+  at_ms bigint NOT NULL,
+  bytes bytea NOT NULL,
+  seal text
+);
+CREATE INDEX signals_receiver ON signals (receiver, seq);
+
+ALTER TABLE orders ADD COLUMN lifted text;
+CREATE OR REPLACE FUNCTION replica_knows_orders() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS
+  $$ BEGIN
+    IF EXISTS (SELECT 1 FROM orders WHERE of = 'stop' AND lifted IS NULL) THEN
+      RAISE EXCEPTION 'a stop is in force, which an authority of an earlier release cannot pass on: upgrade it';
+    END IF;
+    RETURN NEW;
+  END $$;
+CREATE TRIGGER orders_stay_as_made BEFORE UPDATE ON orders FOR EACH ROW
+  WHEN ((NEW.id, NEW.of, NEW.body) IS DISTINCT FROM (OLD.id, OLD.of, OLD.body) OR NEW.until_ms IS DISTINCT FROM OLD.until_ms
+    OR NEW.seal IS DISTINCT FROM OLD.seal)
+  EXECUTE FUNCTION refuse('an order does not change');
+CREATE FUNCTION stop_is_over() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS
+  $$ BEGIN
+    IF OLD.until_ms IS NULL OR OLD.until_ms > ${NOW_MS} THEN RAISE EXCEPTION 'a stop is not deleted before its time is over'; END IF;
+    RETURN OLD;
+  END $$;
+CREATE TRIGGER stops_stay BEFORE DELETE ON orders FOR EACH ROW WHEN (OLD.of = 'stop') EXECUTE FUNCTION stop_is_over();
+CREATE TRIGGER orders_are_counted BEFORE UPDATE ON orders_head FOR EACH ROW WHEN (NEW.version <= OLD.version)
+  EXECUTE FUNCTION refuse('the number of changes of orders rises');
+`;

@@ -1,0 +1,75 @@
+/** The tables of what waits for receivers of signals. A state file has one process that delivers. */
+import { encodedRecordFrom } from '../../../../core/ledger/encoded-record.ts';
+import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
+import { signalLimits } from '../../../../core/state/signal-queue.ts';
+import type { SignalClaim, SignalQueue } from '../../../../core/state/signal-queue.ts';
+import type { Connection } from '../connection.ts';
+
+const { claimMs, forgottenMs, heldMs, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
+
+/** Within a transaction: adds records for each receiver that is known. */
+export function queueSignals(connection: Connection, records: readonly EncodedRecord[]): void {
+  for (const { at, bytes } of records) {
+    connection
+      .statement('INSERT INTO signals (receiver, at_ms, bytes) SELECT name, ?, ? FROM signal_receivers')
+      .run(at, bytes);
+  }
+}
+
+/** `StoreReader.signalQueue`. */
+export function signalQueueOf(connection: Connection, receiver: string): SignalQueue {
+  const seen = connection.statement('SELECT seen_ms FROM signal_receivers WHERE name = ?').get(receiver)?.['seen_ms'];
+  const aheadMs = seen === undefined ? -Infinity : Number(seen) + claimMs - connection.floorMs();
+  const [waiting] = connection
+    .statement('SELECT count(*) AS waiting, min(at_ms) AS oldest_ms FROM signals WHERE receiver = ?')
+    .all(receiver);
+  const rows = connection
+    .statement('SELECT seq, bytes FROM signals WHERE receiver = ? ORDER BY seq LIMIT ?')
+    .all(receiver, maxAtOnce);
+  const oldestMs = waiting?.['oldest_ms'] ?? null;
+  return {
+    holder: aheadMs >= heldMs && aheadMs <= claimMs ? 'this' : 'none',
+    waiting: Number(waiting?.['waiting']),
+    oldestMs: oldestMs === null ? null : Number(oldestMs),
+    // STRICT: `bytes` is a BLOB, and `encodedRecord` made it.
+    signals: rows.map((row) => ({
+      seq: Number(row['seq']),
+      record: encodedRecordFrom(row['bytes'] as Uint8Array),
+    })),
+  };
+}
+
+const SURPLUS = `DELETE FROM signals WHERE receiver = ?1 AND (at_ms < ?2 OR seq <= coalesce(
+  (SELECT seq FROM signals WHERE receiver = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ${maxWaiting}), -1))`;
+
+/** Within a transaction: `Store.claimSignals`. */
+export function claimSignals(connection: Connection, receiver: string): SignalClaim {
+  connection
+    .statement('INSERT INTO signal_receivers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seen_ms = excluded.seen_ms')
+    .run(receiver, connection.floorMs());
+  const dropped = connection.statement(SURPLUS).run(receiver, connection.floorMs() - maxAgeMs).changes;
+  return { dropped: Number(dropped) };
+}
+
+/** Within a transaction: `Store.dropSignals`. */
+export function dropSignals(connection: Connection, receiver: string, seqs: readonly number[]): null {
+  const drop = connection.statement('DELETE FROM signals WHERE receiver = ? AND seq = ?');
+  for (const seq of seqs) drop.run(receiver, seq);
+  return null;
+}
+
+const OLD = 'SELECT name FROM signal_receivers WHERE seen_ms <= ?';
+
+/** Whether there are receivers that nobody delivers to. @param nowMs the earlier of both clocks */
+export const hasOldReceivers = (connection: Connection, nowMs: number): boolean =>
+  connection.statement(`${OLD} LIMIT 1`).get(nowMs - forgottenMs) !== undefined;
+
+/** Within a transaction: deletes such receivers, and before them at most `limit` signals that wait for them. Gives how many signals it deleted. */
+export function forgetReceivers(connection: Connection, nowMs: number, limit: number): number {
+  const deleted = connection
+    .statement(`DELETE FROM signals WHERE seq IN (SELECT seq FROM signals WHERE receiver IN (${OLD}) LIMIT ?)`)
+    .run(nowMs - forgottenMs, limit).changes;
+  if (Number(deleted) < limit)
+    connection.statement('DELETE FROM signal_receivers WHERE seen_ms <= ?').run(nowMs - forgottenMs);
+  return Number(deleted);
+}

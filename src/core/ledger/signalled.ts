@@ -1,0 +1,13 @@
+import type { Signalled } from '../config/issuer.ts';
+import type { LedgerRecord } from './record.ts';
+
+/**
+ * What of a record receivers of signals are told; `null` for a record that is told to nobody. A token that was presented by another workload is
+ * `stolen-tokens` once it is revoked, and so is the end of its task, if `onBindingViolation` ends that.
+ */
+export function signalledBy(record: LedgerRecord): Signalled | null {
+  if (record.kind === 'end') return record.cause === 'binding.violation' ? 'stolen-tokens' : 'ends';
+  if (record.kind !== 'event') return null;
+  if (record.event === 'token-revoked') return record.cause === 'binding.violation' ? 'stolen-tokens' : null;
+  return record.event === 'order-made' && record.details['of'] === 'stop' ? 'stops' : null;
+}

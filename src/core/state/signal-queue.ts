@@ -1,0 +1,45 @@
+/** The signals that wait for each receiver: what has to be told to others of ends, stops and stolen tokens. */
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+
+/** A record that is told to a receiver. */
+export interface QueuedSignal {
+  /** Its number in the queue; numbers are not reused. */
+  readonly seq: number;
+  /** The record, as the ledger has it. */
+  readonly record: EncodedRecord;
+}
+
+/** What waits for a receiver, and who delivers it. */
+export interface SignalQueue {
+  /**
+   * `this` process delivers, for at least `signalLimits.heldMs` from now; an`other` does; `none` does, or the claim of this process is to be
+   * renewed by `claimSignals`.
+   */
+  readonly holder: 'this' | 'other' | 'none';
+  readonly waiting: number;
+  /** The instant of the oldest record that waits; `null` if none does. */
+  readonly oldestMs: number | null;
+  /** The oldest, at most `signalLimits.maxAtOnce`. */
+  readonly signals: readonly QueuedSignal[];
+}
+
+/** What a claim did beside. */
+export interface SignalClaim {
+  /** Signals that were deleted undelivered, since they were too old or too many waited. */
+  readonly dropped: number;
+}
+
+/** Limits of the queue of each receiver. */
+export const signalLimits = Object.freeze({
+  /** Signals that wait. Of more, the oldest are deleted. */
+  maxWaiting: 10_000,
+  /** Signals of older records are deleted: a week. */
+  maxAgeMs: 7 * 86_400_000,
+  /** Signals of a read. */
+  maxAtOnce: 32,
+  /** How long a claim holds, and for how long at least a read says that it does. */
+  claimMs: 45_000,
+  heldMs: 20_000,
+  /** A receiver that no process has claimed for a day is forgotten, with what waits for it. */
+  forgottenMs: 86_400_000,
+});
