@@ -12,6 +12,10 @@ export interface Page {
   evaluate(expression: string): Promise<unknown>;
   /** A screenshot of the page, as PNG. */
   screenshot(): Promise<Buffer>;
+  /** Lays the page out as for print, in a window of this width in CSS pixels. */
+  asPrinted(width: number): Promise<void>;
+  /** The page as PDF, on the sheets that it asks for. */
+  pdf(): Promise<Buffer>;
   close(): Promise<void>;
 }
 
@@ -58,6 +62,15 @@ export async function startChromium(binary: string): Promise<Page> {
         return (result as { readonly value?: unknown }).value;
       },
       screenshot: async () => Buffer.from(String((await ask('Page.captureScreenshot'))['data']), 'base64'),
+      asPrinted: async (width) => {
+        await ask('Emulation.setEmulatedMedia', { media: 'print' });
+        const metrics = { width, height: 1_000, deviceScaleFactor: 1, mobile: false };
+        await ask('Emulation.setDeviceMetricsOverride', metrics);
+      },
+      pdf: async () => {
+        const { data } = await ask('Page.printToPDF', { preferCSSPageSize: true, printBackground: true });
+        return Buffer.from(String(data), 'base64');
+      },
       close,
     };
   } catch (error) {

@@ -6,6 +6,12 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), 'python'))
 import cvc5
 
+if '--version' in sys.argv:
+    from importlib.metadata import version
+
+    print('This is cvc5 version', version('cvc5'))
+    sys.exit()
+
 
 def commands(stream):
     """Texts of one or more whole commands: cut at line ends outside of brackets, texts and quoted symbols."""

@@ -5,20 +5,38 @@ import { heldExceptions } from '../../tools/evidence/held-exceptions.ts';
 import { judgedSets, type JudgedSet } from '../../tools/evidence/judged-set.ts';
 import type { SetInPeriod } from '../../tools/evidence/policy-sets.ts';
 import type { EvidenceReport } from '../../tools/evidence/report.ts';
+import type { SetResult } from '../../tools/evidence/set-results.ts';
 import type { SetTexts } from '../../tools/evidence/set-texts.ts';
 import type { Tally } from '../../tools/evidence/tally.ts';
 import { ownerFinder } from '../../tools/policy/owners/ownership.ts';
 import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
 import type { CommandIo } from '../command.ts';
-import { taskRefusal, type CommandRefusal } from '../task/task-source.ts';
+import { isCommandRefusal, taskRefusal, type CommandRefusal } from '../task/task-source.ts';
+import { analysedNow } from './evidence-results.ts';
 
 /** What the sets of a period restrict, and the exceptions from it. */
 export interface JudgedPeriod {
   /** By hash. */
   readonly judged: ReadonlyMap<string, JudgedSet | Problem>;
   readonly policySets: EvidenceReport['policySets'];
+  /** Results of analyses and tests of these sets, and of no other. */
+  readonly results: readonly SetResult[];
   readonly exceptions: EvidenceReport['heldExceptions'];
 }
+
+/** What is asked about the sets of a period. */
+export interface ResultOptions {
+  /** The end of the period; milliseconds since the Unix epoch. */
+  readonly toMs: number;
+  /** Results from files. */
+  readonly results: readonly SetResult[];
+  /** The file of a specification to which each set is held now. */
+  readonly spec: string | undefined;
+  /** The folder of the programs of the analysis. */
+  readonly engine: string | undefined;
+}
+
+type Io = Pick<CommandIo, 'err' | 'environment' | 'progress'>;
 
 /** The content of policy folders. */
 export async function sourcesIn(folders: readonly string[]): Promise<readonly PolicySource[] | CommandRefusal> {
@@ -40,8 +58,9 @@ export async function sourcesIn(folders: readonly string[]): Promise<readonly Po
 export async function judgedIn(
   sets: readonly SetInPeriod[],
   counts: Tally,
-  { toMs, texts, io }: { readonly toMs: number; readonly texts: SetTexts; readonly io: Pick<CommandIo, 'progress'> },
-): Promise<JudgedPeriod> {
+  { asked, texts, io }: { readonly asked: ResultOptions; readonly texts: SetTexts; readonly io: Io },
+): Promise<JudgedPeriod | CommandRefusal> {
+  const { toMs } = asked;
   const { first, last } = counts.records;
   const judged = await judgedSets(
     sets.toSorted((a, b) => b.decisions - a.decisions).map(({ hash }) => hash),
@@ -52,10 +71,23 @@ export async function judgedIn(
       onProgress: (done, all) => io.progress?.(`looked at ${done} of ${all} policy sets`),
     },
   );
+  const { spec, engine } = asked;
+  const made = spec === undefined ? [] : await analysedNow(judged, { spec, engine, io });
+  if (isCommandRefusal(made)) return made;
+  const results = [...asked.results, ...made].filter((result) => judged.has(result.policySet));
+  for (const { from, policySet } of asked.results.filter((result) => !results.includes(result)))
+    io.err(
+      `remit ledger evidence: \`${from?.file ?? ''}\` is left out: the set \`${policySet}\` was not in force in the period`,
+    );
   const teams = await teamFinders(judged, texts);
   return {
     judged,
-    policySets: sets.map((set) => ({ ...set, judged: summaryOf(judged.get(set.hash)) })),
+    results,
+    policySets: sets.map((set) => ({
+      ...set,
+      judged: summaryOf(judged.get(set.hash)),
+      results: results.filter(({ policySet }) => policySet === set.hash),
+    })),
     exceptions: heldExceptions({
       sets: judged,
       tally: counts,

@@ -1,11 +1,13 @@
 /** `remit ledger evidence`: report what the ledger shows for the controls of a framework. */
 import { accountName } from '../../core/runtime/system/account-name.ts';
 import type { LedgerPlace } from '../../tools/evidence/counted.ts';
+import { assuranceOf } from '../../tools/evidence/assurance.ts';
 import { anchorsSeen, headOf, sampledIn } from '../../tools/evidence/ledger-reading.ts';
 import { OpenPermits } from '../../tools/evidence/open-permits.ts';
 import { PolicyLoadsSeen, policySetsIn } from '../../tools/evidence/policy-sets.ts';
 import { frameworks } from '../../tools/evidence/frameworks.ts';
 import type { Framework } from '../../tools/evidence/framework.ts';
+import { htmlFrom } from '../../tools/evidence/document/html.ts';
 import { markdownFrom } from '../../tools/evidence/document/markdown.ts';
 import { documentOf } from '../../tools/evidence/document/report-document.ts';
 import { SetTexts } from '../../tools/evidence/set-texts.ts';
@@ -29,7 +31,8 @@ import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
-import { judgedIn, type JudgedPeriod, sourcesIn } from './evidence-sets.ts';
+import { resultsIn } from './evidence-results.ts';
+import { judgedIn, type JudgedPeriod, type ResultOptions, sourcesIn } from './evidence-sets.ts';
 import { fileSink, streamSink } from './export-sink.ts';
 import { INSTANT_RULE, instantFrom, withInstants } from '../task/instant.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
@@ -58,7 +61,11 @@ ${LEDGER_HELP}
 ${RECEIVED_HELP}
   --policies FOLDER   a policy folder, whose text is used if a set of the period has its very hash: for the sets of sidecars, which are not
                       kept beside the ledger of their authority, and for the teams of \`owners.yaml\`. Repeatable
-  --format FORMAT     markdown (default): for people; json: everything found; oscal: OSCAL assessment results
+  --result FILE       what \`remit policy analyze SET --spec FILE --json\` or \`remit policy test --mutate --json\` printed; it is claimed for a
+                      set of the period with the very hash that it names, and for no other. Repeatable
+  --spec FILE         hold each set of the period to these invariants now, as \`remit policy analyze --spec\` does; --engine FOLDER as there
+  --format FORMAT     markdown (default): for people; html: the same as a page that prints, without scripts and anything from elsewhere;
+                      json: everything found; oscal: OSCAL assessment results
   --sample N          records drawn at random for each class of evidence, 0 to ${MAX_SAMPLE}; default ${DEFAULT_SAMPLE}
   --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
   --out FILE          write a new file, mode 0600; default standard output
@@ -96,16 +103,16 @@ export async function ledgerEvidence(args: readonly string[], io: Io): Promise<n
 
 const formats = {
   markdown: (report: EvidenceReport) => markdownFrom(documentOf(report)),
+  html: (report: EvidenceReport) => htmlFrom(documentOf(report)),
   json: (report: EvidenceReport) => `${JSON.stringify(report, null, 2)}\n`,
   oscal: (report: EvidenceReport) => `${JSON.stringify(oscalOf(report), null, 2)}\n`,
 } as const;
 
 const isFormat = (text: string): text is keyof typeof formats => Object.hasOwn(formats, text);
 
-interface EvidenceOptions {
+interface EvidenceOptions extends ResultOptions {
   readonly framework: Framework;
   readonly fromMs: number;
-  readonly toMs: number;
   readonly format: keyof typeof formats;
   readonly size: number;
   readonly seed: string | undefined;
@@ -134,6 +141,9 @@ async function askedBy(args: readonly string[], io: Io): Promise<EvidenceOptions
     seed: { type: 'string' },
     out: { type: 'string' },
     policies: { type: 'string', multiple: true },
+    result: { type: 'string', multiple: true },
+    spec: { type: 'string' },
+    engine: { type: 'string' },
   } as const;
   const options = optionsFrom(
     withInstants(args, ['--from', '--to']),
@@ -170,9 +180,13 @@ async function askedBy(args: readonly string[], io: Io): Promise<EvidenceOptions
   if (isCommandRefusal(received)) return received;
   const policies = await sourcesIn(options.values.policies ?? []);
   if (isCommandRefusal(policies)) return policies;
+  const results = await resultsIn(options.values.result ?? []);
+  if (isCommandRefusal(results)) return results;
   const size = Number(sample);
   const { anchors } = outside;
-  return { framework, fromMs, toMs, format, size, seed, out, folder, others, received, policies, keys, anchors };
+  const { spec, engine } = options.values;
+  const about = { framework, fromMs, toMs, format, size, seed, out, results, spec, engine };
+  return { ...about, folder, others, received, policies, keys, anchors };
 }
 
 const PROGRESS_RECORDS = 10_000;
@@ -213,14 +227,9 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   }
   const counts = counting.found();
   const sets = policySetsIn({ counts, loads, fromMs: asked.fromMs }, (hash) => texts.of(hash));
-  const seen = {
-    ...found,
-    received,
-    head,
-    seed,
-    counts,
-    ...(await judgedIn(sets, counts, { toMs: asked.toMs, texts, io })),
-  };
+  const judged = await judgedIn(sets, counts, { asked, texts, io });
+  if (isCommandRefusal(judged)) return judged;
+  const seen = { ...found, received, head, seed, counts, ...judged };
   const report = await withLedger(folder, (log) => readingOf(log, asked, seen));
   io.progress?.('');
   return report;
@@ -252,7 +261,7 @@ interface Seen
 async function readingOf(
   log: LogReader,
   asked: EvidenceOptions,
-  { origin, verdict, received, head, seed, counts, judged, policySets, exceptions }: Seen,
+  { origin, verdict, received, head, seed, counts, judged, results, policySets, exceptions }: Seen,
 ): Promise<EvidenceReport> {
   const { framework, fromMs, toMs, folder, keys } = asked;
   const { id, title, version, source, date } = framework;
@@ -278,6 +287,8 @@ async function readingOf(
     controls: controlsOf(framework, counts, {
       verdicts: [verdict, ...(received?.seen ?? []).map((log) => log.verdict)],
       sets: judged,
+      results,
+      assurance: assuranceOf(policySets),
     }),
     policySets,
     oversight: oversightOf(counts),

@@ -7,7 +7,9 @@ import { compareSets } from '../../tools/policy/analyze/analysis.ts';
 import type { AnalysisOptions } from '../../tools/policy/analyze/analysis.ts';
 import { grantsAgainstUses } from '../../tools/policy/analyze/grants.ts';
 import { heldTo } from '../../tools/policy/analyze/invariants.ts';
+import { programVersions } from '../../tools/policy/analyze/programs.ts';
 import type { AnalysisPrograms } from '../../tools/policy/analyze/programs.ts';
+import { systemPorts } from '../../core/runtime/ports.ts';
 import { DEFAULT_BOUNDS, Prover } from '../../tools/policy/analyze/prover.ts';
 import type { ProverBounds } from '../../tools/policy/analyze/prover.ts';
 import { EXIT, refused } from '../command.ts';
@@ -28,6 +30,7 @@ import type { AnalysisFinding } from './analysis-report.ts';
 import { programsFor } from './analysis-programs.ts';
 import { policySetAt } from './policy-operand.ts';
 import { specificationAt } from './specification.ts';
+import type { SpecificationFile } from './specification.ts';
 
 const help = `remit policy analyze: prove what a change of policies allows, for every request there can be
 
@@ -47,7 +50,9 @@ usage: remit policy analyze OLD NEW [OPTION ...]
   --memory MIB     memory of one question, 512 to 65536; default ${DEFAULT_BOUNDS.maxMemoryMiB}
   --jobs N         questions at the same time, 1 to 64; default 2
   --keys FILE      the keys of bundles, as a JWK Set
-  --json           one object: good, findings; each {action, direction, verdict, by, tried, policies, catalog, reason, case}
+  --json           one object: good, policySet (the hash of NEW, or SET), against (that of OLD), at, prover: {cedar, cvc5}, spec: {file, sha256},
+                   findings; each {action, direction, verdict, by, tried, policies, catalog, invariants, reason, case}. \`remit ledger evidence
+                   --result\` reads it
   --sarif          SARIF 2.1.0, for code hosts
 
 For each action whose policies or catalog entry differ: is all that NEW allows allowed by OLD, and the reverse? \`proved\` is for every agent,
@@ -97,16 +102,17 @@ async function analyze(args: readonly string[], io: Io): Promise<number> {
   const found = await findingsOf(options.operands, options.values, io);
   io.progress?.('');
   if (isCommandRefusal(found)) return refused(io, NAME, found);
-  const isGood = found.every(({ verdict }) => verdict.kind === 'proved');
+  const { findings, about } = found;
+  const isGood = findings.every(({ verdict }) => verdict.kind === 'proved');
   if (cases !== undefined) {
-    const unwritten = await writeFile(cases, `${JSON.stringify(casesOf(found), null, 2)}\n`).catch(
+    const unwritten = await writeFile(cases, `${JSON.stringify(casesOf(findings), null, 2)}\n`).catch(
       (error: NodeJS.ErrnoException) => error,
     );
     if (unwritten !== undefined) return refused(io, NAME, `cannot write \`${cases}\`: ${unwritten.code}`);
   }
-  if (json) io.out(JSON.stringify({ good: isGood, findings: found.map(({ shown }) => shown) }));
-  else if (sarif) io.out(JSON.stringify(analysisSarif(found, ANALYSIS_RULES)));
-  else for (const line of analysisLines(found)) io.out(printable(line));
+  if (json) io.out(JSON.stringify({ good: isGood, ...about, findings: findings.map(({ shown }) => shown) }));
+  else if (sarif) io.out(JSON.stringify(analysisSarif(findings, ANALYSIS_RULES)));
+  else for (const line of analysisLines(findings)) io.out(printable(line));
   return isGood ? EXIT.good : EXIT.no;
 }
 
@@ -114,7 +120,7 @@ async function findingsOf(
   [before, after]: readonly string[],
   values: Values,
   io: Io,
-): Promise<readonly AnalysisFinding[] | CommandRefusal> {
+): Promise<Analysed | CommandRefusal> {
   if (before === undefined) return taskRefusal('OLD and NEW are required, or a set with --spec or --grants');
   if (after === undefined && values.spec === undefined && !values.grants)
     return taskRefusal('NEW is required, or --spec, or --grants');
@@ -134,25 +140,46 @@ async function findingsOf(
   if (unknown !== undefined) return taskRefusal(`no catalog has the action \`${unknown}\``);
   const { jobs: _jobs, ...ofQuestion } = bounds;
   const opened = { programs, bounds: ofQuestion, within: io.environment['TMPDIR'] };
-  return withProvers(sets, opened, async (provers) => {
-    const [former, other] = sets;
-    const asked: AnalysisOptions = { atOnce: bounds.jobs, actions: values.action ?? null, onProgress: progressOf(io) };
-    const found: AnalysisFinding[] = [];
-    const [ofFormer, ofOther] = provers;
-    if (former !== undefined && other !== undefined && ofFormer !== undefined && ofOther !== undefined) {
-      const compared = await compareSets([former, other], { former: ofFormer, other: ofOther }, asked);
-      found.push(...comparisonFindings(compared, [former, other]));
-    }
-    const [set, prover] = [sets.at(-1), provers.at(-1)];
-    if (set === undefined || prover === undefined) return found;
-    if (values.grants) found.push(...grantFindings(await grantsAgainstUses(set, prover, asked), set));
-    if (values.spec === undefined) return found;
-    const spec = await specificationAt(values.spec, set);
-    if (isCommandRefusal(spec)) return spec;
-    const held = await heldTo(spec, set, prover, asked);
-    if (held.length === 0) return taskRefusal(`\`${values.spec}\` has no policy about an action that was asked about`);
-    return [...found, ...invariantFindings(held, set)];
-  });
+  const at = new Date(systemPorts.nowMs()).toISOString();
+  const found = await withProvers(sets, opened, (provers) =>
+    answersOf(sets, provers, { values, jobs: bounds.jobs, io }),
+  );
+  if (isCommandRefusal(found)) return found;
+  const prover = values.json ? await programVersions(programs) : null;
+  const against = sets.length === 1 ? null : (sets[0]?.hash ?? null);
+  return { findings: found.findings, about: { policySet: sets.at(-1)?.hash, against, at, prover, spec: found.spec } };
+}
+
+/** The answers, and about what they are. */
+interface Analysed {
+  readonly findings: readonly AnalysisFinding[];
+  readonly about: Readonly<Record<string, unknown>>;
+}
+
+async function answersOf(
+  sets: readonly PolicySet[],
+  provers: readonly Prover[],
+  { values, jobs, io }: { readonly values: Values; readonly jobs: number; readonly io: Io },
+): Promise<
+  { readonly findings: readonly AnalysisFinding[]; readonly spec: SpecificationFile | null } | CommandRefusal
+> {
+  const [former, other] = sets;
+  const asked: AnalysisOptions = { atOnce: jobs, actions: values.action ?? null, onProgress: progressOf(io) };
+  const found: AnalysisFinding[] = [];
+  const [ofFormer, ofOther] = provers;
+  if (former !== undefined && other !== undefined && ofFormer !== undefined && ofOther !== undefined) {
+    const compared = await compareSets([former, other], { former: ofFormer, other: ofOther }, asked);
+    found.push(...comparisonFindings(compared, [former, other]));
+  }
+  const [set, prover] = [sets.at(-1), provers.at(-1)];
+  if (set === undefined || prover === undefined) return { findings: found, spec: null };
+  if (values.grants) found.push(...grantFindings(await grantsAgainstUses(set, prover, asked), set));
+  if (values.spec === undefined) return { findings: found, spec: null };
+  const spec = await specificationAt(values.spec, set);
+  if (isCommandRefusal(spec)) return spec;
+  const held = await heldTo(spec.set, set, prover, asked);
+  if (held.length === 0) return taskRefusal(`\`${values.spec}\` has no policy about an action that was asked about`);
+  return { findings: [...found, ...invariantFindings(held, set)], spec: spec.file };
 }
 
 const progressOf =

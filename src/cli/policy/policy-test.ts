@@ -16,6 +16,8 @@ import { runSuites } from '../../tools/policy/cases/run-suites.ts';
 import type { CaseResult, SuiteResult } from '../../tools/policy/cases/run-suites.ts';
 import { readSuites } from '../../tools/policy/cases/suite-source.ts';
 import type { Suites } from '../../tools/policy/cases/suite-source.ts';
+import { remitVersion } from '../../core/config/version.ts';
+import { systemPorts } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
@@ -40,8 +42,9 @@ usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only
   --survivors N        with --mutate: fail only if more than N survive; default 0
   --verbose            also print each case, and what the cases do not cover
   --junit FILE         also write the results as JUnit XML
-  --json               one object: good, passed, failed, skipped, cases, unlisted, coverage, and with --mutate mutation:
-                       mutants, noticed, unloadable, survivors, accepted, uselessAccepts
+  --json               one object: good, policySet (the hash of the set), at, remit (its version), isWhole (no --filter, no --listed-only),
+                       passed, failed, skipped, cases, unlisted, coverage, and with --mutate mutation: mutants, noticed,
+                       unloadable, survivors, accepted, uselessAccepts. \`remit ledger evidence --result\` reads it
 
 The code of \`remit serve\` decides each case. Any action that a case does not list must be denied: for every agent that the
 cases name and every action of the catalog that no case allows it, the agent makes the plain call and each call to the
@@ -125,7 +128,13 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
     isExpected && result.coverage.percent >= threshold && (mutation === null || isNoticed(mutation, most ?? 0));
   if (json) {
     const of = mutation === null ? {} : { mutation };
-    io.out(JSON.stringify({ good: isGood, threshold, ...countsOf(result.cases), ...result, ...of }));
+    const about = {
+      policySet: policies.hash,
+      at: new Date(systemPorts.nowMs()).toISOString(),
+      remit: remitVersion(),
+      isWhole: isUnlistedTried,
+    };
+    io.out(JSON.stringify({ good: isGood, ...about, threshold, ...countsOf(result.cases), ...result, ...of }));
     return isGood ? EXIT.good : EXIT.no;
   }
   for (const line of suiteLines(result, { folder, threshold, isVerbose: verbose })) io.out(printable(line));

@@ -3,6 +3,7 @@ import type { ClassId } from './evidence-class.ts';
 import type { Control } from './framework.ts';
 import type { JudgedSet } from './judged-set.ts';
 import type { AllowedBySet, ClassTally } from './class-count.ts';
+import { contradictionIn, type SetResult } from './set-results.ts';
 import type { Tally } from './tally.ts';
 import type { Verdict } from '../../core/ledger/proof/verdict.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
@@ -17,7 +18,8 @@ export type ControlState =
 
 /** Why a control is not evidenced, or in part only. */
 export interface ControlGap {
-  readonly code: 'ledger-broken' | 'open-permit' | 'open-set' | 'text-unknown' | 'only-observed' | 'unchecked';
+  readonly code:
+    'ledger-broken' | 'open-permit' | 'open-set' | 'contradicted' | 'text-unknown' | 'only-observed' | 'unchecked';
   /** Whether nothing is left that evidences the control. */
   readonly isWhole: boolean;
   readonly text: string;
@@ -28,6 +30,8 @@ export interface StateFacts {
   readonly verdicts: readonly Verdict[];
   /** The sets that decided in the period, or were in force in it, by hash. */
   readonly sets: ReadonlyMap<string, JudgedSet | Problem>;
+  /** Results of analyses and tests of these sets. */
+  readonly results: readonly SetResult[];
   readonly tally: Pick<Tally, 'classes' | 'observed'>;
 }
 
@@ -45,6 +49,9 @@ const BY_POLICY: ReadonlySet<ClassId> = new Set(['E2', 'E3', 'E4', 'E6']);
 /** Classes of which each allowed record is one call, or one intent. */
 const ALLOWING: ReadonlySet<ClassId> = new Set(['E2', 'E3']);
 
+/** Whether policies decide records that count for a control. */
+export const isByPolicy = ({ classes }: Pick<Control, 'classes'>): boolean => classes.some((id) => BY_POLICY.has(id));
+
 /** The state of a control, with its gaps. */
 export function stateOf(
   { coverage, classes }: Pick<Control, 'coverage' | 'classes'>,
@@ -53,15 +60,23 @@ export function stateOf(
 ): { readonly state: ControlState; readonly gaps: readonly ControlGap[] } {
   if (coverage === 'none') return { state: 'not evidenced by this ledger', gaps: [] };
   if (tallies.every(({ count }) => count === 0)) return { state: 'no record in this period', gaps: [] };
-  const isByPolicy = classes.some((id) => BY_POLICY.has(id));
+  const isDecided = isByPolicy({ classes });
   const gaps = [
     ...brokenGaps(facts),
-    ...(isByPolicy ? [...allowedGaps(allowedOf(tallies, facts)), ...setGaps(facts), ...observedGaps(facts)] : []),
-    ...(isByPolicy || classes.includes('E1') ? uncheckedGaps(facts) : []),
+    ...(isDecided ? decidedGaps(tallies, facts) : []),
+    ...(isDecided || classes.includes('E1') ? uncheckedGaps(facts) : []),
   ];
   if (gaps.length === 0) return { state: 'evidenced', gaps };
   return { state: gaps.some(({ isWhole }) => isWhole) ? 'recorded, not evidenced' : 'evidenced in part', gaps };
 }
+
+/** The gaps of a control whose records policies decide. */
+const decidedGaps = (tallies: readonly ClassTally[], facts: StateFacts): readonly ControlGap[] => [
+  ...allowedGaps(allowedOf(tallies, facts)),
+  ...setGaps(facts),
+  ...contradictedGaps(facts),
+  ...observedGaps(facts),
+];
 
 /** What was allowed of the calls and intents of a control. */
 export function allowedOf(tallies: readonly ClassTally[], { sets }: Pick<StateFacts, 'sets'>): AllowedOf {
@@ -144,6 +159,14 @@ function setGaps({ sets }: StateFacts): readonly ControlGap[] {
         ]),
   ];
 }
+
+const contradictedGaps = ({ results }: StateFacts): readonly ControlGap[] =>
+  results.flatMap((result) => {
+    const what = contradictionIn(result);
+    return what === null
+      ? []
+      : [{ code: 'contradicted', isWhole: false, text: `of the set \`${shortHash(result.policySet)}\`, ${what}` }];
+  });
 
 function observedGaps({ tally: { classes, observed } }: StateFacts): readonly ControlGap[] {
   if (observed.count === 0) return [];

@@ -1,12 +1,17 @@
 import { hash } from 'node:crypto';
-import { printable } from '../../core/ledger/timeline-text.ts';
-import type { RecordRef } from './counted.ts';
 import { verdictText } from './document/ledger-sections.ts';
-import type { ControlEvidence, EvidenceReport } from './report.ts';
-import { withoutEnd } from '../../core/runtime/without-end.ts';
+import {
+  controlObservation,
+  exceptionObservation,
+  logObservation,
+  oversightObservations,
+  resultObservations,
+} from './oscal-observations.ts';
+import { type IdOf, lineOf, NAMESPACE, prop, tokenOf } from './oscal-values.ts';
+import type { EvidenceReport } from './report.ts';
 
-const NAMESPACE = 'https://remit.invalid/ns/oscal';
 const OSCAL_VERSION = '1.2.3';
+const NO_PLAN = 'This evidence was collected without an OSCAL assessment plan.';
 
 /**
  * A report as OSCAL assessment results: an observation for each control and for the ledger, with the sample's proofs and the
@@ -34,15 +39,13 @@ export function oscalOf(report: EvidenceReport): unknown {
   };
 }
 
-/** The UUID of a part of the report by its name: the same for the same report. */
-type IdOf = (name: string) => string;
-
 /** What a reader can check: each record with its proof, and the texts of the policy sets. */
 const resourcesOf = ({ sample, policySets }: EvidenceReport, id: IdOf): readonly object[] => [
   {
     uuid: id('plan'),
     title: 'No assessment plan',
-    description: 'This evidence was collected without an OSCAL assessment plan.',
+    description: NO_PLAN,
+    base64: base64Of('no-assessment-plan.txt', `${NO_PLAN}\n`),
   },
   ...sample
     .filter(({ proof }) => proof !== null)
@@ -104,88 +107,19 @@ function resultOf(report: EvidenceReport, id: IdOf): object {
         collected: madeAt,
       },
       ...(received ?? []).map((log) => logObservation(log, id, madeAt)),
-      ...evidenced.map((control) => observationOf(control, { proved, id, madeAt })),
+      ...evidenced.map((control) => controlObservation(control, { proved, id, madeAt })),
+      ...report.policySets.flatMap((set) => resultObservations(set, id)),
+      ...report.heldExceptions.map((held, index) => exceptionObservation(held, { index, id, madeAt })),
+      ...oversightObservations(report, { id, madeAt }),
     ],
   };
 }
-
-const logObservation = (
-  { origin, id: sidecar, verdict, missing, state }: NonNullable<EvidenceReport['received']>[number],
-  id: IdOf,
-  madeAt: string,
-): object => ({
-  uuid: id(`log ${origin}`),
-  title: `Integrity of the log of a sidecar`,
-  description: lineOf(`${origin} of ${sidecar}: ${verdictText(verdict)}; ${missing} records are missing`),
-  props: [prop('log-origin', origin), prop('log-state', state), prop('log-missing', String(missing))],
-  methods: ['EXAMINE'],
-  collected: madeAt,
-});
-
-interface Observing {
-  readonly proved: ReadonlySet<RecordRef>;
-  readonly id: (name: string) => string;
-  readonly madeAt: string;
-}
-
-const observationOf = (control: ControlEvidence, { proved, id, madeAt }: Observing) => ({
-  uuid: id(control.id),
-  title: `${control.id}: ${control.title}`,
-  description: descriptionOf(control),
-  props: [
-    prop('control-id', tokenOf(control.id)),
-    prop('coverage', control.coverage),
-    prop('state', control.state),
-    ...control.enforced.map(({ id: evidence, count }) => prop(`records-${evidence}`, String(count))),
-    ...control.exceptions.map(({ code, count }) => prop('exception', `${code}: ${count}`)),
-    ...control.aliases.map((alias) => prop('alias', `${alias.id} (${alias.source})`)),
-  ],
-  methods: ['EXAMINE'],
-  types: ['control-objective'],
-  ...relevant(control, { proved, id }),
-  collected: madeAt,
-  remarks: `Limit: ${control.limit}`,
-});
-
-const descriptionOf = ({ enforced, first, last }: ControlEvidence): string =>
-  [
-    ...enforced.map(({ title, count, shows }) => `${title} (records: ${count}): ${shows}.`),
-    ...(first === null || last === null ? [] : [`First ${first.at}, last ${last.at}.`]),
-  ].join(' ');
-
-/** The sampled records of a control that have a proof. */
-function relevant(
-  { sample }: ControlEvidence,
-  { proved, id }: Pick<Observing, 'proved' | 'id'>,
-): { readonly 'relevant-evidence'?: readonly unknown[] } {
-  const found = sample.filter((ref) => proved.has(ref));
-  if (found.length === 0) return {};
-  return {
-    'relevant-evidence': found.map((ref) => ({
-      href: `#${id(`record ${ref}`)}`,
-      description: `Record ${ref}, drawn at random, with its proof of inclusion.`,
-    })),
-  };
-}
-
-const prop = (name: string, value: string) => ({ name, ns: NAMESPACE, value: lineOf(value) });
 
 const base64Of = (filename: string, text: string) => ({
   filename: tokenOf(filename),
   'media-type': 'text/plain',
   value: Buffer.from(text, 'utf8').toString('base64'),
 });
-
-/** A trimmed line, as OSCAL requires of strings; `-` if it is empty. */
-const lineOf = (text: string): string => printable(text).trim() || '-';
-
-/** A name as an OSCAL token; a control of NIST SP 800-53 as in NIST's own catalog, such as `ac-6.9`. */
-export function tokenOf(id: string): string {
-  const nist = /^([A-Z]{2}-\d+)(?:\((\d+)\))?$/.exec(id);
-  if (nist !== null) return `${nist[1]?.toLowerCase() ?? ''}${nist[2] === undefined ? '' : `.${nist[2]}`}`;
-  const token = withoutEnd(id.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^-+/, ''), '-');
-  return /^[\p{L}_]/u.test(token) ? token : `_${token}`;
-}
 
 /** A deterministic UUID of a name: version 5 by its form, but over SHA-256. */
 function uuidOf(name: string): string {

@@ -73,7 +73,7 @@ export function policySetsIn(
 }
 
 /** A set before its policies are judged. */
-export type SetInPeriod = Omit<PolicySetSeen, 'judged'>;
+export type SetInPeriod = Omit<PolicySetSeen, 'judged' | 'results'>;
 
 function originText(record: RecordMembers): string {
   const { origin } = record;

@@ -9,6 +9,7 @@ import {
   allowedOf,
   type ControlGap,
   type ControlState,
+  isByPolicy,
   type StateFacts,
   stateOf,
 } from './control-state.ts';
@@ -17,6 +18,7 @@ import type { HeldException } from './held-exceptions.ts';
 import type { JudgedSet } from './judged-set.ts';
 import { byPlace } from './sample.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
+import type { SetResult } from './set-results.ts';
 import type { Tally } from './tally.ts';
 
 /** An anchor used for the verdict. */
@@ -60,6 +62,8 @@ export interface PolicySetSeen {
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
   /** What its policies restrict; a problem if that is not known. */
   readonly judged: Omit<JudgedSet, 'set' | 'hash' | 'observed'> | Problem;
+  /** Results of analyses and tests of this very set. */
+  readonly results: readonly SetResult[];
 }
 
 /** A control and the evidence for it. */
@@ -76,6 +80,8 @@ export interface ControlEvidence {
   readonly policies: readonly DecidingPolicy[];
   /** The calls, and intents, that were allowed; `null` if it counts neither. */
   readonly allowed: AllowedOf | null;
+  /** What was proved and tested of each set of the period, if policies decide the control; a set without results has none. */
+  readonly assurance: readonly SetAssurance[];
   /** What became of the allowed calls; `null` if it counts no allowed calls. */
   readonly uses: Tally['uses'] | null;
   readonly enforced: readonly {
@@ -89,6 +95,18 @@ export interface ControlEvidence {
   readonly last: Instant | null;
   /** Sampled records. */
   readonly sample: readonly RecordRef[];
+}
+
+/** What was proved and tested of one set. */
+export interface SetAssurance {
+  readonly set: string;
+  readonly isInForce: boolean;
+  /** Invariants by answer, each with its action; `null` without an analysis of this set. */
+  readonly invariants: { readonly proved: number; readonly refuted: number; readonly undecided: number } | null;
+  /** The lowest clause coverage, in percent, of results of all cases; `null` without one. */
+  readonly coverage: number | null;
+  /** The most mutants that survived; `null` if nothing was mutated. */
+  readonly survived: number | null;
 }
 
 /** The records of an evidence class in the period. */
@@ -164,7 +182,7 @@ export interface NamedCount {
 export const controlsOf = (
   framework: Framework,
   tally: Tally,
-  facts: Omit<StateFacts, 'tally'>,
+  { assurance, ...facts }: Omit<StateFacts, 'tally'> & { readonly assurance: readonly SetAssurance[] },
 ): readonly ControlEvidence[] =>
   framework.controls.map((control) => {
     const tallies = control.classes.flatMap((id) => tally.classes.get(id) ?? []);
@@ -179,6 +197,7 @@ export const controlsOf = (
       ...stateOf(control, tallies, { ...facts, tally }),
       policies: policiesOf(tallies),
       allowed: allowed.allowed === 0 ? null : allowed,
+      assurance: isByPolicy(control) ? assurance : [],
       // The class E3 has every call that policies allowed.
       uses: control.classes.includes('E3') && tally.uses.allowed > 0 ? tally.uses : null,
       enforced: tallies.map(enforcedBy),
@@ -259,7 +278,7 @@ export const REPORT_LIMITS: readonly string[] = [
   'Records without an anchor could have been rewritten by the holder of the signing key of the ledger.',
   'Counts are of one ledger and, with `--received`, of what its authority kept of the logs of sidecars. Run this for the ledger of each process or authority: together they count each record once.',
   'A permit of everything is recognised by its text, and by trying each set with agents that nobody knows. Conditions that hold for every request in another disguise are found by proof alone: `remit policy analyze SET --spec`.',
-  'Results of analyses and tests are claimed for the very set, by its hash, that they name. Those from a file are what that file says.',
+  'Results of analyses and tests are claimed for the very set, by its hash, that they name. Those from a file are what that file says. Proofs are by the named version of Cedar’s symbolic analysis; the engine that decides may be of another.',
   'A name given with `--by` is what the holder of that account stated; the machine vouches only for the account.',
   'A sample shows only the records drawn. Anybody who can choose the head of the ledger can choose among samples: give a seed of your own with `--seed`.',
 ];

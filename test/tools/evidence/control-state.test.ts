@@ -39,6 +39,7 @@ const calls = (...bySet: ClassTally['bySet']) => tallyWith('E3', { bySet });
 const facts = (change: Partial<StateFacts> = {}): StateFacts => ({
   verdicts: [soundWith()],
   sets: setsOf(closedHash),
+  results: [],
   tally: { classes: new Map(), observed: none },
   ...change,
 });

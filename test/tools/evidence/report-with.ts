@@ -29,6 +29,7 @@ export const controlWith = (change: Partial<ControlEvidence> = {}): ControlEvide
   policies: [],
   allowed: { allowed: 1, unrestricted: 0, unknown: 0 },
   uses: null,
+  assurance: [],
   enforced: [{ id: 'E3', title: 'calls allowed', shows: 'each was decided', count: 1 }],
   exceptions: [],
   first: null,

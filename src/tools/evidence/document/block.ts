@@ -31,6 +31,10 @@ export const strong = (text: string): Inline => ({ strong: text });
 export const prose = (words: string): Line =>
   words.split('`').flatMap((part, index) => (index % 2 === 1 ? [code(part)] : part === '' ? [] : [part]));
 
+/** A line without its marks. */
+export const lineText = (line: Line): string =>
+  line.map((inline) => (typeof inline === 'string' ? inline : 'code' in inline ? inline.code : inline.strong)).join('');
+
 /** A heading. */
 export const heading = (level: 1 | 2 | 3, ...line: Line): Block => ({ kind: 'heading', level, line });
 

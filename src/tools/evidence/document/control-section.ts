@@ -19,7 +19,12 @@ export function controlSection(control: ControlEvidence): readonly Block[] {
       ...enforced.map((each): Line => [`${each.id} ${each.title} (records: ${each.count}): ${each.shows}`]),
       ...(coverage === 'none'
         ? []
-        : [['exceptions: ', ...exceptionsLine(control, MAX_ROWS)], ...decidedBy(control), ...becameOf(control)]),
+        : [
+            ['exceptions: ', ...exceptionsLine(control, MAX_ROWS)],
+            ...decidedBy(control),
+            ...becameOf(control),
+            ...assuranceOf(control),
+          ]),
       ...(first === null || last === null
         ? []
         : [[`first ${first.at} (record ${first.ref}), last ${last.at} (record ${last.ref})`]]),
@@ -48,3 +53,18 @@ const becameOf = ({ uses }: ControlEvidence): readonly Line[] => (uses === null 
 /** Exceptions by code. */
 export const exceptionsLine = ({ exceptions }: Pick<ControlEvidence, 'exceptions'>, max: number): Line =>
   listed(exceptions, max, ({ code: reason, count }) => [`${reason} ${count}`]);
+
+/** What was proved and tested of the sets that decided. */
+const assuranceOf = ({ assurance }: ControlEvidence): readonly Line[] =>
+  assurance
+    .slice(0, MAX_ROWS)
+    .map(({ set, isInForce, invariants, coverage, survived }) => [
+      'set ',
+      code(shortHash(set)),
+      isInForce ? ', in force at the end: ' : ': ',
+      invariants === null
+        ? 'no analysis'
+        : `invariants: ${invariants.proved} proved, ${invariants.refuted} refuted, ${invariants.undecided} undecided`,
+      coverage === null ? '; no coverage' : `; clause coverage ${coverage} %`,
+      survived === null ? '; no mutation' : `; ${survived} mutants survived`,
+    ]);

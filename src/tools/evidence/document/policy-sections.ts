@@ -2,6 +2,7 @@
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { EvidenceReport, PolicySetSeen } from '../report.ts';
 import { type Block, code, heading, type Line, list, listed, MAX_ROWS, strong, text } from './block.ts';
+import { resultLines } from './result-lines.ts';
 
 /** Each set with its origin, what it permits without conditions, and its texts. */
 export const policySections = ({ policySets }: EvidenceReport): readonly Block[] => [
@@ -14,6 +15,7 @@ export const policySections = ({ policySets }: EvidenceReport): readonly Block[]
       ...set.loads.map(({ ref, at, origin, by }): Line => [`in force ${at} (record ${ref}), ${origin}, by ${by}`]),
       [`text: ${set.text}`],
       ...judgedLines(set),
+      ...resultLines(set.results),
     ),
     ...set.files.flatMap(({ name, bytes, text: content }): readonly Block[] =>
       content === null

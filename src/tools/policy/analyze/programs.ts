@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import type { Problem } from '../../../core/runtime/problem.ts';
@@ -69,3 +70,21 @@ const isProgram = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   );
+
+/** What the programs say their versions are, at most 100 characters each; `unknown` for a program that does not say it within 10 s. */
+export async function programVersions({
+  cedar,
+  cvc5,
+}: Pick<AnalysisPrograms, 'cedar' | 'cvc5'>): Promise<{ readonly cedar: string; readonly cvc5: string }> {
+  const [one = 'unknown', other = 'unknown'] = await Promise.all([cedar, cvc5].map(versionFrom));
+  return { cedar: one, cvc5: other };
+}
+
+const versionFrom = (program: string): Promise<string> =>
+  new Promise((resolve) => {
+    const bounds = { timeout: 10_000, maxBuffer: 65_536, encoding: 'utf8' } as const;
+    execFile(program, ['--version'], bounds, (error, out) => {
+      const version = /\d{1,6}\.\d{1,6}\.\d{1,6}[\w.+-]{0,40}/.exec(out.slice(0, 1_000))?.[0];
+      resolve(error === null && version !== undefined ? version : 'unknown');
+    });
+  });

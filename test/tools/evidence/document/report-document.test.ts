@@ -169,7 +169,9 @@ describe('documentOf', () => {
   it('fences a policy text with more marks than it has', () => {
     const files = [{ name: 'a.cedar', bytes: 20, text: 'permit\n```\n# not a heading\n````' }];
     const judged = { problem: 'it was not looked at' };
-    const policySets = [{ hash: 'h', decisions: 0, isInForce: true, loads: [], text: 'kept', files, judged }];
+    const policySets = [
+      { hash: 'h', decisions: 0, isInForce: true, loads: [], text: 'kept', files, judged, results: [] },
+    ];
     const text = markdownOf(reportWith({ policySets }));
     expect(text).toContain('\n`````text\npermit\n```\n# not a heading\n````\n`````\n');
   });
