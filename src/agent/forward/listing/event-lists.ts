@@ -1,7 +1,7 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { EventCutter } from './event-cutter.ts';
 import { parsedOrNull } from './parsed-message.ts';
-import { isToolListAnswer, shownList } from './shown-list.ts';
+import { isToolListAnswer, shownText } from './shown-list.ts';
 import { listedOrNull, type ListRules } from './whole-list.ts';
 
 /** A stream of events in which lists of tools may come. */
@@ -58,9 +58,10 @@ export class EventLists extends Transform {
     if (read !== null && !isToolListAnswer(read.message)) return event;
     const tools = await listedOrNull(this.#rules);
     if (tools === null) return event;
-    if (read === null) return this.#instead();
+    const shown = read === null ? null : shownText(read.message, tools);
+    if (shown === null) return this.#instead();
     const others = lines.filter((line) => line !== '' && dataOf(line) === null);
-    return eventOf([...others, `data: ${JSON.stringify(shownList(read.message, tools))}`]);
+    return eventOf([...others, `data: ${shown}`]);
   }
 
   #instead(): Buffer | null {

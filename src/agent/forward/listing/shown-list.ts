@@ -7,8 +7,19 @@ import { isShown, type ListedTools } from '../../task/listed-tools.ts';
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools
  */
-export function shownList(message: unknown, tools: ListedTools): unknown {
-  if (Array.isArray(message)) return message.map((one) => shownList(one, tools));
+export const shownList = (message: unknown, tools: ListedTools): unknown =>
+  Array.isArray(message) ? message.map((one) => shownMessage(one, tools)) : shownMessage(message, tools);
+
+/** As `shownList`, in JSON; `null` if it cannot be written: engines may need the stack for what is nested deeply. */
+export function shownText(message: unknown, tools: ListedTools): string | null {
+  try {
+    return JSON.stringify(shownList(message, tools));
+  } catch {
+    return null;
+  }
+}
+
+function shownMessage(message: unknown, tools: ListedTools): unknown {
   if (!isObject(message) || !isObject(message['result'])) return message;
   const { result } = message;
   if (!isToolList(result)) return message;

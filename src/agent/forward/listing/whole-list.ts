@@ -1,7 +1,7 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import type { ListedTools } from '../../task/listed-tools.ts';
 import { parsedOrNull } from './parsed-message.ts';
-import { shownList } from './shown-list.ts';
+import { shownText } from './shown-list.ts';
 
 /** The longest list that is read, in bytes. */
 export const MAX_LIST_BYTES = 4_194_304;
@@ -49,7 +49,8 @@ export class WholeList extends Transform {
 
   #shown(bytes: Buffer | null, tools: ListedTools | null): string {
     const read = bytes === null ? null : parsedOrNull(bytes.toString());
-    return read === null || tools === null ? this.#rules.unreadable() : JSON.stringify(shownList(read.message, tools));
+    const shown = read === null || tools === null ? null : shownText(read.message, tools);
+    return shown ?? this.#rules.unreadable();
   }
 }
 

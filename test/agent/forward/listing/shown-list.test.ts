@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isListRequest } from '../../../../src/agent/forward/listing/list-request.ts';
-import { isToolListAnswer, shownList } from '../../../../src/agent/forward/listing/shown-list.ts';
+import { isToolListAnswer, shownList, shownText } from '../../../../src/agent/forward/listing/shown-list.ts';
 import { isObject } from '../../../../src/core/runtime/fields.ts';
 import type { ListedTools } from '../../../../src/agent/task/listed-tools.ts';
 
@@ -25,6 +25,14 @@ describe('shownList', () => {
     expect(shownList(list, only('a', 'c', 'never listed'))).toEqual(
       listOf([tool('c'), tool('a', { title: 'A' })], { nextCursor: 'page 2', _meta: { x: 1 } }),
     );
+  });
+
+  it('looks into a batch, and not into what is nested deeper, which could be too deep for the stack', () => {
+    const deep = '['.repeat(1_000_000) + ']'.repeat(1_000_000);
+    expect(() => shownText(JSON.parse(deep), only('a'))).not.toThrow();
+    const list = `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","inputSchema":{"x":${deep}}}]}}`;
+    expect(() => shownText(JSON.parse(list), only('a'))).not.toThrow();
+    expect(shownText([listOf([tool('a'), tool('b')])], only('a'))).toBe(JSON.stringify([listOf([tool('a')])]));
   });
 
   it('takes names exactly', () => {
