@@ -203,10 +203,12 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(texts) });
   const loads = new PolicyLoadsSeen(asked.toMs);
   // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
+  let hasBefore = false;
   const found = verdictIn(folder, asked, ({ seq, record }) => {
     showProgress(seq);
     const place = { log: null, seq, at: record['at'] };
     if (!isPlaced(place)) return;
+    hasBefore ||= place.at < asked.fromMs;
     loads.see(place, record);
     if (place.at >= asked.fromMs && place.at < asked.toMs) counting.add(place, record);
   });
@@ -229,10 +231,30 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   const sets = policySetsIn({ counts, loads, fromMs: asked.fromMs }, (hash) => texts.of(hash));
   const judged = await judgedIn(sets, counts, { asked, texts, io });
   if (isCommandRefusal(judged)) return judged;
-  const seen = { ...found, received, head, seed, counts, ...judged };
+  const missing = missingIn(found.verdict, { hasBefore, received, counts });
+  const seen = { ...found, received, head, seed, counts, missing, ...judged };
   const report = await withLedger(folder, (log) => readingOf(log, asked, seen));
   io.progress?.('');
   return report;
+}
+
+/** Which records of the period may be missing, in words. */
+function missingIn(
+  verdict: FolderVerdict['verdict'],
+  {
+    hasBefore,
+    received,
+    counts,
+  }: { readonly hasBefore: boolean; readonly received: ReceivedEvidence | null; readonly counts: Tally },
+): readonly string[] {
+  const short = (received?.seen ?? []).filter(({ state, missing, pruned }) => state === 'lost' || missing + pruned > 0);
+  return [
+    ...(verdict.kind === 'sound' && verdict.pruned > 0 && !hasBefore
+      ? [`the retention deleted ${verdict.pruned} records of the ledger, perhaps some of the period`]
+      : []),
+    ...(short.length === 0 ? [] : [`records of ${short.length} logs of sidecars are missing, deleted or lost`]),
+    ...(counts.gaps.count === 0 ? [] : [`${counts.gaps.count} records say that records of a database are missing`]),
+  ];
 }
 
 const isPlaced = (place: Omit<LedgerPlace, 'at'> & { readonly at: unknown }): place is LedgerPlace =>
@@ -256,12 +278,13 @@ interface Seen
   extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head'>, Pick<EvidenceReport, 'seed'>, JudgedPeriod {
   readonly received: ReceivedEvidence | null;
   readonly counts: Tally;
+  readonly missing: readonly string[];
 }
 
 async function readingOf(
   log: LogReader,
   asked: EvidenceOptions,
-  { origin, verdict, received, head, seed, counts, judged, results, policySets, exceptions }: Seen,
+  { origin, verdict, received, head, seed, counts, missing, judged, results, policySets, exceptions }: Seen,
 ): Promise<EvidenceReport> {
   const { framework, fromMs, toMs, folder, keys } = asked;
   const { id, title, version, source, date } = framework;
@@ -286,6 +309,7 @@ async function readingOf(
     classes: classesOf(counts),
     controls: controlsOf(framework, counts, {
       verdicts: [verdict, ...(received?.seen ?? []).map((log) => log.verdict)],
+      missing,
       sets: judged,
       results,
       assurance: assuranceOf(policySets),

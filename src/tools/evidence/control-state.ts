@@ -19,7 +19,15 @@ export type ControlState =
 /** Why a control is not evidenced, or in part only. */
 export interface ControlGap {
   readonly code:
-    'ledger-broken' | 'open-permit' | 'open-set' | 'contradicted' | 'text-unknown' | 'only-observed' | 'unchecked';
+    | 'ledger-broken'
+    | 'records-missing'
+    | 'open-permit'
+    | 'open-set'
+    | 'text-unknown'
+    | 'contradicted'
+    | 'only-observed'
+    | 'unchecked'
+    | 'no-outcomes';
   /** Whether nothing is left that evidences the control. */
   readonly isWhole: boolean;
   readonly text: string;
@@ -28,11 +36,13 @@ export interface ControlGap {
 /** What the state of each control depends on, besides its own records. */
 export interface StateFacts {
   readonly verdicts: readonly Verdict[];
+  /** Which records of the period may be missing, in words. */
+  readonly missing: readonly string[];
   /** The sets that decided in the period, or were in force in it, by hash. */
   readonly sets: ReadonlyMap<string, JudgedSet | Problem>;
   /** Results of analyses and tests of these sets. */
   readonly results: readonly SetResult[];
-  readonly tally: Pick<Tally, 'classes' | 'observed'>;
+  readonly tally: Pick<Tally, 'classes' | 'observed' | 'uses'>;
 }
 
 /** What of a control was allowed, and how much of that policies are known to have restricted. */
@@ -63,8 +73,10 @@ export function stateOf(
   const isDecided = isByPolicy({ classes });
   const gaps = [
     ...brokenGaps(facts),
+    ...facts.missing.map((text) => ({ code: 'records-missing', isWhole: false, text }) as const),
     ...(isDecided ? decidedGaps(tallies, facts) : []),
     ...(isDecided || classes.includes('E1') ? uncheckedGaps(facts) : []),
+    ...(classes.includes('E11') ? outcomeGaps(facts) : []),
   ];
   if (gaps.length === 0) return { state: 'evidenced', gaps };
   return { state: gaps.some(({ isWhole }) => isWhole) ? 'recorded, not evidenced' : 'evidenced in part', gaps };
@@ -180,6 +192,7 @@ const UNCHECKED: Readonly<Record<string, string>> = {
   bypass: 'reached an upstream without a check',
   'failure-mode-allowed': 'passed since Envoy could not ask',
   'denied-but-served': 'were denied and served all the same',
+  'access-log-lost': 'may have passed unseen, since access logs were lost',
 };
 
 const uncheckedGaps = ({ tally: { classes } }: StateFacts): readonly ControlGap[] =>
@@ -189,6 +202,13 @@ const uncheckedGaps = ({ tally: { classes } }: StateFacts): readonly ControlGap[
       ? []
       : [{ code: 'unchecked', isWhole: false, text: `calls ${what}: ${count} findings (\`${code}\`)` }];
   });
+
+/** Without outcomes nothing was compared with what Envoy did, so that no call without a check could be found. */
+function outcomeGaps({ tally: { uses } }: StateFacts): readonly ControlGap[] {
+  const known = uses.executed + uses.unanswered + uses.notSent;
+  if (uses.allowed === 0 || known > 0) return [];
+  return [{ code: 'no-outcomes', isWhole: false, text: `of ${uses.allowed} allowed calls no outcome is recorded` }];
+}
 
 /** Enough of the hash of a set to find it in the report. */
 export const shortHash = (hash: string): string => hash.slice(0, 16);

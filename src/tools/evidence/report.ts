@@ -231,7 +231,9 @@ export const classesOf = ({ classes }: Tally): readonly ClassSeen[] =>
 
 function enforcedBy({ id, count }: ClassTally): ControlEvidence['enforced'][number] {
   const entry = evidenceClasses.find((each) => each.id === id);
-  return { id, title: entry?.title ?? id, shows: entry?.shows ?? '', count };
+  // What no record shows is not claimed.
+  const shows = count === 0 ? 'nothing in this period' : (entry?.shows ?? '');
+  return { id, title: entry?.title ?? id, shows, count };
 }
 
 /** By code. Two classes of a control that count the same code count the same records, so the larger count is taken. */

@@ -27,6 +27,8 @@ export interface Tally {
   readonly acts: readonly OversightAct[];
   /** The emergencies that operators began. */
   readonly emergencies: readonly Emergency[];
+  /** Records by which the ledger says that it will never have some records of a database. */
+  readonly gaps: CountedRecords;
   /** Observed calls by the entry of `enforcement.yaml`, or the emergency, that covered them. */
   readonly observedBy: ReturnType<CountedByName['found']>;
 }
@@ -51,6 +53,7 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
   const args = new ArgumentTally();
   const oversight = new OversightTally();
   const observedBy = new CountedByName(MAX_NAMES);
+  let gaps = none;
   const fates = new UseFates();
   return {
     add: (place, record) => {
@@ -61,6 +64,7 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
       for (const one of classes) one.add(record, counting);
       addNamed(actors, actorOf(record), place);
       const kind = fieldText(record, 'kind');
+      if (kind === 'event' && fieldText(record, 'event') === 'records-missing') gaps = oneMore(gaps, place);
       if (kind === 'use') addNamed(agents, fieldText(record, 'agent'), place);
       if (kind === 'use') addNamed(actions, fieldText(record, 'action'), place);
       if (kind === 'use' || kind === 'intent') addNamed(policySets, fieldText(record, 'policySet'), place);
@@ -80,6 +84,7 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
       args: args.found(),
       uses: fates.found(),
       ...oversight.found(),
+      gaps,
       observedBy: observedBy.found(),
     }),
   };

@@ -36,11 +36,19 @@ const tallyWith = (id: ClassId, change: Partial<ClassTally> = {}): ClassTally =>
 });
 const allowed = (set: string | null, count = 1, unrestricted = 0) => ({ set, allowed: count, unrestricted });
 const calls = (...bySet: ClassTally['bySet']) => tallyWith('E3', { bySet });
+const noUses = { allowed: 0, executed: 0, unanswered: 0, notSent: 0, withdrawn: 0, unknown: 0 };
+const tallied = (change: Partial<StateFacts['tally']> = {}): StateFacts['tally'] => ({
+  classes: new Map(),
+  observed: none,
+  uses: noUses,
+  ...change,
+});
 const facts = (change: Partial<StateFacts> = {}): StateFacts => ({
   verdicts: [soundWith()],
   sets: setsOf(closedHash),
+  missing: [],
   results: [],
-  tally: { classes: new Map(), observed: none },
+  tally: tallied(),
   ...change,
 });
 const control = { coverage: 'enforces', classes: ['E3', 'E4'] } as const;
@@ -108,6 +116,13 @@ describe('stateOf', () => {
       'recorded, not evidenced',
       ['ledger-broken'],
     ],
+    [
+      'records of the period may be missing',
+      [calls(allowed(closedHash))],
+      { missing: ['the retention deleted 3 records'] },
+      'evidenced in part',
+      ['records-missing'],
+    ],
     ['there is no record', [tallyWith('E3', { count: 0 })], {}, 'no record in this period', []],
   ])('if %s', (_name, tallies, change, state, codes) => {
     expect(of(tallies, change)).toEqual([state, codes]);
@@ -115,18 +130,32 @@ describe('stateOf', () => {
 
   it('is evidenced in part beside calls that were only observed, and not at all if there were no others', () => {
     const observed = { ...none, count: 5 };
-    const beside = { classes: new Map([['E3', calls()] as const]), observed };
+    const beside = tallied({ classes: new Map([['E3', calls()] as const]), observed });
     expect(of([calls(allowed(closedHash))], { tally: beside })).toEqual(['evidenced in part', ['only-observed']]);
-    expect(of([tallyWith('E6')], { tally: { classes: new Map(), observed } })[0]).toBe('recorded, not evidenced');
+    expect(of([tallyWith('E6')], { tally: tallied({ observed }) })[0]).toBe('recorded, not evidenced');
   });
 
-  it.each(['bypass', 'failure-mode-allowed', 'denied-but-served'])('is evidenced in part beside %s', (code) => {
-    const found = tallyWith('E11', { exceptions: [{ code, count: 1 }] });
-    const tally = { classes: new Map([['E11', found] as const]), observed: none };
-    expect(of([calls(allowed(closedHash))], { tally })).toEqual(['evidenced in part', ['unchecked']]);
-    expect(stateOf({ coverage: 'evidences', classes: ['E8'] }, [tallyWith('E8')], facts({ tally })).state).toBe(
-      'evidenced',
-    );
+  it.each(['bypass', 'failure-mode-allowed', 'denied-but-served', 'access-log-lost'])(
+    'is evidenced in part beside %s',
+    (code) => {
+      const found = tallyWith('E11', { exceptions: [{ code, count: 1 }] });
+      const tally = tallied({ classes: new Map([['E11', found] as const]) });
+      expect(of([calls(allowed(closedHash))], { tally })).toEqual(['evidenced in part', ['unchecked']]);
+      expect(stateOf({ coverage: 'evidences', classes: ['E8'] }, [tallyWith('E8')], facts({ tally })).state).toBe(
+        'evidenced',
+      );
+    },
+  );
+
+  it('is evidenced in part if it rests on outcomes and there are none', () => {
+    const compared = { coverage: 'enforces', classes: ['E3', 'E11'] } as const;
+    const stateWith = (uses: object) => {
+      const tally = tallied({ uses: { ...noUses, ...uses } });
+      const { state, gaps } = stateOf(compared, [calls(allowed(closedHash))], facts({ tally }));
+      return [state, gaps.map(({ code }) => code)];
+    };
+    expect(stateWith({ allowed: 2, unknown: 2 })).toEqual(['evidenced in part', ['no-outcomes']]);
+    expect(stateWith({ allowed: 2, executed: 1, unknown: 1 })).toEqual(['evidenced', []]);
   });
 
   // Issue 43, point 7.

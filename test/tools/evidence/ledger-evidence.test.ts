@@ -7,7 +7,7 @@ import { ledgerEvidence } from '../../../src/cli/ledger/ledger-evidence.ts';
 import { frameworks } from '../../../src/tools/evidence/frameworks.ts';
 import type { EvidenceReport } from '../../../src/tools/evidence/report.ts';
 import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
-import { type DiskLedger, ran, segmentsOf, tamper } from '../../cli/ledgers.ts';
+import { type DiskLedger, diskLedger, ran, segmentsOf, tamper } from '../../cli/ledgers.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { oscalProblems } from './oscal-schema.ts';
@@ -44,6 +44,9 @@ const reportOf = async (framework: string, ...more: readonly string[]): Promise<
   JSON.parse((await evidence(framework, '--format', 'json', ...more)).out);
 const drawn = (report: EvidenceReport) => report.sample.map(({ ref }) => ref);
 const controlIn = ({ controls }: EvidenceReport, id: string) => controls.find((control) => control.id === id);
+
+/** The state of the article about the stop button, for the period up to an instant. */
+const stopButton = async (to: string) => controlIn(await reportOf('eu-ai-act', '--to', to), 'Article 14(4)(e)')?.state;
 
 /** A test of the set of the demo. */
 const TESTS = `cases:
@@ -260,6 +263,26 @@ describe('remit ledger evidence', () => {
     ]);
     const bad = await evidence('csf-2.0', '--result', of('{}', 'bad.json'));
     expect([bad.exit, bad.err]).toEqual([2, expect.stringContaining('the result `')]);
+  });
+
+  it('says that records may be missing if the retention deleted all before the period', async () => {
+    const pruned = diskLedger(folder(), 9, { change: { retain: { maxBytes: 1, maxAgeMs: 3_600_000 } } });
+    const gapsFrom = async (from: string) => {
+      const asked = ['--ledger', pruned.folder, '--key', pruned.key, '--framework', '800-53', '--format', 'json'];
+      const { out } = await ran(ledgerEvidence, ...asked, '--from', from, '--to', '2026-01-02');
+      return controlIn(JSON.parse(out) as EvidenceReport, 'AU-9');
+    };
+    const missing = {
+      code: 'records-missing',
+      text: expect.stringMatching(/^the retention deleted 9 records of the ledger/),
+    };
+    expect(await gapsFrom('2026-01-01')).toMatchObject({ state: 'evidenced in part', gaps: [missing] });
+  });
+
+  it('evidences human oversight by acts of operators alone, not by what agents did', async () => {
+    // The operator ends the task at the seventh second.
+    expect(await stopButton('2026-01-01T00:00:07Z')).toBe('no record in this period');
+    expect(await stopButton('2026-01-01T00:00:08Z')).toBe('evidenced');
   });
 
   it('evidences no control by a broken ledger', async () => {
