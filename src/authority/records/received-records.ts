@@ -28,6 +28,7 @@ export class ReceivedRecords {
   readonly #packs: readonly ReceivedPack[];
   readonly #rest: readonly SectionPlace[];
   readonly #counted: ReadonlyMap<SectionPlace, Counted>;
+  #executed: ReadonlySet<string> | null = null;
 
   private constructor(packs: readonly ReceivedPack[], rest: readonly SectionPlace[], problems: readonly string[]) {
     this.#packs = packs;
@@ -86,13 +87,33 @@ export class ReceivedRecords {
 
   /** Whether an outcome here says that an upstream answered the call with a decision id. */
   isExecuted(decisionId: string): boolean {
-    return this.matching({ decisionId, kind: 'outcome' }).some(({ bytes }) =>
-      isExecution(recordMembersIn(bytes) ?? {}),
-    );
+    this.#executed ??= this.#unindexedExecutions();
+    if (this.#executed.has(decisionId)) return true;
+    const outcome = { decisionId, kind: 'outcome' };
+    return this.#packs
+      .values()
+      .flatMap((pack) => this.#inPack(pack, outcome))
+      .some(({ bytes }) => isExecution(recordMembersIn(bytes) ?? {}));
+  }
+
+  /** Number of records that no pack has, of which each search reads all. */
+  get unindexed(): number {
+    return this.#rest.reduce((sum, { leaves }) => sum + leaves, 0);
   }
 
   close(): void {
     for (const { index } of this.#packs) index.close();
+  }
+
+  /** The decisions of calls that were executed, by the records that no pack has: read once. */
+  #unindexedExecutions(): ReadonlySet<string> {
+    const executed = new Set<string>();
+    for (const { bytes } of this.#inRest({ kind: 'outcome' })) {
+      const record = recordMembersIn(bytes) ?? {};
+      const { decisionId } = record;
+      if (typeof decisionId === 'string' && isExecution(record)) executed.add(decisionId);
+    }
+    return executed;
   }
 
   *#inRest(filter: RecordFilter): Generator<ReceivedRecord> {

@@ -9,12 +9,12 @@ import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { isExecution, recordMembersIn } from '../search/index-builder.ts';
 import { indexKeysFor } from '../search/record-query.ts';
 import { openParts } from './segment/index-parts.ts';
-import type { OpenParts } from './segment/index-parts.ts';
+import type { OpenParts, SegmentPart } from './segment/index-parts.ts';
 import type { RecordFilter } from './segment/record-filter.ts';
 import { Segment } from './segment/segment.ts';
 import type { PlacedLeaf } from './segment/segment.ts';
 import { segmentsIn } from './segment/segment-files.ts';
-import { foundIn } from './segment/segment-search.ts';
+import { foundIn, indexedIn } from './segment/segment-search.ts';
 import type { SearchOrder } from './segment/segment-search.ts';
 
 /** How far a record's instant may lie outside the time span of its segment: a clock may have been set, a record may have waited. */
@@ -35,6 +35,7 @@ export class LogReader {
   readonly carried: LogState;
   readonly segments: readonly Segment[];
   readonly #parts = new Map<Segment, OpenParts>();
+  #executed: ReadonlySet<string> | null = null;
 
   private constructor(first: Segment, segments: readonly Segment[]) {
     this.origin = first.origin;
@@ -123,14 +124,43 @@ export class LogReader {
     return opened;
   }
 
+  /** Number of records that no part of an index has, of which each search reads all. */
+  get unindexed(): number {
+    return this.segments.reduce((sum, segment) => sum + segment.state().range.size - this.#indexedUpto(segment), 0);
+  }
+
+  #indexedUpto(segment: Segment): number {
+    return this.#partsOf(segment).parts.at(-1)?.upto ?? segment.carried.range.size;
+  }
+
   /** Whether an outcome says that an upstream answered a call. An outcome may be written a little before its use. */
   #isExecuted({ seq, bytes }: PlacedLeaf): boolean {
     const decisionId = recordMembersIn(bytes)?.['decisionId'];
     if (typeof decisionId !== 'string') return false;
-    const outcomes = { kind: 'outcome', decisionId, fromSeq: Math.max(1, seq - MAX_EARLY) };
-    return this.found(outcomes, { isNewestFirst: false }).some((leaf) =>
-      isExecution(recordMembersIn(leaf.bytes) ?? {}),
-    );
+    this.#executed ??= this.#unindexedExecutions();
+    if (this.#executed.has(decisionId)) return true;
+    const outcome = { kind: 'outcome', decisionId };
+    const isLater = ({ upto }: SegmentPart): boolean => upto >= seq - MAX_EARLY;
+    return this.segments
+      .values()
+      .flatMap((segment) =>
+        indexedIn(segment, outcome, { isNewestFirst: false }, this.#partsOf(segment).parts.filter(isLater)),
+      )
+      .some((leaf) => isExecution(recordMembersIn(leaf.bytes) ?? {}));
+  }
+
+  /** The decisions of calls that were executed, by the records that no part of an index has: read once. */
+  #unindexedExecutions(): ReadonlySet<string> {
+    const executed = new Set<string>();
+    for (const segment of this.segments) {
+      const outcomes = { kind: 'outcome', fromSeq: this.#indexedUpto(segment) + 1 };
+      for (const { bytes } of foundIn(segment, outcomes, { isNewestFirst: false })) {
+        const record = recordMembersIn(bytes) ?? {};
+        const { decisionId } = record;
+        if (typeof decisionId === 'string' && isExecution(record)) executed.add(decisionId);
+      }
+    }
+    return executed;
   }
 
   /** The segments that can contain records of the given time and number, so that a query for today does not read a year. */

@@ -47,6 +47,20 @@ export function* foundIn(
   }
 }
 
+/** The matching leaves among those that parts of an index have. */
+export function* indexedIn(
+  segment: Segment,
+  filter: RecordFilter,
+  order: SearchOrder,
+  parts: readonly SegmentPart[],
+): Generator<PlacedLeaf> {
+  const search = { segment, condition: recordConditionOf(filter), ...order };
+  const keys = indexKeysFor(filter);
+  for (const part of inOrder(parts, order)) {
+    for (const leaf of leavesOfPart(search, part, keys)) if (isAskedFor(filter, leaf)) yield leaf;
+  }
+}
+
 function* leavesOfPart(
   { segment, condition, isNewestFirst }: Search,
   { from, upto, file }: SegmentPart,
