@@ -165,6 +165,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./ledger/ledger-query.ts')).ledgerQueryCommand,
   },
   {
+    name: 'ledger stats',
+    summary: 'count records by what they say, and over time, with sums',
+    load: async () => (await import('./ledger/ledger-stats.ts')).ledgerStatsCommand,
+    isBesideServer: true,
+  },
+  {
     name: 'ledger index',
     summary: 'make the index by which records of a ledger are found',
     load: async () => (await import('./ledger/ledger-index.ts')).ledgerIndexCommand,

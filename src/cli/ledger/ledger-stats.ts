@@ -1,0 +1,242 @@
+/** `remit ledger stats`: count records over time, by their members, with sums of arguments. */
+import { GROUPED, RecordStats } from '../../core/ledger/search/record-stats.ts';
+import type { GroupedBy, StatsGroup, StatsOf } from '../../core/ledger/search/record-stats.ts';
+import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
+import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
+import { aligned, printable } from '../../core/ledger/timeline-text.ts';
+import { systemPorts } from '../../core/runtime/ports.ts';
+import { EXIT, refused } from '../command.ts';
+import type { Command, CommandIo } from '../command.ts';
+import { optionsFrom } from '../options.ts';
+import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
+import type { CommandRefusal } from '../task/task-source.ts';
+import {
+  FILTER_HELP,
+  filterFrom,
+  filterOptions,
+  filterWords,
+  LEDGER_HELP,
+  ledgerFolderOf,
+  ledgerOptions,
+  withLedger,
+} from './ledger-source.ts';
+import { RECEIVED_HELP, receivedOptions, receivedRecordsOf } from './received-source.ts';
+import { cacheFolderIn, headOf, StatsCache } from './stats-cache.ts';
+import type { RecordPlaces } from './whole-tasks.ts';
+
+const DEFAULT_TOP = '50';
+const MAX_TOP = 100_000;
+const MAX_NAMES = 8;
+
+const help = `remit ledger stats: count records by what they say, and over time
+
+usage: remit ledger stats [--by NAME[,NAME …]] [--every TIME] [--sum ARGUMENT[,ARGUMENT …]] [OPTION ...]
+
+  --by NAMES          count by these members, at most ${MAX_NAMES}; default kind and decision. One of ${GROUPED.slice(0, 10).join(', ')},
+                      ${GROUPED.slice(10).join(', ')},
+                      or arg:NAME for a recorded argument
+  --every TIME        count in intervals: 15m, 1h, 1d (from midnight UTC) …
+  --sum ARGUMENTS     add up these recorded arguments, exactly; what is not a number is left out
+  --top N             the N largest groups, 1 to ${MAX_TOP}; default ${DEFAULT_TOP}
+  --no-cache          count all records again
+  --json              one line of JSON for each group: by, from, count, first, last, sums
+${LEDGER_HELP}
+${RECEIVED_HELP}
+${FILTER_HELP}
+
+For each group: how many records, when the first and the last of them happened, and the sums. All records that match are read once, and what was
+counted up to the last checkpoint is kept in the cache folder of the user ($XDG_CACHE_HOME/remit, else ~/.cache/remit), so that the same question
+reads only what is new. It is used only if the ledger still has that checkpoint, with the same tree; not with a relative --since or --until.
+Records of sidecars are counted anew each time. Nothing is verified: \`remit ledger verify\` does.
+
+  remit ledger stats --kind use --by agent,action
+  remit ledger stats --by arg:currency --sum amount --action payments.pay --every 1d
+  remit ledger stats --kind use --by policy --since 2026-01-01
+
+exit codes: 0 success, even if no record matches, 2 bad use or a ledger that cannot be read`;
+
+/** `remit ledger stats`. */
+export const ledgerStatsCommand: Command = { name: 'ledger stats', help, run: ledgerStats };
+
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
+
+/** Runs `remit ledger stats`; the exit code is the answer. */
+export async function ledgerStats(args: readonly string[], io: Io): Promise<number> {
+  const problem = await stats(args, io);
+  return problem === null ? EXIT.good : refused(io, NAME, problem);
+}
+
+const NAME = 'remit ledger stats';
+
+const OPTIONS = {
+  ...ledgerOptions,
+  ...receivedOptions,
+  ...filterOptions,
+  by: { type: 'string' },
+  every: { type: 'string' },
+  sum: { type: 'string' },
+  top: { type: 'string' },
+  'no-cache': { type: 'boolean' },
+  json: { type: 'boolean' },
+} as const;
+
+type Values = Exclude<ReturnType<typeof optionsFrom<typeof OPTIONS>>, string>['values'];
+
+async function stats(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
+  const options = optionsFrom(filterWords(args), OPTIONS, 0);
+  if (typeof options === 'string') return taskRefusal(options);
+  const { values } = options;
+  const of = statsOf(values);
+  if (isCommandRefusal(of)) return of;
+  const size = values.top ?? DEFAULT_TOP;
+  const top = /^\d{1,6}$/.test(size) ? Number(size) : 0;
+  if (top < 1 || top > MAX_TOP) return taskRefusal(`--top must be a whole number from 1 to ${MAX_TOP}`);
+  const filter = filterFrom(values, systemPorts.nowMs());
+  if (isCommandRefusal(filter)) return filter;
+  if (filter.isUnexecuted !== undefined)
+    return taskRefusal('--not-executed is not counted over time: use `remit ledger query --not-executed --count`');
+  const folder = await ledgerFolderOf(values, io);
+  if (isCommandRefusal(folder)) return folder;
+  const received = await receivedRecordsOf(values, io);
+  if (isCommandRefusal(received)) return received;
+  try {
+    return await withLedger<null>(folder, async (log) => {
+      const cache = cacheOf(values, filter, { of, io });
+      const counted = count({ log, received }, filter, { of, cache, io });
+      print(counted.groups(), counted, { top, isJson: values.json === true, io });
+      return null;
+    });
+  } finally {
+    received.close();
+    io.progress?.('');
+  }
+}
+
+/** What is counted, in the options. */
+function statsOf({ by = 'kind,decision', every, sum = '' }: Values): StatsOf | CommandRefusal {
+  const names = by.split(',').map((name) => name.trim());
+  const wrong = names.find((name) => !isGrouped(name));
+  if (wrong !== undefined) return taskRefusal(`--by must be of ${GROUPED.join(', ')} or arg:NAME, got \`${wrong}\``);
+  const sums = sum.split(',').flatMap((name) => (name.trim() === '' ? [] : [name.trim()]));
+  if (names.length > MAX_NAMES || sums.length > MAX_NAMES)
+    return taskRefusal(`--by and --sum take at most ${MAX_NAMES} names each`);
+  const everyMs = every === undefined ? null : intervalFrom(every);
+  if (everyMs === 0)
+    return taskRefusal(`--every must be a time such as \`15m\`, \`1h\` or \`1d\`, got \`${every ?? ''}\``);
+  return { by: names.filter(isGrouped), everyMs, sums };
+}
+
+const grouped: ReadonlySet<string> = new Set(GROUPED);
+const isGrouped = (name: string): name is GroupedBy => grouped.has(name) || /^arg:./.test(name);
+
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['s', 1_000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
+
+/** Milliseconds; 0 for anything that is not an interval. */
+function intervalFrom(text: string): number {
+  const [, digits = '0', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  return Number(digits) * (UNITS.get(unit) ?? 0);
+}
+
+/** The cache for a question; `null` if there is none, or the question depends on the clock. */
+function cacheOf(
+  values: Values,
+  filter: RecordFilter,
+  { of, io }: { readonly of: StatsOf; readonly io: Io },
+): StatsCache | null {
+  const isRelative = [values.since, values.until].some((text) => text !== undefined && !/^\d{4}-/.test(text));
+  const folder = cacheFolderIn(io.environment);
+  if (values['no-cache'] === true || isRelative || folder === null) return null;
+  const { path, tasks: _tasks, ...others } = filter;
+  return new StatsCache(folder, JSON.stringify({ version: 1, of, others, path: path?.text }));
+}
+
+const PROGRESS_EVERY = 10_000;
+
+function count(
+  { log, received }: RecordPlaces,
+  filter: RecordFilter,
+  { of, cache, io }: { readonly of: StatsOf; readonly cache: StatsCache | null; readonly io: Io },
+): RecordStats {
+  const counted = new RecordStats(of);
+  const head = headOf(log);
+  const known = cache?.read(log, of) ?? null;
+  if (known !== null) counted.resume(known.state);
+  let kept = head === null || known?.head.size === head.size;
+  const keep = (): void => {
+    kept = true;
+    const problem = head === null ? null : (cache?.write({ head, state: counted.state() }) ?? null);
+    if (problem !== null) io.err(`${NAME}: ${problem}: all is counted again next time`);
+  };
+  const add = (bytes: Uint8Array): void => {
+    counted.add(recordMembersIn(bytes));
+    if (counted.all % PROGRESS_EVERY === 0) io.progress?.(`${counted.all} records`);
+  };
+  const after = { ...filter, fromSeq: (known?.head.size ?? 0) + 1 };
+  for (const { seq, bytes } of log.found(after, { isNewestFirst: false })) {
+    if (!kept && seq > (head?.size ?? 0)) keep();
+    add(bytes);
+  }
+  if (!kept) keep();
+  for (const { bytes } of received.matching(filter)) add(bytes);
+  return counted;
+}
+
+interface Printing {
+  readonly top: number;
+  readonly isJson: boolean;
+  readonly io: Io;
+}
+
+function print(groups: readonly StatsGroup[], { of, all }: RecordStats, { top, isJson, io }: Printing): void {
+  const largest = groups.toSorted((a, b) => b.count - a.count).slice(0, top);
+  const chosen = new Set(largest);
+  const shown = groups.filter((group) => chosen.has(group));
+  if (isJson) for (const group of shown) io.out(printable(JSON.stringify(jsonOf(group, of))));
+  else for (const line of tableOf(shown, of, all)) io.out(line);
+  if (groups.length > top) io.err(`${NAME}: the ${top} largest of ${groups.length} groups are shown: --top shows more`);
+}
+
+function jsonOf({ values, from, count: number, firstMs, lastMs, sums }: StatsGroup, of: StatsOf): object {
+  return {
+    by: Object.fromEntries(of.by.map((name, index) => [name, values[index] ?? null])),
+    ...(of.everyMs === null ? {} : { from }),
+    count: number,
+    first: firstMs,
+    last: lastMs,
+    ...(of.sums.length === 0 ? {} : { sums: Object.fromEntries(of.sums.map((name, index) => [name, sums[index]])) }),
+  };
+}
+
+/** The range of `Date`; a damaged record may say anything. */
+const MAX_INSTANT = 8.64e15;
+
+const instantText = (ms: number | null): string =>
+  ms === null || Math.abs(ms) > MAX_INSTANT ? '-' : new Date(ms).toISOString();
+
+const tableOf = (groups: readonly StatsGroup[], of: StatsOf, all: number): readonly string[] =>
+  aligned([
+    [
+      ...(of.everyMs === null ? [] : ['FROM']),
+      ...of.by.map((name) => name.toUpperCase()),
+      'RECORDS',
+      'FIRST',
+      'LAST',
+      ...of.sums.map((name) => `SUM OF ${name}`),
+    ],
+    ...groups.map(({ values, from, count: number, firstMs, lastMs, sums }) =>
+      [
+        ...(of.everyMs === null ? [] : [instantText(from)]),
+        ...values.map((value) => value ?? '-'),
+        String(number),
+        instantText(firstMs),
+        instantText(lastMs),
+        ...sums,
+      ].map(printable),
+    ),
+    [...(of.everyMs === null ? [] : ['']), ...of.by.map((_, index) => (index === 0 ? 'all' : '')), String(all)],
+  ]);
