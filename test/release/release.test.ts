@@ -113,7 +113,7 @@ describe('`npm run release`', () => {
     expect(listed.filter((line) => !/^(?:drwxr-xr-x|-rw-r--r--|-rwxr-xr-x|l[rwx-]{9}) 0\/0 /.test(line))).toEqual([]);
     const names = listed.map((line) => line.split(/ +/)[5]?.replace(/\/$/, '') ?? '');
     for (const shared of ['usr', 'usr/bin', 'usr/lib', 'usr/lib/systemd/system']) expect(names).not.toContain(shared);
-    for (const unit of ['remit.service', 'remit@.service', 'remit-authority.service'])
+    for (const unit of ['remit.service', 'remit@.service', 'remit-agent@.service', 'remit-authority.service'])
       expect(names).toContain(`usr/lib/systemd/system/${unit}`);
     inShell(`tar --extract --file '${archive}'`, at);
     expect(statSync(join(at, 'usr/lib/remit/dist/main.js')).mode & 0o777).toBe(0o755);

@@ -19,8 +19,13 @@ const hardeningOf = (name: string): string =>
   /^# Only its own places[^]*?(?=\n\[Install\])/m.exec(textOf(name))?.[0] ?? '';
 
 describe('the units of systemd', () => {
-  it('are three, equally hardened', () => {
-    expect(names.toSorted()).toEqual(['remit-authority.service', 'remit.service', 'remit@.service']);
+  it('are four, equally hardened', () => {
+    expect(names.toSorted()).toEqual([
+      'remit-agent@.service',
+      'remit-authority.service',
+      'remit.service',
+      'remit@.service',
+    ]);
     expect(hardeningOf('remit.service')).toContain('NoNewPrivileges=true');
     for (const name of names) expect(hardeningOf(name)).toBe(hardeningOf('remit.service'));
   });
