@@ -8,7 +8,12 @@ export interface Service {
   readonly entrypoint?: readonly string[] | null;
   readonly command?: readonly string[] | null;
   readonly environment?: Readonly<Record<string, string>>;
-  readonly volumes?: readonly { readonly type: string; readonly source: string; readonly target: string }[];
+  readonly volumes?: readonly {
+    readonly type: string;
+    readonly source: string;
+    readonly target: string;
+    readonly read_only?: boolean;
+  }[];
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly healthcheck?: { readonly test?: readonly string[] };
   readonly network_mode?: string;

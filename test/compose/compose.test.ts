@@ -24,7 +24,30 @@ describeWith(composeGoPart(), 'the compose file', (compose) => {
   const { services } = composeProject(compose, file);
 
   it('is valid, and each service comes after those it needs', () => {
-    expect(startOrder(services)).toEqual(['spire', 'tools', 'init', 'register', 'remit', 'envoy', 'agent']);
+    expect(startOrder(services)).toEqual([
+      'spire',
+      'tools',
+      'init',
+      'register',
+      'remit',
+      'envoy',
+      'agent',
+      'helper',
+      'service',
+    ]);
+  });
+
+  // Issue 44, point 1.
+  it('gives the folder of the helper to its service alone, which cannot replace its socket', () => {
+    const mounted = Object.entries(services).flatMap(([name, { volumes = [] }]) =>
+      volumes.flatMap(({ read_only: isReadOnly = false, source, target }) =>
+        source === 'tasks' || target.startsWith('/run/remit-agent') ? [[name, source, target, isReadOnly]] : [],
+      ),
+    );
+    expect(mounted).toEqual([
+      ['helper', 'tasks', '/run/remit-agent', false],
+      ['service', 'tasks', '/run/remit-agent', true],
+    ]);
   });
 
   it('names files that are there', () => {
@@ -84,7 +107,7 @@ describeWith(
       await scratch?.remove();
     });
 
-    it('lead to a call that is allowed and a call that is denied', async () => {
+    it('lead to a call that is allowed and one that is denied, and to a task for each request of a service', async () => {
       const { services } = composeProject(compose, file);
       const places = await placesIn(scratch.folder);
       const here = (text: string): string => [...places].reduce((done, [from, to]) => done.replaceAll(from, to), text);
@@ -110,7 +133,7 @@ describeWith(
       for (const name of startOrder(services)) {
         const service = services[name];
         if (service === undefined) throw new Error(`no service \`${name}\``);
-        if (name === 'agent') said = await outputOf(wordsOf(service));
+        if (name === 'agent' || name === 'service') said += await outputOf(wordsOf(service));
         else if (isAwaited(name, 'service_completed_successfully')) await run('env', wordsOf(service));
         else {
           const child = new DevProcess('env', wordsOf(service));
@@ -132,6 +155,9 @@ describeWith(
       const ofEnvoy = started.get('envoy')?.ended === true ? started.get('envoy')?.stderr.join('\n') : '';
       expect(`${said}${ofEnvoy}`).toContain('GET /: 200 {"method":"GET","path":"/"}\n');
       expect(said).toMatch(/^POST \/items: 403 .*"reason":"action\.outside-intent"/m);
+      for (const user of ['alice', 'bob'])
+        expect(said).toMatch(new RegExp(`^${user}: 200 .*"answer":\\{"method":"GET","path":"/"\\}`, 'm'));
+      expect(said).toContain('tasks: 2\n');
     });
   },
 );
@@ -145,15 +171,15 @@ const outputOf = (words: readonly string[]): Promise<string> =>
 
 /** What stands for the places, ports and the user of the containers, longer names first. */
 async function placesIn(scratch: string): Promise<ReadonlyMap<string, string>> {
-  const [shared, sockets] = [join(scratch, 'r'), join(scratch, 's')];
-  await mkdir(shared);
-  await mkdir(sockets);
+  const [shared, sockets, helper] = [join(scratch, 'r'), join(scratch, 's'), join(scratch, 'h')];
+  for (const folder of [shared, sockets, helper]) await mkdir(folder);
   const ports = await Promise.all(
     ['8080', '8081', '8443', '9471', '9472'].map(async (port) => [port, await freePort()]),
   );
   return new Map([
     ['/var/lib/remit', shared],
     ['/run/spire', sockets],
+    ['/run/remit-agent', helper],
     ['/usr/bin/node', process.execPath],
     ['/usr/bin/remit', join(root, 'dist/main.js')],
     ['/usr/lib/remit/', `${root}/`],
