@@ -20,8 +20,8 @@ export type DenialForm =
       readonly status: 'ok' | 'reason';
       readonly media: MediaType;
     }
-  /** The result of an MCP tool that failed, which frameworks hand to the model. HTTP 200. */
-  | { readonly kind: 'tool-result'; readonly id: JsonRpcId; readonly media: MediaType }
+  /** The result of an MCP tool, which frameworks hand to the model: of one that failed, or of any. HTTP 200. */
+  | { readonly kind: 'tool-result'; readonly id: JsonRpcId; readonly isError: boolean; readonly media: MediaType }
   /** HTTP 202 without a body, for an MCP notification: it has no answer, and several clients end their session at an error. */
   | { readonly kind: 'accepted' };
 
@@ -54,7 +54,9 @@ export function denialFormOf({ call, target, message }: DeniedCall, reason: Reas
   }
   // A call that begins a task of MCP expects that task as its result.
   const isToolCall = message.method === 'tools/call' && !message.params.has('task');
-  return style === 'result' && isToolCall ? { kind: 'tool-result', id, media } : { ...error, id, status: 'ok' };
+  return isToolCall && (style === 'result' || style === 'text')
+    ? { kind: 'tool-result', id, isError: style === 'result', media }
+    : { ...error, id, status: 'ok' };
 }
 
 /** The HTTP status of a denial in its form. */

@@ -18,7 +18,7 @@ const a2a = (name: string, denials = ''): string =>
   server(name, `a2a: { path: /rpc, methods: { SendMessage: { action: ${name}.send, risk: low } }${denials} }`);
 
 const catalog = mustCatalog(
-  `servers:\n${mcp('tools')}${mcp('errors', ', denials: error')}${mcp('plain', ', denials: http')}${a2a('agent')}${a2a('old', ', denials: http')}` +
+  `servers:\n${mcp('tools')}${mcp('errors', ', denials: error')}${mcp('texts', ', denials: text')}${mcp('plain', ', denials: http')}${a2a('agent')}${a2a('old', ', denials: http')}` +
     server('web', 'routes: [{ method: POST, path: /rpc, action: web.post, risk: low }]'),
 );
 
@@ -100,6 +100,14 @@ describe('denialFormOf', () => {
     ['another path', call('tools', toolCall, {}, { path: '/x', segments: ['x'] }), 'action.unknown', ['http', 403]],
     ['another host', call('nowhere', toolCall), 'action.unknown', ['http', 403]],
     ['a tool call with `denials: error`', call('errors', toolCall), 'policy.forbidden', ['json-rpc-error', 200, 'r']],
+    ['a tool call with `denials: text`', call('texts', toolCall), 'policy.forbidden', ['tool-result', 200, 'r']],
+    ['a list with `denials: text`', call('texts', listing), 'policy.forbidden', ['json-rpc-error', 200, 7]],
+    [
+      'a tool call without a token with `denials: text`',
+      call('texts', toolCall),
+      'token.missing',
+      ['json-rpc-error', 401, 'r'],
+    ],
     ['a tool call with `denials: http`', call('plain', toolCall), 'policy.forbidden', ['json-rpc-error', 403, 'r']],
     ['a notification with `denials: http`', call('plain', notification), 'task.revoked', ['json-rpc-error', 403, null]],
     ['a message to an agent', call('agent', sending), 'policy.forbidden', ['json-rpc-error', 200, 'm']],

@@ -55,7 +55,7 @@ export interface A2aEntry {
   readonly send: MessageEntry | null;
   readonly methods: readonly MessageEntry[];
   /** Default `error`. */
-  readonly denials: Exclude<DenialStyle, 'result'>;
+  readonly denials: Exclude<DenialStyle, 'result' | 'text'>;
 }
 
 const MAX_NAME_LENGTH = 256;
@@ -85,7 +85,10 @@ export function mcpEntry(
   const meta = namesIn(yaml, fields.get('meta'), '`meta`');
   const query = namesIn(yaml, fields.get('query'), '`query`');
   const limits = leafOf(yaml, fields.get('describeLimits'), { what: '`describeLimits`', reader: bool });
-  const denials = denialsOf(yaml, fields.get('denials'), { words: ['result', 'error', 'http'], otherwise: 'result' });
+  const denials = denialsOf(yaml, fields.get('denials'), {
+    words: ['result', 'text', 'error', 'http'],
+    otherwise: 'result',
+  });
   if (path === null) return null;
   const { offset } = path;
   const session: MessageEntry = {

@@ -109,7 +109,7 @@ export interface A2aAgent {
   readonly path: string;
   /** Actions by exact JSON-RPC method. Argument pointers start at `params`. */
   readonly methods: ReadonlyMap<string, CatalogAction>;
-  readonly denials: Exclude<DenialStyle, 'result'>;
+  readonly denials: Exclude<DenialStyle, 'result' | 'text'>;
 }
 
 /** The route that a method and a path match. */

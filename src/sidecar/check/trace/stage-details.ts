@@ -103,7 +103,7 @@ const formTexts = {
   grpc: 'a gRPC status',
   'a2a-http': 'an error of A2A over HTTP and JSON',
   'json-rpc-error': 'a JSON-RPC error',
-  'tool-result': 'the result of a tool that failed',
+  'tool-result': 'the result of a tool',
   accepted: 'no answer, to a notification',
 } as const;
 

@@ -60,7 +60,7 @@ export function denialBody(
     case 'json-rpc-error':
       return json({ jsonrpc: '2.0', id: form.id, error: { code: form.code, message, data } }, form.media);
     case 'tool-result':
-      return json({ jsonrpc: '2.0', id: form.id, result: toolResult(content) }, form.media);
+      return json({ jsonrpc: '2.0', id: form.id, result: toolResult(content, form.isError) }, form.media);
     case 'accepted':
       return { text: '', type: null };
     default:
@@ -114,10 +114,10 @@ const json = (value: object, type: string = 'application/json'): DenialBody => {
 };
 
 /**
- * The result of a tool that failed. Frameworks pass only its text to the model. `resultType` is required from revision
+ * The result of a tool: of one that failed, or by choice of any. Frameworks pass only its text to the model. `resultType` is required from revision
  * 2026-07-28 on; earlier revisions ignore it.
  */
-function toolResult({ message, data }: Content): object {
+function toolResult({ message, data }: Content, isError: boolean): object {
   const { reason, next, action, decision } = data;
   const facts = Object.entries({ reason, next, action, decision }).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}: ${value}`],
@@ -125,7 +125,7 @@ function toolResult({ message, data }: Content): object {
   const text = `Denied: ${message}\n${facts.join(', ')}`;
   return {
     content: [{ type: 'text', text }],
-    isError: true,
+    isError,
     resultType: 'complete',
     _meta: { 'remit.dev/denial': data },
   };

@@ -386,7 +386,7 @@ describe('checkResponseFrom a denial in the form of a protocol', () => {
   });
 
   it('is the result of a tool that failed, whose text says reason, advice and next step', () => {
-    const response = responseIn({ kind: 'tool-result', id: 'r', media }).denied_response;
+    const response = responseIn({ kind: 'tool-result', id: 'r', isError: true, media }).denied_response;
     expect(response?.status).toEqual({ code: 200 });
     const text = `Denied: ${message}\nreason: action.outside-intent, next: declare_again, action: files.share, decision: ${id}`;
     expect(JSON.parse(response?.body ?? '')).toEqual({
@@ -399,6 +399,16 @@ describe('checkResponseFrom a denial in the form of a protocol', () => {
         _meta: { 'remit.dev/denial': data },
       },
     });
+  });
+
+  // Issue 44, point 7: some frameworks hide a failed result from the model.
+  it('is the same result of a tool that did not fail, if the server says `denials: text`', () => {
+    const [failed, plain] = [true, false].map((isError) => {
+      const { body = '' } = responseIn({ kind: 'tool-result', id: 'r', isError, media }).denied_response ?? {};
+      return JSON.parse(body) as { readonly result: { readonly isError: boolean } };
+    });
+    expect(plain?.result.isError).toBe(false);
+    expect({ ...plain?.result, isError: true }).toEqual(failed?.result);
   });
 
   it('is a `google.rpc.Status` for A2A over HTTP and JSON', () => {
@@ -470,7 +480,7 @@ describe('checkResponseFrom anything', () => {
     form: fc.constantFrom<DenialForm>(
       { kind: 'grpc' },
       { kind: 'accepted' },
-      { kind: 'tool-result', id: '\ud800\u0000', media: 'application/json' },
+      { kind: 'tool-result', id: '\ud800\u0000', isError: true, media: 'application/json' },
       { kind: 'json-rpc-error', id: null, code: -1, status: 'ok', media: 'text/event-stream' },
     ),
     clientFacts: fc.record({ action: fc.string({ unit: anyCharacter }), nearest: fc.string({ unit: anyCharacter }) }),
