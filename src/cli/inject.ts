@@ -3,7 +3,9 @@ import { productFile } from '../core/runtime/system/product-file.ts';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fragmentFrom } from '../tools/inject/fragment.ts';
-import type { Fragment } from '../tools/inject/fragment.ts';
+import type { Fragments } from '../tools/inject/fragments.ts';
+import { helperFragmentFrom } from '../tools/inject/helper-fragment.ts';
+import { helperPolicy } from '../tools/inject/helper-policy.ts';
 import { guardPolicy } from '../tools/inject/guard-policy.ts';
 import { injectedInto, MAX_MANIFEST_BYTES } from '../tools/inject/inject.ts';
 import type { InjectionOutcome } from '../tools/inject/inject.ts';
@@ -22,7 +24,7 @@ usage: remit inject -f FILE|- [--image IMAGE]
   -f, --file FILE|-   manifests: YAML documents or JSON, with Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs, Pods
                       and Lists of them; \`-\` reads standard input
   --image IMAGE       the image, best by digest; default ghcr.io/remit-dev/remit of this version
-  --print policy      the MutatingAdmissionPolicy that injects in the cluster (Kubernetes 1.36)
+  --print policy      the MutatingAdmissionPolicies that inject in the cluster (Kubernetes 1.36)
   --print guard       the ValidatingAdmissionPolicies that refuse a sidecar that is not this one
   --print istio       a template for the injector of Istio, as Helm values of istiod
   --print kustomize   a Kustomize component
@@ -30,6 +32,9 @@ usage: remit inject -f FILE|- [--image IMAGE]
 Prints the manifests with a native sidecar \`remit\`, before other init containers, and its volumes. Objects that are no workloads, and
 workloads with the label \`remit.dev/inject: disabled\`, are printed as they are. What became of each object is printed on standard error.
 Injecting again changes nothing.
+
+A pod whose annotation \`remit.dev/agent\` names a container also gets \`remit agent\` beside that service, as the native sidecar
+\`remit-agent\`, whatever its label says; \`remit.dev/agent-forward\` names its upstreams. Only the ways -f and --print policy add it.
 
   remit inject -f app.yaml | kubectl apply -f -
   kubectl get deployment web -o yaml | remit inject -f - | kubectl apply -f -
@@ -41,12 +46,13 @@ exit codes: 0 success, 2 bad use, an unreadable file or invalid YAML; then nothi
 export const injectCommand: Command = { name: 'inject', help, run: inject };
 
 const FRAGMENT = productFile('deploy/inject/pod.yaml');
+const HELPER_FRAGMENT = productFile('deploy/inject/agent.yaml');
 
-const PRINTED: ReadonlyMap<string, (fragment: Fragment) => string> = new Map([
-  ['policy', injectionPolicy],
+const PRINTED: ReadonlyMap<string, (fragments: Fragments) => string> = new Map([
+  ['policy', ({ helper, sidecar }) => [injectionPolicy(sidecar), helperPolicy(helper)].join('---\n')],
   ['guard', guardPolicy],
-  ['istio', istioTemplate],
-  ['kustomize', kustomization],
+  ['istio', ({ sidecar }) => istioTemplate(sidecar)],
+  ['kustomize', ({ sidecar }) => kustomization(sidecar)],
 ]);
 
 const OUTCOME_TEXTS: Readonly<Record<InjectionOutcome['kind'], string>> = {
@@ -67,7 +73,10 @@ async function inject(args: readonly string[], io: Io): Promise<number> {
     return refused(io, 'remit inject', 'name either `-f FILE` or `--print`');
   if (image !== undefined && !/^[\w][\w.:/@-]{0,511}$/.test(image))
     return refused(io, 'remit inject', `invalid image ${JSON.stringify(image)}`);
-  const fragment = fragmentFrom(await readFile(FRAGMENT, 'utf8'), { image });
+  const fragments: Fragments = {
+    sidecar: fragmentFrom(await readFile(FRAGMENT, 'utf8'), { image }),
+    helper: helperFragmentFrom(await readFile(HELPER_FRAGMENT, 'utf8'), { image }),
+  };
   if (print !== undefined) {
     const render = PRINTED.get(print);
     if (render === undefined)
@@ -76,12 +85,12 @@ async function inject(args: readonly string[], io: Io): Promise<number> {
         'remit inject',
         `\`--print\` takes ${[...PRINTED.keys()].join(', ')}; got ${JSON.stringify(print)}`,
       );
-    io.out(render(fragment).trimEnd());
+    io.out(render(fragments).trimEnd());
     return EXIT.good;
   }
   const text = await manifestText(file ?? '', io);
   if ('problem' in text) return refused(io, 'remit inject', text.problem);
-  const result = injectedInto(text.text, fragment);
+  const result = injectedInto(text.text, fragments);
   if ('problems' in result) {
     const at = file === '-' ? 'standard input' : file;
     for (const { line, message } of result.problems)

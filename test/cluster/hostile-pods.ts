@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { fragmentFrom } from '../../src/tools/inject/fragment.ts';
 import { injectedInto } from '../../src/tools/inject/inject.ts';
+import { shippedFragments } from '../builders/shipped-fragments.ts';
 import { IMAGE } from './release.ts';
 
 /** A member of a list of a pod. */
@@ -37,7 +35,7 @@ export interface HostilePod {
   readonly shows?: string | null;
 }
 
-const fragment = fragmentFrom(readFileSync(resolve(import.meta.dirname, '../../deploy/inject/pod.yaml'), 'utf8'));
+const fragments = shippedFragments();
 
 /** A small pod with the sidecar that `remit inject` gives it, changed. */
 export function injectedPod(name: string, namespace: string, change: Change = () => ({})): Pod {
@@ -55,7 +53,7 @@ export function injectedPod(name: string, namespace: string, change: Change = ()
     },
     spec: { terminationGracePeriodSeconds: 1, containers: [app(STAYS)] },
   };
-  const result = injectedInto(JSON.stringify(source), fragment);
+  const result = injectedInto(JSON.stringify(source), fragments);
   if ('problems' in result) throw new Error(JSON.stringify(result.problems));
   const pod: Pod = JSON.parse(result.text);
   return { ...pod, spec: { ...pod.spec, ...change(pod.spec) } };

@@ -35,7 +35,8 @@ around the service; otherwise it runs beside it, and the service finds the varia
                     is fixed; a request says more of its purpose, and may narrow its limits and its duration
   --own-intents     a request may bring an intent of its own: {purpose, access, expires_in}
   --forward NAME[=URL][,KEY=VALUE ...]
-                    an upstream, as in \`remit run\`; each task whose intent has its resource gets a URL for it; may be repeated
+                    an upstream, as in \`remit run\`; each task whose intent has its resource gets a URL for it; may be repeated, or
+                    several separated by spaces
   --folder DIR      a folder of mode 0700 for the sockets, for the file \`environment\`, and for the journal by which a restart ends the tasks
                     that a crash left; made if missing. Default: a new one, removed at the end
   --port N          the port of $REMIT_TASKS. Default: that of the time before in this folder, else a free one
@@ -156,7 +157,7 @@ async function askedFrom(
   if (intents === undefined && !takesOwnIntents) return taskRefusal('--intents DIR is required, or --own-intents');
   const templates = intents === undefined ? new Map<string, never>() : await templatesIn(resolve(intents));
   if (isProblem(templates)) return taskRefusal(templates.problem);
-  const forwards = forwardsFrom(values.forward ?? [], templates);
+  const forwards = forwardsFrom((values.forward ?? []).flatMap(separated), templates);
   if (isCommandRefusal(forwards)) return forwards;
   const issuer = await issuerFrom(values, io);
   if (isCommandRefusal(issuer)) return issuer;
@@ -185,6 +186,9 @@ async function askedFrom(
     environment,
   };
 }
+
+/** A container has one word for all its upstreams, since it has them of one variable. */
+const separated = (word: string): readonly string[] => word.trim().split(/\s+/);
 
 /** A whole number from 1 to `most`; `null` for any other word. */
 function countFrom(word: string | undefined, byDefault: number, most: number): number | null {

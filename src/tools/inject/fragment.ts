@@ -64,18 +64,21 @@ export function fragmentFrom(yaml: string, { image }: { readonly image?: string 
   };
   const [container] = spec.initContainers;
   if (container?.['name'] !== CONTAINER) throw new Error('the fragment has no container `remit`');
-  const { image: name } = container;
-  if (typeof name !== 'string') throw new Error('the fragment has no image');
   const pullSecret = fragmentSettingOf(spec.imagePullSecrets[0]?.['name']);
   if (pullSecret === null) throw new Error('the fragment has no pull secret');
-  const released = `${name}:${remitVersion().replace(/\+.*/s, '')}`;
   return {
     portLists: Object.entries(metadata.annotations).map(([annotation, port]) => ({ annotation, port })),
-    container: { ...container, image: image ?? released },
+    container: { ...container, image: image ?? releasedImage(container) },
     volumes: spec.volumes,
     pullSecret,
     settings: settingsIn([container, spec.volumes, spec.imagePullSecrets]),
   };
+}
+
+/** The image of a container of a fragment, of this version. */
+export function releasedImage({ image }: JsonObject): string {
+  if (typeof image !== 'string') throw new Error('the fragment has no image');
+  return `${image}:${remitVersion().replace(/\+.*/s, '')}`;
 }
 
 /** Parses a setting, written `${annotation:-default}`; `null` for any other value. */
@@ -101,7 +104,8 @@ export const isList = (value: Json | undefined): value is readonly Json[] => Arr
 export const isYamlObject = (value: Json | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-function settingsIn(value: Json): readonly Setting[] {
+/** All settings in a value, in order, each once. */
+export function settingsIn(value: Json): readonly Setting[] {
   const found = new Map<string, Setting>();
   filled(value, (setting) => {
     found.set(setting.annotation, setting);

@@ -1,37 +1,23 @@
 import { conditionsOf } from './cel.ts';
 import { CONTAINER, INJECT_LABEL } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
+import type { Fragments } from './fragments.ts';
+import { CLEAN_PATH, FORBIDDEN, IS_WHOLE, mountConditions, SKIPPED } from './guarded-container.ts';
+import { HELPER_CONTAINER } from './helper-fragment.ts';
+import { helperGuard } from './helper-policy.ts';
 import { meshGuard } from './mesh-guard.ts';
 import { REQUIRED_BINDINGS, coreRule, POD_BINDINGS, policyDocuments } from './policy-documents.ts';
 
-/** Of the container: what Istio rewrites, what LimitRanges change, and lists that are compared apart. */
-const SKIPPED: ReadonlySet<string> = new Set([
-  'startupProbe',
-  'readinessProbe',
-  'livenessProbe',
-  'ports',
-  'resources',
-  'volumeMounts',
-  'sizeLimit',
-]);
-/** Fields that would run other code in the container, or change how it runs. */
-const FORBIDDEN = ['command', 'workingDir', 'envFrom', 'lifecycle', 'volumeDevices'] as const;
-/** Fields of a mount that would mount another part of its volume, or expose it elsewhere. */
-const MOUNT_FIELDS = ['subPath', 'subPathExpr', 'mountPropagation', 'recursiveReadOnly'] as const;
-/**
- * Matches normalised paths: no `.` or `..`, no empty name, no slash at the end. CEL cannot normalise a path, and the API server and the kubelet
- * accept others: `/var/run/secrets/../../../etc/remit` is a mount over our configuration. No name begins with a dot.
- */
-const CLEAN_PATH = 'matches("^(/[^/.][^/]*)+$")';
 const PROBES = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
 
 /**
- * The guard: three ValidatingAdmissionPolicies with their bindings, as YAML. The first refuses a pod whose container `remit` is not the injected
+ * The guard: four ValidatingAdmissionPolicies with their bindings, as YAML. The first refuses a pod whose container `remit` is not the injected
  * container, however it came there, and pods whose other containers could impersonate it. The second is for namespaces that require Remit: only who
- * may `configure` the `sidecars` of the group `remit.dev` there may write the ConfigMaps that a sidecar mounts. The third is `meshGuard`.
+ * may `configure` the `sidecars` of the group `remit.dev` there may write the ConfigMaps that a sidecar mounts. The others are `meshGuard` and
+ * `helperGuard`.
  */
-export function guardPolicy(fragment: Fragment): string {
-  return [podGuard(fragment), configurationGuard(), meshGuard(fragment)].join('---\n');
+export function guardPolicy({ helper, sidecar }: Fragments): string {
+  return [podGuard(sidecar), configurationGuard(), meshGuard(sidecar), helperGuard(helper)].join('---\n');
 }
 
 function podGuard(fragment: Fragment): string {
@@ -64,12 +50,7 @@ const IS_UPDATE = 'request.operation != "CREATE"';
 
 /** What holds of the container `c` if it is the injected container. */
 function injectedContainer({ container }: Fragment): readonly string[] {
-  const mounts = (container['volumeMounts'] as readonly JsonObject[]).map((mount) =>
-    [
-      ...conditionsOf(mount, { expression: 'm', skipped: new Set() }),
-      ...MOUNT_FIELDS.filter((field) => mount[field] === undefined).map((field) => `!m.?${field}.hasValue()`),
-    ].join(' && '),
-  );
+  const mounts = (container['volumeMounts'] as readonly JsonObject[]).map(mountConditions);
   return [
     ...conditionsOf(container, { expression: 'c', skipped: SKIPPED }),
     ...FORBIDDEN.map((field) => `!c.?${field}.hasValue()`),
@@ -97,15 +78,11 @@ function injectedVolumes({ volumes }: Fragment): readonly string[] {
   return [...exist, isGuarded];
 }
 
-/** The kubelet creates a missing sub-path of a volume, also for a read-only mount: it would take the place of the socket. */
-const IS_WHOLE = MOUNT_FIELDS.slice(0, 3)
-  .map((field) => `!m.?${field}.hasValue()`)
-  .join(' && ');
 /** Envoy makes its admin socket in `remit-envoy`. Only `remit doctor` reads it, and trusts it no more than any other address. */
 const IS_SHARED = '((m.name == "remit-run" && m.?readOnly.orValue(false)) || m.name == "remit-envoy")';
-/** What another container `c` may mount of Remit. */
+/** What another container `c` may mount of Remit. The volumes of a helper have a guard of their own. */
 const MAY_MOUNT = [
-  `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (${IS_SHARED} && ${IS_WHOLE}))`,
+  `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || m.name.startsWith("${HELPER_CONTAINER}") || (${IS_SHARED} && ${IS_WHOLE}))`,
   'c.?volumeDevices.orValue([]).all(d, !d.name.startsWith("remit-"))',
 ].join(' && ');
 

@@ -1,11 +1,15 @@
-import { isDeepStrictEqual } from 'node:util';
-import { isAlias, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
-import type { Document, Node, ToStringOptions, YAMLMap } from 'yaml';
+import { isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
+import type { Document, ToStringOptions, YAMLMap } from 'yaml';
 import { nearestOf } from '../../core/runtime/nearest-name.ts';
 import { placesIn } from '../../core/runtime/text-place.ts';
 import { offsetOf } from '../../core/runtime/yaml-text.ts';
-import { CONTAINER, filled, INJECT_LABEL, MESH_CONTAINERS, MESH_SIDECAR } from './fragment.ts';
+import { filled, INJECT_LABEL, MESH_SIDECAR } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
+import type { Fragments } from './fragments.ts';
+import { FORWARD_ANNOTATION, HELPER_ANNOTATION } from './helper-fragment.ts';
+import type { HelperFragment } from './helper-fragment.ts';
+import { mapAt, put } from './pod-lists.ts';
+import type { Changed } from './pod-lists.ts';
 import { podPlaceOf } from './pod-place.ts';
 import { insertion, spliced } from './splice.ts';
 import type { Edit } from './splice.ts';
@@ -40,14 +44,15 @@ export interface ManifestProblem {
 }
 
 /**
- * Adds the fragment to each workload of a text of YAML documents, or of JSON. Documents without a change are kept to the byte; of others,
- * order, comments and quotes are kept. Idempotent. Workloads and pods with the label `remit.dev/inject: disabled` are kept.
+ * Adds the fragments to each workload of a text of YAML documents, or of JSON. Documents without a change are kept to the byte; of others,
+ * order, comments and quotes are kept. Idempotent. Workloads and pods with the label `remit.dev/inject: disabled` get no Remit. Pods with the annotation
+ * `remit.dev/agent` get the helper of a service.
  *
  * @returns the first 20 problems if the text is not YAML, or has aliases on the way to a pod
  */
 export function injectedInto(
   text: string,
-  fragment: Fragment,
+  fragments: Fragments,
 ): Injected | { readonly problems: readonly ManifestProblem[] } {
   if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES)
     return { problems: [{ line: 0, message: `the text is larger than ${MAX_MANIFEST_BYTES} bytes` }] };
@@ -67,7 +72,7 @@ export function injectedInto(
     const options = printedAs(document, source);
     const edits: (Edit | null)[] = [];
     for (const object of objectsOf(document)) {
-      const result = injectObject(object, { document, fragment, text });
+      const result = injectObject(object, { document, fragments, text });
       if ('problem' in result) problems.push({ line: lineOf(result.at).line, message: result.problem });
       else {
         outcomes.push(result.outcome);
@@ -117,7 +122,7 @@ interface ObjectInjected {
 
 function injectObject(
   object: YAMLMap,
-  { document, fragment, text }: { readonly document: Document; readonly fragment: Fragment; readonly text: string },
+  { document, fragments, text }: Changed & { readonly fragments: Fragments },
 ): ObjectInjected | ObjectProblem {
   const name = nameOf(object);
   const place = podPlaceOf({ kind: object.get('kind'), apiVersion: object.get('apiVersion') });
@@ -129,47 +134,90 @@ function injectObject(
     return { at, problem: `\`${name}\` has no pod with \`containers\`; aliases are not followed: write the value out` };
   }
   const isOut = [object, pod].some((of) => of.getIn(['metadata', 'labels', INJECT_LABEL]) === 'disabled');
-  if (isOut) return { outcome: { object: name, kind: 'opted-out', warnings: [] }, edits: [] };
   const annotations = annotationsOf(pod);
-  const warnings = [...warningsOf(annotations, fragment), ...meshWarnings(spec)];
-  const wanted = filled(
-    { container: fragment.container, volumes: fragment.volumes },
+  const asked = annotations.has(HELPER_ANNOTATION) ? fragments.helper : null;
+  if (isOut && asked === null) return { outcome: { object: name, kind: 'opted-out', warnings: [] }, edits: [] };
+  const problem = listProblem(spec, name) ?? (asked === null ? null : helperProblem(spec, { annotations, name }));
+  if (problem !== null) return problem;
+  const sidecar = isOut ? null : fragments.sidecar;
+  const added = [sidecar, asked].filter((one) => one !== null);
+  const { containers, volumes } = filled(
+    { containers: added.map(({ container }) => container), volumes: added.flatMap((one) => one.volumes) },
     ({ annotation, byDefault }) => annotations.get(annotation) ?? byDefault,
   );
-  const problem = LISTS.map((list) => spec.get(list, true)).find(
-    (list) => list !== undefined && !isSeq(list) && !(isScalar(list) && list.value === null),
-  );
-  if (problem !== undefined)
-    return {
-      at: offsetOf(problem, 0),
-      problem: `${LISTS.map((list) => `\`${list}\``).join(', ')} of \`${name}\` must be lists`,
-    };
-  const pullSecret = annotations.get(fragment.pullSecret.annotation) ?? fragment.pullSecret.byDefault;
+  const { annotation, byDefault } = fragments.sidecar.pullSecret;
+  const pullSecret = annotations.get(annotation) ?? byDefault;
+  const secrets = pullSecret === '' ? [] : [{ name: pullSecret }];
   const edits = [
-    ...addPorts(pod, { fragment, document, text }),
-    ...put(spec, {
-      list: 'imagePullSecrets',
-      entries: pullSecret === '' ? [] : [{ name: pullSecret }],
-      document,
-      text,
-    }),
-    ...put(spec, { list: 'initContainers', entries: [wanted.container], document, text }),
-    ...put(spec, { list: 'volumes', entries: wanted.volumes, document, text }),
+    ...(sidecar === null ? [] : addPorts(pod, { fragment: sidecar, document, text })),
+    ...put(spec, { list: 'imagePullSecrets', entries: secrets, document, text }),
+    ...put(spec, { list: 'initContainers', entries: containers, isOrdered: true, document, text }),
+    ...put(spec, { list: 'volumes', entries: volumes, document, text }),
+    ...(asked === null ? [] : given(spec, { annotations, helper: asked, document, text })),
   ];
+  const warnings = [...warningsOf(annotations, fragments), ...(sidecar === null ? [] : meshWarnings(spec))];
   return { outcome: { object: name, kind: edits.length > 0 ? 'injected' : 'current', warnings }, edits };
 }
 
-/** The index of our container among the other init containers: first, or after those of Istio if its sidecar is a native sidecar. */
-function placeIn(items: readonly unknown[]): number {
-  const others = items.map((item) => (isMap(item) ? item.get('name') : null)).filter((name) => name !== CONTAINER);
-  if (!others.includes(MESH_SIDECAR)) return 0;
-  return Math.max(...MESH_CONTAINERS.map((name) => others.indexOf(name) + 1));
+/** What injection needs as lists, and is something else; `null` if all is well. */
+function listProblem(spec: YAMLMap, name: string): ObjectProblem | null {
+  const other = LISTS.map((list) => spec.get(list, true)).find(
+    (list) => list !== undefined && !isSeq(list) && !(isScalar(list) && list.value === null),
+  );
+  if (other === undefined) return null;
+  const lists = LISTS.map((list) => `\`${list}\``).join(', ');
+  return { at: offsetOf(other, 0), problem: `${lists} of \`${name}\` must be lists` };
+}
+
+/** Why a pod cannot have the helper that it asks for; `null` if it can. */
+function helperProblem(
+  spec: YAMLMap,
+  { annotations, name }: { readonly annotations: ReadonlyMap<string, string>; readonly name: string },
+): ObjectProblem | null {
+  const at = offsetOf(spec, 0);
+  const service = annotations.get(HELPER_ANNOTATION) ?? '';
+  if (serviceIn(spec, service) === null)
+    return {
+      at,
+      problem: `\`${HELPER_ANNOTATION}\` of \`${name}\` must name a container of the pod, that of the service; got ${JSON.stringify(service)}`,
+    };
+  if ((annotations.get(FORWARD_ANNOTATION) ?? '').trim() !== '') return null;
+  return {
+    at,
+    problem: `\`${name}\` has \`${HELPER_ANNOTATION}\` without \`${FORWARD_ANNOTATION}\`: the upstreams of its tasks, such as \`tools=https://tools.acme.test\``,
+  };
+}
+
+/** The container of a name; `null` if there is none. */
+function serviceIn(spec: YAMLMap, name: string): YAMLMap | null {
+  const containers = spec.get('containers', true);
+  const found = isSeq(containers) ? containers.items.find((item) => isMap(item) && item.get('name') === name) : null;
+  return isMap(found) ? found : null;
+}
+
+/** Gives the container of the service the folder of its helper. Returns how to do the same in the text. */
+function given(
+  spec: YAMLMap,
+  {
+    annotations,
+    document,
+    helper,
+    text,
+  }: Changed & { readonly annotations: ReadonlyMap<string, string>; readonly helper: HelperFragment },
+): readonly (Edit | null)[] {
+  const service = serviceIn(spec, annotations.get(HELPER_ANNOTATION) ?? '');
+  if (service === null) return [];
+  const { env, volumeMounts } = helper.service;
+  return [
+    ...put(service, { list: 'env', entries: env, document, text }),
+    ...put(service, { list: 'volumeMounts', entries: volumeMounts, document, text }),
+  ];
 }
 
 /** Adds the ports of Remit to the lists of annotations. Returns how to do the same in the text, if that changes anything. */
 function addPorts(
   pod: YAMLMap,
-  { fragment, document, text }: { readonly fragment: Fragment; readonly document: Document; readonly text: string },
+  { fragment, document, text }: Changed & { readonly fragment: Fragment },
 ): readonly (Edit | null)[] {
   const had = annotationsOf(pod);
   const added = Object.fromEntries(
@@ -190,63 +238,6 @@ function addPorts(
   const edit = isNew ? insertion(into, { added: members, text }) : null;
   for (const [key, value] of Object.entries(members)) into.set(key, document.createNode(value));
   return [edit];
-}
-
-/** Puts entries into a list, each instead of the entry of the same name, or first. Returns how to do the same in the text, if that changes anything. */
-function put(
-  spec: YAMLMap,
-  at: {
-    readonly list: (typeof LISTS)[number];
-    readonly entries: readonly JsonObject[];
-    readonly document: Document;
-    readonly text: string;
-  },
-): readonly (Edit | null)[] {
-  const { list, entries, document, text } = at;
-  const found = spec.get(list, true);
-  const items = isSeq(found) ? found.items : [];
-  // Only for init containers the order counts.
-  const place = list === 'initContainers' ? placeIn(items) : 0;
-  const isPlaced = (index: number): boolean => (list === 'initContainers' ? index === place : index >= 0);
-  const indexOf = (entry: JsonObject): number =>
-    items.findIndex((item) => isMap(item) && item.get('name') === entry['name']);
-  const changed = entries.filter((entry) => {
-    const index = indexOf(entry);
-    return !isPlaced(index) || !isDeepStrictEqual(jsonOf(items[index], document), entry);
-  });
-  if (changed.length === 0) return [];
-  const isNew = place === 0 && changed.every((entry) => indexOf(entry) === -1);
-  const edit = !isNew
-    ? null
-    : isSeq(found)
-      ? insertion(found, { added: changed, text })
-      : insertion(spec, { added: { [list]: changed }, text });
-  for (const entry of changed) {
-    const index = indexOf(entry);
-    if (index >= 0) items.splice(index, 1);
-  }
-  items.splice(place, 0, ...changed.map((entry) => document.createNode(entry)));
-  if (!isSeq(found)) spec.set(list, document.createNode(items));
-  return [edit];
-}
-
-/** The value of a node; `null` if its aliases expand to too much. */
-function jsonOf(node: unknown, document: Document): unknown {
-  try {
-    return isMap(node) ? node.toJS(document, { maxAliasCount: 100 }) : null;
-  } catch {
-    return null;
-  }
-}
-
-/** The map at a path; `null` if there is none, or an alias on the way. */
-function mapAt(map: YAMLMap, path: readonly string[]): YAMLMap | null {
-  let at: Node | YAMLMap | undefined = map;
-  for (const key of path) {
-    if (!isMap(at) || isAlias(at)) return null;
-    at = at.get(key, true) as Node | undefined;
-  }
-  return isMap(at) ? at : null;
 }
 
 /** The annotations of a pod that are text. */
@@ -273,8 +264,8 @@ function meshWarnings(spec: YAMLMap): readonly string[] {
 }
 
 /** Our annotations that have no effect. */
-function warningsOf(annotations: ReadonlyMap<string, string>, { settings }: Fragment): readonly string[] {
-  const known = settings.map(({ annotation }) => annotation);
+function warningsOf(annotations: ReadonlyMap<string, string>, { helper, sidecar }: Fragments): readonly string[] {
+  const known = [...new Set([...sidecar.settings, ...helper.settings].map(({ annotation }) => annotation))];
   return [...annotations.keys()]
     .filter((name) => name.startsWith('remit.dev/') && !known.includes(name))
     .map((name) => {

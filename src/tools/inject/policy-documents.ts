@@ -41,6 +41,16 @@ export const POD_BINDINGS: readonly Binding[] = [
   },
 ];
 
+/** Which pods may have the helper of a service: all whose namespace does not refuse injection, if they ask for it. */
+export const HELPER_BINDINGS: readonly Binding[] = [
+  {
+    name: 'pods',
+    matchResources: {
+      namespaceSelector: { matchExpressions: [{ key: INJECTION_LABEL, operator: 'NotIn', values: ['disabled'] }] },
+    },
+  },
+];
+
 /** A rule for operations on resources of the core group. */
 export const coreRule = (operations: readonly string[], resources: readonly string[]): JsonObject => ({
   apiGroups: [''],

@@ -10,7 +10,8 @@ export interface Edit {
 }
 
 /**
- * How entries are written before the first entry of a list in block style, or members before the first key of a map.
+ * How entries are written before the first entry of a list in block style, or members before the first key of a map that begins a line: the first key of a map
+ * in a list does not.
  *
  * @returns `null` if it is not written on lines of its own
  */
@@ -18,14 +19,17 @@ export function insertion(
   into: YAMLMap | YAMLSeq,
   at: { readonly added: JsonObject | readonly JsonObject[]; readonly text: string },
 ): Edit | null {
-  const [first] = into.items;
-  const node = isPair(first) ? first.key : first;
-  if (into.flow === true || !isNode(node) || !node.range) return null;
-  const lineStart = at.text.lastIndexOf('\n', node.range[0] - 1) + 1;
-  const indent = (isSeq(into) ? /^( *)- +$/ : /^( *)$/).exec(at.text.slice(lineStart, node.range[0]))?.[1];
-  if (indent === undefined) return null;
-  const written = stringify(at.added, { lineWidth: 0 });
-  return { offset: beforeComments(at.text, lineStart), text: written.replaceAll(/^(?=.)/gm, indent) };
+  if (into.flow === true) return null;
+  for (const item of into.items.slice(0, isSeq(into) ? 1 : 2)) {
+    const node = isPair(item) ? item.key : item;
+    if (!isNode(node) || !node.range) return null;
+    const lineStart = at.text.lastIndexOf('\n', node.range[0] - 1) + 1;
+    const indent = (isSeq(into) ? /^( *)- +$/ : /^( *)$/).exec(at.text.slice(lineStart, node.range[0]))?.[1];
+    if (indent === undefined) continue;
+    const written = stringify(at.added, { lineWidth: 0 });
+    return { offset: beforeComments(at.text, lineStart), text: written.replaceAll(/^(?=.)/gm, indent) };
+  }
+  return null;
 }
 
 /** The start of the comment lines right above a line, which are about it. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
-import { fragmentFrom } from '../../../src/tools/inject/fragment.ts';
 import { injectedInto } from '../../../src/tools/inject/inject.ts';
+import { shippedFragments } from '../../builders/shipped-fragments.ts';
 import type { Yaml } from './fault-parts.ts';
 
 const deploy = resolve(import.meta.dirname, '../../../deploy');
@@ -57,8 +57,7 @@ function workload(guard: Guard): Yaml {
     },
   });
   if (!isInPod) return documents(text)[0];
-  const fragment = fragmentFrom(readFileSync(resolve(deploy, 'inject/pod.yaml'), 'utf8'), { image: 'acme/remit:1' });
-  const injected = injectedInto(text, fragment);
+  const injected = injectedInto(text, shippedFragments('acme/remit:1'));
   if ('problems' in injected) throw new Error(JSON.stringify(injected.problems));
   return documents(injected.text)[0];
 }

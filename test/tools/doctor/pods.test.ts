@@ -29,6 +29,7 @@ describe('containersOf', () => {
   it.each<[string, object, string]>([
     ['Remit by its image', { name: 'guard', image: 'registry.acme.test/remit@sha256:aa' }, 'remit'],
     ['Remit by its name', { name: 'remit', image: 'acme/x' }, 'remit'],
+    ['the helper of a service', { name: 'remit-agent', image: 'ghcr.io/remit-dev/remit:1' }, 'other'],
     ['another program of Remit', { name: 'a', image: 'acme/remit-tools:1' }, 'other'],
     ['a name with Remit in it', { name: 'not-remit', image: 'acme/x:1' }, 'other'],
     ['Envoy by its image', { name: 'proxy', image: 'envoyproxy/envoy:v1.40.0' }, 'proxy'],

@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { fragmentFrom } from '../../../src/tools/inject/fragment.ts';
 import { injectedInto } from '../../../src/tools/inject/inject.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { shippedFragments } from '../../builders/shipped-fragments.ts';
 import { startKube } from '../../kube/kube.ts';
 import type { Kube, Ran } from '../../kube/kube.ts';
 import { both, describeWith, istiodPart, kubernetesPart } from '../../parts.ts';
@@ -14,7 +14,8 @@ import type { IstioInjector } from './istio-injector.ts';
 
 const folder = resolve(import.meta.dirname, '../../../deploy/inject');
 const file = (name: string): string => readFileSync(join(folder, name), 'utf8');
-const fragment = fragmentFrom(file('pod.yaml'));
+const fragments = shippedFragments();
+const fragment = fragments.sidecar;
 
 interface Entry {
   readonly name: string;
@@ -627,7 +628,7 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
 
 /** A pod as `remit inject` makes it. */
 function byCommand(source: Pod): Pod {
-  const result = injectedInto(JSON.stringify(source), fragment);
+  const result = injectedInto(JSON.stringify(source), fragments);
   if ('problems' in result) throw new Error(JSON.stringify(result.problems));
   return JSON.parse(result.text) as Pod;
 }

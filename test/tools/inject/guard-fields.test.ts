@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { fragmentFrom, isList, isYamlObject } from '../../../src/tools/inject/fragment.ts';
+import { isList, isYamlObject } from '../../../src/tools/inject/fragment.ts';
 import type { Json } from '../../../src/tools/inject/fragment.ts';
 import { guardPolicy } from '../../../src/tools/inject/guard-policy.ts';
+import { shippedFragments } from '../../builders/shipped-fragments.ts';
 import { describeWith, kubernetesApiPart } from '../../parts.ts';
 
-const fragment = fragmentFrom(readFileSync(resolve(import.meta.dirname, '../../../deploy/inject/pod.yaml'), 'utf8'));
-const guard = guardPolicy(fragment);
+const fragments = shippedFragments();
+const fragment = fragments.sidecar;
+const guard = guardPolicy(fragments);
 const membersOf = (value: Json | undefined): Readonly<Record<string, Json>> => (isYamlObject(value) ? value : {});
 const { container } = fragment;
 const mounts = container['volumeMounts'];

@@ -4,16 +4,15 @@ import { describe, expect, it } from '@jest/globals';
 import { assert, property, string } from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { configFrom } from '../../../src/core/config/config.ts';
-import { fragmentFrom } from '../../../src/tools/inject/fragment.ts';
 import { injectedInto } from '../../../src/tools/inject/inject.ts';
 import type { Injected } from '../../../src/tools/inject/inject.ts';
+import { shippedFragments } from '../../builders/shipped-fragments.ts';
 
-const fragment = fragmentFrom(readFileSync(join(import.meta.dirname, '../../../deploy/inject/pod.yaml'), 'utf8'), {
-  image: 'remit:test',
-});
+const fragments = shippedFragments('remit:test');
+const fragment = fragments.sidecar;
 
 const injected = (text: string): Injected => {
-  const result = injectedInto(text, fragment);
+  const result = injectedInto(text, fragments);
   if ('problems' in result) throw new Error(JSON.stringify(result.problems));
   return result;
 };
@@ -174,7 +173,7 @@ describe('injectedInto', () => {
     expect(text).toContain('memory: 512Mi');
     expect(outcomes[0]?.warnings).toEqual([
       'unknown annotation "remit.dev/memory-limits": did you mean `remit.dev/memory-limit`?',
-      'unknown annotation "remit.dev/mode": known are `remit.dev/log-level`, `remit.dev/cpu-request`, `remit.dev/memory-request`, `remit.dev/memory-limit`, `remit.dev/policy`, `remit.dev/image-pull-secret`',
+      'unknown annotation "remit.dev/mode": known are `remit.dev/log-level`, `remit.dev/cpu-request`, `remit.dev/memory-request`, `remit.dev/memory-limit`, `remit.dev/policy`, `remit.dev/image-pull-secret`, `remit.dev/agent`, `remit.dev/agent-forward`, `remit.dev/agent-cpu-request`, `remit.dev/agent-memory-request`, `remit.dev/agent-memory-limit`, `remit.dev/agent-intents`',
     ]);
   });
 
@@ -224,11 +223,11 @@ describe('injectedInto', () => {
       /`volumes` of `Pod\/web` must be lists/,
     ],
   ])('names %s by its line', (_row, text, line, message) => {
-    expect(injectedInto(text, fragment)).toEqual({ problems: [{ line, message: expect.stringMatching(message) }] });
+    expect(injectedInto(text, fragments)).toEqual({ problems: [{ line, message: expect.stringMatching(message) }] });
   });
 
   it('bounds the text, and the values that aliases stand for', () => {
-    expect(injectedInto('#'.repeat(16 * 1024 * 1024 + 1), fragment)).toEqual({
+    expect(injectedInto('#'.repeat(16 * 1024 * 1024 + 1), fragments)).toEqual({
       problems: [{ line: 0, message: 'the text is larger than 16777216 bytes' }],
     });
     const lines = [

@@ -1,16 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, readFileSync, writeFileSync, mkdirSync } from 'node:fs';
+import { cpSync, writeFileSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { fragmentFrom } from '../../../src/tools/inject/fragment.ts';
 import { injectedInto } from '../../../src/tools/inject/inject.ts';
 import { podPlaceOf } from '../../../src/tools/inject/pod-place.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { shippedFragments } from '../../builders/shipped-fragments.ts';
 import { describeWith, kubernetesPart } from '../../parts.ts';
 
 const folder = resolve(import.meta.dirname, '../../../deploy/inject');
-const fragment = fragmentFrom(readFileSync(join(folder, 'pod.yaml'), 'utf8'));
+const fragments = shippedFragments();
 
 interface Named {
   readonly name: string;
@@ -76,7 +76,7 @@ describeWith(kubernetesPart(), 'injection into files', ({ kubectl }) => {
     cpSync(join(folder, 'kustomize'), join(at, 'component'), { recursive: true });
     const kustomization = { resources: ['object.json'], components: ['../component'] };
     writeFileSync(join(at, 'base/kustomization.yaml'), JSON.stringify(kustomization));
-    const result = injectedInto(source, fragment);
+    const result = injectedInto(source, fragments);
     const place = podPlaceOf({ kind, apiVersion }) ?? [];
     const byCommand = specIn(JSON.parse('text' in result ? result.text : '{}'), place);
     const byKustomize = specIn(

@@ -26,6 +26,8 @@ export interface VolumeMount {
 }
 
 const PROXY = /(?:^|[/-])(?:envoy|istio-proxy|proxyv2|agentgateway)(?:$|[:@/-])/;
+/** The helper of a service has the image of Remit, and answers no Envoy. */
+const HELPER = 'remit-agent';
 const REMIT = /(?:^|\/)remit(?:$|[:@])/;
 
 /** The containers of the specification of a pod, with its init containers, which include native sidecars. */
@@ -33,10 +35,12 @@ export const containersOf = (spec: unknown): readonly Container[] =>
   ['initContainers', 'containers', 'ephemeralContainers'].flatMap((list) => listAt(spec, list)).map(containerFrom);
 
 function containerFrom(value: unknown): Container {
-  const names = [textAt(value, 'name'), textAt(value, 'image')];
+  const name = textAt(value, 'name');
+  const names = [name, textAt(value, 'image')];
+  const isRemit = name !== HELPER && names.some((one) => REMIT.test(one));
   return {
-    name: textAt(value, 'name'),
-    kind: names.some((one) => REMIT.test(one)) ? 'remit' : names.some((one) => PROXY.test(one)) ? 'proxy' : 'other',
+    name,
+    kind: isRemit ? 'remit' : names.some((one) => PROXY.test(one)) ? 'proxy' : 'other',
     ports: listAt(value, 'ports').map((port) => ({
       number: numberAt(port, 'containerPort') ?? 0,
       name: textAt(port, 'name'),
