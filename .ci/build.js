@@ -20,6 +20,7 @@ const main = `${root}dist/main.js`;
 const STARTED_BY_PATH = [
   'src/core/policy/loading/compile-worker.ts',
   'src/core/ledger/log/log-worker.ts',
+  'src/serve/ledger/witness/witness-worker.ts',
   'src/authority/state/sqlite/authority-worker.ts',
   'src/agent/run/watcher-process.ts',
   'src/cli/thread/command-worker.ts',

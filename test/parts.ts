@@ -40,6 +40,8 @@ import {
   jaegerUiFolder,
   KUBERNETES_VERSION,
   kubernetesFolder,
+  LITEWITNESS_VERSION,
+  litewitnessFolder,
   MESH_CRDS,
   PATRONI_VERSION,
   patroniFolder,
@@ -316,6 +318,23 @@ export const verifierPart = (): Part<string> => ({
   found: binariesIn(verifierFolder, { verifier: 'verifier' })?.verifier ?? null,
   enable: 'npm run parts',
 });
+
+/** The binaries of litewitness, and of the SSH agent that holds its key. */
+export interface LitewitnessBinaries {
+  readonly litewitness: string;
+  readonly witnessctl: string;
+}
+
+/** A witness of transparency logs as a part, with the SSH agent that it has its key from. */
+export const litewitnessPart = (): Part<LitewitnessBinaries> => {
+  const own = binariesIn(litewitnessFolder, { litewitness: 'litewitness', witnessctl: 'witnessctl' });
+  const agent = onPath('ssh-agent', 'openssh-client');
+  return {
+    name: own === null ? `litewitness ${LITEWITNESS_VERSION}` : agent.name,
+    found: agent.found === null ? null : own,
+    enable: own === null ? 'npm run parts' : agent.enable,
+  };
+};
 
 /** Debian's PgBouncer as a part. */
 export const pgbouncerPart = (): Part<string> => onPath('pgbouncer');

@@ -111,6 +111,7 @@ const rehearsed = (config: Config, folder: string): Config => ({
   ledger: {
     ...config.ledger,
     folder: join(folder, 'ledger'),
+    witnesses: [],
     keyFile: join(folder, 'ledger-key.pem'),
     checkpointFile: join(folder, 'checkpoints.txt'),
     others: [],

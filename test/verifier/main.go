@@ -1,10 +1,10 @@
 // Command verifier verifies a ledger of Remit and has no code of Remit in it: it was written from
 // deploy/guide/security/write-a-verifier.md, with the note and tlog packages of the Go checksum database.
 //
-//	verifier -key VKEY [-anchors FILE] FOLDER
+//	verifier -key VKEY [-anchors FILE] [-witness VKEY ... -witnessed FILE] FOLDER
 //	verifier -key VKEY -proof FILE
 //
-// Exit codes: 0 whole, 2 sound with a tail that no checkpoint covers, 3 broken, 64 bad use.
+// Exit codes: 0 whole, 2 sound with a tail that no checkpoint covers or without a checkpoint that every witness has cosigned, 3 broken, 64 bad use.
 package main
 
 import (
@@ -43,10 +43,18 @@ func must(holds bool, format string, values ...any) {
 func main() {
 	keyText := flag.String("key", "", "the pinned verifier key of the ledger")
 	anchorFile := flag.String("anchors", "", "checkpoints that were kept elsewhere")
+	witnessedFile := flag.String("witnessed", "", "checkpoints that witnesses have cosigned")
+	var witnesses []note.Verifier
+	flag.Func("witness", "the key of a witness; repeatable", func(text string) error {
+		witness, err := newCosigner(text)
+		witnesses = append(witnesses, witness)
+		return err
+	})
+	flag.CommandLine.Init("verifier", flag.ContinueOnError)
 	proofFile := flag.String("proof", "", "a proof of one record, instead of a folder")
-	flag.Parse()
+	flags := flag.CommandLine.Parse(os.Args[1:])
 	key, err := note.NewVerifier(*keyText)
-	if err != nil || (flag.NArg() == 1) == (*proofFile != "") {
+	if flags != nil || err != nil || (flag.NArg() == 1) == (*proofFile != "") {
 		fmt.Fprintln(os.Stderr, "usage: verifier -key VKEY [-anchors FILE] FOLDER | -key VKEY -proof FILE:", err)
 		os.Exit(exitBad)
 	}
@@ -60,7 +68,14 @@ func main() {
 		checkProof(readFile(*proofFile), key)
 		return
 	}
-	os.Exit(verify(flag.Arg(0), key, anchorsIn(*anchorFile, key)))
+	anchors := anchorsIn(*anchorFile, key)
+	cosigned, size := witnessedIn(*witnessedFile, key, witnesses)
+	exit := verify(flag.Arg(0), key, anchors, cosigned, size)
+	if exit == exitWhole && len(witnesses) > 0 && size == 0 {
+		fmt.Println("witnesses not every one has cosigned a checkpoint")
+		exit = exitTail
+	}
+	os.Exit(exit)
 }
 
 // checkpoint is the head of a log: its number of records and the root of the tree over them.
@@ -81,27 +96,38 @@ func opened(text string, key note.Verifier) checkpoint {
 	return checkpoint{size, root}
 }
 
-// anchorsIn opens the notes of a file: each is followed by an empty line, and may have the line `# received …` before it.
-func anchorsIn(file string, key note.Verifier) []checkpoint {
-	var anchors []checkpoint
+// notesIn gives the notes of a file: each is followed by an empty line, and may have the line `# received …` before it.
+func notesIn(file string) []string {
+	var notes []string
 	if file == "" {
-		return anchors
+		return notes
 	}
 	received := regexp.MustCompile(`^\n*(# received .*\n)?`)
 	blocks := strings.Split(string(readFile(file)), "\n\n")
 	for i := 1; i < len(blocks); i++ {
 		if strings.HasPrefix(blocks[i], "— ") {
 			text := received.ReplaceAllString(blocks[i-1], "")
-			anchors = append(anchors, opened(text+"\n\n"+strings.TrimRight(blocks[i], "\n")+"\n", key))
+			notes = append(notes, text+"\n\n"+strings.TrimRight(blocks[i], "\n")+"\n")
 		}
+	}
+	return notes
+}
+
+// anchorsIn opens checkpoints that were kept elsewhere.
+func anchorsIn(file string, key note.Verifier) []checkpoint {
+	var anchors []checkpoint
+	for _, text := range notesIn(file) {
+		anchors = append(anchors, opened(text, key))
 	}
 	return anchors
 }
 
 // verify prints what it finds out about the ledger in a folder, and gives the exit code.
-func verify(folder string, key note.Verifier, anchors []checkpoint) int {
+//
+// cosigned are checkpoints that some witness has cosigned, which cover the first `size` records.
+func verify(folder string, key note.Verifier, anchors, cosigned []checkpoint, size int64) int {
 	paths, _ := filepath.Glob(filepath.Join(folder, "segment-????????????????.db"))
-	if len(paths) == 0 && len(anchors) == 0 {
+	if len(paths) == 0 && len(anchors)+len(cosigned) == 0 {
 		fmt.Fprintf(os.Stderr, "verifier: no ledger in `%s`\n", folder)
 		return exitBad
 	}
@@ -111,6 +137,8 @@ func verify(folder string, key note.Verifier, anchors []checkpoint) int {
 		log.readSegment(path, i+1 < len(paths))
 	}
 	anchored, signed := log.coverage(anchors)
+	log.coverage(cosigned)
+	anchored = max(anchored, size)
 	log.checkPruned(max(anchored, signed))
 	log.texts.check(folder, max(anchored, signed))
 	fmt.Printf("ledger    %s\norigin    %s\nrecords   %d\npruned    %d\n", folder, key.Name(), log.tree.size, log.carried)

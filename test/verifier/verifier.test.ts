@@ -4,17 +4,19 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, it } from '@jest/globals';
 import { ledgerProve } from '../../src/cli/ledger/ledger-prove.ts';
 import { indexKey } from '../../src/core/ledger/index-key.ts';
+import { witnessKeyText } from '../../src/core/ledger/proof/note-key.ts';
 import { leafHash, nodeHash } from '../../src/core/ledger/proof/merkle.ts';
 import { createSegment } from '../../src/core/ledger/log/segment/segment-format.ts';
 import { canonicalJson } from '../../src/core/ledger/canonical-json.ts';
 import { must, mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { taskNumber } from '../builders/task.ts';
+import { cosignedNote, witnessNumber } from '../core/ledger/proof/witnesses.ts';
 import { diskLedger, ran, segmentsOf } from '../cli/ledgers.ts';
 import { mustOpenLog } from '../core/ledger/log/logs.ts';
 import { describeWith, verifierPart } from '../parts.ts';
 import { independentVerdict } from './independent.ts';
-import { workedLedger } from './worked-ledger.ts';
+import { workedLedger, workedWitness, WORKED_AT_SECONDS } from './worked-ledger.ts';
 
 /**
  * The page that tells an auditor how to write a verifier, held to the code, and the verifier in Go that was written from it. What both find in
@@ -42,6 +44,7 @@ it('the page has the bytes of a ledger as it is written', async () => {
   if (!one || !two || !three || !four || !five || !six) throw new Error('too few records');
   const pairs = [nodeHash(one, two), nodeHash(three, four)] as const;
   const first = nodeHash(...pairs);
+  const cosigned = cosignedNote(notes[1] ?? '', workedWitness, WORKED_AT_SECONDS);
   const proof = await ran(ledgerProve, '2', '--ledger', settings.folder);
 
   expect([...page.matchAll(/^```(?:sql)?\n([^]*?)\n```$/gm)].map(([, text]) => text).slice(1)).toEqual([
@@ -56,6 +59,8 @@ it('the page has the bytes of a ledger as it is written', async () => {
     ].join('\n'),
     range.toString('hex'),
     ...notes.map((note) => note.trimEnd()),
+    witnessKeyText(workedWitness.key),
+    cosigned.trimEnd(),
     `${tables.map(({ sql }) => String(sql)).join(';\n')};`,
     indexKey('task', taskNumber(1).id).toString(16).padStart(8, '0'),
     proof.out.split('\n').slice(2, 5).join('\n'),
@@ -75,12 +80,13 @@ it('the page has a row for each column of a segment', () => {
     .all();
   db.close();
   const table = page.slice(page.indexOf('| column | must be |'), page.indexOf('If a segment is not the first'));
-  // A table with one row for all of its columns is named alone.
+  // Only `taken` has one row for all of its columns.
   const named = new Set([...table.matchAll(/`([a-z_.]+)`/g)].map(([, name = '']) => name));
   const without = columns.filter(
     ({ tbl, col }) =>
       !String(tbl).startsWith('index_') &&
-      [`${String(tbl)}.${String(col)}`, `.${String(col)}`, String(tbl)].every((name) => !named.has(name)),
+      tbl !== 'taken' &&
+      ![`${String(tbl)}.${String(col)}`, `.${String(col)}`].some((name) => named.has(name)),
   );
   expect(without).toEqual([]);
 });
@@ -94,11 +100,31 @@ describeWith(verifierPart(), 'the verifier in Go', () => {
     });
   });
 
+  it('counts the cosignature of the page, and no other', () => {
+    const { settings, key, notes } = workedLedger(folder());
+    const file = join(folder(), 'witnessed.txt');
+    const said = (witness: string, note: string) => {
+      writeFileSync(file, `${note}\n`);
+      return independentVerdict('-key', key, '-witness', witness, '-witnessed', file, settings.folder);
+    };
+    const note = cosignedNote(notes[1] ?? '', workedWitness, WORKED_AT_SECONDS);
+    const own = witnessKeyText(workedWitness.key);
+    expect(said(own, note)).toEqual({ exit: 0, out: expect.stringContaining('anchored  up to 6\n') });
+    // Not cosigned; by a key that was not named; at another time.
+    expect(said(own, notes[1] ?? '').exit).toBe(2);
+    expect(said(witnessKeyText(witnessNumber(3).key), note).exit).toBe(2);
+    const [text = '', signature = ''] = note.split(`— ${workedWitness.key.name} `);
+    const bytes = Buffer.from(signature.trimEnd(), 'base64');
+    bytes.writeBigUInt64BE(1n, 4);
+    expect(said(own, `${text}— ${workedWitness.key.name} ${bytes.toString('base64')}\n`).exit).toBe(3);
+    expect(said(key, note).exit).toBe(64);
+  });
+
   it('refuses a key of another ledger, and bad use', () => {
     const { settings } = workedLedger(folder());
     const other = diskLedger(folder(), 1).key;
     expect(independentVerdict('-key', other, settings.folder).exit).toBe(3);
-    for (const args of [[], [settings.folder], ['-key', 'x', settings.folder], ['-key', other]])
+    for (const args of [[], ['-x'], [settings.folder], ['-key', 'x', settings.folder], ['-key', other]])
       expect(independentVerdict(...args).exit).toBe(64);
   });
 

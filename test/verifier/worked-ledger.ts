@@ -4,7 +4,8 @@ import type { LogSettings } from '../../src/core/ledger/log/log-settings.ts';
 import { encoded } from '../builders/ledger-record.ts';
 import { must } from '../builders/must.ts';
 import { taskNumber } from '../builders/task.ts';
-import { privateKeyOf } from '../core/ledger/keys.ts';
+import { witnessKeyOf } from '../../src/core/ledger/proof/note-key.ts';
+import { privateKeyOf, publicKeyOf } from '../core/ledger/keys.ts';
 import { settingsIn } from '../core/ledger/log/logs.ts';
 
 /** The ledger of the page for auditors. Nothing of it is random, so its bytes stand on the page. */
@@ -30,6 +31,15 @@ const endOf = (n: number, at: number): Uint8Array =>
     note: '',
     by: 'operator',
   }).bytes;
+
+/** The witness of the page, and the second checkpoint with its cosignature. */
+export const workedWitness = {
+  key: witnessKeyOf('witness.acme.test/one', publicKeyOf(privateKeyOf(Buffer.alloc(32, 2)))),
+  privateKey: privateKeyOf(Buffer.alloc(32, 2)),
+};
+
+/** When it cosigned. */
+export const WORKED_AT_SECONDS = 1_767_225_700;
 
 /** Writes it: three records and a checkpoint, then one record and a checkpoint. Seed of its key: 32 bytes `01`. */
 export function workedLedger(folder: string): WorkedLedger {

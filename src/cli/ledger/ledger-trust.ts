@@ -1,8 +1,14 @@
 /** What a verification of a ledger trusts: keys and anchors that the options name. */
 import { readFile, stat } from 'node:fs/promises';
 import { anchorsIn, type NamedAnchor } from '../../core/ledger/proof/anchor-file.ts';
-import { noteKeyFrom, type NoteKey } from '../../core/ledger/proof/note-key.ts';
-import { isProblem } from '../../core/runtime/problem.ts';
+import {
+  noteKeyFrom,
+  witnessKeyFrom,
+  witnessKeyText,
+  type NoteKey,
+  type WitnessKey,
+} from '../../core/ledger/proof/note-key.ts';
+import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 
@@ -21,20 +27,40 @@ export async function keysFrom(words: readonly string[]): Promise<readonly NoteK
       '--key is required: the verifier key of the ledger, which `remit serve` prints at its start and you kept elsewhere',
     );
   }
-  const keys: NoteKey[] = [];
+  return readKeys('key', words, noteKeyFrom);
+}
+
+/** Most witnesses that a verification asks for. */
+const MAX_WITNESSES = 64;
+
+/** The keys of witnesses in the values of `--witness`; none without values. */
+export async function witnessesFrom(words: readonly string[]): Promise<readonly WitnessKey[] | CommandRefusal> {
+  if (words.length === 0) return [];
+  const keys = await readKeys('witness', words, witnessKeyFrom);
+  if (isCommandRefusal(keys)) return keys;
+  // A cosignature does not say by which name it was made: one key under two names would count twice.
+  if (new Set(keys.map((key) => witnessKeyText(key).slice(-44))).size < keys.length)
+    return taskRefusal('--witness has a key twice');
+  return keys.length <= MAX_WITNESSES ? keys : taskRefusal(`--witness names more than ${MAX_WITNESSES} witnesses`);
+}
+
+async function readKeys<K>(
+  what: 'key' | 'witness',
+  words: readonly string[],
+  keyFrom: (line: string) => K | Problem,
+): Promise<readonly K[] | CommandRefusal> {
+  const keys: K[] = [];
   for (const word of words) {
-    const text = word.startsWith('@')
-      ? await trustFileText(word.slice(1), { what: 'key', maxBytes: MAX_KEY_BYTES })
-      : word;
+    const text = word.startsWith('@') ? await trustFileText(word.slice(1), { what, maxBytes: MAX_KEY_BYTES }) : word;
     if (isCommandRefusal(text)) return text;
     for (const line of text.split('\n').map((each) => each.trim())) {
       if (line === '' || line.startsWith('#')) continue;
-      const key = noteKeyFrom(line);
-      if (isProblem(key)) return taskRefusal(`--key ${key.problem}`);
+      const key = keyFrom(line);
+      if (isProblem(key)) return taskRefusal(`--${what} ${key.problem}`);
       keys.push(key);
     }
   }
-  return keys.length > 0 ? keys : taskRefusal('--key contains no key');
+  return keys.length > 0 ? keys : taskRefusal(`--${what} contains no key`);
 }
 
 /** The anchors in files, with notices. */

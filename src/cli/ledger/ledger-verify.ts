@@ -6,16 +6,18 @@ import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
 import { lostToAll } from '../../core/ledger/relayed.ts';
 import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts';
 import { broken } from '../../core/ledger/proof/verdict.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { storedExport } from '../../core/ledger/log/exported-log.ts';
 import { folderVerdict } from '../../core/ledger/log/folder-verdict.ts';
 import type { CommandIo, Command } from '../command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
+import { WITNESS_HELP, witnessedOf, witnessOptions, witnessTrustFrom, type WitnessTrust } from './ledger-witnesses.ts';
 import { optionsFrom } from '../options.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 import { RECEIVED_HELP, receivedFolderOf, receivedOptions, receivedVerdicts } from './received-source.ts';
-import { emitterLines, type LedgerVerdict, lostLines, verdictLines } from './verdict-text.ts';
+import { emitterLines, isUnwitnessed, type LedgerVerdict, lostLines, verdictLines } from './verdict-text.ts';
 
 /** Exit codes of this command only. 2 has another meaning here, so invalid usage is that of `sysexits.h`. */
 const VERIFY_EXIT = { whole: 0, bareTail: 2, broken: 3, bad: 64 } as const;
@@ -23,12 +25,14 @@ const VERIFY_EXIT = { whole: 0, bareTail: 2, broken: 3, bad: 64 } as const;
 const help = `remit ledger verify: is the ledger unchanged?
 
 usage: remit ledger verify --key VKEY|@FILE [--ledger DIR ...] [--anchors FILE ...] [--received DIR] [--json]
+                           [--witness VKEY|@FILE ... --witnessed FILE ... [--quorum N]]
        remit ledger verify --key VKEY|@FILE --jsonl FILE --anchors FILE
 
 ${KEY_HELP}
   --anchors FILE      checkpoints kept elsewhere, preferably on another machine: the file of \`ledger.checkpoints\`, with a line
                       \`# received 2026-01-02T03:04:05Z\` before a note if you know when it was received; or the
                       OTLP log records that a collector wrote as JSON. Repeatable
+${WITNESS_HELP}
 ${LEDGER_HELP}
                       --ledger is repeatable
 ${RECEIVED_HELP}
@@ -36,7 +40,8 @@ ${RECEIVED_HELP}
   --json              one object: exit, the ledgers with their verdicts, the received logs with theirs, and the missing records
 
 Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothing that it reads. Prints three ranges:
-  anchored   covered by a checkpoint that you kept: not even the holder of the ledger's key can have changed it since
+  anchored   covered by a checkpoint that you kept, or that --quorum witnesses have cosigned: not even the holder of the ledger's
+             key can have changed it since
   signed     covered by a checkpoint of the ledger: nobody without that key can have changed it
   bare       covered by no checkpoint yet: anybody who can write the files can have changed it. While \`remit serve\` runs, this is
              the last 5 seconds
@@ -49,7 +54,7 @@ risk is in the ledger of the authority, and the log of the sidecar links to it: 
 
   remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
 
-exit codes: 0 whole, 2 sound but with a bare tail, 3 broken or with missing records, 64 bad use or input that cannot be read`;
+exit codes: 0 whole, 2 sound but with a bare tail, or without any checkpoint that --quorum witnesses have cosigned, 3 broken or with missing records, 64 bad use or input that cannot be read`;
 
 /** `remit ledger verify`. */
 export const ledgerVerifyCommand: Command = { name: 'ledger verify', help, run: ledgerVerify };
@@ -73,10 +78,10 @@ export async function ledgerVerify(args: readonly string[], io: Io): Promise<num
   return exit;
 }
 
-function exitOf(verdicts: readonly Pick<LedgerVerdict, 'verdict'>[]): number {
+function exitOf(verdicts: readonly Pick<LedgerVerdict, 'verdict' | 'witnessed'>[]): number {
   if (verdicts.some(({ verdict }) => verdict.kind === 'broken')) return VERIFY_EXIT.broken;
   const hasBareTail = verdicts.some(({ verdict }) => verdict.kind === 'sound' && verdict.bare !== null);
-  return hasBareTail ? VERIFY_EXIT.bareTail : VERIFY_EXIT.whole;
+  return hasBareTail || verdicts.some(isUnwitnessed) ? VERIFY_EXIT.bareTail : VERIFY_EXIT.whole;
 }
 
 interface Verified {
@@ -94,7 +99,7 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
     jsonl: { type: 'string' },
     json: { type: 'boolean' },
   } as const;
-  const options = optionsFrom(args, { ...ledgerOptions, ...receivedOptions, ...own }, 0);
+  const options = optionsFrom(args, { ...ledgerOptions, ...receivedOptions, ...witnessOptions, ...own }, 0);
   if (typeof options === 'string') return taskRefusal(options);
   const { jsonl, ledger: named = [], key = [], anchors: files = [], json: isJson = false, ...source } = options.values;
   if (jsonl !== undefined && source.received !== undefined) return taskRefusal('--received goes with --ledger');
@@ -108,8 +113,11 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
   if (unknown !== undefined)
     return taskRefusal(`the anchors of \`${unknown.origin}\` cannot be verified: add its --key`);
 
-  const anchors = Map.groupBy(outside.anchors, ({ origin }) => origin);
-  const trust = { keys, anchors };
+  const witnesses = await witnessTrustFrom(source);
+  if (isCommandRefusal(witnesses)) return witnesses;
+  for (const notice of witnesses.notices) io.err(`remit ledger verify: ${notice}`);
+  const trust = trustedOf(keys, outside.anchors, witnesses);
+  const { anchors } = trust;
   const verdicts: LedgerVerdict[] = [];
   if (jsonl !== undefined) {
     const found = verdictOnExport(jsonl, trust);
@@ -132,12 +140,35 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
   if (isCommandRefusal(place)) return place;
   const received = place === undefined ? null : receivedVerdicts(place, sound);
   if (isCommandRefusal(received)) return received;
-  return { isJson, verdicts: [...verdicts, ...lostLogs(verdicts, trust)], received };
+  const all = [...verdicts, ...lostLogs(verdicts, trust)].map((found) => withWitnesses(found, trust));
+  return { isJson, verdicts: all, received };
 }
 
 interface Trusted {
   readonly keys: readonly NoteKey[];
+  /** By the origin of the log: those kept elsewhere, and those that witnesses have cosigned. */
   readonly anchors: ReadonlyMap<string, readonly NamedAnchor[]>;
+  readonly witnesses: WitnessTrust;
+}
+
+function trustedOf(keys: readonly NoteKey[], outside: readonly NamedAnchor[], witnesses: WitnessTrust): Trusted {
+  const kept = Map.groupBy(outside, ({ origin }) => origin);
+  const anchors = new Map<string, readonly NamedAnchor[]>(kept);
+  for (const { name } of keys) {
+    const found = witnessedOf(witnesses, name);
+    if (found !== null && !isProblem(found) && found.anchors.length > 0)
+      anchors.set(name, [...(kept.get(name) ?? []), ...found.anchors]);
+  }
+  return { keys, anchors, witnesses };
+}
+
+/** Adds what witnesses say of a ledger; a wrong cosignature breaks it. */
+function withWitnesses(found: LedgerVerdict, { witnesses }: Trusted): LedgerVerdict {
+  const said = witnessedOf(witnesses, found.origin);
+  if (said === null || found.verdict.kind === 'broken') return found;
+  if (isProblem(said)) return { ...found, verdict: broken('anchor', null, said.problem) };
+  const { reach, size } = said;
+  return { ...found, witnessed: { reach, size, quorum: witnesses.quorum } };
 }
 
 /** `null` if the folder contains no ledger. */

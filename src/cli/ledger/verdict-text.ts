@@ -1,6 +1,7 @@
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts';
 import type { LostRecords } from '../../core/ledger/relayed.ts';
+import type { WitnessReach } from '../../core/ledger/proof/witnessed.ts';
 import { recordsText } from '../../core/ledger/proof/verdict.ts';
 import type { RecordRange, RelayedRecords, Sound, Verdict } from '../../core/ledger/proof/verdict.ts';
 
@@ -11,7 +12,17 @@ export interface LedgerVerdict {
   /** Empty if it cannot be read. */
   readonly origin: string;
   readonly verdict: Verdict;
+  /** What the named witnesses say of it; absent if none was named, and for a broken ledger. */
+  readonly witnessed?: {
+    readonly reach: readonly WitnessReach[];
+    /** Records that as many witnesses as `quorum` have cosigned. */
+    readonly size: number;
+    readonly quorum: number;
+  };
 }
+
+/** Whether too few of the named witnesses have cosigned any checkpoint of a ledger. */
+export const isUnwitnessed = ({ witnessed }: Pick<LedgerVerdict, 'witnessed'>): boolean => witnessed?.size === 0;
 
 /** What was found of the received logs, for people: a block per log, those with a problem first. */
 export const emitterLines = (verdicts: readonly EmitterVerdict[]): readonly string[] =>
@@ -71,16 +82,16 @@ export const lostLines = (lost: readonly LostRecords[]): readonly string[] =>
 export const verdictLines = (verdicts: readonly LedgerVerdict[]): readonly string[] =>
   verdicts.flatMap((found, index) => [...(index === 0 ? [] : ['']), ...blockOf(found)]).map(printable);
 
-function blockOf({ ledger, origin, verdict }: LedgerVerdict): readonly string[] {
+function blockOf({ ledger, origin, verdict, witnessed }: LedgerVerdict): readonly string[] {
   const head = [line('ledger', ledger ?? 'not here'), ...(origin === '' ? [] : [line('origin', origin)])];
-  if (verdict.kind === 'sound') return [...head, ...soundLines(verdict)];
+  if (verdict.kind === 'sound') return [...head, ...soundLines(verdict, witnessed)];
   const { part, at, problem } = verdict;
   const where = part === 'record' && at !== null ? ` at record ${at}` : '';
   const what = part === 'record' ? `it ${problem}` : problem;
   return [...head, line('verdict', `BROKEN${where}: ${what}`)];
 }
 
-function soundLines(sound: Sound): readonly string[] {
+function soundLines(sound: Sound, witnessed?: LedgerVerdict['witnessed']): readonly string[] {
   const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount, relayed = [] } = sound;
   return [
     line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them pruned${prunedByText(prunedBy)}`}`),
@@ -91,9 +102,25 @@ function soundLines(sound: Sound): readonly string[] {
     ...remarks.map(({ seq, remark }) => line('remark', `record ${seq}: ${remark}`)),
     ...(remarkCount > remarks.length ? [line('remark', `and ${remarkCount - remarks.length} more`)] : []),
     ...relayed.map((of) => line('database', relayedText(of))),
-    line('verdict', bare === null ? 'whole' : 'sound, with a bare tail'),
+    ...(witnessed?.reach ?? []).map((witness) => line('witness', reachText(witness))),
+    line('verdict', verdictText(bare, witnessed)),
   ];
 }
+
+function verdictText(bare: RecordRange | null, witnessed: LedgerVerdict['witnessed']): string {
+  if (witnessed !== undefined && isUnwitnessed({ witnessed }))
+    return `sound, and cosigned by fewer than ${witnessed.quorum} of the witnesses`;
+  return bare === null ? 'whole' : 'sound, with a bare tail';
+}
+
+const reachText = ({ name, size, atSeconds }: WitnessReach): string =>
+  `${name}: ${atSeconds === null ? 'nothing' : `records 1 to ${size}, at ${timeText(atSeconds)}`}`;
+
+/** The time in a cosignature, which may be any number. */
+const timeText = (atSeconds: number): string => {
+  const at = new Date(atSeconds * 1_000);
+  return Number.isNaN(at.getTime()) ? `${atSeconds} s` : at.toISOString();
+};
 
 const relayedText = ({ database, missing, to }: RelayedRecords): string => {
   const without = missing.length === 0 ? '' : `, without ${missing.map(rangeText).join(', ')}`;

@@ -1,8 +1,17 @@
 /** Reads the section `ledger`. */
 import { dirname, join } from 'node:path';
 import { integer, optional, textOf } from '../runtime/fields.ts';
+import { COSIGNATURE_TYPE, verifierKeyText } from '../runtime/verifier-key.ts';
 import { listed, section } from './fields.ts';
 import { pathIn } from './values.ts';
+
+/** A witness that cosigns checkpoints. */
+export interface LedgerWitness {
+  /** Its submission prefix, without a trailing slash. */
+  readonly url: string;
+  /** The key of its cosignatures, `name+id+base64`. */
+  readonly key: string;
+}
 
 /** Location and retention of the ledger. */
 export interface LedgerConfig {
@@ -14,6 +23,12 @@ export interface LedgerConfig {
   readonly keyFile: string;
   /** File to which each checkpoint is also appended, preferably on another disk. Default `checkpoints.txt` beside the state file. */
   readonly checkpointFile: string;
+  /** Witnesses that cosign checkpoints; at most 64. Default none. */
+  readonly witnesses: readonly LedgerWitness[];
+  /** How often each of them is asked. Default 60 s. */
+  readonly witnessEveryMs: number;
+  /** File to which each cosigned checkpoint is appended. Default `witnessed.txt` beside the state file. */
+  readonly witnessedFile: string;
   /** Folders of earlier ledgers of the state file, so that the timeline of a task includes them. Default none. */
   readonly others: readonly string[];
   /** Size or age at which a new segment begins. Default 256 MiB, 24 hours. */
@@ -33,6 +48,9 @@ export interface LedgerFields {
   readonly name: string;
   readonly key: string | null;
   readonly checkpoints: string | null;
+  readonly witnesses: readonly LedgerWitness[];
+  readonly witnessSeconds: number;
+  readonly witnessed: string | null;
   readonly others: readonly string[];
   readonly segmentMiB: number;
   readonly segmentHours: number;
@@ -52,6 +70,22 @@ const logName = textOf<string>('a name of 1 to 64 letters, digits, `.`, `_` and 
   /^[A-Za-z0-9._-]{1,64}$/.test(value) ? value : { problem: `got \`${value}\`` },
 );
 
+const witnessUrl = textOf<string>('an `https:` or `http:` URL without query, fragment and trailing slash', (value) =>
+  /^https?:\/\/[A-Za-z0-9.-]+(?::\d{1,5})?(?:\/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$/.test(value)
+    ? value
+    : { problem: 'invalid URL' },
+);
+
+const witnessKey = textOf<string>('the key of a witness, `name+id+base64`', (value) => {
+  const parts = verifierKeyText(value);
+  if (parts === null) return { problem: `got \`${value}\`` };
+  if (parts.type !== COSIGNATURE_TYPE)
+    return { problem: `it is a key of type ${parts.type}, cosignatures have type 4` };
+  return parts.id === parts.ownId
+    ? value
+    : { problem: `it has the id \`${parts.id}\`, but its key has \`${parts.ownId}\`` };
+});
+
 /** Reads the section `ledger`. */
 export const ledgerSection = (folder: string) =>
   section<LedgerFields>({
@@ -59,6 +93,9 @@ export const ledgerSection = (folder: string) =>
     name: optional(logName, 'main'),
     key: optional(pathIn(folder), null),
     checkpoints: optional(pathIn(folder), null),
+    witnesses: optional(listed(section<LedgerWitness>({ url: witnessUrl, key: witnessKey })), []),
+    witnessSeconds: optional(integer(5, 86_400), 60),
+    witnessed: optional(pathIn(folder), null),
     others: optional(listed(pathIn(folder)), []),
     segmentMiB: optional(integer(1, 16_384), 256),
     segmentHours: optional(integer(1, 8_760), 24),
@@ -79,6 +116,9 @@ export function ledgerConfigOf(
     name: fields.name,
     keyFile: fields.key ?? beside('ledger-key.pem'),
     checkpointFile: fields.checkpoints ?? beside('checkpoints.txt'),
+    witnesses: fields.witnesses,
+    witnessEveryMs: fields.witnessSeconds * 1_000,
+    witnessedFile: fields.witnessed ?? beside('witnessed.txt'),
     // The list may include our own folder, so that all processes can have the same list.
     others: fields.others.filter((other) => other !== folder),
     segment: { maxBytes: fields.segmentMiB * MIB, maxAgeMs: fields.segmentHours * HOUR_MS },

@@ -17,6 +17,7 @@ import type { Closers } from '../closers.ts';
 import { LedgerGrowth, retainOf, roomLeft } from './ledger-room.ts';
 import { measuredSink } from './measured-sink.ts';
 import type { ShippedRecords } from './shipped-records.ts';
+import { Witnesses } from './witness/witness-thread.ts';
 import { relayOf, rolledBackProblem } from './state-outbox.ts';
 import type { OutboxSource } from './state-outbox.ts';
 import type { StartProblem } from '../start-problem.ts';
@@ -148,15 +149,19 @@ class UnsignedSince {
   }
 }
 
-/** Opens the log in its thread. It is closed before `shipped`, so that its last checkpoint is sent too. */
+/** Opens the log in its thread. It is closed before `shipped` and the witnesses, so that its last checkpoint is sent and cosigned too. */
 async function openLog(
   { ledger: settings, trustDomains }: Pick<Config, 'ledger' | 'trustDomains'>,
-  { thread: loading, outbox, shipped, log, faults, onFatal, onCheckpoint, closers }: LedgerServices,
+  services: LedgerServices,
   { fileId, retain, unsigned }: { readonly fileId: string; readonly retain: Retain; readonly unsigned: UnsignedSince },
 ): Promise<LogThread | StoreFailure> {
+  const { thread: loading, outbox, shipped, log, faults, onFatal, onCheckpoint, closers } = services;
   closers.push(() => shipped?.close());
+  let cosigned: Witnesses | null = null;
+  closers.push(() => cosigned?.close());
+  const { witnesses, witnessEveryMs, witnessedFile, ...others } = settings;
   const ofLog = {
-    ...settings,
+    ...others,
     retain,
     trustDomain: trustDomains[0] ?? 'none',
     ...(outbox?.shared !== undefined && { database: fileId }),
@@ -176,6 +181,7 @@ async function openLog(
         if (!isStoreFailure(made)) {
           unsigned.signed();
           shipped?.signed();
+          cosigned?.signed(made.size);
           onCheckpoint(made);
         }
         faults.set('ledger checkpoint', problem);
@@ -183,6 +189,10 @@ async function openLog(
     },
   );
   if (isStoreFailure(thread)) return thread;
+  if (witnesses.length > 0) {
+    const from = { folder: settings.folder, file: witnessedFile, everyMs: witnessEveryMs, witnesses };
+    cosigned = new Witnesses(from, services);
+  }
   closers.push(async () => {
     const failure = await thread.close();
     if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });

@@ -207,6 +207,8 @@ const table = {
   'ledger.broken': entry('error', 'records that are not those that were signed'),
   'ledger.disk': entry('warning', 'a disk that is almost full'),
   'ledger.unsigned': entry('warning', 'records under no signed checkpoint for a minute'),
+  'ledger.unwitnessed': entry('warning', 'a witness that has not cosigned the ledger for 15 minutes'),
+  'ledger.contradicted': entry('error', 'a witness that has cosigned other records than the ledger has'),
   'ledger.unacknowledged': entry('warning', 'many records that no authority has acknowledged'),
   'ledger.write-failed': entry('info', 'writes of the ledger that failed since the start'),
   'ledger.not-verified': entry('info', 'a ledger that was not verified here'),

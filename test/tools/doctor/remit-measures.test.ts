@@ -125,6 +125,14 @@ describe('what a Remit says of itself', () => {
     ['remit_policy_unconfirmed_seconds 301', 'policy.unconfirmed at metric/remit_policy_unconfirmed_seconds'],
     ['remit_disk_free_bytes{of="ledger"} 1000', 'ledger.disk at metric/remit_disk_free_bytes{of=ledger}'],
     ['remit_ledger_unsigned_seconds 61', 'ledger.unsigned at metric/remit_ledger_unsigned_seconds'],
+    [
+      'remit_ledger_witness_behind_seconds{witness="w/1"} 901',
+      'ledger.unwitnessed at metric/remit_ledger_witness_behind_seconds{witness=w/1}',
+    ],
+    [
+      'remit_ledger_witness_contradicts{witness="w/1"} 1',
+      'ledger.contradicted at metric/remit_ledger_witness_contradicts{witness=w/1}',
+    ],
     ['remit_ledger_unacknowledged 513', 'ledger.unacknowledged at metric/remit_ledger_unacknowledged'],
     ['remit_ledger_failures_total 1', 'ledger.write-failed at metric/remit_ledger_failures_total'],
     ['remit_sidecar_following 0', 'lease.detached at metric/remit_sidecar_following'],
@@ -165,6 +173,8 @@ describe('what a Remit says of itself', () => {
     'remit_policy_unconfirmed_seconds 300',
     `remit_disk_free_bytes{of="ledger"} ${GIB / 4}`,
     'remit_ledger_unsigned_seconds 60',
+    'remit_ledger_witness_behind_seconds{witness="w/1"} 900',
+    'remit_ledger_witness_contradicts{witness="w/1"} 0',
     'remit_ledger_unacknowledged 512',
     'remit_ledger_failures_total 0',
     'remit_authority_behind 100',

@@ -2,7 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { HASH_BYTES } from './merkle.ts';
-import { isKeyName, type NoteKey } from './note-key.ts';
+import { isKeyName } from '../../runtime/verifier-key.ts';
+import type { NoteKey } from './note-key.ts';
 import { openedNote, signedNote } from './signed-note.ts';
 
 /** The head of a log: a commitment to its first `size` records. */

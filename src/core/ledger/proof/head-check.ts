@@ -10,11 +10,14 @@ export interface Anchor {
   readonly note: string;
   /** When it was received there, in milliseconds since the Unix epoch; `null` if not known. */
   readonly atMs: number | null;
+  /** Whether it is compared with the log and covers nothing: too few witnesses have cosigned it. Default no. */
+  readonly isAlone?: boolean;
 }
 
 /** An anchor whose signature was verified. */
 export interface OpenedAnchor extends Checkpoint {
   readonly atMs: number | null;
+  readonly isAlone?: boolean;
 }
 
 /** Checks a log against its heads (checkpoints and anchors) while it is read. */
@@ -32,10 +35,10 @@ export interface HeadCheck {
 /** Verifies anchors and sorts them by size; broken if an anchor does not belong to this log. */
 export function openedAnchors(anchors: Iterable<Anchor>, key: NoteKey): readonly OpenedAnchor[] | Broken {
   const opened: OpenedAnchor[] = [];
-  for (const { note, atMs } of anchors) {
+  for (const { note, atMs, isAlone = false } of anchors) {
     const checkpoint = openedCheckpoint(note, key);
     if (isProblem(checkpoint)) return broken('anchor', null, `anchor ${opened.length + 1} ${checkpoint.problem}`);
-    opened.push({ ...checkpoint, atMs });
+    opened.push({ ...checkpoint, atMs, isAlone });
   }
   return opened.toSorted((a, b) => a.size - b.size);
 }
@@ -59,7 +62,7 @@ export function headCheck(
     at: (range) => {
       // INVARIANT: a broken head stays next until the end, so that a bad record after it is still found and reported.
       for (; next.done !== true && next.value.kind !== 'broken'; next = rest.next()) {
-        const { kind, size, root } = next.value;
+        const { kind, size, root, isAlone = false } = next.value;
         if (size > range.size) return null;
         if (size < range.size) {
           found.unchecked++;
@@ -70,7 +73,7 @@ export function headCheck(
           return broken(kind, size, `${records} are not those of this ${kind}`);
         }
         right = size;
-        found[kind === 'anchor' ? 'anchored' : 'signed'] = size;
+        if (!isAlone) found[kind === 'anchor' ? 'anchored' : 'signed'] = size;
       }
       return null;
     },
@@ -88,7 +91,7 @@ export function headCheck(
   };
 }
 
-type Head = { readonly kind: 'checkpoint' | 'anchor' } & Checkpoint;
+type Head = { readonly kind: 'checkpoint' | 'anchor'; readonly isAlone?: boolean } & Checkpoint;
 
 /** Both kinds in order of size, up to the first invalid head. */
 function* headsInOrder(

@@ -1,7 +1,8 @@
 import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
-import { isKeyName, noteKeyOf, type NoteKey } from './note-key.ts';
+import { isKeyName } from '../../runtime/verifier-key.ts';
+import { noteKeyOf, type NoteKey } from './note-key.ts';
 
 /** A note with verified signatures. */
 export interface OpenedNote {
@@ -11,10 +12,19 @@ export interface OpenedNote {
   readonly signers: readonly NoteKey[];
 }
 
-interface NoteSignature {
+/** A signature on a note, not verified. */
+export interface NoteSignature {
   readonly name: string;
+  /** 4 bytes in hex. */
   readonly id: string;
   readonly bytes: Uint8Array;
+}
+
+/** A note whose signatures are not verified. */
+export interface NoteParts {
+  /** The text, with its final newline. */
+  readonly text: string;
+  readonly signatures: readonly NoteSignature[];
 }
 
 /** Longest note in characters: 16 post-quantum signatures and as much text. */
@@ -29,7 +39,7 @@ const ID_BYTES = 4;
  * @see C2SP signed-note
  */
 export function openedNote(note: string, keys: readonly NoteKey[]): OpenedNote | Problem {
-  const parts = partsOf(note);
+  const parts = notePartsOf(note);
   if (isProblem(parts)) return parts;
   const signers = new Set<NoteKey>();
   for (const { name, id, bytes } of parts.signatures) {
@@ -56,7 +66,8 @@ export function signedNote(text: string, signer: { readonly name: string; readon
 /** No control characters below U+0020 except newline. */
 const isNoteText = (text: string): boolean => text.isWellFormed() && /^[\n -\u{10ffff}]*$/u.test(text);
 
-function partsOf(note: string): { readonly text: string; readonly signatures: readonly NoteSignature[] } | Problem {
+/** Parses a note with the bounds of `openedNote`; verifies nothing. */
+export function notePartsOf(note: string): NoteParts | Problem {
   if (note.length > MAX_NOTE) return { problem: `is longer than ${MAX_NOTE} characters` };
   // The text may contain empty lines; the last empty line ends it.
   const end = note.lastIndexOf('\n\n');

@@ -55,6 +55,16 @@ export const recordMetricTable = {
     'Age of the oldest record not covered by a signed checkpoint; 0 if all are covered',
     {},
   ),
+  ledgerWitnessBehind: gauge(
+    'remit_ledger_witness_behind_seconds',
+    'Since when the ledger has a checkpoint that a witness has not cosigned, by the name of its key; 0 if it has cosigned the last',
+    { witness: null },
+  ),
+  ledgerWitnessContradicts: gauge(
+    'remit_ledger_witness_contradicts',
+    '1 if a witness has cosigned other or more records than this ledger has, by the name of its key: the ledger was rewritten, or put back from a copy',
+    { witness: null },
+  ),
   ledgerUnacknowledged: gauge(
     'remit_ledger_unacknowledged',
     'Records of a sidecar that no authority has acknowledged; at 4,096, or 65,536 on the host of its authority, it denies with ledger.unavailable',

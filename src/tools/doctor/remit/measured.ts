@@ -103,6 +103,20 @@ const rules: readonly MetricRule[] = [
     fix: 'see the log for why checkpoints are not written',
   },
   {
+    code: 'ledger.unwitnessed',
+    metric: 'remit_ledger_witness_behind_seconds',
+    isBad: over(900),
+    message: (value) => `this witness has not cosigned the last checkpoint for ${Math.round(value)} s`,
+    fix: 'see `ledger witness` in the log: it is away, or does not know this ledger and its key',
+  },
+  {
+    code: 'ledger.contradicted',
+    metric: 'remit_ledger_witness_contradicts',
+    isBad: isAny,
+    message: () => 'this witness has cosigned other or more records than this ledger has',
+    fix: 'deploy/guide/watch/runbooks/RemitLedgerContradicted.md: the ledger was rewritten, put back from a copy, or is continued in two places',
+  },
+  {
     code: 'ledger.unacknowledged',
     metric: 'remit_ledger_unacknowledged',
     isBad: over(512),

@@ -55,6 +55,9 @@ if (isStoreFailure(store)) {
         keyFile: join(folder, 'ledger-key.pem'),
         checkpointFile: join(folder, 'checkpoints.txt'),
         others: [],
+        witnesses: [],
+        witnessEveryMs: 60_000,
+        witnessedFile: join(folder, 'witnessed.txt'),
         // Little more than an empty segment: each checkpoint starts another.
         segment: { maxBytes: 32_000, maxAgeMs: 3_600_000 },
         copies: 1,

@@ -6,7 +6,8 @@ import {
   openedCheckpoint,
   signedCheckpoint,
 } from '../../../../src/core/ledger/proof/checkpoint.ts';
-import { isKeyName, noteKeyOf } from '../../../../src/core/ledger/proof/note-key.ts';
+import { noteKeyOf } from '../../../../src/core/ledger/proof/note-key.ts';
+import { isKeyName } from '../../../../src/core/runtime/verifier-key.ts';
 import { signedNote } from '../../../../src/core/ledger/proof/signed-note.ts';
 import { privateKeyOf, publicKeyOf } from '../keys.ts';
 

@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { isKeyName, noteKeyFrom, noteKeyOf, noteKeyText } from '../../../../src/core/ledger/proof/note-key.ts';
+import { isKeyName } from '../../../../src/core/runtime/verifier-key.ts';
+import { noteKeyFrom, noteKeyOf, noteKeyText } from '../../../../src/core/ledger/proof/note-key.ts';
 import { isProblem } from '../../../../src/core/runtime/problem.ts';
 import { anyCharacter } from '../../../builders/any-character.ts';
 import { privateKeyOf, publicKeyOf } from '../keys.ts';
