@@ -2,7 +2,6 @@ import { claimedIssuer } from '../../src/core/token/jose/claimed-issuer.ts';
 import { formFrom } from '../../src/authority/issuer/form.ts';
 import { clientAddressOf } from '../../src/authority/issuer/bounds/address.ts';
 import { authorizationProblem } from '../../src/authority/issuer/client/client-authentication.ts';
-import { clientFrom } from '../../src/authority/issuer/client/client.ts';
 import { declarationFrom } from '../../src/authority/issuer/token/declaration.ts';
 import { namedBy, nearestAction } from '../../src/authority/issuer/token/intent-entries.ts';
 import { intentFrom, unknownResource } from '../../src/authority/issuer/token/intent.ts';
@@ -105,8 +104,6 @@ export const tokenReaders: Readers = {
   },
   'authority/issuer/bounds/address.ts clientAddressOf': clientAddressOf,
   'authority/issuer/client/client-authentication.ts authorizationProblem': (text) => authorizationProblem([text], id),
-  'authority/issuer/client/client.ts clientFrom': (text) =>
-    clientFrom(Buffer.from(text), new Set([trustDomain]), nowMs),
   'authority/issuer/token/declaration.ts declarationFrom': (text) => declared({ actions: [text], locations: [text] }),
   'authority/issuer/form.ts formFrom': {
     body: (text) => formFrom(Buffer.from(text), 'application/x-www-form-urlencoded'),

@@ -3,7 +3,6 @@ import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import { constants } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { after } from '../../core/runtime/timers.ts';
 import type { After } from '../../core/runtime/timers.ts';
@@ -211,7 +210,8 @@ export class IssuerServer {
     try {
       const body = await bodyOf(request);
       if (body === null) return withClosedConnection(tooLarge());
-      if (bound === null) return await this.#inTurn(found, { request, response, client, path, body, wait });
+      if (bound === null)
+        return await this.#inTurn(found, { request, response, client, leaf: connection.leaf, path, body, wait });
       await this.#requests.hold(client, response);
       return this.#refused(bound, client);
     } finally {
@@ -220,7 +220,10 @@ export class IssuerServer {
   }
 
   /** Replies in the turn of the request. */
-  async #inTurn(found: FoundEndpoint, { request, response, client, path, body, wait }: WholeRequest): Promise<Reply> {
+  async #inTurn(
+    found: FoundEndpoint,
+    { request, response, client, leaf, path, body, wait }: WholeRequest,
+  ): Promise<Reply> {
     const outcome = await this.#turns.wait(found.kind, client, () => response.destroyed);
     if (outcome !== 'turn') {
       if (outcome === 'late') this.#onRefused('turn', client);
@@ -233,7 +236,7 @@ export class IssuerServer {
         contentType: request.headers['content-type'],
         authorization: request.headersDistinct['authorization'] ?? [],
         traceparent: headerOf(request, 'traceparent'),
-        certificate: request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate()?.raw : undefined,
+        certificate: leaf,
         dpop: request.headersDistinct['dpop'] ?? [],
         taskId: found.taskId,
         orderId: found.orderId,
@@ -268,6 +271,7 @@ interface RequestHead {
 /** A request whose body was received. */
 interface WholeRequest extends Pick<RequestHead, 'request' | 'response' | 'path'> {
   readonly client: string;
+  readonly leaf: ClientConnection['leaf'];
   readonly body: Uint8Array;
   readonly wait: Wait;
 }

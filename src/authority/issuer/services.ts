@@ -5,6 +5,7 @@ import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import type { IntendedUses } from '../../core/policy/every-use.ts';
 import type { SpiffeId, TrustDomain } from '../../core/identity/spiffe-id.ts';
 import type { Enforcement } from '../../core/fleet/receipt.ts';
+import type { LeafCertificate } from '../../core/identity/leaf-certificate.ts';
 import type { Limit } from '../../core/limit/limit.ts';
 import type { LedgerRecord } from '../../core/ledger/record.ts';
 import type { Question } from '../../core/policy/question.ts';
@@ -141,8 +142,8 @@ export interface IssuerRequest {
   /** The values of the `authorization` header, as received: a second client authentication. Secrets. */
   readonly authorization: readonly string[];
   readonly traceparent: string | null;
-  /** DER of the client's verified certificate. */
-  readonly certificate: Uint8Array | undefined;
+  /** The client's verified certificate, as read after the handshake; why there is none, or why it is refused. */
+  readonly certificate: LeafCertificate | Deny;
   /** The values of the `DPoP` header, as received. */
   readonly dpop: readonly string[];
   /** The value of `{id}` in the path; `''` if absent. */

@@ -1,8 +1,9 @@
-import { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { assert, asyncProperty, scheduler as schedulers } from 'fast-check';
 import type { Scheduler } from 'fast-check';
 import { deny } from '../../../src/core/decision/decision.ts';
+import { leafFromPem } from '../../../src/core/identity/leaf-certificate.ts';
+import { noCertificate } from '../../../src/authority/issuer/bounds/connections.ts';
 import type { IssuedCertificate } from '../../../src/dev/authority.ts';
 import { answerContext } from '../../../src/authority/issuer/tasks/context.ts';
 import { answerTokenRequest } from '../../../src/authority/issuer/token/issue.ts';
@@ -89,7 +90,7 @@ function asking(scheduler: Scheduler) {
     nextTurn: () => scheduler.schedule(Promise.resolve(), 'a turn').then(() => undefined),
   };
   const ask = async (endpoint: IssuerRoute, change: Partial<IssuerRequest>, as = bench.planner): Promise<Reply> =>
-    endpoint({ ...empty, certificate: new X509Certificate(as.certPem).raw, ...change }, services);
+    endpoint({ ...empty, certificate: leafFromPem(as.certPem), ...change }, services);
   const form = (
     endpoint: IssuerRoute,
     fields: Readonly<Record<string, string>>,
@@ -127,7 +128,7 @@ const empty: IssuerRequest = {
   contentType: undefined,
   authorization: [],
   traceparent: null,
-  certificate: undefined,
+  certificate: noCertificate,
   dpop: [],
   taskId: '',
   orderId: '',
@@ -313,7 +314,7 @@ describe('what counts once', () => {
       const request = {
         ...empty,
         path: '/oauth/token',
-        certificate: new X509Certificate(proven.planner.certPem).raw,
+        certificate: leafFromPem(proven.planner.certPem),
         body: Buffer.from(new URLSearchParams(fields).toString()),
         contentType: formHeaders['content-type'],
         dpop: [proof],

@@ -1,4 +1,6 @@
 import type { Socket } from 'node:net';
+import { deny, type Deny, isDeny } from '../../../core/decision/decision.ts';
+import type { LeafCertificate } from '../../../core/identity/leaf-certificate.ts';
 import type { IssuerLimits } from '../../../core/config/issuer-limits.ts';
 import type { OnRefused } from './limits.ts';
 
@@ -9,6 +11,8 @@ export interface ClientConnection {
   readonly address: string;
   /** Identity of the client; `null` until the handshake is complete. */
   client: string | null;
+  /** The certificate of the client, read once: it never changes in a connection. Why there is none, or why it is refused. */
+  leaf: LeafCertificate | Deny;
   /** Number of unanswered requests. */
   open: number;
   /** Monotonic counter value at which it became idle; the lowest has been idle longest. */
@@ -16,6 +20,9 @@ export interface ClientConnection {
   /** Whether it exceeds its client's limit: then it serves withdrawals only. */
   isSurplus: boolean;
 }
+
+/** Of a connection without a certificate, or in its handshake. */
+export const noCertificate = deny('identity.missing', 'the client presented no certificate');
 
 /** Most connections of a client beyond its limit, which serve withdrawals and answer other requests 429. */
 const MAX_SURPLUS = 16;
@@ -53,6 +60,7 @@ export class Connections {
       socket,
       address,
       client: null,
+      leaf: noCertificate,
       open: 0,
       idleSince: this.#tick(),
       isSurplus: false,
@@ -62,10 +70,12 @@ export class Connections {
     return connection;
   }
 
-  /** Counts the connection for its client, after the handshake. */
-  identify(connection: ClientConnection, client: string): void {
+  /** Counts the connection for its client, after the handshake: by its SPIFFE ID, or by its address without a valid certificate. */
+  identify(connection: ClientConnection, leaf: LeafCertificate | Deny): void {
     if (connection.client !== null || !this.#drop(connection)) return;
+    const client = isDeny(leaf) ? connection.address : leaf.id;
     connection.client = client;
+    connection.leaf = leaf;
     const { connectionsPerClient } = this.#limits;
     if (this.#countOf(client) >= connectionsPerClient && !this.#cutIdle(client, 'client-connections')) {
       connection.isSurplus = true;

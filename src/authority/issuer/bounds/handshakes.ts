@@ -1,9 +1,10 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { isDeny } from '../../../core/decision/decision.ts';
-import { leafFromDer } from '../../../core/identity/leaf-certificate.ts';
+import type { Deny } from '../../../core/decision/decision.ts';
+import { type LeafCertificate, leafFromDer } from '../../../core/identity/leaf-certificate.ts';
 import { clientAddressOf } from './address.ts';
+import { noCertificate } from './connections.ts';
 import type { ClientConnection, Connections } from './connections.ts';
 import type { OnRefused } from './limits.ts';
 import type { Turns } from './turns.ts';
@@ -87,17 +88,15 @@ export class Handshakes {
     }
     this.#unfinished.delete(peerOf(socket));
     this.#finished.set(socket, connection);
-    const leaf = this.#services.byCertificate ? leafOf(socket) : null;
-    this.#services.connections.identify(connection, leaf ?? connection.address);
+    this.#services.connections.identify(connection, this.#services.byCertificate ? leafOf(socket) : noCertificate);
   }
 }
 
 /** Address and port of the peer, unique among open connections. */
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
 
-/** The SPIFFE ID in a client's certificate; `null` if there is none. */
-function leafOf(socket: TLSSocket): string | null {
+/** The certificate of a client. INVARIANT: TLS has verified its chain, and nothing renegotiates it. */
+function leafOf(socket: TLSSocket): LeafCertificate | Deny {
   const der = socket.getPeerX509Certificate()?.raw;
-  const leaf = der === undefined ? null : leafFromDer(der);
-  return leaf === null || isDeny(leaf) ? null : leaf.id;
+  return der === undefined ? noCertificate : leafFromDer(der);
 }

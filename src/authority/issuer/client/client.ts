@@ -1,21 +1,19 @@
 import { type Deny, deny, isDeny } from '../../../core/decision/decision.ts';
-import { type LeafCertificate, leafFromDer } from '../../../core/identity/leaf-certificate.ts';
+import type { LeafCertificate } from '../../../core/identity/leaf-certificate.ts';
 import { type TrustDomain, trustDomainOf } from '../../../core/identity/spiffe-id.ts';
 
 /**
  * The client workload of a connection whose certificate chain TLS has verified. Must be called for every request, because a
  * connection can outlive its certificate.
  *
- * @param der the leaf certificate; `undefined` if the client sent none
- * @returns a denial with `identity.missing`, `identity.invalid` or `identity.untrusted-domain` otherwise
+ * @param leaf the certificate of the connection, or why it has none
+ * @returns that denial; `identity.invalid` or `identity.untrusted-domain` if the certificate is not good now
  */
 export function clientFrom(
-  der: Uint8Array | undefined,
+  leaf: LeafCertificate | Deny,
   trustDomains: ReadonlySet<TrustDomain>,
   nowMs: number,
 ): LeafCertificate | Deny {
-  if (der === undefined) return deny('identity.missing', 'the client presented no certificate');
-  const leaf = leafFromDer(der);
   if (isDeny(leaf)) return leaf;
   if (!trustDomains.has(trustDomainOf(leaf.id))) {
     return deny('identity.untrusted-domain', 'the trust domain of the client certificate is not accepted');
