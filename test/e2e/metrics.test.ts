@@ -56,6 +56,7 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     ['a granted intent', 'remit_intents_total{decision="allow"} 1'],
     ['a refused intent', 'remit_intents_total{decision="deny"} 1'],
     ['a token', 'remit_tokens_issued_total 1'],
+    ['no token that its issuer does not know', 'remit_cache_requests_total{cache="token",result="miss"} 0'],
     ['a first use', 'remit_token_uses_total{class="first"} 1'],
     ['an end', 'remit_task_ends_total{state="completed",cause="agent"} 1'],
     ['no open task', 'remit_tasks{state="active"} 0'],

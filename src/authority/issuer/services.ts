@@ -20,6 +20,7 @@ import type { VerificationKeys } from '../../core/token/jose/jwt.ts';
 import type { ReplayMemory } from '../../core/token/proof/proof-memory.ts';
 import type { ProofNonces } from '../../core/token/proof/proof-nonce.ts';
 import type { SignalServices } from './signals/signal-services.ts';
+import type { SigningKey } from './keys/signing-key.ts';
 import type { PublicJwks, TokenKeys } from './keys/signing-keys.ts';
 import type { SubjectIssuer } from './token/subject-issuer.ts';
 import type { IssuanceTracer } from './tracer.ts';
@@ -89,6 +90,8 @@ export interface IssuerParts {
   /** Writes that no reply waits for. */
   readonly reports: Pick<Reports, 'revoke'>;
   readonly signingKeys: TokenKeys;
+  /** Called with each token that a resource may accept, right after it was signed. Default: nothing. */
+  readonly onSigned?: (token: string, key: SigningKey) => void;
   /** The keys of `settings.subjectIssuers`, never those of the issuer itself. */
   readonly subjectKeys: VerificationKeys;
   /** Transaction tokens; absent if they are not enabled. */

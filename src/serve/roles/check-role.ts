@@ -48,7 +48,7 @@ const CLOSE_GRACE_MS = 5000;
  */
 export async function startChecks(
   parts: Parts,
-  { keys, transactionToken, closers }: CheckKeys & { readonly closers: Pick<Closers, 'push'> },
+  { keys, transactionToken, verified, closers }: CheckKeys & { readonly closers: Pick<Closers, 'push'> },
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log } = parts;
   const nonces = proofNoncesFor(config, ports);
@@ -71,7 +71,7 @@ export async function startChecks(
   const uses = new TokenUses(MAX_TOKENS_COUNTED);
   const sharing = sharingOf(parts, uses);
   closers.push(() => sharing?.close());
-  const services = checkServicesOf(parts, { keys, nonces, transactionToken });
+  const services = checkServicesOf(parts, { keys, nonces, transactionToken, verified });
   parts.metrics.beforeScrape(() =>
     parts.metrics.observeEmergencies.of({}).set(parts.states.orders().observing(parts.states.clocks()).length),
   );

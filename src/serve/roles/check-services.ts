@@ -11,7 +11,7 @@ import type { KeyRing } from '../../core/token/jose/keys.ts';
 import type { ProofNonces } from '../../core/token/proof/proof-nonce.ts';
 import { defaultProofRules } from '../../core/token/proof/proof.ts';
 import type { TransactionTokenSigner } from '../../core/token/transaction-token-signer.ts';
-import { TokenCache } from '../../core/token/token-cache.ts';
+import type { TokenCache } from '../../core/token/token-cache.ts';
 import { UseSharing } from '../../core/state/use-sharing.ts';
 import type { TokenUses } from '../../core/token/uses.ts';
 import { foreignCallers } from '../foreign-callers.ts';
@@ -19,14 +19,15 @@ import { formerCertificates } from '../keys/former-certificates.ts';
 import { missingCertificates } from '../keys/missing-certificates.ts';
 import type { Parts } from '../parts.ts';
 import type { RefusedChecks } from './refused-checks.ts';
+import { MAX_TOKEN_BYTES } from './verified-tokens.ts';
 
-const TOKENS_CACHED = { tokens: 16_384, signatures: 32_768 };
 const MAX_LEAVES_CACHED = 1024;
-const MAX_TOKEN_BYTES = 8192;
 
 /** The keys that verify tokens, and the signer of transaction tokens. */
 export interface CheckKeys {
   readonly keys: KeyRing;
+  /** Tokens whose signature is verified. */
+  readonly verified: TokenCache;
   readonly transactionToken: TransactionTokenSigner | null;
 }
 
@@ -85,17 +86,6 @@ function observerOf(parts: Parts): CheckServices['onChecked'] {
   };
 }
 
-function tokenCache({ metrics }: Parts): TokenCache {
-  const counters = {
-    hit: metrics.cacheRequests.of({ cache: 'token', result: 'hit' }),
-    signature: metrics.cacheRequests.of({ cache: 'token', result: 'signature' }),
-    miss: metrics.cacheRequests.of({ cache: 'token', result: 'miss' }),
-  };
-  const cache = new TokenCache(TOKENS_CACHED, (result) => counters[result].inc());
-  metrics.beforeScrape(() => metrics.cacheEntries.of({ cache: 'token' }).set(cache.size));
-  return cache;
-}
-
 /** Shares the uses of tokens with other sidecars; `undefined` if there are none. */
 export const sharingOf = ({ sharedUses, reports }: Parts, uses: TokenUses): UseSharing | undefined =>
   sharedUses === null
@@ -105,7 +95,7 @@ export const sharingOf = ({ sharedUses, reports }: Parts, uses: TokenUses): UseS
 /** The services of checks that follow from the configuration and the shared parts. */
 export function checkServicesOf(
   parts: Parts,
-  { keys, nonces, transactionToken }: CheckKeys & { readonly nonces: ProofNonces | undefined },
+  { keys, nonces, transactionToken, verified }: CheckKeys & { readonly nonces: ProofNonces | undefined },
 ): Omit<CheckServices, 'outcomes' | 'uses'> {
   const { config, ports, digestOf, states, settling, reports, ledger, policies, telemetry, announced, live } = parts;
   const { extAuthz, issuer } = config;
@@ -129,7 +119,7 @@ export function checkServicesOf(
       maxBytes: MAX_TOKEN_BYTES,
     },
     keys,
-    verified: tokenCache(parts),
+    verified,
     proofs: {
       externalUrl: extAuthz.externalUrl,
       rules: defaultProofRules,

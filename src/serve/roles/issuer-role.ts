@@ -45,6 +45,8 @@ export interface IssuerRole {
 export interface IssuerKeys {
   readonly signingKeys: TokenKeys;
   readonly transactions: IssuerServices['transactions'];
+  /** Called with each token that was signed; absent if this process decides no checks. */
+  readonly onSigned: IssuerServices['onSigned'];
 }
 
 const MAX_TASK_SECONDS = 86_400;
@@ -59,6 +61,7 @@ export async function startIssuer(
   {
     signingKeys,
     transactions,
+    onSigned,
     enforcement,
     closers,
   }: IssuerKeys & { readonly enforcement: Enforcement | null; readonly closers: Pick<Closers, 'push'> },
@@ -94,6 +97,7 @@ export async function startIssuer(
     ...(signals === null ? {} : { signals }),
     ...(transactions === undefined ? {} : { transactions }),
     ...(enforcement === null ? {} : { enforcement }),
+    ...(onSigned === undefined ? {} : { onSigned }),
   };
   return serveIssuer(parts, config, { services, svid, first, closers });
 }

@@ -11,9 +11,10 @@ import type { StartProblem } from '../start-problem.ts';
 import type { Waits } from '../waits.ts';
 import { startChecks } from './check-role.ts';
 import type { CheckRole } from './check-role.ts';
-import type { IssuerRole } from './issuer-role.ts';
+import type { IssuerKeys, IssuerRole } from './issuer-role.ts';
 import { openTransactions } from './transactions.ts';
 import type { Transactions } from './transactions.ts';
+import { signedTokens, verifiedTokens } from './verified-tokens.ts';
 
 /** The keys of tokens, and the roles of a process; `null` for a role that it does not have. */
 export interface StartedRoles extends Pick<TokenKeysOfProcess, 'ring' | 'signingKeys'> {
@@ -46,17 +47,19 @@ export async function startConfiguredRoles(
   const enforcement =
     authority === null ? null : { enforced: authority.enforced, monotonicMs: parts.ports.monotonicMs };
   await untilKeySigns(parts, signingKeys);
+  // An authority on a PostgreSQL has no state in memory by which checks could be decided.
+  const verified = parts.database === null ? verifiedTokens(parts) : null;
   const issuer = await startIssuerIfNamed(parts, signingKeys, {
     transactions: transactions?.verified,
+    onSigned: verified === null ? undefined : signedTokens(parts, { keys: ring, verified }),
     enforcement,
     closers,
   });
   if (isStartProblem(issuer)) return issuer;
-  // An authority on a PostgreSQL has no state in memory by which checks could be decided.
   const checks =
-    parts.database === null
-      ? await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers })
-      : null;
+    verified === null
+      ? null
+      : await startChecks(parts, { keys: ring, verified, transactionToken: transactions?.sign ?? null, closers });
   if (isStartProblem(checks)) return checks;
   return { ring, signingKeys, authority, enforcement, issuer, checks };
 }
@@ -77,6 +80,7 @@ async function startIssuerIfNamed(
   signingKeys: OwnKeys | null,
   by: {
     readonly transactions: Transactions['verified'] | undefined;
+    readonly onSigned: IssuerKeys['onSigned'];
     readonly enforcement: Enforcement | null;
     readonly closers: Closers;
   },

@@ -12,6 +12,7 @@ export interface SigningKey {
   /** RFC 7638 thumbprint of the public key. */
   readonly keyId: string;
   readonly algorithm: 'ES256' | 'Ed25519' | 'RS256';
+  readonly publicKey: KeyObject;
   /** The public key with `kid`, `alg` and `use`. */
   readonly publicJwk: JWK;
   /** Signs claims: as an RFC 9068 access token, or with another `typ`, so that neither passes for the other. */
@@ -65,11 +66,13 @@ export const newSigningKey = (): Promise<SigningKey> =>
   signingKeyOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, 'ES256');
 
 async function signingKeyOf(key: KeyObject, algorithm: SigningKey['algorithm']): Promise<SigningKey> {
-  const jwk = await exportJWK(createPublicKey(key));
+  const publicKey = createPublicKey(key);
+  const jwk = await exportJWK(publicKey);
   const keyId = await calculateJwkThumbprint(jwk);
   return {
     keyId,
     algorithm,
+    publicKey,
     publicJwk: { ...jwk, kid: keyId, alg: algorithm, use: 'sig' },
     sign: (claims, type = 'at+jwt') =>
       new SignJWT(claims).setProtectedHeader({ typ: type, alg: algorithm, kid: keyId }).sign(key),

@@ -61,7 +61,9 @@ export async function answerWithToken(
       attributes = attributesOf(judged, stopped, services);
       return refuse(stopped, judged, { span: decided, services });
     }
-    return replyOf(recorded, await key.sign(recorded.claims));
+    const token = await key.sign(recorded.claims);
+    if (recorded.grant.delegate === null) services.onSigned?.(token, key);
+    return replyOf(recorded, token);
   } finally {
     span.end(attributes);
   }
