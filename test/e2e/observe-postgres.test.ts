@@ -1,6 +1,7 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
 import { ledgerFetch } from '../../src/cli/ledger/ledger-fetch.ts';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
 import { runObserve } from '../../src/cli/observe.ts';
@@ -11,6 +12,7 @@ import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
 import { Fleet } from './fleet.ts';
+import type { AuthorityName } from './fleet.ts';
 
 /** A record of a use, as far as it is looked at here. */
 interface FoundUse {
@@ -38,6 +40,43 @@ const isUnheard = ({ path }: FoundUse): boolean => path === '/v1/unheard/17';
 async function observedUsesIn(...args: readonly string[]): Promise<readonly FoundUse[]> {
   const { out } = await ran(ledgerQuery, ...args, '--mode', 'observe', '--limit', '1000', '--json');
   return out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as FoundUse] : []));
+}
+
+/** How many records are alike, as `--count --json` prints it. */
+interface FoundCount {
+  readonly mode: string | null;
+  readonly decision: string | null;
+  readonly would: string | null;
+  readonly count: number;
+}
+
+const sumOf = (counts: readonly FoundCount[]): number => counts.reduce((sum, { count }) => sum + count, 0);
+
+/** Expects that the uses are counted apart from enforced ones, by what enforcing would have answered. */
+async function expectCountedApart(uses: readonly FoundUse[], among: readonly string[]): Promise<void> {
+  const { exit, out } = await ran(ledgerQuery, ...among, '--kind', 'use', '--count', '--json');
+  const counts = out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as FoundCount]));
+  const observed = counts.filter(({ mode }) => mode === 'observe');
+  expect([exit, sumOf(observed)]).toEqual([0, uses.length]);
+  for (const answer of ['allow', 'deny']) {
+    const expected = uses.filter(({ would }) => would?.decision === answer).length;
+    expect(expected).toBeGreaterThan(0);
+    expect(sumOf(observed.filter(({ would }) => would === answer))).toBe(expected);
+  }
+  // What was enforced before is in groups of its own.
+  expect(counts.filter(({ mode }) => mode === null).every(({ would }) => would === null)).toBe(true);
+  const table = await ran(ledgerQuery, ...among, '--kind', 'use', '--count');
+  expect(table.out).toMatch(/observed, would allow .*\d+$/m);
+  expect(table.out).toMatch(/observed, would deny .*\d+$/m);
+}
+
+/** The evidence of an authority about the copied records of sidecars that it received. */
+function evidenceOf(fleet: Fleet, name: AuthorityName, received: string) {
+  const names = [name, ...fleet.authorities.filter((each) => each !== name)];
+  const ledgers = names.flatMap((each) => ['--ledger', join(fleet.folder, `ledger-${each}`)]);
+  const keys = names.flatMap((each) => ['--key', fleet.ledgerKey(each)]);
+  const asked = ['--framework', 'csf-2.0', '--from', '-1d', '--format', 'json', '--received', received];
+  return ran(ledgerEvidence, ...asked, ...ledgers, ...keys);
 }
 
 // Issue 41, point 4: sidecars and PostgreSQL alike.
@@ -118,6 +157,21 @@ describeWith(envoyPart(), 'observed uses at a sidecar of authorities on a Postgr
       await until(isThere, { what: 'the uses in the database' });
       const received = new Map((await fetched()).map(({ log: _log, ...use }) => [use.decisionId, use]));
       for (const use of own) expect(received.get(use.decisionId)).toEqual(use);
+
+      const among = [...config, '--received', out];
+      const uses = await observedUsesIn(...among);
+      await expectCountedApart(uses, among);
+      // Each authority reports what it received; the ledger may know of records that came after the copy, which is then incomplete.
+      const report = await until(
+        async () => {
+          await fetched();
+          const made = await Promise.all(fleet.authorities.map((name) => evidenceOf(fleet, name, out)));
+          return made.every(({ exit }) => exit === 0) && made;
+        },
+        { what: 'a copy that the ledgers agree with' },
+      );
+      const counted = report.map((made) => JSON.parse(made.out).observed.count as number);
+      expect(counted.reduce((sum, count) => sum + count, 0)).toBe(uses.length);
 
       const observed = await ran(
         runObserve,
