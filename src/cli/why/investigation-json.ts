@@ -67,6 +67,7 @@ function foundJson({
   chain,
   token,
   policies,
+  inForce,
   granting,
   rest,
   proofs,
@@ -83,8 +84,9 @@ function foundJson({
       delegated: readJson(delegated),
     })),
     token: readJson(token),
-    policies: policies === null ? null : { ...policies, inForce: readJson(policies.inForce) },
-    granting: granting === null ? null : { ...granting, inForce: readJson(granting.inForce) },
+    policies,
+    inForce: readJson(inForce),
+    granting,
     rest:
       rest === null
         ? null

@@ -44,13 +44,13 @@ const decisionText = (use: UseRecord, hasPassed: boolean): string =>
 
 /** An investigation, part by part. @param matches all calls that the value names */
 export function investigationLines(investigation: Investigation, matches: Matches): readonly string[] {
-  const { call, chain, policies, granting, rest, proofs } = investigation;
+  const { call, chain, policies, inForce, granting, rest, proofs } = investigation;
   return [
     ...part('call', callLines(investigation, matches)),
     ...part('who', whoLines(investigation)),
     ...part('intent', intentLines(chain, granting)),
     ...chain.slice(1).flatMap((above) => part('delegated', delegationLines(above))),
-    ...part('policy', policies === null ? ['no policy was asked'] : policyLines(policies)),
+    ...part('policy', policies === null ? ['no policy was asked'] : policyLines(policies, inForce)),
     ...(rest === null ? [] : part('what else', restLines(rest))),
     ...part('elsewhere', elsewhereLines(call, rest)),
     ...part('proof', proofLines(proofs)),
@@ -100,7 +100,7 @@ function whoLines({ call: { use }, token }: Investigation): readonly string[] {
   ];
 }
 
-function policyLines({ set, inForce, policies }: PoliciesThen): readonly string[] {
+function policyLines({ set, policies }: PoliciesThen, inForce: Investigation['inForce']): readonly string[] {
   const since =
     inForce === null
       ? 'no record says since when'

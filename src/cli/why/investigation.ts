@@ -5,10 +5,10 @@ import type { ProofOf } from '../../core/ledger/log/proof-of.ts';
 import type { UseRecord } from '../../core/ledger/record.ts';
 import { whyOf } from '../explain/why.ts';
 import type { Why } from '../explain/why.ts';
-import { policiesThen } from './policies-then.ts';
+import { inForceSince, policiesThen } from './policies-then.ts';
 import type { PoliciesThen } from './policies-then.ts';
 import { readAll, reading } from './read-record.ts';
-import type { Read, ReadOutcome, ReadToken } from './read-record.ts';
+import type { Read, ReadOutcome, ReadPolicySet, ReadToken } from './read-record.ts';
 import type { PlacedRecord, RecordPlaces } from './record-places.ts';
 import { taskChain } from './task-chain.ts';
 import type { ChainedTask } from './task-chain.ts';
@@ -39,6 +39,8 @@ export interface Investigation {
   readonly token: Read<ReadToken> | null;
   /** The policies that decided the call. */
   readonly policies: PoliciesThen | null;
+  /** The record by which their set came into force. */
+  readonly inForce: Read<ReadPolicySet> | null;
   /** The policies that granted the intent. */
   readonly granting: PoliciesThen | null;
   readonly rest: TaskRest | null;
@@ -53,6 +55,7 @@ export function investigated(call: Match, places: RecordPlaces): Investigation {
   const intent = chain[0]?.intent ?? null;
   const token = tokenOf(use, places);
   const policies = policiesThen(use, places);
+  const inForce = inForceSince(use, places);
   const granting = intent === null ? null : policiesThen(intent.value, places);
   const found = places.found({ decisionId, kind: 'outcome' }, { limit: 1, isNewestFirst: true });
   const [outcome = null] = readAll(places, found, reading.outcome);
@@ -64,9 +67,10 @@ export function investigated(call: Match, places: RecordPlaces): Investigation {
     chain,
     token,
     policies,
+    inForce,
     granting,
     rest: task === null ? null : taskRest(task, use, places),
-    proofs: provedParts({ call, chain, token, policies }, places),
+    proofs: provedParts({ call, chain, token, inForce }, places),
   };
 }
 
@@ -92,7 +96,7 @@ function callFate(
 }
 
 function provedParts(
-  { call, chain, token, policies }: Pick<Investigation, 'call' | 'chain' | 'token' | 'policies'>,
+  { call, chain, token, inForce }: Pick<Investigation, 'call' | 'chain' | 'token' | 'inForce'>,
   places: RecordPlaces,
 ): readonly ProvedPart[] {
   const parts: (readonly [string, PlacedRecord | null | undefined])[] = [
@@ -102,7 +106,7 @@ function provedParts(
       [depth === 0 ? 'intent' : `intent-above-${depth}`, intent?.placed] as const,
       [`delegation-${depth}`, delegated?.placed] as const,
     ]),
-    ['policy-set', policies?.inForce?.placed],
+    ['policy-set', inForce?.placed],
   ];
   return parts.flatMap(([what, placed]) =>
     placed === null || placed === undefined ? [] : [{ what, placed, proof: places.proofOf(placed) }],

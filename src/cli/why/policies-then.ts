@@ -24,8 +24,6 @@ export interface PolicyThen {
 export interface PoliciesThen {
   /** Hash of the set. */
   readonly set: string;
-  /** When it came into force last before the decision, and from where; `null` if no record says so. */
-  readonly inForce: Read<ReadPolicySet> | null;
   readonly policies: readonly PolicyThen[];
 }
 
@@ -39,12 +37,23 @@ interface DecidedBy {
  * The policies that decided something, by the text that is kept beside a ledger under the hash of the set, which is verified. `null` if it was decided
  * without policies.
  */
-export function policiesThen({ at, policySet, policyIds }: DecidedBy, places: RecordPlaces): PoliciesThen | null {
+export function policiesThen(
+  { policySet, policyIds }: Omit<DecidedBy, 'at'>,
+  places: RecordPlaces,
+): PoliciesThen | null {
+  if (policySet === null) return null;
+  const kept = policyIds.length === 0 ? null : keptIn(policySet, places);
+  return { set: policySet, policies: kept === null ? policyIds.map(unkept) : textsOf(policyIds, kept) };
+}
+
+/** When the set that decided something came into force last before, and from where; `null` if no record says so. */
+export function inForceSince(
+  { at, policySet }: Pick<DecidedBy, 'at' | 'policySet'>,
+  places: RecordPlaces,
+): Read<ReadPolicySet> | null {
   if (policySet === null) return null;
   const filter = { kind: 'policy', policySet, untilMs: at + 1 };
-  const [inForce = null] = readAll(places, places.found(filter, { limit: 1, isNewestFirst: true }), reading.policy);
-  const kept = policyIds.length === 0 ? null : keptIn(policySet, places);
-  return { set: policySet, inForce, policies: kept === null ? policyIds.map(unkept) : textsOf(policyIds, kept) };
+  return readAll(places, places.found(filter, { limit: 1, isNewestFirst: true }), reading.policy)[0] ?? null;
 }
 
 const unkept = (id: string): PolicyThen => ({ id, text: null, file: null, line: null });

@@ -38,7 +38,7 @@ ${LEDGER_HELP}
 ${RECEIVED_HELP}
   --proofs DIR        write the proofs into this folder, one new file for each record, for \`remit ledger check-proof\`
 ${KEY_HELP}; the proofs are then checked with it
-  --json              one object: value, matches, isMore, found (call, why, fate, outcome, chain, token, policies, granting, rest, sightings,
+  --json              one object: value, matches, isMore, found (call, why, fate, outcome, chain, token, policies, inForce, granting, rest, sightings,
                       proofs) or null, faults
 
 Prints the call and what became of it; who made it; the intent of its task, and the tasks above by whose delegation it was; the policies
