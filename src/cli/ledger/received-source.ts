@@ -70,7 +70,8 @@ export async function receivedRecordsOf(
   return folder === undefined ? ReceivedRecords.none : openedReceived(folder);
 }
 
-function openedReceived(folder: string): ReceivedRecords | CommandRefusal {
+/** Opens the received records of a folder. The caller closes them. */
+export function openedReceived(folder: string): ReceivedRecords | CommandRefusal {
   try {
     return ReceivedRecords.open(folder);
   } catch (error) {

@@ -2,7 +2,7 @@
 import type { JsonValue } from '../../core/ledger/canonical-json.ts';
 import type { Investigation, ProvedPart } from './investigation.ts';
 import type { Read } from './read-record.ts';
-import type { PlacedRecord } from './record-places.ts';
+import type { PlacedRecord } from './searched-logs.ts';
 import type { Match, Matches } from './value-matches.ts';
 
 /** A record with its number and the origin of its log. */

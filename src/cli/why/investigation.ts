@@ -9,7 +9,7 @@ import { inForceSince, policiesThen } from './policies-then.ts';
 import type { PoliciesThen } from './policies-then.ts';
 import { readAll, reading } from './read-record.ts';
 import type { Read, ReadOutcome, ReadPolicySet, ReadToken } from './read-record.ts';
-import type { PlacedRecord, RecordPlaces } from './record-places.ts';
+import type { PlacedRecord, SearchedLogs } from './searched-logs.ts';
 import { taskChain } from './task-chain.ts';
 import type { ChainedTask } from './task-chain.ts';
 import { taskRest } from './task-rest.ts';
@@ -48,37 +48,37 @@ export interface Investigation {
 }
 
 /** Investigates a recorded call. */
-export function investigated(call: Match, places: RecordPlaces): Investigation {
+export function investigated(call: Match, logs: SearchedLogs): Investigation {
   const { use } = call;
   const { task, decisionId } = use;
-  const chain = task === null ? [] : taskChain(task, places);
+  const chain = task === null ? [] : taskChain(task, logs);
   const intent = chain[0]?.intent ?? null;
-  const token = tokenOf(use, places);
-  const policies = policiesThen(use, places);
-  const inForce = inForceSince(use, places);
-  const granting = intent === null ? null : policiesThen(intent.value, places);
-  const found = places.found({ decisionId, kind: 'outcome' }, { limit: 1, isNewestFirst: true });
-  const [outcome = null] = readAll(places, found, reading.outcome);
+  const token = tokenOf(use, logs);
+  const policies = policiesThen(use, logs);
+  const inForce = inForceSince(use, logs);
+  const granting = intent === null ? null : policiesThen(intent.value, logs);
+  const found = logs.found({ decisionId, kind: 'outcome' }, { limit: 1, isNewestFirst: true });
+  const [outcome = null] = readAll(logs, found, reading.outcome);
   return {
     call,
     why: whyOf(use),
     outcome,
-    fate: callFate(use, outcome, places),
+    fate: callFate(use, outcome, logs),
     chain,
     token,
     policies,
     inForce,
     granting,
-    rest: task === null ? null : taskRest(task, use, places),
-    proofs: provedParts({ call, chain, token, inForce }, places),
+    rest: task === null ? null : taskRest(task, use, logs),
+    proofs: provedParts({ call, chain, token, inForce }, logs),
   };
 }
 
 /** The record of the issuance of the token of a use. */
-function tokenOf({ task, jtiDigest }: UseRecord, places: RecordPlaces): Read<ReadToken> | null {
+function tokenOf({ task, jtiDigest }: UseRecord, logs: SearchedLogs): Read<ReadToken> | null {
   if (task === null || jtiDigest === null) return null;
-  const found = places.found({ task, kind: 'token', token: jtiDigest }, { limit: 1, isNewestFirst: false });
-  return readAll(places, found, reading.token)[0] ?? null;
+  const found = logs.found({ task, kind: 'token', token: jtiDigest }, { limit: 1, isNewestFirst: false });
+  return readAll(logs, found, reading.token)[0] ?? null;
 }
 
 /** Most records of one trace that are searched for the withdrawal of an allow. */
@@ -87,17 +87,17 @@ const MAX_OF_TRACE = 1_000;
 function callFate(
   { decision, decisionId, traceId }: UseRecord,
   outcome: Read<ReadOutcome> | null,
-  places: RecordPlaces,
+  logs: SearchedLogs,
 ): CallFate {
   if (outcome !== null) return fateOf(outcome.value);
   if (decision === 'deny') return null;
-  const ofTrace = places.found({ traceId, kind: 'use' }, { limit: MAX_OF_TRACE, isNewestFirst: true });
+  const ofTrace = logs.found({ traceId, kind: 'use' }, { limit: MAX_OF_TRACE, isNewestFirst: true });
   return ofTrace.some(({ record }) => record['withdraws'] === decisionId) ? 'withdrawn' : null;
 }
 
 function provedParts(
   { call, chain, token, inForce }: Pick<Investigation, 'call' | 'chain' | 'token' | 'inForce'>,
-  places: RecordPlaces,
+  logs: SearchedLogs,
 ): readonly ProvedPart[] {
   const parts: (readonly [string, PlacedRecord | null | undefined])[] = [
     ['call', call.placed],
@@ -109,6 +109,6 @@ function provedParts(
     ['policy-set', inForce?.placed],
   ];
   return parts.flatMap(([what, placed]) =>
-    placed === null || placed === undefined ? [] : [{ what, placed, proof: places.proofOf(placed) }],
+    placed === null || placed === undefined ? [] : [{ what, placed, proof: logs.proofOf(placed) }],
   );
 }

@@ -9,7 +9,7 @@ import { isLinksFile } from '../../core/policy/loading/source-names.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { readAll, reading } from './read-record.ts';
 import type { Read, ReadPolicySet } from './read-record.ts';
-import type { RecordPlaces } from './record-places.ts';
+import type { SearchedLogs } from './searched-logs.ts';
 
 /** A policy as it was. */
 export interface PolicyThen {
@@ -37,32 +37,29 @@ interface DecidedBy {
  * The policies that decided something, by the text that is kept beside a ledger under the hash of the set, which is verified. `null` if it was decided
  * without policies.
  */
-export function policiesThen(
-  { policySet, policyIds }: Omit<DecidedBy, 'at'>,
-  places: RecordPlaces,
-): PoliciesThen | null {
+export function policiesThen({ policySet, policyIds }: Omit<DecidedBy, 'at'>, logs: SearchedLogs): PoliciesThen | null {
   if (policySet === null) return null;
-  const kept = policyIds.length === 0 ? null : keptIn(policySet, places);
+  const kept = policyIds.length === 0 ? null : keptIn(policySet, logs);
   return { set: policySet, policies: kept === null ? policyIds.map(unkept) : textsOf(policyIds, kept) };
 }
 
 /** When the set that decided something came into force last before, and from where; `null` if no record says so. */
 export function inForceSince(
   { at, policySet }: Pick<DecidedBy, 'at' | 'policySet'>,
-  places: RecordPlaces,
+  logs: SearchedLogs,
 ): Read<ReadPolicySet> | null {
   if (policySet === null) return null;
   const filter = { kind: 'policy', policySet, untilMs: at + 1 };
-  return readAll(places, places.found(filter, { limit: 1, isNewestFirst: true }), reading.policy)[0] ?? null;
+  return readAll(logs, logs.found(filter, { limit: 1, isNewestFirst: true }), reading.policy)[0] ?? null;
 }
 
 const unkept = (id: string): PolicyThen => ({ id, text: null, file: null, line: null });
 
-function keptIn(set: string, places: RecordPlaces): KeptPolicies | null {
-  for (const folder of places.folders) {
+function keptIn(set: string, logs: SearchedLogs): KeptPolicies | null {
+  for (const folder of logs.folders) {
     const kept = keptPolicies(folder, set);
     if (kept !== null && !isProblem(kept)) return kept;
-    if (kept !== null) places.fault(`the text of policy set \`${set}\` in \`${folder}\` ${kept.problem}`);
+    if (kept !== null) logs.fault(`the text of policy set \`${set}\` in \`${folder}\` ${kept.problem}`);
   }
   return null;
 }

@@ -4,7 +4,7 @@ import type { Problem } from '../../core/runtime/problem.ts';
 import { integer, listOf, members, oneOf, optional, orNull, text } from '../../core/runtime/fields.ts';
 import type { Members, Reader } from '../../core/runtime/fields.ts';
 import { MAX_RECORD_BYTES } from '../../core/ledger/encoded-record.ts';
-import type { PlacedRecord, RecordPlaces } from './record-places.ts';
+import type { PlacedRecord, SearchedLogs } from './searched-logs.ts';
 
 const words = text({ min: 0, max: MAX_RECORD_BYTES });
 /** The range of `Date`. */
@@ -97,13 +97,13 @@ export const reading = {
 
 /** Reads records; one that cannot be read is a fault of its place, and left out. */
 export const readAll = <T>(
-  places: RecordPlaces,
+  logs: SearchedLogs,
   records: readonly PlacedRecord[],
   reader: (record: PlacedRecord['record']) => T | Problem,
 ): readonly Read<T>[] =>
   records.flatMap((placed) => {
     const value = reader(placed.record);
     if (!isProblem(value)) return [{ value, placed }];
-    places.fault(`record ${placed.seq} of \`${placed.log}\` ${value.problem}`);
+    logs.fault(`record ${placed.seq} of \`${placed.log}\` ${value.problem}`);
     return [];
   });

@@ -1,4 +1,4 @@
-import type { PlacedOrder, RecordPlaces } from './record-places.ts';
+import type { PlacedOrder, SearchedLogs } from './searched-logs.ts';
 import { readAll, reading } from './read-record.ts';
 import type { Read, ReadEnd, ReadIntent, ReadToken } from './read-record.ts';
 
@@ -20,13 +20,13 @@ const OLDEST: PlacedOrder = { limit: 1, isNewestFirst: false };
 const NEWEST: PlacedOrder = { limit: 1, isNewestFirst: true };
 
 /** The task of a call and the tasks of which it is a part, nearest first. */
-export function taskChain(task: string, places: RecordPlaces): readonly ChainedTask[] {
+export function taskChain(task: string, logs: SearchedLogs): readonly ChainedTask[] {
   const chain: ChainedTask[] = [];
   const seen = new Set<string>();
   let below: Read<ReadIntent> | null = null;
   for (let id: string | null = task; id !== null && !seen.has(id) && chain.length < MAX_TASKS;) {
     seen.add(id);
-    const linked: ChainedTask = chainedTask(id, below, places);
+    const linked: ChainedTask = chainedTask(id, below, logs);
     chain.push(linked);
     below = linked.intent;
     id = linked.intent?.value.parent ?? null;
@@ -34,19 +34,19 @@ export function taskChain(task: string, places: RecordPlaces): readonly ChainedT
   return chain;
 }
 
-function chainedTask(task: string, below: Read<ReadIntent> | null, places: RecordPlaces): ChainedTask {
-  const [intent = null] = readAll(places, places.found({ task, kind: 'intent' }, OLDEST), reading.intent);
-  const [end = null] = readAll(places, places.found({ task, kind: 'end' }, NEWEST), reading.end);
-  return { task, intent, end, delegated: below === null ? null : delegatedTo(below.value, task, places) };
+function chainedTask(task: string, below: Read<ReadIntent> | null, logs: SearchedLogs): ChainedTask {
+  const [intent = null] = readAll(logs, logs.found({ task, kind: 'intent' }, OLDEST), reading.intent);
+  const [end = null] = readAll(logs, logs.found({ task, kind: 'end' }, NEWEST), reading.end);
+  return { task, intent, end, delegated: below === null ? null : delegatedTo(below.value, task, logs) };
 }
 
 /** The newest token of a task that its delegate could exchange when it declared its part. */
 function delegatedTo(
   { agent, at }: Pick<ReadIntent, 'agent' | 'at'>,
   task: string,
-  places: RecordPlaces,
+  logs: SearchedLogs,
 ): Read<ReadToken> | null {
   if (agent === null) return null;
   const filter = { task, kind: 'token', delegate: agent, untilMs: at + 1 };
-  return readAll(places, places.found(filter, NEWEST), reading.token)[0] ?? null;
+  return readAll(logs, logs.found(filter, NEWEST), reading.token)[0] ?? null;
 }

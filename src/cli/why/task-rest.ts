@@ -7,7 +7,7 @@ import type { UsesByFate } from '../../core/ledger/use-fates.ts';
 import type { ReuseClass } from '../../core/token/reuse.ts';
 import { readAll, reading } from './read-record.ts';
 import type { Read, ReadEvent, ReadIntent } from './read-record.ts';
-import type { PlacedRecord, RecordPlaces } from './record-places.ts';
+import type { PlacedRecord, SearchedLogs } from './searched-logs.ts';
 
 /** The uses of a token by one caller at one place. */
 export interface Sighting {
@@ -46,19 +46,19 @@ const MAX_RECORDS = 20_000;
 /** Most other uses, events and parts that are shown. */
 const MAX_SHOWN = 20;
 
-/** What else happened in the task of a use, by the records of all places. */
-export function taskRest(task: string, { decisionId, jtiDigest, at }: UseRecord, places: RecordPlaces): TaskRest {
-  const records = places.found({ task }, { limit: MAX_RECORDS, isNewestFirst: false });
-  const uses = readAll(places, ofKind(records, 'use'), useFrom);
+/** What else happened in the task of a use, by the records of all logs. */
+export function taskRest(task: string, { decisionId, jtiDigest, at }: UseRecord, logs: SearchedLogs): TaskRest {
+  const records = logs.found({ task }, { limit: MAX_RECORDS, isNewestFirst: false });
+  const uses = readAll(logs, ofKind(records, 'use'), useFrom);
   const others = uses.filter(({ value }) => value.decisionId !== decisionId && value.withdraws !== decisionId);
   const nearest = others.toSorted((a, b) => Math.abs(a.value.at - at) - Math.abs(b.value.at - at)).slice(0, MAX_SHOWN);
-  const parts = places.found({ parent: task, kind: 'intent' }, { limit: MAX_SHOWN, isNewestFirst: false });
+  const parts = logs.found({ parent: task, kind: 'intent' }, { limit: MAX_SHOWN, isNewestFirst: false });
   return {
     uses: { ...fatesIn(records), denied: uses.filter(({ value }) => enforcedUse(value).decision === 'deny').length },
     others: nearest.toSorted((a, b) => a.value.at - b.value.at),
     more: others.length - nearest.length,
-    events: readAll(places, ofKind(records, 'event'), reading.event).slice(0, MAX_SHOWN),
-    parts: readAll(places, parts, reading.intent),
+    events: readAll(logs, ofKind(records, 'event'), reading.event).slice(0, MAX_SHOWN),
+    parts: readAll(logs, parts, reading.intent),
     sightings: jtiDigest === null ? [] : sightingsOf(uses.filter(({ value }) => value.jtiDigest === jtiDigest)),
     isCut: records.length === MAX_RECORDS,
   };

@@ -5,7 +5,7 @@ import { useFrom } from '../../core/ledger/recorded-use.ts';
 import type { UseRecord } from '../../core/ledger/record.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { readAll } from './read-record.ts';
-import type { PlacedRecord, RecordPlaces } from './record-places.ts';
+import type { PlacedRecord, SearchedLogs } from './searched-logs.ts';
 
 /** A recorded call. */
 export interface Match {
@@ -39,13 +39,13 @@ const isTraceId = (text: string): boolean => /^[0-9a-f]{32}$/.test(text);
  * The newest calls that a value names: a call with this decision id, else the calls of this trace, else those of this task, else those that have the
  * value as a recorded argument or as a segment of their path. An id of an upstream can look like ours, so the first that names any call counts.
  */
-export function matchesOf({ value, argument, within }: AskedValue, places: RecordPlaces): Matches {
+export function matchesOf({ value, argument, within }: AskedValue, logs: SearchedLogs): Matches {
   const id = value.toLowerCase();
   const byValue: RecordFilter = argument === null ? { value } : { args: [{ name: argument, value }] };
   const ids =
     argument !== null ? [] : isUuid(id) ? [{ decisionId: id }, { task: id }] : isTraceId(id) ? [{ traceId: id }] : [];
   for (const filter of [...ids, byValue]) {
-    const found = callsOf({ ...filter, ...within, kind: 'use' }, places);
+    const found = callsOf({ ...filter, ...within, kind: 'use' }, logs);
     if (found.calls.length > 0) return found;
   }
   return NONE;
@@ -53,9 +53,9 @@ export function matchesOf({ value, argument, within }: AskedValue, places: Recor
 
 const NONE: Matches = { calls: [], isMore: false };
 
-function callsOf(filter: RecordFilter, places: RecordPlaces): Matches {
-  const found = places.found(filter, { limit: MAX_MATCHES + 1, isNewestFirst: true });
-  const calls = readAll(places, found.slice(0, MAX_MATCHES), useFrom).map(({ value: use, placed }) =>
+function callsOf(filter: RecordFilter, logs: SearchedLogs): Matches {
+  const found = logs.found(filter, { limit: MAX_MATCHES + 1, isNewestFirst: true });
+  const calls = readAll(logs, found.slice(0, MAX_MATCHES), useFrom).map(({ value: use, placed }) =>
     matchOf(use, placed),
   );
   // A denial that withdrew an allow is the answer to the same call.

@@ -20,8 +20,8 @@ import { investigated } from './investigation.ts';
 import type { Investigation, ProvedPart } from './investigation.ts';
 import { whyJson } from './investigation-json.ts';
 import { investigationLines, matchLines } from './investigation-text.ts';
-import { withRecordPlaces } from './record-places.ts';
-import type { RecordPlaces } from './record-places.ts';
+import { withSearchedLogs } from './searched-logs.ts';
+import type { SearchedLogs } from './searched-logs.ts';
 import { matchesOf, meantOf } from './value-matches.ts';
 import type { AskedValue, Matches } from './value-matches.ts';
 
@@ -82,8 +82,8 @@ async function why(args: readonly string[], io: Io): Promise<number> {
   if (isCommandRefusal(asked)) return refused(io, NAME, asked);
   const keys = options.values.key === undefined ? [] : await keysFrom(options.values.key);
   if (isCommandRefusal(keys)) return refused(io, NAME, keys);
-  const exit = await withRecordPlaces<number>(options.values, io, (places) =>
-    answer(asked, places, { values: options.values, keys, io }),
+  const exit = await withSearchedLogs<number>(options.values, io, (logs) =>
+    answer(asked, logs, { values: options.values, keys, io }),
   );
   return isCommandRefusal(exit) ? refused(io, NAME, exit) : exit;
 }
@@ -105,21 +105,25 @@ interface Answering {
 
 async function answer(
   asked: AskedValue,
-  places: RecordPlaces,
+  logs: SearchedLogs,
   { values, keys, io }: Answering,
 ): Promise<number | CommandRefusal> {
-  const matches = matchesOf(asked, places);
+  const matches = matchesOf(asked, logs);
   const meant = meantOf(matches);
-  const found = meant === null ? null : investigated(meant, places);
+  const found = meant === null ? null : investigated(meant, logs);
   const wrong = wrongProofs(found?.proofs ?? [], keys);
-  for (const each of wrong) places.fault(each);
+  for (const each of wrong) logs.fault(each);
   if (values.proofs !== undefined && found !== null) {
     const problem = await writtenProofs(values.proofs, found.proofs);
     if (problem !== null) return problem;
   }
-  const { faults } = places;
+  // What was not found may be in a file that cannot be read.
+  if (matches.calls.length === 0) logs.findDamage();
+  const { faults } = logs;
   if (values.json) io.out(printable(JSON.stringify(whyJson(asked.value, { matches, found, faults }))));
   else for (const line of linesOf(asked, { matches, found })) io.out(printable(line));
+  for (const problem of logs.indexProblems())
+    io.err(printable(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`));
   for (const fault of faults) io.err(printable(`${NAME}: ${fault}: run \`remit ledger verify\``));
   if (faults.length > 0) return EXIT.bad;
   return matches.calls.length === 0 ? EXIT.no : EXIT.good;

@@ -6,6 +6,7 @@ import { whyCommand } from '../../../src/cli/why/why-command.ts';
 import type { CommandIo } from '../../../src/cli/command.ts';
 import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
+import { recordFilesIn } from '../../../src/authority/records/record-files.ts';
 import { authority, connected, nameOf, partFrom, sidecarLog } from '../../authority/records/receivers.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
@@ -346,38 +347,61 @@ describe('remit why in a ledger that is not as it was written', () => {
   });
 });
 
+/** An authority that received the payment from a sidecar. */
+async function receivedPayment() {
+  const own = await authority(folder());
+  const pod = folder();
+  const log = sidecarLog(pod, 0);
+  const append = (to: typeof log, records: readonly LedgerRecord[]): void =>
+    void must(
+      to.append(
+        records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
+        'none',
+      ),
+    );
+  append(own.log, before);
+  append(log, [payment(10), ...after.slice(0, 2)]);
+  must(log.checkpoint());
+  const { stream } = await connected(own.receiver, nameOf(log), log.size);
+  await stream.receive(partFrom(pod, 0));
+  await own.timers.pass(300);
+  await stream.end(true);
+  log.close();
+  await own.close();
+  return {
+    ledger: { folder: join(own.folder, 'ledger') },
+    records: own.records,
+    key: own.log.verifierKey,
+    origin: log.origin,
+  };
+}
+
 describe('remit why at an authority', () => {
   it('finds calls in the received records of sidecars, and proves them by the key of the authority', async () => {
-    const own = await authority(folder());
-    const pod = folder();
-    const log = sidecarLog(pod, 0);
-    const append = (to: typeof log, records: readonly LedgerRecord[]): void =>
-      void must(
-        to.append(
-          records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
-          'none',
-        ),
-      );
-    append(own.log, before);
-    append(log, [payment(10), ...after.slice(0, 2)]);
-    must(log.checkpoint());
-    const { stream } = await connected(own.receiver, nameOf(log), log.size);
-    await stream.receive(partFrom(pod, 0));
-    await own.timers.pass(300);
-    await stream.end(true);
-    log.close();
-    await own.close();
-    const ledgerFolder = join(own.folder, 'ledger');
+    const { ledger: authorityLedger, records, key, origin } = await receivedPayment();
     const proofs = join(folder(), 'proofs');
-    const args = ['p-77', '--received', own.records, '--key', own.log.verifierKey, '--proofs', proofs];
-    const { exit, out, err } = await whyIn({ folder: ledgerFolder }, ...args);
+    const args = ['p-77', '--received', records, '--key', key, '--proofs', proofs];
+    const { exit, out, err } = await whyIn(authorityLedger, ...args);
     expect([exit, err]).toEqual([0, '']);
     const parts = sections(out);
     expect(parts.get('intent')).toContain('settle the invoices of May');
     expect(parts.get('elsewhere')).toContain(thief);
-    expect(parts.get('proof')).toContain(`call: record 1 of \`${log.origin}\`, under the signed checkpoint of`);
+    expect(parts.get('proof')).toContain(`call: record 1 of \`${origin}\`, under the signed checkpoint of`);
     expect(parts.get('policy')).toContain('pay: its text is not kept beside these ledgers');
-    const checked = await ran(ledgerCheckProof, join(proofs, 'call.tlog-proof'), '--key', own.log.verifierKey);
+    const checked = await ran(ledgerCheckProof, join(proofs, 'call.tlog-proof'), '--key', key);
     expect([checked.exit, checked.out]).toEqual([0, expect.stringContaining('"reference": "p-77"')]);
+  });
+
+  it('exits with 2 if a file of received records is damaged, whether or not the call is found', async () => {
+    const { ledger: authorityLedger, records } = await receivedPayment();
+    const [file = ''] = recordFilesIn(records);
+    writeFileSync(file, `${readFileSync(file, 'utf8')}{"no":"head"}\n`);
+    for (const value of ['p-77', 'p-78']) {
+      const { exit, err } = await whyIn(authorityLedger, value, '--received', records);
+      expect([exit, err]).toEqual([
+        2,
+        expect.stringMatching(/^remit why: `.*` is damaged at byte \d+: .*: run `remit ledger verify`$/m),
+      ]);
+    }
   });
 });

@@ -2,8 +2,10 @@
 import { emittersIn, namingRecord } from '../../authority/records/named-log.ts';
 import { emitterHistories } from '../../authority/records/emitter-history.ts';
 import { chainText, receivedProof } from '../../authority/records/received-proof.ts';
+import { receivedLogsIn } from '../../authority/records/received-logs.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
-import { byTime, foundInReceived } from '../../authority/records/received-search.ts';
+import { ReceivedRecords } from '../../authority/records/received-records.ts';
+import { byTime } from '../../authority/records/received-search.ts';
 import type { JsonValue } from '../../core/ledger/canonical-json.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { proofOf } from '../../core/ledger/log/proof-of.ts';
@@ -12,9 +14,10 @@ import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.t
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
+import { errorCode } from '../../core/runtime/system/error-code.ts';
 import type { CommandIo } from '../command.ts';
 import { openLedgerIn } from '../ledger/ledger-source.ts';
-import { readReceived, receivedFolderOf } from '../ledger/received-source.ts';
+import { openedReceived, receivedFolderOf } from '../ledger/received-source.ts';
 import { isCommandRefusal, sourceOf, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 
@@ -47,16 +50,20 @@ interface OpenLedger {
  * The ledgers and received logs that an investigation reads, as one. It verifies nothing but what it proves; what it meets that is damaged is in
  * `faults`.
  *
- * Lifecycle: made by `withRecordPlaces`, which closes it. Searches throw errors of the system and SQLite.
+ * Lifecycle: made by `withSearchedLogs`, which closes it. Searches throw errors of the system and SQLite.
  */
-export class RecordPlaces {
+export class SearchedLogs {
   readonly #ledgers: readonly OpenLedger[];
-  readonly #received: ReadonlyMap<string, ReceivedLog>;
+  readonly #received: ReceivedRecords;
+  /** The folder of the received records; `undefined` for none. */
+  readonly #folder: string | undefined;
   readonly #faults = new Set<string>();
+  #receivedLogs: ReadonlyMap<string, ReceivedLog> | null = null;
 
-  constructor(ledgers: readonly OpenLedger[], received: ReadonlyMap<string, ReceivedLog>) {
+  constructor(ledgers: readonly OpenLedger[], received: ReceivedRecords, folder: string | undefined) {
     this.#ledgers = ledgers;
     this.#received = received;
+    this.#folder = folder;
   }
 
   /** The folders of the ledgers. */
@@ -69,12 +76,22 @@ export class RecordPlaces {
     return [...this.#faults];
   }
 
+  /** Why parts of an index were not used: their records were read instead. */
+  indexProblems(): readonly string[] {
+    return [...this.#ledgers.flatMap(({ log }) => log.indexProblems()), ...this.#received.problems];
+  }
+
+  /** Notes the damaged files among the received records, by reading the heads of all sections. Throws the system's error. */
+  findDamage(): void {
+    this.#allReceived();
+  }
+
   /** Notes something that is not as it was written. */
   fault(what: string): void {
     this.#faults.add(what);
   }
 
-  /** The matching records of all places by time; a record in two ledgers, because a process took over from another, occurs once. */
+  /** The matching records of all logs by time; a record in two ledgers, because a process took over from another, occurs once. */
   found(filter: RecordFilter, { limit, isNewestFirst }: PlacedOrder): readonly PlacedRecord[] {
     const own = this.#ledgers.flatMap(({ folder, log }) =>
       log
@@ -83,9 +100,9 @@ export class RecordPlaces {
         .map(({ seq, bytes }) => ({ seq, bytes, log: log.origin, folder }))
         .toArray(),
     );
-    const others = foundInReceived(this.#received.values(), filter, { limit, isNewestFirst }).map(
-      ({ seq, bytes, log }) => ({ seq, bytes, log, folder: null }),
-    );
+    const others = this.#received
+      .found(filter, { limit, isNewestFirst })
+      .map(({ seq, bytes, log }) => ({ seq, bytes, log, folder: null }));
     const records = [...own, ...others].flatMap((found) => this.#placed(found) ?? []);
     return byTime(onceEach(records), { limit, isNewestFirst });
   }
@@ -108,10 +125,21 @@ export class RecordPlaces {
 
   close(): void {
     for (const { log } of this.#ledgers) log.close();
+    this.#received.close();
+  }
+
+  /** The received logs, as a proof needs them: read once it is asked for. */
+  #allReceived(): ReadonlyMap<string, ReceivedLog> {
+    if (this.#receivedLogs !== null) return this.#receivedLogs;
+    const read = this.#folder === undefined ? null : receivedLogsIn(this.#folder);
+    for (const { file, at, problem } of read?.damaged ?? [])
+      this.fault(`\`${file}\` is damaged at byte ${at}: it ${problem}`);
+    this.#receivedLogs = read?.logs ?? new Map<string, ReceivedLog>();
+    return this.#receivedLogs;
   }
 
   #receivedProof(seq: number, origin: string): ProofOf {
-    const home = this.#received.get(origin);
+    const home = this.#allReceived().get(origin);
     for (const { log } of home === undefined ? [] : this.#ledgers) {
       const naming = namingRecord(log, origin);
       if (home === undefined || naming === null) continue;
@@ -143,8 +171,8 @@ function onceEach(records: readonly PlacedRecord[]): readonly PlacedRecord[] {
   return [...byContent.values()];
 }
 
-/** The options that name the places. */
-interface PlaceValues {
+/** The options that name the logs. */
+interface LogValues {
   readonly config?: string | undefined;
   readonly state?: string | undefined;
   readonly ledger?: string | undefined;
@@ -152,40 +180,38 @@ interface PlaceValues {
 }
 
 /** Opens the ledgers and received logs of the options, passes them to `use` and closes them. */
-export async function withRecordPlaces<T>(
-  values: PlaceValues,
+export async function withSearchedLogs<T>(
+  values: LogValues,
   io: Pick<CommandIo, 'environment' | 'err'>,
-  use: (places: RecordPlaces) => Promise<T | CommandRefusal>,
+  use: (logs: SearchedLogs) => Promise<T | CommandRefusal>,
 ): Promise<T | CommandRefusal> {
   const folders = await foldersOf(values, io);
   if (isCommandRefusal(folders)) return folders;
   const folder = await receivedFolderOf(values, io);
   if (isCommandRefusal(folder)) return folder;
-  const received = folder === undefined ? null : readReceived(folder);
+  const received = folder === undefined ? ReceivedRecords.none : openedReceived(folder);
   if (isCommandRefusal(received)) return received;
   const ledgers: OpenLedger[] = [];
-  const places = new RecordPlaces(ledgers, received?.logs ?? new Map<string, ReceivedLog>());
+  const logs = new SearchedLogs(ledgers, received, folder);
   try {
     for (const each of folders) {
       const log = openLedgerIn(each);
       if (isCommandRefusal(log)) return log;
       ledgers.push({ folder: each, log });
     }
-    for (const { file, at, problem } of received?.damaged ?? [])
-      places.fault(`\`${file}\` is damaged at byte ${at}: it ${problem}`);
-    return await use(places);
+    return await use(logs);
   } catch (error) {
-    const failure = failureOfSqlite(error);
-    if (failure === null) throw error;
-    return taskRefusal(`the ledger cannot be read: ${failure.detail}`);
+    const why = failureOfSqlite(error)?.detail ?? errorCode(error);
+    if (why === undefined) throw error;
+    return taskRefusal(`the records cannot be read: ${why}`);
   } finally {
-    places.close();
+    logs.close();
   }
 }
 
 /** The folders of the ledgers: the named folder, else all that the configuration names. */
 async function foldersOf(
-  values: PlaceValues,
+  values: LogValues,
   io: Pick<CommandIo, 'environment'>,
 ): Promise<readonly string[] | CommandRefusal> {
   if (values.ledger !== undefined) return [values.ledger];
