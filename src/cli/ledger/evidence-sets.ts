@@ -3,7 +3,7 @@ import { readPolicySource, type PolicySource } from '../../core/policy/loading/s
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { heldExceptions } from '../../tools/evidence/held-exceptions.ts';
 import { judgedSets, type JudgedSet } from '../../tools/evidence/judged-set.ts';
-import type { SetInPeriod } from '../../tools/evidence/policy-sets.ts';
+import { idlePolicies, type SetInPeriod } from '../../tools/evidence/policy-sets.ts';
 import type { EvidenceReport } from '../../tools/evidence/report.ts';
 import type { SetResult } from '../../tools/evidence/set-results.ts';
 import type { SetTexts } from '../../tools/evidence/set-texts.ts';
@@ -86,6 +86,7 @@ export async function judgedIn(
     policySets: sets.map((set) => ({
       ...set,
       judged: summaryOf(judged.get(set.hash)),
+      idle: idleIn(judged.get(set.hash), counts),
       results: results.filter(({ policySet }) => policySet === set.hash),
     })),
     exceptions: heldExceptions({
@@ -96,6 +97,9 @@ export async function judgedIn(
     }),
   };
 }
+
+const idleIn = (judged: JudgedSet | Problem | undefined, counts: Tally): readonly string[] | null =>
+  judged === undefined || isProblem(judged) ? null : idlePolicies(judged, counts);
 
 function summaryOf(judged: JudgedSet | Problem | undefined): EvidenceReport['policySets'][number]['judged'] {
   if (judged === undefined) return { problem: 'it was not looked at' };

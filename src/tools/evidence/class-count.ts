@@ -6,7 +6,8 @@ import type { OpenPermits } from './open-permits.ts';
 import { sampleOf, type RecordSample } from './sample.ts';
 
 const MAX_CODES = 64;
-const MAX_NAMES = 1_000;
+/** Most policies of a class, and most sets, that are counted by name. */
+export const MAX_NAMES = 1_000;
 /** Most actions that are named of what one policy denied. */
 const MAX_ACTIONS = 16;
 

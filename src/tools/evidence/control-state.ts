@@ -85,6 +85,7 @@ export function stateOf(
 /** The gaps of a control whose records policies decide. */
 const decidedGaps = (tallies: readonly ClassTally[], facts: StateFacts): readonly ControlGap[] => [
   ...allowedGaps(allowedOf(tallies, facts)),
+  ...foreignGaps(tallies, facts),
   ...setGaps(facts),
   ...contradictedGaps(facts),
   ...observedGaps(facts),
@@ -146,6 +147,19 @@ function allowedGaps({ allowed, unrestricted, unknown }: AllowedOf): readonly Co
           } as const,
         ]),
   ];
+}
+
+/** A record may name a policy that the text of its set lacks: then nothing is known of what allowed the call. */
+function foreignGaps(tallies: readonly ClassTally[], { sets }: StateFacts): readonly ControlGap[] {
+  const foreign = tallies
+    .flatMap(({ policies }) => policies)
+    .filter(({ set, id, allowed }) => {
+      const judged = sets.get(set);
+      return allowed > 0 && judged !== undefined && !isProblem(judged) && !judged.policies.some((of) => of.id === id);
+    });
+  const count = new Set(foreign.map(({ set, id }) => JSON.stringify([set, id]))).size;
+  const text = `records of allowed calls name ${count} policies that the texts of their sets lack`;
+  return count === 0 ? [] : [{ code: 'text-unknown', isWhole: false, text }];
 }
 
 /** Sets in force may be open, or not known, although they decided nothing. */

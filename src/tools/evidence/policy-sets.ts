@@ -1,7 +1,9 @@
 import { sourceTexts } from '../../core/policy/loading/source.ts';
 import type { KeptPolicies } from '../../core/ledger/log/kept-policies.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
+import { MAX_NAMES } from './class-count.ts';
 import { type LedgerPlace, refOf } from './counted.ts';
+import type { JudgedSet } from './judged-set.ts';
 import { type RecordMembers, fieldText } from './record-members.ts';
 import { isoOf, type PolicySetSeen } from './report.ts';
 import type { Tally } from './tally.ts';
@@ -73,7 +75,7 @@ export function policySetsIn(
 }
 
 /** A set before its policies are judged. */
-export type SetInPeriod = Omit<PolicySetSeen, 'judged' | 'results'>;
+export type SetInPeriod = Omit<PolicySetSeen, 'judged' | 'results' | 'idle'>;
 
 function originText(record: RecordMembers): string {
   const { origin } = record;
@@ -107,4 +109,15 @@ function filesOf(kept: KeptPolicies, room: number): PolicySetSeen['files'] {
     if (fits) left -= bytes;
     return { name, bytes, text: fits ? text : null };
   });
+}
+
+/** The enforced policies of a set that decided no record; `null` if more policies decided than are counted by name. */
+export function idlePolicies(
+  { hash, policies }: Pick<JudgedSet, 'hash' | 'policies'>,
+  { classes }: Pick<Tally, 'classes'>,
+): readonly string[] | null {
+  const all = [...classes.values()].map((of) => of.policies);
+  if (all.some(({ length }) => length >= MAX_NAMES)) return null;
+  const decided = new Set(all.flat().flatMap(({ set, id }) => (set === hash ? [id] : [])));
+  return policies.flatMap(({ id, shadow }) => (shadow || decided.has(id) ? [] : [id]));
 }

@@ -62,6 +62,8 @@ export interface PolicySetSeen {
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
   /** What its policies restrict; a problem if that is not known. */
   readonly judged: Omit<JudgedSet, 'set' | 'hash' | 'observed'> | Problem;
+  /** Its enforced policies that no record of the period names as deciding; `null` if that is not known. */
+  readonly idle: readonly string[] | null;
   /** Results of analyses and tests of this very set. */
   readonly results: readonly SetResult[];
 }

@@ -35,6 +35,7 @@ const tallyWith = (id: ClassId, change: Partial<ClassTally> = {}): ClassTally =>
   ...change,
 });
 const allowed = (set: string | null, count = 1, unrestricted = 0) => ({ set, allowed: count, unrestricted });
+const deciding = (id: string) => ({ id, set: closedHash, count: 1, allowed: 1, isOpen: false, denied: [] });
 const calls = (...bySet: ClassTally['bySet']) => tallyWith('E3', { bySet });
 const noUses = { allowed: 0, executed: 0, unanswered: 0, notSent: 0, withdrawn: 0, unknown: 0 };
 const tallied = (change: Partial<StateFacts['tally']> = {}): StateFacts['tally'] => ({
@@ -94,6 +95,13 @@ describe('stateOf', () => {
       { sets: setsOf('sha-256:gone') },
       'recorded, not evidenced',
       ['text-unknown', 'text-unknown'],
+    ],
+    [
+      'a record names a policy that its set lacks',
+      [tallyWith('E3', { bySet: [allowed(closedHash)], policies: [deciding('pay'), deciding('none-such')] })],
+      {},
+      'evidenced in part',
+      ['text-unknown'],
     ],
     [
       'some records name no policy',

@@ -66,7 +66,7 @@ describe('oscalOf', () => {
     const files = ['a', '', null].map((text, n) => ({ name: `f${n}.cedar`, bytes: 1, text }));
     const judged = { problem: 'it was not looked at' };
     const policySets = [
-      { hash: 'h', decisions: 1, isInForce: true, loads: [], text: 'kept', files, judged, results: [] },
+      { hash: 'h', decisions: 1, isInForce: true, loads: [], text: 'kept', files, judged, idle: null, results: [] },
     ];
     const titles = resultsOf({ controls, policySets })['back-matter'].resources.map(
       ({ title }: { title: string }) => title,
@@ -147,7 +147,17 @@ describe('oscalOf', () => {
     };
     const judged = { problem: 'unknown' };
     const policySets = [
-      { hash: 'h', decisions: 1, isInForce: true, loads: [], text: 'kept', files: [], judged, results: [analysis] },
+      {
+        hash: 'h',
+        decisions: 1,
+        isInForce: true,
+        loads: [],
+        text: 'kept',
+        files: [],
+        judged,
+        idle: null,
+        results: [analysis],
+      },
     ];
     const heldExceptions = [
       {

@@ -57,6 +57,7 @@ const assuranceWith = (...results: readonly SetResult[]) => {
     text: '',
     files: [],
     judged,
+    idle: null,
     results,
   };
   return assuranceOf([set])[0];

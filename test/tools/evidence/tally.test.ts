@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { RecordMembers } from '../../../src/tools/evidence/record-members.ts';
+import { idlePolicies } from '../../../src/tools/evidence/policy-sets.ts';
 import { tally, type Tally } from '../../../src/tools/evidence/tally.ts';
 
 const isOpen = (set: string, id: string): boolean | null => (set === 'unread' ? null : id === 'everything');
@@ -79,6 +80,30 @@ describe('the calls that policies allowed', () => {
       policies: [],
     });
     expect([found.args, found.actions.named.map(({ name }) => name)]).toEqual([[], ['payments.create']]);
+  });
+});
+
+const policy = (id: string, shadow = false) =>
+  ({ id, shadow, effect: 'permit', file: 'a', reason: null, reach: null, untilMs: null }) as const;
+
+describe('idlePolicies', () => {
+  const set = { hash: 'set-1', policies: [policy('pay'), policy('list'), policy('dark', true)] };
+
+  it('are those enforced that decided no record of the period, by any class', () => {
+    expect(idlePolicies(set, tallyOf(used()))).toEqual(['list']);
+    expect(idlePolicies(set, tallyOf(used({ policySet: 'set-2' })))).toEqual(['pay', 'list']);
+    expect(idlePolicies(set, tallyOf(denied('policy.forbidden', { policyIds: ['list'] })))).toEqual(['pay']);
+    expect(
+      idlePolicies(
+        set,
+        tallyOf({ kind: 'intent', decision: 'allow', task: 't', policySet: 'set-1', policyIds: ['list'] }),
+      ),
+    ).toEqual(['pay']);
+  });
+
+  it('are not known if more policies decided than are counted by name', () => {
+    const many = Array.from({ length: 1_000 }, (_, n) => used({ policyIds: [`p${n}`] }));
+    expect(idlePolicies(set, tallyOf(...many))).toBeNull();
   });
 });
 

@@ -25,7 +25,7 @@ export const policySections = ({ policySets }: EvidenceReport): readonly Block[]
   ]),
 ];
 
-function judgedLines({ judged }: PolicySetSeen): readonly Line[] {
+function judgedLines({ judged, idle }: PolicySetSeen): readonly Line[] {
   if (isProblem(judged)) return [['what it permits is ', strong('not known'), `: ${judged.problem}`]];
   const { policies, openPermits, openTo } = judged;
   const enforced = policies.filter(({ shadow }) => !shadow);
@@ -36,6 +36,10 @@ function judgedLines({ judged }: PolicySetSeen): readonly Line[] {
       `policies: ${permits.length} permits and ${enforced.length - permits.length} forbids; ${policies.length - enforced.length} more in shadow, which decide nothing`,
     ],
     ['permits without conditions: ', ...listed(unconditional, MAX_ROWS, ({ id }) => [id])],
+    [
+      'policies that decided nothing in the period: ',
+      ...(idle === null ? ['not known'] : listed(idle, MAX_ROWS, (id) => [id])),
+    ],
     ...(openPermits.length === 0
       ? []
       : [[strong('permits everything'), ': ', ...listed(openPermits, MAX_ROWS, (id) => [id])]]),

@@ -27,6 +27,7 @@ const hostile = (): Partial<EvidenceReport> => ({
       text: 'kept',
       files: [{ name: HOSTILE, bytes: 9, text: `</pre>${HOSTILE}` }],
       judged: { problem: 'unknown' },
+      idle: null,
       results: [],
     },
   ],

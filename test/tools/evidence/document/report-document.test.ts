@@ -170,7 +170,7 @@ describe('documentOf', () => {
     const files = [{ name: 'a.cedar', bytes: 20, text: 'permit\n```\n# not a heading\n````' }];
     const judged = { problem: 'it was not looked at' };
     const policySets = [
-      { hash: 'h', decisions: 0, isInForce: true, loads: [], text: 'kept', files, judged, results: [] },
+      { hash: 'h', decisions: 0, isInForce: true, loads: [], text: 'kept', files, judged, idle: null, results: [] },
     ];
     const text = markdownOf(reportWith({ policySets }));
     expect(text).toContain('\n`````text\npermit\n```\n# not a heading\n````\n`````\n');
