@@ -8,6 +8,7 @@ import type { CanaryCall } from '../tools/doctor/collect/canary.ts';
 import type { Suppression } from '../tools/doctor/suppression.ts';
 import { isProblem } from '../core/runtime/problem.ts';
 import type { Problem } from '../core/runtime/problem.ts';
+import { DOCTOR_MCP_HELP } from './doctor-mcp.ts';
 import { DEFAULT_ADMIN } from './admin-answer.ts';
 import { optionsFrom } from './options.ts';
 
@@ -21,6 +22,7 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
                     [-v] [-o text|json|junit]
                     [--only CATEGORY[,CATEGORY ...]] [--suppress CODE=WHERE ...] [--fail-level error|warning]
                     [--wait DURATION] [--bundle FILE]
+       remit doctor --mcp URL [--policies FOLDER] [--server ID] [--reviewed FILE] [--cert FILE --key FILE] [--ca FILE] [--json]
 
   --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default the first Envoy at
                          ${DEFAULT_ENVOYS.map((one) => `\`${one}\``).join(', ')}
@@ -30,6 +32,7 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
     --connect-to ADDRESS   connect to this \`host:port\` instead of that of the URL
     --cert, --key, --ca FILE
                            certificate and key of an agent, and trust anchors, PEM
+${DOCTOR_MCP_HELP}
   --cluster NAME         the cluster in Envoy that is Remit; default: found by its name, port or socket
   --config FILE          the configuration of Remit, whose sockets, certificates, policies and ledger are examined on this machine;
                          default \`/etc/remit/remit.yaml\`, if it exists
@@ -44,7 +47,7 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
   --wait DURATION        examine again until nothing fails, at most so long: \`90s\`, \`2m\`
   --bundle FILE          write report and configuration to FILE (.tar.gz) for a bug report, without secrets; FILE must not exist
 
-It only reads; --canary makes one call. Each finding has a code, a place, a fix and a page.
+It only reads; --canary makes one call, --mcp lists tools. Each finding has a code, a place, a fix and a page.
 
 codes:
 ${Array.from(codes, ([code, { about, level }]) => `  ${code.padEnd(32)} ${level.padEnd(8)} ${about}`).join('\n')}

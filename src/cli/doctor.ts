@@ -18,6 +18,7 @@ import type { DoctorReport } from '../tools/doctor/report.ts';
 import { isProblem } from '../core/runtime/problem.ts';
 import { systemPorts } from '../core/runtime/ports.ts';
 import type { Command, CommandIo } from './command.ts';
+import { doctorMcp } from './doctor-mcp.ts';
 import { DOCTOR_HELP, doctorOptionsFrom } from './doctor-options.ts';
 import type { DoctorOptions } from './doctor-options.ts';
 
@@ -30,6 +31,7 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 const PAUSE_MS = 2_000;
 
 async function doctor(args: readonly string[], io: Io): Promise<number> {
+  if (args.some((word) => word === '--mcp' || word.startsWith('--mcp='))) return doctorMcp(args, io);
   const options = doctorOptionsFrom(args);
   if (isProblem(options)) {
     io.err(`remit doctor: ${options.problem}`);

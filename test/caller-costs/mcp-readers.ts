@@ -4,6 +4,7 @@ import { mcpResumptionProblem, mcpRevisionOf, mcpSessionProblem } from '../../sr
 import { isActedOn, otherInitialization, otherMetaFrom } from '../../src/core/action/mcp/mcp-meta.ts';
 import { looksLike, nameSkeleton } from '../../src/core/action/mcp/name-skeleton.ts';
 import { shownTool } from '../../src/core/action/mcp/tool-changes.ts';
+import { toolDifference } from '../../src/core/action/mcp/tool-difference.ts';
 import { canonicalText, isToolPin, toolPin } from '../../src/core/action/mcp/tool-pin.ts';
 import { paramsProblem } from '../../src/core/action/mcp/mcp-params.ts';
 import { shownName } from '../../src/core/action/arguments/argument-refusal.ts';
@@ -18,6 +19,7 @@ export const mcpReaders: Readers = {
   'core/action/mcp/name-skeleton.ts nameSkeleton': (text) => nameSkeleton(text),
   'core/action/mcp/name-skeleton.ts looksLike': (text) => looksLike(text, `${text.slice(0, -1)}x`),
   'core/action/mcp/tool-changes.ts shownTool': (text) => shownTool(text),
+  'core/action/mcp/tool-difference.ts toolDifference': (text) => toolDifference({ name: text }, { name: `${text}x` }),
   'core/action/mcp/tool-pin.ts canonicalText': (text) => canonicalText([text, members(text)]),
   'core/action/mcp/tool-pin.ts isToolPin': (text) => isToolPin(`sha-256:${text}`),
   'core/action/mcp/tool-pin.ts toolPin': (text) => toolPin({ name: text, inputSchema: members(text) }),

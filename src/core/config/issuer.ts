@@ -5,6 +5,7 @@ import { integer, oneOf, optional, textOf } from '../runtime/fields.ts';
 import { listed, named, section } from './fields.ts';
 import { issuerLimits, type IssuerLimits } from './issuer-limits.ts';
 import { address, algorithmNames, httpsUrl, identifier, jwksIn, pathIn, secondsOrOff, spiffeIdText } from './values.ts';
+import { type ToolPinsConfig, toolPinsSection } from './tool-pins.ts';
 import type { Address } from './values.ts';
 
 /** An issuer and the location of its keys. */
@@ -102,6 +103,8 @@ export interface IssuerConfig {
     /** Receivers of the signals of this issuer. Default none. */
     readonly transmit: readonly SignalReceiverConfig[];
   } | null;
+  /** `null`: no server is looked at. */
+  readonly toolPins: ToolPinsConfig | null;
 }
 
 /** What an event can do. */
@@ -181,5 +184,6 @@ export const issuerSection = (folder: string) => {
       }),
       null,
     ),
+    toolPins: optional(toolPinsSection(folder), null),
   });
 };

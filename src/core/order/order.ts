@@ -14,7 +14,7 @@ export type StopKind = (typeof STOP_KINDS)[number];
  * Who gives the order that a tool is not as it was reviewed: a stop of its action, of which a call is denied as `action.changed`. An earlier version
  * denies such a call as stopped.
  */
-export const TOOL_PINS = 'remit tool-pins';
+export const TOOL_PINS = 'tool-pins';
 
 /** What all orders have. Instants are in milliseconds since the Unix epoch. */
 interface GivenOrder {

@@ -33,6 +33,7 @@ import { awaitedSvid, ownSvidProblem } from '../keys/own-svid.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 import { transmitSignals } from './transmit.ts';
 import { isStartProblem } from '../start-problem.ts';
+import { watchToolPins } from './tool-pins.ts';
 import type { Parts } from '../parts.ts';
 import type { StartProblem } from '../start-problem.ts';
 
@@ -87,6 +88,7 @@ export async function startIssuer(
   const unsent = transmitSignals(parts, config, { authority, keys: signingKeys, closers });
   if (unsent !== null) return unsent;
   closers.push(watchLimits({ authority, after, onPeaks: (peaks) => setLimitPeaks(parts, peaks) }));
+  closers.push(watchToolPins(parts, config, { svid, authority }));
   const services = {
     ...sharedServices(parts, authority),
     get settings() {

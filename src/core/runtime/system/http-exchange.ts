@@ -5,7 +5,7 @@ import { types } from 'node:util';
 /** One HTTP request and its bounds. */
 export interface HttpExchange {
   /** Default `GET`. */
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** Most bytes of the answer's body. The rest of a longer body is not read. */

@@ -1,0 +1,135 @@
+import { isObject } from '../../runtime/fields.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+
+/** A request to an MCP server. `message` is absent for the end of a session. */
+export interface McpRequest {
+  readonly method: 'POST' | 'DELETE';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly message?: object;
+}
+
+/** Its answer. */
+export interface McpReply {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly body: string;
+}
+
+/** Sends a request; a problem if there is no answer within the bounds of the sender. */
+export type AskMcp = (request: McpRequest) => Promise<McpReply | Problem>;
+
+/** The revision that is offered first, and the one for servers without sessions. */
+const OFFERED = '2025-11-25';
+const STATELESS = '2026-07-28';
+const MAX_PAGES = 64;
+/** Most tools of a server. */
+const MAX_TOOLS = 4_096;
+
+const CLIENT = { name: 'remit', version: '1' };
+
+/**
+ * All tools that an MCP server lists, of all pages, as parsed from JSON: in a session, or if the server has none by revision 2026-07-28. A problem
+ * if it does not answer, or lists more than 4,096 tools or 64 pages.
+ */
+export async function serverTools(ask: AskMcp): Promise<readonly unknown[] | Problem> {
+  const opened = await opening(ask);
+  if (isProblem(opened)) return opened;
+  const listed = await pages(ask, opened);
+  const session = opened.headers['mcp-session-id'];
+  // Else each look would leave a session behind. Its answer says nothing.
+  if (session !== undefined) await ask({ method: 'DELETE', headers: opened.headers });
+  return listed;
+}
+
+/** How requests to a server are sent. */
+interface Opened {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Members of `params` that each request has. */
+  readonly params: object;
+}
+
+async function opening(ask: AskMcp): Promise<Opened | Problem> {
+  const params = { protocolVersion: OFFERED, capabilities: {}, clientInfo: CLIENT };
+  const reply = await ask(posted({}, { jsonrpc: '2.0', id: 0, method: 'initialize', params }));
+  if (isProblem(reply)) return reply;
+  const result = resultOf(reply, 0);
+  const revision = isProblem(result) ? null : result['protocolVersion'];
+  if (typeof revision !== 'string' || revision === STATELESS) return stateless;
+  const session = reply.headers['mcp-session-id'];
+  const headers = {
+    'mcp-protocol-version': revision,
+    ...(typeof session === 'string' ? { 'mcp-session-id': session } : {}),
+  };
+  const ready = await ask(posted(headers, { jsonrpc: '2.0', method: 'notifications/initialized' }));
+  return isProblem(ready) ? ready : { headers, params: {} };
+}
+
+const stateless: Opened = {
+  headers: { 'mcp-protocol-version': STATELESS, 'mcp-method': 'tools/list' },
+  params: {
+    _meta: {
+      'io.modelcontextprotocol/protocolVersion': STATELESS,
+      'io.modelcontextprotocol/clientCapabilities': {},
+      'io.modelcontextprotocol/clientInfo': CLIENT,
+    },
+  },
+};
+
+const posted = (headers: McpRequest['headers'], message: object): McpRequest => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+  message,
+});
+
+async function pages(ask: AskMcp, { headers, params }: Opened): Promise<readonly unknown[] | Problem> {
+  const tools: unknown[] = [];
+  let cursor: string | null = null;
+  for (let page = 1; page <= MAX_PAGES; page += 1) {
+    const asked: object = { ...params, ...(cursor === null ? {} : { cursor }) };
+    const reply = await ask(posted(headers, { jsonrpc: '2.0', id: page, method: 'tools/list', params: asked }));
+    if (isProblem(reply)) return reply;
+    const result = resultOf(reply, page);
+    if (isProblem(result)) return result;
+    const { tools: listed, nextCursor } = result;
+    if (!Array.isArray(listed)) return { problem: 'the answer to tools/list has no `tools`' };
+    tools.push(...(listed as readonly unknown[]));
+    if (tools.length > MAX_TOOLS) return { problem: `the server lists more than ${MAX_TOOLS} tools` };
+    if (typeof nextCursor !== 'string') return tools;
+    if (nextCursor === cursor) return { problem: 'the server gives the same page again' };
+    cursor = nextCursor;
+  }
+  return { problem: `the server lists its tools in more than ${MAX_PAGES} pages` };
+}
+
+/** The result that a reply has for a request. */
+function resultOf({ status, headers, body }: McpReply, id: number): Readonly<Record<string, unknown>> | Problem {
+  if (status !== 200) return { problem: `status ${status}` };
+  const isEvents = String(headers['content-type'] ?? '').startsWith('text/event-stream');
+  const texts = isEvents ? eventData(body) : [body];
+  for (const text of texts) {
+    const message = parsed(text);
+    if (!isObject(message) || message['id'] !== id) continue;
+    const { result, error } = message;
+    if (isObject(result)) return result;
+    return { problem: `the server answers with the error ${isObject(error) ? Number(error['code']) : 'of no code'}` };
+  }
+  return { problem: 'the answer is no JSON-RPC message' };
+}
+
+/** The data of the events of a stream. */
+const eventData = (body: string): readonly string[] =>
+  body.split(/\r\n\r\n|\n\n|\r\r/).map((event) =>
+    event
+      .split(/\r\n|\n|\r/)
+      .flatMap((line) => (line.startsWith('data:') ? [line.slice('data:'.length)] : []))
+      .join('\n'),
+  );
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

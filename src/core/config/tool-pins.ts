@@ -1,0 +1,48 @@
+import { resolve } from 'node:path';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { integer, optional, textOf } from '../runtime/fields.ts';
+import { listed, section } from './fields.ts';
+import { httpsUrl, spiffeIdText } from './values.ts';
+
+/** Where the tools of MCP servers are looked at, to hold them against the pins of the catalog. */
+export interface ToolPinsConfig {
+  /** Default 300 s, 10 to 86,400. */
+  readonly everySeconds: number;
+  readonly servers: readonly PinnedServerConfig[];
+}
+
+/** An MCP server that is looked at. */
+export interface PinnedServerConfig {
+  /** Its id in the catalog. */
+  readonly server: string;
+  readonly url: string;
+  /** Default `bundle`. */
+  readonly ca: string;
+  /** Default none: the host of the URL is checked. */
+  readonly id: SpiffeId | null;
+}
+
+/** Reads the section `issuer.toolPins`. */
+export const toolPinsSection = (folder: string) =>
+  section<ToolPinsConfig>({
+    everySeconds: optional(integer(10, 86_400), 300),
+    servers: listed(
+      section<PinnedServerConfig>({
+        server: serverId,
+        url: httpsUrl,
+        ca: optional(authoritiesIn(folder), 'bundle'),
+        id: optional(spiffeIdText, null),
+      }),
+    ),
+  });
+
+/** The id of a server of the catalog. */
+const serverId = textOf<string>('the id of a server of the catalog', (value) =>
+  /^[a-z][a-z0-9_-]{0,62}$/.test(value) ? value : { problem: 'lower-case letters, digits, `-` and `_`, at most 63' },
+);
+
+/** Who vouches for a server: the own bundle, the system, or a file. */
+const authoritiesIn = (folder: string) =>
+  textOf<string>('`bundle`, `system` or a path', (value) =>
+    value === 'bundle' || value === 'system' ? value : resolve(folder, value),
+  );

@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises';
+import { askedTools, type AskedWith } from '../../authority/issuer/pins/ask-server.ts';
+import { watchPins } from '../../authority/issuer/pins/watch-pins.ts';
+import type { IssuerConfig } from '../../core/config/issuer.ts';
+import type { PinnedServerConfig } from '../../core/config/tool-pins.ts';
+import { isDeny } from '../../core/decision/decision.ts';
+import { type SvidSource, tlsMaterialOf } from '../../core/identity/svid.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+import { errorCode } from '../../core/runtime/system/error-code.ts';
+import { after } from '../../core/runtime/timers.ts';
+import { awaitedSvid } from '../keys/own-svid.ts';
+import type { Parts } from '../parts.ts';
+import { isStartProblem } from '../start-problem.ts';
+
+/** Looks at the tools of the servers that the configuration names; the returned function ends it. */
+export function watchToolPins(
+  { policies, ports, log }: Pick<Parts, 'policies' | 'ports' | 'log'>,
+  { toolPins }: IssuerConfig,
+  { svid, authority }: { readonly svid: SvidSource; readonly authority: NonNullable<Parts['authority']> },
+): () => unknown {
+  if (toolPins === null) return () => undefined;
+  const { everySeconds, servers } = toolPins;
+  const places = new Map(servers.map((place) => [place.server, place]));
+  return watchPins({
+    servers: [...places.keys()],
+    everyMs: everySeconds * 1_000,
+    catalog: () => {
+      const set = policies.get();
+      return isDeny(set) ? null : set.catalog;
+    },
+    list: async (server) => {
+      const place = places.get(server);
+      return place === undefined ? { problem: 'it is not configured' } : askedTools(place, () => askedBy(svid, place));
+    },
+    authority,
+    randomBytes: ports.randomBytes,
+    after,
+    log,
+  });
+}
+
+/** The own SVID, and who vouches for a server. */
+async function askedBy(svid: SvidSource, { ca }: PinnedServerConfig): Promise<AskedWith | Problem> {
+  const own = await awaitedSvid(svid);
+  if (isStartProblem(own)) return { problem: `this process has no SVID: ${own.problem}` };
+  const { certificate: cert, key, bundle } = tlsMaterialOf(own);
+  if (ca === 'system') return { cert, key };
+  if (ca === 'bundle') return { cert, key, ca: bundle };
+  try {
+    return { cert, key, ca: await readFile(ca, 'utf8') };
+  } catch (error) {
+    return { problem: `the CA file \`${ca}\` cannot be read: ${errorCode(error) ?? 'unknown error'}` };
+  }
+}
