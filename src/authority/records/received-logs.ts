@@ -27,6 +27,8 @@ export interface ReceivedLog {
   readonly claims: readonly SectionClaim[];
   /** The stored log, for a verifier: each record once, in order, and its gaps as they are. */
   readonly stored: StoredLog;
+  /** Its records after a number, without reading the sections before. */
+  readonly entriesAfter: (size: number) => Iterable<StoredEntry>;
 }
 
 /**
@@ -73,12 +75,13 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
       entries: () => entriesOf(sections),
       checkpoints: () => checkpointsOf(sections),
     },
+    entriesAfter: (size) => entriesOf(sections, size),
   };
 }
 
-/** Each record once: what was kept and not acknowledged is sent, and kept, a second time. */
-function* entriesOf(sections: readonly CountedSection<PlacedSection>[]): Generator<StoredEntry> {
-  let size = 0;
+/** Each record after a number once: what was kept and not acknowledged is sent, and kept, a second time. */
+function* entriesOf(sections: readonly CountedSection<PlacedSection>[], after = 0): Generator<StoredEntry> {
+  let size = after;
   for (const section of sections) {
     if (section.end <= size) continue;
     for (const [index, bytes] of sectionLines(section).entries()) {

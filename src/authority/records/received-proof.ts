@@ -1,7 +1,9 @@
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { checkpointFrom } from '../../core/ledger/proof/checkpoint.ts';
-import { emptyRange } from '../../core/ledger/proof/compact-range.ts';
+import { bytesFromBase64 } from '../../core/ledger/proof/base64.ts';
+import { emptyRange, rangeFrom } from '../../core/ledger/proof/compact-range.ts';
+import type { CompactRange } from '../../core/ledger/proof/compact-range.ts';
 import { inclusionProblem, inclusionProof } from '../../core/ledger/proof/inclusion-proof.ts';
 import type { ProofOf } from '../../core/ledger/log/proof-of.ts';
 import { leafHash } from '../../core/ledger/proof/merkle.ts';
@@ -13,13 +15,29 @@ import type { CarriedTree } from '../../core/ledger/proof/seam.ts';
 import type { ReceivedLog } from './received-logs.ts';
 
 /**
- * Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Reads the log from its start.
+ * Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Begins at the last section head before the
+ * record, whose tree nobody vouches for: if no proof that leads to the signed root comes of it, reads the log from its start.
  *
  * @param pruned the tree over its deleted records, by the ledger of the authority; `null` if none are deleted
  */
-export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: CarriedTree | null): ProofOf {
+export function receivedProof(log: ReceivedLog, seq: number, pruned: CarriedTree | null): ProofOf {
   const carried = pruned ?? emptyRange;
   if (seq <= carried.size) return { kind: 'pruned' };
+  const near = claimedBefore(log, seq);
+  const quick = near === null || near.size <= carried.size ? null : proofAfter(log, seq, near);
+  return quick?.kind === 'proof' ? quick : proofAfter(log, seq, carried);
+}
+
+/** The tree that the last section head before a record claims; `null` if none claims one. */
+function claimedBefore({ claims }: Pick<ReceivedLog, 'claims'>, seq: number): CompactRange | null {
+  const claim = claims.findLast(({ size }) => size < seq);
+  const bytes = claim === undefined ? null : bytesFromBase64(claim.tree);
+  const range = bytes === null ? null : rangeFrom(bytes);
+  return range?.size === claim?.size ? range : null;
+}
+
+/** @param carried the tree over the records before those that are read */
+function proofAfter({ stored, entriesAfter }: ReceivedLog, seq: number, carried: CompactRange): ProofOf {
   const head = [...stored.checkpoints()]
     .map(({ note }) => ({ note, head: checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1)) }))
     .find(({ head: each }) => !isProblem(each) && each.size >= seq);
@@ -27,9 +45,8 @@ export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: Carr
   const { size, root } = head.head;
   const hashes: Uint8Array[] = [];
   let bytes: Uint8Array | null = null;
-  for (const entry of stored.entries()) {
+  for (const entry of entriesAfter(carried.size)) {
     if (!('seq' in entry) || carried.size + hashes.length === size) break;
-    if (entry.seq <= carried.size) continue;
     hashes.push(leafHash(entry.bytes));
     if (entry.seq === seq) bytes = entry.bytes;
   }
