@@ -56,6 +56,11 @@ export interface Task {
   readonly claimed: Readonly<Record<string, string>>;
   /** Attributes of the subject at acceptance; immutable. */
   readonly subjectAttributes: SubjectAttributes;
+  /**
+   * Who acted for the subject before the agent, in the subject token of another issuer: outermost first, immutable. Absent if nobody did, and for
+   * sub-tasks.
+   */
+  readonly priorActors?: readonly string[];
   /** Values that others vouch for, each with its attester. The agent cannot change them. */
   readonly attested: readonly Attestation[];
   /** The effect of a change by name. Without a rule a change revokes, except that a newly attested value asks. */

@@ -75,6 +75,23 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(claimsOf(answer)).toMatchObject(claims);
   });
 
+  // Issue 42: a stop of that actor held until the token was renewed.
+  it('keeps an actor who acted already in each further token of the task and of its parts', async () => {
+    const chain = { sub: plannerId, act: { sub: 'portal' } };
+    const first = await bench.exchange(await idp.accessToken({ act: { sub: 'portal', iss: idpUrl } }), asking);
+    const refresh = (token: Answer, as = bench.planner) =>
+      bench.form(
+        '/oauth/token',
+        { grant_type: 'refresh_token', refresh_token: String(token.json['refresh_token']) },
+        as,
+      );
+    expect(claimsOf(await refresh(first))).toMatchObject({ act: chain });
+    expect(claimsOf(await refresh(await refresh(first)))).toMatchObject({ act: chain });
+    const handed = await bench.exchange(tokenOf(first), { delegate: reporterId });
+    const part = await bench.exchange(tokenOf(handed), {}, bench.reporter);
+    expect(claimsOf(await refresh(part, bench.reporter))).toMatchObject({ act: { sub: reporterId, act: chain } });
+  });
+
   it('has no actor if a workload exchanges its own JWT-SVID', async () => {
     const answer = await bench.exchange(await idp.jwtSvid({ sub: plannerId }), { ...asking, subject_token_type: jwt });
     expect(claimsOf(answer)).toMatchObject({ sub: plannerId, client_id: plannerId });

@@ -291,6 +291,7 @@ describe('the facts a task is accepted with', () => {
     ['rules', { contextRules: { model: 'ask' }, subjectAttributes: {} }],
     ['attributes of the subject', { contextRules: {}, subjectAttributes }],
     ['both', { contextRules: { model: 'ask' }, subjectAttributes }],
+    ['who acted before', { contextRules: {}, subjectAttributes: {}, priorActors: ['portal', 'https://x.test/y'] }],
   ])('are kept after a change of context and after its end: %s', (_name, accepted) => {
     const { store, insert } = stage();
     const task = insert(1, accepted);

@@ -35,9 +35,12 @@ export function delegationFrom(above: readonly Task[]): IssueFacts['delegation']
     : { parent: parent.agent, depth: above.length, attested: above.flatMap(({ attested }) => attested) };
 }
 
-/** The actors of a task, outermost first: its agent, then the agents that delegated it, up to the subject. */
+/**
+ * The actors of a task, outermost first: its agent, the agents that delegated it, and who acted before those in the subject token of another issuer, up to
+ * the subject.
+ */
 export function actorsOf(task: Task, above: readonly Task[]): readonly string[] {
-  const agents = [task, ...above].map(({ agent }) => agent);
+  const agents = [task, ...above].flatMap(({ agent, priorActors = [] }) => [agent, ...priorActors]);
   const subject = agents.findIndex((agent) => agent === task.subject);
   return agents.slice(0, subject === -1 ? claimLimits.maxActors : subject).slice(0, claimLimits.maxActors);
 }

@@ -115,7 +115,9 @@ function draftOf(grant: Grant, span: SpanReference, services: IssuerServices): D
 }
 
 function newTask(grant: Grant, span: SpanReference, { authority, ports, settings }: IssuerServices): Task {
-  const { place, subject, subjectAttributes } = grant.origin;
+  const { actors, place, subject, subjectAttributes } = grant.origin;
+  // The first is the agent. Those of a part are found through its ancestors.
+  const priorActors = place.kind === 'new-task' ? actors.slice(1) : [];
   const parent = place.kind === 'part' ? place.parent.task : null;
   const nowMs = authority.floorMs();
   return {
@@ -137,6 +139,7 @@ function newTask(grant: Grant, span: SpanReference, { authority, ports, settings
     detailsJson: JSON.stringify(grant.intent.details),
     claimed: grant.claimed,
     subjectAttributes,
+    ...(priorActors.length === 0 ? {} : { priorActors }),
     // Sub-tasks too: the parent's values were attested of another agent.
     attested: [],
     contextRules: settings.contextRules,

@@ -38,7 +38,7 @@ export const TASK_COLUMNS = taskColumns.map((column) => `tasks.${column}`).join(
 
 /** The task in a row. */
 export const taskFrom = (row: TaskRow): Task => {
-  const { contextRules, subjectAttributes } = acceptedFrom(row['context_rules']);
+  const accepted = acceptedFrom(row['context_rules']);
   return {
     issuer: String(row['issuer']),
     id: String(row['id']),
@@ -46,8 +46,7 @@ export const taskFrom = (row: TaskRow): Task => {
     agent: String(row['agent']) as SpiffeId,
     state: String(row['state']) as TaskState,
     risk: String(row['risk']) as TaskRisk,
-    contextRules,
-    subjectAttributes,
+    ...accepted,
     claimed: namesFrom(row['claimed']),
     attested: attestedFrom(row['attested']),
     subject: String(row['subject']),
@@ -82,20 +81,25 @@ const namesFrom = (value: unknown): Readonly<Record<string, string>> =>
   value === '{}' ? none : JSON.parse(String(value));
 
 /** What a task is accepted with and never changes. It shares a column, so that files of older versions have it too. */
-type Accepted = Pick<Task, 'contextRules' | 'subjectAttributes'>;
+type Accepted = Pick<Task, 'contextRules' | 'subjectAttributes' | 'priorActors'>;
 
-/** The rules alone, or a list of rules and attributes. */
-const acceptedText = ({ contextRules, subjectAttributes }: Accepted): string =>
-  JSON.stringify(Object.keys(subjectAttributes).length === 0 ? contextRules : [contextRules, subjectAttributes]);
+/** The rules alone, or a list of rules, attributes, and prior actors if there are any. */
+function acceptedText({ contextRules, subjectAttributes, priorActors }: Accepted): string {
+  if (priorActors !== undefined) return JSON.stringify([contextRules, subjectAttributes, priorActors]);
+  return JSON.stringify(Object.keys(subjectAttributes).length === 0 ? contextRules : [contextRules, subjectAttributes]);
+}
 
 /** `acceptedText` wrote the value. */
 function acceptedFrom(value: unknown): Accepted {
   if (value === '{}') return noAccepted;
   const read: unknown = JSON.parse(String(value));
-  const [contextRules, subjectAttributes]: readonly unknown[] = Array.isArray(read) ? read : [read, noAttributes];
+  const [contextRules, subjectAttributes, priorActors]: readonly unknown[] = Array.isArray(read)
+    ? read
+    : [read, noAttributes];
   return {
     contextRules: contextRules as Task['contextRules'],
     subjectAttributes: subjectAttributes as Task['subjectAttributes'],
+    ...(priorActors === undefined ? {} : { priorActors: priorActors as readonly string[] }),
   };
 }
 
