@@ -40,7 +40,7 @@ export function delegationFrom(above: readonly Task[]): IssueFacts['delegation']
  * the subject.
  */
 export function actorsOf(task: Task, above: readonly Task[]): readonly string[] {
-  const agents = [task, ...above].flatMap(({ agent, priorActors = [] }) => [agent, ...priorActors]);
+  const agents = [task, ...above].flatMap(({ agent, priorActors = [] }) => [[agent], priorActors]).flat();
   const subject = agents.findIndex((agent) => agent === task.subject);
   return agents.slice(0, subject === -1 ? claimLimits.maxActors : subject).slice(0, claimLimits.maxActors);
 }
