@@ -34,6 +34,7 @@ export function directAuthority(store: Store): StateAccess {
     stopOf: async (query) => store.stopOf(query),
     limitUses: async (filter) => store.limitUses(filter),
     limitPeaks: async () => store.limitPeaks(),
+    openTaskCounts: async () => store.openTaskCounts(),
     ordersInForce: async () => store.ordersInForce(),
     putOrder: async (...input) => store.putOrder(...input),
     liftOrder: async (...input) => store.liftOrder(...input),

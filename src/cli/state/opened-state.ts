@@ -20,6 +20,7 @@ export interface OpenedState {
   readonly staticSecrets: Waited<StoreReader['staticSecrets']>;
   readonly ordersInForce: Authority['ordersInForce'];
   readonly limitUses: Authority['limitUses'];
+  readonly openTaskCounts: Authority['openTaskCounts'];
   /** The records of a task that wait for a ledger, and the id of the state by which ledgers say what they have taken. */
   readonly waitingOf: (
     taskId: string,
@@ -77,6 +78,7 @@ const readsOf = (store: StoreReader): OpenedState => ({
   staticSecrets: async (limit) => store.staticSecrets(limit),
   ordersInForce: async () => store.ordersInForce(),
   limitUses: async (filter) => store.limitUses(filter),
+  openTaskCounts: async () => store.openTaskCounts(),
   waitingOf: async () => store,
 });
 
@@ -107,6 +109,7 @@ const withDatabase = <T>(
       },
       ordersInForce: () => authority.ordersInForce(),
       limitUses: (filter) => authority.limitUses(filter),
+      openTaskCounts: () => authority.openTaskCounts(),
       floorMs: () => authority.floorMs(),
       putOrder: (...args) => authority.putOrder(...args),
       liftOrder: (...args) => authority.liftOrder(...args),

@@ -23,6 +23,7 @@ export interface Authority extends Promised<
     | 'stopOf'
     | 'limitUses'
     | 'limitPeaks'
+    | 'openTaskCounts'
     | 'ordersInForce'
     | 'signalQueue'
     | 'claimSignals'

@@ -1,5 +1,6 @@
 /** What is used of limits, as it is shown. */
 import { TEN_THOUSANDTHS } from '../action/budget/decimal.ts';
+import type { OpenTaskUse } from '../limit/open-task-uses.ts';
 import type { LimitCounter } from '../limit/limit-spend.ts';
 
 /** How long a window is kept once it is over: a day. */
@@ -51,6 +52,18 @@ export function limitUseJson({ endsMs, limit, max, measure, startsMs, used, who 
     ends: new Date(endsMs).toISOString(),
   };
 }
+
+/** Open tasks of a limit, in the same form: they have no window. */
+export const openTaskUseJson = ({ limit, max, used, who }: OpenTaskUse) => ({
+  limit,
+  counts: 'open tasks',
+  who,
+  max,
+  used,
+  left: Math.max(0, max - used),
+  starts: null,
+  ends: null,
+});
 
 /** The values of the keys of a counter. A sidecar sent the text: if it is no list of texts, it is shown as it is. */
 function whoIn(who: string): readonly string[] {

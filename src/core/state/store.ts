@@ -4,6 +4,7 @@ import type { Saying } from '../task/context-change.ts';
 import type { Order } from '../order/order.ts';
 import type { LimitPeak, LimitUse, LimitUseFilter } from './limit-use.ts';
 import type { Orders } from '../order/orders.ts';
+import type { OpenTaskCount } from '../limit/open-task-uses.ts';
 import type { OverLimit } from '../limit/limit-spend.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
@@ -178,6 +179,8 @@ export interface StoreReader {
   stopOf(query: StopQuery): Stop | null | StoreFailure;
   /** What is used of limits over all tasks in the current windows; at most `MAX_LIMIT_USES`, those with the most used first. */
   limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure;
+  /** How many tasks are open whose end is not written, by agent and subject; at most `MAX_LIMIT_USES`, those with the most first. */
+  openTaskCounts(): readonly OpenTaskCount[] | StoreFailure;
   /** How far limits are used in the current windows. */
   limitPeaks(): readonly LimitPeak[] | StoreFailure;
   /** What waits for a receiver of signals, oldest first. */

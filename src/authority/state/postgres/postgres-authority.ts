@@ -60,6 +60,7 @@ export function postgresAuthority({ clocks, lane, nowMs, orders, reads, signals 
     stopOf: (query) => reads.stopOf(query),
     limitUses: (filter) => reads.limitUses(filter),
     limitPeaks: () => reads.limitPeaks(),
+    openTaskCounts: () => reads.openTaskCounts(),
     ordersInForce: () => orders.inForce(),
     ...issuanceWrites(run),
     ...taskChanges(run),

@@ -166,6 +166,7 @@ export class AuthorityThread implements StateAccess {
       stopOf: (query) => read(() => reader.stopOf(query)),
       limitUses: (filter) => read(() => reader.limitUses(filter)),
       limitPeaks: () => read(() => reader.limitPeaks()),
+      openTaskCounts: () => read(() => reader.openTaskCounts()),
       ordersInForce: () => read(() => reader.ordersInForce()),
       insertTask: (task, token, records, ...decidedBy) =>
         this.#write('insertTask', task, token, records.map(handedOver), ...decidedBy),

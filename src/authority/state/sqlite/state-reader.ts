@@ -30,7 +30,8 @@ import type {
   WaitingRecord,
 } from '../../../core/state/store.ts';
 import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../core/state/limit-use.ts';
-import { listLimitPeaks, listLimitUses } from './tables/limit-table.ts';
+import type { OpenTaskCount } from '../../../core/limit/open-task-uses.ts';
+import { listLimitPeaks, listLimitUses, listOpenTaskCounts } from './tables/limit-table.ts';
 import type { SignalQueue } from '../../../core/state/signal-queue.ts';
 import { signalQueueOf } from './tables/signal-table.ts';
 import type { SecretSighting } from '../../../core/state/secret-sighting.ts';
@@ -174,6 +175,10 @@ export class SqliteReader implements StateReader {
 
   limitPeaks(): readonly LimitPeak[] | StoreFailure {
     return this.connection.read([], () => listLimitPeaks(this.connection));
+  }
+
+  openTaskCounts(): readonly OpenTaskCount[] | StoreFailure {
+    return this.connection.read([], () => listOpenTaskCounts(this.connection));
   }
 
   signalQueue(receiver: string): SignalQueue | StoreFailure {

@@ -7,7 +7,7 @@ import type { SettledUse } from '../../../../src/core/state/settling.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { must } from '../../../builders/must.ts';
 import { agreeing } from '../../../builders/state-file.ts';
-import { issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
 import { describeEach } from './each-implementation.ts';
 
 const DAY = 86_400_000;
@@ -69,6 +69,19 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
       must(await state.authority.limitUses({})).map(({ measure, who: of, used: count }) => [measure, of, count]);
     return { ...state, file: where, used };
   }
+
+  it('says how many tasks are open, by agent and subject', async () => {
+    const { authority, close } = await opened();
+    must(await authority.insertTask(taskNumber(3, { subject: 'bob' }), tokenNumber(3), []));
+    const { agent, subject } = taskNumber(1);
+    const ofBob = { agent, subject: 'bob', count: 1 };
+    expect(await authority.openTaskCounts()).toEqual([{ agent, subject, count: 2 }, ofBob]);
+    for (const n of [1, 2]) {
+      must(await authority.applyTaskEvent({ issuer, id: taskNumber(n).id }, byOperator('cancel'), 'operator'));
+    }
+    expect(await authority.openTaskCounts()).toEqual([ofBob]);
+    await close();
+  });
 
   it('counts over all tasks and credentials of an agent, each decision once, and never more than there is', async () => {
     const { settling, used, close } = await opened();
@@ -307,6 +320,7 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
     expect(await authority.limitUses({ limit: 'other' })).toEqual([]);
     nowMs = DAY;
     expect([await authority.limitPeaks(), await authority.limitUses({})]).toEqual([[], []]);
+
     await close();
   });
 

@@ -16,6 +16,8 @@ import type {
   WaitingRecord,
 } from '../../../../core/state/store.ts';
 import { sightingFrom, type SecretSighting } from '../../../../core/state/secret-sighting.ts';
+import type { SpiffeId } from '../../../../core/identity/spiffe-id.ts';
+import type { OpenTaskCount } from '../../../../core/limit/open-task-uses.ts';
 import type { LimitCount } from '../../../../core/limit/limit-spend.ts';
 import { MAX_LIMIT_USES } from '../../../../core/state/limit-use.ts';
 import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
@@ -124,6 +126,20 @@ export class PostgresReads {
     const rows = await this.#rows(sql, [this.#nowMs(), limit ?? null, who ?? null]);
     if (isStoreFailure(rows)) return rows;
     return rows.map((row) => limitUseOf(this.#reader.limitIn(row)));
+  }
+
+  /** `StoreReader.openTaskCounts`. */
+  async openTaskCounts(): Promise<readonly OpenTaskCount[] | StoreFailure> {
+    const sql = `SELECT agent, subject, count(*) AS count FROM remit.tasks WHERE ended_ms IS NULL
+      GROUP BY agent, subject ORDER BY 3 DESC, 1, 2 LIMIT ${MAX_LIMIT_USES}`;
+    const rows = await this.#rows(sql, []);
+    if (isStoreFailure(rows)) return rows;
+    // Tasks have SPIFFE IDs.
+    return rows.map(({ agent, subject, count }) => ({
+      agent: String(agent) as SpiffeId,
+      subject: String(subject),
+      count: Number(count),
+    }));
   }
 
   /** `StoreReader.limitPeaks`. */

@@ -1,4 +1,6 @@
 /** The tables of limits over all tasks: counters by window, and the values of those that count different ones. */
+import type { SpiffeId } from '../../../../core/identity/spiffe-id.ts';
+import type { OpenTaskCount } from '../../../../core/limit/open-task-uses.ts';
 import type { LimitCount, LimitCounter, OpenTasksLimit } from '../../../../core/limit/limit-spend.ts';
 import { MAX_LIMIT_USES } from '../../../../core/state/limit-use.ts';
 import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
@@ -92,6 +94,20 @@ export function openTasksByAgent(
     .all(...[agent, subject].filter((value) => value !== null))
     .map((row) => ({ agent: String(row['agent']), count: Number(row['count']) }));
 }
+
+/** `StoreReader.openTaskCounts`. */
+export const listOpenTaskCounts = (connection: Connection): readonly OpenTaskCount[] =>
+  connection
+    .statement(
+      'SELECT agent, subject, count(*) AS count FROM tasks WHERE ended_ms IS NULL GROUP BY agent, subject ORDER BY 3 DESC, 1, 2 LIMIT ?',
+    )
+    .all(MAX_LIMIT_USES)
+    // Tasks have SPIFFE IDs.
+    .map(({ agent, subject, count }) => ({
+      agent: String(agent) as SpiffeId,
+      subject: String(subject),
+      count: Number(count),
+    }));
 
 const TABLES = ['limit_counts', 'limit_values'] as const;
 
