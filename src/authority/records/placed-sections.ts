@@ -75,11 +75,14 @@ function lineAt(fd: number, at: number): Buffer | null {
 }
 
 /** The records of a section as they are hashed. Throws the system's error. */
-export function sectionLines({ file, at, bytes }: SectionPlace): readonly Uint8Array[] {
+export const sectionLines = (section: SectionPlace): readonly Uint8Array[] => linesIn(sectionText(section));
+
+/** The records of a section, each with the end of its line. Throws the system's error. */
+export function sectionText({ file, at, bytes }: SectionPlace): Buffer {
   const text = Buffer.alloc(bytes);
   const fd = openSync(file, 'r');
   try {
-    return linesIn(text.subarray(0, readSync(fd, text, { position: at })));
+    return text.subarray(0, readSync(fd, text, { position: at }));
   } finally {
     closeSync(fd);
   }

@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { existsSync } from 'node:fs';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { isExecution, recordMembersIn } from '../../core/ledger/search/index-builder.ts';
@@ -6,7 +5,8 @@ import { candidatesIn } from '../../core/ledger/search/candidates.ts';
 import { allNeedlesOf, hasNeedles, indexKeysFor } from '../../core/ledger/search/record-query.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { countedSections, sectionLines } from './placed-sections.ts';
+import { linesIn } from './pack.ts';
+import { countedSections, sectionText } from './placed-sections.ts';
 import type { CountedSection, SectionPlace } from './placed-sections.ts';
 import type { ReceivedPack } from './received-pack.ts';
 import { openPacks, uncoveredSections } from './received-index.ts';
@@ -157,7 +157,10 @@ export class ReceivedRecords {
     };
     return function* found(section, places) {
       const { first, end } = counted.get(section) ?? { first: 1, end: 0 };
-      const lines = sectionLines(section);
+      const text = sectionText(section);
+      // Most sections without an index have none: their lines are not looked for.
+      if (!hasNeedles(text, needles)) return;
+      const lines = linesIn(text);
       for (const place of places) {
         const seq = section.from + place + 1;
         const bytes = lines[place];
@@ -179,9 +182,8 @@ const allPlaces = ({ leaves }: SectionPlace): readonly number[] => Array.from({ 
 const withSelf = (section: SectionPlace): SectionPlace & { readonly of: SectionPlace } =>
   Object.assign({}, section, { of: section });
 
-/** In the order of files, and within a file. */
+/** In the order of files, which are in one folder, and within a file. */
 function byFile(one: SectionPlace, other: SectionPlace): number {
-  const [a, b] = [basename(one.file), basename(other.file)];
-  if (a !== b) return a < b ? -1 : 1;
-  return one.at - other.at;
+  if (one.file === other.file) return one.at - other.at;
+  return one.file < other.file ? -1 : 1;
 }
