@@ -6,6 +6,8 @@ import { isProblem } from '../../core/runtime/problem.ts';
 export interface ShownTool {
   /** A sentence about the limits of the task, for its description; `null` for none. */
   readonly limits: string | null;
+  /** The digest of the definition that was reviewed; absent if it has no pin. */
+  readonly pin?: string;
 }
 
 /** Which tools of an upstream a list may show. */
@@ -27,7 +29,10 @@ const MAX_TOOLS = 4_096;
 
 const toolMembers = members(
   {
-    shown: listOf(members({ name, limits: optional(text({ max: 16_384 })) }, others), { min: 0, max: MAX_TOOLS }),
+    shown: listOf(
+      members({ name, limits: optional(text({ max: 16_384 })), pin: optional(text({ max: 64 })) }, others),
+      { min: 0, max: MAX_TOOLS },
+    ),
     others: optional(bool, false),
     hidden: optional(listOf(name, { min: 0, max: MAX_TOOLS }), []),
   },
@@ -41,7 +46,7 @@ export const listedTools: Reader<ListedTools | null> = (answer) => {
   const read = toolMembers(answer['tools']);
   if (isProblem(read)) return { problem: `member \`tools\` ${read.problem}` };
   return {
-    shown: new Map(read.shown.map((tool) => [tool.name, { limits: tool.limits }])),
+    shown: new Map(read.shown.map(({ name: of, limits, pin }) => [of, pin === null ? { limits } : { limits, pin }])),
     hidden: read.others ? new Set(read.hidden) : null,
   };
 };

@@ -1,9 +1,11 @@
 import { isObject } from '../../../core/runtime/fields.ts';
+import { toolPin } from '../../../core/action/mcp/tool-pin.ts';
 import { isShown, type ListedTools } from '../../task/listed-tools.ts';
 
 /**
  * A message of an MCP server as its client may see it: if it answers with a list of tools, with those alone that the task may use, and with the
- * limits of the task in their descriptions if the catalog asks for that. Never a tool that the upstream does not list. Any other message, as it is.
+ * limits of the task in their descriptions if the catalog asks for that; without a pinned tool that is not as it was reviewed, whose description
+ * nobody has read, or that is listed twice. Never a tool that the upstream does not list. Any other message, as it is.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools
  */
@@ -23,8 +25,12 @@ function shownMessage(message: unknown, tools: ListedTools): unknown {
   if (!isObject(message) || !isObject(message['result'])) return message;
   const { result } = message;
   if (!isToolList(result)) return message;
+  const counts = new Map<unknown, number>();
+  for (const tool of result.tools) if (isObject(tool)) counts.set(tool['name'], (counts.get(tool['name']) ?? 0) + 1);
   const shown = result.tools.flatMap((tool) => {
     if (!isObject(tool) || typeof tool['name'] !== 'string' || !isShown(tools, tool['name'])) return [];
+    const pin = tools.shown.get(tool['name'])?.pin;
+    if (pin !== undefined && (counts.get(tool['name']) !== 1 || toolPin(tool) !== pin)) return [];
     const limits = tools.shown.get(tool['name'])?.limits ?? null;
     return limits === null ? [tool] : [{ ...tool, description: describedBy(tool['description'], limits) }];
   });

@@ -23,10 +23,19 @@ interface TaskAction {
   readonly usesDenied: Deny | null;
 }
 
+/** A tool that a list may show. */
+interface ShownInTask {
+  readonly name: string;
+  readonly action: string;
+  readonly limits: string | null;
+  /** The digest of the definition that was reviewed; `null` if it has no pin. */
+  readonly pin: string | null;
+}
+
 /** The tools of an MCP server that a list may show in a task. */
 export interface TaskTools {
   /** By their names on the wire, in the order of the catalog. */
-  readonly shown: readonly { readonly name: string; readonly action: string; readonly limits: string | null }[];
+  readonly shown: readonly ShownInTask[];
   /** Whether tools that the catalog does not name are shown too, since the task may use the action for everything else. */
   readonly hasOthers: boolean;
   /** Tools of the catalog that are hidden beside such others; empty without them. */
@@ -93,7 +102,14 @@ function toolsOf(mcp: McpServer, actions: readonly TaskAction[]): TaskTools {
     shown: tools.flatMap(({ name, action, usable: use }) =>
       use === undefined
         ? []
-        : [{ name, action: action.id, limits: mcp.describesLimits ? limitsText(action, use.entries) : null }],
+        : [
+            {
+              name,
+              action: action.id,
+              limits: mcp.describesLimits ? limitsText(action, use.entries) : null,
+              pin: mcp.pins.get(name) ?? null,
+            },
+          ],
     ),
     hasOthers,
     hidden: hasOthers ? tools.flatMap(({ name, usable: use }) => (use === undefined ? [name] : [])) : [],
@@ -112,10 +128,11 @@ export const taskPreviewJson = (taskId: string, { actions, tools }: TaskPreview)
     ? {}
     : {
         tools: {
-          shown: tools.shown.map(({ name, action, limits }) => ({
+          shown: tools.shown.map(({ name, action, limits, pin }) => ({
             name,
             action,
             ...(limits === null ? {} : { limits }),
+            ...(pin === null ? {} : { pin }),
           })),
           ...(tools.hasOthers ? { others: true, hidden: tools.hidden } : {}),
         },

@@ -97,6 +97,18 @@ describe('taskPreview', () => {
     });
   });
 
+  it('says the pins of the tools, and shows nothing else beside pins', async () => {
+    const pin = `sha-256:${'x'.repeat(43)}`;
+    const tools = `        pinned: { action: tickets.pinned, risk: low, pin: '${pin}' }\n`;
+    const text = catalog('      other: { action: tickets.else, risk: low }\n', tools);
+    expect(await toolsFor([entry(['tickets.search', 'tickets.pinned', 'tickets.else'])], { text })).toEqual({
+      shown: [
+        { name: 'search', action: 'tickets.search' },
+        { name: 'pinned', action: 'tickets.pinned', pin },
+      ],
+    });
+  });
+
   it('hides a tool that takes no task token', async () => {
     const tools = '        mine: { action: tickets.mine, risk: low, accepts: [external-token] }\n';
     expect(await toolsFor([entry(['tickets.search', 'tickets.mine'])], { text: catalog('', tools) })).toEqual({
