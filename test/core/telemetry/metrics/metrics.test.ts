@@ -32,6 +32,8 @@ describe('metricTable', () => {
       'reason',
       'action',
       'entry',
+      // A receiver of signals, by its name in the configuration.
+      'receiver',
       'kind',
       'limit',
       'hash',
