@@ -4,7 +4,7 @@ import { lintFindings, lintingOf, PROVED_RULE } from '../../tools/policy/lint/li
 import { catalogRules, lintRules, templateRules } from '../../tools/policy/lint/rules.ts';
 import { uselessPolicies } from '../../tools/policy/analyze/useless.ts';
 import type { UselessPolicy } from '../../tools/policy/analyze/useless.ts';
-import { Prover } from '../../tools/policy/analyze/prover.ts';
+import { DEFAULT_BOUNDS, Prover } from '../../tools/policy/analyze/prover.ts';
 import { policySetFrom } from '../../core/policy/loading/load.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
@@ -33,17 +33,18 @@ const RULES = new Map<string, string>([
 
 const help = `remit policy lint: find what is valid but probably a mistake
 
-usage: remit policy lint [FOLDER] [--prove [--engine FOLDER]] [--json | --sarif]
+usage: remit policy lint [FOLDER] [--prove [--engine FOLDER] [--timeout N]] [--json | --sarif]
 
   FOLDER    a policy folder; default \`cedar-policies\`
   --json    one object: folder, findings; each {rule, level, policy, file, line, column, message, help}
   --sarif   SARIF 2.1.0, for code hosts
   --prove   also find policies that decide nothing by proof, as \`remit policy analyze\` does: a question for each policy and more
   --engine  the folder of its programs, as for \`remit policy analyze\`
+  --timeout seconds for one question to the solver, 1 to 3600; default ${DEFAULT_BOUNDS.timeoutSeconds}. A policy that stays undecided is not reported
 
 ${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
 
-Findings of validation are errors, \`per-use-value\` and \`unlimited-amount\` are notes, all others are warnings. Accept findings of a policy with
+Findings of validation are errors, \`per-use-value\`, \`permitted-anyway\` and \`unlimited-amount\` are notes, all others are warnings. Accept findings of a policy with
 \`@accept("rule rule")\`; an \`@accept\` that no longer matches a finding is reported as one.
 
   remit policy lint
@@ -65,17 +66,28 @@ interface Shown extends SourceFinding {
 const flag = { type: 'boolean', default: false } as const;
 
 async function lint(args: readonly string[], io: Io): Promise<number> {
-  const options = optionsFrom(args, { json: flag, sarif: flag, prove: flag, engine: { type: 'string' } }, 1);
+  const options = optionsFrom(
+    args,
+    { json: flag, sarif: flag, prove: flag, engine: { type: 'string' }, timeout: { type: 'string' } },
+    1,
+  );
   if (typeof options === 'string') return refused(io, 'remit policy lint', options);
   const { json, sarif } = options.values;
   if (json && sarif) return refused(io, 'remit policy lint', '`--json` and `--sarif` exclude each other');
+  const { prove, timeout = String(DEFAULT_BOUNDS.timeoutSeconds) } = options.values;
+  if (!/^[1-9]\d{0,3}$/.test(timeout) || Number(timeout) > 3600)
+    return refused(io, 'remit policy lint', '--timeout must be a whole number of seconds from 1 to 3600');
+  if (options.values.timeout !== undefined && !prove)
+    return refused(io, 'remit policy lint', '--timeout goes with --prove');
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
     return refused(io, 'remit policy lint', `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   const linted = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
-  const isProved = options.values.prove && !('findings' in source) && linted.every(({ level }) => level !== 'error');
-  const useless = isProved ? await provedUseless(source, options.values.engine, io) : [];
+  const isProved = prove && !('findings' in source) && linted.every(({ level }) => level !== 'error');
+  const useless = isProved
+    ? await provedUseless(source, { engine: options.values.engine, timeoutSeconds: Number(timeout) }, io)
+    : [];
   io.progress?.('');
   if (isCommandRefusal(useless)) return refused(io, 'remit policy lint', useless);
   const findings = [...linted, ...useless];
@@ -117,14 +129,14 @@ const WHY: Readonly<Record<UselessPolicy['why'], string>> = {
 /** What decides nothing by proof, but for policies that accept the rule. */
 async function provedUseless(
   source: PolicySource,
-  engine: string | undefined,
+  { engine, timeoutSeconds }: { readonly engine: string | undefined; readonly timeoutSeconds: number },
   io: Io,
 ): Promise<readonly Shown[] | CommandRefusal> {
   const programs = await programsFor(engine, io);
   if (isProblem(programs)) return taskRefusal(programs.problem);
   const set = await policySetFrom(source);
   if ('findings' in set) return errorsOf(set.findings);
-  const prover = await Prover.open(programs, set.schema);
+  const prover = await Prover.open(programs, set.schema, { timeoutSeconds });
   try {
     const onProgress = (done: number, all: number): void => io.progress?.(`${done} of ${all} policies`);
     const found = await uselessPolicies(set, prover, { atOnce: 2, onProgress });

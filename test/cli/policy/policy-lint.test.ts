@@ -79,12 +79,21 @@ describe('remit policy lint', () => {
       'per-use-value note',
       'permit-any-agent warning',
     ]);
-    expect(tool.driver.rules).toHaveLength(21);
+    expect(tool.driver.rules).toHaveLength(22);
   });
 
   it.each([
     ['a missing folder', ['no/such'], 'the policy folder `no/such` could not be read: ENOENT'],
     ['two formats', ['--json', '--sarif'], '`--json` and `--sarif` exclude each other'],
+    ['a time-out without a proof', ['--timeout', '5'], '--timeout goes with --prove'],
+    ...['0', '3601', '1.5', 'x'].map(
+      (timeout) =>
+        [
+          `the time-out \`${timeout}\``,
+          ['--prove', '--timeout', timeout],
+          '--timeout must be a whole number of seconds from 1 to 3600',
+        ] as const,
+    ),
   ])('refuses %s', async (_name, args, message) => {
     expect(await folder.run(policyLint, ...args)).toEqual({ code: 2, out: [], err: [`remit policy lint: ${message}`] });
   });

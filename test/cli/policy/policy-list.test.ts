@@ -73,6 +73,18 @@ describe('remit policy list', () => {
     expect(policies.find(({ id }) => id === 'files-read')?.idle).toContain('counts as absent');
   });
 
+  it('says which permit adds nothing, since another covers it (issue 43, point 4)', async () => {
+    const own = exampleFolder();
+    const narrow = `@id("narrow") permit (principal in Remit::AgentGroup::"agents", action == Remit::Action::"payments.read",
+      resource in Remit::Server::"payments") when { context.intent.purpose == "audit" };\n`;
+    writeFileSync(join(own.path, 'policies/narrow.cedar'), narrow);
+    const { out } = await own.run(policyList, own.path);
+    expect(out.filter((line) => line.includes('adds nothing'))).toEqual([
+      'p/policies/narrow.cedar:1:1: permit `narrow`: no owner; the permit adds nothing: `payments-read` permits all of it',
+    ]);
+    own.remove();
+  });
+
   it.each([
     [
       'a time that is no number of days',

@@ -1,4 +1,4 @@
-import type { ForbidIndex } from './forbid-index.ts';
+import type { CoverIndex, ForbidIndex } from './forbid-index.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import type { Reach } from './reach.ts';
 import type { Vocabulary } from './vocabulary.ts';
@@ -14,6 +14,7 @@ export interface Complaint {
 /** What a rule uses besides the policy. */
 export interface LintedSet {
   readonly forbids: ForbidIndex;
+  readonly permits: CoverIndex;
   readonly reach: Reach;
   readonly vocabulary: Vocabulary;
   /** Milliseconds since the Unix epoch. */

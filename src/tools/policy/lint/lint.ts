@@ -14,7 +14,7 @@ import { schemaFrom } from '../../../core/policy/schema.ts';
 import type { PolicySource } from '../../../core/policy/loading/source.ts';
 import { contextShapes } from './context-shape.ts';
 import { withFormsOnce } from '../../../core/policy/loading/policy-json.ts';
-import { forbidIndex } from './forbid-index.ts';
+import { forbidIndex, permitIndex } from './forbid-index.ts';
 import { lintedPolicy } from './linted-policy.ts';
 import type { LintedPolicy } from './linted-policy.ts';
 import { Reach } from './reach.ts';
@@ -68,7 +68,13 @@ export function lintingOf(
   const shapes = 'problem' in schema ? () => null : contextShapes(schema.text, cedar);
   const vocabulary = vocabularyOf(catalog, entities, shapes);
   const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
-  const set = { reach, vocabulary, forbids: forbidIndex(policies, reach), nowMs };
+  const set = {
+    reach,
+    vocabulary,
+    forbids: forbidIndex(policies, reach),
+    permits: permitIndex(policies, reach),
+    nowMs,
+  };
   const placeAt = new Map(source.policies.map((file) => [file.file, placesIn(file.text)]));
   const byPolicy = policies.map((policy) => {
     const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>

@@ -50,6 +50,14 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
     { about: 'a permit without effect, since a forbid covers all of it', level: 'warning', check: forbiddenAnyway },
   ],
   [
+    'permitted-anyway',
+    {
+      about: 'a permit that adds nothing, since another permit covers all of it',
+      level: 'note',
+      check: permittedAnyway,
+    },
+  ],
+  [
     'high-risk-any-intent',
     {
       about: 'an action of high risk that is permitted for any intent',
@@ -122,15 +130,34 @@ function forbiddenAnyway(policy: LintedPolicy, { forbids, reach }: LintedSet): r
   if (policy.effect === 'forbid') return [];
   const requests = reach.of(policy);
   if (requests.size === 0) return [];
-  const forbid = forbids
-    .about(policy)
-    .find(
-      (other) =>
-        isSubset(requests, reach.of(other)) &&
-        reach.includes(other.principal, policy.principal) &&
-        isSubset(other.conditions, policy.conditions),
-    );
+  const forbid = forbids.about(policy).find((other) => covers(other, policy, reach));
   return forbid === undefined ? [] : complaint(`the permit has no effect: \`${forbid.id}\` forbids all of it`);
+}
+
+/** Whether a policy matches whatever another policy matches, by their heads and their conditions as they are written. */
+const covers = (other: LintedPolicy, policy: LintedPolicy, reach: LintedSet['reach']): boolean =>
+  isSubset(reach.of(policy), reach.of(other)) &&
+  reach.includes(other.principal, policy.principal) &&
+  isSubset(other.conditions, policy.conditions);
+
+/** Of permits that cover each other, all but the first add nothing. A permit that ends covers none that ends later. */
+function permittedAnyway(policy: LintedPolicy, { permits, reach, nowMs }: LintedSet): readonly Complaint[] {
+  const { untilMs = null } = policy;
+  const isOver = untilMs !== null && untilMs <= nowMs;
+  if (policy.effect === 'forbid' || policy.shadow || isOver || reach.of(policy).size === 0) return [];
+  let isBefore = true;
+  for (const other of permits.about(policy)) {
+    if (other === policy) {
+      isBefore = false;
+      continue;
+    }
+    const [until, own] = [other.untilMs ?? Infinity, untilMs ?? Infinity];
+    if (until <= nowMs || until < own || !covers(other, policy, reach)) continue;
+    const isMutual = until === own && covers(policy, other, reach);
+    if (isBefore || !isMutual)
+      return complaint(`the permit adds nothing: \`${other.id}\` permits all of it`, 'delete it, or narrow the other');
+  }
+  return [];
 }
 
 const isSubset = <T>(of: ReadonlySet<T>, whole: ReadonlySet<T>): boolean => [...of].every((item) => whole.has(item));

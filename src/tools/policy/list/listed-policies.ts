@@ -26,7 +26,7 @@ export interface ListedBy {
 }
 
 /** Rules of lint that say that a policy decides nothing. */
-const IDLE: ReadonlySet<string> = new Set(['never-matches', 'forbidden-anyway', 'expired-policy']);
+const IDLE: ReadonlySet<string> = new Set(['never-matches', 'forbidden-anyway', 'permitted-anyway', 'expired-policy']);
 
 /** The policies of a set as a list, in the order of the set. */
 export function listedPolicies(

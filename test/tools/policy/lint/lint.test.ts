@@ -174,6 +174,37 @@ describe('lintFindings', () => {
         policy('forbid', 'f', { of: 'principal in Remit::TrustDomain::"acme.test"' }),
       ['forbidden-anyway p 1:1'],
     ],
+    [
+      'a permit that another covers',
+      policy('permit', 'p', { of: payers, rest: `when { ${conjunct} }` }) + policy('permit', 'q'),
+      ['permitted-anyway p 1:1'],
+    ],
+    ['of two that are equal, the second', permit + policy('permit', 'q'), ['permitted-anyway q 2:1']],
+    [
+      'of three that are equal, the second and the third',
+      permit + policy('permit', 'q') + policy('permit', 'r'),
+      ['permitted-anyway q 2:1', 'permitted-anyway r 3:1'],
+    ],
+    ['no permit of another action', permit + policy('permit', 'q', { to: create }), ['high-risk-any-intent q 2:1']],
+    [
+      'no permit beside that with another condition',
+      permit.replace(' ;', ` when { ${conjunct} };`) +
+        policy('permit', 'q', { rest: 'when { context.risk == "low" }' }),
+      [],
+    ],
+    [
+      'no permit that a narrower one, one in shadow, or one that ended covers',
+      policy('permit', 'q', { of: payers }) +
+        policy('permit', 'r', { annotation: '@shadow("true") ' }) +
+        policy('permit', 's', { annotation: '@until("2026-06-30") ' }) +
+        permit,
+      ['permitted-anyway q 1:1', 'expired-policy s 3:10'],
+    ],
+    [
+      'a permit that ends beside one that stays, and not the reverse',
+      policy('permit', 'q', { annotation: '@until("2027-06-30") ' }) + permit,
+      ['permitted-anyway q 1:1'],
+    ],
     ['no permit of a group wider than the forbid', permit + policy('forbid', 'f', { of: payers }), []],
     [
       'no permit of a group under a forbid of one agent',
