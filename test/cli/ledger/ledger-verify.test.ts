@@ -15,6 +15,8 @@ import { ledgerExport } from '../../../src/cli/ledger/ledger-export.ts';
 import { ledgerVerify } from '../../../src/cli/ledger/ledger-verify.ts';
 import { mustOpenLog } from '../../core/ledger/log/logs.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { witnessKeyText } from '../../../src/core/ledger/proof/note-key.ts';
+import { witnessNumber } from '../../core/ledger/proof/witnesses.ts';
 import { addUse, diskLedger, ran, segmentsOf, tamper } from '../ledgers.ts';
 
 const { folder, remove } = scratch();
@@ -309,5 +311,31 @@ describe('remit ledger verify', () => {
     log.checkpoint();
     expect((await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors)).exit).toBe(0);
     log.close();
+  });
+});
+
+it.each([
+  ['a quorum without witnesses', ['--quorum', '1'], '--witnessed and --quorum go with --witness'],
+  ['a witness without a file', ['--witness', 'W1'], '--witness needs --witnessed'],
+  [
+    'the key of a log',
+    ['--witness', 'LOG', '--witnessed', 'FILE'],
+    '--witness must be a key for cosignatures (type 4)',
+  ],
+  ['a witness twice', ['--witness', 'W1', '--witness', 'ALIAS', '--witnessed', 'FILE'], '--witness has a key twice'],
+  ['a quorum of none', ['--witness', 'W1', '--witnessed', 'FILE', '--quorum', '0'], '--quorum must be 1 to 1'],
+  ['too large a quorum', ['--witness', 'W1', '--witnessed', 'FILE', '--quorum', '2'], '--quorum must be 1 to 1'],
+])('remit ledger verify refuses %s', async (_name, words, message) => {
+  const ledger = diskLedger(folder(), 3);
+  const named: Readonly<Record<string, string>> = {
+    W1: witnessKeyText(witnessNumber(1).key),
+    ALIAS: witnessKeyText(witnessNumber(1, 'witness.test/alias').key),
+    LOG: ledger.key,
+    FILE: ledger.anchors,
+  };
+  const args = words.map((word) => named[word] ?? word);
+  expect(await verify('--key', ledger.key, '--ledger', ledger.folder, ...args)).toMatchObject({
+    exit: 64,
+    err: expect.stringContaining(message),
   });
 });
