@@ -156,6 +156,15 @@ describe('remit learn', () => {
     return join(within, 'ledger');
   };
 
+  it('writes the pin of a tool that `--tools` describes', async () => {
+    const files = await filesIn();
+    const ledger = ledgerOf(() => wipe, 1);
+    const out = join(folder(), 'learnt');
+    const done = await ran(runLearn, '--ledger', ledger, '--out', out, '--tools', files.tools);
+    expect(done).toMatchObject({ exit: 0 });
+    expect(await readFile(join(out, 'actions.yaml'), 'utf8')).toMatch(/wipe: \{.*pin: sha-256:[\w-]{43}/);
+  });
+
   it('learns a second time only what is new, and leaves the first folder as it is', async () => {
     const [first, second] = [join(folder(), 'first'), join(folder(), 'second')];
     const known = ledgerOf((n) => ({ path: `/orders/${n}` }), 40);
