@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { indexReceived } from '../../src/authority/records/received-index.ts';
-import { ReceivedRecords } from '../../src/authority/records/received-records.ts';
+import { SearchedReceived } from '../../src/authority/records/received-records.ts';
 import { pathTemplateFrom } from '../../src/core/action/catalog/template.ts';
 import { encodedRecord } from '../../src/core/ledger/encoded-record.ts';
 import { indexLedger } from '../../src/core/ledger/log/indexed-ledger.ts';
@@ -70,7 +70,7 @@ interface Reader {
 }
 
 function receivedReader(at: string): Reader {
-  const records = ReceivedRecords.open(at);
+  const records = SearchedReceived.open(at);
   return {
     found: (filter) => records.found(filter, { limit: LIMIT, isNewestFirst: true }).length,
     close: () => records.close(),

@@ -10,7 +10,7 @@ import { countedSections, sectionText } from './placed-sections.ts';
 import type { CountedSection, SectionPlace } from './placed-sections.ts';
 import type { ReceivedPack } from './received-pack.ts';
 import { openPacks, uncoveredSections } from './received-index.ts';
-import { byTime, isMatch, instantOf } from './received-search.ts';
+import { byTime, isMatch, recordInstantOf } from './received-search.ts';
 import type { ReceivedOrder, ReceivedRecord } from './received-search.ts';
 
 /** The records of a section that count. */
@@ -22,7 +22,7 @@ type Counted = Pick<CountedSection<SectionPlace>, 'first' | 'end'>;
  *
  * Lifecycle: `close` once. Reads throw the system's error.
  */
-export class ReceivedRecords {
+export class SearchedReceived {
   /** Why packs are not used: their records are read instead. */
   readonly problems: readonly string[];
   readonly #packs: readonly ReceivedPack[];
@@ -43,11 +43,11 @@ export class ReceivedRecords {
   }
 
   /** Opens the records of a folder; a folder that does not exist has none. Throws the system's error. */
-  static open(folder: string): ReceivedRecords {
-    if (!existsSync(folder)) return ReceivedRecords.none;
+  static open(folder: string): SearchedReceived {
+    if (!existsSync(folder)) return SearchedReceived.none;
     const { packs, unused, covered } = openPacks(folder);
     const rest = [...uncoveredSections(folder, covered)].map(({ section }) => section);
-    return new ReceivedRecords(
+    return new SearchedReceived(
       packs,
       rest,
       unused.map(({ problem }) => problem),
@@ -55,7 +55,7 @@ export class ReceivedRecords {
   }
 
   /** No records. */
-  static readonly none = new ReceivedRecords([], [], []);
+  static readonly none = new SearchedReceived([], [], []);
 
   /** The matching records by time: the last, newest first, or the first. Reads no more packs than these can be in. */
   found(filter: RecordFilter, order: ReceivedOrder): readonly ReceivedRecord[] {
@@ -168,7 +168,7 @@ export class ReceivedRecords {
         const leaf = leafFrom(bytes);
         if (isProblem(leaf) || leaf.seq !== seq || !isMatch(leaf, filter)) continue;
         if (filter.isUnexecuted === undefined || isOpen(bytes))
-          yield { log: section.origin, seq, bytes, at: instantOf(leaf) };
+          yield { log: section.origin, seq, bytes, at: recordInstantOf(leaf) };
       }
     };
   }

@@ -49,7 +49,7 @@ export function* matchingInReceived(logs: Iterable<ReceivedLog>, filter: RecordF
       if (!('seq' in entry) || !hasNeedles(entry.bytes, needles)) continue;
       const leaf = leafFrom(entry.bytes);
       if (isProblem(leaf) || !isMatch(leaf, filter)) continue;
-      yield { log: origin, seq: leaf.seq, bytes: entry.bytes, at: instantOf(leaf) };
+      yield { log: origin, seq: leaf.seq, bytes: entry.bytes, at: recordInstantOf(leaf) };
     }
   }
 }
@@ -81,4 +81,4 @@ export function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): bool
 }
 
 /** When a record was made, in milliseconds since the Unix epoch; 0 if it does not say. */
-export const instantOf = ({ record: { at } }: LedgerLeaf): number => (typeof at === 'number' ? at : 0);
+export const recordInstantOf = ({ record: { at } }: LedgerLeaf): number => (typeof at === 'number' ? at : 0);

@@ -3,7 +3,7 @@ import { countTable, RecordCounts } from '../../core/ledger/record-counts.ts';
 import { recordLine, recordTable } from '../../core/ledger/record-table.ts';
 import { byTime } from '../../authority/records/received-search.ts';
 import type { ReceivedRecord } from '../../authority/records/received-search.ts';
-import { ReceivedRecords } from '../../authority/records/received-records.ts';
+import { SearchedReceived } from '../../authority/records/received-records.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
@@ -253,7 +253,7 @@ function printSuite(
   { set, io }: { readonly set: PolicySet | null; readonly io: Io },
 ): null {
   const { text, left } = recordedSuite(
-    foundIn({ log: records.log, received: ReceivedRecords.none }, asked, io),
+    foundIn({ log: records.log, received: SearchedReceived.none }, asked, io),
     records,
     {
       catalog: set?.catalog,

@@ -21,7 +21,7 @@ import {
   withLedger,
 } from './ledger-source.ts';
 import { RECEIVED_HELP, receivedOptions, receivedRecordsOf } from './received-source.ts';
-import { cacheFolderIn, headOf, StatsCache } from './stats-cache.ts';
+import { cacheFolderIn, logHeadOf, StatsCache } from './stats-cache.ts';
 import type { RecordPlaces } from './whole-tasks.ts';
 
 const DEFAULT_TOP = '50';
@@ -163,7 +163,7 @@ function count(
   { of, cache, io }: { readonly of: StatsOf; readonly cache: StatsCache | null; readonly io: Io },
 ): RecordStats {
   const counted = new RecordStats(of);
-  const head = headOf(log);
+  const head = logHeadOf(log);
   const known = cache?.read(log, of) ?? null;
   if (known !== null) counted.resume(known.state);
   let kept = head === null || known?.head.size === head.size;

@@ -1,5 +1,5 @@
 import type { LedgerPlace } from '../../tools/evidence/counted.ts';
-import type { RecordMembers } from '../../tools/evidence/record-members.ts';
+import type { EvidenceMembers } from '../../tools/evidence/record-members.ts';
 import type { ReceivedSeen } from '../../tools/evidence/report.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
@@ -47,7 +47,7 @@ export function receivedEvidence(
 export function* countedIn({
   seen,
   logs,
-}: ReceivedEvidence): Generator<{ readonly place: LedgerPlace; readonly record: RecordMembers }> {
+}: ReceivedEvidence): Generator<{ readonly place: LedgerPlace; readonly record: EvidenceMembers }> {
   for (const { origin, counted } of seen) {
     if (counted.length === 0) continue;
     for (const entry of logs.get(origin)?.stored.entries() ?? []) {

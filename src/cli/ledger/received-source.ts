@@ -6,7 +6,7 @@ import { linkFateOf, linksIn } from '../../authority/records/linked-uses.ts';
 import type { LinkFate } from '../../authority/records/linked-uses.ts';
 import { emittersIn } from '../../authority/records/named-log.ts';
 import { receivedIndexProblem } from '../../authority/records/received-index.ts';
-import { ReceivedRecords } from '../../authority/records/received-records.ts';
+import { SearchedReceived } from '../../authority/records/received-records.ts';
 import { receivedLogsIn } from '../../authority/records/received-logs.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
@@ -64,16 +64,16 @@ export async function receivedOf(
 export async function receivedRecordsOf(
   values: Parameters<typeof receivedFolderOf>[0],
   io: Pick<CommandIo, 'environment' | 'err'>,
-): Promise<ReceivedRecords | CommandRefusal> {
+): Promise<SearchedReceived | CommandRefusal> {
   const folder = await receivedFolderOf(values, io);
   if (isCommandRefusal(folder)) return folder;
-  return folder === undefined ? ReceivedRecords.none : openedReceived(folder);
+  return folder === undefined ? SearchedReceived.none : openedReceived(folder);
 }
 
 /** Opens the received records of a folder. The caller closes them. */
-export function openedReceived(folder: string): ReceivedRecords | CommandRefusal {
+export function openedReceived(folder: string): SearchedReceived | CommandRefusal {
   try {
-    return ReceivedRecords.open(folder);
+    return SearchedReceived.open(folder);
   } catch (error) {
     return unreadable(folder, error);
   }

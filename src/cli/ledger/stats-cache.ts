@@ -21,7 +21,7 @@ export interface CheckedHead {
 }
 
 /** The last checkpoint of a ledger, or its checkpoint of a size; `null` if there is none. */
-export function headOf(log: LogReader, size: number = Number.MAX_SAFE_INTEGER): CheckedHead | null {
+export function logHeadOf(log: LogReader, size: number = Number.MAX_SAFE_INTEGER): CheckedHead | null {
   const last = log.segments.map(({ checkpoints }) => checkpoints.near(size, 'up-to')).findLast((each) => each !== null);
   if (last === undefined || last === null || (size !== Number.MAX_SAFE_INTEGER && last.range.size !== size))
     return null;
@@ -67,7 +67,7 @@ export class StatsCache {
       if (typeof kept !== 'object' || kept === null || !('head' in kept) || !('state' in kept)) return null;
       const size: unknown =
         typeof kept.head === 'object' && kept.head !== null && 'size' in kept.head ? kept.head.size : 0;
-      const head = typeof size === 'number' ? headOf(log, size) : null;
+      const head = typeof size === 'number' ? logHeadOf(log, size) : null;
       if (head === null || JSON.stringify(head) !== JSON.stringify(kept.head)) return null;
       const state = statsStateFrom(kept.state, of);
       return state === null ? null : { head, state };

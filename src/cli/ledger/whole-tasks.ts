@@ -1,5 +1,5 @@
 /** The tasks of which all records are asked for. */
-import type { ReceivedRecords } from '../../authority/records/received-records.ts';
+import type { SearchedReceived } from '../../authority/records/received-records.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
@@ -9,7 +9,7 @@ import type { CommandRefusal } from '../task/task-source.ts';
 /** Where records are. */
 export interface RecordPlaces {
   readonly log: LogReader;
-  readonly received: ReceivedRecords;
+  readonly received: SearchedReceived;
 }
 
 /** Most tasks of which all records are asked for. */

@@ -7,7 +7,7 @@ import { whyOf } from '../explain/why.ts';
 import type { Why } from '../explain/why.ts';
 import { inForceSince, policiesThen } from './policies-then.ts';
 import type { PoliciesThen } from './policies-then.ts';
-import { readAll, reading } from './read-record.ts';
+import { readAll, recordReaders } from './read-record.ts';
 import type { Read, ReadOutcome, ReadPolicySet, ReadToken } from './read-record.ts';
 import type { PlacedRecord, SearchedLogs } from './searched-logs.ts';
 import { taskChain } from './task-chain.ts';
@@ -25,13 +25,13 @@ export interface ProvedPart {
 }
 
 /** What became of a call; `withdrawn` if its allow was taken back, `null` if no record says. */
-export type CallFate = Fate | 'withdrawn' | null;
+export type UpstreamFate = Fate | 'withdrawn' | null;
 
 /** What is known about a call. */
 export interface Investigation {
   readonly call: Match;
   readonly why: Why;
-  readonly fate: CallFate;
+  readonly fate: UpstreamFate;
   readonly outcome: Read<ReadOutcome> | null;
   /** Its task and those above it, nearest first; empty for a call without a task. */
   readonly chain: readonly ChainedTask[];
@@ -58,7 +58,7 @@ export function investigated(call: Match, logs: SearchedLogs): Investigation {
   const inForce = inForceSince(use, logs);
   const granting = intent === null ? null : policiesThen(intent.value, logs);
   const found = logs.found({ decisionId, kind: 'outcome' }, { limit: 1, isNewestFirst: true });
-  const [outcome = null] = readAll(logs, found, reading.outcome);
+  const [outcome = null] = readAll(logs, found, recordReaders.outcome);
   return {
     call,
     why: whyOf(use),
@@ -78,7 +78,7 @@ export function investigated(call: Match, logs: SearchedLogs): Investigation {
 function tokenOf({ task, jtiDigest }: UseRecord, logs: SearchedLogs): Read<ReadToken> | null {
   if (task === null || jtiDigest === null) return null;
   const found = logs.found({ task, kind: 'token', token: jtiDigest }, { limit: 1, isNewestFirst: false });
-  return readAll(logs, found, reading.token)[0] ?? null;
+  return readAll(logs, found, recordReaders.token)[0] ?? null;
 }
 
 /** Most records of one trace that are searched for the withdrawal of an allow. */
@@ -88,7 +88,7 @@ function callFate(
   { decision, decisionId, traceId }: UseRecord,
   outcome: Read<ReadOutcome> | null,
   logs: SearchedLogs,
-): CallFate {
+): UpstreamFate {
   if (outcome !== null) return fateOf(outcome.value);
   if (decision === 'deny') return null;
   const ofTrace = logs.found({ traceId, kind: 'use' }, { limit: MAX_OF_TRACE, isNewestFirst: true });

@@ -7,7 +7,7 @@ import type { PolicyEntry } from '../../core/policy/loading/policy-file.ts';
 import { policiesIn } from '../../core/policy/loading/policy-files.ts';
 import { isLinksFile } from '../../core/policy/loading/source-names.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { readAll, reading } from './read-record.ts';
+import { readAll, recordReaders } from './read-record.ts';
 import type { Read, ReadPolicySet } from './read-record.ts';
 import type { SearchedLogs } from './searched-logs.ts';
 
@@ -50,7 +50,7 @@ export function inForceSince(
 ): Read<ReadPolicySet> | null {
   if (policySet === null) return null;
   const filter = { kind: 'policy', policySet, untilMs: at + 1 };
-  return readAll(logs, logs.found(filter, { limit: 1, isNewestFirst: true }), reading.policy)[0] ?? null;
+  return readAll(logs, logs.found(filter, { limit: 1, isNewestFirst: true }), recordReaders.policy)[0] ?? null;
 }
 
 const unkept = (id: string): PolicyThen => ({ id, text: null, file: null, line: null });

@@ -86,7 +86,7 @@ export interface Read<T> {
 }
 
 /** The readers by kind. */
-export const reading = {
+export const recordReaders = {
   intent: members(intentMembers, rules),
   token: members(tokenMembers, rules),
   end: members(endMembers, rules),

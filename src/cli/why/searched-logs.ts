@@ -4,7 +4,7 @@ import { emitterHistories } from '../../authority/records/emitter-history.ts';
 import { chainText, receivedProof } from '../../authority/records/received-proof.ts';
 import { receivedLogsIn } from '../../authority/records/received-logs.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
-import { ReceivedRecords } from '../../authority/records/received-records.ts';
+import { SearchedReceived } from '../../authority/records/received-records.ts';
 import { byTime } from '../../authority/records/received-search.ts';
 import type { JsonValue } from '../../core/ledger/canonical-json.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
@@ -54,13 +54,13 @@ interface OpenLedger {
  */
 export class SearchedLogs {
   readonly #ledgers: readonly OpenLedger[];
-  readonly #received: ReceivedRecords;
+  readonly #received: SearchedReceived;
   /** The folder of the received records; `undefined` for none. */
   readonly #folder: string | undefined;
   readonly #faults = new Set<string>();
   #receivedLogs: ReadonlyMap<string, ReceivedLog> | null = null;
 
-  constructor(ledgers: readonly OpenLedger[], received: ReceivedRecords, folder: string | undefined) {
+  constructor(ledgers: readonly OpenLedger[], received: SearchedReceived, folder: string | undefined) {
     this.#ledgers = ledgers;
     this.#received = received;
     this.#folder = folder;
@@ -189,7 +189,7 @@ export async function withSearchedLogs<T>(
   if (isCommandRefusal(folders)) return folders;
   const folder = await receivedFolderOf(values, io);
   if (isCommandRefusal(folder)) return folder;
-  const received = folder === undefined ? ReceivedRecords.none : openedReceived(folder);
+  const received = folder === undefined ? SearchedReceived.none : openedReceived(folder);
   if (isCommandRefusal(received)) return received;
   const ledgers: OpenLedger[] = [];
   const logs = new SearchedLogs(ledgers, received, folder);

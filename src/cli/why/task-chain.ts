@@ -1,5 +1,5 @@
 import type { PlacedOrder, SearchedLogs } from './searched-logs.ts';
-import { readAll, reading } from './read-record.ts';
+import { readAll, recordReaders } from './read-record.ts';
 import type { Read, ReadEnd, ReadIntent, ReadToken } from './read-record.ts';
 
 /** One task on the way from a call up to the task that no other delegated. */
@@ -35,8 +35,8 @@ export function taskChain(task: string, logs: SearchedLogs): readonly ChainedTas
 }
 
 function chainedTask(task: string, below: Read<ReadIntent> | null, logs: SearchedLogs): ChainedTask {
-  const [intent = null] = readAll(logs, logs.found({ task, kind: 'intent' }, OLDEST), reading.intent);
-  const [end = null] = readAll(logs, logs.found({ task, kind: 'end' }, NEWEST), reading.end);
+  const [intent = null] = readAll(logs, logs.found({ task, kind: 'intent' }, OLDEST), recordReaders.intent);
+  const [end = null] = readAll(logs, logs.found({ task, kind: 'end' }, NEWEST), recordReaders.end);
   return { task, intent, end, delegated: below === null ? null : delegatedTo(below.value, task, logs) };
 }
 
@@ -48,5 +48,5 @@ function delegatedTo(
 ): Read<ReadToken> | null {
   if (agent === null) return null;
   const filter = { task, kind: 'token', delegate: agent, untilMs: at + 1 };
-  return readAll(logs, logs.found(filter, NEWEST), reading.token)[0] ?? null;
+  return readAll(logs, logs.found(filter, NEWEST), recordReaders.token)[0] ?? null;
 }

@@ -5,7 +5,7 @@ import type { UseRecord } from '../../core/ledger/record.ts';
 import { UseFates } from '../../core/ledger/use-fates.ts';
 import type { UsesByFate } from '../../core/ledger/use-fates.ts';
 import type { ReuseClass } from '../../core/token/reuse.ts';
-import { readAll, reading } from './read-record.ts';
+import { readAll, recordReaders } from './read-record.ts';
 import type { Read, ReadEvent, ReadIntent } from './read-record.ts';
 import type { PlacedRecord, SearchedLogs } from './searched-logs.ts';
 
@@ -57,8 +57,8 @@ export function taskRest(task: string, { decisionId, jtiDigest, at }: UseRecord,
     uses: { ...fatesIn(records), denied: uses.filter(({ value }) => enforcedUse(value).decision === 'deny').length },
     others: nearest.toSorted((a, b) => a.value.at - b.value.at),
     more: others.length - nearest.length,
-    events: readAll(logs, ofKind(records, 'event'), reading.event).slice(0, MAX_SHOWN),
-    parts: readAll(logs, parts, reading.intent),
+    events: readAll(logs, ofKind(records, 'event'), recordReaders.event).slice(0, MAX_SHOWN),
+    parts: readAll(logs, parts, recordReaders.intent),
     sightings: jtiDigest === null ? [] : sightingsOf(uses.filter(({ value }) => value.jtiDigest === jtiDigest)),
     isCut: records.length === MAX_RECORDS,
   };

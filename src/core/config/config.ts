@@ -27,7 +27,7 @@ import { roleContradiction } from './role.ts';
 import { socketContradiction } from './socket-access.ts';
 import { defaultState, statePathOf, statePlace } from './state.ts';
 import type { StatePlace } from './state.ts';
-import { telemetry } from './telemetry.ts';
+import { telemetrySection } from './telemetry.ts';
 import type { TelemetryConfig } from './telemetry.ts';
 import { address, algorithmNames, hostName, identifier, jwksIn, pathIn, spiffeIdText, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
@@ -160,7 +160,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     }),
     decisionLog: optional(oneOf(['none', 'denials', 'stdout']), 'denials'),
     log,
-    telemetry,
+    telemetry: telemetrySection,
     policies: policiesSection(folder),
     enforcement,
     state: optional(statePlace(folder), defaultState),

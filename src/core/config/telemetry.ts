@@ -11,4 +11,4 @@ export interface TelemetryConfig {
 }
 
 /** Reads the section `telemetry`. */
-export const telemetry = section<TelemetryConfig>({ spanArguments: optional(bool, false) });
+export const telemetrySection = section<TelemetryConfig>({ spanArguments: optional(bool, false) });

@@ -1,5 +1,5 @@
 /** Counts the recorded values of the arguments of allowed uses. */
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 
 /** The recorded values of one argument in the allowed uses of an action; those beyond 1,000 arguments together, as `(others)`. */
 export interface RecordedArgument {
@@ -23,7 +23,7 @@ export class ArgumentTally {
   >();
   #others = 0;
 
-  add(record: RecordMembers): void {
+  add(record: EvidenceMembers): void {
     const action = fieldText(record, 'action');
     const { args } = record;
     if (action === null || typeof args !== 'object' || args === null || Array.isArray(args)) return;

@@ -1,7 +1,7 @@
 /** Counts the records of one class of evidence. */
 import { type CountedRecords, CountedByName, none, oneMore, type LedgerPlace } from './counted.ts';
 import { type ClassId, evidenceClasses, isObserved } from './evidence-class.ts';
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 import type { OpenPermits } from './open-permits.ts';
 import { sampleOf, type RecordSample } from './sample.ts';
 
@@ -56,7 +56,7 @@ export interface Judgement {
 }
 
 /** How policies decided a record. */
-export function judgementIn(record: RecordMembers, openPermits: Pick<OpenPermits, 'has'>): Judgement {
+export function judgementIn(record: EvidenceMembers, openPermits: Pick<OpenPermits, 'has'>): Judgement {
   const deciding = isObserved(record) ? [] : decidingOf(record);
   const kind = fieldText(record, 'kind');
   const isAllowed = (kind === 'use' || kind === 'intent') && record['decision'] === 'allow' && !isObserved(record);
@@ -65,7 +65,7 @@ export function judgementIn(record: RecordMembers, openPermits: Pick<OpenPermits
 }
 
 /** The policies that decided a record, each with the hash of its set. */
-function decidingOf(record: RecordMembers): Judgement['deciding'] {
+function decidingOf(record: EvidenceMembers): Judgement['deciding'] {
   const set = fieldText(record, 'policySet');
   const { policyIds } = record;
   if (set === null || !Array.isArray(policyIds)) return [];
@@ -91,7 +91,7 @@ export class ClassCount {
   }
 
   /** Counts a record, if it belongs to the class. */
-  add(record: RecordMembers, counting: Judgement & { readonly place: LedgerPlace; readonly score: string }): void {
+  add(record: EvidenceMembers, counting: Judgement & { readonly place: LedgerPlace; readonly score: string }): void {
     if (!this.#entry.matches(record)) return;
     const { place, score } = counting;
     this.#counted = oneMore(this.#counted, place);
@@ -103,7 +103,7 @@ export class ClassCount {
   }
 
   #addPolicies(
-    record: RecordMembers,
+    record: EvidenceMembers,
     { deciding, isAllowed, place }: Judgement & { readonly place: LedgerPlace },
   ): void {
     for (const { set, id } of deciding) {

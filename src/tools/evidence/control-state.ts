@@ -63,7 +63,7 @@ const ALLOWING: ReadonlySet<ClassId> = new Set(['E2', 'E3']);
 export const isByPolicy = ({ classes }: Pick<Control, 'classes'>): boolean => classes.some((id) => BY_POLICY.has(id));
 
 /** The state of a control, with its gaps. */
-export function stateOf(
+export function controlStateOf(
   { coverage, classes }: Pick<Control, 'coverage' | 'classes'>,
   tallies: readonly ClassTally[],
   facts: StateFacts,

@@ -1,6 +1,6 @@
 import { reasons } from '../../core/decision/reasons.ts';
 import { operatorAct } from './operator-act.ts';
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 
 /** The id of an evidence class. */
 export type ClassId = (typeof evidenceClasses)[number]['id'];
@@ -11,21 +11,21 @@ interface ClassEntry {
   readonly title: string;
   /** What such a record shows to have been enforced or observed. */
   readonly shows: string;
-  readonly matches: (record: RecordMembers) => boolean;
-  readonly exceptionOf: (record: RecordMembers) => string | null;
+  readonly matches: (record: EvidenceMembers) => boolean;
+  readonly exceptionOf: (record: EvidenceMembers) => string | null;
 }
 
-const isKind = (record: RecordMembers, ...kinds: readonly string[]): boolean =>
+const isKind = (record: EvidenceMembers, ...kinds: readonly string[]): boolean =>
   kinds.includes(fieldText(record, 'kind') ?? '');
-const isUse = (record: RecordMembers, decision: 'allow' | 'deny'): boolean =>
+const isUse = (record: EvidenceMembers, decision: 'allow' | 'deny'): boolean =>
   isKind(record, 'use') && record['decision'] === decision;
 /** Whether a call was only observed: it was let through by no policy. */
-export const isObserved = (record: RecordMembers): boolean => record['mode'] === 'observe';
-const reasonOf = (record: RecordMembers): string =>
+export const isObserved = (record: EvidenceMembers): boolean => record['mode'] === 'observe';
+const reasonOf = (record: EvidenceMembers): string =>
   fieldText(record, 'reason') ?? fieldText(record, 'error') ?? 'no reason';
-const isFinding = (record: RecordMembers, ...findings: readonly string[]): boolean =>
+const isFinding = (record: EvidenceMembers, ...findings: readonly string[]): boolean =>
   isKind(record, 'finding') && findings.includes(fieldText(record, 'finding') ?? '');
-const isEvent = (record: RecordMembers, ...events: readonly string[]): boolean =>
+const isEvent = (record: EvidenceMembers, ...events: readonly string[]): boolean =>
   isKind(record, 'event') && events.includes(fieldText(record, 'event') ?? '');
 
 /** Reason codes of fail-closed denials: the check itself could not be done. */
@@ -35,7 +35,7 @@ const FAULTS: ReadonlySet<string> = new Set(
 const MISUSES: ReadonlySet<string> = new Set(['token.binding', 'token.proof', 'token.static-secret']);
 const MISUSE_CLASSES: ReadonlySet<string> = new Set(['other-identity', 'after-end']);
 
-const misuseOf = (record: RecordMembers): string | null => {
+const misuseOf = (record: EvidenceMembers): string | null => {
   const reason = fieldText(record, 'reason');
   const classes = Array.isArray(record['reuse']) ? record['reuse'].map(String) : [];
   // Its own agent after a renewal of its SVID.
@@ -46,7 +46,7 @@ const misuseOf = (record: RecordMembers): string | null => {
 };
 
 /** The record of an emergency that an operator started. */
-const isEmergencyStart = (record: RecordMembers): boolean =>
+const isEmergencyStart = (record: EvidenceMembers): boolean =>
   isEvent(record, 'order-made') && record['cause'] === 'operator.observed';
 
 /** All evidence classes. A record can belong to several. */

@@ -12,7 +12,7 @@ import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../../core/ledger/log/proof-of.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 import { type AnchorSeen, type EvidenceReport, isoOf, type SampledRecord } from './report.ts';
 import { type LedgerPlace, type RecordRef, refOf } from './counted.ts';
 import { byPlace } from './sample.ts';
@@ -93,7 +93,7 @@ const recordIn = ({ stored }: ReceivedLog, number: number): Uint8Array | undefin
   return undefined;
 };
 
-function whatOf(record: RecordMembers): string {
+function whatOf(record: EvidenceMembers): string {
   try {
     // May be of another version: a missing member shows in the text, or ends in the catch below.
     return cellsOf(record as unknown as LedgerRecord)

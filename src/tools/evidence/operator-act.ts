@@ -1,7 +1,7 @@
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 
 /** What an operator did, by the cause of a record; `null` for what nobody did by hand, and for a cause that this version does not know. */
-export function operatorAct(record: RecordMembers): string | null {
+export function operatorAct(record: EvidenceMembers): string | null {
   const cause = fieldText(record, 'cause');
   if (cause === null || !['end', 'event'].includes(fieldText(record, 'kind') ?? '')) return null;
   // The end of an order by its time is no act, and its receipt has no cause.

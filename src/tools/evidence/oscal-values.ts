@@ -3,13 +3,13 @@ import { printable } from '../../core/ledger/timeline-text.ts';
 import { withoutEnd } from '../../core/runtime/without-end.ts';
 
 /** The namespace of our properties. */
-export const NAMESPACE = 'https://remit.invalid/ns/oscal';
+export const OSCAL_NAMESPACE = 'https://remit.invalid/ns/oscal';
 
 /** The UUID of a part of the report by its name: the same for the same report. */
 export type IdOf = (name: string) => string;
 
 /** A property in our namespace. */
-export const prop = (name: string, value: string) => ({ name, ns: NAMESPACE, value: lineOf(value) });
+export const prop = (name: string, value: string) => ({ name, ns: OSCAL_NAMESPACE, value: lineOf(value) });
 
 /** A trimmed line, as OSCAL requires of strings; `-` if it is empty. */
 export const lineOf = (text: string): string => printable(text).trim() || '-';

@@ -7,7 +7,7 @@ import {
   oversightObservations,
   resultObservations,
 } from './oscal-observations.ts';
-import { type IdOf, lineOf, NAMESPACE, prop, tokenOf } from './oscal-values.ts';
+import { type IdOf, lineOf, OSCAL_NAMESPACE, prop, tokenOf } from './oscal-values.ts';
 import type { EvidenceReport } from './report.ts';
 
 const OSCAL_VERSION = '1.2.3';
@@ -123,6 +123,6 @@ const base64Of = (filename: string, text: string) => ({
 
 /** A deterministic UUID of a name: version 5 by its form, but over SHA-256. */
 function uuidOf(name: string): string {
-  const hex = hash('sha256', `${NAMESPACE}\n${name}`, 'hex');
+  const hex = hash('sha256', `${OSCAL_NAMESPACE}\n${name}`, 'hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -1,6 +1,6 @@
 /** Acts of people that a ledger records: stops, ends, emergencies and what lifted them; signatures of policy sets. */
 import { type CountedRecords, CountedByName, type LedgerPlace, type RecordRef, refOf } from './counted.ts';
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 import { operatorAct } from './operator-act.ts';
 
 const MAX_NAMES = 1_000;
@@ -38,7 +38,7 @@ export class OversightTally {
   readonly #emergencies = new Map<string, Emergency>();
 
   /** Takes a record; any that shows no act of a person is skipped. */
-  add(place: LedgerPlace, record: RecordMembers): void {
+  add(place: LedgerPlace, record: EvidenceMembers): void {
     if (fieldText(record, 'kind') === 'policy') return this.#addSignatures(place, record);
     const act = operatorAct(record);
     if (act === null) return;
@@ -57,10 +57,10 @@ export class OversightTally {
   }
 
   /** A set that is put in force again is signed once. */
-  #addSignatures(place: LedgerPlace, record: RecordMembers): void {
+  #addSignatures(place: LedgerPlace, record: EvidenceMembers): void {
     const { origin } = record;
     if (typeof origin !== 'object' || origin === null || Array.isArray(origin)) return;
-    const signers = textsIn((origin as RecordMembers)['signers']);
+    const signers = textsIn((origin as EvidenceMembers)['signers']);
     for (const signer of signers) {
       const key = JSON.stringify([fieldText(record, 'policySet'), signer]);
       if (this.#signed.has(key) || this.#signed.size >= MAX_NAMES) continue;
@@ -69,10 +69,10 @@ export class OversightTally {
     }
   }
 
-  #addEmergency(place: LedgerPlace, record: RecordMembers): void {
+  #addEmergency(place: LedgerPlace, record: EvidenceMembers): void {
     const { details } = record;
     if (typeof details !== 'object' || details === null || Array.isArray(details)) return;
-    const { order, until, agents, servers, of } = details as RecordMembers;
+    const { order, until, agents, servers, of } = details as EvidenceMembers;
     if (of !== 'observe' || typeof order !== 'string') return;
     const by = fieldText(record, 'by') ?? 'not recorded';
     const known = this.#emergencies.get(order);

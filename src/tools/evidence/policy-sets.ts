@@ -4,7 +4,7 @@ import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { MAX_NAMES } from './class-count.ts';
 import { type LedgerPlace, refOf } from './counted.ts';
 import type { JudgedSet } from './judged-set.ts';
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 import { isoOf, type PolicySetSeen } from './report.ts';
 import type { Tally } from './tally.ts';
 
@@ -14,7 +14,7 @@ const MAX_TEXT_BYTES = 2 * 1024 ** 2;
 
 interface Load {
   readonly place: LedgerPlace;
-  readonly record: RecordMembers;
+  readonly record: EvidenceMembers;
 }
 
 /** The loads of policy sets up to the end of a period, gathered while their log is verified: the last 1,000. */
@@ -27,7 +27,7 @@ export class PolicyLoadsSeen {
   }
 
   /** Adds the record of a load; any other is skipped. */
-  see(place: LedgerPlace, record: RecordMembers): void {
+  see(place: LedgerPlace, record: EvidenceMembers): void {
     if (fieldText(record, 'kind') !== 'policy' || place.at >= this.#toMs) return;
     this.#loads.push({ place, record });
     if (this.#loads.length >= 2 * MAX_LOADS) this.#loads = [...this.all()];
@@ -77,10 +77,10 @@ export function policySetsIn(
 /** A set before its policies are judged. */
 export type SetInPeriod = Omit<PolicySetSeen, 'judged' | 'results' | 'idle'>;
 
-function originText(record: RecordMembers): string {
+function originText(record: EvidenceMembers): string {
   const { origin } = record;
   if (typeof origin !== 'object' || origin === null || Array.isArray(origin)) return 'from where is not recorded';
-  const of = origin as RecordMembers;
+  const of = origin as EvidenceMembers;
   if (fieldText(of, 'kind') === 'folder')
     return `from the folder ${fieldText(of, 'folder') ?? '?'}, which is not signed`;
   const name = fieldText(of, 'name');
@@ -89,7 +89,7 @@ function originText(record: RecordMembers): string {
 }
 
 /** Earlier versions recorded a single `keyId`. */
-function signersText(of: RecordMembers): string {
+function signersText(of: EvidenceMembers): string {
   const { signers } = of;
   const names = Array.isArray(signers) ? signers.filter((name) => typeof name === 'string') : [];
   if (names.length > 1) return `the keys ${names.join(', ')}`;

@@ -2,10 +2,10 @@
 import type { JsonValue } from '../../core/ledger/canonical-json.ts';
 
 /** The members of a record of any version. */
-export type RecordMembers = { readonly [name: string]: JsonValue };
+export type EvidenceMembers = { readonly [name: string]: JsonValue };
 
 /** A text member; `null` if it has another type. */
-export const fieldText = (record: RecordMembers, name: string): string | null => {
+export const fieldText = (record: EvidenceMembers, name: string): string | null => {
   const value = record[name];
   return typeof value === 'string' ? value : null;
 };

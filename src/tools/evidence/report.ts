@@ -11,7 +11,7 @@ import {
   type ControlState,
   isByPolicy,
   type StateFacts,
-  stateOf,
+  controlStateOf,
 } from './control-state.ts';
 import type { ControlCoverage, Framework } from './framework.ts';
 import type { HeldException } from './held-exceptions.ts';
@@ -196,7 +196,7 @@ export const controlsOf = (
       aliases: control.aliases,
       coverage: control.coverage,
       limit: control.limit,
-      ...stateOf(control, tallies, { ...facts, tally }),
+      ...controlStateOf(control, tallies, { ...facts, tally }),
       policies: policiesOf(tallies),
       allowed: allowed.allowed === 0 ? null : allowed,
       assurance: isByPolicy(control) ? assurance : [],

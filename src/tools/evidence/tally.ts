@@ -1,6 +1,6 @@
 import { type CountedRecords, CountedByName, none, oneMore, refOf, type LedgerPlace } from './counted.ts';
 import { type ClassId, evidenceClasses, isObserved } from './evidence-class.ts';
-import { type RecordMembers, fieldText } from './record-members.ts';
+import { type EvidenceMembers, fieldText } from './record-members.ts';
 import { ArgumentTally, type RecordedArgument } from './argument-tally.ts';
 import { ClassCount, type ClassTally, judgementIn } from './class-count.ts';
 import { type Emergency, type OversightAct, OversightTally } from './oversight.ts';
@@ -43,7 +43,7 @@ interface TallyOptions {
 
 /** Tallies the records of a period, each log in its order, in bounded memory. */
 export function tally({ seed, perClass, openPermits }: TallyOptions): {
-  readonly add: (place: LedgerPlace, record: RecordMembers) => void;
+  readonly add: (place: LedgerPlace, record: EvidenceMembers) => void;
   readonly found: () => Tally;
 } {
   let records = none;
@@ -98,7 +98,7 @@ function addNamed(counted: CountedByName | undefined, name: string | null, place
 }
 
 /** Who caused a record; `null` for what happens at each call by itself. */
-function actorOf(record: RecordMembers): string | null {
+function actorOf(record: EvidenceMembers): string | null {
   const kind = fieldText(record, 'kind');
   const by = fieldText(record, 'by');
   // For a policy it is a machine account; elsewhere `remit` is Remit itself.

@@ -7,7 +7,7 @@ import type { Section } from '../../../src/authority/records/pack.ts';
 import { recordFileName } from '../../../src/authority/records/record-files.ts';
 import { indexReceived, receivedIndexProblem } from '../../../src/authority/records/received-index.ts';
 import { receivedLogsIn } from '../../../src/authority/records/received-logs.ts';
-import { ReceivedRecords } from '../../../src/authority/records/received-records.ts';
+import { SearchedReceived } from '../../../src/authority/records/received-records.ts';
 import { foundInReceived } from '../../../src/authority/records/received-search.ts';
 import { canonicalJson } from '../../../src/core/ledger/canonical-json.ts';
 import type { JsonValue } from '../../../src/core/ledger/canonical-json.ts';
@@ -108,7 +108,7 @@ describe('ReceivedRecords', () => {
         (files, packRecords, limit, isNewestFirst) => {
           const at = folder();
           const compare = (): void => {
-            const records = ReceivedRecords.open(at);
+            const records = SearchedReceived.open(at);
             const { logs, damaged } = receivedLogsIn(at);
             expect(damaged).toEqual([]);
             for (const filter of filters) {
@@ -151,7 +151,7 @@ describe('ReceivedRecords', () => {
       [{ origin: 0, from: 7, leaves: 1, term: 0 }],
     ]);
     indexReceived(at, { suffix: 'a', packRecords: 2 });
-    const records = ReceivedRecords.open(at);
+    const records = SearchedReceived.open(at);
     const found = records.found({ isUnexecuted: true }, { limit: 10, isNewestFirst: false });
     expect(found.map(({ seq }) => seq)).toEqual([1, 4, 7, 8]);
     expect([records.isExecuted('d-0-2'), records.isExecuted('d-0-1')]).toEqual([true, false]);
@@ -164,7 +164,7 @@ describe('ReceivedRecords', () => {
     indexReceived(at, { suffix: 'a', packRecords: 3 });
     const [first = '', second = ''] = readdirSync(at).filter((name) => name.startsWith('records-'));
     rmSync(join(at, first));
-    const records = ReceivedRecords.open(at);
+    const records = SearchedReceived.open(at);
     expect(records.problems).toEqual([expect.stringContaining(`is of \`${first}\`, which is gone`)]);
     expect(records.found({ value: 'p-4' }, { limit: 9, isNewestFirst: true }).map(({ seq }) => seq)).toEqual([4]);
     records.close();
@@ -172,7 +172,7 @@ describe('ReceivedRecords', () => {
     expect(receivedIndexProblem(at)).toBeNull();
     expect(indexReceived(at, { suffix: 'a', packRecords: 3 })).toMatchObject({ packs: 1, discarded: 1, left: 0 });
     truncateSync(join(at, second), 10);
-    const cut = ReceivedRecords.open(at);
+    const cut = SearchedReceived.open(at);
     expect(cut.problems).toEqual([expect.stringMatching(/is of \d+ bytes of `records-\S+`, which has 10$/)]);
     cut.close();
   });

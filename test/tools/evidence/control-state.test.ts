@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { broken } from '../../../src/core/ledger/proof/verdict.ts';
 import type { Problem } from '../../../src/core/runtime/problem.ts';
 import { none } from '../../../src/tools/evidence/counted.ts';
-import { stateOf, type StateFacts } from '../../../src/tools/evidence/control-state.ts';
+import { controlStateOf, type StateFacts } from '../../../src/tools/evidence/control-state.ts';
 import type { ClassId } from '../../../src/tools/evidence/evidence-class.ts';
 import { frameworks } from '../../../src/tools/evidence/frameworks.ts';
 import { judgedSets, type JudgedSet } from '../../../src/tools/evidence/judged-set.ts';
@@ -54,7 +54,7 @@ const facts = (change: Partial<StateFacts> = {}): StateFacts => ({
 });
 const control = { coverage: 'enforces', classes: ['E3', 'E4'] } as const;
 const of = (tallies: readonly ClassTally[], change: Partial<StateFacts> = {}) => {
-  const { state, gaps } = stateOf(control, tallies, facts(change));
+  const { state, gaps } = controlStateOf(control, tallies, facts(change));
   return [state, gaps.map(({ code }) => code)];
 };
 
@@ -149,9 +149,9 @@ describe('stateOf', () => {
       const found = tallyWith('E11', { exceptions: [{ code, count: 1 }] });
       const tally = tallied({ classes: new Map([['E11', found] as const]) });
       expect(of([calls(allowed(closedHash))], { tally })).toEqual(['evidenced in part', ['unchecked']]);
-      expect(stateOf({ coverage: 'evidences', classes: ['E8'] }, [tallyWith('E8')], facts({ tally })).state).toBe(
-        'evidenced',
-      );
+      expect(
+        controlStateOf({ coverage: 'evidences', classes: ['E8'] }, [tallyWith('E8')], facts({ tally })).state,
+      ).toBe('evidenced');
     },
   );
 
@@ -159,7 +159,7 @@ describe('stateOf', () => {
     const compared = { coverage: 'enforces', classes: ['E3', 'E11'] } as const;
     const stateWith = (uses: object) => {
       const tally = tallied({ uses: { ...noUses, ...uses } });
-      const { state, gaps } = stateOf(compared, [calls(allowed(closedHash))], facts({ tally }));
+      const { state, gaps } = controlStateOf(compared, [calls(allowed(closedHash))], facts({ tally }));
       return [state, gaps.map(({ code }) => code)];
     };
     expect(stateWith({ allowed: 2, unknown: 2 })).toEqual(['evidenced in part', ['no-outcomes']]);
@@ -173,7 +173,7 @@ describe('stateOf', () => {
     const asked = all.filter(({ classes }) => classes.some((id) => byPolicy.has(id)));
     const states = asked.map(({ coverage, classes }) => {
       const tallies = classes.map((id) => tallyWith(id, { bySet: [allowed(openHash, 3, 3)] }));
-      return stateOf({ coverage, classes }, tallies, facts({ sets: setsOf(openHash) })).state;
+      return controlStateOf({ coverage, classes }, tallies, facts({ sets: setsOf(openHash) })).state;
     });
     expect(states.length).toBeGreaterThan(80);
     expect(new Set(states)).toEqual(new Set(['recorded, not evidenced']));

@@ -1,15 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { OversightTally } from '../../../src/tools/evidence/oversight.ts';
 import { operatorAct } from '../../../src/tools/evidence/operator-act.ts';
-import type { RecordMembers } from '../../../src/tools/evidence/record-members.ts';
+import type { EvidenceMembers } from '../../../src/tools/evidence/record-members.ts';
 
-const found = (...records: readonly RecordMembers[]) => {
+const found = (...records: readonly EvidenceMembers[]) => {
   const tally = new OversightTally();
   for (const [index, record] of records.entries()) tally.add({ log: null, seq: index + 1, at: index * 1_000 }, record);
   return tally.found();
 };
 const operator = 'spiffe://acme.test/ops/ada';
-const order = (event: string, cause: string, more: RecordMembers = {}): RecordMembers => ({
+const order = (event: string, cause: string, more: EvidenceMembers = {}): EvidenceMembers => ({
   kind: 'event',
   event,
   cause,
@@ -18,7 +18,7 @@ const order = (event: string, cause: string, more: RecordMembers = {}): RecordMe
   details: { order: 'o1', of: 'observe', until: 9_000, agents: ['spiffe://acme.test/a'], servers: ['payments'] },
   ...more,
 });
-const bundle = (policySet: string, signers: readonly string[]): RecordMembers => ({
+const bundle = (policySet: string, signers: readonly string[]): EvidenceMembers => ({
   kind: 'policy',
   policySet,
   origin: { kind: 'bundle', signers },
@@ -79,7 +79,7 @@ describe('OversightTally', () => {
 });
 
 describe('operatorAct', () => {
-  it.each<[string, RecordMembers, string | null]>([
+  it.each<[string, EvidenceMembers, string | null]>([
     ['a resumption', { kind: 'event', cause: 'operator.resumed' }, 'resumed a task'],
     ['a cause of a later release', { kind: 'event', cause: 'operator.later' }, null],
     ['the restore of a backup', { kind: 'end', cause: 'operator.restored' }, null],

@@ -1,16 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
-import type { RecordMembers } from '../../../src/tools/evidence/record-members.ts';
+import type { EvidenceMembers } from '../../../src/tools/evidence/record-members.ts';
 import { idlePolicies } from '../../../src/tools/evidence/policy-sets.ts';
 import { tally, type Tally } from '../../../src/tools/evidence/tally.ts';
 
 const isOpen = (set: string, id: string): boolean | null => (set === 'unread' ? null : id === 'everything');
 
-const tallyOf = (...records: readonly RecordMembers[]): Tally => {
+const tallyOf = (...records: readonly EvidenceMembers[]): Tally => {
   const { add, found } = tally({ seed: 's', perClass: 2, openPermits: { has: isOpen } });
   for (const [index, record] of records.entries()) add({ log: null, seq: index + 1, at: index }, record);
   return found();
 };
-const used = (more: RecordMembers = {}): RecordMembers => ({
+const used = (more: EvidenceMembers = {}): EvidenceMembers => ({
   kind: 'use',
   decision: 'allow',
   decisionId: 'd-1',
@@ -20,14 +20,14 @@ const used = (more: RecordMembers = {}): RecordMembers => ({
   policyIds: ['pay'],
   ...more,
 });
-const denied = (reason: string, more: RecordMembers = {}) => used({ decision: 'deny', reason, ...more });
-const paid = (amount: RecordMembers[string], more: RecordMembers = {}) => used({ args: { amount }, ...more });
+const denied = (reason: string, more: EvidenceMembers = {}) => used({ decision: 'deny', reason, ...more });
+const paid = (amount: EvidenceMembers[string], more: EvidenceMembers = {}) => used({ args: { amount }, ...more });
 const countsIn = ({ classes }: Tally) =>
   [...classes.values()].flatMap(({ id, count }) => (count === 0 ? [] : [[id, count]]));
 const classIn = ({ classes }: Tally, id: 'E3' | 'E4' | 'E6') => classes.get(id);
 
 describe('the classes of a record', () => {
-  it.each<[string, RecordMembers, readonly string[]]>([
+  it.each<[string, EvidenceMembers, readonly string[]]>([
     ['an allowed call', used(), ['E1', 'E3']],
     ['an observed call', used({ mode: 'observe' }), ['E1']],
     ['a denied call without an identity', denied('identity.missing', { agent: null }), ['E1', 'E4']],
@@ -132,7 +132,7 @@ describe('the sample of a class', () => {
 });
 
 describe('who acted', () => {
-  it.each<[string, RecordMembers, string | null]>([
+  it.each<[string, EvidenceMembers, string | null]>([
     ['loaded a policy set', { kind: 'policy', by: 'deploy' }, 'account deploy'],
     ['is unknown for a policy set', { kind: 'policy', by: null }, null],
     ['ended a task', { kind: 'end', by: 'operator Ada' }, 'operator Ada'],
@@ -157,7 +157,7 @@ describe('the recorded arguments', () => {
     ]);
   });
 
-  it.each<[string, RecordMembers[string]]>([
+  it.each<[string, EvidenceMembers[string]]>([
     ['a decimal', '12.50'],
     ['a fraction', 0.5],
     ['a number beyond 2^53', 2 ** 60],

@@ -1,11 +1,11 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { EventCutter } from './event-cutter.ts';
 import { parsedOrNull } from './parsed-message.ts';
-import { isToolListAnswer, shownText } from './shown-list.ts';
-import { listedOrNull, type ListRules } from './whole-list.ts';
+import { isToolListAnswer, shownMessageText } from './shown-list.ts';
+import { listedOrNull, type ListingRules } from './whole-list.ts';
 
 /** A stream of events in which lists of tools may come. */
-export interface EventRules extends Omit<ListRules, 'unreadable'> {
+export interface EventRules extends Omit<ListingRules, 'unreadable'> {
   /** The message in place of an event that cannot be read; `null` if the stream answers no request for a list: then nothing is in its place. */
   readonly unreadable: (() => string) | null;
 }
@@ -58,7 +58,7 @@ export class EventLists extends Transform {
     if (read !== null && !isToolListAnswer(read.message)) return event;
     const tools = await listedOrNull(this.#rules);
     if (tools === null) return event;
-    const shown = read === null ? null : shownText(read.message, tools);
+    const shown = read === null ? null : shownMessageText(read.message, tools);
     if (shown === null) return this.#instead();
     const others = lines.filter((line) => line !== '' && dataOf(line) === null);
     return eventOf([...others, `data: ${shown}`]);

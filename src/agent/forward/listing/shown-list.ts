@@ -13,7 +13,7 @@ export const shownList = (message: unknown, tools: ListedTools): unknown =>
   Array.isArray(message) ? message.map((one) => shownMessage(one, tools)) : shownMessage(message, tools);
 
 /** As `shownList`, in JSON; `null` if it cannot be written: engines may need the stack for what is nested deeply. */
-export function shownText(message: unknown, tools: ListedTools): string | null {
+export function shownMessageText(message: unknown, tools: ListedTools): string | null {
   try {
     return JSON.stringify(shownList(message, tools));
   } catch {

@@ -1,13 +1,13 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import type { ListedTools } from '../../task/listed-tools.ts';
 import { parsedOrNull } from './parsed-message.ts';
-import { shownText } from './shown-list.ts';
+import { shownMessageText } from './shown-list.ts';
 
 /** The longest list that is read, in bytes. */
 export const MAX_LIST_BYTES = 4_194_304;
 
 /** How a list is shown. */
-export interface ListRules {
+export interface ListingRules {
   /** The tools of the task; `null`: nothing is hidden. */
   readonly listed: () => Promise<ListedTools | null>;
   /** The answer, in JSON-RPC, in place of a list that cannot be read. */
@@ -19,11 +19,11 @@ export interface ListRules {
  * anew, so that no two parsers can see two lists; a list that cannot be read, or is longer than `MAX_LIST_BYTES`, is not passed on.
  */
 export class WholeList extends Transform {
-  readonly #rules: ListRules;
+  readonly #rules: ListingRules;
   #chunks: Buffer[] | null = [];
   #bytes = 0;
 
-  constructor(rules: ListRules) {
+  constructor(rules: ListingRules) {
     super();
     this.#rules = rules;
   }
@@ -49,11 +49,11 @@ export class WholeList extends Transform {
 
   #shown(bytes: Buffer | null, tools: ListedTools | null): string {
     const read = bytes === null ? null : parsedOrNull(bytes.toString());
-    const shown = read === null || tools === null ? null : shownText(read.message, tools);
+    const shown = read === null || tools === null ? null : shownMessageText(read.message, tools);
     return shown ?? this.#rules.unreadable();
   }
 }
 
 /** The tools of the task; `null`, and nothing is hidden, also if they cannot be had. */
-export const listedOrNull = ({ listed }: Pick<ListRules, 'listed'>): Promise<ListedTools | null> =>
+export const listedOrNull = ({ listed }: Pick<ListingRules, 'listed'>): Promise<ListedTools | null> =>
   listed().catch(() => null);

@@ -3,7 +3,7 @@ import { MAX_PART_RECORDS } from '../search/index-entries.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { readLog } from './log-reader.ts';
 import type { LogReader } from './log-reader.ts';
-import { discardParts, openParts, partBytes, partFilesOf, writePart } from './segment/index-parts.ts';
+import { discardParts, openIndexParts, partBytes, partFilesOf, writePart } from './segment/index-parts.ts';
 import type { Segment } from './segment/segment.ts';
 
 /** What indexing a ledger did. */
@@ -60,7 +60,7 @@ function indexSegment(
   { isFollowed, maxParts, partRecords = MAX_PART_RECORDS, suffix, onRecord }: SegmentIndexing,
 ): Omit<IndexedLedger, 'left'> {
   const { size } = segment.carried.range;
-  const { parts } = openParts(segment);
+  const { parts } = openIndexParts(segment);
   for (const { file } of parts) file.close();
   const known = new Set(parts.map(({ file }) => file.path));
   const wrong = partFilesOf(segment).filter((path) => !known.has(path));

@@ -8,7 +8,7 @@ import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { isExecution, recordMembersIn } from '../search/index-builder.ts';
 import { indexKeysFor } from '../search/record-query.ts';
-import { openParts } from './segment/index-parts.ts';
+import { openIndexParts } from './segment/index-parts.ts';
 import type { OpenParts, SegmentPart } from './segment/index-parts.ts';
 import type { RecordFilter } from './segment/record-filter.ts';
 import { Segment } from './segment/segment.ts';
@@ -119,7 +119,7 @@ export class LogReader {
   #partsOf(segment: Segment): OpenParts {
     const known = this.#parts.get(segment);
     if (known !== undefined) return known;
-    const opened = openParts(segment);
+    const opened = openIndexParts(segment);
     this.#parts.set(segment, opened);
     return opened;
   }

@@ -13,7 +13,7 @@ export function scaledDecimal(value: unknown): bigint | null {
 }
 
 /** The text of a whole number of 10^-18 as a decimal, without zeros at its end. */
-export function decimalText(scaled: bigint): string {
+export function decimalSumText(scaled: bigint): string {
   const digits = (scaled < 0n ? -scaled : scaled).toString().padStart(FRACTION + 1, '0');
   const fraction = digits.slice(-FRACTION).replace(/0{1,18}$/, '');
   return `${scaled < 0n ? '-' : ''}${digits.slice(0, -FRACTION)}${fraction === '' ? '' : `.${fraction}`}`;

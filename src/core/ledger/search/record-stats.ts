@@ -2,7 +2,7 @@ import { integer, listOf, members, orNull, text } from '../../runtime/fields.ts'
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { argTexts } from '../recorded-args.ts';
-import { decimalText, scaledDecimal } from './decimal-sum.ts';
+import { decimalSumText, scaledDecimal } from './decimal-sum.ts';
 import { argsOf, queryMembers } from './query-member.ts';
 import type { QueryMember, RecordMembers } from './query-member.ts';
 
@@ -107,7 +107,7 @@ export class RecordStats {
   /** The groups: by interval if there are any, then the largest first. */
   groups(): readonly StatsGroup[] {
     return [...this.#groups.values()]
-      .map((group): StatsGroup => Object.assign({}, group, { sums: group.sums.map(decimalText) }))
+      .map((group): StatsGroup => Object.assign({}, group, { sums: group.sums.map(decimalSumText) }))
       .toSorted((a, b) => (a.from ?? 0) - (b.from ?? 0) || b.count - a.count);
   }
 

@@ -62,7 +62,7 @@ export const recordMetricTable = {
   ),
   ledgerWitnessContradicts: gauge(
     'remit_ledger_witness_contradicts',
-    '1 if a witness has cosigned other or more records than this ledger has, by the name of its key: the ledger was rewritten, or put back from a copy',
+    'Whether a witness has cosigned other or more records than this ledger has, by the name of its key: the ledger was rewritten, or put back from a copy',
     { witness: null },
   ),
   ledgerUnacknowledged: gauge(

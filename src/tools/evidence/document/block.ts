@@ -12,14 +12,19 @@ export type Block =
   | { readonly kind: 'text'; readonly line: Line }
   | { readonly kind: 'list'; readonly items: readonly Line[] }
   /** `more`: how many rows were left out. */
-  | { readonly kind: 'table'; readonly head: readonly string[]; readonly rows: readonly Row[]; readonly more: number }
+  | {
+      readonly kind: 'table';
+      readonly head: readonly string[];
+      readonly rows: readonly TableRow[];
+      readonly more: number;
+    }
   | { readonly kind: 'code'; readonly text: string };
 
 /** The cells of a row. */
-export type Row = readonly Line[];
+export type TableRow = readonly Line[];
 
 /** Most rows of a table of names, and most names in a line; the JSON report has all. */
-export const MAX_ROWS = 50;
+export const MAX_TABLE_ROWS = 50;
 
 /** Code within a line. */
 export const code = (text: string): Inline => ({ code: text });
@@ -39,20 +44,20 @@ export const lineText = (line: Line): string =>
 export const heading = (level: 1 | 2 | 3, ...line: Line): Block => ({ kind: 'heading', level, line });
 
 /** A paragraph. */
-export const text = (...line: Line): Block => ({ kind: 'text', line });
+export const textBlock = (...line: Line): Block => ({ kind: 'text', line });
 
 /** A list. */
 export const list = (...items: readonly Line[]): Block => ({ kind: 'list', items });
 
 /** A table of at most 50 rows, each made by `row`; a paragraph `none` if there are no rows. */
-export function table<T>(head: readonly string[], rows: readonly T[], row: (of: T) => Row): Block {
-  if (rows.length === 0) return text('none');
-  const shown = rows.slice(0, MAX_ROWS);
+export function table<T>(head: readonly string[], rows: readonly T[], row: (of: T) => TableRow): Block {
+  if (rows.length === 0) return textBlock('none');
+  const shown = rows.slice(0, MAX_TABLE_ROWS);
   return { kind: 'table', head, rows: shown.map(row), more: rows.length - shown.length };
 }
 
 /** Texts with `, ` between them; at most `max`, then how many more there are. */
-export function listed<T>(all: readonly T[], max: number, show: (of: T) => Line): Line {
+export function listBlock<T>(all: readonly T[], max: number, show: (of: T) => Line): Line {
   if (all.length === 0) return ['none'];
   const shown = all.slice(0, max).map(show);
   if (all.length > max) shown.push([`${all.length - max} more`]);

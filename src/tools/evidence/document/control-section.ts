@@ -2,7 +2,7 @@ import { fatesText } from '../../../core/ledger/use-fates.ts';
 import { shortHash } from '../control-state.ts';
 import type { ControlEvidence } from '../report.ts';
 import type { DecidingPolicy } from '../class-count.ts';
-import { type Block, code, heading, type Line, list, listed, MAX_ROWS, prose, strong } from './block.ts';
+import { type Block, code, heading, type Line, list, listBlock, MAX_TABLE_ROWS, prose, strong } from './block.ts';
 
 /** Most actions that are named of what one policy denied. */
 const MAX_ACTIONS = 5;
@@ -20,7 +20,7 @@ export function controlSection(control: ControlEvidence): readonly Block[] {
       ...(coverage === 'none'
         ? []
         : [
-            ['exceptions: ', ...exceptionsLine(control, MAX_ROWS)],
+            ['exceptions: ', ...exceptionsLine(control, MAX_TABLE_ROWS)],
             ...decidedBy(control),
             ...becameOf(control),
             ...assuranceOf(control),
@@ -37,12 +37,12 @@ export function controlSection(control: ControlEvidence): readonly Block[] {
 /** Which policies decided, what each denied, and whether any of them permits everything. */
 function decidedBy({ policies }: ControlEvidence): readonly Line[] {
   if (policies.length === 0) return [];
-  return [['decided by: ', ...listed(policies, MAX_ROWS, decidingLine)]];
+  return [['decided by: ', ...listBlock(policies, MAX_TABLE_ROWS, decidingLine)]];
 }
 
 function decidingLine({ id, set, count, allowed, isOpen, denied }: DecidingPolicy): Line {
   const what =
-    denied.length === 0 ? [] : [', denied ', ...listed(denied, MAX_ACTIONS, (of) => [`${of.action} ${of.count}`])];
+    denied.length === 0 ? [] : [', denied ', ...listBlock(denied, MAX_ACTIONS, (of) => [`${of.action} ${of.count}`])];
   const reach: Line = isOpen === null ? [', its text is not here'] : isOpen ? [', ', strong('permits everything')] : [];
   return [`${id} ${count} (set `, code(shortHash(set)), `, allowed ${allowed}`, ...what, ...reach, ')'];
 }
@@ -52,12 +52,12 @@ const becameOf = ({ uses }: ControlEvidence): readonly Line[] => (uses === null 
 
 /** Exceptions by code. */
 export const exceptionsLine = ({ exceptions }: Pick<ControlEvidence, 'exceptions'>, max: number): Line =>
-  listed(exceptions, max, ({ code: reason, count }) => [`${reason} ${count}`]);
+  listBlock(exceptions, max, ({ code: reason, count }) => [`${reason} ${count}`]);
 
 /** What was proved and tested of the sets that decided. */
 const assuranceOf = ({ assurance }: ControlEvidence): readonly Line[] =>
   assurance
-    .slice(0, MAX_ROWS)
+    .slice(0, MAX_TABLE_ROWS)
     .map(({ set, isInForce, invariants, coverage, survived }) => [
       'set ',
       code(shortHash(set)),

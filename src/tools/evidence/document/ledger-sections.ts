@@ -1,10 +1,10 @@
 /** The sections of a report about the ledger, and the logs of sidecars. */
 import type { RecordRange, Verdict } from '../../../core/ledger/proof/verdict.ts';
 import type { EvidenceReport, ReceivedSeen } from '../report.ts';
-import { type Block, code, heading, type Line, list, table, text } from './block.ts';
+import { type Block, code, heading, type Line, list, table, textBlock } from './block.ts';
 
 /** The verdict on the ledger, with its head and its anchors. */
-export function ledgerSection({ ledger }: EvidenceReport): readonly Block[] {
+export function evidenceOfLedger({ ledger }: EvidenceReport): readonly Block[] {
   const { verdict, head, anchors } = ledger;
   const last = anchors.at(-1);
   const received =
@@ -37,7 +37,7 @@ export function receivedSection({ received }: EvidenceReport): readonly Block[] 
   const head = ['log', 'sidecar', 'state', 'counted', 'deleted by the retention', 'missing', 'verdict'];
   return [
     heading(2, 'Logs of sidecars'),
-    text(
+    textBlock(
       'Each is verified by what the ledger says of it: its key, its checkpoints, and how many of its records were kept.',
     ),
     table(head, rows, (of) => [

@@ -1,12 +1,12 @@
 /** The sections of a report about what people did and answer for. */
 import type { HeldException } from '../held-exceptions.ts';
 import { type EvidenceReport, isoOf } from '../report.ts';
-import { type Block, heading, table, text } from './block.ts';
+import { type Block, heading, table, textBlock } from './block.ts';
 
 /** Acts of operators, and signatures of policy sets. */
 export const oversightSection = ({ oversight }: EvidenceReport): readonly Block[] => [
   heading(2, 'Oversight by people'),
-  text(
+  textBlock(
     'Acts of operators, and keys that signed a set which came into force. A SPIFFE ID or a key may be that of a machine. Approvals of single calls are not recorded.',
   ),
   table(['act', 'by', 'records', 'first', 'last'], oversight, ({ act, name, count, first, last }) => [

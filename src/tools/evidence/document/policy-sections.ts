@@ -1,13 +1,13 @@
 /** The sections of a report about policy sets. */
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { EvidenceReport, PolicySetSeen } from '../report.ts';
-import { type Block, code, heading, type Line, list, listed, MAX_ROWS, strong, text } from './block.ts';
+import { type Block, code, heading, type Line, list, listBlock, MAX_TABLE_ROWS, strong, textBlock } from './block.ts';
 import { resultLines } from './result-lines.ts';
 
 /** Each set with its origin, what it permits without conditions, and its texts. */
 export const policySections = ({ policySets }: EvidenceReport): readonly Block[] => [
   heading(2, 'Policies'),
-  ...(policySets.length === 0 ? [text('none')] : []),
+  ...(policySets.length === 0 ? [textBlock('none')] : []),
   ...policySets.flatMap((set): readonly Block[] => [
     heading(3, 'Set ', code(set.hash)),
     list(
@@ -19,8 +19,8 @@ export const policySections = ({ policySets }: EvidenceReport): readonly Block[]
     ),
     ...set.files.flatMap(({ name, bytes, text: content }): readonly Block[] =>
       content === null
-        ? [text(code(name), `, ${bytes} bytes`)]
-        : [text(code(name), `, ${bytes} bytes:`), { kind: 'code', text: content }],
+        ? [textBlock(code(name), `, ${bytes} bytes`)]
+        : [textBlock(code(name), `, ${bytes} bytes:`), { kind: 'code', text: content }],
     ),
   ]),
 ];
@@ -35,14 +35,14 @@ function judgedLines({ judged, idle }: PolicySetSeen): readonly Line[] {
     [
       `policies: ${permits.length} permits and ${enforced.length - permits.length} forbids; ${policies.length - enforced.length} more in shadow, which decide nothing`,
     ],
-    ['permits without conditions: ', ...listed(unconditional, MAX_ROWS, ({ id }) => [id])],
+    ['permits without conditions: ', ...listBlock(unconditional, MAX_TABLE_ROWS, ({ id }) => [id])],
     [
       'policies that decided nothing in the period: ',
-      ...(idle === null ? ['not known'] : listed(idle, MAX_ROWS, (id) => [id])),
+      ...(idle === null ? ['not known'] : listBlock(idle, MAX_TABLE_ROWS, (id) => [id])),
     ],
     ...(openPermits.length === 0
       ? []
-      : [[strong('permits everything'), ': ', ...listed(openPermits, MAX_ROWS, (id) => [id])]]),
+      : [[strong('permits everything'), ': ', ...listBlock(openPermits, MAX_TABLE_ROWS, (id) => [id])]]),
     openTo === null
       ? ['tried with agents that nobody knows: each was denied something']
       : [strong('open'), `: an agent of ${openTo} that nobody knows was allowed all that was tried`],

@@ -1,26 +1,37 @@
 import { fatesText } from '../../../core/ledger/use-fates.ts';
 import { refOf } from '../counted.ts';
 import { isoOf, type EvidenceReport, type NamedCount } from '../report.ts';
-import { type Block, code, heading, type Line, list, listed, MAX_ROWS, prose, table, text } from './block.ts';
+import {
+  type Block,
+  code,
+  heading,
+  type Line,
+  list,
+  listBlock,
+  MAX_TABLE_ROWS,
+  prose,
+  table,
+  textBlock,
+} from './block.ts';
 import { controlSection, exceptionsLine } from './control-section.ts';
 import { heldExceptionsSection, oversightSection } from './people-sections.ts';
-import { ledgerSection, receivedSection } from './ledger-sections.ts';
+import { evidenceOfLedger, receivedSection } from './ledger-sections.ts';
 import { policySections } from './policy-sections.ts';
 
 /** A report as blocks. */
 export const documentOf = (report: EvidenceReport): readonly Block[] => [
   ...headOf(report),
-  ...ledgerSection(report),
+  ...evidenceOfLedger(report),
   ...receivedSection(report),
   heading(2, 'All of the period, by class of evidence'),
   table(['class', 'what', 'records', 'exceptions'], report.classes, (of) => [
     [of.id],
     [of.title],
     [String(of.count)],
-    exceptionsLine(of, MAX_ROWS),
+    exceptionsLine(of, MAX_TABLE_ROWS),
   ]),
   heading(2, 'What became of allowed calls'),
-  text("Allowed is not executed. By Envoy's access log, joined by decision id:"),
+  textBlock("Allowed is not executed. By Envoy's access log, joined by decision id:"),
   list([fatesText(report.uses)]),
   ...overviewOf(report),
   ...report.controls.flatMap(controlSection),
@@ -51,7 +62,7 @@ function headOf({ framework, from, to, madeAt, madeBy, observed, records }: Evid
       [`controls as in: ${framework.source} (published ${framework.date})`],
       [`made: ${madeAt} by ${madeBy}`],
     ),
-    text('It provides evidence for controls; it states no conformity.'),
+    textBlock('It provides evidence for controls; it states no conformity.'),
   ];
 }
 
@@ -61,7 +72,9 @@ const overviewOf = ({ controls }: EvidenceReport): readonly Block[] => [
     [control.id],
     [control.coverage],
     [control.state],
-    control.enforced.length === 0 ? ['-'] : listed(control.enforced, MAX_ROWS, ({ id, count }) => [`${id} ${count}`]),
+    control.enforced.length === 0
+      ? ['-']
+      : listBlock(control.enforced, MAX_TABLE_ROWS, ({ id, count }) => [`${id} ${count}`]),
     exceptionsLine(control, 3),
   ]),
 ];
@@ -79,7 +92,7 @@ const namesOf = (title: string, column: string, rows: readonly NamedCount[]): re
 const argumentsOf = ({ args }: EvidenceReport): readonly Block[] => [
   heading(2, 'Recorded arguments of allowed calls'),
   args.length === 0
-    ? text('none: the catalog marks them ', code('record: true'))
+    ? textBlock('none: the catalog marks them ', code('record: true'))
     : table(['action', 'argument', 'calls', 'sum', 'largest'], args, ({ action, argument, uses, sum, largest }) => [
         [action],
         [argument],
@@ -91,7 +104,7 @@ const argumentsOf = ({ args }: EvidenceReport): readonly Block[] => [
 
 const sampleOf = ({ sample, seed }: EvidenceReport): readonly Block[] => [
   heading(2, 'Sample'),
-  text(
+  textBlock(
     'Drawn with the seed ',
     code(seed.text),
     `${seed.isGiven ? '' : ', the root of the head'}: for each class of evidence the records of the period whose SHA-256 over seed, line feed and record number (as in its heading) is lowest. Save a proof to a file and check it with `,

@@ -1,5 +1,5 @@
 import type { AnalysisResult, SetResult, TestResult } from '../set-results.ts';
-import { code, type Line, listed, strong } from './block.ts';
+import { code, type Line, listBlock, strong } from './block.ts';
 
 /** Most invariants that are named in a line. */
 const MAX_NAMED = 20;
@@ -31,7 +31,7 @@ function analysisLine({ answers, prover, at, spec, from }: AnalysisResult): Line
 }
 
 const named = (verdict: string, answers: AnalysisResult['answers']): Line =>
-  answers.length === 0 ? [] : [`; ${verdict}: `, ...listed(namesOf(answers), MAX_NAMED, (id) => [id])];
+  answers.length === 0 ? [] : [`; ${verdict}: `, ...listBlock(namesOf(answers), MAX_NAMED, (id) => [id])];
 
 const namesOf = (answers: AnalysisResult['answers']): readonly string[] => [
   ...new Set(

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { isListRequest } from '../../../../src/agent/forward/listing/list-request.ts';
-import { isToolListAnswer, shownList, shownText } from '../../../../src/agent/forward/listing/shown-list.ts';
+import { isToolListAnswer, shownList, shownMessageText } from '../../../../src/agent/forward/listing/shown-list.ts';
 import { must } from '../../../builders/must.ts';
 import { isObject } from '../../../../src/core/runtime/fields.ts';
 import { toolPin } from '../../../../src/core/action/mcp/tool-pin.ts';
@@ -31,10 +31,10 @@ describe('shownList', () => {
 
   it('looks into a batch, and not into what is nested deeper, which could be too deep for the stack', () => {
     const deep = '['.repeat(1_000_000) + ']'.repeat(1_000_000);
-    expect(() => shownText(JSON.parse(deep), only('a'))).not.toThrow();
+    expect(() => shownMessageText(JSON.parse(deep), only('a'))).not.toThrow();
     const list = `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a","inputSchema":{"x":${deep}}}]}}`;
-    expect(() => shownText(JSON.parse(list), only('a'))).not.toThrow();
-    expect(shownText([listOf([tool('a'), tool('b')])], only('a'))).toBe(JSON.stringify([listOf([tool('a')])]));
+    expect(() => shownMessageText(JSON.parse(list), only('a'))).not.toThrow();
+    expect(shownMessageText([listOf([tool('a'), tool('b')])], only('a'))).toBe(JSON.stringify([listOf([tool('a')])]));
   });
 
   it('takes names exactly', () => {

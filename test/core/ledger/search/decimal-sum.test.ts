@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { decimalText, scaledDecimal } from '../../../../src/core/ledger/search/decimal-sum.ts';
+import { decimalSumText, scaledDecimal } from '../../../../src/core/ledger/search/decimal-sum.ts';
 
 describe('scaledDecimal', () => {
   it.each([
@@ -9,7 +9,7 @@ describe('scaledDecimal', () => {
     ['a negative sum', ['-5.50', '1.25'], '-4.25'],
     ['nothing', [], '0'],
   ])('adds %s exactly', (_name, values, sum) => {
-    expect(decimalText(values.reduce((all, value) => all + (scaledDecimal(value) ?? 0n), 0n))).toBe(sum);
+    expect(decimalSumText(values.reduce((all, value) => all + (scaledDecimal(value) ?? 0n), 0n))).toBe(sum);
   });
 
   it.each([['much'], [''], ['1e3'], [1e300], [null], [true], [['1']], ['1.'], [' 1']])(
@@ -22,7 +22,7 @@ describe('scaledDecimal', () => {
   it('gives the text that it was made of', () => {
     fc.assert(
       fc.property(fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }), (scaled) => {
-        expect(scaledDecimal(decimalText(scaled))).toBe(scaled);
+        expect(scaledDecimal(decimalSumText(scaled))).toBe(scaled);
       }),
     );
   });

@@ -45,6 +45,8 @@ describe('metricTable', () => {
       'status',
       // Ids of permits of the operator, at most 100.
       'policy',
+      // A witness, by the name of its key in the configuration.
+      'witness',
     ]);
     expect(open.map(([name]) => name).filter((name) => !bounded.has(name))).toEqual([]);
   });

@@ -73,7 +73,7 @@ export interface OpenParts {
 }
 
 /** Opens the parts of a segment. What is not a part of its records, and all after it, is not opened: its records are read instead. */
-export function openParts(segment: Segment): OpenParts {
+export function openIndexParts(segment: Segment): OpenParts {
   const parts: SegmentPart[] = [];
   for (const path of partFilesOf(segment)) {
     const part = openPart(path, segment, (parts.at(-1)?.upto ?? segment.carried.range.size) + 1);
