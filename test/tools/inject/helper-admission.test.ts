@@ -125,6 +125,8 @@ describeWith(kubernetesPart(), 'the helper of a service at a real API server', (
     for (const target of ['remit-agent', 'chat'])
       expect((await kube.tried([...debug, `--target=${target}`])).stderr).toContain('nor share the processes');
     expect((await kube.tried([...debug, '--target=shipper'])).status).toBe(0);
+    // A pod of this name would refuse the next ones.
+    await kube.kubectl(['delete', 'pod', 'chat', '-n', 'chat', '--force', '--grace-period=0']);
   });
 
   describe('without the policy', () => {
