@@ -24,7 +24,8 @@ export class PostgresOrders {
   readonly #database: Database;
   readonly #feed: Pick<PostgresFeed, 'synced'>;
   readonly #rows: Pick<RowReader, 'orderIn'>;
-  #known: { readonly epoch: string; readonly version: number; readonly orders: Orders } | null = null;
+  /** `version` as the database writes it: as a number of JavaScript, two large ones can be the same. */
+  #known: { readonly epoch: string; readonly version: string; readonly orders: Orders } | null = null;
 
   constructor(
     database: Database,
@@ -49,11 +50,11 @@ export class PostgresOrders {
 
   async #read(): Promise<OrdersAtFeedHead | StoreFailure> {
     const known = this.#known;
-    const result = await this.#database.read(ORDERS, [known?.version ?? -1]);
+    const result = await this.#database.read(ORDERS, [known?.version ?? '-1']);
     if (isStoreFailure(result)) return result;
     const [row] = result.rows;
     const head = headFrom(row);
-    const version = Number(row?.['version'] ?? -1);
+    const version = String(row?.['version']);
     // Another life of the database, or another copy of it, may give the same number to other orders.
     if (known !== null && known.epoch !== head.epoch) {
       this.#known = null;

@@ -10,7 +10,7 @@ const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
  * - A signal has a seal (\`row-seal.ts\`): the authorities would sign what any login wrote.
  * - A stop stays as it was made until its time is over. It is lifted by a seal in its row, so the login alone lifts none. \`remit migrate\`
  *   deletes stops that were lifted.
- * - The number of changes of orders rises, so that no authority takes older orders for the current ones.
+ * - The number of changes of orders rises by one, so that no authority takes older orders for the current ones, and it never runs over.
  */
 export const SIGNALS_SCHEMA = `
 CREATE TABLE signal_receivers (
@@ -45,6 +45,6 @@ CREATE FUNCTION stop_is_over() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     RETURN OLD;
   END $$;
 CREATE TRIGGER stops_stay BEFORE DELETE ON orders FOR EACH ROW WHEN (OLD.of = 'stop') EXECUTE FUNCTION stop_is_over();
-CREATE TRIGGER orders_are_counted BEFORE UPDATE ON orders_head FOR EACH ROW WHEN (NEW.version <= OLD.version)
-  EXECUTE FUNCTION refuse('the number of changes of orders rises');
+CREATE TRIGGER orders_are_counted BEFORE UPDATE ON orders_head FOR EACH ROW WHEN (NEW.version <> OLD.version + 1)
+  EXECUTE FUNCTION refuse('the number of changes of orders rises by one');
 `;

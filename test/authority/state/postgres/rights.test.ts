@@ -126,6 +126,8 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
       'an order does not change',
     ],
     ['hide a stop by an earlier number', 'UPDATE remit.orders_head SET version = version', 'changes of orders rises'],
+    ['skip a number of orders', 'UPDATE remit.orders_head SET version = version + 2', 'changes of orders rises by one'],
+    ['hide stops by a huge number', 'UPDATE remit.orders_head SET version = 1::bigint << 60', 'changes of orders rises'],
     ['empty a table', 'TRUNCATE remit.remembered', 'permission denied'],
     ['empty the records', 'TRUNCATE remit.outbox', 'permission denied'],
     ['forget revoked keys', 'DELETE FROM remit.revoked_keys', 'permission denied'],
@@ -248,6 +250,19 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await inForce()).toEqual([]);
     expect(await state.authority.liftOrder(stopOrder().id, [])).toBeUndefined();
     expect(await attack('DELETE FROM remit.orders')).toContain('a stop is not deleted');
+  });
+
+  it('an authority reads the orders after each change, however large the number of changes is', async () => {
+    const { state, url } = await opened();
+    const other = await open(url, {});
+    await places.sql(url, 'ALTER TABLE remit.orders_head DISABLE TRIGGER USER');
+    await places.sql(url, 'UPDATE remit.orders_head SET version = 1::bigint << 60');
+    await places.sql(url, 'ALTER TABLE remit.orders_head ENABLE TRIGGER USER');
+    const ids = async () => must(await other.authority.ordersInForce()).list.map(({ id }) => id);
+    expect(await ids()).toEqual([stopOrder().id]);
+    const next = stopOrder({ id: '00000000000000ab', what: 'spiffe://acme.test/ns/agents/sa/other' });
+    expect(await state.authority.putOrder(next, [])).toBeNull();
+    expect(await ids()).toEqual([stopOrder().id, next.id]);
   });
 
   it('with a key of the state: nobody is told of a signal that no authority wrote', async () => {
