@@ -11,18 +11,24 @@ import { changed, written } from './rows/written.ts';
 
 const { claimMs, heldMs, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
-/** By the clock of the database: those of the authorities may differ. */
-const QUEUE = `SELECT r.owner = $2::uuid AS is_own, r.claimed_until > clock_timestamp() AS is_claimed,
-    r.claimed_until > clock_timestamp() + interval '${heldMs} milliseconds' AS is_held,
+/**
+ * When a claim ends, by the clock of the database: those of the authorities may differ. A claim that ends later than any claim made now is not of
+ * an authority, or from before the clock was set back: it does not count.
+ */
+const NEW_CLAIM = `clock_timestamp() + interval '${claimMs} milliseconds'`;
+const QUEUE = `SELECT r.owner = $2::uuid AS is_own,
+    r.claimed_until > clock_timestamp() AND r.claimed_until <= ${NEW_CLAIM} AS is_claimed,
+    r.claimed_until > clock_timestamp() + interval '${heldMs} milliseconds' AND r.claimed_until <= ${NEW_CLAIM} AS is_held,
     (SELECT count(*) FROM remit.signals s WHERE s.receiver = $1) AS waiting,
     (SELECT min(at_ms) FROM remit.signals s WHERE s.receiver = $1) AS oldest_ms
   FROM (SELECT 1) one LEFT JOIN remit.signal_receivers r ON r.name = $1`;
 
 const OLDEST = `SELECT seq, bytes, seal FROM remit.signals WHERE receiver = $1 ORDER BY seq LIMIT ${maxAtOnce}`;
 
-const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, clock_timestamp() + interval '${claimMs} milliseconds')
+const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, ${NEW_CLAIM})
   ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, claimed_until = excluded.claimed_until
-  WHERE signal_receivers.owner = excluded.owner OR signal_receivers.claimed_until <= clock_timestamp()`;
+  WHERE signal_receivers.owner = excluded.owner OR signal_receivers.claimed_until <= clock_timestamp()
+    OR signal_receivers.claimed_until > ${NEW_CLAIM}`;
 
 const DROP_SURPLUS = `DELETE FROM remit.signals WHERE receiver = $1 AND (at_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${maxAgeMs}
     OR seq <= (SELECT seq FROM remit.signals WHERE receiver = $1 ORDER BY seq DESC LIMIT 1 OFFSET ${maxWaiting}))

@@ -276,6 +276,19 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(must(await state.authority.signalQueue('siem'))).toMatchObject({ waiting: 1 });
   });
 
+  it.each([
+    ['a year ahead', `now() + interval '1 year'`],
+    ['without an end', `'infinity'`],
+  ])('a claim %s keeps no authority from delivering signals', async (_name, claimedUntil) => {
+    const { state, attack } = await opened();
+    await state.authority.claimSignals('siem');
+    const held = `UPDATE remit.signal_receivers SET owner = gen_random_uuid(), claimed_until = ${claimedUntil}`;
+    expect(await attack(held)).toBe('1 rows');
+    expect(must(await state.authority.signalQueue('siem')).holder).toBe('none');
+    expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 0 });
+    expect(must(await state.authority.signalQueue('siem')).holder).toBe('this');
+  });
+
   it('with a key of the state: no earlier row is put back', async () => {
     const { state, attack } = await opened(randomBytes(32));
     expect(await attack('CREATE TEMP TABLE earlier AS SELECT * FROM remit.tasks')).toBe('1 rows');
