@@ -57,7 +57,7 @@ export function directAuthority(store: Store): StateAccess {
     shrink: async () => store.shrink(),
     markServing: async () => store.markServing(),
     forget: async (...input) => store.forget(...input),
-    signalQueue: async (receiver) => store.signalQueue(receiver),
+    signalQueue: async (...input) => store.signalQueue(...input),
     claimSignals: async (receiver) => store.claimSignals(receiver),
     dropSignals: async (...input) => store.dropSignals(...input),
   };

@@ -19,7 +19,7 @@ export interface SignalQueue {
   readonly waiting: number;
   /** The instant of the oldest record that waits; `null` if none does. */
   readonly oldestMs: number | null;
-  /** The oldest, at most `signalLimits.maxAtOnce`. */
+  /** The oldest, at most `signalLimits.maxAtOnce`, and then those that are to be tried again. */
   readonly signals: readonly QueuedSignal[];
 }
 
@@ -35,8 +35,9 @@ export const signalLimits = Object.freeze({
   maxWaiting: 10_000,
   /** Signals of older records are deleted: a week. */
   maxAgeMs: 7 * 86_400_000,
-  /** Signals of a read. */
+  /** Signals of a read, and those that failed before which it gives beside. */
   maxAtOnce: 32,
+  maxAgain: 16,
   /** How long a claim holds, and for how long at least a read says that it does. */
   claimMs: 45_000,
   heldMs: 20_000,

@@ -183,8 +183,12 @@ export interface StoreReader {
   openTaskCounts(): readonly OpenTaskCount[] | StoreFailure;
   /** How far limits are used in the current windows. */
   limitPeaks(): readonly LimitPeak[] | StoreFailure;
-  /** What waits for a receiver of signals, oldest first. */
-  signalQueue(receiver: string): SignalQueue | StoreFailure;
+  /**
+   * What waits for a receiver of signals, oldest first.
+   * @param later numbers of signals that failed, in the order in which they are to be tried again. The first `signalLimits.maxAgain` of them come
+   *   last, and the others not at all
+   */
+  signalQueue(receiver: string, later?: readonly number[]): SignalQueue | StoreFailure;
   /** The orders of operators. A check of a turn sees those that were committed before the turn, as with `useStateOf`. */
   ordersInForce(): Orders | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */

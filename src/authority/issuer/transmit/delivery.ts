@@ -7,6 +7,7 @@ import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { After } from '../../../core/runtime/timers.ts';
 import { messageOfFault } from '../../../core/runtime/repeatedly.ts';
 import type { Authority } from '../../../core/state/authority.ts';
+import { signalLimits } from '../../../core/state/signal-queue.ts';
 import type { QueuedSignal, SignalQueue } from '../../../core/state/signal-queue.ts';
 import type { TokenKeys } from '../keys/signing-keys.ts';
 import { pushSet } from './push.ts';
@@ -66,6 +67,8 @@ class Delivery {
   readonly #receiver: SignalReceiver;
   readonly #services: DeliveryServices;
   readonly #closing = new AbortController();
+  /** Numbers of signals that failed, in the order in which they are tried again, after the others. At most as many as may wait. */
+  readonly #later = new Set<number>();
   #failures = 0;
   #problem: string | null = null;
   #underWay: Promise<void> = Promise.resolve();
@@ -101,6 +104,7 @@ class Delivery {
       const { holder, signals, waiting } = queue;
       this.#services.onWaiting(holder === 'this' ? queue : null);
       if (holder !== 'this') return LOOK_MS;
+      this.#forgetGone(signals);
       const { done, problem } = await this.#push(signals);
       if (done > 0 || problem === null) this.#failures = 0;
       if (problem !== null) return this.#failed(problem);
@@ -114,17 +118,32 @@ class Delivery {
   async #queue(): Promise<SignalQueue | StoreFailure> {
     const { authority, onDropped } = this.#services;
     const { name } = this.#receiver;
-    const queue = await authority.signalQueue(name);
+    const later = [...this.#later];
+    const queue = await authority.signalQueue(name, later);
     if (isStoreFailure(queue) || queue.holder !== 'none') return queue;
     const claim = await authority.claimSignals(name);
     if (isStoreFailure(claim)) return claim;
     if (claim.dropped > 0) onDropped(claim.dropped);
-    return authority.signalQueue(name);
+    return authority.signalQueue(name, later);
+  }
+
+  /** Forgets that signals failed which wait no longer: another process may have sent them. */
+  #forgetGone(signals: readonly QueuedSignal[]): void {
+    const waiting = new Set(signals.map(({ seq }) => seq));
+    for (const seq of [...this.#later].slice(0, signalLimits.maxAgain)) if (!waiting.has(seq)) this.#later.delete(seq);
+  }
+
+  /** Tries a signal again after the others. */
+  #postpone(seq: number): void {
+    this.#later.delete(seq);
+    this.#later.add(seq);
+    const [first] = this.#later;
+    if (this.#later.size > signalLimits.maxWaiting && first !== undefined) this.#later.delete(first);
   }
 
   /**
-   * Pushes the signals until several have failed, and deletes those that need not be sent again. A single signal at which a receiver fails does not hold up
-   * the others. Gives how many were deleted, and why not all were; `null` if all were.
+   * Pushes the signals until several have failed, and deletes those that need not be sent again. Those at which a receiver fails come last from then
+   * on, so they do not hold up the others. Gives how many were deleted, and why not all were; `null` if all were.
    */
   async #push(signals: readonly QueuedSignal[]): Promise<{ readonly done: number; readonly problem: string | null }> {
     const { authority, keys, ports } = this.#services;
@@ -140,7 +159,10 @@ class Delivery {
         if (failures.length >= AT_ONCE || this.#closing.signal.aborted || ports.monotonicMs() > endMs) return;
         const failure = await this.#pushOne(next, agent);
         if (failure === null) done.push(next.seq);
-        else failures.push(failure);
+        else {
+          failures.push(failure);
+          this.#postpone(next.seq);
+        }
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane)).finally(() => agent.destroy());

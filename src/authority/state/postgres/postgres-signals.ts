@@ -9,7 +9,7 @@ import type { PostgresBeats } from './postgres-beats.ts';
 import type { RowReader } from './rows/row-seal.ts';
 import { changed, written } from './rows/written.ts';
 
-const { claimMs, heldMs, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
+const { claimMs, heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
 /**
  * When a claim ends, by the clock of the database: those of the authorities may differ. A claim that ends later than any claim made now is not of
@@ -23,7 +23,12 @@ const QUEUE = `SELECT r.owner = $2::uuid AS is_own,
     (SELECT min(at_ms) FROM remit.signals s WHERE s.receiver = $1) AS oldest_ms
   FROM (SELECT 1) one LEFT JOIN remit.signal_receivers r ON r.name = $1`;
 
-const OLDEST = `SELECT seq, bytes, seal FROM remit.signals WHERE receiver = $1 ORDER BY seq LIMIT ${maxAtOnce}`;
+/** In the order in which they are sent. */
+const FIRST = `SELECT s.seq, s.bytes, s.seal FROM remit.signals s
+  WHERE s.receiver = $1 AND NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS l (seq) WHERE l.seq = s.seq)
+  ORDER BY s.seq LIMIT ${maxAtOnce}`;
+const AGAIN = `SELECT s.seq, s.bytes, s.seal FROM unnest($2::bigint[]) WITH ORDINALITY AS l (seq, n) JOIN remit.signals s ON s.seq = l.seq
+  WHERE s.receiver = $1 ORDER BY l.n`;
 
 const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, ${NEW_CLAIM})
   ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, claimed_until = excluded.claimed_until
@@ -49,16 +54,16 @@ interface SignalParts {
 
 /** The signals in a PostgreSQL. One of its authorities delivers to a receiver; another does once that has not renewed its claim. */
 export const postgresSignals = ({ beats, database, rows }: SignalParts): PostgresSignals => ({
-  signalQueue: async (receiver) => {
+  signalQueue: async (receiver, later = []) => {
     if (!isStorable(receiver)) return notStorable();
     const queue = await queueOf(database, receiver, beats.id);
     if (isStoreFailure(queue) || queue.holder !== 'this' || queue.waiting === 0) return queue;
-    const oldest = await database.read(OLDEST, [receiver]);
-    if (isStoreFailure(oldest)) return oldest;
+    const found = await queuedRows(database, receiver, later);
+    if (isStoreFailure(found)) return found;
     // INVARIANT: nobody is told of a change whose commit may be lost with this primary.
     const beat = await beats.beat();
     if (isStoreFailure(beat)) return beat;
-    const read = oldest.rows.map((row) => ({ seq: Number(row['seq']), record: rows.signalIn(row) }));
+    const read = found.map((row) => ({ seq: Number(row['seq']), record: rows.signalIn(row) }));
     const forged = read.filter(({ record }) => record === null).map(({ seq }) => seq);
     const failure = forged.length === 0 ? null : await dropSignals(database, receiver, forged);
     if (failure !== null) return failure;
@@ -75,6 +80,18 @@ export const postgresSignals = ({ beats, database, rows }: SignalParts): Postgre
   },
   dropSignals: (receiver, seqs) => dropSignals(database, receiver, seqs),
 });
+
+async function queuedRows(
+  database: Database,
+  receiver: string,
+  later: readonly number[],
+): Promise<readonly Readonly<Record<string, unknown>>[] | StoreFailure> {
+  const first = await database.read(FIRST, [receiver, later]);
+  if (isStoreFailure(first)) return first;
+  if (later.length === 0) return first.rows;
+  const again = await database.read(AGAIN, [receiver, later.slice(0, maxAgain)]);
+  return isStoreFailure(again) ? again : [...first.rows, ...again.rows];
+}
 
 async function queueOf(database: Database, receiver: string, id: string): Promise<SignalQueue | StoreFailure> {
   const found = await database.read(QUEUE, [receiver, id]);

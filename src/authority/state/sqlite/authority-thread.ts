@@ -200,7 +200,7 @@ export class AuthorityThread implements StateAccess {
       shrink: () => this.#write('shrink'),
       markServing: () => this.#write('markServing'),
       forget: (...input) => this.#write('forget', ...input),
-      signalQueue: (receiver) => read(() => reader.signalQueue(receiver)),
+      signalQueue: (...input) => read(() => reader.signalQueue(...input)),
       claimSignals: (receiver) => this.#write('claimSignals', receiver),
       dropSignals: (...input) => this.#write('dropSignals', ...input),
     };

@@ -181,8 +181,8 @@ export class SqliteReader implements StateReader {
     return this.connection.read([], () => listOpenTaskCounts(this.connection));
   }
 
-  signalQueue(receiver: string): SignalQueue | StoreFailure {
-    return this.connection.read([receiver], () => signalQueueOf(this.connection, receiver));
+  signalQueue(receiver: string, later: readonly number[] = []): SignalQueue | StoreFailure {
+    return this.connection.read([receiver], () => signalQueueOf(this.connection, receiver, later));
   }
 
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {

@@ -102,6 +102,7 @@ const isEmpty = () => until(async () => must(store.signalQueue('siem')).waiting 
 const claims = () => receiver.received.map(({ body }) => decodeJwt(body));
 const addTask = (n: number, of: Parameters<typeof taskNumber>[1] = {}) =>
   must(store.insertTask(taskNumber(n, { deadlineMs: nowMs + 600_000, ...of }), tokenNumber(n), []));
+const idOf = (n: number): string => n.toString(16).padStart(16, '0');
 const putStop = (of: Partial<StopOrder>) => {
   const order = stopOrder({ madeAtMs: nowMs, ...of });
   must(store.putOrder(order, [must(encodedRecord(orderMade(order)))]));
@@ -294,6 +295,20 @@ describe('deliverSignals', () => {
     for (let n = 1; n <= 40; n += 1) putStop({ id: n.toString(16).padStart(16, '0'), kind: 'user', what: `u${n}` });
     await until(async () => must(store.signalQueue('siem')).waiting === 1, { what: 'the others' });
     expect(new Set(claims().map(({ txn }) => txn)).size).toBe(41);
+  });
+
+  it('does not let signals at which the receiver always fails hold up the others, however many they are', async () => {
+    const failing = new Set(Array.from({ length: 70 }, (_, n) => idOf(n)));
+    receiver.answer = ({ body }) => (failing.has(String(decodeJwt(body)['txn'])) ? [500] : [202]);
+    delivering();
+    await isClaimed();
+    for (const id of failing) putStop({ id, kind: 'user', what: id });
+    putStop({});
+    await until(async () => must(store.signalQueue('siem')).waiting === failing.size, { what: 'the other' });
+    // Each is tried again, also those beyond what is tried again at once.
+    receiver.answer = () => [202];
+    await isEmpty();
+    expect(new Set(claims().map(({ txn }) => txn))).toEqual(new Set([...failing, stopOrder().id]));
   });
 
   it('follows no redirect, verifies the certificate, and sends no token to others', async () => {

@@ -57,6 +57,10 @@ describeEach('signals', ({ name, open, place }) => {
     expect([await waiting('siem'), await waiting('idp'), await waiting('other')]).toEqual([all, all, []]);
     const queue = must(await authority.signalQueue('siem'));
     expect(queue).toMatchObject({ holder: 'this', waiting: 3 });
+    // Those that failed come last, in the order in which they are named.
+    const seqs = queue.signals.map(({ seq }) => seq);
+    const later = seqs.slice(0, 2).toReversed();
+    expect(must(await authority.signalQueue('siem', later)).signals.map(({ seq }) => seq)).toEqual(seqs.toReversed());
     const [first] = queue.signals;
     expect(await authority.dropSignals('siem', [first?.seq ?? -1])).toBeNull();
     expect([await waiting('siem'), await waiting('idp')]).toEqual([all.slice(1), all]);

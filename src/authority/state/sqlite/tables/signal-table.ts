@@ -5,7 +5,7 @@ import { signalLimits } from '../../../../core/state/signal-queue.ts';
 import type { SignalClaim, SignalQueue } from '../../../../core/state/signal-queue.ts';
 import type { Connection } from '../connection.ts';
 
-const { claimMs, forgottenMs, heldMs, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
+const { claimMs, forgottenMs, heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
 /** Within a transaction: adds records for each receiver that is known. */
 export function queueSignals(connection: Connection, records: readonly EncodedRecord[]): void {
@@ -16,16 +16,22 @@ export function queueSignals(connection: Connection, records: readonly EncodedRe
   }
 }
 
+/** In the order in which they are sent. */
+const FIRST = `SELECT seq, bytes FROM signals WHERE receiver = ?1 AND seq NOT IN (SELECT value FROM json_each(?2))
+  ORDER BY seq LIMIT ${maxAtOnce}`;
+const AGAIN = `SELECT s.seq, s.bytes FROM json_each(?2) AS l JOIN signals s ON s.seq = l.value WHERE s.receiver = ?1 ORDER BY l.key`;
+
 /** `StoreReader.signalQueue`. */
-export function signalQueueOf(connection: Connection, receiver: string): SignalQueue {
+export function signalQueueOf(connection: Connection, receiver: string, later: readonly number[]): SignalQueue {
   const seen = connection.statement('SELECT seen_ms FROM signal_receivers WHERE name = ?').get(receiver)?.['seen_ms'];
   const aheadMs = seen === undefined ? -Infinity : Number(seen) + claimMs - connection.floorMs();
   const [waiting] = connection
     .statement('SELECT count(*) AS waiting, min(at_ms) AS oldest_ms FROM signals WHERE receiver = ?')
     .all(receiver);
-  const rows = connection
-    .statement('SELECT seq, bytes FROM signals WHERE receiver = ? ORDER BY seq LIMIT ?')
-    .all(receiver, maxAtOnce);
+  const rows = [
+    ...connection.statement(FIRST).all(receiver, JSON.stringify(later)),
+    ...connection.statement(AGAIN).all(receiver, JSON.stringify(later.slice(0, maxAgain))),
+  ];
   const oldestMs = waiting?.['oldest_ms'] ?? null;
   return {
     holder: aheadMs >= heldMs && aheadMs <= claimMs ? 'this' : 'none',
