@@ -1,3 +1,4 @@
+import type { Signalled } from '../config/issuer.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { LedgerRecord } from './record.ts';
 import { signalledBy } from './signalled.ts';
@@ -10,8 +11,8 @@ export interface EncodedRecord {
   readonly task: string | null;
   /** Whether it is an allowed use, which resets its task's idle time. */
   readonly isAllowedUse: boolean;
-  /** Whether receivers of signals are told of it (`signalledBy`). */
-  readonly isSignalled: boolean;
+  /** What receivers of signals are told by it; `null` if nothing. */
+  readonly signalled: Signalled | null;
   /** Canonical JSON, UTF-8; at most `MAX_RECORD_BYTES`. */
   readonly bytes: Uint8Array;
 }
@@ -45,6 +46,5 @@ export const encodedRecordFrom = (bytes: Uint8Array): EncodedRecord =>
 
 function encodedAs(record: LedgerRecord, bytes: Uint8Array): EncodedRecord {
   const isAllowedUse = record.kind === 'use' && record.decision === 'allow';
-  const isSignalled = signalledBy(record) !== null;
-  return { kind: record.kind, at: record.at, task: record.task, isAllowedUse, isSignalled, bytes };
+  return { kind: record.kind, at: record.at, task: record.task, isAllowedUse, signalled: signalledBy(record), bytes };
 }

@@ -11,3 +11,13 @@ export function signalledBy(record: LedgerRecord): Signalled | null {
   if (record.event === 'token-revoked') return record.cause === 'binding.violation' ? 'stolen-tokens' : null;
   return record.event === 'order-made' && record.details['of'] === 'stop' ? 'stops' : null;
 }
+
+/**
+ * In which order what waits is told; if too much waits, the last are dropped first. INVARIANT: what an agent does by itself, such as to end its own
+ * tasks, holds up and drops no stop.
+ */
+export const signalRanks: Readonly<Record<Signalled, number>> = Object.freeze({
+  stops: 0,
+  'stolen-tokens': 1,
+  ends: 2,
+});

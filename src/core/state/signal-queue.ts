@@ -19,7 +19,7 @@ export interface SignalQueue {
   readonly waiting: number;
   /** The instant of the oldest record that waits; `null` if none does. */
   readonly oldestMs: number | null;
-  /** The oldest, at most `signalLimits.maxAtOnce`, and then those that are to be tried again. */
+  /** The oldest of the first rank (`signalRanks`), at most `signalLimits.maxAtOnce`, and then those that are to be tried again. */
   readonly signals: readonly QueuedSignal[];
 }
 
@@ -31,7 +31,7 @@ export interface SignalClaim {
 
 /** Limits of the queue of each receiver. */
 export const signalLimits = Object.freeze({
-  /** Signals that wait. Of more, the oldest are deleted. */
+  /** Signals that wait. Of more, the oldest of the last rank (`signalRanks`) are deleted. */
   maxWaiting: 10_000,
   /** Signals of older records are deleted: a week. */
   maxAgeMs: 7 * 86_400_000,

@@ -26,7 +26,7 @@ const QUEUE = `SELECT r.owner = $2::uuid AS is_own,
 /** In the order in which they are sent. */
 const FIRST = `SELECT s.seq, s.bytes, s.seal FROM remit.signals s
   WHERE s.receiver = $1 AND NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS l (seq) WHERE l.seq = s.seq)
-  ORDER BY s.seq LIMIT ${maxAtOnce}`;
+  ORDER BY s.rank, s.seq LIMIT ${maxAtOnce}`;
 const AGAIN = `SELECT s.seq, s.bytes, s.seal FROM unnest($2::bigint[]) WITH ORDINALITY AS l (seq, n) JOIN remit.signals s ON s.seq = l.seq
   WHERE s.receiver = $1 ORDER BY l.n`;
 
@@ -36,7 +36,7 @@ const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, ${NEW_CL
     OR signal_receivers.claimed_until > ${NEW_CLAIM}`;
 
 const DROP_SURPLUS = `DELETE FROM remit.signals WHERE receiver = $1 AND (at_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${maxAgeMs}
-    OR seq <= (SELECT seq FROM remit.signals WHERE receiver = $1 ORDER BY seq DESC LIMIT 1 OFFSET ${maxWaiting}))
+    OR seq IN (SELECT seq FROM remit.signals WHERE receiver = $1 ORDER BY rank, seq DESC OFFSET ${maxWaiting}))
   RETURNING seq`;
 
 const DROP = 'DELETE FROM remit.signals WHERE receiver = $1 AND seq = ANY($2::bigint[])';

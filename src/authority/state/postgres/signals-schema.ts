@@ -7,7 +7,8 @@ const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
  * Version 13: what waits to be sent to receivers of signals (`core/state/signal-queue.ts`), and how a stop is lifted.
  *
  * - A receiver has the authority that delivers to it now, and until when by the clock of the database.
- * - A signal has a seal (\`row-seal.ts\`): the authorities would sign what any login wrote.
+ * - A signal has a seal (\`row-seal.ts\`): the authorities would sign what any login wrote. Of what waits, the lowest rank is told first
+ *   (\`signalRanks\`).
  * - A stop stays as it was made until its time is over. It is lifted by a seal in its row, so the login alone lifts none. \`remit migrate\`
  *   deletes stops that were lifted.
  * - The number of changes of orders rises by one, so that no authority takes older orders for the current ones, and it never runs over.
@@ -22,10 +23,11 @@ CREATE TABLE signals (
   seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   receiver text NOT NULL,
   at_ms bigint NOT NULL,
+  rank smallint NOT NULL,
   bytes bytea NOT NULL,
   seal text
 );
-CREATE INDEX signals_receiver ON signals (receiver, seq);
+CREATE INDEX signals_receiver ON signals (receiver, rank, seq);
 
 ALTER TABLE orders ADD COLUMN lifted text;
 CREATE OR REPLACE FUNCTION replica_knows_orders() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS

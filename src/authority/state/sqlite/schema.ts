@@ -114,9 +114,10 @@ CREATE TABLE signals (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   receiver TEXT NOT NULL,
   at_ms INTEGER NOT NULL,
+  rank INTEGER NOT NULL,
   bytes BLOB NOT NULL
 ) STRICT;
-CREATE INDEX signals_receiver ON signals (receiver, seq);
+CREATE INDEX signals_receiver ON signals (receiver, rank, seq);
 `;
 
 /** The stops of tasks that were suspended before. When is not known: the instant is that of their acceptance. */

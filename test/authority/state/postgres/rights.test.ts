@@ -269,7 +269,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const { state, attack, forged } = await opened(randomBytes(32));
     await state.authority.claimSignals('siem');
     await state.authority.applyTaskEvent(key, byOperator('cancel'), 'operator');
-    const copy = `INSERT INTO remit.signals (receiver, at_ms, bytes, seal) SELECT receiver, at_ms, bytes || ' ', seal FROM remit.signals`;
+    const copy = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes, seal) SELECT receiver, at_ms, rank, bytes || ' ', seal FROM remit.signals`;
     expect(await attack(copy)).toBe('1 rows');
     expect(must(await state.authority.signalQueue('siem')).signals).toHaveLength(1);
     expect(forged).toHaveLength(1);

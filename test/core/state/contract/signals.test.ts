@@ -31,9 +31,10 @@ describeEach('signals', ({ name, open, place }) => {
     return { ...state, file: where, waiting };
   };
   const task = (n: number) => taskNumber(n, { createdAtMs: nowMs, deadlineMs: nowMs + 600_000, lastUsedMs: nowMs });
+  const stop = () => stopOrder({ madeAtMs: nowMs });
   const end = (n: number) => ['end', null, task(n).id, 'operator.cancelled'];
 
-  it('wait for each receiver from its first claim on: ends, stops and stolen tokens, once, in order, and survive a restart', async () => {
+  it('wait for each receiver from its first claim on: stops, stolen tokens and ends, once, in order, and survive a restart', async () => {
     const { authority, waiting, close, file } = await opened();
     for (const n of [1, 2, 3]) must(await authority.insertTask(task(n), tokenNumber(n), []));
     must(await authority.applyTaskEvent(task(3), byOperator('cancel'), 'operator'));
@@ -47,12 +48,12 @@ describeEach('signals', ({ name, open, place }) => {
     await authority.applyTaskEvent(task(1), byOperator('cancel'), 'operator');
     await authority.applyTaskEvent(task(1), byOperator('cancel'), 'operator');
     await authority.revokeToken(tokenNumber(2).jtiDigest, causeOf('binding.violation', ''), 'spiffe://acme.test/thief');
-    await authority.putOrder(stopOrder(), [recordOf(stopOrder())]);
+    await authority.putOrder(stop(), [recordOf(stop())]);
     await authority.putOrder(observeOrder(), [recordOf(observeOrder())]);
     const all = [
-      end(1),
-      ['event', 'token-revoked', task(2).id, 'binding.violation'],
       ['event', 'order-made', null, 'operator.stopped'],
+      ['event', 'token-revoked', task(2).id, 'binding.violation'],
+      end(1),
     ];
     expect([await waiting('siem'), await waiting('idp'), await waiting('other')]).toEqual([all, all, []]);
     const queue = must(await authority.signalQueue('siem'));
@@ -79,27 +80,29 @@ describeEach('signals', ({ name, open, place }) => {
     await authority.claimSignals('siem');
     await authority.insertTask(task(1), tokenNumber(1), []);
     // The second stop has the id of the first, so it is not written again, nor is its record.
-    for (let n = 0; n < 2; n += 1) await authority.putOrder(stopOrder(), [recordOf(stopOrder())]);
+    for (let n = 0; n < 2; n += 1) await authority.putOrder(stop(), [recordOf(stop())]);
     expect(await authority.applyTaskEvent(task(7), byOperator('cancel'), 'operator')).toBeUndefined();
     expect(await waiting('siem')).toEqual([['event', 'order-made', null, 'operator.stopped']]);
     await close();
   });
 
-  it('are bounded in number and age: the oldest are dropped, and counted', async () => {
+  it('are bounded in number and age: the oldest ends are dropped first, so an agent that ends its tasks drops no stop', async () => {
     const { authority, close } = await opened();
     await authority.claimSignals('siem');
     await authority.appendRecords([record(nowMs - signalLimits.maxAgeMs - 60_000), record(nowMs)]);
     expect(await authority.claimSignals('siem')).toEqual({ dropped: 1 });
     expect(must(await authority.signalQueue('siem'))).toMatchObject({ waiting: 1, oldestMs: nowMs });
+    await authority.appendRecords([recordOf(stop())]);
     const many = Array.from({ length: 500 }, () => record(nowMs + 1));
     for (let n = 0; n < signalLimits.maxWaiting / many.length; n += 1) must(await authority.appendRecords(many));
-    expect(await authority.claimSignals('siem')).toEqual({ dropped: 1 });
+    expect(await authority.claimSignals('siem')).toEqual({ dropped: 2 });
     const queue = must(await authority.signalQueue('siem'));
     expect([queue.waiting, queue.oldestMs, queue.signals.length]).toEqual([
       signalLimits.maxWaiting,
-      nowMs + 1,
+      nowMs,
       signalLimits.maxAtOnce,
     ]);
+    expect(queue.signals.map(({ record: { signalled } }) => signalled).slice(0, 2)).toEqual(['stops', 'ends']);
     await close();
   });
 
@@ -115,7 +118,7 @@ describeEach('signals', ({ name, open, place }) => {
       must(await other.authority.signalQueue('siem')).holder,
       must(await authority.signalQueue('siem')).holder,
     ]).toEqual([shared, 'this']);
-    await authority.appendRecords([recordOf(stopOrder({ madeAtMs: nowMs }))]);
+    await authority.appendRecords([recordOf(stop())]);
     expect([(await other.waiting('siem')).length, must(await other.authority.signalQueue('siem')).waiting]).toEqual([
       name === 'postgres' ? 0 : 1,
       1,

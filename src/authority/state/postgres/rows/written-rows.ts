@@ -1,4 +1,5 @@
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
+import { signalRanks } from '../../../../core/ledger/signalled.ts';
 import { MAX_FLOOR_MS } from '../../../../core/state/clock-floor.ts';
 import type { TokenOfTask } from '../../../../core/state/store.ts';
 import { taskColumns, taskValues } from '../../../../core/state/writes/task-row.ts';
@@ -46,19 +47,17 @@ export function addingRecords(records: readonly EncodedRecord[]): Statement {
   return { text: ADD_RECORDS, values: [JSON.stringify(rows), rows.length] };
 }
 
-const QUEUE_SIGNALS = `INSERT INTO remit.signals (receiver, at_ms, bytes, seal)
-  SELECT v.name, (u.r->>'at')::bigint, decode(u.r->>'bytes', 'base64'), u.r->>'seal'
+const QUEUE_SIGNALS = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes, seal)
+  SELECT v.name, (u.r->>'at')::bigint, (u.r->>'rank')::smallint, decode(u.r->>'bytes', 'base64'), u.r->>'seal'
   FROM remit.signal_receivers v, json_array_elements($1::json) WITH ORDINALITY u (r, n) ORDER BY u.n`;
 
-/** The statement that adds records for each receiver of signals; none if receivers are told of none of them. */
+/** The statement that adds what is told of records for each receiver of signals; none if receivers are told of none of them. */
 function queueingSignals(records: readonly EncodedRecord[], seal: RowSeal | null): readonly Statement[] {
-  const rows = records
-    .filter(({ isSignalled }) => isSignalled)
-    .map(({ at, bytes }) => ({
-      at,
-      bytes: Buffer.from(bytes).toString('base64'),
-      seal: seal?.ofSignal(bytes) ?? null,
-    }));
+  const rows = records.flatMap(({ at, bytes, signalled }) => {
+    if (signalled === null) return [];
+    const rank = signalRanks[signalled];
+    return [{ at, rank, bytes: Buffer.from(bytes).toString('base64'), seal: seal?.ofSignal(bytes) ?? null }];
+  });
   return rows.length === 0 ? [] : [{ text: QUEUE_SIGNALS, values: [JSON.stringify(rows)] }];
 }
 

@@ -16,10 +16,7 @@ export function insertRecords(connection: Connection, records: readonly EncodedR
     if (isAllowedUse && task !== null) used.set(task, Math.max(at, used.get(task) ?? at));
   }
   for (const [task, at] of used) touchTask(connection, task, at);
-  queueSignals(
-    connection,
-    records.filter(({ isSignalled }) => isSignalled),
-  );
+  queueSignals(connection, records);
   connection.recorded(records);
 }
 

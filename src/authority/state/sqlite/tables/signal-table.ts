@@ -1,24 +1,26 @@
 /** The tables of what waits for receivers of signals. A state file has one process that delivers. */
 import { encodedRecordFrom } from '../../../../core/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
+import { signalRanks } from '../../../../core/ledger/signalled.ts';
 import { signalLimits } from '../../../../core/state/signal-queue.ts';
 import type { SignalClaim, SignalQueue } from '../../../../core/state/signal-queue.ts';
 import type { Connection } from '../connection.ts';
 
 const { claimMs, forgottenMs, heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
-/** Within a transaction: adds records for each receiver that is known. */
+/** Within a transaction: adds what receivers are told of records, for each receiver that is known. */
 export function queueSignals(connection: Connection, records: readonly EncodedRecord[]): void {
-  for (const { at, bytes } of records) {
+  for (const { at, bytes, signalled } of records) {
+    if (signalled === null) continue;
     connection
-      .statement('INSERT INTO signals (receiver, at_ms, bytes) SELECT name, ?, ? FROM signal_receivers')
-      .run(at, bytes);
+      .statement('INSERT INTO signals (receiver, at_ms, rank, bytes) SELECT name, ?, ?, ? FROM signal_receivers')
+      .run(at, signalRanks[signalled], bytes);
   }
 }
 
 /** In the order in which they are sent. */
 const FIRST = `SELECT seq, bytes FROM signals WHERE receiver = ?1 AND seq NOT IN (SELECT value FROM json_each(?2))
-  ORDER BY seq LIMIT ${maxAtOnce}`;
+  ORDER BY rank, seq LIMIT ${maxAtOnce}`;
 const AGAIN = `SELECT s.seq, s.bytes FROM json_each(?2) AS l JOIN signals s ON s.seq = l.value WHERE s.receiver = ?1 ORDER BY l.key`;
 
 /** `StoreReader.signalQueue`. */
@@ -45,8 +47,8 @@ export function signalQueueOf(connection: Connection, receiver: string, later: r
   };
 }
 
-const SURPLUS = `DELETE FROM signals WHERE receiver = ?1 AND (at_ms < ?2 OR seq <= coalesce(
-  (SELECT seq FROM signals WHERE receiver = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ${maxWaiting}), -1))`;
+const SURPLUS = `DELETE FROM signals WHERE receiver = ?1 AND (at_ms < ?2 OR seq IN (
+  SELECT seq FROM signals WHERE receiver = ?1 ORDER BY rank, seq DESC LIMIT -1 OFFSET ${maxWaiting}))`;
 
 /** Within a transaction: `Store.claimSignals`. */
 export function claimSignals(connection: Connection, receiver: string): SignalClaim {
