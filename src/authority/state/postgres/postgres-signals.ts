@@ -23,19 +23,22 @@ const QUEUE = `SELECT r.owner = $2::uuid AS is_own,
     (SELECT min(at_ms) FROM remit.signals s WHERE s.receiver = $1) AS oldest_ms
   FROM (SELECT 1) one LEFT JOIN remit.signal_receivers r ON r.name = $1`;
 
+/** The first instant of a record that is told, as a number of milliseconds. */
+const SINCE_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${maxAgeMs}`;
+
 /** In the order in which they are sent. */
-const FIRST = `SELECT s.seq, s.bytes, s.seal FROM remit.signals s
-  WHERE s.receiver = $1 AND NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS l (seq) WHERE l.seq = s.seq)
+const FIRST = `SELECT s.seq, s.at_ms, s.bytes, s.seal FROM remit.signals s
+  WHERE s.receiver = $1 AND s.at_ms >= ${SINCE_MS} AND NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS l (seq) WHERE l.seq = s.seq)
   ORDER BY s.rank, s.seq LIMIT ${maxAtOnce}`;
-const AGAIN = `SELECT s.seq, s.bytes, s.seal FROM unnest($2::bigint[]) WITH ORDINALITY AS l (seq, n) JOIN remit.signals s ON s.seq = l.seq
-  WHERE s.receiver = $1 ORDER BY l.n`;
+const AGAIN = `SELECT s.seq, s.at_ms, s.bytes, s.seal FROM unnest($2::bigint[]) WITH ORDINALITY AS l (seq, n)
+  JOIN remit.signals s ON s.seq = l.seq WHERE s.receiver = $1 AND s.at_ms >= ${SINCE_MS} ORDER BY l.n`;
 
 const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, ${NEW_CLAIM})
   ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, claimed_until = excluded.claimed_until
   WHERE signal_receivers.owner = excluded.owner OR signal_receivers.claimed_until <= clock_timestamp()
     OR signal_receivers.claimed_until > ${NEW_CLAIM}`;
 
-const DROP_SURPLUS = `DELETE FROM remit.signals WHERE receiver = $1 AND (at_ms < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${maxAgeMs}
+const DROP_SURPLUS = `DELETE FROM remit.signals WHERE receiver = $1 AND (at_ms < ${SINCE_MS}
     OR seq IN (SELECT seq FROM remit.signals WHERE receiver = $1 ORDER BY rank, seq DESC OFFSET ${maxWaiting}))
   RETURNING seq`;
 

@@ -5,6 +5,8 @@ import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
+import { encodedRecord } from '../../../../src/core/ledger/encoded-record.ts';
+import { signalLimits } from '../../../../src/core/state/signal-queue.ts';
 import { migratePostgres } from '../../../../src/authority/state/postgres/migrate.ts';
 import { connectionOf } from '../../../../src/authority/state/postgres/primary.ts';
 import { must, mustFind } from '../../../builders/must.ts';
@@ -274,6 +276,18 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(must(await state.authority.signalQueue('siem')).signals).toHaveLength(1);
     expect(forged).toHaveLength(1);
     expect(must(await state.authority.signalQueue('siem'))).toMatchObject({ waiting: 1 });
+  });
+
+  it('with a key of the state: what a receiver was told is not told again once it is a week old', async () => {
+    const { state, attack, forged } = await opened(randomBytes(32));
+    await state.authority.claimSignals('siem');
+    const at = Date.now() - signalLimits.maxAgeMs - 1_000;
+    const end = { kind: 'end', at, task: 't', state: 'revoked', cause: 'operator.revoked', note: '', by: 'x' } as const;
+    expect(await state.authority.appendRecords([must(encodedRecord(end))])).toBeNull();
+    const told = async () => must(await state.authority.signalQueue('siem')).signals.length;
+    expect([await told(), forged]).toEqual([0, []]);
+    expect(await attack('UPDATE remit.signals SET at_ms = at_ms + 60000')).toBe('1 rows');
+    expect([await told(), forged.length]).toEqual([0, 1]);
   });
 
   it.each([

@@ -104,12 +104,18 @@ export class RowSeal {
     return this.#code(['signal', Buffer.from(bytes).toString('base64url')]);
   }
 
-  /** The record in a row of `signals`; `null` if no authority wrote it so. */
+  /**
+   * The record in a row of `signals`; `null` if no authority wrote it so. By the instant in the row it becomes too old: with another than that of the
+   * record, a signal that was told once could be told again at any time.
+   */
   signalIn(row: Row): EncodedRecord | null {
     const bytes = signalBytes(row);
-    return this.#isAsWritten(row, this.ofSignal(bytes), `signal ${String(row['seq'])}`)
-      ? encodedRecordFrom(bytes)
-      : null;
+    const what = `signal ${String(row['seq'])}`;
+    if (!this.#isAsWritten(row, this.ofSignal(bytes), what)) return null;
+    const record = encodedRecordFrom(bytes);
+    if (record.at === Number(row['at_ms'])) return record;
+    this.#onForged(what);
+    return null;
   }
 
   #isAsWritten({ seal }: Row, expected: string, what: string): boolean {
