@@ -49,6 +49,7 @@ export const sqliteRows = (
   liftStops: (query) => deleteStops(connection, query),
   removeStops: (key) => removeStops(connection, key),
   orders: () => ordersIn(connection),
+  isGivenOrder: () => true,
   addOrder: (order) => insertOrder(connection, order),
   removeOrder: (id) => deleteOrder(connection, id),
   addRecords: (records) => insertRecords(connection, records),

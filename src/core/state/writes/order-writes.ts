@@ -17,8 +17,12 @@ export function putOrder(rows: StateRows, order: Order, records: readonly Encode
   if (isProblem(read)) return storeFailure('refused', `the order ${read.problem}`);
   if (rows.isSettled(nameOfPut(order.id))) return null;
   const floorMs = rows.floorMs();
-  const full = fullProblem([...rows.orders().filter((other) => isInForce(other, { wallMs: floorMs, floorMs })), order]);
-  if (full !== null) return full;
+  const inForce = rows.orders().filter((other) => isInForce(other, { wallMs: floorMs, floorMs }));
+  if (fullProblem([...inForce, order]) !== null) {
+    // Only now, since each may cost the check of a seal.
+    const full = fullProblem([...inForce.filter(({ id }) => rows.isGivenOrder(id)), order]);
+    if (full !== null) return full;
+  }
   // As it is read, so that it is always written with the same text.
   rows.addOrder(read);
   rows.setSettled(nameOfPut(order.id));

@@ -64,6 +64,11 @@ export interface StateRows {
   removeStops(key: TaskKey): void;
   /** All orders that were not lifted, also those that are over. */
   orders(): readonly Order[];
+  /**
+   * Whether an authority wrote an order, as far as that can be known. A stop that somebody else wrote into a database holds, but it does not count
+   * against `orderLimits`: otherwise no stop could be given any more.
+   */
+  isGivenOrder(id: string): boolean;
   /** Adds an order, or removes it, and announces the change to the feed. */
   addOrder(order: Order): void;
   removeOrder(id: string): void;

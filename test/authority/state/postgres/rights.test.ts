@@ -5,6 +5,7 @@ import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
+import { orderLimits } from '../../../../src/core/order/order.ts';
 import { encodedRecord } from '../../../../src/core/ledger/encoded-record.ts';
 import { signalLimits } from '../../../../src/core/state/signal-queue.ts';
 import { migratePostgres } from '../../../../src/authority/state/postgres/migrate.ts';
@@ -252,6 +253,22 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await inForce()).toEqual([]);
     expect(await state.authority.liftOrder(stopOrder().id, [])).toBeUndefined();
     expect(await attack('DELETE FROM remit.orders')).toContain('a stop is not deleted');
+  });
+
+  it.each([
+    ['with a key of the state: stops that the login writes hold, and leave room for others', true],
+    ['without a key: stops that the login writes fill up what may be in force', false],
+  ])('%s', async (_name, hasKey) => {
+    const { state, attack } = await opened(hasKey ? randomBytes(32) : null);
+    const id = `lpad(to_hex(n), 16, '0')`;
+    const junk = `INSERT INTO remit.orders (id, of, until_ms, body) SELECT ${id}, of, until_ms, replace(body, id, ${id})
+      FROM remit.orders, generate_series(4096, ${4_095 + orderLimits.maxInForce}) n`;
+    expect(await attack(junk)).toBe(`${orderLimits.maxInForce} rows`);
+    expect(await attack('UPDATE remit.orders_head SET version = version + 1')).toBe('1 rows');
+    const next = stopOrder({ id: '00000000000000ab', what: 'spiffe://acme.test/ns/agents/sa/other' });
+    const put = await state.authority.putOrder(next, []);
+    expect(put).toEqual(hasKey ? null : expect.objectContaining({ code: 'full' }));
+    expect(must(await state.authority.ordersInForce()).list).toHaveLength(orderLimits.maxInForce + (hasKey ? 2 : 1));
   });
 
   it('an authority reads the orders after each change, however large the number of changes is', async () => {

@@ -133,7 +133,7 @@ export async function lockedRows(
 }
 
 /** The rows that statements found, but for stops and limits. */
-function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn }: RowReader): RowSet {
+function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn, isGivenOrder }: RowReader): RowSet {
   const rows = new RowSet();
   for (const row of [...found(TASKS), ...found(FAMILIES)]) {
     const rooted = taskIn(row);
@@ -152,7 +152,7 @@ function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn }: Row
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
   for (const row of found(SELECT_ORDERS.text)) {
     const order = orderIn(row);
-    if (order !== null) rows.loadOrder(order);
+    if (order !== null) rows.loadOrder(order, () => isGivenOrder(row, order));
   }
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
   return rows;

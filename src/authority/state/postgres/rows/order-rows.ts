@@ -12,6 +12,7 @@ export class OrderRows {
   readonly #undo: UndoLog;
   readonly #announce: () => void;
   readonly #orders = new Map<string, Order>();
+  readonly #given = new Map<string, () => boolean>();
   readonly #changed = new Map<string, OrderChange>();
 
   /** @param announce called with each change */
@@ -20,8 +21,14 @@ export class OrderRows {
     this.#announce = announce;
   }
 
-  load(order: Order): void {
+  load(order: Order, isGiven: () => boolean): void {
     this.#orders.set(order.id, order);
+    this.#given.set(order.id, isGiven);
+  }
+
+  /** Whether an authority wrote an order. Those that were added since they were read are of this one. */
+  isGiven(id: string): boolean {
+    return this.#given.get(id)?.() ?? true;
   }
 
   all(): readonly Order[] {

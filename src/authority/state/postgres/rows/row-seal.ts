@@ -99,6 +99,11 @@ export class RowSeal {
     return order.of === 'stop' || this.#isAsWritten(row, this.ofOrder(order), `order ${order.id}`) ? order : null;
   }
 
+  /** Whether an authority wrote an order in a row: `orderIn` gives stops that another login wrote too. */
+  isGivenOrder(row: Row, order: Order): boolean {
+    return isSealedBy(row['seal'], this.ofOrder(order));
+  }
+
   /** Of a record that is told to receivers of signals. */
   ofSignal(bytes: Uint8Array): string {
     return this.#code(['signal', Buffer.from(bytes).toString('base64url')]);
@@ -119,8 +124,7 @@ export class RowSeal {
   }
 
   #isAsWritten({ seal }: Row, expected: string, what: string): boolean {
-    const [given, code] = [Buffer.from(typeof seal === 'string' ? seal : ''), Buffer.from(expected)];
-    const isAsWritten = given.length === code.length && timingSafeEqual(given, code);
+    const isAsWritten = isSealedBy(seal, expected);
     if (!isAsWritten) this.#onForged(what);
     return isAsWritten;
   }
@@ -128,6 +132,11 @@ export class RowSeal {
   #code(values: readonly (string | number | null)[]): string {
     return createHmac('sha256', this.#key).update(JSON.stringify(values)).digest('base64url');
   }
+}
+
+function isSealedBy(seal: unknown, expected: string): boolean {
+  const [given, code] = [Buffer.from(typeof seal === 'string' ? seal : ''), Buffer.from(expected)];
+  return given.length === code.length && timingSafeEqual(given, code);
 }
 
 /** The column is `bytea`. */
@@ -153,6 +162,7 @@ export interface RowReader {
   readonly tokenIn: (row: Row) => TokenOfTask | null;
   readonly spentIn: (row: Row) => SpentRow;
   readonly orderIn: (row: Row) => Order | null;
+  readonly isGivenOrder: (row: Row, order: Order) => boolean;
   readonly limitIn: (row: Row) => LimitRow;
   readonly signalIn: (row: Row) => EncodedRecord | null;
 }
@@ -165,6 +175,7 @@ export const readerOf = (seal: RowSeal | null): RowReader =>
         tokenIn: tokenFrom,
         spentIn: spentFrom,
         orderIn: (row) => ((row['lifted'] ?? null) === null ? orderFromRow(row) : null),
+        isGivenOrder: () => true,
         limitIn: limitRowFrom,
         signalIn: (row) => encodedRecordFrom(signalBytes(row)),
       }
@@ -173,6 +184,7 @@ export const readerOf = (seal: RowSeal | null): RowReader =>
         tokenIn: (row) => seal.tokenIn(row),
         spentIn: (row) => seal.spentIn(row),
         orderIn: (row) => seal.orderIn(row),
+        isGivenOrder: (row, order) => seal.isGivenOrder(row, order),
         limitIn: (row) => seal.limitIn(row),
         signalIn: (row) => seal.signalIn(row),
       };

@@ -115,8 +115,9 @@ export class RowSet implements StateRows {
     this.#stops = [...this.#stops, stop];
   }
 
-  loadOrder(order: Order): void {
-    this.#orders.load(order);
+  /** @param isGiven looks whether an authority wrote the order */
+  loadOrder(order: Order, isGiven: () => boolean): void {
+    this.#orders.load(order, isGiven);
   }
 
   /** Runs a write by the clock readings of its call. Undoes all of it if it gives a failure, or meets a key that exists. */
@@ -286,6 +287,7 @@ export class RowSet implements StateRows {
   }
 
   readonly orders = (): readonly Order[] => this.#orders.all();
+  readonly isGivenOrder = (id: string): boolean => this.#orders.isGiven(id);
   readonly addOrder = (order: Order): void => this.#orders.set(order.id, order);
   readonly removeOrder = (id: string): void => this.#orders.set(id, null);
 
