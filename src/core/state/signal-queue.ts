@@ -43,4 +43,22 @@ export const signalLimits = Object.freeze({
   heldMs: 20_000,
   /** A receiver that no process has claimed for a day is forgotten, with what waits for it. */
   forgottenMs: 86_400_000,
+  /** A process forgets none before it has pruned for so long without a gap: after an outage each is claimed first. */
+  graceMs: 600_000,
+  gapMs: 60_000,
 });
+
+/** Since when a process prunes without a gap, and when it did last. Milliseconds since the Unix epoch. */
+export interface PrunedSince {
+  readonly sinceMs: number;
+  readonly lastMs: number;
+}
+
+/** The same after another step of pruning. */
+export const prunedAt = (before: PrunedSince | null, nowMs: number): PrunedSince =>
+  before === null || Math.abs(nowMs - before.lastMs) > signalLimits.gapMs
+    ? { sinceMs: nowMs, lastMs: nowMs }
+    : { sinceMs: before.sinceMs, lastMs: nowMs };
+
+/** Whether a step of pruning forgets receivers. */
+export const forgetsReceivers = ({ sinceMs, lastMs }: PrunedSince): boolean => lastMs - sinceMs >= signalLimits.graceMs;

@@ -2,6 +2,8 @@ import { STOP_MEMORY_MS } from '../../../core/task/stop.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Clocks } from '../../../core/runtime/ports.ts';
+import { forgetsReceivers, prunedAt } from '../../../core/state/signal-queue.ts';
+import type { PrunedSince } from '../../../core/state/signal-queue.ts';
 import { LIMITS_KEPT_MS } from '../../../core/state/limit-use.ts';
 import type { Upkeep } from '../../../core/state/authority.ts';
 import type { Pruned, TaskKey } from '../../../core/state/store.ts';
@@ -141,6 +143,7 @@ export function postgresUpkeep({
   readonly nowMs: () => number;
 }): Upkeep {
   const write = (...statements: readonly Statement[]): Promise<null | StoreFailure> => written(database, statements);
+  let since: PrunedSince | null = null;
   return {
     writeSecrets: async (due) => {
       if (!due.flatMap(textsIn).every(isStorable)) return notStorable();
@@ -174,7 +177,13 @@ export function postgresUpkeep({
       );
       return ended.find(isStoreFailure) ?? ended.filter((isEnded) => isEnded === true).length;
     },
-    prune: (keepMs) => prune(database, clocks(), keepMs),
+    prune: async (keepMs) => {
+      const now = clocks();
+      const next = prunedAt(since, now.wallMs);
+      const pruned = await prune(database, now, { keepMs, signals: forgetsReceivers(next) ? FORGET_SIGNALS : [] });
+      if (!isStoreFailure(pruned)) since = next;
+      return pruned;
+    },
     shrink: async () => false,
     markServing: async () => null,
     forget: (upTo, { name, copies } = ALONE) => write({ text: FORGET, values: [upTo, name, copies] }),
@@ -184,7 +193,11 @@ export function postgresUpkeep({
 /**
  * A step of pruning. INVARIANT: by the earlier of both clocks, so that a clock that is ahead deletes nothing.
  */
-async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: number): Promise<Pruned | StoreFailure> {
+async function prune(
+  database: Database,
+  { floorMs, wallMs }: Clocks,
+  { keepMs, signals }: { readonly keepMs: number; readonly signals: readonly string[] },
+): Promise<Pruned | StoreFailure> {
   const nowMs = Math.min(wallMs, floorMs);
   const done = await database.transaction(async (client) => {
     const [, found] = await flight(client, [
@@ -200,7 +213,7 @@ async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: nu
       { text: FORGET_STOPS, values: [nowMs - STOP_MEMORY_MS] },
       { text: FORGET_ORDERS, values: [nowMs] },
       ...FORGET_LIMITS.map((text) => ({ text, values: [nowMs] })),
-      ...FORGET_SIGNALS.map((text) => ({ text })),
+      ...signals.map((text) => ({ text })),
       { text: FORGET_CHANGES },
       { text: FORGET_RECEIPTS },
     ]);

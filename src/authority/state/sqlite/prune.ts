@@ -2,6 +2,8 @@
 import type { Connection } from './connection.ts';
 import type { Pruned, TaskKey } from '../../../core/state/store.ts';
 import { forgetLimits, hasOldLimits } from './tables/limit-table.ts';
+import { forgetsReceivers, prunedAt } from '../../../core/state/signal-queue.ts';
+import type { PrunedSince } from '../../../core/state/signal-queue.ts';
 import { LIMITS_KEPT_MS } from '../../../core/state/limit-use.ts';
 import { forgetOrders, hasOldOrders } from './tables/order-table.ts';
 import { forgetReceivers, hasOldReceivers } from './tables/signal-table.ts';
@@ -73,6 +75,7 @@ interface Due {
 export class Pruning {
   readonly #connection: Connection;
   #seen = START;
+  #since: PrunedSince | null = null;
   /** Rows that the step may still read. */
   #left = 0;
   #deleted = 0;
@@ -84,6 +87,7 @@ export class Pruning {
   /** The work of the next step; `null` if there is none. Within `read`. */
   due(keepMs: number): Due | null {
     const { endedAtMs, issuer, id } = this.#seen;
+    this.#since = prunedAt(this.#since, this.#nowMs());
     const rows = this.#connection.statement(ROOTS).all(this.#nowMs() - keepMs, endedAtMs, issuer, id);
     const seen = rows.map((row) => ({
       issuer: String(row['issuer']),
@@ -97,7 +101,7 @@ export class Pruning {
     const hasStops = hasOldStops(this.#connection, this.#nowMs());
     const hasOrders = hasOldOrders(this.#connection, this.#nowMs() - ENDED_ORDERS_MS);
     const hasLimits = hasOldLimits(this.#connection, this.#nowMs() - LIMITS_KEPT_MS);
-    const hasReceivers = hasOldReceivers(this.#connection, this.#nowMs());
+    const hasReceivers = forgetsReceivers(this.#since) && hasOldReceivers(this.#connection, this.#nowMs());
     if (roots.length > 0 || hasKeys || hasSettled || hasStops || hasOrders || hasLimits || hasReceivers)
       return { roots, next, hasKeys, hasSettled, hasStops, hasOrders, hasLimits, hasReceivers };
     this.#seen = next;

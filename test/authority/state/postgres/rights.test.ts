@@ -307,6 +307,16 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect([await told(), forged.length]).toEqual([0, 1]);
   });
 
+  it('after an outage of a day, pruning forgets no receiver of signals before it is claimed', async () => {
+    const { state, url } = await opened();
+    await state.authority.claimSignals('siem');
+    await state.authority.applyTaskEvent(key, byOperator('cancel'), 'operator');
+    await places.sql(url, `UPDATE remit.signal_receivers SET claimed_until = now() - interval '2 days'`);
+    expect(await state.authority.prune(0)).toMatchObject({ tasks: 0 });
+    expect(must(await state.authority.signalQueue('siem')).waiting).toBe(1);
+    expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 0 });
+  });
+
   it.each([
     ['a year ahead', `now() + interval '1 year'`],
     ['without an end', `'infinity'`],

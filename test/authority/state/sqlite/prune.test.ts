@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { array, assert, constant, constantFrom, integer, nat, oneof, option, property, record } from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
+import { signalLimits } from '../../../../src/core/state/signal-queue.ts';
 import type { IssuedToken, Store } from '../../../../src/core/state/store.ts';
 import type { Task } from '../../../../src/core/task/task.ts';
 import { scratch } from '../../../builders/scratch.ts';
@@ -78,6 +79,30 @@ describe('Store.prune', () => {
     expect(rows).toEqual([1, 1, 1, 1, 0]);
     expect(store.taskCounts()).toEqual({ active: 1, suspended: 0, ended: 0 });
     expect(store.useStateOf(issuer, one.id, tokenAt(0, now).jtiDigest)).toBeUndefined();
+    store.close();
+  });
+
+  it('forgets a receiver of signals once it has pruned for ten minutes, so that after an outage it is claimed before', () => {
+    const { store, clock, pass } = stage();
+    must(store.claimSignals('siem'));
+    must(store.insertTask(taskAt(1, clock.wallMs), tokenAt(1, clock.wallMs), []));
+    must(store.applyTaskEvent(taskAt(1, clock.wallMs), byOperator('cancel'), 'operator'));
+    const waiting = (): number => must(store.signalQueue('siem')).waiting;
+    const pruneFor = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 30_000) {
+        pass(30_000);
+        pruneAll(store);
+      }
+    };
+    pass(signalLimits.forgottenMs);
+    pruneFor(signalLimits.graceMs);
+    expect(waiting()).toBe(1);
+    // Another outage begins the time anew.
+    pass(signalLimits.forgottenMs);
+    pruneFor(signalLimits.graceMs);
+    expect(waiting()).toBe(1);
+    pruneFor(60_000);
+    expect(waiting()).toBe(0);
     store.close();
   });
 
