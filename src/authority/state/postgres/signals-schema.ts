@@ -9,8 +9,9 @@ const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
  * - A receiver has the authority that delivers to it now, and until when by the clock of the database.
  * - A signal has a seal (\`row-seal.ts\`): the authorities would sign what any login wrote. Of what waits, the lowest rank is told first
  *   (\`signalRanks\`).
- * - A stop stays as it was made until its time is over. It is lifted by a seal in its row, so the login alone lifts none. \`remit migrate\`
- *   deletes stops that were lifted.
+ * - A stop stays as it was made until its time is over, or it is lifted by a seal in its row, so the login alone lifts none. The row has the digest
+ *   of that seal from the beginning, so the database knows it, and a stop that was lifted can be deleted. Without that digest, as of a stop from
+ *   before this version or of another key, only an authority knows whether it was lifted; \`remit migrate\` deletes such stops.
  * - The number of changes of orders rises by one, so that no authority takes older orders for the current ones, and it never runs over.
  */
 export const SIGNALS_SCHEMA = `
@@ -29,7 +30,7 @@ CREATE TABLE signals (
 );
 CREATE INDEX signals_receiver ON signals (receiver, rank, seq);
 
-ALTER TABLE orders ADD COLUMN lifted text;
+ALTER TABLE orders ADD COLUMN lifted text, ADD COLUMN lift_digest text;
 CREATE OR REPLACE FUNCTION replica_knows_orders() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS
   $$ BEGIN
     IF EXISTS (SELECT 1 FROM orders WHERE of = 'stop' AND lifted IS NULL) THEN
@@ -39,10 +40,11 @@ CREATE OR REPLACE FUNCTION replica_knows_orders() RETURNS trigger LANGUAGE plpgs
   END $$;
 CREATE TRIGGER orders_stay_as_made BEFORE UPDATE ON orders FOR EACH ROW
   WHEN ((NEW.id, NEW.of, NEW.body) IS DISTINCT FROM (OLD.id, OLD.of, OLD.body) OR NEW.until_ms IS DISTINCT FROM OLD.until_ms
-    OR NEW.seal IS DISTINCT FROM OLD.seal)
+    OR NEW.seal IS DISTINCT FROM OLD.seal OR NEW.lift_digest IS DISTINCT FROM OLD.lift_digest)
   EXECUTE FUNCTION refuse('an order does not change');
 CREATE FUNCTION stop_is_over() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS
   $$ BEGIN
+    IF OLD.lift_digest = encode(sha256(convert_to(OLD.lifted, 'UTF8')), 'hex') THEN RETURN OLD; END IF;
     IF OLD.until_ms IS NULL OR OLD.until_ms > ${NOW_MS} THEN RAISE EXCEPTION 'a stop is not deleted before its time is over'; END IF;
     RETURN OLD;
   END $$;

@@ -128,6 +128,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
       `UPDATE remit.orders SET body = replace(body, 'planner', 'x')`,
       'an order does not change',
     ],
+    ['lift stops with a seal of its own', 'UPDATE remit.orders SET lift_digest = NULL', 'an order does not change'],
     ['hide a stop by an earlier number', 'UPDATE remit.orders_head SET version = version', 'changes of orders rises'],
     ['skip a number of orders', 'UPDATE remit.orders_head SET version = version + 2', 'changes of orders rises by one'],
     ['hide stops by a huge number', 'UPDATE remit.orders_head SET version = 1::bigint << 60', 'changes of orders rises'],
@@ -241,8 +242,8 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
   it.each([
     ['with a key of the state', true],
     ['without a key', false],
-  ])('%s: a stop is lifted by an authority, and not by its login', async (_name, hasKey) => {
-    const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
+  ])('%s: a stop is lifted by an authority, and not by its login, and leaves no row', async (_name, hasKey) => {
+    const { state, attack, forged, url } = await opened(hasKey ? randomBytes(32) : null);
     expect(await attack(`UPDATE remit.orders SET lifted = ''`)).toBe('1 rows');
     expect(await attack('UPDATE remit.orders_head SET version = version + 1')).toBe('1 rows');
     const inForce = async () => must(await state.authority.ordersInForce()).list.map(({ id }) => id);
@@ -250,9 +251,40 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
       hasKey ? [[stopOrder().id], [`the end of stop ${stopOrder().id}`]] : [[], []],
     );
     expect(await state.authority.liftOrder(stopOrder().id, [])).toEqual(hasKey ? stopOrder() : undefined);
+    const next = stopOrder({ id: '00000000000000ab' });
+    expect(await state.authority.putOrder(next, [])).toBeNull();
+    expect(await inForce()).toEqual([next.id]);
+    expect(await state.authority.liftOrder(next.id, [])).toEqual(next);
+    expect(await state.authority.liftOrder(next.id, [])).toBeUndefined();
     expect(await inForce()).toEqual([]);
-    expect(await state.authority.liftOrder(stopOrder().id, [])).toBeUndefined();
+    // What the login lifted without a key it may delete too.
+    expect(await places.sql(url, 'SELECT id FROM remit.orders')).toEqual(hasKey ? [] : [{ id: stopOrder().id }]);
+    expect(await attack('DELETE FROM remit.orders')).toBe(hasKey ? '0 rows' : '1 rows');
+  });
+
+  it('with a key of the state: a stop of an earlier version is lifted by an authority, and not by its login', async () => {
+    const { state, attack, forged, url } = await opened(randomBytes(32));
+    await places.sql(url, 'ALTER TABLE remit.orders DISABLE TRIGGER USER');
+    await places.sql(url, 'UPDATE remit.orders SET lift_digest = NULL');
+    await places.sql(url, 'ALTER TABLE remit.orders ENABLE TRIGGER USER');
+    expect(await attack(`UPDATE remit.orders SET lifted = ''`)).toBe('1 rows');
+    expect(await attack('UPDATE remit.orders_head SET version = version + 1')).toBe('1 rows');
+    const inForce = async () => must(await state.authority.ordersInForce()).list.map(({ id }) => id);
+    expect([await inForce(), forged]).toEqual([[stopOrder().id], [`the end of stop ${stopOrder().id}`]]);
+    expect(await state.authority.liftOrder(stopOrder().id, [])).toEqual(stopOrder());
+    expect(await inForce()).toEqual([]);
     expect(await attack('DELETE FROM remit.orders')).toContain('a stop is not deleted');
+  });
+
+  it('with a key of the state: a stop that the login lifted is not deleted by a migration', async () => {
+    const stateKey = randomBytes(32);
+    const { state, attack, url } = await opened(stateKey);
+    expect(await attack(`UPDATE remit.orders SET lifted = ''`)).toBe('1 rows');
+    await state.close();
+    const owner = must(postgresTargetFrom(places.url(new URL(url).pathname.slice(1), OWNER)));
+    must(await migratePostgres(owner, { grant: null, sealKey: stateKey, randomBytes, askMs: 60_000 }));
+    const again = await open(url, { stateKey });
+    expect(must(await again.authority.ordersInForce()).list).toEqual([stopOrder()]);
   });
 
   it.each([
@@ -360,6 +392,10 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const owner = must(postgresTargetFrom(places.url(new URL(url).pathname.slice(1), OWNER)));
     const done = await migratePostgres(owner, { grant: null, sealKey: stateKey, randomBytes, askMs: 60_000 });
     expect(done).toMatchObject({ sealed: { tasks: 3, tokens: 3 } });
+    // The stop from before the key is now lifted by the key alone.
+    expect(await attack(`UPDATE remit.orders SET lifted = ''`)).toBe('1 rows');
+    expect(await attack('DELETE FROM remit.orders')).toContain('a stop is not deleted');
+    expect(await attack('UPDATE remit.orders SET lifted = NULL')).toBe('1 rows');
     expect(await attack(`UPDATE remit.tasks SET purpose = 'x' WHERE ended_ms IS NOT NULL`)).toContain(
       'does not change',
     );
@@ -367,6 +403,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const sealed = await open(url, { stateKey, forged });
     expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
     expect(await sealed.authority.taskOf(issuer, taskNumber(3).id)).toMatchObject({ state: 'cancelled' });
+    expect(await sealed.authority.liftOrder(stopOrder().id, [])).toEqual(stopOrder());
     await sealed.authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
     expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'suspended' });
     expect(forged).toEqual([]);

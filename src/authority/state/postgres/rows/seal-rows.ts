@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { readerOf, RowSeal } from './row-seal.ts';
+import { liftDigestOf, readerOf, RowSeal } from './row-seal.ts';
 
 /** How many rows were sealed. */
 export interface SealedRows {
@@ -29,20 +29,34 @@ export async function sealRows(client: Client, key: Uint8Array): Promise<SealedR
   });
   await client.query('ALTER TABLE tasks ENABLE TRIGGER tasks_end_for_good');
   await deleteLifted(client, seal);
+  await sealLifting(client, seal);
   return { tasks, tokens };
 }
 
-/** Deletes stops that were lifted: by an authority with the key, or when there was none. The login of the authorities may delete none. */
+/** Deletes stops that were lifted: by an authority with the key, or those that were made and lifted when there was none. */
 async function deleteLifted(client: Client, seal: RowSeal): Promise<void> {
-  const { rows } = await client.query('SELECT id, lifted FROM orders WHERE lifted IS NOT NULL');
+  const { rows } = await client.query('SELECT id, seal, lifted FROM orders WHERE lifted IS NOT NULL');
   const ids = rows
-    .filter(({ id, lifted }) => lifted === '' || lifted === seal.ofLifted(String(id)))
+    .filter((row) => row.lifted === seal.ofLifted(String(row.id)) || (row.seal === null && row.lifted === ''))
     .map(({ id }) => id);
   if (ids.length === 0) return;
   await client.query('ALTER TABLE orders DISABLE TRIGGER stops_stay');
   await client.query('DELETE FROM orders WHERE id = ANY($1::text[])', [ids]);
   await client.query('ALTER TABLE orders ENABLE TRIGGER stops_stay');
   await client.query('UPDATE orders_head SET version = version + 1');
+}
+
+/** From now on only what an authority with the key lifts is deleted. */
+async function sealLifting(client: Client, seal: RowSeal): Promise<void> {
+  const { rows } = await client.query("SELECT id FROM orders WHERE of = 'stop'");
+  const ids = rows.map(({ id }) => String(id));
+  if (ids.length === 0) return;
+  await client.query('ALTER TABLE orders DISABLE TRIGGER orders_stay_as_made');
+  await client.query(
+    `UPDATE orders o SET lift_digest = d.digest FROM unnest($1::text[], $2::text[]) AS d (id, digest) WHERE o.id = d.id`,
+    [ids, ids.map((id) => liftDigestOf(seal.ofLifted(id)))],
+  );
+  await client.query('ALTER TABLE orders ENABLE TRIGGER orders_stay_as_made');
 }
 
 /** The columns that name a row, and what else is written with its seal. */
