@@ -34,9 +34,12 @@ const AGAIN = `SELECT s.seq, s.at_ms, s.bytes, s.seal FROM unnest($2::bigint[]) 
   JOIN remit.signals s ON s.seq = l.seq WHERE s.receiver = $1 AND s.at_ms >= ${SINCE_MS} ORDER BY l.n`;
 
 const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, ${NEW_CLAIM})
-  ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, claimed_until = excluded.claimed_until
+  ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, claimed_until = excluded.claimed_until, dropped = 0
   WHERE signal_receivers.owner = excluded.owner OR signal_receivers.claimed_until <= clock_timestamp()
-    OR signal_receivers.claimed_until > ${NEW_CLAIM}`;
+    OR signal_receivers.claimed_until > ${NEW_CLAIM}
+  RETURNING name`;
+
+const DROPPED = 'SELECT dropped FROM remit.signal_receivers WHERE name = $1 FOR UPDATE';
 
 const DROP_SURPLUS = `DELETE FROM remit.signals WHERE receiver = $1 AND (at_ms < ${SINCE_MS}
     OR seq IN (SELECT seq FROM remit.signals WHERE receiver = $1 ORDER BY rank, seq DESC OFFSET ${maxWaiting}))
@@ -76,10 +79,13 @@ export const postgresSignals = ({ beats, database, rows }: SignalParts): Postgre
   claimSignals: async (receiver) => {
     if (!isStorable(receiver)) return notStorable();
     const done = await changed(database, [
+      { text: DROPPED, values: [receiver] },
       { text: CLAIM, values: [receiver, beats.id] },
       { text: DROP_SURPLUS, values: [receiver] },
     ]);
-    return isStoreFailure(done) ? done : { dropped: done[1]?.length ?? 0 };
+    if (isStoreFailure(done)) return done;
+    const [before = [], claimed = [], now = []] = done;
+    return { dropped: (claimed.length === 0 ? 0 : Number(before[0]?.['dropped'] ?? 0)) + now.length };
   },
   dropSignals: (receiver, seqs) => dropSignals(database, receiver, seqs),
 });

@@ -6,7 +6,8 @@ const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
 /**
  * Version 13: what waits to be sent to receivers of signals (`core/state/signal-queue.ts`), and how a stop is lifted.
  *
- * - A receiver has the authority that delivers to it now, and until when by the clock of the database.
+ * - A receiver has the authority that delivers to it now, until when by the clock of the database, and how many of its signals were deleted
+ *   undelivered since its last claim.
  * - A signal has a seal (\`row-seal.ts\`): the authorities would sign what any login wrote. Of what waits, the lowest rank is told first
  *   (\`signalRanks\`).
  * - A stop stays as it was made until its time is over, or it is lifted by a seal in its row, so the login alone lifts none. The row has the digest
@@ -18,7 +19,8 @@ export const SIGNALS_SCHEMA = `
 CREATE TABLE signal_receivers (
   name text PRIMARY KEY,
   owner uuid NOT NULL,
-  claimed_until timestamptz NOT NULL
+  claimed_until timestamptz NOT NULL,
+  dropped bigint NOT NULL DEFAULT 0 CHECK (dropped >= 0)
 ) WITH (fillfactor = 50);
 CREATE TABLE signals (
   seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -131,7 +131,11 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     ['lift stops with a seal of its own', 'UPDATE remit.orders SET lift_digest = NULL', 'an order does not change'],
     ['hide a stop by an earlier number', 'UPDATE remit.orders_head SET version = version', 'changes of orders rises'],
     ['skip a number of orders', 'UPDATE remit.orders_head SET version = version + 2', 'changes of orders rises by one'],
-    ['hide stops by a huge number', 'UPDATE remit.orders_head SET version = 1::bigint << 60', 'changes of orders rises'],
+    [
+      'hide stops by a huge number',
+      'UPDATE remit.orders_head SET version = 1::bigint << 60',
+      'changes of orders rises',
+    ],
     ['empty a table', 'TRUNCATE remit.remembered', 'permission denied'],
     ['empty the records', 'TRUNCATE remit.outbox', 'permission denied'],
     ['forget revoked keys', 'DELETE FROM remit.revoked_keys', 'permission denied'],
@@ -337,6 +341,23 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect([await told(), forged]).toEqual([0, []]);
     expect(await attack('UPDATE remit.signals SET at_ms = at_ms + 60000')).toBe('1 rows');
     expect([await told(), forged.length]).toEqual([0, 1]);
+  });
+
+  it('pruning bounds what waits for a receiver that nobody delivers to, and the next claim says how much was dropped', async () => {
+    const { state, url } = await opened();
+    await state.authority.claimSignals('siem');
+    const many = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes)
+      SELECT 'siem', (extract(epoch FROM now()) * 1000)::bigint, 2, '{}' FROM generate_series(1, ${signalLimits.maxWaiting + 5})`;
+    await places.sql(url, many);
+    const waiting = async () => must(await state.authority.signalQueue('siem')).waiting;
+    const over = `UPDATE remit.signal_receivers SET claimed_until = now() - interval '1 hour'`;
+    expect(await state.authority.prune(0)).toMatchObject({ tasks: 0 });
+    expect((await places.sql(url, 'SELECT dropped FROM remit.signal_receivers'))[0]).toEqual({ dropped: '0' });
+    await places.sql(url, over);
+    expect(await state.authority.prune(0)).toMatchObject({ tasks: 0 });
+    expect(await waiting()).toBe(signalLimits.maxWaiting);
+    expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 5 });
+    expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 0 });
   });
 
   it('after an outage of a day, pruning forgets no receiver of signals before it is claimed', async () => {
