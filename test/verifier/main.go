@@ -4,7 +4,7 @@
 //	verifier -key VKEY [-anchors FILE] [-witness VKEY ... -witnessed FILE] FOLDER
 //	verifier -key VKEY -proof FILE
 //
-// Exit codes: 0 whole, 2 sound with a tail that no checkpoint covers or without a checkpoint that every witness has cosigned, 3 broken, 64 bad use.
+// Exit codes: 0 whole, 2 sound with a tail that no checkpoint covers or without a checkpoint of records in it that every witness has cosigned, 3 broken, 64 bad use.
 package main
 
 import (
@@ -70,9 +70,9 @@ func main() {
 	}
 	anchors := anchorsIn(*anchorFile, key)
 	cosigned, size := witnessedIn(*witnessedFile, key, witnesses)
-	exit := verify(flag.Arg(0), key, anchors, cosigned, size)
-	if exit == exitWhole && len(witnesses) > 0 && size == 0 {
-		fmt.Println("witnesses not every one has cosigned a checkpoint")
+	exit, carried := verify(flag.Arg(0), key, anchors, cosigned, size)
+	if exit == exitWhole && len(witnesses) > 0 && (size == 0 || size < carried) {
+		fmt.Println("witnesses not every one has cosigned a checkpoint that the records could be compared with")
 		exit = exitTail
 	}
 	os.Exit(exit)
@@ -122,14 +122,14 @@ func anchorsIn(file string, key note.Verifier) []checkpoint {
 	return anchors
 }
 
-// verify prints what it finds out about the ledger in a folder, and gives the exit code.
+// verify prints what it finds out about the ledger in a folder, and gives the exit code and how many records are pruned.
 //
 // cosigned are checkpoints that some witness has cosigned, which cover the first `size` records.
-func verify(folder string, key note.Verifier, anchors, cosigned []checkpoint, size int64) int {
+func verify(folder string, key note.Verifier, anchors, cosigned []checkpoint, size int64) (exit int, carried int64) {
 	paths, _ := filepath.Glob(filepath.Join(folder, "segment-????????????????.db"))
 	if len(paths) == 0 && len(anchors)+len(cosigned) == 0 {
 		fmt.Fprintf(os.Stderr, "verifier: no ledger in `%s`\n", folder)
-		return exitBad
+		return exitBad, 0
 	}
 	log := &ledger{key: key, texts: texts{kept: map[string]int64{}}}
 	// The names of segments sort in the order of the log.
@@ -138,17 +138,20 @@ func verify(folder string, key note.Verifier, anchors, cosigned []checkpoint, si
 	}
 	anchored, signed := log.coverage(anchors)
 	log.coverage(cosigned)
-	anchored = max(anchored, size)
+	// A head of pruned records was compared with nothing.
+	if size >= log.carried {
+		anchored = max(anchored, size)
+	}
 	log.checkPruned(max(anchored, signed))
 	log.texts.check(folder, max(anchored, signed))
 	fmt.Printf("ledger    %s\norigin    %s\nrecords   %d\npruned    %d\n", folder, key.Name(), log.tree.size, log.carried)
 	fmt.Printf("anchored  up to %d\nsigned    up to %d\n", anchored, signed)
 	if max(anchored, signed) < log.tree.size {
 		fmt.Println("verdict   sound, with a tail that no checkpoint covers")
-		return exitTail
+		return exitTail, log.carried
 	}
 	fmt.Println("verdict   whole")
-	return exitWhole
+	return exitWhole, log.carried
 }
 
 // coverage compares every checkpoint and every anchor with the tree of the records, and each with the one before it by a proof of consistency.

@@ -120,6 +120,19 @@ describeWith(verifierPart(), 'the verifier in Go', () => {
     expect(said(key, note).exit).toBe(64);
   });
 
+  it('tells two witnesses of one name apart by their keys', () => {
+    const { settings, key, notes } = workedLedger(folder());
+    const file = join(folder(), 'witnessed.txt');
+    const namesake = witnessNumber(3, workedWitness.key.name);
+    const both = ['-witness', witnessKeyText(workedWitness.key), '-witness', witnessKeyText(namesake.key)];
+    const exitWith = (note: string) => {
+      writeFileSync(file, `${note}\n`);
+      return independentVerdict('-key', key, ...both, '-witnessed', file, settings.folder).exit;
+    };
+    const one = cosignedNote(notes[1] ?? '', workedWitness, WORKED_AT_SECONDS);
+    expect([exitWith(one), exitWith(cosignedNote(one, namesake, WORKED_AT_SECONDS))]).toEqual([2, 0]);
+  });
+
   it('refuses a key of another ledger, and bad use', () => {
     const { settings } = workedLedger(folder());
     const other = diskLedger(folder(), 1).key;

@@ -54,7 +54,12 @@ func witnessedIn(file string, key note.Verifier, witnesses []note.Verifier) (cos
 	if len(witnesses) == 0 {
 		return nil, 0
 	}
-	reach := map[string]int64{}
+	// Two witnesses may have one name.
+	type id struct {
+		name string
+		hash uint32
+	}
+	reach := map[id]int64{}
 	for _, text := range notesIn(file) {
 		if !strings.HasPrefix(text, key.Name()+"\n") {
 			continue
@@ -68,12 +73,13 @@ func witnessedIn(file string, key note.Verifier, witnesses []note.Verifier) (cos
 		head := opened(text, key)
 		cosigned = append(cosigned, head)
 		for _, by := range signed.Sigs {
-			reach[by.Name] = max(reach[by.Name], head.size)
+			of := id{by.Name, by.Hash}
+			reach[of] = max(reach[of], head.size)
 		}
 	}
 	size = math.MaxInt64
 	for _, witness := range witnesses {
-		size = min(size, reach[witness.Name()])
+		size = min(size, reach[id{witness.Name(), witness.KeyHash()}])
 	}
 	return cosigned, size
 }

@@ -5,7 +5,7 @@ import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
 import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
 import { lostToAll } from '../../core/ledger/relayed.ts';
 import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts';
-import { broken } from '../../core/ledger/proof/verdict.ts';
+import { broken, coveredUpTo } from '../../core/ledger/proof/verdict.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { storedExport } from '../../core/ledger/log/exported-log.ts';
@@ -54,7 +54,7 @@ risk is in the ledger of the authority, and the log of the sidecar links to it: 
 
   remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
 
-exit codes: 0 whole, 2 sound but with a bare tail, or without any checkpoint that --quorum witnesses have cosigned, 3 broken or with missing records, 64 bad use or input that cannot be read`;
+exit codes: 0 whole, 2 sound but with a bare tail, or without any checkpoint of records that are here and that --quorum witnesses have cosigned, 3 broken or with missing records, 64 bad use or input that cannot be read`;
 
 /** `remit ledger verify`. */
 export const ledgerVerifyCommand: Command = { name: 'ledger verify', help, run: ledgerVerify };
@@ -168,7 +168,11 @@ function withWitnesses(found: LedgerVerdict, { witnesses }: Trusted): LedgerVerd
   if (said === null || found.verdict.kind === 'broken') return found;
   if (isProblem(said)) return { ...found, verdict: broken('anchor', null, said.problem) };
   const { reach, size } = said;
-  return { ...found, witnessed: { reach, size, quorum: witnesses.quorum } };
+  const { pruned } = found.verdict;
+  // INVARIANT: in a sound ledger each head from the pruned size on was compared; the heads below it were not.
+  const isCompared = size > 0 && size >= pruned;
+  const following = coveredUpTo(found.verdict) - Math.max(size, pruned);
+  return { ...found, witnessed: { reach, size, quorum: witnesses.quorum, isCompared, following } };
 }
 
 /** `null` if the folder contains no ledger. */

@@ -18,11 +18,19 @@ export interface LedgerVerdict {
     /** Records that as many witnesses as `quorum` have cosigned. */
     readonly size: number;
     readonly quorum: number;
+    /**
+     * Whether the checkpoint of that size was compared with the records that are here. One of pruned records cannot be: who holds the key of
+     * the ledger may have rewritten all that is left.
+     */
+    readonly isCompared: boolean;
+    /** Signed or anchored records beyond `size`. */
+    readonly following: number;
   };
 }
 
-/** Whether too few of the named witnesses have cosigned any checkpoint of a ledger. */
-export const isUnwitnessed = ({ witnessed }: Pick<LedgerVerdict, 'witnessed'>): boolean => witnessed?.size === 0;
+/** Whether too few of the named witnesses have cosigned a checkpoint that could be compared with the ledger. */
+export const isUnwitnessed = ({ witnessed }: Pick<LedgerVerdict, 'witnessed'>): boolean =>
+  witnessed?.isCompared === false;
 
 /** What was found of the received logs, for people: a block per log, those with a problem first. */
 export const emitterLines = (verdicts: readonly EmitterVerdict[]): readonly string[] =>
@@ -103,15 +111,24 @@ function soundLines(sound: Sound, witnessed?: LedgerVerdict['witnessed']): reado
     ...(remarkCount > remarks.length ? [line('remark', `and ${remarkCount - remarks.length} more`)] : []),
     ...relayed.map((of) => line('database', relayedText(of))),
     ...(witnessed?.reach ?? []).map((witness) => line('witness', reachText(witness))),
+    ...(witnessed?.isCompared === true ? [line('cosigned', cosignedText(witnessed))] : []),
     line('verdict', verdictText(bare, witnessed)),
   ];
 }
 
 function verdictText(bare: RecordRange | null, witnessed: LedgerVerdict['witnessed']): string {
-  if (witnessed !== undefined && isUnwitnessed({ witnessed }))
-    return `sound, and cosigned by fewer than ${witnessed.quorum} of the witnesses`;
-  return bare === null ? 'whole' : 'sound, with a bare tail';
+  if (witnessed === undefined || !isUnwitnessed({ witnessed }))
+    return bare === null ? 'whole' : 'sound, with a bare tail';
+  return witnessed.size === 0
+    ? `sound, and cosigned by fewer than ${witnessed.quorum} of the witnesses`
+    : 'sound, and what the witnesses have cosigned is pruned: no cosignature was compared with the records here';
 }
+
+/** How far the quorum reaches, and how many records only the ledger's own key or an anchor covers after that. */
+const cosignedText = ({ size, quorum, following }: NonNullable<LedgerVerdict['witnessed']>): string => {
+  const rest = following === 1 ? '1 signed record follows' : `${following} signed records follow`;
+  return `1 to ${size} by ${quorum} of the witnesses${following === 0 ? '' : `; ${rest}`}`;
+};
 
 const reachText = ({ name, size, atSeconds }: WitnessReach): string =>
   `${name}: ${atSeconds === null ? 'nothing' : `records 1 to ${size}, at ${timeText(atSeconds)}`}`;

@@ -13,11 +13,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { ledgerExport } from '../../../src/cli/ledger/ledger-export.ts';
 import { ledgerVerify } from '../../../src/cli/ledger/ledger-verify.ts';
-import { mustOpenLog } from '../../core/ledger/log/logs.ts';
+import { mustOpenLog, portsAt } from '../../core/ledger/log/logs.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { witnessKeyText } from '../../../src/core/ledger/proof/note-key.ts';
-import { witnessNumber } from '../../core/ledger/proof/witnesses.ts';
-import { addUse, diskLedger, ran, segmentsOf, tamper } from '../ledgers.ts';
+import { cosignedNote, witnessNumber } from '../../core/ledger/proof/witnesses.ts';
+import { independentExit } from '../../verifier/independent.ts';
+import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper } from '../ledgers.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -311,6 +312,67 @@ describe('remit ledger verify', () => {
     log.checkpoint();
     expect((await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors)).exit).toBe(0);
     log.close();
+  });
+});
+
+describe('remit ledger verify with witnesses', () => {
+  const prunes = { maxBytes: 1, maxAgeMs: 3_600_000 };
+  const witness = witnessNumber(1);
+
+  /** What both verifiers say of a ledger by the checkpoint of a size that the witness cosigned. */
+  async function saidOf(ledger: Pick<ReturnType<typeof diskLedger>, 'key' | 'anchors' | 'folder'>, size: number) {
+    const notes = readFileSync(ledger.anchors, 'utf8').split(/(?<=\n— [^\n]*\n)\n/u);
+    const note = notes.find((each) => each.split('\n')[1] === String(size)) ?? '';
+    const file = join(folder(), 'witnessed.txt');
+    writeFileSync(file, `${cosignedNote(note, witness, START_MS / 1_000)}\n`);
+    const key = witnessKeyText(witness.key);
+    const words = ['--key', ledger.key, '--ledger', ledger.folder, '--witness', key, '--witnessed', file];
+    const { exit, out } = await verify(...words);
+    const independent = { key: ledger.key, folder: ledger.folder, witnesses: [key], witnessed: file };
+    expect(independentExit(independent, exit)).toBe(exit);
+    return { exit, out };
+  }
+
+  it('does not count a cosigned checkpoint of pruned records, which a rewritten ledger would not contradict', async () => {
+    const ledger = diskLedger(folder(), 4);
+    const forged = join(folder(), 'ledger');
+    cpSync(ledger.folder, forged, { recursive: true });
+    const real = mustOpenLog(ledger.settings, portsAt(START_MS + 20_000));
+    for (const n of [5, 6]) addUse(real, n);
+    real.close();
+    expect(await saidOf(ledger, 9)).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('\ncosigned   1 to 9 by 1 of the witnesses\nverdict    whole\n'),
+    });
+    // The holder of the key rewrites all that follows, and prunes up to where nothing is left to compare.
+    const change = { folder: forged, checkpointFile: null, retain: prunes };
+    const other = mustOpenLog({ ...ledger.settings, ...change }, portsAt(START_MS + 20_000));
+    for (const n of [30, 31, 32]) {
+      addUse(other, n);
+      other.checkpoint();
+    }
+    other.close();
+    expect((await verify('--key', ledger.key, '--ledger', forged)).exit).toBe(0);
+    const { exit, out } = await saidOf({ ...ledger, folder: forged }, 9);
+    expect([exit, out]).toEqual([2, expect.stringContaining('unchecked  1 heads of pruned records\n')]);
+    expect(out).toContain('witness    witness.test/w1: records 1 to 9, at ');
+    expect(out).toContain(
+      '\nverdict    sound, and what the witnesses have cosigned is pruned: no cosignature was compared',
+    );
+  });
+
+  it('says how many signed records follow those that the quorum has cosigned', async () => {
+    const ledger = diskLedger(folder(), 9, { change: { retain: prunes } });
+    expect(await saidOf(ledger, 14)).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('\ncosigned   1 to 14 by 1 of the witnesses\n'),
+    });
+    // The checkpoint of just the pruned records is compared with their tree.
+    expect(await saidOf(ledger, 9)).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('\ncosigned   1 to 9 by 1 of the witnesses; 5 signed records follow\n'),
+    });
+    expect((await saidOf(ledger, 4)).exit).toBe(2);
   });
 });
 

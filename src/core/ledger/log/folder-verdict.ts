@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { leafFrom, type LedgerLeaf } from '../proof/leaf.ts';
-import { broken, type Sound, type Verdict } from '../proof/verdict.ts';
+import { broken, coveredUpTo, type Sound, type Verdict } from '../proof/verdict.ts';
 import { verdictOn, type Trust } from '../proof/verification.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
@@ -72,8 +72,8 @@ export function folderVerdict(
 const lost = (detail: string, origin = ''): FolderVerdict => ({ origin, verdict: broken('log', null, detail) });
 
 function withTexts(texts: PolicyTextWatch, verdict: Sound): Verdict {
-  const { anchored, signed, remarks, remarkCount } = verdict;
-  const covered = Math.max(anchored?.to ?? 0, signed?.to ?? 0);
+  const { remarks, remarkCount } = verdict;
+  const covered = coveredUpTo(verdict);
   const problem = texts.found(covered);
   if (problem !== null) return broken('log', null, problem);
   const missing = texts.missingBefore(covered);

@@ -54,6 +54,10 @@ export interface Sound {
   readonly relayed?: readonly RelayedRecords[];
 }
 
+/** The last record of a sound log that a checkpoint or an anchor covers; 0 for none. */
+export const coveredUpTo = ({ pruned, anchored, signed }: Sound): number =>
+  Math.max(pruned, anchored?.to ?? 0, signed?.to ?? 0);
+
 /** The log was changed, or does not match its heads. */
 export interface Broken {
   readonly kind: 'broken';
