@@ -9,11 +9,14 @@ import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
 import { task } from '../../src/cli/task/task.ts';
 import type { EvidenceReport } from '../../src/tools/evidence/report.ts';
 import { recordFilesIn } from '../../src/authority/records/record-files.ts';
-import { must } from '../builders/must.ts';
+import { readLog } from '../../src/core/ledger/log/log-reader.ts';
+import { recordBytesIn } from '../../src/core/ledger/proof/leaf.ts';
+import { must, mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { sidecarId } from '../authority/records/receivers.ts';
+import { mustOpenLog, settingsIn } from '../core/ledger/log/logs.ts';
 import { ran } from './ledgers.ts';
 import { receivedFleet } from './received-fleet.ts';
 
@@ -254,6 +257,36 @@ describe('remit ledger evidence --received', () => {
       expect([exit, JSON.parse(out)]).toMatchObject([0, { leaf: { seq: Number(String(ref).split('#')[1]) } }]);
     }
     expect((await reported(whole.records, '--sample', '5', '--seed', 'auditor')).report.sample).toEqual(found.sample);
+  });
+
+  it('counts nothing of a log that only records after the last checkpoint of the ledger name', async () => {
+    const other = await receivedFleet(folder);
+    const received = changed((text) => text);
+    for (const [index, file] of recordFilesIn(other.records).entries()) {
+      cpSync(file, join(received, `records-000000000000900${index}-00000000.jsonl`));
+    }
+    const ledger = join(folder(), 'ledger');
+    cpSync(whole.ledger, ledger, { recursive: true });
+    // Without a checkpoint, this is what anybody can append who can write the files.
+    const settings = { ...settingsIn(join(whole.ledger, '..')), folder: ledger, checkpointFile: null };
+    const log = mustOpenLog(settings);
+    const named = mustFind(
+      readLog(other.ledger, (reader) => [...reader.found({ kind: 'emitter' }, { isNewestFirst: false })]),
+    );
+    must(
+      log.append(
+        named.map(({ bytes }) => ({ bytes: recordBytesIn(bytes), outbox: null })),
+        'none',
+      ),
+    );
+    const asked = ['--key', whole.key, '--ledger', ledger, '--received', received, '--format', 'json'];
+    const { exit, out } = await ran(ledgerEvidence, '--framework', 'csf-2.0', '--from', '2020-01-01', ...asked);
+    log.close();
+    const found = JSON.parse(out) as EvidenceReport;
+    expect([exit, usesOf(found)]).toEqual([0, 17]);
+    const counted = found.received?.flatMap((each) => (each.counted.length === 0 ? [] : [each.origin]));
+    expect(counted?.toSorted()).toEqual(Object.values(whole.origins).toSorted());
+    expect(found.received).toHaveLength(6);
   });
 
   it('counts nothing of a log that was cut, says what is missing, and exits with 1', async () => {

@@ -5,14 +5,22 @@ import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { proofOf } from '../../core/ledger/log/proof-of.ts';
 import type { ProofOf } from '../../core/ledger/log/proof-of.ts';
 import type { CarriedTree } from '../../core/ledger/proof/seam.ts';
+import type { RecordRange } from '../../core/ledger/proof/verdict.ts';
 import type { ReceivedLog } from './received-logs.ts';
 import { chainText, receivedProof } from './received-proof.ts';
 
-/** The records of a ledger on the logs that its authority received, in its order. */
-export const emittersIn = (log: Pick<LogReader, 'found'>): readonly LedgerLeaf['record'][] =>
-  [...log.found({ kind: 'emitter' }, { isNewestFirst: false })].flatMap(({ bytes }) => {
+/**
+ * The records of a ledger on the logs that its authority received, in its order.
+ *
+ * @param range the records of the ledger that are read; default all
+ */
+export const emittersIn = (
+  log: Pick<LogReader, 'found'>,
+  { from = 1, to = Number.MAX_SAFE_INTEGER }: Partial<RecordRange> = {},
+): readonly LedgerLeaf['record'][] =>
+  [...log.found({ kind: 'emitter', fromSeq: from }, { isNewestFirst: false })].flatMap(({ seq, bytes }) => {
     const leaf = leafFrom(bytes);
-    return isProblem(leaf) ? [] : [leaf.record];
+    return seq > to || isProblem(leaf) ? [] : [leaf.record];
   });
 
 /** The number of the first record in the ledger of an authority that names the key of a log; `null` if none does. */

@@ -26,6 +26,7 @@ import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { folderVerdict } from '../../core/ledger/log/folder-verdict.ts';
 import type { FolderVerdict } from '../../core/ledger/log/folder-verdict.ts';
+import { coveredUpTo } from '../../core/ledger/proof/verdict.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
@@ -70,8 +71,8 @@ ${RECEIVED_HELP}
   --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
   --out FILE          write a new file, mode 0600; default standard output
 
-Verifies the whole ledger, and counts the records of the period as they are verified: none after the first wrong one. For each control it says what was enforced and how
-often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
+Verifies the whole ledger, and counts the records of the period as they are verified: none after the first wrong one, and none after the last checkpoint or anchor. For each
+control it says what was enforced and how often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
 and who put them in force, who acted, sums of recorded arguments, and drawn records with their proofs. It provides evidence for
 controls and states no conformity.
 
@@ -203,23 +204,34 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(texts) });
   const loads = new PolicyLoadsSeen(asked.toMs);
   // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
+  // INVARIANT: in a sound ledger every head is valid, so its largest covers each record up to it. Anybody can have appended those after it.
+  const coveredTo = Math.max(head?.size ?? 0, anchorsSeen(asked.anchors, asked.keys, origin).at(-1)?.size ?? 0);
   let hasBefore = false;
+  let leftOut = 0;
   const found = verdictIn(folder, asked, ({ seq, record }) => {
     showProgress(seq);
     const place = { log: null, seq, at: record['at'] };
     if (!isPlaced(place)) return;
+    const isOfPeriod = place.at >= asked.fromMs && place.at < asked.toMs;
+    if (seq > coveredTo) {
+      leftOut += Number(isOfPeriod);
+      return;
+    }
     hasBefore ||= place.at < asked.fromMs;
     loads.see(place, record);
-    if (place.at >= asked.fromMs && place.at < asked.toMs) counting.add(place, record);
+    if (isOfPeriod) counting.add(place, record);
   });
   if (isCommandRefusal(found)) return found;
-  const vouching = found.verdict.kind === 'sound' ? [folder] : [];
+  const vouching = new Map<string, number>();
+  if (found.verdict.kind === 'sound') vouching.set(folder, coveredUpTo(found.verdict));
+  if ((vouching.get(folder) ?? coveredTo) < coveredTo)
+    return taskRefusal(`the ledger \`${folder}\` was changed while it was read: run this again`, EXIT.no);
   for (const other of others) {
     const verified = verdictIn(other, asked, ({ seq }) => showProgress(seq));
     if (isCommandRefusal(verified)) return verified;
     if (verified.verdict.kind === 'broken')
       return taskRefusal(`the ledger \`${other}\` is broken: run \`remit ledger verify\``, EXIT.no);
-    vouching.push(other);
+    vouching.set(other, coveredUpTo(verified.verdict));
   }
   const received = asked.received === undefined ? null : receivedEvidence(asked.received, folder, vouching);
   if (isCommandRefusal(received)) return received;
@@ -232,7 +244,7 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   const judged = await judgedIn(sets, counts, { asked, texts, io });
   if (isCommandRefusal(judged)) return judged;
   const missing = missingIn(found.verdict, { hasBefore, received, counts });
-  const seen = { ...found, received, head, seed, counts, missing, ...judged };
+  const seen = { ...found, leftOut, received, head, seed, counts, missing, ...judged };
   const report = await withLedger(folder, (log) => readingOf(log, asked, seen));
   io.progress?.('');
   return report;
@@ -275,7 +287,10 @@ function verdictIn(
 }
 
 interface Seen
-  extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head'>, Pick<EvidenceReport, 'seed'>, JudgedPeriod {
+  extends
+    Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head' | 'leftOut'>,
+    Pick<EvidenceReport, 'seed'>,
+    JudgedPeriod {
   readonly received: ReceivedEvidence | null;
   readonly counts: Tally;
   readonly missing: readonly string[];
@@ -284,7 +299,7 @@ interface Seen
 async function readingOf(
   log: LogReader,
   asked: EvidenceOptions,
-  { origin, verdict, received, head, seed, counts, missing, judged, results, policySets, exceptions }: Seen,
+  { origin, verdict, leftOut, received, head, seed, counts, missing, judged, results, policySets, exceptions }: Seen,
 ): Promise<EvidenceReport> {
   const { framework, fromMs, toMs, folder, keys } = asked;
   const { id, title, version, source, date } = framework;
@@ -299,6 +314,7 @@ async function readingOf(
       folder,
       origin,
       verdict,
+      leftOut,
       anchors: anchorsSeen(asked.anchors, keys, origin),
       head,
       keyId: keys.find(({ name }) => name === origin)?.name ?? 'of another ledger',

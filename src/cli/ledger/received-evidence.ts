@@ -2,9 +2,10 @@ import type { LedgerPlace } from '../../tools/evidence/counted.ts';
 import type { EvidenceMembers } from '../../tools/evidence/record-members.ts';
 import type { ReceivedSeen } from '../../tools/evidence/report.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
+import { emitterVerdict } from '../../authority/records/emitter-verdict.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { allHistories, readReceived, receivedVerdicts } from './received-source.ts';
+import { allHistories, namedAfter, readReceived, receivedVerdicts } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal } from '../task/task-source.ts';
 
 /** The verified logs of sidecars. */
@@ -18,19 +19,29 @@ export interface ReceivedEvidence {
  * Verifies the records of sidecars in a folder by ledgers of their authorities. The caller must verify those ledgers.
  *
  * @param ledger the ledger of the authority that kept the counted records
+ * @param covered the ledgers that vouch, each with the last record that one of its heads covers: what follows it vouches for nothing that is
+ * counted, since anybody who can write the files can have appended it
  */
 export function receivedEvidence(
   folder: string,
   ledger: string,
-  ledgers: readonly string[],
+  covered: ReadonlyMap<string, number>,
 ): ReceivedEvidence | CommandRefusal {
+  const ledgers = [...covered.keys()];
   const verdicts = receivedVerdicts(folder, ledgers);
   if (isCommandRefusal(verdicts)) return verdicts;
-  const histories = allHistories(ledgers.filter((each) => each === ledger));
+  const histories = allHistories(
+    ledgers.filter((each) => each === ledger),
+    covered,
+  );
   if (isCommandRefusal(histories)) return histories;
   const read = readReceived(folder);
   if (isCommandRefusal(read)) return read;
-  const sound = new Set(verdicts.flatMap(({ origin, verdict }) => (verdict.kind === 'sound' ? [origin] : [])));
+  const isVouchedFor = vouchedIn(read.logs, covered);
+  if (isCommandRefusal(isVouchedFor)) return isVouchedFor;
+  const sound = new Set(
+    verdicts.flatMap(({ origin, verdict }) => (verdict.kind === 'sound' && isVouchedFor(origin) ? [origin] : [])),
+  );
   return {
     seen: verdicts.map((verdict) =>
       Object.assign(verdict, {
@@ -43,15 +54,32 @@ export function receivedEvidence(
   };
 }
 
-/** The records of sidecars that are counted, one log after the other. */
+/** Whether a log is sound by what heads cover of the ledgers alone. Those that no later record is about need no second look. */
+function vouchedIn(
+  logs: ReadonlyMap<string, ReceivedLog>,
+  covered: ReadonlyMap<string, number>,
+): ((origin: string) => boolean) | CommandRefusal {
+  const later = namedAfter(covered);
+  if (isCommandRefusal(later)) return later;
+  const histories = allHistories([...covered.keys()], covered);
+  if (isCommandRefusal(histories)) return histories;
+  return (origin) => {
+    const history = histories.get(origin);
+    if (history === undefined || !later.has(origin)) return history !== undefined;
+    return emitterVerdict(history, logs.get(origin) ?? null).verdict.kind === 'sound';
+  };
+}
+
+/** The records of sidecars that are counted, one log after the other. None that the ledger says is deleted: those are not verified. */
 export function* countedIn({
   seen,
   logs,
 }: ReceivedEvidence): Generator<{ readonly place: LedgerPlace; readonly record: EvidenceMembers }> {
-  for (const { origin, counted } of seen) {
+  for (const { origin, counted, pruned } of seen) {
     if (counted.length === 0) continue;
     for (const entry of logs.get(origin)?.stored.entries() ?? []) {
-      if (!('seq' in entry) || !counted.some(({ from, to }) => from <= entry.seq && entry.seq <= to)) continue;
+      if (!('seq' in entry) || entry.seq <= pruned) continue;
+      if (!counted.some(({ from, to }) => from <= entry.seq && entry.seq <= to)) continue;
       const leaf = leafFrom(entry.bytes);
       if (isProblem(leaf)) continue;
       const { at } = leaf.record;

@@ -170,15 +170,34 @@ const wrongFile = (problem: string): EmitterVerdict => ({
   verdict: broken('log', null, problem),
 });
 
-/** What ledgers of authorities say of the logs that these received. */
-export function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
+/**
+ * What ledgers of authorities say of the logs that these received.
+ *
+ * @param covered the last record of each ledger that counts; default all count
+ */
+export function allHistories(
+  ledgers: readonly string[],
+  covered: ReadonlyMap<string, number> | null = null,
+): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
   const records: LedgerLeaf['record'][] = [];
   for (const ledger of ledgers) {
-    const found = readLog(ledger, emittersIn);
+    const to = covered === null ? Number.MAX_SAFE_INTEGER : (covered.get(ledger) ?? 0);
+    const found = readLog(ledger, (log) => emittersIn(log, { to }));
     if (isStoreFailure(found)) return taskRefusal(found.detail);
     records.push(...(found ?? []));
   }
   return emitterHistories(records.toSorted((a, b) => Number(a['at']) - Number(b['at'])));
+}
+
+/** The origins of the logs that records beyond the last one that counts are about. */
+export function namedAfter(covered: ReadonlyMap<string, number>): ReadonlySet<unknown> | CommandRefusal {
+  const origins = new Set<unknown>();
+  for (const [ledger, to] of covered) {
+    const found = readLog(ledger, (log) => emittersIn(log, { from: to + 1 }));
+    if (isStoreFailure(found)) return taskRefusal(found.detail);
+    for (const { origin } of found ?? []) origins.add(origin);
+  }
+  return origins;
 }
 
 export function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {

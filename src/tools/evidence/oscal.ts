@@ -91,6 +91,7 @@ function resultOf(report: EvidenceReport, id: IdOf): object {
       prop('ledger-verdict', verdictText(ledger.verdict)),
       prop('made-by', madeBy),
       prop('sample-seed', report.seed.text),
+      ...(ledger.leftOut === 0 ? [] : [prop('records-left-out', String(ledger.leftOut))]),
       ...anchors,
     ],
     'reviewed-controls': {

@@ -144,6 +144,8 @@ export interface EvidenceReport {
     readonly folder: string;
     readonly origin: string;
     readonly verdict: Verdict;
+    /** Records of the period that no checkpoint and no anchor covers. Nothing here counts them. */
+    readonly leftOut: number;
     readonly anchors: readonly AnchorSeen[];
     /** The last checkpoint; `null` if there is none. */
     readonly head: { readonly size: number; readonly root: string } | null;

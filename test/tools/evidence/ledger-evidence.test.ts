@@ -7,7 +7,8 @@ import { ledgerEvidence } from '../../../src/cli/ledger/ledger-evidence.ts';
 import { frameworks } from '../../../src/tools/evidence/frameworks.ts';
 import type { EvidenceReport } from '../../../src/tools/evidence/report.ts';
 import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
-import { type DiskLedger, diskLedger, ran, segmentsOf, tamper } from '../../cli/ledgers.ts';
+import { addUse, type DiskLedger, diskLedger, ran, segmentsOf, START_MS, tamper } from '../../cli/ledgers.ts';
+import { mustOpenLog, portsAt } from '../../core/ledger/log/logs.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { oscalProblems } from './oscal-schema.ts';
@@ -126,6 +127,23 @@ describe('remit ledger evidence', () => {
     // Allowed is not executed: no outcome says that the two calls were.
     expect(report.uses).toMatchObject({ allowed: 2, executed: 0, unknown: 2 });
     expect(report.ledger).toMatchObject({ verdict: { kind: 'sound', bare: null, anchored: { from: 1 } } });
+  });
+
+  it('counts no record after the last checkpoint, which anybody can have appended, and says how many', async () => {
+    const own = await demoLedger(folder());
+    const asked = ['--ledger', own.folder, '--key', own.key, '--framework', 'csf-2.0', ...period];
+    const counted = async () => {
+      const report = JSON.parse((await ran(ledgerEvidence, ...asked, '--format', 'json')).out) as EvidenceReport;
+      return [report.records.count, report.ledger.leftOut];
+    };
+    expect(await counted()).toEqual([11, 0]);
+    const log = mustOpenLog(own.settings, portsAt(START_MS + 10_000));
+    addUse(log, 9);
+    expect(await counted()).toEqual([11, 1]);
+    const page = await ran(ledgerEvidence, ...asked);
+    expect(page.out).toContain('- left out: 1 records of the period that no checkpoint and no anchor covers yet\n');
+    log.close();
+    expect(await counted()).toEqual([13, 0]);
   });
 
   it('counts calls that were only observed apart: never as allowed by policy', async () => {

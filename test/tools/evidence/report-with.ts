@@ -49,6 +49,7 @@ export const reportWith = (change: Partial<EvidenceReport> = {}): EvidenceReport
     folder: '/ledger',
     origin: 'remit.acme.test/main/0',
     verdict: soundWith(),
+    leftOut: 0,
     anchors: [],
     head: null,
     keyId: 'key',

@@ -5,7 +5,7 @@ import { type Block, code, heading, type Line, list, table, textBlock } from './
 
 /** The verdict on the ledger, with its head and its anchors. */
 export function evidenceOfLedger({ ledger }: EvidenceReport): readonly Block[] {
-  const { verdict, head, anchors } = ledger;
+  const { verdict, leftOut, head, anchors } = ledger;
   const last = anchors.at(-1);
   const received =
     last?.receivedAt === null ? 'nobody noted when it was received' : `received ${last?.receivedAt ?? ''}`;
@@ -17,6 +17,9 @@ export function evidenceOfLedger({ ledger }: EvidenceReport): readonly Block[] {
       verdict.kind === 'sound'
         ? [rangesOf(verdict)]
         : ['counted: only the records that were read before what is wrong was found'],
+      ...(leftOut === 0
+        ? []
+        : [[`left out: ${leftOut} records of the period that no checkpoint and no anchor covers yet`]]),
       head === null ? ['head: no checkpoint yet'] : [`head: ${head.size} records, root `, code(head.root)],
       [
         last === undefined
