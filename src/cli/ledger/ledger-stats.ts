@@ -2,7 +2,12 @@
 import { GROUPED, RecordStats } from '../../core/ledger/search/record-stats.ts';
 import type { GroupedBy, StatsGroup, StatsOf } from '../../core/ledger/search/record-stats.ts';
 import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
+import type { LogReader } from '../../core/ledger/log/log-reader.ts';
+import { isMatchingLeaf } from '../../core/ledger/log/segment/record-filter.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
+import { base64Of } from '../../core/ledger/proof/base64.ts';
+import { appended } from '../../core/ledger/proof/compact-range.ts';
+import { leafHash, rootOf } from '../../core/ledger/proof/merkle.ts';
 import { aligned, printable } from '../../core/ledger/timeline-text.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { EXIT, refused } from '../command.ts';
@@ -44,10 +49,10 @@ ${LEDGER_HELP}
 ${RECEIVED_HELP}
 ${FILTER_HELP}
 
-For each group: how many records, when the first and the last of them happened, and the sums. All records that match are read once, and what was
-counted up to the last checkpoint is kept in the cache folder of the user ($XDG_CACHE_HOME/remit, else ~/.cache/remit), so that the same question
-reads only what is new. It is used only if the ledger still has that checkpoint, with the same tree; not with a relative --since or --until.
-Records of sidecars are counted anew each time. Nothing is verified: \`remit ledger verify\` does.
+For each group: how many records, when the first and the last of them happened, and the sums. All records are read once, and what was counted
+up to the last checkpoint is kept in the cache folder of the user ($XDG_CACHE_HOME/remit, else ~/.cache/remit), so that the same question reads
+only what is new. It is kept only if the records have the tree of that checkpoint, and used only if the ledger still has it; not with --since or
+--until, nor for what an index finds. Records of sidecars are counted anew each time. No signature is verified: \`remit ledger verify\` does.
 
   remit ledger stats --kind use --by agent,action
   remit ledger stats --by arg:currency --sum amount --action payments.pay --every 1d
@@ -101,7 +106,7 @@ async function stats(args: readonly string[], io: Io): Promise<CommandRefusal | 
   if (isCommandRefusal(received)) return received;
   try {
     return await withLedger<null>(folder, async (log) => {
-      const cache = cacheOf(values, filter, { of, io });
+      const cache = log.isIndexed(filter) ? null : cacheOf(values, filter, { of, io });
       const counted = count({ log, received }, filter, { of, cache, io });
       print(counted.groups(), counted, { top, isJson: values.json === true, io });
       return null;
@@ -142,17 +147,17 @@ function intervalFrom(text: string): number {
   return Number(digits) * (UNITS.get(unit) ?? 0);
 }
 
-/** The cache for a question; `null` if there is none, or the question depends on the clock. */
+/** The cache for a question; `null` if there is none, or the question is of a time, for which not all records are read. */
 function cacheOf(
   values: Values,
   filter: RecordFilter,
   { of, io }: { readonly of: StatsOf; readonly io: Io },
 ): StatsCache | null {
-  const isRelative = [values.since, values.until].some((text) => text !== undefined && !/^\d{4}-/.test(text));
+  const isOfTime = values.since !== undefined || values.until !== undefined;
   const folder = cacheFolderIn(io.environment);
-  if (values['no-cache'] === true || isRelative || folder === null) return null;
+  if (values['no-cache'] === true || isOfTime || folder === null) return null;
   const { path, tasks: _tasks, ...others } = filter;
-  return new StatsCache(folder, JSON.stringify({ version: 1, of, others, path: path?.text }));
+  return new StatsCache(folder, JSON.stringify({ version: 2, of, others, path: path?.text }));
 }
 
 const PROGRESS_EVERY = 10_000;
@@ -163,27 +168,37 @@ function count(
   { of, cache, io }: { readonly of: StatsOf; readonly cache: StatsCache | null; readonly io: Io },
 ): RecordStats {
   const counted = new RecordStats(of);
-  const head = logHeadOf(log);
-  const known = cache?.read(log, of) ?? null;
-  if (known !== null) counted.resume(known.state);
-  let kept = head === null || known?.head.size === head.size;
-  const keep = (): void => {
-    kept = true;
-    const problem = head === null ? null : (cache?.write({ head, state: counted.state() }) ?? null);
-    if (problem !== null) io.err(`${NAME}: ${problem}: all is counted again next time`);
-  };
   const add = (bytes: Uint8Array): void => {
     counted.add(recordMembersIn(bytes));
     if (counted.all % PROGRESS_EVERY === 0) io.progress?.(`${counted.all} records`);
   };
-  const after = { ...filter, fromSeq: (known?.head.size ?? 0) + 1 };
-  for (const { seq, bytes } of log.found(after, { isNewestFirst: false })) {
-    if (!kept && seq > (head?.size ?? 0)) keep();
-    add(bytes);
-  }
-  if (!kept) keep();
+  if (cache === null) for (const { bytes } of log.found(filter, { isNewestFirst: false })) add(bytes);
+  else countOn(counted, { log, filter, cache, add, io });
   for (const { bytes } of received.matching(filter)) add(bytes);
   return counted;
+}
+
+interface CountingOn {
+  readonly log: LogReader;
+  readonly filter: RecordFilter;
+  readonly cache: StatsCache;
+  readonly add: (bytes: Uint8Array) => void;
+  readonly io: Io;
+}
+
+/** Counts on from what is kept, and keeps what was counted up to the last checkpoint. INVARIANT: the bytes that are hashed are those that are counted. */
+function countOn(counted: RecordStats, { log, filter, cache, add, io }: CountingOn): void {
+  const head = logHeadOf(log)?.head;
+  const known = cache.read(log, counted.of);
+  if (known !== null) counted.resume(known.state);
+  let range = known?.range ?? log.carried.range;
+  for (const leaf of log.found({ fromSeq: range.size + 1 }, { isNewestFirst: false })) {
+    if (isMatchingLeaf(filter, leaf)) add(leaf.bytes);
+    range = appended(range, leafHash(leaf.bytes));
+    if (range.size !== head?.size || base64Of(rootOf(range.nodes)) !== head.root) continue;
+    const problem = cache.write({ head, state: counted.state() });
+    if (problem !== null) io.err(`${NAME}: ${problem}: all is counted again next time`);
+  }
 }
 
 interface Printing {

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { base64Of } from '../../core/ledger/proof/base64.ts';
+import type { CompactRange } from '../../core/ledger/proof/compact-range.ts';
 import { rootOf } from '../../core/ledger/proof/merkle.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { statsStateFrom } from '../../core/ledger/search/record-stats.ts';
@@ -20,17 +21,21 @@ export interface CheckedHead {
   readonly root: string;
 }
 
+/** A checkpoint of a ledger, as the ledger has it. */
+export interface CountedHead {
+  readonly head: CheckedHead;
+  /** The tree over its records. */
+  readonly range: CompactRange;
+}
+
 /** The last checkpoint of a ledger, or its checkpoint of a size; `null` if there is none. */
-export function logHeadOf(log: LogReader, size: number = Number.MAX_SAFE_INTEGER): CheckedHead | null {
+export function logHeadOf(log: LogReader, size: number = Number.MAX_SAFE_INTEGER): CountedHead | null {
   const last = log.segments.map(({ checkpoints }) => checkpoints.near(size, 'up-to')).findLast((each) => each !== null);
   if (last === undefined || last === null || (size !== Number.MAX_SAFE_INTEGER && last.range.size !== size))
     return null;
-  return {
-    origin: log.origin,
-    before: log.carried.range.size,
-    size: last.range.size,
-    root: base64Of(rootOf(last.range.nodes)),
-  };
+  const { range } = last;
+  const root = base64Of(rootOf(range.nodes));
+  return { head: { origin: log.origin, before: log.carried.range.size, size: range.size, root }, range };
 }
 
 /** Statistics up to a checkpoint. */
@@ -46,8 +51,8 @@ const MAX_BYTES = 64 * 1024 ** 2;
 const NAME = /^stats-[0-9a-f]{64}\.json$/;
 
 /**
- * Keeps statistics by what was asked. A file is used only if the ledger has the checkpoint that it was counted up to, with the same tree: it is in the
- * folder of the user who asks, whom whoever can write the ledger cannot lead by it.
+ * Keeps statistics by what was asked. A file is used only if the ledger has the checkpoint that it was counted up to, with the same tree. INVARIANT: what
+ * is kept was counted from records with that very tree, so that a changed copy of a ledger leaves nothing behind for the ledger itself.
  */
 export class StatsCache {
   readonly #folder: string;
@@ -60,17 +65,17 @@ export class StatsCache {
   }
 
   /** What was counted of a ledger; `null` if nothing was, or the ledger is another by now. */
-  read(log: LogReader, of: StatsOf): CachedStats | null {
+  read(log: LogReader, of: StatsOf): (CachedStats & CountedHead) | null {
     try {
       if (statSync(this.#path).size > MAX_BYTES) return null;
       const kept: unknown = JSON.parse(readFileSync(this.#path, 'utf8'));
       if (typeof kept !== 'object' || kept === null || !('head' in kept) || !('state' in kept)) return null;
       const size: unknown =
         typeof kept.head === 'object' && kept.head !== null && 'size' in kept.head ? kept.head.size : 0;
-      const head = typeof size === 'number' ? logHeadOf(log, size) : null;
-      if (head === null || JSON.stringify(head) !== JSON.stringify(kept.head)) return null;
+      const own = typeof size === 'number' ? logHeadOf(log, size) : null;
+      if (own === null || JSON.stringify(own.head) !== JSON.stringify(kept.head)) return null;
       const state = statsStateFrom(kept.state, of);
-      return state === null ? null : { head, state };
+      return state === null ? null : { ...own, state };
     } catch {
       // It is not there, or is not what was written: it is counted again.
       return null;

@@ -140,6 +140,40 @@ describe('remit ledger stats', () => {
     expect(await groups('--by', 'decision')).toContainEqual(expect.objectContaining({ count: 3 }));
   });
 
+  it('keeps nothing of records that are not those of the checkpoint', async () => {
+    log.close();
+    const honest = await groups('--by', 'decision', '--no-cache');
+    const [segment = ''] = segmentsOf(home);
+    const say = (from: string, to: string): number =>
+      tamper(
+        segment,
+        'UPDATE records SET bytes = CAST(replace(CAST(bytes AS TEXT), ?, ?) AS BLOB) WHERE seq = 2',
+        `"decision":"${from}"`,
+        `"decision":"${to}"`,
+      );
+    expect(say('allow', 'deny')).toBe(1);
+    expect(await groups('--by', 'decision')).not.toEqual(honest);
+    expect(await groups('--by', 'decision')).toEqual(await groups('--by', 'decision', '--no-cache'));
+    // The same file with the records that were signed: of the changed copy nothing is left.
+    expect(say('deny', 'allow')).toBe(1);
+    expect(await groups('--by', 'decision')).toEqual(honest);
+    expect(readdirSync(join(cache, 'remit'))).toHaveLength(1);
+    expect(await groups('--by', 'decision')).toEqual(honest);
+  });
+
+  it('counts by the bytes of records alone, as a search does of an intact ledger', async () => {
+    for (const asked of [
+      ['--decision', 'deny'],
+      ['--agent', taskNumber(2).agent],
+      ['--action', 'payments.pay', '--arg', 'currency=EUR'],
+      ['--reason', 'policy.forbidden'],
+      ['--mode', 'enforce'],
+      ['--since', '2026-01-01T01:00:00Z', '--until', '2026-01-01T02:00:00Z'],
+      ['--agent', 'spiffe://acme.test/nobody'],
+    ])
+      expect(await groups('--by', 'agent', ...asked)).toEqual(await groups('--by', 'agent', ...asked, '--no-cache'));
+  });
+
   it.each(['', '{}', '{"head":{"size":4},"state":1}', 'null'])('counts anew if the kept file is %j', async (text) => {
     const first = await groups('--by', 'decision');
     const [name = ''] = readdirSync(join(cache, 'remit'));

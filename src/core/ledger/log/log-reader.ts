@@ -10,6 +10,7 @@ import { isExecution, recordMembersIn } from '../search/index-builder.ts';
 import { indexKeysFor } from '../search/record-query.ts';
 import { openIndexParts } from './segment/index-parts.ts';
 import type { OpenParts, SegmentPart } from './segment/index-parts.ts';
+import { keysOf } from './segment/record-filter.ts';
 import type { RecordFilter } from './segment/record-filter.ts';
 import { Segment } from './segment/segment.ts';
 import type { PlacedLeaf } from './segment/segment.ts';
@@ -81,6 +82,12 @@ export class LogReader {
       if (filter.isUnexecuted === undefined) yield* found;
       else for (const leaf of found) if (!this.#isExecuted(leaf)) yield leaf;
     }
+  }
+
+  /** Whether a search for a filter goes by an index, of which only verification says that it hides nothing. */
+  isIndexed(filter: RecordFilter): boolean {
+    const hasParts = (segment: Segment): boolean => this.#partsOf(segment).parts.length > 0;
+    return keysOf(filter).length > 0 || (indexKeysFor(filter).length > 0 && this.segments.some(hasParts));
   }
 
   /** Why parts of indexes were not used so far: their records were read instead. */

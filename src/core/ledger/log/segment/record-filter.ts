@@ -114,6 +114,25 @@ export function isAskedFor(filter: RecordFilter, { bytes }: { readonly bytes: Ui
   return isOfReason(record, reason) && isOfMode(record, filter) && (!isAsked || hasAsked(record, filter));
 }
 
+const TEXTS = ['task', 'agent', 'action', 'decision', 'decisionId', 'kind', 'traceId'] as const;
+
+/** Whether a leaf matches by its bytes alone: what a search finds in an intact log, without the columns and the indexes that no checkpoint covers. */
+export function isMatchingLeaf(
+  filter: RecordFilter,
+  leaf: { readonly seq: number; readonly bytes: Uint8Array },
+): boolean {
+  const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY, fromSeq = 1 } = filter;
+  if (leaf.seq < fromSeq || !isAskedFor(filter, leaf)) return false;
+  const record = recordMembersIn(leaf.bytes);
+  if (record === null) return true;
+  const { at } = record;
+  const isTimed = filter.sinceMs !== undefined || filter.untilMs !== undefined;
+  return (
+    TEXTS.every((name) => filter[name] === undefined || record[name] === filter[name]) &&
+    (!isTimed || (typeof at === 'number' && at >= sinceMs && at < untilMs))
+  );
+}
+
 const REASONS = ['reason', 'error', 'finding'] as const;
 
 /** Whether a record has a reason, in one of its members. */
