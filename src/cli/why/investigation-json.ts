@@ -99,6 +99,7 @@ function foundJson({
             isCut: rest.isCut,
           },
     sightings: rest?.sightings ?? [],
+    areSightingsCut: rest?.areSightingsCut ?? false,
     proofs: proofs.map(proofJson),
   };
 }

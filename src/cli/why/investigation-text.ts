@@ -148,9 +148,13 @@ function restLines({ uses, others, more, events, parts, isCut }: TaskRest): read
 function elsewhereLines({ use, placed }: Match, rest: TaskRest | null): readonly string[] {
   if (rest === null || rest.sightings.length === 0) return ['unknown: the call showed no task token'];
   const others = rest.sightings.filter((sighting) => areElsewhere(sighting, { agent: use.agent, log: placed.log }));
+  if (rest.areSightingsCut) return [...others.map(sightingText), SIGHTINGS_CUT];
   if (others.length === 0) return ['nowhere: the token was used by this agent alone, from one node, at this place'];
   return others.map(sightingText);
 }
+
+const SIGHTINGS_CUT =
+  'where else is not known: only the first uses of the token were read; all are found by remit ledger query --token DIGEST --kind use';
 
 const sightingText = ({ caller, isVerified, log, allowed, denied, firstMs, lastMs, reuse }: Sighting): string => {
   const who = `${caller ?? 'a caller without an identity'}${isVerified || caller === null ? '' : ' (nobody vouches for it)'}`;

@@ -35,20 +35,27 @@ export interface TaskRest {
   readonly events: readonly Read<ReadEvent>[];
   /** The parts that it delegated. */
   readonly parts: readonly Read<ReadIntent>[];
-  /** The uses of the token of the call, by caller and place; empty for a call without a token. */
+  /** The uses of the token of the call, in any task, by caller and place; empty for a call without a token. */
   readonly sightings: readonly Sighting[];
+  /** Whether only the first uses of the token were read: then nobody knows where else it was used. */
+  readonly areSightingsCut: boolean;
   /** Whether only the first records of the task were read. */
   readonly isCut: boolean;
 }
 
-/** Most records read of a task: the first. */
+/** Most records read of a task, and most uses read of a token: the first. */
 const MAX_RECORDS = 20_000;
 /** Most other uses, events and parts that are shown. */
 const MAX_SHOWN = 20;
 
-/** What else happened in the task of a use, by the records of all logs. */
-export function taskRest(task: string, { decisionId, jtiDigest, at }: UseRecord, logs: SearchedLogs): TaskRest {
-  const records = logs.found({ task }, { limit: MAX_RECORDS, isNewestFirst: false });
+/** What else happened in the task of a use, by the records of all logs. @param limits records to read, default 20,000 */
+export function taskRest(
+  task: string,
+  { decisionId, jtiDigest, at }: UseRecord,
+  logs: SearchedLogs,
+  { maxRecords = MAX_RECORDS }: { readonly maxRecords?: number } = {},
+): TaskRest {
+  const records = logs.found({ task }, { limit: maxRecords, isNewestFirst: false });
   const uses = readAll(logs, ofKind(records, 'use'), useFrom);
   const others = uses.filter(({ value }) => value.decisionId !== decisionId && value.withdraws !== decisionId);
   const nearest = others.toSorted((a, b) => Math.abs(a.value.at - at) - Math.abs(b.value.at - at)).slice(0, MAX_SHOWN);
@@ -59,9 +66,21 @@ export function taskRest(task: string, { decisionId, jtiDigest, at }: UseRecord,
     more: others.length - nearest.length,
     events: readAll(logs, ofKind(records, 'event'), recordReaders.event).slice(0, MAX_SHOWN),
     parts: readAll(logs, parts, recordReaders.intent),
-    sightings: jtiDigest === null ? [] : sightingsOf(uses.filter(({ value }) => value.jtiDigest === jtiDigest)),
-    isCut: records.length === MAX_RECORDS,
+    ...tokenSightings(jtiDigest, logs, maxRecords),
+    isCut: records.length === maxRecords,
   };
+}
+
+/** Who used a token, and where. Its own search: the records of its task may be too many, and a use of it may be in no task. */
+function tokenSightings(
+  jtiDigest: string | null,
+  logs: SearchedLogs,
+  maxUses: number,
+): Pick<TaskRest, 'sightings' | 'areSightingsCut'> {
+  if (jtiDigest === null) return { sightings: [], areSightingsCut: false };
+  const found = logs.found({ token: jtiDigest, kind: 'use' }, { limit: maxUses + 1, isNewestFirst: false });
+  const uses = readAll(logs, found.slice(0, maxUses), useFrom).filter(({ value }) => value.jtiDigest === jtiDigest);
+  return { sightings: sightingsOf(uses), areSightingsCut: found.length > maxUses };
 }
 
 const ofKind = (records: readonly PlacedRecord[], kind: string): readonly PlacedRecord[] =>

@@ -39,7 +39,7 @@ ${RECEIVED_HELP}
   --proofs DIR        write the proofs into this folder, one new file for each record, for \`remit ledger check-proof\`
 ${KEY_HELP}; the proofs are then checked with it
   --json              one object: value, matches, isMore, found (call, why, fate, outcome, chain, token, policies, inForce, granting, rest, sightings,
-                      proofs) or null, faults
+                      areSightingsCut, proofs) or null, faults
 
 Prints the call and what became of it; who made it; the intent of its task, and the tasks above by whose delegation it was; the policies
 that decided, by their text of that day; what else the task did; whether its token was used elsewhere; and for each of these records

@@ -2,14 +2,21 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../../src/cli/ledger/ledger-check-proof.ts';
+import { investigated } from '../../../src/cli/why/investigation.ts';
+import { investigationLines } from '../../../src/cli/why/investigation-text.ts';
+import { SearchedLogs } from '../../../src/cli/why/searched-logs.ts';
+import { taskRest } from '../../../src/cli/why/task-rest.ts';
+import { matchesOf, meantOf } from '../../../src/cli/why/value-matches.ts';
 import { whyCommand } from '../../../src/cli/why/why-command.ts';
 import type { CommandIo } from '../../../src/cli/command.ts';
 import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
+import { readLog } from '../../../src/core/ledger/log/log-reader.ts';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
+import { SearchedReceived } from '../../../src/authority/records/received-records.ts';
 import { recordFilesIn } from '../../../src/authority/records/record-files.ts';
 import { authority, connected, nameOf, partFrom, sidecarLog } from '../../authority/records/receivers.ts';
 import { encoded } from '../../builders/ledger-record.ts';
-import { must } from '../../builders/must.ts';
+import { must, mustFind } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { ran, segmentsOf, tamper } from '../ledgers.ts';
 import type { DiskLedger } from '../ledgers.ts';
@@ -65,6 +72,20 @@ let ledger: DiskLedger;
 beforeAll(async () => {
   ledger = await ledgerOf(payment(10));
 });
+
+/** What is said of the token if so many records are read. */
+const elsewhere = (maxRecords: number): string => {
+  const lines = mustFind(
+    readLog(ledger.folder, (log) => {
+      const logs = new SearchedLogs([{ folder: ledger.folder, log }], SearchedReceived.none, undefined);
+      const matches = matchesOf({ value: 'p-77', argument: null, within: {} }, logs);
+      const investigation = investigated(mustFind(meantOf(matches)), logs);
+      const rest = taskRest(taskId(2), investigation.call.use, logs, { maxRecords });
+      return investigationLines({ ...investigation, rest }, matches);
+    }),
+  );
+  return sections(lines.join('\n')).get('elsewhere') ?? '';
+};
 
 describe('remit why', () => {
   it('explains the one call with a value: who, which intent, whose delegation, which policies then, what else, and where else', async () => {
@@ -258,6 +279,20 @@ describe('remit why', () => {
     expect(out).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u202E]/);
   });
 
+  it('says of a token with more uses than are read that nobody knows where else it was used', () => {
+    // The second use is that of the thief.
+    expect(elsewhere(1)).toMatch(/^where else is not known: only the first uses of the token were read; /);
+    expect(elsewhere(2)).toContain(thief);
+    expect(elsewhere(2)).not.toContain('not known');
+  });
+
+  it('finds the uses of the token in other tasks, and in none', async () => {
+    const denied = { decision: 'deny', reason: 'token.binding', detail: null, agent: thief } as const;
+    const others = [payment(30, { ...denied, task: null }), payment(31, { ...denied, task: taskId(1) })];
+    const { out } = await whyIn(await whyLedger(folder(), [...before, payment(10), ...others]), decision(10));
+    expect(sections(out).get('elsewhere')).toMatch(new RegExp(`^by ${thief} at \`.*\`: 0 allowed, 2 denied, `));
+  });
+
   it('writes proofs that the key of the ledger checks, each into a new file', async () => {
     const proofs = join(folder(), 'proofs');
     const { exit } = await whyIn(ledger, 'p-77', '--proofs', proofs, '--key', ledger.key);
@@ -395,13 +430,14 @@ describe('remit why at an authority', () => {
   it('exits with 2 if a file of received records is damaged, whether or not the call is found', async () => {
     const { ledger: authorityLedger, records } = await receivedPayment();
     const [file = ''] = recordFilesIn(records);
-    writeFileSync(file, `${readFileSync(file, 'utf8')}{"no":"head"}\n`);
-    for (const value of ['p-77', 'p-78']) {
-      const { exit, err } = await whyIn(authorityLedger, value, '--received', records);
-      expect([exit, err]).toEqual([
-        2,
-        expect.stringMatching(/^remit why: `.*` is damaged at byte \d+: .*: run `remit ledger verify`$/m),
-      ]);
-    }
-  });
+      writeFileSync(file, `${readFileSync(file, 'utf8')}{"no":"head"}\n`);
+      for (const value of ['p-77', 'p-78']) {
+        const { exit, err } = await whyIn(authorityLedger, value, '--received', records);
+        expect([exit, err]).toEqual([
+          2,
+          expect.stringMatching(/^remit why: `.*` is damaged at byte \d+: .*: run `remit ledger verify`$/m),
+        ]);
+      }
+    },
+  );
 });
