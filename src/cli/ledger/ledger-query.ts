@@ -173,7 +173,7 @@ function print(
   else if (shown.length === 0) io.out('no records');
   else for (const line of recordTable(shown)) io.out(line);
   for (const problem of [...log.indexProblems(), ...received.problems])
-    io.err(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`);
+    io.err(printable(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`));
   return null;
 }
 

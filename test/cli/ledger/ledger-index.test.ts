@@ -6,6 +6,8 @@ import { ledgerQuery } from '../../../src/cli/ledger/ledger-query.ts';
 import { ledgerVerify } from '../../../src/cli/ledger/ledger-verify.ts';
 import { indexLedger } from '../../../src/core/ledger/log/indexed-ledger.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
+import { IndexBuilder } from '../../../src/core/ledger/search/index-builder.ts';
+import { indexFileBytes } from '../../../src/core/ledger/search/index-file.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -158,6 +160,18 @@ describe('remit ledger query with an index', () => {
     expect(err).toMatch(
       /is of records \d+ to \d+, expected from 1 on: records were read instead; `remit ledger index` makes/,
     );
+  });
+
+  it('shows what the head of a part says without its control characters', async () => {
+    const at = indexed();
+    const [part = ''] = partsIn(at);
+    const head = { origin: 'x\u001b]0;owned\u0007\u001b[2J', from: 1, upto: 2, last: 'x' };
+    writeFileSync(part, indexFileBytes(head, new IndexBuilder().finished()));
+    const { ids, err } = await found(at, '--value', 'p-1');
+    expect([ids, err]).toEqual([
+      ['use-1'],
+      expect.stringContaining('is of the ledger `x?]0;owned??[2J`: records were read instead'),
+    ]);
   });
 
   it.each([
