@@ -5,6 +5,7 @@ import { ledgerCheckProof } from '../../src/cli/ledger/ledger-check-proof.ts';
 import { ledgerEvidence } from '../../src/cli/ledger/ledger-evidence.ts';
 import { ledgerProve } from '../../src/cli/ledger/ledger-prove.ts';
 import { ledgerQuery } from '../../src/cli/ledger/ledger-query.ts';
+import { ledgerStats } from '../../src/cli/ledger/ledger-stats.ts';
 import { ledgerVerify } from '../../src/cli/ledger/ledger-verify.ts';
 import { task } from '../../src/cli/task/task.ts';
 import type { EvidenceReport } from '../../src/tools/evidence/report.ts';
@@ -201,6 +202,39 @@ describe('remit ledger query --received', () => {
   ])('filters by %s', async (option, value, count) => {
     const { out } = await query(option, value, '--json');
     expect(out.split('\n').filter((line) => line.startsWith('{'))).toHaveLength(count);
+  });
+});
+
+/** What three commands exit with and say on standard error, of damaged records. */
+const warned = async (received: string) => {
+  const asked = ['--ledger', whole.ledger, '--received', received, '--kind', 'use'];
+  const found = [await ran(ledgerQuery, ...asked), await ran(ledgerQuery, ...asked, '--count')];
+  return [...found, await ran(ledgerStats, ...asked)].map(({ exit, err }) => [exit, err]);
+};
+
+describe('remit ledger query and stats of received records that are damaged', () => {
+  it('say which file is damaged, and that records may be missing', async () => {
+    const said =
+      /^remit ledger (?:query|stats): `.*` is damaged at byte \d+: it .*: records may be missing: run `remit ledger verify`$/m;
+    const expected = [0, expect.stringMatching(said)];
+    const damaged = changed((text) => `${text}{"no":"head"}\n`);
+    expect(await warned(damaged)).toEqual([expected, expected, expected]);
+    expect(await warned(whole.records)).toEqual([
+      [0, ''],
+      [0, ''],
+      [0, ''],
+    ]);
+  });
+
+  it('say which record cannot be read', async () => {
+    const said =
+      /^remit ledger (?:query|stats): record 1 of `remit\.acme\.test\/tools-7\/\S+` in `.*` .*: records may be missing: run /;
+    const expected = [0, expect.stringMatching(said)];
+    expect(await warned(changed((text) => text.replace('"kind":"use"', '"kind":"use ')))).toEqual([
+      expected,
+      expected,
+      expected,
+    ]);
   });
 });
 

@@ -27,6 +27,10 @@ export interface DamagedFile {
   readonly problem: string;
 }
 
+/** A damaged file in words. */
+export const damageText = ({ file, at, problem }: DamagedFile): string =>
+  `\`${file}\` is damaged at byte ${at}: it ${problem}`;
+
 /**
  * The whole sections of a file from an offset on, at which one must begin. An incomplete section at its end is skipped. Throws the system's error.
  *

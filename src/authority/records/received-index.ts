@@ -4,7 +4,7 @@ import { isProblem } from '../../core/runtime/problem.ts';
 import { MAX_PART_RECORDS } from '../../core/ledger/search/index-entries.ts';
 import { writeIndexFile } from '../../core/ledger/search/index-write.ts';
 import { sectionsIn } from './placed-sections.ts';
-import type { PlacedSection } from './placed-sections.ts';
+import type { DamagedFile, PlacedSection } from './placed-sections.ts';
 import { extentProblem, openPack, PackBuilder, packFilesIn, packPath } from './received-pack.ts';
 import type { ReceivedPack } from './received-pack.ts';
 import { recordFilesIn } from './record-files.ts';
@@ -47,11 +47,21 @@ interface Uncovered {
   readonly from: number;
 }
 
-/** The sections after those that packs have, file by file. A damaged file ends where its damage begins. Throws the system's error. */
-export function* uncoveredSections(records: string, covered: ReadonlyMap<string, number>): Generator<Uncovered> {
+/**
+ * The sections after those that packs have, file by file. A damaged file ends where its damage begins. Throws the system's error.
+ *
+ * @param onDamage called with each damaged file, before its sections
+ */
+export function* uncoveredSections(
+  records: string,
+  covered: ReadonlyMap<string, number>,
+  onDamage: (damaged: DamagedFile) => void = () => undefined,
+): Generator<Uncovered> {
   for (const file of existsSync(records) ? recordFilesIn(records) : []) {
     let from = covered.get(basename(file)) ?? 0;
-    for (const section of sectionsIn(file, { from }).found) {
+    const { found, problem } = sectionsIn(file, { from });
+    if (problem !== null) onDamage(problem);
+    for (const section of found) {
       yield { section, from };
       from = section.at + section.bytes;
     }

@@ -6,8 +6,8 @@ import { allNeedlesOf, hasNeedles, indexKeysFor } from '../../core/ledger/search
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { linesIn } from './pack.ts';
-import { countedSections, sectionText } from './placed-sections.ts';
-import type { CountedSection, SectionPlace } from './placed-sections.ts';
+import { countedSections, damageText, sectionText } from './placed-sections.ts';
+import type { CountedSection, DamagedFile, SectionPlace } from './placed-sections.ts';
 import type { ReceivedPack } from './received-pack.ts';
 import { openPacks, uncoveredSections } from './received-index.ts';
 import { byTime, isMatch, recordInstantOf } from './received-search.ts';
@@ -18,7 +18,7 @@ type Counted = Pick<CountedSection<SectionPlace>, 'first' | 'end'>;
 
 /**
  * The received records in a folder, found through their index and, after its last pack, by reading them. The index gives candidates, and the record
- * decides. Nothing is verified.
+ * decides. Nothing is verified; what cannot be read is in `faults`.
  *
  * Lifecycle: `close` once. Reads throw the system's error.
  */
@@ -28,6 +28,7 @@ export class SearchedReceived {
   readonly #packs: readonly ReceivedPack[];
   readonly #rest: readonly SectionPlace[];
   readonly #counted: ReadonlyMap<SectionPlace, Counted>;
+  readonly #faults = new Set<string>();
   #executed: ReadonlySet<string> | null = null;
 
   private constructor(packs: readonly ReceivedPack[], rest: readonly SectionPlace[], problems: readonly string[]) {
@@ -42,16 +43,24 @@ export class SearchedReceived {
     this.#counted = counted;
   }
 
+  /** Damaged files, and damaged records that searches met so far: the first 100. Behind each, records may be hidden. */
+  get faults(): readonly string[] {
+    return [...this.#faults];
+  }
+
   /** Opens the records of a folder; a folder that does not exist has none. Throws the system's error. */
   static open(folder: string): SearchedReceived {
     if (!existsSync(folder)) return SearchedReceived.none;
     const { packs, unused, covered } = openPacks(folder);
-    const rest = [...uncoveredSections(folder, covered)].map(({ section }) => section);
-    return new SearchedReceived(
+    const damaged: DamagedFile[] = [];
+    const uncovered = [...uncoveredSections(folder, covered, (file) => void damaged.push(file))];
+    const opened = new SearchedReceived(
       packs,
-      rest,
+      uncovered.map(({ section }) => section),
       unused.map(({ problem }) => problem),
     );
+    for (const file of damaged) opened.#fault(damageText(file));
+    return opened;
   }
 
   /** No records. */
@@ -105,6 +114,10 @@ export class SearchedReceived {
     for (const { index } of this.#packs) index.close();
   }
 
+  #fault(what: string): void {
+    if (this.#faults.size < MAX_FAULTS) this.#faults.add(what);
+  }
+
   /** The decisions of calls that were executed, by the records that no pack has: read once. */
   #unindexedExecutions(): ReadonlySet<string> {
     const executed = new Set<string>();
@@ -155,6 +168,8 @@ export class SearchedReceived {
       const decisionId = recordMembersIn(bytes)?.['decisionId'];
       return typeof decisionId !== 'string' || !this.isExecuted(decisionId);
     };
+    const fault = (section: SectionPlace, seq: number, problem: string): void =>
+      this.#fault(`record ${seq} of \`${section.origin}\` in \`${section.file}\` ${problem}`);
     return function* found(section, places) {
       const { first, end } = counted.get(section) ?? { first: 1, end: 0 };
       const text = sectionText(section);
@@ -164,8 +179,12 @@ export class SearchedReceived {
       for (const place of places) {
         const seq = section.from + place + 1;
         const bytes = lines[place];
-        if (bytes === undefined || seq < first || seq > end || !hasNeedles(bytes, needles)) continue;
+        if (seq < first || seq > end) continue;
+        if (bytes === undefined) fault(section, seq, 'is missing');
+        if (bytes === undefined || !hasNeedles(bytes, needles)) continue;
         const leaf = leafFrom(bytes);
+        if (isProblem(leaf)) fault(section, seq, leaf.problem);
+        else if (leaf.seq !== seq) fault(section, seq, `has the bytes of record ${leaf.seq}`);
         if (isProblem(leaf) || leaf.seq !== seq || !isMatch(leaf, filter)) continue;
         if (filter.isUnexecuted === undefined || isOpen(bytes))
           yield { log: section.origin, seq, bytes, at: recordInstantOf(leaf) };
@@ -173,6 +192,9 @@ export class SearchedReceived {
     };
   }
 }
+
+/** Most faults that are kept. */
+const MAX_FAULTS = 100;
 
 /** Sorting now and then bounds the memory. */
 const SLACK = 1_000;

@@ -31,7 +31,7 @@ import { MAX_TASKS, tasksOf, withParts } from './whole-tasks.ts';
 import type { RecordPlaces } from './whole-tasks.ts';
 import { optionsFrom } from '../options.ts';
 import { policySetAt } from '../policy/policy-operand.ts';
-import { RECEIVED_HELP, receivedOptions, receivedRecordsOf } from './received-source.ts';
+import { RECEIVED_HELP, receivedOptions, receivedRecordsOf, receivedWarnings } from './received-source.ts';
 import { recordedSuite } from '../policy/recorded-suite.ts';
 import type { RecordedIn } from '../policy/recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
@@ -174,6 +174,7 @@ function print(
   else for (const line of recordTable(shown)) io.out(line);
   for (const problem of [...log.indexProblems(), ...received.problems])
     io.err(printable(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`));
+  for (const warning of receivedWarnings(received)) io.err(`${NAME}: ${warning}`);
   return null;
 }
 

@@ -25,7 +25,7 @@ import {
   ledgerOptions,
   withLedger,
 } from './ledger-source.ts';
-import { RECEIVED_HELP, receivedOptions, receivedRecordsOf } from './received-source.ts';
+import { RECEIVED_HELP, receivedOptions, receivedRecordsOf, receivedWarnings } from './received-source.ts';
 import { cacheFolderIn, logHeadOf, StatsCache } from './stats-cache.ts';
 import type { RecordPlaces } from './whole-tasks.ts';
 
@@ -109,6 +109,7 @@ async function stats(args: readonly string[], io: Io): Promise<CommandRefusal | 
       const cache = log.isIndexed(filter) ? null : cacheOf(values, filter, { of, io });
       const counted = count({ log, received }, filter, { of, cache, io });
       print(counted.groups(), counted, { top, isJson: values.json === true, io });
+      for (const warning of receivedWarnings(received)) io.err(`${NAME}: ${warning}`);
       return null;
     });
   } finally {

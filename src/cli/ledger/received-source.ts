@@ -5,12 +5,14 @@ import type { EmitterVerdict } from '../../authority/records/emitter-verdict.ts'
 import { linkFateOf, linksIn } from '../../authority/records/linked-uses.ts';
 import type { LinkFate } from '../../authority/records/linked-uses.ts';
 import { emittersIn } from '../../authority/records/named-log.ts';
+import { damageText } from '../../authority/records/placed-sections.ts';
 import { receivedIndexProblem } from '../../authority/records/received-index.ts';
 import { SearchedReceived } from '../../authority/records/received-records.ts';
 import { receivedLogsIn } from '../../authority/records/received-logs.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
 import { readLog } from '../../core/ledger/log/log-reader.ts';
+import { printable } from '../../core/ledger/timeline-text.ts';
 import { broken } from '../../core/ledger/proof/verdict.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { CommandIo } from '../command.ts';
@@ -79,6 +81,10 @@ export function openedReceived(folder: string): SearchedReceived | CommandRefusa
   }
 }
 
+/** Warnings of received records that could not be read, for standard error. Nothing of them is in what was found. */
+export const receivedWarnings = ({ faults }: SearchedReceived): readonly string[] =>
+  faults.map((fault) => printable(`${fault}: records may be missing: run \`remit ledger verify\``));
+
 const unreadable = (folder: string, error: unknown): CommandRefusal =>
   taskRefusal(`the received records in \`${folder}\` cannot be read: ${errorCode(error) ?? String(error)}`);
 
@@ -112,7 +118,7 @@ export function receivedVerdicts(
   return [
     ...verdicts,
     ...[...read.logs.values()].filter(({ origin }) => !after.has(origin)).map(unknownEmitter),
-    ...read.damaged.map(({ file, at, problem }) => wrongFile(`\`${file}\` is damaged at byte ${at}: it ${problem}`)),
+    ...read.damaged.map((file) => wrongFile(damageText(file))),
     ...[...index, ...heads].map(wrongFile),
   ];
 }

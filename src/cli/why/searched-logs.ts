@@ -5,6 +5,7 @@ import { chainText, receivedProof } from '../../authority/records/received-proof
 import { receivedLogsIn } from '../../authority/records/received-logs.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import { SearchedReceived } from '../../authority/records/received-records.ts';
+import { damageText } from '../../authority/records/placed-sections.ts';
 import { byTime } from '../../authority/records/received-search.ts';
 import type { JsonValue } from '../../core/ledger/canonical-json.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
@@ -73,7 +74,7 @@ export class SearchedLogs {
 
   /** What was met that is not as it was written, each once. */
   get faults(): readonly string[] {
-    return [...this.#faults];
+    return [...new Set([...this.#faults, ...this.#received.faults])];
   }
 
   /** Why parts of an index were not used: their records were read instead. */
@@ -132,8 +133,7 @@ export class SearchedLogs {
   #allReceived(): ReadonlyMap<string, ReceivedLog> {
     if (this.#receivedLogs !== null) return this.#receivedLogs;
     const read = this.#folder === undefined ? null : receivedLogsIn(this.#folder);
-    for (const { file, at, problem } of read?.damaged ?? [])
-      this.fault(`\`${file}\` is damaged at byte ${at}: it ${problem}`);
+    for (const file of read?.damaged ?? []) this.fault(damageText(file));
     this.#receivedLogs = read?.logs ?? new Map<string, ReceivedLog>();
     return this.#receivedLogs;
   }

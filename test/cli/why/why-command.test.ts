@@ -382,8 +382,8 @@ describe('remit why in a ledger that is not as it was written', () => {
   });
 });
 
-/** An authority that received the payment from a sidecar. */
-async function receivedPayment() {
+/** An authority that received the payment from a sidecar. @param more further records of its own ledger */
+async function receivedPayment(...more: readonly LedgerRecord[]) {
   const own = await authority(folder());
   const pod = folder();
   const log = sidecarLog(pod, 0);
@@ -394,7 +394,7 @@ async function receivedPayment() {
         'none',
       ),
     );
-  append(own.log, before);
+  append(own.log, [...before, ...more]);
   append(log, [payment(10), ...after.slice(0, 2)]);
   must(log.checkpoint());
   const { stream } = await connected(own.receiver, nameOf(log), log.size);
@@ -427,9 +427,14 @@ describe('remit why at an authority', () => {
     expect([checked.exit, checked.out]).toEqual([0, expect.stringContaining('"reference": "p-77"')]);
   });
 
-  it('exits with 2 if a file of received records is damaged, whether or not the call is found', async () => {
-    const { ledger: authorityLedger, records } = await receivedPayment();
-    const [file = ''] = recordFilesIn(records);
+  it.each<[string, readonly LedgerRecord[]]>([
+    ['', []],
+    [' in the ledger of the authority', [payment(10)]],
+  ])(
+    'exits with 2 if a file of received records is damaged, whether or not the call is found%s',
+    async (_where, more) => {
+      const { ledger: authorityLedger, records } = await receivedPayment(...more);
+      const [file = ''] = recordFilesIn(records);
       writeFileSync(file, `${readFileSync(file, 'utf8')}{"no":"head"}\n`);
       for (const value of ['p-77', 'p-78']) {
         const { exit, err } = await whyIn(authorityLedger, value, '--received', records);
