@@ -214,7 +214,7 @@ export class TaskUnit {
         return this.#unlessOver(keeper.current());
       },
       another: (refused) => this.#unlessOver(keeper.another(refused)),
-      listed: () => tools.of(grant, credential.taskId),
+      listed: () => tools.of(credential.taskId, { resource: target.resource, grant }),
       onOwnAuthorization: door.onOwnAuthorization,
     };
     return { door, secret, forwarded };

@@ -15,6 +15,19 @@ const FAILED_MS = 5_000;
 /** A list waits no longer for the issuer. */
 const WAIT_MS = 2_000;
 
+/** Upstreams whose pins are kept. */
+const MAX_UPSTREAMS = 256;
+/** Pins kept of an upstream, the last that the issuer named: more than the catalog of one server can reasonably have. */
+const MAX_PINS = 8_192;
+
+/** Whose tools they are. */
+export interface ToolsOf {
+  /** The upstream. */
+  readonly resource: string;
+  /** The same for tasks of which the issuer would answer the same. */
+  readonly grant: string;
+}
+
 interface Kept {
   readonly asked: Promise<ListedTools | null>;
   freshUntilMs: number;
@@ -22,12 +35,16 @@ interface Kept {
 
 /**
  * The tools that tasks may use, asked of the issuer and kept for a minute. Tasks with the same grant share an answer. If the issuer does not answer,
- * the answer of before is used, and without any nothing is hidden: a list is no right, and a call is decided whatever the list showed.
+ * the answer of before is used, and without any no tool is hidden but those that are not as their pins say: a list is no right, and a call is decided
+ * whatever the list showed, but the description of a tool is read before any call. The pins of an upstream are the same for all tasks, so they are
+ * kept from the answers for any of them.
  */
 export class KeptTools {
   readonly #kept = new LRUCache<string, Kept>(upTo(MAX_KEPT));
   /** The last answers, for when the issuer gives none. */
   readonly #last = new LRUCache<string, { readonly tools: ListedTools | null }>(upTo(MAX_KEPT));
+  /** The pins of each upstream by the names of tools. */
+  readonly #pins = new LRUCache<string, LRUCache<string, string>>(upTo(MAX_UPSTREAMS));
   readonly #client: Pick<IssuerClient, 'tools'>;
   readonly #monotonicMs: Ports['monotonicMs'];
 
@@ -36,16 +53,13 @@ export class KeptTools {
     this.#monotonicMs = monotonicMs;
   }
 
-  /**
-   * The tools of a task; `null` if nothing is to be hidden.
-   *
-   * @param grant the same for tasks of which the issuer would answer the same
-   */
-  async of(grant: string, taskId: string): Promise<ListedTools | null> {
-    const known = this.#kept.get(grant);
-    const kept = known !== undefined && this.#monotonicMs() < known.freshUntilMs ? known : this.#ask(grant, taskId);
+  /** The tools of a task; `null` if nothing is to be hidden. */
+  async of(taskId: string, whose: ToolsOf): Promise<ListedTools | null> {
+    const known = this.#kept.get(whose.grant);
+    const isFresh = known !== undefined && this.#monotonicMs() < known.freshUntilMs;
+    const kept = isFresh ? known : this.#ask(taskId, whose);
     const { promise: late, resolve } = Promise.withResolvers<ListedTools | null>();
-    const stop = after(WAIT_MS, () => resolve(this.#last.get(grant)?.tools ?? null));
+    const stop = after(WAIT_MS, () => resolve(this.#before(whose)));
     try {
       return await Promise.race([kept.asked, late]);
     } finally {
@@ -53,17 +67,39 @@ export class KeptTools {
     }
   }
 
-  #ask(grant: string, taskId: string): Kept {
+  #ask(taskId: string, whose: ToolsOf): Kept {
     const asked = this.#client.tools(taskId).then((answer) => {
       if (isIssuerProblem(answer)) {
         kept.freshUntilMs = this.#monotonicMs() + FAILED_MS;
-        return this.#last.get(grant)?.tools ?? null;
+        return this.#before(whose);
       }
-      this.#last.set(grant, { tools: answer });
+      this.#last.set(whose.grant, { tools: answer });
+      this.#keepPins(whose.resource, answer);
       return answer;
     });
     const kept: Kept = { asked, freshUntilMs: this.#monotonicMs() + KEPT_MS };
-    this.#kept.set(grant, kept);
+    this.#kept.set(whose.grant, kept);
     return kept;
+  }
+
+  /** What is shown while the issuer does not answer. */
+  #before({ grant, resource }: ToolsOf): ListedTools | null {
+    const last = this.#last.get(grant);
+    if (last !== undefined) return last.tools;
+    const pins = this.#pins.get(resource);
+    if (pins === undefined || pins.size === 0) return null;
+    const shown = new Map(Array.from(pins.entries(), ([name, pin]) => [name, { limits: null, pin }] as const));
+    return { shown, hidden: new Set() };
+  }
+
+  /** Keeps the pins of an answer, beside those of tools that its task may not use. Without tools nothing of the upstream is hidden any more. */
+  #keepPins(resource: string, answer: ListedTools | null): void {
+    if (answer === null) return void this.#pins.delete(resource);
+    const pins = this.#pins.get(resource) ?? new LRUCache<string, string>(upTo(MAX_PINS));
+    for (const [name, { pin }] of answer.shown) {
+      if (pin === undefined) pins.delete(name);
+      else pins.set(name, pin);
+    }
+    this.#pins.set(resource, pins);
   }
 }

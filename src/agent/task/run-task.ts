@@ -256,7 +256,7 @@ function forwarderHandover(
     svid,
     keeperOf: (resource) => keepers.get(resource) ?? noTask(),
     // A run has one task for each resource.
-    listedOf: (resource, taskId) => tools.of(resource, taskId),
+    listedOf: (resource, taskId) => tools.of(taskId, { resource, grant: resource }),
     proofKey,
     ports: world.ports,
     tell: world.tell,
