@@ -5,9 +5,9 @@ const LIST = 'tools/list';
 
 /** Whether a body is a request for a list of tools. */
 export function isListRequest(body: Uint8Array): boolean {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  // Most calls ask for something else, and are not parsed.
-  if (!text.includes(LIST)) return false;
+  const text = bytesOf(body);
+  // Most calls ask for something else, and are not parsed. The method may be written with escapes.
+  if (!text.includes(LIST) && !text.includes('\\')) return false;
   try {
     const message: unknown = JSON.parse(text.toString());
     return [message].flat().some((one) => isObject(one) && one['method'] === LIST);
@@ -15,3 +15,8 @@ export function isListRequest(body: Uint8Array): boolean {
     return false;
   }
 }
+
+/** Whether a body may be a message of JSON-RPC. The client of any other does not read an answer as one. */
+export const mayBeJsonRpc = (body: Uint8Array): boolean => bytesOf(body).includes('jsonrpc');
+
+const bytesOf = (body: Uint8Array): Buffer => Buffer.from(body.buffer, body.byteOffset, body.byteLength);

@@ -5,7 +5,8 @@ import { isShown, type ListedTools } from '../../task/listed-tools.ts';
 /**
  * A message of an MCP server as its client may see it: if it answers with a list of tools, with those alone that the task may use, and with the
  * limits of the task in their descriptions if the catalog asks for that; without a pinned tool that is not as it was reviewed, whose description
- * nobody has read, or that is listed twice. Never a tool that the upstream does not list. Any other message, as it is.
+ * nobody has read, or that is listed twice, and without a tool that two parsers read differently. Never a tool that the upstream does not list. Any other message, as it is. A result with an array `tools`
+ * is a list whatever was asked and whatever else it has: an answer may come in place of another.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools
  */
@@ -22,32 +23,54 @@ export function shownMessageText(message: unknown, tools: ListedTools): string |
 }
 
 function shownMessage(message: unknown, tools: ListedTools): unknown {
-  if (!isObject(message) || !isObject(message['result'])) return message;
-  const { result } = message;
-  if (!isToolList(result)) return message;
+  if (!isToolListMessage(message)) return message;
+  return withMembers(message, 'result', (result) => (isToolList(result) ? shownResult(result, tools) : result));
+}
+
+function shownResult(result: Members, tools: ListedTools): Members {
+  const shown = withMembers(result, 'tools', (list) => (Array.isArray(list) ? shownTools(list, tools) : list));
+  // What one task may see is not for others. @see MCP 2026-07-28, CacheableResult
+  return result['cacheScope'] === 'public' ? { ...shown, cacheScope: 'private' } : shown;
+}
+
+function shownTools(list: readonly unknown[], tools: ListedTools): readonly unknown[] {
   const counts = new Map<unknown, number>();
-  for (const tool of result.tools) if (isObject(tool)) counts.set(tool['name'], (counts.get(tool['name']) ?? 0) + 1);
-  const shown = result.tools.flatMap((tool) => {
+  for (const tool of list) if (isObject(tool)) counts.set(tool['name'], (counts.get(tool['name']) ?? 0) + 1);
+  return list.flatMap((tool) => {
     if (!isObject(tool) || typeof tool['name'] !== 'string' || !isShown(tools, tool['name'])) return [];
+    if (Object.keys(tool).some(isOtherSpelling)) return [];
     const pin = tools.shown.get(tool['name'])?.pin;
     if (pin !== undefined && (counts.get(tool['name']) !== 1 || toolPin(tool) !== pin)) return [];
     const limits = tools.shown.get(tool['name'])?.limits ?? null;
     return limits === null ? [tool] : [{ ...tool, description: describedBy(tool['description'], limits) }];
   });
-  // What one task may see is not for others. @see MCP 2026-07-28, CacheableResult
-  const scope = result['cacheScope'] === 'public' ? { cacheScope: 'private' } : {};
-  return { ...message, result: { ...result, ...scope, tools: shown } };
 }
 
-/** Whether a message answers with a list of tools. A page of a list may be empty. */
-export const isToolListAnswer = (message: unknown): boolean =>
-  [message].flat().some((one) => isObject(one) && isToolList(one['result']));
+/** Whether a message answers with a list of tools, whatever else is in it: clients ignore what they do not know. A page of a list may be empty. */
+export const isToolListAnswer = (message: unknown): boolean => [message].flat().some(isToolListMessage);
 
-type ToolList = Readonly<Record<string, unknown>> & { readonly tools: readonly unknown[] };
+type Members = Readonly<Record<string, unknown>>;
 
-/** A result of a call has content, and is not a list whatever else it has. */
-const isToolList = (result: unknown): result is ToolList =>
-  isObject(result) && Array.isArray(result['tools']) && !('content' in result);
+const isToolListMessage = (message: unknown): message is Members =>
+  isObject(message) && Object.entries(message).some(([name, value]) => isNamed(name, 'result') && isToolList(value));
+
+const isToolList = (result: unknown): result is Members =>
+  isObject(result) && Object.entries(result).some(([name, value]) => isNamed(name, 'tools') && Array.isArray(value));
+
+const withMembers = (members: Members, named: string, changed: (value: unknown) => unknown): Members =>
+  Object.fromEntries(
+    Object.entries(members).map(([name, value]) => [name, isNamed(name, named) ? changed(value) : value]),
+  );
+
+/** Whether some parser takes a name for that of a member: those of Go and .NET may ignore the case of letters, and Go takes U+017F for an `s`. */
+const isNamed = (name: string, member: string): boolean =>
+  name.length === member.length && name.toLowerCase().replaceAll('\u017F', 's') === member.toLowerCase();
+
+/** Members of a tool that a model reads. */
+const READ = ['name', 'title', 'description', 'inputSchema', 'outputSchema', 'annotations'] as const;
+
+/** Whether a name is another spelling of such a member: then it depends on the parser which of both the model reads. */
+const isOtherSpelling = (name: string): boolean => READ.some((member) => name !== member && isNamed(name, member));
 
 const describedBy = (description: unknown, limits: string): string =>
   typeof description === 'string' && description !== '' ? `${description}\n\n${limits}` : limits;

@@ -37,6 +37,25 @@ describe('shownList', () => {
     expect(shownMessageText([listOf([tool('a'), tool('b')])], only('a'))).toBe(JSON.stringify([listOf([tool('a')])]));
   });
 
+  it.each([
+    ['content, as the result of a call', { content: [] }],
+    ['what no revision knows', { isError: true, resultType: 'complete', x: 1 }],
+  ])('reads a list beside %s: clients take both', (_name, more) => {
+    const list = listOf([tool('a'), tool('b')], more);
+    expect([isToolListAnswer(list), shownList(list, only('a'))]).toEqual([true, listOf([tool('a')], more)]);
+  });
+
+  it('reads the names of members as parsers do that ignore the case of letters', () => {
+    const list = { jsonrpc: '2.0', id: 1, Result: { TOOLS: [tool('a'), tool('b')], 'tool\u017F': [tool('b')] } };
+    expect([isToolListAnswer(list), shownList(list, only('a'))]).toEqual([
+      true,
+      { jsonrpc: '2.0', id: 1, Result: { TOOLS: [tool('a')], 'tool\u017F': [] } },
+    ]);
+    expect(shownList(listOf([tool('a', { Name: 'b' }), tool('a', { DESCRIPTION: 'x' })]), only('a'))).toEqual(
+      listOf([]),
+    );
+  });
+
   it('takes names exactly', () => {
     const names = ['A', ' a', 'a\u200b', '\u0430', '__proto__', 'constructor', 'a'];
     expect(shownList(listOf(names.map((name) => tool(name))), only('a'))).toEqual(listOf([tool('a')]));
@@ -89,7 +108,8 @@ describe('shownList', () => {
 
   it.each([
     ['an error', { jsonrpc: '2.0', id: 1, error: { code: -32_601, message: 'no tools' } }],
-    ['the result of a call that has tools', { jsonrpc: '2.0', id: 1, result: { content: [], tools: [tool('x')] } }],
+    ['a result whose tools are no list', { jsonrpc: '2.0', id: 1, result: { content: [], tools: { x: tool('x') } } }],
+    ['tools in what a call gives', { jsonrpc: '2.0', id: 1, result: { structuredContent: { tools: [tool('x')] } } }],
     ['a notification', { jsonrpc: '2.0', method: 'notifications/tools/list_changed' }],
     ['null', null],
     ['text', 'tools'],
@@ -119,11 +139,14 @@ describe('shownList', () => {
 describe('isListRequest', () => {
   it.each([
     ['a request for tools', '{"jsonrpc":"2.0","id":1,"method":"tools/list"}', true],
+    ['one with an escaped slash', String.raw`{"jsonrpc":"2.0","id":1,"method":"tools\/list"}`, true],
+    ['one with an escaped letter', String.raw`{"jsonrpc":"2.0","id":1,"method":"t\u006fols/list"}`, true],
     ['one with a cursor', '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}', true],
     ['a batch with one', '[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]', true],
     ['a call that mentions it', '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"tools/list"}}', false],
     ['another list', '{"jsonrpc":"2.0","id":1,"method":"prompts/list"}', false],
     ['no JSON', 'tools/list', false],
+    ['no JSON with a backslash', '\\', false],
     ['null', 'null', false],
   ])('says of %s', (_name, body, expected) => {
     expect(isListRequest(Buffer.from(body))).toBe(expected);
