@@ -3,8 +3,9 @@ import { shownToken } from '../../src/agent/forward/shown-token.ts';
 import { requestLines } from '../../src/agent/forward/http1-request.ts';
 import { jsonRpcAnswer } from '../../src/agent/forward/json-rpc-answer.ts';
 import { EventCutter } from '../../src/agent/forward/listing/event-cutter.ts';
-import { isListRequest } from '../../src/agent/forward/listing/list-request.ts';
-import { isToolListAnswer, shownList } from '../../src/agent/forward/listing/shown-list.ts';
+import { isListRequest, mayBeJsonRpc } from '../../src/agent/forward/listing/list-request.ts';
+import { isToolListAnswer, shownList, shownMessageText } from '../../src/agent/forward/listing/shown-list.ts';
+import { hasToolsMark, ToolsMark } from '../../src/agent/forward/listing/tools-mark.ts';
 import { gated, passedRest, strangerRefusal } from '../../src/agent/forward/local/local-gate.ts';
 import { refusal } from '../../src/agent/forward/local/local-answer.ts';
 import { localReference } from '../../src/agent/forward/local/local-reference.ts';
@@ -141,14 +142,18 @@ export const edgeReaders: Readers = {
     jsonRpcAnswer(refusal(403, 'x', 'x'), Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: text, method: text }))),
   'agent/forward/listing/list-request.ts isListRequest': (text) =>
     isListRequest(Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: text, method: 'tools/list', params: text }))),
+  'agent/forward/listing/list-request.ts mayBeJsonRpc': (text) => mayBeJsonRpc(Buffer.from(text)),
+  'agent/forward/listing/tools-mark.ts hasToolsMark': (text) => hasToolsMark(Buffer.from(text)),
+  'agent/forward/listing/tools-mark.ts ToolsMark': (text) => new ToolsMark().sees(Buffer.from(text)),
   'agent/forward/listing/shown-list.ts shownList': (text) =>
     shownList(
       { result: { tools: [{ name: text, description: text }], text } },
       { shown: new Map([[text, { limits: text }]]), hidden: new Set([text]) },
     ),
+  'agent/forward/listing/shown-list.ts shownMessageText': (text) =>
+    shownMessageText({ result: { tools: [{ name: text }] } }, { shown: new Map(), hidden: new Set() }),
   'agent/forward/listing/shown-list.ts isToolListAnswer': (text) => isToolListAnswer({ result: { tools: [text] } }),
-  'agent/forward/listing/event-cutter.ts EventCutter': (text) =>
-    new EventCutter({ passesLong: true }).cut(Buffer.from(text)),
+  'agent/forward/listing/event-cutter.ts EventCutter': (text) => new EventCutter().cut(Buffer.from(text)),
   'agent/forward/local/local-gate.ts gated': (text) =>
     gated(
       { method: 'GET', target: `/${text}`, hosts: ['127.0.0.1:1'], lines: ['origin', text] },
@@ -395,8 +400,10 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'core/action/mcp/tool-changes.ts toolChanges': 'a list of at most 4,096 tools, that is asked for now and then',
   'core/decide/mode.ts observesAgent': 'the operator’s file',
   'agent/forward/listing/event-lists.ts': 'an answer of the upstream, cut by EventCutter',
-  'agent/forward/listing/list-stages.ts': 'an answer of the upstream; requests are read by isListRequest',
+  'agent/forward/listing/held-bytes.ts': 'keeps bytes and reads none',
   'agent/forward/listing/parsed-message.ts': 'an answer of the upstream, by JSON.parse',
+  'agent/forward/listing/shown-header.ts': 'the header of an answer of the upstream',
+  'agent/forward/listing/unasked-list.ts': 'an answer of the upstream, at most 4 MiB',
   'agent/forward/listing/whole-list.ts': 'an answer of the upstream, at most 4 MiB',
   'agent/forward/local/listener.ts': 'sockets; requests are read by gated',
   'agent/forward/local/local-answer.ts': 'texts of our own',

@@ -1,10 +1,11 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { agentCardUrls, isAgentCard } from './agent-card.ts';
 import { endpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import type { Http1Call } from './http1-call.ts';
-import { linesOfShown, listStages } from './listing/list-stages.ts';
+import { listStages } from './listing/list-stages.ts';
+import { type HeaderChange, linesOfShown } from './listing/shown-header.ts';
 import { localReference } from './local/local-reference.ts';
 import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-headers.ts';
 
@@ -28,19 +29,27 @@ export function passAnswer(
   // A rewritten URL changes the length.
   const passed = answerLines(answer, localised);
   const marked = mark?.answer(passed, target, prefix) ?? passed;
+  const exchange = { method: request.method, status: statusCode, requestLines: request.rawHeaders, lines: rawHeaders };
+  const listing = listStages({ ...exchange, asked }, listed);
   const stages = [
     ...(isCard
       ? [agentCardUrls((url) => absolute(localised(url), request))]
       : isEvents
         ? [endpointEvent(localised)]
         : []),
-    ...listStages({ method: request.method, status: statusCode, lines: rawHeaders, asked }, listed),
+    ...listing.stages,
   ];
-  const lines = stages.length > 0 ? linesOfShown(marked) : marked;
   // The client cannot get another token; a 401 would make it try.
   const status = statusCode === 401 ? 403 : statusCode;
   response.sendDate = false;
-  response.writeHead(status, status === statusCode ? statusMessage : 'Forbidden', lines);
+  /** Bytes of the whole answer, if the header that the client gets says how many. */
+  let whole: number | null = null;
+  const begin = (change: HeaderChange): void => {
+    if (change === 'none') whole = Number(length);
+    response.writeHead(status, status === statusCode ? statusMessage : 'Forbidden', linesOfShown(marked, change));
+  };
+  if (listing.onDecided === null) begin(stages.length > 0 ? 'shown' : 'none');
+  else listing.onDecided((change) => orDestroy(response, () => begin(change)));
   answer.once('error', () => response.destroy());
   answer.once('end', () => {
     if (answer.rawTrailers.length > 0) response.addTrailers(pairsOf(passedAnswerTrailers(answer.rawTrailers)));
@@ -55,17 +64,27 @@ export function passAnswer(
     // If the client is gone, the rest of the answer is read anyway.
     if (response.destroyed) return;
     // A whole body goes out in one packet with the headers.
-    if (source === answer && chunk.length === Number(length)) response.end(chunk);
+    if (chunk.length === whole) response.end(chunk);
     else {
       response.write(chunk);
       source.pipe(response, { end: false });
     }
   });
   // One packet for the headers and the first bytes, unless these may be long in coming.
-  if (length !== undefined || request.method === 'HEAD') return;
+  if (length !== undefined || request.method === 'HEAD' || listing.onDecided !== null) return;
   setImmediate(() => {
     if (!response.writableEnded) response.flushHeaders();
   });
+}
+
+/** Ends the connection if Node.js refuses what it is to send. An error thrown in an event would end the process. */
+function orDestroy(response: ServerResponse, send: () => void): void {
+  if (response.destroyed) return;
+  try {
+    send();
+  } catch {
+    response.destroy();
+  }
 }
 
 /** The URL of a path at the listener, for clients that resolve none themselves. */

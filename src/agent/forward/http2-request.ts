@@ -26,7 +26,8 @@ import {
   withoutSvid,
   withoutToken,
 } from './local/local-answer.ts';
-import { linesOfShown, listStages } from './listing/list-stages.ts';
+import { listStages } from './listing/list-stages.ts';
+import { type HeaderChange, linesOfShown } from './listing/shown-header.ts';
 import { localReference } from './local/local-reference.ts';
 import {
   type HeaderLines,
@@ -150,6 +151,8 @@ function exchanged(
       stream.off('close', onClientClose);
       resolve(refused);
       if (refused !== null || isAnswered || stream.destroyed || stream.closed) return;
+      // All of the answer has come; a stage may still hold it.
+      if (sent.readableEnded && sent.rstCode === NGHTTP2_NO_ERROR) return;
       // A reset by the upstream means something to the client, such as that it may try again.
       const isReset = stream.headersSent || failureCode(failure) === 'ERR_HTTP2_STREAM_ERROR';
       const { origin } = forwarded.target;
@@ -211,7 +214,7 @@ function asked(
 function passAnswer(
   sent: ClientHttp2Stream,
   {
-    call: { method, stream, prefix },
+    call: { lines, method, stream, prefix },
     forwarded: { listed, mark, target },
     headers,
     body,
@@ -226,25 +229,40 @@ function passAnswer(
 ): void {
   if (stream.destroyed || stream.closed) return;
   const received = flatHeaders(headers);
-  const exchange = { method, status: headers[':status'] ?? 0, lines: received, asked: () => body.kept() };
-  const stages = isEnded ? [] : listStages(exchange, listed);
-  const kept = passedAnswerLines(received);
-  const lines = stages.length > 0 ? linesOfShown(kept) : kept;
-  const passed = objectOf(mark?.answer(lines, target, prefix) ?? lines);
-  for (const name of ['location', 'content-location']) {
-    const written = passed[name];
-    if (typeof written === 'string') passed[name] = localReference(written, target, prefix);
-  }
-  const status = headers[':status'] === 401 ? 403 : headers[':status'];
+  const exchange = { method, status: headers[':status'] ?? 0, requestLines: lines, lines: received };
+  const { stages, onDecided } = listStages({ ...exchange, asked: () => body.kept() }, isEnded ? undefined : listed);
   let trailers: OutgoingHttpHeaders = {};
   sent.once('trailers', (last: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(flatHeaders(last)))));
   stream.once('wantTrailers', () => orReset(stream, () => stream.sendTrailers(trailers)));
-  orReset(stream, () => {
+  const begin = (change: HeaderChange): void => {
+    const kept = linesOfShown(passedAnswerLines(received), change);
+    const passed = localHeaders(mark?.answer(kept, target, prefix) ?? kept, { target, prefix });
+    const status = headers[':status'] === 401 ? 403 : headers[':status'];
     stream.respond({ ...passed, ':status': status }, { endStream: isEnded, waitForTrailers: !isEnded });
+  };
+  orReset(stream, () => {
+    if (onDecided === null) begin(stages.length > 0 ? 'shown' : 'none');
+    else
+      onDecided((change) => {
+        if (!stream.destroyed && !stream.closed && !stream.headersSent) orReset(stream, () => begin(change));
+      });
     if (!isEnded) stages.reduce<Readable>((from, stage) => from.pipe(stage), sent).pipe(stream);
     // Bytes that are not what the headers say.
     for (const stage of stages) stage.once('error', () => stream.close(NGHTTP2_INTERNAL_ERROR));
   });
+}
+
+/** The headers of an answer, with local URLs. */
+function localHeaders(
+  lines: HeaderLines,
+  { target, prefix }: { readonly target: Forwarded['target']; readonly prefix: string },
+): OutgoingHttpHeaders {
+  const headers = objectOf(lines);
+  for (const name of ['location', 'content-location']) {
+    const written = headers[name];
+    if (typeof written === 'string') headers[name] = localReference(written, target, prefix);
+  }
+  return headers;
 }
 
 /** Resets a stream if Node.js refuses what it is to send. An error thrown in an event would end the process. */

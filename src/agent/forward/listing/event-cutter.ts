@@ -1,35 +1,33 @@
+import { HeldBytes } from './held-bytes.ts';
 import { MAX_LIST_BYTES } from './whole-list.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** A piece of an event stream: a whole event with its blank line, bytes that pass as they are, or the place of an event that is dropped. */
-export type EventPiece = { readonly kind: 'event' | 'part'; readonly bytes: Buffer } | { readonly kind: 'dropped' };
-
 /**
- * Cuts an event stream into its events, in linear time. An event is held until its end, up to `MAX_LIST_BYTES`; a longer one passes in parts or is
- * dropped.
+ * A piece of an event stream: a whole event with its blank line, the start of an event that is too long to be held, or bytes that follow: of that
+ * event, or the LF of an event that has passed with its CR.
  */
+export interface EventPiece {
+  readonly kind: 'event' | 'start' | 'part';
+  readonly bytes: Buffer;
+}
+
+/** Cuts an event stream into its events, in linear time. An event is held until its end, up to `MAX_LIST_BYTES`. */
 export class EventCutter {
-  readonly #passesLong: boolean;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #held = new HeldBytes();
   /** Whether the event is too long to be held. */
   #isLong = false;
   /** Bytes of the line so far; a line without any ends the event. */
   #lineBytes = 0;
   #isAfterCr = false;
 
-  constructor({ passesLong }: { readonly passesLong: boolean }) {
-    this.#passesLong = passesLong;
-  }
-
   /** The pieces that the next bytes complete. */
   cut(chunk: Buffer): readonly EventPiece[] {
     const pieces: EventPiece[] = [];
     let from = 0;
     // The LF of an event that has passed with its CR.
-    if (this.#isAfterCr && this.#bytes === 0 && !this.#isLong && chunk[0] === LF) {
+    if (this.#isAfterCr && this.#held.length === 0 && !this.#isLong && chunk[0] === LF) {
       pieces.push({ kind: 'part', bytes: chunk.subarray(0, 1) });
       this.#isAfterCr = false;
       from = 1;
@@ -69,24 +67,15 @@ export class EventCutter {
 
   #hold(bytes: Buffer, pieces: EventPiece[]): void {
     if (bytes.length === 0) return;
-    if (this.#isLong) return this.#passPart(bytes, pieces);
-    this.#chunks.push(bytes);
-    this.#bytes += bytes.length;
-    if (this.#bytes <= MAX_LIST_BYTES) return;
+    if (this.#isLong) return void pieces.push({ kind: 'part', bytes });
+    this.#held.add(bytes);
+    if (this.#held.length <= MAX_LIST_BYTES) return;
     this.#isLong = true;
-    this.#passPart(Buffer.concat(this.#chunks), pieces);
-    this.#chunks = [];
-  }
-
-  #passPart(bytes: Buffer, pieces: EventPiece[]): void {
-    if (this.#passesLong) pieces.push({ kind: 'part', bytes });
+    pieces.push({ kind: 'start', bytes: this.#held.taken() });
   }
 
   #end(pieces: EventPiece[]): void {
-    if (this.#isLong && !this.#passesLong) pieces.push({ kind: 'dropped' });
-    else if (!this.#isLong && this.#bytes > 0) pieces.push({ kind: 'event', bytes: Buffer.concat(this.#chunks) });
-    this.#chunks = [];
-    this.#bytes = 0;
+    if (!this.#isLong && this.#held.length > 0) pieces.push({ kind: 'event', bytes: this.#held.taken() });
     this.#isLong = false;
   }
 }

@@ -1,78 +1,123 @@
 import { Transform, type TransformCallback } from 'node:stream';
-import { EventCutter } from './event-cutter.ts';
+import { EventCutter, type EventPiece } from './event-cutter.ts';
 import { parsedOrNull } from './parsed-message.ts';
 import { isToolListAnswer, shownMessageText } from './shown-list.ts';
+import { hasToolsMark, ToolsMark } from './tools-mark.ts';
 import { listedOrNull, type ListingRules } from './whole-list.ts';
 
 /** A stream of events in which lists of tools may come. */
-export interface EventRules extends Omit<ListingRules, 'unreadable'> {
-  /** The message in place of an event that cannot be read; `null` if the stream answers no request for a list: then nothing is in its place. */
-  readonly unreadable: (() => string) | null;
+export interface EventRules extends ListingRules {
+  /** Whether the stream answers a request for a list. */
+  readonly isAsked: boolean;
+  /** The event in place of an event that cannot be read, with its blank line; empty: nothing is in its place. */
+  readonly unreadable: () => string;
 }
+
+/** What becomes of the rest of an event that is too long to be held. */
+type LongEvent = { readonly kind: 'passed' | 'dropped' } | { readonly kind: 'watched'; readonly mark: ToolsMark };
 
 /**
  * An event stream of MCP, with the tools alone that the task may use in each list. Any other event passes as it came. An event that cannot be read
- * and may have a list is not passed on; the start of one longer than `MAX_LIST_BYTES` tells nothing, so it passes if the stream answers no request
- * for a list, and is not passed on otherwise.
+ * and may have a list is not passed on. One longer than `MAX_LIST_BYTES` passes if nothing asked for a list and its start does not name `tools`;
+ * if a later part does, the stream ends with an error before that part.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
 export class EventLists extends Transform {
   readonly #rules: EventRules;
-  readonly #cutter: EventCutter;
+  readonly #cutter = new EventCutter();
+  #isFirst = true;
+  #long: LongEvent = { kind: 'passed' };
 
   constructor(rules: EventRules) {
     super();
     this.#rules = rules;
-    this.#cutter = new EventCutter({ passesLong: rules.unreadable === null });
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    void this.#passed(this.#cutter.cut(chunk), done);
+    void this.#pass(this.#cutter.cut(chunk), done);
   }
 
   override _flush(done: TransformCallback): void {
-    void this.#passed(this.#cutter.rest(), done);
+    void this.#pass(this.#cutter.rest(), done);
   }
 
-  async #passed(pieces: ReturnType<EventCutter['cut']>, done: TransformCallback): Promise<void> {
-    for (const piece of pieces) {
-      if (piece.kind === 'event') this.#push(await this.#shown(piece.bytes));
-      else if (piece.kind === 'part') this.push(piece.bytes);
-      else this.#push(this.#instead());
+  async #pass(pieces: readonly EventPiece[], done: TransformCallback): Promise<void> {
+    for (const { kind, bytes: cut } of pieces) {
+      const bytes = this.#isFirst ? withoutByteOrderMark(cut) : cut;
+      this.#isFirst = false;
+      if (kind === 'event') this.#push(await this.#shown(bytes));
+      else if (kind === 'start') this.#push(await this.#startOfLong(bytes));
+      else if (this.#long.kind === 'watched' && this.#long.mark.sees(bytes))
+        return done(new Error('an event that is too long to be read may have a list of tools'));
+      else if (this.#long.kind !== 'dropped') this.push(bytes);
     }
     done();
   }
 
-  #push(bytes: Buffer | null): void {
-    if (bytes !== null) this.push(bytes);
+  #push(bytes: Buffer): void {
+    if (bytes.length > 0) this.push(bytes);
   }
 
-  async #shown(event: Buffer): Promise<Buffer | null> {
-    // Member names may be written with escapes.
-    if (!event.includes('tools') && !event.includes(String.raw`\u`)) return event;
-    const lines = event.toString().split(LINE_ENDS);
-    const data = lines.flatMap((line) => dataOf(line) ?? []).join('\n');
-    if (data === '') return event;
-    const read = parsedOrNull(data);
-    if (read !== null && !isToolListAnswer(read.message)) return event;
+  /** The event that the client gets; empty for none. */
+  async #shown(event: Buffer): Promise<Buffer> {
+    this.#long = { kind: 'passed' };
+    if (!hasToolsMark(event)) return event;
     const tools = await listedOrNull(this.#rules);
     if (tools === null) return event;
-    const shown = read === null ? null : shownMessageText(read.message, tools);
-    if (shown === null) return this.#instead();
-    const others = lines.filter((line) => line !== '' && dataOf(line) === null);
-    return eventOf([...others, `data: ${shown}`]);
+    const text = event.toString();
+    const lines = text.split(LINE_ENDS);
+    const data = lines.flatMap((line) => dataOf(line) ?? []);
+    // To a client that reads other lines than the standard has, it may be data.
+    if (data.length === 0) return NOTHING;
+    const read = parsedOrNull(data.join('\n'));
+    if (read === null) return this.#instead();
+    const others = lines.filter((line) => dataOf(line) === null);
+    const isPlain = !OTHER_LINE_ENDS.test(text) && !others.some((line) => hasToolsMark(Buffer.from(line)));
+    if (isPlain && !isToolListAnswer(read.message) && read.isExact()) return event;
+    const shown = shownMessageText(read.message, tools);
+    return shown === null ? this.#instead() : eventOf([...others.filter(isKept), `data: ${withEscapes(shown)}`]);
   }
 
-  #instead(): Buffer | null {
-    const { unreadable } = this.#rules;
-    return unreadable === null ? null : eventOf([`data: ${unreadable()}`]);
+  async #startOfLong(start: Buffer): Promise<Buffer> {
+    const mark = new ToolsMark();
+    const isSeen = mark.sees(start);
+    const tools = await listedOrNull(this.#rules);
+    const isDropped = tools !== null && (isSeen || this.#rules.isAsked);
+    this.#long = isDropped ? { kind: 'dropped' } : tools === null ? { kind: 'passed' } : { kind: 'watched', mark };
+    return isDropped ? this.#instead() : start;
+  }
+
+  #instead(): Buffer {
+    return Buffer.from(this.#rules.unreadable());
   }
 }
 
+const NOTHING = Buffer.alloc(0);
+
 const LINE_ENDS = /\r\n|\n|\r/;
 
+/** What ends a line for some clients although it does not in the standard, and what they ignore at the start of a chunk. */
+// oxlint-disable-next-line no-control-regex -- matches control characters on purpose
+const OTHER_LINE_ENDS = /[\v\f\u001C-\u001E\u0085\u2028\u2029\uFEFF]/;
+
+/** JSON without the characters of those that it may have unescaped. */
+const withEscapes = (json: string): string =>
+  json.replaceAll(
+    /[\u0085\u2028\u2029\uFEFF]/g,
+    (character) => String.raw`\u` + character.charCodeAt(0).toString(16).padStart(4, '0'),
+  );
+
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
+
+/** A client ignores the mark at the start of a stream. */
+const withoutByteOrderMark = (bytes: Buffer): Buffer =>
+  bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? bytes.subarray(BYTE_ORDER_MARK.length) : bytes;
+
 const eventOf = (lines: readonly string[]): Buffer => Buffer.from(`${lines.join('\n')}\n\n`);
+
+/** Whether a line of an event is kept beside other data. */
+const isKept = (line: string): boolean => /^(?:event|id|retry)(?::[\u0020-\u007E]*)?$/.test(line);
 
 /** The value of a line of data; `null` for any other line. */
 function dataOf(line: string): string | null {

@@ -5,17 +5,28 @@ import { jsonRpcAnswer } from '../json-rpc-answer.ts';
 import { unreadableList } from '../local/local-answer.ts';
 import { type HeaderLines, valuesOf } from '../passed-headers.ts';
 import { EventLists } from './event-lists.ts';
-import { isListRequest } from './list-request.ts';
+import { isListRequest, mayBeJsonRpc } from './list-request.ts';
+import type { HeaderChange } from './shown-header.ts';
+import { UnaskedList } from './unasked-list.ts';
 import { MAX_LIST_BYTES, WholeList } from './whole-list.ts';
 
 /** An answer, and the request that it answers. */
 export interface ListExchange {
   readonly method: string | undefined;
   readonly status: number;
+  /** Of the request. */
+  readonly requestLines: HeaderLines;
   /** Of the answer. */
   readonly lines: HeaderLines;
   /** The body of the request; `null` if not all of it is known. */
   readonly asked: () => Uint8Array | null;
+}
+
+/** The stages of an answer. */
+export interface ListStages {
+  readonly stages: readonly Duplex[];
+  /** Calls back once, before the first byte, if it depends on the bytes what of the header still holds; `null`: the bytes are others, if there is a stage. */
+  readonly onDecided: ((decided: (change: HeaderChange) => void) => void) | null;
 }
 
 /** How compressed answers are read. @see RFC 9110 section 8.4.1, RFC 8878 */
@@ -27,31 +38,106 @@ const decoders: ReadonlyMap<string, () => Duplex> = new Map<string, () => Duplex
   ['zstd', createZstdDecompress],
 ]);
 
+/** Most encodings of one answer that are undone: each takes memory, and multiplies the bytes of the next. */
+const MAX_ENCODINGS = 2;
+
 /**
- * The stages through which an answer passes so that lists of tools show those alone that the task may use: of a request for a list, and of the stream
- * that a client keeps open (older revisions answer there, and all repeat there what a client has missed). Empty if no list can be in the answer.
+ * The stages through which an answer passes so that lists of tools show those alone that the task may use. A client takes a list from each successful
+ * answer in JSON or events to any of its messages, and from the stream that it keeps open. So every such answer is looked at, unless its request
+ * is known and not JSON-RPC: the client of that reads no JSON-RPC.
  */
-export function listStages(
-  { method, status, lines, asked: bodyOf }: ListExchange,
-  listed: (() => Promise<ListedTools | null>) | undefined,
-): readonly Duplex[] {
-  if (listed === undefined || status !== 200) return [];
-  const [type = ''] = valuesOf(lines, 'content-type');
-  const isEvents = /^text\/event-stream\b/i.test(type);
-  if (method === 'GET')
-    return isEvents && encodingsOf(lines).length === 0 ? [new EventLists({ listed, unreadable: null })] : [];
-  const asked = method === 'POST' ? bodyOf() : null;
-  if (asked === null || !isListRequest(asked)) return [];
-  const unreadable = (): string => jsonRpcAnswer(unreadableList, asked)?.body ?? '';
-  const encodings = encodingsOf(lines);
-  const undoing = encodings.map((encoding) => decoders.get(encoding));
-  const isRead = undoing.every((decoder) => decoder !== undefined);
-  if (isEvents && isRead)
-    return [...undoing.map((decoder) => decoder()), ...boundOf(encodings), new EventLists({ listed, unreadable })];
+export function listStages(exchange: ListExchange, listed: Listed | undefined): ListStages {
+  const { method, status } = exchange;
+  if (listed === undefined || status < 200 || status > 299) return NO_STAGES;
+  if (method === 'GET') return isEventStream(exchange) ? eventStages(exchange, { listed, isAsked: false }) : NO_STAGES;
+  return method === 'POST' ? postStages(exchange, listed) : NO_STAGES;
+}
+
+const NO_STAGES: ListStages = { stages: [], onDecided: null };
+
+type Listed = () => Promise<ListedTools | null>;
+
+/**
+ * Whether a client may read the answer to its GET as events: some do so whatever the type, after they have asked for events. Other answers to GET are
+ * of no client of MCP; some are watches in JSON that never end, which must not be held.
+ */
+const isEventStream = ({ lines, requestLines }: ListExchange): boolean =>
+  [typeOf(lines), valuesOf(requestLines, 'accept').join().toLowerCase()].some((type) => type.includes(EVENTS)) ||
+  typeOf(lines) === '';
+
+function postStages(exchange: ListExchange, listed: Listed): ListStages {
+  const { asked, lines } = exchange;
+  const body = asked();
+  const isAsked = body !== null && isListRequest(body);
+  if (body !== null && !isAsked && !mayBeJsonRpc(body)) return NO_STAGES;
+  const type = typeOf(lines);
+  if (type.includes(EVENTS)) return eventStages(exchange, { listed, isAsked });
+  if (!isAsked && type !== '' && !type.includes(JSON_TYPE)) return NO_STAGES;
+  const unreadable = unreadableTo(exchange);
+  const readers = readersOf(lines, { isAsked });
+  if (!isAsked) return unaskedStages({ listed, unreadable, readers });
   // Bytes of an encoding that is not known are no JSON, and are not passed on.
-  const inForm = isEvents ? (): string => `data: ${unreadable()}\n\n` : unreadable;
-  const readers = isRead ? undoing.map((decoder) => decoder()) : [];
-  return [...readers, ...boundOf(encodings), new WholeList({ listed, unreadable: inForm })];
+  return { stages: [...(readers ?? []), new WholeList({ listed, unreadable })], onDecided: null };
+}
+
+function eventStages(
+  exchange: ListExchange,
+  { listed, isAsked }: { readonly listed: Listed; readonly isAsked: boolean },
+): ListStages {
+  const readers = readersOf(exchange.lines, { isAsked });
+  const message = unreadableTo(exchange);
+  const unreadable = (): string => {
+    const data = message();
+    return data === '' ? '' : `data: ${data}\n\n`;
+  };
+  if (readers !== null)
+    return { stages: [...readers, new EventLists({ listed, isAsked, unreadable })], onDecided: null };
+  if (isAsked) return { stages: [new WholeList({ listed, unreadable })], onDecided: null };
+  return unaskedStages({ listed, unreadable, readers });
+}
+
+interface Unasked {
+  readonly listed: Listed;
+  readonly unreadable: () => string;
+  readonly readers: readonly Duplex[] | null;
+}
+
+function unaskedStages({ listed, unreadable, readers }: Unasked): ListStages {
+  const list = new UnaskedList({
+    listed,
+    unreadable,
+    isOpaque: readers === null,
+    unchanged: readers === null || readers.length === 0 ? 'none' : 'decoded',
+  });
+  return { stages: [...(readers ?? []), list], onDecided: (decided) => list.onDecided(decided) };
+}
+
+const EVENTS = 'text/event-stream';
+const JSON_TYPE = 'application/json';
+
+/** The media type of an answer in lower case, with all else of it: some clients look for a type anywhere in the value. */
+const typeOf = (lines: HeaderLines): string => valuesOf(lines, 'content-type').join().trim().toLowerCase();
+
+/** The message in place of a list; empty if the request is not known, or gets no answer. */
+const unreadableTo =
+  ({ asked }: ListExchange) =>
+  (): string => {
+    const body = asked();
+    return body === null ? '' : (jsonRpcAnswer(unreadableList, body)?.body ?? '');
+  };
+
+/** The stages that undo the encodings of an answer; `null` if that is not possible. */
+function readersOf(lines: HeaderLines, { isAsked }: { readonly isAsked: boolean }): readonly Duplex[] | null {
+  const undoing = encodingsOf(lines).map((encoding) => decoders.get(encoding));
+  const known = undoing.filter((decoder) => decoder !== undefined);
+  if (known.length < undoing.length || known.length > MAX_ENCODINGS) return null;
+  // The client bounds what it gets itself, unless the last stage holds all of it.
+  const stages: Duplex[] = [];
+  for (const [at, decoder] of known.entries()) {
+    stages.push(decoder());
+    if (isAsked || at < known.length - 1) stages.push(bound());
+  }
+  return stages;
 }
 
 /** The encodings of an answer, the last first, in lower case. */
@@ -65,29 +151,12 @@ const encodingsOf = (lines: HeaderLines): readonly string[] =>
 /** Most bytes of an answer that was compressed: few bytes may become very many. */
 const MAX_DECODED_BYTES = 16 * MAX_LIST_BYTES;
 
-function boundOf(encodings: readonly string[]): readonly Duplex[] {
-  if (encodings.length === 0) return [];
+function bound(): Duplex {
   let left = MAX_DECODED_BYTES;
   const counted = (chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void => {
     left -= chunk.length;
     if (left < 0) done(new Error(`the answer is longer than ${MAX_DECODED_BYTES} bytes`));
     else done(null, chunk);
   };
-  return [new Transform({ transform: counted })];
+  return new Transform({ transform: counted });
 }
-
-/** Headers about the bytes of an answer, which are other bytes once it has passed the stages. */
-const ABOUT_BYTES: ReadonlySet<string> = new Set([
-  'content-length',
-  'content-encoding',
-  'content-md5',
-  'content-digest',
-  'repr-digest',
-  'digest',
-  'etag',
-  'accept-ranges',
-]);
-
-/** The header lines of an answer that has passed the stages. */
-export const linesOfShown = (lines: readonly string[]): string[] =>
-  lines.filter((_, at) => !ABOUT_BYTES.has((lines[at - (at % 2)] ?? '').toLowerCase()));

@@ -1,5 +1,6 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import type { ListedTools } from '../../task/listed-tools.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { parsedOrNull } from './parsed-message.ts';
 import { shownMessageText } from './shown-list.ts';
 
@@ -20,8 +21,8 @@ export interface ListingRules {
  */
 export class WholeList extends Transform {
   readonly #rules: ListingRules;
-  #chunks: Buffer[] | null = [];
-  #bytes = 0;
+  readonly #held = new HeldBytes();
+  #isTooLong = false;
 
   constructor(rules: ListingRules) {
     super();
@@ -29,15 +30,16 @@ export class WholeList extends Transform {
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.#bytes += chunk.length;
-    if (this.#bytes > MAX_LIST_BYTES) this.#chunks = null;
-    this.#chunks?.push(chunk);
+    if (!this.#isTooLong) this.#held.add(chunk);
+    if (this.#held.length > MAX_LIST_BYTES) {
+      this.#isTooLong = true;
+      this.#held.taken();
+    }
     done();
   }
 
   override _flush(done: TransformCallback): void {
-    const bytes = this.#chunks === null ? null : Buffer.concat(this.#chunks);
-    this.#chunks = null;
+    const bytes = this.#isTooLong ? null : this.#held.taken();
     if (bytes?.length === 0) return done();
     void this.#shownBy(bytes, done);
   }

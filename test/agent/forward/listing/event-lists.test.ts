@@ -11,15 +11,14 @@ const listed = async (): Promise<ListedTools | null> => tools;
 const list = (...names: readonly string[]): string =>
   JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools: names.map((name) => ({ name, inputSchema: {} })) } });
 
+type Of = 'list' | 'other';
+
 /** What an answer becomes, in chunks as given. */
-const passed = async (
-  chunks: readonly (string | Buffer)[],
-  of: 'call' | 'stream' = 'call',
-  asked = listed,
-): Promise<string> => {
-  const unreadable = of === 'call' ? (): string => '"unreadable"' : null;
+const passed = async (chunks: readonly (string | Buffer)[], of: Of = 'list', asked = listed): Promise<string> => {
+  const unreadable = (): string => (of === 'list' ? 'data: "unreadable"\n\n' : '');
   const source = Readable.from(chunks.map((chunk) => Buffer.from(chunk)));
-  return (await bytesOf(source.pipe(new EventLists({ listed: asked, unreadable })))).toString();
+  const stage = new EventLists({ listed: asked, isAsked: of === 'list', unreadable });
+  return (await bytesOf(source.pipe(stage))).toString();
 };
 
 describe('EventLists', () => {
@@ -59,7 +58,7 @@ describe('EventLists', () => {
   });
 
   it('passes each event as soon as it is whole', async () => {
-    const stage = new EventLists({ listed, unreadable: null });
+    const stage = new EventLists({ listed, isAsked: false, unreadable: () => '' });
     stage.write('data: {}\n\ndata: {');
     const [first] = (await stage[Symbol.asyncIterator]().next()).value.toString().split('|');
     expect(first).toBe('data: {}\n\n');
@@ -81,19 +80,58 @@ describe('EventLists', () => {
   it('passes no event that may be a list and cannot be read: some parsers read more than JSON', async () => {
     const text = `data: ${list('b').replace('"id":1', '"id":NaN')}\n\ndata: [DONE]\n\n`;
     expect(await passed([text])).toBe('data: "unreadable"\n\ndata: [DONE]\n\n');
-    expect(await passed([text], 'stream')).toBe('data: [DONE]\n\n');
+    expect(await passed([text], 'other')).toBe('data: [DONE]\n\n');
   });
 
-  it('drops a longer event than it holds from the answer to a request, and passes it in the stream of a client', async () => {
+  it('drops a longer event than it holds from the answer to a request for a list, and passes another', async () => {
     const long = `data: "${'x'.repeat(MAX_LIST_BYTES)}"\n\n`;
-    const [answer, stream] = [await passed([long, 'data: {}\n\n']), await passed([long, 'data: {}\n\n'], 'stream')];
+    const [answer, other] = [await passed([long, 'data: {}\n\n']), await passed([long, 'data: {}\n\n'], 'other')];
     expect(answer).toBe('data: "unreadable"\n\ndata: {}\n\n');
-    expect(stream === `${long}data: {}\n\n`).toBe(true);
+    expect(other === `${long}data: {}\n\n`).toBe(true);
+  });
+
+  it('drops a longer event than it holds if its start names tools', async () => {
+    const long = `data: ${list('b')}${' '.repeat(MAX_LIST_BYTES)}\n\n`;
+    expect(await passed([long, 'data: {}\n\n'], 'other')).toBe('data: {}\n\n');
+    expect((await passed([long], 'other', async () => null)) === long).toBe(true);
+  });
+
+  it('ends before the part of a longer event that names tools, also if chunks cut the name', async () => {
+    const [start, end] = ['data: {"pad":"', `","result":{"tools":[]}}\n\n`];
+    const pad = 'x'.repeat(MAX_LIST_BYTES);
+    const cut = end.indexOf('ols"');
+    const chunks = [start + pad, end.slice(0, cut), end.slice(cut)];
+    await expect(passed(chunks, 'other')).rejects.toThrow('may have a list');
+    expect((await passed(chunks, 'other', async () => null)) === chunks.join('')).toBe(true);
+  });
+
+  it.each([
+    ['a byte order mark', `\uFEFFdata: ${list('b')}\n\n`, `data: ${list()}\n\n`],
+    ['a byte order mark before other data', '\uFEFFdata: {}\n\n', 'data: {}\n\n'],
+    ['a byte order mark alone', '\uFEFF\ndata: {}\n\n', '\ndata: {}\n\n'],
+    ['no line of data', `: x\u2028data: ${list('b')}\n\ndata: {}\n\n`, 'data: {}\n\n'],
+    ['no line of data, and an escape', `: x\u2028data: ${list('b').replace('tools', '\\u0074ools')}\n\n`, ''],
+    ['a list in a comment', `: x\u2028data: ${list('b')}\nid: 7\ndata: {"x":1}\n\n`, 'id: 7\ndata: {"x":1}\n\n'],
+    ['a list in a name', `event: x\u0085data: ${list('b')}\ndata: {}\n\n`, 'data: {}\n\n'],
+    ['other line ends in data', `data: {"tools":"x\u2028y\uFEFF"}\n\n`, 'data: {"tools":"x\\u2028y\\ufeff"}\n\n'],
+    ['a member twice', 'data: {"result":{"tools":[{"name":"b"}]},"result":1}\n\n', 'data: {"result":1}\n\n'],
+  ])('hides no list behind %s', async (_name, text, expected) => {
+    expect(await passed([text], 'other')).toBe(expected);
+  });
+
+  it('keeps the name, the id and the retry time alone of an event with a list', async () => {
+    const event = `event: message\nid: 5\nretry: 9\nid: \u00E9\n: hidden\nother: x\ndata: ${list('b')}\n\n`;
+    expect(await passed([event])).toBe(`event: message\nid: 5\nretry: 9\ndata: ${list()}\n\n`);
+  });
+
+  it('leaves an event with tools that is no list as it is', async () => {
+    const event = `: x\r\nid: 1\r\ndata: {"result": {"structuredContent": {"tools": [1.0]}}}\r\n\r\n`;
+    expect(await passed([event], 'other')).toBe(event);
   });
 
   it('hides nothing if the tools of the task are not known', async () => {
     const text = `data: ${list('a', 'b')}\r\n\r\n`;
-    expect(await passed([text], 'call', async () => null)).toBe(text);
+    expect(await passed([text], 'list', async () => null)).toBe(text);
   });
 });
 
@@ -121,6 +159,10 @@ describe('WholeList', () => {
   it('passes every byte if the tools of the task are not known', async () => {
     expect(await whole([`  ${list('a', 'b')}\n`], async () => null)).toBe(`  ${list('a', 'b')}\n`);
     expect(await whole(['not JSON'], async () => null)).toBe('not JSON');
+  });
+
+  it('reads a list behind a byte order mark', async () => {
+    expect(await whole([`\uFEFF${list('b', 'a')}`])).toBe(list('a'));
   });
 
   it('answers nothing with nothing', async () => {

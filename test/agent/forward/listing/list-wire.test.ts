@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { connect, type ServerHttp2Stream } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { MAX_LIST_BYTES } from '../../../../src/agent/forward/listing/whole-list.ts';
 import type { ListedTools } from '../../../../src/agent/task/listed-tools.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { bytesOf, type ForwarderUnderTest, startForwarder } from '../upstream.ts';
@@ -21,8 +23,13 @@ const UNREADABLE = {
 
 const { folder, remove } = scratch();
 let forwarder: ForwarderUnderTest;
+/** What the tools of the task are, from now on. */
+let listed: () => Promise<ListedTools | null>;
 beforeAll(async () => {
-  forwarder = await startForwarder(folder(), { listed: async () => tools });
+  forwarder = await startForwarder(folder(), { listed: () => listed() });
+});
+beforeEach(() => {
+  listed = async () => tools;
 });
 afterAll(async () => {
   await forwarder.close();
@@ -30,14 +37,15 @@ afterAll(async () => {
 });
 
 interface Sent {
-  readonly type?: string;
+  /** `null`: none. */
+  readonly type?: string | null;
   readonly body: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   readonly status?: number;
 }
 
 const headersOf = ({ type = 'application/json', body, headers = {} }: Sent): Record<string, string> => ({
-  'content-type': type,
+  ...(type === null ? {} : { 'content-type': type }),
   'content-length': String(Buffer.byteLength(body)),
   ...headers,
 });
@@ -48,15 +56,27 @@ interface Got {
   readonly body: string;
 }
 
+/** How it is asked. */
+interface Asking {
+  readonly method?: string;
+  readonly accept?: string;
+}
+
+const requestHeaders = ({ method = 'POST', accept }: Asking): Record<string, string> => ({
+  ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+  ...(accept === undefined ? {} : { accept }),
+});
+
 /** Asks over HTTP/1.1; the upstream answers as `sent`. */
-async function overHttp1(body: string, sent: Sent, method = 'POST'): Promise<Got> {
+async function overHttp1(body: string, sent: Sent, asking: Asking = {}): Promise<Got> {
+  const { method = 'POST' } = asking;
   forwarder.answer((request, response) => {
     void bytesOf(request).then(() => response.writeHead(sent.status ?? 200, headersOf(sent)).end(sent.body));
   });
   const asked = requestHttp(`${forwarder.url}/mcp`, {
     method,
     agent: false,
-    headers: method === 'POST' ? { 'content-type': 'application/json' } : {},
+    headers: requestHeaders(asking),
   });
   asked.end(method === 'POST' ? body : undefined);
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
@@ -64,7 +84,8 @@ async function overHttp1(body: string, sent: Sent, method = 'POST'): Promise<Got
 }
 
 /** The same over HTTP/2. */
-async function overHttp2(body: string, sent: Sent, method = 'POST'): Promise<Got> {
+async function overHttp2(body: string, sent: Sent, asking: Asking = {}): Promise<Got> {
+  const { method = 'POST' } = asking;
   forwarder.server.removeAllListeners('stream').on('stream', (stream: ServerHttp2Stream) => {
     stream.on('error', () => undefined);
     stream.resume().once('end', () => {
@@ -78,7 +99,7 @@ async function overHttp2(body: string, sent: Sent, method = 'POST'): Promise<Got
       ':method': method,
       ':path': '/mcp',
       ':authority': 'localhost',
-      ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+      ...requestHeaders(asking),
     });
     stream.end(method === 'POST' ? body : undefined);
     const [headers] = (await once(stream, 'response')) as [Record<string, string> & { ':status': number }];
@@ -86,6 +107,29 @@ async function overHttp2(body: string, sent: Sent, method = 'POST'): Promise<Got
   } finally {
     session.close();
   }
+}
+
+/** How a client opens its stream. */
+const STREAM: Asking = { method: 'GET', accept: 'text/event-stream' };
+const EVENTS = 'text/event-stream';
+/** The answer to a call that cannot be read. */
+const UNREADABLE_CALL = {
+  jsonrpc: '2.0',
+  id: 1,
+  result: expect.objectContaining({
+    isError: true,
+    content: [{ type: 'text', text: expect.stringContaining('cannot be read') }],
+  }),
+};
+
+/** A list, compressed twice, whose inner form has a comment of 80 MiB. */
+function longInner(): Buffer {
+  const inner = gzipSync(list('a', 'b'));
+  const HAS_COMMENT = 0x10;
+  inner[3] = HAS_COMMENT;
+  return gzipSync(
+    Buffer.concat([inner.subarray(0, 10), Buffer.alloc(80 * 1_048_576, 'x'), Buffer.alloc(1), inner.subarray(10)]),
+  );
 }
 
 describe.each([
@@ -131,19 +175,129 @@ describe.each([
   it('show the tools of the task alone in the stream that a client keeps open', async () => {
     const type = 'text/event-stream';
     const changed = 'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n';
-    const { body } = await ask('', { type, body: `${changed}data: ${list('b', 'a')}\n\n` }, 'GET');
+    const { body } = await ask('', { type, body: `${changed}data: ${list('b', 'a')}\n\n` }, STREAM);
     expect(body).toBe(`${changed}data: ${list('a')}\n\n`);
   });
 
   it.each<[string, string, Sent]>([
-    ['the answer to a call', CALL, { body: `${list('a', 'b')} ` }],
-    ['an answer with another status', LIST, { status: 500, body: `${list('a', 'b')} ` }],
-  ])('leave %s as it is', async (_what, body, sent) => {
+    ['another status of success', LIST, { body: list('a', 'b'), status: 203 }],
+    ['a status that has no list', LIST, { body: list('a', 'b'), status: 202 }],
+    ['the answer to a call', CALL, { body: list('a', 'b') }],
+    [
+      'the answer to a call, compressed',
+      CALL,
+      { body: gzipSync(list('a', 'b')), headers: { 'content-encoding': 'gzip' } },
+    ],
+    ['an answer without a type', CALL, { body: list('a', 'b'), type: null }],
+    ['an answer with another type', LIST, { body: list('a', 'b'), type: 'text/plain' }],
+    ['an answer to an escaped method', LIST.replace('/', String.raw`\/`), { body: list('a', 'b') }],
+    [
+      'an answer to a longer request than is kept',
+      LIST.replace('}', `,"params":{"x":"${'x'.repeat(70_000)}"}}`),
+      { body: list('a', 'b') },
+    ],
+  ])('show the tools of the task alone in %s', async (_what, body, sent) => {
     const got = await ask(body, sent);
-    expect([got.status, got.body, got.headers['content-length']]).toEqual([
+    expect([got.status, got.body, got.headers['content-encoding']]).toEqual([sent.status ?? 200, list('a'), undefined]);
+  });
+
+  const events = `data: ${list('b', 'a')}\n\n`;
+  it.each<[string, string, Sent, Asking]>([
+    ['the answer to a call', CALL, { body: events, type: EVENTS }, {}],
+    ['a type in other words', CALL, { body: events, type: 'x; Text/Event-Stream' }, {}],
+    [
+      'a stream that is compressed',
+      '',
+      { body: gzipSync(events), type: EVENTS, headers: { 'content-encoding': 'gzip' } },
+      STREAM,
+    ],
+    ['a stream with another type', '', { body: events, type: 'text/plain' }, STREAM],
+    ['a stream without a type', '', { body: events, type: null }, { method: 'GET' }],
+    ['a stream that nobody asked for by its type', '', { body: events, type: EVENTS }, { method: 'GET' }],
+  ])('show the tools of the task alone in events: %s', async (_what, body, sent, asking) => {
+    expect((await ask(body, sent, asking)).body).toBe(`data: ${list('a')}\n\n`);
+  });
+
+  it('do not pass in an event of the answer to a call that cannot be read', async () => {
+    const unreadable = `data: ${list('b').replace('"id":1', '"id":NaN')}\n\n`;
+    const { body } = await ask(CALL, { body: `${unreadable}data: {}\n\n`, type: EVENTS });
+    const [message = '', ...rest] = body.split('\n\n');
+    expect([JSON.parse(message.replace(/^data: /, '')), rest]).toEqual([UNREADABLE_CALL, ['data: {}', '']]);
+  });
+
+  it('are read behind two encodings, and not behind more', async () => {
+    const twice = { body: gzipSync(brotliCompressSync(list('a', 'b'))), headers: { 'content-encoding': 'br, gzip' } };
+    expect((await ask(LIST, twice)).body).toBe(list('a'));
+    const more = { body: gzipSync(gzipSync(twice.body)), headers: { 'content-encoding': 'br, gzip, gzip, gzip' } };
+    expect(JSON.parse((await ask(LIST, more)).body)).toEqual(UNREADABLE);
+    expect(JSON.parse((await ask(CALL, more)).body)).toEqual(UNREADABLE_CALL);
+  });
+
+  it('end if the inner one of two encodings has too many bytes', async () => {
+    await expect(ask(CALL, { body: longInner(), headers: { 'content-encoding': 'gzip, gzip' } })).rejects.toThrow();
+  });
+
+  it('pass in an encoding that is not known if nothing is hidden', async () => {
+    listed = async () => null;
+    const sent = { body: 'b\u0000', headers: { 'content-encoding': 'x-new', etag: '"x"' } };
+    const { body, headers } = await ask(CALL, sent);
+    expect([body, headers['content-encoding'], headers['content-length'], headers['etag']]).toEqual([
+      'b\u0000',
+      'x-new',
+      '2',
+      '"x"',
+    ]);
+  });
+
+  it('are shown although the tools of the task are known later than the answer', async () => {
+    listed = async () => {
+      await delay(100);
+      return tools;
+    };
+    expect((await ask(CALL, { body: list('a', 'b') })).body).toBe(list('a'));
+  });
+
+  const long = 'x'.repeat(MAX_LIST_BYTES);
+  it('do not pass in a longer answer to a call than is held', async () => {
+    const start = { body: `{"jsonrpc":"2.0","id":1,"result":{"tools":[],"x":"${long}"}}` };
+    expect(JSON.parse((await ask(CALL, start)).body)).toEqual(UNREADABLE_CALL);
+    const end = { body: `{"jsonrpc":"2.0","id":1,"result":{"x":"${long}${long}","tools":[]}}` };
+    await expect(ask(CALL, end)).rejects.toThrow();
+  });
+
+  it('leave a long answer to a call as it is', async () => {
+    const body = `{"jsonrpc":"2.0","id":1,"result":{"content":[],"x":"${long}"}}`;
+    const got = await ask(CALL, { body });
+    expect([got.body === body, got.headers['content-length']]).toEqual([true, String(body.length)]);
+  });
+
+  const called = '{"jsonrpc":"2.0","id":1,"result":{"content":[],"structuredContent":{"tools":[1.0]}}} ';
+  it.each<[string, string, Sent, Asking?]>([
+    ['the answer to a call', CALL, { body: called }],
+    ['an answer with another status', LIST, { status: 500, body: `${list('a', 'b')} ` }],
+    ['an answer to what is no JSON-RPC', '{"model":"x"}', { body: `${list('a', 'b')} ` }],
+    ['an answer that is no JSON', CALL, { body: `${list('a', 'b')} `, type: 'application/octet-stream' }],
+    ['a document', '', { body: `${list('a', 'b')} ` }, { method: 'GET', accept: 'application/json' }],
+    ['no content', CALL, { status: 202, body: '', type: null }],
+  ])('leave %s as it is', async (_what, body, sent, asking = {}) => {
+    const headers = { etag: '"x"' };
+    const got = await ask(body, { ...sent, headers }, asking);
+    expect([got.status, got.body, got.headers['content-length'], got.headers['etag']]).toEqual([
       sent.status ?? 200,
-      `${list('a', 'b')} `,
-      String(list('a', 'b').length + 1),
+      String(sent.body),
+      String(sent.body.length),
+      '"x"',
+    ]);
+  });
+
+  it('leave a compressed answer to a call as it is but for its encoding', async () => {
+    const sent = { body: gzipSync(called), headers: { 'content-encoding': 'gzip', etag: '"x"' } };
+    const { body, headers } = await ask(CALL, sent);
+    expect([body, headers['content-encoding'], headers['content-length'], headers['etag']]).toEqual([
+      called,
+      undefined,
+      undefined,
+      '"x"',
     ]);
   });
 });
