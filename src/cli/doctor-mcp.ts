@@ -1,5 +1,6 @@
 /** `remit doctor --mcp URL`: hold what an MCP server lists against the pins of a catalog. */
 import { readFile } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { askedTools, type AskedWith } from '../authority/issuer/pins/ask-server.ts';
 import type { Catalog, McpServer, Server } from '../core/action/catalog/catalog.ts';
 import { mcpOfServer } from '../core/action/catalog/mcp-of-server.ts';
@@ -23,7 +24,7 @@ export const DOCTOR_MCP_HELP = `  --mcp URL              ask this MCP server for
     --reviewed FILE        an answer to \`tools/list\` that was reviewed, to show what differs
     --cert, --key, --ca FILE
                            certificate and key to ask with, and trust anchors, PEM
-    --json                 one object: server, tools, pinned, changes; each {tool, action, kind, now, other, differences}`;
+    --json                 one object: server, tools, pinned, changes; each {tool, action, kind, now, other, note, differences}`;
 
 const text = { type: 'string' } as const;
 
@@ -61,7 +62,7 @@ export async function doctorMcp(args: readonly string[], io: Pick<CommandIo, 'ou
   if (isProblem(listed))
     return failed(`\`${url.origin}\` could not be asked for its tools: ${printable(listed.problem)}`);
   const { id, mcp } = found;
-  const changes = toolChanges(listed, mcp).map((change) => {
+  const changes = (await toolChanges(listed, mcp, nextTurn)).map((change) => {
     const before = named(reviewed, change.tool);
     const now = named(listed, change.other ?? change.tool);
     // Only what had the pin was reviewed.

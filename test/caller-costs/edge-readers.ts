@@ -397,7 +397,9 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent/forward/http2-body.ts': 'keeps bytes and reads none',
   'authority/issuer/tasks/readable-task.ts readableTask': 'the id of a path, or of a form that formFrom has read',
   'authority/issuer/tasks/task-tools.ts': 'a task of the state',
-  'core/action/mcp/tool-changes.ts toolChanges': 'a list of at most 4,096 tools, that is asked for now and then',
+  'core/action/mcp/tool-changes.ts toolChanges':
+    'a list of at most 4,096 tools, that is asked for now and then; each turn reads one tool, and digests are bounded by 4 MiB in all',
+  'core/action/mcp/tool-changes.ts unreadableTools': 'texts of our own',
   'core/decide/mode.ts observesAgent': 'the operator’s file',
   'agent/forward/listing/event-lists.ts': 'an answer of the upstream, cut by EventCutter',
   'agent/forward/listing/held-bytes.ts': 'keeps bytes and reads none',

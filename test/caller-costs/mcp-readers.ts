@@ -5,9 +5,10 @@ import { isActedOn, otherInitialization, otherMetaFrom } from '../../src/core/ac
 import { looksLike, nameSkeleton } from '../../src/core/action/mcp/name-skeleton.ts';
 import { shownTool } from '../../src/core/action/mcp/tool-changes.ts';
 import { toolDifference } from '../../src/core/action/mcp/tool-difference.ts';
-import { canonicalText, isToolPin, toolPin } from '../../src/core/action/mcp/tool-pin.ts';
+import { canonicalText, isToolPin, pinnedMembers, toolPin, unnamedPin } from '../../src/core/action/mcp/tool-pin.ts';
 import { paramsProblem } from '../../src/core/action/mcp/mcp-params.ts';
 import { shownName } from '../../src/core/action/arguments/argument-refusal.ts';
+import { isProblem } from '../../src/core/runtime/problem.ts';
 import { headersOf } from '../builders/http-call.ts';
 import { pieces } from './reader.ts';
 import type { Readers } from './reader.ts';
@@ -22,7 +23,12 @@ export const mcpReaders: Readers = {
   'core/action/mcp/tool-difference.ts toolDifference': (text) => toolDifference({ name: text }, { name: `${text}x` }),
   'core/action/mcp/tool-pin.ts canonicalText': (text) => canonicalText([text, members(text)]),
   'core/action/mcp/tool-pin.ts isToolPin': (text) => isToolPin(`sha-256:${text}`),
+  'core/action/mcp/tool-pin.ts pinnedMembers': (text) => pinnedMembers({ name: text, ...members(text) }),
   'core/action/mcp/tool-pin.ts toolPin': (text) => toolPin({ name: text, inputSchema: members(text) }),
+  'core/action/mcp/tool-pin.ts unnamedPin': (text) => {
+    const unnamed = unnamedPin({ description: text, outputSchema: members(text) });
+    return isProblem(unnamed) ? unnamed : unnamed.pinAs(text);
+  },
   'core/action/arguments/argument-refusal.ts shownName': (text) => shownName(text),
   'core/action/http/carried.ts carriedFrom': {
     name: (text) => carriedFrom(new Map([[text, text]])),

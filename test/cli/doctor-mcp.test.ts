@@ -121,6 +121,7 @@ describe('remit doctor --mcp', () => {
             kind: 'renamed',
             now: null,
             other: 'find',
+            note: null,
             differences: [{ member: 'name', before: 'search', now: 'find' }],
           },
         ],

@@ -30,11 +30,14 @@ export function watchToolPins(
     },
     list: async (server) => {
       const place = places.get(server);
-      return place === undefined ? { problem: 'it is not configured' } : askedTools(place, () => askedBy(svid, place));
+      return place === undefined
+        ? { problem: 'it is not configured', isAnswered: false }
+        : askedTools(place, () => askedBy(svid, place));
     },
     authority,
     randomBytes: ports.randomBytes,
     after,
+    onListed: () => undefined,
     log,
   });
 }

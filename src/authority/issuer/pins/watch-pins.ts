@@ -1,15 +1,20 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Catalog, McpServer } from '../../../core/action/catalog/catalog.ts';
 import { mcpOfServer } from '../../../core/action/catalog/mcp-of-server.ts';
-import { toolChanges, toolChangeText } from '../../../core/action/mcp/tool-changes.ts';
+import type { NoList } from '../../../core/action/mcp/server-tools.ts';
+import { toolChanges, toolChangeText, unreadableTools } from '../../../core/action/mcp/tool-changes.ts';
 import type { ToolChange } from '../../../core/action/mcp/tool-changes.ts';
 import { toolDifference, toolDifferenceText } from '../../../core/action/mcp/tool-difference.ts';
+import { pinnedMembers } from '../../../core/action/mcp/tool-pin.ts';
 import { orderLifted, orderMade } from '../../../core/ledger/order-record.ts';
 import { newStop } from '../../../core/order/new-stop.ts';
 import { orderLimits, TOOL_PINS } from '../../../core/order/order.ts';
 import type { StopOrder } from '../../../core/order/order.ts';
+import { mapSeveral } from '../../../core/runtime/collections/map-several.ts';
 import { isObject } from '../../../core/runtime/fields.ts';
+import { nearestOf } from '../../../core/runtime/nearest-name.ts';
 import { isProblem, type Problem } from '../../../core/runtime/problem.ts';
-import { repeatedly } from '../../../core/runtime/repeatedly.ts';
+import { messageOfFault, repeatedly } from '../../../core/runtime/repeatedly.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { After } from '../../../core/runtime/timers.ts';
 import type { Authority } from '../../../core/state/authority.ts';
@@ -23,10 +28,12 @@ export interface PinWatch {
   /** The catalog in force; `null` if there is none. */
   readonly catalog: () => Catalog | null;
   /** All tools that a server lists. */
-  readonly list: (server: string) => Promise<readonly unknown[] | Problem>;
+  readonly list: (server: string) => Promise<readonly unknown[] | NoList>;
   readonly authority: Pick<Authority, 'ordersInForce' | 'putOrder' | 'liftOrder' | 'nowMs' | 'floorMs'>;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly after: After;
+  /** Called with each server whose tools were listed and compared. */
+  readonly onListed: (server: string) => void;
   readonly log: (line: string, event: PinEvent, fields: Readonly<Record<string, string>>) => void;
 }
 
@@ -35,55 +42,147 @@ export type PinEvent = 'tool-changed' | 'tool-as-reviewed' | 'tools-not-listed';
 
 type Tool = Readonly<Record<string, unknown>>;
 
+/** Most servers that are looked at side by side. */
+const MAX_AT_ONCE = 8;
+
+/** What earlier looks at a server have left. */
+interface Looks {
+  /** The pinned members of the definitions that had their pin, by the name of the tool, to show what differs later. */
+  readonly seen: Map<string, Tool>;
+  /** When its tools were listed last, in milliseconds since the Unix epoch; `null` if never. */
+  listedAtMs: number | null;
+  /** The catalog for which the log says that the server is not watched. */
+  saidOf: Catalog | null;
+}
+
 /**
  * Looks again and again at what MCP servers list, and holds it against the pins of the catalog. A tool that is not as reviewed becomes an order that
- * goes to every sidecar, as a stop does: calls of its action are denied. Once the tool is as its pin says again, by the server or by a new pin, the
- * order is lifted. A server that does not answer changes nothing: what was denied stays denied. The returned function ends it.
+ * goes to every sidecar, as a stop does: calls of its action are denied. So do all pinned tools of a server that answers with no list that can be
+ * read. Once the tool is as its pin says again, by the server or by a new pin, the order is lifted. A server that is not reached changes nothing:
+ * what was denied stays denied. The pause is `everyMs` and at random up to a tenth more. The returned function ends it.
  */
 export function watchPins(watch: PinWatch): () => Promise<void> {
-  const seen = new Map<string, Tool>();
+  const looks = new Map(
+    watch.servers.map((server): [string, Looks] => [server, { seen: new Map(), listedAtMs: null, saidOf: null }]),
+  );
   const look = async (): Promise<void> => {
-    for (const server of watch.servers) await lookAt(server, seen, watch);
+    await mapSeveral([...looks], MAX_AT_ONCE, async ([server, before]) => {
+      try {
+        await lookAt(server, before, watch);
+      } catch (error) {
+        watch.log(`the pins of \`${server}\`: ${messageOfFault(error)}`, 'tools-not-listed', { server });
+      }
+    });
     await liftForgotten(watch);
   };
   return repeatedly(look, {
     everyMs: watch.everyMs,
-    after: watch.after,
+    after: (delayMs, run) => watch.after(delayMs + spread(delayMs, watch), run),
     onFault: (fault) => watch.log(`the pins of tools: ${fault}`, 'tools-not-listed', {}),
   });
 }
 
-/** @param seen the definitions that had their pin at an earlier look, to show what differs */
-async function lookAt(server: string, seen: Map<string, Tool>, watch: PinWatch): Promise<void> {
-  const mcp = pinnedMcp(server, watch.catalog());
-  if (mcp === null) return;
-  const listed = await watch.list(server);
-  if (isProblem(listed)) {
-    watch.log(`the tools of \`${server}\` could not be listed: ${listed.problem}`, 'tools-not-listed', { server });
+/** Up to a tenth of a pause, so that replicas and servers of one start do not ask in step. */
+function spread(pauseMs: number, { randomBytes }: PinWatch): number {
+  const [high = 0, low = 0] = randomBytes(2);
+  return Math.floor((pauseMs / 10) * ((high * 256 + low) / 65_536));
+}
+
+async function lookAt(server: string, looks: Looks, watch: PinWatch): Promise<void> {
+  const catalog = watch.catalog();
+  if (catalog === null) return;
+  const mcp = pinnedMcp(server, catalog);
+  if (isProblem(mcp)) {
+    if (looks.saidOf !== catalog)
+      watch.log(`\`${server}\` of \`issuer.toolPins.servers\` is not watched: ${mcp.problem}`, 'tools-not-listed', {
+        server,
+      });
+    looks.saidOf = catalog;
     return;
   }
-  const changes = new Map(toolChanges(listed, mcp).map((change) => [change.action, change]));
+  const listed = await watch.list(server);
+  if (isProblem(listed)) sayNotListed(server, { noList: listed, looks }, watch);
+  if (isProblem(listed) && !listed.isAnswered) return;
+  const { found, tools } = await compared(listed, mcp);
+  const changes = new Map(found.map((change) => [change.action, change]));
   const orders = await ordersOfPins(watch);
   if (orders === null) return;
+  const denied = new Set(orders.map(({ what }) => what));
   for (const change of changes.values()) {
-    if (orders.some(({ what }) => what === change.action)) continue;
-    await put(change, { server, differs: differenceOf(change, { server, listed, seen }) }, watch);
+    if (denied.has(change.action)) continue;
+    await put(change, { server, differs: differenceOf(change, { listed: tools ?? [], seen: looks.seen }) }, watch);
   }
   const actions = new Set(Array.from(mcp.pins.keys(), (name) => mcp.tools.get(name)?.id));
   for (const order of orders) {
     if (actions.has(order.what) && !changes.has(order.what)) await lift(order, watch);
   }
-  for (const tool of listed) {
-    if (!isObject(tool) || typeof tool['name'] !== 'string') continue;
-    const id = mcp.tools.get(tool['name'])?.id;
-    if (id !== undefined && mcp.pins.has(tool['name']) && !changes.has(id)) seen.set(`${server} ${tool['name']}`, tool);
+  if (tools === null) return;
+  looks.listedAtMs = watch.authority.nowMs();
+  watch.onListed(server);
+  remember(tools, { mcp, changes, seen: looks.seen });
+}
+
+function sayNotListed(
+  server: string,
+  { noList, looks }: { readonly noList: NoList; readonly looks: Looks },
+  { authority, log }: PinWatch,
+): void {
+  const ago = looks.listedAtMs === null ? null : Math.round((authority.nowMs() - looks.listedAtMs) / 1_000);
+  const age = ago === null ? 'never listed since this process started' : `last listed ${ago} s ago`;
+  const effect = noList.isAnswered ? '; its pinned tools are denied' : '';
+  log(`the tools of \`${server}\` could not be listed: ${noList.problem}; ${age}${effect}`, 'tools-not-listed', {
+    server,
+    ...(ago === null ? {} : { ageSeconds: String(ago) }),
+  });
+}
+
+/**
+ * The pinned tools that are not as reviewed, and the list that was compared; `null` if it is unreadable. So is a list that cannot be compared: else it
+ * would end the watch.
+ */
+async function compared(
+  listed: readonly unknown[] | NoList,
+  mcp: McpServer,
+): Promise<{ readonly found: readonly ToolChange[]; readonly tools: readonly unknown[] | null }> {
+  if (isProblem(listed)) return { found: unreadableTools(mcp, listed.problem), tools: null };
+  try {
+    return { found: await toolChanges(listed, mcp, nextTurn), tools: listed };
+  } catch {
+    return { found: unreadableTools(mcp, 'it cannot be compared with the pins'), tools: null };
   }
 }
 
-function pinnedMcp(server: string, catalog: Catalog | null): McpServer | null {
-  const known = catalog?.servers.get(server);
-  const mcp = catalog === null || known === undefined ? null : mcpOfServer(catalog, known);
-  return mcp !== null && mcp.pins.size > 0 ? mcp : null;
+/** Keeps the tools that are as reviewed, and forgets those that have no pin any more. */
+function remember(
+  listed: readonly unknown[],
+  {
+    mcp,
+    changes,
+    seen,
+  }: {
+    readonly mcp: McpServer;
+    readonly changes: ReadonlyMap<string, ToolChange>;
+    readonly seen: Map<string, Tool>;
+  },
+): void {
+  for (const name of seen.keys()) if (!mcp.pins.has(name)) seen.delete(name);
+  for (const tool of listed) {
+    if (!isObject(tool) || typeof tool['name'] !== 'string') continue;
+    const id = mcp.tools.get(tool['name'])?.id;
+    if (id !== undefined && mcp.pins.has(tool['name']) && !changes.has(id)) seen.set(tool['name'], pinnedMembers(tool));
+  }
+}
+
+/** The MCP endpoint of a server with pins; a problem if it has none. */
+function pinnedMcp(server: string, catalog: Catalog): McpServer | Problem {
+  const known = catalog.servers.get(server);
+  if (known === undefined) {
+    const near = nearestOf(server, catalog.servers.keys());
+    return { problem: `the catalog has no server of this id${near === null ? '' : `; did you mean \`${near}\`?`}` };
+  }
+  const mcp = mcpOfServer(catalog, known);
+  if (mcp === null) return { problem: 'the server has no `mcp` in the catalog' };
+  return mcp.pins.size > 0 ? mcp : { problem: 'no tool of the server has a `pin` in the catalog' };
 }
 
 /** The orders that say that a tool has changed; `null` if the state cannot be read. */
@@ -130,7 +229,7 @@ async function liftForgotten(watch: PinWatch): Promise<void> {
   const pinned = new Set(
     Array.from(catalog.servers.keys()).flatMap((server) => {
       const mcp = pinnedMcp(server, catalog);
-      return mcp === null ? [] : Array.from(mcp.pins.keys(), (name) => mcp.tools.get(name)?.id);
+      return isProblem(mcp) ? [] : Array.from(mcp.pins.keys(), (name) => mcp.tools.get(name)?.id);
     }),
   );
   for (const order of orders) if (!pinned.has(order.what)) await lift(order, watch);
@@ -139,13 +238,9 @@ async function liftForgotten(watch: PinWatch): Promise<void> {
 /** What differs, if an earlier look saw the tool as its pin says; `''` otherwise. */
 function differenceOf(
   { tool }: ToolChange,
-  {
-    server,
-    listed,
-    seen,
-  }: { readonly server: string; readonly listed: readonly unknown[]; readonly seen: ReadonlyMap<string, Tool> },
+  { listed, seen }: { readonly listed: readonly unknown[]; readonly seen: ReadonlyMap<string, Tool> },
 ): string {
-  const before = seen.get(`${server} ${tool}`);
+  const before = seen.get(tool);
   const now = listed.find((one) => isObject(one) && one['name'] === tool);
   return before === undefined || !isObject(now) ? '' : toolDifferenceText(toolDifference(before, now));
 }

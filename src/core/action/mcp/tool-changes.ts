@@ -1,11 +1,13 @@
+import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { isObject } from '../../runtime/fields.ts';
-import { isProblem } from '../../runtime/problem.ts';
+import { protobufFolded } from '../arguments/json-arguments.ts';
 import type { McpServer } from '../catalog/catalog.ts';
+import { lookalike } from '../json-rpc.ts';
 import { looksLike, nameSkeleton } from './name-skeleton.ts';
-import { toolPin } from './tool-pin.ts';
+import { PINNED_MEMBERS, type UnnamedPin, unnamedPin } from './tool-pin.ts';
 
-/** How a pinned tool differs from what was reviewed. */
-export type ToolChangeKind = 'changed' | 'vanished' | 'renamed' | 'look-alike' | 'repeated';
+/** How a pinned tool differs from what was reviewed. `unreadable`: the server answered, but not with a list that can be read. */
+export type ToolChangeKind = 'changed' | 'vanished' | 'renamed' | 'look-alike' | 'repeated' | 'unreadable';
 
 /** A pinned tool that is not as it was reviewed. */
 export interface ToolChange {
@@ -18,56 +20,166 @@ export interface ToolChange {
   readonly now: string | null;
   /** The other tool: its new name, or the one that looks like it; `null` for other kinds. */
   readonly other: string | null;
+  /** More on why, as a clause; `null` if there is no more to say. */
+  readonly note: string | null;
 }
 
-/** Most digests that are made to find the new names of tools; beyond, a tool that was renamed is called vanished. */
+/** Most bytes of definitions that are digested; beyond, a tool is called changed, or vanished if it might have been renamed. */
+const MAX_DIGESTED_BYTES = 4_194_304;
+/** Most digests that are made to find the new names of tools, likewise. */
 const MAX_RENAMES_TRIED = 4_096;
+/** Longest name of a tool, in UTF-16 code units. No catalog names what has a longer name. */
+const MAX_NAME = 256;
 
 type Tool = Readonly<Record<string, unknown>>;
+type Pinned = Pick<McpServer, 'tools' | 'pins'>;
 
 /**
- * The pinned tools of a server that are not as they were reviewed: a definition that differs, a name that is listed twice or no more, or another tool
- * beside it that looks like it and that nobody reviewed. Empty if all are as reviewed. Pure.
+ * The pinned tools of a server that are not as they were reviewed: a definition that differs, or that some readers take for another; a name that is
+ * listed twice or no more; or another tool beside it that looks like it and that nobody reviewed. Empty if all are as reviewed. What it digests is
+ * bounded by 4 MiB in all, and what is beyond counts as changed.
  *
  * @param listed all tools that the server lists, of all pages
+ * @param turn lets others run; called before each step, whose cost is linear in one tool
  */
-export function toolChanges(
+export async function toolChanges(
   listed: readonly unknown[],
-  { tools, pins }: Pick<McpServer, 'tools' | 'pins'>,
-): readonly ToolChange[] {
-  const named = listed.flatMap((tool) => (isNamedTool(tool) ? [tool] : []));
-  const byName = Map.groupBy(named, (tool) => tool.name);
-  const strangers = [...byName.keys()].filter((name) => !tools.has(name));
-  let left = MAX_RENAMES_TRIED;
-  const isAs = (name: string, { tool, pin }: { readonly tool: string; readonly pin: string }): boolean =>
-    byName.get(name)?.some((one) => (left -= 1) >= 0 && pinOf({ ...one, name: tool }) === pin) === true;
-  const skeletons = strangers.map((name) => ({ name, skeleton: nameSkeleton(name) }));
-  return Array.from(pins).flatMap(([tool, pin]) => {
-    const action = tools.get(tool)?.id ?? '';
-    const changed = (kind: ToolChangeKind, now: string | null, other: string | null = null): readonly ToolChange[] => [
-      { tool, action, kind, now, other },
-    ];
-    const [found, ...more] = byName.get(tool) ?? [];
-    if (found === undefined) {
-      const renamed = strangers.find((name) => isAs(name, { tool, pin }));
-      return renamed === undefined ? changed('vanished', null) : changed('renamed', null, renamed);
-    }
-    const now = pinOf(found);
-    if (more.length > 0) return changed('repeated', now);
-    if (now !== pin) return changed('changed', now);
-    const own = nameSkeleton(tool);
-    const alike = skeletons.find(({ skeleton }) => looksLike(skeleton, own));
-    return alike === undefined ? [] : changed('look-alike', now, alike.name);
-  });
+  { tools, pins }: Pinned,
+  turn: () => Promise<unknown>,
+): Promise<readonly ToolChange[]> {
+  const byName = new Map<string, Tool[]>();
+  for (const tool of listed) {
+    await turn();
+    if (!isObject(tool)) continue;
+    for (const name of namesOf(tool))
+      byName
+        .set(name, byName.get(name) ?? [])
+        .get(name)
+        ?.push(tool);
+  }
+  const digests = new Digests(turn);
+  // Before any new name is looked for, so that a tool that is as reviewed is never short of bytes.
+  const own = new Map<string, string | Problem>();
+  for (const tool of pins.keys()) {
+    const [found] = byName.get(tool) ?? [];
+    if (found !== undefined) own.set(tool, await digests.pinOf(found, tool));
+  }
+  const strangers: Stranger[] = [];
+  for (const [name, found] of byName) {
+    if (tools.has(name)) continue;
+    await turn();
+    strangers.push({ name, found, skeleton: nameSkeleton(name) });
+  }
+  const changes: ToolChange[] = [];
+  for (const [tool, pin] of pins) {
+    await turn();
+    const now = own.get(tool);
+    const change =
+      now === undefined
+        ? await goneTool({ tool, pin }, { strangers, digests })
+        : listedTool({ tool, pin, now, found: byName.get(tool) ?? [] }, strangers);
+    if (change !== null)
+      changes.push({ tool, action: tools.get(tool)?.id ?? '', now: null, other: null, note: null, ...change });
+  }
+  return changes;
 }
 
-const isNamedTool = (tool: unknown): tool is Tool & { readonly name: string } =>
-  isObject(tool) && typeof tool['name'] === 'string';
+/** All pinned tools of a server whose list cannot be read, so that a server cannot avoid the comparison by its answers. */
+export const unreadableTools = ({ tools, pins }: Pinned, problem: string): readonly ToolChange[] =>
+  Array.from(pins.keys(), (tool): ToolChange => {
+    const action = tools.get(tool)?.id ?? '';
+    return { tool, action, kind: 'unreadable', now: null, other: null, note: problem };
+  });
 
-/** `null` if it has none. */
-function pinOf(tool: Tool): string | null {
-  const pin = toolPin(tool);
-  return isProblem(pin) ? null : pin;
+/** A listed tool that the catalog does not name. */
+interface Stranger {
+  readonly name: string;
+  readonly found: readonly Tool[];
+  readonly skeleton: string;
+}
+
+type Change = Pick<ToolChange, 'kind'> & Partial<ToolChange>;
+
+/** The names by which readers may know a listed tool: some take `Name` for `name`, the first or the last. Empty if it is no tool. */
+function namesOf(tool: Tool): ReadonlySet<string> {
+  const folded = Object.keys(tool).filter((member) => protobufFolded(member) === 'name');
+  const values = ['name', ...folded.slice(0, 1), ...folded.slice(-1)].map((member) => tool[member]);
+  return new Set(values.filter((value) => typeof value === 'string').filter(({ length }) => length <= MAX_NAME));
+}
+
+/** What has become of a tool that the server lists no more. */
+async function goneTool(
+  { tool, pin }: { readonly tool: string; readonly pin: string },
+  { strangers, digests }: { readonly strangers: readonly Stranger[]; readonly digests: Digests },
+): Promise<Change> {
+  for (const { name, found } of strangers) {
+    for (const one of found) {
+      const renamed = await digests.renamedPin(one, tool);
+      if (renamed === OVER) return { kind: 'vanished', note: 'not every other tool was tried for its new name' };
+      if (renamed === pin) return { kind: 'renamed', other: name };
+    }
+  }
+  return { kind: 'vanished' };
+}
+
+/** How a tool that the server lists differs; `null` if it is as reviewed. */
+function listedTool(
+  {
+    tool,
+    pin,
+    now,
+    found: [first = {}, ...more],
+  }: {
+    readonly tool: string;
+    readonly pin: string;
+    readonly now: string | Problem;
+    readonly found: readonly Tool[];
+  },
+  strangers: readonly Stranger[],
+): Change | null {
+  if (more.length > 0) return { kind: 'repeated', now: isProblem(now) ? null : now };
+  const taken = lookalike(Object.keys(first), PINNED_MEMBERS);
+  if (taken !== null) return { kind: 'changed', note: `it has a member that some readers take for \`${taken}\`` };
+  if (isProblem(now)) return { kind: 'changed', note: now.problem };
+  if (now !== pin) return { kind: 'changed', now };
+  const own = nameSkeleton(tool);
+  const alike = strangers.find(({ skeleton }) => looksLike(skeleton, own));
+  return alike === undefined ? null : { kind: 'look-alike', now, other: alike.name };
+}
+
+/** What {@link Digests} gives once there are no bytes left. */
+const OVER: Problem = Object.freeze({
+  problem: `more than ${MAX_DIGESTED_BYTES} bytes of definitions are not digested`,
+});
+
+/** Makes pins of listed definitions, as long as the bounds of one comparison allow. It lives as long as the comparison. */
+class Digests {
+  #bytesLeft = MAX_DIGESTED_BYTES;
+  #renamesLeft = MAX_RENAMES_TRIED;
+  readonly #unnamed = new Map<Tool, UnnamedPin | Problem>();
+  readonly #turn: () => Promise<unknown>;
+
+  constructor(turn: () => Promise<unknown>) {
+    this.#turn = turn;
+  }
+
+  /** The pin of a definition under a name. */
+  async pinOf(tool: Tool, name: string): Promise<string | Problem> {
+    if (this.#bytesLeft < 0) return OVER;
+    await this.#turn();
+    const unnamed = this.#unnamed.get(tool) ?? unnamedPin(tool);
+    this.#unnamed.set(tool, unnamed);
+    if (isProblem(unnamed)) return unnamed;
+    this.#bytesLeft -= unnamed.bytes;
+    return this.#bytesLeft < 0 ? OVER : unnamed.pinAs(name);
+  }
+
+  /** As `pinOf`, to find a new name. */
+  async renamedPin(tool: Tool, name: string): Promise<string | Problem> {
+    if (this.#renamesLeft <= 0) return OVER;
+    this.#renamesLeft -= 1;
+    return this.pinOf(tool, name);
+  }
 }
 
 const KIND_TEXTS = {
@@ -77,11 +189,12 @@ const KIND_TEXTS = {
   'look-alike': ({ other }) =>
     `the server also lists \`${shownTool(other)}\`, which looks like it and was not reviewed`,
   repeated: () => 'the server lists more than one tool of its name',
+  unreadable: () => 'the server answers, but not with a list of tools that can be read',
 } as const satisfies Readonly<Record<ToolChangeKind, (change: ToolChange) => string>>;
 
 /** What has become of a tool, for people. */
 export const toolChangeText = (change: ToolChange): string =>
-  `tool \`${shownTool(change.tool)}\`: ${KIND_TEXTS[change.kind](change)}`;
+  `tool \`${shownTool(change.tool)}\`: ${KIND_TEXTS[change.kind](change)}${change.note === null ? '' : `: ${change.note}`}`;
 
 const MAX_SHOWN = 48;
 

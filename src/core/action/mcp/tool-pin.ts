@@ -15,12 +15,53 @@ export const isToolPin = (text: string): boolean => /^sha-256:[\w-]{43}$/.test(t
  * @see RFC 8785
  */
 export function toolPin(tool: Readonly<Record<string, unknown>>): string | Problem {
-  const pinned = Object.fromEntries(
-    PINNED_MEMBERS.flatMap((name) => ((tool[name] ?? null) === null ? [] : [[name, tool[name]]])),
-  );
-  const text = canonicalText(pinned);
-  if (isProblem(text)) return text;
-  return `sha-256:${createHash('sha256').update(text, 'utf8').digest('base64url')}`;
+  const unnamed = unnamedPin(tool);
+  return isProblem(unnamed) ? unnamed : unnamed.pinAs(tool['name']);
+}
+
+/** The pins that a definition has under other names. */
+export interface UnnamedPin {
+  /** Bytes that each pin digests, without those of the name. */
+  readonly bytes: number;
+  /** Its pin under a name. A problem if the name has no canonical JSON. */
+  readonly pinAs: (name: unknown) => string | Problem;
+}
+
+/** The other members around the name, in the order of RFC 8785: by UTF-16 code units. */
+const BEFORE_NAME = PINNED_MEMBERS.filter((member) => member < 'name');
+const AFTER_NAME = PINNED_MEMBERS.filter((member) => member > 'name');
+
+/** The pins of a definition under any name: the canonical JSON of its other members is made once. A problem if it has none. */
+export function unnamedPin(tool: Readonly<Record<string, unknown>>): UnnamedPin | Problem {
+  const before = membersText(tool, BEFORE_NAME);
+  const after = membersText(tool, AFTER_NAME);
+  if (isProblem(before)) return before;
+  if (isProblem(after)) return after;
+  return {
+    bytes: Buffer.byteLength(before.text) + Buffer.byteLength(after.text),
+    pinAs: (name) => {
+      const own = membersText({ name }, ['name']);
+      if (isProblem(own)) return own;
+      const text = [before, own, after].flatMap((part) => (part.text === '' ? [] : [part.text])).join(',');
+      return `sha-256:${createHash('sha256').update(`{${text}}`, 'utf8').digest('base64url')}`;
+    },
+  };
+}
+
+/** The pinned members of a tool, without its other members. */
+export const pinnedMembers = (
+  tool: Readonly<Record<string, unknown>>,
+  names: readonly (typeof PINNED_MEMBERS)[number][] = PINNED_MEMBERS,
+): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(names.flatMap((name) => ((tool[name] ?? null) === null ? [] : [[name, tool[name]]])));
+
+/** Members in canonical JSON, without the braces. */
+function membersText(
+  tool: Readonly<Record<string, unknown>>,
+  names: readonly (typeof PINNED_MEMBERS)[number][],
+): { readonly text: string } | Problem {
+  const text = canonicalText(pinnedMembers(tool, names));
+  return isProblem(text) ? text : { text: text.slice(1, -1) };
 }
 
 /** Deepest nesting of a definition, well below the stack limit. */
