@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { integer, optional, textOf } from '../runtime/fields.ts';
+import { integer, made, optional, textOf } from '../runtime/fields.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { listed, section } from './fields.ts';
 import { httpsUrl, spiffeIdText } from './values.ts';
 
@@ -26,15 +27,24 @@ export interface PinnedServerConfig {
 export const toolPinsSection = (folder: string) =>
   section<ToolPinsConfig>({
     everySeconds: optional(integer(10, 86_400), 300),
-    servers: listed(
-      section<PinnedServerConfig>({
-        server: serverId,
-        url: httpsUrl,
-        ca: optional(authoritiesIn(folder), 'bundle'),
-        id: optional(spiffeIdText, null),
-      }),
+    servers: made<readonly PinnedServerConfig[], readonly PinnedServerConfig[]>(
+      listed(
+        section<PinnedServerConfig>({
+          server: serverId,
+          url: httpsUrl,
+          ca: optional(authoritiesIn(folder), 'bundle'),
+          id: optional(spiffeIdText, null),
+        }),
+      ),
+      eachOnce,
     ),
   });
+
+/** A server has one list to look at: with two entries, which of them counts would be a guess. */
+function eachOnce(servers: readonly PinnedServerConfig[]): readonly PinnedServerConfig[] | Problem {
+  const twice = servers.find(({ server }, at) => servers.findIndex((other) => other.server === server) < at);
+  return twice === undefined ? servers : { problem: `names the server \`${twice.server}\` twice` };
+}
 
 /** The id of a server of the catalog. */
 const serverId = textOf<string>('the id of a server of the catalog', (value) =>

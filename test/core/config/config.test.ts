@@ -49,6 +49,15 @@ describe('configFrom', () => {
     });
   });
 
+  it('refuses two places of one server with pins', () => {
+    const place = '{ server: tools, url: https://tools.acme.test/mcp }';
+    const other = '{ server: mail, url: https://mail.acme.test/mcp }';
+    expect(problemsOf(onPostgres(`, toolPins: { servers: [${place}, ${other}] }`))).toEqual([]);
+    expect(problemsOf(onPostgres(`, toolPins: { servers: [${place}, ${other}, ${place}] }`))).toEqual([
+      expect.stringMatching(/issuer\.toolPins\.servers.*names the server `tools` twice/),
+    ]);
+  });
+
   it('resolves relative paths against the folder of the file', () => {
     const config = read('trustDomains: [acme.test]\npolicies: p\nstate: sqlite:s.db\n');
     expect(config).toMatchObject({
