@@ -17,6 +17,7 @@ const needing: ReadonlyMap<string, string> = new Map([
   ['remit_signals_oldest_seconds', 'an `issuer.signals.transmit`'],
   ['remit_signals_sent_total', 'an `issuer.signals.transmit`'],
   ['remit_signals_waiting', 'an `issuer.signals.transmit`'],
+  ['remit_tool_pins_overdue_seconds', 'an `issuer.toolPins`'],
   ['remit_observed_decisions_total', 'an `enforcement.yaml`'],
   ['remit_observe_entry_until_timestamp_seconds', 'an `enforcement.yaml`'],
   ['remit_policy_permit_until_timestamp_seconds', 'a permit with `@until`'],

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { askedTools, type AskedWith } from '../../authority/issuer/pins/ask-server.ts';
 import { watchPins } from '../../authority/issuer/pins/watch-pins.ts';
 import type { IssuerConfig } from '../../core/config/issuer.ts';
-import type { PinnedServerConfig } from '../../core/config/tool-pins.ts';
+import type { PinnedServerConfig, ToolPinsConfig } from '../../core/config/tool-pins.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import { type SvidSource, tlsMaterialOf } from '../../core/identity/svid.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
@@ -14,7 +14,7 @@ import { isStartProblem } from '../start-problem.ts';
 
 /** Looks at the tools of the servers that the configuration names; the returned function ends it. */
 export function watchToolPins(
-  { policies, ports, log }: Pick<Parts, 'policies' | 'ports' | 'log'>,
+  { metrics, policies, ports, log }: Pick<Parts, 'metrics' | 'policies' | 'ports' | 'log'>,
   { toolPins }: IssuerConfig,
   { svid, authority }: { readonly svid: SvidSource; readonly authority: NonNullable<Parts['authority']> },
 ): () => unknown {
@@ -37,9 +37,33 @@ export function watchToolPins(
     authority,
     randomBytes: ports.randomBytes,
     after,
-    onListed: () => undefined,
+    onListed: measuredLists({ metrics, ports }, toolPins),
     log,
   });
+}
+
+/** How much longer than `everySeconds` a pause may be. */
+const LONGEST_PAUSE = 1.1;
+
+/** Measures by how many seconds the list of each server is overdue. The returned function takes each server whose tools were listed. */
+export function measuredLists(
+  {
+    metrics,
+    ports,
+  }: {
+    readonly metrics: Pick<Parts['metrics'], 'beforeScrape' | 'toolPinsOverdue'>;
+    readonly ports: Pick<Parts['ports'], 'nowMs'>;
+  },
+  { everySeconds, servers }: ToolPinsConfig,
+): (server: string) => void {
+  const listedAtMs = new Map(servers.map(({ server }): [string, number] => [server, ports.nowMs()]));
+  metrics.beforeScrape(() => {
+    for (const [server, atMs] of listedAtMs) {
+      const overdue = (ports.nowMs() - atMs) / 1_000 - LONGEST_PAUSE * everySeconds;
+      metrics.toolPinsOverdue.of({ server }).set(Math.max(0, overdue));
+    }
+  });
+  return (server) => void listedAtMs.set(server, ports.nowMs());
 }
 
 /** The own SVID, and who vouches for a server. */

@@ -195,6 +195,11 @@ export const metricTable = {
     'Age of the oldest event that waits for a receiver; 0 if none does',
     { receiver: null },
   ),
+  toolPinsOverdue: gauge(
+    'remit_tool_pins_overdue_seconds',
+    'How long the list of tools of an MCP server of `issuer.toolPins` is overdue, beyond the pause between two looks; 0 if it is not',
+    { server: null },
+  ),
   limitUsed: gauge(
     'remit_limit_used_ratio',
     'How far the fullest counter of a limit over all tasks is used in its window, by the id of the limit and what it counts: 1 is all of it',

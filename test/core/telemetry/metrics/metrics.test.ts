@@ -34,6 +34,8 @@ describe('metricTable', () => {
       'entry',
       // A receiver of signals, by its name in the configuration.
       'receiver',
+      // An MCP server with pins, by its id in the configuration.
+      'server',
       'kind',
       'limit',
       'hash',
