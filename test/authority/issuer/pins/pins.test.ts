@@ -167,9 +167,10 @@ describe('watchPins', () => {
     await eventually(() => timers.delays.length > 0, 'the look is over');
     const orders = store.ordersInForce();
     if (isStoreFailure(orders)) throw new Error(orders.detail);
-    return orders.list.map(
-      (order) => `${order.by} ${order.of === 'stop' ? `${order.kind} ${order.what}` : ''}: ${order.because}`,
-    );
+    // The state lists orders by their random ids.
+    return orders.list
+      .map((order) => `${order.by} ${order.of === 'stop' ? `${order.kind} ${order.what}` : ''}: ${order.because}`)
+      .toSorted((one, other) => (one < other ? -1 : 1));
   }
   it('denies a tool that changed until it is as reviewed again, and says what differs', async () => {
     expect(await looked()).toEqual([]);
@@ -198,8 +199,8 @@ describe('watchPins', () => {
   it('denies tools that vanished, were renamed, or are looked like', async () => {
     server.list([{ ...search, name: 'find' }, pay, { ...pay, name: 'p\u0430y' }]);
     expect(await looked()).toEqual([
-      denied('search', 'the server lists it as `find`'),
       denied('pay', 'the server also lists `p\\u{430}y`, which looks like it and was not reviewed'),
+      denied('search', 'the server lists it as `find`'),
     ]);
     await stop();
   });
