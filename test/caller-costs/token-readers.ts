@@ -253,6 +253,8 @@ export const notOfTokens: Readonly<Record<string, string>> = {
   'authority/issuer/keys/silent-keys.ts': 'our own keys',
   'authority/issuer/token/token-claims.ts': 'our own claims',
   'authority/issuer/token/transaction-subject.ts': 'calls transactionTokenFrom',
+  'authority/issuer/transmit/push.ts': 'answers of configured receivers, of which at most 4,096 bytes are read',
+  'core/token/issued-tokens.ts': 'tokens that this process has just signed, by unverifiedJwtFrom',
   'core/token/jose/algorithms.ts': 'two words that are looked up',
   'core/token/jose/jwks-fetch.ts': 'key sets of issuers',
   'core/token/jose/jwks-refresh.ts': 'key sets of issuers',
