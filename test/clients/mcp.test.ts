@@ -47,10 +47,21 @@ const EXPECTED: readonly Expected[] = [
   ['a spent budget', share(20), ['task.exhausted', '1 of 1', 'Ask the person']],
   ['an allowed tool after it', read, ['read_file was run']],
 ];
-/** Of the denied ones among them. */
-const REASONS = EXPECTED.flatMap(([, , [reason = '']]) => (/^[a-z]+\.[a-z-]+$/.test(reason) ? [reason] : []));
+/** The reasons of the denials among them. */
+const reasonsOf = (rows: readonly Expected[]): readonly string[] =>
+  rows.flatMap(([, , [reason = '']]) => (/^[a-z]+\.[a-z-]+$/.test(reason) ? [reason] : []));
 const WITHOUT_TOKEN = 'token.missing';
 const STOPPED = ['the task is suspended', 'Stop this task'];
+
+/** Frameworks that call no tool which was not listed, as `format_disk` is not (issue 44, point 5): their model cannot reach it. */
+const CALLS_LISTED_ALONE: ReadonlySet<string> = new Set([
+  'LangChain with langchain-mcp-adapters',
+  'LangChain with langchain.mcp',
+  'openai-agents',
+  'pydantic-ai',
+  'the Vercel AI SDK',
+]);
+const UNLISTED = 'format_disk';
 
 const started = startedOnce((envoy) => startToolsDomain(envoy));
 
@@ -62,6 +73,8 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
     let end: AgentEnd;
     let alone: AgentEnd;
     let handed: readonly Handed[];
+    const expected = CALLS_LISTED_ALONE.has(name) ? EXPECTED.filter(([, { tool }]) => tool !== UNLISTED) : EXPECTED;
+    const reasons = reasonsOf(expected);
     const sessions: (string | string[] | undefined)[] = [];
     let tasks: ReadonlySet<string>;
     let denials: readonly string[];
@@ -72,7 +85,7 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
       const before = domain.server.requests.length;
       const noteSession = async (): Promise<void> =>
         void sessions.push(domain.server.requests.at(-1)?.headers['mcp-session-id']);
-      const [first, ...others] = EXPECTED.map(([, call]) => call);
+      const [first, ...others] = expected.map(([, call]) => call);
       const stopped = async (): Promise<void> => {
         await noteSession();
         await domain.suspendTask();
@@ -96,7 +109,7 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
       denials = denied();
     });
 
-    it.each(EXPECTED.map((row, index) => [index + 1, row[0], row[2], index] as const))(
+    it.each(expected.map((row, index) => [index + 1, row[0], row[2], index] as const))(
       'call %i: hands the model the answer to %s',
       (_number, _title, words, index) => {
         const text = handed[index] ?? `nothing: ${end.err.slice(-600)}`;
@@ -110,8 +123,8 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
 
     it('repeats no denied call', () => {
       const withToken = denials.filter((reason) => reason !== WITHOUT_TOKEN);
-      const stops = withToken.lastIndexOf(REASONS.at(-1) ?? '') + 1;
-      expect(withToken.slice(0, stops)).toEqual(REASONS);
+      const stops = withToken.lastIndexOf(reasons.at(-1) ?? '') + 1;
+      expect(withToken.slice(0, stops)).toEqual(reasons);
       expect(new Set(withToken.slice(stops))).toEqual(new Set(['task.suspended']));
     });
 

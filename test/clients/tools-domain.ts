@@ -36,7 +36,8 @@ permit (
 
 @id("files-stay")
 @reason("${ADVICE}")
-forbid (principal, action == Remit::Action::"files.delete", resource);
+forbid (principal, action == Remit::Action::"files.delete", resource)
+when { context.args has name && context.args.name == "trip" };
 `;
 
 /** One file may be shared, and files may be lent for 30 days in all. */
