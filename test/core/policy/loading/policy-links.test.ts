@@ -195,6 +195,7 @@ describe('links of templates', () => {
       ({ rule, policy }) => rule !== 'permit-any-agent' && policy !== null,
     );
     expect(found).toMatchObject([
+      { rule: 'permitted-anyway', policy: 'y', line: 2, column: 1 },
       { rule: 'never-matches', policy: 'z', line: 2, column: 1, help: 'did you mean "readers"?' },
       { rule: 'unknown-value', policy: 'x', line: 5, column: 34, help: 'did you mean "GET"?' },
     ]);
