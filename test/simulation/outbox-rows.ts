@@ -1,5 +1,5 @@
 import type { EncodedRecord } from '../../src/core/ledger/encoded-record.ts';
-import type { OutboxRecord } from '../../src/core/state/store.ts';
+import type { OutboxRecord } from '../../src/core/state/store-reader.ts';
 import type { Task } from '../../src/core/task/task.ts';
 import { isOpen } from '../../src/core/task/task.ts';
 import { allowedUse, encoded } from '../builders/ledger-record.ts';

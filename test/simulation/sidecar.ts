@@ -3,7 +3,7 @@ import type { Down, OpenReply, TokenKey, Up } from '../../src/core/fleet/message
 import { SidecarFeed } from '../../src/sidecar/state/sidecar-feed.ts';
 import type { TaskUse } from './rows.ts';
 import type { TaskSpend } from '../../src/core/state/spend.ts';
-import type { UseState } from '../../src/core/state/store.ts';
+import type { UseState } from '../../src/core/state/store-reader.ts';
 import { stateAt, tokenProblem } from '../../src/core/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
 import { Call } from './call.ts';

@@ -1,7 +1,7 @@
 import type { StoredRecord } from '../../core/ledger/timeline.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
-import type { StoreReader, WaitingRecord } from '../../core/state/store.ts';
+import type { StoreReader, WaitingRecord } from '../../core/state/store-reader.ts';
 import { readLog } from '../../core/ledger/log/log-reader.ts';
 import { recordBytesIn } from '../../core/ledger/proof/leaf.ts';
 import type { ReceivedLog } from './received-logs.ts';

@@ -5,7 +5,7 @@ import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.t
 import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { openStoreForReading } from '../../authority/state/sqlite/open-store.ts';
-import type { StoreReader } from '../../core/state/store.ts';
+import type { StoreReader } from '../../core/state/store-reader.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from '../task/instant.ts';
 import type { RecordedIn } from '../policy/recorded-tasks.ts';

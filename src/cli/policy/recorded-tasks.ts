@@ -5,7 +5,7 @@ import { recordBytesIn } from '../../core/ledger/proof/leaf.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { recordsWith } from '../../authority/records/task-records.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
-import type { StoreReader } from '../../core/state/store.ts';
+import type { StoreReader } from '../../core/state/store-reader.ts';
 import type { RecordedTask } from '../../tools/policy/compare/recorded-task.ts';
 
 /** Most records read of a task; with more, what was known when is uncertain. */

@@ -37,7 +37,7 @@ export interface TransmitterConfig extends KeyedIssuer {
   readonly subjectIssuers: readonly string[] | null;
 }
 
-/** What receivers of signals can be told of. */
+/** What can be sent to receivers of signals. */
 export const SIGNALLED = ['ends', 'stops', 'stolen-tokens'] as const;
 
 /** One of `SIGNALLED`. */
@@ -50,7 +50,7 @@ export interface SignalReceiverConfig {
   readonly url: string;
   /** `aud` of its tokens. Default: `url`. */
   readonly audience: string | null;
-  /** What it is told of. Default: everything. */
+  /** What is sent to it. Default: everything. */
   readonly events: readonly Signalled[];
   /** File with a bearer token. Default none. */
   readonly tokenFile: string | null;

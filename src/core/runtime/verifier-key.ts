@@ -24,7 +24,7 @@ export const keyIdOf = (name: string, typed: Uint8Array): string =>
   hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), typed])).slice(0, 8);
 
 /**
- * Splits a verifier key; `null` if it is none. Its id is not compared.
+ * Splits a verifier key; `null` if the text is not a verifier key. Its id is not compared.
  *
  * @see C2SP signed-note, "Verifier keys"
  */

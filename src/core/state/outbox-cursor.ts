@@ -1,7 +1,7 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { RecordRange } from '../ledger/proof/verdict.ts';
 import type { HandedRecord } from '../ledger/writer.ts';
-import type { OutboxRecord } from './store.ts';
+import type { OutboxRecord } from './store-reader.ts';
 
 /** Most records that are read at a time. */
 export const MAX_AT_ONCE = 1_000;

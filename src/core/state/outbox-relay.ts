@@ -7,7 +7,7 @@ import type { Upkeep } from './authority.ts';
 import { MAX_AT_ONCE, OutboxCursor } from './outbox-cursor.ts';
 import type { LedgerIntake } from './outbox-cursor.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { OutboxRecord } from './store.ts';
+import type { OutboxRecord } from './store-reader.ts';
 
 /** Interval at which the outbox is checked for records of commands, and cleared of records that the ledger has. */
 const LOOK_MS = 1_000;

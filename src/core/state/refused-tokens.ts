@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../runtime/collections/up-to.ts';
-import type { TaskStanding } from './store.ts';
+import type { TaskStanding } from './store-reader.ts';
 
 const MAX_REFUSED = 16_384;
 

@@ -1,7 +1,8 @@
 import type { Orders } from '../order/orders.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { TaskStanding, TaskKey, UseState } from './store.ts';
+import type { TaskKey } from './store.ts';
+import type { TaskStanding, UseState } from './store-reader.ts';
 
 /**
  * The current state of tasks, from the memory of this process. Synchronous, so that a check that takes nothing from its task never waits. A

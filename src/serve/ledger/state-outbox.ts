@@ -12,7 +12,7 @@ import type { OutboxReader, SharedOutbox } from '../../core/state/outbox-relay.t
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import type { Upkeep } from '../../core/state/authority.ts';
-import type { WaitingRecord } from '../../core/state/store.ts';
+import type { WaitingRecord } from '../../core/state/store-reader.ts';
 import type { Log } from '../../core/telemetry/log.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 import type { Ports } from '../../core/runtime/ports.ts';

@@ -18,7 +18,7 @@ import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { SidecarState } from '../../sidecar/state/sidecar-state.ts';
 import { isDeny } from '../../core/decision/decision.ts';
 import type { LimitPeak } from '../../core/state/limit-use.ts';
-import type { StoreReader } from '../../core/state/store.ts';
+import type { StoreReader } from '../../core/state/store-reader.ts';
 import type { CounterSeries } from '../../core/telemetry/metrics/counter.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 import type { KeyRing } from '../../core/token/jose/keys.ts';

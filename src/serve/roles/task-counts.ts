@@ -2,7 +2,7 @@ import { repeatedly } from '../../core/runtime/repeatedly.ts';
 import type { After } from '../../core/runtime/timers.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
-import type { TaskCounts } from '../../core/state/store.ts';
+import type { TaskCounts } from '../../core/state/store-reader.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 
 /** Interval of counts: they read a row for each open task, so no scrape does it. */

@@ -48,7 +48,7 @@ function heard(
     },
     onDropped: (count) => {
       metrics.signalsDropped.of({ receiver }).inc(count);
-      const text = `${count} signals were dropped that receiver \`${receiver}\` was never told of: too old, or too many`;
+      const text = `${count} signals for receiver \`${receiver}\` were dropped before it had them: too old, or too many`;
       log(text, 'signals-dropped', { receiver, count });
     },
     onProblem: (problem) =>

@@ -5,7 +5,8 @@ import type { Elsewhere, HeldCard } from '../../core/fleet/messages.ts';
 import type { IssuedTokenState } from '../../core/task/issued-token.ts';
 import type { Task } from '../../core/task/task.ts';
 import type { TaskHistory } from '../../core/task/history.ts';
-import type { TaskKey, UseState } from '../../core/state/store.ts';
+import type { TaskKey } from '../../core/state/store.ts';
+import type { UseState } from '../../core/state/store-reader.ts';
 
 /** Most tokens of a card. Beyond that, the first token is forgotten; its next use opens it again. */
 const MAX_TOKENS = 256;

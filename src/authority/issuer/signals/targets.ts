@@ -2,7 +2,7 @@ import { jtiDigestOf } from '../../../core/token/jti-digest.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Authority } from '../../../core/state/authority.ts';
-import type { OpenTaskFilter } from '../../../core/state/store.ts';
+import type { OpenTaskFilter } from '../../../core/state/store-reader.ts';
 import type { Task } from '../../../core/task/task.ts';
 import type { SimpleSubject, SignalSubject, SubjectRole } from './subject.ts';
 import type { Transmitter } from './transmitter.ts';

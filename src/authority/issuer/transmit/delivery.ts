@@ -19,7 +19,7 @@ export interface SignalReceiver extends PushTarget {
   /** Names it in the state, in metrics and in the log. */
   readonly name: string;
   readonly audience: string;
-  /** What it is told of. */
+  /** What is sent to it. */
   readonly events: ReadonlySet<Signalled>;
 }
 

@@ -1,4 +1,4 @@
-/** The claims of a Security Event Token: what a receiver is told of a record. */
+/** The claims of a Security Event Token: what is sent of a record. */
 import { createHash } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import type { EncodedRecord } from '../../../core/ledger/encoded-record.ts';

@@ -66,7 +66,7 @@ export const postgresSignals = ({ beats, database, rows }: SignalParts): Postgre
     if (isStoreFailure(queue) || queue.holder !== 'this' || queue.waiting === 0) return queue;
     const found = await queuedRows(database, receiver, later);
     if (isStoreFailure(found)) return found;
-    // INVARIANT: nobody is told of a change whose commit may be lost with this primary.
+    // INVARIANT: no receiver is sent a change whose commit may be lost with this primary.
     const beat = await beats.beat();
     if (isStoreFailure(beat)) return beat;
     const read = found.map((row) => ({ seq: Number(row['seq']), record: rows.signalIn(row) }));

@@ -1,6 +1,6 @@
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
-import type { OutboxRecord } from '../../../core/state/store.ts';
+import type { OutboxRecord } from '../../../core/state/store-reader.ts';
 import type { Database } from './database.ts';
 import type { PostgresFeed } from './postgres-feed.ts';
 import type { PostgresReads } from './rows/postgres-reads.ts';

@@ -1,6 +1,6 @@
 /** The size of a state file, and what of it is free. */
 import type { Connection } from './connection.ts';
-import type { StateSize } from '../../../core/state/store.ts';
+import type { StateSize } from '../../../core/state/store-reader.ts';
 
 /** Returned to the disk in a step: 1 MiB with pages of 4 KiB. */
 const MAX_PAGES = 256;

@@ -1,5 +1,6 @@
 import type { StateRows } from '../../../core/state/writes/state-rows.ts';
-import type { TaskKey, UseState } from '../../../core/state/store.ts';
+import type { TaskKey } from '../../../core/state/store.ts';
+import type { UseState } from '../../../core/state/store-reader.ts';
 import { setSpent, spentOf } from './tables/budget-table.ts';
 import type { Connection } from './connection.ts';
 import { writeHistory } from './tables/history-table.ts';

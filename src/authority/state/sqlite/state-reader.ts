@@ -15,20 +15,19 @@ import type { FeedChanges } from '../../../core/state/feed.ts';
 import type { ReportedUses } from '../../../core/state/reported-uses.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import type { Store, TaskKey } from '../../../core/state/store.ts';
 import type {
   OutboxRecord,
   TaskStanding,
   OpenTaskFilter,
   StateSize,
-  Store,
   StoreReader,
   TaskCounts,
   TaskFilter,
-  TaskKey,
   TokenOfTask,
   UseState,
   WaitingRecord,
-} from '../../../core/state/store.ts';
+} from '../../../core/state/store-reader.ts';
 import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../core/state/limit-use.ts';
 import type { OpenTaskCount } from '../../../core/limit/open-task-uses.ts';
 import { listLimitPeaks, listLimitUses, listOpenTaskCounts } from './tables/limit-table.ts';

@@ -6,7 +6,8 @@ import { Orders } from '../../../core/order/orders.ts';
 import { stateAt } from '../../../core/task/task.ts';
 import type { ChangedPart } from '../../../core/state/feed.ts';
 import { ordersIn } from './tables/order-table.ts';
-import type { TaskStanding, TaskKey, UseState } from '../../../core/state/store.ts';
+import type { TaskKey } from '../../../core/state/store.ts';
+import type { TaskStanding, UseState } from '../../../core/state/store-reader.ts';
 import { useStateAt } from './tables/token-table.ts';
 
 /** Bytes that the states may have in total, for each that is cached at most. */

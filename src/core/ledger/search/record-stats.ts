@@ -165,7 +165,7 @@ const stateFrom = members({
   ),
 });
 
-/** Parses a state; `null` if it is none of these statistics. */
+/** Parses a state; `null` if it is not a state of these statistics. */
 export function statsStateFrom(value: unknown, { by, sums }: StatsOf): StatsState | null {
   const state = stateFrom(value);
   if (isProblem(state)) return null;

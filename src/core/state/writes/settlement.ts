@@ -7,7 +7,8 @@ import type { SettledUse } from '../settling.ts';
 import { limitSpendProblem } from '../../limit/limit-spend.ts';
 import type { LimitSpend } from '../../limit/limit-spend.ts';
 import type { ExceededBudget, Spend, SpendProblem, TaskSpend } from '../spend.ts';
-import type { TaskKey, UseState } from '../store.ts';
+import type { TaskKey } from '../store.ts';
+import type { UseState } from '../store-reader.ts';
 
 /** How much a spend adds to which counter, and the limit of that counter. */
 interface Charge {

@@ -6,7 +6,8 @@ import type { Order } from '../../order/order.ts';
 import type { TaskHistory } from '../../task/history.ts';
 import type { Stop, StopQuery, StopRow } from '../../task/stop.ts';
 import type { Task } from '../../task/task.ts';
-import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
+import type { IssuedToken, TaskKey } from '../store.ts';
+import type { TokenOfTask, UseState } from '../store-reader.ts';
 
 /**
  * The rows of the state within one transaction, by which the writes of `writes.ts` are decided and which they change. Later reads see

@@ -6,6 +6,7 @@ import { CAUSE_KINDS } from '../../task/cause.ts';
 import { PROOF_BOUNDS } from '../../token/proof/proof-share.ts';
 import { REUSE_CLASSES } from '../../token/reuse.ts';
 import { counter, gauge, histogram } from './metric-entry.ts';
+import { observeMetricTable } from './observe-metric-table.ts';
 import { recordMetricTable } from './record-metric-table.ts';
 import { QUEUES } from '../spans/span-router.ts';
 
@@ -23,40 +24,11 @@ export const metricTable = {
     'Checks by decision, reason (none for an allow) and action of the catalog (none for an unknown action)',
     { decision, reason: null, action: null },
   ),
-  observedDecisions: counter(
-    'remit_observed_decisions_total',
-    'Checks of calls that are only observed, by what enforcing would have answered and its reason (none for an allow)',
-    { would: decision, reason: null },
-  ),
-  observedShapes: counter(
-    'remit_observed_new_shapes_total',
-    'Shapes of observed calls that the catalog does not know, each once in the life of a process: host, method and names; at most 4,096',
-    {},
-  ),
-  observeEntries: gauge(
-    'remit_observe_entries',
-    'Entries of the policy set in force whose calls are only observed and have not ended',
-    {},
-  ),
-  observeUntil: gauge(
-    'remit_observe_entry_until_timestamp_seconds',
-    'End of an entry whose calls are only observed, by its id, in Unix time: from then on they are enforced; no sample of an entry that has ended',
-    { entry: null },
-  ),
+  ...observeMetricTable,
   permitUntil: gauge(
     'remit_policy_permit_until_timestamp_seconds',
     'End of a permit with `@until`, by its id, in Unix time: from then on it counts as absent; the 100 that end first, no sample of a permit that has ended',
     { policy: null },
-  ),
-  observedFaults: counter(
-    'remit_observed_faults_total',
-    'Calls that passed because they are only observed, and that Remit could not decide or record, by the reason',
-    { reason: null },
-  ),
-  observeEmergencies: gauge(
-    'remit_observe_emergencies',
-    'Emergencies in force (remit observe start): their calls are only observed',
-    {},
   ),
   checkDuration: histogram(
     'remit_check_duration_seconds',
@@ -182,7 +154,7 @@ export const metricTable = {
   ),
   signalsDropped: counter(
     'remit_signals_dropped_total',
-    'Security events that a receiver was never told of, since they were older than a week or more than 10,000 waited for it',
+    'Security events that were dropped before a receiver had them, since they were older than a week or more than 10,000 waited for it',
     { receiver: null },
   ),
   signalsWaiting: gauge(

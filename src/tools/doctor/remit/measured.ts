@@ -63,7 +63,7 @@ const rules: readonly MetricRule[] = [
     code: 'issuer.signals-behind',
     metric: 'remit_signals_oldest_seconds',
     isBad: over(300),
-    message: (value) => `this receiver of signals was not told of what happened ${Math.round(value / 60)} minutes ago`,
+    message: (value) => `this receiver of signals has not received events of ${Math.round(value / 60)} minutes ago`,
     fix: 'see `signals-failed` in the log: deploy/guide/watch/runbooks/RemitSignalsBehind.md',
   },
   {

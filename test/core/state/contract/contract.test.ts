@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { TaskSpend } from '../../../../src/core/state/spend.ts';
-import type { UseState } from '../../../../src/core/state/store.ts';
+import type { UseState } from '../../../../src/core/state/store-reader.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { allowedUse, endRecord } from '../../../builders/ledger-record.ts';
 import { agreeing } from '../../../builders/state-file.ts';

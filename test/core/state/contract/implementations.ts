@@ -10,7 +10,8 @@ import type { StateReader } from '../../../../src/authority/state/sqlite/state-r
 import type { ReportedUses } from '../../../../src/core/state/reported-uses.ts';
 import type { StateAccess } from '../../../../src/authority/state/sqlite/state-access.ts';
 import { openStore } from '../../../../src/authority/state/sqlite/open-store.ts';
-import type { TaskKey, UseState } from '../../../../src/core/state/store.ts';
+import type { TaskKey } from '../../../../src/core/state/store.ts';
+import type { UseState } from '../../../../src/core/state/store-reader.ts';
 import { must } from '../../../builders/must.ts';
 
 /** An open state of any implementation. */

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect } from '@jest/globals';
 import type { SettledUse } from '../../../../src/core/state/settling.ts';
-import type { UseState } from '../../../../src/core/state/store.ts';
+import type { UseState } from '../../../../src/core/state/store-reader.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import type { TaskEvent, TaskState } from '../../../../src/core/task/task.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';

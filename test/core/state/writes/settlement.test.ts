@@ -11,7 +11,7 @@ import {
 } from '../../../../src/core/state/writes/settlement.ts';
 import type { Taking } from '../../../../src/core/state/writes/settlement.ts';
 import type { TaskSpend } from '../../../../src/core/state/spend.ts';
-import type { UseState } from '../../../../src/core/state/store.ts';
+import type { UseState } from '../../../../src/core/state/store-reader.ts';
 import type { Task } from '../../../../src/core/task/task.ts';
 import { taskNumber, tokenNumber } from '../../../builders/task.ts';
 

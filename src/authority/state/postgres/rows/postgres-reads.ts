@@ -14,7 +14,7 @@ import type {
   TokenOfTask,
   UseState,
   WaitingRecord,
-} from '../../../../core/state/store.ts';
+} from '../../../../core/state/store-reader.ts';
 import { sightingFrom, type SecretSighting } from '../../../../core/state/secret-sighting.ts';
 import type { SpiffeId } from '../../../../core/identity/spiffe-id.ts';
 import type { OpenTaskCount } from '../../../../core/limit/open-task-uses.ts';

@@ -4,7 +4,7 @@ import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
 import { counterText } from '../../../../core/limit/limit-spend.ts';
 import { taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
 import type { Order } from '../../../../core/order/order.ts';
-import type { TokenOfTask } from '../../../../core/state/store.ts';
+import type { TokenOfTask } from '../../../../core/state/store-reader.ts';
 import { limitRowFrom } from './limit-rows.ts';
 import type { LimitRow } from './limit-rows.ts';
 import type { RootedTask, SpentRow } from './row-set.ts';

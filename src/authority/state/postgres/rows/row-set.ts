@@ -5,7 +5,6 @@ import { isStoreFailure, storeFailure } from '../../../../core/runtime/store-fai
 import type { StoreFailure } from '../../../../core/runtime/store-failure.ts';
 import { noHistory } from '../../../../core/task/history.ts';
 import type { TaskHistory } from '../../../../core/task/history.ts';
-import { longestOf } from '../../../../core/task/stop.ts';
 import type { Stop, StopQuery, StopRow } from '../../../../core/task/stop.ts';
 import type { Task } from '../../../../core/task/task.ts';
 import { ORDERS_ROOT } from '../../../../core/state/feed.ts';
@@ -13,12 +12,13 @@ import type { ChangedPart } from '../../../../core/state/feed.ts';
 import { MAX_REPLAY_ROWS, replayRowsFull } from '../../../../core/state/replay-memory.ts';
 import type { Order } from '../../../../core/order/order.ts';
 import type { StateRows } from '../../../../core/state/writes/state-rows.ts';
-import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../../../../core/state/store.ts';
+import type { IssuedToken, TaskKey } from '../../../../core/state/store.ts';
+import type { TokenOfTask, UseState } from '../../../../core/state/store-reader.ts';
 import { keyText } from './key-text.ts';
 import type { LimitCounter } from '../../../../core/limit/limit-spend.ts';
 import { LimitRows } from './limit-rows.ts';
 import { OrderRows } from './order-rows.ts';
-import type { StopChange } from './stop-statements.ts';
+import { StopRows } from './stop-rows.ts';
 import { UndoLog } from './undo-log.ts';
 
 /** A task with the id of its root task. */
@@ -75,12 +75,11 @@ export class RowSet implements StateRows {
     feed: new Map<string, ChangedPart>(),
   };
   #records: readonly EncodedRecord[] = [];
-  #stops: readonly StopRow[] = [];
-  #stopChanges: readonly StopChange[] = [];
   #clocks: Clocks = { wallMs: 0, floorMs: 0, monotonicMs: 0 };
   readonly #undo = new UndoLog();
   readonly #orders = new OrderRows(this.#undo, () => this.#announce(ORDERS_ROOT, 'orders'));
 
+  readonly #stops = new StopRows(this.#undo);
   readonly limits = new LimitRows(this.#undo);
 
   loadTask(rooted: RootedTask): void {
@@ -112,7 +111,7 @@ export class RowSet implements StateRows {
   }
 
   loadStop(stop: StopRow): void {
-    this.#stops = [...this.#stops, stop];
+    this.#stops.load(stop);
   }
 
   /** @param isGiven looks whether an authority wrote the order */
@@ -150,7 +149,7 @@ export class RowSet implements StateRows {
       orders: this.#orders.changed(),
       limits: this.limits.changed(),
       feed: [...feed],
-      stops: this.#stopChanges,
+      stops: this.#stops.changed(),
       records: this.#records,
     };
   }
@@ -254,37 +253,12 @@ export class RowSet implements StateRows {
     this.#undo.mark(this.#changed.settled, decisionId);
   }
 
-  /** A stop that a write of the same transaction ended or removed still counts as it was read: the declaration comes too early by that. */
-  stop({ issuer, agent, subject, actions }: StopQuery): Stop | null {
-    return longestOf(
-      this.#stops.filter(
-        (stop) =>
-          stop.issuer === issuer &&
-          stop.agent === agent &&
-          (stop.subject === '' || stop.subject === subject) &&
-          actions.includes(stop.action),
-      ),
-    );
-  }
-
-  addStops(stops: readonly StopRow[]): void {
-    const before = this.#stops;
-    this.#undo.add(() => (this.#stops = before));
-    this.#stops = [...before, ...stops];
-    this.#changeStops({ kind: 'add', stops });
-  }
-
-  endStops({ issuer, id }: TaskKey, endedAtMs: number): void {
-    this.#changeStops({ kind: 'end', key: { issuer, id }, endedAtMs });
-  }
-
-  removeStops({ issuer, id }: TaskKey): void {
-    this.#changeStops({ kind: 'remove', key: { issuer, id } });
-  }
-
-  liftStops(query: Omit<StopQuery, 'subject'>): void {
-    this.#changeStops({ kind: 'lift', query });
-  }
+  readonly stop = (query: StopQuery): Stop | null => this.#stops.find(query);
+  readonly addStops = (stops: readonly StopRow[]): void => this.#stops.add(stops);
+  readonly endStops = ({ issuer, id }: TaskKey, endedAtMs: number): void =>
+    this.#stops.change({ kind: 'end', key: { issuer, id }, endedAtMs });
+  readonly removeStops = ({ issuer, id }: TaskKey): void => this.#stops.change({ kind: 'remove', key: { issuer, id } });
+  readonly liftStops = (query: Omit<StopQuery, 'subject'>): void => this.#stops.change({ kind: 'lift', query });
 
   readonly orders = (): readonly Order[] => this.#orders.all();
   readonly isGivenOrder = (id: string): boolean => this.#orders.isGiven(id);
@@ -330,12 +304,6 @@ export class RowSet implements StateRows {
       if (next.state === 'active' && isIdling) this.#replace({ ...next, lastUsedMs: usedMs });
       next = next.parentId === null ? undefined : this.task({ issuer: next.issuer, id: next.parentId });
     }
-  }
-
-  #changeStops(change: StopChange): void {
-    const before = this.#stopChanges;
-    this.#undo.add(() => (this.#stopChanges = before));
-    this.#stopChanges = [...before, change];
   }
 
   #rootOf(key: TaskKey): TaskKey {

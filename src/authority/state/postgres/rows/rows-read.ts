@@ -3,7 +3,7 @@ import type { Order } from '../../../../core/order/order.ts';
 import { isProblem } from '../../../../core/runtime/problem.ts';
 import type { TaskHistory } from '../../../../core/task/history.ts';
 import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
-import type { TokenOfTask } from '../../../../core/state/store.ts';
+import type { TokenOfTask } from '../../../../core/state/store-reader.ts';
 import { numberOrNull } from '../../../../core/state/writes/task-row.ts';
 
 type Row = Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
 import { signalRanks } from '../../../../core/ledger/signalled.ts';
 import { MAX_FLOOR_MS } from '../../../../core/state/clock-floor.ts';
-import type { TokenOfTask } from '../../../../core/state/store.ts';
+import type { TokenOfTask } from '../../../../core/state/store-reader.ts';
 import { taskColumns, taskValues } from '../../../../core/state/writes/task-row.ts';
 import type { Statement } from '../flight.ts';
 import type { Remembered, RootedTask, RowSet, SpentRow } from './row-set.ts';
@@ -51,7 +51,7 @@ const QUEUE_SIGNALS = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes, 
   SELECT v.name, (u.r->>'at')::bigint, (u.r->>'rank')::smallint, decode(u.r->>'bytes', 'base64'), u.r->>'seal'
   FROM remit.signal_receivers v, json_array_elements($1::json) WITH ORDINALITY u (r, n) ORDER BY u.n`;
 
-/** The statement that adds what is told of records for each receiver of signals; none if receivers are told of none of them. */
+/** The statement that queues records for each receiver of signals; none if no record is sent to receivers. */
 function queueingSignals(records: readonly EncodedRecord[], seal: RowSeal | null): readonly Statement[] {
   const rows = records.flatMap(({ at, bytes, signalled }) => {
     if (signalled === null) return [];

@@ -2,7 +2,7 @@
 import { encodedRecordFrom } from '../../../../core/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
 import type { Connection } from '../connection.ts';
-import type { OutboxRecord, WaitingRecord } from '../../../../core/state/store.ts';
+import type { OutboxRecord, WaitingRecord } from '../../../../core/state/store-reader.ts';
 import { queueSignals } from './signal-table.ts';
 import { bounded, touchTask } from './task-table.ts';
 

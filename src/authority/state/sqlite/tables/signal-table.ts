@@ -8,7 +8,7 @@ import type { Connection } from '../connection.ts';
 
 const { claimMs, forgottenMs, heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
-/** Within a transaction: adds what receivers are told of records, for each receiver that is known. */
+/** Within a transaction: queues records for each known receiver. */
 export function queueSignals(connection: Connection, records: readonly EncodedRecord[]): void {
   for (const { at, bytes, signalled } of records) {
     if (signalled === null) continue;

@@ -1,7 +1,8 @@
 /** The table of tasks. */
 import type { Task } from '../../../../core/task/task.ts';
 import type { Connection } from '../connection.ts';
-import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from '../../../../core/state/store.ts';
+import type { TaskKey } from '../../../../core/state/store.ts';
+import type { OpenTaskFilter, TaskCounts, TaskFilter } from '../../../../core/state/store-reader.ts';
 import { rootTaskOf } from '../root-task.ts';
 import { TASK_COLUMNS, taskColumns, taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
 

@@ -3,7 +3,8 @@ import type { SQLOutputValue } from 'node:sqlite';
 import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
 import type { Connection } from '../connection.ts';
 import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
-import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../../../../core/state/store.ts';
+import type { IssuedToken, TaskKey } from '../../../../core/state/store.ts';
+import type { TokenOfTask, UseState } from '../../../../core/state/store-reader.ts';
 import { numberOrNull, TASK_COLUMNS, taskFrom } from '../../../../core/state/writes/task-row.ts';
 import { ROOT_TASK, rootTaskOf } from '../root-task.ts';
 
