@@ -4,8 +4,7 @@ import { PRIVATE_MODE } from '../../core/runtime/system/private-file.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../../core/ledger/log/proof-of.ts';
 import { emitterHistories } from '../../authority/records/emitter-history.ts';
-import { emittersIn, namingRecord } from '../../authority/records/named-log.ts';
-import { chainText, receivedProof } from '../../authority/records/received-proof.ts';
+import { emittersIn, namingRecord, provedByKey } from '../../authority/records/named-log.ts';
 import type { ReceivedLog } from '../../authority/records/received-logs.ts';
 import { foundInReceived } from '../../authority/records/received-search.ts';
 import { failureOfSqlite } from '../../core/sqlite/sqlite-failure.ts';
@@ -100,14 +99,11 @@ function proofInReceived(
   const home = use === undefined ? undefined : received.get(use.log);
   if (use === undefined || home === undefined) return taskRefusal('there is no record of this decision', EXIT.no);
   const what = `record ${use.seq} of \`${use.log}\``;
-  const naming = namingRecord(log, use.log);
-  if (naming === null) return taskRefusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
-  const proof = receivedProof(home, use.seq, emitterHistories(emittersIn(log)).get(use.log)?.pruned ?? null);
-  if (proof.kind !== 'proof') return taskRefusal(`${what} ${whyNot[proof.kind]}`, EXIT.no);
-  const ofKey = proofOf(log, naming);
-  return ofKey.kind === 'proof'
-    ? chainText(proof.text, ofKey.text)
-    : taskRefusal(`record ${naming} ${whyNot[ofKey.kind]}`, EXIT.no);
+  if (namingRecord(log, use.log) === null)
+    return taskRefusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
+  const pruned = emitterHistories(emittersIn(log)).get(use.log)?.pruned ?? null;
+  const proof = provedByKey(log, home, { seq: use.seq, pruned });
+  return proof.kind === 'proof' ? proof.text : taskRefusal(`${what} ${whyNot[proof.kind]}`, EXIT.no);
 }
 
 const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
