@@ -69,10 +69,10 @@ export const clientPackages = {
     registry: 'pip',
     packages: [
       'mcp==1.30.0',
-      'mcp-server-git==2026.10.19',
-      'mcp-server-time==2026.10.19',
-      'mcp-server-fetch==2026.10.24',
       'mcp-server-calculator==0.2.1',
+      'mcp-server-fetch==2026.10.10',
+      'mcp-server-git==2026.10.10',
+      'mcp-server-time==2026.10.10',
     ],
   },
   'mcp-remote': { registry: 'npm', packages: ['mcp-remote@0.15.1', '@modelcontextprotocol/sdk@1.32.2'] },
