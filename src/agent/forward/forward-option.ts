@@ -13,7 +13,7 @@ export interface ForwardOption {
   readonly url: string | null;
   /** The resource of its token; `null`: the resource follows from the URL. */
   readonly resource: string | null;
-  /** The local port; 0 for a free one. */
+  /** The local port; 0 for a free port. */
   readonly port: number;
   /** The host and port to connect to, if not those of the URL. */
   readonly connect: { readonly host: string; readonly port: number } | null;

@@ -4,7 +4,7 @@ import type { ForwardTarget } from './forward-target.ts';
 /** How a request shows its token. */
 export interface ShownToken {
   readonly authorization: string;
-  /** The proof of the key that the token is bound to; absent without one. */
+  /** The proof of the key that the token is bound to; absent if the token is not bound. */
   readonly dpop?: string;
 }
 
@@ -21,7 +21,7 @@ export function shownToken(
 
 /**
  * The URL of a call as Remit knows it: by the resource, which is the audience of the server, without the end of its path that the call's path begins
- * with, as `/mcp` of `https://tools.acme.test/mcp`. It is not the URL that is connected to, which is another one in a mesh.
+ * with, as `/mcp` of `https://tools.acme.test/mcp`. It is not the URL that is connected to, which differs in a mesh.
  */
 function provenUrl({ resource }: Pick<ForwardTarget, 'resource'>, path: string): string {
   const base = resource.replace(/\/$/, '');

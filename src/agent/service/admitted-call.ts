@@ -26,7 +26,7 @@ export const admittedCalls =
     if (named.length > 1) return refusal(400, 'task', `more than one ${TASK_HEADER}`);
     const [header = null] = named;
     const { segment, rest } = segmentOf(request.target);
-    // Only what looks like a secret is one: another first segment belongs to the path at the upstream.
+    // Only what looks like a secret is a secret: another first segment belongs to the path at the upstream.
     const inPath = holdsSecret(segment) ? segment : null;
     const secret = inPath ?? header;
     const found = secret === null ? null : service.opened(secret);
@@ -52,7 +52,7 @@ const admitted = (
   onCall: (answer) => unit.called(answer),
 });
 
-/** The answer for a task that has ended, as Remit denies its calls; "not found" for one that is not known. */
+/** The answer for a task that has ended, as Remit denies its calls; "not found" for a task that is not known. */
 function unknownTask(ended: EndedTask | null): LocalAnswer {
   if (ended === null)
     return refusal(

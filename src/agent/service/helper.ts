@@ -30,9 +30,9 @@ export interface HelperPlan {
   readonly takesOwnIntents: boolean;
   /** At least one. */
   readonly forwards: readonly ForwardTarget[];
-  /** The folder of its sockets and its journal; `null`: a new one, removed at the end. */
+  /** The folder of its sockets and its journal; `null`: a new folder, removed at the end. */
   readonly folder: string | null;
-  /** The port of its API; `null`: that of the time before, else a free one. */
+  /** The port of its API; `null`: the port of the last run, otherwise a free port. */
   readonly port: number | null;
   readonly hasProofs: boolean;
   readonly bounds: ServiceBounds;

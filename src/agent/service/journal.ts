@@ -30,7 +30,7 @@ export class TaskJournal {
   /**
    * Opens a file of its own in the folder, with the tasks that earlier processes have left, and removes theirs.
    *
-   * @param mark of this process; another one for each, so that the watcher of an earlier process never reads this file
+   * @param mark of this process; each process has its own, so that the watcher of an earlier process never reads this file
    */
   static async open(
     folder: string,

@@ -6,7 +6,7 @@ const SECRET_BYTES = 32;
 const MARK = 'remit_';
 const MARKED = /remit_[\w-]{43}/;
 
-/** A new secret for a local URL. All begin with the same mark, so that one that goes astray is recognised, by Remit and by scanners of secrets. */
+/** A new secret for a local URL. All begin with the same mark, so that a secret that goes astray is recognised, by Remit and by scanners of secrets. */
 export const localSecret = ({ randomBytes }: Pick<Ports, 'randomBytes'>): string =>
   MARK + Buffer.from(randomBytes(SECRET_BYTES)).toString('base64url');
 

@@ -16,7 +16,7 @@ export interface PrivateFolder {
 const PRIVATE_FOLDER = 0o700;
 
 /**
- * The named folder, made if it is missing; without a name a new one. It must be of this user and closed to all others, since its sockets are guarded
+ * The named folder, made if it is missing; without a name a new folder. It must be of this user and closed to all others, since its sockets are guarded
  * by it alone.
  */
 export async function privateFolder(path: string | null): Promise<PrivateFolder | Problem> {

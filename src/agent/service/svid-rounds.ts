@@ -47,7 +47,7 @@ export class SvidRounds {
     });
   }
 
-  /** 0 to 1, another one each time. */
+  /** A random number from 0 to 1, new at each call. */
   chance(): number {
     const [high = 0, low = 0] = this.#ports.randomBytes(2);
     return (high * 256 + low) / 65_536;

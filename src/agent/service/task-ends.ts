@@ -55,7 +55,7 @@ export class TaskEnds {
     const settle = async (): Promise<void> => {
       const states = await Promise.all(ids.map((taskId) => this.#ended(taskId, { by, onUnanswered: unanswered })));
       await withdrawn;
-      // Of several, the one that did not end as asked tells more.
+      // Of several ends, that which differs from what was asked says more.
       ended.state = states.find((state) => state !== asked) ?? asked;
       resolve(ended);
     };

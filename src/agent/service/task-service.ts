@@ -26,7 +26,7 @@ import { userOf } from './user-places.ts';
 
 /** Bounds of a helper. */
 export interface ServiceBounds {
-  /** Most tasks at once; a further one is answered 503. */
+  /** Most tasks at once; a further task is answered 503. */
   readonly maxTasks: number;
   /** Most tasks at once for one user. */
   readonly maxTasksPerUser: number;
@@ -48,7 +48,7 @@ export interface ServiceParts {
   readonly tell: (line: string) => void;
 }
 
-/** New tasks that may wait for the issuer; a further one is answered 503. */
+/** New tasks that may wait for the issuer; a further task is answered 503. */
 const MAX_WAITING = 1_024;
 /** Between two looks for tasks that are idle or over. */
 const LOOK_MS = 500;
@@ -225,7 +225,7 @@ export class TaskService {
     return left;
   }
 
-  /** A declaration for each resource of the intent, or why one cannot be used here. */
+  /** A declaration for each resource of the intent, or why a resource cannot be used here. */
   #declarationsOf(intent: IntentFile, { subject }: TaskRequest): readonly OAuthDeclaration[] | ApiAnswer {
     const declarations: OAuthDeclaration[] = [];
     for (const resource of new Set(intent.access.map((entry) => entry.resource))) {

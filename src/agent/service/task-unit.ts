@@ -153,7 +153,7 @@ export class TaskUnit {
   /**
    * Ends its calls and its connections, and renews no token any more. Its tasks are not ended by that.
    *
-   * @param taskState how its tasks are to end, which calls under way are told
+   * @param taskState how its tasks are to end; the answer to calls under way
    */
   async withdraw(taskState: 'completed' | 'cancelled'): Promise<void> {
     this.#over = { ...issuerProblem('task_ended', `the task is ${taskState}`), taskState };
@@ -181,7 +181,7 @@ export class TaskUnit {
           turn.rebound(boundTo);
           return Promise.resolve();
         },
-        // A failure of the issuer would be told once for each task.
+        // A failure of the issuer would be logged once for each task.
         tell: () => undefined,
         onState,
         heartbeatMs: isAlone ? () => Infinity : heartbeatMs,

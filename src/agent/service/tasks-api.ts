@@ -138,7 +138,7 @@ export class TasksApi {
     return asked.hold ? this.#hold(unit, response, created) : answer(response, created);
   }
 
-  /** Answers with a line for the task, and with another one for its end: until then the answer goes on, and if it breaks off the task is cancelled. */
+  /** Answers with a line for the task, and with a second line for its end: until then the answer goes on, and if it breaks off the task is cancelled. */
   #hold(unit: TaskUnit, response: ServerResponse, { status, body }: ApiAnswer): void {
     response.writeHead(status, { ...HEADERS, 'content-type': 'application/x-ndjson' });
     response.write(`${JSON.stringify(body)}\n`);

@@ -5,7 +5,7 @@ import { strictJsonFrom } from '../../core/token/jose/strict-json.ts';
 
 /**
  * The key of the user that a token names, by which the tasks of one user are bounded; of the whole token if it names none. The token is not verified
- * here: one that lies about its user is refused by the issuer, and takes a place only until then.
+ * here: a token that lies about its user is refused by the issuer, and takes a place only until then.
  */
 export function userOf(token: string): string {
   const json = strictJsonFrom(Buffer.from(token.split('.', 2)[1] ?? '', 'base64url'));

@@ -148,7 +148,7 @@ export class IssuerClient {
     };
   }
 
-  /** A proof for a request for a token: at the URL that the issuer has for itself, which may be another one than it is reached at. */
+  /** A proof for a request for a token: at the URL that the issuer has for itself, which may differ from the URL that it is reached at. */
   async #proof(path: string, proofKey: ProofKey): Promise<Readonly<Record<'dpop', string>> | IssuerProblem> {
     const own = this.#ownUrl ?? (await this.#askOwnUrl());
     if (typeof own !== 'string') return own;

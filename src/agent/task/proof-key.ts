@@ -7,7 +7,7 @@ export interface ProvingRequest {
   readonly method: string;
   /** Its URL as the server is known to callers, with or without a query. */
   readonly url: string;
-  /** The access token that it carries; `null` if it asks for one. */
+  /** The access token that it carries; `null` if it asks for a token. */
   readonly token: string | null;
 }
 

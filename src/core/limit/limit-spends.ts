@@ -161,7 +161,7 @@ const isOfPattern = (pattern: string, agent: SpiffeId): boolean => pattern === '
 const NONE: readonly never[] = [];
 
 /**
- * The denial by a limit that has too little left: its cause has what the caller is told, so that records say it too.
+ * The denial by a limit that has too little left: its cause is the text that the caller gets, so that records have it too.
  * @param limits those of the set by which the call was decided
  */
 export function limitExceeded(over: ExceededLimit, limits: readonly Limit[]): Deny {

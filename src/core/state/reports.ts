@@ -60,7 +60,7 @@ const MAX_RETRY_MS = 30_000;
 const MAX_IN_A_ROW = 16;
 
 /**
- * Background writes. They are queued and written after the answers of a turn, each kind in its own transactions, one of a kind at a time. A
+ * Background writes. They are queued and written after the answers of a turn, each kind in its own transactions, at most one transaction of a kind at a time. A
  * failed write denies nobody: it is retried with back-off (100 ms, doubled each time, at most 30 s), logged once until it succeeds, and
  * counted. Queues are bounded in total and for each cause of reports. A report beyond that is dropped and counted.
  *

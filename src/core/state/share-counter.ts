@@ -21,7 +21,7 @@ export const takenFromShare = (spend: Spend): number => (spend.kind === 'limit' 
 
 /**
  * How much of a use is counted towards the share that is asked for: at most an eighth of the maximum, which is the most that a loan can be.
- * A use is counted before it is settled: one that is refused for its amount must not ask for all that is left.
+ * A use is counted before it is settled: a use that is refused for its amount must not ask for all that is left.
  */
 export function countedOf(spend: Spend): number {
   const most = spend.kind === 'limit' ? spend.max : 'limit' in spend ? spend.limit : 1;
@@ -29,8 +29,8 @@ export function countedOf(spend: Spend): number {
 }
 
 /**
- * The counter of a spend. INVARIANT: with the limit by which it was lent, since a token may have a smaller one than another token of its task, and
- * with the window of a limit over all tasks, in which both clocks are; `null` if they are not in one.
+ * The counter of a spend. INVARIANT: with the limit by which it was lent, since a token may have a smaller limit than another token of its task, and
+ * with the window of a limit over all tasks, in which both clocks are; `null` if they are not in the same window.
  */
 export function shareName(key: TaskKey | null, spend: Spend, { wallMs, floorMs }: ShareClocks): string | null {
   if (spend.kind !== 'limit')

@@ -8,7 +8,7 @@ export interface Loan {
 /** A share is asked for once a counter is used so often within a span of time. Rarer uses are settled one by one. */
 const FREQUENT = 4;
 const SPAN_MS = 4_000;
-/** After a loan that was refused, or whose result is unknown, the next one is asked for after so long. */
+/** After a loan that was refused, or whose result is unknown, the next loan is asked for after so long. */
 const PAUSE_MS = 1_000;
 /** An authority forgets after ten minutes what it has lent under which id. */
 const KNOWN_MS = 9 * 60_000;

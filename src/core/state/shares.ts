@@ -38,7 +38,7 @@ interface Counter {
   readonly name: string;
   /** `null` of a limit. */
   readonly key: TaskKey | null;
-  /** By which token of the task loans are asked for: the one that was used last. */
+  /** By which token of the task loans are asked for: the token that was used last. */
   jtiDigest: string;
   /** A spend of nothing on it. */
   readonly spend: Spend;
@@ -165,7 +165,7 @@ export class Shares implements Settling {
     this.#counters.set(counter.name, counter);
   }
 
-  /** Asks for a loan, if one is due, together with others. */
+  /** Asks for a loan, if that is due, together with others. */
   #ask(counter: Counter, nowMs: number): void {
     if (counter.share.wanted(nowMs) === 0) return;
     counter.share.isAsked = true;

@@ -1,7 +1,7 @@
-/** The signals that wait for each receiver: what has to be told to others of ends, stops and stolen tokens. */
+/** The queue of signals for each receiver: ends, stops and stolen tokens that are still to be sent. */
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 
-/** A record that is told to a receiver. */
+/** A record that is sent to a receiver as a signal. */
 export interface QueuedSignal {
   /** Its number in the queue; numbers are not reused. */
   readonly seq: number;

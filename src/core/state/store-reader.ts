@@ -131,7 +131,7 @@ export interface StoreReader {
   /** How far limits are used in the current windows. */
   limitPeaks(): readonly LimitPeak[] | StoreFailure;
   /**
-   * What waits for a receiver of signals, in the order in which it is told (`signalRanks`), oldest first.
+   * The queue of a receiver of signals, in the order in which it is sent (`signalRanks`), oldest first.
    * @param later numbers of signals that failed, in the order in which they are to be tried again. The first `signalLimits.maxAgain` of them come
    *   last, and the others not at all
    */

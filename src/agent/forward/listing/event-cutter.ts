@@ -44,7 +44,7 @@ export class EventCutter {
     return pieces;
   }
 
-  /** The piece that the end of the stream completes. A client drops an event without its blank line; a lenient one does not. */
+  /** The piece that the end of the stream completes. A client drops an event without its blank line; a lenient client does not. */
   rest(): readonly EventPiece[] {
     const pieces: EventPiece[] = [];
     this.#end(pieces);

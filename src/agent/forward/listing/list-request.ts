@@ -16,7 +16,7 @@ export function isListRequest(body: Uint8Array): boolean {
   }
 }
 
-/** Whether a body may be a message of JSON-RPC. The client of any other does not read an answer as one. */
+/** Whether a body may be a message of JSON-RPC. The client of any other body does not read the answer as JSON-RPC. */
 export const mayBeJsonRpc = (body: Uint8Array): boolean => bytesOf(body).includes('jsonrpc');
 
 const bytesOf = (body: Uint8Array): Buffer => Buffer.from(body.buffer, body.byteOffset, body.byteLength);

@@ -33,7 +33,7 @@ export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | L
 }
 
 /**
- * Refuses a request that no program sends which was given the local address, such as that of a web page; `null` if it may be one.
+ * Refuses a request that no program sends which was given the local address, such as that of a web page; `null` if such a program may have sent it.
  *
  * @param port of 127.0.0.1; `null` for a Unix socket
  */

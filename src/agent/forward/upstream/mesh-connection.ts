@@ -23,7 +23,7 @@ export interface MeshRoute {
   readonly verdict: MeshVerdict;
 }
 
-/** The way to an upstream that {@link isInMesh}; of one not yet asked about. */
+/** The way to an upstream that {@link isInMesh}; of an upstream that was not yet asked about. */
 export const meshRouteTo = (target: ForwardTarget, { connectMs }: { readonly connectMs: number }): MeshRoute => ({
   target,
   verdict: new MeshVerdict({ host: new URL(target.origin).hostname, port: portOf(target) }, { connectMs }),

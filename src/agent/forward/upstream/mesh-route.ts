@@ -26,9 +26,7 @@ export function routedClusters(routes: unknown, { host, port }: MeshPlace): read
   if (names.size === 0) return { problem: `it routes \`${host}\` to nothing` };
   if (names.size > MAX_CLUSTERS) return { problem: `it routes \`${host}\` to more than ${MAX_CLUSTERS} clusters` };
   const known = [...names].filter((name) => name !== null);
-  return known.length < names.size
-    ? { problem: `its routes for \`${host}\` choose where a call goes by the call` }
-    : known;
+  return known.length < names.size ? { problem: `its routes for \`${host}\` choose the cluster by the call` } : known;
 }
 
 /**

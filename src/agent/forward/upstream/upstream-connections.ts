@@ -117,7 +117,7 @@ export class UpstreamConnections {
     return this.#current?.thumbprint === boundTo;
   }
 
-  /** Closes all connections while no request is under way. The next request opens one. */
+  /** Closes all connections while no request is under way. The next request opens a connection. */
   rest(): void {
     this.#drop();
   }
@@ -142,7 +142,7 @@ export class UpstreamConnections {
   #replacedBy(svid: Svid, thumbprint: string): CertificateConnections {
     this.#isRenewed = false;
     this.#current?.retire();
-    // The last may be opening one for a request that it has; those before have had the time of a certificate.
+    // The last may be opening a connection for a request that it has; those before have had the time of a certificate.
     this.#retired = this.#held.filter((held) => held === this.#current || held.isUsed);
     const secureContext = contextOf(svid, this.#authorities);
     this.#current = new CertificateConnections(thumbprint, {
@@ -169,7 +169,7 @@ function routeOf(target: ForwardTarget, bounds: UpstreamBounds): MeshRoute {
 /** By the SVID, then by the CA certificates; `null` for those of its bundle. */
 const contexts = new WeakMap<Svid, Map<readonly string[] | null, SecureContext>>();
 
-/** Keys and CA certificates for TLS. Many tasks share one, which has some 100 KB; connections and sessions of TLS are not in it. */
+/** Keys and CA certificates for TLS. Many tasks share a context, which has some 100 KB; connections and sessions of TLS are not in it. */
 function contextOf(svid: Svid, authorities: readonly string[] | null): SecureContext {
   const made = contexts.get(svid) ?? new Map<readonly string[] | null, SecureContext>();
   contexts.set(svid, made);
@@ -257,7 +257,7 @@ export class CertificateConnections {
   }
 
   /**
-   * INVARIANT: no connection after `destroy`: Node.js would open one for a request that waited in the pool, or that is sent again.
+   * INVARIANT: no connection after `destroy`: Node.js would open another for a request that waited in the pool, or that is sent again.
    * INVARIANT: no caller gets a plaintext connection before its destination is verified.
    */
   #opened(give: Connected): Duplex | undefined {

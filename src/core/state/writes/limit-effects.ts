@@ -17,7 +17,7 @@ import type { StateRows } from './state-rows.ts';
 export interface RefusedByLimit {
   /** Idempotency key: the same decision stops once. */
   readonly decisionId: string;
-  /** Its task; `null` without one. */
+  /** Its task; `null` if it has none. */
   readonly key: TaskKey | null;
   /** The SPIFFE ID of the caller. */
   readonly agent?: string | undefined;

@@ -68,7 +68,7 @@ export function limitsTaken(
 
 /**
  * Whether a borrower is in the same windows as this state, by the time in the id of its loan: it spends a loan in the window of its own clock.
- * INVARIANT: else nothing is lent, or a clock that is ahead would spend what one window lent beside all that the next one has. An id can
+ * INVARIANT: else nothing is lent, or a clock that is ahead would spend what one window lent beside all that the next window has. An id can
  * lie, but who sends it could as well allow calls that it counts nowhere.
  */
 export function isInWindowsOf(decisionId: string, spends: readonly LimitSpend[], nowMs: number): boolean {
@@ -121,7 +121,7 @@ const returnable = (spends: UnsentUse['spends']): ReadonlyMap<number, readonly L
 
 /**
  * The keys under which it is remembered what a use took from limits, one for each length of window; none if nothing can be given back. They
- * name the window, so that nothing is given back to a later one, and who settled the use, so that nobody gives back what another took.
+ * name the window, so that nothing is given back to a later window, and who settled the use, so that nobody gives back what another took.
  */
 export function limitNames(
   { decisionId, by, spends }: Pick<UnsentUse, 'decisionId' | 'by' | 'spends'>,

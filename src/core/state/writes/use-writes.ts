@@ -96,7 +96,7 @@ function lentOfAll(
 /** The keys under which `giveBackUse` finds the spends of a use, and whether they were given back. */
 export function namesOfUnsent(use: UnsentUse, nowMs: number): readonly [taken: string, undone: string, ...string[]] {
   const { decisionId, key } = use;
-  // Without a task nothing was taken from one.
+  // Without a task no budget of a task was used.
   const taken = key === null ? `${decisionId} took nothing` : takenName({ ...use, key });
   return [taken, `${decisionId} given back`, ...limitNames(use, nowMs)];
 }

@@ -69,7 +69,7 @@ async function configOf({ admin, config, environment }: RemitQuery): Promise<Con
 }
 
 /**
- * The admin address of the default configuration, as a command takes it: the private socket if it has one. `null` if there is no such
+ * The admin address of the default configuration, as a command takes it: the private socket if it is configured. `null` if there is no such
  * configuration, or it cannot be read.
  */
 export async function configuredAdmin(

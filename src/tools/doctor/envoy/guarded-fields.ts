@@ -59,7 +59,7 @@ const joinedHeaders = (where: string): Finding => ({
   where,
   level: 'info',
   message: 'Remit gets repeated headers as one, and bytes that are not UTF-8 replaced',
-  fix: 'set `encode_raw_headers: true`, where the host has it',
+  fix: 'set `encode_raw_headers: true`, if the host has it',
 });
 
 /** Each setting of the routes of checked calls is known. */

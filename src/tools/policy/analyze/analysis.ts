@@ -13,7 +13,7 @@ import { impliedBy } from './implication.ts';
 import type { AnalysedSet, AnalysisVerdict } from './implication.ts';
 import type { Prover } from './prover.ts';
 
-/** How the entry of an action differs between the catalogs of two sets; it is judged by that of the new set, if it has one. */
+/** How the entry of an action differs between the catalogs of two sets; it is judged by the entry of the new set, if there is any. */
 export type EntryChange = 'same' | 'changed' | 'added' | 'removed';
 
 /** What two sets allow of one action. */

@@ -16,7 +16,7 @@ export interface ExampleCase {
   readonly num_errors: number;
 }
 
-/** An example as a test, which passes where the request is decided so. */
+/** An example as a test, which passes if the request is decided so. */
 export const exampleCase = (
   { principal, action, resource, context, entities }: RawQuestion,
   { name, decision }: { readonly name: string; readonly decision: 'allow' | 'deny' },

@@ -20,7 +20,7 @@ export interface GrantResult {
 
 /**
  * For each action of the catalog: if some agent may be given a token for it, can any use of it with a task token be allowed, and the
- * reverse? Agents are not told apart: an action that one may be granted and another may use counts as both.
+ * reverse? Agents are not distinguished: an action that one may be granted and another may use counts as both.
  */
 export function grantsAgainstUses(
   set: PolicySet,
@@ -52,7 +52,7 @@ export function grantsAgainstUses(
   }).then((results) => results.flat());
 }
 
-/** Both verdicts say whether a side is impossible: a mismatch is one that is possible beside one that is not. */
+/** Both verdicts say whether a side is impossible: they differ if one side is possible and the other is not. */
 function mismatchOf(possible: AnalysisVerdict, other: AnalysisVerdict): AnalysisVerdict {
   if (possible.kind === 'proved' || other.kind === 'refuted') return { kind: 'proved', by: 'solver' };
   return other.kind === 'undecided' ? other : possible;

@@ -53,7 +53,7 @@ export interface Implication {
 const MAX_PERMITS = 50;
 
 /**
- * Whether everything that `from` allows of an action is allowed by `to`, where a set of which a policy fails denies, as Remit does. An
+ * Whether everything that `from` allows of an action is allowed by `to`. A set of which a policy fails denies, as Remit does. An
  * example counts only if the real engine answers as the solver says.
  */
 export async function impliedBy(prover: Prover, asked: Implication): Promise<AnalysisVerdict> {

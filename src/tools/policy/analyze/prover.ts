@@ -55,7 +55,7 @@ const FILES: Readonly<Record<Property, readonly string[]>> = {
 
 /**
  * Asks Cedar's symbolic compiler and its solver, each question in processes of its own, which are ended at the bounds: then the answer is
- * `undecided`, and so is every output that is not known. Only what is told in so many words is `holds`. Texts lie in a
+ * `undecided`, and so is every output that is not known. Only output that says so in words is `holds`. Texts lie in a
  * temporary folder, which `close` deletes.
  */
 export class Prover {
@@ -75,7 +75,7 @@ export class Prover {
 
   /**
    * @param schema in Cedar's text format
-   * @param options bounds, and the folder in which the temporary one is made
+   * @param options bounds, and the folder in which the temporary folder is made
    */
   static async open(
     programs: AnalysisPrograms,

@@ -45,7 +45,7 @@ export interface LimitTrialReport {
 
 /** Most counters that are kept. */
 const MAX_COUNTERS = 100_000;
-/** Most uses that can be withdrawn: the record that withdraws one follows it closely. */
+/** Most uses that can be withdrawn: the record that withdraws a use follows it closely. */
 const MAX_RECENT = 1_024;
 /** Most open tasks that are followed. */
 const MAX_TASKS = 100_000;

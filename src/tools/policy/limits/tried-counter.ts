@@ -20,7 +20,7 @@ export interface TriedAttempt {
   readonly decisionId: string;
 }
 
-/** A counter in its current window. Records come in the order of their instants; one that comes late counts in the current window. */
+/** A counter in its current window. Records come in the order of their instants; a record that comes late counts in the current window. */
 export class TriedCounter {
   readonly #who: string;
   #startsMs = -Infinity;

@@ -9,7 +9,7 @@ export interface PolicyUse {
 }
 
 /**
- * Counts by which policies records were decided: uses, observed ones by what enforcing would have answered, and intents. A permit that a
+ * Counts by which policies records were decided: uses, observed uses by what enforcing would have answered, and intents. A permit that a
  * forbid overruled is not named by a record, and does not count.
  */
 export class PolicyUses {

@@ -33,7 +33,7 @@ export function ownerFinder(
   return ({ file, link }) => ownerOf(names.get(link?.file ?? file) ?? '');
 }
 
-/** The longest path that has a file counts, so a file within a folder of another team can be given to one. */
+/** The longest path that has a file counts, so a team can be given a file within the folder of another team. */
 function ownerByName(owners: readonly Owner[]): (name: string) => Owner | null {
   const byPath = owners
     .flatMap((owner) => owner.paths.map((path) => ({ path, owner })))

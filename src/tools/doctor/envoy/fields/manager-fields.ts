@@ -89,7 +89,7 @@ const upgradeConfig: Message = message(
   found('upgrade_type', 'envoy.upgrades', upgradeLevel, {
     message:
       'after an upgrade nobody is asked again, and what passes then is not read; Remit denies the call that asks for a WebSocket',
-    fix: 'remove `upgrade_configs`, where the host lets you',
+    fix: 'remove `upgrade_configs`, if the host lets you',
   }),
   found('filters', 'envoy.never-asked', (value) => (isSet(value) && !asks(value) ? 'error' : null), {
     message:

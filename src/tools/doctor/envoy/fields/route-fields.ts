@@ -111,7 +111,7 @@ const routeUpgrade: Message = message(
   found('upgrade_type', 'envoy.upgrades', (value, owner) => (isOff(owner) ? null : upgradeLevel(value)), {
     message:
       'after an upgrade nobody is asked again, and what passes then is not read; Remit denies the call that asks for a WebSocket',
-    fix: 'remove `upgrade_configs`, where the host lets you',
+    fix: 'remove `upgrade_configs`, if the host lets you',
   }),
   { connect_config: connectConfig },
   harmless('it is read with `upgrade_type`', 'enabled'),
