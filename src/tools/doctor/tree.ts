@@ -1,13 +1,17 @@
 import { isObject } from '../../core/runtime/fields.ts';
+import { fromProtoJson } from './proto-json.ts';
 
-/** The value at a path of own members and indexes of an untrusted JSON value. `undefined` if there is none. */
+/**
+ * The value at a path of own members and indexes of an untrusted JSON value. `undefined` if there is none, or if it is `null`: to Envoy and
+ * Kubernetes that is a field that is not set.
+ */
 export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
   let found = value;
   for (const step of path) {
     if (typeof step === 'number') found = Array.isArray(found) ? (found as readonly unknown[])[step] : undefined;
     else found = isObject(found) && Object.hasOwn(found, step) ? found[step] : undefined;
   }
-  return found;
+  return found ?? undefined;
 }
 
 /** The list at a path; empty if there is none. */
@@ -29,8 +33,14 @@ export function numberAt(value: unknown, ...path: readonly (string | number)[]):
   return typeof number === 'number' && Number.isFinite(number) ? number : null;
 }
 
+/** Whether a value is `true`, also if it is written as a text, which Envoy takes too. */
+export const isTrue = (value: unknown): boolean => value === true || value === 'true';
+
+/** Whether a value is `false`, also if it is written as a text. */
+export const isFalse = (value: unknown): boolean => value === false || value === 'false';
+
 /** Whether `true` is at a path. */
-export const isTrueAt = (value: unknown, ...path: readonly (string | number)[]): boolean => at(value, ...path) === true;
+export const isTrueAt = (value: unknown, ...path: readonly (string | number)[]): boolean => isTrue(at(value, ...path));
 
 /** The own members at a path, as pairs; empty if there is no object. */
 export function membersAt(
@@ -54,10 +64,10 @@ export const typeNameOf = (any: unknown): string => {
   return inner.slice(inner.lastIndexOf('/') + 1);
 };
 
-/** The fields of an `Any`: of a `TypedStruct` those inside. */
+/** The fields of an `Any`: of a `TypedStruct` those inside, which Envoy keeps as they were written. */
 export const fieldsOf = (any: unknown): unknown => {
   const url = textAt(any, '@type');
-  return url === UDPA_STRUCT || url === XDS_STRUCT ? at(any, 'value') : any;
+  return url === UDPA_STRUCT || url === XDS_STRUCT ? fromProtoJson(at(any, 'value')) : any;
 };
 
 const UDPA_STRUCT = 'type.googleapis.com/udpa.type.v1.TypedStruct';

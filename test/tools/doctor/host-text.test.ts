@@ -13,6 +13,30 @@ describe('the documents of a file', () => {
     expect(documentsFrom('')).toEqual([]);
   });
 
+  it.each<[string, string, unknown]>([
+    ['words of YAML 1.1', 'a: yes\nb: Off\nc: y\nd: [ON, n]\n', { a: true, b: false, c: true, d: [true, false] }],
+    ['words in quotes', 'a: \'yes\'\nb: "on"\n', { a: 'yes', b: 'on' }],
+    ['words that only begin so', 'a: yesterday\nb: once\n', { a: 'yesterday', b: 'once' }],
+    ['octal numbers', 'a: 010\nb: 0x10\nc: 08\n', { a: 8, b: 16, c: 8 }],
+    ['a merge', 'a: &a { x: 1, z: 2 }\nb: { <<: *a, z: 3 }\n', { a: { x: 1, z: 2 }, b: { x: 1, z: 3 } }],
+    ['merges, of which the first wins', 'a: { <<: [{ x: 1 }, { x: 2, z: 2 }] }\n', { a: { x: 1, z: 2 } }],
+    ['a merge in a merge', 'a: { <<: { <<: { x: 1 } } }\n', { a: { x: 1 } }],
+    ['what cannot be merged', 'a: { <<: 1 }\n', { a: { '<<': 1 } }],
+    [
+      'a member that a prototype has',
+      'a: { <<: { __proto__: { x: 1 } } }\n',
+      { a: JSON.parse('{"__proto__":{"x":1}}') },
+    ],
+  ])('are read as Kubernetes and Envoy read them: %s', (_name, text, value) => {
+    expect(documentsFrom(text)).toEqual([value]);
+  });
+
+  it('are a problem, and soon, if values are within themselves or too deep', () => {
+    expect(documentsFrom('a: &a [*a, *a]\n')).toEqual({ problem: 'an alias leads back to itself' });
+    expect(documentsFrom('a: &a { b: *a, c: *a }\n')).toEqual({ problem: 'an alias leads back to itself' });
+    expect(documentsFrom(`a: ${'['.repeat(100_000)}`)).toEqual({ problem: expect.stringMatching(/^not YAML: /) });
+  });
+
   it.each([
     ['a template of Helm', '{{- if .a }}\na: 1\n{{- end }}\n', /^not YAML: /],
     ['a name twice', 'a: 1\na: 2\n', /^not YAML: /],

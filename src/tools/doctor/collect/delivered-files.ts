@@ -3,34 +3,43 @@ import { basename, isAbsolute, join } from 'node:path';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { NamedFile } from '../envoy/envoy-facts.ts';
 import { pathsIn } from '../envoy/named-paths.ts';
-import { snakeCased } from '../snake-cased.ts';
+import { fromProtoJson } from '../proto-json.ts';
 import { listAt } from '../tree.ts';
 import { documentsIn } from './host-text.ts';
 
 /** What a bootstrap takes from files: LDS, CDS, RDS, EDS, SDS and filters. */
 interface Delivered {
   readonly resources: readonly unknown[];
-  /** Files that were read beside the bootstrap, since this machine has no file at their path. Their modes there mean nothing. */
+  /**
+   * Files that were read beside the bootstrap, since this machine has no file at their path, and whose modes there mean nothing; and those that were
+   * not read, since a bound was reached.
+   */
   readonly beside: ReadonlyMap<string, NamedFile>;
 }
 
 const MAX_SOURCES = 100;
 const READ: NamedFile = { kind: 'file', writable: null, cas: [] };
+const UNREAD: NamedFile = { ...READ, kind: 'unreadable' };
 
 /** Reads the configuration files that a bootstrap names, and those that they name. `folder` is that of the bootstrap. */
 export function deliveredTo(bootstrap: unknown, folder: string): Delivered {
   const paths = new Set(sourcesIn(bootstrap));
   const resources: unknown[] = [];
   const beside = new Map<string, NamedFile>();
+  let count = 0;
   for (const path of paths) {
-    if (resources.length > MAX_RESOURCES || beside.size > MAX_SOURCES) break;
+    count += 1;
+    if (count > MAX_SOURCES || resources.length > MAX_RESOURCES) {
+      beside.set(path, UNREAD);
+      continue;
+    }
     const place = placeOf(path, folder);
     const documents = place === null ? [] : documentsIn(place);
     if (place === null || isProblem(documents)) continue;
-    const found = documents.map(snakeCased).flatMap((one) => listAt(one, 'resources'));
+    const found = documents.flatMap((one) => listAt(fromProtoJson(one), 'resources'));
     resources.push(...found);
     if (place !== path) beside.set(path, READ);
-    for (const next of found.flatMap(sourcesIn)) if (paths.size < MAX_SOURCES) paths.add(next);
+    for (const next of found.flatMap(sourcesIn)) paths.add(next);
   }
   return { resources, beside };
 }

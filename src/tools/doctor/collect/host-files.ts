@@ -12,7 +12,7 @@ import { documentsFrom, documentsIn, unreadable } from './host-text.ts';
 import { namedFilesOf } from './named-files.ts';
 import { counted } from '../counted.ts';
 import { redacted } from '../redacted.ts';
-import { snakeCased } from '../snake-cased.ts';
+import { fromProtoJson } from '../proto-json.ts';
 import { at, textAt } from '../tree.ts';
 
 const MAX_FILES = 1_000;
@@ -104,7 +104,7 @@ async function envoyFrom(
     remitCluster,
   }: { readonly file: string; readonly label: string; readonly remitCluster: string | null },
 ): Promise<EnvoyFacts> {
-  const bootstrap = snakeCased(value);
+  const bootstrap = fromProtoJson(value);
   const delivered = deliveredTo(bootstrap, dirname(file));
   const config = configFromBootstrap(bootstrap, delivered.resources);
   const files = new Map([...(await namedFilesOf(config)), ...delivered.beside]);

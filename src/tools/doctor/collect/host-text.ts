@@ -1,7 +1,9 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { isAlias, parseAllDocuments, visit } from 'yaml';
+import type { Document, ScalarTag } from 'yaml';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { Problem } from '../../../core/runtime/problem.ts';
+import { mergedValue } from './yaml-merges.ts';
 
 const MAX_FILE_BYTES = 8 * 1_048_576;
 /** Aliases of one document: the shipped configurations of Envoy have a few. */
@@ -52,24 +54,53 @@ function startOf(file: string, maxBytes: number): Buffer {
   }
 }
 
-/** The values of all documents. Templates of Helm are no YAML: render them first. */
+/** Words that are booleans to Kubernetes and to Envoy, which read YAML 1.1: `failOpen: yes` is on. */
+const booleans: ScalarTag = {
+  identify: () => false,
+  default: true,
+  tag: 'tag:yaml.org,2002:bool',
+  test: /^(?:y|Y|yes|Yes|YES|on|On|ON|n|N|no|No|NO|off|Off|OFF)$/,
+  resolve: (word) => /^(?:y|on)/i.test(word),
+};
+
+/** Numbers that are octal to both. */
+const octals: ScalarTag = {
+  identify: () => false,
+  default: true,
+  tag: 'tag:yaml.org,2002:int',
+  test: /^[-+]?0[0-7]+$/,
+  resolve: (digits) => Number.parseInt(digits, 8),
+};
+
+/** The values of all documents, as Kubernetes and Envoy read them. Templates of Helm are no YAML: render them first. */
 export function documentsFrom(text: string): readonly unknown[] | Problem {
-  const documents = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: true });
-  if (!Array.isArray(documents)) return [];
-  const values: unknown[] = [];
-  for (const document of documents) {
-    const [error] = document.errors;
-    if (error !== undefined) return { problem: `not YAML: ${error.message}` };
-    let aliases = 0;
-    visit(document, (_key, node) => {
-      if (isAlias(node)) aliases += 1;
+  try {
+    const documents = parseAllDocuments(text, {
+      prettyErrors: false,
+      uniqueKeys: true,
+      customTags: (tags) => [booleans, octals, ...tags],
     });
-    if (aliases > MAX_ALIASES) return { problem: `more than ${MAX_ALIASES} aliases` };
-    try {
-      values.push(document.toJS({ maxAliasCount: MAX_ALIASES }));
-    } catch {
-      return { problem: 'not YAML: its aliases do not resolve' };
+    const values: unknown[] = [];
+    for (const document of Array.isArray(documents) ? documents : []) {
+      const read = valueOf(document);
+      if (isProblem(read)) return read;
+      values.push(read.value);
     }
+    return values.filter((value) => value !== null && value !== undefined);
+  } catch {
+    // The parser and the walks over its values are recursive, and end at the bound of the stack.
+    return { problem: 'not YAML: its aliases do not resolve, or its values are nested too deeply' };
   }
-  return values.filter((value) => value !== null && value !== undefined);
+}
+
+/** The value of a document. @throws if its aliases do not resolve */
+function valueOf(document: Document.Parsed): { readonly value: unknown } | Problem {
+  const [error] = document.errors;
+  if (error !== undefined) return { problem: `not YAML: ${error.message}` };
+  let aliases = 0;
+  visit(document, (_key, node) => {
+    if (isAlias(node)) aliases += 1;
+  });
+  if (aliases > MAX_ALIASES) return { problem: `more than ${MAX_ALIASES} aliases` };
+  return mergedValue(document.toJS({ maxAliasCount: MAX_ALIASES }));
 }

@@ -7,7 +7,7 @@ import { filterChain, listener } from '../envoy/fields/listener-fields.ts';
 import { httpConnectionManager } from '../envoy/fields/manager-fields.ts';
 import { route, routeConfiguration, virtualHost } from '../envoy/fields/route-fields.ts';
 import { fieldFindings } from '../envoy/fields/walk.ts';
-import { snakeCased } from '../snake-cased.ts';
+import { fromProtoJson } from '../proto-json.ts';
 import { at, fieldsOf, listAt, textAt, typeNameOf } from '../tree.ts';
 import { placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
@@ -33,7 +33,7 @@ export const addedFields = (object: HostObject): readonly Finding[] =>
 
 function patchFindings(patch: unknown, where: string): readonly Finding[] {
   const [to, operation] = [textAt(patch, 'applyTo'), textAt(patch, 'patch', 'operation')];
-  const value = snakeCased(at(patch, 'patch', 'value'));
+  const value = fromProtoJson(at(patch, 'patch', 'value'));
   const any = at(value, 'typed_config');
   const message = MESSAGES.get(to) ?? (operation === 'MERGE' ? MERGED.get(typeNameOf(any)) : undefined);
   const fields = MESSAGES.has(to) ? value : fieldsOf(any);
