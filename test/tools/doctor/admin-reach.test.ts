@@ -94,6 +94,44 @@ describe('steadyRuntime', () => {
     expect(offAt(layers)).toEqual([]);
   });
 
+  const DENY = 'check.denied';
+  const half = { default_value: { numerator: 50 } };
+  it.each<[string, object, object, number]>([
+    ['others are denied', { filter_enabled: half, deny_at_disable: { default_value: true } }, {}, 0],
+    [
+      'others are denied, whatever the key of the share says',
+      { ...enabled, deny_at_disable: { default_value: true } },
+      { [KEY]: 0 },
+      0,
+    ],
+    [
+      'others were to be denied, and a key says no',
+      { filter_enabled: half, deny_at_disable: { default_value: true, runtime_key: DENY } },
+      { [DENY]: false },
+      1,
+    ],
+    [
+      'others were to be denied, and another key says no',
+      { filter_enabled: half, deny_at_disable: { default_value: true, runtime_key: DENY } },
+      { other: false },
+      0,
+    ],
+    [
+      'others are denied by a key',
+      { ...enabled, deny_at_disable: { default_value: false, runtime_key: DENY } },
+      { [KEY]: 0, [DENY]: true },
+      0,
+    ],
+    ['all are checked, and none denied', { ...enabled, deny_at_disable: { runtime_key: DENY } }, { [DENY]: false }, 0],
+  ])('judges a share by whether %s', (_what, fields, layer, count) => {
+    const facts = envoyFactsOf({
+      filters: [askingFilter(fields), routerFilter],
+      bootstrap: { layered_runtime: { layers: [{ name: 'layer', static_layer: layer }] } },
+    });
+    const found = (steadyRuntime.run(facts) ?? []).filter(({ where }) => where === 'listener/agents');
+    expect(found).toHaveLength(count);
+  });
+
   it('believes the final value of a running Envoy', () => {
     expect(offAt([{ [KEY]: 100 }], live({ [KEY]: '50' }))).toEqual(['listener/agents']);
     expect(offAt([{ [KEY]: 50 }], live({ [KEY]: '100' }))).toEqual([]);

@@ -25,6 +25,9 @@ describe('namesSecret', () => {
     ['the token, and another header if it is absent', format('%REQ(AUTHORIZATION?X-ID)%'), true],
     ['another header', format('%REQ(X-ID)%'), false],
     ['a header that only begins like a cookie', format('%REQ(COOKIE-CONSENT)%'), false],
+    ['the token in an expression', format(`%CEL(request.headers['Authorization'])%`), true],
+    ['the token in an expression with a type', format('%TYPED_CEL(request.headers["dpop"])%'), true],
+    ['another header in an expression', format('%CEL(request.headers["x-a"])% "cookie"'), false],
     ['the word alone', format('authorization'), false],
     ['a header by its name', { additional_request_headers_to_log: ['x-id', 'Authorization'] }, true],
     ['a header in a span', { custom_tags: [{ tag: 'a', request_header: { name: 'Cookie' } }] }, true],
@@ -37,8 +40,10 @@ describe('namesSecret', () => {
     expect(namesSecret(value)).toBe(isSecret);
   });
 
-  it('ends for what is deeper than any configuration', () => {
-    expect(namesSecret(within(1_000, '%REQ(COOKIE)%'))).toBe(false);
+  it('counts what is deeper or longer than any configuration', () => {
+    expect(namesSecret(within(1_000, '%REQ(:PATH)%'))).toBe(true);
+    expect(namesSecret('x'.repeat(65_537))).toBe(true);
+    expect(namesSecret('x'.repeat(65_536))).toBe(false);
   });
 });
 

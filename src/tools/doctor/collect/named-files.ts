@@ -9,7 +9,9 @@ import { pathsOf } from '../envoy/named-paths.ts';
 
 const MAX_FILES = 1_000;
 const MAX_BYTES = 1_048_576;
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]{1,65536}-----END CERTIFICATE-----/g;
+/** Envoy also takes the former names of the block. @see PEM_read_bio_X509 of BoringSSL */
+const CERTIFICATE =
+  /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]{1,65536}-----END (?:X509 |TRUSTED )?CERTIFICATE-----/g;
 
 /** The files on this machine at the paths of trust anchors and of configuration that an Envoy names. */
 export async function namedFilesOf(config: EnvoyConfig): Promise<ReadonlyMap<string, NamedFile>> {

@@ -1,8 +1,10 @@
-import { listAt, textAt } from '../tree.ts';
+import { at, listAt, textAt } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
+import type { HttpFilter } from './http-manager.ts';
 import { ofAskings } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
+import { shareOf } from './values.ts';
 
 const BY_CERTIFICATE =
   'take the filter `envoy.filters.http.local_ratelimit` of deploy/envoy/envoy.yaml, with its expression as the key';
@@ -13,10 +15,14 @@ export const agentLimit: EnvoyCheck = {
   run: (facts) => ofAskings(facts, limitBefore),
 };
 
+/** Without a share of calls Envoy only counts, or does not even look. */
+const isEnforced = ({ fields }: HttpFilter): boolean =>
+  ['filter_enabled', 'filter_enforced'].every((name) => shareOf(at(fields, name, 'default_value')) > 0);
+
 function limitBefore({ filter, manager: { filters, where } }: Asking): readonly Finding[] {
   const limits = filters
     .slice(0, filters.indexOf(filter))
-    .filter(({ type, isDisabled }) => type === 'LocalRateLimit' && !isDisabled);
+    .filter((limit) => limit.type === 'LocalRateLimit' && !limit.isDisabled && isEnforced(limit));
   if (limits.length === 0)
     return [
       {

@@ -1,13 +1,13 @@
-import { at, textAt } from '../tree.ts';
+import { at, isTrueAt, textAt } from '../tree.ts';
 import { adminAddressIn } from './admin-interface.ts';
 import { grpcClusterOf } from './reach/cluster.ts';
 import { httpFilters } from './fields/http-filters.ts';
-import { isOfHost } from './fields/values-of-fields.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { settingOf } from './http-manager.ts';
 import type { HttpFilter, HttpManager, Route } from './http-manager.ts';
+import { isBoundToHost } from './outgoing.ts';
 import { askingsOf, managersOf, ofAskings, remitClustersOf, remitFiltersOf } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
 import { shareOf } from './values.ts';
@@ -66,8 +66,8 @@ function missingFrom(manager: HttpManager, facts: EnvoyFacts): Finding {
 
 /** Whether other machines can connect to a listener. */
 const isReachable = ({ where }: HttpManager, { config }: EnvoyFacts): boolean => {
-  const address = config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where))?.address ?? '';
-  return address !== '' && !isOfHost(address);
+  const listener = config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where));
+  return listener !== undefined && listener.address !== '' && !isBoundToHost(listener);
 };
 
 /** `INBOUND`, `OUTBOUND` or empty: what the listener of a connection manager says of itself. */
@@ -114,27 +114,43 @@ export const askedOnEachRoute: EnvoyCheck = {
   title: 'no route switches the filter off or asks somebody else',
   run: (facts) => {
     const clusters = remitClustersOf(facts);
-    return ofAskings(facts, ({ filter, manager }) =>
-      switchable(manager).flatMap((route): readonly Finding[] => {
-        const { fields, isDisabled } = settingOf(filter, route);
-        const where = `${manager.where}/route/${route.where}`;
-        const other = otherCheckOf(at(fields, 'check_settings'));
-        const isElsewhere = other !== '' && !clusters.has(other);
-        if (!isDisabled && !isElsewhere) return [];
-        return [
-          {
-            code: 'envoy.disabled-on-route',
-            where,
-            message: isDisabled
-              ? `the filter \`${filter.name}\` is switched off for this route, so its calls reach the upstream unchecked`
-              : `its calls are checked by the cluster \`${other}\` and not by Remit`,
-            fix: `remove \`${filter.name}\` from the \`typed_per_filter_config\` of the route, its virtual host and its table`,
-          },
-        ];
-      }),
-    );
+    return ofAskings(facts, (asking) => [
+      ...offUnseen(asking),
+      ...switchable(asking.manager).flatMap((route) => changedOn(route, asking, clusters)),
+    ]);
   },
 };
+
+/** A filter that its chain switches off, and routes that are not shown may switch on or not. */
+const offUnseen = ({ filter, manager }: Asking): readonly Finding[] =>
+  filter.isDisabled && manager.hasHiddenRoutes
+    ? [
+        {
+          code: 'envoy.disabled-on-route',
+          where: manager.where,
+          message: `the filter \`${filter.name}\` is switched off (\`disabled\`), and the routes that could switch it on arrive while Envoy runs: calls of the others reach the upstream unchecked`,
+          fix: 'remove `disabled` from the filter',
+        },
+      ]
+    : [];
+
+/** A route that switches the filter off, or asks somebody else. */
+function changedOn(route: Route, { filter, manager }: Asking, clusters: ReadonlySet<string>): readonly Finding[] {
+  const { fields, isDisabled } = settingOf(filter, route);
+  const other = otherCheckOf(at(fields, 'check_settings'));
+  const isElsewhere = other !== '' && !clusters.has(other);
+  if (!isDisabled && !isElsewhere) return [];
+  return [
+    {
+      code: 'envoy.disabled-on-route',
+      where: `${manager.where}/route/${route.where}`,
+      message: isDisabled
+        ? `the filter \`${filter.name}\` is switched off for this route, so its calls reach the upstream unchecked`
+        : `its calls are checked by the cluster \`${other}\` and not by Remit`,
+      fix: `remove \`${filter.name}\` from the \`typed_per_filter_config\` of the route, its virtual host and its table`,
+    },
+  ];
+}
 
 /** The cluster that the settings of a route ask instead of that of the filter; empty if they name none. */
 const otherCheckOf = (settings: unknown): string =>
@@ -148,7 +164,7 @@ export const alwaysAsked: EnvoyCheck = {
 
 function sampled({ filter, manager }: Asking): readonly Finding[] {
   const enabled = at(filter.fields, 'filter_enabled');
-  if (enabled === undefined || at(filter.fields, 'deny_at_disable', 'default_value') === true) return [];
+  if (enabled === undefined || isTrueAt(filter.fields, 'deny_at_disable', 'default_value')) return [];
   const share = shareOf(at(enabled, 'default_value'));
   if (share >= 1) return [];
   const percent = `${Number((share * 100).toFixed(4))} %`;
@@ -163,16 +179,16 @@ function sampled({ filter, manager }: Asking): readonly Finding[] {
 }
 
 const shadowed = ({ filter, manager }: Asking): readonly Finding[] =>
-  at(filter.fields, 'shadow_mode') !== true
-    ? []
-    : [
+  isTrueAt(filter.fields, 'shadow_mode')
+    ? [
         {
           code: 'envoy.shadow-mode',
           where: manager.where,
           message: '`shadow_mode` is on: Remit is asked, and calls that it denies pass',
           fix: 'remove `shadow_mode` from the filter; Remit has a shadow of its own for policies on trial',
         },
-      ];
+      ]
+    : [];
 
 /** A call is checked once, before the router. */
 export const askedOnce: EnvoyCheck = {

@@ -1,10 +1,10 @@
-import { addressOf, clusterFrom } from './reach/cluster.ts';
+import { addressesOf, clusterFrom } from './reach/cluster.ts';
 import type { Cluster } from './reach/cluster.ts';
 import { httpManagerFrom } from './http-manager.ts';
 import type { HttpManager, Named } from './http-manager.ts';
 import { transportFrom } from './reach/transport.ts';
 import type { Transport } from './reach/transport.ts';
-import { at, fieldsOf, listAt, textAt, typeOf } from '../tree.ts';
+import { at, fieldsOf, isFalse, listAt, textAt, typeOf } from '../tree.ts';
 
 /** A filter chain of a listener. */
 export interface FilterChain {
@@ -26,6 +26,8 @@ export interface Listener {
   readonly direction: string;
   /** Its address: `HOST:PORT` or `unix:PATH`; empty if it gets connections only from other listeners. */
   readonly address: string;
+  /** Its further addresses. */
+  readonly furtherAddresses: readonly string[];
   /** As in the configuration. */
   readonly fields: unknown;
   readonly chains: readonly FilterChain[];
@@ -135,10 +137,12 @@ const configOf = ({ assignments, clusters, listeners, named, ...others }: Parts)
 function listenerFrom(listener: unknown, named: Named): Listener {
   const name = textAt(listener, 'name') || addressText(at(listener, 'address', 'socket_address'));
   const chains = [...listAt(listener, 'filter_chains'), ...presentOf(at(listener, 'default_filter_chain'))];
+  const [address = '', ...furtherAddresses] = isFalse(at(listener, 'bind_to_port')) ? [] : addressesOf(listener);
   return {
     name,
     direction: textAt(listener, 'traffic_direction'),
-    address: at(listener, 'bind_to_port') === false ? '' : addressOf(at(listener, 'address')),
+    address,
+    furtherAddresses,
     fields: listener,
     chains: chains.map((chain, index) =>
       chainFrom(chain, { where: `listener/${name}${index === 0 ? '' : `/chain/${index}`}`, named }),

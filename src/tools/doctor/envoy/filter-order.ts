@@ -1,10 +1,11 @@
-import { at, isTrueAt, listAt, membersAt, textAt, typeNameOf } from '../tree.ts';
+import { at, isTrueAt, listAt, textAt, typeNameOf } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import { httpFilters } from './fields/http-filters.ts';
 import { router } from './fields/cluster-fields.ts';
 import { fieldFindings } from './fields/walk.ts';
 import { settingOf } from './http-manager.ts';
+import { grpcClusterOf } from './reach/cluster.ts';
 import type { HttpFilter, HttpManager } from './http-manager.ts';
 import { ofAskings } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
@@ -44,9 +45,7 @@ function others({ filter: own, manager }: Asking): readonly Finding[] {
 
 /** A second filter that asks Remit has a finding of its own. */
 const isSameCheck = (filter: HttpFilter, own: HttpFilter): boolean =>
-  filter.type === 'ExtAuthz' &&
-  textAt(filter.fields, 'grpc_service', 'envoy_grpc', 'cluster_name') ===
-    textAt(own.fields, 'grpc_service', 'envoy_grpc', 'cluster_name');
+  filter.type === 'ExtAuthz' && grpcClusterOf(filter.fields) === grpcClusterOf(own.fields);
 
 const unknownFilter = ({ name, typeName }: HttpFilter, where: string): Finding => ({
   code: 'envoy.unseen',
@@ -84,15 +83,22 @@ function delivered({ filter: { entry, name }, manager: { where } }: Asking): rea
 const routers = ({ manager: { filters, where } }: Asking): readonly Finding[] =>
   filters.filter(({ type }) => type === 'Router').flatMap(({ fields }) => fieldFindings(router, fields, where));
 
-/** Metadata that Remit gets must not come from headers of the client. */
-function claimedMetadata({ filter, manager: { filters, where } }: Asking): readonly Finding[] {
+/** The namespace of a rule that names none. */
+const COPIED_TO = 'envoy.filters.http.header_to_metadata';
+
+/** Metadata that Remit gets must not come from headers of the client, by a rule of the filter or of a route. */
+function claimedMetadata({ filter, manager: { filters, routes, where } }: Asking): readonly Finding[] {
   const sent = new Set(listAt(filter.fields, 'metadata_context_namespaces'));
   const writers = filters.filter(
-    ({ fields, type, typeName }) =>
-      typeName.includes('header_to_metadata') &&
-      (type === 'Config' ? [...listAt(fields, 'request_rules')] : []).some((rule) =>
-        membersAt(rule).some(([, one]) => sent.has(at(one, 'metadata_namespace'))),
-      ),
+    (one) =>
+      one.typeName.includes('header_to_metadata') &&
+      [one.fields, ...routes.map((route) => settingOf(one, route).fields)]
+        .flatMap((fields) => listAt(fields, 'request_rules'))
+        .some((rule) =>
+          ['on_header_present', 'on_header_missing'].some(
+            (name) => at(rule, name) !== undefined && sent.has(textAt(rule, name, 'metadata_namespace') || COPIED_TO),
+          ),
+        ),
   );
   return writers.map(({ name }) => ({
     code: 'envoy.certificate-unverified' as const,

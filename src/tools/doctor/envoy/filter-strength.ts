@@ -66,14 +66,18 @@ export const boundedCheck: EnvoyCheck = {
   run: (facts) => ofAskings(facts, (asking) => [...deadline(asking), ...retries(asking)]),
 };
 
-function deadline({ filter, manager }: Asking): readonly Finding[] {
-  const finding = { code: 'envoy.long-timeout', fix: 'set `timeout: 0.5s` in `grpc_service`' } as const;
-  const own = { where: manager.where, fields: filter.fields };
-  const routes = manager.routes.map((route) => ({
+/** Where the service that is asked may be set: in the filter, and for each route. */
+const servicesOf = ({ filter, manager }: Asking): readonly { readonly where: string; readonly fields: unknown }[] => [
+  { where: manager.where, fields: filter.fields },
+  ...manager.routes.map((route) => ({
     where: `${manager.where}/route/${route.where}`,
     fields: at(settingOf(filter, route).fields, 'check_settings'),
-  }));
-  return [own, ...routes].flatMap(({ fields, where }): readonly Finding[] => {
+  })),
+];
+
+function deadline(asking: Asking): readonly Finding[] {
+  const finding = { code: 'envoy.long-timeout', fix: 'set `timeout: 0.5s` in `grpc_service`' } as const;
+  return servicesOf(asking).flatMap(({ fields, where }): readonly Finding[] => {
     const text = textAt(fields, 'grpc_service', 'timeout');
     const ms = text === '' ? null : durationMs(text);
     if (ms === null || (ms > 0 && ms <= MAX_TIMEOUT_MS)) return [];
@@ -88,22 +92,23 @@ function deadline({ filter, manager }: Asking): readonly Finding[] {
 /** Retries of checks that never reached a process. */
 const SAFE_RETRIES: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream']);
 
-function retries({ filter, manager: { where } }: Asking): readonly Finding[] {
-  const on = textAt(filter.fields, 'grpc_service', 'retry_policy', 'retry_on')
-    .split(',')
-    .map((word) => word.trim())
-    .filter((word) => word !== '' && !SAFE_RETRIES.has(word));
-  return on.length === 0
-    ? []
-    : [
-        {
-          code: 'envoy.check-retried',
-          where,
-          message: `a check is repeated on \`${on.join(',')}\`: one call counts as two uses, and a single-use token is refused`,
-          fix: 'remove `retry_policy` from `grpc_service`, or retry on `connect-failure,refused-stream` alone',
-        },
-      ];
-}
+const retries = (asking: Asking): readonly Finding[] =>
+  servicesOf(asking).flatMap(({ fields, where }): readonly Finding[] => {
+    const on = textAt(fields, 'grpc_service', 'retry_policy', 'retry_on')
+      .split(',')
+      .map((word) => word.trim())
+      .filter((word) => word !== '' && !SAFE_RETRIES.has(word));
+    return on.length === 0
+      ? []
+      : [
+          {
+            code: 'envoy.check-retried',
+            where,
+            message: `a check is repeated on \`${on.join(',')}\`: one call counts as two uses, and a single-use token is refused`,
+            fix: 'remove `retry_policy` from `grpc_service`, or retry on `connect-failure,refused-stream` alone',
+          },
+        ];
+  });
 
 /** Remit sees what it decides on. */
 export const completeCheck: EnvoyCheck = {

@@ -42,8 +42,10 @@ export interface HttpManager {
   readonly routes: readonly Route[];
   /** Its route tables, as in the configuration. */
   readonly tables: readonly unknown[];
-  /** Whether it may have routes that the configuration does not show: tables that have not arrived, or scoped tables. */
+  /** Whether it may have routes that the configuration does not show: of tables or virtual hosts that arrive while Envoy runs. */
   readonly hasHiddenRoutes: boolean;
+  /** The manager as calls of an upgrade meet it that has a chain of filters of its own, such as WebSocket. */
+  readonly upgrades: readonly HttpManager[];
 }
 
 /** What is delivered by name and used by others: route tables, and filters of ECDS. */
@@ -61,15 +63,28 @@ export function httpManagerFrom(
   const scoped = listAt(fields, 'scoped_routes', 'scoped_route_configurations_list', 'scoped_route_configurations').map(
     (one) => at(one, 'route_configuration') ?? named.routes.get(textAt(one, 'route_configuration_name')),
   );
-  return {
+  const tables = [table, ...scoped].filter((one) => one !== undefined);
+  const own = {
     where,
     fields,
-    filters: listAt(fields, 'http_filters').map((filter) => filterFrom(filter, named)),
-    tables: [table, ...scoped].filter((one) => one !== undefined),
-    routes: [table, ...scoped].flatMap(routesOf),
-    hasHiddenRoutes: table === undefined && (scoped.length === 0 || scoped.includes(undefined)),
+    filters: filtersIn(fields, 'http_filters', named),
+    upgrades: [],
+    tables,
+    routes: tables.flatMap(routesOf),
+    hasHiddenRoutes:
+      (table === undefined && (scoped.length === 0 || scoped.includes(undefined))) ||
+      tables.some((one) => at(one, 'vhds') !== undefined),
   };
+  // A route may switch on an upgrade that is off here.
+  const upgrades = listAt(fields, 'upgrade_configs').flatMap((one): readonly HttpManager[] => {
+    const filters = filtersIn(one, 'filters', named);
+    return filters.length === 0 ? [] : [{ ...own, where: `${where}/upgrade/${textAt(one, 'upgrade_type')}`, filters }];
+  });
+  return { ...own, upgrades };
 }
+
+const filtersIn = (fields: unknown, list: string, named: Named): readonly HttpFilter[] =>
+  listAt(fields, list).map((filter) => filterFrom(filter, named));
 
 function filterFrom(filter: unknown, named: Named): HttpFilter {
   const name = textAt(filter, 'name');

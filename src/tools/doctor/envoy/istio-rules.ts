@@ -1,4 +1,4 @@
-import { at, fieldsOf, listAt, membersAt, textAt, typeOf } from '../tree.ts';
+import { at, fieldsOf, isTrueAt, listAt, membersAt, textAt, typeOf } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { HttpManager } from './http-manager.ts';
@@ -17,7 +17,7 @@ export const unconditional: EnvoyCheck = {
 /** Istio switches the filter on by a shadow rule of RBAC, which sees another form of the path than the upstream. */
 function conditions({ filter, manager }: Asking): readonly Finding[] {
   const gate = at(filter.fields, 'filter_enabled_metadata');
-  if (gate === undefined || at(filter.fields, 'deny_at_disable', 'default_value') === true) return [];
+  if (gate === undefined || isTrueAt(filter.fields, 'deny_at_disable', 'default_value')) return [];
   const policies = gatesOf(manager.filters.filter(({ type }) => type === 'RBAC').map(({ fields }) => fields));
   if (policies.some(matchesAll)) return [];
   const by =

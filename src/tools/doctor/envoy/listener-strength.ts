@@ -109,7 +109,7 @@ function outcomes({ fields, where }: HttpManager, facts: EnvoyFacts): readonly F
       ];
 }
 
-const takesUndecided = (filter: unknown): boolean => at(filter, 'metadata_filter', 'match_if_key_not_found') === true;
+const takesUndecided = (filter: unknown): boolean => isTrueAt(filter, 'metadata_filter', 'match_if_key_not_found');
 
 /** Whether a log goes to Remit: to its cluster, or to a cluster with the same endpoint. */
 function leadsToRemit(log: unknown, facts: EnvoyFacts): boolean {

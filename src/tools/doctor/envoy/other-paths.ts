@@ -5,8 +5,10 @@ import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyConfig, Listener } from './envoy-config.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { isOfHost } from './fields/values-of-fields.ts';
+import type { Route } from './http-manager.ts';
 import { asksFirst } from './network-check.ts';
 import { isForThisPod, isSentThere } from './outgoing.ts';
+import { isOriginalDst } from './reach/cluster.ts';
 import { reachedClusters } from './reach/reached-clusters.ts';
 import { guardedOf, managersOf, ofAskings, remitClustersOf } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
@@ -30,7 +32,7 @@ export const noOtherPath: EnvoyCheck = {
     );
     const beside = managersOf(facts)
       .filter((manager) => !guarded.has(manager.where) && isBeside(manager, facts))
-      .map(({ routes, where }) => ({ where, clusters: routes.filter(isForwarding).flatMap((one) => one.clusters) }));
+      .map(({ routes, where }) => ({ where, clusters: ledTo(routes, facts) }));
     const clusters = remitClustersOf(facts);
     const proxies = facts.config.listeners
       .flatMap(({ chains }) => chains)
@@ -43,6 +45,12 @@ export const noOtherPath: EnvoyCheck = {
     ];
   },
 };
+
+/** The clusters that routes lead to: any, if a header of the call, or a plugin, chooses. */
+const ledTo = (routes: readonly Route[], { config }: EnvoyFacts): readonly string[] =>
+  routes.some(({ isByHeader }) => isByHeader)
+    ? [...config.clusters.keys()]
+    : routes.filter(isForwarding).flatMap(({ clusters }) => clusters);
 
 /** A chain without a check, and the clusters that it leads to. */
 interface Way {
@@ -97,7 +105,7 @@ const targetsOf = (clusters: readonly string[], { config }: EnvoyFacts): readonl
 function toAnywhere({ clusters, where }: Way, { config }: EnvoyFacts): readonly Finding[] {
   const listener = listenerOf(where, config);
   const isOutgoing = listener?.direction === 'OUTBOUND' && !isSentThere(listener);
-  const open = clusters.filter((name) => textAt(config.clusters.get(name)?.fields, 'type') === 'ORIGINAL_DST');
+  const open = clusters.filter((name) => isOriginalDst(config.clusters.get(name)?.fields));
   return open.map((name) => {
     const source = textAt(config.clusters.get(name)?.fields, 'upstream_bind_config', 'source_address', 'address');
     return {

@@ -8,10 +8,12 @@ import type { HttpFilter, HttpManager } from './http-manager.ts';
 /** Whether a filter is an ext_authz filter. */
 const isExtAuthz = ({ type }: HttpFilter): boolean => type === 'ExtAuthz';
 
-/** Every HTTP connection manager with its chain. */
+/** Every HTTP connection manager with its chain, also as calls of an upgrade meet it. */
 export const managersOf = ({ config }: EnvoyFacts): readonly (HttpManager & { readonly chain: FilterChain })[] =>
   config.listeners.flatMap(({ chains }) =>
-    chains.flatMap((chain) => (chain.http === null ? [] : [{ ...chain.http, chain }])),
+    chains.flatMap((chain) =>
+      chain.http === null ? [] : [chain.http, ...chain.http.upgrades].flatMap((manager) => [{ ...manager, chain }]),
+    ),
   );
 
 /**

@@ -1,5 +1,5 @@
 import { isObject } from '../../../../core/runtime/fields.ts';
-import { at, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
+import { at, isFalse, isTrue, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
 import type { Level } from '../../codes.ts';
 import { found, harmless, inside, judged, message, unseen } from './field.ts';
 import type { Message } from './field.ts';
@@ -40,13 +40,13 @@ const KEYS: readonly (readonly [key: RegExp, isBad: (value: unknown) => boolean,
   ],
   [
     /^envoy\.reloadable_features\.explicit_internal_address_config$/,
-    (value) => value !== true && value !== 'true',
+    (value) => !isTrue(value),
     'warning',
     'callers of private networks are obeyed if they ask for retries and hedging',
   ],
   [
     /^envoy\.reloadable_features\.(?:quic_mtls_server_enabled|http_reject_path_with_fragment)$/,
-    (value) => value !== true && value !== 'true',
+    (value) => !isTrue(value),
     'warning',
     'it takes away a protection of callers or paths',
   ],
@@ -86,7 +86,7 @@ const dynamic: Message = message(
 );
 
 /** Whether a matcher may leave out counters. */
-const isFiltered = (matcher: unknown): boolean => matcher !== undefined && at(matcher, 'reject_all') !== false;
+const isFiltered = (matcher: unknown): boolean => matcher !== undefined && !isFalse(at(matcher, 'reject_all'));
 
 /** The bootstrap of an Envoy. */
 export const bootstrap: Message = message(

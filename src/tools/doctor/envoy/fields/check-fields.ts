@@ -1,4 +1,4 @@
-import { numberAt, textAt } from '../../tree.ts';
+import { isFalse, numberAt, textAt } from '../../tree.ts';
 import { durationMs } from '../values.ts';
 import { extension, found, harmless, inside, judged, message, typesOf } from './field.ts';
 import type { Message } from './field.ts';
@@ -103,7 +103,7 @@ export const extAuthz: Message = message(
     message: 'the route is chosen again after the check, and its settings may differ',
     fix: 'remove it',
   }),
-  found('enable_dynamic_metadata_ingestion', 'envoy.false-records', (value) => (value === false ? 'warning' : null), {
+  found('enable_dynamic_metadata_ingestion', 'envoy.false-records', (value) => (isFalse(value) ? 'warning' : null), {
     message: 'Envoy does not keep the id of the decision, so no outcome can be joined with it',
     fix: 'remove it',
   }),

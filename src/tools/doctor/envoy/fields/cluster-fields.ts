@@ -5,6 +5,7 @@ import { extension, extensionMap, found, harmless, inside, isSet, judged, messag
 import type { Field, Message } from './field.ts';
 import { retryPolicy } from './route-fields.ts';
 import { transportSocket, upstreamSockets } from './tls-fields.ts';
+import { namesSecret } from './values-of-fields.ts';
 
 const CLUSTER = 'envoy.config.cluster.v3';
 const UPSTREAMS = 'envoy.extensions.upstreams';
@@ -251,8 +252,12 @@ function isShort(value: unknown): boolean {
 export const router: Message = message(
   'envoy.extensions.filters.http.router.v3.Router',
   upstreamFilters('upstream_http_filters'),
+  found('upstream_log', 'envoy.leak', (value) => (namesSecret(value) ? 'warning' : null), {
+    message: 'the log has the token of each call: who reads it can call as the agent until the token ends',
+    fix: 'remove `authorization`, `dpop` and `cookie` from the format of the log',
+  }),
   harmless(
-    'it is a log, a span, statistics, or obeys headers of addresses that are trusted, which are judged',
-    'dynamic_stats reject_connect_request_early_data respect_expected_rq_timeout start_child_span strict_check_headers suppress_envoy_headers suppress_grpc_request_failure_code_stats upstream_log upstream_log_options',
+    'it is a span, statistics, or obeys headers of addresses that are trusted, which are judged',
+    'dynamic_stats reject_connect_request_early_data respect_expected_rq_timeout start_child_span strict_check_headers suppress_envoy_headers suppress_grpc_request_failure_code_stats upstream_log_options',
   ),
 );

@@ -1,4 +1,5 @@
 import type { Code, Level } from '../../codes.ts';
+import { isFalse } from '../../tree.ts';
 
 /** What is known of one field of Envoy: a finding, or a reason why it needs none. */
 export type Field =
@@ -100,7 +101,7 @@ export const unseen = (names: string, level: Level, message: string): Rows =>
 export const isSet = (value: unknown): boolean =>
   value !== undefined &&
   value !== null &&
-  value !== false &&
+  !isFalse(value) &&
   value !== '' &&
   value !== 0 &&
   value !== '0' &&

@@ -1,4 +1,4 @@
-import { listAt, membersAt, textAt } from '../../tree.ts';
+import { isFalse, isTrue, listAt, membersAt, textAt } from '../../tree.ts';
 import { durationMs } from '../values.ts';
 import { extension, fault, found, harmless, inside, judged, message, typesOf, unseen } from './field.ts';
 import type { Field, Message } from './field.ts';
@@ -92,7 +92,7 @@ const listenerFilter: Message = message(
  * of 0, as Istio sets it, means no time-out.
  */
 const chainsDiffer = (value: unknown, owner: unknown): 'warning' | null =>
-  value === true &&
+  isTrue(value) &&
   durationMs(textAt(owner, 'listener_filters_timeout')) !== 0 &&
   listAt(owner, 'filter_chains').length + membersAt(owner, 'default_filter_chain').length > 1
     ? 'warning'
@@ -114,7 +114,7 @@ export const listener: Message = message(
     message: 'connections are handed to other listeners, by the address that the client connected to',
     fix: 'remove it, and give each listener an address of its own',
   }),
-  found('bind_to_port', 'envoy.direct-path', (value) => (value === false ? 'warning' : null), {
+  found('bind_to_port', 'envoy.direct-path', (value) => (isFalse(value) ? 'warning' : null), {
     message: 'another listener hands connections to it, by the address that the client connected to',
     fix: 'remove it, and give each listener an address of its own',
   }),

@@ -1,4 +1,4 @@
-import { at, listAt, membersAt, numberAt, textAt, typeNameOf } from '../../tree.ts';
+import { isFalse, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
 import type { Code, Level } from '../../codes.ts';
 import { extension, found, harmless, inside, isSet, judged, message, typesOf } from './field.ts';
 import type { Message } from './field.ts';
@@ -80,10 +80,6 @@ const internalAddresses: Message = message(
   }),
 );
 
-/** Whether a chain of an upgrade has a filter of ext_authz. */
-const asks = (filters: unknown): boolean =>
-  Array.isArray(filters) && filters.some((one) => typeNameOf(at(one, 'typed_config')).endsWith('.ExtAuthz'));
-
 const upgradeConfig: Message = message(
   `${HCM}.HttpConnectionManager.UpgradeConfig`,
   found('upgrade_type', 'envoy.upgrades', upgradeLevel, {
@@ -91,11 +87,7 @@ const upgradeConfig: Message = message(
       'after an upgrade nobody is asked again, and what passes then is not read; Remit denies the call that asks for a WebSocket',
     fix: 'remove `upgrade_configs`, if the host lets you',
   }),
-  found('filters', 'envoy.never-asked', (value) => (isSet(value) && !asks(value) ? 'error' : null), {
-    message:
-      'calls of this upgrade have a chain of their own, without the ext_authz filter: they reach the upstream unchecked',
-    fix: 'remove `filters`, or add the filter of Remit to them',
-  }),
+  judged(['envoy.never-asked', 'envoy.fails-open', 'envoy.changed-after-check'], 'filters'),
   harmless('it is read with `upgrade_type`', 'enabled'),
 );
 
@@ -160,7 +152,7 @@ export const httpConnectionManager: Message = message(
     message: 'the client chooses the ids of its calls in records',
     fix: 'remove it',
   }),
-  found('generate_request_id', 'envoy.false-records', (value) => (value === false ? 'info' : null), {
+  found('generate_request_id', 'envoy.false-records', (value) => (isFalse(value) ? 'info' : null), {
     message: 'calls have no id, so records and logs are hard to join',
     fix: 'remove it',
   }),

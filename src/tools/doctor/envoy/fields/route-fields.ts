@@ -1,4 +1,4 @@
-import { numberAt, textAt } from '../../tree.ts';
+import { at, isFalse, numberAt, textAt } from '../../tree.ts';
 import { extensionMap, fault, found, harmless, inside, judged, message, unseen } from './field.ts';
 import type { Message } from './field.ts';
 import { perRouteTypes } from './check-fields.ts';
@@ -117,8 +117,7 @@ const routeUpgrade: Message = message(
   harmless('it is read with `upgrade_type`', 'enabled'),
 );
 
-const isOff = (owner: unknown): boolean =>
-  typeof owner === 'object' && owner !== null && 'enabled' in owner && owner.enabled === false;
+const isOff = (owner: unknown): boolean => isFalse(at(owner, 'enabled'));
 
 const routeAction: Message = message(
   `${ROUTE}.RouteAction`,

@@ -83,7 +83,7 @@ export const validationContext: Message = message(
 const anchorsIn = (source: unknown): number => {
   const bytes = textAt(source, 'inline_bytes');
   const text = bytes === '' ? textAt(source, 'inline_string') : Buffer.from(bytes, 'base64').toString('latin1');
-  return text.split('-----BEGIN CERTIFICATE-----').length - 1;
+  return text.split(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/).length - 1;
 };
 
 const combined: Message = message(

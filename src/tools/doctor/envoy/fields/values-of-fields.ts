@@ -4,15 +4,20 @@ import { shareOf } from '../values.ts';
 
 /** Headers whose value lets others act as the agent. */
 const SECRET = new Set(['authorization', 'dpop', 'cookie', 'proxy-authorization', 'x-forwarded-client-cert']);
-/** A header of the request in a format: `%REQ(X?Y)%` gives Y if there is no X. */
+/** A header of the request in a format: `%REQ(X?Y)%` gives Y if there is no X. In an expression any text may name the header. */
 const SECRET_COMMAND =
-  /%(?:REQ|REQUEST_HEADER)\((?:[^?)%]{0,256}\?)?(?:authorization|dpop|cookie|proxy-authorization)[?)]/i;
+  /%(?:(?:REQ|REQUEST_HEADER)\((?:[^?)%]{0,256}\?)?(?:authorization|dpop|cookie|proxy-authorization)[?)]|(?:TYPED_)?CEL\([^%]{0,1024}["'](?:authorization|dpop|cookie|proxy-authorization)["'])/i;
 const MAX_DEPTH = 30;
+/** Most characters of a format. */
+const MAX_FORMAT = 65_536;
 
-/** Whether a log or span has a token in it: by a format, or by the name of a header. */
+/**
+ * Whether a log or span has a token in it: by a format, or by the name of a header. What is nested too deeply, or too long, to be read counts as
+ * a token.
+ */
 export function namesSecret(value: unknown, depth = 0): boolean {
-  if (depth > MAX_DEPTH) return false;
-  if (typeof value === 'string') return SECRET_COMMAND.test(value.slice(0, 65_536));
+  if (depth > MAX_DEPTH) return true;
+  if (typeof value === 'string') return value.length > MAX_FORMAT || SECRET_COMMAND.test(value);
   if (Array.isArray(value)) return value.some((one) => namesSecret(one, depth + 1));
   const isListed = listAt(value, 'additional_request_headers_to_log').some((name) => isSecret(name));
   const isTagged = isSecret(at(value, 'request_header', 'name'));

@@ -1,6 +1,13 @@
+import type { Code } from '../../codes.ts';
 import { at, fieldsOf, membersAt, textAt, typeNameOf } from '../../tree.ts';
 import type { Finding } from '../../finding.ts';
 import type { Field, FieldFault, Message } from './field.ts';
+
+/** What is found about a field that checks of their own read; `null` for nothing. `path` has the names of the fields that lead to it. */
+export type FieldJudge = (path: string, value: unknown, by: readonly Code[]) => Omit<Finding, 'where'> | null;
+
+/** The checks of the field run beside. */
+const BESIDE: FieldJudge = () => null;
 
 /** The place of a value. */
 interface FieldPath {
@@ -8,20 +15,29 @@ interface FieldPath {
   readonly where: string;
   /** The fields from there to the value, such as `retry_policy.retry_on`. */
   readonly path: string;
+  readonly judge: FieldJudge;
 }
 
 /** Envoy's own values are not nested deeper. */
 const MAX_DEPTH = 40;
 
-/** The findings about each field of a value that is a message. A field or type that is not in the table is a finding too. */
-export const fieldFindings = (message: Message, value: unknown, where: string): readonly Finding[] =>
-  inMessage(message, value, { where, path: '' }, 0);
+/**
+ * The findings about each field of a value that is a message. A field or type that is not in the table is a finding too.
+ *
+ * @param judge what is found about fields that are left to checks of their own, if these do not run
+ */
+export const fieldFindings = (
+  message: Message,
+  value: unknown,
+  where: string,
+  judge: FieldJudge = BESIDE,
+): readonly Finding[] => inMessage(message, value, { where, path: '', judge }, 0);
 
 function inMessage(message: Message, value: unknown, place: FieldPath, depth: number): readonly Finding[] {
   if (depth > MAX_DEPTH) return [unknownIn(place, 'is too deep')];
   return membersAt(value).flatMap(([name, own]) => {
     if (name === '@type' || own === null) return [];
-    const inner = { where: place.where, path: place.path === '' ? name : `${place.path}.${name}` };
+    const inner = { ...place, path: place.path === '' ? name : `${place.path}.${name}` };
     const field = message.fields.get(name);
     if (field === undefined) return [unknownIn(inner, 'is a field that this doctor does not know')];
     return inField(field, { value: own, owner: value, place: inner, depth });
@@ -40,10 +56,11 @@ function inField(field: Field, visit: Visit): readonly Finding[] {
   if (field.kind === 'found') return judgedBy(field.found, { value, owner, place });
   if (field.kind === 'extension')
     return valuesOf(value, field.isMap).flatMap((one) => inExtension(field.types(), { ...visit, value: one }));
-  if (field.kind !== 'inside') return [];
+  if (field.kind === 'judged') return leftTo(field.by, visit);
+  if (field.kind === 'harmless') return [];
   return valuesOf(value, field.isMap).flatMap((one, index) => {
     const step = field.step(one, index);
-    const inner = step === '' ? place : { where: `${place.where}/${step}`, path: '' };
+    const inner = step === '' ? place : { ...place, where: `${place.where}/${step}`, path: '' };
     return inMessage(field.message(), one, inner, depth + 1);
   });
 }
@@ -53,6 +70,11 @@ function judgedBy(found: FieldFault, { owner, place, value }: Omit<Visit, 'depth
   const bad = level(value, owner);
   const named = place.path === '' ? message : `\`${place.path}\`: ${message}`;
   return bad === null ? [] : [{ code, where: place.where, level: bad, message: named, fix }];
+}
+
+function leftTo(by: readonly Code[], { place, value }: Visit): readonly Finding[] {
+  const found = place.judge(place.path, value, by);
+  return found === null ? [] : [{ ...found, where: place.where }];
 }
 
 const valuesOf = (value: unknown, isMap: boolean): readonly unknown[] =>

@@ -7,7 +7,7 @@ import { runtimeFaults, staticLayersOf } from '../fields/bootstrap-fields.ts';
 import { reachedClusters } from './reached-clusters.ts';
 import { askingsOf, managersOf } from '../remit-filter.ts';
 import type { Asking } from '../remit-filter.ts';
-import { at, numberAt, textAt } from '../../tree.ts';
+import { at, isFalse, isTrue, isTrueAt, numberAt, textAt } from '../../tree.ts';
 import { shareOf } from '../values.ts';
 
 /** No listener leads to the admin interface, but for what a scraper reads. */
@@ -79,21 +79,35 @@ const layersOf = ({ config, live }: EnvoyFacts): ReturnType<typeof staticLayersO
   return live === null || live.runtime.size === 0 ? written : [['in-force', Object.fromEntries(live.runtime)]];
 };
 
-function switchedOff({ filter, manager }: Asking, { config, live }: EnvoyFacts): readonly Finding[] {
-  const key = textAt(filter.fields, 'filter_enabled', 'runtime_key');
-  if (key === '') return [];
-  // Of layers the last counts. A running Envoy shows numbers alone: a fraction is looked up in the bootstrap.
-  const written = staticLayersOf(config.bootstrap).flatMap(([, layer]) => at(layer, key) ?? []);
-  const share = shareIn(live?.runtime.get(key)) ?? shareIn(written.at(-1));
+/** Calls that pass unchecked since a runtime key lowers the share of `filter_enabled`, or takes away that the others are denied. */
+function switchedOff({ filter, manager }: Asking, facts: EnvoyFacts): readonly Finding[] {
+  const [enabled, denial] = [at(filter.fields, 'filter_enabled'), at(filter.fields, 'deny_at_disable')];
+  const [key, denyKey] = [textAt(enabled, 'runtime_key'), textAt(denial, 'runtime_key')];
+  const isMeant = isTrueAt(denial, 'default_value');
+  const denials = valuesOf(denyKey, facts);
+  if (isMeant ? !denials.some(isFalse) : denials.some(isTrue)) return [];
+  const [atRuntime = null] = valuesOf(key, facts).flatMap((value) => shareIn(value) ?? []);
+  // Without a key of its own the share is `envoy.sampled`, unless the others were to be denied.
+  const share = atRuntime ?? (isMeant && enabled !== undefined ? shareOf(at(enabled, 'default_value')) : null);
   if (share === null || share >= 1) return [];
+  const percent = Number((share * 100).toFixed(4));
   return [
     {
       code: 'envoy.runtime',
       where: manager.where,
-      message: `the runtime key \`${key}\` of \`filter_enabled\` is ${Number((share * 100).toFixed(4))} %: the other calls pass unchecked`,
+      message: isMeant
+        ? `the runtime key \`${denyKey}\` of \`deny_at_disable\` is off, and \`filter_enabled\` is ${percent} %: the other calls pass unchecked`
+        : `the runtime key \`${key}\` of \`filter_enabled\` is ${percent} %: the other calls pass unchecked`,
       fix: 'remove `filter_enabled` from the filter, and the key',
     },
   ];
+}
+
+/** The values of a runtime key, that which counts first: of a running Envoy, which shows no fractions, then of the last layer that has it. */
+function valuesOf(key: string, { config, live }: EnvoyFacts): readonly unknown[] {
+  if (key === '') return [];
+  const written = staticLayersOf(config.bootstrap).flatMap(([, layer]) => at(layer, key) ?? []);
+  return [live?.runtime.get(key), written.at(-1)].filter((value) => value !== undefined && value !== '').slice(0, 1);
 }
 
 /** The share that a runtime value says: a percentage, or a fraction. `null` if it is neither. */

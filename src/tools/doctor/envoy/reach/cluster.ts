@@ -1,6 +1,6 @@
 import { transportFrom } from './transport.ts';
 import type { Transport } from './transport.ts';
-import { at, fieldsOf, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
+import { at, fieldsOf, listAt, membersAt, numberAt, textAt, typeOf } from '../../tree.ts';
 
 /** What a cluster speaks to its endpoints. */
 export type UpstreamProtocol = 'http1' | 'http2' | 'as-downstream' | 'by-alpn';
@@ -31,13 +31,18 @@ export function clusterFrom(cluster: unknown, assignment: unknown): Cluster {
   return {
     name: textAt(cluster, 'name'),
     protocol: protocolOf(cluster),
-    endpoints: endpoints.map((one) => addressOf(at(one, 'endpoint', 'address'))),
+    endpoints: endpoints.flatMap((one) => addressesOf(at(one, 'endpoint'))),
     isDiscovered: DISCOVERED.has(textAt(cluster, 'type')) || at(cluster, 'cluster_type') !== undefined,
     members: membersOf(at(cluster, 'cluster_type', 'typed_config')),
     transports: [at(cluster, 'transport_socket'), ...matches].map((one) => transportFrom(at(one, 'typed_config'))),
     fields: cluster,
   };
 }
+
+/** Whether a cluster connects to the address that the client connected to. */
+export const isOriginalDst = (cluster: unknown): boolean =>
+  textAt(cluster, 'type') === 'ORIGINAL_DST' ||
+  typeOf(at(cluster, 'cluster_type', 'typed_config')) === 'OriginalDstClusterConfig';
 
 /** The members of an aggregate or composite cluster. */
 const membersOf = (type: unknown): readonly string[] =>
@@ -50,11 +55,14 @@ function protocolOf(cluster: unknown): UpstreamProtocol {
   const options = fieldsOf(any);
   if (at(options, 'use_downstream_protocol_config') !== undefined) return 'as-downstream';
   if (at(options, 'auto_config') !== undefined) return 'by-alpn';
-  const isHttp2 =
-    at(options, 'explicit_http_config', 'http2_protocol_options') !== undefined ||
-    at(cluster, 'http2_protocol_options') !== undefined;
-  return isHttp2 ? 'http2' : 'http1';
+  // The options of the cluster itself, of before, count only without these.
+  const spoken = options === undefined ? cluster : at(options, 'explicit_http_config');
+  return at(spoken, 'http2_protocol_options') === undefined ? 'http1' : 'http2';
 }
+
+/** All addresses of a listener, or of an endpoint. Envoy connects to a further address of an endpoint if the first does not answer. */
+export const addressesOf = (value: unknown): readonly string[] =>
+  [at(value, 'address'), ...listAt(value, 'additional_addresses').map((one) => at(one, 'address'))].map(addressOf);
 
 /** An address as one word. */
 export function addressOf(address: unknown): string {

@@ -6,6 +6,8 @@ import type { EnvoyFacts } from '../envoy-facts.ts';
 import { isOfHost } from '../fields/values-of-fields.ts';
 import { pathsIn } from '../named-paths.ts';
 import { guardedOf } from '../remit-filter.ts';
+import type { Cluster } from './cluster.ts';
+import { reachedClusters } from './reached-clusters.ts';
 import { isPlain } from './transport.ts';
 import { isAnchored } from './upstream-tls.ts';
 
@@ -47,19 +49,23 @@ function sourcesIn(value: unknown, depth = 0): readonly string[] {
   if (depth > MAX_DEPTH) return [];
   if (Array.isArray(value)) return value.flatMap((one) => sourcesIn(one, depth + 1));
   if (!isObject(value)) return [];
-  const own = 'api_type' in value ? listAt(value, 'grpc_services') : [];
-  return own
+  const own = 'api_type' in value ? value : null;
+  // By gRPC a source has services, by REST names of clusters.
+  return listAt(own, 'grpc_services')
     .map((one) => textAt(one, 'envoy_grpc', 'cluster_name'))
+    .concat(listAt(own, 'cluster_names').map(String))
     .filter((name) => name !== '')
     .concat(Object.values(value).flatMap((one) => sourcesIn(one, depth + 1)));
 }
 
 /** A configuration source on another machine, reached in plaintext or without verifying its certificate. */
 function unverified(name: string, facts: EnvoyFacts): readonly Finding[] {
-  const cluster = facts.config.clusters.get(name);
-  const away = cluster?.endpoints.find((one) => !isOfHost(one));
-  if (cluster === undefined || away === undefined) return [];
-  if (cluster.transports.every((one) => !isPlain(one) && one.tls !== null && isAnchored(one.tls, facts))) return [];
+  const hops = reachedClusters([name], facts.config).flatMap((one) => facts.config.clusters.get(one) ?? []);
+  const isSafe = ({ transports }: Cluster): boolean =>
+    transports.every((one) => !isPlain(one) && one.tls !== null && isAnchored(one.tls, facts));
+  const open = hops.find((hop) => !isSafe(hop) && hop.endpoints.some((one) => !isOfHost(one)));
+  const away = open?.endpoints.find((one) => !isOfHost(one));
+  if (away === undefined || hops.slice(0, 1).some(isSafe)) return [];
   return [
     {
       code: 'envoy.impostor',

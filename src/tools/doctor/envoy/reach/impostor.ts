@@ -4,7 +4,9 @@ import type { Cluster } from './cluster.ts';
 import type { Listener } from '../envoy-config.ts';
 import type { EnvoyFacts } from '../envoy-facts.ts';
 import { isOfHost } from '../fields/values-of-fields.ts';
+import { isBoundToHost } from '../outgoing.ts';
 import { askingsOf, recognisedClusters, remitClustersOf } from '../remit-filter.ts';
+import { reachedClusters } from './reached-clusters.ts';
 import { isPlain } from './transport.ts';
 import { isAnchored, isNamed } from './upstream-tls.ts';
 
@@ -38,21 +40,26 @@ function unrecognised(facts: EnvoyFacts): readonly Finding[] {
   }));
 }
 
-function overNetwork(cluster: Cluster, facts: EnvoyFacts): readonly Finding[] {
-  const away = cluster.endpoints.find((one) => !isOfHost(one));
-  if (away === undefined) return [];
-  const where = `cluster/${cluster.name}`;
-  if (cluster.transports.some(isPlain))
-    return [
-      {
-        code: 'envoy.impostor',
-        where,
-        message: `checks go to \`${away}\` in clear: anybody who is on the way, or answers at that address, reads tokens and allows every call`,
-        fix: `give the cluster TLS, or Remit a Unix socket beside Envoy: ${SHIPPED}`,
-      },
-    ];
-  return cluster.transports.every(({ tls }) => tls !== null && isAnchored(tls, facts) && isNamed(tls, facts))
-    ? []
+/** Checks that leave this host: to an endpoint of the cluster itself, or of a cluster behind it, by a listener of this Envoy. */
+const overNetwork = (cluster: Cluster, facts: EnvoyFacts): readonly Finding[] =>
+  reachedClusters([cluster.name], facts.config).flatMap((name) => {
+    const last = facts.config.clusters.get(name);
+    return last === undefined ? [] : openHop(cluster, last, facts);
+  });
+
+function openHop(first: Cluster, last: Cluster, facts: EnvoyFacts): readonly Finding[] {
+  const away = last.endpoints.find((one) => !isOfHost(one));
+  if (away === undefined || isHeld(first, facts) || (first !== last && isVerified(last, facts))) return [];
+  const where = `cluster/${last.name}`;
+  return [first, last].every(({ transports }) => transports.some(isPlain))
+    ? [
+        {
+          code: 'envoy.impostor',
+          where,
+          message: `checks go to \`${away}\` in clear: anybody who is on the way, or answers at that address, reads tokens and allows every call`,
+          fix: `give the cluster TLS, or Remit a Unix socket beside Envoy: ${SHIPPED}`,
+        },
+      ]
     : [
         {
           code: 'envoy.impostor',
@@ -63,11 +70,25 @@ function overNetwork(cluster: Cluster, facts: EnvoyFacts): readonly Finding[] {
       ];
 }
 
+/** Whether each transport of a cluster verifies the other side by a CA. */
+const isVerified = ({ transports }: Cluster, facts: EnvoyFacts): boolean =>
+  transports.every(({ tls }) => tls !== null && isAnchored(tls, facts));
+
+/** Whether it also holds the other side to a name. */
+const isHeld = (cluster: Cluster, facts: EnvoyFacts): boolean =>
+  isVerified(cluster, facts) && cluster.transports.every(({ tls }) => isNamed(tls, facts));
+
 /** No route and no TCP proxy leads to Remit, but those of this host to the Remit beside it, as a mesh makes them for outgoing calls. */
 function askedByAgents(facts: EnvoyFacts, names: ReadonlySet<string>): readonly Finding[] {
   const own = new Set([...names].flatMap((name) => facts.config.clusters.get(name)?.endpoints ?? []));
-  const isOwn = (name: string): boolean =>
+  const isRemit = (name: string): boolean =>
     names.has(name) || (facts.config.clusters.get(name)?.endpoints ?? []).some((endpoint) => own.has(endpoint));
+  const known = new Map<string, boolean>();
+  const isOwn = (name: string): boolean => {
+    const found = known.get(name) ?? reachedClusters([name], facts.config).some(isRemit);
+    known.set(name, found);
+    return found;
+  };
   return facts.config.listeners.flatMap((listener) =>
     listener.chains
       .flatMap(({ http, tcpClusters, where }) =>
@@ -87,5 +108,5 @@ function askedByAgents(facts: EnvoyFacts, names: ReadonlySet<string>): readonly 
   );
 }
 
-const isOfThisHost = ({ address, direction }: Listener): boolean =>
-  direction === 'OUTBOUND' && (address === '' || isOfHost(address));
+const isOfThisHost = (listener: Listener): boolean =>
+  listener.direction === 'OUTBOUND' && (listener.address === '' || isBoundToHost(listener));

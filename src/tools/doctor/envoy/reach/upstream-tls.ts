@@ -29,12 +29,12 @@ export const validationContextsOf = (tls: unknown, { config }: EnvoyFacts): read
 
 const isGiven = (value: unknown): boolean => value !== undefined && !(Array.isArray(value) && value.length === 0);
 
-/** Whether the other side must have a certificate of a CA that the context names. Contexts from SDS hold CAs that may not be shown. */
+/** Whether the other side must have a certificate of a CA that the context names. A context from SDS that is not shown counts as naming one. */
 export function isAnchored(tls: unknown, facts: EnvoyFacts): boolean {
   const contexts = validationContextsOf(tls, facts);
   const isLoose = contexts.some((one) => textAt(one, 'trust_chain_verification') === 'ACCEPT_UNTRUSTED');
   const hasAnchor = contexts.some((one) => ANCHORS.some((member) => isGiven(at(one, member))));
-  return !isLoose && (hasAnchor || sdsNamesOf(tls).length > 0);
+  return !isLoose && (hasAnchor || sdsNamesOf(tls).some((name) => !facts.config.secrets.has(name)));
 }
 
 const ANCHORS = [
