@@ -1,3 +1,4 @@
+import { codes, levelOf } from '../codes.ts';
 import type { Finding } from '../finding.ts';
 import { extAuthz } from '../envoy/fields/check-fields.ts';
 import { toolCluster } from '../envoy/fields/cluster-fields.ts';
@@ -6,9 +7,12 @@ import { httpFilters } from '../envoy/fields/http-filters.ts';
 import { filterChain, listener } from '../envoy/fields/listener-fields.ts';
 import { httpConnectionManager } from '../envoy/fields/manager-fields.ts';
 import { route, routeConfiguration, virtualHost } from '../envoy/fields/route-fields.ts';
+import { isSet } from '../envoy/fields/field.ts';
+import { namesSecret } from '../envoy/fields/values-of-fields.ts';
 import { fieldFindings } from '../envoy/fields/walk.ts';
+import type { FieldJudge } from '../envoy/fields/walk.ts';
 import { fromProtoJson } from '../proto-json.ts';
-import { at, fieldsOf, listAt, textAt, typeNameOf } from '../tree.ts';
+import { at, fieldsOf, isTrue, listAt, textAt, typeNameOf } from '../tree.ts';
 import { placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 
@@ -27,6 +31,31 @@ const MERGED: ReadonlyMap<string, Message> = new Map(
   [extAuthz, httpConnectionManager].map((message) => [message.proto, message]),
 );
 
+/** Fields that a check of a running Envoy reads, with the values by which a patch makes them stricter. */
+const STRICTER: ReadonlyMap<string, (value: unknown) => boolean> = new Map<string, (value: unknown) => boolean>([
+  ...['encode_raw_headers', 'require_client_certificate'].map((name) => [name, isTrue] as const),
+  ['forward_client_cert_details', (value) => value === 'SANITIZE' || value === 'SANITIZE_SET'],
+  ['access_log', (value) => !namesSecret(value)],
+  // The listener itself is judged by its filter chains.
+  ['traffic_direction', () => true],
+]);
+
+/** A setting that decides whether Remit is asked, and which of the files no other check reads: istiod makes the rest. */
+const inPatch: FieldJudge = (path, value, by) => {
+  const worst = by.find((code) => code !== 'envoy.fails-calls' && levelOf(code) === 'error');
+  const isStricter = STRICTER.get(path.slice(path.lastIndexOf('.') + 1)) ?? (() => false);
+  if (worst === undefined || !isSet(value) || isStricter(value)) return null;
+  return {
+    code: worst,
+    level: isTrue(value) ? 'error' : 'warning',
+    message: `\`${path}\`: a patch of it may mean ${codes.get(worst)?.about ?? ''}`,
+    fix: 'remove it, or look at the running Envoy with --envoy and suppress this finding at its place',
+  };
+};
+
+/** A cluster that is added: nothing leads to it but what other patches and objects say. */
+const UNUSED: FieldJudge = () => null;
+
 /** The findings about what an EnvoyFilter adds to a configuration. They follow the tables of Envoy's fields. */
 export const addedFields = (object: HostObject): readonly Finding[] =>
   listAt(object.value, 'spec', 'configPatches').flatMap((patch) => patchFindings(patch, placeOf(object)));
@@ -38,7 +67,9 @@ function patchFindings(patch: unknown, where: string): readonly Finding[] {
   const message = MESSAGES.get(to) ?? (operation === 'MERGE' ? MERGED.get(typeNameOf(any)) : undefined);
   const fields = MESSAGES.has(to) ? value : fieldsOf(any);
   if (message !== undefined && operation !== 'REMOVE')
-    return fieldFindings(message, fields, where).map((finding) => ofIstio(finding));
+    return fieldFindings(message, fields, where, to === 'CLUSTER' && operation === 'ADD' ? UNUSED : inPatch).map(
+      (finding) => ofIstio(finding),
+    );
   const entry = to === 'HTTP_FILTER' ? httpFilters.get(typeNameOf(any)) : undefined;
   const side = entry === undefined ? undefined : operation === 'INSERT_FIRST' ? entry.before : entry.after;
   if (side === null) return [];

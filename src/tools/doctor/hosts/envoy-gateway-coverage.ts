@@ -1,7 +1,8 @@
 import type { Finding } from '../finding.ts';
-import { at, listAt, membersAt, textAt } from '../tree.ts';
+import { at, listAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { isSelectedBy } from './label-selector.ts';
 
 const GROUP = 'gateway.envoyproxy.io';
 
@@ -22,18 +23,14 @@ export function holdsFor({ namespace, value }: HostObject, target: Omit<Target, 
     (one) => textAt(one, 'kind') === target.kind && textAt(one, 'name') === target.name,
   );
   const isSelected = listAt(value, 'spec', 'targetSelectors').some(
-    (one) => textAt(one, 'kind') === target.kind && hasLabels(target.labels, one),
+    (one) => textAt(one, 'kind') === target.kind && isSelectedBy(target.labels, one),
   );
   if (isSelected || refs.some((one) => textAt(one, 'sectionName') === '')) return 'whole';
   return refs.length > 0 ? 'part' : null;
 }
 
-/** `matchExpressions` are not evaluated: a selector with them counts as selecting nothing. */
-const hasLabels = (labels: ReadonlyMap<string, string>, selector: unknown): boolean =>
-  listAt(selector, 'matchExpressions').length === 0 &&
-  membersAt(selector, 'matchLabels').every(([name, value]) => labels.get(name) === value);
-
-const sectionsOf = ({ value }: HostObject, name: string): readonly string[] =>
+/** The listeners or rules that a policy names of a target with this name; empty for all of it. */
+export const sectionsOf = ({ value }: HostObject, name: string): readonly string[] =>
   [...listAt(value, 'spec', 'targetRefs'), at(value, 'spec', 'targetRef')]
     .filter((one) => textAt(one, 'name') === name)
     .map((one) => textAt(one, 'sectionName'));
@@ -57,6 +54,27 @@ const parentsOf = (route: HostObject, objects: readonly HostObject[]): readonly 
     };
   });
 
+/** Whether a policy holds for the listeners of a Gateway by which calls come to a route. */
+function coversParent(policy: HostObject, parent: Target): boolean {
+  const part = holdsFor(policy, parent);
+  return (
+    part === 'whole' ||
+    (part === 'part' && parent.section !== null && sectionsOf(policy, parent.name).includes(parent.section))
+  );
+}
+
+/** Whether a policy holds for some of those listeners. */
+const mayReach = (policy: HostObject, parent: Target): boolean =>
+  coversParent(policy, parent) || (parent.section === null && holdsFor(policy, parent) === 'part');
+
+/** Of two policies for a Gateway the older counts, which files do not say; a policy of a listener goes before that of its Gateway. */
+const rivalOf = (policy: HostObject, route: HostObject): Finding => ({
+  code: 'envoy-gateway.overridden',
+  where: placeOf(policy),
+  message: `it is for the Gateway of \`${route.name}\`, or for a listener of it, as the policy that asks Remit is, and has no \`extAuth\`: if it counts, calls reach the tool unchecked`,
+  fix: 'put what it says into the policy that asks Remit, or give it the `extAuth` of that policy',
+});
+
 /** The policy that holds for a route: its own policy replaces those of its gateways entirely. */
 export function coverageOf(route: HostObject, objects: readonly HostObject[]): readonly Finding[] {
   const policies = ofKind(objects, 'SecurityPolicy', GROUP);
@@ -73,15 +91,11 @@ export function coverageOf(route: HostObject, objects: readonly HostObject[]): r
   const asking = policies.filter(asks);
   if (asking.some((one) => holdsFor(one, route) === 'whole')) return [];
   const parents = parentsOf(route, objects);
-  const isCovered = (parent: Target): boolean =>
-    asking.some((one) => {
-      const part = holdsFor(one, parent);
-      return (
-        part === 'whole' ||
-        (part === 'part' && parent.section !== null && sectionsOf(one, parent.name).includes(parent.section))
-      );
-    });
-  if (parents.length > 0 && parents.every(isCovered)) return [];
+  const isCovered = (parent: Target): boolean => asking.some((one) => coversParent(one, parent));
+  if (parents.length > 0 && parents.every(isCovered)) {
+    const rival = policies.find((one) => !asks(one) && parents.some((parent) => mayReach(one, parent)));
+    return rival === undefined ? [] : [rivalOf(rival, route)];
+  }
   const isPartly = asking.some(
     (one) => holdsFor(one, route) !== null || parents.some((parent) => holdsFor(one, parent) !== null),
   );

@@ -1,8 +1,8 @@
 import type { Check } from '../check.ts';
 import type { Finding } from '../finding.ts';
-import { at, isTrueAt, listAt, textAt } from '../tree.ts';
+import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
 import { hostDurationMs, MAX_CHECK_MS } from './duration.ts';
-import { coverageOf, holdsFor } from './envoy-gateway-coverage.ts';
+import { coverageOf, holdsFor, sectionsOf } from './envoy-gateway-coverage.ts';
 import { envoyGatewayPolicies } from './envoy-gateway-policies.ts';
 import { envoyGatewayRoutes } from './envoy-gateway-routes.ts';
 import { ofKind, placeOf } from './host-object.ts';
@@ -169,17 +169,33 @@ function clientFindings(policy: HostObject): readonly Finding[] {
 /** Modes in which a caller without a valid certificate is let in. */
 const LOOSE: ReadonlySet<string> = new Set(['AllowInsecureFallback', 'AllowUnverified']);
 
+/** Listeners that no filter reads, or that are in clear, have findings of their own. */
+const OTHER_PROTOCOLS: ReadonlySet<string> = new Set(['HTTP', 'TCP', 'UDP']);
+
 /** A Gateway verifies callers by its own `tls.frontend`, or by a ClientTrafficPolicy. */
 function gatewayFindings(gateway: HostObject, clients: readonly HostObject[]): readonly Finding[] {
   const frontend = at(gateway.value, 'spec', 'tls', 'frontend');
-  const validations = [
+  const ofClients = clients.filter(({ value }) => at(value, 'spec', 'tls', 'clientValidation') !== undefined);
+  const perPort = listAt(frontend, 'perPort').filter((one) => at(one, 'tls', 'validation') !== undefined);
+  const ofAll = [
     at(frontend, 'default', 'validation'),
-    ...listAt(frontend, 'perPort').map((one) => at(one, 'tls', 'validation')),
-    ...clients
+    ...ofClients
       .filter((one) => holdsFor(one, gateway) === 'whole')
       .map(({ value }) => at(value, 'spec', 'tls', 'clientValidation')),
   ].filter((one) => one !== undefined);
-  const isLoose = validations.length === 0 || validations.some((one) => LOOSE.has(textAt(one, 'mode')));
+  const ports = new Set(perPort.map((one) => numberAt(one, 'port')));
+  const sections = new Set(
+    ofClients.flatMap((one) => (holdsFor(one, gateway) === 'part' ? sectionsOf(one, gateway.name) : [])),
+  );
+  const listeners = listAt(gateway.value, 'spec', 'listeners').filter(
+    (one) => !OTHER_PROTOCOLS.has(textAt(one, 'protocol')),
+  );
+  const isHeld = (listener: unknown): boolean =>
+    ports.has(numberAt(listener, 'port')) || sections.has(textAt(listener, 'name'));
+  const validations = [...ofAll, ...perPort.map((one) => at(one, 'tls', 'validation'))];
+  const isLoose =
+    validations.some((one) => LOOSE.has(textAt(one, 'mode'))) ||
+    (ofAll.length === 0 && !(listeners.length > 0 && listeners.every(isHeld)));
   return isLoose
     ? [
         {

@@ -93,14 +93,16 @@ const rules: readonly HostRule[] = [
     message: 'it accepts callers without a certificate, so Remit cannot tell who calls',
     fix: 'set `mode: MUTUAL`, or remove `tls`',
   },
-  {
-    kind: 'DestinationRule',
-    group: ISTIO,
-    path: 'spec.trafficPolicy.tls.insecureSkipVerify',
-    code: 'istio.weak-identity',
-    message: 'another server may get the calls',
-    fix: REMOVE,
-  },
+  ...['spec.trafficPolicy', 'spec.subsets[].trafficPolicy']
+    .flatMap((path) => [path, `${path}.portLevelSettings[]`])
+    .map((path): HostRule => ({
+      kind: 'DestinationRule',
+      group: ISTIO,
+      path: `${path}.tls.insecureSkipVerify`,
+      code: 'istio.weak-identity',
+      message: 'another server may get the calls',
+      fix: REMOVE,
+    })),
   {
     kind: 'MeshConfig',
     group: '',

@@ -96,9 +96,9 @@ function bodyFindings(fields: unknown, where: string): readonly Finding[] {
 const clearFindings = ({ fields }: IstioProvider, objects: readonly HostObject[]): readonly Finding[] =>
   ofKind(objects, 'DestinationRule', 'istio.io')
     .filter(
-      ({ value }) =>
-        textAt(value, 'spec', 'host') === textAt(fields, 'service').replace(/^[^/]*\//, '') &&
-        textAt(value, 'spec', 'trafficPolicy', 'tls', 'mode') === 'DISABLE' &&
+      ({ namespace, value }) =>
+        isForService(textAt(value, 'spec', 'host'), namespace, textAt(fields, 'service').replace(/^[^/]*\//, '')) &&
+        policiesIn(value).some((policy) => textAt(policy, 'tls', 'mode') === 'DISABLE') &&
         !isOnHost(textAt(fields, 'service'), objects),
     )
     .map((rule) => ({
@@ -107,6 +107,18 @@ const clearFindings = ({ fields }: IstioProvider, objects: readonly HostObject[]
       message: 'checks go over the network in clear: the program that answers at that address allows every call',
       fix: 'set `tls.mode: ISTIO_MUTUAL`, or let Remit be beside the sidecar',
     }));
+
+/** The settings of a DestinationRule for all ports, and for each port. */
+const policiesIn = (value: unknown): readonly unknown[] => {
+  const policy = at(value, 'spec', 'trafficPolicy');
+  return [policy, ...listAt(policy, 'portLevelSettings')];
+};
+
+/** Whether the host of a DestinationRule is a service: by its whole name, by its name in the namespace of the rule, or by a wildcard. */
+const isForService = (host: string, namespace: string, service: string): boolean =>
+  host === service ||
+  `${host}.${namespace}.svc.cluster.local` === service ||
+  (host.startsWith('*') && service.endsWith(host.slice(1)));
 
 /** Whether a ServiceEntry says that Remit is at loopback or a Unix socket. */
 const isOnHost = (service: string, objects: readonly HostObject[]): boolean =>

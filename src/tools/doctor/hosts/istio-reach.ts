@@ -1,6 +1,6 @@
 import type { Check } from '../check.ts';
 import type { Finding } from '../finding.ts';
-import { isTrueAt, listAt, textAt } from '../tree.ts';
+import { at, isTrueAt, listAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 import { guardOf, isRemitAlone, selectedBy, selectorOf, targetsOf } from './istio-selection.ts';
@@ -22,6 +22,9 @@ const ofPolicies = (
   };
 };
 
+/** What istiod, a program in Go, takes for true in a text. @see https://pkg.go.dev/strconv#ParseBool */
+const TRUE_WORDS: ReadonlySet<string> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
+
 /** A policy asks only with the action CUSTOM, and not in a dry run. */
 function asksFindings(policy: HostObject): readonly Finding[] {
   const where = placeOf(policy);
@@ -35,7 +38,7 @@ function asksFindings(policy: HostObject): readonly Finding[] {
         fix: 'set `action: CUSTOM`',
       },
     ];
-  return textsAt(policy.value, 'annotations').get('istio.io/dry-run') === 'true'
+  return TRUE_WORDS.has(textsAt(policy.value, 'annotations').get('istio.io/dry-run') ?? '')
     ? [
         {
           code: 'istio.not-asked',
@@ -221,6 +224,12 @@ const unsure = (finding: Finding, { namespace }: HostObject, objects: readonly H
   fix: 'remove it if the workload takes calls; an agent that takes none may keep it',
 });
 
+/** Whether a server of a Gateway hands on connections as they are, as it does without a mode, unless it only redirects. */
+const isPassedThrough = (tls: unknown): boolean =>
+  tls !== undefined &&
+  !isTrueAt(tls, 'httpsRedirect') &&
+  ['', 'PASSTHROUGH', 'AUTO_PASSTHROUGH'].includes(textAt(tls, 'mode'));
+
 /** Pods and namespaces whose calls do not come to the sidecar or waypoint that asks. */
 function pastFindings(policies: readonly HostObject[], objects: readonly HostObject[]): readonly Finding[] {
   const workloads = workloadsIn(objects).filter((workload) => guardOf(workload, policies, objects) !== 'none');
@@ -250,8 +259,7 @@ function pastFindings(policies: readonly HostObject[], objects: readonly HostObj
     listAt(object.value, 'spec', 'servers')
       .filter(
         (one) =>
-          /PASSTHROUGH/.test(textAt(one, 'tls', 'mode')) ||
-          /^(?:TCP|TLS|MONGO|MYSQL|REDIS)$/.test(textAt(one, 'port', 'protocol')),
+          isPassedThrough(at(one, 'tls')) || /^(?:TCP|TLS|MONGO|MYSQL|REDIS)$/i.test(textAt(one, 'port', 'protocol')),
       )
       .map(() => past(object, 'PASSTHROUGH or TCP', 'its connections are not read')),
   );

@@ -1,7 +1,8 @@
 import type { Finding } from '../finding.ts';
-import { listAt, textAt } from '../tree.ts';
+import { textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { targetsOf } from './istio-selection.ts';
 import { textsAt } from './workloads.ts';
 
 /** What a waypoint may be for. Calls to pod addresses bypass a waypoint for Services; `kubernetes.around` reports that if no NetworkPolicy stops them. */
@@ -13,9 +14,7 @@ export function waypointFindings(
   objects: readonly HostObject[],
 ): readonly Finding[] | null {
   const asked = new Set(
-    policies.flatMap(({ namespace, value }) =>
-      listAt(value, 'spec', 'targetRefs').map((target) => `${namespace}/${textAt(target, 'name')}`),
-    ),
+    policies.flatMap((policy) => targetsOf(policy).map((target) => `${policy.namespace}/${textAt(target, 'name')}`)),
   );
   if (asked.size === 0) return null;
   const waypoints = ofKind(objects, 'Gateway', 'networking.k8s.io').filter(({ name, namespace }) =>

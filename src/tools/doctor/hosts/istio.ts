@@ -8,7 +8,7 @@ import { istioEffectChecks } from './istio-effects.ts';
 import { istioDomainCheck } from './istio-domain.ts';
 import { istioMeshCheck } from './istio-mesh.ts';
 import { istioReachChecks } from './istio-reach.ts';
-import { isInScope } from './istio-selection.ts';
+import { isInScope, targetsOf } from './istio-selection.ts';
 import { providerFindings } from './istio-provider.ts';
 import type { IstioProvider } from './istio-provider.ts';
 
@@ -163,7 +163,7 @@ const hasMode = (policy: HostObject, objects: readonly HostObject[]): boolean =>
 
 /** Without a mode of a PeerAuthentication sidecars accept calls in plaintext. A waypoint gets calls from ztunnel alone. */
 const permissive = (policy: HostObject, objects: readonly HostObject[]): readonly Finding[] =>
-  listAt(policy.value, 'spec', 'targetRefs').length > 0 || hasMode(policy, objects)
+  targetsOf(policy).length > 0 || hasMode(policy, objects)
     ? []
     : [
         {

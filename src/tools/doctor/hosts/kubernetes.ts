@@ -51,9 +51,23 @@ const HOOKS = [
   'MutatingAdmissionPolicy',
   'ValidatingWebhookConfiguration',
   'ValidatingAdmissionPolicy',
+  'ValidatingAdmissionPolicyBinding',
 ];
 
+/** A binding of the guard that only warns or writes an audit entry. */
+const isWithoutDenial = ({ kind, value }: HostObject): boolean =>
+  kind === 'ValidatingAdmissionPolicyBinding' && !listAt(value, 'spec', 'validationActions').includes('Deny');
+
 function lenientHooks(hook: HostObject): readonly Finding[] {
+  if (isWithoutDenial(hook))
+    return [
+      {
+        code: 'kubernetes.around',
+        where: placeOf(hook),
+        message: '`validationActions` without `Deny`: pods without Remit or a proxy beside them are not refused',
+        fix: 'set `validationActions: [Deny]`',
+      },
+    ];
   const policies = [at(hook.value, 'spec'), ...listAt(hook.value, 'webhooks')].map((one) =>
     textAt(one, 'failurePolicy'),
   );

@@ -2,6 +2,7 @@ import type { Finding } from '../finding.ts';
 import { at, listAt, membersAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { isSelectedBy } from './label-selector.ts';
 import { isOneOf } from './pod-parts.ts';
 import type { ToolPod } from './tool-pods.ts';
 
@@ -60,18 +61,13 @@ function absent({ guard, workload }: ToolPod, objects: readonly HostObject[]): F
   };
 }
 
-/**
- * Whether a policy is in force for ingress to the pods, as it also is without `policyTypes`. A policy with `matchExpressions` does not count, since
- * they may exclude the pods.
- */
+/** Whether a policy is in force for ingress to the pods, as it also is without `policyTypes`. */
 function holdsFor({ namespace, value }: HostObject, { workload }: ToolPod): boolean {
   const types = listAt(value, 'spec', 'policyTypes');
-  const selector = at(value, 'spec', 'podSelector');
   return (
     namespace === workload.object.namespace &&
     (types.length === 0 || types.includes('Ingress')) &&
-    listAt(selector, 'matchExpressions').length === 0 &&
-    membersAt(selector, 'matchLabels').every(([name, text]) => workload.labels.get(name) === text)
+    isSelectedBy(workload.labels, at(value, 'spec', 'podSelector'))
   );
 }
 
