@@ -80,8 +80,14 @@ async function levelsOf({
 // Issue 39, points 5 and 7: an authority that Istio injected had six errors, one for each filter chain, beside the cause.
 describe('remit doctor, about an Envoy that asks nobody', () => {
   it.each<readonly [string, Setting, readonly string[]]>([
-    ['before the port for sidecars of an authority', {}, ['info', 'info']],
-    ['before its issuer', { chains: [chain(9472), chain(null)] }, ['info', 'info']],
+    ['before the port for sidecars of an authority', {}, ['info']],
+    ['before its issuer', { chains: [chain(9472), chain(null)] }, ['info']],
+    ['before all of its ports', { chains: [chain(9472), chain(9474), chain(9471), chain(null)] }, ['info']],
+    [
+      'before a tool in the pod of an authority',
+      { chains: [chain(9474), chain(8080), chain(null)] },
+      ['error', 'info'],
+    ],
     ['before no port of the authority', { chains: [chain(8080), chain(null)] }, ['error', 'error']],
     [
       'with an authority behind a socket',

@@ -1,35 +1,62 @@
 import type { RemitHost } from '../remit/remit-facts.ts';
 import { numberAt } from '../tree.ts';
 import type { Finding } from '../finding.ts';
+import type { FilterChain, Listener } from './envoy-config.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { askingsOf } from './remit-filter.ts';
 
 /**
- * A finding that a listener asks nobody, as it counts if a mesh injected this Envoy into the pod of an authority: an info, since its calls are of
- * sidecars and agents to Remit itself. That the authority cannot serve them is `platform.behind-sidecar`.
+ * Findings that listeners ask nobody, as they count if a mesh injected this Envoy into the pod of an authority: those of filter chains before Remit
+ * itself become one info for each listener, since their calls are of sidecars and agents to Remit. A chain for another port may lead to a tool,
+ * and stays. That the authority cannot serve its callers is `platform.behind-sidecar`.
  */
-export function beforeAuthority(finding: Finding, facts: EnvoyFacts, host: RemitHost | null): Finding {
-  if (host === null || finding.level !== undefined || !isBeforeAuthority(finding, facts, host)) return finding;
-  return {
-    ...finding,
-    level: 'info',
-    message: 'its calls come to the authority of this pod, and not to a tool: nobody is asked about them',
-    fix: 'let no tool run in the pod of an authority',
-  };
+export function beforeAuthority(
+  findings: readonly Finding[],
+  facts: EnvoyFacts,
+  host: RemitHost | null,
+): readonly Finding[] {
+  const before = host === null ? new Map<string, Listener>() : chainsBefore(facts, host);
+  const isBefore = ({ level, where }: Finding): boolean => level === undefined && before.has(where);
+  const listeners = new Set(findings.filter(isBefore).map(({ where }) => before.get(where)?.name ?? ''));
+  return [...[...listeners].map(ofAuthority), ...findings.filter((finding) => !isBefore(finding))];
 }
 
-/** Whether Envoy asks nobody, and the listener of a finding is for incoming connections, with a filter chain for a port of the authority. */
-function isBeforeAuthority(
-  { where }: Finding,
-  facts: EnvoyFacts,
-  { config: { authority, issuer } }: RemitHost,
-): boolean {
-  if (authority.listen.length === 0 || askingsOf(facts).length > 0) return false;
-  const addresses = [...authority.listen, ...(issuer === null ? [] : [issuer.listen])];
-  const ports = new Set(addresses.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])));
-  const listener = facts.config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where));
-  return (
-    listener?.direction === 'INBOUND' &&
-    listener.chains.some(({ fields }) => ports.has(numberAt(fields, 'filter_chain_match', 'destination_port') ?? -1))
+const ofAuthority = (listener: string): Finding => ({
+  code: 'envoy.never-asked',
+  where: `listener/${listener}`,
+  level: 'info',
+  message: 'its calls come to the authority of this pod, and not to a tool: nobody is asked about them',
+  fix: 'let no tool run in the pod of an authority',
+});
+
+/**
+ * The filter chains for the ports of Remit, and for all other ports, in listeners for incoming connections to the authority, each with its
+ * listener; empty if Envoy asks somebody.
+ */
+function chainsBefore(facts: EnvoyFacts, { config }: RemitHost): ReadonlyMap<string, Listener> {
+  const { admin, authority, extAuthz, issuer } = config;
+  if (authority.listen.length === 0 || askingsOf(facts).length > 0) return new Map();
+  const serving = portsOf([...authority.listen, ...(issuer === null ? [] : [issuer.listen])]);
+  const own = new Set([...serving, ...portsOf([admin.listen, ...extAuthz.listen])]);
+  return new Map(
+    facts.config.listeners
+      .filter(
+        ({ chains, direction }) =>
+          direction === 'INBOUND' && chains.some((chain) => serving.has(portOf(chain) ?? NO_PORT)),
+      )
+      .flatMap((listener) =>
+        listener.chains
+          .filter((chain) => own.has(portOf(chain) ?? NO_PORT) || portOf(chain) === null)
+          .map(({ where }) => [where, listener] as const),
+      ),
   );
 }
+
+const NO_PORT = -1;
+
+const portOf = ({ fields }: FilterChain): number | null => numberAt(fields, 'filter_chain_match', 'destination_port');
+
+type Listen = RemitHost['config']['authority']['listen'][number];
+
+const portsOf = (addresses: readonly Listen[]): ReadonlySet<number> =>
+  new Set(addresses.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])));

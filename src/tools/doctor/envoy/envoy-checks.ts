@@ -78,10 +78,10 @@ const perEnvoy: readonly EnvoyCheck[] = [
 
 /** The checks of what Envoy is configured to do and does. */
 export const envoyChecks: readonly Check[] = [
-  check(
-    neverAsked.title,
-    (facts, { remit }) => neverAsked.run(facts)?.map((one) => beforeAuthority(one, facts, remit?.host ?? null)) ?? null,
-  ),
+  check(neverAsked.title, (facts, { remit }) => {
+    const found = neverAsked.run(facts);
+    return found === null ? null : beforeAuthority(found, facts, remit?.host ?? null);
+  }),
   ...perEnvoy.map(({ run, title }) => check(title, (facts) => run(facts))),
   check('streams of MCP and A2A last as long as their tools', (facts, { remit }) =>
     shortStreams(facts, remit?.host?.policies?.streamed ?? []),
