@@ -20,7 +20,7 @@ export interface DecidedSo {
 export interface Why {
   readonly decision: 'allow' | 'deny';
   readonly reason: string | null;
-  /** The stage that denied; `null` for an allow and for a reason without a stage. */
+  /** The stage that denied; `null` for an allow and for the error of an OAuth answer. */
   readonly stage: StageName | null;
   /** What the reason said to the client. */
   readonly meaning: string | null;

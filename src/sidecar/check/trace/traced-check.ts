@@ -80,7 +80,7 @@ export function tracedCheckFrom(traced: CheckToTrace, record: UseRecord, shown: 
 function decidingStage({ check: { decision }, byPolicy }: CheckToTrace): StageName | null {
   if (!isDeny(decision)) return null;
   if (!isDeny(byPolicy)) return 'answer';
-  return stageOf(decision.reason) ?? 'answer';
+  return stageOf(decision.reason);
 }
 
 function resultOf(name: StageName, decidedBy: StageName | null): TracedStage['result'] {
