@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { CATEGORIES, codes, isOfRemit } from '../../../src/tools/doctor/codes.ts';
-import { samplesFrom } from '../../../src/tools/doctor/collect/exposition.ts';
+import { samplesFrom, unreadLinesIn } from '../../../src/tools/doctor/collect/exposition.ts';
 import { remitChecks } from '../../../src/tools/doctor/remit/remit-checks.ts';
 import type { LiveRemit, RemitFacts } from '../../../src/tools/doctor/remit/remit-facts.ts';
 import { NO_FACTS } from '../../../src/tools/doctor/facts.ts';
@@ -238,6 +238,12 @@ describe('each code about Remit', () => {
 });
 
 describe('samplesFrom', () => {
+  it('reads a number of samples, and counts the others', () => {
+    const text = Array.from({ length: 20_003 }, (_one, n) => `# HELP a${n} x\na${n} 1\n`).join('');
+    expect([samplesFrom(text).size, unreadLinesIn(text)]).toEqual([20_000, 3]);
+    expect(unreadLinesIn(HEALTHY)).toBe(0);
+  });
+
   it('reads labels with escapes, and leaves out what it cannot read', () => {
     const samples = samplesFrom('a{x="1\\"2\\n",y="}"} 3\nb NaN\nno value\n# c 1\nd{x=1} 4\n');
     expect(samples.get('a')).toEqual([

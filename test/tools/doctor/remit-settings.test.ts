@@ -65,6 +65,17 @@ const FAULTS: readonly SettingFault[] = [
     found: 'warning issuer.any-sidecar',
   },
   {
+    name: 'a namespace of sidecars of any name, by two stars',
+    sections: {
+      issuer,
+      authority: {
+        listen: '127.0.0.1:9474',
+        sidecars: { id: 'spiffe://acme.test/ns/tools/sa/**', audiences: 'https://a.acme.test' },
+      },
+    },
+    found: 'warning issuer.any-sidecar',
+  },
+  {
     name: 'stolen tokens that go on',
     sections: { extAuthz: { onBindingViolation: 'ignore' } },
     found: 'warning identity.stolen-tokens',
@@ -100,6 +111,16 @@ const FAULTS: readonly SettingFault[] = [
   {
     name: 'a state folder that others can write',
     break: (at) => chmodSync(join(at, 'state'), 0o777),
+    found: 'error ledger.state-writable',
+  },
+  {
+    name: 'a folder above that of the state that others can write',
+    break: (at) => {
+      mkdirSync(join(at, 'state/own'));
+      chmodSync(join(at, 'state'), 0o777);
+      const file = join(at, 'remit.yaml');
+      writeFileSync(file, readFileSync(file, 'utf8').replace('state/state.db', 'state/own/state.db'));
+    },
     found: 'error ledger.state-writable',
   },
   {

@@ -1,12 +1,18 @@
 import type { Sample } from '../remit/remit-facts.ts';
 
 /** Most samples that are read. */
-const MAX_SAMPLES = 20_000;
+export const MAX_SAMPLES = 20_000;
 
-/** The samples of metrics in the text format of Prometheus, by name. Lines that cannot be read are left out. */
+const linesOf = (text: string): readonly string[] =>
+  text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+
+/** How many lines with samples are not read, since a text has more than {@link MAX_SAMPLES}. */
+export const unreadLinesIn = (text: string): number => Math.max(0, linesOf(text).length - MAX_SAMPLES);
+
+/** The first {@link MAX_SAMPLES} samples of metrics in the text format of Prometheus, by name. Lines that cannot be read are left out. */
 export function samplesFrom(text: string): ReadonlyMap<string, readonly Sample[]> {
   const samples = new Map<string, Sample[]>();
-  for (const line of text.split('\n').slice(0, MAX_SAMPLES)) {
+  for (const line of linesOf(text).slice(0, MAX_SAMPLES)) {
     const [, name = '', labels = '', value = ''] = /^([a-z_:][\w:]*)(?:\{(.*)\})? (\S+)$/i.exec(line) ?? [];
     if (name === '' || Number.isNaN(Number(value))) continue;
     const own = samples.get(name) ?? [];

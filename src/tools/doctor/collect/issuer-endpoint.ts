@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import type { IssuerConfig } from '../../../core/config/issuer.ts';
 import type { IssuerEndpoint } from '../remit/remit-facts.ts';
@@ -13,7 +14,8 @@ export function issuerEndpoint({ listen, url }: IssuerConfig): Promise<IssuerEnd
   const none = { address, name, names: null, notAfterMs: null };
   return new Promise((resolve) => {
     // It only looks at the certificate: nothing is sent, so nobody need be trusted.
-    const socket = connect({ host, port: listen.port, servername: name, rejectUnauthorized: false });
+    const servername = isIP(name) === 0 ? { servername: name } : {};
+    const socket = connect({ host, port: listen.port, ...servername, rejectUnauthorized: false });
     const settle = (answer: IssuerEndpoint): void => {
       socket.destroy();
       resolve(answer);
@@ -22,7 +24,8 @@ export function issuerEndpoint({ listen, url }: IssuerConfig): Promise<IssuerEnd
     socket.once('error', (error: NodeJS.ErrnoException) => settle({ ...none, failure: error.code ?? error.message }));
     socket.once('secureConnect', () => {
       const certificate = socket.getPeerX509Certificate();
-      const isNamed = certificate?.checkHost(name) !== undefined;
+      const checked = isIP(name) === 0 ? certificate?.checkHost(name) : certificate?.checkIP(name);
+      const isNamed = checked !== undefined;
       settle({
         ...none,
         failure: null,

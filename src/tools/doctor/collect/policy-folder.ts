@@ -6,9 +6,9 @@ import { lintingOf } from '../../policy/lint/lint.ts';
 import { compileForTool } from '../../../core/policy/loading/compile.ts';
 import { whileProved } from '../../../core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../../core/policy/loading/source.ts';
-import type { PolicySource } from '../../../core/policy/loading/source.ts';
 import { systemPorts } from '../../../core/runtime/ports.ts';
 import type { PolicyFolder, StreamedPath } from '../remit/remit-facts.ts';
+import { namedAgents } from './named-agents.ts';
 
 const MAX_PROBLEMS = 20;
 
@@ -49,7 +49,7 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
     forbids: enforced.length - permits,
     lints: findings.filter(({ level }) => level !== 'note').length,
     openPermits: findings.flatMap(({ policy, rule }) => (OPEN.has(rule) ? [{ policy: policy ?? '', rule }] : [])),
-    agents: agentsIn(source),
+    agents: namedAgents(source),
     audiences: [...set.catalog.servers.values()].map(({ audience }) => audience),
     servers: [...set.catalog.servers.values()].map(({ id, hosts }) => ({ id, hosts: [...hosts] })),
     observed: set.observed,
@@ -61,15 +61,6 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
 
 /** Rules of `remit policy lint` whose findings are more than a mistake of style. */
 const OPEN: ReadonlySet<string> = new Set(['permit-any-agent', 'high-risk-any-intent']);
-
-/** In policies an agent is `Remit::Agent::"ID"`; in entities its id stands behind its type. */
-const AGENT = /\bAgent::"([^"\\]{1,2048})"|"type":\s{0,10}"Remit::Agent",\s{0,10}"id":\s{0,10}"([^"\\]{1,2048})"/g;
-
-const agentsIn = ({ entities, policies }: PolicySource): readonly string[] => [
-  ...new Set(
-    [...policies, ...entities].flatMap(({ text }) => [...text.matchAll(AGENT)].map(([, a, b]) => a ?? b ?? '')),
-  ),
-];
 
 const MAX_FILES = 2_000;
 

@@ -47,17 +47,23 @@ async function listenedSocket(path: string, { socketGroup }: Config['extAuthz'])
     path,
     found,
     refusal: found.kind === 'socket' ? await refusalOf(path) : null,
-    isFolderOpen: isOpenToAll(dirname(path)),
+    isFolderOpen: openFolderAbove(path) !== null,
     groupId: isProblem(group) ? null : group,
     groupProblem: isProblem(group) ? group.problem : null,
   };
 }
 
-/** The state file, or its folder, that every user can write. */
+/** The nearest folder above a path that everybody may write, so that what leads to the path can be replaced; `null` if there is none. */
+function openFolderAbove(path: string): string | null {
+  const above = dirname(path);
+  if (isOpenToAll(above)) return above;
+  return above === path ? null : openFolderAbove(above);
+}
+
+/** The state file, or a folder above it, that every user can write. */
 function writableState(state: Config['state']): string | null {
   if (state.kind !== 'sqlite') return null;
-  const folder = dirname(state.path);
-  return isOpenToAll(folder) ? folder : isOpenToAll(state.path) ? state.path : null;
+  return openFolderAbove(state.path) ?? (isOpenToAll(state.path) ? state.path : null);
 }
 
 /** Connects and disconnects at once. */

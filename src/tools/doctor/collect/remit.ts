@@ -9,7 +9,9 @@ import type { Problem } from '../../../core/runtime/problem.ts';
 import type { Collected } from '../facts.ts';
 import { adminAddressFrom } from './admin-address.ts';
 import type { AdminAddress } from './admin-address.ts';
+import { MAX_SAMPLES, unreadLinesIn } from './exposition.ts';
 import { askedRemit } from './remit-admin.ts';
+import type { AskedRemit } from './remit-admin.ts';
 import { remitHost } from './remit-host.ts';
 
 /** Which Remit is examined. */
@@ -46,9 +48,17 @@ export async function collectRemit(query: RemitQuery): Promise<Collected> {
   return {
     facts,
     examined: [...examinedLive, ...examinedHost],
-    unread: isProblem(live) ? [live.problem] : [],
+    unread: isProblem(live) ? [live.problem] : unreadOf(live),
     parts: isProblem(live) ? [] : [{ name: 'remit-metrics.txt', text: live.metrics }],
   };
+}
+
+/** What a Remit says beyond the bound of what is read. */
+function unreadOf({ admin, metrics }: AskedRemit): readonly string[] {
+  const lines = unreadLinesIn(metrics);
+  return lines === 0
+    ? []
+    : [`Remit at \`${admin}\` has more than ${MAX_SAMPLES} samples of metrics: the last ${lines} were not read`];
 }
 
 const versionIn = ({ samples }: Pick<Exclude<Awaited<ReturnType<typeof askedRemit>>, Problem>, 'samples'>): string =>

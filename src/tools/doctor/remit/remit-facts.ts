@@ -29,7 +29,7 @@ export interface ListenedSocket {
   readonly found: SocketFacts;
   /** `null` if a connection is accepted, else the code of the system: `ECONNREFUSED`. */
   readonly refusal: string | null;
-  /** Whether everybody may write its folder, and so replace it by another socket. */
+  /** Whether everybody may write a folder above it, and so replace it by another socket. */
   readonly isFolderOpen: boolean;
   /** The group it should have; `null` for that of the process. */
   readonly groupId: number | null;
@@ -112,7 +112,7 @@ export interface RemitHost {
   /** `null` if the policies are from a bundle. */
   readonly policies: PolicyFolder | null;
   readonly ledger: LedgerFolder;
-  /** The state file, or its folder, if every user can write it; otherwise `null`. */
+  /** The state file, or a folder above it, if every user can write it; otherwise `null`. */
   readonly writableState: string | null;
   /** Certificate files of the SVID; `null` if it is from the Workload API. */
   readonly svidFile: { readonly path: string; readonly notAfterMs: number | null } | null;

@@ -101,7 +101,7 @@ const sidecarAgents = ({ authority }: Config, agents: readonly string[]): readon
 
 const anySidecars = ({ authority }: Config): readonly Finding[] =>
   authority.sidecars
-    .filter(({ id }) => id.endsWith('/*'))
+    .filter(({ id }) => /\/\*+$/.test(id))
     .map(({ id }) => ({
       code: 'issuer.any-sidecar',
       where: `sidecars/${id}`,

@@ -74,7 +74,8 @@ const inOpenFolder = (socket: ListenedSocket): Finding | null =>
     ? {
         code: 'socket.folder',
         where: whereOf(socket),
-        message: 'every user can write its folder, and so put a socket in its place that allows everything',
-        fix: 'give the folder a mode without write access for others, such as 0750',
+        message:
+          'every user can write a folder that leads to it, and so put a socket in its place that allows everything',
+        fix: 'give each folder above it a mode without write access for others, such as 0750',
       }
     : null;
