@@ -31,6 +31,8 @@ export interface SignalClaim {
 
 /** Limits of the queue of each receiver. */
 export const signalLimits = Object.freeze({
+  /** Receivers that are read of the state beside those of the configuration, which has at most as many. */
+  maxReceivers: 64,
   /** Signals that wait. Of more, the oldest of the last rank (`signalRanks`) are deleted. */
   maxWaiting: 10_000,
   /** Signals of older records are deleted: a week. */

@@ -7,15 +7,11 @@ import { isStorable, notStorable } from '../../../core/state/writes/stored-text.
 import type { Database } from './database.ts';
 import type { PostgresBeats } from './postgres-beats.ts';
 import type { RowReader } from './rows/row-seal.ts';
+import { NEW_CLAIM } from './rows/signal-statements.ts';
 import { changed, written } from './rows/written.ts';
 
-const { claimMs, heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
+const { heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
-/**
- * When a claim ends, by the clock of the database: those of the authorities may differ. A claim that ends later than any claim made now is not of
- * an authority, or from before the clock was set back: it does not count.
- */
-const NEW_CLAIM = `clock_timestamp() + interval '${claimMs} milliseconds'`;
 const QUEUE = `SELECT r.owner = $2::uuid AS is_own,
     r.claimed_until > clock_timestamp() AND r.claimed_until <= ${NEW_CLAIM} AS is_claimed,
     r.claimed_until > clock_timestamp() + interval '${heldMs} milliseconds' AND r.claimed_until <= ${NEW_CLAIM} AS is_held,
@@ -27,10 +23,10 @@ const QUEUE = `SELECT r.owner = $2::uuid AS is_own,
 const SINCE_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${maxAgeMs}`;
 
 /** In the order in which they are sent. */
-const FIRST = `SELECT s.seq, s.at_ms, s.bytes, s.seal FROM remit.signals s
+const FIRST = `SELECT s.seq, s.receiver, s.at_ms, s.bytes, s.seal FROM remit.signals s
   WHERE s.receiver = $1 AND s.at_ms >= ${SINCE_MS} AND NOT EXISTS (SELECT 1 FROM unnest($2::bigint[]) AS l (seq) WHERE l.seq = s.seq)
   ORDER BY s.rank, s.seq LIMIT ${maxAtOnce}`;
-const AGAIN = `SELECT s.seq, s.at_ms, s.bytes, s.seal FROM unnest($2::bigint[]) WITH ORDINALITY AS l (seq, n)
+const AGAIN = `SELECT s.seq, s.receiver, s.at_ms, s.bytes, s.seal FROM unnest($2::bigint[]) WITH ORDINALITY AS l (seq, n)
   JOIN remit.signals s ON s.seq = l.seq WHERE s.receiver = $1 AND s.at_ms >= ${SINCE_MS} ORDER BY l.n`;
 
 const CLAIM = `INSERT INTO remit.signal_receivers VALUES ($1, $2::uuid, ${NEW_CLAIM})
@@ -56,12 +52,15 @@ interface SignalParts {
   readonly rows: Pick<RowReader, 'signalIn'>;
   /** The beats of this authority, by whose id it delivers. */
   readonly beats: Pick<PostgresBeats, 'beat' | 'id'>;
+  /** Takes the names of the receivers in the configuration, for which each transaction of this authority queues signals. */
+  readonly receivers: Set<string>;
 }
 
 /** The signals in a PostgreSQL. One of its authorities delivers to a receiver; another does once that has not renewed its claim. */
-export const postgresSignals = ({ beats, database, rows }: SignalParts): PostgresSignals => ({
+export const postgresSignals = ({ beats, database, receivers, rows }: SignalParts): PostgresSignals => ({
   signalQueue: async (receiver, later = []) => {
     if (!isStorable(receiver)) return notStorable();
+    receivers.add(receiver);
     const queue = await queueOf(database, receiver, beats.id);
     if (isStoreFailure(queue) || queue.holder !== 'this' || queue.waiting === 0) return queue;
     const found = await queuedRows(database, receiver, later);

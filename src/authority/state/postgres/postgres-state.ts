@@ -129,10 +129,11 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     examine: (client) => feed.examine(client),
   };
   database.guardedBy(guard);
-  const lane = new WriteLane(database, { ...options, seal, clocks, newId, refusal: () => feed.lost });
+  const receivers = new Set<string>();
+  const lane = new WriteLane(database, { ...options, seal, clocks, newId, receivers, refusal: () => feed.lost });
   const reads = new PostgresReads(database, { nowMs, rows });
   const orders = new PostgresOrders(database, { feed, rows });
-  const signals = postgresSignals({ beats: feed, database, rows });
+  const signals = postgresSignals({ beats: feed, database, receivers, rows });
   const parts = { clocks, database, lane, nowMs, orders, reads, signals };
   const digestOf = (secret: string): string =>
     `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`;

@@ -2,7 +2,7 @@ import { STOP_MEMORY_MS } from '../../../core/task/stop.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Clocks } from '../../../core/runtime/ports.ts';
-import { forgetsReceivers, prunedAt, signalLimits } from '../../../core/state/signal-queue.ts';
+import { forgetsReceivers, prunedAt } from '../../../core/state/signal-queue.ts';
 import type { PrunedSince } from '../../../core/state/signal-queue.ts';
 import { LIMITS_KEPT_MS } from '../../../core/state/limit-use.ts';
 import type { Upkeep } from '../../../core/state/authority.ts';
@@ -15,6 +15,7 @@ import type { Database } from './database.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 import { oldSlot, PARTS_OF_SETTLED } from './rows/settled-parts.ts';
+import { DROP_SURPLUS, FORGET_SIGNALS, SHORTEN_CLAIMS } from './rows/signal-statements.ts';
 import { usesStatements } from './rows/token-uses.ts';
 import type { WriteLane } from './write-lane.ts';
 import { written } from './rows/written.ts';
@@ -100,32 +101,6 @@ const FORGET_CHANGES = `DELETE FROM remit.feed WHERE part = 0 AND seq IN (
 const FORGET_RECEIPTS = `DELETE FROM remit.receipts WHERE (seq, replica) IN (
   SELECT seq, replica FROM remit.receipts
   WHERE seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES} LIMIT ${MAX_DELETED})`;
-
-/**
- * What is too much for receivers that no authority delivers to now, counted for the next claim. The receivers are locked first, as by a claim, so that
- * neither waits for the other.
- */
-const MAX_SURPLUS = 10 * MAX_DELETED;
-const DROP_SURPLUS = `WITH due AS (
-    SELECT r.name FROM remit.signal_receivers r WHERE r.claimed_until <= clock_timestamp()
-      AND EXISTS (SELECT 1 FROM remit.signals s WHERE s.receiver = r.name OFFSET ${signalLimits.maxWaiting})
-    FOR UPDATE OF r SKIP LOCKED
-  ), gone AS (
-    DELETE FROM remit.signals WHERE seq IN (SELECT d.seq FROM due CROSS JOIN LATERAL (
-      SELECT s.seq FROM remit.signals s WHERE s.receiver = due.name ORDER BY s.rank, s.seq DESC
-      OFFSET ${signalLimits.maxWaiting} LIMIT ${MAX_SURPLUS}) d)
-    RETURNING receiver
-  )
-  UPDATE remit.signal_receivers r SET dropped = least(r.dropped + g.n, 1000000000)
-  FROM (SELECT receiver, count(*) AS n FROM gone GROUP BY receiver) g WHERE r.name = g.receiver`;
-
-/** Receivers of signals that no authority has delivered to for a day, and what waits for them. */
-const FORGOTTEN = `SELECT name FROM remit.signal_receivers WHERE claimed_until <= clock_timestamp() - interval '1 day'`;
-const FORGET_SIGNALS: readonly string[] = [
-  `DELETE FROM remit.signals WHERE seq IN (SELECT seq FROM remit.signals WHERE receiver IN (${FORGOTTEN}) LIMIT ${MAX_DELETED})`,
-  `DELETE FROM remit.signal_receivers r WHERE name IN (${FORGOTTEN})
-    AND NOT EXISTS (SELECT 1 FROM remit.signals s WHERE s.receiver = r.name)`,
-];
 
 /**
  * Records how far a ledger has taken the outbox. Deletes records that enough ledgers have (the highest `copies` asked for) and that every
@@ -232,6 +207,7 @@ async function prune(
       { text: FORGET_ORDERS, values: [nowMs] },
       ...FORGET_LIMITS.map((text) => ({ text, values: [nowMs] })),
       { text: DROP_SURPLUS },
+      { text: SHORTEN_CLAIMS },
       ...signals.map((text) => ({ text })),
       { text: FORGET_CHANGES },
       { text: FORGET_RECEIPTS },

@@ -27,6 +27,8 @@ export interface LaneOptions {
   readonly newId: () => string;
   /** Authenticates rows. Default: none are. */
   readonly seal?: RowSeal | null;
+  /** Names of the receivers of signals in the configuration. Default: none. */
+  readonly receivers?: ReadonlySet<string>;
   /** Why nothing may be written now; `null` if writing is allowed. Default: it is. */
   readonly refusal?: () => StoreFailure | null;
   /** Whether it writes to a database that is known to lack commits, as a restore does. Default no. */
@@ -165,10 +167,10 @@ export class WriteLane {
     const refusal = this.#options.refusal?.() ?? null;
     if (refusal !== null) return Promise.resolve(refusal);
     return this.#database.transaction(async (client): Promise<Tried> => {
-      const { rows, lost, databaseMs } = await lockedRows(
+      const { rows, lost, databaseMs, receivers } = await lockedRows(
         client,
         group.map(({ needs }) => needs),
-        this.#rows,
+        { reader: this.#rows, receivers: [...(this.#options.receivers ?? [])] },
       );
       if (lost !== null && this.#options.writesLost !== true) {
         await flight(client, [ROLLBACK]);
@@ -182,7 +184,7 @@ export class WriteLane {
       rows.setSettled(attempt.id);
       const outcome = await commit(
         client,
-        statementsOf(rows, { place, floorMs, seal: this.#options.seal ?? null }),
+        statementsOf(rows, { place, floorMs, receivers, seal: this.#options.seal ?? null }),
         this.#database,
       );
       return { outcome, attempt, answers, hasRecords: rows.changed().records.length > 0 };

@@ -104,11 +104,15 @@ CREATE TABLE limit_values (
 CREATE INDEX limit_values_ended ON limit_values (ends_ms);
 `;
 
-/** What waits to be sent to receivers of signals, and those receivers (`core/state/signal-queue.ts`). Since version 15. */
+/**
+ * What waits to be sent to receivers of signals, and those receivers (`core/state/signal-queue.ts`), with how many of their signals were deleted
+ * undelivered since the last claim. Since version 15.
+ */
 const SIGNALS = `
 CREATE TABLE signal_receivers (
   name TEXT PRIMARY KEY,
-  seen_ms INTEGER NOT NULL
+  seen_ms INTEGER NOT NULL,
+  dropped INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE signals (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,

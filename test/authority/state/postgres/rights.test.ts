@@ -32,6 +32,10 @@ const limitSpend = (of: Partial<LimitSpend>): LimitSpend => ({
 const ofLimits = (decisionId: string) => ({ decisionId, key: null, jtiDigest: '' });
 const limited = (n: number, amount = 1) => ({ ...ofLimits(`d-${n}`), spends: [limitSpend({ amount, max: 3 })] });
 
+/** Adds signals that no authority wrote. */
+const junkSignals = (count: number): string => `INSERT INTO remit.signals (receiver, at_ms, rank, bytes)
+  SELECT 'siem', (extract(epoch FROM now()) * 1000)::bigint, 2, '{}' FROM generate_series(1, ${count})`;
+
 const { folder, remove } = scratch();
 const HOUR_MS = 3_600_000;
 const key = { issuer, id: taskNumber(1).id };
@@ -331,6 +335,63 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(must(await state.authority.signalQueue('siem'))).toMatchObject({ waiting: 1 });
   });
 
+  // Issue 42, point 4: the seal did not cover the receiver.
+  it.each([
+    [
+      'copies',
+      `INSERT INTO remit.signals (receiver, at_ms, rank, bytes, seal) SELECT 'idp', at_ms, rank, bytes, seal FROM remit.signals`,
+      1,
+    ],
+    ['redirects', `UPDATE remit.signals SET receiver = 'idp'`, 0],
+  ])(
+    'with a key of the state: a signal that the login %s to another receiver is not told there',
+    async (_name, text, left) => {
+      const { state, attack, forged } = await opened(randomBytes(32));
+      await state.authority.claimSignals('siem');
+      await state.authority.applyTaskEvent(key, byOperator('cancel'), 'operator');
+      await state.authority.claimSignals('idp');
+      expect(await attack(text)).toBe('1 rows');
+      expect(must(await state.authority.signalQueue('idp')).signals).toEqual([]);
+      expect(forged).toEqual([expect.stringMatching(/^signal \d+ for receiver `idp`$/)]);
+      expect(must(await state.authority.signalQueue('idp')).waiting).toBe(0);
+      expect(must(await state.authority.signalQueue('siem')).signals).toHaveLength(left);
+    },
+  );
+
+  it.each([
+    ['with a key of the state', true],
+    ['without a key', false],
+  ])(
+    '%s: receivers that the login adds cost little, take no signal from others, and claim nothing for ever',
+    async (_name, hasKey) => {
+      const { state, attack, url } = await opened(hasKey ? randomBytes(32) : null);
+      await state.authority.claimSignals('siem');
+      expect(must(await state.authority.signalQueue('siem')).waiting).toBe(0);
+      const many = `INSERT INTO remit.signal_receivers SELECT 'a' || n, gen_random_uuid(), 'infinity'::timestamptz FROM generate_series(1, 1000) n`;
+      expect(await attack(many)).toBe('1000 rows');
+      await state.authority.applyTaskEvent(key, byOperator('cancel'), 'operator');
+      const counts = await places.sql(
+        url,
+        `SELECT count(*) AS all, count(*) FILTER (WHERE receiver = 'siem') AS siem FROM remit.signals`,
+      );
+      expect(counts).toEqual([{ all: String(signalLimits.maxReceivers + 1), siem: '1' }]);
+      expect(must(await state.authority.signalQueue('siem')).signals).toHaveLength(1);
+      for (let isMore = true; isMore;) ({ isMore } = must(await state.authority.prune(0)));
+      const endless = `SELECT count(*) AS n FROM remit.signal_receivers WHERE claimed_until > now() + interval '1 hour'`;
+      expect(await places.sql(url, endless)).toEqual([{ n: '0' }]);
+    },
+  );
+
+  it('without a key: a row of signals that is no record holds up no other', async () => {
+    const { state, attack } = await opened();
+    await state.authority.claimSignals('siem');
+    await state.authority.applyTaskEvent(key, byOperator('cancel'), 'operator');
+    const junk = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes) SELECT receiver, at_ms, 0, 'x'::bytea FROM remit.signals`;
+    expect(await attack(junk)).toBe('1 rows');
+    expect(must(await state.authority.signalQueue('siem')).signals).toHaveLength(1);
+    expect(must(await state.authority.signalQueue('siem')).waiting).toBe(1);
+  });
+
   it('with a key of the state: what a receiver was told is not told again once it is a week old', async () => {
     const { state, attack, forged } = await opened(randomBytes(32));
     await state.authority.claimSignals('siem');
@@ -343,20 +404,18 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect([await told(), forged.length]).toEqual([0, 1]);
   });
 
-  it('pruning bounds what waits for a receiver that nobody delivers to, and the next claim says how much was dropped', async () => {
+  it('pruning bounds what waits for a receiver, delivered or not, and the next claim says how much was dropped', async () => {
     const { state, url } = await opened();
     await state.authority.claimSignals('siem');
-    const many = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes)
-      SELECT 'siem', (extract(epoch FROM now()) * 1000)::bigint, 2, '{}' FROM generate_series(1, ${signalLimits.maxWaiting + 5})`;
-    await places.sql(url, many);
+    await places.sql(url, junkSignals(signalLimits.maxWaiting));
     const waiting = async () => must(await state.authority.signalQueue('siem')).waiting;
-    const over = `UPDATE remit.signal_receivers SET claimed_until = now() - interval '1 hour'`;
-    expect(await state.authority.prune(0)).toMatchObject({ tasks: 0 });
-    expect((await places.sql(url, 'SELECT dropped FROM remit.signal_receivers'))[0]).toEqual({ dropped: '0' });
-    await places.sql(url, over);
-    expect(await state.authority.prune(0)).toMatchObject({ tasks: 0 });
-    expect(await waiting()).toBe(signalLimits.maxWaiting);
-    expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 5 });
+    for (const ends of [`now() + interval '30 seconds'`, `now() - interval '1 hour'`]) {
+      await places.sql(url, junkSignals(5));
+      await places.sql(url, `UPDATE remit.signal_receivers SET claimed_until = ${ends}`);
+      expect(await state.authority.prune(0)).toMatchObject({ tasks: 0 });
+      expect(await waiting()).toBe(signalLimits.maxWaiting);
+    }
+    expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 10 });
     expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 0 });
   });
 

@@ -106,6 +106,24 @@ describeEach('signals', ({ name, open, place }) => {
     await close();
   });
 
+  // Issue 42, point 4: a file let grow what nobody delivered.
+  it('are bounded between two claims too, and the next claim says how many were dropped', async () => {
+    const { authority, close } = await opened();
+    await authority.claimSignals('siem');
+    await authority.appendRecords([recordOf(stop())]);
+    const many = Array.from({ length: 500 }, () => record(nowMs + 1));
+    for (let n = 0; n <= signalLimits.maxWaiting / many.length; n += 1) must(await authority.appendRecords(many));
+    const waiting = async () => must(await authority.signalQueue('siem')).waiting;
+    // A file drops with the write, and a database with the next step of pruning, so that no two writes wait for each other.
+    expect(await waiting()).toBe(signalLimits.maxWaiting + (name === 'postgres' ? 501 : 0));
+    must(await authority.prune(0));
+    const queue = must(await authority.signalQueue('siem'));
+    expect([queue.waiting, queue.signals[0]?.record.signalled]).toEqual([signalLimits.maxWaiting, 'stops']);
+    expect(await authority.claimSignals('siem')).toEqual({ dropped: 501 });
+    expect(await authority.claimSignals('siem')).toEqual({ dropped: 0 });
+    await close();
+  });
+
   it('of a receiver have one process that delivers them, and another only once the claim of that is over', async () => {
     const { authority, close, file } = await opened();
     await authority.claimSignals('siem');

@@ -10,6 +10,7 @@ import type { OpenTasksLimit } from '../../../../core/limit/limit-spend.ts';
 import { limitReads } from './limit-statements.ts';
 import type { FoundRows, NeededCounter } from './limit-statements.ts';
 import { LOCK_ORDERS, SELECT_ORDERS } from './order-statements.ts';
+import { RECEIVERS } from './signal-statements.ts';
 import { lockAgents, selectStops, stopFrom } from './stop-statements.ts';
 import type { StopQuery } from '../../../../core/task/stop.ts';
 
@@ -75,7 +76,8 @@ const REMEMBERED = `SELECT kind, key, until_ms FROM remit.remembered
 const REMEMBERED_COUNT =
   'SELECT kind, count(*) AS count FROM remit.remembered WHERE kind = ANY($1::text[]) GROUP BY kind';
 
-const HEAD = 'SELECT lost, (extract(epoch FROM now()) * 1000)::bigint AS now_ms FROM remit.feed_head WHERE part = 0';
+const HEAD = `SELECT lost, (extract(epoch FROM now()) * 1000)::bigint AS now_ms, ARRAY(${RECEIVERS}) AS receivers
+  FROM remit.feed_head WHERE part = 0`;
 
 /** The rows, and why the database is known to lack commits; `null` if it is not. */
 interface LockedRows {
@@ -83,13 +85,18 @@ interface LockedRows {
   readonly lost: string | null;
   /** The clock of the database, milliseconds since the Unix epoch. */
   readonly databaseMs: number;
+  /** The receivers of signals. */
+  readonly receivers: readonly string[];
 }
 
-/** Begins a transaction, locks the families of what is needed, and reads it, in a single flight. */
+/**
+ * Begins a transaction, locks the families of what is needed, and reads it, in a single flight.
+ * @param receivers names of the receivers of signals in the configuration
+ */
 export async function lockedRows(
   client: PoolClient,
   needs: readonly NeededRows[],
-  reader: RowReader,
+  { reader, receivers }: { readonly reader: RowReader; readonly receivers: readonly string[] },
 ): Promise<LockedRows> {
   const keysOf = (name: 'tasks' | 'families' | 'uses' | 'stopping') => needs.flatMap((need) => need[name] ?? []);
   const textsOf = (name: 'tokens' | 'decisions' | 'used') => [...new Set(needs.flatMap((need) => need[name] ?? []))];
@@ -119,7 +126,7 @@ export async function lockedRows(
     isEmpty(kinds) ? null : { text: REMEMBERED, values: [kinds, remembered.map(({ key }) => key)] },
     isEmpty(kinds) ? null : { text: REMEMBERED_COUNT, values: [kinds] },
     readStops,
-    { text: HEAD },
+    { text: HEAD, values: [receivers] },
   ];
   const sent = reads.filter((read) => read !== null);
   const results = await flight(client, [BEGIN, ...sent]);
@@ -128,8 +135,13 @@ export async function lockedRows(
   const rows = loadedRows(found, reader);
   ofLimits.load(rows.limits, found, reader.limitIn);
   if (readStops !== null) for (const row of found(readStops.text)) rows.loadStop(stopFrom(row));
-  const { lost, now_ms: nowMs } = found(HEAD)[0] ?? {};
-  return { rows, lost: typeof lost === 'string' ? lost : null, databaseMs: Number(nowMs) };
+  const { lost, now_ms: nowMs, receivers: names } = found(HEAD)[0] ?? {};
+  return {
+    rows,
+    lost: typeof lost === 'string' ? lost : null,
+    databaseMs: Number(nowMs),
+    receivers: Array.isArray(names) ? names.map(String) : [],
+  };
 }
 
 /** The rows that statements found, but for stops and limits. */

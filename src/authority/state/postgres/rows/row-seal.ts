@@ -104,9 +104,9 @@ export class RowSeal {
     return isSealedBy(row['seal'], this.ofOrder(order));
   }
 
-  /** Of a record that is told to receivers of signals. */
-  ofSignal(bytes: Uint8Array): string {
-    return this.#code(['signal', Buffer.from(bytes).toString('base64url')]);
+  /** Of a record that is told to a receiver of signals, and to no other by that seal. The `jti` is of the same bytes. */
+  ofSignal(receiver: string, bytes: Uint8Array): string {
+    return this.#code(['signal', receiver, Buffer.from(bytes).toString('base64url')]);
   }
 
   /**
@@ -114,9 +114,9 @@ export class RowSeal {
    * record, a signal that was told once could be told again at any time.
    */
   signalIn(row: Row): EncodedRecord | null {
-    const bytes = signalBytes(row);
-    const what = `signal ${String(row['seq'])}`;
-    if (!this.#isAsWritten(row, this.ofSignal(bytes), what)) return null;
+    const [bytes, receiver] = [signalBytes(row), String(row['receiver'])];
+    const what = `signal ${String(row['seq'])} for receiver \`${receiver}\``;
+    if (!this.#isAsWritten(row, this.ofSignal(receiver, bytes), what)) return null;
     const record = encodedRecordFrom(bytes);
     if (record.at === Number(row['at_ms'])) return record;
     this.#onForged(what);
@@ -146,6 +146,15 @@ export const liftDigestOf = (lifted: string): string => createHash('sha256').upd
 const signalBytes = (row: Row): Uint8Array => row['bytes'] as Uint8Array;
 
 /** How rows are read without authentication. */
+function readableSignal(row: Row): EncodedRecord | null {
+  try {
+    return encodedRecordFrom(signalBytes(row));
+  } catch {
+    // No authority wrote it: a record is JSON.
+    return null;
+  }
+}
+
 const rootedFrom = (row: Row): RootedTask => ({
   task: taskFrom(row),
   root: String(row['root']),
@@ -180,7 +189,7 @@ export const readerOf = (seal: RowSeal | null): RowReader =>
         orderIn: (row) => ((row['lifted'] ?? null) === null ? orderFromRow(row) : null),
         isGivenOrder: () => true,
         limitIn: limitRowFrom,
-        signalIn: (row) => encodedRecordFrom(signalBytes(row)),
+        signalIn: readableSignal,
       }
     : {
         taskIn: (row) => seal.taskIn(row),

@@ -1,5 +1,4 @@
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
-import { signalRanks } from '../../../../core/ledger/signalled.ts';
 import { MAX_FLOOR_MS } from '../../../../core/state/clock-floor.ts';
 import type { TokenOfTask } from '../../../../core/state/store-reader.ts';
 import { taskColumns, taskValues } from '../../../../core/state/writes/task-row.ts';
@@ -9,6 +8,7 @@ import type { RowSeal } from './row-seal.ts';
 import type { SettledPlace } from './settled-parts.ts';
 import { limitStatements } from './limit-statements.ts';
 import { orderStatements } from './order-statements.ts';
+import { queueingSignals } from './signal-statements.ts';
 import { stopStatements } from './stop-statements.ts';
 
 const SET_TASKS = `UPDATE remit.tasks t SET state = r.state, ended_ms = r.ended_ms, cause = r.cause, cause_note = r.cause_note,
@@ -47,28 +47,20 @@ export function addingRecords(records: readonly EncodedRecord[]): Statement {
   return { text: ADD_RECORDS, values: [JSON.stringify(rows), rows.length] };
 }
 
-const QUEUE_SIGNALS = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes, seal)
-  SELECT v.name, (u.r->>'at')::bigint, (u.r->>'rank')::smallint, decode(u.r->>'bytes', 'base64'), u.r->>'seal'
-  FROM remit.signal_receivers v, json_array_elements($1::json) WITH ORDINALITY u (r, n) ORDER BY u.n`;
-
-/** The statement that queues records for each receiver of signals; none if no record is sent to receivers. */
-function queueingSignals(records: readonly EncodedRecord[], seal: RowSeal | null): readonly Statement[] {
-  const rows = records.flatMap(({ at, bytes, signalled }) => {
-    if (signalled === null) return [];
-    const rank = signalRanks[signalled];
-    return [{ at, rank, bytes: Buffer.from(bytes).toString('base64'), seal: seal?.ofSignal(bytes) ?? null }];
-  });
-  return rows.length === 0 ? [] : [{ text: QUEUE_SIGNALS, values: [JSON.stringify(rows)] }];
+/** What is written with the rows. */
+interface Writing {
+  readonly place: SettledPlace;
+  readonly floorMs: number;
+  /** The receivers of signals. */
+  readonly receivers: readonly string[];
+  readonly seal: RowSeal | null;
 }
 
 /**
  * The statements that write what a transaction has changed, in an order in which each finds what it refers to. The heads of outbox and feed
  * come last, always in this order.
  */
-export function statementsOf(
-  rows: RowSet,
-  { place, floorMs, seal }: { readonly place: SettledPlace; readonly floorMs: number; readonly seal: RowSeal | null },
-): readonly Statement[] {
+export function statementsOf(rows: RowSet, { place, floorMs, receivers, seal }: Writing): readonly Statement[] {
   const {
     newTasks,
     tasks,
@@ -110,7 +102,7 @@ export function statementsOf(
     .filter(([, batch]) => batch.length > 0)
     .map(([text, batch]) => ({ text, values: [JSON.stringify(batch)] }));
   statements.push(...stopStatements(stops), ...orderStatements(orders, seal), ...limitStatements(limits, seal));
-  if (records.length > 0) statements.push(...queueingSignals(records, seal), addingRecords(records));
+  if (records.length > 0) statements.push(...queueingSignals(records, { receivers, seal }), addingRecords(records));
   if (feed.length > 0) {
     const values = [feed.map(([root]) => root), feed.map(([, part]) => part === 'history'), feed.length, floorMs];
     statements.push({ text: ADD_CHANGES, values });

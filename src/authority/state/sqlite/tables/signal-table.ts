@@ -8,13 +8,33 @@ import type { Connection } from '../connection.ts';
 
 const { claimMs, forgottenMs, heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
-/** Within a transaction: queues records for each known receiver. */
+/** Within a transaction: queues records for each known receiver, and drops what is too much for it. */
 export function queueSignals(connection: Connection, records: readonly EncodedRecord[]): void {
+  let isAdded = false;
   for (const { at, bytes, signalled } of records) {
     if (signalled === null) continue;
+    isAdded = true;
     connection
       .statement('INSERT INTO signals (receiver, at_ms, rank, bytes) SELECT name, ?, ?, ? FROM signal_receivers')
       .run(at, signalRanks[signalled], bytes);
+  }
+  if (isAdded) dropSurplus(connection);
+}
+
+const WAITING =
+  'SELECT r.name, (SELECT count(*) FROM signals s WHERE s.receiver = r.name) AS waiting FROM signal_receivers r';
+/** By the index: the queue of a receiver that is away for a week is full. */
+const DROP_OLDEST = `DELETE FROM signals WHERE seq IN (SELECT seq FROM signals
+  WHERE receiver = ?1 AND rank = (SELECT max(rank) FROM signals WHERE receiver = ?1) ORDER BY seq LIMIT ?2)`;
+
+/** Deletes the oldest of the last rank of each queue that is too long, and counts them for the next claim. */
+function dropSurplus(connection: Connection): void {
+  for (const { name, waiting } of connection.statement(WAITING).all()) {
+    const surplus = Number(waiting) - maxWaiting;
+    if (surplus <= 0) continue;
+    for (let left = surplus; left > 0;)
+      left -= Number(connection.statement(DROP_OLDEST).run(String(name), left).changes);
+    connection.statement('UPDATE signal_receivers SET dropped = dropped + ? WHERE name = ?').run(surplus, String(name));
   }
 }
 
@@ -47,16 +67,17 @@ export function signalQueueOf(connection: Connection, receiver: string, later: r
   };
 }
 
-const SURPLUS = `DELETE FROM signals WHERE receiver = ?1 AND (at_ms < ?2 OR seq IN (
-  SELECT seq FROM signals WHERE receiver = ?1 ORDER BY rank, seq DESC LIMIT -1 OFFSET ${maxWaiting}))`;
+const CLAIM = `INSERT INTO signal_receivers (name, seen_ms) VALUES (?, ?)
+  ON CONFLICT (name) DO UPDATE SET seen_ms = excluded.seen_ms, dropped = 0`;
 
 /** Within a transaction: `Store.claimSignals`. */
 export function claimSignals(connection: Connection, receiver: string): SignalClaim {
-  connection
-    .statement('INSERT INTO signal_receivers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seen_ms = excluded.seen_ms')
-    .run(receiver, connection.floorMs());
-  const dropped = connection.statement(SURPLUS).run(receiver, connection.floorMs() - maxAgeMs).changes;
-  return { dropped: Number(dropped) };
+  const before = connection.statement('SELECT dropped FROM signal_receivers WHERE name = ?').get(receiver)?.['dropped'];
+  connection.statement(CLAIM).run(receiver, connection.floorMs());
+  const tooOld = connection
+    .statement('DELETE FROM signals WHERE receiver = ? AND at_ms < ?')
+    .run(receiver, connection.floorMs() - maxAgeMs).changes;
+  return { dropped: Number(before ?? 0) + Number(tooOld) };
 }
 
 /** Within a transaction: `Store.dropSignals`. */
