@@ -32,6 +32,7 @@ const older: OtherVersion = {
       ['  bool orders = 7;\n', ''],
       ['  bool orders = 8;\n', ''],
       ['    Orders orders = 9;\n', ''],
+      ['  repeated uint64 left = 8;\n', ''],
     ]),
   message: (message) => message,
   between: null,

@@ -287,7 +287,7 @@ const withEffect = (spend: LimitSpend, effect: LimitSpend['effect']): LimitSpend
 
 /** The reply to a settlement, without the state after it. */
 function settledReply(settlement: Settlement): SettleReply['settled'][number] {
-  if (isSettlement(settlement)) return settlement === null ? SETTLED : { ...SETTLED, lent: settlement.lent };
+  if (isSettlement(settlement)) return { ...SETTLED, ...settlement };
   if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
   if (typeof settlement === 'string') return { ...unsettled(settlement, ''), budget: null };
   return settlement.problem === 'limit'

@@ -3,6 +3,7 @@ import type { ReasonCode } from '../../core/decision/reasons.ts';
 import type { IntentRecord } from '../../core/ledger/record.ts';
 import type { PlacedUse } from '../../core/ledger/recorded-use.ts';
 import type { RecordedTask } from '../../tools/policy/compare/recorded-task.ts';
+import { countedLines } from './counted-lines.ts';
 import type { FoundDecision } from './found-decision.ts';
 import { whyOf } from './why.ts';
 import type { Why } from './why.ts';
@@ -97,13 +98,15 @@ function decidedOf(
   const one = policies.length === 1 ? 'the policy' : 'the policies';
   const by = policies.length === 0 ? [] : [`by ${one} ${policies.map((id) => `\`${id}\``).join(', ')}`];
   const set = record.policySet === null ? [] : [`policy set ${record.policySet}`];
-  if (decision === 'allow') return ['allowed', ...by, ...set];
+  const counted = record.kind === 'use' ? countedLines(record.limits) : [];
+  if (decision === 'allow') return ['allowed', ...by, ...set, ...counted];
   return [
     `denied, ${reason ?? 'without a reason'}${meaning === null ? '' : `: ${meaning}`}`,
     ...(stage === null ? [] : [`at the stage \`${stage}\``]),
     ...(cause === null ? [] : [`the cause: ${cause}`]),
     ...by,
     ...set,
+    ...counted,
     ...(record.kind === 'use' && record.withdraws !== undefined
       ? [`the policies had allowed it (${record.withdraws}); that was taken back before anything was answered`]
       : []),

@@ -2,6 +2,7 @@
 import { argsText } from '../../core/ledger/timeline-text.ts';
 import type { UseRecord } from '../../core/ledger/record.ts';
 import { fatesText } from '../../core/ledger/use-fates.ts';
+import { countedLines } from '../explain/counted-lines.ts';
 import { cureLines, whyLine, whyOf } from '../explain/why.ts';
 import type { Investigation, ProvedPart } from './investigation.ts';
 import type { PoliciesThen } from './policies-then.ts';
@@ -65,6 +66,7 @@ function callLines({ call, why, fate, outcome }: Investigation, { calls }: Match
     `${instant(use.at)}  ${callLine(use)}`,
     `${decisionText(use, hasPassed)}${fate === null ? '' : `; ${FATES[fate]}${status === null ? '' : `, status ${status}`}`}`,
     ...cureLines(why).slice(0, 1),
+    ...countedLines(use.limits),
     `decision ${use.decisionId}  trace ${use.traceId}  record ${placed.seq}`,
     ...others.map(
       (other) =>

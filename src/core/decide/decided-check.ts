@@ -7,6 +7,7 @@ import type { Mode } from './mode.ts';
 import { shownText } from '../action/secrets/static-secret.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
+import type { CountedLimit } from '../limit/counted-limit.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import type { ReuseClass } from '../token/reuse.ts';
@@ -26,8 +27,8 @@ export interface DecidedCheck {
   /** Of an observed call that the catalog does not know: its names and types. Absent otherwise. */
   readonly shape?: CallShape;
   readonly facts: CallFacts;
-  /** Ids of the limits over all tasks that concern the use. Absent if there are none. */
-  readonly limits?: readonly string[];
+  /** The counters of limits over all tasks that the use takes from. Absent if there are none. */
+  readonly limits?: readonly CountedLimit[];
   /** Hash of the policy set; `null` if none is loaded. */
   readonly policySet: string | null;
   /** Its generation (1 = the first set this process loaded); `null` if none is loaded. */

@@ -281,6 +281,8 @@ export interface SettleReply {
     } | null;
     /** Authorities of earlier versions lend nothing. */
     readonly lent?: readonly number[];
+    /** Authorities of earlier versions do not say. */
+    readonly left?: readonly number[];
   }[];
 }
 

@@ -80,6 +80,14 @@ export type WouldBe = {
   readonly policyIds: readonly string[];
 };
 
+/** A `CountedLimit`. Records of earlier versions have no `counts`, and one entry for all counters of a limit. */
+export type RecordedLimit = {
+  readonly id: string;
+  readonly counts?: string;
+  readonly left?: number;
+  readonly share?: number;
+};
+
 /** A call was decided. */
 export interface UseRecord extends Decided, Traced {
   readonly kind: 'use';
@@ -112,10 +120,8 @@ export interface UseRecord extends Decided, Traced {
   readonly args?: { readonly [name: string]: JsonValue };
   /** What a call carried beside its arguments, from `recordedCarried`; absent if that was nothing. */
   readonly carried?: { readonly [name: string]: JsonValue };
-  /**
-   * The limits over all tasks that concern the use, by their ids; `left` of the limit that refused it, in its own unit. Absent if there are none.
-   */
-  readonly limits?: readonly { readonly id: string; readonly left?: number }[];
+  /** The counters of limits over all tasks that the use takes from, from `limitsAfter`. Absent if there are none. */
+  readonly limits?: readonly RecordedLimit[];
   /** Number of this use of the token, from 1; `null` without a verified token. */
   readonly tokenUse: number | null;
   /** Reuse classes of this use, those that follow from the decision included; empty without a verified token. */

@@ -8,7 +8,7 @@ import { REUSE_CLASSES } from '../token/reuse.ts';
 import type { JsonValue } from './canonical-json.ts';
 import { leafFrom } from './proof/leaf.ts';
 import { MAX_RECORD_BYTES } from './encoded-record.ts';
-import type { UseRecord } from './record.ts';
+import type { RecordedLimit, UseRecord } from './record.ts';
 
 /** A use with its record number. */
 export type PlacedUse = UseRecord & { readonly seq: number };
@@ -101,21 +101,21 @@ const shapeOf = ({ protocol, query, rpc, members: named, cut }: ReadShape): Call
 const kindsIn = (of: JsonKind | ReadonlyMap<string, JsonKind>): MemberKinds[string] =>
   typeof of === 'string' ? of : Object.fromEntries(of);
 
+const quantity: Reader<number> = (value) =>
+  typeof value === 'number' && value >= 0 ? value : { problem: 'must be a number of 0 or more' };
+
+/** Earlier versions did not record `counts` and `share`. */
 const limit = members(
-  {
-    id: words,
-    left: optional((value): number | Problem =>
-      typeof value === 'number' && value >= 0 ? value : { problem: 'must be a number of 0 or more' },
-    ),
-  },
+  { id: words, counts: optional(words), left: optional(quantity), share: optional(quantity) },
   { others: 'ignored' },
 );
 
-const limitOf = ({
+const limitOf = ({ id, counts, left, share }: Exclude<ReturnType<typeof limit>, Problem>): RecordedLimit => ({
   id,
-  left,
-}: Exclude<ReturnType<typeof limit>, Problem>): { readonly id: string; readonly left?: number } =>
-  left === null ? { id } : { id, left };
+  ...(counts === null ? {} : { counts }),
+  ...(left === null ? {} : { left }),
+  ...(share === null ? {} : { share }),
+});
 
 const useMembers = members(
   {

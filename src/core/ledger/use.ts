@@ -3,6 +3,7 @@ import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
 import { reuseOf } from '../decide/decided-check.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
+import { limitsAfter } from '../limit/counted-limit.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { jtiDigestOf } from '../token/jti-digest.ts';
 import { recordText } from './record.ts';
@@ -19,13 +20,6 @@ function wouldBe(decision: Decision): WouldBe {
     policyIds: would.policyIds,
     reason: isDeny(would) ? would.reason : null,
   };
-}
-
-/** The limits over all tasks that counted the use, or would have: what is left is known of the limit that refused it. */
-function recordedLimits(ids: readonly string[], decision: Decision): NonNullable<UseRecord['limits']> {
-  const denial = isDeny(decision) ? decision : decision.observed;
-  const over = denial?.clientFacts?.limit;
-  return ids.map((id) => (over?.id === id ? { id, left: Math.max(0, over.max - over.used) } : { id }));
 }
 
 /** The record of one check, with the same fields on allow and deny. */
@@ -48,7 +42,7 @@ export function useRecord(judgement: DecidedCheck, span: SpanReference): UseReco
     host: isDeny(call) ? '' : recordText(call.host),
     jtiDigest: token === null ? null : jtiDigestOf(token.tokenId),
     kind: 'use',
-    ...(judgement.limits === undefined ? {} : { limits: recordedLimits(judgement.limits, decision) }),
+    ...(judgement.limits === undefined ? {} : { limits: limitsAfter(judgement.limits, decision) }),
     method: isDeny(call) ? '' : recordText(call.method),
     ...(mode === null ? {} : { mode: 'observe' }),
     path: isDeny(call) ? '' : recordText(call.path),

@@ -1,7 +1,7 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { Lent, SettleProblem, Spend } from './spend.ts';
+import type { Lent, LimitsLeft, SettleProblem, Spend } from './spend.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
 
 /**
@@ -32,14 +32,14 @@ export interface SettledUse {
 }
 
 /**
- * Result of settling: `null`, or what was lent, if the use is settled and on disk; a problem, and nothing was taken; or a failure, after which the result
- * is unknown until the same use is settled again.
+ * Result of settling: `null`, what was lent or what limits have left, if the use is settled and on disk; a problem, and nothing was taken; or a
+ * failure, after which the result is unknown until the same use is settled again. A use that was settled before is answered with `null`.
  */
-export type Settlement = null | Lent | SettleProblem | StoreFailure;
+export type Settlement = null | Lent | LimitsLeft | SettleProblem | StoreFailure;
 
 /** Whether a use is settled. */
-export const isSettlement = (settlement: Settlement): settlement is null | Lent =>
-  settlement === null || (typeof settlement === 'object' && 'lent' in settlement);
+export const isSettlement = (settlement: Settlement): settlement is null | Lent | LimitsLeft =>
+  settlement === null || (typeof settlement === 'object' && ('lent' in settlement || 'left' in settlement));
 
 /** Settles uses. The uses of one turn of the event loop share a transaction, in call order. */
 export interface Settling {

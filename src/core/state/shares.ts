@@ -92,8 +92,9 @@ export class Shares implements Settling {
       new Set(taken.map(({ counter }) => counter)).size === taken.length;
     if (isCovered) for (const { amount, counter } of taken) counter.share.spend(amount);
     for (const { counter } of taken) this.#ask(counter, nowMs);
-    const sharesOf = { life: this.#life, untilMs: shareEndOf(spends, clocks) };
-    return isCovered ? { decisionId, key, jtiDigest, spends, sharesOf } : null;
+    if (!isCovered) return null;
+    const sharesOf = { life: this.#life, untilMs: shareEndOf(spends, clocks), left: leftOfLimits(taken) };
+    return { decisionId, key, jtiDigest, spends, sharesOf };
   }
 
   /** Settles a use by the state. If a budget has too little left, what this process holds of it is given back first. */
@@ -249,3 +250,7 @@ export class Shares implements Settling {
     return new Promise((resolve) => void this.#options.after(ms, resolve));
   }
 }
+
+/** What the shares of limits have left, in their order. */
+const leftOfLimits = (taken: readonly { readonly counter: Counter }[]): readonly number[] =>
+  taken.filter(({ counter }) => counter.spend.kind === 'limit').map(({ counter }) => counter.share.left);

@@ -49,6 +49,14 @@ export interface Lent {
   readonly lent: readonly number[];
 }
 
+/**
+ * A settled use that took from limits over all tasks: what each of those spends left of its counter, in their order and unit. What was lent to
+ * other processes is not in it.
+ */
+export interface LimitsLeft {
+  readonly left: readonly number[];
+}
+
 /** What a new part takes from its parent, and with which token of the parent. */
 export interface HandedOn {
   readonly jtiDigest: string;

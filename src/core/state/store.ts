@@ -11,7 +11,7 @@ import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
 import type { SignalClaim } from './signal-queue.ts';
 import type { DueSecret } from './secret-sighting.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { HandedOn, Lent, SettleProblem, Spend, SpendProblem, TaskSpend } from './spend.ts';
+import type { HandedOn, Lent, LimitsLeft, SettleProblem, Spend, SpendProblem, TaskSpend } from './spend.ts';
 import type { RememberedKind } from './replay-memory.ts';
 import type { StoreReader } from './store-reader.ts';
 
@@ -49,8 +49,11 @@ export interface UnsentUse {
   readonly spends: readonly Spend[];
   /** How much of each is given back, at most its amount; absent, all of it. */
   readonly left?: readonly number[];
-  /** Of a use that was settled from shares of this process (`Settling.settleNow`): from which, and until when they are of this window. */
-  readonly sharesOf?: { readonly life: number; readonly untilMs: number };
+  /**
+   * Of a use that was settled from shares of this process (`Settling.settleNow`): from which, until when they are of this window, and of each
+   * spend on a limit, in their order, what it left of its share.
+   */
+  readonly sharesOf?: { readonly life: number; readonly untilMs: number; readonly left: readonly number[] };
   readonly by?: string;
 }
 
@@ -180,7 +183,7 @@ export interface Store extends StoreReader {
       readonly by?: string | undefined;
       readonly agent?: string | undefined;
     },
-  ): null | Lent | SettleProblem | StoreFailure;
+  ): null | Lent | LimitsLeft | SettleProblem | StoreFailure;
   /**
    * Commits everything written in `work` together: one sync for many uses. `work` must neither await nor throw. Answers given within it are
    * valid only if this returns `null`.

@@ -13,6 +13,8 @@ import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
 import { enforce } from '../../core/decide/enforce.ts';
 import { limitSpendsOf } from '../../core/state/writes/settlement.ts';
+import { countedLimits } from '../../core/limit/counted-limit.ts';
+import type { LeftAfterUse } from '../../core/limit/counted-limit.ts';
 import type { Limit } from '../../core/limit/limit.ts';
 import { shownCheck } from '../../core/decide/decided-check.ts';
 import { deny, isDeny } from '../../core/decision/decision.ts';
@@ -86,14 +88,16 @@ const settleOrDeny = (
 ): DecidedUse | Promise<DecidedUse> =>
   isDeny(toSettle)
     ? withDecision(services, toSettle, decided)
-    : (settleNow(services, withLimits(decided, toSettle), toSettle) ??
-      settleUse(services, withLimits(decided, toSettle), toSettle));
+    : (settleNow(services, decided, toSettle) ?? settleUse(services, withLimits(decided, toSettle), toSettle));
 
 /** Settles a use from shares of this process. INVARIANT: in the turn in which it was decided; `null` if it must be settled by the state. */
-function settleNow(services: DecidingServices, decided: DecidedUse, { use }: UseToSettle): DecidedUse | null {
+function settleNow(services: DecidingServices, decided: DecidedUse, toSettle: UseToSettle): DecidedUse | null {
+  const { use } = toSettle;
   if (use.entry !== undefined || recordToSend(services, decided) !== null) return null;
   const taken = services.settling.settleNow?.(use) ?? null;
-  return taken === null ? null : withDecision(services, decided.check.decision, { ...decided, taken });
+  if (taken === null) return null;
+  const counted = withLimits(decided, toSettle, { of: 'share', numbers: taken.sharesOf?.left ?? [] });
+  return withDecision(services, decided.check.decision, { ...counted, taken });
 }
 
 /**
@@ -130,8 +134,10 @@ async function settleOnce(
   if (settled === 'history-changed') return settled;
   const problem = settled !== null && 'unknown' in settled ? settled.unknown : null;
   const refusal = settled !== null && isDeny(settled) ? settled : null;
+  const after = settled !== null && 'left' in settled ? settled.left : null;
+  const counted = after === null ? decided : withLimits(decided, { use }, { of: 'left', numbers: after });
   // If the result is unknown, the use may be settled.
-  const done = refusal === null ? { ...decided, taken: unsentUseOf(use) } : decided;
+  const done = refusal === null ? { ...counted, taken: unsentUseOf(use) } : decided;
   if (record === null || refusal !== null) {
     return withDecision(services, refusal ?? problem ?? done.check.decision, done);
   }
@@ -146,10 +152,11 @@ const settlingRules = (services: DecidingServices, read: ReadCheck): Parameters<
   limits: limitsIn(read),
 });
 
-/** With the limits that concern the use, for its record and its span. */
-function withLimits(decided: DecidedUse, { use }: UseToSettle): DecidedUse {
-  const limits = [...new Set(limitSpendsOf(use.spends).map(({ limit }) => limit))];
-  return limits.length === 0 ? decided : { ...decided, check: { ...decided.check, limits } };
+/** With the counters of limits that the use takes from, for its record and its span. */
+function withLimits(decided: DecidedUse, { use }: Pick<UseToSettle, 'use'>, after?: LeftAfterUse): DecidedUse {
+  const spends = limitSpendsOf(use.spends);
+  if (spends.length === 0) return decided;
+  return { ...decided, check: { ...decided.check, limits: countedLimits(spends, limitsIn(decided.read), after) } };
 }
 
 /** What a use takes, without its record. */

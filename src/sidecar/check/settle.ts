@@ -19,7 +19,7 @@ import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { stateUnavailable } from '../../core/decision/unavailable.ts';
 import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse } from '../../core/state/settling.ts';
-import type { ExceededBudget, Spend } from '../../core/state/spend.ts';
+import type { ExceededBudget, LimitsLeft, Spend } from '../../core/state/spend.ts';
 import { historyWith } from '../../core/task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../../core/task/history.ts';
 import type { TaskToken } from '../../core/token/claims.ts';
@@ -93,8 +93,11 @@ function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined
   return historyWith(history, entry) === 'same' ? undefined : entry;
 }
 
-/** Result of settling a use: `null` once it is settled and on disk; why it is not; or that it is unknown whether it is. */
-export type Settled = null | 'history-changed' | Deny | { readonly unknown: Deny };
+/**
+ * Result of settling a use: once it is settled and on disk `null`, or what limits have left; why it is not settled; or that it is unknown
+ * whether it is.
+ */
+export type Settled = null | LimitsLeft | 'history-changed' | Deny | { readonly unknown: Deny };
 
 /**
  * Settles a use: all of its budgets, its history entry and its record, or nothing. `history-changed` if the decision used an older history
@@ -109,7 +112,7 @@ export async function settle(
   limits: readonly Limit[],
 ): Promise<Settled> {
   const settlement = await services.settling.settle(use);
-  if (isSettlement(settlement)) return null;
+  if (isSettlement(settlement)) return settlement !== null && 'left' in settlement ? settlement : null;
   if (settlement === 'history-changed') return settlement;
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
   if (settlement === 'ended') return (token === null ? null : currentProblem(services, token)) ?? endedMeanwhile;

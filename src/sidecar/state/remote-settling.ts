@@ -8,7 +8,7 @@ import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse, Settlement, Settling } from '../../core/state/settling.ts';
 import type { UnsentUse } from '../../core/state/store.ts';
-import type { ExceededBudget, SettleProblem, Spend } from '../../core/state/spend.ts';
+import type { ExceededBudget, LimitsLeft, SettleProblem, Spend } from '../../core/state/spend.ts';
 import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
@@ -124,7 +124,7 @@ export class RemoteSettling implements Settling {
       const settled = 'problem' in reply ? undefined : reply.settled[at];
       if (settled?.problem === '') {
         onResult?.('settled');
-        return resolve(use.ahead === undefined ? null : { lent: settled.lent ?? [] });
+        return resolve(use.ahead === undefined ? leftOf(use, settled.left) : { lent: settled.lent ?? [] });
       }
       if (settled?.card && settled.position !== null) feed.settled(settled.card, settled.position);
       const problem = settled === undefined ? undefined : settleProblemOf(settled);
@@ -196,6 +196,13 @@ function spendOf(spend: Spend): UseMessage['spends'][number] {
     default:
       return kind satisfies never;
   }
+}
+
+/** What limits have left after a use; `null` if the authority does not say it of each spend. */
+function leftOf({ spends }: Pick<UseMessage, 'spends'>, left: readonly number[] = []): LimitsLeft | null {
+  const ofLimits = spends.filter(({ kind }) => kind === 'limit').length;
+  const isKnown = left.every((number) => Number.isSafeInteger(number) && number >= 0);
+  return ofLimits > 0 && left.length === ofLimits && isKnown ? { left } : null;
 }
 
 const problems: ReadonlyMap<string, SettleProblem> = new Map(

@@ -12,10 +12,11 @@ import { recordedUses } from '../recorded-uses.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-const [passed, revoked, limited] = [
+const [passed, revoked, limited, counted] = [
   '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55',
   '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e56',
   '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e57',
+  '019ab77e-5d3c-7a41-9f60-2f0b8c1d7e58',
 ];
 const overLimit = {
   decision: 'deny',
@@ -40,7 +41,22 @@ beforeAll(() => {
       reason: 'task.revoked',
       would: would('task.revoked'),
     }),
-    observedUse({ decisionId: limited, ...overLimit, entry: 'legacy', would: overLimit }),
+    observedUse({
+      decisionId: limited,
+      ...overLimit,
+      entry: 'legacy',
+      would: overLimit,
+      limits: [{ id: 'a-day', left: 0 }],
+    }),
+    observedUse({
+      decisionId: counted,
+      would: { decision: 'allow', reason: null, detail: null, policyIds: ['lists'] },
+      limits: [
+        { id: 'paid', counts: 'amount EUR', left: 12.5 },
+        { id: 'calls', counts: 'calls', share: 7 },
+        { id: 'payees', counts: 'different account' },
+      ],
+    }),
   ];
   log.append(
     records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
@@ -70,6 +86,22 @@ describe('remit explain', () => {
     expect(out).toMatch(/^ {2}denied, limit\.exceeded: /m);
     expect(out).toContain('the cause: limit `a-day` of calls: 200 of 200 used, until 2026-01-16T00:00:00Z');
     expect(out).toMatch(/^ {2}remit limits$/m);
+    // As earlier versions recorded it.
+    expect(out).toMatch(/^ {2}limit `a-day`: 0 left$/m);
+  });
+
+  it('says of an allowed call what the limits that counted it had left', async () => {
+    const { out } = await explain(counted);
+    expect(out).toContain(
+      [
+        '  allowed',
+        '  by the policy `lists`',
+        '  limit `paid`, amount EUR: 12.5 left',
+        '  limit `calls`, calls: 7 left of what its process was lent',
+        '  limit `payees`, different account',
+        '',
+      ].join('\n'),
+    );
   });
 
   it('says of a call that was denied although observed that it was denied', async () => {

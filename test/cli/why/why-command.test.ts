@@ -156,6 +156,19 @@ describe('remit why', () => {
     );
   });
 
+  it('says what the limits that counted the call had left', async () => {
+    const limits = [
+      { id: 'paid', counts: 'amount EUR', left: 20 },
+      { id: 'calls', counts: 'calls', share: 3 },
+    ];
+    const { out } = await whyIn(await ledgerOf(payment(10, { limits })), 'p-77');
+    expect(sections(out).get('call')?.split('\n').slice(1, 4)).toEqual([
+      'allow by pay; executed: the upstream answered, status 201',
+      'limit `paid`, amount EUR: 20 left',
+      'limit `calls`, calls: 3 left of what its process was lent',
+    ]);
+  });
+
   it.each([
     ['a recorded argument', ['p-77', '--argument', 'reference']],
     ['a number', ['480']],

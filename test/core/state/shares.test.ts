@@ -336,6 +336,20 @@ describe('Shares', () => {
       close();
     });
 
+    it('say after a use what is left of the share, and nothing of budgets', async () => {
+      const { clock, process, close } = opened();
+      const shares = process();
+      const both = () => useOf(calls(1_000), limit(500), limit(800, { limit: 'b', measure: 'amount', amount: 2 }));
+      await madeOften(shares, clock, { times: 60, use: both });
+      const [first, second] = [shares.settleNow(both()), shares.settleNow(both())];
+      const [ofCalls = -1, ofAmount = -1, ...others] = first?.sharesOf?.left ?? [];
+      expect(second?.sharesOf?.left).toEqual([ofCalls - 1, ofAmount - 2]);
+      expect(others).toEqual([]);
+      expect(shares.settleNow(useOf(calls(1_000)))?.sharesOf?.left).toEqual([]);
+      await shares.close();
+      close();
+    });
+
     it('are given back while their window runs, and not once it is over', async () => {
       const { clock, settling, close } = opened();
       const given: string[] = [];

@@ -1,3 +1,4 @@
+import { isSettlement } from '../../../src/core/state/settling.ts';
 import type { SettledUse } from '../../../src/core/state/settling.ts';
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
@@ -147,7 +148,7 @@ function racing(replicas: readonly PostgresState[], taking: Omit<SettledUse, 'de
         const first = await replica.settling.settle(use);
         const other = replicas[(at + 1) % replicas.length];
         const settled = isStoreFailure(first) ? await other?.settling.settle(use) : first;
-        if (settled === null) allowed += 1;
+        if (settled !== undefined && isSettlement(settled)) allowed += 1;
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     }),

@@ -180,6 +180,31 @@ function attributesOf(span: EndedSpan): Readonly<Record<string, SpanAttributeVal
   return attributes;
 }
 
+/** Services whose records and spans are kept. */
+function recording() {
+  const records: LedgerRecord[] = [];
+  const spans: EndedSpan[] = [];
+  let isRecorded = true;
+  const services = servicesWith({
+    ledger: {
+      append: (record) => records.push(record) > 0 && isRecorded,
+      durable: async (record) => records.push(record) > 0 && isRecorded,
+    },
+    spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
+  });
+  return {
+    services,
+    /** What records have of limits, once they were written and read. */
+    written: () =>
+      records.map(
+        (record) => must(useFrom(JSON.parse(Buffer.from(must(encodedRecord(record)).bytes).toString('utf8')))).limits,
+      ),
+    left: () =>
+      spans.map((span) => [attributesOf(span)['remit.limits'], attributesOf(span)['remit.limits.left']] as const),
+    refuseRecords: () => void (isRecorded = false),
+  };
+}
+
 const watched: ObserveEntry = {
   id: 'watched',
   agents: [agent],
@@ -212,27 +237,64 @@ describe('limits over all tasks, at a check', () => {
     expect((await answersTo(untold, [callOf(2)]))[0]).not.toHaveProperty('clientFacts');
   });
 
-  it('are in the record and the span of a use, with what is left of the limit that refused it', async () => {
-    const records: LedgerRecord[] = [];
-    const spans: EndedSpan[] = [];
-    const services = servicesWith({
-      ledger: {
-        append: (record) => records.push(record) > 0,
-        durable: async (record) => records.push(record) > 0,
-      },
-      spans: { samplesAllow: () => true, add: (span) => void spans.push(span) },
-    });
-    await answersTo(services, [pay(1, 60), pay(1, 41)]);
-    const written = records.map((record) =>
-      must(useFrom(JSON.parse(Buffer.from(must(encodedRecord(record)).bytes).toString('utf8')))),
-    );
-    expect(written.map(({ limits }) => limits)).toEqual([
-      [{ id: 'paid' }, { id: 'payees' }],
-      [{ id: 'paid', left: 40 }, { id: 'payees' }],
+  it('are in the record and the span of a use, with what it left of each, and of a denial with what the limit had left that refused', async () => {
+    const { services, written, left } = recording();
+    await answersTo(services, [pay(1, 60), pay(1, 41), pay(2, 15)]);
+    expect(written()).toEqual([
+      [
+        { id: 'paid', counts: 'amount EUR', left: 40 },
+        { id: 'payees', counts: 'different currency', left: 0 },
+      ],
+      [
+        { id: 'paid', counts: 'amount EUR', left: 40 },
+        { id: 'payees', counts: 'different currency' },
+      ],
+      [
+        { id: 'paid', counts: 'amount EUR', left: 25 },
+        { id: 'payees', counts: 'different currency', left: 0 },
+      ],
     ]);
-    expect(spans.map((span) => attributesOf(span)['remit.limits'])).toEqual([
-      ['paid', 'payees'],
-      ['paid', 'payees'],
+    // A denial may be answered before the allow of the same turn.
+    const both = ['paid', 'payees'];
+    expect(new Set(left())).toEqual(
+      new Set([
+        [both, ['paid, amount EUR: 40 left', 'payees, different currency: 0 left']],
+        [both, ['paid, amount EUR: 40 left']],
+        [both, ['paid, amount EUR: 25 left', 'payees, different currency: 0 left']],
+      ]),
+    );
+  });
+
+  it('are in the record of a use that was settled from a share with what is left of the share, and of a use that was taken back with nothing', async () => {
+    const { services, written, left, refuseRecords } = recording();
+    const { settling } = services;
+    const shared = {
+      ...services,
+      settling: {
+        ...settling,
+        settleNow: ({ decisionId, key: of, jtiDigest, spends }: SettledUse) => ({
+          decisionId,
+          key: of,
+          jtiDigest,
+          spends,
+          sharesOf: { life: 1, untilMs: Infinity, left: [7] },
+        }),
+      },
+    };
+    // Without a task, since a task's first use of an action is settled by the state.
+    expect(words(await answersTo(shared, [callOf(null)]))).toEqual(['allow']);
+    refuseRecords();
+    expect(words(await answersTo(services, [callOf(1)]))).toEqual(['ledger.unavailable']);
+    expect(written()).toEqual([
+      [{ id: 'lists', counts: 'calls', share: 7 }],
+      [{ id: 'lists', counts: 'calls', left: 2 }],
+      [{ id: 'lists', counts: 'calls' }],
+    ]);
+    // The allow that was not recorded is a span all the same.
+    expect(left()).toEqual([
+      [['lists'], ['lists, calls: 7 left of what its process was lent']],
+      [['lists'], undefined],
+      [['lists'], ['lists, calls: 2 left']],
     ]);
   });
 

@@ -29,15 +29,15 @@ const useOf = (spends: SettledUse['spends'], more: Partial<SettledUse> = {}): Se
 });
 const spends = (count: number): SettledUse['spends'] => Array.from({ length: count }, (_, n) => spend(n));
 
-/** Settles at an authority that settles, and gives back, all that it is asked. */
-function settling() {
+/** Settles at an authority that settles, and gives back, all that it is asked. @param left what it says that limits have left */
+function settling(left: readonly number[] = []) {
   const asked: string[][] = [];
   const call = async (name: string, request: unknown) => {
     const { uses } = request as SettleRequest;
     asked.push([name, ...uses.map(({ decision_id }) => decision_id)]);
     return name === 'GiveBack'
       ? { uses: uses.map(() => ({ problem: '' })) }
-      : { settled: uses.map(() => ({ problem: '', detail: '', card: null, position: null, lent: [7] })) };
+      : { settled: uses.map(() => ({ problem: '', detail: '', card: null, position: null, lent: [7], left })) };
   };
   // Only this method is called.
   const links = (() => [{ call }]) as unknown as RemoteSettlingOptions['links'];
@@ -70,4 +70,16 @@ it.each<[string, SettledUse]>([
     ['Settle', loan.decisionId],
     ['GiveBack', ...(isOfLoan ? [unfit.decisionId] : []), most.decisionId],
   ]);
+});
+
+it.each<[string, SettledUse['spends'], readonly number[], readonly number[] | null]>([
+  ['of each spend', spends(2), [3, 0], [3, 0]],
+  ['of the spends on limits alone', [{ kind: 'calls', limit: 9 }, spend(1)], [4], [4]],
+  ['that an earlier version does not say', spends(2), [], null],
+  ['of other spends', spends(2), [3], null],
+  ['of a use without limits', [{ kind: 'calls', limit: 9 }], [3], null],
+  ['that is not exact', spends(1), [2 ** 53], null],
+])('takes what limits have left %s', async (_what, taken, said, left) => {
+  const { remote } = settling(said);
+  expect(await remote.settle(useOf(taken))).toEqual(left === null ? null : { left });
 });

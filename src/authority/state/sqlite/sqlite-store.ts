@@ -34,7 +34,7 @@ import { writeSightings } from './tables/secret-table.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { OverLimit } from '../../../core/limit/limit-spend.ts';
-import type { HandedOn, Lent, SettleProblem, SpendProblem, TaskSpend } from '../../../core/state/spend.ts';
+import type { HandedOn, Lent, LimitsLeft, SettleProblem, SpendProblem, TaskSpend } from '../../../core/state/spend.ts';
 import type { IssuedToken, Pruned, Store, TaskEnd, TaskKey, UnsentUse } from '../../../core/state/store.ts';
 import type { SignalClaim } from '../../../core/state/signal-queue.ts';
 import type { DueSecret } from '../../../core/state/secret-sighting.ts';
@@ -179,7 +179,7 @@ export class SqliteStore extends SqliteReader implements Store {
   }
 
   settle(decisionId: string, key: TaskKey | null, use: Parameters<Store['settle']>[2]): ReturnType<Store['settle']> {
-    return this.#take<SettleProblem | Lent>([decisionId, use.by ?? '', use.agent ?? ''], key, use, () =>
+    return this.#take<SettleProblem | Lent | LimitsLeft>([decisionId, use.by ?? '', use.agent ?? ''], key, use, () =>
       settleUse(this.#rows, decisionId, { ...use, spends: withDigests(use.spends, this.digestOf), key }),
     );
   }

@@ -10,9 +10,10 @@ import type { UnsentUse } from '../store.ts';
 import { lentOf, limitSpendsOf } from './settlement.ts';
 import type { StateRows } from './state-rows.ts';
 
-/** The counters after a use, the values that they have more, and what was lent for each spend. */
+/** The counters after a use, the values that they have more, and for each spend what was lent and what its counter then has left. */
 interface LimitTaking {
   readonly lent: readonly number[];
+  readonly left: readonly number[];
   readonly used: readonly (readonly [counter: LimitCounter, used: number, max: number])[];
   readonly values: readonly (readonly [LimitCounter, string])[];
 }
@@ -37,19 +38,23 @@ export function limitsTaken(
 ): LimitTaking | LimitRefusal {
   const used = new Map<string, readonly [LimitCounter, number, number]>();
   const values = new Map<string, readonly [LimitCounter, string]>();
-  if (spends.length === 0) return { used: [], values: [], lent: [] };
+  if (spends.length === 0) return { used: [], values: [], lent: [], left: [] };
   const [nowMs, restoredAtMs] = [rows.nowMs(), rows.restoredAtMs()];
   const lent: number[] = spends.map(() => 0);
+  const left: number[] = [];
   for (const [at, spend] of spends.entries()) {
     const { amount, max, value } = spend;
     const counter = counterAt(spend, nowMs);
     const text = counterText(counter);
-    if (value !== undefined) {
-      if (values.has(`${text}${value}`) || rows.hasLimitValue(counter, value)) continue;
-      values.set(`${text}${value}`, [counter, value]);
-    }
     const counted = used.get(text)?.[1] ?? rows.limitUsed(counter);
     const before = restoredAtMs !== null && counter.startsMs <= restoredAtMs ? Math.max(counted, max) : counted;
+    if (value !== undefined) {
+      if (values.has(`${text}${value}`) || rows.hasLimitValue(counter, value)) {
+        left.push(Math.max(0, max - before));
+        continue;
+      }
+      values.set(`${text}${value}`, [counter, value]);
+    }
     // Not `before + amount > max`: the sum may exceed the largest exact integer.
     if (before > max - amount && amount > 0) {
       const { limit, measure, effect } = spend;
@@ -61,9 +66,10 @@ export function limitsTaken(
     // A value is counted once for all uses, so there is nothing to lend.
     const more = value === undefined ? lentOf(Math.max(0, max - before - amount), ahead?.[at] ?? 0) : 0;
     lent[at] = more;
+    left.push(Math.max(0, max - before - amount - more));
     used.set(text, [counter, counted + amount + more, max]);
   }
-  return { used: [...used.values()], values: [...values.values()], lent };
+  return { used: [...used.values()], values: [...values.values()], lent, left };
 }
 
 /**

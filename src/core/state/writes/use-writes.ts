@@ -22,7 +22,7 @@ import {
 } from './limit-settlement.ts';
 import { possibleLoans } from './possible-loans.ts';
 import type { StateRows } from './state-rows.ts';
-import type { Lent, SettleProblem, Spend, SpendProblem } from '../spend.ts';
+import type { Lent, LimitsLeft, SettleProblem, Spend, SpendProblem } from '../spend.ts';
 import type { TaskKey, UnsentUse } from '../store.ts';
 
 /** What a use takes, with its record if that is committed with it. */
@@ -45,7 +45,7 @@ export function settleUse(
   decisionId: string,
   { key, jtiDigest, spends, entry, record, ahead, by, agent }: SettledTaking,
   { acts = true }: { readonly acts?: boolean } = {},
-): SettleProblem | Lent | null {
+): SettleProblem | Lent | LimitsLeft | null {
   if (rows.isSettled(decisionId))
     return lentBefore(rows, { decisionId, key, spends, ...(by === undefined ? {} : { by }), ...(ahead && { ahead }) });
   const limits = limitSpendsOf(spends);
@@ -74,7 +74,8 @@ export function settleUse(
   const got = { decisionId, spends: withLent(spends, lent), ...(by === undefined ? {} : { by }) };
   if (isTaken && key !== null && by !== undefined && budgets.length > 0) rows.setSettled(takenName({ ...got, key }));
   if (isCounted) for (const name of limitNames(got, rows.nowMs())) rows.setSettled(name);
-  return ahead === undefined ? null : { lent };
+  if (ahead !== undefined) return { lent };
+  return limits.length === 0 ? null : { left: taking.left };
 }
 
 /** A loan that is asked for again: what it lent; `null` if that is not known, or nothing was wanted. */

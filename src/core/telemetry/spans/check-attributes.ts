@@ -7,6 +7,8 @@ import { reasons } from '../../decision/reasons.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { RefusedCaller } from '../../identity/refused-caller.ts';
 import { recordText } from '../../ledger/record.ts';
+import { leftText, limitsAfter } from '../../limit/counted-limit.ts';
+import type { CountedLimit } from '../../limit/counted-limit.ts';
 import { reuseOf } from '../../decide/decided-check.ts';
 import type { DecidedCheck } from '../../decide/decided-check.ts';
 import type { Task } from '../../task/task.ts';
@@ -50,13 +52,23 @@ function tellDecision(judgement: DecidedCheck, tell: Tell): void {
   tell('remit.cache', cache);
   if (policySet !== null) tell('remit.policy.set', policySet);
   if (policyGeneration !== null) tell('remit.policy.generation', policyGeneration);
-  if (judgement.limits !== undefined) tell('remit.limits', judgement.limits);
+  if (judgement.limits !== undefined) tellLimits(limitsAfter(judgement.limits, decision), tell);
   if (judgement.mode !== undefined) tellObserved(judgement.mode.id, decision, tell);
   if (!isDeny(decision)) return;
   tell('remit.reason', decision.reason);
   tell('remit.detail', decision.detail);
   const fault = faultOf(judgement);
   if (fault !== null) tell('error.type', fault);
+}
+
+/** The limits that count the call, each once, and what is left of them as far as that is known. */
+function tellLimits(limits: readonly CountedLimit[], tell: Tell): void {
+  tell('remit.limits', [...new Set(limits.map(({ id }) => id))]);
+  const left = limits.flatMap((limit) => {
+    const text = leftText(limit);
+    return text === null ? [] : [`${limit.id}, ${limit.counts}: ${text}`];
+  });
+  if (left.length > 0) tell('remit.limits.left', left);
 }
 
 /** What enforcing would have answered to a call that is only observed. */

@@ -131,8 +131,8 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
       const other = limitCall('other', effect);
       const { agent } = taskNumber(1);
       const limited = (decisionId: string, ...spends: readonly LimitSpend[]) => ({ ...use(decisionId), agent, spends });
-      expect(await settling.settle(limited('d-1', one))).toBeNull();
-      expect(await settling.settle(limited('d-2', other))).toBeNull();
+      expect(await settling.settle(limited('d-1', one))).toEqual({ left: [0] });
+      expect(await settling.settle(limited('d-2', other))).toEqual({ left: [0] });
       // There is a stop already, which is found.
       for (const id of effect === 'stop' ? ['d-0'] : [])
         expect(await settling.settle(limited(id, other))).toMatchObject({ problem: 'limit' });

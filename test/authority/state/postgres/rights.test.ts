@@ -88,7 +88,8 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const use = { decisionId: 'd-1', key, jtiDigest: token.jtiDigest, spends: [{ kind: 'calls', limit: 9 }] as const };
     expect(await state.settling.settle({ ...use, entry })).toBeNull();
     const distinct = limitSpend({ measure: 'distinct', value: 'v'.repeat(43) });
-    expect(await state.settling.settle({ ...ofLimits('d-0'), spends: [limitSpend({}), distinct] })).toBeNull();
+    const spends = [limitSpend({}), distinct];
+    expect(await state.settling.settle({ ...ofLimits('d-0'), spends })).toEqual({ left: [8, 8] });
     expect(await state.authority.rememberOnce('signal', 'one', nowMs + HOUR_MS)).toBe('new');
     expect(await state.authority.putOrder(stopOrder(), [])).toBeNull();
     const target = must(postgresTargetFrom(url));
@@ -236,13 +237,13 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
   ])('what the login gives back of a limit %s', async (_what, hasKey) => {
     const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
     // One is used before.
-    expect(await state.settling.settle(limited(2, 2))).toBeNull();
+    expect(await state.settling.settle(limited(2, 2))).toEqual({ left: [0] });
     expect(await state.settling.settle(limited(3))).toMatchObject({ problem: 'limit' });
     expect(await state.settling.giveBack(limited(2, 2))).toBe(true);
-    expect(await state.settling.settle(limited(4, 2))).toBeNull();
+    expect(await state.settling.settle(limited(4, 2))).toEqual({ left: [0] });
     expect(await attack(`UPDATE remit.limit_counts SET given = given + 1 WHERE measure = 'calls'`)).toBe('1 rows');
     const settled = await state.settling.settle(limited(5));
-    expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'limit' }) : null);
+    expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'limit' }) : { left: [0] });
     expect(forged).toEqual(hasKey ? ['what was given back of limit a-day'] : []);
   });
 

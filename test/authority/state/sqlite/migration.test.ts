@@ -154,7 +154,7 @@ describe('migrateFile', () => {
     } as const;
     const settle = (id: string) =>
       store.settle(id, null, { jtiDigest: '', spends: [{ ...spend, effect: 'deny' }], agent: taskNumber(1).agent });
-    expect([settle('d-1'), settle('d-2')]).toMatchObject([null, { problem: 'limit' }]);
+    expect([settle('d-1'), settle('d-2')]).toMatchObject([{ left: [0] }, { problem: 'limit' }]);
     expect(store.limitUses({})).toMatchObject([{ limit: 'a', used: 1 }]);
     store.close();
   });

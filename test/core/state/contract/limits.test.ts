@@ -3,6 +3,7 @@ import { expect, it } from '@jest/globals';
 import { uuidV7 } from '../../../../src/core/decision/uuid.ts';
 import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import type { Limit } from '../../../../src/core/limit/limit.ts';
+import { isSettlement } from '../../../../src/core/state/settling.ts';
 import type { SettledUse } from '../../../../src/core/state/settling.ts';
 import { causeOf } from '../../../../src/core/task/cause.ts';
 import { must } from '../../../builders/must.ts';
@@ -67,8 +68,38 @@ describeEach('limits over all tasks', ({ open, place, outbox }) => {
     }
     const used = async () =>
       must(await state.authority.limitUses({})).map(({ measure, who: of, used: count }) => [measure, of, count]);
-    return { ...state, file: where, used };
+    // What limits have left is told by a test of its own.
+    const settle = (use: SettledUse) => state.settling.settle(use);
+    const settling = {
+      ...state.settling,
+      settle: async (use: SettledUse) => {
+        const settled = await settle(use);
+        return isSettlement(settled) && settled !== null && 'left' in settled ? null : settled;
+      },
+    };
+    return { ...state, settle, settling, file: where, used };
   }
+
+  it('says after a use what each of its counters has left, without what is lent', async () => {
+    const { settle, close } = await opened();
+    const cents = spend({ limit: 'cents', measure: 'decimal', amount: 12_500, max: 100_000 });
+    const first = [spend({ max: 100 }), distinct('a'), cents];
+    const ofUse = (id: string, spends: SettledUse['spends'] = first) =>
+      settle(ofTask(1, id, [{ kind: 'calls', limit: 9 }, ...spends]));
+    expect(await ofUse('d-1')).toEqual({ left: [99, 1, 87_500] });
+    // A value that is known takes nothing, and two values of one call are counted one after the other.
+    expect(await ofUse('d-2', [distinct('a'), distinct('b'), distinct('b')])).toEqual({ left: [1, 0, 0] });
+    expect(await settle({ ...alone(idAt(nowMs), [spend({ max: 100, amount: 0 })]), ahead: [50] })).toEqual({
+      lent: [12],
+    });
+    expect(await ofUse('d-3')).toEqual({ left: [86, 0, 75_000] });
+    // By a maximum that was lowered meanwhile nothing is left, and not less.
+    expect(await settle(alone('d-4', [spend({ amount: 0, max: 5 })]))).toEqual({ left: [0] });
+    // What was left right after it is not known any more.
+    expect(await ofUse('d-3')).toBeNull();
+    expect(await settle(ofTask(1, 'd-5', [{ kind: 'calls', limit: 9 }]))).toBeNull();
+    await close();
+  });
 
   it('says how many tasks are open, by agent and subject', async () => {
     const { authority, close } = await opened();

@@ -151,10 +151,11 @@ function limitedInModel(
   }
   limit.used += amount;
   limit.values.add(value);
-  if (amount === 0 && !isNew) return null;
+  const left = [LIMITED_CALLS - limit.used, LIMITED_VALUES - limit.values.size];
+  if (amount === 0 && !isNew) return { left };
   model.settled.add(use.decisionId);
   limit.uses.set(decision, { use, amount, isGiven: false });
-  return null;
+  return { left };
 }
 
 /** Gives back what a use took from the limit: its calls, once, and not its value. */
