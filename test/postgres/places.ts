@@ -64,7 +64,11 @@ export class PostgresPlaces {
 
   /** The value of the call counter of a task. */
   async spent(url: string, taskId: string): Promise<number> {
-    const rows = await this.sql(url, 'SELECT spent - given AS spent FROM remit.budgets WHERE task = $1', [taskId]);
+    const rows = await this.sql(
+      url,
+      "SELECT spent - given AS spent FROM remit.budgets WHERE task = $1 AND name NOT LIKE 'lent %'",
+      [taskId],
+    );
     return Number(rows[0]?.['spent'] ?? 0);
   }
 

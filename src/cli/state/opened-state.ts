@@ -22,6 +22,7 @@ export interface OpenedState {
   readonly ordersInForce: Authority['ordersInForce'];
   readonly limitUses: Authority['limitUses'];
   readonly openTaskCounts: Authority['openTaskCounts'];
+  readonly loansOf: Waited<StoreReader['loansOf']>;
   /** The records of a task that wait for a ledger, and the id of the state by which ledgers say what they have taken. */
   readonly waitingOf: (
     taskId: string,
@@ -80,6 +81,7 @@ const readsOf = (store: StoreReader): OpenedState => ({
   ordersInForce: async () => store.ordersInForce(),
   limitUses: async (filter) => store.limitUses(filter),
   openTaskCounts: async () => store.openTaskCounts(),
+  loansOf: async (key) => store.loansOf(key),
   waitingOf: async () => store,
 });
 
@@ -111,6 +113,7 @@ const withDatabase = <T>(
       ordersInForce: () => authority.ordersInForce(),
       limitUses: (filter) => authority.limitUses(filter),
       openTaskCounts: () => authority.openTaskCounts(),
+      loansOf: (key) => reader.loansOf(key),
       floorMs: () => authority.floorMs(),
       putOrder: (...args) => authority.putOrder(...args),
       liftOrder: (...args) => authority.liftOrder(...args),

@@ -4,6 +4,7 @@ import type { TimelineEntry } from '../../core/ledger/timeline.ts';
 import { fatesText, UseFates } from '../../core/ledger/use-fates.ts';
 import { recordsOfTask } from '../../authority/records/task-records.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
+import { loanText } from '../../core/state/task-loan.ts';
 import { type TaskJson, taskJson } from '../../core/task/task-json.ts';
 import type { Task } from '../../core/task/task.ts';
 import { EXIT } from '../command.ts';
@@ -57,14 +58,17 @@ export async function taskShow(
     // Parts are in the state as long as their root is.
     const parts = isCommandRefusal(found) ? [] : await state.tasks({ parent: found, limit: MAX_PARTS });
     if (isStoreFailure(parts)) return taskRefusal(parts.detail);
+    const lent = isCommandRefusal(found) ? [] : await state.loansOf(found);
+    if (isStoreFailure(lent)) return taskRefusal(lent.detail);
     const fates = new UseFates();
     for (const record of records) fates.see({ ...record });
     const uses = fates.found();
     if (options.values.json === true)
-      return JSON.stringify({ task: shown.task, uses, parts: parts.map(({ id: part }) => part), records });
+      return JSON.stringify({ task: shown.task, uses, lent, parts: parts.map(({ id: part }) => part), records });
     const head = [
       ...shown.head,
       ...(uses.allowed === 0 ? [] : [`uses      ${fatesText(uses)}`]),
+      ...lent.map((loan) => `lent      ${loanText(loan)}`),
       ...parts.map((part) => `part      ${part.id} of ${part.agent}: ${part.purpose || '-'}`),
       ...(parts.length < MAX_PARTS ? [] : [`part      only the last ${MAX_PARTS} are shown`]),
     ];

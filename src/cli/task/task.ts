@@ -35,6 +35,8 @@ with a task must be resumed separately.
 After the end of a task that somebody else stopped, its agent waits before it declares a like one (\`issuer.stoppedTaskWaitSeconds\`);
 \`allow\` ends the wait for the actions of that task. While a task is suspended, \`resume\` does.
 
+\`show\` also says what of the budgets of a task sidecars were lent, and have not given back: that counts as spent.
+
   remit task list --in active
   remit task show 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55
   remit task end 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --cause 'agent is compromised'

@@ -11,6 +11,7 @@ import type { Clocks } from '../runtime/ports.ts';
 import type { FeedChanges } from './feed.ts';
 import type { SignalQueue } from './signal-queue.ts';
 import type { SecretSighting } from './secret-sighting.ts';
+import type { TaskLoan } from './task-loan.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /** A record that waits for the ledger. */
@@ -128,6 +129,8 @@ export interface StoreReader {
   limitUses(filter: LimitUseFilter): readonly LimitUse[] | StoreFailure;
   /** How many tasks are open whose end is not written, by agent and subject; at most `MAX_LIMIT_USES`, those with the most first. */
   openTaskCounts(): readonly OpenTaskCount[] | StoreFailure;
+  /** What processes were lent of the budgets of a task and have not given back; at most `MAX_LOANS`, the largest first. */
+  loansOf(key: Pick<Task, 'issuer' | 'id'>): readonly TaskLoan[] | StoreFailure;
   /** How far limits are used in the current windows. */
   limitPeaks(): readonly LimitPeak[] | StoreFailure;
   /**

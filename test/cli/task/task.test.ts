@@ -4,10 +4,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { cures } from '../../../src/core/decision/cures.ts';
 import { task, taskCommand } from '../../../src/cli/task/task.ts';
+import type { TaskSpend } from '../../../src/core/state/spend.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { encoded } from '../../builders/ledger-record.ts';
+import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
@@ -194,6 +196,34 @@ describe('remit task show', () => {
       parts: [part.id],
     });
     expect((await run('show', part.id, '--state', file)).out).toContain(`\npart of   ${first.id}\n`);
+  });
+
+  it('says what of its budgets is lent, and to whom', async () => {
+    insertFirst();
+    const key = { issuer: first.issuer, id: first.id };
+    const { jtiDigest } = tokenNumber(1);
+    const lend = (decisionId: string, spend: TaskSpend, by?: string) =>
+      must(
+        store.settle(decisionId, key, { jtiDigest, spends: [spend], ahead: [20], ...(by === undefined ? {} : { by }) }),
+      );
+    expect((await run('show', first.id, '--state', file)).out).not.toContain('\nlent ');
+    lend('d-1', { kind: 'calls', limit: 400, count: 0 }, 'spiffe://acme.test/tools');
+    lend('d-2', { kind: 'decimal', name: 'eur', limit: 1_000_000, amount: 0 });
+    const { out } = await run('show', first.id, '--state', file);
+    expect(out).toContain(
+      [
+        '',
+        'lent      20 calls to spiffe://acme.test/tools: spent there, or held',
+        'lent      0.002 of eur to the process of the authority: spent there, or held',
+        '',
+      ].join('\n'),
+    );
+    expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({
+      lent: [
+        { counts: 'calls', name: '', to: 'spiffe://acme.test/tools', amount: 20 },
+        { counts: 'amount', name: 'eur', to: '', amount: 0.002 },
+      ],
+    });
   });
 
   it('reads a task deleted from the state file from the ledger', async () => {

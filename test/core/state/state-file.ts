@@ -13,7 +13,11 @@ const reading = <T>(file: string, use: (db: DatabaseSync) => T): T => {
 
 /** The value of the call counter of a task. */
 export const spentIn = (file: string, taskId: string): number =>
-  reading(file, (db) => Number(db.prepare('SELECT spent FROM budgets WHERE task = ?').get(taskId)?.['spent'] ?? 0));
+  reading(file, (db) =>
+    Number(
+      db.prepare("SELECT spent FROM budgets WHERE task = ? AND name NOT LIKE 'lent %'").get(taskId)?.['spent'] ?? 0,
+    ),
+  );
 
 /** How many decisions are remembered as settled. */
 export const settledIn = (file: string): number =>

@@ -240,7 +240,10 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
     return Number(row?.['used'] ?? 0);
   };
   const spentOf = async (task: string): Promise<number> => {
-    const [row] = await cluster.sql('SELECT sum(spent) AS spent FROM remit.budgets WHERE task = $1', [task]);
+    const [row] = await cluster.sql(
+      "SELECT sum(spent) AS spent FROM remit.budgets WHERE task = $1 AND name NOT LIKE 'lent %'",
+      [task],
+    );
     return Number(row?.['spent'] ?? 0);
   };
 });

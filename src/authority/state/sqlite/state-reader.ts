@@ -31,6 +31,8 @@ import type {
 import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../core/state/limit-use.ts';
 import type { OpenTaskCount } from '../../../core/limit/open-task-uses.ts';
 import { listLimitPeaks, listLimitUses, listOpenTaskCounts } from './tables/limit-table.ts';
+import { listLoans } from './tables/budget-table.ts';
+import type { TaskLoan } from '../../../core/state/task-loan.ts';
 import type { SignalQueue } from '../../../core/state/signal-queue.ts';
 import { signalQueueOf } from './tables/signal-table.ts';
 import type { SecretSighting } from '../../../core/state/secret-sighting.ts';
@@ -178,6 +180,10 @@ export class SqliteReader implements StateReader {
 
   openTaskCounts(): readonly OpenTaskCount[] | StoreFailure {
     return this.connection.read([], () => listOpenTaskCounts(this.connection));
+  }
+
+  loansOf(key: TaskKey): readonly TaskLoan[] | StoreFailure {
+    return this.connection.read([key.issuer, key.id], () => listLoans(this.connection, key));
   }
 
   signalQueue(receiver: string, later: readonly number[] = []): SignalQueue | StoreFailure {

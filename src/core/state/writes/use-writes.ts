@@ -1,6 +1,8 @@
 /** What a use of a token or of a limit takes and gives back, in a transaction of any implementation. */
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import {
+  chargedBy,
+  counterOf,
   taken,
   exceededBudget,
   givenBack,
@@ -22,7 +24,8 @@ import {
 } from './limit-settlement.ts';
 import { possibleLoans } from './possible-loans.ts';
 import type { StateRows } from './state-rows.ts';
-import type { Lent, LimitsLeft, SettleProblem, Spend, SpendProblem } from '../spend.ts';
+import { loanName } from '../task-loan.ts';
+import type { Lent, LimitsLeft, SettleProblem, Spend, SpendProblem, TaskSpend } from '../spend.ts';
 import type { TaskKey, UnsentUse } from '../store.ts';
 
 /** What a use takes, with its record if that is committed with it. */
@@ -64,6 +67,7 @@ export function settleUse(
   }
   // INVARIANT: nothing is written before this line, so that all of it is taken or none.
   const isTaken = key !== null && after !== null && writeTaken(rows, key, after);
+  if (key !== null && after !== null) writeLoans(rows, key, { spends: budgets, by, more: after.lent });
   const isCounted = writeLimits(rows, taking);
   // INVARIANT: with what the use takes, in one transaction: a settled use always has its record on disk.
   if (record !== undefined) rows.addRecords([record]);
@@ -109,13 +113,36 @@ export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
   if (rows.isSettled(undone)) return false;
   const { ofTask, ofLimits } = numbersOf(use.spends, use.left);
   const isTaken = key !== null && rows.isSettled(taken);
-  if (isTaken)
-    for (const [counter, spent] of givenBack((name) => rows.spent(key, name), taskSpendsOf(use.spends), ofTask))
+  if (isTaken) {
+    const spends = taskSpendsOf(use.spends);
+    for (const [counter, spent] of givenBack((name) => rows.spent(key, name), spends, ofTask))
       rows.setSpent(key, counter, spent);
+    // Only of loans it is said how much is left.
+    const more = spends.map((spend, at) => -Math.min(chargedBy(spend), ofTask?.[at] ?? 0));
+    writeLoans(rows, key, { spends, by: use.by, more });
+  }
   const isGiven = giveBackLimits(rows, use, ofLimits);
   if (!isTaken && !isGiven) return false;
   rows.setSettled(undone);
   return true;
+}
+
+/** Loans of budgets. */
+interface Loans {
+  readonly spends: readonly TaskSpend[];
+  readonly by: string | undefined;
+  /** For each spend how much more is lent; less than 0 for what is given back. */
+  readonly more: readonly number[];
+}
+
+/** Counts what a process was lent of budgets, or has given back of it, to be shown. */
+function writeLoans(rows: StateRows, key: TaskKey, { spends, by, more }: Loans): void {
+  for (const [at, spend] of spends.entries()) {
+    const amount = more[at] ?? 0;
+    if (amount === 0) continue;
+    const name = loanName(counterOf(spend), by);
+    rows.setSpent(key, name, Math.max(0, rows.spent(key, name) + amount));
+  }
 }
 
 /** `Store.keepRecord`. */

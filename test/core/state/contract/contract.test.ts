@@ -34,6 +34,7 @@ const recorded = (id: string) => ({ ...use(id, calls(1)), record: allowedUse(1, 
 const lookAt = async ({ look }: OpenedState): Promise<UseState> => mustFind(await look(key, 'digest-1'));
 const stateOf = async (state: OpenedState): Promise<string> => (await lookAt(state)).task.state;
 const entry = (version: number, action: string) => ({ version, action, labels: ['pii'] });
+const loan = (to: string, amount: number) => ({ counts: 'calls', name: '', to, amount });
 const handed = (count: number) => ({ jtiDigest: 'digest-1', spends: calls(5, count) });
 
 /** The places of a token that was used from one node. */
@@ -199,6 +200,7 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
     expect(await spent(file, key.id)).toBe(12);
     expect(await settling.settle({ ...use('d-2', calls(100, 1)), ahead: [3] })).toEqual({ lent: [3] });
     expect(await spent(file, key.id)).toBe(16);
+    expect(await state.loansOf(key)).toEqual([loan(one, 12), loan('', 3)]);
     const back = (count: number, left: number, by: string) =>
       settling.giveBack({ ...use('d-1', calls(100, count)), left: [left], by });
     expect(await Promise.all([back(12, 5, two), back(11, 5, one), back(13, 5, one)])).toEqual([false, false, false]);
@@ -209,6 +211,7 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
     expect(await back(12, 99, one)).toBe(true);
     expect(await back(12, 99, one)).toBe(false);
     expect(await spent(file, key.id)).toBe(4);
+    expect(await state.loansOf(key)).toEqual([loan('', 3)]);
     // Of what one process lent itself, part is spent.
     expect(await settling.giveBack({ ...use('d-2', calls(100, 4)), left: [2] })).toBe(true);
     expect(await spent(file, key.id)).toBe(2);

@@ -11,6 +11,7 @@ import type { ReportedUses } from '../../../../src/core/state/reported-uses.ts';
 import type { StateAccess } from '../../../../src/authority/state/sqlite/state-access.ts';
 import { openStore } from '../../../../src/authority/state/sqlite/open-store.ts';
 import type { TaskKey } from '../../../../src/core/state/store.ts';
+import type { TaskLoan } from '../../../../src/core/state/task-loan.ts';
 import type { UseState } from '../../../../src/core/state/store-reader.ts';
 import { must } from '../../../builders/must.ts';
 
@@ -21,6 +22,7 @@ export interface OpenedState extends Omit<StateAccess, 'states'> {
   /** The state of a use now: by `states` where there are any. */
   readonly look: (key: TaskKey, jtiDigest: string) => Promise<UseState | undefined | StoreFailure>;
   readonly reportedUses: (jtiDigest: string) => Promise<readonly ReportedUses[] | StoreFailure | undefined>;
+  readonly loansOf: (key: TaskKey) => Promise<readonly TaskLoan[] | StoreFailure>;
   readonly close: () => Promise<void>;
 }
 
@@ -33,11 +35,12 @@ const broken = (failure: { readonly detail: string }): never => {
 
 const ofFile = (
   access: StateAccess,
-  reader: Pick<StateReader, 'reportedUses'>,
+  reader: Pick<StateReader, 'reportedUses' | 'loansOf'>,
   close: () => Promise<void>,
 ): OpenedState => ({
   ...access,
   reportedUses: async (digest) => reader.reportedUses(digest),
+  loansOf: async (key) => reader.loansOf(key),
   look: async (key, jtiDigest) => access.states.of(key, jtiDigest),
   close,
 });
@@ -69,12 +72,13 @@ export const implementations: Readonly<Record<string, OpenState>> = {
         askMs: 60_000,
       }),
     );
-    const { authority, close, feed, settling } = state;
+    const { authority, close, feed, reader, settling } = state;
+    const loansOf: OpenedState['loansOf'] = (key) => reader.loansOf(key);
     const look: OpenedState['look'] = (key, jtiDigest) => authority.useStateOf(key.issuer, key.id, jtiDigest);
     const reportedUses: OpenedState['reportedUses'] = async (digest) => {
       const found = await feed.reportedUses([digest]);
       return isStoreFailure(found) ? found : found[0];
     };
-    return { authority, settling, feed, states: null, look, reportedUses, close };
+    return { authority, settling, feed, states: null, look, reportedUses, loansOf, close };
   },
 };

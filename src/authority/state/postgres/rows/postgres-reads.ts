@@ -19,6 +19,9 @@ import { sightingFrom, type SecretSighting } from '../../../../core/state/secret
 import type { SpiffeId } from '../../../../core/identity/spiffe-id.ts';
 import type { OpenTaskCount } from '../../../../core/limit/open-task-uses.ts';
 import type { LimitCount } from '../../../../core/limit/limit-spend.ts';
+import type { TaskKey } from '../../../../core/state/store.ts';
+import { loanIn, LOANS, MAX_LOANS } from '../../../../core/state/task-loan.ts';
+import type { TaskLoan } from '../../../../core/state/task-loan.ts';
 import { MAX_LIMIT_USES } from '../../../../core/state/limit-use.ts';
 import type { LimitPeak, LimitUse, LimitUseFilter } from '../../../../core/state/limit-use.ts';
 import type { Database } from '../database.ts';
@@ -140,6 +143,18 @@ export class PostgresReads {
       subject: String(subject),
       count: Number(count),
     }));
+  }
+
+  /** `StoreReader.loansOf`. */
+  async loansOf({ issuer, id }: TaskKey): Promise<readonly TaskLoan[] | StoreFailure> {
+    const sql = `SELECT * FROM remit.budgets WHERE issuer = $1 AND task = $2 AND left(name, ${LOANS.length}) = $3
+      ORDER BY spent - given DESC, name LIMIT ${MAX_LOANS}`;
+    const rows = await this.#rows(sql, [issuer, id, LOANS]);
+    if (isStoreFailure(rows)) return rows;
+    return rows.flatMap((row) => {
+      const { name, taken, given } = this.#reader.spentIn(row);
+      return loanIn(name, taken - given) ?? [];
+    });
   }
 
   /** `StoreReader.limitPeaks`. */

@@ -1,6 +1,8 @@
 /** The table of counters of budgets. */
 import type { Connection } from '../connection.ts';
 import type { TaskKey } from '../../../../core/state/store.ts';
+import { loanIn, LOANS, MAX_LOANS } from '../../../../core/state/task-loan.ts';
+import type { TaskLoan } from '../../../../core/state/task-loan.ts';
 
 /** The value of a counter of a task; 0 if there is no such counter. */
 export function spentOf(connection: Connection, { issuer, id }: TaskKey, name: string): number {
@@ -16,4 +18,12 @@ export function setSpent(
 ): void {
   const sql = 'INSERT INTO budgets VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET spent = excluded.spent';
   connection.statement(sql).run(issuer, id, name, spent);
+}
+
+/** `StoreReader.loansOf`. */
+export function listLoans(connection: Connection, { issuer, id }: TaskKey): readonly TaskLoan[] {
+  const sql = `SELECT name, spent FROM budgets WHERE issuer = ? AND task = ? AND substr(name, 1, ${LOANS.length}) = ? AND spent > 0
+    ORDER BY spent DESC, name LIMIT ${MAX_LOANS}`;
+  const rows = connection.statement(sql).all(issuer, id, LOANS);
+  return rows.flatMap(({ name, spent }) => loanIn(String(name), Number(spent)) ?? []);
 }

@@ -1,0 +1,45 @@
+/** What processes were lent of the budgets of a task, as the state counts it beside the budgets. */
+import { TEN_THOUSANDTHS } from '../action/budget/decimal.ts';
+
+/** What a process was lent of a budget and has not given back. It counts as spent: the process has spent some of it, and may hold the rest. */
+export interface TaskLoan {
+  readonly counts: 'calls' | 'amount';
+  /** The argument that is summed, or which of the budgets of calls it is; `''` for the only one. */
+  readonly name: string;
+  /** The SPIFFE ID of the sidecars, or `unix`; `''` for the process of the authority itself. */
+  readonly to: string;
+  /** In the unit of the budget. */
+  readonly amount: number;
+}
+
+/** Most loans of a task that are shown. */
+export const MAX_LOANS = 100;
+
+/** How the names of counters of loans begin. INVARIANT: no counter of a budget begins so. */
+export const LOANS = 'lent [';
+
+/** Longest identity that is kept, so that a name fits into an index of a database. */
+const MAX_TO = 512;
+
+/** The name under which the state counts what was lent of a counter. @param by `SettledUse.by` */
+export const loanName = (counter: string, by = ''): string => `lent ${JSON.stringify([counter, by.slice(0, MAX_TO)])}`;
+
+/** The loan of a counter of a task; `null` if it counts a budget, or nothing is lent. */
+export function loanIn(name: string, lent: number): TaskLoan | null {
+  if (lent === 0 || !name.startsWith(LOANS)) return null;
+  // `loanName` made it.
+  const [counter = '', to = ''] = JSON.parse(name.slice('lent '.length)) as readonly string[];
+  const [kind = ''] = counter.split(':', 1);
+  return {
+    counts: kind === 'calls' ? 'calls' : 'amount',
+    name: counter.slice(kind.length + 1),
+    to,
+    amount: kind === 'decimal' ? lent / TEN_THOUSANDTHS : lent,
+  };
+}
+
+/** For people: `48 calls to spiffe://acme.test/tools: spent there, or held`. */
+export function loanText({ amount, counts, name, to }: TaskLoan): string {
+  const what = counts === 'calls' ? `${amount} calls${name === '' ? '' : ` of ${name}`}` : `${amount} of ${name}`;
+  return `${what} to ${to === '' ? 'the process of the authority' : to}: spent there, or held`;
+}
