@@ -33,6 +33,8 @@ const older: OtherVersion = {
       ['  bool orders = 8;\n', ''],
       ['    Orders orders = 9;\n', ''],
       ['  repeated uint64 left = 8;\n', ''],
+      ['  string orders_digest = 8;\n', ''],
+      ['  string unchanged = 6;\n', ''],
     ]),
   message: (message) => message,
   between: null,

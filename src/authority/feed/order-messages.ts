@@ -1,5 +1,6 @@
 /** The messages by which sidecars get the orders of operators. */
 import type { Down, OrdersMessage } from '../../core/fleet/messages.ts';
+import { ordersDigest } from '../../core/fleet/orders-digest.ts';
 import type { Order } from '../../core/order/order.ts';
 import type { Orders } from '../../core/order/orders.ts';
 
@@ -8,7 +9,16 @@ const MAX_CHARS = 512 * 1_024;
 /** Most ids of a message. */
 const MAX_IDS = 16_384;
 
-/** The whole list, for a sidecar that connects. */
+/** What a sidecar that connects is sent: the whole list, or that it is unchanged. @param digest of the orders that it has; empty if it has none */
+export const firstOrders = (orders: Orders, digest: string): readonly Down[] =>
+  digest !== '' && digest === ordersDigest(orders) ? [unchangedOrders(orders, digest)] : wholeOrders(orders);
+
+const unchangedOrders = ({ list }: Orders, unchanged: string): Down => ({
+  of: 'orders',
+  orders: { whole: false, given: [], lifted: [], continues: false, in_force: list.length, unchanged },
+});
+
+/** The whole list. */
 export const wholeOrders = ({ list }: Orders): readonly Down[] =>
   messagesOf(list, [], { whole: true, inForce: list.length });
 

@@ -86,6 +86,7 @@ const messages: Readonly<Record<MessageName, Fields>> = {
     policy_set: text(NAME, 'call', 'cut'),
     log: message('LogHead', 'call'),
     orders: flag('stream'),
+    orders_digest: text(64, 'stream'),
   },
   Position: { epoch: text(256, 'stream'), seq: number('stream'), mark: text(1_024, 'stream') },
   HeldCard: {

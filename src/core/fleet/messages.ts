@@ -37,6 +37,8 @@ export interface Hello {
   readonly policy_set: string;
   readonly log: LogHead | null;
   readonly orders: boolean;
+  /** Sidecars of earlier versions do not say. */
+  readonly orders_digest?: string;
 }
 
 export interface SidecarStatus {
@@ -142,6 +144,8 @@ export interface OrdersMessage {
   readonly lifted: readonly string[];
   readonly continues: boolean;
   readonly in_force: number;
+  /** Empty or absent unless it is in place of a whole list. */
+  readonly unchanged?: string;
 }
 
 /** Authority to sidecar. */

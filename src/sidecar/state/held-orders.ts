@@ -1,4 +1,5 @@
 import type { OrdersMessage } from '../../core/fleet/messages.ts';
+import { ordersDigest } from '../../core/fleet/orders-digest.ts';
 import { orderLimits, storedOrder } from '../../core/order/order.ts';
 import type { Order } from '../../core/order/order.ts';
 import { Orders } from '../../core/order/orders.ts';
@@ -8,20 +9,27 @@ import { isProblem } from '../../core/runtime/problem.ts';
 const MAX_ORDERS = 2 * orderLimits.maxInForce;
 
 /**
- * The orders of a sidecar, as the authority sends them: the whole list on each stream, and what changes of it. What is known stays in force
- * until something later is known whole.
+ * The orders of a sidecar, as the authority sends them: on each stream the whole list, or that it is unchanged; then what changes of it. What is
+ * known stays in force until something later is known whole.
  */
 export class HeldOrders {
   #inForce: ReadonlyMap<string, Order> = new Map();
   #orders = Orders.none;
   /** What is being received; `null` between changes. */
   #next: Map<string, Order> | null = null;
-  /** `sent` once the whole list of this stream has come; `none` if the authority sends no orders, since it is of an earlier release. */
+  /** `sent` once the list of this stream is known; `none` if the authority sends no orders, since it is of an earlier release. */
   #stream: 'awaited' | 'sent' | 'none' = 'awaited';
+  /** Whether an authority has called unchanged what is not what is known here. */
+  #isWholeWanted = false;
 
   /** The orders in force, as of the last position that the sidecar acknowledged or later. */
   get orders(): Orders {
     return this.#orders;
+  }
+
+  /** Names the orders to the authority of the next stream; empty if that must send the whole list. */
+  get digest(): string {
+    return this.#isWholeWanted ? '' : ordersDigest(this.#orders);
   }
 
   /** A stream begins. @param areSent whether the authority sends orders */
@@ -31,7 +39,8 @@ export class HeldOrders {
   }
 
   /** Takes a message. `false` if it is malformed, or something is missing before it. */
-  heard({ whole, given, lifted, continues, in_force: inForce }: OrdersMessage): boolean {
+  heard({ whole, given, lifted, continues, in_force: inForce, unchanged = '' }: OrdersMessage): boolean {
+    if (unchanged !== '') return this.#isUnchanged(unchanged);
     if (!whole && this.#next === null && this.#stream !== 'sent') return false;
     const next = whole ? new Map<string, Order>() : (this.#next ?? new Map(this.#inForce));
     for (const id of lifted) next.delete(id);
@@ -46,11 +55,22 @@ export class HeldOrders {
     if (next.size !== inForce) return false;
     this.#take(next);
     this.#stream = 'sent';
+    this.#isWholeWanted = false;
     return true;
   }
 
+  /** Takes that the list of this stream is what is known. INVARIANT: if it is not, the whole list is asked for: nothing is assumed. */
+  #isUnchanged(digest: string): boolean {
+    if (this.#stream === 'awaited' && this.#next === null && digest === this.digest) {
+      this.#stream = 'sent';
+      return true;
+    }
+    this.#isWholeWanted = true;
+    return false;
+  }
+
   /**
-   * Whether the lease may be renewed: the whole list of this stream has come. An authority that sends no orders renews a lease only while no
+   * Whether the lease may be renewed: the list of this stream is known. An authority that sends no orders renews a lease only while no
    * stop is in force: then none is.
    */
   mayRenew(): boolean {

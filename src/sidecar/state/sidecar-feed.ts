@@ -100,7 +100,8 @@ export class SidecarFeed {
   hello(own: Pick<Hello, 'version' | 'policy_set' | 'log'>): Hello {
     this.disconnected();
     this.#dropped.clear();
-    return { ...own, instance: this.#instance, resume: this.#position, held: this.#cards.listed(), orders: true };
+    const orders = { orders: true, orders_digest: this.#orders.digest };
+    return { ...own, instance: this.#instance, resume: this.#position, held: this.#cards.listed(), ...orders };
   }
 
   ping(at: Moment, status: SidecarStatus | null): Ping {

@@ -4,6 +4,8 @@ import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
+import { ordersDigest } from '../../../src/core/fleet/orders-digest.ts';
+import { Orders } from '../../../src/core/order/orders.ts';
 import { ORDERS_ROOT } from '../../../src/core/state/feed.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { ServingAuthority } from '../../../src/authority/feed/start-authority.ts';
@@ -114,6 +116,27 @@ describe('orders at sidecars of an authority', () => {
     const change = downs.findIndex(isChange);
     expect(downs[change]).toMatchObject({ orders: { lifted: [stopOrder().id], in_force: 0 } });
     expect(downs[change + 1]).toMatchObject({ of: 'changes' });
+  });
+
+  it('are sent whole to a sidecar that connects, unless it has the same', async () => {
+    const { state, targets } = await settledAuthority();
+    for (const order of [stopOrder(), short]) await state.authority.putOrder(order, []);
+    const client = new RawClient(targets[0] ?? '');
+    closers.push(() => client.close());
+    const firstOf = async (instance: string, digest: string) => {
+      const { send, downs } = client.follow();
+      send(hello(instance, { orders_digest: digest }));
+      send({ of: 'ping', ping: { n: 1, status: null } });
+      await until(() => downs.some(({ of }) => of === 'fresh'), { what: 'a lease' });
+      return downs.flatMap((down) => (down.of === 'orders' ? [down.orders] : []));
+    };
+    const digest = ordersDigest(Orders.of([short, stopOrder()]));
+    const whole = [{ whole: true, given: [expect.any(String), expect.any(String)], in_force: 2, unchanged: '' }];
+    expect(await firstOf('instance-1', '')).toMatchObject(whole);
+    expect(await firstOf('instance-2', ordersDigest(Orders.of([short])))).toMatchObject(whole);
+    expect(await firstOf('instance-3', digest)).toMatchObject([
+      { whole: false, given: [], in_force: 2, unchanged: digest },
+    ]);
   });
 
   it('are not enforced before the lease of a sidecar is over that does not acknowledge them', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { changedOrders, wholeOrders } from '../../../src/authority/feed/order-messages.ts';
+import { changedOrders, firstOrders, wholeOrders } from '../../../src/authority/feed/order-messages.ts';
 import type { Down, OrdersMessage } from '../../../src/core/fleet/messages.ts';
+import { ordersDigest } from '../../../src/core/fleet/orders-digest.ts';
 import { Orders } from '../../../src/core/order/orders.ts';
 import { HeldOrders } from '../../../src/sidecar/state/held-orders.ts';
 import { observeOrder, stopOrder } from '../../builders/order.ts';
@@ -39,6 +40,53 @@ describe('HeldOrders', () => {
     expect([held.mayRenew(), held.orders.list]).toEqual([false, stops(1)]);
     heard(held, wholeOrders(Orders.none));
     expect([held.mayRenew(), held.orders.list]).toEqual([true, []]);
+  });
+
+  it('takes that its list is unchanged from an authority that has the same, and the whole list from any other', () => {
+    const held = new HeldOrders();
+    const known = Orders.of([...stops(3), observeOrder()]);
+    held.began(true);
+    expect(held.digest).toBe('');
+    heard(held, firstOrders(known, held.digest));
+    // In another order, as another authority may have them.
+    const same = Orders.of(known.list.toReversed());
+    held.began(true);
+    const [message, ...others] = messagesOf(firstOrders(same, held.digest));
+    expect([message, others]).toEqual([{ ...EMPTY, in_force: 4, unchanged: held.digest }, []]);
+    expect([held.mayRenew(), held.heard(message ?? EMPTY), held.mayRenew()]).toEqual([false, true, true]);
+    expect(held.orders.list).toEqual(known.list);
+    // What changes after it is applied to it.
+    const fewer = Orders.of(same.list.slice(1));
+    expect(heard(held, changedOrders(same, fewer))?.list).toHaveLength(3);
+    // A restored authority has fewer, or others of the same number.
+    for (const other of [Orders.of(stops(2)), Orders.of(stops(3, 'INC-43')), Orders.none]) {
+      held.began(true);
+      const downs = firstOrders(other, held.digest);
+      expect(messagesOf(downs)[0]).toMatchObject({ whole: true });
+      expect(heard(held, downs)?.list).toEqual(other.list);
+    }
+    expect(held.digest).toBe('');
+  });
+
+  it('asks for the whole list after an authority called another list unchanged, and keeps what it knows until it has come', () => {
+    const held = new HeldOrders();
+    held.began(true);
+    const known = Orders.of(stops(2));
+    heard(held, wholeOrders(known));
+    // Within a stream nothing is called unchanged.
+    expect(held.heard({ ...EMPTY, in_force: 2, unchanged: held.digest })).toBe(false);
+    for (const unchanged of ['x', ordersDigest(Orders.of(stops(1)))]) {
+      held.began(true);
+      expect([held.heard({ ...EMPTY, in_force: 2, unchanged }), held.mayRenew(), held.digest]).toEqual([
+        false,
+        false,
+        '',
+      ]);
+      expect(held.orders.list).toEqual(known.list);
+    }
+    held.began(true);
+    heard(held, firstOrders(known, held.digest));
+    expect([held.mayRenew(), held.digest]).toEqual([true, ordersDigest(known)]);
   });
 
   it('takes 10,000 orders in parts, none of which counts before the last', () => {

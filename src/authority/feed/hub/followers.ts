@@ -233,7 +233,7 @@ export class Followers {
     if (before !== undefined) endStream(before.call, status.ABORTED, 'another stream of this sidecar began');
     const announced = [this.#announcements.keys(), this.#announcements.policy()];
     // INVARIANT: the orders before any `Fresh`, so that a sidecar allows nothing before it has them.
-    for (const down of [welcomeOf(this.#options, position), ...announced, ...this.#orders.whole(follower)])
+    for (const down of [welcomeOf(this.#options, position), ...announced, ...this.#orders.first(hello)])
       this.#write(follower, down);
     if (!this.#isAlone) {
       const ageMs = MAX_AGE_MS * (0.8 + 0.4 * randomOf(ports));

@@ -1,10 +1,10 @@
 import { status } from '@grpc/grpc-js';
-import type { Down } from '../../../core/fleet/messages.ts';
+import type { Down, Hello } from '../../../core/fleet/messages.ts';
 import { isInForce } from '../../../core/order/order.ts';
 import { Orders } from '../../../core/order/orders.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { AuthorityEngine, OrdersAtHead } from '../engine.ts';
-import { changedOrders, wholeOrders } from '../order-messages.ts';
+import { changedOrders, firstOrders } from '../order-messages.ts';
 import { endStream } from '../stream-end.ts';
 import type { FollowingSidecar } from './follower.ts';
 import type { StandingRefusal } from './standing.ts';
@@ -15,7 +15,7 @@ const UNSTOPPED: StandingRefusal = {
   details: 'a stop is in force, which a sidecar of this release cannot apply: upgrade it, or lift the stop',
 };
 
-/** The orders as sidecars have them: the whole list when they connect, and what changes of it. */
+/** The orders as sidecars have them: when they connect the whole list, unless they have it, and then what changes of it. */
 export class SentOrders {
   readonly #engine: Pick<AuthorityEngine, 'orders'>;
   readonly #clockMs: () => number;
@@ -53,8 +53,8 @@ export class SentOrders {
   }
 
   /** What is sent to a sidecar that connects. */
-  whole({ knowsOrders }: { readonly knowsOrders: boolean }): readonly Down[] {
-    return knowsOrders ? wholeOrders(this.#orders) : [];
+  first({ orders: knowsOrders, orders_digest: digest = '' }: Pick<Hello, 'orders' | 'orders_digest'>): readonly Down[] {
+    return knowsOrders ? firstOrders(this.#orders, digest) : [];
   }
 
   /** Why a sidecar is not served now; `null` if it is. */
