@@ -26,7 +26,23 @@ const CATALOG = `servers:
 
 const POLICIES = `@id("all") permit (principal in Remit::AgentGroup::"agents", action, resource in Remit::Server::"files");`;
 
+/** Orders for one customer a day, by all tasks together. */
+const LIMITS = `limits:
+  - id: customers-a-day
+    agents: ['spiffe://acme.test/ns/agents/*']
+    actions: [files.order]
+    per: [agent]
+    window: 1d
+    distinct: { argument: customer, limit: 1 }
+`;
+
 const CLUSTER = '    - name: files\n      type: STATIC\n';
+
+/** The status of each call, and of each denial what the client reads in it. */
+interface Called {
+  readonly codes: readonly string[];
+  readonly details: readonly unknown[];
+}
 
 describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -38,6 +54,7 @@ describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
     const policies = join(scratch.folder, 'policies');
     await mkdir(policies);
     await writeFile(join(policies, 'actions.yaml'), CATALOG);
+    await writeFile(join(policies, 'limits.yaml'), LIMITS);
     await writeFile(join(policies, 'shop.binpb'), shopSet);
     await writeFile(join(policies, 'shop.cedar'), POLICIES);
     for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
@@ -75,7 +92,7 @@ describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
     });
 
   describeWith(clientPart('oauth-python'), 'by grpcio', (packages) => {
-    const called = async (token: string): Promise<unknown> => {
+    const called = async (token: string, customer = 'ada'): Promise<Called> => {
       const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'python/grpc_retries.py')], {
         env: {
           PATH: process.env['PATH'],
@@ -86,24 +103,40 @@ describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
           SVID_CERT: file('planner.pem'),
           SVID_KEY: file('planner.key'),
           METHOD: '/acme.shop.v1.Shop/PlaceOrder',
-          MESSAGE: Buffer.from(encoded({ customer: 'ada' })).toString('hex'),
+          MESSAGE: Buffer.from(encoded({ customer })).toString('hex'),
           TOKEN: token,
         },
         timeout: 120_000,
       });
-      return JSON.parse(stdout);
+      const { codes, details } = JSON.parse(stdout);
+      return { codes, details: details.map((text: string): unknown => JSON.parse(text)) };
     };
     it('asks for a spent budget once', async () => {
       const { token, taskId } = await declared({ max_calls: 1 });
-      expect(await called(token)).toEqual(['OK', 'PERMISSION_DENIED']);
+      const { codes, details } = await called(token);
+      expect(codes).toEqual(['OK', 'PERMISSION_DENIED']);
+      expect(details).toMatchObject([{ reason: 'task.exhausted', budget: { limit: 1, used: 1 } }]);
       expect(await denials(taskId)).toEqual(['task.exhausted']);
+    });
+
+    it('reads which limit over all tasks refuses a call, what it counts, and when its window ends', async () => {
+      const [first, second] = [await declared(), await declared()];
+      expect((await called(first.token)).codes).toEqual(['OK', 'OK']);
+      const { codes, details } = await called(second.token, 'bob');
+      expect(codes).toEqual(['PERMISSION_DENIED', 'PERMISSION_DENIED']);
+      const ends = expect.stringMatching(/^2\d{3}-\d\d-\d\dT00:00:00Z$/);
+      const limit = { id: 'customers-a-day', counts: 'different customer', max: 1, used: 1, ends };
+      const message = expect.stringContaining('1 of 1 (different customer) of `customers-a-day` are used until 2');
+      const denial = { reason: 'limit.exceeded', next: 'ask_person', message, limit };
+      expect(details).toMatchObject([denial, denial]);
+      expect(await denials(second.taskId)).toEqual(['limit.exceeded', 'limit.exceeded']);
     });
 
     it('asks once for each call of a stopped task', async () => {
       const { token, taskId } = await declared();
       const { planner, issuerHost: host, issuerPort } = domain.stage;
       await planner.call(issuerPort, { host, method: 'POST', path: `/tasks/${taskId}/cancel` });
-      expect(await called(token)).toEqual(['PERMISSION_DENIED', 'PERMISSION_DENIED']);
+      expect((await called(token)).codes).toEqual(['PERMISSION_DENIED', 'PERMISSION_DENIED']);
       expect(await denials(taskId)).toEqual(['task.cancelled', 'task.cancelled']);
     });
   });

@@ -1,4 +1,4 @@
-"""grpcio with a retry policy: what it is answered, call after call."""
+"""grpcio with a retry policy: what it is answered, call after call, and what it reads of denials."""
 
 import json
 import os
@@ -31,11 +31,12 @@ options = [
 with grpc.secure_channel(f"127.0.0.1:{env['ENVOY_PORT']}", identity, options) as channel:
     call = channel.unary_unary(env["METHOD"])
     metadata = [("authorization", f"Bearer {env['TOKEN']}")]
-    codes = []
+    codes, details = [], []
     for _ in range(2):
         try:
             call(bytes.fromhex(env["MESSAGE"]), metadata=metadata, timeout=60)
             codes.append("OK")
         except grpc.RpcError as error:
             codes.append(error.code().name)
-json.dump(codes, sys.stdout)
+            details.append(error.details())
+json.dump({"codes": codes, "details": details}, sys.stdout)
