@@ -30,7 +30,7 @@ type AmountMeasure = Extract<LimitMeasure, { readonly of: 'amount' }>;
  * `action.arguments` if an argument that is summed is missing or not a number of 0 or more, or if no limit counts the currency.
  */
 export function limitSpends(limits: readonly Limit[], call: LimitedCall): readonly LimitSpend[] | Deny {
-  const ofAgent = limitsOf(limits, call.agent);
+  const ofAgent = limitsForAgent(limits, call.agent);
   if (ofAgent.length === 0) return NONE;
   const most = new Map<string, LimitSpend>();
   for (const reading of allReadings(call.action)) {
@@ -124,7 +124,7 @@ export function taskLimitsFor(
 ): TaskLimits {
   const spends: LimitSpend[] = [];
   const open: OpenTasksLimit[] = [];
-  for (const { agents, id: limit, measures, per, effect, windowMs } of limitsOf(limits, agent)) {
+  for (const { agents, id: limit, measures, per, effect, windowMs } of limitsForAgent(limits, agent)) {
     const who = whoOf(per, { agent, user, server });
     for (const { of, max } of measures) {
       if (of === 'tasks' && windowMs !== null) {
@@ -146,7 +146,7 @@ const whoOf = (per: readonly LimitKey[], values: Readonly<Record<LimitKey, strin
 const ofAgents = new WeakMap<readonly Limit[], BoundedMemo<readonly Limit[]>>();
 
 /** The limits whose patterns cover an agent. */
-function limitsOf(limits: readonly Limit[], agent: SpiffeId): readonly Limit[] {
+export function limitsForAgent(limits: readonly Limit[], agent: SpiffeId): readonly Limit[] {
   if (limits.length === 0) return NONE;
   let known = ofAgents.get(limits);
   if (known === undefined) {

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
@@ -14,8 +16,11 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { forwardOptionsFrom } from '../../../src/agent/forward/forward-option.ts';
 import { forwardTargetsFrom } from '../../../src/agent/forward/forward-target.ts';
+import { mustCatalog } from '../../builders/catalog.ts';
 import { must } from '../../builders/must.ts';
+import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { clientPart, describeWith } from '../../parts.ts';
 import { type ServiceDomain, type StartedHelper, startServiceDomain } from './service-domain.ts';
 
 const TICKETS = 'https://tickets.acme.test';
@@ -57,6 +62,16 @@ function pagedServer() {
   };
 }
 
+/** A helper before the server, with intents of these names and contents below `access`. */
+async function helperOf(domain: ServiceDomain, intents: Readonly<Record<string, string>>): Promise<StartedHelper> {
+  for (const [name, access] of Object.entries(intents)) {
+    const text = `purpose: tickets\naccess:\n  - resource: ${TICKETS}\n    ${access}\n`;
+    writeFileSync(join(domain.intents, `${name}.yaml`), text);
+  }
+  const options = must(forwardOptionsFrom([`tickets=${TICKETS},connect=127.0.0.1:${domain.upstreamPort}`]));
+  return domain.helper({ ...(await domain.plan()), forwards: must(forwardTargetsFrom(options, [TICKETS])) });
+}
+
 /** The names of all pages of a list. */
 const pages = async (client: Client): Promise<readonly (readonly string[])[]> => {
   const all: string[][] = [];
@@ -80,12 +95,10 @@ describe.each([
     domain = await startServiceDomain(folder());
     upstream = pagedServer();
     domain.answer(upstream.handler(isJson));
-    const access = (action: string): string =>
-      `purpose: tickets\naccess:\n  - resource: ${TICKETS}\n    actions: [${action}]\n`;
-    writeFileSync(join(domain.intents, 'search.yaml'), access('tickets.search-customers'));
-    writeFileSync(join(domain.intents, 'write.yaml'), access('tickets.search-customers, tickets.create'));
-    const options = must(forwardOptionsFrom([`tickets=${TICKETS},connect=127.0.0.1:${domain.upstreamPort}`]));
-    helper = await domain.helper({ ...(await domain.plan()), forwards: must(forwardTargetsFrom(options, [TICKETS])) });
+    helper = await helperOf(domain, {
+      search: 'actions: [tickets.search-customers]',
+      write: 'actions: [tickets.search-customers, tickets.create]',
+    });
   });
   afterAll(async () => {
     await upstream.close();
@@ -111,5 +124,46 @@ describe.each([
     expect(await pages(searching)).toEqual([['search_customers']]);
     expect(await pages(writing)).toEqual([['create_ticket', 'search_customers']]);
     await Promise.all([searching.close(), writing.close()]);
+  });
+});
+
+const LIMITS = `limits:
+  - id: searches-a-day
+    agents: ['spiffe://acme.test/ns/agents/sa/*']
+    actions: [tickets.search-customers]
+    per: [agent]
+    window: 1d
+    calls: 200
+`;
+
+// Issue 44, point 5.
+describeWith(clientPart('mcp-python-2'), 'what a model sees of a service, with the Python SDK 2.x', (at) => {
+  const { folder, remove } = scratch();
+  let domain: ServiceDomain;
+  let upstream: ReturnType<typeof pagedServer>;
+  beforeAll(async () => {
+    const described = exampleCatalog.replace('      path: /mcp\n', '      path: /mcp\n      describeLimits: true\n');
+    const { limits } = await mustLoad(folderWith('permit (principal, action, resource);', { limits: LIMITS }));
+    domain = await startServiceDomain(folder(), { change: { catalog: mustCatalog(described), taskLimits: limits } });
+    upstream = pagedServer();
+    domain.answer(upstream.handler(false));
+  });
+  afterAll(async () => {
+    await upstream.close();
+    await domain.close();
+    remove();
+  });
+
+  it('is what the task could do, with its limits and those over all tasks in the descriptions', async () => {
+    const helper = await helperOf(domain, {
+      few: 'actions: [tickets.search-customers]\n    constraints: { max_calls: 5 }',
+    });
+    const { forward } = await helper.declare({ intent: 'few.yaml' });
+    const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'mcp_lists.py')], {
+      env: { PATH: process.env['PATH'], PYTHONPATH: at, URL: `${forward['tickets']}/mcp` },
+    });
+    const limits =
+      'Limits in this task: at most 5 calls in all. Limits over all tasks: at most 200 calls a day (this agent).';
+    expect(JSON.parse(stdout)).toEqual([[['search_customers', limits]], [], []]);
   });
 });

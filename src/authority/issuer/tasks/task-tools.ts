@@ -2,6 +2,8 @@ import type { CatalogAction, McpServer } from '../../../core/action/catalog/cata
 import { mcpOfServer } from '../../../core/action/catalog/mcp-of-server.ts';
 import { observesAgent } from '../../../core/decide/mode.ts';
 import type { Deny } from '../../../core/decision/decision.ts';
+import type { Limit } from '../../../core/limit/limit.ts';
+import { limitsForAgent } from '../../../core/limit/limit-spends.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { Task } from '../../../core/task/task.ts';
 import type { AuthorizationDetail } from '../../../core/token/authorization-details.ts';
@@ -51,7 +53,7 @@ export interface TaskPreview {
 
 /** What the tools of a task are judged with. */
 export interface TaskToolsServices {
-  readonly policies: Pick<GrantPolicies, 'catalog' | 'everyUseDenied' | 'observed'>;
+  readonly policies: Pick<GrantPolicies, 'catalog' | 'everyUseDenied' | 'limits' | 'observed'>;
   readonly authority: Pick<IssuerServices['authority'], 'ordersInForce' | 'clocks'>;
   readonly nextTurn: IssuerServices['nextTurn'];
 }
@@ -86,10 +88,14 @@ export async function taskPreview(task: Task, services: TaskToolsServices): Prom
     clocks: authority.clocks(),
   });
   const mcp = isObserved ? null : mcpOfServer(catalog, server);
-  return { actions, tools: mcp === null ? null : toolsOf(mcp, actions) };
+  const limits = limitsForAgent(policies.limits, task.agent);
+  return { actions, tools: mcp === null ? null : toolsOf(mcp, { actions, limits }) };
 }
 
-function toolsOf(mcp: McpServer, actions: readonly TaskAction[]): TaskTools {
+function toolsOf(
+  mcp: McpServer,
+  { actions, limits }: { readonly actions: readonly TaskAction[]; readonly limits: readonly Limit[] },
+): TaskTools {
   const usable = new Map(
     actions.flatMap((one) =>
       one.usesDenied === null && one.action.accepts.has('task-token') ? [[one.action, one]] : [],
@@ -106,7 +112,7 @@ function toolsOf(mcp: McpServer, actions: readonly TaskAction[]): TaskTools {
             {
               name,
               action: action.id,
-              limits: mcp.describesLimits ? limitsText(action, use.entries) : null,
+              limits: mcp.describesLimits ? limitsText(action, use.entries, limits) : null,
               pin: mcp.pins.get(name) ?? null,
             },
           ],

@@ -45,19 +45,28 @@ async function toolsFor(
   {
     text = catalog(),
     policies = PERMITS,
+    limits = '',
     observed = [],
     orders = [],
   }: {
     readonly text?: string;
     readonly policies?: string;
+    /** The entries of `limits.yaml`. */
+    readonly limits?: string;
     readonly observed?: readonly ObserveEntry[];
     readonly orders?: readonly Order[];
   } = {},
 ): Promise<unknown> {
-  const set = await mustLoad(folderWith(policies, { catalog: text }));
+  const overall = limits === '' ? {} : { limits: `limits:\n${limits}` };
+  const set = await mustLoad(folderWith(policies, { catalog: text, ...overall }));
   const task = taskNumber(1, { detailsJson: JSON.stringify(details) });
   const preview = await taskPreview(task, {
-    policies: { catalog: set.catalog, everyUseDenied: (uses) => everyUseDenied(set, uses), observed },
+    policies: {
+      catalog: set.catalog,
+      everyUseDenied: (uses) => everyUseDenied(set, uses),
+      limits: set.limits,
+      observed,
+    },
     authority: {
       ordersInForce: async () => Orders.of(orders),
       clocks: () => ({ wallMs: NOW_MS, floorMs: NOW_MS, monotonicMs: NOW_MS }),
@@ -167,6 +176,60 @@ describe('taskPreview', () => {
     });
     expect(await toolsFor([...two, entry(['tickets.search'])], { text })).toEqual({
       shown: [{ name: 'search', action: 'tickets.search' }],
+    });
+  });
+
+  const ALL = ' agents: ["*"], window: 1d,';
+  it.each<[string, string, string | undefined]>([
+    ['calls', `{ id: a,${ALL} per: [agent], calls: 200 }`, 'at most 200 calls a day (this agent)'],
+    [
+      'one call',
+      `{ id: a, agents: ["*"], window: 1m, per: [], calls: 1 }`,
+      'at most 1 call a minute (all agents together)',
+    ],
+    [
+      'a sum of one currency',
+      `{ id: a, agents: ["*"], window: 1h, per: [user, server], actions: [tickets.create], amount: { argument: amount, limit: 5000, currency: { argument: currency, value: EUR } } }`,
+      'the sum of `amount` at most 5000 with `currency` `EUR` an hour (this user, this server)',
+    ],
+    [
+      'different values beside calls',
+      `{ id: a,${ALL} per: [agent], actions: [tickets.create], calls: 9, distinct: { argument: currency, limit: 2 } }`,
+      'at most 9 calls a day (this agent); at most 2 different values of `currency` a day (this agent)',
+    ],
+    ['another action', `{ id: a,${ALL} per: [agent], actions: [tickets.search], calls: 200 }`, undefined],
+    [
+      'another agent',
+      '{ id: a, agents: ["spiffe://acme.test/other/*"], window: 1d, per: [agent], calls: 2 }',
+      undefined,
+    ],
+    ['tasks', `{ id: a,${ALL} per: [agent], tasks: 200 }`, undefined],
+  ])('says the limits over all tasks of %s if the catalog asks for that', async (_name, limit, written) => {
+    const text = catalog('      describeLimits: true\n');
+    const limits = `  - ${limit}\n`;
+    const said = written === undefined ? {} : { limits: `Limits over all tasks: ${written}.` };
+    const shown = { name: 'create', action: 'tickets.create' };
+    expect(await toolsFor([entry(['tickets.create'])], { text, limits })).toEqual({ shown: [{ ...shown, ...said }] });
+    expect(await toolsFor([entry(['tickets.create'])], { limits })).toEqual({ shown: [shown] });
+  });
+
+  it('says the limits of the task before those over all tasks, of which it names ten', async () => {
+    const text = catalog('      describeLimits: true\n');
+    const limits = Array.from(
+      { length: 12 },
+      (_, n) => `  - { id: l${n},${ALL} per: [agent], calls: ${n + 1} }\n`,
+    ).join('');
+    const tools = await toolsFor([entry(['tickets.search'], { max_calls: 5 })], { text, limits });
+    expect(tools).toEqual({
+      shown: [
+        {
+          name: 'search',
+          action: 'tickets.search',
+          limits: expect.stringMatching(
+            /^Limits in this task: at most 5 calls in all\. Limits over all tasks: at most 1 call a day .*; at most 10 calls a day \(this agent\); and 2 more\.$/,
+          ),
+        },
+      ],
     });
   });
 
