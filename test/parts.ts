@@ -58,7 +58,7 @@ import {
 } from './parts/cache.ts';
 import { hasOwnNetwork } from './fleet/moved/in-own-network.ts';
 import { clientFolder, type ClientName } from './parts/clients.ts';
-import { oauth2AgentFolder, X_OAUTH2_VERSION } from './parts/go-client.ts';
+import { goClientFolder, type GoClientName, goClients } from './parts/go-client.ts';
 import { verifierFolder } from './parts/verifier.ts';
 
 /**
@@ -305,10 +305,10 @@ export const patroniPart = (): Part<PatroniParts> => {
 export const clientPart = (name: ClientName): Part<string> =>
   folderOf(`the packages of the client ${name}`, clientFolder(name));
 
-/** The agent with x/oauth2 as a part. */
-export const oauth2AgentPart = (): Part<string> => ({
-  name: `the agent with x/oauth2 ${X_OAUTH2_VERSION}`,
-  found: binariesIn(oauth2AgentFolder, { agent: 'agent' })?.agent ?? null,
+/** A program in Go with the module that it tries, as a part. */
+export const goClientPart = (name: GoClientName): Part<string> => ({
+  name: `the program with ${goClients[name].called} ${goClients[name].version}`,
+  found: binariesIn(goClientFolder(name), { agent: 'agent' })?.agent ?? null,
   enable: 'npm run parts',
 });
 

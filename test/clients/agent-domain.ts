@@ -52,6 +52,8 @@ export interface AgentDomain {
   readonly denials: readonly Denial[];
   /** An operator suspends the task of the last call that reached the server. */
   readonly suspendTask: () => Promise<void>;
+  /** What an operator is told of a task, such as `active`. */
+  readonly stateOfTask: (task: string) => Promise<string>;
   readonly close: () => Promise<void>;
 }
 
@@ -102,6 +104,10 @@ export async function startAgentDomain(
       const path = `/tasks/${called.lastTask()}/suspend`;
       const reply = await reporter.call(issuerPort, { host: issuerHost, method: 'POST', path });
       if (reply.status !== 200) throw new Error(`the task was not suspended: ${reply.body}`);
+    },
+    stateOfTask: async (task) => {
+      const reply = await reporter.call(issuerPort, { host: issuerHost, method: 'GET', path: `/tasks/${task}` });
+      return (JSON.parse(reply.body) as { readonly state: string }).state;
     },
     close: async () => {
       await alone.close();

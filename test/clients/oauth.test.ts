@@ -7,7 +7,7 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { mustDeclare, scratchFolder, startDomain } from '../e2e/domain.ts';
 import { freePort } from '../free-port.ts';
-import { clientPart, describeWith, envoyPart, oauth2AgentPart } from '../parts.ts';
+import { clientPart, describeWith, envoyPart, goClientPart } from '../parts.ts';
 
 const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
 const OPERATOR = 'spiffe://acme.test/ns/ops/sa/operator';
@@ -179,7 +179,7 @@ describeWith(envoyPart(), 'stock clients', (envoy) => {
     });
   });
 
-  describeWith(oauth2AgentPart(), 'of Go', (agent) => {
+  describeWith(goClientPart('x-oauth2'), 'of Go', (agent) => {
     it('x/oauth2 finds out how to authenticate, and renews within its task', async () => {
       expect((await renewsOneTask([agent])).secret).toBe('invalid_client');
     });

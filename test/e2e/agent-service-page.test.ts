@@ -1,28 +1,49 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { blockOf, linesForTasks, servicePage } from '../clients/service-page.ts';
 import { freePort } from '../free-port.ts';
+import { clientPackages } from '../parts/clients.ts';
+import { goClients, goClientSource } from '../parts/go-client.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { scratchFolder, startDomain } from './domain.ts';
 import { remit } from './process.ts';
 
-const page = await readFile(resolve(import.meta.dirname, '../../deploy/guide/start/agent-service.md'), 'utf8');
-/** The first block of the page in a language. */
-const blockOf = (language: string): string =>
-  new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, 'm').exec(page)?.[1] ?? '';
-
-/** The lines from the declaration to the end of the task, without brackets alone. */
-const linesForRemit = (program: string): number => {
-  const lines = program.split('\n').map((line) => line.trim());
-  const from = lines.findIndex((line) => line.includes('REMIT_TASKS'));
-  const to = lines.findIndex((line) => line.includes('DELETE'));
-  return lines.slice(from, to + 1).length;
-};
+/** The services of the page: language and words of their block, as the table of the page calls them. */
+const SERVICES: readonly (readonly [title: string, language: string, words: string])[] = [
+  ['Python, standard library', 'python', 'BaseHTTPRequestHandler'],
+  ['TypeScript, Node.js alone', 'ts', 'createServer'],
+  ['FastAPI', 'python', 'FastAPI'],
+  ['Express', 'js', 'express'],
+  ['Go', 'go', 'mcp.NewClient'],
+];
 
 // Issue 44, point 8.
-describeWith(envoyPart(), 'the services of the page', (envoy) => {
+describe('the page of services', () => {
+  it.each(SERVICES)('counts the lines of %s', (title, language, words) => {
+    const count = linesForTasks(blockOf(language, words)).length;
+    expect(count).toBe(5);
+    expect(servicePage).toContain(`\n| ${title} | ${count} | `);
+  });
+
+  it('names the versions that its services are run with', async () => {
+    const { devDependencies } = JSON.parse(await readFile(resolve(import.meta.dirname, '../../package.json'), 'utf8'));
+    const { called, version } = goClients['mcp-go-sdk'];
+    const names = ['express', '@modelcontextprotocol/sdk'].map((name) => `${name} ${devDependencies[name]}`);
+    const pins = clientPackages.fastapi.packages.map((pin) => pin.replace('==', ' '));
+    const missing = [...names, ...pins, `${called} ${version}`].filter((one) => !servicePage.includes(one));
+    expect(missing).toEqual([]);
+  });
+
+  it('has the program in Go that is built', async () => {
+    const [, ...lines] = (await readFile(goClientSource('mcp-go-sdk'), 'utf8')).split('\n');
+    expect(lines.join('\n')).toBe(blockOf('go'));
+  });
+});
+
+describeWith(envoyPart(), 'the services of the page without tools', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
   const at = (name: string): string => join(scratch.folder, name);
@@ -30,7 +51,7 @@ describeWith(envoyPart(), 'the services of the page', (envoy) => {
     scratch = await scratchFolder('remit-service-');
     domain = await startDomain(envoy, { folder: scratch.folder });
     await mkdir(at('intents'));
-    await writeFile(at('intents/look.yaml'), blockOf('yaml'));
+    await writeFile(at('intents/look.yaml'), blockOf('yaml', 'look.yaml'));
   });
   afterAll(async () => {
     await domain?.stop();
@@ -40,10 +61,8 @@ describeWith(envoyPart(), 'the services of the page', (envoy) => {
   it.each([
     ['Python', 'python', 'service.py', ['python3']],
     ['TypeScript', 'ts', 'service.ts', [process.execPath, '--no-warnings']],
-  ])('in %s need five lines, and give each request a task of its own', async (_name, language, file, program) => {
-    const text = blockOf(language);
-    expect(linesForRemit(text)).toBe(5);
-    await writeFile(at(file), text);
+  ])('in %s give each request a task of its own', async (_name, language, file, program) => {
+    await writeFile(at(file), blockOf(language));
     const port = await freePort();
     const { envoyPort, issuerPort } = domain.stage;
     const running = remit(

@@ -28,6 +28,7 @@ export const clientPackages = {
   'openai-agents': { registry: 'pip', packages: ['openai-agents==0.24.0'] },
   'pydantic-ai': { registry: 'pip', packages: ['pydantic-ai-slim[mcp,openai]==2.68.0'] },
   fastmcp: { registry: 'pip', packages: ['fastmcp==4.2.3'] },
+  fastapi: { registry: 'pip', packages: ['fastapi==0.163.2', 'uvicorn==0.54.0', 'mcp==2.3.0', 'httpx2==2.16.2'] },
   'a2a-python': { registry: 'pip', packages: ['a2a-sdk[http-server]==1.3.0'] },
   'oauth-python': {
     registry: 'pip',

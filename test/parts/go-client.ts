@@ -7,33 +7,70 @@ import { CACHE_MARKER, intoCache, type BinaryProblem } from '../../src/dev/envoy
 import { cacheFolder } from './cache.ts';
 import { goBuildCache } from './go-part.ts';
 
-/** The version of `golang.org/x/oauth2`. */
-export const X_OAUTH2_VERSION = '0.38.0';
+/** A program of `test/clients/go`, and the module that it tries. */
+export interface GoClient {
+  readonly source: string;
+  /** What its users call the module. */
+  readonly called: string;
+  /** A package of the module, as programs import it. */
+  readonly path: string;
+  /** Of the module. What it depends on has the versions that it asks for. */
+  readonly version: string;
+}
 
-const SOURCE = resolve(import.meta.dirname, '../clients/go/oauth2.go');
+/** Programs in Go that real agents are like. */
+export const goClients = {
+  'x-oauth2': { source: 'oauth2.go', called: 'x/oauth2', path: 'golang.org/x/oauth2', version: '0.38.0' },
+  'mcp-go-sdk': {
+    source: 'service.go',
+    called: 'go-sdk',
+    path: 'github.com/modelcontextprotocol/go-sdk/mcp',
+    version: '1.8.0',
+  },
+} as const satisfies Readonly<Record<string, GoClient>>;
 
-/** Where the agent with x/oauth2 is built, whether it is there or not. Another version or source is in another folder. */
-export const oauth2AgentFolder = ((): string => {
-  const digest = createHash('sha256').update(X_OAUTH2_VERSION).update(readFileSync(SOURCE)).digest('hex');
-  return join(cacheFolder, `client-x-oauth2-${digest.slice(0, 12)}`);
-})();
+/** A program in Go with its module. */
+export type GoClientName = keyof typeof goClients;
 
-/** Builds the agent with x/oauth2 as `agent`. Takes Go; quick where it was done before. */
-export async function installOauth2Agent(say: (line: string) => void): Promise<string | BinaryProblem> {
-  if (existsSync(join(oauth2AgentFolder, CACHE_MARKER))) return oauth2AgentFolder;
-  say(`building an agent with x/oauth2 ${X_OAUTH2_VERSION} into ${oauth2AgentFolder} (some seconds, once)`);
+const names = Object.keys(goClients) as GoClientName[];
+
+/** The source of a program. */
+export const goClientSource = (name: GoClientName): string =>
+  resolve(import.meta.dirname, '../clients/go', goClients[name].source);
+
+/** Where a program is built, whether it is there or not. Another version or source is in another folder. */
+export function goClientFolder(name: GoClientName): string {
+  const digest = createHash('sha256')
+    .update(goClients[name].version)
+    .update(readFileSync(goClientSource(name)))
+    .digest('hex');
+  return join(cacheFolder, `client-${name}-${digest.slice(0, 12)}`);
+}
+
+/** Builds each program as `agent`. Takes Go; quick if it was done before. */
+export async function installGoClients(say: (line: string) => void): Promise<(string | BinaryProblem)[]> {
+  const results: (string | BinaryProblem)[] = [];
+  for (const name of names) results.push(await install(name, say));
+  return results;
+}
+
+async function install(name: GoClientName, say: (line: string) => void): Promise<string | BinaryProblem> {
+  const folder = goClientFolder(name);
+  if (existsSync(join(folder, CACHE_MARKER))) return folder;
+  const { called, path, version } = goClients[name];
+  say(`building a program with ${called} ${version} into ${folder} (some seconds, once)`);
   try {
-    return await intoCache(oauth2AgentFolder, async (scratch) => {
+    return await intoCache(folder, async (scratch) => {
       const env = { GOCACHE: goBuildCache, ...process.env, CGO_ENABLED: '0' };
       const go = (...args: string[]) =>
         execFileSync('go', args, { cwd: scratch, env, stdio: ['ignore', 'ignore', 'pipe'] });
-      await copyFile(SOURCE, join(scratch, 'main.go'));
+      await copyFile(goClientSource(name), join(scratch, 'main.go'));
       go('mod', 'init', 'agent');
-      go('get', `golang.org/x/oauth2@v${X_OAUTH2_VERSION}`);
+      go('get', `${path}@v${version}`);
       go('build', '-o', 'agent', '.');
-      return oauth2AgentFolder;
+      return folder;
     });
   } catch (error) {
-    return { problem: `could not build an agent with x/oauth2, which takes Go 1.26 or later: ${String(error)}` };
+    return { problem: `could not build a program with ${called}, which takes Go 1.26 or later: ${String(error)}` };
   }
 }

@@ -29,7 +29,7 @@ import { installCedar } from './cedar.ts';
 import { helm, installChartTools } from './chart-tools.ts';
 import { installClients } from './clients.ts';
 import { installCluster } from './cluster.ts';
-import { installOauth2Agent } from './go-client.ts';
+import { installGoClients } from './go-client.ts';
 import { installGatewayCluster } from './gateway-cluster.ts';
 import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
@@ -213,7 +213,7 @@ async function installAll(): Promise<void> {
   results.push(
     ...(await installChartTools(say)),
     ...(await installClients(say)),
-    await installOauth2Agent(say),
+    ...(await installGoClients(say)),
     await installVerifier(say),
     await makeImageBases(say),
   );
