@@ -17,7 +17,7 @@ usage: remit migrate --state URL [OPTION ...]
 
   --state URL     the database, with the role that owns the tables: postgres://OWNER@HOST[:PORT][,HOST ...]/DATABASE?passwordfile=/FILE
   --grant ROLE    the role of the authorities, which gets what serving takes: rows of these tables, and no DDL
-  --seal FILE     seal the tasks and tokens that have no seal, by the key of \`authority.stateKey\`; stop all authorities before
+  --seal FILE     seal the tasks, tokens and stops that have no seal, by the key of \`authority.stateKey\`; stop all authorities before
   --forget-fleet  free the database for a fleet of another issuer or trust domain
   --json          print what was done, as JSON
 
@@ -28,7 +28,7 @@ PostgreSQL, and a state file migrates itself.
 A database belongs to the fleet whose authority first started on it. Authorities with another \`issuer.url\`, or with none of its trust
 domains, refuse it, until \`--forget-fleet\` lets the next one claim it.
 
-With \`authority.stateKey\` a task or token without a seal is not there. \`--seal\` keeps those of before: whatever their rows say counts from then on, so
+With \`authority.stateKey\` a task or token without a seal is not there, and nobody known has made such a stop. \`--seal\` keeps those of before: whatever their rows say counts from then on, so
 look at them first. Then start each authority with the key: one without it writes rows that have no seal.
 
 TLS is on and verified; options of the URL: \`sslrootcert\`, \`sslcert\` and \`sslkey\`, \`passwordfile\`, \`sslmode=disable\`, and \`host=/FOLDER\` for
@@ -83,6 +83,7 @@ function say(
   if (isJson) return out(JSON.stringify({ from, to, granted, sealed }));
   const what = from === 0 ? `made the tables of version ${to}` : `migrated from version ${from} to ${to}`;
   out(from === to ? `the tables have version ${to} already` : what);
-  if (sealed !== null) out(`sealed ${sealed.tasks} tasks and ${sealed.tokens} tokens that had no seal`);
+  if (sealed !== null)
+    out(`sealed ${sealed.tasks} tasks, ${sealed.tokens} tokens and ${sealed.stops} stops that had no seal`);
   if (granted !== null) out(`granted to \`${granted}\`: what serving takes`);
 }

@@ -1,4 +1,5 @@
 import { systemPorts } from '../../core/runtime/ports.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import type { Authority } from '../../core/state/authority.ts';
@@ -8,6 +9,7 @@ import { openStore, openStoreForReading } from '../../authority/state/sqlite/ope
 import type { Store } from '../../core/state/store.ts';
 import type { StoreReader } from '../../core/state/store-reader.ts';
 import type { Task } from '../../core/task/task.ts';
+import { stateKeyFrom } from '../../serve/state/state-key.ts';
 import type { StateSource } from './state-source.ts';
 import { type CommandRefusal, noSuchTask, taskRefusal } from '../task/task-source.ts';
 
@@ -123,13 +125,22 @@ const withDatabase = <T>(
     }),
   );
 
-/** Opens a PostgreSQL, passes it to `use` and closes it. */
+/** Opens a PostgreSQL, passes it to `use` and closes it. What is written has the seal of the authorities, or they would not believe it. */
 export async function usingPostgres<T>(
-  { target, durability }: StateSource & { readonly kind: 'postgres' },
+  { target, durability, stateKey: keyFile }: StateSource & { readonly kind: 'postgres' },
   use: (state: PostgresState) => Promise<T | CommandRefusal>,
 ): Promise<T | CommandRefusal> {
+  const stateKey = keyFile === null ? null : stateKeyFrom(keyFile);
+  if (isProblem(stateKey)) return taskRefusal(stateKey.problem);
   const { randomBytes } = systemPorts;
-  const state = await openPostgresState({ target, durability, clocks: systemPorts, randomBytes, address: '' });
+  const state = await openPostgresState({
+    target,
+    durability,
+    clocks: systemPorts,
+    randomBytes,
+    address: '',
+    stateKey,
+  });
   if (isStoreFailure(state)) return taskRefusal(state.detail);
   try {
     return await use(state);

@@ -10,4 +10,6 @@ export type StateSource =
       readonly durability: Config['durability'];
       /** Lease of the sidecars. */
       readonly leaseMs: number;
+      /** The file of the key that seals its rows; `null` if they are not sealed. */
+      readonly stateKey: string | null;
     };

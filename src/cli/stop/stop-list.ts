@@ -1,4 +1,5 @@
 import { stopJson } from '../../core/order/stop-json.ts';
+import { unsealedIn, unsealedProblem } from '../../core/order/unsealed.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { optionsFrom } from '../options.ts';
 import { reading } from '../state/opened-state.ts';
@@ -7,7 +8,7 @@ import type { CommandRefusal } from '../task/task-source.ts';
 import type { StopIo } from './stop-options.ts';
 import { stopLine } from './stop-shown.ts';
 
-/** `remit stop list`: the stops in force, oldest first. */
+/** `remit stop list`: the stops in force, oldest first, and which of them no authority wrote. */
 export async function stopList(args: readonly string[], io: StopIo): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, sourceOptions, 0);
   if (typeof options === 'string') return taskRefusal(options);
@@ -19,6 +20,8 @@ export async function stopList(args: readonly string[], io: StopIo): Promise<str
     if (isStoreFailure(orders)) return taskRefusal(orders.detail);
     const stops = orders.list.filter((order) => order.of === 'stop').toSorted((a, b) => a.madeAtMs - b.madeAtMs);
     if (json) return JSON.stringify(stops.map(stopJson));
-    return stops.length === 0 ? 'nothing is stopped' : stops.map(stopLine).join('\n');
+    if (stops.length === 0) return 'nothing is stopped';
+    const unsealed = unsealedProblem(unsealedIn(stops));
+    return [...stops.map(stopLine), ...(unsealed === null ? [] : [`warning: ${unsealed}`])].join('\n');
   });
 }

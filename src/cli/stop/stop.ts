@@ -33,7 +33,7 @@ its end for all that follows: quote it. A stopped agent stops the parts of its t
 
 If the configuration serves sidecars (\`authority.listen\`), the running authority is asked at its admin address for the receipt: how many sidecars
 there are, how many have acknowledged, how many lost their lease instead. It is recorded, too. A stop survives restarts; operators alone lift
-it. An open stream lives until Envoy ends it: deploy/guide/operate/stop.md.
+it. An open stream lives until Envoy ends it: deploy/guide/operate/stop.md. \`list\` says which stops no authority wrote (\`unsealed-row\`): they hold too.
 
   remit stop agent spiffe://acme.test/ns/agents/sa/planner --because 'INC-42: deletes tickets'
   remit stop agent 'spiffe://acme.test/ns/agents/*' --minutes 30 --because INC-42

@@ -126,7 +126,7 @@ export function stateIn({
 }: Pick<Config, 'file' | 'state' | 'durability' | 'authority'>): StateSource | CommandRefusal {
   if (state.kind === 'sqlite') return state;
   return state.kind === 'postgres'
-    ? { ...state, durability, leaseMs: authority.leaseSeconds * 1_000 }
+    ? { ...state, durability, leaseMs: authority.leaseSeconds * 1_000, stateKey: authority.stateKey }
     : taskRefusal(
         `\`${file}\` is the configuration of a sidecar, which has no state of its own: run this on the host of its authority`,
       );

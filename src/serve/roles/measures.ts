@@ -13,6 +13,7 @@ import type { LoadPolicySet } from '../../core/policy/policy-in-force.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { STOP_KINDS } from '../../core/order/order.ts';
 import type { Orders } from '../../core/order/orders.ts';
+import { unsealedIn } from '../../core/order/unsealed.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { SidecarState } from '../../sidecar/state/sidecar-state.ts';
@@ -160,7 +161,8 @@ export function measureRoles(
       metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
       metrics.svidLifetime.of({}).set((current.notAfterMs - current.notBeforeMs) / 1000);
     }
-    measureStops(metrics, states.orders());
+    // An authority on a PostgreSQL decides no checks.
+    measureStops(metrics, database?.state.orders.last ?? states.orders());
     if (stateFile !== null) measureState(metrics, stateFile.reader);
     if (sidecar !== null) measureSidecar(metrics, sidecar);
     if (authority !== null) measureAuthority(metrics, authority.measures());
@@ -180,7 +182,12 @@ export function setLimitPeaks(
   for (const { limit, measure, ratio } of peaks) if (known.has(limit)) limitUsed.of({ limit, measure }).set(ratio);
 }
 
-function measureStops({ stops }: Metrics, { list }: Orders): void {
+/** Sets how many stops are in force, and how many of them no authority wrote. */
+export function measureStops(
+  { stops, stopsUnsealed }: Pick<Metrics, 'stops' | 'stopsUnsealed'>,
+  { list }: Pick<Orders, 'list'>,
+): void {
+  stopsUnsealed.of({}).set(unsealedIn(list).length);
   stops.clear();
   for (const kind of STOP_KINDS) {
     stops.of({ kind }).set(list.filter((order) => order.of === 'stop' && order.kind === kind).length);

@@ -4,6 +4,7 @@ import { LOST_COMMITS } from '../../core/fleet/fleet-report.ts';
 import type { DatabaseReport } from '../../core/fleet/fleet-report.ts';
 import { addressText } from '../../core/config/values.ts';
 import { Orders } from '../../core/order/orders.ts';
+import { unsealedIn, unsealedProblem } from '../../core/order/unsealed.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { repeatedly } from '../../core/runtime/repeatedly.ts';
@@ -134,6 +135,8 @@ async function watchDatabase(
   if (other?.code === 'unusable') return { problem: other.detail };
   const lookAgain = async (): Promise<void> => {
     if (problem !== null || ports.monotonicMs() - lookedMs >= LOOK_MS) await look();
+    const orders = await state.orders.inForce();
+    if (!isStoreFailure(orders)) faults.set('stops of the database', unsealedProblem(unsealedIn(orders.list)));
   };
   const onFault = (fault: string): void => log(`database: ${fault}`, 'fault');
   closers.push(repeatedly(lookAgain, { everyMs: LOOK_AGAIN_MS, after, onFault }));

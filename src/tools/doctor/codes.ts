@@ -201,6 +201,7 @@ const table = {
   'ledger.state': entry('error', 'a state that cannot be read or written'),
   'ledger.state-writable': entry('error', 'a state file that others can write'),
   'ledger.state-unsealed': entry('warning', 'a database whose login can insert tasks'),
+  'ledger.stops-unsealed': entry('error', 'stops that no authority wrote'),
   'ledger.not-written': entry('error', 'a ledger that takes no records'),
   'ledger.missing': entry('error', 'no ledger in the configured folder'),
   'ledger.not-writable': entry('error', 'a ledger folder without write access'),

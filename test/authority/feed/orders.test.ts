@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
+import { UNSEALED } from '../../../src/core/order/unsealed.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { after } from '../../../src/core/runtime/timers.ts';
@@ -268,7 +269,13 @@ describeWith(postgresPart(), 'orders on one PostgreSQL', (binaries) => {
     await write(short, '0000000000000001');
     await write(stopOrder(), '0000000000000002');
     const found = await state.authority.ordersInForce();
-    expect(isStoreFailure(found) ? found : found.list.map(({ id }) => id)).toEqual(['0000000000000002', short.id]);
+    // Issue 42, point 3: the stop was shown as that of the operator whom its row names.
+    expect(isStoreFailure(found) ? found : found.list.map(({ id, by }) => [id, by])).toEqual([
+      ['0000000000000002', UNSEALED],
+      [short.id, short.by],
+    ]);
     expect(forged).toEqual(['order 0000000000000001']);
+    expect(await state.authority.liftOrder('0000000000000002', [])).toMatchObject({ by: UNSEALED });
+    expect(must(await state.authority.ordersInForce()).list.map(({ id }) => id)).toEqual([short.id]);
   });
 });

@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/core/policy/loading/load.ts';
 import { measuredSink } from '../../../src/serve/ledger/measured-sink.ts';
-import { countedLoad } from '../../../src/serve/roles/measures.ts';
+import { UNSEALED } from '../../../src/core/order/unsealed.ts';
+import { countedLoad, measureStops } from '../../../src/serve/roles/measures.ts';
 import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
+import { observeOrder, stopOrder } from '../../builders/order.ts';
 
 const counting = () => {
   const metrics = newMetrics();
@@ -43,6 +45,18 @@ describe('measuredSink', () => {
     ]);
     expect(lines()).toContain('remit_ledger_write_duration_seconds_sum 0.04');
     expect(lines()).toContain('remit_ledger_failures_total 1');
+  });
+});
+
+describe('measureStops', () => {
+  it('counts the stops in force by kind, and those that no authority wrote', () => {
+    const { at, lines } = counting();
+    measureStops(at.metrics, { list: [stopOrder(), stopOrder({ by: UNSEALED }), observeOrder({ by: UNSEALED })] });
+    expect(lines()).toContain('remit_stops{kind="agent"} 2');
+    expect(lines()).toContain('remit_stops_unsealed 1');
+    measureStops(at.metrics, { list: [] });
+    expect(lines()).toContain('remit_stops{kind="agent"} 0');
+    expect(lines()).toContain('remit_stops_unsealed 0');
   });
 });
 

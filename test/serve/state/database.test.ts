@@ -1,11 +1,16 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
+import { UNSEALED } from '../../../src/core/order/unsealed.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { openDatabase } from '../../../src/serve/state/database.ts';
 import { isStartProblem } from '../../../src/serve/start-problem.ts';
 import { Faults } from '../../../src/core/telemetry/faults.ts';
 import { mustConfig } from '../../builders/config.ts';
 import { must } from '../../builders/must.ts';
+import { stopOrder } from '../../builders/order.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
@@ -19,6 +24,58 @@ describeWith(postgresPart(), 'openDatabase', (binaries) => {
   afterAll(async () => {
     await places.stop();
     remove();
+  });
+
+  // Issue 42, point 3.
+  it('logs stops that no authority wrote, by their ids, and that they are lifted', async () => {
+    const url = await places.next();
+    const [logged, closers]: [string[], (() => unknown)[]] = [[], []];
+    const place = folder();
+    writeFileSync(join(place, 'state.key'), randomBytes(64));
+    const opened = await openDatabase(
+      must(postgresTargetFrom(url)),
+      mustConfig(
+        `trustDomains: acme.test
+svid: { workloadApi: unix:///run/spire/agent.sock }
+issuer: { url: https://remit.acme.test }
+state: ${url}
+durability: single
+authority:
+  listen: 127.0.0.1:9474
+  stateKey: state.key
+  sidecars: { id: spiffe://acme.test/tools, audiences: https://payments.acme.test }
+`,
+        { folder: place },
+      ),
+      {
+        ports: systemPorts,
+        log: () => undefined,
+        faults: new Faults((text, event) => void logged.push(`${event}: ${text}`)),
+        onFatal: () => undefined,
+        onRecords: () => undefined,
+        onWrite: () => undefined,
+        closers,
+      },
+    );
+    try {
+      if (isStartProblem(opened) || opened.authority === null) throw new Error('no database');
+      const order = stopOrder();
+      await places.sql(url, `INSERT INTO remit.orders (id, of, body) VALUES ($1, 'stop', $2)`, [
+        order.id,
+        JSON.stringify(order),
+      ]);
+      await places.sql(url, 'UPDATE remit.orders_head SET version = version + 1');
+      const said = () => logged.filter((line) => line.includes('stops of the database'));
+      await until(() => said().length === 1, { what: 'the log of the stop', withinMs: 50_000 });
+      expect(said()[0]).toContain(
+        'fault: stops of the database: stops without the seal of an authority are in force (`00000000000000aa`): each denies',
+      );
+      expect(await opened.authority.liftOrder(order.id, [])).toMatchObject({ by: UNSEALED });
+      await until(() => said().length === 2, { what: 'the log of the end', withinMs: 50_000 });
+      expect(said()[1]).toContain('recovered: stops of the database: over');
+    } finally {
+      for (const close of closers.toReversed()) await close();
+    }
   });
 
   it('finds that a problem is over without waiting a minute', async () => {

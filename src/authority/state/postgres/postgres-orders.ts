@@ -44,6 +44,11 @@ export class PostgresOrders {
     return isStoreFailure(read) ? read : read.orders;
   }
 
+  /** The orders as they were read last; `null` if they were not read. */
+  get last(): Orders | null {
+    return this.#known?.orders ?? null;
+  }
+
   /** The orders and their place in the feed, once a synced commit has followed that: no sidecar lifts a stop by a commit that is lost. */
   async atHead(): Promise<{ readonly seq: number; readonly orders: Orders } | StoreFailure> {
     const read = await this.#feed.synced(await this.#read());

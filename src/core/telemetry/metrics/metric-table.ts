@@ -147,6 +147,11 @@ export const metricTable = {
   stops: gauge('remit_stops', 'Stops of operators in force, by kind', {
     kind: ['all', 'agent', 'user', 'server', 'action'],
   }),
+  stopsUnsealed: gauge(
+    'remit_stops_unsealed',
+    'Stops in force whose row in the database no authority wrote; they hold until an operator lifts them',
+    {},
+  ),
   signalsSent: counter(
     'remit_signals_sent_total',
     'Security events that were pushed, by receiver and result: taken, refused for good, or failed and to be sent again',

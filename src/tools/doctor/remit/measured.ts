@@ -81,6 +81,14 @@ const rules: readonly MetricRule[] = [
     fix: 'make the folder or the bundle readable again',
   },
   {
+    code: 'ledger.stops-unsealed',
+    metric: 'remit_stops_unsealed',
+    isBad: isAny,
+    message: (value) =>
+      `${value} stops in force were not written by an authority; they hold until an operator lifts them`,
+    fix: '`remit stop list` names them; somebody else writes the database, or a command or an authority has another `authority.stateKey`: deploy/guide/operate/stop.md',
+  },
+  {
     code: 'ledger.write-failed',
     metric: 'remit_ledger_failures_total',
     isBad: isAny,

@@ -472,7 +472,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     await state.close();
     const owner = must(postgresTargetFrom(places.url(new URL(url).pathname.slice(1), OWNER)));
     const done = await migratePostgres(owner, { grant: null, sealKey: stateKey, randomBytes, askMs: 60_000 });
-    expect(done).toMatchObject({ sealed: { tasks: 3, tokens: 3 } });
+    expect(done).toMatchObject({ sealed: { tasks: 3, tokens: 3, stops: 1 } });
     // The stop from before the key is now lifted by the key alone.
     expect(await attack(`UPDATE remit.orders SET lifted = ''`)).toBe('1 rows');
     expect(await attack('DELETE FROM remit.orders')).toContain('a stop is not deleted');
@@ -484,6 +484,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const sealed = await open(url, { stateKey, forged });
     expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
     expect(await sealed.authority.taskOf(issuer, taskNumber(3).id)).toMatchObject({ state: 'cancelled' });
+    expect(must(await sealed.authority.ordersInForce()).list).toEqual([stopOrder()]);
     expect(await sealed.authority.liftOrder(stopOrder().id, [])).toEqual(stopOrder());
     await sealed.authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
     expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'suspended' });

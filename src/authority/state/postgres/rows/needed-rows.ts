@@ -164,7 +164,7 @@ function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn, isGiv
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
   for (const row of found(SELECT_ORDERS.text)) {
     const order = orderIn(row);
-    if (order !== null) rows.loadOrder(order, () => isGivenOrder(row, order));
+    if (order !== null) rows.loadOrder(order, () => isGivenOrder(row));
   }
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
   return rows;

@@ -1,17 +1,20 @@
 import type { Client } from 'pg';
+import { storedOrder } from '../../../../core/order/order.ts';
+import { isProblem } from '../../../../core/runtime/problem.ts';
 import { liftDigestOf, readerOf, RowSeal } from './row-seal.ts';
 
 /** How many rows were sealed. */
 export interface SealedRows {
   readonly tasks: number;
   readonly tokens: number;
+  readonly stops: number;
 }
 
 /** Rows in a statement. */
 const BATCH = 1_000;
 
 /**
- * Seals the rows of tasks and tokens that have no seal, as an authority with the key would have written them: they are trusted from then on.
+ * Seals the rows of tasks, tokens and stops that have no seal, as an authority with the key would have written them: they are trusted from then on.
  * In the transaction of `client`, which owns the tables. Other rows stay: rows sealed with another key are ignored.
  */
 export async function sealRows(client: Client, key: Uint8Array): Promise<SealedRows> {
@@ -29,8 +32,8 @@ export async function sealRows(client: Client, key: Uint8Array): Promise<SealedR
   });
   await client.query('ALTER TABLE tasks ENABLE TRIGGER tasks_end_for_good');
   await deleteLifted(client, seal);
-  await sealLifting(client, seal);
-  return { tasks, tokens };
+  const stops = await sealStops(client, seal);
+  return { tasks, tokens, stops };
 }
 
 /** Deletes stops that were lifted: by an authority with the key, or those that were made and lifted when there was none. */
@@ -46,17 +49,26 @@ async function deleteLifted(client: Client, seal: RowSeal): Promise<void> {
   await client.query('UPDATE orders_head SET version = version + 1');
 }
 
-/** From now on only what an authority with the key lifts is deleted. */
-async function sealLifting(client: Client, seal: RowSeal): Promise<void> {
-  const { rows } = await client.query("SELECT id FROM orders WHERE of = 'stop'");
-  const ids = rows.map(({ id }) => String(id));
-  if (ids.length === 0) return;
+/** Seals stops, of which from now on only what an authority with the key lifts is deleted. Gives how many had no seal. */
+async function sealStops(client: Client, seal: RowSeal): Promise<number> {
+  const { rows } = await client.query("SELECT id, body, seal FROM orders WHERE of = 'stop'");
+  const stops = rows.map(({ id, body }) => {
+    const order = storedOrder(String(body));
+    return {
+      id: String(id),
+      digest: liftDigestOf(seal.ofLifted(String(id))),
+      seal: isProblem(order) ? null : seal.ofOrder(order),
+    };
+  });
+  if (stops.length === 0) return 0;
   await client.query('ALTER TABLE orders DISABLE TRIGGER orders_stay_as_made');
   await client.query(
-    `UPDATE orders o SET lift_digest = d.digest FROM unnest($1::text[], $2::text[]) AS d (id, digest) WHERE o.id = d.id`,
-    [ids, ids.map((id) => liftDigestOf(seal.ofLifted(id)))],
+    `UPDATE orders o SET lift_digest = d.digest, seal = coalesce(o.seal, d.seal)
+       FROM json_to_recordset($1::json) AS d (id text, digest text, seal text) WHERE o.id = d.id`,
+    [JSON.stringify(stops)],
   );
   await client.query('ALTER TABLE orders ENABLE TRIGGER orders_stay_as_made');
+  return rows.filter((row) => row.seal === null).length;
 }
 
 /** The columns that name a row, and what else is written with its seal. */
