@@ -4,7 +4,8 @@
 //	verifier -key VKEY [-anchors FILE] [-witness VKEY ... -witnessed FILE] FOLDER
 //	verifier -key VKEY -proof FILE
 //
-// Exit codes: 0 whole, 2 sound with a tail that no checkpoint covers or without a checkpoint of records in it that every witness has cosigned, 3 broken, 64 bad use.
+// Exit codes: 0 whole, 2 sound with a tail that no checkpoint covers, with anchors of which none covers a record in it, or without a checkpoint of records
+// in it that every witness has cosigned, 3 broken, 64 bad use.
 package main
 
 import (
@@ -148,6 +149,10 @@ func verify(folder string, key note.Verifier, anchors, cosigned []checkpoint, si
 	fmt.Printf("anchored  up to %d\nsigned    up to %d\n", anchored, signed)
 	if max(anchored, signed) < log.tree.size {
 		fmt.Println("verdict   sound, with a tail that no checkpoint covers")
+		return exitTail, log.carried
+	}
+	if len(anchors) > 0 && anchored <= log.carried && log.carried < log.tree.size {
+		fmt.Println("verdict   sound, and the anchors cover none of its records")
 		return exitTail, log.carried
 	}
 	fmt.Println("verdict   whole")

@@ -17,7 +17,14 @@ import { WITNESS_HELP, witnessedOf, witnessOptions, witnessTrustFrom, type Witne
 import { optionsFrom } from '../options.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 import { RECEIVED_HELP, receivedFolderOf, receivedOptions, receivedVerdicts } from './received-source.ts';
-import { emitterLines, isUnwitnessed, type LedgerVerdict, lostLines, verdictLines } from './verdict-text.ts';
+import {
+  emitterLines,
+  isUnanchored,
+  isUnwitnessed,
+  type LedgerVerdict,
+  lostLines,
+  verdictLines,
+} from './verdict-text.ts';
 
 /** Exit codes of this command only. 2 has another meaning here, so invalid usage is that of `sysexits.h`. */
 const VERIFY_EXIT = { whole: 0, bareTail: 2, broken: 3, bad: 64 } as const;
@@ -54,7 +61,7 @@ risk is in the ledger of the authority, and the log of the sidecar links to it: 
 
   remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
 
-exit codes: 0 whole, 2 sound but with a bare tail, or without any checkpoint of records that are here and that --quorum witnesses have cosigned, 3 broken or with missing records, 64 bad use or input that cannot be read`;
+exit codes: 0 whole, 2 sound but with a bare tail, with --anchors none of which covers a record that is here, or without any checkpoint of records that are here and that --quorum witnesses have cosigned, 3 broken or with missing records, 64 bad use or input that cannot be read`;
 
 /** `remit ledger verify`. */
 export const ledgerVerifyCommand: Command = { name: 'ledger verify', help, run: ledgerVerify };
@@ -78,10 +85,11 @@ export async function ledgerVerify(args: readonly string[], io: Io): Promise<num
   return exit;
 }
 
-function exitOf(verdicts: readonly Pick<LedgerVerdict, 'verdict' | 'witnessed'>[]): number {
+function exitOf(verdicts: readonly Pick<LedgerVerdict, 'verdict' | 'isAnchored' | 'witnessed'>[]): number {
   if (verdicts.some(({ verdict }) => verdict.kind === 'broken')) return VERIFY_EXIT.broken;
   const hasBareTail = verdicts.some(({ verdict }) => verdict.kind === 'sound' && verdict.bare !== null);
-  return hasBareTail || verdicts.some(isUnwitnessed) ? VERIFY_EXIT.bareTail : VERIFY_EXIT.whole;
+  const isUncovered = hasBareTail || verdicts.some(isUnanchored) || verdicts.some(isUnwitnessed);
+  return isUncovered ? VERIFY_EXIT.bareTail : VERIFY_EXIT.whole;
 }
 
 interface Verified {
@@ -140,7 +148,9 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
   if (isCommandRefusal(place)) return place;
   const received = place === undefined ? null : receivedVerdicts(place, sound);
   if (isCommandRefusal(received)) return received;
-  const all = [...verdicts, ...lostLogs(verdicts, trust)].map((found) => withWitnesses(found, trust));
+  const all = [...verdicts, ...lostLogs(verdicts, trust)]
+    .map((found) => withAnchors(found, trust))
+    .map((found) => withWitnesses(found, trust));
   return { isJson, verdicts: all, received };
 }
 
@@ -148,6 +158,8 @@ interface Trusted {
   readonly keys: readonly NoteKey[];
   /** By the origin of the log: those kept elsewhere, and those that witnesses have cosigned. */
   readonly anchors: ReadonlyMap<string, readonly NamedAnchor[]>;
+  /** The origins of those kept elsewhere. */
+  readonly anchored: ReadonlySet<string>;
   readonly witnesses: WitnessTrust;
 }
 
@@ -159,7 +171,14 @@ function trustedOf(keys: readonly NoteKey[], outside: readonly NamedAnchor[], wi
     if (found !== null && !isProblem(found) && found.anchors.length > 0)
       anchors.set(name, [...(kept.get(name) ?? []), ...found.anchors]);
   }
-  return { keys, anchors, witnesses };
+  return { keys, anchors, anchored: new Set(kept.keys()), witnesses };
+}
+
+/** Adds whether the anchors that were named cover any record that is here. */
+function withAnchors(found: LedgerVerdict, { anchored }: Trusted): LedgerVerdict {
+  if (found.verdict.kind === 'broken' || !anchored.has(found.origin)) return found;
+  const { anchored: covered, pruned, size } = found.verdict;
+  return { ...found, isAnchored: covered !== null || size === pruned };
 }
 
 /** Adds what witnesses say of a ledger; a wrong cosignature breaks it. */

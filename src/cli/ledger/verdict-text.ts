@@ -12,6 +12,11 @@ export interface LedgerVerdict {
   /** Empty if it cannot be read. */
   readonly origin: string;
   readonly verdict: Verdict;
+  /**
+   * Whether an anchor covers a record that is here; absent if none was named for this ledger, and for a broken ledger. Anchors of pruned records
+   * are compared with nothing: who holds the key of the ledger may have rewritten all that is left.
+   */
+  readonly isAnchored?: boolean;
   /** What the named witnesses say of it; absent if none was named, and for a broken ledger. */
   readonly witnessed?: {
     readonly reach: readonly WitnessReach[];
@@ -31,6 +36,9 @@ export interface LedgerVerdict {
 /** Whether too few of the named witnesses have cosigned a checkpoint that could be compared with the ledger. */
 export const isUnwitnessed = ({ witnessed }: Pick<LedgerVerdict, 'witnessed'>): boolean =>
   witnessed?.isCompared === false;
+
+/** Whether anchors were named for the ledger, and cover none of its records. */
+export const isUnanchored = ({ isAnchored }: Pick<LedgerVerdict, 'isAnchored'>): boolean => isAnchored === false;
 
 /** What was found of the received logs, for people: a block per log, those with a problem first. */
 export const emitterLines = (verdicts: readonly EmitterVerdict[]): readonly string[] =>
@@ -90,16 +98,18 @@ export const lostLines = (lost: readonly LostRecords[]): readonly string[] =>
 export const verdictLines = (verdicts: readonly LedgerVerdict[]): readonly string[] =>
   verdicts.flatMap((found, index) => [...(index === 0 ? [] : ['']), ...blockOf(found)]).map(printable);
 
-function blockOf({ ledger, origin, verdict, witnessed }: LedgerVerdict): readonly string[] {
+function blockOf(found: LedgerVerdict): readonly string[] {
+  const { ledger, origin, verdict } = found;
   const head = [line('ledger', ledger ?? 'not here'), ...(origin === '' ? [] : [line('origin', origin)])];
-  if (verdict.kind === 'sound') return [...head, ...soundLines(verdict, witnessed)];
+  if (verdict.kind === 'sound') return [...head, ...soundLines(verdict, found)];
   const { part, at, problem } = verdict;
   const where = part === 'record' && at !== null ? ` at record ${at}` : '';
   const what = part === 'record' ? `it ${problem}` : problem;
   return [...head, line('verdict', `BROKEN${where}: ${what}`)];
 }
 
-function soundLines(sound: Sound, witnessed?: LedgerVerdict['witnessed']): readonly string[] {
+function soundLines(sound: Sound, found: LedgerVerdict): readonly string[] {
+  const { witnessed } = found;
   const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount, relayed = [] } = sound;
   return [
     line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them pruned${prunedByText(prunedBy)}`}`),
@@ -112,11 +122,16 @@ function soundLines(sound: Sound, witnessed?: LedgerVerdict['witnessed']): reado
     ...relayed.map((of) => line('database', relayedText(of))),
     ...(witnessed?.reach ?? []).map((witness) => line('witness', reachText(witness))),
     ...(witnessed?.isCompared === true ? [line('cosigned', cosignedText(witnessed))] : []),
-    line('verdict', verdictText(bare, witnessed)),
+    line('verdict', verdictText(sound, found)),
   ];
 }
 
-function verdictText(bare: RecordRange | null, witnessed: LedgerVerdict['witnessed']): string {
+function verdictText({ bare, pruned }: Sound, found: LedgerVerdict): string {
+  const { witnessed } = found;
+  if (isUnanchored(found)) {
+    const why = pruned === 0 ? '' : `: they are of the first ${pruned}, which are pruned`;
+    return `sound, and the anchors cover none of the records here${why}`;
+  }
   if (witnessed === undefined || !isUnwitnessed({ witnessed }))
     return bare === null ? 'whole' : 'sound, with a bare tail';
   return witnessed.size === 0

@@ -109,6 +109,28 @@ describe('remit ledger verify', () => {
     expect(out).toContain('unchecked  1 heads of pruned records\n');
   });
 
+  // Issue 43, point 8: the exit code was 0.
+  it.each([
+    ['below the pruned records', 4, 2],
+    ['of just the pruned records', 9, 2],
+    ['of records that are here', 14, 0],
+  ])('with an anchor %s, says whether it covers any record here', async (_name, size, expected) => {
+    const ledger = diskLedger(folder(), 9, { change: { retain: { maxBytes: 1, maxAgeMs: 3_600_000 } } });
+    const notes = readFileSync(ledger.anchors, 'utf8').split(/(?<=\n— [^\n]*\n)\n/u);
+    const file = join(folder(), 'anchor.txt');
+    writeFileSync(file, `${notes.find((each) => each.split('\n')[1] === String(size)) ?? ''}\n`);
+    const words = ['--key', ledger.key, '--ledger', ledger.folder, '--anchors', file];
+    const { exit, out } = await verify(...words);
+    const none = 'sound, and the anchors cover none of the records here: they are of the first 9, which are pruned';
+    expect([exit, out]).toEqual([
+      expected,
+      expect.stringContaining(`\nverdict    ${expected === 0 ? 'whole' : none}\n`),
+    ]);
+    expect(independentExit({ key: ledger.key, folder: ledger.folder, anchors: file }, exit)).toBe(exit);
+    const { ledgers } = JSON.parse((await verify(...words, '--json')).out);
+    expect(ledgers).toEqual([expect.objectContaining({ isAnchored: expected === 0 })]);
+  });
+
   it.each<[string, (ledger: ReturnType<typeof diskLedger>) => void, RegExp]>([
     [
       'the oldest segments are missing without a pruning record (issue 14, point 1)',
