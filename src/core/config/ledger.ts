@@ -27,7 +27,7 @@ export interface LedgerConfig {
   readonly witnesses: readonly LedgerWitness[];
   /** How often each of them is asked. Default 60 s. */
   readonly witnessEveryMs: number;
-  /** File to which each cosigned checkpoint is appended. Default `witnessed.txt` beside the state file. */
+  /** File of cosigned checkpoints, bounded by what a verification needs. Default `witnessed.txt` beside the state file. */
   readonly witnessedFile: string;
   /** Folders of earlier ledgers of the state file, so that the timeline of a task includes them. Default none. */
   readonly others: readonly string[];

@@ -12,18 +12,20 @@ export function appendNote(path: string, note: string): void {
   }
 }
 
-/** Bytes read from the end of a file for its last notes: about 3,000 notes. */
+/** Bytes read from the end of a file for its last notes, if nothing else is asked for: about 3,000 notes. */
 const TAIL_BYTES = 1024 ** 2;
 
 /**
  * The last notes of a file written by `appendNote`, in order, however large it is; the first may be incomplete. The rest of an interrupted
  * write comes last and is not a valid note. Throws the system's error.
+ *
+ * @param maxBytes how much is read from its end
  */
-export function lastNotesIn(path: string): readonly string[] {
+export function lastNotesIn(path: string, maxBytes: number = TAIL_BYTES): readonly string[] {
   const file = openSync(path, 'r');
   try {
     const { size } = fstatSync(file);
-    const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
+    const tail = Buffer.alloc(Math.min(size, maxBytes));
     const length = readSync(file, tail, 0, tail.length, size - tail.length);
     return notesOf(tail.toString('utf8', 0, length));
   } finally {

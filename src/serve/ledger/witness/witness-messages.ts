@@ -4,7 +4,7 @@ import type { WitnessState } from './witness-visit.ts';
 export interface WitnessThreadInput {
   /** Of the ledger. */
   readonly folder: string;
-  /** The file to which each cosigned checkpoint is appended. */
+  /** The file that keeps cosigned checkpoints. */
   readonly file: string;
   readonly witnesses: readonly { readonly url: string; readonly key: string }[];
   /** Pause between two visits of a witness. */
@@ -14,4 +14,7 @@ export interface WitnessThreadInput {
 /** Messages of the thread. */
 export type WitnessThreadMessage =
   /** After each visit; `index` is that of the witness. */
-  { readonly kind: 'visited'; readonly index: number; readonly state: WitnessState } | { readonly kind: 'closed' };
+  | { readonly kind: 'visited'; readonly index: number; readonly state: WitnessState }
+  /** Why the file grows, since it cannot be bounded; `null` once it can. */
+  | { readonly kind: 'file'; readonly problem: string | null }
+  | { readonly kind: 'closed' };

@@ -45,6 +45,7 @@ export class Witnesses {
     this.#closed = new Promise((resolve) => {
       this.#worker.on('message', (message: WitnessThreadMessage) => {
         if (message.kind === 'visited') this.#visited(message.index, message.state);
+        else if (message.kind === 'file') services.faults.set('ledger witnessed', message.problem);
         else resolve();
       });
       const end = (why: string): void => {

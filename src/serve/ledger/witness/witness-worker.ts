@@ -1,14 +1,17 @@
 /** The program of the thread that has the checkpoints of the ledger cosigned. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { appendNote } from '../../../core/ledger/log/checkpoint-file.ts';
+import { readLog } from '../../../core/ledger/log/log-reader.ts';
 import { witnessKeyFrom } from '../../../core/ledger/proof/note-key.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
+import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import { systemPorts } from '../../../core/runtime/ports.ts';
 import { after } from '../../../core/runtime/timers.ts';
 import type { WitnessThreadInput, WitnessThreadMessage } from './witness-messages.ts';
 import { pauseMs } from './witness-pause.ts';
 import { visitWitness } from './witness-visit.ts';
 import type { Witness } from './witness-visit.ts';
+import { WitnessedFile } from './witnessed-file.ts';
 
 // Entry point of the thread of `witness-thread.ts`: no check waits for it, for what it reads of the ledger, or for what it hashes.
 
@@ -22,7 +25,16 @@ const say = (message: WitnessThreadMessage): void =>
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   parentPort?.postMessage(message);
 
-const keep = (note: string): void => appendNote(file, note);
+const prunedNow = (): number | Problem => {
+  const pruned = readLog(folder, (log) => log.carried.range.size);
+  return isStoreFailure(pruned) ? { problem: pruned.detail } : (pruned ?? 0);
+};
+const kept = new WitnessedFile(file, prunedNow);
+
+const keep = (note: string): void => {
+  const problem = kept.keep(note);
+  say({ kind: 'file', problem: problem === null ? null : `\`${file}\` grows: ${problem}` });
+};
 
 /** Visits a witness again and again. The returned function ends that with a last visit. */
 function follow(witness: Witness, index: number): () => Promise<void> {

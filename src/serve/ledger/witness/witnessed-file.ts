@@ -1,0 +1,129 @@
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { appendNote, lastNotesIn } from '../../../core/ledger/log/checkpoint-file.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
+import { failureCode } from '../../../core/runtime/system/http-exchange.ts';
+import { synced } from '../../../core/runtime/system/synced.ts';
+import { neededNotes } from './needed-notes.ts';
+
+/** The file is looked at once it has so many bytes, and again once it has twice as many as after the last look. */
+const FIRST_BYTES = 1024 ** 2;
+/** Bytes of the notes that are kept at most, so that the file has at most twice as many. */
+const MAX_BYTES = 4 * 1024 ** 2;
+/** Bytes that are read from the end of a file that was made before it was bounded. */
+const MAX_READ_BYTES = 64 * 1024 ** 2;
+
+/** Bounds of the file, in bytes. */
+export interface WitnessedBounds {
+  /** Default 1 MiB. */
+  readonly firstBytes?: number;
+  /** Default 4 MiB. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * The file of the checkpoints that witnesses have cosigned, bounded by what a verification of the ledger needs of it (`neededNotes`). It is replaced
+ * atomically: a reader, or a process that starts after a crash, sees the notes of before or those that are kept.
+ */
+export class WitnessedFile {
+  readonly #path: string;
+  readonly #pruned: () => number | Problem;
+  readonly #firstBytes: number;
+  readonly #maxBytes: number;
+  #nextBytes: number;
+  #isMended = false;
+
+  /** @param pruned how many records of the ledger are pruned now */
+  constructor(
+    path: string,
+    pruned: () => number | Problem,
+    { firstBytes = FIRST_BYTES, maxBytes = MAX_BYTES }: WitnessedBounds = {},
+  ) {
+    this.#path = path;
+    this.#pruned = pruned;
+    this.#firstBytes = firstBytes;
+    this.#maxBytes = maxBytes;
+    this.#nextBytes = firstBytes;
+  }
+
+  /**
+   * Appends a note, synced before it returns. Throws the system's error.
+   * @returns why the file cannot be bounded now, so that it grows; `null` if it can
+   */
+  keep(note: string): string | null {
+    if (!this.#isMended) endWell(this.#path);
+    this.#isMended = true;
+    appendNote(this.#path, note);
+    try {
+      return this.#bound(note.slice(0, note.indexOf('\n')));
+    } catch (error) {
+      return `it cannot be written anew: ${failureCode(error)}`;
+    }
+  }
+
+  #bound(origin: string): string | null {
+    const stats = statSync(this.#path);
+    if (stats.size < this.#nextBytes || !stats.isFile()) return null;
+    // After a failure too it is looked at only once it has grown.
+    this.#nextBytes = stats.size + this.#firstBytes;
+    const pruned = this.#pruned();
+    if (isProblem(pruned)) return `what it needs is not known: ${pruned.problem}`;
+    const notes = lastNotesIn(this.#path, MAX_READ_BYTES);
+    const whole = stats.size > MAX_READ_BYTES ? notes.slice(1) : notes;
+    replaceNotes(this.#path, neededNotes(whole, { origin, pruned, maxBytes: this.#maxBytes }));
+    this.#nextBytes = Math.max(this.#firstBytes, 2 * statSync(this.#path).size);
+    return null;
+  }
+}
+
+/** Drops what an interrupted write has left at the end: a note after it would have a wrong cosignature. */
+function endWell(path: string): void {
+  if (!existsSync(path) || !statSync(path).isFile() || hasEmptyLineAtEnd(path)) return;
+  const notes = lastNotesIn(path, MAX_READ_BYTES);
+  if (statSync(path).size <= MAX_READ_BYTES) replaceNotes(path, notes.filter(isWhole));
+}
+
+function hasEmptyLineAtEnd(path: string): boolean {
+  const file = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(file);
+    const end = Buffer.alloc(2);
+    return size === 0 || (readSync(file, end, 0, 2, Math.max(0, size - 2)) === 2 && end.toString() === '\n\n');
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Whether the text of a note ends with a whole signature. */
+const isWhole = (note: string): boolean =>
+  note.endsWith('\n') && note.startsWith('— ', note.lastIndexOf('\n', note.length - 2) + 1);
+
+/** Replaces the notes of a file, with its mode, at the place where a link leads. */
+function replaceNotes(path: string, notes: readonly string[]): void {
+  const real = realpathSync(path);
+  const fresh = `${real}.new`;
+  // Of a process that was killed.
+  rmSync(fresh, { force: true });
+  const file = openSync(fresh, 'wx', statSync(real).mode & 0o777);
+  try {
+    writeFileSync(file, notes.map((note) => `${note}\n`).join(''));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(fresh, real);
+  synced(dirname(real));
+}
