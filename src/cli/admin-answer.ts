@@ -30,14 +30,14 @@ export function adminTarget(admin: string, path: string): AdminTarget | Problem 
 export async function adminAnswer(
   admin: string,
   path: string,
-  { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+  { timeoutMs = TIMEOUT_MS, method = 'GET' }: { readonly timeoutMs?: number; readonly method?: 'GET' | 'POST' } = {},
 ): Promise<string | Problem> {
   const target = adminTarget(admin, path);
   if (isProblem(target)) return target;
   const { url, ...socket } = target;
   try {
     const signal = AbortSignal.timeout(timeoutMs);
-    const { status, body, fault } = await httpExchange(url, { maxBytes: MAX_BYTES, signal, ...socket });
+    const { status, body, fault } = await httpExchange(url, { method, maxBytes: MAX_BYTES, signal, ...socket });
     if (fault !== null) return { problem: `\`${admin}\` answered more than ${MAX_BYTES} bytes` };
     const text = body.toString('utf8');
     if (status === 200) return text;

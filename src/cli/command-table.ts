@@ -70,6 +70,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./stop/stop.ts')).stopCommand,
   },
   {
+    name: 'signals verify',
+    summary: 'try a receiver of signals with an event that revokes nothing',
+    load: async () => (await import('./signals-verify.ts')).signalsVerifyCommand,
+  },
+  {
     // Before `limits`, which is called by its first word alone.
     name: 'limits try',
     summary: 'say what limits over all tasks would have denied, on recorded uses',

@@ -120,12 +120,13 @@ function serveAdmin(
   { metrics, trial, database }: Parts,
   { gates, roles }: { readonly gates: readonly Gate[]; readonly roles: StartedRoles },
 ): void {
-  const { authority, enforcement, checks } = roles;
+  const { authority, enforcement, checks, issuer } = roles;
   admin.server.serve(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => trial.report(),
     receipt: (root) => (enforcement === null ? null : receiptOf(enforcement, [root])),
     traces: checks?.traces ?? null,
+    verification: (receiver, state) => issuer?.verifySignals(receiver, state) ?? null,
     fleet: () => (authority === null ? null : fleetReport(authority, database)),
   });
 }

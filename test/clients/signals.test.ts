@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { signalsVerify } from '../../src/cli/signals-verify.ts';
 import { stop } from '../../src/cli/stop/stop.ts';
 import { createAuthority, writeCredential } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
@@ -124,6 +125,18 @@ describeWith(both(envoyPart(), clientPart('mcp-python-1')), 'a receiver of signa
     expect(byTransaction.get(JSON.parse(stopping.out).id)).toMatchObject({
       sub_id: { format: 'uri', uri: planner.id },
       events: { [`${EVENT}/caep/event-type/session-revoked`]: { reason_admin: { en: 'INC-42' } } },
+    });
+
+    const verify = ['siem', '--state', 'of-siem', '--admin', `http://127.0.0.1:${domain.remit.adminPort}`];
+    const verified = await ran(signalsVerify, ...verify);
+    expect(verified).toMatchObject({
+      exit: 0,
+      err: '',
+      out: expect.stringMatching(/^receiver `siem` accepted .* with 202\n$/),
+    });
+    expect(lines.at(-1)).toMatchObject({
+      sub_id: { format: 'opaque', id: 'siem' },
+      events: { [`${EVENT}/ssf/event-type/verification`]: { state: 'of-siem' } },
     });
   });
 });

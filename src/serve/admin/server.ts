@@ -27,6 +27,11 @@ export interface AdminAnswers {
   readonly fleet?: () => Promise<object> | null;
   /** Answers `GET /trace`, at private addresses only. `null`, the default, if this process decides no checks; then the answer is 404. */
   readonly traces?: TraceSource | null;
+  /**
+   * Answers `POST /signals/{receiver}/verification`, at private addresses only: sends the receiver an event. It never rejects. `null`, the default, if
+   * this process has no receiver of that name; then the answer is 404.
+   */
+  readonly verification?: (receiver: string, state: string | null) => Promise<object> | null;
   /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];
 }
@@ -48,7 +53,8 @@ const PRIVATE = { mode: 0o600, groupId: null };
  * 200 when every gate is met, otherwise 503 with a line per unmet gate (`?exclude=lease&exclude=svid` leaves these gates out), `GET /metrics`
  * is for Prometheus, `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit
  * task`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, reveals single calls,
- * so it is answered only on the socket and on a loopback address. The same holds for `GET /policies/trial` if there is a socket: then the
+ * so it is answered only on the socket and on a loopback address. So is `POST /signals/{receiver}/verification`, for `remit signals verify`, which
+ * alone has an effect: it sends an event. The same holds for `GET /policies/trial` if there is a socket: then the
  * address of a pod exposes only numbers.
  *
  * Lifecycle: `listen` once, `listenOnSocket` at most once; `serve` once the process has started, before which only `/livez` and `/readyz` are
@@ -61,6 +67,7 @@ export class AdminServer {
   readonly #servers: Server[] = [];
   #hasSocket = false;
   #receipts = 0;
+  #isVerifying = false;
 
   /**
    * @param answers only the host names for a process that starts, for which `serve` is called later
@@ -74,7 +81,7 @@ export class AdminServer {
   /** Answers everything from now on, and readiness by other gates. */
   serve(gates: readonly Gate[], answers: Omit<AdminAnswers, 'hosts'>): void {
     this.#gates = gates;
-    this.#answers = { fleet: () => null, receipt: () => null, traces: null, ...answers };
+    this.#answers = { fleet: () => null, receipt: () => null, traces: null, verification: () => null, ...answers };
   }
 
   /** Starts listening and resolves with the port; rejects with the system's error. */
@@ -119,6 +126,8 @@ export class AdminServer {
     const root = RECEIPT.exec(url)?.[1];
     const isTrace = TRACE.test(url);
     const excluded = excludedGates(url);
+    const verified = VERIFICATION.exec(url);
+    if (verified !== null) return void this.#answerVerification(request, response, { reach, verified });
     if (root === undefined && !isTrace && excluded === null && !paths.has(url))
       return answer(response, 404, 'not found');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -152,6 +161,33 @@ export class AdminServer {
     if (refused !== null) answer(response, refused.status, refused.text);
   }
 
+  async #answerVerification(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { reach, verified }: { readonly reach: Reach; readonly verified: RegExpExecArray },
+  ): Promise<void> {
+    if (request.method !== 'POST') {
+      response.setHeader('allow', 'POST');
+      return answer(response, 405, 'method not allowed');
+    }
+    if (reach === 'public')
+      return answer(response, 403, 'receivers are tried on a loopback address or `admin.socket` alone');
+    if (this.#answers === null) return answer(response, 503, 'the process is starting');
+    if (this.#isVerifying) return answer(response, 503, 'another receiver is tried now: try again');
+    const state = stateIn(verified[2]);
+    if (state === undefined) return answer(response, 400, '`state` must have 1 to 256 characters');
+    const answering = this.#answers.verification(verified[1] ?? '', state);
+    if (answering === null) return answer(response, 404, 'this process has no receiver of signals of that name');
+    this.#isVerifying = true;
+    try {
+      answerJson(response, await answering);
+    } catch {
+      answer(response, 500, 'the receiver could not be tried');
+    } finally {
+      this.#isVerifying = false;
+    }
+  }
+
   async #answerReceipt(response: ServerResponse, receipt: () => Promise<object> | null): Promise<void> {
     if (this.#receipts >= MAX_RECEIPTS) return answer(response, 503, 'too many receipts are waited for: try again');
     this.#receipts += 1;
@@ -179,6 +215,21 @@ export class AdminServer {
 const RECEIPT = /^\/receipts\/([\w.:-]{1,128})$/;
 /** A trace with its query. */
 const TRACE = /^\/trace(?:\?|$)/;
+/** The verification of a receiver of signals, by its name, with the state to send. */
+const VERIFICATION = /^\/signals\/([a-z0-9-]{1,64})\/verification(?:\?state=([^&#]{0,3072}))?$/;
+const MAX_STATE = 256;
+
+/** The state in a query; `null` if there is none, and `undefined` if it is not valid. */
+function stateIn(query: string | undefined): string | null | undefined {
+  if (query === undefined) return null;
+  try {
+    const state = decodeURIComponent(query);
+    return state.length >= 1 && state.length <= MAX_STATE ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Receipts that are waited for at once. */
 const MAX_RECEIPTS = 16;
 

@@ -32,6 +32,7 @@ import type { IntendedUses } from '../../core/policy/every-use.ts';
 import { awaitedSvid, ownSvidProblem } from '../keys/own-svid.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 import { transmitSignals } from './transmit.ts';
+import type { VerifySignals } from './transmit.ts';
 import { isStartProblem } from '../start-problem.ts';
 import { watchToolPins } from './tool-pins.ts';
 import type { Parts } from '../parts.ts';
@@ -40,6 +41,7 @@ import type { StartProblem } from '../start-problem.ts';
 /** The issuer, serving. */
 export interface IssuerRole {
   readonly port: number;
+  readonly verifySignals: VerifySignals;
 }
 
 /** The keys with which the issuer signs, and verifies for an exchange. */
@@ -85,8 +87,8 @@ export async function startIssuer(
   const settings = liveSettings(parts, config);
   const clocks = () => ({ wallMs: parts.ports.nowMs(), floorMs: authority.floorMs() });
   closers.push(watchEndedOrders({ authority, clocks, after }));
-  const unsent = transmitSignals(parts, config, { authority, keys: signingKeys, closers });
-  if (unsent !== null) return unsent;
+  const verifySignals = transmitSignals(parts, config, { authority, keys: signingKeys, closers });
+  if (isStartProblem(verifySignals)) return verifySignals;
   closers.push(watchLimits({ authority, after, onPeaks: (peaks) => setLimitPeaks(parts, peaks) }));
   closers.push(watchToolPins(parts, config, { svid, authority }));
   const services = {
@@ -101,10 +103,11 @@ export async function startIssuer(
     ...(enforcement === null ? {} : { enforcement }),
     ...(onSigned === undefined ? {} : { onSigned }),
   };
-  return serveIssuer(parts, config, { services, svid, first, closers });
+  const port = await serveIssuer(parts, config, { services, svid, first, closers });
+  return isStartProblem(port) ? port : { port, verifySignals };
 }
 
-/** Serves the issuer, and signals at an address of their own if it is configured. The certificate follows the SVID. */
+/** Serves the issuer, and signals at an address of their own if it is configured. The certificate follows the SVID. Gives the port of the issuer. */
 async function serveIssuer(
   parts: Parts,
   config: IssuerConfig,
@@ -119,7 +122,7 @@ async function serveIssuer(
     readonly first: Svid;
     readonly closers: Pick<Closers, 'push'>;
   },
-): Promise<IssuerRole | StartProblem> {
+): Promise<number | StartProblem> {
   const { metrics, ports, log, checkActivity } = parts;
   const { monotonicMs } = ports;
   const options = {
@@ -150,7 +153,7 @@ async function serveIssuer(
   if (isStartProblem(port)) return port;
   const signalPort =
     signalServer === null || signalAddress === null ? null : await listenOn(signalServer, signalAddress);
-  return isStartProblem(signalPort) ? signalPort : { port };
+  return isStartProblem(signalPort) ? signalPort : port;
 }
 
 /** An attribute that the catalog in force does not declare, so that no policy can read it. Probably one of the names is misspelt. */

@@ -1,11 +1,16 @@
 import type { IssuerConfig } from '../../core/config/issuer.ts';
 import { after } from '../../core/runtime/timers.ts';
 import { deliverSignals } from '../../authority/issuer/transmit/delivery.ts';
-import type { DeliveryServices } from '../../authority/issuer/transmit/delivery.ts';
+import type { DeliveryServices, SignalReceiver } from '../../authority/issuer/transmit/delivery.ts';
+import { verifyReceiver } from '../../authority/issuer/transmit/verification.ts';
+import type { VerifiedReceiver } from '../../authority/issuer/transmit/verification.ts';
 import type { TokenKeys } from '../../authority/issuer/keys/signing-keys.ts';
 import type { Closers } from '../closers.ts';
 import type { Parts } from '../parts.ts';
 import type { StartProblem } from '../start-problem.ts';
+
+/** Sends a verification event to a receiver by its name; `null` if there is none of that name. */
+export type VerifySignals = (name: string, state: string | null) => Promise<VerifiedReceiver> | null;
 
 /** Begins to push signals to each configured receiver. A problem if two have the same name. */
 export function transmitSignals(
@@ -20,16 +25,21 @@ export function transmitSignals(
     readonly keys: TokenKeys;
     readonly closers: Pick<Closers, 'push'>;
   },
-): StartProblem | null {
+): VerifySignals | StartProblem {
   const receivers = signals?.transmit ?? [];
   const twice = receivers.find(({ name }, at) => receivers.some((other, before) => before < at && other.name === name));
   if (twice !== undefined) return { problem: `\`issuer.signals.transmit\` has two receivers named \`${twice.name}\`` };
+  const byName = new Map<string, SignalReceiver>();
   for (const { audience, ca, events, name, tokenFile, url: to } of receivers) {
     const receiver = { name, url: to, audience: audience ?? to, events: new Set(events), tokenFile, ca };
+    byName.set(name, receiver);
     const services = { authority, keys, issuer: url, ports: parts.ports, after, ...heard(parts, name) };
     closers.push(deliverSignals(receiver, services));
   }
-  return null;
+  return (name, state) => {
+    const receiver = byName.get(name);
+    return receiver === undefined ? null : verifyReceiver(receiver, { keys, issuer: url, ports: parts.ports }, state);
+  };
 }
 
 function heard(

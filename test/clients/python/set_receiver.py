@@ -1,7 +1,7 @@
 """Receives Security Event Tokens (RFC 8935) over TLS, and verifies each with PyJWT by the key set of the issuer.
 
-Prints its port, then a line of JSON for each token it takes. The first delivery of each token is answered with 503, so that the
-transmitter must send it again.
+Prints its port, then a line of JSON for each token it takes. The first delivery of each token but verification events is answered with
+503, so that the transmitter must send it again.
 """
 
 import json
@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 
+VERIFICATION = "https://schemas.openid.net/secevent/ssf/event-type/verification"
 keys = jwt.PyJWKSet.from_dict(json.load(open(os.environ["JWKS"])))
 seen = set()
 lock = threading.Lock()
@@ -45,6 +46,9 @@ class Events(BaseHTTPRequestHandler):
         except Exception as error:
             print(json.dumps({"error": repr(error)}), flush=True)
             return self.answer(400, {"err": "invalid_key", "description": repr(error)})
+        if VERIFICATION in claims["events"]:
+            print(json.dumps(claims), flush=True)
+            return self.answer(202, None)
         with lock:
             is_new = claims["jti"] not in seen
             seen.add(claims["jti"])

@@ -27,7 +27,7 @@ interface Pushing {
 
 /** What became of a push. Words for the log never have a token. */
 export type Pushed =
-  | { readonly result: 'taken' }
+  | { readonly result: 'taken'; readonly status: number }
   /** The receiver will never take this signal. */
   | { readonly result: 'refused'; readonly detail: string }
   /** It may take it later. */
@@ -83,7 +83,7 @@ async function authorizationOf(file: string | null): Promise<{ readonly authoriz
  * mended at either side.
  */
 function pushedBy({ body, fault, status }: HttpAnswer): Pushed {
-  if (status >= 200 && status < 300) return { result: 'taken' };
+  if (status >= 200 && status < 300) return { result: 'taken', status };
   const { err, words } = fault === null ? errorIn(body) : { err: null, words: '' };
   const detail = `the receiver answered ${status}${words}`;
   return status === 400 && err === 'invalid_request' ? { result: 'refused', detail } : { result: 'failed', detail };
