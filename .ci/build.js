@@ -21,6 +21,7 @@ const STARTED_BY_PATH = [
   'src/core/policy/loading/compile-worker.ts',
   'src/core/ledger/log/log-worker.ts',
   'src/serve/ledger/witness/witness-worker.ts',
+  'src/serve/ledger/indexing/index-worker.ts',
   'src/authority/state/sqlite/authority-worker.ts',
   'src/agent/run/watcher-process.ts',
   'src/cli/thread/command-worker.ts',

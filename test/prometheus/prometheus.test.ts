@@ -29,6 +29,7 @@ const needing: ReadonlyMap<string, string> = new Map([
   ['remit_sidecar_position', 'a sidecar'],
   ['remit_sidecar_cards', 'a sidecar'],
   ['remit_ledger_unacknowledged', 'a sidecar'],
+  ['remit_ledger_index_records', 'a minute of service'],
   ['remit_ledger_witness_', 'witnesses of the ledger'],
   ['remit_authority_', 'an authority'],
   ['remit_database_', 'an authority on a PostgreSQL'],

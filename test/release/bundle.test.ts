@@ -47,12 +47,17 @@ describe('what the build loads', () => {
     expect(builtSources(files).filter((source) => source.includes('node_modules'))).toEqual([]);
   });
 
-  it.each(['compile-worker', 'log-worker', 'witness-worker', 'authority-worker', 'watcher-process', 'command-worker'])(
-    'the thread %s with a single file',
-    (name) => {
-      const files = loadedWith(join(program, `${name}.js`));
-      expect(files.size).toBe(1);
-      expect(builtSources(files).some((source) => source.endsWith(`/${name}.ts`))).toBe(true);
-    },
-  );
+  it.each([
+    'compile-worker',
+    'log-worker',
+    'witness-worker',
+    'index-worker',
+    'authority-worker',
+    'watcher-process',
+    'command-worker',
+  ])('the thread %s with a single file', (name) => {
+    const files = loadedWith(join(program, `${name}.js`));
+    expect(files.size).toBe(1);
+    expect(builtSources(files).some((source) => source.endsWith(`/${name}.ts`))).toBe(true);
+  });
 });

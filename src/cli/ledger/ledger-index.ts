@@ -22,8 +22,8 @@ ${RECEIVED_HELP}
   --json              one object: the \`ledger\`, its \`parts\`, how many were \`made\`, records \`indexed\` and \`left\`, and old files \`discarded\`;
                       \`received\` has the same of the records of sidecars, with \`packs\`
 
-Indexes what is not indexed yet, beside a running \`remit serve\`, old segments too: recorded arguments, path, token, subject, purpose, intent,
-parts, delegate, policies, refused callers, and allowed uses without an execution. \`remit ledger query\`, \`stats\` and \`remit why\` use the
+Indexes at once what is not indexed yet, old segments too, beside a running \`remit serve\`, which does it by itself (\`ledger.index\`), or of a
+copy: recorded arguments, path, token, subject, purpose, intent, parts, delegate, policies, refused callers, and allowed uses without an execution. \`remit ledger query\`, \`stats\` and \`remit why\` use the
 index by themselves; without it they read every record, and find the same. A part has up to 65,536 records; of the newest segment only
 full parts are made, and of received records. The files are in \`index\` of the folder, about a tenth of its size. They may be deleted at any time;
 \`remit ledger verify\` makes each again in memory and compares it, so that an index which hides records is found.

@@ -1,6 +1,6 @@
 /** Reads the section `ledger`. */
 import { dirname, join } from 'node:path';
-import { integer, optional, textOf } from '../runtime/fields.ts';
+import { bool, integer, optional, textOf } from '../runtime/fields.ts';
 import { COSIGNATURE_TYPE, verifierKeyText } from '../runtime/verifier-key.ts';
 import { listed, section } from './fields.ts';
 import { pathIn } from './values.ts';
@@ -40,6 +40,8 @@ export interface LedgerConfig {
    * records survive what commits survive.
    */
   readonly copies: number;
+  /** Whether the index by which records are found is made by itself, of received records too. Default true. */
+  readonly index: boolean;
 }
 
 /** The parsed section `ledger`; `null` is the default: beside the state file, or half of the disk. */
@@ -57,6 +59,7 @@ export interface LedgerFields {
   readonly retainGiB: number | null;
   readonly retainDays: number;
   readonly copies: number | null;
+  readonly index: boolean;
 }
 
 /** Most authorities of a fleet. */
@@ -102,6 +105,7 @@ export const ledgerSection = (folder: string) =>
     retainGiB: optional(integer(1, 65_536), null),
     retainDays: optional(integer(1, 36_500), 400),
     copies: optional(integer(1, MAX_COPIES), null),
+    index: optional(bool, true),
   });
 
 /** The section with all defaults filled in; those of paths are beside the state file. */
@@ -127,5 +131,6 @@ export function ledgerConfigOf(
       maxAgeMs: fields.retainDays * DAY_MS,
     },
     copies: fields.copies ?? (durability === 'single' ? 1 : 2),
+    index: fields.index,
   });
 }

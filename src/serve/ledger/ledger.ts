@@ -14,6 +14,8 @@ import type { Log } from '../../core/telemetry/log.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import type { Closers } from '../closers.ts';
+import { IndexThread } from './indexing/index-thread.ts';
+import type { IndexTiming } from './indexing/index-thread.ts';
 import { LedgerGrowth, retainOf, roomLeft } from './ledger-room.ts';
 import { measuredSink } from './measured-sink.ts';
 import type { ShippedRecords } from './shipped-records.ts';
@@ -57,6 +59,8 @@ export interface LedgerServices {
   readonly onUsed: (used: ReadonlyMap<string, number>) => void;
   /** If the database is an older copy, the start waits for the newer copy. */
   readonly waits: Waits;
+  /** When the index is made. Default that of `IndexThread`. */
+  readonly indexTiming?: Partial<IndexTiming>;
   /** Closing writes everything queued, signs the last checkpoint, and ends the thread. */
   readonly closers: Pick<Closers, 'push'>;
 }
@@ -81,6 +85,7 @@ export async function openLedger(
   const older = outbox && { ...outbox, taken, fileId, state: statePathOf(state), folder: settings.folder };
   const rolledBack = older && (await waits.until(() => rolledBackProblem(older)));
   if (rolledBack !== null) return rolledBack;
+  if (settings.index) keepIndexed(settings.folder, thread, services);
   measureLog(settings.folder, { thread, maxBytes: retain.maxBytes, unsigned, metrics, ports });
   const count = recordMetrics(metrics);
   const writer = new LedgerWriter(measuredSink(thread, { metrics, ports }), {
@@ -159,7 +164,7 @@ async function openLog(
   closers.push(() => shipped?.close());
   let cosigned: Witnesses | null = null;
   closers.push(() => cosigned?.close());
-  const { witnesses, witnessEveryMs, witnessedFile, ...others } = settings;
+  const { witnesses, witnessEveryMs, witnessedFile, index: _index, ...others } = settings;
   const ofLog = {
     ...others,
     retain,
@@ -198,6 +203,14 @@ async function openLog(
     if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });
   });
   return thread;
+}
+
+/** Makes the index of the log by itself. */
+function keepIndexed(folder: string, thread: LogThread, services: LedgerServices): void {
+  const { metrics, faults, closers, indexTiming: timing } = services;
+  const growth = () => ({ records: thread.status.size, closed: thread.closedSegments });
+  const index = new IndexThread({ of: 'ledger', folder }, { metrics, faults, growth, timing });
+  closers.push(() => index.close());
 }
 
 /** Sets the metrics of the log before each scrape: its size, the room left, and how long its records wait for a checkpoint. */

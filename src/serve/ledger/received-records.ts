@@ -25,6 +25,8 @@ import type { Faults } from '../../core/telemetry/faults.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 import type { Closers } from '../closers.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
+import { IndexThread } from './indexing/index-thread.ts';
+import type { IndexTiming } from './indexing/index-thread.ts';
 import { isStartProblem } from '../start-problem.ts';
 import type { StartProblem } from '../start-problem.ts';
 
@@ -43,6 +45,8 @@ export interface ReceivingServices {
   readonly closers: Pick<Closers, 'push'>;
   /** How often old records are looked for. Default an hour. */
   readonly pruneEveryMs?: number;
+  /** When the index is made. Default that of `IndexThread`. */
+  readonly indexTiming?: Partial<IndexTiming>;
 }
 
 const PRUNE_MS = 3_600_000;
@@ -57,10 +61,11 @@ const retainOf = ({ retainDays, retainGiB }: RecordsConfig): ReceivedRetention =
 /** Opens the place of a configuration for the records of sidecars. On a problem what is open is closed by the closers. */
 export async function openReceivedRecords(
   config: Pick<Config, 'records' | 'state' | 'ledger' | 'trustDomains' | 'durability'>,
-  { writer, replica, guard, ports, faults, metrics, log, closers, pruneEveryMs = PRUNE_MS }: ReceivingServices,
+  services: ReceivingServices,
 ): Promise<ReceivedRecords | StartProblem> {
+  const { writer, replica, guard, ports, faults, metrics, log, closers, pruneEveryMs = PRUNE_MS } = services;
   const database = await openRecordsDatabase(config, { guard, closers });
-  const store = await openStore(config, { database, ports, closers });
+  const store = await openStore(config, { ...services, database });
   if (isStartProblem(store)) return store;
   const heads =
     database === null || replica === null || store.headsFile !== null
@@ -141,11 +146,19 @@ interface OpenStore extends Pick<RetentionServices, 'archive' | 'bytes'> {
 
 async function openStore(
   config: Pick<Config, 'records' | 'state' | 'ledger'>,
-  { database, ports, closers }: Pick<ReceivingServices, 'ports' | 'closers'> & { readonly database: Database | null },
+  services: ReceivingServices & { readonly database: Database | null },
 ): Promise<OpenStore | StartProblem> {
   const place = recordsPlaceOf(config);
-  const { nowMs } = ports;
-  if (place.kind === 'file') return openFiles(place.folder, { ports, closers });
+  const {
+    database,
+    ports: { nowMs },
+    closers,
+  } = services;
+  if (place.kind === 'file') {
+    const opened = openFiles(place.folder, services);
+    if (isStartProblem(opened) || !config.ledger.index) return opened;
+    return { ...opened, records: keptIndexed(opened.records, place.folder, services) };
+  }
   if (place.kind === 's3') {
     // Loaded here alone: it is large.
     const { S3Bucket } = await import('../../authority/records/s3-bucket.ts');
@@ -188,4 +201,23 @@ function openFiles(
   } catch (error) {
     return { problem: `the received records \`${folder}\` cannot be opened: ${errorCode(error) ?? 'unknown error'}` };
   }
+}
+
+/** The same store, whose index is made by itself. */
+function keptIndexed(
+  store: RecordStore,
+  folder: string,
+  { metrics, faults, closers, indexTiming: timing }: ReceivingServices,
+): RecordStore {
+  let records = 0;
+  const growth = () => ({ records, closed: 0 });
+  const index = new IndexThread({ of: 'received', folder }, { metrics, faults, growth, timing });
+  closers.push(() => index.close());
+  return {
+    keep: async (sections) => {
+      const problem = await store.keep(sections);
+      if (problem === null) records += sections.reduce((sum, { leaves }) => sum + leaves.length, 0);
+      return problem;
+    },
+  };
 }

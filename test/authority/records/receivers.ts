@@ -143,7 +143,7 @@ const expectNone = (problem: string | null): void => {
 };
 
 /** A stream that must be accepted, with the sizes it is told are kept. */
-export async function connected(receiver: Receiver, name: EmitterName, size: number) {
+export async function connected(receiver: Pick<Receiver, 'connect'>, name: EmitterName, size: number) {
   const kept: number[] = [];
   const over: string[] = [];
   const stream = await receiver.connect(name, size, {

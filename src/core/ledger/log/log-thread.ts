@@ -54,6 +54,7 @@ export class LogThread implements RecordSink {
   readonly #worker: Worker;
   readonly #watcher: LogWatcher;
   #status: LogStatus;
+  #closedSegments = 0;
   #waiting: ((failure: StoreFailure | null) => void) | null = null;
   #broken: StoreFailure | null = null;
 
@@ -102,6 +103,11 @@ export class LogThread implements RecordSink {
     return this.#status;
   }
 
+  /** Number of segments that were closed since it was opened. */
+  get closedSegments(): number {
+    return this.#closedSegments;
+  }
+
   appendRecords(batch: readonly HandedRecord[]): Promise<StoreFailure | null> {
     const records = packed(batch.map(({ bytes, outbox }) => ({ bytes, outbox: outbox ?? null })));
     return this.#ask({ kind: 'append', records }, [records.bytes.buffer]);
@@ -139,7 +145,10 @@ export class LogThread implements RecordSink {
         if (isStoreFailure(message.made)) {
           this.#handOut(message.made, { written: [], checkpoint: null });
           if (message.made.code === 'broken') this.#break(message.made);
-        } else this.#handOut(null, { written: message.written, checkpoint: message.made.note });
+        } else {
+          if (message.made.closesSegment) this.#closedSegments += 1;
+          this.#handOut(null, { written: message.written, checkpoint: message.made.note });
+        }
         this.#watcher.onCheckpoint(message.made);
         return;
       case 'opened':

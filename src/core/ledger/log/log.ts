@@ -41,6 +41,8 @@ export interface MadeCheckpoint {
   readonly atMs: number;
   readonly size: number;
   readonly note: string;
+  /** Whether the segment was closed: a new segment has begun. */
+  readonly closesSegment: boolean;
   /** Why it could not be appended to the checkpoint file, or pruned files could not be deleted; `null` if all was done. */
   readonly problem: string | null;
 }
@@ -187,9 +189,11 @@ export class SegmentLog {
     this.#news = 0;
     this.#first = first;
     const problems = [this.#handOut(note), isFull ? this.#discard() : null];
+    const segment = this.#segment;
     const untidy = isFull ? this.#rotate(kept) : null;
     if (untidy?.code === 'broken') return untidy;
-    return { atMs, size, note, problem: problems.filter((problem) => problem !== null).join('; ') || null };
+    const problem = problems.filter((each) => each !== null).join('; ') || null;
+    return { atMs, size, note, closesSegment: this.#segment !== segment, problem };
   }
 
   /** Signs the rest and releases the folder. Returns the failure if the last records are not covered by a checkpoint. */

@@ -55,6 +55,11 @@ export const recordMetricTable = {
     'Age of the oldest record not covered by a signed checkpoint; 0 if all are covered',
     {},
   ),
+  ledgerIndex: gauge(
+    'remit_ledger_index_records',
+    'Records that the index of the ledger, or of received records, has (indexed) or does not have yet (left), so that each search reads them; missing in the first minute and without `ledger.index`',
+    { of: ['ledger', 'received'], state: ['indexed', 'left'] },
+  ),
   ledgerWitnessBehind: gauge(
     'remit_ledger_witness_behind_seconds',
     'Since when the ledger has a checkpoint that a witness has not cosigned, by the name of its key; 0 if it has cosigned the last',

@@ -61,6 +61,7 @@ if (isStoreFailure(store)) {
         // Little more than an empty segment: each checkpoint starts another.
         segment: { maxBytes: 32_000, maxAgeMs: 3_600_000 },
         copies: 1,
+        index: false,
         retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
       },
       trustDomains: [],

@@ -11,7 +11,8 @@ import { IndexBuilder } from '../../search/index-builder.ts';
 import { MAX_PART_RECORDS } from '../../search/index-entries.ts';
 import { IndexFile, indexFileBytes } from '../../search/index-file.ts';
 import { writeIndexFile } from '../../search/index-write.ts';
-import type { Segment } from './segment.ts';
+import { PAGE_LEAVES } from './segment.ts';
+import type { PlacedLeaf, Segment } from './segment.ts';
 
 /** What a part says of its records. */
 interface PartHead {
@@ -112,8 +113,7 @@ export function partBytes(
 ): Buffer | null {
   const builder = new IndexBuilder();
   let last: Uint8Array | null = null;
-  for (const { seq, bytes } of segment.leaves(from)) {
-    if (seq > upto) break;
+  for (const { bytes } of pagedLeaves(segment, from, upto)) {
     builder.add(bytes);
     last = bytes;
     onRecord?.();
@@ -127,6 +127,19 @@ export function partBytes(
   };
   return indexFileBytes({ ...head }, builder.finished());
 }
+
+/** The leaves of a range, read a page at a time: no statement stays open, so that the writer's log is merged however long the caller takes. */
+function* pagedLeaves(segment: Segment, from: number, upto: number): Generator<PlacedLeaf> {
+  for (let next = from; next <= upto;) {
+    const page = segment.page({ condition: ALL, from: next, upto, isNewestFirst: false });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_LEAVES) return;
+    next = last.seq + 1;
+  }
+}
+
+const ALL = { where: 'TRUE', values: [] };
 
 /** Writes a part. A reader sees all of it or nothing; a file of this name is replaced. Throws the system's error. */
 export const writePart = (segment: Segment, from: number, { bytes, suffix }: WrittenPart): void =>
