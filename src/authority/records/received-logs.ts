@@ -23,6 +23,8 @@ export interface ReceivedLog {
   readonly origin: string;
   /** SPIFFE ID of the emitter, according to the files. */
   readonly id: string;
+  /** Number of records before the first that is here: the retention deleted them. */
+  readonly before: number;
   /** The claims of its sections' heads, for a verifier: their sender, and the log up to their ends. */
   readonly claims: readonly SectionClaim[];
   /** The stored log, for a verifier: each record once, in order, and its gaps as they are. */
@@ -65,6 +67,7 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
   return {
     origin,
     id: sections[0]?.id ?? '',
+    before: sections[0]?.from ?? 0,
     // A section that a higher term cut short proves nothing about the log that counts.
     claims: sections
       .filter(({ from, leaves, end }) => end === from + leaves)

@@ -105,6 +105,11 @@ export class SearchedReceived {
       .some(({ bytes }) => isExecution(recordMembersIn(bytes) ?? {}));
   }
 
+  /** Whether a search for a filter goes by the packs. */
+  isIndexed(filter: RecordFilter): boolean {
+    return this.#packs.length > 0 && indexKeysFor(filter).length > 0;
+  }
+
   /** Number of records that no pack has, of which each search reads all. */
   get unindexed(): number {
     return this.#rest.reduce((sum, { leaves }) => sum + leaves, 0);

@@ -2,6 +2,7 @@
 import { GROUPED, RecordStats } from '../../core/ledger/search/record-stats.ts';
 import type { GroupedBy, StatsGroup, StatsOf } from '../../core/ledger/search/record-stats.ts';
 import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
+import { SearchedReceived } from '../../authority/records/received-records.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { isMatchingLeaf } from '../../core/ledger/log/segment/record-filter.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
@@ -25,9 +26,16 @@ import {
   ledgerOptions,
   withLedger,
 } from './ledger-source.ts';
-import { RECEIVED_HELP, receivedOptions, receivedRecordsOf, receivedWarnings } from './received-source.ts';
+import {
+  openedReceived,
+  readReceived,
+  RECEIVED_HELP,
+  receivedFolderOf,
+  receivedOptions,
+  receivedWarnings,
+} from './received-source.ts';
+import { countReceived } from './received-stats.ts';
 import { cacheFolderIn, logHeadOf, StatsCache } from './stats-cache.ts';
-import type { RecordPlaces } from './whole-tasks.ts';
 
 const DEFAULT_TOP = '50';
 const MAX_TOP = 100_000;
@@ -51,8 +59,8 @@ ${FILTER_HELP}
 
 For each group: how many records, when the first and the last of them happened, and the sums. All records are read once, and what was counted
 up to the last checkpoint is kept in the cache folder of the user ($XDG_CACHE_HOME/remit, else ~/.cache/remit), so that the same question reads
-only what is new. It is kept only if the records have the tree of that checkpoint, and used only if the ledger still has it; not with --since or
---until, nor for what an index finds. Records of sidecars are counted anew each time. No signature is verified: \`remit ledger verify\` does.
+only what is new; of the records of sidecars up to the last checkpoint of each. It is kept only if the records have the tree of that checkpoint, and
+used only if the ledger still has it; not with --since or --until, nor for what an index finds. No signature is verified: \`remit ledger verify\` does.
 
   remit ledger stats --kind use --by agent,action
   remit ledger stats --by arg:currency --sum amount --action payments.pay --every 1d
@@ -102,14 +110,17 @@ async function stats(args: readonly string[], io: Io): Promise<CommandRefusal | 
     return taskRefusal('--not-executed is not counted over time: use `remit ledger query --not-executed --count`');
   const folder = await ledgerFolderOf(values, io);
   if (isCommandRefusal(folder)) return folder;
-  const received = await receivedRecordsOf(values, io);
+  const records = await receivedFolderOf(values, io);
+  if (isCommandRefusal(records)) return records;
+  const received = records === undefined ? SearchedReceived.none : openedReceived(records);
   if (isCommandRefusal(received)) return received;
   try {
     return await withLedger<null>(folder, async (log) => {
-      const cache = log.isIndexed(filter) ? null : cacheOf(values, filter, { of, io });
-      const counted = count({ log, received }, filter, { of, cache, io });
-      print(counted.groups(), counted, { top, isJson: values.json === true, io });
-      for (const warning of receivedWarnings(received)) io.err(`${NAME}: ${warning}`);
+      const cacheFor = (place?: string): StatsCache | null => cacheOf(values, filter, { of, io, records: place });
+      const done = count(log, { filter, of, received, records, cacheFor, io });
+      if (isCommandRefusal(done)) return done;
+      print(done.counted.groups(), done.counted, { top, isJson: values.json === true, io });
+      for (const warning of receivedWarnings(done)) io.err(`${NAME}: ${warning}`);
       return null;
     });
   } finally {
@@ -148,35 +159,86 @@ function intervalFrom(text: string): number {
   return Number(digits) * (UNITS.get(unit) ?? 0);
 }
 
-/** The cache for a question; `null` if there is none, or the question is of a time, for which not all records are read. */
+/**
+ * The cache for a question; `null` if there is none, or the question is of a time, for which not all records are read.
+ *
+ * @param records the folder of received records that are counted; `undefined` for those of the ledger
+ */
 function cacheOf(
   values: Values,
   filter: RecordFilter,
-  { of, io }: { readonly of: StatsOf; readonly io: Io },
+  { of, io, records }: { readonly of: StatsOf; readonly io: Io; readonly records: string | undefined },
 ): StatsCache | null {
   const isOfTime = values.since !== undefined || values.until !== undefined;
   const folder = cacheFolderIn(io.environment);
   if (values['no-cache'] === true || isOfTime || folder === null) return null;
   const { path, tasks: _tasks, ...others } = filter;
-  return new StatsCache(folder, JSON.stringify({ version: 2, of, others, path: path?.text }));
+  return new StatsCache(folder, JSON.stringify({ version: 2, of, others, path: path?.text, records }));
 }
 
 const PROGRESS_EVERY = 10_000;
 
-function count(
-  { log, received }: RecordPlaces,
-  filter: RecordFilter,
-  { of, cache, io }: { readonly of: StatsOf; readonly cache: StatsCache | null; readonly io: Io },
-): RecordStats {
+/** What is counted, and where. */
+interface Counting {
+  readonly filter: RecordFilter;
+  readonly of: StatsOf;
+  readonly received: SearchedReceived;
+  /** The folder of received records; `undefined` for none. */
+  readonly records: string | undefined;
+  /** The cache for the ledger, or for a folder of received records. */
+  readonly cacheFor: (records?: string) => StatsCache | null;
+  readonly io: Io;
+}
+
+/** What was counted, and what could not be read of received records. */
+interface Counted extends Pick<SearchedReceived, 'faults'> {
+  readonly counted: RecordStats;
+}
+
+function count(log: LogReader, counting: Counting): Counted | CommandRefusal {
+  const { filter, of, received, records, cacheFor, io } = counting;
   const counted = new RecordStats(of);
   const add = (bytes: Uint8Array): void => {
     counted.add(recordMembersIn(bytes));
     if (counted.all % PROGRESS_EVERY === 0) io.progress?.(`${counted.all} records`);
   };
+  const cache = log.isIndexed(filter) ? null : cacheFor();
   if (cache === null) for (const { bytes } of log.found(filter, { isNewestFirst: false })) add(bytes);
   else countOn(counted, { log, filter, cache, add, io });
+  const others = records === undefined || received.isIndexed(filter) ? null : cacheFor(records);
+  if (records !== undefined && others !== null)
+    return countOthersOn(counted, { ...counting, log, records, cache: others });
   for (const { bytes } of received.matching(filter)) add(bytes);
-  return counted;
+  return { counted, faults: received.faults };
+}
+
+interface CountingOthers extends Counting {
+  readonly log: LogReader;
+  readonly records: string;
+  readonly cache: StatsCache;
+}
+
+/** Counts received records on from what is kept, and keeps what was counted up to the last checkpoint of each log. */
+function countOthersOn(
+  counted: RecordStats,
+  { log, filter, records, received, cache, io }: CountingOthers,
+): Counted | CommandRefusal {
+  const read = readReceived(records);
+  if (isCommandRefusal(read)) return read;
+  let all = counted.all;
+  const onRecord = (): void => {
+    all += 1;
+    if (all % PROGRESS_EVERY === 0) io.progress?.(`${all} records`);
+  };
+  const others = countReceived(read.logs, { filter, of: counted.of, kept: cache.kept(), ledger: log, onRecord });
+  keep(cache, others.kept, io);
+  counted.merge(others.counted.state());
+  return { counted, faults: [...received.faults, ...others.faults] };
+}
+
+function keep(cache: StatsCache, stats: object, io: Io): void {
+  const problem = cache.write(stats);
+  if (problem !== null) io.err(`${NAME}: ${problem}: all is counted again next time`);
 }
 
 interface CountingOn {
@@ -191,14 +253,13 @@ interface CountingOn {
 function countOn(counted: RecordStats, { log, filter, cache, add, io }: CountingOn): void {
   const head = logHeadOf(log)?.head;
   const known = cache.read(log, counted.of);
-  if (known !== null) counted.resume(known.state);
+  if (known !== null) counted.merge(known.state);
   let range = known?.range ?? log.carried.range;
   for (const leaf of log.found({ fromSeq: range.size + 1 }, { isNewestFirst: false })) {
     if (isMatchingLeaf(filter, leaf)) add(leaf.bytes);
     range = appended(range, leafHash(leaf.bytes));
     if (range.size !== head?.size || base64Of(rootOf(range.nodes)) !== head.root) continue;
-    const problem = cache.write({ head, state: counted.state() });
-    if (problem !== null) io.err(`${NAME}: ${problem}: all is counted again next time`);
+    keep(cache, { head, state: counted.state() }, io);
   }
 }
 

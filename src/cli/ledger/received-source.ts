@@ -82,7 +82,7 @@ export function openedReceived(folder: string): SearchedReceived | CommandRefusa
 }
 
 /** Warnings of received records that could not be read, for standard error. Nothing of them is in what was found. */
-export const receivedWarnings = ({ faults }: SearchedReceived): readonly string[] =>
+export const receivedWarnings = ({ faults }: Pick<SearchedReceived, 'faults'>): readonly string[] =>
   faults.map((fault) => printable(`${fault}: records may be missing: run \`remit ledger verify\``));
 
 const unreadable = (folder: string, error: unknown): CommandRefusal =>

@@ -66,24 +66,28 @@ export class StatsCache {
 
   /** What was counted of a ledger; `null` if nothing was, or the ledger is another by now. */
   read(log: LogReader, of: StatsOf): (CachedStats & CountedHead) | null {
+    const kept = this.kept();
+    if (typeof kept !== 'object' || kept === null || !('head' in kept) || !('state' in kept)) return null;
+    const size: unknown =
+      typeof kept.head === 'object' && kept.head !== null && 'size' in kept.head ? kept.head.size : 0;
+    const own = typeof size === 'number' ? logHeadOf(log, size) : null;
+    if (own === null || JSON.stringify(own.head) !== JSON.stringify(kept.head)) return null;
+    const state = statsStateFrom(kept.state, of);
+    return state === null ? null : { ...own, state };
+  }
+
+  /** What is kept, as parsed from JSON; `null` if nothing is, or it is not what was written: it is counted again. */
+  kept(): unknown {
     try {
       if (statSync(this.#path).size > MAX_BYTES) return null;
-      const kept: unknown = JSON.parse(readFileSync(this.#path, 'utf8'));
-      if (typeof kept !== 'object' || kept === null || !('head' in kept) || !('state' in kept)) return null;
-      const size: unknown =
-        typeof kept.head === 'object' && kept.head !== null && 'size' in kept.head ? kept.head.size : 0;
-      const own = typeof size === 'number' ? logHeadOf(log, size) : null;
-      if (own === null || JSON.stringify(own.head) !== JSON.stringify(kept.head)) return null;
-      const state = statsStateFrom(kept.state, of);
-      return state === null ? null : { ...own, state };
+      return JSON.parse(readFileSync(this.#path, 'utf8'));
     } catch {
-      // It is not there, or is not what was written: it is counted again.
       return null;
     }
   }
 
-  /** Keeps what was counted. Returns a problem in words. */
-  write(stats: CachedStats): string | null {
+  /** Keeps what was counted, as JSON. Returns a problem in words. */
+  write(stats: object): string | null {
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
       const suffix = Buffer.from(systemPorts.randomBytes(4)).toString('hex');

@@ -116,12 +116,16 @@ export class RecordStats {
     return { all: this.all, groups: this.groups() };
   }
 
-  /** Goes on from a state. */
-  resume({ all, groups }: StatsState): void {
-    this.all = all;
-    for (const { values, from, sums, ...counted } of groups) {
-      const group = { ...counted, values, from, sums: sums.map((sum) => scaledDecimal(sum) ?? 0n) };
-      this.#groups.set(keyOf(values, from), group);
+  /** Adds what was counted of other records. */
+  merge({ all, groups }: StatsState): void {
+    this.all += all;
+    for (const { values, from, count, firstMs, lastMs, sums } of groups) {
+      const group = this.#group(values, from);
+      group.count += count;
+      if (firstMs !== null) group.firstMs = Math.min(group.firstMs ?? firstMs, firstMs);
+      if (lastMs !== null) group.lastMs = Math.max(group.lastMs ?? lastMs, lastMs);
+      for (const [index, sum] of sums.entries())
+        group.sums[index] = (group.sums[index] ?? 0n) + (scaledDecimal(sum) ?? 0n);
     }
   }
 
