@@ -1,5 +1,6 @@
 /** `remit ledger fetch`: copy the records of sidecars from an object store. */
 import { indexReceived } from '../../authority/records/received-index.ts';
+import type { ReceivedIndexing } from '../../authority/records/received-index.ts';
 import { fetchRecords } from '../../authority/records/fetched-records.ts';
 import type { Bucket } from '../../authority/records/record-objects.ts';
 import { postgresTargetFrom } from '../../core/config/postgres-url.ts';
@@ -40,18 +41,30 @@ export const ledgerFetchCommand: Command = { name: 'ledger fetch', help, run: le
 
 const NAME = 'remit ledger fetch';
 
-/** Runs `remit ledger fetch`; the exit code is the answer. */
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
+
+/**
+ * Runs `remit ledger fetch`; the exit code is the answer.
+ *
+ * @param indexing how its packs are made. Default as by `remit ledger index`
+ */
 export async function ledgerFetch(
   args: readonly string[],
-  io: Pick<CommandIo, 'out' | 'err' | 'environment'>,
+  io: Io,
+  indexing: Pick<ReceivedIndexing, 'packRecords'> = {},
 ): Promise<number> {
-  const done = await fetched(args, io);
+  const done = await fetched(args, io, indexing);
+  io.progress?.('');
   if (typeof done !== 'string') return refused(io, NAME, done);
   io.out(done);
   return EXIT.good;
 }
 
-async function fetched(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
+async function fetched(
+  args: readonly string[],
+  io: Io,
+  indexing: Pick<ReceivedIndexing, 'packRecords'>,
+): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { out: { type: 'string' }, config: { type: 'string', short: 'c' } }, 1);
   if (typeof options === 'string') return taskRefusal(options);
   const [address] = options.operands;
@@ -62,7 +75,13 @@ async function fetched(args: readonly string[], io: Pick<CommandIo, 'environment
   try {
     const done = await fetchRecords(store.bucket, out, systemPorts);
     if (isProblem(done)) return taskRefusal(`the records of ${store.name} cannot be read: ${done.problem}`, EXIT.no);
-    const { indexed } = indexReceived(out, { suffix: Buffer.from(systemPorts.randomBytes(4)).toString('hex') });
+    let read = 0;
+    const onRecords = (records: number): void => {
+      read += records;
+      io.progress?.(`${out}: ${read} records`);
+    };
+    const suffix = Buffer.from(systemPorts.randomBytes(4)).toString('hex');
+    const { indexed } = indexReceived(out, { ...indexing, suffix, onRecords });
     return `${done.copied} of ${done.all} objects copied to ${out}; ${indexed} records are indexed`;
   } catch (error) {
     const code = errorCode(error) ?? String(error);

@@ -1,5 +1,5 @@
 import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerFetch } from '../../../src/cli/ledger/ledger-fetch.ts';
@@ -27,6 +27,7 @@ import { describeWith, seaweedfsPart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
 import { addRecords, authority, connected, nameOf, partFrom, sidecarLog } from './receivers.ts';
+import { fetchedWithPacks, foundWithAndWithout } from './fetched-index.ts';
 import { startSeaweedfs } from './seaweedfs.ts';
 
 const { folder, remove } = scratch();
@@ -93,6 +94,35 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
     expect((await ran(ledgerFetch, address('whole'), '--out', copy)).out).toBe(
       `0 of 2 objects copied to ${copy}; 0 records are indexed\n`,
     );
+  });
+
+  it('are indexed as they are copied, and only what is new the next time', async () => {
+    const own = await both('indexed');
+    await own.stream.receive(partFrom(own.pod, 0));
+    await own.timers.pass(300);
+    const out = folder();
+    const first = 'received-00000001.index';
+    expect(await fetchedWithPacks(address('indexed'), out)).toEqual([
+      `1 of 1 objects copied to ${out}; 11 records are indexed\n`,
+      [first],
+    ]);
+    const { ino } = statSync(join(out, 'index', first));
+    addRecords(own.sidecar, { from: 11, to: 15 });
+    own.sidecar.checkpoint();
+    await own.stream.receive(partFrom(own.pod, 11));
+    await own.timers.pass(300);
+    await own.close();
+    expect(await fetchedWithPacks(address('indexed'), out)).toEqual([
+      `1 of 2 objects copied to ${out}; 17 records are indexed\n`,
+      [first, 'received-00000002.index'],
+    ]);
+    expect(statSync(join(out, 'index', first)).ino).toBe(ino);
+    const ledger = join(own.folder, 'ledger');
+    const trust = ['--key', own.log.verifierKey, '--ledger', ledger, '--received', out];
+    expect(await ran(ledgerVerify, ...trust)).toMatchObject({ exit: 0 });
+    const { indexed, read } = await foundWithAndWithout(ledger, out);
+    expect(indexed).toMatchObject({ exit: 0, out: expect.stringContaining('"kind":"end"'), err: '' });
+    expect(read).toEqual(indexed);
   });
 
   it('acknowledges nothing while the store does not answer, tells why, and keeps all once it does', async () => {

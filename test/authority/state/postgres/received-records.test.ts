@@ -38,6 +38,7 @@ import {
   sidecarLog,
   unsignedPart,
 } from '../../records/receivers.ts';
+import { fetchedWithPacks, foundWithAndWithout } from '../../records/fetched-index.ts';
 import { startSeaweedfs } from '../../records/seaweedfs.ts';
 import { describeWith, postgresPart, seaweedfsPart } from '../../../parts.ts';
 import { PostgresPlaces } from '../../../postgres/places.ts';
@@ -111,6 +112,25 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
   };
   const trustOf = (authorities: readonly Started[]): readonly string[] =>
     authorities.flatMap(({ log, folder: at }) => ['--key', log.verifierKey, '--ledger', join(at, 'ledger')]);
+
+  it('are indexed as they are copied from the database', async () => {
+    const url = await places.next();
+    const own = await started(url, REPLICAS[0]);
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    expect(await sent(own, pod, nameOf(sidecar), 11)).toBe(0);
+    sidecar.close();
+    await own.close();
+    const out = folder();
+    expect(await fetchedWithPacks(url, out)).toEqual([
+      expect.stringMatching(/^(\d+) of \1 objects copied to .*; 11 records are indexed\n$/),
+      ['received-00000001.index'],
+    ]);
+    expect(await ran(ledgerVerify, ...trustOf([own]), '--received', out)).toMatchObject({ exit: 0 });
+    const { indexed, read } = await foundWithAndWithout(join(own.folder, 'ledger'), out);
+    expect(indexed).toMatchObject({ exit: 0, out: expect.stringContaining('"kind":"end"'), err: '' });
+    expect(read).toEqual(indexed);
+  });
 
   it('continue at another authority if the first is killed, without a gap, and the ledgers of both verify them', async () => {
     const url = await places.next();
