@@ -8,6 +8,7 @@ import { allowedUse, encoded } from '../builders/ledger-record.ts';
 import { must, mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { authority, connected, nameOf, partFrom, sidecarId, sidecarLog } from '../authority/records/receivers.ts';
+import { independentExit } from '../verifier/independent.ts';
 import { ran } from './ledgers.ts';
 
 const { folder, remove } = scratch();
@@ -74,6 +75,8 @@ describe('remit ledger verify: the links of sidecars to records in the ledger of
   it('find a record that is not what the sidecar sent', async () => {
     const { exit, out } = await verify('--json');
     const { received } = JSON.parse(out) as { readonly received: readonly Record<string, unknown>[] };
+    const { key, ledger, records } = found;
+    expect(independentExit({ key, folder: ledger, received: records }, 3)).toBe(3);
     expect([exit, received.find(({ origin }) => origin === found.origins['cheated'])]).toMatchObject([
       3,
       {

@@ -18,6 +18,7 @@ import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { sidecarId } from '../authority/records/receivers.ts';
 import { mustOpenLog, settingsIn } from '../core/ledger/log/logs.ts';
+import { independentExit } from '../verifier/independent.ts';
 import { ran } from './ledgers.ts';
 import { receivedFleet } from './received-fleet.ts';
 
@@ -74,8 +75,13 @@ function withoutSections(text: string, origin: string): string {
   return kept.map((line) => `${line}\n`).join('');
 }
 
-const verify = (received: string) =>
-  ran(ledgerVerify, '--key', whole.key, '--ledger', whole.ledger, '--received', received);
+/** Verifies the received records of a folder, and has the verifier in Go find the same. */
+async function verify(received: string) {
+  const { key, ledger } = whole;
+  const found = await ran(ledgerVerify, '--key', key, '--ledger', ledger, '--received', received);
+  expect(independentExit({ key, folder: ledger, received }, found.exit)).toBe(found.exit);
+  return found;
+}
 
 /** The block of one log in the output. */
 const blockOf = (out: string, name: string): string =>

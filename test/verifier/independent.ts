@@ -28,6 +28,7 @@ export const independentExit = (
     anchors = null,
     witnesses = [],
     witnessed,
+    received,
   }: {
     readonly key: string;
     readonly folder: string;
@@ -36,6 +37,8 @@ export const independentExit = (
     readonly witnesses?: readonly string[];
     /** A file of cosigned checkpoints. */
     readonly witnessed?: string;
+    /** The folder of the logs of sidecars. */
+    readonly received?: string;
   },
   otherwise: number,
 ): number | null => {
@@ -43,5 +46,6 @@ export const independentExit = (
   const more = anchors === null ? [] : ['-anchors', anchors];
   const cosigned = witnessed === undefined ? [] : ['-witnessed', witnessed];
   const named = witnesses.flatMap((witness) => ['-witness', witness]);
-  return independentVerdict('-key', key, ...more, ...named, ...cosigned, folder).exit;
+  const others = received === undefined ? [] : ['-received', received];
+  return independentVerdict('-key', key, ...more, ...named, ...cosigned, ...others, folder).exit;
 };

@@ -1,7 +1,7 @@
 // Command verifier verifies a ledger of Remit and has no code of Remit in it: it was written from
 // deploy/guide/security/write-a-verifier.md, with the note and tlog packages of the Go checksum database.
 //
-//	verifier -key VKEY [-anchors FILE] [-witness VKEY ... -witnessed FILE] FOLDER
+//	verifier -key VKEY [-anchors FILE] [-witness VKEY ... -witnessed FILE] [-received FOLDER] FOLDER
 //	verifier -key VKEY -proof FILE
 //
 // Exit codes: 0 whole, 2 sound with a tail that no checkpoint covers, with anchors of which none covers a record in it, or without a checkpoint of records
@@ -51,12 +51,13 @@ func main() {
 		witnesses = append(witnesses, witness)
 		return err
 	})
+	received := flag.String("received", "", "the folder of the logs of sidecars that the authority of the ledger received")
 	flag.CommandLine.Init("verifier", flag.ContinueOnError)
 	proofFile := flag.String("proof", "", "a proof of one record, instead of a folder")
 	flags := flag.CommandLine.Parse(os.Args[1:])
 	key, err := note.NewVerifier(*keyText)
 	if flags != nil || err != nil || (flag.NArg() == 1) == (*proofFile != "") {
-		fmt.Fprintln(os.Stderr, "usage: verifier -key VKEY [-anchors FILE] FOLDER | -key VKEY -proof FILE:", err)
+		fmt.Fprintln(os.Stderr, "usage: verifier -key VKEY [-anchors FILE] [-received FOLDER] FOLDER | -key VKEY -proof FILE:", err)
 		os.Exit(exitBad)
 	}
 	defer func() {
@@ -71,8 +72,16 @@ func main() {
 	}
 	anchors := anchorsIn(*anchorFile, key)
 	cosigned, size := witnessedIn(*witnessedFile, key, witnesses)
-	exit, carried := verify(flag.Arg(0), key, anchors, cosigned, size)
-	if exit == exitWhole && len(witnesses) > 0 && (size == 0 || size < carried) {
+	log := &ledger{key: key, texts: texts{kept: map[string]int64{}}}
+	if *received != "" {
+		log.uses = map[string]string{}
+	}
+	exit := log.verify(flag.Arg(0), anchors, cosigned, size)
+	if exit != exitBad && *received != "" && log.verifyReceived(*received) {
+		fmt.Println("received  a log has a tail that nothing covers")
+		exit = exitTail
+	}
+	if exit == exitWhole && len(witnesses) > 0 && (size == 0 || size < log.carried) {
 		fmt.Println("witnesses not every one has cosigned a checkpoint that the records could be compared with")
 		exit = exitTail
 	}
@@ -123,16 +132,15 @@ func anchorsIn(file string, key note.Verifier) []checkpoint {
 	return anchors
 }
 
-// verify prints what it finds out about the ledger in a folder, and gives the exit code and how many records are pruned.
+// verify prints what it finds out about the ledger in a folder, and gives the exit code.
 //
 // cosigned are checkpoints that some witness has cosigned, which cover the first `size` records.
-func verify(folder string, key note.Verifier, anchors, cosigned []checkpoint, size int64) (exit int, carried int64) {
+func (log *ledger) verify(folder string, anchors, cosigned []checkpoint, size int64) int {
 	paths, _ := filepath.Glob(filepath.Join(folder, "segment-????????????????.db"))
 	if len(paths) == 0 && len(anchors)+len(cosigned) == 0 {
 		fmt.Fprintf(os.Stderr, "verifier: no ledger in `%s`\n", folder)
-		return exitBad, 0
+		return exitBad
 	}
-	log := &ledger{key: key, texts: texts{kept: map[string]int64{}}}
 	// The names of segments sort in the order of the log.
 	for i, path := range paths {
 		log.readSegment(path, i+1 < len(paths))
@@ -145,18 +153,18 @@ func verify(folder string, key note.Verifier, anchors, cosigned []checkpoint, si
 	}
 	log.checkPruned(max(anchored, signed))
 	log.texts.check(folder, max(anchored, signed))
-	fmt.Printf("ledger    %s\norigin    %s\nrecords   %d\npruned    %d\n", folder, key.Name(), log.tree.size, log.carried)
+	fmt.Printf("ledger    %s\norigin    %s\nrecords   %d\npruned    %d\n", folder, log.key.Name(), log.tree.size, log.carried)
 	fmt.Printf("anchored  up to %d\nsigned    up to %d\n", anchored, signed)
 	if max(anchored, signed) < log.tree.size {
 		fmt.Println("verdict   sound, with a tail that no checkpoint covers")
-		return exitTail, log.carried
+		return exitTail
 	}
 	if len(anchors) > 0 && anchored <= log.carried && log.carried < log.tree.size {
 		fmt.Println("verdict   sound, and the anchors cover none of its records")
-		return exitTail, log.carried
+		return exitTail
 	}
 	fmt.Println("verdict   whole")
-	return exitWhole, log.carried
+	return exitWhole
 }
 
 // coverage compares every checkpoint and every anchor with the tree of the records, and each with the one before it by a proof of consistency.

@@ -25,6 +25,9 @@ type ledger struct {
 	prunings    []pruned
 	said        *saidByCheckpoint // by the record under the last checkpoint
 	texts       texts
+	uses        map[string]string // of an authority whose sidecars' logs are verified: digests of uses, by decision id
+	emitters    []emitter
+	noted       int64 // of a received log: the size of the last checkpoint in heads of sections
 }
 
 type pruned struct {
@@ -184,6 +187,9 @@ func (log *ledger) readRecord(seq int64, stored []byte) leaf {
 		log.prunings = append(log.prunings, record)
 	case "policy":
 		log.texts.see(parsed)
+	}
+	if log.uses != nil {
+		log.see(parsed)
 	}
 	return parsed
 }

@@ -23,6 +23,7 @@ import { scratch } from '../../builders/scratch.ts';
 import { addUse, ran } from '../../cli/ledgers.ts';
 import { privateKeyOf, publicKeyOf } from '../../core/ledger/keys.ts';
 import { portsAt } from '../../core/ledger/log/logs.ts';
+import { independentExit } from '../../verifier/independent.ts';
 import {
   addRecords,
   authority,
@@ -40,6 +41,14 @@ afterAll(remove);
 const DAY_MS = 86_400_000;
 const LATE: ReceivedRetention = { maxAgeMs: 4_000 * DAY_MS, maxBytes: null };
 const AGE: ReceivedRetention = { maxAgeMs: 400 * DAY_MS, maxBytes: null };
+
+/** Verifies received records, and has the verifier in Go find the same. */
+async function verifiedByBoth(of: { readonly key: string; readonly folder: string; readonly received: string }) {
+  const { key, folder: ledger, received: from } = of;
+  const found = await ran(ledgerVerify, '--key', key, '--ledger', ledger, '--received', from);
+  expect(independentExit(of, found.exit)).toBe(found.exit);
+  return found;
+}
 
 /** An authority that received, each in a file of its own: on day 0 of a log and of one that ended, on day 100, and on day 500. */
 async function received() {
@@ -83,8 +92,7 @@ async function received() {
     await files.close();
   };
   const ledger = join(own.folder, 'ledger');
-  const verify = (from = records) =>
-    ran(ledgerVerify, '--key', own.log.verifierKey, '--ledger', ledger, '--received', from);
+  const verify = (from = records) => verifiedByBoth({ key: own.log.verifierKey, folder: ledger, received: from });
   return { ...own, sidecar: log, ended, records, prune, end, verify, ledger };
 }
 
@@ -254,8 +262,8 @@ async function killed() {
       record: async (record) =>
         own.log.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
     });
-  const place = ['--ledger', join(own.folder, 'ledger'), '--received', records];
-  const verify = () => ran(ledgerVerify, '--key', own.log.verifierKey, ...place);
+  const verify = () =>
+    verifiedByBoth({ key: own.log.verifierKey, folder: join(own.folder, 'ledger'), received: records });
   const end = async (): Promise<void> => {
     await own.close();
     await files.close();
