@@ -1,5 +1,4 @@
 /** The policy sets of a period, for `remit ledger evidence`. */
-import { readPolicySource, type PolicySource } from '../../core/policy/loading/source.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { heldExceptions } from '../../tools/evidence/held-exceptions.ts';
 import { judgedSets, type JudgedSet } from '../../tools/evidence/judged-set.ts';
@@ -11,7 +10,7 @@ import type { Tally } from '../../tools/evidence/tally.ts';
 import { ownerFinder } from '../../tools/policy/owners/ownership.ts';
 import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
 import type { CommandIo } from '../command.ts';
-import { isCommandRefusal, taskRefusal, type CommandRefusal } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal } from '../task/task-source.ts';
 import { analysedNow } from './evidence-results.ts';
 
 /** What the sets of a period restrict, and the exceptions from it. */
@@ -37,22 +36,6 @@ export interface ResultOptions {
 }
 
 type Io = Pick<CommandIo, 'err' | 'environment' | 'progress'>;
-
-/** The content of policy folders. */
-export async function sourcesIn(folders: readonly string[]): Promise<readonly PolicySource[] | CommandRefusal> {
-  const sources: PolicySource[] = [];
-  for (const folder of folders) {
-    const source = await readPolicySource(folder);
-    if ('unreadable' in source)
-      return taskRefusal(`the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
-    if ('findings' in source) {
-      const [{ file, message } = { file: folder, message: 'it cannot be read' }] = source.findings;
-      return taskRefusal(`${file}: ${message}`);
-    }
-    sources.push(source);
-  }
-  return sources;
-}
 
 /** The sets of the period with what they restrict, and the exceptions that they and operators made. */
 export async function judgedIn(

@@ -33,7 +33,8 @@ import { isProblem } from '../../core/runtime/problem.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { resultsIn } from './evidence-results.ts';
-import { judgedIn, type JudgedPeriod, type ResultOptions, sourcesIn } from './evidence-sets.ts';
+import { judgedIn, type JudgedPeriod, type ResultOptions } from './evidence-sets.ts';
+import { sourcesIn } from './policy-folders.ts';
 import { fileSink, streamSink } from './export-sink.ts';
 import { INSTANT_RULE, instantFrom, withInstants } from '../task/instant.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
@@ -200,7 +201,7 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   if (isCommandRefusal(before)) return before;
   const { head, origin } = before;
   const seed = { text: asked.seed ?? head?.root ?? origin, isGiven: asked.seed !== undefined };
-  const texts = new SetTexts(folder, asked.policies);
+  const texts = new SetTexts([folder], asked.policies);
   const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(texts) });
   const loads = new PolicyLoadsSeen(asked.toMs);
   // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.

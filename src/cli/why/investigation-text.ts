@@ -113,7 +113,7 @@ function policyLines({ set, policies }: PoliciesThen, inForce: Investigation['in
     ...none,
     ...policies.flatMap(({ id, text, file, line }) =>
       text === null
-        ? [`${id}: its text is not kept beside these ledgers`]
+        ? [`${id}: its text is not kept beside these ledgers: \`--policies FOLDER\` reads it in a folder with this set`]
         : [`${id}, ${file ?? '-'} line ${line ?? '-'}:`, ...text.split('\n').map((each) => `  ${each}`)],
     ),
   ];

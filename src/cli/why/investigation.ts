@@ -3,6 +3,8 @@ import { fateOf } from '../../core/ledger/use-fates.ts';
 import type { Fate } from '../../core/ledger/use-fates.ts';
 import type { ProofOf } from '../../core/ledger/log/proof-of.ts';
 import type { UseRecord } from '../../core/ledger/record.ts';
+import type { PolicySource } from '../../core/policy/loading/source.ts';
+import { SetTexts } from '../../tools/evidence/set-texts.ts';
 import { whyOf } from '../explain/why.ts';
 import type { Why } from '../explain/why.ts';
 import { inForceSince, policiesThen } from './policies-then.ts';
@@ -47,16 +49,17 @@ export interface Investigation {
   readonly proofs: readonly ProvedPart[];
 }
 
-/** Investigates a recorded call. */
-export function investigated(call: Match, logs: SearchedLogs): Investigation {
+/** Investigates a recorded call. @param given policy folders, whose text is used if a set has its hash and no ledger keeps it */
+export function investigated(call: Match, logs: SearchedLogs, given: readonly PolicySource[] = []): Investigation {
+  const places = { logs, texts: new SetTexts(logs.folders, given) };
   const { use } = call;
   const { task, decisionId } = use;
   const chain = task === null ? [] : taskChain(task, logs);
   const intent = chain[0]?.intent ?? null;
   const token = tokenOf(use, logs);
-  const policies = policiesThen(use, logs);
+  const policies = policiesThen(use, places);
   const inForce = inForceSince(use, logs);
-  const granting = intent === null ? null : policiesThen(intent.value, logs);
+  const granting = intent === null ? null : policiesThen(intent.value, places);
   const found = logs.found({ decisionId, kind: 'outcome' }, { limit: 1, isNewestFirst: true });
   const [outcome = null] = readAll(logs, found, recordReaders.outcome);
   return {

@@ -1,12 +1,12 @@
 /** The policies that decided a call, as they were then. */
 import { freshCedar } from '../../core/policy/cedar.ts';
-import { keptPolicies } from '../../core/ledger/log/kept-policies.ts';
 import type { KeptFile, KeptPolicies } from '../../core/ledger/log/kept-policies.ts';
 import { cedarStatements } from '../../core/policy/cedar-text.ts';
 import type { PolicyEntry } from '../../core/policy/loading/policy-file.ts';
 import { policiesIn } from '../../core/policy/loading/policy-files.ts';
 import { isLinksFile } from '../../core/policy/loading/source-names.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
+import type { SetTexts } from '../../tools/evidence/set-texts.ts';
 import { readAll, recordReaders } from './read-record.ts';
 import type { Read, ReadPolicySet } from './read-record.ts';
 import type { SearchedLogs } from './searched-logs.ts';
@@ -33,13 +33,19 @@ interface DecidedBy {
   readonly policyIds: readonly string[];
 }
 
+/** Where the texts of policies are, and where it is noted that one is not as it was kept. */
+export interface ThenPlaces {
+  readonly logs: Pick<SearchedLogs, 'fault'>;
+  readonly texts: SetTexts;
+}
+
 /**
- * The policies that decided something, by the text that is kept beside a ledger under the hash of the set, which is verified. `null` if it was decided
+ * The policies that decided something, by a text that has the hash of the set: kept beside a ledger, or of a given folder. `null` if it was decided
  * without policies.
  */
-export function policiesThen({ policySet, policyIds }: Omit<DecidedBy, 'at'>, logs: SearchedLogs): PoliciesThen | null {
+export function policiesThen({ policySet, policyIds }: Omit<DecidedBy, 'at'>, places: ThenPlaces): PoliciesThen | null {
   if (policySet === null) return null;
-  const kept = policyIds.length === 0 ? null : keptIn(policySet, logs);
+  const kept = policyIds.length === 0 ? null : keptIn(policySet, places);
   return { set: policySet, policies: kept === null ? policyIds.map(unkept) : textsOf(policyIds, kept) };
 }
 
@@ -55,12 +61,10 @@ export function inForceSince(
 
 const unkept = (id: string): PolicyThen => ({ id, text: null, file: null, line: null });
 
-function keptIn(set: string, logs: SearchedLogs): KeptPolicies | null {
-  for (const folder of logs.folders) {
-    const kept = keptPolicies(folder, set);
-    if (kept !== null && !isProblem(kept)) return kept;
-    if (kept !== null) logs.fault(`the text of policy set \`${set}\` in \`${folder}\` ${kept.problem}`);
-  }
+function keptIn(set: string, { logs, texts }: ThenPlaces): KeptPolicies | null {
+  const kept = texts.of(set);
+  if (!isProblem(kept)) return kept;
+  logs.fault(`the text of policy set \`${set}\` ${kept.problem}`);
   return null;
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { provedChain } from '../../authority/records/received-proof.ts';
 import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
@@ -12,6 +13,7 @@ import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { filterFrom, filterWords, LEDGER_HELP, ledgerOptions } from '../ledger/ledger-source.ts';
 import { KEY_HELP, keysFrom } from '../ledger/ledger-trust.ts';
+import { sourcesIn } from '../ledger/policy-folders.ts';
 import { RECEIVED_HELP, receivedOptions } from '../ledger/received-source.ts';
 import { optionsFrom } from '../options.ts';
 import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
@@ -36,6 +38,8 @@ usage: remit why VALUE [OPTION ...]
   --until TIME        only calls before
 ${LEDGER_HELP}
 ${RECEIVED_HELP}
+  --policies FOLDER   a policy folder, whose text is used if a set has its very hash: for sidecars with policies of their own, of which an authority
+                      has the hash alone. Repeatable
   --proofs DIR        write the proofs into this folder, one new file for each record, for \`remit ledger check-proof\`
 ${KEY_HELP}; the proofs are then checked with it
   --json              one object: value, matches, isMore, found (call, why, fate, outcome, chain, token, policies, inForce, granting, rest, sightings,
@@ -67,6 +71,7 @@ const OPTIONS = {
   argument: { type: 'string' },
   since: { type: 'string' },
   until: { type: 'string' },
+  policies: { type: 'string', multiple: true },
   proofs: { type: 'string' },
   key: { type: 'string', multiple: true },
   json: { type: 'boolean', default: false },
@@ -82,8 +87,10 @@ async function why(args: readonly string[], io: Io): Promise<number> {
   if (isCommandRefusal(asked)) return refused(io, NAME, asked);
   const keys = options.values.key === undefined ? [] : await keysFrom(options.values.key);
   if (isCommandRefusal(keys)) return refused(io, NAME, keys);
+  const given = await sourcesIn(options.values.policies ?? []);
+  if (isCommandRefusal(given)) return refused(io, NAME, given);
   const exit = await withSearchedLogs<number>(options.values, io, (logs) =>
-    answer(asked, logs, { values: options.values, keys, io }),
+    answer(asked, logs, { values: options.values, keys, given, io }),
   );
   return isCommandRefusal(exit) ? refused(io, NAME, exit) : exit;
 }
@@ -100,17 +107,18 @@ function askedIn(value: string | undefined, { argument, since, until }: Values):
 interface Answering {
   readonly values: Values;
   readonly keys: readonly NoteKey[];
+  readonly given: readonly PolicySource[];
   readonly io: Io;
 }
 
 async function answer(
   asked: AskedValue,
   logs: SearchedLogs,
-  { values, keys, io }: Answering,
+  { values, keys, given, io }: Answering,
 ): Promise<number | CommandRefusal> {
   const matches = matchesOf(asked, logs);
   const meant = meantOf(matches);
-  const found = meant === null ? null : investigated(meant, logs);
+  const found = meant === null ? null : investigated(meant, logs, given);
   const wrong = wrongProofs(found?.proofs ?? [], keys);
   for (const each of wrong) logs.fault(each);
   if (values.proofs !== undefined && found !== null) {

@@ -9,7 +9,7 @@ import { taskRest } from '../../../src/cli/why/task-rest.ts';
 import { matchesOf, meantOf } from '../../../src/cli/why/value-matches.ts';
 import { whyCommand } from '../../../src/cli/why/why-command.ts';
 import type { CommandIo } from '../../../src/cli/command.ts';
-import { keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
+import { keepPolicies, keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
 import { readLog } from '../../../src/core/ledger/log/log-reader.ts';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
 import { SearchedReceived } from '../../../src/authority/records/received-records.ts';
@@ -27,6 +27,7 @@ import {
   decision,
   payment,
   planner,
+  policies,
   policySet,
   reporter,
   taskId,
@@ -438,6 +439,33 @@ describe('remit why at an authority', () => {
     expect(parts.get('policy')).toContain('pay: its text is not kept beside these ledgers');
     const checked = await ran(ledgerCheckProof, join(proofs, 'call.tlog-proof'), '--key', key);
     expect([checked.exit, checked.out]).toEqual([0, expect.stringContaining('"reference": "p-77"')]);
+  });
+
+  it('prints the policy of a sidecar by the text that its authority keeps of its own set, which sidecars have of it', async () => {
+    const { ledger: authorityLedger, records } = await receivedPayment();
+    must(await keepPolicies(authorityLedger.folder, { hash: policySet, source: policies }));
+    const { exit, out } = await whyIn(authorityLedger, 'p-77', '--received', records);
+    expect([exit, sections(out).get('policy')]).toEqual([0, expect.stringContaining('pay, a.cedar line 3:\n')]);
+  });
+
+  it('prints the policy of a sidecar by the text of a folder that has the hash of its set, and of no other', async () => {
+    const { ledger: authorityLedger, records } = await receivedPayment();
+    const [own, other] = [folder(), folder()];
+    for (const place of [own, other])
+      for (const { name, text } of [policies.catalog, policies.schema, ...policies.policies])
+        writeFileSync(join(place, name), place === own ? text : text.replace('500', '900'));
+    const policyBy = async (...given: readonly string[]) => {
+      const named = given.flatMap((place) => ['--policies', place]);
+      const { exit, out, err } = await whyIn(authorityLedger, 'p-77', '--received', records, ...named);
+      expect([exit, err]).toEqual([0, '']);
+      return sections(out).get('policy');
+    };
+    expect(await policyBy(other)).toContain('pay: its text is not kept beside these ledgers: `--policies FOLDER`');
+    expect(await policyBy(other, own)).toContain('  when { context.args.amount <= 500 };');
+    expect(await whyIn(authorityLedger, 'p-77', '--policies', join(own, 'none'))).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('could not be read: ENOENT'),
+    });
   });
 
   it.each<[string, readonly LedgerRecord[]]>([

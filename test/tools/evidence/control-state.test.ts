@@ -16,7 +16,7 @@ const closed = folderWith('@id("pay") permit (principal, action, resource) when 
 const open = folderWith('@id("all") permit (principal, action, resource);');
 const [closedHash, openHash] = [setHashOf(closed), setHashOf(open)];
 const judged = await judgedSets([closedHash, openHash], {
-  texts: new SetTexts('/nowhere', [closed, open]),
+  texts: new SetTexts(['/nowhere'], [closed, open]),
   trustDomains: [],
   instants: [0],
   onProgress: () => {},

@@ -36,7 +36,7 @@ const emergency = {
 
 async function exceptionsOf(sources: readonly ReturnType<typeof folderWith>[], tally: Partial<Tally> = {}) {
   const sets = await judgedSets(sources.map(setHashOf), {
-    texts: new SetTexts('/nowhere', sources),
+    texts: new SetTexts(['/nowhere'], sources),
     trustDomains: [],
     instants: [],
     onProgress: () => {},

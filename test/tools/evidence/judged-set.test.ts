@@ -12,7 +12,7 @@ async function judged(policies: string): Promise<JudgedSet> {
   const source = folderWith(policies);
   const hash = setHashOf(source);
   const sets = await judgedSets([hash], {
-    texts: new SetTexts('/nowhere', [source]),
+    texts: new SetTexts(['/nowhere'], [source]),
     trustDomains: ['acme.test'],
     instants: [nowMs],
     onProgress: () => {},
@@ -103,7 +103,7 @@ describe('judgedSets', () => {
     const bad = folderWith('@id("a") permit (principal, action == Remit::Action::"none.such", resource);');
     const hashes = ['sha-256:none', setHashOf(bad)];
     const sets = await judgedSets(hashes, {
-      texts: new SetTexts('/nowhere', [bad]),
+      texts: new SetTexts(['/nowhere'], [bad]),
       trustDomains: [],
       instants: [nowMs],
       onProgress: () => {},
@@ -118,7 +118,7 @@ describe('judgedSets', () => {
   it('judges 64 sets, and knows nothing of further ones', async () => {
     const hashes = Array.from({ length: 66 }, (_, n) => `sha-256:${n}`);
     const sets = await judgedSets(hashes, {
-      texts: new SetTexts('/nowhere'),
+      texts: new SetTexts(['/nowhere']),
       trustDomains: [],
       instants: [],
       onProgress: () => {},
