@@ -109,9 +109,12 @@ export interface Needle {
   readonly orPercent: boolean;
 }
 
-/** What the bytes of matching records contain. Comparing bytes costs a tenth of parsing a record. */
-export function needlesOf(query: RecordQuery): readonly Needle[] {
-  const { args = [], value, path } = query;
+/**
+ * What the bytes of matching records contain. Comparing bytes costs a tenth of parsing a record. The kind is among it only beside others: each use
+ * contains the hash of its policy set, and few records of that set are of kind `policy`; a damaged record is found by its kind alone.
+ */
+export function needlesOf(query: RecordQuery & Pick<CommonQuery, 'kind'>): readonly Needle[] {
+  const { args = [], value, path, kind } = query;
   const texts = [
     ...compared.flatMap((name) => query[name] ?? []),
     ...args.map((arg) => argNeedle(arg.value)),
@@ -119,7 +122,9 @@ export function needlesOf(query: RecordQuery): readonly Needle[] {
   ].map((text) => ({ text, orPercent: false }));
   const long = value !== undefined && askedArgText(value) !== value;
   const wanted = value === undefined || long ? texts : [...texts, { text: value, orPercent: true }];
-  return wanted.filter(({ text }) => PLAIN.test(text));
+  const needles = wanted.filter(({ text }) => PLAIN.test(text));
+  if (kind === undefined || needles.length === 0 || !PLAIN.test(kind)) return needles;
+  return [...needles, { text: `"kind":"${kind}"`, orPercent: false }];
 }
 
 /** The same for all members of a filter, for a search that never returns a damaged record. */
