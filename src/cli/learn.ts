@@ -168,7 +168,9 @@ async function write(
   const report = learnReport(made);
   const files = new Map<string, string | Uint8Array>([
     ...made.folder.files,
-    ...(made.folder.files.get('actions.yaml')?.includes('descriptorSet:') === true ? descriptorFiles : []),
+    ...([...made.folder.accepted.files.values()].some((text) => text.includes('descriptorSet:'))
+      ? descriptorFiles
+      : []),
     ['report.md', learnMarkdown(report)],
     ['report.json', `${JSON.stringify(report, null, 2)}\n`],
   ]);

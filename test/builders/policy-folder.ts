@@ -19,6 +19,8 @@ export const folderWith = (
   policies: string,
   others: {
     readonly catalog?: string;
+    /** Texts of further files of the catalog, by their names in `actions`. */
+    readonly catalogs?: Readonly<Record<string, string>>;
     readonly base?: string;
     readonly entities?: string;
     readonly enforcement?: string;
@@ -27,7 +29,10 @@ export const folderWith = (
   } = {},
 ): PolicySource => ({
   folder: 'p',
-  catalog: file('actions.yaml', others.catalog ?? exampleCatalog),
+  catalogs: [
+    file('actions.yaml', others.catalog ?? exampleCatalog),
+    ...Object.entries(others.catalogs ?? {}).map(([name, text]) => file(`actions/${name}`, text)),
+  ],
   descriptorSets: others.descriptorSets ?? new Map(),
   schema: file('base.cedarschema', others.base ?? baseSchema),
   policies: [file('a.cedar', policies)],

@@ -335,6 +335,7 @@ export const notOfCallers: Readonly<Record<string, string>> = {
   'core/action/catalog/catalog-head.ts': 'the catalog',
   'core/action/catalog/catalog-protocols.ts': 'the catalog',
   'core/action/catalog/catalog-remarks.ts': 'the catalog',
+  'core/action/catalog/named-values.ts': 'the catalog',
   'core/action/grpc/protobuf/descriptor-set.ts': 'descriptor sets of the catalog',
   'core/action/grpc/protobuf/message-json.ts': 'test cases of policies',
   'core/action/grpc/protobuf/message-shape.ts': 'descriptor sets of the catalog',

@@ -28,7 +28,7 @@ export class BundlePublisher {
 
   async publish(serial: number, by: 'first' | 'second' = 'first'): Promise<void> {
     const source = await readPolicySource(join(this.#folder, 'policies'));
-    if (!('catalog' in source)) throw new Error('the policies cannot be read');
+    if (!('catalogs' in source)) throw new Error('the policies cannot be read');
     const head = {
       name: 'prod',
       version: `v${serial}`,

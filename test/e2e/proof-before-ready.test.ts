@@ -89,7 +89,7 @@ describe('remit serve before the proof of its policies has ended', () => {
   /** What an earlier version kept of the set that it had proved last, here of one that nobody has proved. */
   const writeFormerNote = async (): Promise<void> => {
     const source = await readPolicySource(join(folder, 'policies'));
-    if (!('catalog' in source)) throw new Error('the policies cannot be read');
+    if (!('catalogs' in source)) throw new Error('the policies cannot be read');
     const set = must(await provedSetFrom(source, unproved));
     const { default: cedar } = await import(installed, { with: { type: 'json' } });
     const note = {

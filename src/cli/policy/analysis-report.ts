@@ -118,7 +118,7 @@ function findingOf(verdict: AnalysisVerdict, { rule, about, what, set, other }: 
 /** The place of the first permit that allows the example; else the catalog. */
 function placeOf(example: CounterExample | null, { policies, source }: PolicySet): AnalysisFinding['place'] {
   const permit = policies.find(({ id }) => example?.permitIds[0] === id);
-  if (permit === undefined) return { file: source.catalog.file, line: 1, column: 1 };
+  if (permit === undefined) return { file: source.catalogs[0]?.file ?? source.folder, line: 1, column: 1 };
   const { file, line, column } = permit.link ?? permit;
   return { file, line, column, policy: permit.id };
 }

@@ -30,7 +30,7 @@ usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HO
   mcp-tools    the answer of an MCP server to \`tools/list\`, JSON
   proto        a .proto file with services; or a descriptor set, which also has the arguments:
                \`protoc --include_imports --descriptor_set_out=FILE\`, \`buf build -o FILE\`
-  --server ID  the id of the server in actions.yaml; default \`server\`
+  --server ID  the id of the server in the catalog; default \`server\`
   --host HOST  its host, as callers name it; default the host in the document, else \`ID.example\`
   --path PATH  the prefix of its paths, if several servers share the host: put before each path that lacks
                it, written as \`paths\`, and appended to the audience
@@ -39,7 +39,7 @@ usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HO
   --only GLOB  what to import, repeatable: the operationId or \`METHOD /path\` of an operation, the name of a tool,
                \`package.Service/Method\`; \`*\` stands for any characters, \`?\` for one. Ids do not depend on it
 
-Prints a server for actions.yaml, with each argument and its type. Only you know what an action can do: before you copy it,
+Prints a server for actions.yaml, or a file such as actions/TEAM.yaml, with each argument and its type. Only you know what an action can do: before you copy it,
 check the risk of each action and remove what no agent needs. A list at the end shows what could not be imported, and which
 calls its schema permits but the types of the catalog deny: text of more than 4,096 bytes, integers beyond
 ±(2^53 - 1), numbers of more than 4 decimal places. \`null\` counts as absent, so a nullable argument is not \`required\`.

@@ -17,7 +17,7 @@ const help = `remit policy schema: print the Cedar schema that policies are chec
 
 usage: remit policy schema [FOLDER] [--json | --write | --check]
 
-  FOLDER    a folder with actions.yaml and base.cedarschema; default \`cedar-policies\`
+  FOLDER    a folder with actions.yaml or actions/*.yaml, and base.cedarschema; default \`cedar-policies\`
   --json    print it in Cedar's JSON form
   --write   write FOLDER/remit.cedarschema, beside the base, for \`cedar validate\` and editors; remit itself does not read it
   --check   check whether that file is up to date; \`remit policy validate\` and \`remit serve --check\` warn if it is not

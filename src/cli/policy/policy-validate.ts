@@ -4,6 +4,7 @@ import { provedSetFrom } from '../../core/policy/loading/proved-set.ts';
 import type { Findings, ProvedSet } from '../../core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
 import type { PolicySource } from '../../core/policy/loading/source.ts';
+import { ownedFileFindings } from '../../tools/policy/owners/owned-files.ts';
 import { ownershipFindings, unownedFiles } from '../../tools/policy/owners/ownership.ts';
 import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
 import { EXIT, refused } from '../command.ts';
@@ -17,15 +18,16 @@ const help = `remit policy validate: check that remit would load this policy fol
 
 usage: remit policy validate [FOLDER] [--json | --sarif]
 
-  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, enforcement.yaml, limits.yaml, *.cedar and
-            policies/**/*.cedar; default \`cedar-policies\`
+  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, enforcement.yaml, limits.yaml and *.cedar; also
+            actions/**/*.yaml, entities/**/*.cedarentities.json and policies/**/*.cedar; default \`cedar-policies\`
   --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, limits, shadow.
             A finding is {file, line, column, message, help}, and, if known, end: {line, column} and policy:
             line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 
-If the folder has \`owners.yaml\`, policies whose heads reach beyond what their teams may speak of are findings, and so are policies, catalog,
-entities, enforcement, limits and \`owners.yaml\` that no team owns; \`remit serve\` does not read it.
+If the folder has \`owners.yaml\`, policies whose heads reach beyond what their teams may speak of are findings, and so are servers, actions and
+entities in a team's files that are not its own, and policies, catalog, entities, enforcement, limits and \`owners.yaml\` that no team owns;
+\`remit serve\` does not read it.
 
 Prints every finding as \`file:line:column: message\` with its source line. Warnings do not prevent loading.
 
@@ -78,7 +80,9 @@ async function ownedSetFrom(source: PolicySource): Promise<ProvedSet | Findings>
   if ('findings' in set || owned === null) return set;
   const { owners } = owned;
   const findings =
-    owned.findings.length > 0 ? owned.findings : [...unownedFiles(owners, source), ...ownershipFindings(owners, set)];
+    owned.findings.length > 0
+      ? owned.findings
+      : [...unownedFiles(owners, source), ...ownedFileFindings(owners, set), ...ownershipFindings(owners, set)];
   return findings.length === 0 ? set : { findings };
 }
 

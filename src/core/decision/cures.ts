@@ -71,7 +71,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
     'The state file cannot be read or written, too many writes wait for it, or another process kept it locked for too long. Try again; the operator must look.',
   'limit.exceeded':
     'An entry of `limits.yaml` has too little left for this call or this task: the answer says which, what it counts and when its window ends. A new task or token refills nothing. `remit limits` shows what is used; the owner of the limit decides whether there is more.',
-  'action.unknown': 'No entry of the catalog (`actions.yaml`) matches host, method and path.',
+  'action.unknown': 'No entry of the catalog (`actions.yaml`, `actions/*.yaml`) matches host, method and path.',
   'action.changed':
     'The server lists the tool otherwise than its `pin` in the catalog says, or the called name looks like a tool that has a pin. It may be another tool now: `remit doctor --mcp URL` shows the difference, and a new pin is the review.',
   'action.unasked':

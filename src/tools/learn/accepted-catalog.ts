@@ -1,30 +1,31 @@
-import { catalogFrom } from '../../core/action/catalog/catalog-assembly.ts';
+import { catalogOfFiles } from '../../core/action/catalog/catalog-assembly.ts';
 import type { DescriptorSets } from '../../core/action/catalog/catalog-descriptor-sets.ts';
 import type { Catalog } from '../../core/action/catalog/catalog.ts';
-import { mergedLines } from './beside/merged-catalog.ts';
+import { CATALOG } from '../../core/policy/loading/source-names.ts';
+import { mergedLines, serverIdsIn } from './beside/merged-catalog.ts';
 import { catalogLines } from './catalog-text.ts';
 import type { CatalogLine } from './catalog-text.ts';
 import type { LearntServer } from './learnt-action.ts';
 
-/** A catalog that loads, and its text. */
+/** A catalog that loads, and its texts. */
 export interface AcceptedCatalog {
   readonly servers: readonly LearntServer[];
   readonly catalog: Catalog;
-  readonly text: string;
+  /** The files that are written, by name; other files of the base stay as they are. */
+  readonly files: ReadonlyMap<string, string>;
   /** Servers that the catalog refuses, with why. */
   readonly refused: readonly { readonly server: string; readonly why: string }[];
 }
 
-const FILE = 'actions.yaml';
 const MAX_ROUNDS = 50;
 /** From this round on a finding takes its whole server out of force: no agent can make up so many. */
 const PATIENT_ROUNDS = 20;
 /** Longest reason that is written. */
 const MAX_MESSAGE = 300;
 
-/** The catalog beside which is learnt: its text, and what it is remarked on already. */
+/** The catalog beside which is learnt: its files by name, and what it is remarked on already. */
 export interface BaseCatalog {
-  readonly text: string;
+  readonly files: ReadonlyMap<string, string>;
   readonly remarks: ReadonlySet<string>;
 }
 
@@ -41,12 +42,16 @@ export function acceptedCatalog(
   let servers = given;
   const refused: { readonly server: string; readonly why: string }[] = [];
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const lines = base === null ? catalogLines(servers) : mergedLines(base.text, servers);
-    const text = `${lines.map((line) => line.text).join('\n')}\n`;
-    const read = catalogFrom(text, FILE, sets);
+    const lines = linesByFile(servers, base);
+    const files = new Map(Array.from(lines, ([name, of]) => [name, `${of.map(({ text }) => text).join('\n')}\n`]));
+    const all = new Map([...(base?.files ?? []), ...files]);
+    const read = catalogOfFiles(
+      Array.from(all, ([file, text]) => ({ file, text })),
+      sets,
+    );
     const found =
       'findings' in read ? read.findings : read.remarks.filter(({ message }) => base?.remarks.has(message) !== true);
-    if (!('findings' in read) && found.length === 0) return { servers, catalog: read, text, refused };
+    if (!('findings' in read) && found.length === 0) return { servers, catalog: read, files, refused };
     const next = withoutFound(servers, { lines, found, isPatient: round < PATIENT_ROUNDS });
     if (next === null) return null;
     servers = next.servers;
@@ -55,9 +60,39 @@ export function acceptedCatalog(
   return null;
 }
 
+/**
+ * The lines of the files that are written: what is new of a server goes to the file of the base that has the server, and a new server to
+ * `actions.yaml`.
+ */
+function linesByFile(
+  servers: readonly LearntServer[],
+  base: BaseCatalog | null,
+): ReadonlyMap<string, readonly CatalogLine[]> {
+  const files = base?.files ?? new Map<string, string>();
+  const homes = new Map(
+    Array.from(files).flatMap(([name, text]) => serverIdsIn(text).map((id) => [id, name] as const)),
+  );
+  const byFile = Map.groupBy(servers, ({ id }) => homes.get(id) ?? CATALOG);
+  const names = new Set(
+    [CATALOG, ...byFile.keys()].filter(
+      (name) => name === CATALOG || byFile.get(name)?.some(({ actions }) => actions.some(isNew)) === true,
+    ),
+  );
+  return new Map(
+    Array.from(names).flatMap((name) => {
+      const text = files.get(name);
+      const learnt = byFile.get(name) ?? [];
+      if (text !== undefined) return [[name, mergedLines(text, learnt)] as const];
+      return learnt.length === 0 && files.size > 0 ? [] : [[name, catalogLines(learnt)] as const];
+    }),
+  );
+}
+
+const isNew = ({ section }: LearntServer['actions'][number]): boolean => section !== 'known';
+
 interface Found {
-  readonly lines: readonly CatalogLine[];
-  readonly found: readonly { readonly line: number; readonly message: string }[];
+  readonly lines: ReadonlyMap<string, readonly CatalogLine[]>;
+  readonly found: readonly { readonly file: string; readonly line: number; readonly message: string }[];
   /** Whether an action is taken out of force by itself. */
   readonly isPatient: boolean;
 }
@@ -70,8 +105,8 @@ function withoutFound(
   const actions = new Map<string, string>();
   const whole = new Map<string, string>();
   let others = '';
-  for (const { line, message } of found) {
-    const about = lines[line - 1];
+  for (const { file, line, message } of found) {
+    const about = lines.get(file)?.[line - 1];
     const why = message.slice(0, MAX_MESSAGE);
     if (about === undefined || about.server === null) others = why;
     else if (about.action !== null && isPatient) actions.set(about.action, why);

@@ -1,5 +1,6 @@
 import { compileForTool } from '../../core/policy/loading/compile.ts';
 import { policySetFrom } from '../../core/policy/loading/load.ts';
+import { isCatalogFile } from '../../core/policy/loading/source-names.ts';
 import { builtInSchema } from '../../core/policy/loading/source.ts';
 import type { PolicySource, SourceFile } from '../../core/policy/loading/source.ts';
 import type { DescriptorFiles } from '../../core/action/catalog/catalog-descriptor-sets.ts';
@@ -121,7 +122,7 @@ function sourceOf({ files }: LearntFolder, descriptorFiles: DescriptorFiles, bes
   const enforcement = files.has('enforcement.yaml') ? file('enforcement.yaml') : source?.enforcement;
   return {
     folder: '',
-    catalog: file('actions.yaml'),
+    catalogs: catalogsBeside(source?.catalogs ?? [], names.filter(isCatalogFile).map(file)),
     descriptorSets: new Map([...(source?.descriptorSets ?? []), ...descriptorFiles]),
     schema: source?.schema ?? builtInSchema(''),
     policies: [...(source?.policies ?? []), ...names.filter((name) => name.endsWith('.cedar')).map(file)],
@@ -130,6 +131,12 @@ function sourceOf({ files }: LearntFolder, descriptorFiles: DescriptorFiles, bes
     ...(source?.limits === undefined ? {} : { limits: source.limits }),
   };
 }
+
+/** The files of a catalog with those that were written anew, by name. */
+const catalogsBeside = (given: readonly SourceFile[], written: readonly SourceFile[]): readonly SourceFile[] =>
+  [...new Map([...given, ...written].map((file) => [file.name, file])).values()].toSorted((one, other) =>
+    one.name < other.name ? -1 : 1,
+  );
 
 /** What the learnt intents grant, by agent. */
 function grantsIn({ intents, files }: LearntFolder): ReadonlyMap<string, readonly AuthorizationDetail[]> {

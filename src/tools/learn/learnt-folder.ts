@@ -47,7 +47,8 @@ export async function learntFolder(
 ): Promise<LearntFolder | null> {
   const source = beside?.set.source ?? null;
   const all = learntServers(seen, described, beside?.set ?? null);
-  const { servers: given, left } = withinCatalog(all, source?.catalog.text.length ?? 0);
+  const written = Math.max(0, ...(source?.catalogs ?? []).map(({ text }) => text.length));
+  const { servers: given, left } = withinCatalog(all, written);
   if (left > 0) seen.leaveOut('to actions that are called seldom, for which a catalog has no room', left);
   const sets = await descriptorSetsIn(new Map([...(source?.descriptorSets ?? []), ...descriptorFiles]));
   const accepted = acceptedCatalog(given, sets, beside?.catalog ?? null);
@@ -60,14 +61,14 @@ export async function learntFolder(
   const head = beside === null ? [CATALOG_HEAD, DECIDE_HEAD] : [DECIDE_HEAD];
   const newAgents = [...seen.agents.keys()].filter((agent) => !agents.has(agent));
   const files = new Map<string, string>([
-    ['actions.yaml', `${head.map(yamlComment).join('\n')}\n${accepted.text}`],
+    ...Array.from(accepted.files, ([name, text]) => [name, `${head.map(yamlComment).join('\n')}\n${text}`] as const),
     [freeFileName('learnt.cedarentities.json', taken), entitiesText(learnt.groups, newAgents)],
   ]);
   const observed = source?.enforcement === undefined ? null : withLearntServers(source.enforcement.text, accepted);
   if (observed !== null) files.set('enforcement.yaml', observed);
   const policyFiles = new Map<string, string>();
-  const written = learnt.permits.filter(({ isGiven }) => isGiven !== true);
-  for (const [server, permits] of Map.groupBy(written, (permit) => permit.server)) {
+  const made = learnt.permits.filter(({ isGiven }) => isGiven !== true);
+  for (const [server, permits] of Map.groupBy(made, (permit) => permit.server)) {
     const name = freeFileName(`policies/${server}.cedar`, taken);
     policyFiles.set(server, name);
     files.set(name, policyFileText(server, permits));

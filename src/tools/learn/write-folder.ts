@@ -1,5 +1,6 @@
 import { lstat, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isCatalogFile } from '../../core/policy/loading/source-names.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 
@@ -21,7 +22,8 @@ export async function writeLearntFolder(
   copied: ReadonlyMap<string, string | Uint8Array> = new Map(),
 ): Promise<Problem | null> {
   const wrong =
-    [...learnt.keys()].find((name) => !NAME.test(name)) ?? [...copied.keys()].find((name) => !COPIED.test(name));
+    [...learnt.keys()].find((name) => !NAME.test(name) && !(isCatalogFile(name) && COPIED.test(name))) ??
+    [...copied.keys()].find((name) => !COPIED.test(name));
   if (wrong !== undefined) return { problem: `\`${wrong}\` is no name of a learnt file` };
   const files = new Map([...copied, ...learnt]);
   const folders = new Set([...files.keys()].map((name) => join(folder, dirname(name))));

@@ -65,9 +65,9 @@ const TESTS = `cases:
 `;
 
 /** The files of a set in a folder. */
-function writtenFolder(into: string, { catalog, schema, policies }: PolicySource): string {
+function writtenFolder(into: string, { catalogs, schema, policies }: PolicySource): string {
   mkdirSync(into, { recursive: true });
-  for (const { name, text } of [catalog, schema, ...policies]) writeFileSync(join(into, name), text);
+  for (const { name, text } of [...catalogs, schema, ...policies]) writeFileSync(join(into, name), text);
   return into;
 }
 

@@ -221,6 +221,26 @@ describe('remit learn --policies', () => {
     });
   }, 600_000);
 
+  it('adds to the file of the catalog that has the server (issue 43, point 2)', async () => {
+    const base = await policyFolder();
+    const at = catalog.indexOf('  tools:\n');
+    const tools = `# Of the team of tools.\nservers:\n${catalog.slice(at)}`;
+    await mkdir(join(base, 'actions'));
+    await writeFile(join(base, 'actions.yaml'), catalog.slice(0, at));
+    await writeFile(join(base, 'actions/tools.yaml'), tools);
+    await writeFile(join(base, 'actions/none.yaml'), 'servers:   {}\n');
+    const out = join(folder(), 'learnt');
+    const args = ['--ledger', await ledgerOf(traffic), '--policies', base, '--out', out];
+    expect(await ran(runLearn, ...args)).toMatchObject({ exit: 0, err: '' });
+    const written = await readFile(join(out, 'actions/tools.yaml'), 'utf8');
+    expect(written).toContain('# Of the team of tools.');
+    expect(Object.keys(parse(written).servers.tools.mcp.tools)).toEqual(['search', 'list_things']);
+    expect(Object.keys(parse(await readFile(join(out, 'actions.yaml'), 'utf8')).servers)).toEqual(['shop', 'legacy']);
+    // A file to which nothing is added stays as it is.
+    expect(await readFile(join(out, 'actions/none.yaml'), 'utf8')).toBe('servers:   {}\n');
+    expect(await ranOn(policyValidateCommand, out)).toMatchObject({ exit: 0 });
+  }, 600_000);
+
   it('leaves what was guessed to a person, however often it is learnt', async () => {
     const notes = ['acme-17', 'acme-24'].flatMap((id) =>
       several(2, () => observedUse({ agent: one, path: `/notes/${id}` })),

@@ -1,5 +1,7 @@
 import { isScalar, isSeq } from 'yaml';
 import { textLike } from '../../runtime/fields.ts';
+import { elsewhere } from './written-at.ts';
+import type { WrittenAt } from './written-at.ts';
 import { entriesOf, itemsOf, valueOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
@@ -71,7 +73,10 @@ const MAX_NAMES = 64;
 
 /** Checks that each attribute name has one type in the whole catalog. */
 export class AttributeTypes {
-  readonly #types = new Map<string, { readonly type: AttributeType; readonly of: string; isReported: boolean }>();
+  readonly #types = new Map<
+    string,
+    { readonly type: AttributeType; readonly of: string; readonly at: WrittenAt; isReported: boolean }
+  >();
   #isFull = false;
 
   /** Reports, once per name, an attribute whose type differs from its first occurrence. */
@@ -82,7 +87,8 @@ export class AttributeTypes {
       if (first === undefined) this.#add(name, { type, of, yaml });
       else if (first.type !== type && !first.isReported) {
         first.isReported = true;
-        const problem = `the attribute \`${name}\` is ${SHOWN[first.type]} of \`${first.of}\` and ${SHOWN[type]} of \`${of.id}\``;
+        const at = elsewhere(first.at, yaml);
+        const problem = `the attribute \`${name}\` is ${SHOWN[first.type]} of \`${first.of}\`${at} and ${SHOWN[type]} of \`${of.id}\``;
         yaml.report(of.offset, problem, 'an attribute has one type in the whole catalog');
       }
     }
@@ -96,10 +102,12 @@ export class AttributeTypes {
       readonly yaml: YamlFile;
     },
   ): void {
-    if (this.#types.size < MAX_NAMES) this.#types.set(name, { type: by.type, of: by.of.id, isReported: false });
+    const { type, of, yaml } = by;
+    if (this.#types.size < MAX_NAMES)
+      this.#types.set(name, { type, of: of.id, at: { yaml, offset: of.offset }, isReported: false });
     else if (!this.#isFull) {
       this.#isFull = true;
-      by.yaml.report(by.of.offset, `a catalog names at most ${MAX_NAMES} attributes`);
+      yaml.report(of.offset, `a catalog names at most ${MAX_NAMES} attributes`);
     }
   }
 }

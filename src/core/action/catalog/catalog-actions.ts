@@ -7,6 +7,8 @@ import type { ActionHead } from './catalog-head.ts';
 import type { MessageEntry } from './catalog-protocols.ts';
 import { RouteTable } from './route-table.ts';
 import type { PathTemplate } from './template.ts';
+import { elsewhere } from './written-at.ts';
+import type { WrittenAt } from './written-at.ts';
 import type { Placed, YamlFile } from './yaml-file.ts';
 import type { Server, CatalogAction, McpServer, A2aAgent, RouteTarget, ActionKind } from './catalog.ts';
 
@@ -17,6 +19,8 @@ const MAX_RECORDED = 8;
 interface Into {
   readonly server: Server;
   readonly actions: Map<string, CatalogAction>;
+  /** Where each action is written. */
+  readonly actionPlaces: Map<string, WrittenAt>;
   readonly table: RouteTable<RouteTarget>;
   readonly attributeTypes: AttributeTypes;
   readonly yaml: YamlFile;
@@ -122,14 +126,16 @@ function added(
     Pick<MessageEntry, 'args' | 'takesOthers' | 'carries' | 'deniesOthers'> &
     Partial<Pick<CatalogAction, 'body' | 'message' | 'input'>>,
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
-  { server, actions, attributeTypes, yaml }: Into,
+  { server, actions, actionPlaces, attributeTypes, yaml }: Into,
 ): CatalogAction | null {
   const { id, risk, accepts, labels, staticSecrets, attributes, args, body = 'unstated', message = null } = entry;
   const { input = null, takesOthers, carries = carriesNothing, deniesOthers = !takesOthers } = entry;
   if (actions.has(id.value)) {
-    yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
+    const first = elsewhere(actionPlaces.get(id.value), yaml);
+    yaml.report(id.offset, `the action \`${id.value}\` is defined twice${first === '' ? '' : `: first${first}`}`);
     return null;
   }
+  actionPlaces.set(id.value, { yaml, offset: id.offset });
   const parameters = path.value.segments.flatMap((segment, index) =>
     'parameter' in segment ? [[segment.parameter, { index, type: segment.type }] as const] : [],
   );

@@ -64,7 +64,7 @@ const nameOf = (yaml: YamlFile, node: PlacedNode) =>
   placedOf(yaml, node, { what: 'the descriptor set', reader: fileName });
 
 const fileName = textLike(
-  'a file beside the catalog or in a folder beside it, such as `shop.binpb`, named with letters, digits, `.`, `_` and `-`',
+  'a file of the policy folder or of a folder in it, such as `shop.binpb`, named with letters, digits, `.`, `_` and `-`',
   (value) => NAME.test(value),
   { max: MAX_NAME_LENGTH },
 );

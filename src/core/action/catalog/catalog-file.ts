@@ -11,24 +11,26 @@ import { grpcEntries } from './catalog-grpc.ts';
 import type { GrpcEntry } from './catalog-grpc.ts';
 import { a2aEntry, mcpEntry } from './catalog-protocols.ts';
 import type { A2aEntry, McpEntry } from './catalog-protocols.ts';
+import type { SubjectAttributeType } from '../../task/subject-attributes.ts';
+import type { NamedValues } from './named-values.ts';
 import { subjectAttributeTypesFrom } from './subject-attribute-types.ts';
-import type { SubjectAttributeTypes } from './subject-attribute-types.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate, TemplateSegment } from './template.ts';
 import { timeZonesFrom } from './time-zones.ts';
-import type { TimeZones } from './time-zones.ts';
 import { entriesOf, yamlFields, itemsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** The content of the file. */
+/** The content of one file of the catalog. */
 export interface CatalogEntries {
   readonly servers: readonly ServerEntry[];
-  readonly timeZones: TimeZones;
-  readonly subjectAttributes: SubjectAttributeTypes;
+  readonly timeZones: NamedValues<string>;
+  readonly subjectAttributes: NamedValues<SubjectAttributeType>;
 }
 
 /** One server entry, each value with its place. */
 export interface ServerEntry {
+  /** The file it is written in. */
+  readonly yaml: YamlFile;
   readonly id: Placed<string>;
   readonly hosts: readonly Placed<string>[];
   /** Prefixes of its paths; empty if the whole host is this server's. */
@@ -66,9 +68,10 @@ const MAX_PATHS = 16;
 const MAX_HOST_LENGTH = 253;
 const MAX_AUDIENCE_LENGTH = 2048;
 
-/** Reads the entries of `actions.yaml`. Invalid entries are findings and left out. */
+/** Reads the entries of one file of the catalog. Invalid entries are findings and left out. */
 export function readCatalog(yaml: YamlFile, sets: DescriptorSets): CatalogEntries {
-  if (yaml.findings.length > 0) return { servers: [], timeZones: new Map(), subjectAttributes: new Map() };
+  const none = { yaml, node: undefined, values: new Map<string, never>() };
+  if (yaml.findings.length > 0) return { servers: [], timeZones: none, subjectAttributes: none };
   const fields = yamlFields(yaml, yaml.root, {
     what: 'the catalog',
     required: ['servers'],
@@ -76,10 +79,11 @@ export function readCatalog(yaml: YamlFile, sets: DescriptorSets): CatalogEntrie
   });
   const servers = fields.get('servers');
   const entries = servers === undefined ? [] : entriesOf(yaml, servers, '`servers`');
+  const [zones, attributes] = [fields.get('timeZones'), fields.get('subjectAttributes')];
   return {
     servers: entries.flatMap(([id, node]) => serverEntry(yaml, { id, node }, sets) ?? []),
-    timeZones: timeZonesFrom(yaml, fields.get('timeZones')),
-    subjectAttributes: subjectAttributeTypesFrom(yaml, fields.get('subjectAttributes')),
+    timeZones: { yaml, node: zones, values: timeZonesFrom(yaml, zones) },
+    subjectAttributes: { yaml, node: attributes, values: subjectAttributeTypesFrom(yaml, attributes) },
   };
 }
 
@@ -109,6 +113,7 @@ function serverEntry(
   const isSet = (key: 'transactionToken' | 'exactPaths'): boolean =>
     leafOf(yaml, fields.get(key), { what: `\`${key}\``, reader: bool }) === true;
   const entry = {
+    yaml,
     id,
     hosts,
     attributes: defaults.attributes,

@@ -2,6 +2,8 @@ import type { ServerEntry } from './catalog-file.ts';
 import type { CatalogRemark } from './catalog-remarks.ts';
 import type { ServerAtPath, ServerTable } from './server-table.ts';
 import type { PathTemplate } from './template.ts';
+import { elsewhere } from './written-at.ts';
+import type { WrittenAt } from './written-at.ts';
 import type { Placed, YamlFile } from './yaml-file.ts';
 import { withoutEnd } from '../../runtime/without-end.ts';
 
@@ -10,8 +12,8 @@ type Places = ServerTable<ServerAtPath>;
 /** Adds a server at each of its hosts and paths. A place taken by another server is a finding. Returns whether all were free. */
 export function claimPlaces<Server extends ServerAtPath>(
   places: ServerTable<Server>,
-  { hosts, paths }: ServerEntry,
-  { server, yaml }: { readonly server: Server; readonly yaml: YamlFile },
+  { hosts, paths, yaml }: ServerEntry,
+  { server, entries }: { readonly server: Server; readonly entries: ReadonlyMap<string, ServerEntry> },
 ): boolean {
   const claims = hosts.flatMap((host) => [
     ...(paths.length === 0 ? [{ host, path: null }] : []),
@@ -22,18 +24,26 @@ export function claimPlaces<Server extends ServerAtPath>(
     return found === null ? [] : [{ host, path, same: `/${found.path.join('/')}`, owner: found.other.id }];
   });
   for (const { host, path, same, owner } of taken) {
+    const at = elsewhere(hostPlaceOf(entries.get(owner), host.value), yaml);
     if (path === null) {
       const help = 'two servers of one host are distinguished by `paths`';
-      yaml.report(host.offset, `the host \`${host.value}\` already belongs to the server \`${owner}\``, help);
+      yaml.report(host.offset, `the host \`${host.value}\` already belongs to the server \`${owner}\`${at}`, help);
     } else if (same === path.value.text) {
       const what = `the path \`${same}\` of the host \`${host.value}\``;
-      yaml.report(path.offset, `${what} already belongs to the server \`${owner}\``);
+      yaml.report(path.offset, `${what} already belongs to the server \`${owner}\`${at}`);
     } else {
-      const problem = `the path \`${path.value.text}\` can be taken for \`${same}\` of the server \`${owner}\``;
+      const problem = `the path \`${path.value.text}\` can be taken for \`${same}\` of the server \`${owner}\`${at}`;
       yaml.report(path.offset, problem, 'write `exactPaths: true` at both if what routes them tells case apart');
     }
   }
   return taken.length === 0;
+}
+
+/** Where a server is given a host. */
+function hostPlaceOf(entry: ServerEntry | undefined, host: string): WrittenAt | undefined {
+  if (entry === undefined) return undefined;
+  const { hosts, id, yaml } = entry;
+  return { yaml, offset: hosts.find(({ value }) => value === host)?.offset ?? id.offset };
 }
 
 const literalsOf = ({ segments }: PathTemplate): readonly string[] =>
@@ -42,7 +52,7 @@ const literalsOf = ({ segments }: PathTemplate): readonly string[] =>
 /** Reports routes outside their server's paths. Returns remarks on parameters that can match another server's path. */
 export function placeRemarks(
   entries: readonly ServerEntry[],
-  of: { readonly servers: ReadonlyMap<string, ServerAtPath>; readonly places: Places; readonly yaml: YamlFile },
+  of: { readonly servers: ReadonlyMap<string, ServerAtPath>; readonly places: Places },
 ): readonly CatalogRemark[] {
   return entries.flatMap((entry) => {
     const server = of.servers.get(entry.id.value);
@@ -51,7 +61,7 @@ export function placeRemarks(
       for (const { value: host } of entry.hosts) {
         if (reportMisplaced({ entry, host, server, template }, of)) return [];
         const found = of.places.lookalikeOf(host, template.value, server);
-        if (found !== null) return [lookalikeServer(template, found, of.yaml)];
+        if (found !== null) return [lookalikeServer(template, found, entry.yaml)];
       }
       return [];
     });
@@ -76,8 +86,9 @@ function reportMisplaced(
     readonly server: ServerAtPath;
     readonly template: Placed<PathTemplate>;
   },
-  { places, yaml }: { readonly places: Places; readonly yaml: YamlFile },
+  { places }: { readonly places: Places },
 ): boolean {
+  const { yaml } = entry;
   const at = places.findTemplate(host, template.value);
   const shown = `the path \`${template.value.text}\``;
   if (at.kind === 'unknown-path') {

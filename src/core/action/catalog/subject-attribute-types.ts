@@ -8,13 +8,15 @@ import type { PlacedNode, YamlFile } from './yaml-file.ts';
 export type SubjectAttributeTypes = ReadonlyMap<string, SubjectAttributeType>;
 
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
-const MAX_ATTRIBUTES = 16;
+/** Most subject attributes of a catalog. */
+export const MAX_SUBJECT_ATTRIBUTES = 16;
 
 /** Reads `subjectAttributes`: at most 16 names with their types. Empty if absent. */
 export function subjectAttributeTypesFrom(yaml: YamlFile, node: PlacedNode | undefined): SubjectAttributeTypes {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`subjectAttributes`');
-  if (entries.length > MAX_ATTRIBUTES) yaml.report(node.offset, `there are at most ${MAX_ATTRIBUTES} attributes`);
+  if (entries.length > MAX_SUBJECT_ATTRIBUTES)
+    yaml.report(node.offset, `there are at most ${MAX_SUBJECT_ATTRIBUTES} attributes`);
   return new Map(
     entries.flatMap(([name, value]) => {
       if (!NAME.test(name.value)) {

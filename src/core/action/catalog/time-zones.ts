@@ -7,7 +7,8 @@ import type { PlacedNode, YamlFile } from './yaml-file.ts';
 export type TimeZones = ReadonlyMap<string, string>;
 
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
-const MAX_ZONES = 16;
+/** Most time zones of a catalog. */
+export const MAX_ZONES = 16;
 const RULE = 'a name of the IANA time zone database such as `Europe/Berlin`, or `UTC`';
 
 const zoneText = textLike(RULE, () => true);

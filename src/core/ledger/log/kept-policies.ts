@@ -22,7 +22,8 @@ export interface KeptFile {
 
 /** The files of a policy set, whose hash was verified when they were read. */
 export interface KeptPolicies {
-  readonly catalog: KeptFile;
+  /** The files of the catalog, at least one. */
+  readonly catalogs: readonly KeptFile[];
   readonly schema: KeptFile;
   readonly policies: readonly KeptFile[];
   readonly entities: readonly KeptFile[];
@@ -61,7 +62,7 @@ export async function keepPolicies(
   const file = keptPoliciesFile(ledger, hash);
   try {
     if ((await stat(file).catch(() => null)) !== null) return { isKept: true, beyond: [] };
-    const content = JSON.stringify(keptFrom(source), null, 1);
+    const content = JSON.stringify(writtenFrom(keptFrom(source)), null, 1);
     const bytes = Buffer.byteLength(content);
     if (bytes > MAX_SET_BYTES) return { problem: `its ${bytes} bytes are more than ${MAX_SET_BYTES}` };
     await mkdir(keptPoliciesFolder(ledger), { recursive: true, mode: 0o700 });
@@ -112,7 +113,7 @@ const fileOf = ({ name, text: content }: KeptFile): KeptFile => ({ name, text: c
 
 /** What is kept of a set. */
 export const keptFrom = ({
-  catalog,
+  catalogs,
   schema,
   policies,
   entities,
@@ -120,7 +121,7 @@ export const keptFrom = ({
   enforcement,
   limits,
 }: PolicySource): KeptPolicies => ({
-  catalog: fileOf(catalog),
+  catalogs: catalogs.map(fileOf),
   schema: fileOf(schema),
   policies: policies.map(fileOf),
   entities: entities.map(fileOf),
@@ -131,11 +132,18 @@ export const keptFrom = ({
   ),
 });
 
+/** As a file has it: a set with one file of the catalog is written as earlier versions read it. */
+const writtenFrom = ({ catalogs: [catalog, ...moreCatalogs], ...rest }: KeptPolicies): unknown => ({
+  catalog,
+  ...(moreCatalogs.length === 0 ? {} : { moreCatalogs }),
+  ...rest,
+});
+
 const placed = (kept: KeptFile) => ({ ...kept, file: kept.name });
 
 /** The kept files as the source of a set, in a folder without a name. */
 export const keptSource = ({
-  catalog,
+  catalogs,
   schema,
   policies,
   entities,
@@ -145,7 +153,7 @@ export const keptSource = ({
 }: KeptPolicies): PolicySource => {
   return {
     folder: '',
-    catalog: placed(catalog),
+    catalogs: catalogs.map(placed),
     schema: placed(schema),
     policies: policies.map(placed),
     entities: entities.map(placed),
@@ -188,6 +196,8 @@ const file = members({ name: text({ max: 1024 }), text: text({ min: 0, max: MAX_
 
 const keptMembers = members({
   catalog: file,
+  // Absent in sets with one file, and those of earlier versions.
+  moreCatalogs: optional(listOf(file, { max: MAX_FILES })),
   schema: file,
   policies: listOf(file, { min: 0, max: MAX_FILES }),
   entities: listOf(file, { min: 0, max: MAX_FILES }),
@@ -203,6 +213,12 @@ const keptMembers = members({
 function keptPoliciesFrom(value: unknown): KeptPolicies | Problem {
   const read = keptMembers(value);
   if (isProblem(read)) return read;
-  const { enforcement, limits, ...rest } = read;
-  return { ...rest, ...(enforcement === null ? {} : { enforcement }), ...(limits === null ? {} : { limits }) };
+  const { catalog, moreCatalogs, enforcement, limits, ...rest } = read;
+  const catalogs = [catalog, ...(moreCatalogs ?? [])];
+  return {
+    catalogs,
+    ...rest,
+    ...(enforcement === null ? {} : { enforcement }),
+    ...(limits === null ? {} : { limits }),
+  };
 }

@@ -10,7 +10,14 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/jose/strict-json.ts';
 import { hasSetHash, setHashOf } from '../loading/set-hash.ts';
-import { CATALOG, ENFORCEMENT, isEntitiesFile, isPolicyFile, LIMITS, SCHEMA_FILE } from '../loading/source-names.ts';
+import {
+  ENFORCEMENT,
+  isCatalogFile,
+  isEntitiesFile,
+  isPolicyFile,
+  LIMITS,
+  SCHEMA_FILE,
+} from '../loading/source-names.ts';
 import { sourceTexts } from '../loading/source.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 import { maySign } from './bundle-keys.ts';
@@ -215,18 +222,18 @@ function sourceOf(
     file: `${label}/${file.name}`,
     text: file.text,
   }));
-  const catalog = all.find((file) => file.name === CATALOG);
+  const catalogs = all.filter((file) => isCatalogFile(file.name));
   const schema = all.find((file) => file.name === SCHEMA_FILE);
-  if (catalog === undefined || schema === undefined)
+  if (catalogs.length === 0 || schema === undefined)
     return { problem: 'is signed, but lacks the catalog or the base schema' };
   const enforcement = all.find((file) => file.name === ENFORCEMENT);
   const limits = all.find((file) => file.name === LIMITS);
-  const single = new Set([catalog, schema, enforcement, limits]);
+  const single = new Set([...catalogs, schema, enforcement, limits]);
   const unread = all.find((file) => !single.has(file) && !isPolicyFile(file.name) && !isEntitiesFile(file.name));
   if (unread !== undefined) return { problem: `is signed, but has \`${unread.name}\`, which is not read` };
   return {
     folder: label,
-    catalog,
+    catalogs,
     schema,
     descriptorSets: new Map(descriptorSets.map((set) => [set.name, Buffer.from(set.data, 'base64url')])),
     policies: all.filter((file) => isPolicyFile(file.name)),

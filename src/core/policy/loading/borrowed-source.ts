@@ -1,11 +1,12 @@
 import { join, relative } from 'node:path';
 import { anyPath } from '../../config/writable-path.ts';
-import { CATALOG, isEntitiesFile, SCHEMA_FILE } from './source-names.ts';
+import { CATALOG, CATALOGS, ENTITIES, isEntitiesFile, SCHEMA_FILE } from './source-names.ts';
 import { systemDisk } from './source.ts';
 import type { PolicyDisk } from './source.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
 
-const BORROWED = new Set([CATALOG, SCHEMA_FILE]);
+const isCatalog = (name: string): boolean => name === CATALOG || name === CATALOGS;
+const isEntities = (name: string): boolean => name === ENTITIES || isEntitiesFile(name);
 
 /**
  * A disk on which a policy folder without catalog, base schema or entities uses those of another folder, so that a few policies
@@ -14,11 +15,15 @@ const BORROWED = new Set([CATALOG, SCHEMA_FILE]);
 export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = systemDisk): PolicyDisk {
   return {
     list: async (listed) => {
+      if (listed !== folder) return ownOrLent(listed, (path) => disk.list(path));
       const names = await disk.list(listed);
-      if (listed !== folder) return names;
       const theirs = await disk.list(base);
-      const hasEntities = names.some((name) => isEntitiesFile(name));
-      const lent = theirs.filter((name) => BORROWED.has(name) || (!hasEntities && isEntitiesFile(name)));
+      const lent = theirs.filter(
+        (name) =>
+          name === SCHEMA_FILE ||
+          (isCatalog(name) && !names.some(isCatalog)) ||
+          (isEntities(name) && !names.some(isEntities)),
+      );
       return [...new Set([...names, ...lent])];
     },
     read: (file, maxBytes) => ownOrLent(file, (path) => disk.read(path, maxBytes)),

@@ -6,7 +6,7 @@ import type { PolicySource } from './source.ts';
 /** What is hashed of a policy folder. */
 type Hashed = Pick<
   PolicySource,
-  'catalog' | 'schema' | 'policies' | 'entities' | 'descriptorSets' | 'enforcement' | 'limits'
+  'catalogs' | 'schema' | 'policies' | 'entities' | 'descriptorSets' | 'enforcement' | 'limits'
 >;
 
 /** Does not begin with a digit, so that no input of the former form is equal. */
@@ -18,7 +18,7 @@ const DOMAIN = 'remit policy set, version 2\n';
  * are each a kind of their own only if the set has them: a set without has the hash that it had before there were any.
  */
 export function setHashOf({
-  catalog,
+  catalogs,
   schema,
   policies,
   entities,
@@ -27,7 +27,7 @@ export function setHashOf({
   limits,
 }: Hashed): string {
   const hash = createHash('sha256').update(DOMAIN);
-  const kinds = { catalog: [catalog], schema: [schema], entities, policies };
+  const kinds = { catalog: catalogs, schema: [schema], entities, policies };
   for (const [kind, files] of Object.entries(kinds)) {
     hash.update(`${kind} ${files.length}\n`);
     for (const { name, text } of files) for (const part of [name, text]) hash.update(lengthOf(part)).update(part);
@@ -49,17 +49,18 @@ export function setHashOf({
 export const hasSetHash = (set: Hashed, hash: string): boolean =>
   setHashOf(set) === hash || (areKindsNamed(set) && formerHashOf(set) === hash);
 
-/** The earlier version knows no enforcement and no limits. */
-const areKindsNamed = ({ policies, entities, descriptorSets, enforcement, limits }: Hashed): boolean =>
+/** The earlier version knows no enforcement, no limits, and one file of the catalog. */
+const areKindsNamed = ({ catalogs, policies, entities, descriptorSets, enforcement, limits }: Hashed): boolean =>
   enforcement === undefined &&
   limits === undefined &&
+  catalogs.length === 1 &&
   policies.every(({ name }) => isPolicyFile(name)) &&
   entities.every(({ name }) => isEntitiesFile(name)) &&
   [...descriptorSets.keys()].every((name) => !isPolicyFile(name) && !isEntitiesFile(name));
 
-function formerHashOf({ catalog, schema, policies, entities, descriptorSets }: Hashed): string {
+function formerHashOf({ catalogs, schema, policies, entities, descriptorSets }: Hashed): string {
   const hash = createHash('sha256');
-  for (const { name, text } of [catalog, schema, ...entities, ...policies])
+  for (const { name, text } of [...catalogs, schema, ...entities, ...policies])
     for (const part of [name, text]) hash.update(lengthOf(part)).update(part);
   for (const part of descriptorParts(descriptorSets)) hash.update(lengthOf(part)).update(part);
   return `sha-256:${hash.digest('base64url')}`;

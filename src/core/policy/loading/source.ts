@@ -14,6 +14,7 @@ import {
   CATALOG,
   ENFORCEMENT,
   GENERATED_SCHEMA,
+  isCatalogFile,
   isEntitiesFile,
   isPolicyFile,
   LIMITS,
@@ -33,7 +34,8 @@ export interface SourceFile {
 /** The content of a policy folder. */
 export interface PolicySource {
   readonly folder: string;
-  readonly catalog: SourceFile;
+  /** The files of the catalog, at least one, by name: `actions.yaml`, and those of the folder `actions`. */
+  readonly catalogs: readonly SourceFile[];
   /** The descriptor sets that the catalog names. */
   readonly descriptorSets: DescriptorFiles;
   readonly schema: SourceFile;
@@ -49,23 +51,23 @@ export interface PolicySource {
   readonly generated?: SourceFile;
 }
 
-/** Every text of a set, as one list: catalog, schema, policies, entities, enforcement and limits. */
+/** Every text of a set, as one list: catalogs, schema, policies, entities, enforcement and limits. */
 export const sourceTexts = <File>({
-  catalog,
+  catalogs,
   schema,
   policies,
   entities,
   enforcement,
   limits,
 }: {
-  readonly catalog: File;
+  readonly catalogs: readonly File[];
   readonly schema: File;
   readonly policies: readonly File[];
   readonly entities: readonly File[];
   readonly enforcement?: File;
   readonly limits?: File;
 }): readonly File[] => [
-  catalog,
+  ...catalogs,
   schema,
   ...policies,
   ...entities,
@@ -106,9 +108,9 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml`, `base.cedarschema`, `enforcement.yaml`, `limits.yaml`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the
- * folder, and of its folder `policies` at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema`
- * gets that of this build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is a file that cannot
+ * Reads a policy folder: `actions.yaml` and every `*.yaml` of its folder `actions`, at least one of them; `base.cedarschema`, `enforcement.yaml`,
+ * `limits.yaml`; every `*.cedarentities.json` of the folder and of its folder `entities`; every `*.cedar` and `*.cedarlinks.json` of the folder and of
+ * its folder `policies`, each at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema` gets that of this build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is a file that cannot
  * be read. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be read is `unreadable`, with the
  * system's error code.
  */
@@ -131,19 +133,19 @@ export async function readPolicySource(
     if ('message' in file) findings.push(file);
     else files.push(file);
   }
-  if (!names.includes(CATALOG)) findings.push(finding(join(folder, CATALOG), 'the file is missing'));
-  const catalog = files.find(({ name }) => name === CATALOG);
-  if (findings.length > 0 || catalog === undefined) return { findings };
+  if (!names.some(isCatalogFile)) findings.push(finding(join(folder, CATALOG), 'the file is missing'));
+  if (findings.length > 0) return { findings };
+  const catalogs = files.filter(({ name }) => isCatalogFile(name));
   const schema = files.find(({ name }) => name === SCHEMA_FILE) ?? builtInSchema(folder);
   const policies = files.filter(({ name }) => isPolicyFile(name));
   const entities = files.filter(({ name }) => isEntitiesFile(name));
-  const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
+  const descriptorSets = await descriptorSetsOf(folder, catalogs, disk);
   const generated = await generatedIn(folder, disk);
   const enforcement = files.find(({ name }) => name === ENFORCEMENT);
   const limits = files.find(({ name }) => name === LIMITS);
   return {
     folder,
-    catalog,
+    catalogs,
     descriptorSets,
     schema,
     policies,
@@ -181,11 +183,12 @@ export async function folderStamp(folder: string, disk: PolicyDisk = systemDisk)
   const tree = await treeOf(folder, disk);
   if ('unreadable' in tree) return { problem: `the policy folder could not be read: ${tree.unreadable}` };
   const { names, refused } = tree;
-  const catalog = names.includes(CATALOG) ? await fileFrom(folder, CATALOG, disk) : null;
-  const sets =
-    catalog !== null && 'text' in catalog ? descriptorSetNames(catalog.text).slice(0, MAX_DESCRIPTOR_SETS) : [];
+  const own = names.slice(0, MAX_FILES);
+  const read = (name: string): ReturnType<typeof fileFrom> => fileFrom(folder, name, disk);
+  const catalogs = await mapSeveral(own.filter(isCatalogFile), FILES_AT_ONCE, read);
+  const sets = setNamesOf(catalogs.filter((catalog) => 'text' in catalog)).slice(0, MAX_DESCRIPTOR_SETS);
   const stamp = async (name: string): Promise<string> => `${name} ${await stampFrom(join(folder, name), disk)}`;
-  const stamps = await mapSeveral([...names.slice(0, MAX_FILES), ...sets], FILES_AT_ONCE, stamp);
+  const stamps = await mapSeveral([...own, ...sets], FILES_AT_ONCE, stamp);
   return [...stamps, ...refused.keys()].join('\n');
 }
 
@@ -205,10 +208,19 @@ async function treeOf(folder: string, disk: PolicyDisk): Promise<PolicyTree | { 
   }
 }
 
+/** The names of the descriptor sets of a catalog, each once, in the order of its files. */
+const setNamesOf = (catalogs: readonly Pick<SourceFile, 'text'>[]): readonly string[] => [
+  ...new Set(catalogs.flatMap(({ text }) => descriptorSetNames(text))),
+];
+
 /** A file that cannot be read is a problem, which the catalog reports at the place that names the file. */
-async function descriptorSetsOf(folder: string, { text }: SourceFile, disk: PolicyDisk): Promise<DescriptorFiles> {
+async function descriptorSetsOf(
+  folder: string,
+  catalogs: readonly SourceFile[],
+  disk: PolicyDisk,
+): Promise<DescriptorFiles> {
   const sets = new Map<string, Uint8Array | Problem>();
-  for (const [index, name] of descriptorSetNames(text).entries()) {
+  for (const [index, name] of setNamesOf(catalogs).entries()) {
     const isOver = index >= MAX_DESCRIPTOR_SETS;
     sets.set(
       name,

@@ -37,7 +37,8 @@ export class KnownSet {
   /** Its catalog, for what is learnt beside it. */
   get catalog(): BaseCatalog {
     const { source, catalog } = this.set;
-    return { text: source.catalog.text, remarks: new Set(catalog.remarks.map(({ message }) => message)) };
+    const remarks = new Set(catalog.remarks.map(({ message }) => message));
+    return { files: new Map(source.catalogs.map(({ name, text }) => [name, text])), remarks };
   }
 
   /** The agents of its test cases. */

@@ -21,6 +21,12 @@ export function mergedLines(text: string, servers: readonly LearntServer[]): rea
     .flatMap((line) => marks.linesFor(line));
 }
 
+/** The ids of the servers of a file of the catalog. */
+export function serverIdsIn(text: string): readonly string[] {
+  const map = parseDocument(text).get('servers', true);
+  return isMap(map) ? map.items.flatMap(({ key }) => (isScalar(key) ? [String(key.value)] : [])) : [];
+}
+
 /** Placeholders of learnt lines while the file is written. None of them is in it. */
 class Marks {
   readonly #word: string;

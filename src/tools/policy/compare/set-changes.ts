@@ -24,7 +24,7 @@ export interface SetChanges {
   /** Entries of `limits.yaml`, by id. */
   readonly limits: PolicySetChanges;
   /**
-   * What the others do not show, by content: the catalog as a file, and its time zones and subject attributes, the base schema, descriptor sets, and
+   * What the others do not show, by content: the catalog's files, and its time zones and subject attributes, the base schema, descriptor sets, and
    * templates, which need not have links.
    */
   readonly files: PolicySetChanges;
@@ -82,9 +82,9 @@ const placedTexts = (entries: PolicySet['observed'] | PolicySet['limits']): Read
 function otherTexts({ source, catalog, templates }: PolicySet): ReadonlyMap<string, string> {
   const { timeZones, subjectAttributes } = catalog;
   return new Map([
-    ...[source.catalog, source.schema].map(({ name, text }) => [name, text] as const),
+    ...[...source.catalogs, source.schema].map(({ name, text }) => [name, text] as const),
     ...Object.entries({ timeZones, subjectAttributes }).map(
-      ([name, values]) => [`${name} of ${source.catalog.name}`, JSON.stringify([...values])] as const,
+      ([name, values]) => [`${name} of the catalog`, JSON.stringify([...values])] as const,
     ),
     ...Array.from(source.descriptorSets, ([name, bytes]) => [name, contentOf(bytes)] as const),
     ...templates.map((template) => [`template ${template.id}`, wordsOf(template)] as const),

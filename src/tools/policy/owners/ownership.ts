@@ -33,8 +33,11 @@ export function ownerFinder(
   return ({ file, link }) => ownerOf(names.get(link?.file ?? file) ?? '');
 }
 
-/** The longest path that has a file counts, so a team can be given a file within the folder of another team. */
-function ownerByName(owners: readonly Owner[]): (name: string) => Owner | null {
+/**
+ * A function that finds the team of a file by its name. The longest path that has a file counts, so a team can be given a file within the folder of
+ * another team.
+ */
+export function ownerByName(owners: readonly Owner[]): (name: string) => Owner | null {
   const byPath = owners
     .flatMap((owner) => owner.paths.map((path) => ({ path, owner })))
     .toSorted((one, other) => other.path.length - one.path.length);
@@ -48,11 +51,11 @@ function ownerByName(owners: readonly Owner[]): (name: string) => Owner | null {
  */
 export function unownedFiles(
   owners: readonly Owner[],
-  { folder, catalog, entities, enforcement, limits }: PolicySource,
+  { folder, catalogs, entities, enforcement, limits }: PolicySource,
 ): readonly SourceFinding[] {
   const ownerOf = ownerByName(owners);
   const own = { name: OWNERS, file: join(folder, OWNERS) };
-  return [own, catalog, ...entities, ...[enforcement, limits].flatMap((file) => file ?? [])]
+  return [own, ...catalogs, ...entities, ...[enforcement, limits].flatMap((file) => file ?? [])]
     .filter(({ name }) => ownerOf(name) === null)
     .map(({ file }) => unowned({ file, line: 1, column: 1 }));
 }
@@ -161,10 +164,12 @@ function meets(constraint: Constraint, { within, ...name }: Name & { readonly wi
 
 const isSame = (uid: Name, { type, id }: Name): boolean => uid.type === `${NAMESPACE}::${type}` && uid.id === id;
 
-const isNamed = (names: readonly string[], id: string): boolean =>
+/** Whether one of these names, families (`payments.*`) or `*` has an id. */
+export const isNamed = (names: readonly string[], id: string): boolean =>
   names.some((name) => name === '*' || name === id || (name.endsWith('.*') && id.startsWith(name.slice(0, -1))));
 
-function isOwnAgent({ agents, groups }: Owner, test: Test): boolean {
+/** Whether all that a test of a principal lets through is the owner's. */
+export function isOwnAgent({ agents, groups }: Owner, test: Test): boolean {
   if (agents.includes('*')) return true;
   const uid = test.kind === 'any' ? null : test.kind === 'is' ? test.within : test.uid;
   if (uid === null) return false;

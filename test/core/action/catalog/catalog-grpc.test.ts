@@ -94,9 +94,9 @@ describe('catalogFrom finds in a descriptor set', () => {
       'a file elsewhere',
       'protos/',
       '../',
-      '6:22: the descriptor set `../shop.binpb` must be a file beside the catalog',
+      '6:22: the descriptor set `../shop.binpb` must be a file of the policy folder',
     ],
-    ['an absolute path', 'protos/', '/etc/', '6:22: the descriptor set `/etc/shop.binpb` must be a file beside'],
+    ['an absolute path', 'protos/', '/etc/', '6:22: the descriptor set `/etc/shop.binpb` must be a file of'],
     [
       'a set without a service',
       'protos/shop',

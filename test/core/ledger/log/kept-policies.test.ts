@@ -69,6 +69,20 @@ describe('keptPolicies', () => {
     expect(keptPolicies(ledger, own)).toEqual({ problem: 'does not have the hash it is kept under' });
   });
 
+  it('returns all files of the catalog (issue 43, point 2)', async () => {
+    const ledger = folder();
+    const own = folderWith('@id("a") permit (principal, action, resource);', {
+      catalogs: { 'crm.yaml': 'servers: {}\n' },
+    });
+    await keepPolicies(ledger, { hash: setHashOf(own), source: own });
+    expect(keptPolicies(ledger, setHashOf(own))).toMatchObject({
+      catalogs: [{ name: 'actions.yaml' }, { name: 'actions/crm.yaml', text: 'servers: {}\n' }],
+    });
+    const file = keptPoliciesFile(ledger, setHashOf(own));
+    writeFileSync(file, readFileSync(file, 'utf8').replace('servers: {}', 'servers: { }'));
+    expect(keptPolicies(ledger, setHashOf(own))).toEqual({ problem: 'does not have the hash it is kept under' });
+  });
+
   it('returns no text for a set that was not kept', async () => {
     expect(keptPolicies(folder(), hash)).toBeNull();
   });

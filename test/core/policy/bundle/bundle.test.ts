@@ -70,6 +70,19 @@ describe('bundleFrom', () => {
     expect((await mustLoad(folderWith(again.policies[0]?.text ?? ''))).ready).toBe(true);
   });
 
+  it('has all files of the catalog (issue 43, point 2)', async () => {
+    const { key, keys } = await keyPair();
+    const own = folderWith('@id("a") permit (principal, action, resource);', {
+      catalogs: { 'crm.yaml': 'servers: {}\n', 'erp.yaml': 'servers: { }\n' },
+    });
+    const bundle = bundleFrom(await signedBundle(own, head, key), trust(keys), 'b.jws');
+    if (isProblem(bundle)) throw new Error(bundle.problem);
+    expect(bundle.hash).toBe(setHashOf(own));
+    expect(bundle.source.catalogs.map(({ name, file }) => [name, file])).toEqual(
+      ['actions.yaml', 'actions/crm.yaml', 'actions/erp.yaml'].map((name) => [name, `b.jws/${name}`]),
+    );
+  });
+
   it('refuses any change of a byte', async () => {
     const { key, keys } = await keyPair();
     const text = await signedBundle(source, head, key);

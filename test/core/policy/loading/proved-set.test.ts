@@ -13,7 +13,7 @@ const ofNoType =
 
 const shipped = async (): Promise<PolicySource> => {
   const source = await readPolicySource('cedar-policies');
-  if (!('catalog' in source)) throw new Error('the shipped folder is read');
+  if (!('catalogs' in source)) throw new Error('the shipped folder is read');
   return source;
 };
 

@@ -8,7 +8,7 @@ type Source = Parameters<typeof setHashOf>[0];
 
 /** A set whose hash is written down below: in the form of this version, and in that of earlier ones. */
 const set: Source = {
-  catalog: file('actions.yaml', 'version: 1\n'),
+  catalogs: [file('actions.yaml', 'version: 1\n')],
   schema: file('base.cedarschema', 'namespace Remit {}\n'),
   entities: [file('people.cedarentities.json', '[]')],
   policies: [
@@ -54,6 +54,19 @@ describe('setHashOf', () => {
     expect(setHashOf({ ...set, limits: file('limits.yaml', 'limits: []') })).not.toBe(setHashOf(limited));
     // What is a limit is no entry of enforcement, whatever the file is called.
     expect(setHashOf({ ...set, enforcement: file('limits.yaml', '') })).not.toBe(setHashOf(limited));
+  });
+
+  it('is that of a catalog of one file only if there is one (issue 43, point 2)', () => {
+    const [first] = set.catalogs;
+    const own = file('actions/payments.yaml', 'servers: {}');
+    const both: Source = { ...set, catalogs: [...set.catalogs, own] };
+    expect(setHashOf(both)).not.toBe(NOW);
+    expect([hasSetHash(both, NOW), hasSetHash(both, FORMER)]).toEqual([false, false]);
+    // The same texts in one file, or among the entities, are another set.
+    expect(setHashOf({ ...set, catalogs: [{ ...own, text: `${first?.text ?? ''}${own.text}` }] })).not.toBe(
+      setHashOf(both),
+    );
+    expect(setHashOf({ ...set, entities: [own, ...set.entities] })).not.toBe(setHashOf(both));
   });
 
   // Issue 37, point 3: these had the same hash.

@@ -24,6 +24,8 @@ const findings = async () => {
   );
 };
 
+const YAML_ONLY = 'is not read: the name of a file of the catalog ends in `.yaml`';
+
 const grpc = (name: string) => `{ grpc: { descriptorSet: ${name} } }`;
 
 describe('readPolicySource', () => {
@@ -42,7 +44,7 @@ describe('readPolicySource', () => {
     const source = await readPolicySource(folder);
     expect(source).toMatchObject({
       folder,
-      catalog: { name: 'actions.yaml', file: join(folder, 'actions.yaml'), text: 'servers: {}' },
+      catalogs: [{ name: 'actions.yaml', file: join(folder, 'actions.yaml'), text: 'servers: {}' }],
       policies: [
         { name: 'b.cedar', text: 'b' },
         { name: 'policies/a.cedar', text: 'a' },
@@ -122,27 +124,49 @@ describe('readPolicySource', () => {
     [
       'entities among the policies',
       'policies/e.cedarentities.json',
-      'is not read: entities lie in the policy folder itself',
+      'is not read: entities lie in the policy folder, or in its folder `entities`',
     ],
     [
       'a second catalog',
       'policies/actions.yaml',
-      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself, and the files of its folder `actions`',
     ],
     [
       'a catalog elsewhere',
       'team/actions.yaml',
-      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself, and the files of its folder `actions`',
     ],
     [
       'a catalog by another name',
       'actions.yml',
-      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself, and the files of its folder `actions`',
     ],
     [
       'a catalog with another case',
       'Actions.yaml',
-      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself, and the files of its folder `actions`',
+    ],
+    ['a file of the catalog by another extension', 'actions/crm.yml', YAML_ONLY],
+    ['a file of the catalog with another case', 'actions/Crm.YAML', YAML_ONLY],
+    [
+      'policies in the folder of the catalog',
+      'actions/a.cedar',
+      'is not read: policies lie in the policy folder, or in its folder `policies`',
+    ],
+    [
+      'entities in the folder of the catalog',
+      'actions/e.cedarentities.json',
+      'is not read: entities lie in the policy folder, or in its folder `entities`',
+    ],
+    [
+      'a catalog in the folder of entities',
+      'entities/actions.yaml',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself, and the files of its folder `actions`',
+    ],
+    [
+      'the folder of the catalog with another case',
+      'Actions/crm.yaml',
+      'is not read: the folder of the catalog is `actions`, in lower case',
     ],
     [
       'a second schema',
@@ -155,6 +179,44 @@ describe('readPolicySource', () => {
     write(name, '[]');
     expect(await findings()).toEqual([`${name}:1:1: ${problem}`]);
     expect(await folderStamp(folder)).not.toEqual(before);
+  });
+
+  it('reads catalog and entities in several files, in folders of their own (issue 43, point 2)', async () => {
+    mkdirSync(join(folder, 'actions/crm'), { recursive: true });
+    mkdirSync(join(folder, 'entities'));
+    write('actions/payments.yaml', `servers: { p: ${grpc('p.binpb')} }`);
+    write('actions/crm/crm.yaml', `servers: { c: ${grpc('p.binpb')}, d: ${grpc('d.binpb')} }`);
+    write('actions/README.md', 'x');
+    write('entities/payments.cedarentities.json', '[]');
+    write('entities.cedarentities.json', '[]');
+    const names = async () => {
+      const source = await readPolicySource(folder);
+      if (!('catalogs' in source)) throw new Error('no source');
+      const { catalogs, entities, descriptorSets } = source;
+      return [...[catalogs, entities].map((files) => files.map(({ name }) => name)), [...descriptorSets.keys()]];
+    };
+    expect(await names()).toEqual([
+      ['actions.yaml', 'actions/crm/crm.yaml', 'actions/payments.yaml'],
+      ['entities.cedarentities.json', 'entities/payments.cedarentities.json'],
+      ['p.binpb', 'd.binpb'],
+    ]);
+    rmSync(join(folder, 'actions.yaml'));
+    expect((await names())[0]).toEqual(['actions/crm/crm.yaml', 'actions/payments.yaml']);
+  });
+
+  it.each([
+    ['a file of the catalog', 'actions/crm.yaml', 'servers: {}', 'servers: { }'],
+    ['a file of entities', 'entities/crm.cedarentities.json', '[]', '[ ]'],
+    ['a descriptor set that such a file names', 'd.binpb', 'x', 'xy'],
+  ])('has another stamp after a change of %s (issue 43, point 2)', async (_what, name, before, after) => {
+    for (const within of ['actions', 'entities']) mkdirSync(join(folder, within));
+    write('actions/d.yaml', `servers: { d: ${grpc('d.binpb')} }`);
+    const none = await folderStamp(folder);
+    write(name, before);
+    const first = await folderStamp(folder);
+    write(name, after);
+    const stamps = [none, first, await folderStamp(folder)];
+    expect(new Set(stamps).size).toBe(3);
   });
 
   it('reads policies through linked folders, and refuses a loop of them', async () => {

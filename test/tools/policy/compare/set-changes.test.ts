@@ -58,6 +58,17 @@ describe('setChanges', () => {
     });
   });
 
+  it('names files of the catalog, and what they define (issue 43, point 2)', async () => {
+    const from = await mustLoad(folderWith(permit('a')));
+    const own = EMPTY.replace('routes: []', 'routes: [{ action: empty.read, method: GET, path: /x, risk: low }]');
+    const to = await mustLoad(folderWith(permit('a'), { catalogs: { 'empty.yaml': own } }));
+    const { actions, files } = setChanges(from, to);
+    expect({ actions, files }).toEqual({
+      actions: { ...none, added: ['empty.read'] },
+      files: { ...none, added: ['actions/empty.yaml'] },
+    });
+  });
+
   it('names limits, whatever their places in the file', async () => {
     const from = await limited(limit('a', 1) + limit('b', 1) + limit('c', 1));
     const to = await limited(`# moved\n${limit('c', 1)}${limit('b', 2)}${limit('d', 1)}`);
@@ -78,11 +89,11 @@ describe('setChanges', () => {
   });
 
   it.each([
-    ['a time zone', { catalog: exampleCatalog.replace('Europe/Berlin', 'Asia/Tokyo') }, 'timeZones of actions.yaml'],
+    ['a time zone', { catalog: exampleCatalog.replace('Europe/Berlin', 'Asia/Tokyo') }, 'timeZones of the catalog'],
     [
       'a subject attribute',
       { catalog: exampleCatalog.replace('tenant: string', 'tenant: strings') },
-      'subjectAttributes of actions.yaml',
+      'subjectAttributes of the catalog',
     ],
     ['a server without actions', { catalog: exampleCatalog.replace('servers:\n', EMPTY) }, 'actions.yaml'],
     ['the base schema', { base: `${baseSchema}\n// changed\n` }, 'base.cedarschema'],

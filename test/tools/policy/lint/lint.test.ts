@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { catalogFrom } from '../../../../src/core/action/catalog/catalog-assembly.ts';
+import { catalogFrom, catalogOfFiles } from '../../../../src/core/action/catalog/catalog-assembly.ts';
 import { lintFindings } from '../../../../src/tools/policy/lint/lint.ts';
 import { lintRules } from '../../../../src/tools/policy/lint/rules.ts';
 import { policySetFrom } from '../../../../src/core/policy/loading/load.ts';
@@ -430,7 +430,7 @@ describe('lintFindings', () => {
   - { id: old, agents: ['spiffe://acme.test/a'], until: 2026-06-01, owner: us, because: CHG-1 }
 `;
     const source = folderWith(permit, { entities, enforcement });
-    const findings = lintFindings(source, must(catalogFrom(source.catalog.text, 'actions.yaml')), {
+    const findings = lintFindings(source, must(catalogOfFiles(source.catalogs)), {
       warnings: [],
       nowMs: NOW_MS,
     });
