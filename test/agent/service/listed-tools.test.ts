@@ -143,7 +143,9 @@ describeWith(clientPart('mcp-python-2'), 'what a model sees of a service, with t
   let upstream: ReturnType<typeof pagedServer>;
   beforeAll(async () => {
     const described = exampleCatalog.replace('      path: /mcp\n', '      path: /mcp\n      describeLimits: true\n');
-    const { limits } = await mustLoad(folderWith('permit (principal, action, resource);', { limits: LIMITS }));
+    const { limits } = await mustLoad(
+      folderWith('@id("all") permit (principal, action, resource);', { limits: LIMITS }),
+    );
     domain = await startServiceDomain(folder(), { change: { catalog: mustCatalog(described), taskLimits: limits } });
     upstream = pagedServer();
     domain.answer(upstream.handler(false));
