@@ -10,8 +10,8 @@ import { guardPolicy } from '../tools/inject/guard-policy.ts';
 import { injectedInto, MAX_MANIFEST_BYTES } from '../tools/inject/inject.ts';
 import type { InjectionOutcome } from '../tools/inject/inject.ts';
 import { injectionPolicy } from '../tools/inject/injection-policy.ts';
-import { istioTemplate } from '../tools/inject/istio-template.ts';
-import { kustomization } from '../tools/inject/kustomization.ts';
+import { istioTemplates } from '../tools/inject/istio-template.ts';
+import { helperKustomization, kustomization } from '../tools/inject/kustomization.ts';
 import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
@@ -19,22 +19,22 @@ import { optionsFrom } from './options.ts';
 const help = `remit inject: add the Remit sidecar to Kubernetes workloads
 
 usage: remit inject -f FILE|- [--image IMAGE]
-       remit inject --print policy|guard|istio|kustomize [--image IMAGE]
+       remit inject --print policy|guard|istio|kustomize|kustomize-agent [--image IMAGE]
 
   -f, --file FILE|-   manifests: YAML documents or JSON, with Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs, Pods
                       and Lists of them; \`-\` reads standard input
   --image IMAGE       the image, best by digest; default ghcr.io/remit-dev/remit of this version
   --print policy      the MutatingAdmissionPolicies that inject in the cluster (Kubernetes 1.36)
   --print guard       the ValidatingAdmissionPolicies that refuse a sidecar that is not this one
-  --print istio       a template for the injector of Istio, as Helm values of istiod
-  --print kustomize   a Kustomize component
+  --print istio       templates for the injector of Istio, as Helm values of istiod
+  --print kustomize   a Kustomize component; kustomize-agent: another for the helper of a service
 
 Prints the manifests with a native sidecar \`remit\`, before other init containers, and its volumes. Objects that are no workloads, and
 workloads with the label \`remit.dev/inject: disabled\`, are printed as they are. What became of each object is printed on standard error.
 Injecting again changes nothing.
 
 A pod whose annotation \`remit.dev/agent\` names a container also gets \`remit agent\` beside that service, as the native sidecar
-\`remit-agent\`, whatever its label says; \`remit.dev/agent-forward\` names its upstreams. Only the ways -f and --print policy add it.
+\`remit-agent\`, whatever its label says; \`remit.dev/agent-forward\` names its upstreams. That container must run as user 65532 or root.
 
   remit inject -f app.yaml | kubectl apply -f -
   kubectl get deployment web -o yaml | remit inject -f - | kubectl apply -f -
@@ -51,8 +51,9 @@ const HELPER_FRAGMENT = productFile('deploy/inject/agent.yaml');
 const PRINTED: ReadonlyMap<string, (fragments: Fragments) => string> = new Map([
   ['policy', ({ helper, sidecar }) => [injectionPolicy(sidecar), helperPolicy(helper)].join('---\n')],
   ['guard', guardPolicy],
-  ['istio', ({ sidecar }) => istioTemplate(sidecar)],
+  ['istio', istioTemplates],
   ['kustomize', ({ sidecar }) => kustomization(sidecar)],
+  ['kustomize-agent', ({ helper }) => helperKustomization(helper)],
 ]);
 
 const OUTCOME_TEXTS: Readonly<Record<InjectionOutcome['kind'], string>> = {

@@ -33,6 +33,7 @@ describe('remit inject', () => {
     ['guard', 'guard.yaml'],
     ['istio', 'istio.yaml'],
     ['kustomize', 'kustomize/kustomization.yaml'],
+    ['kustomize-agent', 'kustomize-agent/kustomization.yaml'],
   ])('--print %s prints what %s has', async (what, file) => {
     const { code, out, err } = await run(['--print', what]);
     expect({ code, err }).toEqual({ code: 0, err: [] });
@@ -65,7 +66,11 @@ describe('remit inject', () => {
   it.each([
     ['no file', [], 'name either `-f FILE` or `--print`'],
     ['both', ['-f', '-', '--print', 'guard'], 'name either `-f FILE` or `--print`'],
-    ['an unknown form', ['--print', 'helm'], '`--print` takes policy, guard, istio, kustomize; got "helm"'],
+    [
+      'an unknown form',
+      ['--print', 'helm'],
+      '`--print` takes policy, guard, istio, kustomize, kustomize-agent; got "helm"',
+    ],
     ['an image of two lines', ['--print', 'guard', '--image', 'a\nb'], 'invalid image "a\\nb"'],
     ['a file that is not there', ['-f', '/nowhere.yaml'], '`/nowhere.yaml`: ENOENT'],
     ['a folder', ['-f', '/tmp'], '`/tmp`: EISDIR'],

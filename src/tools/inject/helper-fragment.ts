@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import { fragmentSettingOf, releasedImage, settingsIn } from './fragment.ts';
+import { fragmentSettingOf, isYamlObject, releasedImage, settingsIn } from './fragment.ts';
 import type { JsonObject, Setting } from './fragment.ts';
 
 /** The name of the container of the helper of a service. */
@@ -20,6 +20,8 @@ export interface HelperFragment {
   /** What the container of the service gets: variables, and the mount of the folder of the helper. */
   readonly service: { readonly env: readonly JsonObject[]; readonly volumeMounts: readonly JsonObject[] };
   readonly pullSecret: Setting;
+  /** The user of the container. Its folder has mode 0700, so root and this user alone can use it. */
+  readonly user: number;
   /** All settings, each once. */
   readonly settings: readonly Setting[];
 }
@@ -47,11 +49,15 @@ export function helperFragmentFrom(
   const pullSecret = fragmentSettingOf(spec.imagePullSecrets[0]?.['name']);
   if (container?.['name'] !== HELPER_CONTAINER || service === undefined || pullSecret === null)
     throw new Error('the fragment of the helper is not complete');
+  const { securityContext } = container;
+  const user = isYamlObject(securityContext) ? securityContext['runAsUser'] : null;
+  if (typeof user !== 'number') throw new Error('the fragment of the helper has no user');
   return {
     container: { ...container, image: image ?? releasedImage(container) },
     volumes: spec.volumes,
     service: { env: service.env, volumeMounts: service.volumeMounts },
     pullSecret,
+    user,
     settings: settingsIn([service.name, container, spec.volumes, spec.imagePullSecrets]),
   };
 }

@@ -109,6 +109,11 @@ const validations = (fragment: HelperFragment): readonly JsonObject[] => [
     message: `the annotation \`${FORWARD_ANNOTATION}\` is required beside \`${HELPER_ANNOTATION}\`: the upstreams, such as \`tools=https://tools.acme.test\``,
   },
   {
+    // Without either the image decides, which no manifest shows.
+    expression: `${IS_UPDATE} || object.spec.containers.filter(c, c.name == variables.service).all(c, c.?securityContext.?runAsUser.orValue(object.spec.?securityContext.?runAsUser.orValue(${fragment.user})) in [0, ${fragment.user}])`,
+    message: `the container that \`${HELPER_ANNOTATION}\` names must run as user ${fragment.user} or 0: the folder of its helper is closed to all others`,
+  },
+  {
     expression: `${IS_UPDATE} ||\n(variables.helper.size() == 1 && variables.helper.all(c,\n  ${injectedHelper(fragment).join(' &&\n  ')}))`,
     message: `the native sidecar \`${HELPER_CONTAINER}\` must be the one of the policy remit-inject-agent: remove your own, and see that the policy is installed`,
   },

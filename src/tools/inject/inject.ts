@@ -8,6 +8,7 @@ import type { Fragment, JsonObject } from './fragment.ts';
 import type { Fragments } from './fragments.ts';
 import { FORWARD_ANNOTATION, HELPER_ANNOTATION } from './helper-fragment.ts';
 import type { HelperFragment } from './helper-fragment.ts';
+import { helperUserOf } from './helper-user.ts';
 import { mapAt, put } from './pod-lists.ts';
 import type { Changed } from './pod-lists.ts';
 import { podPlaceOf } from './pod-place.ts';
@@ -137,7 +138,8 @@ function injectObject(
   const annotations = annotationsOf(pod);
   const asked = annotations.has(HELPER_ANNOTATION) ? fragments.helper : null;
   if (isOut && asked === null) return { outcome: { object: name, kind: 'opted-out', warnings: [] }, edits: [] };
-  const problem = listProblem(spec, name) ?? (asked === null ? null : helperProblem(spec, { annotations, name }));
+  const problem =
+    listProblem(spec, name) ?? (asked === null ? null : helperProblem(spec, { annotations, helper: asked, name }));
   if (problem !== null) return problem;
   const sidecar = isOut ? null : fragments.sidecar;
   const added = [sidecar, asked].filter((one) => one !== null);
@@ -155,7 +157,11 @@ function injectObject(
     ...put(spec, { list: 'volumes', entries: volumes, document, text }),
     ...(asked === null ? [] : given(spec, { annotations, helper: asked, document, text })),
   ];
-  const warnings = [...warningsOf(annotations, fragments), ...(sidecar === null ? [] : meshWarnings(spec))];
+  const warnings = [
+    ...warningsOf(annotations, fragments),
+    ...(sidecar === null ? [] : meshWarnings(spec)),
+    ...(asked === null ? [] : userWarnings(spec, { annotations, helper: asked })),
+  ];
   return { outcome: { object: name, kind: edits.length > 0 ? 'injected' : 'current', warnings }, edits };
 }
 
@@ -172,20 +178,37 @@ function listProblem(spec: YAMLMap, name: string): ObjectProblem | null {
 /** Why a pod cannot have the helper that it asks for; `null` if it can. */
 function helperProblem(
   spec: YAMLMap,
-  { annotations, name }: { readonly annotations: ReadonlyMap<string, string>; readonly name: string },
+  { annotations, helper, name }: AskedHelper & { readonly name: string },
 ): ObjectProblem | null {
   const at = offsetOf(spec, 0);
-  const service = annotations.get(HELPER_ANNOTATION) ?? '';
-  if (serviceIn(spec, service) === null)
+  const named = annotations.get(HELPER_ANNOTATION) ?? '';
+  const service = serviceIn(spec, named);
+  if (service === null)
     return {
       at,
-      problem: `\`${HELPER_ANNOTATION}\` of \`${name}\` must name a container of the pod, that of the service; got ${JSON.stringify(service)}`,
+      problem: `\`${HELPER_ANNOTATION}\` of \`${name}\` must name a container of the pod, that of the service; got ${JSON.stringify(named)}`,
     };
-  if ((annotations.get(FORWARD_ANNOTATION) ?? '').trim() !== '') return null;
-  return {
-    at,
-    problem: `\`${name}\` has \`${HELPER_ANNOTATION}\` without \`${FORWARD_ANNOTATION}\`: the upstreams of its tasks, such as \`tools=https://tools.acme.test\``,
-  };
+  if ((annotations.get(FORWARD_ANNOTATION) ?? '').trim() === '')
+    return {
+      at,
+      problem: `\`${name}\` has \`${HELPER_ANNOTATION}\` without \`${FORWARD_ANNOTATION}\`: the upstreams of its tasks, such as \`tools=https://tools.acme.test\``,
+    };
+  const { problem } = helperUserOf(spec, { service, user: helper.user });
+  return problem === null
+    ? null
+    : { at: offsetOf(service, at), problem: `the container ${JSON.stringify(named)} of \`${name}\` ${problem}` };
+}
+
+/** A pod that asks for a helper. */
+interface AskedHelper {
+  readonly annotations: ReadonlyMap<string, string>;
+  readonly helper: HelperFragment;
+}
+
+/** That the image of the service decides whether it can use its helper. */
+function userWarnings(spec: YAMLMap, { annotations, helper }: AskedHelper): readonly string[] {
+  const service = serviceIn(spec, annotations.get(HELPER_ANNOTATION) ?? '');
+  return service === null ? [] : helperUserOf(spec, { service, user: helper.user }).warnings;
 }
 
 /** The container of a name; `null` if there is none. */
@@ -198,12 +221,7 @@ function serviceIn(spec: YAMLMap, name: string): YAMLMap | null {
 /** Gives the container of the service the folder of its helper. Returns how to do the same in the text. */
 function given(
   spec: YAMLMap,
-  {
-    annotations,
-    document,
-    helper,
-    text,
-  }: Changed & { readonly annotations: ReadonlyMap<string, string>; readonly helper: HelperFragment },
+  { annotations, document, helper, text }: Changed & AskedHelper,
 ): readonly (Edit | null)[] {
   const service = serviceIn(spec, annotations.get(HELPER_ANNOTATION) ?? '');
   if (service === null) return [];

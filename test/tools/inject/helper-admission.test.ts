@@ -63,6 +63,9 @@ const mounting = (name: string, more: object): Partial<Spec> => ({
   ),
 });
 
+/** The container of the service with a user of its own. */
+const userOfChat = (user: number): Entry => ({ name: 'chat', image: 'chat:1', securityContext: { runAsUser: user } });
+
 // Issue 44, point 1.
 describeWith(kubernetesPart(), 'the helper of a service at a real API server', (binaries) => {
   let kube: Kube;
@@ -109,6 +112,12 @@ describeWith(kubernetesPart(), 'the helper of a service at a real API server', (
     ['shared processes', pod({ shareProcessNamespace: true }), 'must not have `shareProcessNamespace`'],
     ['a service that is not there', pod({}, { ...ASKED, 'remit.dev/agent': 'nobody' }), 'must name a container'],
     ['no upstream', pod({}, { 'remit.dev/agent': 'chat' }), '`remit.dev/agent-forward` is required'],
+    ['a user who cannot use its folder', pod({ securityContext: { runAsUser: 1_000 } }), 'must run as user 65532 or 0'],
+    [
+      'such a user of the container',
+      pod({ securityContext: { runAsUser: 65_532 }, containers: [userOfChat(1_000)] }),
+      'must run as user 65532 or 0',
+    ],
     [
       'intents that anybody may write',
       pod({}, { ...ASKED, 'remit.dev/agent-intents': 'mine' }),
@@ -117,6 +126,13 @@ describeWith(kubernetesPart(), 'the helper of a service at a real API server', (
   ])('is refused with %s', async (_row, object, message) => {
     const { status, stderr } = await tried(object);
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining(message) });
+  });
+
+  it('is taken if the service runs as root or as its user in a pod of another', async () => {
+    for (const user of [0, 65_532]) {
+      const spec = { securityContext: { runAsUser: 1_000 }, containers: [userOfChat(user)] };
+      expect(names((await admitted(pod(spec))).spec.initContainers)).toEqual(['remit-agent']);
+    }
   });
 
   it('cannot be looked into by a debug container', async () => {

@@ -21,6 +21,7 @@ metadata:
   annotations:
 ${annotations}
 spec:
+  securityContext: { runAsUser: 65532 }
   # The app.
   containers:
     - name: chat
@@ -92,6 +93,30 @@ describe('the helper of a service, injected', () => {
     expect(text).toContain('name: remit-chat');
     expect(outcomes[0]?.warnings).toEqual([
       'unknown annotation "remit.dev/agent-forwards": did you mean `remit.dev/agent-forward`?',
+    ]);
+  });
+
+  const USER = '  securityContext: { runAsUser: 65532 }\n';
+  const ofChat = (user: string): string =>
+    pod(ASKED).replace('      image: chat:1 # by hand\n', `$&      securityContext: { runAsUser: ${user} }\n`);
+  it.each([
+    ['the container', ofChat('1000'), '`1000`'],
+    ['the pod', pod(ASKED).replace('65532', '1001'), '`1001`'],
+  ])('is refused if %s sets a user who cannot use its folder', (_row, source, user) => {
+    const message = `the container "chat" of \`Pod/chat\` runs as user ${user}, which cannot use the folder of its helper: set \`runAsUser: 65532\`, or 0`;
+    expect(injectedInto(source, fragments)).toEqual({ problems: [{ line: expect.any(Number), message }] });
+  });
+
+  it.each([
+    ['its own user in a pod of another', ofChat('65532').replace('65532', '1000')],
+    ['root in a pod of another user', ofChat('0').replace('65532', '1000')],
+  ])('comes into a pod whose service sets %s', (_row, source) => {
+    expect(injected(source).outcomes).toEqual([{ object: 'Pod/chat', kind: 'injected', warnings: [] }]);
+  });
+
+  it('warns if no user is set, since the image decides then', () => {
+    expect(injected(pod(ASKED).replace(USER, '')).outcomes[0]?.warnings).toEqual([
+      '`chat` sets no `runAsUser`: its image must run as 65532 or as root, since the folder of its helper is closed to all other users',
     ]);
   });
 
