@@ -452,7 +452,7 @@ describe('remit why at an authority', () => {
     const { ledger: authorityLedger, records } = await receivedPayment();
     const [own, other] = [folder(), folder()];
     for (const place of [own, other])
-      for (const { name, text } of [policies.catalog, policies.schema, ...policies.policies])
+      for (const { name, text } of [...policies.catalogs, policies.schema, ...policies.policies])
         writeFileSync(join(place, name), place === own ? text : text.replace('500', '900'));
     const policyBy = async (...given: readonly string[]) => {
       const named = given.flatMap((place) => ['--policies', place]);
