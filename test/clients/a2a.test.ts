@@ -5,7 +5,7 @@ import { deniedOf } from './agent-domain.ts';
 import { type AgentEnd, type AgentProgram, ranAgent, ranAlone } from './agents.ts';
 import type { Handed, ToolCall } from './scripted-model.ts';
 import { startedOnce } from './started-once.ts';
-import { ADVICE, startTripsDomain } from './trips-domain.ts';
+import { ADVICE, ASKS, startTripsDomain } from './trips-domain.ts';
 
 const AGENTS: readonly (readonly [name: string, agent: AgentProgram])[] = [
   ['the Python SDK of A2A', { program: 'a2a_client.py', packages: 'a2a-python' }],
@@ -25,8 +25,15 @@ const EXPECTED: readonly (readonly [title: string, call: ToolCall, words: readon
     ['no policy permits the action', 'Ask the person'],
   ],
   ['an allowed message after it', ask('trip'), ['events']],
+  [
+    'a message that a limit over all tasks refuses, with the end of its window',
+    ask('hotel'),
+    ['1 of 1 (different kind) of `kinds-a-day` are used until 2', 'T00:00:00Z', 'Ask the person'],
+  ],
+  ['an allowed message after it', ask('trip'), ['events']],
+  ['a message beyond the budget of the task', ask('trip'), [`${ASKS} of ${ASKS} are used`, 'Ask the person']],
 ];
-const REASONS = ['policy.forbidden', 'policy.not-permitted'];
+const REASONS = ['policy.forbidden', 'policy.not-permitted', 'limit.exceeded', 'task.exhausted'];
 const STOPPED = ['the task is suspended', 'Stop this task'];
 
 const started = startedOnce((envoy) => startTripsDomain(envoy));

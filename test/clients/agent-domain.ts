@@ -13,6 +13,8 @@ export interface CalledServer {
   /** `actions.yaml`, with the server at `files.acme.test` and `localhost`. */
   readonly catalog: string;
   readonly policies: string;
+  /** `limits.yaml`. */
+  readonly limits?: string;
   /** What each agent declares, for one resource. */
   readonly intent: object;
   /** The URL that agents call, without Envoy's port, and what its local address ends in. */
@@ -130,10 +132,11 @@ const sinkOf = (denials: Denial[]): LineSink => ({
   },
 });
 
-async function writePolicies(folder: string, { catalog, policies }: CalledServer): Promise<void> {
+async function writePolicies(folder: string, { catalog, policies, limits = '' }: CalledServer): Promise<void> {
   await mkdir(join(folder, 'policies'), { recursive: true });
   const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
   for (const name of shared) await copyFile(join(examples, name), join(folder, name));
   await writeFile(join(folder, 'actions.yaml'), catalog);
+  await writeFile(join(folder, 'limits.yaml'), limits);
   await writeFile(join(folder, 'policies', 'agents.cedar'), policies);
 }

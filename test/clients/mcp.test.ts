@@ -46,6 +46,12 @@ const EXPECTED: readonly Expected[] = [
   ['a tool with a budget', share(20), ['share_file was run']],
   ['a spent budget', share(20), ['task.exhausted', '1 of 1', 'Ask the person']],
   ['an allowed tool after it', read, ['read_file was run']],
+  [
+    'a call that a limit over all tasks refuses, with the end of its window',
+    { tool: 'read_file', args: { name: 'hotel' } },
+    ['limit.exceeded', '1 of 1 (different name) of `files-a-day` are used until 2', 'T00:00:00Z', 'Ask the person'],
+  ],
+  ['an allowed tool after it', read, ['read_file was run']],
 ];
 /** The reasons of the denials among them. */
 const reasonsOf = (rows: readonly Expected[]): readonly string[] =>

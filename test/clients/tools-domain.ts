@@ -40,6 +40,16 @@ forbid (principal, action == Remit::Action::"files.delete", resource)
 when { context.args has name && context.args.name == "trip" };
 `;
 
+/** All agents together may read one file a day: each of them reads the same one. */
+const LIMITS = `limits:
+  - id: files-a-day
+    agents: ['spiffe://acme.test/ns/agents/*']
+    actions: [files.read]
+    per: []
+    window: 1d
+    distinct: { argument: name, limit: 1 }
+`;
+
 /** One file may be shared, and files may be lent for 30 days in all. */
 const INTENT = {
   purpose: 'tidy up the files of a trip',
@@ -66,6 +76,7 @@ export async function startToolsDomain(
     server,
     catalog: CATALOG,
     policies: POLICIES,
+    limits: LIMITS,
     intent: INTENT,
     url: AUDIENCE,
     urlEnd: '',

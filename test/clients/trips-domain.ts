@@ -35,9 +35,25 @@ forbid (principal, action in [Remit::Action::"trips.ask", Remit::Action::"trips.
 when { context.args has kind && context.args.kind == "payment" };
 `;
 
+/** All agents together may ask for one kind a day: each of them asks for trips. */
+const LIMITS = `limits:
+  - id: kinds-a-day
+    agents: ['spiffe://acme.test/ns/agents/*']
+    actions: [trips.ask, trips.follow]
+    per: []
+    window: 1d
+    distinct: { argument: kind, limit: 1 }
+`;
+
+/** How often a task may ask. */
+export const ASKS = 4;
+
 const INTENT = {
   purpose: 'plan a trip',
-  access: [{ resource: AUDIENCE, actions: ['trips.*'] }],
+  access: [
+    { resource: AUDIENCE, actions: ['trips.card', 'trips.get'] },
+    { resource: AUDIENCE, actions: ['trips.ask', 'trips.follow'], constraints: { max_calls: ASKS } },
+  ],
   expires_in: '10m',
 };
 
@@ -53,6 +69,7 @@ export async function startTripsDomain(envoy: string): Promise<TripsDomain> {
     server,
     catalog: CATALOG,
     policies: POLICIES,
+    limits: LIMITS,
     intent: INTENT,
     url: AUDIENCE,
     urlEnd: '/',
