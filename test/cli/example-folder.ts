@@ -36,7 +36,8 @@ const io = (out: string[], err: string[]): CommandIo => ({
   out: (line) => out.push(line),
   err: (line) => err.push(line),
   stdout: { writable: false, writableLength: 0, write: () => undefined },
-  environment: {},
+  // Where programs are found.
+  environment: { PATH: process.env['PATH'] },
   command: [],
   runtimeVersion: '26.0.0',
   ended: () => new Promise(() => undefined),

@@ -4,7 +4,7 @@ import { policyTest } from '../../src/cli/policy/policy-test.ts';
 
 async function run(...args: readonly string[]) {
   const out: string[] = [];
-  const code = await policyTest(args, { out: (line) => out.push(line), err: () => undefined });
+  const code = await policyTest(args, { out: (line) => out.push(line), err: () => undefined, environment: {} });
   return { code, out };
 }
 

@@ -4,6 +4,7 @@ import { lintFindings, lintingOf, PROVED_RULE } from '../../tools/policy/lint/li
 import { catalogRules, lintRules, templateRules } from '../../tools/policy/lint/rules.ts';
 import { uselessPolicies } from '../../tools/policy/analyze/useless.ts';
 import type { UselessPolicy } from '../../tools/policy/analyze/useless.ts';
+import { placeInPolicy } from '../../tools/policy/explain/probe.ts';
 import { DEFAULT_BOUNDS, Prover } from '../../tools/policy/analyze/prover.ts';
 import { policySetFrom } from '../../core/policy/loading/load.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
@@ -27,7 +28,7 @@ const RULES = new Map<string, string>([
   ...catalogRules,
   ...Array.from(lintRules, ([id, { about }]) => [id, about] as const),
   ...templateRules,
-  [PROVED_RULE, 'with `--prove`: a policy that can match nothing, or a permit of which forbids cover all'],
+  [PROVED_RULE, 'with `--prove`: a policy, permit or operand of `||` that decides nothing'],
   ['useless-accept', 'an `@accept` without a matching finding'],
 ]);
 
@@ -38,13 +39,15 @@ usage: remit policy lint [FOLDER] [--prove [--engine FOLDER] [--timeout N]] [--j
   FOLDER    a policy folder; default \`cedar-policies\`
   --json    one object: folder, findings; each {rule, level, policy, file, line, column, message, help}
   --sarif   SARIF 2.1.0, for code hosts
-  --prove   also find policies that decide nothing by proof, as \`remit policy analyze\` does: a question for each policy and more
+  --prove   also find by proof, as \`remit policy analyze\` does, policies that can match nothing, permits of which forbids or other permits
+            cover all, and operands of \`||\` without which a policy matches the same: some questions for each policy and each operand
   --engine  the folder of its programs, as for \`remit policy analyze\`
   --timeout seconds for one question to the solver, 1 to 3600; default ${DEFAULT_BOUNDS.timeoutSeconds}. A policy that stays undecided is not reported
 
 ${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
 
-Findings of validation are errors, \`per-use-value\`, \`permitted-anyway\` and \`unlimited-amount\` are notes, all others are warnings. Accept findings of a policy with
+Findings of validation are errors, \`per-use-value\`, \`permitted-anyway\`, \`unlimited-amount\` and permits that others cover by proof are notes, all
+others are warnings. Accept findings of a policy with
 \`@accept("rule rule")\`; an \`@accept\` that no longer matches a finding is reported as one.
 
   remit policy lint
@@ -74,7 +77,7 @@ async function lint(args: readonly string[], io: Io): Promise<number> {
   if (typeof options === 'string') return refused(io, 'remit policy lint', options);
   const { json, sarif } = options.values;
   if (json && sarif) return refused(io, 'remit policy lint', '`--json` and `--sarif` exclude each other');
-  const { prove, timeout = String(DEFAULT_BOUNDS.timeoutSeconds) } = options.values;
+  const { prove, engine, timeout = String(DEFAULT_BOUNDS.timeoutSeconds) } = options.values;
   if (!/^[1-9]\d{0,3}$/.test(timeout) || Number(timeout) > 3600)
     return refused(io, 'remit policy lint', '--timeout must be a whole number of seconds from 1 to 3600');
   if (options.values.timeout !== undefined && !prove)
@@ -85,12 +88,10 @@ async function lint(args: readonly string[], io: Io): Promise<number> {
     return refused(io, 'remit policy lint', `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   const linted = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
   const isProved = prove && !('findings' in source) && linted.every(({ level }) => level !== 'error');
-  const useless = isProved
-    ? await provedUseless(source, { engine: options.values.engine, timeoutSeconds: Number(timeout) }, io)
-    : [];
+  const useless = isProved ? await provedUseless(source, { engine, timeoutSeconds: Number(timeout) }, io) : [];
   io.progress?.('');
   if (isCommandRefusal(useless)) return refused(io, 'remit policy lint', useless);
-  const findings = [...linted, ...useless];
+  const findings = [...linted, ...useless.filter((one) => !isKnown(one, linted))];
   if (json) io.out(JSON.stringify({ folder, findings }));
   else if (sarif)
     io.out(
@@ -121,10 +122,50 @@ async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
   ];
 }
 
-const WHY: Readonly<Record<UselessPolicy['why'], string>> = {
-  never: 'the policy can match no request: its conditions contradict each other',
-  forbidden: 'the permit has no effect: forbids cover all that it matches',
-};
+const MEND = 'mend its conditions, or delete it';
+/** Most permits that a finding names. */
+const MAX_NAMED = 5;
+
+/** Why something decides nothing, and the way out. */
+function saying(useless: UselessPolicy): Pick<Shown, 'level' | 'message' | 'help'> {
+  switch (useless.why) {
+    case 'never':
+      return {
+        level: 'warning',
+        message: 'the policy can match no request: its conditions contradict each other',
+        help: MEND,
+      };
+    case 'forbidden':
+      return {
+        level: 'warning',
+        message: 'the permit has no effect: forbids cover all that it matches',
+        help: MEND,
+      };
+    case 'branch':
+      return {
+        level: 'warning',
+        message: `\`${useless.branch.text}\` decides nothing: it never holds, or the rest of its \`||\` holds too`,
+        help: 'mend it, or delete it from its `||`',
+      };
+    case 'covered':
+      return { level: 'note', message: `the permit adds nothing: ${coveredBy(useless.by)}`, help: MEND };
+    default:
+      return useless satisfies never;
+  }
+}
+
+function coveredBy(ids: readonly string[]): string {
+  const named = ids.slice(0, MAX_NAMED).map((id) => `\`${id}\``);
+  if (ids.length === 1) return `${named.join('')} permits all that it permits`;
+  const more = ids.length > MAX_NAMED ? ` and ${ids.length - MAX_NAMED} more` : '';
+  return `${named.join(', ')}${more} together permit all that it permits`;
+}
+
+const COVERED_RULE = 'permitted-anyway';
+
+/** Whether a permit that others cover was found so as it is written. */
+const isKnown = ({ level, policy }: Shown, linted: readonly Shown[]): boolean =>
+  level === 'note' && linted.some((one) => one.rule === COVERED_RULE && one.policy === policy);
 
 /** What decides nothing by proof, but for policies that accept the rule. */
 async function provedUseless(
@@ -141,21 +182,29 @@ async function provedUseless(
     const onProgress = (done: number, all: number): void => io.progress?.(`${done} of ${all} policies`);
     const found = await uselessPolicies(set, prover, { atOnce: 2, onProgress });
     return found
-      .filter(({ policy }) => !policy.accepts.includes(PROVED_RULE))
-      .map(({ policy: { id, file, line, column }, why }) => ({
-        rule: PROVED_RULE,
-        level: 'warning',
-        policy: id,
-        file,
-        line,
-        column,
-        message: WHY[why],
-        help: 'mend its conditions, or delete it',
-      }));
+      .filter(({ policy: { accepts }, why }) => {
+        const isAccepted = accepts.includes(PROVED_RULE) || (why === 'covered' && accepts.includes(COVERED_RULE));
+        return !isAccepted;
+      })
+      .map(shownOf);
   } finally {
     await prover.close();
   }
 }
+
+function shownOf(useless: UselessPolicy): Shown {
+  const { id, file } = useless.policy;
+  return { rule: PROVED_RULE, policy: id, file, ...placeOf(useless), ...saying(useless) };
+}
+
+/** Where the policy, or the operand of it, is written. */
+const placeOf = (useless: UselessPolicy): Pick<Shown, 'line' | 'column' | 'end'> =>
+  useless.why === 'branch'
+    ? {
+        ...placeInPolicy(useless.policy, useless.branch.start),
+        end: placeInPolicy(useless.policy, useless.branch.end),
+      }
+    : { line: useless.policy.line, column: useless.policy.column };
 
 function print(
   io: Io,

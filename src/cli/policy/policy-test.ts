@@ -19,15 +19,19 @@ import type { Suites } from '../../tools/policy/cases/suite-source.ts';
 import { remitVersion } from '../../core/config/version.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+import { DEFAULT_BOUNDS } from '../../tools/policy/analyze/prover.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { isNoticed, mutationLines } from './mutation-lines.ts';
+import { mutationProofFrom, provedMutation } from './mutation-proof.ts';
+import type { MutationProof, ProvedMutation } from './mutation-proof.ts';
 import { optionsFrom } from '../options.ts';
 
 const help = `remit policy test: run the test cases of the policies
 
 usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only]
-                         [--threshold PERCENT] [--mutate [--survivors N]]
+                         [--threshold PERCENT] [--mutate [--survivors N] [--prove [OPTION ...]]]
                          [--verbose] [--junit FILE] [--json]
 
   FOLDER               the policies, with their cases in *.test.yaml, or in *.cedartests.json in the format of
@@ -40,11 +44,16 @@ usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only
   --mutate             change one thing in one policy at a time (remove a condition, turn a comparison, widen the scope),
                        and fail if no case notices: lists each survivor, with a case that would notice it if such a case is known
   --survivors N        with --mutate: fail only if more than N survive; default 0
+  --prove              with --mutate: ask the solver of \`remit policy analyze\` about each survivor. A mutant that is proved to decide every
+                       request alike does not count; any other is shown with a test that would notice it, if the solver finds one
+  --cases FILE         with --prove: write these tests to a file that ends in \`.cedartests.json\`. Each says what is decided now: read it first
+  --engine FOLDER      with --prove: the folder of its programs, as for \`remit policy analyze\`
+  --timeout N          with --prove: seconds for one question, 1 to 3600; default ${DEFAULT_BOUNDS.timeoutSeconds}
   --verbose            also print each case, and what the cases do not cover
   --junit FILE         also write the results as JUnit XML
   --json               one object: good, policySet (the hash of the set), at, remit (its version), isWhole (no --filter, no --listed-only),
                        passed, failed, skipped, cases, unlisted, coverage, and with --mutate mutation: mutants, noticed,
-                       unloadable, survivors, accepted, uselessAccepts. \`remit ledger evidence --result\` reads it
+                       unloadable, survivors, accepted, uselessAccepts, and with --prove equivalent; a survivor has then case and tried. \`remit ledger evidence --result\` reads it
 
 The code of \`remit serve\` decides each case. Any action that a case does not list must be denied: for every agent that the
 cases name and every action of the catalog that no case allows it, the agent makes the plain call and each call to the
@@ -63,7 +72,7 @@ unreadable folder`;
 /** `remit policy test`. */
 export const policyTestCommand: Command = { name: 'policy test', help, run: policyTest };
 
-type Io = Pick<CommandIo, 'out' | 'err'>;
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
 const OPTIONS = {
   base: { type: 'string' },
@@ -72,6 +81,10 @@ const OPTIONS = {
   threshold: { type: 'string', default: '0' },
   mutate: { type: 'boolean', default: false },
   survivors: { type: 'string' },
+  prove: { type: 'boolean', default: false },
+  cases: { type: 'string' },
+  engine: { type: 'string' },
+  timeout: { type: 'string' },
   verbose: { type: 'boolean', default: false },
   junit: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -91,8 +104,9 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   const threshold = Number(options.values.threshold);
   if (!/^\d{1,3}$/.test(options.values.threshold) || threshold > 100)
     return refused(io, 'remit policy test', '`--threshold` must be a whole number from 0 to 100');
-  const most = mostSurvivors(options.values);
+  const [most, proof] = [mostSurvivors(options.values), mutationProofFrom(options.values)];
   if (isProblem(most)) return refused(io, 'remit policy test', most.problem);
+  if (isProblem(proof)) return refused(io, 'remit policy test', proof.problem);
   const folder = options.operands[0] ?? 'cedar-policies';
   const { base } = options.values;
   const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
@@ -122,7 +136,8 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   }
   const isExpected = isAsExpected(result);
   // If cases fail, mutants would show nothing.
-  const mutation = most === null || !isExpected ? null : mutationOf(suites, policies, { isUnlistedTried, io });
+  const mutation =
+    most === null || !isExpected ? null : await mutationOf(suites, policies, { isUnlistedTried, proof, io });
   if (isProblem(mutation)) return refused(io, 'remit policy test', mutation.problem);
   const isGood =
     isExpected && result.coverage.percent >= threshold && (mutation === null || isNoticed(mutation, most ?? 0));
@@ -161,15 +176,21 @@ function mostSurvivors({
     : { problem: '`--survivors` must be a whole number' };
 }
 
-const mutationOf = (
+async function mutationOf(
   suites: Suites,
   policies: PolicySet,
-  { isUnlistedTried, io }: { readonly isUnlistedTried: boolean; readonly io: Io },
-): Mutation | { readonly problem: string } =>
-  mutate(suites, policies, {
+  {
+    isUnlistedTried,
+    proof,
+    io,
+  }: { readonly isUnlistedTried: boolean; readonly proof: MutationProof | null; readonly io: Io },
+): Promise<Mutation | ProvedMutation | Problem> {
+  const mutation = mutate(suites, policies, {
     isUnlistedTried,
     onProgress: (noticed, mutants) => io.err(`remit policy test: ${noticed} of ${mutants} mutants noticed so far`),
   });
+  return isProblem(mutation) || proof === null ? mutation : provedMutation(mutation, policies, { proof, io });
+}
 
 const filtered = ({ files, cases, cedarTests }: Suites, text: string): Suites => ({
   files,

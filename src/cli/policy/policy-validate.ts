@@ -1,12 +1,20 @@
 /** `remit policy validate`: check policies, schema, entities and action catalog. */
+import type { SourceFinding } from '../../core/action/catalog/finding.ts';
 import { compileForTool } from '../../core/policy/loading/compile.ts';
+import { policySetOf } from '../../core/policy/loading/load.ts';
 import { provedSetFrom } from '../../core/policy/loading/proved-set.ts';
 import type { Findings, ProvedSet } from '../../core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../core/policy/loading/source.ts';
 import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { ownedFileFindings } from '../../tools/policy/owners/owned-files.ts';
-import { ownershipFindings, unownedFiles } from '../../tools/policy/owners/ownership.ts';
+import { ownedPolicies, ownershipFindings, unownedFiles } from '../../tools/policy/owners/ownership.ts';
+import type { OutsidePolicy } from '../../tools/policy/owners/ownership.ts';
+import { provedReach } from '../../tools/policy/owners/proved-reach.ts';
 import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
+import type { Problem } from '../../core/runtime/problem.ts';
+import { DEFAULT_BOUNDS, Prover } from '../../tools/policy/analyze/prover.ts';
+import { programsFor } from './analysis-programs.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
@@ -16,13 +24,16 @@ import { sarifOf } from './sarif.ts';
 
 const help = `remit policy validate: check that remit would load this policy folder
 
-usage: remit policy validate [FOLDER] [--json | --sarif]
+usage: remit policy validate [FOLDER] [--prove [--engine FOLDER] [--timeout N]] [--json | --sarif]
 
   FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, enforcement.yaml, limits.yaml and *.cedar; also
             actions/**/*.yaml, entities/**/*.cedarentities.json and policies/**/*.cedar; default \`cedar-policies\`
   --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, limits, shadow.
             A finding is {file, line, column, message, help}, and, if known, end: {line, column} and policy:
             line and column from 1, column in code points, \`end\` after the last character
+  --prove   if the head of a policy reaches beyond its team: ask the solver of \`remit policy analyze\` whether its conditions keep it there
+  --engine  the folder of its programs, as for \`remit policy analyze\`
+  --timeout seconds for one question to the solver, 1 to 3600; default ${DEFAULT_BOUNDS.timeoutSeconds}
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 
 If the folder has \`owners.yaml\`, policies whose heads reach beyond what their teams may speak of are findings, and so are servers, actions and
@@ -44,7 +55,7 @@ export const policyValidateCommand: Command = {
   run: policyValidate,
 };
 
-type Io = Pick<CommandIo, 'out' | 'err'>;
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
 const flag = { type: 'boolean', default: false } as const;
 
@@ -55,10 +66,13 @@ const RULES = new Map([
 
 /** Checks a policy folder and prints the findings; the exit code is the answer. */
 export async function policyValidate(args: readonly string[], io: Io): Promise<number> {
-  const options = optionsFrom(args, { json: flag, sarif: flag }, 1);
+  const text = { type: 'string' } as const;
+  const options = optionsFrom(args, { json: flag, sarif: flag, prove: flag, engine: text, timeout: text }, 1);
   if (typeof options === 'string') return refused(io, 'remit policy validate', options);
   const { json, sarif } = options.values;
   if (json && sarif) return refused(io, 'remit policy validate', '`--json` and `--sarif` exclude each other');
+  const proof = proofFrom(options.values);
+  if (isProblem(proof)) return refused(io, 'remit policy validate', proof.problem);
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
@@ -67,23 +81,74 @@ export async function policyValidate(args: readonly string[], io: Io): Promise<n
       'remit policy validate',
       `the policy folder \`${folder}\` could not be read: ${source.unreadable}`,
     );
-  const result = 'findings' in source ? source : await ownedSetFrom(source);
+  const result = 'findings' in source ? source : await ownedSetFrom(source, proof, io);
+  if (isProblem(result)) return refused(io, 'remit policy validate', result.problem);
   if (json) io.out(JSON.stringify(summaryOf(folder, result)));
   else if (sarif) io.out(JSON.stringify(sarifResults(result)));
   else print(io, folder, { result, files: shownFiles('findings' in source ? null : source) });
   return 'findings' in result ? EXIT.no : EXIT.good;
 }
 
+/** How policies beyond their heads are proved; `null` if they are not. */
+type Proof = { readonly engine: string | undefined; readonly timeoutSeconds: number } | null;
+
+function proofFrom({
+  prove,
+  engine,
+  timeout,
+}: {
+  readonly prove: boolean;
+  readonly engine?: string;
+  readonly timeout?: string;
+}): Proof | Problem {
+  if (!prove)
+    return engine === undefined && timeout === undefined
+      ? null
+      : { problem: '`--engine` and `--timeout` go with `--prove`' };
+  const seconds = timeout ?? String(DEFAULT_BOUNDS.timeoutSeconds);
+  if (!/^[1-9]\d{0,3}$/.test(seconds) || Number(seconds) > 3600)
+    return { problem: '`--timeout` must be a whole number of seconds from 1 to 3600' };
+  return { engine, timeoutSeconds: Number(seconds) };
+}
+
 /** As `remit serve` would load it, and held to its owners. */
-async function ownedSetFrom(source: PolicySource): Promise<ProvedSet | Findings> {
+async function ownedSetFrom(source: PolicySource, proof: Proof, io: Io): Promise<ProvedSet | Findings | Problem> {
   const [set, owned] = await Promise.all([provedSetFrom(source, compileForTool()), ownersIn(source.folder)]);
   if ('findings' in set || owned === null) return set;
   const { owners } = owned;
-  const findings =
-    owned.findings.length > 0
-      ? owned.findings
-      : [...unownedFiles(owners, source), ...ownedFileFindings(owners, set), ...ownershipFindings(owners, set)];
+  if (owned.findings.length > 0) return { findings: owned.findings };
+  const ofPolicies =
+    proof === null
+      ? ownershipFindings(owners, set)
+      : await provedFindings(ownedPolicies(owners, set), set, { proof, io });
+  if (isProblem(ofPolicies)) return ofPolicies;
+  const findings = [...unownedFiles(owners, source), ...ownedFileFindings(owners, set), ...ofPolicies];
   return findings.length === 0 ? set : { findings };
+}
+
+/** What is left of the findings once the solver was asked about the conditions of the policies. */
+async function provedFindings(
+  outside: readonly OutsidePolicy[],
+  proved: ProvedSet,
+  { proof: { engine, timeoutSeconds }, io }: { readonly proof: NonNullable<Proof>; readonly io: Io },
+): Promise<readonly SourceFinding[] | Problem> {
+  const programs = await programsFor(engine, io);
+  if (isProblem(programs)) return programs;
+  const set = policySetOf(proved);
+  const prover = await Prover.open(programs, set.schema, { timeoutSeconds, within: io.environment['TMPDIR'] });
+  try {
+    const left: SourceFinding[] = [];
+    for (const { policy, owner, findings, isForeignAgents } of outside) {
+      const reach = owner === null ? null : await provedReach(policy, owner, { set, prover, isForeignAgents });
+      if (reach?.kind === 'within') continue;
+      const said =
+        reach === null ? null : reach.kind === 'beyond' ? reach.why : `the solver does not say: ${reach.why}`;
+      for (const finding of findings) left.push(said === null ? finding : { ...finding, help: said });
+    }
+    return left;
+  } finally {
+    await prover.close();
+  }
 }
 
 function sarifResults(result: ProvedSet | Findings): unknown {

@@ -6,6 +6,7 @@ import type { Command, CommandIo } from '../../../src/cli/command.ts';
 import { policyAnalyze } from '../../../src/cli/policy/policy-analyze.ts';
 import { policyLint } from '../../../src/cli/policy/policy-lint.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
+import { MUTE, scriptedEngine } from '../../builders/scripted-engine.ts';
 import { analysisPart, describeWith } from '../../parts.ts';
 
 jest.setTimeout(600_000);
@@ -47,12 +48,7 @@ function folder(name: string, file = 'payments', edit: (text: string) => string 
 }
 
 /** A folder with programs that always answer the same; by default they give no answer, for what is decided without them. */
-function constantEngine(folder = 'mute', answer = 'exit 1'): string {
-  const path = join(parent, folder);
-  mkdirSync(path, { recursive: true });
-  for (const name of ['cedar', 'cvc5']) writeFileSync(join(path, name), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
-  return path;
-}
+const constantEngine = (folder = 'mute', answer = MUTE): string => scriptedEngine(join(parent, folder), answer);
 
 /** A copy of the shipped policies with a text of one file replaced. */
 function replaced(name: string, file: string, [before, after]: readonly [string, string]): string {

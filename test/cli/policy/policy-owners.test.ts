@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyList } from '../../../src/cli/policy/policy-list.ts';
@@ -6,6 +6,7 @@ import { policyOwners } from '../../../src/cli/policy/policy-owners.ts';
 import { policyValidateCommand } from '../../../src/cli/policy/policy-validate.ts';
 import { exampleFolder } from '../example-folder.ts';
 import type { ExampleFolder } from '../example-folder.ts';
+import { MUTE, PROVES, scriptedEngine } from '../../builders/scripted-engine.ts';
 
 const OWNERS = `owners:
   - team: platform
@@ -47,6 +48,65 @@ describe('a folder with `owners.yaml`', () => {
         { policy: 'sneaked', message: 'the team `payments` may not speak of the server `files`' },
       ],
     });
+  });
+
+  it('asks the solver about conditions with `--prove` (issue 43, point 2)', async () => {
+    const before = readFileSync(file, 'utf8');
+    const condition = 'when { resource in Remit::Server::"payments" }';
+    writeFileSync(file, `${before}\n@id("sneaked") permit (principal, action, resource) ${condition};\n`);
+    const engines = join(dirname(example.path), 'engines');
+    const validate = (name: string, script: string) =>
+      example.run(
+        policyValidateCommand,
+        example.path,
+        '--prove',
+        '--engine',
+        scriptedEngine(join(engines, name), script),
+        '--json',
+      );
+    // The programs are started by the search path of the process.
+    const [proved, mute] = [await validate('proving', PROVES), await validate('mute', MUTE)];
+    const bare = await example.run(policyValidateCommand, example.path, '--json');
+    writeFileSync(file, before);
+    expect([proved.code, proved.err]).toEqual([0, []]);
+    expect([bare.code, mute.code]).toEqual([1, 1]);
+    expect(JSON.parse(mute.out.join(''))).toMatchObject({
+      findings: [
+        { policy: 'sneaked', help: expect.stringMatching(/^the solver does not say: issue: /) },
+        { policy: 'sneaked' },
+      ],
+    });
+  });
+
+  it('holds each file of the catalog and of entities to its team (issue 43, point 2)', async () => {
+    const catalog = join(example.path, 'actions.yaml');
+    const text = readFileSync(catalog, 'utf8');
+    const at = [text.indexOf('  files:\n'), text.indexOf('  tickets:\n')] as const;
+    mkdirSync(join(example.path, 'actions'));
+    writeFileSync(catalog, text.slice(0, at[0]) + text.slice(at[1]));
+    const own = join(example.path, 'actions/files.yaml');
+    writeFileSync(own, `servers:\n${text.slice(...at)}`);
+    const owners = (paths: string) =>
+      writeFileSync(join(example.path, 'owners.yaml'), OWNERS.replace('policies/payments.cedar', paths));
+    const validate = () => example.run(policyValidateCommand, example.path, '--json');
+    const unowned = await validate();
+    owners('policies/payments.cedar, actions/files.yaml');
+    const foreign = await validate();
+    rmSync(join(example.path, 'actions'), { recursive: true });
+    writeFileSync(catalog, text);
+    writeFileSync(join(example.path, 'owners.yaml'), OWNERS);
+    expect([unowned.code, foreign.code]).toEqual([1, 1]);
+    expect(JSON.parse(unowned.out.join(''))).toMatchObject({
+      findings: [{ file: 'p/actions/files.yaml', message: 'no team owns this file' }],
+    });
+    expect(JSON.parse(foreign.out.join('')).findings).toContainEqual(
+      expect.objectContaining({
+        file: 'p/actions/files.yaml',
+        line: 2,
+        column: 3,
+        message: 'the team `payments` may not speak of the server `files`',
+      }),
+    );
   });
 
   it('has an owner of each file that decides something (review of issue 43)', async () => {

@@ -31,7 +31,11 @@ const plain = (lines: readonly string[]) => lines.map((line) => line.replaceAll(
 async function run(...args: readonly string[]) {
   const out: string[] = [];
   const err: string[] = [];
-  const code = await policyTest(args, { out: (line) => out.push(line), err: (line) => err.push(line) });
+  const code = await policyTest(args, {
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+    environment: process.env,
+  });
   return { code, out: plain(out), err: plain(err) };
 }
 

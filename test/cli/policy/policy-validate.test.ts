@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -14,7 +14,11 @@ afterEach(() => rmSync(join(folder, '..'), { recursive: true }));
 async function run(...args: readonly string[]) {
   const out: string[] = [];
   const err: string[] = [];
-  const code = await policyValidate(args, { out: (line) => out.push(line), err: (line) => err.push(line) });
+  const code = await policyValidate(args, {
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+    environment: process.env,
+  });
   return {
     code,
     out: out.map((line) => line.replaceAll(folder, 'p')),
@@ -23,6 +27,20 @@ async function run(...args: readonly string[]) {
 }
 
 describe('remit policy validate', () => {
+  it('names both places of what two files of the catalog define (issue 43, point 2)', async () => {
+    mkdirSync(join(folder, 'actions'));
+    const again =
+      'servers:\n  payments:\n    hosts: [x.acme.test]\n    audience: https://x.acme.test\n    routes: []\n';
+    writeFileSync(join(folder, 'actions/again.yaml'), again);
+    const { code, out } = await run(folder);
+    expect([code, out[0], ...out.slice(-2)]).toEqual([
+      1,
+      'p/actions/again.yaml:2:3: the server `payments` is defined twice: first at `p/actions.yaml:5`',
+      '  help: a server has one file',
+      'p: 1 finding',
+    ]);
+  });
+
   it('prints the content of a valid folder', async () => {
     const expected = {
       code: 0,

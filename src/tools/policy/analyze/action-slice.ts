@@ -71,6 +71,17 @@ function lineageOf(uids: readonly EntityUid[], entities: PolicySet['facts']['ent
   return [...found];
 }
 
+/** The servers of the catalog that the endpoint of an action is in, by the catalog and the entities of the set. */
+export function serversAround(
+  { server, endpoint }: { readonly server: { readonly id: string }; readonly endpoint: string },
+  { catalog, facts }: PolicySet,
+): ReadonlySet<string> {
+  const around = new Set(
+    lineageOf([uid('Endpoint', `${server.id}:${endpoint}`), uid('Server', server.id)], facts.entities),
+  );
+  return new Set([...catalog.servers.keys()].filter((id) => around.has(entityKey(uid('Server', id)))));
+}
+
 /** What a policy decides, as text: without annotations, so that equal texts decide the same. */
 export const decidingText = ({ text }: PolicyEntry): string => text.slice(policyPartsOf(text)?.effect.offset ?? 0);
 

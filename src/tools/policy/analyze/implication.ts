@@ -107,8 +107,8 @@ async function asksSolver(
   return { kind: 'undecided', tried: [`${what}: the engine does not confirm the example of the solver`] };
 }
 
-/** As Remit decides: a policy that fails denies. */
-const isAllowed = (answer: RawAnswer): answer is Exclude<RawAnswer, { readonly problem: string }> =>
+/** Whether an answer allows, as Remit decides: a policy that fails denies. */
+export const isAllowed = (answer: RawAnswer): answer is Exclude<RawAnswer, { readonly problem: string }> =>
   !isProblem(answer) && answer.decision === 'allow' && answer.erring.length === 0;
 
 /** A set allows what one of its permits allows beside all of its forbids. */

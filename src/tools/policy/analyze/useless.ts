@@ -1,25 +1,39 @@
-/** Finds policies that decide nothing, by proof. */
-import { freshCedar } from '../../../core/policy/cedar.ts';
+/** Finds policies, and branches of them, that decide nothing, by proof. */
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
 import { mapSeveral } from '../../../core/runtime/collections/map-several.ts';
-import { sliceOf, decidingText } from './action-slice.ts';
-import { analysed, analysedActions, resourceTypeOf } from './analysis.ts';
+import { sliceOf } from './action-slice.ts';
+import { analysedActions } from './analysis.ts';
 import type { AnalysisOptions } from './analysis.ts';
-import { assumptionsOf } from './assumptions.ts';
-import { impliedBy, NOTHING } from './implication.ts';
+import { branchesOf } from './branches.ts';
+import type { Branch } from './branches.ts';
+import { asPermit, impliesIn, matchesAlike } from './policy-implication.ts';
+import type { Implies } from './policy-implication.ts';
 import type { Prover } from './prover.ts';
 
-/** A policy that decides nothing, and why. */
-export interface UselessPolicy {
-  readonly policy: PolicyEntry;
-  /** `never`: its conditions contradict each other. `forbidden`: forbids cover all that the permit matches. */
-  readonly why: 'never' | 'forbidden';
+/** What decides nothing, and why. */
+export type UselessPolicy = { readonly policy: PolicyEntry } & (
+  | {
+      /** `never`: its conditions contradict each other. `forbidden`: forbids cover all that the permit matches. */
+      readonly why: 'never' | 'forbidden';
+    }
+  /** Other permits allow all that the permit allows: `by` alone, or all of these together. */
+  | { readonly why: 'covered'; readonly by: readonly string[] }
+  /** The policy matches the same without an operand of `||`: it never holds, or the rest holds too. */
+  | { readonly why: 'branch'; readonly branch: Branch }
+);
+
+/** The enforced policies that can decide about an action. */
+interface Slice {
+  readonly action: string;
+  readonly policies: readonly PolicyEntry[];
 }
 
 /**
- * The enforced policies that can match no request, such as by `x && !x`, and the permits of which forbids cover all. Each is asked about the
- * actions of its head, until one is found that it decides or that stays undecided. A link of a template is a policy of its own.
+ * The enforced policies that can match no request, such as by `x && !x`; permits of which forbids, or other permits, cover all; and operands of `||`
+ * without which their policy matches the same. Each is asked about the actions of its head, until one is found that it decides or that stays
+ * undecided. A link of a template is a policy of its own. All permits that others cover can be deleted together: of two that cover each other one is
+ * named.
  */
 export async function uselessPolicies(
   set: PolicySet,
@@ -28,36 +42,114 @@ export async function uselessPolicies(
 ): Promise<readonly UselessPolicy[]> {
   const slices = analysedActions(set.catalog).map((action) => ({ action, policies: sliceOf(set, action) }));
   const enforced = set.policies.filter(({ shadow }) => !shadow);
-  const cedar = freshCedar();
-  const isImpossible = async (action: string, policies: readonly PolicyEntry[]): Promise<boolean> => {
-    const resourceType = resourceTypeOf(action);
-    const alone = { policies, answerOf: analysed({ ...set, policies })(action).answerOf };
-    const assumptions = assumptionsOf(action, set.catalog);
-    const asked = { action, resourceType, assumptions, cedar, from: alone, to: NOTHING };
-    return (await impliedBy(prover, asked)).kind === 'proved';
-  };
+  const implies = impliesIn(set, prover);
   let done = 0;
-  const found = await mapSeveral(enforced, atOnce, async (policy): Promise<UselessPolicy | null> => {
+  const found = await mapSeveral(enforced, atOnce, async (policy) => {
     const own = slices.filter(({ policies }) => policies.includes(policy));
-    let why: UselessPolicy['why'] = 'never';
-    let isUseless = own.length > 0;
-    for (const { action, policies } of own) {
-      if (!isUseless) break;
-      if (await isImpossible(action, [asPermit(policy)])) continue;
-      why = 'forbidden';
-      const forbids = policies.filter(({ effect }) => effect === 'forbid');
-      isUseless = policy.effect === 'permit' && (await isImpossible(action, [policy, ...forbids]));
-    }
+    const useless = await uselessBy(policy, own, implies);
     done += 1;
     onProgress(done, enforced.length);
-    return isUseless ? { policy, why } : null;
+    return useless;
   });
-  return found.filter((one) => one !== null);
+  const all = found.flat();
+  const covered = all.filter(({ why }) => why === 'covered').map(({ policy }) => policy);
+  const removable = await removableTogether(covered, slices, implies);
+  return all.flatMap((one) => (one.why === 'covered' ? (removable.get(one.policy) ?? []) : one));
 }
 
-/** The policy as a permit, which allows what it matches. */
-const asPermit = (policy: PolicyEntry): PolicyEntry => ({
-  ...policy,
-  effect: 'permit',
-  text: `@id("${policy.id}") ${decidingText(policy).replace(/^forbid/, 'permit')}`,
-});
+async function uselessBy(
+  policy: PolicyEntry,
+  own: readonly Slice[],
+  implies: Implies,
+): Promise<readonly UselessPolicy[]> {
+  if (own.length === 0) return [];
+  const why = await emptiness(policy, own, implies);
+  if (why !== null) return [{ policy, why }];
+  const dead = (await deadBranches(policy, own, implies)).map((branch) => ({ policy, why: 'branch', branch }) as const);
+  const isCovered = policy.effect === 'permit' && (await isCoveredBy(policy, own, { implies, by: isOther(policy) }));
+  return isCovered ? [...dead, { policy, why: 'covered', by: [] }] : dead;
+}
+
+/** Why a policy decides nothing by itself, or beside the forbids; `null` if it may decide something. */
+async function emptiness(
+  policy: PolicyEntry,
+  own: readonly Slice[],
+  implies: Implies,
+): Promise<'never' | 'forbidden' | null> {
+  let why: 'never' | 'forbidden' = 'never';
+  for (const { action, policies } of own) {
+    if ((await implies(action, [asPermit(policy)], [])).kind === 'proved') continue;
+    why = 'forbidden';
+    if (policy.effect === 'forbid') return null;
+    if ((await implies(action, [policy, ...forbidsOf(policies)], [])).kind !== 'proved') return null;
+  }
+  return why;
+}
+
+const forbidsOf = (policies: readonly PolicyEntry[]): readonly PolicyEntry[] =>
+  policies.filter(({ effect }) => effect === 'forbid');
+
+/** Without those that lie within another. */
+async function deadBranches(policy: PolicyEntry, own: readonly Slice[], implies: Implies): Promise<readonly Branch[]> {
+  const actions = own.map(({ action }) => action);
+  const dead: Branch[] = [];
+  for (const branch of branchesOf(policy)) {
+    if (dead.some(({ start, end }) => start <= branch.start && branch.end <= end)) continue;
+    if (await matchesAlike(implies, actions, [policy, branch.without])) dead.push(branch);
+  }
+  return dead;
+}
+
+const isOther =
+  (policy: PolicyEntry) =>
+  (other: PolicyEntry): boolean =>
+    other !== policy && other.effect === 'permit';
+
+/** Whether these other permits, beside the forbids, allow all that a permit allows, and no more without it. */
+async function isCoveredBy(
+  policy: PolicyEntry,
+  own: readonly Slice[],
+  { implies, by }: { readonly implies: Implies; readonly by: (other: PolicyEntry) => boolean },
+): Promise<boolean> {
+  for (const { action, policies } of own) {
+    const others = policies.filter(by);
+    const forbids = forbidsOf(policies);
+    if (others.length === 0) return false;
+    const rest = [...others, ...forbids];
+    if ((await implies(action, [policy, ...forbids], rest)).kind !== 'proved') return false;
+    // A permit that can fail denies then, so without it more would be allowed.
+    if ((await implies(action, rest, [policy, ...rest])).kind !== 'proved') return false;
+  }
+  return true;
+}
+
+/** Most permits that are asked whether they cover another by themselves. */
+const MAX_ALONE = 10;
+
+/** Those of the covered permits that can be deleted together, each with what covers it: one by one, beside those that are left. */
+async function removableTogether(
+  covered: readonly PolicyEntry[],
+  slices: readonly Slice[],
+  implies: Implies,
+): Promise<ReadonlyMap<PolicyEntry, UselessPolicy>> {
+  const removed = new Map<PolicyEntry, UselessPolicy>();
+  for (const policy of covered) {
+    const own = slices.filter(({ policies }) => policies.includes(policy));
+    const isLeft = (other: PolicyEntry): boolean => isOther(policy)(other) && !removed.has(other);
+    if (removed.size > 0 && !(await isCoveredBy(policy, own, { implies, by: isLeft }))) continue;
+    const others = [...new Set(own.flatMap(({ policies }) => policies.filter(isLeft)))];
+    const alone = await firstThatCovers(policy, own, { implies, others: others.slice(0, MAX_ALONE) });
+    const by = alone === null ? others.map(({ id }) => id) : [alone.id];
+    removed.set(policy, { policy, why: 'covered', by });
+  }
+  return removed;
+}
+
+async function firstThatCovers(
+  policy: PolicyEntry,
+  own: readonly Slice[],
+  { implies, others }: { readonly implies: Implies; readonly others: readonly PolicyEntry[] },
+): Promise<PolicyEntry | null> {
+  for (const other of others) if (await isCoveredBy(policy, own, { implies, by: (one) => one === other })) return other;
+  return null;
+}

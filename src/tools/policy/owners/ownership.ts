@@ -70,17 +70,35 @@ const unowned = (place: Pick<SourceFinding, 'file' | 'line' | 'column' | 'policy
  * What is outside of its owner's reach, by the heads of policies alone: conditions only narrow what a head can match, so a head within the
  * reach keeps its policy there. A policy without an owner is a finding too.
  */
-export function ownershipFindings(
+export const ownershipFindings = (owners: readonly Owner[], set: OwnedSet): readonly SourceFinding[] =>
+  ownedPolicies(owners, set).flatMap(({ findings }) => findings);
+
+/** A policy whose head is not within its owner's reach. */
+export interface OutsidePolicy {
+  readonly policy: PolicyEntry;
+  /** `null` if no team owns its file. */
+  readonly owner: Owner | null;
+  readonly findings: readonly SourceFinding[];
+  /** Whether its head reaches agents that are not the owner's. */
+  readonly isForeignAgents: boolean;
+}
+
+/** The policies of which something is outside, by their heads alone. */
+export function ownedPolicies(
   owners: readonly Owner[],
   { source, catalog, policies, entities }: OwnedSet,
-): readonly SourceFinding[] {
+): readonly OutsidePolicy[] {
   const ownerOf = ownerFinder(owners, source);
   const requests = requestsOf(catalog, entities);
-  return policies.flatMap((policy) => {
+  return policies.flatMap((policy): readonly OutsidePolicy[] => {
     const { file, line, column } = policy.link ?? policy;
     const owner = ownerOf(policy);
-    if (owner === null) return [unowned({ file, line, column, policy: policy.id })];
-    return outsideOf(owner, policy, requests).map((what) => ({
+    if (owner === null) {
+      const nobodys = unowned({ file, line, column, policy: policy.id });
+      return [{ policy, owner, findings: [nobodys], isForeignAgents: false }];
+    }
+    const { named, isForeignAgents } = outsideOf(owner, policy, requests);
+    const findings = named.map((what) => ({
       file,
       line,
       column,
@@ -88,11 +106,16 @@ export function ownershipFindings(
       message: `the team \`${owner.team}\` may not speak of ${what}`,
       help: 'name in its head what it is about, or give that to the team in `owners.yaml`',
     }));
+    return findings.length === 0 ? [] : [{ policy, owner, findings, isForeignAgents }];
   });
 }
 
 /** The first action, server and agent of a policy's head that are not its owner's. */
-function outsideOf(owner: Owner, { scope }: PolicyEntry, requests: ReturnType<typeof requestsOf>): readonly string[] {
+function outsideOf(
+  owner: Owner,
+  { scope }: PolicyEntry,
+  requests: ReturnType<typeof requestsOf>,
+): { readonly named: readonly string[]; readonly isForeignAgents: boolean } {
   const reached = requests.filter(
     ({ action, groups, resource, within }) =>
       meets(scope.action, { type: 'Action', id: action, within: groups }) &&
@@ -101,11 +124,12 @@ function outsideOf(owner: Owner, { scope }: PolicyEntry, requests: ReturnType<ty
   const action = reached.find((request) => !isNamed(owner.actions, request.action))?.action;
   const server = reached.find((request) => !isNamed(owner.servers, request.server.id))?.server.id;
   const agents = scope.principal.find((test) => !isOwnAgent(owner, test));
-  return [
+  const named = [
     ...(action === undefined ? [] : [`the action \`${action}\``]),
     ...(server === undefined ? [] : [`the server \`${server}\``]),
     ...(agents === undefined ? [] : [agentText(agents)]),
   ];
+  return { named, isForeignAgents: agents !== undefined };
 }
 
 interface Name {

@@ -24,6 +24,8 @@ export interface Survivor extends TextPlace {
   readonly end: TextPlace;
   /** What was changed, as a clause. */
   readonly what: string;
+  /** The changed policy, from its effect on; `null` if it is left out. */
+  readonly changed: string | null;
   /** A case that would detect it, as a clause; `null` if none is known. */
   readonly wouldNotice: string | null;
 }
@@ -110,8 +112,8 @@ function sorted(
   const accepted: Survivor[] = [];
   for (const one of alive) {
     const { id: policy, file, accepts } = one.of.policy;
-    const { id: mutant, what } = one.mutant;
-    const at = { mutant, policy, file, ...placeOfMutant(one), what };
+    const { id: mutant, what, text: changed } = one.mutant;
+    const at = { mutant, policy, file, ...placeOfMutant(one), what, changed };
     if (accepts.includes(mutant)) accepted.push({ ...at, wouldNotice: null });
     else survivors.push({ ...at, wouldNotice: wouldNotice(one) });
   }
