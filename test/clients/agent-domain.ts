@@ -44,6 +44,12 @@ const UNDECIDED: ReadonlySet<string> = new Set(['check.deadline', 'overloaded'])
 export const deniedOf = (denials: readonly Denial[], tasks: ReadonlySet<string>): readonly string[] =>
   denials.flatMap(({ reason, task }) => ((task === null || tasks.has(task)) && !UNDECIDED.has(reason) ? [reason] : []));
 
+/**
+ * The reasons of the denials of a suspended task, as sets. There is none if the forwarder asked for the state of its task, as it does each few seconds,
+ * between the suspension and the next call: then it answers that call itself.
+ */
+export const AFTER_STOP: readonly (readonly string[])[] = [['task.suspended'], []];
+
 /** A trust domain with one server behind Envoy, for agents that are processes of their own. */
 export interface AgentDomain {
   /** What an agent needs, but for its model. */
