@@ -6,7 +6,9 @@ import { stringify } from 'yaml';
 import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import type { CertificateAuthority, IssuedSvid } from '../../src/dev/authority.ts';
 import { envoyConfigWithFiles } from '../../src/tools/init/envoy-config.ts';
+import type { HostPort } from '../../src/tools/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { systemPorts } from '../../src/core/runtime/ports.ts';
@@ -30,6 +32,18 @@ export interface ProcessesOptions {
   readonly drainSeconds?: number;
   /** Edits the shipped configuration of Envoy. Default: more time for checks. */
   readonly envoyConfig?: (shipped: string) => string;
+  /** For a process alone: starts the server for `files.acme.test`, with the policies for it. Default: a tool server, and the examples. */
+  readonly files?: (authority: CertificateAuthority) => Promise<FilesServer>;
+}
+
+/** A server for `files.acme.test`, which ends with the processes. */
+export interface FilesServer {
+  readonly address: HostPort;
+  /** The setting `policies`. */
+  readonly policies: object;
+  /** Further settings of the issuer. */
+  readonly issuer: object;
+  readonly close: () => Promise<void>;
 }
 
 /** The processes in the shipped configuration of Envoy. */
@@ -68,6 +82,8 @@ export class Processes {
   /** The configuration of the process with the state. */
   readonly config: string;
   readonly agent: Agent;
+  /** The SVID of the agent, to which its tokens are bound. */
+  readonly svid: IssuedSvid;
   /** The upstream behind Envoy. */
   readonly payments: ToolServer;
   readonly #ports: Readonly<Record<ProcessName | 'issuer', number>>;
@@ -77,13 +93,14 @@ export class Processes {
   #envoy: EnvoyProcess | null = null;
 
   private constructor(
-    parts: Pick<Processes, 'folder' | 'config' | 'agent' | 'payments'>,
+    parts: Pick<Processes, 'folder' | 'config' | 'agent' | 'svid' | 'payments'>,
     ports: readonly number[],
     drainSeconds: number,
   ) {
     this.folder = parts.folder;
     this.config = parts.config;
     this.agent = parts.agent;
+    this.svid = parts.svid;
     this.payments = parts.payments;
     const [issuer = 0, authority = 0, one = 0, two = 0] = ports;
     this.#ports = { issuer, authority, 1: one, 2: two };
@@ -94,11 +111,14 @@ export class Processes {
   static async start(
     envoy: string,
     folder: string,
-    { kind = 'fleet', drainSeconds = 5, envoyConfig = withTime }: ProcessesOptions = {},
+    { kind = 'fleet', drainSeconds = 5, envoyConfig = withTime, files: startFiles }: ProcessesOptions = {},
   ): Promise<Processes> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const acme = await createAuthority('acme.test', systemPorts);
-    const names = { dns: ['localhost', 'payments.acme.test', 'issuer.acme.test'], ips: ['127.0.0.1'] };
+    const names = {
+      dns: ['localhost', 'payments.acme.test', 'files.acme.test', 'issuer.acme.test'],
+      ips: ['127.0.0.1'],
+    };
     const gateway = await writeCredential(folder, 'gateway', await acme.svid('/gateway', names));
     const own = await writeCredential(folder, 'remit', await acme.svid('/remit', names));
     const bundle = await writeBundle(folder, 'bundle', acme);
@@ -111,7 +131,10 @@ export class Processes {
       issuer: { url: 'https://issuer.acme.test', signingKey: 'signing-keys', stoppedTaskWaitSeconds: 'off' },
       state: 'sqlite:state.db',
     };
-    if (kind === 'alone') await writeFile(config, stringify({ ...withState, policies: examples }));
+    const files = await startFiles?.(acme);
+    const issuer = { ...withState.issuer, ...files?.issuer };
+    if (kind === 'alone')
+      await writeFile(config, stringify({ ...withState, issuer, policies: files?.policies ?? examples }));
     else {
       const socket = `unix:${folder}/authority.sock`;
       const sidecars = { id: 'spiffe://acme.test/remit/*', audiences: AUDIENCE };
@@ -130,17 +153,20 @@ export class Processes {
         }),
       );
     }
-    const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
+    const svid = await acme.svid('/ns/agents/sa/planner');
+    const agent = new Agent(svid, acme.bundlePem);
     const payments = await ToolServer.start('payments');
-    const processes = new Processes({ folder, config, agent, payments }, await freePorts(4), drainSeconds);
+    const processes = new Processes({ folder, config, agent, svid, payments }, await freePorts(4), drainSeconds);
     processes.#stops.push(
       () => agent.close(),
       () => payments.close(),
+      () => files?.close(),
     );
     try {
       const file = kind === 'fleet' ? 'envoy-processes.yaml' : 'envoy.yaml';
       const text = envoyConfig(await readFile(join(shipped, file), 'utf8'));
-      await processes.#startEnvoy(text, envoy, { ...gateway, bundles: new Map([['acme.test', bundle]]) });
+      const credential = { ...gateway, bundles: new Map([['acme.test', bundle]]) };
+      await processes.#startEnvoy(text, { binary: envoy, files: files?.address }, credential);
       return processes;
     } catch (error) {
       await processes.stop();
@@ -148,7 +174,11 @@ export class Processes {
     }
   }
 
-  async #startEnvoy(config: string, binary: string, files: Parameters<typeof envoyConfigWithFiles>[2]): Promise<void> {
+  async #startEnvoy(
+    config: string,
+    { binary, files }: { readonly binary: string; readonly files: HostPort | undefined },
+    credential: Parameters<typeof envoyConfigWithFiles>[2],
+  ): Promise<void> {
     const others = await ToolServer.start('files');
     this.#stops.push(() => others.close());
     const text = config.replaceAll('/run/remit/', `${this.folder}/`);
@@ -156,12 +186,12 @@ export class Processes {
       listener: { host: '127.0.0.1', port: 0 },
       remitSocket: join(this.folder, 'check-1.sock'),
       payments: this.payments.address,
-      files: others.address,
+      files: files ?? others.address,
       collector: null,
     };
     const envoy = await EnvoyProcess.start({
       binary,
-      config: (adminSocket) => envoyConfigWithFiles(text, { ...addresses, adminSocket }, files),
+      config: (adminSocket) => envoyConfigWithFiles(text, { ...addresses, adminSocket }, credential),
     });
     if (!(envoy instanceof EnvoyProcess)) throw new Error(envoy.problem);
     this.#stops.push(() => envoy.stop());
@@ -261,14 +291,21 @@ export class Processes {
   async declare({
     constraints,
     dpop,
-  }: { readonly constraints?: Readonly<Record<string, unknown>>; readonly dpop?: string } = {}): Promise<{
+    audience = AUDIENCE,
+    actions = ['payments.read', 'payments.list'],
+  }: {
+    readonly constraints?: Readonly<Record<string, unknown>>;
+    readonly dpop?: string;
+    readonly audience?: string;
+    readonly actions?: readonly string[];
+  } = {}): Promise<{
     readonly token: string;
     readonly taskId: string;
   }> {
     const detail = {
       type: 'urn:remit:task',
-      locations: [AUDIENCE],
-      actions: ['payments.read', 'payments.list'],
+      locations: [audience],
+      actions,
       purpose: 'look at payments',
       ...(constraints === undefined ? {} : { constraints }),
     };
@@ -279,7 +316,7 @@ export class Processes {
       },
       body: new URLSearchParams({
         grant_type: 'client_credentials',
-        resource: AUDIENCE,
+        resource: audience,
         authorization_details: JSON.stringify([detail]),
       }).toString(),
     });
