@@ -254,6 +254,7 @@ export const notOfTokens: Readonly<Record<string, string>> = {
   'authority/issuer/token/token-claims.ts': 'our own claims',
   'authority/issuer/token/transaction-subject.ts': 'calls transactionTokenFrom',
   'authority/issuer/transmit/push.ts': 'answers of configured receivers, of which at most 4,096 bytes are read',
+  'authority/issuer/transmit/verification.ts': 'calls pushSet, with a state of the operator',
   'core/token/issued-tokens.ts': 'tokens that this process has just signed, by unverifiedJwtFrom',
   'core/token/jose/algorithms.ts': 'two words that are looked up',
   'core/token/jose/jwks-fetch.ts': 'key sets of issuers',
