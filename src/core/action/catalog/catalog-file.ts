@@ -12,7 +12,7 @@ import type { GrpcEntry } from './catalog-grpc.ts';
 import { a2aEntry, mcpEntry } from './catalog-protocols.ts';
 import type { A2aEntry, McpEntry } from './catalog-protocols.ts';
 import type { SubjectAttributeType } from '../../task/subject-attributes.ts';
-import type { NamedValues } from './named-values.ts';
+import type { FileValues } from './named-values.ts';
 import { subjectAttributeTypesFrom } from './subject-attribute-types.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate, TemplateSegment } from './template.ts';
@@ -23,8 +23,8 @@ import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 /** The content of one file of the catalog. */
 export interface CatalogEntries {
   readonly servers: readonly ServerEntry[];
-  readonly timeZones: NamedValues<string>;
-  readonly subjectAttributes: NamedValues<SubjectAttributeType>;
+  readonly timeZones: FileValues<string>;
+  readonly subjectAttributes: FileValues<SubjectAttributeType>;
 }
 
 /** One server entry, each value with its place. */

@@ -5,7 +5,7 @@ import { elsewhere } from './written-at.ts';
 import type { WrittenAt } from './written-at.ts';
 
 /** The values of one file. */
-export interface NamedValues<Value> {
+export interface FileValues<Value> {
   readonly yaml: YamlFile;
   /** `undefined` if the file has none. */
   readonly node: PlacedNode | undefined;
@@ -19,7 +19,7 @@ export interface NamedValues<Value> {
  * @param of.what a name in findings, such as `the time zone`
  */
 export function mergedValues<Value>(
-  files: readonly NamedValues<Value>[],
+  files: readonly FileValues<Value>[],
   { what, max }: { readonly what: string; readonly max: number },
 ): ReadonlyMap<string, Value> {
   const [only, ...others] = files;

@@ -8,7 +8,7 @@ import type { Entity, EntityUid } from '../../../core/policy/entities.ts';
 import type { PolicySource, SourceFile } from '../../../core/policy/loading/source.ts';
 import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import { actionPlaces } from '../lint/action-places.ts';
-import { isNamed, isOwnAgent, ownerByName } from './ownership.ts';
+import { coversName, isOwnAgent, ownerByName } from './ownership.ts';
 import type { Owner } from './owners-file.ts';
 
 /** A set whose files are held to their owners. */
@@ -56,7 +56,7 @@ function catalogFindings({ text, file }: SourceFile, owner: Owner, catalog: Cata
     ...servers.flatMap(([{ value, offset }]) => {
       const server = catalog.servers.get(value);
       if (server === undefined) return [];
-      if (!isNamed(owner.servers, value))
+      if (!coversName(owner.servers, value))
         return [yaml.findingAt(offset, beyond(owner, `the server \`${value}\``), HELP)];
       const taken = takenPlaces(server, owner, catalog);
       return taken.map((what) => yaml.findingAt(offset, beyond(owner, what), HELP));
@@ -67,7 +67,7 @@ function catalogFindings({ text, file }: SourceFile, owner: Owner, catalog: Cata
 
 function foreignActions(yaml: YamlFile, owner: Owner): readonly SourceFinding[] {
   return Array.from(actionPlaces([yaml])).flatMap(([id, { offset }]) =>
-    isNamed(owner.actions, id) ? [] : [yaml.findingAt(offset, beyond(owner, `the action \`${id}\``), HELP)],
+    coversName(owner.actions, id) ? [] : [yaml.findingAt(offset, beyond(owner, `the action \`${id}\``), HELP)],
   );
 }
 
@@ -76,7 +76,7 @@ function foreignActions(yaml: YamlFile, owner: Owner): readonly SourceFinding[] 
  * path wins.
  */
 function takenPlaces(server: Server, owner: Owner, { servers }: Catalog): readonly string[] {
-  const others = [...servers.values()].filter((other) => other !== server && !isNamed(owner.servers, other.id));
+  const others = [...servers.values()].filter((other) => other !== server && !coversName(owner.servers, other.id));
   return others.flatMap((other) => {
     const host = [...server.hosts].find((one) => other.hosts.has(one));
     if (host === undefined) return [];
@@ -111,9 +111,9 @@ function isOwn(uid: EntityUid, owner: Owner): boolean {
   const { servers } = owner;
   switch (uid.type) {
     case `${NAMESPACE}::Server`:
-      return isNamed(servers, uid.id);
+      return coversName(servers, uid.id);
     case `${NAMESPACE}::Endpoint`:
-      return isNamed(servers, uid.id.slice(0, Math.max(0, uid.id.indexOf(':'))));
+      return coversName(servers, uid.id.slice(0, Math.max(0, uid.id.indexOf(':'))));
     case `${NAMESPACE}::Agent`:
     case `${NAMESPACE}::AgentGroup`:
     case `${NAMESPACE}::TrustDomain`:

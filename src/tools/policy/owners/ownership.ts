@@ -121,8 +121,8 @@ function outsideOf(
       meets(scope.action, { type: 'Action', id: action, within: groups }) &&
       meets(scope.resource, { ...resource, within }),
   );
-  const action = reached.find((request) => !isNamed(owner.actions, request.action))?.action;
-  const server = reached.find((request) => !isNamed(owner.servers, request.server.id))?.server.id;
+  const action = reached.find((request) => !coversName(owner.actions, request.action))?.action;
+  const server = reached.find((request) => !coversName(owner.servers, request.server.id))?.server.id;
   const agents = scope.principal.find((test) => !isOwnAgent(owner, test));
   const named = [
     ...(action === undefined ? [] : [`the action \`${action}\``]),
@@ -189,7 +189,7 @@ function meets(constraint: Constraint, { within, ...name }: Name & { readonly wi
 const isSame = (uid: Name, { type, id }: Name): boolean => uid.type === `${NAMESPACE}::${type}` && uid.id === id;
 
 /** Whether one of these names, families (`payments.*`) or `*` has an id. */
-export const isNamed = (names: readonly string[], id: string): boolean =>
+export const coversName = (names: readonly string[], id: string): boolean =>
   names.some((name) => name === '*' || name === id || (name.endsWith('.*') && id.startsWith(name.slice(0, -1))));
 
 /** Whether all that a test of a principal lets through is the owner's. */

@@ -8,7 +8,7 @@ import { mightFail, serversAround, sliceOf } from '../analyze/action-slice.ts';
 import { analysedActions, ISSUE, resourceTypeOf } from '../analyze/analysis.ts';
 import { asPermit, impliesIn } from '../analyze/policy-implication.ts';
 import type { Prover } from '../analyze/prover.ts';
-import { isNamed } from './ownership.ts';
+import { coversName } from './ownership.ts';
 import type { Owner } from './owners-file.ts';
 
 /** Whether all that a policy matches is its owner's, and all for which it can fail. */
@@ -86,10 +86,10 @@ function boundOf(
     isForeignAgents,
   }: { readonly policy: PolicyEntry; readonly set: PolicySet; readonly isForeignAgents: boolean },
 ): 'all' | readonly PolicyEntry[] {
-  if (!isNamed(owner.actions, action)) return [];
+  if (!coversName(owner.actions, action)) return [];
   const server = catalog.actions.get(action)?.server.id;
-  if (server !== undefined && !isNamed(owner.servers, server)) return [];
-  const foreign = [...catalog.servers.keys()].filter((id) => !isNamed(owner.servers, id));
+  if (server !== undefined && !coversName(owner.servers, server)) return [];
+  const foreign = [...catalog.servers.keys()].filter((id) => !coversName(owner.servers, id));
   const resource =
     action !== ISSUE || foreign.length === 0
       ? []

@@ -8,7 +8,7 @@ import { rawAsker } from '../raw-question.ts';
 import type { RawQuestion } from '../raw-question.ts';
 import { isProblem } from '../../../../core/runtime/problem.ts';
 import type { Matching } from './matching.ts';
-import { asPermit } from './mutated-policies.ts';
+import { cutPermit } from './mutated-policies.ts';
 import type { MutatedPolicy } from './mutated-policies.ts';
 
 /** A check that can detect mutants: a question, and whether the outcome differs for given matching policies. */
@@ -45,7 +45,7 @@ export function mutantAsker(
   const byPolicy = Map.groupBy(mutated, ({ of }) => of.policy);
   const resultsOf = asker(
     [
-      ...all.map((of, index) => ({ id: `p${index}`, ...asPermit(of) })),
+      ...all.map((of, index) => ({ id: `p${index}`, ...cutPermit(of) })),
       ...mutated.flatMap(({ key, permit }) => (permit === null ? [] : [{ id: key, ...permit }])),
     ],
     policies,
@@ -90,7 +90,7 @@ const resultsFrom = (held: readonly string[], erring: readonly string[]): Policy
 
 /** Those that hold or fail with an error; all others do not match. */
 function asker(
-  permits: readonly ({ readonly id: string } & ReturnType<typeof asPermit>)[],
+  permits: readonly ({ readonly id: string } & ReturnType<typeof cutPermit>)[],
   { hash, facts, schema }: Pick<PolicySet, 'hash' | 'facts' | 'schema'>,
 ): (asked: MutantCheck['asked']) => PolicyResults | null {
   const reads = { everything: true, roots: new Map() };

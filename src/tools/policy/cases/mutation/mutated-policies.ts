@@ -78,7 +78,7 @@ function refusedOf(mutated: readonly MutatedPolicy[], schema: string, cedar: Ced
 }
 
 /** A policy as a permit that matches when the policy does. */
-export const asPermit = ({ policy, parts }: CutPolicy): { readonly text: string; readonly scope: Scope } => ({
+export const cutPermit = ({ policy, parts }: CutPolicy): { readonly text: string; readonly scope: Scope } => ({
   text: `permit${policy.text.slice(parts.effect.offset + parts.effect.text.length)}`,
   scope: policy.scope ?? anyScope,
 });
