@@ -44,7 +44,10 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
     execFileSync('cp', ['-a', node.data, backup]);
     await node.start();
     await fleet.complete(taskId, { wait: 'committed' });
-    const later = await fleet.declare({}, 'authority-2');
+    // The issuer answers 503 with `retry-after` until the authority has found the database again.
+    const later = await until(() => fleet.declare({}, 'authority-2').catch(() => undefined), {
+      what: 'a task of the second authority after the restart of the database',
+    });
     // Both have seen the end.
     await fleet.ready('authority-1');
     await fleet.ready('authority-2');
