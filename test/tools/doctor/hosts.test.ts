@@ -69,7 +69,7 @@ describe('remit doctor -f', () => {
     const annotations = {
       'traffic.sidecar.istio.io/excludeInboundPorts': '9471,15020',
       'status.sidecar.istio.io/port': '15020',
-      'inject.istio.io/templates': 'sidecar, remit',
+      'inject.istio.io/templates': 'sidecar, remit, remit-agent',
     };
     const template = { metadata: { labels: { app: 'tools' }, annotations }, spec: { containers: [] } };
     const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'tools', namespace: 'demo' } };

@@ -43,10 +43,12 @@ function isNotOwnPort(value: unknown): boolean {
 const CHANGES_SIDECAR =
   /istio-proxy|istio-init|traffic\.sidecar\.istio\.io\/(?!excludeInboundPorts: ["']?9471\b["']?\s)/;
 
-/** The template of Remit adds a container, and leaves Istio's own alone. */
+/** The templates of Remit and of its helper for agents: each adds a container, and leaves Istio's own alone. */
+export const OWN_TEMPLATES: ReadonlySet<string> = new Set(['remit', 'remit-agent']);
+
 function hasOtherTemplate(value: unknown): boolean {
   return membersAt(value).some(
-    ([name, text]) => name !== 'remit' || typeof text !== 'string' || CHANGES_SIDECAR.test(text),
+    ([name, text]) => !OWN_TEMPLATES.has(name) || typeof text !== 'string' || CHANGES_SIDECAR.test(text),
   );
 }
 

@@ -3,6 +3,7 @@ import type { Finding } from '../finding.ts';
 import { at, isTrueAt, listAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { OWN_TEMPLATES } from './istio-mesh.ts';
 import { guardOf, isRemitAlone, selectedBy, selectorOf, targetsOf } from './istio-selection.ts';
 import { waypointFindings } from './istio-waypoint.ts';
 import { hasRemit } from './socket-mounts.ts';
@@ -173,7 +174,7 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
 /** Templates that change the sidecar, such as a template for certificates of SPIRE: only a warning. */
 const furtherTemplates = ({ annotations, object }: Workload): readonly Finding[] => {
   const value = annotations.get(TEMPLATES) ?? '';
-  return entriesOf(value).includes('sidecar') && hasOther(value, ['sidecar', 'remit'])
+  return entriesOf(value).includes('sidecar') && hasOther(value, ['sidecar', ...OWN_TEMPLATES])
     ? [
         {
           ...past(object, `${TEMPLATES}: ${value}`, 'another template may change the sidecar so that calls go past it'),
