@@ -76,8 +76,8 @@ policies: { folder: policies }
 `,
       );
       const asOfAuthority = await levels('--config', config);
-      expect(asOfAuthority).toHaveLength((await levels()).length);
-      expect(new Set(asOfAuthority)).toEqual(new Set(['info']));
+      expect(asOfAuthority).toEqual(['info']);
+      expect((await levels()).length).toBeGreaterThan(1);
     });
   },
 );
