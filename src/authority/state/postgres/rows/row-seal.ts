@@ -111,7 +111,8 @@ export class RowSeal {
 
   /** Whether an authority wrote an order in a row: `orderIn` gives stops that another login wrote too. */
   isGivenOrder(row: Row): boolean {
-    const text = `${String(row['seal'])} ${String(row['body'])}`;
+    // No text of PostgreSQL has a NUL, so seal and body cannot be cut in another place.
+    const text = `${String(row['seal'])}\0${String(row['body'])}`;
     return this.#given.of(text, () => isSealedBy(row['seal'], this.ofOrder(orderFromRow(row))));
   }
 
@@ -156,7 +157,7 @@ export const liftDigestOf = (lifted: string): string => createHash('sha256').upd
 /** The column is `bytea`. */
 const signalBytes = (row: Row): Uint8Array => row['bytes'] as Uint8Array;
 
-/** How rows are read without authentication. */
+/** A signal as it is read without a key; `null` if its bytes are not a record. */
 function readableSignal(row: Row): EncodedRecord | null {
   try {
     return encodedRecordFrom(signalBytes(row));
