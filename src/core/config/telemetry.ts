@@ -4,8 +4,8 @@ import { section } from './fields.ts';
 /** What spans show beside what they always have; where they go is said by the variables of OpenTelemetry. */
 export interface TelemetryConfig {
   /**
-   * Whether the spans of checks have the arguments that the ledger records, those that the catalog marks `record: true`. Default `false`: whoever reads
-   * traces then reads these values.
+   * Whether the spans of checks have the arguments that the ledger records, those that the catalog marks `record: true`. Default `false`, since
+   * everyone who can read traces could read these values.
    */
   readonly spanArguments: boolean;
 }

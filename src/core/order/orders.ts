@@ -128,7 +128,7 @@ export class Orders {
 
 function indexOf(list: readonly Order[]): OrderIndex {
   const given = list.filter((order) => order.of === 'stop').toSorted((a, b) => endOf(b) - endOf(a));
-  // Apart, so that none is in the place of a stop by an operator, which also holds of observed calls.
+  // Stops by pins are indexed apart: an operator's stop of the same target also denies observed calls, so it must be found first.
   const stops = given.filter(({ by }) => by !== TOOL_PINS);
   const exact = {
     all: byWhat(stops, 'all'),

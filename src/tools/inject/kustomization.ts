@@ -34,7 +34,7 @@ export const kustomization = (fragment: Fragment): string =>
 export const helperKustomization = (helper: HelperFragment): string =>
   component({ annotationSelector: HELPER_ANNOTATION }, { spec: specOf(helper) });
 
-/** What a component adds to a pod, with defaults in the place of settings. */
+/** What a component adds to a pod. Each setting has its default value, since a component reads no annotations. */
 const specOf = ({ container, volumes }: Pick<Fragment, 'container' | 'volumes'>): JsonObject =>
   filled({ initContainers: [container], volumes }, ({ byDefault }) => byDefault);
 

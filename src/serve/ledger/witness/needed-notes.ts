@@ -52,7 +52,7 @@ function thinned(notes: readonly Found[]): readonly Found[] {
   return notes.toReversed().filter(isKept).toReversed();
 }
 
-/** `null` for what is no note, and for a note of this log that is no checkpoint. */
+/** Who signed a note, and the size of its tree. `null` if the text is not a note, or is a note of this log without a checkpoint. */
 function readNote(text: string, own: string): Omit<Found, 'note'> | null {
   const [anchor] = anchorsIn(text).anchors;
   if (anchor === undefined) return null;

@@ -49,7 +49,7 @@ export function orderStatements(changes: readonly OrderChange[], seal: RowSeal |
 const LIFT = `UPDATE remit.orders o SET lifted = CASE WHEN o.lift_digest = $3::text THEN '${WITHOUT_KEY}' ELSE l.seal END
   FROM unnest($1::text[], $2::text[]) AS l (id, seal) WHERE o.of = 'stop' AND o.id = l.id`;
 
-/** Stops without the digest of this seal stay: whoever reads them wants the seal. */
+/** Stops that do not have the digest of this seal stay: an authority with a key counts a stop as lifted by its seal alone. */
 const DELETE = `DELETE FROM remit.orders WHERE id = ANY($1::text[]) AND (of = 'observe' OR NOT ${MAY_HOLD})`;
 
 /** Such a stop is in force again as it was made. */
