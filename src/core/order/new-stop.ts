@@ -21,7 +21,7 @@ export interface StopMaker {
   readonly by: string;
   /** The floor, in milliseconds since the Unix epoch. */
   readonly floorMs: number;
-  /** The later of the two clocks, likewise. */
+  /** The later of the two clocks, likewise. It may have been read before the floor. */
   readonly nowMs: number;
   readonly randomBytes: (length: number) => Uint8Array;
 }
@@ -32,7 +32,7 @@ export function newStop({ kind, what, minutes, because }: AskedStop, maker: Stop
     of: 'stop',
     id: newOrderId(maker.randomBytes),
     madeAtMs: maker.floorMs,
-    untilMs: minutes === null ? null : maker.nowMs + minutes * 60_000,
+    untilMs: minutes === null ? null : Math.max(maker.nowMs, maker.floorMs) + minutes * 60_000,
     kind,
     what,
     by: maker.by,

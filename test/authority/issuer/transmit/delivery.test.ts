@@ -255,7 +255,8 @@ describe('deliverSignals', () => {
     receiver.received.splice(0);
     delivering();
     await isEmpty();
-    expect(claims().map(({ jti }) => jti)).toEqual([before?.jti]);
+    // A push that was under way as the process ended may still arrive.
+    expect(new Set(claims().map(({ jti }) => jti))).toEqual(new Set([before?.jti]));
   });
 
   it('gives up a signal that the receiver refuses for good, alone, and says so', async () => {
