@@ -5,7 +5,9 @@ import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
 export function appendNote(path: string, note: string): void {
   const file = openSync(path, 'a', PRIVATE_MODE);
   try {
-    writeSync(file, `${note}\n`);
+    const bytes = Buffer.from(`${note}\n`);
+    // A disk that is nearly full takes a part, and refuses the rest.
+    for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -4,6 +4,7 @@ import {
   fstatSync,
   fsyncSync,
   openSync,
+  readdirSync,
   readSync,
   realpathSync,
   renameSync,
@@ -11,8 +12,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { appendNote, lastNotesIn } from '../../../core/ledger/log/checkpoint-file.ts';
+import { systemPorts } from '../../../core/runtime/ports.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { Problem } from '../../../core/runtime/problem.ts';
 import { failureCode } from '../../../core/runtime/system/http-exchange.ts';
@@ -44,7 +46,6 @@ export class WitnessedFile {
   readonly #firstBytes: number;
   readonly #maxBytes: number;
   #nextBytes: number;
-  #isMended = false;
 
   /** @param pruned how many records of the ledger are pruned now */
   constructor(
@@ -64,8 +65,7 @@ export class WitnessedFile {
    * @returns why the file cannot be bounded now, so that it grows; `null` if it can
    */
   keep(note: string): string | null {
-    if (!this.#isMended) endWell(this.#path);
-    this.#isMended = true;
+    endWell(this.#path);
     appendNote(this.#path, note);
     try {
       return this.#bound(note.slice(0, note.indexOf('\n')));
@@ -83,7 +83,9 @@ export class WitnessedFile {
     if (isProblem(pruned)) return `what it needs is not known: ${pruned.problem}`;
     const notes = lastNotesIn(this.#path, MAX_READ_BYTES);
     const whole = stats.size > MAX_READ_BYTES ? notes.slice(1) : notes;
-    replaceNotes(this.#path, neededNotes(whole, { origin, pruned, maxBytes: this.#maxBytes }));
+    const needed = neededNotes(whole, { origin, pruned, maxBytes: this.#maxBytes });
+    if (!replaceNotes(this.#path, { notes: needed, size: stats.size }))
+      return 'another process writes it: each needs a file of its own';
     this.#nextBytes = Math.max(this.#firstBytes, 2 * statSync(this.#path).size);
     return null;
   }
@@ -92,8 +94,9 @@ export class WitnessedFile {
 /** Drops what an interrupted write has left at the end: a note after it would have a wrong cosignature. */
 function endWell(path: string): void {
   if (!existsSync(path) || !statSync(path).isFile() || hasEmptyLineAtEnd(path)) return;
-  const notes = lastNotesIn(path, MAX_READ_BYTES);
-  if (statSync(path).size <= MAX_READ_BYTES) replaceNotes(path, notes.filter(isWhole));
+  const { size } = statSync(path);
+  // Another process that wrote it meanwhile has dropped the same before.
+  if (size <= MAX_READ_BYTES) replaceNotes(path, { notes: lastNotesIn(path, MAX_READ_BYTES).filter(isWhole), size });
 }
 
 function hasEmptyLineAtEnd(path: string): boolean {
@@ -111,19 +114,43 @@ function hasEmptyLineAtEnd(path: string): boolean {
 const isWhole = (note: string): boolean =>
   note.endsWith('\n') && note.startsWith('— ', note.lastIndexOf('\n', note.length - 2) + 1);
 
-/** Replaces the notes of a file, with its mode, at the place where a link leads. */
-function replaceNotes(path: string, notes: readonly string[]): void {
+/**
+ * Replaces the notes of a file, with its mode, at the place where a link leads.
+ *
+ * @param of.size of the file before it was read
+ * @returns `false` if it has another size by now, since another process wrote it: it is left as it is
+ */
+function replaceNotes(
+  path: string,
+  { notes, size }: { readonly notes: readonly string[]; readonly size: number },
+): boolean {
   const real = realpathSync(path);
-  const fresh = `${real}.new`;
-  // Of a process that was killed.
-  rmSync(fresh, { force: true });
+  removeAbandoned(real);
+  const fresh = `${real}.${Buffer.from(systemPorts.randomBytes(4)).toString('hex')}.new`;
   const file = openSync(fresh, 'wx', statSync(real).mode & 0o777);
   try {
     writeFileSync(file, notes.map((note) => `${note}\n`).join(''));
     fsyncSync(file);
+    if (statSync(real).size !== size) return false;
+    renameSync(fresh, real);
   } finally {
     closeSync(file);
+    rmSync(fresh, { force: true });
   }
-  renameSync(fresh, real);
   synced(dirname(real));
+  return true;
+}
+
+/** Longer than any process takes to write a file anew. */
+const ABANDONED_MS = 3_600_000;
+
+/** Removes what processes left that were killed while they wrote a file anew. */
+function removeAbandoned(real: string): void {
+  const [folder, stem] = [dirname(real), `${basename(real)}.`];
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(stem) || !/^[0-9a-f]{8}\.new$/.test(name.slice(stem.length))) continue;
+    const stats = statSync(join(folder, name), { throwIfNoEntry: false });
+    if (stats !== undefined && stats.mtimeMs < systemPorts.nowMs() - ABANDONED_MS)
+      rmSync(join(folder, name), { force: true });
+  }
 }

@@ -1,5 +1,15 @@
 // Issue 43, point 8: the file of cosigned checkpoints grew without a bound.
-import { chmodSync, lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { anchorsIn } from '../../../../src/core/ledger/proof/anchor-file.ts';
@@ -74,16 +84,27 @@ describe('WitnessedFile', () => {
     }
   });
 
+  it('is whole after a write of its own that was cut short', () => {
+    const file = join(folder(), 'witnessed.txt');
+    const kept = new WitnessedFile(file, () => 0);
+    kept.keep(noteOf(1));
+    appendFileSync(file, noteOf(2).slice(0, -5));
+    expect(kept.keep(noteOf(3))).toBeNull();
+    expect([witnessedIn(file).size, sizesIn(file)]).toEqual([3, [1, 3]]);
+  });
+
   it('keeps its mode and its place, also if a process was killed while it wrote the file anew', () => {
     const [place, elsewhere] = [folder(), folder()];
     const file = join(place, 'witnessed.txt');
     const real = join(elsewhere, 'real.txt');
     writeFileSync(real, `${noteOf(1)}\n`);
     chmodSync(real, 0o640);
-    writeFileSync(`${real}.new`, 'half');
+    const left = `${real}.0a1b2c3d.new`;
+    writeFileSync(left, 'half');
+    utimesSync(left, 0, 0);
     symlinkSync(real, file);
     expect(new WitnessedFile(file, () => 2, { firstBytes: 1 }).keep(noteOf(3))).toBeNull();
-    expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    expect([lstatSync(file).isSymbolicLink(), existsSync(left)]).toEqual([true, false]);
     expect([sizesIn(real), statSync(real).mode & 0o777]).toEqual([[3], 0o640]);
   });
 
@@ -91,11 +112,28 @@ describe('WitnessedFile', () => {
     ['its folder takes no other file', () => 0, 'it cannot be written anew: '],
     ['the ledger cannot be read', () => ({ problem: 'the disk is broken' }), 'what it needs is not known: the disk'],
   ])('keeps a cosignature although %s, and says why it grows', (_name, pruned, why) => {
-    const file = join(folder(), 'witnessed.txt');
-    mkdirSync(`${file}.new`);
+    // The name of a file beside it would be too long.
+    const file = join(folder(), 'w'.repeat(250));
     const kept = new WitnessedFile(file, pruned, { firstBytes: 1 });
     expect(kept.keep(noteOf(1))).toContain(why);
     expect(sizesIn(file)).toEqual([1]);
+  });
+
+  it('loses nothing of another process that writes the same file meanwhile, and says that each needs its own', () => {
+    const file = join(folder(), 'witnessed.txt');
+    const fresh = [`${file}.new`, `${file}.0a1b2c3d.new`];
+    const other = new WitnessedFile(file, () => 0);
+    const pruned = (): number => {
+      for (const path of fresh) writeFileSync(path, 'half');
+      other.keep(noteOf(2, two));
+      return 3;
+    };
+    const kept = new WitnessedFile(file, pruned, { firstBytes: 1 });
+    expect(kept.keep(noteOf(1))).toBe('another process writes it: each needs a file of its own');
+    expect([sizesIn(file), fresh.map((path) => readFileSync(path, 'utf8'))]).toEqual([
+      [1, 2],
+      ['half', 'half'],
+    ]);
   });
 });
 
