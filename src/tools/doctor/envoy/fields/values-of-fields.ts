@@ -4,9 +4,17 @@ import { shareOf } from '../values.ts';
 
 /** Headers whose value lets others act as the agent. */
 const SECRET = new Set(['authorization', 'dpop', 'cookie', 'proxy-authorization', 'x-forwarded-client-cert']);
-/** A header of the request in a format: `%REQ(X?Y)%` gives Y if there is no X. In an expression any text may name the header. */
+/** A header of the request in a format: `%REQ(X?Y)%` gives Y if there is no X. */
 const SECRET_COMMAND =
-  /%(?:(?:REQ|REQUEST_HEADER)\((?:[^?)%]{0,256}\?)?(?:authorization|dpop|cookie|proxy-authorization)[?)]|(?:TYPED_)?CEL\([^%]{0,1024}["'](?:authorization|dpop|cookie|proxy-authorization)["'])/i;
+  /%(?:REQ|REQUEST_HEADER)\((?:[^?)%]{0,256}\?)?(?:authorization|dpop|cookie|proxy-authorization|x-forwarded-client-cert)[?)]/i;
+/** The beginning of an expression in a format, and its end: it may have a `%` itself. */
+const EXPRESSION = /%(?:TYPED_)?CEL\(/gi;
+const EXPRESSION_END = /\)(?::\d{1,9})?%/;
+/** A header as an expression mentions it, quoted or not, or the map of all headers, of which no member is taken. */
+const SECRET_MENTION =
+  /\b(?:authorization|dpop|cookie|x-forwarded-client-cert|request\s{0,64}\.\s{0,64}headers(?!\s{0,64}[[.]))\b/i;
+/** Most characters of an expression. */
+const MAX_EXPRESSION = 1_024;
 const MAX_DEPTH = 30;
 /** Most characters of a format. */
 const MAX_FORMAT = 65_536;
@@ -17,12 +25,20 @@ const MAX_FORMAT = 65_536;
  */
 export function namesSecret(value: unknown, depth = 0): boolean {
   if (depth > MAX_DEPTH) return true;
-  if (typeof value === 'string') return value.length > MAX_FORMAT || SECRET_COMMAND.test(value);
+  if (typeof value === 'string') return value.length > MAX_FORMAT || hasSecret(value);
   if (Array.isArray(value)) return value.some((one) => namesSecret(one, depth + 1));
   const isListed = listAt(value, 'additional_request_headers_to_log').some((name) => isSecret(name));
   const isTagged = isSecret(at(value, 'request_header', 'name'));
   return isListed || isTagged || membersAt(value).some(([, own]) => namesSecret(own, depth + 1));
 }
+
+const hasSecret = (format: string): boolean =>
+  SECRET_COMMAND.test(format) ||
+  format.matchAll(EXPRESSION).some(({ 0: { length }, index }) => {
+    const from = index + length;
+    const [expression = ''] = format.slice(from, from + MAX_EXPRESSION).split(EXPRESSION_END, 1);
+    return expression.length === MAX_EXPRESSION || SECRET_MENTION.test(expression);
+  });
 
 const isSecret = (name: unknown): boolean => typeof name === 'string' && SECRET.has(name.toLowerCase());
 
