@@ -2,6 +2,7 @@
 import { GROUPED, RecordStats } from '../../core/ledger/search/record-stats.ts';
 import type { GroupedBy, StatsGroup, StatsOf } from '../../core/ledger/search/record-stats.ts';
 import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
+import { damageText } from '../../authority/records/placed-sections.ts';
 import { SearchedReceived } from '../../authority/records/received-records.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import { isMatchingLeaf } from '../../core/ledger/log/segment/record-filter.ts';
@@ -233,7 +234,8 @@ function countOthersOn(
   const others = countReceived(read.logs, { filter, of: counted.of, kept: cache.kept(), ledger: log, onRecord });
   keep(cache, others.kept, io);
   counted.merge(others.counted.state());
-  return { counted, faults: [...received.faults, ...others.faults] };
+  const faults = new Set([...received.faults, ...read.damaged.map(damageText), ...others.faults]);
+  return { counted, faults: [...faults] };
 }
 
 function keep(cache: StatsCache, stats: object, io: Io): void {

@@ -48,12 +48,12 @@ export interface ReceivedCount {
   readonly counted: RecordStats;
   /** What may be kept for the next time. */
   readonly kept: KeptReceived;
-  /** Records that could not be read: the first 100. */
+  /** Records that are missing or could not be read: the first 100. */
   readonly faults: readonly string[];
 }
 
 /**
- * Counts the matching records of received logs. INVARIANT: what may be kept was counted from records with the very tree of a checkpoint, log by log, so
+ * Counts the matching records of received logs. INVARIANT: what may be kept was counted from records with exactly the tree of a checkpoint, log by log, so
  * that a changed copy leaves nothing behind; the bytes that are hashed are those that are counted. What was kept is used if each of its logs still
  * has that checkpoint, and begins with the same record; otherwise all is counted anew.
  */
@@ -87,7 +87,11 @@ interface CountedLog {
   readonly range: CompactRange | null;
 }
 
-/** @param start the tree over the records before those that are counted; `null` if it is not known */
+/**
+ * Counts a log. With a fault up to its last checkpoint nothing of it is to be kept, so that the next count warns of it too.
+ *
+ * @param start the tree over the records before those that are counted; `null` if it is not known
+ */
 function countLog(
   log: ReceivedLog,
   start: CompactRange | null,
@@ -100,11 +104,22 @@ function countLog(
     range !== null && range.size === head?.size && base64Of(rootOf(range.nodes)) === base64Of(head.root);
   let range = start;
   let signed = isHead(range) ? range : null;
-  for (const { seq, bytes } of log.entriesAfter(start?.size ?? log.before)) {
+  let last = start?.size ?? log.before;
+  let firstFault = Number.POSITIVE_INFINITY;
+  const fault = (seq: number, which: string, problem: string): void => {
+    firstFault = Math.min(firstFault, seq);
+    if (faults.length < MAX_FAULTS) faults.push(`${which} of \`${log.origin}\` ${problem}`);
+  };
+  const goOnAt = (next: number): void => {
+    if (next > last + 1) fault(last + 1, `records ${last + 1} to ${next - 1}`, 'are missing');
+    last = next;
+  };
+  for (const { seq, bytes } of log.entriesAfter(last)) {
+    goOnAt(seq);
     if (hasNeedles(bytes, needles)) {
       const leaf = leafFrom(bytes);
       const problem = isProblem(leaf) ? leaf.problem : leaf.seq === seq ? null : `has the bytes of record ${leaf.seq}`;
-      if (problem !== null && faults.length < MAX_FAULTS) faults.push(`record ${seq} of \`${log.origin}\` ${problem}`);
+      if (problem !== null) fault(seq, `record ${seq}`, problem);
       if (!isProblem(leaf) && problem === null && isMatch(leaf, filter)) {
         (head !== null && seq <= head.size ? upTo : after).add(leaf.record);
         onRecord();
@@ -114,7 +129,9 @@ function countLog(
     range = seq === range.size + 1 ? appended(range, leafHash(bytes)) : null;
     if (isHead(range)) signed = range;
   }
-  return { upTo, after, range: signed };
+  const signedSize = head?.size ?? 0;
+  goOnAt(Math.max(last, signedSize) + 1);
+  return { upTo, after, range: firstFault > signedSize ? signed : null };
 }
 
 /** Most faults that are kept. */

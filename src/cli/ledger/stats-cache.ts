@@ -52,7 +52,7 @@ const NAME = /^stats-[0-9a-f]{64}\.json$/;
 
 /**
  * Keeps statistics by what was asked. A file is used only if the ledger has the checkpoint that it was counted up to, with the same tree. INVARIANT: what
- * is kept was counted from records with that very tree, so that a changed copy of a ledger leaves nothing behind for the ledger itself.
+ * is kept was counted from records with exactly that tree, so that a changed copy of a ledger leaves nothing behind for the ledger itself.
  */
 export class StatsCache {
   readonly #folder: string;

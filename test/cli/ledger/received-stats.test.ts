@@ -1,11 +1,17 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { packText, sectionsFrom } from '../../../src/authority/records/pack.ts';
+import type { Section } from '../../../src/authority/records/pack.ts';
 import { indexReceived } from '../../../src/authority/records/received-index.ts';
 import { ledgerStats } from '../../../src/cli/ledger/ledger-stats.ts';
+import { signedCheckpoint } from '../../../src/core/ledger/proof/checkpoint.ts';
+import { appended, emptyRange } from '../../../src/core/ledger/proof/compact-range.ts';
+import { leafHash, rootOf } from '../../../src/core/ledger/proof/merkle.ts';
 import { RecordStats } from '../../../src/core/ledger/search/record-stats.ts';
 import { mustFind } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { privateKeyOf } from '../../core/ledger/keys.ts';
 import { receivedFleet } from '../received-fleet.ts';
 
 /** Statistics over the records of sidecars, which are kept up to the last checkpoint of each log. */
@@ -61,6 +67,9 @@ const fileOf = (name: string): string =>
       .map((each) => join(fleet.records, each))
       .find((path) => readFileSync(path, 'utf8').includes(fleet.origins[name] ?? 'none')),
   );
+
+/** The sections of a file. */
+const sectionsOf = (path: string): readonly Section[] => sectionsFrom(readFileSync(path)).sections;
 
 describe('remit ledger stats --received', () => {
   it('counts the same with what is kept as without, and keeps each log up to its last checkpoint', async () => {
@@ -123,6 +132,51 @@ describe('remit ledger stats --received', () => {
     const { err } = await stats(...BY);
     expect(err.join('\n')).toContain(`of \`${fleet.origins['open']}\` `);
     expect(keptFile().kept.heads).toHaveLength(2);
+    expect((await stats(...BY)).err).toEqual(err);
+  });
+
+  it('warns each time of a record that its checkpoint covers and nobody can read', async () => {
+    const [section] = sectionsOf(fileOf('open'));
+    const leaf = Buffer.from('{}');
+    const origin = 'remit.acme.test/tools/0000000000000000000000000000000d';
+    const root = rootOf(appended(emptyRange, leafHash(leaf)).nodes);
+    const note = signedCheckpoint({ origin, size: 1, root }, privateKeyOf(Buffer.alloc(32, 9)));
+    const odd = { ...mustFind(section), origin, from: 0, leaves: [leaf], checkpoints: [note] };
+    appendFileSync(fileOf('open'), packText([odd]));
+    const { err } = await stats(...BY);
+    expect(err).toEqual([expect.stringContaining(`record 1 of \`${origin}\` `)]);
+    expect(keptFile().kept.heads).toHaveLength(3);
+    expect((await stats(...BY)).err).toEqual(err);
+  });
+
+  it('warns each time of a damaged file, also if an index has its records', async () => {
+    indexReceived(fleet.records, { suffix: 'a', packRecords: 6 });
+    const path = fileOf('open');
+    writeFileSync(path, `!${readFileSync(path, 'utf8').slice(1)}`);
+    const { err } = await stats(...BY);
+    expect(err).toEqual([expect.stringContaining(`\`${path}\` is damaged at byte 0: it is not JSON`)]);
+    expect((await stats(...BY)).err).toEqual(err);
+  });
+
+  it.each<readonly [string, (section: Section) => readonly Section[], string]>([
+    [
+      'between two sections',
+      (section) => [
+        { ...section, leaves: section.leaves.slice(0, 1), checkpoints: [] },
+        { ...section, from: 3, leaves: section.leaves.slice(3) },
+      ],
+      'records 2 to 3',
+    ],
+    // The head goes on saying six, as changed below.
+    ['at the end', (section) => [{ ...section, leaves: section.leaves.slice(0, 5) }], 'records 6 to 6'],
+  ])('warns each time of records that are missing %s', async (_where, change, which) => {
+    const path = fileOf('left');
+    const origin = fleet.origins['left'] ?? 'none';
+    const isIt = (section: Section): boolean => section.origin === origin && section.from === 0;
+    const sections = sectionsOf(path).flatMap((section) => (isIt(section) ? change(section) : [section]));
+    writeFileSync(path, packText(sections).toString('utf8').replace('"leaves":5', '"leaves":6'));
+    const { err } = await stats(...BY);
+    expect(err).toEqual([expect.stringContaining(`${which} of \`${origin}\` are missing`)]);
     expect((await stats(...BY)).err).toEqual(err);
   });
 
