@@ -23,6 +23,7 @@ import type { LogState } from './log-state.ts';
 import { logStart } from './log-start.ts';
 import type { LogStart } from './log-start.ts';
 import { discardBefore, prunedRecord, sizeOf } from './retention.ts';
+import { mergeClosed } from './segment/closed-segment.ts';
 import { Segment } from './segment/segment.ts';
 import { keptSegments } from './segment/segment-ends.ts';
 import { segmentPath } from './segment/segment-files.ts';
@@ -89,6 +90,7 @@ export class SegmentLog {
     this.#key = parts.key;
     this.#release = parts.release;
     this.#first = first;
+    mergeClosed(parts.settings.folder, segment.path);
     this.#closedBytes = sizeOf(parts.settings.folder, segment.path);
     this.#segmentBytes = segment.bytes();
     this.origin = segment.origin;
@@ -314,6 +316,7 @@ export class SegmentLog {
     if (isStoreFailure(next)) return null;
     this.#segment.close();
     this.#segment = next;
+    mergeClosed(folder, next.path);
     this.#closedBytes = sizeOf(folder, next.path);
     this.#segmentBytes = next.bytes();
     return null;

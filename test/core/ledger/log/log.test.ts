@@ -9,7 +9,7 @@ import { noteKeyFrom } from '../../../../src/core/ledger/proof/note-key.ts';
 import { isProblem } from '../../../../src/core/runtime/problem.ts';
 import { lastNotesIn } from '../../../../src/core/ledger/log/checkpoint-file.ts';
 import { SegmentLog } from '../../../../src/core/ledger/log/log.ts';
-import { readLog } from '../../../../src/core/ledger/log/log-reader.ts';
+import { LogReader, readLog } from '../../../../src/core/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { encoded } from '../../../builders/ledger-record.ts';
 import { scratch } from '../../../builders/scratch.ts';
@@ -150,6 +150,46 @@ describe('Log.checkpoint', () => {
 
 /** A text in the form of a note. */
 const note = (n: number): string => `origin\n${n}\nroot\n\n— origin ${'k'.repeat(96)}\n`;
+
+/** The write-ahead logs of a ledger whose first segment was closed while it was read. */
+function leftBehind() {
+  const settings = settingsIn(folder(), { segment: { maxBytes: 1, maxAgeMs: 3_600_000 } });
+  const log = mustOpenLog(settings);
+  log.append([incoming(1)], FILE);
+  const reader = LogReader.open(settings.folder);
+  if (!(reader instanceof LogReader)) throw new Error('there is no log');
+  log.checkpoint();
+  const wals = () => readdirSync(settings.folder).filter((name) => name.endsWith('-wal'));
+  return { settings, log, reader, wals };
+}
+
+describe('a closed segment that a reader had open when it was closed', () => {
+  const first = `segment-${'0'.repeat(16)}.db-wal`;
+
+  it('keeps its write-ahead log while it is read, and loses it when the next is closed', () => {
+    const { settings, log, reader, wals } = leftBehind();
+    log.append([incoming(2)], FILE);
+    log.checkpoint();
+    expect(wals()).toContain(first);
+    reader.close();
+    expect(wals()).toContain(first);
+    log.append([incoming(3)], FILE);
+    log.checkpoint();
+    expect(wals()).toEqual([expect.not.stringContaining(first)]);
+    log.close();
+    expect(contents(settings.folder).records).toHaveLength(6);
+  });
+
+  it('loses its write-ahead log at the start of the next process', () => {
+    const { settings, log, reader, wals } = leftBehind();
+    log.close();
+    reader.close();
+    expect(wals()).toEqual([first]);
+    mustOpenLog(settings).close();
+    expect(wals()).toEqual([]);
+    expect(contents(settings.folder).records).toHaveLength(2);
+  });
+});
 
 describe('lastNotesIn', () => {
   it('reads only the end of a large file', () => {

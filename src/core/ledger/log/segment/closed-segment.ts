@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { isStoreFailure, storeFailure } from '../../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../../runtime/store-failure.ts';
-import { Segment } from './segment.ts';
+import { mergeWal, Segment } from './segment.ts';
+import { segmentsIn } from './segment-files.ts';
 
 /**
  * Opens a closed segment, passes it to `use` and closes it. Whatever the file contains results in a failure, never an
@@ -17,4 +19,9 @@ export function closedSegment<T>(path: string, use: (segment: Segment) => T): T 
   } finally {
     segment.close();
   }
+}
+
+/** Merges the write-ahead logs that readers left beside closed segments. Throws the system's error. @param current the segment that is written */
+export function mergeClosed(folder: string, current: string): void {
+  for (const { path } of segmentsIn(folder)) if (path !== current && existsSync(`${path}-wal`)) mergeWal(path);
 }

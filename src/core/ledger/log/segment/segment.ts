@@ -244,6 +244,16 @@ export class Segment {
   }
 }
 
+/**
+ * Merges the write-ahead log that a reader left beside a closed segment, since it had it open when that was closed. What is in use or cannot be opened
+ * stays as it is.
+ */
+export function mergeWal(path: string): void {
+  const how = { format: segmentFormat, maxBytes: MAX_BYTES, create: () => undefined, isCheckDue: () => false };
+  const db = openSqlite(path, { ...how, access: 'write' });
+  if (!isStoreFailure(db)) db.close();
+}
+
 const hasTables = (db: DatabaseSync): boolean => scalar(db, 'SELECT count(*) FROM sqlite_schema') !== 0;
 
 function writeTaken(statements: Statements, taken: ReadonlyMap<string, number>): void {
