@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { isProblem } from '../../core/runtime/problem.ts';
+import { errorCode } from '../../core/runtime/system/error-code.ts';
 import { MAX_PART_RECORDS } from '../../core/ledger/search/index-entries.ts';
 import { writeIndexFile } from '../../core/ledger/search/index-write.ts';
 import { sectionsIn } from './placed-sections.ts';
@@ -9,36 +10,36 @@ import { extentProblem, openPack, PackBuilder, packFilesIn, packPath } from './r
 import type { ReceivedPack } from './received-pack.ts';
 import { recordFilesIn } from './record-files.ts';
 
-/** The packs of a folder of received records that can be used. */
-export interface OpenPacks {
-  readonly packs: readonly ReceivedPack[];
-  /** The files of packs that cannot be used, and why. */
-  readonly unused: readonly { readonly path: string; readonly problem: string; readonly isOutdated: boolean }[];
-  /** How many bytes of each file packs have, by its name. */
-  readonly covered: ReadonlyMap<string, number>;
+/** The file of a pack that cannot be used, and why. */
+export interface UnusedPack {
+  readonly path: string;
+  readonly problem: string;
+  /** Whether files of its records are gone or changed, so that nothing is wrong with it. */
+  readonly isOutdated: boolean;
 }
 
-/** Opens the packs in order. A pack of files that are gone, or that does not go on where another ended, is not used. Throws the system's error. */
-export function openPacks(records: string): OpenPacks {
-  const covered = new Map<string, number>();
-  const packs: ReceivedPack[] = [];
-  const unused: { readonly path: string; readonly problem: string; readonly isOutdated: boolean }[] = [];
+/**
+ * Opens the packs in order; the caller closes each. A pack of files that are gone, or that does not go on where another ended, is not used. A pack that
+ * is deleted meanwhile is left out. Throws the system's error.
+ *
+ * @param covered is given how many bytes of each file the packs so far have, by its name
+ */
+export function* packsIn(records: string, covered: Map<string, number>): Generator<ReceivedPack | UnusedPack> {
   for (const { path } of packFilesIn(records)) {
     const pack = openPack(path, records);
     if (isProblem(pack)) {
-      unused.push({ path, problem: pack.problem, isOutdated: false });
+      if (existsSync(path)) yield { path, problem: pack.problem, isOutdated: false };
       continue;
     }
     const problem = pack.extents.map((extent) => extentProblem(extent, records, covered)).find((each) => each !== null);
-    if (problem !== undefined && problem !== null) {
+    if (problem === undefined || problem === null) {
+      for (const { file, to } of pack.extents) covered.set(file, to);
+      yield pack;
+    } else {
       pack.index.close();
-      unused.push({ path, problem: `\`${path}\` ${problem}`, isOutdated: true });
-      continue;
+      yield { path, problem: `\`${path}\` ${problem}`, isOutdated: true };
     }
-    for (const { file, to } of pack.extents) covered.set(file, to);
-    packs.push(pack);
   }
-  return { packs, unused, covered };
 }
 
 /** A section, and the offset of its head. */
@@ -48,7 +49,8 @@ interface Uncovered {
 }
 
 /**
- * The sections after those that packs have, file by file. A damaged file ends where its damage begins. Throws the system's error.
+ * The sections after those that packs have, file by file. A damaged file ends where its damage begins; a file that the retention deletes meanwhile has
+ * none. Throws the system's error.
  *
  * @param onDamage called with each damaged file, before its sections
  */
@@ -59,12 +61,25 @@ export function* uncoveredSections(
 ): Generator<Uncovered> {
   for (const file of existsSync(records) ? recordFilesIn(records) : []) {
     let from = covered.get(basename(file)) ?? 0;
-    const { found, problem } = sectionsIn(file, { from });
+    const { found, problem } = sectionsOf(file, from);
     if (problem !== null) onDamage(problem);
     for (const section of found) {
       yield { section, from };
       from = section.at + section.bytes;
     }
+  }
+}
+
+const sectionsOf = (file: string, from: number): ReturnType<typeof sectionsIn> =>
+  unlessGone(() => sectionsIn(file, { from })) ?? { found: [], problem: null };
+
+/** What is read; `null` if a file of it is gone. Throws the system's other errors. */
+function unlessGone<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null;
+    throw error;
   }
 }
 
@@ -85,69 +100,98 @@ export interface ReceivedIndexing {
   /** Records from which on a pack is made. Default and most 65,536. */
   readonly packRecords?: number;
   readonly onRecords?: (count: number) => void;
-  /** Packs to make at most. Default all. */
-  readonly maxPacks?: number;
+  /** Called after each pack that is made, with what is indexed and left by then. No more are made once it returns `false`. */
+  readonly onPack?: (done: Pick<IndexedReceived, 'indexed' | 'left'>) => boolean;
 }
 
 /**
  * Makes the packs of received records that are missing, beside the process that writes them, and deletes those that cannot be used. Only full packs are
- * made: the rest is found by reading it. Throws the system's error.
+ * made: the rest is found by reading it. Reads the head of each pack once, and one at a time. Throws the system's error.
  */
 export function indexReceived(
   records: string,
-  { suffix, packRecords = MAX_PART_RECORDS, onRecords, maxPacks = Number.POSITIVE_INFINITY }: ReceivedIndexing,
+  { suffix, packRecords = MAX_PART_RECORDS, onRecords, onPack }: ReceivedIndexing,
 ): IndexedReceived {
-  const { packs, unused, covered } = openPacks(records);
-  for (const { index } of packs) index.close();
-  for (const { path } of unused) rmSync(path, { force: true });
+  const covered = new Map<string, number>();
+  const done = tidied(records, covered);
+  for (const { section } of uncoveredSections(records, covered)) done.left += section.leaves;
   let number = packFilesIn(records).at(-1)?.number ?? 0;
-  let indexed = packs.reduce((sum, { sections }) => sum + countOf(sections), 0);
-  const [known, before] = [packs.length, indexed];
-  let left = 0;
-  let made = 0;
   let builder = new PackBuilder();
-  const odd = new Set<string>();
-  const finish = (): void => {
+  /** Writes the pack. Returns whether to go on. */
+  const finish = (): boolean => {
     number += 1;
-    made += 1;
-    indexed += builder.records;
     writeIndexFile(packPath(records, number), builder.finished(), suffix);
+    done.packs += 1;
+    done.made += 1;
+    done.indexed += builder.records;
+    // Of records that came meanwhile.
+    done.left = Math.max(0, done.left - builder.records);
     builder = new PackBuilder();
+    return onPack?.(done) ?? true;
   };
+  const odd = new Set<string>();
   for (const { section, from } of uncoveredSections(records, covered)) {
-    left += section.leaves;
     // After a section that no pack can have, the rest of its file is read.
-    if (made >= maxPacks || odd.has(section.file)) continue;
-    let fate = builder.add(section, from);
+    if (odd.has(section.file)) continue;
+    let fate = fateIn(builder, section, from);
     if (fate === 'full') {
-      finish();
-      fate = made >= maxPacks ? 'full' : builder.add(section, from);
+      if (!finish()) break;
+      fate = fateIn(builder, section, from);
     }
     if (fate === 'odd') odd.add(section.file);
     onRecords?.(section.leaves);
-    if (builder.records >= packRecords) finish();
+    if (builder.records >= packRecords && !finish()) break;
   }
-  return { packs: known + made, made, discarded: unused.length, indexed, left: left - (indexed - before) };
+  return done;
 }
 
-const countOf = (sections: ReceivedPack['sections']): number => sections.reduce((sum, { leaves }) => sum + leaves, 0);
+/** Adds a section to a pack. That of a file that is gone is odd. */
+const fateIn = (builder: PackBuilder, section: PlacedSection, from: number): ReturnType<PackBuilder['add']> =>
+  unlessGone(() => builder.add(section, from)) ?? 'odd';
+
+/** Deletes the packs that cannot be used, and counts the others. @param covered as with `packsIn` */
+function tidied(
+  records: string,
+  covered: Map<string, number>,
+): { packs: number; made: number; discarded: number; indexed: number; left: number } {
+  const done = { packs: 0, made: 0, discarded: 0, indexed: 0, left: 0 };
+  for (const pack of packsIn(records, covered)) {
+    if (isProblem(pack)) {
+      rmSync(pack.path, { force: true });
+      done.discarded += 1;
+      continue;
+    }
+    pack.index.close();
+    done.packs += 1;
+    done.indexed += pack.sections.reduce((sum, { leaves }) => sum + leaves, 0);
+  }
+  return done;
+}
 
 /**
- * How the packs of received records differ from these records; `null` if they do not. Makes each pack again, and compares bytes. A pack of files that
- * the retention deleted is not used and not compared. Throws the system's error.
+ * How the packs of received records differ from these records; `null` if they do not. Makes each pack again, and compares bytes. A pack that is deleted
+ * meanwhile, or is of files that the retention deleted, is not used and not compared. Throws the system's error.
  */
 export function receivedIndexProblem(records: string): string | null {
-  const { packs, unused } = openPacks(records);
-  for (const { index } of packs) index.close();
-  const wrong = unused.find(({ isOutdated }) => !isOutdated);
-  if (wrong !== undefined) return `its index ${wrong.problem}`;
-  for (const { index, extents } of packs) {
-    const builder = new PackBuilder();
-    const isWhole = extents.every(({ file, from, to }) => addExtent(builder, { file: join(records, file), from, to }));
-    if (!isWhole || !builder.finished().equals(readFileSync(index.path)))
-      return `its index \`${index.path}\` does not match its records`;
+  for (const pack of packsIn(records, new Map())) {
+    if (isProblem(pack)) {
+      if (!pack.isOutdated) return `its index ${pack.problem}`;
+      continue;
+    }
+    try {
+      if (unlessGone(() => isOfRecords(pack, records)) === false && pack.index.isInPlace())
+        return `its index \`${pack.index.path}\` does not match its records`;
+    } finally {
+      pack.index.close();
+    }
   }
   return null;
+}
+
+function isOfRecords({ index, extents }: ReceivedPack, records: string): boolean {
+  const builder = new PackBuilder();
+  const isWhole = extents.every(({ file, from, to }) => addExtent(builder, { file: join(records, file), from, to }));
+  return isWhole && builder.finished().equals(index.bytes());
 }
 
 function addExtent(

@@ -9,7 +9,7 @@ import { linesIn } from './pack.ts';
 import { countedSections, damageText, sectionText } from './placed-sections.ts';
 import type { CountedSection, DamagedFile, SectionPlace } from './placed-sections.ts';
 import type { ReceivedPack } from './received-pack.ts';
-import { openPacks, uncoveredSections } from './received-index.ts';
+import { packsIn, uncoveredSections } from './received-index.ts';
 import { byTime, isMatch, recordInstantOf } from './received-search.ts';
 import type { ReceivedOrder, ReceivedRecord } from './received-search.ts';
 
@@ -51,13 +51,19 @@ export class SearchedReceived {
   /** Opens the records of a folder; a folder that does not exist has none. Throws the system's error. */
   static open(folder: string): SearchedReceived {
     if (!existsSync(folder)) return SearchedReceived.none;
-    const { packs, unused, covered } = openPacks(folder);
+    const covered = new Map<string, number>();
+    const packs: ReceivedPack[] = [];
+    const problems: string[] = [];
+    for (const pack of packsIn(folder, covered)) {
+      if (isProblem(pack)) problems.push(pack.problem);
+      else packs.push(pack);
+    }
     const damaged: DamagedFile[] = [];
     const uncovered = [...uncoveredSections(folder, covered, (file) => void damaged.push(file))];
     const opened = new SearchedReceived(
       packs,
       uncovered.map(({ section }) => section),
-      unused.map(({ problem }) => problem),
+      problems,
     );
     for (const file of damaged) opened.#fault(damageText(file));
     return opened;

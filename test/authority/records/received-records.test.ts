@@ -1,4 +1,13 @@
-import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
@@ -178,7 +187,62 @@ describe('ReceivedRecords', () => {
   });
 });
 
+/** Packs of a record each, so many, in one file. */
+function manySections(count: number): string {
+  const at = folder();
+  write(at, [Array.from({ length: count }, (_, from) => ({ origin: 0, from, leaves: 1, term: 0 }))]);
+  return at;
+}
+
+describe('indexReceived', () => {
+  it('says after each pack what is indexed and left, and stops when it is told to', () => {
+    const at = manySections(5);
+    const said: (readonly [number, number])[] = [];
+    const onPack = ({ indexed, left }: { readonly indexed: number; readonly left: number }): boolean => {
+      said.push([indexed, left]);
+      return said.length !== 2;
+    };
+    expect(indexReceived(at, { suffix: 'a', packRecords: 2, onPack })).toMatchObject({ made: 2, indexed: 4, left: 1 });
+    write(at, [Array.from({ length: 7 }, (_, from) => ({ origin: 0, from, leaves: 1, term: 0 }))]);
+    expect(indexReceived(at, { suffix: 'a', packRecords: 2, onPack })).toMatchObject({ packs: 3, made: 1, left: 1 });
+    expect(said).toEqual([
+      [2, 3],
+      [4, 1],
+      [6, 1],
+    ]);
+  });
+
+  it('leaves out a file that the retention deletes meanwhile', () => {
+    const at = folder();
+    write(at, [[{ origin: 0, from: 0, leaves: 3, term: 0 }]]);
+    // Listed, and gone when it is read.
+    symlinkSync(join(at, 'gone'), join(at, recordFileName(1, Buffer.from('aaaa'))));
+    expect(indexReceived(at, { suffix: 'a', packRecords: 3 })).toMatchObject({
+      packs: 1,
+      made: 1,
+      indexed: 3,
+      left: 0,
+    });
+    const records = SearchedReceived.open(at);
+    expect(records.found({}, { limit: 9, isNewestFirst: false })).toHaveLength(3);
+    records.close();
+  });
+});
+
 describe('receivedIndexProblem', () => {
+  it('finds nothing wrong with a pack that is deleted meanwhile, and compares the others', () => {
+    const at = folder();
+    write(at, [[{ origin: 0, from: 0, leaves: 3, term: 0 }]]);
+    indexReceived(at, { suffix: 'a', packRecords: 3 });
+    symlinkSync(join(at, 'gone'), join(at, 'index', 'received-00000000.index'));
+    expect(receivedIndexProblem(at)).toBeNull();
+    const path = join(at, 'index', 'received-00000001.index');
+    const bytes = readFileSync(path);
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 5) ^ 1, bytes.length - 5);
+    writeFileSync(path, bytes);
+    expect(receivedIndexProblem(at)).toMatch(/does not match its records/);
+  });
+
   it('finds a change of any byte of a pack', () => {
     const at = folder();
     write(at, [[{ origin: 0, from: 0, leaves: 6, term: 0 }]]);

@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerIndex } from '../../../src/cli/ledger/ledger-index.ts';
@@ -223,6 +223,15 @@ describe('remit ledger verify', () => {
     writeFileSync(path, bytes);
     const [exit, out] = await verdict(at);
     expect([exit, out]).toEqual([3, expect.stringContaining(`its index \`${path}\` does not match records 1 to 2`)]);
+  });
+
+  it('goes on if a part is deleted meanwhile', async () => {
+    const at = indexed();
+    const [path = ''] = partsIn(at);
+    rmSync(path);
+    // Listed, and gone when it is opened.
+    symlinkSync(join(at, 'gone'), path);
+    expect((await verdict(at))[0]).toBe(0);
   });
 
   it('finds an index of other records under the name of a part', async () => {

@@ -1,5 +1,5 @@
 /** The file of an index: a head, tables of where the entries of each member are, and the entries. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import type { JsonValue } from '../canonical-json.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
@@ -100,6 +100,16 @@ export class IndexFile {
     const [from, to] = this.#drawer(MEMBER_NAMES.indexOf(member), key >>> 24);
     const entries = readAt(this.#fd, this.#entriesAt + from * ENTRY_BYTES, (to - from) * ENTRY_BYTES);
     return merged(this.#always, placesIn(entries, key));
+  }
+
+  /** All bytes of the file. */
+  bytes(): Buffer {
+    return readAt(this.#fd, 0, fstatSync(this.#fd).size);
+  }
+
+  /** Whether this file is still at its path: an index may be deleted, or made again, at any time. */
+  isInPlace(): boolean {
+    return statSync(this.path, { throwIfNoEntry: false })?.ino === fstatSync(this.#fd).ino;
   }
 
   close(): void {

@@ -18,8 +18,6 @@ const PACE_RECORDS = 256;
 /** A rest is so many times as long as the work before it: a container with one processor must have the rest of it for checks. */
 const REST = 3;
 const MAX_REST_MS = 1_000;
-/** Packs that are made before the next report. */
-const PACKS = 8;
 /** Share of a disk that is left to records. */
 const MIN_FREE = 0.05;
 
@@ -35,7 +33,7 @@ let unpaced = 0;
 let beganMs = systemPorts.monotonicMs();
 
 /** Rests after enough records. */
-function pace(records: number): void {
+function pace(records = 1): void {
   unpaced += records;
   if (unpaced < PACE_RECORDS) return;
   unpaced = 0;
@@ -45,18 +43,33 @@ function pace(records: number): void {
 
 type Step = { readonly indexed: number; readonly left: number; readonly made: number } | Problem;
 
-/** Makes some of what is missing. */
-function step(): Step {
+function roomProblem(): Problem | null {
   const { bavail, blocks } = statfsSync(folder);
-  if (bavail < blocks * MIN_FREE)
-    return { problem: `less than ${MIN_FREE * 100} % of the disk of \`${folder}\` is free` };
+  return bavail < blocks * MIN_FREE
+    ? { problem: `less than ${MIN_FREE * 100} % of the disk of \`${folder}\` is free` }
+    : null;
+}
+
+/** Makes what is missing: all of it, or a part of that of a ledger. */
+function step(): Step {
+  const full = roomProblem();
+  if (full !== null) return full;
   const suffix = Buffer.from(systemPorts.randomBytes(4)).toString('hex');
-  if (of === 'received')
-    return indexReceived(folder, { suffix, packRecords: partRecords, onRecords: pace, maxPacks: PACKS });
-  const onRecord = (): void => pace(1);
-  const done = indexLedger(folder, { nowMs: systemPorts.nowMs(), suffix, partRecords, onRecord, maxParts: 1 });
+  if (of === 'received') return receivedStep(suffix);
+  const done = indexLedger(folder, { nowMs: systemPorts.nowMs(), suffix, partRecords, onRecord: pace, maxParts: 1 });
   if (isStoreFailure(done)) return { problem: done.detail };
   return done ?? { indexed: 0, left: 0, made: 0 };
+}
+
+function receivedStep(suffix: string): Step {
+  let full: Problem | null = null;
+  const onPack = ({ indexed, left }: { readonly indexed: number; readonly left: number }): boolean => {
+    say({ indexed, left });
+    full = roomProblem();
+    return full === null;
+  };
+  const done = indexReceived(folder, { suffix, packRecords: partRecords, onRecords: pace, onPack });
+  return full ?? done;
 }
 
 function stepped(): Step {
@@ -65,15 +78,15 @@ function stepped(): Step {
   } catch (error) {
     const code = errorCode(error);
     if (code === undefined) throw error;
-    return { problem: `the index of \`${folder}\` cannot be written: ${code}` };
+    return { problem: `the index of \`${folder}\` cannot be made: ${code}` };
   }
 }
 
 yieldToOthers();
-for (let before = -1; ;) {
+for (let leftBefore = Number.POSITIVE_INFINITY; ;) {
   const done = stepped();
   say(isProblem(done) ? { problem: done.problem } : { indexed: done.indexed, left: done.left });
   // A part that cannot be used, of records that were tampered with, is made again each time.
-  if (isProblem(done) || done.made === 0 || done.indexed <= before) break;
-  before = done.indexed;
+  if (isProblem(done) || done.made === 0 || done.left >= leftBefore) break;
+  leftBefore = done.left;
 }

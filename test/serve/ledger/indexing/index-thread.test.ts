@@ -1,10 +1,13 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { packText, sectionsFrom } from '../../../../src/authority/records/pack.ts';
 import { ledgerIndex } from '../../../../src/cli/ledger/ledger-index.ts';
 import { ledgerQuery } from '../../../../src/cli/ledger/ledger-query.ts';
 import { ledgerVerify } from '../../../../src/cli/ledger/ledger-verify.ts';
 import { LogThread } from '../../../../src/core/ledger/log/log-thread.ts';
+import { discardBefore } from '../../../../src/core/ledger/log/retention.ts';
+import { segmentsIn } from '../../../../src/core/ledger/log/segment/segment-files.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import { after } from '../../../../src/core/runtime/timers.ts';
 import { Faults } from '../../../../src/core/telemetry/faults.ts';
@@ -17,7 +20,7 @@ import { openReceivedRecords } from '../../../../src/serve/ledger/received-recor
 import { Waits } from '../../../../src/serve/waits.ts';
 import { mustConfig } from '../../../builders/config.ts';
 import { allowedUse } from '../../../builders/ledger-record.ts';
-import { must } from '../../../builders/must.ts';
+import { must, mustFind } from '../../../builders/must.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { connected, nameOf, partFrom, sidecarLog } from '../../../authority/records/receivers.ts';
 import { addUse, diskLedger, ran, START_MS } from '../../../cli/ledgers.ts';
@@ -42,6 +45,9 @@ function watched() {
   };
   return { metrics, faults, lines, count };
 }
+
+/** Bytes that this process has read from files so far. */
+const readBytes = (): number => Number(/^rchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 
 const NO_GROWTH = () => ({ records: 0, closed: 0 });
 
@@ -109,6 +115,48 @@ describe('IndexThread', () => {
     });
   });
 
+  it('indexes all, also if the retention deletes as much meanwhile', async () => {
+    const { folder: ledger } = diskLedger(folder(), 60);
+    const { metrics, faults, count } = watched();
+    // Called at each report.
+    const growth = () => {
+      const [, second] = segmentsIn(ledger);
+      if (second !== undefined) discardBefore(ledger, second.carriedSize + 1);
+      return NO_GROWTH();
+    };
+    const index = new IndexThread({ of: 'ledger', folder: ledger }, { metrics, faults, growth, timing: SOON });
+    await until(() => count('ledger', 'left') === 0, { what: 'all is indexed' });
+    await index.close();
+  });
+
+  it('reads so much for each pack of received records, however many there are', async () => {
+    const fleet = await receivedFleet(folder);
+    const name = mustFind(readdirSync(fleet.records).find((file) => file.endsWith('.jsonl')));
+    const { sections } = sectionsFrom(readFileSync(join(fleet.records, name)));
+    const section = mustFind(sections.find(({ leaves }) => leaves.length > 0));
+    const readFor = async (packs: number): Promise<number> => {
+      const at = folder();
+      const parts = Array.from({ length: packs }, (_, from) => ({
+        ...section,
+        from,
+        leaves: section.leaves.slice(0, 1),
+      }));
+      writeFileSync(join(at, name), packText(parts));
+      const { metrics, faults, count } = watched();
+      const before = readBytes();
+      const index = new IndexThread(
+        { of: 'received', folder: at, partRecords: 1 },
+        { metrics, faults, growth: NO_GROWTH, timing: SOON },
+      );
+      await until(() => count('received', 'left') === 0, { what: 'all is indexed' });
+      await index.close();
+      expect(count('received', 'indexed')).toBe(packs);
+      return readBytes() - before;
+    };
+    const [few, many] = [await readFor(50), await readFor(400)];
+    expect(many).toBeLessThan(8 * few);
+  });
+
   it('can be ended at any point, and the next goes on', async () => {
     const { folder: ledger, key, log } = diskLedger(folder(), 60);
     for (let delayMs = 0; delayMs <= 200; delayMs += 10) {
@@ -140,7 +188,7 @@ describe('IndexThread', () => {
       { metrics, faults, growth: NO_GROWTH, timing: SOON },
     );
     await until(() => lines.length > 0, { what: 'a fault' });
-    expect(lines[0]).toMatch(/^ledger index: the index of `.*` cannot be written: E(?:EXIST|NOTDIR): searches read/);
+    expect(lines[0]).toMatch(/^ledger index: the index of `.*` cannot be made: E(?:EXIST|NOTDIR): searches read/);
     rmSync(join(ledger, 'index'));
     await until(() => lines.at(-1)?.startsWith('ledger index: over') === true, { what: 'its end' });
     expect(count('ledger', 'indexed')).toBeGreaterThan(0);

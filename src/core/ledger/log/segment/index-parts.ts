@@ -1,5 +1,5 @@
 /** The parts of an index beside a segment: what its records are found by, besides what the segment itself has. */
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { integer, members, text } from '../../../runtime/fields.ts';
 import { isProblem } from '../../../runtime/problem.ts';
@@ -151,21 +151,34 @@ interface WrittenPart {
   readonly suffix: string;
 }
 
-/** How a part of the index of a segment differs from its records; `null` if none does. Makes each part again, and compares bytes. */
+/**
+ * How a part of the index of a segment differs from its records; `null` if none does. Makes each part again, and compares bytes. A part that is deleted
+ * meanwhile is not compared: its records are read instead.
+ */
 export function partsProblem(segment: Segment): string | null {
   for (const path of partFilesOf(segment)) {
     const file = IndexFile.open(path);
-    if (isProblem(file)) return `its index ${file.problem}`;
-    const head = headFrom(file.head);
-    file.close();
-    if (isProblem(head)) return `its index \`${path}\` has a head that ${head.problem}`;
-    const { from, upto } = head;
-    const isSmall = upto - from < MAX_PART_RECORDS;
-    const own = isSmall && path === pathOf(segment, from) ? partBytes(segment, { from, upto }) : null;
-    if (own === null || !own.equals(readFileSync(path)))
-      return `its index \`${path}\` does not match records ${from} to ${upto}`;
+    if (isProblem(file)) {
+      if (existsSync(path)) return `its index ${file.problem}`;
+      continue;
+    }
+    try {
+      const problem = partProblem(segment, file);
+      if (problem !== null && file.isInPlace()) return `its index ${problem}`;
+    } finally {
+      file.close();
+    }
   }
   return null;
+}
+
+function partProblem(segment: Segment, file: IndexFile): string | null {
+  const head = headFrom(file.head);
+  if (isProblem(head)) return `\`${file.path}\` has a head that ${head.problem}`;
+  const { from, upto } = head;
+  const isSmall = upto - from < MAX_PART_RECORDS;
+  const own = isSmall && file.path === pathOf(segment, from) ? partBytes(segment, { from, upto }) : null;
+  return own?.equals(file.bytes()) === true ? null : `\`${file.path}\` does not match records ${from} to ${upto}`;
 }
 
 /**
@@ -178,7 +191,7 @@ export function discardParts(ledger: string, segments: readonly Segment[], nowMs
   const stems = segments.map((segment) => `${stemOf(segment)}-`);
   const isGone = (name: string): boolean =>
     name.endsWith('.tmp')
-      ? statSync(join(folder, name)).mtimeMs < nowMs - ABANDONED_MS
+      ? (statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? nowMs) < nowMs - ABANDONED_MS
       : !stems.some((stem) => name.startsWith(stem));
   const gone = namesIn(folder).filter((name) => NAME.test(name) && isGone(name));
   for (const name of gone) rmSync(join(folder, name), { force: true });
