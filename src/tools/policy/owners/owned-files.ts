@@ -2,7 +2,6 @@
 import type { Catalog, Server } from '../../../core/action/catalog/catalog.ts';
 import type { SourceFinding } from '../../../core/action/catalog/finding.ts';
 import { entriesOf, openYaml } from '../../../core/action/catalog/yaml-file.ts';
-import type { YamlFile } from '../../../core/action/catalog/yaml-file.ts';
 import { entitiesFrom } from '../../../core/policy/entities.ts';
 import type { Entity, EntityUid } from '../../../core/policy/entities.ts';
 import type { PolicySource, SourceFile } from '../../../core/policy/loading/source.ts';
@@ -49,6 +48,7 @@ function catalogFindings({ text, file }: SourceFile, owner: Owner, catalog: Cata
   const keys = entriesOf(yaml, yaml.root, 'the catalog');
   const ofAll = keys.filter(([key]) => OF_ALL.has(key.value) && !owner.servers.includes('*'));
   const servers = keys.filter(([key]) => key.value === 'servers').flatMap(([, node]) => entriesOf(yaml, node, ''));
+  const places = actionPlaces([yaml]);
   return [
     ...ofAll.map(([key]) =>
       yaml.findingAt(key.offset, beyond(owner, `\`${key.value}\`, which all servers share`), HELP),
@@ -56,20 +56,23 @@ function catalogFindings({ text, file }: SourceFile, owner: Owner, catalog: Cata
     ...servers.flatMap(([{ value, offset }]) => {
       const server = catalog.servers.get(value);
       if (server === undefined) return [];
-      if (!coversName(owner.servers, value))
-        return [yaml.findingAt(offset, beyond(owner, `the server \`${value}\``), HELP)];
-      const taken = takenPlaces(server, owner, catalog);
-      return taken.map((what) => yaml.findingAt(offset, beyond(owner, what), HELP));
+      const foreign = coversName(owner.servers, value)
+        ? takenPlaces(server, owner, catalog)
+        : [`the server \`${value}\``];
+      // An action that the file does not name, such as `crm.mcp.session`, is found at its server.
+      const actions = foreignActions(server, owner, catalog).map((id) =>
+        yaml.findingAt(places.get(id)?.offset ?? offset, beyond(owner, `the action \`${id}\``), HELP),
+      );
+      return foreign.map((what) => yaml.findingAt(offset, beyond(owner, what), HELP)).concat(actions);
     }),
-    ...foreignActions(yaml, owner),
   ];
 }
 
-function foreignActions(yaml: YamlFile, owner: Owner): readonly SourceFinding[] {
-  return Array.from(actionPlaces([yaml])).flatMap(([id, { offset }]) =>
-    coversName(owner.actions, id) ? [] : [yaml.findingAt(offset, beyond(owner, `the action \`${id}\``), HELP)],
+/** The actions of a server that are not its team's. */
+const foreignActions = (server: Server, owner: Owner, { actions }: Catalog): readonly string[] =>
+  Array.from(actions.values()).flatMap((action) =>
+    action.server === server && !coversName(owner.actions, action.id) ? [action.id] : [],
   );
-}
 
 /**
  * The places of a server below those of servers that its team may not speak of: calls to them would become this server's, since the longest matching
@@ -115,10 +118,15 @@ function isOwn(uid: EntityUid, owner: Owner): boolean {
     case `${NAMESPACE}::Endpoint`:
       return coversName(servers, uid.id.slice(0, Math.max(0, uid.id.indexOf(':'))));
     case `${NAMESPACE}::Agent`:
-    case `${NAMESPACE}::AgentGroup`:
     case `${NAMESPACE}::TrustDomain`:
       return isOwnAgent(owner, { kind: 'equal', uid });
+    case `${NAMESPACE}::AgentGroup`:
+      // Membership gives an agent the rights of the group: `agents: ['*']` is no leave to give those of other teams.
+      return owner.groups.includes(uid.id) || ownsAll(owner);
     default:
-      return servers.includes('*') && owner.agents.includes('*');
+      return ownsAll(owner);
   }
 }
+
+const ownsAll = ({ servers, actions, agents }: Owner): boolean =>
+  [servers, actions, agents].every((names) => names.includes('*'));

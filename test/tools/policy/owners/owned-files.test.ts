@@ -8,7 +8,7 @@ const { owners } = ownersFrom(
   `owners:
   - team: platform
     reviewers: ['@acme/platform']
-    paths: [actions.yaml, a.cedar, owners.yaml]
+    paths: [actions.yaml, a.cedar, owners.yaml, entities/platform.cedarentities.json]
     servers: ['*']
     actions: ['*']
     agents: ['*']
@@ -19,6 +19,12 @@ const { owners } = ownersFrom(
     actions: ['crm.*']
     agents: ['spiffe://acme.test/ns/crm/*']
     groups: [sellers]
+  - team: docs
+    reviewers: ['@acme/docs']
+    paths: [entities/docs.cedarentities.json]
+    servers: ['*']
+    actions: ['docs.*']
+    agents: ['*']
 `,
   'owners.yaml',
 );
@@ -45,8 +51,11 @@ async function ofCatalog(text: string): Promise<readonly string[]> {
 const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
 const SELLER = 'spiffe://acme.test/ns/crm/sa/seller';
 
+const entitiesOf = (entity: object, parents: readonly object[]) =>
+  JSON.stringify([{ uid: entity, attrs: {}, parents }]);
+
 async function ofEntities(entity: { readonly type: string; readonly id: string }, ...parents: readonly object[]) {
-  const entities = JSON.stringify([{ uid: entity, attrs: {}, parents }]);
+  const entities = entitiesOf(entity, parents);
   const set = await mustLoad(folderWith(PERMIT, { entities, catalogs: { 'crm.yaml': crm() } }));
   return ownedFileFindings(owners, set).map(({ line, message }) => `${line}: ${message}`);
 }
@@ -54,6 +63,7 @@ async function ofEntities(entity: { readonly type: string; readonly id: string }
 describe('ownedFileFindings', () => {
   it('lets a team define its servers and actions (issue 43, point 2)', async () => {
     expect(await ofCatalog(crm())).toEqual([]);
+    expect(await ofCatalog(crm({ more: '    attributes: { action: payments.create }\n' }))).toEqual([]);
   });
 
   it.each([
@@ -71,6 +81,17 @@ describe('ownedFileFindings', () => {
       'a path of the host of another server, whose calls it would take',
       crm({ host: 'payments.acme.test', path: '/admin' }),
       'actions/crm.yaml:2:3: the team `crm` may not speak of `/admin` of the host `payments.acme.test`, which is of the server `payments`',
+    ],
+    [
+      'the session of an MCP server, which the file does not name',
+      crm({
+        id: 'leads',
+        host: 'leads.acme.test',
+        path: '/leads',
+        action: 'crm.leads',
+        more: '    mcp: { path: /leads/mcp, tools: { find: { action: crm.find, risk: low } } }\n',
+      }),
+      'actions/crm.yaml:2:3: the team `crm` may not speak of the action `leads.mcp.session`',
     ],
     [
       'time zones, which all servers share',
@@ -118,6 +139,19 @@ describe('ownedFileFindings', () => {
   ])('refuses %s in its file of entities', async (_what, entity, parents, name) => {
     expect(await ofEntities(entity, ...parents)).toEqual([`1: the team \`crm\` may not speak of \`${name}\``]);
   });
+});
+
+it.each([
+  // Its policies may be about all agents, but a group of others has rights to actions that are not its own.
+  ['docs', ['the team `docs` may not speak of `Remit::AgentGroup::"payers"`']],
+  ['platform', []],
+])('ownedFileFindings holds membership of a group to all rights of the team %s', async (team, messages) => {
+  const set = await mustLoad(
+    folderWith(PERMIT, { entities: entitiesOf(uid('Agent', SELLER), [uid('AgentGroup', 'payers')]) }),
+  );
+  const entities = set.source.entities.map((file) => ({ ...file, name: `entities/${team}.cedarentities.json` }));
+  const found = ownedFileFindings(owners, { ...set, source: { ...set.source, entities } });
+  expect(found.map(({ message }) => message)).toEqual(messages);
 });
 
 describe('unownedFiles', () => {
