@@ -11,8 +11,6 @@ export interface Branch {
   /** In the policy's text, in UTF-16 code units. */
   readonly start: number;
   readonly end: number;
-  /** The policy with `false` in its place. */
-  readonly without: PolicyEntry;
 }
 
 /** Most branches of one policy that are looked at. */
@@ -32,10 +30,17 @@ export function branchesOf(policy: PolicyEntry): readonly Branch[] {
       if (start === undefined || end === undefined) return [];
       const written = text.slice(start, end).replaceAll(/\s+/g, ' ');
       const shown = written.length > MAX_SHOWN ? `${written.slice(0, MAX_SHOWN)}…` : written;
-      const without = { ...policy, text: `${text.slice(0, start)}false${text.slice(end)}` };
-      return [{ text: shown, start, end, without }];
+      return [{ text: shown, start, end }];
     });
 }
+
+/** A policy with `false` in place of some of its branches, none of which lies within another. */
+export const withoutBranches = (policy: PolicyEntry, branches: readonly Branch[]): PolicyEntry => ({
+  ...policy,
+  text: branches
+    .toSorted((one, other) => other.start - one.start)
+    .reduce((text, { start, end }) => `${text.slice(0, start)}false${text.slice(end)}`, policy.text),
+});
 
 function operandsIn(condition: Condition): readonly Condition[] {
   switch (condition.kind) {

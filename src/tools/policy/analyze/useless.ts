@@ -5,7 +5,7 @@ import { mapSeveral } from '../../../core/runtime/collections/map-several.ts';
 import { sliceOf } from './action-slice.ts';
 import { analysedActions } from './analysis.ts';
 import type { AnalysisOptions } from './analysis.ts';
-import { branchesOf } from './branches.ts';
+import { branchesOf, withoutBranches } from './branches.ts';
 import type { Branch } from './branches.ts';
 import { asPermit, impliesIn, matchesAlike } from './policy-implication.ts';
 import type { Implies } from './policy-implication.ts';
@@ -29,11 +29,17 @@ interface Slice {
   readonly policies: readonly PolicyEntry[];
 }
 
+/** A policy, and the slices that it is in. */
+interface SlicedPolicy {
+  readonly policy: PolicyEntry;
+  readonly own: readonly Slice[];
+}
+
 /**
- * The enforced policies that can match no request, such as by `x && !x`; permits of which forbids, or other permits, cover all; and operands of `||`
- * without which their policy matches the same. Each is asked about the actions of its head, until one is found that it decides or that stays
- * undecided. A link of a template is a policy of its own. All permits that others cover can be deleted together: of two that cover each other one is
- * named.
+ * The enforced policies that can match no request, such as by `x && !x`, and never fail; permits of which forbids, or other permits, cover all; and
+ * operands of `||` without which their policy matches the same. Each is asked about the actions of its head, until one is found that it decides or that
+ * stays undecided. A link of a template is a policy of its own, but an operand is named once for the template, if it decides nothing in any of its
+ * links. All permits that others cover can be deleted together, and all operands: of two that replace each other one is named.
  */
 export async function uselessPolicies(
   set: PolicySet,
@@ -44,12 +50,21 @@ export async function uselessPolicies(
   const enforced = set.policies.filter(({ shadow }) => !shadow);
   const implies = impliesIn(set, prover);
   let done = 0;
-  const found = await mapSeveral(enforced, atOnce, async (policy) => {
-    const own = slices.filter(({ policies }) => policies.includes(policy));
-    const useless = await uselessBy(policy, own, implies);
-    done += 1;
-    onProgress(done, enforced.length);
-    return useless;
+  const written = Map.groupBy(enforced, ({ id, link }) =>
+    link === undefined ? `policy ${id}` : `template ${link.template}`,
+  );
+  const found = await mapSeveral([...written.values()], atOnce, async (policies) => {
+    const alike = policies.map((policy) => ({
+      policy,
+      own: slices.filter((slice) => slice.policies.includes(policy)),
+    }));
+    const whole: UselessPolicy[] = [];
+    for (const one of alike) {
+      whole.push(...(await uselessBy(one, implies)));
+      done += 1;
+      onProgress(done, enforced.length);
+    }
+    return [...(await uselessBranches(alike, whole, implies)), ...whole];
   });
   const all = found.flat();
   const covered = all.filter(({ why }) => why === 'covered').map(({ policy }) => policy);
@@ -57,17 +72,12 @@ export async function uselessPolicies(
   return all.flatMap((one) => (one.why === 'covered' ? (removable.get(one.policy) ?? []) : one));
 }
 
-async function uselessBy(
-  policy: PolicyEntry,
-  own: readonly Slice[],
-  implies: Implies,
-): Promise<readonly UselessPolicy[]> {
+async function uselessBy({ policy, own }: SlicedPolicy, implies: Implies): Promise<readonly UselessPolicy[]> {
   if (own.length === 0) return [];
   const why = await emptiness(policy, own, implies);
   if (why !== null) return [{ policy, why }];
-  const dead = (await deadBranches(policy, own, implies)).map((branch) => ({ policy, why: 'branch', branch }) as const);
   const isCovered = policy.effect === 'permit' && (await isCoveredBy(policy, own, { implies, by: isOther(policy) }));
-  return isCovered ? [...dead, { policy, why: 'covered', by: [] }] : dead;
+  return isCovered ? [{ policy, why: 'covered', by: [] }] : [];
 }
 
 /** Why a policy decides nothing by itself, or beside the forbids; `null` if it may decide something. */
@@ -78,10 +88,13 @@ async function emptiness(
 ): Promise<'never' | 'forbidden' | null> {
   let why: 'never' | 'forbidden' = 'never';
   for (const { action, policies } of own) {
-    if ((await implies(action, [asPermit(policy)], [])).kind === 'proved') continue;
-    why = 'forbidden';
-    if (policy.effect === 'forbid') return null;
-    if ((await implies(action, [policy, ...forbidsOf(policies)], [])).kind !== 'proved') return null;
+    if ((await implies(action, [asPermit(policy)], [])).kind !== 'proved') {
+      why = 'forbidden';
+      if (policy.effect === 'forbid') return null;
+      if ((await implies(action, [policy, ...forbidsOf(policies)], [])).kind !== 'proved') return null;
+    }
+    // If it fails it denies what others permit, though it matches nothing.
+    if ((await implies(action, [], [asPermit(policy)])).kind !== 'proved') return null;
   }
   return why;
 }
@@ -89,15 +102,40 @@ async function emptiness(
 const forbidsOf = (policies: readonly PolicyEntry[]): readonly PolicyEntry[] =>
   policies.filter(({ effect }) => effect === 'forbid');
 
-/** Without those that lie within another. */
-async function deadBranches(policy: PolicyEntry, own: readonly Slice[], implies: Implies): Promise<readonly Branch[]> {
-  const actions = own.map(({ action }) => action);
-  const dead: Branch[] = [];
-  for (const branch of branchesOf(policy)) {
-    if (dead.some(({ start, end }) => start <= branch.start && branch.end <= end)) continue;
-    if (await matchesAlike(implies, actions, [policy, branch.without])) dead.push(branch);
+/** The operands of a policy, or of the links of one template, that decide nothing; none if each policy is known to decide nothing. */
+async function uselessBranches(
+  alike: readonly SlicedPolicy[],
+  whole: readonly UselessPolicy[],
+  implies: Implies,
+): Promise<readonly UselessPolicy[]> {
+  const empty = new Set(whole.flatMap(({ policy, why }) => (why === 'covered' ? [] : policy)));
+  const asked = alike.filter(({ own }) => own.length > 0);
+  const policy = asked.find((one) => !empty.has(one.policy))?.policy;
+  if (policy === undefined) return [];
+  const dead = new Map<number, Branch>();
+  for (const [at, branch] of branchesOf(policy).entries()) {
+    if ([...dead.values()].some(({ start, end }) => start <= branch.start && branch.end <= end)) continue;
+    // Beside those that are cut already: of two that replace each other one stays.
+    if (await matchAlikeWithout(asked, new Set([...dead.keys(), at]), implies)) dead.set(at, branch);
   }
-  return dead;
+  return Array.from(dead.values(), (branch) => ({ policy, why: 'branch', branch }) as const);
+}
+
+/** Whether all of these policies match the same without the operands of these numbers. Links of one template have the same operands in the same order. */
+async function matchAlikeWithout(
+  alike: readonly SlicedPolicy[],
+  cut: ReadonlySet<number>,
+  implies: Implies,
+): Promise<boolean> {
+  for (const { policy, own } of alike) {
+    const without = withoutBranches(
+      policy,
+      branchesOf(policy).filter((_branch, at) => cut.has(at)),
+    );
+    const actions = own.map(({ action }) => action);
+    if (!(await matchesAlike(implies, actions, [policy, without]))) return false;
+  }
+  return true;
 }
 
 const isOther =

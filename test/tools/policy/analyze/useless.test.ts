@@ -11,12 +11,15 @@ import { analysisPart, describeWith } from '../../../parts.ts';
 
 jest.setTimeout(600_000);
 
+const LINKS = 'payers.cedarlinks.json';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-async function useless(engine: string, policies: string): Promise<readonly string[]> {
+async function useless(engine: string, policies: string, links?: readonly object[]): Promise<readonly string[]> {
+  const source = folderWith(policies);
+  const linked = links === undefined ? [] : [{ name: LINKS, file: `p/${LINKS}`, text: JSON.stringify(links) }];
   const programs = must(await analysisPrograms({ folder: engine, cacheFolder: engine, path: '/usr/bin:/bin' }));
-  const set = await mustLoad(folderWith(policies));
+  const set = await mustLoad({ ...source, policies: [...source.policies, ...linked] });
   const prover = await Prover.open(programs, set.schema, { timeoutSeconds: 600 });
   try {
     const found = await uselessPolicies(set, prover, { atOnce: 1, onProgress: () => undefined });
@@ -30,8 +33,8 @@ async function useless(engine: string, policies: string): Promise<readonly strin
   }
 }
 
-const scripted = (policies: string, script: string): Promise<readonly string[]> =>
-  useless(scriptedEngine(join(folder(), 'engine'), script), policies);
+const scripted = (policies: string, script: string, links?: readonly object[]): Promise<readonly string[]> =>
+  useless(scriptedEngine(join(folder(), 'engine'), script), policies, links);
 
 const pays = (id: string, condition: string, effect = 'permit'): string =>
   `@id("${id}") ${effect} (principal in Remit::AgentGroup::"payers", action == Remit::Action::"payments.create", resource)
@@ -51,6 +54,37 @@ it('uselessPolicies names one of two permits that cover each other (issue 43, po
   expect(await scripted(pays('one', 'context.risk == "low"') + pays('two', 'context.risk == "high"'), MUTE)).toEqual(
     [],
   );
+});
+
+it('uselessPolicies names only operands that can be deleted together', async () => {
+  const policy = pays(
+    'p',
+    'context.risk == "low" || context.intent.purpose == "pay" || context.intent.purpose == "pay"',
+  );
+  const oneIsCut = String.raw`\("low" || false || context\|"pay" || false\)`;
+  expect(await scripted(policy, ifTexts(oneIsCut, PROVES))).toEqual(['p: branch: context.intent.purpose == "pay"']);
+});
+
+it('uselessPolicies names an operand of a template once, if it decides nothing in any of its links', async () => {
+  const template =
+    '@id("t") permit (principal == ?principal, action == Remit::Action::"payments.create", resource) ' +
+    'when { context.risk == "low" || context.intent.purpose == "pay" };\n';
+  const links = ['one', 'two'].map((name) => ({
+    templateId: 't',
+    newId: name,
+    values: { '?principal': { type: 'Remit::Agent', id: `spiffe://acme.test/${name}` } },
+  }));
+  expect(await scripted(template, ifTexts('"low" || false', PROVES), links)).toEqual([
+    'one: branch: context.intent.purpose == "pay"',
+  ]);
+  // In the other link it may decide something.
+  expect(await scripted(template, ifTexts('acme.test/one".*"low" || false', PROVES), links)).toEqual([]);
+});
+
+it('uselessPolicies does not take a policy that can fail for one that decides nothing, since Remit denies then', async () => {
+  const policy = pays('p', 'context.args.amount + 1 > 5 && context.args.amount < 2');
+  expect(await scripted(policy, PROVES)).toEqual(['p: never']);
+  expect(await scripted(policy, `case "$*" in *never-errors*) ${MUTE} ;; esac\n${PROVES}`)).toEqual([]);
 });
 
 describeWith(analysisPart(), 'what uselessPolicies proves', (engine) => {
@@ -80,6 +114,16 @@ describeWith(analysisPart(), 'what uselessPolicies proves', (engine) => {
       pays('a', 'context.args.amount < 1000') +
         pays('p', 'context.args.amount > 500 || context.intent.ageSeconds < 0', 'forbid'),
       ['p: branch: context.intent.ageSeconds < 0'],
+    ],
+    [
+      'one of two operands that replace each other',
+      pays('p', 'context.risk == "low" || context.args.amount < 5 || context.args.amount <= 4'),
+      ['p: branch: context.args.amount < 5'],
+    ],
+    [
+      'no policy that matches nothing and can fail',
+      pays('p', 'context.args.amount * 9000000000000000000 < 5 && context.args.amount > 9 && context.args.amount < 7'),
+      [],
     ],
     ['no operand that matters', pays('p', 'context.args.amount < 5 || context.risk == "low"'), []],
     [
