@@ -10,7 +10,7 @@ import { heldTo } from '../../tools/policy/analyze/invariants.ts';
 import { programVersions } from '../../tools/policy/analyze/programs.ts';
 import { Prover } from '../../tools/policy/analyze/prover.ts';
 import type { CommandIo } from '../command.ts';
-import { programsFor } from '../policy/analysis-programs.ts';
+import { programsFor } from '../policy/solver-options.ts';
 import { specificationAt } from '../policy/specification.ts';
 import { isCommandRefusal, taskRefusal, type CommandRefusal } from '../task/task-source.ts';
 

@@ -1,14 +1,13 @@
 /** Proves of mutants that survived whether they decide alike, and has cases for the others. */
-import { writeFile } from 'node:fs/promises';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import type { ExampleCase } from '../../tools/policy/analyze/example-case.ts';
 import { judgedMutants } from '../../tools/policy/analyze/judged-mutants.ts';
-import { DEFAULT_BOUNDS, Prover } from '../../tools/policy/analyze/prover.ts';
+import { Prover } from '../../tools/policy/analyze/prover.ts';
 import type { Mutation, Survivor } from '../../tools/policy/cases/mutation/mutation.ts';
 import type { CommandIo } from '../command.ts';
-import { programsFor } from './analysis-programs.ts';
+import { casesProblem, casesWritten, programsFor, timeoutFrom } from './solver-options.ts';
 
 /** A mutant that no case noticed, and that is not proved to decide alike. */
 export interface JudgedSurvivor extends Survivor {
@@ -30,7 +29,7 @@ export interface MutationProof {
   /** The folder of the programs; default: where they are installed. */
   readonly engine: string | undefined;
   readonly timeoutSeconds: number;
-  /** The file for the cases. */
+  /** The new file for the cases. */
   readonly cases: string | undefined;
 }
 
@@ -43,17 +42,20 @@ interface Values {
   readonly cases?: string;
 }
 
-/** How mutants are to be proved; `null` without `--prove`. */
-export function mutationProofFrom({ mutate, prove, engine, timeout, cases }: Values): MutationProof | null | Problem {
+/** How mutants are to be proved; `null` without `--prove`. A file of cases that exists already is a problem. */
+export async function mutationProofFrom({
+  mutate,
+  prove,
+  engine,
+  timeout,
+  cases,
+}: Values): Promise<MutationProof | null | Problem> {
   const isMore = engine !== undefined || timeout !== undefined || cases !== undefined;
   if (!prove) return isMore ? { problem: '`--engine`, `--timeout` and `--cases` go with `--prove`' } : null;
   if (!mutate) return { problem: '`--prove` goes with `--mutate`' };
-  const seconds = timeout ?? String(DEFAULT_BOUNDS.timeoutSeconds);
-  if (!/^[1-9]\d{0,3}$/.test(seconds) || Number(seconds) > 3600)
-    return { problem: '`--timeout` must be a whole number of seconds from 1 to 3600' };
-  if (cases !== undefined && !cases.endsWith('.cedartests.json'))
-    return { problem: '`--cases` must end in `.cedartests.json`, so that `remit policy test` reads it' };
-  return { engine, timeoutSeconds: Number(seconds), cases };
+  const timeoutSeconds = timeoutFrom(timeout);
+  if (isProblem(timeoutSeconds)) return timeoutSeconds;
+  return (await casesProblem(cases)) ?? { engine, timeoutSeconds, cases };
 }
 
 /** Asks the solver about each mutant that survived, and writes the cases if a file is named. */
@@ -84,20 +86,14 @@ export async function provedMutation(
             },
           ],
     );
-    const written = await casesWritten(survivors, cases);
-    if (written !== null) return written;
+    const unwritten = await casesWritten(
+      survivors.flatMap((survivor) => survivor.case ?? []),
+      cases,
+    );
+    if (unwritten !== null) return unwritten;
     const equivalent = judged.flatMap(({ survivor, verdict }) => (verdict?.kind === 'equivalent' ? [survivor] : []));
     return { ...mutation, survivors, equivalent };
   } finally {
     await prover.close();
   }
-}
-
-async function casesWritten(survivors: readonly JudgedSurvivor[], file: string | undefined): Promise<Problem | null> {
-  if (file === undefined) return null;
-  const tests = survivors.flatMap((survivor) => survivor.case ?? []);
-  const unwritten = await writeFile(file, `${JSON.stringify(tests, null, 2)}\n`).catch(
-    (error: NodeJS.ErrnoException) => error,
-  );
-  return unwritten === undefined ? null : { problem: `cannot write \`${file}\`: ${unwritten.code}` };
 }

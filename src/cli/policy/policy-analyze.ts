@@ -1,5 +1,4 @@
 /** `remit policy analyze`: prove what a change of policies allows. */
-import { writeFile } from 'node:fs/promises';
 import { printable } from '../../core/ledger/timeline-text.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
@@ -27,7 +26,7 @@ import {
   invariantFindings,
 } from './analysis-report.ts';
 import type { AnalysisFinding } from './analysis-report.ts';
-import { programsFor } from './analysis-programs.ts';
+import { casesProblem, casesWritten, programsFor, timeoutFrom } from './solver-options.ts';
 import { policySetAt } from './policy-operand.ts';
 import { specificationAt } from './specification.ts';
 import type { SpecificationFile } from './specification.ts';
@@ -43,7 +42,7 @@ usage: remit policy analyze OLD NEW [OPTION ...]
                    allowed; \`permit\`s, beyond which nothing may be allowed of the actions that they name, or of all. Each with @id and @reason
   --grants         find actions for which a token may be granted and no use can be allowed, and the reverse
   --action ID      only this action of the catalog, or \`issue\`; may be repeated. Default: all that differ, with --spec or --grants all
-  --cases FILE     write the counter-examples as tests for \`remit policy test\`: a file that ends in \`.cedartests.json\`
+  --cases FILE     write the counter-examples as tests for \`remit policy test\`: a new file that ends in \`.cedartests.json\`
   --engine FOLDER  has \`cedar\`, built with its feature \`analyze\`, and \`cvc5\`; default: where \`npm run parts -- analysis\` puts them
                    ($REMIT_CACHE, default ~/.cache/remit), then the path
   --timeout N      seconds for one question to the solver, 1 to 3600; default ${DEFAULT_BOUNDS.timeoutSeconds}
@@ -97,19 +96,15 @@ async function analyze(args: readonly string[], io: Io): Promise<number> {
   if (typeof options === 'string') return refused(io, NAME, options);
   const { json, sarif, cases } = options.values;
   if (json && sarif) return refused(io, NAME, '`--json` and `--sarif` exclude each other');
-  if (cases !== undefined && !cases.endsWith('.cedartests.json'))
-    return refused(io, NAME, '--cases must end in `.cedartests.json`, so that `remit policy test` reads it');
+  const unwritable = await casesProblem(cases);
+  if (unwritable !== null) return refused(io, NAME, unwritable.problem);
   const found = await findingsOf(options.operands, options.values, io);
   io.progress?.('');
   if (isCommandRefusal(found)) return refused(io, NAME, found);
   const { findings, about } = found;
   const isGood = findings.every(({ verdict }) => verdict.kind === 'proved');
-  if (cases !== undefined) {
-    const unwritten = await writeFile(cases, `${JSON.stringify(casesOf(findings), null, 2)}\n`).catch(
-      (error: NodeJS.ErrnoException) => error,
-    );
-    if (unwritten !== undefined) return refused(io, NAME, `cannot write \`${cases}\`: ${unwritten.code}`);
-  }
+  const unwritten = await casesWritten(casesOf(findings), cases);
+  if (unwritten !== null) return refused(io, NAME, unwritten.problem);
   if (json) io.out(JSON.stringify({ good: isGood, ...about, findings: findings.map(({ shown }) => shown) }));
   else if (sarif) io.out(JSON.stringify(analysisSarif(findings, ANALYSIS_RULES)));
   else for (const line of analysisLines(findings)) io.out(printable(line));
@@ -207,10 +202,10 @@ async function withProvers<T>(
 }
 
 function boundsIn({ timeout, memory, jobs }: Values): (ProverBounds & { readonly jobs: number }) | string {
-  const timeoutSeconds = within(timeout, [1, 3600, DEFAULT_BOUNDS.timeoutSeconds]);
+  const timeoutSeconds = timeoutFrom(timeout);
   const maxMemoryMiB = within(memory, [512, 65_536, DEFAULT_BOUNDS.maxMemoryMiB]);
   const atOnce = within(jobs, [1, 64, 2]);
-  if (timeoutSeconds === null) return '--timeout must be a whole number of seconds from 1 to 3600';
+  if (isProblem(timeoutSeconds)) return timeoutSeconds.problem;
   if (maxMemoryMiB === null) return '--memory must be a whole number of MiB from 512 to 65536';
   return atOnce === null
     ? '--jobs must be a whole number from 1 to 64'

@@ -10,7 +10,7 @@ import { policySetFrom } from '../../core/policy/loading/load.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
-import { programsFor } from './analysis-programs.ts';
+import { programsFor, timeoutFrom } from './solver-options.ts';
 import { compileForTool } from '../../core/policy/loading/compile.ts';
 import { whileProved } from '../../core/policy/loading/proved-set.ts';
 import { catalogOf } from '../../core/policy/loading/source-catalog.ts';
@@ -77,18 +77,17 @@ async function lint(args: readonly string[], io: Io): Promise<number> {
   if (typeof options === 'string') return refused(io, 'remit policy lint', options);
   const { json, sarif } = options.values;
   if (json && sarif) return refused(io, 'remit policy lint', '`--json` and `--sarif` exclude each other');
-  const { prove, engine, timeout = String(DEFAULT_BOUNDS.timeoutSeconds) } = options.values;
-  if (!/^[1-9]\d{0,3}$/.test(timeout) || Number(timeout) > 3600)
-    return refused(io, 'remit policy lint', '--timeout must be a whole number of seconds from 1 to 3600');
-  if (options.values.timeout !== undefined && !prove)
-    return refused(io, 'remit policy lint', '--timeout goes with --prove');
+  const { prove, engine, timeout } = options.values;
+  const timeoutSeconds = timeoutFrom(timeout);
+  if (isProblem(timeoutSeconds)) return refused(io, 'remit policy lint', timeoutSeconds.problem);
+  if (timeout !== undefined && !prove) return refused(io, 'remit policy lint', '--timeout goes with --prove');
   const folder = options.operands[0] ?? 'cedar-policies';
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
     return refused(io, 'remit policy lint', `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   const linted = 'findings' in source ? errorsOf(source.findings) : await findingsIn(source);
   const isProved = prove && !('findings' in source) && linted.every(({ level }) => level !== 'error');
-  const useless = isProved ? await provedUseless(source, { engine, timeoutSeconds: Number(timeout) }, io) : [];
+  const useless = isProved ? await provedUseless(source, { engine, timeoutSeconds }, io) : [];
   io.progress?.('');
   if (isCommandRefusal(useless)) return refused(io, 'remit policy lint', useless);
   const findings = [...linted, ...useless.filter((one) => !isKnown(one, linted))];

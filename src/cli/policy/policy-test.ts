@@ -46,7 +46,7 @@ usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only
   --survivors N        with --mutate: fail only if more than N survive; default 0
   --prove              with --mutate: ask the solver of \`remit policy analyze\` about each survivor. A mutant that is proved to decide every
                        request alike does not count; any other is shown with a test that would notice it, if the solver finds one
-  --cases FILE         with --prove: write these tests to a file that ends in \`.cedartests.json\`. Each says what is decided now: read it first
+  --cases FILE         with --prove: write these tests to a new file that ends in \`.cedartests.json\`. Each says what is decided now: read it first
   --engine FOLDER      with --prove: the folder of its programs, as for \`remit policy analyze\`
   --timeout N          with --prove: seconds for one question, 1 to 3600; default ${DEFAULT_BOUNDS.timeoutSeconds}
   --verbose            also print each case, and what the cases do not cover
@@ -104,7 +104,7 @@ export async function policyTest(args: readonly string[], io: Io): Promise<numbe
   const threshold = Number(options.values.threshold);
   if (!/^\d{1,3}$/.test(options.values.threshold) || threshold > 100)
     return refused(io, 'remit policy test', '`--threshold` must be a whole number from 0 to 100');
-  const [most, proof] = [mostSurvivors(options.values), mutationProofFrom(options.values)];
+  const [most, proof] = [mostSurvivors(options.values), await mutationProofFrom(options.values)];
   if (isProblem(most)) return refused(io, 'remit policy test', most.problem);
   if (isProblem(proof)) return refused(io, 'remit policy test', proof.problem);
   const folder = options.operands[0] ?? 'cedar-policies';

@@ -14,7 +14,7 @@ import { ownersIn } from '../../tools/policy/owners/owners-file.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { DEFAULT_BOUNDS, Prover } from '../../tools/policy/analyze/prover.ts';
-import { programsFor } from './analysis-programs.ts';
+import { programsFor, timeoutFrom } from './solver-options.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { findingCounts, findingLines, shownFiles } from './finding-lines.ts';
@@ -105,10 +105,8 @@ function proofFrom({
     return engine === undefined && timeout === undefined
       ? null
       : { problem: '`--engine` and `--timeout` go with `--prove`' };
-  const seconds = timeout ?? String(DEFAULT_BOUNDS.timeoutSeconds);
-  if (!/^[1-9]\d{0,3}$/.test(seconds) || Number(seconds) > 3600)
-    return { problem: '`--timeout` must be a whole number of seconds from 1 to 3600' };
-  return { engine, timeoutSeconds: Number(seconds) };
+  const timeoutSeconds = timeoutFrom(timeout);
+  return isProblem(timeoutSeconds) ? timeoutSeconds : { engine, timeoutSeconds };
 }
 
 /** As `remit serve` would load it, and held to its owners. */
@@ -132,6 +130,7 @@ async function provedFindings(
   proved: ProvedSet,
   { proof: { engine, timeoutSeconds }, io }: { readonly proof: NonNullable<Proof>; readonly io: Io },
 ): Promise<readonly SourceFinding[] | Problem> {
+  if (outside.every(({ owner }) => owner === null)) return outside.flatMap(({ findings }) => findings);
   const programs = await programsFor(engine, io);
   if (isProblem(programs)) return programs;
   const set = policySetOf(proved);

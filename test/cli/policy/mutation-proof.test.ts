@@ -130,6 +130,18 @@ describe('remit policy test --mutate --prove', () => {
       '`--cases` must end in `.cedartests.json`, so that `remit policy test` reads it',
     ],
   ])('refuses %s', async (_what, args, message) => {
+  it('refuses a file of cases that exists, before anything is asked', async () => {
+    const path = policies('true');
+    const cases = join(path, 'tests/kept.cedartests.json');
+    writeFileSync(cases, '[]');
+    expect(await run(path, '--mutate', '--prove', '--cases', cases)).toEqual({
+      code: 2,
+      out: [],
+      err: ['remit policy test: `p/tests/kept.cedartests.json` exists: nothing is overwritten, name another file'],
+    });
+    expect(readFileSync(cases, 'utf8')).toBe('[]');
+  });
+
     expect(await run(policies('true'), ...args)).toEqual({ code: 2, out: [], err: [`remit policy test: ${message}`] });
   });
 });

@@ -89,13 +89,29 @@ describe('remit policy analyze', () => {
   it.each([
     ['no set', [], 'OLD and NEW are required, or a set with --spec or --grants'],
     ['one set without a specification', ['a'], 'NEW is required, or --spec, or --grants'],
-    ['a time-out of 0', ['a', 'b', '--timeout', '0'], '--timeout must be a whole number of seconds from 1 to 3600'],
+    ['a time-out of 0', ['a', 'b', '--timeout', '0'], '`--timeout` must be a whole number of seconds from 1 to 3600'],
     ['two formats', ['a', 'b', '--json', '--sarif'], '`--json` and `--sarif` exclude each other'],
-    ['a name that tests are not read from', ['a', 'b', '--cases', 'c.json'], '--cases must end in `.cedartests.json`'],
+    [
+      'a name that tests are not read from',
+      ['a', 'b', '--cases', 'c.json'],
+      '`--cases` must end in `.cedartests.json`',
+    ],
   ])('refuses %s', async (_what, args, message) => {
     const { code, err } = await ran(policyAnalyze, args);
     expect({ code, err: err.join('\n') }).toEqual({ code: 2, err: expect.stringContaining(message) });
   });
+});
+
+it('remit policy analyze refuses a file of cases that exists', async () => {
+  const cases = join(parent, 'kept.cedartests.json');
+  writeFileSync(cases, '[]');
+  const asked = ['cedar-policies', 'cedar-policies', '--engine', constantEngine('kept'), '--cases', cases];
+  expect(await ran(policyAnalyze, asked)).toEqual({
+    code: 2,
+    out: [],
+    err: [`remit policy analyze: \`${cases}\` exists: nothing is overwritten, name another file`],
+  });
+  expect(readFileSync(cases, 'utf8')).toBe('[]');
 });
 
 it('remit policy analyze starts the programs of a relative folder (review of issue 43)', async () => {

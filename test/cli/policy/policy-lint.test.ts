@@ -91,7 +91,7 @@ describe('remit policy lint', () => {
         [
           `the time-out \`${timeout}\``,
           ['--prove', '--timeout', timeout],
-          '--timeout must be a whole number of seconds from 1 to 3600',
+          '`--timeout` must be a whole number of seconds from 1 to 3600',
         ] as const,
     ),
   ])('refuses %s', async (_name, args, message) => {

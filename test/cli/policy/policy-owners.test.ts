@@ -50,6 +50,12 @@ describe('a folder with `owners.yaml`', () => {
     });
   });
 
+  it('needs no programs for `--prove` if no head reaches beyond its team', async () => {
+    const without = ['--prove', '--engine', join(dirname(example.path), 'none')];
+    const { code, err } = await example.run(policyValidateCommand, example.path, ...without);
+    expect([code, err]).toEqual([0, []]);
+  });
+
   it('asks the solver about conditions with `--prove` (issue 43, point 2)', async () => {
     const before = readFileSync(file, 'utf8');
     const condition = 'when { resource in Remit::Server::"payments" }';
