@@ -81,7 +81,7 @@ export async function provedMutation(
         : [
             {
               ...survivor,
-              case: verdict?.kind === 'told' ? verdict.test : null,
+              case: verdict?.kind === 'distinguished' ? verdict.test : null,
               tried: verdict?.kind === 'undecided' ? verdict.tried : [],
             },
           ],

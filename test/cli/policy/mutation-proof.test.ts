@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { policyTest } from '../../../src/cli/policy/policy-test.ts';
 import { scratch } from '../../builders/scratch.ts';
-import { MUTE, PROVES, scriptedEngine, shows } from '../../builders/scripted-engine.ts';
+import { ifTexts, MUTE, PROVES, scriptedEngine, shows } from '../../builders/scripted-engine.ts';
 import { analysisPart, describeWith } from '../../parts.ts';
 
 jest.setTimeout(600_000);
@@ -78,6 +78,24 @@ describe('remit policy test --mutate --prove', () => {
     expect(out.at(-1)).toMatch(/ 0 survived, 0 accepted, 1 equivalent by proof$/);
   });
 
+  it('judges a forbid with `@always` by itself, as it is asked for calls that are only observed', async () => {
+    const path = policies('context.intent.purpose != ""');
+    const forbid = (annotation: string) =>
+      writeFileSync(
+        join(path, 'f.cedar'),
+        `@id("f") ${annotation} forbid (principal, action == Remit::Action::"read", resource)\nwhen { context.risk == "high" };\n`,
+      );
+    // Beside the permit the forbid denies nothing more; alone it is undecided.
+    const proved = ['--mutate', '--prove', '--engine', scripted(ifTexts('risk == "low"', PROVES)), '--verbose'];
+    forbid('');
+    const beside = await run(path, ...proved);
+    forbid('@always("true")');
+    const alone = await run(path, ...proved);
+    expect(beside.out.join('\n')).toContain('equivalent by proof: `f`, to line 2: the policy is left out');
+    expect(alone.out.join('\n')).toMatch(/survives: `f`, to line 2: the policy is left out/);
+    expect(alone.code).toBe(1);
+  });
+
   it('counts a mutant without an answer as a survivor, and says what was tried', async () => {
     const { code, out } = await run(
       policies('context.intent.purpose != ""'),
@@ -112,6 +130,18 @@ describe('remit policy test --mutate --prove', () => {
     expect([again.code, again.out.at(-1)]).toEqual([0, expect.stringMatching(/ 0 survived, 0 accepted$/)]);
   });
 
+  it('refuses a file of cases that exists, before anything is asked', async () => {
+    const path = policies('true');
+    const cases = join(path, 'tests/kept.cedartests.json');
+    writeFileSync(cases, '[]');
+    expect(await run(path, '--mutate', '--prove', '--cases', cases)).toEqual({
+      code: 2,
+      out: [],
+      err: ['remit policy test: `p/tests/kept.cedartests.json` exists: nothing is overwritten, name another file'],
+    });
+    expect(readFileSync(cases, 'utf8')).toBe('[]');
+  });
+
   it.each([
     ['a proof without mutants', ['--prove'], '`--prove` goes with `--mutate`'],
     [
@@ -130,18 +160,6 @@ describe('remit policy test --mutate --prove', () => {
       '`--cases` must end in `.cedartests.json`, so that `remit policy test` reads it',
     ],
   ])('refuses %s', async (_what, args, message) => {
-  it('refuses a file of cases that exists, before anything is asked', async () => {
-    const path = policies('true');
-    const cases = join(path, 'tests/kept.cedartests.json');
-    writeFileSync(cases, '[]');
-    expect(await run(path, '--mutate', '--prove', '--cases', cases)).toEqual({
-      code: 2,
-      out: [],
-      err: ['remit policy test: `p/tests/kept.cedartests.json` exists: nothing is overwritten, name another file'],
-    });
-    expect(readFileSync(cases, 'utf8')).toBe('[]');
-  });
-
     expect(await run(policies('true'), ...args)).toEqual({ code: 2, out: [], err: [`remit policy test: ${message}`] });
   });
 });

@@ -21,10 +21,10 @@ import type { Prover } from './prover.ts';
 
 /** What is known of a mutant. */
 export type MutantVerdict =
-  /** The set decides every request alike with it: no case can notice it. */
+  /** No request is allowed otherwise with it, and a policy that is asked by itself too matches the same. */
   | { readonly kind: 'equivalent' }
   /** A test that passes with the set, and fails with the mutant. */
-  | { readonly kind: 'told'; readonly test: ExampleCase }
+  | { readonly kind: 'distinguished'; readonly test: ExampleCase }
   /** What was tried, and how it ended. */
   | { readonly kind: 'undecided'; readonly tried: readonly string[] };
 
@@ -32,9 +32,10 @@ export type MutantVerdict =
 export const MAX_JUDGED = 1_000;
 
 /**
- * Judges mutants of a set: each is asked about the actions of its head, first whether the changed policy matches the same, and where that is not
- * proved whether the set decides alike. Of a policy in shadow only the first counts, since a case may expect it. A request that the solver shows
- * counts if the real engine decides it otherwise with the mutant.
+ * Judges mutants of a set: each is asked about the actions of its head, first whether the changed policy matches the same, and if that is not
+ * proved whether the set decides alike. Of a policy in shadow only the first counts, since a case may expect it, and of a forbid with `@always`, which is
+ * asked by itself for calls that are only observed or cannot be read. A request that the solver shows counts if the real engine decides it otherwise with
+ * the mutant.
  */
 export async function judgedMutants(
   set: PolicySet,
@@ -91,6 +92,7 @@ async function judged(
   const answerAfter = engineOf(after);
   const tried: string[] = [];
   const alone = [[asPermit(policy)], changed === null ? [] : [asPermit(changed)]] as const;
+  const isAlone = policy.shadow || policy.always === true;
   for (const action of actionsOf(judging)) {
     // INVARIANT: by one direction alone nothing is concluded: of a forbid it says the reverse of the set, and nothing of a failing policy.
     const matched = await bothWays(implies, action, alone);
@@ -98,14 +100,14 @@ async function judged(
     const decided = policy.shadow
       ? matched
       : await bothWays(implies, action, [sliceOf(set, action), sliceOf(after, action)]);
-    if (decided.every(isProved)) continue;
+    if (!isAlone && decided.every(isProved)) continue;
     for (const question of policy.shadow ? [] : questionsIn([...matched, ...decided])) {
       const [was, then] = [before(question), answerAfter(question)];
-      if (!isToldApart(was, then)) continue;
+      if (!isDistinguished(was, then)) continue;
       const name = `${mutant}: ${id}: ${what}`;
-      return { kind: 'told', test: exampleCase(question, { name, decision: was.decision }) };
+      return { kind: 'distinguished', test: exampleCase(question, { name, decision: was.decision }) };
     }
-    tried.push(...decided.flatMap((verdict) => triedIn(action, verdict)));
+    tried.push(...(isAlone ? matched : decided).flatMap((verdict) => triedIn(action, verdict)));
   }
   return tried.length === 0 ? { kind: 'equivalent' } : { kind: 'undecided', tried };
 }
@@ -143,8 +145,8 @@ const withChange = (set: PolicySet, policy: PolicyEntry, changed: PolicyEntry | 
 const questionsIn = (verdicts: readonly AnalysisVerdict[]): readonly RawQuestion[] =>
   verdicts.flatMap((verdict) => (verdict.kind === 'refuted' ? [verdict.example.question] : []));
 
-/** As a test in Cedar's own terms tells them apart, in which a policy that fails is left out: then it is not told. */
-const isToldApart = (was: RawAnswer, then: RawAnswer): was is Exclude<RawAnswer, { readonly problem: string }> =>
+/** Whether a test in Cedar's own terms distinguishes them. It leaves out a policy that fails, so then it does not. */
+const isDistinguished = (was: RawAnswer, then: RawAnswer): was is Exclude<RawAnswer, { readonly problem: string }> =>
   !isProblem(was) && !isProblem(then) && was.erring.length + then.erring.length === 0 && was.decision !== then.decision;
 
 function triedIn(action: string, verdict: AnalysisVerdict): readonly string[] {
