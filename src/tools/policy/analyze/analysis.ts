@@ -4,7 +4,7 @@ import { freshCedar } from '../../../core/policy/cedar.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import { mapSeveral } from '../../../core/runtime/collections/map-several.ts';
-import { setChanges } from '../compare/set-changes.ts';
+import { byName, setChanges } from '../compare/set-changes.ts';
 import { rawAsker } from '../cases/raw-question.ts';
 import type { RawAnswer, RawQuestion } from '../cases/raw-question.ts';
 import { sliceOf, withoutAlike } from './action-slice.ts';
@@ -131,6 +131,6 @@ const grantedText = ({ actions, servers }: Catalog): string =>
     Array.from(servers.values(), ({ id, attributes }) => `${id} ${JSON.stringify([...attributes])}`).toSorted(),
   ]);
 
-/** What every question takes from the catalog. */
+/** What every question takes from the catalog, whichever of its files it is in. */
 const termsText = ({ timeZones, subjectAttributes }: Catalog): string =>
-  JSON.stringify([[...timeZones], [...subjectAttributes]]);
+  JSON.stringify([timeZones, subjectAttributes].map(byName));

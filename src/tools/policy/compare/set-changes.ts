@@ -79,12 +79,16 @@ const entityTexts = ({ facts }: PolicySet): ReadonlyMap<string, string> =>
 const placedTexts = (entries: PolicySet['observed'] | PolicySet['limits']): ReadonlyMap<string, string> =>
   new Map(entries.map(({ id, place: _place, ...rest }) => [id, JSON.stringify(rest)]));
 
+/** The entries of a map in the order of their names, whatever the order of the files that they are from. */
+export const byName = <Value>(values: ReadonlyMap<string, Value>): readonly (readonly [string, Value])[] =>
+  [...values].toSorted(([one], [other]) => (one < other ? -1 : 1));
+
 function otherTexts({ source, catalog, templates }: PolicySet): ReadonlyMap<string, string> {
   const { timeZones, subjectAttributes } = catalog;
   return new Map([
     ...[...source.catalogs, source.schema].map(({ name, text }) => [name, text] as const),
     ...Object.entries({ timeZones, subjectAttributes }).map(
-      ([name, values]) => [`${name} of the catalog`, JSON.stringify([...values])] as const,
+      ([name, values]) => [`${name} of the catalog`, JSON.stringify(byName(values))] as const,
     ),
     ...Array.from(source.descriptorSets, ([name, bytes]) => [name, contentOf(bytes)] as const),
     ...templates.map((template) => [`template ${template.id}`, wordsOf(template)] as const),

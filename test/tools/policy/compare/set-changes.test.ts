@@ -58,6 +58,17 @@ describe('setChanges', () => {
     });
   });
 
+  it('does not take values that moved to another file of the catalog for changed', async () => {
+    const zones = 'timeZones: { office: Europe/Berlin';
+    const both = exampleCatalog.replace(/^timeZones:\n.*\n/m, `${zones}, shop: UTC }\n`);
+    const later = exampleCatalog.replace(/^timeZones:\n.*\n/m, 'timeZones: { shop: UTC }\n');
+    const from = await mustLoad(folderWith(permit('a'), { catalog: both }));
+    const to = await mustLoad(
+      folderWith(permit('a'), { catalog: later, catalogs: { 'zones.yaml': `servers: {}\n${zones} }\n` } }),
+    );
+    expect(setChanges(from, to).files).toEqual({ ...none, added: ['actions/zones.yaml'], changed: ['actions.yaml'] });
+  });
+
   it('names files of the catalog, and what they define (issue 43, point 2)', async () => {
     const from = await mustLoad(folderWith(permit('a')));
     const own = EMPTY.replace('routes: []', 'routes: [{ action: empty.read, method: GET, path: /x, risk: low }]');
