@@ -1,4 +1,5 @@
 /** Values by name that several files of a catalog may declare. */
+import { isMap } from 'yaml';
 import { entriesOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 import { elsewhere } from './written-at.ts';
@@ -27,7 +28,8 @@ export function mergedValues<Value>(
   const merged = new Map<string, Value>();
   const places = new Map<string, WrittenAt>();
   for (const { yaml, node, values } of files) {
-    if (node === undefined) continue;
+    // A node that is no mapping has its finding since its file was read.
+    if (node === undefined || !isMap(node.value)) continue;
     for (const [{ value: name, offset }] of entriesOf(yaml, node, what)) {
       const value = values.get(name);
       if (value === undefined) continue;

@@ -100,3 +100,6 @@ describe('catalogOfFiles', () => {
     ]);
   });
 });
+    expect(findings('servers: {}\ntimeZones: []\n', 'servers: {}\n')).toEqual([
+      'actions/1.yaml:2:12: `timeZones` must be a mapping',
+    ]);
