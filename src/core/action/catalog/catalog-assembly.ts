@@ -17,6 +17,7 @@ import { elsewhere } from './written-at.ts';
 import type { WrittenAt } from './written-at.ts';
 import { openYaml } from './yaml-file.ts';
 import { addActions } from './catalog-actions.ts';
+import { catalogWithinBound, MAX_CATALOG_BYTES } from './catalog-size.ts';
 import type { Server, CatalogAction, RouteTarget, Catalog } from './catalog.ts';
 
 /** Most actions; more is a finding. */
@@ -31,8 +32,8 @@ export const catalogFrom = (
 
 /**
  * Parses the files of a catalog as one: servers with hosts, audience, HTTP routes, MCP tools, gRPC and A2A methods. All or nothing: the
- * catalog, or all findings. What two files define is a finding that names both places. Limits: 1 MiB for a file, 10,000 actions in all, no YAML
- * aliases.
+ * catalog, or all findings. What two files define is a finding that names both places. Limits: 1 MiB for a file, 4 MiB and 10,000 actions in all, no
+ * YAML aliases. Above 4 MiB nothing is parsed.
  *
  * @param files in the order of their entries, each with its name in findings
  * @param descriptorSets those they name, by `descriptorSetsIn`
@@ -41,6 +42,11 @@ export function catalogOfFiles(
   files: readonly { readonly text: string; readonly file: string }[],
   descriptorSets: DescriptorSets = noDescriptorSets,
 ): Catalog | { readonly findings: readonly SourceFinding[] } {
+  const { beyond } = catalogWithinBound(files);
+  if (beyond !== null) {
+    const message = `the files of the catalog have more than ${MAX_CATALOG_BYTES} bytes together`;
+    return { findings: [{ file: beyond.file, line: 1, column: 1, message, help: null }] };
+  }
   const opened = files.map(({ text, file }) => openYaml(text, file));
   const read = opened.map((yaml) => readCatalog(yaml, descriptorSets));
   const catalog = assemble(read);

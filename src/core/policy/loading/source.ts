@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { descriptorSetNames } from '../../action/catalog/catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from '../../action/catalog/catalog-descriptor-sets.ts';
+import { catalogWithinBound } from '../../action/catalog/catalog-size.ts';
 import type { SourceFinding } from '../../action/catalog/finding.ts';
 import { anyPath } from '../../config/writable-path.ts';
 import type { PathGuard } from '../../config/writable-path.ts';
@@ -208,9 +209,9 @@ async function treeOf(folder: string, disk: PolicyDisk): Promise<PolicyTree | { 
   }
 }
 
-/** The names of the descriptor sets of a catalog, each once, in the order of its files. */
+/** The names of the descriptor sets of a catalog, each once, in the order of its files; a catalog beyond its bound is not read to its end. */
 const setNamesOf = (catalogs: readonly Pick<SourceFile, 'text'>[]): readonly string[] => [
-  ...new Set(catalogs.flatMap(({ text }) => descriptorSetNames(text))),
+  ...new Set(catalogWithinBound(catalogs).within.flatMap(({ text }) => descriptorSetNames(text))),
 ];
 
 /** A file that cannot be read is a problem, which the catalog reports at the place that names the file. */

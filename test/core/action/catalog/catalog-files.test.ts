@@ -24,6 +24,9 @@ const findings = (...texts: readonly string[]): readonly string[] => {
 const zones = (from: number): string =>
   `timeZones: { ${Array.from({ length: 9 }, (_, index) => `z${from + index}: UTC`).join(', ')} }\n`;
 
+/** With a comment of 1,000,000 bytes. */
+const large = (start: string): string => `${start}\n# ${'x'.repeat(1_000_000)}\n`;
+
 describe('catalogOfFiles', () => {
   it('is one catalog of all files (issue 43, point 2)', () => {
     const zones = 'timeZones: { office: Europe/Berlin }\nsubjectAttributes: { region: string }\n';
@@ -90,16 +93,24 @@ describe('catalogOfFiles', () => {
     expect(findings(...texts)).toEqual([message]);
   });
 
+  it('bounds the texts of all files together, before it parses any', () => {
+    const four = Array.from({ length: 4 }, () => large('servers: {}'));
+    expect('findings' in catalogOfFiles(files(...four))).toBe(false);
+    expect(findings(large('servers: 1'), ...four)).toEqual([
+      'actions/5.yaml:1:1: the files of the catalog have more than 4194304 bytes together',
+    ]);
+  });
+
   it('reports what is wrong in each file, and bounds names of all files together', () => {
     expect(findings('servers: 2\n', 'servers: 1\n')).toEqual([
       'actions/1.yaml:1:10: `servers` must be a mapping',
       'actions/2.yaml:1:10: `servers` must be a mapping',
+    ]);
+    expect(findings('servers: {}\ntimeZones: []\n', 'servers: {}\n')).toEqual([
+      'actions/1.yaml:2:12: `timeZones` must be a mapping',
     ]);
     expect(findings(server('crm', { more: zones(1) }), server('erp', { more: zones(10) }))).toEqual([
       'actions/2.yaml:7:12: the files of the catalog have more than 16 names here together',
     ]);
   });
 });
-    expect(findings('servers: {}\ntimeZones: []\n', 'servers: {}\n')).toEqual([
-      'actions/1.yaml:2:12: `timeZones` must be a mapping',
-    ]);
