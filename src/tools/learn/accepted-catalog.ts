@@ -44,7 +44,9 @@ export function acceptedCatalog(
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const lines = linesByFile(servers, base);
     const files = new Map(Array.from(lines, ([name, of]) => [name, `${of.map(({ text }) => text).join('\n')}\n`]));
-    const all = new Map([...(base?.files ?? []), ...files]);
+    // What is written is read last, so that of two that conflict the finding is at the learnt one.
+    const kept = [...(base?.files ?? [])].filter(([name]) => !files.has(name));
+    const all = new Map([...kept, ...files]);
     const read = catalogOfFiles(
       Array.from(all, ([file, text]) => ({ file, text })),
       sets,
@@ -62,7 +64,7 @@ export function acceptedCatalog(
 
 /**
  * The lines of the files that are written: what is new of a server goes to the file of the base that has the server, and a new server to
- * `actions.yaml`.
+ * `actions.yaml`, which is the last.
  */
 function linesByFile(
   servers: readonly LearntServer[],
@@ -74,7 +76,7 @@ function linesByFile(
   );
   const byFile = Map.groupBy(servers, ({ id }) => homes.get(id) ?? CATALOG);
   const names = new Set(
-    [CATALOG, ...byFile.keys()].filter(
+    [...[...byFile.keys()].filter((name) => name !== CATALOG), CATALOG].filter(
       (name) => name === CATALOG || byFile.get(name)?.some(({ actions }) => actions.some(isNew)) === true,
     ),
   );

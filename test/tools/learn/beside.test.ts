@@ -241,6 +241,33 @@ describe('remit learn --policies', () => {
     expect(await ranOn(policyValidateCommand, out)).toMatchObject({ exit: 0 });
   }, 600_000);
 
+  it('leaves out a server that conflicts with another file of the catalog, and learns the others', async () => {
+    const base = await policyFolder();
+    await mkdir(join(base, 'actions'));
+    const payments = `servers:
+  payments:
+    hosts: [pay.internal]
+    audience: https://pay.acme.test
+    routes: [{ action: payments.list, method: GET, path: /payments, risk: low }]
+`;
+    await writeFile(join(base, 'actions/payments.yaml'), payments);
+    const uses = ['pay', 'legacy'].flatMap((name) =>
+      several(3, () => observedUse({ agent: one, host: `${name}.acme.test`, path: '/status' })),
+    );
+    const out = join(folder(), 'learnt');
+    const args = ['--ledger', await ledgerOf(uses), '--policies', base, '--out', out];
+    expect(await ran(runLearn, ...args)).toMatchObject({ exit: 0, err: '' });
+    expect(JSON.parse(await readFile(join(out, 'report.json'), 'utf8')).refusedServers).toEqual([
+      { server: 'pay', why: expect.stringMatching(/^the audience `https:\/\/pay\.acme\.test` already belongs/) },
+    ]);
+    expect(Object.keys(parse(await readFile(join(out, 'actions.yaml'), 'utf8')).servers)).toEqual([
+      'shop',
+      'tools',
+      'legacy',
+    ]);
+    expect(await ranOn(policyValidateCommand, out)).toMatchObject({ exit: 0 });
+  }, 600_000);
+
   it('leaves what was guessed to a person, however often it is learnt', async () => {
     const notes = ['acme-17', 'acme-24'].flatMap((id) =>
       several(2, () => observedUse({ agent: one, path: `/notes/${id}` })),
