@@ -4,8 +4,8 @@ import { spiffeIdFrom } from '../../../core/identity/spiffe-id.ts';
 import { cedarString } from '../../../core/policy/cedar-text.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
-import { mightFail, serversAround, sliceOf } from '../analyze/action-slice.ts';
-import { analysedActions, ISSUE, resourceTypeOf } from '../analyze/analysis.ts';
+import { serversAround, sliceOf } from '../analyze/action-slice.ts';
+import { analysedActions, ISSUE } from '../analyze/analysis.ts';
 import { asPermit, impliesIn } from '../analyze/policy-implication.ts';
 import type { Prover } from '../analyze/prover.ts';
 import { coversName } from './ownership.ts';
@@ -18,9 +18,9 @@ export type ReachVerdict =
   | { readonly kind: 'beyond' | 'undecided'; readonly why: string };
 
 /**
- * Asks about each action that a policy's head has whether it matches only requests of the owner's agents, at the owner's servers. A policy that can
- * fail denies, so one that might fail for a foreign action is beyond. Agents that `owners.yaml` names by a pattern within a trust domain cannot be told
- * by a condition: only whole trust domains, single agents and groups are.
+ * Asks about each action that a policy's head has whether it matches only requests of the owner's agents, at the owner's servers. A policy that fails
+ * denies, so if it might fail for a foreign action the verdict is `undecided`. No condition can name the agents of a pattern within a trust domain:
+ * only whole trust domains, single agents and groups are looked at.
  *
  * @param isForeignAgents whether the head reaches agents that are not the owner's
  */
@@ -39,8 +39,8 @@ export async function provedReach(
     if (sliceOf({ ...set, policies: [{ ...policy, shadow: false }] }, action).length === 0) continue;
     const bound = boundOf(action, owner, { policy, set, isForeignAgents });
     if (bound === 'all') continue;
-    const failing = await failsFor(action, policy, prover);
-    if (failing !== null) tried.push(`${action}: ${failing}`);
+    const failing = await implies(action, [], [asPermit(policy)]);
+    if (failing.kind === 'undecided') tried.push(...failing.tried.map((one) => `${action}: ${one}`));
     const verdict = await implies(action, [asPermit(policy)], bound);
     if (verdict.kind === 'refuted') {
       const { principal, resource } = verdict.example.question;
@@ -51,7 +51,7 @@ export async function provedReach(
   return tried.length === 0 ? { kind: 'within' } : { kind: 'undecided', why: tried.join('; ') };
 }
 
-/** Most servers that a place is told apart from. */
+/** Most servers of which a condition says that a place is not in them. */
 const MAX_SERVERS = 300;
 
 /** The endpoint of an action lies in no server but those of the catalog and the entities, which are part of the set. */
@@ -61,19 +61,6 @@ function placeOf(action: string, set: PolicySet): readonly string[] {
   const around = serversAround(entry, set);
   const others = [...set.catalog.servers.keys()].filter((id) => !around.has(id));
   return others.map((id) => `!(resource in Remit::Server::${cedarString(id)})`);
-}
-
-async function failsFor(action: string, policy: PolicyEntry, prover: Prover): Promise<string | null> {
-  if (!mightFail(policy)) return null;
-  const question = {
-    property: 'never-errors',
-    action,
-    resourceType: resourceTypeOf(action),
-    policies: [policy.text],
-  } as const;
-  const answer = await prover.ask(question);
-  if (answer.kind === 'holds') return null;
-  return answer.kind === 'fails' ? 'the policy can fail for extreme values, and Remit denies then' : answer.why;
 }
 
 /** What the owner's policies may match of an action: everything, nothing, or a permit of it. */
