@@ -1,4 +1,4 @@
-import { limitSpendMessage, overFrom } from '../../core/fleet/limit-message.ts';
+import { limitSpendMessage } from '../../core/fleet/limit-message.ts';
 import { refusedField } from '../../core/fleet/message-bounds.ts';
 import type { SettleReply, SettleRequest, UseMessage } from '../../core/fleet/messages.ts';
 import type { After } from '../../core/runtime/timers.ts';
@@ -8,10 +8,11 @@ import type { StoreFailure } from '../../core/runtime/store-failure.ts';
 import { isSettlement } from '../../core/state/settling.ts';
 import type { SettledUse, Settlement, Settling } from '../../core/state/settling.ts';
 import type { UnsentUse } from '../../core/state/store.ts';
-import type { ExceededBudget, LimitsLeft, SettleProblem, Spend } from '../../core/state/spend.ts';
+import type { LimitsLeft, Spend } from '../../core/state/spend.ts';
 import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
+import { agreedReply, settleProblemOf } from './settle-reply.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
 import { UnsentUses } from './unsent-uses.ts';
 
@@ -143,20 +144,11 @@ export class RemoteSettling implements Settling {
     const early = await Promise.race([one, this.#pause(boundMs * HEDGED)]);
     if (early !== null && !('problem' in early)) return early;
     const two = second.call('Settle', request, boundMs * (1 - HEDGED));
-    return firstReply(one, two);
+    return early === null ? agreedReply(one, two) : two;
   }
 
   #pause(ms: number): Promise<null> {
     return new Promise((resolve) => void this.#options.after(ms, () => resolve(null)));
-  }
-}
-
-/** The first reply of two calls; a problem if both have failed. */
-async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[]): Promise<SettleReply | CallProblem> {
-  try {
-    return await Promise.any(calls.map((call) => call.then((one) => ('problem' in one ? Promise.reject(one) : one))));
-  } catch {
-    return (await calls[0]) ?? { problem: 'no authority can be reached' };
   }
 }
 
@@ -204,23 +196,3 @@ function leftOf({ spends }: Pick<UseMessage, 'spends'>, left: readonly number[] 
   const isKnown = left.every((number) => Number.isSafeInteger(number) && number >= 0);
   return ofLimits > 0 && left.length === ofLimits && isKnown ? { left } : null;
 }
-
-const problems: ReadonlyMap<string, SettleProblem> = new Map(
-  (['replayed', 'ended', 'history-changed', 'history-full'] as const).map((name) => [name, name]),
-);
-
-/** The problem of a use; `undefined` if it is unknown whether the use is settled. */
-function settleProblemOf({
-  problem,
-  budget = null,
-  over: message,
-}: SettleReply['settled'][number]): SettleProblem | undefined {
-  if (problem === 'exhausted') return { problem, budget: budget === null ? null : budgetOf(budget) };
-  if (problem !== 'limit') return problems.get(problem);
-  const over = overFrom(message);
-  return over === undefined ? undefined : { problem, over };
-}
-
-/** A field that was not sent is `false`. */
-const budgetOf = ({ limit, used, decimal = false }: ExceededBudget): ExceededBudget =>
-  decimal ? { limit, used, decimal } : { limit, used };

@@ -7,7 +7,7 @@ import { AnswerTime } from '../../../src/sidecar/state/answer-time.ts';
 import { RemoteSettling } from '../../../src/sidecar/state/remote-settling.ts';
 import type { RemoteSettlingOptions } from '../../../src/sidecar/state/remote-settling.ts';
 import { SidecarFeed } from '../../../src/sidecar/state/sidecar-feed.ts';
-import { HeldTimers } from '../../core/identity/held-timers.ts';
+import { eventually, HeldTimers } from '../../core/identity/held-timers.ts';
 
 const spend = (n: number, of: Partial<LimitSpend> = {}): LimitSpend => ({
   kind: 'limit',
@@ -82,4 +82,103 @@ it.each<[string, SettledUse['spends'], readonly number[], readonly number[] | nu
 ])('takes what limits have left %s', async (_what, taken, said, left) => {
   const { remote } = settling(said);
   expect(await remote.settle(useOf(taken))).toEqual(left === null ? null : { left });
+});
+
+type Reply = 'settled' | 'exhausted' | 'unavailable' | 'none';
+
+const settledMessage = (problem: string) => ({
+  problem,
+  detail: '',
+  card: null,
+  position: null,
+  ...(problem === 'exhausted' ? { budget: { limit: 1, used: 1 } } : {}),
+});
+
+/** Asks two authorities, since the first is slow; the replies to a use come in the given order. */
+async function hedged(replies: readonly (readonly [place: 0 | 1, reply: Reply])[]) {
+  const answers: ((reply: object) => void)[] = [];
+  const link = (place: number) => ({
+    call: () => new Promise<object>((resolve) => void (answers[place] = resolve)),
+  });
+  const both = [link(0), link(1)];
+  const timers = new HeldTimers();
+  const remote = new RemoteSettling({
+    instance: 'instance-1',
+    feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
+    // Only this method is called.
+    links: (() => both) as unknown as RemoteSettlingOptions['links'],
+    after: timers.after,
+    answerTime: new AnswerTime(1_000, () => 0),
+    onSettled: () => undefined,
+  });
+  const settlement = remote.settle(useOf([{ kind: 'calls', limit: 1 }]));
+  await eventually(() => answers[0] !== undefined, 'the first authority is asked');
+  timers.fire();
+  await eventually(() => answers[1] !== undefined, 'the second authority is asked');
+  for (const [place, reply] of replies) {
+    const problem = reply === 'settled' ? '' : reply;
+    answers[place]?.(reply === 'none' ? { problem: 'no answer in 250 ms' } : { settled: [settledMessage(problem)] });
+    await new Promise((done) => void setImmediate(done));
+  }
+  return settlement;
+}
+
+const exhausted = { problem: 'exhausted', budget: { limit: 1, used: 1 } };
+const unknown = { code: 'busy' };
+
+it.each<[what: string, replies: Parameters<typeof hedged>[0], settlement: object | null]>([
+  ['settled as soon as one authority has settled it', [[1, 'settled']], null],
+  // The first decided it after what a budget had left was given back.
+  [
+    'settled if one refuses it before the other settles it',
+    [
+      [1, 'exhausted'],
+      [0, 'settled'],
+    ],
+    null,
+  ],
+  [
+    'settled if one cannot say, and the other has settled it',
+    [
+      [0, 'unavailable'],
+      [1, 'settled'],
+    ],
+    null,
+  ],
+  [
+    'refused if both refuse it',
+    [
+      [1, 'exhausted'],
+      [0, 'exhausted'],
+    ],
+    exhausted,
+  ],
+  [
+    'unknown if one refuses it and the other does not answer: that one may settle it later',
+    [
+      [1, 'exhausted'],
+      [0, 'none'],
+    ],
+    unknown,
+  ],
+  [
+    'unknown if one refuses it and the other cannot say',
+    [
+      [0, 'exhausted'],
+      [1, 'unavailable'],
+    ],
+    unknown,
+  ],
+  [
+    'unknown if neither answers',
+    [
+      [0, 'none'],
+      [1, 'none'],
+    ],
+    unknown,
+  ],
+])('a use that two authorities were asked for is %s', async (_what, replies, settlement) => {
+  const settled = await hedged(replies);
+  if (settlement === null) expect(settled).toBeNull();
+  else expect(settled).toMatchObject(settlement);
 });
