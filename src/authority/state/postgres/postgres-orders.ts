@@ -11,7 +11,7 @@ import { UnreadableOrderRow } from './rows/rows-read.ts';
 
 /** A single statement, and so a single snapshot. The orders are read only if they have changed. */
 const ORDERS = `SELECT ${HEAD_COLUMNS}, v.version, CASE WHEN v.version = $1::bigint THEN NULL ELSE
-    (SELECT coalesce(json_agg(json_build_object('body', o.body, 'seal', o.seal, 'lifted', o.lifted) ORDER BY o.id), '[]')
+    (SELECT coalesce(json_agg(json_build_object('id', o.id, 'body', o.body, 'seal', o.seal, 'lifted', o.lifted) ORDER BY o.id), '[]')
       FROM remit.orders o WHERE ${MAY_HOLD}) END AS orders
   FROM remit.feed_head h, remit.orders_head v WHERE h.part = 0 AND v.part = 0`;
 

@@ -312,6 +312,25 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(must(await state.authority.ordersInForce()).list).toHaveLength(orderLimits.maxInForce + (hasKey ? 2 : 1));
   });
 
+  it.each([
+    ['with a key of the state', true],
+    ['without a key', false],
+  ])('%s: an order with the id of another is not there, and the other is lifted by its id', async (_name, hasKey) => {
+    const sealKey = hasKey ? randomBytes(32) : null;
+    const { state, attack, forged, url } = await opened(sealKey);
+    const copy = `INSERT INTO remit.orders SELECT '0', of, until_ms, replace(body, 'planner', 'nobody') FROM remit.orders`;
+    expect(await attack(copy)).toBe('1 rows');
+    expect(await attack('UPDATE remit.orders_head SET version = version + 1')).toBe('1 rows');
+    const inForce = async () => must(await state.authority.ordersInForce()).list;
+    expect(await inForce()).toEqual([stopOrder()]);
+    const owner = must(postgresTargetFrom(places.url(new URL(url).pathname.slice(1), OWNER)));
+    const { sealed } = must(await migratePostgres(owner, { grant: null, sealKey, randomBytes, askMs: 60_000 }));
+    expect(sealed).toEqual(hasKey ? { tasks: 0, tokens: 0, stops: 0 } : null);
+    expect(await state.authority.liftOrder(stopOrder().id, [])).toEqual(stopOrder());
+    expect(await inForce()).toEqual([]);
+    expect(new Set(forged)).toEqual(new Set(hasKey ? ['an order with the id of another'] : []));
+  });
+
   it('an authority reads the orders after each change, however large the number of changes is', async () => {
     const { state, url } = await opened();
     const other = await open(url, {});

@@ -10,7 +10,7 @@ import type { TokenOfTask } from '../../../../core/state/store-reader.ts';
 import { limitRowFrom } from './limit-rows.ts';
 import type { LimitRow } from './limit-rows.ts';
 import type { RootedTask, SpentRow } from './row-set.ts';
-import { orderFromRow, tokenFrom } from './rows-read.ts';
+import { orderFromRow, ownOrderFrom, tokenFrom } from './rows-read.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -95,11 +95,15 @@ export class RowSeal {
   }
 
   /**
-   * The order in a row; `null` for an emergency that no authority wrote so, and for a stop that an authority lifted. A stop counts also if another
-   * login wrote it, since it gives no right, but as `UNSEALED`: not as that of whom its row names.
+   * The order in a row; `null` for an emergency that no authority wrote so, for an order with the id of another row, and for a stop that an authority
+   * lifted. A stop counts also if another login wrote it, since it gives no right, but as `UNSEALED`: not as that of whom its row names.
    */
   orderIn(row: Row): Order | null {
-    const order = orderFromRow(row);
+    const order = ownOrderFrom(row);
+    if (order === null) {
+      this.#onForged('an order with the id of another');
+      return null;
+    }
     const lifted = row['lifted'] ?? null;
     if (lifted !== null && this.#isAsWritten({ seal: lifted }, this.ofLifted(order.id), `the end of stop ${order.id}`))
       return null;
@@ -198,7 +202,7 @@ export const readerOf = (seal: RowSeal | null): RowReader =>
         taskIn: rootedFrom,
         tokenIn: tokenFrom,
         spentIn: spentFrom,
-        orderIn: (row) => ((row['lifted'] ?? null) === null ? orderFromRow(row) : null),
+        orderIn: (row) => ((row['lifted'] ?? null) === null ? ownOrderFrom(row) : null),
         isGivenOrder: () => true,
         limitIn: limitRowFrom,
         signalIn: readableSignal,

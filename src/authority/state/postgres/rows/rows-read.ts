@@ -31,6 +31,12 @@ export function orderFromRow(row: Row): Order {
   return order;
 }
 
+/** The same; `null` if it has the id of another row, by which no authority ever wrote it: it would be lifted in place of the order of that row. */
+export function ownOrderFrom(row: Row): Order | null {
+  const order = orderFromRow(row);
+  return order.id === row['id'] ? order : null;
+}
+
 /** The same without its task. */
 export function issuedOf({ issuer: _issuer, taskId: _taskId, ...issued }: TokenOfTask): IssuedTokenState {
   return issued;

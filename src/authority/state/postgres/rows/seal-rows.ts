@@ -49,15 +49,16 @@ async function deleteLifted(client: Client, seal: RowSeal): Promise<void> {
   await client.query('UPDATE orders_head SET version = version + 1');
 }
 
-/** Seals stops, of which from now on only what an authority with the key lifts is deleted. Gives how many had no seal. */
+/** Seals stops, of which from now on only what an authority with the key lifts is deleted. Gives how many had no seal and have one now. */
 async function sealStops(client: Client, seal: RowSeal): Promise<number> {
   const { rows } = await client.query("SELECT id, body, seal FROM orders WHERE of = 'stop'");
   const stops = rows.map(({ id, body }) => {
     const order = storedOrder(String(body));
+    const isOwn = !isProblem(order) && order.id === id;
     return {
       id: String(id),
       digest: liftDigestOf(seal.ofLifted(String(id))),
-      seal: isProblem(order) ? null : seal.ofOrder(order),
+      seal: isOwn ? seal.ofOrder(order) : null,
     };
   });
   if (stops.length === 0) return 0;
@@ -68,7 +69,7 @@ async function sealStops(client: Client, seal: RowSeal): Promise<number> {
     [JSON.stringify(stops)],
   );
   await client.query('ALTER TABLE orders ENABLE TRIGGER orders_stay_as_made');
-  return rows.filter((row) => row.seal === null).length;
+  return rows.filter((row, at) => row.seal === null && stops[at]?.seal !== null).length;
 }
 
 /** The columns that name a row, and what else is written with its seal. */
