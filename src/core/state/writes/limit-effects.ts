@@ -23,7 +23,10 @@ export interface RefusedByLimit {
   readonly agent?: string | undefined;
 }
 
-/** Suspends the task, or stops the agent until an operator lifts that; nothing if the limit only denies, or if it is so already. */
+/**
+ * Suspends the task, or stops the agent until an operator lifts that; nothing if the limit only denies, or if it is so already. A stop that no
+ * authority wrote does not count: it may be over at any time.
+ */
 export function carryOut(rows: StateRows, { over, effect }: LimitRefusal, refused: RefusedByLimit): void {
   const { limit } = over.over;
   if (effect === 'suspend') suspend(rows, limit, refused);
@@ -55,15 +58,15 @@ function stop(rows: StateRows, limit: string, { agent = '', decisionId }: Refuse
   // A text from a sidecar that is a pattern would stop others.
   if (!isSpiffeIdPattern(agent) || agent.includes('*')) return;
   const [nowMs, floorMs] = [rows.nowMs(), rows.floorMs()];
-  const isStopped = rows
-    .orders()
-    .some(
-      (order) =>
-        order.of === 'stop' &&
-        order.kind === 'agent' &&
-        order.what === agent &&
-        isInForce(order, { wallMs: nowMs, floorMs }),
-    );
+  const isStopped = rows.orders().some(
+    (order) =>
+      order.of === 'stop' &&
+      order.kind === 'agent' &&
+      order.what === agent &&
+      isInForce(order, { wallMs: nowMs, floorMs }) &&
+      // Last, since it may cost the check of a seal.
+      rows.isGivenOrder(order.id),
+  );
   if (isStopped) return;
   const order: StopOrder = {
     of: 'stop',

@@ -67,7 +67,7 @@ export interface StateRows {
   orders(): readonly Order[];
   /**
    * Whether an authority wrote an order, as far as that can be known. A stop that somebody else wrote into a database holds, but it does not count
-   * against `orderLimits`: otherwise no stop could be given any more.
+   * against `orderLimits`, and keeps no limit from stopping: otherwise no stop could be given any more.
    */
   isGivenOrder(id: string): boolean;
   /** Adds an order, or removes it, and announces the change to the feed. */

@@ -6,6 +6,7 @@ import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts'
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { orderLimits } from '../../../../src/core/order/order.ts';
+import { UNSEALED } from '../../../../src/core/order/unsealed.ts';
 import { encodedRecord } from '../../../../src/core/ledger/encoded-record.ts';
 import { signalLimits } from '../../../../src/core/state/signal-queue.ts';
 import { migratePostgres } from '../../../../src/authority/state/postgres/migrate.ts';
@@ -329,6 +330,26 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await state.authority.liftOrder(stopOrder().id, [])).toEqual(stopOrder());
     expect(await inForce()).toEqual([]);
     expect(new Set(forged)).toEqual(new Set(hasKey ? ['an order with the id of another'] : []));
+  });
+
+  it('with a key of the state: a stop that the login writes keeps no limit from stopping the agent', async () => {
+    const { state, attack } = await opened(randomBytes(32));
+    const [id, agent] = ['00000000000000ab', 'spiffe://acme.test/ns/agents/sa/other'];
+    const junk = `INSERT INTO remit.orders SELECT '${id}', of, until_ms, replace(replace(body, id, '${id}'), 'sa/planner', 'sa/other') FROM remit.orders`;
+    expect(await attack(junk)).toBe('1 rows');
+    // One is used before.
+    const spends = [limitSpend({ max: 1, effect: 'stop' })];
+    for (const decision of ['d-2', 'd-3'])
+      expect(await state.settling.settle({ ...ofLimits(decision), agent, spends })).toMatchObject({ problem: 'limit' });
+    const stops = must(await state.authority.ordersInForce()).list.filter((order) => order.of === 'stop');
+    expect(stops.filter(({ what }) => what === agent).map(({ by }) => by)).toEqual(
+      expect.arrayContaining(['remit', UNSEALED]),
+    );
+    expect(stops).toHaveLength(3);
+    const records = must(await state.reader.outbox(0, 100)).map(({ bytes }) =>
+      JSON.parse(Buffer.from(bytes).toString()),
+    );
+    expect(records.filter(({ event }) => event === 'order-made')).toMatchObject([{ cause: 'limit.exceeded' }]);
   });
 
   it('an authority reads the orders after each change, however large the number of changes is', async () => {
