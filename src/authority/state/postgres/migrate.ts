@@ -56,8 +56,8 @@ const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;
 
 /**
- * What a process that serves may do: no DDL, no change of the version, the key and the fleet, and nothing of the keys that are revoked. What
- * it may not change of the other rows is enforced by triggers (`rights-schema.ts`). It may empty only partitions of `settled`.
+ * What a process that serves may do: no DDL, no change of the version, the key and the fleet, and nothing of the keys that are revoked and of
+ * the ids of orders. What it may not change of the other rows is enforced by triggers (`rights-schema.ts`). It may empty only partitions of `settled`.
  */
 const grantsTo = (role: string): string => `
   GRANT USAGE ON SCHEMA ${SCHEMA_NAME} TO ${role};
@@ -67,7 +67,7 @@ const grantsTo = (role: string): string => `
   REVOKE UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.fleet FROM ${role};
   REVOKE INSERT, DELETE, TRUNCATE ON ${SCHEMA_NAME}.feed_head, ${SCHEMA_NAME}.outbox_head, ${SCHEMA_NAME}.orders_head FROM ${role};
   REVOKE UPDATE ON ${SCHEMA_NAME}.received FROM ${role};
-  REVOKE ALL ON ${SCHEMA_NAME}.revoked_keys FROM ${role}`;
+  REVOKE ALL ON ${SCHEMA_NAME}.revoked_keys, ${SCHEMA_NAME}.order_ids FROM ${role}`;
 
 const SETTLED = Array.from({ length: PARTS_OF_SETTLED }, (_, part) => `${SCHEMA_NAME}.settled_${part}`).join(', ');
 

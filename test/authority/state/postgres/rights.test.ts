@@ -12,7 +12,7 @@ import { signalLimits } from '../../../../src/core/state/signal-queue.ts';
 import { migratePostgres } from '../../../../src/authority/state/postgres/migrate.ts';
 import { connectionOf } from '../../../../src/authority/state/postgres/primary.ts';
 import { must, mustFind } from '../../../builders/must.ts';
-import { stopOrder } from '../../../builders/order.ts';
+import { observeOrder, stopOrder } from '../../../builders/order.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { agreeing } from '../../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../../builders/task.ts';
@@ -350,6 +350,31 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
       JSON.parse(Buffer.from(bytes).toString()),
     );
     expect(records.filter(({ event }) => event === 'order-made')).toMatchObject([{ cause: 'limit.exceeded' }]);
+  });
+
+  it.each([
+    ['a stop that was lifted', () => stopOrder({ id: '00000000000000ab' })],
+    ['an emergency that was ended', () => observeOrder({ madeAtMs: Date.now(), untilMs: Date.now() + HOUR_MS / 2 })],
+  ])('with a key of the state: the row of %s is not put back', async (_name, made) => {
+    const { state, attack } = await opened(randomBytes(32));
+    const order = made();
+    expect(await state.authority.putOrder(order, [])).toBeNull();
+    expect(await attack(`CREATE TEMP TABLE earlier AS SELECT * FROM remit.orders WHERE id = '${order.id}'`)).toBe(
+      '1 rows',
+    );
+    const back = 'INSERT INTO remit.orders SELECT * FROM earlier';
+    // An order that is in force may be put again.
+    expect(await attack(`${back} ON CONFLICT (id) DO UPDATE SET lifted = NULL`)).toBe('1 rows');
+    // A transaction that began before the end sees the tables as they were.
+    await attack('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    expect(await attack(`SELECT FROM remit.orders WHERE id = '${order.id}'`)).toBe('1 rows');
+    expect(await state.authority.liftOrder(order.id, [])).toEqual(order);
+    expect(await attack(back)).toContain('an_order_id_is_used_once');
+    await attack('ROLLBACK');
+    expect(await attack(back)).toContain('an_order_id_is_used_once');
+    expect(await attack('UPDATE remit.orders_head SET version = version + 1')).toBe('1 rows');
+    expect(must(await state.authority.ordersInForce()).list).toEqual([stopOrder()]);
+    expect(await attack('DELETE FROM remit.order_ids')).toContain('permission denied');
   });
 
   it('an authority reads the orders after each change, however large the number of changes is', async () => {
