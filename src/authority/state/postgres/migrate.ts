@@ -69,6 +69,12 @@ const grantsTo = (role: string): string => `
   REVOKE UPDATE ON ${SCHEMA_NAME}.received FROM ${role};
   REVOKE ALL ON ${SCHEMA_NAME}.revoked_keys, ${SCHEMA_NAME}.order_ids FROM ${role}`;
 
+/**
+ * PostgreSQL lets everybody call a new function, and so name it in a trigger of a temporary table: functions that run with the rights of the
+ * owner would run the casts of that table with them. The triggers of the schema itself need no privilege.
+ */
+const REVOKE_FUNCTIONS = `REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ${SCHEMA_NAME} FROM PUBLIC`;
+
 const SETTLED = Array.from({ length: PARTS_OF_SETTLED }, (_, part) => `${SCHEMA_NAME}.settled_${part}`).join(', ');
 
 /**
@@ -120,6 +126,7 @@ async function made(
   const from = (await versionIn(client)) ?? 0;
   if (from > SCHEMA_VERSION) return tooNew(from);
   for (const step of steps.slice(from)) await client.query(step);
+  await client.query(REVOKE_FUNCTIONS);
   if (from === 0) await client.query('INSERT INTO digest_key VALUES (1, $1)', [Buffer.from(randomBytes(32))]);
   await client.query(`INSERT INTO version VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET version = excluded.version`, [
     SCHEMA_VERSION,

@@ -151,6 +151,26 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await attack(text)).toContain(refusal);
   });
 
+  // A function of the owner in a trigger of a table of the login would run the casts of that table as the owner.
+  it('run code as the owner of the tables', async () => {
+    const { attack, url } = await opened();
+    await places.sql(url, `INSERT INTO remit.revoked_keys VALUES ('k')`);
+    const made = [
+      'CREATE TYPE pg_temp.own AS (v int)',
+      `CREATE FUNCTION pg_temp.run(pg_temp.own) RETURNS bigint LANGUAGE plpgsql AS
+        $$ BEGIN DELETE FROM remit.revoked_keys; RETURN 0; END $$`,
+      'CREATE CAST (pg_temp.own AS bigint) WITH FUNCTION pg_temp.run(pg_temp.own) AS IMPLICIT',
+      'CREATE TABLE pg_temp.mine (deadline_ms pg_temp.own)',
+    ];
+    for (const text of made) expect(await attack(text)).toBe('null rows');
+    const trigger = 'CREATE TRIGGER t BEFORE DELETE ON pg_temp.mine FOR EACH ROW EXECUTE FUNCTION remit.task_is_over()';
+    const added = await attack(trigger);
+    await attack('INSERT INTO pg_temp.mine VALUES (ROW(1))');
+    await attack('DELETE FROM pg_temp.mine');
+    expect(added).toContain('permission denied for function');
+    expect(await places.sql(url, 'SELECT kid FROM remit.revoked_keys')).toEqual([{ kid: 'k' }]);
+  });
+
   it('resumes no task without a new generation', async () => {
     const { state, attack } = await opened();
     await state.authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
