@@ -24,11 +24,12 @@ const MAX_TO = 512;
 /** The name under which the state counts what was lent of a counter. @param by `SettledUse.by` */
 export const loanName = (counter: string, by = ''): string => `lent ${JSON.stringify([counter, by.slice(0, MAX_TO)])}`;
 
-/** The loan of a counter of a task; `null` if it counts a budget, or nothing is lent. */
+/** The loan of a counter of a task; `null` if it counts a budget, nothing is lent, or `loanName` did not make the name: a login of a database may write any. */
 export function loanIn(name: string, lent: number): TaskLoan | null {
   if (lent === 0 || !name.startsWith(LOANS)) return null;
-  // `loanName` made it.
-  const [counter = '', to = ''] = JSON.parse(name.slice('lent '.length)) as readonly string[];
+  const named = namedIn(name.slice('lent '.length));
+  if (named === null) return null;
+  const [counter, to] = named;
   const [kind = ''] = counter.split(':', 1);
   return {
     counts: kind === 'calls' ? 'calls' : 'amount',
@@ -36,6 +37,18 @@ export function loanIn(name: string, lent: number): TaskLoan | null {
     to,
     amount: kind === 'decimal' ? lent / TEN_THOUSANDTHS : lent,
   };
+}
+
+/** The counter in a name, and to whom it was lent. */
+function namedIn(text: string): readonly [counter: string, to: string] | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (!Array.isArray(value)) return null;
+    const [counter, to]: readonly unknown[] = value;
+    return typeof counter === 'string' && typeof to === 'string' ? [counter, to] : null;
+  } catch {
+    return null;
+  }
 }
 
 /** For people: `48 calls to spiffe://acme.test/tools: spent there, or held`. */
