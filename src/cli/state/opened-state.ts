@@ -127,7 +127,7 @@ const withDatabase = <T>(
 
 /** Opens a PostgreSQL, passes it to `use` and closes it. What is written has the seal of the authorities, or they would not believe it. */
 export async function usingPostgres<T>(
-  { target, durability, stateKey: keyFile }: StateSource & { readonly kind: 'postgres' },
+  { target, durability, receivers, stateKey: keyFile }: StateSource & { readonly kind: 'postgres' },
   use: (state: PostgresState) => Promise<T | CommandRefusal>,
 ): Promise<T | CommandRefusal> {
   const stateKey = keyFile === null ? null : stateKeyFrom(keyFile);
@@ -140,6 +140,7 @@ export async function usingPostgres<T>(
     randomBytes,
     address: '',
     stateKey,
+    receivers,
   });
   if (isStoreFailure(state)) return taskRefusal(state.detail);
   try {

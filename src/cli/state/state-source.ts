@@ -12,4 +12,6 @@ export type StateSource =
       readonly leaseMs: number;
       /** The file of the key that seals its rows; `null` if they are not sealed. */
       readonly stateKey: string | null;
+      /** The names of the receivers of signals. */
+      readonly receivers: readonly string[];
     };

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../../core/config/config.ts';
 import type { Config } from '../../core/config/config.ts';
+import { receiverNames } from '../../core/config/issuer.ts';
 import { recordsPlaceOf } from '../../core/config/records.ts';
 import type { RecordsPlace } from '../../core/config/records.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
@@ -123,10 +124,17 @@ export function stateIn({
   state,
   durability,
   authority,
-}: Pick<Config, 'file' | 'state' | 'durability' | 'authority'>): StateSource | CommandRefusal {
+  issuer,
+}: Pick<Config, 'file' | 'state' | 'durability' | 'authority' | 'issuer'>): StateSource | CommandRefusal {
   if (state.kind === 'sqlite') return state;
   return state.kind === 'postgres'
-    ? { ...state, durability, leaseMs: authority.leaseSeconds * 1_000, stateKey: authority.stateKey }
+    ? {
+        ...state,
+        durability,
+        leaseMs: authority.leaseSeconds * 1_000,
+        stateKey: authority.stateKey,
+        receivers: receiverNames(issuer),
+      }
     : taskRefusal(
         `\`${file}\` is the configuration of a sidecar, which has no state of its own: run this on the host of its authority`,
       );

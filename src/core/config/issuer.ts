@@ -107,6 +107,10 @@ export interface IssuerConfig {
   readonly toolPins: ToolPinsConfig | null;
 }
 
+/** The names of the receivers of signals. */
+export const receiverNames = (issuer: Pick<IssuerConfig, 'signals'> | null): readonly string[] =>
+  issuer?.signals?.transmit.map(({ name }) => name) ?? [];
+
 /** What an event can do. */
 const SIGNAL_EFFECTS = ['revoke', 'suspend', 'ask', 'risk', 'attest', 'stop-agent', 'stop-user', 'ignore'] as const;
 

@@ -1,4 +1,5 @@
 import type { Config } from '../../core/config/config.ts';
+import { receiverNames } from '../../core/config/issuer.ts';
 import type { PostgresTarget } from '../../core/config/postgres-url.ts';
 import { LOST_COMMITS } from '../../core/fleet/fleet-report.ts';
 import type { DatabaseReport } from '../../core/fleet/fleet-report.ts';
@@ -57,6 +58,7 @@ export async function openDatabase(
     randomBytes: ports.randomBytes,
     address: listen === undefined ? '' : addressText(listen),
     stateKey,
+    receivers: receiverNames(issuer),
     onForged: (what) =>
       faults.set(
         'rows of the database',

@@ -8,6 +8,7 @@ import { task } from '../../../src/cli/task/task.ts';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
+import { signalLimits } from '../../../src/core/state/signal-queue.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { stopOrder } from '../../builders/order.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -34,7 +35,10 @@ describeWith(postgresPart(), '`remit stop` with `authority.stateKey`', (binaries
       file,
       `trustDomains: acme.test
 svid: { workloadApi: unix:///run/spire/agent.sock }
-issuer: { url: https://remit.acme.test, listen: 127.0.0.1:9472 }
+issuer:
+  url: https://remit.acme.test
+  listen: 127.0.0.1:9472
+  signals: { transmit: [{ name: siem, url: https://siem.acme.test/events }] }
 state: ${url}
 durability: single
 authority:
@@ -128,6 +132,19 @@ authority:
     expect(left).toHaveLength(1);
     expect(await stopping('lift', mustFind(left[0]?.[0]), ...because)).toMatchObject({ exit: 0 });
     expect(await inForce()).toEqual([]);
+  });
+
+  it('tells a configured receiver, also if the login has added more than are read', async () => {
+    expect(await state.authority.claimSignals('siem')).toEqual({ dropped: 0 });
+    await places.sql(
+      url,
+      `INSERT INTO remit.signal_receivers SELECT 'a' || n, gen_random_uuid(), now() FROM generate_series(1, ${signalLimits.maxReceivers}) n`,
+    );
+    expect(await stopping('agent', planner, ...because)).toMatchObject({ exit: 0 });
+    const [[id = ''] = []] = await inForce();
+    expect(must(await state.authority.signalQueue('siem')).signals).toHaveLength(1);
+    expect(await stopping('lift', id, ...because)).toMatchObject({ exit: 0 });
+    expect(forged).toEqual([]);
   });
 
   it('refuses without the key, since nobody would believe what it writes', async () => {

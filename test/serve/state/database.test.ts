@@ -3,6 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
+import { encodedRecord } from '../../../src/core/ledger/encoded-record.ts';
+import { orderMade } from '../../../src/core/ledger/order-record.ts';
+import { signalLimits } from '../../../src/core/state/signal-queue.ts';
 import { UNSEALED } from '../../../src/core/order/unsealed.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { openDatabase } from '../../../src/serve/state/database.ts';
@@ -73,6 +76,50 @@ authority:
       expect(await opened.authority.liftOrder(order.id, [])).toMatchObject({ by: UNSEALED });
       await until(() => said().length === 2, { what: 'the log of the end', withinMs: 50_000 });
       expect(said()[1]).toContain('recovered: stops of the database: over');
+    } finally {
+      for (const close of closers.toReversed()) await close();
+    }
+  });
+
+  it('tells a configured receiver of signals, also if the login has added more than are read', async () => {
+    const url = await places.next();
+    const closers: (() => unknown)[] = [];
+    const opened = await openDatabase(
+      must(postgresTargetFrom(url)),
+      mustConfig(
+        `trustDomains: acme.test
+svid: { workloadApi: unix:///run/spire/agent.sock }
+issuer:
+  url: https://remit.acme.test
+  signals: { transmit: [{ name: siem, url: https://siem.acme.test/events }] }
+state: ${url}
+durability: single
+authority: { listen: 127.0.0.1:9474, sidecars: { id: spiffe://acme.test/tools, audiences: https://payments.acme.test } }
+`,
+        { folder: folder() },
+      ),
+      {
+        ports: systemPorts,
+        log: () => undefined,
+        faults: new Faults(() => undefined),
+        onFatal: () => undefined,
+        onRecords: () => undefined,
+        onWrite: () => undefined,
+        closers,
+      },
+    );
+    try {
+      if (isStartProblem(opened) || opened.authority === null) throw new Error('no database');
+      const { authority } = opened;
+      expect(await authority.claimSignals('siem')).toEqual({ dropped: 0 });
+      await places.sql(
+        url,
+        `INSERT INTO remit.signal_receivers SELECT 'a' || n, gen_random_uuid(), now() FROM generate_series(1, ${signalLimits.maxReceivers}) n`,
+      );
+      expect(
+        await authority.appendRecords([must(encodedRecord(orderMade(stopOrder({ madeAtMs: Date.now() }))))]),
+      ).toBeNull();
+      expect(must(await authority.signalQueue('siem'))).toMatchObject({ waiting: 1 });
     } finally {
       for (const close of closers.toReversed()) await close();
     }

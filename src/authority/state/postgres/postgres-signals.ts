@@ -52,15 +52,12 @@ interface SignalParts {
   readonly rows: Pick<RowReader, 'signalIn'>;
   /** The beats of this authority, by whose id it delivers. */
   readonly beats: Pick<PostgresBeats, 'beat' | 'id'>;
-  /** Takes the names of the receivers in the configuration, for which each transaction of this authority queues signals. */
-  readonly receivers: Set<string>;
 }
 
 /** The signals in a PostgreSQL. One of its authorities delivers to a receiver; another does once that has not renewed its claim. */
-export const postgresSignals = ({ beats, database, receivers, rows }: SignalParts): PostgresSignals => ({
+export const postgresSignals = ({ beats, database, rows }: SignalParts): PostgresSignals => ({
   signalQueue: async (receiver, later = []) => {
     if (!isStorable(receiver)) return notStorable();
-    receivers.add(receiver);
     const queue = await queueOf(database, receiver, beats.id);
     if (isStoreFailure(queue) || queue.holder !== 'this' || queue.waiting === 0) return queue;
     const found = await queuedRows(database, receiver, later);

@@ -32,7 +32,7 @@ import { WriteLane } from './write-lane.ts';
 import type { LaneOptions } from './write-lane.ts';
 
 /** Options of the state in a PostgreSQL. */
-export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'onWrite' | 'unknownMs'> {
+export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'onWrite' | 'receivers' | 'unknownMs'> {
   readonly target: PostgresTarget;
   readonly durability: Durability;
   readonly clocks: ClockSources;
@@ -129,11 +129,10 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     examine: (client) => feed.examine(client),
   };
   database.guardedBy(guard);
-  const receivers = new Set<string>();
-  const lane = new WriteLane(database, { ...options, seal, clocks, newId, receivers, refusal: () => feed.lost });
+  const lane = new WriteLane(database, { ...options, seal, clocks, newId, refusal: () => feed.lost });
   const reads = new PostgresReads(database, { nowMs, rows });
   const orders = new PostgresOrders(database, { feed, rows });
-  const signals = postgresSignals({ beats: feed, database, receivers, rows });
+  const signals = postgresSignals({ beats: feed, database, rows });
   const parts = { clocks, database, lane, nowMs, orders, reads, signals };
   const digestOf = (secret: string): string =>
     `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`;

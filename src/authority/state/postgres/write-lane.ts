@@ -27,8 +27,8 @@ export interface LaneOptions {
   readonly newId: () => string;
   /** Authenticates rows. Default: none are. */
   readonly seal?: RowSeal | null;
-  /** Names of the receivers of signals in the configuration. Default: none. */
-  readonly receivers?: ReadonlySet<string>;
+  /** Names of the receivers of signals in the configuration, for which each transaction queues signals whatever the tables have. Default: none. */
+  readonly receivers?: readonly string[];
   /** Why nothing may be written now; `null` if writing is allowed. Default: it is. */
   readonly refusal?: () => StoreFailure | null;
   /** Whether it writes to a database that is known to lack commits, as a restore does. Default no. */
@@ -170,7 +170,7 @@ export class WriteLane {
       const { rows, lost, databaseMs, receivers } = await lockedRows(
         client,
         group.map(({ needs }) => needs),
-        { reader: this.#rows, receivers: [...(this.#options.receivers ?? [])] },
+        { reader: this.#rows, receivers: this.#options.receivers ?? [] },
       );
       if (lost !== null && this.#options.writesLost !== true) {
         await flight(client, [ROLLBACK]);

@@ -14,7 +14,7 @@ const { claimMs, maxReceivers, maxWaiting } = signalLimits;
 export const NEW_CLAIM = `clock_timestamp() + interval '${claimMs} milliseconds'`;
 
 /**
- * The receivers for which a transaction queues what it tells. `$1` has the names in the configuration of this authority, and the table those of
+ * The receivers for which a transaction queues what it tells. `$1` has the names in the configuration of this process, and the table those of
  * authorities with another configuration. INVARIANT: rows that the login adds to the table cost little, and leave no configured receiver out.
  */
 export const RECEIVERS = `SELECT name FROM remit.signal_receivers WHERE name = ANY($1::text[])
