@@ -68,7 +68,7 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
     if (isStartProblem(lock)) return lock;
     if (lock !== null) closers.push(() => lock.release());
     const listener = () => listeningSidecar(options.environment);
-    const admin = await openAdmin(config, { gate: waits.gate, closers, listener });
+    const admin = await openAdmin(config, { gate: waits.gate, closers, listener, ports });
     if (isStartProblem(admin)) return admin;
     const parts = await openParts(config, options, { waits, closers });
     if (isStartProblem(parts)) return parts;

@@ -25,6 +25,8 @@ let receiver: Receiver;
 let admin: AdminServer;
 let base: string;
 let bearer: string;
+/** By which the admin server bounds verification events. */
+let nowMs = 0;
 
 /** The admin server of an issuer with the receivers `siem` and `gone`. */
 const adminOf = (): AdminServer => {
@@ -33,17 +35,18 @@ const adminOf = (): AdminServer => {
     ['siem', receiver.url],
     ['gone', 'https://localhost:1/events'],
   ]);
-  return new AdminServer([], {
+  const answers = {
     scrape: () => ({ contentType: '', body: '' }),
     trial: () => ({}),
-    verification: (name, state) => {
+    verification: (name: string, state: string | null) => {
       const url = urls.get(name);
       const keys = { problem: () => unsigned, current: () => key };
       return url === undefined
         ? null
         : verifyReceiver({ ...target, name, url }, { keys, issuer, ports: systemPorts }, state);
     },
-  });
+  };
+  return new AdminServer([], answers, { monotonicMs: () => nowMs });
 };
 
 beforeAll(async () => {
@@ -64,7 +67,11 @@ afterEach(async () => {
 });
 afterAll(remove);
 
-const verify = (...args: readonly string[]) => ran(signalsVerify, ...args, '--admin', base);
+/** Runs the command a second after the one before. */
+const verify = (...args: readonly string[]) => {
+  nowMs += 1_000;
+  return ran(signalsVerify, ...args, '--admin', base);
+};
 
 describe('remit signals verify', () => {
   it.each([
@@ -126,6 +133,16 @@ describe('remit signals verify', () => {
     expect(await verify('gone')).toMatchObject({ exit: 1, out: expect.stringContaining('ECONNREFUSED') });
     unsigned = 'the first key signs in 9 s';
     expect(await verify('siem')).toMatchObject({ exit: 1, out: expect.stringContaining('the first key signs in 9 s') });
+    const usable = key;
+    unsigned = null;
+    key = { ...usable, sign: () => Promise.reject(new Error('the words of a key')) };
+    try {
+      const { exit, out } = await verify('siem');
+      expect([exit, out]).toEqual([1, expect.stringContaining('the event cannot be signed')]);
+      expect(out).not.toContain('the words of a key');
+    } finally {
+      key = usable;
+    }
     expect(receiver.received).toEqual([]);
   });
 
@@ -171,7 +188,7 @@ describe('POST /signals/{receiver}/verification', () => {
   it('tries one receiver at a time', async () => {
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     let trying = 0;
-    const server = new AdminServer([], {
+    const answers = {
       scrape: () => ({ contentType: '', body: '' }),
       trial: () => ({}),
       verification: async () => {
@@ -179,12 +196,14 @@ describe('POST /signals/{receiver}/verification', () => {
         await held;
         return {};
       },
-    });
+    };
+    const server = new AdminServer([], answers, { monotonicMs: () => nowMs });
     try {
       const port = await server.listen({ host: '127.0.0.1', port: 0 });
       const to = `http://127.0.0.1:${port}`;
       const first = statusOf(at, { method: 'POST' }, to);
       await until(async () => trying === 1, { what: 'the first trial' });
+      nowMs += 1_000;
       expect(await statusOf(at, { method: 'POST' }, to)).toBe(503);
       release();
       expect(await first).toBe(200);
@@ -192,5 +211,22 @@ describe('POST /signals/{receiver}/verification', () => {
     } finally {
       await server.close();
     }
+  });
+
+  it('sends one event a second at most, whatever the receiver', async () => {
+    nowMs += 1_000;
+    expect(await statusOf(at)).toBe(200);
+    nowMs += 999;
+    for (const name of ['siem', 'gone']) {
+      const response = await fetch(`${base}/signals/${name}/verification`, { method: 'POST' });
+      expect([response.status, await response.text()]).toEqual([
+        503,
+        'a receiver was tried less than a second ago: try again\n',
+      ]);
+    }
+    expect(receiver.received).toHaveLength(1);
+    nowMs += 1;
+    expect(await statusOf(at)).toBe(200);
+    expect(receiver.received).toHaveLength(2);
   });
 });

@@ -2,6 +2,8 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isLoopback } from '../../core/runtime/loopback-host.ts';
+import { systemPorts } from '../../core/runtime/ports.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
 import { restrictSocket, unixSocketProblem } from '../../core/runtime/system/unix-socket.ts';
 import { crossSiteProblem } from './asked-host.ts';
 import { unmetGateTexts } from './readiness.ts';
@@ -53,9 +55,9 @@ const PRIVATE = { mode: 0o600, groupId: null };
  * 200 when every gate is met, otherwise 503 with a line per unmet gate (`?exclude=lease&exclude=svid` leaves these gates out), `GET /metrics`
  * is for Prometheus, `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit
  * task`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, reveals single calls,
- * so it is answered only on the socket and on a loopback address. So is `POST /signals/{receiver}/verification`, for `remit signals verify`, which
- * alone has an effect: it sends an event. The same holds for `GET /policies/trial` if there is a socket: then the
- * address of a pod exposes only numbers.
+ * so it is answered only on the socket and on a loopback address. The same holds for `GET /policies/trial` if there is a socket: then the
+ * address of a pod exposes only numbers. It always holds for `POST /signals/{receiver}/verification`, for `remit signals verify`, which alone has an
+ * effect: it sends an event, one at a time and at most one a second.
  *
  * Lifecycle: `listen` once, `listenOnSocket` at most once; `serve` once the process has started, before which only `/livez` and `/readyz` are
  * answered; `close`.
@@ -67,13 +69,22 @@ export class AdminServer {
   readonly #servers: Server[] = [];
   #hasSocket = false;
   #receipts = 0;
+  readonly #monotonicMs: Ports['monotonicMs'];
   #isVerifying = false;
+  /** When the last verification event was sent, by `monotonicMs`. */
+  #verifiedMs = -Infinity;
 
   /**
    * @param answers only the host names for a process that starts, for which `serve` is called later
+   * @param clock by which verification events are bounded; default that of the machine
    */
-  constructor(gates: readonly Gate[], answers: AdminAnswers | Pick<AdminAnswers, 'hosts'>) {
+  constructor(
+    gates: readonly Gate[],
+    answers: AdminAnswers | Pick<AdminAnswers, 'hosts'>,
+    { monotonicMs }: Pick<Ports, 'monotonicMs'> = systemPorts,
+  ) {
     this.#gates = gates;
+    this.#monotonicMs = monotonicMs;
     this.#names = new Set((answers.hosts ?? []).map((host) => host.toLowerCase()));
     if ('scrape' in answers) this.serve(gates, answers);
   }
@@ -176,9 +187,13 @@ export class AdminServer {
     if (this.#isVerifying) return answer(response, 503, 'another receiver is tried now: try again');
     const state = stateIn(verified[2]);
     if (state === undefined) return answer(response, 400, '`state` must have 1 to 256 characters');
+    const nowMs = this.#monotonicMs();
+    if (nowMs - this.#verifiedMs < VERIFIED_EACH_MS)
+      return answer(response, 503, 'a receiver was tried less than a second ago: try again');
     const answering = this.#answers.verification(verified[1] ?? '', state);
     if (answering === null) return answer(response, 404, 'this process has no receiver of signals of that name');
     this.#isVerifying = true;
+    this.#verifiedMs = nowMs;
     try {
       answerJson(response, await answering);
     } catch {
@@ -218,6 +233,8 @@ const TRACE = /^\/trace(?:\?|$)/;
 /** The verification of a receiver of signals, by its name, with the state to send. */
 const VERIFICATION = /^\/signals\/([a-z0-9-]{1,64})\/verification(?:\?state=([^&#]{0,3072}))?$/;
 const MAX_STATE = 256;
+/** Each verification event is a signature, and a connection to a receiver. */
+const VERIFIED_EACH_MS = 1_000;
 
 /** The state in a query; `null` if there is none, and `undefined` if it is not valid. */
 function stateIn(query: string | undefined): string | null | undefined {

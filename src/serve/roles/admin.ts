@@ -2,6 +2,7 @@ import type { Gate } from '../admin/readiness.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../../core/config/config.ts';
 import { addressText } from '../../core/config/values.ts';
+import type { Ports } from '../../core/runtime/ports.ts';
 import type { Closers } from '../closers.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 import type { StartProblem } from '../start-problem.ts';
@@ -21,15 +22,17 @@ export async function openAdmin(
     gate,
     closers,
     listener,
+    ports,
   }: {
     readonly gate: Gate;
     readonly closers: Pick<Closers, 'push'>;
     /** Who may have its port, if that is known. */
     readonly listener: () => Promise<string | null>;
+    readonly ports: Pick<Ports, 'monotonicMs'>;
   },
 ): Promise<OpenAdmin | StartProblem> {
   if (listen.kind !== 'tcp') return { problem: '`admin.listen` must be `host:port`' };
-  const server = new AdminServer([gate], { hosts: [listen.host, ...hosts] });
+  const server = new AdminServer([gate], { hosts: [listen.host, ...hosts] }, ports);
   closers.push(() => server.close());
   const problem = socket?.kind === 'unix' ? await server.listenOnSocket(socket.path) : null;
   if (problem !== null) return { problem: `admin.socket: ${problem}` };

@@ -43,9 +43,14 @@ export async function verifyReceiver(
     sub_id: { format: 'opaque', id: receiver.name },
     events: { [VERIFICATION_EVENT]: state === null ? {} : { state } },
   };
+  const token = await keys
+    .current()
+    .sign(claims, 'secevent+jwt')
+    .catch(() => null);
+  // Without the error of the key, which could quote it.
+  if (token === null) return { jti, result: 'failed', detail: 'the event cannot be signed with the key of the issuer' };
   const agent = new Agent();
   try {
-    const token = await keys.current().sign(claims, 'secevent+jwt');
     return { jti, ...(await pushSet(token, receiver, { signal: new AbortController().signal, agent })) };
   } finally {
     agent.destroy();
