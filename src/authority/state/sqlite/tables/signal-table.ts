@@ -8,17 +8,22 @@ import type { Connection } from '../connection.ts';
 
 const { claimMs, forgottenMs, heldMs, maxAgain, maxAgeMs, maxAtOnce, maxWaiting } = signalLimits;
 
-/** Within a transaction: queues records for each known receiver, and drops what is too much for it. */
+/** Signals between two looks for what is too much. A look counts all that wait, up to 10,000 for each receiver. */
+const LOOK_EACH = 128;
+
+/** Within a transaction: queues records for each known receiver, and with each 128th signal drops what is too much. */
 export function queueSignals(connection: Connection, records: readonly EncodedRecord[]): void {
-  let isAdded = false;
+  let [added, last] = [0, 0];
   for (const { at, bytes, signalled } of records) {
     if (signalled === null) continue;
-    isAdded = true;
-    connection
+    const { changes, lastInsertRowid } = connection
       .statement('INSERT INTO signals (receiver, at_ms, rank, bytes) SELECT name, ?, ?, ? FROM signal_receivers')
       .run(at, signalRanks[signalled], bytes);
+    added += Number(changes);
+    last = Number(lastInsertRowid);
   }
-  if (isAdded) dropSurplus(connection);
+  // The numbers of what was added follow one another: whether a multiple is among them.
+  if (last % LOOK_EACH < added) dropSurplus(connection);
 }
 
 const WAITING =
