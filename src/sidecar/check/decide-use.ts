@@ -8,7 +8,7 @@ import type { ReportingServices } from './report.ts';
 import type { CheckServices } from './services.ts';
 import { isCurrentEnough } from './current-enough.ts';
 import { replayedWhileObserved } from './replayed-use.ts';
-import { recordToSend, unrecorded } from './sent-record.ts';
+import { isHighRiskUse, recordToSend, unrecorded } from './sent-record.ts';
 import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
 import { enforce } from '../../core/decide/enforce.ts';
@@ -88,7 +88,7 @@ const settleOrDeny = (
 ): DecidedUse | Promise<DecidedUse> =>
   isDeny(toSettle)
     ? withDecision(services, toSettle, decided)
-    : (settleNow(services, decided, toSettle) ?? settleUse(services, withLimits(decided, toSettle), toSettle));
+    : (settleNow(services, decided, toSettle) ?? settleUse(services, decided, toSettle));
 
 /** Settles a use from shares of this process. INVARIANT: in the turn in which it was decided; `null` if it must be settled by the state. */
 function settleNow(services: DecidingServices, decided: DecidedUse, toSettle: UseToSettle): DecidedUse | null {
@@ -113,9 +113,9 @@ async function settleUse(services: DecidingServices, decided: DecidedUse, toSett
     const toSettleAgain = useToSettle(again.check, settlingRules(services, decided.read));
     if (toSettleAgain === null || isDeny(toSettleAgain))
       return withDecision(services, toSettleAgain ?? again.check.decision, again);
-    current = { decided: withLimits(again, toSettleAgain), toSettle: toSettleAgain };
+    current = { decided: again, toSettle: toSettleAgain };
   }
-  return withDecision(services, changedTooOften, current.decided);
+  return withDecision(services, changedTooOften, withLimits(current.decided, current.toSettle));
 }
 
 /** Settles a decided use; at a sidecar, a use of high risk together with its record. */
@@ -124,8 +124,9 @@ async function settleOnce(
   decided: DecidedUse,
   { use, token }: UseToSettle,
 ): Promise<DecidedUse | 'history-changed'> {
-  const record = recordToSend(services, decided);
-  if (record !== null && isDeny(record)) return withDecision(services, record, decided);
+  // A record that is sent names the counters, and is made before they are counted.
+  const record = isHighRiskUse(decided.check) ? recordToSend(services, withLimits(decided, { use })) : null;
+  if (record !== null && isDeny(record)) return withDecision(services, record, withLimits(decided, { use }));
   const settled = await settle(
     services,
     { token, use: record === null ? use : { ...use, record } },
@@ -135,9 +136,9 @@ async function settleOnce(
   const problem = settled !== null && 'unknown' in settled ? settled.unknown : null;
   const refusal = settled !== null && isDeny(settled) ? settled : null;
   const after = settled !== null && 'left' in settled ? settled.left : null;
-  const counted = after === null ? decided : withLimits(decided, { use }, { of: 'left', numbers: after });
+  const counted = withLimits(decided, { use }, after === null ? undefined : { of: 'left', numbers: after });
   // If the result is unknown, the use may be settled.
-  const done = refusal === null ? { ...counted, taken: unsentUseOf(use) } : decided;
+  const done = refusal === null ? { ...counted, taken: unsentUseOf(use) } : counted;
   if (record === null || refusal !== null) {
     return withDecision(services, refusal ?? problem ?? done.check.decision, done);
   }
