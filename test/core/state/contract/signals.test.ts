@@ -114,7 +114,7 @@ describeEach('signals', ({ name, open, place }) => {
     const many = Array.from({ length: 500 }, () => record(nowMs + 1));
     for (let n = 0; n <= signalLimits.maxWaiting / many.length; n += 1) must(await authority.appendRecords(many));
     const waiting = async () => must(await authority.signalQueue('siem')).waiting;
-    // A file drops with the write, and a database with the next step of pruning, so that no two writes wait for each other.
+    // A file drops with each 128th signal, and a database with the next step of pruning, so that no two writes wait for each other.
     expect(await waiting()).toBe(signalLimits.maxWaiting + (name === 'postgres' ? 501 : 0));
     must(await authority.prune(0));
     const queue = must(await authority.signalQueue('siem'));
