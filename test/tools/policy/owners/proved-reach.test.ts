@@ -73,7 +73,10 @@ describeWith(analysisPart(), 'provedReach', (engine) => {
     ['a condition of other agents', permit('principal, action, resource', `${OWN} && context.risk == "low"`), 'beyond'],
     [
       'a condition that can fail for calls of others, which Remit then denies',
-      permit(`${PAYERS}, action, resource`, `context.intent.ageSeconds * 9000000000000000000 < 5 && ${OWN}`),
+      permit(
+        `${PAYERS}, action in [Remit::Action::"payments.read", Remit::Action::"files.list"], resource`,
+        `context.intent.ageSeconds * 9000000000000000000 < 5 && ${OWN}`,
+      ),
       'undecided',
     ],
   ])('takes %s for what it is (issue 43, point 2)', async (_what, policies, kind) => {
