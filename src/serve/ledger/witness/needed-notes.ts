@@ -10,7 +10,7 @@ export interface NoteNeeds {
   readonly origin: string;
   /** Number of pruned records of the log: a checkpoint of fewer can be compared with nothing. */
   readonly pruned: number;
-  /** Of more bytes, every second note of each witness is dropped, but for its last: each covers what those before it cover. */
+  /** Of more bytes of this log, every second note of each witness is dropped, but for its last, until they fit: each covers what those before it cover. */
   readonly maxBytes: number;
 }
 
@@ -27,10 +27,18 @@ export function neededNotes(notes: readonly string[], { origin, pruned, maxBytes
     return [{ note, ...read }];
   });
   const isLast = ({ by, note }: Found): boolean => by === null || last.get(by) === note;
-  const needed = found.filter((each) => each.size >= pruned || isLast(each));
-  const bytes = needed.reduce((sum, { note }) => sum + Buffer.byteLength(note) + 1, 0);
-  return (bytes > maxBytes ? thinned(needed) : needed).map(({ note }) => note);
+  let needed: readonly Found[] = found.filter((each) => each.size >= pruned || isLast(each));
+  while (ownBytes(needed) > maxBytes) {
+    const fewer = thinned(needed);
+    // The last of each witness.
+    if (fewer.length === needed.length) break;
+    needed = fewer;
+  }
+  return needed.map(({ note }) => note);
 }
+
+const ownBytes = (notes: readonly Found[]): number =>
+  notes.reduce((sum, { by, note }) => (by === null ? sum : sum + Buffer.byteLength(note) + 1), 0);
 
 interface Found {
   readonly note: string;

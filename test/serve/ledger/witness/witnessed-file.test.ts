@@ -140,6 +140,8 @@ describe('WitnessedFile', () => {
 const needed = (notes: readonly string[], pruned: number, maxBytes = Infinity) =>
   neededNotes(notes, { origin, pruned, maxBytes });
 
+const bytesOf = (notes: readonly string[]): number => notes.reduce((sum, note) => sum + Buffer.byteLength(note) + 1, 0);
+
 describe('neededNotes', () => {
   it('are those of records that are there, the last of each witness, and those of other logs', () => {
     const [first, second, foreign, ...rest] = [
@@ -158,7 +160,14 @@ describe('neededNotes', () => {
   it('are every second note of each witness, counted from the last, if they are too many', () => {
     const notes = [1, 2, 3, 4, 5].flatMap((size) => [noteOf(size), noteOf(size, two)]);
     const kept = [1, 3, 5].flatMap((size) => [noteOf(size), noteOf(size, two)]);
-    expect(needed(notes, 0, 100)).toEqual(kept);
+    expect(needed(notes, 0, bytesOf(kept))).toEqual(kept);
+    expect(needed(notes, 0, bytesOf(kept) - 1)).toEqual([kept[0], kept[1], kept[4], kept[5]]);
+    expect(needed(notes, 0, 1)).toEqual(kept.slice(-2));
+  });
+
+  it('are not fewer if notes of other logs take the room', () => {
+    const notes = [noteOf(1, one, other), noteOf(2, one, other), noteOf(1), noteOf(2)];
+    expect(needed(notes, 0, bytesOf(notes.slice(2)))).toEqual(notes);
   });
 
   it('are no remains of an interrupted write', () => {
