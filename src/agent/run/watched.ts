@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { programBeside } from '../../core/runtime/system/program-beside.ts';
 import type { IssuerPlace } from '../task/issuer-call.ts';
 
 /** Messages to the watcher, one line of JSON each; a later message overrides an earlier message of its kind. */
@@ -27,7 +27,7 @@ export class Watcher {
   /** @param onLost called once if the watcher ends before it is dismissed */
   constructor(issuer: IssuerPlace, onLost: () => void) {
     // The IPC channel is unused, but `fork`, which finds the running Node.js, requires one.
-    this.#process = fork(watcherFile(), [], {
+    this.#process = fork(programBeside(import.meta.url, 'watcher-process'), [], {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore', 'ipc'],
       env: {},
@@ -52,10 +52,4 @@ export class Watcher {
     this.#process.stdin?.end();
     if (this.#process.connected) this.#process.disconnect();
   }
-}
-
-/** The program beside this file, with the same extension: `.ts` from source, `.js` once built. */
-function watcherFile(): string {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return fileURLToPath(new URL(`./watcher-process${extension}`, import.meta.url).href);
 }

@@ -1,7 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { ThreadInput, ThreadIo, ThreadMessage } from './thread-commands.ts';
+import { programBeside } from '../../core/runtime/system/program-beside.ts';
 
 /**
  * V8 lets the young generation of a process that makes much garbage grow to 64 MiB and more; its size is set at the start of a process
@@ -31,7 +31,10 @@ export function runInThread(
   };
   setFlagsFromString(GROWING);
   return new Promise((resolve, reject) => {
-    const worker = new Worker(workerFile(), { workerData: input, resourceLimits: LIMITS });
+    const worker = new Worker(programBeside(import.meta.url, 'command-worker'), {
+      workerData: input,
+      resourceLimits: LIMITS,
+    });
     const lines = { out, err, progress: progress ?? ((): void => undefined) };
     worker.on('message', (message: ThreadMessage) => {
       if ('exit' in message) resolve(message.exit);
@@ -40,10 +43,4 @@ export function runInThread(
     worker.once('error', reject);
     worker.once('exit', () => reject(new Error('its thread ended before the command did')));
   });
-}
-
-/** The worker's path: beside this file, with its extension (`.ts` in the sources, `.js` in the build). */
-function workerFile(): string {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return fileURLToPath(new URL(`./command-worker${extension}`, import.meta.url).href);
 }

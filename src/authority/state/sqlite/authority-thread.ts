@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { EncodedRecord } from '../../../core/ledger/encoded-record.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
+import { programBeside } from '../../../core/runtime/system/program-beside.ts';
 import type { Authority, Upkeep } from '../../../core/state/authority.ts';
 import type { ClockSources } from '../../../core/state/clock-floor.ts';
 import type { Feed } from '../../../core/state/feed.ts';
@@ -289,7 +289,11 @@ const CALL_BYTES = 256;
 
 function started(input: AuthorityThreadInput): Promise<Worker | StoreFailure> {
   return new Promise((resolve) => {
-    const worker = new Worker(workerFile(), { workerData: input, execArgv: [], resourceLimits: LIMITS });
+    const worker = new Worker(programBeside(import.meta.url, 'authority-worker'), {
+      workerData: input,
+      execArgv: [],
+      resourceLimits: LIMITS,
+    });
     const settle = (outcome: Worker | StoreFailure): void => {
       worker.off('error', failed).off('exit', ended);
       resolve(outcome);
@@ -304,12 +308,6 @@ function started(input: AuthorityThreadInput): Promise<Worker | StoreFailure> {
       else if (first.kind === 'opened') settle(worker);
     });
   });
-}
-
-/** The worker beside this file, with the same extension: `.ts` from the sources, `.js` once built. */
-function workerFile(): string {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return fileURLToPath(new URL(`./authority-worker${extension}`, import.meta.url).href);
 }
 
 /** The key of a task, if a caller gives the whole task. */

@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { HandedRecord, RecordSink } from '../writer.ts';
 import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
+import { programBeside } from '../../runtime/system/program-beside.ts';
 import type { RingPart } from './leaf-ring.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
@@ -72,7 +72,7 @@ export class LogThread implements RecordSink {
 
   /** Starts a thread that opens a log later, by `open`. */
   static start(): LoadingLogThread {
-    const worker = new Worker(workerFile(), { execArgv: [], resourceLimits: LIMITS });
+    const worker = new Worker(programBeside(import.meta.url, 'log-worker'), { execArgv: [], resourceLimits: LIMITS });
     const ended = new Promise<StoreFailure>((resolve) => {
       const end = (detail: string): void => resolve(storeFailure('unusable', `the thread of the ledger ${detail}`));
       worker
@@ -183,10 +183,4 @@ export class LogThread implements RecordSink {
     this.#broken = failure;
     this.#watcher.onFatal(failure);
   }
-}
-
-/** The worker beside this file, with the same extension: `.ts` from source, `.js` once built. */
-function workerFile(): string {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return fileURLToPath(new URL(`./log-worker${extension}`, import.meta.url).href);
 }

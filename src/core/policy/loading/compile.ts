@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import type { PolicyEntry } from './policy-file.ts';
 import type { ProofInput, ReadPolicies, SetProof } from './proof.ts';
+import { programBeside } from '../../runtime/system/program-beside.ts';
 
 /**
  * Proves a policy set in isolation. A problem if the proof cannot be completed.
@@ -108,16 +108,14 @@ export function compileToServe(): Compile {
 const LIMITS = { maxYoungGenerationSizeMb: 24 };
 
 const newThread = (settings: ThreadSettings): Worker =>
-  new Worker(workerFile(), { workerData: settings, execArgv: [], resourceLimits: LIMITS });
+  new Worker(programBeside(import.meta.url, 'compile-worker'), {
+    workerData: settings,
+    execArgv: [],
+    resourceLimits: LIMITS,
+  });
 
 /** The same for command-line tools: policies of equal form share one conversion to Cedar's JSON format. */
 export function compileForTool(): Compile {
   const compile = compileInWorker();
   return (input, onRead) => compile({ ...input, isForTool: true }, onRead);
-}
-
-/** The worker's path: beside this file, with its extension (`.ts` in the sources, `.js` in the build). */
-function workerFile(): string {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return fileURLToPath(new URL(`./compile-worker${extension}`, import.meta.url).href);
 }

@@ -1,7 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import { after } from '../../../core/runtime/timers.ts';
+import { programBeside } from '../../../core/runtime/system/program-beside.ts';
 import type { Faults } from '../../../core/telemetry/faults.ts';
 import type { Metrics } from '../../../core/telemetry/metrics/metrics.ts';
 import type { IndexReport, IndexThreadInput } from './index-messages.ts';
@@ -101,7 +101,11 @@ export class IndexThread {
     const { growth } = this.#services;
     this.#begun = growth();
     let problem: string | null = null;
-    const worker = new Worker(workerFile(), { workerData: this.#input, execArgv: [], resourceLimits: LIMITS });
+    const worker = new Worker(programBeside(import.meta.url, 'index-worker'), {
+      workerData: this.#input,
+      execArgv: [],
+      resourceLimits: LIMITS,
+    });
     worker.on('message', (report: IndexReport) => {
       if (isProblem(report)) problem = report.problem;
       else this.#last = { ...report, at: growth().records };
@@ -129,10 +133,4 @@ export class IndexThread {
     ledgerIndex.of({ of, state: 'indexed' }).set(indexed);
     ledgerIndex.of({ of, state: 'left' }).set(left + this.#services.growth().records - at);
   }
-}
-
-/** The worker beside this file, with the same extension: `.ts` from source, `.js` once built. */
-function workerFile(): string {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return fileURLToPath(new URL(`./index-worker${extension}`, import.meta.url).href);
 }

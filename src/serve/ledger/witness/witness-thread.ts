@@ -1,7 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Ports } from '../../../core/runtime/ports.ts';
 import { after } from '../../../core/runtime/timers.ts';
+import { programBeside } from '../../../core/runtime/system/program-beside.ts';
 import type { Faults } from '../../../core/telemetry/faults.ts';
 import type { Metrics } from '../../../core/telemetry/metrics/metrics.ts';
 import type { WitnessThreadInput, WitnessThreadMessage } from './witness-messages.ts';
@@ -41,7 +41,11 @@ export class Witnesses {
     this.#names = input.witnesses.map(({ key }) => key.slice(0, key.indexOf('+')));
     this.#sinceMs = this.#names.map(() => services.ports.nowMs());
     this.#contradicts = this.#names.map(() => false);
-    this.#worker = new Worker(workerFile(), { workerData: input, execArgv: [], resourceLimits: LIMITS });
+    this.#worker = new Worker(programBeside(import.meta.url, 'witness-worker'), {
+      workerData: input,
+      execArgv: [],
+      resourceLimits: LIMITS,
+    });
     this.#closed = new Promise((resolve) => {
       this.#worker.on('message', (message: WitnessThreadMessage) => {
         if (message.kind === 'visited') this.#visited(message.index, message.state);
@@ -90,10 +94,4 @@ export class Witnesses {
       ledgerWitnessContradicts.of({ witness }).set(this.#contradicts[index] === true ? 1 : 0);
     }
   }
-}
-
-/** The worker beside this file, with the same extension: `.ts` from source, `.js` once built. */
-function workerFile(): string {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
-  return fileURLToPath(new URL(`./witness-worker${extension}`, import.meta.url).href);
 }
