@@ -1,6 +1,6 @@
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
-import { checkpointFrom } from '../../core/ledger/proof/checkpoint.ts';
+import { checkpointInNote } from '../../core/ledger/proof/checkpoint.ts';
 import { bytesFromBase64 } from '../../core/ledger/proof/base64.ts';
 import { emptyRange, rangeFrom } from '../../core/ledger/proof/compact-range.ts';
 import type { CompactRange } from '../../core/ledger/proof/compact-range.ts';
@@ -39,7 +39,7 @@ function claimedBefore({ claims }: Pick<ReceivedLog, 'claims'>, seq: number): Co
 /** @param carried the tree over the records before those that are read */
 function proofAfter({ stored, entriesAfter }: ReceivedLog, seq: number, carried: CompactRange): ProofOf {
   const head = [...stored.checkpoints()]
-    .map(({ note }) => ({ note, head: checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1)) }))
+    .map(({ note }) => ({ note, head: checkpointInNote(note) }))
     .find(({ head: each }) => !isProblem(each) && each.size >= seq);
   if (head === undefined || isProblem(head.head)) return { kind: 'unsigned' };
   const { size, root } = head.head;

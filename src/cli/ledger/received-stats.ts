@@ -6,7 +6,7 @@ import { isMatch } from '../../authority/records/received-search.ts';
 import type { LogReader } from '../../core/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
 import { base64Of, bytesFromBase64 } from '../../core/ledger/proof/base64.ts';
-import { checkpointFrom } from '../../core/ledger/proof/checkpoint.ts';
+import { checkpointInNote } from '../../core/ledger/proof/checkpoint.ts';
 import type { Checkpoint } from '../../core/ledger/proof/checkpoint.ts';
 import { appended, emptyRange, rangeBytes, rangeFrom } from '../../core/ledger/proof/compact-range.ts';
 import type { CompactRange } from '../../core/ledger/proof/compact-range.ts';
@@ -142,7 +142,7 @@ const lastHeadOf = ({ stored }: ReceivedLog): Checkpoint | null =>
   [...stored.checkpoints()].reduce<Checkpoint | null>((last, { note }) => headIn(note) ?? last, null);
 
 function headIn(note: string): Checkpoint | null {
-  const head = checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1));
+  const head = checkpointInNote(note);
   return isProblem(head) ? null : head;
 }
 

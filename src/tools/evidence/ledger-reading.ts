@@ -1,6 +1,6 @@
 /** What a report reads of a ledger: its head, its anchors, sampled records with proofs. */
 import type { NamedAnchor } from '../../core/ledger/proof/anchor-file.ts';
-import { checkpointFrom } from '../../core/ledger/proof/checkpoint.ts';
+import { checkpointInNote } from '../../core/ledger/proof/checkpoint.ts';
 import { openedAnchors } from '../../core/ledger/proof/head-check.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
@@ -23,7 +23,7 @@ export function headOf(log: LogReader): EvidenceReport['ledger']['head'] {
   let last: string | null = null;
   for (const { note } of log.checkpoints()) last = note;
   if (last === null) return null;
-  const head = checkpointFrom(last.slice(0, last.indexOf('\n\n') + 1));
+  const head = checkpointInNote(last);
   return isProblem(head) ? null : { size: head.size, root: Buffer.from(head.root).toString('base64') };
 }
 

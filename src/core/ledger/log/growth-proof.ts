@@ -1,6 +1,6 @@
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import { checkpointFrom } from '../proof/checkpoint.ts';
+import { checkpointInNote } from '../proof/checkpoint.ts';
 import { consistencyProblem, consistencyProof } from '../proof/consistency-proof.ts';
 import { appended, emptyRange } from '../proof/compact-range.ts';
 import type { CompactRange } from '../proof/compact-range.ts';
@@ -63,7 +63,7 @@ function provedGrowth(
   }
   const missing: Uint8Array = rootOf(emptyRange.nodes);
   const proof = consistencyProof({ carried: base, leaf: (index) => hashes[index - base.size] ?? missing }, old, size);
-  const head = checkpointFrom(target.note.slice(0, target.note.indexOf('\n\n') + 1));
+  const head = checkpointInNote(target.note);
   if (proof === null || isProblem(head)) return { problem: 'the ledger is damaged' };
   // Stored data is not trusted: a proof that does not hold is not sent.
   const wrong = consistencyProblem({ oldSize: old, oldRoot: rootOf(oldRange.nodes), size, root: head.root, proof });

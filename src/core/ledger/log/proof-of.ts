@@ -1,4 +1,4 @@
-import { checkpointFrom } from '../proof/checkpoint.ts';
+import { checkpointInNote } from '../proof/checkpoint.ts';
 import { inclusionProblem, inclusionProof } from '../proof/inclusion-proof.ts';
 import { leafHash } from '../proof/merkle.ts';
 import { proofText } from '../proof/proof-bundle.ts';
@@ -26,7 +26,7 @@ export function proofOf(log: LogReader, seq: number): ProofOf {
     .map((segment) => segment.checkpoints.near(seq, 'from'))
     .find((checkpoint) => checkpoint !== null);
   if (cover === undefined) return { kind: 'unsigned' };
-  const head = checkpointFrom(cover.note.slice(0, cover.note.indexOf('\n\n') + 1));
+  const head = checkpointInNote(cover.note);
   if (isProblem(head) || head.size < seq) return { kind: 'damaged' };
 
   const carried = (home.checkpoints.near(seq - 1, 'up-to') ?? home.carried).range;

@@ -39,6 +39,10 @@ export function checkpointFrom(text: string): Checkpoint | Problem {
   return { origin, size, root };
 }
 
+/** The checkpoint that a note says, of which no signature is verified. */
+export const checkpointInNote = (note: string): Checkpoint | Problem =>
+  checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1));
+
 /** Signs a checkpoint as a note under its origin. */
 export const signedCheckpoint = (checkpoint: Checkpoint, privateKey: KeyObject): string =>
   signedNote(checkpointText(checkpoint), { name: checkpoint.origin, privateKey });

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { checkpointFrom } from '../../../../src/core/ledger/proof/checkpoint.ts';
+import { checkpointInNote } from '../../../../src/core/ledger/proof/checkpoint.ts';
 import { consistencyProblem } from '../../../../src/core/ledger/proof/consistency-proof.ts';
 import { leafHash } from '../../../../src/core/ledger/proof/merkle.ts';
 import { growthProof } from '../../../../src/core/ledger/log/growth-proof.ts';
@@ -24,7 +24,7 @@ const leavesOf = (at: string): readonly Buffer[] =>
 
 /** What a verifier says that computes the old root from all leaves itself. */
 const problemOf = (leaves: readonly Buffer[], { old, size, note, proof }: GrowthProof): string | null => {
-  const { root } = must(checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1)));
+  const { root } = must(checkpointInNote(note));
   return consistencyProblem({ oldSize: old, oldRoot: naiveRoot(leaves.slice(0, old)), size, root, proof });
 };
 

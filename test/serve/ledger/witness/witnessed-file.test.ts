@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { anchorsIn } from '../../../../src/core/ledger/proof/anchor-file.ts';
-import { checkpointFrom, signedCheckpoint } from '../../../../src/core/ledger/proof/checkpoint.ts';
+import { checkpointInNote, signedCheckpoint } from '../../../../src/core/ledger/proof/checkpoint.ts';
 import { witnessedFrom } from '../../../../src/core/ledger/proof/witnessed.ts';
 import { neededNotes } from '../../../../src/serve/ledger/witness/needed-notes.ts';
 import { WitnessedFile } from '../../../../src/serve/ledger/witness/witnessed-file.ts';
@@ -36,9 +36,7 @@ const noteOf = (size: number, witness = one, log = origin): string => {
   return cosignedNote(signedCheckpoint({ origin: log, size, root }, privateKeyOf(Buffer.alloc(32, 9))), witness, size);
 };
 const sizesIn = (file: string): readonly number[] =>
-  anchorsIn(readFileSync(file, 'utf8')).anchors.map(
-    ({ note }) => must(checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1))).size,
-  );
+  anchorsIn(readFileSync(file, 'utf8')).anchors.map(({ note }) => must(checkpointInNote(note)).size);
 const witnessedIn = (file: string, quorum = 1) =>
   must(witnessedFrom(anchorsIn(readFileSync(file, 'utf8')).anchors, { witnesses, quorum }));
 

@@ -1,4 +1,4 @@
-import { checkpointFrom } from '../../proof/checkpoint.ts';
+import { checkpointInNote } from '../../proof/checkpoint.ts';
 import { appended, rangeBytes } from '../../proof/compact-range.ts';
 import type { CompactRange } from '../../proof/compact-range.ts';
 import { isSameHash, leafHash, rootOf } from '../../proof/merkle.ts';
@@ -103,6 +103,6 @@ function endProblem(segment: Segment, { last, said, checked, isFollowed }: Check
 
 /** Whether the size and the tree beside a note are those that it signs. */
 function isOwnTree({ size, range, note }: KeptCheckpoint & { readonly size: number }): boolean {
-  const head = checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1));
+  const head = checkpointInNote(note);
   return !isProblem(head) && head.size === size && range.size === size && isSameHash(head.root, rootOf(range.nodes));
 }
