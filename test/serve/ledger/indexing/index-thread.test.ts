@@ -154,7 +154,8 @@ describe('IndexThread', () => {
       return readBytes() - before;
     };
     const [few, many] = [await readFor(50), await readFor(400)];
-    expect(many).toBeLessThan(8 * few);
+    // Linear is 8 times, and reading all for each pack 64 times. The process reads other files too.
+    expect(many).toBeLessThan(24 * few);
   });
 
   it('can be ended at any point, and the next goes on', async () => {
