@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
+import { freePort } from '../free-port.ts';
 import { fillDisk } from '../full-disk.ts';
 import { describeWith } from '../parts.ts';
 import { until } from '../until.ts';
@@ -51,7 +52,7 @@ describeWith(part, 'remit serve with its state file on a full disk', (at) => {
   it('is reported once in log, readiness and metrics, and once more when it is over', async () => {
     cpSync(resolve(import.meta.dirname, '../../cedar-policies'), join(folder, 'policies'), { recursive: true });
     const file = join(folder, 'remit.yaml');
-    const port = 20_000 + (process.pid % 20_000);
+    const port = await freePort();
     const config = {
       trustDomains: ['acme.test'],
       extAuthz: { listen: `unix:${folder}/check.sock` },
@@ -65,8 +66,10 @@ describeWith(part, 'remit serve with its state file on a full disk', (at) => {
     const running = remit(['serve', '--config', file]);
     started = running;
     await running.said('checks on');
-    const ask = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
-    const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200;
+    // A server may close a kept connection in the moment in which it is used again.
+    const reply = (path: string) => fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
+    const ask = async (path: string): Promise<string> => (await reply(path)).text();
+    const isReady = async (): Promise<boolean> => (await reply('/readyz')).status === 200;
     const faults = (): readonly Said[] => linesOf(running).filter(({ what }) => what === 'state file');
     await until(isReady);
     // The clock mark is written within 10 s.
