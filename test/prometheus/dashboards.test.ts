@@ -83,6 +83,15 @@ describe('the dashboards and alert rules', () => {
     }
   });
 
+  it('lead to each other, so that an investigation can begin at any of them', () => {
+    const all = [...dashboards.values()];
+    expect(new Set(all.map(({ uid }) => uid)).size).toBe(all.length);
+    for (const { tags, links } of all) {
+      expect(tags).toContain('remit');
+      expect(links).toEqual([expect.objectContaining({ type: 'dashboards', tags: ['remit'], keepTime: true })]);
+    }
+  });
+
   it.each(alertRules.map((rule) => [rule.alert, rule] as const))(
     '%s says what is wrong and what to do',
     (_name, rule) => {

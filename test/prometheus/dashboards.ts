@@ -28,6 +28,8 @@ export interface TraceSearch {
 export interface Dashboard {
   readonly uid: string;
   readonly title: string;
+  readonly tags: readonly string[];
+  readonly links: readonly object[];
   readonly panels: readonly Panel[];
   readonly templating: { readonly list: readonly { readonly name: string }[] };
 }
