@@ -24,7 +24,7 @@ export function exampleFolder(): ExampleFolder {
     run: async (command, ...args) => {
       const out: string[] = [];
       const err: string[] = [];
-      const code = await command.run(args, io(out, err));
+      const code = await command.run(args, exampleIo(out, err));
       const [named, messages] = [out, err].map((lines) => lines.map((line) => line.replaceAll(path, 'p')));
       return { code, out: named ?? [], err: messages ?? [] };
     },
@@ -32,7 +32,8 @@ export function exampleFolder(): ExampleFolder {
   };
 }
 
-const io = (out: string[], err: string[]): CommandIo => ({
+/** What a command is run with: where its lines go, and the path of its programs. */
+export const exampleIo = (out: string[], err: string[]): CommandIo => ({
   out: (line) => out.push(line),
   err: (line) => err.push(line),
   stdout: { writable: false, writableLength: 0, write: () => undefined },
