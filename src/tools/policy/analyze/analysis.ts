@@ -71,9 +71,10 @@ export function compareSets(
   const cedar = freshCedar();
   const { entryOf, isShared } = factsBeside([former, other]);
   const isAlike = (action: string): boolean => isShared && entryOf(action) === 'same';
+  const isTouched = touchedBy([former, other]);
   const all = [...new Set([...analysedActions(former.catalog), ...analysedActions(other.catalog)])];
   const asked = all.filter((action) =>
-    actions === null ? !isAlike(action) || isTouched(action, [former, other]) : actions.includes(action),
+    actions === null ? !isAlike(action) || isTouched(action) : actions.includes(action),
   );
   let done = 0;
   return mapSeveral(asked, atOnce, async (action) => {
@@ -101,11 +102,24 @@ export function compareSets(
 const judgedBy = (entry: EntryChange): string =>
   `catalog or entities differ; both sets were judged by those of ${entry === 'removed' ? 'OLD' : 'NEW'}`;
 
-/** Whether sets decide about an action by different policies. */
-function isTouched(action: string, [former, other]: readonly [PolicySet, PolicySet]): boolean {
-  const [before, after] = [sliceOf(former, action), sliceOf(other, action)];
-  return withoutAlike(before, after).length + withoutAlike(after, before).length > 0;
+/**
+ * A function that says whether sets decide about an action by different policies. Slices are compared only for actions of a policy that one set
+ * lacks: with a shared catalog and shared entities the others are the same.
+ */
+function touchedBy(sets: readonly [PolicySet, PolicySet]): (action: string) => boolean {
+  const [former, other] = [enforcedOf(sets[0]), enforcedOf(sets[1])];
+  const changed = [
+    { ...sets[0], policies: withoutAlike(former, other) },
+    { ...sets[1], policies: withoutAlike(other, former) },
+  ];
+  return (action) => {
+    if (changed.every((set) => sliceOf(set, action).length === 0)) return false;
+    const [before, after] = [sliceOf(sets[0], action), sliceOf(sets[1], action)];
+    return withoutAlike(before, after).length + withoutAlike(after, before).length > 0;
+  };
 }
+
+const enforcedOf = ({ policies }: PolicySet): PolicySet['policies'] => policies.filter(({ shadow }) => !shadow);
 
 /** How two sets differ beside their policies: the entry of each action, and whether they share entities, time zones and subject attributes. */
 function factsBeside(sets: readonly [PolicySet, PolicySet]): {

@@ -37,3 +37,22 @@ it('compareSets finds no difference between a catalog of one file and the same o
     await prover.close();
   }
 });
+
+it('compareSets asks about an action whose policy is in shadow in one of the sets', async () => {
+  const read = 'permit (principal, action == Remit::Action::"payments.read", resource);';
+  const enforced = await mustLoad(folderWith(`@id("a") ${read}`));
+  const shadow = await mustLoad(folderWith(`@id("a") @shadow("true") ${read}`));
+  const engine = scriptedEngine(join(folder(), 'engine'), MUTE);
+  const programs = must(await analysisPrograms({ folder: engine, cacheFolder: engine, path: '/usr/bin:/bin' }));
+  const prover = await Prover.open(programs, shadow.schema);
+  try {
+    const provers = { former: prover, other: prover };
+    const options = { atOnce: 1, actions: null, onProgress: () => undefined };
+    const [asked, ...others] = await compareSets([enforced, shadow], provers, options);
+    expect(others).toEqual([]);
+    expect(asked).toMatchObject({ action: 'payments.read', gained: { kind: 'proved' }, lost: { kind: 'undecided' } });
+    expect(await compareSets([shadow, shadow], provers, options)).toEqual([]);
+  } finally {
+    await prover.close();
+  }
+});
