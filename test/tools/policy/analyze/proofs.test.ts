@@ -13,6 +13,7 @@ import type { RawAnswer, RawQuestion } from '../../../../src/tools/policy/cases/
 import { analysisPart, describeWith } from '../../../parts.ts';
 import { mustLoad } from '../../../builders/policy-folder.ts';
 import { must } from '../../../builders/must.ts';
+import { amountAndCurrency, useRequests } from '../../../builders/use-requests.ts';
 import { thoroughly } from '../../../thoroughly.ts';
 
 jest.setTimeout(3_600_000);
@@ -20,57 +21,17 @@ jest.setTimeout(3_600_000);
 /** Requests in all. */
 const REQUESTS = thoroughly(50_000, 1_500);
 
-const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
-const words = (...of: readonly string[]) => fc.subarray([...of]);
-const instant = fc.constantFrom('1999-12-31T23:59:59Z', '2026-12-01T05:59:59Z', '2027-01-31T00:00:00Z');
-const datetime = (arg: string) => ({ __extn: { fn: 'datetime', arg } });
-
-/** Requests to pay, with values at and around what policies compare with. */
-const request: fc.Arbitrary<RawQuestion> = fc
-  .record({
-    groups: words('payers', 'agents', 'others'),
-    domain: fc.constantFrom('acme.test', 'acme.test', 'other.test'),
-    amount: fc.constantFrom(-1, 0, 200, 201, 499, 500, 501, 502, 100_000),
-    currency: fc.constantFrom(undefined, 'EUR', 'USD', ''),
-    purpose: fc.constantFrom('pay', 'pay', '', 'refund'),
-    age: fc.constantFrom(0, 3599, 3600, 3601),
-    risk: fc.constantFrom('low', 'low', 'medium', 'high'),
-    binding: fc.constantFrom('certificate', 'certificate', 'spiffe-id', 'none'),
-    reuse: words('first', 'other-node'),
-    labels: words('customer-data'),
-    claimed: words('approval=finance'),
-    attested: fc.constantFrom([], [{ name: 'approval', value: 'finance', by: 'spiffe://acme.test/w' }]),
-    now: instant,
-  })
-  .map(({ groups, domain, ...of }) => ({
-    principal: uid('Agent', `spiffe://${domain}/a`),
-    action: uid('Action', 'payments.create'),
-    resource: uid('Endpoint', 'payments:POST /v1/payments'),
-    context: {
-      intent: { purpose: of.purpose, actions: ['payments.create'], ageSeconds: of.age },
-      subject: 'a',
-      actors: [],
-      credential: { kind: 'task-token', binding: of.binding, scope: [], secondsLeft: 60, uses: 1, reuse: of.reuse },
-      request: { method: 'POST', host: 'payments.acme.test', path: '/v1/payments' },
-      claimed: of.claimed,
-      attested: of.attested,
-      task: { actions: [], labels: of.labels },
-      labels: ['external'],
-      risk: of.risk,
-      now: datetime(of.now),
-      time: { office: { weekday: 1, minuteOfDay: 600, date: datetime('2026-12-01') } },
-      subjectAttributes: {},
-      args: { amount: of.amount, ...(of.currency === undefined ? {} : { currency: of.currency }) },
-    },
-    entities: [
-      {
-        uid: uid('Agent', `spiffe://${domain}/a`),
-        attrs: {},
-        parents: [uid('TrustDomain', domain), ...groups.map((group) => uid('AgentGroup', group))],
-      },
-      { uid: uid('Endpoint', 'payments:POST /v1/payments'), attrs: {}, parents: [uid('Server', 'payments')] },
-    ],
-  }));
+/** Requests to pay. */
+const request = useRequests({
+  action: 'payments.create',
+  server: 'payments',
+  endpoint: 'POST /v1/payments',
+  agents: ['/a'],
+  groups: ['payers', 'agents', 'others'],
+  purposes: ['pay', 'pay', '', 'refund'],
+  args: amountAndCurrency,
+  labels: ['external'],
+});
 
 /** What a reviewer might be shown, by what it does to the shipped policies of payments. */
 const edits: readonly (readonly [string, (text: string) => string])[] = [
