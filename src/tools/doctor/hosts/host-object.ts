@@ -15,37 +15,99 @@ export interface HostObject {
   readonly value: unknown;
 }
 
-/** Configurations without a kind, by a member that they have. */
-const KINDLESS = [
-  ['MeshConfig', 'extensionProviders'],
-  ['Agentgateway', 'binds'],
-  ['IstioValues', 'meshConfig'],
-] as const;
+/** Configurations without a kind, by members that only they have. A file may hold several: no member of one hides another. */
+const KINDLESS: readonly (readonly [kind: string, ...members: readonly (readonly string[])[]])[] = [
+  ['MeshConfig', ['extensionProviders'], ['extension_providers'], ['defaultConfig'], ['default_config']],
+  ['Agentgateway', ['binds']],
+  ['IstioValues', ['meshConfig'], ['sidecarInjectorWebhook'], ['global', 'proxy']],
+];
+
+const kindlessIn = (value: unknown): readonly string[] =>
+  KINDLESS.flatMap(([kind, ...members]) => (members.some((path) => at(value, ...path) !== undefined) ? [kind] : []));
 
 /** The annotation of a pod with settings of its sidecar. */
 const OF_SIDECAR = 'proxy.istio.io/config';
 
-/** The objects in a document; a `List` has several, and an object may hold a configuration of Istio, as a text that `parse` reads too. */
+/** The name of the ConfigMap of the injector begins with it; a revision of istiod adds its own. */
+const INJECTOR = 'istio-sidecar-injector';
+
+/** The objects in a document; a list has several, and an object may hold a configuration of Istio, as a text that `parse` reads too. */
 export function objectsFrom(file: string, value: unknown, parse: (text: string) => unknown): readonly HostObject[] {
   const kind = textAt(value, 'kind');
-  if (kind === 'List') return listAt(value, 'items').flatMap((item) => objectsFrom(file, item, parse));
-  const [known] = KINDLESS.find(([, member]) => kind === '' && at(value, member) !== undefined) ?? [kind];
-  if (known === '') return [];
-  const own = objectOf(file, known, value);
+  const items = isListOf(kind, value) ? itemsOf(value, kind).flatMap((item) => objectsFrom(file, item, parse)) : null;
+  // A configuration without a kind may say one all the same: Helm passes over it.
+  const kinds = (kind === '' || items !== null ? [] : [kind]).concat(kindlessIn(value));
+  const owns = kinds.map((one) => objectOf(file, one, value));
+  const [own] = owns;
+  if (own === undefined) return items ?? [];
   const configMap = (name: string): unknown =>
     kind === 'ConfigMap' ? parsed(textAt(value, 'data', name), parse) : undefined;
-  const values = at(value, 'spec', 'values') ?? configMap('values') ?? (known === 'IstioValues' ? value : undefined);
-  const meshes = [configMap('mesh'), at(value, 'spec', 'meshConfig'), at(values, 'meshConfig')];
+  const values = [
+    at(value, 'spec', 'values') ?? configMap('values'),
+    at(value, 'spec', 'unvalidatedValues'),
+    ...(kinds.includes('IstioValues') ? [value] : []),
+  ];
+  const meshes = [
+    configMap('mesh'),
+    at(value, 'spec', 'meshConfig'),
+    ...values.map((one) => at(one, 'meshConfig')),
+    ...(kinds.includes('MeshConfig') ? [value] : []),
+  ];
   const proxies = [
     parsed(textAt(value, 'metadata', 'annotations', OF_SIDECAR), parse),
     parsed(textAt(value, 'spec', 'template', 'metadata', 'annotations', OF_SIDECAR), parse),
   ];
   return [
-    ...(known === 'IstioValues' ? [] : [own]),
-    ...within(own, 'IstioValues', [values]),
-    ...within(own, 'MeshConfig', meshes),
-    ...within(own, 'ProxyConfig', proxies),
+    ...(items ?? []),
+    ...owns.filter((one) => !ofIstio.has(one.kind)),
+    ...within(own, 'IstioValues', values),
+    ...within(
+      own,
+      'MeshConfig',
+      meshes.map((one) => camelNames(one)),
+    ),
+    ...within(
+      own,
+      'ProxyConfig',
+      proxies.map((one) => camelNames(one)),
+    ),
+    ...within(own, 'IstioInjector', own.name.startsWith(INJECTOR) ? [configMap('config')] : []),
   ];
+}
+
+/** Kinds whose object is among those within the document. */
+const ofIstio: ReadonlySet<string> = new Set(['IstioValues', 'MeshConfig']);
+
+/** `List`, or a list of one kind such as `ConfigMapList`. */
+const isListOf = (kind: string, value: unknown): boolean => kind.endsWith('List') && Array.isArray(at(value, 'items'));
+
+/** The items of a list; those of a list of one kind need not say it again. */
+const itemsOf = (list: unknown, kind: string): readonly unknown[] =>
+  listAt(list, 'items').map((item) =>
+    kind !== 'List' && isObject(item) && textAt(item, 'kind') === '' ? itemFrom(item, list, kind) : item,
+  );
+
+const itemFrom = (item: object, list: unknown, kind: string): unknown => ({
+  apiVersion: textAt(list, 'apiVersion'),
+  ...item,
+  kind: kind.slice(0, -'List'.length),
+});
+
+const MAX_DEPTH = 40;
+
+/** A message of Istio with the names of ProtoJSON. Istio also takes those of the proto files: `default_config`. Names of data, which are in no such form, stay. */
+function camelNames(value: unknown, depth = 0): unknown {
+  if (depth > MAX_DEPTH) return value;
+  if (Array.isArray(value)) return value.map((one) => camelNames(one, depth + 1));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, own]) => [
+      /^[a-z][a-z0-9_]*$/.test(name)
+        ? name.replaceAll(/_([a-z0-9])/g, (_all, letter: string) => letter.toUpperCase())
+        : name,
+      camelNames(own, depth + 1),
+    ]),
+  );
 }
 
 const parsed = (text: string, parse: (text: string) => unknown): unknown => (text === '' ? undefined : parse(text));

@@ -9,19 +9,32 @@ import { ruleFindings } from './host-rule.ts';
 import type { HostRule } from './host-rule.ts';
 import { meshConfig, proxyConfig } from './mesh-fields.ts';
 
-/** Settings of the injector, which hold for every pod of the mesh. */
+const BY_ANNOTATIONS = 'pods get annotations that may take calls past the sidecar';
+
+/** Settings of the injector, which hold for every pod of the mesh: in the values of its chart, and in the ConfigMap that is made of them. */
 const injector: readonly HostRule[] = (
   [
-    ['global.proxy.excludeInboundPorts', isNotOwnPort, 'calls of these ports go past every sidecar'],
-    ['global.proxy.includeInboundPorts', isNotAll, 'calls of other ports than these go past every sidecar'],
-    ['global.proxy.autoInject', (value: unknown) => value === 'disabled', 'pods have no sidecar'],
-    ['sidecarInjectorWebhook.neverInjectSelector', isList, 'pods that it selects have no sidecar'],
-    ['sidecarInjectorWebhook.injectedAnnotations', isMap, 'pods get annotations that may take calls past the sidecar'],
-    ['sidecarInjectorWebhook.templates', hasOtherTemplate, 'pods have another sidecar'],
-    ['sidecarInjectorWebhook.defaultTemplates', isList, 'pods have another sidecar, or none'],
+    ['IstioValues', 'global.proxy.excludeInboundPorts', isNotOwnPort, 'calls of these ports go past every sidecar'],
+    [
+      'IstioValues',
+      'global.proxy.includeInboundPorts',
+      isNotAll,
+      'calls of other ports than these go past every sidecar',
+    ],
+    ['IstioValues', 'global.proxy.autoInject', isNotEnabled, 'pods have no sidecar'],
+    ['IstioInjector', 'policy', isNotEnabled, 'pods have no sidecar'],
+    ['IstioValues', 'sidecarInjectorWebhook.neverInjectSelector', isList, 'pods that it selects have no sidecar'],
+    ['IstioInjector', 'neverInjectSelector', isList, 'pods that it selects have no sidecar'],
+    ['IstioValues', 'sidecarInjectorWebhook.injectedAnnotations', isMap, BY_ANNOTATIONS],
+    ['IstioInjector', 'injectedAnnotations', isMap, BY_ANNOTATIONS],
+    ['IstioValues', 'sidecarInjectorWebhook.templates', hasOtherTemplate, 'pods have another sidecar'],
+    ['IstioInjector', 'templates', hasUnknownTemplate, 'pods have another sidecar'],
+    ['IstioValues', 'sidecarInjectorWebhook.defaultTemplates', isList, 'pods have another sidecar, or none'],
+    ['IstioInjector', 'defaultTemplates', isNotSidecar, 'pods have another sidecar, or none'],
+    ['IstioValues', 'cni.excludeNamespaces[]', isNotSystem, 'calls of its pods are not taken to their sidecars'],
   ] as const
-).map(([path, isBad, message]) => ({
-  kind: 'IstioValues',
+).map(([kind, path, isBad, message]) => ({
+  kind,
   group: '',
   path,
   isBad,
@@ -39,21 +52,54 @@ function isNotOwnPort(value: unknown): boolean {
   return isText(value) && String(value) !== '9471';
 }
 
-/** Words of a template by which calls bypass the sidecar, except for the port of Remit itself. */
-const CHANGES_SIDECAR =
-  /istio-proxy|istio-init|traffic\.sidecar\.istio\.io\/(?!excludeInboundPorts: ["']?9471\b["']?\s)/;
+/** To the injector each other word is no policy, and injects nothing. */
+function isNotEnabled(value: unknown): boolean {
+  return value !== undefined && value !== 'enabled';
+}
+
+/** The former annotation of the shipped template for the port of Remit itself, in quotes that end on its line. */
+const OWN_PORT = /traffic\.sidecar\.istio\.io\/excludeInboundPorts: (?:"9471"|'9471')$/gm;
+
+/** The actions of the shipped templates: they write constants, and annotations of the pod in quotes. */
+const OWN_ACTION =
+  /\{\{-? (?:else|end|if eq \(index \.ObjectMeta\.Labels "[\w./-]{1,64}"\) "\w{1,16}"|if not \(index \.ObjectMeta\.Annotations "[\w./-]{1,64}"\)|with index \.ObjectMeta\.Annotations "[\w./-]{1,64}"|printf "%q" \.|printf "%q" \(or \(index \.ObjectMeta\.Annotations "[\w./-]{1,64}"\) "[^"\\]{0,64}"\)) \}\}/g;
+
+/** Words of a template by which calls bypass the sidecar, and ways of writing them otherwise: escapes, and actions that join texts. */
+const CHANGES_SIDECAR = /istio-proxy|istio-init|istio\.io\/|hostNetwork|\$patch|\$retainKeys|\{\{|\\/;
 
 /** The templates of Remit and of its helper for agents: each adds a container, and leaves Istio's own alone. */
 export const OWN_TEMPLATES: ReadonlySet<string> = new Set(['remit', 'remit-agent']);
 
 function hasOtherTemplate(value: unknown): boolean {
+  return membersAt(value).some(([name, text]) => !OWN_TEMPLATES.has(name) || changesSidecar(text));
+}
+
+const changesSidecar = (text: unknown): boolean =>
+  typeof text !== 'string' || CHANGES_SIDECAR.test(text.replaceAll(OWN_PORT, '').replaceAll(OWN_ACTION, ''));
+
+/** The templates of Istio's own chart. Their text depends on its version, and is not judged. */
+const OF_ISTIO: ReadonlySet<string> = new Set(
+  'sidecar gateway grpc-simple grpc-agent waypoint kube-gateway agentgateway'.split(' '),
+);
+
+function hasUnknownTemplate(value: unknown): boolean {
   return membersAt(value).some(
-    ([name, text]) => !OWN_TEMPLATES.has(name) || typeof text !== 'string' || CHANGES_SIDECAR.test(text),
+    ([name, text]) => !OF_ISTIO.has(name) && (!OWN_TEMPLATES.has(name) || changesSidecar(text)),
   );
 }
 
+function isNotSidecar(value: unknown): boolean {
+  return isList(value) && JSON.stringify(value) !== '["sidecar"]';
+}
+
+/** Namespaces of the platform, in which no tool runs. */
+function isNotSystem(value: unknown): boolean {
+  return isText(value) && value !== 'kube-system' && value !== 'istio-system';
+}
+
+/** An empty list of ports is none of them. */
 function isNotAll(value: unknown): boolean {
-  return isText(value) && value !== '*';
+  return value !== undefined && value !== '*';
 }
 
 function isList(value: unknown): boolean {

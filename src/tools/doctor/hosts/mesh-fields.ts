@@ -1,4 +1,4 @@
-import { membersAt, numberAt, textAt } from '../tree.ts';
+import { at, isFalse, membersAt, numberAt } from '../tree.ts';
 import type { Level } from '../codes.ts';
 import { runtimeFaults } from '../envoy/fields/bootstrap-fields.ts';
 import { found, harmless, inside, isSet, judged, message } from '../envoy/fields/field.ts';
@@ -43,7 +43,17 @@ const variables = (name: string) =>
     fix: LOOK,
   });
 
+/** Values of enums in the order of their numbers, by which Istio takes them too. */
+const INTERCEPTIONS = ['REDIRECT', 'TPROXY', 'NONE'];
+const AUTH_POLICIES = ['NONE', 'MUTUAL_TLS'];
+const FORWARDED = ['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY'];
+
+/** The name of an enum value that is written as its name or its number; empty if it is neither. */
+const enumName = (names: readonly string[], value: unknown): string =>
+  (typeof value === 'number' ? names[value] : typeof value === 'string' ? (names[Number(value)] ?? value) : '') ?? '';
+
 const KEPT: ReadonlySet<string> = new Set(['FORWARD_ONLY', 'ALWAYS_FORWARD_ONLY', 'APPEND_FORWARD']);
+const isKept = (value: unknown): boolean => KEPT.has(enumName(FORWARDED, value));
 const CLAIMED = {
   message: 'the client says in a header who it is, or where it comes from',
   fix: 'remove it, or let it be `SANITIZE_SET` and no trusted hop',
@@ -55,7 +65,7 @@ export const proxyConfig: Message = message(
   found(
     'interceptionMode',
     'istio.past-sidecar',
-    (value) => (value === 'NONE' ? 'error' : null),
+    (value) => (enumName(INTERCEPTIONS, value) === 'NONE' ? 'error' : null),
     PAST('no call is taken to the sidecar'),
   ),
   found(
@@ -72,17 +82,22 @@ export const proxyConfig: Message = message(
     (value) => (runtimeFaults(value).some(([, level]) => level !== 'info') ? 'warning' : null),
     { message: 'runtime keys change how calls are read', fix: REMOVE },
   ),
-  found('controlPlaneAuthPolicy', 'istio.impostor', (value) => (value === 'NONE' ? 'warning' : null), {
-    message: 'sidecars take their configuration in clear: the server that answers there removes the check',
-    fix: 'set `MUTUAL_TLS`',
-  }),
+  found(
+    'controlPlaneAuthPolicy',
+    'istio.impostor',
+    (value) => (enumName(AUTH_POLICIES, value) === 'NONE' ? 'warning' : null),
+    {
+      message: 'sidecars take their configuration in clear: the server that answers there removes the check',
+      fix: 'set `MUTUAL_TLS`',
+    },
+  ),
   found(
     'gatewayTopology',
     'istio.weak-identity',
     (value) =>
-      KEPT.has(textAt(value, 'forwardClientCertDetails')) ||
+      isKept(at(value, 'forwardClientCertDetails')) ||
       (numberAt(value, 'numTrustedProxies') ?? 0) > 0 ||
-      isSet(textAt(value, 'proxyProtocol'))
+      isSet(at(value, 'proxyProtocol'))
         ? 'warning'
         : null,
     CLAIMED,
@@ -90,7 +105,7 @@ export const proxyConfig: Message = message(
   found(
     'proxyHeaders',
     'istio.weak-identity',
-    (value) => (KEPT.has(textAt(value, 'forwardedClientCert')) ? 'warning' : null),
+    (value) => (isKept(at(value, 'forwardedClientCert')) ? 'warning' : null),
     CLAIMED,
   ),
   found('caCertificatesPem', 'istio.weak-identity', 'warning', {
@@ -137,7 +152,7 @@ export const meshConfig: Message = message(
     message: 'another service issues the identities of the mesh',
     fix: 'remove it, unless it is yours',
   }),
-  found('verifyCertificateAtClient', 'istio.weak-identity', (value) => (value === false ? 'warning' : null), {
+  found('verifyCertificateAtClient', 'istio.weak-identity', (value) => (isFalse(value) ? 'warning' : null), {
     message: 'servers are not verified: another may get the calls',
     fix: REMOVE,
   }),
