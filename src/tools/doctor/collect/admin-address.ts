@@ -14,8 +14,10 @@ export interface AdminAddress {
 
 /** Parses `unix:/path`, `http://host:port` or `host:port`. */
 export function adminAddressFrom(written: string, whose: 'an Envoy' | 'a Remit' = 'an Envoy'): AdminAddress | Problem {
+  // What is before an `@` may be a password.
+  const shown = written.includes('@') ? `…${written.slice(written.lastIndexOf('@'))}` : written;
   const problem = {
-    problem: `expected the admin address of ${whose}, \`unix:/path\` or \`host:port\`, got \`${written}\``,
+    problem: `expected the admin address of ${whose}, \`unix:/path\` or \`host:port\`, got \`${shown}\``,
   };
   if (written.startsWith('unix:')) {
     const socketPath = written.slice('unix:'.length);
@@ -23,7 +25,11 @@ export function adminAddressFrom(written: string, whose: 'an Envoy' | 'a Remit' 
     return { text: written, url: 'http://localhost', socketPath, endpoint: written };
   }
   const url = URL.parse(written.includes('://') ? written : `http://${written}`);
-  if (url === null || url.protocol !== 'http:' || url.pathname !== '/' || url.username !== '' || url.search !== '')
-    return problem;
+  const isPlain =
+    url !== null &&
+    url.protocol === 'http:' &&
+    `${url.pathname}${url.search}${url.hash}` === '/' &&
+    `${url.username}${url.password}` === '';
+  if (!isPlain) return problem;
   return { text: written, url: url.origin, socketPath: null, endpoint: url.port === '' ? `${url.host}:80` : url.host };
 }

@@ -8,7 +8,7 @@ import { addressOf } from '../envoy/reach/cluster.ts';
 import type { BundlePart, Collected } from '../facts.ts';
 import { counted } from '../counted.ts';
 import { redacted } from '../redacted.ts';
-import { at, listAt, membersAt, numberAt, textAt } from '../tree.ts';
+import { at, isTrueAt, listAt, membersAt, numberAt, textAt } from '../tree.ts';
 import type { AdminAddress } from './admin-address.ts';
 import { namedFilesOf } from './named-files.ts';
 import { envoyUserOf } from './envoy-user.ts';
@@ -16,7 +16,6 @@ import { socketFactsOf } from './socket-facts.ts';
 
 /** Longest answer that is read: the configuration of an Envoy of 10,000 routes is about 50 MB. */
 const MAX_BYTES = 134_217_728;
-/** Time for one answer. A configuration of 50 MB takes Envoy some seconds. */
 const TIMEOUT_MS = 30_000;
 const STATS = 'ext_authz|downstream_rq_(2xx|completed)|downstream_cx_total|control_plane|update_rejected';
 
@@ -26,12 +25,20 @@ export interface EnvoyQuery {
   readonly admins: readonly AdminAddress[];
   /** The cluster of Remit, if the operator named it. */
   readonly remitCluster: string | null;
+  /** Time for one answer, to its last byte. Default 30 s: a configuration of 50 MB takes Envoy some seconds. */
+  readonly timeoutMs?: number;
+}
+
+/** An admin interface, and the time for each of its answers. */
+interface Asked extends AdminAddress {
+  readonly timeoutMs: number;
 }
 
 /** Reads configuration, statistics and endpoints of a running Envoy from its admin interface. */
-export async function collectEnvoy({ admins, remitCluster }: EnvoyQuery): Promise<Collected> {
+export async function collectEnvoy({ admins, remitCluster, timeoutMs = TIMEOUT_MS }: EnvoyQuery): Promise<Collected> {
   const problems: Problem[] = [];
-  for (const admin of admins) {
+  for (const address of admins) {
+    const admin = { ...address, timeoutMs };
     const version = await versionAt(admin);
     if (typeof version === 'string') return read(admin, version, remitCluster);
     problems.push(version);
@@ -43,29 +50,31 @@ export async function collectEnvoy({ admins, remitCluster }: EnvoyQuery): Promis
 }
 
 /** The version of the Envoy at an address, such as `1.40.0`. */
-async function versionAt(admin: AdminAddress): Promise<string | Problem> {
+async function versionAt(admin: Asked): Promise<string | Problem> {
   const info = await jsonOf(admin, '/server_info');
   if (isProblem(info)) return info;
-  const version = /^[^/]*\/([^/]+)\//.exec(textAt(info, 'version'))?.[1];
-  return version ?? { problem: `\`${admin.text}\` answered, but it is not the admin interface of an Envoy` };
+  const version = /^[^/]*\/([^/]+)\//.exec(textAt(info.value, 'version'))?.[1];
+  return version ?? notEnvoy(admin);
 }
 
-async function read(admin: AdminAddress, version: string, remitCluster: string | null): Promise<Collected> {
-  const [dump, clusters, stats, runtime] = await Promise.all([
+async function read(admin: Asked, version: string, remitCluster: string | null): Promise<Collected> {
+  const [dumped, statuses, stats, runtime] = await Promise.all([
     jsonOf(admin, '/config_dump?include_eds'),
     jsonOf(admin, '/clusters?format=json'),
     adminAnswer(admin, `/stats?filter=${encodeURIComponent(STATS)}`),
-    // An admin interface with `allow_paths` may not have it.
     jsonOf(admin, '/runtime'),
   ]);
-  for (const answer of [dump, clusters, stats]) if (isProblem(answer)) return unread(answer);
+  if (isProblem(dumped)) return unread(dumped);
+  if (isProblem(statuses)) return unread(statuses);
+  if (isProblem(stats)) return unread(stats);
+  const [dump, clusters] = [dumped.value, statuses.value];
   const config = configFromDump(dump);
   const user = envoyUserOf(admin);
   const files = user === null ? new Map<string, NamedFile>() : await namedFilesOf(config);
   const live = {
     version,
-    stats: statsFrom(typeof stats === 'string' ? stats : ''),
-    runtime: runtimeFrom(runtime),
+    stats: statsFrom(stats),
+    runtime: isProblem(runtime) ? new Map<string, string>() : runtimeFrom(runtime.value),
     hosts: hostsFrom(clusters),
     user,
     adminAddress: admin.endpoint,
@@ -73,14 +82,15 @@ async function read(admin: AdminAddress, version: string, remitCluster: string |
   const parts: readonly BundlePart[] = [
     { name: 'envoy-config-dump.json', text: JSON.stringify(redacted(dump)) },
     { name: 'envoy-clusters.json', text: JSON.stringify(redacted(clusters)) },
-    { name: 'envoy-stats.txt', text: typeof stats === 'string' ? stats : '' },
+    { name: 'envoy-stats.txt', text: stats },
   ];
   return {
     facts: { envoys: [{ prefix: '', config, live, sockets: socketFactsOf(pathsOf(config)), files, remitCluster }] },
     examined: [
       `Envoy ${version} at ${admin.text}: ${counted(config.listeners.length, 'listener')}, ${counted(config.clusters.size, 'cluster')}`,
     ],
-    unread: [],
+    // An admin interface with `allow_paths` may not have it.
+    unread: isProblem(runtime) && runtime.isAnswered ? [runtime.problem] : [],
     parts,
   };
 }
@@ -93,33 +103,68 @@ const pathsOf = ({ clusters }: EnvoyConfig): readonly string[] =>
     endpoints.filter((one) => one.startsWith('unix:/')).map((one) => one.slice('unix:'.length)),
   );
 
-async function jsonOf(admin: AdminAddress, path: string): Promise<unknown> {
+/** Deepest nesting of an answer; a configuration has some tens. What reads it is recursive. */
+const MAX_NESTING = 500;
+
+/** Whether a JSON text is nested too deeply to be read. */
+function isNested(text: string): boolean {
+  let depth = 0;
+  let isQuoted = false;
+  for (let at = 0; at < text.length && depth <= MAX_NESTING; at += 1) {
+    const sign = text[at];
+    if (isQuoted && sign === '\\') at += 1;
+    else if (sign === '"') isQuoted = !isQuoted;
+    else if (!isQuoted && (sign === '[' || sign === '{')) depth += 1;
+    else if (!isQuoted && (sign === ']' || sign === '}')) depth -= 1;
+  }
+  return depth > MAX_NESTING;
+}
+
+/** Why there is no answer. */
+interface Unanswered extends Problem {
+  /** Whether this path is answered, so that what cannot be read may hide something. */
+  readonly isAnswered: boolean;
+}
+
+/** The value of one answer. It is wrapped: a hostile answer may itself look like a problem. */
+async function jsonOf(admin: Asked, path: string): Promise<{ readonly value: unknown } | Unanswered> {
   const text = await adminAnswer(admin, path);
   if (typeof text !== 'string') return text;
+  if (isNested(text))
+    return { problem: `Envoy at \`${admin.text}\` answered with values that are nested too deeply`, isAnswered: true };
   try {
-    return JSON.parse(text) as unknown;
+    return { value: JSON.parse(text) as unknown };
   } catch {
-    return { problem: `\`${admin.text}\` answered, but it is not the admin interface of an Envoy` };
+    return notEnvoy(admin);
   }
 }
 
+const notEnvoy = ({ text }: Asked): Unanswered => ({
+  problem: `\`${text}\` answered, but it is not the admin interface of an Envoy`,
+  isAnswered: true,
+});
+
+/** Statuses of an admin interface that does not have a path, or may not show it. */
+const WITHOUT: ReadonlySet<number> = new Set([403, 404]);
+
 /** The text of one answer, or why there is none. */
-async function adminAnswer(admin: AdminAddress, path: string): Promise<string | Problem> {
+async function adminAnswer(admin: Asked, path: string): Promise<string | Unanswered> {
   const where = `Envoy at \`${admin.text}\``;
   try {
     const { status, body, fault } = await httpExchange(new URL(path, admin.url), {
       maxBytes: MAX_BYTES,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(admin.timeoutMs),
       ...(admin.socketPath === null ? {} : { socketPath: admin.socketPath }),
     });
-    const asked = path.split('?')[0] ?? '';
-    if (fault !== null) return { problem: `${where} answered ${asked} with more than ${MAX_BYTES} bytes` };
-    if (status !== 200) return { problem: `${where} answered ${asked} with ${status}: is this its admin address?` };
+    const asked = `${where} answered ${path.split('?')[0] ?? ''}`;
+    if (fault === 'too-long') return { problem: `${asked} with more than ${MAX_BYTES} bytes`, isAnswered: true };
+    if (fault !== null) return { problem: `${asked} compressed, which it was not asked for`, isAnswered: true };
+    if (status !== 200)
+      return { problem: `${asked} with ${status}: is this its admin address?`, isAnswered: !WITHOUT.has(status) };
     return body.toString('utf8');
   } catch (error) {
-    return {
-      problem: `${where} did not answer: ${failureWords(error)}; name its admin address with --envoy`,
-    };
+    const problem = `${where} did not answer: ${failureWords(error)}; name its admin address with --envoy`;
+    return { problem, isAnswered: true };
   }
 }
 
@@ -128,8 +173,8 @@ const statsFrom = (text: string): ReadonlyMap<string, number> =>
   new Map(
     text.split('\n').flatMap((line): readonly (readonly [string, number])[] => {
       const split = line.lastIndexOf(': ');
-      const value = Number(line.slice(split + 2));
-      return split === -1 || !Number.isFinite(value) ? [] : [[line.slice(0, split), value]];
+      const value = line.slice(split + 2);
+      return split < 1 || !/^\d+$/.test(value) ? [] : [[line.slice(0, split), Number(value)]];
     }),
   );
 
@@ -152,8 +197,8 @@ function hostFrom(host: unknown): HostStatus {
     ) ?? 0;
   const health = at(host, 'health_status');
   const eds = textAt(health, 'eds_health_status');
-  const isFailed = ['failed_active_health_check', 'failed_outlier_check', 'failed_active_degraded_check'].some(
-    (name) => at(health, name) === true,
+  const isFailed = ['failed_active_health_check', 'failed_outlier_check', 'failed_active_degraded_check'].some((name) =>
+    isTrueAt(health, name),
   );
   return {
     address: addressOf(at(host, 'address')),

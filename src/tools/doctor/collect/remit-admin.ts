@@ -52,9 +52,9 @@ async function answerOf({ text, url, socketPath }: AdminAddress, path: string): 
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...(socketPath === null ? {} : { socketPath }),
     });
-    return fault === null
-      ? { status, text: body.toString('utf8') }
-      : { problem: `Remit at \`${text}\` answered ${path} with more than ${MAX_BYTES} bytes` };
+    if (fault === null) return { status, text: body.toString('utf8') };
+    const how = fault === 'too-long' ? `with more than ${MAX_BYTES} bytes` : 'compressed, which it was not asked for';
+    return { problem: `Remit at \`${text}\` answered ${path} ${how}` };
   } catch (error) {
     return {
       problem: `Remit at \`${text}\` did not answer: ${failureWords(error)}; name its admin address with --remit`,
@@ -62,15 +62,18 @@ async function answerOf({ text, url, socketPath }: AdminAddress, path: string): 
   }
 }
 
-const gatesFrom = (text: string): LiveRemit['unmet'] =>
-  text
-    .split('\n')
-    .filter((line) => line !== '')
-    .slice(0, 100)
-    .map((line) => {
-      const split = line.indexOf(': ');
-      return split === -1 ? ['', line] : [line.slice(0, split), line.slice(split + 2)];
-    });
+/** Most gates that are read. */
+const MAX_GATES = 100;
+
+/** The unmet gates of an answer that says "not ready". That alone is a finding, also if it does not say why. */
+function gatesFrom(text: string): LiveRemit['unmet'] {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  if (lines.length === 0) return [['', '`/readyz` does not say why']];
+  return lines.slice(0, MAX_GATES).map((line) => {
+    const split = line.indexOf(': ');
+    return split === -1 ? ['', line] : [line.slice(0, split), line.slice(split + 2)];
+  });
+}
 
 function jsonIn({ text }: Answer): unknown {
   try {

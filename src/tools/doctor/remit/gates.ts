@@ -1,3 +1,4 @@
+import { LOST_COMMITS } from '../../../core/fleet/fleet-report.ts';
 import type { Category, Code } from '../codes.ts';
 import type { Finding } from '../finding.ts';
 import type { LiveRemit } from './remit-facts.ts';
@@ -31,6 +32,13 @@ const gates: ReadonlyMap<string, GateEntry> = new Map<string, GateEntry>([
     {
       code: 'ledger.state',
       fix: 'make the primary of the PostgreSQL reachable, with the standbys that commits wait for',
+    },
+  ],
+  [
+    LOST_COMMITS,
+    {
+      code: 'ledger.state',
+      fix: 'bring the lost commits back, or accept their loss: deploy/guide/watch/runbooks/RemitDatabaseLostCommits.md',
     },
   ],
   ['ledger', { code: 'ledger.not-written', fix: 'make room on its disk' }],

@@ -7,14 +7,30 @@ import type { LedgerFolder } from './remit-facts.ts';
 /** The ledger is written, whole and has room. */
 export const ledger: RemitCheck = {
   title: 'the ledger is written, whole, signed and has room',
-  run: ({ host, live }) => {
+  run: ({ host, live, nowMs }) => {
     if (host === null && live === null) return null;
     return [
       ...(live === null ? [] : [...unmetGates(live, 'ledger'), ...badMetrics(live, 'ledger')]),
-      ...(host === null ? [] : folderFindings(host.ledger)),
+      ...(host === null ? [] : [...folderFindings(host.ledger), ...unsignedRecords(host.ledger, nowMs)]),
     ];
   },
 };
+
+/** A checkpoint is signed each few seconds; a record waits for it no longer than this, also in a folder that is copied. */
+const UNSIGNED_MS = 600_000;
+
+/** Records that no checkpoint covers for long: without the key such records can be written, but none that a checkpoint covers. */
+export const unsignedRecords = ({ folder, unsignedSinceMs }: LedgerFolder, nowMs: number): readonly Finding[] =>
+  unsignedSinceMs === undefined || Math.abs(nowMs - unsignedSinceMs) <= UNSIGNED_MS
+    ? []
+    : [
+        {
+          code: 'ledger.unsigned',
+          where: `folder/${folder}`,
+          message: `no signed checkpoint covers its records from ${new Date(unsignedSinceMs).toISOString()} on: anybody who can write the folder can have written them`,
+          fix: 'start Remit, which signs them if it wrote them; compare them with `remit ledger verify --anchors`',
+        },
+      ];
 
 function folderFindings({ folder, found, broken, isVerified }: LedgerFolder): readonly Finding[] {
   const where = `folder/${folder}`;

@@ -82,6 +82,8 @@ export interface LedgerFolder {
   /** Why its records are not what was signed; `null` if they are, or if it was too large to verify. */
   readonly broken: string | null;
   readonly isVerified: boolean;
+  /** The instant of the first record that no signed checkpoint covers, milliseconds since the Unix epoch; absent if there is none. */
+  readonly unsignedSinceMs?: number;
 }
 
 /** What answers at the address of the configured issuer. */
@@ -93,6 +95,8 @@ export interface IssuerEndpoint {
   readonly failure: string | null;
   /** The names of its certificate if the name of the URL is not among them, else `null`. */
   readonly names: string | null;
+  /** Its validity, milliseconds since the Unix epoch; `null` without a certificate. */
+  readonly notBeforeMs: number | null;
   readonly notAfterMs: number | null;
 }
 

@@ -19,8 +19,9 @@ export const issuer: RemitCheck = {
   },
 };
 
-function endpointFindings(
-  { address, failure, name, names, notAfterMs }: IssuerEndpoint,
+/** What is wrong with what answers at the address of the issuer. */
+export function endpointFindings(
+  { address, failure, name, names, notAfterMs, notBeforeMs }: IssuerEndpoint,
   nowMs: number,
 ): readonly Finding[] {
   const where = `issuer/${address}`;
@@ -53,6 +54,14 @@ function endpointFindings(
       fix: 'renew the SVID of Remit',
     });
   }
+  if (notBeforeMs !== null && notBeforeMs > nowMs) {
+    findings.push({
+      code: 'issuer.certificate',
+      where,
+      message: `its certificate is not valid before ${new Date(notBeforeMs).toISOString()}, so clients refuse it`,
+      fix: 'set the clock of this machine, or of what issues the SVID of Remit',
+    });
+  }
   return findings;
 }
 
@@ -60,8 +69,11 @@ function endpointFindings(
 export const lease: RemitCheck = {
   title: 'sidecars follow their authority',
   run: ({ live }) => {
-    if (live === null || !isOfFleet(live)) return null;
-    return [...unmetGates(live, 'lease'), ...badMetrics(live, 'lease'), ...lostSidecars(live)];
+    if (live === null) return null;
+    const unmet = unmetGates(live, 'lease');
+    // An authority that serves nobody may not answer `/fleet`, but it says so as a gate.
+    if (unmet.length === 0 && !isOfFleet(live)) return null;
+    return [...unmet, ...badMetrics(live, 'lease'), ...lostSidecars(live)];
   },
 };
 
