@@ -1,9 +1,10 @@
 /** What the policies of a kept set restrict, and its exceptions. */
 import { keptSource } from '../../core/ledger/log/kept-policies.ts';
-import { freshCedar } from '../../core/policy/cedar.ts';
+import { freshCedar, type Cedar } from '../../core/policy/cedar.ts';
 import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import { policySetFrom, type PolicySet } from '../../core/policy/loading/load.ts';
 import type { PolicyEntry } from '../../core/policy/loading/policy-file.ts';
+import { idsOfType } from '../policy/lint/named-entities.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { reachOf, type PermitReach } from './open-permits.ts';
 import { openDomainOf, type ProbeOptions } from './set-probes.ts';
@@ -72,7 +73,7 @@ async function judgedSet(
     const { id, effect, file, shadow, reason, untilMs = null } = policy;
     return { id, effect, file, shadow, reason, untilMs, reach: reachOf(policy, cedar) };
   });
-  const named = set.policies.flatMap(({ text }) => domainsIn(text));
+  const named = set.policies.flatMap(({ text }) => domainsIn(text, cedar));
   const domains = [...new Set([...trustDomains, ...named, 'remit-probe.invalid'])].slice(0, MAX_DOMAINS);
   return {
     hash,
@@ -84,6 +85,9 @@ async function judgedSet(
   };
 }
 
-/** The trust domains that the text of a policy names. */
-const domainsIn = (text: string): readonly string[] =>
-  Array.from(text.matchAll(/TrustDomain::"([a-z0-9._-]{1,255})"/g), ([, domain]) => domain ?? '');
+/** The trust domains that a policy names. Only their ids can be written with escapes, not the name of their type. */
+function domainsIn(text: string, cedar: Pick<Cedar, 'policyToJson'>): readonly string[] {
+  const form = text.includes('TrustDomain') ? cedar.policyToJson(text) : null;
+  if (form?.type !== 'success') return [];
+  return idsOfType(form.json, 'Remit::TrustDomain').filter((domain) => /^[a-z0-9._-]{1,255}$/.test(domain));
+}

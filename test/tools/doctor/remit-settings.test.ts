@@ -41,6 +41,14 @@ const FAULTS: readonly SettingFault[] = [
     found: 'error issuer.operator-agent',
   },
   {
+    name: 'an agent among the operators, whom a policy names with an escape',
+    sections: { issuer: { ...issuer, operators: [`${PLANNER}-hidden`] } },
+    break: permits(
+      String.raw`@id("open") permit (principal == Remit::Agent::"\u{73}piffe://acme.test/ns/agents/sa/planner-hidden", action == Remit::Action::"payments.read", resource);`,
+    ),
+    found: 'error issuer.operator-agent',
+  },
+  {
     name: 'an agent that may start emergencies (issue 41, point 7)',
     sections: { issuer, enforcement: { emergency: { operators: [PLANNER] } } },
     found: 'error issuer.operator-agent',

@@ -72,6 +72,17 @@ describe('judgedSets', () => {
   });
 
   it.each<[string, string]>([
+    ['as it is', '@id("a") permit (principal in Remit::TrustDomain::"evil.test", action, resource);'],
+    [
+      'with an escape',
+      String.raw`@id("a") permit (principal in Remit::TrustDomain::"\u{65}vil.test", action, resource);`,
+    ],
+    ['with a comment', '@id("a") permit (principal in Remit:: // x\nTrustDomain::"evil.test", action, resource);'],
+  ])('tries the agents of a trust domain that a policy names, %s', async (_name, policies) => {
+    expect((await judged(policies)).openTo).toBe('evil.test');
+  });
+
+  it.each<[string, string]>([
     ['an agent', 'permit (principal == Remit::Agent::"spiffe://acme.test/a", action, resource);'],
     ['an action', 'permit (principal, action == Remit::Action::"payments.create", resource);'],
     ['an intent', 'permit (principal, action, resource) when { context.intent.purpose == "pay" };'],

@@ -1,31 +1,31 @@
+import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
+import type { PolicyForms } from '../../../core/policy/loading/policy-json.ts';
+import type { PolicyTemplate } from '../../../core/policy/loading/policy-template.ts';
 import type { SourceFile } from '../../../core/policy/loading/source.ts';
-import { isObject } from '../../../core/runtime/fields.ts';
+import { idsOfType } from '../../policy/lint/named-entities.ts';
 
-type Named = Pick<SourceFile, 'file' | 'text'>;
+/** What names agents in a policy set. */
+interface NamingSet {
+  /** Linked policies are among them, with the values of their links. */
+  readonly policies: readonly Pick<PolicyEntry, 'text'>[];
+  readonly templates: readonly Pick<PolicyTemplate, 'json'>[];
+  readonly entities: readonly Pick<SourceFile, 'text'>[];
+}
 
-/** The SPIFFE IDs of the agents that a policy set names: in policies, links of templates and entities. */
-export const namedAgents = ({
-  entities,
-  policies,
-}: {
-  readonly entities: readonly Named[];
-  readonly policies: readonly Named[];
-}): readonly string[] => [...new Set([...policies, ...entities].flatMap(agentsIn))];
-
-/** In policies an agent is `Remit::Agent::"ID"`, with space between the parts as Cedar takes it. */
-const AGENT = /\bAgent\s{0,20}::\s{0,20}"([^"\\]{1,2048})"/g;
-
-const agentsIn = ({ file, text }: Named): readonly string[] =>
-  file.endsWith('.json') ? inJson(parsed(text)) : [...text.matchAll(AGENT)].map(([, id = '']) => id);
-
-const MAX_DEPTH = 40;
-
-/** In links and entities an agent is an object with its type and its id, in any order. */
-function inJson(value: unknown, depth = 0): readonly string[] {
-  if (depth > MAX_DEPTH || typeof value !== 'object' || value === null) return [];
-  const own =
-    isObject(value) && value['type'] === 'Remit::Agent' && typeof value['id'] === 'string' ? [value['id']] : [];
-  return own.concat(Object.values(value).flatMap((one) => inJson(one, depth + 1)));
+/**
+ * The SPIFFE IDs of the agents that a policy set names: in policies, templates and entities. Policies are read as Cedar reads them, so an escape
+ * (`\u{73}`) or a comment hides none.
+ */
+export function namedAgents(
+  { entities, policies, templates }: NamingSet,
+  cedar: Pick<PolicyForms, 'policyToJson'>,
+): readonly string[] {
+  const forms = policies.map(({ text }) => {
+    const answer = cedar.policyToJson(text);
+    return answer.type === 'success' ? answer.json : null;
+  });
+  const naming = [...forms, ...templates.map(({ json }) => json), ...entities.map(({ text }) => parsed(text))];
+  return [...new Set(naming.flatMap((one) => idsOfType(one, 'Remit::Agent')))];
 }
 
 function parsed(text: string): unknown {

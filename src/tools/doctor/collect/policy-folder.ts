@@ -1,14 +1,15 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Catalog, Server } from '../../../core/action/catalog/catalog.ts';
 import { writablePathProblem } from '../../../core/config/writable-path.ts';
 import { lintingOf } from '../../policy/lint/lint.ts';
+import { freshCedar } from '../../../core/policy/cedar.ts';
 import { compileForTool } from '../../../core/policy/loading/compile.ts';
+import { withFormsOnce } from '../../../core/policy/loading/policy-json.ts';
 import { whileProved } from '../../../core/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../../core/policy/loading/source.ts';
 import { systemPorts } from '../../../core/runtime/ports.ts';
 import type { PolicyFolder, StreamedPath } from '../remit/remit-facts.ts';
 import { namedAgents } from './named-agents.ts';
+import { pathsBelow } from './paths-below.ts';
 
 const MAX_PROBLEMS = 20;
 
@@ -33,14 +34,15 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
   const source = await readPolicySource(folder);
   if ('unreadable' in source) return { ...none, problems: [`it cannot be read: ${source.unreadable}`] };
   if ('findings' in source) return { ...none, problems: textsOf(source.findings) };
-  const proved = await whileProved(source, compileForTool(), (set) =>
-    lintingOf(source, set.catalog, { nowMs: systemPorts.nowMs(), loaded: set }),
-  );
+  const proved = await whileProved(source, compileForTool(), (set) => ({
+    findingsAfter: lintingOf(source, set.catalog, { nowMs: systemPorts.nowMs(), loaded: set }),
+    agents: namedAgents({ ...set, entities: source.entities }, withFormsOnce(freshCedar())),
+  }));
   if ('findings' in proved) return { ...none, problems: textsOf(proved.findings) };
   const { done, set } = proved;
   const enforced = set.policies.filter(({ shadow }) => !shadow);
   const permits = enforced.filter(({ effect }) => effect === 'permit').length;
-  const findings = done(set.warnings);
+  const findings = done.findingsAfter(set.warnings);
   return {
     ...none,
     hash: set.hash,
@@ -49,7 +51,7 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
     forbids: enforced.length - permits,
     lints: findings.filter(({ level }) => level !== 'note').length,
     openPermits: findings.flatMap(({ policy, rule }) => (OPEN.has(rule) ? [{ policy: policy ?? '', rule }] : [])),
-    agents: namedAgents(source),
+    agents: done.agents,
     audiences: [...set.catalog.servers.values()].map(({ audience }) => audience),
     servers: [...set.catalog.servers.values()].map(({ id, hosts }) => ({ id, hosts: [...hosts] })),
     observed: set.observed,
@@ -66,12 +68,19 @@ const MAX_FILES = 2_000;
 
 /** The first problem of who may write a folder, or a file in it. */
 async function writableIn(folder: string): Promise<string | null> {
-  const inside = await readdir(folder, { recursive: true }).catch(() => []);
-  for (const name of ['', ...inside.slice(0, MAX_FILES)]) {
-    const problem = await writablePathProblem(join(folder, name));
+  for (const path of [folder, ...insideOf(folder)]) {
+    const problem = await writablePathProblem(path);
     if (problem?.includes('can be changed by others') === true) return problem;
   }
   return null;
+}
+
+function insideOf(folder: string): readonly string[] {
+  try {
+    return pathsBelow(folder, MAX_FILES);
+  } catch {
+    return [];
+  }
 }
 
 const hostsOf = ({ hosts }: Pick<Server, 'hosts'>): readonly string[] => [...hosts];
