@@ -18,7 +18,7 @@ interface Delivered {
 }
 
 const MAX_SOURCES = 100;
-const READ: NamedFile = { kind: 'file', writable: null, cas: [] };
+const READ: NamedFile = { kind: 'file', writable: null, exposed: null, hasKey: false, cas: [] };
 const UNREAD: NamedFile = { ...READ, kind: 'unreadable' };
 
 /** Reads the configuration files that a bootstrap names, and those that they name. `folder` is that of the bootstrap. */

@@ -9,7 +9,7 @@ import { objectsFrom } from '../hosts/host-object.ts';
 import type { HostObject } from '../hosts/host-object.ts';
 import { deliveredTo } from './delivered-files.ts';
 import { documentsFrom, documentsIn, unreadable } from './host-text.ts';
-import { namedFilesOf } from './named-files.ts';
+import { namedFileAt, namedFilesOf } from './named-files.ts';
 import { counted } from '../counted.ts';
 import { redacted } from '../redacted.ts';
 import { fromProtoJson } from '../proto-json.ts';
@@ -107,6 +107,11 @@ async function envoyFrom(
   const bootstrap = fromProtoJson(value);
   const delivered = deliveredTo(bootstrap, dirname(file));
   const config = configFromBootstrap(bootstrap, delivered.resources);
-  const files = new Map([...(await namedFilesOf(config)), ...delivered.beside]);
+  const files = new Map([
+    // It may have a private key in it.
+    [file, await namedFileAt(file)],
+    ...(await namedFilesOf(config)),
+    ...delivered.beside,
+  ]);
   return { prefix: `${label}: `, config, live: null, sockets: new Map(), files, remitCluster };
 }

@@ -30,7 +30,8 @@ function ownedOf(path: string): Owned {
   return { mode: mode & 0o777, uid, gid };
 }
 
-function foldersAbove(path: string): readonly string[] {
+/** The folders above a path, the outermost first. */
+export function foldersAbove(path: string): readonly string[] {
   const above = dirname(path);
   return above === path ? [] : [...foldersAbove(above), above];
 }

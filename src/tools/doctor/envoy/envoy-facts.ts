@@ -34,6 +34,10 @@ export interface NamedFile {
   readonly kind: 'missing' | 'unreadable' | 'file' | 'folder';
   /** Why others can change it, as a clause; `null` if they cannot. */
   readonly writable: string | null;
+  /** Why every user of this machine can read it, as a clause; `null` if not. */
+  readonly exposed: string | null;
+  /** Whether a private key is in it. */
+  readonly hasKey: boolean;
   /** The certificates in it. */
   readonly cas: readonly TrustedCa[];
 }
@@ -78,7 +82,7 @@ export interface EnvoyFacts {
   readonly live: EnvoyLive | null;
   /** The sockets of endpoints, by path, if this machine was examined. */
   readonly sockets: ReadonlyMap<string, SocketFacts>;
-  /** The files of trust anchors and of configuration, by path, if this machine was examined. */
+  /** The bootstrap that was read, and the files of trust anchors, configuration, private keys and code, by path, if this machine was examined. */
   readonly files: ReadonlyMap<string, NamedFile>;
   /** The cluster of Remit, if the operator named it. */
   readonly remitCluster: string | null;

@@ -2,13 +2,15 @@ import { isObject } from '../../../core/runtime/fields.ts';
 import { at, membersAt } from '../tree.ts';
 import type { EnvoyConfig } from './envoy-config.ts';
 
+/** What a file or folder is for: trust anchors, configuration that arrives, a private key, or code that Envoy runs. */
+type Use = 'anchors' | 'source' | 'key' | 'code';
+
 /** A file or folder that a configuration names. */
 export interface NamedPath {
   readonly path: string;
   /** The names of the fields that lead to it, such as `validation_context.trusted_ca.filename`. */
   readonly field: string;
-  /** `anchors`, by which certificates are verified; `source`, from which configuration arrives. */
-  readonly use: 'anchors' | 'source';
+  readonly use: Use;
 }
 
 const MAX_DEPTH = 40;
@@ -23,14 +25,24 @@ const SOURCES: ReadonlySet<string> = new Set([
   'eds_config',
   'sds_config',
 ]);
+/** Members whose `filename` has a private key, or the password of one. */
+const KEYS: ReadonlySet<string> = new Set(['private_key', 'pkcs12', 'password', 'secret']);
+/** Members whose `filename` has a program of Lua. */
+const PROGRAMS: ReadonlySet<string> = new Set(['default_source_code', 'source_code']);
+/** Parts of a bootstrap that may run code beside its listeners and clusters. */
+const BESIDE = ['dynamic_resources', 'bootstrap_extensions', 'stats_sinks'];
 
-/** The files of trust anchors and of configuration that a value names. Folders that are watched for them are included. */
+/** The files that a value names. Folders that are watched for trust anchors and configuration are included. */
 export const pathsIn = (value: unknown): readonly NamedPath[] => walk(value, [], null);
 
 /** The same of all that an Envoy is configured with. */
 export const pathsOf = ({ bootstrap, clusters, listeners, secrets }: EnvoyConfig): readonly NamedPath[] => {
+  const managers = listeners.flatMap(({ chains }) => chains.flatMap(({ http }) => http ?? []));
   const found = [
-    at(bootstrap, 'dynamic_resources'),
+    // Route tables and filters may have arrived by themselves. Of the others the listener has all names of fields, and comes later.
+    ...managers.flatMap(({ tables }) => tables),
+    ...managers.flatMap(({ filters }) => filters.map(({ fields }) => fields)),
+    ...BESIDE.map((name) => at(bootstrap, name)),
     ...listeners.map(({ fields }) => fields),
     ...[...clusters.values()].map(({ fields }) => fields),
     ...secrets.values(),
@@ -38,20 +50,39 @@ export const pathsOf = ({ bootstrap, clusters, listeners, secrets }: EnvoyConfig
   return [...new Map(found.map((one) => [`${one.use} ${one.path}`, one])).values()];
 };
 
-function walk(value: unknown, above: readonly string[], use: NamedPath['use'] | null): readonly NamedPath[] {
+function walk(value: unknown, above: readonly string[], use: Use | null): readonly NamedPath[] {
   if (above.length > MAX_DEPTH) return [];
-  if (Array.isArray(value)) return value.flatMap((one) => walk(one, above, use));
+  // A list in a list is no message, and could nest without an end.
+  if (Array.isArray(value)) return value.flatMap((one) => (Array.isArray(one) ? [] : walk(one, above, use)));
   return membersAt(value).flatMap(([name, own]) => {
+    if (name === 'library_path') return namedBy(own, 'code', [...above, name]);
     if (!isObject(own) && !Array.isArray(own)) return [];
     const kind = ANCHORS.has(name) ? 'anchors' : SOURCES.has(name) ? 'source' : use;
-    const member = kind === 'anchors' && ANCHORS.has(name) ? 'filename' : 'path';
-    const path = SOURCES.has(name) || ANCHORS.has(name) || name === 'watched_directory' ? at(own, member) : undefined;
-    const named: readonly NamedPath[] =
-      typeof path === 'string' && path !== '' && kind !== null
-        ? [{ path, use: kind, field: [...above, name, member].slice(-3).join('.') }]
-        : [];
+    const file = fileOf(name, above, kind);
+    const named = (Array.isArray(own) ? (own as readonly unknown[]) : [own]).flatMap((one) =>
+      file === null ? [] : namedBy(at(one, file.member), file.use, [...above, name, file.member]),
+    );
     // A folder that is watched for the certificate of Envoy itself is of no use here.
     const inner = name === 'validation_context' || name === 'default_validation_context' ? 'anchors' : kind;
     return named.concat(walk(own, [...above, name], name === 'tls_certificates' ? null : inner));
   });
+}
+
+const namedBy = (path: unknown, use: Use, fields: readonly string[]): readonly NamedPath[] =>
+  typeof path === 'string' && path !== '' ? [{ path, use, field: fields.slice(-3).join('.') }] : [];
+
+/** The member of a value that has the path of a file, and what that is for; `null` if there is none. */
+function fileOf(
+  name: string,
+  above: readonly string[],
+  kind: Use | null,
+): { readonly use: Use; readonly member: 'filename' | 'path' } | null {
+  const parent = above.at(-1);
+  if (ANCHORS.has(name)) return { use: 'anchors', member: 'filename' };
+  if (SOURCES.has(name)) return { use: 'source', member: 'path' };
+  if (name === 'watched_directory') return kind === null ? null : { use: kind, member: 'path' };
+  if (KEYS.has(name) || (name === 'keys' && parent === 'session_ticket_keys'))
+    return { use: 'key', member: 'filename' };
+  const isCode = PROGRAMS.has(name) || parent === 'source_codes' || (name === 'local' && parent === 'code');
+  return isCode ? { use: 'code', member: 'filename' } : null;
 }

@@ -7,15 +7,17 @@ import type { NamedPath } from './named-paths.ts';
 import { guardedOf } from './remit-filter.ts';
 import { validationContextsOf } from './reach/upstream-tls.ts';
 
-/** Nobody else writes the files by which Envoy decides whom to trust, and what to do. */
+/** Nobody else writes the files by which Envoy decides whom to trust and what to do, or reads its private keys. */
 export const ownFiles: EnvoyCheck = {
-  title: 'nobody else can write the files that give Envoy trust anchors and configuration',
+  title:
+    'nobody else can write the files that give Envoy trust anchors, configuration and code, or read its private keys',
   run: (facts) => {
     const paths = pathsOf(facts.config);
-    if (paths.length === 0) return null;
+    if (paths.length === 0 && facts.files.size === 0) return null;
     return paths
       .flatMap((named) => fileFindings(named, facts))
       .concat(
+        inlineKeys(paths, facts),
         guardedOf(facts).flatMap(({ chain }) =>
           validationContextsOf(chain.transport.tls, facts).flatMap((context) =>
             severalCas(context, facts, chain.where),
@@ -29,25 +31,52 @@ function fileFindings(named: NamedPath, facts: EnvoyFacts): readonly Finding[] {
   const found = facts.files.get(named.path);
   if (found === undefined || found.kind === 'missing' || found.kind === 'unreadable')
     return unseenFile(named, found, facts);
-  if (found.writable === null) return [];
-  const where = `file/${named.path}`;
-  const fix = 'give the file, and each folder that leads to it, to root or the user of Envoy, and `chmod go-w`';
+  return [...writableFile(named, found), ...exposedKey(named, found)];
+}
+
+/** What follows if others write a file, by its use. Another key than that of the certificate is refused. */
+const WRITTEN: Readonly<Record<Exclude<NamedPath['use'], 'key'>, readonly [Finding['code'], string]>> = {
+  anchors: ['envoy.weak-tls', 'anybody who adds a CA there calls under any SPIFFE ID'],
+  source: ['envoy.impostor', 'anybody who writes it removes the filter, or adds a route past it'],
+  code: [
+    'envoy.impostor',
+    'anybody who writes it sees each token, and lets calls past the check or changes them after it',
+  ],
+};
+
+function writableFile({ field, path, use }: NamedPath, { writable }: NamedFile): readonly Finding[] {
+  if (writable === null || use === 'key') return [];
+  const [code, effect] = WRITTEN[use];
   return [
-    named.use === 'anchors'
-      ? {
-          code: 'envoy.weak-tls',
-          where,
-          message: `\`${named.field}\`: ${found.writable}: anybody who adds a CA there calls under any SPIFFE ID`,
-          fix,
-        }
-      : {
-          code: 'envoy.impostor',
-          where,
-          message: `\`${named.field}\`: ${found.writable}: anybody who writes it removes the filter, or adds a route past it`,
-          fix,
-        },
+    {
+      code,
+      where: `file/${path}`,
+      message: `\`${field}\`: ${writable}: ${effect}`,
+      fix: 'give the file, and each folder that leads to it, to root or the user of Envoy, and `chmod go-w`',
+    },
   ];
 }
+
+/** A key by itself, and a file with a key in it, such as a secret that arrives from a file. */
+const exposedKey = ({ field, path, use }: NamedPath, { exposed, hasKey, kind }: NamedFile): readonly Finding[] =>
+  exposed === null || kind === 'folder' || !(use === 'key' || hasKey)
+    ? []
+    : [leakedKey(path, `\`${field}\`: ${exposed}`)];
+
+/** A bootstrap with a private key in it, which no path names. */
+const inlineKeys = (paths: readonly NamedPath[], { files }: EnvoyFacts): readonly Finding[] =>
+  [...files].flatMap(([path, { exposed, hasKey }]) =>
+    exposed === null || !hasKey || paths.some((named) => named.path === path)
+      ? []
+      : [leakedKey(path, `it has a private key, and ${exposed}`)],
+  );
+
+const leakedKey = (path: string, why: string): Finding => ({
+  code: 'envoy.leak',
+  where: `file/${path}`,
+  message: `${why}: whoever has this key is this Envoy to others`,
+  fix: 'give the file to the user of Envoy, `chmod o-rwx`, and make a new key: this key may be known',
+});
 
 /** A file of configuration that is not here hides listeners and clusters of a bootstrap; a running Envoy shows those that it has. */
 function unseenFile(
@@ -55,6 +84,8 @@ function unseenFile(
   found: NamedFile | undefined,
   { live }: EnvoyFacts,
 ): readonly Finding[] {
+  // A key that is not here, or that this user cannot look at, is not one that everybody can read here.
+  if (use === 'key') return [];
   const isHidden = use === 'source' && live === null;
   return [
     {
