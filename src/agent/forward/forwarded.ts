@@ -1,3 +1,4 @@
+import type { DenialStyle } from '../../core/action/denial-style.ts';
 import type { TaskCredential } from '../task/issuer-client.ts';
 import type { ListedTools } from '../task/listed-tools.ts';
 import type { ProofKey } from '../task/proof-key.ts';
@@ -24,6 +25,8 @@ export interface Forwarded {
   readonly another: (refused: TaskCredential) => Promise<TaskCredential | IssuerProblem>;
   /** The tools that lists of the upstream may show; `null`, or absent: nothing is hidden. */
   readonly listed?: () => Promise<ListedTools | null>;
+  /** How the upstream answers denied calls; `null`, or absent: not known yet. */
+  readonly denials?: () => DenialStyle | null;
   /** Called for each request that came with an `Authorization` of its own. */
   readonly onOwnAuthorization: () => void;
 }

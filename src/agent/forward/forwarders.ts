@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DenialStyle } from '../../core/action/denial-style.ts';
 import { PRIVATE_MODE } from '../../core/runtime/system/private-file.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
@@ -31,6 +32,8 @@ export interface ForwardersOptions {
   readonly keeperOf: (resource: string) => Pick<TokenKeeper, 'current' | 'another'>;
   /** The tools that lists of an upstream may show in its task. Default: nothing is hidden. */
   readonly listedOf?: (resource: string, taskId: string) => Promise<ListedTools | null>;
+  /** How an upstream answers denied calls; `null` if that is not known yet. Default: never known. */
+  readonly denialsOf?: (resource: string) => DenialStyle | null;
   /** The key to which the tokens are bound. Default none: that is the certificate. */
   readonly proofKey?: ProofKey | null;
   readonly ports: Pick<Ports, 'randomBytes'>;
@@ -100,13 +103,13 @@ async function openForwarder(
   {
     svid,
     keeperOf,
-    listedOf,
     proofKey = null,
     ports,
     tell,
     folder,
     localUrls,
     bounds = defaultUpstreamBounds,
+    ...tools
   }: ForwardersOptions & { readonly folder: string; readonly localUrls: LocalUrls },
 ): Promise<Handover | Problem> {
   if (isInMesh(target)) {
@@ -137,7 +140,7 @@ async function openForwarder(
     proofKey,
     current: () => keeper.current(),
     another: (refused) => keeper.another(refused),
-    ...(listedOf === undefined ? {} : { listed: listedIn(target, keeper, listedOf) }),
+    ...toolsOf(target, keeper, tools),
     onOwnAuthorization: () => {
       if (!isTold)
         tell(`${target.name}: a client sends an Authorization of its own; it is replaced by the task's token`);
@@ -156,6 +159,16 @@ async function openForwarder(
     },
   };
 }
+
+/** What the issuer says of the tools of an upstream, if it is asked. */
+const toolsOf = (
+  target: ForwardTarget,
+  keeper: Pick<TokenKeeper, 'current'>,
+  { denialsOf, listedOf }: Pick<ForwardersOptions, 'listedOf' | 'denialsOf'>,
+): Pick<Forwarded, 'listed' | 'denials'> => ({
+  ...(listedOf === undefined ? {} : { listed: listedIn(target, keeper, listedOf) }),
+  ...(denialsOf === undefined ? {} : { denials: () => denialsOf(target.resource) }),
+});
 
 /** Asks for the tools of the task whose token is kept; `null` if it has no token any more. */
 const listedIn =

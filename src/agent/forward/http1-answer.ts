@@ -14,7 +14,7 @@ export function passAnswer(
   answer: IncomingMessage,
   { request, response, rest, prefix }: Http1Call,
   {
-    forwarded: { listed, mark, target },
+    forwarded: { denials, listed, mark, target },
     asked,
   }: { readonly forwarded: Forwarded; readonly asked: () => Buffer | null },
 ): void {
@@ -30,7 +30,7 @@ export function passAnswer(
   const passed = answerLines(answer, localised);
   const marked = mark?.answer(passed, target, prefix) ?? passed;
   const exchange = { method: request.method, status: statusCode, requestLines: request.rawHeaders, lines: rawHeaders };
-  const listing = listStages({ ...exchange, asked }, listed);
+  const listing = listStages({ ...exchange, asked, denials }, listed);
   const stages = [
     ...(isCard
       ? [agentCardUrls((url) => absolute(localised(url), request))]

@@ -5,6 +5,7 @@ import {
   type RequestOptions,
   type ServerResponse,
 } from 'node:http';
+import type { DenialStyle } from '../../core/action/denial-style.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { TaskCredential } from '../task/issuer-client.ts';
 import { isIssuerProblem } from '../task/issuer-problem.ts';
@@ -36,13 +37,13 @@ import { IDLE_TIMEOUT, upstreamFailure } from './upstream/upstream-failure.ts';
 export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
   const body = new RequestBody(call.request, forwarded.localUrls);
   let credential = await forwarded.current();
-  if (isIssuerProblem(credential)) return answerInForm(call, body, withoutToken(credential));
+  if (isIssuerProblem(credential)) return answerInForm({ call, body, forwarded }, withoutToken(credential));
   let left: RepeatsLeft = { renewals: 1, waits: MAX_REPEATS };
   for (;;) {
     const refused = await attempted(call, forwarded, { credential, body });
     if (refused === null) return undefined;
     const next = await repetition(refused, { body, credential, forwarded, left });
-    if (next === null) return answerRefused(refused, call, { body, forwarded });
+    if (next === null) return answerRefused(refused, { call, body, forwarded });
     refused.resume();
     if (call.response.destroyed) return undefined;
     ({ credential, left } = next);
@@ -72,26 +73,37 @@ async function repetition(
   return { credential: next, left: isWait ? { renewals, waits: waits - 1 } : { renewals: renewals - 1, waits } };
 }
 
-function answerRefused(
-  refused: IncomingMessage,
-  call: Http1Call,
-  { body, forwarded }: { readonly body: RequestBody; readonly forwarded: Forwarded },
-): void {
-  const form = isUndecided(refused) ? formOf(call, body.kept(), undecided) : null;
+async function answerRefused(refused: IncomingMessage, sending: Sending): Promise<void> {
+  const { call, body, forwarded } = sending;
+  const form = isUndecided(refused) ? await formOf(sending, body.kept(), undecided) : null;
   if (form === null) return passAnswer(refused, call, { forwarded, asked: () => body.kept() });
   refused.resume();
   call.response.writeHead(form.status, form.headers).end(form.body);
 }
 
 /** Answers an MCP or A2A client in JSON-RPC: many clients end their session at an HTTP error status. */
-async function answerInForm(call: Http1Call, body: RequestBody, answer: LocalAnswer): Promise<void> {
-  const form = isJsonPost(call) ? formOf(call, await body.whole(), answer) : null;
+async function answerInForm(sending: Sending, answer: LocalAnswer): Promise<void> {
+  const { call, body } = sending;
+  const form = isJsonPost(call) ? await formOf(sending, await body.whole(), answer) : null;
   if (form === null) return answerLocally(call.response, answer);
   call.response.writeHead(form.status, form.headers).end(form.body);
 }
 
-const formOf = (call: Http1Call, body: Uint8Array | null, answer: LocalAnswer): JsonRpcAnswer | null =>
-  body === null || !isJsonPost(call) ? null : jsonRpcAnswer(answer, body);
+async function formOf(
+  { call, forwarded }: Sending,
+  body: Uint8Array | null,
+  answer: LocalAnswer,
+): Promise<JsonRpcAnswer | null> {
+  return body === null || !isJsonPost(call) ? null : jsonRpcAnswer(answer, body, await denialStyleOf(forwarded));
+}
+
+/** How the upstream answers denied calls. The issuer says it with the tools of a task, for which no client may have asked yet. */
+async function denialStyleOf({ denials, listed }: Forwarded): Promise<DenialStyle | undefined> {
+  const known = denials?.() ?? null;
+  if (known !== null) return known;
+  await listed?.();
+  return denials?.() ?? undefined;
+}
 
 const isJsonPost = ({ request }: Http1Call): boolean =>
   request.method === 'POST' && /^application\/json\b/i.test(request.headers['content-type'] ?? '');
@@ -113,7 +125,7 @@ async function attempted(
   if (call.response.destroyed) return null;
   const { origin } = forwarded.target;
   if (isProblem(connections)) {
-    await answerInForm(call, body, withoutSvid(connections.problem));
+    await answerInForm({ call, body, forwarded }, withoutSvid(connections.problem));
     return null;
   }
   const sent = asked(call, forwarded, { credential, connections });
@@ -124,7 +136,7 @@ async function attempted(
     outcome = await outcomeOf(asked(call, forwarded, { credential, connections: fresh }), { call, body, forwarded });
   }
   if (!isFailure(outcome)) return outcome;
-  await answerInForm(call, body, upstreamFault(origin, upstreamFailure(outcome)));
+  await answerInForm({ call, body, forwarded }, upstreamFault(origin, upstreamFailure(outcome)));
   return null;
 }
 

@@ -142,7 +142,7 @@ function exchanged(
       const rawHeaders = flatHeaders(headers);
       const isNotDecided = isUndecided({ statusCode: headers[':status'] ?? 0, rawHeaders });
       if (isNotDecided && !isLast && body.isReplayable()) refused = { rawHeaders };
-      else isAnswered = isNotDecided && answeredInForm(call, body);
+      else isAnswered = isNotDecided && answeredInForm(call, forwarded, body);
       if (refused !== null || isAnswered) sent.resume().close(NGHTTP2_CANCEL);
       else passAnswer(sent, { call, forwarded, headers, body, isEnded: (flags & NGHTTP2_FLAG_END_STREAM) !== 0 });
     })
@@ -166,10 +166,10 @@ function exchanged(
 }
 
 /** Whether an MCP or A2A client was answered in JSON-RPC that the call was not decided: many clients end their session at an HTTP error status. */
-function answeredInForm({ stream, method, lines }: Http2Call, body: StreamBody): boolean {
+function answeredInForm({ stream, method, lines }: Http2Call, { denials }: Forwarded, body: StreamBody): boolean {
   const isJson = valuesOf(lines, 'content-type').some((type) => /^application\/json\b/i.test(type));
   const kept = method === 'POST' && isJson ? body.kept() : null;
-  const form = kept === null ? null : jsonRpcAnswer(undecided, kept);
+  const form = kept === null ? null : jsonRpcAnswer(undecided, kept, denials?.() ?? undefined);
   if (form === null || stream.destroyed || stream.closed) return false;
   stream.respond({ ':status': form.status, ...form.headers });
   stream.end(form.body);
@@ -215,7 +215,7 @@ function passAnswer(
   sent: ClientHttp2Stream,
   {
     call: { lines, method, stream, prefix },
-    forwarded: { listed, mark, target },
+    forwarded: { denials, listed, mark, target },
     headers,
     body,
     isEnded,
@@ -229,7 +229,7 @@ function passAnswer(
 ): void {
   if (stream.destroyed || stream.closed) return;
   const received = flatHeaders(headers);
-  const exchange = { method, status: headers[':status'] ?? 0, requestLines: lines, lines: received };
+  const exchange = { method, status: headers[':status'] ?? 0, requestLines: lines, lines: received, denials };
   const { stages, onDecided } = listStages({ ...exchange, asked: () => body.kept() }, isEnded ? undefined : listed);
   let trailers: OutgoingHttpHeaders = {};
   sent.once('trailers', (last: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(flatHeaders(last)))));

@@ -25,7 +25,7 @@ export interface DeclaredTask {
 /** What the units of one helper share. */
 export interface UnitParts {
   readonly client: Pick<IssuerClient, 'further' | 'task' | 'end' | 'suspend' | 'resume'>;
-  readonly tools: Pick<KeptTools, 'of'>;
+  readonly tools: Pick<KeptTools, 'of' | 'denialsOf'>;
   readonly svid: SvidRounds;
   readonly proofKey: ProofKey | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'randomBytes'>;
@@ -215,6 +215,7 @@ export class TaskUnit {
       },
       another: (refused) => this.#unlessOver(keeper.another(refused)),
       listed: () => tools.of(credential.taskId, { resource: target.resource, grant }),
+      denials: () => tools.denialsOf(target.resource),
       onOwnAuthorization: door.onOwnAuthorization,
     };
     return { door, secret, forwarded };

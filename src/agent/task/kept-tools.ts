@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { DenialStyle } from '../../core/action/denial-style.ts';
 import { upTo } from '../../core/runtime/collections/up-to.ts';
 import type { Ports } from '../../core/runtime/ports.ts';
 import { after } from '../../core/runtime/timers.ts';
@@ -15,7 +16,7 @@ const FAILED_MS = 5_000;
 /** A list waits no longer for the issuer. */
 const WAIT_MS = 2_000;
 
-/** Upstreams whose pins are kept. */
+/** Upstreams whose pins and denials are kept. */
 const MAX_UPSTREAMS = 256;
 /** Pins kept of an upstream, the last that the issuer named: more than the catalog of one server can reasonably have. */
 const MAX_PINS = 8_192;
@@ -36,8 +37,8 @@ interface Kept {
 /**
  * The tools that tasks may use, asked of the issuer and kept for a minute. Tasks with the same grant share an answer. If the issuer does not answer,
  * the answer of before is used, and without any no tool is hidden but those that are not as their pins say: a list is no right, and a call is decided
- * whatever the list showed, but the description of a tool is read before any call. The pins of an upstream are the same for all tasks, so they are
- * kept from the answers for any of them.
+ * whatever the list showed, but the description of a tool is read before any call. The pins of an upstream, and how it answers denied calls, are the
+ * same for all tasks, so they are kept from the answers for any of them.
  */
 export class KeptTools {
   readonly #kept = new LRUCache<string, Kept>(upTo(MAX_KEPT));
@@ -45,6 +46,8 @@ export class KeptTools {
   readonly #last = new LRUCache<string, { readonly tools: ListedTools | null }>(upTo(MAX_KEPT));
   /** The pins of each upstream by the names of tools. */
   readonly #pins = new LRUCache<string, LRUCache<string, string>>(upTo(MAX_UPSTREAMS));
+  /** How each upstream answers denied calls. */
+  readonly #denials = new LRUCache<string, DenialStyle>(upTo(MAX_UPSTREAMS));
   readonly #client: Pick<IssuerClient, 'tools'>;
   readonly #monotonicMs: Ports['monotonicMs'];
 
@@ -67,6 +70,11 @@ export class KeptTools {
     }
   }
 
+  /** How an upstream answers denied calls; `null` if the issuer has not said it yet. */
+  denialsOf(resource: string): DenialStyle | null {
+    return this.#denials.get(resource) ?? null;
+  }
+
   #ask(taskId: string, whose: ToolsOf): Kept {
     const asked = this.#client.tools(taskId).then((answer) => {
       if (isIssuerProblem(answer)) {
@@ -75,6 +83,7 @@ export class KeptTools {
       }
       this.#last.set(whose.grant, { tools: answer });
       this.#keepPins(whose.resource, answer);
+      if (answer !== null) this.#denials.set(whose.resource, answer.denials ?? 'result');
       return answer;
     });
     const kept: Kept = { asked, freshUntilMs: this.#monotonicMs() + KEPT_MS };

@@ -1,4 +1,5 @@
 /** The tools that lists may show in a task, as the issuer answers. */
+import { DENIAL_STYLES, type DenialStyle } from '../../core/action/denial-style.ts';
 import { bool, isObject, listOf, members, optional, type Reader, text } from '../../core/runtime/fields.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 
@@ -16,6 +17,8 @@ export interface ListedTools {
   readonly shown: ReadonlyMap<string, ShownTool>;
   /** If tools that the catalog does not name are shown too: those that are hidden all the same. `null`: all but `shown` are hidden. */
   readonly hidden: ReadonlySet<string> | null;
+  /** How the upstream answers denied calls. Default `result`. */
+  readonly denials?: DenialStyle;
 }
 
 /** Whether a list may show a tool. */
@@ -35,6 +38,7 @@ const toolMembers = members(
     ),
     others: optional(bool, false),
     hidden: optional(listOf(name, { min: 0, max: MAX_TOOLS }), []),
+    denials: optional(text({ max: 32 })),
   },
   others,
 );
@@ -45,8 +49,11 @@ export const listedTools: Reader<ListedTools | null> = (answer) => {
   if (answer['tools'] === undefined) return null;
   const read = toolMembers(answer['tools']);
   if (isProblem(read)) return { problem: `member \`tools\` ${read.problem}` };
+  // A style of a later issuer is not known here.
+  const denials = DENIAL_STYLES.find((style) => style === read.denials);
   return {
     shown: new Map(read.shown.map(({ name: of, limits, pin }) => [of, pin === null ? { limits } : { limits, pin }])),
     hidden: read.others ? new Set(read.hidden) : null,
+    ...(denials === undefined ? {} : { denials }),
   };
 };

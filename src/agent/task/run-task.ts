@@ -257,6 +257,7 @@ function forwarderHandover(
     keeperOf: (resource) => keepers.get(resource) ?? noTask(),
     // A run has one task for each resource.
     listedOf: (resource, taskId) => tools.of(taskId, { resource, grant: resource }),
+    denialsOf: (resource) => tools.denialsOf(resource),
     proofKey,
     ports: world.ports,
     tell: world.tell,

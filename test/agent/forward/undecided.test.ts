@@ -1,15 +1,21 @@
 import { request as requestHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { DenialStyle } from '../../../src/core/action/denial-style.ts';
 import { issuerProblem } from '../../../src/agent/task/issuer-problem.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { bytesOf, type ForwarderUnderTest, startForwarder } from './upstream.ts';
 
 const { folder, remove } = scratch();
 let forwarder: ForwarderUnderTest;
+/** How the upstream answers denied calls. */
+let denials: DenialStyle | null = null;
 beforeAll(async () => {
-  forwarder = await startForwarder(folder());
+  forwarder = await startForwarder(folder(), { denials: () => denials });
+});
+afterEach(() => {
+  denials = null;
 });
 afterAll(async () => {
   await forwarder.close();
@@ -76,6 +82,17 @@ describe('the forwarder: a call that Envoy or Remit could not decide', () => {
       [200, { id: 8, error: { code: -32_010, data } }],
     ]);
     expect(await post('{"jsonrpc":"2.0","method":"notifications/initialized"}')).toEqual([202, '']);
+  });
+
+  it.each<[DenialStyle, number, object]>([
+    ['text', 200, { result: { isError: false } }],
+    ['error', 200, { error: { code: -32_010 } }],
+    ['http', 503, { error: { code: -32_010 } }],
+  ])('is answered as Remit denies with `denials: %s`', async (style, status, outcome) => {
+    denials = style;
+    refusing(99);
+    const [given, text] = await post(toolCall);
+    expect([given, JSON.parse(text)]).toMatchObject([status, { id: 7, ...outcome }]);
   });
 
   it('is answered so too for other faults of the forwarder', async () => {
@@ -171,6 +188,13 @@ describe('the forwarder, over HTTP/2: a call that Envoy or Remit could not decid
     const { seen } = refusingStreams(9);
     expect([await streamed('{"pay":1}'), seen.length]).toEqual([[503, 'refused'], 4]);
     expect([await streamed(JSON.stringify('x'.repeat(70_000))), seen.length]).toEqual([[503, 'refused'], 5]);
+  });
+
+  it('is answered as Remit denies with `denials: text`', async () => {
+    denials = 'text';
+    refusingStreams(99);
+    const [status, text] = await streamed(toolCall);
+    expect([status, JSON.parse(text)]).toMatchObject([200, { id: 7, result: { isError: false } }]);
   });
 
   it('is answered in JSON-RPC at the end', async () => {

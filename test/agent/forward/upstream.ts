@@ -13,6 +13,7 @@ import {
 } from '../../../src/agent/forward/upstream/upstream-connections.ts';
 import type { TaskCredential } from '../../../src/agent/task/issuer-client.ts';
 import type { IssuerProblem } from '../../../src/agent/task/issuer-problem.ts';
+import type { DenialStyle } from '../../../src/core/action/denial-style.ts';
 import type { ListedTools } from '../../../src/agent/task/listed-tools.ts';
 import { OwnSvid } from '../../../src/agent/run/own-svid.ts';
 import {
@@ -83,6 +84,7 @@ export async function startForwarder(
     allowHttp1 = true,
     connect: at,
     listed,
+    denials,
   }: {
     readonly settings?: string;
     readonly url?: string;
@@ -92,6 +94,8 @@ export async function startForwarder(
     readonly connect?: string;
     /** The tools that lists may show. Default: nothing is hidden. */
     readonly listed?: () => Promise<ListedTools | null>;
+    /** How the upstream answers denied calls. Default: not known. */
+    readonly denials?: () => DenialStyle | null;
   } = {},
 ): Promise<ForwarderUnderTest> {
   const authority = await createAuthority('acme.test', systemPorts);
@@ -144,6 +148,7 @@ export async function startForwarder(
     svid,
     keeperOf: () => ({ current: () => kept.current(), another: (refused) => kept.another(refused) }),
     ...(listed === undefined ? {} : { listedOf: listed }),
+    ...(denials === undefined ? {} : { denialsOf: denials }),
     ports: systemPorts,
     tell: (line) => void told.push(line),
     onFolder: (made) => (privateFolder = made),

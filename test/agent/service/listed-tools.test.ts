@@ -127,6 +127,49 @@ describe.each([
   });
 });
 
+/** A proxy that had no decision about the call. */
+const undecided = (_request: IncomingMessage, response: ServerResponse): void => {
+  response.writeHead(503, { 'x-remit-decision': 'deny;reason=envoy.no-decision', 'retry-after': '0' }).end();
+};
+
+describe.each([
+  ['result', true],
+  ['text', false],
+])('a call that the forwarder denies, with `denials: %s` of the catalog', (style, isError) => {
+  const { folder, remove } = scratch();
+  let domain: ServiceDomain;
+  let upstream: ReturnType<typeof pagedServer>;
+  beforeAll(async () => {
+    const catalog = exampleCatalog.replace('      path: /mcp\n', `      path: /mcp\n      denials: ${style}\n`);
+    domain = await startServiceDomain(folder(), { change: { catalog: mustCatalog(catalog) } });
+    upstream = pagedServer();
+  });
+  afterAll(async () => {
+    await upstream.close();
+    await domain.close();
+    remove();
+  });
+
+  it.each([
+    ['has listed the tools', pages],
+    ['has listed nothing', async (_client: Client) => []],
+  ])('is a result of a tool to a client of MCP that %s', async (_what, before) => {
+    domain.answer(upstream.handler(true));
+    const helper = await helperOf(domain, { search: 'actions: [tickets.search-customers]' });
+    const { forward } = await helper.declare({ intent: 'search.yaml' });
+    const client = new Client({ name: 'model', version: '1' });
+    await client.connect(new StreamableHTTPClientTransport(new URL(`${forward['tickets']}/mcp`)));
+    await before(client);
+    domain.answer(undecided);
+    expect(await client.callTool({ name: 'search_customers', arguments: {} })).toMatchObject({
+      isError,
+      content: [{ type: 'text', text: expect.stringContaining('reason: forward.no-decision') }],
+      _meta: { 'remit.dev/denial': { reason: 'forward.no-decision' } },
+    });
+    await client.close();
+  });
+});
+
 const LIMITS = `limits:
   - id: searches-a-day
     agents: ['spiffe://acme.test/ns/agents/sa/*']

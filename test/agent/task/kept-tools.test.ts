@@ -52,6 +52,17 @@ describe('KeptTools', () => {
     expect([await tools.of('t1', of('g')), await tools.of('t2', of('h')), asked]).toEqual([one, null, ['t1', 't2']]);
   });
 
+  it('knows how an upstream answers denied calls once the issuer has said it for any task, and while it is away', async () => {
+    const { tools, pass } = kept([{ ...one, denials: 'text' }, 'problem', one, null]);
+    const said = [tools.denialsOf('https://a')];
+    for (const grant of ['g', 'h', 'i', 'j']) {
+      await tools.of('t', of(grant));
+      pass(60_000);
+      said.push(tools.denialsOf('https://a'));
+    }
+    expect([said, tools.denialsOf('https://b')]).toEqual([[null, 'text', 'text', 'result', 'result'], null]);
+  });
+
   it('hides nothing if the issuer never answered, and asks again after 5 s', async () => {
     const { tools, asked, pass } = kept(['problem', one]);
     expect([await tools.of('t', of('g')), await tools.of('t', of('g')), asked.length]).toEqual([null, null, 1]);
@@ -108,6 +119,8 @@ describe('KeptTools', () => {
   });
 });
 
+const denialsIn = (denials: unknown) => listedTools({ tools: { shown: [], denials } });
+
 describe('listedTools', () => {
   it('reads the answer of the issuer', () => {
     const shown = [
@@ -135,6 +148,9 @@ describe('listedTools', () => {
         hidden: new Set(['c']),
       },
     ]);
+    expect(denialsIn('text')).toEqual({ shown: new Map(), hidden: null, denials: 'text' });
+    expect(denialsIn('later')).toEqual({ shown: new Map(), hidden: null });
+    expect(denialsIn(7)).toEqual({ problem: expect.stringContaining('member `denials`') });
     expect(listedTools({ tools: { shown: [{}] } })).toEqual({
       problem: expect.stringMatching(/^member `tools` member `shown` entry 0 member `name` is required/),
     });

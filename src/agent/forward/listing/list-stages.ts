@@ -1,5 +1,6 @@
 import { type Duplex, Transform, type TransformCallback } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import type { DenialStyle } from '../../../core/action/denial-style.ts';
 import type { ListedTools } from '../../task/listed-tools.ts';
 import { jsonRpcAnswer } from '../json-rpc-answer.ts';
 import { unreadableList } from '../local/local-answer.ts';
@@ -20,6 +21,8 @@ export interface ListExchange {
   readonly lines: HeaderLines;
   /** The body of the request; `null` if not all of it is known. */
   readonly asked: () => Uint8Array | null;
+  /** How the upstream answers denied calls; `null`, or `undefined`: not known. */
+  readonly denials: (() => DenialStyle | null) | undefined;
 }
 
 /** The stages of an answer. */
@@ -120,10 +123,10 @@ const typeOf = (lines: HeaderLines): string => valuesOf(lines, 'content-type').j
 
 /** The message in place of a list; empty if the request is not known, or gets no answer. */
 const unreadableTo =
-  ({ asked }: ListExchange) =>
+  ({ asked, denials }: ListExchange) =>
   (): string => {
     const body = asked();
-    return body === null ? '' : (jsonRpcAnswer(unreadableList, body)?.body ?? '');
+    return body === null ? '' : (jsonRpcAnswer(unreadableList, body, denials?.() ?? undefined)?.body ?? '');
   };
 
 /** The stages that undo the encodings of an answer; `null` if that is not possible. */

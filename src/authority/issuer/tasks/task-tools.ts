@@ -42,6 +42,8 @@ export interface TaskTools {
   readonly hasOthers: boolean;
   /** Tools of the catalog that are hidden beside such others; empty without them. */
   readonly hidden: readonly string[];
+  /** How the server answers denied calls, so that the agent's side answers those that it denies itself alike. */
+  readonly denials: McpServer['denials'];
 }
 
 /** What the uses of a task may be. */
@@ -119,6 +121,7 @@ function toolsOf(
     ),
     hasOthers,
     hidden: hasOthers ? tools.flatMap(({ name, usable: use }) => (use === undefined ? [name] : [])) : [],
+    denials: mcp.denials,
   };
 }
 
@@ -141,6 +144,7 @@ export const taskPreviewJson = (taskId: string, { actions, tools }: TaskPreview)
             ...(pin === null ? {} : { pin }),
           })),
           ...(tools.hasOthers ? { others: true, hidden: tools.hidden } : {}),
+          ...(tools.denials === 'result' ? {} : { denials: tools.denials }),
         },
       }),
 });

@@ -7,7 +7,7 @@ import type { Carries } from './catalog-carries.ts';
 import { isToolPin } from '../mcp/tool-pin.ts';
 import { actionFields, actionHead, otherArgumentsIn, takesOthersIn } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
-import type { DenialStyle } from '../denial-style.ts';
+import { DENIAL_STYLES, type DenialStyle } from '../denial-style.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
 import { entriesOf, yamlFields, itemsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
@@ -86,7 +86,7 @@ export function mcpEntry(
   const query = namesIn(yaml, fields.get('query'), '`query`');
   const limits = leafOf(yaml, fields.get('describeLimits'), { what: '`describeLimits`', reader: bool });
   const denials = denialsOf(yaml, fields.get('denials'), {
-    words: ['result', 'text', 'error', 'http'],
+    words: DENIAL_STYLES,
     otherwise: 'result',
   });
   if (path === null) return null;

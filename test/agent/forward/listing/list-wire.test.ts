@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MAX_LIST_BYTES } from '../../../../src/agent/forward/listing/whole-list.ts';
+import type { DenialStyle } from '../../../../src/core/action/denial-style.ts';
 import type { ListedTools } from '../../../../src/agent/task/listed-tools.ts';
 import { scratch } from '../../../builders/scratch.ts';
 import { bytesOf, type ForwarderUnderTest, startForwarder } from '../upstream.ts';
@@ -25,10 +26,13 @@ const { folder, remove } = scratch();
 let forwarder: ForwarderUnderTest;
 /** What the tools of the task are, from now on. */
 let listed: () => Promise<ListedTools | null>;
+/** How the upstream answers denied calls, from now on. */
+let denials: DenialStyle | null;
 beforeAll(async () => {
-  forwarder = await startForwarder(folder(), { listed: () => listed() });
+  forwarder = await startForwarder(folder(), { listed: () => listed(), denials: () => denials });
 });
 beforeEach(() => {
+  denials = null;
   listed = async () => tools;
 });
 afterAll(async () => {
@@ -231,6 +235,8 @@ describe.each([
     const more = { body: gzipSync(gzipSync(twice.body)), headers: { 'content-encoding': 'br, gzip, gzip, gzip' } };
     expect(JSON.parse((await ask(LIST, more)).body)).toEqual(UNREADABLE);
     expect(JSON.parse((await ask(CALL, more)).body)).toEqual(UNREADABLE_CALL);
+    denials = 'text';
+    expect(JSON.parse((await ask(CALL, more)).body)).toMatchObject({ id: 1, result: { isError: false } });
   });
 
   it('end if the inner one of two encodings has too many bytes', async () => {

@@ -94,6 +94,14 @@ describe('taskPreview', () => {
     });
   });
 
+  it.each(['result', 'text', 'error', 'http'])('says how the server answers denied calls: %s', async (denials) => {
+    const text = catalog(`      denials: ${denials}\n`);
+    expect(await toolsFor([entry(['tickets.search'])], { text })).toEqual({
+      shown: [{ name: 'search', action: 'tickets.search' }],
+      ...(denials === 'result' ? {} : { denials }),
+    });
+  });
+
   it('shows tools that the catalog does not name if the task may use the action for everything else', async () => {
     const text = catalog('      other: { action: tickets.else, risk: low }\n');
     expect(await toolsFor([entry(['tickets.search', 'tickets.else'])], { text })).toEqual({
