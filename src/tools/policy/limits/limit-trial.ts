@@ -16,7 +16,7 @@ import { recordedAction } from './recorded-attempt.ts';
 import { RecordedLimits } from './recorded-limits.ts';
 import type { Untried } from './recorded-limits.ts';
 import { TriedCounter } from './tried-counter.ts';
-import type { TriedAttempt, TriedKey } from './tried-counter.ts';
+import type { TriedAttempt, TriedDenial, TriedKey } from './tried-counter.ts';
 
 /** What one measure of a limit would have denied. */
 export interface TriedLimit {
@@ -62,8 +62,8 @@ export class LimitTrial {
   readonly #counters = new Map<string, { readonly counter: TriedCounter; readonly of: CounterOf }>();
   readonly #recorded: RecordedLimits;
   readonly #open = new Map<string, readonly TriedCounter[]>();
-  /** What gives back what an allowed use took, by its decision. */
-  readonly #recent = new Map<string, () => void>();
+  /** What undoes a use, by its decision. */
+  readonly #recent = new Map<string, TriedDenial>();
   readonly #subjects = new Map<string, string>();
   #counted = 0;
   #denied = 0;
@@ -115,7 +115,7 @@ export class LimitTrial {
   }
 
   #use(use: UseRecord): void {
-    if (use.withdraws !== undefined) this.#giveBack(use.withdraws);
+    if (use.withdraws !== undefined) this.#withdraw(use.withdraws);
     if (use.decision === 'deny' && use.reason !== 'limit.exceeded') return;
     const agent = use.agent === null ? null : spiffeIdFrom(use.agent);
     const entry = use.action === null ? undefined : this.#set.catalog.actions.get(use.action);
@@ -147,7 +147,7 @@ export class LimitTrial {
     });
     const attempted = { atMs, decisionId };
     const full = places.filter(({ counter, max }) => !counter.hasPlace(max, atMs));
-    for (const { counter } of full) counter.deny(attempted);
+    for (const { counter } of full) counter.deny(attempted).keep();
     if (full.length > 0) {
       this.#counted += 1;
       this.#denied += 1;
@@ -176,22 +176,36 @@ export class LimitTrial {
     }
     if (isCounted) this.#counted += 1;
     const over = counters.filter(({ spend, counter }) => counter?.hasRoom(spend, attempted.atMs) === false);
-    for (const { counter } of over) counter?.deny(attempted);
-    if (over.length > 0) this.#denied += 1;
-    else {
-      for (const { spend, counter } of counters) counter?.take(spend.amount, spend.value);
-      this.#recent.set(attempted.decisionId, () => {
-        for (const { spend, counter } of counters) counter?.giveBack(spend, attempted.atMs);
-      });
-      const [oldest] = this.#recent.keys().take(1);
-      if (this.#recent.size > MAX_RECENT && oldest !== undefined) this.#recent.delete(oldest);
-    }
-    return over.length === 0;
+    const denials = over.flatMap(({ counter }) => counter?.deny(attempted) ?? []);
+    const isDenied = denials.length > 0;
+    if (isDenied) this.#denied += 1;
+    else for (const { spend, counter } of counters) counter?.take(spend.amount, spend.value);
+    this.#remember(attempted.decisionId, {
+      withdraw: () => {
+        if (isCounted) this.#counted -= 1;
+        if (isDenied) this.#denied -= 1;
+        for (const denial of denials) denial.withdraw();
+        if (!isDenied) for (const { spend, counter } of counters) counter?.giveBack(spend, attempted.atMs);
+      },
+      keep: () => {
+        for (const denial of denials) denial.keep();
+      },
+    });
+    return !isDenied;
   }
 
-  /** An allow that was withdrawn before it was answered took nothing. */
-  #giveBack(decisionId: string): void {
-    this.#recent.get(decisionId)?.();
+  #remember(decisionId: string, use: TriedDenial): void {
+    this.#recent.set(decisionId, use);
+    const [oldest] = this.#recent.entries().take(1);
+    if (this.#recent.size <= MAX_RECENT || oldest === undefined) return;
+    const [id, { keep }] = oldest;
+    keep();
+    this.#recent.delete(id);
+  }
+
+  /** An allow that was withdrawn before it was answered took nothing, and nothing of it would have been denied. */
+  #withdraw(decisionId: string): void {
+    this.#recent.get(decisionId)?.withdraw();
     this.#recent.delete(decisionId);
   }
 

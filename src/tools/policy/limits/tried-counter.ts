@@ -20,16 +20,26 @@ export interface TriedAttempt {
   readonly decisionId: string;
 }
 
+/** What would have been denied, as long as the use may still be withdrawn. */
+export interface TriedDenial {
+  /** The use was withdrawn, so nothing was denied. */
+  readonly withdraw: () => void;
+  /** The use is not withdrawn any more. Denials of a counter are kept in their order. */
+  readonly keep: () => void;
+}
+
 /** A counter in its current window. Records come in the order of their instants; a record that comes late counts in the current window. */
 export class TriedCounter {
   readonly #who: string;
   #startsMs = -Infinity;
   #used = 0;
-  #isOver = false;
+  #window = { denials: 0 };
   #most = 0;
   #windows = 0;
   #denied = 0;
-  #first: TriedKey['first'] = null;
+  /** Denials of which the first counts; no more are added once the first is kept. */
+  readonly #firsts: TriedAttempt[] = [];
+  #isFirstKept = false;
   readonly #values = new Set<string>();
   readonly #open = new Map<string, number>();
 
@@ -51,7 +61,7 @@ export class TriedCounter {
     if (startsMs > this.#startsMs) {
       this.#startsMs = startsMs;
       this.#used = 0;
-      this.#isOver = false;
+      this.#window = { denials: 0 };
       this.#values.clear();
     }
     return (value !== undefined && this.#values.has(value)) || this.#used + amount <= max;
@@ -88,14 +98,31 @@ export class TriedCounter {
     this.#open.delete(task);
   }
 
-  deny({ atMs, decisionId }: TriedAttempt): void {
+  deny(attempt: TriedAttempt): TriedDenial {
+    const window = this.#window;
+    const hasWindow = this.#startsMs > -Infinity;
     this.#denied += 1;
-    if (!this.#isOver && this.#startsMs > -Infinity) this.#windows += 1;
-    this.#isOver = true;
-    this.#first ??= { atMs, decisionId };
+    window.denials += 1;
+    if (hasWindow && window.denials === 1) this.#windows += 1;
+    if (!this.#isFirstKept) this.#firsts.push(attempt);
+    return {
+      withdraw: () => {
+        this.#denied -= 1;
+        window.denials -= 1;
+        if (hasWindow && window.denials === 0) this.#windows -= 1;
+        const at = this.#firsts.indexOf(attempt);
+        if (at !== -1) this.#firsts.splice(at, 1);
+      },
+      keep: () => {
+        if (this.#firsts[0] !== attempt) return;
+        this.#firsts.length = 1;
+        this.#isFirstKept = true;
+      },
+    };
   }
 
   result(): TriedKey {
-    return { who: this.#who, windows: this.#windows, denied: this.#denied, most: this.#most, first: this.#first };
+    const [first = null] = this.#firsts;
+    return { who: this.#who, windows: this.#windows, denied: this.#denied, most: this.#most, first };
   }
 }

@@ -161,6 +161,49 @@ describe('LimitTrial', () => {
       ],
       [`${of(PAYER)}: 1 in 1, most 3`],
     ],
+    [
+      'nothing as denied that was withdrawn',
+      [
+        'calls',
+        [...times(3), use({ decisionId: 'x' }), use({ decision: 'deny', reason: 'check.deadline', withdraws: 'x' })],
+      ],
+      [`${of(PAYER)}: 0 in 0, most 3`],
+    ],
+    [
+      'what was denied beside what was withdrawn',
+      [
+        'calls',
+        [
+          ...times(4),
+          use({ decisionId: 'y' }),
+          use({ decision: 'deny', reason: 'check.deadline', withdraws: 'y' }),
+          use({ decision: 'deny', reason: 'check.deadline', withdraws: 'y' }),
+        ],
+      ],
+      [`${of(PAYER)}: 1 in 1, most 3`],
+    ],
+    [
+      'once a use that was withdrawn since a limit denied it',
+      [
+        'calls',
+        [...times(3), use({ decisionId: 'z' }), use({ decision: 'deny', reason: 'limit.exceeded', withdraws: 'z' })],
+      ],
+      [`${of(PAYER)}: 1 in 1, most 3`],
+    ],
+    [
+      'no window whose only denial was withdrawn in the next',
+      [
+        'minute',
+        [
+          use(),
+          use({ decisionId: 'v' }),
+          use({ at: DAY + MINUTE_MS }),
+          use({ at: DAY + MINUTE_MS, decision: 'deny', reason: 'check.deadline', withdraws: 'v' }),
+          use({ at: DAY + MINUTE_MS }),
+        ],
+      ],
+      [`${of(PAYER)}: 1 in 1, most 1`],
+    ],
     ['amounts', ['amount', times(4)], [`${of(PAYER)}: 2 in 1, most 20`]],
     ['decimals in ten-thousandths', ['price', times(3)], [`${of(PAYER)}: 1 in 1, most 30000`]],
     [
@@ -221,6 +264,28 @@ describe('LimitTrial', () => {
     ]);
     expect(report.limits[0]?.keys[0]?.first).toEqual({ atMs: DAY + 3, decisionId: records[3]?.['decisionId'] });
     expect([report.counted, report.denied, report.left]).toEqual([5, 2, 0]);
+  });
+
+  it('counts a use that was withdrawn as not taken, also if it was the first that would have been denied', () => {
+    const withdrawing = (id: string) => use({ at: DAY + 9, decision: 'deny', reason: 'check.deadline', withdraws: id });
+    const records = times(6, (n) => ({ at: DAY + n, decisionId: `n${n}` }));
+    const [first, both, all] = [['n3'], ['n4', 'n3'], ['n3', 'n4', 'n5', 'n0']].map((ids) =>
+      tried('calls', [...records, ...ids.map(withdrawing)]),
+    );
+    const firstOf = (report = first) => report?.limits[0]?.keys[0]?.first;
+    expect([first?.counted, first?.denied, firstOf()]).toEqual([5, 2, { atMs: DAY + 4, decisionId: 'n4' }]);
+    expect([both?.counted, both?.denied, firstOf(both)]).toEqual([4, 1, { atMs: DAY + 5, decisionId: 'n5' }]);
+    expect([all?.counted, all?.denied, firstOf(all)]).toEqual([2, 0, null]);
+  });
+
+  it('keeps the first that would have been denied once it can be withdrawn no more', () => {
+    const records = times(2_000, (n) => ({ at: DAY + n, decisionId: `n${n}` }));
+    const withdrawals = ['n3', 'n1999'].map((id) =>
+      use({ at: DAY + 3_000, decision: 'deny', reason: 'check.deadline', withdraws: id }),
+    );
+    const report = tried('calls', [...records, ...withdrawals]);
+    expect([report.counted, report.denied]).toEqual([1_999, 1_996]);
+    expect(report.limits[0]?.keys[0]?.first).toEqual({ atMs: DAY + 3, decisionId: 'n3' });
   });
 
   it('says what records lack, of those agents alone whom the limit covers', () => {
