@@ -28,7 +28,7 @@ export function mergedValues<Value>(
   const merged = new Map<string, Value>();
   const places = new Map<string, WrittenAt>();
   for (const { yaml, node, values } of files) {
-    // A node that is no mapping has its finding since its file was read.
+    // A node that is not a mapping was reported when its file was read.
     if (node === undefined || !isMap(node.value)) continue;
     for (const [{ value: name, offset }] of entriesOf(yaml, node, what)) {
       const value = values.get(name);

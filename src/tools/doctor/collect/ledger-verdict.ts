@@ -58,7 +58,7 @@ const sizeOf = (folder: string): number =>
 
 const BLOCK_BYTES = 512;
 
-/** The bytes of a file on the disk: whoever can write the folder can make a file with holes that looks long. Zero for anything else. */
+/** The bytes that a file takes on the disk, since its length can be forged: a sparse file has any length. 0 for anything but a file. */
 function bytesOf(path: string): number {
   try {
     const found = statSync(path);

@@ -97,7 +97,7 @@ function isNotSystem(value: unknown): boolean {
   return isText(value) && value !== 'kube-system' && value !== 'istio-system';
 }
 
-/** An empty list of ports is none of them. */
+/** Whether ports are left out: by any value but `*`. An empty list leaves all of them out. */
 function isNotAll(value: unknown): boolean {
   return value !== undefined && value !== '*';
 }
