@@ -12,7 +12,8 @@ import type { LimitsLeft, Spend } from '../../core/state/spend.ts';
 import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
-import { agreedReply, settleProblemOf } from './settle-reply.ts';
+import { agreed, firstOf, isCertain, replyTo, settleProblemOf } from './settle-reply.ts';
+import type { Replies, SettledMessage } from './settle-reply.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
 import { UnsentUses } from './unsent-uses.ts';
 
@@ -87,12 +88,16 @@ export class RemoteSettling implements Settling {
   }
 
   #flush(): void {
-    const { answerTime, onSettled } = this.#options;
+    const { onSettled } = this.#options;
     const queued = this.#queued;
     this.#queued = [];
-    const inTime = (request: SettleRequest): Promise<SettleReply | CallProblem> =>
-      answerTime.measured((boundMs) => this.#hedged(request, boundMs));
-    for (const batch of batchesOf(queued)) void this.#ask(batch, inTime, (result) => onSettled(result, 1));
+    for (const batch of batchesOf(queued)) {
+      const replies = this.#hedged(requestOf(this.#options, batch));
+      void this.#answer(batch, replies, (result) => {
+        this.#waiting -= 1;
+        onSettled(result, 1);
+      });
+    }
   }
 
   /**
@@ -106,51 +111,79 @@ export class RemoteSettling implements Settling {
       queueMicrotask(() => {
         const loans = this.#loans;
         this.#loans = [];
-        const ask = async (request: SettleRequest): Promise<SettleReply | CallProblem> =>
-          this.#options.links()[0]?.call('Settle', request, LOAN_MS) ?? { problem: 'no authority can be reached' };
-        for (const batch of batchesOf(loans)) void this.#ask(batch, ask);
+        for (const batch of batchesOf(loans)) void this.#answer(batch, this.#lent(requestOf(this.#options, batch)));
       });
     });
   }
 
-  async #ask(
+  async #lent(request: SettleRequest): Promise<Replies> {
+    const asked = this.#options.links()[0]?.call('Settle', request, LOAN_MS);
+    return { first: await (asked ?? NO_AUTHORITY), other: null };
+  }
+
+  /** Answers uses: each that the first reply decides at once, and the others once the other authority has replied too. */
+  async #answer(
     waiting: readonly PendingSettlement[],
-    ask: (request: SettleRequest) => Promise<SettleReply | CallProblem>,
+    replies: Promise<Replies>,
     onResult?: (result: 'settled' | 'refused' | 'unknown') => void,
   ): Promise<void> {
-    const { instance, feed } = this.#options;
-    const reply = await ask({ instance, uses: waiting.map(({ use }) => use) });
-    if (onResult !== undefined) this.#waiting -= waiting.length;
-    waiting.forEach(({ use, resolve }, at) => {
-      const settled = 'problem' in reply ? undefined : reply.settled[at];
-      if (settled?.problem === '') {
-        onResult?.('settled');
-        return resolve(use.ahead === undefined ? leftOf(use, settled.left) : { lent: settled.lent ?? [] });
-      }
-      if (settled?.card && settled.position !== null) feed.settled(settled.card, settled.position);
-      const problem = settled === undefined ? undefined : settleProblemOf(settled);
-      onResult?.(problem === undefined ? 'unknown' : 'refused');
-      const detail = 'problem' in reply ? reply.problem : settled?.detail;
-      resolve(problem ?? storeFailure('busy', `whether the use counts is unknown: ${detail ?? 'no answer'}`));
-    });
+    const { first, other } = await replies;
+    const open: { readonly pending: PendingSettlement; readonly at: number; readonly reply: SettledMessage }[] = [];
+    for (const [at, pending] of waiting.entries()) {
+      const reply = replyTo(at, first);
+      if (other === null || isCertain(reply)) this.#decide(pending, reply, onResult);
+      else open.push({ pending, at, reply });
+    }
+    if (other === null || open.length === 0) return;
+    const second = await other;
+    for (const { pending, at, reply } of open) this.#decide(pending, agreed(reply, replyTo(at, second)), onResult);
+  }
+
+  #decide(
+    { use, resolve }: PendingSettlement,
+    reply: SettledMessage,
+    onResult?: (result: 'settled' | 'refused' | 'unknown') => void,
+  ): void {
+    if (reply.problem === '') {
+      onResult?.('settled');
+      return resolve(use.ahead === undefined ? leftOf(use, reply.left) : { lent: reply.lent ?? [] });
+    }
+    if (reply.card && reply.position !== null) this.#options.feed.settled(reply.card, reply.position);
+    const problem = settleProblemOf(reply);
+    onResult?.(problem === undefined ? 'unknown' : 'refused');
+    resolve(problem ?? storeFailure('busy', `whether the use counts is unknown: ${reply.detail}`));
   }
 
   /** Asks an authority, and a second if the first has failed or has not answered soon (a hedged call). */
-  async #hedged(request: SettleRequest, boundMs: number): Promise<SettleReply | CallProblem> {
-    const [first, second] = this.#options.links();
-    if (first === undefined) return { problem: 'no authority can be reached' };
-    const one = first.call('Settle', request, boundMs);
-    if (second === undefined) return one;
-    const early = await Promise.race([one, this.#pause(boundMs * HEDGED)]);
-    if (early !== null && !('problem' in early)) return early;
-    const two = second.call('Settle', request, boundMs * (1 - HEDGED));
-    return early === null ? agreedReply(one, two) : two;
+  async #hedged(request: SettleRequest): Promise<Replies> {
+    const [one, two] = this.#options.links();
+    if (one === undefined) return { first: NO_AUTHORITY, other: null };
+    let other: Promise<SettleReply | CallProblem> | null = null;
+    const first = await this.#options.answerTime.measured(async (boundMs) => {
+      const asked = one.call('Settle', request, boundMs);
+      if (two === undefined) return asked;
+      const early = await Promise.race([asked, this.#pause(boundMs * HEDGED)]);
+      if (early !== null && !('problem' in early)) return early;
+      const hedge = two.call('Settle', request, boundMs * (1 - HEDGED));
+      if (early !== null) return hedge;
+      const replies = await firstOf(asked, hedge);
+      other = replies.other;
+      return replies.first;
+    });
+    return { first, other };
   }
 
   #pause(ms: number): Promise<null> {
     return new Promise((resolve) => void this.#options.after(ms, () => resolve(null)));
   }
 }
+
+const NO_AUTHORITY: CallProblem = { problem: 'no authority can be reached' };
+
+const requestOf = (
+  { instance }: Pick<RemoteSettlingOptions, 'instance'>,
+  batch: readonly PendingSettlement[],
+): SettleRequest => ({ instance, uses: batch.map(({ use }) => use) });
 
 /**
  * Why an authority would refuse a use; `null` if it would not for its size. INVARIANT: no such use is sent, since its whole request would be

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, it } from '@jest/globals';
 import type { SettleRequest } from '../../../src/core/fleet/messages.ts';
 import type { LimitSpend } from '../../../src/core/limit/limit-spend.ts';
-import type { SettledUse } from '../../../src/core/state/settling.ts';
+import type { SettledUse, Settlement } from '../../../src/core/state/settling.ts';
 import { AnswerTime } from '../../../src/sidecar/state/answer-time.ts';
 import { RemoteSettling } from '../../../src/sidecar/state/remote-settling.ts';
 import type { RemoteSettlingOptions } from '../../../src/sidecar/state/remote-settling.ts';
@@ -84,7 +84,7 @@ it.each<[string, SettledUse['spends'], readonly number[], readonly number[] | nu
   expect(await remote.settle(useOf(taken))).toEqual(left === null ? null : { left });
 });
 
-type Reply = 'settled' | 'exhausted' | 'unavailable' | 'none';
+type Reply = 'settled' | 'exhausted' | 'history-changed' | 'unavailable' | 'none';
 
 const settledMessage = (problem: string) => ({
   problem,
@@ -95,7 +95,7 @@ const settledMessage = (problem: string) => ({
 });
 
 /** Asks two authorities, since the first is slow; the replies to a use come in the given order. */
-async function hedged(replies: readonly (readonly [place: 0 | 1, reply: Reply])[]) {
+async function hedged(replies: readonly (readonly [place: 0 | 1, ...reply: Reply[]])[], uses = 1) {
   const answers: ((reply: object) => void)[] = [];
   const link = (place: number) => ({
     call: () => new Promise<object>((resolve) => void (answers[place] = resolve)),
@@ -111,16 +111,22 @@ async function hedged(replies: readonly (readonly [place: 0 | 1, reply: Reply])[
     answerTime: new AnswerTime(1_000, () => 0),
     onSettled: () => undefined,
   });
-  const settlement = remote.settle(useOf([{ kind: 'calls', limit: 1 }]));
+  const settled: (Settlement | 'open')[] = Array.from({ length: uses }, () => 'open');
+  const all = settled.map(async (_open, at) => {
+    settled[at] = await remote.settle(useOf([{ kind: 'calls', limit: 1 }]));
+  });
   await eventually(() => answers[0] !== undefined, 'the first authority is asked');
   timers.fire();
   await eventually(() => answers[1] !== undefined, 'the second authority is asked');
-  for (const [place, reply] of replies) {
-    const problem = reply === 'settled' ? '' : reply;
-    answers[place]?.(reply === 'none' ? { problem: 'no answer in 250 ms' } : { settled: [settledMessage(problem)] });
+  const after: (readonly (Settlement | 'open')[])[] = [];
+  for (const [place, ...reply] of replies) {
+    const said = reply.map((word) => settledMessage(word === 'settled' ? '' : word));
+    answers[place]?.(reply.includes('none') ? { problem: 'no answer in 250 ms' } : { settled: said });
     await new Promise((done) => void setImmediate(done));
+    after.push([...settled]);
   }
-  return settlement;
+  await Promise.all(all);
+  return { settled, after };
 }
 
 const exhausted = { problem: 'exhausted', budget: { limit: 1, used: 1 } };
@@ -178,7 +184,18 @@ it.each<[what: string, replies: Parameters<typeof hedged>[0], settlement: object
     unknown,
   ],
 ])('a use that two authorities were asked for is %s', async (_what, replies, settlement) => {
-  const settled = await hedged(replies);
-  if (settlement === null) expect(settled).toBeNull();
-  else expect(settled).toMatchObject(settlement);
+  const { settled } = await hedged(replies);
+  expect(settled).toEqual([settlement === null ? null : expect.objectContaining(settlement)]);
+});
+
+it('decides each use of a request as soon as it is certain, whatever the other uses wait for', async () => {
+  const { after } = await hedged(
+    [
+      [1, 'settled', 'exhausted', 'history-changed'],
+      [0, 'none'],
+    ],
+    3,
+  );
+  expect(after[0]).toEqual([null, 'open', 'history-changed']);
+  expect(after[1]?.[1]).toMatchObject({ code: 'busy' });
 });
