@@ -43,6 +43,14 @@ const configMap = (config: object, name = 'istio-sidecar-injector'): string =>
     data: { config: stringify(config) },
   });
 
+/** The template by which Envoy has its certificate from SPIRE, as the guide has it. */
+const SPIRE = ((): string => {
+  const page = readFileSync(resolve(import.meta.dirname, '../../../deploy/guide/install/hosts/istio.md'), 'utf8');
+  const [, example = ''] = /```yaml\n(sidecarInjectorWebhook:\n  templates:\n    spire:[^`]*)```/.exec(page) ?? [];
+  return parse(example).sidecarInjectorWebhook.templates.spire;
+})();
+const values = (spire: string): string => stringify({ sidecarInjectorWebhook: { templates: { spire } } });
+
 describe('istioMeshCheck', () => {
   it.each<[name: string, text: string, found: string]>([
     [
@@ -199,6 +207,28 @@ describe('istioMeshCheck', () => {
       `${PAST} sidecarInjectorWebhook.templates`,
     ],
     [
+      'a template whose default is the sidecar',
+      withTemplate((text) =>
+        text.replace(
+          'name: remit\n',
+          'name: {{ printf "%q" (or (index .ObjectMeta.Annotations "x") "istio-proxy") }}\n',
+        ),
+      ),
+      `${PAST} sidecarInjectorWebhook.templates`,
+    ],
+    [
+      'a template with an action in a word',
+      withTemplate((text) =>
+        text.replace('name: remit\n', 'name: ist{{ if eq (index .ObjectMeta.Labels "a") "b" }}X{{ end }}io-proxy\n'),
+      ),
+      `${PAST} sidecarInjectorWebhook.templates`,
+    ],
+    [
+      'another template by the name of SPIRE',
+      values(SPIRE.replace('env:', 'ports: [{ containerPort: 80 }]\n      env:')),
+      `${PAST} sidecarInjectorWebhook.templates`,
+    ],
+    [
       'a template that takes containers away',
       withTemplate((text) => text.replace('spec:\n  init', 'spec:\n  containers: [{ $patch: replace }]\n  init')),
       `${PAST} sidecarInjectorWebhook.templates`,
@@ -209,6 +239,9 @@ describe('istioMeshCheck', () => {
 
   it.each<[name: string, text: string]>([
     ['the shipped templates', shipped],
+    ['the template of the guide for SPIRE', values(SPIRE)],
+    ['that template with another socket', values(SPIRE.replace('spire-agent.sock', 'api.sock'))],
+    ['that template in the ConfigMap of the injector', configMap({ policy: 'enabled', templates: { spire: SPIRE } })],
     [
       'the shipped templates in the ConfigMap of the injector',
       configMap({

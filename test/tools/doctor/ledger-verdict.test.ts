@@ -50,6 +50,8 @@ describe('the check of the ledger', () => {
     ['ten minutes', NOW - 600_000, []],
     ['longer', NOW - 600_001, ['ledger.unsigned at folder/l']],
     ['a time to come', NOW + 600_001, ['ledger.unsigned at folder/l']],
+    ['no instant', Number.NaN, ['ledger.unsigned at folder/l']],
+    ['an instant that no date has', 1e300, ['ledger.unsigned at folder/l']],
   ])('finds records that no checkpoint covers since %s', (_what, unsignedSinceMs, codes) => {
     const found = { folder: 'l', found: 'writable', broken: null, isVerified: true, unsignedSinceMs } as const;
     const findings = unsignedRecords(found, NOW);

@@ -90,7 +90,7 @@ async function read(admin: Asked, version: string, remitCluster: string | null):
       `Envoy ${version} at ${admin.text}: ${counted(config.listeners.length, 'listener')}, ${counted(config.clusters.size, 'cluster')}`,
     ],
     // An admin interface with `allow_paths` may not have it.
-    unread: isProblem(runtime) && runtime.isAnswered ? [runtime.problem] : [],
+    unread: isProblem(runtime) && runtime.mayHide ? [runtime.problem] : [],
     parts,
   };
 }
@@ -122,8 +122,8 @@ function isNested(text: string): boolean {
 
 /** Why there is no answer. */
 interface Unanswered extends Problem {
-  /** Whether this path is answered, so that what cannot be read may hide something. */
-  readonly isAnswered: boolean;
+  /** Whether something may be hidden by it; `false` if this admin interface does not offer the path. */
+  readonly mayHide: boolean;
 }
 
 /** The value of one answer. It is wrapped: a hostile answer may itself look like a problem. */
@@ -131,7 +131,7 @@ async function jsonOf(admin: Asked, path: string): Promise<{ readonly value: unk
   const text = await adminAnswer(admin, path);
   if (typeof text !== 'string') return text;
   if (isNested(text))
-    return { problem: `Envoy at \`${admin.text}\` answered with values that are nested too deeply`, isAnswered: true };
+    return { problem: `Envoy at \`${admin.text}\` answered with values that are nested too deeply`, mayHide: true };
   try {
     return { value: JSON.parse(text) as unknown };
   } catch {
@@ -141,7 +141,7 @@ async function jsonOf(admin: Asked, path: string): Promise<{ readonly value: unk
 
 const notEnvoy = ({ text }: Asked): Unanswered => ({
   problem: `\`${text}\` answered, but it is not the admin interface of an Envoy`,
-  isAnswered: true,
+  mayHide: true,
 });
 
 /** Statuses of an admin interface that does not have a path, or may not show it. */
@@ -157,14 +157,14 @@ async function adminAnswer(admin: Asked, path: string): Promise<string | Unanswe
       ...(admin.socketPath === null ? {} : { socketPath: admin.socketPath }),
     });
     const asked = `${where} answered ${path.split('?')[0] ?? ''}`;
-    if (fault === 'too-long') return { problem: `${asked} with more than ${MAX_BYTES} bytes`, isAnswered: true };
-    if (fault !== null) return { problem: `${asked} compressed, which it was not asked for`, isAnswered: true };
+    if (fault === 'too-long') return { problem: `${asked} with more than ${MAX_BYTES} bytes`, mayHide: true };
+    if (fault !== null) return { problem: `${asked} compressed, which it was not asked for`, mayHide: true };
     if (status !== 200)
-      return { problem: `${asked} with ${status}: is this its admin address?`, isAnswered: !WITHOUT.has(status) };
+      return { problem: `${asked} with ${status}: is this its admin address?`, mayHide: !WITHOUT.has(status) };
     return body.toString('utf8');
   } catch (error) {
     const problem = `${where} did not answer: ${failureWords(error)}; name its admin address with --envoy`;
-    return { problem, isAnswered: true };
+    return { problem, mayHide: true };
   }
 }
 

@@ -32,8 +32,10 @@ export function ledgerVerdict(folder: string, keyFile: string, maxBytes = MAX_BY
     if ('problem' in found) return UNVERIFIED;
     const { verdict } = found;
     if (verdict.kind === 'broken') return { broken: verdict.problem, isVerified: true };
-    const unsigned = verdict.bare === null ? null : instants[verdict.bare.from - verdict.pruned - 1];
-    return { broken: null, isVerified: true, ...(typeof unsigned === 'number' ? { unsignedSinceMs: unsigned } : {}) };
+    if (verdict.bare === null) return { broken: null, isVerified: true };
+    // Whoever wrote such a record may have given it no instant.
+    const unsigned = instants[verdict.bare.from - verdict.pruned - 1];
+    return { broken: null, isVerified: true, unsignedSinceMs: typeof unsigned === 'number' ? unsigned : Number.NaN };
   } catch {
     return UNVERIFIED;
   }

@@ -95,7 +95,7 @@ const itemFrom = (item: object, list: unknown, kind: string): unknown => ({
 
 const MAX_DEPTH = 40;
 
-/** A message of Istio with the names of ProtoJSON. Istio also takes those of the proto files: `default_config`. Names of data, which are in no such form, stay. */
+/** A message of Istio with the names of ProtoJSON. Istio also takes those of the proto files: `default_config`. Names of data in that form are renamed too; no check reads them. */
 function camelNames(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) return value;
   if (Array.isArray(value)) return value.map((one) => camelNames(one, depth + 1));

@@ -2,7 +2,9 @@ import type { Check } from '../check.ts';
 import type { Finding } from '../finding.ts';
 import type { Message } from '../envoy/fields/field.ts';
 import { fieldFindings } from '../envoy/fields/walk.ts';
-import { at, membersAt } from '../tree.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import { documentsFrom } from '../collect/host-text.ts';
+import { at, membersAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 import { ruleFindings } from './host-rule.ts';
@@ -60,22 +62,59 @@ function isNotEnabled(value: unknown): boolean {
 /** The former annotation of the shipped template for the port of Remit itself, in quotes that end on its line. */
 const OWN_PORT = /traffic\.sidecar\.istio\.io\/excludeInboundPorts: (?:"9471"|'9471')$/gm;
 
-/** The actions of the shipped templates: they write constants, and annotations of the pod in quotes. */
+/**
+ * The actions of the shipped templates: they write constants, and annotations of the pod in quotes. Each stands between white space, so that it
+ * joins no texts.
+ */
 const OWN_ACTION =
-  /\{\{-? (?:else|end|if eq \(index \.ObjectMeta\.Labels "[\w./-]{1,64}"\) "\w{1,16}"|if not \(index \.ObjectMeta\.Annotations "[\w./-]{1,64}"\)|with index \.ObjectMeta\.Annotations "[\w./-]{1,64}"|printf "%q" \.|printf "%q" \(or \(index \.ObjectMeta\.Annotations "[\w./-]{1,64}"\) "[^"\\]{0,64}"\)) \}\}/g;
+  /(?<!\S)\{\{-? (?:else|end|if eq \(index \.ObjectMeta\.Labels "[\w./-]{1,64}"\) "\w{1,16}"|if not \(index \.ObjectMeta\.Annotations "[\w./-]{1,64}"\)|with index \.ObjectMeta\.Annotations "[\w./-]{1,64}"|printf "%q" \.|printf "%q" \(or \(index \.ObjectMeta\.Annotations "[\w./-]{1,64}"\) "[^"\\]{0,64}"\)) \}\}(?!\S)/g;
 
-/** Words of a template by which calls bypass the sidecar, and ways of writing them otherwise: escapes, and actions that join texts. */
-const CHANGES_SIDECAR = /istio-proxy|istio-init|istio\.io\/|hostNetwork|\$patch|\$retainKeys|\{\{|\\/;
+/** Words of a template by which calls bypass the sidecar. */
+const CHANGES_SIDECAR = /istio-proxy|istio-init|istio\.io\/|hostNetwork|\$patch|\$retainKeys/;
+/** Ways of writing such words otherwise: actions that join texts, and escapes. */
+const HIDES_WORDS = /\{\{|\\/;
 
 /** The templates of Remit and of its helper for agents: each adds a container, and leaves Istio's own alone. */
 export const OWN_TEMPLATES: ReadonlySet<string> = new Set(['remit', 'remit-agent']);
 
 function hasOtherTemplate(value: unknown): boolean {
-  return membersAt(value).some(([name, text]) => !OWN_TEMPLATES.has(name) || changesSidecar(text));
+  return membersAt(value).some(([name, text]) => isOtherTemplate(name, text));
 }
 
+const isOtherTemplate = (name: string, text: unknown): boolean =>
+  OWN_TEMPLATES.has(name) ? changesSidecar(text) : name !== 'spire' || !isOfSpire(text);
+
+/**
+ * Whether a template is that of `deploy/guide/install/hosts/istio.md`, by which Envoy has its certificate from SPIRE: with any name of the socket, and
+ * laid out in any way.
+ */
+function isOfSpire(text: unknown): boolean {
+  if (typeof text !== 'string' || text.length > MAX_TEMPLATE) return false;
+  const documents = documentsFrom(text);
+  if (isProblem(documents)) return false;
+  const socket = textAt(documents[0], 'spec', 'initContainers', 0, 'env', 0, 'value');
+  return /^[\w.-]{1,64}$/.test(socket) && JSON.stringify(documents) === JSON.stringify([spireTemplate(socket)]);
+}
+
+const MAX_TEMPLATE = 4_096;
+
+const spireTemplate = (socket: string): object => ({
+  spec: {
+    initContainers: [
+      {
+        name: 'istio-proxy',
+        volumeMounts: [{ name: 'workload-socket', mountPath: '/run/secrets/workload-spiffe-uds', readOnly: true }],
+        env: [{ name: 'WORKLOAD_IDENTITY_SOCKET_FILE', value: socket }],
+      },
+    ],
+    volumes: [{ name: 'workload-socket', emptyDir: null, csi: { driver: 'csi.spiffe.io', readOnly: true } }],
+  },
+});
+
 const changesSidecar = (text: unknown): boolean =>
-  typeof text !== 'string' || CHANGES_SIDECAR.test(text.replaceAll(OWN_PORT, '').replaceAll(OWN_ACTION, ''));
+  typeof text !== 'string' ||
+  CHANGES_SIDECAR.test(text.replaceAll(OWN_PORT, '')) ||
+  HIDES_WORDS.test(text.replaceAll(OWN_ACTION, ''));
 
 /** The templates of Istio's own chart. Their text depends on its version, and is not judged. */
 const OF_ISTIO: ReadonlySet<string> = new Set(
@@ -83,9 +122,7 @@ const OF_ISTIO: ReadonlySet<string> = new Set(
 );
 
 function hasUnknownTemplate(value: unknown): boolean {
-  return membersAt(value).some(
-    ([name, text]) => !OF_ISTIO.has(name) && (!OWN_TEMPLATES.has(name) || changesSidecar(text)),
-  );
+  return membersAt(value).some(([name, text]) => !OF_ISTIO.has(name) && isOtherTemplate(name, text));
 }
 
 function isNotSidecar(value: unknown): boolean {
@@ -93,8 +130,10 @@ function isNotSidecar(value: unknown): boolean {
 }
 
 /** Namespaces of the platform, in which no tool runs. */
+const PLATFORM: ReadonlySet<unknown> = new Set(['kube-system', 'istio-system', 'spire', 'remit']);
+
 function isNotSystem(value: unknown): boolean {
-  return isText(value) && value !== 'kube-system' && value !== 'istio-system';
+  return isText(value) && !PLATFORM.has(value);
 }
 
 /** Whether ports are left out: by any value but `*`. An empty list leaves all of them out. */

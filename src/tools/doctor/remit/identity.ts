@@ -1,5 +1,6 @@
 import { SVID_REFUSALS, type SvidRefusalCause } from '../../../core/identity/svid.ts';
 import type { Finding } from '../finding.ts';
+import { instant } from '../instant.ts';
 import { badMetrics } from './measured.ts';
 import { unmetGates } from './gates.ts';
 import type { RemitCheck } from './remit-check.ts';
@@ -117,7 +118,5 @@ function workloadApi({ workloadApi: api }: RemitHost): readonly Finding[] {
   ];
 }
 
-const instant = (ms: number): string =>
-  Number.isNaN(new Date(ms).getTime()) ? 'an unknown time' : new Date(ms).toISOString();
 const hours = (ms: number): string =>
   ms < HOUR_MS ? `${Math.ceil(ms / 60_000)} minutes` : `${Math.floor(ms / HOUR_MS)} hours`;

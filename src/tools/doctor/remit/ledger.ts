@@ -1,4 +1,5 @@
 import type { Finding } from '../finding.ts';
+import { instant } from '../instant.ts';
 import { unmetGates } from './gates.ts';
 import { badMetrics } from './measured.ts';
 import type { RemitCheck } from './remit-check.ts';
@@ -27,7 +28,7 @@ export const unsignedRecords = ({ folder, unsignedSinceMs }: LedgerFolder, nowMs
         {
           code: 'ledger.unsigned',
           where: `folder/${folder}`,
-          message: `no signed checkpoint covers its records from ${new Date(unsignedSinceMs).toISOString()} on: anybody who can write the folder can have written them`,
+          message: `no signed checkpoint covers its records from ${instant(unsignedSinceMs)} on: anybody who can write the folder can have written them`,
           fix: 'start Remit, which signs them if it wrote them; compare them with `remit ledger verify --anchors`',
         },
       ];

@@ -82,7 +82,7 @@ export interface LedgerFolder {
   /** Why its records are not what was signed; `null` if they are, or if it was too large to verify. */
   readonly broken: string | null;
   readonly isVerified: boolean;
-  /** The instant of the first record that no signed checkpoint covers, milliseconds since the Unix epoch; absent if there is none. */
+  /** The instant of the first record that no signed checkpoint covers, milliseconds since the Unix epoch, `NaN` without one; absent if all are covered. */
   readonly unsignedSinceMs?: number;
 }
 

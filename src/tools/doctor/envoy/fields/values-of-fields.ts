@@ -10,9 +10,9 @@ const SECRET_COMMAND =
 /** The beginning of an expression in a format, and its end: it may have a `%` itself. */
 const EXPRESSION = /%(?:TYPED_)?CEL\(/gi;
 const EXPRESSION_END = /\)(?::\d{1,9})?%/;
-/** A header as an expression mentions it, quoted or not, or the map of all headers, of which no member is taken. */
+/** A header as an expression mentions it, quoted or not, or the map of all headers, of which no single member is taken by its literal name. */
 const SECRET_MENTION =
-  /\b(?:authorization|dpop|cookie|x-forwarded-client-cert|request\s{0,64}\.\s{0,64}headers(?!\s{0,64}[[.]))\b/i;
+  /\b(?:authorization|dpop|cookie|x-forwarded-client-cert)\b|\brequest\s{0,64}(?:\[\s{0,64}["']headers|\.\s{0,64}headers\b(?!\s{0,64}(?:\.\s{0,64}\w{1,64}\b(?!\s{0,64}\()|\[\s{0,64}(?:"[^"\\]{0,64}"|'[^'\\]{0,64}')\s{0,64}\])))/i;
 /** Most characters of an expression. */
 const MAX_EXPRESSION = 1_024;
 const MAX_DEPTH = 30;
