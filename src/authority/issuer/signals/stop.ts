@@ -23,30 +23,44 @@ export interface SignalStop {
 /** Puts the stops of a signal in force, with their records. Returns them. */
 export async function stopBySignal(
   targets: readonly StopTarget[],
-  { key, minutes, applied }: SignalStop,
-  { authority }: IssuerServices,
+  stop: SignalStop,
+  services: Pick<IssuerServices, 'authority'> & { readonly ports: Pick<IssuerServices['ports'], 'randomBytes'> },
 ): Promise<readonly StopOrder[] | StoreFailure> {
   const orders: StopOrder[] = [];
-  for (const { kind, what } of targets) {
-    const digest = createHash('sha256')
-      .update(JSON.stringify([key, kind, what]), 'utf8')
-      .digest();
-    const order = newStop(
-      { kind, what, minutes, because: applied.cause.note.slice(0, MAX_BECAUSE) },
-      {
-        by: applied.by,
-        nowMs: authority.nowMs(),
-        floorMs: authority.floorMs(),
-        // Derived, so that the same signal makes the same stop.
-        randomBytes: (length) => digest.subarray(0, length),
-      },
-    );
-    if (isProblem(order)) return storeFailure('refused', order.problem);
-    const failure = await authority.putOrder(order, orderRecords(orderMade(order)));
-    if (isStoreFailure(failure)) return failure;
-    orders.push(order);
+  for (const target of targets) {
+    const derived = derivedBytes(stop.key, target);
+    let put = await putStop(target, stop, { ...services, randomBytes: derived });
+    // The id was used, by a stop that is over or by who writes into the database: another id stops all the same.
+    if (isStoreFailure(put) && put.code === 'conflict')
+      put = await putStop(target, stop, { ...services, randomBytes: services.ports.randomBytes });
+    if (isStoreFailure(put)) return put;
+    orders.push(put);
   }
   return orders;
+}
+
+/** Bytes of an id that are derived, so that the same signal makes the same stop. */
+function derivedBytes(key: string, { kind, what }: StopTarget): (length: number) => Uint8Array {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([key, kind, what]), 'utf8')
+    .digest();
+  return (length) => digest.subarray(0, length);
+}
+
+async function putStop(
+  { kind, what }: StopTarget,
+  { minutes, applied }: SignalStop,
+  {
+    authority,
+    randomBytes,
+  }: Pick<IssuerServices, 'authority'> & { readonly randomBytes: (length: number) => Uint8Array },
+): Promise<StopOrder | StoreFailure> {
+  const order = newStop(
+    { kind, what, minutes, because: applied.cause.note.slice(0, MAX_BECAUSE) },
+    { by: applied.by, nowMs: authority.nowMs(), floorMs: authority.floorMs(), randomBytes },
+  );
+  if (isProblem(order)) return storeFailure('refused', order.problem);
+  return (await authority.putOrder(order, orderRecords(orderMade(order)))) ?? order;
 }
 
 const MAX_BECAUSE = 200;

@@ -17,6 +17,9 @@ export function putOrder(rows: StateRows, order: Order, records: readonly Encode
   if (isProblem(read)) return storeFailure('refused', `the order ${read.problem}`);
   if (rows.isSettled(nameOfPut(order.id))) return null;
   const floorMs = rows.floorMs();
+  // With the body that another login wrote, it would be put in force in name alone.
+  if (rows.orders().some(({ id }) => id === order.id) && !rows.isGivenOrder(order.id))
+    return storeFailure('conflict', 'no authority wrote the order that has this id');
   const inForce = rows.orders().filter((other) => isInForce(other, { wallMs: floorMs, floorMs }));
   if (fullProblem([...inForce, order]) !== null) {
     // Only now, since each may cost the check of a seal.

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
+import { stopBySignal } from '../../../../src/authority/issuer/signals/stop.ts';
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { orderLimits } from '../../../../src/core/order/order.ts';
@@ -397,6 +398,38 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await attack('UPDATE remit.orders_head SET version = version + 1')).toBe('1 rows');
     expect(must(await state.authority.ordersInForce()).list).toEqual([stopOrder()]);
     expect(await attack('DELETE FROM remit.order_ids')).toContain('permission denied');
+  });
+
+  it('with a key of the state: a signal stops its target also if the id of its stop was used', async () => {
+    const target = { kind: 'agent', what: 'spiffe://acme.test/ns/agents/sa/rogue' } as const;
+    const cause = { code: 'signal.session-revoked', note: 'stolen' } as const;
+    const stop = { key: 'signal-1', minutes: null, applied: { by: 'https://siem.acme.test', cause } };
+    const stopped = async (state: PostgresState) =>
+      must(await stopBySignal([target], stop, { authority: state.authority, ports: { randomBytes } })).map(
+        ({ id }) => id,
+      );
+    const inForce = async (state: PostgresState) =>
+      must(await state.authority.ordersInForce()).list.filter(
+        (order) => order.of === 'stop' && order.what === target.what,
+      );
+    const { state, url } = await opened(randomBytes(32));
+    const [id = ''] = await stopped(state);
+    // A repeated delivery makes no further stop.
+    expect(await stopped(state)).toEqual([id]);
+    expect(await inForce(state)).toMatchObject([{ id, by: stop.applied.by }]);
+    // It was lifted, and is delivered again once that it was put is forgotten.
+    expect(await state.authority.liftOrder(id, [])).toMatchObject({ id });
+    await places.sql(url, 'TRUNCATE remit.settled');
+    const [again] = await stopped(state);
+    expect(again).not.toBe(id);
+    expect(await inForce(state)).toMatchObject([{ id: again, by: stop.applied.by }]);
+    // The login writes another stop by the id that the signal will have.
+    const decoyed = await opened(randomBytes(32));
+    const decoy = `INSERT INTO remit.orders SELECT '${id}', of, until_ms, replace(body, id, '${id}') FROM remit.orders`;
+    expect(await decoyed.attack(decoy)).toBe('1 rows');
+    const [other] = await stopped(decoyed.state);
+    expect(other).not.toBe(id);
+    expect(await inForce(decoyed.state)).toMatchObject([{ id: other, by: stop.applied.by }]);
   });
 
   it('an authority reads the orders after each change, however large the number of changes is', async () => {
