@@ -5,8 +5,8 @@ const BLOCK = 512;
 const FOLDER = 'remit-doctor';
 
 /**
- * The bytes of a `.tar.gz` (ustar) of these files, in the folder `remit-doctor`. Names that are not plain become `_`, so that unpacking
- * stays in that folder.
+ * The bytes of a `.tar.gz` (ustar) of these files, in the folder `remit-doctor`. A name that is not plain gets its index as a
+ * prefix, and `_` for its other characters, so that unpacking stays in that folder.
  *
  * @param seconds time of the files, in seconds since the Unix epoch
  */

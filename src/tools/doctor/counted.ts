@@ -1,6 +1,2 @@
 /** Numbers with their nouns: `1 file`, `2 files`. */
-
-/** Numbers with their nouns: `1 file`, `2 files`. */
-
-/** `1 file`, `2 files`. */
 export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

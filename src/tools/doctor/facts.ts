@@ -20,7 +20,7 @@ export const NO_FACTS: Facts = { envoys: [], objects: [], remit: null, canary: n
 
 /** A text file for `--bundle`, without secrets. */
 export interface BundlePart {
-  /** A relative path of plain characters. */
+  /** As read, such as the absolute path of a file; `bundleOf` makes it plain. */
   readonly name: string;
   readonly text: string;
 }

@@ -5,8 +5,8 @@ import type { Finding } from './finding.ts';
 import type { RemitFacts } from './remit/remit-facts.ts';
 
 /**
- * Findings that the shipped files for observing bring about: something lets calls pass, or leaves them as they came, that policies deny. They
- * are warnings while all calls there are observed.
+ * Findings that the files of `remit init --observe` cause, since they let calls pass that policies deny. They are warnings while
+ * all calls of a listener are observed.
  */
 const OF_OBSERVING: ReadonlySet<Code> = new Set<Code>([
   'envoy.fails-open',
@@ -21,17 +21,18 @@ const OF_OBSERVING: ReadonlySet<Code> = new Set<Code>([
   'envoy-gateway.fails-open',
 ]);
 
-/** Which calls of some servers are enforced now, in words, and until when the others are observed; `null` if that is not known. */
+/** Which calls of some servers are enforced now, and when the first of all observed calls will be. */
 export interface EnforcedCalls {
+  /** In words, for a message; empty if all calls of the servers are observed. */
   readonly enforced: readonly string[];
-  /** The first end of an entry, milliseconds since the Unix epoch; `null` if nothing is observed. */
+  /** The first end of any entry, milliseconds since the Unix epoch; `null` if nothing is observed. */
   readonly untilMs: number | null;
 }
 
 /**
- * What of the calls to `servers` is enforced.
+ * Which calls to `servers` are enforced. `null` if the policies of Remit were not read.
  *
- * @param servers ids of the catalog
+ * @param servers ids of the catalog; `null` for all of it
  */
 export function enforcedCallsOf(remit: RemitFacts | null, servers: readonly string[] | null): EnforcedCalls | null {
   const host = remit?.host ?? null;
@@ -60,7 +61,7 @@ const coversDomain = ({ agents }: ObserveEntry, domain: string): boolean =>
 /** Most names in one line. */
 const NAMED = 3;
 
-/** A finding as it counts while calls are observed: a warning if all are, and else with what is enforced. */
+/** A finding while calls are observed: a warning if all of them are; otherwise its message names what is enforced. */
 export function whileObserved(finding: Finding, enforcement: EnforcedCalls | null): Finding {
   if (enforcement === null || !OF_OBSERVING.has(finding.code)) return finding;
   const { enforced, untilMs } = enforcement;

@@ -1,7 +1,5 @@
 /** Removes what may be a credential from a bundle of the doctor. */
 
-/** Removes what may be a credential from a bundle of the doctor. */
-
 /**
  * Members whose text is structure, never a credential. Every other text is replaced by its length, so that a member that nobody thought of
  * is not shown.

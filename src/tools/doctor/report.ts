@@ -45,7 +45,7 @@ export interface ReportRules {
   readonly guide?: string | undefined;
 }
 
-/** What was read is nothing that a check examines. */
+/** Reported if something was read, but nothing that a check examines. */
 const NOTHING = 'no check had anything to examine in what was read';
 
 const severity: Readonly<Record<Level, number>> = { error: 0, warning: 1, info: 2 };

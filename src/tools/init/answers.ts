@@ -51,7 +51,7 @@ export interface Answers {
   /** The host name that agents call it by. */
   readonly tools: string;
   readonly agent: string;
-  /** SPIFFE ID of the tool server, which Envoy then reaches by mutual TLS; `null`: in plaintext, on loopback. */
+  /** SPIFFE ID of the tool server, for mutual TLS to it; `null`: in plaintext, which `--host envoy` accepts on loopback only. */
   readonly tool: string | null;
   /** Envoy's address for agents. */
   readonly listen: Endpoint;

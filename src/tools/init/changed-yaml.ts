@@ -3,7 +3,7 @@ import type { Document, YAMLMap } from 'yaml';
 
 /** One change of a YAML file. */
 export interface YamlChange {
-  /** The first key of the document that has the place, such as `kind`, and its value; absent for a file with one document. */
+  /** A top-level key, such as `kind`, and its value, by which the document is found; absent: the first document. */
   readonly of?: readonly [key: string, value: string];
   /** Keys and indexes; `name=x` is the element of a list whose `name` is `x`. */
   readonly path: readonly (string | number)[];

@@ -1,3 +1,4 @@
+/** The shipped configurations of Envoy, with other addresses and certificates. */
 import { readFile } from 'node:fs/promises';
 import { productFile } from '../../core/runtime/system/product-file.ts';
 import { parseDocument, type Document } from 'yaml';
@@ -5,7 +6,7 @@ import { indexOfStep } from './changed-yaml.ts';
 
 /** A host and port; port 0 picks a free port when listening. */
 export interface HostPort {
-  /** An IP address. */
+  /** An IP address, or the name of an upstream. */
   readonly host: string;
   readonly port: number;
 }
@@ -19,7 +20,7 @@ export interface EnvoyFiles {
   readonly bundles: ReadonlyMap<string, string>;
 }
 
-/** The same from the SPIRE agent. */
+/** Envoy's certificate, and the bundle to verify clients with, from the SPIRE agent. */
 export interface EnvoySpire {
   /** The Workload API socket of the agent. */
   readonly socket: string;

@@ -11,7 +11,7 @@ const HEAD = ` Envoy in front of the tool server, with Remit asked about every c
  from the shipped envoy-spire.yaml. \`remit help install/envoy\` says what each part is for
  and what must not be relaxed. Needs Envoy 1.36.10, 1.37.6, 1.38.4, 1.39.1 or 1.40.0 at least.`;
 
-/** The head of the same for calls that are all observed. */
+/** The comment at the top of `envoy.yaml` while all calls are observed. */
 export const OBSERVING_HEAD = ` Envoy in front of the tool server while all its calls are observed: what Remit's policies deny passes, and so does every call
  while Remit is away. Written by \`remit init --observe\`. Before anything here is enforced, \`enforcing/envoy.yaml\` takes its place.
  Needs Envoy 1.36.10, 1.37.6, 1.38.4, 1.39.1 or 1.40.0 at least.`;

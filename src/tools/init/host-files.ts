@@ -10,7 +10,7 @@ interface ShippedHost {
   readonly folders: readonly string[];
   /** The address of Remit that the host calls. */
   readonly listen: string;
-  /** The other keys of `extAuthz`: what this host shows of the caller decides. */
+  /** The other keys of `extAuthz`, which depend on what this host shows of the caller. */
   readonly extAuthz: (answers: Answers) => Readonly<Record<string, string>>;
   /** Whether the host has an identity of its own, as a gateway has. */
   readonly isGateway: boolean;
@@ -23,7 +23,7 @@ const fromHeader = (answers: Answers) => ({ identity: 'xfcc', proxyId: envoyId(a
 
 /** The hosts whose files are shipped in `deploy/hosts/`. */
 export const SHIPPED_HOSTS: ReadonlyMap<Host, ShippedHost> = new Map<Host, ShippedHost>([
-  // Sidecars keep connections that were opened with a former certificate, and with Istio's own CA theirs is not the agent's.
+  // Sidecars keep connections that were opened with a former certificate, and with Istio's own CA have another than the agent.
   ['istio', { folders: ['istio'], listen: BESIDE, extAuthz: () => ({ binding: 'spiffe-id' }), isGateway: false }],
   [
     'istio-waypoint',

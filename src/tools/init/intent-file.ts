@@ -2,7 +2,7 @@
 import type { Answers } from './answers.ts';
 import { yamlText } from './written-text.ts';
 
-/** An intent that the policies accept, for \`remit run --intent\`. */
+/** An intent that the policies accept, for `remit run --intent`. */
 export const intentFile = ({ tools }: Answers): string => `# yaml-language-server: $schema=intent.schema.json
 # What one task is for and what it may do.
 purpose: look at the tool server

@@ -19,7 +19,7 @@ const CHAIN = ['static_resources', 'listeners', 'name=agents', 'filter_chains', 
 const MANAGER = [...CHAIN, 'filters', 0, 'typed_config'] as const;
 const filter = (name: string): YamlChange['path'] => [...MANAGER, 'http_filters', `name=envoy.filters.http.${name}`];
 
-/** Of the shipped configurations of Envoy. */
+/** The changes of the shipped configurations of Envoy. */
 const ENVOY: readonly YamlChange[] = [
   {
     path: ['static_resources', 'listeners', 'name=agents', 'per_connection_buffer_limit_bytes'],
@@ -122,7 +122,7 @@ const withoutIdentity = ({ address, port }: Address) => ({
 const PROVIDER = ['extensionProviders', 'name=remit', 'envoyExtAuthzGrpc'] as const;
 const MERGED = ['spec', 'configPatches', 1, 'patch', 'value', 'typed_config'] as const;
 
-/** Of the files of other hosts, by their path among them. */
+/** The changes of the shipped files of other hosts, by their path in `deploy/hosts/`. */
 const OF_HOSTS: ReadonlyMap<string, readonly YamlChange[]> = new Map([
   [
     'istio/mesh.yaml',

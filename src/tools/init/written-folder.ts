@@ -15,7 +15,7 @@ export type WriteProblem = { readonly existing: readonly string[] } | { readonly
  * disk changes no file.
  *
  * @param suffix of temporary files; must be unique
- * @param privateFolders further folders, their owner's alone
+ * @param privateFolders further folders, created with mode 0700 if they are missing
  */
 export async function writeFolder(
   folder: string,

@@ -26,8 +26,8 @@ export function celOf(
 }
 
 /**
- * Conditions in CEL that hold if `expression` has each value of `wanted`. Settings may have any value. Lists of objects are compared by
- * `name`, and have no further entry.
+ * Conditions in CEL that hold if `expression` has each value of `wanted`. It may have further fields, and any value for a
+ * setting. A list of objects must have an entry with all values of each wanted entry, in any order, and no further entry.
  *
  * @param skipped fields that are not compared
  */

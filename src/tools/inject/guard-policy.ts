@@ -12,9 +12,9 @@ const PROBES = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
 
 /**
  * The guard: four ValidatingAdmissionPolicies with their bindings, as YAML. The first refuses a pod whose container `remit` is not the injected
- * container, however it came there, and pods whose other containers could impersonate it. The second is for namespaces that require Remit: only who
- * may `configure` the `sidecars` of the group `remit.dev` there may write the ConfigMaps that a sidecar mounts. The others are `meshGuard` and
- * `helperGuard`.
+ * container, however it came there, and pods whose other containers could impersonate it. The second is for namespaces that
+ * require Remit: to write a ConfigMap that a sidecar mounts takes the right to `configure` the `sidecars` of the group
+ * `remit.dev`. The others are `meshGuard` and `helperGuard`.
  */
 export function guardPolicy({ helper, sidecar }: Fragments): string {
   return [podGuard(sidecar), configurationGuard(), meshGuard(sidecar), helperGuard(helper)].join('---\n');

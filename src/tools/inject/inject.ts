@@ -37,7 +37,7 @@ export interface Injected {
   readonly outcomes: readonly InjectionOutcome[];
 }
 
-/** Why the text cannot be read. */
+/** Why the text cannot be read, or a pod in it cannot be changed. */
 export interface ManifestProblem {
   /** 1-based; 0 for the whole text. */
   readonly line: number;
@@ -49,7 +49,8 @@ export interface ManifestProblem {
  * order, comments and quotes are kept. Idempotent. Workloads and pods with the label `remit.dev/inject: disabled` get no Remit. Pods with the annotation
  * `remit.dev/agent` get the helper of a service.
  *
- * @returns the first 20 problems if the text is not YAML, or has aliases on the way to a pod
+ * @returns the first 20 problems, and no text, if the text is longer than 16 MiB, is not YAML, has aliases on the way to a pod,
+ *   or has a pod that cannot have what it asks for
  */
 export function injectedInto(
   text: string,
@@ -205,7 +206,7 @@ interface AskedHelper {
   readonly helper: HelperFragment;
 }
 
-/** That the image of the service decides whether it can use its helper. */
+/** A warning if nothing but the image of the service decides whether it can use its helper. */
 function userWarnings(spec: YAMLMap, { annotations, helper }: AskedHelper): readonly string[] {
   const service = serviceIn(spec, annotations.get(HELPER_ANNOTATION) ?? '');
   return service === null ? [] : helperUserOf(spec, { service, user: helper.user }).warnings;

@@ -27,9 +27,9 @@ export const kustomization = (fragment: Fragment): string =>
   );
 
 /**
- * A Kustomize component that adds the helper of a service to every workload with the annotation `remit.dev/agent`, as YAML. Settings have their
- * defaults, so a patch of your own gives the helper its upstreams. It also gives the container of the service the folder: no patch of a component
- * knows its name.
+ * A Kustomize component that adds the helper of a service to every workload with the annotation `remit.dev/agent`, as YAML.
+ * Settings have their defaults, so a patch of your own must give the helper its upstreams. That patch must also give the
+ * container of the service the folder of the helper, since a component does not know that container's name.
  */
 export const helperKustomization = (helper: HelperFragment): string =>
   component({ annotationSelector: HELPER_ANNOTATION }, { spec: specOf(helper) });

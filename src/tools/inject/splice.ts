@@ -10,10 +10,10 @@ export interface Edit {
 }
 
 /**
- * How entries are written before the first entry of a list in block style, or members before the first key of a map that begins a line: the first key of a map
- * in a list does not.
+ * The edit that puts entries before the first entry of a list in block style, or members before the first key of a map that
+ * begins a line. In a list that is the second key, since the first follows the dash.
  *
- * @returns `null` if it is not written on lines of its own
+ * @returns `null` if no such entry or key begins a line
  */
 export function insertion(
   into: YAMLMap | YAMLSeq,
@@ -32,7 +32,7 @@ export function insertion(
   return null;
 }
 
-/** The start of the comment lines right above a line, which are about it. */
+/** The start of the comment lines and empty lines right above a line: such comments are about it. */
 function beforeComments(text: string, lineStart: number): number {
   let start = lineStart;
   while (start > 0) {

@@ -6,6 +6,6 @@ export interface CanaryFacts {
   readonly status: number;
   /** The header `x-remit-decision` of its answer, at most 200 characters; empty for none. */
   readonly decision: string;
-  /** How many checks Remit answered or refused during the call; `null` if Remit could not be asked. */
+  /** How many checks of any caller Remit answered or refused during the call; `null` if Remit could not be asked. */
   readonly checks: number | null;
 }

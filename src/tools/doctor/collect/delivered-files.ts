@@ -11,8 +11,8 @@ import { documentsIn } from './host-text.ts';
 interface Delivered {
   readonly resources: readonly unknown[];
   /**
-   * Files that were read beside the bootstrap, since this machine has no file at their path, and whose modes there mean nothing; and those that were
-   * not read, since a bound was reached.
+   * Files by path that were found beside the bootstrap and not at their path, so that their modes mean nothing, and files that
+   * were not read because a bound was reached.
    */
   readonly beside: ReadonlyMap<string, NamedFile>;
 }

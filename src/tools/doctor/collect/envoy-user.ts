@@ -6,8 +6,9 @@ import type { AdminAddress } from './admin-address.ts';
 const MAX_PROCESSES = 20_000;
 
 /**
- * The user of the Envoy behind an admin address on this machine: the owner of its socket, or of its listening TCP port (Linux). `null` on
- * another machine. Its groups are those of the processes of that user that are called `envoy`.
+ * The user of the Envoy behind an admin address on this machine: the owner of its socket, or of its listening TCP port (Linux).
+ * `null` if this machine has no such socket and listens at no such port. Its groups are those of the processes of that user that
+ * are called `envoy`.
  */
 export function envoyUserOf({ endpoint, socketPath }: AdminAddress): EnvoyUser | null {
   const uid = socketPath === null ? ownerOfPort(Number(/:(\d+)$/.exec(endpoint)?.[1])) : ownerOf(socketPath);

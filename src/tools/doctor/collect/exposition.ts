@@ -9,7 +9,7 @@ const linesOf = (text: string): readonly string[] =>
 /** How many lines with samples are not read, since a text has more than {@link MAX_SAMPLES}. */
 export const unreadLinesIn = (text: string): number => Math.max(0, linesOf(text).length - MAX_SAMPLES);
 
-/** The first {@link MAX_SAMPLES} samples of metrics in the text format of Prometheus, by name. Lines that cannot be read are left out. */
+/** The samples of metrics in the text format of Prometheus, by name: of the first 20,000 lines, without invalid lines. */
 export function samplesFrom(text: string): ReadonlyMap<string, readonly Sample[]> {
   const samples = new Map<string, Sample[]>();
   for (const line of linesOf(text).slice(0, MAX_SAMPLES)) {

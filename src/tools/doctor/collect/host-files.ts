@@ -20,7 +20,7 @@ const MAX_DEPTH = 10;
 
 const OF_HOSTS = 'an Envoy bootstrap, objects of Istio or Envoy Gateway, the configuration of agentgateway';
 
-/** Reads the files of a host without the host. A folder means all YAML and JSON files in it and below. */
+/** Reads the configuration files of a host, which need not run. A folder means all YAML and JSON files in it and below. */
 export async function collectFiles(paths: readonly string[], remitCluster: string | null): Promise<Collected> {
   const found = paths.flatMap((path) => filesAt(path, 0));
   const files = found.filter((one) => typeof one === 'string');
@@ -95,7 +95,7 @@ const isBootstrap = (value: unknown): boolean =>
 
 const BOOTSTRAP = ['static_resources', 'staticResources', 'dynamic_resources', 'dynamicResources'];
 
-/** An Envoy by its bootstrap, and by the files from which it takes more. */
+/** An Envoy from its bootstrap and the configuration files that the bootstrap names. */
 async function envoyFrom(
   value: unknown,
   {

@@ -33,7 +33,7 @@ export function ledgerVerdict(folder: string, keyFile: string, maxBytes = MAX_BY
     const { verdict } = found;
     if (verdict.kind === 'broken') return { broken: verdict.problem, isVerified: true };
     if (verdict.bare === null) return { broken: null, isVerified: true };
-    // Whoever wrote such a record may have given it no instant.
+    // A forged record may have no instant.
     const unsigned = instants[verdict.bare.from - verdict.pruned - 1];
     return { broken: null, isVerified: true, unsignedSinceMs: typeof unsigned === 'number' ? unsigned : Number.NaN };
   } catch {

@@ -66,7 +66,7 @@ const OPEN: ReadonlySet<string> = new Set(['permit-any-agent', 'high-risk-any-in
 
 const MAX_FILES = 2_000;
 
-/** The first problem of who may write a folder, or a file in it. */
+/** Why others can write a folder, or one of its first 2,000 entries; `null` if they cannot. */
 async function writableIn(folder: string): Promise<string | null> {
   for (const path of [folder, ...insideOf(folder)]) {
     const problem = await writablePathProblem(path);

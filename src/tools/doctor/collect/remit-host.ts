@@ -66,7 +66,7 @@ function writableState(state: Config['state']): string | null {
   return openFolderAbove(state.path) ?? (isOpenToAll(state.path) ? state.path : null);
 }
 
-/** Connects and disconnects at once. */
+/** Why a socket refuses a connection: the code of the system, or no answer within 2 s. `null` if it accepts. */
 const refusalOf = (path: string): Promise<string | null> =>
   new Promise((resolve) => {
     const socket = connect(path);

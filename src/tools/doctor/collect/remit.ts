@@ -18,7 +18,7 @@ import { remitHost } from './remit-host.ts';
 export interface RemitQuery {
   /** Its admin address; `null` for that of its configuration. */
   readonly admin: AdminAddress | null;
-  /** Its configuration; `null` for the default file, which need not exist. */
+  /** Its configuration; `null` for the default file, which need not exist, and which is not read if `admin` is given. */
   readonly config: string | null;
   /** Whether the operator named its categories, so that a missing configuration is a problem. */
   readonly isWanted: boolean;

@@ -30,7 +30,7 @@ export function mergedValue(value: unknown): { readonly value: unknown } | Probl
   return isCircular ? { problem: 'an alias leads back to itself' } : { value: merged };
 }
 
-/** An object of these members; by `fromEntries`, which has no setter that a name could call. */
+/** An object of these members. `fromEntries` defines own properties, so a member called `__proto__` calls no setter. */
 function withMerges(members: Members): object {
   const written = members.find(([name]) => name === MERGE)?.[1];
   const sources: readonly unknown[] = Array.isArray(written) ? written : [written];

@@ -15,7 +15,7 @@ export const agentLimit: EnvoyCheck = {
   run: (facts) => ofAskings(facts, limitBefore),
 };
 
-/** Without a share of calls Envoy only counts, or does not even look. */
+/** Both shares are 0 by default: without `filter_enabled` Envoy skips the limit, and without `filter_enforced` it only counts. */
 const isEnforced = ({ fields }: HttpFilter): boolean =>
   ['filter_enabled', 'filter_enforced'].every((name) => shareOf(at(fields, name, 'default_value')) > 0);
 

@@ -6,9 +6,9 @@ import type { EnvoyFacts } from './envoy-facts.ts';
 import { askingsOf } from './remit-filter.ts';
 
 /**
- * Findings that listeners ask nobody, as they count if a mesh injected this Envoy into the pod of an authority: those of filter chains before Remit
- * itself become one info for each listener, since their calls are of sidecars and agents to Remit. A chain for another port may lead to a tool,
- * and stays. That the authority cannot serve its callers is `platform.behind-sidecar`.
+ * Lowers findings that listeners ask nobody, if a mesh injected this Envoy into the pod of an authority. Those of filter chains
+ * before Remit itself become one info for each listener, since sidecars and agents call Remit there. A chain for another port may
+ * lead to a tool, so its finding stays. `platform.behind-sidecar` reports that the authority cannot serve its callers.
  */
 export function beforeAuthority(
   findings: readonly Finding[],
@@ -30,8 +30,8 @@ const ofAuthority = (listener: string): Finding => ({
 });
 
 /**
- * The filter chains for the ports of Remit, and for all other ports, in listeners for incoming connections to the authority, each with its
- * listener; empty if Envoy asks somebody.
+ * The filter chains before the authority, by place, each with its listener: in listeners for incoming connections to it, the
+ * chains for a port of Remit, and those for no particular port. Empty if Envoy asks Remit about any call.
  */
 function chainsBefore(facts: EnvoyFacts, { config }: RemitHost): ReadonlyMap<string, Listener> {
   const { admin, authority, extAuthz, issuer } = config;

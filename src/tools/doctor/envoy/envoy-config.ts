@@ -14,8 +14,9 @@ export interface FilterChain {
   readonly http: HttpManager | null;
   /** Clusters that a TCP proxy of this chain forwards to. */
   readonly tcpClusters: readonly string[];
-  /** Its network filters, and all of it, as in the configuration. */
+  /** Its network filters, as in the configuration. */
   readonly filters: readonly unknown[];
+  /** All of it, as in the configuration. */
   readonly fields: unknown;
 }
 
@@ -24,7 +25,9 @@ export interface Listener {
   readonly name: string;
   /** `INBOUND`, `OUTBOUND`, or empty. */
   readonly direction: string;
-  /** Its address: `HOST:PORT` or `unix:PATH`; empty if it gets connections only from other listeners. */
+  /**
+   * Its address: `HOST:PORT` or `unix:PATH`; empty if it binds no port (`bind_to_port: false`), `:0` for an internal listener.
+   */
   readonly address: string;
   /** Its further addresses. */
   readonly furtherAddresses: readonly string[];
@@ -37,7 +40,7 @@ export interface Listener {
 export interface EnvoyConfig {
   readonly listeners: readonly Listener[];
   readonly clusters: ReadonlyMap<string, Cluster>;
-  /** Listeners and clusters that the control plane sent and Envoy refused, with its message. */
+  /** Listeners that the control plane sent and Envoy refused, with its message. Refused clusters and routes are not read. */
   readonly refused: readonly { readonly where: string; readonly message: string }[];
   /** Names of listeners of an older configuration whose connections have not ended. */
   readonly draining: readonly string[];

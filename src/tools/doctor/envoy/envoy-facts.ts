@@ -2,7 +2,7 @@ import type { EnvoyConfig } from './envoy-config.ts';
 
 /** One endpoint as `/clusters` of the admin interface shows it. */
 export interface HostStatus {
-  /** `127.0.0.1:8081`, or the path of a socket. */
+  /** `127.0.0.1:8081`, or `unix:PATH`. */
   readonly address: string;
   readonly isHealthy: boolean;
   /** Connections now open. */
@@ -36,15 +36,15 @@ export interface NamedFile {
   readonly writable: string | null;
   /** Why every user of this machine can read it, as a clause; `null` if not. */
   readonly exposed: string | null;
-  /** Whether a private key is in it. */
+  /** Whether a private key is in it; `false` for a file of more than 1 MiB, which is not read. */
   readonly hasKey: boolean;
-  /** The certificates in it. */
+  /** The certificates in it; empty for a file of more than 1 MiB. */
   readonly cas: readonly TrustedCa[];
 }
 
 /** A certificate of a CA in a file. */
 export interface TrustedCa {
-  /** A digest of its key. */
+  /** The SHA-256 of its public key, or of the text of a certificate that cannot be parsed. */
   readonly key: string;
   /** Its trust domain as `spiffe://…`; `null` if it names none. */
   readonly domain: string | null;
@@ -67,7 +67,7 @@ export interface EnvoyLive {
   readonly runtime: ReadonlyMap<string, string>;
   /** Endpoints by cluster. */
   readonly hosts: ReadonlyMap<string, readonly HostStatus[]>;
-  /** Its user; `null` if it is on another machine or could not be found. */
+  /** The user of its admin socket or port on this machine; `null` if this machine has neither. */
   readonly user: EnvoyUser | null;
   /** Its admin address, as an endpoint would be written. */
   readonly adminAddress: string;

@@ -1,3 +1,4 @@
+/** Checks of how strict the filter that asks Remit is: failures, deadlines, what Remit sees, and its answers. */
 import { at, isTrueAt, listAt, textAt } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';

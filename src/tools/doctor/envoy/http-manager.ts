@@ -44,7 +44,7 @@ export interface HttpManager {
   readonly tables: readonly unknown[];
   /** Whether it may have routes that the configuration does not show: of tables or virtual hosts that arrive while Envoy runs. */
   readonly hasHiddenRoutes: boolean;
-  /** The manager as calls of an upgrade meet it that has a chain of filters of its own, such as WebSocket. */
+  /** The same manager with the filters of an upgrade, such as WebSocket: one entry for each upgrade that has its own filters. */
   readonly upgrades: readonly HttpManager[];
 }
 

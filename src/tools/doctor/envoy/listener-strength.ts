@@ -1,3 +1,4 @@
+/** Checks of how strict a listener that asks Remit is: identity in headers, paths, and records. */
 import { at, isTrueAt, listAt, textAt, typeOf } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';

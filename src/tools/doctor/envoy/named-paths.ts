@@ -14,9 +14,11 @@ export interface NamedPath {
 }
 
 const MAX_DEPTH = 40;
-/** Members whose `filename` has trust anchors, or who is revoked. */
+/** Members whose `filename` has trust anchors or revocation lists. */
 const ANCHORS: ReadonlySet<string> = new Set(['trusted_ca', 'trust_bundle', 'trust_bundles', 'crl']);
-/** Members with a `path` from which configuration arrives. All but the first are of sources of the first version. */
+/**
+ * Members with a `path` from which configuration arrives. All but the first are a `ConfigSource`, whose own `path` is deprecated.
+ */
 const SOURCES: ReadonlySet<string> = new Set([
   'path_config_source',
   'config_source',
@@ -35,11 +37,12 @@ const BESIDE = ['dynamic_resources', 'bootstrap_extensions', 'stats_sinks'];
 /** The files that a value names. Folders that are watched for trust anchors and configuration are included. */
 export const pathsIn = (value: unknown): readonly NamedPath[] => walk(value, [], null);
 
-/** The same of all that an Envoy is configured with. */
+/** The files that the whole configuration of an Envoy names, once for each use. */
 export const pathsOf = ({ bootstrap, clusters, listeners, secrets }: EnvoyConfig): readonly NamedPath[] => {
   const managers = listeners.flatMap(({ chains }) => chains.flatMap(({ http }) => http ?? []));
   const found = [
-    // Route tables and filters may have arrived by themselves. Of the others the listener has all names of fields, and comes later.
+    // Route tables and filters may have arrived separately. If they are inline, their listener, further below, gives the longer
+    // `field`.
     ...managers.flatMap(({ tables }) => tables),
     ...managers.flatMap(({ filters }) => filters.map(({ fields }) => fields)),
     ...BESIDE.map((name) => at(bootstrap, name)),

@@ -24,7 +24,7 @@ export const noOtherPath: EnvoyCheck = {
       direction: directionOf(manager, facts.config),
       targets: new Set(manager.routes.flatMap(({ clusters }) => targetsOf(clusters, facts))),
     }));
-    // A listener that a guarded listener of this Envoy forwards to is not another way.
+    // Only listeners of this Envoy reach an internal listener, and `targetsOf` follows them into it, so it is not another way.
     const inner = new Set(
       facts.config.listeners
         .filter(({ fields }) => at(fields, 'internal_listener') !== undefined)

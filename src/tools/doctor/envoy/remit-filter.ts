@@ -8,7 +8,7 @@ import type { HttpFilter, HttpManager } from './http-manager.ts';
 /** Whether a filter is an ext_authz filter. */
 const isExtAuthz = ({ type }: HttpFilter): boolean => type === 'ExtAuthz';
 
-/** Every HTTP connection manager with its chain, also as calls of an upgrade meet it. */
+/** Every HTTP connection manager with its chain, and again for each upgrade that has filters of its own. */
 export const managersOf = ({ config }: EnvoyFacts): readonly (HttpManager & { readonly chain: FilterChain })[] =>
   config.listeners.flatMap(({ chains }) =>
     chains.flatMap((chain) =>
@@ -17,8 +17,8 @@ export const managersOf = ({ config }: EnvoyFacts): readonly (HttpManager & { re
   );
 
 /**
- * The clusters of Remit: the cluster that the operator named; else those that ext_authz filters name and that have Remit in their name or
- * lead to its port or socket; otherwise the cluster that all such filters name, if it is the same.
+ * The clusters of Remit: the cluster that the operator named; else those that ext_authz filters name and that have Remit in their
+ * name or lead to its port or socket; otherwise the cluster, if all such filters name the same one.
  */
 export function remitClustersOf(facts: EnvoyFacts): ReadonlySet<string> {
   if (facts.remitCluster !== null) return new Set([facts.remitCluster]);
@@ -72,9 +72,7 @@ export const guardedOf = (facts: EnvoyFacts): readonly Asking['manager'][] => [
   ...new Map(askingsOf(facts).map(({ manager }) => [manager.where, manager])).values(),
 ];
 
-/**
- * Findings of each filter that asks Remit; `null` if there is none.
- */
+/** Findings of each filter that asks Remit; `null` if no filter does. */
 export function ofAskings(facts: EnvoyFacts, find: (asking: Asking) => readonly Finding[]): readonly Finding[] | null {
   const askings = askingsOf(facts);
   return askings.length === 0 ? null : askings.flatMap(find);

@@ -18,7 +18,7 @@ export function togetherFindings(facts: EnvoyFacts, host: RemitHost | null): rea
   ];
 }
 
-/** Bodies that Envoy sends are those that Remit reads. */
+/** Envoy and Remit have the same limit for bodies. */
 function bodyLimits(facts: EnvoyFacts, { config: { extAuthz } }: RemitHost): readonly Finding[] {
   const own = extAuthz.maxBodyBytes;
   return (

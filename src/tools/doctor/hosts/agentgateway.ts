@@ -34,7 +34,7 @@ const extAuthzIn = (objects: readonly HostObject[]): readonly ExtAuthz[] =>
       }),
     );
 
-/** Whether the files of agentgateway itself, not its objects in Kubernetes, say how it asks. */
+/** A check of each use of external authorization, in files of agentgateway and objects of Kubernetes; `null` without any use. */
 const ofAll = (find: (one: ExtAuthz) => readonly Finding[]): Check['run'] => {
   return ({ objects }) => {
     const found = extAuthzIn(objects);

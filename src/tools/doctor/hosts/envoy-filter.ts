@@ -40,7 +40,10 @@ const STRICTER: ReadonlyMap<string, (value: unknown) => boolean> = new Map<strin
   ['traffic_direction', () => true],
 ]);
 
-/** A setting that decides whether Remit is asked, and which of the files no other check reads: istiod makes the rest. */
+/**
+ * Judges fields that have checks of their own in a whole configuration. Those checks do not see a patch, so the worst possible
+ * code counts.
+ */
 const inPatch: FieldJudge = (path, value, by) => {
   const worst = by.find((code) => code !== 'envoy.fails-calls' && levelOf(code) === 'error');
   const isStricter = STRICTER.get(path.slice(path.lastIndexOf('.') + 1)) ?? (() => false);
@@ -53,7 +56,7 @@ const inPatch: FieldJudge = (path, value, by) => {
   };
 };
 
-/** A cluster that is added: nothing leads to it but what other patches and objects say. */
+/** Judges the same fields of an added cluster as harmless: calls reach it only by other patches and objects, which are judged. */
 const UNUSED: FieldJudge = () => null;
 
 /** The findings about what an EnvoyFilter adds to a configuration. They follow the tables of Envoy's fields. */

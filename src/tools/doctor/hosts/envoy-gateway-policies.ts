@@ -6,7 +6,7 @@ const API = 'gateway.networking.k8s.io';
 const GROUP = 'gateway.envoyproxy.io';
 const REMOVE = 'remove it';
 
-/** Fields of Envoy Gateway's own policies, by what follows from them. */
+/** Fields of Envoy Gateway's own policies that are findings, each with what follows from it. */
 export const envoyGatewayPolicies: readonly HostRule[] = [
   {
     kind: 'HTTPRoute',
@@ -172,7 +172,7 @@ export const envoyGatewayPolicies: readonly HostRule[] = [
   },
 ];
 
-/** What deploy/hosts/envoy-gateway/patch.yaml adds to the filter that asks Remit. */
+/** Settings of the filter that asks Remit, which a patch such as deploy/hosts/envoy-gateway/patch.yaml may switch on. */
 const PATCHED: ReadonlySet<string> = new Set([
   'include_peer_certificate',
   'encode_raw_headers',

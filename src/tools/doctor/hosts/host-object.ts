@@ -31,11 +31,11 @@ const OF_SIDECAR = 'proxy.istio.io/config';
 /** The name of the ConfigMap of the injector begins with it; a revision of istiod adds its own. */
 const INJECTOR = 'istio-sidecar-injector';
 
-/** The objects in a document; a list has several, and an object may hold a configuration of Istio, as a text that `parse` reads too. */
+/** The objects in a document. A list holds several; an object can hold a configuration of Istio, maybe as text for `parse`. */
 export function objectsFrom(file: string, value: unknown, parse: (text: string) => unknown): readonly HostObject[] {
   const kind = textAt(value, 'kind');
   const items = isListOf(kind, value) ? itemsOf(value, kind).flatMap((item) => objectsFrom(file, item, parse)) : null;
-  // A configuration without a kind may say one all the same: Helm passes over it.
+  // Helm ignores a `kind` in a file of values, so a document with a kind may also be such a configuration.
   const kinds = (kind === '' || items !== null ? [] : [kind]).concat(kindlessIn(value));
   const owns = kinds.map((one) => objectOf(file, one, value));
   const [own] = owns;
@@ -75,13 +75,13 @@ export function objectsFrom(file: string, value: unknown, parse: (text: string) 
   ];
 }
 
-/** Kinds whose object is among those within the document. */
+/** Kinds that `within` gives, so the document itself is not given again. */
 const ofIstio: ReadonlySet<string> = new Set(['IstioValues', 'MeshConfig']);
 
 /** `List`, or a list of one kind such as `ConfigMapList`. */
 const isListOf = (kind: string, value: unknown): boolean => kind.endsWith('List') && Array.isArray(at(value, 'items'));
 
-/** The items of a list; those of a list of one kind need not say it again. */
+/** The items of a list. In a list of one kind an item may leave out its `kind`. */
 const itemsOf = (list: unknown, kind: string): readonly unknown[] =>
   listAt(list, 'items').map((item) =>
     kind !== 'List' && isObject(item) && textAt(item, 'kind') === '' ? itemFrom(item, list, kind) : item,

@@ -5,7 +5,7 @@ import { at, membersAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 
-/** A field of an object of a host that is a finding. */
+/** A rule about one field of an object of a host: which values are bad, and the finding. */
 export interface HostRule {
   readonly kind: string;
   /** The end of its group, such as `istio.io`; empty for any. */

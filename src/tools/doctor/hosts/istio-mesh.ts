@@ -54,7 +54,7 @@ function isNotOwnPort(value: unknown): boolean {
   return isText(value) && String(value) !== '9471';
 }
 
-/** To the injector each other word is no policy, and injects nothing. */
+/** The injector takes any other word for no policy, and injects nothing. */
 function isNotEnabled(value: unknown): boolean {
   return value !== undefined && value !== 'enabled';
 }

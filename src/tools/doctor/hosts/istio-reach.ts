@@ -187,7 +187,7 @@ const furtherTemplates = ({ annotations, object }: Workload): readonly Finding[]
 
 const TEMPLATES = 'inject.istio.io/templates';
 
-/** Annotations and labels of pods. Neither hides the other, but that Istio takes the label first by which a pod has a sidecar. */
+/** Annotations and labels of pods. Both count, but for `sidecar.istio.io/inject` a label hides the annotation. */
 const settingsOf = ({ annotations, labels }: Workload): readonly (readonly [name: string, value: string])[] => [
   ...[...annotations].filter(([name]) => name !== INJECT || !labels.has(name)),
   ...labels,
@@ -217,7 +217,9 @@ function runningFindings(objects: readonly HostObject[]): readonly Finding[] | n
   return found.length === 0 ? null : found;
 }
 
-/** A finding about a workload of which the files do not say that it takes calls; it weighs more if they have no Services that could say so. */
+/**
+ * A finding about a workload that may take no calls: a warning, or an info if its namespace has Services, since none leads to it.
+ */
 const unsure = (finding: Finding, { namespace }: HostObject, objects: readonly HostObject[]): Finding => ({
   ...finding,
   level: ofKind(objects, 'Service').some((service) => service.namespace === namespace) ? 'info' : 'warning',
@@ -225,7 +227,9 @@ const unsure = (finding: Finding, { namespace }: HostObject, objects: readonly H
   fix: 'remove it if the workload takes calls; an agent that takes none may keep it',
 });
 
-/** Whether a server of a Gateway hands on connections as they are, as it does without a mode, unless it only redirects. */
+/**
+ * Whether a server of a Gateway forwards connections unread, as with `PASSTHROUGH` and without a mode, unless it only redirects.
+ */
 const isPassedThrough = (tls: unknown): boolean =>
   tls !== undefined &&
   !isTrueAt(tls, 'httpsRedirect') &&

@@ -152,7 +152,7 @@ function mtlsFindings({ namespace, value, ...rest }: HostObject): readonly Findi
 
 const MODES: ReadonlySet<string> = new Set(['STRICT', 'PERMISSIVE', 'DISABLE']);
 
-/** Whether a PeerAuthentication that holds for the workloads of a policy sets a mode, and does not leave it to the mesh. */
+/** Whether a PeerAuthentication that holds for a workload of a policy, not necessarily for all, sets a mode. */
 const hasMode = (policy: HostObject, objects: readonly HostObject[]): boolean =>
   ofKind(objects, 'PeerAuthentication', 'istio.io').some(
     (one) =>

@@ -11,8 +11,8 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map<string, Operator>([
 ]);
 
 /**
- * Whether labels have all that a selector of Kubernetes wants: `matchLabels`, and `matchExpressions`, whose operators that are not known hold
- * for no labels. An absent or empty selector wants nothing.
+ * Whether labels match a selector of Kubernetes: its `matchLabels` and `matchExpressions`. An unknown operator matches no labels;
+ * an absent or empty selector matches all.
  *
  * @see https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements
  */

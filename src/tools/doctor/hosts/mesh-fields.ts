@@ -43,7 +43,7 @@ const variables = (name: string) =>
     fix: LOOK,
   });
 
-/** Values of enums in the order of their numbers, by which Istio takes them too. */
+/** Names of enum values in the order of their numbers: Istio accepts the number instead of the name. */
 const INTERCEPTIONS = ['REDIRECT', 'TPROXY', 'NONE'];
 const AUTH_POLICIES = ['NONE', 'MUTUAL_TLS'];
 const FORWARDED = ['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY'];

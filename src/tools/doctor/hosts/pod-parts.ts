@@ -1,10 +1,11 @@
+/** The containers of a pod, with their ports and mounts, and the volumes that others can share. */
 import { posix } from 'node:path';
 import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
 
 /** A container of a pod. */
 export interface Container {
   readonly name: string;
-  /** `remit` and `proxy` by name and image; `other` for all else, such as a tool. */
+  /** `remit` and `proxy` by name or image; `other` for all else, such as a tool. */
   readonly kind: 'remit' | 'proxy' | 'other';
   readonly ports: readonly ContainerPort[];
   readonly mounts: readonly VolumeMount[];
@@ -58,7 +59,10 @@ function containerFrom(value: unknown): Container {
 export const isOneOf = (port: unknown, ports: readonly ContainerPort[]): boolean =>
   ports.some(({ name, number }) => port === number || (typeof port === 'string' && port !== '' && port === name));
 
-/** Volumes that several containers, or several pods, can share and write, by name: what is shared, as a text that is the same for each. */
+/**
+ * Volumes that several containers, or several pods, can share and write, by name. The value is what other pods can share too,
+ * such as `hostPath /run/remit` or `claim data`, equal in each of them; `null` if only the containers of the pod share it.
+ */
 export function sharedVolumesOf(spec: unknown): ReadonlyMap<string, string | null> {
   return new Map(
     listAt(spec, 'volumes').flatMap((volume): readonly (readonly [string, string | null])[] => {
@@ -79,5 +83,5 @@ const folderOf = (path: string): string =>
     .replace(/^\/var\/run(?=\/|$)/, '/run')
     .replace(/\/$/, '');
 
-/** Volumes that no container can write. */
+/** Volumes that no container can write; of `csi` that is assumed, as it holds for the driver of SPIFFE. */
 const READ_ONLY = ['configMap', 'secret', 'downwardAPI', 'projected', 'csi', 'image'] as const;

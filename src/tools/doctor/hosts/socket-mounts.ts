@@ -9,7 +9,7 @@ import type { Workload } from './workloads.ts';
 /** Whether a workload has a container of Remit. */
 export const hasRemit = ({ spec }: Workload): boolean => containersOf(spec).some(({ kind }) => kind === 'remit');
 
-/** Containers that share a folder, or the processes, of a Remit: in its pod, and in others by the node or a claim. */
+/** Containers that share a folder or the processes of a Remit: in its pod, and in others by a folder of the node or a claim. */
 export function socketFindings(workloads: readonly Workload[]): readonly Finding[] {
   const remits = workloads.filter(hasRemit);
   const places = remits.flatMap(({ object, spec }): readonly SharedPlace[] => {

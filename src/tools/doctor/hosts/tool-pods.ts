@@ -44,7 +44,7 @@ export function toolPodsIn(objects: readonly HostObject[]): readonly ToolPod[] {
   });
 }
 
-/** Whether others may connect to a port of Envoy or Remit: to all but that on which Envoy asks. */
+/** Whether other pods may connect to a port of Envoy or Remit: to any but the port on which Envoy asks Remit. */
 const isOpen = ({ number }: ContainerPort): boolean => number !== CHECKS;
 const CHECKS = 9470;
 

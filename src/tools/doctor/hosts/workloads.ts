@@ -44,6 +44,6 @@ export const workloadsIn = (objects: readonly HostObject[]): readonly Workload[]
 export const textsAt = (value: unknown, kind: 'labels' | 'annotations'): ReadonlyMap<string, string> =>
   new Map(membersAt(value, 'metadata', kind).map(([name, text]) => [name, String(text)]));
 
-/** Whether labels have all that a selector wants. An absent selector wants nothing. */
+/** Whether labels match the `matchLabels` of a selector. An absent selector matches all. */
 export const isSelected = (labels: ReadonlyMap<string, string>, selector: unknown): boolean =>
   membersAt(selector, 'matchLabels').every(([name, value]) => labels.get(name) === value);

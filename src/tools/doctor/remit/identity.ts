@@ -75,7 +75,7 @@ function refused({ samples }: LiveRemit): readonly Finding[] {
   });
 }
 
-/** The same of the certificate file: Remit may not have read it yet. */
+/** The same for the certificate file, which Remit may not have read yet. */
 function svidFile({ svidFile: file }: RemitHost, nowMs: number): readonly Finding[] {
   if (file === null) return [];
   const where = `file/${file.path}`;

@@ -20,7 +20,7 @@ export const ledger: RemitCheck = {
 /** A checkpoint is signed each few seconds; a record waits for it no longer than this, also in a folder that is copied. */
 const UNSIGNED_MS = 600_000;
 
-/** Records that no checkpoint covers for long: without the key such records can be written, but none that a checkpoint covers. */
+/** Records that no checkpoint has covered for 10 minutes: only checkpoints need the key, so others can have added them. */
 export const unsignedRecords = ({ folder, unsignedSinceMs }: LedgerFolder, nowMs: number): readonly Finding[] =>
   unsignedSinceMs === undefined || Math.abs(nowMs - unsignedSinceMs) <= UNSIGNED_MS
     ? []

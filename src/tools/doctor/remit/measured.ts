@@ -17,7 +17,7 @@ const isAny = (value: number): boolean => value > 0;
 const over = (limit: number) => (value: number) => value > limit;
 const MIB = 1_048_576;
 
-/** The bounds are those of `deploy/prometheus/alerts.yaml`. Counters count since the start of the process. */
+/** If `deploy/prometheus/alerts.yaml` has the metric, the bound is the same. Counters count since the start of the process. */
 const rules: readonly MetricRule[] = [
   {
     code: 'identity.no-certificates',

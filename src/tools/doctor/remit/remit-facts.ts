@@ -17,7 +17,7 @@ export interface LiveRemit {
   readonly unmet: readonly (readonly [gate: string, problem: string])[];
   /** Samples by metric. */
   readonly samples: ReadonlyMap<string, readonly Sample[]>;
-  /** Kinds of difference of policies on trial. */
+  /** How many kinds of differences the policies on trial have shown. */
   readonly trialGroups: number;
   /** `null` if it is not an authority. */
   readonly fleet: FleetReport | null;
@@ -42,7 +42,7 @@ export interface PolicyFolder {
   readonly folder: string;
   /** `null` if it is not a policy set. */
   readonly hash: string | null;
-  /** Why not: `file:line:column: message`, at most a few. */
+  /** Why not: `file:line:column: message`, at most 20. */
   readonly problems: readonly string[];
   readonly permits: number;
   readonly forbids: number;
@@ -81,6 +81,7 @@ export interface LedgerFolder {
   readonly found: 'missing' | 'unreadable' | 'not-writable' | 'writable';
   /** Why its records are not what was signed; `null` if they are, or if it was too large to verify. */
   readonly broken: string | null;
+  /** `false` if it was too large or could not be read to the end; `true` also if the folder is missing or unreadable. */
   readonly isVerified: boolean;
   /** The instant of the first record that no signed checkpoint covers, milliseconds since the Unix epoch, `NaN` without one; absent if all are covered. */
   readonly unsignedSinceMs?: number;
@@ -118,7 +119,7 @@ export interface RemitHost {
   readonly ledger: LedgerFolder;
   /** The state file, or a folder above it, if every user can write it; otherwise `null`. */
   readonly writableState: string | null;
-  /** Certificate files of the SVID; `null` if it is from the Workload API. */
+  /** The certificate file of the SVID, its end `null` if it has no certificate; `null` if the SVID is from the Workload API. */
   readonly svidFile: { readonly path: string; readonly notAfterMs: number | null } | null;
   /** `null` if the configuration has no issuer, or its port is not known. */
   readonly issuer: IssuerEndpoint | null;

@@ -1,3 +1,4 @@
+/** Checks of the roles of a Remit: issuer, leases of sidecars, telemetry, versions, and the process itself. */
 import { versionGap } from '../../../core/fleet/version-gap.ts';
 import { nodeProblem } from '../../../core/config/required-node.ts';
 import type { Finding } from '../finding.ts';

@@ -1,3 +1,4 @@
+/** Checks of the configuration of a Remit, and of who can write what it names. */
 import type { Config } from '../../../core/config/config.ts';
 import type { Finding } from '../finding.ts';
 import { rightsOf } from '../../../authority/feed/authorize.ts';
@@ -125,7 +126,10 @@ export const stolenTokens = check('a token that another workload presents is rev
     : [],
 );
 
-/** Only this machine reaches the admin address, or it serves no calls to the network: the kubelet and Prometheus use the address of the pod. */
+/**
+ * Only this machine reaches the admin address. With `admin.socket` the address serves metrics and readiness alone, and may be
+ * that of the pod, which the kubelet and Prometheus use: the finding is then an info.
+ */
 export const adminAddress = check(
   'the admin address tells this machine alone of calls',
   ({ config: { admin } }): readonly Finding[] => {

@@ -53,7 +53,9 @@ const KEYS: readonly (readonly [key: RegExp, isBad: (value: unknown) => boolean,
   [/^envoy\.(?:reloadable|restart)_features\./, () => true, 'info', 'it changes how Envoy behaves'],
 ];
 
-/** The runtime keys of a layer that change how calls are checked, with the worst first. */
+/**
+ * The runtime keys of a layer that change how calls are checked, in the order of the layer, each with its level and what it does.
+ */
 export const runtimeFaults = (layer: unknown): readonly (readonly [key: string, level: Level, message: string])[] =>
   membersAt(layer).flatMap(([key, value]) => {
     const rule = KEYS.find(([pattern]) => pattern.test(key));

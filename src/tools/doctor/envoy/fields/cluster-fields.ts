@@ -29,7 +29,7 @@ const originalDst: Message = message(
   }),
 );
 
-/** Filters of an upstream that change no call. */
+/** The only filter of an upstream that changes no call. */
 const CODEC = 'envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec';
 const changesCalls = (value: unknown): Level | null =>
   (Array.isArray(value) ? (value as readonly unknown[]) : []).some(
@@ -75,7 +75,7 @@ const optionsOf = (of: () => Message): ReadonlyMap<string, Field> =>
     [`${UPSTREAMS}.http.v3.HttpProtocolOptions`]: { kind: 'inside', message: of, isMap: false, step: () => '' },
   });
 
-/** Cluster types of their own, of a tool. */
+/** The values of `cluster_type` for a cluster of tools. */
 const toolTypes = typesOf(
   `${CLUSTERS}.`,
   harmless('a name that is looked up', 'dns.v3.DnsCluster'),

@@ -83,7 +83,7 @@ const whenSet =
 /** How bad a field is: always, or by its value. */
 type Badness = Level | FieldFault['level'];
 
-/** What is found about a field. */
+/** A field that is a finding. */
 export const fault = (code: Code, badness: Badness, words: Pick<FieldFault, 'message' | 'fix'>): Field => ({
   kind: 'found',
   found: { code, level: typeof badness === 'function' ? badness : whenSet(badness), ...words },

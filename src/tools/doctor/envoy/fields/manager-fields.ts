@@ -116,7 +116,7 @@ const requestIdExtension: Message = message(
   extension('typed_config', () => requestIds),
 );
 
-/** Accepted by the `XFCC` mode of the manager, or changed by a matcher. */
+/** The codes of the check of `forward_client_cert_details`. */
 const XFCC: readonly Code[] = ['envoy.xfcc-forwarded', 'envoy.xfcc-appended'];
 
 /** An HTTP connection manager that asks Remit. Filters and routes have checks of their own. */

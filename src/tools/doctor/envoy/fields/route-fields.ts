@@ -1,3 +1,4 @@
+/** The fields of route tables: virtual hosts, routes, their actions and retries. */
 import { at, isFalse, numberAt, textAt } from '../../tree.ts';
 import { extensionMap, fault, found, harmless, inside, judged, message, unseen } from './field.ts';
 import type { Message } from './field.ts';

@@ -1,3 +1,4 @@
+/** How bad the values of some fields are: formats of logs, retries, added headers, hedging and upgrades. */
 import { at, isTrueAt, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
 import type { Level } from '../../codes.ts';
 import { shareOf } from '../values.ts';

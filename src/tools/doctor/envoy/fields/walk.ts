@@ -3,10 +3,13 @@ import { at, fieldsOf, membersAt, textAt, typeNameOf } from '../../tree.ts';
 import type { Finding } from '../../finding.ts';
 import type { Field, FieldFault, Message } from './field.ts';
 
-/** What is found about a field that checks of their own read; `null` for nothing. `path` has the names of the fields that lead to it. */
+/**
+ * Judges a field of the kind `judged`; `null` for no finding. `path` has the names of the fields that lead to it, `by` the codes
+ * of its checks.
+ */
 export type FieldJudge = (path: string, value: unknown, by: readonly Code[]) => Omit<Finding, 'where'> | null;
 
-/** The checks of the field run beside. */
+/** No finding here, since the fields' own checks run too. */
 const BESIDE: FieldJudge = () => null;
 
 /** The place of a value. */
@@ -24,7 +27,7 @@ const MAX_DEPTH = 40;
 /**
  * The findings about each field of a value that is a message. A field or type that is not in the table is a finding too.
  *
- * @param judge what is found about fields that are left to checks of their own, if these do not run
+ * @param judge judges fields of the kind `judged`, if their own checks do not run; by default these give no finding here
  */
 export const fieldFindings = (
   message: Message,
@@ -80,7 +83,7 @@ function leftTo(by: readonly Code[], { place, value }: Visit): readonly Finding[
 const valuesOf = (value: unknown, isMap: boolean): readonly unknown[] =>
   isMap ? membersAt(value).map(([, one]) => one) : Array.isArray(value) ? (value as readonly unknown[]) : [value];
 
-/** An `Any`, or a name with a `typed_config`. A name alone is taken as the type. */
+/** An `Any`, or a name with a `typed_config`. A name without a type is an unknown type. */
 function inExtension(types: ReadonlyMap<string, Field>, { depth, owner, place, value }: Visit): readonly Finding[] {
   const any = at(value, 'typed_config') ?? value;
   const type = typeNameOf(any);

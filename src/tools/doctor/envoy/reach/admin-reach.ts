@@ -79,7 +79,7 @@ const layersOf = ({ config, live }: EnvoyFacts): ReturnType<typeof staticLayersO
   return live === null || live.runtime.size === 0 ? written : [['in-force', Object.fromEntries(live.runtime)]];
 };
 
-/** Calls that pass unchecked since a runtime key lowers the share of `filter_enabled`, or takes away that the others are denied. */
+/** Calls that pass unchecked because a runtime key lowers the share of `filter_enabled`, or switches off `deny_at_disable`. */
 function switchedOff({ filter, manager }: Asking, facts: EnvoyFacts): readonly Finding[] {
   const [enabled, denial] = [at(filter.fields, 'filter_enabled'), at(filter.fields, 'deny_at_disable')];
   const [key, denyKey] = [textAt(enabled, 'runtime_key'), textAt(denial, 'runtime_key')];
@@ -103,7 +103,7 @@ function switchedOff({ filter, manager }: Asking, facts: EnvoyFacts): readonly F
   ];
 }
 
-/** The values of a runtime key, that which counts first: of a running Envoy, which shows no fractions, then of the last layer that has it. */
+/** At most one value of a runtime key: of the running Envoy, which shows no fractions, else of the last layer that has it. */
 function valuesOf(key: string, { config, live }: EnvoyFacts): readonly unknown[] {
   if (key === '') return [];
   const written = staticLayersOf(config.bootstrap).flatMap(([, layer]) => at(layer, key) ?? []);

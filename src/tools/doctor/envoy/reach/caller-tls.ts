@@ -116,8 +116,9 @@ const quic = (where: string): readonly Finding[] => [
 ];
 
 /**
- * Whether Envoy accepts any caller that Remit accepts: a mesh accepts only names in its own trust domain, which differs from that of SPIRE unless
- * both were configured alike.
+ * Trust domains that Envoy accepts by SAN matchers and Remit does not: an error if they have none in common. A mesh accepts only
+ * names in its own trust domain, which differs from that of SPIRE unless both were configured alike. `null` if no listener asks
+ * Remit, or `own` is not known.
  */
 export function commonDomain(facts: EnvoyFacts, own: readonly string[] | null): readonly Finding[] | null {
   const guarded = guardedOf(facts);
@@ -151,7 +152,7 @@ const namedDomains = (context: unknown): readonly string[] =>
     return name === undefined ? [] : [name];
   });
 
-/** The trust domains of callers that Envoy accepts: those of `trustDomains` of Remit, or more. */
+/** Trust domains that Envoy's SPIFFE validator accepts and Remit (`own`) does not; if `own` is not known, all but the first. */
 export function acceptedDomains(facts: EnvoyFacts, own: readonly string[] | null): readonly Finding[] | null {
   const guarded = guardedOf(facts);
   if (guarded.length === 0) return null;

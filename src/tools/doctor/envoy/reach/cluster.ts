@@ -9,7 +9,7 @@ export type UpstreamProtocol = 'http1' | 'http2' | 'as-downstream' | 'by-alpn';
 export interface Cluster {
   readonly name: string;
   readonly protocol: UpstreamProtocol;
-  /** Endpoints: `unix:PATH`, `unix:@NAME` for an abstract socket, `HOST:PORT`. */
+  /** Endpoints: `unix:PATH`, `unix:@NAME` for an abstract socket, `internal:LISTENER`, `HOST:PORT`. */
   readonly endpoints: readonly string[];
   /** Whether its endpoints are looked up while it runs (DNS, EDS), so that an empty list says nothing. */
   readonly isDiscovered: boolean;
@@ -55,7 +55,7 @@ function protocolOf(cluster: unknown): UpstreamProtocol {
   const options = fieldsOf(any);
   if (at(options, 'use_downstream_protocol_config') !== undefined) return 'as-downstream';
   if (at(options, 'auto_config') !== undefined) return 'by-alpn';
-  // The options of the cluster itself, of before, count only without these.
+  // The deprecated options of the cluster itself count only without these.
   const spoken = options === undefined ? cluster : at(options, 'explicit_http_config');
   return at(spoken, 'http2_protocol_options') === undefined ? 'http1' : 'http2';
 }
@@ -64,7 +64,7 @@ function protocolOf(cluster: unknown): UpstreamProtocol {
 export const addressesOf = (value: unknown): readonly string[] =>
   [at(value, 'address'), ...listAt(value, 'additional_addresses').map((one) => at(one, 'address'))].map(addressOf);
 
-/** An address as one word. */
+/** An address as one text: `unix:PATH`, `internal:LISTENER` or `HOST:PORT`; `:0` if it is absent. */
 export function addressOf(address: unknown): string {
   const pipe = textAt(address, 'pipe', 'path');
   if (pipe !== '') return `unix:${pipe}`;

@@ -78,7 +78,7 @@ const isVerified = ({ transports }: Cluster, facts: EnvoyFacts): boolean =>
 const isHeld = (cluster: Cluster, facts: EnvoyFacts): boolean =>
   isVerified(cluster, facts) && cluster.transports.every(({ tls }) => isNamed(tls, facts));
 
-/** No route and no TCP proxy leads to Remit, but those of this host to the Remit beside it, as a mesh makes them for outgoing calls. */
+/** Routes and TCP proxies that lead to Remit: an error, or an info for outgoing calls of this host, as a mesh makes them. */
 function askedByAgents(facts: EnvoyFacts, names: ReadonlySet<string>): readonly Finding[] {
   const own = new Set([...names].flatMap((name) => facts.config.clusters.get(name)?.endpoints ?? []));
   const isRemit = (name: string): boolean =>
