@@ -18,21 +18,21 @@ export interface AcceptedCatalog {
 }
 
 const MAX_ROUNDS = 50;
-/** From this round on a finding takes its whole server out of force: no agent can make up so many. */
+/** From this round on, a finding removes its whole server: calls that an agent makes up cannot use up all rounds. */
 const PATIENT_ROUNDS = 20;
 /** Longest reason that is written. */
 const MAX_MESSAGE = 300;
 
-/** The catalog beside which is learnt: its files by name, and what it is remarked on already. */
+/** The existing catalog (`--policies`): its files by name, and the remarks that it has already. */
 export interface BaseCatalog {
   readonly files: ReadonlyMap<string, string>;
   readonly remarks: ReadonlySet<string>;
 }
 
 /**
- * The catalog of what was learnt, beside the entries of `base` if that is given. What the catalog itself refuses (a route that collides with
- * another, a name that it cannot have), or what it remarks on, becomes a comment with the reason. Never wider than given: entries are only taken
- * out of force. `null` if that does not help.
+ * The catalog of what was learnt, merged into `base` if that is given. An entry that the catalog refuses (a route that collides
+ * with another, an invalid name) or remarks on becomes a comment with the reason. Never wider than `given`: entries are only
+ * disabled. `null` if the catalog still does not load after 50 rounds, or if nothing more can be disabled.
  */
 export function acceptedCatalog(
   given: readonly LearntServer[],
@@ -44,7 +44,7 @@ export function acceptedCatalog(
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const lines = linesByFile(servers, base);
     const files = new Map(Array.from(lines, ([name, of]) => [name, `${of.map(({ text }) => text).join('\n')}\n`]));
-    // What is written is read last, so that of two that conflict the finding is at the learnt one.
+    // Written files are read last, so that a conflict is reported at the learnt entry, not at the existing entry.
     const kept = [...(base?.files ?? [])].filter(([name]) => !files.has(name));
     const all = new Map([...kept, ...files]);
     const read = catalogOfFiles(
@@ -63,7 +63,7 @@ export function acceptedCatalog(
 }
 
 /**
- * The lines of the files that are written: what is new of a server goes to the file of the base that has the server, and a new server to
+ * The lines of each written file: new entries of a server go to the file of `base` that has the server, new servers to
  * `actions.yaml`, which is the last.
  */
 function linesByFile(
@@ -95,11 +95,11 @@ const isNew = ({ section }: LearntServer['actions'][number]): boolean => section
 interface Found {
   readonly lines: ReadonlyMap<string, readonly CatalogLine[]>;
   readonly found: readonly { readonly file: string; readonly line: number; readonly message: string }[];
-  /** Whether an action is taken out of force by itself. */
+  /** Whether a finding about an action disables that action alone; otherwise its whole server is removed. */
   readonly isPatient: boolean;
 }
 
-/** `null` if nothing can be taken out of force. */
+/** The servers without what the findings are about; `null` if nothing more can be disabled. */
 function withoutFound(
   servers: readonly LearntServer[],
   { lines, found, isPatient }: Found,
@@ -114,7 +114,7 @@ function withoutFound(
     else if (about.action !== null && isPatient) actions.set(about.action, why);
     else whole.set(about.server, why);
   }
-  // A finding about an entry that the folder has: an entry that was learnt beside it is the cause, and no line says which.
+  // A finding at an existing entry: a learnt entry is the cause, and the finding does not say which.
   if (actions.size === 0 && whole.size === 0 && others !== '')
     for (const { id, known } of servers) if (known !== null) whole.set(id, others);
   const left = servers.filter(({ id }) => !whole.has(id)).map((server) => outOfForce(server, actions));

@@ -1,6 +1,6 @@
 import { shortDigest } from './safe-name.ts';
 
-/** Agents that do alike. */
+/** Agents with similar actions. */
 export interface AgentGroup {
   /** `learnt-` and a digest of its members. */
   readonly id: string;
@@ -8,7 +8,7 @@ export interface AgentGroup {
   readonly agents: readonly string[];
 }
 
-/** Least part of the actions of two agents, of those that either does, that both do. */
+/** Least similarity (Jaccard index) of two agents: the actions that both do, by the actions that either does. */
 const ALIKE = 0.5;
 
 interface Cluster {
@@ -18,14 +18,14 @@ interface Cluster {
 }
 
 /**
- * The groups of agents that do alike: at least half of what an agent and the first of its group do, both do. Which agents share a group says
- * nothing of what they may do: a permit of a group has only what each of its agents was seen to do.
+ * Groups agents by similarity: of the actions of an agent and of the first agent of its group, at least half are done by both.
+ * A group grants nothing by itself: a permit of a group has only what each of its agents was seen to do.
  *
  * @param doneBy the ids of the actions of each agent
  */
 export function agentGroups(doneBy: ReadonlyMap<string, ReadonlySet<string>>): readonly AgentGroup[] {
   const clusters: Cluster[] = [];
-  // The busiest first: others are held against it.
+  // The agent with the most actions comes first: others are compared with it.
   const byWork = [...doneBy].toSorted(([one, a], [other, b]) => b.size - a.size || (one < other ? -1 : 1));
   for (const [agent, does] of byWork) {
     const alike = clusters

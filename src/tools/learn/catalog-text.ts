@@ -19,7 +19,7 @@ export interface CatalogLine {
 /** A value in one line of YAML. No text in it can end the line or begin another entry. */
 export const flowYaml = (value: unknown): string => {
   const text = stringify(value, { collectionStyle: 'flow', lineWidth: 0, aliasDuplicateObjects: false }).trim();
-  // Text that YAML would break into lines, or that a terminal obeys: JSON is YAML too.
+  // Line breaks, control characters and other non-ASCII text are escaped in JSON, which is YAML too.
   return /^[\x20-\x7e]*$/.test(text) ? text : JSON.stringify(value).replaceAll(/[^\x20-\x7e]/g, escapedUnit);
 };
 

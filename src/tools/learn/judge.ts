@@ -15,7 +15,7 @@ import type { Sightings } from './sightings.ts';
 /** What the learnt set decides of a call; `null` reason if it allows it. */
 export interface JudgedCall {
   readonly reason: string | null;
-  /** The action, or the call if no action is its own. */
+  /** The id of the action, or the call as text if it has no action. */
   readonly what: string;
 }
 
@@ -27,8 +27,9 @@ export interface DeniedCalls {
   readonly seen: Sightings;
 }
 
+/** Most groups of denied calls; calls of further groups are counted, but not listed. */
 const MAX_GROUPS = 1_000;
-/** Longest text of a call that no action is. */
+/** Most characters of the text of a call that has no action. */
 const MAX_WHAT = 512;
 
 /** Decides recorded calls by a learnt policy set and the learnt intents, with the engine in use. */
@@ -61,12 +62,12 @@ export class CallJudge {
     return judged;
   }
 
-  /** What would be denied, most often first. */
+  /** What would be denied, most often first; at most 1,000 groups. */
   get denied(): readonly DeniedCalls[] {
     return [...this.#denied.values()].toSorted((one, other) => other.seen.count - one.seen.count);
   }
 
-  /** The template that a path matches, if no policy can read its values: else the path. */
+  /** The id of the action that a path matches, if no policy can read the values in the path; otherwise the path. */
   #placeOf({ host, method, path }: LearntCall): string {
     if (!this.#arePlain) return path;
     const { catalog } = this.#set;

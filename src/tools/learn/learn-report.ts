@@ -15,7 +15,7 @@ export interface OpenDecision {
   readonly agents: readonly string[];
   readonly why: string;
   readonly seen: Sightings;
-  /** Whether it is in no permit of a group: an agent did it alone. */
+  /** Whether it is in no permit of a group: not all agents of a group did it. */
   readonly isAlone: boolean;
   /** The file in which its lines are. */
   readonly file: string;
@@ -37,9 +37,9 @@ export interface LearnReport {
   readonly judged: { readonly calls: number; readonly allowed: number; readonly denied: readonly DeniedCalls[] };
   /** Greatest risk first. */
   readonly toDecide: readonly OpenDecision[];
-  /** What is in force for a single agent, and no other agent of its group does. */
+  /** What is in force for a single agent of a group, because not every agent of the group did it. */
   readonly alone: readonly { readonly agent: string; readonly actions: readonly string[]; readonly seen: Sightings }[];
-  /** What other policies of the folder beside which was learnt permit of actions that were added: nobody was seen to do it. */
+  /** What existing policies permit of the actions that were added, although nobody was seen to do it. */
   readonly widened: readonly Widened[];
   readonly groups: readonly { readonly id: string; readonly agents: readonly string[]; readonly actions: number }[];
   readonly servers: readonly {
@@ -116,7 +116,7 @@ function openDecision(
   }));
 }
 
-/** By agent: the agent with the most actions that no other calls comes first, and its actions of the greatest risk before others. */
+/** By agent: the agent with the most such actions comes first, and its actions of the greatest risk before others. */
 function aloneIn(permits: readonly LearntPermit[]): LearnReport['alone'] {
   return [...Map.groupBy(permits, ({ agents }) => agents[0] ?? '')]
     .map(([agent, own]) => {
@@ -126,7 +126,7 @@ function aloneIn(permits: readonly LearntPermit[]): LearnReport['alone'] {
     .toSorted((one, other) => other.actions.length - one.actions.length || (one.agent < other.agent ? -1 : 1));
 }
 
-/** High risk first; then what an agent did alone, then what was seen most seldom. */
+/** High risk first; then what is in no permit of a group, then what was seen most seldom. */
 const byRisk = (one: OpenDecision, other: OpenDecision): number =>
   RANK[one.risk] - RANK[other.risk] ||
   Number(other.isAlone) - Number(one.isAlone) ||

@@ -34,7 +34,7 @@ export interface LearnRequest {
   readonly described: ApiDescriptions;
   readonly descriptorFiles: DescriptorFiles;
   readonly operationOf: OperationOf;
-  /** The policy folder beside which is learnt; `null` for none. */
+  /** The existing policy folder (`--policies`); `null` for none. */
   readonly beside: KnownSet | null;
   /** Called with what is done and how many records were read. */
   readonly onProgress: (what: string, records: number) => void;
@@ -55,7 +55,7 @@ export interface Learnt {
   readonly widened: readonly Widened[];
 }
 
-/** The part of the span that is judged. */
+/** The last fifth of the span is judged. */
 const JUDGED = 5;
 
 /**
@@ -78,7 +78,7 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
     else addTo(seen, call, beside);
   }
   const folder = await learntFolder(seen, { described, descriptorFiles, beside });
-  // The folder has what is to be known of hosts: their trees of paths take as much room again as all that follows.
+  // The folder has all that is needed of the hosts, whose tries take as much memory as everything that follows.
   seen.hosts.clear();
   if (folder === null) return { problem: 'the catalog of what was seen does not load: nothing is written' };
   if (folder.permits.length === 0) return { problem: 'no call was seen from which something can be learnt' };
@@ -102,7 +102,7 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
   return { span, judgedFromMs, counts, seen, folder: { ...folder, files }, policies, judge, widened };
 }
 
-/** Adds a call as one of an action that the folder has, or as one that no catalog knows. */
+/** Adds a call to an action of the existing folder, or a call that no catalog knows; other calls are left out. */
 function addTo(seen: Observations, call: LearntCall, beside: KnownSet | null): void {
   const action = beside?.actionOf(call) ?? null;
   if (beside !== null && action !== null) seen.addKnown(call, action, beside.answerTo(call, action));
@@ -114,7 +114,7 @@ function addTo(seen: Observations, call: LearntCall, beside: KnownSet | null): v
 const isAsked = ({ agent }: LearntCall, patterns: readonly string[]): boolean =>
   patterns.length === 0 || patterns.some((pattern) => matchesGlob(pattern, agent));
 
-/** The learnt folder as if it were read from a disk, with what is beside it. */
+/** The learnt folder merged with the existing folder, as if it were read from a disk. */
 function sourceOf({ files }: LearntFolder, descriptorFiles: DescriptorFiles, beside: KnownSet | null): PolicySource {
   const file = (name: string): SourceFile => ({ name, file: name, text: files.get(name) ?? '' });
   const names = [...files.keys()];
@@ -132,7 +132,7 @@ function sourceOf({ files }: LearntFolder, descriptorFiles: DescriptorFiles, bes
   };
 }
 
-/** The files of a catalog with those that were written anew, by name. */
+/** The files of a catalog, in which written files replace given files of the same name, sorted by name. */
 const catalogsBeside = (given: readonly SourceFile[], written: readonly SourceFile[]): readonly SourceFile[] =>
   [...new Map([...given, ...written].map((file) => [file.name, file])).values()].toSorted((one, other) =>
     one.name < other.name ? -1 : 1,

@@ -5,8 +5,8 @@ import type { Entry } from '../policy/import/entry.ts';
 import type { SeenCalls } from './seen/seen-calls.ts';
 
 /**
- * The part of a server's entry that an action is written in. `session` is written nowhere: each MCP server has one. `known` is an action that the
- * catalog beside which is learnt has.
+ * The part of a server's entry that an action is written in. `session` is not written, because each MCP server has one. `known`
+ * is an action of the existing catalog, which is not written again.
  */
 export type EntrySection =
   'routes' | 'tools' | 'resources' | 'prompts' | 'session' | 'grpc' | 'send' | 'methods' | 'known';
@@ -28,7 +28,7 @@ export interface LearntAction {
   readonly doubt?: string;
   /** Whether its entry is that of an API description, and not a guess. */
   readonly isDescribed: boolean;
-  /** Of an action that the catalog has: how the policies beside it answer its calls. Absent otherwise. */
+  /** For an action of the existing catalog: how the existing policies answer its calls. Absent otherwise. */
   readonly known?: KnownCalls;
 }
 
@@ -42,7 +42,7 @@ export interface LearntServer {
   readonly a2aPath: string | null;
   /** The file of its descriptor set, beside the catalog; `null` for none. */
   readonly descriptorSet: string | null;
-  /** The server of the catalog beside which is learnt, whose entry gets these actions; `null` for a new server. */
+  /** The server of the existing catalog to whose entry these actions are added; `null` for a new server. */
   readonly known: Server | null;
   readonly actions: readonly LearntAction[];
 }

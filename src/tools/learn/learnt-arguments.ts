@@ -11,7 +11,7 @@ const TYPES: ReadonlyMap<string, Entry> = new Map([
 ]);
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 const MAX_ARGS = 32;
-/** From this number of calls on a tool takes nothing but what was seen. */
+/** From this number of calls on, arguments of a tool that were not seen are denied. */
 const CLOSED_FROM = 50;
 
 /** Arguments that calls showed, and whether these are all that they had. */
@@ -21,8 +21,8 @@ export interface LearntArguments {
 }
 
 /**
- * The members of a body, or of the arguments of a tool, that had one kind of value in all calls: text, whole number, or boolean. Others are not
- * named, because the catalog has no type that takes all that they may have.
+ * The members of a body, or of the arguments of a tool, that had one kind of value in all calls: text, whole number, or boolean.
+ * Other members are left out, because no type of the catalog covers all their values. At most 32.
  *
  * @param taken names that an argument must not have: those of the path and the query
  */

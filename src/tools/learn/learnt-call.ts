@@ -8,7 +8,7 @@ import type { CallShape } from '../../core/action/call-shape.ts';
 import type { ReasonCode } from '../../core/decision/reasons.ts';
 import { NO_SHAPE } from './read-shape.ts';
 
-/** What of a recorded call says where it went. */
+/** The agent, the time and the target of a recorded call. */
 export interface SeenCall {
   /** SPIFFE ID of its agent. */
   readonly agent: string;

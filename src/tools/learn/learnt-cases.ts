@@ -7,10 +7,10 @@ import { sampleOfCalls, sampleQuery } from './sample-call.ts';
 
 /** Most agents that one case names. */
 const AGENTS_A_CASE = 100;
-/** Calls that `remit policy test` makes beside the cases, of which it makes at most 50,000. */
+/** Most unlisted attempts that the suites cause, below the 50,000 that `remit policy test` makes at most. */
 const MAX_UNLISTED = 40_000;
 const ATTEMPTS_AN_ACTION = 4;
-/** Actions of others that an agent is tried at. */
+/** Most actions of other agents, per server, that a case expects to be denied to an agent. */
 const CROSSED = 5;
 
 /** Whether an agent may use an action, or may be given a token for it. */
@@ -18,9 +18,9 @@ export type Allows = (agent: string, action: string, kind: AttemptKind) => boole
 
 /** What suites are made by. */
 export interface SuiteRules {
-  /** How many actions the catalog beside which is learnt has. */
+  /** Number of actions of the existing catalog. */
   readonly otherActions: number;
-  /** What the loaded policies allow: those beside which is learnt have permits and forbids of their own. */
+  /** What the loaded policies allow: the existing policies have permits and forbids of their own. */
   readonly allows: Allows;
 }
 
@@ -107,7 +107,7 @@ const chunksOf = (agents: readonly string[]): readonly (readonly string[])[] =>
     agents.slice(at * AGENTS_A_CASE, (at + 1) * AGENTS_A_CASE),
   );
 
-/** The last call as its record has it, with made-up values; `null` for what is called by its action. */
+/** A call like the first that was recorded, with made-up values; `null` if the case by action id is all there is. */
 function attemptOf({ section, calls, entry, name }: LearntAction, { id, host }: LearntServer): object | null {
   if (section === 'tools') return { mcp: { server: id, tool: name, arguments: sampleOfCalls(calls) } };
   if (section !== 'routes' || calls.path === '') return null;

@@ -18,7 +18,7 @@ import { entitiesText, policyFileText } from './permit-text.ts';
 import { freeFileName, safeFileName } from './safe-name.ts';
 import { withinCatalog } from './within-catalog.ts';
 
-/** All that was learnt, as files of a policy folder beside each other; tests come once the policies are loaded. */
+/** All that was learnt, as files of a policy folder. Tests are added once the policies are loaded. */
 export interface LearntFolder extends LearntPermits {
   readonly accepted: AcceptedCatalog;
   /** Texts by name; names have only letters, digits, `-`, `.`, `_` and one `/`. */
@@ -33,7 +33,7 @@ export interface LearntFolder extends LearntPermits {
 export interface FolderInputs {
   readonly described: ApiDescriptions;
   readonly descriptorFiles: DescriptorFiles;
-  /** The policy folder beside which is learnt; `null` for none. */
+  /** The existing policy folder (`--policies`); `null` for none. */
   readonly beside: KnownSet | null;
 }
 
@@ -86,7 +86,7 @@ export async function learntFolder(
   return { ...learnt, accepted, files, intents, policyFiles };
 }
 
-/** The names that a policy folder has for what is written beside them. */
+/** Names of policy and entity files of the existing folder, which written files must not take. */
 const namesIn = (source: PolicySource | null): ReadonlySet<string> =>
   new Set([...(source?.policies ?? []), ...(source?.entities ?? [])].map(({ name }) => name));
 

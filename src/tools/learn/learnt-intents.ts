@@ -10,12 +10,13 @@ import type { SeenAgent } from './seen/seen-agent.ts';
 import { sightingsText } from './sightings.ts';
 import type { Sightings } from './sightings.ts';
 
-/** Half above the most that was seen. */
+/** The most that was seen and half as much again, rounded up. */
 const withRoom = (most: number): number => most + Math.ceil(most / 2);
 
 /**
- * The intent of an agent: what its permits have, one entry a server, with half as many calls again as it made in one task, or without tasks in one
- * hour. `null` if nothing that it did is known to the catalog.
+ * The intent of an agent: the actions of its permits, in one entry for each server, and one for each action whose amount is
+ * bounded. `max_calls` is half as many calls again as the agent made at most in one task, or in one hour without tasks. `null` if
+ * the agent has no permit.
  */
 export function learntIntent(
   agent: SeenAgent,

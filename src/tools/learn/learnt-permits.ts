@@ -27,7 +27,7 @@ export interface LearntPermit {
   readonly lines: readonly PermitLine[];
   /** Why it is a comment, for a person to decide; `null` if it is in force. */
   readonly undecided: string | null;
-  /** Set if the policies beside which is learnt permit it already: it is not written. */
+  /** Set if the existing policies permit it already: it is not written. */
   readonly isGiven?: true;
 }
 
@@ -37,7 +37,7 @@ export interface LearntPermits {
   readonly permits: readonly LearntPermit[];
 }
 
-/** What a policy folder has, beside which is learnt. */
+/** Names that the existing policy folder has taken. */
 export interface Taken {
   /** Ids of policies. */
   readonly policies: ReadonlySet<string>;
@@ -45,13 +45,13 @@ export interface Taken {
   readonly agents: ReadonlySet<string>;
 }
 
-/** Nothing is beside. */
+/** The default: there is no existing policy folder. */
 export const NOTHING_TAKEN: Taken = { policies: new Set(), agents: new Set() };
 
 /**
- * Permits for what was seen, and nothing more: a permit of a group has the actions that each of its agents did; what an agent did beside that
- * it is permitted alone. What was seen fewer than three times, is of high risk, or is undecided in the catalog gets a permit of its own, as a
- * comment.
+ * Permits for what was seen, and nothing more. A permit of a group has the actions that each of its agents did; what else an
+ * agent did is permitted to that agent alone. What was seen fewer than three times, is of high risk, or is undecided in the
+ * catalog gets a permit of its own, as a comment.
  */
 export function learntPermits(servers: readonly LearntServer[], taken: Taken = NOTHING_TAKEN): LearntPermits {
   const actions = servers.flatMap((server) => server.actions);
@@ -85,7 +85,7 @@ export function learntPermits(servers: readonly LearntServer[], taken: Taken = N
   return { groups, permits: [...withFreeIds(permits, taken.policies), ...given] };
 }
 
-/** What the policies beside it say of the calls of an agent to an action: they permit it, say nothing, or there is a doubt. */
+/** How existing policies answer an agent's calls to an action: `given` if they permit all, `learn` if none, else a doubt. */
 function standing({ known }: LearntAction, agent: string): 'given' | 'learn' | { readonly doubt: string } {
   if (known === undefined) return 'learn';
   const { permitted, forbidden, 'not-permitted': not } = known.answersTo(agent);

@@ -20,8 +20,8 @@ import type { Place } from './server-places.ts';
 type Nameless = Omit<LearntAction, 'id' | 'server'>;
 
 /**
- * The servers that calls showed, with their actions: entries of API descriptions if there are any, otherwise guesses. What is at a server of the
- * catalog beside which is learnt is added to that.
+ * The servers that calls showed, with their actions: entries of API descriptions if there are any, otherwise guesses. Actions at
+ * a server of the existing catalog are added to that server.
  */
 export function learntServers(
   { hosts, known }: Observations,
@@ -46,7 +46,7 @@ export function learntServers(
 }
 
 /**
- * The servers with the actions that were called and that the catalog has.
+ * The servers, with the called actions of the existing catalog added.
  * @param guesses the actions whose permits nobody has decided
  */
 function withKnown(
@@ -189,7 +189,7 @@ function operationAction(id: string, calls: SeenCalls, { operations }: ApiDescri
 
 const riskFrom = (risk: unknown): LearntAction['risk'] => (risk === 'low' || risk === 'medium' ? risk : 'high');
 
-/** Families whose calls name any resource or prompt: which, is for a person to decide. */
+/** Methods that can name any resource or prompt: a person decides which of them may be read. */
 const FAMILIES: ReadonlyMap<string, EntrySection> = new Map([
   ['method resources/read', 'resources'],
   ['method prompts/get', 'prompts'],

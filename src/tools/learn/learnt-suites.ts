@@ -21,7 +21,7 @@ export interface LearntSuites {
   readonly widened: readonly Widened[];
 }
 
-/** The suites by what the loaded set allows: beside a folder its other policies count too. */
+/** The suites by what the loaded set allows, the existing policies included. */
 export function suitesFor({ accepted, permits }: LearntFolder, set: PolicySet, beside: KnownSet | null): LearntSuites {
   const learnt = learntIn(permits);
   const allows: Allows = beside === null ? learnt : allowsOf(set);

@@ -11,7 +11,7 @@ export interface Span {
   readonly toMs: number;
 }
 
-/** What was read of a ledger and of the logs of its sidecars, beside the uses. */
+/** Counts of what was read of a ledger and of the logs of its sidecars. */
 export interface ReadCounts {
   /** Records in the span, of every kind. */
   records: number;
@@ -28,12 +28,12 @@ export type ReadRecord = { readonly [name: string]: JsonValue };
 /** The records of one log, in order. */
 export type RecordSource = (span: Span) => Iterable<PlacedLeaf>;
 
-/** How far a record may lie outside its place by time: a clock may have been set. */
+/** How far the instant of a record may be out of order: a clock may have been set. */
 const SLACK_MS = 24 * 3_600_000;
-/** So many records in a row after the span end the reading. A single record does not: a clock was wrong, or its writer lies. */
+/** Reading ends after this many records in a row past the span. A single late record may be a wrong clock, or a lie. */
 const LATE_RECORDS = 10_000;
 
-/** The records of a ledger, from the first in the span on, read a few at a time: no statement is left open beside the writer. */
+/** The records of a ledger from the start of a span on, read a few at a time, so that no open statement blocks the writer. */
 export const ledgerSource =
   (log: LogReader): RecordSource =>
   ({ fromMs }) => {
@@ -47,7 +47,7 @@ export const receivedSource = ({ stored }: { readonly stored: StoredLog }): Reco
     for (const entry of stored.entries()) if ('seq' in entry) yield entry;
   };
 
-/** The counts of what is read, and who gets its progress. */
+/** The counts to add to, and a callback for the progress. */
 export interface Reading {
   readonly counts: ReadCounts;
   /** Called with the number of records read so far. */
@@ -100,7 +100,7 @@ export function boundsOf(sources: readonly RecordSource[], span: Span): Span | n
   return fromMs === Infinity ? null : { fromMs, toMs };
 }
 
-/** The same of a ledger, by its index. */
+/** When the first and the last use of a span were, by the index of a ledger; `null` without uses. */
 export function ledgerBounds(log: LogReader, { fromMs, toMs }: Span): Span | null {
   const ends = [false, true].flatMap((isNewestFirst) =>
     [...log.found({ kind: 'use', sinceMs: fromMs, untilMs: toMs }, { isNewestFirst }).take(1)].map(
@@ -117,7 +117,7 @@ export function instantOf(leaf: Uint8Array): number | null {
   return typeof at === 'number' ? at : null;
 }
 
-/** The span of both. */
+/** The smallest span that contains both; `null` if both are `null`. */
 export const bothSpans = (one: Span | null, other: Span | null): Span | null =>
   one === null || other === null
     ? (one ?? other)

@@ -5,7 +5,7 @@ import type { LearntCall } from './learnt-call.ts';
 import { membersIn } from './read-shape.ts';
 import { sampleObject, sampleQuery } from './sample-call.ts';
 
-/** The call with made-up values: what a record has of it, and what a catalog needs to know it. */
+/** The attempt of a recorded call: what its record has, and made-up values that the catalog needs to match the call. */
 export function recordedAttempt(call: LearntCall, catalog: Catalog): Attempt {
   const { host, method, path, shape, action, args = {} } = call;
   const known = action === null ? undefined : catalog.actions.get(action);

@@ -1,12 +1,12 @@
 const MAX_ENTRIES = 4_000;
-/** Longest key that is remembered: with 4,000 of them, at most 16 MiB. */
+/** Most characters of a memoised key: with 4,000 keys, at most 16 MiB. */
 const MAX_KEY = 2_048;
 
-/** Answers by key, which are forgotten all at once if there are too many. */
+/** Memoises answers by key. At 4,000 entries all are dropped; the answer to a longer key is made each time. */
 export class RememberedAnswers<Answer> {
   readonly #answers = new Map<string, { readonly answer: Answer }>();
 
-  /** The answer to a key, made if it is not remembered. */
+  /** The memoised answer to a key, made if there is none. */
   of(key: string, make: () => Answer): Answer {
     const known = this.#answers.get(key);
     if (known !== undefined) return known.answer;

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { withoutEnd } from '../../core/runtime/without-end.ts';
 
-/** So many that nobody finds a second text for a given digest. */
+/** Hex digits of a digest in a name: 48 bits, enough against accidental collisions. */
 const DIGITS = 12;
 const MAX_WORDS = 40;
 
 /** Twelve hex digits of the SHA-256 of a text. */
 export const shortDigest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, DIGITS);
 
-/** The letters, digits and single hyphens of a text, in lower case: at most 40. Never empty, never beginning with a digit. */
+/** Letters, digits and single hyphens of a text in lower case: at most 40, after `x-` if no letter is first. Never empty. */
 export function safeWords(text: string): string {
   const plain = text
     .toLowerCase()

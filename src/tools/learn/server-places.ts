@@ -3,7 +3,7 @@ import type { SeenRoute } from './seen/path-trie.ts';
 import type { SeenCalls } from './seen/seen-calls.ts';
 import type { SeenEndpoint, SeenHost } from './seen/seen-host.ts';
 
-/** A place of a host that becomes a server, or is added to one: all of it, or a further endpoint. */
+/** A part of a host that becomes a server or is added to one: the whole host, or a further MCP or A2A endpoint. */
 export interface Place {
   readonly key: string;
   readonly host: string;
@@ -19,8 +19,9 @@ export interface Place {
 }
 
 /**
- * The places of a host. What is at a path of a server of the catalog belongs to that; the rest is a new server. Of each protocol a server has one
- * endpoint, the server that the catalog has or that with most calls; each further endpoint is a server of its own path.
+ * The places of a host. What is at a path of a server of the catalog belongs to that server; the rest is a new server. A server
+ * has one endpoint of each protocol: the endpoint in the catalog, or that with most calls. Each further endpoint becomes a server
+ * with its own path.
  */
 export function placesOf(host: string, seen: SeenHost, catalog: Catalog | null): readonly Place[] {
   const ownerOf = (path: string): Server | null => ownerIn(catalog, host, path);
@@ -61,7 +62,7 @@ const furtherPlace = (host: string, endpoint: SeenEndpoint): Place => ({
   owner: null,
 });
 
-/** The endpoints of a protocol, first that of the server; `null` first if the server has one that was not called. */
+/** The endpoints of a protocol, that of the server first; `null` is first if the server's endpoint was not called. */
 function endpointsOf(
   protocol: SeenEndpoint['protocol'],
   endpoints: readonly SeenEndpoint[],

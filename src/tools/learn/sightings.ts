@@ -6,7 +6,7 @@ export interface Sightings {
   readonly lastMs: number;
 }
 
-/** Sightings so far and a sighting at an instant. */
+/** The sightings with one more at an instant. */
 export const seenAgain = (seen: Sightings | undefined, atMs: number): Sightings =>
   seen === undefined
     ? { count: 1, firstMs: atMs, lastMs: atMs }
@@ -22,7 +22,7 @@ export const bothSeen = (one: Sightings | undefined, other: Sightings): Sighting
         lastMs: Math.max(one.lastMs, other.lastMs),
       };
 
-/** The sum of all sightings; 0 of none. */
+/** The sum of all sightings; all members are 0 without any. */
 export const allSeen = (all: Iterable<Sightings>): Sightings => {
   let sum: Sightings | undefined;
   for (const one of all) sum = bothSeen(sum, one);

@@ -1,7 +1,7 @@
 import { flowYaml } from './catalog-text.ts';
 import type { LearntAction, LearntServer } from './learnt-action.ts';
 
-/** Most actions that are written, and most bytes of the catalog, which has room for 10,000 in 1 MiB. */
+/** Most actions and bytes that are written, below the limits of a catalog: 10,000 actions in all, and 1 MiB a file. */
 const MAX_ACTIONS = 4_000;
 const MAX_BYTES = 900 * 1_024;
 /** Bytes of a line beside its entry: its key, risk and comment, and its part of the lines around it. */
@@ -11,7 +11,7 @@ const LINE_BYTES = 320;
  * The servers with as many actions as a catalog has room for: of each agent first what it calls most. So an agent that calls ten thousand
  * things leaves room for what others do. Also the number of calls to what is left out.
  *
- * @param used bytes of the catalog beside which is learnt
+ * @param used size of the largest file of the existing catalog, in UTF-16 code units
  */
 export function withinCatalog(
   servers: readonly LearntServer[],
@@ -38,7 +38,7 @@ export function withinCatalog(
   };
 }
 
-/** The place of each action among what an agent calls most: the best of all its agents. */
+/** The rank of each action among the actions of an agent by calls, from 0 for the most: the best rank at any agent. */
 function ranksOf(actions: readonly LearntAction[]): ReadonlyMap<LearntAction, number> {
   const byAgent = new Map<string, { readonly action: LearntAction; readonly count: number }[]>();
   for (const action of actions) {

@@ -7,14 +7,14 @@ import type { Problem } from '../../core/runtime/problem.ts';
 /** A name of a file in a learnt folder: at most one folder deep, no name that is hidden or leads out. */
 const NAME = /^(?:[a-z]+\/)?[a-z0-9][A-Za-z0-9_-]*(?:\.[a-z]+){1,2}$/;
 
-/** A name of a file of a policy folder, of any depth, that leads nowhere else. */
+/** A name of a file of a policy folder, of any depth, without empty, `.` or `..` segments. */
 const COPIED = /^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[^\0\\]+$/;
 
 /**
  * Writes files into a folder, which is made if it is missing. It overwrites nothing: if one of the files exists, nothing is written, and the
  * problem names it. A subfolder that is a link is refused, so that nothing is written outside.
  *
- * @param copied files of the policy folder beside which was learnt
+ * @param copied unchanged files of the existing policy folder
  */
 export async function writeLearntFolder(
   folder: string,

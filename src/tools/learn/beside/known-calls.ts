@@ -6,7 +6,7 @@ import { SeenCalls } from '../seen/seen-calls.ts';
 import { summedArgument } from './summed-argument.ts';
 import { SeenSums } from './seen-sums.ts';
 
-/** How policies answer a call: what none of them permits can be learnt, what any of them forbids cannot. */
+/** How the existing policies answer a call. A call that no policy permits can be learnt; a forbidden call cannot. */
 export type GivenAnswer = 'permitted' | 'not-permitted' | 'forbidden';
 
 /** How often policies gave each answer. */

@@ -15,7 +15,7 @@ import { RememberedAnswers } from '../remembered-answers.ts';
 import type { BaseCatalog } from '../accepted-catalog.ts';
 import type { GivenAnswer } from './known-calls.ts';
 
-/** The policy folder beside which is learnt: what it knows of a call, and how its policies answer. */
+/** The existing policy folder (`--policies`): its action for a call, and how its policies answer the call. */
 export class KnownSet {
   readonly set: PolicySet;
   /** Its suites by file. */
@@ -34,7 +34,7 @@ export class KnownSet {
     );
   }
 
-  /** Its catalog, for what is learnt beside it. */
+  /** Its catalog, into which learnt entries are merged. */
   get catalog(): BaseCatalog {
     const { source, catalog } = this.set;
     const remarks = new Set(catalog.remarks.map(({ message }) => message));
@@ -58,8 +58,9 @@ export class KnownSet {
   }
 
   /**
-   * How the policies answer a call, and a request for a token for it. The record says it of the call if it was made under this very set; otherwise
-   * the call is tried, with made-up values for arguments that are not recorded.
+   * How the policies answer a call, and a request for a token for it. A recorded allow counts as permitted, a recorded denial by
+   * policies only if it was decided by this very set. Otherwise the call is tried, with made-up values for arguments that are not
+   * recorded.
    */
   answerTo({ agent, would, args = {}, policySet }: LearntCall, action: CatalogAction): GivenAnswer {
     if (policySet === this.set.hash && would === 'policy.not-permitted') return 'not-permitted';
@@ -98,8 +99,8 @@ export class KnownSet {
 }
 
 /**
- * The files of a policy folder as they are, without those that `written` has: a learnt folder has all of a folder beside which it was learnt. The
- * schema is left out if it is that of this build.
+ * The unchanged files of the existing folder, without those that `written` has: a learnt folder is complete by itself. The schema
+ * is left out if it is that of this build.
  */
 export function copiedFiles(
   { set: { source }, suites }: KnownSet,

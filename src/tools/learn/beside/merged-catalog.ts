@@ -5,8 +5,9 @@ import type { CatalogBlock, CatalogLine } from '../catalog-text.ts';
 import type { LearntServer } from '../learnt-action.ts';
 
 /**
- * The lines of a catalog with what was learnt added to it: new servers at its end, new entries at the end of the lists of a server that it has. Its own
- * entries and comments stay as they are, and its lines are about no learnt action. What a key has already is not written anew.
+ * The lines of a catalog file with the learnt servers merged in: new servers at its end, new entries at the end of the lists of
+ * an existing server. Existing entries and comments stay as they are, and their lines name no learnt action. The value of an
+ * existing key is not overwritten.
  */
 export function mergedLines(text: string, servers: readonly LearntServer[]): readonly CatalogLine[] {
   const document = parseDocument(text);
@@ -27,7 +28,7 @@ export function serverIdsIn(text: string): readonly string[] {
   return isMap(map) ? map.items.flatMap(({ key }) => (isScalar(key) ? [String(key.value)] : [])) : [];
 }
 
-/** Placeholders of learnt lines while the file is written. None of them is in it. */
+/** Placeholders for learnt lines while the YAML library writes the file. The text of the file contains no placeholder. */
 class Marks {
   readonly #word: string;
   readonly #lines: (readonly CatalogLine[])[] = [];
@@ -55,7 +56,7 @@ class Marks {
 interface Putting {
   readonly document: Document;
   readonly marks: Marks;
-  /** Of the keys of the mapping that it is put in. */
+  /** Indentation depth of the keys of the mapping that the block is put into. */
   readonly depth: number;
   readonly server: string;
 }

@@ -2,9 +2,9 @@ import { isMap, isScalar, isSeq, parseDocument } from 'yaml';
 import type { AcceptedCatalog } from '../accepted-catalog.ts';
 
 /**
- * The text of `enforcement.yaml` with the ids of new servers in place of the hosts that they take over, and beside patterns of hosts; `null` if nothing
- * changes. An entry that names a host covers no call of a server that the catalog has: without this, taking the learnt catalog over would enforce
- * all of them at once.
+ * The text of `enforcement.yaml` in which the ids of new servers replace the hosts that they take over, and are added to the
+ * patterns of hosts; `null` if nothing changes. An entry that names a host does not cover calls to a server of the catalog:
+ * without this change, deploying the learnt catalog would enforce all of them at once.
  */
 export function withLearntServers(text: string, { servers, catalog }: AcceptedCatalog): string | null {
   const document = parseDocument(text);

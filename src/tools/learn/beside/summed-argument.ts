@@ -3,8 +3,8 @@ import type { CatalogAction } from '../../../core/action/catalog/catalog.ts';
 import { AMOUNTS } from '../../policy/lint/amount-names.ts';
 
 /**
- * The argument whose sum `max_amount` bounds: a `long` or a `decimal` that is named like an amount, or of an action of high risk the first that
- * is not in its path. `null` if it has none.
+ * The argument whose sum `max_amount` bounds: a `long` or a `decimal` outside of the path that is named like an amount;
+ * otherwise, for an action of high risk, the first `long` or `decimal` outside of the path. `null` if there is none.
  */
 export function summedArgument({ args, risk }: Pick<CatalogAction, 'args' | 'risk'>): ArgumentSpec | null {
   const numbers = args.filter(({ type, from }) => (type === 'long' || type === 'decimal') && from !== 'path');

@@ -4,19 +4,19 @@ import { flowYaml } from '../catalog-text.ts';
 /** What an attempt is: the use of an action, or a request for a token for it. */
 export type AttemptKind = 'use' | 'issue';
 
-/** What an agent may do with actions that were learnt, by other policies of the folder: nobody saw it. */
+/** What existing policies permit an agent to do with learnt actions, although it was not seen to do it. */
 export interface Widened {
   readonly agent: string;
   readonly kind: AttemptKind;
   readonly actions: readonly string[];
 }
 
-/** Most attempts that are made to find it. */
+/** Most attempts; the agents for which there are no attempts left are not tried. */
 const MAX_ATTEMPTS = 20_000;
 
 /**
- * What the policies of a folder permit of actions that were added to its catalog, beside what was learnt: a permit for all that is of low risk permits
- * new actions too. Each agent is tried at each action, as long as there is room.
+ * What existing policies permit of the actions that were added to the catalog: a permit for every action of low risk permits new
+ * actions too. Tries each agent with each action, with at most 20,000 attempts in all.
  */
 export function widenedBy(
   agents: Iterable<string>,
@@ -35,7 +35,7 @@ export function widenedBy(
     .filter((one) => one.actions.length > 0);
 }
 
-/** The suite that says so, so that it is seen in review, and that `remit policy test` knows it; `null` if there is nothing to say. */
+/** A suite that lists these permissions, for review and so that `remit policy test` expects them; `null` if there are none. */
 export const widenedSuite = (widened: readonly Widened[]): string | null =>
   widened.length === 0
     ? null

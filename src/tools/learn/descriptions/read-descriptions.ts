@@ -25,7 +25,7 @@ export interface DescriptionFiles {
   readonly proto: readonly string[];
 }
 
-/** Descriptions that were read, and what of an observed call they know. */
+/** Descriptions that were read, and how to find the operation of an observed call in them. */
 export interface ReadDescriptions {
   readonly described: ApiDescriptions;
   /** Files that the learnt catalog names, by name. */
@@ -38,7 +38,7 @@ const DESCRIPTOR_SET = 'described.binpb';
 const MAX_BYTES = 16 * 1024 * 1024;
 const PLAIN = { server: 'd', prefix: 'd.', only: [] } as const;
 
-/** Reads files that describe APIs, by the code of `remit policy import`. A problem names the file. */
+/** Reads files that describe APIs, at most 16 MiB each, by the code of `remit policy import`. A problem names the file. */
 export async function readDescriptions(files: DescriptionFiles): Promise<ReadDescriptions | Problem> {
   const tools = new Map<string, Entry>();
   const methods = new Map<string, Entry>();

@@ -17,13 +17,13 @@ export interface InventoryRow {
   readonly isKnown: boolean;
 }
 
-/** Most names of each kind, and the longest: 40 MiB in all. A SPIFFE ID has at most 2,048 bytes, and is seldom above 100. */
+/** Most names of each kind, and the longest in characters. A SPIFFE ID has at most 2,048 bytes, and is seldom above 100. */
 const MAX_NAMES = 25_000;
 const MAX_NAME = 512;
 
 /** What records show as used, and which policies permitted it. Bounded: further names are counted in `left`. */
 export class Inventory {
-  /** Records whose names found no room. */
+  /** How many times a name was left out, because there was no room or it was too long. */
   left = 0;
   readonly #used = new Map<InventoryRow['kind'], Map<string, Sightings>>(
     INVENTORY_KINDS.map((kind) => [kind, new Map()]),
@@ -51,7 +51,7 @@ export class Inventory {
     this.#note('tool', action, at);
   }
 
-  /** All that the folder has or records show, by kind, what was never used first, then what was used longest ago. */
+  /** Everything that the folder has or records show, by kind: first what was never used, then the least recently used. */
   rows(set: PolicySet): readonly InventoryRow[] {
     const agents = [...set.facts.entities.values()].flatMap(({ uid }) =>
       uid.type === `${NAMESPACE}::Agent` ? [uid.id] : [],
@@ -66,7 +66,7 @@ export class Inventory {
     return INVENTORY_KINDS.flatMap((kind) => {
       const used = this.#used.get(kind) ?? new Map<string, Sightings>();
       const names = known.get(kind) ?? new Set<string>();
-      // A forbid that was named decides, and grants nothing.
+      // A forbid that a record names decided, and grants nothing.
       const shown = kind === 'grant' ? names : new Set([...names, ...used.keys()]);
       return [...shown]
         .map((id): InventoryRow => ({ kind, id, seen: used.get(id) ?? null, isKnown: names.has(id) }))
@@ -98,7 +98,7 @@ export class Inventory {
   }
 }
 
-/** The server of the catalog that has the place of a call: the catalog may have learnt it later; `null` if it lacks the place. */
+/** The server of the catalog at the host and path of a call, even if it was added after the call; `null` if there is none. */
 function serverAt({ catalog }: PolicySet, { host, path }: ReadRecord): string | null {
   if (typeof host !== 'string' || host === '' || typeof path !== 'string') return null;
   const found = catalog.serverAt(host, path.slice(1).split('/'));

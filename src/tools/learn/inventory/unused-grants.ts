@@ -5,7 +5,7 @@ import type { SourceFile } from '../../../core/policy/loading/source.ts';
 import { NAMESPACE } from '../../../core/policy/namespace.ts';
 import type { Inventory } from './inventory.ts';
 
-/** A policy file without what nothing used. */
+/** A policy file without unused permits and actions. */
 export interface NarrowedFile {
   readonly file: SourceFile;
   readonly text: string;
@@ -67,7 +67,7 @@ function actionList(tokens: CedarStatement['tokens']): ActionList | null {
     const end = tokens[index + 5];
     const name = words[4];
     if (words.slice(0, 4).join('') !== `${NAMESPACE}::Action::` || name === undefined || end === undefined) return null;
-    // Names with escapes stay: an id that is read in two ways must not be taken away as another.
+    // A name with escapes keeps the whole list: an id that can be read in two ways must not be removed as another.
     if (!/^"[\w.-]*"$/.test(name)) return null;
     actions.push({ id: name.slice(1, -1), text: words.join('') });
     if (end.text === ']') return { start: open.start, end: end.end, actions };

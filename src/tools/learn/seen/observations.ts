@@ -22,7 +22,7 @@ export type OperationOf = (call: LearntCall) => string | null;
 export class Observations {
   readonly hosts = new Map<string, SeenHost>();
   readonly agents = new Map<string, SeenAgent>();
-  /** Calls to actions that the catalog beside which is learnt has, by action. */
+  /** Calls to actions of the existing catalog, by action id. */
   readonly known = new Map<string, KnownCalls>();
   /** Number of calls that were left out, by reason. */
   readonly left = new Map<string, number>();
@@ -44,7 +44,7 @@ export class Observations {
     this.#count(this.#added(call));
   }
 
-  /** Adds a call to an action that the catalog beside which is learnt has, with how its policies answer. */
+  /** Adds a call to an action of the existing catalog, with the answer of its policies. */
   addKnown(call: LearntCall, action: CatalogAction, answer: GivenAnswer): void {
     this.#count(this.#addedKnown(call, action, answer));
   }
@@ -89,7 +89,7 @@ export class Observations {
     if (!HOST.test(given.host)) return 'to a host that no catalog can name';
     const agent = this.#agentOf(given);
     if (agent === null) return TOO_MANY_AGENTS;
-    // One text for all calls of an agent, which is the key of many maps.
+    // One string for all calls of an agent, because it is the key of many maps.
     const call = { ...given, agent: agent.id };
     const host = this.hosts.get(call.host);
     const founded = this.#founded.get(call.agent) ?? 0;

@@ -9,9 +9,9 @@ import type { Parameter, TrieNode } from './trie-node.ts';
 import { areAmong, fewThatVary, wordsThatVary } from './varying-words.ts';
 import type { VaryingWords } from './varying-words.ts';
 
-/** After each so many words at one place, those that vary become a parameter. */
+/** At each multiple of this number of words of a node, its varying words are folded into a parameter. */
 const MOST_WORDS = 32;
-/** Most words at one place. */
+/** Most words of a node. */
 const MOST_TEXTS = 256;
 const MAX_SEGMENTS = 32;
 
@@ -28,8 +28,9 @@ export interface SeenRoute {
 }
 
 /**
- * The calls to one host as a tree of path segments, of bounded width: values of a parameter share a branch. What one agent calls never makes a
- * parameter of what another calls: an agent that tries a thousand names must not widen what others are permitted.
+ * The calls to one host as a trie of path segments, of bounded width: values of a parameter share a branch. A plain word of one
+ * agent never becomes a value because of what another agent calls: an agent that tries a thousand names must not widen what
+ * others are permitted. A rare word with a digit can (`wordsThatVary`).
  */
 export class PathTrie {
   readonly #root = emptyNode();
@@ -55,14 +56,14 @@ export class PathTrie {
     return end.add(call, this.#room);
   }
 
-  /** The routes, in the order of their templates. Ends the reading: words that vary become parameters. */
+  /** The routes, in the order of their templates. Folds varying words into parameters: call it once, after the last `add`. */
   routes(): readonly SeenRoute[] {
     settle(this.#root);
     return [...routesFrom(this.#root, [], { names: [], isUnknown: false, isGuess: false })].toSorted(byTemplate);
   }
 }
 
-/** Of two kinds of values at the same place that of more agents comes first: the catalog refuses the second if they overlap. */
+/** Of two types of a parameter at one node, that of more agents comes first: the catalog refuses the later if they overlap. */
 const byTemplate = (one: SeenRoute, other: SeenRoute): number => {
   const [a, b] = [typeless(one.template), typeless(other.template)];
   if (a !== b) return a < b ? -1 : 1;
@@ -83,7 +84,7 @@ const typeless = (template: string): string =>
     .map((piece) => (piece.startsWith('{') ? piece.slice(0, piece.indexOf(':')) : piece))
     .join('/');
 
-/** How many bytes a path lacks; `null` if a place of it can have no further word. */
+/** Bytes of the nodes that a call would add; `null` if a node on its path has no room for another word. */
 function missingBytes(
   root: TrieNode,
   segments: readonly string[],
@@ -128,7 +129,7 @@ function childOf(node: TrieNode, segment: string, agent: string): TrieNode {
   if (kind !== null) return branchOf(node, kind, valuesOf([segment])).node;
   const known = node.words.get(segment);
   if (known !== undefined) return known;
-  // Looked at now and then: each look reads all that is below.
+  // Checked at multiples of 32 words only, because each check reads the whole subtree.
   if (node.words.size > 0 && node.words.size % MOST_WORDS === 0 && foldWords(node))
     return childOf(node, segment, agent);
   const next = emptyNode();
@@ -161,10 +162,10 @@ function branchOf({ parameters }: TrieNode, kind: ParameterKind, values: Paramet
 
 const canFold = (node: TrieNode): boolean => wordsThatVary(node).words.length > 0;
 
-/** Makes the words at a place that vary the values of one parameter; `false` if none do. Text that ends the path with `/` stays. */
+/** Folds the varying words of a node into one parameter; `false` if there are none. The empty word of a final `/` stays. */
 const foldWords = (node: TrieNode): boolean => foldInto(node, wordsThatVary(node)) !== null;
 
-/** Makes words at a place the values of one parameter, which is returned; `null` if there are none. */
+/** Makes words of a node the values of one parameter, which is returned; `null` without words. */
 function foldInto(node: TrieNode, { words, agents }: VaryingWords): Parameter | null {
   if (words.length === 0) return null;
   const into = branchOf(node, areSlugs(words) ? 'slug' : 'unknown', valuesOf(words));
@@ -201,7 +202,7 @@ function merge(into: TrieNode, from: TrieNode): void {
   }
 }
 
-/** Kinds whose values are also values of the kind that absorbs them, if a place has both. */
+/** For each kind, the kinds whose values are also values of it, and which it absorbs at a node that has both. */
 const ABSORBED: readonly (readonly [ParameterKind, readonly ParameterKind[]])[] = [
   ['slug', ['integer', 'digits', 'uuid', 'date', 'hex']],
   ['hex', ['integer', 'digits']],

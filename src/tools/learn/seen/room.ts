@@ -9,12 +9,12 @@ const MIB = 1_024 * 1_024;
 /** The part of the room that one agent can take: a tenth. */
 const SHARES = 10;
 
-/** Bytes that a text takes beside what holds it. */
+/** Bytes of a text, without the collection that holds it. */
 export const textBytes = (text: string): number => 64 + 2 * text.length;
 
 /**
- * Room for what is kept of calls, in bytes as estimated, 64 MiB by default. It bounds the memory of all hosts together. One agent takes at most a
- * tenth, so that an agent that calls everything leaves room for others.
+ * A memory budget for what is kept of calls of all hosts, in estimated bytes; 64 MiB by default. One agent takes at most a tenth,
+ * so that an agent that calls everything leaves room for others.
  */
 export class Room {
   #left: number;
@@ -40,5 +40,5 @@ export class Room {
   }
 }
 
-/** A text that holds no other in memory: a piece of a text holds the whole of it. */
+/** A copy of a text: in V8 a slice keeps the whole text that it was cut from in memory. */
 export const ownText = (text: string): string => Buffer.from(text, 'utf8').toString('utf8');

@@ -6,7 +6,7 @@ import { seenAgain } from '../sightings.ts';
 import type { Sightings } from '../sightings.ts';
 
 const HOUR_MS = 3_600_000;
-/** Most hours that are counted apart: of a span above 90 days each count is of several hours. */
+/** Most counters of one hour each; for a span above 90 days a counter has several hours. */
 const MAX_HOURS = 2_160;
 /** Tasks of one agent that are counted at the same time, as far as there is room. */
 const MAX_TASKS = 64;
@@ -15,7 +15,7 @@ const TASK_BYTES = 200;
 /** Bytes of an agent beside its hours and its name. */
 const SEEN_AGENT_BYTES = 600;
 
-/** What was seen of one agent: how often, and how many calls one piece of its work took. */
+/** What was seen of one agent: how often it called, and the most calls of one task or hour. */
 export class SeenAgent {
   readonly id: string;
   sightings: Sightings | undefined = undefined;
@@ -50,7 +50,7 @@ export class SeenAgent {
     this.mostCalls = Math.max(this.mostCalls, task === null ? this.#countedInHour(at) : this.#countedInTask(task));
   }
 
-  /** Room for one more task at the same time, up to the most; without it the oldest is forgotten. */
+  /** Reserves room for one more task at the same time, up to 64. Without it the least recently used task is forgotten. */
   #makeRoomFor(task: string, room: Room): void {
     if (this.#tasks.has(task) || this.#tasks.size < this.#mostTasks || this.#mostTasks >= MAX_TASKS) return;
     if (room.take(this.id, TASK_BYTES)) this.#mostTasks += 1;

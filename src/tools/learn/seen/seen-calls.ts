@@ -26,7 +26,7 @@ export class SeenCalls {
   /** The path of the first call that is short enough to be written. */
   path = '';
 
-  /** Adds a call. `false` if it is of another agent and there is no room for that. */
+  /** Adds a call. `false` if its agent is new here and there is no room for another agent. */
   add({ agent, at, path, shape }: SeenCall, room: Room): boolean {
     if (!this.agents.has(agent) && !room.take(agent, AGENT_BYTES)) return false;
     this.agents.set(agent, seenAgain(this.agents.get(agent), at));
@@ -49,7 +49,7 @@ export class SeenCalls {
     if (this.path === '') this.path = other.path;
   }
 
-  /** All sightings, by whichever agent. */
+  /** All sightings, of any agent. */
   get all(): Sightings {
     return allSeen(this.agents.values());
   }
@@ -69,7 +69,7 @@ export class SeenCalls {
   }
 }
 
-/** What other calls showed has its room already. */
+/** Merged names have taken their room already. */
 const isPaid = (): boolean => true;
 
 /** Bytes of the set of kinds of a member. */

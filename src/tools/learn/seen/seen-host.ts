@@ -48,7 +48,7 @@ export class SeenHost {
     return this.#addTo(this.#operations, id, call);
   }
 
-  /** The routes of calls that are neither gRPC, MCP nor A2A. Ends the reading. */
+  /** The routes of calls that are neither gRPC, MCP nor A2A. Read it once, after the last `add`, as `PathTrie.routes`. */
   get routes(): ReturnType<PathTrie['routes']> {
     return this.#trie.routes();
   }

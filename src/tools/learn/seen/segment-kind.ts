@@ -25,8 +25,8 @@ export function segmentKindOf(segment: string): SegmentKind {
 }
 
 /**
- * Whether words with many values are a kind of their own, slugs: lower-case letters and digits joined by hyphens, of which at least half have
- * a digit or a hyphen. Plain words may as well be names of collections, so they are of unknown kind.
+ * Whether varying words are slugs: lower-case letters and digits joined by hyphens or underscores, and at least half of the words
+ * have a digit, a hyphen or an underscore. Plain words may as well be names of collections, so they are of unknown kind.
  */
 export const areSlugs = (words: readonly string[]): boolean =>
   words.every((word) => SLUG.test(word)) && words.filter((word) => /[0-9_-]/.test(word)).length * 2 >= words.length;

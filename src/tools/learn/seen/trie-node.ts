@@ -1,7 +1,7 @@
 import type { ParameterKind, ParameterValues } from './segment-kind.ts';
 import type { SeenCalls } from './seen-calls.ts';
 
-/** A place in paths. */
+/** A node of the trie, reached by the segments of a path so far. */
 export interface TrieNode {
   hits: number;
   readonly words: Map<string, TrieNode>;
@@ -10,20 +10,20 @@ export interface TrieNode {
   readonly ends: Map<string, SeenCalls>;
 }
 
-/** Values at a place that share a branch. */
+/** The values of one kind at a node, which share a branch. */
 export interface Parameter {
   readonly node: TrieNode;
   values: ParameterValues;
-  /** Agents whose words are its values, if it was made of words. A word of another agent is text, whatever they call. */
+  /** Agents whose new words are its values, if it was made of words. A new word of any other agent is text. */
   readonly agents: Set<string>;
-  /** Whether it was made of so few words that a person decides whether it is a parameter. */
+  /** Whether it was made of so few words that a person must decide whether it is a parameter. */
   isGuess: boolean;
 }
 
-/** A place that nothing was called at. */
+/** A node without calls. */
 export const emptyNode = (): TrieNode => ({ hits: 0, words: new Map(), parameters: new Map(), ends: new Map() });
 
-/** The agents of all calls to a place and what is below it. */
+/** The agents of all calls to a node and its descendants. */
 export function agentsBelow(node: TrieNode): ReadonlySet<string> {
   const agents = new Set<string>();
   const collect = ({ ends, words, parameters }: TrieNode): void => {

@@ -2,20 +2,20 @@ import { areSlugs, isSlug } from './segment-kind.ts';
 import { agentsBelow } from './trie-node.ts';
 import type { TrieNode } from './trie-node.ts';
 
-/** From this number of words on that were seen at most twice, words at one place may be values of a parameter. */
+/** Least number of rare words (seen at most twice) at a node for its words to be values of a parameter. */
 const MANY_WORDS = 12;
-/** From this number on of such words of its own, an agent calls a parameter. */
+/** Least number of rare words of one agent for all its words to be values. */
 const OWN_WORDS = 3;
 const RARE = 2;
-/** From this number of words on that end in a number after a sign (`acme-17`), they are values, however few. */
+/** Least number of rare words for them to be values if all of them end in a number (`acme-17`). */
 const MANY_NUMBERED = 4;
 const NUMBERED = /[_-][0-9]{1,12}$/;
-/** From this number of such words of its own on, which are fewer, an agent may call a parameter: a person decides. */
+/** Least number of such words of one agent for them to be a guess, about which a person decides. */
 const FEW_NUMBERED = 2;
-/** From this number on, plain words may be values too: of unknown kind. */
+/** Least number of values for plain words to be among them: they are then of unknown kind. */
 const MANY_PLAIN_WORDS = 32;
 
-/** Words at one place that are values, and the agents all of whose new words there are values too. */
+/** Words of a node that are values, and the agents whose new words there are values too. */
 export interface VaryingWords {
   readonly words: readonly string[];
   readonly agents: ReadonlySet<string>;
@@ -31,9 +31,9 @@ interface PlacedWord {
 }
 
 /**
- * The words at a place that are values of a parameter: those seen at most twice that have a digit (`acme-17`), and all words of agents that call at
- * least three such words, if these are many. A plain word of another agent stays text, however much others vary theirs: it may be the name of a
- * collection.
+ * The words of a node that are values of a parameter, if they are many: rare words that have a digit (`acme-17`), of any agent,
+ * and all words that only agents with three or more rare words call. A plain word of another agent stays text, however much
+ * others vary theirs: it may be the name of a collection.
  */
 export function wordsThatVary(node: TrieNode): VaryingWords {
   const isKnown = node.parameters.has('slug') || node.parameters.has('unknown');
@@ -54,8 +54,8 @@ export function wordsThatVary(node: TrieNode): VaryingWords {
 }
 
 /**
- * The words at a place that may be values of a parameter, although they are few: those that end in a number (`acme-17`), were seen at most twice, and
- * of which an agent calls two or more. An errand that is done now and then shows no more in weeks. None if a parameter is known there.
+ * The words of a node that may be values of a parameter, although they are few: rare words that end in a number (`acme-17`), of
+ * agents that call two or more. A rare job shows no more of them in weeks. None if the node has a slug or unknown parameter.
  */
 export function fewThatVary({ words, parameters }: TrieNode): VaryingWords {
   if (parameters.has('slug') || parameters.has('unknown')) return NONE;
@@ -67,7 +67,7 @@ export function fewThatVary({ words, parameters }: TrieNode): VaryingWords {
   return own.length >= FEW_NUMBERED ? { words: own.map(({ word }) => word), agents } : NONE;
 }
 
-/** Agents that call at least so many words that were seen at most twice. */
+/** Agents that call at least this many rare words. */
 function usersOf(placed: readonly PlacedWord[], least = OWN_WORDS): ReadonlySet<string> {
   const counts = new Map<string, number>();
   for (const { isRare, agents } of placed)
@@ -75,7 +75,7 @@ function usersOf(placed: readonly PlacedWord[], least = OWN_WORDS): ReadonlySet<
   return new Set([...counts].flatMap(([agent, count]) => (count >= least ? [agent] : [])));
 }
 
-/** How many words these agents call; all words if there are none. */
+/** How many words these agents call; all words if there are no such agents. */
 const callsBeside = (placed: readonly PlacedWord[], users: ReadonlySet<string>): number =>
   users.size === 0
     ? placed.length

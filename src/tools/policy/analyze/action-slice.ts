@@ -27,7 +27,7 @@ export function aboutAction(
   return policies.filter(({ shadow, scope }) => !shadow && isUsed(scope.action));
 }
 
-/** Whether the head of a policy of a set has an action of the catalog at its endpoint, or `issue` at a server. */
+/** Whether the head of a policy can match a request: an action of the catalog at its endpoint, or `issue` at a server. */
 export function hasRequest(set: PolicySet, policy: PolicyEntry): boolean {
   const { catalog, facts } = set;
   const alone = { ...set, policies: [policy] };
@@ -85,7 +85,7 @@ export function serversAround(
 /** What a policy decides, as text: without annotations, so that equal texts decide the same. */
 export const decidingText = ({ text }: PolicyEntry): string => text.slice(policyPartsOf(text)?.effect.offset ?? 0);
 
-/** The policies of a list whose texts decide otherwise than all of another list. */
+/** The policies of a list whose `decidingText` no policy of another list has. */
 export function withoutAlike(policies: readonly PolicyEntry[], others: readonly PolicyEntry[]): readonly PolicyEntry[] {
   const alike = new Set(others.map(decidingText));
   return policies.filter((policy) => !alike.has(decidingText(policy)));

@@ -58,9 +58,10 @@ export function analysed(set: PolicySet): (action: string) => AnalysedSet {
 }
 
 /**
- * What may be allowed now that was not, and the reverse, action by action: those for which a policy, the entry of the catalog or what both share
- * differs. Shadow policies are left out; links of templates are the policies that they make. A proof has one catalog and no entities, so
- * between sets that differ in them only a set without a permit is proved to allow nothing more.
+ * What is newly allowed and what no longer is, action by action, for actions of which a policy, the entry of the catalog or a
+ * fact shared by all actions differs. Shadow policies are left out; links of templates are the policies that they make. A proof
+ * has one catalog and no entities, so between sets that differ in these, only a set without a permit is proved to allow nothing
+ * more.
  */
 export function compareSets(
   [former, other]: readonly [PolicySet, PolicySet],
@@ -121,7 +122,7 @@ function touchedBy(sets: readonly [PolicySet, PolicySet]): (action: string) => b
 
 const enforcedOf = ({ policies }: PolicySet): PolicySet['policies'] => policies.filter(({ shadow }) => !shadow);
 
-/** How two sets differ beside their policies: the entry of each action, and whether they share entities, time zones and subject attributes. */
+/** How two sets differ apart from policies: by action, and whether entities, time zones and subject attributes are shared. */
 function factsBeside(sets: readonly [PolicySet, PolicySet]): {
   readonly entryOf: (action: string) => EntryChange;
   readonly isShared: boolean;

@@ -27,7 +27,7 @@ const wholeNumber = (path: string): string =>
   `${path} >= -${Number.MAX_SAFE_INTEGER} && ${path} <= ${Number.MAX_SAFE_INTEGER}`;
 const naturalNumber = (path: string): string => `${path} >= 0 && ${path} <= ${Number.MAX_SAFE_INTEGER}`;
 
-/** As Cedar's types follow it: an optional value is safe to read only below a test of its presence. */
+/** In a form that Cedar's type checker follows: an optional value may be read only after a test of its presence. */
 const ifPresent = (test: string, condition: string): string => `if (${test}) then (${condition}) else true`;
 
 const RISKS = (path: string): string => oneOfTexts(path, ['low', 'medium', 'high']);

@@ -53,7 +53,7 @@ export interface Implication {
 const MAX_PERMITS = 50;
 
 /**
- * Whether everything that `from` allows of an action is allowed by `to`. A set of which a policy fails denies, as Remit does. An
+ * Whether everything that `from` allows of an action is allowed by `to`. A set with a failing policy denies, as Remit does. An
  * example counts only if the real engine answers as the solver says.
  */
 export async function impliedBy(prover: Prover, asked: Implication): Promise<AnalysisVerdict> {
@@ -66,7 +66,7 @@ export async function impliedBy(prover: Prover, asked: Implication): Promise<Ana
   return verdict.kind === 'proved' && failing !== null ? { kind: 'undecided', tried: [failing] } : verdict;
 }
 
-/** Without a permit more, and without a forbid less, nothing more is allowed. */
+/** With no further permit and all forbids of `to`, `from` allows nothing more. */
 const isStructural = (from: readonly PolicyEntry[], to: readonly PolicyEntry[]): boolean =>
   withoutAlike(permitsOf(from), permitsOf(to)).length === 0 &&
   withoutAlike(forbidsOf(to), forbidsOf(from)).length === 0;
@@ -77,7 +77,7 @@ const forbidsOf = (policies: readonly PolicyEntry[]): readonly PolicyEntry[] =>
   policies.filter(({ effect }) => effect === 'forbid');
 
 /**
- * Says which policy of `to` alone might fail: then Remit denies by it what Cedar would allow. A policy of both sets fails in both.
+ * Says which policy that only `to` has might fail: Remit then denies what Cedar would allow. A policy of both sets fails in both.
  */
 async function failingPolicy(prover: Prover, { action, resourceType, from, to }: Implication): Promise<string | null> {
   for (const policy of withoutAlike(to.policies, from.policies).filter(mightFail)) {
@@ -111,7 +111,7 @@ async function asksSolver(
 export const isAllowed = (answer: RawAnswer): answer is Exclude<RawAnswer, { readonly problem: string }> =>
   !isProblem(answer) && answer.decision === 'allow' && answer.erring.length === 0;
 
-/** A set allows what one of its permits allows beside all of its forbids. */
+/** Asks about each permit with all forbids: a set allows what at least one of its permits allows with them. */
 async function permitByPermit(prover: Prover, asked: Implication, tried: readonly string[]): Promise<AnalysisVerdict> {
   const { from, to } = asked;
   const forbids = forbidsOf(from.policies);

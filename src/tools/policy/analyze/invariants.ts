@@ -67,7 +67,7 @@ function invariantsOf(policies: readonly PolicyEntry[]): readonly (readonly Poli
   return permits.length === 0 ? forbids : [...forbids, permits];
 }
 
-/** A permit of everything, beside which a forbid is the bound. */
+/** A permit of everything: with it, a forbid of the specification bounds what the set may allow. */
 function anything([first]: readonly PolicyEntry[]): PolicyEntry {
   const id = 'remit-anything';
   // Only its text, its effect and its id are read.

@@ -21,7 +21,7 @@ import type { Prover } from './prover.ts';
 
 /** What is known of a mutant. */
 export type MutantVerdict =
-  /** No request is allowed otherwise with it, and a policy that is asked by itself too matches the same. */
+  /** No request is decided differently with it; a shadow or `@always` policy also matches the same requests. */
   | { readonly kind: 'equivalent' }
   /** A test that passes with the set, and fails with the mutant. */
   | { readonly kind: 'distinguished'; readonly test: ExampleCase }
@@ -32,10 +32,10 @@ export type MutantVerdict =
 export const MAX_JUDGED = 1_000;
 
 /**
- * Judges mutants of a set: each is asked about the actions of its head, first whether the changed policy matches the same, and if that is not
- * proved whether the set decides alike. Of a policy in shadow only the first counts, since a case may expect it, and of a forbid with `@always`, which is
- * asked by itself for calls that are only observed or cannot be read. A request that the solver shows counts if the real engine decides it otherwise with
- * the mutant.
+ * Judges mutants of a set. For each action of the policy's head, it asks whether the changed policy matches the same requests,
+ * and if that is not proved, whether the set still decides the same. For a shadow policy and for a forbid with `@always` only the
+ * first proof counts: a case may expect the shadow policy, and the forbid is asked by itself for calls that are only observed or
+ * cannot be read. A request that the solver shows counts if the real engine decides it differently with the mutant.
  */
 export async function judgedMutants(
   set: PolicySet,
@@ -94,7 +94,7 @@ async function judged(
   const alone = [[asPermit(policy)], changed === null ? [] : [asPermit(changed)]] as const;
   const isAlone = policy.shadow || policy.always === true;
   for (const action of actionsOf(judging)) {
-    // INVARIANT: by one direction alone nothing is concluded: of a forbid it says the reverse of the set, and nothing of a failing policy.
+    // INVARIANT: one direction proves nothing: for a forbid the set goes the other way, and a failing policy is not covered.
     const matched = await bothWays(implies, action, alone);
     if (matched.every(isProved)) continue;
     const decided = policy.shadow
@@ -145,7 +145,7 @@ const withChange = (set: PolicySet, policy: PolicyEntry, changed: PolicyEntry | 
 const questionsIn = (verdicts: readonly AnalysisVerdict[]): readonly RawQuestion[] =>
   verdicts.flatMap((verdict) => (verdict.kind === 'refuted' ? [verdict.example.question] : []));
 
-/** Whether a test in Cedar's own terms distinguishes them. It leaves out a policy that fails, so then it does not. */
+/** Whether a test of `cedar run-tests` distinguishes them. Cedar skips a failing policy, so an answer with errors does not. */
 const isDistinguished = (was: RawAnswer, then: RawAnswer): was is Exclude<RawAnswer, { readonly problem: string }> =>
   !isProblem(was) && !isProblem(then) && was.erring.length + then.erring.length === 0 && was.decision !== then.decision;
 

@@ -1,4 +1,4 @@
-/** Asks about policies of a set beside each other, action by action. */
+/** Asks the solver whether some policies allow all that other policies allow, action by action. */
 import { freshCedar } from '../../../core/policy/cedar.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import type { PolicyEntry } from '../../../core/policy/loading/policy-file.ts';
@@ -19,7 +19,7 @@ export type Implies = (
 /**
  * A function that asks about policies with the catalog and schema of a set.
  *
- * @param more conditions beside those of `assumptionsOf` that every request about an action meets
+ * @param more conditions that every request about an action meets, in addition to those of `assumptionsOf`
  */
 export function impliesIn(
   set: PolicySet,

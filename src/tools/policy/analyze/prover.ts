@@ -41,7 +41,7 @@ export interface ProverBounds {
 /** Default bounds of one question. */
 export const DEFAULT_BOUNDS: ProverBounds = { timeoutSeconds: 60, maxMemoryMiB: 4096 };
 
-/** Longest output that is read. */
+/** Most bytes of an output; a longer output counts as empty. */
 const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
 
 /** The options for the files of a property's policies. */
@@ -94,7 +94,7 @@ export class Prover {
     return this.#asked;
   }
 
-  /** Never rejects but for errors of the temporary folder. */
+  /** Rejects only on errors of the temporary folder. */
   async ask({ property, action, resourceType, policies }: SolverQuestion): Promise<SolverAnswer> {
     this.#asked += 1;
     const files = policies.map((_text, index) => join(this.#folder, `${this.#asked}-${index}.cedar`));
@@ -151,7 +151,7 @@ function collected(stream: NodeJS.ReadableStream): () => string {
 }
 
 const EXAMPLE = '  Counterexample found:\n';
-/** Lines of every failure. */
+/** Lines that every failure has, left out of its reason. */
 const GENERIC = /^(?:Error:|Analysis failed|Failed to compile|Verification failed|input policy \(set\) is not)/;
 /** Of `timeout`, if it killed its group. */
 const KILLED = 137;

@@ -36,10 +36,11 @@ interface SlicedPolicy {
 }
 
 /**
- * The enforced policies that can match no request, such as by `x && !x`, and never fail; permits of which forbids, or other permits, cover all; and
- * operands of `||` without which their policy matches the same. Each is asked about the actions of its head, until one is found that it decides or that
- * stays undecided. A link of a template is a policy of its own, but an operand is named once for the template, if it decides nothing in any of its
- * links. All permits that others cover can be deleted together, and all operands: of two that replace each other one is named.
+ * The enforced policies and operands that decide nothing: policies that can match no request (`x && !x`) and never fail; permits
+ * that forbids or other permits cover entirely; operands of `||` without which their policy matches the same. Each policy is
+ * asked about the actions of its head, until an action is found that it decides, or that stays undecided. Each link of a template
+ * is a policy, but an operand is reported once per template, if it decides nothing in any link. All reported permits that others
+ * cover can be deleted together, and all reported operands: of two that replace each other, one is reported.
  */
 export async function uselessPolicies(
   set: PolicySet,
@@ -80,7 +81,7 @@ async function uselessBy({ policy, own }: SlicedPolicy, implies: Implies): Promi
   return isCovered ? [{ policy, why: 'covered', by: [] }] : [];
 }
 
-/** Why a policy decides nothing by itself, or beside the forbids; `null` if it may decide something. */
+/** Why a policy decides nothing, by itself or together with the forbids; `null` if it may decide something. */
 async function emptiness(
   policy: PolicyEntry,
   own: readonly Slice[],
@@ -121,7 +122,7 @@ async function uselessBranches(
   return Array.from(dead.values(), (branch) => ({ policy, why: 'branch', branch }) as const);
 }
 
-/** Whether all of these policies match the same without the operands of these numbers. Links of one template have the same operands in the same order. */
+/** Whether all of these policies match the same without these operands. Links of a template have the same operands in order. */
 async function matchAlikeWithout(
   alike: readonly SlicedPolicy[],
   cut: ReadonlySet<number>,
@@ -143,7 +144,7 @@ const isOther =
   (other: PolicyEntry): boolean =>
     other !== policy && other.effect === 'permit';
 
-/** Whether these other permits, beside the forbids, allow all that a permit allows, and no more without it. */
+/** Whether these other permits, with the forbids, allow all that a permit allows, and no more without it. */
 async function isCoveredBy(
   policy: PolicyEntry,
   own: readonly Slice[],
@@ -164,7 +165,7 @@ async function isCoveredBy(
 /** Most permits that are asked whether they cover another by themselves. */
 const MAX_ALONE = 10;
 
-/** Those of the covered permits that can be deleted together, each with what covers it: one by one, beside those that are left. */
+/** The covered permits that can be deleted together, each with what covers it: checked one by one against what is left. */
 async function removableTogether(
   covered: readonly PolicyEntry[],
   slices: readonly Slice[],

@@ -139,7 +139,7 @@ function jsonRpc(yaml: YamlFile, node: PlacedNode, kind: 'mcp' | 'a2a'): Attempt
   return typeof method === 'string' ? { kind, server, method, params: params ?? {} } : null;
 }
 
-/** A mapping is the message's JSON form, text its bytes. */
+/** A mapping is the message in its JSON form; text is its bytes in base64. */
 const message: Reader<Uint8Array | { readonly json: object }> = (value) => {
   if (typeof value === 'string') return base64(value);
   const read = anyObject(value);

@@ -1,4 +1,4 @@
-/** Reads what a case says was counted by limits before it. */
+/** Reads the `limits` of a case: what each limit over all tasks had counted before. */
 import { entriesOf, leafOf, yamlFields } from '../../../core/action/catalog/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../../core/action/catalog/yaml-file.ts';
 import { integer, listOf, text } from '../../../core/runtime/fields.ts';
@@ -16,7 +16,7 @@ const values: Reader<number | readonly string[]> = (value) => {
   return listOf(text({ max: 8_192 }), { min: 0, max: MAX_VALUES })(value.map(String));
 };
 
-/** By the id of the limit; empty without the key. */
+/** What each limit had counted before the case, by the id of the limit; empty without the key `limits`. */
 export function countedFrom(yaml: YamlFile, node: PlacedNode | undefined): ReadonlyMap<string, CountedBefore> {
   if (node === undefined) return new Map();
   return new Map(

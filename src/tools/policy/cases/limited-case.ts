@@ -1,4 +1,4 @@
-/** Judges an attempt by the limits over all tasks, beside the policies. */
+/** Judges an attempt by the policies, then by the limits over all tasks. */
 import { TEN_THOUSANDTHS, decimalFrom } from '../../../core/action/budget/decimal.ts';
 import type { ArgumentValue } from '../../../core/action/http/http.ts';
 import { isDeny } from '../../../core/decision/decision.ts';
@@ -31,13 +31,13 @@ export interface CounterUse {
 
 /** An attempt as policies and limits decide it. */
 export interface LimitedRehearsal extends Rehearsal {
-  /** What it takes from limits; empty if none concerns it, or it is denied before. */
+  /** What it takes from limits; empty if no limit concerns it, or if it is denied before. */
   readonly counters: readonly CounterUse[];
 }
 
 /**
- * As `rehearse`, then by the limits of the set: of what was counted before, the circumstances say how much; nothing by default. Counts of limits
- * that the set lacks are ignored.
+ * As `rehearse`, then by the limits of the set. The circumstances say what each limit had counted before, by default nothing.
+ * Counts of limits that the set lacks are ignored.
  */
 export function rehearseLimited(
   attempt: Attempt,
@@ -56,7 +56,7 @@ export function rehearseLimited(
   return { ...rehearsal, decision: limitExceeded(over.exceeded, limits), counters };
 }
 
-/** Why what a case says was counted cannot be true of these limits; `null` if it can. */
+/** What is wrong with the counts of a case for these limits; `null` if nothing is. */
 export function countedProblem(counted: CaseCircumstances['limits'], limits: readonly Limit[]): string | null {
   const byId = new Map(limits.map((limit) => [limit.id, limit]));
   for (const [id, before] of counted) {
@@ -76,7 +76,7 @@ export function countedProblem(counted: CaseCircumstances['limits'], limits: rea
 const isCounted = (value: CountedBefore[keyof CountedBefore]): boolean =>
   Array.isArray(value) ? value.length > 0 : (typeof value === 'object' && 'limit' in value ? value.limit : value) !== 0;
 
-/** What is taken of one counter, as a denial would say it. */
+/** What an attempt takes from one counter, with the facts of a denial. */
 interface Taken {
   readonly who: string;
   readonly takes: number;

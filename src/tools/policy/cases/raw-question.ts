@@ -58,8 +58,8 @@ function uidFrom(text: string): EntityUid | null {
 }
 
 /**
- * Evaluates the enforced policies of a set with their schema, adding catalog groups for actions that the question does not
- * define. Uses its own instance, because input from a file may trap it; then the answer is a problem.
+ * Evaluates the enforced policies of a set with their schema, which also defines the actions of the catalog and their groups.
+ * Uses its own instance, because input from a file may trap it; then the answer is a problem.
  */
 export function rawAsker(
   {
@@ -97,7 +97,7 @@ export function rawAsker(
 
 type Call = Parameters<Cedar['statefulIsAuthorized']>[0];
 
-/** With a schema the engine knows the actions, and refuses others. */
+/** The entities without actions of the catalog: the engine has these from the schema, and refuses any that differ. */
 function withAction({ entities }: RawQuestion, groups: ReadonlyMap<string, readonly string[]>): readonly EntityJson[] {
   return entities.filter((entity) => {
     const { uid } = entity as { readonly uid?: { readonly type?: unknown; readonly id?: unknown } };

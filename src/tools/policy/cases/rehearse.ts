@@ -23,7 +23,7 @@ export interface Rehearsal {
   readonly question: Question | null;
   /** The attempted action; `null` if the call matches none. */
   readonly target: CaseTarget | null;
-  /** What limits over all tasks count; `null` if the call has no single reading. */
+  /** What limits over all tasks count; `null` if the call was refused before its action was known. */
   readonly limited: LimitedAttempt | null;
 }
 
@@ -112,7 +112,7 @@ function rehearseIssue(
   return more.map(rehearsed).find(({ decision }) => isDeny(decision)) ?? rehearsed(first);
 }
 
-/** Whose call it is: an identity alone acts for itself. */
+/** The agent and the user of a call. With its workload identity alone, an agent is its own user. */
 const whoOf = ({ agent, task, credential }: CaseCircumstances): Pick<LimitedAttempt, 'agent' | 'user'> => ({
   agent,
   user: credential.kind === 'workload-identity' ? agent : (task.subject ?? agent),

@@ -24,7 +24,7 @@ const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Reads the suites of a policy folder: every `*.test.yaml` and `*.cedartests.json` in it and in its subfolders `policies` and
- * `tests`, by name. All or nothing. Limit: 1,000 files.
+ * `tests`, by name. All or nothing. Limits: 1,000 files; 1 MiB for a YAML file, 8 MiB for a JSON file.
  */
 export async function readSuites(
   folder: string,

@@ -87,11 +87,11 @@ export interface CaseCircumstances {
   readonly credential: CaseCredential;
   /** What the task was allowed before. */
   readonly history: { readonly actions: readonly string[]; readonly labels: readonly string[] };
-  /** What was counted by limits over all tasks before, by the id of the limit; of those that are not named nothing. */
+  /** What each limit over all tasks had counted before, by the id of the limit; nothing for limits that are not named. */
   readonly limits: ReadonlyMap<string, CountedBefore>;
 }
 
-/** What was counted of a limit in its window, by the counter of the call. */
+/** What a limit had counted before in its current window, in the counter of the call. */
 export interface CountedBefore {
   readonly calls: number;
   /** With `isDecimal` in ten-thousandths, otherwise as it is written. */

@@ -66,9 +66,9 @@ const decimalFrom = (value: unknown): number | undefined =>
 const OF_DECISION = new Set(['after-end', 'other-identity', 'other-certificate']);
 
 /**
- * The test case of a recorded use: the same call by the same agent at the same instant, with the recorded decision as
- * expectation, of an observed use with what enforcing would have answered. Query, headers, body and binding are not recorded and may have mattered: `notes` lists what is missing. A
- * problem if the caller or the request was not recorded.
+ * The test case of a recorded use: the same call by the same agent at the same instant. It expects the recorded decision, or for
+ * an observed use what enforcing would have answered. Query, headers, body and binding are not recorded and may have mattered:
+ * `notes` lists what is missing. A problem if the caller or the request was not recorded.
  */
 export function recordedCase(
   record: UseRecord,

@@ -1,7 +1,5 @@
 /** JSON whose numbers keep their exact text. */
 
-/** JSON whose numbers keep their exact text. */
-
 /** `JSON` as of ECMAScript 2026, ahead of its types. */
 interface RawJson {
   parse(text: string, revive: (name: string, value: unknown, context: { readonly source: string }) => unknown): unknown;

@@ -12,8 +12,8 @@ const MAX_ARGS = 64;
 
 /**
  * Makes a server from a descriptor set: each method of each service, with those arguments that have a catalog type; without
- * arguments for a client stream, which is decided on headers. The risk is `medium`, for the reviewer to judge. At most 64 arguments per method.
- * A problem if there are no services, or none is selected.
+ * arguments for a client stream, which is decided on headers. The risk is `medium`, for the reviewer to judge. At most 64
+ * arguments per method, from at most 8 levels of messages. A problem if there are no services, or none is selected.
  *
  * @param file the name of the set beside the catalog
  */

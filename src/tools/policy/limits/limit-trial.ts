@@ -39,7 +39,7 @@ export interface LimitTrialReport {
   readonly counted: number;
   /** Those of them that would have been denied. */
   readonly denied: number;
-  /** Those that were not counted, since there are too many keys. */
+  /** Those that were not counted, because they needed a counter beyond the first 100,000. */
   readonly left: number;
 }
 
@@ -47,7 +47,7 @@ export interface LimitTrialReport {
 const MAX_COUNTERS = 100_000;
 /** Most uses that can be withdrawn: the record that withdraws a use follows it closely. */
 const MAX_RECENT = 1_024;
-/** Most open tasks that are followed. */
+/** Most tasks whose user is remembered, and most open tasks that are followed. */
 const MAX_TASKS = 100_000;
 
 type TrialSet = { readonly limits: readonly Limit[]; readonly catalog: Pick<Catalog, 'actions'> };
@@ -62,7 +62,7 @@ export class LimitTrial {
   readonly #counters = new Map<string, { readonly counter: TriedCounter; readonly of: CounterOf }>();
   readonly #recorded: RecordedLimits;
   readonly #open = new Map<string, readonly TriedCounter[]>();
-  /** What undoes a use, by its decision. */
+  /** What undoes a use, by its decision id. */
   readonly #recent = new Map<string, TriedDenial>();
   readonly #subjects = new Map<string, string>();
   #counted = 0;

@@ -1,4 +1,4 @@
-/** Limits as far as records have what they count. */
+/** Reduces limits to what records have recorded of what they count. */
 import type { SpiffeId } from '../../../core/identity/spiffe-id.ts';
 import { coversSpiffeId } from '../../../core/identity/spiffe-id-pattern.ts';
 import type { Limit, LimitMeasure } from '../../../core/limit/limit.ts';
@@ -43,7 +43,7 @@ export class RecordedLimits {
     return reduced;
   }
 
-  /** Most first. */
+  /** The most frequent first. */
   untried(): readonly Untried[] {
     return [...this.#untried.values()].toSorted((a, b) => b.count - a.count);
   }

@@ -1,6 +1,6 @@
 /** One counter of a limit while records are tried: what its windows had, and what they would have denied. */
 
-/** What became of one key of a limit. Numbers are in the unit in which the state counts. */
+/** The result for one key of a limit. Numbers are in the unit of the state: decimals in ten-thousandths. */
 export interface TriedKey {
   /** JSON of the values of `per`. */
   readonly who: string;
@@ -8,7 +8,7 @@ export interface TriedKey {
   readonly windows: number;
   /** Uses or declarations that would have been denied. */
   readonly denied: number;
-  /** The most that a window had, and of open tasks that were open at once. */
+  /** The most that one window counted; for open tasks, the most that were open at once. */
   readonly most: number;
   /** When the first would have been denied, and its decision; `null` if none. */
   readonly first: { readonly atMs: number; readonly decisionId: string } | null;
@@ -37,7 +37,7 @@ export class TriedCounter {
   #most = 0;
   #windows = 0;
   #denied = 0;
-  /** Denials of which the first counts; no more are added once the first is kept. */
+  /** Denials that may still be withdrawn, the first of which counts; no more are added once the first is kept. */
   readonly #firsts: TriedAttempt[] = [];
   #isFirstKept = false;
   readonly #values = new Set<string>();
@@ -47,7 +47,7 @@ export class TriedCounter {
     this.#who = who;
   }
 
-  /** Whether there is room for an amount in the window of an instant; of different values, whether the value is among them or finds room. */
+  /** Whether an amount, or a value not yet counted, finds room. Starts a new window if the instant is past the current. */
   hasRoom(
     {
       amount,

@@ -22,7 +22,7 @@ import { lintRules } from './rules.ts';
 import { unlimitedAmounts } from './unlimited-amounts.ts';
 import { vocabularyOf } from './vocabulary.ts';
 
-/** The rule of findings by proof, which other means than this file's find. */
+/** The rule of findings by proof (`--prove`), which this file does not make. */
 export const PROVED_RULE = 'proved-useless';
 
 /** Something valid but probably a mistake. */
@@ -54,7 +54,7 @@ export interface Linting {
   readonly loaded?: Pick<PolicyFiles, 'policies' | 'templates'>;
 }
 
-/** The same, for warnings that arrive later. */
+/** As `lintFindings` in two steps: lints now, and takes the warnings of the load once they are known. */
 export function lintingOf(
   source: PolicySource,
   catalog: Catalog,

@@ -1,4 +1,4 @@
-/** The entities that policies, templates and entities in the JSON forms of Cedar name. */
+/** Finds the entities of a type that are named in Cedar's JSON forms of policies, templates and entities. */
 import { isObject } from '../../../core/runtime/fields.ts';
 
 /**

@@ -1,4 +1,4 @@
-/** Finds actions of high risk whose amount no limit sums: what an agent moves is then bounded in each task, and by nothing over all of them. */
+/** Finds actions of high risk whose amount no limit sums, so that it is bounded within a task, but not over all tasks. */
 import type { Catalog } from '../../../core/action/catalog/catalog.ts';
 import type { SourceFinding } from '../../../core/action/catalog/finding.ts';
 import { openYaml } from '../../../core/action/catalog/yaml-file.ts';

@@ -121,7 +121,7 @@ function isOwn(uid: EntityUid, owner: Owner): boolean {
     case `${NAMESPACE}::TrustDomain`:
       return isOwnAgent(owner, { kind: 'equal', uid });
     case `${NAMESPACE}::AgentGroup`:
-      // Membership gives an agent the rights of the group: `agents: ['*']` is no leave to give those of other teams.
+      // Membership gives an agent the rights of the group: `agents: ['*']` does not allow a team to give those of other teams.
       return owner.groups.includes(uid.id) || ownsAll(owner);
     default:
       return ownsAll(owner);

@@ -46,8 +46,9 @@ export function ownerByName(owners: readonly Owner[]): (name: string) => Owner |
 }
 
 /**
- * The files of a folder without an owner that decide what policies mean, or who owns them: the catalog, entities, enforcement, limits and
- * `owners.yaml`. Who may change them unasked needs no policy. A policy without an owner is of `ownershipFindings`.
+ * The files of a folder without an owner that decide what policies mean, or who owns them: the catalog, entities, enforcement,
+ * limits and `owners.yaml`. Anyone who can change them without review can do without a policy. `ownershipFindings` reports
+ * policies without an owner.
  */
 export function unownedFiles(
   owners: readonly Owner[],
@@ -173,7 +174,7 @@ function ancestorsOf(keys: readonly string[], entities: OwnedSet['entities']): r
   });
 }
 
-/** Whether a constraint lets a name through. A group of a kind that no ancestor is of counts as reached. */
+/** Whether a constraint lets a name through. A group whose type neither the name nor an ancestor has counts as reached. */
 function meets(constraint: Constraint, { within, ...name }: Name & { readonly within: readonly Name[] }): boolean {
   return constraint.some((test) => {
     if (test.kind === 'any') return true;

@@ -51,7 +51,7 @@ export async function provedReach(
   return tried.length === 0 ? { kind: 'within' } : { kind: 'undecided', why: tried.join('; ') };
 }
 
-/** Most servers of which a condition says that a place is not in them. */
+/** Most servers of a catalog for which conditions exclude the servers that an endpoint is not in; with more there are none. */
 const MAX_SERVERS = 300;
 
 /** The endpoint of an action lies in no server but those of the catalog and the entities, which are part of the set. */

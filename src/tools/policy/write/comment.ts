@@ -1,4 +1,4 @@
-/** Comments of one line in YAML, for any text. */
+/** Comments of one line in YAML and in Cedar, for any text. */
 import { printable } from '../../../core/ledger/timeline-text.ts';
 
 /**

@@ -5,8 +5,8 @@ import type { NewEntry, NewIntent } from './new-intent.ts';
 const CALLS = 20;
 
 /**
- * An intent for some actions of one server, to be edited. It allows 20 calls in a quarter of an hour. An action of high risk with a `long` or a `decimal`
- * gets an entry of its own, whose `max_amount` is 0 until it is edited.
+ * An intent for some actions of one server, to be edited. It allows 20 calls in a quarter of an hour. An action of high risk with
+ * a `long` or a `decimal` outside of its path gets an entry of its own, whose `max_amount` is 0 until it is edited.
  *
  * @param actions at least one, all of one server
  */

@@ -11,7 +11,7 @@ import type { NewEntry, NewIntent } from './new-intent.ts';
  * The intent that a recorded task would have needed: the actions that it was allowed, their number and their sums with half as
  * much again, never more than was granted. Calls that open or keep a session are in every intent, so they are left out.
  *
- * @param records of the task; a use twice counts once
+ * @param records of the task; a use that occurs twice counts once
  * @param isCut whether records are missing
  * @returns a problem if no intent was granted, or nothing was used
  */

@@ -35,7 +35,7 @@ export function intentText({ head, purpose, resource, entries, expiresIn }: NewI
   ].join('\n');
 }
 
-/** How a line begins that is in force without these words. */
+/** How a line begins that a person must decide: without these words it is in force. */
 const TO_DECIDE = '# decide: ';
 
 function entryLines(shared: string, { resource = shared, actions, constraints }: NewEntry): readonly string[] {

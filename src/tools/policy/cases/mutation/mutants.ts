@@ -91,7 +91,7 @@ function clauseChanges(text: string, { kind, offset, text: clause, body }: Polic
   const condition = conditionIn(body);
   const telling = tokensText(body, text);
   const other = kind === 'when' ? 'unless' : 'when';
-  // Then removing its parts one by one covers removing the clause.
+  // If it has several parts, removing them one by one covers removing the clause.
   const isSeen = condition.kind === (kind === 'when' ? 'all' : 'any');
   const isLeftOut = { start: offset, end: offset + clause.length, to: '', what: `the \`${kind}\` is left out` };
   const isTurned = { start: offset, end: offset + kind.length, to: other, what: `\`${kind}\` is \`${other}\`` };
