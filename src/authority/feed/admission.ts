@@ -17,7 +17,7 @@ export interface AdmissionOptions {
   readonly isLocal: boolean;
   readonly rules: () => readonly SidecarGrant[];
   readonly svid: SvidSource | null;
-  /** A client has made a call. */
+  /** Called when a client has made a call. */
   readonly called: (peer: string) => void;
   /** Ends a connection. */
   readonly hangUp: (peer: string) => void;
@@ -29,10 +29,13 @@ export interface AdmissionOptions {
 const MAX_CALLS = 512;
 /** Streams of logs, shared by identities. Those of `Follow` have a room of their own. */
 const MAX_LOGS = 20_000;
-/** Messages of which a part has come, the first of their calls: 256 MiB at most, and 64 MiB per IP address. */
+/**
+ * First messages of calls that are read at a time: 256 MiB at most, and 64 MiB per IP address. Later messages of a stream are not
+ * counted.
+ */
 const MAX_READING = 64;
 const MAX_READING_OF_ADDRESS = 16;
-/** Longest time that the first message of a call may take, once it is read. */
+/** Longest time that the first message of a call may take, once its reading has begun. */
 const MESSAGE_MS = 10_000;
 /** Time for a refused client to read why. */
 const FAREWELL_MS = 100;
@@ -58,7 +61,7 @@ export class Admission {
     this.#options = options;
   }
 
-  /** What the client of a call may do that `interceptor` has let through. */
+  /** The rights of the client of a call that `interceptor` has admitted. Throws for any other call. */
   rightsOf({ metadata }: { readonly metadata: Metadata }): SidecarRights {
     const rights = this.#admitted.get(metadata);
     if (rights === undefined) throw new Error('a call reached its handler without admission');
@@ -113,7 +116,7 @@ export class Admission {
         complete();
         next();
       },
-      // The last that is heard of a call, however it ends.
+      // grpc-js calls this once for each call, however it ends.
       onCancel: () => {
         complete();
         isOver();
@@ -121,7 +124,7 @@ export class Admission {
     };
   }
 
-  /** Counts a call until it is over; `null` if there are too many. The streams of `Follow` count for themselves. */
+  /** Counts a call until it is over; `null` if there are too many. `Followers` counts the streams of `Follow`. */
   #count(method: string, peer: string): (() => void) | null {
     if (method === 'Follow') return nothing;
     if (method === 'Append') return this.#logs.take(peer) ? () => this.#logs.give(peer) : null;

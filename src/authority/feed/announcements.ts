@@ -9,7 +9,8 @@ interface AnnouncedSources {
 }
 
 /**
- * What is announced to every sidecar after `Welcome`, and again when it changes: the keys of tokens, and the signed policy bundle in force.
+ * The messages that every sidecar gets after `Welcome`, and again when they change: the keys of tokens, and the signed policy
+ * bundle in force.
  */
 export class Announcements {
   readonly #sources: AnnouncedSources;

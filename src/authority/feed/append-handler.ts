@@ -12,7 +12,7 @@ import type { Appended, Records } from '../../core/fleet/messages.ts';
 const MAX_LEAVES = 1_024;
 const MAX_BYTES = 1024 ** 2;
 const MAX_NOTE = 4_096;
-/** Acknowledgements that wait for a client that does not read. */
+/** Acknowledgements queued for a client that does not read. The stream is in object mode: this counts messages, not bytes. */
 const MAX_QUEUED_BYTES = 16_384;
 
 /** A call of `Append` at an authority. */

@@ -24,7 +24,7 @@ const SEND_MS = 30_000;
 export class BundleSender {
   readonly #bundle: () => ServedBundle | null;
   readonly #after: After;
-  /** What is being sent, by peer. */
+  /** Number of bundles that are being sent, by peer. */
   readonly #sending = new Map<string, number>();
   #all = 0;
   #encoded: { readonly digest: string; readonly bytes: Buffer } | null = null;
@@ -34,7 +34,12 @@ export class BundleSender {
     this.#after = after;
   }
 
-  /** @param peer the caller, by its certificate */
+  /**
+   * Sends the bundle in parts of 256 KiB, or nothing if the client has it. Refuses if there is no bundle, or too many are being
+   * sent.
+   *
+   * @param peer the caller, by its certificate
+   */
   handle(call: BundleCall, peer: string): void {
     const bundle = this.#bundle();
     if (bundle === null) return refuse(call, status.FAILED_PRECONDITION, 'there is no signed bundle here');

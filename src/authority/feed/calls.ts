@@ -36,7 +36,7 @@ export interface CallRefusal {
   readonly details: string;
 }
 
-/** Most readings for an open, if the feed changes in the meantime. */
+/** Most times that the cards of an open are read: again each time that the feed changed meanwhile. */
 const MAX_READINGS = 8;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -172,7 +172,7 @@ export class SidecarCalls {
     const isLoan = use.ahead !== undefined;
     const budgets = budgetedSpends(taskSpendsOf(use.spends), held.task.detailsJson, { isLoan });
     if (budgets === null) return unsettled('exhausted', 'the task has no such budget');
-    // The agent is the authority's, so that no sidecar has another agent stopped.
+    // The agent is that of the task in the authority's state, so that a sidecar cannot get another agent stopped.
     const spends = [...budgets, ...this.#limitSpends(use)];
     const settlement: Settlement = await this.#engine.settling.settle({
       ...use,
@@ -193,7 +193,10 @@ export class SidecarCalls {
     return settledReply(await this.#engine.settling.settle({ ...use, spends, by: rights.peer }));
   }
 
-  /** What is taken from limits. What a limit does beside its refusal, this authority knows itself: no sidecar has an agent stopped by a word. */
+  /**
+   * What is taken from limits. Whether a limit suspends or stops comes from the policies of this authority: a sidecar can only
+   * weaken it to `deny`. The amount and the maximum are those of the sidecar.
+   */
   #limitSpends({ spends }: SettledUse): readonly LimitSpend[] {
     const limits = this.#taskLimits();
     const effectOf = (id: string): LimitSpend['effect'] => limits.find((limit) => limit.id === id)?.effect ?? 'deny';
@@ -235,7 +238,7 @@ function usedFrom(message: UseMessage): (SettledUse & Pick<UnsentUse, 'left'>) |
   if (wrong === null) return 'a use takes something unknown';
   if (![0, spends.length].includes(ahead.length) || ![0, spends.length].includes(left.length))
     return 'a use wants or gives back more than it has spends';
-  // What is wanted belongs to the spends in their order.
+  // `ahead` has the order of the spends, which `#settled` would change for a mix of budgets and limits.
   if (ahead.length > 0 && key !== null && spends.some(({ kind }) => kind === 'limit'))
     return 'a loan is of a task or of limits';
   const use = {

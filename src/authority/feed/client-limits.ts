@@ -56,7 +56,10 @@ export type IdentityLimits = Readonly<Record<keyof typeof OF_IDENTITY, Allowance
 /** How much a sidecar may ask for, within the limits of its identity. */
 export type ClientLimits = Readonly<Record<keyof typeof OF_SIDECAR, Allowance>>;
 
-/** The rates of all identities. An identity may name as many instances as it likes, so no rate is per instance alone. */
+/**
+ * The rates of all identities. An identity may name as many instances as it likes, so each rate of a sidecar also counts for its
+ * identity; pings count there as `ups`.
+ */
 export class PeerLimits {
   readonly #monotonicMs: () => number;
   readonly #limits = new LRUCache<string, IdentityLimits>(upTo(MAX_PEERS));

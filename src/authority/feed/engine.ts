@@ -36,7 +36,7 @@ export interface MarkedChanges extends FeedChanges {
   readonly mark: string;
 }
 
-/** By which sidecars are witnesses that commits were lost, and cannot pretend it. */
+/** Marks by which a sidecar can prove that the database lost commits, and that it cannot forge. */
 export interface PositionProofs {
   /** The mark of a change; `''` if it is no longer kept. */
   markOf(seq: number): Promise<string | StoreFailure>;

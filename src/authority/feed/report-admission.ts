@@ -4,7 +4,7 @@ import type { FeedHub } from './hub/feed-hub.ts';
 import type { FollowingSidecar } from './hub/follower.ts';
 import type { FollowersOptions } from './hub/followers-options.ts';
 
-/** What a report is admitted by. */
+/** What the admission of a report needs. */
 interface Admitting {
   readonly issuer: string;
   readonly holds: (key: TaskKey) => ReturnType<FeedHub['holds']>;

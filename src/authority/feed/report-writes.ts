@@ -27,7 +27,7 @@ export const MAX_ENTRIES = 1_024;
 
 /**
  * Makes the writes of a report: idle times, stolen tokens and uses of tokens of the audiences of the sidecar, and static secrets seen.
- * Repeating a report does no harm.
+ * A report may be repeated: that only counts its static secrets again.
  * @returns the problem, after which the sidecar repeats it; `''` if all is written
  */
 export async function writeReport(

@@ -55,7 +55,7 @@ const SETTINGS = {
   'grpc.enable_channelz': 0,
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   'grpc.max_concurrent_streams': 128,
-  // A sidecar that is starved answers late, and this process may read its answer late.
+  // Long, since a sidecar without CPU answers late, and this process may read the answer late.
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 20_000,
   // More metadata than gRPC and tracing need is refused.

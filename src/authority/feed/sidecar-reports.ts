@@ -13,7 +13,10 @@ interface Said {
 const MAX_VERSION = 32;
 const MAX_TEXT = 300;
 
-/** The latest report of each sidecar about itself, for `remit fleet`. Kept as long as the hub knows the sidecar. */
+/**
+ * The latest report of each sidecar about itself, for `remit fleet`. Kept until `all` finds that the hub does not know the
+ * sidecar.
+ */
 export class SidecarReports {
   readonly #said = new Map<StreamId, Said>();
 
@@ -70,5 +73,5 @@ function reportOf(
   };
 }
 
-/** As it is kept: a part of a long text would keep all of it. */
+/** A copy of the beginning: a slice would keep the whole text in memory. */
 const keptText = (value: string): string => ownTextOf(value.slice(0, MAX_TEXT).toWellFormed());

@@ -248,7 +248,7 @@ export class SidecarStream {
     this.batch?.queue.push(...keys.map(textOfKey));
   }
 
-  /** A message of the batch, of which the last message moves the position. `null` if it would be empty. */
+  /** The next message of the batch; the last message of a batch moves the position. `null` if it would be empty. */
   changesWith(read: Pick<Changes, 'cards' | 'gone' | 'at'>): Changes | null {
     const { batch, sent: from } = this;
     if (batch === null) return null;
@@ -263,7 +263,7 @@ export class SidecarStream {
     return isLast || read.cards.length + read.gone.length > 0 ? { from, to: this.sent, mark, ...read } : null;
   }
 
-  /** What waits for nothing any more: an empty stretch of the feed up to `position`, and `Fresh`. */
+  /** The messages that no longer wait for anything: an empty stretch of the feed up to `position`, and `Fresh`. */
   proceed({ seq: position, mark }: FeedPlace, { epoch, leaseMs, marginMs }: LeaseTerms): readonly Down[] {
     const { ready, sent: from } = this;
     if (!this.isOpen || (ready === null && this.wanted <= from)) return [];

@@ -158,7 +158,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
 const noLimits = (): readonly Limit[] => [];
 const noBundle = (): null => null;
 
-/** The state that the first follower gets: its epoch, and the changes from which the feed continues. */
+/** From where followers are served: the epoch, and the place from which the feed continues. */
 type FeedHead = Pick<FollowersOptions, 'epoch' | 'place'>;
 
 async function headOf(
@@ -241,7 +241,7 @@ const proofUses = ({ ports, reports }: AuthorityParts, limits: PeerLimits): Proo
     admits: ({ peer }, count) => limits.of(peer).proofs.take(count),
   });
 
-/** Listens at each address. With a problem at an address, the others are still to be closed. */
+/** Listens at each address. If an address fails, the caller must still close the others. */
 async function listenAt(
   { listen, sidecars, svid, socket = OWN_USER, records, ports, after }: AuthorityParts,
   serving: Pick<AuthorityServerOptions, 'followers' | 'calls' | 'bundles' | 'proofs'>,

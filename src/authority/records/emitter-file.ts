@@ -123,7 +123,7 @@ function storedHeadFrom(row: Row): EmitterHead | string {
   return { emitter, state: state as EmitterState, term: 0 };
 }
 
-/** The heads in a file, also in a copy, each or what is wrong with its row. It is only read. */
+/** Reads the heads in a file, or in a copy of it, without changing it: for each row its head, or what is wrong with the row. */
 export function emitterHeadsIn(path: string): readonly (EmitterHead | string)[] | StoreFailure {
   const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'look' });
   if (isStoreFailure(db)) return db;

@@ -22,8 +22,8 @@ export interface EmitterHistory {
   /** The checkpoints that the ledger of the authority has. */
   readonly anchors: readonly Anchor[];
   /**
-   * The most records that it records as kept, and the root over them. Deleted records count only if a checkpoint covered them: of the others,
-   * the retention read only what was left by then.
+   * The highest number of records that it records as kept, and the root over them. Deleted records count only if a checkpoint
+   * covered them: the others may have been changed before the retention read and deleted them.
    */
   readonly kept: { readonly size: number; readonly root: Uint8Array };
   /** Its last entry on the log: how many records are kept, and how many of them a checkpoint covers. */
@@ -41,8 +41,10 @@ export interface EmitterHistory {
 }
 
 /**
- * The histories in the records of one or several authorities, by time. Records of other kinds are skipped, as are those of a log that never
- * joined. An authority that a sidecar has left for another authority records it as lost: that counts only if no authority received more.
+ * The history of each log, by origin. Records of other kinds are skipped, as are those of a log that never joined. An authority
+ * that a sidecar has left for another authority records it as lost: that counts only if no authority received more.
+ *
+ * @param records those of one or several authorities, in order of time
  */
 export function emitterHistories(
   records: Iterable<{ readonly [name: string]: JsonValue }>,
@@ -76,8 +78,8 @@ export function emitterHistories(
 }
 
 /**
- * The deleted records that nothing covers, after a record. An authority that lost a sidecar records how many of the records after its last
- * checkpoint were kept, with the root over them, which the deleted records must have: nothing beyond these is covered.
+ * The deleted records that nothing covers, after a record. An authority that loses a sidecar records how many records were kept
+ * after its last checkpoint, and the root over them. That root covers deleted records up to there, and none after.
  */
 function uncoveredAfter(
   { uncovered, kept }: EmitterHistory,

@@ -81,7 +81,7 @@ export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null)
   };
 }
 
-/** With a remark on records that the retention deleted as they lay there. */
+/** Adds a remark if the retention deleted records that nothing covers. */
 function withUncovered(verdict: Verdict, { uncovered }: EmitterHistory): Verdict {
   if (verdict.kind === 'broken' || uncovered === null) return verdict;
   const { from, to } = uncovered;
@@ -101,7 +101,7 @@ function contradictionOf(history: EmitterHistory): Broken | null {
   return broken('log', lost.to, `${recordsText(lost)} missing, and the retention deleted those after them`, { lost });
 }
 
-/** The first section whose head contradicts the records up to its end; `null` if all do. */
+/** The first section whose head contradicts the records up to its end; `null` if none does. */
 function falseClaim(
   { id, key }: EmitterHistory,
   log: ReceivedLog | null,
@@ -151,7 +151,7 @@ export const unknownEmitter = ({ origin, id, stored }: ReceivedLog): EmitterVerd
   verdict: broken('log', null, 'the ledger of the authority does not name this log'),
 });
 
-/** What must be here of a log: what follows the records that are deleted according to the ledger of the authority. */
+/** The part of a log that must still be here: the records after those that the ledger of the authority says are deleted. */
 export function remainingOf(log: ReceivedLog | null, { origin, pruned }: EmitterHistory): StoredLog {
   const carried = pruned ?? { ...emptyRange, prev: null };
   return {

@@ -39,7 +39,7 @@ export async function fetchRecords(
       all += 1;
       if (existsSync(join(folder, file))) continue;
       const text = await archive.text(name);
-      // Its time to be kept was over meanwhile.
+      // The retention deleted it after it was listed.
       if (text === null) continue;
       if (isProblem(text)) {
         if (!('isDamaged' in text)) return text;

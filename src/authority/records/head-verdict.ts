@@ -8,7 +8,7 @@ import type { ReceivedLog } from './received-logs.ts';
 import type { EmitterHead } from './record-store.ts';
 
 /**
- * Checks the file of an authority with how far each log is kept against its ledger and the records; `null` if they agree. Streams resume by
+ * How the emitter file of an authority contradicts its ledger or the records of a log; `null` if it does not. Streams resume from
  * this file, and a log that is open in it may be recorded as lost.
  *
  * @param log `null` if no record of it is here
@@ -22,7 +22,7 @@ export function headProblem(
   const of = `of \`${origin}\``;
   if (noteKeyText(key) !== noteKeyText(history.key)) return `has another key ${of} than the ledger of the authority`;
   if (id !== history.id) return `has another sidecar ${of} than \`${history.id}\``;
-  // A log that is sent again, after such a file was moved away, is not ended by what ends meanwhile.
+  // After the file was moved away, a log is sent again from its first record: its state may differ until it has caught up.
   if (range.size >= history.kept.size && state !== history.state)
     return `says ${of} that it is ${state}, the ledger of the authority that it is ${history.state}`;
   const { size, signed: least } = history.last;

@@ -1,4 +1,4 @@
-/** Records compressed in pieces, and read again. */
+/** Sections of received records as text: written as JSON Lines, and parsed again. */
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { integer, listOf, members, optional, text } from '../../core/runtime/fields.ts';
@@ -43,8 +43,8 @@ export interface SectionHead extends Omit<Section, 'leaves'> {
 export const packText = (sections: readonly Section[]): Buffer => Buffer.concat([...partsOf(sections)]);
 
 /**
- * The same text in pieces. Each piece, unless it is larger, is in `room` and is valid until the next piece is requested: V8 would collect all
- * of its heap for every few megabytes of new buffers.
+ * The same text in pieces. A piece that fits is in `room`, and valid only until the next piece is requested: with new buffers V8
+ * would collect its whole heap every few megabytes.
  */
 export function* packedPieces(sections: readonly Section[], room: Uint8Array): Generator<Uint8Array> {
   let length = 0;

@@ -32,9 +32,10 @@ export const damageText = ({ file, at, problem }: DamagedFile): string =>
   `\`${file}\` is damaged at byte ${at}: it ${problem}`;
 
 /**
- * The whole sections of a file from an offset on, at which one must begin. An incomplete section at its end is skipped. Throws the system's error.
+ * The complete sections of a file. An incomplete section at its end is skipped. Throws the system's error.
  *
- * @param to offset after which none begins. Default the end of the file
+ * @param options.from offset at which a section begins. Default 0
+ * @param options.to only sections that begin before this offset are read. Default the end of the file
  */
 export function sectionsIn(
   file: string,
@@ -64,7 +65,7 @@ const damage = (file: string, at: number, problem: string): DamagedFile => ({ fi
 
 const CHUNK_BYTES = 4_096;
 
-/** The line at an offset, without its end; `null` if it does not end within `MAX_HEAD_BYTES`. */
+/** The line at an offset, without its end; `null` if it does not end within `MAX_HEAD_BYTES` or before the end of the file. */
 function lineAt(fd: number, at: number): Buffer | null {
   let line = Buffer.alloc(0);
   while (line.length <= MAX_HEAD_BYTES) {
@@ -100,9 +101,9 @@ export type CountedSection<Section extends SectionPlace> = Section & {
 };
 
 /**
- * The sections of one log in the order of their records, each record in one of them. Records that a process had received but not acknowledged when
- * another process took the log over may be kept by both, and may differ: a section ends where a section of a higher term begins. What was kept and
- * not acknowledged is kept a second time: the first counts.
+ * The sections of one log in the order of their records, so that each record counts in one section. Records that a process had
+ * received but not acknowledged when another process took the log over may be kept by both, and may differ: a section ends where
+ * a section of a higher term begins. Records that were kept but not acknowledged are sent and kept again: the first copy counts.
  */
 export function countedSections<Section extends SectionPlace>(
   placed: readonly Section[],

@@ -14,15 +14,15 @@ import { recordFilesIn } from './record-files.ts';
 export interface UnusedPack {
   readonly path: string;
   readonly problem: string;
-  /** Whether files of its records are gone or changed, so that nothing is wrong with it. */
+  /** Whether the pack itself is intact, and the files of its records are gone or have changed. */
   readonly isOutdated: boolean;
 }
 
 /**
- * Opens the packs in order; the caller closes each. A pack of files that are gone, or that does not go on where another ended, is not used. A pack that
- * is deleted meanwhile is left out. Throws the system's error.
+ * Opens the packs in order; the caller closes each. A pack is not used if its files are gone, or if it does not continue where
+ * the packs before it ended. A pack that is deleted meanwhile is left out. Throws the system's error.
  *
- * @param covered is given how many bytes of each file the packs so far have, by its name
+ * @param covered filled with the number of bytes of each file that the packs so far have, by file name
  */
 export function* packsIn(records: string, covered: Map<string, number>): Generator<ReceivedPack | UnusedPack> {
   for (const { path } of packFilesIn(records)) {
@@ -95,9 +95,9 @@ export interface IndexedReceived {
 
 /** Options of `indexReceived`. */
 export interface ReceivedIndexing {
-  /** Of temporary files; unique within the folder. */
+  /** Suffix of temporary files; unique within the folder. */
   readonly suffix: string;
-  /** Records from which on a pack is made. Default and most 65,536. */
+  /** Number of records at which a pack is written. Default and maximum 65,536. */
   readonly packRecords?: number;
   readonly onRecords?: (count: number) => void;
   /** Called after each pack that is made, with what is indexed and left by then. No more are made once it returns `false`. */
@@ -105,8 +105,9 @@ export interface ReceivedIndexing {
 }
 
 /**
- * Makes the packs of received records that are missing, beside the process that writes them, and deletes those that cannot be used. Only full packs are
- * made: the rest is found by reading it. Reads the head of each pack once, and one at a time. Throws the system's error.
+ * Writes the packs that are missing, and deletes packs that cannot be used. Another process may write records meanwhile. Only
+ * full packs are written: a search reads the remaining records. Reads the head of each pack once, and one at a time. Throws the
+ * system's error.
  */
 export function indexReceived(
   records: string,
@@ -124,7 +125,7 @@ export function indexReceived(
     done.packs += 1;
     done.made += 1;
     done.indexed += builder.records;
-    // Of records that came meanwhile.
+    // Records may have arrived since they were counted.
     done.left = Math.max(0, done.left - builder.records);
     builder = new PackBuilder();
     return onPack?.(done) ?? true;
@@ -145,7 +146,7 @@ export function indexReceived(
   return done;
 }
 
-/** Adds a section to a pack. That of a file that is gone is odd. */
+/** Adds a section to a pack; `odd` if its file is gone. */
 const fateIn = (builder: PackBuilder, section: PlacedSection, from: number): ReturnType<PackBuilder['add']> =>
   unlessGone(() => builder.add(section, from)) ?? 'odd';
 

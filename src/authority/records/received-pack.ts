@@ -1,4 +1,4 @@
-/** A pack of the index of received records: of sections of some files, one after the other. */
+/** A pack: a file of the index of received records, over consecutive sections of their files. */
 import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { integer, listOf, members, text } from '../../core/runtime/fields.ts';
@@ -136,7 +136,10 @@ const headFrom = members({
   times,
 });
 
-/** Opens a pack; a problem if it is not one, or its files are not there as it says. Throws the system's error. */
+/**
+ * Opens a pack; a problem if it is malformed. `extentProblem` checks whether its files still have its records. Throws the
+ * system's error.
+ */
 export function openPack(path: string, records: string): ReceivedPack | Problem {
   const index = IndexFile.open(path);
   if (isProblem(index)) return index;

@@ -15,8 +15,9 @@ import type { CarriedTree } from '../../core/ledger/proof/seam.ts';
 import type { ReceivedLog } from './received-logs.ts';
 
 /**
- * Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Begins at the last section head before the
- * record, whose tree nobody vouches for: if no proof that leads to the signed root comes of it, reads the log from its start.
+ * Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Starts from the tree in
+ * the last section head before the record. That tree is untrusted: if its proof does not lead to the signed root, reads the log
+ * from its start.
  *
  * @param pruned the tree over its deleted records, by the ledger of the authority; `null` if none are deleted
  */

@@ -72,7 +72,7 @@ export class SearchedReceived {
   /** No records. */
   static readonly none = new SearchedReceived([], [], []);
 
-  /** The matching records by time: the last, newest first, or the first. Reads no more packs than these can be in. */
+  /** The matching records by time: the last, newest first, or the first. Packs that cannot have any of these are not read. */
   found(filter: RecordFilter, order: ReceivedOrder): readonly ReceivedRecord[] {
     const { limit, isNewestFirst } = order;
     let found: ReceivedRecord[] = [];
@@ -184,7 +184,7 @@ export class SearchedReceived {
     return function* found(section, places) {
       const { first, end } = counted.get(section) ?? { first: 1, end: 0 };
       const text = sectionText(section);
-      // Most sections without an index have none: their lines are not looked for.
+      // Most sections without an index have no match, and then are not split into lines.
       if (!hasNeedles(text, needles)) return;
       const lines = linesIn(text);
       for (const place of places) {
@@ -207,7 +207,7 @@ export class SearchedReceived {
 /** Most faults that are kept. */
 const MAX_FAULTS = 100;
 
-/** Sorting now and then bounds the memory. */
+/** Records beyond twice the limit after which they are sorted and cut, which bounds the memory. */
 const SLACK = 1_000;
 
 const allPlaces = ({ leaves }: SectionPlace): readonly number[] => Array.from({ length: leaves }, (_, place) => place);

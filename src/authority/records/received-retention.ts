@@ -43,7 +43,9 @@ export interface PrunedRecords {
 const STEP = 256;
 /** An object this young is not deleted, whatever the size of all: it may still be written. */
 const MIN_AGE_MS = 2 * 3_600_000;
-/** A log of which nothing was kept for so long has no further checkpoint over its last records, such as that of a sidecar that was killed. */
+/**
+ * An object this much older than the newest examined object is deleted without a checkpoint: after a killed sidecar none follows.
+ */
 const ENDED_MS = 2 * 3_600_000;
 /** Records are deleted for their age once a day, so that each log has few `pruned` records. */
 const DAY_MS = 86_400_000;
@@ -124,7 +126,7 @@ class Deletion {
     // An untrusted object is not read further: its logs restart after it.
     for (const section of sections) {
       this.#see(section, examined);
-      // A section has up to 512 KiB of records, and a file many of them: checks go on between two.
+      // Lets checks run between two sections: each has up to 512 KiB of records, and a file has many.
       await nextTurn();
     }
     return this.#examined.length % STEP === 0 ? this.#flush() : null;
@@ -150,7 +152,7 @@ class Deletion {
     examined.logs.set(origin, log);
   }
 
-  /** Records that no checkpoint had covered yet may be what was changed. */
+  /** Keeps the objects whose records of a log no checkpoint covers yet: these records may be what was changed. */
   #doubt(origin: string, problem: string): void {
     const signed = this.#logs.get(origin)?.signed ?? 0;
     for (const examined of this.#examined)

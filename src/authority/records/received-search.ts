@@ -24,8 +24,8 @@ export interface ReceivedOrder {
 }
 
 /**
- * The matching records of received logs by time: the last, newest first, or the first. There is no index: all records are read. A malformed
- * record matches nothing; verification finds it.
+ * The matching records of received logs by time: the last, newest first, or the first. Reads all records, without the index of
+ * `SearchedReceived`. A malformed record matches nothing; verification finds it.
  */
 export function foundInReceived(
   logs: Iterable<ReceivedLog>,
@@ -60,12 +60,14 @@ export const byTime = <T extends { readonly at: number }>(
   { limit, isNewestFirst }: ReceivedOrder,
 ): T[] => records.toSorted((a, b) => (isNewestFirst ? b.at - a.at : a.at - b.at)).slice(0, limit);
 
-/** Sorting now and then bounds the memory. */
+/** Records beyond twice the limit after which they are sorted and cut, which bounds the memory. */
 const SLACK = 1_000;
 
 const compared = ['task', 'agent', 'action', 'decision', 'decisionId', 'kind', 'traceId'] as const;
 
-/** Whether a record matches, in all but `isUnexecuted`, of which only whether it is an allowed use. */
+/**
+ * Whether a record matches. Of `isUnexecuted` it checks only that the record is an allowed use: the caller looks for its outcome.
+ */
 export function isMatch({ record, seq }: LedgerLeaf, filter: RecordFilter): boolean {
   const { sinceMs, untilMs, reason, fromSeq = 1 } = filter;
   const { at } = record;

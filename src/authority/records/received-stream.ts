@@ -4,7 +4,7 @@ import type { LogPart } from './emitter.ts';
 export interface StreamWatcher {
   /** All records before this number are kept. */
   readonly onKept: (size: number) => void;
-  /** It is of no use any more: another stream of its log began, or it was silent for too long. */
+  /** The stream is over: another stream of its log began, another authority took the log over, or it was silent for too long. */
   readonly onOver: (problem: string) => void;
 }
 

@@ -35,7 +35,7 @@ interface Live {
   term: number;
   /** Whether this process has named it in its ledger, since it took it over. */
   isNamed: boolean;
-  /** The most records that are kept according to its ledger. */
+  /** The highest number of records that the ledger of this process says are kept. */
   named: number;
   seenMs: number;
   stream: StreamWatcher | null;
@@ -98,7 +98,10 @@ export class Receiver {
     return this.#live.get(origin)?.kept.id ?? null;
   }
 
-  /** A stream of a log begins, which claims `size` records. */
+  /**
+   * Begins the stream of a log whose emitter has `size` records. Refuses another identity or key than that of the log, a log that
+   * shrank, and new logs above the limits.
+   */
   async connect(name: EmitterName, size: number, stream: StreamWatcher): Promise<ReceivedStream | StreamRefusal> {
     const present = this.#live.get(name.origin);
     const full = present === undefined ? this.#fullProblem(name) : null;
@@ -227,7 +230,9 @@ export class Receiver {
     }
   }
 
-  /** Records the last checkpoint once all that it covers is kept; if that fails, with the next checkpoint, or at the next look at silence. */
+  /**
+   * Records the last checkpoint once all that it covers is kept. A failure is retried with the next checkpoint or silence check.
+   */
   async #recordCheckpoint(live: Live): Promise<void> {
     const { unrecorded } = live;
     if (unrecorded === null || unrecorded.emitter.range.size > live.kept.range.size) return;
@@ -245,7 +250,7 @@ export class Receiver {
     if (isNamed && kept.range.size > named) await this.#record(kept, { event: 'taken' });
   }
 
-  /** Another process has taken the log over: its stream here is of no use any more. */
+  /** Another process has taken the log over: its stream here ends. */
   async #onTaken({ head: { emitter }, isFork }: TakenLog): Promise<void> {
     const live = this.#live.get(emitter.origin);
     if (live !== undefined) {
@@ -281,7 +286,7 @@ export class Receiver {
     await this.#over(live, 'left');
   }
 
-  /** The log ended, or is lost: recorded, and forgotten here until a stream of it begins. */
+  /** Records that the log ended or is lost, and forgets it until a stream of it begins. */
   async #over(live: Live, state: 'left' | 'lost'): Promise<void> {
     const { kept, term } = live;
     // If another process has taken the log over, it is not lost.
@@ -317,7 +322,7 @@ export class Receiver {
     await this.#adopt();
     for (const live of this.#live.values()) {
       await this.#recordCheckpoint(live);
-      // What waits to be kept is not silent: its stream is not read meanwhile.
+      // A log with records that wait to be kept is not silent: its stream is not read meanwhile.
       if (live.kept !== live.ahead || this.#now() - live.seenMs < this.#silenceMs) continue;
       live.stream?.onOver(`nothing was heard of it for ${this.#silenceMs} ms`);
       live.stream = null;

@@ -146,7 +146,7 @@ function comparedRange(
     if (head.size < size || head.size < (range?.size ?? 0)) continue;
     if (head.size > claimed.size) return wrong(`has a checkpoint of \`${origin}\` over records after its own`);
     if (range !== null) range = appendedAll(range, hashes.slice(range.size - size, head.size - size));
-    // Inside the first section of a log that began before it nothing is known but its end.
+    // Of a first section that does not begin the log, only the tree at its end is known.
     const known = range ?? (head.size === claimed.size ? claimed : null);
     if (known === null) continue;
     if (!isSameHash(head.root, rootOf(known.nodes)))

@@ -28,7 +28,7 @@ export interface RecordArchive {
   readonly remove: (names: readonly string[]) => Promise<string | null>;
 }
 
-/** The name of the file that an object becomes; that of a file is its own. */
+/** The name of the file for an object; the name of a file stays as it is. */
 export const fileNameOf = (name: string): string =>
   name.endsWith(OBJECT_SUFFIX) ? name.slice(0, -OBJECT_SUFFIX.length) : name;
 

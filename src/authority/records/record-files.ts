@@ -40,7 +40,7 @@ interface OpenFile {
   readonly handle: FileHandle;
   readonly begunMs: number;
   bytes: number;
-  /** Of calls that resolved. */
+  /** Bytes of the calls of `keep` that succeeded. */
   keptBytes: number;
 }
 
@@ -108,8 +108,8 @@ export class RecordFiles implements RecordStore {
 }
 
 /**
- * Closes a file that is not written again, whatever comes of it: Node ends a process in which an open file is collected. A disk that is full for long
- * would fill with files that have nothing.
+ * Closes a file that is not written again, ignoring failures: Node ends a process in which an open file is garbage-collected.
+ * Deletes it if nothing in it was kept: otherwise a disk that stays full would collect empty files.
  */
 async function abandon({ handle, keptBytes, path }: OpenFile): Promise<void> {
   await handle.close().catch(() => undefined);

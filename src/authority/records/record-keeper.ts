@@ -14,7 +14,7 @@ import type { EmitterHead, EmitterHeads, RecordStore } from './record-store.ts';
 export interface KeeperLimits {
   /** How long a part waits for others, to be kept together. Default 250 ms. */
   readonly batchMs: number;
-  /** Bytes that are not waited for any longer. Default 8 MiB. */
+  /** Bytes at which parts are kept without waiting for more. Default 8 MiB. */
   readonly batchBytes: number;
   /** Bytes at which `room` waits. Default 32 MiB. */
   readonly maxBytes: number;
@@ -158,7 +158,7 @@ export class RecordKeeper {
     for (const resolve of callers) resolve();
   }
 
-  /** Sets the timer, unless it fires sooner already, or after a failure, whose pause is waited for. */
+  /** Sets the timer, unless it is already set to fire sooner, or is the pause after a failure. */
   #keepWithin(dueMs: number): void {
     if (this.#isClosed || (this.#timer !== null && (this.#isFailing || this.#timer.dueMs <= dueMs))) return;
     this.#timer?.cancel();

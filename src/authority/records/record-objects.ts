@@ -10,7 +10,7 @@ import type { RecordStore } from './record-store.ts';
 
 const compressed = promisify(gzip);
 
-/** What the names of objects have after those of the files they become. */
+/** Suffix of the name of an object; without it, the name is that of the file that `fetchRecords` writes. */
 export const OBJECT_SUFFIX = '.gz';
 
 /** An object of a bucket, or a file. */
@@ -19,7 +19,7 @@ export interface StoredObject {
   readonly bytes: number;
 }
 
-/** Objects, and what to ask for more with. */
+/** A page of objects, and the cursor of the next page; `null` after the last. */
 export interface ObjectPage {
   readonly objects: readonly StoredObject[];
   readonly next: string | null;
@@ -74,7 +74,7 @@ export class RecordObjects implements RecordStore {
   }
 }
 
-/** The texts of sections, each of as many as fit. */
+/** Packs sections into texts of at most `maxBytes`, unless a single section is larger. */
 function* packedWithin(sections: readonly Section[], maxBytes: number): Generator<Buffer> {
   let texts: Buffer[] = [];
   let bytes = 0;

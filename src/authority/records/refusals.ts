@@ -1,13 +1,14 @@
-/** Records refused logs, each at most once in a while. */
-
-/** Which refusals of logs are recorded: one per minute and log. */
+/** Decides which refusals of logs are recorded: one per minute and log. */
 
 /** A client that repeats a refused call is recorded once in this time. */
 const REFUSED_MS = 60_000;
 /** Most logs of which the last refusal is remembered. */
 const MAX_REFUSED = 1_024;
 
-/** Which refusals of logs are to be recorded: one per minute and log. */
+/**
+ * Which refusals of logs are to be recorded. Of more than 1,024 refused logs, the oldest are forgotten and may be recorded
+ * sooner.
+ */
 export class Refusals {
   readonly #lastMs = new Map<string, number>();
 

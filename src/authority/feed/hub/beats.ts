@@ -3,7 +3,7 @@ import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { AuthorityEngine } from '../engine.ts';
 import type { FeedHub } from './feed-hub.ts';
 
-/** A beat answers all pings of this time. */
+/** Pause between beats: each beat answers all pings that arrived before it began. */
 const BEAT_MS = 50;
 
 /** Options of beats. */

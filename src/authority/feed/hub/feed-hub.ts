@@ -329,12 +329,12 @@ export class FeedHub {
     this.#receipts.acknowledged(stream.id, seq);
   }
 
-  /** Sends what waits for nothing any more. */
+  /** Sends what no longer waits for anything. */
   #proceed(stream: SidecarStream): void {
     for (const down of stream.proceed(this.#place, this.#options)) this.#outgoing.add(stream.id, down);
   }
 
-  /** When a lease has run out that was given, or could still be renewed, at an instant. */
+  /** When every lease has run out that was given at an instant, or could still be renewed from a ping of that instant. */
   #fencedMs(atMs: number): number {
     return atMs + this.#options.leaseMs + this.#options.marginMs;
   }

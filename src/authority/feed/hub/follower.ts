@@ -68,7 +68,7 @@ export function ended(call: SidecarCall, code: status, details: string): null {
   return null;
 }
 
-/** Calls `act` once the stream is open for so long. */
+/** Calls `act` once the stream has been open for `ms`; not if it ends before. */
 export function onceOpenFor(
   call: SidecarCall,
   ms: number,
@@ -83,6 +83,6 @@ export function onceOpenFor(
 export const droppedKeys = ({ keys }: Dropped): readonly TaskKeyMessage[] =>
   keys.flatMap((key: TaskKeyMessage | null) => key ?? []);
 
-/** From 0 to 1. */
+/** A random number, at least 0 and below 1. */
 export const randomOf = ({ randomBytes }: Pick<Ports, 'randomBytes'>): number =>
   Buffer.from(randomBytes(4)).readUInt32BE() / 2 ** 32;

@@ -49,7 +49,7 @@ const MAX_STREAMS = 20_000;
 
 /**
  * The streams of all sidecars: the shell of `FeedHub`. It reads the feed and the cards, makes beats, and writes the hub's messages. For a
- * sidecar that does not read, nothing more is queued; it gets no `Fresh`, and is disconnected after 10 s.
+ * sidecar that does not read, no cards are read, so no `Fresh` covers their changes. It is disconnected after 10 s.
  *
  * Lifecycle: from construction on; `drain`, then `close` once.
  */

@@ -20,7 +20,9 @@ interface StreamEvents {
   readonly left: (follower: FollowingSidecar) => void;
 }
 
-/** Reads a stream: its first message must be Hello, within 10 s, and others are heard only once its sidecar is connected. */
+/**
+ * Reads a stream: its first message must be Hello, within 10 s. Messages that arrive before its sidecar is connected are dropped.
+ */
 export function followAfterHello(call: SidecarCall, { after, connect, heard, over, left }: StreamEvents): void {
   let follower: FollowingSidecar | 'none' | 'begun' = 'none';
   const cancelHello = after(HELLO_MS, () => endStream(call, status.DEADLINE_EXCEEDED, 'no Hello in 10 s'));

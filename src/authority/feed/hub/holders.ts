@@ -3,7 +3,8 @@ import type { SidecarStream, StreamId } from '../sidecar-stream.ts';
 import type { TaskKeyMessage } from '../../../core/fleet/messages.ts';
 
 /**
- * Which tasks of each root which stream holds. A task counts once it is linked to its root, which becomes known when its card is first read.
+ * Maps each root task to the streams that hold tasks of its family. A task counts once it is linked to its root, which becomes
+ * known when its card is first read.
  */
 export class Holders {
   readonly #ofRoot = new Map<string, Map<StreamId, Set<TaskText>>>();
@@ -18,7 +19,10 @@ export class Holders {
     return this.#ofRoot.keys();
   }
 
-  /** Links a noted task to its root. INVARIANT: it is unknown whether the sidecar has applied its changes up to the position. */
+  /**
+   * Links a noted task to its root. INVARIANT: it counts as changed at the position, since the sidecar may lack changes up to
+   * there.
+   */
   link(
     stream: SidecarStream,
     key: TaskKeyMessage,

@@ -8,7 +8,9 @@ interface PendingChange {
   readonly root: string;
 }
 
-/** Most changes whose receipts are written at once; more are given up, not waited for. */
+/**
+ * Most changes that are noted. Beyond it the oldest are dropped: their receipts are not published, and nothing waits for them.
+ */
 const MAX_PENDING = 4_096;
 
 /** The changes whose enforcement this authority has not yet published to the others, in the order of the feed. Pure. */
@@ -31,7 +33,7 @@ export class PendingChanges {
   }
 }
 
-/** The engine, with the changes that it gives out noted. */
+/** The same engine, which also notes the changes that are read from it. */
 export const noting = <E extends Pick<AuthorityEngine, 'feedAfter'>>(engine: E, pending: PendingChanges): E => ({
   ...engine,
   feedAfter: async (position) => {

@@ -38,7 +38,7 @@ export interface ReplicaBoard {
   /** The marks of all authorities, including this authority. */
   marks(): Promise<readonly DescribedMark[] | StoreFailure>;
   addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure>;
-  /** Of the last change of each root task up to a head, from all authorities that had holders of it. */
+  /** The receipts of the last change of each root task up to a head, from all authorities that had holders of it. */
   receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure>;
   /** Takes an authority that is gone for good off the list. */
   leave(id: string): Promise<null | StoreFailure>;

@@ -15,7 +15,7 @@ const UNSTOPPED: StandingRefusal = {
   details: 'a stop is in force, which a sidecar of this release cannot apply: upgrade it, or lift the stop',
 };
 
-/** The orders as sidecars have them: when they connect the whole list, unless they have it, and then what changes of it. */
+/** The orders as sidecars have them. A sidecar gets the whole list when it connects, unless it has it, and then each change. */
 export class SentOrders {
   readonly #engine: Pick<AuthorityEngine, 'orders'>;
   readonly #clockMs: () => number;

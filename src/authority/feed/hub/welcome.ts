@@ -2,7 +2,7 @@ import type { Down } from '../../../core/fleet/messages.ts';
 import type { FeedPlace } from './feed-place.ts';
 import type { FollowersOptions } from './followers-options.ts';
 
-/** The answer to a sidecar that goes on from a place. It pings five times in a lease, and each second at most. */
+/** The answer to a sidecar that continues from a place. It pings five times in a lease, at intervals of 50 ms to 1 s. */
 export const welcomeOf = (
   { clockMs, epoch, leaseMs, welcome }: Pick<FollowersOptions, 'clockMs' | 'epoch' | 'leaseMs' | 'welcome'>,
   place: FeedPlace,

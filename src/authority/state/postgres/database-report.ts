@@ -27,7 +27,11 @@ const OPEN = `SELECT floor(extract(epoch FROM clock_timestamp() - min(began)))::
 /** The waiting records are those that were not deleted; the first is the oldest. */
 const WAITING = `SELECT greatest(0, extract(epoch FROM clock_timestamp()) - at_ms / 1000)::bigint AS seconds FROM remit.outbox ORDER BY seq LIMIT 1`;
 
-/** What `remit fleet` shows of the database, without its problems. Takes a connection to each host, for a second at most. */
+/**
+ * What `remit fleet` shows of the database, without its problems. Connects to each host for its role.
+ *
+ * @param options.askMs as with `rolesOf`
+ */
 export async function databaseReport(
   database: Database,
   { target, askMs }: { readonly target: PostgresTarget; readonly askMs?: number | undefined },

@@ -12,7 +12,7 @@ import { changed, written } from './rows/written.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** Looks in which the beat of another authority stands still before its logs are taken over: 30 s. */
+/** Number of looks, ten seconds apart, without a new beat of another authority before its logs are taken over: 30 s. */
 const STILL = 3;
 /** Most logs taken over, and most ended logs forgotten, by a look. */
 const MAX_TAKEN = 1_000;

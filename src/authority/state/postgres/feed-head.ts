@@ -10,7 +10,7 @@ export interface FeedHead {
   readonly bornMs: number;
 }
 
-/** The columns of a head, where `remit.feed_head` is `h`. */
+/** The columns of a head, for a query that names `remit.feed_head` `h`. */
 export const HEAD_COLUMNS = `h.epoch::text AS epoch, h.seq, h.lost, h.restored_ms, (SELECT mark FROM remit.feed WHERE part = 0 AND seq = h.seq) AS mark`;
 
 /** The head in a row of `HEAD_COLUMNS`. */

@@ -14,8 +14,8 @@ const MARKS = `SELECT h.seq, (SELECT mark FROM remit.feed WHERE part = 0 AND seq
   FROM remit.feed_head h WHERE h.part = 0`;
 
 /**
- * Whether the database still has the changes that this process has seen in it. After the promotion of a standby that lacked commits, or a
- * restored backup, it has not, and soon it has other changes under the same numbers: so each change has a random mark.
+ * Whether the database still has the changes that this process has seen in it. After a standby that lacked commits was promoted,
+ * or a backup was restored, it does not, and soon gives the same numbers to other changes: so each change has a random mark.
  */
 export class FeedLineage {
   #seen: SeenChange | null = null;
@@ -26,8 +26,8 @@ export class FeedLineage {
   }
 
   /**
-   * Compares the answer with what was seen before, and sees its last change. A failure is permanent, until the database has the lost changes
-   * again.
+   * Compares the answer with what was seen before, and remembers its last change. A failure is permanent, until the database has
+   * the lost changes again.
    */
   proceed(row: Readonly<Record<string, unknown>> | undefined): null | StoreFailure {
     const lost = this.lossIn(row);

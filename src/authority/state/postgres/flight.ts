@@ -13,7 +13,10 @@ export interface Statement {
 export type CommitOutcome =
   { readonly kind: 'committed' } | { readonly kind: 'failed' | 'unknown'; readonly failure: StoreFailure };
 
-/** How long a row lock and the rest of a transaction are waited for. `LOCAL`, so that it works behind a pool of transactions. */
+/**
+ * Longest wait for a row lock, and longest pause of a client within a transaction. `LOCAL`, so that it works behind a transaction
+ * pool.
+ */
 const LOCK_MS = 2_000;
 const IDLE_MS = 5_000;
 /** A statement that takes longer loses its connection. Of a COMMIT the outcome is unknown then: the standby may be gone for good. */
@@ -44,9 +47,10 @@ export async function flight(client: PoolClient, statements: readonly Statement[
 }
 
 /**
- * Sends the last statements of a transaction with its COMMIT in a single flight, so that a stopped client holds no head row. The outcome is
- * unknown if the connection is lost, if no answer comes within `STATEMENT_MS`, if a WARNING comes (a wait for a standby that was cancelled),
- * and, with a quorum, if the server waits for no standby by then: the last two release a commit that no standby has.
+ * Sends the last statements of a transaction with its COMMIT in a single flight, so that a client that stops leaves no head row
+ * locked. The outcome is unknown if the connection is lost, if no answer comes within `STATEMENT_MS`, if a WARNING comes (a wait
+ * for a standby was cancelled), and, with a quorum, if the server no longer waits for standbys: in the last two cases no standby
+ * may have the commit.
  *
  * @see https://www.postgresql.org/docs/current/warm-standby.html#SYNCHRONOUS-REPLICATION
  */

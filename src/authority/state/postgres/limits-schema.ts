@@ -5,11 +5,11 @@ const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
 const TRIGGER = `RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS`;
 
 /**
- * Version 12: the counters of limits over all tasks (`core/limit`), by the digest of what they count in which window, and the values of those
- * that count different ones.
+ * Version 12: the counters of limits over all tasks (`core/limit`), by the digest of what they count in which window, and the
+ * values that counters of distinct values have seen.
  *
- * What was used does not become less, and stays until its window is over by the clock of the database. What was given back is counted beside
- * it and needs a seal (\`row-seal.ts\`). So the login alone refills nothing.
+ * What was used does not become less, and stays until its window is over by the clock of the database. What was given back is
+ * counted separately and needs a seal (`row-seal.ts`). So the login alone refills nothing.
  */
 export const LIMITS_SCHEMA = `
 CREATE TABLE limit_counts (

@@ -88,7 +88,7 @@ export async function migratePostgres(
   target: PostgresTarget,
   options: {
     readonly grant: string | null;
-    /** Whether the database is free for another fleet. Default no. */
+    /** Whether to forget which fleet the database belongs to, so that another fleet may claim it. Default no. */
     readonly forgetsFleet?: boolean;
     /** The key that seals the rows which have no seal; `null`, the default, for none. */
     readonly sealKey?: Uint8Array | null;

@@ -197,7 +197,7 @@ async function settle(lane: WriteLane, use: SettledUse, given: SettledUse['spend
   if (!isOverLimit(settled)) return settled;
   const limits = limitSpendsOf(spends);
   if ((limits.find(({ limit }) => limit === settled.over.limit)?.effect ?? 'deny') === 'deny') return settled;
-  // Decided again, with what is suspended or stopped in the same transaction: most uses need none of those rows. Another limit may refuse then.
+  // Run again with the rows that suspending or stopping needs, which most uses do not need. Another limit may refuse then.
   const stops = limits.filter(({ effect }) => effect === 'stop').map(({ limit }) => nameOfPut(stopIdOf(limit, use)));
   const suspended = key !== null && limits.some(({ effect }) => effect === 'suspend') ? ofFamily(key) : {};
   return lane.run({

@@ -185,12 +185,15 @@ export class PostgresFeed extends PostgresBeats implements Feed {
     return readReceipts(this.#database, { roots, head, within: MAX_CHANGES });
   }
 
-  /** All authorities that have ever beaten and did not leave. */
+  /** All authorities on the list: those that have made a beat and were not removed. */
   marks(): Promise<readonly Replica[] | StoreFailure> {
     return readReplicas(this.#database);
   }
 
-  /** Removes an authority from the list: this authority when it ends, or another that is silent for good. */
+  /**
+   * Removes an authority from the list, such as one that is silent for good. An authority that ends stays until then: its
+   * sidecars may still have leases.
+   */
   async leave(id: string = this.id): Promise<null | StoreFailure> {
     const result = await this.#database.read('DELETE FROM remit.replicas WHERE id = $1', [id]);
     return isStoreFailure(result) ? result : null;

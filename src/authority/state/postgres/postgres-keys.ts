@@ -30,7 +30,7 @@ const TOUCH = `UPDATE remit.signing_keys k SET seen_at = clock_timestamp(), proo
   WHERE k.kid = n.kid AND k.replica = $2 AND k.revoked_at IS NULL RETURNING k.kid`;
 const REMOVE = `DELETE FROM remit.signing_keys k USING unnest($1::text[], $2::text[]) r (kid, seen)
   WHERE k.kid = r.kid AND (r.seen IS NULL OR extract(epoch FROM k.seen_at)::text = r.seen)`;
-/** As the last statement: see `written-rows.ts`. */
+/** Must be the last statement of its transaction, since it locks the head of the feed (`written-rows.ts`). */
 const ADD_CHANGE: Statement = {
   text: `WITH h AS (UPDATE remit.feed_head SET seq = seq + 1 WHERE part = 0 RETURNING seq)
     INSERT INTO remit.feed (part, seq, root, is_history) SELECT 0, h.seq, $1, false FROM h`,

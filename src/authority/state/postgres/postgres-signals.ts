@@ -19,7 +19,7 @@ const QUEUE = `SELECT r.owner = $2::uuid AS is_own,
     (SELECT min(at_ms) FROM remit.signals s WHERE s.receiver = $1) AS oldest_ms
   FROM (SELECT 1) one LEFT JOIN remit.signal_receivers r ON r.name = $1`;
 
-/** The first instant of a record that is told, as a number of milliseconds. */
+/** Records from before this instant are not sent any more. Milliseconds since the Unix epoch. */
 const SINCE_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint - ${maxAgeMs}`;
 
 /** In the order in which they are sent. */
@@ -54,7 +54,7 @@ interface SignalParts {
   readonly beats: Pick<PostgresBeats, 'beat' | 'id'>;
 }
 
-/** The signals in a PostgreSQL. One of its authorities delivers to a receiver; another does once that has not renewed its claim. */
+/** The signals in a PostgreSQL. A single authority delivers to each receiver; another takes over once its claim has expired. */
 export const postgresSignals = ({ beats, database, rows }: SignalParts): PostgresSignals => ({
   signalQueue: async (receiver, later = []) => {
     if (!isStorable(receiver)) return notStorable();

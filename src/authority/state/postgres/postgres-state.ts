@@ -37,13 +37,13 @@ export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'o
   readonly durability: Durability;
   readonly clocks: ClockSources;
   readonly randomBytes: Ports['randomBytes'];
-  /** Where sidecars and other authorities reach this authority, for people. */
+  /** Address at which sidecars and other authorities reach this authority, for people. */
   readonly address: string;
   /** Called once the database was restored: this process must start again. Default: nothing. */
   readonly onRestored?: () => void;
-  /** Authenticates the rows of tasks and tokens, at least 32 bytes that are not in the database. Default: none. */
+  /** The key of `RowSeal`: at least 32 bytes that are not in the database. Default: none, and all rows count. */
   readonly stateKey?: Uint8Array | null;
-  /** Called with what row has no valid seal: it is not there for this process. Default: nothing. */
+  /** Called with a description of each row without a valid seal, which this process ignores. Default: nothing. */
   readonly onForged?: (what: string) => void;
   readonly maxConnections?: number;
   /** How long a host may take to answer whether it is the primary. Default: `connect_timeout` of the URL. */

@@ -104,8 +104,8 @@ const FORGET_RECEIPTS = `DELETE FROM remit.receipts WHERE (seq, replica) IN (
 
 /**
  * Records how far a ledger has taken the outbox. Deletes records that enough ledgers have (the highest `copies` asked for) and that every
- * ledger seen in the last ten minutes has. So no record is lost with a single disk, however long an authority is away, and a restarted
- * authority gets every record.
+ * ledger seen in the last ten minutes has. So with two copies or more no record is lost with a single disk, however long an
+ * authority is away, and an authority that is back within ten minutes gets every record.
  */
 const FORGET = `WITH mine AS (
     INSERT INTO remit.relays (ledger, seq, seen, copies) VALUES ($2, $1, clock_timestamp(), $3)
@@ -184,7 +184,8 @@ export function postgresUpkeep({
 }
 
 /**
- * A step of pruning. INVARIANT: by the earlier of both clocks, so that a clock that is ahead deletes nothing.
+ * A step of pruning. INVARIANT: by the earlier of both clocks, so that a clock that is ahead deletes nothing. One-time keys go by
+ * the floor, as their use does.
  */
 async function prune(
   database: Database,
@@ -226,7 +227,7 @@ async function prune(
   return emptied ?? { tasks: done.tasks, isMore: done.isMore };
 }
 
-/** Slots that a step looks at. With those kept they are less than the ring. */
+/** Slots that a step examines. Together with the kept slots they are fewer than the partitions. */
 const LOOKED_AT = 3;
 
 /** Empties the partitions of `settled` whose slots are old. Those of the current slots are not locked. */
@@ -241,7 +242,7 @@ async function emptySettled(database: Database): Promise<StoreFailure | null> {
     if (isStoreFailure(found)) return found;
     if (found.rows.length === 0) continue;
     const emptied = await written(database, [{ text: `TRUNCATE ${table}` }]);
-    // A copy of the database that is being made holds the lock.
+    // A copy of the database that is being made, as by `pg_dump`, holds the lock: the next step tries again.
     if (emptied !== null) return emptied.code === 'busy' ? null : emptied;
   }
   return null;

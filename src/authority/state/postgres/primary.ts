@@ -27,7 +27,7 @@ export type HostRole =
   | { readonly host: PostgresHost; readonly role: 'standby'; readonly timeline: number | null }
   | { readonly host: PostgresHost; readonly role: 'unknown'; readonly failure: StoreFailure };
 
-/** Asks all hosts at once, for `connect_timeout` of the URL at most each. */
+/** Asks all hosts at once. Each has `askMs` to connect and `askMs` to answer; default `connect_timeout` of the URL. */
 export const rolesOf = (target: PostgresTarget, askMs = target.connectMs): Promise<readonly HostRole[]> =>
   Promise.all(target.hosts.map((host) => roleOf(target, host, askMs)));
 

@@ -34,9 +34,9 @@ export interface RestoredDatabase extends RestoredOrders {
   readonly epoch: string;
 }
 
-/** The orders of a database as it was restored. Later steps move the floor. */
+/** The orders of a database as it was restored, and its floor. Read first, since later steps move the floor. */
 const ORDERS = `SELECT (SELECT count(*) FROM remit.orders WHERE of = 'stop' AND lifted IS NULL) AS stops, floor_ms FROM remit.feed_head WHERE part = 0`;
-/** An authority reads the orders anew: the number of their changes is another. */
+/** The higher version makes each authority read the orders again. */
 const DROP_OBSERVING: readonly Statement[] = [
   { text: 'UPDATE remit.orders_head SET version = version + 1 WHERE part = 0' },
   { text: "DELETE FROM remit.orders WHERE of = 'observe'" },

@@ -3,7 +3,7 @@ import { SCHEMA_NAME } from './schema.ts';
 /** The instant of a statement by the clock of the database, which no login can set. */
 const NOW_MS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`;
 
-/** Runs with the rights of the role that owns the tables, and finds nothing but what is there. */
+/** Runs with the rights of the role that owns the tables. The search path keeps it from finding tables of others first. */
 const TRIGGER = `RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ${SCHEMA_NAME}, pg_temp AS`;
 
 /**
@@ -14,7 +14,7 @@ const TRIGGER = `RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_pa
  *   expired: by the clock of the database, so that a row that is written again gives nothing.
  * - What was spent, seen or remembered does not become less.
  * - A signing key has a proof of an authority (`key-proof.ts`), unless it was there before this version, and a revoked key never returns.
- * - \`relays.copies\` is the number of ledgers that must have a record before it is deleted, as each ledger asks for.
+ * - `relays.copies` is the number of ledgers that must have a record before it is deleted, as each ledger asks for.
  */
 export const RIGHTS_SCHEMA = `
 ALTER TABLE relays ADD COLUMN copies smallint NOT NULL DEFAULT 1 CHECK (copies BETWEEN 1 AND 64);

@@ -12,11 +12,11 @@ const MAX_DELETED = 500;
  *
  * - A receiver has the authority that delivers to it now, until when by the clock of the database, and how many of its signals were deleted
  *   undelivered since its last claim.
- * - A signal has a seal (\`row-seal.ts\`): the authorities would sign what any login wrote. Of what waits, the lowest rank is told first
- *   (\`signalRanks\`).
+ * - A signal has a seal (`row-seal.ts`): otherwise the authorities would sign what any login wrote. The lowest rank is sent first
+ *   (`signalRanks`).
  * - A stop stays as it was made until its time is over, or it is lifted by a seal in its row, so the login alone lifts none. The row has the digest
  *   of that seal from the beginning, so the database knows it, and a stop that was lifted can be deleted. Without that digest, as of a stop from
- *   before this version or of another key, only an authority knows whether it was lifted; \`remit migrate\` deletes such stops.
+ *   before this version or of another key, only an authority knows whether it was lifted; `remit migrate` deletes such stops.
  * - The id of an order is used once, so that the row of a stop that was lifted, or of an emergency that was ended, is not put back with its seal. It is
  *   kept where the login may not write: until a day after the end of the order, and for good if it has none. INVARIANT: a unique index decides, and no
  *   look: a transaction at REPEATABLE READ would not see an order that ended since it began.

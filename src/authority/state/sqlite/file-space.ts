@@ -1,4 +1,4 @@
-/** The size of a state file, and what of it is free. */
+/** The size of a state file, and how much of it is free. */
 import type { Connection } from './connection.ts';
 import type { StateSize } from '../../../core/state/store-reader.ts';
 

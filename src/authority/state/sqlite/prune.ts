@@ -14,7 +14,7 @@ import { forgetStops, hasOldStops } from './tables/stop-table.ts';
 const ENDED_ORDERS_MS = 600_000;
 /** The largest configurable clock skew between this machine and a verifier: 60 s. */
 export const PRUNE_SKEW_MS = 60_000;
-/** Most rows that a step reads to delete. A step blocks the process and all other writers. */
+/** Most rows that a step reads to delete. A step blocks its thread and all other writers. */
 const MAX_ROWS = 128;
 /** Most root tasks that a step looks at. */
 const MAX_ROOTS = 32;
@@ -61,9 +61,9 @@ interface Due {
   readonly hasSettled: boolean;
   readonly hasStops: boolean;
   readonly hasOrders: boolean;
-  /** Whether windows of limits are. */
+  /** Whether windows of limits are due for deletion. */
   readonly hasLimits: boolean;
-  /** Whether receivers of signals are that nobody delivers to. */
+  /** Whether receivers of signals that no process delivers to are due for deletion. */
   readonly hasReceivers: boolean;
 }
 

@@ -79,7 +79,8 @@ CREATE INDEX orders_until ON orders (until_ms) WHERE until_ms IS NOT NULL;
 `;
 
 /**
- * The counters of limits over all tasks (`core/limit`), and the values of those that count different ones, by their digests. Since version 14.
+ * The counters of limits over all tasks (`core/limit`), and the digests of the values that counters of distinct values have seen.
+ * Since version 14.
  */
 const LIMITS = `
 CREATE TABLE limit_counts (
@@ -124,7 +125,7 @@ CREATE TABLE signals (
 CREATE INDEX signals_receiver ON signals (receiver, rank, seq);
 `;
 
-/** The stops of tasks that were suspended before. When is not known: the instant is that of their acceptance. */
+/** The stops of tasks that were already suspended. It is not known since when, so the instant is that of their acceptance. */
 const STOPS_OF_SUSPENDED = `
 INSERT OR IGNORE INTO stops
   SELECT t.issuer, t.agent, '', a.value, t.id, t.cause, t.created_ms, NULL

@@ -55,7 +55,7 @@ const CLOCK_WRITE_MS = 10_000;
  */
 const MAX_STATES = 1_024;
 
-/** A store over a connection. Every call is synchronous and is a single statement or transaction. */
+/** A store over a connection. Every call is synchronous, and what a call writes is a single transaction. */
 export class SqliteStore extends SqliteReader implements Store {
   readonly #pruning: Pruning;
   /** Within a transaction. */

@@ -57,10 +57,10 @@ export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'd
   idlingAmong(used: ReadonlyMap<string, number>): readonly (readonly [task: string, atMs: number])[] | StoreFailure;
 }
 
-/** Most tokens whose state a reading process beside the writer caches: each use is decided by such a state. */
+/** Most tokens whose state a reader beside the writer caches: each use is decided by such a state. */
 const MAX_STATES = 16_384;
 
-/** A reader over a connection. Every call is synchronous and is a single statement. */
+/** A reader over a connection. Every call is synchronous. A call of several statements may see commits between them. */
 export class SqliteReader implements StateReader {
   protected readonly connection: Connection;
   protected readonly useStates: UseStates;

@@ -15,7 +15,7 @@ export interface LimitRow {
   readonly max: number;
 }
 
-/** A value of a counter that counts different ones. */
+/** A value that a counter of distinct values has seen. */
 export interface LimitValue {
   readonly counter: LimitCounter;
   readonly digest: string;
@@ -28,7 +28,7 @@ interface OpenTasksRow {
   readonly count: number;
 }
 
-/** The key of a counter: `who` may be longer than an index allows. */
+/** The key of a counter: a digest, since `who` may be longer than an index allows. */
 export const counterKey = (counter: LimitCounter): string =>
   createHash('sha256').update(counterText(counter)).digest('base64url');
 

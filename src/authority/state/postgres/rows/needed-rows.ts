@@ -14,7 +14,7 @@ import { RECEIVERS } from './signal-statements.ts';
 import { lockAgents, selectStops, stopFrom } from './stop-statements.ts';
 import type { StopQuery } from '../../../../core/task/stop.ts';
 
-/** The rows that writes read. A write that reads others finds them missing. */
+/** The rows that a write reads. Rows that are not named here are missing for it. */
 export interface NeededRows {
   readonly tasks?: readonly TaskKey[];
   /** Tasks whose family is read: all open tasks with the same root. */

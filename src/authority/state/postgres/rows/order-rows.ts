@@ -26,7 +26,10 @@ export class OrderRows {
     this.#given.set(order.id, isGiven);
   }
 
-  /** Whether an authority wrote an order. Those that were added since they were read are of this one. */
+  /**
+   * Whether an authority wrote an order: of those that were read, by their seal; those that were added since are of this
+   * authority.
+   */
   isGiven(id: string): boolean {
     return this.#given.get(id)?.() ?? true;
   }

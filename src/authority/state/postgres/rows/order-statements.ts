@@ -52,6 +52,6 @@ const LIFT = `UPDATE remit.orders o SET lifted = CASE WHEN o.lift_digest = $3::t
 /** Stops that do not have the digest of this seal stay: an authority with a key counts a stop as lifted by its seal alone. */
 const DELETE = `DELETE FROM remit.orders WHERE id = ANY($1::text[]) AND (of = 'observe' OR NOT ${MAY_HOLD})`;
 
-/** Such a stop is in force again as it was made. */
+/** A stop that stayed for that reason is in force again as it was made. */
 const ADD = `INSERT INTO remit.orders SELECT * FROM json_populate_recordset(NULL::remit.orders, $1::json)
   ON CONFLICT (id) DO UPDATE SET lifted = NULL`;

@@ -26,7 +26,7 @@ export class PositionSeal {
     return `${position.mark}.${position.bornMs}.${this.#codeOf(position).toString('base64url')}`;
   }
 
-  /** What was sealed in the mark that a sidecar gives back with a position; `null` if it was not given that with the position. */
+  /** The position sealed in the mark that a sidecar gives back; `null` if the mark was not given with this position. */
   opened({ epoch, seq, mark: sealed }: Omit<SealedPosition, 'bornMs'>): SealedPosition | null {
     const [mark = '', born = '', code = ''] = sealed.split('.', 3);
     const position = { epoch, seq, mark, bornMs: Number(born) };

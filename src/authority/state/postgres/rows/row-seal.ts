@@ -18,9 +18,10 @@ type Row = Readonly<Record<string, unknown>>;
 const GIVEN_BOUNDS = { maxKeys: 40_000, maxChars: 32 * 1_048_576, maxKeyChars: 8_192 } as const;
 
 /**
- * Authenticates the rows that give rights, of tasks and of tokens, by a key of the authorities (`stateKey`) that is not in the database. So
- * write access to the database alone creates no task and no token: a row without a valid seal is ignored. The revision of a task is sealed
- * with it, and triggers let it only rise, so that no earlier row comes back either.
+ * Authenticates the rows that give rights (tasks, tokens, orders, signals, and what was given back of budgets and limits) by a
+ * key of the authorities (`stateKey`) that is not in the database. So write access to the database alone creates no task and no
+ * token: a row without a valid seal is ignored. The revision of a task is sealed with it, and triggers let it only rise, so that
+ * no earlier row comes back either.
  */
 export class RowSeal {
   readonly #key: Uint8Array;
@@ -95,8 +96,9 @@ export class RowSeal {
   }
 
   /**
-   * The order in a row; `null` for an emergency that no authority wrote so, for an order with the id of another row, and for a stop that an authority
-   * lifted. A stop counts also if another login wrote it, since it gives no right, but as `UNSEALED`: not as that of whom its row names.
+   * The order in a row; `null` for an emergency that no authority wrote so, for an order with the id of another row, and for a
+   * stop that an authority lifted. A stop counts even if another login wrote it, since it gives no right, but as made by
+   * `UNSEALED`, not by the name in its row.
    */
   orderIn(row: Row): Order | null {
     const order = ownOrderFrom(row);
@@ -120,14 +122,14 @@ export class RowSeal {
     return this.#given.of(text, () => isSealedBy(row['seal'], this.ofOrder(orderFromRow(row))));
   }
 
-  /** Of a record that is told to a receiver of signals, and to no other by that seal. The `jti` is of the same bytes. */
+  /** Seal of a record for one receiver of signals; it is not valid for another. The `jti` is derived from the same bytes. */
   ofSignal(receiver: string, bytes: Uint8Array): string {
     return this.#code(['signal', receiver, Buffer.from(bytes).toString('base64url')]);
   }
 
   /**
-   * The record in a row of `signals`; `null` if no authority wrote it so. By the instant in the row it becomes too old: with another than that of the
-   * record, a signal that was told once could be told again at any time.
+   * The record in a row of `signals`; `null` if no authority wrote it so. The instant in the row decides when it is too old, so
+   * it must be that of the record: otherwise a signal that was sent once could be sent again at any time.
    */
   signalIn(row: Row): EncodedRecord | null {
     const [bytes, receiver] = [signalBytes(row), String(row['receiver'])];
@@ -155,7 +157,9 @@ function isSealedBy(seal: unknown, expected: string): boolean {
   return given.length === code.length && timingSafeEqual(given, code);
 }
 
-/** By which the database recognises what lifts a stop, and lets nobody find it. Hexadecimal, as PostgreSQL writes it. */
+/**
+ * Digest by which the database recognises the seal that lifts a stop, without revealing it. Hexadecimal, as PostgreSQL writes it.
+ */
 export const liftDigestOf = (lifted: string): string => createHash('sha256').update(lifted).digest('hex');
 
 /** The column is `bytea`. */
@@ -184,7 +188,7 @@ const spentFrom = (row: Row): SpentRow => ({
   given: Number(row['given']),
 });
 
-/** Reads rows of tasks, tokens and budgets: `null` for a row that is not as an authority wrote it. */
+/** Reads rows that have a seal: `null` for a row that no authority wrote so. A counter then has nothing given back. */
 export interface RowReader {
   readonly taskIn: (row: Row) => RootedTask | null;
   readonly tokenIn: (row: Row) => TokenOfTask | null;

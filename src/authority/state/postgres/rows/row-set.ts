@@ -270,7 +270,9 @@ export class RowSet implements StateRows {
     this.limits.setUsed(counter, used, max);
   readonly hasLimitValue = (counter: LimitCounter, digest: string): boolean => this.limits.has(counter, digest);
   readonly addLimitValue = (counter: LimitCounter, digest: string): void => this.limits.add(counter, digest);
-  /** A task that a write of the same transaction ended still counts: a new task comes too early by that. */
+  /**
+   * A task that another write of the same transaction ended still counts: a new task may be refused, and succeeds when retried.
+   */
   readonly openTasks: StateRows['openTasks'] = (of) => this.limits.open(of);
   readonly restoredAtMs = (): number | null => this.limits.restoredAtMs;
 

@@ -31,7 +31,7 @@ export function orderFromRow(row: Row): Order {
   return order;
 }
 
-/** The same; `null` if it has the id of another row, by which no authority ever wrote it: it would be lifted in place of the order of that row. */
+/** The same; `null` if its id is not that of its row. No authority writes such a row, and lifting it would lift another order. */
 export function ownOrderFrom(row: Row): Order | null {
   const order = orderFromRow(row);
   return order.id === row['id'] ? order : null;

@@ -49,7 +49,7 @@ async function deleteLifted(client: Client, seal: RowSeal): Promise<void> {
   await client.query('UPDATE orders_head SET version = version + 1');
 }
 
-/** Seals stops, of which from now on only what an authority with the key lifts is deleted. Gives how many had no seal and have one now. */
+/** Seals stops: from now on only an authority with the key can lift them. Gives how many stops got a seal. */
 async function sealStops(client: Client, seal: RowSeal): Promise<number> {
   const { rows } = await client.query("SELECT id, body, seal FROM orders WHERE of = 'stop'");
   const stops = rows.map(({ id, body }) => {

@@ -1,11 +1,9 @@
 /** The partitions of the table of settled uses. */
 
-/** The partitions of the table of settled uses. */
-
 /** Partitions of `settled`. Each holds what was settled within a slot of ten minutes. */
 export const PARTS_OF_SETTLED = 8;
 const SLOT_MS = 600_000;
-/** A slot is emptied once it has been over for two more. */
+/** A slot is emptied two slots after its end. */
 const KEPT_SLOTS = 3;
 
 /** The place for a decision that is settled now. */

@@ -1,4 +1,4 @@
-/** How signals are queued for their receivers, and how what waits in vain is bounded. */
+/** Queues signals for their receivers, and bounds the queues of receivers that take none. */
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
 import { signalRanks } from '../../../../core/ledger/signalled.ts';
 import { signalLimits } from '../../../../core/state/signal-queue.ts';
@@ -14,8 +14,9 @@ const { claimMs, maxReceivers, maxWaiting } = signalLimits;
 export const NEW_CLAIM = `clock_timestamp() + interval '${claimMs} milliseconds'`;
 
 /**
- * The receivers for which a transaction queues what it tells. `$1` has the names in the configuration of this process, and the table those of
- * authorities with another configuration. INVARIANT: rows that the login adds to the table cost little, and leave no configured receiver out.
+ * The receivers for which a transaction queues its signals. `$1` has the names in the configuration of this process, and the
+ * table those of authorities with another configuration. INVARIANT: rows that the login adds to the table cost little, and leave
+ * no configured receiver out.
  */
 export const RECEIVERS = `SELECT name FROM remit.signal_receivers WHERE name = ANY($1::text[])
   UNION (SELECT name FROM remit.signal_receivers ORDER BY name LIMIT ${maxReceivers})`;
@@ -25,7 +26,7 @@ const QUEUE = `INSERT INTO remit.signals (receiver, at_ms, rank, bytes, seal)
   FROM json_array_elements($1::json) WITH ORDINALITY u (r, n) CROSS JOIN LATERAL json_each_text(u.r->'seals') s (receiver, seal)
     JOIN remit.signal_receivers v ON v.name = s.receiver ORDER BY u.n`;
 
-/** The statement that queues records for each receiver of signals, each with a seal of its own; none if there is nothing to tell. */
+/** The statement that queues records for each receiver of signals, each with a seal of its own; none if no record is a signal. */
 export function queueingSignals(
   records: readonly EncodedRecord[],
   { receivers, seal }: { readonly receivers: readonly string[]; readonly seal: RowSeal | null },

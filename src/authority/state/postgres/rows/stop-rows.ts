@@ -17,7 +17,9 @@ export class StopRows {
     this.#stops = [...this.#stops, stop];
   }
 
-  /** A stop that a write of the same transaction ended or removed still counts as it was read: the declaration comes too early by that. */
+  /**
+   * A stop that another write of this transaction ended or removed still counts as read: the declaration succeeds when retried.
+   */
   find({ issuer, agent, subject, actions }: StopQuery): Stop | null {
     return longestOf(
       this.#stops.filter(

@@ -1,4 +1,4 @@
-/** The tables of limits over all tasks: counters by window, and the values of those that count different ones. */
+/** The tables of limits over all tasks: counters by window, and the values that counters of distinct values have seen. */
 import type { SpiffeId } from '../../../../core/identity/spiffe-id.ts';
 import type { OpenTaskCount } from '../../../../core/limit/open-task-uses.ts';
 import type { LimitCount, LimitCounter, OpenTasksLimit } from '../../../../core/limit/limit-spend.ts';
@@ -78,7 +78,7 @@ export function addLimitValue(connection: Connection, counter: LimitCounter, dig
   connection.statement('INSERT INTO limit_values VALUES (?,?,?,?,?)').run(limit, who, startsMs, endsMs, digest);
 }
 
-/** How many tasks are open, by agent: of one agent and of one subject, or of all. */
+/** Number of open tasks by agent, counting only those of `agent` and of `subject`; `null` counts all. */
 export function openTasksByAgent(
   connection: Connection,
   { agent, subject }: Pick<OpenTasksLimit, 'agent' | 'subject'>,
@@ -111,13 +111,15 @@ export const listOpenTaskCounts = (connection: Connection): readonly OpenTaskCou
 
 const TABLES = ['limit_counts', 'limit_values'] as const;
 
-/** Whether there are windows to delete. @param endedMs windows that ended by then are */
+/** Whether there are windows to delete. @param endedMs those that ended by this instant */
 export const hasOldLimits = (connection: Connection, endedMs: number): boolean =>
   TABLES.some(
     (table) => connection.statement(`SELECT 1 FROM ${table} WHERE ends_ms <= ? LIMIT 1`).get(endedMs) !== undefined,
   );
 
-/** Within a transaction: deletes at most `limit` rows of each table of windows that ended by then. Gives the most it deleted of one. */
+/**
+ * Within a transaction: deletes at most `limit` rows of each table, of ended windows. Gives the larger number of deleted rows.
+ */
 export function forgetLimits(connection: Connection, endedMs: number, limit: number): number {
   const deleted = [
     `DELETE FROM limit_counts WHERE (limit_id, measure, who, starts_ms, ends_ms) IN

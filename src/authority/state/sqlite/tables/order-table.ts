@@ -45,7 +45,10 @@ const OVER = 'FROM orders INDEXED BY orders_until WHERE until_ms IS NOT NULL AND
 export const hasOldOrders = (connection: Connection, nowMs: number): boolean =>
   connection.statement(`SELECT 1 ${OVER} LIMIT 1`).get(nowMs) !== undefined;
 
-/** Within a transaction: deletes at most `limit` orders that are over, which changes nothing for anybody. Gives how many it deleted. */
+/**
+ * Within a transaction: deletes at most `limit` orders that are over; no change is announced, since they have no effect. Gives
+ * how many.
+ */
 export const forgetOrders = (connection: Connection, nowMs: number, limit: number): number =>
   Number(
     connection

@@ -22,7 +22,7 @@ export function queueSignals(connection: Connection, records: readonly EncodedRe
     added += Number(changes);
     last = Number(lastInsertRowid);
   }
-  // The numbers of what was added follow one another: whether a multiple is among them.
+  // The numbers of the added rows are consecutive: true if a multiple of 128 is among them.
   if (last % LOOK_EACH < added) dropSurplus(connection);
 }
 
@@ -94,7 +94,7 @@ export function dropSignals(connection: Connection, receiver: string, seqs: read
 
 const OLD = 'SELECT name FROM signal_receivers WHERE seen_ms <= ?';
 
-/** Whether there are receivers that nobody delivers to. @param nowMs the earlier of both clocks */
+/** Whether there are receivers that no process delivers to. @param nowMs the earlier of both clocks */
 export const hasOldReceivers = (connection: Connection, nowMs: number): boolean =>
   connection.statement(`${OLD} LIMIT 1`).get(nowMs - forgottenMs) !== undefined;
 
