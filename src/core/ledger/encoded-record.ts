@@ -11,7 +11,7 @@ export interface EncodedRecord {
   readonly task: string | null;
   /** Whether it is an allowed use, which resets its task's idle time. */
   readonly isAllowedUse: boolean;
-  /** What receivers of signals are told by it; `null` if nothing. */
+  /** The event that it sends to receivers of signals; `null` for none. */
   readonly signalled: Signalled | null;
   /** Canonical JSON, UTF-8; at most `MAX_RECORD_BYTES`. */
   readonly bytes: Uint8Array;
@@ -28,7 +28,7 @@ export interface RecordProblem {
 /**
  * Encodes a record.
  *
- * @returns a problem for text that is not well-formed, a number that is not finite, or more than `MAX_RECORD_BYTES`
+ * @returns a problem for text that is not well-formed, a number that is not finite, more than 64 levels or `MAX_RECORD_BYTES`
  */
 export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProblem {
   const text = (record.kind === 'use' ? plainUseText(record) : null) ?? canonicalJson({ ...record });
@@ -40,7 +40,7 @@ export function encodedRecord(record: LedgerRecord): EncodedRecord | RecordProbl
   return encodedAs(record, bytes);
 }
 
-/** Restores an encoded record from its bytes. */
+/** Restores an encoded record from its bytes, which are not checked. */
 export const encodedRecordFrom = (bytes: Uint8Array): EncodedRecord =>
   encodedAs(JSON.parse(Buffer.from(bytes).toString('utf8')) as LedgerRecord, bytes);
 

@@ -1,8 +1,9 @@
 import type { UseRecord } from './record.ts';
 
 /**
- * A use as enforcing would have decided it: of an observed use with what it would have been in place of what was answered. Who decides again, or
- * learns from what was decided, must not take a call that was let through for one that policies allowed.
+ * A use as enforcing would have decided it: an observed use gets the answer of enforcing in place of the answer that was given.
+ * Code that replays or learns from decisions must not count a call that passed only because it was observed as allowed by
+ * policies.
  */
 export const enforcedUse = <Use extends UseRecord>(use: Use): Use => {
   const { mode, would } = use;

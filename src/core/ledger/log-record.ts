@@ -50,17 +50,17 @@ export interface EmitterRecord {
   readonly task: null;
   /**
    * `joined`: its records are received from now on. `checkpoint`: it signed its records up to `size`, and all of them are kept.
-   * `left`: it ended, and all of its records are kept and signed. `lost`: it was silent for too long; records after `size` are lost
-   * unless it returns. `refused`: what it sent does not continue what it sent before. `taken`: another authority continues it, as the database
-   * says; its records up to `size` are kept.
-   * `pruned`: its records up to `size` are deleted, by the retention, which recomputed those after `from`.
+   * `left`: it ended, and all of its records are kept and signed. `lost`: it was silent for too long; records after `size` are
+   * lost unless it returns. `refused`: what it sent does not continue what it sent before. `taken`: another authority continues
+   * it, as the database says; its records up to `size` are kept. `pruned`: the retention deleted its records up to `size`, after
+   * it had verified those after `from`.
    */
   readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused' | 'taken' | 'pruned';
   /** The origin of its log. */
   readonly origin: string;
   /** SPIFFE ID of the sidecar. */
   readonly by: string;
-  /** `pruned`: number of its records before those that were recomputed; otherwise, and in earlier versions, absent. */
+  /** `pruned`: number of its records before those that were verified; otherwise, and in earlier versions, absent. */
   readonly from?: number;
   /** Number of its records that are kept. */
   readonly size: number;
@@ -69,8 +69,8 @@ export interface EmitterRecord {
   /** Number of records under its last checkpoint; 0 before the first. */
   readonly signed: number;
   /**
-   * The verifier key of its checkpoints. `joined`: as reported by the sidecar; `pruned`: by which the deleted records were compared, `null`
-   * for those of earlier versions; otherwise `null`.
+   * The verifier key of its checkpoints. `joined`: as reported by the sidecar; `pruned`: the key by which the deleted records
+   * were verified, `null` in records of earlier versions; otherwise `null`.
    */
   readonly verifierKey: string | null;
   /** `checkpoint`: the signed note; `pruned`: the last note over deleted records; otherwise `null`. */

@@ -1,4 +1,4 @@
-/** The records of orders of operators: given, lifted, over. */
+/** The records of an order: given, lifted, expired. */
 import type { Order } from '../order/order.ts';
 import { orderScope } from '../order/order-scope.ts';
 import { causeOf } from '../task/cause.ts';
@@ -6,7 +6,7 @@ import type { EventRecord } from './record.ts';
 
 /** Who changed an order, and when. */
 interface Changed {
-  /** The SPIFFE ID of the operator, or who else it was. */
+  /** The SPIFFE ID of the operator, or a name for what else changed it. */
   readonly by: string;
   readonly because: string;
   /** Milliseconds since the Unix epoch. */
@@ -15,7 +15,7 @@ interface Changed {
 
 const made = { stop: 'operator.stopped', observe: 'operator.observed' } as const;
 
-/** The record of an order that an operator gave. */
+/** The record of a new order. */
 export const orderMade = (order: Order): EventRecord => ({
   kind: 'event',
   at: order.madeAtMs,
@@ -27,7 +27,7 @@ export const orderMade = (order: Order): EventRecord => ({
   details: orderDetails(order),
 });
 
-/** The record of an order that an operator ended before its time. */
+/** The record of an order that was ended before its time. */
 export const orderLifted = (order: Order, { by, because, at }: Changed): EventRecord => ({
   kind: 'event',
   at,
@@ -39,7 +39,7 @@ export const orderLifted = (order: Order, { by, because, at }: Changed): EventRe
   details: orderDetails(order),
 });
 
-/** The record of an order whose time is over. */
+/** The record of an order that expired. */
 export const orderOver = (order: Order, at: number): EventRecord => ({
   kind: 'event',
   at,
@@ -51,7 +51,7 @@ export const orderOver = (order: Order, at: number): EventRecord => ({
   details: orderDetails(order),
 });
 
-/** What of an order its records name: its id, what it is about, and until when it holds. */
+/** The details in the records of an order: its id, its kind and scope, and when it expires. */
 export const orderDetails = (order: Order): EventRecord['details'] => ({
   order: order.id,
   of: order.of,

@@ -2,7 +2,7 @@ import { isProblem } from '../runtime/problem.ts';
 import { leafFrom } from './proof/leaf.ts';
 import { aligned, printable } from './timeline-text.ts';
 
-/** How many records are alike. */
+/** A group of records with equal members, and their number. */
 export interface RecordCount {
   readonly kind: string;
   readonly decision: string | null;

@@ -141,8 +141,8 @@ export interface UseRecord extends Decided, Traced {
 }
 
 /**
- * In the log of a sidecar, in place of the record of an allowed use of high risk, which an authority committed with the settlement and has in its
- * own ledger.
+ * In the log of a sidecar: a link to the record of an allowed use of high risk, which an authority committed with the settlement
+ * and keeps in its own ledger.
  */
 export interface SettledRecord {
   readonly kind: 'settled';
@@ -192,8 +192,8 @@ export interface EventRecord {
     | 'order-over'
     | 'records-missing';
   /**
-   * Why, as a code; `null` for `refused`, whose `details` have the causes, for `receipt`, which follows a change with its own, and for
-   * `records-missing`.
+   * Why, as a code; `null` for `refused`, whose `details` have the causes, for `receipt`, since the change has a record with its
+   * cause, and for `records-missing`.
    */
   readonly cause: CauseCode | null;
   /** Why, in words for people. */
@@ -225,7 +225,7 @@ export interface PolicyRecord {
   readonly by: string;
   /** Whether its text is kept beside the ledger, by its hash. */
   readonly isTextKept: boolean;
-  /** Hashes of the oldest sets, whose texts are deleted now because all of them are more than fits. */
+  /** Hashes of the oldest sets, whose texts are deleted now because all texts together exceed the limit. */
   readonly textsGivenUp: readonly string[];
   /**
    * In the first record of a version that records what it deletes, if there are any: hashes of sets whose texts an earlier version kept and

@@ -49,7 +49,7 @@ export function argTexts(value: unknown): readonly string[] {
   return typeof digest === 'string' ? [digestText(digest)] : [];
 }
 
-/** The text among `argTexts` of an argument that was sent with this text. */
+/** The text to look for in `argTexts` to find an argument that was sent with this text. */
 export const askedArgText = (text: string): string =>
   Buffer.byteLength(JSON.stringify(text)) <= MAX_BYTES ? text : digestText(hash('sha256', text, 'base64url'));
 

@@ -10,7 +10,10 @@ export interface RelayWatch {
   readonly found: () => readonly RelayedRecords[];
 }
 
-/** Most gaps and most databases that are kept of a ledger: more than a fleet ever has. Further gaps are merged with the last. */
+/**
+ * Most gaps of a database and most databases of a ledger: more than a fleet has. More gaps merge with the last, more databases
+ * are ignored.
+ */
 const MAX_GAPS = 1_000;
 const MAX_DATABASES = 100;
 
@@ -23,7 +26,7 @@ export function missingRecords(
   const details = { database, from, to };
   const about = { task: null, event: 'records-missing', cause: null, note, by: 'remit', details } as const;
   const encoded = encodedRecord({ kind: 'event', at: atMs, ...about });
-  // Short, and of numbers and an id of the database.
+  // It is short: numbers and the id of the database.
   if ('problem' in encoded) throw new Error(encoded.problem);
   return encoded;
 }
@@ -88,7 +91,7 @@ export function lostToAll(ledgers: readonly (readonly RelayedRecords[])[]): read
 const ofDatabase = (all: readonly RelayedRecords[], database: string): readonly RelayedRecords[] =>
   all.filter((relayed) => relayed.database === database);
 
-/** What another ledger does not have of gaps. */
+/** The parts of gaps that another ledger does not have either. */
 const without = (gaps: readonly RecordRange[], { to, missing }: RelayedRecords): readonly RecordRange[] =>
   gaps.flatMap((gap) =>
     [...missing, { from: to + 1, to: Number.POSITIVE_INFINITY }]
@@ -96,7 +99,7 @@ const without = (gaps: readonly RecordRange[], { to, missing }: RelayedRecords):
       .filter(({ from, to: end }) => from <= end),
   );
 
-/** Adds a gap, merged with the gaps that it touches. */
+/** Adds a gap: merged with the last gap if they touch, or if there are `MAX_GAPS`. */
 function addGap(gaps: RecordRange[], { from, to }: RecordRange): void {
   const last = gaps.at(-1);
   if (last !== undefined && ((from <= last.to + 1 && to >= last.from - 1) || gaps.length >= MAX_GAPS)) {

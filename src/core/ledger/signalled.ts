@@ -2,8 +2,8 @@ import type { Signalled } from '../config/issuer.ts';
 import type { LedgerRecord } from './record.ts';
 
 /**
- * What of a record receivers of signals are told; `null` for a record that is told to nobody. A token that was presented by another workload is
- * `stolen-tokens` once it is revoked, and so is the end of its task, if `onBindingViolation` ends that.
+ * The event that a record sends to receivers of signals; `null` for none. A token that was presented by another workload is
+ * `stolen-tokens` once it is revoked, and so is the end of its task if `onBindingViolation` ends the task.
  */
 export function signalledBy(record: LedgerRecord): Signalled | null {
   if (record.kind === 'end') return record.cause === 'binding.violation' ? 'stolen-tokens' : 'ends';
@@ -13,8 +13,8 @@ export function signalledBy(record: LedgerRecord): Signalled | null {
 }
 
 /**
- * In which order what waits is told; if too much waits, the last are dropped first. INVARIANT: what an agent does by itself, such as to end its own
- * tasks, holds up and drops no stop.
+ * The order in which waiting events are sent; if too many wait, those of the last rank are dropped first. INVARIANT: what an
+ * agent causes by itself, such as the end of its own tasks, neither delays nor drops a stop.
  */
 export const signalRanks: Readonly<Record<Signalled, number>> = Object.freeze({
   stops: 0,

@@ -48,7 +48,7 @@ function inOrder(entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
   });
 }
 
-/** Replaces control characters, so that a terminal shows rather than obeys text of clients. */
+/** Replaces control and format characters by `?`, so that a terminal never obeys text of clients. */
 export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 
 /** A record as cells for people: what, caller, decision, reason, policies, trace. Not yet passed through `printable`. */

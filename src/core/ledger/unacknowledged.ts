@@ -7,8 +7,8 @@ export interface UnacknowledgedLimits {
 const defaultLimits: UnacknowledgedLimits = { records: 4_096, bytes: 8 * 1024 ** 2 };
 
 /**
- * Counts the records of a log that no other machine has acknowledged. With this host they would be lost, so from the limit on no further
- * record is taken. Before the first acknowledgement only records written since `begin` count.
+ * Counts the records of a log that no other machine has acknowledged. They would be lost with this host, so at the limit no
+ * further record is taken. Before the first acknowledgement only records written since `begin` count.
  */
 export class Unacknowledged {
   readonly #limits: UnacknowledgedLimits;
@@ -22,7 +22,7 @@ export class Unacknowledged {
     this.#limits = { ...defaultLimits, ...limits };
   }
 
-  /** Number of records. */
+  /** Number of records that are not acknowledged. */
   get records(): number {
     return Math.max(0, this.#size - this.#kept);
   }

@@ -5,12 +5,13 @@ import type { OutcomeRecord } from './outcome-record.ts';
  * may have been executed; `not-sent`, no upstream got it.
  */
 export const FATES = ['executed', 'unanswered', 'not-sent'] as const;
+/** One of `FATES`. */
 export type Fate = (typeof FATES)[number];
 
 /** The detail by which Envoy marks an answer of the upstream. Any other answer is Envoy's own. */
 export const VIA_UPSTREAM = 'via_upstream';
 
-/** The detail by which Envoy says that a call has no answer of its check. */
+/** Envoy's detail for a call whose check was not answered. */
 const CHECK_FAILED = 'ext_authz_error';
 
 /** What happened to an allowed call, by its outcome. */
@@ -37,7 +38,10 @@ const MAX_WAITING = 100_000;
 /** The members of a record of any version. */
 type Members = Readonly<Record<string, unknown>>;
 
-/** Joins allowed uses with their outcomes by decision id, in any order and of any number of logs, in bounded memory. */
+/**
+ * Joins allowed uses with their outcomes by decision id, in any order and from any number of logs, in bounded memory. A record
+ * that withdraws an allow counts only after it.
+ */
 export class UseFates {
   readonly #waiting = new Set<string>();
   readonly #early = new Map<string, Fate | 'withdrawn'>();
@@ -78,14 +82,14 @@ export class UseFates {
       details: typeof details === 'string' ? details : '',
       attempts: typeof attempts === 'number' ? attempts : 0,
     };
-    // Envoy had refused it by itself. The record that withdraws it may be of any place in the logs.
+    // Envoy refused the call itself, so the allow did not reach it. The record that withdraws the allow may come later.
     const fate = ended.details === CHECK_FAILED && ended.attempts === 0 ? 'withdrawn' : fateOf(ended);
     if (this.#waiting.delete(decisionId)) this.#counts[fate] += 1;
     else if (this.#early.size < MAX_WAITING) this.#early.set(decisionId, fate);
   }
 }
 
-/** Uses by fate in words: `7 allowed: 1 executed, 6 of unknown outcome`. */
+/** Uses by fate in words: `7 allowed: 1 executed, 6 without a recorded outcome`. */
 export function fatesText({ allowed, executed, unanswered, notSent, withdrawn, unknown }: UsesByFate): string {
   const parts = [
     `${executed} executed`,

@@ -29,7 +29,7 @@ export function useRecord(judgement: DecidedCheck, span: SpanReference): UseReco
   const token = taskTokenOf(facts);
   const args = isDeny(action) ? null : recordedArgs(action);
   const carried = isDeny(action) ? null : recordedCarried(action);
-  // In canonical order, so that it can be concatenated.
+  // In canonical order: `canonicalJson` need not sort it then.
   const record: UseRecord = {
     action: isDeny(action) ? null : action.id,
     agent: isDeny(caller) ? null : caller.id,

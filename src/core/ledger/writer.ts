@@ -102,7 +102,7 @@ export class LedgerWriter {
   }
 
   /**
-   * Queues a record, which is on disk within 50 ms: mode `batch`.
+   * Queues a record, which is written within `flushMs`: mode `batch`.
    *
    * @returns `false` if the queue is full, the last commit failed, too much is not acknowledged, or the record cannot be encoded
    */
@@ -137,7 +137,7 @@ export class LedgerWriter {
     return this.#state === 'failing' ? this.problem : null;
   }
 
-  /** Refuses new records, writes the rest and stops the timer. Returns the problem if some could not be written. */
+  /** Writes everything queued, then refuses new records. Returns the problem if some could not be written: those are dropped. */
   async close(): Promise<string | null> {
     if (this.#state === 'closed') return null;
     const problem = await this.flush();

@@ -5,7 +5,7 @@ import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from './wire-type.ts';
 export interface WireField extends ByteRange {
   readonly number: number;
   readonly wireType: number;
-  /** Of a varint and of the two fixed widths, the 64 bits in two halves, both unsigned. */
+  /** The value of a varint or a fixed-width field in two unsigned halves of 32 bits; otherwise the length of the content. */
   readonly low: number;
   readonly high: number;
 }
@@ -40,7 +40,7 @@ export function eachField(
   return null;
 }
 
-/** Calls back with each varint of a packed field; the same strictness, and the same answer. */
+/** Calls back with each varint of a packed field, as strictly as `eachField` and with the same result. */
 export function eachVarint(
   bytes: Uint8Array,
   range: ByteRange,
@@ -61,7 +61,7 @@ const CUT = 'ends within a field';
 const readerOf = (bytes: Uint8Array, { from, to }: ByteRange): ProtobufReader =>
   new ProtobufReader(bytes, { from, to: Math.min(to, bytes.length) });
 
-/** Reads a value; how many bytes of content it has, a varint none. */
+/** Reads a value. Returns the number of bytes of its content (0 for a varint), or the problem. */
 function widthOf(reader: ProtobufReader, wireType: number): number | string {
   switch (wireType) {
     case VARINT:

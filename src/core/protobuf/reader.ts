@@ -56,9 +56,9 @@ export const fixed64 = <T, R extends ProtobufReader>(slot: number, read: Read<T,
 const MAX_VARINT_BYTES = 10;
 
 /**
- * A strict protobuf reader: one forward pass. Refuses what no writer would write and decoders read differently: known fields of
- * another wire type, repeated or beside another of their `oneof`, text that is not UTF-8, groups, numbers with too many bits.
- * After a fault nothing is read and values are empty.
+ * A strict protobuf reader: one forward pass. Refuses what no writer writes and decoders read differently: known fields of
+ * another wire type, a field twice that may occur once, two fields of a `oneof`, text that is not UTF-8, groups, numbers with too
+ * many bits. After a fault nothing is read and values are empty.
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */
@@ -150,7 +150,7 @@ export class ProtobufReader {
     return make(this.#bytes, from, this.#at);
   }
 
-  /** Skips a field. */
+  /** Skips a length-delimited field. */
   pass(): void {
     this.#content();
   }
@@ -212,7 +212,7 @@ export class ProtobufReader {
     return true;
   }
 
-  /** Skips `count` bytes. @returns whether there were as many */
+  /** Skips `count` bytes. @returns whether there were enough */
   advance(count: number): boolean {
     if (count <= this.left) this.#at += count;
     else this.broken('beyond-end');

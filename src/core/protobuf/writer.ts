@@ -147,7 +147,7 @@ export class ProtobufWriter {
   }
 }
 
-/** Fields written once, in their own memory. */
+/** Serialises fields into memory of their own. */
 export function fieldsBy(write: (into: ProtobufWriter) => void): Uint8Array {
   const into = new ProtobufWriter();
   write(into);

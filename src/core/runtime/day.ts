@@ -1,4 +1,4 @@
-/** Days that people write. */
+/** Days as people write them: `YYYY-MM-DD`, in UTC. */
 import { made, type Reader, textLike } from './fields.ts';
 
 /** Parses a day, `YYYY-MM-DD`, as the midnight (UTC) at which it begins, in milliseconds since the Unix epoch. */

@@ -163,11 +163,11 @@ export function optional<T>(reader: Reader<T>, fallback: unknown = null): Reader
   return within(reader, (value, place) => (value === undefined ? fallback : reader(value, place)));
 }
 
-/** Takes a JSON `null`, which is then the value. */
+/** Accepts a JSON `null` too, as `null`. */
 export const orNull = <T>(reader: Reader<T>): Reader<T | null> =>
   within(reader, (value, place) => (value === null ? null : reader(value, place)));
 
-/** What a reader gives, made into something else of the annotated type; `make` gives it, or a problem. */
+/** A reader whose value `make` converts: it returns the new value, of the annotated type, or a problem. */
 export const made = <T, U>(reader: Reader<T>, make: (value: T) => NoInfer<U> | Problem): Reader<U> =>
   within(reader, (value, place) => {
     const read = reader(value, place);
@@ -201,8 +201,9 @@ export const text =
 const isPlain = (value: string): boolean => !value.includes('\0') && value.isWellFormed();
 
 /**
- * A parser of a required string that `parse` makes a value of; `what` names it, such as `a path`. A problem of `parse` is appended;
- * `null` says that there is no more to say. 1 (or `min`) to 8,192 (or `max`) characters, without U+0000 and lone surrogates.
+ * A parser of a required string that `parse` converts to a value; `what` names it in problems, such as `a path`. A problem of
+ * `parse` is appended; `null` refuses the string without a further explanation. 1 (or `min`) to 8,192 (or `max`) characters,
+ * without U+0000 and lone surrogates.
  */
 export const textOf =
   <T extends string | object>(

@@ -1,6 +1,8 @@
 import { changesWithin } from './edit-distance.ts';
 
-/** The known name of which a name is probably a misspelling or a part: at most a third of it may differ. `null` if none is near. */
+/**
+ * The known name that a misspelled or shortened name probably means: at most a third of it may differ. `null` if none is near.
+ */
 export function nearestOf(name: string, known: Iterable<string>): string | null {
   const asked = name.toLowerCase();
   const within = Math.max(1, Math.floor(name.length / 3));

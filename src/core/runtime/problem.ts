@@ -3,6 +3,6 @@ export interface Problem {
   readonly problem: string;
 }
 
-/** Whether a parser returned a problem. No parsed value has a member named `problem`. */
+/** Whether a parser returned a problem. INVARIANT: no parsed value has a member named `problem`. */
 export const isProblem = (value: unknown): value is Problem =>
   typeof value === 'object' && value !== null && 'problem' in value;

@@ -2,7 +2,7 @@ import { LinkedQueue, QueueNode } from './collections/linked-queue.ts';
 
 /** A call whose message is to be read. */
 export interface MessageReading {
-  /** Whom the call counts for. */
+  /** The client whose limit counts the call. */
   readonly client: string;
   /** Starts to read. */
   readonly begin: () => void;
@@ -12,7 +12,7 @@ export interface MessageReading {
 export interface ReadingsOptions {
   /** Messages read at the same time, each held in memory while it is incomplete. */
   readonly max: number;
-  /** Those of one client. */
+  /** The same for one client. */
   readonly maxOfClient: number;
   /** Whether enough work waits already; an owner that returns true must call `readOn`. Default never. */
   readonly isCrowded?: () => boolean;
@@ -37,7 +37,7 @@ export class Readings {
     this.#options = options;
   }
 
-  /** Reads now or later. @returns ends that: the message is complete, or the call is over; may be called again */
+  /** Reads now or later. @returns to be called when the message is complete or the call is over; idempotent */
   add(reading: MessageReading): () => void {
     const client = this.#clients.get(reading.client) ?? { reading: 0, waiting: new LinkedQueue<() => void>() };
     this.#clients.set(reading.client, client);

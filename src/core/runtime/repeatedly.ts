@@ -1,7 +1,5 @@
 /** Runs something again and again, with a pause; an error does not end the loop. */
 
-/** Runs something again and again, with a pause; an error does not end the loop. */
-
 /** What a loop needs. */
 export interface Repeating {
   readonly everyMs: number;

@@ -4,7 +4,7 @@
  * - `full`: the disk is full; the store stays usable and recovers once there is space
  * - `busy`: another process held the write lock for too long; a retry may succeed
  * - `conflict`: a row with that key exists
- * - `changed`: what the write was decided by has changed since it was read; decide again
+ * - `changed`: the data on which the write was decided has changed since it was read; decide again
  * - `refused`: the input cannot be stored, such as text with U+0000
  * - `unusable`: the file cannot be opened or is not ours
  * - `later`: the file was written by a later build, which has to read it

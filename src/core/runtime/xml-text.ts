@@ -1,7 +1,5 @@
 /** Text and elements of XML. */
 
-/** Text and elements of XML. */
-
 /** An element on lines of its own; its inner parts are XML already. */
 export function xmlElement(
   name: string,

@@ -13,9 +13,8 @@ export interface FileLock {
 const heldLocks = new Set<DatabaseSync>();
 
 /**
- * Takes the lock on an empty lock file, which is created if it is missing. Does not wait: returns `null` if another process holds it.
- * It is a lock of SQLite, which the system releases when the process ends. Throws errors of the
- * system and of SQLite.
+ * Takes the lock on an empty lock file, which is created if it is missing. Does not wait: returns `null` if another process holds
+ * it. It is a lock of SQLite, which the system releases when the process ends. Throws errors of the system and of SQLite.
  *
  * @see https://www.sqlite.org/lockingv3.html
  */

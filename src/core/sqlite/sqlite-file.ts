@@ -53,7 +53,7 @@ export type OpenOptions = {
 
 /**
  * Opens a file after checking that it is private, of this schema and, if a check is due, undamaged. A failure leaves nothing
- * open.
+ * open. Throws an error that is not of SQLite, such as that the process has too many open files.
  */
 export function openSqlite(path: string, options: OpenOptions): DatabaseSync | StoreFailure {
   const unfit = prepareFile(path, options);

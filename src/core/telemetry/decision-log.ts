@@ -45,9 +45,10 @@ export function decisionLog(stream: LineSink, onDropped: () => void): CheckObser
 }
 
 /**
- * One check as JSON, with the same fields on allow and deny (`null` if there is no value) and the names of the use record.
- * Of the request only method, host and canonical path, each at most 2,048 characters plus a digest: no query, header, body or
- * arguments; arguments are recorded only in the ledger, if the catalog says so. Tokens and secrets appear as digests.
+ * One check as JSON, with the same fields on allow and deny (`null` if there is no value) and the names of the use record. Of the
+ * request only method, host and canonical path, each at most 2,048 characters plus a digest, and the names in `carried` and
+ * `shape`: no value of a query, header, body or argument; arguments are recorded only in the ledger, if the catalog says so.
+ * Tokens and secrets appear as digests.
  */
 export function decisionLine(check: FinishedCheck): string {
   const { facts, took, traceId } = check;

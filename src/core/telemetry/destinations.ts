@@ -1,7 +1,7 @@
 import { isSdkDisabled, otelText, otlpText } from './environment.ts';
 import type { OtelVariables, Signal } from './environment.ts';
 
-/** By the names of `OTEL_EXPORTER_OTLP_PROTOCOL`. */
+/** A protocol of OTLP, by its name in `OTEL_EXPORTER_OTLP_PROTOCOL`. */
 export type Protocol = 'grpc' | 'http/json' | 'http/protobuf';
 
 /** The destination of a signal: a collector, the console, or both. */

@@ -38,9 +38,7 @@ interface IssuerTracing {
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
 }
 
-/**
- * A tracer whose spans have their ids at once, so that these can be signed into a token before the span ends. All are recorded.
- */
+/** Makes the tracer of the issuer. All of its spans are recorded; without `tracer` they only have ids. */
 export const issuerTracer = ({ tracer, ports }: IssuerTracing): IssuerTracer => ({
   start: (name, attributes, parentTraceparent) => {
     const parent = spanContextFrom(parentTraceparent);

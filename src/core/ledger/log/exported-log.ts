@@ -28,7 +28,10 @@ export function storedExport(path: string, trust: Trust): Verdict | Problem {
   }
 }
 
-/** The lines of a file, numbered as records. Stops at a line longer than a leaf can be, which becomes an empty record. */
+/**
+ * The lines of a file, numbered as records. Stops once a line without an end is longer than a leaf can be: what was read of it is
+ * the last record, which the verifier refuses.
+ */
 function* entriesOf(path: string): Generator<StoredEntry> {
   const file = openSync(path, 'r');
   try {

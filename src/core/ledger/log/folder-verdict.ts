@@ -25,7 +25,7 @@ export interface FolderVerdict {
 
 /**
  * Verifies the log in a folder: its records, then its files, whose index must match. Anything in the files results in a
- * verdict; only a file that may not be read, or is locked, is a problem.
+ * verdict. A problem only if a file may not be read, is locked or was written by a later build, or if there is no key.
  *
  * @param trustOf returns the verifier's key and anchors for an origin; without a key there is no verdict
  * @param onLeaf called with each record that is intact and in its place
@@ -80,7 +80,7 @@ function withTexts(texts: PolicyTextWatch, verdict: Sound): Verdict {
   return missing === null ? verdict : { ...verdict, remarks: [missing, ...remarks], remarkCount: remarkCount + 1 };
 }
 
-/** What is wrong with the files, although their records are intact: their format, their index, or what else they say beside the records. */
+/** What is wrong with files whose records are intact: their format, their index, or their other columns. */
 function damageOf({ segments }: LogReader, pruned: PlacedLeaf | undefined): Verdict | null {
   let last = lastBefore(segments[0], pruned);
   for (const [index, segment] of segments.entries()) {

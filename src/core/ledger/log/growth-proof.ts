@@ -8,7 +8,7 @@ import { leafHash, rootOf } from '../proof/merkle.ts';
 import type { KeptCheckpoint } from './kept-checkpoints.ts';
 import type { LogReader } from './log-reader.ts';
 
-/** A checkpoint of a log, and that it extends the log's first `old` records. */
+/** A checkpoint of a log, with the proof that it extends the log's first `old` records. */
 export interface GrowthProof {
   readonly old: number;
   readonly size: number;
@@ -19,14 +19,16 @@ export interface GrowthProof {
   readonly proof: readonly Uint8Array[];
 }
 
-/** Most records that are hashed for one proof: some seconds of work. A log that has grown by more is proved in steps. */
+/** Default for the growth that one proof covers: some seconds of hashing. A log that has grown by more is proved in steps. */
 const MAX_RECORDS = 100_000;
 
 /**
- * Proves that the log has grown from its first `old` records: to its last checkpoint, or to an earlier checkpoint if more than `maxRecords` lie
- * between. Costs one hash for each record from the checkpoint before `old` on.
+ * Proves that the log has grown from its first `old` records to its last checkpoint. If more than `maxRecords` lie between, to
+ * the last checkpoint within `maxRecords`, or the first after `old` if there is none. Hashes each record from the checkpoint
+ * before `old` on.
  *
- * @returns a problem if `old` is among the pruned records or beyond the last checkpoint, or the log has no checkpoint or is damaged
+ * @returns a problem if `old` is among the pruned records or beyond the last checkpoint, or the log has no checkpoint or is
+ * damaged
  */
 export function growthProof(log: LogReader, old: number, maxRecords: number = MAX_RECORDS): GrowthProof | Problem {
   const last = near(log, Number.MAX_SAFE_INTEGER, 'up-to');
@@ -72,7 +74,9 @@ function provedGrowth(
     : { problem: `the ledger is damaged: ${wrong}` };
 }
 
-/** The checkpoint of the largest size up to `size`, or of the smallest from it on; `null` if there is none, or none beyond `after`. */
+/**
+ * The checkpoint of the largest size up to `size`, or of the smallest from it on; `null` if there is none larger than `after`.
+ */
 function near(log: LogReader, size: number, side: 'up-to' | 'from', after = -1): KeptCheckpoint | null {
   const segments = side === 'from' ? log.segments : log.segments.toReversed();
   const found = segments

@@ -8,32 +8,33 @@ import type { Segment } from './segment/segment.ts';
 
 /** What indexing a ledger did. */
 export interface IndexedLedger {
-  /** Parts that are there now, and those of them that were made. */
+  /** Parts that exist now, and how many of them this call made. */
   readonly parts: number;
   readonly made: number;
-  /** Records that are in parts, and records of the ledger after them or between them. */
+  /** Records in parts, and records in none. */
   readonly indexed: number;
   readonly left: number;
-  /** Deleted files: of pruned segments, and what was not an index of these records. */
+  /** Deleted files: parts of pruned segments, old temporary files, and files that are not parts of these records. */
   readonly discarded: number;
 }
 
 /** Options of `indexLedger`. */
 export interface IndexingOptions {
   readonly nowMs: number;
-  /** Of temporary files; unique within the folder. */
+  /** Of temporary files: 1 to 16 hexadecimal digits, unique within the folder. */
   readonly suffix: string;
-  /** Records of a part. Default and most 65,536. */
+  /** Records per part. Default and maximum 65,536. */
   readonly partRecords?: number;
   /** Called with each record that is read. */
   readonly onRecord?: () => void;
-  /** Parts to make at most; the rest is left for the next call. Default all. */
+  /** Most parts to make; the rest is left for the next call. Default: no limit. */
   readonly maxParts?: number;
 }
 
 /**
- * Makes the parts of the index of a ledger that are missing, beside the process that writes it: of closed segments whole; of the newest as many full
- * parts as its last checkpoint covers. What is left is found by reading it. Parts of deleted segments are deleted.
+ * Makes the missing parts of the index of a ledger, beside the process that writes it: all parts of closed segments, and of the
+ * newest segment as many full parts as its last checkpoint covers. Searches read the other records one by one. Deletes parts of
+ * pruned segments.
  *
  * @returns `null` if the folder contains no ledger. Throws the system's error
  */

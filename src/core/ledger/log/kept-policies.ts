@@ -34,7 +34,7 @@ export interface KeptPolicies {
   readonly descriptorSets: readonly { readonly name: string; readonly data: string }[];
 }
 
-/** The folder of a ledger for what is kept of policies. */
+/** The folder of the kept policy sets of a ledger. */
 export const keptPoliciesFolder = (ledger: string): string => join(ledger, 'policies');
 
 /** The file that keeps a set: JSON in the folder `policies` of the ledger, named by its hash. */
@@ -44,7 +44,7 @@ export const keptPoliciesFile = (ledger: string, hash: string): string =>
 /** Whether the text of a policy set was kept. */
 export interface KeptText {
   readonly isKept: boolean;
-  /** Hashes of the oldest sets, whose texts are more than fits: a record names them, then `forgetPolicies` deletes them. */
+  /** Hashes of the oldest sets, whose texts exceed the limit: a record names them, then `forgetPolicies` deletes them. */
   readonly beyond: readonly string[];
   /** Hashes of sets whose texts an earlier version kept and that are missing. Default none. */
   readonly missing?: readonly string[];
@@ -53,6 +53,8 @@ export interface KeptText {
 /**
  * Keeps the text of a policy set beside the ledger, by its hash; atomic, and synced before it returns. A set that exists is
  * left alone. Limits: 32 MiB per set, 512 MiB in all, above which the oldest are to be deleted.
+ *
+ * @returns a problem if the set is too large or cannot be written
  */
 export async function keepPolicies(
   ledger: string,
@@ -87,7 +89,7 @@ export async function forgetPolicies(ledger: string, hashes: readonly string[]):
   for (const hash of hashes) await rm(keptPoliciesFile(ledger, hash), { force: true }).catch(() => undefined);
 }
 
-/** The hashes of the sets whose texts are in a folder, by the names of their files. Throws the system's error. */
+/** The hashes of the sets whose texts are beside a ledger, by the names of their files. Throws the system's error. */
 export const keptHashesIn = (ledger: string): readonly string[] =>
   readdirSync(keptPoliciesFolder(ledger)).flatMap(hashesNamed).toSorted();
 
@@ -132,7 +134,7 @@ export const keptFrom = ({
   ),
 });
 
-/** As a file has it: a set with one file of the catalog is written as earlier versions read it. */
+/** The form in the file: a set with a single catalog file is written so that earlier versions can read it. */
 const writtenFrom = ({ catalogs: [catalog, ...moreCatalogs], ...rest }: KeptPolicies): unknown => ({
   catalog,
   ...(moreCatalogs.length === 0 ? {} : { moreCatalogs }),

@@ -18,12 +18,12 @@ export interface RingPart {
   readonly length: number;
 }
 
-/** Default memory of a ring: a second or more at 1,000 records a second. What finds no room is read from the files. */
+/** Default memory of a ring: a second or more at 1,000 records a second. Leaves that do not fit are read from the files. */
 const RING_BYTES = 1024 ** 2;
 /** Before the leaves: the number of the last part that is free again, modulo 2^32. A cache line, so that it shares none with a leaf. */
 const HEADER_BYTES = 64;
 
-/** The memory of a ring, for one writer and one reader. @param bytes room for leaves */
+/** The memory of a ring, for one writer and one reader. @param bytes room for leaves; default 1 MiB */
 export const newRing = (bytes = RING_BYTES): SharedArrayBuffer => new SharedArrayBuffer(HEADER_BYTES + bytes);
 
 const headerOf = (ring: SharedArrayBuffer): Int32Array => new Int32Array(ring, 0, 1);
@@ -75,7 +75,7 @@ export class RingWriter {
   /** The offset of free memory: behind the last part, or at the start if nothing is held or the end is too short. */
   #roomFor(length: number): number | null {
     const [first, last] = [this.#parts[0], this.#parts.at(-1)];
-    // The same memory again and again, as long as the reader keeps up.
+    // While the reader keeps up, this reuses the same memory.
     if (first === undefined || last === undefined) return length <= this.#bytes.length ? 0 : null;
     const end = last.offset + last.length;
     if (end <= first.offset) return end + length <= first.offset ? end : null;

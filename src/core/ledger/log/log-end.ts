@@ -14,7 +14,7 @@ import { tailProblem } from './segment/tail.ts';
 /** Why a start would not continue the log of a folder; `null` if it would, or would begin a log. It changes nothing. */
 export function logEndProblem(settings: LogSettings): StoreFailure | null {
   const { folder, keyFile } = settings;
-  // A start makes a key if there is none, and that key has signed nothing of the log.
+  // A start creates a missing key, and a new key has signed nothing of the log.
   const key = existsSync(keyFile) ? logKeyAt(keyFile) : generateKeyPairSync('ed25519').privateKey;
   if (isStoreFailure(key)) return key;
   const last = existsSync(folder) ? segmentsIn(folder).findLast(({ path }) => !isUnfinished(path)) : undefined;

@@ -20,11 +20,11 @@ export function logKeyAt(path: string): KeyObject | StoreFailure {
     const problem = privateFileProblem(path, stats);
     if (problem !== null) return storeFailure('unusable', `ledger key ${problem}`);
     if (stats.size > MAX_BYTES)
-      // The code alone: the message of a parser could quote the key.
       return storeFailure('unusable', `ledger key \`${path}\` is larger than ${MAX_BYTES} bytes`);
     const key = privateKeyFrom(readFileSync(path, 'utf8'));
     return key ?? storeFailure('unusable', `ledger key \`${path}\` is not an Ed25519 key in PKCS#8 PEM`);
   } catch (error) {
+    // The code alone: the message of a parser could quote the key.
     return storeFailure('unusable', `ledger key \`${path}\` cannot be used: ${errorCode(error) ?? 'unknown error'}`);
   }
 }

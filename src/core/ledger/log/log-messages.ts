@@ -35,7 +35,7 @@ export type LogThreadMessage =
   | ({
       readonly kind: 'appended';
       readonly failure: StoreFailure | null;
-      /** Its parts in the ring; empty if nothing was written, or is shared; `null` if the ring had no room for it. */
+      /** Its leaves as parts in the ring; empty if nothing was written or nothing is shared; `null` if they did not fit. */
       readonly written: readonly RingPart[] | null;
     } & LogStatus)
   | {

@@ -48,7 +48,7 @@ export class LogPages {
       if (log.carried.range.size > size) {
         return { problem: `record ${size + 1} was pruned before it was acknowledged` };
       }
-      // INVARIANT: records are read before checkpoints. A record after a checkpoint is written after it, so none is passed by unseen.
+      // INVARIANT: records are read before checkpoints. A checkpoint signed in between covers all of them, so none is missed.
       const leaves = leavesAfter(log, size);
       const next = log.segments
         .values()
@@ -70,7 +70,7 @@ export class LogPages {
 
   #read<T>(use: (log: LogReader) => T): T | { readonly problem: string } {
     try {
-      // A segment is added or pruned rarely; the files that stay are read where they are.
+      // Segments are added and pruned rarely: open files are used until their number changes.
       if (this.#reader !== null && this.#reader.segments.length !== segmentsIn(this.#folder).length) this.close();
       const reader = this.#reader ?? LogReader.open(this.#folder);
       if (reader === null) return { problem: `no ledger in \`${this.#folder}\`` };

@@ -21,7 +21,7 @@ import type { SearchOrder } from './segment/segment-search.ts';
 /** How far a record's instant may lie outside the time span of its segment: a clock may have been set, a record may have waited. */
 const TIME_SLACK_MS = 24 * 3_600_000;
 
-/** How many records before its use an outcome may be. */
+/** How many records before its use the outcome of a call may be written. */
 const MAX_EARLY = 10_000;
 
 /**
@@ -44,7 +44,7 @@ export class LogReader {
     this.segments = segments;
   }
 
-  /** Opens the log in a folder; `null` if there is none. */
+  /** Opens the log in a folder; `null` if there is none, `busy` if segments are pruned again and again meanwhile. */
   static open(folder: string): LogReader | StoreFailure | null {
     if (!existsSync(folder)) return null;
     for (let attempt = 1; ; attempt++) {
@@ -84,13 +84,13 @@ export class LogReader {
     }
   }
 
-  /** Whether a search for a filter goes by an index, of which only verification says that it hides nothing. */
+  /** Whether a search for a filter uses an index. Only verification shows that an index hides no record. */
   isIndexed(filter: RecordFilter): boolean {
     const hasParts = (segment: Segment): boolean => this.#partsOf(segment).parts.length > 0;
     return keysOf(filter).length > 0 || (indexKeysFor(filter).length > 0 && this.segments.some(hasParts));
   }
 
-  /** Why parts of indexes were not used so far: their records were read instead. */
+  /** Why parts of indexes could not be used so far. Their records were read one by one instead. */
   indexProblems(): readonly string[] {
     return [...this.#parts.values()].flatMap(({ problem }) => problem ?? []);
   }
@@ -131,7 +131,7 @@ export class LogReader {
     return opened;
   }
 
-  /** Number of records that no part of an index has, of which each search reads all. */
+  /** Number of records that no part of an index covers: each search reads all of them. */
   get unindexed(): number {
     return this.segments.reduce((sum, segment) => sum + segment.state().range.size - this.#indexedUpto(segment), 0);
   }
@@ -156,7 +156,7 @@ export class LogReader {
       .some((leaf) => isExecution(recordMembersIn(leaf.bytes) ?? {}));
   }
 
-  /** The decisions of calls that were executed, by the records that no part of an index has: read once. */
+  /** The decision ids of executed calls, from the outcomes that no part of an index covers. */
   #unindexedExecutions(): ReadonlySet<string> {
     const executed = new Set<string>();
     for (const segment of this.segments) {
@@ -211,7 +211,7 @@ function openSegments(folder: string): readonly Segment[] | StoreFailure | 'give
   return segments;
 }
 
-/** Opens a log, passes it to `use` and closes it; `null` if the folder contains none. */
+/** Opens a log, passes it to `use` and closes it; `null` if the folder contains none. Throws errors that are not of SQLite. */
 export function readLog<T>(folder: string, use: (log: LogReader) => T): T | StoreFailure | null {
   let log: LogReader | StoreFailure | null = null;
   try {

@@ -23,8 +23,9 @@ export interface LeafReceiver {
   /** Its memory, by `newRing` of `leaf-ring.ts`. */
   readonly ring: SharedArrayBuffer;
   /**
-   * Receives all that is written from now on, in parts, in order and before anything else learns of it, with the checkpoint over all up
-   * to it if that was signed; `null` if the ring has no room, or a failure leaves it unknown what was written.
+   * Receives all leaves that are written from now on, part by part and in order, before `appendRecords` resolves or
+   * `onCheckpoint` is called; with the checkpoint if one was signed at the end of the part. `null` if the ring has no room, or if
+   * after a failure it is not known what was written.
    */
   readonly onWritten: (written: RingPart | null, checkpoint: string | null) => void;
 }
@@ -98,7 +99,7 @@ export class LogThread implements RecordSink {
     return LogThread.start().open(input, watcher);
   }
 
-  /** Number of records, and bytes of the files. */
+  /** Number of records, and bytes of the files, after the last batch. */
   get status(): LogStatus {
     return this.#status;
   }

@@ -49,7 +49,7 @@ export interface MadeCheckpoint {
 }
 
 /**
- * The log as its only writer has it: segments in a folder, one Merkle tree over all records, signed heads.
+ * The log for its only writer: segments in a folder, one Merkle tree over all records, signed heads.
  *
  * Lifecycle: `open` verifies the tail since the last checkpoint, and that only segments pruned by a signed record are missing;
  * then `append` and `checkpoint` until `close`, which signs the last head. After a `broken` failure every call fails, and the
@@ -207,7 +207,7 @@ export class SegmentLog {
     return isStoreFailure(last) ? last : null;
   }
 
-  /** @param mono monotonic instant; for a checkpoint the very instant it claims, by which steps of the wall clock show */
+  /** @param mono monotonic time; that of a checkpoint is read with its wall-clock time, which reveals steps of the wall clock */
   #write(
     records: readonly Uint8Array[],
     { taken, mono }: { readonly taken: ReadonlyMap<string, number>; readonly mono: number },
@@ -329,7 +329,7 @@ function mustEncode(record: LedgerRecord): Uint8Array {
   return encoded.bytes;
 }
 
-/** Most records between two checkpoints. */
+/** Number of records after which a checkpoint is due. A batch is not split, so there may be more. */
 const RECORDS_PER_CHECKPOINT = 1_000;
 
 function openFailure(folder: string, error: unknown): StoreFailure {

@@ -1,4 +1,4 @@
-/** The files of texts of policy sets beside a log. */
+/** Verifies the policy texts that are kept beside a log. */
 import { isProblem } from '../../runtime/problem.ts';
 import type { JsonValue } from '../canonical-json.ts';
 import type { LedgerLeaf } from '../proof/leaf.ts';

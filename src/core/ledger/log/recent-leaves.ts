@@ -26,7 +26,7 @@ interface HeldPart extends RingPart {
 export class RecentLeaves {
   readonly #pages: Pick<LogPages, 'head' | 'after' | 'close'>;
   readonly #ring: RingReader;
-  /** In order of their records; requested parts are released. */
+  /** In order of their records. A part is released once later records are requested. */
   #parts: HeldPart[] = [];
   /** The end of the last part. If its checkpoint is `null`, the log may go on after it. */
   #end: LogPosition = { size: 0, checkpoint: null };
@@ -37,8 +37,8 @@ export class RecentLeaves {
   }
 
   /**
-   * Records were written and synced, and signed if there is a checkpoint over all up to them; `null` if they are not in the ring, or it
-   * is not known what was written, so that the files must be read.
+   * Takes a part that was written and synced, with the checkpoint if one was signed at its end. `null` if the records are not in
+   * the ring, or it is not known what was written: then the files are read.
    */
   wrote(part: RingPart | null, checkpoint: string | null): void {
     const { size } = this.#end;

@@ -62,8 +62,8 @@ interface PruneOptions {
 }
 
 /**
- * Deletes the files of records before `first`, which a signed record pruned. Files that a crash or an error leaves are deleted by the
- * next call: after each rotation and at each start.
+ * Deletes the files of records before `first`, which a signed record pruned. Files that a crash or an error leaves are deleted by
+ * the next call: at each checkpoint that finds the segment full, and at each start.
  *
  * @returns the code of the system's error that prevents a deletion; `null` if all are gone
  */

@@ -6,8 +6,8 @@ export interface WrittenLeaves {
 }
 
 /**
- * The same in one buffer, sent on without a look at each leaf: as the field `leaves` of `remit.authority.v1.Records` on the wire, each leaf
- * after its tag and length.
+ * The same leaves in one buffer, so that they can be sent without reading each: encoded as the field `leaves` of
+ * `remit.authority.v1.Records`, each after its tag and length.
  */
 export interface PackedLeaves {
   readonly from: number;
@@ -21,7 +21,9 @@ const TAG = (3 << 3) | 2;
 /** The tag, and the length of a leaf: at most 65,535 bytes. */
 const MAX_HEAD_BYTES = 4;
 
-/** Most bytes of leaves that are packed or sent together, unless it is a single leaf: the memory for a message is allocated once, with this size. */
+/**
+ * Most bytes of leaves packed or sent together: the memory for a message is allocated once, for this size. Any single leaf fits.
+ */
 export const MAX_TOGETHER_BYTES = 112 * 1024;
 /** Most leaves that are packed or sent together. */
 export const MAX_TOGETHER_LEAVES = 512;

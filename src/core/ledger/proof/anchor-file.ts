@@ -10,7 +10,7 @@ export interface NamedAnchor extends Anchor {
 /** The content of an anchor file. */
 export interface AnchorFile {
   readonly anchors: readonly NamedAnchor[];
-  /** Whether its end is an incomplete note, as an interrupted write leaves it. */
+  /** Whether its end is an incomplete note, as an interrupted write leaves it, or any line of OTLP is not JSON. */
   readonly isCut: boolean;
 }
 

@@ -3,7 +3,7 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import type { WitnessKey } from './note-key.ts';
 import { notePartsOf } from './signed-note.ts';
 
-/** That a witness has seen a checkpoint: it is consistent with all that the witness had cosigned of this log before. */
+/** A witness's statement that a checkpoint is consistent with all that it had cosigned of this log before. */
 export interface Cosignature {
   readonly witness: WitnessKey;
   /** When, by the clock of the witness, in seconds since the Unix epoch. */

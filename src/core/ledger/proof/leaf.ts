@@ -45,8 +45,7 @@ export function leafBytes(
 /** The record's bytes in a leaf that `leafBytes` made. */
 export function recordBytesIn(leaf: Uint8Array): Uint8Array {
   const bytes = Buffer.from(leaf.buffer, leaf.byteOffset, leaf.byteLength);
-  // The first match before and the last match after are those of the frame: nothing before contains a chosen quote, and only a
-  // number follows.
+  // These are the matches of the frame: no caller chooses the text before the first, and only a number follows the last.
   return bytes.subarray(bytes.indexOf(BEFORE_RECORD) + BEFORE_RECORD.length, bytes.lastIndexOf(AFTER_RECORD));
 }
 

@@ -13,7 +13,7 @@ export interface NoteKey {
   readonly publicKey: KeyObject;
 }
 
-/** A key of a witness, which signs checkpoints of logs with the time. Distinct from the key of a log, whose signatures are others. */
+/** A key of a witness, which signs checkpoints together with the time. Not a key of a log: its signatures have another type. */
 export interface WitnessKey extends NoteKey {
   readonly role: 'witness';
 }

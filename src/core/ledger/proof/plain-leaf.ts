@@ -3,7 +3,7 @@ import { MAX_LEAF_BYTES } from './leaf.ts';
 
 /** Deepest nesting of a record that is scanned. */
 const MAX_DEPTH = 8;
-/** Most digits of a number: any decimal of 15 is what ECMAScript writes for the double next to it. */
+/** Most digits of a number: ECMAScript writes a decimal of up to 15 digits back as it was. */
 const MAX_DIGITS = 15;
 /** Most of them after the point: a number below 0.000001 is written with an exponent. */
 const MAX_FRACTION = 6;

@@ -1,7 +1,5 @@
 /** What a verification of a log found. */
 
-/** What a verification of a log found. */
-
 /** Records `from` to `to`, inclusive. */
 export interface RecordRange {
   readonly from: number;

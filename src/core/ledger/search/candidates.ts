@@ -3,7 +3,7 @@ import type { IndexFile } from './index-file.ts';
 import type { IndexKey } from './record-query.ts';
 
 /**
- * The places of the records in an index that may match, ascending: those that have of each list of keys at least one.
+ * The places of the records in an index that may match, ascending: those with at least one key of each list.
  *
  * @param keys at least one list
  */

@@ -1,9 +1,12 @@
-/** Digits after the point that a sum has at most. */
+/** Most digits after the point. */
 const FRACTION = 18;
 
 const DECIMAL = /^(-?)(\d{1,40})(?:\.(\d{1,18}))?$/;
 
-/** A decimal as a whole number of 10^-18, exact; `null` for anything but a number or its text. */
+/**
+ * A number or its text as a whole number of 10^-18, exact. `null` for anything else, also for an exponent, or for more than 40
+ * digits before the point or 18 after it.
+ */
 export function scaledDecimal(value: unknown): bigint | null {
   const text = typeof value === 'number' ? String(value) : value;
   const [, sign, whole, fraction = ''] = typeof text === 'string' ? (DECIMAL.exec(text) ?? []) : [];

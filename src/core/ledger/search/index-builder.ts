@@ -26,7 +26,7 @@ export class IndexBuilder {
     return this.#firstMs <= this.#lastMs ? [this.#firstMs, this.#lastMs] : null;
   }
 
-  /** Adds the next leaf. What cannot be parsed is a candidate for everything, so that no query passes it by. */
+  /** Adds the next leaf. A leaf that cannot be parsed is a candidate for every query, so that none misses it. */
   add(leaf: Uint8Array): void {
     const record = recordMembersIn(leaf);
     if (record === null) this.#entries.addAlways(this.#records);

@@ -27,7 +27,7 @@ export function keyOf(text: string): number {
     hash = Math.imul(hash ^ (unit & 0xff), 0x01000193);
     if (unit > 0xff) hash = Math.imul(hash ^ (unit >>> 8), 0x01000193);
   }
-  // FNV mixes the high bits little, by which entries are spread over drawers.
+  // FNV mixes the high bits poorly, and they choose the drawer of an entry.
   hash ^= hash >>> 15;
   return Math.imul(hash, 0x2c1b3c6d) >>> 0;
 }

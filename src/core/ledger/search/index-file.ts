@@ -19,7 +19,7 @@ const TABLES_BYTES = TABLE_BYTES * MEMBER_NAMES.length;
 
 /** Largest head: that of a part with a section for each record. */
 const MAX_HEAD_BYTES = 16 * 1024 ** 2;
-/** What is read of a file at first: most heads and the tables fit. */
+/** Bytes of the first read: enough for most heads and the tables. */
 const FIRST_READ_BYTES = 64 * 1024;
 
 /** Serialises an index. @param head JSON that its reader understands */
@@ -56,7 +56,7 @@ export function indexFileBytes(head: JsonValue, entries: IndexEntries): Buffer {
 }
 
 /**
- * An index that is open for reading. Nothing in it is trusted: it names candidates, of which the records decide.
+ * An index that is open for reading. Nothing in it is trusted: it names candidates, and the records decide.
  *
  * Lifecycle: `close` once. Reads throw the system's error.
  */

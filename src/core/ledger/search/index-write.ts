@@ -4,8 +4,9 @@ import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
 import { synced } from '../../runtime/system/synced.ts';
 
 /**
- * Writes the file of an index, and its folder if that is missing: a reader sees all of it or nothing. Both belong to the owner of the folder above, so
- * that an index made by root is read by the process whose records it is of. Throws the system's error.
+ * Writes the file of an index, and its folder if that is missing: a reader sees all of it or nothing. If root writes them, they
+ * are given to the owner of the folder above, so that the process that writes the records can read them. Throws the system's
+ * error.
  *
  * @param suffix of the temporary file; must be unique within the folder
  */

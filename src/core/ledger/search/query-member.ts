@@ -37,8 +37,8 @@ export const segmentsOf = ({ kind, path }: RecordMembers): readonly string[] =>
 const COMMON_KINDS: ReadonlySet<unknown> = new Set(['use', 'outcome', 'settled']);
 
 /**
- * The members by which records are found, with their texts in a record. INVARIANT: an index stores their positions and is rebuilt to verify it, so
- * no entry moves or changes its meaning without a new version of the index.
+ * The members by which records are found, with their texts in a record. INVARIANT: an index stores their positions and is rebuilt
+ * to verify it, so no entry moves or changes its meaning without a new version of the index.
  */
 export const queryMembers = {
   decisionId: member('decisionId'),
@@ -66,7 +66,7 @@ export const queryMembers = {
   refusedAddress: ({ refusedCaller }) => textIn(membersIn(refusedCaller)['address']),
   reason: ({ reason, error, finding }) => [...textIn(reason), ...textIn(error), ...textIn(finding)],
   kind: ({ kind }) => (COMMON_KINDS.has(kind) ? NONE : textIn(kind)),
-  /** Kept by the index itself: `UNEXECUTED` of an allowed use of which the same part of the index has no outcome `executed`. */
+  /** Filled by the index builder: `UNEXECUTED` for an allowed use without an outcome `executed` in the same part of the index. */
   fate: () => NONE,
 } as const satisfies Readonly<Record<string, TextsOf>>;
 

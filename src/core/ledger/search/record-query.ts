@@ -12,7 +12,7 @@ export interface AskedArg {
   readonly value: string;
 }
 
-/** What is asked of the members of a record besides those that each record has. All that is given must match. */
+/** Conditions on members that only some records have. All given conditions must match. */
 export interface RecordQuery {
   /** Recorded arguments that a use must all have. */
   readonly args?: readonly AskedArg[] | undefined;
@@ -20,9 +20,9 @@ export interface RecordQuery {
   readonly value?: string | undefined;
   /** Digest of the `jti` of a token. */
   readonly token?: string | undefined;
-  /** The task of which an intent declares a part. */
+  /** The parent task of an intent. */
   readonly parent?: string | undefined;
-  /** The agent to which a token hands on a part. */
+  /** The agent to which a token delegates a part of its task. */
   readonly delegate?: string | undefined;
   readonly subject?: string | undefined;
   /** A policy that decided, or would have decided an observed use. */
@@ -40,7 +40,7 @@ export interface RecordQuery {
   readonly tasks?: ReadonlySet<string> | undefined;
 }
 
-/** Members of a query that are compared with a member of an index as they are. */
+/** Members of a query whose text is compared as it is with the index member of that name. */
 const compared = [
   'token',
   'parent',
@@ -67,10 +67,10 @@ interface CommonQuery extends RecordQuery {
 /** A text of a member of an index. */
 export type IndexKey = readonly [member: QueryMember, text: string];
 
-/** Most tasks that are looked up one by one. */
+/** Most tasks that are looked up in an index. More tasks do not use the index. */
 const MAX_LOOKED_UP = 1_024;
 
-/** The keys of matching records: they have of each list at least one. Empty if an index is of no help. */
+/** The index keys of matching records, which have at least one key of each list. Empty if an index does not help. */
 export function indexKeysFor(query: CommonQuery): readonly (readonly IndexKey[])[] {
   const { args = [], value, path, isUnexecuted, tasks, kind } = query;
   const common = ['decisionId', 'task', 'traceId', 'agent', 'action', 'reason', ...compared] as const;
@@ -100,18 +100,22 @@ const valueKeys = (value: string): readonly IndexKey[] => [
   ['segment', value],
 ];
 
-/** JSON has no escape in it. */
+/** A text that JSON writes without escapes. */
 const PLAIN = /^[ !#-[\]-~]+$/;
 
-/** Texts that the bytes of each matching record contain; `orPercent` if a `%` may be there in place of it. */
+/**
+ * A text that the bytes of each matching record contain; with `orPercent` that text or a `%`, since a path may be
+ * percent-encoded.
+ */
 export interface Needle {
   readonly text: string;
   readonly orPercent: boolean;
 }
 
 /**
- * What the bytes of matching records contain. Comparing bytes costs a tenth of parsing a record. The kind is among it only beside others: each use
- * contains the hash of its policy set, and few records of that set are of kind `policy`; a damaged record is found by its kind alone.
+ * The needles of matching records: searching bytes costs a tenth of parsing a record. The kind is a needle only beside others:
+ * the hash of a policy set is in every use under that set, and few records with it are of kind `policy`. A search by kind alone
+ * has no needle, so that it finds damaged records too.
  */
 export function needlesOf(query: RecordQuery & Pick<CommonQuery, 'kind'>): readonly Needle[] {
   const { args = [], value, path, kind } = query;
@@ -136,7 +140,7 @@ export const allNeedlesOf = (query: CommonQuery): readonly Needle[] => [
     .map((text) => ({ text, orPercent: false })),
 ];
 
-/** Whether bytes contain all that bytes of a matching record contain. */
+/** Whether bytes contain all needles. */
 export function hasNeedles({ buffer, byteOffset, length }: Uint8Array, needles: readonly Needle[]): boolean {
   const bytes = Buffer.from(buffer, byteOffset, length);
   return needles.every(({ text, orPercent }) => bytes.includes(text) || (orPercent && bytes.includes('%')));
@@ -153,7 +157,7 @@ export const isQuery = (query: RecordQuery): boolean =>
     (name) => query[name as keyof RecordQuery] !== undefined,
   );
 
-/** Whether a record has all that is asked for; of `isUnexecuted`, whether it is an allowed use. */
+/** Whether a record meets all conditions; of `isUnexecuted` only that it is an allowed use. */
 export function hasAsked(record: RecordMembers, query: RecordQuery): boolean {
   const { args = [], value, path, isUnexecuted, tasks } = query;
   return (

@@ -36,23 +36,23 @@ export type GroupedBy = (typeof GROUPED)[number] | `arg:${string}`;
 /** How records are counted. */
 export interface StatsOf {
   readonly by: readonly GroupedBy[];
-  /** Length of the intervals that records are counted in, from the Unix epoch on; `null` for one of all time. */
+  /** Length of the intervals in which records are counted, aligned to the Unix epoch; `null` for no intervals. */
   readonly everyMs: number | null;
   /** Recorded arguments that are added up. */
   readonly sums: readonly string[];
 }
 
-/** Records that are alike. */
+/** A group of records with equal values. */
 export interface StatsGroup {
-  /** In the order of `by`; `null` of a record without the member. */
+  /** In the order of `by`; `null` for records without the member. */
   readonly values: readonly (string | null)[];
   /** Begin of the interval, in milliseconds since the Unix epoch; `null` without intervals. */
   readonly from: number | null;
   readonly count: number;
-  /** When the first and the last of them happened; `null` if none says it. */
+  /** When the first and the last of them happened; `null` if no record says it. */
   readonly firstMs: number | null;
   readonly lastMs: number | null;
-  /** Decimals in the order of `sums`. Values that are no numbers are not in them. */
+  /** Decimals in the order of `sums`. Values that are not decimals are skipped. */
   readonly sums: readonly string[];
 }
 
@@ -192,7 +192,7 @@ function argIn(record: RecordMembers, name: string): readonly string[] {
   return Object.hasOwn(args, name) ? argTexts(args[name]) : [];
 }
 
-/** Members of which an index has more than the value itself. */
+/** Members that are read as an index reads them: no member of a record has these names. */
 const indexed: ReadonlySet<string> = new Set(['policy', 'refusedAddress']);
 
 function textsOf(record: RecordMembers, name: string): readonly string[] {

@@ -1,6 +1,4 @@
-/** Memoises a function of a text, for at most some texts. */
-
-/** Memoises a function of a text, for at most some texts. */
+/** Memoises a function of a text, for a bounded number of texts. */
 
 /** The limits of a `BoundedMemo`. */
 export interface MemoBounds {

@@ -10,7 +10,7 @@ const FIRST_CAPACITY = 64;
 /** No place: the end of a chain, or a digest that is not in the table. */
 export const NOWHERE = -1;
 
-/** What the table holds of each digest. */
+/** What the table stores with each digest. */
 export interface Columns {
   /** Whole numbers of 32 bits. */
   readonly words: number;

@@ -1,6 +1,6 @@
 import type { LRUCache } from 'lru-cache';
 
-/** Drops the entries of a cache that are not wanted any more. Looks at all of them. */
+/** Drops the entries of a cache for which `isGone` is true. Visits all entries. */
 export function dropWhere<V extends object>(cache: LRUCache<string, V>, isGone: (value: V) => boolean): void {
   // First found, then dropped: a cache must not change while it is walked through.
   const gone: string[] = [];

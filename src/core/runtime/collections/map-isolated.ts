@@ -1,6 +1,4 @@
-/** Maps items so that an error of one does not end the others. */
-
-/** Maps items so that an error of one does not end the others. */
+/** Maps items so that an error for an item does not end the others. */
 
 /** The error that `mapIsolated` caught for one item. */
 export class Fault {

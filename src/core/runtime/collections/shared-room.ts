@@ -26,7 +26,7 @@ export class SharedRoom {
     return this.#taken;
   }
 
-  /** Takes places, all or none. Returns whether there were as many for the party. */
+  /** Takes places, all or none. Returns whether the party got them. */
   take(name: string, count = 1): boolean {
     const taken = this.#parties.get(name) ?? 0;
     const others = count - 1;

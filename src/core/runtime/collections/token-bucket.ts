@@ -1,7 +1,5 @@
 /** A token bucket: a rate with a burst. */
 
-/** A token bucket: a rate with a burst. */
-
 /** Size and refill rate of a token bucket. */
 export interface TokenBucketOptions {
   /** Capacity, and the number of tokens at the start. */

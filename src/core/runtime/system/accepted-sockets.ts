@@ -82,7 +82,7 @@ export class AcceptedSockets {
     } catch (error) {
       return { problem: `cannot listen: ${errorCode(error) ?? String(error)}` };
     }
-    // The other connections go on.
+    // An error in accepting a connection does not end the others.
     server.on('error', () => undefined);
     // INVARIANT: a client that connected before the socket was restricted is refused: after a whole turn of the loop all of them are accepted.
     await setImmediate();

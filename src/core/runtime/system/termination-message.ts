@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 
 /** Names the file for {@link tellTermination}. */
 export const TERMINATION_MESSAGE = 'REMIT_TERMINATION_MESSAGE';
-/** What the kubelet reads of it. */
+/** The kubelet reads at most 4,096 bytes, and a character can take more than one byte. */
 const MAX_CHARACTERS = 2_048;
 
 /**

@@ -74,7 +74,7 @@ export async function unixPathProblem(path: string): Promise<string | null> {
   return found === null || found.isSocket() ? null : `\`${path}\` exists and is not a socket`;
 }
 
-/** Whether a process accepts connections there, or the error of trying. */
+/** `answers` if a process holds the socket, even if it does not accept within `PROBE_MS`; otherwise the code of the error. */
 const probe = (path: string): Promise<string> =>
   new Promise((resolve) => {
     const socket = connect(path);

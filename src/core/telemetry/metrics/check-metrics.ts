@@ -64,7 +64,7 @@ function countObserved(
   if (fault !== null) observedFaults.of({ reason: fault }).inc();
 }
 
-/** The fault of Remit for which a call would be denied that passes; `null` without one. */
+/** The fault of Remit for which enforcing would have denied a call that passes; `null` without a fault. */
 function faultIn(decision: Decision): ReasonCode | null {
   if (isDeny(decision) || decision.observed === null) return null;
   const { reason } = decision.observed;

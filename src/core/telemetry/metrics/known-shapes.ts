@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { CallShape } from '../../action/call-shape.ts';
 import type { HttpCall } from '../../action/http/call.ts';
 
-/** Most shapes that are told apart in the life of a process. */
+/** Most shapes that a process remembers. */
 const MAX_SHAPES = 4_096;
 const DIGEST_LENGTH = 16;
 
@@ -13,7 +13,7 @@ const DIGEST_LENGTH = 16;
 export class KnownShapes {
   readonly #known = new Set<string>();
 
-  /** Adds the shape of a call; whether it was not there before. */
+  /** Adds the shape of a call. Returns whether it is new; `false` once the set is full. */
   add({ host, method, path }: Pick<HttpCall, 'host' | 'method' | 'path'>, shape: CallShape): boolean {
     if (this.#known.size >= MAX_SHAPES) return false;
     const text = JSON.stringify([host, method, shape.protocol === 'grpc' ? path : null, shape]);

@@ -1,7 +1,7 @@
-/** An entry of the table of metrics, by its type. */
+/** Makes the entries of the table of metrics. */
 import type { Labels } from './metric-family.ts';
 
-/** From a fast check to Envoy's longest timeout. */
+/** Upper bounds of the buckets: from a fast check to Envoy's longest timeout. */
 const SECONDS: readonly number[] = [
   0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
@@ -14,6 +14,6 @@ export const counter = <const L extends Labels>(name: `${string}_total`, help: s
 export const gauge = <const L extends Labels>(name: string, help: string, labels: L) =>
   ({ type: 'gauge', name, help, labels }) as const;
 
-/** How long something takes, with the count of each range. */
+/** Durations in seconds, counted in buckets. */
 export const histogram = <const L extends Labels>(name: `${string}_seconds`, help: string, labels: L) =>
   ({ type: 'histogram', name, help, labels, buckets: SECONDS }) as const;

@@ -1,10 +1,13 @@
-/** Measures this process at each scrape: memory, CPU, event loop delay and versions. The returned function stops it. */
+/** What is measured of this process at each scrape: memory, CPU, event loop delay and versions. */
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { remitVersion } from '../../config/version.ts';
 import type { Metrics } from './metrics.ts';
 
-/** A delay of this length is always seen, a shorter delay in part. With 10 ms, sampling would be most of the processor time of an idle process. */
+/**
+ * A delay of this length is always seen, a shorter delay in part. At 10 ms, sampling takes most of the CPU time of an idle
+ * process.
+ */
 const RESOLUTION_MS = 50;
 const percentiles = [
   ['p50', 50],
@@ -13,8 +16,8 @@ const percentiles = [
 ] as const;
 
 /**
- * Processor time that this thread has taken, milliseconds. Before Node.js 23.9, which cannot say, the monotonic clock, by which work of other
- * programs counts too.
+ * Processor time of this thread, in milliseconds. Before Node.js 23.9, which cannot measure it, the monotonic clock, which also
+ * counts the work of other threads and programs.
  */
 export function threadProcessorMs(): number {
   // Node.js 22 has no `threadCpuUsage`, whatever its types say.

@@ -4,12 +4,13 @@ import type { JsonValue } from '../../ledger/canonical-json.ts';
 import { recordedArgs } from '../../ledger/recorded-args.ts';
 import type { SpanAttributeValue, Tell } from './ended-span.ts';
 
-/** What the name of each such attribute begins with, before the name of the argument. */
+/** Prefix of the names of these attributes; the name of the argument follows. */
 export const ARGUMENT_PREFIX = 'remit.argument.';
 
 /**
- * Emits the arguments that the ledger has of a call, so that a search by tag finds the call by what its upstream logs: those that the catalog marks
- * `record: true`, at most 8, each of at most 256 bytes of JSON. As in the record, a longer value is its digest, and a credential is withheld.
+ * Emits the recorded arguments of a call, so that a search by attribute finds the call by values that its upstream logs: those
+ * that the catalog marks `record: true`, at most 8, each of at most 256 bytes of JSON. As in the record, a longer value is its
+ * digest, and a credential is withheld.
  */
 export function tellArguments({ action }: Pick<CallFacts, 'action'>, tell: Tell): void {
   if (isDeny(action)) return;

@@ -1,11 +1,13 @@
 import { fieldsBy } from '../../protobuf/writer.ts';
 import type { ProtobufWriter } from '../../protobuf/writer.ts';
 
-/** What is kept of an attribute: its name as written, and its last value. Names come from this program, its variables at start, or the catalog. */
+/**
+ * A cached attribute: its encoded name and its last value. Names come from this program, its variables at start, or the catalog.
+ */
 interface Kept {
   readonly key: Uint8Array;
   value: unknown;
-  /** The whole KeyValue of that value, written once the value came twice in a row; `null` before. */
+  /** The encoded KeyValue of that value, made when the value comes twice in a row; `null` before. */
   written: Uint8Array | null;
 }
 

@@ -1,6 +1,6 @@
 import { failureCode, httpExchange } from '../../runtime/system/http-exchange.ts';
 
-/** What a collector made of a request: it took it, or why not. */
+/** The answer of a collector to a request: taken, or why not. */
 export type Posted = { readonly kind: 'taken' } | { readonly kind: 'refused'; readonly detail: string };
 
 /** The URL, headers and timing of a post. */

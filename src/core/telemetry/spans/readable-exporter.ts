@@ -37,6 +37,6 @@ class ReadableBatch implements SpanBatch {
   }
 
   release(): void {
-    // The spans are garbage with it.
+    // Nothing to return: the spans are collected with the batch.
   }
 }

@@ -35,7 +35,7 @@ export interface ExportResult {
   readonly error?: Error;
 }
 
-/** The result for a batch given to such an exporter. */
+/** The result of an export. @param hand passes a batch to an exporter, with the callback for its result */
 export const sentBy = (hand: (done: (result: ExportResult) => void) => void): Promise<Sent> =>
   new Promise((resolve) => {
     hand(({ code, error }) => resolve(code === SUCCESS ? 'taken' : isFinal(error) ? 'refused' : 'again'));

@@ -122,7 +122,7 @@ export class SpanQueue {
     return batch.size >= this.#options.batchSpans || batch.bytes >= FULL_BYTES;
   }
 
-  /** Sends full batches after a delay, and with them what was queued before it. */
+  /** Wakes the sender. Without a delay it sends full batches only; after a delay, all batches that wait by then. */
   #wakeIn(delayMs: number): void {
     this.#cancelTimer?.();
     this.#cancelTimer = this.#options.after(delayMs, () => {

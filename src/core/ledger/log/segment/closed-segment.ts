@@ -21,7 +21,11 @@ export function closedSegment<T>(path: string, use: (segment: Segment) => T): T 
   }
 }
 
-/** Merges the write-ahead logs that readers left beside closed segments. Throws the system's error. @param current the segment that is written */
+/**
+ * Merges the write-ahead logs that readers left beside closed segments. Throws the system's error.
+ *
+ * @param current path of the segment that is written
+ */
 export function mergeClosed(folder: string, current: string): void {
   for (const { path } of segmentsIn(folder)) if (path !== current && existsSync(`${path}-wal`)) mergeWal(path);
 }

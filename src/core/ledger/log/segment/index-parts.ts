@@ -1,4 +1,4 @@
-/** The parts of an index beside a segment: what its records are found by, besides what the segment itself has. */
+/** The parts of the search index of a segment: files beside it, each over consecutive records. */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { integer, members, text } from '../../../runtime/fields.ts';
@@ -66,14 +66,16 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-/** The parts of a segment that are one after the other from its first record on and are of these records, and why no more. */
+/** The usable parts of a segment: contiguous from its first record on, and made of its records. */
 export interface OpenParts {
   readonly parts: readonly SegmentPart[];
-  /** `null` if all files are parts. */
+  /** Why the next file cannot be used; `null` if all files are used. */
   readonly problem: string | null;
 }
 
-/** Opens the parts of a segment. What is not a part of its records, and all after it, is not opened: its records are read instead. */
+/**
+ * Opens the parts of a segment, up to the first file that is not the next part of its records. Later records are read instead.
+ */
 export function openIndexParts(segment: Segment): OpenParts {
   const parts: SegmentPart[] = [];
   for (const path of partFilesOf(segment)) {
@@ -102,7 +104,7 @@ function headProblem({ origin, from, upto, last }: PartHead, segment: Segment, e
   return leaf !== undefined && base64Of(leafHash(leaf.bytes)) === last ? null : 'is of other records';
 }
 
-/** The bytes of the part that begins at a record and has at most so many records; `null` if there is no such record. */
+/** The bytes of the part of the records `from` to `upto`, or to the last record if that is earlier; `null` if there are none. */
 export function partBytes(
   segment: Segment,
   {
@@ -128,7 +130,10 @@ export function partBytes(
   return indexFileBytes({ ...head }, builder.finished());
 }
 
-/** The leaves of a range, read a page at a time: no statement stays open, so that the writer's log is merged however long the caller takes. */
+/**
+ * The leaves of a range, a page at a time: no statement stays open, so that a slow caller does not keep the WAL from being
+ * merged.
+ */
 function* pagedLeaves(segment: Segment, from: number, upto: number): Generator<PlacedLeaf> {
   for (let next = from; next <= upto;) {
     const page = segment.page({ condition: ALL, from: next, upto, isNewestFirst: false });
@@ -152,8 +157,8 @@ interface WrittenPart {
 }
 
 /**
- * How a part of the index of a segment differs from its records; `null` if none does. Makes each part again, and compares bytes. A part that is deleted
- * meanwhile is not compared: its records are read instead.
+ * How a part of the index of a segment differs from its records; `null` if none does. Rebuilds each part and compares bytes. A
+ * part that is deleted meanwhile is not compared: searches read its records instead.
  */
 export function partsProblem(segment: Segment): string | null {
   for (const path of partFilesOf(segment)) {
@@ -182,7 +187,8 @@ function partProblem(segment: Segment, file: IndexFile): string | null {
 }
 
 /**
- * Deletes the parts of segments that are gone, and what writes of an hour ago left behind. Returns how many files. Throws the system's error.
+ * Deletes the parts of deleted segments, and temporary files older than an hour. Returns the number of deleted files. Throws the
+ * system's error.
  *
  * @param nowMs milliseconds since the Unix epoch
  */

@@ -13,7 +13,7 @@ export interface RecordFilter extends RecordQuery {
   readonly decisionId?: string | undefined;
   readonly kind?: string | undefined;
   readonly traceId?: string | undefined;
-  /** Of a decision, the error of an OAuth answer, or the subject of a finding. */
+  /** The reason of a decision, the error of an OAuth answer, or the kind of a finding. */
   readonly reason?: string | undefined;
   /** `observe`: uses that were only observed; `enforce`: all other uses. */
   readonly mode?: 'observe' | 'enforce' | undefined;
@@ -63,7 +63,7 @@ const terms: readonly (readonly [ComparedField, string])[] = [
 
 /**
  * The part of a filter that SQLite can evaluate. A corrupt leaf (no longer JSON) has no members to compare, so its index
- * keys alone decide. No query fails because of it, and its reader reports the corrupt record.
+ * keys and the needles decide. No query fails because of it, and its reader reports the corrupt record.
  */
 export function recordConditionOf(filter: RecordFilter): RecordCondition {
   const keys = keysOf(filter);
@@ -101,8 +101,9 @@ export function keysOf({ decisionId, traceId, task }: RecordFilter): readonly nu
 }
 
 /**
- * Whether a leaf that meets the SQL condition matches: the reason can be in several members, and observing is in none if it is not so. A damaged leaf
- * matches what is asked of members that only some records have, so that its reader reports it.
+ * Whether a leaf that meets the SQL condition matches. SQL does not decide on the reason, which can be in several members, on the
+ * mode, which enforced uses lack, nor on the conditions of a `RecordQuery`. A damaged leaf matches unless `reason`, `mode` or
+ * `would` is given, so that its reader reports it.
  */
 export function isAskedFor(filter: RecordFilter, { bytes }: { readonly bytes: Uint8Array }): boolean {
   const { reason, mode, would } = filter;
@@ -116,7 +117,10 @@ export function isAskedFor(filter: RecordFilter, { bytes }: { readonly bytes: Ui
 
 const TEXTS = ['task', 'agent', 'action', 'decision', 'decisionId', 'kind', 'traceId'] as const;
 
-/** Whether a leaf matches by its bytes alone: what a search finds in an intact log, without the columns and the indexes that no checkpoint covers. */
+/**
+ * Whether a leaf matches by its bytes alone: what a search finds in an intact log, without the columns and the indexes that no
+ * checkpoint covers.
+ */
 export function isMatchingLeaf(
   filter: RecordFilter,
   leaf: { readonly seq: number; readonly bytes: Uint8Array },
@@ -139,7 +143,7 @@ const REASONS = ['reason', 'error', 'finding'] as const;
 export const isOfReason = (members: RecordMembers, reason: string | undefined): boolean =>
   reason === undefined || REASONS.some((name) => members[name] === reason);
 
-/** Whether a record is of a use in a mode, and would have been answered so. */
+/** Whether a record is of a use in the given mode, to which enforcing would have answered `would`. */
 export function isOfMode(members: RecordMembers, { mode, would }: RecordFilter): boolean {
   const isObserved = members['mode'] === 'observe';
   if (mode !== undefined && (members['kind'] !== 'use' || isObserved !== (mode === 'observe'))) return false;

@@ -26,7 +26,7 @@ export const segmentsIn = (folder: string): readonly SegmentFile[] =>
 /** The files of one SQLite database. */
 export const filesOf = (path: string): readonly string[] => [path, `${path}-wal`, `${path}-shm`];
 
-/** Removes a segment whose creation was interrupted: it is empty. Throws the system's error. */
+/** Deletes the files of a segment that was pruned, or whose creation was interrupted. Throws the system's error. */
 export function discardSegment(path: string): void {
   for (const file of filesOf(path)) rmSync(file, { force: true });
 }

@@ -1,4 +1,4 @@
-/** Finds records in segments, in the order that is asked for. */
+/** Finds the matching records of a segment, oldest or newest first. */
 import { candidatesIn } from '../../search/candidates.ts';
 import { indexKeysFor } from '../../search/record-query.ts';
 import type { IndexKey } from '../../search/record-query.ts';
@@ -20,8 +20,8 @@ interface Search extends SearchOrder {
 }
 
 /**
- * The matching leaves of a segment: through the parts of an index if there are any, then of the records after them, through the index of the segment
- * if the filter names a value that it has; otherwise a scan. An index only gives candidates; the leaf decides.
+ * The matching leaves of a segment. Records that `parts` cover are found through these; later records through the segment's own
+ * index if the filter has a key of it, otherwise by a scan. An index only gives candidates; the leaf decides.
  *
  * @param parts of this segment, in order
  */
@@ -47,7 +47,7 @@ export function* foundIn(
   }
 }
 
-/** The matching leaves among those that parts of an index have. */
+/** The matching leaves among the records that parts of an index cover. */
 export function* indexedIn(
   segment: Segment,
   filter: RecordFilter,

@@ -59,7 +59,7 @@ export interface SegmentBatch {
 /** Hard limit of a segment, enforced by SQLite's page count. */
 const MAX_BYTES = 64 * 1024 ** 3;
 
-/** Memory for pages of the segment that is written, in place of SQLite's 2,000 KiB: records are appended, so few pages are read again. */
+/** 512 KiB of page cache for the writer instead of SQLite's 2,000 KiB: records are appended, so few pages are read again. */
 const WRITER_CACHE = 'PRAGMA cache_size = -512';
 
 /** How a segment is opened: `start` creates it; `write` continues it; `read` reads beside the writing process. */
@@ -245,8 +245,8 @@ export class Segment {
 }
 
 /**
- * Merges the write-ahead log that a reader left beside a closed segment, since it had it open when that was closed. What is in use or cannot be opened
- * stays as it is.
+ * Merges the write-ahead log of a closed segment. It is left behind if a reader has the segment open when it is closed. Does
+ * nothing if the segment is in use or cannot be opened.
  */
 export function mergeWal(path: string): void {
   const how = { format: segmentFormat, maxBytes: MAX_BYTES, create: () => undefined, isCheckDue: () => false };

@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 /** A row as SQLite returns it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
-/** Prepared statements of one file, cached by SQL text. Only this folder's SQL, so there are a few dozen at most. */
+/** Prepared statements of one file, cached by SQL text: a few dozen at most, since a reader uses few forms of filters. */
 export class Statements {
   readonly #db: DatabaseSync;
   readonly #prepared = new Map<string, StatementSync>();
@@ -22,7 +22,7 @@ export class Statements {
     return statement;
   }
 
-  /** A new statement, for rows that are read while others are. */
+  /** A new statement, for rows that are iterated while the same text may run again. */
   another(sql: string): StatementSync {
     return this.#db.prepare(sql);
   }
