@@ -17,8 +17,8 @@ import { cutText } from './secrets/static-secret.ts';
 const MAX_SHOWN = 200;
 
 /**
- * The action that a call attempts, if the calls that it can continue are known: `attemptFrom`, and then `followUpActionFrom`.
- * Pure, never throws.
+ * The action that a call attempts, given the earlier calls that it may continue (default: none): `attemptFrom`, then
+ * `followUpActionFrom`. Pure, never throws.
  */
 export function actionFrom(call: HttpCall, catalog: Catalog, prior = noPriorCalls): Action | Deny {
   const attempt = attemptFrom(call, catalog);
@@ -26,9 +26,10 @@ export function actionFrom(call: HttpCall, catalog: Catalog, prior = noPriorCall
 }
 
 /**
- * What a call attempts: an action, or what continues an earlier call. Denies with `action.unknown` for a host, path or route that the catalog does not name,
- * `request.not-canonical` for a path that a less exact router could send to another server or route, `request.unsupported` for
- * a `GET` or `HEAD` with a body, `action.arguments` for arguments other than declared. Pure, never throws.
+ * What a call attempts: an action, or a message that continues an earlier call. Denies with `action.unknown` for a host, path or
+ * route that the catalog does not name, `request.not-canonical` for a path that a less exact router could send to another server
+ * or route, `request.unsupported` for a `GET` or `HEAD` with a body, and `action.arguments` for arguments that do not match their
+ * declaration. The reader of each protocol adds its own denials. Pure, never throws.
  */
 export function attemptFrom(call: HttpCall, catalog: Catalog): Action | Deny | FollowUp {
   if (!isMethodWithBody(call.method) && hasBody(call))
@@ -49,8 +50,8 @@ export function attemptFrom(call: HttpCall, catalog: Catalog): Action | Deny | F
 }
 
 /**
- * The action at the route of a call, from its path alone: if the caller is refused, the record needs no more. `action.unknown` if the
- * message decides, or the catalog names no route.
+ * The action at the route of a call, by method and path, without arguments: for a call whose message or arguments are not read.
+ * `action.unknown` if only a message names the action (MCP, A2A), or if no route matches.
  */
 export function routedAction(call: HttpCall, catalog: Catalog): Action | Deny {
   const segments = call.segments.length === 0 ? [''] : call.segments;
@@ -71,7 +72,7 @@ function actionAt(target: RouteTarget, call: HttpCall): Action | Deny | FollowUp
   return target.kind === 'mcp' ? mcpActionFrom(call, target.mcp) : a2aActionFrom(call, target.a2a);
 }
 
-/** With the headers that nothing judges, for the record. */
+/** Adds the headers that no rule reads, for the record. */
 function withOtherHeaders(
   attempt: Action | Deny | FollowUp,
   call: HttpCall,

@@ -23,9 +23,9 @@ export type CallShape = {
   readonly protocol: (typeof SHAPE_PROTOCOLS)[number];
   /** Names of the query's keys, sorted, each once. */
   readonly query: readonly string[];
-  /** Of a JSON-RPC call: its method, and of a call of an MCP tool its name. */
+  /** The method of a JSON-RPC call, and the name of the MCP tool that it calls; absent for other calls. */
   readonly rpc?: { readonly method: string; readonly tool: string | null };
-  /** Of a JSON object: its members. Of a call of an MCP tool or prompt: its arguments. */
+  /** Members of a JSON body; for an MCP call, the arguments of the tool or prompt. Absent without a JSON object. */
   readonly members?: MemberKinds;
   /** Set if names were left out. */
   readonly cut?: true;
@@ -35,20 +35,20 @@ export type CallShape = {
 const MAX_NAMES = 64;
 /** Most bytes of all names, so that the shape has at most 8 KiB as JSON. */
 const MAX_NAMES_BYTES = 6_144;
-/** Longest body that is read: 1 MiB, as of a JSON-RPC message. */
+/** Longest body that is read, in bytes: 1 MiB, as for a JSON-RPC message. */
 const MAX_BODY_BYTES = 1_048_576;
 
 /**
- * A name that people chose: of letters, digits and the signs of names, begun by a letter. Anything else (a number of an account, an address
- * of mail, a sentence) may be a value that became a name.
+ * A name that a developer chose: letters, digits and `_$@.:-[]`, at most 64, beginning with a letter, `_`, `$` or `@`. Anything
+ * else (an account number, an e-mail address, a sentence) may be a value that is used as a name.
  */
 const PLAIN_NAME = /^[\p{L}_$@][\p{L}\p{N}_$.:[\]-]{0,63}$/u;
-/** The same for a method or a tool. */
+/** The same for the name of a method or tool: at most 128 characters, `/` included. */
 const PLAIN_RPC_NAME = /^[\p{L}_$][\p{L}\p{N}_$.:/-]{0,127}$/u;
 
 const A2A_HEADER = 'a2a-version';
 const MCP_HEADERS = ['mcp-protocol-version', 'mcp-session-id', 'mcp-method'] as const;
-/** Methods of MCP, by the word before their first `/`, of those without `/`, the word itself. */
+/** The MCP methods, by the part of their name before the first `/`. */
 const MCP_FAMILIES: ReadonlySet<string> = new Set([
   'completion',
   'initialize',
@@ -120,7 +120,7 @@ const isSecret = (text: string): boolean => shownText(text, () => '') !== text;
 
 const SIGN = /[^\p{L}\p{N}]/u;
 
-/** Whether a name, or what follows or lies between its signs, is a credential: `run-AKIA…` is no key to those who look for whole words. */
+/** Whether a name, or a part of it between punctuation, is a credential: a search for whole words does not find `run-AKIA…`. */
 function holdsSecret(name: string): boolean {
   const pieces = name.split(SIGN);
   let at = 0;

@@ -20,7 +20,7 @@ export type DenialForm =
       readonly status: 'ok' | 'reason';
       readonly media: MediaType;
     }
-  /** The result of an MCP tool, which frameworks hand to the model: of one that failed, or of any. HTTP 200. */
+  /** The result of an MCP tool call, which frameworks hand to the model, with or without `isError`. HTTP 200. */
   | { readonly kind: 'tool-result'; readonly id: JsonRpcId; readonly isError: boolean; readonly media: MediaType }
   /** HTTP 202 without a body, for an MCP notification: it has no answer, and several clients end their session at an error. */
   | { readonly kind: 'accepted' };
@@ -29,15 +29,16 @@ export type DenialForm =
 type MediaType = 'application/json' | 'text/event-stream';
 
 /**
- * Error codes. MCP: of those left to implementations (-32000 to -32019) a code that no SDK uses; -32001, the code of AuthZEN's binding, is a
- * timeout to the SDKs, at which clients drop their session. A2A defines codes from -32001, so there it is the last code that JSON-RPC leaves
- * to servers.
+ * Error codes. MCP: a code from the range of implementations (-32000 to -32019) that no SDK uses; not -32001, the code of the
+ * AuthZEN binding, which the SDKs take for a timeout on which clients drop their session. A2A defines codes from -32001 on, so
+ * there it is the last server code of JSON-RPC.
  */
 const CODES = { mcp: -32_010, a2a: -32_099 } as const;
 
 /**
- * How a denial of the call is written; `null` for an ordinary HTTP answer. If a new token is the cure the status stays a 401, at which
- * MCP clients get a token. It also stays if the id of the message could not be read, since no client could match another answer to its request.
+ * How a denial of the call is written; `null` for an ordinary HTTP answer. If a new token would cure the denial, the status stays
+ * 401, on which MCP clients get a token. The status also stays if the id of the message could not be read: no client could match
+ * another answer to its request.
  */
 export function denialFormOf({ call, target, message }: DeniedCall, reason: Reason): DenialForm | null {
   if (isGrpc(call)) return { kind: 'grpc' };
@@ -52,7 +53,7 @@ export function denialFormOf({ call, target, message }: DeniedCall, reason: Reas
     const isUnanswered = target.kind === 'mcp' && !INVALID.has(reason.httpStatus);
     return isUnanswered ? { kind: 'accepted' } : { ...error, id: null, status: 'reason' };
   }
-  // A call that begins a task of MCP expects that task as its result.
+  // A call that begins an MCP task expects the task as its result.
   const isToolCall = message.method === 'tools/call' && !message.params.has('task');
   return isToolCall && (style === 'result' || style === 'text')
     ? { kind: 'tool-result', id, isError: style === 'result', media }
@@ -69,7 +70,7 @@ export function httpStatusOf(form: DenialForm | null, { httpStatus }: Reason): n
 /** Statuses of messages that are not valid, which MCP requires for a notification too. */
 const INVALID: ReadonlySet<number> = new Set([400, 413]);
 
-/** As Envoy tells a gRPC request. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Requests */
+/** Whether a call is gRPC, by the rule of Envoy. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Requests */
 const isGrpc = ({ headers }: HttpCall): boolean =>
   (headers.get('content-type') ?? []).some((type) => /^application\/grpc(?:[+;]|$)/i.test(type));
 

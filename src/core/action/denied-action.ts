@@ -7,8 +7,8 @@ import { mcpTargetFrom } from './mcp/mcp-target.ts';
 import { nearestId } from './catalog/nearest.ts';
 
 /**
- * The catalogued action of a denied call, or the most similar action of the same server. The action itself if its arguments were refused,
- * else the nearest by tool, method or path. Empty if there is neither. At most 256 actions are compared. Pure.
+ * The action of a denied call, if the catalog names its route, tool or method; otherwise the nearest action of the same server by
+ * tool, method or path, of at most 256 compared. Empty if there is neither. Pure.
  */
 export function deniedActionOf(denied: DeniedCall, catalog: Catalog): Pick<DenialFacts, 'action' | 'nearest'> {
   const { call, server, target } = denied;

@@ -35,7 +35,10 @@ export interface AuthorityConfig extends SocketKeys {
    * they are not.
    */
   readonly stateKey: string | null;
-  /** For a sidecar: longest wait for an answer of an authority to a check, in milliseconds. Default 400, within the 500 of the shipped Envoy files. */
+  /**
+   * For a sidecar: longest wait for an answer of an authority to a check, in milliseconds. Default 400, within the 500 of the
+   * shipped Envoy files; 250 to 30,000.
+   */
   readonly answerMs: number;
   /** For a sidecar: the SPIFFE ID of its authorities, over TLS. Default `null`. */
   readonly id: SpiffeId | null;

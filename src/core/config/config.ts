@@ -50,7 +50,8 @@ export interface Config {
   readonly ownTrustDomain: TrustDomain | null;
   readonly extAuthz: ExtAuthzConfig;
   /**
-   * The SVID of this sidecar: from the Workload API (default: the socket in SPIFFE_ENDPOINT_SOCKET) or from PEM files. Required by the issuer.
+   * The SVID of this process: from the Workload API (default: the socket in SPIFFE_ENDPOINT_SOCKET) or from PEM files. Required
+   * by the issuer, and by connections over the network to Envoys, sidecars and authorities.
    */
   readonly svid: SvidSettings | null;
   /** `null` if this process does not issue tokens. */

@@ -37,8 +37,8 @@ export interface ExtAuthzConfig extends SocketKeys {
    */
   readonly proofNonces: 'none' | 'required';
   /**
-   * Who remembers DPoP proofs: each process its `own`, or the `authority` those of all its sidecars, so that a proof counts once at all of
-   * them; then each use with a proof is a call to it. Default `own`.
+   * Who remembers used DPoP proofs: each process its `own`, or the `authority` those of all its sidecars, so that a proof is
+   * accepted once among them, at the cost of a call to it for each use with a proof. Default `own`.
    */
   readonly proofMemory: 'own' | 'authority';
   /** What to do about a token that another workload presents. Default `revoke-token`. */
@@ -55,7 +55,10 @@ export interface ExtAuthzConfig extends SocketKeys {
    * them and for outcomes of decisions that another process made. Default `ids`.
    */
   readonly allowMetadata: 'ids' | 'all';
-  /** Concurrent checks, and of one agent four times as many as are free. A further check is answered 503 `overloaded`. Default 256, 1 to 100,000. */
+  /**
+   * Most concurrent checks. One agent may have at most four times as many as are free. A further check is answered 503
+   * `overloaded`. Default 256, 1 to 100,000.
+   */
   readonly checksInFlight: number;
   /**
    * Checks of one agent per second, which is also the size of a burst. A further check is answered 503 `overloaded`, before any signature is
@@ -82,7 +85,10 @@ export interface ExtAuthzConfig extends SocketKeys {
 /** Whether other machines can reach an address, so that checks need TLS there. */
 export const isOfNetwork = (at: Address): boolean => at.kind === 'tcp' && !isLoopback(at.host);
 
-/** What the network needs and lacks; `null` if it lacks nothing. */
+/**
+ * A contradiction between the addresses in `listen` and what addresses of the network need, `callers` and `svid`; `null` if there
+ * is none.
+ */
 export function networkContradiction({
   extAuthz: { listen, callers },
   svid,

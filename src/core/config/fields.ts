@@ -107,7 +107,10 @@ const variableOf = (path: string): string =>
     .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
     .toUpperCase()}`;
 
-/** The paths of the fields that a variable can override: the scalars, save those within lists and names of the operator's own. */
+/**
+ * The paths of the fields that a variable can override: the scalars, except those in lists and in sections whose keys are the
+ * operator's own.
+ */
 function* scalarsIn({ inside }: Reader<unknown>, path = ''): Generator<string> {
   if (inside === undefined || (inside.kind === 'members' && inside.isScalarToo === true)) yield path;
   if (inside?.kind !== 'members') return;
@@ -134,7 +137,10 @@ export function readFields<T>(
   return isProblem(value) || problems.length > 0 ? { problems } : { value };
 }
 
-/** Variables that are set and have no effect: unknown variables, and those of fields that the file leaves no room for. */
+/**
+ * Variables that are set and have no effect: unknown variables, and variables of a field that is a list in the file or whose
+ * section is not in the file.
+ */
 function variableProblems({ environment, variables, read }: Source): readonly ConfigProblem[] {
   return Object.keys(environment).flatMap((name): readonly ConfigProblem[] => {
     if (!name.startsWith('REMIT_') || environment[name] === undefined || read.has(name) || isOfOthers(name)) return [];
@@ -153,7 +159,7 @@ function unknownVariable(name: string, known: readonly string[]): string {
     : `is not a known variable; did you mean \`${near}\`?`;
 }
 
-/** A list of the file is not overridden, nor is a section made. */
+/** The problem of a variable without effect: a variable neither overrides a list nor creates a section. */
 const idleVariable = (path: string): string => {
   const within = path.includes('.') ? `has no section \`${path.slice(0, path.lastIndexOf('.'))}\`, or ` : 'has ';
   return `changes nothing: the file ${within}a list at \`${path}\`; write it there`;

@@ -77,7 +77,9 @@ export interface IssuerConfig {
   readonly taskSeconds: number;
   /** Idle time after which a task expires. Default none, 10 to 86,400. */
   readonly idleSeconds: number | null;
-  /** Wait before a similar task is declared again after a stop by somebody else; `null`: none. */
+  /**
+   * Wait before a similar task is declared again after a stop by somebody else; `null` (`off`): none. Default 300 s, 1 to 86,400.
+   */
   readonly stoppedTaskWaitSeconds: number | null;
   /**
    * Effect of a change of a named value. Without a rule a change revokes the task, except that a newly attested value asks the policies.
@@ -98,12 +100,12 @@ export interface IssuerConfig {
     readonly transmitters: readonly TransmitterConfig[];
     /** Effects by event name, overriding the defaults. */
     readonly effects: ReadonlyMap<string, (typeof SIGNAL_EFFECTS)[number]>;
-    /** How long a stop by a signal holds, in minutes; `null` until an operator lifts it, the default. */
+    /** How long a stop by a signal holds, in minutes, 1 to 525,600. Default `null`: until an operator lifts it. */
     readonly stopMinutes: number | null;
     /** Receivers of the signals of this issuer. Default none. */
     readonly transmit: readonly SignalReceiverConfig[];
   } | null;
-  /** `null`: no server is looked at. */
+  /** `null`: no MCP server is polled. */
   readonly toolPins: ToolPinsConfig | null;
 }
 

@@ -25,22 +25,25 @@ export interface LedgerConfig {
   readonly checkpointFile: string;
   /** Witnesses that cosign checkpoints; at most 64. Default none. */
   readonly witnesses: readonly LedgerWitness[];
-  /** How often each of them is asked. Default 60 s. */
+  /** How often each witness is asked. Default 60 s, 5 to 86,400 s. */
   readonly witnessEveryMs: number;
   /** File of cosigned checkpoints, bounded by what a verification needs. Default `witnessed.txt` beside the state file. */
   readonly witnessedFile: string;
   /** Folders of earlier ledgers of the state file, so that the timeline of a task includes them. Default none. */
   readonly others: readonly string[];
-  /** Size or age at which a new segment begins. Default 256 MiB, 24 hours. */
+  /** Size or age at which a new segment begins. Default 256 MiB, up to 16 GiB; 24 hours, up to 8,760. */
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };
-  /** Total size or age at which the oldest segments are deleted. Default: `null`, which is half of the disk; 400 days. */
+  /**
+   * Total size or age at which the oldest segments are deleted. Default: `null`, which is half of the disk; 400 days, up to
+   * 36,500.
+   */
   readonly retain: { readonly maxBytes: number | null; readonly maxAgeMs: number };
   /**
-   * How many ledgers of authorities must have a record before it leaves their PostgreSQL. Default: 2, or 1 with `durability: single`, so that
-   * records survive what commits survive.
+   * How many ledgers of authorities must have a record before it leaves their PostgreSQL, 1 to 7. Default: 2, or 1 with
+   * `durability: single`, so that records survive what commits survive.
    */
   readonly copies: number;
-  /** Whether the index by which records are found is made by itself, of received records too. Default true. */
+  /** Whether the index for finding records is built automatically, of received records too. Default true. */
   readonly index: boolean;
 }
 

@@ -21,7 +21,7 @@ export interface PostgresTarget {
   readonly certFile: string | null;
   readonly keyFile: string | null;
   readonly passwordFile: string | null;
-  /** How long a server may take to connect and to answer. Default 5 s. */
+  /** How long a server may take to connect and to answer. Default 5 s, 1 to 60. */
   readonly connectMs: number;
 }
 

@@ -19,9 +19,9 @@ export type RecordsPlace =
 export interface RecordsConfig {
   /** Default `null`: in the database of the state, if any, else in the folder `records` beside the state file. */
   readonly place: RecordsPlace | null;
-  /** Age in days at which records are deleted. Default 400. */
+  /** Age in days at which records are deleted. Default 400, 1 to 36,500. */
   readonly retainDays: number;
-  /** Stored size of all records at which the oldest are deleted. Default `null`: no limit. */
+  /** Stored size of all records at which the oldest are deleted, 1 to 65,536 GiB. Default `null`: no limit. */
   readonly retainGiB: number | null;
 }
 

@@ -16,7 +16,7 @@ export type StatePlace =
   | { readonly kind: 'postgres'; readonly target: PostgresTarget }
   | { readonly kind: 'authority'; readonly addresses: readonly Address[] };
 
-/** Folder of the own files of a process without a state file, and of the state file if none is named. */
+/** The state file if none is named. In its folder are also the files of a process without a state file. */
 const DEFAULT_PATH = '/var/lib/remit/state.db';
 const SQLITE = 'sqlite:';
 const AUTHORITY = 'authority:';

@@ -1,7 +1,7 @@
 import { bool, optional } from '../runtime/fields.ts';
 import { section } from './fields.ts';
 
-/** What spans show beside what they always have; where they go is said by the variables of OpenTelemetry. */
+/** What spans show in addition to their fixed attributes. The variables of OpenTelemetry say where spans are sent. */
 export interface TelemetryConfig {
   /**
    * Whether the spans of checks have the arguments that the ledger records, those that the catalog marks `record: true`. Default `false`, since

@@ -5,19 +5,19 @@ import type { Problem } from '../runtime/problem.ts';
 import { listed, section } from './fields.ts';
 import { httpsUrl, spiffeIdText } from './values.ts';
 
-/** Where the tools of MCP servers are looked at, to hold them against the pins of the catalog. */
+/** Which MCP servers are polled, to compare their tools with the pins of the catalog. */
 export interface ToolPinsConfig {
   /** Default 300 s, 10 to 86,400. */
   readonly everySeconds: number;
   readonly servers: readonly PinnedServerConfig[];
 }
 
-/** An MCP server that is looked at. */
+/** An MCP server that is polled. */
 export interface PinnedServerConfig {
   /** Its id in the catalog. */
   readonly server: string;
   readonly url: string;
-  /** Default `bundle`. */
+  /** The CAs that may vouch for it: `bundle` (the bundle of the own SVID), `system`, or a PEM file. Default `bundle`. */
   readonly ca: string;
   /** Default none: the host of the URL is checked. */
   readonly id: SpiffeId | null;
@@ -40,7 +40,7 @@ export const toolPinsSection = (folder: string) =>
     ),
   });
 
-/** A server has one list to look at: with two entries, which of them counts would be a guess. */
+/** Refuses a second entry for a server: which of the two counts would be a guess. */
 function eachOnce(servers: readonly PinnedServerConfig[]): readonly PinnedServerConfig[] | Problem {
   const twice = servers.find(({ server }, at) => servers.findIndex((other) => other.server === server) < at);
   return twice === undefined ? servers : { problem: `names the server \`${twice.server}\` twice` };
@@ -51,7 +51,7 @@ const serverId = textOf<string>('the id of a server of the catalog', (value) =>
   /^[a-z][a-z0-9_-]{0,62}$/.test(value) ? value : { problem: 'lower-case letters, digits, `-` and `_`, at most 63' },
 );
 
-/** Who vouches for a server: the own bundle, the system, or a file. */
+/** Reads the CAs of a server: the own bundle, the system, or a file. */
 const authoritiesIn = (folder: string) =>
   textOf<string>('`bundle`, `system` or a path', (value) =>
     value === 'bundle' || value === 'system' ? value : resolve(folder, value),

@@ -1,4 +1,4 @@
-/** Readers of values in a configuration: addresses, durations, sizes. */
+/** Readers of values in a configuration: addresses, SPIFFE IDs, URLs, paths and durations. */
 import { isAbsolute, resolve } from 'node:path';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../identity/spiffe-id.ts';

@@ -18,12 +18,13 @@ const STICKY = 0o1000;
 const MAX_LINKS = 40;
 
 /**
- * Whether anybody but the owner can replace the content of a path, because the file or a folder that leads to it is writable by its group
- * or by everybody. Each symbolic link is followed separately, so that the folders of each are checked: for a mounted ConfigMap, those of the
- * link and of `..data`. Two kinds of writable folder are accepted: a sticky folder, such as `/tmp`, for an entry of root or of the file's
- * owner, which nobody else can replace; and a folder on a read-only mount, such as a ConfigMap (mode 0777).
+ * Why a path is not trusted: the file, or a folder that leads to it, is writable by its group or by everybody. Each symbolic link
+ * is followed separately, so that the folders of each are checked: for a mounted ConfigMap, those of the link and of `..data`.
+ * Two kinds of writable folder are accepted: a sticky folder, such as `/tmp`, for an entry of root or of the file's owner, which
+ * nobody else can replace; and a folder on a read-only mount, such as a ConfigMap (mode 0777). Who owns the file and its folders
+ * is not checked.
  *
- * @see OpenSSH `StrictModes` (`safe_path`), Postfix, sudoers: the same rule
+ * @see OpenSSH `StrictModes` (`safe_path`), Postfix, sudoers: the same rule for modes, and a rule for owners too
  */
 export const writablePathProblem: PathGuard = async (path) => {
   const looked = new Set<string>();

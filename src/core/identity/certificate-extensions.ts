@@ -1,7 +1,5 @@
 /** Extensions of a certificate, read strictly from its DER. */
 
-/** Extensions of a certificate, read strictly from its DER. */
-
 /** Object identifiers of the extensions read here, as hex of their DER content. */
 export const BASIC_CONSTRAINTS = '551d13';
 export const KEY_USAGE = '551d0f';

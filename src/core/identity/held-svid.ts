@@ -9,11 +9,11 @@ export interface HeldSvidOptions {
   readonly after: (delayMs: number, run: () => void) => () => void;
   /** Called when a problem begins or changes, and with `null` once an SVID is taken over, for a log. Contains nothing secret. */
   readonly onProblem?: ((problem: string | null) => void) | undefined;
-  /** Called when the refusal of an SVID begins or changes, for a log. Default: `onProblem` is. */
+  /** Called when the refusal of an SVID begins or changes, for a log. Default: `onProblem` is called instead. */
   readonly onRefused?: ((refusal: SvidRefusal) => void) | undefined;
 }
 
-/** An SVID that is not taken over yet is looked at again so often: the clock can be set. */
+/** How often an SVID that is not in use yet is checked again: the clock can be set. */
 const LOOK_MS = 5_000;
 
 /**

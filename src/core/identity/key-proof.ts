@@ -30,8 +30,8 @@ export function keyProofOf(said: Proven, svid: Pick<Svid, 'certificates' | 'keyP
 }
 
 /**
- * Why a proof does not show that a workload of the same SPIFFE ID as `svid` signed the text; `null` if it does. Its certificate may have expired an
- * hour ago at most. Never throws.
+ * Why a proof does not show that a workload of the same SPIFFE ID as `svid` signed the text; `null` if it does. Its certificate
+ * may have expired at most an hour ago. Never throws.
  */
 export function keyProofProblem(
   said: Proven,

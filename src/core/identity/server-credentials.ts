@@ -3,7 +3,7 @@ import type { ServerCredentials } from '@grpc/grpc-js';
 import { tlsMaterialOf } from './svid.ts';
 import type { Svid, SvidSource } from './svid.ts';
 
-/** Credentials of a gRPC server, and what ends following the SVID. */
+/** Credentials of a gRPC server. `stop` ends the renewal of its SVID. */
 export interface SvidCredentials {
   readonly credentials: ServerCredentials;
   readonly stop: () => void;

@@ -20,8 +20,8 @@ export function matchesSpiffeId(pattern: string, id: SpiffeId): boolean {
 }
 
 /**
- * Whether an ID is of the agents of a pattern. It matches as in {@link matchesSpiffeId}, but a last segment that is `*` alone stands for all that
- * follows: `spiffe://acme.test/ns/legacy/*` is the whole namespace.
+ * Whether a pattern of agents covers an ID. As {@link matchesSpiffeId}, but a last segment that is `*` alone matches all that
+ * follows: `spiffe://acme.test/ns/legacy/*` covers the whole namespace.
  */
 export function coversSpiffeId(pattern: string, id: SpiffeId): boolean {
   if (!pattern.endsWith('/*')) return matchesSpiffeId(pattern, id);

@@ -153,7 +153,7 @@ export class SvidFileSource implements SvidSource {
     if (this.#isClosed || before === this.#seen) return;
     const svid = await this.#read();
     if (this.#isClosed) return;
-    // Changed while reading: the result may mix two sets. The event of the change triggers another reading.
+    // Changed while reading: the result may mix two sets, so the files are read again.
     if ((await this.#state()) !== before) return this.#settle();
     this.#seen = before;
     if ('problem' in svid) this.#held.refuse(svid);

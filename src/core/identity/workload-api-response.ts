@@ -10,7 +10,7 @@ export interface WantedSvid {
   readonly hint: string | null;
 }
 
-/** The same, and whose SVID is in use: that of the same workload is preferred. */
+/** The same, and the workload whose SVID is in use, which is preferred. */
 interface WantedAmong extends WantedSvid {
   readonly held?: SpiffeId | null;
 }

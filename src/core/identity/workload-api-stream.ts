@@ -39,7 +39,7 @@ export interface StreamEnd {
 /** Listener of a stream. */
 export interface StreamListener {
   readonly onResponse: (response: unknown) => void;
-  /** Called exactly once, as the last call. */
+  /** Called at most once, as the last call: not if the caller closes the stream. */
   readonly onEnd: (end: StreamEnd) => void;
 }
 

@@ -25,7 +25,7 @@ const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
 /** Longest back-off while the SVID has less than four times as long to live, or has ended: without it this process denies. */
 const URGENT_RETRY_MS = 2_000;
-/** Longest wait for the first message, and shortest life of a stream that ended without an error before it is reopened. */
+/** Longest wait for the first message, and least silence after which a stream that has answered is reopened. */
 const ANSWER_MS = 30_000;
 /** Longest silence of a stream before it is considered dead: 1 day. */
 const MAX_SILENCE_MS = 86_400_000;
@@ -33,11 +33,12 @@ const MAX_SILENCE_MS = 86_400_000;
 /**
  * The SVID from the SPIFFE Workload API, over one stream on which the agent pushes renewals.
  *
- * A failed stream is retried with back-off: 1 s, doubling up to 30 s, less up to half as jitter so that the workloads of a host spread out.
- * Near the end of the SVID, and once it has ended, the wait is a quarter of the remaining life, and 2 s at least: so the process gets a new
- * SVID soon after an absent agent returns. A stream is also reopened when it is silent for three quarters of the SVID's remaining life,
- * because the agent renews at half of it. Meanwhile, and after an invalid message, the last good SVID serves until it expires. When the
- * agent says that this process has no identity (any more), or not the wanted identity, the SVID is dropped at once.
+ * A failed stream is retried with back-off: 1 s, doubling up to 30 s, less up to half as jitter so that the workloads of a host
+ * spread out. Near the end of the SVID, and once it has ended, the back-off is at most a quarter of the remaining life, or 2 s if
+ * that is longer: so the process gets a new SVID soon after an absent agent returns. A stream is also reopened when it is silent
+ * for three quarters of the SVID's remaining life (30 s to a day), because the agent renews at half of it. Meanwhile, and after
+ * an invalid message, the last good SVID serves until it expires. When the agent says that this process has no identity (any
+ * more), or not the wanted identity, the SVID is dropped at once.
  *
  * Lifecycle: the constructor opens the stream without waiting; `close` once.
  *

@@ -42,7 +42,8 @@ export function freshCedar(): Cedar {
 const WARM = 'warm';
 
 /**
- * Warms up the engine: it parses and answers once. V8 compiles a function of it at the first call, for all threads: 50 ms.
+ * Warms up the engine: it parses and answers once. V8 compiles each WebAssembly function at its first call, once for all threads:
+ * 50 ms.
  */
 export const warmUp: readonly ((cedar: Cedar) => void)[] = [
   (cedar) => void cedar.preparsePolicySet(WARM, { staticPolicies: { warm: 'permit (principal, action, resource);' } }),

@@ -5,7 +5,7 @@ import { NAMESPACE } from './namespace.ts';
 /** A base schema with the types and entities of this build, and how the folder's own copy differed. */
 export interface CompletedBase {
   readonly text: string;
-  /** Declarations of this build in place of others of the same name, or that the copy lacks. */
+  /** Names whose declarations are those of this build, because the copy declared them differently or lacked them. */
   readonly replaced: readonly string[];
 }
 
@@ -39,7 +39,7 @@ export function completedBase(own: string, builtIn: string): CompletedBase {
     replaced.push(...declaration.names);
   }
   text += `${missing.length === 0 ? '' : '\n'}${own.slice(body.end)}`;
-  // From the last to the first, so that places stay those of `own`.
+  // From the last to the first, so that the offsets of `own` stay valid.
   for (const declaration of body.declarations.toReversed()) {
     const [name = '', ...others] = declaration.names;
     const from = ours.find((each) => each.kind === declaration.kind && each.names.includes(name));
@@ -55,7 +55,7 @@ export function completedBase(own: string, builtIn: string): CompletedBase {
 
 const declarationText = (text: string, { start, end }: Declaration): string => text.slice(start, end);
 
-/** A declaration without its `;` if it is of an entity, whose attributes follow. */
+/** A declaration, for an entity without its `;`, since its attributes follow. */
 const headOf = (text: string, declaration: Declaration): string =>
   declaration.kind === 'entity'
     ? text.slice(declaration.start, declaration.end - 1)

@@ -133,7 +133,7 @@ export class Engine {
   }
 
   /**
-   * The engine's raw answer with errors beside reasons; `null` if it has none. For a set of only permits, these are the
+   * The engine's raw answer with errors beside reasons; `null` if it has none. For a set of policies of one effect, these are the
    * matching and the failing policies. Never from the cache.
    */
   outcomes(question: Question): Pick<FullAnswer, 'reason' | 'errors'> | null {

@@ -41,8 +41,9 @@ const TRUST_DOMAIN = `${NAMESPACE}::TrustDomain`;
 const ACTION = /(^|::)Action$/;
 
 /**
- * Parses the entities of one file, a JSON list of `{uid, attrs, parents, tags?}`. The schema is checked later; here an agent's
- * id must be a SPIFFE ID with its own trust domain as parent, and actions belong to the catalog.
+ * Parses the entities of one file, a JSON list of `{uid, attrs, parents, tags?}`. The schema is checked later. Here an agent's id
+ * must be a SPIFFE ID, a trust domain among its parents must be its own, and actions are refused, since they belong in the
+ * catalog.
  */
 export function entitiesFrom(source: SourceFile): {
   readonly entities: readonly PlacedEntity[];

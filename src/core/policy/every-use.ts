@@ -1,4 +1,4 @@
-/** Which actions every use is denied of, whatever its arguments. */
+/** Actions of which the policies deny every use, whatever its arguments. */
 import type { CatalogAction } from '../action/catalog/catalog.ts';
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
@@ -8,7 +8,7 @@ import { type Each, eachOf } from './each.ts';
 import type { PolicySet } from './loading/load.ts';
 import type { Question } from './question.ts';
 
-/** What is known of all uses of a task before the first. */
+/** What is known about every use of a task before its first call. */
 export interface IntendedUses {
   readonly agent: SpiffeId;
   readonly purpose: string;
@@ -53,7 +53,7 @@ function certainOf(set: PolicySet): Each {
   return each;
 }
 
-/** Whether nothing of the context is read but what `everyUseDenied` gives. */
+/** Whether policies read nothing of the context but what `everyUseDenied` gives. */
 function isCertain({ everything, roots }: Reads): boolean {
   const context = roots.get('context');
   if (everything || context?.whole === true) return false;

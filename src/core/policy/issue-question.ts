@@ -22,7 +22,7 @@ export interface Delegation {
   readonly attested: readonly AttestedValue[];
 }
 
-/** What stopped like tasks of the agent: the stop that lasts longest. */
+/** The stop of similar tasks of the agent; of several, the stop that lasts longest. */
 export interface StopFacts {
   readonly cause: CauseKind;
   /** Whether the task is still suspended. */
@@ -43,9 +43,9 @@ export interface IssueFacts {
    * its entries.
    */
   readonly requested: { readonly action: string; readonly risk: Risk; readonly constraints: Constraints };
-  /** Life of the token asked for. */
+  /** Lifetime of the requested token. */
   readonly ttlSeconds: number;
-  /** Life of its task, from its declaration to its deadline, in whole seconds: for it the agent gets further tokens. */
+  /** Lifetime of its task, from its declaration to its deadline, in whole seconds: until then the agent gets further tokens. */
   readonly taskSeconds: number;
   /** The subject: a user, or by default the agent itself. */
   readonly subject?: string;

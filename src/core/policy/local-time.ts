@@ -50,7 +50,7 @@ export const temporalWall: Wall = (zone, atMs) => {
 
 const FIELDS = ['year', 'month', 'day', 'hour', 'minute'] as const;
 
-/** The same by a format, which takes 9 MiB of memory. */
+/** The same with `Intl.DateTimeFormat`, which takes 9 MiB of memory. */
 export const formattedWall: Wall = (zone, atMs) => {
   const parts = formatOf(zone).formatToParts(atMs);
   const [year = 0, month = 1, day = 1, hour = 0, minute = 0] = FIELDS.map((field) =>

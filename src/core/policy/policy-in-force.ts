@@ -57,7 +57,7 @@ export class PolicyInForce {
     return set;
   }
 
-  /** The last set, also if it has expired or is stale; `null` before the first. It permits nothing then. */
+  /** The last set, even if it has expired or is stale, when it must not permit anything; `null` before the first. */
   get last(): PolicySet | null {
     return this.#set;
   }

@@ -24,9 +24,8 @@ const DEFAULT_BOUNDS: PoolBounds = { maxSlices: 256, maxPolicies: 20_000 };
 const SCHEMA = 'schema';
 
 /**
- * One instance of the engine with its parsed slices (LRU). The engine never frees a name, so the number of names is fixed;
- * the least recently used slice gives up its name and memory when another needs room. A slice of more than `maxPolicies` is
- * held alone.
+ * One instance of the engine with its parsed slices (LRU). The engine never frees a name, so the number of names is fixed: when a
+ * slice needs room, the least recently used is evicted and its name reused. A slice of more than `maxPolicies` is held alone.
  */
 export class SlicePool {
   readonly #fresh: () => Cedar;
@@ -64,8 +63,8 @@ export class SlicePool {
   }
 
   /**
-   * Creates the instance and has it answer once, so that the first real question does not wait for that: about 0.1 s. An error here recurs in the
-   * question, which reports it.
+   * Creates the instance and has it answer once, so that the first real question does not wait for that: about 0.1 s. An error
+   * here recurs in the question, which reports it.
    */
   warm(): void {
     try {

@@ -70,7 +70,7 @@ export function carrierProblem(call: HttpCall, entry: CatalogAction, { method, p
   return hasExtensions && !entry.takesOthers ? refusedArguments(entry, otherArgument('header a2a-extensions')) : null;
 }
 
-/** What is the same in each message, and no content. */
+/** Members without content of their own, which nearly every message has: not recorded. */
 const PLAIN: ReadonlySet<string> = new Set([
   'message',
   'configuration',

@@ -1,6 +1,6 @@
 import type { BodyArgument } from '../catalog/catalog-arguments.ts';
 
-/** The places of the ids of task and conversation in a method, as paths from `params`. */
+/** Where a method has the ids of its task and context, as paths from `params`. */
 export interface IdPaths {
   readonly taskId?: readonly string[];
   readonly contextId?: readonly string[];

@@ -24,8 +24,8 @@ export function otherArgumentIn(
 }
 
 /**
- * Whether all of the value at a place is read: by an argument at the place or above it, or by arguments that reach everything in it. Of a
- * member of which some places are named, such as the first of several parts, the others are not.
+ * Whether all of the value at a place is read: by an argument at the place or above it, or by arguments that together reach
+ * everything in it. If arguments reach only some of it, such as the first of several parts, it is not.
  */
 export function isAllNamed(
   value: unknown,

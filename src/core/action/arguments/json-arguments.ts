@@ -28,7 +28,7 @@ const LONG_NUMBER = /\d[\d.eE+-]{15}|\d[eE]/;
 // oxlint-disable-next-line remit/linear-expression -- its text is valid JSON, in which each quote begins or ends a string
 const STRING_OR_LONG_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]{15,}|-?\d[\d.]{0,15}[eE][\d+-]+/g;
 
-/** Below this, doubles have fewer than 15 digits. No tool counts in units that small, so all of them are inexact. */
+/** Below this, doubles have fewer than 15 digits. No tool counts in units that small, so all such numbers count as inexact. */
 const LEAST = 1e-307;
 
 function isExact(token: string): boolean {

@@ -2,15 +2,15 @@ import type { ArgumentValue } from './argument.ts';
 
 type Args = ReadonlyMap<string, ArgumentValue>;
 
-/** Values that a call has for arguments beside those that it sends as such, by name. */
+/** Further values of arguments, by name: those that a server may read from another place in the call. */
 export type FurtherValues = ReadonlyMap<string, readonly ArgumentValue[]>;
 
 /** Most readings of one call: each is judged. */
 export const MAX_READINGS = 32;
 
 /**
- * Every way in which a server can read a call whose argument has more than one value: each value of one name with each of another, the
- * last values first. `null` if there are more than `MAX_READINGS`.
+ * Every reading of a call whose arguments have several values: the Cartesian product of the values, the last values first. `null`
+ * if there are more than `MAX_READINGS`.
  */
 export function readingsOf(args: Args, further: FurtherValues): readonly Args[] | null {
   let readings: readonly Args[] = [args];
@@ -27,11 +27,11 @@ const distinctOf = (values: readonly ArgumentValue[]): readonly ArgumentValue[] 
   ...new Map(values.map((value) => [JSON.stringify(value), value])).values(),
 ];
 
-/** Adds one value of a further argument to others. */
+/** Adds a further value of an argument. */
 export const withValue = (values: FurtherValues, name: string, value: ArgumentValue): FurtherValues =>
   new Map([...values, [name, [...(values.get(name) ?? []), value]]]);
 
-/** Adds further values to others. */
+/** Merges further values by argument name. */
 export function withValues(values: FurtherValues, added: FurtherValues): FurtherValues {
   const all = new Map(values);
   for (const [name, more] of added) all.set(name, [...(all.get(name) ?? []), ...more]);

@@ -67,8 +67,8 @@ export function amountOf(value: ArgumentValue | undefined, isDecimal: boolean): 
 }
 
 /**
- * What a call spends that has several readings, each with its own spends: of each budget the most that a reading takes, up to the
- * least limit.
+ * What a call with several readings spends, given the spends of each reading: for each budget the largest amount, and the lowest
+ * limit.
  */
 export function mostSpent(readings: readonly (readonly ActionSpend[])[]): readonly ActionSpend[] {
   const [only, second] = readings;

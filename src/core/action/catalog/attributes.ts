@@ -19,7 +19,7 @@ const MAX_TEXT_LENGTH = 256;
 const MAX_TEXTS = 64;
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
 
-/** Reads the attributes of a mapping. Attributes that are invalid, too many or too long are findings and left out. */
+/** Reads the attributes of a mapping. An invalid name or value, and attributes beyond the limits, are findings. */
 export function attributesFrom(yaml: YamlFile, node: PlacedNode | undefined): Attributes {
   if (node === undefined) return new Map();
   const entries = entriesOf(yaml, node, '`attributes`');

@@ -41,8 +41,8 @@ export interface MessageArgument extends Named {
 }
 
 /**
- * An argument that an MCP call carries beside its `arguments`: of the answer to a question of the server, or a key of `_meta`.
- * Never required, since a call without it may come first.
+ * An argument that an MCP call carries beside its `arguments`: from the answer to a question of the server, or from a key of
+ * `_meta`. Never required, since a call without it may come first.
  */
 export interface CarriedArgument extends Named {
   readonly from: 'input' | 'meta';
@@ -156,7 +156,8 @@ export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): rea
 }
 
 /**
- * The arguments of a family of MCP: that of the name or URI, and those of its prompts or templates, each a string.
+ * The arguments of MCP prompts or resources: the name or URI itself, and the declared arguments of prompts or templates. Each is
+ * a string.
  *
  * @param own the argument that names the prompt or resource
  */

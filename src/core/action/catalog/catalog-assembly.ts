@@ -31,12 +31,12 @@ export const catalogFrom = (
 ): Catalog | { readonly findings: readonly SourceFinding[] } => catalogOfFiles([{ text, file }], descriptorSets);
 
 /**
- * Parses the files of a catalog as one: servers with hosts, audience, HTTP routes, MCP tools, gRPC and A2A methods. All or nothing: the
- * catalog, or all findings. What two files define is a finding that names both places. Limits: 1 MiB for a file, 4 MiB and 10,000 actions in all, no
- * YAML aliases. Above 4 MiB nothing is parsed.
+ * Parses the files of a catalog as one: servers with hosts, audience, HTTP routes, MCP tools, gRPC and A2A methods. All or
+ * nothing: the catalog, or all findings. What two files define is a finding that names both places. Limits: 1 MiB for a file, 4
+ * MiB and 10,000 actions in all, no YAML aliases. Above 4 MiB nothing is parsed.
  *
  * @param files in the order of their entries, each with its name in findings
- * @param descriptorSets those they name, by `descriptorSetsIn`
+ * @param descriptorSets those that the files name, from `descriptorSetsIn`; default: none
  */
 export function catalogOfFiles(
   files: readonly { readonly text: string; readonly file: string }[],

@@ -14,8 +14,8 @@ export interface FileValues<Value> {
 }
 
 /**
- * The values of all files. Files may repeat a name with the same value; a name with another value is a finding that names both places, and so are more
- * than `max` names.
+ * The values of all files. Files may repeat a name with the same value. A name with another value is a finding that names both
+ * places, and so are more than `max` names.
  *
  * @param of.what a name in findings, such as `the time zone`
  */

@@ -7,7 +7,10 @@ export interface WrittenAt {
   readonly offset: number;
 }
 
-/** The place of the first of two that conflict, for the message at the second: ` at FILE:LINE` if it is in another file; empty in the same file. */
+/**
+ * Where the first of two conflicting entries is, for the message at the second: ` at FILE:LINE` if it is in another file; empty
+ * in the same file.
+ */
 export function elsewhere(first: WrittenAt | undefined, yaml: YamlFile): string {
   if (first === undefined || first.yaml === yaml) return '';
   const { file, line } = first.yaml.findingAt(first.offset, '');

@@ -128,7 +128,7 @@ export function placedOf<T>(yaml: YamlFile, node: PlacedNode | undefined, expect
 
 /**
  * The value of a field by its reader; `undefined` if it is absent, `null` if the reader refuses it: a finding that does not quote
- * it, since a test may hold a token.
+ * the value, since a file of policy tests may contain a token.
  */
 export function leafOf<T>(yaml: YamlFile, node: PlacedNode | undefined, expected: Expected<T>): T | undefined | null {
   if (node === undefined) return undefined;

@@ -76,7 +76,9 @@ function readable(text: string): string {
 
 const DISPOSITION = 'content-disposition:';
 
-/** What the lines that name the parts of a form say: `name="file"; filename="a.txt"`. Parsers differ, so nothing is taken apart. */
+/**
+ * The `Content-Disposition` of each part of a form, such as `name="file"; filename="a.txt"`. Not parsed, since parsers differ.
+ */
 function partsOf(text: string): ReadonlySet<string> {
   const found = new Set<string>();
   for (let at = 0; at !== -1 && found.size < MAX_FIELDS; at = nextLine(text, at)) {

@@ -50,7 +50,7 @@ export interface Action {
   readonly mcp?: { readonly method: string; readonly tool: string | null };
   /** What it carries beside its arguments; absent if there is nothing. */
   readonly carried?: Carried;
-  /** The headers that reach the upstream and that nothing judges; absent if there are none. */
+  /** The headers that reach the upstream and that no rule reads; absent if there are none. */
   readonly otherHeaders?: Carried;
   /** Other readings of the same call, each of which must be permitted too; absent if there are none. */
   readonly further?: readonly Action[];
@@ -62,7 +62,7 @@ export interface Action {
   readonly continues?: Continued;
 }
 
-/** What a message continues: an answer to a question of the server, or a question about a task. */
+/** What a message continues, if it answers a question of the server or is about a task. */
 export interface Continued {
   readonly calls: PriorCalls;
   /** The arguments that it brings: it takes their amounts from a budget, and nothing else. */

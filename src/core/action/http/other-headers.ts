@@ -4,7 +4,7 @@ import type { HttpCall } from './call.ts';
 import type { ActionKind } from '../catalog/catalog.ts';
 import { isMcpParamHeader } from '../mcp/mcp-param-headers.ts';
 
-/** Headers that Remit judges or refuses, whatever the route is. */
+/** Headers that Remit checks or refuses on every route. */
 const JUDGED = `authorization connection content-encoding content-length content-type dpop expect host trailer transfer-encoding upgrade
   x-forwarded-client-cert x-http-method x-http-method-override x-method-override x-original-url x-rewrite-url`;
 /** Headers that Envoy and Istio set themselves, and those of traces, which Remit reads. */
@@ -18,7 +18,7 @@ const OF_CLIENT = `accept accept-encoding accept-language cache-control grpc-acc
 const plainWith = (judged: string): ReadonlySet<string> =>
   new Set(`${JUDGED} ${OF_PROXY} ${OF_CLIENT} ${judged}`.split(/\s+/));
 
-/** Headers that are not recorded, by the kind of route: those of a message are judged with it. */
+/** Headers that are not recorded, by the kind of route: headers that repeat a message are checked against it. */
 const PLAIN: Readonly<Record<ActionKind, ReadonlySet<string>>> = {
   http: plainWith(''),
   grpc: plainWith(''),
@@ -27,8 +27,8 @@ const PLAIN: Readonly<Record<ActionKind, ReadonlySet<string>>> = {
 };
 
 /**
- * The headers of a call, metadata of gRPC too, that reach the upstream and that nothing judges, for the record; `undefined` if there are
- * none. Left out are those that Remit judges, that a proxy sets, and that nearly every client sends. Pure.
+ * The headers of a call, gRPC metadata included, that reach the upstream and that no rule reads, for the record; `undefined` if
+ * there are none. Left out are headers that Remit checks, that a proxy sets, and that nearly every client sends. Pure.
  */
 export function otherHeaders({ headers }: Pick<HttpCall, 'headers'>, kind: ActionKind): Carried | undefined {
   const plain = PLAIN[kind];

@@ -17,9 +17,9 @@ const MAX_FIELDS = 256;
 
 /**
  * The values of the wanted keys in a form-encoded query, decoded once (`+` is a space, WHATWG URL section 5.1). Absent keys are
- * absent. Other keys, if permitted, may have any value, but an ambiguous query is a problem: a repeated wanted key; an unwanted key that is
- * not plain (`isPlainKey`) or can be confused with an argument (`looseKey`); a bare `;`, which some parsers read as `&`; a key
- * or wanted value that is not UTF-8; more than 256 fields. Linear time.
+ * absent. Other keys, if permitted, may have any value, but an ambiguous query is a problem: a repeated wanted key; an unwanted
+ * key that is not plain (`isPlainKey`) or can be confused with an argument (`looseKey`); a bare `;`, which some parsers read as
+ * `&`; a wanted value with `]=`; a key or wanted value that is not UTF-8; more than 256 fields. Linear time.
  */
 export function queryValues(query: string, names: QueryNames): ReadonlyMap<string, string> | ArgumentRefusal {
   const values = new Map<string, string>();

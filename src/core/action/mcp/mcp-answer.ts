@@ -100,7 +100,7 @@ const isName = (value: unknown): boolean => typeof value === 'string' && Buffer.
 
 const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 
-/** The answer to a question of a task says of which task it is. */
+/** Whether a `_meta` has at most `related-task`: an answer to a question about a task names the task. */
 function isPlainMeta(meta: unknown): boolean {
   if (meta === undefined) return true;
   const keys = objectMembers(meta);

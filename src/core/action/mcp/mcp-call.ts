@@ -74,7 +74,7 @@ export function mcpCallFrom(call: HttpCall, attempted: Attempted, mcp: McpServer
   return further.length === 0 ? first : { ...first, further };
 }
 
-/** The declared arguments of a call, once nothing is left that the entry does not take. */
+/** The declared arguments of a call. Denies a call with arguments that the entry does not take. */
 function argumentsOf({ headers }: HttpCall, { target, entry }: Attempted): ReadonlyMap<string, ArgumentValue> | Deny {
   const root = rootOf(target);
   const isJudged = target.kind === 'tool' || target.kind === 'prompt' || target.kind === 'resource';
@@ -88,7 +88,7 @@ function argumentsOf({ headers }: HttpCall, { target, entry }: Attempted): Reado
   return mcpParamProblem(headers, called) ?? read.args;
 }
 
-/** Some frameworks take what is for them from a `_meta` among the arguments. */
+/** Some frameworks read their own settings from a `_meta` among the arguments, so it passes only if the catalog names it. */
 const metaAmongArguments = ({ args }: CatalogAction): ArgumentRefusal | null =>
   args.some((spec) => spec.from === 'body' && spec.pointer[0] === '_meta') ? null : otherArgument('/arguments/_meta');
 

@@ -28,7 +28,7 @@ export interface FollowUp {
   readonly jsonRpcId: JsonRpcId | null;
   readonly method: string | null;
   readonly carried: Carried | undefined;
-  /** The headers that nothing judges; absent if there are none. */
+  /** The headers that no rule reads; absent if there are none. */
   readonly otherHeaders?: Carried;
 }
 

@@ -16,8 +16,9 @@ type Carried = { readonly values: FurtherValues } | ArgumentRefusal;
 const NOTHING: FurtherValues = new Map();
 
 /**
- * The arguments in `inputResponses`, as the catalog names them. Refuses an answer to a question that it does not name, a member of an
- * answer that it does not name, and a value of another type. A refused question has no arguments.
+ * The arguments in `inputResponses`, as the catalog names them. Refuses an answer to a question that it does not name, a member
+ * of an answer that it does not name, and a value of another type. A question that the client declined or cancelled brings no
+ * arguments.
  */
 export function inputValues(responses: ReadonlyMap<string, unknown>, { inputs }: Pick<Carries, 'inputs'>): Carried {
   let values = NOTHING;

@@ -50,7 +50,7 @@ const TRACE: ReadonlyMap<string, (value: string) => boolean> = new Map([
   ['tracestate', (value) => value.length <= 512 && /^[\x20-\x7e]*$/.test(value)],
 ]);
 
-/** Keys by which known servers act, whatever the risk: they pass only if the catalog names them. */
+/** Keys that known servers act on: they pass only if the catalog names them, whatever the risk of the action. */
 const ACTED_ON: ReadonlySet<string> = new Set([
   'io.modelcontextprotocol/related-task',
   'x402/payment',
@@ -58,7 +58,7 @@ const ACTED_ON: ReadonlySet<string> = new Set([
   'fastmcp.version',
 ]);
 
-/** Whether servers are known to act by a key. */
+/** Whether known servers act on a key. */
 export const isActedOn = (key: string): boolean => ACTED_ON.has(key);
 
 /**
@@ -155,7 +155,7 @@ const areMediaTypes = (value: unknown): boolean =>
   value.length <= MAX_MEDIA_TYPES &&
   value.every((type) => typeof type === 'string' && MEDIA_TYPE.test(type));
 
-/** Objects and booleans alone: what a capability is declared by. */
+/** Whether a value has only objects and booleans, as the declaration of a capability does. */
 const isSwitches = (value: unknown, depth: number): boolean =>
   typeof value === 'boolean' ||
   (depth > 0 &&

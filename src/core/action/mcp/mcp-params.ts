@@ -78,8 +78,8 @@ const URI: Readonly<Record<string, Member>> = { uri: [anyText] };
 const TASK: Readonly<Record<string, Member>> = { taskId: [note] };
 
 /**
- * Every member of `params` that a client may send, by method and revision; all others are refused. Read from the schema of each
- * revision, and from the tasks extension. `_meta`, which all of them have, is `mcp-meta.ts`.
+ * Every member of `params` that a client may send, by method and revision; all others are refused. Taken from the schema of each
+ * revision, and from the tasks extension. For `_meta`, which every method has, see `mcp-meta.ts`.
  *
  * @see https://modelcontextprotocol.io/specification
  */
@@ -159,8 +159,8 @@ export type ParamsProblem = { readonly problem: string; readonly member: string 
 
 /**
  * Why the `params` of a method are refused: the revision has no such method, a member that the method does not have there, or a
- * value that does not fit; `null` if they are accepted. A method that is not in the table is not judged: the catalog names
- * it as `other`, or nobody may call it.
+ * value that does not fit; `null` if they are accepted. A method that is not in the table is not checked: it passes only as
+ * `other` of the catalog.
  */
 export function paramsProblem(
   name: string,

@@ -1,7 +1,5 @@
 /** What a filter of the proxy reads from an MCP message, comparable with the message itself. */
 
-/** What a filter of the proxy reads from an MCP message, comparable with the message itself. */
-
 /** A scalar that a filter reads from a message, comparable with the message itself. */
 export type McpScalar = string | number | boolean | null;
 

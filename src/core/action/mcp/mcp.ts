@@ -131,8 +131,8 @@ function called(
 }
 
 /**
- * The denial of a tool that the catalog does not name at a server with pins: it looks like a pinned tool, or would be the action of everything else,
- * as which a renamed tool would pass unreviewed; `null` for any other tool.
+ * Denies a tool that the catalog does not name at a server with pins: if its name looks like that of a pinned tool, or if it
+ * would pass as `other`, since a renamed tool would then pass unreviewed. `null` for any other tool.
  */
 function unreviewedTool(name: string, { pins, other }: McpServer): Deny | null {
   if (pins.size === 0) return null;

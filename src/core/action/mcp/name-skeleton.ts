@@ -1,7 +1,10 @@
-/** Stands for any character. */
+/** Wildcard of a skeleton: it matches any character. */
 const ANY = '*';
 
-/** What is invisible or only separates: marks of letters, white space, controls, zero-width characters, and what joins words in names. */
+/**
+ * Characters that are invisible or only separate: combining marks, white space, controls, zero-width characters, and punctuation
+ * that joins words.
+ */
 const UNSEEN = /[\p{M}\p{Z}\p{C}\p{Default_Ignorable_Code_Point}_\-./:]/gu;
 
 /** ASCII that looks like other ASCII, as UTS 39 maps it, in lower case. */
@@ -14,9 +17,9 @@ const ASCII_LIKE: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * What a name looks like: its characters in lower case, without what is invisible or separates, and with one character for those that look alike.
- * A character outside of ASCII stands for any: which one it looks like depends on the font, and a table of look-alikes would have gaps. Compatibility
- * forms, such as full width and mathematical letters, are their ASCII first.
+ * What a name looks like: in lower case, without invisible and separating characters, and with one character for all that look
+ * alike. A non-ASCII character becomes a wildcard: which character it looks like depends on the font, and a table of look-alikes
+ * would have gaps. Compatibility forms, such as full-width and mathematical letters, are decomposed to ASCII first.
  *
  * @see UTS 39 section 4, UAX 15
  */

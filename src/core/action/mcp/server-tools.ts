@@ -37,15 +37,15 @@ const MAX_EVENTS = 1_024;
 const CLIENT = { name: 'remit', version: '1' };
 
 /**
- * All tools that an MCP server lists, of all pages, as parsed from JSON: in a session, or if the server has none by revision 2026-07-28. A problem
- * if it does not answer, or lists more than 4,096 tools or 64 pages.
+ * All tools that an MCP server lists, of all pages, as parsed from JSON: in a session, or by revision 2026-07-28 if the server
+ * has none. A problem if it does not answer, or lists more than 4,096 tools or 64 pages.
  */
 export async function serverTools(ask: AskMcp): Promise<readonly unknown[] | NoList> {
   const opened = await opening(ask);
   if (isProblem(opened)) return opened;
   const listed = await pages(ask, opened);
   const session = opened.headers['mcp-session-id'];
-  // Else each look would leave a session behind. Its answer says nothing.
+  // Otherwise each look-up would leave a session at the server. The answer does not matter.
   if (session !== undefined) await ask({ method: 'DELETE', headers: opened.headers });
   return listed;
 }
@@ -65,7 +65,7 @@ async function opening(ask: AskMcp): Promise<Opened | NoList> {
   const revision = isProblem(opened) ? null : opened.result['protocolVersion'];
   if (typeof revision !== 'string' || revision === STATELESS) return stateless;
   const session = reply.headers['mcp-session-id'] ?? null;
-  // What no header can have would make each request fail, as if the server were not reached.
+  // A value that no header can have would make each request fail as if the server were unreachable.
   if (!isVisible(revision)) return unreadable('a revision that is not visible ASCII of at most 8,192 characters');
   if (session !== null && !isVisible(session))
     return unreadable('a session id that is not visible ASCII of at most 8,192 characters');
@@ -77,7 +77,7 @@ async function opening(ask: AskMcp): Promise<Opened | NoList> {
   return isProblem(ready) ? ready : { headers, params: {} };
 }
 
-/** As MCP has it for the id of a session. */
+/** The rule of MCP for a session id, up to 8,192 characters. */
 const isVisible = (value: unknown): value is string => typeof value === 'string' && /^[\x21-\x7e]{1,8192}$/.test(value);
 
 const stateless: Opened = {
@@ -119,12 +119,12 @@ async function pages(ask: AskMcp, { headers, params }: Opened): Promise<readonly
 
 const unreadable = (problem: string): NoList => ({ problem, isAnswered: true });
 
-/** The result that a reply has for a request. In an object of its own: a result may have any members. */
+/** The result in the reply to a request. Wrapped in an object, since a result may have any members. */
 function resultOf(
   { status, headers, body }: McpReply,
   id: number,
 ): { readonly result: Readonly<Record<string, unknown>> } | NoList {
-  // What a gateway answers for a server that is not there, or has too much to do, says nothing about its tools.
+  // The answer of a gateway for an absent or overloaded server says nothing about its tools.
   if (status !== 200) return { problem: `status ${status}`, isAnswered: status < 500 && status !== 429 };
   const isEvents = String(headers['content-type'] ?? '').startsWith('text/event-stream');
   const texts = isEvents ? eventData(body) : [body];
@@ -140,7 +140,7 @@ function resultOf(
   return unreadable('the answer is no JSON-RPC message');
 }
 
-/** The data of the events of a stream, of one event more than may be read at most. */
+/** The `data` of each event of a stream, of at most `MAX_EVENTS` + 1 events. */
 const eventData = (body: string): readonly string[] =>
   body.split(/\r\n\r\n|\n\n|\r\r/, MAX_EVENTS + 1).map((event) =>
     event

@@ -24,9 +24,9 @@ export interface ToolChange {
   readonly note: string | null;
 }
 
-/** Most bytes of definitions that are digested; beyond, a tool is called changed, or vanished if it might have been renamed. */
+/** Most bytes of definitions that are digested; beyond, a tool is reported as changed, or as vanished if it is not listed. */
 const MAX_DIGESTED_BYTES = 4_194_304;
-/** Most digests that are made to find the new names of tools, likewise. */
+/** Most digests that are computed to find the new names of tools; beyond, a tool is reported as vanished. */
 const MAX_RENAMES_TRIED = 4_096;
 /** Longest name of a tool, in UTF-16 code units. No catalog names what has a longer name. */
 const MAX_NAME = 256;
@@ -35,12 +35,12 @@ type Tool = Readonly<Record<string, unknown>>;
 type Pinned = Pick<McpServer, 'tools' | 'pins'>;
 
 /**
- * The pinned tools of a server that are not as they were reviewed: a definition that differs, or that some readers take for another; a name that is
- * listed twice or no more; or another tool beside it that looks like it and that nobody reviewed. Empty if all are as reviewed. What it digests is
- * bounded by 4 MiB in all, and what is beyond counts as changed.
+ * The pinned tools of a server that are not as they were reviewed: the definition differs from its pin or can be read in two
+ * ways; the name is listed twice or no longer; or an unreviewed tool has a name that looks like it. Empty if all are as reviewed.
+ * At most 4 MiB of definitions are digested; beyond that a tool counts as changed, or as vanished if it is not listed.
  *
  * @param listed all tools that the server lists, of all pages
- * @param turn lets others run; called before each step, whose cost is linear in one tool
+ * @param turn lets other work run; called before each step, whose cost is linear in one tool or in the names of all tools
  */
 export async function toolChanges(
   listed: readonly unknown[],
@@ -58,7 +58,7 @@ export async function toolChanges(
         ?.push(tool);
   }
   const digests = new Digests(turn);
-  // Before any new name is looked for, so that a tool that is as reviewed is never short of bytes.
+  // Before the search for new names, so that the search never uses up the bytes for a tool that is as reviewed.
   const own = new Map<string, string | Problem>();
   for (const tool of pins.keys()) {
     const [found] = byName.get(tool) ?? [];
@@ -100,14 +100,17 @@ interface Stranger {
 
 type Change = Pick<ToolChange, 'kind'> & Partial<ToolChange>;
 
-/** The names by which readers may know a listed tool: some take `Name` for `name`, the first or the last. Empty if it is no tool. */
+/**
+ * The names that parsers may read for a listed tool: some take `Name` for `name`, either the first or the last. Empty if there is
+ * none.
+ */
 function namesOf(tool: Tool): ReadonlySet<string> {
   const folded = Object.keys(tool).filter((member) => protobufFolded(member) === 'name');
   const values = ['name', ...folded.slice(0, 1), ...folded.slice(-1)].map((member) => tool[member]);
   return new Set(values.filter((value) => typeof value === 'string').filter(({ length }) => length <= MAX_NAME));
 }
 
-/** What has become of a tool that the server lists no more. */
+/** How a tool that is no longer listed changed: it was renamed, or it vanished. */
 async function goneTool(
   { tool, pin }: { readonly tool: string; readonly pin: string },
   { strangers, digests }: { readonly strangers: readonly Stranger[]; readonly digests: Digests },
@@ -192,13 +195,16 @@ const KIND_TEXTS = {
   unreadable: () => 'the server answers, but not with a list of tools that can be read',
 } as const satisfies Readonly<Record<ToolChangeKind, (change: ToolChange) => string>>;
 
-/** What has become of a tool, for people. */
+/** A change of a tool as a sentence for people. */
 export const toolChangeText = (change: ToolChange): string =>
   `tool \`${shownTool(change.tool)}\`: ${KIND_TEXTS[change.kind](change)}${change.note === null ? '' : `: ${change.note}`}`;
 
 const MAX_SHOWN = 48;
 
-/** A name as people can read it: what they cannot see or tell apart is written as its code point. */
+/**
+ * The first 48 characters of a name, readable: a character other than visible ASCII is written as its code point, and so is a
+ * backtick.
+ */
 export const shownTool = (name: string | null): string =>
   Array.from(name ?? '')
     .slice(0, MAX_SHOWN)

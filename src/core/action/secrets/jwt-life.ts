@@ -1,7 +1,5 @@
 /** The lifetime of a JWT in a call: if it is too long, the JWT is treated like a long-lived key. */
 
-/** The lifetime of a JWT in a call: if it is too long, the JWT is treated like a long-lived key. */
-
 /** A token with a longer lifetime, in milliseconds, is treated like a long-lived key. */
 const MAX_LIFETIME_MS = 24 * 3_600_000;
 /** Longest JWT that is parsed: a longer text is not a token that Remit accepts. */

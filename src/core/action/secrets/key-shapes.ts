@@ -1,7 +1,5 @@
 /** The shapes of well-known API keys, by prefix and length. */
 
-/** The shapes of well-known API keys, by prefix and length. */
-
 /** Anchored, with bounded or single repetition, so that each takes one pass over its word. */
 const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
   ['aws-access-key', /^(?:AKIA|ABIA|ACCA)[A-Z2-7]{16}(?:\/|$)/],

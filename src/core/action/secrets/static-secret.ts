@@ -126,7 +126,7 @@ const MAY_HOLD_IN_TARGET = /[%?@]/;
 /** As the current time, it makes every JWT long-lived: a short-lived JWT must not be shown either. */
 const BEFORE_ALL_MS = -Infinity;
 
-/** Finds credentials in a path, a query starting with `?`, a URI or a name, in every percent-encoded spelling. */
+/** Finds credentials in a path, a query starting with `?`, a URI or a name, each part percent-decoded once. */
 function inTarget(text: string): readonly Seen[] {
   if (!MAY_HOLD.test(text) && !MAY_HOLD_IN_TARGET.test(text)) return NOTHING;
   const mark = text.indexOf('?');

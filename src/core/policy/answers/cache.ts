@@ -36,7 +36,7 @@ export interface Lasting {
   readonly untilMs: number;
 }
 
-/** Of each key: the number of its answer; from when until when it is valid. */
+/** Columns of each key: the number of its answer; the start and the end of its validity. */
 const COLUMNS = { words: 1, doubles: 2 } as const;
 
 /**

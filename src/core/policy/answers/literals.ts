@@ -1,6 +1,4 @@
-/** Literals in policies: datetimes, decimals and texts, as values. */
-
-/** Texts of datetimes and decimals as numbers, as Cedar compares them. */
+/** Literals of Cedar's datetimes and decimals as numbers, in the order in which Cedar compares them. */
 
 /** Supported forms; Cedar also accepts offsets. */
 const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{3})?Z)?$/;

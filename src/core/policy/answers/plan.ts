@@ -1,4 +1,4 @@
-/** The plan of what is read of the context of a question, to make its key. */
+/** Which parts of the context of a question go into its cache key, from what policies read. */
 import type { BoundKind, PathReads, Reads } from './reads.ts';
 import { member } from './scope.ts';
 

@@ -109,7 +109,7 @@ function getOrAdd(paths: Map<string, PathReads>, name: string): PathReads {
   return path;
 }
 
-/** How the value of an expression is used: `mark` says it, `below` some access steps. */
+/** How the value of an expression is used: `mark` records the use, at the value that the access steps `below` lead to. */
 interface ValueUse {
   readonly below: readonly Step[];
   readonly mark: Mark;

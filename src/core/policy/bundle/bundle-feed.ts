@@ -43,7 +43,7 @@ export const bundleInFile =
 /** The bundle in force, for sidecars. */
 export interface BundleInForce {
   readonly serial: number;
-  /** Names the text. */
+  /** Digest of the text, from `bundleDigestOf`. */
   readonly digest: string;
   readonly text: string;
 }
@@ -163,11 +163,11 @@ export class BundleFeed implements PolicyFeed {
 const expiryProblem = ({ expiresAtMs }: Bundle, nowMs: number): string | null =>
   nowMs < expiresAtMs ? null : `expired at ${new Date(expiresAtMs).toISOString()}`;
 
-/** Names a bundle: base64url SHA-256 of its text without spaces around it. */
+/** The digest that identifies a bundle: base64url SHA-256 of its text without white space at its ends. */
 export const bundleDigestOf = (content: string): string =>
   createHash('sha256').update(content.trim()).digest('base64url');
 
-/** Writes the file atomically and syncs it. */
+/** Writes and syncs a temporary file, then renames it. A problem if that fails; otherwise `null`. */
 async function keep(content: string, { keptIn, ports }: BundleFeedParts): Promise<string | null> {
   const fresh = `${keptIn}.${Buffer.from(ports.randomBytes(6)).toString('hex')}`;
   try {

@@ -25,7 +25,7 @@ import type { BundleSigningKey } from './bundle-keys.ts';
 
 /** The metadata of a bundle. */
 export interface BundleHead {
-  /** What its policies are for: a Remit takes bundles of the name that it is configured with alone. */
+  /** What its policies are for. A process accepts only bundles of the name in its configuration. */
   readonly name: string;
   /** Version, in the operator's words. */
   readonly version: string;
@@ -73,7 +73,7 @@ export async function bundleKeyFrom(pem: string): Promise<BundleKey | Problem> {
   }
 }
 
-/** Which bundles are taken. */
+/** Which bundles are accepted. */
 export interface BundleTrust {
   readonly keys: readonly BundleSigningKey[];
   /** The only accepted name; `null`: any name, for tools that show what a bundle is. */

@@ -10,7 +10,7 @@ const isEntities = (name: string): boolean => name === ENTITIES || isEntitiesFil
 
 /**
  * A disk on which a policy folder without catalog, base schema or entities uses those of another folder, so that a few policies
- * can stand alone. Policies are never borrowed. For commands only: nobody is prevented from writing to it.
+ * can stand alone. Policies are never borrowed. For commands only, since it has no guard against files that others can write.
  */
 export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = systemDisk): PolicyDisk {
   return {

@@ -24,7 +24,7 @@ function asked(): Promise<ProofInput> {
   return new Promise((resolve) => parentPort?.once('message', resolve));
 }
 
-/** Policies of equal form share facts at a tool, which one message alone preserves. */
+/** For a tool, policies of equal form share their facts, and only a single message keeps them shared. */
 function handOver({ policies, templates }: ReadPolicies): void {
   const { port1, port2 } = new MessageChannel();
   const size = input.isForTool === true ? Math.max(1, policies.length) : POLICIES_PER_PIECE;

@@ -25,7 +25,7 @@ const MAX_WORDS = 200;
 const KEYS = ['id', 'agents', 'unidentified', 'servers', 'until', 'owner', 'because'] as const;
 type Fields = ReadonlyMap<(typeof KEYS)[number], PlacedNode>;
 
-/** What is added for a key that each entry must have. */
+/** The help for each key that an entry must have. */
 const REQUIRED: Readonly<Record<'id' | 'until' | 'owner' | 'because', string>> = {
   id: 'a word that is this entry in records and metrics, such as `id: payments-legacy`',
   until: 'the day from which it is enforced, such as `until: 2027-01-31`: nothing is observed without an end',

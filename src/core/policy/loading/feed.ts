@@ -32,7 +32,8 @@ export function folderFeed(folder: string, guard: PathGuard): PolicyFeed {
 }
 
 /**
- * A feed whose first load begins now, beside other work. That load is used if the source still looks as it did before; otherwise it is loaded again.
+ * A feed whose first load begins now, beside other work. That load is used if the source still looks as it did before; otherwise
+ * it is loaded again.
  */
 export function loadedAhead(feed: PolicyFeed): PolicyFeed {
   const begin = async () => ({ seen: await feed.look(), loaded: await feed.load() });

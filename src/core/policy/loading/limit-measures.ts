@@ -18,11 +18,11 @@ interface Counted {
   /** `null` for every action. */
   readonly actions: readonly Placed<string>[] | null;
   readonly catalog: Pick<Catalog, 'actions'> | null;
-  /** Called with what is valid and probably a mistake. */
+  /** Called with each warning: valid but probably a mistake. */
   readonly warn: (finding: SourceFinding) => void;
 }
 
-/** The measures that can be read; a finding for each other, and if the entry has none. */
+/** The valid measures of an entry. An invalid measure is a finding, and so is an entry without a measure. */
 export function limitMeasures(yaml: YamlFile, node: PlacedNode, entry: Counted): readonly LimitMeasure[] {
   const { fields } = entry;
   if (!MEASURES.some((key) => fields.has(key)))
@@ -35,7 +35,7 @@ export function limitMeasures(yaml: YamlFile, node: PlacedNode, entry: Counted):
 
 type MeasureReader = (yaml: YamlFile, node: PlacedNode, entry: Counted) => LimitMeasure | null;
 
-/** Most values of an argument that are told apart: each is a row of the state. */
+/** Most distinct values of an argument: each is a row of the state. */
 const MAX_DISTINCT = 10_000;
 
 const counted =

@@ -31,7 +31,7 @@ const hasAny = (fields: Fields, keys: readonly MeasureKey[]): boolean => keys.so
 
 const WINDOWS: Readonly<Record<'1m' | '1h' | '1d', number>> = { '1m': 60_000, '1h': 3_600_000, '1d': 86_400_000 };
 
-/** What is added for a key that each entry must have. */
+/** The help for each key that an entry must have. */
 const REQUIRED: Readonly<Record<'id' | 'agents' | 'per', string>> = {
   id: 'a word that is this limit in records, metrics and counters, such as `id: payments-a-day`',
   agents: "whose uses are counted, such as `agents: ['spiffe://acme.test/ns/agents/*']`; `['*']` is every agent",
@@ -178,7 +178,7 @@ function effectOf(yaml: YamlFile, fields: Fields): LimitEffect | null {
   return value;
 }
 
-/** `actions` of a limit that counts only tasks would be read by nothing. */
+/** Reports `actions` of a limit that counts only tasks: nothing would read them. */
 function reportUnread(yaml: YamlFile, fields: Fields): void {
   const actions = fields.get('actions');
   if (actions !== undefined && hasAny(fields, OF_TASKS) && !hasAny(fields, OF_CALLS))
@@ -187,10 +187,10 @@ function reportUnread(yaml: YamlFile, fields: Fields): void {
 
 /** Most counters of limits that a call can take from: a use has at most 64 spends, with the budgets of its task. */
 const MAX_COUNTERS = 60;
-/** Most patterns of agents whose calls are looked at. */
+/** Most patterns of agents whose calls are checked. */
 const MAX_JUDGED = 64;
 
-/** The first limit that is one too many for a call: at a sidecar, such a call is refused. */
+/** A warning at the first limit that is one too many for a call: a sidecar refuses such a call. */
 function crowdOf(yaml: YamlFile, entries: readonly PlacedLimit[]): readonly SourceFinding[] {
   const agents = [...new Set(entries.flatMap(({ limit }) => limit.agents))].slice(0, MAX_JUDGED);
   for (const agent of agents) {
@@ -215,7 +215,7 @@ function crowdOf(yaml: YamlFile, entries: readonly PlacedLimit[]): readonly Sour
   return [];
 }
 
-/** Who is stopped by a limit that many share did not use it up alone. */
+/** Warns of a limit that stops one agent for what several used. */
 function warningsOf(yaml: YamlFile, fields: Fields, { id, per, effect }: Limit): readonly SourceFinding[] {
   const written = fields.get('then');
   if (effect !== 'stop' || per.includes('agent') || written === undefined) return [];

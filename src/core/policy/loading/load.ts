@@ -58,8 +58,9 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   /** Whether a policy is a forbid with `@always("true")`. */
   readonly isAlways: (policyId: string) => boolean;
   /**
-   * Ids of the forbids with `@always("true")` that match, asked by themselves: also if another policy fails, such as one that reads arguments of a
-   * call that cannot be read. Not those that fail themselves. `null` if the set has none. Never throws.
+   * Ids of the matching forbids with `@always("true")`, evaluated separately, so that the failure of another policy does not hide
+   * them, such as of a policy that reads the arguments of an unreadable call. A forbid that itself fails is not among them; empty
+   * if the engine gives no answer. `null` if the set has no such forbid. Never throws.
    */
   readonly alwaysForbids: ((question: Question) => readonly string[]) | null;
 }
@@ -149,7 +150,7 @@ const isSameContent = (one: PolicySource, other: PolicySource): boolean =>
 const enforcedOf = ({ policies }: Pick<ProvedSet, 'policies'>): readonly PolicyEntry[] =>
   policies.filter(({ shadow }) => !shadow);
 
-/** Creates a policy set with its engine, ready to answer. @param made what was made before */
+/** Creates a policy set with its engine, ready to answer. @param made the index and the pool, if they exist already */
 export function policySetOf(
   { policies, entities, ...inputs }: ProvedSet,
   { index, pool = new SlicePool() }: { readonly index?: SliceIndex; readonly pool?: SlicePool } = {},

@@ -53,7 +53,7 @@ export function nameListOf(yaml: YamlFile, node: PlacedNode, { what, noun, reade
   return items.slice(0, MAX_NAMES).flatMap((item) => placedOf(yaml, item, { what: noun, reader }) ?? []);
 }
 
-/** Reports each id that an entry before has. */
+/** Reports each id that an earlier entry has. */
 export function reportRepeated(yaml: YamlFile, ids: readonly Placed<string>[]): void {
   const seen = new Set<string>();
   for (const id of ids) {

@@ -10,9 +10,9 @@ interface Endable extends Pick<Annotations, 'untilMs'> {
 }
 
 /**
- * A permit with `@until`, with its end as its last clause: from that instant on it counts as absent. The clause is text of the policy, so that
- * everything that reads policies judges the end alike: the engine, the key of a cached answer (which ends at the instant),
- * explanations, and tools. Other policies are given as they are.
+ * A permit with `@until`, with its end as its last clause: from that instant on it counts as absent. The clause is text of the
+ * policy, so that everything that reads policies judges the end alike: the engine, the key of a cached answer (which ends at the
+ * instant), explanations, and tools. Other policies are returned unchanged.
  */
 export function withEnd<Policy extends Endable>(policy: Policy): Policy {
   if (policy.untilMs === undefined) return policy;

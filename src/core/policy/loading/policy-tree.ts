@@ -38,10 +38,10 @@ const MAX_DEPTH = 8;
 const MAX_ENTRIES = 10_000;
 
 /**
- * What is to be read of a policy folder: catalog, base schema, entities, enforcement and limits in it; policies and links in it, and in `policies` at
- * any depth; further files of the catalog in `actions` and of entities in `entities`, at any depth too.
- * INVARIANT: no file that looks like one of these is skipped silently: a forbid that is not read would permit. Names that begin with a
- * dot, and the folders `examples`, `tests` and `node_modules` of the policy folder, are skipped.
+ * What is to be read of a policy folder: catalog, base schema, entities, enforcement and limits in it; policies and links in it,
+ * and in `policies` at any depth; further files of the catalog in `actions` and of entities in `entities`, at any depth too.
+ * INVARIANT: no file that looks like one of these is skipped silently: a forbid that is not read would permit. Names that begin
+ * with a dot, and the folders `examples`, `tests` and `node_modules` of the policy folder, are skipped.
  */
 export async function policyTree(folder: string, list: List): Promise<PolicyTree> {
   const names: string[] = [];

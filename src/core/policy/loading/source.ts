@@ -109,11 +109,12 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml` and every `*.yaml` of its folder `actions`, at least one of them; `base.cedarschema`, `enforcement.yaml`,
- * `limits.yaml`; every `*.cedarentities.json` of the folder and of its folder `entities`; every `*.cedar` and `*.cedarlinks.json` of the folder and of
- * its folder `policies`, each at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema` gets that of this build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is a file that cannot
- * be read. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be read is `unreadable`, with the
- * system's error code.
+ * Reads a policy folder: `actions.yaml` and every `*.yaml` of its folder `actions`, at least one of them; `base.cedarschema`
+ * (default: that of this build), `enforcement.yaml`, `limits.yaml`; every `*.cedarentities.json` of the folder and of its folder
+ * `entities`; every `*.cedar` and `*.cedarlinks.json` of the folder and of its folder `policies`, each at any depth; and the
+ * descriptor sets that the catalog names. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and
+ * so is a file that cannot be read. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be
+ * read is `unreadable`, with the system's error code.
  */
 export async function readPolicySource(
   folder: string,

@@ -16,7 +16,7 @@ export interface MessageShape {
   readonly isWanted: boolean;
   /** Whether an argument is a member of a oneof, in which an unknown newer member could replace it. */
   readonly isClosed: boolean;
-  /** Whether fields that are no argument may be sent, beside it and on the way to it. */
+  /** Whether other fields may be sent, in this message and in the messages on the path to an argument. */
   readonly takesOthers: boolean;
 }
 

@@ -6,9 +6,10 @@ import { textOfBytes } from '../../arguments/bytes-text.ts';
 import type { MessageShape } from './message-shape.ts';
 
 /**
- * The fields of a message that are not arguments, by place, for the record of a call. A place is such as `message/order/note`. They are
- * those of the message and of the messages that lead to an argument; a field that is not in the descriptor set by its number. The values of
- * each in order: texts and bytes as `textOfBytes`, numbers as their bits. Of a message that `messageValues` accepted; linear time.
+ * The fields of a message that are not arguments, by place such as `message/order/note`, for the record of a call: fields of the
+ * message itself and of the messages on the path to an argument. A field that is not in the descriptor set is named by its
+ * number. The values of a place are in order: text and bytes as `textOfBytes`, numbers as their bits in decimal. The message must
+ * have passed `messageValues`. Linear time.
  */
 export function otherFields(bytes: Uint8Array, shape: MessageShape): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
