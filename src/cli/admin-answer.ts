@@ -25,7 +25,8 @@ export function adminTarget(admin: string, path: string): AdminTarget | Problem 
 }
 
 /**
- * The text that a running Remit answers at a path of its admin address. Times out after `timeoutMs` (default 10 s). A problem names the address.
+ * The text that a running Remit answers at a path of its admin address. A problem, which names the address, if there is no
+ * answer within `timeoutMs` (default 10 s), the status is not 200, or the body is longer than 16 MiB.
  */
 export async function adminAnswer(
   admin: string,

@@ -6,7 +6,7 @@ export interface CommandEntry {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
-  /** Busy for minutes with the files of a running server: runs at low priority, so that its checks come first. */
+  /** May read the files of a running server for minutes: runs at low priority, so that the server's checks come first. */
   readonly isBesideServer?: true;
   /** Runs in a thread of its own, which takes less memory for very many records. */
   readonly inThread?: ThreadInput['name'];

@@ -52,7 +52,7 @@ export const EXIT = {
   bad: 2,
 } as const;
 
-/** Prints what is wrong, each line after the name of the command; returns the exit code, of bad use unless the refusal has another. */
+/** Prints a refusal, each line after the name of the command. Returns its exit code: that of bad use, if it has no other. */
 export function refused(
   io: Pick<CommandIo, 'err'>,
   command: string,

@@ -1,4 +1,4 @@
-/** `remit doctor --mcp URL`: hold what an MCP server lists against the pins of a catalog. */
+/** `remit doctor --mcp URL`: compare the tools that an MCP server lists with the pins of a catalog. */
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { askedTools, type AskedWith } from '../authority/issuer/pins/ask-server.ts';
@@ -28,7 +28,7 @@ export const DOCTOR_MCP_HELP = `  --mcp URL              ask this MCP server for
 
 const text = { type: 'string' } as const;
 
-/** Asks the server, and prints what is not as it was reviewed. */
+/** Asks the server, and prints each tool that is not as it was reviewed. Returns an exit code of `DOCTOR_EXIT`. */
 export async function doctorMcp(args: readonly string[], io: Pick<CommandIo, 'out' | 'err'>): Promise<number> {
   const failed = (problem: string): number => {
     io.err(`remit doctor: ${problem}`);
@@ -65,7 +65,7 @@ export async function doctorMcp(args: readonly string[], io: Pick<CommandIo, 'ou
   const changes = (await toolChanges(listed, mcp, nextTurn)).map((change) => {
     const before = named(reviewed, change.tool);
     const now = named(listed, change.other ?? change.tool);
-    // Only what had the pin was reviewed.
+    // A tool of `--reviewed` is what was reviewed only if it has the pin of the catalog.
     const isReviewed = before !== null && toolPin(before) === mcp.pins.get(change.tool);
     return Object.assign({ differences: isReviewed && now !== null ? toolDifference(before, now) : [] }, change);
   });
@@ -122,7 +122,7 @@ function withPins(catalog: Catalog, server: Server): PinnedServer | null {
   return mcp === null || mcp.pins.size === 0 ? null : { id: server.id, hosts: server.hosts, mcp };
 }
 
-/** The servers with the host, else all. */
+/** The servers with this host; all servers if none has it. */
 function hostFirst(pinned: readonly PinnedServer[], host: string): readonly PinnedServer[] {
   const same = pinned.filter(({ hosts }) => hosts.has(host));
   return same.length > 0 ? same : pinned;

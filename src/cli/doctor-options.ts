@@ -86,7 +86,7 @@ export interface DoctorOptions {
 const flag = { type: 'boolean', default: false } as const;
 const text = { type: 'string' } as const;
 
-/** The options as they are written; one line of text if they are not options of this command. */
+/** The options as they are written; one line that says what is wrong if they are not options of this command. */
 const wordsFrom = (args: readonly string[]) =>
   optionsFrom(
     args,

@@ -27,7 +27,7 @@ export const doctorCommand: Command = { name: 'doctor', help: DOCTOR_HELP, run: 
 
 type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
-/** Between two examinations with `--wait`. */
+/** The wait between two examinations with `--wait`. */
 const PAUSE_MS = 2_000;
 
 async function doctor(args: readonly string[], io: Io): Promise<number> {
@@ -49,7 +49,7 @@ interface Examination {
   readonly report: DoctorReport;
 }
 
-/** Examines once; with `--wait` until nothing fails, or the time is over. */
+/** Examines once; with `--wait` again every 2 s, until nothing fails or the time is over. */
 async function examination(options: DoctorOptions, io: Io): Promise<Examination> {
   const endsMs = systemPorts.monotonicMs() + options.waitMs;
   for (;;) {
@@ -66,7 +66,7 @@ function collectorsOf(options: DoctorOptions, { environment }: Io): readonly (()
   const { canary, config, envoys, files, only, remit, remitCluster } = options;
   const isOfHost = only === null || [...only].some((category) => !isOfRemit(category));
   const isWanted = only !== null && [...only].some(isOfRemit);
-  // Files and calls are examined wherever they are, so the Remit of this machine is not meant.
+  // Files and calls may be of another host, so with them the Remit of this machine is examined only if an option names it.
   const isHere = config !== null || remit !== null || (files.length === 0 && canary === null);
   const isExamined = isWanted || (only === null && isHere);
   return [

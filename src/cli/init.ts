@@ -79,7 +79,7 @@ export const init: Command = {
   },
 };
 
-/** Hosts whose configuration can let calls pass that Remit denies only while it is away. */
+/** Hosts for which `remit init` writes observing files: all calls pass, also while Remit is unreachable. */
 const OBSERVED_HOSTS: ReadonlySet<Host> = new Set(['envoy', 'istio', 'istio-waypoint', 'envoy-gateway', 'kgateway']);
 
 function observeFrom({ host }: Answers, owner: string): Observe | { readonly problem: string } {

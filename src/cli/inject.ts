@@ -107,7 +107,7 @@ async function inject(args: readonly string[], io: Io): Promise<number> {
   return EXIT.good;
 }
 
-/** The text of a file or of standard input; read no further than the longest that is taken. */
+/** The text of a file or of standard input; a problem as soon as more than `MAX_MANIFEST_BYTES` were read. */
 async function manifestText(file: string, io: Io): Promise<{ readonly text: string } | { readonly problem: string }> {
   const shown = file === '-' ? 'standard input' : `\`${file}\``;
   try {

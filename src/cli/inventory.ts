@@ -85,7 +85,7 @@ async function listed(args: readonly string[], io: Io): Promise<CommandRefusal |
     const sources: readonly RecordSource[] = [ledgerSource(log), ...[...received.values()].map(receivedSource)];
     const counts: ReadCounts = { records: 0, uses: 0, foreign: 0, missing: 0 };
     const inventory = new Inventory();
-    // A patch is about that time alone; a list says when what is unused now was used last.
+    // A patch depends on that time alone. A list also shows when each unused name was last used, so it reads all records.
     const span = { fromMs: patch ? sinceMs : 0, toMs: Number.MAX_SAFE_INTEGER };
     for (const record of recordsIn(sources, span, { counts, onRecord: progressOf(io) })) inventory.add(record, set);
     if (counts.missing > 0) io.err(`${NAME}: ${counts.missing} records are missing between others`);
@@ -104,7 +104,10 @@ async function listed(args: readonly string[], io: Io): Promise<CommandRefusal |
   });
 }
 
-/** Why records do not show what was unused; `null` if they do. A patch made of a part would take away what is used. */
+/**
+ * Why the records do not show what was unused; `null` if they do: a patch from incomplete records would remove what is used. Only
+ * the ledger is checked for records as old as `sinceMs`, not the logs of sidecars.
+ */
 function whyUnknown(log: LogReader, sinceMs: number, { missing, foreign }: ReadCounts): string | null {
   if (missing > 0 || foreign > 0) return 'no patch: records are missing or cannot be parsed, and may be of uses';
   const [first] = log.found({}, { isNewestFirst: false }).take(1);
@@ -135,7 +138,7 @@ async function printPatch(set: PolicySet, inventory: Inventory, io: Io): Promise
   return null;
 }
 
-/** The test cases of a folder that passed, and fail once it is narrowed: they expect what is taken out to be allowed. */
+/** Lines about the test cases that passed before and fail on the narrowed set: they expect what is removed to be allowed. */
 async function brokenCases(set: PolicySet, left: PolicySet): Promise<readonly string[]> {
   const suites = await readSuites(set.source.folder);
   if ('findings' in suites) return [];

@@ -15,7 +15,8 @@ export interface FileLine {
 /**
  * The lines of a file, read on demand; gzip is detected by its first bytes.
  *
- * @throws the system's error if it cannot be read, a RangeError for a line of more than 64 Mi characters
+ * @throws the system's error if it cannot be read, zlib's error for damaged gzip, a TypeError for invalid UTF-8, a RangeError for
+ * a line of more than 64 Mi characters
  */
 export async function* jsonLines(file: string): AsyncGenerator<FileLine> {
   let rest = '';

@@ -82,7 +82,7 @@ async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'
   });
 }
 
-/** What the ledger says of it. */
+/** The record of the revocation for the ledger. */
 function revocationOf(
   kid: string,
   { cause, by, atMs }: { readonly cause: string; readonly by: string; readonly atMs: number },

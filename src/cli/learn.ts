@@ -124,7 +124,7 @@ async function learnt(args: readonly string[], io: Io): Promise<CommandRefusal |
   });
 }
 
-/** The policy folder beside which is learnt. */
+/** The existing policy folder that learning adds to. */
 async function knownSetAt(folder: string): Promise<KnownSet | CommandRefusal> {
   const set = await policySetAt(folder, undefined);
   return isCommandRefusal(set) ? set : new KnownSet(set, await suiteTexts(folder));

@@ -73,7 +73,7 @@ export const observeCommand: Command = { name: 'observe', help, run: runObserve 
 /** A subcommand: its exit code, or why it refuses. */
 type Subcommand = (args: readonly string[], io: ObserveIo) => Promise<number | CommandRefusal>;
 
-/** By the first word; without one of them the list. */
+/** The subcommands by their first word; without such a word the list is printed. */
 const subcommands: ReadonlyMap<string, Subcommand> = new Map([
   ['start', observeStart],
   ['end', (args, io) => (args.some(isEmergencyId) ? observeEmergencyEnd : observeEnd)(args, io)],

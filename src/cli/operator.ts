@@ -35,7 +35,7 @@ export const operatorOptions = { cause: { type: 'string' }, by: { type: 'string'
 /** Longest `--cause`, in characters. */
 const MAX_CAUSE = 256;
 
-/** Who changes something by hand, and why: from `operatorOptions`. */
+/** Who changes something by hand, and why, from `operatorOptions`; a refusal without a `--cause` of 1 to 256 characters. */
 export function operationOf(
   { cause = '', by }: { readonly cause?: string | undefined; readonly by?: string | undefined },
   environment: CommandIo['environment'],

@@ -1,9 +1,10 @@
 import { rename, stat, unlink, writeFile } from 'node:fs/promises';
 
 /**
- * Replaces a file atomically, so that a concurrent reader never sees half a file. It keeps the file's mode. Throws the system's errors.
+ * Replaces a file atomically, so that a concurrent reader never sees half a file. The new file has the mode of the old one, less
+ * the umask; a symbolic link is replaced by a file. Throws the system's errors.
  *
- * @param suffix of the file beside it that takes its place; a file of that name is an error
+ * @param suffix of the temporary file beside it; if that exists already, it is deleted and the call fails
  */
 export async function replaceFile(file: string, text: string, suffix: string): Promise<void> {
   const beside = `${file}${suffix}`;

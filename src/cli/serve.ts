@@ -104,7 +104,7 @@ export const serve: Command = {
   },
 };
 
-/** Logs version and file, and what of the runtime makes this process slower or less safe. */
+/** Logs version and file, and which properties of the runtime make this process slower or less safe. */
 function logStart(file: string, { command, environment, runtimeVersion }: CommandIo, log: Log): void {
   const version = remitVersion();
   log(`remit ${version} starts by \`${file}\``, 'start', { version, node: runtimeVersion });
@@ -132,7 +132,7 @@ function abortedBy(ended: Promise<unknown>): AbortSignal {
   return stop.signal;
 }
 
-/** Says why a process did not start. A start that was asked to end has no problem. */
+/** Says why a process did not start. A start that a signal interrupted is not a failure. */
 async function notStarted(
   { problem, isStopped, isTampered }: StartProblem,
   { io, log }: { readonly io: CommandIo; readonly log: Log },
@@ -163,7 +163,7 @@ async function endServing(
   return typeof end === 'string' ? EXIT.good : EXIT.no;
 }
 
-/** What the settings of the image and the units are for. */
+/** The warning about missing settings, which the image and the systemd units have. */
 const slowerWithout = (missing: readonly string[]): string =>
   `started without settings of a server, so calls wait longer while memory is collected, and more memory is kept: ` +
   `\`${missing.join(' ')}\`; start it as deploy/systemd/system/remit.service does`;

@@ -43,7 +43,7 @@ export class Agent {
     return this.#svid.id;
   }
 
-  /** Calls 127.0.0.1; rejects if no HTTP answer arrives within 10 s. */
+  /** Calls 127.0.0.1; rejects after 10 s without traffic, and for a body of more than 256 KiB. */
   call(port: number, call: AgentCall): Promise<AgentReply> {
     return new Promise((resolve, reject) => {
       const outgoing = request(

@@ -1,5 +1,5 @@
 /**
- * Encodes as much DER as the certificates of a throw-away trust domain need. Untrusted DER is parsed by `identity/`.
+ * Encodes as much DER as the certificates of a throw-away trust domain need. Untrusted DER is parsed by `core/identity/`.
  * @see ITU-T X.690 sections 8 and 10
  */
 

@@ -57,7 +57,7 @@ export interface DomainOptions {
 const WORKLOADS = ['planner', 'reporter', 'thief'] as const;
 
 /**
- * A trust domain to play with. It has a CA, SVIDs for two agents, a thief and a stranger from another domain, two tool servers, a
+ * A throw-away trust domain. It has a CA, SVIDs for two agents, a thief and a stranger from another domain, two tool servers, a
  * server for the rest of the catalog, Envoy with the shipped configuration, and Remit. Everything listens on loopback or a Unix
  * socket.
  *

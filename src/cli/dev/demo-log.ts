@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LineSink } from '../../core/telemetry/decision-log.ts';
 
-/** What Remit logs during the demo, kept in a file so that it does not stand between the steps. */
+/** What Remit logs during the demo, in a file so that it is not mixed with the steps. */
 export interface DemoLog {
   /** The file; `null` if it could not be opened: then the lines are dropped. */
   readonly file: string | null;
@@ -16,7 +16,7 @@ export interface DemoLog {
 
 const DROPPED: LineSink = { writableLength: 0, writable: false, write: () => undefined };
 
-/** Opens `demo.log` in a folder, for its owner only, in place of that of an earlier run. Never rejects: a demo needs no log. */
+/** Opens and truncates `demo.log` in a folder; a new file has mode 0600. Never rejects: a demo needs no log. */
 export async function openDemoLog(folder: string): Promise<DemoLog> {
   const file = join(folder, 'demo.log');
   try {

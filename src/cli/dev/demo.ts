@@ -114,7 +114,7 @@ function summary(io: CommandIo, steps: readonly Step[]): number {
   return good === steps.length ? EXIT.good : EXIT.no;
 }
 
-/** The task's record, as `remit task show` prints it; what Envoy logs of a denied call says no more than the denial. */
+/** The task's record, as `remit task show` prints it, without the outcomes of denied calls, which add nothing to the denial. */
 async function timeline({ remit }: DevDomain, taskId: string): Promise<readonly string[]> {
   const records = await remit.recordsOf(taskId, MAX_RECORDS);
   if (isStoreFailure(records)) return [`the record of the task could not be read: ${records.detail}`];

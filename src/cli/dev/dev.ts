@@ -94,7 +94,7 @@ function upstreamsFrom(words: readonly string[]): ReadonlyMap<string, HostPort> 
   return upstreams;
 }
 
-/** What a fixture of tests needs. */
+/** The object that `--json` prints, for fixtures of tests. */
 function placesFor({ places, stage }: DevDomain, plan: DomainPlan): object {
   const folder = places.get('folder') ?? '';
   const { planner, reporter, thief } = stage;

@@ -24,7 +24,7 @@ type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'serv
 /**
  * Runs `play` in a throw-away trust domain. Cleans up afterwards, even when a signal interrupts it or `play` throws.
  *
- * @returns the result of `play`, or 2 if the domain could not be started
+ * @returns the result of `play`, 1 if a signal interrupted it, or 2 if the domain could not be started
  */
 export async function withDomain<Plan extends Planned>(
   io: CommandIo,

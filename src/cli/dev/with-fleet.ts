@@ -9,7 +9,7 @@ import { EXIT } from '../command.ts';
 import type { CommandIo } from '../command.ts';
 import { cacheFolderOf, EXAMPLE_POLICIES } from './domain.ts';
 
-/** A policy that reads the history makes every use settled at an authority; then no use could show the lease. */
+/** This policy reads the history, so every use is settled at an authority. Without it, uses under a lease can be shown. */
 const READS_HISTORY = join('policies', 'history.cedar');
 
 /**

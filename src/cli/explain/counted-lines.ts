@@ -2,7 +2,7 @@
 import { leftText } from '../../core/limit/counted-limit.ts';
 import type { UseRecord } from '../../core/ledger/record.ts';
 
-/** A line a counter, not yet passed through `printable`: ``limit `payments-a-day`, calls: 12 left``. */
+/** One line for each counter, not yet passed through `printable`: ``limit `payments-a-day`, calls: 12 left``. */
 export const countedLines = (limits: UseRecord['limits'] = []): readonly string[] =>
   limits.map((limit) => {
     const { id, counts } = limit;

@@ -21,7 +21,7 @@ export interface ExplainedDecision {
   readonly decided: readonly string[];
   /** What would have to differ; empty for an allow. */
   readonly differ: readonly string[];
-  /** Commands and pages to go on with. */
+  /** Commands and pages for the next step. */
   readonly next: readonly string[];
 }
 

@@ -9,7 +9,7 @@ import { explanationOf } from '../../tools/policy/explain/explanation.ts';
 import type { Explanation } from '../../tools/policy/explain/explanation.ts';
 import { probeOf } from '../../tools/policy/explain/probe.ts';
 
-/** A case as policies decide it, with what each policy had to do with it. */
+/** A case as policies decide it, with how each policy contributed. */
 export interface ExplainedCase extends LimitedRehearsal {
   /** `null` if no policy was evaluated. */
   readonly explanation: Explanation | null;

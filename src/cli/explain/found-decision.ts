@@ -21,7 +21,7 @@ type Recorded = PlacedUse | IntentRecord;
 
 /** A recorded decision with what is known around it. */
 export interface FoundDecision {
-  /** Of an observed use with what enforcing would have decided. */
+  /** For an observed use, with the decision that enforcing would have made. */
   readonly record: Recorded;
   /** Whether it was observed, and passed although enforcing would have denied it. */
   readonly hasPassed: boolean;
@@ -39,7 +39,7 @@ export const isShownId = (text: string): boolean => isUuid(text) || isTraceId(te
 
 const isTraceId = (text: string): boolean => /^[0-9a-f]{32}$/.test(text);
 
-/** The recorded decision with a decision id, or the newest with a trace id. */
+/** The recorded decision with a decision id, or the newest with a trace id; a refusal with exit code 1 if there is none. */
 export function foundDecision(id: string, source: Source): FoundDecision | CommandRefusal {
   if (!isShownId(id)) return taskRefusal(`\`${id}\` is neither a decision id nor a trace id`);
   const found = readLog(source.ledger, (log) => {

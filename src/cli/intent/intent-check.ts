@@ -139,7 +139,7 @@ async function issuerChecker(
   return { check, close: () => svid.close() };
 }
 
-/** By the code of the issuer, over these policies; no task was stopped before. */
+/** Previews the intent with the issuer's own code and these policies, as if no task had been stopped before. */
 async function offline(
   { resource, details }: OAuthDeclaration,
   agent: SpiffeId,
@@ -192,7 +192,7 @@ function checkedLines({ resource, granted, actions, refusal: whole, ...rest }: C
   ];
 }
 
-/** Whether it would be granted, and some use may pass. */
+/** Whether it would be granted and at least one use could be allowed. */
 const isOfUse = ({ granted, uses_denied: denied }: CheckedAction): boolean => granted && denied === null;
 
 function whyOf({ reason, advice, nearest, uses_denied: denied }: CheckedAction): string {

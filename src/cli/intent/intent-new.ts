@@ -133,7 +133,7 @@ function unknown(id: string, known: readonly CatalogAction[]): string {
     : `the catalog has no action \`${printable(id)}\` there; did you mean \`${near}\`?`;
 }
 
-/** Most records read of the logs of sidecars. */
+/** Most records that are read from the logs of sidecars. */
 const MAX_RECEIVED = 10_000;
 
 async function fromTask(id: string, values: Values, io: CommandIo): Promise<NewIntent | CommandRefusal> {

@@ -50,7 +50,7 @@ ${placeHelp}`;
 
 type Values = { readonly [Name in keyof typeof issuerOptions]?: string | undefined };
 
-/** The issuer and the identity, or what is missing. Paths become absolute. */
+/** The issuer and the identity that the options name, with absolute paths; a refusal says what is missing. */
 export async function issuerFrom(
   values: Values,
   io: Pick<CommandIo, 'environment'>,
@@ -66,7 +66,7 @@ export async function issuerFrom(
   return isCommandRefusal(svid) ? svid : { url, id, svid };
 }
 
-/** From options, else from the configuration, else from the standard SPIFFE variable. */
+/** The SVID named by options, else by the configuration, else by SPIFFE_ENDPOINT_SOCKET. */
 function svidFrom(
   values: Values,
   other: { readonly configured: SvidSettings | null; readonly io: Pick<CommandIo, 'environment'> },
@@ -115,7 +115,7 @@ async function configuredIssuer(
   return { url: read.value.issuer?.url ?? null, svid: read.value.svid };
 }
 
-/** The intent file, changed by options: the declaration for its resource. */
+/** The declaration for one resource of the intent file; `--resource` and `--ttl` override what the file says. */
 export async function declaredFrom(values: Values, nowMs: number): Promise<OAuthDeclaration | CommandRefusal> {
   const intent = await intentFromOptions(values);
   if (isCommandRefusal(intent)) return intent;

@@ -18,7 +18,7 @@ const MAX_RESULT_BYTES = 64 * 1024 ** 2;
 /** Most files of results. */
 const MAX_RESULTS = 100;
 
-/** Reads the files of results. */
+/** Reads at most 100 files of results, each of at most 64 MiB; refuses all if one of them is not a result. */
 export async function resultsIn(files: readonly string[]): Promise<readonly SetResult[] | CommandRefusal> {
   if (files.length > MAX_RESULTS) return taskRefusal(`--result may be given ${MAX_RESULTS} times`);
   const results: SetResult[] = [];
@@ -51,7 +51,7 @@ function jsonFrom(bytes: Buffer): unknown {
   }
 }
 
-/** Asks now what a specification says of each set whose text is here, as it is kept. Nothing is said of the others. */
+/** Analyses each set whose policy text is available against a specification; the other sets are skipped. */
 export async function analysedNow(
   sets: ReadonlyMap<string, JudgedSet | Problem>,
   { spec, engine, io }: { readonly spec: string; readonly engine: string | undefined; readonly io: EngineIo },

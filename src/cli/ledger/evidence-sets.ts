@@ -13,7 +13,7 @@ import type { CommandIo } from '../command.ts';
 import { isCommandRefusal, type CommandRefusal } from '../task/task-source.ts';
 import { analysedNow } from './evidence-results.ts';
 
-/** What the sets of a period restrict, and the exceptions from it. */
+/** What the policy sets of a period restrict, and the exceptions from enforcement. */
 export interface JudgedPeriod {
   /** By hash. */
   readonly judged: ReadonlyMap<string, JudgedSet | Problem>;
@@ -29,7 +29,7 @@ export interface ResultOptions {
   readonly toMs: number;
   /** Results from files. */
   readonly results: readonly SetResult[];
-  /** The file of a specification to which each set is held now. */
+  /** The file of a specification against which each set is analysed now. */
   readonly spec: string | undefined;
   /** The folder of the programs of the analysis. */
   readonly engine: string | undefined;

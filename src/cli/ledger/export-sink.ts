@@ -7,13 +7,13 @@ import { errorCode } from '../../core/runtime/system/error-code.ts';
 
 /** The destination of an export. `write` and `close` return a problem or `null`. */
 export interface ExportSink {
-  /** Whether anybody still wants it. */
+  /** `false` once the reader has closed the pipe: nothing more needs to be written. */
   readonly isOpen: () => boolean;
   readonly write: (text: string) => Promise<string | null>;
   readonly close: () => Promise<string | null>;
 }
 
-/** Most bytes waiting for a reader. */
+/** Most bytes that wait in the stream for its reader. */
 const MAX_QUEUED_BYTES = 1_048_576;
 const LOOK_MS = 5;
 

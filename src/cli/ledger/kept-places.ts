@@ -5,7 +5,7 @@ import type { Config } from '../../core/config/config.ts';
 import type { CommandIo } from '../command.ts';
 import { type CommandRefusal, isCommandRefusal, taskRefusal, stateIn } from '../task/task-source.ts';
 
-/** The places of everything a process stores, for backup and restore. */
+/** The places of what backup and restore copy: state file, ledgers and keys, but not the records received from sidecars. */
 export interface KeptPlaces {
   readonly state: string;
   readonly ledger: string;
@@ -24,7 +24,7 @@ export const placeOptions = {
   ledger: { type: 'string' },
 } as const;
 
-/** `--state` with `--ledger` or the folder `ledger` beside it, else the places in the configuration. */
+/** `--state` with `--ledger` or the folder `ledger` beside it, else the places in the configuration; a PostgreSQL is refused. */
 export async function keptPlacesOf(
   values: {
     readonly config?: string | undefined;

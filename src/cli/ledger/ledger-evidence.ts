@@ -204,8 +204,8 @@ async function reportOn(asked: EvidenceOptions, io: Io): Promise<EvidenceReport 
   const texts = new SetTexts([folder], asked.policies);
   const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(texts) });
   const loads = new PolicyLoadsSeen(asked.toMs);
-  // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
-  // INVARIANT: in a sound ledger every head is valid, so its largest covers each record up to it. Anybody can have appended those after it.
+  // INVARIANT: only verified records are counted: each is counted in the pass that verifies its log, by its own instant.
+  // INVARIANT: in a sound ledger every head is valid, so the largest covers each record up to it. Anybody may have appended more.
   const coveredTo = Math.max(head?.size ?? 0, anchorsSeen(asked.anchors, asked.keys, origin).at(-1)?.size ?? 0);
   let hasBefore = false;
   let leftOut = 0;

@@ -46,7 +46,7 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
 /**
  * Runs `remit ledger fetch`; the exit code is the answer.
  *
- * @param indexing how its packs are made. Default as by `remit ledger index`
+ * @param indexing how many records a pack of the index takes; default as for `remit ledger index`
  */
 export async function ledgerFetch(
   args: readonly string[],

@@ -114,7 +114,7 @@ const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
   damaged: 'cannot be proved because the ledger is damaged: run `remit ledger verify`',
 };
 
-/** The record number for an id; for a decision id, that of its use. */
+/** The record number for an id; for a decision id that of its use, else of its first record, such as an intent. */
 function recordWith(log: LogReader, id: string): number | null {
   if (/^[1-9]\d{0,15}$/.test(id)) return Number(id);
   const order = { isNewestFirst: false };

@@ -37,7 +37,7 @@ import type { RecordedIn } from '../policy/recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
 
 const DEFAULT_LIMIT = '100';
-/** Most records without an index of which the outcomes are held in memory. */
+/** Most unindexed records for `--not-executed`, which keeps their outcomes in memory. */
 const MAX_JOINED = 2_000_000;
 const MAX_LIMIT = 100_000;
 
@@ -211,7 +211,7 @@ function foundIn(places: RecordPlaces, { filter, limit, isOldestFirst }: QueryOp
   return found.slice(0, limit);
 }
 
-/** The matching records of the ledger. The outcome of a use that an authority committed is in the log of the sidecar. */
+/** The matching records of the ledger. The outcome of a use that an authority committed is looked up in the sidecar's log. */
 function* ownOf({ log, received }: RecordPlaces, filter: RecordFilter, order: SearchOrder): Generator<PlacedLeaf> {
   for (const leaf of log.found(filter, order)) {
     const decisionId = filter.isUnexecuted === undefined ? null : recordMembersIn(leaf.bytes)?.['decisionId'];
@@ -232,7 +232,7 @@ interface Counting {
 
 const COUNTED_EVERY = 10_000;
 
-/** Counts all matching records; none is kept. */
+/** Counts all matching records, in memory for the counts alone. */
 function printCounts(places: RecordPlaces, filter: RecordFilter, { io, isJson }: Counting): void {
   const counts = new RecordCounts();
   const add = (leaf: { readonly bytes: Uint8Array }): void => {

@@ -155,7 +155,7 @@ export async function withRecords<T>(
   });
 }
 
-/** Opens a state file for reading; `null` for a PostgreSQL, beside which tasks are reconstructed from their records. */
+/** Opens a state file for reading; `null` for a PostgreSQL, since tasks are then reconstructed from their records. */
 export function openedReader(source: StateSource): StoreReader | null | CommandRefusal {
   if (source.kind === 'postgres') return null;
   const store = openStoreForReading(source.path, systemPorts);

@@ -161,7 +161,8 @@ function intervalFrom(text: string): number {
 }
 
 /**
- * The cache for a question; `null` if there is none, or the question is of a time, for which not all records are read.
+ * The cache for a question; `null` with `--no-cache`, without a cache folder, and with `--since` or `--until`, which do not read
+ * all records.
  *
  * @param records the folder of received records that are counted; `undefined` for those of the ledger
  */

@@ -80,7 +80,7 @@ export async function anchorsFrom(
   return { anchors, notices };
 }
 
-/** The text of a file up to a maximum size. */
+/** The text of a file, read whole; a refusal if it is larger than `maxBytes` or cannot be read. */
 export async function trustFileText(
   file: string,
   { what, maxBytes }: { readonly what: string; readonly maxBytes: number },

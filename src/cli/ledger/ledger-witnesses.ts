@@ -13,14 +13,14 @@ export const witnessOptions = {
   quorum: { type: 'string' },
 } as const;
 
-/** The help for them. */
+/** The help for `witnessOptions`. */
 export const WITNESS_HELP = `  --witness VKEY|@FILE
                       the key of a witness, \`name+id+base64\`, or a file with a key on each line. Repeatable
   --witnessed FILE    checkpoints with cosignatures, such as the file of \`ledger.witnessed\`. It may come from where the ledger comes
                       from: only cosignatures by these keys count. Repeatable
   --quorum N          how many of the witnesses must have cosigned a record; default all of them`;
 
-/** What was asked of witnesses. */
+/** The witnesses that a verification trusts, and what they have cosigned. */
 export interface WitnessTrust {
   readonly witnesses: readonly WitnessKey[];
   readonly quorum: number;
@@ -33,7 +33,7 @@ export interface WitnessTrust {
 export const witnessedOf = (trust: WitnessTrust, origin: string): Witnessed | Problem | null =>
   trust.witnesses.length === 0 ? null : witnessedFrom(trust.notes.get(origin) ?? [], trust);
 
-/** Reads the options. */
+/** Reads the options, with their files; a refusal if a key, a file or the quorum is invalid. */
 export async function witnessTrustFrom(values: {
   readonly witness?: readonly string[] | undefined;
   readonly witnessed?: readonly string[] | undefined;

@@ -1,10 +1,10 @@
-/** The options that ask for members which only some records have. */
+/** The options that select records by members which only some kinds have. */
 import { pathTemplateFrom } from '../../core/action/catalog/template.ts';
 import type { AskedArg, RecordQuery } from '../../core/ledger/search/record-query.ts';
 import { taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 
-/** Options that ask for members which only some records have. */
+/** Options that select records by members which only some kinds have. */
 export const queryOptions = {
   arg: { type: 'string', multiple: true },
   value: { type: 'string' },

@@ -19,8 +19,8 @@ export interface ReceivedEvidence {
  * Verifies the records of sidecars in a folder by ledgers of their authorities. The caller must verify those ledgers.
  *
  * @param ledger the ledger of the authority that kept the counted records
- * @param covered the ledgers that vouch, each with the last record that one of its heads covers: what follows it vouches for nothing that is
- * counted, since anybody who can write the files can have appended it
+ * @param covered the ledgers that vouch, each with the last record that one of its heads covers: later records are ignored, since
+ * anybody who can write the files can have appended them
  */
 export function receivedEvidence(
   folder: string,
@@ -54,7 +54,7 @@ export function receivedEvidence(
   };
 }
 
-/** Whether a log is sound by what heads cover of the ledgers alone. Those that no later record is about need no second look. */
+/** Whether a log is sound by the covered part of each ledger alone. Only logs that later records name are verified again. */
 function vouchedIn(
   logs: ReadonlyMap<string, ReceivedLog>,
   covered: ReadonlyMap<string, number>,
@@ -70,7 +70,7 @@ function vouchedIn(
   };
 }
 
-/** The records of sidecars that are counted, one log after the other. None that the ledger says is deleted: those are not verified. */
+/** The records of sidecars that are counted, log by log. Records that the ledger calls deleted are unverified and skipped. */
 export function* countedIn({
   seen,
   logs,

@@ -9,7 +9,7 @@ import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
 
-/** What the heads are compared with. Read anew for each look, after the heads. */
+/** What the heads are compared with: read again after each reading of the heads. */
 export interface BesideHeads {
   readonly histories: ReadonlyMap<string, EmitterHistory>;
   readonly logs: ReadonlyMap<string, ReceivedLog>;

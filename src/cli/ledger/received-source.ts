@@ -81,7 +81,7 @@ export function openedReceived(folder: string): SearchedReceived | CommandRefusa
   }
 }
 
-/** Warnings of received records that could not be read, for standard error. Nothing of them is in what was found. */
+/** Warnings about received records that could not be read, for standard error: the results lack these records. */
 export const receivedWarnings = ({ faults }: Pick<SearchedReceived, 'faults'>): readonly string[] =>
   faults.map((fault) => printable(`${fault}: records may be missing: run \`remit ledger verify\``));
 
@@ -101,7 +101,7 @@ export function receivedVerdicts(
   if (isCommandRefusal(before)) return before;
   const read = readReceived(folder);
   if (isCommandRefusal(read)) return read;
-  // A log that joined meanwhile: it was named before any of its records was kept.
+  // A log may have joined meanwhile: a ledger names it before any of its records is kept, so a second reading finds it.
   const after = [...read.logs.keys()].every((origin) => before.has(origin)) ? before : allHistories(ledgers);
   if (isCommandRefusal(after)) return after;
   const index = indexProblems(folder);
@@ -131,7 +131,7 @@ function indexProblems(folder: string): readonly string[] | CommandRefusal {
   }
 }
 
-/** Compares what a sound log links to with the ledgers. */
+/** Compares the uses that a sound log links to with the records of the ledgers. */
 function withLinks(
   verdict: EmitterVerdict,
   log: ReceivedLog | null,
@@ -195,7 +195,7 @@ export function allHistories(
   return emitterHistories(records.toSorted((a, b) => Number(a['at']) - Number(b['at'])));
 }
 
-/** The origins of the logs that records beyond the last one that counts are about. */
+/** The origins of the logs that later records of the ledgers name: those after the last record that counts. */
 export function namedAfter(covered: ReadonlyMap<string, number>): ReadonlySet<unknown> | CommandRefusal {
   const origins = new Set<unknown>();
   for (const [ledger, to] of covered) {
@@ -206,6 +206,7 @@ export function namedAfter(covered: ReadonlyMap<string, number>): ReadonlySet<un
   return origins;
 }
 
+/** Reads the received logs of a folder; a refusal if it cannot be read. */
 export function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {
   try {
     return receivedLogsIn(folder);

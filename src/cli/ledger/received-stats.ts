@@ -88,7 +88,7 @@ interface CountedLog {
 }
 
 /**
- * Counts a log. With a fault up to its last checkpoint nothing of it is to be kept, so that the next count warns of it too.
+ * Counts a log. If it has a fault up to its last checkpoint, its counts are not cached, so that the next count warns of it too.
  *
  * @param start the tree over the records before those that are counted; `null` if it is not known
  */

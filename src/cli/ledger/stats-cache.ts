@@ -64,7 +64,7 @@ export class StatsCache {
     this.#path = join(folder, `stats-${hash('sha256', asked)}.json`);
   }
 
-  /** What was counted of a ledger; `null` if nothing was, or the ledger is another by now. */
+  /** What was counted of a ledger; `null` if nothing was, or if the ledger no longer has the checkpoint it was counted up to. */
   read(log: LogReader, of: StatsOf): (CachedStats & CountedHead) | null {
     const kept = this.kept();
     if (typeof kept !== 'object' || kept === null || !('head' in kept) || !('state' in kept)) return null;
@@ -76,7 +76,7 @@ export class StatsCache {
     return state === null ? null : { ...own, state };
   }
 
-  /** What is kept, as parsed from JSON; `null` if nothing is, or it is not what was written: it is counted again. */
+  /** The content of the file, parsed from JSON and not validated; `null` if it is missing, larger than 64 MiB or not JSON. */
   kept(): unknown {
     try {
       if (statSync(this.#path).size > MAX_BYTES) return null;
@@ -86,7 +86,7 @@ export class StatsCache {
     }
   }
 
-  /** Keeps what was counted, as JSON. Returns a problem in words. */
+  /** Writes what was counted, as JSON, and prunes the folder. Returns what went wrong in words, or `null`. */
   write(stats: object): string | null {
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });

@@ -13,8 +13,8 @@ export interface LedgerVerdict {
   readonly origin: string;
   readonly verdict: Verdict;
   /**
-   * Whether an anchor covers a record that is here; absent if none was named for this ledger, and for a broken ledger. Anchors of pruned records
-   * are compared with nothing: who holds the key of the ledger may have rewritten all that is left.
+   * Whether an anchor covers a record that is here; absent if none was named for this ledger, and for a broken ledger. Anchors of
+   * pruned records are compared with nothing: the holder of the ledger's key may have rewritten all that is left.
    */
   readonly isAnchored?: boolean;
   /** What the named witnesses say of it; absent if none was named, and for a broken ledger. */
@@ -24,8 +24,8 @@ export interface LedgerVerdict {
     readonly size: number;
     readonly quorum: number;
     /**
-     * Whether the checkpoint of that size was compared with the records that are here. One of pruned records cannot be: who holds the key of
-     * the ledger may have rewritten all that is left.
+     * Whether the checkpoint of that size was compared with the records that are here. A checkpoint of pruned records cannot be
+     * compared: the holder of the ledger's key may have rewritten all that is left.
      */
     readonly isCompared: boolean;
     /** Signed or anchored records beyond `size`. */

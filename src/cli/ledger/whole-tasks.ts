@@ -30,7 +30,7 @@ export function tasksOf(places: RecordPlaces, filter: RecordFilter): ReadonlySet
 /** A task, its parts, their parts and so on: those that intents in the records declare. */
 export function withParts(places: RecordPlaces, task: string): ReadonlySet<string> | CommandRefusal {
   const tasks = new Set([task]);
-  // A set is iterated with what is added meanwhile.
+  // The iteration of a set includes what is added meanwhile.
   for (const parent of tasks) {
     for (const { bytes } of allOf(places, { parent, kind: 'intent' })) {
       const part = recordMembersIn(bytes)?.['task'];

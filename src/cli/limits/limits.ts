@@ -79,7 +79,7 @@ async function limitsOf(
   const set = await policySetAt(path, undefined);
   if (!isCommandRefusal(set)) return set.limits;
   if (named !== undefined) return set;
-  // The counters are shown whatever becomes of the policies.
+  // The counters are shown even if the policies cannot be loaded.
   io.err(`remit limits: open tasks are not shown: ${set.message}`);
   return [];
 }

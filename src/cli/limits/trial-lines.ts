@@ -13,7 +13,7 @@ const WINDOWS: ReadonlyMap<number | null, string> = new Map([
   [null, ''],
 ]);
 
-/** Each limit with the keys that would have hit it, or that which came nearest; then what could not be tried. */
+/** Each limit with the keys that would have reached it, or the key that came nearest; then what could not be tried. */
 export const trialLines = ({ limits, untried }: Pick<LimitTrialReport, 'limits' | 'untried'>): readonly string[] => [
   ...limits.flatMap(limitLines),
   ...untried.map(untriedLine),

@@ -22,13 +22,13 @@ export async function tryRecords(
     added += 1;
     if (added % PROGRESS_EVERY !== 0) continue;
     onProgress(added);
-    // So that signals are handled.
+    // Yields, so that signals are handled.
     await new Promise((resolve) => setImmediate(resolve));
   }
   return counts;
 }
 
-/** The records of several logs as one, each time the earliest of their next records. */
+/** Merges the records of several logs by instant; the order within each log is kept. */
 function* byInstant(logs: readonly Iterator<ReadRecord>[]): Generator<ReadRecord> {
   const heads = logs.map((log) => ({ log, next: log.next() })).filter(({ next }) => next.done !== true);
   while (heads.length > 0) {
@@ -41,7 +41,7 @@ function* byInstant(logs: readonly Iterator<ReadRecord>[]): Generator<ReadRecord
 
 const instantIn = (record: ReadRecord): number => Number(record['at']);
 
-/** The subjects of tasks by the records of their intents in a ledger; `null` without one. */
+/** Looks up the subject of a task in the record of its intent; `null` if the ledger has no such record. */
 export const subjectsIn =
   (log: LogReader) =>
   (task: string): string | null => {

@@ -28,11 +28,11 @@ export interface WantedEmergency {
   readonly because: string;
 }
 
-/** The receipt comes once every sidecar has the order or its lease is over: of leases of up to a minute twice that, and some. */
+/** The receipt comes once every sidecar has the order or its lease is over: twice the longest lease of 60 s, and a margin. */
 const TIMEOUT_MS = 150_000;
 const TICK_MS = 1_000;
 
-/** Starts an emergency. */
+/** Starts an emergency, and waits at most 150 s for its receipt. A refusal if it is not allowed or the issuer does not answer. */
 export const startEmergency = (
   place: IssuerPlace,
   wanted: WantedEmergency,
@@ -111,5 +111,5 @@ async function asked<T>(
   }
 }
 
-/** What the authority refused is an answer; that it could not be asked, or was asked wrongly, is not. */
+/** A refusal by the authority is the answer no; a failed or an invalid request is bad use. */
 const exitOf = (error: string): number => (error === 'access_denied' || error === 'not_found' ? EXIT.no : EXIT.bad);

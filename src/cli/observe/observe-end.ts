@@ -32,7 +32,7 @@ const OPTIONS = {
 
 /** Most names of an entry. */
 const MAX_NAMES = 64;
-/** An entry lives so long at most: what nobody called since is not named. */
+/** The longest life of an entry: agents and servers without a call in that time are not named. */
 const SEEN_DAYS = 90;
 const NAME = 'remit observe end';
 
@@ -104,7 +104,7 @@ interface Given {
   readonly io: ObserveIo;
 }
 
-/** What is left of the entries. Records are read only if a pattern must be replaced by the names that were seen. */
+/** The entries after the change. Records are read only if a pattern must be replaced by the names that were seen. */
 async function narrowedBy(
   entries: readonly ObserveEntry[],
   { agent, server }: Asked,

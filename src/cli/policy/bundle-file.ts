@@ -22,7 +22,7 @@ export async function signedBundleAt(
   return isCommandRefusal(content) ? content : signedBundleFrom(content.text, { file, keysFile, ...trust });
 }
 
-/** As `signedBundleAt`, of a file whose text was read before: what is done with that text is done with what was verified. */
+/** As `signedBundleAt`, for a text that was already read, so that the caller goes on with exactly what was verified. */
 export async function signedBundleFrom(
   text: string,
   {
@@ -40,7 +40,7 @@ export async function signedBundleFrom(
   return isProblem(found) ? taskRefusal(`\`${file}\` ${found.problem}`, EXIT.no) : found;
 }
 
-/** The text of a file. */
+/** The text of a file, or a refusal with the code of the error. */
 export async function bundleFileText(file: string): Promise<{ readonly text: string } | CommandRefusal> {
   try {
     return { text: await readFile(file, 'utf8') };

@@ -35,7 +35,7 @@ export async function diffedLimits(
   return { old: before.report(), new: after.report() };
 }
 
-/** Whether a limit of one set would have denied what one of the other would not. */
+/** Whether a limit would have denied more or less in one set than in the other. Only counts are compared, not which uses. */
 export const isLimitedOtherwise = (limits: DiffedLimits | null): boolean =>
   limits !== null && linesBy(limits).some(({ was, now }) => was !== now);
 

@@ -1,4 +1,4 @@
-/** Proves of mutants that survived whether they decide alike, and has cases for the others. */
+/** Proves which surviving mutants decide every request as the original does, and writes test cases for the others. */
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
@@ -9,7 +9,7 @@ import type { Mutation, Survivor } from '../../tools/policy/cases/mutation/mutat
 import type { CommandIo } from '../command.ts';
 import { casesProblem, casesWritten, programsFor, timeoutFrom } from './solver-options.ts';
 
-/** A mutant that no case noticed, and that is not proved to decide alike. */
+/** A mutant that no case noticed, and that is not proved equivalent to the original. */
 export interface JudgedSurvivor extends Survivor {
   /** A test that would notice it; `null` if none is known. */
   readonly case: ExampleCase | null;
@@ -20,7 +20,7 @@ export interface JudgedSurvivor extends Survivor {
 /** The result of mutation testing with proofs. */
 export interface ProvedMutation extends Mutation {
   readonly survivors: readonly JudgedSurvivor[];
-  /** Mutants that are proved to decide every request alike. */
+  /** Mutants that are proved to decide every request as the original does. */
   readonly equivalent: readonly Survivor[];
 }
 

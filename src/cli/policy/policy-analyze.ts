@@ -145,7 +145,7 @@ async function findingsOf(
   return { findings: found.findings, about: { policySet: sets.at(-1)?.hash, against, at, prover, spec: found.spec } };
 }
 
-/** The answers, and about what they are. */
+/** The answers, and which sets and specification they are about. */
 interface Analysed {
   readonly findings: readonly AnalysisFinding[];
   readonly about: Readonly<Record<string, unknown>>;

@@ -173,7 +173,7 @@ async function cosign(
   if (before !== null && isCommandRefusal(before)) return refusedWith(io, before);
   const signed = await cosignedBundle(content.text, key);
   if (isProblem(signed)) return no(io, `\`${file}\` ${signed.problem}`);
-  // Verified with the key that signed just now. All signatures cover the same payload; if it differs, the others fail at the reader.
+  // Verified with the new signature alone. All signatures cover one payload: if it was changed, the others fail at the reader.
   const keys = signingKeysFrom({ keys: [key.jwk] });
   const bundle = isProblem(keys) ? keys : bundleFrom(signed, { keys, name: null, signatures: 1 }, file);
   if (isProblem(bundle)) return no(io, `\`${file}\` ${bundle.problem}`);

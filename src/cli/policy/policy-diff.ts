@@ -130,7 +130,7 @@ async function comparedBy(
   return { paths: [before, after], sets, report: comparison.report(), limits };
 }
 
-/** The selected uses, and how many. */
+/** The filter of the uses to compare, and their maximum number. */
 function askedFor(
   values: Values,
   isLedgerRead: boolean,

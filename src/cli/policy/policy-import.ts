@@ -56,7 +56,7 @@ export const policyImport: Command = { name: 'policy import', help, run: importE
 
 interface Source {
   readonly bytes: Uint8Array;
-  /** Its name beside the catalog. */
+  /** Its file name, by which the catalog refers to it. */
   readonly file: string;
 }
 
@@ -131,7 +131,7 @@ async function print(
     { servers: { [id]: { hosts, ...shared, audience: `${String(audience)}${path}`, ...rest } } },
     { lineWidth: 0, aliasDuplicateObjects: false },
   );
-  // Text of the imported file: what a terminal obeys is not printed.
+  // The imported text may contain control characters, which a terminal would obey.
   for (const line of text.trimEnd().split('\n')) io.out(printable(line));
   for (const note of notes.slice(0, MAX_NOTES)) io.out(yamlComment(note));
   if (notes.length > MAX_NOTES) io.out(yamlComment(`and ${notes.length - MAX_NOTES} notes more`));

@@ -125,7 +125,7 @@ const MEND = 'mend its conditions, or delete it';
 /** Most permits that a finding names. */
 const MAX_NAMED = 5;
 
-/** Why something decides nothing, and the way out. */
+/** Level, message and help of a policy or operand that decides nothing. */
 function saying(useless: UselessPolicy): Pick<Shown, 'level' | 'message' | 'help'> {
   switch (useless.why) {
     case 'never':
@@ -162,11 +162,11 @@ function coveredBy(ids: readonly string[]): string {
 
 const COVERED_RULE = 'permitted-anyway';
 
-/** Whether a permit that others cover was found so as it is written. */
+/** Whether the lint rule already found this covered permit from its text, without a proof. */
 const isKnown = ({ level, policy }: Shown, linted: readonly Shown[]): boolean =>
   level === 'note' && linted.some((one) => one.rule === COVERED_RULE && one.policy === policy);
 
-/** What decides nothing by proof, but for policies that accept the rule. */
+/** The policies and operands that are proved to decide nothing, without policies that accept the rule. */
 async function provedUseless(
   source: PolicySource,
   { engine, timeoutSeconds }: { readonly engine: string | undefined; readonly timeoutSeconds: number },
@@ -196,7 +196,7 @@ function shownOf(useless: UselessPolicy): Shown {
   return { rule: PROVED_RULE, policy: id, file, ...placeOf(useless), ...saying(useless) };
 }
 
-/** Where the policy, or the operand of it, is written. */
+/** The place of the policy, or of its operand. */
 const placeOf = (useless: UselessPolicy): Pick<Shown, 'line' | 'column' | 'end'> =>
   useless.why === 'branch'
     ? {

@@ -9,7 +9,7 @@ import type { CommandIo } from '../command.ts';
 import { DEFAULT_CONFIG, isCommandRefusal, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 
-/** The policy set at a path: a folder, or a signed bundle verified with a JWK Set. */
+/** The policy set at a path: a folder, or a signed bundle verified with a JWK Set, whose expiry is not checked. */
 export async function policySetAt(path: string, keysFile: string | undefined): Promise<PolicySet | CommandRefusal> {
   const about = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if ('message' in about) return taskRefusal(`\`${path}\` could not be read: ${about.code ?? 'unknown error'}`);
@@ -26,7 +26,7 @@ function loadedOr(set: Awaited<ReturnType<typeof loadPolicies>>): PolicySet | Co
   );
 }
 
-/** The policy folder of the configuration; `null` if the policies come from a bundle, or no configuration is read. */
+/** The policy folder of a configuration; `null` if that has a bundle, cannot be read or is invalid, and with `state`. */
 export async function configuredFolder(
   { config, state }: { readonly config?: string | undefined; readonly state?: string | undefined },
   { environment }: Pick<CommandIo, 'environment'>,

@@ -54,18 +54,18 @@ async function owners(args: readonly string[], io: Io): Promise<number> {
   return misplaced.length === 0 ? EXIT.good : EXIT.no;
 }
 
-/** The lines of a CODEOWNERS file that are not blank and no comments. */
+/** The lines of a CODEOWNERS file without blank lines and comments. */
 const ruleLines = (text: string): readonly string[] =>
   text
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));
 
-/** Why rules do not end with the wanted ones: the last rule that has a file counts, so any rule between or after them could win. */
+/** Why the rules do not end with the wanted lines: the last matching rule wins, so any rule between or after them could win. */
 function misplacedLines(rules: readonly string[], wanted: readonly string[]): readonly string[] {
   const missing = wanted.filter((line) => !rules.includes(line));
   if (missing.length > 0) return missing.map((line) => `missing: ${line}`);
-  // Backwards, so that it is the rule that wins.
+  // Backwards: the last differing rule is the one that wins.
   const found = rules.slice(rules.length - wanted.length).findLast((line, at) => line !== wanted[at]);
   return found === undefined ? [] : [`out of place: ${found}: the lines must be the last rules, together and in order`];
 }

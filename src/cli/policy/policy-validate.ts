@@ -89,7 +89,7 @@ export async function policyValidate(args: readonly string[], io: Io): Promise<n
   return 'findings' in result ? EXIT.no : EXIT.good;
 }
 
-/** How policies beyond their heads are proved; `null` if they are not. */
+/** How to prove that its conditions keep a policy within its team; `null` without `--prove`. */
 type Proof = { readonly engine: string | undefined; readonly timeoutSeconds: number } | null;
 
 function proofFrom({
@@ -109,7 +109,7 @@ function proofFrom({
   return isProblem(timeoutSeconds) ? timeoutSeconds : { engine, timeoutSeconds };
 }
 
-/** As `remit serve` would load it, and held to its owners. */
+/** The set as `remit serve` would load it, also checked against `owners.yaml` if there is one. */
 async function ownedSetFrom(source: PolicySource, proof: Proof, io: Io): Promise<ProvedSet | Findings | Problem> {
   const [set, owned] = await Promise.all([provedSetFrom(source, compileForTool()), ownersIn(source.folder)]);
   if ('findings' in set || owned === null) return set;
@@ -124,7 +124,7 @@ async function ownedSetFrom(source: PolicySource, proof: Proof, io: Io): Promise
   return findings.length === 0 ? set : { findings };
 }
 
-/** What is left of the findings once the solver was asked about the conditions of the policies. */
+/** The findings that remain after the solver was asked about the conditions of the policies. */
 async function provedFindings(
   outside: readonly OutsidePolicy[],
   proved: ProvedSet,

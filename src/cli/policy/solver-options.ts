@@ -26,7 +26,7 @@ export const timeoutFrom = (word = String(DEFAULT_BOUNDS.timeoutSeconds)): numbe
     ? Number(word)
     : { problem: '`--timeout` must be a whole number of seconds from 1 to 3600' };
 
-/** Why the file of `--cases` cannot be written, asked before the solver starts; `null` if it can, or if none is named. */
+/** Why the file of `--cases` cannot be written, checked before the solver starts; `null` if it can, or if none is named. */
 export async function casesProblem(file: string | undefined): Promise<Problem | null> {
   if (file === undefined) return null;
   if (!file.endsWith('.cedartests.json'))

@@ -125,7 +125,7 @@ const withDatabase = <T>(
     }),
   );
 
-/** Opens a PostgreSQL, passes it to `use` and closes it. What is written has the seal of the authorities, or they would not believe it. */
+/** Opens a PostgreSQL, passes it to `use` and closes it. Rows are sealed with `stateKey`: authorities trust no row without it. */
 export async function usingPostgres<T>(
   { target, durability, receivers, stateKey: keyFile }: StateSource & { readonly kind: 'postgres' },
   use: (state: PostgresState) => Promise<T | CommandRefusal>,

@@ -18,7 +18,7 @@ interface CommittedOrder extends ChangedOrder {
   readonly authority: AskedAuthority;
 }
 
-/** Waits for the receipt of a change of an order, with progress on a terminal. It is added to the records. */
+/** Waits for the receipt of a change of an order, with progress on a terminal, and records it; if that fails, it is ignored. */
 export async function orderReceiptOf(
   state: Pick<WritableState, 'appendRecords' | 'nowMs'>,
   { order, change, authority }: CommittedOrder,

@@ -62,7 +62,7 @@ export const stopMake =
       const { sidecars } = source;
       const asked = sidecars === null || wait === 'committed' ? null : { order, authority: sidecars };
       const receipt = asked === null ? null : await orderReceiptOf(state, { ...asked, change: 'order-made' }, io);
-      // After the stop, which must not wait for it.
+      // Checked after the stop is in force, which must not wait for it.
       const unseen = await unseenWarning(order, state);
       if (unseen !== null) io.err(`remit stop ${kind}: ${unseen}`);
       return shownChange(order, { verb: 'in force', receipt, json });

@@ -18,7 +18,7 @@ export const stopLine = (order: StopOrder): string => {
   return printable(`${id}  ${stoppedText(order)}  ${until}  by ${by}: ${because}`);
 };
 
-/** What a command prints that changed a stop; a refusal with it if sidecars may still decide without the change. */
+/** The output of a command that changed a stop; a refusal with that output if sidecars may still decide without the change. */
 export function shownChange(
   order: StopOrder,
   {

@@ -3,12 +3,12 @@ import type { Problem } from '../../core/runtime/problem.ts';
 import { adminAnswer } from '../admin-answer.ts';
 import type { AskedAuthority } from './task-source.ts';
 
-/** Added to twice the lease: the authority answers within that, whatever its sidecars do. */
+/** Added to twice the lease: the authority answers within their sum, whatever its sidecars do. */
 const MARGIN_MS = 5_000;
 
 /**
- * Asks the running authority for the receipt of the committed change of a root task. A problem says why there is no receipt: the change is
- * committed, but whether sidecars know it is unknown.
+ * Asks the running authority for the receipt of the committed change of a root task. A problem says why there is no receipt: the
+ * change is committed, but whether sidecars know it is unknown. Rejects with a SyntaxError if the answer is not JSON.
  */
 export async function askedReceipt({ admin, leaseMs }: AskedAuthority, root: string): Promise<TimedReceipt | Problem> {
   const path = `/receipts/${encodeURIComponent(root)}`;

@@ -1,7 +1,5 @@
 /** Instants as options write them: RFC 3339, or a time before now. */
 
-/** Instants as options write them: RFC 3339, or a time before now. */
-
 /** The format of an instant, for messages. */
 export const INSTANT_RULE = 'an instant such as `2026-01-02T03:04:05Z`, or how long ago: `-90s`, `-15m`, `-2h`, `-7d`';
 
@@ -13,8 +11,8 @@ const millisecondsOf: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Parses ISO 8601 with a zone, a date (its start in UTC) or a relative time to milliseconds since the Unix epoch; `null` for
- * anything else.
+ * Parses ISO 8601 with a zone, a date (its start in UTC) or a time before now (`2h` or `-2h`) to milliseconds since the Unix
+ * epoch; `null` for anything else. A time before now may be beyond the range of `Date`.
  */
 export function instantFrom(text: string, nowMs: number): number | null {
   const [, digits, unit = ''] = /^-?(\d{1,9})([smhd])$/.exec(text) ?? [];

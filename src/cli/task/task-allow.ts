@@ -14,7 +14,7 @@ import {
   sourceOptions,
 } from './task-source.ts';
 
-/** `remit task allow`: lets the agent of a stopped task that has ended declare like tasks at once. */
+/** `remit task allow`: lets the agent of a stopped task that has ended declare similar tasks without waiting. */
 export async function taskAllow(
   args: readonly string[],
   io: Pick<CommandIo, 'environment'>,

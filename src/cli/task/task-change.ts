@@ -85,7 +85,7 @@ async function change({ id, kind, values }: WantedChange, io: Io): Promise<strin
   });
 }
 
-/** What the command prints; a refusal with it if sidecars may still use the older state. */
+/** The output of the command; a refusal with that output if sidecars may still use the older state. */
 function shown(
   { task, changed }: TaskEnd,
   {

@@ -10,9 +10,7 @@ import type { WritableState } from '../state/opened-state.ts';
 import { isCommandRefusal } from './task-source.ts';
 import type { AskedAuthority } from './task-source.ts';
 
-/**
- * The receipt of the committed change of a task, as `askedReceipt`. It is added to the records.
- */
+/** The receipt of the committed change of a task, as `askedReceipt`. It is recorded; a failure to record it is ignored. */
 export async function taskReceipt(
   state: WritableState,
   task: Task,
@@ -25,7 +23,7 @@ export async function taskReceipt(
   return receipt;
 }
 
-/** The root of the task's family: sidecars receive changes by root. */
+/** The root of the task's family, by which sidecars receive changes; the last task that could be read if a parent could not. */
 async function rootOf(state: WritableState, task: Task): Promise<Task> {
   let root = task;
   while (root.parentId !== null) {

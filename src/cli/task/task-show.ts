@@ -42,7 +42,7 @@ export async function taskShow(
   if (isCommandRefusal(received)) return received;
   return reading(source.state, async (state) => {
     const found = await taskWith(state, id);
-    // The state cannot be read; a task that it does not have may have been deleted from it.
+    // `no`: the state has no such task, which may have been pruned. Any other refusal: the state cannot be read.
     if (isCommandRefusal(found) && found.exit !== EXIT.no) return found;
     const store = await state.waitingOf(id, MAX_SHOWN);
     if (isStoreFailure(store)) return taskRefusal(store.detail);

@@ -15,7 +15,7 @@ import type { StateSource } from '../state/state-source.ts';
 export interface CommandRefusal {
   readonly exit: number;
   readonly message: string;
-  /** What was done nevertheless, for the standard output. */
+  /** What was done all the same, such as a committed change without a receipt; printed on standard output. */
   readonly done?: string;
 }
 
@@ -92,7 +92,7 @@ export async function sourceOf(
     : sourceIn(read.value, ledger);
 }
 
-/** Those of a configuration; a given ledger replaces all of them. */
+/** The locations of a configuration. With `--ledger` that folder alone is read: no earlier ledgers and no received records. */
 function sourceIn(config: Config, named: string | undefined): Source | CommandRefusal {
   const state = stateIn(config);
   if (isCommandRefusal(state)) return state;
@@ -140,7 +140,7 @@ export function stateIn({
       );
 }
 
-/** Only the state. */
+/** The state that the options or the configuration name, as `sourceOf` finds it. */
 export async function stateOf(
   values: Parameters<typeof sourceOf>[0],
   io: Pick<CommandIo, 'environment'>,

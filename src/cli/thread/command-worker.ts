@@ -3,8 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { threadCommands } from './thread-commands.ts';
 import type { ThreadInput, ThreadMessage } from './thread-commands.ts';
 
-// Entry point of the thread of `command-thread.ts`, which supplies all of its input at its start. A fault of the command ends the thread, which
-// tells the fault.
+// Entry point of the thread of `command-thread.ts`, which supplies all input at the start. An error of the command ends the
+// thread and rejects `runInThread`.
 const { name, args, environment, hasProgress } = workerData as ThreadInput;
 
 const say = (message: ThreadMessage): void =>

@@ -6,7 +6,7 @@ export type ThreadIo = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress
 /** A command as a thread runs it: with the words after its name, to its exit code. */
 export type ThreadCommand = (args: readonly string[], io: ThreadIo) => Promise<number>;
 
-/** Commands that read a million records, of which each is garbage at once. */
+/** Commands that read a million records, each of which is garbage as soon as it was read. */
 export const threadCommands = {
   learn: async (): Promise<ThreadCommand> => (await import('../learn.ts')).runLearn,
   inventory: async (): Promise<ThreadCommand> => (await import('../inventory.ts')).runInventory,
@@ -22,6 +22,6 @@ export interface ThreadInput {
   readonly hasProgress: boolean;
 }
 
-/** What a thread says: a line for one of these, or at last its exit code. */
+/** A message of a thread: a line for one of the streams, or finally its exit code. */
 export type ThreadMessage =
   { readonly to: 'out' | 'err' | 'progress'; readonly line: string } | { readonly exit: number };

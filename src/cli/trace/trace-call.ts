@@ -30,7 +30,7 @@ export function markedCall(
   return { call: { kind: 'command', words }, traceId, traceparent };
 }
 
-/** Fires a call; resolves with how it ended, in words, within `timeoutMs` or when `stop` aborts. The output of a command goes to stderr. */
+/** Fires a call; resolves with how it ended, in words. `timeoutMs` bounds only a GET. The output of a command goes to stderr. */
 export const fire = (
   { call, traceparent }: MarkedCall & { readonly traceparent: string },
   on: { readonly environment: Readonly<Record<string, string | undefined>>; readonly timeoutMs: number },

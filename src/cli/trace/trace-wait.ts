@@ -15,9 +15,9 @@ export interface TraceQuery {
   readonly filters: readonly (readonly [string, string])[];
 }
 
-/** A Remit that tells of checks. */
+/** A running trace of a Remit. */
 export interface TraceAnswer {
-  /** Each matching check, until there are enough, the time is over or `stop` is called. A problem ends them. */
+  /** Each matching check, until there are enough, the time is over or `stop` is called. A problem is the last item. */
   readonly checks: AsyncIterable<TracedCheck | Problem>;
   readonly stop: () => void;
 }
@@ -27,7 +27,7 @@ const HEAD_TIMEOUT_MS = 10_000;
 const MAX_LINE_CHARACTERS = 4_194_304;
 const MAX_PROBLEM_CHARACTERS = 200;
 
-/** Asks a running Remit to tell of checks. Once it has answered, it waits for them: only then fire a call that shall be seen. */
+/** Starts a trace at a running Remit; a problem without an answer in 10 s. Calls fired before it resolves may be missed. */
 export async function beginTrace({ admin, seconds, count, filters }: TraceQuery): Promise<TraceAnswer | Problem> {
   const query = new URLSearchParams([
     ['seconds', String(seconds)],

@@ -123,7 +123,7 @@ function callFrom(words: readonly string[] | null, url: string | undefined): Cal
   return URL.canParse(url) && /^https?:/.test(url) ? { kind: 'url', url } : { problem: `invalid URL \`${url}\`` };
 }
 
-/** Fires the call. Soon after it ended no check of it can come any more, so the wait stops. */
+/** Fires the call and stops the trace 2 s after it ended: a check of it comes before that. */
 async function firedCall(answer: TraceAnswer, call: () => Promise<string>): Promise<string> {
   const ended = await call();
   setTimeout(answer.stop, AFTER_CALL_MS).unref();

@@ -14,7 +14,7 @@ import type { Match, Matches } from './value-matches.ts';
 
 const LABEL = 12;
 
-/** Lines below a label, which stands before the first. */
+/** Lines with a label in front of the first, indented by its width. */
 const part = (label: string, lines: readonly string[]): readonly string[] =>
   lines.map((line, index) => `${(index === 0 ? label : '').padEnd(LABEL)}${line}`.trimEnd());
 
@@ -26,7 +26,7 @@ const callLine = ({ action, method, host, path, args }: UseRecord): string => {
   return `${action ?? '-'} ${call}${argsText(args)}`;
 };
 
-/** The matches, and what to do to see one. */
+/** The matching calls, and how to select one of them. */
 export function matchLines(value: string, { calls, isMore }: Matches): readonly string[] {
   const many = isMore
     ? `more than ${calls.length} calls, the newest of which are`

@@ -33,15 +33,15 @@ interface DecidedBy {
   readonly policyIds: readonly string[];
 }
 
-/** Where the texts of policies are, and where it is noted that one is not as it was kept. */
+/** Where the texts of policies are found, and where a damaged text is reported. */
 export interface ThenPlaces {
   readonly logs: Pick<SearchedLogs, 'fault'>;
   readonly texts: SetTexts;
 }
 
 /**
- * The policies that decided something, by a text that has the hash of the set: kept beside a ledger, or of a given folder. `null` if it was decided
- * without policies.
+ * The policies that decided something, with their texts, which are taken from a folder or a ledger only if they have the hash of
+ * the set. `null` if it was decided without policies.
  */
 export function policiesThen({ policySet, policyIds }: Omit<DecidedBy, 'at'>, places: ThenPlaces): PoliciesThen | null {
   if (policySet === null) return null;
@@ -49,7 +49,7 @@ export function policiesThen({ policySet, policyIds }: Omit<DecidedBy, 'at'>, pl
   return { set: policySet, policies: kept === null ? policyIds.map(unkept) : textsOf(policyIds, kept) };
 }
 
-/** When the set that decided something came into force last before, and from where; `null` if no record says so. */
+/** The last record before a decision by which its policy set came into force; `null` if there is none. */
 export function inForceSince(
   { at, policySet }: Pick<DecidedBy, 'at' | 'policySet'>,
   logs: SearchedLogs,
@@ -86,7 +86,7 @@ function textsOf(ids: readonly string[], { policies }: KeptPolicies): readonly P
 const mayHave = ({ name, text }: KeptFile, ids: readonly string[]): boolean =>
   isLinksFile(name) || /\?(?:principal|resource)/.test(text) || ids.some((id) => text.includes(id));
 
-/** Without the clause that the reader adds for `@until`. */
+/** The text of a policy as it was written: without the clause that the parser adds for `@until`. */
 const writtenIn = (policies: readonly KeptFile[], { file, offset, link }: PolicyEntry): string | null => {
   if (link !== undefined) return link.text;
   const text = policies.find(({ name }) => name === file)?.text ?? '';

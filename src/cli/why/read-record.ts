@@ -1,4 +1,4 @@
-/** Readers of the records that an investigation joins, of which another version may have written any, and anyone may have damaged them. */
+/** Readers of the records that an investigation joins: another version may have written them, and they may be damaged. */
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { integer, listOf, members, oneOf, optional, orNull, text } from '../../core/runtime/fields.ts';
@@ -95,7 +95,7 @@ export const recordReaders = {
   policy: members(policyMembers, rules),
 } as const;
 
-/** Reads records; one that cannot be read is a fault of its place, and left out. */
+/** Reads records; a record that cannot be read is noted as a fault of the logs and left out. */
 export const readAll = <T>(
   logs: SearchedLogs,
   records: readonly PlacedRecord[],

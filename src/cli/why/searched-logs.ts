@@ -48,7 +48,7 @@ interface OpenLedger {
 }
 
 /**
- * The ledgers and received logs that an investigation reads, as one. It verifies nothing but what it proves; what it meets that is damaged is in
+ * The ledgers and received logs that an investigation reads, as one. It verifies only what it proves; damage that it finds is in
  * `faults`.
  *
  * Lifecycle: made by `withSearchedLogs`, which closes it. Searches throw errors of the system and SQLite.
@@ -72,7 +72,7 @@ export class SearchedLogs {
     return this.#ledgers.map(({ folder }) => folder);
   }
 
-  /** What was met that is not as it was written, each once. */
+  /** The damage that was found so far, each once. */
   get faults(): readonly string[] {
     return [...new Set([...this.#faults, ...this.#received.faults])];
   }
@@ -87,7 +87,7 @@ export class SearchedLogs {
     this.#allReceived();
   }
 
-  /** Notes something that is not as it was written. */
+  /** Notes damage: something that is not as it was written. */
   fault(what: string): void {
     this.#faults.add(what);
   }
@@ -129,7 +129,7 @@ export class SearchedLogs {
     this.#received.close();
   }
 
-  /** The received logs, as a proof needs them: read once it is asked for. */
+  /** The received logs as proofs need them: read at the first call. */
   #allReceived(): ReadonlyMap<string, ReceivedLog> {
     if (this.#receivedLogs !== null) return this.#receivedLogs;
     const read = this.#folder === undefined ? null : receivedLogsIn(this.#folder);

@@ -9,7 +9,7 @@ export interface ChainedTask {
   readonly intent: Read<ReadIntent> | null;
   /** Its end; `null` if no record has one. */
   readonly end: Read<ReadEnd> | null;
-  /** The token by which it delegated the part below it; `null` of the task of the call, or if no record has it. */
+  /** The token by which it delegated the part below it; `null` for the task of the call, or if no record has it. */
   readonly delegated: Read<ReadToken> | null;
 }
 

@@ -71,7 +71,7 @@ export function taskRest(
   };
 }
 
-/** Who used a token, and where. Its own search: the records of its task may be too many, and a use of it may be in no task. */
+/** Who used a token, and where. A search of its own, since a task may have too many records, and a use may be in no task. */
 function tokenSightings(
   jtiDigest: string | null,
   logs: SearchedLogs,

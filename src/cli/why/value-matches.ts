@@ -9,7 +9,7 @@ import type { PlacedRecord, SearchedLogs } from './searched-logs.ts';
 
 /** A recorded call. */
 export interface Match {
-  /** Of an observed call with what enforcing would have decided. */
+  /** For an observed call, with the decision that enforcing would have made. */
   readonly use: UseRecord;
   /** Whether it passed although enforcing would have denied it, because it was only observed. */
   readonly hasPassed: boolean;

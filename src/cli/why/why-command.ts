@@ -62,7 +62,7 @@ exit codes: 0 found; 1 no call has the value; 2 bad use, or a ledger that cannot
 export const whyCommand: Command = { name: 'why', help, run: why };
 
 const NAME = 'remit why';
-/** Longest value, in characters: a path or an argument has no longer text that a record keeps whole. */
+/** Longest value, in characters: records keep no longer path or argument whole. */
 const MAX_VALUE = 8_192;
 
 const OPTIONS = {
@@ -149,7 +149,7 @@ function linesOf(
     : matchLines(value, matches);
 }
 
-/** The proofs that none of the pinned keys verifies, each as what is wrong; none without keys. */
+/** One line for each proof that none of the pinned keys verifies; none without keys. */
 const wrongProofs = (proofs: readonly ProvedPart[], keys: readonly NoteKey[]): readonly string[] =>
   keys.length === 0
     ? []

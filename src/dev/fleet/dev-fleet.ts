@@ -21,10 +21,13 @@ import { ToolServer } from '../upstream.ts';
 import { Relay } from './relay.ts';
 import { ServedRemit } from './served-remit.ts';
 
-/** The authorities, and the sidecars, each with an Envoy. */
+/** The authorities, by number. */
 export const AUTHORITIES = [1, 2] as const;
+/** The number of an authority. */
 export type AuthorityNumber = (typeof AUTHORITIES)[number];
+/** The sidecars, each with an Envoy, by number. */
 export const SIDECARS = [1, 2, 3] as const;
+/** The number of a sidecar. */
 export type SidecarNumber = (typeof SIDECARS)[number];
 
 /** The lease of the sidecars, in seconds. */
@@ -116,7 +119,7 @@ export class DevFleet {
     return this.#envoys.get(at)?.address.port ?? 0;
   }
 
-  /** Kills the primary of the database, or stops it in an orderly way, and promotes a standby. Gives their names. */
+  /** Kills the primary of the database, or stops it in order, and promotes a standby. Resolves with the names of both. */
   async failOver(by: 'kill' | 'stop'): Promise<Failover> {
     await this.nodes.nodes[this.nodes.primary][by]();
     return failover(this.nodes);

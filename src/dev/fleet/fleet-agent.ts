@@ -5,7 +5,7 @@ import { until } from '../until.ts';
 import type { AuthorityNumber, DevFleet, SidecarNumber } from './dev-fleet.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
-/** A first use, or a use that is settled, is denied if no authority answers within 250 ms; the agent retries for this long. */
+/** How long the agent retries: a first or a settled use is denied if no authority answers in time (250 ms or more). */
 const RETRY_MS = 30_000;
 
 /** A declared task. */
@@ -78,7 +78,7 @@ export async function useToken(fleet: DevFleet, at: SidecarNumber, { token }: Fl
   return { status: reply.status, reason: typeof reason === 'string' ? reason : null };
 }
 
-/** As `useToken`; a call that could not be decided in time is retried. */
+/** As `useToken`; a call that is answered with 503, since it could not be decided in time, is retried for up to 30 s. */
 export async function useTokenPatiently(fleet: DevFleet, at: SidecarNumber, task: FleetTask): Promise<StoryOutcome> {
   let seen = await useToken(fleet, at, task);
   const isOver = async (): Promise<boolean> => {

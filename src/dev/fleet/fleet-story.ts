@@ -7,7 +7,7 @@ import type { FleetEnd, FleetTask, Race } from './fleet-agent.ts';
 const BUDGET = 40;
 /** Large, since it is spent while the primary is killed. */
 const LARGER_BUDGET = 120;
-/** An entry of the history has reached the sidecars by then, so that the next use asks no authority. */
+/** After this time an entry of the history has reached the sidecars, so that the next use asks no authority. */
 const SETTLED_MS = 1_000;
 /** Longest time until an end is enforced, under any single fault. */
 const BOUND_MS = LEASE_SECONDS * 1_000 + 250;

@@ -4,12 +4,12 @@ import type { EnvoyFiles } from '../../tools/init/envoy-config.ts';
 
 const LISTENERS = ['static_resources', 'listeners'];
 const TLS = ['filter_chains', 0, 'transport_socket', 'typed_config', 'common_tls_context'];
-/** Of a check: a loaded machine changes no answer of the demo. */
+/** The timeout of a check, so long that a loaded machine changes no answer of the demo. */
 const PATIENCE = '10s';
 
 /**
- * A configuration of Envoy that `remit init` wrote for SPIRE, with certificates from files instead, for a machine without SPIRE. Free ports take
- * the place of the second listener's, and checks have more time. Throws if the file lacks a place to change.
+ * A configuration of Envoy that `remit init` wrote for SPIRE, with certificates from files, for a machine without SPIRE. The
+ * second listener gets a free port, and checks have more time. Throws if the file has no certificates from SPIRE.
  */
 export function envoyWithFiles(
   text: string,

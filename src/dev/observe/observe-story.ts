@@ -28,12 +28,12 @@ export interface ObserveStory {
 export const SIX_COMMANDS = ['init', 'serve', 'learn', 'policy test', 'mv', 'observe end'] as const;
 
 const ROUNDS = 6;
-/** Lines of one step. What is cut is said. */
+/** Most lines that a step shows; a last line says how many more there are. */
 const MAX_LINES = 30;
 const POLICIES = 'remit-host/policies';
 const CONFIG = ['--config', 'remit-host/remit.yaml'] as const;
 
-/** Plays the way in, step by step, reporting each; ends after the first step that is not as it should be. */
+/** Plays how Remit is brought in, step by step, reporting each; ends after the first step that is not as it should be. */
 export async function playObserveStory(host: ObservedHost, show: (step: ShownStep) => void): Promise<ObserveStory> {
   const story: Playing = { host, observedCalls: 0, enforcedCalls: 0, denied: [] };
   const steps: ShownStep[] = [];

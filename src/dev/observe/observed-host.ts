@@ -52,8 +52,8 @@ interface FreePorts {
 }
 
 /**
- * A host into which Remit is brought: a tool server that nobody guarded, agents with SVIDs, and the folder of `remit init`, of which Envoy and
- * `remit serve` run as processes.
+ * A host to which Remit is added: an unguarded tool server, agents with SVIDs, and the folder of `remit init`, with Envoy and
+ * `remit serve` as processes.
  *
  * Lifecycle: `open`; `stop` ends all that was started.
  */
@@ -136,7 +136,7 @@ export class ObservedHost {
     await this.#remit.ready('remit serve');
   }
 
-  /** Starts Envoy by a file of the folder, in place of the one that runs. */
+  /** Starts Envoy with a configuration of the folder, after stopping the running Envoy. */
   async startEnvoy(file: string): Promise<void> {
     await this.#envoy?.stop();
     const { envoy, bundle } = this.#identities;
@@ -161,7 +161,7 @@ export class ObservedHost {
     });
   }
 
-  /** Does what changes the policies; resolves once the change is in force. */
+  /** Makes a change of the policies; resolves with its result once it is in force, and rejects if it is not within 60 s. */
   async reloadedAfter<T>(change: () => Promise<T>): Promise<T> {
     const generation = await this.#generation();
     const done = await change();

@@ -4,8 +4,8 @@ import { userInfo } from 'node:os';
 export const SUPERUSER = 'postgres';
 
 /**
- * A command and its arguments, run as a user that PostgreSQL accepts: it refuses root, so root runs it as `nobody` of a user namespace of
- * its own, in which root's files are nobody's.
+ * A command and its arguments, run as a user that PostgreSQL accepts. It refuses root, so for root the command runs as `nobody`
+ * in a new user namespace, in which root's files belong to `nobody`.
  */
 export function asDatabaseUser(command: string, args: readonly string[]): readonly [string, readonly string[]] {
   if (userInfo().uid !== 0) return [command, args];

@@ -105,7 +105,7 @@ export class PostgresNodes {
     return this.nodes[this.#primary].sql(text, values);
   }
 
-  /** Lets a node follow another, or with `null` nobody. Returns once its present stream has ended. */
+  /** Lets a node follow another. With `null` it follows nobody, and the call resolves once its present stream has ended. */
   async follow(name: NodeName, upstream: NodeName | null): Promise<void> {
     await this.#configure(name, upstream);
     await this.nodes[name].sql('SELECT pg_reload_conf()');
@@ -116,7 +116,7 @@ export class PostgresNodes {
     });
   }
 
-  /** Promotes a node and makes the others follow it. */
+  /** Promotes a node. The others follow it only after `follow` or `rejoin`. */
   async promote(name: NodeName): Promise<void> {
     await this.nodes[name].sql('SELECT pg_promote(true, 60)');
     this.#primary = name;

@@ -40,7 +40,7 @@ const areSame = (operand: unknown): boolean => {
 
 const negated = (value: boolean | null): boolean | null => (value === null ? null : !value);
 
-/** What every principal is. */
+/** The entity type of every principal. */
 export const AGENT_TYPE = `${NAMESPACE}::Agent`;
 
 const operators: ReadonlyMap<string, (operand: unknown) => boolean | null> = new Map([

@@ -12,7 +12,7 @@ export interface RecordedArgument {
 }
 
 const MAX_NAMES = 1_000;
-/** The name of what is beyond the bound. */
+/** The name under which arguments beyond the bound are counted. */
 const OTHERS = '(others)';
 
 /** Counts and sums by action and argument. */

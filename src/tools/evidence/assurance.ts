@@ -1,7 +1,7 @@
 import type { PolicySetSeen, SetAssurance } from './report.ts';
 import type { AnalysisResult, SetResult, TestResult } from './set-results.ts';
 
-/** What was proved and tested of each set. Of several results the worse counts, so that a further one never makes it better. */
+/** What was proved and tested of each set. Of several results the worst counts, so that another result never improves it. */
 export const assuranceOf = (sets: readonly PolicySetSeen[]): readonly SetAssurance[] =>
   sets.map(({ hash, isInForce, results }) => {
     // A part of the cases says nothing of the set.

@@ -8,7 +8,7 @@ import { sampleOf, type RecordSample } from './sample.ts';
 const MAX_CODES = 64;
 /** Most policies of a class, and most sets, that are counted by name. */
 export const MAX_NAMES = 1_000;
-/** Most actions that are named of what one policy denied. */
+/** Most denied actions that are counted by name for one policy. */
 const MAX_ACTIONS = 16;
 
 /** The records of one class. */

@@ -48,7 +48,7 @@ export interface StateFacts {
 /** What of a control was allowed, and how much of that policies are known to have restricted. */
 export interface AllowedOf {
   readonly allowed: number;
-  /** Allowed by a permit of everything, or by a set that lets agents that nobody knows do everything. */
+  /** Allowed by a permit of everything, or by a set that lets unknown agents do everything. */
   readonly unrestricted: number;
   /** Allowed by policies whose text is not here, or that the record does not name. */
   readonly unknown: number;

@@ -1,4 +1,4 @@
-/** The frameworks of controls. Each is data: `frameworks/ID.json`, held to `framework.schema.json` by a test. */
+/** The frameworks of controls. Each is data: `frameworks/ID.json`, validated by a test against `framework.schema.json`. */
 import type { Control, Framework } from './framework.ts';
 import aiRmf from './frameworks/ai-rmf.json' with { type: 'json' };
 import csf from './frameworks/csf-2.0.json' with { type: 'json' };

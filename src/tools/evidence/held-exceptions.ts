@@ -21,7 +21,7 @@ export interface HeldException {
   readonly untilMs: number | null;
   /** Whether it had ended when the period did. */
   readonly isOver: boolean;
-  /** The calls of the period that it let through; `null` if that is not counted. */
+  /** The calls of the period that it let through, counted by id over all sets; `null` if that is not counted. */
   readonly calls: number | null;
 }
 

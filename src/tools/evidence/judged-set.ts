@@ -30,7 +30,7 @@ export interface JudgedSet {
   readonly set: PolicySet;
 }
 
-/** Most sets that are judged; of further ones nothing is known. */
+/** Most sets that are judged; nothing is known of further sets. */
 const MAX_JUDGED = 64;
 /** Most trust domains whose made-up agents try a set. */
 const MAX_DOMAINS = 16;
@@ -41,7 +41,7 @@ export interface JudgingOptions extends ProbeOptions {
   readonly onProgress: (done: number, all: number) => void;
 }
 
-/** Judges sets, at most 64; of the rest it is a problem that they were not judged. */
+/** Judges the first 64 sets; for each further set the result is a problem. */
 export async function judgedSets(
   hashes: readonly string[],
   { onProgress, ...options }: JudgingOptions,

@@ -22,14 +22,14 @@ export type PermitReach = 'everything' | 'no condition' | 'conditions';
 export class OpenPermits {
   readonly #texts: Pick<SetTexts, 'of'>;
   readonly #cedar = withFormsOnce(freshCedar());
-  /** By the hash of the set; `null` if its text is not kept here. */
+  /** The ids of open permits by the hash of the set; `null` if its text is not here, or does not have the hash. */
   readonly #bySet = new Map<string, ReadonlySet<string> | null>();
 
   constructor(texts: Pick<SetTexts, 'of'>) {
     this.#texts = texts;
   }
 
-  /** Whether a policy of a set permits everything; `null` if the text of the set is not here, or has no such policy. */
+  /** Whether a policy of a set permits everything: `null` if the text of the set is not here, `false` if it lacks the policy. */
   has(set: string, policyId: string): boolean | null {
     let reaches = this.#bySet.get(set);
     if (reaches === undefined) {

@@ -1,6 +1,6 @@
 import { type EvidenceMembers, fieldText } from './record-members.ts';
 
-/** What an operator did, by the cause of a record; `null` for what nobody did by hand, and for a cause that this version does not know. */
+/** What an operator did, by the cause of a record; `null` if it is no manual act, or this version does not know the cause. */
 export function operatorAct(record: EvidenceMembers): string | null {
   const cause = fieldText(record, 'cause');
   if (cause === null || !['end', 'event'].includes(fieldText(record, 'kind') ?? '')) return null;

@@ -70,7 +70,7 @@ const resourcesOf = ({ sample, policySets }: EvidenceReport, id: IdOf): readonly
   ),
 ];
 
-/** The one result of the report: how whole the ledger and the logs of sidecars are, and what they show for each control. */
+/** The only result of the report: how whole the ledger and the logs of sidecars are, and what they show for each control. */
 function resultOf(report: EvidenceReport, id: IdOf): object {
   const { framework, from, to, madeAt, madeBy, ledger, received, controls, sample } = report;
   const evidenced = controls.filter(({ coverage }) => coverage !== 'none');

@@ -40,8 +40,8 @@ export class PolicyLoadsSeen {
 }
 
 /**
- * The policy sets that decided in a period, took effect in it, or were in force when it began. Their loads up to its end are included. With
- * their texts, which are read from `textsOf`.
+ * The policy sets that decided in a period, took effect in it, or were in force when it began, with their loads up to its end and
+ * their texts, as `textsOf` gives them.
  */
 export function policySetsIn(
   { counts, loads, fromMs }: { readonly counts: Tally; readonly loads: PolicyLoadsSeen; readonly fromMs: number },

@@ -57,7 +57,7 @@ export interface PolicySetSeen {
     readonly origin: string;
     readonly by: string;
   }[];
-  /** `kept` if its text is here and has its hash; else what is wrong. */
+  /** In words, whether its text is kept here and has its hash. */
   readonly text: string;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly text: string | null }[];
   /** What its policies restrict; a problem if that is not known. */

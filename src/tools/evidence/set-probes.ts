@@ -1,4 +1,4 @@
-/** Tries a policy set with agents that nobody knows. */
+/** Tries a policy set with made-up agents that no entity names. */
 import { actionOf } from '../../core/action/http/http.ts';
 import type { ArgumentValue } from '../../core/action/http/http.ts';
 import type { ArgumentSpec, CatalogAction } from '../../core/action/catalog/catalog.ts';
@@ -11,7 +11,7 @@ import { caseFacts } from '../policy/cases/case-facts.ts';
 import { rehearse } from '../policy/cases/rehearse.ts';
 import { DEFAULT_LIVES, plainCircumstances, type CaseCircumstances } from '../policy/cases/test-case.ts';
 
-/** For whom, and when a set is tried. */
+/** The agents and the instants with which a set is tried. */
 export interface ProbeOptions {
   /** The trust domains of the made-up agents. */
   readonly trustDomains: readonly string[];
@@ -35,10 +35,10 @@ const EXTREMES: readonly Readonly<Record<ArgumentSpec['type'], ArgumentValue>>[]
 const CREDENTIALS = ['task-token', 'workload-identity'] as const;
 
 /**
- * The trust domain whose agents a set lets do everything, whoever they are; `null` if there is none. In each domain a made-up agent that no entity
- * names asks for a token for each action, and makes the call with the least and with the greatest arguments, in a task of low and of high risk;
- * or, if the action accepts that, makes the call without a token. A set that denies none of this restricts nothing that was tried, in however many policies
- * its permission is written.
+ * The trust domain any of whose agents a set lets do everything; `null` if there is none. In each domain a made-up agent that no
+ * entity names asks for a token for each action, and makes the call with the least and with the greatest arguments, in a task of
+ * low and of high risk; or, if the action accepts that, makes the call without a token. A set that denies none of this restricts
+ * nothing that was tried, in however many policies its permission is written.
  */
 export function openDomainOf(set: PolicySet, { trustDomains, instants }: ProbeOptions): string | null {
   const actions = [...set.catalog.actions.values()];

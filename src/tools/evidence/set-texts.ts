@@ -3,7 +3,7 @@ import { setHashOf } from '../../core/policy/loading/set-hash.ts';
 import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 
-/** The texts of policy sets by their hashes: those kept beside ledgers, and those of folders that have the very hash. */
+/** The texts of policy sets by their hashes: those of given folders whose set has that hash, else those kept beside ledgers. */
 export class SetTexts {
   readonly #ledgers: readonly string[];
   readonly #given: ReadonlyMap<string, PolicySource>;

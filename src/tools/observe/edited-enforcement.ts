@@ -8,7 +8,7 @@ import type { Problem } from '../../core/runtime/problem.ts';
 import { yamlText } from '../init/written-text.ts';
 import type { NarrowedEntry } from './narrowed-entry.ts';
 
-/** A change of `enforcement.yaml`: entries with fewer names; without any the entry goes. */
+/** A change of `enforcement.yaml`: the names that an entry keeps. If there are none, the entry is removed. */
 export type EnforcementChange = Pick<NarrowedEntry, 'id' | 'key' | 'names'>;
 
 /** A piece of the text and what takes its place. */
@@ -45,7 +45,7 @@ export function editedEnforcement(
   return asAsked(edited, { text, file }, changes, by);
 }
 
-/** The edited text, if it is read as what was asked: no entry less, none more, and none changed otherwise. */
+/** The edited text, if reading it gives exactly the requested entries; otherwise a problem. */
 function asAsked(
   edited: string,
   { text, file }: Pick<SourceFile, 'text' | 'file'>,
@@ -99,7 +99,7 @@ function removedItem(text: string, item: YAMLMap | Scalar): Edit {
 const isCommentOf = (line: string, indent: number): boolean =>
   line.search(/\S/) === indent && line.trim().startsWith('#');
 
-/** The place of the last character of a node: that of the last value in a block, which itself may go on over empty lines. */
+/** The place of the last character of a node; in a block that of its last value, since a block may end with empty lines. */
 function lastCharacter(node: unknown, otherwise: number): number {
   if ((isMap(node) || isSeq(node)) && node.flow !== true) {
     const last = node.items.at(-1);

@@ -24,8 +24,8 @@ export const coversAgent = ({ agents }: Pick<ObserveEntry, 'agents'>, agent: Spi
     : agents.some((pattern) => isOfAgent(pattern, agent));
 
 /**
- * An entry without an agent; `null` if it does not cover it. A pattern that covers others too becomes the agents that were seen: the entry then
- * covers these, and no longer what nobody saw.
+ * An entry without an agent; `null` if it does not cover that agent. A pattern that also covers others is replaced by the agents
+ * that were seen: agents without a call are then no longer covered.
  */
 export function withoutAgent(
   { id, agents }: Pick<ObserveEntry, 'id' | 'agents'>,

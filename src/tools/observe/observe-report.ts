@@ -37,7 +37,7 @@ export interface ReportedAgent {
     readonly calls: number;
     /** Of them those that are decided. */
     readonly decided: number;
-    /** Of the last days, not decided. */
+    /** Those within `--clean` that are not decided. */
     readonly recent: number;
     readonly examples: readonly {
       readonly decisionId: string;

@@ -21,13 +21,13 @@ export interface WouldBeDenials {
   readonly seen: Sightings;
   /** Of them those that are decided: a forbid denies them, or the caller says that they are meant. */
   readonly decided: number;
-  /** Those of the last time that are not decided. */
+  /** Those since `recentFromMs` that are not decided. */
   readonly recent: number;
   /** The last calls, newest first; of those that are not decided, if there are any. */
   readonly examples: readonly DeniedExample[];
 }
 
-/** By what would-be denials count. */
+/** Which would-be denials count as recent, and which as decided. */
 export interface DenialRule {
   /** Denials before this instant do not keep an agent from being ready; milliseconds since the Unix epoch. */
   readonly recentFromMs: number;
@@ -35,9 +35,9 @@ export interface DenialRule {
   readonly decided: ReadonlySet<string>;
 }
 
-/** Most days that are kept: an entry ends after 90, and may be given a later day. */
+/** Most days that are kept: an entry ends after 90 days, but may be extended. */
 const MAX_DAYS = 400;
-/** Of them so many without asking for room. */
+/** Days that an agent may have without taking from the shared `Room`. */
 const FREE_DAYS = 31;
 const MAX_EXAMPLES = 3;
 /** Longest text of an example. */
@@ -66,7 +66,7 @@ export class ObservedAgent {
   readonly #would = new Map<ReasonCode, Counted>();
   /** Calls that were denied although they are observed, by reason. */
   readonly denied = new Map<ReasonCode, number>();
-  /** Set if calls were not told apart, or not counted by day, for want of room. */
+  /** Set if calls could not be distinguished, or not counted by day, because there was no room. */
   isCut = false;
   readonly #takes: (bytes: number) => boolean;
 

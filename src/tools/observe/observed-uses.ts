@@ -11,7 +11,7 @@ import type { DenialRule } from './observed-agent.ts';
 
 /** A distinct action of an agent, and when it was seen. */
 export interface ActionSeen {
-  /** An action of the catalog; of calls that the catalog does not know the method and path, the tool, or the gRPC method, with the host. */
+  /** An action of the catalog; for an unknown call, the host with method and path, tool or gRPC method. */
   readonly name: string;
   readonly seen: Sightings;
 }
@@ -23,8 +23,8 @@ const MAX_HOSTS = 1_000;
 const PAIR_BYTES = 250;
 
 /**
- * What the records of observed uses show, by entry and agent. Calls that the catalog does not know are told apart as `remit learn` tells them
- * apart: values in a path are one action. Bounded in all; an agent whose calls found no room says so.
+ * What the records of observed uses show, by entry and agent. Calls that the catalog does not know are distinguished as by `remit
+ * learn`: values in a path are one action. Memory is bounded in all; `isCut` is set on an agent whose calls found no room.
  */
 export class ObservedUses {
   /** Observed calls of agents for which there was no room. */
@@ -59,7 +59,7 @@ export class ObservedUses {
     return null;
   }
 
-  /** The agents, with their actions. Ends the reading. */
+  /** The agents, with their actions. Call it after the last `add`. */
   agents(): readonly (readonly [ObservedAgent, readonly ActionSeen[]])[] {
     const actions = new Map<string, ActionSeen[]>([...this.#agents.keys()].map((key) => [key, []]));
     for (const [name, agents] of [...this.#known, ...this.#unknown()])

@@ -26,8 +26,8 @@ export interface NotReady {
 }
 
 /**
- * The reasons why an agent is not ready; none if it is: it was seen on enough days, did nothing new of late, and of late no call of it was one
- * that would be denied without anybody having decided so. Pure.
+ * The reasons why an agent is not ready; none if it is: it was seen on enough days, did nothing new recently, and made no recent
+ * call that would be denied without anybody having decided so. Pure.
  */
 export function notReady(
   agent: Pick<ObservedAgent, 'days' | 'would' | 'isCut'>,

@@ -1,6 +1,6 @@
 /** A report as blocks, from which Markdown and HTML are made. */
 
-/** A piece of a line: text as it is, code, or text that stands out. Text from records is shown and never becomes markup. */
+/** A piece of a line: plain text, code, or strong text. Text from records is shown and never becomes markup. */
 export type Inline = string | { readonly code: string } | { readonly strong: string };
 
 /** A line of text. */
@@ -29,7 +29,7 @@ export const MAX_TABLE_ROWS = 50;
 /** Code within a line. */
 export const code = (text: string): Inline => ({ code: text });
 
-/** Text that stands out within a line. */
+/** Strong text within a line. */
 export const strong = (text: string): Inline => ({ strong: text });
 
 /** A line of our own words, in which backticks mark code. Never for text from records. */

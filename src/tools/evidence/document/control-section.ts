@@ -4,7 +4,7 @@ import type { ControlEvidence } from '../report.ts';
 import type { DecidingPolicy } from '../class-count.ts';
 import { type Block, code, heading, type Line, list, listBlock, MAX_TABLE_ROWS, prose, strong } from './block.ts';
 
-/** Most actions that are named of what one policy denied. */
+/** Most denied actions that are named for one policy. */
 const MAX_ACTIONS = 5;
 
 /** A control with its evidence. */

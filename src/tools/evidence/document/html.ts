@@ -3,8 +3,8 @@ import { printable } from '../../../core/ledger/timeline-text.ts';
 import { type Block, type Inline, type Line, lineText } from './block.ts';
 
 /**
- * Blocks as a page in HTML that stands alone and prints: no script, nothing from elsewhere, and a content security policy that admits its own
- * style alone. Text of records is shown as text.
+ * Blocks as a self-contained HTML page that can be printed: no script, no external resource, and a content security policy that
+ * admits only its own style. Text of records is shown as text.
  */
 export function htmlFrom(blocks: readonly Block[]): string {
   const [title] = blocks.flatMap((block) => (block.kind === 'heading' && block.level === 1 ? [block.line] : []));
