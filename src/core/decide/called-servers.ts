@@ -2,7 +2,7 @@ import type { Catalog } from '../action/catalog/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { CallFacts } from './facts.ts';
 
-/** The servers that a call can be said to go to. */
+/** The servers that a call may be for. */
 export interface CalledServers {
   /** Every server of the catalog that it may be for. */
   readonly ids: readonly string[];

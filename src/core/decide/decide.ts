@@ -31,8 +31,8 @@ export interface Rules {
 }
 
 /**
- * Decides a call by identity, stops, credential, binding, task, action, intent, policy, in the order of the data path. The first stage that
- * refuses gives the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
+ * Decides a call by identity, stops, static secrets, credential, binding, task, action, intent and policy, in this order. The
+ * first stage that refuses gives the answer. Synchronous, pure and total: equal facts and rules give equal decisions.
  */
 export function decide(facts: CallFacts, rules: Rules): Decision {
   const { call, caller, credential, action, history, use, reuse, nowMs } = facts;

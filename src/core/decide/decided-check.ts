@@ -22,7 +22,7 @@ export interface DecidedCheck {
    */
   readonly withdraws?: string;
   readonly decision: Decision;
-  /** What covers the call, which is only observed. Absent if the call is enforced. */
+  /** Why the call is only observed. Absent if the call is enforced. */
   readonly mode?: Mode;
   /** Of an observed call that the catalog does not know: its names and types. Absent otherwise. */
   readonly shape?: CallShape;
@@ -51,8 +51,8 @@ const AFTER_END: ReadonlySet<ReasonCode> = new Set([
 ]);
 
 /**
- * All reuse classes of a use, from before the decision and from it. Empty without a verified token. The former are missing if the use was
- * denied before it was known what other sidecars saw.
+ * All reuse classes of a use: the class that follows from the decision, then those known before it. Empty without a verified
+ * token. Those known before are missing if the use was denied before the reports of other sidecars were known.
  */
 export function reuseOf(judgement: Pick<DecidedCheck, 'decision' | 'facts'>): readonly ReuseClass[] {
   const { decision, facts } = judgement;

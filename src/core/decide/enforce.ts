@@ -5,14 +5,16 @@ import type { ReasonCode } from '../decision/reasons.ts';
 import type { Mode } from './mode.ts';
 
 /**
- * What becomes of a denial while its call is observed: `passes`, `denied`, or denied only if it is about a token that names an issuer of Remit
- * (`remit-token`, but for a token that its own agent presents with another certificate), or by a forbid with `@always("true")` (`always`).
+ * What happens to a denial while its call is only observed. `passes`: the call passes. `denied`: it is denied all the same.
+ * `remit-token`: it is denied if its token names an issuer of Remit, unless the token's own agent presents it with another
+ * certificate. `always`: it is denied if a forbid with `@always("true")` decided.
  */
 type WhileObserved = 'passes' | 'denied' | 'remit-token' | 'always';
 
 /**
- * By reason: what is denied also while observing is a token of Remit that is ended, revoked, suspended, stolen, forged or replayed, what an
- * operator stopped, and a forbid that always holds. Everything else passes as if Remit were not there, its own faults too. A new reason does not compile without its row.
+ * What happens while observing, by reason. Still denied: tokens of Remit that are ended, revoked, suspended, stolen, forged or
+ * replayed; what an operator stopped; and what a forbid with `@always("true")` forbids. Everything else passes as if Remit were
+ * not there, even its own faults. A new reason does not compile without a row.
  */
 export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Object.freeze({
   'request.malformed': 'passes',
@@ -79,7 +81,7 @@ export const WHILE_OBSERVED: Readonly<Record<ReasonCode, WhileObserved>> = Objec
   internal: 'passes',
 });
 
-/** Whether a denial holds also while its call is observed. */
+/** Whether a denial holds even while its call is only observed. */
 export function holdsWhileObserved({ reason, isAlways, isOfRemit, isOtherCertificate }: Deny): boolean {
   const what = WHILE_OBSERVED[reason];
   if (what === 'always') return isAlways === true;
@@ -87,8 +89,8 @@ export function holdsWhileObserved({ reason, isAlways, isOfRemit, isOtherCertifi
 }
 
 /**
- * The answer to a decided call: the decision, but for a denial of a call that is only observed. Such a call is allowed, by no policy, and the
- * denial is kept beside. Pure and total.
+ * The answer to a decided call: the decision itself; or, if it is a denial that passes while the call is only observed, an allow
+ * by no policy that keeps the denial in `observed`. Pure and total.
  *
  * @param mode what covers the call; `null` if it is enforced
  */

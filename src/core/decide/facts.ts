@@ -30,8 +30,8 @@ export interface CallFacts {
   /** What a caller that was refused showed of itself, for records alone: no decision reads it. */
   readonly refusedCaller?: RefusedCaller;
   /**
-   * What a request that was refused when it was read shows of its caller and host, `null` if it names no single host: whether it is observed is
-   * judged by it, and nothing else.
+   * The caller of a request that could not be read, and its host (`null` if it names no single host). Only used to judge whether
+   * the call is observed, and whether a stop or its token denies it even then.
    */
   readonly seen?: { readonly caller: Caller | Deny; readonly host: string | null };
   /** The long-lived credentials in the call. */
@@ -57,7 +57,10 @@ export interface CallFacts {
   readonly usedElsewhere?: SpanReference;
   /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
   readonly nowMs: number;
-  /** The floor of the same instant, in the same unit: the task is judged by the later of the two, the life of its token by it too. */
+  /**
+   * The floor at the same instant, in the same unit. The task is judged by the later of the two clocks; its token expires by
+   * either.
+   */
   readonly floorMs: number;
 }
 

@@ -1,4 +1,4 @@
-/** What is denied of a call also while it is only observed, whatever else is wrong with the call. */
+/** Finds the denials that hold even for a call that is only observed, whatever else is wrong with the call. */
 import { routedAction } from '../action/action.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
@@ -14,13 +14,17 @@ import type { CallFacts } from './facts.ts';
 import { stoppedCall, stoppedCredential } from './stopped.ts';
 
 /**
- * A denial that holds also while the call is only observed, and that `decide` did not come to because it refused the call before, such as for a
- * static secret or a request that cannot be read: a stop, its token, a forbid with `@always("true")`; `null` if there is none. Pure and total.
+ * The denial that holds even while the call is only observed, and that `decide` did not reach because it refused the call
+ * earlier, such as for a static secret or an unreadable request. It is for a stop, the token, or a forbid with `@always("true")`;
+ * `null` if there is none. Pure and total.
  */
 export const heldWhileObserved = (facts: CallFacts, rules: Rules): Deny | null =>
   stoppedWhileObserved(facts, rules) ?? refusedToken(facts, rules) ?? alwaysForbidden(facts, rules);
 
-/** The stop that concerns a call, whatever else it is denied for; `null` if there is none. A credential of somebody else says nothing. */
+/**
+ * The stop that concerns a call, whatever else it is denied for; `null` if there is none. A credential that is not the caller's
+ * is ignored.
+ */
 export function stoppedWhileObserved(facts: CallFacts, { binding, policies }: Rules): Deny | null {
   const stopped = stoppedCall(facts, policies);
   const { caller, credential } = facts;
@@ -39,7 +43,10 @@ function refusedToken(facts: CallFacts, rules: Rules): Deny | null {
   return problems.find((problem): problem is Deny => isDeny(problem) && holdsWhileObserved(problem)) ?? null;
 }
 
-/** Why a token is not its caller's. Without a verified caller that is unknown; of a request that was not read its proof is. */
+/**
+ * Why a token is not its caller's; `null` if it is, or if that is unknown. It is unknown without a verified caller. In a request
+ * that could not be read only the binding to the caller is judged, not the proof.
+ */
 function unheld({ call, caller, seen, credential, presented }: CallFacts, rules: Rules): Deny | null {
   const known = isDeny(caller) ? (seen?.caller ?? caller) : caller;
   if (isDeny(known) || isDeny(credential) || credential.kind === 'workload-identity') return null;
@@ -48,9 +55,9 @@ function unheld({ call, caller, seen, credential, presented }: CallFacts, rules:
 }
 
 /**
- * A forbid with `@always("true")` that a denied call runs into. It is asked as for the identity alone, and if the arguments of the call cannot be
- * read, without them. It is asked without the other policies, of which one that reads what the call lacks would make the whole answer an error. A call
- * without a verified caller or a route has no question.
+ * The denial by a forbid with `@always("true")` that matches a denied call; `null` if none matches, and for a call without a
+ * verified caller or a route. The question names no credential but the identity, and no arguments if they cannot be read. Other
+ * policies are not evaluated: one that reads what the call lacks would make the whole answer an error.
  */
 function alwaysForbidden(facts: CallFacts, rules: Rules): Deny | null {
   const { call, caller, use, reuse, nowMs } = facts;

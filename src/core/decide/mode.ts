@@ -43,7 +43,10 @@ export function modeOf(facts: CoveredFacts, policies: Pick<PolicySet, 'observed'
   );
 }
 
-/** By what any call is only observed now: an entry that has not ended, else an emergency in force; `null` if every call is enforced. */
+/**
+ * Why some calls are only observed now: an entry that has not ended, else an emergency in force; `null` if every call is
+ * enforced.
+ */
 export function observedBy(
   { observed }: Pick<PolicySet, 'observed'>,
   orders: Orders,

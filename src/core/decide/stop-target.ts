@@ -2,7 +2,7 @@ import type { Catalog } from '../action/catalog/catalog.ts';
 import type { StopOrder } from '../order/order.ts';
 import { nearestOf } from '../runtime/nearest-name.ts';
 
-/** Most names of which the nearest is found. */
+/** Most names that are compared to find the nearest. */
 const MAX_COMPARED = 4_096;
 
 /**

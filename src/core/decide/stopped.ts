@@ -9,8 +9,8 @@ import { calledServers } from './called-servers.ts';
 import type { CallFacts } from './facts.ts';
 
 /**
- * The stop that concerns a call: of everything, of its caller, of a server or an action that it may be for; `null` if there is none. It needs
- * no credential, and no action that could be read.
+ * The stop that concerns a call: of everything, of its caller, of a server or an action that it may be for; `null` if there is
+ * none. Needs neither a credential nor a readable action.
  */
 export function stoppedCall(facts: CallFacts, policies: PolicySet | Deny): Deny | null {
   const { orders } = facts;

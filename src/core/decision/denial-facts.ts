@@ -1,17 +1,24 @@
 /**
  * Facts about a denial that help a verified caller to correct its call, besides the reason.
  *
- * INVARIANT: names of the catalog and of the intent, what was expected of them, and counts of the caller's own task. Never a value of the
- * call, policy text or a claim; of the call no more than the name of an argument that the catalog does not have, escaped and cut. The name of an argument that is in neither is the caller's own, bounded and escaped.
+ * INVARIANT: names of the catalog and of the intent, what was expected of them, and counts of the caller's own task. Never a
+ * value of the call, policy text or a claim. The only text of the call is the name of an argument that the catalog does not have,
+ * escaped and truncated.
  */
 export interface DenialFacts {
   /** Id of the catalogued action that was called. */
   readonly action?: string;
   /** The argument that was refused, by its name in the catalog, and what it must be (`a whole number of 0 or more`). */
   readonly argument?: { readonly name: string; readonly expected: string };
-  /** The constraint that the use exceeds: what it allows, and how much of that was used before. In its own unit; sums of decimals have up to 4 places. */
+  /**
+   * The constraint that the use exceeds: what it allows, and how much of it was used before, in its own unit. Sums of decimals
+   * have up to 4 places.
+   */
   readonly budget?: { readonly limit: number; readonly used: number };
-  /** The limit over all tasks that the use exceeds: its id, what it counts (`calls`, `amount EUR`), what it allows, how much of that was used before, and when its window ends (RFC 3339). */
+  /**
+   * The limit over all tasks that the use exceeds: its id, what it counts (`calls`, `amount EUR`), what it allows, how much of it
+   * was used before, and when its window ends (RFC 3339; `a task ends` for a limit of open tasks).
+   */
   readonly limit?: {
     readonly id: string;
     readonly counts: string;

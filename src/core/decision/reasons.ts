@@ -34,7 +34,7 @@ const UNAUTHENTICATED = 16;
 
 const request = (httpStatus: 400 | 403 | 413, text: string, next: NextStep = 'change_arguments') =>
   ({ grpcStatus: PERMISSION_DENIED, httpStatus, text, challenge: null, retryable: false, next }) as const;
-/** Of the deployment: nothing the agent sends mends it. */
+/** A fault of the deployment: nothing that the agent sends mends it. */
 const identity = (text: string) =>
   ({
     grpcStatus: PERMISSION_DENIED,

@@ -1,7 +1,5 @@
 /** UUIDs of version 7. */
 
-/** UUIDs of version 7. */
-
 /** Random bytes that `uuidV7` needs. */
 export const UUID_RANDOM_BYTES = 16;
 

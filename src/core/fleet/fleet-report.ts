@@ -1,4 +1,4 @@
-/** A sidecar as its authority sees it. Milliseconds. */
+/** A sidecar as its authority sees it. Times are in milliseconds. */
 export interface SidecarReport {
   /** SPIFFE ID of the sidecar, or `unix` for a sidecar on a Unix socket. */
   readonly peer: string;
@@ -30,7 +30,10 @@ export interface ReplicaReport {
   readonly address: string;
   /** Version of Remit; `''` if it has not said so. */
   readonly version: string;
-  /** For how long the asked authority has seen no new commit of it: over the lease, its sidecars are fenced. */
+  /**
+   * Time since the asked authority saw a new commit of it. Once this exceeds the lease, the sidecars of the silent authority are
+   * fenced.
+   */
   readonly beat_age_ms: number;
   /** Changes of the feed that are not enforced at its sidecars yet. */
   readonly behind: number;
@@ -78,10 +81,10 @@ export interface DatabaseReport {
   readonly problem: string | null;
 }
 
-/** The database lacks commits: of this name are the gate of readiness, the fault in the log, and the cause in reports. */
+/** The name of the fault that the database lacks commits, in the gate of readiness, in the log and in reports. */
 export const LOST_COMMITS = 'database-lost-commits';
 
-/** An authority, those beside it, and the sidecars that follow it: `GET /fleet` of its admin address. */
+/** An authority, its replicas, and the sidecars that follow it: `GET /fleet` of its admin address. */
 export interface FleetReport {
   /** The id of this authority among the replicas; `null` if the state is a file. */
   readonly id: string | null;

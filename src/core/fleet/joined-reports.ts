@@ -44,7 +44,7 @@ function sidecarsOf(reports: readonly FleetReport[]): readonly SidecarReport[] {
   return [...byName.values()].toSorted(byLag);
 }
 
-/** Each as the authority that has heard of it last sees it. */
+/** Each replica as reported by the authority that saw a commit of it most recently. */
 function replicasOf(reports: readonly FleetReport[]): readonly ReplicaReport[] {
   const byId = new Map<string, ReplicaReport>();
   for (const replica of reports.flatMap(({ replicas }) => replicas)) {

@@ -1,7 +1,5 @@
 /** Until when the cards of a sidecar are current, by the pings that were answered. */
 
-/** Until when the cards of a sidecar are current, by the pings that were answered. */
-
 /** Most pings whose answer may still come. An answer to an older ping renews nothing. */
 const MAX_PINGS = 64;
 

@@ -12,6 +12,7 @@ const EFFECTS: ReadonlySet<string> = new Set(['deny', 'suspend', 'stop'] satisfi
 const isCount = (text: string): text is LimitCount => COUNTS.has(text);
 const isEffect = (text: string): text is LimitEffect => EFFECTS.has(text);
 
+/** A spend on a limit, for the wire. */
 export const limitSpendMessage = (spend: LimitSpend): SpendMessage => ({
   kind: 'limit',
   name: spend.limit,
@@ -40,6 +41,7 @@ export function limitSpendFrom(message: SpendMessage): LimitSpend | null {
   return { kind: 'limit', limit, measure, who, windowMs, amount, max, effect, ...(value === '' ? {} : { value }) };
 }
 
+/** A limit that has too little left, for the wire. */
 export const overMessage = ({ limit, measure, max, used, endsMs }: ExceededLimit): OverMessage => ({
   limit,
   measure,

@@ -144,7 +144,7 @@ export interface OrdersMessage {
   readonly lifted: readonly string[];
   readonly continues: boolean;
   readonly in_force: number;
-  /** Empty or absent unless it is in place of a whole list. */
+  /** The digest of the orders, sent instead of a whole list that the sidecar already has; otherwise empty or absent. */
   readonly unchanged?: string;
 }
 
@@ -247,7 +247,7 @@ export interface UseMessage {
     readonly name: string;
     readonly amount: number;
     readonly limit: number;
-    /** The rest with the kind `limit` alone; a field that was not sent is absent or empty. */
+    /** This and the following fields belong to the kind `limit`; a field that was not sent is absent or empty. */
     readonly measure?: string;
     readonly who?: string;
     readonly window_ms?: number;

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import type { Order } from '../order/order.ts';
 import type { Orders } from '../order/orders.ts';
 
-/** Of lists that were compared before: a list never changes. */
+/** Memoised by list, which never changes. */
 const known = new WeakMap<Orders, string>();
 
 /**
- * base64url SHA-256 of a list of orders, in whatever order they are; empty if there are none. Two parties with the same digest have the same
- * orders. A party of another version may give the same orders another digest.
+ * base64url SHA-256 of a list of orders, independent of their sequence; empty if there are none. Two parties with the same digest
+ * have the same orders. A party of another version may give the same orders another digest.
  */
 export function ordersDigest(orders: Orders): string {
   const { list } = orders;
@@ -20,6 +20,6 @@ export function ordersDigest(orders: Orders): string {
   return digest;
 }
 
-/** The same text for the same order, in whatever order its members are. */
+/** The same text for the same order, independent of the sequence of its members. */
 const textOf = (order: Order): string =>
   JSON.stringify(Object.entries(order).toSorted(([one], [other]) => (one < other ? -1 : 1)));

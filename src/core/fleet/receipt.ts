@@ -22,7 +22,7 @@ export interface TimedReceipt extends Receipt {
   readonly ms: number;
 }
 
-/** The sidecars in other processes that use tasks. */
+/** Waits for the sidecars in other processes that use tasks. */
 export interface Enforcement {
   /** Waits until no sidecar can use an older state of these root tasks, whose changes are committed, for a bounded time. */
   readonly enforced: (roots: readonly string[]) => Promise<Receipt | StoreFailure>;

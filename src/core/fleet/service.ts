@@ -58,7 +58,7 @@ export function fieldNamesOf(message: string): ReadonlyMap<number, string> {
   return made;
 }
 
-/** Of each message of the protocol. */
+/** The field names of each message, memoised. */
 const names = new Map<string, ReadonlyMap<number, string>>();
 
 function serviceNamed(name: string): ServiceDefinition {

@@ -45,7 +45,7 @@ export const elsewhereMessage = ({
   allowed: allowed === null ? null : allowedMessage(allowed),
 });
 
-/** The uses that a card tells of. */
+/** The uses that a card reports. */
 export const usesFrom = (elsewhere: Elsewhere): UsesSoFar => ({
   uses: elsewhere.uses,
   last: spanFrom(elsewhere),

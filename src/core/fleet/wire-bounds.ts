@@ -98,5 +98,5 @@ function readerOf(
 const hasMessages = (message: string): boolean =>
   Object.values(MESSAGE_BOUNDS[message] ?? {}).some(({ kind }) => kind === 'list' || kind === 'message');
 
-/** Each ends with a byte below 0x80. */
+/** The number of packed varints: each ends with a byte below 0x80. */
 const numbersIn = (bytes: Uint8Array): number => bytes.reduce((count, byte) => count + (byte < 0x80 ? 1 : 0), 0);

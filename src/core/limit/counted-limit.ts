@@ -30,8 +30,8 @@ const MAX_COUNTED = 64;
 const MAX_COUNTS = 64;
 
 /**
- * The counters that a use takes from, each once, in the order of its spends; at most 64. If two spends take from one counter, the less of what
- * both left.
+ * The counters that a use takes from, each once, in the order of its spends; at most 64. If two spends take from one counter, the
+ * smaller of what they left counts.
  *
  * @param limits those of the policy set by which the use was decided
  * @param after absent if nothing is known
@@ -74,8 +74,8 @@ function leftAt(
 }
 
 /**
- * The counters as a decision leaves them. A denial takes nothing, or what it took is given back: then only what the refusing limit had left is
- * said.
+ * The counters as a decision leaves them. A denial takes nothing, or what it took is given back, so only what the refusing limit
+ * had left is kept.
  */
 export function limitsAfter(counted: readonly CountedLimit[], decision: Decision): readonly CountedLimit[] {
   const denial = isDeny(decision) ? decision : decision.observed;

@@ -19,7 +19,10 @@ export interface LimitSpend {
   /** With `distinct`: the SHA-256 of the value, base64url. */
   readonly value?: string;
   readonly effect: LimitEffect;
-  /** Whether no share of it may be held, although this use only denies: for other uses the limit suspends or stops. In this process alone. */
+  /**
+   * Set if no share of the limit may be lent although the effect here is `deny`: for enforced uses the limit suspends or stops.
+   * Never sent to an authority.
+   */
   readonly isUnshared?: true;
 }
 
@@ -70,7 +73,7 @@ export interface OpenTasksLimit extends Pick<LimitSpend, 'limit' | 'who' | 'max'
   readonly subject: string | null;
 }
 
-/** The windows that there are: a minute, an hour, a day. */
+/** The possible windows: a minute, an hour, a day. */
 export const LIMIT_WINDOWS_MS: ReadonlySet<number> = new Set([60_000, 3_600_000, 86_400_000]);
 
 /** Most characters of `LimitSpend.who`. */

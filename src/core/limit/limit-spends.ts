@@ -25,9 +25,10 @@ export interface LimitedCall {
 type AmountMeasure = Extract<LimitMeasure, { readonly of: 'amount' }>;
 
 /**
- * What a call takes from limits over all tasks, whichever of its readings is meant: of each counter the most. Empty if no limit concerns it. A
- * session action takes nothing, and a message that continues a call takes no more than the amounts and values that it brings. Denies with
- * `action.arguments` if an argument that is summed is missing or not a number of 0 or more, or if no limit counts the currency.
+ * What a call takes from limits over all tasks: of each counter the most that any of its readings takes. Empty if no limit
+ * concerns it. A session action takes nothing, and a message that continues a call takes no more than the amounts and values that
+ * it brings. Denies with `action.arguments` if an argument that is summed is missing or not a number of 0 or more, or if no limit
+ * counts the currency.
  */
 export function limitSpends(limits: readonly Limit[], call: LimitedCall): readonly LimitSpend[] | Deny {
   const ofAgent = limitsForAgent(limits, call.agent);
@@ -88,7 +89,7 @@ function spendsOfReading(
       spends.push({ ...counter, measure: measure.isDecimal ? 'decimal' : 'amount', amount, max });
     }
   }
-  // In a currency that no limit counts an agent would spend as much as it likes.
+  // Otherwise an agent could spend without a limit in a currency that no limit counts.
   for (const [argument, measure] of unmatched) if (!matched.has(argument)) return otherCurrency(measure);
   return spends;
 }
@@ -97,7 +98,7 @@ function spendsOfReading(
 const comesLater = ({ continues, unanswered }: Action, argument: string): boolean =>
   continues?.answered.has(argument) === false || unanswered?.includes(argument) === true;
 
-/** By its type and its whole value, so that two values never count as one. That there is none is a value too. */
+/** Digest of the type and the whole value, so that two values never count as one. A missing argument counts as a value too. */
 const valueDigest = (value: ArgumentValue | undefined): string =>
   createHash('sha256')
     .update(JSON.stringify([typeof value, value ?? null]))
@@ -142,7 +143,7 @@ export function taskLimitsFor(
 const whoOf = (per: readonly LimitKey[], values: Readonly<Record<LimitKey, string>>): string =>
   JSON.stringify(per.map((key) => values[key]));
 
-/** By the limits of a policy set, which never change: the limits of an agent. */
+/** The limits of each agent, memoised by the limits of a policy set, which never change. */
 const ofAgents = new WeakMap<readonly Limit[], BoundedMemo<readonly Limit[]>>();
 
 /** The limits whose patterns cover an agent. */

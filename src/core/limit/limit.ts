@@ -11,9 +11,14 @@ export interface Limit {
   readonly agents: readonly string[];
   /** Ids of the catalog's actions; `null` for every action. Not read by the measures `tasks` and `openTasks`. */
   readonly actions: readonly string[] | null;
-  /** For what each there is a counter of its own, in the order of the file; `[]` is one counter for all. */
+  /**
+   * The keys by which counters are kept, in the order of the file: each combination of values has its own counter. `[]` is one
+   * counter for all.
+   */
   readonly per: readonly LimitKey[];
-  /** Length of a window, which begins at a multiple of it since the Unix epoch; `null` only if all it has is `openTasks`. */
+  /**
+   * Length of a window, which begins at a multiple of it since the Unix epoch; `null` only if `openTasks` is all that it counts.
+   */
   readonly windowMs: number | null;
   /** What is counted, at least one measure, each at most once. */
   readonly measures: readonly LimitMeasure[];

@@ -19,7 +19,7 @@ export interface OpenTaskUse {
 }
 
 /**
- * How far limits of open tasks are used, by the tasks that are open: the fullest first, without those of which nothing is used.
+ * How far limits of open tasks are used by the open tasks, the fullest first. Unused limits are left out.
  *
  * @param counts each pair of agent and subject once
  */

@@ -2,7 +2,10 @@ import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import { Orders } from './orders.ts';
 
-/** The orders by a reading that may fail: then those of the last reading, as stale. */
+/**
+ * Returns a function that reads the orders. If a reading fails, it gives the orders of the last successful reading, marked as
+ * stale.
+ */
 export function knownOrders(read: () => Orders | StoreFailure): () => Orders {
   let known = Orders.none;
   return () => {

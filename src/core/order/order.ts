@@ -11,8 +11,8 @@ export const STOP_KINDS = ['all', 'agent', 'user', 'server', 'action'] as const;
 export type StopKind = (typeof STOP_KINDS)[number];
 
 /**
- * Who gives the order that a tool is not as it was reviewed: a stop of its action, of which a call is denied as `action.changed`. An earlier version
- * denies such a call as stopped.
+ * The `by` of an order that marks a tool as changed since its review: a stop of its action, whose calls are denied as
+ * `action.changed`. Earlier versions deny them as stopped.
  */
 export const TOOL_PINS = 'tool-pins';
 
@@ -56,11 +56,11 @@ export type Order = StopOrder | ObserveOrder;
 
 /** Limits of orders. */
 export const orderLimits = Object.freeze({
-  /** Orders in force, among them so many stops of patterns, and so many that observe. */
+  /** Most orders in force; of these, most stops of patterns and most orders to observe. */
   maxInForce: 10_000,
   maxPatterns: 256,
   maxObserving: 64,
-  /** Characters, and entries of each list. */
+  /** Most characters of `because`, and most entries of each list. */
   maxBecause: 200,
   maxEntries: 64,
   /** How long an order to observe lasts at most. */
@@ -146,7 +146,7 @@ function stopFrom(value: unknown): StopOrder | Problem {
 export const isOfPattern = (order: Order): boolean =>
   order.of === 'stop' && order.kind === 'agent' && order.what.includes('*');
 
-/** Whether an agent is one of those that a stop of agents names. */
+/** Whether a stop of agents names the agent. */
 export const stopsAgent = ({ what }: Pick<StopOrder, 'what'>, agent: SpiffeId): boolean => coversSpiffeId(what, agent);
 
 /** The user of a stop: a subject, and the issuer that vouches for it; `null` if it is the subject of any issuer. */
@@ -162,8 +162,8 @@ export function stoppedUser({ what }: Pick<StopOrder, 'what'>): {
 }
 
 /**
- * Whether an order is in force. The strict clock decides for each kind: a stop ends when it is over by both clocks, so that a clock that is
- * ahead lifts none, and an order to observe when it is over by one of them.
+ * Whether an order is in force, by the stricter clock for its kind. A stop ends once it is over by both clocks, so that a clock
+ * that is ahead lifts none. An order to observe ends once it is over by either.
  */
 export const isInForce = ({ of, untilMs }: Order, { wallMs, floorMs }: Pick<Clocks, 'wallMs' | 'floorMs'>): boolean =>
   untilMs === null || (of === 'stop' ? Math.min(wallMs, floorMs) : Math.max(wallMs, floorMs)) < untilMs;

@@ -5,7 +5,7 @@ import type { StoreFailure } from '../runtime/store-failure.ts';
 import { isInForce, isOfPattern, stoppedUser, stopsAgent, TOOL_PINS } from './order.ts';
 import type { ObserveOrder, Order, StopKind, StopOrder } from './order.ts';
 
-/** What of a call can be stopped, as far as it is known. */
+/** The known parts of a call that can be stopped. */
 export interface StoppableCall {
   readonly agent?: SpiffeId;
   readonly user?: { readonly subject: string; readonly issuer: string | null };
@@ -13,10 +13,10 @@ export interface StoppableCall {
   readonly action?: string;
 }
 
-/** By which an order is judged. */
+/** The clocks by which an order is judged. */
 type NowClocks = Pick<Clocks, 'wallMs' | 'floorMs'>;
 
-/** The kinds of stops whose text is compared as it is. */
+/** The kinds of stops whose text is compared exactly. */
 type ExactKind = Exclude<StopKind, 'user'>;
 
 /** Orders by what they name. Of stops of the same thing only the stop that lasts longest is kept, since it covers the others. */
@@ -27,7 +27,7 @@ interface OrderIndex {
   readonly users: ReadonlyMap<string, readonly StopOrder[]>;
   /** Longest first. */
   readonly patterns: readonly StopOrder[];
-  /** The first pattern that an agent is of, since each costs a comparison of texts. */
+  /** The first stop whose pattern covers an agent, memoised: each pattern costs a comparison of texts. */
   readonly patternOf: BoundedMemo<StopOrder | null>;
   readonly observing: readonly ObserveOrder[];
   /** Tools that are not as they were reviewed, by their actions. */
@@ -35,10 +35,11 @@ interface OrderIndex {
 }
 
 /**
- * The orders in force, indexed. Immutable. A look costs one probe for each kind of stop, and one comparison if there are no stops.
+ * The orders in force, indexed. Immutable. A look-up costs one probe for each kind of stop, and one comparison if there are no
+ * stops.
  */
 export class Orders {
-  /** No orders, of which that is certain. */
+  /** The empty list, known to be current. */
   static readonly none: Orders = new Orders([], indexOf([]), null);
 
   /** All of them, as given. */
@@ -65,7 +66,7 @@ export class Orders {
     return this.#index.hasStops;
   }
 
-  /** The same orders, of which it is not known whether there are later orders. */
+  /** The same orders, marked as stale: later orders may be missing. */
   staleBecause(failure: StoreFailure): Orders {
     return this.stale?.detail === failure.detail ? this : new Orders(this.list, this.#index, failure);
   }
@@ -118,7 +119,7 @@ export class Orders {
 
   #stopOfPattern(what: string, now: NowClocks): StopOrder | null {
     const { patternOf, patterns } = this.#index;
-    // Safe: no text but a SPIFFE ID is of a pattern.
+    // Safe: a pattern covers nothing but SPIFFE IDs.
     const find = (agent: string): StopOrder | null =>
       patterns.find((stop) => stopsAgent(stop, agent as SpiffeId)) ?? null;
     const found = patternOf.of(what, find);
@@ -153,7 +154,7 @@ function indexOf(list: readonly Order[]): OrderIndex {
   };
 }
 
-/** The stops of a kind, of which the last of the same thing counts. */
+/** The stops of a kind by what they name: of several that name the same, the stop that lasts longest. */
 function byWhat(stops: readonly StopOrder[], of: ExactKind): ReadonlyMap<string, StopOrder> {
   const named = stops.filter(({ kind }) => kind === of).toReversed();
   return new Map(named.map((stop) => [stop.what, stop]));

@@ -2,19 +2,20 @@
 import type { Order, StopOrder } from './order.ts';
 
 /**
- * Who gives such a stop, in place of whom its row names: anybody who can write the database may have named him. It holds all the same, until an
- * operator lifts it: a stop gives no right, and a stop that is not enforced may be that of an operator whose command had no key.
+ * The `by` of such a stop, instead of the name in its row, which anybody who can write the database may have chosen. The stop
+ * holds all the same until an operator lifts it: a stop grants nothing, and it may be the stop of an operator whose command had
+ * no key.
  */
 export const UNSEALED = 'unsealed-row';
 
-/** Those among these orders. */
+/** The unsealed stops among these orders. */
 export const unsealedIn = (orders: readonly Order[]): readonly StopOrder[] =>
   orders.flatMap((order) => (order.of === 'stop' && order.by === UNSEALED ? [order] : []));
 
 /** Most ids that are named. */
 const MAX_NAMED = 3;
 
-/** What there is to know of them, for operators; `null` if there are none. */
+/** A warning about them for operators; `null` if there are none. */
 export function unsealedProblem(stops: readonly StopOrder[]): string | null {
   if (stops.length === 0) return null;
   const named = stops.slice(0, MAX_NAMED).map(({ id }) => `\`${id}\``);

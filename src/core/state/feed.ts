@@ -7,7 +7,7 @@ import { KEYS_ROOT } from './shared-keys.ts';
  */
 export type ChangedPart = 'task' | 'history' | 'keys' | 'orders';
 
-/** The root task of feed changes that are of the orders. No task has this id. */
+/** The root task of feed changes of the orders. No task has this id. */
 export const ORDERS_ROOT = 'orders';
 
 /** The root tasks of changes that concern all sidecars. */
@@ -43,6 +43,9 @@ export interface FeedChanges {
 export interface Feed {
   /** The number of the last change; 0 before the first. */
   feedEnd(): Promise<number | StoreFailure>;
-  /** The changes after a position; `null` if some of them are no longer kept (the last 4,096 are). Then anything may have changed. */
+  /**
+   * The changes after a position; `null` if some of them are no longer kept (at least the last 4,096 are). Then anything may have
+   * changed.
+   */
   feedAfter(position: number): Promise<FeedChanges | null | StoreFailure>;
 }

@@ -1,4 +1,4 @@
-/** What is used of limits, as it is shown. */
+/** How much of limits is used, for listings. */
 import { TEN_THOUSANDTHS } from '../action/budget/decimal.ts';
 import type { OpenTaskUse } from '../limit/open-task-uses.ts';
 import type { LimitCounter } from '../limit/limit-spend.ts';

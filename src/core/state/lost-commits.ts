@@ -1,7 +1,10 @@
 import { storeFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 
-/** That a database lacks something that was seen in it before. @param lacks such as `change 7 that a sidecar has applied` */
+/**
+ * The failure of a database that lacks something seen in it before.
+ * @param lacks such as `change 7 that a sidecar has applied`
+ */
 export const lostCommits = (lacks: string): StoreFailure =>
   storeFailure(
     'broken',

@@ -16,8 +16,8 @@ export interface OutboxCursorOptions {
   /** How far the ledger had taken the outbox when the ledger was opened. */
   readonly taken: number;
   /**
-   * Records in the ledger that it will never have these records. `null` if no other process takes the records into a ledger of its own:
-   * then no record is deleted before this ledger has it.
+   * Makes the record that tells the ledger that it will never get these records. `null` if no other process takes the records
+   * into a ledger of its own: then no record is deleted before this ledger has it.
    */
   readonly missing: ((records: RecordRange) => EncodedRecord) | null;
 }

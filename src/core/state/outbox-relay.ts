@@ -31,11 +31,11 @@ export interface RelayOptions {
   readonly shared?: SharedOutbox;
 }
 
-/** An outbox whose records may be gone before this ledger has them, since enough others have. */
+/** An outbox that several ledgers read: a record may be deleted before this ledger has it, once enough others have it. */
 export interface SharedOutbox {
   /** The number of the last record ever added. */
   readonly outboxEnd: () => Promise<number | StoreFailure> | number | StoreFailure;
-  /** Says in the ledger that it will never have these records. */
+  /** Makes the record that tells the ledger that it will never get these records. */
   readonly missing: (records: RecordRange) => EncodedRecord;
 }
 
@@ -43,11 +43,12 @@ export interface SharedOutbox {
 const LOOKS_TO_TELL = 15;
 
 /**
- * Sends the records of a state file to the ledger, in order, and deletes them from the file once the ledger has them. Records that were
- * sent but not committed when the process ends are sent again by the next process; the ledger ignores numbers it has.
+ * Sends the records of a state (a file or a database) to the ledger, in order, and deletes them there once the ledger has them.
+ * Records that were sent but not committed when the process ends are sent again by the next process; the ledger ignores numbers
+ * it has.
  *
- * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the last commit of the
- * ledger and before the authority is closed. One `forget` runs at a time.
+ * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the last
+ * commit of the ledger and before the authority is closed. One `forget` runs at a time.
  */
 export class OutboxRelay {
   readonly #options: RelayOptions;
@@ -89,7 +90,7 @@ export class OutboxRelay {
     this.#cursor.committed(batch);
   }
 
-  /** Resolves once the records that the ledger has are deleted from the file. Never rejects. */
+  /** Resolves once the records that the ledger has are deleted from the outbox, or could not be. Never rejects. */
   async close(): Promise<void> {
     this.#cancel();
     await this.#forgetting;
@@ -114,7 +115,7 @@ export class OutboxRelay {
     return !isStoreFailure(waiting) && this.#cursor.hand(waiting);
   }
 
-  /** Records may be gone of which none follows. */
+  /** Detects records that were deleted at the end of the outbox, which no later record reveals. */
   async #lookAtEnd(): Promise<void> {
     const { reader, shared } = this.#options;
     try {

@@ -5,8 +5,8 @@ import type { TaskStanding } from './store-reader.ts';
 const MAX_REFUSED = 16_384;
 
 /**
- * Tokens that this process treats as revoked before the state file says so: a stolen token must not work while a write waits. Of more than
- * 16,384 tokens, the least recently used are forgotten; by then the file has them, or they have ended.
+ * Tokens that this process treats as revoked before the state file says so: a stolen token must not work while a write waits. Of
+ * more than 16,384 tokens, the least recently used are forgotten; by then most are written or have expired.
  */
 export class RefusedTokens {
   /** When each was refused, on the clock of the store. */

@@ -1,7 +1,5 @@
 /** A lane of background writes: merged, bounded, retried. */
 
-/** A lane of background writes: merged, bounded, retried. */
-
 /** Bounds of a lane, and how its items are merged. */
 export interface LaneRules<T> {
   /** Most items that wait. */
@@ -65,7 +63,9 @@ export class ReportLane<T> {
     return taken;
   }
 
-  /** With new maps: those that are emptied entry by entry leave tables behind that only a collection of the whole heap frees. */
+  /**
+   * Replaces the maps: a map that is emptied entry by entry leaves tables behind that only a collection of the whole heap frees.
+   */
   clear(): void {
     this.#waiting = new Map();
     this.#owned = new Map();

@@ -14,6 +14,7 @@ import type { TaskStates } from './task-states.ts';
 
 /** Kinds of reports: sightings of static secrets, revocations after stolen tokens, uses of tasks, and uses of tokens. */
 const REPORT_KINDS = ['secrets', 'revocation', 'idle', 'uses'] as const;
+/** A kind of report. */
 export type ReportKind = (typeof REPORT_KINDS)[number];
 
 /** Result of a report: written to disk, failed and to be retried, or dropped for lack of room or time. */
@@ -60,14 +61,15 @@ const MAX_RETRY_MS = 30_000;
 const MAX_IN_A_ROW = 16;
 
 /**
- * Background writes. They are queued and written after the answers of a turn, each kind in its own transactions, at most one transaction of a kind at a time. A
- * failed write denies nobody: it is retried with back-off (100 ms, doubled each time, at most 30 s), logged once until it succeeds, and
- * counted. Queues are bounded in total and for each cause of reports. A report beyond that is dropped and counted.
+ * Background writes. They are queued and written after the answers of a turn, each kind in its own transactions, at most one
+ * transaction of a kind at a time. A failed write denies nobody: it is retried with back-off (100 ms, doubled each time, at most
+ * 30 s), logged once until it succeeds, and counted. Queues are bounded in total and for each owner (the agent that causes the
+ * reports). A report beyond that is dropped and counted.
  *
  * `revoke` refuses a stolen token in this process at once, before it is written. Other processes see it once it is written.
  *
- * Lifecycle: any method at any time. `flush` tries once to write all that waits. `close` once, before the authority is closed: it tries
- * once more and drops the rest.
+ * Lifecycle: any method at any time. `flush` tries once to write all that waits. `close` once, before the authority is closed: it
+ * tries once more and drops the rest.
  */
 export class Reports {
   readonly #target: ReportTarget;
@@ -80,7 +82,7 @@ export class Reports {
     uses: new ReportLane<UsesOfToken>({ max: 16_384, maxPerOwner: 16_384, batch: 256, merge: latest }),
   };
   readonly #faults = new Map<ReportKind, { failures: number; cancel: () => void }>();
-  /** Writes in progress, at most one of each kind. Each resolves to whether none failed. */
+  /** Writes in progress, at most one of each kind. Each resolves to whether all succeeded. */
   readonly #underWay = new Map<ReportKind, Promise<boolean>>();
   #cancel: (() => void) | null = null;
   #isClosed = false;
@@ -160,7 +162,7 @@ export class Reports {
     while (this.#lanes[kind].size > 0 && (await this.#write(kind))) continue;
   }
 
-  /** Starts to write a kind, or joins its write in progress. Resolves to whether none failed; never rejects. */
+  /** Starts to write a kind, or joins its write in progress. Resolves to whether all succeeded; never rejects. */
   #write(kind: ReportKind): Promise<boolean> {
     const underWay = this.#underWay.get(kind);
     if (underWay !== undefined) return underWay;
@@ -212,7 +214,10 @@ export class Reports {
     if (dropped > 0) this.#options.onResult?.(kind, 'dropped', dropped);
   }
 
-  /** Revokes the task last: a process that finds the token revoked can then rely on the rest, or repeats it. */
+  /**
+   * Revokes the token and then, if the operator chose that, its task. Both writes are idempotent: a failed report is repeated
+   * whole.
+   */
   async #revoked(revocation: Revocation): Promise<unknown> {
     const { authority } = this.#target;
     if ('revokeStolen' in authority) return authority.revokeStolen(revocation);

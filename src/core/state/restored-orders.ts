@@ -1,6 +1,6 @@
-/** What a restored state has of the orders of operators. */
+/** The orders of operators that a restored state still has. */
 export interface RestoredOrders {
-  /** Stops of the backup, which are in force. Orders to observe are not brought back: their time was for what went on then. */
+  /** Stops of the backup, which are in force. Orders to observe are not restored: they were made for a situation that is over. */
   readonly stops: number;
   /**
    * The last instant that the backup knows of, in milliseconds since the Unix epoch by its floor. Stops that were given later are missing, and

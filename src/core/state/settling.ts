@@ -32,8 +32,9 @@ export interface SettledUse {
 }
 
 /**
- * Result of settling: `null`, what was lent or what limits have left, if the use is settled and on disk; a problem, and nothing was taken; or a
- * failure, after which the result is unknown until the same use is settled again. A use that was settled before is answered with `null`.
+ * Result of settling: `null`, what was lent or what limits have left, if the use is settled and on disk; a problem, and nothing
+ * was taken; or a failure, after which the result is unknown until the same use is settled again. A use that was settled before
+ * is answered with `null`; a loan of a sidecar that is asked for again, with what it lent.
  */
 export type Settlement = null | Lent | LimitsLeft | SettleProblem | StoreFailure;
 

@@ -1,4 +1,4 @@
-/** The counters of which shares are held: of the budgets of tasks, and of limits over all tasks in one window. */
+/** The counters from which shares are lent: budgets of tasks, and limits over all tasks in one window. */
 import { counterAt, counterText } from '../limit/limit-spend.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { Spend } from './spend.ts';
@@ -9,7 +9,8 @@ import { chargedBy, counterOf } from './writes/settlement.ts';
 export type ShareClocks = Pick<Clocks, 'wallMs' | 'floorMs'>;
 
 /**
- * Whether a share of it can be held. Of a limit that suspends or stops at its maximum none is: it would do so while a process has some of it left.
+ * Whether a share can be lent. None is lent of a limit that suspends or stops at its maximum: it would do so while a process
+ * still holds a share.
  */
 export const isLendable = (spend: Spend): boolean =>
   spend.kind === 'limit'
@@ -29,8 +30,9 @@ export function countedOf(spend: Spend): number {
 }
 
 /**
- * The counter of a spend. INVARIANT: with the limit by which it was lent, since a token may have a smaller limit than another token of its task, and
- * with the window of a limit over all tasks, in which both clocks are; `null` if they are not in the same window.
+ * The counter of a spend, as a text; `null` for a limit over all tasks if the two clocks are in different windows. INVARIANT: it
+ * contains the maximum by which a share was lent, since another token of the task may have a smaller maximum; for a limit over
+ * all tasks also the window.
  */
 export function shareName(key: TaskKey | null, spend: Spend, { wallMs, floorMs }: ShareClocks): string | null {
   if (spend.kind !== 'limit')

@@ -24,7 +24,7 @@ export class Share {
   #spanMs = -Infinity;
   #used = { uses: 0, amount: 0 };
   #usedBefore = { uses: 0, amount: 0 };
-  /** The most that is held; less than the uses of a span once less than that was lent. */
+  /** The most that may be held: unlimited until a loan is smaller than wanted, then the amount of that loan. */
   #most = Infinity;
   #pausedUntilMs = -Infinity;
   /** Whether a loan is asked for. */
@@ -58,7 +58,7 @@ export class Share {
     this.#left -= amount;
   }
 
-  /** Puts back what a use took whose call was not sent. */
+  /** Puts back what a use took, if its call was not sent. */
   putBack(amount: number): void {
     this.#left += amount;
   }
@@ -67,7 +67,7 @@ export class Share {
   wanted(nowMs: number): number {
     if (this.isAsked || nowMs < this.#pausedUntilMs) return 0;
     if (Math.max(this.#used.uses, this.#usedBefore.uses) < FREQUENT) return 0;
-    // More could not be asked for exactly.
+    // A larger number is not exact.
     const most = Math.min(this.#most, Number.MAX_SAFE_INTEGER);
     const target = Math.min(most, Math.max(this.#used.amount, this.#usedBefore.amount));
     return this.#left * 2 > target ? 0 : target - this.#left;
@@ -76,7 +76,7 @@ export class Share {
   /** Adds what was lent of what was wanted. If that is nothing, the counter is near its limit, and nothing more is asked for. */
   lent(loan: Loan, wanted: number): void {
     this.isAsked = false;
-    // INVARIANT: from then on no more is held at once. Else one eighth after the other would be held of what is left.
+    // INVARIANT: from then on no more is held at once. Otherwise repeated loans would take one eighth of the rest after another.
     if (loan.amount < wanted) this.#most = loan.amount;
     if (loan.amount === 0) return;
     this.#left += loan.amount;
@@ -84,13 +84,13 @@ export class Share {
     while (this.#lentInAll() - (this.#loans[0]?.amount ?? 0) >= this.#left) this.#loans.shift();
   }
 
-  /** Nothing was lent, or it is unknown what: asks for nothing for a while. */
+  /** Nothing was lent, or the result is unknown: asks for nothing for a second. */
   refused(nowMs: number): void {
     this.isAsked = false;
     this.#pausedUntilMs = nowMs + PAUSE_MS;
   }
 
-  /** Takes all that is left out of it, to be given back: how much of which loan. */
+  /** Empties the share. Returns how much of which loan is to be given back. */
   returned(nowMs: number): readonly { readonly loan: Loan; readonly left: number }[] {
     const back: { readonly loan: Loan; readonly left: number }[] = [];
     for (const loan of this.#loans.toReversed()) {

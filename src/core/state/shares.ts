@@ -11,7 +11,7 @@ import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
 import { withLent } from './writes/settlement.ts';
 
-/** Whose loans those of limits over all tasks are. */
+/** The owner of loans of limits over all tasks: no task. */
 const withoutTask = { key: null, jtiDigest: '' } as const;
 /** Most counters of which a share is held, or the uses are counted. Beyond it the least recently used is given back. */
 const MAX_SHARES = 16_384;
@@ -45,7 +45,7 @@ interface Counter {
   /** The end of its window; `Infinity` of a budget. */
   readonly endsMs: number;
   readonly share: Share;
-  /** Until the loan that is asked for has come. */
+  /** Pending while a loan is asked for; `null` otherwise. */
   borrowing: Promise<void> | null;
 }
 
@@ -64,7 +64,7 @@ export class Shares implements Settling {
   #due = new Set<Counter>();
   /** Until all shares are given back; `null` until `close`. */
   #closing: Promise<void> | null = null;
-  /** Raised once all shares are forgotten. */
+  /** Incremented each time all shares are forgotten. */
   #life = 0;
   #cancelSweep: () => void;
 
@@ -130,7 +130,7 @@ export class Shares implements Settling {
     this.#counters.clear();
   }
 
-  /** Gives all shares back, and lends no more. Waits a moment for it, however often it is called. */
+  /** Gives all shares back, and asks for no more loans. Idempotent. Resolves once that is done, or after 400 ms. */
   close(): Promise<void> {
     this.#closing ??= this.#returned([...this.#counters.values()]);
     this.#cancelSweep();
@@ -207,7 +207,7 @@ export class Shares implements Settling {
     // A limit also lends nothing while its state is in another window: it is asked again.
     if (lent === null || (amount === 0 && spend.kind === 'limit')) share.refused(monotonicMs());
     else share.lent({ id, amount, atMs }, wanted);
-    // It was given back meanwhile.
+    // The counter was removed meanwhile, so what it got is given back.
     if (this.#counters.get(counter.name) !== counter) await this.#returned([counter]);
   }
 
@@ -223,7 +223,7 @@ export class Shares implements Settling {
     this.#cancelSweep = this.#options.after(SWEEP_MS, () => this.#sweep());
   }
 
-  /** Gives back what is left of shares. Waits until it is, but not long. */
+  /** Gives back what is left of shares. Resolves once that is done, or after `RETURN_MS`. */
   async #returned(counters: readonly Counter[]): Promise<void> {
     const { clocks, ports } = this.#options;
     const nowMs = ports.monotonicMs();

@@ -12,18 +12,18 @@ export interface QueuedSignal {
 /** What waits for a receiver, and who delivers it. */
 export interface SignalQueue {
   /**
-   * `this` process delivers, for at least `signalLimits.heldMs` from now; an`other` does; `none` does, or the claim of this process is to be
-   * renewed by `claimSignals`.
+   * `this`: this process delivers, for at least `signalLimits.heldMs` from now. `other`: another process does. `none`: nobody
+   * does, or the claim of this process must be renewed by `claimSignals`.
    */
   readonly holder: 'this' | 'other' | 'none';
   readonly waiting: number;
   /** The instant of the oldest record that waits; `null` if none does. */
   readonly oldestMs: number | null;
-  /** The oldest of the first rank (`signalRanks`), at most `signalLimits.maxAtOnce`, and then those that are to be tried again. */
+  /** At most `signalLimits.maxAtOnce` signals, by rank (`signalRanks`) and then oldest first; after them those to be retried. */
   readonly signals: readonly QueuedSignal[];
 }
 
-/** What a claim did beside. */
+/** The side effect of a claim. */
 export interface SignalClaim {
   /** Signals that were deleted undelivered, since they were too old or too many waited. */
   readonly dropped: number;
@@ -31,21 +31,24 @@ export interface SignalClaim {
 
 /** Limits of the queue of each receiver. */
 export const signalLimits = Object.freeze({
-  /** Receivers that are read of the state beside those of the configuration, which has at most as many. */
+  /** Most receivers that are read from the state besides the configured receivers, of which there are at most as many. */
   maxReceivers: 64,
   /** Signals that wait. Of more, the oldest of the last rank (`signalRanks`) are deleted. */
   maxWaiting: 10_000,
   /** Signals of older records are deleted: a week. */
   maxAgeMs: 7 * 86_400_000,
-  /** Signals of a read, and those that failed before which it gives beside. */
+  /** Most signals of a read, and most retried signals that it adds. */
   maxAtOnce: 32,
   maxAgain: 16,
-  /** How long a claim holds, and for how long at least a read says that it does. */
+  /** How long a claim holds, and how long it must still hold for a read to report it as held. */
   claimMs: 45_000,
   heldMs: 20_000,
   /** A receiver that no process has claimed for a day is forgotten, with what waits for it. */
   forgottenMs: 86_400_000,
-  /** A process forgets none before it has pruned for so long without a gap: after an outage each is claimed first. */
+  /**
+   * A process forgets receivers only after it has pruned for this long without a gap (`gapMs`), so that after an outage each can
+   * be claimed first.
+   */
   graceMs: 600_000,
   gapMs: 60_000,
 });

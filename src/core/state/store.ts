@@ -69,9 +69,10 @@ export interface TaskEnd {
  */
 export interface Store extends StoreReader {
   /**
-   * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` if its parent is not active or
-   * the root task has 1,000 open parts, and `refused` if it would outlive its parent by deadline or idle limit; `changed` as in
-   * `insertToken`. An `OverLimit` if a limit over all tasks has no room for it; what that does beside is written.
+   * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` if its parent is not
+   * active or the root task has 1,000 open parts, and `refused` if it would outlive its parent by deadline or idle limit;
+   * `changed` as in `insertToken`. An `OverLimit` if a limit over all tasks has no room for it; the effect of that limit is
+   * written all the same.
    */
   insertTask(
     task: Task,
@@ -167,9 +168,9 @@ export interface Store extends StoreReader {
   /** `Settling.giveBack`: within 10 minutes of the settlement. */
   giveBack(use: UnsentUse): boolean | StoreFailure;
   /**
-   * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers the same again and takes and lends nothing more. A problem takes
-   * nothing and is not remembered, so the use may be settled later under the same id. The record, if any, goes to the outbox with what
-   * the use takes, once.
+   * Like `spend`, but idempotent by decision id for 10 minutes: a decision that is settled already takes and lends nothing more,
+   * and is answered with `null`, or with what was lent to a sidecar. A problem takes nothing and is not remembered, so the use
+   * may be settled later under the same id. The record, if any, goes to the outbox with what the use takes, once.
    */
   settle(
     decisionId: string,
@@ -215,8 +216,9 @@ export interface Store extends StoreReader {
    */
   forget(upTo: number, ledger?: RelayingLedger): null | StoreFailure;
   /**
-   * Makes this process the one that delivers signals to a receiver, for `signalLimits.claimMs`, unless another is. From its first claim on, each record
-   * that is signalled waits for the receiver, added in the transaction of the record. Deletes what is too much or too old.
+   * Claims the delivery of signals to a receiver for this process, for `signalLimits.claimMs`, unless another process has claimed
+   * it. From the first claim on, each record that is a signal is queued for the receiver in the transaction of the record.
+   * Deletes signals that are too many or too old.
    */
   claimSignals(receiver: string): SignalClaim | StoreFailure;
   /** Deletes signals that a receiver has, or will never take. */

@@ -15,7 +15,7 @@ export interface TaskLoan {
 /** Most loans of a task that are shown. */
 export const MAX_LOANS = 100;
 
-/** How the names of counters of loans begin. INVARIANT: no counter of a budget begins so. */
+/** The prefix of the names of loan counters. INVARIANT: no counter of a budget has it. */
 export const LOANS = 'lent [';
 
 /** Longest identity that is kept, so that a name fits into an index of a database. */
@@ -24,7 +24,10 @@ const MAX_TO = 512;
 /** The name under which the state counts what was lent of a counter. @param by `SettledUse.by` */
 export const loanName = (counter: string, by = ''): string => `lent ${JSON.stringify([counter, by.slice(0, MAX_TO)])}`;
 
-/** The loan of a counter of a task; `null` if it counts a budget, nothing is lent, or `loanName` did not make the name: a login of a database may write any. */
+/**
+ * The loan of a counter of a task; `null` if it counts a budget, nothing is lent, or `loanName` did not make the name: anybody
+ * with a login of the database can write one.
+ */
 export function loanIn(name: string, lent: number): TaskLoan | null {
   if (lent === 0 || !name.startsWith(LOANS)) return null;
   const named = namedIn(name.slice('lent '.length));

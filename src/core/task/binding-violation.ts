@@ -16,7 +16,10 @@ export interface BindingViolation {
   readonly nowMs: number;
 }
 
-/** Revokes a token: refused by this process from now on, and written as soon as possible. It cannot fail. */
+/**
+ * Revokes a token: this process refuses it from now on, and the revocation is written as soon as possible. Never throws. If too
+ * many revocations already wait, this one is dropped and counted, and holds in this process only.
+ */
 export interface TokenKiller {
   revoke(revocation: {
     readonly key: { readonly issuer: string; readonly id: string };

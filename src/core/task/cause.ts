@@ -1,7 +1,5 @@
 /** The causes of changes of tasks: codes, with their kind and rank. */
 
-/** The causes of changes of tasks: codes, with their kind and rank. */
-
 /** Security events that can change a task, by the last part of their URI. */
 export const SIGNAL_NAMES = [
   'session-revoked',
@@ -129,8 +127,8 @@ export const STOPPING_KINDS = [
 const others: ReadonlySet<CauseKind> = new Set<CauseKind>(STOPPING_KINDS);
 
 /**
- * Whether the cause is somebody other than the agent, who stops what the agent does. Limits of time are not, nor is the end of all tasks of
- * a restored state.
+ * Whether somebody other than the agent stops a task by this cause. False for limits of time, and for the end of all tasks of a
+ * restored state.
  */
 export const isByOthers = (code: CauseCode): boolean => code !== 'operator.restored' && others.has(kindOf(code));
 

@@ -11,7 +11,7 @@ import type { SubjectAttributes } from './subject-attributes.ts';
 /** The state of a task. Only `active` permits calls. */
 export type TaskState = 'active' | 'suspended' | 'completed' | 'cancelled' | 'revoked' | 'expired';
 
-/** What a changed context value does to the task; `ask` changes nothing but evaluates the policies again. */
+/** What a changed context value does to the task; `ask` leaves the task as it is, and the policies are evaluated again. */
 export type ContextEffect = 'suspend' | 'revoke' | 'ask';
 
 /** The risk of a task, raised by signals about its agent, user or device. */
@@ -63,7 +63,10 @@ export interface Task {
   readonly priorActors?: readonly string[];
   /** Values that others vouch for, each with its attester. The agent cannot change them. */
   readonly attested: readonly Attestation[];
-  /** The effect of a change by name. Without a rule a change revokes, except that a newly attested value asks. */
+  /**
+   * The effect of a change by name. Without a rule a change revokes, except that a newly attested value and a value of a security
+   * event ask.
+   */
   readonly contextRules: Readonly<Record<string, ContextEffect>>;
   readonly risk: TaskRisk;
   /** Starts at 1. A resume adds 1, which invalidates earlier tokens. */

@@ -15,7 +15,9 @@ export const authorizationDetailsLimits = Object.freeze({
   maxCalls: 1_000_000,
 });
 
-/** A limit on the sum of one argument over all uses of an entry. */
+/**
+ * A limit on the sum of one argument over all uses of the task that this constraint covers, whichever entry and token they use.
+ */
 export interface MaxAmount {
   /** Name of the argument that is summed: a `long`, or with `isDecimal` a `decimal` too. */
   readonly argument: string;
@@ -33,10 +35,10 @@ export interface Constraints {
   readonly notBeforeMs: number | null;
   /** First instant at which it may no longer be used. */
   readonly notAfterMs: number | null;
-  /** Allowed uses, 1 to 1,000,000. */
+  /** Allowed uses, 1 to 1,000,000. Uses by all entries with this constraint are counted together, for the whole task. */
   readonly maxCalls: number | null;
   readonly maxAmount: MaxAmount | null;
-  /** Whether each token may use this entry only once. */
+  /** Whether the task may make only one use by entries with this constraint, whichever token it presents. */
   readonly singleUse: boolean;
 }
 
@@ -109,7 +111,7 @@ const purpose = text({
   grammar: { matches: (words) => !/[^\P{Cc}\t\n]/u.test(words), words: 'without control characters' },
 });
 
-/** Printable, and not a key with a meaning in Cedar's JSON format: the argument names of the catalog. */
+/** Parses an argument name of the catalog: printable, and not starting with `__`, which has a meaning in Cedar's JSON format. */
 export const argumentName = text({
   max: maxArgumentCharacters,
   grammar: {
@@ -118,7 +120,7 @@ export const argumentName = text({
   },
 });
 
-/** A value that an argument must have, such as that of a currency. */
+/** Parses a value that an argument must have, such as a currency. */
 export const argumentValue = text({
   max: maxCharacters,
   grammar: { matches: (value) => /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value), words: 'printable' },

@@ -144,7 +144,7 @@ const intent = members({ h: intentHash, tp: spanReference }, { others: 'ignored'
 
 const entries = new BoundedMemo<readonly AuthorizationDetail[]>({ maxKeyChars: 2_048 });
 
-/** Interned too: the tokens of an agent mostly have the same entries. */
+/** Memoised by their JSON: the tokens of an agent mostly have the same entries. */
 function details(value: unknown): readonly AuthorizationDetail[] | Problem {
   if (value === undefined) return authorizationDetailsFrom(value);
   const json = JSON.stringify(value);

@@ -31,7 +31,7 @@ type UsesElsewhere = () => UsesSoFar | null | undefined;
 
 const nothing: UsesElsewhere = () => null;
 
-/** Of each token, besides the number of its uses, in words of 32 bits. */
+/** Columns of 32-bit words for each token, besides the number of its uses: first the flags. */
 const FLAGS = 0;
 /** Number of its places in `SharedValues`. */
 const PLACES = 1;
@@ -114,7 +114,10 @@ export class TokenUses {
     if (place !== NOWHERE) this.#trace(place, span);
   }
 
-  /** No use can have been allowed here before the reports of others are known: until then the state of its task is not known either. */
+  /**
+   * Adds the uses that others reported. No use can have been allowed here before that: until then the state of its task is not
+   * known either.
+   */
   #addTold(place: number, { uses, last, allowed }: UsesSoFar): void {
     this.#countMore(place, uses);
     if (last !== null) this.#trace(place, last);

@@ -73,7 +73,10 @@ async function answerLate(services: AnsweringServices, settled: DecidedUse): Pro
   return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
 }
 
-/** Why an allowed call is denied by the orders of this moment: a stop that concerns it, or that later orders may be missing; `null` if none. */
+/**
+ * Why an allowed call is denied by the current orders: a stop concerns it, or later orders may be missing; `null` if it is not
+ * denied.
+ */
 function stoppedMeanwhile(
   { states, binding }: Pick<AnsweringServices, 'states' | 'binding'>,
   { check: { facts }, read: { knownBy } }: DecidedUse,
@@ -84,7 +87,7 @@ function stoppedMeanwhile(
   return stopped ?? (orders.stale === null ? null : stateUnavailable(orders.stale));
 }
 
-/** The answer to a use that passes only because it is observed, by its task and the orders of this moment. */
+/** The answer to a use that passes only because it is observed, by the current state of its task and the current orders. */
 function answeredUnpermitted(services: AnsweringServices, decided: DecidedUse): AnsweredCheck {
   const ended = endedMeanwhile(services, decided);
   if (ended !== null) return withdrawn(services, enforcedAgain(decided), ended);
@@ -92,7 +95,7 @@ function answeredUnpermitted(services: AnsweringServices, decided: DecidedUse): 
   return held === null ? answeredWith(services, decided, null) : withdrawn(services, decided, held);
 }
 
-/** What denies an observed call at this moment: its token, which may have ended while it waited, or a stop; `null` if nothing does. */
+/** What denies an observed call now: its token, which may have ended while it waited, or a stop; `null` if nothing does. */
 function heldMeanwhile(
   services: Pick<AnsweringServices, 'states' | 'binding' | 'keys'>,
   decided: DecidedUse,
@@ -102,7 +105,7 @@ function heldMeanwhile(
   return problems.find((problem): problem is Deny => problem !== null && holdsWhileObserved(problem)) ?? null;
 }
 
-/** A denial as it is answered: while its call is only observed it passes, unless something else denies it at this moment. */
+/** A denial as it is answered: while its call is only observed it passes, unless something else denies it now. */
 function answeredAs(services: AnsweringServices, decided: DecidedUse, why: Deny): Decision {
   const decision = enforce(why, decided.check.mode ?? null);
   return isDeny(decision) ? decision : (heldMeanwhile(services, decided) ?? decision);
@@ -122,7 +125,7 @@ function endedMeanwhile({ states }: Pick<AnsweringServices, 'states'>, { check }
   return running.some(({ id }) => id === mode.id) ? null : decision.observed;
 }
 
-/** The use as of a call that is not observed. */
+/** The use, with its call enforced instead of observed. */
 function enforcedAgain(decided: DecidedUse): DecidedUse {
   const { mode: _ended, ...check } = decided.check;
   return { ...decided, check };
@@ -165,9 +168,9 @@ function rememberCall(
 }
 
 /**
- * Replaces an allow by a denial, or if the call is only observed by an allow without effect, with its own decision id, span and record. The allow may already be on disk, and one id must not name two
- * decisions. Outcomes are joined with the denial, since that is what was answered. If the call was answered at its deadline, the denial has
- * the id of that answer.
+ * Replaces an allow by a denial (by another allow if the call is only observed and the denial passes), with its own decision id,
+ * span and record. The replaced allow may already be on disk, and one id must not name two decisions. Outcomes are joined with
+ * the denial, since that is what was answered. If the call was answered at its deadline, the denial has the id of that answer.
  */
 function withdrawn(services: AnsweringServices, decided: DecidedUse, why: Deny): AnsweredCheck {
   const { nowMs, randomBytes, monotonicMs } = services.ports;

@@ -12,7 +12,10 @@ export interface AskedCheck {
 
 /** Why a request is refused before it is decided, and what is known of it all the same. */
 export interface RefusedRequest extends Deny {
-  /** Absent if its peer could not be read. By it alone it is judged whether the call is observed, and a token that it carries. */
+  /**
+   * Absent if the request is not HTTP, or could not be decoded at all. Only this decides whether the call is observed, and
+   * whether its token denies it even then.
+   */
   readonly seen?: {
     readonly peer: PeerFacts;
     /** `null` if it names no single host. */
@@ -52,7 +55,7 @@ export interface CheckCall {
   readonly traceparent: string | null;
 }
 
-/** What became of a check while it is decided. */
+/** Whether a check that is being decided was already answered or given up. */
 export interface CheckSignal {
   /** Whether the answer is no longer awaited. */
   readonly aborted: boolean;

@@ -34,7 +34,7 @@ export interface SessionOf {
 interface Session {
   readonly calls: Map<string, PriorCall & { untilMs: number }>;
   readonly answers: Set<string>;
-  /** Until when something may be continued that is not remembered. */
+  /** Until when a call that is no longer remembered could still be continued. */
   cutUntilMs: number;
   chars: number;
 }

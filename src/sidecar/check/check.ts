@@ -25,8 +25,8 @@ export interface Checks {
   /** Whether any call is only observed now. */
   isObserving(): boolean;
   /**
-   * The answer to a check that threw, or that is not decided for `why`, or not in time, if its call is only observed; `null` if it is refused.
-   * Never throws.
+   * The answer that lets an observed call pass if its check threw, was not decided (`why`), or not in time; `null` if the call is
+   * refused. Never throws.
    */
   passing(asked: Isolated<AskedCheck>, of?: Omit<PassingOptions, 'read'>): Answer | null;
   /** Writes spans and metrics of the checks answered synchronously. Call it in the same turn, after those answers are sent. */

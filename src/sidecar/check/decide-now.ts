@@ -25,7 +25,7 @@ import type { TokenUse } from '../../core/token/uses.ts';
 
 /** One use of a token, or a call without a token. It is counted once per check, before the decision. */
 export interface CountedUse {
-  /** The credential at this moment. */
+  /** The credential, judged by the current state of its task (`credentialNow`). */
   readonly credential: CallFacts['credential'];
   /** The earlier uses of the token; `null` without a token. */
   readonly before: TokenUse | null;
@@ -103,7 +103,7 @@ const limited = ({ isTooOften }: ReadCheck, decision: Decision): Decision =>
 
 const aboveRate = deny('overloaded', 'the agent asks more often than its rate');
 
-/** What denies also while observing, in place of a denial that would pass because the call is only observed. */
+/** Replaces a denial that would pass, because the call is only observed, by a denial that holds even then, if there is one. */
 const heldOr = (
   decision: Decision,
   { facts, mode, rules }: { readonly facts: CallFacts; readonly mode: Mode; readonly rules: Rules },

@@ -27,7 +27,10 @@ type DecidingServices = CountingServices &
   ReportingServices &
   Pick<CheckServices, 'keys' | 'proofs' | 'sidecar' | 'settling' | 'digestOf' | 'loop'>;
 
-/** Decides a check, once its task is known here, and its proof is known to be new. All checks of a turn ask for their tasks before any of them waits. */
+/**
+ * Decides a check once its task is known here and its proof is known to be new. All checks of a turn ask for their tasks before
+ * any of them waits.
+ */
 export function decideUse(services: DecidingServices, read: ReadCheck): DecidedUse | Promise<DecidedUse> {
   const opened = openTask(services, read.reading);
   const proven = withNewProof(services, read);
@@ -61,7 +64,7 @@ function goOn(services: DecidingServices, decided: DecidedUse): DecidedUse | Pro
   return 'then' in final ? final.then((one) => finish(services, one)) : finish(services, final);
 }
 
-/** The last look at a use whose decision is final but for a replay that only the state knows of. */
+/** Asks the state whether an observed use that would pass is a replay, then reports what the use shows of its caller. */
 function finish(services: DecidingServices, final: DecidedUse): DecidedUse | Promise<DecidedUse> {
   const asked = replayedWhileObserved(services, final.check);
   if (asked === null) return reportSecretsAndRevokeStolenToken(services, final);

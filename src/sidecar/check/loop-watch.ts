@@ -1,7 +1,10 @@
 /** The parts of a check that hold the event loop, in order: between two of them, others may run. */
 export type CheckStage = 'decode' | 'read' | 'decide' | 'answer' | 'report';
 
-/** A check that holds the event loop longer than this, in milliseconds, makes all others wait: no valid call of 64 KiB takes a fifth of it. */
+/**
+ * How long a part of a check may hold the event loop, in milliseconds, before it is reported. No valid call of 64 KiB takes a
+ * fifth of it.
+ */
 export const LONG_TURN_MS = 50;
 
 /** A part of a check held the event loop too long. */

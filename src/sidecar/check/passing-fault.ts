@@ -42,9 +42,10 @@ export interface PassingOptions {
 const failed = deny('internal', 'the check failed');
 
 /**
- * The answer to a check that threw while it was decided, or that is not decided, if its call is only observed: a fault of Remit must not be an
- * outage. `null` if it is enforced; if it is stopped or its token refused also while observing, by what this process knows; and if it carries a proof of possession,
- * which can be judged only once. It is recorded, traced and counted like a check that was decided.
+ * The answer that lets an observed call pass if its check threw, or is not decided: a fault of Remit must not be an outage.
+ * `null` if the call is enforced; if a stop, its token or a forbid denies it even while observed, by what this process knows; and
+ * if it carries a proof of possession, which can be judged only once. It is recorded, traced and counted like a check that was
+ * decided.
  */
 export function passingFault(
   services: PassingServices,

@@ -44,7 +44,10 @@ export interface ReadCheck {
   readonly asked: AskedCheck;
   readonly reading: CallReading;
   readonly policies: PolicySet | Deny;
-  /** The set by which it was read, and by which its call is observed: that in force, or the last one if that has expired or is stale. */
+  /**
+   * The set by which it was read, and by which its call is observed: the set in force, or the last set if that has expired or is
+   * stale.
+   */
   readonly knownBy: PolicySet | Deny;
   /** Read once, when the check began. Every later stage uses this reading. */
   readonly clocks: Clocks;
@@ -76,7 +79,10 @@ export function readCheck(services: ReadingServices, asked: AskedCheck): ReadChe
   return { asked, reading, policies, knownBy, clocks, readMs: services.ports.monotonicMs() - clocks.monotonicMs };
 }
 
-/** The set in force, else the last one, by which calls are observed and nothing is permitted; why there is none if there never was one. */
+/**
+ * The set in force; if there is none, the last set, by which calls are only observed and nothing is permitted. A denial if there
+ * never was a set.
+ */
 export function knownPolicies({
   policies,
   lastPolicies,
@@ -107,8 +113,9 @@ function readingOf(
 }
 
 /**
- * The reading of a call whose caller is refused: what its record needs. No body, header or argument of it is looked at, and nothing that
- * follows can, since the call is without its body from here on. A call that is only observed is read, since what it does is to be learnt.
+ * The reading of a call whose caller is refused: what its record needs. No body, header or argument of it is looked at, and
+ * nothing that follows can, since the call is without its body from here on. A call that is only observed is read, so that
+ * operators learn what it does.
  */
 function readingOfRefused(
   services: ReadingServices,
@@ -181,7 +188,7 @@ const unreadable = (why: Deny): CallReading => ({
   circumstances: { traceId: null, connection: null, address: null, certificate: null, server: null, risk: null },
 });
 
-/** Nothing of it is judged, but whether it is observed, and then a token of Remit that it carries. */
+/** Judges only whether the call is observed and, if so, a token of Remit that it carries. */
 function readingOfRefusedRequest(
   services: ReadingServices,
   { seen: shown, ...why }: RefusedRequest,

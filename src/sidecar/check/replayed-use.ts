@@ -13,15 +13,15 @@ import type { TaskToken } from '../../core/token/claims.ts';
 import type { Spend } from '../../core/state/spend.ts';
 
 /**
- * What asks whether the single use of a task was made, without making it: of the two, which are taken together or not at all, the second never
- * has room.
+ * Spends that ask whether the single use of a task was made, without making it: both are taken together or not at all, and the
+ * second never has room.
  */
 const ASKING: readonly Spend[] = [{ kind: 'single-use' }, { kind: 'calls', limit: 0 }];
 
 /**
- * Why an observed call is denied that would pass although its token allows a single use: that use was made, so the token is replayed. What policies deny
- * never comes to the settlement that would say so. `null` if there is nothing to ask; a promise of `null` if it passes, also if the state
- * cannot say.
+ * Denies an observed call that would pass although the single use of its task was already made: its token is replayed. A call
+ * that policies deny never reaches the settlement that would find this. `null` if there is nothing to ask; a promise of `null` if
+ * the call passes, also if the state does not answer.
  */
 export function replayedWhileObserved(
   services: Pick<CheckServices, 'settling' | 'states' | 'keys'>,
@@ -41,8 +41,8 @@ export function replayedWhileObserved(
 const isSettledOrLate = ({ reason }: Deny): boolean => reason.startsWith('task.') || reason === 'check.deadline';
 
 /**
- * Whether a call, if it were allowed, would be the single use of its token. If the intent does not cover the call, or nobody knows its action, all
- * that the token allows must be for a single use. Sessions and messages that continue a call are no uses.
+ * Whether a call, if it were allowed, would be the single use of its task. If the intent does not cover the call, or its action
+ * is unknown, every entry of the token must be for a single use. Sessions and messages that continue a call are no uses.
  */
 function isForSingleUse({ details }: TaskToken, { action, nowMs }: CallFacts): boolean {
   const readings = isDeny(action) ? [] : allReadings(action);

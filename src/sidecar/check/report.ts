@@ -11,7 +11,7 @@ import { bindingProblem } from '../../core/token/proof/binding.ts';
 import type { TaskToken } from '../../core/token/claims.ts';
 import { isExpired } from '../../core/token/verify.ts';
 
-/** The services that take reports for which no decision waits, and with which none fails. */
+/** The services that take reports. No decision waits for a report, or fails with it. */
 export type ReportingServices = Pick<CheckServices, 'reports' | 'ledger' | 'onBindingViolation' | 'binding' | 'states'>;
 
 /** Updates the inventory of static secrets. Secrets of unknown callers are left out. */

@@ -53,8 +53,8 @@ export interface CheckServices {
   /** The policy set in force, or why there is none. */
   readonly policies: () => PolicySet | Deny;
   /**
-   * The last set, also if it has expired or is stale: what it says of observing holds on, so that observing is never the outage, and nothing else of it
-   * permits. `null` before the first; absent if none outlives its time.
+   * The last set, even if it has expired or is stale: its entries for observing stay in force, so that observed calls are never
+   * denied by an outage of policies. It permits nothing. `null` before the first set; absent if sets are not kept.
    */
   readonly lastPolicies?: () => PolicySet | null;
   /** The current state of tasks. Its clocks are the clocks of a check. */

@@ -30,7 +30,7 @@ export interface UseToSettle {
   readonly token: TaskToken | null;
 }
 
-/** By what it is judged what a use takes. */
+/** The rules that decide what a use takes. */
 interface SettlingRules {
   /** Whether a use that takes nothing needs no settlement. */
   readonly isCurrent: (facts: CallFacts) => boolean;
@@ -45,7 +45,7 @@ export function useToSettle(
 ): UseToSettle | null | Deny {
   const { decision, decisionId, facts } = check;
   const token = taskTokenOf(facts);
-  // Of a call that passes only because it is observed nothing was allowed.
+  // A call that passes only because it is observed takes nothing.
   if (isDeny(decision) || decision.observed !== null || isDeny(facts.action)) return null;
   const limits = limitsOf(check, inForce);
   if (isDeny(limits)) return limits;
@@ -74,7 +74,7 @@ function limitsOf(
   return spends.length === 0 ? null : { agent: caller.id, spends };
 }
 
-/** What a use spends, whichever of its readings is meant. */
+/** What a use spends: of each budget the most that any of its readings spends. */
 function spentBy(action: Action, token: TaskToken, nowMs: number): readonly ActionSpend[] | Deny {
   const readings: (readonly ActionSpend[])[] = [];
   for (const reading of allReadings(action)) {

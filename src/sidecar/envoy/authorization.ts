@@ -21,7 +21,10 @@ export interface AuthorizationOptions {
   readonly response: ResponseOptions;
   /** The bytes of a denial for a check that threw; see `refusalsFrom`. */
   readonly refuse: Refuse;
-  /** The agent of a CheckRequest according to the proxy, by which the reading of refused checks is shared. Default: all are one agent. */
+  /**
+   * The agent of a CheckRequest according to the proxy. Agents share the rate at which refused checks are read. Default: all
+   * checks count as one agent's.
+   */
   readonly agentIn?: (message: Uint8Array) => string;
   /** Default: decoding is not timed. */
   readonly monotonicMs?: () => number;
@@ -30,8 +33,8 @@ export interface AuthorizationOptions {
 }
 
 /**
- * Refused checks of a second that are read to see if their calls are only observed, of all agents; they share them, so that none takes them from
- * the others. Reading costs about as much as deciding: without a bound, refusing would no longer relieve an overloaded process.
+ * How many refused checks are read per second, to see if their calls are only observed. All agents share this rate fairly.
+ * Reading costs about as much as deciding: without a bound, refusing would no longer relieve an overloaded process.
  */
 const UNDECIDED_PER_SECOND = 1_000;
 

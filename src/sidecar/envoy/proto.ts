@@ -1,7 +1,5 @@
 /** Names of the services and messages of Envoy that Remit speaks. */
 
-/** Names of the services and messages of Envoy that Remit speaks. */
-
 /** Full name of the service Envoy calls; also its name in the gRPC health service. */
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization';
 

@@ -59,8 +59,8 @@ export interface ExtAuthzServerOptions {
    */
   readonly admit?: (request: Buffer) => string | null;
   /**
-   * Most checks waiting for an answer, 256 by default, and of one agent four times as many as are free; further checks are refused as
-   * `overloaded`.
+   * Most checks waiting for an answer; 256 by default. One agent may have four times as many waiting as there are free places.
+   * Further checks are refused as `overloaded`.
    */
   readonly maxInFlight?: number;
   /** Time limit if the client sets no deadline or a later deadline; 10,000 by default. */

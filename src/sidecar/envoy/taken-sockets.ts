@@ -33,8 +33,9 @@ const LONGEST_WAIT_MS = 60_000;
 const STAYED_MS = 10 * 60_000;
 
 /**
- * The Unix sockets that a server takes over: each stays with the process that serves it until this process can decide. Any process that may
- * write to the folder of a socket can remove it repeatedly, so it is bound again at most once a minute, with a report each time.
+ * The Unix sockets that a server takes over: each stays with the process that serves it until this process can decide. Any
+ * process that may write to the folder of a socket can remove it repeatedly, so it is bound again with back-off: at once the
+ * first time, then after 1 s, doubling to 60 s. Each time is reported.
  */
 export class TakenSockets {
   readonly #options: TakenSocketsOptions;
@@ -55,7 +56,7 @@ export class TakenSockets {
     return isWaiting;
   }
 
-  /** Call it each moment while this process can decide. */
+  /** Binds what is due. Call it repeatedly, such as every 500 ms, while this process can decide. */
   look(): void {
     for (const socket of this.#waiting.splice(0)) void this.#takeOver(socket);
     for (const held of this.#held.splice(0)) void this.#keep(held);
@@ -88,7 +89,7 @@ export class TakenSockets {
   }
 }
 
-/** The first time nothing is waited for. */
+/** The first rebinding waits for nothing. */
 const FRESH = { waitMs: 0, rebound: 0 };
 
 const pathOf = ({ address }: TakenSocket): string => address.slice('unix:'.length);

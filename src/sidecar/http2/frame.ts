@@ -1,7 +1,5 @@
 /** Frames of HTTP/2: types, flags, errors, and their encoding. */
 
-/** Frames of HTTP/2: types, flags, errors, and their encoding. */
-
 /** Frame types. @see RFC 9113 section 6 */
 export const FrameType = Object.freeze({
   data: 0,

@@ -48,7 +48,7 @@ export class Http2Server {
   readonly #options: Http2ServerOptions;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Http2Connection>();
-  /** Those with buffered frames, and some that are gone. */
+  /** Connections with buffered frames, and some that have closed meanwhile. */
   readonly #gathered: Http2Connection[] = [];
   /** Reading is paused on all connections. */
   #waits = false;
@@ -100,7 +100,7 @@ export class Http2Server {
     server.close();
   }
 
-  /** Sends the buffered frames of all connections, of those first that have gathered first. */
+  /** Sends the buffered frames of all connections, in the order in which they began to buffer. */
   flush(): void {
     // A connection may gather again while another is flushed.
     for (let index = 0; index < this.#gathered.length; index += 1) {

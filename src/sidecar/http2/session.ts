@@ -270,7 +270,7 @@ export class Http2Session implements StreamConnection {
     return id % 2 === 1 && id <= this.#last;
   }
 
-  /** Charges a frame that carries no data, or as many as it is worth; a connection error above the limit. */
+  /** Charges a frame that carries no data, as `count` such frames; a connection error above the limit. */
   #idle(count = 1): FrameResult {
     return this.#idleFrames.take(count) ? null : ErrorCode.enhanceYourCalm;
   }

@@ -243,7 +243,7 @@ export class Outcomes {
   }
 }
 
-/** The decision of a call, also if the proxy did not hear it. */
+/** The decision of a call, even if it did not reach the proxy in time. */
 const decisionOf = ({ decisionId, ...use }: AwaitedUse, { decision }: ServedCall): LoggedDecision =>
   decision ?? {
     id: decisionId,

@@ -17,8 +17,8 @@ const TWO_CHECKS = 'two checks';
 /** Beyond it the oldest is forgotten: what its call took stays taken. */
 const MAX_CALLS = 10_000;
 /**
- * Flags by which Envoy says that it refused a call before it was sent: by the check, or with no upstream to send it to. Of any other it is not
- * certain, whatever the number of attempts: a filter other than the router may have sent it.
+ * Flags by which Envoy says that it refused a call before it was sent: by the check, or with no upstream to send it to. With any
+ * other flag that is not certain, whatever the number of attempts: a filter other than the router may have sent the call.
  */
 const UNSENT_FLAGS: ReadonlySet<string> = new Set(['UAEX', 'UH', 'NC']);
 

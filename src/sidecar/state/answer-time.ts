@@ -1,8 +1,9 @@
 /** How long an answer of an authority may take. */
 
-/** How long an answer of an authority may take. */
-
-/** Shortest bound: half of the deadline that Envoy ships with, so that a check has time for an open and a settlement. */
+/**
+ * Shortest bound: half of the check timeout in our Envoy configurations (500 ms), so that a check has time for an open and a
+ * settlement.
+ */
 const MIN_MS = 250;
 /** The bound is `TIMES` the slowest recent answer, which decays by the factor `KEPT` with each faster answer. */
 const TIMES = 2;

@@ -31,11 +31,11 @@ const MAX_RETRY_MS = 5_000;
 const MAX_LOCAL_RETRY_MS = 250;
 /** Longest wait for `Welcome`, the first time. */
 const WELCOME_MS = 2_000;
-/** So many times as long as an answer may take, if that is longer. */
+/** Or this many times the bound of an answer, if that is longer. */
 const WELCOME_ANSWERS = 8;
 /**
- * A wait is made of waits of this length: a slice that ends late because this process did not run counts once, and what came meanwhile is
- * read before the next.
+ * Waits are divided into slices of this length: a slice that ends late because this process did not run counts once, and messages
+ * that came meanwhile are read before the next slice.
  */
 const SLICE_MS = 250;
 /** If cards come but no ping is answered, a stream is given up only after so many times the usual wait. */
@@ -71,7 +71,7 @@ interface Stream {
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #links = new Map<string, KeptLink>();
-  /** Of some targets, an earlier connection that was still being made when it was given up. */
+  /** By target, an earlier connection that was still being established when it was given up. */
   readonly #aside = new Map<string, KeptLink>();
   #stream: Stream | null = null;
   #at = 0;
@@ -216,7 +216,8 @@ export class Follower {
     if (link.isConnected) this.#patience.silent();
     const kept = this.#links.get(link.target);
     this.#leave(link);
-    // The handshake with a slow authority goes on beside the next attempt, which makes a new DNS look-up: else no handshake would ever end.
+    // The handshake with a slow authority goes on beside the next attempt, which makes a new DNS look-up: otherwise no handshake
+    // would ever end.
     if (link.isConnecting && kept?.link === link && !this.#aside.has(link.target)) this.#aside.set(link.target, kept);
   }
 

@@ -19,7 +19,7 @@ export class HeldOrders {
   #next: Map<string, Order> | null = null;
   /** `sent` once the list of this stream is known; `none` if the authority sends no orders, since it is of an earlier release. */
   #stream: 'awaited' | 'sent' | 'none' = 'awaited';
-  /** Whether an authority has called unchanged what is not what is known here. */
+  /** Whether an authority called a list unchanged that differs from the list known here. */
   #isWholeWanted = false;
 
   /** The orders in force, as of the last position that the sidecar acknowledged or later. */
@@ -59,7 +59,10 @@ export class HeldOrders {
     return true;
   }
 
-  /** Takes that the list of this stream is what is known. INVARIANT: if it is not, the whole list is asked for: nothing is assumed. */
+  /**
+   * Confirms that the list of this stream is the list known here. INVARIANT: if it is not, the whole list is requested and
+   * nothing is assumed.
+   */
   #isUnchanged(digest: string): boolean {
     if (this.#stream === 'awaited' && this.#next === null && digest === this.digest) {
       this.#stream = 'sent';
@@ -70,8 +73,8 @@ export class HeldOrders {
   }
 
   /**
-   * Whether the lease may be renewed: the list of this stream is known. An authority that sends no orders renews a lease only while no
-   * stop is in force: then none is.
+   * Whether the lease may be renewed: the list of this stream is known. An authority of an earlier release sends no orders and
+   * renews a lease only while no stop is in force, so the known orders are over then.
    */
   mayRenew(): boolean {
     if (this.#stream === 'none' && this.#inForce.size > 0) this.#take(new Map());

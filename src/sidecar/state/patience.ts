@@ -1,7 +1,5 @@
 /** How long an authority may be silent before another is tried. */
 
-/** How long an authority may be silent before another is tried. */
-
 /** After each timeout the next wait is twice as long, up to 8 times as long. */
 const MAX_DOUBLINGS = 3;
 /** After so many answers in a row the waits are half as long again. */
@@ -9,8 +7,9 @@ const ANSWERS_TO_HALVE = 10;
 
 /**
  * How long a sidecar waits for a silent authority. An authority that is starved of processor time has more work with each new
- * stream, and an authority that is given up too early never answers: so waits grow. They do not shrink at once, since a single answer does
- * not prove that it has recovered: else the whole fleet would leave it again and again for as long as it is slow.
+ * stream, and an authority that is given up too early never answers: so waits grow. They do not shrink at once, since a single
+ * answer does not prove that it has recovered: otherwise the whole fleet would leave it again and again for as long as it is
+ * slow.
  */
 export class Patience {
   #doublings = 0;

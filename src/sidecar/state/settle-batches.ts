@@ -4,7 +4,7 @@ import type { UseMessage } from '../../core/fleet/messages.ts';
 const MAX_USES = 256;
 const MAX_CARRIED_BYTES = 1_024 * 1_024;
 
-/** Uses in as few requests as may be, in order. */
+/** Splits uses into requests within these bounds, in order. */
 export function batchesOf<T extends { readonly use: Pick<UseMessage, 'record' | 'spends'> }>(
   waiting: readonly T[],
 ): readonly (readonly T[])[] {

@@ -32,7 +32,7 @@ const MAX_CARDS = 100_000;
 const EXPIRE_MS = 60_000;
 /** After a new SVID, the stream is moved to a connection with it within this time. */
 const RENEW_WITHIN_MS = 30_000;
-/** Within the deadline that Envoy ships with, 500 ms. */
+/** Below the check timeout in our Envoy configurations, 500 ms. */
 const ANSWER_MS = 400;
 
 /** Options of the state of a sidecar. */
@@ -90,7 +90,7 @@ export class SidecarState {
   /** The issuer of the tasks of the authority. */
   #issuer = '';
   #hasBegun = false;
-  /** Of the database that was followed last. */
+  /** The epoch of the database that was followed last. */
   #epoch = '';
   /** Called once another life of the database is followed: nothing from before is known to be true in it. */
   onOtherLife: () => void = () => undefined;

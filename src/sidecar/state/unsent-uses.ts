@@ -27,8 +27,9 @@ interface PendingReturn {
 }
 
 /**
- * Has an authority give back what uses took whose calls were not sent: the uses of a turn in a single request. Retried if the authority
- * cannot be reached, or has not settled the use yet. If all retries fail, the use stays taken: a budget runs out early, never late.
+ * Asks an authority to give back what uses took, if their calls were not sent: the uses of a turn in a single request. Retried if
+ * the authority cannot be reached, or has not settled the use yet. If all retries fail, the use stays taken: a budget runs out
+ * early, never late.
  */
 export class UnsentUses {
   readonly #options: UnsentUsesOptions;

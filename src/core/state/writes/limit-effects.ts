@@ -1,4 +1,4 @@
-/** What a limit does beside its refusal, in the same transaction. */
+/** Suspends the task or stops the agent, as a limit that refuses says, in the same transaction. */
 import { createHash } from 'node:crypto';
 import { isSpiffeIdPattern } from '../../identity/spiffe-id-pattern.ts';
 import { encodedRecord } from '../../ledger/encoded-record.ts';
@@ -24,8 +24,8 @@ export interface RefusedByLimit {
 }
 
 /**
- * Suspends the task, or stops the agent until an operator lifts that; nothing if the limit only denies, or if it is so already. A stop that no
- * authority wrote does not count: it may be over at any time.
+ * Suspends the task, or stops the agent until an operator lifts that; nothing if the limit only denies, or the task or agent is
+ * already suspended or stopped. A stop that no authority wrote does not count: its writer can remove it at any time.
  */
 export function carryOut(rows: StateRows, { over, effect }: LimitRefusal, refused: RefusedByLimit): void {
   const { limit } = over.over;

@@ -10,7 +10,10 @@ import type { UnsentUse } from '../store.ts';
 import { lentOf, limitSpendsOf } from './settlement.ts';
 import type { StateRows } from './state-rows.ts';
 
-/** The counters after a use, the values that they have more, and for each spend what was lent and what its counter then has left. */
+/**
+ * The counters after a use, the different values that it adds, and for each spend what was lent and what its counter then has
+ * left.
+ */
 interface LimitTaking {
   readonly lent: readonly number[];
   readonly left: readonly number[];
@@ -25,9 +28,11 @@ export interface LimitRefusal {
 }
 
 /**
- * All of the spends, or the limit that has too little left; nothing is written. Which window counts, the clock of this transaction decides.
+ * The counters after all of the spends, or the limit that has too little left; nothing is written. The clock of this transaction
+ * decides which window counts.
  *
- * INVARIANT: in a window in which the state was restored from a backup, nothing is left, since nobody knows what was used after the backup.
+ * INVARIANT: in a window in which the state was restored from a backup, nothing is left, since nobody knows what was used after
+ * the backup.
  * @param spends `value` is a digest under the key of this state
  * @param ahead `SettledUse.ahead` of these spends
  */
@@ -73,9 +78,10 @@ export function limitsTaken(
 }
 
 /**
- * Whether a borrower is in the same windows as this state, by the time in the id of its loan: it spends a loan in the window of its own clock.
- * INVARIANT: else nothing is lent, or a clock that is ahead would spend what one window lent beside all that the next window has. An id can
- * lie, but who sends it could as well allow calls that it counts nowhere.
+ * Whether a borrower is in the same windows as this state, by the time in the id of its loan: it spends a loan in the window of
+ * its own clock. INVARIANT: otherwise nothing is lent, since a borrower whose clock is ahead would spend the loan of one window
+ * in addition to the whole next window. A false time in an id gains nothing: its sender could as well allow calls without
+ * counting them.
  */
 export function isInWindowsOf(decisionId: string, spends: readonly LimitSpend[], nowMs: number): boolean {
   const askedMs = uuidMs(decisionId);
@@ -107,7 +113,9 @@ export function taskLimitsTaken(rows: StateRows, { spends, open }: TaskLimits): 
   return limitsTaken(rows, spends);
 }
 
-/** Counts tasks whose end is not written, those past their deadline too: a new task comes too early by that, never too late. */
+/**
+ * Counts tasks whose end is not written, also those past their deadline: so a new task may be refused too early, never too late.
+ */
 const openTasksOf = (rows: StateRows, { agent, agents, subject }: OpenTasksLimit): number =>
   rows
     .openTasks({ agent, subject })
@@ -116,8 +124,8 @@ const openTasksOf = (rows: StateRows, { agent, agents, subject }: OpenTasksLimit
     .reduce((sum, { count }) => sum + count, 0);
 
 /**
- * What of the spends can be given back: not different values, since other uses of a value may have been allowed by it. By the length of the
- * window.
+ * The spends that can be given back, by the length of their window. Different values cannot be given back: other uses may have
+ * been allowed because the value was already counted.
  */
 const returnable = (spends: UnsentUse['spends']): ReadonlyMap<number, readonly LimitSpend[]> =>
   Map.groupBy(

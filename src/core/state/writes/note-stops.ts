@@ -8,7 +8,7 @@ import type { StateRows } from './state-rows.ts';
 import type { TaskKey } from '../store.ts';
 import type { ChangedTask } from './task-event.ts';
 
-/** What an event met, and what it changed: the task first, then its parts. */
+/** A task and its parts before an event, and the changes by the event: the task first, then its parts. */
 interface ChangedFamily {
   readonly task: Task;
   readonly parts: readonly Task[];

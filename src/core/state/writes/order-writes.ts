@@ -17,7 +17,7 @@ export function putOrder(rows: StateRows, order: Order, records: readonly Encode
   if (isProblem(read)) return storeFailure('refused', `the order ${read.problem}`);
   if (rows.isSettled(nameOfPut(order.id))) return null;
   const floorMs = rows.floorMs();
-  // With the body that another login wrote, it would be put in force in name alone.
+  // Otherwise the order would seem to be in force while its row keeps the body that another login wrote.
   if (rows.orders().some(({ id }) => id === order.id) && !rows.isGivenOrder(order.id))
     return storeFailure('conflict', 'no authority wrote the order that has this id');
   const inForce = rows.orders().filter((other) => isInForce(other, { wallMs: floorMs, floorMs }));

@@ -9,8 +9,8 @@ interface PossibleLoan {
 }
 
 /**
- * What a loan may have lent, so that a sidecar that asks again hears what it got. Of a use with one spend alone, as loans are; none for a loan
- * of this process, whose answers are not lost.
+ * The amounts that a loan may have lent, so that a sidecar that asks again learns what it got. Empty for a use with several
+ * spends, which is no loan, and for a loan of this process, whose answers are not lost.
  */
 export function possibleLoans(
   { decisionId, key, by, spends, ahead }: Pick<SettledUse, 'decisionId' | 'key' | 'by' | 'spends' | 'ahead'>,

@@ -5,8 +5,8 @@ import type { Stop, StopQuery } from '../../task/stop.ts';
 import type { Task } from '../../task/task.ts';
 
 /**
- * The facts on which a write was decided, checked again in its transaction. If any of it has changed since it was read, nothing is written, the write
- * fails with the code `changed`, and the caller decides again.
+ * The facts on which a write was decided, checked again in its transaction. If any has changed since it was read, nothing is
+ * written, the write fails as `changed`, and the caller decides again (optimistic concurrency).
  */
 export interface Premises {
   /** Tasks as they were read. Their policy-relevant facts must be unchanged. */

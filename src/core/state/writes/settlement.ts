@@ -44,13 +44,13 @@ function chargeOf(spend: TaskSpend): Charge {
 const isOfTask = (spend: Spend): spend is TaskSpend => spend.kind !== 'limit';
 const isOfLimit = (spend: Spend): spend is LimitSpend => spend.kind === 'limit';
 
-/** What of it is taken from the budgets of the task. */
+/** The spends on budgets of the task. */
 export const taskSpendsOf = (spends: readonly Spend[]): readonly TaskSpend[] => spends.filter(isOfTask);
 
-/** What of it is taken from limits over all tasks. */
+/** The spends on limits over all tasks. */
 export const limitSpendsOf = (spends: readonly Spend[]): readonly LimitSpend[] => spends.filter(isOfLimit);
 
-/** Numbers that belong to spends, one each: those of the budgets, and those of the limits. */
+/** Splits numbers that belong to spends, one each, into those of budgets and those of limits; a missing number is 0. */
 export function numbersOf(
   spends: readonly Spend[],
   numbers: readonly number[] | undefined,
@@ -108,7 +108,10 @@ const LENT_PART = 8;
 /** A counter that could lend no more than this lends nothing: every use is settled by itself. So nothing is lent of less than 16. */
 const TOO_LITTLE = 1;
 
-/** What may be lent of what is wanted: that, or a half of it, or a half of that, and so on. So few amounts are possible, which a state can look up. */
+/**
+ * The amounts that may be lent of what is wanted, largest first: all of it, a half, a quarter and so on. They are few, so that a
+ * state can look each up.
+ */
 export function lendableOf(wanted: number): readonly number[] {
   const amounts: number[] = [];
   for (let amount = wanted; amount > 0; amount = Math.floor(amount / 2)) amounts.push(amount);

@@ -36,12 +36,14 @@ export interface StateRows {
   setSpent(key: TaskKey, counter: string, spent: number): void;
   /** The value of a counter of a limit; 0 if there is no such counter. */
   limitUsed(counter: LimitCounter): number;
-  /** @param max what the limit allows now, for those who look */
+  /**
+   * @param max what the limit allows now, for listings
+   */
   setLimitUsed(counter: LimitCounter, used: number, max: number): void;
   /** Whether a counter of different values has a value, by the digest under the key of this state. */
   hasLimitValue(counter: LimitCounter, digest: string): boolean;
   addLimitValue(counter: LimitCounter, digest: string): void;
-  /** How many tasks are open, by agent: of one agent and of one subject, or of all. */
+  /** How many tasks are open, by agent. Counts only tasks of the given agent and subject; `null` stands for all. */
   openTasks(
     of: Pick<OpenTasksLimit, 'agent' | 'subject'>,
   ): readonly { readonly agent: string; readonly count: number }[];

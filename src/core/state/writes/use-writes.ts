@@ -82,7 +82,7 @@ export function settleUse(
   return limits.length === 0 ? null : { left: taking.left };
 }
 
-/** A loan that is asked for again: what it lent; `null` if that is not known, or nothing was wanted. */
+/** What a loan lent that is asked for again; `null` if that is not known, or if no loan was wanted. */
 function lentBefore(rows: StateRows, use: Parameters<typeof possibleLoans>[0]): Lent | null {
   const loan = possibleLoans(use, rows.nowMs()).find(({ name }) => rows.isSettled(name));
   return loan === undefined ? null : { lent: [loan.lent] };
@@ -117,7 +117,7 @@ export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
     const spends = taskSpendsOf(use.spends);
     for (const [counter, spent] of givenBack((name) => rows.spent(key, name), spends, ofTask))
       rows.setSpent(key, counter, spent);
-    // Only of loans it is said how much is left.
+    // `left` is given only for loans.
     const more = spends.map((spend, at) => -Math.min(chargedBy(spend), ofTask?.[at] ?? 0));
     writeLoans(rows, key, { spends, by: use.by, more });
   }

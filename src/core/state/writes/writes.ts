@@ -1,4 +1,7 @@
-/** What each write of tasks and tokens decides and changes, in a transaction of any implementation. */
+/**
+ * What each write of tasks and tokens decides and changes; every implementation of the state calls it in a transaction, with its
+ * rows.
+ */
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { recordText } from '../../ledger/record.ts';
 import { isProblem } from '../../runtime/problem.ts';
@@ -21,8 +24,6 @@ import type { OverLimit } from '../../limit/limit-spend.ts';
 import type { HandedOn, SpendProblem } from '../spend.ts';
 import type { IssuedToken, TaskEnd, TaskKey } from '../store.ts';
 import { takeFrom } from './use-writes.ts';
-
-// What each write of `Store` decides and changes, within a transaction. Every implementation of the state calls these with its rows.
 
 /** A new task with its first token and their records. */
 export interface NewTask {

@@ -1,9 +1,8 @@
-/** Shares the room for proofs of possession between agents. */
-
-/** The limits of a replay memory, by which one agent or key cannot fill it. */
+/** Shares the room of a replay memory between agents and keys, so that none can fill it. */
 
 /** The limit that refuses a proof. */
 export const PROOF_BOUNDS = ['key', 'agent', 'memory'] as const;
+/** One of `PROOF_BOUNDS`. */
 export type ProofBound = (typeof PROOF_BOUNDS)[number];
 
 /** The occupancy of a replay memory. */

@@ -49,7 +49,7 @@ export function tokenDetails(facts: CallFacts, { jtiDigest, reuse, tokenUse }: U
   ];
 }
 
-/** The task at this moment. */
+/** The state of the task when the check was decided. */
 export function taskDetails(facts: CallFacts): readonly Detail[] {
   const { task, issued, history, nowMs, floorMs } = facts;
   const token = taskTokenOf(facts);

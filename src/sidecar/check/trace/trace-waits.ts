@@ -45,7 +45,7 @@ export class TraceWaits {
     this.#onFault = onFault;
   }
 
-  /** Whether anybody waits. */
+  /** Whether there is any subscription. */
   get isAwaited(): boolean {
     return this.#isAwaited;
   }
@@ -61,7 +61,7 @@ export class TraceWaits {
     };
   }
 
-  /** Tells a finished check to all whose filter it matches. Never throws. */
+  /** Sends a finished check to each subscription whose filter it matches. Never throws. */
   checked(traced: CheckToTrace): void {
     try {
       this.#tell(traced);
@@ -70,7 +70,9 @@ export class TraceWaits {
     }
   }
 
-  /** Tells of a check that was refused without a decision. Never throws. */
+  /**
+   * Sends a check that was refused without a decision to each subscription whose filter it matches. Throws what `onLine` throws.
+   */
   refused({ decisionId, reason, cause, atMs }: RefusedCheck): void {
     const wanted = this.#wanted({ ...UNREAD, decision: 'deny', reason }, []);
     if (wanted.length === 0) return;

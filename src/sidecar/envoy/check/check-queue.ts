@@ -109,7 +109,7 @@ export class CheckQueue<C extends QueuedCheck> {
     setImmediate(this.#turn);
   };
 
-  /** The next batch. Sheds a few of those that are too late. */
+  /** The next batch of checks. Sheds at most `MAX_TOGETHER` late checks on the way. */
   #next(nowMs: number): readonly C[] {
     const together = Math.max(1, Math.min(MAX_TOGETHER, TOGETHER_MS / this.#eachMs));
     const checks: C[] = [];

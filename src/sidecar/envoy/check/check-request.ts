@@ -72,7 +72,7 @@ class RequestReader extends WireReader {
   #values = 0;
   #unreadText: Deny | null = null;
 
-  /** The problem of a text that is not UTF-8. Reading goes on, for the sake of what it shows otherwise. */
+  /** The problem of a text that is not UTF-8. Reading continues, for what the rest of the message shows. */
   get unreadText(): Deny | null {
     return this.#unreadText;
   }
@@ -82,7 +82,7 @@ class RequestReader extends WireReader {
     else super.broken(fault);
   }
 
-  /** Whether it is refused for its metadata alone, which come after the request. */
+  /** Whether the message has too many metadata values, which come after the request: the rest of it was read. */
   get hasTooManyValues(): boolean {
     return this.#values > MESSAGE_LIMITS.metadataValues;
   }

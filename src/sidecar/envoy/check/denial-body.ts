@@ -114,8 +114,8 @@ const json = (value: object, type: string = 'application/json'): DenialBody => {
 };
 
 /**
- * The result of a tool: of one that failed, or by choice of any. Frameworks pass only its text to the model. `resultType` is required from revision
- * 2026-07-28 on; earlier revisions ignore it.
+ * The result of a tool call, with `isError` or, by configuration, without it. Frameworks pass only its text to the model.
+ * `resultType` is required from revision 2026-07-28 on; earlier revisions ignore it.
  */
 function toolResult({ message, data }: Content, isError: boolean): object {
   const { reason, next, action, decision } = data;

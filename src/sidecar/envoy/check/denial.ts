@@ -22,7 +22,8 @@ const RETRY_AFTER_SECONDS = 1;
 /**
  * The answer to a denied client, in the form of its protocol. `x-remit-decision` is `deny` in each, even with HTTP 200.
  *
- * Envoy's own status for a gRPC call would be UNAVAILABLE for some and INTERNAL for others, which retry policies repeat, so it is given.
+ * `grpc-status` is always set for a gRPC call: Envoy's own mapping gives UNAVAILABLE for some denials and INTERNAL for others,
+ * which retry policies repeat.
  */
 export function denied(answer: Answer, decision: Deny, options: DenialOptions): CheckedAnswer {
   const reason: Reason = reasons[decision.reason];

@@ -20,7 +20,8 @@ export interface DecodedValue {
 }
 
 /**
- * The namespaces of `envoy.filters.http.mcp`: that of Envoy 1.37, which does not say whether a request is MCP, and that of later versions.
+ * The namespaces of `envoy.filters.http.mcp`: `EARLY` is that of Envoy 1.37, which does not say whether a request is MCP; later
+ * versions use the name of the filter.
  */
 const EARLY = 'mcp_proxy';
 const NAMESPACES = ['envoy.filters.http.mcp', EARLY] as const;

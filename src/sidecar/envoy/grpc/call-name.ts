@@ -1,7 +1,5 @@
 /** The name of a call that its check and its access log entry both give. */
 
-/** The name of a call that its check and its access log entry both give. */
-
 /** When a call began, as protobuf has it: seconds since the Unix epoch and nanoseconds. */
 export interface BeganAt {
   readonly seconds: number;

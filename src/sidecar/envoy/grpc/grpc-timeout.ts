@@ -1,7 +1,5 @@
 /** Parses `grpc-timeout` into milliseconds. */
 
-/** Parses `grpc-timeout` into milliseconds. */
-
 /** Milliseconds per unit of `grpc-timeout`. */
 const UNITS: ReadonlyMap<string, number> = new Map([
   ['H', 3_600_000],
