@@ -15,9 +15,9 @@ const WAY_OUT =
   'if that is the trust domain of your mesh, give SPIRE and the mesh one name (`meshConfig.trustDomain` of Istio), which `trustDomains` has: agents have their tokens by the first and call by the second';
 
 /**
- * Logs once for each trust domain that calls of it are refused again and again: its callers are of another domain than those that Remit accepts,
- * or than the agents of their tokens. That is what a mesh does whose trust domain is not SPIRE's. Nothing is decided by it. A proxy in
- * `extAuthz.proxyId` of a trust domain that is not accepted is logged at once.
+ * Logs once for each trust domain whose calls are refused again and again, because Remit does not accept that domain, or because
+ * the tokens belong to agents of another domain. This happens if a mesh and SPIRE have different trust domains. Nothing is
+ * decided by it. A proxy in `extAuthz.proxyId` of a trust domain that is not accepted is logged at once.
  */
 export function foreignCallers({ config, log }: Pick<Parts, 'config' | 'log'>): CheckObserver {
   const accepted = new Set<TrustDomain>(config.trustDomains);

@@ -40,7 +40,7 @@ export function takenPort({ info, inbound }: MeshSidecar, ports: readonly number
   return ports.find((port) => isCaptured(port) && endsTls(chains, port)) ?? null;
 }
 
-/** Whether the chain for TLS that is not of the mesh ends it: that of the port, else that of all ports. */
+/** Whether Envoy terminates TLS that is not the mesh's own, by the filter chains of the port, else by those of all ports. */
 function endsTls(chains: readonly unknown[], port: number): boolean {
   const ofPort = chains.filter((chain) => memberOf(matchOf(chain), 'destination_port') === port);
   const ofAll = chains.filter((chain) => memberOf(matchOf(chain), 'destination_port') === undefined);

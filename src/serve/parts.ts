@@ -27,7 +27,7 @@ export interface Parts extends Pick<
 > {
   readonly config: Config;
   readonly ports: Ports;
-  /** `settling`: what this process was lent of budgets. */
+  /** The shares of budgets that this process was lent; the same object as `settling`. */
   readonly shares: Pick<Shares, 'close'>;
   /** Background writes. */
   readonly reports: Reports;

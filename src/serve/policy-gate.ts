@@ -5,9 +5,9 @@ import type { PolicyInForce } from '../core/policy/policy-in-force.ts';
 import type { TaskStates } from '../core/state/task-states.ts';
 
 /**
- * The gate `policies`: a policy set is in force. It is waived under a set that expired or is stale if that still has calls observed: not ready, the
- * process would be asked no more, and what is observed would meet the answer that Envoy has for that. Only if it answers checks, since such a set
- * permits no issuance.
+ * The gate `policies`: a policy set is in force. It is waived for an expired or stale set by which calls are still observed: a
+ * process that is not ready would not be asked, and Envoy would answer the observed calls itself, as if a check failed. It is
+ * waived only in a process that answers checks, since such a set permits no issuance.
  */
 export function policyGate({ policies, states, hasChecks }: GatedPolicies): Gate {
   const waived = (): string | null => {

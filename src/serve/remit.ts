@@ -32,7 +32,7 @@ import { Waits } from './waits.ts';
 
 /** The running roles of a configuration. */
 export interface Remit {
-  /** The state file; `null` at a sidecar. */
+  /** The state file; `null` if the state is elsewhere: at a sidecar, or with a PostgreSQL. */
   readonly stateFile: StateFile | null;
   /** Port of the issuer; `null` if there is none. */
   readonly issuerPort: number | null;

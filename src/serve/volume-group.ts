@@ -8,7 +8,10 @@ const SET_GROUP_ID = 0o2000;
 const GROUP = 0o070;
 const OTHERS = 0o007;
 const PRIVATE_FOLDER_MODE = 0o700;
-/** Folders below the one of the state that are entered; own files lie two deep. A process in the group of the volume could nest thousands. */
+/**
+ * How deep folders below that of the state are entered; our own files lie two deep. A process in the group of the volume could
+ * nest thousands.
+ */
 const MAX_DEPTH = 8;
 
 /**

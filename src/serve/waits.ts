@@ -5,7 +5,7 @@ import type { Log } from '../core/telemetry/log.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 
-/** What a start needs that waits. */
+/** Dependencies of a start that waits. */
 export interface WaitsOptions {
   readonly ports: Pick<Ports, 'randomBytes'>;
   readonly after: After;
@@ -14,7 +14,7 @@ export interface WaitsOptions {
   readonly stop: AbortSignal | null;
 }
 
-/** Pauses between two attempts: the first, and the longest. The actual pause is a random part of it. */
+/** Exponential back-off between two attempts: the first pause, and the longest. At random half to all of it is waited. */
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 5_000;
 

@@ -182,7 +182,7 @@ const listedIn =
     return isIssuerProblem(credential) ? null : listedOf(resource, credential.taskId);
   };
 
-/** Lets pass to one upstream what passes a gate. */
+/** Admits to one upstream the requests that pass a gate. */
 function admitting(gate: LocalGate, to: Pick<AdmittedRequest, 'forwarded' | 'prefix'>): Admit {
   return (request) => {
     const passed = gated(request, gate);
@@ -190,7 +190,7 @@ function admitting(gate: LocalGate, to: Pick<AdmittedRequest, 'forwarded' | 'pre
   };
 }
 
-/** The certificates of the `ca` file of an upstream; none if it has no file. */
+/** The PEM text of the `ca` file of an upstream; empty without a file. A problem if it cannot be read or has no certificate. */
 export async function authoritiesIn({ authorities }: ForwardTarget): Promise<readonly string[] | Problem> {
   if (typeof authorities === 'string') return [];
   const text = await readFile(authorities.file, 'utf8').catch((error: NodeJS.ErrnoException) => ({

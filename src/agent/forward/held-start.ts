@@ -2,7 +2,7 @@ import { Transform, type TransformCallback } from 'node:stream';
 
 /** How the start of a stream is rewritten. */
 export interface StartRules {
-  /** What is longer passes unchanged. */
+  /** A longer start passes unchanged. */
   readonly maxBytes: number;
   /** Gives the start in its new form; `null` while more of it is needed. @param isWhole whether the stream has ended */
   readonly rewritten: (start: Buffer, isWhole: boolean) => Buffer | null;

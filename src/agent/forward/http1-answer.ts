@@ -9,7 +9,10 @@ import { type HeaderChange, linesOfShown } from './listing/shown-header.ts';
 import { localReference } from './local/local-reference.ts';
 import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-headers.ts';
 
-/** Passes an answer on as it comes, with back-pressure. `asked` gives the body of the request, `null` if not all of it is known. If the upstream aborts it, the connection of the client is aborted too. */
+/**
+ * Passes an answer on as it comes, with back-pressure. If the upstream aborts it, the connection of the client is aborted too.
+ * `asked` gives the body of the request; `null` if not all of it is known.
+ */
 export function passAnswer(
   answer: IncomingMessage,
   { request, response, rest, prefix }: Http1Call,
@@ -20,13 +23,12 @@ export function passAnswer(
 ): void {
   const { statusCode = 502, statusMessage = '', rawHeaders } = answer;
   const localised = (url: string): string => localReference(url, target, prefix);
-  // Of the lines: Node.js makes an object of all of them for `headers`.
+  // Read from the raw lines: for `headers` Node.js would build an object of all of them.
   const [length] = valuesOf(rawHeaders, 'content-length');
   const isEvents =
     /^text\/event-stream\b/i.test(valuesOf(rawHeaders, 'content-type')[0] ?? '') &&
     valuesOf(rawHeaders, 'content-encoding').length === 0;
   const isCard = request.method === 'GET' && isAgentCard(rest, answer);
-  // A rewritten URL changes the length.
   const passed = answerLines(answer, localised);
   const marked = mark?.answer(passed, target, prefix) ?? passed;
   const exchange = { method: request.method, status: statusCode, requestLines: request.rawHeaders, lines: rawHeaders };
@@ -48,6 +50,7 @@ export function passAnswer(
     if (change === 'none') whole = Number(length);
     response.writeHead(status, status === statusCode ? statusMessage : 'Forbidden', linesOfShown(marked, change));
   };
+  // A stage may change the bytes, so `shown` drops `content-length` and the other headers about them.
   if (listing.onDecided === null) begin(stages.length > 0 ? 'shown' : 'none');
   else listing.onDecided((change) => orDestroy(response, () => begin(change)));
   answer.once('error', () => response.destroy());
@@ -70,7 +73,7 @@ export function passAnswer(
       source.pipe(response, { end: false });
     }
   });
-  // One packet for the headers and the first bytes, unless these may be long in coming.
+  // Headers and first bytes go out in one packet, unless the first bytes may take long.
   if (length !== undefined || request.method === 'HEAD' || listing.onDecided !== null) return;
   setImmediate(() => {
     if (!response.writableEnded) response.flushHeaders();

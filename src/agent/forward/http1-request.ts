@@ -30,9 +30,9 @@ import type { CertificateConnections } from './upstream/upstream-connections.ts'
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream/upstream-failure.ts';
 
 /**
- * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. If the body has arrived whole and is small, a 401 is retried once with
- * another token, and a call that Envoy or Remit could not decide is sent again after `retry-after`. A client never sees a 401, since it would
- * start a sign-in of its own.
+ * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. If the body has arrived whole and is at most 64 KiB, a 401
+ * is retried once with another token, and a call that Envoy or Remit could not decide is sent again after `retry-after`, at most
+ * three times. A client never sees a 401, since it would start a sign-in of its own.
  */
 export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
   const body = new RequestBody(call.request, forwarded.localUrls);
@@ -170,7 +170,7 @@ function asked(
 
 const MAX_ANSWER_HEADER_BYTES = 65_536;
 
-/** The request's lines as the upstream gets them. The framing is that of this connection's own parser. */
+/** The header lines of a request for the upstream. Its framing headers are written anew, as Node.js parsed the request. */
 export function requestLines(
   request: IncomingMessage,
   { target, localUrls, mark, proofKey }: Pick<Forwarded, 'target' | 'localUrls' | 'mark' | 'proofKey'>,

@@ -296,7 +296,11 @@ function objectOf(lines: HeaderLines): OutgoingHttpHeaders {
   return headers;
 }
 
-/** Answers for the forwarder itself, and gives `null`: there is nothing more to send. A gRPC client gets a status of gRPC, since it shows no body of another kind. */
+/**
+ * Answers for the forwarder itself. A gRPC client gets a gRPC status, since it shows no other body.
+ *
+ * @returns `null`: there is nothing more to send
+ */
 export function answerStream({ stream, lines }: Pick<Http2Call, 'stream' | 'lines'>, answer: LocalAnswer): null {
   if (stream.destroyed || stream.closed || stream.headersSent) return null;
   stream.on('error', () => undefined);

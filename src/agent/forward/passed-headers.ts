@@ -68,7 +68,7 @@ function kept(lines: HeaderLines, isKept: (name: string) => boolean): string[] {
   return result;
 }
 
-/** Without the lines that would show a local URL; others name the upstream in its place. */
+/** The lines with local URLs replaced by those of the upstream, without lines that would still show a secret. */
 function withoutLocal(lines: HeaderLines, local: Pick<LocalUrls, 'hidden'>): string[] {
   const result: string[] = [];
   for (let at = 0; at + 1 < lines.length; at += 2) {

@@ -6,7 +6,7 @@ import { passedRequestTrailers, valuesOf } from './passed-headers.ts';
 export const MAX_KEPT_BYTES = 65_536;
 
 /**
- * The body of a request as it arrives: sent on with back-pressure, and kept while it is small, for one repetition.
+ * The body of a request as it arrives: sent on with back-pressure, and kept while it is small, so that it can be sent again.
  *
  * Lifecycle: `sendTo` for the first attempt; again if `isReplayable`.
  */

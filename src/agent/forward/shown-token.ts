@@ -20,8 +20,9 @@ export function shownToken(
 }
 
 /**
- * The URL of a call as Remit knows it: by the resource, which is the audience of the server, without the end of its path that the call's path begins
- * with, as `/mcp` of `https://tools.acme.test/mcp`. It is not the URL that is connected to, which differs in a mesh.
+ * The URL of a call as Remit knows it: the resource (the server's audience), followed by the path of the call. If that path
+ * begins with the end of the resource, such as `/mcp` of `https://tools.acme.test/mcp`, this part is written once. It is not the
+ * URL that is connected to, which differs in a mesh.
  */
 function provenUrl({ resource }: Pick<ForwardTarget, 'resource'>, path: string): string {
   const base = resource.replace(/\/$/, '');

@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto';
 import type { ForwardTarget } from './forward-target.ts';
 import { type HeaderLines, valuesOf } from './passed-headers.ts';
 
-/** Bytes of a mark: enough that no task meets that of another. */
+/** Bytes of a mark: enough that the marks of two tasks do not collide. */
 const MARK_BYTES = 16;
 const MARKED = /^rt[\w-]{22}\./;
 /** Headers that name a session of the upstream. @see https://modelcontextprotocol.io/specification/2025-11-25/basic/transports */
 const SESSION = 'mcp-session-id';
 
-/** Attributes of a cookie that mean the same at the local URL. Its path is written anew; a domain and `Secure` would keep it from being sent. */
+/**
+ * Attributes of a cookie that mean the same at the local URL. Its path is rewritten; a domain and `Secure` would keep it from
+ * being sent.
+ */
 const KEPT_ATTRIBUTES = /^(?:expires|max-age|httponly)(?:=|$)/i;
 
 /**

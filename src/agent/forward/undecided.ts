@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type HeaderLines, valuesOf } from './passed-headers.ts';
 
-/** How often a call that was not decided is sent again. */
+/** How many times at most a call that was not decided is sent again. */
 export const MAX_REPEATS = 3;
 const MAX_WAIT_MS = 5_000;
 const WITHOUT_DECISION: ReadonlySet<number> = new Set([429, 503]);
@@ -24,7 +24,7 @@ export function isUndecided({ statusCode = 0, rawHeaders }: AnswerHead): boolean
   );
 }
 
-/** Waits for as long as the answer says, within bounds. */
+/** Waits for as long as `retry-after` says, at most 5 s. */
 export async function waited({ rawHeaders }: Pick<AnswerHead, 'rawHeaders'>): Promise<void> {
   const seconds = Number(valuesOf(rawHeaders, 'retry-after')[0]);
   await delay(seconds >= 0 ? Math.min(seconds * 1_000, MAX_WAIT_MS) : MAX_WAIT_MS);

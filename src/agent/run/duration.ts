@@ -1,7 +1,5 @@
 /** Durations as options write them, such as `90s` or `15m`. */
 
-/** Durations as options write them, such as `90s` or `15m`. */
-
 const secondsOf: ReadonlyMap<string, number> = new Map([
   ['', 1],
   ['s', 1],

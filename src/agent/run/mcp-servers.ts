@@ -7,7 +7,7 @@ export type McpServers = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
 const MAX_BYTES = 1_048_576;
 
-/** Reads a file `{"mcpServers": {NAME: {…}}}`. Its other members are of no use to a run, and left out. */
+/** Reads a file `{"mcpServers": {NAME: {…}}}` of at most 1 MiB. Other members of the file are ignored. */
 export async function mcpServersIn(file: string): Promise<McpServers | Problem> {
   const read = await readBounded(file).catch((error: NodeJS.ErrnoException) => ({
     problem: `it cannot be read: ${error.code ?? 'unknown error'}`,

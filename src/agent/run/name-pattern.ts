@@ -1,7 +1,5 @@
 /** Patterns of names of variables, such as `DB_*`. */
 
-/** Patterns of names of variables, such as `DB_*`. */
-
 /** Rule of a pattern, in words for a message. */
 export const NAME_PATTERN_RULE = 'the name of a variable, in which `*` stands for any characters';
 

@@ -48,7 +48,7 @@ export class RunGroup {
       this.#isOver = true;
       await this.#each(others, { what: 'cancelled', ask: (id) => client.end(id, 'cancel') });
     } else if (state === 'active') {
-      // Its own end of a hold says nothing of the others.
+      // This task was suspended by the group itself, so its resumption says nothing about the others.
       if (this.#held.delete(taskId)) return;
       const held = others.filter((id) => this.#held.has(id));
       await this.#each(held, { what: 'resumed', ask: (id) => client.resume(id) });

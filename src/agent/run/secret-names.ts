@@ -1,6 +1,6 @@
 /**
- * Variables that carry a secret, or say where a secret is. Names are in upper case; `*` matches any characters. The clouds have many variables: all of
- * theirs are removed, except `HARMLESS_NAMES`.
+ * Variables that carry a secret or its location. Names are in upper case; `*` matches any characters. The clouds have many
+ * variables: all of theirs are removed, except `HARMLESS_NAMES`.
  */
 export const SECRET_NAMES: readonly string[] = [
   // Clouds.

@@ -1,6 +1,6 @@
 import { isSecretArgument } from '../../core/action/secrets/static-secret.ts';
 
-/** Longest value that is searched, in characters. A longer value counts as no secret: the kernel bounds a variable to 128 KiB. */
+/** Characters that are searched from the start of a value: all of it, since Linux bounds a variable to 128 KiB. */
 const MAX_SEARCHED = 131_072;
 
 /** Shapes in addition to those of keys in calls, each bounded: one pass over the value. */

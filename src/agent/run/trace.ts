@@ -1,7 +1,5 @@
 /** The trace of an intent, and the variables that make the spans of a command its children. */
 
-/** The trace of an intent, and the variables that make the spans of a command its children. */
-
 /**
  * The environment in which a command's spans become children of its intent's span.
  *

@@ -35,7 +35,7 @@ export class Watcher {
       cwd: '/',
     });
     this.#process.once('error', onLost).once('exit', onLost);
-    // Written after its end, which `onLost` has reported.
+    // A write after the watcher's end fails; `onLost` has reported that end.
     this.#process.stdin?.on('error', () => undefined);
     this.#process.unref();
     this.#process.channel?.unref();

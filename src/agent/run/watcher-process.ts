@@ -41,7 +41,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 if (known.pid !== null && startOf(known.pid) === known.startedAt) terminate(known.pid);
 const { issuer, journal } = known;
-// Read before the folder is removed that it may be in.
+// Read first: the journal may be in the folder that is removed below.
 const tasks = journal === null ? known.tasks : await leftIn(journal);
 for (const path of [...(known.file === null ? [] : [known.file]), ...known.svidFiles])
   await rm(path, { force: true }).catch(() => undefined);

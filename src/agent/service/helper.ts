@@ -49,7 +49,7 @@ export interface HelperWorld {
 export interface Helper {
   /** For the environment of the service: `REMIT_TASKS`, a URL with a secret, and `REMIT_TASKS_SOCKET`. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Where they are, as a file too. */
+  /** Its folder, which has the variables as a file too: `environment`. */
   readonly folder: string;
   /** Names the command, so that it is ended if this process is killed. */
   readonly watch: (pid: number) => void;
@@ -79,7 +79,7 @@ async function openedIn(
 ): Promise<Helper | Problem> {
   const { closers, ports, tell } = world;
   const { bounds, hasProofs, issuer, takesOwnIntents, templates } = plan;
-  // If not, the watcher cancels what is left, by the journal in the folder, which it removes then.
+  // If false, some tasks are not ended: the watcher cancels them by the journal, and removes the folder if it is our own.
   let isClean = true;
   closers.push(async () => (isClean && folder.isOwn ? removedFolder(folder.path) : undefined));
   // It has a dot, which no name of an upstream has.

@@ -1,6 +1,6 @@
 /**
- * Lets at most `slots` pieces of work run at once; the others wait in the order in which they came. It has no bound of its own: who enters it
- * is bounded by the number of tasks, or asks `waiting` before.
+ * Runs at most `slots` pieces of work at once; the others wait in the order in which they came. The queue has no bound of its
+ * own: its callers are bounded by the number of tasks, or check `waiting` first.
  */
 export class IssuerLane {
   readonly #slots: number;
@@ -11,7 +11,7 @@ export class IssuerLane {
     this.#slots = slots;
   }
 
-  /** Number of those that wait. */
+  /** Pieces of work that wait for a slot. */
   get waiting(): number {
     return this.#queue.length;
   }
@@ -22,7 +22,7 @@ export class IssuerLane {
     try {
       return await work();
     } finally {
-      // The place goes to the next, so that none that comes later takes it.
+      // The slot is handed to the first in the queue, so that no later caller takes it.
       const next = this.#queue.shift();
       if (next === undefined) this.#running -= 1;
       else next();

@@ -2,14 +2,15 @@ import { open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/pr
 import { join } from 'node:path';
 import { PRIVATE_MODE } from '../../core/runtime/system/private-file.ts';
 
-/** Lines after which the file is written anew with the open tasks alone. */
+/** The file is written anew, with the open tasks alone, once it has this many lines more than there are open tasks. */
 const MAX_LINES = 20_000;
 
 const TASK_LINE = /^([+-])([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /**
- * The ids of the open tasks of a helper, in a file: `+ID` for each that was declared, `-ID` for each that has ended. Whoever finds the file after a
- * crash ends those that are left. It is not synced: it outlives the process, and the deadline of the tasks outlives the machine.
+ * The ids of the open tasks of a helper, in a file: `+ID` for each that was declared, `-ID` for each that has ended. The watcher
+ * or the next process ends the tasks that a crash left in it. It is not synced to disk: it survives a crash of the process; after
+ * a crash of the machine the tasks end at their deadlines.
  *
  * Lifecycle: `open` to `close`.
  */

@@ -10,7 +10,7 @@ const MARKED = /remit_[\w-]{43}/;
 export const localSecret = ({ randomBytes }: Pick<Ports, 'randomBytes'>): string =>
   MARK + Buffer.from(randomBytes(SECRET_BYTES)).toString('base64url');
 
-/** The key under which what a secret opens is kept: how long a look-up takes tells nothing of the secret. */
+/** The digest by which a secret is looked up, so that the time of a look-up tells nothing about the secret. */
 export const secretKey = (secret: string): string => createHash('sha256').update(secret).digest('base64url');
 
 /** Whether a text has a secret of some local URL, of whatever task. */

@@ -16,8 +16,8 @@ export interface PrivateFolder {
 const PRIVATE_FOLDER = 0o700;
 
 /**
- * The named folder, made if it is missing; without a name a new folder. It must be of this user and closed to all others, since its sockets are guarded
- * by it alone.
+ * The named folder, made if it is missing; without a name a new temporary folder. A problem unless it belongs to this user and is
+ * closed to all others, since nothing else guards its sockets.
  */
 export async function privateFolder(path: string | null): Promise<PrivateFolder | Problem> {
   try {
@@ -33,6 +33,7 @@ export async function privateFolder(path: string | null): Promise<PrivateFolder 
   }
 }
 
+/** Removes a folder with all that it has. */
 export const removedFolder = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
 
 /** The port and the secret of an API, which a restart keeps, so that a service goes on with the URL that it has. */

@@ -17,7 +17,7 @@ const LANES = { declare: 12, end: 8, renew: 4, tools: 4 } as const;
 /** A new task that has waited for its turn for longer is not asked for: its client has given up, or tries again. */
 const LONGEST_WAIT_MS = 5_000;
 
-/** Who waits for a new task. */
+/** The client that waits for a new task. */
 export interface Waiting {
   readonly traceparent: string | null;
   readonly isGone: () => boolean;
@@ -35,6 +35,10 @@ export interface ServiceIssuer extends Pick<IssuerClient, 'further' | 'task' | '
   readonly close: () => void;
 }
 
+/**
+ * Makes the client of the issuer for one helper: at most 24 connections, which are kept for 4 s while unused. A declaration that
+ * has waited 5 s for its turn fails with `temporarily_unavailable`.
+ */
 export function serviceIssuer(
   place: IssuerPlace,
   {

@@ -5,7 +5,7 @@ import type { UpstreamConnections } from '../forward/upstream/upstream-connectio
 
 type ConnectionsSvid = ConstructorParameters<typeof UpstreamConnections>[1]['svid'];
 
-/** What a keeper sees of the SVID: the certificate before until its turn comes. */
+/** What a keeper sees of the SVID: the former certificate until its turn comes. */
 export interface RebindTurn {
   /** The thumbprint that its token is to be bound to. */
   readonly thumbprint: () => string | null;
@@ -13,18 +13,18 @@ export interface RebindTurn {
   readonly boundTo: string;
   /** Called with the thumbprint of each new token. */
   readonly rebound: (thumbprint: string) => void;
-  /** If the SVID was rotated, its turn is now: the certificate before cannot be used any more. */
+  /** If the SVID was rotated, its turn is now: the former certificate cannot be used any more. */
   readonly hasten: () => void;
 }
 
 /** Longest time over which the tokens of all tasks are bound to a new SVID. */
 const LONGEST_MS = 60_000;
-/** Time for each task. */
+/** Milliseconds for each task: the turns are spread over this times the number of tasks, at most over `LONGEST_MS`. */
 const EACH_MS = 12;
 
 /**
- * The SVID of a helper with many tasks. After a rotation each token must be bound anew: by turns, so that 5,000 tasks do not ask the issuer in one
- * second. Until its turn a task uses the certificate before, which is good until its own end.
+ * The SVID of a helper with many tasks. After a rotation each token must be bound anew: in turns, so that 5,000 tasks do not ask
+ * the issuer in one second. Until its turn a task uses the former certificate, which is valid until its own end.
  *
  * Lifecycle: it follows `svid`, whose owner closes it.
  */

@@ -18,7 +18,7 @@ export interface EndedTask {
 /** Pauses between attempts, in milliseconds; the last is repeated. */
 const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000];
 
-/** A client waits for the issuer for so long. */
+/** How long a client waits for the issuer's answer. */
 const ANSWER_MS = 2_000;
 
 /** What ends need. */
@@ -55,7 +55,7 @@ export class TaskEnds {
     const settle = async (): Promise<void> => {
       const states = await Promise.all(ids.map((taskId) => this.#ended(taskId, { by, onUnanswered: unanswered })));
       await withdrawn;
-      // Of several ends, that which differs from what was asked says more.
+      // If the tasks ended differently, report the end that was not asked for.
       ended.state = states.find((state) => state !== asked) ?? asked;
       resolve(ended);
     };
@@ -63,7 +63,7 @@ export class TaskEnds {
     return ended;
   }
 
-  /** Cancels tasks that nobody has the URL of. */
+  /** Cancels tasks whose URL nobody has. */
   cancelLeft(taskIds: readonly string[]): Promise<void> {
     const cancel = async (): Promise<void> => {
       await Promise.all(taskIds.map((taskId) => this.#ended(taskId, { by: 'cancel', onUnanswered: () => undefined })));

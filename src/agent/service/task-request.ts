@@ -22,7 +22,7 @@ export interface TaskRequest {
   readonly hold: boolean;
 }
 
-/** As long as the issuer takes. */
+/** Longest token of a user, in characters. The issuer itself takes up to 16,384 bytes of another issuer's token. */
 const MAX_TOKEN = 8_192;
 /** As long as the URL of a request at a server of Node.js; it is cut to what the issuer records. */
 const MAX_PURPOSE = 16_384;

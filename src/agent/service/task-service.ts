@@ -120,7 +120,7 @@ export class TaskService {
     this.#doors = doors;
   }
 
-  /** How many tasks there are, of how many. */
+  /** The number of open tasks, and how many there may be. */
   get counts(): { readonly open: number; readonly max: number } {
     return { open: this.#units.size, max: this.#parts.bounds.maxTasks };
   }
@@ -179,7 +179,7 @@ export class TaskService {
       this.#shared,
     );
     this.#add(unit);
-    // The helper was asked to end while the issuer was: nobody gets this task.
+    // The helper began to close while the issuer was asked: nobody gets this task.
     if (!this.#isClosing) return unit;
     await this.end(unit, 'cancel');
     return noRoom('this helper is ending');
@@ -210,7 +210,11 @@ export class TaskService {
     return this.#ends.cancelLeft(taskIds);
   }
 
-  /** Takes no further task and cancels all. Resolves when the issuer has answered for each, or `withinMs` is over. @returns how many are not ended */
+  /**
+   * Takes no further task and cancels all. Resolves when the issuer has answered for each, or `withinMs` is over.
+   *
+   * @returns how many are not ended
+   */
   async close(withinMs: number): Promise<number> {
     this.#isClosing = true;
     await this.#stopLooking();

@@ -49,9 +49,9 @@ export interface UnitWay {
   readonly forwarded: Forwarded;
 }
 
-/** Between two looks of a keeper, in its own interval: those of many tasks are rare, and spread. */
+/** A keeper of a lone task looks this many times less often, at random up to twice that, so that many are spread out. */
 const LOOKS_APART = 4;
-/** Without a call for so long it keeps no connection. Longer than an unused connection over HTTP/1.1 is kept. */
+/** After this long without a call a unit keeps no connection. Longer than an unused connection over HTTP/1.1 is kept. */
 const REST_MS = 5_000;
 
 /**
@@ -80,7 +80,7 @@ export class TaskUnit {
   #openCalls = 0;
   #lastCallMs: number;
 
-  /** @param onEnded called if a task ends by somebody else */
+  /** @param onEnded called if somebody else ends a task */
   constructor(
     tasks: readonly DeclaredTask[],
     {
@@ -139,7 +139,10 @@ export class TaskUnit {
     return this.#openCalls === 0 && nowMs >= this.#lastCallMs + this.life.idleMs ? 'idle' : null;
   }
 
-  /** Closes its connections if it was not called for some time: many tasks wait for a model or a person, and a session of HTTP/2 has no idle time of its own. */
+  /**
+   * Closes its connections if it was not called for 5 s: many tasks wait for a model or a person, and a session of HTTP/2 has no
+   * idle time-out of its own.
+   */
   rest(nowMs: number): void {
     if (this.#openCalls > 0 || nowMs < this.#lastCallMs + REST_MS) return;
     for (const { forwarded } of this.ways) forwarded.connections.rest();

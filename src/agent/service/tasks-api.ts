@@ -26,7 +26,7 @@ const MAX_CONNECTIONS = 6_144;
 /** Of `POST /tasks`: an intent and a token of a user. */
 const MAX_BODY_BYTES = 65_536;
 
-/** Where the API listens, and who may use it. */
+/** The address of the API, and what guards it. */
 export type ApiPlace =
   | {
       readonly kind: 'tcp';
@@ -37,7 +37,7 @@ export type ApiPlace =
   | {
       readonly kind: 'socket';
       readonly path: string;
-      /** The URL of the port, without a path: where the ends of tasks are. */
+      /** The URL of the port, without a path. The URLs of the ends of tasks begin with it. */
       readonly origin: string;
     };
 
@@ -138,7 +138,10 @@ export class TasksApi {
     return asked.hold ? this.#hold(unit, response, created) : answer(response, created);
   }
 
-  /** Answers with a line for the task, and with a second line for its end: until then the answer goes on, and if it breaks off the task is cancelled. */
+  /**
+   * Answers with a line for the task, and later with a second line for its end. The answer stays open until then; if it breaks
+   * off, the task is cancelled.
+   */
   #hold(unit: TaskUnit, response: ServerResponse, { status, body }: ApiAnswer): void {
     response.writeHead(status, { ...HEADERS, 'content-type': 'application/x-ndjson' });
     response.write(`${JSON.stringify(body)}\n`);
@@ -165,7 +168,7 @@ export class TasksApi {
     };
   }
 
-  /** `DELETE` completes, `POST …/cancel` cancels, `GET` tells. The same end twice is one end. */
+  /** `DELETE` completes, `POST …/cancel` cancels, `GET` shows the state. Idempotent for the same end. */
   async #atEnd(secret: string, method: string, rest: string): Promise<ApiAnswer> {
     const opened = this.#service.opened(secret);
     const ended = this.#service.endedBy(secret, 'end');

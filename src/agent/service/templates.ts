@@ -15,7 +15,10 @@ export type Templates = ReadonlyMap<string, IntentFile>;
 
 const MAX_TEMPLATES = 256;
 
-/** Reads all intents of a folder: each file whose name ends in `.yaml`, `.yml` or `.json`. One that is not valid is a problem of the whole. */
+/**
+ * Reads all intents of a folder, 1 to 256: each file whose name ends in `.yaml`, `.yml` or `.json`. An invalid file makes the
+ * whole folder a problem.
+ */
 export async function templatesIn(folder: string): Promise<Templates | Problem> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => ({
     problem: `the folder of intents \`${folder}\` cannot be read: ${error.code ?? 'unknown error'}`,
@@ -78,7 +81,7 @@ function ownIntent(asked: Readonly<Record<string, unknown>>): IntentFile | Probl
 function purposed({ resource, detail }: AccessEntry, own: string, more: string | null): AccessEntry {
   const room = authorizationDetailsLimits.maxCharacters - own.length - ': '.length;
   if (more === null || room < 1) return { resource, detail };
-  // No half of a character is left.
+  // Does not cut a surrogate pair in half.
   const fitting = more.length <= room ? more : `${more.slice(0, room - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;
   return { resource, detail: { ...detail, purpose: `${own}: ${fitting}` } };
 }

@@ -8,7 +8,7 @@ import { unixSocketProblem } from '../../core/runtime/system/unix-socket.ts';
 /** Connections of clients to one upstream. 5,000 tasks may each hold a stream of events and call beside it. */
 const MAX_CONNECTIONS = 12_288;
 
-/** The local addresses of one upstream, for all tasks: which task a request is for, its path says. */
+/** The local addresses of one upstream, for all tasks. The path or the header of a request names its task. */
 export interface UpstreamDoor {
   readonly target: ForwardTarget;
   /** The content of the `ca` file of the upstream. */

@@ -12,7 +12,7 @@ const PAUSES_MS = [250, 1_000, 2_000, 4_000, 8_000, 15_000];
 /** Tasks that are cancelled at once. */
 const AT_ONCE = 16;
 
-/** Cancels tasks whose wrapper is gone. Gives up each after half a minute. Reports nothing. */
+/** Cancels tasks whose wrapper is gone: at most 7 attempts for each, with 30 s of back-off in all. Reports nothing. */
 export async function cancelTasks(issuer: IssuerPlace, taskIds: readonly string[]): Promise<void> {
   const svid = await OwnSvid.open(issuer.svid, systemPorts);
   const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });

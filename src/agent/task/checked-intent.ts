@@ -40,7 +40,7 @@ const action: Reader<CheckedAction> = members(
   others,
 );
 
-/** Parses the answer. Its texts are those of an issuer that was verified, but not printable. */
+/** Parses the answer. Its texts come from a verified issuer, but may have characters that are not printable. */
 export const checkedIntent: Reader<CheckedIntent> = members(
   {
     granted: bool,

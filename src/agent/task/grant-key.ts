@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { isObject } from '../../core/runtime/fields.ts';
 import type { OAuthDeclaration } from './declaration.ts';
 
-/** The same text for declarations whose tasks may use the same actions: all of them but its end. A digest, since a subject's token is a secret. */
+/**
+ * A key that is equal for declarations whose tasks may use the same actions: a digest of all but the end of the task. A digest,
+ * since a subject's token is a secret.
+ */
 export function grantKey({ resource, details, subject = null }: OAuthDeclaration): string {
   const lasting = details.map((detail) => {
     const { constraints } = detail;

@@ -9,11 +9,11 @@ import type { ListedTools } from './listed-tools.ts';
 
 /** Most answers kept: one for each kind of task, and each user of it. */
 const MAX_KEPT = 1_024;
-/** So long an answer is used: policies and catalog change rarely, and a list is asked for at the start of each session. */
+/** How long an answer is used: policies and catalog change rarely, and a list is asked for at the start of each session. */
 const KEPT_MS = 60_000;
-/** So long the issuer is not asked again after it could not answer. */
+/** How long the issuer is not asked again after it could not answer. */
 const FAILED_MS = 5_000;
-/** A list waits no longer for the issuer. */
+/** How long a list waits for the issuer. */
 const WAIT_MS = 2_000;
 
 /** Upstreams whose pins and denials are kept. */
@@ -25,7 +25,7 @@ const MAX_PINS = 8_192;
 export interface ToolsOf {
   /** The upstream. */
   readonly resource: string;
-  /** The same for tasks of which the issuer would answer the same. */
+  /** Equal for tasks about which the issuer gives equal answers. */
   readonly grant: string;
 }
 
@@ -35,10 +35,10 @@ interface Kept {
 }
 
 /**
- * The tools that tasks may use, asked of the issuer and kept for a minute. Tasks with the same grant share an answer. If the issuer does not answer,
- * the answer of before is used, and without any no tool is hidden but those that are not as their pins say: a list is no right, and a call is decided
- * whatever the list showed, but the description of a tool is read before any call. The pins of an upstream, and how it answers denied calls, are the
- * same for all tasks, so they are kept from the answers for any of them.
+ * The tools that tasks may use, asked of the issuer and cached for a minute. Tasks with the same grant share an answer. If the
+ * issuer does not answer, the last answer is used; without any, only tools that differ from their pins are hidden. A list grants
+ * nothing, since each call is decided anyway, but the description of a tool is read before any call. The pins of an upstream, and
+ * how it answers denied calls, are the same for all tasks, so they are kept from the answers for any of them.
  */
 export class KeptTools {
   readonly #kept = new LRUCache<string, Kept>(upTo(MAX_KEPT));

@@ -15,7 +15,10 @@ export interface ShownTool {
 export interface ListedTools {
   /** By the exact name. */
   readonly shown: ReadonlyMap<string, ShownTool>;
-  /** If tools that the catalog does not name are shown too: those that are hidden all the same. `null`: all but `shown` are hidden. */
+  /**
+   * If tools that the catalog does not name are shown too, the tools that are hidden nevertheless; `null` if all tools but
+   * `shown` are hidden.
+   */
   readonly hidden: ReadonlySet<string> | null;
   /** How the upstream answers denied calls. Default `result`. */
   readonly denials?: DenialStyle;

@@ -20,7 +20,10 @@ export interface AdminAnswers {
   readonly scrape: Scrape;
   /** Answers `GET /policies/trial`: what policies on trial would have decided. */
   readonly trial: () => object;
-  /** Answers `GET /receipts/{root task}`: waits until no sidecar can use an older state of it; likewise `null`. */
+  /**
+   * Answers `GET /receipts/{root task}`: waits until no sidecar can use an older state of it. `null`, the default, if this
+   * process is no authority; then the answer is 404.
+   */
   readonly receipt?: (root: string) => Promise<object> | null;
   /**
    * Answers `GET /fleet`: this authority, the other authorities, their database and its sidecars. It never rejects. `null`, the default, if
@@ -56,8 +59,8 @@ const PRIVATE = { mode: 0o600, groupId: null };
  * is for Prometheus, `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit
  * task`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, reveals single calls,
  * so it is answered only on the socket and on a loopback address. The same holds for `GET /policies/trial` if there is a socket: then the
- * address of a pod exposes only numbers. It always holds for `POST /signals/{receiver}/verification`, for `remit signals verify`, which alone has an
- * effect: it sends an event, one at a time and at most one a second.
+ * address of a pod exposes only numbers. It always holds for `POST /signals/{receiver}/verification`, for `remit signals verify`,
+ * the only request with an effect: it sends an event, one at a time and at most one a second.
  *
  * Lifecycle: `listen` once, `listenOnSocket` at most once; `serve` once the process has started, before which only `/livez` and `/readyz` are
  * answered; `close`.

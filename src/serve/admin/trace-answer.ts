@@ -14,7 +14,7 @@ export interface TraceSource {
   ) => (() => void) | Problem | 'full';
 }
 
-/** A browser cannot send it to another origin without asking first, so no page can wait in the name of its user. */
+/** Required header: a browser sends it to another origin only after a CORS preflight, so no page can trace in its user's name. */
 const MARK = 'x-remit-trace';
 const MAX_SECONDS = 600;
 const MAX_CHECKS = 100;

@@ -5,7 +5,10 @@ import type { KeyProofs, SharedKey } from '../../core/state/shared-keys.ts';
 /** How long a key from before the proofs is accepted after it was published: as long as a key is in use. */
 const KEPT_BEFORE_MS = 25 * 3_600_000;
 
-/** Proves the keys of this authority by its SVID, and takes those for keys of authorities that a workload of the same SPIFFE ID has published. */
+/**
+ * Proves the keys of this authority by its SVID, and accepts a key as that of an authority only if a workload with the same
+ * SPIFFE ID has published it.
+ */
 export function keyProofsOf(
   svid: Pick<SvidSource, 'current'>,
   { issuer, nowMs }: { readonly issuer: string; readonly nowMs: () => number },

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import type { Config } from '../../core/config/config.ts';
 import type { SvidSource } from '../../core/identity/svid.ts';
 
-/** A source that never has an SVID, and says why. A rehearsal takes it if the Workload API is not there, since it would wait in vain. */
+/** A source that never has an SVID, and says why. A rehearsal uses it instead of waiting for a Workload API that is not there. */
 export class NoSvid implements SvidSource {
   readonly #problem: string;
 

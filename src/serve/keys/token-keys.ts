@@ -85,7 +85,7 @@ export async function openTokenKeys(
 }
 
 const LOOK_MS = 100;
-/** A start goes on after this beyond the usual time, so that `/readyz` shows what is missing. */
+/** How much longer than usual a start waits for the key; then it goes on, and `/readyz` shows what is missing. */
 const LATE_MS = 10_000;
 
 /**

@@ -132,7 +132,7 @@ export async function openLedger(
 
 type Retain = ReturnType<typeof retainOf>;
 
-/** Since when records are written that no checkpoint covers. */
+/** Since when there have been records that no checkpoint covers. */
 class UnsignedSince {
   readonly #ports: Pick<Ports, 'nowMs'>;
   #sinceMs: number | null = null;
@@ -205,7 +205,7 @@ async function openLog(
   return thread;
 }
 
-/** Makes the index of the log by itself. */
+/** Indexes the log automatically, in a thread of its own. */
 function keepIndexed(folder: string, thread: LogThread, services: LedgerServices): void {
   const { metrics, faults, closers, indexTiming: timing } = services;
   const growth = () => ({ records: thread.status.size, closed: thread.closedSegments });

@@ -203,7 +203,7 @@ function openFiles(
   }
 }
 
-/** The same store, whose index is made by itself. */
+/** The same store, which is also indexed automatically, in a thread of its own. */
 function keptIndexed(
   store: RecordStore,
   folder: string,

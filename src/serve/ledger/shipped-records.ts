@@ -13,7 +13,7 @@ import type { Faults } from '../../core/telemetry/faults.ts';
 import type { Metrics } from '../../core/telemetry/metrics/metrics.ts';
 import type { AuthorityPlaces } from '../roles/authority-places.ts';
 
-/** How long a sidecar that ends waits until an authority has all of its records. */
+/** How long a stopping sidecar waits until an authority has all of its records. */
 const CLOSE_MS = 5_000;
 
 /**

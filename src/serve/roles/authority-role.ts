@@ -27,7 +27,7 @@ import type { StartProblem } from '../start-problem.ts';
 import type { Waits } from '../waits.ts';
 import { errorCode } from '../../core/runtime/system/error-code.ts';
 
-/** The parts of which the authority's role is composed. */
+/** The shared parts that the role of the authority uses. */
 type RoleParts = Pick<
   Parts,
   | 'config'

@@ -1,7 +1,5 @@
 /** When a process is at rest, so that other work does not hold back checks. */
 
-/** Whether checks are arriving, for other work on the event loop. */
-
 /** How long after the last check other work holds back. */
 const RECENT_MS = 100;
 

@@ -144,7 +144,7 @@ const onRefusal =
     outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
   };
 
-/** How the server meets its clients: bounds, turns, and sockets that are removed. */
+/** Transport options of the server: bounds, turns, and what it does if its socket is removed. */
 const transportOptions = ({
   config,
   ports: { monotonicMs },
@@ -200,7 +200,7 @@ function loopWatch({ log, metrics, ports: { monotonicMs } }: Parts): LoopWatch {
   return watch;
 }
 
-/** Begins to wait for checks, by the filters of a query. */
+/** Subscribes to checks by the filters of a query. */
 const traceSource = (traces: TraceWaits): TraceSource => ({
   begin: (filters, onLine) => {
     const filter = traceFilterFrom(filters);

@@ -26,8 +26,8 @@ export function recordedLoad(
   load: LoadPolicySet,
   { ledger, ports, by, keepText, forgetTexts }: Recording,
 ): LoadPolicySet {
-  // INVARIANT: a text is deleted only once a record of the deletion is on disk: a missing text that no record names was deleted by somebody
-  // else.
+  // INVARIANT: a text is deleted only once a record of the deletion is on disk. So if no record names a missing text,
+  // somebody else has deleted it.
   const forget = async (hashes: readonly string[]): Promise<void> => {
     if ((await ledger.flush()) === null) await forgetTexts(hashes);
   };

@@ -66,7 +66,7 @@ export function measuredLists(
   return (server) => void listedAtMs.set(server, ports.nowMs());
 }
 
-/** The own SVID, and who vouches for a server. */
+/** The own certificate and key, and the CA certificates that verify a server; a problem without an SVID or its CA file. */
 async function askedBy(svid: SvidSource, { ca }: PinnedServerConfig): Promise<AskedWith | Problem> {
   const own = await awaitedSvid(svid);
   if (isStartProblem(own)) return { problem: `this process has no SVID: ${own.problem}` };

@@ -39,7 +39,7 @@ export interface DatabaseServices {
 const LOOK_MS = 60_000;
 /** A problem is looked at more often, since the authority is not ready until it is over. */
 const LOOK_AGAIN_MS = 5_000;
-/** `GET /fleet` asks the database at most so often. */
+/** Shortest interval at which `GET /fleet` asks the database. */
 const REPORT_MS = 1_000;
 
 /** Opens the PostgreSQL of a configuration: the state of one of several authorities, which serve no checks of their own. */
@@ -168,7 +168,7 @@ const outboxOf = ({ authority, feed, outbox, reader }: PostgresState): OutboxSou
   },
 });
 
-/** A transaction that is open for so long is warned of: the beats of all authorities become slow. */
+/** A transaction that is open for this long is reported: it slows down the beats of all authorities. */
 const MAX_OPEN_S = 30;
 
 const openProblem = (seconds: number | null): string | null =>

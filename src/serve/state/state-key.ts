@@ -5,7 +5,7 @@ import { errorCode } from '../../core/runtime/system/error-code.ts';
 /** Fewest and most bytes of the key. */
 const [MIN_BYTES, MAX_BYTES] = [32, 4_096];
 
-/** Reads the key that authenticates the rows of a database (`authority.stateKey`). The file has a secret: the problem does not have it. */
+/** Reads the key that authenticates the rows of a database (`authority.stateKey`), 32 to 4,096 bytes. No problem contains it. */
 export function stateKeyFrom(path: string): Uint8Array | Problem {
   try {
     const key = readFileSync(path);

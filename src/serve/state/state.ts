@@ -43,7 +43,7 @@ export interface StateFile extends Pick<StateAccess, 'authority' | 'feed'> {
 interface OpenDatabase {
   readonly state: PostgresState;
   readonly outbox: OutboxSource;
-  /** Why commits do not survive the failures that they must; `null` if they do. Checked every minute. */
+  /** Why commits do not survive the failures that they must; `null` if they do. Checked each minute, after a problem each 5 s. */
   readonly problem: () => string | null;
   /** Why it is known to lack commits, with the way out; `null` if it is not. Nothing is read or written meanwhile. */
   readonly lost: () => string | null;

@@ -9,7 +9,7 @@ import { listedOrNull, type ListingRules } from './whole-list.ts';
 export interface EventRules extends ListingRules {
   /** Whether the stream answers a request for a list. */
   readonly isAsked: boolean;
-  /** The event in place of an event that cannot be read, with its blank line; empty: nothing is in its place. */
+  /** The event sent instead of an unreadable event, with its blank line; empty: the event is dropped. */
   readonly unreadable: () => string;
 }
 
@@ -17,9 +17,9 @@ export interface EventRules extends ListingRules {
 type LongEvent = { readonly kind: 'passed' | 'dropped' } | { readonly kind: 'watched'; readonly mark: ToolsMark };
 
 /**
- * An event stream of MCP, with the tools alone that the task may use in each list. Any other event passes as it came. An event that cannot be read
- * and may have a list is not passed on. One longer than `MAX_LIST_BYTES` passes if nothing asked for a list and its start does not name `tools`;
- * if a later part does, the stream ends with an error before that part.
+ * An MCP event stream in which each list shows only the tools that the task may use. Any other event passes as it came. An
+ * unreadable event that may have a list is not passed on. An event longer than `MAX_LIST_BYTES` passes if nothing asked for a
+ * list and its start does not name `tools`; if a later part does, the stream ends with an error before that part.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
@@ -68,7 +68,7 @@ export class EventLists extends Transform {
     const text = event.toString();
     const lines = text.split(LINE_ENDS);
     const data = lines.flatMap((line) => dataOf(line) ?? []);
-    // To a client that reads other lines than the standard has, it may be data.
+    // An event without data, which a lenient client may yet read: it is dropped.
     if (data.length === 0) return NOTHING;
     const read = parsedOrNull(data.join('\n'));
     if (read === null) return this.#instead();
@@ -97,11 +97,11 @@ const NOTHING = Buffer.alloc(0);
 
 const LINE_ENDS = /\r\n|\n|\r/;
 
-/** What ends a line for some clients although it does not in the standard, and what they ignore at the start of a chunk. */
+/** Characters that end a line for some clients, though not in the standard, and a mark that some ignore before a chunk. */
 // oxlint-disable-next-line no-control-regex -- matches control characters on purpose
 const OTHER_LINE_ENDS = /[\v\f\u001C-\u001E\u0085\u2028\u2029\uFEFF]/;
 
-/** JSON without the characters of those that it may have unescaped. */
+/** JSON with those of these characters escaped that JSON may hold unescaped. */
 const withEscapes = (json: string): string =>
   json.replaceAll(
     /[\u0085\u2028\u2029\uFEFF]/g,

@@ -1,8 +1,8 @@
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Bytes that are held until all of them are there. Many small chunks take the memory of their bytes, not of as many objects, and are joined in linear
- * time. The holder bounds their number.
+ * Collects chunks in one growing buffer until the whole is there. Appending is amortised linear, and many small chunks take the
+ * memory of their bytes, not of as many objects. The caller bounds the length.
  */
 export class HeldBytes {
   #bytes: Buffer = NOTHING;
@@ -29,7 +29,7 @@ export class HeldBytes {
     this.#length = length;
   }
 
-  /** All of them; then none is held. */
+  /** Takes all bytes out; nothing is held afterwards. */
   taken(): Buffer {
     const bytes = this.#bytes.subarray(0, this.#length);
     this.#bytes = NOTHING;

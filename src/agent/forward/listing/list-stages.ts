@@ -28,7 +28,10 @@ export interface ListExchange {
 /** The stages of an answer. */
 export interface ListStages {
   readonly stages: readonly Duplex[];
-  /** Calls back once, before the first byte, if it depends on the bytes what of the header still holds; `null`: the bytes are others, if there is a stage. */
+  /**
+   * Set if the bytes decide which headers still hold: calls back once, before the first byte. `null`: if there is a stage, the
+   * bytes change (`shown`).
+   */
   readonly onDecided: ((decided: (change: HeaderChange) => void) => void) | null;
 }
 
@@ -41,13 +44,13 @@ const decoders: ReadonlyMap<string, () => Duplex> = new Map<string, () => Duplex
   ['zstd', createZstdDecompress],
 ]);
 
-/** Most encodings of one answer that are undone: each takes memory, and multiplies the bytes of the next. */
+/** Maximum number of encodings that are undone in one answer: each takes memory, and multiplies the bytes of the next. */
 const MAX_ENCODINGS = 2;
 
 /**
- * The stages through which an answer passes so that lists of tools show those alone that the task may use. A client takes a list from each successful
- * answer in JSON or events to any of its messages, and from the stream that it keeps open. So every such answer is looked at, unless its request
- * is known and not JSON-RPC: the client of that reads no JSON-RPC.
+ * The stages that limit the lists of tools in an answer to those that the task may use. A client takes a list from any successful
+ * answer in JSON or events, whatever it asked, and from the stream that it keeps open. So every such answer is inspected, unless
+ * its request is known not to be JSON-RPC: such a client reads no JSON-RPC.
  */
 export function listStages(exchange: ListExchange, listed: Listed | undefined): ListStages {
   const { method, status } = exchange;
@@ -61,8 +64,8 @@ const NO_STAGES: ListStages = { stages: [], onDecided: null };
 type Listed = () => Promise<ListedTools | null>;
 
 /**
- * Whether a client may read the answer to its GET as events: some do so whatever the type, after they have asked for events. Other answers to GET are
- * of no client of MCP; some are watches in JSON that never end, which must not be held.
+ * Whether a client may read the answer to its GET as events: after asking for events, some do so whatever the type. MCP clients
+ * get no other answers to GET; some of those are watches in JSON that never end, which must not be held.
  */
 const isEventStream = ({ lines, requestLines }: ListExchange): boolean =>
   [typeOf(lines), valuesOf(requestLines, 'accept').join().toLowerCase()].some((type) => type.includes(EVENTS)) ||
@@ -79,7 +82,7 @@ function postStages(exchange: ListExchange, listed: Listed): ListStages {
   const unreadable = unreadableTo(exchange);
   const readers = readersOf(lines, { isAsked });
   if (!isAsked) return unaskedStages({ listed, unreadable, readers });
-  // Bytes of an encoding that is not known are no JSON, and are not passed on.
+  // Bytes in an unknown encoding are not readable as JSON, so `WholeList` does not pass them on.
   return { stages: [...(readers ?? []), new WholeList({ listed, unreadable })], onDecided: null };
 }
 
@@ -134,7 +137,7 @@ function readersOf(lines: HeaderLines, { isAsked }: { readonly isAsked: boolean 
   const undoing = encodingsOf(lines).map((encoding) => decoders.get(encoding));
   const known = undoing.filter((decoder) => decoder !== undefined);
   if (known.length < undoing.length || known.length > MAX_ENCODINGS) return null;
-  // The client bounds what it gets itself, unless the last stage holds all of it.
+  // The last decoder needs no bound unless the whole answer is held after it: the client bounds what it reads.
   const stages: Duplex[] = [];
   for (const [at, decoder] of known.entries()) {
     stages.push(decoder());
@@ -151,7 +154,7 @@ const encodingsOf = (lines: HeaderLines): readonly string[] =>
     .filter((encoding) => encoding !== '' && encoding !== 'identity')
     .toReversed();
 
-/** Most bytes of an answer that was compressed: few bytes may become very many. */
+/** Maximum bytes of a compressed answer once decoded: a few bytes may become very many. */
 const MAX_DECODED_BYTES = 16 * MAX_LIST_BYTES;
 
 function bound(): Duplex {

@@ -1,4 +1,4 @@
-/** What happened to the bytes of an answer: nothing, their encodings are undone, or they are others. */
+/** What happened to the bytes of an answer: nothing, their encodings were undone, or they were rewritten. */
 export type HeaderChange = 'none' | 'decoded' | 'shown';
 
 /** Headers about the bytes of an answer, which are other bytes once it is decoded. */

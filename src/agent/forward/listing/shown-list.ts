@@ -3,10 +3,12 @@ import { toolPin } from '../../../core/action/mcp/tool-pin.ts';
 import { isShown, type ListedTools } from '../../task/listed-tools.ts';
 
 /**
- * A message of an MCP server as its client may see it: if it answers with a list of tools, with those alone that the task may use, and with the
- * limits of the task in their descriptions if the catalog asks for that; without a pinned tool that is not as it was reviewed, whose description
- * nobody has read, or that is listed twice, and without a tool that two parsers read differently. Never a tool that the upstream does not list. Any other message, as it is. A result with an array `tools`
- * is a list whatever was asked and whatever else it has: an answer may come in place of another.
+ * A message of an MCP server as its client may see it. A list of tools keeps only the tools that the task may use, with the
+ * limits of the task in their descriptions if the catalog asks for that. It loses pinned tools that differ from the reviewed
+ * definition or are listed twice, and tools that two parsers would read differently. It never gains a tool. Any other message
+ * stays as it is.
+ *
+ * A result with an array `tools` is a list whatever was asked and whatever else it has: an answer may come in place of another.
  *
  * @see https://modelcontextprotocol.io/specification/2025-11-25/server/tools
  */

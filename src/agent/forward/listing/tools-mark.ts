@@ -15,7 +15,7 @@ export const hasToolsMark = (bytes: Buffer): boolean => MARK.test(bytes.toString
 export class ToolsMark {
   #before: Buffer = Buffer.alloc(0);
 
-  /** Whether the next chunk ends, or has, the name. */
+  /** Whether the name is in the next chunk, or began before and ends in it. */
   sees(chunk: Buffer): boolean {
     const bytes = Buffer.concat([this.#before, chunk]);
     // A copy, so that no chunk is kept.

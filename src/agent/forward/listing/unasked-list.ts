@@ -20,9 +20,10 @@ type State =
   | { readonly kind: 'dropped' };
 
 /**
- * An answer in JSON to something else than `tools/list`. A client takes a list from it all the same, if the id is that of its request. So it is held
- * until it is whole, up to `MAX_LIST_BYTES`, and passes as it came if it has no list of tools. A longer answer passes in parts if its start does not
- * name `tools`, and ends with an error before a part that does; otherwise the client gets the unreadable answer in its place.
+ * An answer in JSON to a request other than `tools/list`. A client takes a list from it all the same, if the id is that of its
+ * request. So it is held until it is whole, up to `MAX_LIST_BYTES`, and passes as it came if it has no list of tools. A longer
+ * answer passes in parts if its start does not name `tools`, and ends with an error before a part that does; otherwise the client
+ * gets the `unreadable` answer instead.
  */
 export class UnaskedList extends Transform {
   readonly #rules: UnaskedRules;

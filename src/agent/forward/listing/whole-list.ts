@@ -16,8 +16,9 @@ export interface ListingRules {
 }
 
 /**
- * An answer to `tools/list` in JSON, with the tools alone that the task may use. INVARIANT: what the client gets is what was read here, written
- * anew, so that no two parsers can see two lists; a list that cannot be read, or is longer than `MAX_LIST_BYTES`, is not passed on.
+ * An answer to `tools/list` in JSON, with only the tools that the task may use. INVARIANT: what the client gets is what was read
+ * here, serialised anew, so that no two parsers can see two lists; a list that cannot be read, or is longer than
+ * `MAX_LIST_BYTES`, is not passed on.
  */
 export class WholeList extends Transform {
   readonly #rules: ListingRules;
@@ -56,6 +57,6 @@ export class WholeList extends Transform {
   }
 }
 
-/** The tools of the task; `null`, and nothing is hidden, also if they cannot be had. */
+/** The tools of the task; `null`, so that nothing is hidden, also if they cannot be fetched. */
 export const listedOrNull = ({ listed }: Pick<ListingRules, 'listed'>): Promise<ListedTools | null> =>
   listed().catch(() => null);

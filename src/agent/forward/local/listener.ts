@@ -29,7 +29,7 @@ const limits = {
   maxHeaderSize: 32_768,
   connectionsCheckingInterval: 1_000,
 } as const;
-/** Most connections by default. */
+/** Default for the maximum number of connections. */
 const MAX_CONNECTIONS = 512;
 const http2Limits = {
   maxSessionMemory: 16,
@@ -44,7 +44,7 @@ export interface AdmittedRequest extends PassedRequest {
   readonly forwarded: Forwarded;
   /** Path of the listener before that of the upstream. */
   readonly prefix: string;
-  /** Called once it is let pass. @param answer emits `close` when the call is over */
+  /** Called once the request is admitted. @param answer emits `close` when the call is over */
   readonly onCall?: (answer: { readonly once: (event: 'close', listener: () => void) => unknown }) => void;
 }
 
@@ -86,7 +86,7 @@ export class ForwardListener {
     });
   }
 
-  /** Listens, without answering yet. @param max most connections */
+  /** Listens, without answering yet. @param max connections at once, bounded by `Places`; default 512 */
   static async open(place: ListenerPlace, max = MAX_CONNECTIONS): Promise<ForwardListener | Problem> {
     // Others go on as plain requests: a client that offers h2c is content with HTTP/1.1. @see RFC 9110 section 7.8
     const server = createServer({ ...limits, shouldUpgradeCallback: isForUpgrade });
@@ -172,7 +172,7 @@ const noUpgrade = refusal(
   'connections are not upgraded here; `--forward …,upgrade=websocket` passes WebSocket',
 );
 
-/** Lets a request of HTTP/1.1 pass, or says why not. */
+/** Admits a request of HTTP/1.1, or refuses it. */
 function admitted(request: IncomingMessage, admit: Admit): AdmittedRequest | LocalAnswer {
   const { rawHeaders: lines, method = '', url: target = '' } = request;
   const passed = admit({ method, target, lines, hosts: valuesOf(lines, 'host') });
@@ -189,7 +189,7 @@ function admitted(request: IncomingMessage, admit: Admit): AdmittedRequest | Loc
   return passed.forwarded.mark?.isForeign(lines) === true ? foreignSession : withoutLocalUrls(passed);
 }
 
-/** Lets a stream of HTTP/2 pass, or says why not. */
+/** Admits a stream of HTTP/2, or refuses it. */
 function admittedStream(lines: HeaderLines, admit: Admit): AdmittedRequest | LocalAnswer {
   const [method = ''] = valuesOf(lines, ':method');
   const [target = ''] = valuesOf(lines, ':path');

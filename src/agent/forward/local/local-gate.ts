@@ -25,7 +25,7 @@ export interface PassedRequest {
   readonly rest: string;
 }
 
-/** Lets a request pass to the upstream, or refuses it. */
+/** Admits a request to the upstream, or refuses it. */
 export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | LocalAnswer {
   const stranger = strangerRefusal(request, gate.kind === 'tcp' ? gate.port : null);
   if (stranger !== null) return stranger;
@@ -33,7 +33,8 @@ export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | L
 }
 
 /**
- * Refuses a request that no program sends which was given the local address, such as that of a web page; `null` if such a program may have sent it.
+ * Refuses a request that cannot come from a program that was given the local address, such as the request of a web page; `null`
+ * if it can.
  *
  * @param port of 127.0.0.1; `null` for a Unix socket
  */
@@ -47,7 +48,7 @@ export function strangerRefusal({ hosts, lines }: GatedRequest, port: number | n
   return isPage ? refusal(403, 'origin', 'web pages may not use this address') : null;
 }
 
-/** Lets pass what follows the secret of an address, or refuses it. @param rest `null` if there was no secret, or another */
+/** Admits the path that follows the secret of an address, or refuses it. @param rest `null` if the secret was absent or wrong */
 export function passedRest(method: string, rest: string | null): PassedRequest | LocalAnswer {
   if (rest === null || !/^(?:$|[/?])/.test(rest)) return noSuchPath;
   // TRACE would answer with the token; CONNECT would leave the path unchecked.

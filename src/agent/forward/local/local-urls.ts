@@ -21,14 +21,14 @@ export class LocalUrls {
     this.#urls.push(url);
   }
 
-  /** A value of a header with each local URL as that of its upstream; `null` if it holds a secret in another form. */
+  /** A header value with each local URL replaced by that of its upstream; `null` if it holds a secret in another form. */
   hidden(value: string): string | null {
     return this.#withoutSecret(this.#replaced(value, PLAIN));
   }
 
   /**
-   * A path with its query in the same way, percent-encoded URLs too; `null` if it holds a secret in another form, since nothing can be
-   * left out of a call.
+   * Does the same for a path with its query, percent-encoded URLs too. `null` if it holds a secret in another form: the call must
+   * be refused, since no part of its path can be left out.
    */
   hiddenTarget(target: string): string | null {
     return this.#withoutSecret(this.#replaced(this.#replaced(target, PLAIN), ENCODED));

@@ -7,8 +7,9 @@ export type PeerUsers = (port: number) => ReadonlyMap<number, number>;
 const ESTABLISHED = '01';
 
 /**
- * By `/proc/net/tcp` of Linux: a line for each socket of the network namespace, some 150 bytes, with the user that made it. Reading takes a
- * millisecond for 1,000 sockets.
+ * Reads `/proc/net/tcp` of Linux: a line for each IPv4 socket of the network namespace, some 150 bytes, with the user that made
+ * it. Reading takes a millisecond for 1,000 sockets. A peer that connected by an IPv6 socket (`::ffff:127.0.0.1`) is not in this
+ * table.
  *
  * @see proc_net_tcp(5), https://docs.kernel.org/networking/proc_net_tcp.html
  */

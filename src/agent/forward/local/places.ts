@@ -13,9 +13,10 @@ export interface PlacesRules {
 }
 
 /**
- * The connections of a listener, up to a bound. Those that have shown the secret keep their place. Any user of the machine can connect, so at the
- * bound a connection without the secret is ended: the oldest of the other user that has most of them, else the oldest of the own user. If all have
- * shown the secret, the new connection is ended.
+ * The connections of a listener, up to a bound. Those that have shown the secret keep their place. Any user of the machine can
+ * connect, so at the bound connections without the secret are ended: up to 64 of other users, each the oldest of the user with
+ * the most left, or the oldest of the own user if there are none of others. If all have shown the secret, the new connection is
+ * ended.
  */
 export class Places {
   readonly #rules: PlacesRules;
@@ -42,7 +43,7 @@ export class Places {
     return true;
   }
 
-  /** Called when a request on the connection was let pass. */
+  /** Called when a request on the connection was admitted. */
   admit(socket: Socket | undefined): void {
     if (socket !== undefined && this.#strangers.delete(socket)) this.#admitted.add(socket);
   }

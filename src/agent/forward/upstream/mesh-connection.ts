@@ -23,7 +23,7 @@ export interface MeshRoute {
   readonly verdict: MeshVerdict;
 }
 
-/** The way to an upstream that {@link isInMesh}; of an upstream that was not yet asked about. */
+/** A route to an upstream for which {@link isInMesh} holds. Its Envoy is asked at the first connection. */
 export const meshRouteTo = (target: ForwardTarget, { connectMs }: { readonly connectMs: number }): MeshRoute => ({
   target,
   verdict: new MeshVerdict({ host: new URL(target.origin).hostname, port: portOf(target) }, { connectMs }),

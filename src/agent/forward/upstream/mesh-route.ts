@@ -1,7 +1,7 @@
 import { isObject } from '../../../core/runtime/fields.ts';
 import type { Problem } from '../../../core/runtime/problem.ts';
 
-/** Bounds the question for them, which is a URL. */
+/** Bounds the URL of the question about them. */
 const MAX_CLUSTERS = 64;
 
 /** A host and the port of its URL, as calls name them: `tools.demo.svc.cluster.local` and 80. */

@@ -6,7 +6,7 @@ import { clearWay, type MeshPlace, routedClusters } from './mesh-route.ts';
 
 /** The admin interface of Istio's Envoy. */
 export const ADMIN_PORT = 15_000;
-/** How long new connections rely on an answer. An open connection is checked no more often. */
+/** How long new connections rely on an answer. Open connections are checked no more often than this. */
 const VERDICT_MS = 5_000;
 /** A route table of some 7,000 services. Parsing it takes 0.1 s, in which no other call is forwarded. */
 const MAX_DUMP_BYTES = 8 * 1_024 * 1_024;

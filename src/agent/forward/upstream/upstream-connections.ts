@@ -117,7 +117,7 @@ export class UpstreamConnections {
     return this.#current?.thumbprint === boundTo;
   }
 
-  /** Closes all connections while no request is under way. The next request opens a connection. */
+  /** Closes all connections. To be called only while no request is under way; the next request opens a connection. */
   rest(): void {
     this.#drop();
   }
@@ -142,7 +142,7 @@ export class UpstreamConnections {
   #replacedBy(svid: Svid, thumbprint: string): CertificateConnections {
     this.#isRenewed = false;
     this.#current?.retire();
-    // The last may be opening a connection for a request that it has; those before have had the time of a certificate.
+    // The current pool may be opening a connection for a request; earlier pools have had a certificate's lifetime to finish.
     this.#retired = this.#held.filter((held) => held === this.#current || held.isUsed);
     const secureContext = contextOf(svid, this.#authorities);
     this.#current = new CertificateConnections(thumbprint, {

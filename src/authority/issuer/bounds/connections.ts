@@ -7,7 +7,7 @@ import type { OnRefused } from './limits.ts';
 /** An open connection. */
 export interface ClientConnection {
   readonly socket: Socket;
-  /** Address of the peer, from `addressOf`. */
+  /** Address of the peer, from `clientAddressOf`. */
   readonly address: string;
   /** Identity of the client; `null` until the handshake is complete. */
   client: string | null;

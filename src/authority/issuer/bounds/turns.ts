@@ -38,7 +38,7 @@ interface LaneState {
 
 /** Share of the event loop per lane while checks arrive and leave it no idle time. */
 const SHARE = 0.1;
-/** Idle time that is kept for later work: a burst of so much runs without a pause. */
+/** Idle time that is saved for later work: a burst that takes no more runs without a pause. */
 const MAX_SPARE_MS = 20;
 /** Cost of a mutual TLS handshake with P-256 certificates: measured 1.7 to 2.0 ms of CPU time, in two parts. */
 const HANDSHAKE_MS = 2;

@@ -23,7 +23,7 @@ export function authorizationProblem(values: readonly string[], clientId: Spiffe
 /** No secret: empty, or the `None` of Python, which Authlib writes if its client has none. */
 const NO_SECRETS: ReadonlySet<string> = new Set(['', 'None']);
 
-/** More is no id with an empty secret, so it is not read. */
+/** A longer header cannot be an id with an empty secret, so it is not decoded. */
 const MAX_LENGTH = 8_192;
 
 /** Whether the header is `Basic` with the id and no secret; the id is url-encoded as RFC 6749 requires, or as it is. */

@@ -70,7 +70,7 @@ export function askedEmergencyFrom(request: IssuerRequest, catalog: Catalog): As
 
 const askedEnd = members({ because: words });
 
-/** Why an emergency is ended, in the body of a request: `because`; without a body that its operator ended it. */
+/** Why an emergency is ended: `because` in the body of the request; without a body, `ended by an operator`. */
 export function endReasonFrom(request: IssuerRequest): string | OAuthError {
   if (request.body.length === 0) return 'ended by an operator';
   const json = jsonBodyFrom(request);

@@ -1,7 +1,5 @@
 /** When a signing key is published, signs, and is withdrawn. */
 
-/** When a signing key is published, signs, and leaves the key set. */
-
 /** A published key; `publishedMs` in milliseconds since the Unix epoch. */
 export interface Published {
   readonly keyId: string;

@@ -19,7 +19,7 @@ export interface ReplicaKeysOptions {
   readonly proofs?: KeyProofs;
   readonly ports: Pick<Ports, 'monotonicMs'>;
   readonly after: After;
-  /** How long a key is published before it signs. Two leases of the sidecars at least: then each has it, or denies. */
+  /** How long a key is published before it signs: at least two leases of the sidecars, so that each then has it, or denies. */
   readonly waitMs: number;
   /** Whether this authority knows every change that counts as enforced. While it does not, it verifies no token. */
   readonly isCurrent: () => boolean;
@@ -159,7 +159,10 @@ export class ReplicaKeys implements OwnKeys {
     this.#forgetReplaced();
   }
 
-  /** Publishes the keys that are not. INVARIANT: the time before a key signs begins once its publication is known to be committed. */
+  /**
+   * Publishes own keys that are not published yet. INVARIANT: the time before a key signs begins once its publication is known to
+   * be committed.
+   */
   async #publish(): Promise<void> {
     const { store, ports } = this.#options;
     for (const own of this.#own) {

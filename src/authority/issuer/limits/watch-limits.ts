@@ -3,7 +3,7 @@ import type { After } from '../../../core/runtime/timers.ts';
 import type { Authority } from '../../../core/state/authority.ts';
 import type { LimitPeak } from '../../../core/state/limit-use.ts';
 
-/** What is watched, and who hears of it. */
+/** The state whose limits are watched, and the callback for the figures. */
 export interface LimitWatch {
   readonly authority: Pick<Authority, 'limitPeaks'>;
   readonly after: After;

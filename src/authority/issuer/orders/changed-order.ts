@@ -32,7 +32,7 @@ export async function enforcementOfOrder(
 ): Promise<{ readonly enforcement?: TimedReceipt }> {
   if (enforcement === undefined || wait === 'committed') return {};
   const receipt = await receiptOf(enforcement, [ORDERS_ROOT]);
-  // The receipt holds, whatever becomes of its record, and a failure is a value.
+  // The receipt is valid even if its record cannot be written. A failed write is a value, not a rejection.
   await authority.appendRecords(orderRecords(orderReceipt(order, receipt, { change, at: authority.nowMs() })));
   return { enforcement: receipt };
 }

@@ -17,8 +17,8 @@ export interface EndedOrdersServices {
 const EVERY_MS = 5_000;
 
 /**
- * Removes each order whose time is over, in one transaction with the record of that: once, whichever authority does it, and also after a restart.
- * A state that cannot be written is tried again 5 s later. The returned function ends it.
+ * Removes expired orders every 5 s, each in one transaction with the record of its end: once among all authorities, and also
+ * after a restart. After a failure the rest is tried again 5 s later. The returned function ends it.
  */
 export function watchEndedOrders(services: EndedOrdersServices): () => void {
   let isClosed = false;

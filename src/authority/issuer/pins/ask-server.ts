@@ -14,7 +14,7 @@ export interface AskedServer {
   readonly id: SpiffeId | null;
 }
 
-/** The own certificate with its key, and the authorities that vouch for the server; those of the system without any. PEM. */
+/** The own certificate and key, and the CA certificates that verify the server; by default those of the system. PEM. */
 export type AskedWith = Partial<Readonly<Record<'cert' | 'key' | 'ca', string>>>;
 
 /** Most bytes of all answers of one look at a server, and how long the look may take. */

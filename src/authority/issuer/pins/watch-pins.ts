@@ -20,7 +20,7 @@ import type { After } from '../../../core/runtime/timers.ts';
 import type { Authority } from '../../../core/state/authority.ts';
 import { orderRecords } from '../orders/changed-order.ts';
 
-/** What the look at pinned tools needs. */
+/** What the watch over pinned tools needs. */
 export interface PinWatch {
   /** Ids of the servers that are looked at. */
   readonly servers: readonly string[];
@@ -42,7 +42,7 @@ export type PinEvent = 'tool-changed' | 'tool-as-reviewed' | 'tools-not-listed';
 
 type Tool = Readonly<Record<string, unknown>>;
 
-/** Most servers that are looked at side by side. */
+/** Maximum number of servers that are asked at once. */
 const MAX_AT_ONCE = 8;
 
 /** What earlier looks at a server have left. */
@@ -56,10 +56,11 @@ interface Looks {
 }
 
 /**
- * Looks again and again at what MCP servers list, and holds it against the pins of the catalog. A tool that is not as reviewed becomes an order that
- * goes to every sidecar, as a stop does: calls of its action are denied. So do all pinned tools of a server that answers with no list that can be
- * read. Once the tool is as its pin says again, by the server or by a new pin, the order is lifted. A server that is not reached changes nothing:
- * what was denied stays denied. The pause is `everyMs` and at random up to a tenth more. The returned function ends it.
+ * Periodically compares the tools that MCP servers list with the pins of the catalog. A tool that differs from its review gets an
+ * order, which goes to every sidecar as a stop does: calls of its action are denied. If a server answers, but not with a readable
+ * list, all of its pinned tools get an order. Once the tool matches its pin again, by the server or by a new pin, the order is
+ * lifted. A server that cannot be reached changes nothing: what was denied stays denied. The pause is `everyMs`, plus at random
+ * up to a tenth. The returned function ends it.
  */
 export function watchPins(watch: PinWatch): () => Promise<void> {
   const looks = new Map(
@@ -137,8 +138,8 @@ function sayNotListed(
 }
 
 /**
- * The pinned tools that are not as reviewed, and the list that was compared; `null` if it is unreadable. So is a list that cannot be compared: else it
- * would end the watch.
+ * The pinned tools that differ from their review, and the list that was compared; `null` if it is unreadable. A list that cannot
+ * be compared counts as unreadable: otherwise a server could end the comparison by it.
  */
 async function compared(
   listed: readonly unknown[] | NoList,

@@ -23,7 +23,7 @@ export const isStopEffect = (effect: SignalEffect): effect is StopEffect =>
 /** The effect of every event, by its name. */
 export type SignalEffects = Readonly<Record<SignalName, SignalEffect>>;
 
-/** Default effects: loss of access revokes, a lowered standing suspends. */
+/** Default effects: loss of access revokes, reduced trust suspends. */
 export const defaultSignalEffects: SignalEffects = {
   'session-revoked': 'revoke',
   'credential-change': 'revoke',

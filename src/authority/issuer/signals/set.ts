@@ -19,7 +19,7 @@ export interface SecurityEvent {
   readonly subject: SignalSubject;
   /** The type of the event, a URI. */
   readonly uri: string;
-  /** Whether `iat` is in the future here: a clock is wrong, so what the event would give back is not given. */
+  /** Whether `iat` is ahead of this clock by more than the tolerated skew: a clock is wrong, so the event restores no trust. */
   readonly isAhead: boolean;
   /** Its type and meaning; `null` for an unsupported type. */
   readonly known: { readonly type: EventType; readonly meaning: EventMeaning } | null;

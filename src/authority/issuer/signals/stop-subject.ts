@@ -11,13 +11,13 @@ import type { Transmitter } from './transmitter.ts';
 /** What a stop is about. */
 export type StopTarget = Pick<StopOrder, 'kind' | 'what'>;
 
-/** Most targets of one event. */
+/** Most targets of one event that it names by a task or token; further targets are not stopped. */
 const MAX_TARGETS = 16;
 
 /**
- * What an event stops: the agent or the user that its subject names; or those of the task or token that it names. Empty if it names neither, such as
- * `stop-agent` for an event about a user, whose agents work for others too. Members that narrow a complex subject, such as a device, do not
- * narrow a stop.
+ * What an event stops: the agent or the user that its subject names, or else those of the tasks that match a `jwt_id` or `opaque`
+ * member. Empty if neither is named, such as for `stop-agent` and a user given by `iss_sub` or `email`, whose agents work for
+ * others too. Members that narrow a complex subject, such as a device, do not narrow a stop.
  */
 export async function stopTargetsOf(
   effect: StopEffect,

@@ -30,7 +30,7 @@ export async function stopBySignal(
   for (const target of targets) {
     const derived = derivedBytes(stop.key, target);
     let put = await putStop(target, stop, { ...services, randomBytes: derived });
-    // The id was used, by a stop that is over or by who writes into the database: another id stops all the same.
+    // Somebody other than an authority has written an order with this id into the database: stop under a random id.
     if (isStoreFailure(put) && put.code === 'conflict')
       put = await putStop(target, stop, { ...services, randomBytes: services.ports.randomBytes });
     if (isStoreFailure(put)) return put;
@@ -73,7 +73,7 @@ export async function stopsEnforced(
   if (orders.length === 0 || enforcement === undefined) return true;
   const receipt = await receiptOf(enforcement, [ORDERS_ROOT]);
   const of = { change: 'order-made', at: authority.nowMs() } as const;
-  // The receipt holds, whatever becomes of its records.
+  // The receipt is valid even if its records cannot be written.
   await authority.appendRecords(orders.flatMap((order) => orderRecords(orderReceipt(order, receipt, of))));
   return receipt.enforced;
 }

@@ -55,7 +55,7 @@ async function take(
   const stops = await stopsOf(signal, applied, { signals, services });
   if (isStoreFailure(stops)) return stops;
   const changed: Task[] = [];
-  // What names nobody who can be stopped takes away the tasks that it is about.
+  // If the event names nobody who can be stopped, it revokes the tasks that it is about.
   const ofTasks =
     isStopEffect(applied.effect) && stops.length === 0 ? { ...applied, effect: 'revoke' as const } : applied;
   const tasks = stops.length === 0 && hasEffect(ofTasks) ? await applyToAll(signal, ofTasks, { services, changed }) : 0;

@@ -14,9 +14,10 @@ import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
 
 /**
- * `POST /intents/check`: what a token request for a new task would be granted, and what not and why. It takes the form of a request with
- * `client_credentials`. Nothing is issued or recorded, but the request counts like any other, and its span names the client and what it asked
- * for. A client learns no more than by asking for tokens. Of a form with `task` alone: which actions of that task may be used, and which tools.
+ * `POST /intents/check`: what a token request for a new task would be granted, what not, and why. It takes the form of a request
+ * with `client_credentials`. Nothing is issued or recorded, but the request counts like any other, and its span names the client
+ * and what it asked for. A client learns no more than by asking for tokens. For a form with `task` alone, it answers which
+ * actions and tools of that task may be used.
  */
 export async function answerIntentCheck(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const span = services.tracer.start('intent.check', {}, request.traceparent);

@@ -11,7 +11,7 @@ import type { IssuerRequest, IssuerServices } from '../services.ts';
 /** What the wait for receipts needs. */
 type Services = Pick<IssuerServices, 'enforcement' | 'authority'>;
 
-/** A task, as far as its sidecars are found by it. */
+/** The members of a task by which its root task, and so its sidecars, are found. */
 type ChangedTask = Pick<Task, 'issuer' | 'id' | 'parentId'>;
 
 /**
@@ -28,7 +28,7 @@ export async function enforcementOf(
   const root = await rootOf(task, authority);
   const receipt = await receiptOf(enforcement, isStoreFailure(root) ? root : [root]);
   const record = encodedRecord(receiptRecord(receipt, { task: task.id, change, at: authority.nowMs() }));
-  // Nothing waits for the record, and a failure is a value.
+  // The reply does not wait for the record. A failed write is a value, not a rejection.
   if (!isProblem(record)) void authority.appendRecords([record]);
   return { enforcement: receipt };
 }
@@ -63,7 +63,7 @@ export async function waitForAll(
     const changed = some.flatMap(([, family]) => family);
     const of = { change, at: authority.nowMs(), tasks: changed.length };
     const records = changed.map(({ id }) => encodedRecord(receiptRecord(receipt, { ...of, task: id })));
-    // The receipt stands, whatever becomes of its records.
+    // The receipt is valid even if its records cannot be written.
     await authority.appendRecords(records.flatMap((record) => (isProblem(record) ? [] : [record])));
   }
   return isEnforced;

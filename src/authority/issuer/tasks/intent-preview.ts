@@ -30,7 +30,7 @@ export interface PreviewedAction {
     /** The nearest action, if the action does not exist. */
     readonly nearest: string | null;
   };
-  /** Why every use would be denied of what is granted; `null` if some use may pass. */
+  /** Why every use of the granted action would be denied; `null` if some use may pass. */
   readonly usesDenied: Deny | null;
 }
 

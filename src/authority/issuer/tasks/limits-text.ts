@@ -4,8 +4,9 @@ import type { Limit, LimitKey, LimitMeasure } from '../../../core/limit/limit.ts
 import type { AuthorizationDetail, MaxAmount } from '../../../core/token/authorization-details.ts';
 
 /**
- * The limits of an action, in sentences for a model: those of the task, if each entry of the intent has some, and those over all tasks; `null` if
- * there are none. Ends, and what is used already, are left out: they differ from task to task, and what is the same in many tasks can be cached.
+ * The limits of an action, in sentences for a model: those of the task, if each entry of the intent has some, and those over all
+ * tasks; `null` if there are none. Deadlines and what is already used are left out: they differ from task to task, and a text
+ * that is the same in many tasks can be cached.
  *
  * @param entries those of the intent that name the action, each an alternative
  * @param limits those of `limits.yaml` that cover the agent

@@ -42,8 +42,9 @@ export async function answerTimeline(request: IssuerRequest, services: IssuerSer
 
 /**
  * `POST /tasks/{id}/complete`, `…/cancel` and `…/suspend`: for the task's agent, and except the first for operators. Applies to
- * the task and all sub-tasks, and is committed before the reply, and enforced at all sidecars. Repeating the event is acknowledged; another event on an ended
- * task is 409 with the current state.
+ * the task and all sub-tasks. It is committed before the reply, which also waits for the receipt of the sidecars, unless the
+ * request has `?wait=committed`. Repeating the event is acknowledged; another event on an ended task is 409 with the current
+ * state.
  */
 export const answerEvent =
   (kind: 'complete' | 'cancel' | 'suspend') =>

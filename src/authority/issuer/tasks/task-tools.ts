@@ -42,7 +42,7 @@ export interface TaskTools {
   readonly hasOthers: boolean;
   /** Tools of the catalog that are hidden beside such others; empty without them. */
   readonly hidden: readonly string[];
-  /** How the server answers denied calls, so that the agent's side answers those that it denies itself alike. */
+  /** How the server answers denied calls: the agent's side answers in the same form the calls that it denies itself. */
   readonly denials: McpServer['denials'];
 }
 

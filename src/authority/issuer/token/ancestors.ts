@@ -36,8 +36,8 @@ export function delegationFrom(above: readonly Task[]): IssueFacts['delegation']
 }
 
 /**
- * The actors of a task, outermost first: its agent, the agents that delegated it, and who acted before those in the subject token of another issuer, up to
- * the subject.
+ * The actors of a task, outermost first: its agent, the agents that delegated it, and the earlier actors of the subject token of
+ * another issuer, up to the subject.
  */
 export function actorsOf(task: Task, above: readonly Task[]): readonly string[] {
   const agents = [task, ...above].flatMap(({ agent, priorActors = [] }) => [[agent], priorActors]).flat();

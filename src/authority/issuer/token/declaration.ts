@@ -6,8 +6,9 @@ import { declarationOfScope } from './scope-alone.ts';
 import type { AskedDetails, TokenRequest } from './token-request.ts';
 
 /**
- * Completes a request from its subject token, or from the task of its refresh token: absent parts are inherited. A `scope` without details
- * selects actions of it; that of a refresh may name others too, since clients repeat what they asked for at first, and leaves them out.
+ * Completes a request from its subject token, or from the task of its refresh token: absent parts are inherited. A `scope`
+ * without details selects among the inherited actions. The scope of a refresh may also name other actions, which are dropped,
+ * since clients repeat their first request.
  */
 export function declarationFrom(request: TokenRequest, { inherited }: Origin): Declaration | OAuthError {
   const { details, refreshToken, resource } = request;

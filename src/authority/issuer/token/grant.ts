@@ -244,8 +244,8 @@ interface Permission {
 }
 
 /**
- * Asks the policies about all actions of the intent under all their constraints. All or nothing, but for a `scope` alone, of which those are
- * left out that policies refuse.
+ * Asks the policies about all actions of the intent under all their constraints. All or nothing, except for a `scope` alone: it
+ * loses the actions that policies refuse.
  */
 async function permitted(
   of: Case,

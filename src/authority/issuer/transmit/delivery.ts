@@ -47,9 +47,9 @@ const LOOK_MS = 1_000;
 /** The pause after failures in a row doubles from the first to the last. */
 const FIRST_PAUSE_MS = 1_000;
 const LAST_PAUSE_MS = 300_000;
-/** Pushes at once, and failures after which the others of a read wait. */
+/** Concurrent pushes; after as many failures the remaining signals of a read wait for the next round. */
 const AT_ONCE = 4;
-/** No push begins later after the queue was read: a push takes 10 s, and the claim holds 20 s from the read. */
+/** The latest start of a push after the queue was read: a push takes up to 10 s, and the claim holds 20 s from the read. */
 const START_MS = 5_000;
 
 /**
@@ -127,7 +127,7 @@ class Delivery {
     return authority.signalQueue(name, later);
   }
 
-  /** Forgets that signals failed which wait no longer: another process may have sent them. */
+  /** Forgets failed signals that are no longer queued: another process may have sent them. */
   #forgetGone(signals: readonly QueuedSignal[]): void {
     const waiting = new Set(signals.map(({ seq }) => seq));
     for (const seq of [...this.#later].slice(0, signalLimits.maxAgain)) if (!waiting.has(seq)) this.#later.delete(seq);
@@ -142,8 +142,8 @@ class Delivery {
   }
 
   /**
-   * Pushes the signals until several have failed, and deletes those that need not be sent again. Those at which a receiver fails come last from then
-   * on, so they do not hold up the others. Gives how many were deleted, and why not all were; `null` if all were.
+   * Pushes the signals until four have failed, and deletes those that need not be sent again. A signal that failed is tried after
+   * the others from then on, so it does not hold them up. Gives how many were deleted, and why not all were; `null` if all were.
    */
   async #push(signals: readonly QueuedSignal[]): Promise<{ readonly done: number; readonly problem: string | null }> {
     const { authority, keys, ports } = this.#services;

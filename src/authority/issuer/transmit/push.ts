@@ -13,7 +13,7 @@ export interface PushTarget {
   readonly url: string;
   /** File with the bearer token of this transmitter, read at each push; `null`: none is sent. */
   readonly tokenFile: string | null;
-  /** PEM certificates that may vouch for the server; `null`: those of Node.js. */
+  /** File with the CA certificates that verify the server, in PEM, read at each push; `null`: those of Node.js. */
   readonly ca: string | null;
 }
 
@@ -79,8 +79,8 @@ async function authorizationOf(file: string | null): Promise<{ readonly authoriz
 }
 
 /**
- * What an answer means. Only `invalid_request` is about the signal itself; each other error, such as a key that the receiver does not know yet, may be
- * mended at either side.
+ * What an answer means. Only `invalid_request` is about the signal itself; any other error may be corrected at either side, such
+ * as a key that the receiver does not know yet.
  */
 function pushedBy({ body, fault, status }: HttpAnswer): Pushed {
   if (status >= 200 && status < 300) return { result: 'taken', status };

@@ -14,18 +14,18 @@ import type { Task } from '../../../core/task/task.ts';
 export interface SignalledRecord {
   readonly of: Signalled;
   readonly record: EndRecord | EventRecord;
-  /** Of its bytes, so that a signal that is sent again has the same. */
+  /** The digest of the record's bytes, so that a signal that is sent again has the same `jti`. */
   readonly jti: string;
 }
 
-/** Who tells whom. */
+/** The sender and the receiver of a signal. */
 export interface SetParties {
   /** The URL of the issuer. */
   readonly issuer: string;
   readonly audience: string;
 }
 
-/** The record of a signal that waits; `null` if it is told to nobody. */
+/** The record of a queued signal; `null` if it is of a kind that is sent to nobody. */
 export function signalledRecord({ bytes }: EncodedRecord): SignalledRecord | null {
   // An authority wrote it by `encodedRecord`.
   const record = JSON.parse(Buffer.from(bytes).toString('utf8')) as EndRecord | EventRecord;

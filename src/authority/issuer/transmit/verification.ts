@@ -1,4 +1,4 @@
-/** A verification event: tries a receiver of signals before the night on which it is needed. */
+/** Sends a verification event, by which an operator tries a receiver of signals before it is needed. */
 import { Agent } from 'node:https';
 import type { Ports } from '../../../core/runtime/ports.ts';
 import type { TokenKeys } from '../keys/signing-keys.ts';
@@ -23,7 +23,7 @@ export type VerifiedReceiver = Pushed & { readonly jti: string };
  * Sends a verification event, signed and pushed as each signal is, and waits for the answer, at most 10 s. It is not queued, and tried once. Never
  * rejects.
  *
- * @param state what the receiver has asked to be sent, by which it knows the event; `null` for none, as the standard wants unless it has asked
+ * @param state what the receiver has asked to be sent, by which it recognises the event; `null` if it has not asked
  * @see OpenID Shared Signals Framework 1.0 section 8.1.4 (7.1.4 in earlier drafts)
  */
 export async function verifyReceiver(

@@ -16,7 +16,7 @@ const PART_RECORDS = 16_384;
 export interface IndexTiming {
   /** After the start, which it does not slow. Default 60 s. */
   readonly firstMs: number;
-  /** How often it is looked whether there is enough to index. Default 30 s. */
+  /** Interval of checks whether there is enough to index. Default 30 s. */
   readonly everyMs: number;
   /** Pause after a failure. Default 10 minutes. */
   readonly retryMs: number;
@@ -24,7 +24,7 @@ export interface IndexTiming {
 
 const TIMING: IndexTiming = { firstMs: 60_000, everyMs: 30_000, retryMs: 600_000 };
 
-/** How far records have grown since this process began. */
+/** How far records have grown: only the difference between two calls counts. */
 export interface IndexedGrowth {
   readonly records: number;
   /** Segments that were closed. */
@@ -48,8 +48,9 @@ type State =
 const NAMES = { ledger: 'ledger index', received: 'index of received records' } as const;
 
 /**
- * Makes the index of a ledger or of received records by itself: once after the start, after each closed segment, and after so many records that they
- * fill a part. Each run is a thread of its own that ends afterwards, at low priority and at a quarter of its speed, so that no check waits for it.
+ * Indexes a ledger or received records automatically: once after the start, after each closed segment, and whenever enough
+ * records for a part have come. Each run is a thread of its own that ends afterwards, at low priority and at a quarter of its
+ * speed, so that no check waits for it.
  *
  * Lifecycle: made once the records are open; `close` ends a run at once, whatever it does. What it left is made by the next.
  */

@@ -15,10 +15,10 @@ import type { IndexReport, IndexThreadInput } from './index-messages.ts';
 
 /** Records between two rests. */
 const PACE_RECORDS = 256;
-/** A rest is so many times as long as the work before it: a container with one processor must have the rest of it for checks. */
+/** A rest is this many times as long as the work before it, so that a container with one processor has time for checks. */
 const REST = 3;
 const MAX_REST_MS = 1_000;
-/** Share of a disk that is left to records. */
+/** Share of the disk that must stay free for records. */
 const MIN_FREE = 0.05;
 
 // Given by `index-thread.ts` only.

@@ -10,13 +10,17 @@ export interface NoteNeeds {
   readonly origin: string;
   /** Number of pruned records of the log: a checkpoint of fewer can be compared with nothing. */
   readonly pruned: number;
-  /** Of more bytes of this log, every second note of each witness is dropped, but for its last, until they fit: each covers what those before it cover. */
+  /**
+   * Above this many bytes of notes of this log, every second note of each witness is dropped, except its last, until they fit: a
+   * note covers what the notes before it cover.
+   */
   readonly maxBytes: number;
 }
 
 /**
- * The notes that are needed, in their order: those of records that are there, and the last of each witness, which says how far it is. What is left of
- * an interrupted write, alone or at the beginning of a note, is dropped: its cosignature would be wrong.
+ * The notes that are needed, in their order: those about records that are not pruned, and the last of each witness, which says
+ * how far it is. The remains of an interrupted write, alone or at the beginning of a note, are dropped: the cosignature would be
+ * wrong.
  */
 export function neededNotes(notes: readonly string[], { origin, pruned, maxBytes }: NoteNeeds): readonly string[] {
   const last = new Map<string, string>();

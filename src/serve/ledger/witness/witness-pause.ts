@@ -4,8 +4,9 @@ const FIRST_MS = 1_000;
 const LONGEST_MS = 300_000;
 
 /**
- * How long a witness is left alone after a visit, in milliseconds. After failures twice as long each time, from 1 s to 5 minutes, less up to a half, so
- * that many ledgers do not ask at once; after a contradiction 5 minutes.
+ * The pause after a visit to a witness, in milliseconds: `everyMs` after a cosignature, exponential back-off from 1 s to 5
+ * minutes after failures, and 5 minutes after a contradiction. The last two are shortened at random by up to a half, so that many
+ * ledgers do not ask at once.
  *
  * @param of.failures in a row, this one included
  * @param of.random 0 to 255

@@ -9,7 +9,7 @@ import type { Problem } from '../../../core/runtime/problem.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import { failureCode, httpExchange } from '../../../core/runtime/system/http-exchange.ts';
 
-/** A witness: where it is asked, and the key of its cosignatures. */
+/** A witness: its address, and the key of its cosignatures. */
 export interface Witness {
   /** Its submission prefix. */
   readonly url: string;
@@ -46,7 +46,7 @@ const TIMEOUT_MS = 10_000;
  */
 export async function visitWitness(witness: Witness, known: number | null, parts: VisitParts): Promise<WitnessState> {
   let old = known ?? 0;
-  // INVARIANT: only a cosignature shows that the witness has seen these records; where it says that it stands, it may have seen others.
+  // INVARIANT: only a cosignature shows that the witness has seen these records; a size that it reports may be that of others.
   let isCosigned = known !== null;
   for (let step = 0; step < MAX_STEPS; step++) {
     const growth = growthFrom(parts.folder, old);

@@ -21,7 +21,7 @@ import { failureCode } from '../../../core/runtime/system/http-exchange.ts';
 import { synced } from '../../../core/runtime/system/synced.ts';
 import { neededNotes } from './needed-notes.ts';
 
-/** The file is looked at once it has so many bytes, and again once it has twice as many as after the last look. */
+/** The file is pruned once it has this many bytes, and again each time it has twice as many as after the last pruning. */
 const FIRST_BYTES = 1024 ** 2;
 /** Bytes of the notes that are kept at most, so that the file has at most twice as many. */
 const MAX_BYTES = 4 * 1024 ** 2;
@@ -37,8 +37,8 @@ export interface WitnessedBounds {
 }
 
 /**
- * The file of the checkpoints that witnesses have cosigned, bounded by what a verification of the ledger needs of it (`neededNotes`). It is replaced
- * atomically: a reader, or a process that starts after a crash, sees the notes of before or those that are kept.
+ * The file of the checkpoints that witnesses have cosigned, bounded by what a verification of the ledger needs of it
+ * (`neededNotes`). It is replaced atomically: a reader, or a process that starts after a crash, sees the old notes or the new.
  */
 export class WitnessedFile {
   readonly #path: string;
@@ -141,10 +141,10 @@ function replaceNotes(
   return true;
 }
 
-/** Longer than any process takes to write a file anew. */
+/** Longer than any process takes to write the new file. */
 const ABANDONED_MS = 3_600_000;
 
-/** Removes what processes left that were killed while they wrote a file anew. */
+/** Removes temporary files of processes that were killed while they wrote. */
 function removeAbandoned(real: string): void {
   const [folder, stem] = [dirname(real), `${basename(real)}.`];
   for (const name of readdirSync(folder)) {
