@@ -1,10 +1,11 @@
 import type { CatalogAction, Server } from '../../../core/action/catalog/catalog.ts';
 import { type Deny, deny, isDeny } from '../../../core/decision/decision.ts';
-import { type IssueFacts, issueQuestion } from '../../../core/policy/issue-question.ts';
+import type { IssueFacts } from '../../../core/policy/issue-question.ts';
 import { lifeSecondsOf, type Task } from '../../../core/task/task.ts';
 import { authorizationDetailsFrom, type Constraints } from '../../../core/token/authorization-details.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
-import { delegationFrom } from './ancestors.ts';
+import { actorsOf, delegationFrom } from './ancestors.ts';
+import { grantQuestion } from './policy-answers.ts';
 import type { GrantPolicies, IssuerServices } from '../services.ts';
 
 /**
@@ -22,7 +23,7 @@ export async function askAgain(task: Task, above: readonly Task[], services: Iss
   const { catalog } = policies;
   const details = authorizationDetailsFrom(JSON.parse(task.detailsJson));
   if (isProblem(details)) return deny('policy.not-permitted', 'the granted authorization_details are not readable');
-  const delegation = delegationFrom(above);
+  const [actors, delegation] = [actorsOf(task, above), delegationFrom(above)];
   const actions = details.flatMap((detail) => detail.actions);
   for (const detail of details) {
     const server = catalog.serversByAudience.get(detail.locations[0] ?? '');
@@ -33,7 +34,7 @@ export async function askAgain(task: Task, above: readonly Task[], services: Iss
       }
       await services.nextTurn();
       const refusal = refusalOf(
-        { task, server, action, constraints: detail.constraints, actions, delegation, policies },
+        { task, server, action, constraints: detail.constraints, actions, actors, delegation, policies },
         services,
       );
       if (refusal !== null) return refusal;
@@ -52,17 +53,18 @@ interface AskedGrant {
   readonly action: CatalogAction;
   readonly constraints: Constraints;
   readonly actions: readonly string[];
+  readonly actors: readonly string[];
   readonly delegation: IssueFacts['delegation'];
   readonly policies: GrantPolicies;
 }
 
 function refusalOf(
-  { task, server, action, constraints, actions, delegation, policies }: AskedGrant,
+  { task, server, action, constraints, actions, actors, delegation, policies }: AskedGrant,
   { authority, ports, settings }: IssuerServices,
 ): Deny | null {
   const secondsLeft = Math.max(0, Math.floor((task.deadlineMs - authority.nowMs()) / 1_000));
   const decision = policies.grant(
-    issueQuestion(
+    grantQuestion(
       {
         agent: task.agent,
         server,
@@ -73,10 +75,13 @@ function refusalOf(
         taskSeconds: lifeSecondsOf(task),
         subject: task.subject,
         subjectAttributes: task.subjectAttributes,
+        actors,
         claimed: task.claimed,
         attested: task.attested,
         risk: task.risk,
         delegation,
+        // Only a new task is asked about with it.
+        stopped: undefined,
         nowMs: ports.nowMs(),
       },
       policies.catalog,

@@ -1,5 +1,7 @@
+import type { Catalog } from '../../../core/action/catalog/catalog.ts';
 import type { Decision } from '../../../core/decision/decision.ts';
-import { issueQuestion } from '../../../core/policy/issue-question.ts';
+import { type IssueFacts, issueQuestion } from '../../../core/policy/issue-question.ts';
+import type { Question } from '../../../core/policy/question.ts';
 import type { NamedValues } from '../../../core/task/named-values.ts';
 import type { Task } from '../../../core/task/task.ts';
 import { delegationFrom } from './ancestors.ts';
@@ -29,6 +31,12 @@ export interface AskingServices {
   readonly nextTurn: IssuerServices['nextTurn'];
 }
 
+/**
+ * The question whether a task is granted an action, at its issuance and after (`askAgain`). All facts are required, so that neither question
+ * lacks one that the other has.
+ */
+export const grantQuestion = (facts: Required<IssueFacts>, catalog: Catalog): Question => issueQuestion(facts, catalog);
+
 /** The policy decisions on each action of an intent under each of its constraints. Each decision takes a turn of its own. */
 export async function* answersOf(
   { intent, origin, claimed, above, lifetime, stop }: AskedIntent,
@@ -40,7 +48,7 @@ export async function* answersOf(
   const stopped = stopFacts(stop?.was ?? null, authority.floorMs());
   for (const { action, constraints } of intent.asked) {
     await nextTurn();
-    const question = issueQuestion(
+    const question = grantQuestion(
       {
         agent: intent.agent,
         server: intent.server,
