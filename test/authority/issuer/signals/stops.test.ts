@@ -4,6 +4,7 @@ import type { StopEffect } from '../../../../src/authority/issuer/signals/effect
 import type { StopOrder } from '../../../../src/core/order/order.ts';
 import { must, mustFind } from '../../../builders/must.ts';
 import { scratch } from '../../../builders/scratch.ts';
+import { mustSpiffeId } from '../../../builders/spiffe-id.ts';
 import { type Bench, issuerUrl, startBench } from '../bench.ts';
 import { eventUri, newTask, push, setOf, signalServices, taskNow, transmitterIssuer } from './transmitter.ts';
 
@@ -30,6 +31,8 @@ async function withStops(effect: StopEffect, act: (bench: Bench) => Promise<void
 const stopsOf = ({ store }: Bench): readonly StopOrder[] =>
   must(store.ordersInForce()).list.filter((order) => order.of === 'stop');
 const whatOf = (bench: Bench) => stopsOf(bench).map(({ kind, what }) => `${kind} ${what}`);
+
+const agentNumber = (n: number) => mustSpiffeId(`spiffe://acme.test/ns/agents/sa/a-${n}`);
 
 const uri = (id: string) => ({ format: 'uri', uri: id });
 
@@ -94,11 +97,29 @@ describe('a signal', () => {
     );
   });
 
-  it('revokes the tasks of a user instead if an agent is to be stopped: it works for others too', async () => {
-    await withStops('stop-agent', async (bench) => {
-      const { task } = newTask(bench.store, { subject: 'alice' });
-      await push(bench, setOf());
-      expect([whatOf(bench), taskNow(bench.store, task).state]).toEqual([[], 'revoked']);
+  it.each<[string, StopEffect, object]>([
+    ['a user', 'stop-agent', user],
+    ['an opaque user', 'stop-agent', { format: 'opaque', id: 'alice' }],
+    ['an opaque user among members', 'stop-agent', { format: 'complex', user: { format: 'opaque', id: 'alice' } }],
+    ['a session', 'stop-agent', { format: 'complex', user, session: { format: 'opaque', id: 's-1' } }],
+    ['a session', 'stop-user', { format: 'complex', session: { format: 'opaque', id: 's-1' } }],
+  ])('by %s stops nobody with `%s`, and revokes all its tasks instead', async (_what, effect, subject) => {
+    await withStops(effect, async (bench) => {
+      const of = { subject: 'alice', claimed: { session: 's-1' } };
+      const tasks = Array.from({ length: 18 }, (_, n) => newTask(bench.store, { ...of, agent: agentNumber(n) }).task);
+      const { task: other } = newTask(bench.store, { subject: 'bob' });
+      expect((await push(bench, setOf({ sub_id: subject }))).status).toBe(202);
+      expect(whatOf(bench)).toEqual([]);
+      expect(new Set(tasks.map((task) => taskNow(bench.store, task).state))).toEqual(new Set(['revoked']));
+      expect(taskNow(bench.store, other).state).toBe('active');
+    });
+  });
+
+  it('stops a user by an opaque subject, once for many tasks', async () => {
+    await withStops('stop-user', async (bench) => {
+      for (let n = 0; n < 3; n += 1) newTask(bench.store, { subject: 'alice', agent: agentNumber(n) });
+      await push(bench, setOf({ sub_id: { format: 'opaque', id: 'alice' } }));
+      expect(whatOf(bench)).toEqual(['user alice']);
     });
   });
 
