@@ -136,8 +136,9 @@ function recordedLoadOf(
     metrics,
     log,
     ledger,
+    closers,
     isReady,
-  }: Pick<Opening, 'ports' | 'metrics' | 'log' | 'ledger'> & { readonly isReady: () => boolean },
+  }: Pick<Opening, 'ports' | 'metrics' | 'log' | 'ledger' | 'closers'> & { readonly isReady: () => boolean },
 ): LoadPolicySet {
   let isFirst = true;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<KeptText> => {
@@ -152,6 +153,8 @@ function recordedLoadOf(
   return recordedLoad(countedLoad(filled, { metrics, ports }), {
     ledger,
     ports,
+    after,
+    closers,
     by: accountName(),
     keepText,
     forgetTexts: (hashes) => forgetPolicies(ledgerFolder, hashes),

@@ -28,6 +28,8 @@ describe('recordedLoad', () => {
         },
       },
       ports: { nowMs: () => 5 },
+      after: () => () => undefined,
+      closers: { push: () => undefined },
       by: 'remit',
       keepText: async ({ hash }) => {
         kept.push(hash);
@@ -66,5 +68,45 @@ describe('recordedLoad', () => {
     expect(kept).toEqual(['one', 'two', 'one']);
     // A text is deleted once the record that says so is on disk.
     expect(order).toEqual(['flushed', 'forgot two']);
+  });
+
+  it('records a set that the ledger refused once it takes records again, as of when it came into force', async () => {
+    const records: LedgerRecord[] = [];
+    const waiting = new Set<() => void>();
+    const closers: (() => unknown)[] = [];
+    const forgotten: string[] = [];
+    let isRefused = true;
+    let nowMs = 0;
+    const loads = [setOf('one'), setOf('one'), setOf('two')];
+    const load = recordedLoad(async () => loads.shift() ?? { findings: [] }, {
+      ledger: { append: (record) => !isRefused && records.push(record) > 0, flush: async () => null },
+      ports: { nowMs: () => nowMs },
+      after: (_delayMs, run) => {
+        waiting.add(run);
+        return () => void waiting.delete(run);
+      },
+      closers: { push: (closer) => void closers.push(closer) },
+      by: 'remit',
+      keepText: async ({ hash }) => ({ isKept: true, beyond: hash === 'two' ? ['zero'] : [] }),
+      forgetTexts: async (hashes) => void forgotten.push(...hashes),
+    });
+    const recorded = () => records.map((it) => (it.kind === 'policy' ? `${it.policySet} ${it.at}` : it.kind));
+    const tick = async () => {
+      const due = [...waiting];
+      waiting.clear();
+      for (const run of due) run();
+      await new Promise(setImmediate);
+    };
+    for (nowMs = 5; nowMs < 8; nowMs++) await load();
+    await tick();
+    expect([recorded(), forgotten, waiting.size]).toEqual([[], [], 1]);
+    isRefused = false;
+    await tick();
+    expect([recorded(), forgotten, waiting.size]).toEqual([['one 5', 'two 7'], ['zero'], 0]);
+    isRefused = true;
+    loads.push(setOf('three'));
+    await load();
+    for (const close of closers) close();
+    expect(waiting.size).toBe(0);
   });
 });
