@@ -86,7 +86,7 @@ export function watchMeshSidecar(
     const sidecar = await askedSidecar(adminPort);
     taken = sidecar === null ? null : takenPort(sidecar, ports);
   };
-  void look();
+  void look().catch(() => undefined);
   return {
     problem: () =>
       taken === null

@@ -86,10 +86,12 @@ export async function startIssuer(
   if (unfit !== null) return { problem: unfit };
   const settings = liveSettings(parts, config);
   const clocks = () => ({ wallMs: parts.ports.nowMs(), floorMs: authority.floorMs() });
-  closers.push(watchEndedOrders({ authority, clocks, after }));
+  const faultOf = (what: string) => (fault: string) => parts.log(`${what}: ${fault}`, 'issuer-failed');
+  closers.push(watchEndedOrders({ authority, clocks, after, onFault: faultOf('the end of orders') }));
   const verifySignals = transmitSignals(parts, config, { authority, keys: signingKeys, closers });
   if (isStartProblem(verifySignals)) return verifySignals;
-  closers.push(watchLimits({ authority, after, onPeaks: (peaks) => setLimitPeaks(parts, peaks) }));
+  const onFault = faultOf('the use of limits');
+  closers.push(watchLimits({ authority, after, onFault, onPeaks: (peaks) => setLimitPeaks(parts, peaks) }));
   closers.push(watchToolPins(parts, config, { svid, authority }));
   const services = {
     ...sharedServices(parts, authority),

@@ -1,3 +1,4 @@
+import { repeatedly } from '../../../core/runtime/repeatedly.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
 import type { After } from '../../../core/runtime/timers.ts';
 import type { Authority } from '../../../core/state/authority.ts';
@@ -9,25 +10,19 @@ export interface LimitWatch {
   readonly after: After;
   /** Called with how far each limit is used. It must not throw. */
   readonly onPeaks: (peaks: readonly LimitPeak[]) => void;
+  /** Called with a fault that is no failure of the state; the next look is as usual. It must not throw. */
+  readonly onFault: (fault: string) => void;
 }
 
 /** How old the figures may be. */
 const EVERY_MS = 10_000;
 
 /** Reads how far limits are used, every 10 s. A state that cannot be read leaves the figures as they were. The returned function ends it. */
-export function watchLimits({ after, authority, onPeaks }: LimitWatch): () => void {
-  let isClosed = false;
-  let cancel: (() => void) | null = null;
-  const look = async (): Promise<void> => {
-    const peaks = await authority.limitPeaks();
-    // It may have been ended meanwhile.
-    if (isClosed) return;
-    if (!isStoreFailure(peaks)) onPeaks(peaks);
-    cancel = after(EVERY_MS, () => void look());
-  };
-  cancel = after(EVERY_MS, () => void look());
-  return () => {
-    isClosed = true;
-    cancel?.();
-  };
-}
+export const watchLimits = ({ after, authority, onFault, onPeaks }: LimitWatch): (() => Promise<void>) =>
+  repeatedly(
+    async () => {
+      const peaks = await authority.limitPeaks();
+      if (!isStoreFailure(peaks)) onPeaks(peaks);
+    },
+    { everyMs: EVERY_MS, after, onFault },
+  );

@@ -26,10 +26,20 @@ const events = (store: Store): readonly string[] =>
 const watching = (file: string, clocks: { wallMs: number; floorMs: number }) => {
   const store = mustOpen(file, { nowMs: () => clocks.wallMs });
   const { authority } = directAuthority(store);
+  const broken: Error[] = [];
+  const faults: string[] = [];
   const waiting: (() => void)[] = [];
-  const close = watchEndedOrders({
-    authority,
+  const end = watchEndedOrders({
+    authority: {
+      ordersInForce: async () => {
+        const error = broken.shift();
+        if (error !== undefined) throw error;
+        return authority.ordersInForce();
+      },
+      liftOrder: (id, records) => authority.liftOrder(id, records),
+    },
     clocks: () => clocks,
+    onFault: (fault) => void faults.push(fault),
     after: (_delayMs, run) => {
       waiting.push(run);
       return () => void waiting.splice(waiting.indexOf(run), 1);
@@ -39,7 +49,11 @@ const watching = (file: string, clocks: { wallMs: number; floorMs: number }) => 
     waiting.shift()?.();
     await until(() => waiting.length === 1, { what: 'the next look is planned' });
   };
-  return { store, look, close: () => (close(), store.close()), isPlanned: () => waiting.length > 0 };
+  const close = async (): Promise<void> => {
+    await end();
+    store.close();
+  };
+  return { store, look, close, broken, faults, isPlanned: () => waiting.length > 0 };
 };
 
 /** Issue 41, point 7: that an emergency ran out is recorded, once. */
@@ -53,7 +67,7 @@ describe('watchEndedOrders', () => {
     must(first.store.putOrder(stopOrder({ madeAtMs, untilMs: null }), []));
     await first.look();
     expect(events(first.store)).toEqual([]);
-    first.close();
+    await first.close();
     Object.assign(clocks, { wallMs: untilMs, floorMs: untilMs });
     const second = watching(file, clocks);
     await second.look();
@@ -63,7 +77,7 @@ describe('watchEndedOrders', () => {
       'order-over 00000000000000cc by remit: deadline',
     ]);
     expect(must(second.store.ordersInForce()).list.map(({ id }) => id)).toEqual([stopOrder().id]);
-    second.close();
+    await second.close();
     expect(second.isPlanned()).toBe(false);
   });
 
@@ -76,6 +90,18 @@ describe('watchEndedOrders', () => {
     must(store.putOrder(stopOrder({ madeAtMs, untilMs }), []));
     await look();
     expect(must(store.ordersInForce()).list.map(({ of }) => of)).toEqual(['stop']);
-    close();
+    await close();
+  });
+
+  it('goes on after a fault', async () => {
+    const clocks = { wallMs: untilMs, floorMs: untilMs };
+    const { store, look, close, broken, faults } = watching(join(folder(), 'state.db'), clocks);
+    must(store.putOrder(stopOrder({ madeAtMs, untilMs }), []));
+    broken.push(new Error('broken'));
+    await look();
+    expect([faults, must(store.ordersInForce()).list.length]).toEqual([['Error: broken'], 1]);
+    await look();
+    expect(must(store.ordersInForce()).list).toEqual([]);
+    await close();
   });
 });
