@@ -68,11 +68,7 @@ export function watchPins(watch: PinWatch): () => Promise<void> {
   );
   const look = async (): Promise<void> => {
     await mapSeveral([...looks], MAX_AT_ONCE, async ([server, before]) => {
-      try {
-        await lookAt(server, before, watch);
-      } catch (error) {
-        watch.log(`the pins of \`${server}\`: ${messageOfFault(error)}`, 'tools-not-listed', { server });
-      }
+      await isDone(server, () => lookAt(server, before, watch), watch);
     });
     await liftForgotten(watch);
   };
@@ -81,6 +77,17 @@ export function watchPins(watch: PinWatch): () => Promise<void> {
     after: (delayMs, run) => watch.after(delayMs + spread(delayMs, watch), run),
     onFault: (fault) => watch.log(`the pins of tools: ${fault}`, 'tools-not-listed', {}),
   });
+}
+
+/** Does something for a server, and returns whether it was done. What it throws is logged, so that the rest is done all the same. */
+async function isDone(server: string, act: () => Promise<void>, { log }: PinWatch): Promise<boolean> {
+  try {
+    await act();
+    return true;
+  } catch (error) {
+    log(`the pins of \`${server}\`: ${messageOfFault(error)}`, 'tools-not-listed', { server });
+    return false;
+  }
 }
 
 /** Up to a tenth of a pause, so that replicas and servers of one start do not ask in step. */
@@ -107,17 +114,19 @@ async function lookAt(server: string, looks: Looks, watch: PinWatch): Promise<vo
   const { found, tools } = await compared(listed, mcp);
   const changes = new Map(found.map((change) => [change.action, change]));
   const orders = await ordersOfPins(watch);
-  if (orders === null) return;
+  const written: boolean[] = [];
   const denied = new Set(orders.map(({ what }) => what));
   for (const change of changes.values()) {
     if (denied.has(change.action)) continue;
-    await put(change, { server, differs: differenceOf(change, { listed: tools ?? [], seen: looks.seen }) }, watch);
+    const differs = differenceOf(change, { listed: tools ?? [], seen: looks.seen });
+    written.push(await isDone(server, () => put(change, { server, differs }, watch), watch));
   }
   const actions = new Set(Array.from(mcp.pins.keys(), (name) => mcp.tools.get(name)?.id));
   for (const order of orders) {
-    if (actions.has(order.what) && !changes.has(order.what)) await lift(order, watch);
+    if (actions.has(order.what) && !changes.has(order.what))
+      written.push(await isDone(server, () => lift(order, watch), watch));
   }
-  if (tools === null) return;
+  if (tools === null || written.includes(false)) return;
   looks.listedAtMs = watch.authority.nowMs();
   watch.onListed(server);
   remember(tools, { mcp, changes, seen: looks.seen });
@@ -186,10 +195,10 @@ function pinnedMcp(server: string, catalog: Catalog): McpServer | Problem {
   return mcp.pins.size > 0 ? mcp : { problem: 'no tool of the server has a `pin` in the catalog' };
 }
 
-/** The orders that say that a tool has changed; `null` if the state cannot be read. */
-async function ordersOfPins({ authority }: PinWatch): Promise<readonly StopOrder[] | null> {
+/** The orders that say that a tool has changed. Throws if the state cannot be read. */
+async function ordersOfPins({ authority }: PinWatch): Promise<readonly StopOrder[]> {
   const orders = await authority.ordersInForce();
-  if (isStoreFailure(orders)) return null;
+  if (isStoreFailure(orders)) throw new Error(`the orders could not be read: ${orders.detail}`);
   return orders.list.flatMap((order) => (order.of === 'stop' && order.by === TOOL_PINS ? [order] : []));
 }
 
@@ -225,8 +234,8 @@ async function lift(order: StopOrder, { authority, log }: PinWatch): Promise<voi
 /** Lifts the orders about actions that have no pin any more: without a pin there is nothing that the tool could differ from. */
 async function liftForgotten(watch: PinWatch): Promise<void> {
   const catalog = watch.catalog();
-  const orders = catalog === null ? null : await ordersOfPins(watch);
-  if (catalog === null || orders === null) return;
+  if (catalog === null) return;
+  const orders = await ordersOfPins(watch);
   const pinned = new Set(
     Array.from(catalog.servers.keys()).flatMap((server) => {
       const mcp = pinnedMcp(server, catalog);

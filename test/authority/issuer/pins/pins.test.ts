@@ -12,7 +12,7 @@ import { watchPins } from '../../../../src/authority/issuer/pins/watch-pins.ts';
 import { toolPin } from '../../../../src/core/action/mcp/tool-pin.ts';
 import { type Svid, tlsMaterialOf } from '../../../../src/core/identity/svid.ts';
 import { TOOL_PINS } from '../../../../src/core/order/order.ts';
-import { isStoreFailure } from '../../../../src/core/runtime/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../../../src/core/runtime/store-failure.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
 import type { Store } from '../../../../src/core/state/store.ts';
 import { type CertificateAuthority, createAuthority } from '../../../../src/dev/authority.ts';
@@ -141,6 +141,8 @@ describe('watchPins', () => {
   let lines: string[];
   let catalog = catalogOf(search, pay);
   let url = '';
+  /** The order that the state refuses, by its tool; `all` refuses to read them too. */
+  let refused: string | null = null;
   let stop: () => Promise<void>;
   beforeEach(() => {
     store = mustOpen(join(folder(), 'state.db'), { nowMs: Date.now });
@@ -148,12 +150,20 @@ describe('watchPins', () => {
     lines = [];
     catalog = catalogOf(search, pay);
     ({ url } = server);
+    refused = null;
+    const { authority: direct } = directAuthority(store);
+    const noAnswer = storeFailure('busy', 'no answer');
     stop = watchPins({
       servers: ['tools', 'unknown'],
       everyMs: 1_000,
       catalog: () => catalog,
       list: () => ask({ url }),
-      authority: directAuthority(store).authority,
+      authority: {
+        ...direct,
+        ordersInForce: async () => (refused === 'all' ? noAnswer : direct.ordersInForce()),
+        putOrder: async (order, records) =>
+          order.of === 'stop' && order.what === `tools.${refused}` ? noAnswer : direct.putOrder(order, records),
+      },
       randomBytes,
       after: timers.after,
       onListed: () => undefined,
@@ -213,6 +223,35 @@ describe('watchPins', () => {
     expect(lines.at(-1)).toMatch(/^tools-not-listed: the tools of `tools` could not be listed: .*ECONNREFUSED/);
     catalog = catalogOf(pay);
     expect(await looked()).toEqual([]);
+    await stop();
+  });
+
+  it.each([
+    ['search', 'pay'],
+    ['pay', 'search'],
+  ])('denies the other changed tools if the order about `%s` cannot be written', async (unwritten, other) => {
+    refused = unwritten;
+    const description = 'Does all.';
+    server.list([
+      { ...search, description },
+      { ...pay, description },
+    ]);
+    expect(await looked()).toEqual([denied(other, 'its definition differs from its pin')]);
+    expect(lines).toContain(
+      `tools-not-listed: the pins of \`tools\`: Error: the order about \`tools.${unwritten}\` was not written: no answer`,
+    );
+    refused = null;
+    expect(await looked()).toHaveLength(2);
+    await stop();
+  });
+
+  it('says so if the orders cannot be read', async () => {
+    refused = 'all';
+    server.list([pay]);
+    expect(await looked()).toEqual([]);
+    expect(lines).toContain('tools-not-listed: the pins of `tools`: Error: the orders could not be read: no answer');
+    refused = null;
+    expect(await looked()).toHaveLength(1);
     await stop();
   });
 });
