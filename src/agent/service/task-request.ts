@@ -1,5 +1,6 @@
 import { bool, isObject, members, optional, type Reader, text } from '../../core/runtime/fields.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
+import { claimLimits } from '../../core/token/jose/claim-readers.ts';
 import { strictJsonFrom } from '../../core/token/jose/strict-json.ts';
 import { DURATION_RULE, secondsFrom } from '../run/duration.ts';
 import type { SubjectToken } from '../task/declaration.ts';
@@ -22,8 +23,6 @@ export interface TaskRequest {
   readonly hold: boolean;
 }
 
-/** Longest token of a user, in characters. The issuer itself takes up to 16,384 bytes of another issuer's token. */
-const MAX_TOKEN = 8_192;
 /** As long as the URL of a request at a server of Node.js; it is cut to what the issuer records. */
 const MAX_PURPOSE = 16_384;
 /** The type of every token that names a user: of an access token, an ID-JAG and a JWT-SVID. @see RFC 8693 section 3 */
@@ -50,7 +49,10 @@ const requestMembers = members({
   purpose: optional(text({ max: MAX_PURPOSE })),
   constraints: optional(object),
   subject_token: optional(
-    text({ max: MAX_TOKEN, grammar: { matches: (token) => /^[\w.~+/=-]+$/.test(token), words: 'a token' } }),
+    text({
+      max: claimLimits.maxSubjectTokenCharacters,
+      grammar: { matches: (token) => /^[\w.~+/=-]+$/.test(token), words: 'a token' },
+    }),
   ),
   subject_token_type: optional(text({ max: 256 })),
   expires_in: optional(duration),

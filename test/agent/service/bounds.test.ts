@@ -24,6 +24,7 @@ afterAll(async () => {
 describe('the user of a task', () => {
   it.each<readonly [string, () => Promise<string>, Record<string, string>, string]>([
     ['an access token', () => idp.accessToken(), {}, 'alice@acme.test'],
+    ['a token with many groups', () => idp.accessToken({ roles: 'x'.repeat(8_000) }), {}, 'alice@acme.test'],
     ['an ID-JAG', () => idp.idJag(), {}, 'alice@acme.test'],
     ['a JWT-SVID', () => idp.jwtSvid(), {}, 'spiffe://acme.test/ns/agents/sa/reporter'],
     [

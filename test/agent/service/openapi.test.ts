@@ -58,6 +58,8 @@ describe('tasks.openapi.json', () => {
     ['an empty purpose', { intent: 'a', purpose: '' }],
     ['a long purpose', { intent: 'a', purpose: 'x'.repeat(16_384) }],
     ['a purpose that is too long', { intent: 'a', purpose: 'x'.repeat(16_385) }],
+    ['a long token', { intent: 'a', subject_token: 'x'.repeat(16_384) }],
+    ['a token that is too long', { intent: 'a', subject_token: 'x'.repeat(16_385) }],
     ['no duration', { intent: 'a', expires_in: '0s' }],
     ['a duration that is too long', { intent: 'a', idle: 2_592_001 }],
     ['a word for `hold`', { intent: 'a', hold: 'yes' }],

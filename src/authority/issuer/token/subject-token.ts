@@ -51,8 +51,6 @@ export interface SubjectRules {
   readonly nowMs: number;
 }
 
-/** Longest subject token, in bytes. */
-export const MAX_SUBJECT_TOKEN_BYTES = 16_384;
 /** Tolerated clock skew of `iat` and `nbf`; none for `exp`. */
 const CLOCK_SKEW_SECONDS = 60;
 
@@ -74,7 +72,7 @@ const kinds: ReadonlyMap<string, SubjectIssuer['kind']> = new Map([
  * @see RFC 8693 sections 2.1 and 4.4, RFC 8725 section 3.12, RFC 9068 section 4, the JWT-SVID standard section 5
  */
 export function subjectFrom(compact: string, rules: SubjectRules): Subject | Deny {
-  const jws = compactJwsFrom(compact, MAX_SUBJECT_TOKEN_BYTES);
+  const jws = compactJwsFrom(compact, claimLimits.maxSubjectTokenCharacters);
   if (isDeny(jws)) return jws;
   const kind = jws.type === null ? 'jwt-svid' : kinds.get(jws.type);
   if (kind === undefined) return deny('token.malformed', 'header member `typ` is not that of a subject token');

@@ -5,13 +5,15 @@ import { BoundedMemo, ownTextOf } from '../../runtime/collections/bounded-memo.t
 import { made, type MemberRules, members, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
 import { isProblem } from '../../runtime/problem.ts';
 
-/** Limits of the claims, in characters or entries. */
+/** Limits of claims and of subject tokens, in characters or entries. */
 export const claimLimits = Object.freeze({
   maxCharacters: 512,
   minTokenIdCharacters: 16,
   maxTokenIdCharacters: 256,
   maxScopeCharacters: 8192,
   maxActors: 3,
+  /** Longest compact token of another issuer that is exchanged: identity providers write the groups of a user into it. */
+  maxSubjectTokenCharacters: 16_384,
 });
 
 const { maxCharacters, maxScopeCharacters, maxTokenIdCharacters, minTokenIdCharacters } = claimLimits;
