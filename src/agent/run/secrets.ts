@@ -10,6 +10,8 @@ export const RUN_VARIABLES: readonly string[] = [
   'REMIT_TOKEN_URL_AUTH',
   'REMIT_TOKEN_FILE',
   'REMIT_MCP_SERVERS',
+  'REMIT_SVID',
+  'REMIT_BUNDLE',
   'REMIT_TASKS',
   'REMIT_TASKS_SOCKET',
 ];

@@ -212,7 +212,8 @@ describe('scrubbed', () => {
   });
 
   it('silently removes the variables of an outer run, whatever --keep names', () => {
-    const outer = Object.fromEntries([...RUN_VARIABLES, 'REMIT_FORWARD_TOOLS'].map((name) => [name, 'x']));
+    const names = [...RUN_VARIABLES, 'REMIT_FORWARD_TOOLS', 'REMIT_SVID', 'REMIT_BUNDLE'];
+    const outer = Object.fromEntries(names.map((name) => [name, 'x']));
     const nothing = { environment: {}, removed: [], shortened: [], kept: [] };
     expect(scrubbed(outer, { scrub: false, keep: RUN_VARIABLES, take: [] })).toEqual(nothing);
     expect(scrubbed(outer, { ...all, keep: ['*'] })).toEqual(nothing);
