@@ -5,6 +5,7 @@ import type { SpiffeId } from '../../../core/identity/spiffe-id.ts';
 import { orderLifted, orderMade } from '../../../core/ledger/order-record.ts';
 import { newStop } from '../../../core/order/new-stop.ts';
 import { stopJson } from '../../../core/order/stop-json.ts';
+import { stoppedUser } from '../../../core/order/order.ts';
 import type { StopOrder } from '../../../core/order/order.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import { isStoreFailure } from '../../../core/runtime/store-failure.ts';
@@ -37,7 +38,7 @@ export const answerStop = (request: IssuerRequest, services: IssuerServices): Pr
   });
 
 /**
- * `DELETE /stops/{id}`: lifts a stop, acknowledged as it was made. For operators, and never for an agent that it covers: nobody decides for
+ * `DELETE /stops/{id}`: lifts a stop, acknowledged as it was made. For operators, and never for a workload that it covers: nobody decides for
  * himself.
  */
 export const answerLift = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
@@ -47,7 +48,7 @@ export const answerLift = (request: IssuerRequest, services: IssuerServices): Pr
     if (isOAuthError(stops)) return stops;
     const order = stops.find(({ id }) => id === request.orderId);
     if (order === undefined) return noStop();
-    if (order.kind === 'agent' && coversSpiffeId(order.what, by)) {
+    if (isAbout(order, by)) {
       return oauthError('access_denied', 'a workload cannot lift a stop that covers it: another operator must');
     }
     const lifted = orderLifted(order, { by, because: 'lifted by an operator', at: authority.nowMs() });
@@ -55,6 +56,11 @@ export const answerLift = (request: IssuerRequest, services: IssuerServices): Pr
     if (isStoreFailure(done)) return unavailable(done);
     return done === undefined ? noStop() : { order, change: 'order-lifted', status: 200 };
   });
+
+/** Whether a stop covers a workload, as an agent or as the user for whom others act. */
+const isAbout = (order: StopOrder, workload: SpiffeId): boolean =>
+  (order.kind === 'agent' && coversSpiffeId(order.what, workload)) ||
+  (order.kind === 'user' && stoppedUser(order).subject === workload);
 
 /** `GET /stops`: the stops in force. For operators. */
 export async function answerStops(request: IssuerRequest, services: IssuerServices): Promise<Reply> {

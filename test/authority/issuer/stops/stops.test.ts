@@ -110,11 +110,13 @@ describe('the endpoints of stops', () => {
     expect((await list()).json['stops']).toHaveLength(1);
   });
 
-  it.each([
-    ['itself', operatorId],
-    ['a pattern that covers it', operatorId.replace(/[^/]+$/, '*')],
-  ])('let no operator lift a stop of %s', async (_what, what) => {
-    put({ kind: 'agent', what });
+  it.each<[string, StopOrder['kind'], string]>([
+    ['itself', 'agent', operatorId],
+    ['a pattern that covers it', 'agent', operatorId.replace(/[^/]+$/, '*')],
+    ['itself as a user', 'user', operatorId],
+    ['itself as a user of an issuer', 'user', `spiffe://acme.test ${operatorId}`],
+  ])('let no operator lift a stop of %s', async (_what, kind, what) => {
+    put({ kind, what });
     expect(await lift(stopOrder().id)).toMatchObject({ status: 403, json: { error: 'access_denied' } });
   });
 
