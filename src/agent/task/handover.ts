@@ -55,10 +55,12 @@ export async function handOver(
   const file = new HandedFile(form.file, { what: 'token', mark: random(MARK_BYTES) });
   const problem = await file.write(first.credential.token);
   if (problem !== null) return problem;
+  let writing: Promise<Problem | null> = Promise.resolve(null);
   const keeper = new TokenKeeper(first, {
     ...options,
     onToken: async ({ token }) => {
-      const failed = await file.write(token);
+      writing = file.write(token);
+      const failed = await writing;
       if (failed !== null) options.tell(failed.problem);
     },
   });
@@ -67,6 +69,8 @@ export async function handOver(
     keeper,
     close: async () => {
       keeper.close();
+      // Its rename would make the file again.
+      await writing;
       await file.remove();
     },
   };

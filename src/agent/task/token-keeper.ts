@@ -1,3 +1,4 @@
+import { repeatedly } from '../../core/runtime/repeatedly.ts';
 import type { After } from '../../core/runtime/timers.ts';
 import type { IssuerClient, TaskCredential } from './issuer-client.ts';
 import type { OwnSvid } from '../run/own-svid.ts';
@@ -55,14 +56,15 @@ export class TokenKeeper {
   #refusedAtMs = -Infinity;
   #heartbeatAtMs: number;
   #renewing: Promise<void> | null = null;
-  #stop: () => void;
+  readonly #stop: () => Promise<void>;
 
   constructor(first: { readonly credential: TaskCredential; readonly generation: number }, options: KeeperOptions) {
     this.#options = options;
     this.#held = first.credential;
     this.#generation = first.generation;
     this.#heartbeatAtMs = options.nowMs() + this.#heartbeatMs();
-    this.#stop = options.after(LOOK_MS, () => void this.#look());
+    const onFault = (fault: string): void => options.tell(`the token could not be renewed: ${fault}`);
+    this.#stop = repeatedly(() => this.#look(), { everyMs: LOOK_MS, after: options.after, onFault });
   }
 
   /** The current token, bound to the current SVID; waits while it is being replaced. */
@@ -89,13 +91,12 @@ export class TokenKeeper {
 
   close(): void {
     this.#isEnded = true;
-    this.#stop();
+    void this.#stop();
   }
 
   async #look(): Promise<void> {
     if (this.#isUnbound() || this.#isDue()) await this.#renew();
     if (!this.#isEnded && this.#options.nowMs() >= this.#heartbeatAtMs) await this.#heartbeat();
-    if (!this.#isEnded) this.#stop = this.#options.after(LOOK_MS, () => void this.#look());
   }
 
   #heartbeatMs(): number {
