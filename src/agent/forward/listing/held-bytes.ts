@@ -12,6 +12,11 @@ export class HeldBytes {
     return this.#length;
   }
 
+  /** What is held, without a copy: valid until the next `add`. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
   add(chunk: Buffer): void {
     if (this.#length === 0) {
       // Most are one chunk, which is not copied.
@@ -31,7 +36,7 @@ export class HeldBytes {
 
   /** Takes all bytes out; nothing is held afterwards. */
   taken(): Buffer {
-    const bytes = this.#bytes.subarray(0, this.#length);
+    const { bytes } = this;
     this.#bytes = NOTHING;
     this.#length = 0;
     return bytes;
