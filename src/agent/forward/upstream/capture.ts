@@ -69,6 +69,13 @@ const listenersAt = (port: string, rows: readonly TcpRow[]): readonly number[] =
 export const usersListening = (port: number, rows: readonly TcpRow[] = tcpRows()): readonly number[] =>
   listenersAt(hex(port, 4), rows);
 
+/** The users of the connections to a port of 127.0.0.1, by the port of the peer. */
+export function usersConnected(port: number, rows: readonly TcpRow[] = tcpRows()): ReadonlyMap<number, number> {
+  const own = kernelAddress('127.0.0.1', port);
+  const peers = rows.filter(({ remote, state }) => state === ESTABLISHED && remote === own);
+  return new Map(peers.map(({ local, uid }) => [Number.parseInt(local.slice(-4), 16), uid]));
+}
+
 /** `127.0.0.1` and 8080 as `0100007F:1F90`: the address in the order of bytes of this machine, the port as a number. */
 const kernelAddress = (address: string, port: number): string => {
   const bytes = address.split('.').map((part) => hex(Number(part), 2));

@@ -36,8 +36,8 @@ const answered = async (socket: Socket): Promise<boolean> => {
   });
 };
 
-const connected = async (): Promise<Socket> => {
-  const socket = connect(forwarder.port, '127.0.0.1').on('error', () => undefined);
+const connected = async (host = '127.0.0.1'): Promise<Socket> => {
+  const socket = connect(forwarder.port, host).on('error', () => undefined);
   await once(socket, 'connect');
   return socket;
 };
@@ -79,8 +79,8 @@ describeWith(otherUserPart(), 'the connections of a forwarder', (uid) => {
 });
 
 describe('peerUsers', () => {
-  it('has the user of each connection to a port', async () => {
-    const before = await connected();
+  it.each(['127.0.0.1', '::ffff:127.0.0.1'])('has the user of each connection to a port, by %s', async (host) => {
+    const before = await connected(host);
     const users = peerUsers(forwarder.port);
     expect([users.get(before.localPort ?? 0), ownUser()]).toEqual([process.getuid?.(), process.getuid?.()]);
     before.destroy();

@@ -1,7 +1,12 @@
 import { createServer, connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
-import { capturerOf, type TcpRow, usersListening } from '../../../../src/agent/forward/upstream/capture.ts';
+import {
+  capturerOf,
+  type TcpRow,
+  usersConnected,
+  usersListening,
+} from '../../../../src/agent/forward/upstream/capture.ts';
 import { isProblem } from '../../../../src/core/runtime/problem.ts';
 
 const own = { localAddress: '10.1.0.2', localPort: 40_000 };
@@ -37,5 +42,16 @@ describe('capturerOf', () => {
     expect([capturerOf({ localAddress, localPort }), usersListening(port)]).toEqual([user, [user]]);
     socket.destroy();
     server.close();
+  });
+});
+
+describe('usersConnected', () => {
+  it.each<[string, string, string, readonly (readonly [number, number])[]]>([
+    ['the user of a connection to it', '0100007F:0050', '01', [[40_000, 7]]],
+    ['none of another address', '0500600A:0050', '01', []],
+    ['none of another port', '0100007F:0051', '01', []],
+    ['none that has ended', '0100007F:0050', '06', []],
+  ])('gives for a port of 127.0.0.1 %s', (_what, remote, state, users) => {
+    expect([...usersConnected(80, [row('0100007F:9C40', remote, state, 7)])]).toEqual(users);
   });
 });
