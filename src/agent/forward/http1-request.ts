@@ -27,7 +27,7 @@ import { RequestBody } from './request-body.ts';
 import { shownToken } from './shown-token.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
 import type { CertificateConnections } from './upstream/upstream-connections.ts';
-import { IDLE_TIMEOUT, upstreamFailure } from './upstream/upstream-failure.ts';
+import { idleFailure, upstreamFailure } from './upstream/upstream-failure.ts';
 
 /**
  * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. If the body has arrived whole and is at most 64 KiB, a 401
@@ -163,9 +163,9 @@ function asked(
     timeout: bounds.idleMs,
     maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
   });
-  return sent.once('timeout', () =>
-    sent.destroy(Object.assign(new Error(`no byte within ${bounds.idleMs / 1_000} s`), { code: IDLE_TIMEOUT })),
-  );
+  // Node.js sets the time-out at connections of an agent alone.
+  if (!('agent' in connections)) sent.setTimeout(bounds.idleMs);
+  return sent.once('timeout', () => sent.destroy(idleFailure(bounds.idleMs)));
 }
 
 const MAX_ANSWER_HEADER_BYTES = 65_536;

@@ -10,7 +10,7 @@ import type { Http1Call } from './http1-call.ts';
 import { answerLocally, requestLines } from './http1-request.ts';
 import { type LocalAnswer, upstreamFault, withoutSvid, withoutToken } from './local/local-answer.ts';
 import { passedAnswerLines } from './passed-headers.ts';
-import { upstreamFailure } from './upstream/upstream-failure.ts';
+import { idleFailure, upstreamFailure } from './upstream/upstream-failure.ts';
 
 /** A request for WebSocket, and the connection it came on. */
 export interface UpgradeCall extends Pick<Http1Call, 'request' | 'rest' | 'prefix'> {
@@ -43,7 +43,9 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
     headers: [...lines, 'connection', 'Upgrade', 'upgrade', 'websocket'],
   });
   socket.once('close', () => sent.destroy());
+  const { idleMs } = forwarded.bounds;
   sent
+    .setTimeout(idleMs, () => sent.destroy(idleFailure(idleMs)))
     .once('upgrade', (answer, upstream, head) => joined(call, { answer, upstream, head, forwarded }))
     .once('response', (answer) => {
       const response = responseOn(request, socket);

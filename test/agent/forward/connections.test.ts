@@ -154,6 +154,18 @@ describe('the forwarder: connections that are used again', () => {
     expect(seen).toEqual(['GET /first', 'GET /x', 'GET /x', 'GET /first', 'POST /x']);
   });
 
+  it('says that the upstream sends nothing for too long, also to a repeated request', async () => {
+    const forwarder = await started({ bounds: { idleMs: 300 } });
+    let count = 0;
+    forwarder.answer((request, response) => {
+      count += 1;
+      if (count === 1) return response.end('ok');
+      return count === 2 ? request.socket.destroy() : undefined;
+    });
+    await bytesOf(await get(forwarder.url));
+    expect([...(await refused(forwarder)).slice(0, 2), count]).toEqual([504, 'forward.upstream-slow', 3]);
+  });
+
   it('keeps a stream without a byte for longer than an unused connection', async () => {
     const forwarder = await started({ bounds: { unusedMs: 100 } });
     forwarder.answer((_request, response) => {
@@ -262,6 +274,12 @@ describe('the forwarder: WebSocket', () => {
     forwarder.answer((_request, response) => void response.writeHead(404).end('none'));
     expect(await raw(forwarder.port, upgrading(forwarder))).toMatch(/^HTTP\/1\.1 404 [^]*none/);
     expect(await raw(forwarder.port, upgrading(forwarder, 'tls/1.0'))).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  it('says that the upstream answers nothing for too long', async () => {
+    const forwarder = await started({ settings: ',upgrade=websocket', bounds: { idleMs: 300 } });
+    forwarder.server.on('upgrade', (_request: IncomingMessage, socket: Socket) => socket.on('error', () => undefined));
+    expect(await raw(forwarder.port, upgrading(forwarder))).toMatch(/^HTTP\/1\.1 504 [^]*no byte within 0\.3 s/);
   });
 
   it('outlives a client that goes while its upgrade is refused', async () => {

@@ -6,6 +6,10 @@ import { CONNECT_TIMEOUT } from './upstream-connections.ts';
 /** Code of the error of a request that was idle for too long. */
 export const IDLE_TIMEOUT = 'REMIT_IDLE_TIMEOUT';
 
+/** The error of a request that was idle for too long. */
+export const idleFailure = (idleMs: number): Error =>
+  Object.assign(new Error(`no byte within ${idleMs / 1_000} s`), { code: IDLE_TIMEOUT });
+
 const LATE: ReadonlySet<string> = new Set([CONNECT_TIMEOUT, IDLE_TIMEOUT, 'ETIMEDOUT']);
 
 /** Errors of a handshake that is not answered in TLS, or that is aborted. */
