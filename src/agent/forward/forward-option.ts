@@ -25,7 +25,7 @@ export interface ForwardOption {
 }
 
 /** The words of the help. */
-export const FORWARD_RULE =
+const FORWARD_RULE =
   '`NAME[=URL]`, then any of `,port=`, `,connect=HOST:PORT`, `,resource=`, `,ca=bundle|system|FILE`, `,id=spiffe://…` and `,upgrade=websocket`';
 
 type Settings = { -readonly [Key in keyof ForwardOption]: ForwardOption[Key] };

@@ -10,7 +10,7 @@ import type { TaskUnit, UnitWay } from './task-unit.ts';
 import type { UpstreamDoor } from './upstream-door.ts';
 
 /** Names the task of a plain HTTP client that cannot have the secret in its URL; never passed on. */
-export const TASK_HEADER = 'remit-task';
+const TASK_HEADER = 'remit-task';
 
 /**
  * Finds the task of a request at the address of an upstream: by the secret in its path, or if the path has none by that in the header. Nothing else

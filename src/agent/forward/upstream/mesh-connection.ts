@@ -9,7 +9,7 @@ import { ADMIN_PORT, MeshVerdict } from './mesh-verdict.ts';
 import { ownUser } from '../local/peer-users.ts';
 
 /** Error code for a plaintext connection that no sidecar intercepts, or that the sidecar may forward in plaintext. */
-export const IN_CLEAR = 'REMIT_IN_CLEAR';
+const IN_CLEAR = 'REMIT_IN_CLEAR';
 
 const HTTP_PORT = 80;
 const [LOOKS, LOOK_MS] = [4, 10];

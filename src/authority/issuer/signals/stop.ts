@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { orderReceipt, receiptOf } from '../../../core/fleet/receipt.ts';
 import { orderMade } from '../../../core/ledger/order-record.ts';
 import { newStop } from '../../../core/order/new-stop.ts';
+import { orderLimits } from '../../../core/order/order.ts';
 import type { StopOrder } from '../../../core/order/order.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
@@ -56,14 +57,12 @@ async function putStop(
   }: Pick<IssuerServices, 'authority'> & { readonly randomBytes: (length: number) => Uint8Array },
 ): Promise<StopOrder | StoreFailure> {
   const order = newStop(
-    { kind, what, minutes, because: applied.cause.note.slice(0, MAX_BECAUSE) },
+    { kind, what, minutes, because: applied.cause.note.slice(0, orderLimits.maxBecause) },
     { by: applied.by, nowMs: authority.nowMs(), floorMs: authority.floorMs(), randomBytes },
   );
   if (isProblem(order)) return storeFailure('refused', order.problem);
   return (await authority.putOrder(order, orderRecords(orderMade(order)))) ?? order;
 }
-
-const MAX_BECAUSE = 200;
 
 /** Waits until no sidecar can decide without these stops, and records it. Returns whether that is so. */
 export async function stopsEnforced(

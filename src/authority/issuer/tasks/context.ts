@@ -17,6 +17,7 @@ import { contextEvent } from './context-event.ts';
 import { enforcementOf } from './enforcement.ts';
 import { jsonBodyFrom } from '../json-body.ts';
 import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
+import { endedAlready, taskNotFound, taskUnavailable } from './readable-task.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
@@ -62,7 +63,7 @@ async function changedTask(request: IssuerRequest, services: IssuerServices): Pr
     const saying = sayingOf(held.kind, client.id, body);
     return isOAuthError(saying) ? saying : change(held, saying, services);
   });
-  return isStoreFailure(changed) ? unavailable(changed) : changed;
+  return isStoreFailure(changed) ? taskUnavailable(changed) : changed;
 }
 
 /** The role of a client at a task. */
@@ -86,13 +87,13 @@ async function writableTask(
   { authority, settings }: IssuerServices,
 ): Promise<Held | OAuthError> {
   const task = await authority.taskOf(settings.url, id);
-  if (isStoreFailure(task)) return unavailable(task);
+  if (isStoreFailure(task)) return taskUnavailable(task);
   const isOperator = settings.operators.has(client);
   const isAgent = task?.agent === client;
   if (task === undefined || !(isAgent || isOperator || settings.contextWriters?.has(client) === true))
-    return notFound();
+    return taskNotFound();
   const above = await ancestorsOf(task, authority);
-  if (isStoreFailure(above)) return unavailable(above);
+  if (isStoreFailure(above)) return taskUnavailable(above);
   if (isAgent) return { task, kind: 'agent', above };
   return above.some(({ agent }) => agent === client)
     ? oauthError(
@@ -139,25 +140,16 @@ async function change(
 ): Promise<Task | OAuthError | StoreFailure> {
   // INVARIANT: the wall clock decides nothing here: a task that is past its time by it alone is changed, and the write decides the rest.
   const state = stateAt(task, services.authority.floorMs());
-  if (!isOpen(task.state)) return ended(task.state);
+  if (!isOpen(task.state)) return endedAlready(task.state);
   const facts = contextAfter(task, saying);
   if (isProblem(facts)) return oauthError('invalid_request', `the task ${facts.problem}`);
   const after = { ...task, ...facts };
   const changes = contextChanges(task, after, saying.kind);
-  if (changes.length === 0) return isOpen(state) ? task : ended(state);
+  if (changes.length === 0) return isOpen(state) ? task : endedAlready(state);
   const note = `the context changed: ${[...new Set(changes.map(({ name }) => name))].toSorted().join(', ')}`;
   const event = await contextEvent(after, changes, { above, cause: causeOf('context.changed', note), services });
   const result = await services.authority.setContext(task, saying, event, { tasks: [task, ...above] });
-  if (isStoreFailure(result)) return isChanged(result) ? result : unavailable(result);
-  if (result === undefined) return notFound();
-  return 'problem' in result ? ended(result.state) : result;
+  if (isStoreFailure(result)) return isChanged(result) ? result : taskUnavailable(result);
+  if (result === undefined) return taskNotFound();
+  return 'problem' in result ? endedAlready(result.state) : result;
 }
-
-const notFound = (): OAuthError => oauthError('not_found', 'this client has no task with this id');
-
-const ended = (state: Task['state']): OAuthError => oauthError('task_ended', `the task is already ${state}`);
-
-const unavailable = (failure: StoreFailure): OAuthError =>
-  failure.code === 'refused'
-    ? oauthError('invalid_request', failure.detail)
-    : oauthError('temporarily_unavailable', 'the state of the task is not available');

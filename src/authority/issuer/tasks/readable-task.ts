@@ -44,3 +44,7 @@ export const taskUnavailable = (failure: StoreFailure): OAuthError =>
   failure.code === 'refused'
     ? oauthError('invalid_request', failure.detail)
     : oauthError('temporarily_unavailable', 'the state of the task is not available');
+
+/** The refusal of a change of a task that has ended. */
+export const endedAlready = (state: Task['state']): OAuthError =>
+  oauthError('task_ended', `the task is already ${state}`);

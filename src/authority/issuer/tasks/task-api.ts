@@ -11,7 +11,14 @@ import { grantAgain, type Judged } from '../token/grant.ts';
 import { answerWithToken } from '../token/issue.ts';
 import { isOAuthError, type OAuthError, oauthError } from '../oauth-error.ts';
 import { bindingOf } from '../token/proof-of-key.ts';
-import { readableTask, type ReadableTask, taskClient, taskNotFound, taskUnavailable } from './readable-task.ts';
+import {
+  endedAlready,
+  readableTask,
+  type ReadableTask,
+  taskClient,
+  taskNotFound,
+  taskUnavailable,
+} from './readable-task.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';
 import { type SpanAttributes, UNFINISHED } from '../tracer.ts';
@@ -152,8 +159,6 @@ const answerAgain = (
     request,
     services,
   );
-
-const endedAlready = (state: Task['state']): OAuthError => oauthError('task_ended', `the task is already ${state}`);
 
 const verbs = {
   complete: 'completed',
