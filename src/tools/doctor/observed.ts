@@ -30,18 +30,23 @@ export interface EnforcedCalls {
 }
 
 /**
- * Which calls to `servers` are enforced. `null` if the policies of Remit were not read.
+ * Which calls to `servers` are enforced. `null` if the policies of Remit were not read, or if there is no server to judge by.
  *
- * @param servers ids of the catalog; `null` for all of it
+ * @param servers ids of the catalog, or hosts that it lacks; `null` for all of it
  */
 export function enforcedCallsOf(remit: RemitFacts | null, servers: readonly string[] | null): EnforcedCalls | null {
   const host = remit?.host ?? null;
   if (remit === null || host === null || host.policies === null || host.policies.hash === null) return null;
   const { policies, config } = host;
   const entries = policies.observed.filter(({ untilMs }) => untilMs > remit.nowMs);
-  const asked = servers ?? policies.servers.map(({ id }) => id);
+  const ids = new Set(policies.servers.map(({ id }) => id));
+  const asked = servers ?? [...ids];
+  // INVARIANT: no server to judge by is not the same as no enforced call.
+  if (asked.length === 0) return null;
   const enforced = asked.flatMap((server) => {
-    const covering = entries.filter((entry) => entry.servers === null || entry.servers.includes(server));
+    const covering = entries.filter(
+      (entry) => entry.servers?.some((name) => name === server || (!ids.has(server) && isBelow(server, name))) ?? true,
+    );
     const missing = [
       ...config.trustDomains
         .filter((domain) => !covering.some((entry) => coversDomain(entry, domain)))
@@ -52,6 +57,9 @@ export function enforcedCallsOf(remit: RemitFacts | null, servers: readonly stri
   });
   return { enforced, untilMs: entries.length === 0 ? null : Math.min(...entries.map(({ untilMs }) => untilMs)) };
 }
+
+/** Whether a host is one of `*.suffix`. */
+const isBelow = (host: string, name: string): boolean => name.startsWith('*.') && host.endsWith(name.slice(1));
 
 const coversDomain = ({ agents }: ObserveEntry, domain: string): boolean =>
   agents?.some(

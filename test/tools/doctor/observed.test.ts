@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { parse, stringify } from 'yaml';
 import { scratchFolder } from '../../e2e/domain.ts';
 import { systemPorts } from '../../../src/core/runtime/ports.ts';
 import { answersFrom, QUESTIONS, withDefault } from '../../../src/tools/init/answers.ts';
@@ -8,6 +9,13 @@ import type { Given, Host } from '../../../src/tools/init/answers.ts';
 import { folderFiles } from '../../../src/tools/init/folder-files.ts';
 import { diagnosed } from './diagnosed.ts';
 import type { FoundFinding } from './diagnosed.ts';
+import type { Yaml } from './fault-parts.ts';
+
+/** Gives the tools another host, which the catalog lacks. */
+const serveOther = (chain: Yaml, name = 'other.acme.test'): void => {
+  for (const host of chain.filters[0].typed_config.route_config.virtual_hosts)
+    if (host.name === 'tools') host.domains = [name];
+};
 
 /** Issue 41, point 3: what lets calls pass is a warning while all are observed, and an error as soon as one is enforced. */
 describe('remit doctor about a listener whose calls are observed', () => {
@@ -68,6 +76,46 @@ describe('remit doctor about a listener whose calls are observed', () => {
     await rm(at('policies/enforcement.yaml'));
     expect(await errors('envoy.yaml')).toContainEqual(expect.stringMatching(/^envoy\.fails-open: /));
     expect(await errors('enforcing/envoy.yaml')).toEqual([]);
+  });
+
+  const changeEnvoy = async (change: (listener: Yaml) => void): Promise<void> => {
+    const config = parse(await readFile(at('envoy.yaml'), 'utf8'));
+    change(config.static_resources.listeners[0]);
+    await writeFile(at('envoy.yaml'), stringify(config, { aliasDuplicateObjects: false }));
+  };
+
+  /** Places of the first listener that let calls pass while Remit is away, errors first. */
+  const openAt = async (): Promise<readonly string[]> =>
+    (await found('envoy.yaml'))
+      .filter(({ code }) => code === 'envoy.fails-open')
+      .map(({ level, where }) => `${level} ${where.slice(where.lastIndexOf(': ') + 2)}`)
+      .filter((line) => /listener\/agents(?:$|\/)/.test(line));
+
+  it.each<[string, string, string, string]>([
+    ['none', 'other.acme.test', 'error', ''],
+    ['another', 'other.acme.test', 'error', ', another.acme.test'],
+    ['its own', 'other.acme.test', 'warning', ', other.acme.test'],
+    ['one above it', 'a.old.test', 'warning', ", '*.old.test'"],
+    ['one above its pattern', '*.a.old.test', 'warning', ", '*.old.test'"],
+    ['one that ends like it', 'gold.test', 'error', ", '*.old.test'"],
+  ])('judges a listener with no host of the catalog by the hosts of entries: %s', async (_what, host, level, more) => {
+    await writeFolder('envoy');
+    await changeEntries((text) => text.replaceAll('servers: [tools]', `servers: [tools${more}]`));
+    await changeEnvoy(({ filter_chains: [chain] }) => serveOther(chain, host));
+    expect(await openAt()).toEqual([`${level} listener/agents`]);
+    // The policies were read.
+    expect((await found('envoy.yaml')).map(({ code }) => code)).toContain('envoy.host-unserved');
+  });
+
+  it('judges each filter chain by its own hosts', async () => {
+    await writeFolder('envoy');
+    await changeEnvoy(({ filter_chains: chains }) => {
+      const second = structuredClone(chains[0]);
+      second.filter_chain_match = { server_names: ['other.acme.test'] };
+      serveOther(second);
+      chains.push(second);
+    });
+    expect(await openAt()).toEqual(['error listener/agents/chain/1', 'warning listener/agents']);
   });
 
   it('judges the files of Istio and Envoy Gateway in the same way', async () => {

@@ -32,8 +32,8 @@ import { noRefusedRoute } from './refused-routes.ts';
 import { noRequestTrailers } from './request-trailers.ts';
 import { shortStreams } from './short-streams.ts';
 import { openSocket } from './reach/socket.ts';
-import { serversBehind, togetherFindings } from './with-remit.ts';
-import { guardedOf } from './remit-filter.ts';
+import { forwardedDomains, serversBehind, togetherFindings } from './with-remit.ts';
+import { managersOf } from './remit-filter.ts';
 import { enforcedCallsOf, whileObserved } from '../observed.ts';
 
 const perEnvoy: readonly EnvoyCheck[] = [
@@ -115,11 +115,14 @@ function check(title: string, run: (facts: EnvoyFacts, all: Facts) => readonly F
 
 /** If all calls of a listener are observed, what lets them pass is a warning. */
 function judged(finding: Finding, facts: EnvoyFacts, { remit }: Facts): Finding {
-  const manager = guardedOf(facts).find(
-    ({ where }) => finding.where === where || finding.where.startsWith(`${where}/`),
-  );
+  // The place of a later filter chain begins with that of the first: `listener/a`, `listener/a/chain/1`.
+  const [manager] = managersOf(facts)
+    .filter(({ where }) => finding.where === where || finding.where.startsWith(`${where}/`))
+    .toSorted((one, other) => other.where.length - one.where.length);
   const servers = manager === undefined ? null : serversBehind(manager, remit?.host?.policies?.servers ?? []);
-  return whileObserved(finding, enforcedCallsOf(remit, servers));
+  // Entries name hosts that the catalog lacks, too.
+  const behind = manager !== undefined && servers?.length === 0 ? forwardedDomains(manager) : servers;
+  return whileObserved(finding, enforcedCallsOf(remit, behind));
 }
 
 const placed = (finding: Finding, prefix: string): Finding => ({ ...finding, where: `${prefix}${finding.where}` });

@@ -154,6 +154,11 @@ export const serversBehind = (
     ? null
     : servers.filter(({ hosts }) => hosts.some((host) => isServed(host, routes))).map(({ id }) => id);
 
+/** The domains, without ports, that a listener forwards: hosts, or patterns such as `*.acme.test`. */
+export const forwardedDomains = ({ routes }: { readonly routes: Routes }): readonly string[] => [
+  ...new Set(routes.filter(isForwarding).flatMap(({ domains }) => domains.map(plain))),
+];
+
 type Routes = ReturnType<typeof guardedOf>[number]['routes'];
 
 /** Of the virtual hosts that match a host Envoy takes the most specific. */
