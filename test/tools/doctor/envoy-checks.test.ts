@@ -4,6 +4,7 @@ import { alwaysAsked, askedOnEachRoute, neverAsked } from '../../../src/tools/do
 import type { EnvoyCheck } from '../../../src/tools/doctor/envoy/envoy-check.ts';
 import { knownFilters } from '../../../src/tools/doctor/envoy/filter-order.ts';
 import { boundedCheck, failsClosed } from '../../../src/tools/doctor/envoy/filter-strength.ts';
+import { knownBootstrap } from '../../../src/tools/doctor/envoy/guarded-fields.ts';
 import { ownXfcc } from '../../../src/tools/doctor/envoy/listener-strength.ts';
 import { noOtherPath } from '../../../src/tools/doctor/envoy/other-paths.ts';
 import { verifiedCaller } from '../../../src/tools/doctor/envoy/reach/caller-tls.ts';
@@ -298,6 +299,19 @@ const aggregate = {
 const viaInner = toRemit({ address: { envoy_internal_address: { server_listener_name: 'inner' } } });
 const inner = { ...tcpListenerTo('inner', 'far'), internal_listener: {} };
 
+/** A bootstrap whose listeners come by a channel of Google's gRPC. */
+const byChannel = (channel: object): Parts => ({
+  bootstrap: {
+    dynamic_resources: {
+      lds_config: { ads: {} },
+      ads_config: { api_type: 'GRPC', grpc_services: [{ google_grpc: channel }] },
+    },
+  },
+});
+const ARRIVING = 'info envoy.unseen at envoy';
+const IN_CLEAR = ['warning envoy.impostor at envoy', ARRIVING];
+const adminAt = (path: string): Parts => ({ bootstrap: { admin: { address: { pipe: { path } } } } });
+
 const REACH: readonly Row[] = [
   ['Remit beside Envoy', noImpostor, { clusters: [remit] }, []],
   [
@@ -366,7 +380,50 @@ const REACH: readonly Row[] = [
         dynamic_resources: { cds_config: { api_config_source: { api_type: 'REST', cluster_names: ['plane'] } } },
       },
     },
-    ['warning envoy.impostor at cluster/plane', 'info envoy.unseen at envoy'],
+    ['warning envoy.impostor at cluster/plane', ARRIVING],
+  ],
+  [
+    'a control plane in clear, by a channel of Google',
+    ownControlPlane,
+    byChannel({ target_uri: 'dns:///plane.acme.test:18000' }),
+    IN_CLEAR,
+  ],
+  [
+    'a control plane that may be on another machine, by a channel of Google',
+    ownControlPlane,
+    byChannel({ target_uri: 'ipv4:127.0.0.1:18000,10.0.0.5:18000' }),
+    IN_CLEAR,
+  ],
+  [
+    'a control plane with credentials of the caller alone, by a channel of Google',
+    ownControlPlane,
+    byChannel({ target_uri: '10.0.0.5:18000', call_credentials: [{ access_token: 'x' }] }),
+    IN_CLEAR,
+  ],
+  [
+    'a control plane by TLS, by a channel of Google',
+    ownControlPlane,
+    byChannel({ target_uri: '10.0.0.5:18000', channel_credentials: { ssl_credentials: {} } }),
+    [ARRIVING],
+  ],
+  [
+    'a control plane at a Unix socket, by a channel of Google',
+    ownControlPlane,
+    byChannel({ target_uri: 'unix:/run/plane.sock' }),
+    [ARRIVING],
+  ],
+  [
+    'a control plane on loopback, by a channel of Google',
+    ownControlPlane,
+    byChannel({ target_uri: 'dns:///localhost:18000' }),
+    [ARRIVING],
+  ],
+  ['an admin interface at a socket', knownBootstrap, adminAt('/run/admin.sock'), []],
+  [
+    'an admin interface at an abstract socket',
+    knownBootstrap,
+    adminAt('@admin'),
+    ['error envoy.admin-open at envoy'],
   ],
 ];
 

@@ -8,10 +8,12 @@ const BOOTSTRAP = 'envoy.config.bootstrap.v3';
 
 const LOOPBACK = /^(?:127\.|::1$|localhost$)/;
 
-/** How bad an admin address is: any but loopback, or a Unix socket that others may write. */
+/** How bad an admin address is: any but loopback, an abstract socket, or a Unix socket that others may write. */
 function adminLevel(address: unknown): Level | null {
   if (at(address, 'socket_address') !== undefined)
     return LOOPBACK.test(textAt(address, 'socket_address', 'address')) ? null : 'error';
+  // An abstract socket has no permissions.
+  if (textAt(address, 'pipe', 'path').startsWith('@')) return 'error';
   const mode = numberAt(address, 'pipe', 'mode') ?? 0;
   return (mode & 0o002) !== 0 ? 'error' : (mode & 0o020) !== 0 ? 'warning' : null;
 }

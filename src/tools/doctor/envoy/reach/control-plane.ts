@@ -1,5 +1,5 @@
 import { isObject } from '../../../../core/runtime/fields.ts';
-import { listAt, membersAt, textAt } from '../../tree.ts';
+import { at, listAt, membersAt, textAt } from '../../tree.ts';
 import type { Finding } from '../../finding.ts';
 import type { EnvoyCheck } from '../envoy-check.ts';
 import type { EnvoyFacts } from '../envoy-facts.ts';
@@ -19,12 +19,13 @@ export const ownControlPlane: EnvoyCheck = {
     const guarded = guardedOf(facts);
     const dynamic = membersAt(config.bootstrap, 'dynamic_resources');
     if (guarded.length === 0 && dynamic.length === 0) return null;
-    const names = new Set([
+    const sources = [
       ...dynamic.flatMap(([, source]) => sourcesIn(source)),
       ...guarded.flatMap(({ chain }) => sourcesIn(chain.fields)),
-    ]);
+    ];
     return [
-      ...[...names].flatMap((name) => unverified(name, facts)),
+      ...[...new Set(sources.flatMap(clustersOf))].flatMap((name) => unverified(name, facts)),
+      ...[...new Set(sources.flatMap(openTargetsOf))].map(openTarget),
       ...(live === null && dynamic.some(isByNetwork) ? [arriving] : []),
     ];
   },
@@ -44,19 +45,51 @@ const arriving: Finding = {
 
 const MAX_DEPTH = 30;
 
-/** The clusters of configuration sources, anywhere in a value. */
-function sourcesIn(value: unknown, depth = 0): readonly string[] {
+/** The configuration sources that are asked over gRPC or REST, anywhere in a value. */
+function sourcesIn(value: unknown, depth = 0): readonly unknown[] {
   if (depth > MAX_DEPTH) return [];
   if (Array.isArray(value)) return value.flatMap((one) => sourcesIn(one, depth + 1));
   if (!isObject(value)) return [];
-  const own = 'api_type' in value ? value : null;
-  // By gRPC a source has services, by REST names of clusters.
-  return listAt(own, 'grpc_services')
-    .map((one) => textAt(one, 'envoy_grpc', 'cluster_name'))
-    .concat(listAt(own, 'cluster_names').map(String))
-    .filter((name) => name !== '')
-    .concat(Object.values(value).flatMap((one) => sourcesIn(one, depth + 1)));
+  const inner = Object.values(value).flatMap((one) => sourcesIn(one, depth + 1));
+  return 'api_type' in value ? [value, ...inner] : inner;
 }
+
+/** The clusters of a source: by gRPC it has services, by REST names of clusters. */
+const clustersOf = (source: unknown): readonly string[] =>
+  listAt(source, 'grpc_services')
+    .map((one) => textAt(one, 'envoy_grpc', 'cluster_name'))
+    .concat(listAt(source, 'cluster_names').filter((name) => typeof name === 'string'))
+    .filter((name) => name !== '');
+
+/** Credentials by which Google's gRPC verifies the server. */
+const VERIFYING = ['ssl_credentials', 'google_default'] as const;
+
+/** Targets of Google's gRPC on other machines that a source asks without TLS. */
+const openTargetsOf = (source: unknown): readonly string[] =>
+  listAt(source, 'grpc_services')
+    .map((one) => at(one, 'google_grpc'))
+    .filter((grpc) => VERIFYING.every((name) => at(grpc, 'channel_credentials', name) === undefined))
+    .map((grpc) => textAt(grpc, 'target_uri'))
+    .filter((target) => target !== '' && !isTargetOfHost(target));
+
+/**
+ * Whether each address of a target is of this host.
+ *
+ * @see https://github.com/grpc/grpc/blob/master/doc/naming.md
+ */
+const isTargetOfHost = (target: string): boolean =>
+  target
+    .replace(/^(?:dns|ipv[46]):(?:\/\/\/)?/, '')
+    .split(',')
+    .every(isOfHost);
+
+const openTarget = (target: string): Finding => ({
+  code: 'envoy.impostor',
+  where: 'envoy',
+  level: 'warning',
+  message: `configuration comes from \`${target}\` in clear (\`google_grpc\`): the server that answers there removes the filter, or adds a CA`,
+  fix: 'give it `channel_credentials: { ssl_credentials: … }`, or use a Unix socket',
+});
 
 /** A configuration source on another machine, reached in plaintext or without verifying its certificate. */
 function unverified(name: string, facts: EnvoyFacts): readonly Finding[] {
