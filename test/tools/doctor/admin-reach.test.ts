@@ -3,14 +3,16 @@ import type { EnvoyLive } from '../../../src/tools/doctor/envoy/envoy-facts.ts';
 import { closedAdmin, steadyRuntime } from '../../../src/tools/doctor/envoy/reach/admin-reach.ts';
 import { askingFilter, clusterAt, envoyFactsOf, routerFilter } from './envoy-facts-of.ts';
 
-const admin = { admin: { address: { socket_address: { address: '127.0.0.1', port_value: 9901 } } } };
-
-/** The places where a route to the admin interface is found. */
-function openAt(match: object, action: object = {}): readonly string[] {
+/** The places where a route to the admin interface is found. The interface and the endpoint of the cluster are on loopback by default. */
+function openAt(
+  match: object,
+  action: object = {},
+  { own = '127.0.0.1', to = '127.0.0.1', port = 9901 } = {},
+): readonly string[] {
   const facts = envoyFactsOf({
     routes: [{ match, route: { cluster: 'admin', ...action } }],
-    clusters: [clusterAt('admin', '127.0.0.1', 9901)],
-    bootstrap: admin,
+    clusters: [clusterAt('admin', to, port)],
+    bootstrap: { admin: { address: { socket_address: { address: own, port_value: 9901 } } } },
   });
   return (closedAdmin.run(facts) ?? []).filter(({ level }) => level !== 'info').map(({ where }) => where);
 }
@@ -41,6 +43,25 @@ describe('closedAdmin', () => {
     ['that rewrites by a format', { prefix: '/stats' }, { path_rewrite: '%REQ(x-path)%' }],
   ])('finds a route %s', (_what, match, action) => {
     expect(openAt(match, action)).toEqual(['listener/agents/route/all/0']);
+  });
+
+  it.each([
+    ['127.0.0.1', 'localhost'],
+    ['127.0.0.1', '0.0.0.0'],
+    ['0.0.0.0', '127.0.0.1'],
+    ['0.0.0.0', 'LOCALHOST'],
+    ['::', '::1'],
+    ['10.0.0.5', '10.0.0.5'],
+  ])('finds a route to an interface at %s by the address %s', (own, to) => {
+    expect(openAt({ prefix: '/' }, {}, { own, to })).toEqual(['listener/agents/route/all/0']);
+  });
+
+  it.each([
+    ['another machine', '10.0.0.9', 9901],
+    ['another port', 'localhost', 9902],
+    ['a name that only begins like loopback', 'localhost.acme.test', 9901],
+  ])('takes a route to %s', (_what, to, port) => {
+    expect(openAt({ prefix: '/' }, {}, { to, port })).toEqual([]);
   });
 
   it('says nothing about an Envoy without an admin interface', () => {

@@ -21,10 +21,10 @@ export const closedAdmin: EnvoyCheck = {
 };
 
 function routesTo(address: string, facts: EnvoyFacts): readonly Finding[] {
-  const known = new Set([address, adminAddressIn(facts.config)]);
+  const known = new Set([address, adminAddressIn(facts.config) ?? address].map(onThisHost));
   const leads = (names: readonly string[]): boolean =>
     reachedClusters(names, facts.config).some((name) =>
-      (facts.config.clusters.get(name)?.endpoints ?? []).some((endpoint) => known.has(endpoint)),
+      (facts.config.clusters.get(name)?.endpoints ?? []).some((endpoint) => known.has(onThisHost(endpoint))),
     );
   const message = 'it leads to the admin interface: callers can stop Envoy, change runtime keys and read what passes';
   const fix = 'remove it, or match the exact paths that are scraped: `path: /stats/prometheus`, `path: /ready`';
@@ -38,6 +38,10 @@ function routesTo(address: string, facts: EnvoyFacts): readonly Finding[] {
   );
   return [...routes, ...proxies].map((where) => ({ code: 'envoy.admin-open', where, message, fix }));
 }
+
+/** An address with `localhost` for each name of this host. An interface at all addresses (`0.0.0.0`) is reached by loopback too. */
+const onThisHost = (address: string): string =>
+  address.replace(/^(?:127(?:\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|localhost):/i, 'localhost:');
 
 const anyPath = ({ config }: EnvoyFacts): readonly Finding[] =>
   answersAllPaths(config)
