@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { adminAddressFrom } from '../../../src/tools/doctor/collect/admin-address.ts';
@@ -27,6 +27,41 @@ describe('envoyUserOf', () => {
       tcp.close();
       unix.close();
       rmSync(folder, { recursive: true });
+    }
+  });
+
+  it.each([
+    ['127.0.0.1', true],
+    ['localhost', true],
+    ['0.0.0.0', true],
+    ['[::1]', true],
+    // Of documentation alone: no machine has it. @see RFC 5737, RFC 3849
+    ['192.0.2.1', false],
+    ['[2001:db8::1]', false],
+    ['envoy.acme.test', false],
+  ])('takes the owner of a port of this machine at %s: %p', async (host, isOwn) => {
+    const server = createServer().listen(0, '127.0.0.1');
+    try {
+      if (!server.listening) await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      expect(userAt(`${host}:${port}`)).toBe(isOwn ? process.getuid?.() : undefined);
+    } finally {
+      server.close();
+    }
+  });
+
+  it('takes an address of this machine that is not loopback', async () => {
+    const own = Object.values(networkInterfaces())
+      .flatMap((all) => all ?? [])
+      .find(({ family, internal }) => family === 'IPv4' && !internal);
+    const address = own?.address ?? '127.0.0.1';
+    const server = createServer().listen(0, address);
+    try {
+      if (!server.listening) await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      expect(userAt(`${address}:${port}`)).toBe(process.getuid?.());
+    } finally {
+      server.close();
     }
   });
 

@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import type { EnvoyUser } from '../envoy/envoy-facts.ts';
+import { isOfHost } from '../envoy/fields/values-of-fields.ts';
 import type { AdminAddress } from './admin-address.ts';
 
 /** Most processes that are searched for the groups of Envoy. */
@@ -7,13 +9,27 @@ const MAX_PROCESSES = 20_000;
 
 /**
  * The user of the Envoy behind an admin address on this machine: the owner of its socket, or of its listening TCP port (Linux).
- * `null` if this machine has no such socket and listens at no such port. Its groups are those of the processes of that user that
+ * `null` if this machine has no such socket, and neither that address nor such a port. Its groups are those of the processes of that user that
  * are called `envoy`.
  */
 export function envoyUserOf({ endpoint, socketPath }: AdminAddress): EnvoyUser | null {
-  const uid = socketPath === null ? ownerOfPort(Number(/:(\d+)$/.exec(endpoint)?.[1])) : ownerOf(socketPath);
+  const uid = socketPath === null ? ownerAt(endpoint) : ownerOf(socketPath);
   return uid === null ? null : { uid, gids: groupsOf(uid) };
 }
+
+/** The owner of a port of this machine. `null` for an endpoint of another machine, whatever listens at that port here. */
+function ownerAt(endpoint: string): number | null {
+  const colon = endpoint.lastIndexOf(':');
+  const host = endpoint.slice(0, colon);
+  const isHere = isOfHost(endpoint) || ALL_ADDRESSES.has(host) || ownAddresses().has(host.replaceAll(/[[\]]/g, ''));
+  return isHere ? ownerOfPort(Number(endpoint.slice(colon + 1))) : null;
+}
+
+/** Hosts by which a client reaches its own machine. */
+const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '[::]']);
+
+const ownAddresses = (): ReadonlySet<string> =>
+  new Set(Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)));
 
 function ownerOf(path: string): number | null {
   try {
