@@ -35,9 +35,19 @@ const OPAQUE: ReadonlySet<string> = new Set([
   'context',
 ]);
 
+/**
+ * A word in the name of a member whose number is a quantity, a port or a status. Any other number may be a password that was written without
+ * quotes.
+ */
+const QUANTITY =
+  /^number$|(?:^|[_.-])(?:as_group|as_user|attempts|bytes|concurrency|count|depth|fill|fs_group|generation|hops|initial|interval|kb|level|limit|max|maximum|min|minimum|mode|ms|nanos|num|numerator|percent|percentage|port|ports|priority|rate|ratio|replicas|response_code|retries|seconds|size|status|threshold|timeout|version|weight|window)(?:[_.-]|$)/;
+
+const isQuantity = (name: string): boolean =>
+  QUANTITY.test(name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+
 const MAX_DEPTH = 100;
 
-/** A JSON value with its structure, numbers and booleans, and of its texts only those that are structure themselves. */
+/** A JSON value with its structure and booleans, and of its texts and numbers only those that are no credential by the name of their member. */
 export const redacted = (value: unknown): unknown => redactedAt(value, { name: '', isOpaque: false, depth: 0 });
 
 interface Member {
@@ -50,6 +60,7 @@ function redactedAt(value: unknown, { depth, isOpaque, name }: Member): unknown 
   if (depth > MAX_DEPTH) return '[too deep]';
   if (typeof value === 'string')
     return !isOpaque && STRUCTURE.has(name) ? value : `[redacted: ${value.length} characters]`;
+  if (typeof value === 'number' && !isOpaque && !STRUCTURE.has(name) && !isQuantity(name)) return '[redacted: number]';
   if (Array.isArray(value)) return value.map((one) => redactedAt(one, { name, isOpaque, depth: depth + 1 }));
   if (typeof value !== 'object' || value === null) return isOpaque ? '[redacted]' : value;
   return Object.fromEntries(

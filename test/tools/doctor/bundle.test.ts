@@ -39,6 +39,22 @@ describe('a bundle of the doctor', () => {
       stringData: { path: 'SECRET', service: { host: ['SECRET'] }, pin: 4711 },
       metadata: { name: 'n', filter_metadata: { own: { cluster: 'SECRET' } } },
       context_extensions: { code: 'SECRET' },
+      // Without quotes, YAML has a number.
+      secrets: [
+        4711,
+        { password: 4711, inline_string: 4711 },
+        { header: { key: 'x-api-key', value: 4711 } },
+        { pin_code: 4711 },
+      ],
+      quantities: {
+        port_value: 8443,
+        number: 443,
+        max_request_bytes: 65_536,
+        retriable_status_codes: [503],
+        containerPort: 8081,
+        runAsUser: 65_532,
+        'tracing.opentelemetry.flush_interval_ms': 1_000,
+      },
     };
     const kept = JSON.stringify(redacted(config));
     expect(kept).not.toMatch(/KEY|UFdE|SECRET|4711/);
@@ -48,6 +64,8 @@ describe('a bundle of the doctor', () => {
       timeout: '0.5s',
       domains: ['tools.acme.test'],
       custom: { anything: ['[redacted: 6 characters]'] },
+      secrets: ['[redacted: number]', {}, {}, {}],
+      quantities: config.quantities,
     });
   });
 });
