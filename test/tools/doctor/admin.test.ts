@@ -8,6 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
 import { diagnosed } from './diagnosed.ts';
+import { clusterAt, listenerOf, routerFilter } from './envoy-facts-of.ts';
 
 const servers: Server[] = [];
 
@@ -36,6 +37,19 @@ afterEach(() => {
     server.closeAllConnections();
   }
 });
+
+/** Who may answer for Remit, and listeners that ask nobody, in an Envoy with this state of a listener and these clusters. */
+const foundOf = async (listener: object, clusters: object): Promise<readonly string[]> => {
+  const configs = [
+    { '@type': 'x.ListenersConfigDump', dynamic_listeners: [{ name: 'agents', ...listener }] },
+    { '@type': 'x.ClustersConfigDump', ...clusters },
+  ];
+  const address = await envoy({ '/config_dump': JSON.stringify({ configs }) });
+  const { findings } = await diagnosed(['--only', 'envoy', '--envoy', address, '--json']);
+  return findings.flatMap(({ code, where }) =>
+    code === 'envoy.impostor' || code === 'envoy.never-asked' ? [`${code} ${where}`] : [],
+  );
+};
 
 describe('remit doctor and the admin interface of Envoy', () => {
   it.each([
@@ -111,6 +125,30 @@ describe('remit doctor and the admin interface of Envoy', () => {
     });
     const refused = await diagnosed(['--only', 'envoy', '--envoy', endless, '--json']);
     expect(refused.report.not_examined).toEqual([expect.stringContaining('with more than 134217728 bytes')]);
+  });
+
+  const routes = [{ match: { prefix: '/' }, route: { cluster: 'tool' } }];
+  const asking = { listener: listenerOf('agents', { routes }) };
+  const silent = { listener: listenerOf('agents', { routes, filters: [routerFilter] }) };
+  const beside = { cluster: clusterAt('remit', '127.0.0.1', 9470) };
+  const away = { cluster: clusterAt('remit', '10.0.0.9', 9470) };
+
+  it.each<[string, object, object, readonly string[]]>([
+    ['what is in force', away, beside, ['envoy.impostor cluster/remit']],
+    ['what warms', beside, away, ['envoy.impostor cluster/remit']],
+    ['both, once if they are the same', away, away, ['envoy.impostor cluster/remit']],
+    ['nothing if neither is wrong', beside, beside, []],
+  ])('finds of two clusters with one name %s', async (_name, active, warming, found) => {
+    const clusters = { dynamic_active_clusters: [active], dynamic_warming_clusters: [warming] };
+    expect(await foundOf({ active_state: asking }, clusters)).toEqual(found);
+  });
+
+  it.each<[string, object, readonly string[]]>([
+    ['is in force', { active_state: silent, warming_state: asking }, ['envoy.never-asked listener/agents']],
+    ['warms', { active_state: asking, warming_state: silent }, ['envoy.never-asked listener/agents']],
+    ['warms for the first time', { warming_state: silent }, ['envoy.never-asked listener/agents']],
+  ])('finds a listener without a check that %s', async (_name, states, found) => {
+    expect(await foundOf(states, { dynamic_active_clusters: [beside] })).toEqual(found);
   });
 
   it('writes a bundle without a secret of the configuration, private, and over no other file', async () => {

@@ -97,9 +97,9 @@ async function read(admin: Asked, version: string, remitCluster: string | null):
 
 const unread = ({ problem }: Problem): Collected => ({ facts: {}, examined: [], unread: [problem], parts: [] });
 
-/** Paths of the Unix sockets among the endpoints. */
-const pathsOf = ({ clusters }: EnvoyConfig): readonly string[] =>
-  [...clusters.values()].flatMap(({ endpoints }) =>
+/** Paths of the Unix sockets among the endpoints, also of clusters that warm. */
+const pathsOf = ({ clusters, next }: EnvoyConfig): readonly string[] =>
+  [...clusters.values(), ...(next?.clusters.values() ?? [])].flatMap(({ endpoints }) =>
     endpoints.filter((one) => one.startsWith('unix:/')).map((one) => one.slice('unix:'.length)),
   );
 

@@ -20,7 +20,8 @@ const PRIVATE_KEY =
 
 /** The files on this machine at the paths that an Envoy names: trust anchors, configuration, private keys and code. */
 export async function namedFilesOf(config: EnvoyConfig): Promise<ReadonlyMap<string, NamedFile>> {
-  const paths = [...new Set(pathsOf(config).map(({ path }) => path))].filter((path) => isAbsolute(path));
+  const named = [config, ...(config.next === null ? [] : [config.next])].flatMap(pathsOf);
+  const paths = [...new Set(named.map(({ path }) => path))].filter((path) => isAbsolute(path));
   return new Map(
     await Promise.all(paths.slice(0, MAX_FILES).map(async (path) => [path, await namedFileAt(path)] as const)),
   );

@@ -105,12 +105,25 @@ function check(title: string, run: (facts: EnvoyFacts, all: Facts) => readonly F
     category: 'envoy',
     title,
     run: (all) => {
-      const found = all.envoys.map(
-        (facts) => run(facts, all)?.map((one) => placed(judged(one, facts, all), facts.prefix)) ?? null,
-      );
+      const find = (facts: EnvoyFacts): readonly Finding[] | null =>
+        run(facts, all)?.map((one) => placed(judged(one, facts, all), facts.prefix)) ?? null;
+      const found = all.envoys.map((facts) => alsoNext(facts, find));
       return found.every((one) => one === null) ? null : found.flatMap((one) => one ?? []);
     },
   };
+}
+
+/** What is found in the configuration that is in force, and what else in the next, whose listeners and clusters warm. */
+function alsoNext(
+  facts: EnvoyFacts,
+  find: (facts: EnvoyFacts) => readonly Finding[] | null,
+): readonly Finding[] | null {
+  const inForce = find(facts);
+  const { next } = facts.config;
+  const later = next === null ? null : find({ ...facts, config: next });
+  if (inForce === null || later === null) return inForce ?? later;
+  const known = new Set(inForce.map((one) => JSON.stringify(one)));
+  return [...inForce, ...later.filter((one) => !known.has(JSON.stringify(one)))];
 }
 
 /** If all calls of a listener are observed, what lets them pass is a warning. */

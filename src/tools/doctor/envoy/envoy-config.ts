@@ -48,6 +48,8 @@ export interface EnvoyConfig {
   readonly bootstrap: unknown;
   /** Secrets that arrived by SDS, and static secrets, by name. */
   readonly secrets: ReadonlyMap<string, unknown>;
+  /** The same once listeners and clusters that warm are in force; `null` if none warms. */
+  readonly next: EnvoyConfig | null;
 }
 
 /** The configuration in the answer of `/config_dump?include_eds`. */
@@ -57,13 +59,12 @@ export function configFromDump(dump: unknown): EnvoyConfig {
   const entries = (section: string, ...lists: readonly string[]): readonly unknown[] =>
     dumped(section).flatMap((one) => lists.flatMap((list) => listAt(one, list)));
   const dynamic = entries('ListenersConfigDump', 'dynamic_listeners');
-  const states = dynamic.flatMap((one) => presentOf(at(one, 'active_state') ?? at(one, 'warming_state')));
-  return configOf({
-    listeners: inside('listener', entries('ListenersConfigDump', 'static_listeners').concat(states)),
-    clusters: inside(
-      'cluster',
-      entries('ClustersConfigDump', 'static_clusters', 'dynamic_active_clusters', 'dynamic_warming_clusters'),
-    ),
+  const fixed = entries('ListenersConfigDump', 'static_listeners');
+  const active = entries('ClustersConfigDump', 'static_clusters', 'dynamic_active_clusters');
+  const warming = entries('ClustersConfigDump', 'dynamic_warming_clusters');
+  const listenersBy = (first: string, otherwise: string): readonly unknown[] =>
+    inside('listener', [...fixed, ...dynamic.flatMap((one) => presentOf(at(one, first) ?? at(one, otherwise)))]);
+  const shared = {
     assignments: byName(
       inside('endpoint_config', entries('EndpointsConfigDump', 'static_endpoint_configs', 'dynamic_endpoint_configs')),
       'cluster_name',
@@ -76,6 +77,24 @@ export function configFromDump(dump: unknown): EnvoyConfig {
     draining: dynamic.filter((one) => at(one, 'draining_state') !== undefined).map((one) => textAt(one, 'name')),
     bootstrap: inside('bootstrap', dumped('BootstrapConfigDump'))[0],
     secrets: byName(inside('secret', entries('SecretsConfigDump', 'static_secrets', 'dynamic_active_secrets')), 'name'),
+  };
+  const isWarming =
+    warming.length > 0 ||
+    dynamic.some((one) => ['active_state', 'warming_state'].every((state) => at(one, state) !== undefined));
+  // Of two clusters of one name the last counts.
+  const next = isWarming
+    ? configOf({
+        ...shared,
+        listeners: listenersBy('warming_state', 'active_state'),
+        clusters: inside('cluster', [...active, ...warming]),
+        next: null,
+      })
+    : null;
+  return configOf({
+    ...shared,
+    listeners: listenersBy('active_state', 'warming_state'),
+    clusters: inside('cluster', [...warming, ...active]),
+    next,
   });
 }
 
@@ -98,6 +117,7 @@ export function configFromBootstrap(bootstrap: unknown, delivered: readonly unkn
     draining: [],
     bootstrap,
     secrets: byName([...isStatic('secrets'), ...ofType('Secret')], 'name'),
+    next: null,
   });
 }
 
@@ -118,7 +138,7 @@ function refusedOf(dynamic: readonly unknown[]): EnvoyConfig['refused'] {
 const inside = (member: string, values: readonly unknown[]): readonly unknown[] =>
   values.flatMap((one) => presentOf(at(one, member)));
 
-interface Parts extends Pick<EnvoyConfig, 'refused' | 'draining' | 'bootstrap' | 'secrets'> {
+interface Parts extends Pick<EnvoyConfig, 'refused' | 'draining' | 'bootstrap' | 'secrets' | 'next'> {
   readonly listeners: readonly unknown[];
   readonly clusters: readonly unknown[];
   readonly assignments: ReadonlyMap<string, unknown>;

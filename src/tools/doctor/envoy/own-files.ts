@@ -63,9 +63,9 @@ const exposedKey = ({ field, path, use }: NamedPath, { exposed, hasKey, kind }: 
     ? []
     : [leakedKey(path, `\`${field}\`: ${exposed}`)];
 
-/** A bootstrap with a private key in it, which no path names. */
-const inlineKeys = (paths: readonly NamedPath[], { files }: EnvoyFacts): readonly Finding[] =>
-  [...files].flatMap(([path, { exposed, hasKey }]) =>
+/** A bootstrap with a private key in it, which no path names. Of a running Envoy every file is named, by this configuration or the next. */
+const inlineKeys = (paths: readonly NamedPath[], { files, live }: EnvoyFacts): readonly Finding[] =>
+  [...(live === null ? files : [])].flatMap(([path, { exposed, hasKey }]) =>
     exposed === null || !hasKey || paths.some((named) => named.path === path)
       ? []
       : [leakedKey(path, `it has a private key, and ${exposed}`)],
