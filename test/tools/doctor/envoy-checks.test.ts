@@ -37,6 +37,7 @@ const toRemit = (endpoint: object): object => ({
 });
 const socket = (address: string, port: number): object => ({ socket_address: { address, port_value: port } });
 const LOOPBACK = { address: socket('127.0.0.1', 15_001), traffic_direction: 'OUTBOUND' };
+const INTERNAL = { address: undefined, internal_listener: {}, traffic_direction: 'OUTBOUND' };
 const alone = [routerFilter];
 const vhds = { table: { vhds: { config_source: { ads: {} } } }, hosts: [] };
 
@@ -62,6 +63,12 @@ const ASKED: readonly Row[] = [
       listener: { ...LOOPBACK, additional_addresses: [{ address: socket('0.0.0.0', 15_001) }] },
     },
     ['warning envoy.never-asked at listener/agents'],
+  ],
+  [
+    'an outgoing listener that only this Envoy connects to',
+    neverAsked,
+    { filters: alone, routes: [toTool], listener: INTERNAL },
+    ['info envoy.never-asked at listener/agents'],
   ],
   [
     'a filter that is off, and routes that arrive',
@@ -346,6 +353,12 @@ const REACH: readonly Row[] = [
     ['error envoy.impostor at listener/agents/route/all/0'],
   ],
   [
+    'an outgoing listener to Remit that only this Envoy connects to',
+    noImpostor,
+    { clusters: [remit], beside: [{ ...tcpListenerTo('inner', 'remit'), ...INTERNAL }] },
+    ['info envoy.impostor at listener/inner'],
+  ],
+  [
     'options of HTTP/2 that are not set',
     usableCluster,
     { clusters: [{ ...remit, http2_protocol_options: null }] },
@@ -419,12 +432,7 @@ const REACH: readonly Row[] = [
     [ARRIVING],
   ],
   ['an admin interface at a socket', knownBootstrap, adminAt('/run/admin.sock'), []],
-  [
-    'an admin interface at an abstract socket',
-    knownBootstrap,
-    adminAt('@admin'),
-    ['error envoy.admin-open at envoy'],
-  ],
+  ['an admin interface at an abstract socket', knownBootstrap, adminAt('@admin'), ['error envoy.admin-open at envoy']],
 ];
 
 const TLS = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';

@@ -5,6 +5,7 @@ import { ENVOY_VERSION } from '../../../src/dev/envoy-binary.ts';
 import { codes } from '../../../src/tools/doctor/codes.ts';
 import { harmless, message } from '../../../src/tools/doctor/envoy/fields/field.ts';
 import type { Field } from '../../../src/tools/doctor/envoy/fields/field.ts';
+import { listener } from '../../../src/tools/doctor/envoy/fields/listener-fields.ts';
 import { fieldFindings } from '../../../src/tools/doctor/envoy/fields/walk.ts';
 import { knownMessages } from './envoy-api/known-messages.ts';
 
@@ -132,5 +133,18 @@ describe('fieldFindings', () => {
       value: { later: 1 },
     };
     expect(found({ any: inStruct })).toEqual(['envoy.unseen `any.later` is a field that this doctor does not know']);
+  });
+});
+
+describe('the fields of a listener', () => {
+  const all = { name: 'all', filters: [] };
+  it.each<[string, object, readonly string[]]>([
+    ['one chain', { filter_chains: [all] }, []],
+    ['a default chain alone, of several fields', { default_filter_chain: all }, []],
+    ['two chains', { filter_chains: [all, all] }, ['envoy.direct-path']],
+    ['a chain and a default chain', { filter_chains: [all], default_filter_chain: all }, ['envoy.direct-path']],
+  ])('judge connections that send nothing at %s', (_name, chains, found) => {
+    const value = { continue_on_listener_filters_timeout: true, ...chains };
+    expect(fieldFindings(listener, value, 'here').map(({ code }) => code)).toEqual(found);
   });
 });

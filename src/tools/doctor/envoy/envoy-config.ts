@@ -26,7 +26,7 @@ export interface Listener {
   /** `INBOUND`, `OUTBOUND`, or empty. */
   readonly direction: string;
   /**
-   * Its address: `HOST:PORT` or `unix:PATH`; empty if it binds no port (`bind_to_port: false`), `:0` for an internal listener.
+   * Its address: `HOST:PORT`, `unix:PATH`, or `internal:NAME` for an internal listener; empty if it binds no port (`bind_to_port: false`).
    */
   readonly address: string;
   /** Its further addresses. */
@@ -160,7 +160,7 @@ const configOf = ({ assignments, clusters, listeners, named, ...others }: Parts)
 function listenerFrom(listener: unknown, named: Named): Listener {
   const name = textAt(listener, 'name') || addressText(at(listener, 'address', 'socket_address'));
   const chains = [...listAt(listener, 'filter_chains'), ...presentOf(at(listener, 'default_filter_chain'))];
-  const [address = '', ...furtherAddresses] = isFalse(at(listener, 'bind_to_port')) ? [] : addressesOf(listener);
+  const [address = '', ...furtherAddresses] = boundTo(listener, name);
   return {
     name,
     direction: textAt(listener, 'traffic_direction'),
@@ -171,6 +171,13 @@ function listenerFrom(listener: unknown, named: Named): Listener {
       chainFrom(chain, { where: `listener/${name}${index === 0 ? '' : `/chain/${index}`}`, named }),
     ),
   };
+}
+
+/** The addresses of a listener. An internal listener has none but its name: only this Envoy connects to it. */
+function boundTo(listener: unknown, name: string): readonly string[] {
+  if (isFalse(at(listener, 'bind_to_port'))) return [];
+  const isInternal = at(listener, 'internal_listener') !== undefined && at(listener, 'address') === undefined;
+  return isInternal ? [`internal:${name}`] : addressesOf(listener);
 }
 
 const addressText = (socket: unknown): string => `${textAt(socket, 'address')}:${String(at(socket, 'port_value'))}`;

@@ -1,4 +1,4 @@
-import { isFalse, isTrue, listAt, membersAt, textAt } from '../../tree.ts';
+import { at, isFalse, isTrue, listAt, textAt } from '../../tree.ts';
 import { durationMs } from '../values.ts';
 import { extension, fault, found, harmless, inside, judged, message, typesOf, unseen } from './field.ts';
 import type { Field, Message } from './field.ts';
@@ -94,7 +94,7 @@ const listenerFilter: Message = message(
 const chainsDiffer = (value: unknown, owner: unknown): 'warning' | null =>
   isTrue(value) &&
   durationMs(textAt(owner, 'listener_filters_timeout')) !== 0 &&
-  listAt(owner, 'filter_chains').length + membersAt(owner, 'default_filter_chain').length > 1
+  listAt(owner, 'filter_chains').length + (at(owner, 'default_filter_chain') === undefined ? 0 : 1) > 1
     ? 'warning'
     : null;
 
