@@ -1,6 +1,6 @@
 /** `remit init`: write a folder to start with: configuration, Envoy, policies, SPIRE entries. */
 import { relative } from 'node:path';
-import { answersFrom, QUESTIONS, withDefault } from '../tools/init/answers.ts';
+import { answersFrom, isForHost, QUESTIONS, withDefault } from '../tools/init/answers.ts';
 import type { Answers, Given, Host, InitQuestion } from '../tools/init/answers.ts';
 import type { Observe } from '../tools/init/enforcement-file.ts';
 import { folderFiles } from '../tools/init/folder-files.ts';
@@ -110,7 +110,7 @@ async function asked(
   given: Given,
   { ask, io }: { readonly ask: CommandIo['ask']; readonly io: CommandIo },
 ): Promise<string | null> {
-  if (ask === undefined || question.ask === null) return '';
+  if (ask === undefined || question.ask === null || !isForHost(question, given)) return '';
   const byDefault = question.byDefault(given);
   for (;;) {
     const line = await ask(`${question.ask}${byDefault === null ? '' : ` [${byDefault}]`}: `);

@@ -1,5 +1,5 @@
 import { basename, join, resolve } from 'node:path';
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import { isDeny } from '../../core/decision/decision.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../../core/identity/spiffe-id.ts';
 import { workloadApiTargetFrom } from '../../core/identity/workload-api-address.ts';
@@ -123,9 +123,17 @@ export const QUESTIONS: readonly InitQuestion[] = [
   {
     name: 'upstream',
     ask: 'address of the tool server',
-    help: ['HOST:PORT', 'the tool server behind the host; default 127.0.0.1:8080'],
+    help: [
+      'HOST:PORT',
+      'the tool server behind envoy, envoy-gateway or agentgateway, whose files have its address; default 127.0.0.1:8080',
+    ],
     byDefault: () => '127.0.0.1:8080',
-    problem: (text) => (endpointFrom(text) === null ? 'must be HOST:PORT, such as 127.0.0.1:8080' : null),
+    problem: (text, given) => {
+      const at = endpointFrom(text);
+      if (at === null) return 'must be HOST:PORT, such as 127.0.0.1:8080';
+      // The files of a gateway have a place for an IPv4 address alone.
+      return isPodHost(given) && !isIPv4(at.host) ? 'must be an IPv4 address and a port, such as 10.0.0.8:8080' : null;
+    },
   },
   {
     name: 'tools',
@@ -243,8 +251,16 @@ export function answersFrom(folder: string, given: Given): Answers | { readonly 
   };
 }
 
-/** Questions of a plain Envoy, whose configuration is written whole. */
-const ENVOY_ONLY: ReadonlySet<QuestionName> = new Set(['tool', 'listen']);
+/** The hosts of a question that is not for all of them: the files of others have no place for its answer. */
+const HOSTS_OF: ReadonlyMap<QuestionName, readonly Host[]> = new Map<QuestionName, readonly Host[]>([
+  ['upstream', ['envoy', 'envoy-gateway', 'agentgateway']],
+  ['tool', ['envoy']],
+  ['listen', ['envoy']],
+]);
+
+/** Whether the files of the given host have a place for the answer of a question. */
+export const isForHost = ({ name }: InitQuestion, { host }: Given): boolean =>
+  HOSTS_OF.get(name)?.some((one) => one === (host ?? 'envoy')) ?? true;
 
 function problemsOf(given: Given): readonly string[] {
   if (given['trust-domain'] === undefined) return ['--trust-domain is required'];
@@ -252,8 +268,9 @@ function problemsOf(given: Given): readonly string[] {
     const text = given[question.name];
     // A default that follows from a wrong answer is not reported in addition to it.
     if (text === undefined || text === question.byDefault(given)) return [];
-    const isForeign = isPodHost(given) && ENVOY_ONLY.has(question.name);
-    const found = isForeign ? 'goes with --host envoy alone' : question.problem(text, given);
+    const found = isForHost(question, given)
+      ? question.problem(text, given)
+      : `goes with --host ${(HOSTS_OF.get(question.name) ?? HOSTS).join(', ')} alone`;
     return found === null ? [] : [`--${question.name} \`${printed(text)}\`: ${found}`];
   });
 }

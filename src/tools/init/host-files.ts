@@ -1,5 +1,4 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { isIPv4 } from 'node:net';
 import { productFile } from '../../core/runtime/system/product-file.ts';
 import type { Answers, Host } from './answers.ts';
 import { envoyId } from './identities.ts';
@@ -58,11 +57,9 @@ export async function hostFiles(answers: Answers): Promise<ReadonlyMap<string, s
 }
 
 /** Names and addresses have no character that YAML or HCL would read otherwise. */
-function withNames(text: string, { tools, trustDomain, upstream: { host, port } }: Answers): string {
-  const named = text.replaceAll('payments.acme.test', tools).replaceAll('acme.test', trustDomain);
-  return isIPv4(host)
-    ? named
-        .replaceAll('127.0.0.1:8081', `${host}:${port}`)
-        .replaceAll('127.0.0.1, port: 8081', `${host}, port: ${port}`)
-    : named;
-}
+const withNames = (text: string, { tools, trustDomain, upstream: { host, port } }: Answers): string =>
+  text
+    .replaceAll('payments.acme.test', tools)
+    .replaceAll('acme.test', trustDomain)
+    .replaceAll('127.0.0.1:8081', `${host}:${port}`)
+    .replaceAll('127.0.0.1, port: 8081', `${host}, port: ${port}`);

@@ -61,6 +61,9 @@ async function answerOf(run: Command['run'], ...args: readonly string[]) {
 /** A terminal that is closed. */
 const ask = async (): Promise<null> => null;
 
+/** The hosts whose files have the address of the tool server, beside a plain Envoy. */
+const ADDRESSED: ReadonlySet<string> = new Set(['envoy-gateway', 'agentgateway']);
+
 const socketOf = (text: string): unknown => parse(text).svid.workloadApi;
 
 const problemsOf = (at: string, text: string): readonly string[] => {
@@ -142,7 +145,8 @@ describe('remit init', () => {
   ])(
     'writes the shipped files of %s with the names given, and what Remit needs to know of it',
     async (host, extAuthz) => {
-      const names = ['--trust-domain', 'own.test', '--tools', 'crm.own.test', '--upstream', '10.1.2.3:9000'];
+      const upstream = ADDRESSED.has(host) ? ['--upstream', '10.1.2.3:9000'] : [];
+      const names = ['--trust-domain', 'own.test', '--tools', 'crm.own.test', ...upstream];
       const { code, at, err, textOf } = await made([...names, '--host', host, '--yes']);
       expect([code, problemsOf(at, textOf('remit.yaml'))]).toEqual([0, []]);
       const config = parse(textOf('remit.yaml'));
@@ -165,6 +169,8 @@ describe('remit init', () => {
         expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
         expect(own.split('\n')).toHaveLength(example.split('\n').length);
       }
+      const isWritten = files.some((name) => /10\.1\.2\.3(?::|, port: )9000/.test(textOf(`${host}/${name}`)));
+      expect(isWritten).toBe(ADDRESSED.has(host));
       expect(textOf('register.sh')).toContain('-selector k8s:ns:agents \\\n    -selector k8s:sa:planner');
       expect(err).toContain(`see deploy/guide/install/hosts/${host}.md for ${at}/${host}`);
       expect(readdirSync(at)).not.toContain('first-call.sh');
@@ -191,6 +197,20 @@ describe('remit init', () => {
     ]);
     expect(err).toContain('did you mean `istio`?');
     expect(textOf('policies/actions.yaml')).toContain('hosts: [crm.acme.test]');
+  });
+
+  it('does not ask for the address of the tool server if the files of the host have no place for it', async () => {
+    const asked: string[] = [];
+    const answer = async (question: string): Promise<string | null> => {
+      asked.push(question);
+      return '';
+    };
+    const { code } = await made([...DOMAIN, '--host', 'istio'], fresh(), { ask: answer });
+    expect(code).toBe(0);
+    expect(asked).toEqual([
+      'host name that agents call it by [tools.acme.test]: ',
+      'SPIFFE ID of the first agent [spiffe://acme.test/ns/agents/sa/planner]: ',
+    ]);
   });
 
   it('writes nothing if the terminal is closed, and asks nothing with --yes', async () => {
@@ -256,6 +276,16 @@ describe('remit init', () => {
       [...DOMAIN, '--host', 'istio', '--tool', 'spiffe://acme.test/a'],
       'goes with --host envoy alone',
     ],
+    ...['istio', 'istio-waypoint', 'kgateway', 'consul'].map((host): [string, readonly string[], string] => [
+      `the address of a tool server for ${host}, whose files have none`,
+      [...DOMAIN, '--host', host, '--upstream', '10.0.0.1:80'],
+      '--upstream `10.0.0.1:80`: goes with --host envoy, envoy-gateway, agentgateway alone',
+    ]),
+    ...['crm.internal:8443', '[::1]:8080'].map((upstream): [string, readonly string[], string] => [
+      `the tool server ${upstream} for a gateway`,
+      [...DOMAIN, '--host', 'envoy-gateway', '--upstream', upstream],
+      `--upstream \`${upstream}\`: must be an IPv4 address and a port`,
+    ]),
     ['an unknown option', [...DOMAIN, '--hosts', 'x'], "Unknown option '--hosts'"],
   ])('refuses %s and writes nothing', async (_name, args, message) => {
     const { code, err, at } = await made([...args, '--yes']);
