@@ -2,11 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import { waysAround } from '../../../src/tools/doctor/hosts/around-tools.ts';
 import { objectsFrom } from '../../../src/tools/doctor/hosts/host-object.ts';
 import type { HostObject } from '../../../src/tools/doctor/hosts/host-object.ts';
+import { isSelectedBy } from '../../../src/tools/doctor/hosts/label-selector.ts';
 import { networkFindings } from '../../../src/tools/doctor/hosts/network-policy.ts';
 import { containersOf, isOneOf, sharedVolumesOf } from '../../../src/tools/doctor/hosts/pod-parts.ts';
 import { socketFindings } from '../../../src/tools/doctor/hosts/socket-mounts.ts';
 import { selects, toolPodsIn } from '../../../src/tools/doctor/hosts/tool-pods.ts';
-import { isSelected, workloadsIn } from '../../../src/tools/doctor/hosts/workloads.ts';
+import { workloadsIn } from '../../../src/tools/doctor/hosts/workloads.ts';
 
 const objectsOf = (...values: readonly object[]): readonly HostObject[] =>
   values.flatMap((value) => objectsFrom('all.yaml', value, () => undefined));
@@ -185,7 +186,7 @@ describe('workloadsIn', () => {
   });
 });
 
-describe('isSelected', () => {
+describe('isSelectedBy', () => {
   const labels = new Map([['app', 'tools']]);
   it.each<[string, unknown, boolean]>([
     ['no selector', undefined, true],
@@ -195,7 +196,7 @@ describe('isSelected', () => {
     ['only the first of two labels', { matchLabels: { app: 'tools', tier: 'a' } }, false],
     ['a label of every object', { matchLabels: { constructor: 'x' } }, false],
   ])('by %s', (_what, selector, expected) => {
-    expect(isSelected(labels, selector)).toBe(expected);
+    expect(isSelectedBy(labels, selector)).toBe(expected);
   });
 });
 

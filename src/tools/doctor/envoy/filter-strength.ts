@@ -5,10 +5,7 @@ import type { EnvoyCheck } from './envoy-check.ts';
 import { settingOf } from './http-manager.ts';
 import { ofAskings } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
-import { durationMs } from './values.ts';
-
-/** Longer than any check takes, and than any client should wait for a refusal. */
-const MAX_TIMEOUT_MS = 5_000;
+import { durationMs, MAX_CHECK_MS } from './values.ts';
 
 /** A failed check denies the call. */
 export const failsClosed: EnvoyCheck = {
@@ -81,7 +78,7 @@ function deadline(asking: Asking): readonly Finding[] {
   return servicesOf(asking).flatMap(({ fields, where }): readonly Finding[] => {
     const text = textAt(fields, 'grpc_service', 'timeout');
     const ms = text === '' ? null : durationMs(text);
-    if (ms === null || (ms > 0 && ms <= MAX_TIMEOUT_MS)) return [];
+    if (ms === null || (ms > 0 && ms <= MAX_CHECK_MS)) return [];
     const message =
       ms === 0
         ? 'a check has no deadline: calls wait for ever if Remit hangs'

@@ -13,6 +13,12 @@ export function durationMs(text: string): number | null {
   return seconds === undefined ? null : Number(seconds) * 1_000;
 }
 
+/** The longest deadline of a check, ms: no check takes longer, and no client should wait longer for a refusal. */
+export const MAX_CHECK_MS = 5_000;
+
+/** The shortest deadline of a check, ms. A shorter one ends before any answer: a check verifies a signature and writes a record. */
+export const MIN_CHECK_MS = 20;
+
 const MAX_DEPTH = 50;
 
 /** Whether a permission or principal of an RBAC policy holds for every call. */

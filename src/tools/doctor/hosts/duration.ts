@@ -8,9 +8,3 @@ export function hostDurationMs(text: string): number | null {
     0,
   );
 }
-
-/** Longer than any check takes. */
-export const MAX_CHECK_MS = 5_000;
-
-/** Shorter than any check takes. */
-export const MIN_CHECK_MS = 20;

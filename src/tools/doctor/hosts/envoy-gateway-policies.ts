@@ -1,5 +1,6 @@
 import { at, listAt, numberAt, textAt, typeNameOf } from '../tree.ts';
 import { httpFilters } from '../envoy/fields/http-filters.ts';
+import { SAFE_RETRIES } from '../envoy/fields/values-of-fields.ts';
 import type { HostRule } from './host-rule.ts';
 
 const API = 'gateway.networking.k8s.io';
@@ -191,12 +192,10 @@ const isFirstFilter = (operation: unknown): boolean =>
   textAt(operation, 'path') === '0' &&
   httpFilters.get(typeNameOf(at(operation, 'value', 'typed_config')))?.before === null;
 
-const SAFE_TRIGGERS: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream', 'reset-before-request']);
-
 /** Without triggers Envoy Gateway retries on five kinds of failure. */
 function isSafeRetry(retry: unknown): boolean {
   const triggers = listAt(retry, 'retryOn', 'triggers');
   const isOff = numberAt(retry, 'numRetries') === 0;
-  const isSafe = triggers.length > 0 && triggers.every((one) => SAFE_TRIGGERS.has(String(one)));
+  const isSafe = triggers.length > 0 && triggers.every((one) => SAFE_RETRIES.has(String(one)));
   return isOff || (isSafe && at(retry, 'retryOn', 'httpStatusCodes') === undefined);
 }

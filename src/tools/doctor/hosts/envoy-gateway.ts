@@ -1,7 +1,8 @@
 import type { Check } from '../check.ts';
 import type { Finding } from '../finding.ts';
 import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
-import { hostDurationMs, MAX_CHECK_MS } from './duration.ts';
+import { MAX_CHECK_MS } from '../envoy/values.ts';
+import { hostDurationMs } from './duration.ts';
 import { coverageOf, holdsFor, sectionsOf } from './envoy-gateway-coverage.ts';
 import { envoyGatewayPolicies } from './envoy-gateway-policies.ts';
 import { envoyGatewayRoutes } from './envoy-gateway-routes.ts';

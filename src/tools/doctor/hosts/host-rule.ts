@@ -23,7 +23,7 @@ export interface HostRule {
 }
 
 /** The values at a path of a rule. */
-export function valuesAt(value: unknown, path: string): readonly unknown[] {
+function valuesAt(value: unknown, path: string): readonly unknown[] {
   const [step = '', ...rest] = path.split('.');
   const name = step.replace(/(?:\[\]|\{\})$/, '');
   const found = at(value, name);

@@ -1,6 +1,7 @@
 import type { Finding } from '../finding.ts';
 import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
-import { hostDurationMs, MAX_CHECK_MS, MIN_CHECK_MS } from './duration.ts';
+import { MAX_CHECK_MS, MIN_CHECK_MS } from '../envoy/values.ts';
+import { hostDurationMs } from './duration.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 

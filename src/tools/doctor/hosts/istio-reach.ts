@@ -6,8 +6,9 @@ import type { HostObject } from './host-object.ts';
 import { OWN_TEMPLATES } from './istio-mesh.ts';
 import { guardOf, isRemitAlone, selectedBy, selectorOf, targetsOf } from './istio-selection.ts';
 import { waypointFindings } from './istio-waypoint.ts';
+import { isSelectedBy } from './label-selector.ts';
 import { hasRemit } from './socket-mounts.ts';
-import { isSelected, textsAt, workloadsIn } from './workloads.ts';
+import { textsAt, workloadsIn } from './workloads.ts';
 import type { Workload } from './workloads.ts';
 
 /** All policies of Istio that name the provider of Remit. */
@@ -80,7 +81,7 @@ function selectsFindings(policy: HostObject, objects: readonly HostObject[]): re
       : [];
   }
   if (selectedBy(policy, objects).length > 0) return [];
-  const elsewhere = workloads.find(({ labels }) => isSelected(labels, selectorOf(policy)));
+  const elsewhere = workloads.find(({ labels }) => isSelectedBy(labels, selectorOf(policy)));
   return [
     {
       code: 'istio.no-workload',

@@ -1,10 +1,11 @@
 import { at, listAt, membersAt, textAt } from '../tree.ts';
 import { ofKind } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { isSelectedBy } from './label-selector.ts';
 import { containersOf } from './pod-parts.ts';
 import { hasRemit } from './socket-mounts.ts';
 import { selects } from './tool-pods.ts';
-import { isSelected, workloadsIn } from './workloads.ts';
+import { workloadsIn } from './workloads.ts';
 import type { Workload } from './workloads.ts';
 
 const ROOT = 'istio-system';
@@ -30,7 +31,7 @@ export const isInScope = (policy: HostObject, namespace: string, objects: readon
 /** The workloads that a policy holds for. */
 export const selectedBy = (policy: HostObject, objects: readonly HostObject[]): readonly Workload[] =>
   workloadsIn(objects).filter(
-    ({ labels, object }) => isInScope(policy, object.namespace, objects) && isSelected(labels, selectorOf(policy)),
+    ({ labels, object }) => isInScope(policy, object.namespace, objects) && isSelectedBy(labels, selectorOf(policy)),
   );
 
 /**
@@ -46,7 +47,7 @@ export function guardOf(workload: Workload, policies: readonly HostObject[], obj
   const inScope = policies.filter(
     (policy) =>
       isInScope(policy, workload.object.namespace, objects) &&
-      (targetsOf(policy).length > 0 || isSelected(workload.labels, selectorOf(policy))),
+      (targetsOf(policy).length > 0 || isSelectedBy(workload.labels, selectorOf(policy))),
   );
   if (inScope.length === 0) return 'none';
   return inScope.some(hasLabels) || takesCalls(workload, objects) ? 'guarded' : 'unsure';

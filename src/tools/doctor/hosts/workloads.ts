@@ -43,7 +43,3 @@ export const workloadsIn = (objects: readonly HostObject[]): readonly Workload[]
 /** Labels or annotations of an object. */
 export const textsAt = (value: unknown, kind: 'labels' | 'annotations'): ReadonlyMap<string, string> =>
   new Map(membersAt(value, 'metadata', kind).map(([name, text]) => [name, String(text)]));
-
-/** Whether labels match the `matchLabels` of a selector. An absent selector matches all. */
-export const isSelected = (labels: ReadonlyMap<string, string>, selector: unknown): boolean =>
-  membersAt(selector, 'matchLabels').every(([name, value]) => labels.get(name) === value);

@@ -1,13 +1,10 @@
 import { isFalse, numberAt, textAt } from '../../tree.ts';
-import { durationMs } from '../values.ts';
+import { durationMs, MIN_CHECK_MS } from '../values.ts';
 import { extension, found, harmless, inside, judged, message, typesOf } from './field.ts';
 import type { Message } from './field.ts';
 
 const EXT_AUTHZ = 'envoy.extensions.filters.http.ext_authz.v3';
 const CORE = 'envoy.config.core.v3';
-
-/** Shorter deadlines expire before a check can be answered: it verifies a signature and writes a record. */
-const MIN_CHECK_MS = 20;
 
 const MIN_ANSWER_BYTES = 65_536;
 

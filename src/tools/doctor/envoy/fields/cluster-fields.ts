@@ -39,7 +39,7 @@ const changesCalls = (value: unknown): Level | null =>
     : null;
 
 /** Filters of HTTP that the router, or the options of a cluster, run for each try. */
-export const upstreamFilters = (name: string) => found(name, 'envoy.changed-after-check', changesCalls, CHANGED);
+const upstreamFilters = (name: string) => found(name, 'envoy.changed-after-check', changesCalls, CHANGED);
 
 const sniByHeader = message(
   'envoy.config.core.v3.UpstreamHttpProtocolOptions',

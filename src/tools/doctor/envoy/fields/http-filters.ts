@@ -2,7 +2,7 @@ import { isTrueAt, listAt, membersAt } from '../../tree.ts';
 import type { Code, Level } from '../../codes.ts';
 
 /** What a filter does before or after the check; `null` if it is harmless there. */
-export interface Side {
+interface Side {
   readonly code: Code;
   /** `null` if its fields make it harmless. */
   readonly level: (fields: unknown) => Level | null;
@@ -11,7 +11,7 @@ export interface Side {
 }
 
 /** An HTTP filter on a chain that asks Remit. */
-export interface FilterEntry {
+interface FilterEntry {
   readonly before: Side | null;
   readonly after: Side | null;
   /** Why a side without a finding needs none. */

@@ -45,7 +45,7 @@ const networkRows: Readonly<Record<string, Field>> = {
 };
 
 /** Network filters of chains that do not ask Remit. Every other type may lead to a tool. */
-export const otherNetwork = typesOf('', networkRows);
+const otherNetwork = typesOf('', networkRows);
 
 const listenerFilters = typesOf(
   'envoy.extensions.filters.listener.',

@@ -40,7 +40,7 @@ const plugins = unseen('route_specifiers', 'error', 'an extension decides what b
 const literalHost = found('host_rewrite_literal', 'envoy.rewritten', 'warning', REWRITTEN);
 
 /** Headers that the router changes after the check, at any of four levels. */
-export const routerHeaders = {
+const routerHeaders = {
   ...found('request_headers_to_add', 'envoy.rewritten', addedLevel, {
     message:
       'headers are added after the check: a header that says who calls, what for or how, or that is made of headers of the client, gives the tool another call than was decided',

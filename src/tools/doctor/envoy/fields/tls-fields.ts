@@ -1,3 +1,4 @@
+/** The fields of TLS: contexts of callers and of upstreams, validation, and the sockets that wrap them. */
 import { at, listAt, textAt } from '../../tree.ts';
 import { extension, found, harmless, inside, judged, message, typesOf, unseen } from './field.ts';
 import type { Field, Message } from './field.ts';
@@ -121,7 +122,7 @@ const common: Message = message(
 );
 
 /** TLS to callers. */
-export const downstreamTls: Message = message(
+const downstreamTls: Message = message(
   `${TLS}.DownstreamTlsContext`,
   inside('common_tls_context', () => common),
   judged(['envoy.client-certificate-optional'], 'require_client_certificate'),
@@ -155,7 +156,7 @@ const quic: Message = message(
 );
 
 /** TLS to an upstream. */
-export const upstreamTls: Message = message(
+const upstreamTls: Message = message(
   `${TLS}.UpstreamTlsContext`,
   inside('common_tls_context', () => common),
   harmless('it says under which name the upstream is asked, and verified', 'auto_host_sni auto_sni_san_validation sni'),

@@ -44,7 +44,7 @@ const hasSecret = (format: string): boolean =>
 const isSecret = (name: unknown): boolean => typeof name === 'string' && SECRET.has(name.toLowerCase());
 
 /** Retries of calls that no server has begun to answer. */
-const SAFE_RETRIES: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream', 'reset-before-request']);
+export const SAFE_RETRIES: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream', 'reset-before-request']);
 
 /** How bad the `retry_on` of a policy for calls of agents is. */
 export function retryLevel(value: unknown): Level | null {
