@@ -12,7 +12,10 @@ export interface HttpExchange {
   readonly maxBytes: number;
   /** Bounds the duration of the whole exchange, to the last byte of the answer: `AbortSignal.timeout(ms)`. */
   readonly signal: AbortSignal;
-  /** Trust anchors (`ca`), client certificate (`cert`, `key`), name of the server and its check. Default: those of the runtime. */
+  /**
+   * Trust anchors (`ca`), client certificate (`cert`, `key`), name of the server and its check. Default: those of the runtime. A text of trust
+   * anchors without a certificate is refused.
+   */
   readonly tls?: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity' | 'servername'>;
   /** Called once the TLS connection is verified: nothing of the request was sent before. Default not at all. */
   readonly onSecure?: () => void;
@@ -32,6 +35,10 @@ export interface HttpAnswer {
   readonly fault: 'too-long' | 'content-coding' | null;
 }
 
+const CERTIFICATE = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/;
+/** For Node.js an empty text is no text: a CA file that was emptied would make every public CA trusted. */
+const NO_ANCHOR = 'there is no CA certificate in PEM to verify the server with: none is trusted';
+
 /**
  * Makes one request to an `http:` or `https:` URL, with TLS 1.2 or later. It follows no redirect and accepts no
  * content coding. Rejects if no whole answer arrives, with an error for {@link failureWords}, which contains no header and no body.
@@ -39,6 +46,7 @@ export interface HttpAnswer {
 export async function httpExchange(url: string | URL, exchange: HttpExchange): Promise<HttpAnswer> {
   const { agent = false, method = 'GET', headers, body, maxBytes, onSecure, signal, socketPath, tls } = exchange;
   const target = new URL(url);
+  if (typeof tls?.ca === 'string' && !CERTIFICATE.test(tls.ca)) throw new Error(NO_ANCHOR);
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const options = { agent, method, signal, headers: { 'accept-encoding': 'identity', ...headers }, socketPath };
   const asked =

@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority, type IssuedSvid } from '../../../../src/dev/authority.ts';
 import { failureCode, failureWords, httpExchange } from '../../../../src/core/runtime/system/http-exchange.ts';
@@ -62,6 +63,29 @@ describe('httpExchange', () => {
     });
     await expect(httpExchange(urlOf('tls'), { ...asked, tls: { ca } })).rejects.toThrow();
   });
+
+  it.each(['', '\n', '# no certificate'])(
+    'trusts nobody with trust anchors `%j`, not even the CAs of the runtime',
+    async (none) => {
+      let asked = 0;
+      handle = (_request, response) => {
+        asked += 1;
+        response.end();
+      };
+      const before = getCACertificates('default');
+      // The CA of the server is one of the runtime, as a public CA is.
+      setDefaultCACertificates([ca]);
+      try {
+        const tls = { cert: client.certPem, key: client.keyPem };
+        expect(await httpExchange(urlOf('tls'), { ...bounds(), tls })).toMatchObject({ status: 200 });
+        const refused = httpExchange(urlOf('tls'), { ...bounds(), tls: { ...tls, ca: none } });
+        await expect(refused).rejects.toThrow('there is no CA certificate in PEM to verify the server with');
+        expect(asked).toBe(1);
+      } finally {
+        setDefaultCACertificates(before);
+      }
+    },
+  );
 
   it('returns the beginning of a longer body, and reads no more', async () => {
     const closed = Promise.withResolvers<void>();
