@@ -78,7 +78,7 @@ function fieldPlace(source: Source, node: Node | null, path: string): FieldPlace
       source.read.add(variable);
       const overriding = source.environment[variable];
       if (overriding === undefined) return written ?? undefined;
-      return /^\d+$/.test(overriding) ? Number(overriding) : overriding;
+      return valueOf(overriding);
     },
     report: (problem) => report(node, path, problem),
     reportUnknown: (name, known) => {
@@ -90,6 +90,12 @@ function fieldPlace(source: Source, node: Node | null, path: string): FieldPlace
       report(at, pathOf(path, name), `is not a known key; ${help}`);
     },
   };
+}
+
+/** The value of a variable: a whole number, `true` or `false` as in YAML, and any other text as it is. */
+function valueOf(variable: string): string | number | boolean {
+  if (/^\d+$/.test(variable)) return Number(variable);
+  return variable === 'true' || variable === 'false' ? variable === 'true' : variable;
 }
 
 const pathOf = (path: string, name: string | number): string =>

@@ -78,6 +78,23 @@ describe('configFrom', () => {
     });
   });
 
+  it('reads `true` and `false` of a variable as booleans, and refuses every other word for one', () => {
+    const text = 'trustDomains: acme.test\ntelemetry: { spanArguments: true }\n';
+    const off = { REMIT_TELEMETRY_SPAN_ARGUMENTS: 'false', REMIT_LEDGER_INDEX: 'false' };
+    expect(read(text, off)).toMatchObject({
+      value: { telemetry: { spanArguments: false }, ledger: { index: false } },
+    });
+    expect(read('trustDomains: acme.test\n', { REMIT_TELEMETRY_SPAN_ARGUMENTS: 'true' })).toMatchObject({
+      value: { telemetry: { spanArguments: true } },
+    });
+    for (const word of ['0', '1', 'no', 'yes', 'off', 'FALSE', '']) {
+      const config = read(text, { REMIT_TELEMETRY_SPAN_ARGUMENTS: word });
+      expect(config).toMatchObject({
+        problems: [{ field: 'telemetry.spanArguments', message: 'must be `true` or `false`' }],
+      });
+    }
+  });
+
   it.each<[string, string, Record<string, string>]>([
     ['stateAccess', 'trustDomains: acme.test\nstateAccess: shared\n', {}],
     ['REMIT_STATE_ACCESS', 'trustDomains: acme.test\n', { REMIT_STATE_ACCESS: 'exclusive' }],
