@@ -117,10 +117,8 @@ export class Database {
       this.#drop(pool);
       return failureOfPostgres(error);
     }
-    client.on('error', ignored);
     try {
       const result = await work(client);
-      client.off('error', ignored);
       const isSpoiltNow = isSpoilt(result);
       client.release(isSpoiltNow);
       if (isSpoiltNow) this.#drop(pool);
@@ -168,6 +166,8 @@ export class Database {
       pipeline: true,
     });
     pool.on('error', () => this.#drop(pool));
+    // For its whole life: the pool listens only while a connection is idle.
+    pool.on('connect', (client) => void client.on('error', ignored));
     const unfit = await this.#examined(pool);
     if (unfit !== null) {
       pool.end().catch(() => undefined);
