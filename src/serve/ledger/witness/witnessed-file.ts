@@ -1,11 +1,8 @@
 import {
   closeSync,
-  existsSync,
-  fstatSync,
   fsyncSync,
   openSync,
   readdirSync,
-  readSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -65,7 +62,6 @@ export class WitnessedFile {
    * @returns why the file cannot be bounded now, so that it grows; `null` if it can
    */
   keep(note: string): string | null {
-    endWell(this.#path);
     appendNote(this.#path, note);
     try {
       return this.#bound(note.slice(0, note.indexOf('\n')));
@@ -90,29 +86,6 @@ export class WitnessedFile {
     return null;
   }
 }
-
-/** Drops what an interrupted write has left at the end: a note after it would have a wrong cosignature. */
-function endWell(path: string): void {
-  if (!existsSync(path) || !statSync(path).isFile() || hasEmptyLineAtEnd(path)) return;
-  const { size } = statSync(path);
-  // Another process that wrote it meanwhile has dropped the same before.
-  if (size <= MAX_READ_BYTES) replaceNotes(path, { notes: lastNotesIn(path, MAX_READ_BYTES).filter(isWhole), size });
-}
-
-function hasEmptyLineAtEnd(path: string): boolean {
-  const file = openSync(path, 'r');
-  try {
-    const { size } = fstatSync(file);
-    const end = Buffer.alloc(2);
-    return size === 0 || (readSync(file, end, 0, 2, Math.max(0, size - 2)) === 2 && end.toString() === '\n\n');
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** Whether the text of a note ends with a whole signature. */
-const isWhole = (note: string): boolean =>
-  note.endsWith('\n') && note.startsWith('— ', note.lastIndexOf('\n', note.length - 2) + 1);
 
 /**
  * Replaces the notes of a file, with its mode, at the place where a link leads.
