@@ -36,15 +36,20 @@ export function answerTrace(
   if (isProblem(count)) return { status: 400, text: count.problem };
   const filters = [...query].filter(([name]) => name !== 'seconds' && name !== 'count');
   let left = count;
+  // INVARIANT: nothing is written after the end, which may be long before `close`: such an error would end the process.
+  const end = (): void => {
+    left = 0;
+    response.end();
+  };
   const stop = source.begin(filters, (line) => {
     if (left === 0) return;
-    left -= 1;
     response.write(`${line}\n`);
-    if (left === 0) response.end();
+    if (left === 1) end();
+    else left -= 1;
   });
   if (stop === 'full') return { status: 503, text: 'too many wait for checks: try again' };
   if (isProblem(stop)) return { status: 400, text: stop.problem };
-  const timer = setTimeout(() => response.end(), seconds * 1_000);
+  const timer = setTimeout(end, seconds * 1_000);
   response.once('close', () => {
     clearTimeout(timer);
     stop();

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer, get } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { answerTrace } from '../../../src/serve/admin/trace-answer.ts';
 import type { TraceSource } from '../../../src/serve/admin/trace-answer.ts';
@@ -74,6 +75,19 @@ describe('GET /trace', () => {
   it('ends after its seconds', async () => {
     expect(await textOf(await asked('?seconds=1'))).toBe('');
     await until(() => stopped === 1, { what: 'it unsubscribes' });
+  });
+
+  it('writes nothing after its seconds, while its client reads slowly', async () => {
+    const { port } = server.address() as AddressInfo;
+    const client = connect({ host: '127.0.0.1', port }).pause();
+    client.write('GET /trace?seconds=1&count=100 HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-remit-trace: 1\r\n\r\n');
+    await until(() => begun.length === 1, { what: 'it subscribes' });
+    // More than the system holds for a client that does not read.
+    for (let each = 0; each < 8; each += 1) send('x'.repeat(2 ** 20));
+    await delay(1_100);
+    send('late');
+    const text = (await client.resume().toArray()).join('');
+    expect([text.includes('xxx'), text.includes('late')]).toEqual([true, false]);
   });
 
   it('unsubscribes if its client leaves', async () => {
