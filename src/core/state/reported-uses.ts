@@ -87,12 +87,33 @@ export function allowedText(allowed: AllowedUses | null): string | null {
   return JSON.stringify({ address, certificate, servers, risks, traces: allowed.traces });
 }
 
-/** The allowed uses of a text that `allowedText` made. */
+/** The allowed uses of a text that `allowedText` made. INVARIANT: by any other text no use looks like a first use, or like one before. */
 export function allowedFrom(text: string | null): AllowedUses | null {
   if (text === null) return null;
-  const { traces, ...places } = JSON.parse(text);
-  return { traces, places: { ...places, connections: [] } };
+  try {
+    const { traces, address, certificate, servers, risks }: AllowedMembers = JSON.parse(text) ?? {};
+    const isWritten =
+      [address, certificate].every(isTextOrNull) && [servers, risks].every(isTexts) && isNumbers(traces);
+    // Each member was looked at.
+    const places = { address, certificate, connections: [], servers, risks };
+    return isWritten ? ({ traces, places } as AllowedUses) : UNREADABLE;
+  } catch {
+    return UNREADABLE;
+  }
 }
+
+type AllowedMembers = Partial<Readonly<Record<'traces' | 'address' | 'certificate' | 'servers' | 'risks', unknown>>>;
+
+const UNREADABLE: AllowedUses = {
+  traces: [],
+  places: { address: '', certificate: '', connections: [], servers: [], risks: [] },
+};
+
+const isTextOrNull = (value: unknown): boolean => value === null || typeof value === 'string';
+const isTexts = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((text: unknown) => typeof text === 'string');
+
+const isNumbers = (value: unknown): boolean => Array.isArray(value) && value.every(Number.isSafeInteger);
 
 /** Reads a row of the table of either store. */
 export function reportedUsesIn(row: Readonly<Record<string, unknown>>): ReportedUses {

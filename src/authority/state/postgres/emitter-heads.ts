@@ -68,7 +68,9 @@ export function emitterHeads(database: Database, self: OwnReceiver): EmitterHead
         { text: ADOPT, values: [owner, nowMs()] },
         { text: FORGET, values: [nowMs() - KEPT_MS] },
       ]);
-      return isStoreFailure(adopted) ? recordsProblem(adopted) : (adopted[1] ?? []).map(headFrom);
+      return isStoreFailure(adopted)
+        ? recordsProblem(adopted)
+        : (adopted[1] ?? []).flatMap((row) => headFrom(row) ?? []);
     },
     isFirst: () => receivers.isFirst(),
     close: async () => {
@@ -121,11 +123,13 @@ async function claimLog(
   const claimed = await changed(database, [{ text: CLAIM, values }]);
   if (isStoreFailure(claimed)) return recordsProblem(claimed);
   const [row] = claimed[0] ?? [];
-  if (row !== undefined) return headFrom(row);
+  if (row !== undefined) return headFrom(row) ?? damaged(name);
   const found = await database.read(FIND, [[name.origin]]);
   if (isStoreFailure(found)) return recordsProblem(found);
   const [other] = found.rows;
-  return other === undefined ? { problem: `the log \`${name.origin}\` was forgotten meanwhile` } : headFrom(other);
+  return other === undefined
+    ? { problem: `the log \`${name.origin}\` was forgotten meanwhile` }
+    : (headFrom(other) ?? damaged(name));
 }
 
 /** Moves heads whose term still holds, and gives the current heads of the other logs. */
@@ -144,7 +148,7 @@ async function keepHeads(
   const now = new Map(found.rows.map((row) => [String(row['origin']), row]));
   return unmoved.map(({ emitter }) => {
     const row = now.get(emitter.origin);
-    return row === undefined ? forgotten(emitter) : headFrom(row);
+    return (row === undefined ? null : headFrom(row)) ?? forgotten(emitter);
   });
 }
 
@@ -162,13 +166,16 @@ const movedRow = ({ emitter: { origin, range, prev, signed }, state, term }: Emi
   state,
 });
 
-/** Throws if the row is damaged: only this file writes it. */
-function headFrom(row: Row): EmitterHead {
+const damaged = ({ origin }: EmitterName): Problem => ({
+  problem: `the row of the log \`${origin}\` in \`emitters\` is damaged: the log cannot be continued`,
+});
+
+/** `null` if the row is damaged, so that it does not hold up other logs. */
+function headFrom(row: Row): EmitterHead | null {
   const key = noteKeyFrom(String(row['verifier_key']));
   const range = row['range'] instanceof Uint8Array ? rangeFrom(row['range']) : null;
   const head = row['head'];
-  if (isProblem(key) || range === null || !(head instanceof Uint8Array))
-    throw new Error('a row of `emitters` is damaged');
+  if (isProblem(key) || range === null || !(head instanceof Uint8Array)) return null;
   const emitter = {
     origin: key.name,
     key,

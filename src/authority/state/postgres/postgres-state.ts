@@ -43,7 +43,7 @@ export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'o
   readonly onRestored?: () => void;
   /** The key of `RowSeal`: at least 32 bytes that are not in the database. Default: none, and all rows count. */
   readonly stateKey?: Uint8Array | null;
-  /** Called with a description of each row without a valid seal, which this process ignores. Default: nothing. */
+  /** Called with a description of each row without a valid seal or that cannot be read, which gives no right. Default: nothing. */
   readonly onForged?: (what: string) => void;
   readonly maxConnections?: number;
   /** How long a host may take to answer whether it is the primary. Default: `connect_timeout` of the URL. */
@@ -114,7 +114,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   const replica = newId();
   const { address, onForged = () => undefined, onRestored, stateKey = null } = options;
   const seal = stateKey === null ? null : new RowSeal(stateKey, onForged);
-  const rows = readerOf(seal);
+  const rows = readerOf(seal, onForged);
   const feed = new PostgresFeed(database, {
     id: replica,
     address,

@@ -4,6 +4,7 @@ import { noHistory } from '../../../../core/task/history.ts';
 import type { TaskHistory } from '../../../../core/task/history.ts';
 import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
 import type { Task } from '../../../../core/task/task.ts';
+import { pastDeadline } from '../../../../core/state/writes/task-row.ts';
 import { isStorable } from '../../../../core/state/writes/stored-text.ts';
 import type { TaskKey } from '../../../../core/state/store.ts';
 import type { Database } from '../database.ts';
@@ -66,13 +67,14 @@ function cardFrom({ task, tokens, history }: Row, { taskIn, tokenIn }: RowReader
   // JSON of rows.
   const rooted = task === null ? null : taskIn(task as Row);
   if (rooted === null) return null;
+  const stored = history === null ? noHistory : historyFromRow(history as Row);
   return {
-    task: rooted.task,
+    task: stored === null ? pastDeadline(rooted.task) : rooted.task,
     root: rooted.root,
     tokens: (tokens as readonly Row[]).flatMap((row) => {
       const token = tokenIn(row);
       return token === null ? [] : [issuedOf(token)];
     }),
-    history: history === null ? noHistory : historyFromRow(history as Row),
+    history: stored ?? noHistory,
   };
 }

@@ -3,6 +3,7 @@ import { keyText } from './key-text.ts';
 import { BEGIN, flight } from '../flight.ts';
 import type { Statement } from '../flight.ts';
 import type { TaskKey } from '../../../../core/state/store.ts';
+import { pastDeadline } from '../../../../core/state/writes/task-row.ts';
 import type { RowReader } from './row-seal.ts';
 import { historyFromRow } from './rows-read.ts';
 import { RowSet } from './row-set.ts';
@@ -147,18 +148,18 @@ export async function lockedRows(
 /** The rows that statements found, but for stops and limits. */
 function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn, isGivenOrder }: RowReader): RowSet {
   const rows = new RowSet();
+  const unreadable = loadHistories(rows, found(HISTORIES));
   for (const row of [...found(TASKS), ...found(FAMILIES)]) {
     const rooted = taskIn(row);
-    if (rooted !== null) rows.loadTask(rooted);
+    if (rooted === null) continue;
+    const isUnreadable = unreadable.has(keyText({ issuer: rooted.task.issuer, id: rooted.root }));
+    rows.loadTask(isUnreadable ? { ...rooted, task: pastDeadline(rooted.task) } : rooted);
   }
   for (const row of found(TOKENS)) {
     const token = tokenIn(row);
     if (token !== null) rows.loadToken(token);
   }
   for (const row of found(BUDGETS)) rows.loadSpent(spentIn(row));
-  for (const row of found(HISTORIES)) {
-    rows.loadHistory({ issuer: String(row['issuer']), id: String(row['task']) }, historyFromRow(row));
-  }
   for (const row of found(REMEMBERED))
     rows.loadRemembered({ kind: String(row['kind']), key: String(row['key']) }, Number(row['until_ms']));
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
@@ -168,6 +169,18 @@ function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn, isGiv
   }
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
   return rows;
+}
+
+/** Gives the root tasks whose histories cannot be read. */
+function loadHistories(rows: RowSet, found: readonly Readonly<Record<string, unknown>>[]): ReadonlySet<string> {
+  const unreadable = new Set<string>();
+  for (const row of found) {
+    const key = { issuer: String(row['issuer']), id: String(row['task']) };
+    const history = historyFromRow(row);
+    if (history === null) unreadable.add(keyText(key));
+    else rows.loadHistory(key, history);
+  }
+  return unreadable;
 }
 
 const isEmpty = (list: readonly unknown[]): boolean => list.length === 0;

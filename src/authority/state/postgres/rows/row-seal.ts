@@ -2,7 +2,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { encodedRecordFrom } from '../../../../core/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../../../core/ledger/encoded-record.ts';
 import { counterText } from '../../../../core/limit/limit-spend.ts';
-import { taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
+import { isReadableTask, taskFrom, taskValues } from '../../../../core/state/writes/task-row.ts';
 import type { Order } from '../../../../core/order/order.ts';
 import { UNSEALED } from '../../../../core/order/unsealed.ts';
 import { BoundedMemo } from '../../../../core/runtime/collections/bounded-memo.ts';
@@ -199,11 +199,17 @@ export interface RowReader {
   readonly signalIn: (row: Row) => EncodedRecord | null;
 }
 
-/** The reader of a seal; without a seal, all rows count. */
-export const readerOf = (seal: RowSeal | null): RowReader =>
+/**
+ * The reader of a seal; without a seal, all rows count.
+ * @param onUnreadable called with each task without a seal whose row cannot be read
+ */
+export const readerOf = (seal: RowSeal | null, onUnreadable: (what: string) => void = () => undefined): RowReader =>
   seal === null
     ? {
-        taskIn: rootedFrom,
+        taskIn: (row) => {
+          if (!isReadableTask(row)) onUnreadable(`task ${String(row['id'])}`);
+          return rootedFrom(row);
+        },
         tokenIn: tokenFrom,
         spentIn: spentFrom,
         orderIn: (row) => ((row['lifted'] ?? null) === null ? ownOrderFrom(row) : null),

@@ -4,6 +4,7 @@ import { isProblem } from '../../../../core/runtime/problem.ts';
 import type { TaskHistory } from '../../../../core/task/history.ts';
 import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
 import type { TokenOfTask } from '../../../../core/state/store-reader.ts';
+import { storedHistory } from '../../../../core/state/writes/history-row.ts';
 import { numberOrNull } from '../../../../core/state/writes/task-row.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -42,9 +43,6 @@ export function issuedOf({ issuer: _issuer, taskId: _taskId, ...issued }: TokenO
   return issued;
 }
 
-/** The history in a row of `histories`. */
-export const historyFromRow = (row: Row): TaskHistory => ({
-  version: Number(row['version']),
-  actions: JSON.parse(String(row['actions'])),
-  labels: JSON.parse(String(row['labels'])),
-});
+/** The history in a row of `histories`; `null` if it cannot be read. */
+export const historyFromRow = (row: Row): TaskHistory | null =>
+  storedHistory(row['version'], { actions: row['actions'], labels: row['labels'] });

@@ -4,6 +4,7 @@ import { noHistory } from '../../../../core/task/history.ts';
 import type { TaskHistory } from '../../../../core/task/history.ts';
 import type { Connection } from '../connection.ts';
 import type { TaskKey } from '../../../../core/state/store.ts';
+import { storedHistory } from '../../../../core/state/writes/history-row.ts';
 import { ROOT_TASK, rootTaskOf } from '../root-task.ts';
 
 /** Joins the history to a row of `tasks`, in the columns of `HISTORY_COLUMNS`. */
@@ -12,15 +13,11 @@ export const JOIN_HISTORY = `LEFT JOIN histories ON histories.issuer = tasks.iss
 export const HISTORY_COLUMNS =
   'histories.version AS history_version, histories.actions AS history_actions, histories.labels AS history_labels';
 
-/** The history in a row of `HISTORY_COLUMNS`. */
-export function historyFrom(row: Readonly<Record<string, SQLOutputValue>>): TaskHistory {
-  if (row['history_version'] === null) return noHistory;
-  return {
-    version: Number(row['history_version']),
-    actions: JSON.parse(String(row['history_actions'])),
-    labels: JSON.parse(String(row['history_labels'])),
-  };
-}
+/** The history in a row of `HISTORY_COLUMNS`; `null` if it cannot be read. */
+export const historyFrom = (row: Readonly<Record<string, SQLOutputValue>>): TaskHistory | null =>
+  row['history_version'] === null
+    ? noHistory
+    : storedHistory(row['history_version'], { actions: row['history_actions'], labels: row['history_labels'] });
 
 const WRITE_HISTORY = `INSERT INTO histories SELECT tasks.issuer, ${ROOT_TASK}, ?, ?, ? FROM tasks WHERE issuer = ? AND id = ?
   ON CONFLICT DO UPDATE SET version = excluded.version, actions = excluded.actions, labels = excluded.labels`;

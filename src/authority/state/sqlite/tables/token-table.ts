@@ -1,11 +1,12 @@
 /** The table of tokens. */
 import type { SQLOutputValue } from 'node:sqlite';
+import { noHistory } from '../../../../core/task/history.ts';
 import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
 import type { Connection } from '../connection.ts';
 import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
 import type { IssuedToken, TaskKey } from '../../../../core/state/store.ts';
 import type { TokenOfTask, UseState } from '../../../../core/state/store-reader.ts';
-import { numberOrNull, TASK_COLUMNS, taskFrom } from '../../../../core/state/writes/task-row.ts';
+import { numberOrNull, pastDeadline, TASK_COLUMNS, taskFrom } from '../../../../core/state/writes/task-row.ts';
 import { ROOT_TASK, rootTaskOf } from '../root-task.ts';
 
 type Row = Readonly<Record<string, SQLOutputValue>>;
@@ -39,10 +40,11 @@ export interface ReadState {
 export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: string): ReadState | undefined {
   const row = connection.statement(SELECT_USE_STATE).get(key.issuer, key.id, jtiDigest);
   if (row === undefined) return undefined;
+  const [task, history] = [taskFrom(row), historyFrom(row)];
   const state = {
-    task: taskFrom(row),
+    task: history === null ? pastDeadline(task) : task,
     issued: row['jti_digest'] === null ? undefined : tokenFrom(row),
-    history: historyFrom(row),
+    history: history ?? noHistory,
   };
   const { id } = state.task;
   return { state, root: row['root'] === id ? id : String(row['root']) };
