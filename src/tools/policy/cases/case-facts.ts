@@ -22,6 +22,7 @@ import type { Confirmation } from '../../../core/token/proof/confirmation.ts';
 import { workloadIdentity } from '../../../core/token/credential.ts';
 import type { Credential } from '../../../core/token/credential.ts';
 import type { Proof } from '../../../core/token/proof/proof.ts';
+import { grantedActions } from './granted-actions.ts';
 import type { CaseCredential, CaseCircumstances, WrittenCall } from './test-case.ts';
 
 const DIGEST = 'A'.repeat(43);
@@ -145,17 +146,14 @@ function detailsOf(
   action: Action | Deny,
   catalog: Catalog,
 ): readonly AuthorizationDetail[] {
-  if (task.details !== null) return task.details;
-  const actions = task.actions ?? (isDeny(action) ? [] : [action.id]);
-  const servers = [...catalog.actions.values()].filter(({ id }) => actions.some((granted) => names(granted, id)));
-  const locations = [...new Set(servers.map(({ server }) => server.audience))];
+  if (task.details !== null)
+    return task.details.map((entry) => ({ ...entry, actions: grantedActions(entry.actions, catalog) }));
+  const actions = grantedActions(task.actions ?? (isDeny(action) ? [] : [action.id]), catalog);
+  const audiences = actions.map((id) => catalog.actions.get(id)?.server.audience);
+  const locations = [...new Set(audiences.filter((audience) => audience !== undefined))];
   const { constraints, purpose } = task;
   return [{ type: AUTHORIZATION_DETAILS_TYPE, locations, actions, constraints, purpose }];
 }
-
-/** Whether an id is granted, directly or by a family; `decide` judges whether a call is covered. */
-export const names = (granted: string, id: string): boolean =>
-  granted === id || (granted.endsWith('.*') && id.startsWith(granted.slice(0, -1)));
 
 function taskOf(token: TaskToken, { agent, nowMs, task }: CaseCircumstances): Task {
   const isEnded = task.state !== 'active' && task.state !== 'suspended';

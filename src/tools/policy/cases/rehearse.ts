@@ -12,7 +12,8 @@ import type { Question } from '../../../core/policy/question.ts';
 import type { Constraints } from '../../../core/token/authorization-details.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { Problem } from '../../../core/runtime/problem.ts';
-import { caseBindingOf, caseFacts, names } from './case-facts.ts';
+import { caseBindingOf, caseFacts } from './case-facts.ts';
+import { grantedActions, names } from './granted-actions.ts';
 import type { Attempt, CaseTask, CaseCircumstances } from './test-case.ts';
 import { writtenCallOf } from './written-call.ts';
 
@@ -74,13 +75,14 @@ function rehearseIssue(
 ): Rehearsal | Problem {
   const action = policies.catalog.actions.get(id);
   if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
+  const actions = intentActions(task, action, policies.catalog);
   const question = (constraints: Constraints): Question =>
     issueQuestion(
       {
         agent,
         server: action.server,
         purpose: task.purpose,
-        actions: task.actions ?? [id],
+        actions,
         requested: { action: id, risk: action.risk, constraints: constraintsOn(action, constraints) },
         ttlSeconds,
         taskSeconds,
@@ -117,6 +119,16 @@ const whoOf = ({ agent, task, credential }: CaseCircumstances): Pick<LimitedAtte
   agent,
   user: credential.kind === 'workload-identity' ? agent : (task.subject ?? agent),
 });
+
+/** All actions of the intent. An intent is for one server, and names the action that is asked about. */
+function intentActions(
+  { actions, details }: CaseTask,
+  { id, server }: CatalogAction,
+  catalog: PolicySet['catalog'],
+): readonly string[] {
+  const named = details?.flatMap((entry) => entry.actions) ?? actions ?? [];
+  return grantedActions([id, ...named], catalog).filter((one) => catalog.actions.get(one)?.server === server);
+}
 
 /** The constraints of each entry of the task that has the action. */
 function constraintsOf({ details, constraints }: CaseTask, id: string): readonly [Constraints, ...Constraints[]] {

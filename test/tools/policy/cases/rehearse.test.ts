@@ -27,6 +27,8 @@ const CALL = "call: { method: GET, url: 'https://payments.acme.test/v1/payments'
 const PAY = 'action: payments.create';
 
 const limitOf = (amount: number) => `, inputs: { limit: { action: accept, content: { amount: ${amount} } } }`;
+const entry = (action: string) =>
+  `{ type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: [${action}] }`;
 const mcpServer = (id: string) =>
   `  ${id}:\n    hosts: [${id}.test]\n    audience: https://${id}.test\n    mcp: { path: /mcp, tools: { t: { action: ${id}.t, risk: low } } }\n`;
 
@@ -180,6 +182,32 @@ when { context.requested.constraints has maxAmount };`,
     const bounded = 'task: { actions: [payments.*], constraints: { max_amount: { argument: amount, limit: 5 } } }';
     expect(outcome(`${bounded}\nissue: payments.create`, policies)).toBe('allow by bounded');
     expect(outcome(`${bounded}\nissue: payments.refund`, policies)).toContain('deny policy.not-permitted');
+  });
+
+  it('asks about the actions of an intent as the issuer resolves them: families, entries, and of one server', async () => {
+    const policies = await mustLoad(
+      folderWith(
+        `@id("all") permit (principal, action, resource);
+@id("both") forbid (principal, action, resource)
+when { context.intent.actions.contains("payments.create") && context.intent.actions.contains("payments.refund") };
+@id("mixed") forbid (principal, action == Remit::Action::"issue", resource)
+when { context.intent.actions.contains("files.read") && context.intent.actions.contains("payments.read") };
+@id("unnamed") forbid (principal, action == Remit::Action::"issue", resource)
+unless { context.intent.actions.contains(context.requested.action) };`,
+      ),
+    );
+    const entries = `task: { authorization_details: [${entry('payments.create')}, ${entry('payments.refund')}] }`;
+    for (const granted of ['task: { actions: [payments.*] }', entries]) {
+      for (const asked of ['issue: payments.create', PAY])
+        expect([granted, asked, outcome(`${granted}\n${asked}`, policies)]).toEqual([
+          granted,
+          asked,
+          'deny policy.forbidden by both',
+        ]);
+    }
+    const several = 'task: { actions: [files.*, payments.read] }';
+    expect(outcome(`${several}\nissue: files.read`, policies)).toBe('allow by all');
+    expect(outcome('task: { actions: [payments.list] }\nissue: payments.create', policies)).toBe('allow by all');
   });
 
   it('makes calls of every protocol of a catalog', async () => {
