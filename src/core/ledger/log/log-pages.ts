@@ -3,6 +3,7 @@ import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
 import { rootOf } from '../proof/merkle.ts';
 import { LogReader } from './log-reader.ts';
 import { segmentsIn } from './segment/segment-files.ts';
+import type { SegmentFile } from './segment/segment-files.ts';
 import { MAX_TOGETHER_BYTES, packedLeaves } from './written-leaves.ts';
 import type { PackedLeaves } from './written-leaves.ts';
 
@@ -70,8 +71,9 @@ export class LogPages {
 
   #read<T>(use: (log: LogReader) => T): T | { readonly problem: string } {
     try {
-      // Segments are added and pruned rarely: open files are used until their number changes.
-      if (this.#reader !== null && this.#reader.segments.length !== segmentsIn(this.#folder).length) this.close();
+      // Segments are added and pruned rarely: open files are used until others are there. Their number tells nothing, since a
+      // checkpoint may add one and prune one.
+      if (this.#reader !== null && !hasSegments(this.#reader, segmentsIn(this.#folder))) this.close();
       const reader = this.#reader ?? LogReader.open(this.#folder);
       if (reader === null) return { problem: `no ledger in \`${this.#folder}\`` };
       if (isStoreFailure(reader)) return { problem: reader.detail };
@@ -84,6 +86,9 @@ export class LogPages {
     }
   }
 }
+
+const hasSegments = ({ segments }: LogReader, files: readonly SegmentFile[]): boolean =>
+  segments.length === files.length && segments.every(({ path }, index) => path === files[index]?.path);
 
 function leavesAfter(log: LogReader, size: number): readonly Uint8Array[] {
   const leaves: Uint8Array[] = [];
