@@ -71,6 +71,7 @@ export class LedgerWriter {
   #cause = '';
   #timer: { readonly dueMs: number; readonly cancel: () => void } | null = null;
   #flushing: Promise<void> | null = null;
+  #closing: Promise<string | null> | null = null;
 
   constructor(sink: RecordSink, options: WriterOptions = {}) {
     this.#sink = sink;
@@ -137,15 +138,27 @@ export class LedgerWriter {
     return this.#state === 'failing' ? this.problem : null;
   }
 
-  /** Writes everything queued, then refuses new records. Returns the problem if some could not be written: those are dropped. */
-  async close(): Promise<string | null> {
-    if (this.#state === 'closed') return null;
-    const problem = await this.flush();
+  /**
+   * Writes everything queued, then refuses new records. Further calls return the same.
+   *
+   * @returns how many records could not be written and are lost, and why; `null` for none
+   */
+  close(): Promise<string | null> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<string | null> {
+    // A record may be queued after the last commit, before this goes on: it was accepted.
+    do await this.flush();
+    while (this.#flushing !== null || (this.#queue.length > 0 && this.#state !== 'failing'));
     this.#state = 'closed';
     this.#timer?.cancel();
     this.#timer = null;
-    for (const waiting of this.#queue) waiting.settle?.(false);
-    return problem;
+    const dropped = this.#queue.splice(0);
+    for (const waiting of dropped) waiting.settle?.(false);
+    // A record of the outbox stays there until a ledger has it.
+    const lost = dropped.filter(({ record }) => record.outbox === undefined).length;
+    return lost === 0 ? null : `${lost} records could not be written: ${this.#cause}`;
   }
 
   #enqueue(record: HandedRecord, settle: PendingRecord['settle']): string | null {

@@ -105,7 +105,8 @@ export async function openLedger(
   closers.push(() => relay?.close());
   closers.push(async () => {
     await relay?.pump();
-    return writer.close();
+    const problem = await writer.close();
+    if (problem !== null) services.log(`ledger: ${problem}`, 'fault', { what: 'ledger' });
   });
   relay?.start();
   shipped?.start({ folder: settings.folder, origin, verifierKey, size: thread.status.size });

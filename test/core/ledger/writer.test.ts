@@ -164,8 +164,25 @@ describe('LedgerWriter.close', () => {
     const { writer, sink } = bench();
     writer.append(end(1));
     sink.failure = full;
-    expect(await writer.close()).toBe('the last commit failed: the disk under the state file is full');
-    expect(writer.queued).toBe(1);
+    writer.append(end(2));
+    const problem = '2 records could not be written: the disk under the state file is full';
+    expect(await Promise.all([writer.close(), writer.close()])).toEqual([problem, problem]);
+    expect(await writer.close()).toBe(problem);
+    // Nothing is left that a later call would try for ever.
+    expect(await writer.flush()).toBeNull();
+    expect(writer.queued).toBe(0);
+  });
+
+  it('writes a record that is accepted while it closes, whenever it is', async () => {
+    for (let turns = 0; turns < 9; turns += 1) {
+      const { writer, written } = bench();
+      const late = writer.durable(end(1)).then(async () => {
+        for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+        return writer.append(end(2));
+      });
+      expect(await writer.close()).toBeNull();
+      expect([turns, written()]).toEqual([turns, (await late) ? [1, 2] : [1]]);
+    }
   });
 
   it('waits for a commit in progress in a slow sink', async () => {
