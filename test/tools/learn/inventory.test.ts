@@ -97,6 +97,19 @@ const ago = (days: number) => encoded(used({ at: Date.now() - days * 86_400_000 
 
 const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line.trim() !== '');
 
+const oneOf = async (scope: string, records: readonly object[]) => {
+  const set = await mustLoad(folderWith(`@id("one")\npermit (principal, ${scope}, resource);\n`));
+  const inventory = new Inventory();
+  for (const record of records) inventory.add(JSON.parse(JSON.stringify(record)) as ReadRecord, set);
+  return withoutUnused(set, inventory).map(({ text }) => text);
+};
+const issued = (actions: readonly string[]) => ({
+  ...used({ policyIds: ['one'] }),
+  kind: 'intent',
+  action: undefined,
+  details: [{ type: 'remit', actions }],
+});
+
 describe('withoutUnused', () => {
   it('takes out a permit that permitted nothing, and of a list what it never permitted; git applies the patch', async () => {
     const { set, inventory } = await inventoryOf([used({})]);
@@ -121,6 +134,28 @@ describe('withoutUnused', () => {
       used({ action: 'payments.create', policyIds: ['pays'] }),
     ]);
     expect(withoutUnused(set, inventory)).toEqual([]);
+  });
+
+  it.each([
+    ['tokens for an action', [issued(['files.list'])]],
+    ['tokens for a family of actions', [issued(['files.*'])]],
+  ])('keeps `issue` of a permit that permitted %s', async (_name, records) => {
+    expect(await oneOf('action == Remit::Action::"issue"', records)).toEqual([]);
+    expect(await oneOf('action in [Remit::Action::"issue"]', records)).toEqual([]);
+    const [left] = await oneOf('action in [Remit::Action::"issue", Remit::Action::"files.list"]', records);
+    expect(left).toContain('action in [Remit::Action::"issue"]');
+  });
+
+  it('keeps the risk group of what a permit permitted', async () => {
+    const [left] = await oneOf('action in [Remit::Action::"low", Remit::Action::"high"]', [
+      used({ policyIds: ['one'] }),
+    ]);
+    expect(left).toContain('action in [Remit::Action::"low"]');
+  });
+
+  it('keeps a permit that permitted what the catalog has no more', async () => {
+    const gone = used({ policyIds: ['one'], action: 'files.gone' });
+    expect(await oneOf('action in Remit::Action::"low"', [gone])).toEqual([]);
   });
 });
 

@@ -33,20 +33,20 @@ export class Inventory {
 
   /** Adds a record: a use or an intent that was allowed; others show nothing. */
   add(record: ReadRecord, set: PolicySet): void {
-    const { kind, decision, at, agent, action, subject, host, details } = record;
+    const { kind, decision, at, agent, action, subject, host } = record;
     if (decision !== 'allow' || typeof at !== 'number' || (kind !== 'use' && kind !== 'intent')) return;
     const policies = Array.isArray(record['policyIds']) ? record['policyIds'] : [];
     this.#note('agent', agent, at);
     if (subject !== agent) this.#note('user', subject, at);
-    const actions = kind === 'intent' ? actionsIn(details) : [action];
+    const known = typeof action === 'string' ? set.catalog.actions.get(action) : undefined;
+    const names = kind === 'intent' ? ['issue'] : known === undefined ? [] : [known.id, known.risk];
     for (const policy of policies) {
       // Only what the folder has: texts of records take no room.
       if (typeof policy !== 'string' || !this.#permitsOf(set).has(policy)) continue;
       this.#note('grant', policy, at);
-      for (const one of actions) if (typeof one === 'string' && set.catalog.actions.has(one)) this.#noteBy(policy, one);
+      this.#noteBy(policy, names);
     }
     if (kind === 'intent') return;
-    const known = typeof action === 'string' ? set.catalog.actions.get(action) : undefined;
     this.#note('server', known?.server.id ?? serverAt(set, record) ?? host, at);
     this.#note('tool', action, at);
   }
@@ -74,9 +74,12 @@ export class Inventory {
     });
   }
 
-  /** The actions that a policy permitted; empty if it permitted none. */
-  usedBy(policy: string): ReadonlySet<string> {
-    return this.#byPolicy.get(policy) ?? new Set();
+  /**
+   * The names in Cedar of the actions that a policy permitted: their ids, their risk groups, and `issue` for tokens. Empty if the catalog has
+   * none of these actions any more; `null` if the policy permitted nothing.
+   */
+  usedBy(policy: string): ReadonlySet<string> | null {
+    return this.#byPolicy.get(policy) ?? null;
   }
 
   #note(kind: InventoryRow['kind'], name: unknown, atMs: number): void {
@@ -86,10 +89,10 @@ export class Inventory {
     else names.set(name, seenAgain(names.get(name), atMs));
   }
 
-  #noteBy(policy: string, action: string): void {
-    const known = this.#byPolicy.get(policy);
-    if (known === undefined) this.#byPolicy.set(policy, new Set([action]));
-    else known.add(action);
+  #noteBy(policy: string, names: readonly string[]): void {
+    const known = this.#byPolicy.get(policy) ?? new Set();
+    for (const name of names) known.add(name);
+    this.#byPolicy.set(policy, known);
   }
 
   #permitsOf(set: PolicySet): ReadonlySet<string> {
@@ -104,10 +107,3 @@ function serverAt({ catalog }: PolicySet, { host, path }: ReadRecord): string | 
   const found = catalog.serverAt(host, path.slice(1).split('/'));
   return found.kind === 'server' || found.kind === 'lookalike' ? found.server.id : null;
 }
-
-/** The actions of a recorded `authorization_details`. */
-const actionsIn = (details: unknown): readonly unknown[] =>
-  (Array.isArray(details) ? details : []).flatMap((entry: unknown) => {
-    const actions = typeof entry === 'object' && entry !== null && 'actions' in entry ? entry.actions : [];
-    return Array.isArray(actions) ? actions : [];
-  });

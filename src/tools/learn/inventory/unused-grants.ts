@@ -40,9 +40,9 @@ export function withoutUnused({ source, policies }: PolicySet, inventory: Invent
   });
 }
 
-function editsOf(statement: CedarStatement, used: ReadonlySet<string>): readonly Edit[] {
+function editsOf(statement: CedarStatement, used: ReadonlySet<string> | null): readonly Edit[] {
   const { start, text, tokens } = statement;
-  if (used.size === 0) return [{ start, end: start + text.length, text: '' }];
+  if (used === null) return [{ start, end: start + text.length, text: '' }];
   const list = actionList(tokens);
   if (list === null) return [];
   const kept = list.actions.filter((action) => used.has(action.id));
