@@ -100,7 +100,7 @@ export async function openPolicies(
     metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
   });
   const trial = await openTrial(policies, config, opening);
-  const unfollow = followPolicies({
+  const followed = followPolicies({
     feed,
     policies,
     loaded: isProblem(first.looked) ? '' : first.looked,
@@ -110,8 +110,8 @@ export async function openPolicies(
     onLoaded,
     onProblem: (problem) => faults.set('policies', problem),
   });
-  closers.push(unfollow);
-  const policyLoads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
+  closers.push(followed.stop);
+  const policyLoads = { reload: followed.reload, report: () => onLoaded([]) };
   const bundle = (): BundleInForce | null =>
     // A bundle whose policies were withdrawn is not handed on.
     feed instanceof BundleFeed && policies.unconfirmedMs !== null ? feed.inForce : null;
@@ -283,7 +283,7 @@ async function openCandidate(
       log(`candidate: policies: ${set.policyCount}, set ${set.hash}`, 'candidate');
   };
   onLoaded(await policies.reload());
-  const close = followPolicies({
+  const { stop } = followPolicies({
     feed,
     policies,
     loaded: isProblem(looked) ? '' : looked,
@@ -297,7 +297,7 @@ async function openCandidate(
     const set = policies.get();
     return isDeny(set) ? null : set;
   };
-  return { get, close };
+  return { get, close: stop };
 }
 
 const findingLine = ({ file, line, column, message, help }: SourceFinding): string =>

@@ -152,7 +152,7 @@ describe('followPolicies under edits', () => {
     const loaded = await feed.look();
     expect(await policies.reload()).toEqual([]);
     const loads: number[] = [];
-    const stop = followPolicies({
+    const { stop } = followPolicies({
       feed,
       policies,
       loaded: typeof loaded === 'string' ? loaded : '',

@@ -10,11 +10,11 @@ function followed({
   isWhole = false,
   isInForce = true,
   refused = [],
-}: { isWhole?: boolean; isInForce?: boolean; refused?: readonly string[] } = {}) {
+}: { isWhole?: boolean; isInForce?: boolean; refused?: string[] } = {}) {
   const source: { is: string | Problem | Error } = { is: 'a' };
   const said: string[] = [];
   let run: (() => void) | null = null;
-  const stop = followPolicies({
+  const { reload, stop } = followPolicies({
     feed: {
       look: async () => {
         if (source.is instanceof Error) throw source.is;
@@ -51,7 +51,12 @@ function followed({
     });
     return said.splice(0);
   };
-  return { look, stop, isWaiting: () => run !== null };
+  const reloaded = async (is: string | Problem): Promise<readonly string[]> => {
+    source.is = is;
+    await reload();
+    return said.splice(0);
+  };
+  return { look, reloaded, stop, isWaiting: () => run !== null };
 }
 
 describe('followPolicies', () => {
@@ -92,6 +97,32 @@ describe('followPolicies', () => {
     expect(await look('bad')).toEqual([]);
     expect(await look('worse')).toEqual(['load worse', '1 findings']);
     expect(await look('a')).toEqual(['load a', '0 findings']);
+    expect(await look('a')).toEqual(['confirm']);
+  });
+
+  it('confirms a set that was refused, and that a reload has put in force', async () => {
+    const refused = ['b'];
+    const { look, reloaded } = followed({ isWhole: true, refused });
+    expect(await look('b')).toEqual(['load b', '1 findings']);
+    refused.pop();
+    expect(await reloaded('b')).toEqual(['load b', '0 findings']);
+    expect(await look('b')).toEqual(['confirm']);
+  });
+
+  it('confirms nothing once a reload has refused the set in force', async () => {
+    const refused: string[] = [];
+    const { look, reloaded } = followed({ refused });
+    expect(await look('a')).toEqual(['confirm']);
+    refused.push('a');
+    expect(await reloaded('a')).toEqual(['load a', '1 findings']);
+    expect(await look('a')).toEqual([]);
+  });
+
+  it('loads at a reload from an unavailable source, and again once the source is back', async () => {
+    const { look, reloaded } = followed();
+    expect(await reloaded({ problem: 'gone' })).toEqual(['load nothing', '0 findings']);
+    expect(await look({ problem: 'gone' })).toEqual(['gone']);
+    expect(await look('a')).toEqual(['over', 'load a', '0 findings']);
     expect(await look('a')).toEqual(['confirm']);
   });
 
