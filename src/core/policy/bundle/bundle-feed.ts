@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Ports } from '../../runtime/ports.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
@@ -12,6 +13,7 @@ import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle, BundleTrust } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
+import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
 
 /** What a bundle feed needs. */
 export interface BundleFeedParts {
@@ -167,20 +169,39 @@ const expiryProblem = ({ expiresAtMs }: Bundle, nowMs: number): string | null =>
 export const bundleDigestOf = (content: string): string =>
   createHash('sha256').update(content.trim()).digest('base64url');
 
-/** Writes and syncs a temporary file, then renames it. A problem if that fails; otherwise `null`. */
+/**
+ * Writes and syncs a temporary file, renames it, and syncs the folder: without that, a loss of power brings back the file before, and with it a
+ * lower serial. A problem if that fails; otherwise `null`.
+ */
 async function keep(content: string, { keptIn, ports }: BundleFeedParts): Promise<string | null> {
   const fresh = `${keptIn}.${Buffer.from(ports.randomBytes(6)).toString('hex')}`;
   try {
-    const beside = await open(fresh, 'wx', 0o600);
-    try {
-      await beside.writeFile(content);
-      await beside.sync();
-    } finally {
-      await beside.close();
-    }
+    await writeSynced(fresh, content);
     await rename(fresh, keptIn);
+    await syncFolder(dirname(keptIn));
     return null;
   } catch (error) {
+    // On a full disk each attempt would leave a part of the bundle.
+    await rm(fresh, { force: true }).catch(() => undefined);
     return `could not be kept in \`${keptIn}\`: ${errorCode(error) ?? 'unknown error'}`;
+  }
+}
+
+async function writeSynced(path: string, content: string): Promise<void> {
+  const file = await open(path, 'wx', PRIVATE_MODE);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }

@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -122,6 +123,37 @@ describe('BundleFeed', () => {
       expect(await Promise.all(feeds.map(({ publish }) => publish(text)))).toEqual([1000, 1000, 1000]);
       expect(await readFile(join(folder, 'kept'), 'utf8')).toBe(text);
     }
+    expect(await readdir(folder)).toEqual(['kept']);
+  });
+
+  it('syncs the kept file, and after its rename the folder', async () => {
+    const { publish } = await feedOf();
+    const handle = await open(folder);
+    // Each handle of the process has this prototype.
+    const handles = Object.getPrototypeOf(handle) as FileHandle;
+    const own = Object.getOwnPropertyDescriptor(handles, 'sync') ?? {};
+    const synced: [isFolder: boolean, names: readonly string[]][] = [];
+    const value = async function syncSeen(this: FileHandle): Promise<void> {
+      synced.push([(await this.stat()).isDirectory(), await readdir(folder)]);
+      await this.datasync();
+    };
+    Object.defineProperty(handles, 'sync', { ...own, value });
+    try {
+      expect(await publish(await bundle(1))).toBe(1000);
+    } finally {
+      Object.defineProperty(handles, 'sync', own);
+      await handle.close();
+    }
+    expect(synced).toEqual([
+      [false, [expect.stringMatching(/^kept\.[0-9a-f]{12}$/)]],
+      [true, ['kept']],
+    ]);
+  });
+
+  it('leaves nothing of a bundle that cannot be kept', async () => {
+    const { publish } = await feedOf();
+    await mkdir(join(folder, 'kept', 'x'), { recursive: true });
+    expect(await publish(await bundle(1))).toEqual([expect.stringContaining('could not be kept in')]);
     expect(await readdir(folder)).toEqual(['kept']);
   });
 
