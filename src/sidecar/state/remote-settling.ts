@@ -160,12 +160,17 @@ export class RemoteSettling implements Settling {
     if (one === undefined) return { first: NO_AUTHORITY, other: null };
     let other: Promise<SettleReply | CallProblem> | null = null;
     const first = await this.#options.answerTime.measured(async (boundMs) => {
+      // A request that was sent over a connection that breaks off may be carried out; one that was not sent cannot.
+      const isSent = one.isConnected;
       const asked = one.call('Settle', request, boundMs);
       if (two === undefined) return asked;
       const early = await Promise.race([asked, this.#pause(boundMs * HEDGED)]);
       if (early !== null && !('problem' in early)) return early;
       const hedge = two.call('Settle', request, boundMs * (1 - HEDGED));
-      if (early !== null) return hedge;
+      if (early !== null) {
+        if (isSent) other = Promise.resolve(early);
+        return hedge;
+      }
       const replies = await firstOf(asked, hedge);
       other = replies.other;
       return replies.first;

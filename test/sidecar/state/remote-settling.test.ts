@@ -29,6 +29,18 @@ const useOf = (spends: SettledUse['spends'], more: Partial<SettledUse> = {}): Se
 });
 const spends = (count: number): SettledUse['spends'] => Array.from({ length: count }, (_, n) => spend(n));
 
+/** Settles at authorities. */
+const settlingAt = (places: readonly object[], { after } = new HeldTimers()): RemoteSettling =>
+  new RemoteSettling({
+    instance: 'instance-1',
+    feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
+    // Only the members that a test gives are used.
+    links: (() => places) as unknown as RemoteSettlingOptions['links'],
+    after,
+    answerTime: new AnswerTime(1_000, () => 0),
+    onSettled: () => undefined,
+  });
+
 /** Settles at an authority that settles, and gives back, all that it is asked. @param left what it says that limits have left */
 function settling(left: readonly number[] = []) {
   const asked: string[][] = [];
@@ -39,17 +51,7 @@ function settling(left: readonly number[] = []) {
       ? { uses: uses.map(() => ({ problem: '' })) }
       : { settled: uses.map(() => ({ problem: '', detail: '', card: null, position: null, lent: [7], left })) };
   };
-  // Only this method is called.
-  const links = (() => [{ call }]) as unknown as RemoteSettlingOptions['links'];
-  const remote = new RemoteSettling({
-    instance: 'instance-1',
-    feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
-    links,
-    after: new HeldTimers().after,
-    answerTime: new AnswerTime(1_000, () => 0),
-    onSettled: () => undefined,
-  });
-  return { remote, asked };
+  return { remote: settlingAt([{ call }]), asked };
 }
 
 it.each<[string, SettledUse]>([
@@ -100,17 +102,8 @@ async function hedged(replies: readonly (readonly [place: 0 | 1, ...reply: Reply
   const link = (place: number) => ({
     call: () => new Promise<object>((resolve) => void (answers[place] = resolve)),
   });
-  const both = [link(0), link(1)];
   const timers = new HeldTimers();
-  const remote = new RemoteSettling({
-    instance: 'instance-1',
-    feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
-    // Only this method is called.
-    links: (() => both) as unknown as RemoteSettlingOptions['links'],
-    after: timers.after,
-    answerTime: new AnswerTime(1_000, () => 0),
-    onSettled: () => undefined,
-  });
+  const remote = settlingAt([link(0), link(1)], timers);
   const settled: (Settlement | 'open')[] = Array.from({ length: uses }, () => 'open');
   const all = settled.map(async (_open, at) => {
     settled[at] = await remote.settle(useOf([{ kind: 'calls', limit: 1 }]));
@@ -129,6 +122,7 @@ async function hedged(replies: readonly (readonly [place: 0 | 1, ...reply: Reply
   return { settled, after };
 }
 
+const refuses = async () => ({ settled: [settledMessage('exhausted')] });
 const exhausted = { problem: 'exhausted', budget: { limit: 1, used: 1 } };
 const unknown = { code: 'busy' };
 
@@ -186,6 +180,25 @@ it.each<[what: string, replies: Parameters<typeof hedged>[0], settlement: object
 ])('a use that two authorities were asked for is %s', async (_what, replies, settlement) => {
   const { settled } = await hedged(replies);
   expect(settled).toEqual([settlement === null ? null : expect.objectContaining(settlement)]);
+});
+
+it.each([
+  {
+    what: 'unknown if the connection to the first broke off, and the second refuses it: the first may settle it later',
+    isConnected: true,
+    settlement: expect.objectContaining(unknown),
+  },
+  {
+    what: 'refused by the second if the first could not be reached',
+    isConnected: false,
+    settlement: expect.objectContaining(exhausted),
+  },
+])('a use is $what', async ({ isConnected, settlement }) => {
+  const remote = settlingAt([
+    { isConnected, call: async () => ({ problem: 'the connection broke off' }) },
+    { call: refuses },
+  ]);
+  expect(await remote.settle(useOf([{ kind: 'calls', limit: 1 }]))).toEqual(settlement);
 });
 
 it('decides each use of a request as soon as it is certain, whatever the other uses wait for', async () => {
