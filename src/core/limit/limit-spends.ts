@@ -99,7 +99,7 @@ const comesLater = ({ continues, unanswered }: Action, argument: string): boolea
   continues?.answered.has(argument) === false || unanswered?.includes(argument) === true;
 
 /** Digest of the type and the whole value, so that two values never count as one. A missing argument counts as a value too. */
-const valueDigest = (value: ArgumentValue | undefined): string =>
+export const valueDigest = (value: ArgumentValue | undefined): string =>
   createHash('sha256')
     .update(JSON.stringify([typeof value, value ?? null]))
     .digest('base64url');

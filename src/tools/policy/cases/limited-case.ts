@@ -1,11 +1,18 @@
 /** Judges an attempt by the policies, then by the limits over all tasks. */
 import { TEN_THOUSANDTHS, decimalFrom } from '../../../core/action/budget/decimal.ts';
+import { allReadings } from '../../../core/action/http/http.ts';
 import type { ArgumentValue } from '../../../core/action/http/http.ts';
 import { isDeny } from '../../../core/decision/decision.ts';
 import type { Deny } from '../../../core/decision/decision.ts';
-import { counterAt } from '../../../core/limit/limit-spend.ts';
+import { counterAt, counterText } from '../../../core/limit/limit-spend.ts';
 import type { ExceededLimit, LimitSpend } from '../../../core/limit/limit-spend.ts';
-import { limitCountsOf, limitExceeded, limitSpends, taskLimitsFor } from '../../../core/limit/limit-spends.ts';
+import {
+  limitCountsOf,
+  limitExceeded,
+  limitSpends,
+  taskLimitsFor,
+  valueDigest,
+} from '../../../core/limit/limit-spends.ts';
 import type { Limit } from '../../../core/limit/limit.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
@@ -50,7 +57,8 @@ export function rehearseLimited(
   const { limits } = policies;
   const taken = takenBy(rehearsal.limited, { limits, circumstances });
   if (isDeny(taken)) return { ...rehearsal, decision: taken, counters: [] };
-  const over = taken.find(({ takes, exceeded: { used, max } }) => used + takes > max);
+  // As the state judges it: what takes nothing passes, however much was counted. Not `used + takes`, which may be no exact integer.
+  const over = taken.find(({ takes, exceeded: { used, max } }) => takes > 0 && used > max - takes);
   const counters = taken.map(({ who, takes, exceeded }) => counterUse({ who, takes, exceeded }, limits));
   if (over === undefined) return { ...rehearsal, counters };
   return { ...rehearsal, decision: limitExceeded(over.exceeded, limits), counters };
@@ -92,41 +100,61 @@ function takenBy(attempt: LimitedAttempt, { limits, circumstances }: Judged): re
   const { limits: before, nowMs } = circumstances;
   if (attempt.kind === 'use') {
     const spends = limitSpends(limits, { ...attempt, isObserved: false });
-    const valueOf = (limit: string): ArgumentValue | undefined => {
-      const measure = limits.find(({ id }) => id === limit)?.measures.find(({ of }) => of === 'distinct');
-      return measure?.of === 'distinct' ? attempt.action.args.get(measure.argument) : undefined;
-    };
-    return isDeny(spends)
-      ? spends
-      : spends.map((spend) => takenOf(spend, { before: before.get(spend.limit), nowMs, value: valueOf(spend.limit) }));
+    if (isDeny(spends)) return spends;
+    const isKnown = (spend: LimitSpend): boolean => isCountedValue(spend, { limits, attempt, before });
+    return takenOf(spends, { before, nowMs, isKnown });
   }
   const { spends, open } = taskLimitsFor(limits, attempt);
+  // As the state does, open tasks first: a denial names the first limit that has too little left.
   return [
-    ...spends.map((spend) => takenOf(spend, { before: before.get(spend.limit), nowMs, value: undefined })),
     ...open.map(({ limit, who, max }): Taken => {
       const used = before.get(limit)?.openTasks ?? 0;
       return { who, takes: 1, exceeded: { limit, measure: 'openTasks', max, used, endsMs: null } };
     }),
+    ...takenOf(spends, { before, nowMs, isKnown: () => false }),
   ];
 }
 
+/** What each spend takes, after those before it: several values of one call are counted one after the other. */
 function takenOf(
-  spend: LimitSpend,
+  spends: readonly LimitSpend[],
   {
     before,
     nowMs,
-    value,
-  }: { readonly before: CountedBefore | undefined; readonly nowMs: number; readonly value: ArgumentValue | undefined },
-): Taken {
-  const { limit, measure, max, who, amount } = spend;
-  const { endsMs } = counterAt(spend, nowMs);
-  const isKnown =
-    measure === 'distinct' && Array.isArray(before?.distinct) && before.distinct.includes(textOfValue(value));
-  return {
-    who,
-    takes: isKnown ? 0 : amount,
-    exceeded: { limit, measure, max, used: usedBefore(measure, before), endsMs },
-  };
+    isKnown,
+  }: Pick<CaseCircumstances, 'nowMs'> & {
+    readonly before: CaseCircumstances['limits'];
+    readonly isKnown: (spend: LimitSpend) => boolean;
+  },
+): readonly Taken[] {
+  const totals = new Map<string, number>();
+  return spends.map((spend) => {
+    const { limit, measure, max, who, amount } = spend;
+    const counter = counterAt(spend, nowMs);
+    const used = totals.get(counterText(counter)) ?? usedBefore(measure, before.get(limit));
+    const takes = isKnown(spend) ? 0 : amount;
+    totals.set(counterText(counter), used + takes);
+    return { who, takes, exceeded: { limit, measure, max, used, endsMs: counter.endsMs } };
+  });
+}
+
+/** Whether a case lists the value of a spend, in any reading of the call, among those that were counted before. */
+function isCountedValue(
+  { limit: id, measure, value }: LimitSpend,
+  {
+    limits,
+    attempt,
+    before,
+  }: Pick<Judged, 'limits'> & {
+    readonly attempt: Extract<LimitedAttempt, { readonly kind: 'use' }>;
+    readonly before: CaseCircumstances['limits'];
+  },
+): boolean {
+  const counted = before.get(id)?.distinct;
+  const of = limits.find((limit) => limit.id === id)?.measures.find((one) => one.of === 'distinct');
+  if (measure !== 'distinct' || !Array.isArray(counted) || of?.of !== 'distinct') return false;
+  const values = allReadings(attempt.action).map(({ args }) => args.get(of.argument));
+  return values.some((one) => valueDigest(one) === value && counted.includes(textOfValue(one)));
 }
 
 function usedBefore(measure: LimitSpend['measure'], before: CountedBefore | undefined): number {

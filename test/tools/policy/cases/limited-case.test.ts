@@ -48,14 +48,14 @@ beforeAll(async () => {
 
 const PAY = 'action: payments.create, args: { amount: 10, currency: EUR, price: 1.5, account: a }';
 
-function judged(item: string): ReturnType<typeof rehearseLimited> {
+function judged(item: string, policies = set): ReturnType<typeof rehearseLimited> {
   const [test] = mustCases(`cases:\n  - { name: a, agent: '${PAYER}', expect: deny, ${item} }\n`);
   if (test === undefined) throw new Error('no case');
-  return rehearseLimited(test.attempt, test.circumstances, set);
+  return rehearseLimited(test.attempt, test.circumstances, policies);
 }
 
-const text = (item: string): string => {
-  const rehearsal = judged(item);
+const text = (item: string, policies = set): string => {
+  const rehearsal = judged(item, policies);
   return isProblem(rehearsal) ? rehearsal.problem : decisionText(rehearsal.decision);
 };
 
@@ -99,6 +99,16 @@ describe('rehearseLimited', () => {
     ],
     ['the value was counted', `${PAY}, limits: { a-day: { distinct: [a, b] } }`, 'allow by all'],
     [
+      'the value was counted, and more than are allowed now',
+      `${PAY}, limits: { a-day: { distinct: [a, b, c] } }`,
+      'allow by all',
+    ],
+    [
+      'nothing is summed, and more was than is allowed now',
+      'action: payments.create, args: { amount: 0, currency: EUR, price: 0, account: a }, limits: { a-day: { amount: 5001 }, prices: { amount: 100 } }',
+      'allow by all',
+    ],
+    [
       'other values were counted',
       `${PAY}, limits: { a-day: { distinct: [b, c] } }`,
       over('a-day', 'different account: 2 of 2', DAY),
@@ -117,6 +127,11 @@ describe('rehearseLimited', () => {
     [
       'no further task may be open',
       'issue: payments.create, limits: { tasks: { openTasks: 5 } }',
+      over('tasks', 'open tasks: 5 of 5', 'a task ends'),
+    ],
+    [
+      'a token is asked for, and two limits are used up',
+      'issue: payments.create, limits: { tasks: { tasks: 3, openTasks: 5 } }',
       over('tasks', 'open tasks: 5 of 5', 'a task ends'),
     ],
     [
@@ -141,9 +156,31 @@ describe('rehearseLimited', () => {
     ]);
     const declared = judged('issue: payments.create, limits: { tasks: { tasks: 1 } }');
     expect(isProblem(declared) ? [] : declared.counters).toMatchObject([
-      { counts: 'tasks', who: JSON.stringify([PAYER]), used: 1, takes: 1, max: 3, ends: '2026-01-15T13:00:00Z' },
       { counts: 'open tasks', used: 0, takes: 1, max: 5, ends: null },
+      { counts: 'tasks', who: JSON.stringify([PAYER]), used: 1, takes: 1, max: 3, ends: '2026-01-15T13:00:00Z' },
     ]);
+  });
+
+  it('counts each different value that one call brings, after those before it', async () => {
+    const catalog = `servers:
+  bank:
+    hosts: [bank.test]
+    audience: https://bank.test
+    mcp:
+      path: /mcp
+      tools:
+        pay: { action: pay, risk: medium, args: { to: {} }, inputs: { other: { content: { to: {} } } } }
+`;
+    const limits = `limits: [{ id: l, agents: ['*'], actions: [pay], per: [], window: 1d, distinct: { argument: to, limit: 2 } }]\n`;
+    const policies = await mustLoad(
+      folderWith('@id("all") permit (principal, action, resource);', { catalog, limits }),
+    );
+    const paid =
+      'mcp: { tool: pay, arguments: { to: a }, inputs: { other: { action: accept, content: { to: b } } } }, limits: { l: ';
+    expect(text(`${paid}{ distinct: 0 } }`, policies)).toBe('allow by all');
+    expect(text(`${paid}{ distinct: 1 } }`, policies)).toBe(over('l', 'different to: 2 of 2', DAY));
+    expect(text(`${paid}{ distinct: [b] } }`, policies)).toBe('allow by all');
+    expect(text(`${paid}{ distinct: [c, b] } }`, policies)).toBe(over('l', 'different to: 2 of 2', DAY));
   });
 
   it('counts an identity alone for its agent, whatever the subject', () => {
