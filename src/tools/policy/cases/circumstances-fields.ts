@@ -114,11 +114,13 @@ function taskFrom(yaml: YamlFile, node: PlacedNode | undefined): CaseTask {
   const details = fields.get('authorization_details');
   if (details !== undefined && (fields.has('actions') || fields.has('constraints')))
     yaml.report(details.offset, '`authorization_details` is the whole grant: leave `actions` and `constraints` out');
+  const entries = leaf('authorization_details', authorizationDetailsFrom) ?? null;
+  const declared = entries?.find((entry) => entry.purpose !== null)?.purpose;
   return {
-    purpose: leaf('purpose', purpose) ?? plainTask.purpose,
+    purpose: leaf('purpose', purpose) ?? declared ?? plainTask.purpose,
     actions: leaf('actions', words) ?? null,
     constraints: leaf('constraints', constraints) ?? plainTask.constraints,
-    details: leaf('authorization_details', authorizationDetailsFrom) ?? null,
+    details: entries,
     ageSeconds: leaf('age_seconds', wholeSeconds) ?? plainTask.ageSeconds,
     state: leaf('state', oneOf(STATES)) ?? plainTask.state,
     risk: leaf('risk', oneOf(['low', 'medium', 'high'])) ?? plainTask.risk,

@@ -8,6 +8,7 @@ import type { SpiffeId } from '../../../core/identity/spiffe-id.ts';
 import { authorize } from '../../../core/policy/authorize.ts';
 import type { PolicySet } from '../../../core/policy/loading/load.ts';
 import { issueQuestion } from '../../../core/policy/issue-question.ts';
+import type { Delegation } from '../../../core/policy/issue-question.ts';
 import type { Question } from '../../../core/policy/question.ts';
 import type { Constraints } from '../../../core/token/authorization-details.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
@@ -76,6 +77,7 @@ function rehearseIssue(
   const action = policies.catalog.actions.get(id);
   if (action === undefined) return { problem: `the catalog has no action \`${id}\`` };
   const actions = intentActions(task, action, policies.catalog);
+  const { subject, actors } = chainOf(agent, { task, delegation });
   const question = (constraints: Constraints): Question =>
     issueQuestion(
       {
@@ -86,8 +88,8 @@ function rehearseIssue(
         requested: { action: id, risk: action.risk, constraints: constraintsOn(action, constraints) },
         ttlSeconds,
         taskSeconds,
-        subject: task.subject ?? agent,
-        actors: task.subject === null || task.subject === agent ? [] : [agent],
+        subject,
+        actors,
         subjectAttributes: task.subjectAttributes,
         claimed: task.claimed,
         attested: task.attested,
@@ -102,7 +104,7 @@ function rehearseIssue(
   const limited: LimitedAttempt = {
     kind: 'issue',
     agent,
-    user: task.subject ?? agent,
+    user: subject,
     server: action.server.id,
   };
   // Like the issuer: either all constraints are granted, or none.
@@ -119,6 +121,16 @@ const whoOf = ({ agent, task, credential }: CaseCircumstances): Pick<LimitedAtte
   agent,
   user: credential.kind === 'workload-identity' ? agent : (task.subject ?? agent),
 });
+
+/** For whom the agent acts, and through whom. A sub-task acts for the subject of its parent: by default for the parent itself. */
+function chainOf(
+  agent: string,
+  { task, delegation }: { readonly task: CaseTask; readonly delegation: Delegation | null },
+): { readonly subject: string; readonly actors: readonly string[] } {
+  const subject = task.subject ?? delegation?.parent ?? agent;
+  const chain: readonly string[] = delegation === null ? [agent] : [agent, delegation.parent];
+  return { subject, actors: chain.includes(subject) ? chain.slice(0, chain.indexOf(subject)) : chain };
+}
 
 /** All actions of the intent. An intent is for one server, and names the action that is asked about. */
 function intentActions(

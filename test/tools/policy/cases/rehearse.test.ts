@@ -210,6 +210,25 @@ unless { context.intent.actions.contains(context.requested.action) };`,
     expect(outcome('task: { actions: [payments.list] }\nissue: payments.create', policies)).toBe('allow by all');
   });
 
+  it('asks with the purpose that the entries declare, and for a sub-task with its chain of actors', async () => {
+    const policies = await mustLoad(
+      folderWith(
+        `@id("refunds") permit (principal, action, resource) when { context.intent.purpose == "refund" };
+@id("handed") permit (principal, action == Remit::Action::"issue", resource)
+when { context has delegation && context.actors.contains(context.delegation.parent) && context.subject == "ann" };
+@id("part") permit (principal, action == Remit::Action::"issue", resource)
+when { context has delegation && context.subject == context.delegation.parent && context.actors == ["${AGENT}"] };`,
+      ),
+    );
+    const declared = `task: { authorization_details: [${entry('payments.create').replace(' }', ', purpose: refund }')}] }`;
+    expect(outcome(`${declared}\n${PAY}`, policies)).toBe('allow by refunds');
+    expect(outcome(`${declared}\nissue: payments.create`, policies)).toBe('allow by refunds');
+    const handed =
+      'issue: { action: payments.create, delegation: { parent: spiffe://acme.test/ns/agents/sa/lead, depth: 1 } }';
+    expect(outcome(`task: { subject: ann }\n${handed}`, policies)).toBe('allow by handed');
+    expect(outcome(handed, policies)).toBe('allow by part');
+  });
+
   it('makes calls of every protocol of a catalog', async () => {
     const catalog = `servers:
   all:
