@@ -92,6 +92,12 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
     await scratch?.remove();
   });
 
+  it('ends by Ctrl-C with exit code 0', async () => {
+    const dev = await started([], place());
+    dev.child.kill('SIGINT');
+    expect(await dev.exit).toBe(0);
+  });
+
   it('serves what was imported, and prints calls of each protocol with the right results', async () => {
     const dev = await started(['--policies', await importedFolder(scratch.folder)], place());
     running.push(dev);

@@ -13,6 +13,7 @@ import { withFleet } from './with-fleet.ts';
 import { placesText } from './dev.ts';
 import { openDemoLog } from './demo-log.ts';
 import { cacheFolderOf, EXAMPLE_POLICIES, withDomain } from './domain.ts';
+import type { DomainPlay } from './domain.ts';
 import { optionsFrom } from '../options.ts';
 import { playObserved } from './observe-demo.ts';
 
@@ -93,7 +94,7 @@ async function playFleet(io: CommandIo, fleet: DevFleet): Promise<number> {
 async function play(
   io: CommandIo,
   { domain, keep, log }: { readonly domain: DevDomain; readonly keep: boolean; readonly log: string | null },
-): Promise<number> {
+): Promise<DomainPlay> {
   let stepCount = 0;
   const { steps, taskId } = await playStory(domain.stage, (step) => {
     stepCount += 1;
@@ -101,11 +102,9 @@ async function play(
   });
   for (const line of await timeline(domain, taskId ?? '')) io.out(line);
   if (log !== null) io.out(`its log, with a line of JSON for each decision: ${log}`);
-  if (keep) {
-    io.out(`${placesText(domain)}\nrunning until Ctrl-C`);
-    await io.ended();
-  }
-  return summary(io, steps);
+  const exit = summary(io, steps);
+  if (keep) io.out(`${placesText(domain)}\nrunning until Ctrl-C`);
+  return { exit, isKept: keep };
 }
 
 function summary(io: CommandIo, steps: readonly Step[]): number {

@@ -66,8 +66,7 @@ export const dev: Command = {
           io.out(placesText(domain));
           io.out(await commandsToTry(domain, plan));
         }
-        await io.ended();
-        return EXIT.good;
+        return { exit: EXIT.good, isKept: true };
       },
     });
   },

@@ -21,10 +21,17 @@ export const cacheFolderOf = ({ environment }: Pick<CommandIo, 'environment'>): 
 /** The options of a domain that its plan decides. */
 type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'servers'>;
 
+/** How a play in a domain went. */
+export interface DomainPlay {
+  readonly exit: number;
+  /** Whether the domain stays until a signal ends it; that is no interruption. */
+  readonly isKept: boolean;
+}
+
 /**
  * Runs `play` in a throw-away trust domain. Cleans up afterwards, even when a signal interrupts it or `play` throws.
  *
- * @returns the result of `play`, 1 if a signal interrupted it, or 2 if the domain could not be started
+ * @returns the exit code of `play`, 1 if a signal interrupted it, or 2 if the domain could not be started
  */
 export async function withDomain<Plan extends Planned>(
   io: CommandIo,
@@ -35,7 +42,7 @@ export async function withDomain<Plan extends Planned>(
   }: {
     /** Plans the domain; may write to its folder. */
     readonly plan: (folder: string) => Promise<Plan | BinaryProblem>;
-    readonly play: (domain: DevDomain, plan: Plan) => Promise<number>;
+    readonly play: (domain: DevDomain, plan: Plan) => Promise<DomainPlay>;
     /** Streams for the log and the decision log of Remit. Default: standard error and standard output. */
     readonly logs?: Pick<DomainOptions, 'log' | 'stdout'>;
   },
@@ -70,7 +77,10 @@ export async function withDomain<Plan extends Planned>(
     });
     if (isBinaryProblem(domain)) return problem(io, domain.problem);
     try {
-      return await Promise.race([play(domain, planned), ended.then(() => EXIT.no)]);
+      const interrupted = ended.then((): DomainPlay => ({ exit: EXIT.no, isKept: false }));
+      const { exit, isKept } = await Promise.race([play(domain, planned), interrupted]);
+      if (isKept) await ended;
+      return exit;
     } finally {
       await domain.stop();
     }
