@@ -67,8 +67,8 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
   const judgedFromMs = Math.floor(span.toMs - (span.toMs - span.fromMs) / JUDGED);
   const counts: ReadCounts = { records: 0, uses: 0, foreign: 0, missing: 0 };
   const seen = new Observations({ ...span, toMs: judgedFromMs }, operationOf);
-  const keep = learntCallFrom;
-  const learning = { counts, keep, onRecord: (records: number) => onProgress('learning from', records) };
+  const reading = { counts, keep: learntCallFrom, reached: new Map<RecordSource, number>() };
+  const learning = { ...reading, onRecord: (records: number) => onProgress('learning from', records) };
   for (const { use: call, fate } of answeredUsesIn(sources, { ...span, toMs: judgedFromMs }, learning)) {
     if (call === 'foreign') counts.foreign += 1;
     else if (fate === 'failed') seen.leaveOut('that failed upstream: refused, unknown there, or not answered');
@@ -90,7 +90,7 @@ export async function learn(request: LearnRequest): Promise<Learnt | Problem> {
     };
   }
   const judge = new CallJudge(set, grantsIn(folder), beside === null);
-  const judging = { counts, keep, onRecord: (records: number) => onProgress('judging', records) };
+  const judging = { ...reading, onRecord: (records: number) => onProgress('judging', records) };
   for (const { use: call, fate } of answeredUsesIn(sources, { ...span, fromMs: judgedFromMs }, judging)) {
     if (call === 'foreign') counts.foreign += 1;
     else if (!('left' in call) && fate !== 'failed' && fate !== 'withdrawn' && isAsked(call, request.agents))

@@ -52,24 +52,31 @@ export interface Reading {
   readonly counts: ReadCounts;
   /** Called with the number of records read so far. */
   readonly onRecord: (read: number) => void;
+  /**
+   * The number of the last record that was read of each log, for readings of several spans: readings overlap beyond their spans, and what
+   * one has counted as missing or foreign, the next does not count again.
+   */
+  readonly reached?: Map<RecordSource, number>;
 }
 
 /** The records of a span, log by log, each as soon as it is read: nothing of them is kept. Gaps and what cannot be parsed are counted. */
 export function* recordsIn(
   sources: readonly RecordSource[],
   span: Span,
-  { counts, onRecord }: Reading,
+  { counts, onRecord, reached = new Map<RecordSource, number>() }: Reading,
 ): Generator<ReadRecord> {
   for (const source of sources) {
+    const before = reached.get(source) ?? -1;
     let next: number | null = null;
     let late = 0;
     for (const { seq, bytes } of source(span)) {
-      if (next !== null && seq > next) counts.missing += seq - next;
+      if (next !== null) counts.missing += Math.max(0, seq - Math.max(next, before + 1));
       next = seq + 1;
+      if (seq > before) reached.set(source, seq);
       const record = recordFrom(bytes);
       const at = record?.['at'];
       if (record === null || typeof at !== 'number') {
-        counts.foreign += 1;
+        if (seq > before) counts.foreign += 1;
         continue;
       }
       late = at >= span.toMs + SLACK_MS ? late + 1 : 0;

@@ -199,6 +199,17 @@ describe('learn', () => {
     expect(learnMarkdown(learnReport(made))).toContain(`- left out: 7 ${why}`);
   });
 
+  it('counts gaps and foreign records once, although the judged part is read by itself', async () => {
+    const uses = Array.from({ length: 10 }, (_, n) => day(n, { path: '/orders' }));
+    const leaves = uses.map((use, n) => leafOf(use, n < 9 ? n + 1 : n + 3));
+    const source = () => [...leaves, leafOf({ kind: 'use', at: 'never' }, 14)];
+    const made = await learnFrom(uses, {
+      sources: [source],
+      span: { fromMs: uses[0]?.at ?? 0, toMs: (uses[9]?.at ?? 0) + 1 },
+    });
+    expect(made.counts).toEqual({ records: 10, uses: 10, foreign: 1, missing: 3 });
+  });
+
   it('counts gaps and foreign records', () => {
     const log = [
       leafOf(observedUse(), 1),
