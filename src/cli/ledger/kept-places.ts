@@ -24,13 +24,16 @@ export const placeOptions = {
   ledger: { type: 'string' },
 } as const;
 
+/** Their values. */
+export interface PlaceValues {
+  readonly config?: string | undefined;
+  readonly state?: string | undefined;
+  readonly ledger?: string | undefined;
+}
+
 /** `--state` with `--ledger` or the folder `ledger` beside it, else the places in the configuration; a PostgreSQL is refused. */
 export async function keptPlacesOf(
-  values: {
-    readonly config?: string | undefined;
-    readonly state?: string | undefined;
-    readonly ledger?: string | undefined;
-  },
+  values: PlaceValues,
   io: Pick<CommandIo, 'environment'>,
 ): Promise<KeptPlaces | CommandRefusal> {
   const { state, ledger } = values;
@@ -50,7 +53,7 @@ function placesIn(config: Config): KeptPlaces | CommandRefusal {
   if (isCommandRefusal(state)) return state;
   if (state.kind === 'postgres')
     return taskRefusal(
-      `\`${config.file}\` has its state in a PostgreSQL: back it up and restore it with the tools of PostgreSQL, then run \`remit restore --state URL\`, see deploy/guide/operate/postgresql.md`,
+      `\`${config.file}\` has its state in a PostgreSQL: back it up and restore it with the tools of PostgreSQL, then run \`remit restore --config ${config.file}\`, see deploy/guide/operate/postgresql.md`,
     );
   const {
     ledger: { folder, others, keyFile },

@@ -13,19 +13,23 @@ import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { copyProgress } from './copy-progress.ts';
 import { keptPlacesOf, placeOptions } from '../ledger/kept-places.ts';
+import type { PlaceValues } from '../ledger/kept-places.ts';
 import { operatorOf } from '../operator.ts';
 import { optionsFrom } from '../options.ts';
-import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
+import { isCommandRefusal, type CommandRefusal, stateOf, taskRefusal } from '../task/task-source.ts';
+import { stateKeyFrom } from '../../serve/state/state-key.ts';
+import type { StateSource } from './state-source.ts';
 
 const help = `remit restore: restore a backup
 
 usage: remit restore BACKUP [OPTION ...]
-       remit restore --state postgres://… [--by NAME] [--json]
+       remit restore --config FILE [--by NAME] [--json]
 
   BACKUP          a folder made by \`remit backup\`, or a copy of a state file alone
-  --config FILE   the configuration that names the paths; default /etc/remit/remit.yaml
+  --config FILE   the configuration that names the paths; default /etc/remit/remit.yaml. Without BACKUP: of an authority on a PostgreSQL that
+                  its own tools have restored, or whose primary lacked commits when it was promoted
   --state FILE    the path of the state file, instead of --config; its ledger is the folder \`ledger\` beside it
-  --state URL     a PostgreSQL that its own tools have restored, or whose primary lacked commits when it was promoted
+  --state URL     such a PostgreSQL without its configuration, if its rows have no seals of \`authority.stateKey\`
   --ledger DIR    with --state: the folder of its ledger
   --state-only    restore only the state file; the ledger stays in place and is continued
   --by NAME       who restores, for the records; default the caller of sudo, or the account
@@ -38,27 +42,29 @@ record names the ends of the old ones. Keys are restored if the backup has them.
 
 In a PostgreSQL it ends each open task in the same way. From its first step on, authorities write nothing and renew no lease; at its last
 one they end, so that their supervisor starts them again. Sidecars refuse the tasks once their leases are over. Run it again if it was
-interrupted: until it is complete, no authority serves from that database. The role of the authorities may run it.
+interrupted: until it is complete, no authority serves from that database. The role of the authorities may run it. Receivers of signals
+are told of each end. A row of a task without a seal of \`authority.stateKey\` is no authority's: it ends without a record.
 
   remit restore /mnt/backups/remit-2026-11-26
   remit restore --state-only --by "Ada Lovelace" /mnt/backups/remit-2026-11-26
-  remit restore --state 'postgres://remit_authority@db.acme.test/remit?passwordfile=/run/secrets/database'
+  remit restore --config /etc/remit/remit.yaml
 
 exit codes: 0 everything is in its place, 1 the restore failed, and changed no state file, 2 bad use`;
 
-/** `remit restore`. */
-export const restoreCommand: Command = {
-  name: 'restore',
-  help,
-  run: async (args, io) => {
-    const restored = await putBack(args, io);
-    if (isCommandRefusal(restored)) return refused(io, 'remit restore', restored);
-    io.out(restored);
-    return EXIT.good;
-  },
-};
+type RestoreIo = Pick<CommandIo, 'out' | 'err' | 'environment' | 'progress'>;
 
-async function putBack(args: readonly string[], io: CommandIo): Promise<string | CommandRefusal> {
+/** `remit restore`. */
+export const restoreCommand: Command = { name: 'restore', help, run: restore };
+
+/** Runs `remit restore` with the words after it. */
+export async function restore(args: readonly string[], io: RestoreIo): Promise<number> {
+  const restored = await putBack(args, io);
+  if (isCommandRefusal(restored)) return refused(io, 'remit restore', restored);
+  io.out(restored);
+  return EXIT.good;
+}
+
+async function putBack(args: readonly string[], io: RestoreIo): Promise<string | CommandRefusal> {
   const options = optionsFrom(
     args,
     {
@@ -74,12 +80,13 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
   const [backup] = operands;
   const by = operatorOf(values.by, { environment: io.environment, account: accountName() });
   if (isProblem(by)) return taskRefusal(`--by ${by.problem}`);
-  if (/^postgres(?:ql)?:/.test(values.state ?? '')) {
-    if (backup !== undefined || values.ledger !== undefined || values['state-only'])
-      return taskRefusal('a PostgreSQL is restored with its own tools: give only its URL here, with --by and --json');
-    return restoredDatabase(values.state ?? '', { by, isJson: values.json });
-  }
-  if (backup === undefined) return taskRefusal('the folder of the backup is required');
+  const database = await databaseOf(values, { hasBackup: backup !== undefined, io });
+  if (isCommandRefusal(database)) return database;
+  if (database !== null) return restoredDatabase(database, { by, isJson: values.json });
+  if (backup === undefined)
+    return taskRefusal(
+      'the folder of the backup is required; for a PostgreSQL that its own tools have restored, --config FILE',
+    );
   const kept = await keptPlacesOf(values, io);
   if (isCommandRefusal(kept)) return kept;
   const progress = copyProgress('remit restore', io);
@@ -101,16 +108,51 @@ async function putBack(args: readonly string[], io: CommandIo): Promise<string |
   return values.json ? JSON.stringify(restored) : restoredText(restored);
 }
 
+type DatabaseSource = Pick<StateSource & { readonly kind: 'postgres' }, 'target' | 'stateKey' | 'receivers'>;
+
+/**
+ * The PostgreSQL to restore: that of `--state URL`, or of the configuration that is named without a backup; `null` for a state file. The default
+ * configuration alone names none, so that the command without arguments ends no tasks.
+ */
+async function databaseOf(
+  values: PlaceValues & { readonly 'state-only': boolean },
+  { hasBackup, io }: { readonly hasBackup: boolean; readonly io: RestoreIo },
+): Promise<DatabaseSource | CommandRefusal | null> {
+  const { config, ledger, state } = values;
+  const isOfFiles = hasBackup || ledger !== undefined || values['state-only'];
+  if (/^postgres(?:ql)?:/.test(state ?? '')) {
+    if (isOfFiles || config !== undefined)
+      return taskRefusal(
+        'a PostgreSQL is restored with its own tools: give only its configuration or its URL here, with --by and --json',
+      );
+    const target = postgresTargetFrom(state ?? '');
+    return isProblem(target) ? taskRefusal(`--state ${target.problem}`) : { target, stateKey: null, receivers: [] };
+  }
+  if (isOfFiles || config === undefined || state !== undefined) return null;
+  const source = await stateOf(values, io);
+  return isCommandRefusal(source) || source.kind === 'postgres' ? source : null;
+}
+
 async function restoredDatabase(
-  url: string,
+  { receivers, stateKey: keyFile, target }: DatabaseSource,
   { by, isJson }: { readonly by: string; readonly isJson: boolean },
 ): Promise<string | CommandRefusal> {
-  const target = postgresTargetFrom(url);
-  if (isProblem(target)) return taskRefusal(`--state ${target.problem}`);
-  const restored = await restoreDatabase(target, { clocks: systemPorts, randomBytes: systemPorts.randomBytes, by });
+  const stateKey = keyFile === null ? null : stateKeyFrom(keyFile);
+  if (isProblem(stateKey)) return taskRefusal(stateKey.problem);
+  const { randomBytes } = systemPorts;
+  const restored = await restoreDatabase(target, { clocks: systemPorts, randomBytes, by, receivers, stateKey });
   if (isStoreFailure(restored)) return taskRefusal(restored.detail, EXIT.no);
   if (isJson) return JSON.stringify(restored);
-  return `${restored.ended} open tasks were ended; agents declare theirs again. Authorities start again; sidecars refuse these tasks once their leases are over\n${restoredOrdersText(restored)}`;
+  const { ended, unsealed } = restored;
+  return [
+    `${ended} open tasks were ended; agents declare theirs again. Authorities start again; sidecars refuse these tasks once their leases are over`,
+    ...(unsealed === 0
+      ? []
+      : [
+          `${unsealed} rows of open tasks that no authority wrote with this \`authority.stateKey\` were ended without a record`,
+        ]),
+    restoredOrdersText(restored),
+  ].join('\n');
 }
 
 function restoredText({ state, ended, ledgers, keys, ...orders }: Restored): string {

@@ -9,5 +9,5 @@ export const lostCommits = (lacks: string): StoreFailure =>
   storeFailure(
     'broken',
     `the database lacks ${lacks}: a standby without it was promoted, or a backup was restored; ` +
-      'bring back the database that has it, or end all open tasks with `remit restore --state URL`',
+      'bring back the database that has it, or end all open tasks with `remit restore --config FILE`',
   );

@@ -76,7 +76,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
           if (answer !== 'none' && !answer.startsWith('503')) wrong.push(`${at} ${answer}`);
         }
         const readiness = await fleet.readiness(at);
-        return readiness.includes('database-lost-commits') && readiness.includes('remit restore --state');
+        return readiness.includes('database-lost-commits') && readiness.includes('remit restore --config');
       };
       for (const at of AUTHORITIES)
         await until(() => isNamed(at), { what: `${at} says in /readyz what happened`, withinMs: 60_000 });
@@ -84,7 +84,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
       expect(wrong).toEqual([]);
       const admins = AUTHORITIES.flatMap((at) => ['--admin', `http://127.0.0.1:${fleet.port(at)}`]);
       const shown = await ran(['fleet', ...admins]);
-      expect(shown.out).toMatch(/database-lost-commits: the database lacks .*remit restore --state/);
+      expect(shown.out).toMatch(/database-lost-commits: the database lacks .*remit restore --config/);
       const { database: report } = JSON.parse((await ran(['fleet', ...admins, '--json'])).out);
       expect(report).toMatchObject({ cause: 'database-lost-commits' });
       for (const at of AUTHORITIES) {
@@ -126,7 +126,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
         await exit;
       }
       await putBack();
-      const says = /start-waits .*database-lost-commits: the database lacks record \d+.*remit restore --state/;
+      const says = /start-waits .*database-lost-commits: the database lacks record \d+.*remit restore --config/;
       for (const at of AUTHORITIES) {
         await fleet.serve(at, { isReady: false, says });
         expect(await fleet.readiness(at)).toMatch(/^503 database-lost-commits: waiting: the database lacks/);

@@ -7,13 +7,14 @@ import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { causeOf } from '../../../core/task/cause.ts';
 import { ClockFloor } from '../../../core/state/clock-floor.ts';
 import type { ClockSources } from '../../../core/state/clock-floor.ts';
-import { endRestored } from '../../../core/state/end-restored.ts';
 import type { RestoredOrders } from '../../../core/state/restored-orders.ts';
-import type { TaskKey } from '../../../core/state/store.ts';
 import { Database } from './database.ts';
 import { BEGIN, commit, flight, ROLLBACK } from './flight.ts';
 import type { Statement } from './flight.ts';
 import { databaseFacts } from './postgres-state.ts';
+import { endOpenTasks } from './rows/end-open-tasks.ts';
+import type { EndedTasks, EndingTasks } from './rows/end-open-tasks.ts';
+import { readerOf, RowSeal } from './rows/row-seal.ts';
 import { uuidFrom } from './rows/uuid.ts';
 import { WriteLane } from './write-lane.ts';
 
@@ -23,13 +24,15 @@ export interface RestoreDatabaseOptions {
   readonly randomBytes: Ports['randomBytes'];
   /** The operator who restores, as named in records. */
   readonly by: string;
+  /** The key of `RowSeal`, by which authorities know what this writes; `null` if rows have no seal. A database with seals is refused then. */
+  readonly stateKey: Uint8Array | null;
+  /** Names of the receivers of signals in the configuration, who learn of each end. Those that the database names learn of it anyway. */
+  readonly receivers: readonly string[];
   readonly askMs?: number;
 }
 
 /** What was done. */
-export interface RestoredDatabase extends RestoredOrders {
-  /** Number of open tasks that were ended, including parts. */
-  readonly ended: number;
+export interface RestoredDatabase extends RestoredOrders, EndedTasks {
   /** The life of the database that has begun. */
   readonly epoch: string;
 }
@@ -43,51 +46,62 @@ const DROP_OBSERVING: readonly Statement[] = [
 ];
 
 const UNFINISHED =
-  'the database is being restored, or a restore was not finished: run `remit restore --state URL` to its end';
+  'the database is being restored, or a restore was not finished: run `remit restore --config FILE` to its end';
 const STOP: Statement = { text: 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0', values: [UNFINISHED] };
-/** Root tasks first, which end with their parts. */
-const OPEN = 'SELECT issuer, id FROM remit.tasks WHERE ended_ms IS NULL ORDER BY parent IS NOT NULL LIMIT 1000';
 /** Waits for transactions that write tasks, and lets none begin. */
 const LOCK: Statement = { text: 'LOCK TABLE remit.tasks IN SHARE ROW EXCLUSIVE MODE' };
 const STILL_OPEN: Statement = { text: 'SELECT 1 FROM remit.tasks WHERE ended_ms IS NULL LIMIT 1' };
+const HAS_SEALS = `SELECT EXISTS (SELECT FROM remit.tasks WHERE seal IS NOT NULL)
+  OR EXISTS (SELECT FROM remit.orders WHERE seal IS NOT NULL) AS sealed`;
 
 /**
  * Begins another life of a database that was restored from a backup, or whose primary lacked commits when it was promoted. Tasks that ended
  * since are open in it, and what was spent is not spent in it. So each open task ends with a record (`operator.restored`), and every earlier
- * token is refused.
+ * token is refused. Rows of tasks that no authority wrote end without a record.
  *
  * Authorities that run write nothing and renew no lease from the first step on, and end at the last step, so that they start again in the new
  * life. A restore that is killed in between leaves a database that no authority serves from; run it again.
  */
 export async function restoreDatabase(
   target: PostgresTarget,
-  { askMs, by, clocks, randomBytes }: RestoreDatabaseOptions,
+  { askMs, by, clocks, randomBytes, receivers, stateKey }: RestoreDatabaseOptions,
 ): Promise<RestoredDatabase | StoreFailure> {
   const database = new Database({ target, hasQuorum: false, ...(askMs !== undefined && { askMs }) });
-  const facts = await databaseFacts(database);
+  const found = await databaseFacts(database);
+  const facts = isStoreFailure(found) || stateKey !== null ? found : ((await sealedProblem(database)) ?? found);
   if (isStoreFailure(facts)) {
     await database.close();
     return facts;
   }
   const floor = new ClockFloor(clocks, { floorMs: facts.floorMs, boot: null }, facts);
   const read = (): Clocks => floor.read();
-  const lane = new WriteLane(database, { clocks: read, newId: () => uuidFrom(randomBytes(16)), writesLost: true });
+  const newId = (): string => uuidFrom(randomBytes(16));
+  const seal = stateKey === null ? null : new RowSeal(stateKey, () => undefined);
+  const lane = new WriteLane(database, { clocks: read, newId, receivers, seal, writesLost: true });
+  const floorMs = (): number => read().floorMs;
   try {
-    return await restored({ database, lane, by, clocks: read });
+    return await restored({ database, lane, by, rows: readerOf(seal), floorMs });
   } finally {
     await lane.close();
     await database.close();
   }
 }
 
-interface Work {
-  readonly database: Database;
-  readonly lane: WriteLane;
-  readonly by: string;
-  readonly clocks: () => Clocks;
+/** Why a database cannot be restored without a key: what that wrote would not count for its authorities. `null` if it can. */
+async function sealedProblem(database: Database): Promise<StoreFailure | null> {
+  const found = await database.read(HAS_SEALS);
+  if (isStoreFailure(found)) return found;
+  return found.rows[0]?.['sealed'] === true
+    ? storeFailure(
+        'refused',
+        'the rows of the database are sealed with `authority.stateKey`, and authorities would take nothing that is written without it: ' +
+          'run `remit restore --config FILE` with the configuration of an authority, which names that key',
+      )
+    : null;
 }
 
-async function restored({ database, lane, by, clocks }: Work): Promise<RestoredDatabase | StoreFailure> {
+async function restored(ending: EndingTasks): Promise<RestoredDatabase | StoreFailure> {
+  const { database, by, lane, floorMs } = ending;
   const before = await database.read('SELECT epoch::text AS epoch FROM remit.feed_head WHERE part = 0');
   if (isStoreFailure(before)) return before;
   const found = await database.read(ORDERS);
@@ -96,50 +110,17 @@ async function restored({ database, lane, by, clocks }: Work): Promise<RestoredD
   const orders = { stops: Number(stops), stopsUntilMs: Number(stopsUntilMs) };
   const stopped = await committed(database, [...DROP_OBSERVING, STOP]);
   if (stopped !== null) return stopped;
-  let ended = 0;
-  for (;;) {
-    const count = await endOpenTasks({ database, lane, by });
-    if (isStoreFailure(count)) return count;
-    ended += count;
-    const noted = await note(lane, {
-      by,
-      ended,
-      epoch: String(before.rows[0]?.['epoch']),
-      atMs: clocks().floorMs,
-      orders,
-    });
+  for (let [ended, unsealed] = [0, 0]; ;) {
+    const more = await endOpenTasks(ending);
+    if (isStoreFailure(more)) return more;
+    [ended, unsealed] = [ended + more.ended, unsealed + more.unsealed];
+    const was = String(before.rows[0]?.['epoch']);
+    const noted = await note(lane, { by, ended, unsealed, epoch: was, atMs: floorMs(), orders });
     if (noted !== null) return noted;
-    const epoch = await begun(database, clocks().floorMs);
+    const epoch = await begun(database, floorMs());
     // An authority that had not noticed yet has declared a task meanwhile.
-    if (epoch !== null) return isStoreFailure(epoch) ? epoch : { ended, epoch, ...orders };
+    if (epoch !== null) return isStoreFailure(epoch) ? epoch : { ended, unsealed, epoch, ...orders };
   }
-}
-
-/** Gives how many tasks were open. */
-async function endOpenTasks({ database, lane, by }: Omit<Work, 'clocks'>): Promise<number | StoreFailure> {
-  const count = await database.read('SELECT count(*) AS count FROM remit.tasks WHERE ended_ms IS NULL');
-  if (isStoreFailure(count)) return count;
-  for (;;) {
-    const open = await database.read(OPEN);
-    if (isStoreFailure(open)) return open;
-    if (open.rows.length === 0) return Number(count.rows[0]?.['count']);
-    const keys = open.rows.map((row): TaskKey => ({ issuer: String(row['issuer']), id: String(row['id']) }));
-    const failure = await endAll(lane, keys, by);
-    if (failure !== null) return failure;
-  }
-}
-
-async function endAll(lane: WriteLane, keys: readonly TaskKey[], by: string): Promise<StoreFailure | null> {
-  const ends = keys.map((key) =>
-    lane.run({
-      needs: { tasks: [key], families: [key] },
-      write: (rows) => {
-        endRestored(rows, key, by);
-        return null;
-      },
-    }),
-  );
-  return (await Promise.all(ends)).find(isStoreFailure) ?? null;
 }
 
 async function note(
@@ -147,12 +128,12 @@ async function note(
   {
     by,
     ended,
+    unsealed,
     epoch,
     atMs,
     orders,
-  }: {
+  }: EndedTasks & {
     readonly by: string;
-    readonly ended: number;
     readonly epoch: string;
     readonly atMs: number;
     readonly orders: RestoredOrders;
@@ -166,7 +147,7 @@ async function note(
     cause: causeOf('operator.restored').code,
     note: `${ended} open tasks were ended`,
     by: recordText(by),
-    details: { fileId: epoch, endedTasks: ended, ...orders },
+    details: { fileId: epoch, endedTasks: ended, unsealedTasks: unsealed, ...orders },
   });
   if ('problem' in record) throw new Error(`the record of a restore cannot be encoded: ${record.problem}`);
   return lane.run({

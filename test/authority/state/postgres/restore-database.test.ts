@@ -21,7 +21,14 @@ const STATES = 'SELECT id, state, cause FROM remit.tasks ORDER BY id';
 
 const targetOf = (url: string) => must(postgresTargetFrom(url));
 const restore = (url: string) =>
-  restoreDatabase(targetOf(url), { clocks: agreeing(() => NOW_MS), randomBytes, by: 'Ada', askMs: 60_000 });
+  restoreDatabase(targetOf(url), {
+    clocks: agreeing(() => NOW_MS),
+    randomBytes,
+    by: 'Ada',
+    stateKey: null,
+    receivers: [],
+    askMs: 60_000,
+  });
 
 const open = (url: string, onRestored: () => void = () => undefined) =>
   openPostgresState({
@@ -90,7 +97,7 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
       expect.objectContaining({
         event: 'restored',
         by: 'Ada',
-        details: { fileId: epoch, endedTasks: 4, stops: 1, stopsUntilMs: NOW_MS },
+        details: { fileId: epoch, endedTasks: 4, unsealedTasks: 0, stops: 1, stopsUntilMs: NOW_MS },
       }),
     ]);
     expect(await next.authority.insertTask(taskNumber(6), tokenNumber(6), [])).toBeNull();
@@ -155,16 +162,17 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     await former.close();
   });
 
-  it('is a command, which takes nothing but the URL of a PostgreSQL', async () => {
+  it('is a command, which takes nothing beside a PostgreSQL', async () => {
     const url = await places.next();
     const said: string[] = [];
     const say = (line: string): void => void said.push(line);
     const io = { out: say, err: say, environment: {} } as unknown as Parameters<typeof restoreCommand.run>[1];
     expect(await restoreCommand.run(['--state', url, '/mnt/backup'], io)).toBe(2);
     expect(said).toEqual([
-      'remit restore: a PostgreSQL is restored with its own tools: give only its URL here, with --by and --json',
+      'remit restore: a PostgreSQL is restored with its own tools: give only its configuration or its URL here, with --by and --json',
     ]);
     expect(await restoreCommand.run(['--state', url, '--json', '--by', 'Ada'], io)).toBe(0);
-    expect(JSON.parse(said.at(-1) ?? '')).toEqual({ ended: 0, epoch: expect.any(String), stops: 0, stopsUntilMs: 0 });
+    const none = { ended: 0, unsealed: 0, stops: 0, stopsUntilMs: 0 };
+    expect(JSON.parse(said.at(-1) ?? '')).toEqual({ ...none, epoch: expect.any(String) });
   });
 });
