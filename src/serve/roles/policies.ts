@@ -85,7 +85,7 @@ export async function openPolicies(
     recordedLoadOf(feed, config, { ...opening, isReady: () => isReady(policies) }),
     { ports, maxAgeMs: maxAgeSeconds === null ? null : maxAgeSeconds * 1000 },
   );
-  const first = await firstLoad(policies, feed, { waits: opening.waits, isBundle: config.policies.bundle !== null });
+  const first = await firstLoad(policies, feed, { ...opening, isBundle: config.policies.bundle !== null });
   if (isStartProblem(first)) return first;
   logFindings(first.refused, log);
   let logged = 0;
@@ -171,14 +171,20 @@ interface FirstLoad {
   readonly looked: Awaited<ReturnType<PolicyFeed['look']>>;
 }
 
-/** Loads until policies are in force: the newest, or else the last good bundle. Waits for a bundle that its publisher can fix. */
+/**
+ * Loads until policies are in force: the newest, or else the last good bundle. Waits for a bundle that its publisher can fix, or the operator by
+ * another key: SIGHUP has no effect yet, so the key files are read again before each further attempt.
+ */
 async function firstLoad(
   policies: PolicyInForce,
   feed: PolicyFeed,
-  { waits, isBundle }: { readonly waits: Waits; readonly isBundle: boolean },
+  { waits, keyFiles, isBundle }: Pick<Opening, 'waits' | 'keyFiles'> & { readonly isBundle: boolean },
 ): Promise<FirstLoad | StartProblem> {
   let looked = await feed.look();
+  let attempts = 0;
   return waits.until(async (): Promise<FirstLoad | StartProblem> => {
+    attempts += 1;
+    if (attempts > 1) await keyFiles.reload();
     const refused = await policies.reload();
     const isFallback = refused.length > 0 && feed.fallBack?.() === true;
     const findings = isFallback ? await policies.reload() : refused;
