@@ -29,8 +29,15 @@ export interface FollowedPolicies {
 }
 
 /**
- * Polls a feed and loads changes. Files still being written are left alone until two looks agree; a set with findings is not
- * loaded again until it changes, or until `reload`. One look at a time.
+ * What refused a set may pass, such as a full disk. It is loaded again after a minute, then after twice as long each time. At most 16 minutes, so
+ * that each hour has a load that fails, by which the alert goes on.
+ */
+const FIRST_RETRY_MS = 60_000;
+const MAX_RETRY_MS = 960_000;
+
+/**
+ * Polls a feed and loads changes. Files still being written are left alone until two looks agree. A set with findings is
+ * loaded again with back-off, and its findings are reported again only if they differ. One look at a time.
  */
 export function followPolicies({
   feed,
@@ -47,20 +54,25 @@ export function followPolicies({
   let tried: string | null = loaded;
   /** Fingerprint of the set in force; `null` if the source's current set was refused. */
   let good: string | null = isInForce ? loaded : null;
-  let problem: string | null = null;
+  const retry = retryEachLook(everyMs);
+  let toldFindings = '';
   let isOver = false;
-  let turn: Promise<void> = Promise.resolve();
+  /** A look of the loop and a reload never overlap, so `good` is the fingerprint of what was loaded. */
+  const inTurn = turns();
+  const tellOnce = toldOnce(onProblem);
 
-  const tellOnce = (said: string | null): void => {
-    if (said === problem) return;
-    problem = said;
-    onProblem(said);
-  };
   const load = async (found: string | null): Promise<void> => {
+    if (found !== tried) retry.begin();
     tried = found;
+    toldFindings = '';
+    await loadAgain();
+  };
+  const loadAgain = async (): Promise<void> => {
     const findings = await policies.reload();
-    good = findings.length === 0 ? found : null;
-    onLoaded(findings);
+    good = findings.length === 0 ? tried : null;
+    const told = JSON.stringify(findings);
+    if (told !== toldFindings) onLoaded(findings);
+    toldFindings = told;
   };
   const look = async (): Promise<void> => {
     const found = await feed.look();
@@ -71,17 +83,12 @@ export function followPolicies({
     seen = found;
     if (found === good) policies.confirm();
     if (isSettled && found !== tried) await load(found);
+    else if (good === null && found === tried && retry.isDue()) await loadAgain();
   };
   const reload = async (): Promise<void> => {
     const found = await feed.look();
     if (!isProblem(found)) seen = found;
     await load(isProblem(found) ? null : found);
-  };
-  /** A look of the loop and a reload never overlap, so `good` is the fingerprint of what was loaded. */
-  const inTurn = (work: () => Promise<void>): Promise<void> => {
-    const done = turn.then(work);
-    turn = done.catch(() => undefined);
-    return done;
   };
   const onFault = (fault: string): void => tellOnce(`the look failed: ${fault}`);
   const stopLooks = repeatedly(() => inTurn(look), { everyMs, after, onFault });
@@ -91,5 +98,44 @@ export function followPolicies({
       isOver = true;
       void stopLooks();
     },
+  };
+}
+
+/** The back-off of a refused set. `isDue` is called once for each look. */
+function retryEachLook(everyMs: number): { readonly begin: () => void; readonly isDue: () => boolean } {
+  let afterMs = FIRST_RETRY_MS;
+  let waitedMs = 0;
+  return {
+    begin: () => {
+      afterMs = FIRST_RETRY_MS;
+      waitedMs = 0;
+    },
+    isDue: () => {
+      waitedMs += everyMs;
+      if (waitedMs < afterMs) return false;
+      waitedMs = 0;
+      afterMs = Math.min(2 * afterMs, MAX_RETRY_MS);
+      return true;
+    },
+  };
+}
+
+/** Runs one work after another. */
+function turns(): (work: () => Promise<void>) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (work) => {
+    const done = last.then(work);
+    last = done.catch(() => undefined);
+    return done;
+  };
+}
+
+/** Calls `tell` only when the problem changes. */
+function toldOnce(tell: (problem: string | null) => void): (problem: string | null) => void {
+  let told: string | null = null;
+  return (problem) => {
+    if (problem === told) return;
+    told = problem;
+    tell(problem);
   };
 }

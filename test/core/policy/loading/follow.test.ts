@@ -91,13 +91,37 @@ describe('followPolicies', () => {
     expect(await look('b')).toEqual(['load b', '0 findings']);
   });
 
-  it('loads a set with findings once, and confirms nothing until it changes', async () => {
+  it('confirms nothing by a set with findings until it changes', async () => {
     const { look } = followed({ isWhole: true, refused: ['bad', 'worse'] });
     expect(await look('bad')).toEqual(['load bad', '1 findings']);
     expect(await look('bad')).toEqual([]);
     expect(await look('worse')).toEqual(['load worse', '1 findings']);
     expect(await look('a')).toEqual(['load a', '0 findings']);
     expect(await look('a')).toEqual(['confirm']);
+  });
+
+  it('loads a refused set again with back-off, and reports its findings once', async () => {
+    const refused = ['b'];
+    const { look } = followed({ isWhole: true, refused });
+    expect(await look('b')).toEqual(['load b', '1 findings']);
+    // The looks from one load to the next, two seconds each.
+    const looksToNextLoad = async (): Promise<readonly [number, readonly string[]]> => {
+      for (let looks = 1; looks < 1_000; looks += 1) {
+        const said = await look('b');
+        if (said.length > 0) return [looks, said];
+      }
+      return [0, []];
+    };
+    const waits: number[] = [];
+    for (let time = 0; time < 6; time += 1) {
+      const [looks, said] = await looksToNextLoad();
+      expect(said).toEqual(['load b']);
+      waits.push(looks * 2);
+    }
+    expect(waits).toEqual([60, 120, 240, 480, 960, 960]);
+    refused.pop();
+    expect(await looksToNextLoad()).toEqual([480, ['load b', '0 findings']]);
+    expect(await look('b')).toEqual(['confirm']);
   });
 
   it('confirms a set that was refused, and that a reload has put in force', async () => {
