@@ -1,5 +1,5 @@
 import type { Risk } from '../../core/action/catalog/catalog-head.ts';
-import { AMOUNTS } from '../policy/lint/amount-names.ts';
+import { isAmountName } from '../policy/lint/amount-names.ts';
 
 /** Words of names that destroy, pay, send out or run something. */
 const HIGH = new Set(
@@ -33,7 +33,6 @@ export function riskOfRoute(method: string, template: string, members: Iterable<
   if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') return 'low';
   if (method === 'DELETE') return 'high';
   const texts = template.split('/').filter((segment) => !segment.startsWith('{'));
-  const isHigh =
-    texts.flatMap(wordsOf).some((word) => HIGH.has(word)) || [...members].some((name) => AMOUNTS.has(name));
+  const isHigh = texts.flatMap(wordsOf).some((word) => HIGH.has(word)) || [...members].some(isAmountName);
   return isHigh ? 'high' : 'medium';
 }

@@ -2,7 +2,7 @@ import { decimalText } from '../../core/action/budget/decimal.ts';
 import { inlineYaml } from '../policy/write/new-intent.ts';
 import type { NewEntry, NewIntent } from '../policy/write/new-intent.ts';
 import { summedArgument } from './beside/summed-argument.ts';
-import { AMOUNTS } from '../policy/lint/amount-names.ts';
+import { isAmountName } from '../policy/lint/amount-names.ts';
 import { serverAudience } from './learnt-action.ts';
 import type { LearntAction, LearntServer } from './learnt-action.ts';
 import type { LearntPermit, PermitLine } from './learnt-permits.ts';
@@ -98,10 +98,12 @@ function unboundedNote(
 ): readonly string[] {
   const again = 'with `record: true` in the catalog, learn again for a `max_amount`';
   if (known === undefined) {
-    const amount = [...calls.members].find(([way, kinds]) => AMOUNTS.has(way) && kinds.has('integer'))?.[0];
+    const amount = Array.from(calls.members, ([way, kinds]) => ({ name: way.replaceAll('\0', '.'), kinds })).find(
+      ({ name, kinds }) => isAmountName(name) && kinds.has('integer'),
+    );
     return amount === undefined
       ? []
-      : [`values of \`${amount}\` are never recorded of what no catalog knows: ${again}`];
+      : [`values of \`${amount.name}\` are never recorded of what no catalog knows: ${again}`];
   }
   const summed = summedArgument(known.action);
   if (summed === null || (known.sumsOf(agent)?.values ?? 0) >= seen.count) return [];

@@ -275,6 +275,18 @@ describe('learn', () => {
     ]);
   });
 
+  it('takes a nested amount, and one in another letter case, for an amount', async () => {
+    const members = { payment: { amount: 'integer' }, Total: 'integer' } as const;
+    const made = await learnFrom([
+      ...times(3, { path: '/orders' }),
+      ...times(3, { method: 'POST', path: '/orders', shape: { protocol: 'http', query: [], members } }),
+    ]);
+    const open = made.folder.permits.find(({ undecided }) => undecided !== null);
+    expect([open?.lines[0]?.action.name, open?.undecided]).toEqual(['POST /orders', 'of high risk']);
+    const intent = made.folder.files.get(made.folder.intents.get(one) ?? '') ?? '';
+    expect(intent).toContain('values of `payment.amount` are never recorded');
+  });
+
   it('takes what collides with another route out of force, as the catalog says', async () => {
     const { folder: made } = await learnFrom([
       ...times(5, { path: '/things/7' }),

@@ -5,7 +5,7 @@ import { openYaml } from '../../../core/action/catalog/yaml-file.ts';
 import { limitsFrom } from '../../../core/policy/loading/limits-file.ts';
 import type { PolicySource } from '../../../core/policy/loading/source.ts';
 import { actionPlaces } from './action-places.ts';
-import { AMOUNTS } from './amount-names.ts';
+import { isAmountName } from './amount-names.ts';
 
 /** A finding for each action of high risk with an amount that no entry of `limits.yaml` sums, at its place in the catalog. */
 export function unlimitedAmounts(
@@ -18,9 +18,7 @@ export function unlimitedAmounts(
   );
   const found = [...catalog.actions.values()].flatMap(({ id, risk, args }) => {
     if (risk !== 'high' || summed.has(id)) return [];
-    const amount = args.find(
-      ({ name, type }) => AMOUNTS.has(name.toLowerCase()) && (type === 'long' || type === 'decimal'),
-    );
+    const amount = args.find(({ name, type }) => isAmountName(name) && (type === 'long' || type === 'decimal'));
     return amount === undefined ? [] : [{ id, amount: amount.name }];
   });
   if (found.length === 0) return [];
