@@ -49,7 +49,8 @@ export function learntCallFrom(record: { readonly [name: string]: JsonValue }): 
   const use = useFrom(record);
   if (isProblem(use)) return 'foreign';
   const isObserved = use.mode === 'observe';
-  if (use.decision === 'deny') return { left: isObserved ? 'denied while observing' : 'denied' };
+  if (use.decision === 'deny')
+    return { left: `${isObserved ? 'denied while observing' : 'denied'}: ${use.reason ?? 'no reason'}` };
   if (use.agent === null) return { left: 'of a caller without an identity' };
   if (use.host === '' || use.path === '') return { left: 'not parsed: no policy can allow it' };
   if (isDeny(spiffeIdFrom(use.agent)) || !isPlainPlace(use)) return 'foreign';

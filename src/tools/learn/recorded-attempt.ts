@@ -4,6 +4,7 @@ import type { Attempt } from '../policy/cases/test-case.ts';
 import type { LearntCall } from './learnt-call.ts';
 import { membersIn } from './read-shape.ts';
 import { sampleObject, sampleQuery } from './sample-call.ts';
+import { isSessionMethod } from './seen/seen-host.ts';
 
 /** The attempt of a recorded call: what its record has, and made-up values that the catalog needs to match the call. */
 export function recordedAttempt(call: LearntCall, catalog: Catalog): Attempt {
@@ -30,15 +31,22 @@ export function recordedAttempt(call: LearntCall, catalog: Catalog): Attempt {
   };
 }
 
+/** Methods that the catalog decides by what was called, or listened to, before. No record says so: they are tried as the session. */
+const OF_EARLIER_CALLS = /^(?:tasks\/.*|subscriptions\/listen)$/;
+
+/** Parameters with which any other method is about some resource or prompt. */
+const SAMPLE_PARAMS = {
+  uri: 'x:y',
+  name: 'x',
+  ref: { type: 'ref/prompt', name: 'x' },
+  argument: { name: 'x', value: 'x' },
+};
+
 function mcpAttempt(session: string, { method, shape }: LearntCall, server: string | null): Attempt {
   const { rpc } = shape;
-  if (
-    rpc === undefined ||
-    method !== 'POST' ||
-    (rpc.tool === null && !/^(?:resources\/read|prompts\/get)$/.test(rpc.method))
-  )
+  if (rpc === undefined || method !== 'POST' || isSessionMethod(rpc.method) || OF_EARLIER_CALLS.test(rpc.method))
     return { kind: 'action', action: session, args: {} };
-  if (rpc.tool === null) return { kind: 'mcp', server, method: rpc.method, params: { uri: 'x:y', name: 'x' } };
+  if (rpc.tool === null) return { kind: 'mcp', server, method: rpc.method, params: SAMPLE_PARAMS };
   const given = sampleObject(membersIn(shape));
   return { kind: 'mcp', server, method: rpc.method, params: { name: rpc.tool, arguments: given } };
 }

@@ -36,6 +36,9 @@ const tool = (name: string) =>
     },
   }) as const;
 
+const rpc = (method: string) =>
+  ({ ...tool(''), shape: { protocol: 'mcp', query: [], rpc: { method, tool: null } } }) as const;
+
 const day = (n: number, change: object) => observedUse({ ...change, at: Date.UTC(2026, 10, 1 + n) });
 
 const outcome = (status: number | null) => (use: { readonly decisionId: string; readonly at: number }) => ({
@@ -187,7 +190,9 @@ describe('learn', () => {
   });
 
   it.each([
-    ['denied while observing', { decision: 'deny', reason: 'token.revoked' }],
+    ['denied while observing: token.revoked', { decision: 'deny', reason: 'token.revoked' }],
+    ['to a method of MCP that becomes no action', rpc('completion/complete')],
+    ['to a method of MCP that becomes no action', rpc('acme/export')],
     ['of a caller without an identity', { agent: null }],
     ['not parsed: no policy can allow it', { host: '', method: '', path: '' }],
     ['to a host that no catalog can name', { host: 'a_b.test/../x' }],
@@ -195,8 +200,27 @@ describe('learn', () => {
     ['to a tool or a method whose name no catalog can have', tool('sha-256:abc')],
   ] as const)('learns nothing that is %s, and says so', async (why, change) => {
     const made = await learnFrom([...times(3, { path: '/a' }), ...times(7, change)]);
-    expect([...made.seen.left]).toEqual([[why, 7]]);
+    expect([...made.seen.left]).toEqual([[expect.stringContaining(why), 7]]);
     expect(learnMarkdown(learnReport(made))).toContain(`- left out: 7 ${why}`);
+  });
+
+  it('says for which reasons enforced calls were denied, of which it learns nothing', async () => {
+    const { mode: _, shape: __, ...unknown } = observedUse({ decision: 'deny', reason: 'action.unknown' });
+    const made = await learnFrom([...times(3, { path: '/a' }), unknown, { ...unknown, reason: 'token.revoked' }]);
+    expect([...made.seen.left]).toEqual([
+      ['denied: action.unknown', 1],
+      ['denied: token.revoked', 1],
+    ]);
+  });
+
+  it('judges a method of MCP that the catalog does not have as it would be decided', async () => {
+    const made = await learnFrom(
+      [0, 1, 2].map((n) => day(n, tool('search_orders'))).concat([day(9, rpc('acme/export'))]),
+      {
+        span: { fromMs: Date.UTC(2026, 10, 1), toMs: Date.UTC(2026, 10, 11) },
+      },
+    );
+    expect([made.judge.calls, made.judge.denied.map(({ reason }) => reason)]).toEqual([1, ['action.unknown']]);
   });
 
   it('counts gaps and foreign records once, although the judged part is read by itself', async () => {

@@ -4,7 +4,7 @@ import type { GivenAnswer } from '../beside/known-calls.ts';
 import type { LearntCall } from '../learnt-call.ts';
 import { Room } from './room.ts';
 import { SeenAgent } from './seen-agent.ts';
-import { SeenHost } from './seen-host.ts';
+import { isOfMcpAction, SeenHost } from './seen-host.ts';
 import type { Span } from '../record-window.ts';
 
 /** Most agents, most hosts, and most hosts that one agent is the first to call. */
@@ -12,6 +12,8 @@ const MAX_AGENTS = 5_000;
 const MAX_HOSTS = 1_000;
 const MAX_HOSTS_AN_AGENT = 100;
 const TOO_MANY_AGENTS = `of more agents than there is room for, of which there are at most ${MAX_AGENTS}`;
+const NO_MCP_ACTION =
+  'to a method of MCP that becomes no action: only tools, sessions, `resources/read` and `prompts/get` do';
 /** A host that a catalog can name. */
 const HOST = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9](?:[a-z0-9-]{0,62}))*$/;
 
@@ -87,6 +89,7 @@ export class Observations {
 
   #added(given: LearntCall): string | null {
     if (!HOST.test(given.host)) return 'to a host that no catalog can name';
+    if (given.shape.protocol === 'mcp' && !isOfMcpAction(given.shape)) return NO_MCP_ACTION;
     const agent = this.#agentOf(given);
     if (agent === null) return TOO_MANY_AGENTS;
     // One string for all calls of an agent, because it is the key of many maps.

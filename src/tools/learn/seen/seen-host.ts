@@ -112,11 +112,22 @@ const FULL = 'of more different kinds than there is room for';
 const SESSION =
   /^(?:initialize|ping|server\/discover|logging\/setLevel|notifications\/.*|(?:tools|prompts|resources|resources\/templates)\/list)$/;
 
+/** Whether a method belongs to the session. */
+export const isSessionMethod = (method: string): boolean => SESSION.test(method);
+
+/** Methods of MCP that become actions by themselves; all others become none. */
+const OF_ACTIONS: ReadonlySet<string> = new Set(['resources/read', 'prompts/get']);
+
+/** Whether a call to an MCP server becomes an action of a catalog: a tool, a resource, a prompt or the session. */
+export const isOfMcpAction = ({ rpc }: SeenCall['shape']): boolean =>
+  rpc === undefined ||
+  (rpc.method === 'tools/call' ? rpc.tool !== null : OF_ACTIONS.has(rpc.method) || isSessionMethod(rpc.method));
+
 function partOf(
   protocol: 'mcp' | 'a2a',
   { method, tool }: { readonly method: string; readonly tool: string | null },
 ): EndpointPart {
   if (protocol === 'a2a') return SEND_METHODS.includes(method) ? 'send' : `method ${method}`;
   if (method === 'tools/call' && tool !== null) return `tool ${tool}`;
-  return SESSION.test(method) ? 'session' : `method ${method}`;
+  return isSessionMethod(method) ? 'session' : `method ${method}`;
 }
