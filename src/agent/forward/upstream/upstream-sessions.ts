@@ -7,7 +7,7 @@ const NO_HTTP2 = 'REMIT_NO_HTTP2';
 /** Window of each stream and of each session, in bytes: enough for 100 MB/s over 10 ms. */
 const STREAM_WINDOW = 1_048_576;
 const SESSION_WINDOW = 4_194_304;
-/** Most sessions; beyond their streams, requests wait in the last session. */
+/** Most sessions that take new streams; beyond their streams, requests wait in the last session. */
 const MAX_SESSIONS = 16;
 
 interface Held {
@@ -70,14 +70,12 @@ export class UpstreamSessions {
   }
 
   #withRoom(): Held | null {
-    let last: Held | null = null;
-    for (const held of this.#held) {
-      // Its `close` event comes later than its end, and a retired session takes no new streams.
-      if (held.session.closed || held.session.destroyed) continue;
-      last = held;
-      if (held.active < (held.session.remoteSettings.maxConcurrentStreams ?? Infinity)) return held;
-    }
-    return this.#held.size < MAX_SESSIONS ? null : last;
+    // The others take no new streams: those that have had GOAWAY or are retired, and those whose `close` event is yet to come.
+    const open = [...this.#held].filter(({ session }) => !session.closed && !session.destroyed);
+    const withRoom = open.find(
+      ({ active, session }) => active < (session.remoteSettings.maxConcurrentStreams ?? Infinity),
+    );
+    return withRoom ?? (open.length < MAX_SESSIONS ? null : (open.at(-1) ?? null));
   }
 
   async #open(): Promise<Held> {
@@ -92,9 +90,8 @@ export class UpstreamSessions {
     });
     const held: Held = { session, active: 0 };
     this.#held.add(held);
-    const drop = (): void => void this.#held.delete(held);
-    // After GOAWAY it takes no new streams; those under way end.
-    session.once('goaway', drop).once('close', drop).on('error', drop);
+    // INVARIANT: it is held until it is closed. After GOAWAY its streams go on, perhaps for hours, and end with the rest.
+    session.once('close', () => this.#held.delete(held)).on('error', () => undefined);
     session.once('connect', () => {
       // It may have ended before. An error thrown here would end the process.
       if (!session.destroyed) session.setLocalWindowSize(SESSION_WINDOW);

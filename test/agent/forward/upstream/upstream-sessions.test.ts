@@ -8,13 +8,14 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { connect as connectTcp, type AddressInfo, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { forwardHttp2 } from '../../../../src/agent/forward/http2-request.ts';
 import { secured, UpstreamSessions } from '../../../../src/agent/forward/upstream/upstream-sessions.ts';
 import { createAuthority } from '../../../../src/dev/authority.ts';
 import { systemPorts } from '../../../../src/core/runtime/ports.ts';
+import { until } from '../../../until.ts';
 
 let server: Http2SecureServer;
 let open: () => Promise<TLSSocket>;
@@ -56,6 +57,31 @@ describe('the sessions to an upstream', () => {
     second.release();
     first.release();
     expect([headers[':status'], second.session === first.session]).toEqual([204, false]);
+  });
+
+  it('end with their streams after GOAWAY too, and others are leased until then', async () => {
+    const [client, upstream] = [new UpstreamSessions('http://tools.acme.test', () => plain()), createServer()];
+    const served: ServerHttp2Stream[] = [];
+    upstream.on('stream', (stream: ServerHttp2Stream) => {
+      stream.respond({ ':status': 200 });
+      served.push(stream.on('error', () => undefined));
+    });
+    await once(upstream.listen(0, '127.0.0.1'), 'listening');
+    const plain = async (): Promise<Socket> => {
+      const socket = connectTcp({ host: '127.0.0.1', port: (upstream.address() as AddressInfo).port });
+      await once(socket, 'connect');
+      return socket;
+    };
+    const { session } = await client.lease();
+    const stream = session.request({ ':path': '/events' }).on('error', () => undefined);
+    await once(stream, 'response');
+    served[0]?.session?.close();
+    await until(() => session.closed, { what: 'the GOAWAY arrives' });
+    const other = await client.lease();
+    expect([client.isUsed, stream.closed, other.session === session]).toEqual([true, false, false]);
+    client.destroy();
+    await until(() => stream.closed && session.destroyed, { what: 'the stream ends' });
+    await new Promise<void>((resolve) => void upstream.close(() => resolve()));
   });
 
   it('lease none of a connection that was under way at their end', async () => {
