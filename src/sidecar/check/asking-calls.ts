@@ -2,23 +2,20 @@ import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Action } from '../../core/action/http/http.ts';
 import { noPriorCalls } from '../../core/action/mcp/prior-calls.ts';
-import type { PriorCall, PriorCalls } from '../../core/action/mcp/prior-calls.ts';
+import type { PriorCalls } from '../../core/action/mcp/prior-calls.ts';
 import type { Caller } from '../../core/identity/caller.ts';
 import type { Credential } from '../../core/token/credential.ts';
+import { CallerSessions, LIFE_MS } from './caller-sessions.ts';
+import type { Session } from './caller-sessions.ts';
 
-/** How long a call can be continued, from the last time it was made. */
-const LIFE_MS = 3_600_000;
 /** Most different calls of one session: any of them may be meant by what follows, so each is judged. */
 const MAX_CALLS = 16;
 /** Most answers of one session. */
 const MAX_ANSWERS = 256;
 /** Longest arguments of a call, in characters of JSON. */
 const MAX_CALL_CHARS = 4096;
-/** Room of one caller, in characters: its least recently used sessions go first. */
-const MAX_CALLER_CHARS = 196_608;
-/** Room of all callers, in characters. */
+/** Room of all callers, in characters: the least recently used go first. */
 const MAX_CHARS = 8_388_608;
-const SESSION_CHARS = 256;
 const ANSWER_CHARS = 64;
 
 /** Whose calls a message can continue: those of the same caller, for the same task, in the same session of the same server. */
@@ -30,22 +27,13 @@ export interface SessionOf {
   readonly session: string | null;
 }
 
-/** The calls of one session. */
-interface Session {
-  readonly calls: Map<string, PriorCall & { untilMs: number }>;
-  readonly answers: Set<string>;
-  /** Until when a call that is no longer remembered could still be continued. */
-  cutUntilMs: number;
-  chars: number;
-}
-
 /**
  * The allowed calls about which a server may ask back, or which may have become tasks, so that what follows is judged as part of them. Kept
  * in memory only: in another process, or after a restart, the follow-up calls are denied. Bounded for each session, for each caller and in
  * all. After a call that does not fit, nothing in its session can be continued for a while: it might belong to the forgotten call.
  */
 export class AskingCalls {
-  readonly #callers = new LRUCache<string, LRUCache<string, Session>>({ max: 16_384, maxSize: MAX_CHARS });
+  readonly #callers = new LRUCache<string, CallerSessions>({ max: 16_384, maxSize: MAX_CHARS });
 
   /** Remembers an allowed call, if the server may ask back about it, and an answer that was let through. */
   allowed(action: Action, of: Omit<SessionOf, 'server' | 'session'>, nowMs: number): void {
@@ -54,7 +42,7 @@ export class AskingCalls {
     if (continues === undefined) return;
     const { answer, session } = continues.message;
     if (answer === null) this.#extend(action, { ...of, server: server.id, session }, nowMs);
-    else this.#note(String(answer), { ...of, server: server.id, session });
+    else this.#note(String(answer), { ...of, server: server.id, session }, nowMs);
   }
 
   /** The calls that a message of this session can continue. */
@@ -71,17 +59,17 @@ export class AskingCalls {
 
   #add(action: Action, of: SessionOf, nowMs: number): void {
     const { id, args } = action;
-    const session = this.#sessionOf(of);
-    forgetOld(session, nowMs);
-    const text = callText(action);
-    const known = session.calls.get(text);
-    if (known !== undefined) known.untilMs = nowMs + LIFE_MS;
-    else if (text.length > MAX_CALL_CHARS || session.calls.size === MAX_CALLS) session.cutUntilMs = nowMs + LIFE_MS;
-    else {
-      session.calls.set(text, { action: id, args, untilMs: nowMs + LIFE_MS });
-      session.chars += 2 * text.length;
-    }
-    this.#keep(of, session);
+    this.#change(of, nowMs, (session) => {
+      forgetOld(session, nowMs);
+      const text = callText(action);
+      const known = session.calls.get(text);
+      if (known !== undefined) known.untilMs = nowMs + LIFE_MS;
+      else if (text.length > MAX_CALL_CHARS || session.calls.size === MAX_CALLS) session.cutUntilMs = nowMs + LIFE_MS;
+      else {
+        session.calls.set(text, { action: id, args, untilMs: nowMs + LIFE_MS });
+        session.chars += 2 * text.length;
+      }
+    });
   }
 
   /** A task that is asked for can still be asked for later. */
@@ -91,29 +79,27 @@ export class AskingCalls {
   }
 
   /** A request of the server is answered once. */
-  #note(answer: string, of: SessionOf): void {
-    const session = this.#sessionOf(of);
-    // Beyond this, an open question cannot be distinguished from an answered question: nothing more in this session can be continued.
-    if (session.answers.size === MAX_ANSWERS) session.cutUntilMs = Infinity;
-    else if (!session.answers.has(answer)) {
-      session.answers.add(answer);
-      session.chars += ANSWER_CHARS + answer.length;
-    }
-    this.#keep(of, session);
+  #note(answer: string, of: SessionOf, nowMs: number): void {
+    this.#change(of, nowMs, (session) => {
+      // Beyond this, an open question cannot be distinguished from an answered question: nothing more in this session can be continued.
+      if (session.answers.size === MAX_ANSWERS) session.cutUntilMs = Infinity;
+      else if (!session.answers.has(answer)) {
+        session.answers.add(answer);
+        session.chars += ANSWER_CHARS + answer.length;
+      }
+    });
   }
 
-  #sessionOf(of: SessionOf): Session {
-    const known = this.#callers.get(callerOf(of))?.get(keyOf(of));
-    return known ?? { calls: new Map(), answers: new Set(), cutUntilMs: 0, chars: SESSION_CHARS };
-  }
-
-  /** Stores a session again with its current size. */
-  #keep(of: SessionOf, session: Session): void {
+  /** Changes a session, which is new if it is not known, and stores it with its new size. */
+  #change(of: SessionOf, nowMs: number, change: (session: Session) => void): void {
     const caller = callerOf(of);
-    const sessions =
-      this.#callers.get(caller) ?? new LRUCache<string, Session>({ max: 256, maxSize: MAX_CALLER_CHARS });
-    sessions.set(keyOf(of), session, { size: session.chars });
-    this.#callers.set(caller, sessions, { size: SESSION_CHARS + sessions.calculatedSize });
+    const sessions = this.#callers.get(caller) ?? new CallerSessions();
+    const session = sessions.open(keyOf(of));
+    change(session);
+    sessions.keep(keyOf(of), session, nowMs);
+    // The cache reads the size of a value only when it adds it.
+    this.#callers.delete(caller);
+    this.#callers.set(caller, sessions, { size: sessions.chars });
   }
 }
 

@@ -28,10 +28,19 @@ function mustAct(...of: Parameters<typeof actionFrom>): Action {
 }
 const transfer = (amount: number): Action =>
   mustAct(at11('tools/call', { name: 'transfer', arguments: { amount } }), bankCatalog);
+const wide = (amount: number): Action => ({
+  ...transfer(amount),
+  args: new Map([['iban', `${amount}${'x'.repeat(4_000)}`]]),
+});
 const report = (): Action => mustAct(at11('tools/call', { name: 'report', arguments: {} }), bankCatalog);
 
 const known = (calls: AskingCalls, where: SessionOf = session, nowMs = 0): unknown =>
   calls.of(where, nowMs).calls.map(({ action, args }) => [action, Object.fromEntries(args)]);
+
+const allowedIn = (calls: AskingCalls, name: string, action: Action, nowMs = 0): void =>
+  calls.allowed({ ...action, asks: { session: name } }, of, nowMs);
+const isCut = (calls: AskingCalls, name: string, nowMs = 0): boolean =>
+  calls.of({ ...session, session: name }, nowMs).isCut;
 
 describe('AskingCalls', () => {
   it('knows each different call that a server may ask back about, in its session', () => {
@@ -106,6 +115,39 @@ describe('AskingCalls', () => {
     expect(known(calls, at(0))).toEqual([]);
     expect(known(calls, at(999))).toHaveLength(1);
     expect(known(calls)).toHaveLength(1);
+  });
+
+  it('bounds the room of a caller also as its sessions grow', () => {
+    const calls = new AskingCalls();
+    for (let index = 0; index < 8; index += 1) allowedIn(calls, `s${index}`, transfer(1));
+    for (let amount = 0; amount < 15; amount += 1)
+      for (let index = 0; index < 8; index += 1) allowedIn(calls, `s${index}`, wide(amount));
+    const chars = Array.from({ length: 8 }, (_, index) =>
+      JSON.stringify(known(calls, { ...session, session: `s${index}` })),
+    );
+    expect(2 * chars.join('').length).toBeLessThan(250_000);
+  });
+
+  it('continues nothing in a session that was forgotten for lack of room, until its calls are over', () => {
+    const calls = new AskingCalls();
+    allowedIn(calls, 'old', transfer(1));
+    for (let index = 0; index < 256; index += 1) allowedIn(calls, `s${index}`, transfer(1), 1);
+    allowedIn(calls, 'old', report(), 2);
+    allowedIn(calls, 'new', report(), 2);
+    expect([isCut(calls, 'old', 2), isCut(calls, 'old', HOUR_MS), isCut(calls, 'new', 2)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('continues nothing in a new session of a caller that had more sessions than are noted', () => {
+    const calls = new AskingCalls();
+    for (let index = 0; index < 256 + 4_096; index += 1) allowedIn(calls, `s${index}`, transfer(1));
+    allowedIn(calls, 'new', transfer(1));
+    expect(isCut(calls, 'new')).toBe(false);
+    allowedIn(calls, 'newer', transfer(1));
+    expect([isCut(calls, 'newer'), isCut(calls, 'newer', HOUR_MS)]).toEqual([true, false]);
   });
 });
 
