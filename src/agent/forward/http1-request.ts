@@ -38,7 +38,7 @@ export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promi
   const body = new RequestBody(call.request, forwarded.localUrls);
   let credential = await forwarded.current();
   if (isIssuerProblem(credential)) return answerInForm({ call, body, forwarded }, withoutToken(credential));
-  let left: RepeatsLeft = { renewals: 1, waits: MAX_REPEATS };
+  let left = ALL_REPEATS;
   for (;;) {
     const refused = await attempted(call, forwarded, { credential, body });
     if (refused === null) return undefined;
@@ -50,20 +50,29 @@ export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promi
   }
 }
 
-interface RepeatsLeft {
+/** How many times a request may still be sent again: with another token, and after a wait. */
+export interface RepeatsLeft {
   readonly renewals: number;
   readonly waits: number;
 }
 
+/** Those of a new request. */
+export const ALL_REPEATS: RepeatsLeft = { renewals: 1, waits: MAX_REPEATS };
+
 /** What the request is sent again with; `null` if the refusal goes to the client. */
-async function repetition(
+export async function repetition(
   refused: IncomingMessage,
   {
     body,
     credential,
     forwarded,
     left: { renewals, waits },
-  }: Attempt & { readonly forwarded: Forwarded; readonly left: RepeatsLeft },
+  }: {
+    readonly body: Pick<RequestBody, 'isReplayable'>;
+    readonly credential: TaskCredential;
+    readonly forwarded: Forwarded;
+    readonly left: RepeatsLeft;
+  },
 ): Promise<{ readonly credential: TaskCredential; readonly left: RepeatsLeft } | null> {
   const isWait = refused.statusCode !== 401;
   if (!body.isReplayable() || (isWait ? waits : renewals) === 0) return null;
@@ -192,6 +201,9 @@ export function requestLines(
 /** Methods whose requests have no body unless they announce one. */
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
 
+/** Whether an answer refuses the token, or says that the call was not decided. */
+export const isRefusedAnswer = (answer: IncomingMessage): boolean => answer.statusCode === 401 || isUndecided(answer);
+
 type UpstreamAnswer = IncomingMessage | Error | null;
 
 const isFailure = (outcome: UpstreamAnswer): outcome is Error =>
@@ -213,7 +225,7 @@ function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Pro
   response.once('close', () => void sent.destroy());
   sent
     .once('response', (answer) => {
-      if (answer.statusCode === 401 || isUndecided(answer)) return resolve(answer);
+      if (isRefusedAnswer(answer)) return resolve(answer);
       try {
         // Called here, not after an `await`: an awaiting caller runs after all events that the packet has queued.
         passAnswer(answer, call, { forwarded, asked: () => body.kept() });

@@ -2,12 +2,13 @@ import { type IncomingMessage, request as requestHttp, ServerResponse } from 'no
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { isProblem } from '../../core/runtime/problem.ts';
+import type { TaskCredential } from '../task/issuer-client.ts';
 import { isIssuerProblem } from '../task/issuer-problem.ts';
 import { upstreamPath } from './forward-target.ts';
 import type { Forwarded } from './forwarded.ts';
 import { passAnswer } from './http1-answer.ts';
 import type { Http1Call } from './http1-call.ts';
-import { answerLocally, requestLines } from './http1-request.ts';
+import { ALL_REPEATS, answerLocally, isRefusedAnswer, repetition, requestLines } from './http1-request.ts';
 import { type LocalAnswer, upstreamFault, withoutSvid, withoutToken } from './local/local-answer.ts';
 import { passedAnswerLines } from './passed-headers.ts';
 import { idleFailure, upstreamFailure } from './upstream/upstream-failure.ts';
@@ -26,46 +27,80 @@ export function answerUpgrade({ request, socket }: Pick<UpgradeCall, 'request' |
 
 /**
  * Forwards a WebSocket with the current token, over a connection of its own. Once both sides have agreed, all bytes pass in both
- * directions until one side ends or both are idle for too long.
+ * directions until one side ends or both are idle for too long. A refusal is retried as that of any other request (`forwardHttp1`).
  */
 export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): Promise<void> {
-  const { request, socket } = call;
-  const { target } = forwarded;
-  const credential = await forwarded.current();
+  let credential = await forwarded.current();
   if (isIssuerProblem(credential)) return answerUpgrade(call, withoutToken(credential));
-  const connections = await forwarded.connections.boundTo(credential.boundTo);
-  if (isProblem(connections)) return answerUpgrade(call, withoutSvid(connections.problem));
-  const lines = requestLines(request, forwarded, { token: credential.token, rest: call.rest });
+  for (let left = ALL_REPEATS; ;) {
+    const refused = await attempted(call, forwarded, credential);
+    if (refused === null) return undefined;
+    const next = await repetition(refused, { body: NO_BODY, credential, forwarded, left });
+    if (next === null) return passRefusal(refused, call, forwarded);
+    refused.resume();
+    if (call.socket.destroyed) return undefined;
+    ({ credential, left } = next);
+  }
+}
+
+const NO_BODY = { isReplayable: () => true };
+
+/** The answer that refuses the token, or says that the call was not decided; `null` once anything else has gone to the client. */
+async function attempted(
+  call: UpgradeCall,
+  forwarded: Forwarded,
+  { boundTo, token }: TaskCredential,
+): Promise<IncomingMessage | null> {
+  const { request, socket } = call;
+  const { bounds, target } = forwarded;
+  const connections = await forwarded.connections.boundTo(boundTo);
+  if (socket.destroyed) return null;
+  if (isProblem(connections)) {
+    answerUpgrade(call, withoutSvid(connections.problem));
+    return null;
+  }
+  const lines = requestLines(request, forwarded, { token, rest: call.rest });
   const sent = requestHttp({
     createConnection: (_options, done) => connections.connect(done),
     method: request.method,
     path: upstreamPath(target, call.rest),
     headers: [...lines, 'connection', 'Upgrade', 'upgrade', 'websocket'],
   });
+  const { promise, resolve } = Promise.withResolvers<IncomingMessage | null>();
   socket.once('close', () => sent.destroy());
-  const { idleMs } = forwarded.bounds;
   sent
-    .setTimeout(idleMs, () => sent.destroy(idleFailure(idleMs)))
-    .once('upgrade', (answer, upstream, head) => joined(call, { answer, upstream, head, forwarded }))
+    .setTimeout(bounds.idleMs, () => sent.destroy(idleFailure(bounds.idleMs)))
+    .once('upgrade', (answer, upstream, head) => {
+      joined(call, { answer, upstream, head, forwarded });
+      resolve(null);
+    })
     .once('response', (answer) => {
-      const response = responseOn(request, socket);
-      try {
-        passAnswer(
-          answer,
-          { request, response, rest: call.rest, prefix: call.prefix },
-          { forwarded, asked: () => null },
-        );
-      } catch {
-        // What Node.js refuses to send on.
-        socket.destroy();
-      }
+      if (isRefusedAnswer(answer)) return resolve(answer);
+      passRefusal(answer, call, forwarded);
+      return resolve(null);
     })
     .on('error', (error) => {
       // After the answer it is the end of the connection.
       if (!socket.destroyed) answerUpgrade(call, upstreamFault(target.origin, upstreamFailure(error)));
+      resolve(null);
     })
     .end();
-  return undefined;
+  return promise;
+}
+
+/** Passes on an answer other than an upgrade. */
+function passRefusal(
+  answer: IncomingMessage,
+  { request, socket, rest, prefix }: UpgradeCall,
+  forwarded: Forwarded,
+): void {
+  const response = responseOn(request, socket);
+  try {
+    passAnswer(answer, { request, response, rest, prefix }, { forwarded, asked: () => null });
+  } catch {
+    // What Node.js refuses to send on.
+    socket.destroy();
+  }
 }
 
 interface Upgraded {

@@ -239,6 +239,11 @@ describe('the forwarder: bodies', () => {
 const upgrading = (forwarder: ForwarderUnderTest, upgrade = 'websocket'): string =>
   `GET ${forwarder.prefix}/ws HTTP/1.1\r\nhost: 127.0.0.1:${forwarder.port}\r\nconnection: Upgrade\r\nupgrade: ${upgrade}\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n`;
 
+const ANSWERS = [
+  '401 Unauthorized',
+  '503 Service Unavailable\r\nretry-after: 0\r\nx-remit-decision: deny;reason=overloaded',
+];
+
 /** Agrees to each upgrade, and echoes. */
 const echoing = (forwarder: ForwarderUnderTest): string[] => {
   const seen: string[] = [];
@@ -274,6 +279,25 @@ describe('the forwarder: WebSocket', () => {
     forwarder.answer((_request, response) => void response.writeHead(404).end('none'));
     expect(await raw(forwarder.port, upgrading(forwarder))).toMatch(/^HTTP\/1\.1 404 [^]*none/);
     expect(await raw(forwarder.port, upgrading(forwarder, 'tls/1.0'))).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  it('sends it again with another token, or if it was not decided', async () => {
+    const forwarder = await started({ settings: ',upgrade=websocket' });
+    const seen: unknown[] = [];
+    forwarder.server.on('upgrade', (request: IncomingMessage, socket: Socket) => {
+      seen.push(request.headers.authorization);
+      const head = ANSWERS[seen.length - 1] ?? '404 Not Found\r\nx-end: 1';
+      socket.on('error', () => undefined).end(`HTTP/1.1 ${head}\r\ncontent-length: 0\r\n\r\n`);
+    });
+    expect(await raw(forwarder.port, upgrading(forwarder))).toMatch(/^HTTP\/1\.1 404 [^]*x-end: 1/);
+    expect(seen).toEqual(['Bearer token-0', 'Bearer token-1', 'Bearer token-1']);
+  });
+
+  it('passes a last 401 as 403', async () => {
+    const forwarder = await started({ settings: ',upgrade=websocket' });
+    forwarder.keep({ another: async (known) => known });
+    forwarder.answer((_request, response) => void response.writeHead(401).end('none'));
+    expect(await raw(forwarder.port, upgrading(forwarder))).toMatch(/^HTTP\/1\.1 403 [^]*none/);
   });
 
   it('says that the upstream answers nothing for too long', async () => {
