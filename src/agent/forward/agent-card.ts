@@ -7,9 +7,12 @@ const MAX_CARD_BYTES = 262_144;
 /** The path of an A2A agent's card below the agent's URL: `agent-card.json`, before A2A 0.3 `agent.json`. */
 const CARD_PATH = /\/\.well-known\/agent(?:-card)?\.json(?:\?|$)/;
 
-/** Whether the answer to a request is an agent's card. */
+/** Whether a request is for an agent's card. */
+export const isForCard = (rest: string): boolean => CARD_PATH.test(rest);
+
+/** Whether the answer to a request is an agent's card that can be read. */
 export const isAgentCard = (rest: string, answer: Pick<IncomingMessage, 'headers'>): boolean =>
-  CARD_PATH.test(rest) &&
+  isForCard(rest) &&
   /^application\/json\b/i.test(answer.headers['content-type'] ?? '') &&
   answer.headers['content-encoding'] === undefined;
 

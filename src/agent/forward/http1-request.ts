@@ -9,6 +9,7 @@ import type { DenialStyle } from '../../core/action/denial-style.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { TaskCredential } from '../task/issuer-client.ts';
 import { isIssuerProblem } from '../task/issuer-problem.ts';
+import { isForCard } from './agent-card.ts';
 import type { Forwarded } from './forwarded.ts';
 import { passAnswer } from './http1-answer.ts';
 import type { Http1Call } from './http1-call.ts';
@@ -22,7 +23,7 @@ import {
   withoutToken,
 } from './local/local-answer.ts';
 import { authorityOf, upstreamPath } from './forward-target.ts';
-import { passedRequestLines, valuesOf } from './passed-headers.ts';
+import { linesWithout, passedRequestLines, valuesOf } from './passed-headers.ts';
 import { RequestBody } from './request-body.ts';
 import { shownToken } from './shown-token.ts';
 import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
@@ -187,7 +188,9 @@ export function requestLines(
 ): string[] {
   const { rawHeaders, method = '' } = request;
   const passed = passedRequestLines(rawHeaders, localUrls);
-  const lines = mark?.request(passed) ?? passed;
+  const marked = mark?.request(passed) ?? passed;
+  // A card is read here, so it must not be compressed.
+  const lines = isForCard(rest) ? linesWithout(marked, 'accept-encoding') : marked;
   const [length] = valuesOf(rawHeaders, 'content-length');
   const shown = shownToken(token, { proofKey, target }, { method, path: upstreamPath(target, rest) });
   lines.push('host', authorityOf(target), ...Object.entries(shown).flat());

@@ -89,6 +89,10 @@ function connectionNames(lines: HeaderLines): ReadonlySet<string> | null {
   return names;
 }
 
+/** The lines without those of a header. @param name in lower case */
+export const linesWithout = (lines: HeaderLines, name: string): string[] =>
+  lines.filter((_, at) => lines[at - (at % 2)]?.toLowerCase() !== name);
+
 /** All values of a header. @param name in lower case */
 export function valuesOf(lines: HeaderLines, name: string): readonly string[] {
   const values: string[] = [];

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
 import { type ForwarderUnderTest, startForwarder } from './upstream.ts';
@@ -68,4 +69,19 @@ it.each<[string, string, string, Readonly<Record<string, string>>]>([
   ['a card of more than 256 KiB', card.replace('{', `{"name":"${'n'.repeat(270_000)}",`), PATH, {}],
 ])('passes on unchanged: %s', async (_name, body, path, headers) => {
   expect(await got(body, path, headers)).toBe(body);
+});
+
+it('reads the card of an upstream that compresses what it may', async () => {
+  const asked: unknown[] = [];
+  forwarder.answer(({ headers }, response) => {
+    asked.push(headers['accept-encoding']);
+    const isCoded = headers['accept-encoding'] !== undefined;
+    response.writeHead(200, { 'content-type': 'application/json', ...(isCoded ? { 'content-encoding': 'gzip' } : {}) });
+    response.end(isCoded ? gzipSync(card) : card);
+  });
+  const headers = { 'accept-encoding': 'gzip' };
+  const answer = await fetch(`${forwarder.url}${PATH}`, { headers });
+  expect(await answer.json()).toEqual({ url: `${forwarder.url}/a2a` });
+  expect(await (await fetch(`${forwarder.url}/v1/agent-card.json`, { headers })).text()).toBe(card);
+  expect(asked).toEqual([undefined, 'gzip']);
 });
