@@ -174,10 +174,11 @@ export class TokenKeeper {
       return this.#end(`the task is ${task.state}${task.causeNote === null ? '' : `: ${task.causeNote}`}`);
     }
     const isResumed = task.generation !== this.#generation || this.#without?.error === 'task_suspended';
-    this.#generation = task.generation;
     if (!isResumed) return;
     this.#notBeforeMs = 0;
     await this.#renew();
+    // Else it is tried again: until then the held token is of the generation before, and dead.
+    if (this.#without === null) this.#generation = task.generation;
   }
 
   #suspended(): void {

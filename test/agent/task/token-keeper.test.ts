@@ -220,6 +220,22 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
+  it('asks again after a resume for the token that it did not get', async () => {
+    const { keeper, id, states } = await keeping();
+    const first = mustBe(await keeper.current());
+    event(id, 'suspend');
+    await pass(11);
+    event(id, 'resume');
+    isDown = true;
+    await pass(11);
+    expect(mustBe(await keeper.current()).token).toBe(first.token);
+    isDown = false;
+    await pass(11);
+    expect(mustBe(await keeper.current()).token).not.toBe(first.token);
+    expect(states).toEqual(['suspended', 'active']);
+    keeper.close();
+  });
+
   it('replaces the token once if the certificate on disk has changed, for all concurrent callers', async () => {
     const { keeper } = await keeping();
     const first = mustBe(await keeper.current());
