@@ -293,6 +293,13 @@ describe('the forwarder: WebSocket', () => {
     expect(seen).toEqual(['Bearer token-0', 'Bearer token-1', 'Bearer token-1']);
   });
 
+  it('says that it is no proxy', async () => {
+    const forwarder = await started();
+    const { port } = forwarder;
+    const connect = `CONNECT tools.acme.test:443 HTTP/1.1\r\nhost: tools.acme.test:443\r\n\r\n`;
+    expect(await raw(port, connect)).toMatch(/^HTTP\/1\.1 405 [^]*"forward\.method"[^]*this address is no proxy/);
+  });
+
   it('passes a last 401 as 403', async () => {
     const forwarder = await started({ settings: ',upgrade=websocket' });
     forwarder.keep({ another: async (known) => known });

@@ -130,6 +130,11 @@ export class ForwardListener {
         const call = { request, socket, head, rest, prefix };
         return void forwardUpgrade(call, forwarded).catch(() => socket.destroy());
       })
+      .on('connect', (request: IncomingMessage, socket: Socket) => {
+        // Without a listener Node.js ends the connection without a word.
+        socket.on('error', () => socket.destroy());
+        answerUpgrade({ request, socket }, noTunnel);
+      })
       .on('clientError', (_error: Error, socket: Socket) => {
         const response = last.get(socket);
         // INVARIANT: nothing is written into an answer that has begun.
@@ -166,6 +171,7 @@ export class ForwardListener {
 const malformed = refusal(400, 'malformed', 'the request could not be read');
 /** With this status clients of MCP begin a session of their own. */
 const foreignSession = refusal(404, 'session', 'this session is not of this task: begin one at the URL of the task');
+const noTunnel = refusal(405, 'method', 'CONNECT is not passed on: this address is no proxy, but a URL to call');
 const noUpgrade = refusal(
   403,
   'upgrade',
