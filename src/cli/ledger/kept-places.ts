@@ -25,7 +25,7 @@ export const placeOptions = {
 } as const;
 
 /** Their values. */
-export interface PlaceValues {
+export interface KeptPlaceValues {
   readonly config?: string | undefined;
   readonly state?: string | undefined;
   readonly ledger?: string | undefined;
@@ -33,7 +33,7 @@ export interface PlaceValues {
 
 /** `--state` with `--ledger` or the folder `ledger` beside it, else the places in the configuration; a PostgreSQL is refused. */
 export async function keptPlacesOf(
-  values: PlaceValues,
+  values: KeptPlaceValues,
   io: Pick<CommandIo, 'environment'>,
 ): Promise<KeptPlaces | CommandRefusal> {
   const { state, ledger } = values;

@@ -13,7 +13,7 @@ import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { copyProgress } from './copy-progress.ts';
 import { keptPlacesOf, placeOptions } from '../ledger/kept-places.ts';
-import type { PlaceValues } from '../ledger/kept-places.ts';
+import type { KeptPlaceValues } from '../ledger/kept-places.ts';
 import { operatorOf } from '../operator.ts';
 import { optionsFrom } from '../options.ts';
 import { isCommandRefusal, type CommandRefusal, stateOf, taskRefusal } from '../task/task-source.ts';
@@ -115,7 +115,7 @@ type DatabaseSource = Pick<StateSource & { readonly kind: 'postgres' }, 'target'
  * configuration alone names none, so that the command without arguments ends no tasks.
  */
 async function databaseOf(
-  values: PlaceValues & { readonly 'state-only': boolean },
+  values: KeptPlaceValues & { readonly 'state-only': boolean },
   { hasBackup, io }: { readonly hasBackup: boolean; readonly io: RestoreIo },
 ): Promise<DatabaseSource | CommandRefusal | null> {
   const { config, ledger, state } = values;
