@@ -135,7 +135,9 @@ function exchanged(
   sent
     .on('error', (error) => (failure ??= error))
     .once('continue', () => {
-      if (!stream.destroyed && !stream.headersSent) stream.additionalHeaders({ ':status': 100 });
+      // A stream that its client has reset is closed before it is destroyed.
+      if (!stream.destroyed && !stream.closed && !stream.headersSent)
+        orReset(stream, () => stream.additionalHeaders({ ':status': 100 }));
     })
     .once('response', (headers, flags) => {
       if (isRefusal(headers)) void forwarded.another(credential).catch(() => undefined);

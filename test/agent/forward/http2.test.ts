@@ -78,6 +78,26 @@ async function ask(
 const grpc = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
 
 describe('the forwarder: HTTP/2 with prior knowledge', () => {
+  it('outlives a client that resets its stream before the upstream asks for the body', async () => {
+    const asked = Promise.withResolvers<void>();
+    answer((stream) => {
+      setTimeout(() => {
+        if (!stream.destroyed && !stream.closed) stream.additionalHeaders({ ':status': 100 });
+        asked.resolve();
+      }, 300);
+    });
+    const session = connect('http://localhost', { createConnection: () => connectSocket(forwarder.socketPath) });
+    const headers = { ':authority': 'localhost', ':method': 'POST', ':path': '/', expect: '100-continue' };
+    const stream = session.request(headers, { endStream: false }).on('error', () => undefined);
+    stream.write(Buffer.alloc(8 * 2 ** 20));
+    setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), 100);
+    await asked.promise;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    session.destroy();
+    answer((next) => next.respond({ ':status': 204 }, { endStream: true }));
+    expect((await ask({ ':path': '/' })).headers[':status']).toBe(204);
+  });
+
   it('passes a call of gRPC with its trailers, and adds the token', async () => {
     const seen: IncomingHttpHeaders[] = [];
     answer((stream, headers) => {
