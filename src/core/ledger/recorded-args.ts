@@ -10,7 +10,7 @@ const MAX_BYTES = 256;
 /**
  * The arguments marked `record: true` in the catalog, as recorded: a decimal as text, a list as a list. A value whose JSON
  * exceeds 256 bytes becomes `{"bytes", "sha-256"}`: length and base64url digest of the text, for a list of its JSON. A value
- * that is or contains a credential of any lifetime becomes `{"withheld":"secret"}`, without a digest to guess from.
+ * that is or contains a credential of any lifetime, or is secret by its name, becomes `{"withheld":"secret"}`, without a digest to guess from.
  *
  * @returns `null` if none is marked or sent
  */
@@ -28,7 +28,7 @@ export function recordedArgs({
 
 function recordedValue(name: string, value: ArgumentValue): JsonValue {
   const json = isDecimal(value) ? value.decimal : value;
-  const texts = typeof json === 'string' ? [json] : Array.isArray(json) ? (json as readonly string[]) : [];
+  const texts = Array.isArray(json) ? (json as readonly string[]) : [String(json)];
   if (texts.some((text) => isSecretArgument(name, text))) return { withheld: 'secret' };
   const text = JSON.stringify(json);
   if (Buffer.byteLength(text) <= MAX_BYTES) return json;

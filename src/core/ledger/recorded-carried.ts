@@ -70,9 +70,9 @@ function holdsSecret(values: Carried['values'], isSecret: IsSecret): boolean {
   return false;
 }
 
-/** The texts in a JSON value, each with the name of its member. The parser bounds the depth. */
+/** The texts and numbers in a JSON value, each with the name of its member: a password may be a number. The parser bounds the depth. */
 function* textsIn(name: string, value: unknown): Generator<readonly [name: string, text: string]> {
-  if (typeof value === 'string') yield [name, value];
+  if (typeof value === 'string' || typeof value === 'number') yield [name, String(value)];
   else if (typeof value === 'object' && value !== null) {
     for (const [key, below] of Object.entries(value)) yield* textsIn(Array.isArray(value) ? name : key, below);
   }

@@ -51,7 +51,8 @@ describe('recordedArgs', () => {
   });
 
   it('withholds the value of an argument meant for secrets', () => {
-    expect(one('hunter2', 'password')).toEqual({ withheld: 'secret' });
+    const values: readonly ArgumentValue[] = ['hunter2', 4711, { decimal: '4711.5' }, ['a', 'b']];
+    for (const value of values) expect(one(value, 'password')).toEqual({ withheld: 'secret' });
   });
 
   it('is read back from the leaf of the use', () => {

@@ -39,6 +39,7 @@ describe('recordedCarried', () => {
 
   it.each<[string, Readonly<Record<string, unknown>>]>([
     ['a password by its name', { 'inputResponses/login': { action: 'accept', content: { password: 'hunter22' } } }],
+    ['a password that is a number', { 'inputResponses/login': { action: 'accept', content: { password: 4711 } } }],
     ['a key anywhere', { '_meta/x': [{ y: 'AKIAIOSFODNN7EXAMPLE' }] }],
   ])('gives nobody a digest to guess %s from', (_name, values) => {
     expect(recorded(values)).toEqual({ names: Object.keys(values), withheld: 'secret' });
