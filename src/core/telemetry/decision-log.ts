@@ -1,3 +1,4 @@
+import type { JsonValue } from '../ledger/canonical-json.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { useRecord } from '../ledger/use.ts';
 import { isPermitted } from '../decide/decided-check.ts';
@@ -47,16 +48,17 @@ export function decisionLog(stream: LineSink, onDropped: () => void): CheckObser
 /**
  * One check as JSON, with the same fields on allow and deny (`null` if there is no value) and the names of the use record. Of the
  * request only method, host and canonical path, each at most 2,048 characters plus a digest, and the names in `carried` and
- * `shape`: no value of a query, header, body or argument; arguments are recorded only in the ledger, if the catalog says so.
- * Tokens and secrets appear as digests.
+ * `shape`: no value of a query, header, body or argument, and no digest of these, from which a short value could be guessed; the ledger
+ * alone has those. Tokens and secrets appear as digests.
  */
 export function decisionLine(check: FinishedCheck): string {
   const { facts, took, traceId } = check;
   const record = useRecord(check, { traceId: '', spanId: '' });
-  const { kind: _kind, spanId: _spanId, traceId: _traceId, args: _args, ...use } = record;
+  const { kind: _kind, spanId: _spanId, traceId: _traceId, args: _args, carried, ...use } = record;
   const line = {
     kind: 'decision',
     ...use,
+    ...(carried === undefined ? {} : { carried: withoutDigests(carried) }),
     intentHash: taskTokenOf(facts)?.intentHash ?? null,
     staticSecrets: facts.secrets.map(({ kind, where, name }) => `${kind} in ${where} ${name}`),
     traceId,
@@ -65,3 +67,11 @@ export function decisionLine(check: FinishedCheck): string {
   // JSON escapes ASCII control characters; `printable` replaces the other unprintable characters in the whole line.
   return printable(JSON.stringify(line));
 }
+
+/** What a call carried, by its names. */
+const withoutDigests = (value: JsonValue): JsonValue =>
+  typeof value !== 'object' || value === null || Array.isArray(value)
+    ? value
+    : Object.fromEntries(
+        Object.entries(value).flatMap(([name, of]) => (name === 'sha-256' ? [] : [[name, withoutDigests(of)]])),
+      );

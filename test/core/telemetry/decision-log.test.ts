@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
+import { carriedFrom } from '../../../src/core/action/http/carried.ts';
 import { deny } from '../../../src/core/decision/decision.ts';
 import type { Decision } from '../../../src/core/decision/decision.ts';
 import { decisionLine, decisionLog, isLogged } from '../../../src/core/telemetry/decision-log.ts';
@@ -119,6 +120,16 @@ describe('decisionLine', () => {
 
   it('contains nothing of query, headers, body or the id of the token', () => {
     expect(decisionLine(finished(allow))).not.toMatch(/in-the-|eyJ/);
+  });
+
+  it('has the names of what a call carried, and no digest from which a value could be guessed', () => {
+    const values = [{ pin: '1234' }, { 'x-user-id': ['7'], cookie: ['id=1'] }];
+    const [carried, otherHeaders] = values.map((of) => carriedFrom(new Map(Object.entries(of))));
+    const line = lineOf(finished(allow, { action: { id: 'payments.read', carried, otherHeaders } }));
+    expect(line['carried']).toEqual({
+      names: ['pin'],
+      headers: { names: ['x-user-id', 'cookie'], withheld: 'secret' },
+    });
   });
 
   it('names a static secret only by kind and place', () => {
