@@ -16,7 +16,7 @@ import type { SpanReference, TaskToken } from '../../token/claims.ts';
 import { mainClass } from '../../token/reuse.ts';
 import type { Tell } from './ended-span.ts';
 
-/** Emits the attributes of a check's span: what was decided and why, never a token. */
+/** Emits the attributes of a check's span: what was decided and why, never a token. A text of the caller is bounded as in the record. */
 export function tellCheck(judgement: DecidedCheck, tell: Tell): void {
   tellDecision(judgement, tell);
   const { facts } = judgement;
@@ -56,7 +56,7 @@ function tellDecision(judgement: DecidedCheck, tell: Tell): void {
   if (judgement.mode !== undefined) tellObserved(judgement.mode.id, decision, tell);
   if (!isDeny(decision)) return;
   tell('remit.reason', decision.reason);
-  tell('remit.detail', decision.detail);
+  tell('remit.detail', recordText(decision.detail));
   const fault = faultOf(judgement);
   if (fault !== null) tell('error.type', fault);
 }
@@ -79,7 +79,7 @@ function tellObserved(entry: string, decision: Decision, tell: Tell): void {
   tell('remit.would.decision', would.kind);
   if (!isDeny(would)) return;
   tell('remit.would.reason', would.reason);
-  tell('remit.would.detail', would.detail);
+  tell('remit.would.detail', recordText(would.detail));
 }
 
 function tellAction({ id, kind, isDecidedOnHeaders, template, mcp }: Action, tell: Tell): void {
@@ -92,10 +92,10 @@ function tellAction({ id, kind, isDecidedOnHeaders, template, mcp }: Action, tel
 
 /** @see OpenTelemetry semantic conventions for MCP, in development */
 function tellMcp({ method, tool }: NonNullable<Action['mcp']>, tell: Tell): void {
-  tell('mcp.method.name', method);
+  tell('mcp.method.name', recordText(method));
   if (tool === null) return;
   tell('gen_ai.operation.name', 'execute_tool');
-  tell('gen_ai.tool.name', tool);
+  tell('gen_ai.tool.name', recordText(tool));
 }
 
 function tellCredential(facts: CallFacts, tell: Tell): void {
@@ -128,9 +128,9 @@ export function tellPreviousUse(previous: SpanReference | null, tell: Tell): voi
 
 function tellCall({ call }: CallFacts, tell: Tell): void {
   if (isDeny(call)) return;
-  tell('http.request.method', call.method);
+  tell('http.request.method', recordText(call.method));
   tell('url.scheme', call.scheme);
-  tell('url.path', call.path);
-  tell('server.address', call.host);
+  tell('url.path', recordText(call.path));
+  tell('server.address', recordText(call.host));
   if (call.port !== null) tell('server.port', call.port);
 }

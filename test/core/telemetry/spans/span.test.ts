@@ -152,6 +152,24 @@ describe('traceCheck', () => {
     });
   });
 
+  it('cuts what the caller chose at 2,048 characters with the digest of the whole, as the record does', () => {
+    const long = 'x'.repeat(60_000);
+    const judged = judgementOf(deny('action.unknown', long), { method: long, tool: long });
+    const call = { method: long, scheme: 'https', path: `/${long}`, host: long, port: null };
+    const change = { ...judged, facts: { ...judged.facts, call: call as never } };
+    const [span] = traced(deny('action.unknown', long), checkTrace, change).spans;
+    const cut = Object.entries(span?.attributes ?? {}).filter(([, value]) => /^\/?x{2047}/.test(String(value)));
+    expect(cut.map(([name]) => name).toSorted()).toEqual([
+      'gen_ai.tool.name',
+      'http.request.method',
+      'mcp.method.name',
+      'remit.detail',
+      'server.address',
+      'url.path',
+    ]);
+    for (const [, value] of cut) expect(value).toMatch(/^\/?x{2047,2048}… sha-256:[\w-]{43}$/);
+  });
+
   it('says to what purpose a task is, and of a part whose it is a part of and who delegated it', () => {
     const denied = deny('policy.forbidden', '');
     const of = (change: Partial<Task>, actors: readonly string[]) => {
