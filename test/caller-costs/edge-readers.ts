@@ -30,7 +30,8 @@ import { headerLineFrom } from '../../src/sidecar/envoy/check/header-line.ts';
 import { plain } from '../../src/sidecar/envoy/check/header-text.ts';
 import { headersFrom } from '../../src/sidecar/envoy/check/headers.ts';
 import {
-  hostAt,
+  clientTextAt,
+  idAt,
   isTextAt,
   pathAt,
   plainAt,
@@ -238,7 +239,8 @@ export const edgeReaders: Readers = {
     connection: (text) => headersFrom([headerLineFrom('connection', text)]),
   },
   'sidecar/envoy/access-log/log-text.ts wordAt': made(wordAt),
-  'sidecar/envoy/access-log/log-text.ts hostAt': made(hostAt),
+  'sidecar/envoy/access-log/log-text.ts clientTextAt': made(clientTextAt),
+  'sidecar/envoy/access-log/log-text.ts idAt': made(idAt),
   'sidecar/envoy/access-log/log-text.ts pathAt': made(pathAt),
   'sidecar/envoy/access-log/log-text.ts plainAt': made(plainAt),
   'sidecar/envoy/access-log/log-text.ts uuidAt': made(uuidAt),

@@ -1,3 +1,4 @@
+import { recordText } from '../../core/ledger/record.ts';
 import type { LedgerRecord } from '../../core/ledger/record.ts';
 import type { FindingRecord } from '../../core/ledger/outcome-record.ts';
 import { fateOf } from '../../core/ledger/use-fates.ts';
@@ -154,8 +155,9 @@ export class Outcomes {
     this.#summarise({ isLast: true });
   }
 
+  /** INVARIANT: credentials are replaced before a text is cut, which could leave a part of one, or a digest over one. */
   #shownCall(call: ServedCall): ServedCall {
-    const { shown } = this.#services;
+    const shown = (text: string): string => recordText(this.#services.shown(text));
     const { host, path, requestId } = call;
     return { ...call, host: shown(host), path: shown(path), requestId: requestId === null ? null : shown(requestId) };
   }

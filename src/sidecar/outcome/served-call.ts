@@ -11,7 +11,7 @@ export interface LoggedDecision {
   readonly ledger: string | null;
 }
 
-/** One call through the proxy, from its access log. Texts are at most as long as in a record. */
+/** One call through the proxy, from its access log. Host and path are as long as the client sent them. */
 export interface ServedCall {
   /** `ended` once per call; `alive` while a call is running. */
   readonly state: 'ended' | 'alive';

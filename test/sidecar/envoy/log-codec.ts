@@ -1,5 +1,4 @@
 import { callNameOf } from '../../../src/sidecar/envoy/grpc/call-name.ts';
-import { recordText } from '../../../src/core/ledger/record.ts';
 import type { LoggedDecision, ServedCall } from '../../../src/sidecar/outcome/served-call.ts';
 import { envoyAccessLogEntryType } from './protos.ts';
 
@@ -109,9 +108,9 @@ export function callByCodec(bytes: Buffer): ServedCall | null {
     isFailureModeAllowed: 'x-envoy-auth-failure-mode-allowed' in (request.request_headers ?? {}),
     peer: peerIn(common.tls_properties?.peer_certificate_properties?.subject_alt_name ?? []),
     method: methods[request.request_method ?? 0] ?? '',
-    host: recordText(request.authority ?? ''),
-    path: recordText((request.path ?? '').split(/[?#]/, 1)[0] ?? ''),
-    requestId: word(request.request_id),
+    host: request.authority ?? '',
+    path: (request.path ?? '').split(/[?#]/, 1)[0] ?? '',
+    requestId: (request.request_id ?? '').length > 256 ? null : word(request.request_id),
     callName: callNameOf(
       { seconds: common.start_time?.seconds ?? 0, nanos: common.start_time?.nanos ?? 0 },
       { address: word(from.address) ?? '', port: from.port_value ?? 0 },

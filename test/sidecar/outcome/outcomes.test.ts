@@ -116,6 +116,18 @@ describe('Outcomes.served', () => {
     expect(lines.join()).not.toContain(key);
   });
 
+  it('cuts a long text of a client to the length of a record, and shows no part of a credential where it is cut', async () => {
+    const { outcomes, records, lines } = heldOutcomes();
+    const key = `sk-${'c4'.repeat(20)}`;
+    const path = `/${'x'.repeat(2_020)}/${key}/${'y'.repeat(20_000)}`;
+    await outcomes.served(servedCall({ decision: null, path, host: '\u0001'.repeat(20_000) }));
+    const record = JSON.stringify(records[0]);
+    expect(record).toMatch(/x\/digest-of-43\/y+… sha-256:[\w-]{43}"/);
+    expect(`${record}${lines.join('')}`).not.toContain('c4c4');
+    // A record has at most 65,535 bytes.
+    expect(record.length).toBeLessThan(20_000);
+  });
+
   it.each([
     ['the use of this process', 1, 'allow'],
     ['Envoy', 2, 'deny'],

@@ -1,6 +1,6 @@
 import { readDelimited, fieldReaders, varint, type FieldReaders } from '../../../core/protobuf/reader.ts';
 import type { EntryReader } from './entry-reader.ts';
-import { hostAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
+import { clientTextAt, idAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
 import { loggedMetadata, type LoggedDraft } from './logged-decision.ts';
 import { responseFlags, type FlagsDraft } from './response-flags.ts';
 
@@ -161,9 +161,9 @@ const header: Target = fieldReaders({
 
 const request: Target = fieldReaders({
   1: varint(1, (draft, reader) => void (draft.method = reader.uint32())),
-  3: readDelimited(3, (draft, reader) => void (draft.host = reader.made(hostAt))),
+  3: readDelimited(3, (draft, reader) => void (draft.host = reader.made(clientTextAt))),
   5: readDelimited(5, (draft, reader) => void (draft.path = reader.made(pathAt))),
-  9: readDelimited(9, (draft, reader) => void (draft.requestId = reader.made(wordAt))),
+  9: readDelimited(9, (draft, reader) => void (draft.requestId = reader.made(idAt))),
   12: varint(12, (draft, reader) => void (draft.requestBytes = sizeOf(reader))),
   13: readDelimited(null, (draft, reader) => {
     if (reader.isPartWithin()) reader.message(header, draft);

@@ -1,5 +1,4 @@
 import { isUuid } from '../../../core/decision/uuid.ts';
-import { recordText } from '../../../core/ledger/record.ts';
 
 /** Makes a value from a range of bytes, without keeping the bytes. */
 export type MadeOf<V> = (bytes: Buffer, from: number, to: number) => V;
@@ -24,14 +23,20 @@ export const wordAt: MadeOf<string | null> = (bytes, from, to) => {
   return text.length <= MAX_WORD_CHARS ? text : text.slice(0, MAX_WORD_CHARS).toWellFormed();
 };
 
-/** The host that a client named, in the form of a record. */
-export const hostAt: MadeOf<string> = (bytes, from, to) => recordText(bytes.toString('utf8', from, to));
+/** An id that a client may have chosen; `null` if it is empty or longer than a word, since a part of it may be a part of a credential. */
+export const idAt: MadeOf<string | null> = (bytes, from, to) => {
+  const id = to - from > MAX_WORD_BYTES ? null : clientTextAt(bytes, from, to);
+  return id === '' || (id?.length ?? 0) > MAX_WORD_CHARS ? null : id;
+};
 
-/** A path without its query, which may contain a secret, in the form of a record. */
+/** A text that a client chose, whole: a credential that is cut in two would not be recognised in it. */
+export const clientTextAt: MadeOf<string> = (bytes, from, to) => bytes.toString('utf8', from, to);
+
+/** A path without its query, which may contain a secret. */
 export const pathAt: MadeOf<string> = (bytes, from, to) => {
   let end = from;
   while (end < to && bytes[end] !== QUESTION_MARK && bytes[end] !== NUMBER_SIGN) end += 1;
-  return hostAt(bytes, from, end);
+  return clientTextAt(bytes, from, end);
 };
 
 /** Text as in the answer to a check, which uses these characters only; see `sidecar/envoy/check/response.ts`. */
