@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { RecordShipper } from '../../src/sidecar/records/record-shipper.ts';
@@ -97,6 +98,24 @@ describe('RecordShipper', () => {
     const verdict = verdictIn(own.records, name);
     expect(verdict).toMatchObject({ kind: 'sound', bare: null });
     expect(verdict.kind === 'sound' && verdict.size).toBeGreaterThanOrEqual(size);
+  });
+
+  it.concurrent('reads its log again after it could not, and then says that the fault is over', async () => {
+    const [pod, place] = [folder(), folder()];
+    const address = `unix:${join(place, 'a.sock')}`;
+    const own = await served(place, address);
+    const log = sidecarLog(pod, 5);
+    const { unacknowledged, faults, add, close } = shipperOf(pod, log, address);
+    await until(() => unacknowledged.records === 0);
+    const [ledger, away] = [join(pod, 'ledger'), join(pod, 'away')];
+    renameSync(ledger, away);
+    add(5);
+    await until(() => /cannot be read/.test(faults.at(-1) ?? ''), { what: 'the fault' });
+    renameSync(away, ledger);
+    await until(() => unacknowledged.records === 0);
+    expect(faults.at(-1)).toBeNull();
+    expect(await close()).toBeNull();
+    await own.stop();
   });
 
   it.concurrent('resumes from what is kept after the authority was away, and after its own restart', async () => {

@@ -32,6 +32,8 @@ const WINDOW_BYTES = 4 * 1024 ** 2;
 const ROOM_BYTES = MAX_TOGETHER_BYTES + 8 * 1024;
 /** Records of this time are sent together: each read of the log and each message costs more than a record. */
 const GATHER_MS = 100;
+/** The pause after the log could not be read. */
+const REREAD_MS = 1_000;
 /** An empty message this often shows that the log is still open: the authority counts it as lost after a minute. */
 const ALIVE_MS = 15_000;
 /** The first and longest pause before the next stream; the actual pause is a random part of it. */
@@ -70,6 +72,7 @@ export class RecordShipper {
   #cancelTimer: () => void = () => undefined;
   #cancelGathering: (() => void) | null = null;
   #onWhole: (() => void) | null = null;
+  #isUnread = false;
 
   constructor(services: ShipperServices) {
     this.#services = services;
@@ -117,7 +120,8 @@ export class RecordShipper {
       sending.isFull = inFlight >= WINDOW_BYTES;
       if (sending.isBlocked || sending.isFull) return;
       const page = this.#services.pages.after(sending.sent, sending.signed);
-      if (isProblem(page)) return this.#services.onFault(page.problem);
+      if (isProblem(page)) return this.#readLater(page.problem);
+      this.#wasRead();
       const { leaves, checkpoint } = page;
       if (leaves === null && checkpoint === '') break;
       const from = sending.sent;
@@ -127,6 +131,18 @@ export class RecordShipper {
       this.#write(sending, { from, leaves, checkpoint });
     }
     if (sending.kept === sending.sent) this.#onWhole?.();
+  }
+
+  /** The log cannot be read now. It is tried again also if nothing is added to it. */
+  #readLater(problem: string): void {
+    this.#isUnread = true;
+    this.#services.onFault(problem);
+    this.#cancelGathering ??= this.#services.after(REREAD_MS, () => this.pump());
+  }
+
+  #wasRead(): void {
+    if (this.#isUnread) this.#services.onFault(null);
+    this.#isUnread = false;
   }
 
   /**
