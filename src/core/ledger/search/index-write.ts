@@ -1,4 +1,16 @@
-import { chownSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
 import { synced } from '../../runtime/system/synced.ts';
@@ -13,25 +25,42 @@ import { synced } from '../../runtime/system/synced.ts';
 export function writeIndexFile(path: string, bytes: Uint8Array, suffix: string): void {
   const folder = dirname(path);
   const owner = statSync(dirname(folder));
-  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) giveTo(folder, owner);
+  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) giveFolderTo(folder, owner);
   const temporary = `${path}.${suffix}.tmp`;
   const fd = openSync(temporary, 'wx', PRIVATE_MODE);
   try {
     for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+    giveTo(fd, owner);
     fsyncSync(fd);
+    renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   } finally {
     closeSync(fd);
   }
-  giveTo(temporary, owner);
-  renameSync(temporary, path);
   synced(folder);
 }
 
-/** Gives a file of root to the owner of a folder. */
-function giveTo(path: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
-  const own = statSync(path);
-  if (own.uid === 0 && (uid !== 0 || own.gid !== gid)) chownSync(path, uid, gid);
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+function giveFolderTo(folder: string, owner: Owner): void {
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    giveTo(fd, owner);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Gives what root has just made to the owner of a folder. INVARIANT: by its descriptor, since that owner may have put a link to another file
+ * of root at its path meanwhile.
+ */
+function giveTo(fd: number, { uid, gid }: Owner): void {
+  const own = fstatSync(fd);
+  if (own.uid === 0 && (uid !== 0 || own.gid !== gid)) fchownSync(fd, uid, gid);
 }
