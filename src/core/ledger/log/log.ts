@@ -26,7 +26,7 @@ import { discardBefore, prunedRecord, sizeOf } from './retention.ts';
 import { mergeClosed } from './segment/closed-segment.ts';
 import { Segment } from './segment/segment.ts';
 import { keptSegments } from './segment/segment-ends.ts';
-import { segmentPath } from './segment/segment-files.ts';
+import { discardSegment, segmentPath } from './segment/segment-files.ts';
 import { signedEndMs } from './signed-head.ts';
 import type { WrittenLeaves } from './written-leaves.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
@@ -302,7 +302,8 @@ export class SegmentLog {
     // INVARIANT: a segment that another segment follows is indexed completely.
     const unindexed = this.#guarded(() => this.#segment.finishIndex());
     if (unindexed !== null) return unindexed;
-    const next = Segment.open(segmentPath(folder, this.size), {
+    const path = segmentPath(folder, this.size);
+    const next = Segment.open(path, {
       start: {
         origin: this.origin,
         carried: this.#state,
@@ -312,8 +313,12 @@ export class SegmentLog {
       },
     });
     if (next === 'unfinished') throw new Error('a segment was made and is not there');
-    // Continue with the old segment: a disk without room for a new file may have room for more records.
-    if (isStoreFailure(next)) return null;
+    // Continue with the old segment: a disk without room for a new file may have room for more records. What is there of the new file
+    // would be taken for a segment that lost its records.
+    if (isStoreFailure(next)) {
+      discardSegment(path);
+      return null;
+    }
     this.#segment.close();
     this.#segment = next;
     mergeClosed(folder, next.path);

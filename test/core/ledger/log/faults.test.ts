@@ -197,3 +197,20 @@ describeWith(stracePart(), 'a ledger whose disk is slow', (strace) => {
     expect(readFileSync(log, 'utf8').match(/fsync\(/g)?.length ?? 0).toBeLessThan(60);
   });
 });
+
+describeWith(stracePart(), 'a ledger whose disk has no room for a new segment', (strace) => {
+  it('goes on in the old segment, and begins the next at a later checkpoint', async () => {
+    const at = folder();
+    // The first segment is full with one record, to which the checkpoint adds another.
+    const next = segmentPath(join(at, 'ledger'), 2);
+    const paths = ['', '-journal', '-wal'].flatMap((end) => ['-P', `${next}${end}`]);
+    const inject = 'inject=pwrite64:error=ENOSPC:when=1';
+    const tracing = ['-f', '--seccomp-bpf', '-qq', '-o', join(folder(), 'trace'), '-e', 'trace=pwrite64', ...paths];
+    const writer = [process.execPath, '--no-warnings', join(import.meta.dirname, 'full-ledger.ts'), at];
+    expect(await linesOf(strace, [...tracing, '-e', inject, ...writer])).toEqual([
+      'checkpoint 2 old segment',
+      'checkpoint 4 new segment',
+      'closed',
+    ]);
+  });
+});
