@@ -67,8 +67,21 @@ export async function keepPolicies(
     const content = JSON.stringify(writtenFrom(keptFrom(source)), null, 1);
     const bytes = Buffer.byteLength(content);
     if (bytes > MAX_SET_BYTES) return { problem: `its ${bytes} bytes are more than ${MAX_SET_BYTES}` };
-    await mkdir(keptPoliciesFolder(ledger), { recursive: true, mode: 0o700 });
-    const fresh = `${file}.new`;
+    const isNew = (await mkdir(keptPoliciesFolder(ledger), { recursive: true, mode: 0o700 })) !== undefined;
+    await write(file, content);
+    // A record says that the text is kept: its name must survive what the record survives.
+    await sync(keptPoliciesFolder(ledger));
+    if (isNew) await sync(ledger);
+    return { isKept: true, beyond: await oldestBeyond(keptPoliciesFolder(ledger), { file, maxAllBytes }) };
+  } catch (error) {
+    return { problem: errorCode(error) ?? String(error) };
+  }
+}
+
+/** Writes a file that is there whole or not at all. */
+async function write(path: string, content: string): Promise<void> {
+  const fresh = `${path}.new`;
+  try {
     await rm(fresh, { force: true });
     const written = await open(fresh, 'wx', PRIVATE_MODE);
     try {
@@ -77,10 +90,20 @@ export async function keepPolicies(
     } finally {
       await written.close();
     }
-    await rename(fresh, file);
-    return { isKept: true, beyond: await oldestBeyond(keptPoliciesFolder(ledger), { file, maxAllBytes }) };
+    await rename(fresh, path);
   } catch (error) {
-    return { problem: errorCode(error) ?? String(error) };
+    await rm(fresh, { force: true }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Syncs the names in a folder. */
+async function sync(folder: string): Promise<void> {
+  const opened = await open(folder, 'r');
+  try {
+    await opened.sync();
+  } finally {
+    await opened.close();
   }
 }
 

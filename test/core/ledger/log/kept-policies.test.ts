@@ -1,9 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { setHashOf } from '../../../../src/core/policy/loading/set-hash.ts';
 import { keepPolicies, keptPolicies, keptPoliciesFile } from '../../../../src/core/ledger/log/kept-policies.ts';
 import { folderWith } from '../../../builders/policy-folder.ts';
 import { scratch } from '../../../builders/scratch.ts';
+import { describeWith, stracePart } from '../../../parts.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -38,6 +41,25 @@ describe('keepPolicies', () => {
     expect(await keepPolicies(folder(), { hash, source: large })).toEqual({
       problem: expect.stringMatching(/^its \d+ bytes are more than 33554432$/),
     });
+  });
+});
+
+describeWith(stracePart(), 'keepPolicies', (strace) => {
+  it('has synced the name of a text before it says that the text is kept', () => {
+    const [ledger, trace] = [folder(), join(folder(), 'trace')];
+    const tested = resolve(import.meta.dirname, '../../../../src/core/ledger/log/kept-policies.ts');
+    const script = `import { keepPolicies } from ${JSON.stringify(tested)};
+      const file = { name: 'a', text: 'a' };
+      const source = { catalogs: [file], schema: file, policies: [], entities: [], descriptorSets: new Map() };
+      await keepPolicies(process.argv[1], { hash: ${JSON.stringify(hash)}, source });`;
+    const words = ['-f', '-y', '-qq', '-o', trace, '-e', 'trace=rename,fsync'];
+    const node = [process.execPath, '--no-warnings', '--input-type=module', '-e', script, ledger];
+    expect(spawnSync(strace, [...words, ...node], { encoding: 'utf8' }).stderr).toBe('');
+    const calls = readFileSync(trace, 'utf8');
+    const renamed = calls.indexOf('rename("');
+    expect(renamed).toBeGreaterThan(0);
+    for (const synced of [`${ledger}/policies>`, `${ledger}>`])
+      expect(calls.indexOf(synced, renamed)).toBeGreaterThan(0);
   });
 });
 
