@@ -485,6 +485,12 @@ service Empty {}
       });
   });
 
+  it('reads each key of a large mapping once', async () => {
+    const paths = Array.from({ length: 20_000 }, (_, index) => `  /p${index}: {}\n`).join('');
+    const { code, servers } = await run(`openapi: 3.1.0\npaths:\n${paths}  /a: { get: {} }\n`, 'openapi');
+    expect([code, servers.server.routes.length]).toEqual([0, 1]);
+  });
+
   it('reports if its output is not yet a valid catalog', async () => {
     const crossing = `openapi: 3.0.0\npaths: { '/a/{x}': { get: {} }, '/{y}/b': { get: {} } }\n`;
     const { code, err } = await run(crossing, 'openapi');
@@ -498,6 +504,18 @@ service Empty {}
     ['another kind', '', 'wsdl', 'remit policy import: expected openapi|mcp-tools|proto and a FILE'],
     ['no file', null, 'proto', 'remit policy import: `f/x` cannot be read: ENOENT'],
     ['no YAML', '{', 'openapi', 'remit policy import: `f/x`: it must be YAML or JSON'],
+    [
+      'a key twice',
+      'openapi: 3.1.0\npaths: { /a: { get: {} }, /a: {} }',
+      'openapi',
+      'remit policy import: `f/x`: it must be YAML or JSON, without a key twice',
+    ],
+    [
+      'a key twice in JSON',
+      '{ "tools": [], "tools": [{ "name": "a" }] }',
+      'mcp-tools',
+      'remit policy import: `f/x`: it must be YAML or JSON, without a key twice',
+    ],
     [
       'no OpenAPI',
       'swagger: "2.0"',

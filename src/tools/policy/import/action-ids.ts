@@ -23,22 +23,30 @@ export function actionIds(
   { prefix, taken }: { readonly prefix: string; readonly taken: readonly string[] },
 ): { readonly ids: ReadonlyMap<string, string>; readonly notes: ReadonlyMap<string, string> } {
   const candidates = named.map((one) => ({ ...one, id: `${prefix}${idOf(one.name)}` }));
-  const byId = Map.groupBy(candidates, ({ id }) => id);
+  const byId = new Map(
+    Array.from(
+      Map.groupBy(candidates, ({ id }) => id),
+      ([id, rivals]) => [id, { rivals, themselves: rivals.filter(({ name }) => `${prefix}${name}` === id).length }],
+    ),
+  );
   const ids = new Map<string, string>();
   const notes = new Map<string, string>();
   for (const { key, name, id } of candidates) {
-    const rivals = byId.get(id) ?? [];
-    const why = idProblem({ key, name, id, prefix }, { rivals, taken });
+    const why = idProblem({ key, name, id, prefix }, { rivals: [], themselves: 0, ...byId.get(id), taken });
     ids.set(key, why === null ? id : suffixed({ id, key, prefix }));
     if (why !== null) notes.set(key, `its id is \`${ids.get(key)}\`, because ${why}`);
   }
   return { ids, notes };
 }
 
+/** Far more characters of a name than an id has. */
+const MAX_NAME = 4096;
+
 /** Removes accents, as in `ö`; letters without a Latin base are dropped. */
 const idOf = (name: string): string =>
   withoutEnd(
     name
+      .slice(0, MAX_NAME)
       .normalize('NFKD')
       .replaceAll(/\p{M}+/gu, '')
       .replaceAll(/[^A-Za-z0-9_.]+/g, '-')
@@ -47,16 +55,21 @@ const idOf = (name: string): string =>
     '-.',
   );
 
+/** The operations with one id, and how many of them have it as their name. */
+interface Rivals {
+  readonly rivals: readonly NamedOperation[];
+  readonly themselves: number;
+}
+
 function idProblem(
   { key, name, id, prefix }: NamedOperation & { readonly id: string; readonly prefix: string },
-  { rivals, taken }: { readonly rivals: readonly NamedOperation[]; readonly taken: readonly string[] },
+  { rivals, themselves, taken }: Rivals & { readonly taken: readonly string[] },
 ): string | null {
   if (id.length > MAX_ID_LENGTH) return `an id has at most ${MAX_ID_LENGTH} characters`;
   if (taken.includes(id) || !isActionId(id)) return `\`${printableName(id)}\` is not a valid or available id`;
   const other = rivals.find((rival) => rival.key !== key);
   if (other === undefined) return null;
-  const areThemselves = rivals.filter((rival) => `${prefix}${rival.name}` === id).length;
-  return areThemselves === 1 && `${prefix}${name}` === id
+  return themselves === 1 && `${prefix}${name}` === id
     ? null
     : `\`${id}\` is also that of \`${printableName(other.key)}\``;
 }

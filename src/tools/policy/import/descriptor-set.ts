@@ -1,5 +1,6 @@
 import type { DescriptorSet, MethodDescriptor } from '../../../core/action/grpc/protobuf/descriptor-set.ts';
 import { isMapField, messageTypes } from '../../../core/action/grpc/protobuf/message-shape.ts';
+import { Effort, TOO_MUCH } from './effort.ts';
 import { printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { foundMethods, servicesOf } from './proto.ts';
@@ -9,11 +10,15 @@ import { selected } from './selection.ts';
 
 const MAX_DEPTH = 8;
 const MAX_ARGS = 64;
+/** The last is left out, with those after it. */
+const MAX_FIELDS = 1000;
+const MAX_NAME = 128;
 
 /**
  * Makes a server from a descriptor set: each method of each service, with those arguments that have a catalog type; without
  * arguments for a client stream, which is decided on headers. The risk is `medium`, for the reviewer to judge. At most 64
- * arguments per method, from at most 8 levels of messages. A problem if there are no services, or none is selected.
+ * arguments per method, from at most 8 levels of messages and the first 1,000 fields. A problem if there are no services, none is
+ * selected, or what they take has too many fields in all.
  *
  * @param file the name of the set beside the catalog
  */
@@ -27,16 +32,18 @@ export function importedDescriptorSet(
   const chosen = selected(found, { what: 'methods' }, options);
   if ('problem' in chosen) return chosen;
   const notes: string[] = [];
+  const effort = new Effort();
   const limited: (Limited & { readonly of: string })[] = [];
   const entries = chosen.chosen.flatMap(({ key, service, method, id }) => {
     const descriptor = set.services.get(service)?.get(method);
     if (descriptor === undefined) return [];
-    const { args, notes: more, limited: within } = argumentsOf(set, descriptor);
-    notes.push(...more.map((note) => `\`${printableName(key)}\`: ${note}`));
-    limited.push(...within.map(({ limit, label }) => ({ limit, label, of: key })));
+    const { args, notes: more, limited: within } = argumentsOf(set, descriptor, effort);
+    for (const note of more) notes.push(`\`${printableName(key)}\`: ${note}`);
+    for (const { limit, label } of within) limited.push({ limit, label, of: key });
     const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
     return [{ service, method, entry: { action: id, risk: 'medium', ...written } }];
   });
+  if (effort.isSpent) return TOO_MUCH;
   return {
     server: { grpc: { descriptorSet: options.file, services: servicesOf(entries) } },
     notes: [...chosen.notes, ...limitNotes(limited), ...notes],
@@ -48,6 +55,7 @@ const WIDE = new Set(['int64', 'uint64', 'fixed64', 'sfixed64', 'sint64']);
 function argumentsOf(
   set: DescriptorSet,
   { input, isClientStreaming }: MethodDescriptor,
+  effort: Effort,
 ): {
   readonly args: ReadonlyMap<string, Entry>;
   readonly notes: readonly string[];
@@ -58,17 +66,21 @@ function argumentsOf(
   if (isClientStreaming) return { args, notes: ['it takes a stream, so it is decided on headers'], limited };
   const notes: string[] = [];
   const on: string[] = [];
+  let left = MAX_FIELDS;
   const walk = (message: string, way: readonly string[]): void => {
     on.push(message);
     for (const field of set.messages.get(message)?.fields.values() ?? []) {
-      const label = [...way, field.name].join('.');
+      if (left === 0) break;
+      left = effort.take(1) ? left - 1 : 0;
+      const label = [...way, field.name.slice(0, MAX_NAME)].join('.');
       const [type] = messageTypes(field);
       const isWay = field.kind === 'message' && !field.isRepeated && !isMapField(set, field);
-      if (args.size === MAX_ARGS) {
-        notes.push(`it has more than ${MAX_ARGS} arguments: \`${printableName(label)}\` and others are left out`);
-        break;
-      }
-      if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${printableName(label)}\` contains itself`);
+      if (args.size === MAX_ARGS || left === 0) {
+        const most = left === 0 ? `${MAX_FIELDS} fields` : `${MAX_ARGS} arguments`;
+        notes.push(`it has more than ${most}: \`${printableName(label)}\` and others are left out`);
+        left = 0;
+      } else if (field.name.length > MAX_NAME) notes.push(`\`${printableName(label)}\` is not a valid argument name`);
+      else if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${printableName(label)}\` contains itself`);
       else if (isWay && way.length + 1 < MAX_DEPTH) walk(field.typeName ?? '', [...way, field.name]);
       else if (type === undefined) notes.push(`\`${printableName(label)}\` has no matching argument type`);
       else {

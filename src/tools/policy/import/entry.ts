@@ -32,5 +32,5 @@ export interface ImportOptions {
   readonly only: readonly string[];
 }
 
-/** A name made safe for a note. */
-export const printableName = (name: string): string => name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?').slice(0, 200);
+/** A name made safe for a note; cut first, so that a long name costs as much as a short one. */
+export const printableName = (name: string): string => name.slice(0, 200).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');

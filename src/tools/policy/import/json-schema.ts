@@ -1,5 +1,6 @@
 import { MAX_STRING_BYTES, MAX_ARGUMENT_BYTES, MAX_STRINGS } from '../../../core/action/arguments/argument.ts';
 import type { ArgumentType } from '../../../core/action/arguments/argument.ts';
+import type { Effort } from './effort.ts';
 import { itemsIn, memberOf, membersOf, printableName } from './entry.ts';
 
 /** A schema with references resolved and its parts merged. */
@@ -13,8 +14,8 @@ export interface WholeSchema {
   readonly isNullable: boolean;
   /** The object its members were defined in; for a mere wrapper, that of the wrapped schema. */
   readonly origin: unknown;
-  /** An unresolvable reference; `null` if there is none. */
-  readonly lost: string | null;
+  /** Why it could not be read whole, a clause without subject; `null` if it could. */
+  readonly problem: string | null;
 }
 
 /** Why the catalog's type denies values that the schema allows. */
@@ -37,18 +38,24 @@ const MAX_REFERENCES = 16;
 const MAX_PARTS = 32;
 
 /**
- * Resolves local references (`#/components/…`, `#/$defs/…`) in a document. Other values are returned as they are; an
- * unresolvable reference is `undefined`.
+ * Resolves local references (`#/components/…`, `#/$defs/…`) in a document, each text once. Other values are returned as they are;
+ * an unresolvable reference is `undefined`.
  */
 export function resolverIn(document: unknown): (value: unknown) => unknown {
+  const known = new Map<string, unknown>();
+  const at = (reference: string): unknown => {
+    if (known.has(reference)) return known.get(reference);
+    const names = namesIn(reference);
+    const found = names?.reduce<unknown>((object, name) => memberOf(object, name), document);
+    known.set(reference, found);
+    return found;
+  };
   return (value) => {
     let found = value;
     for (let hop = 0; hop < MAX_REFERENCES; hop++) {
       const reference = memberOf(found, '$ref');
       if (typeof reference !== 'string') return found;
-      const names = namesIn(reference);
-      if (names === null) return undefined;
-      found = names.reduce<unknown>((object, name) => memberOf(object, name), document);
+      found = at(reference);
     }
     return undefined;
   };
@@ -68,10 +75,9 @@ function namesIn(reference: string): readonly string[] | null {
 
 /**
  * Reads schemas of a document. Merges `allOf` with its siblings; in `anyOf`, `oneOf` and lists of types, `null` only means that
- * the value may be absent. Recursive parts and parts nested more than 32 deep are ignored.
+ * the value may be absent. Recursive parts are ignored, and so is everything once the effort is spent: the import is refused then.
  */
-export function schemaReader(document: unknown): SchemaReader {
-  const resolve = resolverIn(document);
+export function schemaReader(document: unknown, effort: Effort, resolve = resolverIn(document)): SchemaReader {
   const known = new Map<unknown, WholeSchema>();
   const read = (schema: unknown, depth: number): WholeSchema => {
     const resolved = resolve(schema);
@@ -80,8 +86,9 @@ export function schemaReader(document: unknown): SchemaReader {
     if (resolved !== undefined) known.set(resolved, NOTHING);
     const lost = resolved === undefined ? memberOf(schema, '$ref') : undefined;
     const whole = combined(resolved, {
-      lost: typeof lost === 'string' ? lost : null,
-      read: (part) => (depth < MAX_PARTS ? read(part, depth + 1) : NOTHING),
+      problem: typeof lost === 'string' ? `refers to \`${printableName(lost)}\`, which is not in the document` : null,
+      effort,
+      read: (part) => (depth < MAX_PARTS ? read(part, depth + 1) : TOO_DEEP),
     });
     if (resolved !== undefined) known.set(resolved, whole);
     return whole;
@@ -96,12 +103,14 @@ const NOTHING: WholeSchema = {
   choices: [],
   isNullable: false,
   origin: null,
-  lost: null,
+  problem: null,
 };
+const DEEP = `is nested more than ${MAX_PARTS} deep`;
+const TOO_DEEP: WholeSchema = { ...NOTHING, problem: DEEP };
 
 function combined(
   schema: unknown,
-  { read, lost }: { readonly read: SchemaReader; readonly lost: string | null },
+  { read, problem, effort }: { readonly read: SchemaReader; readonly problem: string | null; readonly effort: Effort },
 ): WholeSchema {
   const alternatives = ['anyOf', 'oneOf'].map((name) => itemsIn(memberOf(schema, name)).map(read));
   const values = alternatives.map((all) => all.filter((one) => !isNull(one)));
@@ -109,6 +118,8 @@ function combined(
     ...itemsIn(memberOf(schema, 'allOf')).map(read),
     ...values.flatMap((all) => (all.length === 1 ? all : [])),
   ];
+  // One part can be merged from many places, and each time into more parts.
+  if (!effort.take(parts.reduce((sum, part) => sum + sizeOf(part), 0))) return NOTHING;
   const own = new Map(membersOf(schema).filter(([name]) => !COMPOSING.has(name)));
   return {
     keywords: Object.fromEntries([...parts.toReversed().flatMap(({ keywords }) => Object.entries(keywords)), ...own]),
@@ -122,9 +133,13 @@ function combined(
       parts.some(({ isNullable }) => isNullable) ||
       alternatives.some((all) => all.some((one) => isNull(one) || one.isNullable)),
     origin: parts.length === 1 && !own.has('properties') ? parts[0]?.origin : schema,
-    lost: lost ?? parts.find((part) => part.lost !== null)?.lost ?? null,
+    problem: problem ?? parts.find((part) => part.problem !== null)?.problem ?? null,
   };
 }
+
+/** What merging a part takes, in members. */
+const sizeOf = ({ keywords, properties, required, choices }: WholeSchema): number =>
+  1 + Object.keys(keywords).length + properties.size + required.size + choices.length;
 
 const COMPOSING = new Set(['allOf', 'anyOf', 'oneOf']);
 
@@ -134,28 +149,60 @@ const namesOf = (value: unknown): readonly string[] =>
 const isNull = ({ keywords }: WholeSchema): boolean =>
   keywords['type'] === 'null' ||
   ('const' in keywords && keywords['const'] === null) ||
-  (itemsIn(keywords['enum']).length > 0 && itemsIn(keywords['enum']).every((value) => value === null));
+  areNulls(typesOfListed(itemsIn(keywords['enum'])));
 
-/** The catalog type for a schema, or why there is none. */
-export function argumentShape(schema: WholeSchema, read: SchemaReader): ArgumentShape {
-  const { keywords, choices, properties, lost } = schema;
-  if (lost !== null) return { problem: `refers to \`${printableName(lost)}\`, which is not in the document` };
-  if (choices.length > 0) return sameShape(choices.map((choice) => argumentShape(choice, read)));
+const areNulls = (types: ReadonlySet<string>): boolean => types.size === 1 && types.has('null');
+
+/** The types of the values of a list, memoised, since many schemas can refer to one long list. */
+function typesOfListed(list: readonly unknown[]): ReadonlySet<string> {
+  const known = listedTypes.get(list);
+  if (known !== undefined) return known;
+  const types = new Set(list.map(typeOfValue));
+  listedTypes.set(list, types);
+  return types;
+}
+
+const listedTypes = new WeakMap<readonly unknown[], ReadonlySet<string>>();
+
+const typeOfValue = (value: unknown): string =>
+  value === null ? 'null' : Number.isSafeInteger(value) ? 'integer' : typeof value;
+
+/**
+ * The catalog type for a schema, or why there is none. Memoised; a list or a choice that contains itself, or that is nested more
+ * than 32 deep, has none.
+ */
+export const argumentShape = (schema: WholeSchema, read: SchemaReader): ArgumentShape => shapeAt(schema, read, 0);
+
+function shapeAt(schema: WholeSchema, read: SchemaReader, depth: number): ArgumentShape {
+  const known = knownShapes.get(schema);
+  if (known !== undefined) return known;
+  if (depth > MAX_PARTS) return { problem: DEEP };
+  knownShapes.set(schema, { problem: 'contains itself' });
+  const shape = shapeOf(schema, (inner) => shapeAt(inner, read, depth + 1), read);
+  knownShapes.set(schema, shape);
+  return shape;
+}
+
+const knownShapes = new WeakMap<WholeSchema, ArgumentShape>();
+
+type ShapeReader = (schema: WholeSchema) => ArgumentShape;
+
+function shapeOf(schema: WholeSchema, inner: ShapeReader, read: SchemaReader): ArgumentShape {
+  const { keywords, choices, properties, problem } = schema;
+  if (problem !== null) return { problem };
+  if (choices.length > 0) return sameShape(choices.map(inner));
   const types = typesIn(keywords);
   if (types.length > 1) return NOT_ONE;
   const name = types[0] ?? (properties.size > 0 ? 'object' : undefined);
-  return shapes.get(name)?.(schema, read) ?? { problem: 'has no matching argument type' };
+  if (name === 'array') return listShape(keywords, inner, read);
+  return shapes.get(name)?.(schema) ?? { problem: 'has no matching argument type' };
 }
 
-const shapes: ReadonlyMap<unknown, (schema: WholeSchema, read: SchemaReader) => ArgumentShape> = new Map<
-  unknown,
-  (schema: WholeSchema, read: SchemaReader) => ArgumentShape
->([
+const shapes: ReadonlyMap<unknown, ShapeReader> = new Map<unknown, ShapeReader>([
   ['string', ({ keywords }) => textShape(keywords)],
   ['integer', ({ keywords }) => integerShape(keywords)],
   ['number', ({ keywords }) => numberShape(keywords)],
   ['boolean', () => ({ type: 'bool', beyond: null })],
-  ['array', ({ keywords }, read) => listShape(keywords, read)],
   [
     'object',
     ({ properties }) =>
@@ -172,22 +219,24 @@ function sameShape(shapes: readonly ArgumentShape[]): ArgumentShape {
   if (wrong !== undefined || first === undefined || 'problem' in first) return wrong ?? NOT_ONE;
   const areSame = shapes.every((shape) => 'type' in shape && shape.type === first.type);
   if (!areSame || first.type === 'object') return NOT_ONE;
-  const longest = Math.max(...shapes.map((shape) => ('type' in shape ? (shape.maxBytes ?? 0) : 0)));
+  const longest = shapes.reduce((most, shape) => Math.max(most, 'type' in shape ? (shape.maxBytes ?? 0) : 0), 0);
   return { type: first.type, beyond, ...(longest === 0 ? {} : { maxBytes: longest }) };
 }
 
 /** Its type names without `null`; derived from listed values if there is no `type`. */
 function typesIn(keywords: WholeSchema['keywords']): readonly unknown[] {
   const given = keywords['type'];
-  const listed = 'const' in keywords ? [keywords['const']] : itemsIn(keywords['enum']);
-  const all =
-    given === undefined
-      ? listed.map((value) => (Number.isSafeInteger(value) ? 'integer' : typeof value))
-      : [given].flat();
-  const names = new Set(all.filter((name) => name !== 'null' && (given !== undefined || name !== 'object')));
+  const listed = 'const' in keywords ? [typeOfValue(keywords['const'])] : typesOfListed(itemsIn(keywords['enum']));
+  const all = given === undefined ? listed : Array.isArray(given) ? given.slice(0, MAX_TYPES) : [given];
+  const names = new Set<unknown>(all);
+  names.delete('null');
+  if (given === undefined) names.delete('object');
   if (names.has('number')) names.delete('integer');
   return [...names];
 }
+
+/** More names than JSON Schema has types. */
+const MAX_TYPES = 100;
 
 const BYTES = new Set<unknown>(['binary', 'byte', 'base64', 'base64url']);
 const SHORT = new Set<unknown>(['uuid', 'date', 'date-time', 'time', 'duration', 'ipv4', 'ipv6', 'hostname', 'email']);
@@ -246,9 +295,9 @@ function rangeOf(keywords: WholeSchema['keywords']): { readonly least: number; r
   };
 }
 
-function listShape(keywords: WholeSchema['keywords'], read: SchemaReader): ArgumentShape {
+function listShape(keywords: WholeSchema['keywords'], inner: ShapeReader, read: SchemaReader): ArgumentShape {
   const { items, maxItems } = keywords;
-  const shape = argumentShape(read(items), read);
+  const shape = inner(read(items));
   if ('problem' in shape) return { problem: `is a list whose item ${shape.problem}` };
   if (shape.type !== 'string') return { problem: 'is a list of other items than strings' };
   if (typeof maxItems === 'number' && maxItems > MAX_STRINGS)

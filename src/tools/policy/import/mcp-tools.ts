@@ -1,6 +1,7 @@
 import { toolPin } from '../../../core/action/mcp/tool-pin.ts';
 import { isObject } from '../../../core/runtime/fields.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
+import { Effort, TOO_MUCH } from './effort.ts';
 import { itemsIn, memberOf, printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { schemaReader } from './json-schema.ts';
@@ -29,9 +30,11 @@ export function importedMcpTools(document: unknown, options: ImportOptions): Imp
   if ('problem' in chosen) return chosen;
   const tools = new Map<string, Entry>();
   const limited: (Limited & { readonly of: string })[] = [];
+  const effort = new Effort();
   for (const { name, tool, id } of chosen.chosen) {
     const schema = memberOf(tool, 'inputSchema');
-    const inTool = argumentsFromSchema(schema, schemaReader(schema), { isOfTool: true });
+    const inTool = argumentsFromSchema(schema, schemaReader(schema, effort), { isOfTool: true, effort });
+    if (effort.isSpent) return TOO_MUCH;
     notes.push(...inTool.notes.map((note) => `the tool \`${printableName(name)}\`: ${note}`));
     limited.push(...inTool.limited.map((one) => ({ ...one, of: name })));
     const written = inTool.args.size === 0 ? {} : { args: Object.fromEntries(inTool.args) };

@@ -2,6 +2,7 @@ import { isMethodWithBody } from '../../../core/action/http/body.ts';
 import { pointerOf } from '../../../core/action/arguments/json-pointer.ts';
 import { parameterTypeFrom } from '../../../core/action/catalog/parameter-type.ts';
 import { pathTemplateFrom } from '../../../core/action/catalog/template.ts';
+import { Effort, TOO_MUCH } from './effort.ts';
 import { itemsIn, memberOf, membersOf, printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { argumentShape, resolverIn, schemaReader } from './json-schema.ts';
@@ -25,6 +26,7 @@ const RISKS: ReadonlyMap<string, string> = new Map([
 interface Reading {
   readonly resolve: (value: unknown) => unknown;
   readonly read: SchemaReader;
+  readonly effort: Effort;
 }
 
 /**
@@ -36,7 +38,8 @@ export function importedOpenApi(document: unknown, options: ImportOptions): Impo
   const version = memberOf(document, 'openapi');
   if (typeof version !== 'string' || !version.startsWith('3.'))
     return { problem: 'it must be an OpenAPI 3 document: `openapi: 3.…`' };
-  const reading: Reading = { resolve: resolverIn(document), read: schemaReader(document) };
+  const [effort, resolve] = [new Effort(), resolverIn(document)];
+  const reading: Reading = { resolve, read: schemaReader(document, effort, resolve), effort };
   const base = baseOf(document);
   const found = operationsIn(document, reading);
   if (found.length === 0) return { problem: NO_ROUTES };
@@ -45,22 +48,25 @@ export function importedOpenApi(document: unknown, options: ImportOptions): Impo
   const notes: string[] = [];
   const limited: (Limited & { readonly of: string })[] = [];
   const routes = chosen.chosen.flatMap((one) => {
-    const { key, id, method, operation, parameters } = one;
+    const { key, id, method, operation } = one;
+    const parameters = parametersOf(one, reading);
+    if (effort.isSpent) return [];
     const typed = withTypes(`${base.path}${one.path}`, parameters, reading);
     const template = pathTemplateFrom(typed.path);
     if ('problem' in template) {
       notes.push(`${printableName(key)} is left out: ${template.problem}`);
       return [];
     }
-    const inRoute = routeArguments(one, reading);
-    notes.push(...[...typed.notes, ...inRoute.notes].map((note) => `${printableName(key)}: ${note}`));
-    limited.push(...inRoute.limited.map((limit) => ({ ...limit, of: key })));
+    const inRoute = routeArguments(one, parameters, reading);
+    for (const note of [...typed.notes, ...inRoute.notes]) notes.push(`${printableName(key)}: ${note}`);
+    for (const limit of inRoute.limited) limited.push({ ...limit, of: key });
     const body = bodyRuleOf({ operation, method }, reading);
     const written = inRoute.args.size === 0 ? {} : { args: Object.fromEntries(inRoute.args) };
     const risk = RISKS.get(method) ?? 'high';
     const closed = inRoute.isClosed ? { otherArguments: 'deny' } : {};
     return [{ action: id, method: method.toUpperCase(), path: typed.path, risk, ...body, ...closed, ...written }];
   });
+  if (effort.isSpent) return TOO_MUCH;
   if (routes.length === 0) return { problem: NO_ROUTES };
   return { server: { ...base.server, routes }, notes: [...chosen.notes, ...limitNotes(limited), ...notes] };
 }
@@ -75,8 +81,8 @@ interface Operation {
   readonly method: string;
   readonly path: string;
   readonly operation: unknown;
-  /** Its parameters and those of its path; its own override. */
-  readonly parameters: readonly unknown[];
+  /** What all operations of its path share. */
+  readonly item: unknown;
 }
 
 function operationsIn(document: unknown, { resolve }: Reading): readonly Operation[] {
@@ -87,16 +93,24 @@ function operationsIn(document: unknown, { resolve }: Reading): readonly Operati
       const key = `${method.toUpperCase()} ${path}`;
       const operationId = memberOf(operation, 'operationId');
       const own = typeof operationId === 'string' ? operationId : null;
-      const parameters = new Map(
-        [...itemsIn(memberOf(item, 'parameters')), ...itemsIn(memberOf(operation, 'parameters'))]
-          .map(resolve)
-          .map((one) => [`${String(memberOf(one, 'in'))} ${String(memberOf(one, 'name'))}`, one]),
-      );
       const name = own ?? `${method}${path}`;
       const names = own === null ? [key] : [own, key];
-      return [{ key, name, names, method, path, operation, parameters: [...parameters.values()] }];
+      return [{ key, name, names, method, path, operation, item }];
     });
   });
+}
+
+/** The parameters of an operation and those of its path; its own override. None once the effort is spent. */
+function parametersOf(
+  { item, operation }: Pick<Operation, 'item' | 'operation'>,
+  { resolve, effort }: Reading,
+): readonly unknown[] {
+  const lists = [item, operation].map((one) => itemsIn(memberOf(one, 'parameters')));
+  if (!effort.take(1 + lists.reduce((sum, list) => sum + list.length, 0))) return [];
+  const all = lists.flat().map(resolve);
+  return [
+    ...new Map(all.map((one) => [`${String(memberOf(one, 'in'))} ${String(memberOf(one, 'name'))}`, one])).values(),
+  ];
 }
 
 /** A path with parameter types from their schemas: integers, UUIDs, and patterns that a path supports. */
@@ -117,6 +131,9 @@ function withTypes(
   return { path: typed, notes };
 }
 
+/** Longer than any pattern that a path supports. */
+const MAX_PATTERN = 1000;
+
 function pathTypeOf(schema: unknown, { read }: Reading): { readonly text: string } | { readonly problem: string } {
   const whole = read(schema);
   const { format, pattern } = whole.keywords;
@@ -125,7 +142,7 @@ function pathTypeOf(schema: unknown, { read }: Reading): { readonly text: string
   if (format === 'uuid') return { text: 'uuid' };
   if (format === 'date') return { text: '[0-9]{4}-[0-9]{2}-[0-9]{2}' };
   if (typeof pattern !== 'string') return { text: '' };
-  const inner = /^\^([^]*)\$$/.exec(pattern)?.[1];
+  const inner = pattern.length > MAX_PATTERN ? undefined : /^\^([^]*)\$$/.exec(pattern)?.[1];
   const type = inner === undefined ? null : parameterTypeFrom(inner);
   return type === null || 'problem' in type
     ? { problem: 'is not supported in a path: give the parameter a type' }
@@ -133,9 +150,13 @@ function pathTypeOf(schema: unknown, { read }: Reading): { readonly text: string
 }
 
 /** The body rule by the document: none, JSON, or another type, which Remit does not read. */
-function bodyRuleOf({ operation, method }: Pick<Operation, 'operation' | 'method'>, { resolve }: Reading): Entry {
+function bodyRuleOf(
+  { operation, method }: Pick<Operation, 'operation' | 'method'>,
+  { resolve, effort }: Reading,
+): Entry {
   if (!isMethodWithBody(method.toUpperCase())) return {};
   const types = membersOf(memberOf(resolve(memberOf(operation, 'requestBody')), 'content')).map(([type]) => type);
+  effort.take(types.length);
   if (types.length === 0) return { body: 'none' };
   return { body: types.includes('application/json') ? 'json' : 'opaque' };
 }
@@ -150,7 +171,11 @@ function baseOf(document: unknown): { readonly server: Entry; readonly path: str
   return { server, path: withoutEnd(parts?.[2] ?? '', '/') };
 }
 
-function routeArguments({ operation, parameters, method }: Operation, { resolve, read }: Reading): FoundArguments {
+function routeArguments(
+  { operation, method }: Operation,
+  parameters: readonly unknown[],
+  { resolve, read, effort }: Reading,
+): FoundArguments {
   const args = new Map<string, Entry>();
   const notes: string[] = [];
   const limited: Limited[] = [];
@@ -176,7 +201,7 @@ function routeArguments({ operation, parameters, method }: Operation, { resolve,
   }
   if (!isMethodWithBody(method.toUpperCase())) return { args, notes, limited, isClosed: false };
   const content = memberOf(resolve(memberOf(operation, 'requestBody')), 'content');
-  const body = argumentsFromSchema(memberOf(memberOf(content, 'application/json'), 'schema'), read);
+  const body = argumentsFromSchema(memberOf(memberOf(content, 'application/json'), 'schema'), read, { effort });
   const names = new Set(parameters.map((parameter) => memberOf(parameter, 'name')));
   for (const [name, entry] of body.args) {
     if (names.has(name)) args.set(`body.${name}`, { from: 'body', pointer: pointerOf([name]), ...entry });

@@ -30,9 +30,10 @@ const simpleName = (service: string): string => service.slice(service.lastIndexO
  * are not read, since gRPC is decided on headers here. A problem if there are no services, or no method is selected.
  */
 export function importedProto(text: string, options: ImportOptions): Imported | { readonly problem: string } {
-  // oxlint-disable-next-line remit/linear-expression -- a file of the operator’s own
-  const code = text.replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\/[^\n]*|\/\*[^]*?\*\//g, (found) =>
-    found.startsWith('/') ? ' ' : '""',
+  const code = text.replaceAll(
+    // oxlint-disable-next-line remit/linear-expression -- each alternative takes what it has read, also without its end
+    /"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|\/\/[^\n]*|\/\*(?:[^]*?\*\/|[^]*)/g,
+    (found) => (found.startsWith('/') ? ' ' : '""'),
   );
   const prefix = /\bpackage\s+([\w.]+)\s*;/.exec(code)?.[1];
   const services = new Map<string, readonly string[]>();

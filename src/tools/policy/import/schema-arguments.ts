@@ -1,6 +1,7 @@
 import { isHeaderName, MIRRORED } from '../../../core/action/catalog/catalog-arguments.ts';
 import type { ArgumentType } from '../../../core/action/arguments/argument.ts';
 import { pointerOf } from '../../../core/action/arguments/json-pointer.ts';
+import type { Effort } from './effort.ts';
 import type { Entry } from './entry.ts';
 import { printableName } from './entry.ts';
 import { argumentShape } from './json-schema.ts';
@@ -9,6 +10,7 @@ import type { Beyond, SchemaReader, WholeSchema } from './json-schema.ts';
 const MAX_DEPTH = 8;
 const MAX_ARGS = 64;
 const MAX_PROPERTIES = 1000;
+const MAX_NAME = 200;
 const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
 
 /** Why the catalog denies, or reads differently, some calls that the document allows. */
@@ -38,7 +40,7 @@ export interface FoundArguments {
 export function argumentsFromSchema(
   schema: unknown,
   read: SchemaReader,
-  { isOfTool = false }: { readonly isOfTool?: boolean } = {},
+  { effort, isOfTool = false }: { readonly effort: Effort; readonly isOfTool?: boolean },
 ): FoundArguments {
   const args = new Map<string, Entry>();
   const notes: string[] = [];
@@ -50,13 +52,15 @@ export function argumentsFromSchema(
     const whole = read(object);
     const { properties, required, origin } = whole;
     isClosed &&= isClosedObject(whole);
+    if (way.length === 0 && whole.problem !== null) notes.push(`its schema ${whole.problem}`);
     on.push(origin);
     for (const [name, property] of properties) {
-      if (left-- <= 0) {
+      if (left-- <= 0 || !effort.take(1)) {
         isClosed = false;
         break;
       }
-      const here = [...way, name];
+      // A longer name is no valid argument name, however it goes on.
+      const here = [...way, name.slice(0, MAX_NAME)];
       const label = here.join('.');
       const inner = read(property);
       const shape = argumentShape(inner, read);

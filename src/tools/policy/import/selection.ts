@@ -13,10 +13,12 @@ export interface FoundOperation extends NamedOperation {
 export type Selected<T> = T & { readonly id: string };
 
 const MAX_KNOWN = 10;
+/** Most operations of a document: several times what a catalog can hold. */
+const MAX_FOUND = 50_000;
 
 /**
  * The operations that a pattern selects, with their action ids. The ids do not depend on the selection; notes say which ids
- * were changed and how many operations were left out. A problem if none is selected.
+ * were changed and how many operations were left out. A problem if none is selected, or if there are more than 50,000.
  *
  * @param what the operations in the plural: `operations`
  */
@@ -25,6 +27,7 @@ export function selected<T extends FoundOperation>(
   { what, taken = [] }: { readonly what: string; readonly taken?: readonly string[] },
   { prefix, only }: ImportOptions,
 ): { readonly chosen: readonly Selected<T>[]; readonly notes: readonly string[] } | { readonly problem: string } {
+  if (found.length > MAX_FOUND) return { problem: `it has more than ${MAX_FOUND} ${what}` };
   const { ids, notes } = actionIds(found, { prefix, taken });
   const isWanted = (one: T): boolean =>
     only.length === 0 || one.names.some((name) => only.some((pattern) => matchesGlob(pattern, name)));

@@ -93,6 +93,9 @@ const KINDS = [
 export type FieldKind = (typeof KINDS)[number];
 
 const MAX_NESTING = 32;
+/** Longest name with its scope. A relative name is looked for in each scope of its message, so the parts of a name are bounded too. */
+const MAX_NAME = 512;
+const MAX_PARTS = 64;
 
 /**
  * Parses a `FileDescriptorSet` as written by `protoc --descriptor_set_out --include_imports` and `buf build`: proto2, proto3
@@ -151,6 +154,10 @@ function readFile(reading: Reading, file: FileDescriptorProto): void {
 const nameIn = (scope: string, name: string): string => (scope === '' ? name : `${scope}.${name}`);
 
 function put<Value>(reading: Reading, into: Map<string, Value>, [name, value]: readonly [string, Value]): void {
+  if (name.length > MAX_NAME) {
+    reading.problem ??= `has a name of more than ${MAX_NAME} characters`;
+    return;
+  }
   if (into.has(name)) reading.problem ??= `has \`${name.slice(0, 200)}\` twice`;
   into.set(name, value);
 }
@@ -165,6 +172,8 @@ function readMessage(
     return;
   }
   const name = nameIn(scope, message.name);
+  if (name.length <= MAX_NAME && name.split('.').length > MAX_PARTS)
+    reading.problem ??= `has a name of more than ${MAX_PARTS} parts`;
   const fields = new Map<string, FieldDescriptor>();
   for (const field of message.field) {
     const read = fieldFrom(reading, field, rules);

@@ -78,6 +78,8 @@ describe('descriptorSetFrom', () => {
     ['a singular field twice', file(delimited(1, 'a'), delimited(1, 'b')), 'it has the field `name` twice'],
     ['a group', file(Uint8Array.of(0x0b, 0x0c)), 'it has a group, or an unknown wire type'],
     ['messages deeper than the scan', file(delimited(4, nested(80))), 'it nests deeper than 64'],
+    ['a long name', file(named(4, 'a'.repeat(513))), 'it has a name of more than 512 characters'],
+    ['a long package', file(delimited(2, 'a.'.repeat(64)), named(4, 'A')), 'it has a name of more than 64 parts'],
     ['messages in messages in messages', file(delimited(4, nested(33))), 'it nests messages deeper than 32'],
   ])('refuses %s', (_name, bytes, problem) => {
     const read = descriptorSetFrom(bytes);
