@@ -3,6 +3,7 @@ import { LOST_COMMITS } from '../core/fleet/fleet-report.ts';
 import type { DatabaseReport, FleetReport, ReplicaReport, SidecarReport } from '../core/fleet/fleet-report.ts';
 import { joinedReports } from '../core/fleet/joined-reports.ts';
 import { printable } from '../core/ledger/timeline-text.ts';
+import { printableJson } from '../core/ledger/printable-json.ts';
 import { isProblem } from '../core/runtime/problem.ts';
 import type { Problem } from '../core/runtime/problem.ts';
 import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';
@@ -54,7 +55,7 @@ async function fleet(args: readonly string[], io: Pick<CommandIo, 'out' | 'err'>
   const reports = answers.flatMap((answer) => (isProblem(answer) ? [] : [answer.report]));
   const joined = joinedReports(reports);
   if (joined === null) return EXIT.bad;
-  if (options.values.json) io.out(JSON.stringify(joined));
+  if (options.values.json) io.out(printableJson(joined));
   else for (const line of fleetLines(joined, reports)) io.out(printable(line));
   return joined.problem === null && problems.length === 0 ? EXIT.good : EXIT.no;
 }

@@ -4,6 +4,7 @@ import { encodedRecord } from '../core/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../core/ledger/encoded-record.ts';
 import { recordText } from '../core/ledger/record.ts';
 import { printable } from '../core/ledger/timeline-text.ts';
+import { printableJson } from '../core/ledger/printable-json.ts';
 import { isProblem } from '../core/runtime/problem.ts';
 import { isStoreFailure } from '../core/runtime/store-failure.ts';
 import { KEYS_ROOT } from '../core/state/shared-keys.ts';
@@ -50,7 +51,7 @@ async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>)
   return usingPostgres<string>(source.database, async ({ keys }) => {
     const found = await keys.listed();
     if (isStoreFailure(found)) return taskRefusal(found.detail);
-    if (asked.values.json) return JSON.stringify(found.map(keyJson));
+    if (asked.values.json) return printableJson(found.map(keyJson));
     return found.length === 0 ? 'no keys' : found.map(lineOf).join('\n');
   });
 }
@@ -75,7 +76,7 @@ async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'
     if (isProblem(receipt))
       return taskRefusal(`${kid} is revoked, but whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no);
     const line = receipt === null ? `${kid} is revoked` : `${kid} is revoked, ${receiptText(receipt)}`;
-    const done = json ? JSON.stringify({ kid, enforcement: receipt }) : line;
+    const done = json ? printableJson({ kid, enforcement: receipt }) : line;
     return receipt === null || receipt.enforced
       ? done
       : { ...taskRefusal('sidecars may still accept its tokens', EXIT.no), done };

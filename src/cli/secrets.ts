@@ -1,5 +1,6 @@
 /** `remit secrets`: list the long-lived secrets that agents sent. */
 import { printable } from '../core/ledger/timeline-text.ts';
+import { printableJson } from '../core/ledger/printable-json.ts';
 import { isStoreFailure } from '../core/runtime/store-failure.ts';
 import type { SecretSighting } from '../core/state/secret-sighting.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -37,7 +38,7 @@ async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>)
   return reading(source, async (state) => {
     const found = await state.staticSecrets(MAX_LISTED);
     if (isStoreFailure(found)) return taskRefusal(found.detail);
-    if (options.values.json === true) return JSON.stringify(found);
+    if (options.values.json === true) return printableJson(found);
     return found.length === 0 ? 'no static secrets' : found.map(lineOf).join('\n');
   });
 }

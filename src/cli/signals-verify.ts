@@ -1,6 +1,7 @@
 /** `remit signals verify`: sends a verification event to a receiver of signals, and says whether it was accepted. */
 import type { VerifiedReceiver } from '../authority/issuer/transmit/verification.ts';
 import { printable } from '../core/ledger/timeline-text.ts';
+import { printableJson } from '../core/ledger/printable-json.ts';
 import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';
 import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -55,7 +56,7 @@ export async function signalsVerify(args: readonly string[], io: Pick<CommandIo,
   if (typeof text !== 'string') return refused(io, NAME, text.problem);
   // Safe: the answer of our own server, at the operator's address.
   const verified = JSON.parse(text) as VerifiedReceiver;
-  io.out(json ? JSON.stringify({ receiver, ...verified }) : printable(verdictOf(receiver, verified)));
+  io.out(json ? printableJson({ receiver, ...verified }) : printable(verdictOf(receiver, verified)));
   return verified.result === 'taken' ? EXIT.good : EXIT.no;
 }
 

@@ -1,5 +1,6 @@
 /** `remit explain`: say in plain words why a call was denied. */
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { compileInWorker } from '../../core/policy/loading/compile.ts';
 import { loadPolicies } from '../../core/policy/loading/load.ts';
 import { systemDisk } from '../../core/policy/loading/source.ts';
@@ -65,7 +66,7 @@ async function explain(args: readonly string[], io: Io): Promise<number> {
   const isOfPolicies = record.kind === 'use' && record.reason?.startsWith('policy.') === true;
   const needed = isOfPolicies ? await neededChanges(record, found.task, { values: options.values, io }) : [];
   const explained = explainedDecision(found, needed);
-  if (options.values.json) io.out(printable(JSON.stringify(explained)));
+  if (options.values.json) io.out(printableJson(explained));
   else for (const line of explainedLines(explained)) io.out(printable(line));
   return EXIT.good;
 }

@@ -12,6 +12,7 @@ import { intentPreview, previewJson } from '../../authority/issuer/tasks/intent-
 import { isOAuthError } from '../../authority/issuer/oauth-error.ts';
 import type { JsonValue } from '../../core/ledger/canonical-json.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { authorize } from '../../core/policy/authorize.ts';
 import { everyUseDenied } from '../../core/policy/every-use.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
@@ -99,7 +100,7 @@ async function checkedWith(args: readonly string[], io: CommandIo): Promise<numb
       if (isCommandRefusal(result)) return result;
       results.push({ resource, ...result });
     }
-    if (values.json === true) io.out(JSON.stringify(results, null, 2));
+    if (values.json === true) io.out(printableJson(results, 2));
     else for (const line of results.flatMap(checkedLines)) io.out(printable(line));
     return results.every(({ granted, actions }) => granted && actions.every(isOfUse)) ? EXIT.good : EXIT.no;
   } finally {

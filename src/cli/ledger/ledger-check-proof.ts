@@ -2,6 +2,7 @@
 import { provedChain } from '../../authority/records/received-proof.ts';
 import type { ProvedChain } from '../../authority/records/received-proof.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { isProblem, type Problem } from '../../core/runtime/problem.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
@@ -65,7 +66,7 @@ async function check(args: readonly string[]): Promise<readonly string[] | Comma
 }
 
 const jsonOf = ({ proved: { leaf, checkpoint } }: ProvedChain): string =>
-  printable(JSON.stringify({ origin: checkpoint.origin, size: checkpoint.size, leaf }));
+  printableJson({ origin: checkpoint.origin, size: checkpoint.size, leaf });
 
 const proofLines = ({ proved: { leaf, checkpoint }, named }: ProvedChain): readonly string[] =>
   [
@@ -76,5 +77,6 @@ const proofLines = ({ proved: { leaf, checkpoint }, named }: ProvedChain): reado
       : [
           `received  by an authority, whose record ${named.leaf.seq} in \`${named.checkpoint.origin}\` names the key of that log`,
         ]),
-    ...JSON.stringify(leaf.record, null, 2).split('\n'),
-  ].map(printable);
+  ]
+    .map(printable)
+    .concat(printableJson(leaf.record, 2).split('\n'));

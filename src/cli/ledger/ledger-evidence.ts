@@ -1,4 +1,5 @@
 /** `remit ledger evidence`: report what the ledger shows for the controls of a framework. */
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { accountName } from '../../core/runtime/system/account-name.ts';
 import type { LedgerPlace } from '../../tools/evidence/counted.ts';
 import { assuranceOf } from '../../tools/evidence/assurance.ts';
@@ -106,8 +107,8 @@ export async function ledgerEvidence(args: readonly string[], io: Io): Promise<n
 const formats = {
   markdown: (report: EvidenceReport) => markdownFrom(documentOf(report)),
   html: (report: EvidenceReport) => htmlFrom(documentOf(report)),
-  json: (report: EvidenceReport) => `${JSON.stringify(report, null, 2)}\n`,
-  oscal: (report: EvidenceReport) => `${JSON.stringify(oscalOf(report), null, 2)}\n`,
+  json: (report: EvidenceReport) => `${printableJson(report, 2)}\n`,
+  oscal: (report: EvidenceReport) => `${printableJson(oscalOf(report), 2)}\n`,
 } as const;
 
 const isFormat = (text: string): text is keyof typeof formats => Object.hasOwn(formats, text);

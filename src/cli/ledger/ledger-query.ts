@@ -7,6 +7,7 @@ import { SearchedReceived } from '../../authority/records/received-records.ts';
 import { leafFrom } from '../../core/ledger/proof/leaf.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import type { PolicySet } from '../../core/policy/loading/load.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import type { RecordFilter } from '../../core/ledger/log/segment/record-filter.ts';
@@ -242,7 +243,7 @@ function printCounts(places: RecordPlaces, filter: RecordFilter, { io, isJson }:
   for (const leaf of ownOf(places, filter, { isNewestFirst: false })) add(leaf);
   for (const record of places.received.matching(filter)) add(record);
   io.progress?.('');
-  if (isJson) for (const group of counts.groups) io.out(printable(JSON.stringify(group)));
+  if (isJson) for (const group of counts.groups) io.out(printableJson(group));
   else for (const line of countTable(counts)) io.out(line);
 }
 

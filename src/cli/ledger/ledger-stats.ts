@@ -1,4 +1,5 @@
 /** `remit ledger stats`: count records over time, by their members, with sums of arguments. */
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { GROUPED, RecordStats } from '../../core/ledger/search/record-stats.ts';
 import type { GroupedBy, StatsGroup, StatsOf } from '../../core/ledger/search/record-stats.ts';
 import { recordMembersIn } from '../../core/ledger/search/index-builder.ts';
@@ -276,7 +277,7 @@ function print(groups: readonly StatsGroup[], { of, all }: RecordStats, { top, i
   const largest = groups.toSorted((a, b) => b.count - a.count).slice(0, top);
   const chosen = new Set(largest);
   const shown = groups.filter((group) => chosen.has(group));
-  if (isJson) for (const group of shown) io.out(printable(JSON.stringify(jsonOf(group, of))));
+  if (isJson) for (const group of shown) io.out(printableJson(jsonOf(group, of)));
   else for (const line of tableOf(shown, of, all)) io.out(line);
   if (groups.length > top) io.err(`${NAME}: the ${top} largest of ${groups.length} groups are shown: --top shows more`);
 }

@@ -1,4 +1,5 @@
 /** `remit ledger verify`: verify the ledger: which records are anchored, signed, bare or broken. */
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import type { NamedAnchor } from '../../core/ledger/proof/anchor-file.ts';
 import { openedAnchors } from '../../core/ledger/proof/head-check.ts';
 import type { LedgerLeaf } from '../../core/ledger/proof/leaf.ts';
@@ -78,7 +79,7 @@ export async function ledgerVerify(args: readonly string[], io: Io): Promise<num
   const { verdicts, received, isJson } = verified;
   const missing = lostToAll(verdicts.map(({ verdict }) => (verdict.kind === 'sound' ? (verdict.relayed ?? []) : [])));
   const exit = missing.length > 0 ? VERIFY_EXIT.broken : exitOf([...verdicts, ...(received ?? [])]);
-  if (isJson) io.out(JSON.stringify({ exit, ledgers: verdicts, ...(received === null ? {} : { received }), missing }));
+  if (isJson) io.out(printableJson({ exit, ledgers: verdicts, ...(received === null ? {} : { received }), missing }));
   else
     for (const line of [...verdictLines(verdicts), ...lostLines(missing), ...emitterLines(received ?? [])])
       io.out(line);

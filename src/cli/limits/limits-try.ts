@@ -1,6 +1,7 @@
 /** `remit limits try`: say what limits over all tasks would have denied, on recorded uses. */
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { ledgerSource, receivedSource } from '../../tools/learn/record-window.ts';
 import type { ReadCounts, RecordSource, Span } from '../../tools/learn/record-window.ts';
 import { LimitTrial } from '../../tools/policy/limits/limit-trial.ts';
@@ -73,7 +74,7 @@ export async function limitsTry(args: readonly string[], io: Io): Promise<number
   io.progress?.('');
   if (isCommandRefusal(tried)) return refused(io, NAME, tried);
   const { report } = tried;
-  if (values.json) io.out(JSON.stringify(jsonOf(tried)));
+  if (values.json) io.out(printableJson(jsonOf(tried)));
   else for (const line of linesOf(tried)) io.out(printable(line));
   return report.denied === 0 ? EXIT.good : EXIT.no;
 }

@@ -1,5 +1,6 @@
 /** `remit limits`: shows what is used of limits over all tasks. */
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { openTaskUses } from '../../core/limit/open-task-uses.ts';
 import type { Limit } from '../../core/limit/limit.ts';
@@ -63,7 +64,7 @@ async function shownLimits(
       open,
     );
     const shown = [...uses.map(limitUseJson), ...openUses.map(openTaskUseJson)];
-    if (json) return JSON.stringify(shown);
+    if (json) return printableJson(shown);
     return shown.length === 0 ? 'nothing is used of any limit' : shown.map(lineOf).join('\n');
   });
 }

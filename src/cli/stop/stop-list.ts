@@ -1,3 +1,4 @@
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { stopJson } from '../../core/order/stop-json.ts';
 import { unsealedIn, unsealedProblem } from '../../core/order/unsealed.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
@@ -19,7 +20,7 @@ export async function stopList(args: readonly string[], io: StopIo): Promise<str
     const orders = await state.ordersInForce();
     if (isStoreFailure(orders)) return taskRefusal(orders.detail);
     const stops = orders.list.filter((order) => order.of === 'stop').toSorted((a, b) => a.madeAtMs - b.madeAtMs);
-    if (json) return JSON.stringify(stops.map(stopJson));
+    if (json) return printableJson(stops.map(stopJson));
     if (stops.length === 0) return 'nothing is stopped';
     const unsealed = unsealedProblem(unsealedIn(stops));
     return [...stops.map(stopLine), ...(unsealed === null ? [] : [`warning: ${unsealed}`])].join('\n');

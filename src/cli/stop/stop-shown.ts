@@ -1,5 +1,6 @@
 import type { TimedReceipt } from '../../core/fleet/receipt.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import type { StopOrder } from '../../core/order/order.ts';
 import { stopJson } from '../../core/order/stop-json.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
@@ -30,7 +31,7 @@ export function shownChange(
   const isKnown = receipt !== null && !isProblem(receipt);
   const line = printable(`stop ${order.id} of ${stoppedText(order)} is ${verb}`);
   const text = isKnown ? `${line}, ${orderReceiptText(receipt)}` : line;
-  const done = json ? JSON.stringify(isKnown ? { ...stopJson(order), enforcement: receipt } : stopJson(order)) : text;
+  const done = json ? printableJson(isKnown ? { ...stopJson(order), enforcement: receipt } : stopJson(order)) : text;
   if (receipt === null) return done;
   if (isProblem(receipt))
     return { ...taskRefusal(`whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no), done };

@@ -1,3 +1,4 @@
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { causeOf } from '../../core/task/cause.ts';
 import { taskJson } from '../../core/task/task-json.ts';
@@ -34,6 +35,6 @@ export async function taskAllow(
     const task = await state.liftStops(found, causeOf('operator.allowed', operation.cause), operation.by);
     if (isStoreFailure(task)) return taskRefusal(task.detail);
     if (task === undefined) return noSuchTask(id);
-    return json ? JSON.stringify(taskJson(task, state.nowMs())) : `${task.agent} may declare like tasks at once`;
+    return json ? printableJson(taskJson(task, state.nowMs())) : `${task.agent} may declare like tasks at once`;
   });
 }

@@ -1,4 +1,5 @@
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { type CauseCode, causeOf } from '../../core/task/cause.ts';
 import type { TaskEvent } from '../../core/task/task.ts';
@@ -98,7 +99,7 @@ function shown(
   const isKnown = receipt !== null && !isProblem(receipt);
   const line = `${at.id} ${changed ? 'is' : 'was already'} ${at.state}`;
   const text = isKnown ? `${line}, ${receiptText(receipt)}` : line;
-  const done = json ? JSON.stringify(isKnown ? { ...at, enforcement: receipt } : at) : text;
+  const done = json ? printableJson(isKnown ? { ...at, enforcement: receipt } : at) : text;
   if (receipt === null) return done;
   if (isProblem(receipt))
     return { ...taskRefusal(`whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no), done };

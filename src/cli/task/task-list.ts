@@ -1,4 +1,5 @@
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import type { TaskState } from '../../core/task/task.ts';
 import { type TaskJson, taskJson } from '../../core/task/task-json.ts';
@@ -30,7 +31,7 @@ export async function taskList(
     const found = await opened.tasks({ limit, ...(state && { state }), ...(agent !== undefined && { agent }) });
     if (isStoreFailure(found)) return taskRefusal(found.detail);
     const tasks = found.map((task) => taskJson(task, opened.nowMs()));
-    if (json === true) return JSON.stringify(tasks);
+    if (json === true) return printableJson(tasks);
     return tasks.length === 0 ? 'no tasks' : tasks.map(lineOf).join('\n');
   });
 }

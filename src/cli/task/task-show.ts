@@ -1,3 +1,4 @@
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { printable, timelineText } from '../../core/ledger/timeline-text.ts';
 import { timelineFrom } from '../../core/ledger/timeline.ts';
 import type { TimelineEntry } from '../../core/ledger/timeline.ts';
@@ -64,7 +65,7 @@ export async function taskShow(
     for (const record of records) fates.see({ ...record });
     const uses = fates.found();
     if (options.values.json === true)
-      return JSON.stringify({ task: shown.task, uses, lent, parts: parts.map(({ id: part }) => part), records });
+      return printableJson({ task: shown.task, uses, lent, parts: parts.map(({ id: part }) => part), records });
     const head = [
       ...shown.head,
       ...(uses.allowed === 0 ? [] : [`uses      ${fatesText(uses)}`]),

@@ -4,6 +4,7 @@ import type { TracedCheck } from '../../sidecar/check/trace/traced-check.ts';
 import { configuredAdmin } from '../../tools/doctor/collect/remit.ts';
 import { DURATION_RULE, secondsFrom } from '../../agent/run/duration.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import { failureCode } from '../../core/runtime/system/http-exchange.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
@@ -147,7 +148,7 @@ async function showAll(
   for await (const check of checks) {
     if (isProblem(check)) return check;
     shown += 1;
-    if (json) io.out(printable(JSON.stringify(check)));
+    if (json) io.out(printableJson(check));
     else for (const line of [...traceLines(check), '']) io.out(printable(line));
   }
   return shown;

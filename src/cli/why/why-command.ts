@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { provedChain } from '../../authority/records/received-proof.ts';
 import type { NoteKey } from '../../core/ledger/proof/note-key.ts';
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
 import type { PolicySource } from '../../core/policy/loading/source.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
@@ -128,7 +129,7 @@ async function answer(
   // What was not found may be in a file that cannot be read.
   if (matches.calls.length === 0) logs.findDamage();
   const { faults } = logs;
-  if (values.json) io.out(printable(JSON.stringify(whyJson(asked.value, { matches, found, faults }))));
+  if (values.json) io.out(printableJson(whyJson(asked.value, { matches, found, faults })));
   else for (const line of linesOf(asked, { matches, found })) io.out(printable(line));
   for (const problem of logs.indexProblems())
     io.err(printable(`${NAME}: ${problem}: records were read instead; \`remit ledger index\` makes it again`));

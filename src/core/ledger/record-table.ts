@@ -1,6 +1,7 @@
 import { isProblem } from '../runtime/problem.ts';
 import { leafFrom } from './proof/leaf.ts';
 import type { LedgerRecord } from './record.ts';
+import { printableJson } from './printable-json.ts';
 import { aligned, CELLS, cellsOf, printable } from './timeline-text.ts';
 
 interface Placed {
@@ -21,9 +22,7 @@ export const recordTable = (leaves: readonly Placed[]): readonly string[] =>
 export function recordLine({ seq, bytes, log }: Placed): string {
   const leaf = leafFrom(bytes);
   const place = log === undefined ? { seq } : { seq, log };
-  return printable(
-    JSON.stringify(isProblem(leaf) ? { ...place, problem: leaf.problem } : { ...leaf.record, ...place }),
-  );
+  return printableJson(isProblem(leaf) ? { ...place, problem: leaf.problem } : { ...leaf.record, ...place });
 }
 
 /** The number of a record; in the log of a sidecar after its name and the start of its epoch, such as `tools-7/1a2b3c4d:17`. */

@@ -1,5 +1,5 @@
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { printable } from '../ledger/timeline-text.ts';
+import { printableJson } from '../ledger/printable-json.ts';
 import { useRecord } from '../ledger/use.ts';
 import { isPermitted } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
@@ -64,8 +64,7 @@ export function decisionLine(check: FinishedCheck): string {
     traceId,
     durationMs: Math.round(totalMs(took) * 1000) / 1000,
   };
-  // JSON escapes ASCII control characters; `printable` replaces the other unprintable characters in the whole line.
-  return printable(JSON.stringify(line));
+  return printableJson(line);
 }
 
 /** What a call carried, by its names. */

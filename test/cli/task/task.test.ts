@@ -141,6 +141,20 @@ describe('remit task list', () => {
   });
 });
 
+describe('`remit task … --json`', () => {
+  it.each([
+    ['list', []],
+    ['show', [first.id]],
+  ])('%s prints nothing that a terminal obeys, and loses nothing', async (word, operands) => {
+    const purpose = 'pay\u009b2J \u200d\u202e';
+    store.insertTask({ ...first, purpose }, tokenNumber(1), []);
+    const { exit, out } = await run(word, ...operands, '--state', file, '--json');
+    expect([exit, /[\p{Cc}\p{Cf}]/u.test(out)]).toEqual([0, false]);
+    const read = JSON.parse(out);
+    expect((Array.isArray(read) ? read[0] : read.task).purpose).toBe(purpose);
+  });
+});
+
 describe('remit task show', () => {
   it('prints the task and its timeline as a table without control characters', async () => {
     insertFirst();

@@ -147,7 +147,7 @@ describe('decisionLine', () => {
   ])('is one printable line for a path with %s', (_name, path) => {
     const line = decisionLine(finished(allow, { call: { ...facts.call, path } }));
     expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
-    expect(JSON.parse(line)).toMatchObject({ path: expect.stringMatching(/^p./s), decision: 'allow' });
+    expect(JSON.parse(line)).toMatchObject({ path, decision: 'allow' });
   });
 
   it('truncates a long path, and adds its digest', () => {

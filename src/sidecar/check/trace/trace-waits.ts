@@ -1,7 +1,7 @@
 import { reasons } from '../../../core/decision/reasons.ts';
 import type { ReasonCode } from '../../../core/decision/reasons.ts';
 import { useRecord } from '../../../core/ledger/use.ts';
-import { printable } from '../../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../../core/ledger/printable-json.ts';
 import { matchesFilter } from './trace-filter.ts';
 import type { FilteredRecord, TraceFilter } from './trace-filter.ts';
 import type { Detail, Shown } from './detail.ts';
@@ -98,7 +98,7 @@ export class TraceWaits {
     const traceIds = [traceId, application?.slice(3, 35) ?? null];
     const wanted = this.#wanted(record, traceIds);
     if (wanted.length === 0) return;
-    const line = printable(JSON.stringify(tracedCheckFrom(traced, record, this.#shown)));
+    const line = printableJson(tracedCheckFrom(traced, record, this.#shown));
     for (const { onLine } of wanted) onLine(line);
   }
 }
