@@ -59,6 +59,9 @@ export async function ledgerExport(args: readonly string[], io: Io): Promise<num
 
 const formats = ['jsonl', 'otlp', 'notes'] as const;
 
+/** The options that go with `--format notes`: no filter of records. */
+const OF_NOTES: ReadonlySet<string> = new Set([...Object.keys(ledgerOptions), 'format', 'out']);
+
 async function exported(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
   const own = {
     format: { type: 'string' },
@@ -75,6 +78,8 @@ async function exported(args: readonly string[], io: Io): Promise<CommandRefusal
   if (to !== undefined && (format !== 'otlp' || out !== undefined)) {
     return taskRefusal('--to posts OTLP log records: it takes neither --out nor another --format');
   }
+  const filtered = format === 'notes' ? Object.keys(options.values).find((name) => !OF_NOTES.has(name)) : undefined;
+  if (filtered !== undefined) return taskRefusal(`--format notes exports all checkpoints: it takes no --${filtered}`);
   if (!/^[1-9]\d{0,15}$/.test(from)) return taskRefusal('--from must be the number of a record');
   const filter = filterFrom(options.values, systemPorts.nowMs());
   if (isCommandRefusal(filter)) return filter;

@@ -11,7 +11,7 @@ import { isProblem } from '../../core/runtime/problem.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
 import { storedExport } from '../../core/ledger/log/exported-log.ts';
 import { folderVerdict } from '../../core/ledger/log/folder-verdict.ts';
-import type { CommandIo, Command } from '../command.ts';
+import { refused, type CommandIo, type Command } from '../command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { WITNESS_HELP, witnessedOf, witnessOptions, witnessTrustFrom, type WitnessTrust } from './ledger-witnesses.ts';
@@ -73,7 +73,7 @@ type Io = Pick<CommandIo, 'out' | 'err' | 'environment' | 'isTerminal'>;
 export async function ledgerVerify(args: readonly string[], io: Io): Promise<number> {
   const verified = await verify(args, io);
   if (isCommandRefusal(verified)) {
-    for (const line of verified.message.split('\n')) io.err(`remit ledger verify: ${line}`);
+    refused(io, 'remit ledger verify', verified);
     return VERIFY_EXIT.bad;
   }
   const { verdicts, received, isJson } = verified;
@@ -111,7 +111,10 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
   const options = optionsFrom(args, { ...ledgerOptions, ...receivedOptions, ...witnessOptions, ...own }, 0);
   if (typeof options === 'string') return taskRefusal(options);
   const { jsonl, ledger: named = [], key = [], anchors: files = [], json: isJson = false, ...source } = options.values;
-  if (jsonl !== undefined && source.received !== undefined) return taskRefusal('--received goes with --ledger');
+  if (jsonl !== undefined && (named.length > 0 || [source.config, source.state, source.received].some(isGiven)))
+    return taskRefusal(
+      '--jsonl takes the place of --ledger, --config, --state and --received: verify those by themselves',
+    );
   const keys = await keysFrom(key);
   if (isCommandRefusal(keys)) return keys;
   // INVARIANT: anchors are read before the ledger, which may grow meanwhile, so that no anchor covers unread records.
@@ -154,6 +157,8 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
     .map((found) => withWitnesses(found, trust));
   return { isJson, verdicts: all, received };
 }
+
+const isGiven = (value: string | undefined): boolean => value !== undefined;
 
 interface Trusted {
   readonly keys: readonly NoteKey[];

@@ -108,6 +108,8 @@ describe('remit ledger export', () => {
       ['--to', 'http://127.0.0.1', '--format', 'jsonl'],
       '--to posts OTLP log records: it takes neither --out nor another --format',
     ],
+    [['--format', 'notes', '--since', '-1d'], '--format notes exports all checkpoints: it takes no --since'],
+    [['--format', 'notes', '--from', '3'], '--format notes exports all checkpoints: it takes no --from'],
     [['--from', '0'], '--from must be the number of a record'],
   ])('refuses %j', async (args, problem) => {
     expect(await exported(...args)).toEqual({ exit: 2, out: '', err: `remit ledger export: ${problem}\n` });

@@ -286,6 +286,20 @@ describe('remit ledger verify', () => {
     ['no key', ({ folder: at }) => ['--ledger', at], /^remit ledger verify: --key is required: the verifier key/],
     ['an invalid key', ({ folder: at }) => ['--key', 'x', '--ledger', at], /--key must be a note key/],
     ['no ledger', ({ key }) => ['--key', key, '--ledger', '/nowhere'], /no ledger in `\/nowhere`/],
+    [
+      'an export with another ledger, which would not be verified',
+      ({ key, folder: at }) => ['--key', key, '--jsonl', 'export.jsonl', '--ledger', at],
+      /^remit ledger verify: --jsonl takes the place of --ledger, --config, --state and --received/,
+    ],
+    [
+      'anchors of a log whose name a terminal would obey',
+      ({ key, folder: at }) => {
+        const anchors = join(at, '../anchors-of-others');
+        writeFileSync(anchors, 'other\u009b2J\n8\nAAAA\n\n\u2014 other AAAA\n');
+        return ['--key', key, '--ledger', at, '--anchors', anchors];
+      },
+      /^remit ledger verify: the anchors of `other\?2J` cannot be verified/,
+    ],
     ['an unknown option', ({ key }) => ['--key', key, '--trust'], /Unknown option '--trust'/],
     [
       'a file without anchors',
