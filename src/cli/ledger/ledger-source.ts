@@ -7,7 +7,7 @@ import { isStoreFailure } from '../../core/runtime/store-failure.ts';
 import { openStoreForReading } from '../../authority/state/sqlite/open-store.ts';
 import type { StoreReader } from '../../core/state/store-reader.ts';
 import { systemPorts } from '../../core/runtime/ports.ts';
-import { instantFrom, INSTANT_RULE, withInstants } from '../task/instant.ts';
+import { instantFrom, INSTANT_RULE, UNTIL_RULE, withInstants } from '../task/instant.ts';
 import type { RecordedIn } from '../policy/recorded-tasks.ts';
 import { QUERY_HELP, queryFrom, queryOptions } from './query-options.ts';
 import type { QueryValues } from './query-options.ts';
@@ -110,6 +110,7 @@ export function filterFrom(
   );
   if (sinceMs === null) return taskRefusal(`--since must be ${INSTANT_RULE}`);
   if (untilMs === null) return taskRefusal(`--until must be ${INSTANT_RULE}`);
+  if (sinceMs !== undefined && untilMs !== undefined && untilMs <= sinceMs) return taskRefusal(UNTIL_RULE);
   const query = queryFrom(values);
   if (isCommandRefusal(query)) return query;
   return { task, agent, action, decision, reason, mode, would, kind, sinceMs, untilMs, traceId, decisionId, ...query };

@@ -14,7 +14,7 @@ import { RECEIVED_HELP, receivedOf, receivedOptions } from '../ledger/received-s
 import { optionsFrom } from '../options.ts';
 import { findingCounts } from '../policy/finding-lines.ts';
 import { configuredFolder, policySetAt } from '../policy/policy-operand.ts';
-import { INSTANT_RULE, instantFrom, withInstants } from '../task/instant.ts';
+import { INSTANT_RULE, instantFrom, UNTIL_RULE, withInstants } from '../task/instant.ts';
 import { isCommandRefusal, taskRefusal } from '../task/task-source.ts';
 import type { CommandRefusal } from '../task/task-source.ts';
 import { trialLines } from './trial-lines.ts';
@@ -117,7 +117,8 @@ function spanOf({ since, until }: Values): Span | CommandRefusal {
   const fromMs = instantFrom(since, nowMs);
   const toMs = until === undefined ? nowMs : instantFrom(until, nowMs);
   if (fromMs === null) return taskRefusal(`--since must be ${INSTANT_RULE}`);
-  return toMs === null ? taskRefusal(`--until must be ${INSTANT_RULE}`) : { fromMs, toMs };
+  if (toMs === null) return taskRefusal(`--until must be ${INSTANT_RULE}`);
+  return toMs <= fromMs ? taskRefusal(UNTIL_RULE) : { fromMs, toMs };
 }
 
 const instantText = (atMs: number): string => new Date(atMs).toISOString();

@@ -117,6 +117,7 @@ describe('remit ledger query', () => {
       ['--since', '2026-13-01'],
       '--since must be an instant such as `2026-01-02T03:04:05Z`, or how long ago: `-90s`, `-15m`, `-2h`, `-7d`',
     ],
+    [['--since', '2026-01-02', '--until', '2026-01-01'], '--until must be after --since'],
     [['--ledger', '/nowhere'], 'no ledger in `/nowhere`'],
     [['operand'], 'unexpected argument `operand`'],
     [['--as-test', '--json'], '--as-test and --json exclude each other'],

@@ -146,6 +146,8 @@ describe('remit limits try', () => {
     ],
     ['a missing folder', () => ['no/such', '--ledger', ledger], '`no/such` could not be read: ENOENT'],
     ['an instant that is none', () => [policies, '--since', 'May'], '--since must be'],
+    ['a span without an instant', () => [policies, '--since', '1d', '--until', '2d'], '--until must be after --since'],
+    ['an instant before all dates', () => [policies, '--since', '999999999d'], '--since must be'],
     ['no ledger', () => [policies, '--ledger', mustFolder()], 'no ledger in'],
   ])('refuses %s', async (_name, args, message) => {
     const { code, out, err } = await run(...args());
