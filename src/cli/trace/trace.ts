@@ -87,7 +87,12 @@ async function trace(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(end === -1 ? args : args.slice(0, end), OPTIONS, 0);
   if (typeof options === 'string') return refused(io, 'remit trace', options);
   const { values } = options;
-  if (values.file !== undefined) return shownFile(values.file, values, io);
+  if (values.file !== undefined) {
+    const other = words === null ? [...FILTER_NAMES, 'url' as const].find((name) => values[name] !== undefined) : '';
+    return other === undefined
+      ? shownFile(values.file, values, io)
+      : refused(io, 'remit trace', `--file shows all checks of a file: it takes no --${other}`);
+  }
   const seconds = secondsFrom(values.timeout);
   if (seconds === null || seconds > MAX_SECONDS)
     return refused(io, 'remit trace', `--timeout must be ${DURATION_RULE}, at most 10m`);
@@ -100,7 +105,14 @@ async function trace(args: readonly string[], io: Io): Promise<number> {
     const value = name === 'trace' ? (marked?.traceId ?? values.trace) : values[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  const admin = values.admin ?? (await configuredAdmin(io.environment, values.config)) ?? DEFAULT_ADMIN;
+  const configured = values.admin ?? (await configuredAdmin(io.environment, values.config));
+  if (configured === null && values.config !== undefined)
+    return refused(
+      io,
+      'remit trace',
+      `cannot read the configuration \`${values.config}\`: name another, or use --admin`,
+    );
+  const admin = configured ?? DEFAULT_ADMIN;
   const answer = await beginTrace({ admin, seconds, count, filters });
   if (isProblem(answer)) return refused(io, 'remit trace', answer.problem);
   io.err(`waiting for ${filters.map(([name, value]) => printable(`${name} ${value}`)).join(', ') || 'the next check'}`);
