@@ -106,6 +106,29 @@ describe('PathTrie', () => {
     expect(of('astray')).toEqual(['/orders/{order:[a-z0-9-]{1,64}}', '/{id:[a-z0-9-]{1,64}}/{id-2:int}']);
   });
 
+  it('reads a full node with a large subtree seldom, however many calls find no room there', () => {
+    const trie = new PathTrie(new Room(1_024 * 1_024 * 1_024));
+    const letters = (n: number): string =>
+      [n % 16, Math.floor(n / 16)].map((at) => 'abcdefghijklmnop'.charAt(at)).join('');
+    const depth = many(16, (n) => letters(n)).join('/');
+    const timed = <Result>(run: () => Result): readonly [Result, number] => {
+      const beganMs = performance.now();
+      return [run(), performance.now() - beganMs];
+    };
+    // Each word is seen too often to vary.
+    const [, madeMs] = timed(() => {
+      for (const path of many(256, (n) => `/w${letters(n)}/${depth}`))
+        for (let n = 0; n < 3; n += 1) trie.add(callOf(path));
+    });
+    const [added, refusedMs] = timed(() =>
+      many(50_000, (n) => `/made-up-${n}`).filter((path) => trie.add(callOf(path))),
+    );
+    expect(added).toEqual([]);
+    // Reading the subtree each time took 500 times as long.
+    expect(refusedMs).toBeLessThan(100 * madeMs);
+    expect(shown(trie)).toHaveLength(256);
+  });
+
   it('guesses no parameter from words of two agents that call one word each', () => {
     const trie = new PathTrie(new Room());
     trie.add(callOf('/c/acme-1', 'spiffe://acme.test/one'));

@@ -47,6 +47,7 @@ export class PathTrie {
     const bytes = missingBytes(this.#root, segments, call);
     if (bytes === null || (bytes > 0 && !this.#room.take(call.agent, bytes))) return false;
     let node = this.#root;
+    node.hits += 1;
     for (const segment of segments) {
       node = childOf(node, segment, call.agent);
       node.hits += 1;
@@ -95,7 +96,7 @@ function missingBytes(
     const kind = parameterKindOf(node, segment, agent);
     const next = kind === null ? node.words.get(segment) : node.parameters.get(kind)?.node;
     if (next === undefined) {
-      if (kind === null && node.words.size >= MOST_TEXTS && !canFold(node)) return null;
+      if (kind === null && node.words.size >= MOST_TEXTS && !isFoldable(node)) return null;
       return segments.slice(index).reduce((sum, one) => sum + NODE_BYTES + textBytes(one), CALLS_BYTES);
     }
     node = next;
@@ -130,7 +131,8 @@ function childOf(node: TrieNode, segment: string, agent: string): TrieNode {
   const known = node.words.get(segment);
   if (known !== undefined) return known;
   // Checked at multiples of 32 words only, because each check reads the whole subtree.
-  if (node.words.size > 0 && node.words.size % MOST_WORDS === 0 && foldWords(node))
+  const { size } = node.words;
+  if (size > 0 && (size % MOST_WORDS === 0 || size >= MOST_TEXTS) && foldWords(node))
     return childOf(node, segment, agent);
   const next = emptyNode();
   node.words.set(ownText(segment), next);
@@ -160,7 +162,13 @@ function branchOf({ parameters }: TrieNode, kind: ParameterKind, values: Paramet
   return made;
 }
 
-const canFold = (node: TrieNode): boolean => wordsThatVary(node).words.length > 0;
+/** Whether a full node has words that vary. If it has none, it is asked again after twice as many hits: calls that find no room cost nothing. */
+function isFoldable(node: TrieNode): boolean {
+  if (node.hits < node.foldAtHits) return false;
+  const canFold = wordsThatVary(node).words.length > 0;
+  if (!canFold) node.foldAtHits = 2 * node.hits;
+  return canFold;
+}
 
 /** Folds the varying words of a node into one parameter; `false` if there are none. The empty word of a final `/` stays. */
 const foldWords = (node: TrieNode): boolean => foldInto(node, wordsThatVary(node)) !== null;

@@ -4,6 +4,8 @@ import type { SeenCalls } from './seen-calls.ts';
 /** A node of the trie, reached by the segments of a path so far. */
 export interface TrieNode {
   hits: number;
+  /** From this number of hits on, its words are asked once more whether they vary: each time it reads the whole subtree. */
+  foldAtHits: number;
   readonly words: Map<string, TrieNode>;
   readonly parameters: Map<ParameterKind, Parameter>;
   /** By HTTP method. */
@@ -21,7 +23,7 @@ export interface Parameter {
 }
 
 /** A node without calls. */
-export const emptyNode = (): TrieNode => ({ hits: 0, words: new Map(), parameters: new Map(), ends: new Map() });
+export const emptyNode = (): TrieNode => ({ hits: 0, foldAtHits: 0, words: new Map(), parameters: new Map(), ends: new Map() });
 
 /** The agents of all calls to a node and its descendants. */
 export function agentsBelow(node: TrieNode): ReadonlySet<string> {
