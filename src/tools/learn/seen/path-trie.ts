@@ -6,7 +6,7 @@ import type { Room } from './room.ts';
 import { SeenCalls } from './seen-calls.ts';
 import { agentsBelow, emptyNode } from './trie-node.ts';
 import type { Parameter, TrieNode } from './trie-node.ts';
-import { areAmong, fewThatVary, wordsThatVary } from './varying-words.ts';
+import { areAmong, areRare, fewThatVary, wordsThatVary } from './varying-words.ts';
 import type { VaryingWords } from './varying-words.ts';
 
 /** At each multiple of this number of words of a node, its varying words are folded into a parameter. */
@@ -14,6 +14,8 @@ const MOST_WORDS = 32;
 /** Most words of a node. */
 const MOST_TEXTS = 256;
 const MAX_SEGMENTS = 32;
+/** Most words that are remembered of a parameter. */
+const FIRST_WORDS = 128;
 
 /** A path with a method, as the calls to it showed. */
 export interface SeenRoute {
@@ -127,12 +129,16 @@ function parameterKindOf({ words, parameters }: TrieNode, segment: string, agent
 
 function childOf(node: TrieNode, segment: string, agent: string): TrieNode {
   const kind = parameterKindOf(node, segment, agent);
-  if (kind !== null) return branchOf(node, kind, valuesOf([segment])).node;
+  if (kind !== null) {
+    const parameter = branchOf(node, kind, valuesOf([segment]));
+    noteWord(parameter, segment, 1);
+    return parameter.node;
+  }
   const known = node.words.get(segment);
   if (known !== undefined) return known;
   // Checked at multiples of 32 words only, because each check reads the whole subtree.
   const { size } = node.words;
-  if (size > 0 && (size % MOST_WORDS === 0 || size >= MOST_TEXTS) && foldWords(node))
+  if (size > 0 && (size % MOST_WORDS === 0 || size >= MOST_TEXTS) && foldEarly(node))
     return childOf(node, segment, agent);
   const next = emptyNode();
   node.words.set(ownText(segment), next);
@@ -157,7 +163,7 @@ function branchOf({ parameters }: TrieNode, kind: ParameterKind, values: Paramet
     known.values = bothValues(known.values, values);
     return known;
   }
-  const made = { node: emptyNode(), values, agents: new Set<string>(), isGuess: false };
+  const made = { node: emptyNode(), values, agents: new Set<string>(), isGuess: false, firstWords: null };
   parameters.set(kind, made);
   return made;
 }
@@ -172,6 +178,23 @@ function isFoldable(node: TrieNode): boolean {
 
 /** Folds the varying words of a node into one parameter; `false` if there are none. The empty word of a final `/` stays. */
 const foldWords = (node: TrieNode): boolean => foldInto(node, wordsThatVary(node)) !== null;
+
+/** The same before all calls were read: the words are remembered, because they may be seen again and again later. */
+function foldEarly(node: TrieNode): boolean {
+  const vary = wordsThatVary(node);
+  const hits = vary.words.map((word) => [word, node.words.get(word)?.hits ?? 0] as const);
+  const into = foldInto(node, vary);
+  if (into === null) return false;
+  into.firstWords ??= new Map();
+  for (const [word, count] of hits) noteWord(into, word, count);
+  return true;
+}
+
+function noteWord({ firstWords }: Parameter, word: string, count: number): void {
+  const known = firstWords?.get(word);
+  if (known !== undefined) firstWords?.set(word, known + count);
+  else if (firstWords !== null && firstWords.size < FIRST_WORDS) firstWords.set(ownText(word), count);
+}
 
 /** Makes words of a node the values of one parameter, which is returned; `null` without words. */
 function foldInto(node: TrieNode, { words, agents }: VaryingWords): Parameter | null {
@@ -200,6 +223,8 @@ function merge(into: TrieNode, from: TrieNode): void {
       known.values = bothValues(known.values, parameter.values);
       for (const agent of parameter.agents) known.agents.add(agent);
       known.isGuess &&= parameter.isGuess;
+      if (parameter.firstWords !== null) known.firstWords ??= new Map();
+      for (const [word, count] of parameter.firstWords ?? []) noteWord(known, word, count);
       merge(known.node, parameter.node);
     }
   }
@@ -221,6 +246,8 @@ function settle(node: TrieNode): void {
   foldWords(node);
   const guess = foldInto(node, fewThatVary(node));
   if (guess !== null) guess.isGuess = true;
+  for (const parameter of node.parameters.values())
+    if (parameter.firstWords !== null && !areRare(parameter.firstWords)) parameter.isGuess = true;
   for (const [kind, absorbed] of ABSORBED) {
     const whole = node.parameters.get(kind);
     if (whole === undefined || whole.isGuess) continue;

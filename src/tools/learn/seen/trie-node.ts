@@ -20,10 +20,21 @@ export interface Parameter {
   readonly agents: Set<string>;
   /** Whether it was made of so few words that a person must decide whether it is a parameter. */
   isGuess: boolean;
+  /**
+   * If it was made before all calls were read: how often its first words were seen, at most 128, which take less room than their nodes did. If
+   * most of them are seen again and again later, they were no values.
+   */
+  firstWords: Map<string, number> | null;
 }
 
 /** A node without calls. */
-export const emptyNode = (): TrieNode => ({ hits: 0, foldAtHits: 0, words: new Map(), parameters: new Map(), ends: new Map() });
+export const emptyNode = (): TrieNode => ({
+  hits: 0,
+  foldAtHits: 0,
+  words: new Map(),
+  parameters: new Map(),
+  ends: new Map(),
+});
 
 /** The agents of all calls to a node and its descendants. */
 export function agentsBelow(node: TrieNode): ReadonlySet<string> {

@@ -67,6 +67,10 @@ export function fewThatVary({ words, parameters }: TrieNode): VaryingWords {
   return own.length >= FEW_NUMBERED ? { words: own.map(({ word }) => word), agents } : NONE;
 }
 
+/** Whether at least half of some words, of which it is known how often each was seen, are rare. */
+export const areRare = (words: ReadonlyMap<string, number>): boolean =>
+  [...words.values()].filter((hits) => hits <= RARE).length * 2 >= words.size;
+
 /** Agents that call at least this many rare words. */
 function usersOf(placed: readonly PlacedWord[], least = OWN_WORDS): ReadonlySet<string> {
   const counts = new Map<string, number>();
