@@ -58,7 +58,7 @@ function logRecord(bytes: Uint8Array): unknown {
   // A damaged leaf is exported as it is: the verifier reports it.
   if (isProblem(leaf)) return { ...WARN, body, attributes: attribute('remit.problem', leaf.problem) };
   const { record, seq } = leaf;
-  const at = typeof record['at'] === 'number' ? `${Math.trunc(record['at'])}000000` : '0';
+  const at = nanosOf(record['at']);
   return {
     timeUnixNano: at,
     observedTimeUnixNano: at,
@@ -73,6 +73,13 @@ function logRecord(bytes: Uint8Array): unknown {
     ...hexMember('spanId', record['spanId'], 16),
   };
 }
+
+/** Nanoseconds of an instant in milliseconds; `0` if 64 bits cannot hold them: one such record would have a collector refuse all others. */
+const nanosOf = (ms: JsonValue | undefined): string =>
+  typeof ms === 'number' && ms >= 1 && ms < MAX_MS ? `${Math.trunc(ms)}000000` : '0';
+
+/** 2^64 nanoseconds. */
+const MAX_MS = 2 ** 64 / 1e6;
 
 const isWarning = ({ record }: LedgerLeaf): boolean => record['decision'] === 'deny' || record['kind'] === 'finding';
 
