@@ -36,7 +36,8 @@ const MAX_DESCRIPTION = 500;
 export const issuerProblem = (error: string, description: string): IssuerProblem => ({
   kind: 'issuer-problem',
   error: printable(error.slice(0, 64)),
-  description: printable(description.slice(0, MAX_DESCRIPTION)),
+  // A character that the cut has halved would make the message of a gRPC status unwritable.
+  description: printable(description.slice(0, MAX_DESCRIPTION).toWellFormed()),
   isTransient: transient.has(error),
 });
 

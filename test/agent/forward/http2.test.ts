@@ -190,6 +190,11 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
           'there is no token of the task any more: the task is already revoked. Stop this task. Do not repeat the call, and do not declare the task again.',
         ),
       ]);
+      // A description that is cut within a character.
+      other.keep({ current: async () => issuerProblem('unreachable', `${'x'.repeat(499)}\u{1F600}`) });
+      const cut = await ask({ ...grpc, ':path': '/a/B' }, { body: Buffer.from('x') });
+      expect([cut.headers['grpc-status'], cut.headers['grpc-message']]).toEqual(['14', expect.stringContaining('xxx')]);
+      other.keep({ current: async () => issuerProblem('task_ended', 'the task is already revoked') });
       const plain = await ask({ ':path': '/v1' });
       expect([plain.headers[':status'], JSON.parse(plain.body)]).toEqual([
         403,
