@@ -37,7 +37,7 @@ export interface RestoredDatabase extends RestoredOrders, EndedTasks {
   readonly epoch: string;
 }
 
-/** The orders of a database as it was restored, and its floor. Read first, since later steps move the floor. */
+/** The orders of a database as it was restored, and its floor. Only the last step moves the floor: a restore that is run again reads the same. */
 const ORDERS = `SELECT (SELECT count(*) FROM remit.orders WHERE of = 'stop' AND lifted IS NULL) AS stops, floor_ms FROM remit.feed_head WHERE part = 0`;
 /** The higher version makes each authority read the orders again. */
 const DROP_OBSERVING: readonly Statement[] = [
@@ -162,7 +162,7 @@ async function note(
 /** Begins the new life and gives its epoch; `null` if a task is open. INVARIANT: no task is written between the look and the commit. */
 async function begun(database: Database, floorMs: number): Promise<string | null | StoreFailure> {
   const begin: Statement = {
-    text: 'UPDATE remit.feed_head SET epoch = gen_random_uuid(), restored_ms = $1, lost = NULL WHERE part = 0 RETURNING epoch::text AS epoch',
+    text: 'UPDATE remit.feed_head SET epoch = gen_random_uuid(), restored_ms = $1, floor_ms = $1, lost = NULL WHERE part = 0 RETURNING epoch::text AS epoch',
     values: [floorMs],
   };
   const done = await database.transaction(async (client) => {

@@ -31,7 +31,10 @@ export interface LaneOptions {
   readonly receivers?: readonly string[];
   /** Why nothing may be written now; `null` if writing is allowed. Default: it is. */
   readonly refusal?: () => StoreFailure | null;
-  /** Whether it writes to a database that is known to lack commits, as a restore does. Default no. */
+  /**
+   * Whether it writes to a database that is known to lack commits, as a restore does. Then it leaves the floor as it is: the last instant that the
+   * database knows of, also if the restore is interrupted and run again. Default no.
+   */
   readonly writesLost?: boolean;
   /** Called after each transaction with `null` once it is committed, or with its failure. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
@@ -177,7 +180,7 @@ export class WriteLane {
         return { ...NOTHING, outcome: { kind: 'failed', failure: storeFailure('broken', lost) } };
       }
       const answers = group.map((call) => answerOf(call, rows));
-      const { floorMs } = this.#options.clocks();
+      const floorMs = this.#options.writesLost === true ? null : this.#options.clocks().floorMs;
       const place = settledPlace(databaseMs);
       const attempt = { id: `tx:${this.#options.newId()}`, place };
       // A transaction names itself, so that its outcome can be asked for. It also makes each answer rest on a commit that standbys have.

@@ -20,9 +20,9 @@ const NOW_MS = 5_000;
 const STATES = 'SELECT id, state, cause FROM remit.tasks ORDER BY id';
 
 const targetOf = (url: string) => must(postgresTargetFrom(url));
-const restore = (url: string) =>
+const restore = (url: string, nowMs = NOW_MS) =>
   restoreDatabase(targetOf(url), {
-    clocks: agreeing(() => NOW_MS),
+    clocks: agreeing(() => nowMs),
     randomBytes,
     by: 'Ada',
     stateKey: null,
@@ -138,6 +138,25 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     expect(states).not.toContain('active');
     expect(states).not.toContain('suspended');
     await must(await open(url)).close();
+  });
+
+  it('says from which instant on no stop is known, also if it was interrupted and is run again', async () => {
+    const url = await places.next();
+    const former = must(await open(url));
+    await withTasks(former);
+    await former.close();
+    const other = new Client(connectionOf(targetOf(url), targetOf(url).hosts[0] ?? { host: '', port: 0 }));
+    await other.connect();
+    // Tasks end, and the last step fails.
+    await other.query('BEGIN');
+    await other.query('LOCK TABLE remit.tasks IN ROW EXCLUSIVE MODE');
+    const laterMs = NOW_MS + 60_000;
+    expect(await restore(url, laterMs)).toMatchObject({ code: 'busy' });
+    await other.query('ROLLBACK');
+    await other.end();
+    expect(await places.sql(url, 'SELECT id FROM remit.tasks WHERE ended_ms IS NULL')).toEqual([]);
+    expect(must(await restore(url, laterMs))).toMatchObject({ ended: 0, stopsUntilMs: NOW_MS });
+    expect(await places.sql(url, 'SELECT floor_ms FROM remit.feed_head')).toEqual([{ floor_ms: String(laterMs) }]);
   });
 
   it('ends what an authority declares that has not noticed yet', async () => {

@@ -50,7 +50,8 @@ export function addingRecords(records: readonly EncodedRecord[]): Statement {
 /** What is written with the rows. */
 interface Writing {
   readonly place: SettledPlace;
-  readonly floorMs: number;
+  /** `null`: the floor of the database stays as it is. */
+  readonly floorMs: number | null;
   /** The receivers of signals. */
   readonly receivers: readonly string[];
   readonly seal: RowSeal | null;
