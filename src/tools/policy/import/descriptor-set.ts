@@ -1,6 +1,6 @@
 import type { DescriptorSet, MethodDescriptor } from '../../../core/action/grpc/protobuf/descriptor-set.ts';
 import { isMapField, messageTypes } from '../../../core/action/grpc/protobuf/message-shape.ts';
-import { Effort, TOO_MUCH } from './effort.ts';
+import { Effort, EFFORT_SPENT } from './effort.ts';
 import { printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { foundMethods, servicesOf } from './proto.ts';
@@ -43,7 +43,7 @@ export function importedDescriptorSet(
     const written = args.size === 0 ? {} : { args: Object.fromEntries(args) };
     return [{ service, method, entry: { action: id, risk: 'medium', ...written } }];
   });
-  if (effort.isSpent) return TOO_MUCH;
+  if (effort.isSpent) return EFFORT_SPENT;
   return {
     server: { grpc: { descriptorSet: options.file, services: servicesOf(entries) } },
     notes: [...chosen.notes, ...limitNotes(limited), ...notes],

@@ -24,6 +24,6 @@ export class Effort {
 }
 
 /** The refusal of a description that takes more steps. */
-export const TOO_MUCH = {
+export const EFFORT_SPENT = {
   problem: 'it describes too much to be read at once: select what you need with `--only`',
 } as const;

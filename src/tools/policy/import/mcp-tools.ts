@@ -1,7 +1,7 @@
 import { toolPin } from '../../../core/action/mcp/tool-pin.ts';
 import { isObject } from '../../../core/runtime/fields.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
-import { Effort, TOO_MUCH } from './effort.ts';
+import { Effort, EFFORT_SPENT } from './effort.ts';
 import { itemsIn, memberOf, printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { schemaReader } from './json-schema.ts';
@@ -34,7 +34,7 @@ export function importedMcpTools(document: unknown, options: ImportOptions): Imp
   for (const { name, tool, id } of chosen.chosen) {
     const schema = memberOf(tool, 'inputSchema');
     const inTool = argumentsFromSchema(schema, schemaReader(schema, effort), { isOfTool: true, effort });
-    if (effort.isSpent) return TOO_MUCH;
+    if (effort.isSpent) return EFFORT_SPENT;
     notes.push(...inTool.notes.map((note) => `the tool \`${printableName(name)}\`: ${note}`));
     limited.push(...inTool.limited.map((one) => ({ ...one, of: name })));
     const written = inTool.args.size === 0 ? {} : { args: Object.fromEntries(inTool.args) };

@@ -2,7 +2,7 @@ import { isMethodWithBody } from '../../../core/action/http/body.ts';
 import { pointerOf } from '../../../core/action/arguments/json-pointer.ts';
 import { parameterTypeFrom } from '../../../core/action/catalog/parameter-type.ts';
 import { pathTemplateFrom } from '../../../core/action/catalog/template.ts';
-import { Effort, TOO_MUCH } from './effort.ts';
+import { Effort, EFFORT_SPENT } from './effort.ts';
 import { itemsIn, memberOf, membersOf, printableName } from './entry.ts';
 import type { Entry, Imported, ImportOptions } from './entry.ts';
 import { argumentShape, resolverIn, schemaReader } from './json-schema.ts';
@@ -66,7 +66,7 @@ export function importedOpenApi(document: unknown, options: ImportOptions): Impo
     const closed = inRoute.isClosed ? { otherArguments: 'deny' } : {};
     return [{ action: id, method: method.toUpperCase(), path: typed.path, risk, ...body, ...closed, ...written }];
   });
-  if (effort.isSpent) return TOO_MUCH;
+  if (effort.isSpent) return EFFORT_SPENT;
   if (routes.length === 0) return { problem: NO_ROUTES };
   return { server: { ...base.server, routes }, notes: [...chosen.notes, ...limitNotes(limited), ...notes] };
 }
