@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { PassThrough } from 'node:stream';
+import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
 /** Longest line accepted. */
@@ -19,17 +19,24 @@ export interface FileLine {
  * a line of more than 64 Mi characters
  */
 export async function* jsonLines(file: string): AsyncGenerator<FileLine> {
-  let rest = '';
+  // Pieces of the last line so far. INVARIANT: a piece is searched once, so that a long line costs linear time.
+  let pieces: string[] = [];
+  let length = 0;
   let number = 0;
   for await (const text of textOf(file)) {
-    const lines = `${rest}${text}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
+    const [end = '', ...lines] = text.split('\n');
+    pieces.push(end);
+    length += end.length;
+    for (const next of lines) {
       number += 1;
+      const line = pieces.join('');
       if (line.trim() !== '') yield { number, text: line };
+      pieces = [next];
+      ({ length } = next);
     }
-    if (rest.length > MAX_LINE_CHARACTERS) throw new RangeError(`line ${number + 1} is too long`);
+    if (length > MAX_LINE_CHARACTERS) throw new RangeError(`line ${number + 1} is too long`);
   }
+  const rest = pieces.join('');
   if (rest.trim() !== '') yield { number: number + 1, text: rest };
 }
 
@@ -41,17 +48,26 @@ async function* textOf(file: string): AsyncGenerator<string> {
 
 const GZIP = [0x1f, 0x8b];
 
+/** The file is read once: a pipe, such as `/dev/stdin`, gives its bytes only once. */
 async function* plainBytesOf(file: string): AsyncGenerator<Uint8Array> {
-  const isGzip = await startsWith(file, GZIP);
-  const stream = createReadStream(file);
-  const plain = isGzip ? createGunzip() : new PassThrough();
-  stream.on('error', (error) => plain.destroy(error));
-  yield* stream.pipe(plain) as AsyncIterable<Uint8Array>;
+  const chunks = createReadStream(file)[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
+  let start = Buffer.alloc(0);
+  while (start.length < GZIP.length) {
+    const next = await chunks.next();
+    if (next.done === true) break;
+    start = Buffer.concat([start, next.value]);
+  }
+  const bytes = startedWith(start, chunks);
+  if (!GZIP.every((byte, index) => start[index] === byte)) {
+    yield* bytes;
+    return;
+  }
+  const plain = createGunzip();
+  const source = Readable.from(bytes, { objectMode: false }).on('error', (error) => plain.destroy(error));
+  yield* source.pipe(plain) as AsyncIterable<Uint8Array>;
 }
 
-async function startsWith(file: string, prefix: readonly number[]): Promise<boolean> {
-  for await (const bytes of createReadStream(file, { end: prefix.length - 1 }) as AsyncIterable<Uint8Array>) {
-    return bytes.length === prefix.length && prefix.every((byte, index) => bytes[index] === byte);
-  }
-  return false;
+async function* startedWith(start: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield start;
+  yield* rest;
 }
