@@ -8,11 +8,16 @@ const MARGIN_MS = 5_000;
 
 /**
  * Asks the running authority for the receipt of the committed change of a root task. A problem says why there is no receipt: the
- * change is committed, but whether sidecars know it is unknown. Rejects with a SyntaxError if the answer is not JSON.
+ * change is committed, but whether sidecars know it is unknown.
  */
 export async function askedReceipt({ admin, leaseMs }: AskedAuthority, root: string): Promise<TimedReceipt | Problem> {
   const path = `/receipts/${encodeURIComponent(root)}`;
   const text = await adminAnswer(admin, path, { timeoutMs: 2 * leaseMs + MARGIN_MS });
-  // Safe: the answer of our own server, at the operator's address.
-  return typeof text === 'string' ? (JSON.parse(text) as TimedReceipt) : text;
+  if (typeof text !== 'string') return text;
+  try {
+    // Safe: the answer of our own server, at the operator's address.
+    return JSON.parse(text) as TimedReceipt;
+  } catch {
+    return { problem: `\`${admin}\` did not answer with JSON: is it the authority?` };
+  }
 }
