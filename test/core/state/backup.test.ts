@@ -42,7 +42,12 @@ const backup = (to: string, places: Partial<BackupPlaces> & Pick<BackupPlaces, '
     { ledgers: [], keys: [], ...places },
     { nowMs: () => 1_000, version: '1.2.3', onProgress: () => undefined },
   );
-const restore = (from: string, to: string, change: Partial<RestorePlaces> = {}): Promise<Restored | Problem> =>
+const restore = (
+  from: string,
+  to: string,
+  change: Partial<RestorePlaces> = {},
+  clocks = agreeing(() => 5_000),
+): Promise<Restored | Problem> =>
   restoreBackup(
     from,
     {
@@ -53,7 +58,7 @@ const restore = (from: string, to: string, change: Partial<RestorePlaces> = {}):
       isStateOnly: false,
       ...change,
     },
-    { clocks: agreeing(() => 5_000), randomBytes, by: 'operator ada', onProgress: () => undefined },
+    { clocks, randomBytes, by: 'operator ada', onProgress: () => undefined },
   );
 
 /** A file with tasks 1 to 3 (open with part 4, suspended, completed) and five waiting records, of which a ledger has two. */
@@ -350,6 +355,25 @@ describe('restoreBackup', () => {
     });
     if (!isStoreFailure(lock)) lock.release();
     expect(isProblem(await restore(join(at, 'backup'), to))).toBe(false);
+  });
+
+  it('changes nothing if the ends of tasks could not be merged into the state file, which another process has open', async () => {
+    const { at, state } = served();
+    const [to, from] = [folder(), join(at, 'backup')];
+    must(await backup(from, { state }));
+    const fresh = join(to, 'state.db.restoring');
+    let reader: DatabaseSync | null = null;
+    const clocks = agreeing(() => {
+      if (reader === null && existsSync(fresh)) {
+        reader = new DatabaseSync(fresh, { readOnly: true });
+        reader.prepare('SELECT count(*) FROM tasks').get();
+      }
+      return 5_000;
+    });
+    expect(await restore(from, to, {}, clocks)).toEqual({ problem: expect.stringContaining('run it again') });
+    (reader as DatabaseSync | null)?.close();
+    expect(readdirSync(to)).toEqual(['state.db.lock']);
+    must(await restore(from, to));
   });
 
   it('can be run again after a restore was killed', async () => {

@@ -1,4 +1,4 @@
-import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, constants, copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { base64Of } from '../../../core/ledger/proof/base64.ts';
 import { rootOf } from '../../../core/ledger/proof/merkle.ts';
@@ -109,6 +109,11 @@ async function putBack({ folder, manifest }: Backup, { places, moves, options }:
   });
   if (isStoreFailure(restored))
     return { problem: restored.detail.replaceAll(state.fresh, join(folder, manifest.state)) };
+  // INVARIANT: the ends are in the file that is moved. SQLite closes without an error if it could not merge them.
+  if (existsSync(`${state.fresh}-wal`))
+    return {
+      problem: `the ends of tasks could not be written into \`${state.fresh}\`: another process has it open, or the disk is full. Nothing was restored: run it again`,
+    };
   for (const { fresh, place } of moves.all) {
     renameSync(fresh, place);
     synced(dirname(place));
