@@ -136,6 +136,27 @@ describe('withoutUnused', () => {
     expect(withoutUnused(set, inventory)).toEqual([]);
   });
 
+  it('leaves a permit in shadow, which is on trial', async () => {
+    const trial = `@id("trial")\n@shadow("true")\npermit (principal, action == Remit::Action::"files.list", resource);\n`;
+    const set = await mustLoad(folderWith(`${policies}${trial}`));
+    expect(withoutUnused(set, new Inventory()).map(({ text }) => text.includes('@id("trial")'))).toEqual([true]);
+  });
+
+  it.each([
+    ['permits that share a line', policies.replace(';\n\n// About payments.\n', '; ')],
+    ['no line end at the end', policies.trimEnd()],
+    ['an unused permit at the end, without a line end', policies.slice(0, policies.indexOf('@id("never")')).trimEnd()],
+  ])('makes a patch that git applies to a file with %s', async (_name, text) => {
+    const set = await mustLoad(folderWith(text));
+    const [narrowed] = withoutUnused(set, new Inventory());
+    const within = folder();
+    const path = join(within, narrowed?.file.name ?? '');
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text);
+    execFileSync('git', ['apply', '-'], { cwd: within, input: `${narrowed?.patch ?? ''}\n` });
+    expect(lines(await readFile(path, 'utf8'))).toEqual(lines(narrowed?.text ?? ''));
+  });
+
   it.each([
     ['tokens for an action', [issued(['files.list'])]],
     ['tokens for a family of actions', [issued(['files.*'])]],

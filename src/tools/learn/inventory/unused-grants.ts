@@ -21,14 +21,17 @@ interface Edit {
 
 /**
  * The policy files of a set without permits that permitted nothing, and without the actions that a permit lists and never permitted. It only
- * takes away: a forbid, a template and a condition stay as they are. A permit whose actions are not listed one by one stays whole if it was used.
+ * takes away: a forbid, a template, a policy in shadow, which permits nothing yet, and a condition stay as they are. A permit whose actions are not listed one by one stays whole if it was used.
  */
 export function withoutUnused({ source, policies }: PolicySet, inventory: Inventory): readonly NarrowedFile[] {
   return source.policies.flatMap((file) => {
     if (!file.name.endsWith('.cedar')) return [];
     const permits = new Map(
       policies
-        .filter((policy) => policy.file === file.file && policy.effect === 'permit' && policy.link === undefined)
+        .filter(
+          (policy) =>
+            policy.file === file.file && policy.effect === 'permit' && !policy.shadow && policy.link === undefined,
+        )
         .map((policy) => [policy.offset, policy.id] as const),
     );
     const edits = cedarStatements(file.text).flatMap((statement) => {
@@ -82,27 +85,30 @@ function edited(text: string, edits: readonly Edit[]): string {
     .reduce((whole, { start, end, text: by }) => whole.slice(0, start) + by + whole.slice(end), text);
 }
 
+const NO_END = String.raw`\ No newline at end of file`;
+
 /** One hunk over the whole file: lines that an edit touches are taken away, and what is left of them is added. */
 function patchOf({ name, text }: SourceFile, edits: readonly Edit[]): string {
   const lines = text.split('\n');
-  if (lines.at(-1) === '') lines.pop();
+  const hasEnd = lines.at(-1) === '';
+  if (hasEnd) lines.pop();
   const body: string[] = [];
   let at = 0;
   let added = 0;
   let taken = 0;
   for (let index = 0; index < lines.length;) {
     const line = lines[index] ?? '';
-    const touching = edits.filter(({ start, end }) => start < at + line.length + 1 && end > at);
-    if (touching.length === 0) {
-      body.push(` ${line}`);
+    // An edit may begin on the line on which another ends: all lines of both are one change.
+    const isTouched = (length: number): boolean => edits.some(({ start, end }) => start < at + length && end > at);
+    if (!isTouched(line.length + 1)) {
+      body.push(` ${line}`, ...(hasEnd || index < lines.length - 1 ? [] : [NO_END]));
       at += line.length + 1;
       index += 1;
       continue;
     }
-    const end = Math.max(...touching.map((edit) => edit.end));
     const from = at;
     const old: string[] = [];
-    while (index < lines.length && at < end) {
+    while (index < lines.length && (old.length === 0 || isTouched(0))) {
       const one = lines[index] ?? '';
       old.push(one);
       at += one.length + 1;
@@ -114,7 +120,8 @@ function patchOf({ name, text }: SourceFile, edits: readonly Edit[]): string {
     const left = edited(`${old.join('\n')}\n`, inside)
       .split('\n')
       .filter((one) => one.trim() !== '');
-    body.push(...old.map((one) => `-${one}`), ...left.map((one) => `+${one}`));
+    const noEnd = hasEnd || index < lines.length ? [] : [NO_END];
+    body.push(...old.map((one) => `-${one}`), ...noEnd, ...left.map((one) => `+${one}`));
     taken += old.length;
     added += left.length;
   }
