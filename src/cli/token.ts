@@ -85,8 +85,9 @@ async function tokenWith(args: readonly string[], io: CommandIo): Promise<string
 type Values = Parameters<typeof issuerFrom>[0];
 
 async function inherited(values: Values, { environment }: CommandIo): Promise<Printed | CommandRefusal> {
-  if (values.intent !== undefined) {
-    return taskRefusal('--intent is not accepted inside `remit run`, whose task is already declared: leave it out');
+  const of = (['intent', 'resource', 'ttl'] as const).find((name) => values[name] !== undefined);
+  if (of !== undefined) {
+    return taskRefusal(`--${of} is not accepted inside \`remit run\`, whose task is already declared: leave it out`);
   }
   const outer = await outerToken(environment);
   if (isProblem(outer)) return taskRefusal(printable(outer.problem), EXIT.no);

@@ -95,6 +95,13 @@ describe('remit token', () => {
       2,
       '--intent is not accepted inside `remit run`',
     ],
+    [
+      'a resource inside a run, whose token may be of another',
+      ['--resource', 'https://files.acme.test'],
+      { REMIT_TOKEN: 'a' },
+      2,
+      '--resource is not accepted inside `remit run`',
+    ],
     ['a run that has ended', [], { REMIT_TOKEN_URL: 'http://127.0.0.1:1/token' }, 1, 'does not answer'],
     ['an endpoint elsewhere', [], { REMIT_TOKEN_URL: 'http://evil.test/token' }, 1, 'must be the endpoint of a run'],
     ['a missing file', [], { REMIT_TOKEN_FILE: '/nowhere' }, 1, '`/nowhere` cannot be read: ENOENT'],
