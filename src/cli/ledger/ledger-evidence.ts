@@ -169,6 +169,8 @@ async function askedBy(args: readonly string[], io: Io): Promise<EvidenceOptions
   }
   if (seed !== undefined && (seed === '' || seed.length > 256))
     return taskRefusal('--seed must have 1 to 256 characters');
+  const { spec, engine } = options.values;
+  if (engine !== undefined && spec === undefined) return taskRefusal('--engine goes with --spec');
   const keys = await keysFrom(options.values.key ?? []);
   if (isCommandRefusal(keys)) return keys;
   // INVARIANT: anchors are read before the ledger, which may grow meanwhile.
@@ -187,7 +189,6 @@ async function askedBy(args: readonly string[], io: Io): Promise<EvidenceOptions
   if (isCommandRefusal(results)) return results;
   const size = Number(sample);
   const { anchors } = outside;
-  const { spec, engine } = options.values;
   const about = { framework, fromMs, toMs, format, size, seed, out, results, spec, engine };
   return { ...about, folder, others, received, policies, keys, anchors };
 }

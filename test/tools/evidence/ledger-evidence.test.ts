@@ -418,6 +418,7 @@ describe('remit ledger evidence', () => {
     ['a format', ['--format', 'pdf'], /--format must be one of markdown, html, json, oscal/],
     ['a period', ['--to', '2025-01-01'], /--to must be after --from/],
     ['a sample', ['--sample', '21'], /--sample must be a whole number from 0 to 20/],
+    ['engine without a specification', ['--engine', '/nowhere'], /--engine goes with --spec/],
     ['a ledger', ['--ledger', '/nowhere'], /no ledger in `\/nowhere`/],
   ])('refuses an invalid %s', async (_name, words, message) => {
     const { exit, err } = await evidence('csf-2.0', ...words);
