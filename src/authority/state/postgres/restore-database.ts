@@ -12,6 +12,7 @@ import { Database } from './database.ts';
 import { BEGIN, commit, flight, ROLLBACK } from './flight.ts';
 import type { Statement } from './flight.ts';
 import { databaseFacts } from './postgres-state.ts';
+import { MAY_HOLD } from './rows/order-statements.ts';
 import { endOpenTasks } from './rows/end-open-tasks.ts';
 import type { EndedTasks, EndingTasks } from './rows/end-open-tasks.ts';
 import { readerOf, RowSeal } from './rows/row-seal.ts';
@@ -38,7 +39,8 @@ export interface RestoredDatabase extends RestoredOrders, EndedTasks {
 }
 
 /** The orders of a database as it was restored, and its floor. Only the last step moves the floor: a restore that is run again reads the same. */
-const ORDERS = `SELECT (SELECT count(*) FROM remit.orders WHERE of = 'stop' AND lifted IS NULL) AS stops, floor_ms FROM remit.feed_head WHERE part = 0`;
+const ORDERS = `SELECT floor_ms, (SELECT count(*) FROM remit.orders WHERE of = 'stop' AND ${MAY_HOLD} AND (until_ms IS NULL OR until_ms > $1::bigint)) AS stops
+  FROM remit.feed_head WHERE part = 0`;
 /** The higher version makes each authority read the orders again. */
 const DROP_OBSERVING: readonly Statement[] = [
   { text: 'UPDATE remit.orders_head SET version = version + 1 WHERE part = 0' },
@@ -104,7 +106,7 @@ async function restored(ending: EndingTasks): Promise<RestoredDatabase | StoreFa
   const { database, by, lane, floorMs } = ending;
   const before = await database.read('SELECT epoch::text AS epoch FROM remit.feed_head WHERE part = 0');
   if (isStoreFailure(before)) return before;
-  const found = await database.read(ORDERS);
+  const found = await database.read(ORDERS, [floorMs()]);
   if (isStoreFailure(found)) return found;
   const { stops, floor_ms: stopsUntilMs } = found.rows[0] ?? {};
   const orders = { stops: Number(stops), stopsUntilMs: Number(stopsUntilMs) };

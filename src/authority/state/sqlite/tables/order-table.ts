@@ -36,7 +36,8 @@ export function deleteOrder(connection: Connection, id: string): void {
 export function keepStops(connection: Connection): number {
   connection.statement("DELETE FROM orders WHERE of = 'observe'").run();
   connection.changed(ORDERS_ROOT, 'orders');
-  return Number(connection.statement('SELECT count(*) AS count FROM orders').get()?.['count']);
+  const inForce = connection.statement('SELECT count(*) AS count FROM orders WHERE until_ms IS NULL OR until_ms > ?');
+  return Number(inForce.get(connection.floorMs())?.['count']);
 }
 
 const OVER = 'FROM orders INDEXED BY orders_until WHERE until_ms IS NOT NULL AND until_ms <= ?';
