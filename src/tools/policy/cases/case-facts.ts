@@ -146,8 +146,8 @@ function detailsOf(
   action: Action | Deny,
   catalog: Catalog,
 ): readonly AuthorizationDetail[] {
-  if (task.details !== null)
-    return task.details.map((entry) => ({ ...entry, actions: grantedActions(entry.actions, catalog) }));
+  // The grant of a token as it is: the catalog that resolved it may have been another.
+  if (task.details !== null) return task.details;
   const actions = grantedActions(task.actions ?? (isDeny(action) ? [] : [action.id]), catalog);
   const audiences = actions.map((id) => catalog.actions.get(id)?.server.audience);
   const locations = [...new Set(audiences.filter((audience) => audience !== undefined))];
