@@ -27,7 +27,7 @@ import {
 } from './analysis-report.ts';
 import type { AnalysisFinding } from './analysis-report.ts';
 import { casesProblem, casesWritten, programsFor, timeoutFrom } from './solver-options.ts';
-import { policySetAt } from './policy-operand.ts';
+import { policySetsAt } from './policy-operand.ts';
 import { specificationAt } from './specification.ts';
 import type { SpecificationFile } from './specification.ts';
 
@@ -123,12 +123,8 @@ async function findingsOf(
   if (typeof bounds === 'string') return taskRefusal(bounds);
   const programs = await programsFor(values.engine, io);
   if (isProblem(programs)) return taskRefusal(programs.problem);
-  const sets: PolicySet[] = [];
-  for (const path of after === undefined ? [before] : [before, after]) {
-    const set = await policySetAt(path, values.keys);
-    if (isCommandRefusal(set)) return set;
-    sets.push(set);
-  }
+  const sets = await policySetsAt(after === undefined ? [before] : [before, after], values.keys);
+  if (isCommandRefusal(sets)) return sets;
   const unknown = (values.action ?? []).find(
     (action) => action !== 'issue' && !sets.some(({ catalog }) => catalog.actions.has(action)),
   );

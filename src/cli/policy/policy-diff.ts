@@ -27,7 +27,7 @@ import { diffedLimits, isLimitedOtherwise, limitSpan } from './diffed-limits.ts'
 import type { DiffedLimits } from './diffed-limits.ts';
 import { findingCounts } from './finding-lines.ts';
 import { optionsFrom } from '../options.ts';
-import { policySetAt } from './policy-operand.ts';
+import { policySetsAt } from './policy-operand.ts';
 import { recordedTasks } from './recorded-tasks.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, taskRefusal } from '../task/task-source.ts';
@@ -110,10 +110,10 @@ async function comparedBy(
   const isLedgerRead = isLedgerNamed || values.cases === undefined;
   const asked = askedFor(values, isLedgerRead);
   if (isCommandRefusal(asked)) return asked;
-  const former = await policySetAt(before, values.keys);
-  if (isCommandRefusal(former)) return former;
-  const other = await policySetAt(after, values.keys);
-  if (isCommandRefusal(other)) return other;
+  const loaded = await policySetsAt([before, after], values.keys);
+  if (isCommandRefusal(loaded)) return loaded;
+  const [former, other] = loaded;
+  if (former === undefined || other === undefined) return taskRefusal('OLD and NEW are required');
   const cases = values.cases === undefined ? [] : await casesAt(values.cases, io);
   if (isCommandRefusal(cases)) return cases;
   const comparison = new Comparison(former, other);

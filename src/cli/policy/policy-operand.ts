@@ -19,6 +19,16 @@ export async function policySetAt(path: string, keysFile: string | undefined): P
   return isCommandRefusal(bundle) ? { ...bundle, exit: EXIT.bad } : loadedOr(await policySetFrom(bundle.source));
 }
 
+/** The policy sets at paths, loaded at the same time, or the refusal of the first that cannot be loaded. */
+export async function policySetsAt(
+  paths: readonly string[],
+  keysFile: string | undefined,
+): Promise<readonly PolicySet[] | CommandRefusal> {
+  const loaded = await Promise.all(paths.map((path) => policySetAt(path, keysFile)));
+  const refusal = loaded.find((one) => isCommandRefusal(one));
+  return refusal ?? loaded.flatMap((one) => (isCommandRefusal(one) ? [] : [one]));
+}
+
 function loadedOr(set: Awaited<ReturnType<typeof loadPolicies>>): PolicySet | CommandRefusal {
   if (!('findings' in set)) return set;
   return taskRefusal(
