@@ -55,6 +55,10 @@ export const rows = {
     fault: 'callers at several authorities race on one limit over all tasks through failovers',
     bound: 'the limit is never over',
   },
+  'D-27': {
+    fault: 'the authority that sends signals dies or loses the database while the receiver fails',
+    bound: 'each end is told to the receiver, and if twice then with one `jti`',
+  },
   'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
   'S-02': {
     fault: 'the primary is stopped',
