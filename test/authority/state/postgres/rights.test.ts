@@ -1,6 +1,6 @@
 import type { LimitSpend } from '../../../../src/core/limit/limit-spend.ts';
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../../src/core/config/postgres-url.ts';
 import { stopBySignal } from '../../../../src/authority/issuer/signals/stop.ts';
@@ -47,8 +47,11 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
   const places = new PostgresPlaces(binaries, folder());
   const closers: (() => unknown)[] = [];
   beforeAll(() => places.start());
+  // A server has 100 connections, and an idle one is closed after 10 s only.
+  afterEach(async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  });
   afterAll(async () => {
-    for (const close of closers.toReversed()) await close();
     await places.stop();
     remove();
   });
