@@ -39,17 +39,25 @@ const MAX_READING_OF_ADDRESS = 16;
 const MESSAGE_MS = 10_000;
 /** Time for a refused client to read why. */
 const FAREWELL_MS = 100;
+/** How long a client may leave a message or a status unread. Beyond it, its connection ends with all that is queued for it. */
+const UNREAD_MS = 30_000;
+/** Interval at which the rights of a connection are looked at again, and the longest between its expiry and its end. */
+const RECHECK_MS = 60_000;
 
 /**
  * Decides by the identity of its connection whether a call is served, before anything of its message is read: a client that no rule admits
  * costs its metadata, and loses its connection. Of those that are admitted few messages are read at a time, and addresses take turns: grpc-js holds
  * an incomplete message of up to 4 MiB for each call.
+ *
+ * A connection ends once its certificate has expired, or the rules give its client other rights than when it began: a stream would outlive both.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #readings = new Readings({ max: MAX_READING, maxOfClient: MAX_READING_OF_ADDRESS });
   /** The clients of connections that have called, by their certificates. */
   readonly #clients = new Map<string, Client>();
+  /** The next look at the rights of each connection that has called; each value cancels it. */
+  readonly #looks = new Map<string, () => void>();
   /** Refused connections, which end soon. */
   readonly #refused = new Set<string>();
   readonly #inCall = new Map<string, number>();
@@ -72,6 +80,8 @@ export class Admission {
   forget(peer: string): void {
     this.#clients.delete(peer);
     this.#refused.delete(peer);
+    this.#looks.get(peer)?.();
+    this.#looks.delete(peer);
   }
 
   readonly interceptor: ServerInterceptor = ({ path }, call) => {
@@ -79,13 +89,35 @@ export class Admission {
     this.#options.called(peer);
     const rights = this.#rightsAt(peer, call);
     if (rights === null) return new RefusedCall(call, () => this.#farewell(peer));
+    if (!this.#looks.has(peer)) this.#lookLater(peer, rights);
     const method = path.slice(path.lastIndexOf('/') + 1);
-    return new ServerInterceptingCall(call, { start: (next) => next(this.#reading(call, { rights, method })) });
+    return new WatchedCall(call, {
+      unread: () => this.#options.after(UNREAD_MS, () => this.#options.hangUp(peer)),
+      listener: (watched) => this.#reading(watched, { rights, method }),
+    });
   };
+
+  #lookLater(peer: string, rights: SidecarRights): void {
+    const client = this.#clients.get(peer) ?? null;
+    const leftMs = client === null ? Infinity : client.notAfterMs - this.#options.nowMs();
+    const look = (): void => {
+      if (this.#isUnchanged(client, rights)) this.#lookLater(peer, rights);
+      else this.#options.hangUp(peer);
+    };
+    this.#looks.set(peer, this.#options.after(Math.min(RECHECK_MS, Math.max(0, leftMs) + 1), look));
+  }
+
+  /** Whether a client still has these rights. @param client `null` over a Unix socket */
+  #isUnchanged(client: Client | null, { audiences }: SidecarRights): boolean {
+    const { rules, nowMs } = this.#options;
+    if (client !== null && client.notAfterMs < nowMs()) return false;
+    const now = client === null ? localRights(rules()) : rightsOf(rules(), client.id);
+    return now !== null && now.audiences.size === audiences.size && [...audiences].every((of) => now.audiences.has(of));
+  }
 
   /** Reads the first message of a call once there is room for it. */
   #reading(
-    call: ServerInterceptingCallInterface,
+    call: WatchedCall,
     { rights, method }: { readonly rights: SidecarRights; readonly method: string },
   ): ServerListener {
     const { remoteAddress: client = '' } = call.getConnectionInfo();
@@ -120,6 +152,7 @@ export class Admission {
       onCancel: () => {
         complete();
         isOver();
+        call.over();
       },
     };
   }
@@ -171,6 +204,46 @@ function clientOf(call: ServerInterceptingCallInterface): Client | null {
   const der = call.getAuthContext().sslPeerCertificate?.raw;
   const leaf = der === undefined ? null : leafFromDer(der);
   return leaf === null || isDeny(leaf) ? null : { id: leaf.id, notAfterMs: leaf.notAfterMs };
+}
+
+/** What a call reports while it is served. */
+interface CallWatch {
+  /** Something was sent to the client; the returned function is called once it has read it. */
+  readonly unread: () => () => void;
+  /** Listens to the client. It calls `over` once the call is over. */
+  readonly listener: (call: WatchedCall) => ServerListener;
+}
+
+/** A call whose client must read what it is sent: otherwise grpc-js would keep that for as long as the connection lasts. */
+class WatchedCall extends ServerInterceptingCall {
+  readonly #watch: CallWatch;
+  #isRead: () => void = nothing;
+
+  constructor(call: ServerInterceptingCallInterface, watch: CallWatch) {
+    super(call, { start: (next) => next(watch.listener(this)) });
+    this.#watch = watch;
+  }
+
+  over(): void {
+    this.#isRead();
+  }
+
+  // oxlint-disable-next-line typescript/no-explicit-any -- the type of the message in grpc-js
+  override sendMessage(message: any, callback: () => void): void {
+    this.#isRead();
+    const isRead = this.#watch.unread();
+    this.#isRead = isRead;
+    super.sendMessage(message, () => {
+      isRead();
+      callback();
+    });
+  }
+
+  override sendStatus(status: Parameters<ServerInterceptingCallInterface['sendStatus']>[0]): void {
+    this.#isRead();
+    this.#isRead = this.#watch.unread();
+    super.sendStatus(status);
+  }
 }
 
 /** A call that is answered at its metadata. grpc-js drops what comes of it afterwards. */

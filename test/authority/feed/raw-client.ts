@@ -1,5 +1,5 @@
 import { connect } from 'node:http2';
-import type { ClientHttp2Session } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
@@ -128,20 +128,24 @@ export function heldCall(session: ClientHttp2Session, name: keyof AuthorityCalls
 
 /** Opens a stream over HTTP/2, sends one message, and never reads. Gives what ends it. */
 export function deafStream(session: ClientHttp2Session, first: Up): () => void {
+  rawStream(session, 'Follow', methodOf('Follow').requestSerialize(first));
+  return () => session.destroy();
+}
+
+/** Begins a call over HTTP/2, and sends one message. Nothing is read. */
+export function rawStream(session: ClientHttp2Session, name: keyof AuthorityCalls, message: Buffer): ClientHttp2Stream {
   session.on('error', () => undefined);
-  const { path, requestSerialize } = methodOf('Follow');
   const stream = session.request({
     ':method': 'POST',
-    ':path': path,
+    ':path': methodOf(name).path,
     'content-type': 'application/grpc',
     te: 'trailers',
   });
   stream.on('error', () => undefined);
-  const message = requestSerialize(first);
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
   stream.write(Buffer.concat([prefix, message]));
-  return () => session.destroy();
+  return stream;
 }
 
 /** The name of the status with which the stream ends. */

@@ -34,7 +34,12 @@ export function followAfterHello(call: SidecarCall, { after, connect, heard, ove
     over();
     if (typeof follower === 'object') left(follower);
   };
-  for (const event of ['cancelled', 'close', 'error', 'end'] as const) call.on(event, end);
+  for (const event of ['cancelled', 'close', 'error'] as const) call.on(event, end);
+  // Half-closed: the sidecar says nothing more, so its stream ends on this side too.
+  call.on('end', () => {
+    end();
+    call.end();
+  });
   const begin = async (hello: Hello): Promise<void> => {
     const connected = await connect(hello);
     if (connected === null) return;
