@@ -21,6 +21,7 @@ import { streamIdOf } from './hub/follower.ts';
 import type { Followers } from './hub/followers.ts';
 import { permittedCard } from './hub/permitted-card.ts';
 import type { ReceivedRecords } from './received-records.ts';
+import { ownEffect } from './own-effect.ts';
 import { budgetedSpends } from './task-budgets.ts';
 import { useRecordFrom } from './use-record.ts';
 
@@ -173,11 +174,12 @@ export class SidecarCalls {
     const budgets = budgetedSpends(taskSpendsOf(use.spends), held.task.detailsJson, { isLoan });
     if (budgets === null) return unsettled('exhausted', 'the task has no such budget');
     // The agent is that of the task in the authority's state, so that a sidecar cannot get another agent stopped.
-    const spends = [...budgets, ...this.#limitSpends(use)];
+    const { agent, subject: user } = held.task;
+    const spends = [...budgets, ...this.#limitSpends(use, { agent, user })];
     const settlement: Settlement = await this.#engine.settling.settle({
       ...use,
       spends,
-      agent: held.task.agent,
+      agent,
       by: rights.peer,
     });
     const reply = settledReply(settlement);
@@ -189,20 +191,14 @@ export class SidecarCalls {
   }
 
   async #settledWithoutTask(use: SettledUse, rights: SidecarRights): Promise<SettleReply['settled'][number]> {
-    const spends = this.#limitSpends(use);
+    const spends = this.#limitSpends(use, { agent: use.agent ?? '', user: null });
     return settledReply(await this.#engine.settling.settle({ ...use, spends, by: rights.peer }));
   }
 
-  /**
-   * What is taken from limits. Whether a limit suspends or stops comes from the policies of this authority: a sidecar can only
-   * weaken it to `deny`. The amount and the maximum are those of the sidecar.
-   */
-  #limitSpends({ spends }: SettledUse): readonly LimitSpend[] {
+  /** What is taken from limits. The amount and the maximum are those of the sidecar, which can only weaken the effect to `deny`. */
+  #limitSpends({ spends }: SettledUse, of: Parameters<typeof ownEffect>[2]): readonly LimitSpend[] {
     const limits = this.#taskLimits();
-    const effectOf = (id: string): LimitSpend['effect'] => limits.find((limit) => limit.id === id)?.effect ?? 'deny';
-    return limitSpendsOf(spends).map((spend) =>
-      withEffect(spend, spend.effect === 'deny' ? 'deny' : effectOf(spend.limit)),
-    );
+    return limitSpendsOf(spends).map((spend) => withEffect(spend, ownEffect(limits, spend, of)));
   }
 
   /** The cards, completed with where their tokens were used before. */

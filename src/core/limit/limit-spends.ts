@@ -61,7 +61,7 @@ function spendsOfReading(
     const counter = {
       kind: 'limit' as const,
       limit: limit.id,
-      who: whoOf(limit.per, { agent, user, server }),
+      who: limitWho(limit.per, { agent, user, server }),
       windowMs: limit.windowMs,
       effect: isObserved ? ('deny' as const) : limit.effect,
       ...(isObserved && limit.effect !== 'deny' ? { isUnshared: true as const } : {}),
@@ -126,7 +126,7 @@ export function taskLimitsFor(
   const spends: LimitSpend[] = [];
   const open: OpenTasksLimit[] = [];
   for (const { agents, id: limit, measures, per, effect, windowMs } of limitsForAgent(limits, agent)) {
-    const who = whoOf(per, { agent, user, server });
+    const who = limitWho(per, { agent, user, server });
     for (const { of, max } of measures) {
       if (of === 'tasks' && windowMs !== null) {
         spends.push({ kind: 'limit', limit, measure: 'tasks', who, windowMs, amount: 1, max, effect });
@@ -139,8 +139,8 @@ export function taskLimitsFor(
   return { spends, open };
 }
 
-/** JSON, so that no two lists of values make one text. */
-const whoOf = (per: readonly LimitKey[], values: Readonly<Record<LimitKey, string>>): string =>
+/** `LimitSpend.who`: JSON, so that no two lists of values make one text. */
+export const limitWho = (per: readonly LimitKey[], values: Readonly<Record<LimitKey, string>>): string =>
   JSON.stringify(per.map((key) => values[key]));
 
 /** The limits of each agent, memoised by the limits of a policy set, which never change. */

@@ -472,10 +472,15 @@ describe('bad input', () => {
     };
     const stopped = () => must(state.reader.ordersInForce()).list.map((order) => order.of === 'stop' && order.what);
     expect([await settled('made-up'), await settled('made-up'), stopped()]).toEqual(['', 'limit', []]);
+    // A maximum below that of the authority, another window and more than one call stop nobody.
+    for (const change of [{ limit: 0 }, { window_ms: 3_600_000, limit: 0 }, { amount: 5 }])
+      expect(await settled('known', change)).toBe('limit');
+    expect(stopped()).toEqual([]);
     // Of a task the agent is that of the task, whatever it says.
     const ofTask = { key: useOf(1).key, jti_digest: useOf(1).jti_digest };
     expect([await settled('known', {}, ofTask), await settled('known', {}, ofTask)]).toEqual(['', 'limit']);
     expect(stopped()).toEqual([taskNumber(1).agent]);
+    expect(stopped()).toHaveLength(1);
     for (const wrong of [{ measure: 'money' }, { effect: 'burn' }])
       expect(await settled('odd', wrong)).toBe('INVALID_ARGUMENT');
     for (const wrong of [{ window_ms: 1 }, { who: 'x'.repeat(4_096), name: '' }, { value: 'short' }])
@@ -483,6 +488,42 @@ describe('bad input', () => {
     // Without a task there are no budgets and no history.
     expect(await settled('x', { kind: 'calls', name: '' })).toBe('INVALID_ARGUMENT');
     expect(await settled('x', {}, { entry: { version: 0, action: 'a', labels: [] } })).toBe('INVALID_ARGUMENT');
+  });
+
+  it('has nobody stopped by the counter of somebody else', async () => {
+    const of = { agents: ['spiffe://acme.test/ns/agents/sa/*'], actions: null, windowMs: 60_000 };
+    const limit: Limit = {
+      ...of,
+      id: 'per-agent',
+      per: ['agent', 'server'],
+      measures: [{ of: 'calls', max: 0 }],
+      effect: 'stop',
+      place: { file: 'limits.yaml', line: 2, column: 5 },
+    };
+    const { target, state } = await authority({ taskLimits: () => [limit] });
+    const { client: made, instance } = await follower(target);
+    const settled = async (n: number, agent: string, who: string) => {
+      const rest = { measure: 'calls', who, window_ms: 60_000, effect: 'stop' };
+      const one = {
+        ...use(n),
+        key: null,
+        jti_digest: '',
+        agent,
+        spends: [{ ...spend('limit', 'per-agent', 1, 0), ...rest }],
+      };
+      const reply = await made.call('Settle', { instance, uses: [one] });
+      return typeof reply === 'string' ? reply : reply.settled[0]?.problem;
+    };
+    const [victim, other] = ['spiffe://acme.test/ns/agents/sa/victim', 'spiffe://acme.test/ns/agents/sa/other'];
+    const stopped = () => must(state.reader.ordersInForce()).list.map((order) => order.of === 'stop' && order.what);
+    for (const [n, who] of [JSON.stringify([other, 's']), JSON.stringify([victim]), '[]', 'x'].entries())
+      expect(await settled(n + 1, victim, who)).toBe('limit');
+    // No limit is of this agent.
+    const beyond = 'spiffe://acme.test/ns/else/sa/beyond';
+    expect(await settled(11, beyond, JSON.stringify([beyond, 's']))).toBe('limit');
+    expect(stopped()).toEqual([]);
+    expect(await settled(12, victim, JSON.stringify([victim, 's']))).toBe('limit');
+    expect(stopped()).toEqual([victim]);
   });
 
   it('takes no budget that the task does not have, and no limit above its own (issue 37, point 7)', async () => {
