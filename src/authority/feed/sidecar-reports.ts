@@ -14,8 +14,8 @@ const MAX_VERSION = 32;
 const MAX_TEXT = 300;
 
 /**
- * The latest report of each sidecar about itself, for `remit fleet`. Kept until `all` finds that the hub does not know the
- * sidecar.
+ * The latest report of each sidecar about itself, for `remit fleet`: of no more sidecars than the hub knows, if `keepOnly` is called
+ * regularly.
  */
 export class SidecarReports {
   readonly #said = new Map<StreamId, Said>();
@@ -31,15 +31,25 @@ export class SidecarReports {
     this.#said.set(id, { ...said, status: { ...status, policy_set, last_error } });
   }
 
+  /** Number of reports that are kept. */
+  get size(): number {
+    return this.#said.size;
+  }
+
+  /** Drops the reports of sidecars that the hub no longer knows, if there may be any. @param streams all that the hub knows */
+  keepOnly(streams: ReadonlyMap<StreamId, SidecarStream>): void {
+    if (this.#said.size <= streams.size) return;
+    for (const id of this.#said.keys()) if (!streams.has(id)) this.#said.delete(id);
+  }
+
   /**
    * The sidecars, those that are furthest behind first: not connected, then by changes, then by records, then by what is left of the lease.
-   * @param streams all that the hub knows; reports of other sidecars are dropped
+   * @param streams all that the hub knows
    */
   all(
     streams: ReadonlyMap<StreamId, SidecarStream>,
     at: { readonly position: number; readonly monotonicMs: number; readonly marginMs: number },
   ): readonly SidecarReport[] {
-    for (const id of this.#said.keys()) if (!streams.has(id)) this.#said.delete(id);
     return [...streams.values()].map((stream) => reportOf(stream, this.#said.get(stream.id), at)).toSorted(byLag);
   }
 }

@@ -320,6 +320,7 @@ export class Followers {
       const nowMs = this.#options.ports.monotonicMs();
       for (const follower of this.#followers.values()) hangUpStalled(follower, nowMs);
       this.hub.sweep(nowMs);
+      this.#reports.keepOnly(this.hub.streams);
       // Without sidecars nothing waits for changes, unless other authorities wait for this authority.
       const polled = this.size === 0 && this.#isAlone ? Promise.resolve() : this.pump.poll();
       void polled.finally(() => {
