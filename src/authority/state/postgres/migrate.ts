@@ -1,5 +1,9 @@
 import { Client } from 'pg';
 import type { PostgresTarget } from '../../../core/config/postgres-url.ts';
+import { storedOrder } from '../../../core/order/order.ts';
+import type { Order } from '../../../core/order/order.ts';
+import { isProblem } from '../../../core/runtime/problem.ts';
+import type { Problem } from '../../../core/runtime/problem.ts';
 import { isStoreFailure, storeFailure } from '../../../core/runtime/store-failure.ts';
 import type { StoreFailure } from '../../../core/runtime/store-failure.ts';
 import { failureOfPostgres } from './postgres-failure.ts';
@@ -132,10 +136,26 @@ async function made(
     SCHEMA_VERSION,
   ]);
   if (forgetsFleet) await client.query('DELETE FROM fleet');
+  await deleteForeignOrders(client);
   if (grant !== null) await client.query(grantsTo(client.escapeIdentifier(grant)));
   const sealed = sealKey === null ? null : await sealRows(client, sealKey);
   return { from, to: SCHEMA_VERSION, granted: grant, sealed };
 }
+
+/**
+ * Deletes rows of orders that have the id of another order. No authority writes or counts such a row, nobody can lift it, and a stop is not
+ * deleted before its time is over. A row that is not an order at all stays: an operator may have given it, so it denies everything.
+ */
+async function deleteForeignOrders(client: Client): Promise<void> {
+  const { rows } = await client.query('SELECT id, body FROM orders');
+  const ids = rows.filter(({ id, body }) => isForeign(id, storedOrder(String(body)))).map(({ id }) => id);
+  if (ids.length === 0) return;
+  await client.query('ALTER TABLE orders DISABLE TRIGGER stops_stay');
+  await client.query('DELETE FROM orders WHERE id = ANY($1::text[])', [ids]);
+  await client.query('ALTER TABLE orders ENABLE TRIGGER stops_stay');
+}
+
+const isForeign = (id: unknown, order: Order | Problem): boolean => !isProblem(order) && order.id !== id;
 
 /** The version of the tables; `null` if there are none. */
 async function versionIn(client: Client): Promise<number | null> {

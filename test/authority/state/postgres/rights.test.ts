@@ -353,6 +353,8 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     const owner = must(postgresTargetFrom(places.url(new URL(url).pathname.slice(1), OWNER)));
     const { sealed } = must(await migratePostgres(owner, { grant: null, sealKey, randomBytes, askMs: 60_000 }));
     expect(sealed).toEqual(hasKey ? { tasks: 0, tokens: 0, stops: 0 } : null);
+    // Nobody else can delete it.
+    expect(await attack(`SELECT 1 FROM remit.orders WHERE id = '0'`)).toBe('0 rows');
     expect(await state.authority.liftOrder(stopOrder().id, [])).toEqual(stopOrder());
     expect(await inForce()).toEqual([]);
     expect(new Set(forged)).toEqual(new Set(hasKey ? ['an order with the id of another'] : []));

@@ -5,7 +5,7 @@ import type { Statement } from '../flight.ts';
 import type { TaskKey } from '../../../../core/state/store.ts';
 import { pastDeadline } from '../../../../core/state/writes/task-row.ts';
 import type { RowReader } from './row-seal.ts';
-import { historyFromRow } from './rows-read.ts';
+import { historyFromRow, UnreadableOrderRow } from './rows-read.ts';
 import { RowSet } from './row-set.ts';
 import type { OpenTasksLimit } from '../../../../core/limit/limit-spend.ts';
 import { limitReads } from './limit-statements.ts';
@@ -163,12 +163,24 @@ function loadedRows(found: FoundRows, { taskIn, tokenIn, spentIn, orderIn, isGiv
   for (const row of found(REMEMBERED))
     rows.loadRemembered({ kind: String(row['kind']), key: String(row['key']) }, Number(row['until_ms']));
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
-  for (const row of found(SELECT_ORDERS.text)) {
-    const order = orderIn(row);
-    if (order !== null) rows.loadOrder(order, () => isGivenOrder(row));
-  }
+  for (const row of found(SELECT_ORDERS.text)) loadOrder(rows, row, { orderIn, isGivenOrder });
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
   return rows;
+}
+
+function loadOrder(
+  rows: RowSet,
+  row: Readonly<Record<string, unknown>>,
+  { orderIn, isGivenOrder }: Pick<RowReader, 'orderIn' | 'isGivenOrder'>,
+): void {
+  try {
+    const order = orderIn(row);
+    if (order !== null) rows.loadOrder(order, () => isGivenOrder(row));
+  } catch (error) {
+    if (!(error instanceof UnreadableOrderRow)) throw error;
+    // The writes of others in this transaction need no orders.
+    rows.loadUnreadableOrder(error);
+  }
 }
 
 /** Gives the root tasks whose histories cannot be read. */

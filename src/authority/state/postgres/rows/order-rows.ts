@@ -1,4 +1,5 @@
 import type { Order } from '../../../../core/order/order.ts';
+import type { UnreadableOrderRow } from './rows-read.ts';
 import type { UndoLog } from './undo-log.ts';
 
 /** A change of an order; `order` is `null` if it was removed. */
@@ -14,6 +15,7 @@ export class OrderRows {
   readonly #orders = new Map<string, Order>();
   readonly #given = new Map<string, () => boolean>();
   readonly #changed = new Map<string, OrderChange>();
+  #unreadable: UnreadableOrderRow | null = null;
 
   /** @param announce called with each change */
   constructor(undo: UndoLog, announce: () => void) {
@@ -26,6 +28,11 @@ export class OrderRows {
     this.#given.set(order.id, isGiven);
   }
 
+  /** A row of orders cannot be read: what asks for the orders fails, and nothing else. */
+  loadUnreadable(row: UnreadableOrderRow): void {
+    this.#unreadable ??= row;
+  }
+
   /**
    * Whether an authority wrote an order: of those that were read, by their seal; those that were added since are of this
    * authority.
@@ -34,7 +41,9 @@ export class OrderRows {
     return this.#given.get(id)?.() ?? true;
   }
 
+  /** Throws `UnreadableOrderRow` if there is such a row. */
   all(): readonly Order[] {
+    if (this.#unreadable !== null) throw this.#unreadable;
     return [...this.#orders.values()];
   }
 

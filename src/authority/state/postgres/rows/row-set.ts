@@ -18,6 +18,7 @@ import { keyText } from './key-text.ts';
 import type { LimitCounter } from '../../../../core/limit/limit-spend.ts';
 import { LimitRows } from './limit-rows.ts';
 import { OrderRows } from './order-rows.ts';
+import { UnreadableOrderRow } from './rows-read.ts';
 import { StopRows } from './stop-rows.ts';
 import { UndoLog } from './undo-log.ts';
 
@@ -119,7 +120,12 @@ export class RowSet implements StateRows {
     this.#orders.load(order, isGiven);
   }
 
-  /** Runs a write by the clock readings of its call. Undoes all of it if it gives a failure, or meets a key that exists. */
+  /** `OrderRows.loadUnreadable`. */
+  loadUnreadableOrder(row: UnreadableOrderRow): void {
+    this.#orders.loadUnreadable(row);
+  }
+
+  /** Runs a write by the clock readings of its call. Undoes all of it if it gives a failure, meets a key that exists, or asks for unreadable orders. */
   attempt<T>(clocks: Clocks, write: (rows: RowSet) => T): T | StoreFailure {
     this.#clocks = clocks;
     this.#undo.begin();
@@ -130,6 +136,7 @@ export class RowSet implements StateRows {
     } catch (error) {
       this.#undo.revert();
       if (error instanceof Conflict) return storeFailure('conflict', 'a row with that key exists');
+      if (error instanceof UnreadableOrderRow) return storeFailure('unusable', error.message);
       throw error;
     }
   }

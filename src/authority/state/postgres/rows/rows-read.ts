@@ -1,6 +1,7 @@
 import { storedOrder } from '../../../../core/order/order.ts';
 import type { Order } from '../../../../core/order/order.ts';
 import { isProblem } from '../../../../core/runtime/problem.ts';
+import type { Problem } from '../../../../core/runtime/problem.ts';
 import type { TaskHistory } from '../../../../core/task/history.ts';
 import type { IssuedTokenState } from '../../../../core/task/issued-token.ts';
 import type { TokenOfTask } from '../../../../core/state/store-reader.ts';
@@ -25,10 +26,15 @@ export const tokenFrom = (row: Row): TokenOfTask => ({
 /** A row of orders that cannot be read: an operator gave an order, and it is not known which. */
 export class UnreadableOrderRow extends Error {}
 
+const unreadableOrder = (id: string, { problem }: Problem): string =>
+  `the order \`${id.slice(0, MAX_ID)}\` in the database cannot be read, so nothing is allowed: it ${problem}`;
+
+const MAX_ID = 64;
+
 /** The order in a row of `orders`. Throws if it is not an order. */
 export function orderFromRow(row: Row): Order {
   const order = storedOrder(String(row['body']));
-  if (isProblem(order)) throw new UnreadableOrderRow(`an order in the database cannot be read: ${order.problem}`);
+  if (isProblem(order)) throw new UnreadableOrderRow(unreadableOrder(String(row['id']), order));
   return order;
 }
 

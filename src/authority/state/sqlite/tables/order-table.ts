@@ -8,11 +8,11 @@ import type { Connection } from '../connection.ts';
 /** All orders. Throws if a row is not an order: an operator gave an order, and it is not known which. */
 export const ordersIn = (connection: Connection): readonly Order[] =>
   connection
-    .statement('SELECT body FROM orders ORDER BY id')
+    .statement('SELECT id, body FROM orders ORDER BY id')
     .all()
-    .map(({ body }) => {
+    .map(({ id, body }) => {
       const order = storedOrder(String(body));
-      if (isProblem(order)) throw new UnreadableOrder(order.problem);
+      if (isProblem(order)) throw new UnreadableOrder(`order \`${String(id)}\` ${order.problem}`);
       return order;
     });
 
