@@ -60,7 +60,9 @@ export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): Emit
     claim: async (name) =>
       guarded(() => {
         const row = find.get(name.origin);
-        return row === undefined ? ({ emitter: newEmitter(name), state: 'lost', term: 0 } as const) : headFrom(row);
+        if (row === undefined) return { emitter: newEmitter(name), state: 'lost', term: 0 } as const;
+        const head = storedHeadFrom(row);
+        return typeof head === 'string' ? { problem: `the emitter file ${head}` } : head;
       }),
     keep: async (heads) =>
       guarded(() => {
@@ -78,7 +80,13 @@ export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): Emit
     abandoned: async () => {
       if (isStarted) return [];
       isStarted = true;
-      return guarded(() => open.all().map(headFrom));
+      // A damaged row holds up no other log: its own log is refused by `claim`.
+      return guarded(() =>
+        open
+          .all()
+          .map(storedHeadFrom)
+          .filter((head) => typeof head !== 'string'),
+      );
     },
     isFirst: () => true,
     close: async () => db.close(),
@@ -99,13 +107,6 @@ const rowOf = ({ emitter, state }: EmitterHead) => {
   const { origin, key, id, range, prev, signed } = emitter;
   return [origin, noteKeyText(key), id, rangeBytes(range), prev ?? new Uint8Array(), signed, state] as const;
 };
-
-/** Throws if the row is damaged: only this file writes it, and SQLite has checked its pages. */
-function headFrom(row: Row): EmitterHead {
-  const head = storedHeadFrom(row);
-  if (typeof head === 'string') throw new Error(`the emitter file ${head}`);
-  return head;
-}
 
 const STATES: readonly unknown[] = ['open', 'left', 'lost'] satisfies readonly EmitterState[];
 

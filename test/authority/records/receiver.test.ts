@@ -1,5 +1,6 @@
 import { cpSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { newEmitter } from '../../../src/authority/records/emitter.ts';
 import type { LogPart } from '../../../src/authority/records/emitter.ts';
@@ -273,6 +274,29 @@ describe('openEmitterFile', () => {
     await heads.keep([{ emitter: { ...later, key: open.key }, state: 'lost', term: 0 }]);
     expect(await heads.claim(ended)).toMatchObject({ state: 'lost' });
     expect(await heads.claim(open)).toMatchObject({ state: 'open' });
+    await heads.close();
+    for (const log of pods) log.close();
+  });
+});
+
+describe('openEmitterFile with a damaged row', () => {
+  it('refuses the log of that row, and no other', async () => {
+    const pods = [1, 2].map(() => sidecarLog(folder(), 0));
+    const [damaged, whole] = pods.map((log) => newEmitter(nameOf(log)));
+    if (damaged === undefined || whole === undefined) throw new Error('no logs');
+    const path = join(folder(), 'emitters.db');
+    const first = must(openEmitterFile(path, { nowMs: () => 0 }));
+    await first.keep([damaged, whole].map((emitter) => ({ emitter, state: 'open', term: 0 })));
+    await first.close();
+    const db = new DatabaseSync(path);
+    db.prepare("UPDATE emitters SET range = x'01' WHERE origin = ?").run(damaged.origin);
+    db.close();
+    const heads = must(openEmitterFile(path, { nowMs: () => 0 }));
+    expect(await heads.abandoned()).toMatchObject([{ emitter: { origin: whole.origin } }]);
+    expect(await heads.claim(damaged)).toEqual({
+      problem: `the emitter file is damaged in the row of \`${damaged.origin}\``,
+    });
+    expect(await heads.claim(whole)).toMatchObject({ state: 'open' });
     await heads.close();
     for (const log of pods) log.close();
   });
