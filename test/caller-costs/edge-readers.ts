@@ -1,4 +1,4 @@
-import { isAgentCard } from '../../src/agent/forward/agent-card.ts';
+import { isAgentCard, isForCard } from '../../src/agent/forward/agent-card.ts';
 import { shownToken } from '../../src/agent/forward/shown-token.ts';
 import { requestLines } from '../../src/agent/forward/http1-request.ts';
 import { jsonRpcAnswer } from '../../src/agent/forward/json-rpc-answer.ts';
@@ -10,7 +10,7 @@ import { gated, passedRest, strangerRefusal } from '../../src/agent/forward/loca
 import { refusal } from '../../src/agent/forward/local/local-answer.ts';
 import { localReference } from '../../src/agent/forward/local/local-reference.ts';
 import { LocalUrls } from '../../src/agent/forward/local/local-urls.ts';
-import { valuesOf } from '../../src/agent/forward/passed-headers.ts';
+import { linesWithout, valuesOf } from '../../src/agent/forward/passed-headers.ts';
 import { TaskMark } from '../../src/agent/forward/task-mark.ts';
 import { holdsSecret, secretKey, segmentOf } from '../../src/agent/service/local-secret.ts';
 import { taskRequestFrom } from '../../src/agent/service/task-request.ts';
@@ -123,6 +123,9 @@ localUrls.add({ port: 4_100, secret: 'secret', target: { origin: 'https://a.test
 export const edgeReaders: Readers = {
   'agent/forward/agent-card.ts isAgentCard': (text) =>
     isAgentCard(text, { headers: { 'content-type': text, 'content-length': '1' } }),
+  'agent/forward/agent-card.ts isForCard': isForCard,
+  'agent/forward/passed-headers.ts linesWithout': (text) =>
+    linesWithout([text, text, 'accept-encoding', text], 'accept-encoding'),
   'agent/forward/http1-request.ts requestLines': (text) =>
     requestLines(
       { rawHeaders: [text, text, 'connection', text], method: 'GET' } as never,
@@ -387,6 +390,8 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent/service/tasks-api.ts': 'sockets; requests are read by segmentOf and taskRequestFrom',
   'agent/service/templates.ts templatesIn': 'files of the operator',
   'agent/service/upstream-door.ts': 'options of a command; requests are read by segmentOf',
+  'agent/forward/http1-request.ts isRefusedAnswer': 'the status and one header of an answer',
+  'agent/forward/http1-request.ts repetition': 'the status and headers of an answer that our sidecar denied',
   'agent/forward/upstream/mesh-route.ts': 'the configuration of the Envoy of the own pod',
   'agent/forward/upstream/mesh-verdict.ts': 'the configuration of the Envoy of the own pod, at most 8 MiB',
   'core/identity/spiffe-id-pattern.ts isSpiffeIdPattern': 'the operator’s file',
