@@ -360,7 +360,7 @@ describe('Store.useStateOf', () => {
     it('caches up to its bound: the least recently used state is read again', () => {
       const { store, reader, close } = opened();
       const large = Array.from({ length: 20 }, (_, n) =>
-        taskNumber(n + 1, { detailsJson: JSON.stringify('x'.repeat(detailBytes)) }),
+        taskNumber(n + 1, { detailsJson: JSON.stringify(['x'.repeat(detailBytes)]) }),
       );
       for (const [index, task] of large.entries()) store.insertTask(task, tokenNumber(index + 1), []);
       const states = () => large.map(({ id }, index) => reader.useStateOf(issuer, id, `digest-${index + 1}`));
