@@ -59,7 +59,8 @@ export class ToolServer {
   ): Promise<ToolServer> {
     const routes = tools[name]();
     const received: ReceivedCall[] = [];
-    const server = createServer((request, response) => void answer(request, response));
+    // Node.js closes an idle connection after 5 s, in which Envoy may have just sent a call: 503. Envoy closes it after an hour.
+    const server = createServer({ keepAliveTimeout: 0 }, (request, response) => void answer(request, response));
     const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const [status, body] = await answerTo(request, routes, received);
       response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);

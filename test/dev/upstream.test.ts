@@ -49,6 +49,13 @@ describe('ToolServer payments', () => {
     expect(await call(payments, method, path)).toEqual([404, { error: 'no such resource' }]);
   });
 
+  it('closes no idle connection, which Envoy may just be sending a call over', async () => {
+    const { host, port } = payments.address;
+    const { headers } = await fetch(`http://${host}:${port}/v1/payments/p-1`);
+    // Node.js announces when it closes an idle connection.
+    expect([headers.get('connection'), headers.get('keep-alive')]).toEqual(['keep-alive', null]);
+  });
+
   it('treats a body that is not JSON as empty', async () => {
     expect(await call(payments, 'POST', '/v1/payments', 'amount=5')).toEqual([201, { id: 'p-3', status: 'accepted' }]);
   });
