@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { hasSetHash } from '../../policy/loading/set-hash.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { listOf, members, optional, text } from '../../runtime/fields.ts';
-import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
+import { durablyReplaced, folderSynced } from '../../runtime/system/durable-replace.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
 
 /** Largest policy set that is kept. */
@@ -68,42 +68,14 @@ export async function keepPolicies(
     const bytes = Buffer.byteLength(content);
     if (bytes > MAX_SET_BYTES) return { problem: `its ${bytes} bytes are more than ${MAX_SET_BYTES}` };
     const isNew = (await mkdir(keptPoliciesFolder(ledger), { recursive: true, mode: 0o700 })) !== undefined;
-    await write(file, content);
+    const fresh = `${file}.new`;
+    await rm(fresh, { force: true });
     // A record says that the text is kept: its name must survive what the record survives.
-    await sync(keptPoliciesFolder(ledger));
-    if (isNew) await sync(ledger);
+    await durablyReplaced(file, content, fresh);
+    if (isNew) await folderSynced(ledger);
     return { isKept: true, beyond: await oldestBeyond(keptPoliciesFolder(ledger), { file, maxAllBytes }) };
   } catch (error) {
     return { problem: errorCode(error) ?? String(error) };
-  }
-}
-
-/** Writes a file that is there whole or not at all. */
-async function write(path: string, content: string): Promise<void> {
-  const fresh = `${path}.new`;
-  try {
-    await rm(fresh, { force: true });
-    const written = await open(fresh, 'wx', PRIVATE_MODE);
-    try {
-      await written.writeFile(content);
-      await written.sync();
-    } finally {
-      await written.close();
-    }
-    await rename(fresh, path);
-  } catch (error) {
-    await rm(fresh, { force: true }).catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Syncs the names in a folder. */
-async function sync(folder: string): Promise<void> {
-  const opened = await open(folder, 'r');
-  try {
-    await opened.sync();
-  } finally {
-    await opened.close();
   }
 }
 

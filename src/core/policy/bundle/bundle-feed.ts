@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { Ports } from '../../runtime/ports.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
@@ -12,8 +11,8 @@ import type { PolicyDisk, PolicySource } from '../loading/source.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle, BundleTrust } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
+import { durablyReplaced } from '../../runtime/system/durable-replace.ts';
 import { errorCode } from '../../runtime/system/error-code.ts';
-import { PRIVATE_MODE } from '../../runtime/system/private-file.ts';
 
 /** What a bundle feed needs. */
 export interface BundleFeedParts {
@@ -176,32 +175,9 @@ export const bundleDigestOf = (content: string): string =>
 async function keep(content: string, { keptIn, ports }: BundleFeedParts): Promise<string | null> {
   const fresh = `${keptIn}.${Buffer.from(ports.randomBytes(6)).toString('hex')}`;
   try {
-    await writeSynced(fresh, content);
-    await rename(fresh, keptIn);
-    await syncFolder(dirname(keptIn));
+    await durablyReplaced(keptIn, content, fresh);
     return null;
   } catch (error) {
-    // On a full disk each attempt would leave a part of the bundle.
-    await rm(fresh, { force: true }).catch(() => undefined);
     return `could not be kept in \`${keptIn}\`: ${errorCode(error) ?? 'unknown error'}`;
-  }
-}
-
-async function writeSynced(path: string, content: string): Promise<void> {
-  const file = await open(path, 'wx', PRIVATE_MODE);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
