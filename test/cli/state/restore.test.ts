@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { authorityYaml } from '../../builders/authority-yaml.ts';
 import { restore } from '../../../src/cli/state/restore.ts';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
@@ -40,24 +41,9 @@ describeWith(postgresPart(), '`remit restore` of a PostgreSQL with `authority.st
   });
 
   /** The configuration of an authority. */
-  const configOf = (url: string, key = `stateKey: ${keyFile}`): string => {
+  const configOf = (url: string, key: string | null = keyFile): string => {
     const file = join(folder(), 'remit.yaml');
-    writeFileSync(
-      file,
-      `trustDomains: acme.test
-svid: { workloadApi: unix:///run/spire/agent.sock }
-issuer:
-  url: https://remit.acme.test
-  listen: 127.0.0.1:9472
-  signals: { transmit: [{ name: siem, url: https://siem.acme.test/events }] }
-state: ${url}
-durability: single
-authority:
-  listen: unix:/run/remit/authority.sock
-  sidecars: { id: spiffe://acme.test/tools, audiences: https://payments.acme.test }
-  ${key}
-`,
-    );
+    writeFileSync(file, authorityYaml(url, key));
     return file;
   };
 
@@ -138,7 +124,7 @@ authority:
     const wayOut = expect.stringMatching(/sealed with `authority.stateKey`.*`remit restore --config FILE`/);
     for (const args of [
       ['--state', url],
-      ['--config', configOf(url, '')],
+      ['--config', configOf(url, null)],
     ])
       expect(await restoring(...args)).toEqual([1, wayOut]);
     const { state } = await open(url);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { authorityYaml } from '../../builders/authority-yaml.ts';
 import { stop } from '../../../src/cli/stop/stop.ts';
 import { task } from '../../../src/cli/task/task.ts';
 import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
@@ -31,22 +32,7 @@ describeWith(postgresPart(), '`remit stop` with `authority.stateKey`', (binaries
 
   const configWith = (key: string): string => {
     const file = join(folder(), 'remit.yaml');
-    writeFileSync(
-      file,
-      `trustDomains: acme.test
-svid: { workloadApi: unix:///run/spire/agent.sock }
-issuer:
-  url: https://remit.acme.test
-  listen: 127.0.0.1:9472
-  signals: { transmit: [{ name: siem, url: https://siem.acme.test/events }] }
-state: ${url}
-durability: single
-authority:
-  listen: unix:/run/remit/authority.sock
-  stateKey: ${key}
-  sidecars: { id: spiffe://acme.test/tools, audiences: https://payments.acme.test }
-`,
-    );
+    writeFileSync(file, authorityYaml(url, key));
     return file;
   };
 
