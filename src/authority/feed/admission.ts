@@ -228,8 +228,7 @@ class WatchedCall extends ServerInterceptingCall {
     this.#isRead();
   }
 
-  // oxlint-disable-next-line typescript/no-explicit-any -- the type of the message in grpc-js
-  override sendMessage(message: any, callback: () => void): void {
+  override sendMessage(message: unknown, callback: () => void): void {
     this.#isRead();
     const isRead = this.#watch.unread();
     this.#isRead = isRead;

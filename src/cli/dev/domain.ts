@@ -24,7 +24,7 @@ type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'serv
 /** How a play in a domain went. */
 export interface DomainPlay {
   readonly exit: number;
-  /** Whether the domain stays until a signal ends it; that is no interruption. */
+  /** Whether the domain stays until a signal ends it. Such a signal does not change `exit`. */
   readonly isKept: boolean;
 }
 

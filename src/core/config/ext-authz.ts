@@ -86,8 +86,7 @@ export interface ExtAuthzConfig extends SocketKeys {
 export const isOfNetwork = (at: Address): boolean => at.kind === 'tcp' && !isLoopback(at.host);
 
 /**
- * A contradiction between the addresses in `listen` and what addresses of the network need, `callers` and `svid`; `null` if there
- * is none.
+ * Why `callers` and `svid` do not fit the addresses in `listen`: addresses of the network need both. `null` if they fit.
  */
 export function networkContradiction({
   extAuthz: { listen, callers },

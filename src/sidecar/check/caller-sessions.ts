@@ -6,7 +6,7 @@ import { upTo } from '../../core/runtime/collections/up-to.ts';
 export interface Session {
   readonly calls: Map<string, PriorCall & { untilMs: number }>;
   readonly answers: Set<string>;
-  /** Until when a call that is no longer remembered could still be continued. */
+  /** Until when a message could belong to a forgotten call: nothing is continued before then. */
   cutUntilMs: number;
   /** Its size. */
   chars: number;

@@ -255,7 +255,7 @@ describe('ownFiles', () => {
       {
         code: 'envoy.leak',
         where: `file/${path}`,
-        message: `\`tls_certificates.private_key.filename\`: \`${path}\` has mode 0604, and every user of this machine can read it: whoever has this key can pose as this Envoy`,
+        message: `\`tls_certificates.private_key.filename\`: \`${path}\` has mode 0604, and every user of this machine can read it: anyone who has this key can pose as this Envoy`,
         fix: expect.stringContaining('chmod o-rwx'),
       },
     ]);

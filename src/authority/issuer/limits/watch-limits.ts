@@ -10,7 +10,7 @@ export interface LimitWatch {
   readonly after: After;
   /** Called with how far each limit is used. It must not throw. */
   readonly onPeaks: (peaks: readonly LimitPeak[]) => void;
-  /** Called with a fault that is no failure of the state; the next look is as usual. It must not throw. */
+  /** Called with an unexpected fault; the watch goes on. It must not throw. */
   readonly onFault: (fault: string) => void;
 }
 

@@ -12,7 +12,7 @@ export interface EndedOrdersServices {
   readonly authority: Pick<Authority, 'ordersInForce' | 'liftOrder'>;
   readonly clocks: () => Pick<Clocks, 'wallMs' | 'floorMs'>;
   readonly after: After;
-  /** Called with a fault that is no failure of the state; the next look is as usual. It must not throw. */
+  /** Called with an unexpected fault; the watch goes on. It must not throw. */
   readonly onFault: (fault: string) => void;
 }
 

@@ -110,7 +110,7 @@ function namesOf(tool: Tool): ReadonlySet<string> {
   return new Set(values.filter((value) => typeof value === 'string').filter(({ length }) => length <= MAX_NAME));
 }
 
-/** How a tool that is no longer listed changed: it was renamed, or it vanished. */
+/** How a tool changed that the server lists no more: it was renamed, or it vanished. */
 async function goneTool(
   { tool, pin }: { readonly tool: string; readonly pin: string },
   { strangers, digests }: { readonly strangers: readonly Stranger[]; readonly digests: Digests },

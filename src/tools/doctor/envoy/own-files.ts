@@ -74,7 +74,7 @@ const inlineKeys = (paths: readonly NamedPath[], { files, live }: EnvoyFacts): r
 const leakedKey = (path: string, why: string): Finding => ({
   code: 'envoy.leak',
   where: `file/${path}`,
-  message: `${why}: whoever has this key can pose as this Envoy`,
+  message: `${why}: anyone who has this key can pose as this Envoy`,
   fix: 'give the file to the user of Envoy, `chmod o-rwx`, and make a new key: this key may be known',
 });
 
