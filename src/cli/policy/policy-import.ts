@@ -1,8 +1,7 @@
 /** `remit policy import`: make catalog entries from an OpenAPI, MCP tools or proto file. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { isScalar, parseDocument, stringify, visit } from 'yaml';
-import type { Document } from 'yaml';
+import { stringify } from 'yaml';
 import { catalogFrom } from '../../core/action/catalog/catalog-assembly.ts';
 import { isActionId } from '../../core/action/catalog/catalog-head.ts';
 import { descriptorSetsIn } from '../../core/action/catalog/catalog-descriptor-sets.ts';
@@ -15,7 +14,7 @@ import { importedOpenApi } from '../../tools/policy/import/openapi.ts';
 import { importedProto } from '../../tools/policy/import/proto.ts';
 import { descriptorSetFrom } from '../../core/action/grpc/protobuf/descriptor-set.ts';
 import { isProblem } from '../../core/runtime/problem.ts';
-import { strictJsonFrom } from '../../core/token/jose/strict-json.ts';
+import { fromApiDocument } from '../../tools/policy/import/api-document.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
@@ -65,8 +64,8 @@ interface Source {
 type Importer = (source: Source, options: ImportOptions) => Imported | Problem;
 
 const importers: ReadonlyMap<string, Importer> = new Map<string, Importer>([
-  ['openapi', (source, options) => fromDocument(source, (document) => importedOpenApi(document, options))],
-  ['mcp-tools', (source, options) => fromDocument(source, (document) => importedMcpTools(document, options))],
+  ['openapi', (source, options) => fromApiDocument(source.bytes, (document) => importedOpenApi(document, options))],
+  ['mcp-tools', (source, options) => fromApiDocument(source.bytes, (document) => importedMcpTools(document, options))],
   ['proto', fromProto],
 ]);
 
@@ -148,39 +147,6 @@ async function print(
 function fromProto({ bytes, file }: Source, options: ImportOptions): Imported | Problem {
   const set = descriptorSetFrom(bytes);
   return isProblem(set) ? importedProto(utf8Text(bytes), options) : importedDescriptorSet(set, { ...options, file });
-}
-
-function fromDocument({ bytes }: Source, read: (document: unknown) => Imported | Problem): Imported | Problem {
-  // JSON is YAML too, which takes many times longer to read.
-  const json = strictJsonFrom(bytes);
-  const document = isProblem(json) ? yamlFrom(utf8Text(bytes)) : json;
-  return isProblem(document) ? document : read(document.value);
-}
-
-/** A YAML document with unique keys. The library compares each key with all others of its mapping, so they are held together here. */
-function yamlFrom(text: string): { readonly value: unknown } | Problem {
-  try {
-    const document = parseDocument(text, { uniqueKeys: false, prettyErrors: false });
-    if (document.errors.length > 0) return NO_DOCUMENT;
-    if (hasKeyTwice(document)) return { problem: `${NO_DOCUMENT.problem}, without a key twice` };
-    return { value: document.toJS() as unknown };
-  } catch {
-    return NO_DOCUMENT;
-  }
-}
-
-const NO_DOCUMENT = { problem: 'it must be YAML or JSON' } as const;
-
-function hasKeyTwice(document: Document): boolean {
-  let isTwice = false;
-  visit(document, {
-    Map: (_key, { items }) => {
-      const keys = items.map(({ key }) => (isScalar(key) ? String(key.value) : key));
-      isTwice ||= new Set(keys).size < keys.length;
-      return isTwice ? visit.BREAK : undefined;
-    },
-  });
-  return isTwice;
 }
 
 const utf8Text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');

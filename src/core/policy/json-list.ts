@@ -1,5 +1,6 @@
 import { isNode, isSeq, parseDocument } from 'yaml';
 import { placesIn } from '../runtime/text-place.ts';
+import { LINEAR, repeatedKeys } from '../runtime/yaml-text.ts';
 import type { SourceFinding } from '../action/catalog/finding.ts';
 import type { TextPlace } from '../runtime/text-place.ts';
 import { strictJsonFrom } from '../token/jose/strict-json.ts';
@@ -30,10 +31,12 @@ export function jsonListFrom(
 }
 
 /** JSON is YAML too, and the YAML parser reports where it failed. */
-const jsonErrorOffset = (source: SourceFile): number =>
-  parseDocument(source.text, { prettyErrors: false }).errors[0]?.pos[0] ?? 0;
+function jsonErrorOffset(source: SourceFile): number {
+  const document = parseDocument(source.text, { prettyErrors: false, ...LINEAR });
+  return document.errors[0]?.pos[0] ?? repeatedKeys(document)[0]?.offset ?? 0;
+}
 
 function offsetsOf(source: SourceFile): readonly number[] {
-  const { contents } = parseDocument(source.text, { prettyErrors: false });
+  const { contents } = parseDocument(source.text, { prettyErrors: false, ...LINEAR });
   return isSeq(contents) ? contents.items.map((item) => (isNode(item) ? (item.range?.[0] ?? 0) : 0)) : [];
 }

@@ -2,6 +2,7 @@ import { isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
 import type { Document, ToStringOptions, YAMLMap } from 'yaml';
 import { nearestOf } from '../../core/runtime/nearest-name.ts';
 import { placesIn } from '../../core/runtime/text-place.ts';
+import { LINEAR, repeatedKeys } from '../../core/runtime/yaml-text.ts';
 import { offsetOf } from '../../core/runtime/yaml-text.ts';
 import { filled, INJECT_LABEL, MESH_SIDECAR } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
@@ -63,14 +64,17 @@ export function injectedInto(
   const outcomes: InjectionOutcome[] = [];
   const written: string[] = [];
   let from = 0;
-  const parsed = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: true, logLevel: 'silent' });
+  const parsed = parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent', ...LINEAR });
   for (const document of 'empty' in parsed ? [] : parsed) {
     const start = from;
     from = document.range[2];
     const source = text.slice(start, from);
-    for (const { pos, message } of document.errors)
-      problems.push({ line: lineOf(pos[0]).line, message: `invalid YAML: ${message}` });
-    if (document.errors.length > 0) continue;
+    const invalid = document.errors
+      .map(({ pos, message }) => ({ offset: pos[0], message }))
+      .concat(repeatedKeys(document));
+    for (const { offset, message } of invalid)
+      problems.push({ line: lineOf(offset).line, message: `invalid YAML: ${message}` });
+    if (invalid.length > 0) continue;
     const options = printedAs(document, source);
     const edits: (Edit | null)[] = [];
     for (const object of objectsOf(document)) {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isNode, isPair, isSeq, parseAllDocuments, stringify } from 'yaml';
 import type { Document, YAMLMap, YAMLSeq } from 'yaml';
+import { LINEAR } from '../../core/runtime/yaml-text.ts';
 import type { JsonObject } from './fragment.ts';
 
 /** Text that is put before an offset of a text. */
@@ -56,7 +57,7 @@ export function spliced(
     from = edit.offset;
   }
   done += at.text.slice(from, document.range[2]);
-  const parsed = parseAllDocuments(done, { logLevel: 'silent' });
+  const parsed = parseAllDocuments(done, { logLevel: 'silent', ...LINEAR });
   const [again, ...more] = 'empty' in parsed ? [] : parsed;
   if (again === undefined || more.length > 0 || again.errors.length > 0) return null;
   try {

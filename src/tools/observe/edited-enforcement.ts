@@ -5,6 +5,7 @@ import type { ObserveEntry } from '../../core/policy/enforcement.ts';
 import { enforcementFrom } from '../../core/policy/loading/enforcement-file.ts';
 import type { SourceFile } from '../../core/policy/loading/source.ts';
 import type { Problem } from '../../core/runtime/problem.ts';
+import { LINEAR } from '../../core/runtime/yaml-text.ts';
 import { yamlText } from '../init/written-text.ts';
 import type { NarrowedEntry } from './narrowed-entry.ts';
 
@@ -29,7 +30,7 @@ export function editedEnforcement(
   changes: readonly EnforcementChange[],
   by: { readonly catalog: Catalog; readonly nowMs: number },
 ): string | Problem {
-  const list = parseDocument(text).get('observe');
+  const list = parseDocument(text, LINEAR).get('observe');
   if (!isSeq(list) || list.flow === true)
     return { problem: `\`observe\` of \`${file}\` is not a list of lines: ${BY_HAND}` };
   const edits: Edit[] = [];

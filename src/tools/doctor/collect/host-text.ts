@@ -3,6 +3,7 @@ import { isAlias, parseAllDocuments, visit } from 'yaml';
 import type { Document, ScalarTag } from 'yaml';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { Problem } from '../../../core/runtime/problem.ts';
+import { LINEAR, repeatedKeys } from '../../../core/runtime/yaml-text.ts';
 import { mergedValue } from './yaml-merges.ts';
 
 const MAX_FILE_BYTES = 8 * 1_048_576;
@@ -77,7 +78,7 @@ export function documentsFrom(text: string): readonly unknown[] | Problem {
   try {
     const documents = parseAllDocuments(text, {
       prettyErrors: false,
-      uniqueKeys: true,
+      ...LINEAR,
       customTags: (tags) => [booleans, octals, ...tags],
     });
     const values: unknown[] = [];
@@ -95,7 +96,7 @@ export function documentsFrom(text: string): readonly unknown[] | Problem {
 
 /** The value of a document. @throws if its aliases do not resolve */
 function valueOf(document: Document.Parsed): { readonly value: unknown } | Problem {
-  const [error] = document.errors;
+  const [error = repeatedKeys(document)[0]] = document.errors;
   if (error !== undefined) return { problem: `not YAML: ${error.message}` };
   let aliases = 0;
   visit(document, (_key, node) => {

@@ -1,5 +1,6 @@
 import { isMap, isScalar, isSeq, parseDocument, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import type { Document } from 'yaml';
+import { LINEAR } from '../../../core/runtime/yaml-text.ts';
 import { blockLines, catalogLines, serverBlock } from '../catalog-text.ts';
 import type { CatalogBlock, CatalogLine } from '../catalog-text.ts';
 import type { LearntServer } from '../learnt-action.ts';
@@ -10,7 +11,7 @@ import type { LearntServer } from '../learnt-action.ts';
  * existing key is not overwritten.
  */
 export function mergedLines(text: string, servers: readonly LearntServer[]): readonly CatalogLine[] {
-  const document = parseDocument(text);
+  const document = parseDocument(text, LINEAR);
   const map = document.get('servers', true);
   if (!isMap(map)) return catalogLines(servers);
   const marks = new Marks(text);
@@ -24,7 +25,7 @@ export function mergedLines(text: string, servers: readonly LearntServer[]): rea
 
 /** The ids of the servers of a file of the catalog. */
 export function serverIdsIn(text: string): readonly string[] {
-  const map = parseDocument(text).get('servers', true);
+  const map = parseDocument(text, LINEAR).get('servers', true);
   return isMap(map) ? map.items.flatMap(({ key }) => (isScalar(key) ? [String(key.value)] : [])) : [];
 }
 

@@ -1,4 +1,5 @@
 import { isMap, isScalar, isSeq, parseDocument } from 'yaml';
+import { LINEAR } from '../../../core/runtime/yaml-text.ts';
 import type { AcceptedCatalog } from '../accepted-catalog.ts';
 
 /**
@@ -7,7 +8,7 @@ import type { AcceptedCatalog } from '../accepted-catalog.ts';
  * without this change, deploying the learnt catalog would enforce all of them at once.
  */
 export function withLearntServers(text: string, { servers, catalog }: AcceptedCatalog): string | null {
-  const document = parseDocument(text);
+  const document = parseDocument(text, LINEAR);
   const entries = document.get('observe', true);
   const made = servers.filter(({ id, known }) => known === null && catalog.servers.has(id));
   let isChanged = false;

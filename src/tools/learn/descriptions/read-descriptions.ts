@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { catalogFrom } from '../../../core/action/catalog/catalog-assembly.ts';
 import type { Catalog, Server } from '../../../core/action/catalog/catalog.ts';
 import { descriptorSetFrom } from '../../../core/action/grpc/protobuf/descriptor-set.ts';
 import { isProblem } from '../../../core/runtime/problem.ts';
 import type { Problem } from '../../../core/runtime/problem.ts';
 import { errorCode } from '../../../core/runtime/system/error-code.ts';
+import { fromApiDocument } from '../../policy/import/api-document.ts';
 import { importedDescriptorSet } from '../../policy/import/descriptor-set.ts';
 import { itemsIn, memberOf, membersOf } from '../../policy/import/entry.ts';
 import type { Entry, Imported } from '../../policy/import/entry.ts';
@@ -47,7 +48,7 @@ export async function readDescriptions(files: DescriptionFiles): Promise<ReadDes
   let set: Uint8Array | null = null;
   for (const file of files.tools) {
     const read = await importedFrom(file, (bytes) =>
-      fromDocument(bytes, (document) => importedMcpTools(document, PLAIN)),
+      fromApiDocument(bytes, (document) => importedMcpTools(document, PLAIN)),
     );
     if (isProblem(read)) return read;
     for (const [name, entry] of membersOf(memberOf(memberOf(read.server, 'mcp'), 'tools')))
@@ -71,7 +72,7 @@ export async function readDescriptions(files: DescriptionFiles): Promise<ReadDes
     const file = named.slice(equals + 1);
     const prefix = `d${index}.`;
     const read = await importedFrom(file, (bytes) =>
-      fromDocument(bytes, (document) => importedOpenApi(document, { ...PLAIN, prefix })),
+      fromApiDocument(bytes, (document) => importedOpenApi(document, { ...PLAIN, prefix })),
     );
     if (isProblem(read)) return read;
     const api = apiFrom(read, equals === -1 ? null : named.slice(0, equals));
@@ -142,14 +143,4 @@ async function importedFrom(
   } catch (error) {
     return { problem: `\`${file}\` cannot be read: ${errorCode(error) ?? String(error)}` };
   }
-}
-
-function fromDocument(bytes: Uint8Array, read: (document: unknown) => Imported | Problem): Imported | Problem {
-  let document: unknown;
-  try {
-    document = parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    return { problem: 'it must be YAML or JSON' };
-  }
-  return read(document);
 }
