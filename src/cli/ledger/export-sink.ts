@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PRIVATE_MODE } from '../../core/runtime/system/private-file.ts';
 import type { LineSink } from '../../core/telemetry/decision-log.ts';
@@ -11,6 +11,25 @@ export interface ExportSink {
   readonly isOpen: () => boolean;
   readonly write: (text: string) => Promise<string | null>;
   readonly close: () => Promise<string | null>;
+  /** Deletes what was written, where that is possible: a file with a part of an export looks like a whole one. */
+  readonly discard: () => void;
+}
+
+/** Writes texts to a sink until its reader has gone, and closes it; a problem or `null`. Discards the export if a text cannot be read or written. */
+export async function writtenTo(sink: ExportSink, texts: Iterable<string>): Promise<string | null> {
+  let isWhole = false;
+  try {
+    for (const text of texts) {
+      if (!sink.isOpen()) break;
+      const problem = await sink.write(text);
+      if (problem !== null) return problem;
+    }
+    const problem = await sink.close();
+    isWhole = problem === null;
+    return problem;
+  } finally {
+    if (!isWhole) sink.discard();
+  }
 }
 
 /** Most bytes that wait in the stream for its reader. */
@@ -26,6 +45,7 @@ export const streamSink = (stream: LineSink): ExportSink => ({
     return null;
   },
   close: () => Promise.resolve(null),
+  discard: () => undefined,
 });
 
 /** Writes to a new file of mode 0600, which is synced when closed. Refuses an existing file. */
@@ -48,6 +68,7 @@ export function fileSink(path: string): ExportSink | CommandRefusal {
           fsyncSync(file);
           closeSync(file);
         }),
+      discard: () => rmSync(path, { force: true }),
     };
   } catch (error) {
     return taskRefusal(`\`${path}\` cannot be written: ${errorCode(error) ?? String(error)}`);

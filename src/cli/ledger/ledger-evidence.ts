@@ -36,7 +36,7 @@ import type { Command, CommandIo } from '../command.ts';
 import { resultsIn } from './evidence-results.ts';
 import { judgedIn, type JudgedPeriod, type ResultOptions } from './evidence-sets.ts';
 import { sourcesIn } from './policy-folders.ts';
-import { fileSink, streamSink } from './export-sink.ts';
+import { fileSink, streamSink, writtenTo } from './export-sink.ts';
 import { INSTANT_RULE, instantFrom, withInstants } from '../task/instant.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
@@ -98,7 +98,7 @@ export async function ledgerEvidence(args: readonly string[], io: Io): Promise<n
   if (isCommandRefusal(report)) return refused(io, NAME, report);
   const sink = asked.out === undefined ? streamSink(io.stdout) : fileSink(asked.out);
   if (isCommandRefusal(sink)) return refused(io, NAME, sink);
-  const problem = (await sink.write(formats[asked.format](report))) ?? (await sink.close());
+  const problem = await writtenTo(sink, [formats[asked.format](report)]);
   if (problem !== null) return refused(io, NAME, taskRefusal(problem, EXIT.no));
   const verdicts = [report.ledger, ...(report.received ?? [])];
   return verdicts.some(({ verdict }) => verdict.kind === 'broken') ? EXIT.no : EXIT.good;

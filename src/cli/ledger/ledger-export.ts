@@ -7,7 +7,7 @@ import { otlpLogsRequest } from '../../core/telemetry/ledger-logs.ts';
 import { otlpHeaders, postOtlp } from '../../core/telemetry/spans/otlp-post.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
-import { type ExportSink, fileSink, streamSink } from './export-sink.ts';
+import { fileSink, streamSink, writtenTo } from './export-sink.ts';
 import {
   FILTER_HELP,
   filterFrom,
@@ -93,7 +93,8 @@ async function exported(args: readonly string[], io: Io): Promise<CommandRefusal
     if (url !== null) return posted(log, records, { url, io });
     const sink = out === undefined ? streamSink(io.stdout) : fileSink(out);
     if (isCommandRefusal(sink)) return sink;
-    return written(textsOf(log, { format, filter: records }), sink);
+    const problem = await writtenTo(sink, textsOf(log, { format, filter: records }));
+    return problem === null ? null : taskRefusal(problem, EXIT.no);
   });
 }
 
@@ -149,16 +150,6 @@ function* textsOf(
     for (const { bytes } of log.found(filter, { isNewestFirst: false }))
       yield `${Buffer.from(bytes).toString('utf8')}\n`;
   }
-}
-
-async function written(texts: Iterable<string>, sink: ExportSink): Promise<CommandRefusal | null> {
-  for (const text of texts) {
-    if (!sink.isOpen()) break;
-    const problem = await sink.write(text);
-    if (problem !== null) return taskRefusal(problem, EXIT.no);
-  }
-  const problem = await sink.close();
-  return problem === null ? null : taskRefusal(problem, EXIT.no);
 }
 
 async function posted(
