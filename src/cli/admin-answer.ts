@@ -48,3 +48,55 @@ export async function adminAnswer(
     return { problem: `\`${admin}\` did not answer` };
   }
 }
+
+/** The JSON type of each member that the reader of an answer needs. A member that may be `null` has no type of its own. */
+export type AnswerMembers<T> = { readonly [Name in keyof T]?: JsonTypeOf<T[Name]> };
+
+type JsonTypeOf<V> = [V] extends [string]
+  ? 'string'
+  : [V] extends [number]
+    ? 'number'
+    : [V] extends [boolean]
+      ? 'boolean'
+      : [V] extends [readonly unknown[]]
+        ? 'array'
+        : never;
+
+/**
+ * The JSON object that a running Remit answers at a path of its admin address. A problem, which names the address, if there is no
+ * answer as of `adminAnswer`, it is no JSON object, or a member lacks or has another type: something else answers there, or
+ * another version of Remit.
+ */
+export async function adminObject<T>(
+  admin: string,
+  path: string,
+  {
+    members,
+    ...options
+  }: { readonly members: AnswerMembers<T>; readonly timeoutMs?: number; readonly method?: 'GET' | 'POST' },
+): Promise<{ readonly answer: T } | Problem> {
+  const text = await adminAnswer(admin, path, options);
+  if (typeof text !== 'string') return text;
+  const read = jsonObjectFrom(text);
+  if (read === null)
+    return { problem: `\`${admin}\` did not answer with a JSON object: is it the admin address of Remit?` };
+  const wrong = Object.entries(members).find(([name, type]) => typeOf(read[name]) !== type);
+  return wrong === undefined
+    ? // Safe: the members that the caller named were looked at; the others are of our own server, at the operator's address.
+      { answer: read as T }
+    : {
+        problem: `\`${admin}\` answered without \`${wrong[0]}\`: is it the admin address of Remit, and of this version?`,
+      };
+}
+
+function jsonObjectFrom(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeOf(value) === 'object' ? (value as Readonly<Record<string, unknown>>) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** `array` and `null` have names of their own. */
+const typeOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value);

@@ -6,7 +6,8 @@ import { printable } from '../core/ledger/timeline-text.ts';
 import { printableJson } from '../core/ledger/printable-json.ts';
 import { isProblem } from '../core/runtime/problem.ts';
 import type { Problem } from '../core/runtime/problem.ts';
-import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';
+import { adminObject, DEFAULT_ADMIN } from './admin-answer.ts';
+import type { AnswerMembers } from './admin-answer.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { findingCounts } from './policy/finding-lines.ts';
@@ -60,15 +61,18 @@ async function fleet(args: readonly string[], io: Pick<CommandIo, 'out' | 'err'>
   return joined.problem === null && problems.length === 0 ? EXIT.good : EXIT.no;
 }
 
+const REPORT: AnswerMembers<FleetReport> = {
+  version: 'string',
+  epoch: 'string',
+  position: 'number',
+  lease_ms: 'number',
+  replicas: 'array',
+  sidecars: 'array',
+};
+
 async function reportOf(admin: string): Promise<{ readonly report: FleetReport } | Problem> {
-  const text = await adminAnswer(admin, '/fleet');
-  if (typeof text !== 'string') return text;
-  try {
-    // Safe: the answer of our own server, at the operator's address.
-    return { report: JSON.parse(text) as FleetReport };
-  } catch {
-    return { problem: `\`${admin}\` did not answer with JSON` };
-  }
+  const read = await adminObject<FleetReport>(admin, '/fleet', { members: REPORT });
+  return isProblem(read) ? read : { report: read.answer };
 }
 
 function fleetLines(joined: FleetReport, reports: readonly FleetReport[]): readonly string[] {

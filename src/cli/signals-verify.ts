@@ -2,7 +2,8 @@
 import type { VerifiedReceiver } from '../authority/issuer/transmit/verification.ts';
 import { printable } from '../core/ledger/timeline-text.ts';
 import { printableJson } from '../core/ledger/printable-json.ts';
-import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';
+import { isProblem } from '../core/runtime/problem.ts';
+import { adminObject, DEFAULT_ADMIN } from './admin-answer.ts';
 import { EXIT, refused } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
@@ -30,6 +31,8 @@ export const signalsVerifyCommand: Command = { name: 'signals verify', help, run
 /** Longer than the push may take. */
 const TIMEOUT_MS = 15_000;
 const MAX_STATE = 256;
+/** What every answer has; the others depend on the result. */
+const VERIFIED = { result: 'string', jti: 'string' } as const;
 const NAME = 'remit signals verify';
 
 /** Runs `remit signals verify`; the exit code is the answer. */
@@ -52,10 +55,10 @@ export async function signalsVerify(args: readonly string[], io: Pick<CommandIo,
     return refused(io, NAME, `--state must have 1 to ${MAX_STATE} characters`);
   const query = state === undefined ? '' : `?state=${encodeURIComponent(state)}`;
   const path = `/signals/${encodeURIComponent(receiver)}/verification${query}`;
-  const text = await adminAnswer(admin, path, { timeoutMs: TIMEOUT_MS, method: 'POST' });
-  if (typeof text !== 'string') return refused(io, NAME, text.problem);
-  // Safe: the answer of our own server, at the operator's address.
-  const verified = JSON.parse(text) as VerifiedReceiver;
+  const asked = { timeoutMs: TIMEOUT_MS, method: 'POST', members: VERIFIED } as const;
+  const read = await adminObject<VerifiedReceiver>(admin, path, asked);
+  if (isProblem(read)) return refused(io, NAME, read.problem);
+  const verified = read.answer;
   io.out(json ? printableJson({ receiver, ...verified }) : printable(verdictOf(receiver, verified)));
   return verified.result === 'taken' ? EXIT.good : EXIT.no;
 }

@@ -1,7 +1,9 @@
 /** `remit policy rollout`: show what policies on trial would have decided differently. */
 import { printable } from '../../core/ledger/timeline-text.ts';
+import { printableJson } from '../../core/ledger/printable-json.ts';
+import { isProblem } from '../../core/runtime/problem.ts';
 import type { TrialReport } from '../../core/shadow/trial.ts';
-import { adminAnswer, DEFAULT_ADMIN } from '../admin-answer.ts';
+import { adminObject, DEFAULT_ADMIN } from '../admin-answer.ts';
 import { EXIT, refused } from '../command.ts';
 import type { Command, CommandIo } from '../command.ts';
 import { decisionExample, differenceLines } from './difference-lines.ts';
@@ -28,6 +30,9 @@ exit codes: 0 no difference, 1 differences, 2 bad use or no answer`;
 /** `remit policy rollout`. */
 export const policyRollout: Command = { name: 'policy rollout', help, run: rollout };
 
+/** What is read of an answer; hashes of sets may be `null`. */
+const TRIAL = { shadow: 'array', compared: 'number', skipped: 'number', ungrouped: 'number', groups: 'array' } as const;
+
 type Io = Pick<CommandIo, 'out' | 'err'>;
 
 async function rollout(args: readonly string[], io: Io): Promise<number> {
@@ -38,11 +43,10 @@ async function rollout(args: readonly string[], io: Io): Promise<number> {
   );
   if (typeof options === 'string') return refused(io, 'remit policy rollout', options);
   const { admin, json } = options.values;
-  const text = await adminAnswer(admin, '/policies/trial');
-  if (typeof text !== 'string') return refused(io, 'remit policy rollout', text.problem);
-  // Safe: the answer of our own server, at the operator's address.
-  const report = JSON.parse(text) as TrialReport;
-  if (json) io.out(text.trim());
+  const read = await adminObject<TrialReport>(admin, '/policies/trial', { members: TRIAL });
+  if (isProblem(read)) return refused(io, 'remit policy rollout', read.problem);
+  const report = read.answer;
+  if (json) io.out(printableJson(report));
   else print(io, report);
   return report.groups.length === 0 ? EXIT.good : EXIT.no;
 }

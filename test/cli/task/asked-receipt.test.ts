@@ -8,7 +8,7 @@ it('`askedReceipt` says that another server answers: the change is committed all
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   const admin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   expect(await askedReceipt({ admin, leaseMs: 1_000 }, 'root')).toEqual({
-    problem: `\`${admin}\` did not answer with JSON: is it the authority?`,
+    problem: `\`${admin}\` did not answer with a JSON object: is it the admin address of Remit?`,
   });
   server.close();
 });
