@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../../core/config/config.ts';
 import type { Config } from '../../core/config/config.ts';
 import type { CommandIo } from '../command.ts';
-import { type CommandRefusal, isCommandRefusal, taskRefusal, stateIn } from '../task/task-source.ts';
+import { type CommandRefusal, isCommandRefusal, ONE_STATE, taskRefusal, stateIn } from '../task/task-source.ts';
 
 /** The places of what backup and restore copy: state file, ledgers and keys, but not the records received from sidecars. */
 export interface KeptPlaces {
@@ -31,16 +31,17 @@ export interface KeptPlaceValues {
   readonly ledger?: string | undefined;
 }
 
-/** `--state` with `--ledger` or the folder `ledger` beside it, else the places in the configuration; a PostgreSQL is refused. */
+/** `--state` with `--ledger` or the folder `ledger` beside it, else the places in the configuration; both, and a PostgreSQL, are refused. */
 export async function keptPlacesOf(
   values: KeptPlaceValues,
   io: Pick<CommandIo, 'environment'>,
 ): Promise<KeptPlaces | CommandRefusal> {
-  const { state, ledger } = values;
+  const { config, state, ledger } = values;
+  if (config !== undefined && state !== undefined) return taskRefusal(ONE_STATE);
   if (state !== undefined)
     return { state: resolve(state), ledger: resolve(ledger ?? join(dirname(state), 'ledger')), others: [], keys: [] };
   if (ledger !== undefined) return taskRefusal('--ledger needs --state: a configuration names its own ledger');
-  const file = resolve(values.config ?? DEFAULT_CONFIG);
+  const file = resolve(config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null)
     return taskRefusal(`cannot read the configuration \`${file}\`: name one with --config, or use --state FILE`);

@@ -59,6 +59,8 @@ async function backedUp(args: readonly string[], io: CommandIo): Promise<string 
   const [folder] = options.operands;
   if (folder === undefined) return taskRefusal('the folder for the backup is required');
   const { values } = options;
+  if (values['state-only'] && values['with-keys'])
+    return taskRefusal('--state-only backs up no keys: leave out one of --state-only and --with-keys');
   const kept = await keptPlacesOf(values, io);
   if (isCommandRefusal(kept)) return kept;
   if (values['with-keys'] && kept.keys.length === 0)

@@ -59,7 +59,10 @@ export interface AskedAuthority {
   readonly leaseMs: number;
 }
 
-/** `--state` with `--ledger` or the folder `ledger` beside it, else those of the configuration. */
+/** Otherwise the configuration is ignored, and with it the sidecars that must learn of a change. */
+export const ONE_STATE = '--config and --state each name a state: use one of them';
+
+/** `--state` with `--ledger` or the folder `ledger` beside it, else those of the configuration; both are refused. */
 export async function sourceOf(
   values: {
     readonly config?: string | undefined;
@@ -68,7 +71,8 @@ export async function sourceOf(
   },
   io: Pick<CommandIo, 'environment'>,
 ): Promise<Source | CommandRefusal> {
-  const { state, ledger } = values;
+  const { config, state, ledger } = values;
+  if (config !== undefined && state !== undefined) return taskRefusal(ONE_STATE);
   if (state !== undefined) {
     if (/^(?:postgres|postgresql|authority):/.test(state))
       return taskRefusal('--state is the path of a state file: name another state by the configuration, with --config');
@@ -82,7 +86,7 @@ export async function sourceOf(
       policyFolder: null,
     };
   }
-  const file = resolve(values.config ?? DEFAULT_CONFIG);
+  const file = resolve(config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null)
     return taskRefusal(`cannot read the configuration \`${file}\`: name one with --config, or use --state FILE`);

@@ -417,6 +417,11 @@ describe('remit task', () => {
       /--as must be one of revoked, cancelled, completed$/,
     ],
     [
+      'two states',
+      ['end', 'x', '--cause', 'x', '--config', 'remit.yaml', '--state', 'state.db'],
+      /--config and --state each name a state: use one of them$/,
+    ],
+    [
       'no configuration',
       ['list', '--config', '/nonexistent.yaml'],
       /cannot read the configuration `\/nonexistent.yaml`: name one with --config, or use --state FILE$/,
