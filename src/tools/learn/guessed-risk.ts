@@ -21,18 +21,20 @@ const wordsOf = (name: string): readonly string[] =>
     .split(/[^a-z0-9]+/)
     .filter((word) => word !== '');
 
-/** The risk of a tool or a method by its name: a guess, for a person to correct. */
-export function riskOfName(name: string): Risk {
+/** The risk of a tool or a method by its name and the names of its arguments: a guess, for a person to correct. */
+export function riskOfName(name: string, members: readonly string[] = []): Risk {
   const words = wordsOf(name);
   if (words.some((word) => HIGH.has(word))) return 'high';
-  return LOW.has(words[0] ?? '') ? 'low' : 'medium';
+  // A search for an amount spends nothing.
+  if (LOW.has(words[0] ?? '')) return 'low';
+  return members.some(isAmountName) ? 'high' : 'medium';
 }
 
 /** The risk of a route by its method, its path and the members of its body: a guess, for a person to correct. */
-export function riskOfRoute(method: string, template: string, members: Iterable<string>): Risk {
+export function riskOfRoute(method: string, template: string, members: readonly string[]): Risk {
   if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') return 'low';
   if (method === 'DELETE') return 'high';
   const texts = template.split('/').filter((segment) => !segment.startsWith('{'));
-  const isHigh = texts.flatMap(wordsOf).some((word) => HIGH.has(word)) || [...members].some(isAmountName);
+  const isHigh = texts.flatMap(wordsOf).some((word) => HIGH.has(word)) || members.some(isAmountName);
   return isHigh ? 'high' : 'medium';
 }

@@ -155,6 +155,10 @@ const parameterName = (piece: string): string =>
 
 const argsIn = (args: Entry): Entry => (Object.keys(args).length === 0 ? {} : { args });
 
+/** The names of the members of bodies or arguments, nested ones too. */
+const memberNames = ({ members }: SeenCalls): readonly string[] =>
+  [...members.keys()].map((way) => way.split('\0').at(-1) ?? '');
+
 function routeAction({ method, template, calls, isUnknown, isGuess }: SeenRoute): Nameless {
   const parameters = [...template.matchAll(/\{([^:}]+)/g)].map(([, name]) => name ?? '');
   const isBodied = method === 'POST' || method === 'PUT' || method === 'PATCH';
@@ -162,11 +166,10 @@ function routeAction({ method, template, calls, isUnknown, isGuess }: SeenRoute)
   const ofBody = Object.fromEntries(
     Object.entries(args).map(([name, entry]) => [name, { from: 'body', ...Object(entry) }]),
   );
-  const names = [...calls.members.keys()].map((way) => way.split('\0').at(-1) ?? '');
   return {
     section: 'routes',
     name: `${method} ${template}`,
-    risk: riskOfRoute(method, template, names),
+    risk: riskOfRoute(method, template, memberNames(calls)),
     calls,
     entry: { method, path: template, ...argsIn(ofBody) },
     undecided: isUnknown
@@ -218,7 +221,15 @@ function mcpAction(part: EndpointPart, calls: SeenCalls, described: ApiDescripti
   }
   const { args, isClosed } = learntArguments(calls, []);
   const entry = { ...(isClosed ? { otherArguments: 'deny' } : {}), ...argsIn(args) };
-  return { section: 'tools', name, risk: riskOfName(name), calls, entry, undecided: null, isDescribed: false };
+  return {
+    section: 'tools',
+    name,
+    risk: riskOfName(name, memberNames(calls)),
+    calls,
+    entry,
+    undecided: null,
+    isDescribed: false,
+  };
 }
 
 function a2aAction(part: EndpointPart, calls: SeenCalls): Nameless | null {
