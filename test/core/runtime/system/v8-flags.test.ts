@@ -29,16 +29,16 @@ describe('a server has all settings', () => {
     expect(environment).toEqual(SERVING_ALLOCATOR);
   });
 
-  it.each(['remit', 'remit@', 'remit-authority'])('where %s.service starts it', async (name) => {
+  it.each([
+    ['remit', 'serve'],
+    ['remit@', 'serve'],
+    ['remit-authority', 'serve'],
+    ['remit-agent@', 'agent'],
+  ])('if %s.service starts it', async (name, role) => {
     const text = await readFile(`deploy/systemd/system/${name}.service`, 'utf8');
     const [command = ''] = /(?<=^ExecStart=).*/m.exec(text.replaceAll(/\\\n +/g, '')) ?? [];
-    expect(command.split(' ').slice(0, -2)).toEqual([
-      '/usr/bin/env',
-      'node',
-      ...SERVING_FLAGS,
-      '/usr/bin/remit',
-      'serve',
-    ]);
+    const started = ['/usr/bin/env', 'node', ...SERVING_FLAGS, '/usr/bin/remit', role];
+    expect(command.split(' ').slice(0, started.length)).toEqual(started);
     expect(text).toContain(`\nEnvironment=${allocator.join(' ')}\n`);
   });
 });
