@@ -110,6 +110,17 @@ describe('isRemitAlone', () => {
     ['Remit', [REMIT], true],
     ['Remit and a proxy', [REMIT, { name: 'istio-proxy' }], true],
     ['Remit and a tool', [REMIT, TOOL], false],
+    ['Remit by its program', [{ ...REMIT, command: ['/usr/bin/remit', 'serve'] }], true],
+    [
+      'Remit by its file',
+      [{ ...REMIT, command: ['node', '--no-maglev', '/usr/lib/remit/dist/main.js', 'serve'] }],
+      true,
+    ],
+    [
+      'Remit and a tool that runs in its image',
+      [REMIT, { ...REMIT, name: 'tools', command: ['/usr/bin/node', '-e', '…'] }],
+      false,
+    ],
     ['a tool', [TOOL], false],
     ['no container', [], false],
   ])('of a pod with %s', (_what, containers, expected) => {

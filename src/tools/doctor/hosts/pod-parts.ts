@@ -5,7 +5,7 @@ import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
 /** A container of a pod. */
 export interface Container {
   readonly name: string;
-  /** `remit` and `proxy` by name or image; `other` for all else, such as a tool. */
+  /** `remit` and `proxy` by name or image; `other` for all else, such as a tool, also one that runs another program of the image of Remit. */
   readonly kind: 'remit' | 'proxy' | 'other';
   readonly ports: readonly ContainerPort[];
   readonly mounts: readonly VolumeMount[];
@@ -30,15 +30,24 @@ const PROXY = /(?:^|[/-])(?:envoy|istio-proxy|proxyv2|agentgateway)(?:$|[:@/-])/
 /** The helper of a service has the image of Remit, and answers no Envoy. */
 const HELPER = 'remit-agent';
 const REMIT = /(?:^|\/)remit(?:$|[:@])/;
+/** A word of a command that starts Remit: the program, or its file for Node.js. */
+const REMIT_PROGRAM = /(?:^|\/)(?:remit|dist\/main\.js)$/;
 
 /** The containers of the specification of a pod, with its init containers, which include native sidecars. */
 export const containersOf = (spec: unknown): readonly Container[] =>
-  ['initContainers', 'containers', 'ephemeralContainers'].flatMap((list) => listAt(spec, list)).map(containerFrom);
+  ['initContainers', 'containers', 'ephemeralContainers'].flatMap((list) =>
+    listAt(spec, list).map((value) =>
+      containerFrom(value, { isBefore: list === 'initContainers' && textAt(value, 'restartPolicy') !== 'Always' }),
+    ),
+  );
 
-function containerFrom(value: unknown): Container {
+/** @param isBefore whether it ends before the others begin, such as a step that prepares a volume for Remit */
+function containerFrom(value: unknown, { isBefore }: { readonly isBefore: boolean }): Container {
   const name = textAt(value, 'name');
   const names = [name, textAt(value, 'image')];
-  const isRemit = name !== HELPER && names.some((one) => REMIT.test(one));
+  const command = listAt(value, 'command');
+  const isProgram = isBefore || command.length === 0 || command.some((word) => REMIT_PROGRAM.test(String(word)));
+  const isRemit = name !== HELPER && isProgram && names.some((one) => REMIT.test(one));
   return {
     name,
     kind: isRemit ? 'remit' : names.some((one) => PROXY.test(one)) ? 'proxy' : 'other',
