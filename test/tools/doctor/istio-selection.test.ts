@@ -121,6 +121,11 @@ describe('isRemitAlone', () => {
       [REMIT, { ...REMIT, name: 'tools', command: ['/usr/bin/node', '-e', '…'] }],
       false,
     ],
+    [
+      'a tool in the image of Remit whose file has the same name',
+      [{ ...REMIT, command: ['node', '/app/dist/main.js'] }],
+      false,
+    ],
     ['a tool', [TOOL], false],
     ['no container', [], false],
   ])('of a pod with %s', (_what, containers, expected) => {

@@ -31,7 +31,7 @@ const PROXY = /(?:^|[/-])(?:envoy|istio-proxy|proxyv2|agentgateway)(?:$|[:@/-])/
 const HELPER = 'remit-agent';
 const REMIT = /(?:^|\/)remit(?:$|[:@])/;
 /** A word of a command that starts Remit: the program, or its file for Node.js. */
-const REMIT_PROGRAM = /(?:^|\/)(?:remit|dist\/main\.js)$/;
+const REMIT_PROGRAM = /(?:^|\/)remit(?:\/dist\/main\.js)?$/;
 
 /** The containers of the specification of a pod, with its init containers, which include native sidecars. */
 export const containersOf = (spec: unknown): readonly Container[] =>
