@@ -8,6 +8,7 @@ import { policyRollout } from '../../src/cli/policy/policy-rollout.ts';
 import { signalsVerify } from '../../src/cli/signals-verify.ts';
 import { EXIT } from '../../src/cli/command.ts';
 import type { CommandIo } from '../../src/cli/command.ts';
+import { commandRun } from '../builders/command-run.ts';
 
 let server: Server | null = null;
 
@@ -59,17 +60,15 @@ describe('`adminObject` reads the answer of Remit and says what another server a
 
 describe('a command whose --admin names another server says so, and ends with 2', () => {
   it.each([
-    ['remit fleet', (args: readonly string[], io: CommandIo) => fleetCommand.run(args, io)],
-    ['remit policy rollout', (args: readonly string[], io: CommandIo) => policyRollout.run(args, io)],
+    ['remit fleet', fleetCommand.run],
+    ['remit policy rollout', policyRollout.run],
     ['remit signals verify', (args: readonly string[], io: CommandIo) => signalsVerify(['siem', ...args], io)],
   ])('%s', async (_name, run) => {
     for (const text of ['<html>', '{}', '[]', '{"groups":1,"replicas":1,"result":1}']) {
       const admin = await strange(text);
-      const [out, err]: [string[], string[]] = [[], []];
-      const io = { out: (line: string) => out.push(line), err: (line: string) => err.push(line) };
-      // Safe: these commands use nothing else.
-      expect(await run(['--admin', admin], io as unknown as CommandIo)).toBe(EXIT.bad);
-      expect({ out, err: err.join('\n') }).toEqual({
+      const { code, out, err } = await commandRun(run, ['--admin', admin]);
+      expect({ code, out, err: err.join('\n') }).toEqual({
+        code: EXIT.bad,
         out: [],
         err: expect.stringContaining('is it the admin address of Remit'),
       });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { doctorCommand } from '../../src/cli/doctor.ts';
 import { toolPin } from '../../src/core/action/mcp/tool-pin.ts';
 import { isObject } from '../../src/core/runtime/fields.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 
@@ -64,14 +65,8 @@ afterAll(() => {
 });
 
 async function doctor(...more: readonly string[]): Promise<readonly [number, readonly string[], readonly string[]]> {
-  const [out, err]: [string[], string[]] = [[], []];
   asked = [];
-  const io = {
-    out: (line: string) => void out.push(line),
-    err: (line: string) => void err.push(line),
-    environment: {},
-  };
-  const code = await doctorCommand.run(['--mcp', url, '--policies', policies, ...more], io as never);
+  const { code, out, err } = await commandRun(doctorCommand.run, ['--mcp', url, '--policies', policies, ...more]);
   return [code, out, err];
 }
 

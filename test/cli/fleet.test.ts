@@ -7,6 +7,7 @@ import { fleetCommand } from '../../src/cli/fleet.ts';
 import type { SidecarState } from '../../src/sidecar/state/sidecar-state.ts';
 import { digestOf, keyOf, serving } from '../authority/feed/serving.ts';
 import type { Serving } from '../authority/feed/serving.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { scratch } from '../builders/scratch.ts';
 import { until } from '../until.ts';
 import { openSidecar } from '../builders/sidecar-state.ts';
@@ -14,15 +15,7 @@ import { openSidecar } from '../builders/sidecar-state.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-async function run(...args: readonly string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await fleetCommand.run(args, {
-    out: (line: string) => void out.push(line),
-    err: (line: string) => void err.push(line),
-  } as Parameters<typeof fleetCommand.run>[1]);
-  return { code, out, err };
-}
+const run = (...args: readonly string[]) => commandRun(fleetCommand.run, args);
 
 describe('remit fleet', () => {
   let at = '';

@@ -5,21 +5,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AdminServer } from '../../src/serve/admin/server.ts';
 import { healthcheckCommand } from '../../src/cli/healthcheck.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { scratch } from '../builders/scratch.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 
-async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const io = {
-    out: (line: string) => void out.push(line),
-    err: (line: string) => void err.push(line),
-    environment,
-  } as Parameters<typeof healthcheckCommand.run>[1];
-  return { code: await healthcheckCommand.run(args, io), out, err };
-}
+const run = (args: readonly string[], environment: Readonly<Record<string, string>> = {}) =>
+  commandRun(healthcheckCommand.run, args, { environment });
 
 const config = (listen: string): string => {
   const file = join(folder(), 'remit.yaml');

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { injectCommand } from '../../src/cli/inject.ts';
 import { remitVersion } from '../../src/core/config/version.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { scratch } from '../builders/scratch.ts';
 
 const { folder, remove } = scratch();
@@ -11,16 +12,11 @@ const made = resolve(import.meta.dirname, '../../deploy/inject');
 
 /** The command with these words, and `stdin` as its standard input. */
 async function run(args: readonly string[], stdin: string | Uint8Array = '') {
-  const [out, err]: [string[], string[]] = [[], []];
-  const io = {
-    out: (line: string) => void out.push(line),
-    err: (line: string) => void err.push(line),
+  const { code, out, err } = await commandRun(injectCommand.run, args, {
     stdin: async function* () {
       yield Buffer.from(stdin);
     },
-  };
-  // The command uses nothing else of the world outside.
-  const code = await injectCommand.run(args, io as unknown as Parameters<typeof injectCommand.run>[1]);
+  });
   return { code, out: out.join('\n'), err };
 }
 

@@ -1,10 +1,11 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { CommandIo } from '../../src/cli/command.ts';
+import type { Command } from '../../src/cli/command.ts';
 import type { LogSettings } from '../../src/core/ledger/log/log-settings.ts';
 import type { SegmentLog } from '../../src/core/ledger/log/log.ts';
 import { mustOpenLog, portsAt, settingsIn } from '../core/ledger/log/logs.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
 
 /** 1 Jan 2026. */
@@ -66,15 +67,13 @@ export function tamper(path: string, sql: string, ...values: readonly (string | 
 
 /** Runs a ledger command and returns its output. */
 export async function ran(
-  command: (args: readonly string[], io: Pick<CommandIo, 'out' | 'err' | 'environment' | 'stdout'>) => Promise<number>,
+  command: Command['run'],
   ...args: readonly string[]
 ): Promise<{ readonly exit: number; readonly out: string; readonly err: string }> {
-  const [out, err]: string[][] = [[], []];
-  const exit = await command(args, {
-    out: (line) => void out?.push(`${line}\n`),
-    err: (line) => void err?.push(`${line}\n`),
-    stdout: { writable: true, writableLength: 0, write: (text) => void out?.push(text) },
-    environment: {},
+  const stdout: string[] = [];
+  const { code, err } = await commandRun(command, args, {
+    out: (line) => void stdout.push(`${line}\n`),
+    stdout: { writable: true, writableLength: 0, write: (text) => void stdout.push(text) },
   });
-  return { exit, out: out?.join('') ?? '', err: err?.join('') ?? '' };
+  return { exit: code, out: stdout.join(''), err: err.map((line) => `${line}\n`).join('') };
 }

@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Command, CommandIo } from '../../src/cli/command.ts';
+import type { Command } from '../../src/cli/command.ts';
 import { run } from '../../src/cli/run.ts';
 import { token } from '../../src/cli/token.ts';
 import { issuerUrl } from '../authority/issuer/bench.ts';
 import { claimsOf, intentText, type RunDomain, startCommand, startRunDomain } from '../agent/run/domain.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { scratch } from '../builders/scratch.ts';
 
 const { folder, remove } = scratch();
@@ -22,24 +23,10 @@ afterAll(async () => {
 async function print(
   words: readonly string[],
   environment: Record<string, string> = {},
-  change: { readonly command?: Command; readonly platform?: NodeJS.Platform } = {},
+  { command = token, ...over }: { readonly command?: Command; readonly platform?: NodeJS.Platform } = {},
 ) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const io: CommandIo = {
-    stdout: { writable: false, writableLength: 0, write: () => undefined },
-    out: (line) => void out.push(line),
-    err: (line) => void err.push(line),
-    environment,
-    command: [],
-    runtimeVersion: '26.0.0',
-    ...(change.platform === undefined ? {} : { platform: change.platform }),
-    ended: () => new Promise(() => undefined),
-    onHurry: () => () => undefined,
-    onReload: () => undefined,
-    onSignal: () => () => undefined,
-  };
-  return { code: await (change.command ?? token).run(words, io), out: out.join('\n'), err: err.join('\n') };
+  const { code, out, err } = await commandRun(command.run, words, { environment, ...over });
+  return { code, out: out.join('\n'), err: err.join('\n') };
 }
 
 const declare = (...words: string[]) => print(['--intent', domain.intent, ...domain.options, ...words]);

@@ -35,9 +35,6 @@ const metricNames = async (admin: string): Promise<readonly string[]> =>
 const commandTask = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
   task(args, { ...io, environment: { SUDO_USER: 'ada' } });
 
-const listedFleet = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
-  fleetCommand.run(args, io as never);
-
 const forbidding = (agent: string): string =>
   `@id("more") forbid (principal == Remit::Agent::"spiffe://acme.test/${agent}", action, resource);\n`;
 
@@ -241,7 +238,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
 
   it('are shown by `remit fleet` with their leases and policies', async () => {
     const listed = async () =>
-      JSON.parse((await ran(listedFleet, '--admin', fleet.admin('authority'), '--json')).out).sidecars;
+      JSON.parse((await ran(fleetCommand.run, '--admin', fleet.admin('authority'), '--json')).out).sidecars;
     // One that was killed before is shown until its lease is over.
     type Listed = readonly { readonly connected: boolean; readonly policy_set: string }[];
     const isWhole = (all: Listed): boolean => all.every((one) => one.connected && one.policy_set !== '');
@@ -253,14 +250,14 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     ]);
     expect(new Set(sidecars.map((one: { policy_set: string }) => one.policy_set)).size).toBe(1);
     for (const one of sidecars) expect(one).toMatchObject({ connected: true, lease_left_ms: expect.any(Number) });
-    const { exit, out } = await ran(listedFleet, '--admin', fleet.admin('remote'));
+    const { exit, out } = await ran(fleetCommand.run, '--admin', fleet.admin('remote'));
     expect([exit, out]).toEqual([2, '']);
   });
 
   it('have the signed policies of the authority, if their own key verifies them', async () => {
     type Told = Readonly<{ peer: string; policy_set: string; policy_generation: number }>;
     const set = async (peer: string): Promise<string> => {
-      const { out } = await ran(listedFleet, '--admin', fleet.admin('authority'), '--json');
+      const { out } = await ran(fleetCommand.run, '--admin', fleet.admin('authority'), '--json');
       return (JSON.parse(out).sidecars as readonly Told[]).find((one) => one.peer === peer)?.policy_set ?? '';
     };
     const [remote, local] = ['spiffe://acme.test/ns/pay/sa/tools-1', 'unix'];

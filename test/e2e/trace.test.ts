@@ -7,6 +7,7 @@ import { traceCommand } from '../../src/cli/trace/trace.ts';
 import { cures } from '../../src/core/decision/cures.ts';
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
@@ -39,29 +40,20 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
 
   /** Runs the command; `act` is called once the Remit waits. */
   const traced = async (args: readonly string[], act: () => Promise<unknown> = async () => undefined) => {
-    const out: string[] = [];
     const err: string[] = [];
     let acted: Promise<unknown> = Promise.resolve();
-    const code = await traceCommand.run(['--admin', `unix:${socket}`, ...args], {
-      out: (line) => void out.push(line),
+    const { code, out } = await commandRun(traceCommand.run, ['--admin', `unix:${socket}`, ...args], {
       err: (line) => {
         err.push(line);
         if (line.startsWith('waiting')) acted = act();
       },
       environment: process.env,
-    } as Parameters<typeof traceCommand.run>[1]);
+    });
     await acted;
     return { code, out, err };
   };
-  const explained = async (args: readonly string[]) => {
-    const out: string[] = [];
-    const err: string[] = [];
-    const io = { out: (line: string) => void out.push(line), err: (line: string) => void err.push(line) };
-    // Safe: the command uses no more of it.
-    const whole = { ...io, environment: {} } as unknown as Parameters<typeof explainCommand.run>[1];
-    const code = await explainCommand.run(['--state', join(scratch.folder, 'state.db'), ...args], whole);
-    return { code, out, err };
-  };
+  const explained = (args: readonly string[]) =>
+    commandRun(explainCommand.run, ['--state', join(scratch.folder, 'state.db'), ...args]);
   const denied = async (agent: Agent, call: Partial<Parameters<typeof callPayments>[2]>) => {
     const { token, taskId } = await mustDeclare(planner, domain);
     const reply = await agent.call(domain.stage.envoyPort, {
@@ -177,15 +169,9 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
   });
 
   it('asks at the socket of a configuration', async () => {
-    const err: string[] = [];
-    const code = await traceCommand.run(
-      ['--config', join(scratch.folder, 'remit.yaml'), '--timeout', '1s', '--reason', 'internal'],
-      {
-        out: () => undefined,
-        err: (line: string) => void err.push(line),
-        environment: {},
-      } as unknown as Parameters<typeof traceCommand.run>[1],
-    );
+    const config = join(scratch.folder, 'remit.yaml');
+    const words = ['--config', config, '--timeout', '1s', '--reason', 'internal'];
+    const { code, err } = await commandRun(traceCommand.run, words);
     expect([code, err]).toEqual([1, ['waiting for reason internal', 'no matching check came in time']]);
   });
 
@@ -304,12 +290,7 @@ describe('`remit trace` with bad words', () => {
     [['--admin', 'nothing'], 'invalid URL `nothing`'],
     [['--admin', 'unix:/nowhere/admin.sock'], '`unix:/nowhere/admin.sock` did not answer'],
   ])('%p', async (args, problem) => {
-    const err: string[] = [];
-    const code = await traceCommand.run(args, {
-      out: () => undefined,
-      err: (line: string) => void err.push(line),
-      environment: {},
-    } as unknown as Parameters<typeof traceCommand.run>[1]);
+    const { code, err } = await commandRun(traceCommand.run, args);
     expect([code, err.join('\n')]).toEqual([2, expect.stringContaining(problem)]);
   });
 });

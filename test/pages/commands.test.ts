@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Command, CommandIo } from '../../src/cli/command.ts';
+import type { Command } from '../../src/cli/command.ts';
+import { commandRun } from '../builders/command-run.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
@@ -99,20 +100,8 @@ function onOurs(words: readonly string[]): readonly string[] {
 }
 
 async function run(command: Command, args: readonly string[]): Promise<readonly [number, readonly string[]]> {
-  const err: string[] = [];
-  const io: CommandIo = {
-    stdout: { writable: false, writableLength: 0, write: () => undefined },
-    out: () => undefined,
-    err: (line) => err.push(line),
-    environment: {},
-    command: [],
-    runtimeVersion: process.versions.node,
-    ended: () => new Promise(() => {}),
-    onHurry: () => () => undefined,
-    onReload: () => {},
-    onSignal: () => () => {},
-  };
-  return [await command.run(args, io), err];
+  const { code, err } = await commandRun(command.run, args);
+  return [code, err];
 }
 
 const shown = ({ page, words }: Written): string => `${relative('.', page)}: ${words.join(' ')}`;

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { policyTest } from '../../src/cli/policy/policy-test.ts';
+import { commandRun } from '../builders/command-run.ts';
 
 async function run(...args: readonly string[]) {
-  const out: string[] = [];
-  const code = await policyTest(args, { out: (line) => out.push(line), err: () => undefined, environment: {} });
+  const { code, out } = await commandRun(policyTest, args);
   return { code, out };
 }
 

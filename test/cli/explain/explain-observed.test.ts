@@ -1,7 +1,6 @@
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { explainCommand } from '../../../src/cli/explain/explain.ts';
-import type { CommandIo } from '../../../src/cli/command.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
@@ -65,8 +64,7 @@ beforeAll(() => {
   log.close();
 });
 
-const explain = async (id: string, ...more: readonly string[]) =>
-  ran(async (args, io) => explainCommand.run(args, io as CommandIo), id, '--state', state, ...more);
+const explain = (id: string, ...more: readonly string[]) => ran(explainCommand.run, id, '--state', state, ...more);
 
 describe('remit explain', () => {
   it('explains of a call that passed as observed what enforcing would have decided, and says that it passed', async () => {

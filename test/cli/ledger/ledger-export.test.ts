@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { remitVersion } from '../../../src/core/config/version.ts';
 import { ledgerExport } from '../../../src/cli/ledger/ledger-export.ts';
 import { readLog } from '../../../src/core/ledger/log/log-reader.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { taskNumber } from '../../builders/task.ts';
 import { diskLedger, ran, START_MS, type DiskLedger } from '../ledgers.ts';
@@ -143,13 +144,10 @@ describe('remit ledger export --to', () => {
   const url = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
   it('posts to /v1/logs, with the headers of the standard variable', async () => {
-    const err: string[] = [];
-    const exit = await ledgerExport(['--ledger', ledger.folder, '--to', url()], {
-      err: (line) => err.push(line),
+    const { code, err } = await commandRun(ledgerExport, ['--ledger', ledger.folder, '--to', url()], {
       environment: { OTEL_EXPORTER_OTLP_HEADERS: 'x-tenant=acme%20east,not a header' },
-      stdout: { writable: true, writableLength: 0, write: () => undefined },
     });
-    expect([exit, err]).toEqual([0, ['remit ledger export: the collector accepted 10 records']]);
+    expect([code, err]).toEqual([0, ['remit ledger export: the collector accepted 10 records']]);
     expect(received).toMatchObject([
       { path: '/v1/logs', records: 10, headers: { 'content-type': 'application/json', 'x-tenant': 'acme east' } },
     ]);

@@ -5,6 +5,7 @@ import { ledgerIndex } from '../../../src/cli/ledger/ledger-index.ts';
 import { ledgerStats } from '../../../src/cli/ledger/ledger-stats.ts';
 import type { SegmentLog } from '../../../src/core/ledger/log/log.ts';
 import type { UseRecord } from '../../../src/core/ledger/record.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -61,16 +62,10 @@ beforeEach(() => {
   add(4, { decision: 'deny', reason: 'policy.forbidden', args: { amount: 'much', currency: 'EUR' } });
 });
 
-const stats = async (...args: readonly string[]) => {
-  const out: string[] = [];
-  const err: string[] = [];
-  const exit = await ledgerStats(['--ledger', home, ...args], {
-    out: (line) => void out.push(line),
-    err: (line) => void err.push(line),
+const stats = (...args: readonly string[]) =>
+  commandRun(ledgerStats, ['--ledger', home, ...args], {
     environment: { XDG_CACHE_HOME: cache },
   });
-  return { exit, out, err };
-};
 const groups = async (...args: readonly string[]) =>
   (await stats('--json', '--kind', 'use', ...args)).out.map((line): unknown => JSON.parse(line));
 const at = (n: number): number => START_MS + n * (HOUR / 2);
@@ -192,7 +187,7 @@ describe('remit ledger stats', () => {
 
   it('shows the largest groups', async () => {
     expect(await stats('--by', 'task', '--top', '1')).toMatchObject({
-      exit: 0,
+      code: 0,
       err: ['remit ledger stats: the 1 largest of 5 groups are shown: --top shows more'],
     });
   });
@@ -204,6 +199,6 @@ describe('remit ledger stats', () => {
     [['--top', '0'], /--top must be a whole number from 1 to 100000$/],
     [['--not-executed'], /--not-executed is not counted over time: use `remit ledger query --not-executed --count`$/],
   ])('refuses %j', async (args, message) => {
-    expect(await stats(...args)).toEqual({ exit: 2, out: [], err: [expect.stringMatching(message)] });
+    expect(await stats(...args)).toEqual({ code: 2, out: [], err: [expect.stringMatching(message)] });
   });
 });

@@ -9,6 +9,7 @@ import { signedCheckpoint } from '../../../src/core/ledger/proof/checkpoint.ts';
 import { appended, emptyRange } from '../../../src/core/ledger/proof/compact-range.ts';
 import { leafHash, rootOf } from '../../../src/core/ledger/proof/merkle.ts';
 import { RecordStats } from '../../../src/core/ledger/search/record-stats.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { mustFind } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { privateKeyOf } from '../../core/ledger/keys.ts';
@@ -26,16 +27,10 @@ beforeEach(async () => {
   cache = join(folder(), 'cache');
 });
 
-const stats = async (...args: readonly string[]) => {
-  const out: string[] = [];
-  const err: string[] = [];
-  const exit = await ledgerStats(['--ledger', fleet.ledger, '--received', fleet.records, '--json', ...args], {
-    out: (line) => void out.push(line),
-    err: (line) => void err.push(line),
+const stats = (...args: readonly string[]) =>
+  commandRun(ledgerStats, ['--ledger', fleet.ledger, '--received', fleet.records, '--json', ...args], {
     environment: { XDG_CACHE_HOME: cache },
   });
-  return { exit, out, err };
-};
 
 interface Kept {
   readonly heads: { origin: string; before: number; size: number; root: string; tree: string }[];
@@ -76,7 +71,7 @@ describe('remit ledger stats --received', () => {
     for (const asked of [BY, ['--by', 'agent', '--kind', 'use'], ['--by', 'action', '--every', '1h']]) {
       const honest = await stats(...asked, '--no-cache');
       expect([await stats(...asked), await stats(...asked)]).toEqual([honest, honest]);
-      expect(honest).toMatchObject({ exit: 0, err: [] });
+      expect(honest).toMatchObject({ code: 0, err: [] });
     }
     const { kept } = keptFile();
     // Each log has five uses and a checkpoint; the sidecar that was killed has a record after it.

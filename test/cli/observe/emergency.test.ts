@@ -3,6 +3,7 @@ import { runObserve } from '../../../src/cli/observe.ts';
 import { writeBundle, writeCredential } from '../../../src/dev/authority.ts';
 import { startBench } from '../../authority/issuer/bench.ts';
 import type { Bench } from '../../authority/issuer/bench.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
@@ -35,16 +36,7 @@ afterAll(async () => {
   remove();
 });
 
-async function ranObserve(...args: readonly string[]) {
-  const [out, err, progress]: string[][] = [[], [], []];
-  const code = await runObserve(args, {
-    out: (line) => void out?.push(line),
-    err: (line) => void err?.push(line),
-    progress: (line) => void progress?.push(line),
-    environment: {},
-  });
-  return { code, out: out ?? [], err: err ?? [] };
-}
+const ranObserve = (...args: readonly string[]) => commandRun(runObserve, args, { progress: () => undefined });
 
 const start = (...args: readonly string[]) => ranObserve('start', ...args, ...place);
 

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, jest } from '@jest/globals';
 import { policyTest } from '../../../src/cli/policy/policy-test.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { ifTexts, MUTE, PROVES, scriptedEngine, shows } from '../../builders/scripted-engine.ts';
 import { analysisPart, describeWith } from '../../parts.ts';
@@ -55,13 +56,7 @@ function policies(condition: string): string {
 }
 
 async function run(path: string, ...args: readonly string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await policyTest([path, ...args], {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    environment: process.env,
-  });
+  const { code, out, err } = await commandRun(policyTest, [path, ...args], { environment: process.env });
   const plain = (lines: readonly string[]) => lines.map((line) => line.replaceAll(path, 'p'));
   return { code, out: plain(out), err: plain(err) };
 }

@@ -6,6 +6,7 @@ import type { Command, CommandIo } from '../../../src/cli/command.ts';
 import { policyAnalyze } from '../../../src/cli/policy/policy-analyze.ts';
 import { policyLint } from '../../../src/cli/policy/policy-lint.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { MUTE, scriptedEngine } from '../../builders/scripted-engine.ts';
 import { analysisPart, describeWith } from '../../parts.ts';
 
@@ -60,13 +61,8 @@ function replaced(name: string, file: string, [before, after]: readonly [string,
   return path;
 }
 
-async function ran(command: Command, args: readonly string[], environment: CommandIo['environment'] = process.env) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const io = { out: (line: string) => out.push(line), err: (line: string) => err.push(line), environment };
-  const code = await command.run(args, io as unknown as CommandIo);
-  return { code, out, err };
-}
+const ran = (command: Command, args: readonly string[], environment: CommandIo['environment'] = process.env) =>
+  commandRun(command.run, args, { environment });
 
 /** What is said of the shipped policies, by a solver that proves everything. */
 async function held(name: string, text: string, ...more: readonly string[]) {

@@ -5,6 +5,7 @@ import { policyExplain } from '../../../src/cli/policy/policy-explain.ts';
 import { shopSet } from '../../core/action/grpc/protobuf/shop.ts';
 import { cures } from '../../../src/core/decision/cures.ts';
 import type { IntentRecord, UseRecord } from '../../../src/core/ledger/record.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
@@ -116,16 +117,7 @@ beforeAll(() => {
 });
 afterAll(remove);
 
-async function run(...args: readonly string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await policyExplain(args, {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    environment: {},
-  });
-  return { code, out, err };
-}
+const run = (...args: readonly string[]) => commandRun(policyExplain, args);
 
 const LIST = ['GET', 'https://payments.acme.test/v1/payments'];
 

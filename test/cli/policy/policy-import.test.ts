@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import type { CommandIo } from '../../../src/cli/command.ts';
 import { policyImport } from '../../../src/cli/policy/policy-import.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { shopSet, twoVersionsSet } from '../../core/action/grpc/protobuf/shop.ts';
 
 let folder: string;
@@ -14,23 +14,10 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 async function run(text: string | Uint8Array | null, kind: string, ...options: readonly string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
   const file = join(folder, 'x');
   if (text !== null) writeFileSync(file, text);
-  const io: CommandIo = {
-    stdout: { writable: false, writableLength: 0, write: () => undefined },
-    out: (line) => out.push(line),
-    err: (line) => err.push(line.replaceAll(folder, 'f')),
-    environment: {},
-    command: [],
-    runtimeVersion: '26.0.0',
-    ended: () => new Promise(() => {}),
-    onHurry: () => () => undefined,
-    onReload: () => {},
-    onSignal: () => () => {},
-  };
-  const code = await policyImport.run([kind, file, ...options], io);
+  const { code, out, err: messages } = await commandRun(policyImport.run, [kind, file, ...options]);
+  const err = messages.map((line) => line.replaceAll(folder, 'f'));
   const yaml = out.filter((line) => !line.startsWith('#')).join('\n');
   const notes = out.filter((line) => line.startsWith('#'));
   return { code, err, servers: parse(yaml)?.servers, notes, lines: [...out, ...err] };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { policyTest } from '../../../src/cli/policy/policy-test.ts';
+import { commandRun } from '../../builders/command-run.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -29,13 +30,7 @@ const DENY = `  - { name: not with a raised risk, agent: ${AGENT}, action: read,
 const plain = (lines: readonly string[]) => lines.map((line) => line.replaceAll(folder, 'p'));
 
 async function run(...args: readonly string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await policyTest(args, {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    environment: process.env,
-  });
+  const { code, out, err } = await commandRun(policyTest, args, { environment: process.env });
   return { code, out: plain(out), err: plain(err) };
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { policyValidate } from '../../../src/cli/policy/policy-validate.ts';
+import { commandRun } from '../../builders/command-run.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -12,13 +13,7 @@ beforeEach(() => {
 afterEach(() => rmSync(join(folder, '..'), { recursive: true }));
 
 async function run(...args: readonly string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await policyValidate(args, {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    environment: process.env,
-  });
+  const { code, out, err } = await commandRun(policyValidate, args, { environment: process.env });
   return {
     code,
     out: out.map((line) => line.replaceAll(folder, 'p')),

@@ -3,10 +3,11 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { policyAnalyze } from '../../../src/cli/policy/policy-analyze.ts';
 import { policyTestCommand } from '../../../src/cli/policy/policy-test.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { PROVES, scriptedEngine } from '../../builders/scripted-engine.ts';
 import { analysisPart, describeWith } from '../../parts.ts';
 import { until } from '../../until.ts';
-import { exampleFolder, exampleIo } from '../example-folder.ts';
+import { exampleFolder } from '../example-folder.ts';
 import type { ExampleFolder } from '../example-folder.ts';
 
 jest.setTimeout(600_000);
@@ -34,7 +35,11 @@ it('remit policy analyze --spec says how far it is', async () => {
   );
   const shown: string[] = [];
   const words = [example.path, '--spec', spec, '--engine', scriptedEngine(beside('proves'), PROVES)];
-  expect(await policyAnalyze.run(words, { ...exampleIo([], []), progress: (line) => shown.push(line) })).toBe(0);
+  const { code } = await commandRun(policyAnalyze.run, words, {
+    environment: process.env,
+    progress: (line) => shown.push(line),
+  });
+  expect(code).toBe(0);
   // The last clears the line.
   expect(shown).toEqual(['1 of 2 questions', '2 of 2 questions', '']);
 });
@@ -110,9 +115,8 @@ describeWith(analysisPart(), 'remit policy analyze --spec with Cedar and cvc5', 
     const within = beside('scratch');
     mkdirSync(within);
     const words = [example.path, '--spec', spec, '--engine', engine, '--timeout', '1', '--json'];
-    const out: string[] = [];
-    const io = { ...exampleIo(out, []), environment: { ...process.env, TMPDIR: within } };
-    const code = await policyAnalyze.run(words, io);
+    const environment = { ...process.env, TMPDIR: within };
+    const { code, out } = await commandRun(policyAnalyze.run, words, { environment });
     const [finding, ...others] = JSON.parse(out.join('')).findings;
     expect([code, others, finding.verdict]).toEqual([1, [], 'undecided']);
     const late = '\\d+ policies against 2: no answer within 1 s or the bound of memory$';

@@ -4,6 +4,7 @@ import { postgresTargetFrom } from '../../../src/core/config/postgres-url.ts';
 import { migrateCommand } from '../../../src/cli/state/migrate.ts';
 import { openPostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { SCHEMA, SCHEMA_VERSION } from '../../../src/authority/state/postgres/schema.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
@@ -17,11 +18,8 @@ const acme = { issuer: 'https://issuer.acme.test', trustDomains: ['acme.test'] }
 async function migrate(
   ...args: readonly string[]
 ): Promise<{ readonly code: number; readonly said: readonly string[] }> {
-  const said: string[] = [];
-  const say = (line: string): void => void said.push(line);
-  // `remit migrate` uses no more of the world outside.
-  const io = { out: say, err: say } as unknown as Parameters<typeof migrateCommand.run>[1];
-  return { code: await migrateCommand.run(args, io), said };
+  const { code, out, err } = await commandRun(migrateCommand.run, args);
+  return { code, said: [...out, ...err] };
 }
 
 const open = (url: string) => {

@@ -8,6 +8,7 @@ import type { TimedReceipt } from '../../../src/core/fleet/receipt.ts';
 import type { StopOrder } from '../../../src/core/order/order.ts';
 import { AdminServer } from '../../../src/serve/admin/server.ts';
 import type { Store } from '../../../src/core/state/store.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
@@ -71,15 +72,7 @@ interface Ran {
 }
 
 async function run(args: readonly string[], over: Partial<CommandIo> = {}): Promise<Ran> {
-  const [out, err]: [string[], string[]] = [[], []];
-  // Safe: the command uses nothing else.
-  const io = {
-    out: (line: string) => void out.push(line),
-    err: (line: string) => void err.push(line),
-    environment: {},
-    ...over,
-  } as CommandIo;
-  const exit = await stop(args, io);
+  const { code: exit, out, err } = await commandRun(stop, args, over);
   return { exit, out: out.join('\n'), err: err.join('\n') };
 }
 const withConfig = (...args: readonly string[]) => run([...args, '--config', config]);

@@ -14,6 +14,7 @@ import { openPostgresState } from '../../../src/authority/state/postgres/postgre
 import type { PostgresState } from '../../../src/authority/state/postgres/postgres-state.ts';
 import { formatFor } from '../../../src/core/telemetry/metrics/exposition.ts';
 import { newMetrics } from '../../../src/core/telemetry/metrics/metrics.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -61,16 +62,9 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
   });
 
   const run = async (command: typeof taskCommand, ...args: readonly string[]) => {
-    const [said, messages]: [string[], string[]] = [[], []];
-    const say = (line: string): void => void said.push(line);
-    // These commands use no more of the world outside.
-    const io = {
-      out: say,
-      err: (line: string) => void messages.push(line),
-      environment: { SUDO_USER: 'ada' },
-    } as unknown as Parameters<typeof command.run>[1];
-    const exit = await command.run([...args, '--config', config], io);
-    return { exit, said: (exit === 0 ? said : messages).join('\n') };
+    const environment = { SUDO_USER: 'ada' };
+    const { code: exit, out, err } = await commandRun(command.run, [...args, '--config', config], { environment });
+    return { exit, said: (exit === 0 ? out : err).join('\n') };
   };
 
   it('`remit task` lists, shows, suspends, resumes and ends a task, and its parts with it', async () => {

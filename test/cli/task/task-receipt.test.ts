@@ -5,6 +5,7 @@ import { AdminServer } from '../../../src/serve/admin/server.ts';
 import { task } from '../../../src/cli/task/task.ts';
 import type { TimedReceipt } from '../../../src/core/fleet/receipt.ts';
 import type { Store } from '../../../src/core/state/store.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
@@ -61,13 +62,8 @@ afterEach(async () => {
 afterAll(remove);
 
 async function run(...args: readonly string[]) {
-  const [out, err]: [string[], string[]] = [[], []];
-  const io = {
-    out: (line: string) => void out.push(line),
-    err: (line: string) => void err.push(line),
-    environment: {},
-  };
-  const exit = await task([...args, '--config', config, '--cause', 'compromised'], io);
+  const words = [...args, '--config', config, '--cause', 'compromised'];
+  const { code: exit, out, err } = await commandRun(task, words);
   return { exit, out: out.join('\n'), err: err.join('\n') };
 }
 

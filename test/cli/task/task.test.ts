@@ -8,6 +8,7 @@ import type { TaskSpend } from '../../../src/core/state/spend.ts';
 import type { Store } from '../../../src/core/state/store.ts';
 import { isStoreFailure } from '../../../src/core/runtime/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../../core/ledger/log/logs.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -112,13 +113,8 @@ const insertFirst = (): void => {
 };
 
 const run = async (...args: readonly string[]) => {
-  const lines: { out: string[]; err: string[] } = { out: [], err: [] };
-  const exit = await task(args, {
-    out: (line) => void lines.out.push(line),
-    err: (line) => void lines.err.push(line),
-    environment: { SUDO_USER: 'ada' },
-  });
-  return { exit, out: lines.out.join('\n'), err: lines.err.join('\n') };
+  const { code: exit, out, err } = await commandRun(task, args, { environment: { SUDO_USER: 'ada' } });
+  return { exit, out: out.join('\n'), err: err.join('\n') };
 };
 
 describe('remit task list', () => {

@@ -8,7 +8,6 @@ import { SearchedLogs } from '../../../src/cli/why/searched-logs.ts';
 import { taskRest } from '../../../src/cli/why/task-rest.ts';
 import { matchesOf, meantOf } from '../../../src/cli/why/value-matches.ts';
 import { whyCommand } from '../../../src/cli/why/why-command.ts';
-import type { CommandIo } from '../../../src/cli/command.ts';
 import { keepPolicies, keptPoliciesFile } from '../../../src/core/ledger/log/kept-policies.ts';
 import { readLog } from '../../../src/core/ledger/log/log-reader.ts';
 import type { LedgerRecord } from '../../../src/core/ledger/record.ts';
@@ -38,22 +37,8 @@ import {
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** The command as far as it uses the world. */
-const run = (args: readonly string[], io: Pick<CommandIo, 'out' | 'err' | 'environment' | 'stdout'>) =>
-  whyCommand.run(args, {
-    ...io,
-    command: [],
-    runtimeVersion: '',
-    ended: never,
-    onHurry: none,
-    onReload: none,
-    onSignal: none,
-  });
-const never = (): Promise<string> => new Promise(() => undefined);
-const none = () => () => undefined;
-
 const whyIn = (ledger: Pick<DiskLedger, 'folder'>, ...args: readonly string[]) =>
-  ran(run, ...args, '--ledger', ledger.folder);
+  ran(whyCommand.run, ...args, '--ledger', ledger.folder);
 
 const ledgerOf = (...calls: readonly LedgerRecord[]): Promise<DiskLedger> =>
   whyLedger(folder(), [...before, ...calls, ...after]);

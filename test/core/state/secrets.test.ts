@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { secrets } from '../../../src/cli/secrets.ts';
 import { SecretNotes } from '../../../src/core/state/secret-notes.ts';
 import type { Store } from '../../../src/core/state/store.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { must } from '../../builders/must.ts';
@@ -48,9 +49,8 @@ describe('the inventory of static secrets', () => {
     note(store, [seen(1)]);
     expect(store.staticSecrets(10)).toMatchObject([{ firstSeenMs: 1_000_000, lastSeenMs: 1_060_000, count: 6 }]);
     store.close();
-    const out: string[] = [];
-    const io = { out: (line: string) => out.push(line), err: (line: string) => out.push(line), environment: {} };
-    expect(await secrets.run(['list', '--state', file], io as never)).toBe(0);
+    const { code, out, err } = await commandRun(secrets.run, ['list', '--state', file]);
+    expect([code, err]).toEqual([0, []]);
     expect(out.join('\n')).toMatch(/^hmac-sha-256:1 {2}api-key {2}header x-api-key {2}a {2}b {2}1970-.* {2}6$/);
   });
 

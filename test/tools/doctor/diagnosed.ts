@@ -1,5 +1,5 @@
 import { doctorCommand } from '../../../src/cli/doctor.ts';
-import type { CommandIo } from '../../../src/cli/command.ts';
+import { commandRun } from '../../builders/command-run.ts';
 
 /** A finding in the JSON report. */
 export interface FoundFinding {
@@ -26,15 +26,7 @@ export interface Diagnosis {
 
 /** Runs `remit doctor` with arguments that include `--json`. */
 export async function diagnosed(args: readonly string[]): Promise<Diagnosis> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const io = {
-    out: (line: string) => void out.push(line),
-    err: (line: string) => void err.push(line),
-    environment: {},
-  };
-  // Safe: the command uses these alone.
-  const exit = await doctorCommand.run(args, io as unknown as CommandIo);
+  const { code: exit, out, err } = await commandRun(doctorCommand.run, args);
   const report = JSON.parse(out.join('\n') || '{}');
   const findings = (report.checks ?? []).flatMap((check: { findings: readonly FoundFinding[] }) => check.findings);
   return { exit, err: err.join('\n'), report, findings };

@@ -14,6 +14,7 @@ import { policySchema } from '../../../src/cli/policy/policy-schema.ts';
 import { policyTest } from '../../../src/cli/policy/policy-test.ts';
 import { configFrom, configProblemText } from '../../../src/core/config/config.ts';
 import { HOSTS } from '../../../src/tools/init/answers.ts';
+import { commandRun } from '../../builders/command-run.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustTemplate, objectsOf } from '../../chart/chart.ts';
 import { fillDisk } from '../../full-disk.ts';
@@ -25,38 +26,15 @@ afterAll(remove);
 
 const DOMAIN = ['--trust-domain', 'acme.test'];
 
-function ioOf(more: Partial<CommandIo> = {}) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const io: CommandIo = {
-    stdout: { writable: false, writableLength: 0, write: () => undefined },
-    out: (line) => void out.push(line),
-    err: (line) => void err.push(line),
-    environment: {},
-    command: [],
-    runtimeVersion: process.versions.node,
-    ended: () => new Promise(() => undefined),
-    onHurry: () => () => undefined,
-    onReload: () => undefined,
-    onSignal: () => () => undefined,
-    ...more,
-  };
-  return { io, out, err };
-}
-
 let count = 0;
 const fresh = (): string => join(folder(), `made-${(count += 1)}`);
 
 async function made(args: readonly string[], at = fresh(), more: Partial<CommandIo> = {}) {
-  const { io, out, err } = ioOf(more);
-  const code = await init.run([at, ...args], io);
+  const { code, out, err } = await commandRun(init.run, [at, ...args], more);
   return { code, out, err: err.join('\n'), at, textOf: (name: string) => readFileSync(join(at, name), 'utf8') };
 }
 
-async function answerOf(run: Command['run'], ...args: readonly string[]) {
-  const { io, out, err } = ioOf();
-  return { code: await run(args, io), out, err };
-}
+const answerOf = (run: Command['run'], ...args: readonly string[]) => commandRun(run, args);
 
 /** A terminal that is closed. */
 const ask = async (): Promise<null> => null;

@@ -7,6 +7,7 @@ import { connectionOf } from '../../../../src/authority/state/postgres/primary.t
 import { openPostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../../src/authority/state/postgres/postgres-state.ts';
 import { restoreDatabase } from '../../../../src/authority/state/postgres/restore-database.ts';
+import { commandRun } from '../../../builders/command-run.ts';
 import { must } from '../../../builders/must.ts';
 import { observeOrder, stopOrder } from '../../../builders/order.ts';
 import { scratch } from '../../../builders/scratch.ts';
@@ -186,15 +187,16 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
 
   it('is a command, which takes nothing beside a PostgreSQL', async () => {
     const url = await places.next();
-    const said: string[] = [];
-    const say = (line: string): void => void said.push(line);
-    const io = { out: say, err: say, environment: {} } as unknown as Parameters<typeof restoreCommand.run>[1];
-    expect(await restoreCommand.run(['--state', url, '/mnt/backup'], io)).toBe(2);
-    expect(said).toEqual([
-      'remit restore: a PostgreSQL is restored with its own tools: give only its configuration or its URL here, with --by and --json',
-    ]);
-    expect(await restoreCommand.run(['--state', url, '--json', '--by', 'Ada'], io)).toBe(0);
+    expect(await commandRun(restoreCommand.run, ['--state', url, '/mnt/backup'])).toEqual({
+      code: 2,
+      out: [],
+      err: [
+        'remit restore: a PostgreSQL is restored with its own tools: give only its configuration or its URL here, with --by and --json',
+      ],
+    });
+    const { code, out } = await commandRun(restoreCommand.run, ['--state', url, '--json', '--by', 'Ada']);
+    expect(code).toBe(0);
     const none = { ended: 0, unsealed: 0, stops: 0, stopsUntilMs: 0 };
-    expect(JSON.parse(said.at(-1) ?? '')).toEqual({ ...none, epoch: expect.any(String) });
+    expect(JSON.parse(out.at(-1) ?? '')).toEqual({ ...none, epoch: expect.any(String) });
   });
 });
